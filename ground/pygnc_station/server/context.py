@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections import defaultdict, deque
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,6 @@ from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 
 COOKIE: Final = "pygnc_token"
-_MAX_CLIENTS: Final = 10_000
 _BEARER: Final = ("bearer ", "http_bat_api_key ")
 
 
@@ -31,29 +30,20 @@ class RateLimit:
     def __init__(self, attempts: int, window_s: float) -> None:
         self._attempts = attempts
         self._window_s = window_s
-        self._times: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._made: deque[tuple[float, str]] = deque()
         self._lock = threading.Lock()
 
     def allows(self, client: str) -> bool:
         """Count an attempt; return False, without counting it, if there were too many."""
         now_s = time.monotonic()
         with self._lock:
-            if len(self._times) > _MAX_CLIENTS:
-                for known in list(self._times):
-                    if not self._recent(known, now_s):
-                        del self._times[known]
-            of_client, of_all = self._recent(client, now_s), self._recent("", now_s)
-            if len(of_client) >= self._attempts or len(of_all) >= 10 * self._attempts:
+            while self._made and self._made[0][0] < now_s - self._window_s:
+                self._made.popleft()
+            of_client = sum(known == client for _, known in self._made)
+            if of_client >= self._attempts or len(self._made) >= 10 * self._attempts:
                 return False
-            of_client.append(now_s)
-            of_all.append(now_s)
+            self._made.append((now_s, client))
         return True
-
-    def _recent(self, client: str, now_s: float) -> deque[float]:
-        times = self._times[client]
-        while times and times[0] < now_s - self._window_s:
-            times.popleft()
-        return times
 
 
 @dataclass(frozen=True)
@@ -68,7 +58,7 @@ class Context:
 
     @property
     def is_open(self) -> bool:
-        """Whether readings may be read without a token."""
+        """True if readings may be read without a token."""
         return self.serve.is_local and not self.serve.behind_proxy if self.serve.open is None else self.serve.open
 
 

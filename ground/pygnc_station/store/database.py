@@ -101,11 +101,6 @@ def translated_errors(url: URL) -> Iterator[None]:
         raise StoreError(f"{name}: {error.strerror or error}") from None
 
 
-def writing(engine: Engine) -> Engine:
-    """Return the engine for write transactions; SQLite then locks at the begin, so that none fails halfway."""
-    return engine.execution_options(writes=True)
-
-
 def name_of(url: URL) -> str:
     """Return the name of a store in messages: the path of its file, or its URL without the password."""
     if url.get_backend_name() == "sqlite" and url.database:
@@ -156,7 +151,7 @@ def _complete_tables(engine: Engine) -> None:
     with engine.connect() as connection:
         if _revision(connection) == REVISION:
             return
-    with writing(engine).begin() as connection, _creation_lock(connection):
+    with engine.execution_options(writes=True).begin() as connection, _creation_lock(connection):
         found = _revision(connection)
         name = name_of(engine.url)
         if found not in {None, *_OLDER_REVISIONS, REVISION}:

@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 from sqlalchemy import Connection, Engine, Insert, Table, insert, select, update
 
 from pygnc_station.store import schema
-from pygnc_station.store.database import open_engine, translated_errors, writing
+from pygnc_station.store.database import open_engine, translated_errors
 from pygnc_station.store.readings import Layout, NewReading, StoredReading, Stream, clock_ms
 
 UNKNOWN_STATUS: Final = "U"
@@ -29,6 +29,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._writer = engine.execution_options(writes=True)  # SQLite then locks at the begin
         self._streams: dict[tuple[str, str, str], Stream] = {}
         with self.writes() as connection:
             add_once(connection, schema.facts, [{"name": _ORIGIN, "value": uuid.uuid4().hex}])
@@ -59,7 +60,7 @@ class Store:
     @contextmanager
     def writes(self) -> Iterator[Connection]:
         """Begin a write transaction; errors are those of `database.translated_errors`."""
-        with translated_errors(self.engine.url), writing(self.engine).begin() as connection:
+        with translated_errors(self.engine.url), self._writer.begin() as connection:
             yield connection
 
     @contextmanager

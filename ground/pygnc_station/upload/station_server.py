@@ -51,6 +51,24 @@ class HttpSender(Sender):
         self._client.close()
 
 
+def tls_context(settings: StationSettings, ca_file: str, table: str) -> ssl.SSLContext:
+    """Return a TLS context that trusts the system's CA certificates and those in `ca_file` of a table of the settings.
+
+    Raises:
+        StationError: the CA file cannot be read.
+    """
+    context = ssl.create_default_context()
+    if ca_file:
+        path = settings.path(ca_file)
+        try:
+            context.load_verify_locations(path)
+        except (OSError, ssl.SSLError) as error:
+            raise StationError(
+                f"{path}: the CA certificates cannot be read ({error}); check ca_file in [{table}]"
+            ) from None
+    return context
+
+
 def http_client(settings: StationSettings, key: str = "") -> httpx.Client:
     """Return a client for the server of [upload].
 
@@ -62,15 +80,7 @@ def http_client(settings: StationSettings, key: str = "") -> httpx.Client:
         StationError: the CA file cannot be read.
     """
     upload = settings.upload
-    context = ssl.create_default_context()
-    if upload.ca_file:
-        try:
-            context.load_verify_locations(settings.path(upload.ca_file))
-        except (OSError, ssl.SSLError) as error:
-            raise StationError(
-                f"{settings.path(upload.ca_file)}: the CA certificates cannot be read ({error}); check ca_file in"
-                " [upload]"
-            ) from None
+    context = tls_context(settings, upload.ca_file, "upload")
     headers = {"authorization": f"Bearer {key}"} if key else {}
     return httpx.Client(
         base_url=upload.url.rstrip("/") + "/", verify=context, timeout=upload.timeout_s, headers=headers, trust_env=True
