@@ -20,13 +20,14 @@ import numpy as np
 
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.gps_fix import Fix, fix_from, screen
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
 from pygnc.formats.sense import decode_fixes
 from pygnc.formats.sense_scan import recognise_layout, scan
 from pygnc.tasks.ingest.sense_file import RECOGNITION_BYTES, gps_messages
+from pygnc.tasks.orbit.screening import fix_from, screen
 from pygnc_ground.orbit.batch.first_orbit import oblate_earth
 from pygnc_ground.orbit.batch.observations import Observations, observe_positions, observe_velocities, usable
 from pygnc_ground.orbit.solution import FloatArray, IntArray

@@ -22,8 +22,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics, OrbitStep
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
-from pygnc.estimators.orbit.gps_fix import Fix, RejectCause
-from pygnc.estimators.orbit.measurement import Gate, Observation, empirical_factor, linearise_fix
+from pygnc.estimators.orbit.measurement import Fix, Gate, Observation, RejectCause, empirical_factor, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, EcefOrbit, OrbitState, to_ecef
 

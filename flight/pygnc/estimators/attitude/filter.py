@@ -12,15 +12,6 @@ import msgspec
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.hypotheses import (
-    BiasPrior,
-    Hypotheses,
-    MagnetometerBias,
-    bias_prior_from_state,
-    field_direction_known,
-    initial_bias_prior,
-    with_calibrated_bias,
-)
 from pygnc.estimators.attitude.measurement import DAYLIGHT_SHARE
 from pygnc.estimators.attitude.mekf import (
     AttitudeRejectCause,
@@ -36,7 +27,16 @@ from pygnc.estimators.attitude.search import Search, initial_state
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, SIZE, AttitudeState, Flags
-from pygnc.estimators.attitude.window import WindowSample
+from pygnc.estimators.attitude.window import (
+    BiasPrior,
+    Hypotheses,
+    MagnetometerBias,
+    WindowSample,
+    bias_prior_from_state,
+    field_direction_known,
+    initial_bias_prior,
+    with_calibrated_bias,
+)
 from pygnc.estimators.checkpoint import decode, encode
 from pygnc.estimators.kalman import triangular
 

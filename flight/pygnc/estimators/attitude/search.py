@@ -1,13 +1,4 @@
-"""Attitude search without prior attitude: many hypotheses in parallel until one wins clearly.
-
-Neither bias is known at first, and the magnetometer bias may be as large as the field. The first hypotheses come from
-three samples (`initial_hypotheses`). The window grows with every sample, each hypothesis is fitted to all of it by one
-or two damped Gauss-Newton steps, and hypotheses that fit much worse or have become equal are dropped.
-
-The first hypotheses are all rotations about the direction to the Sun, each with several gyro biases along that
-direction, which the motion of the direction does not reveal. If the magnetometer bias is known beforehand, the q-method
-on Sun and field replaces the rotations, and in the dark the field direction replaces that of the Sun.
-"""
+"""Attitude search without prior attitude: many hypotheses in parallel until one wins clearly."""
 
 import math
 from dataclasses import dataclass
@@ -16,13 +7,83 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc.common.arrays import Array
-from pygnc.estimators.attitude import wahba
-from pygnc.estimators.attitude.hypotheses import BiasPrior, Hypotheses, field_direction_known
+from pygnc.common.arrays import Array, cross_matrix
 from pygnc.estimators.attitude.measurement import DIRECT_SUN_SHARE
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import FIELD_ERROR, SIZE, AttitudeState
-from pygnc.estimators.attitude.window import Fit, Window, WindowSample
+from pygnc.estimators.attitude.window import BiasPrior, Fit, Hypotheses, Window, WindowSample, field_direction_known
+
+
+class WahbaSolution(NamedTuple):
+    """Solution of Wahba's problem.
+
+    Attributes:
+        quaternion: GCRF from body, scalar first, shape (4,).
+        covariance: Covariance of the attitude error in body axes, rad^2, shape (3, 3); infinite if a rotation about an
+            axis is undetermined.
+        loss: Half the weighted sum of squared residual distances.
+    """
+
+    quaternion: Array
+    covariance: Array
+    loss: float
+
+
+def attitude_from_directions(body: Array, gcrf: Array, sigma_rad: Array) -> WahbaSolution:
+    """Return the solution by Davenport's q-method.
+
+    Args:
+        body: Measured directions in body axes, unit vectors, shape (n, 3).
+        gcrf: The same directions in GCRF, unit vectors, shape (n, 3).
+        sigma_rad: Standard deviation of each direction about any axis normal to it, shape (n,).
+    """
+    weights = sigma_rad**-2.0
+    profile = (gcrf * weights[:, None]).T.dot(body)
+    matrix = np.empty((4, 4))
+    trace = float(np.trace(profile))
+    matrix[0, 0] = trace
+    matrix[0, 1:] = matrix[1:, 0] = (
+        profile[2, 1] - profile[1, 2],
+        profile[0, 2] - profile[2, 0],
+        profile[1, 0] - profile[0, 1],
+    )
+    matrix[1:, 1:] = profile + profile.T - trace * np.eye(3)
+    values, vectors = np.linalg.eigh(matrix)
+    information = np.einsum("n,nij->ij", weights, np.eye(3) - body[:, :, None] * body[:, None, :])
+    if np.linalg.cond(information) > 1e12:
+        covariance = np.full((3, 3), np.inf)
+    else:
+        covariance = np.linalg.inv(information)
+    return WahbaSolution(vectors[:, 3], covariance, float(weights.sum() - values[3]))
+
+
+def rotations_about(body: Array, gcrf: Array, count: int) -> Array:
+    """Return attitudes that map one direction to another, evenly spaced in the remaining rotation about it.
+
+    Args:
+        body: Unit vector in body axes, shape (3,).
+        gcrf: The same direction in GCRF, shape (3,).
+        count: Number of attitudes.
+
+    Returns:
+        Quaternions, shape (count, 4).
+    """
+    across = cross_matrix(body).dot(gcrf)
+    cosine = float(body.dot(gcrf))
+    if cosine > -0.999:
+        shortest = quaternion.normalised(np.array((1.0 + cosine, *across)))
+    else:
+        aside = np.zeros(3)
+        aside[np.abs(body).argmin()] = 1.0
+        shortest = quaternion.normalised(np.array((0.0, *cross_matrix(body).dot(aside))))
+        # Nearly opposite: rotate by 180 degrees about any perpendicular axis, then by the small remainder.
+        rotated = quaternion.rotate(shortest, body)
+        rest = np.array((1.0 + float(rotated.dot(gcrf)), *cross_matrix(rotated).dot(gcrf)))
+        shortest = quaternion.multiply(quaternion.normalised(rest), shortest)
+    half = math.pi / count * np.arange(count)
+    rotations = np.concatenate((np.cos(half)[:, None], np.sin(half)[:, None] * gcrf), axis=1)
+    return quaternion.multiply(rotations, shortest)
+
 
 _ROTATIONS: Final = 12
 """Number of rotations about the known direction."""
@@ -50,7 +111,7 @@ class DirectionPair(NamedTuple):
 
     def rotations(self) -> Array:
         """Return attitudes that map the pair, evenly spaced in the rotation about it, shape (k, 4)."""
-        return wahba.rotations_about(self.body, self.gcrf, _ROTATIONS)
+        return rotations_about(self.body, self.gcrf, _ROTATIONS)
 
 
 def initial_hypotheses(
@@ -71,7 +132,7 @@ def initial_hypotheses(
     if sun is None or field is None or np.linalg.norm(np.cross(sun.gcrf, field.gcrf)) < _SINE_MIN:
         rotations = line.rotations()
     else:
-        both = wahba.solve(np.array((sun.body, field.body)), np.array((sun.gcrf, field.gcrf)), _SIGMA_RAD)
+        both = attitude_from_directions(np.array((sun.body, field.body)), np.array((sun.gcrf, field.gcrf)), _SIGMA_RAD)
         rotations = both.quaternion[None]
     along = mounting.gyro.dot(line.body) * prior.sigma[:3].max()
     gyro = prior.mean[:3] + np.multiply.outer(np.array(_BIASES), along)

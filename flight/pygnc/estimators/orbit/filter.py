@@ -17,9 +17,16 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators import kalman
 from pygnc.estimators.checkpoint import decode, encode
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.gps_fix import Fix, RejectCause
 from pygnc.estimators.orbit.initialisation import InitialFix, InitialOrbit, OrbitInitialiser
-from pygnc.estimators.orbit.measurement import Gate, Innovation, Observation, empirical_factor, linearise_fix
+from pygnc.estimators.orbit.measurement import (
+    Fix,
+    Gate,
+    Innovation,
+    Observation,
+    RejectCause,
+    empirical_factor,
+    linearise_fix,
+)
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import EcefOrbit, OrbitState, to_ecef

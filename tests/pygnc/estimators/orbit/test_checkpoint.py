@@ -6,7 +6,7 @@ import pytest
 
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, displaced, make_fixes, position_only, sun_synchronous
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc.estimators.orbit.gps_fix import RejectCause, fix_from, screen, screen_velocity
+from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.settings import ScreeningSettings
+from pygnc.tasks.orbit.screening import fix_from, screen, screen_velocity
 
 Vector3: TypeAlias = tuple[float, float, float]
 SETTINGS = ScreeningSettings()
