@@ -1,4 +1,13 @@
-"""Attitude search without prior attitude: many hypotheses in parallel until one wins clearly."""
+"""Attitude search without prior attitude: many hypotheses in parallel until one wins clearly.
+
+Neither bias is known at first, and the magnetometer bias may be as large as the field. The first hypotheses come from
+three samples (`initial_hypotheses`). The window grows with every sample, each hypothesis is fitted to all of it by one
+or two damped Gauss-Newton steps, and hypotheses that fit much worse or have become equal are dropped.
+
+The first hypotheses are all rotations about the direction to the Sun, each with several gyro biases along that
+direction, which the motion of the direction does not reveal. If the magnetometer bias is known beforehand, the q-method
+on Sun and field replaces the rotations, and in the dark the field direction replaces that of the Sun.
+"""
 
 import math
 from dataclasses import dataclass
@@ -14,23 +23,12 @@ from pygnc.estimators.attitude.state import FIELD_ERROR, SIZE, AttitudeState
 from pygnc.estimators.attitude.window import BiasPrior, Fit, Hypotheses, Window, WindowSample, field_direction_known
 
 
-class WahbaSolution(NamedTuple):
-    """Solution of Wahba's problem.
+def attitude_from_directions(body: Array, gcrf: Array, sigma_rad: Array) -> Array:
+    """Return the solution of Wahba's problem: the attitude that fits directions best, GCRF from body, shape (4,).
 
-    Attributes:
-        quaternion: GCRF from body, scalar first, shape (4,).
-        covariance: Covariance of the attitude error in body axes, rad^2, shape (3, 3); infinite if a rotation about an
-            axis is undetermined.
-        loss: Half the weighted sum of squared residual distances.
-    """
-
-    quaternion: Array
-    covariance: Array
-    loss: float
-
-
-def attitude_from_directions(body: Array, gcrf: Array, sigma_rad: Array) -> WahbaSolution:
-    """Return the solution by Davenport's q-method.
+    Davenport's q-method: the quaternion is the eigenvector of the largest eigenvalue of a symmetric 4 by 4 matrix
+    (Wahba, SIAM Review 7, 1965; Keat, Computer Sciences Corporation report CSC/TM-77/6034, 1977; Shuster & Oh, J. Guid.
+    Control 4, 1981).
 
     Args:
         body: Measured directions in body axes, unit vectors, shape (n, 3).
@@ -48,13 +46,9 @@ def attitude_from_directions(body: Array, gcrf: Array, sigma_rad: Array) -> Wahb
         profile[1, 0] - profile[0, 1],
     )
     matrix[1:, 1:] = profile + profile.T - trace * np.eye(3)
-    values, vectors = np.linalg.eigh(matrix)
-    information = np.einsum("n,nij->ij", weights, np.eye(3) - body[:, :, None] * body[:, None, :])
-    if np.linalg.cond(information) > 1e12:
-        covariance = np.full((3, 3), np.inf)
-    else:
-        covariance = np.linalg.inv(information)
-    return WahbaSolution(vectors[:, 3], covariance, float(weights.sum() - values[3]))
+    _, vectors = np.linalg.eigh(matrix)
+    attitude: Array = vectors[:, 3]
+    return attitude
 
 
 def rotations_about(body: Array, gcrf: Array, count: int) -> Array:

@@ -63,7 +63,7 @@ def test_rejects_foreign_and_damaged_checkpoints() -> None:
     with pytest.raises(ValueError, match="Earth orientation 'brahe"):
         OrbitFilter.restore(SETTINGS, EarthOrientationTable.none(), saved)
     fields = msgspec.msgpack.decode(saved)
-    with pytest.raises(ValueError, match="version 99"):
+    with pytest.raises(ValueError, match="version"):
         OrbitFilter.restore(SETTINGS, ORIENTATION, msgspec.msgpack.encode(fields | {"version": 99}))
     with pytest.raises(ValueError, match="buffered"):
         OrbitFilter.restore(SETTINGS, ORIENTATION, msgspec.msgpack.encode(fields | {"buffered": 3}))
