@@ -172,7 +172,8 @@ class ReferenceFilter(ABC):
         if count < limits.restart_fixes:
             return rejected
         initialiser = OrbitFilter(replace(self.settings, start=replace(limits, fixes=count)), self.frames.orientation)
-        initialiser.position_gate, initialiser.velocity_gate = self._position_gate, self._velocity_gate
+        memory = initialiser.memory
+        memory.position_gate, memory.velocity_gate = self._position_gate, self._velocity_gate
         updates = [update for fix in self._rejected for update in initialiser.process(fix)]
         if sum(update.position_accepted for update in updates) < limits.restart_fixes:
             return rejected
@@ -184,7 +185,8 @@ class ReferenceFilter(ABC):
         """Copy state and gates of the flight filter once it is initialised."""
         if initialiser.state is None:
             return
-        self._position_gate, self._velocity_gate = initialiser.position_gate, initialiser.velocity_gate
+        memory = initialiser.memory
+        self._position_gate, self._velocity_gate = memory.position_gate, memory.velocity_gate
         self._state = initialiser.state
         self._rejected = []
 

@@ -1,18 +1,25 @@
-"""Likelihood of attitude hypotheses over a window of samples."""
+"""Attitude hypotheses, the prior of their biases, and their likelihood over a window of samples.
+
+The gyro propagates the attitude of a hypothesis back through the window, so that every sample depends on the same nine
+parameters. All hypotheses are computed at once.
+
+Nuisance parameters are marginalised in each fit, so that neither costs nor covariances are too optimistic: the error of
+the field model, the Earth's reflectivity, and the attitude drift by gyro noise, modelled as a rate that is constant for
+a stretch of samples. The normal equations of all parameters are reduced to the wanted ones by the Schur complement.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.measurement import LightSources, light_sources
+from pygnc.estimators.attitude.measurement import LightSources
 from pygnc.estimators.attitude.propagation import cross_matrices, right_jacobians
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import GYRO_BIAS, MAG_BIAS, AttitudeState, Flags
+from pygnc.estimators.attitude.state import GYRO_BIAS, MAG_BIAS, AttitudeState
 
 
 class BiasPrior(NamedTuple):
@@ -27,47 +34,25 @@ class BiasPrior(NamedTuple):
     sigma: Array
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Hypotheses:
-    """k hypotheses at the newest sample.
+class Hypotheses(NamedTuple):
+    """k hypotheses at the newest sample: attitudes with a gyro bias and a magnetometer bias each.
 
     Attributes:
-        quaternion: GCRF from body, shape (k, 4).
-        gyro_bias_rad_s: Sensor axes, shape (k, 3).
-        mag_bias_ut: Sensor axes, shape (k, 3).
+        quaternion: GCRF from body, scalar first, shape (k, 4).
+        biases: Gyro bias (rad/s) and magnetometer bias (uT), sensor axes, shape (k, 6).
     """
 
     quaternion: Array
-    gyro_bias_rad_s: Array
-    mag_bias_ut: Array
+    biases: Array
 
     def select(self, rows: Array) -> "Hypotheses":
         """Return the hypotheses of the given rows."""
-        return Hypotheses(self.quaternion[rows], self.gyro_bias_rad_s[rows], self.mag_bias_ut[rows])
+        return Hypotheses(self.quaternion[rows], self.biases[rows])
 
     def corrected(self, error: Array) -> "Hypotheses":
-        """Return the hypotheses corrected by errors (k, 9)."""
+        """Return the hypotheses corrected by errors of attitude (rad, body axes) and biases, shape (k, 9)."""
         rotated = quaternion.multiply(self.quaternion, quaternion.exponential(error[:, :3]))
-        return Hypotheses(
-            quaternion.normalised(rotated), self.gyro_bias_rad_s + error[:, 3:6], self.mag_bias_ut + error[:, 6:]
-        )
-
-    def joined(self, other: "Hypotheses") -> "Hypotheses":
-        """Return these hypotheses followed by others."""
-        return Hypotheses(
-            np.concatenate((self.quaternion, other.quaternion)),
-            np.concatenate((self.gyro_bias_rad_s, other.gyro_bias_rad_s)),
-            np.concatenate((self.mag_bias_ut, other.mag_bias_ut)),
-        )
-
-    def where(self, first: Flags, other: "Hypotheses") -> "Hypotheses":
-        """Return these hypotheses where `first` (k,) is true, and the others elsewhere."""
-        pick = first[:, None]
-        return Hypotheses(
-            np.where(pick, self.quaternion, other.quaternion),
-            np.where(pick, self.gyro_bias_rad_s, other.gyro_bias_rad_s),
-            np.where(pick, self.mag_bias_ut, other.mag_bias_ut),
-        )
+        return Hypotheses(quaternion.normalised(rotated), self.biases + error[:, 3:])
 
 
 _FIELD_KNOWN_SIGMA_UT: Final = 5.0
@@ -95,7 +80,7 @@ def with_calibrated_bias(prior: BiasPrior, calibrated: MagnetometerBias | None) 
 
 
 def field_direction_known(prior: BiasPrior) -> bool:
-    """Return whether the magnetometer bias is known well enough for a reading to give the direction of the field."""
+    """Return True if the magnetometer bias is known well enough for a reading to determine the field's direction."""
     return bool(prior.sigma[3:].max() < _FIELD_KNOWN_SIGMA_UT)
 
 
@@ -103,22 +88,17 @@ _KEPT_SIGMA_FACTOR: Final = 2.0
 """Factor on the sigmas of biases that are kept from a lost track."""
 
 
-def initial_bias_prior(settings: AttitudeSettings, calibrated: MagnetometerBias | None) -> BiasPrior:
+def initial_bias_prior(settings: AttitudeSettings) -> BiasPrior:
     """Return the prior of the biases at the first search, or after a track with wrong biases."""
     sigma = [settings.gyro.bias_sigma_rad_s] * 3 + [settings.magnetometer.bias_sigma_ut] * 3
-    return with_calibrated_bias(BiasPrior(np.zeros(6), np.array(sigma)), calibrated)
+    return BiasPrior(np.zeros(6), np.array(sigma))
 
 
-def bias_prior_from_state(
-    state: AttitudeState, settings: AttitudeSettings, calibrated: MagnetometerBias | None
-) -> BiasPrior:
+def bias_prior_from_state(state: AttitudeState, settings: AttitudeSettings) -> BiasPrior:
     """Return the prior of the biases after a track lost its attitude."""
-    magnetometer, gyro = settings.magnetometer, settings.gyro
-    unknown = np.repeat((gyro.bias_sigma_rad_s, magnetometer.bias_sigma_ut), 3)
-    floor = 0.02 * unknown
+    unknown = initial_bias_prior(settings).sigma
     sigma = np.concatenate((state.sigma[GYRO_BIAS], state.sigma[MAG_BIAS]))
-    kept = BiasPrior(state.slow[:6].copy(), np.clip(_KEPT_SIGMA_FACTOR * sigma, floor, unknown))
-    return with_calibrated_bias(kept, calibrated)
+    return BiasPrior(state.slow[:6].copy(), np.clip(_KEPT_SIGMA_FACTOR * sigma, 0.02 * unknown, unknown))
 
 
 class LinearisedMeasurements(NamedTuple):
@@ -209,11 +189,6 @@ class WindowSample(NamedTuple):
     environment: AttitudeEnvironment
     sources: LightSources
 
-    @classmethod
-    def of(cls, sample: AttitudeSample, environment: AttitudeEnvironment, settings: AttitudeSettings) -> "WindowSample":
-        """Return the sample with the light sources of its environment."""
-        return cls(sample, environment, light_sources(environment, settings))
-
 
 class Fit(NamedTuple):
     """Fit of k hypotheses.
@@ -276,8 +251,7 @@ class Window:
         """Return cost and normal equations of k hypotheses."""
         field, light = self._linearised(hypotheses)
         information, gradient, nuisance = marginalise((field, _with_robust_weight(light)), self._nuisance_sigma)
-        biases = np.concatenate((hypotheses.gyro_bias_rad_s, hypotheses.mag_bias_ut), axis=1)
-        off = (prior.mean - biases) / prior.sigma
+        off = (prior.mean - hypotheses.biases) / prior.sigma
         information[:, 3:, 3:] += np.diag(prior.sigma**-2.0)
         gradient[:, 3:] += off / prior.sigma
         cost = (off**2).sum(axis=1) + ((nuisance / self._nuisance_sigma) ** 2).sum(axis=1)
@@ -303,15 +277,14 @@ class Window:
         return costs
 
     def _linearised(self, hypotheses: Hypotheses) -> tuple[LinearisedMeasurements, LinearisedMeasurements]:
-        """Return the magnetometer and the faces."""
+        """Return the measurements of magnetometer and sun sensors."""
         attitude, d_error = self._propagated_back(hypotheses)
-        return self._field_measurements(hypotheses, attitude, d_error), self._illuminance_measurements(
-            attitude, d_error
-        )
+        field = self._field_measurements(hypotheses, attitude, d_error)
+        return field, self._illuminance_measurements(attitude, d_error)
 
     def _propagated_back(self, hypotheses: Hypotheses) -> tuple[Array, Array]:
         """Return body-from-GCRF matrices (k, n, 3, 3) and the partials of their errors, (k, n, 3, c)."""
-        rate = (self._gyro - hypotheses.gyro_bias_rad_s[:, None]) @ self._body_from_gyro.T
+        rate = (self._gyro - hypotheses.biases[:, None, :3]) @ self._body_from_gyro.T
         step_s = self._step_s[:, None]
         rotation = 0.5 * step_s * (rate[:, :-1] + rate[:, 1:]) + step_s**2 / 12.0 * np.cross(rate[:, :-1], rate[:, 1:])
         back = quaternion.to_matrix(quaternion.exponential(rotation))
@@ -340,7 +313,7 @@ class Window:
     def _field_measurements(self, hypotheses: Hypotheses, attitude: Array, d_error: Array) -> LinearisedMeasurements:
         """Return the magnetometer, (k, n, 3)."""
         field = np.einsum("knij,nj->kni", attitude, self._field)
-        residual = self._mag - field @ self._magnetometer_from_body.T - hypotheses.mag_bias_ut[:, None]
+        residual = self._mag - field @ self._magnetometer_from_body.T - hypotheses.biases[:, None, 3:]
         partials = self._magnetometer_from_body @ cross_matrices(field) @ d_error
         partials[..., 6:9] = np.eye(3)
         partials[..., _FIELD_ERROR] = self._magnetometer_from_body @ attitude

@@ -83,8 +83,17 @@ class OrbitUpdate:
         return self.velocity_cause is None
 
 
-class _Memory(msgspec.Struct, forbid_unknown_fields=True):
-    """All that later results depend on."""
+class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
+    """All that later results of an orbit filter depend on.
+
+    Attributes:
+        earth_orientation: Identification of the Earth orientation table.
+        state: Estimate after the last accepted fix; None before the initialisation.
+        position_gate: Gate for the next position.
+        velocity_gate: Gate for the next velocity.
+        empirical_factor: Factor on the empirical accelerations.
+        buffered: Fixes before the initialisation; afterwards, the latest successive rejected fixes.
+    """
 
     earth_orientation: str
     state: OrbitState | None = None
@@ -92,7 +101,6 @@ class _Memory(msgspec.Struct, forbid_unknown_fields=True):
     velocity_gate: Gate = Gate()
     empirical_factor: float = 1.0
     buffered: list[Fix] = []
-    """Fixes before the initialisation; afterwards, the latest successive rejected fixes."""
 
 
 class OrbitFilter:
@@ -103,6 +111,11 @@ class OrbitFilter:
     Args:
         settings: Force model, noise, gates.
         orientation: Earth orientation for the whole life of the filter; `EarthOrientationTable.none()` without one.
+
+    Attributes:
+        settings: Force model, noise, gates.
+        frames: Rotations between GCRF and ITRF.
+        memory: All that later results depend on.
     """
 
     def __init__(self, settings: OrbitSettings, orientation: EarthOrientationTable) -> None:
@@ -110,12 +123,12 @@ class OrbitFilter:
         self.frames = EarthFrames(orientation)
         self._dynamics = OrbitDynamics(settings, self.frames)
         self._initialiser = OrbitInitialiser(self._dynamics, self.frames, settings)
-        self._memory = _Memory(orientation.identification)
+        self.memory = FilterMemory(orientation.identification)
 
     @property
     def state(self) -> OrbitState | None:
         """Estimate after the last accepted fix; None before the initialisation."""
-        return self._memory.state
+        return self.memory.state
 
     def process(self, fix: Fix) -> tuple[OrbitUpdate, ...]:
         """Process one fix.
@@ -124,7 +137,7 @@ class OrbitFilter:
             The fixes that are now accepted or rejected, in order of time: none while the filter buffers fixes, all
             buffered fixes when it initialises, only this one afterwards.
         """
-        state, buffered, fixes = self._memory.state, self._memory.buffered, self.settings.start.fixes
+        state, buffered, fixes = self.memory.state, self.memory.buffered, self.settings.start.fixes
         if state is not None:
             return (self._process_in_flight(state, fix),)
         buffered.append(fix)
@@ -140,7 +153,7 @@ class OrbitFilter:
 
         If the fixes contradict each other, all are used with standard deviations widened to cover the contradiction.
         """
-        waiting = self._memory.state is None and self._memory.buffered
+        waiting = self.memory.state is None and self.memory.buffered
         return self._initialise(compulsory=True) if waiting else ()
 
     def predict(self, gps_ms: int, start: OrbitState | None = None) -> OrbitState:
@@ -153,10 +166,10 @@ class OrbitFilter:
         Raises:
             ValueError: There is no state yet, or `gps_ms` is before it.
         """
-        state = start or self._memory.state
+        state = start or self.memory.state
         if state is None:
             raise ValueError("the orbit filter is not initialised: no state to predict from")
-        return self._dynamics.propagate(state, gps_ms, self._memory.empirical_factor)
+        return self._dynamics.propagate(state, gps_ms, self.memory.empirical_factor)
 
     def ecef(self, state: OrbitState) -> EcefOrbit:
         """Return a state in ITRF with standard deviations."""
@@ -164,7 +177,7 @@ class OrbitFilter:
 
     def checkpoint(self) -> bytes:
         """Return the memory of the filter; `restore` continues from it bit for bit."""
-        return encode(self._memory)
+        return encode(self.memory)
 
     @classmethod
     def restore(cls, settings: OrbitSettings, orientation: EarthOrientationTable, checkpoint: bytes) -> "OrbitFilter":
@@ -175,10 +188,10 @@ class OrbitFilter:
                 GCRF).
         """
         restored = cls(settings, orientation)
-        restored._memory = decode(checkpoint, _Memory)
-        if restored._memory.earth_orientation != orientation.identification:
+        restored.memory = decode(checkpoint, FilterMemory)
+        if restored.memory.earth_orientation != orientation.identification:
             raise ValueError(
-                f"orbit checkpoint was made with Earth orientation {restored._memory.earth_orientation!r}, not"
+                f"orbit checkpoint was made with Earth orientation {restored.memory.earth_orientation!r}, not"
                 f" {orientation.identification!r}; begin without the checkpoint"
             )
         return restored
@@ -187,14 +200,14 @@ class OrbitFilter:
 
     def _initialise(self, *, compulsory: bool) -> tuple[OrbitUpdate, ...]:
         """Initialise if most of the buffered fixes agree, or from all of them if it is compulsory."""
-        buffered = self._memory.buffered
+        buffered = self.memory.buffered
         initial = self._initialiser.find(buffered)
         if initial is not None and initial.agreeing > len(buffered) / 2:
             return self._begin(initial)
         if not compulsory:
             return ()
         if initial is None:
-            self._memory.buffered = []
+            self.memory.buffered = []
             return tuple(OrbitUpdate.rejected(fix, RejectCause.START) for fix in buffered)
         everything = tuple(InitialFix(fix, position_agrees=True, velocity_agrees=True) for fix, _, _ in initial.fixes)
         return self._begin(replace(initial, fixes=everything), widen=max(initial.position_spread, 1.0))
@@ -204,7 +217,7 @@ class OrbitFilter:
 
         This fills the tables for the current time and touches code and memory for the first time since the fork.
         """
-        initial = self._initialiser.find(self._memory.buffered)
+        initial = self._initialiser.find(self.memory.buffered)
         if initial is None:
             return
         state = uninformative_state(initial.fixes[0].fix.gps_ms, initial.x, self.settings)
@@ -215,7 +228,7 @@ class OrbitFilter:
 
     def _begin(self, initial: InitialOrbit, widen: float = 1.0) -> tuple[OrbitUpdate, ...]:
         """Filter the fixes from an uninformative state, using the parts that agree."""
-        memory, limits = self._memory, self.settings.measurement
+        memory, limits = self.memory, self.settings.measurement
         usable = [each.fix for each in initial.fixes]
         left_out = [fix for fix in memory.buffered if not any(fix is other for other in usable)]
         updates = [OrbitUpdate.rejected(fix, RejectCause.START) for fix in left_out]
@@ -241,18 +254,18 @@ class OrbitFilter:
             return OrbitUpdate.rejected(fix, RejectCause.NOT_LATER)
         if fix.gps_ms - state.gps_ms > self.settings.start.gap_max_s * 1e3:
             return self._try_restart(OrbitUpdate.rejected(fix, RejectCause.GAP))
-        update = self._update(self._dynamics.propagate(state, fix.gps_ms, self._memory.empirical_factor), fix)
+        update = self._update(self._dynamics.propagate(state, fix.gps_ms, self.memory.empirical_factor), fix)
         if update.position_accepted or update.velocity_accepted:
-            self._memory.state = update.state
+            self.memory.state = update.state
         if not update.position_accepted:
             return self._try_restart(update)
-        self._memory.buffered = []
+        self.memory.buffered = []
         return update
 
     def _update(self, predicted: OrbitState, fix: Fix) -> OrbitUpdate:
         """Test position and velocity separately, then update with the parts that pass."""
         position, velocity = self._linearise(predicted, fix)
-        memory, limits, factor = self._memory, self.settings.measurement, self._memory.empirical_factor
+        memory, limits, factor = self.memory, self.settings.measurement, self.memory.empirical_factor
         position_test = memory.position_gate.test(position, predicted, limits)
         velocity_test = memory.velocity_gate.test(velocity, predicted, limits) if velocity else None
         tests = [position_test] if velocity_test is None else [position_test, velocity_test]
@@ -274,8 +287,8 @@ class OrbitFilter:
     def _try_restart(self, rejected: OrbitUpdate) -> OrbitUpdate:
         """Re-initialise the state once enough successive rejected fixes agree with each other."""
         limits = self.settings.start
-        buffered = [*self._memory.buffered, rejected.fix][-limits.fixes :]
-        self._memory.buffered = buffered
+        buffered = [*self.memory.buffered, rejected.fix][-limits.fixes :]
+        self.memory.buffered = buffered
         if len(buffered) < limits.restart_fixes:
             return rejected
         initial = self._initialiser.find(buffered)

@@ -35,13 +35,13 @@ def fitted(seed: int, rate_deg_s: float) -> tuple[Array, Array, float]:
         [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs], SETTINGS
     )
     true = truth.quaternion[SAMPLES - 1]
-    guess = Hypotheses(true[None], truth.gyro_bias_rad_s[None], truth.mag_bias_ut[None])
+    guess = Hypotheses(true[None], np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut))[None])
     for _ in range(6):
         fit = window.fit(guess, PRIOR)
         step = np.linalg.solve(fit.information, fit.gradient[..., None])[..., 0]
         guess = guess.corrected(np.asarray(step, np.float64))
     turn = quaternion.error_vector(true, guess.quaternion[0])
-    biases = truth.gyro_bias_rad_s - guess.gyro_bias_rad_s[0], truth.mag_bias_ut - guess.mag_bias_ut[0]
+    biases = truth.gyro_bias_rad_s - guess.biases[0, :3], truth.mag_bias_ut - guess.biases[0, 3:]
     return (
         np.concatenate((turn, *biases)),
         window.covariances(guess, PRIOR)[0],
@@ -67,7 +67,7 @@ def test_costs_and_covariances_use_the_same_information() -> None:
     window = Window(
         [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs], SETTINGS
     )
-    guess = Hypotheses(truth.quaternion[-1:], truth.gyro_bias_rad_s[None], truth.mag_bias_ut[None])
+    guess = Hypotheses(truth.quaternion[-1:], np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut))[None])
     covariance = window.covariances(guess, PRIOR)[0]
     np.testing.assert_allclose(covariance[:9, :9], np.linalg.inv(window.fit(guess, PRIOR).information[0]), rtol=1e-6)
     # The sum of bias and field error is known better than either.
