@@ -223,8 +223,8 @@ class TaskLoop:
         self._stop_requested = False
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         # The parent has imported shared modules only; each task imports its own, concurrently with the others.
-        module, _, name = spec.entry.partition(":")
-        self._task: Task = getattr(importlib.import_module(module), name)(run, self._context, self._notify)
+        module = importlib.import_module(f"pygnc.tasks.{spec.name}.task")
+        self._task: Task = getattr(module, spec.entry)(run, self._context, self._notify)
 
     def run(self) -> None:
         """Run the task from its start to the closing of its files."""
