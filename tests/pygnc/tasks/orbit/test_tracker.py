@@ -22,7 +22,7 @@ NONE = EarthOrientationTable.none()
 @pytest.fixture(scope="module")
 def inputs() -> list[Message]:
     """The first 25 minutes of the demonstration batch, fixes only, and the end of the batch."""
-    file = SenseFile(DEMO, "sense.bin", 5)
+    file = SenseFile(DEMO, "sense.bin")
     for _ in file.scan():
         pass
     messages: list[Message] = [m for m in file.messages(np.arange(RECORDS), 1) if isinstance(m, GpsFix)]
