@@ -24,8 +24,7 @@ from pygnc.common.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.dynamics import OrbitStep
 from pygnc.estimators.orbit.filter import OrbitFilter, UsedObservations
-from pygnc.estimators.orbit.gps_fix import Fix
-from pygnc.estimators.orbit.measurement import Observation, linearise_fix
+from pygnc.estimators.orbit.measurement import Fix, Observation, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
 

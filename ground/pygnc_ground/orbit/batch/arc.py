@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.orbit.batch.first_orbit import first_orbit
 from pygnc_ground.orbit.batch.forces import FIRST_NODE, PER_NODE, STATE, Factors
