@@ -158,7 +158,7 @@ def line(*fields: str) -> None:
 def run_of(seed: int, seeds: int) -> Run:
     """Measure everything of one seed."""
     world = random_world(seed, seeds)
-    scores = {}
+    scores: dict[tuple[str, str], Score] = {}
     for case in CASES:
         found = score_estimators(world, case.gps, case.hours, seed)
         scores |= {(case.name, name): score for name, score in found.items()}

@@ -82,11 +82,11 @@ def score_estimators(world: World, gps: Gps, hours: float, seed: int) -> dict[st
         score, begin_ms = _score(solution, world)
         filters = (bounds.posterior_filter, bounds.deterministic_filter)
         smoothers = (bounds.posterior_smoother, bounds.deterministic_smoother)
-        squares = (
+        posterior_m2, deterministic_m2 = (
             float((bound.position_m[bound.gps_ms >= begin_ms] ** 2).mean())
             for bound in (filters if name == "filter" else smoothers)
         )
-        scores[name] = Score(score.error_m2, score.formal_m2, score.nees, *squares)
+        scores[name] = score._replace(posterior_m2=posterior_m2, deterministic_m2=deterministic_m2)
     return scores
 
 
@@ -105,8 +105,11 @@ def _score(solution: OrbitSolution, world: World) -> tuple[Score, int]:
     """Return the score without bounds, and the GPS time in ms of its first epoch."""
     errors = orbit_errors(solution, world)
     settled = errors.later(_SETTLED)
-    squares = ((vectors[settled] ** 2).sum(axis=1) for vectors in (errors.position_rtn_m, errors.position_sigma_rtn_m))
-    score = Score(*(float(each.mean()) for each in squares), errors.nees[settled])
+    error_m2, formal_m2 = (
+        float((vectors[settled] ** 2).sum(axis=1).mean())
+        for vectors in (errors.position_rtn_m, errors.position_sigma_rtn_m)
+    )
+    score = Score(error_m2, formal_m2, errors.nees[settled])
     return score, int(errors.gps_ms[settled][0])
 
 

@@ -50,7 +50,7 @@ class ReferenceFilter(OrbitFilter, ABC):
         if gps_ms < state.gps_ms:
             raise ValueError(f"cannot propagate the covariance back from {state.gps_ms} to {gps_ms} ms GPS")
         while state.gps_ms < gps_ms:
-            step = self._dynamics.advance(state, gps_ms, self._empirical_factor)
+            step = self._dynamics.advance(state, gps_ms, self.memory.empirical_factor)
             state = _state_from_covariance(step.state.gps_ms, *self._predict_by_library(state, step))
         return state
 

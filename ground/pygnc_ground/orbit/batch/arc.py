@@ -145,10 +145,12 @@ def _fit(kinds: tuple[Observations, Observations], grid: Grid, settings: OrbitSe
         if not (radius_m.min() > _RADIUS_MIN_M and radius_m.max() < _RADIUS_MAX_M):
             raise ArcError("the fixes contradict each other: no satellite orbit fits most of them")
         motion = dynamics.linearise(reference, values)
-        residuals = [Residuals.of(kind, motion, settings.measurement, fitted, settled=settled) for kind in kinds]
+        positions, velocities = (
+            Residuals.of(kind, motion, settings.measurement, fitted, settled=settled) for kind in kinds
+        )
         normal = NormalEquations.empty(unknowns.count)
-        for each in residuals:
-            each.add_to(normal, motion)
+        positions.add_to(normal, motion)
+        velocities.add_to(normal, motion)
         if settled and choices < _CHOICES:
             factors = choose_factors(normal, unknowns, settings, values, factors if choices else None)
             choices += 1
@@ -159,4 +161,4 @@ def _fit(kinds: tuple[Observations, Observations], grid: Grid, settings: OrbitSe
         fitted = float((normal.matrix * covariance).sum()) / (3 * sum(map(len, kinds)))
         converged = settled and shift_m < _CONVERGED_M
         settled |= shift_m < _SETTLED_M
-    return ArcFit(values, covariance, factors, *residuals, iteration, converged, motion, solution.correction)
+    return ArcFit(values, covariance, factors, positions, velocities, iteration, converged, motion, solution.correction)

@@ -55,10 +55,11 @@ def test_positions_alone_give_an_orbit_too() -> None:
 
 def test_positions_too_far_apart_give_none() -> None:
     fixes = noisy_fixes(velocity=False)
-    assert first_orbit(*(part[::40] for part in fixes), GRID, POLE) is None
+    gps_ms, position_m, velocity_mps = fixes
+    assert first_orbit(gps_ms[::40], position_m[::40], velocity_mps[::40], GRID, POLE) is None
 
 
 def test_positions_at_one_time_give_none() -> None:
     fixes = noisy_fixes(velocity=False)
-    gps_ms, position_m, velocity_mps = (part[:5] for part in fixes)
-    assert first_orbit(np.repeat(gps_ms[:1], 5), position_m, velocity_mps, GRID, POLE) is None
+    gps_ms, position_m, velocity_mps = fixes
+    assert first_orbit(np.repeat(gps_ms[:1], 5), position_m[:5], velocity_mps[:5], GRID, POLE) is None
