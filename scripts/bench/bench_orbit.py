@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.orbit_accuracy import (
     ESTIMATORS,

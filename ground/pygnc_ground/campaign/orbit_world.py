@@ -7,15 +7,17 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from pygnc.bus.messages import GpsFix
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, read_earth_orientation
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import EARTH_RADIUS_M
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
-from pygnc.estimators.orbit.gps_fix import Fix, fix_from, screen
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import ArcSettings, OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.tasks.ingest.sense_file import gps_messages
+from pygnc.tasks.ingest.source import packet_messages
+from pygnc.tasks.orbit.screening import fix_from, screen
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, solution_from_states
 from pygnc_ground.scenario.gps import make_fixes
 from pygnc_ground.scenario.settings import Gps, Orbit, Settings, Spacecraft
@@ -63,7 +65,7 @@ class World:
         t_s = CADENCE_S * np.arange(1, round(hours * 3600 / CADENCE_S) + 1)
         limits = OrbitSettings().screening
         fixes = make_fixes(settings, self.path, t_s, log="sense")
-        packets = gps_messages(fixes, ((seq, "", 0, b"") for seq in range(len(fixes))))
+        packets = packet_messages(GpsFix, fixes, [(seq, "", 0, b"") for seq in range(len(fixes))])
         return [fix_from(packet, limits) for packet in packets if screen(packet, limits) is None]
 
 

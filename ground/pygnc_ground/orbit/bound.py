@@ -18,15 +18,18 @@ from typing import Final
 
 import numpy as np
 
+from pygnc.bus.messages import GpsFix
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.gps_fix import Fix, fix_from, screen
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
 from pygnc.formats.sense import decode_fixes
 from pygnc.formats.sense_scan import recognise_layout, scan
-from pygnc.tasks.ingest.sense_file import RECOGNITION_BYTES, gps_messages
+from pygnc.tasks.ingest.sense_file import RECOGNITION_BYTES
+from pygnc.tasks.ingest.source import packet_messages
+from pygnc.tasks.orbit.screening import fix_from, screen
 from pygnc_ground.orbit.batch.first_orbit import oblate_earth
 from pygnc_ground.orbit.batch.observations import Observations, observe_positions, observe_velocities, usable
 from pygnc_ground.orbit.solution import FloatArray, IntArray
@@ -268,7 +271,8 @@ def from_recording(path: Path, truth: OrbitTruth, settings: OrbitSettings, frame
 def _fixes(sense: bytes, settings: OrbitSettings) -> list[Fix]:
     """Return the plausible fixes of a sense file's content, in order of time."""
     records = scan(sense, recognise_layout(sense[:RECOGNITION_BYTES])).records
-    packets = list(gps_messages(decode_fixes(records), ((seq, "", 0, b"") for seq in range(len(records)))))
+    places = [(seq, "", 0, b"") for seq in range(len(records))]
+    packets = list(packet_messages(GpsFix, decode_fixes(records), places))
     limits = settings.screening
     return usable([fix_from(packet, limits) for packet in packets if screen(packet, limits) is None], limits)
 

@@ -22,8 +22,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics, OrbitStep
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
-from pygnc.estimators.orbit.gps_fix import Fix, RejectCause
-from pygnc.estimators.orbit.measurement import Gate, Observation, empirical_factor, linearise_fix
+from pygnc.estimators.orbit.measurement import Fix, Gate, Observation, RejectCause, empirical_factor, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, EcefOrbit, OrbitState, to_ecef
 
@@ -173,7 +172,8 @@ class ReferenceFilter(ABC):
         if count < limits.restart_fixes:
             return rejected
         initialiser = OrbitFilter(replace(self.settings, start=replace(limits, fixes=count)), self.frames.orientation)
-        initialiser.position_gate, initialiser.velocity_gate = self._position_gate, self._velocity_gate
+        memory = initialiser.memory
+        memory.position_gate, memory.velocity_gate = self._position_gate, self._velocity_gate
         updates = [update for fix in self._rejected for update in initialiser.process(fix)]
         if sum(update.position_accepted for update in updates) < limits.restart_fixes:
             return rejected
@@ -185,7 +185,8 @@ class ReferenceFilter(ABC):
         """Copy state and gates of the flight filter once it is initialised."""
         if initialiser.state is None:
             return
-        self._position_gate, self._velocity_gate = initialiser.position_gate, initialiser.velocity_gate
+        memory = initialiser.memory
+        self._position_gate, self._velocity_gate = memory.position_gate, memory.velocity_gate
         self._state = initialiser.state
         self._rejected = []
 

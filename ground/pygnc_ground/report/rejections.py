@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from pygnc.bus.messages import SourceFile
-from pygnc.estimators.orbit.gps_fix import RejectCause
+from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT
 from pygnc_cli.text import printable
 from pygnc_ground.orbit.solution import IntArray

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.orbit.batch import forces
 from pygnc_ground.orbit.batch.first_orbit import FirstOrbit, first_orbit

@@ -14,7 +14,7 @@ import numpy as np
 
 from pygnc.common.arrays import cross_matrix
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, ScreeningSettings
 from pygnc_ground.orbit.batch.first_orbit import InertialFixes, oblate_earth
 from pygnc_ground.orbit.batch.normal_equations import NormalEquations

@@ -18,7 +18,7 @@ import numpy as np
 
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.orbit.batch.arc import ArcError, ArcFit, BatchArc, solve_arc
 from pygnc_ground.orbit.batch.observations import usable

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, ScreeningSettings
 from pygnc_ground.orbit.batch.observations import (
     huber,
