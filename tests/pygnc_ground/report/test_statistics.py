@@ -83,7 +83,8 @@ def test_a_difference_is_summarised() -> None:
     assert figures.position_max_m == 5.0
     assert figures.velocity_rms_mps == pytest.approx(1e-3 * 13.0**0.5)
     assert figures.within_3_sigma == 5.0 / 6.0
-    empty = OrbitErrors(np.arange(0), np.arange(0), *[np.empty((0, 3))] * 4, np.empty(0))
+    no_rows, no_vectors = np.arange(0), np.empty((0, 3))
+    empty = OrbitErrors(no_rows, no_rows, no_vectors, no_vectors, no_vectors, no_vectors, np.empty(0))
     assert difference_figures(empty) is None
 
 
