@@ -13,8 +13,7 @@ from pygnc.host.home_files import HomeFiles
 from pygnc.host.parameters import Parameters
 from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import STAT, SentenceType
-from pygnc.host.transfer import DownloadSender, UploadReceiver
-from pygnc.tasks.host_link.connection import Engines, HostConnection
+from pygnc.tasks.host_link.connection import HostConnection
 from pygnc.tasks.host_link.settings import SettingsSlots
 from pygnc_controller.emulator.serial_line import SerialLine
 
@@ -143,7 +142,7 @@ class VirtualPi:
         return None if now_s < self._down_until_s else self._talk().next_output(now_s)
 
     def _wakeup_s(self) -> float:
-        return self._down_until_s if self._conversation is None else self._conversation.wakeup_s()
+        return self._down_until_s if self._conversation is None else self._conversation.channel.wakeup_s()
 
     def _talk(self) -> HostConnection:
         if self._conversation is None:
@@ -151,6 +150,5 @@ class VirtualPi:
             files = HomeFiles(self._home, 0)
             parameters = Parameters({}, lambda _: None, SettingsSlots(self._home))
             channel = Channel(Direction.TO_HOST, self._starts, "PyGNC")
-            engines = Engines(UploadReceiver(files), DownloadSender(files), parameters)
-            self._conversation = HostConnection(channel, engines, self)
+            self._conversation = HostConnection(channel, files, parameters, self)
         return self._conversation
