@@ -15,7 +15,7 @@ from pygnc.estimators.formation.relative_motion import RelativeDynamics
 from pygnc.estimators.formation.search import SearchContext
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
-from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.formation_posterior import JudgedSolution, true_parameters

@@ -10,11 +10,9 @@ contradicts the map, because it belongs to a new boot or is damaged.
 
 from typing import Final, NamedTuple
 
-import msgspec
-
 from pygnc.bus.messages import BatchEnd, GpsFix, Message, RangeMeasurement
 from pygnc.common.clock import gps_ms_from_week
-from pygnc.estimators.clock.clock_map import CONFIRMATIONS, TOLERANCE_MS, ClockMap, ClockMapState, ClockVerdict
+from pygnc.estimators.clock.clock_map import CONFIRMATIONS, TOLERANCE_MS, ClockMap, ClockVerdict
 
 HELD_MAX: Final = 256
 """More than an hour of ranges to three partners, one per minute each."""
@@ -36,18 +34,6 @@ class HeldRange(NamedTuple):
     gps_ms: int | None
 
 
-class SatelliteClockState(msgspec.Struct, frozen=True):
-    """Checkpoint of a `SatelliteClock`."""
-
-    map: ClockMapState
-    held: tuple[HeldRange, ...]
-    group_gps_ms: int | None
-    group_is_new: bool
-    from_sense: bool
-    accepted_s: int | None
-    untimed: int
-
-
 class SatelliteClock:
     """Clock of one satellite, and its ranges whose time is unknown.
 
@@ -55,26 +41,14 @@ class SatelliteClock:
         untimed: Number of ranges discarded because their time was not confirmed.
     """
 
-    def __init__(self, state: SatelliteClockState | None = None) -> None:
-        self._map = ClockMap() if state is None else ClockMap.restore(state.map)
-        self._held = [] if state is None else [HeldRange(*held) for held in state.held]
-        self._group_gps_ms = None if state is None else state.group_gps_ms
-        self._group_is_new = False if state is None else state.group_is_new
-        self._from_sense = False if state is None else state.from_sense
-        self._accepted_s = None if state is None else state.accepted_s
-        self.untimed = 0 if state is None else state.untimed
-
-    def checkpoint(self) -> SatelliteClockState:
-        """Return all state that later times depend on."""
-        return SatelliteClockState(
-            map=self._map.checkpoint(),
-            held=tuple(self._held),
-            group_gps_ms=self._group_gps_ms,
-            group_is_new=self._group_is_new,
-            from_sense=self._from_sense,
-            accepted_s=self._accepted_s,
-            untimed=self.untimed,
-        )
+    def __init__(self) -> None:
+        self._map = ClockMap()
+        self._held: list[HeldRange] = []
+        self._group_gps_ms: int | None = None
+        self._group_is_new = False
+        self._from_sense = False
+        self._accepted_s: int | None = None
+        self.untimed = 0
 
     def take_fix(self, fix: GpsFix) -> list[TimedRange]:
         """Process a GPS packet; return the ranges whose time is known now, in the order of arrival."""
@@ -111,14 +85,14 @@ class SatelliteClock:
 
         If spacecraft time `confirmed_s` agrees with the map, the other held ranges are discarded.
         """
-        segments = self._map.segments
-        if not segments or segments[-1].observations < observations:
+        segment = self._map.current
+        if segment is None or segment.observations < observations:
             return []
         timed: list[TimedRange] = []
         held, self._held = self._held, []
         for waiting in held:
             gps_ms = self._map.to_gps_ms(waiting.measurement.t_spacecraft_s)
-            if gps_ms is not None and self._belongs(waiting, gps_ms, confirmed_s):
+            if gps_ms is not None and self._belongs(waiting, gps_ms, confirmed_s, segment.readings_s[-1]):
                 timed.append(TimedRange(waiting.measurement, gps_ms))
             elif confirmed_s is None:
                 self._held.append(waiting)
@@ -126,8 +100,8 @@ class SatelliteClock:
                 self.untimed += 1
         return timed
 
-    def _belongs(self, waiting: HeldRange, gps_ms: int, confirmed_s: int | None) -> bool:
-        """Whether a range is of the present boot; `gps_ms` is its time by that boot's map."""
+    def _belongs(self, waiting: HeldRange, gps_ms: int, confirmed_s: int | None, last_reading_s: int) -> bool:
+        """Return True if a range is of the current boot; `gps_ms` is its time by that boot's map."""
         t_spacecraft_s = waiting.measurement.t_spacecraft_s
         if waiting.gps_ms is not None and abs(gps_ms - waiting.gps_ms) <= TOLERANCE_MS:
             self._accepted_s = t_spacecraft_s
@@ -135,19 +109,15 @@ class SatelliteClock:
         if self._accepted_s is not None and confirmed_s is not None:
             # The clock was continuous in between, so the GPS packet of the group is damaged or missing.
             return self._accepted_s <= t_spacecraft_s <= confirmed_s
-        near_s = self._map.segments[-1].last_t_spacecraft_s if self._accepted_s is None else self._accepted_s
+        near_s = last_reading_s if self._accepted_s is None else self._accepted_s
         return waiting.gps_ms is None and abs(t_spacecraft_s - near_s) <= ALONE_S
 
 
 class RangeClock:
     """Clocks of all satellites; our own is satellite 0."""
 
-    def __init__(self, state: dict[int, SatelliteClockState] | None = None) -> None:
-        self._clocks = {satellite: SatelliteClock(clock) for satellite, clock in (state or {}).items()}
-
-    def checkpoint(self) -> dict[int, SatelliteClockState]:
-        """Return all state that later times depend on."""
-        return {satellite: clock.checkpoint() for satellite, clock in self._clocks.items()}
+    def __init__(self) -> None:
+        self._clocks: dict[int, SatelliteClock] = {}
 
     @property
     def untimed(self) -> int:

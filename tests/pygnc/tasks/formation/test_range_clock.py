@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from pygnc.bus.messages import BatchEnd, GpsFix, Message, RangeMeasurement
 from pygnc.common.clock import MS_PER_WEEK, SPACECRAFT_RESTART_S
-from pygnc.tasks.formation.range_clock import ALONE_S, HELD_MAX, RangeClock, SatelliteClockState, TimedRange
+from pygnc.configuration.settings import Settings
+from pygnc.tasks.formation.range_clock import ALONE_S, HELD_MAX, RangeClock, TimedRange
 from pygnc.tasks.ingest.batch import find_sources, record_messages
 from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.generate import scenario_of
@@ -86,7 +87,7 @@ def offsets_ms(timed: list[TimedRange]) -> list[int]:
 
 
 def in_order(home: Path) -> Iterator[Message]:
-    sources, _ = find_sources(home, 5, 812_500.0, 74)
+    sources, _ = find_sources(home, Settings())
     for source in sources:
         for _ in source.scan():
             pass
@@ -210,14 +211,3 @@ def test_without_any_gps_time_a_bounded_number_is_held() -> None:
     messages: list[Message] = [message for k in range(HELD_MAX + 9) for message in (fix(None), ranged(BOOT_S + k))]
     assert run(clock, messages) == []
     assert clock.untimed == 9
-
-
-@pytest.mark.parametrize("cut", [0, 3, 9, 21, 24])
-def test_a_restart_changes_nothing(cut: int) -> None:
-    messages = [*groups(10), *groups(5, boot_s=SPACECRAFT_RESTART_S + 20, first_ms=START_MS + 600_000)]
-    first = RangeClock()
-    timed = run(first, messages[:cut])
-    packed = msgspec.msgpack.encode(first.checkpoint())
-    second = RangeClock(msgspec.msgpack.decode(packed, type=dict[int, SatelliteClockState]))
-    timed += run(second, messages[cut:])
-    assert timed == run(RangeClock(), messages)
