@@ -58,7 +58,7 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
     cert, key = _tls_files(settings)
     if not chosen.is_local and not (cert or chosen.behind_proxy or chosen.insecure):
         raise StationError(
-            f"keys would travel unencrypted to {chosen.host}: set tls_cert and tls_key in [serve], or behind_proxy, or"
+            f"host {chosen.host} in [serve]: keys would travel unencrypted; set tls_cert and tls_key, behind_proxy or"
             " insecure"
         )
     app = application(store, chosen, settings.path(chosen.folder))
@@ -88,13 +88,13 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
 def _tls_files(settings: StationSettings) -> tuple[str | None, str | None]:
     chosen = settings.serve
     if bool(chosen.tls_cert) != bool(chosen.tls_key):
-        raise StationError("TLS requires both tls_cert and tls_key in [serve]")
+        raise StationError("[serve]: TLS requires both tls_cert and tls_key; set the missing key")
     if not chosen.tls_cert:
         return None, None
     paths = settings.path(chosen.tls_cert), settings.path(chosen.tls_key)
     for path in paths:
         if not path.is_file():
-            raise StationError(f"{path}: the file does not exist")
+            raise StationError(f"{path}: the file does not exist; correct tls_cert or tls_key in [serve]")
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(*paths)
     except OSError as error:  # includes SSLError

@@ -53,7 +53,9 @@ class Filters(msgspec.Struct, frozen=True):
             start_ms = parse_time(self.timestamp__gte) if self.timestamp__gte else None
             stop_ms = parse_time(self.timestamp__lte) + 1 if self.timestamp__lte else None
         except ValueError:
-            raise HTTPException(400, "timestamps must be in ISO 8601, such as 2026-11-21T17:00:00Z") from None
+            raise HTTPException(
+                400, "timestamp__gte and timestamp__lte must be in ISO 8601, such as 2026-11-21T17:00:00Z"
+            ) from None
         return Span(start_ms, stop_ms)
 
     def streams(self, request: Request) -> list[Stream]:
@@ -113,7 +115,7 @@ def single(request: Request) -> object:
         for stream in among:
             if found and stream.id == stream_id:
                 return reading_to_json(found[0], stream)
-    raise HTTPException(404, "unknown reading")
+    raise HTTPException(404, f"unknown reading {request.path_params['id']}; ids are STREAM-NUMBER")
 
 
 def bulk(request: Request, body: BulkImport) -> object:
@@ -126,7 +128,7 @@ def bulk(request: Request, body: BulkImport) -> object:
         except ValueError:
             raise HTTPException(400, f"invalid timestamp {entry.get('timestamp')!r}; use ISO 8601") from None
         except RecursionError:
-            raise HTTPException(400, "values are nested too deeply") from None
+            raise HTTPException(400, "a value of readings is nested too deeply") from None
         reading = NewReading(t_utc_ms, int(Quality.IMPORTED), 0, "", to_text(values.values()), None)
         groups.setdefault(tuple(values), []).append((t_utc_ms, reading))
     origin = f"{IMPORTED}-{hashlib.sha256(body.source_ref.encode()).hexdigest()[:32]}"
@@ -211,7 +213,7 @@ def _line(cells: list[str]) -> str:
 
 
 def _reduced(points: list[list[float]]) -> list[list[float]]:
-    """Return minimum and maximum of each interval, of which a plot looks like one of all points."""
+    """Return minimum and maximum of each interval; their plot looks like a plot of all points."""
     if len(points) <= 2 * _SERIES_INTERVALS:
         return points
     kept = []

@@ -126,7 +126,7 @@ async def upload(request: Request, gateway: Gateway) -> object:
     """Receive a whole batch, as a body or in a form; X-Gascloud-Logas is the key, X-Gascloud-Logpw the batch's id."""
     id_ = request.headers.get("x-gascloud-logpw", "")
     if not _ID.fullmatch(id_):
-        raise HTTPException(400, "X-Gascloud-Logpw must be the id of the batch")
+        raise HTTPException(400, "the header X-Gascloud-Logpw must be the id of the batch, 32 hexadecimal digits")
     uploads = context_of(request).uploads
     known = await run_in_threadpool(uploads.get, gateway.id, id_)
     octets = await _file_of(request, known.bytes)
@@ -209,4 +209,4 @@ async def _file_of(request: Request, size: int) -> bytes:
         if part.get_filename():
             octets = part.get_payload(decode=True)
             return octets if isinstance(octets, bytes) else b""
-    raise HTTPException(400, "the form contains no file")
+    raise HTTPException(400, "the form contains no file; add a part with a filename")

@@ -57,14 +57,14 @@ class Batch:
     Attributes:
         id: 32 hexadecimal digits, unique everywhere.
         name: stem of its file name.
-        created_ms: when its readings were selected, milliseconds since 1970 (UTC).
-        state: how far it has come.
+        created_ms: time of the selection of its readings, milliseconds since 1970 (UTC).
+        state: progress of its transfer.
         contents: its readings and files.
         readings: number of readings in its file.
         bytes: size of its file.
         sha256: checksum of its file, hexadecimal.
         remote_id: identifier that the server has assigned, "" if none.
-        reason: why the server rejected it, "" if it did not.
+        reason: reason of the server for a rejection, "" if there is none.
     """
 
     id: str
