@@ -158,7 +158,7 @@ def _time(work: Callable[[], object], repetitions: int = 1) -> Taken:
 
 
 def gateways(_: float) -> Iterator[Row]:
-    """Twenty gateways that upload at once."""
+    """Upload from twenty gateways at once."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with server(folder / "server") as there, ThreadPoolExecutor(GATEWAYS) as pool:
@@ -187,7 +187,7 @@ def _upload(place: StationSettings) -> None:
 
 
 def logger(_: float) -> Iterator[Row]:
-    """Processor time and memory of a logger with both devices at their default intervals."""
+    """Measure processor time and memory of a logger with both devices at their default intervals."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         settings = folder / "station.toml"

@@ -26,7 +26,7 @@ _UNSTORED_S: Final = 1.0
 
 @dataclass
 class Answer:
-    """Histogram that the counter has begun to send.
+    """Histogram whose transmission the counter has begun.
 
     Attributes:
         at_s: time, monotonic clock.

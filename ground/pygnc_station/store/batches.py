@@ -13,12 +13,12 @@ from pygnc_station.store.store import Store
 
 
 class BatchState(StrEnum):
-    """State of a batch. Each leads to the next; `pygnc station batch --again` makes a rejected batch ready."""
+    """State of a batch. States follow in this order; `pygnc station batch --again` makes a rejected batch ready."""
 
     OPEN = "open"
     """Its readings are selected; its file may be missing or incomplete and is written again."""
     READY = "ready"
-    """Its file is complete."""
+    """Its file is complete and can be sent."""
     SENT = "sent"
     """The server has received it and has not decided yet."""
     ACCEPTED = "accepted"

@@ -1,4 +1,4 @@
-"""Cursors: how far each reader of a store has come, and the deletion of readings that no reader needs any more.
+"""Cursors: position of each reader of a store, and deletion of readings that no reader needs any more.
 
 Numbers of readings have no gaps, so the last number that a reader has processed is all that has to be recorded.
 """

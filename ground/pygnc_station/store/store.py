@@ -127,7 +127,7 @@ def put(connection: Connection, stream_id: int, numbered: Iterable[tuple[int, Ne
 
 
 def add_new(connection: Connection, stream_id: int, numbered: Sequence[tuple[int, NewReading]]) -> int:
-    """Store numbered readings within a transaction; return how many were new."""
+    """Store numbered readings within a transaction; return the number of new readings."""
     c = schema.readings.c
     known: set[int] = set()
     numbers = [number for number, _ in numbered]
