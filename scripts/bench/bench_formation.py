@@ -48,7 +48,7 @@ from pygnc_ground.formation.baseline import PairRanges, guess_on_track, solve_pa
 from pygnc_ground.formation.bound import FormationBound, FormationMotion
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.consistency import band
-from pygnc_ground.orbit.solution import FloatArray
+from pygnc_ground.orbit.solution import BoolArray, FloatArray
 
 KINDS: Final = (FormationKind.FREE, FormationKind.BOUNDED)
 _MESH_ALL: Final = Instruments("mesh, 1 m, GPS on all", range_noise_m=1.0, mesh=True, fixed=4)
@@ -207,7 +207,7 @@ def accuracy_figures(geometries: Sequence[Geometry], limit: float) -> list[str]:
     ]
 
 
-def error_ratio(geometry: Geometry, found: FloatArray) -> float:
+def error_ratio(geometry: Geometry, found: BoolArray) -> float:
     """Return error over bound of the partners with a true orbit, all draws together; NaN if there are none."""
     error_m, bound_m = (pooled(geometry.scores, name)[found] for name in ("right_error_m", "bound_m"))
     return rms(error_m) / rms(bound_m) if found.any() else float("nan")

@@ -195,8 +195,10 @@ class Equations:
         pairs = self.pairs_among(chosen)
         fixes = []
         for satellite in chosen:
-            used = slice(None if fixes_of is None or satellite in fixes_of else 0)
-            fixes.append(FixEquations(*(part[used] for part in self.fixes[satellite])))
+            used, rows = slice(None if fixes_of is None or satellite in fixes_of else 0), self.fixes[satellite]
+            fixes.append(
+                FixEquations(rows.node_time[used], rows.design[used], rows.residual[used], rows.available[used])
+            )
         ranges = []
         for number in pairs:
             (one, other), *parts = self.ranges[number]
@@ -241,7 +243,7 @@ class Equations:
         states, satellites = self._states(parameters), len(self.satellites)
         motion = self.dynamics.linear(states) if linear else self.dynamics.propagate(states, partials=False)
         # At once there are three such matrices per step and satellite, and six per observation of one kind.
-        longest = max(len(rows.node_time) for rows in (*self.fixes, *self.ranges))
+        longest = max([len(rows.node_time) for rows in self.fixes] + [len(rows.node_time) for rows in self.ranges])
         chunk = max(1, _PARTIALS_MAX // (3 * satellites * len(motion.constants) + 6 * longest))
         parts = []
         for first in range(0, len(parameters), chunk):

@@ -12,7 +12,7 @@ the future.
 import math
 from collections.abc import Collection, Sequence
 from enum import StrEnum, unique
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -92,9 +92,6 @@ class FormationUpdate(NamedTuple):
     fixes: tuple[FixVerdict, ...]
     moved: bool
 
-
-ObservationKey: TypeAlias = tuple[int, ...]
-"""Identity of an observation among those of one moment: the radio ids involved."""
 
 _CURVATURE_MAX: Final = 1.0
 """A range is used if the standard deviation of its second-order term is at most this times its noise."""
@@ -183,13 +180,6 @@ class _Epoch:
         return results[0]
 
 
-def observation_key(observation: RangeObservation | SatelliteFix) -> ObservationKey:
-    """Return the key of an observation."""
-    return (
-        (observation.one, observation.other) if isinstance(observation, RangeObservation) else (observation.satellite,)
-    )
-
-
 class JointGroup(NamedTuple):
     """Partners that are estimated together.
 
@@ -235,9 +225,7 @@ class FormationFilter:
             identity: partner for identity, partner in solution.partners.items() if identity not in solution.satellites
         }
         self.gps_ms = max((observation.gps_ms for observation in solution.ranges), default=solution.reference.epoch_ms)
-        self._used_keys: set[ObservationKey] = {
-            observation_key(observation) for observation in solution.ranges if observation.gps_ms == self.gps_ms
-        }
+        self._used = {observation.satellites for observation in solution.ranges if observation.gps_ms == self.gps_ms}
         self._banks = [
             HypothesisBank(solution, partners, self.gps_ms, settings, orbit.process_noise)
             for partners in partner_groups(solution)
@@ -285,19 +273,20 @@ class FormationFilter:
         Raises:
             ValueError: There are no observations, or they are of several moments.
         """
-        moments = {observation.gps_ms for observation in ranges} | {observation.fix.gps_ms for observation in fixes}
+        observations: list[RangeObservation | SatelliteFix] = [*ranges, *fixes]
+        moments = {observation.gps_ms for observation in observations}
         if len(moments) != 1:
             raise ValueError(f"process() takes observations of one moment; these are of {len(moments)} moments")
         (gps_ms,) = moments
-        if any(self._fault(gps_ms, observation, ()) is None for observation in (*ranges, *fixes)):
+        if any(self._fault(observation, ()) is None for observation in observations):
             self._propagate(gps_ms)
         epochs = [_Epoch(bank, gps_ms, self._settings, self._orbit, self._frames) for bank in self._banks]
-        processed: set[ObservationKey] = set()
+        processed: set[tuple[int, ...]] = set()
         fix_verdicts = tuple(self._process_fix(epochs, observation, processed) for observation in fixes)
         range_verdicts = tuple(self._process_range(epochs, observation, processed) for observation in ranges)
         has_moved = any(epoch.accepted for epoch in epochs)
         if has_moved:
-            self._used_keys = processed | (self._used_keys if gps_ms == self.gps_ms else set())
+            self._used = processed | (self._used if gps_ms == self.gps_ms else set())
             self.gps_ms = gps_ms
             for epoch in epochs:
                 epoch.commit()
@@ -316,28 +305,28 @@ class FormationFilter:
             self._predicted_ms = end_ms
 
     def _process_range(
-        self, epochs: list[_Epoch], observation: RangeObservation, processed: set[ObservationKey]
+        self, epochs: list[_Epoch], observation: RangeObservation, processed: set[tuple[int, ...]]
     ) -> RangeVerdict:
-        cause = self._fault(observation.gps_ms, observation, processed)
+        cause = self._fault(observation, processed)
         if cause is not None:
             return RangeVerdict(cause, math.nan, math.nan, math.nan)
-        processed.add(observation_key(observation))
+        processed.add(observation.satellites)
         return next(epoch for epoch in epochs if observation.pair in epoch.bank.pairs).update_with_range(observation)
 
     def _process_fix(
-        self, epochs: list[_Epoch], observation: SatelliteFix, processed: set[ObservationKey]
+        self, epochs: list[_Epoch], observation: SatelliteFix, processed: set[tuple[int, ...]]
     ) -> FixVerdict:
         """Process a fix. A fix of our own satellite goes to all groups; the verdict of the first group is returned."""
-        cause = self._fault(observation.fix.gps_ms, observation, processed)
+        cause = self._fault(observation, processed)
         if cause is not None:
             return FixVerdict(cause, cause)
-        processed.add(observation_key(observation))
+        processed.add(observation.satellites)
         concerned = [epoch for epoch in epochs if observation.satellite in epoch.bank.satellites]
         verdicts = [epoch.update_with_fix(observation) for epoch in concerned]
         return verdicts[0]
 
     def _fault(
-        self, gps_ms: int, observation: RangeObservation | SatelliteFix, processed: Collection[ObservationKey]
+        self, observation: RangeObservation | SatelliteFix, processed: Collection[tuple[int, ...]]
     ) -> FormationRejectCause | None:
         """Return the reason why an observation cannot be compared with the states; None if it can."""
         if isinstance(observation, RangeObservation):
@@ -348,12 +337,12 @@ class FormationFilter:
             is_known = bool(self._banks) and observation.satellite in self.satellites
         if not is_known:
             return FormationRejectCause.SATELLITE
-        if gps_ms < self.gps_ms:
+        elapsed_ms = observation.gps_ms - self.gps_ms
+        if elapsed_ms < 0:
             return FormationRejectCause.NOT_LATER
-        key = observation_key(observation)
-        if key in processed or (gps_ms == self.gps_ms and key in self._used_keys):
+        if observation.satellites in processed or (elapsed_ms == 0 and observation.satellites in self._used):
             return FormationRejectCause.DUPLICATE
-        return FormationRejectCause.GAP if gps_ms - self.gps_ms > 1e3 * self._orbit.start.gap_max_s else None
+        return FormationRejectCause.GAP if elapsed_ms > 1e3 * self._orbit.start.gap_max_s else None
 
     def _bank_of(self, partner: int) -> HypothesisBank:
         for bank in self._banks:

@@ -29,6 +29,11 @@ class RangeObservation:
     range_m: float
 
     @property
+    def satellites(self) -> tuple[int, ...]:
+        """Radio ids of the satellites: the measuring satellite, then the other end."""
+        return self.one, self.other
+
+    @property
     def pair(self) -> Pair:
         """Radio ids of the two satellites, the lower one first."""
         return min(self.one, self.other), max(self.one, self.other)
@@ -40,6 +45,16 @@ class SatelliteFix:
 
     satellite: int
     fix: Fix
+
+    @property
+    def gps_ms(self) -> int:
+        """GPS milliseconds since the GPS epoch."""
+        return self.fix.gps_ms
+
+    @property
+    def satellites(self) -> tuple[int, ...]:
+        """Radio id of the satellite."""
+        return (self.satellite,)
 
 
 class Arc(NamedTuple):
@@ -85,9 +100,9 @@ def select_arc(
     """
     arc_max_ms = round(1e3 * settings.arc_max_s)
     fix_by_key = {
-        (entry.satellite, entry.fix.gps_ms): entry.fix
+        (entry.satellite, entry.gps_ms): entry.fix
         for entry in reversed(fixes)
-        if abs(entry.fix.gps_ms - near_gps_ms) <= arc_max_ms
+        if abs(entry.gps_ms - near_gps_ms) <= arc_max_ms
     }
     range_by_key = {
         (observation.pair, observation.gps_ms, observation.one): observation
