@@ -18,8 +18,16 @@ from typing import Final
 
 import msgspec
 
-from pygnc_station.store.layout import Layout, from_cell, to_cell, to_text
-from pygnc_station.store.readings import TIMES_MS, NewReading, StoredReading, iso_time
+from pygnc_station.store.readings import (
+    TIMES_MS,
+    Layout,
+    NewReading,
+    StoredReading,
+    from_cell,
+    iso_time,
+    to_cell,
+    to_text,
+)
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"

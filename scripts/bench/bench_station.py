@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,13 +28,11 @@ from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import query
-from pygnc_station.store.layout import Layout
 from pygnc_station.store.query import Span
-from pygnc_station.store.readings import NewReading
+from pygnc_station.store.readings import Layout, NewReading
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
-from scripts.bench.station_fault_run import fault_run
-from scripts.bench.station_fault_statistics import UNEXPLAINED
+from scripts.bench.station_fault_run import FaultRun, Row
 from tests.fakes.mariadb import MariaDb
 from tests.pygnc_devices.emus.vectors import SENTENCES as SHEET
 from tests.pygnc_devices.opc_n3.vectors import HISTOGRAMS, INTACT
@@ -54,15 +51,6 @@ WARM_UP_S: Final = 20.0
 LAYOUT: Final = Layout.of(SENTENCES["BV2"])
 CONTENT: Final = "[0,0,8,3.39,3.33,3.33,3.33,3.33,3.34,3.33,3.35]"
 RAW: Final = b"BV2,00,0000,08,8B85858585868587,93\r\n"
-
-
-class Row(NamedTuple):
-    """One line of the table."""
-
-    what: str
-    measured: str
-    limit: str = ""
-    holds: bool | None = None
 
 
 class Taken(NamedTuple):
@@ -250,23 +238,7 @@ def _resident_kb(process: int) -> int:
 def faults(speed: float) -> Iterator[Row]:
     """Simulate a day with faults."""
     with tempfile.TemporaryDirectory() as folder:
-        outcome = fault_run(Path(folder), speed)
-    done = ", ".join(f"{count} {name}" for name, count in sorted(outcome.done.items()))
-    what = f"24 h at {speed:g} times the speed, 1 % line errors, {done}"
-    yield Row(what, f"{outcome.seconds:.0f} s, {outcome.batches} batches")
-    yield Row("readings acknowledged by the logger", f"{outcome.acknowledged}, in its store {outcome.stored}")
-    holds = not (outcome.missing or outcome.doubled or outcome.different)
-    counts = f"{outcome.on_server}; missing {outcome.missing}, doubled {outcome.doubled}, different {outcome.different}"
-    yield Row("of these on the server", counts, "each once", holds)
-    missing = _listed(outcome.missing_by_cause)
-    answers = f"{outcome.answers} of {outcome.due}; {outcome.due - outcome.answers} not requested ({missing})"
-    yield Row("histograms sent by the counter", answers)
-    unexplained = outcome.outcomes[UNEXPLAINED]
-    yield Row("outcomes of these", _listed(outcome.outcomes), "0 unexplained", unexplained == 0)
-
-
-def _listed(counts: Counter[str]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.most_common() if count)
+        yield from FaultRun(Path(folder), speed).run()
 
 
 PARTS: Final = {"vectors": vectors, "store": store, "server": gateways, "logger": logger, "faults": faults}

@@ -17,8 +17,7 @@ from pygnc_devices.reconnecting import ReconnectingDevice
 from pygnc_station.errors import RefusedReadingsError, StoreError
 from pygnc_station.logger.devices import family_of, interval_options, open_device
 from pygnc_station.settings import Device
-from pygnc_station.store.layout import Layout
-from pygnc_station.store.readings import NewReading
+from pygnc_station.store.readings import Layout, NewReading
 from pygnc_station.store.store import Store, append
 
 FLUSH_S: Final = 0.25

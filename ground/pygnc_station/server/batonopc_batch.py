@@ -15,8 +15,7 @@ from sqlalchemy import Connection
 
 from pygnc_station.errors import BadBatchError
 from pygnc_station.store.batonopc import FAMILY, KEYS, RAW, TABLES, Table, group_rows, origin_of
-from pygnc_station.store.layout import Layout
-from pygnc_station.store.readings import Stream
+from pygnc_station.store.readings import Layout, Stream
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 from pygnc_station.store.store import make_stream, put
 
@@ -62,9 +61,9 @@ def store_readings(connection: Connection, archive: zipfile.ZipFile, stem: str, 
         table, origin = Table(_names(header, len(first)), zone, gadget_id), origin_of(first)
         values = (_values_of(table.names, row, line) for line, row in enumerate(chain([first], rows), 2))
         while page := list(islice(values, _PAGE)):
-            done = group_rows(table, page)
-            untimed += done.untimed
-            for key, numbered in done.readings.items():
+            groups, without_time = group_rows(table, page)
+            untimed += without_time
+            for key, numbered in groups.items():
                 if key not in streams:
                     streams[key] = _stream(connection, *key, origin)
                     if len(streams) > _MAX_STREAMS:

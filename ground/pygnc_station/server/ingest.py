@@ -11,7 +11,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import tzinfo
 from itertools import islice
 from pathlib import Path
@@ -35,24 +34,9 @@ _MAX_JSON_BYTES: Final = 20_000_000
 _METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 
 
-@dataclass(frozen=True, slots=True)
-class Ingested:
-    """Content of an accepted batch.
-
-    Attributes:
-        readings: number of readings, including those that were stored before.
-        files: number of flight files.
-        note: what was left out.
-    """
-
-    readings: int
-    files: int
-    note: str = ""
-
-
 def ingest(  # noqa: PLR0917 - parameters of different types
     store: Store, connection: Connection, path: Path, files: Path, limits: Limits, zone: tzinfo | None
-) -> Ingested:
+) -> tuple[int, int, str]:
     """Store the readings of a batch within a transaction, and its flight files in a folder.
 
     Args:
@@ -63,6 +47,10 @@ def ingest(  # noqa: PLR0917 - parameters of different types
         limits: size limits of batches.
         zone: time zone of batonopc's timestamps; None means the zone of this computer.
 
+    Returns:
+        The number of readings, including those that were stored before; the number of flight files; and a note about
+        rows that were left out, "" if there are none.
+
     Raises:
         BadBatchError: the batch is rejected; the transaction has to be rolled back.
     """
@@ -71,13 +59,13 @@ def ingest(  # noqa: PLR0917 - parameters of different types
             stem = batonopc_batch.stem_of(archive)
             if stem:
                 count, untimed = batonopc_batch.store_readings(connection, archive, stem, zone)
-                return Ingested(count, 0, f"{untimed} rows without a valid time were left out" if untimed else "")
+                return count, 0, f"{untimed} rows without a valid time were left out" if untimed else ""
             metadata = _verified(archive)
             readings = sum(_store_readings(store, connection, archive, entry) for entry in metadata.streams)
         except (ValueError, RecursionError, csv.Error) as error:  # includes msgspec's errors
             raise BadBatchError(str(error)) from None
         _extract_files(archive, metadata, files)
-        return Ingested(readings, len(metadata.files))
+        return readings, len(metadata.files), ""
 
 
 @contextmanager

@@ -6,8 +6,7 @@ import httpx
 
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.settings import StationSettings
-from pygnc_station.store.layout import PlainValue
-from pygnc_station.store.readings import StoredReading, Stream
+from pygnc_station.store.readings import PlainValue, StoredReading, Stream
 
 _TIMEOUT_S: Final = 30.0
 _RESERVED: Final = frozenset({"time", "gadget", "family", "station", "quality"})

@@ -15,8 +15,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from pygnc_station.store import schema
-from pygnc_station.store.layout import Layout
-from pygnc_station.store.readings import StoredReading, Stream
+from pygnc_station.store.readings import Layout, StoredReading, Stream
 from pygnc_station.store.store import Store
 
 _R: Final = schema.readings.c
@@ -57,7 +56,7 @@ def streams_of(connection: Connection, gadget_id: str = "", kind: str = "") -> l
     if kind:
         query = query.where(s.kind == kind)
     found = connection.execute(query.order_by(s.id)).all()
-    return [Stream(row[0], row[1], row[2], row[3], Layout.from_json(row[4]), row[5]) for row in found]
+    return [Stream(row[0], row[1], row[2], row[3], msgspec.json.decode(row[4], type=Layout), row[5]) for row in found]
 
 
 def recent(

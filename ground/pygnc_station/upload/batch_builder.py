@@ -109,7 +109,11 @@ def _select_new(store: Store, settings: StationSettings, now_ms: int) -> None:
         files = _find_new_files(connection, [settings.path(folder) for folder in settings.batches.flight_folders])
         if not ranges and not files:
             return
-        _record_files(connection, files)
+        table = schema.batched_files
+        for file in files:
+            digest = hashlib.sha256(file.path.encode()).hexdigest()
+            connection.execute(delete(table).where(table.c.path_digest == digest))
+            connection.execute(insert(table), {"path_digest": digest, **msgspec.to_builtins(file)})
         id_ = uuid.uuid4().hex
         stamp = iso_time(now_ms)[:19].replace("-", "").replace(":", "")
         row = {"id": id_, "name": f"{stamp}Z_{id_[:8]}", "created_ms": now_ms, "state": BatchState.OPEN, "readings": 0}
@@ -132,14 +136,6 @@ def _find_new_files(connection: Connection, folders: Sequence[Path]) -> list[Bat
                 if known.get(str(path)) != (status.st_size, status.st_mtime_ns):
                     found[str(path)] = BatchedFile(str(path), status.st_size, status.st_mtime_ns)
     return list(found.values())[:_MAX_FILES]
-
-
-def _record_files(connection: Connection, files: Sequence[BatchedFile]) -> None:
-    table = schema.batched_files
-    for file in files:
-        digest = hashlib.sha256(file.path.encode()).hexdigest()
-        connection.execute(delete(table).where(table.c.path_digest == digest))
-        connection.execute(insert(table), {"path_digest": digest, **msgspec.to_builtins(file)})
 
 
 def _write_file(store: Store, settings: StationSettings, batch: Batch) -> Batch:
@@ -165,14 +161,10 @@ def _write_zip(store: Store, settings: StationSettings, batch: Batch, path: Path
     writer = BatchWriter(path, batch.created_ms)
     try:
         for part, stream, stem in zip(ranges, streams, file_names(streams), strict=True):
-            name = f"{stem}.csv"
             pages = numbered_pages(store, part.stream_id, part.first, part.last)
-            count = writer.add_readings(name, stream.layout, pages)
-            entries.append(
-                StreamEntry(
-                    name, stream.gadget_id, stream.family, stream.origin, stream.layout, part.first, part.last, count
-                )
-            )
+            count = writer.add_readings(f"{stem}.csv", stream.layout, pages)
+            source = (stream.gadget_id, stream.family, stream.origin, stream.layout)
+            entries.append(StreamEntry(f"{stem}.csv", *source, part.first, part.last, count))
         files = tuple(_add_files(writer, batch.contents.files))
         metadata = Metadata(
             FORMAT, batch.id, batch.name, settings.name, iso_time(batch.created_ms), settings.batches.type,

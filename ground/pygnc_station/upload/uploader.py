@@ -14,7 +14,7 @@ from pygnc_station.store.cursors import BATCHES, SYNC, delete_range
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import exclusive_lock
 from pygnc_station.upload.retry import note_failure, note_success
-from pygnc_station.upload.sender import Sender
+from pygnc_station.upload.station_server import Sender, StationSender
 
 UPLOAD: Final = "upload"
 """Name of the upload's retry state."""
@@ -53,8 +53,6 @@ def sender_of(settings: StationSettings) -> Sender:
         from pygnc_station.upload.tinycloud import TinycloudSender  # noqa: PLC0415 - likewise
 
         return TinycloudSender(settings)
-    from pygnc_station.upload.station_server import StationSender  # noqa: PLC0415 - likewise
-
     return StationSender(settings)
 
 

@@ -13,9 +13,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from typer.testing import CliRunner
 
 from pygnc_station.commands.main import app
-from pygnc_station.server.context import clock_ms
-from pygnc_station.store.layout import Column, Layout
-from pygnc_station.store.readings import NewReading
+from pygnc_station.store.readings import Column, Layout, NewReading, clock_ms
 from pygnc_station.store.store import Store
 from tests.fakes.batonopc import Station, batch_of, csv_of, log, rows_of
 from tests.fakes.browser import chromium

@@ -17,8 +17,7 @@ from pygnc_station.settings import Influx, StationSettings
 from pygnc_station.sinks.influx import InfluxSink, line_of
 from pygnc_station.sinks.publisher import Publisher
 from pygnc_station.store.cursors import INFLUX
-from pygnc_station.store.layout import Column, Layout, PlainValue, to_text
-from pygnc_station.store.readings import NewReading, StoredReading, Stream
+from pygnc_station.store.readings import Column, Layout, NewReading, PlainValue, StoredReading, Stream, to_text
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import retry_state
 from tests.fakes.influxdb import PROGRAM, InfluxDb

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.measurement import Fix
 
 Pair: TypeAlias = tuple[int, int]
 """Radio ids of two satellites, the lower one first. Both directions of a pair share their range bias."""

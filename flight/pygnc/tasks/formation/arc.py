@@ -9,9 +9,9 @@ from typing import NamedTuple
 from pygnc.bus.messages import GpsFix, Message, RangeMeasurement
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.orbit.gps_fix import fix_from, screen
 from pygnc.estimators.orbit.settings import ScreeningSettings
 from pygnc.tasks.formation.range_clock import RangeClock
+from pygnc.tasks.orbit.screening import fix_from, screen
 
 
 class MeasurementTime(NamedTuple):

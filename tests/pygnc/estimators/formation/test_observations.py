@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix, select_arc
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.measurement import Fix
 
 NOW_MS = 1_400_000_000_000
 FIX = Fix(NOW_MS, np.zeros(3), np.ones(3), None, None, 0.0)
