@@ -60,7 +60,7 @@ class SatelliteClock:
         return timed
 
     def finish(self) -> list[tuple[RangeMeasurement, int]]:
-        """Return held ranges with GPS milliseconds by the present map, at the end of the batch."""
+        """Return held ranges with GPS milliseconds by the current map, at the end of the batch."""
         return self._release(1)
 
     def _observe(self, t_spacecraft_s: int, gps_ms: int | None) -> list[tuple[RangeMeasurement, int]]:
@@ -68,35 +68,35 @@ class SatelliteClock:
         return self._release(CONFIRMATIONS, t_spacecraft_s if verdict is ClockVerdict.CONSISTENT else None)
 
     def _release(self, observations: int, confirmed_s: int | None = None) -> list[tuple[RangeMeasurement, int]]:
-        """Return held ranges of the present boot, once its map has the given number of observations.
+        """Return held ranges of the current boot, once its map has the given number of observations.
 
         If spacecraft time `confirmed_s` agrees with the map, the other held ranges are discarded.
         """
-        segments = self._map.segments
-        if not segments or segments[-1].observations < observations:
+        segment = self._map.current
+        if segment is None or segment.observations < observations:
             return []
         timed: list[tuple[RangeMeasurement, int]] = []
         held, self._held = self._held, []
         for measurement, group_gps_ms in held:
-            gps_ms = self._map.to_gps_ms(measurement.t_spacecraft_s)
-            if gps_ms is not None and self._belongs(measurement.t_spacecraft_s, group_gps_ms, gps_ms, confirmed_s):
+            t_spacecraft_s = measurement.t_spacecraft_s
+            gps_ms = self._map.to_gps_ms(t_spacecraft_s)
+            if gps_ms is None:
+                belongs = False
+            elif group_gps_ms is not None and abs(gps_ms - group_gps_ms) <= TOLERANCE_MS:
+                self._accepted_s, belongs = t_spacecraft_s, True
+            elif self._accepted_s is not None and confirmed_s is not None:
+                # The clock was continuous in between, so the GPS packet of the group is damaged or missing.
+                belongs = self._accepted_s <= t_spacecraft_s <= confirmed_s
+            else:
+                near_s = segment.readings_s[-1] if self._accepted_s is None else self._accepted_s
+                belongs = group_gps_ms is None and abs(t_spacecraft_s - near_s) <= ALONE_S
+            if gps_ms is not None and belongs:
                 timed.append((measurement, gps_ms))
             elif confirmed_s is None:
                 self._held.append((measurement, group_gps_ms))
             else:
                 self.discarded += 1
         return timed
-
-    def _belongs(self, t_spacecraft_s: int, group_gps_ms: int | None, gps_ms: int, confirmed_s: int | None) -> bool:
-        """Return True if a range is of the present boot; `gps_ms` is its time by that boot's map."""
-        if group_gps_ms is not None and abs(gps_ms - group_gps_ms) <= TOLERANCE_MS:
-            self._accepted_s = t_spacecraft_s
-            return True
-        if self._accepted_s is not None and confirmed_s is not None:
-            # The clock was continuous in between, so the GPS packet of the group is damaged or missing.
-            return self._accepted_s <= t_spacecraft_s <= confirmed_s
-        near_s = self._map.segments[-1].last_t_spacecraft_s if self._accepted_s is None else self._accepted_s
-        return group_gps_ms is None and abs(t_spacecraft_s - near_s) <= ALONE_S
 
 
 class RangeClock:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pygnc.bus.messages import BatchEnd, GpsFix, Message, RangeMeasurement
 from pygnc.common.clock import MS_PER_WEEK, SPACECRAFT_RESTART_S
+from pygnc.configuration.settings import Settings
 from pygnc.tasks.formation.range_clock import ALONE_S, HELD_MAX, RangeClock
 from pygnc.tasks.ingest.batch import find_sources, record_messages
 from pygnc_ground.scenario.formation import satellites
@@ -86,7 +87,7 @@ def offsets_ms(timed: list[tuple[RangeMeasurement, int]]) -> list[int]:
 
 
 def in_order(home: Path) -> Iterator[Message]:
-    sources, _ = find_sources(home, 5, 812_500.0, 74)
+    sources, _ = find_sources(home, Settings())
     for source in sources:
         for _ in source.scan():
             pass
