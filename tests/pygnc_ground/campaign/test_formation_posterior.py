@@ -19,6 +19,8 @@ from pygnc_ground.campaign.formation_posterior import (
 )
 from pygnc_ground.campaign.formation_world import FormationKind, Instruments, formation_world
 
+pytestmark = pytest.mark.slow
+
 STAR = Instruments("star", range_noise_m=10.0, mesh=False, fixed=1)
 
 

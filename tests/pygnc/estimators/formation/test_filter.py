@@ -54,6 +54,7 @@ def test_initial_state_equals_the_batch() -> None:
     assert filtering.partners[PARTNER].chi_square_best == batch_case.solution.partners[PARTNER].chi_square_best
 
 
+@pytest.mark.slow
 def test_errors_and_innovations_are_consistent_over_many_draws() -> None:
     squares, innovations = [], []
     for draw in range(DRAWS):
