@@ -172,7 +172,7 @@ def test_reports_a_broker_that_refuses_the_password(tmp_path: Path, store: Store
         publisher.stop()
         publisher.run()
         bad = StationSettings(mqtt=Mqtt("127.0.0.1", broker.port, "pi", "wrong"))
-        with pytest.raises(StationError, match="the broker refuses the login .Not authorized"):
+        with pytest.raises(StationError, match=r"the broker refuses the login \(Not authorized"):
             Publisher(store, bad).run()
 
 
