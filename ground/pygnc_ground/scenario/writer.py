@@ -9,7 +9,6 @@ fraction is that of the Sun's disc, 0 in the umbra.
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -50,26 +49,18 @@ def truth_table(states: TrueStates, every: int) -> pl.DataFrame:
         "gps_week": states.gps_ms // MS_PER_WEEK,
         "gps_tow_ms": states.gps_ms % MS_PER_WEEK,
     }
-    known = {field.name for field in fields(states)}
     for vector, (name, components) in _VECTORS.items():
-        if vector in known:
-            values = getattr(states, vector)
-            columns |= {name.format(component): values[:, index] for index, component in enumerate(components)}
+        values = getattr(states, vector)
+        columns |= {name.format(component): values[:, index] for index, component in enumerate(components)}
     columns["sunlit_fraction"] = states.sunlit_fraction
     return pl.DataFrame({name: values[every - 1 :: every] for name, values in columns.items()})
 
 
 def range_truth_table(truth: TrueRanges) -> pl.DataFrame:
     """Return the true distances and delay biases, one row per range packet in the order before fault injection."""
-    return pl.DataFrame(
-        {
-            "gps_week": truth.gps_ms // MS_PER_WEEK,
-            "gps_tow_ms": truth.gps_ms % MS_PER_WEEK,
-            "partner_id": truth.partner_id,
-            "distance_m": truth.distance_m,
-            "delay_bias_m": truth.delay_bias_m,
-        }
-    )
+    columns = truth._asdict()
+    gps_ms = columns.pop("gps_ms")
+    return pl.DataFrame({"gps_week": gps_ms // MS_PER_WEEK, "gps_tow_ms": gps_ms % MS_PER_WEEK, **columns})
 
 
 def parquet(table: pl.DataFrame) -> bytes:
@@ -121,7 +112,10 @@ def _files(scenario: Scenario, truth_every_samples: int) -> dict[str, bytes]:
     if scenario.true_ranges is not None:
         contents["range_truth.parquet"] = parquet(range_truth_table(scenario.true_ranges))
     if scenario.faults:
-        tables = {file: done.as_tables() for file, done in scenario.faults.items()}
+        tables = {
+            file: {kind: {"count": len(records), "records": records} for kind, records in kinds.items()}
+            for file, kinds in scenario.faults.items()
+        }
         contents["faults.json"] = (json.dumps(tables, indent=2) + "\n").encode()
     return contents
 
