@@ -11,12 +11,11 @@ import inspect
 import json
 import struct
 import sys
-from collections.abc import Iterator
 from html import escape
 from itertools import accumulate, groupby, pairwise
 from pathlib import Path
 from statistics import mean
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -31,11 +30,13 @@ from scripts.generate.sentence_tables import sentence_examples, sentence_table
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 BEGIN: Final = "<!-- {} table: made by scripts/generate/docs.py -->\n"
 END: Final = "<!-- end of {} table -->\n"
+PARTNER: Final = Partner(id=0x4B, position_rtn_m=(0.0, 1000.0, 0.0))
+"""Partner for the table of its settings; a scenario has no partner by default."""
 REPEATED_BLOCKS: Final = (
     tuple(f"partner{k}_" for k in range(status.PARTNERS)),
     tuple(f"task_{name}_" for name in status.TASK_NAMES),
 )
-"""Prefixes of fields that repeat the same layout; only the first block of each is listed field by field."""
+"""Prefixes of fields of equal blocks; only the first block of each kind is listed field by field."""
 
 
 def main() -> int:
@@ -55,7 +56,7 @@ def documents() -> dict[Path, str]:
             "sentence example": sentence_examples(),
         },
         "settings.md": {"settings": settings_tables(FlightSettings())},
-        "scenario.md": {"settings": settings_tables(ScenarioSettings()) + partner_table()},
+        "scenario.md": {"settings": settings_tables(ScenarioSettings()) + settings_tables(PARTNER, "[partners]")},
     }
     drawings = {DOCS / "architecture.svg": drawing(TASKS)}
     return drawings | {DOCS / name: with_tables(DOCS / name, content) for name, content in tables.items()}
@@ -94,7 +95,7 @@ def status_table() -> str:
 
 
 def _row_key(field: status.Field) -> tuple[str, ...]:
-    """Return what fields of one row have in common; the last item is their common meaning."""
+    """Return the common part of the fields of a row; its last item is their common meaning."""
     for index, prefixes in enumerate(REPEATED_BLOCKS):
         if field.name.startswith(prefixes[1:]):
             return "repeated", str(index)
@@ -109,42 +110,18 @@ def _row_key(field: status.Field) -> tuple[str, ...]:
 
 def settings_tables(settings: object, name: str = "") -> str:
     """Return a table for each section of settings; `settings` holds the defaults, its docstrings the meanings."""
-    defaults = {field: getattr(settings, field) for field in field_names(settings)}
-    sections = {field: value for field, value in defaults.items() if is_section(value)}
+    defaults = {field: getattr(settings, field) for field in inspect.signature(type(settings)).parameters}
     texts = field_docstrings(type(settings))
-    rows = [
-        f"| `{field}` | {toml_value(value)} | {texts.get(field, '')} |\n"
-        for field, value in defaults.items()
-        if field not in sections
-    ]
+    rows = below = ""
+    for field, value in defaults.items():
+        if isinstance(value, msgspec.Struct) or dataclasses.is_dataclass(value):
+            below += settings_tables(value, f"{name}.{field}".lstrip("."))
+        else:
+            default = "-" if value is None else f"`{json.dumps(value)}`"
+            rows += f"| `{field}` | {default} | {texts.get(field, '')} |\n"
     about = (inspect.getdoc(type(settings)) or "").partition("\n\n")[0].replace("\n", " ")
-    head = "| setting | default | meaning |\n|---|---|---|\n"
-    table = f"\n`[{name}]`: {about}\n\n{head}{''.join(rows)}" if name else head + "".join(rows)
-    below = (settings_tables(value, f"{name}.{field}".lstrip(".")) for field, value in sections.items())
-    return (table if rows else "") + "".join(below)
-
-
-def partner_table() -> str:
-    """Return the settings of a partner; a scenario has no partner by default."""
-    return settings_tables(Partner(id=0x4B, position_rtn_m=(0.0, 1000.0, 0.0)), "[partners]")
-
-
-def field_names(settings: object) -> Iterator[str]:
-    """Yield the names of the fields in order."""
-    if isinstance(settings, msgspec.Struct):
-        yield from (field.name for field in msgspec.structs.fields(type(settings)))
-    elif dataclasses.is_dataclass(settings):
-        yield from (field.name for field in dataclasses.fields(settings))
-
-
-def is_section(value: object) -> bool:
-    """Return whether a value is a section of settings."""
-    return isinstance(value, msgspec.Struct) or dataclasses.is_dataclass(value)
-
-
-def toml_value(value: Any) -> str:  # noqa: ANN401 - any type of setting
-    """Return a default in TOML syntax."""
-    return "-" if value is None else f"`{json.dumps(value)}`"
+    head = f"\n`[{name}]`: {about}\n\n" if name else ""
+    return (f"{head}| setting | default | meaning |\n|---|---|---|\n{rows}" if rows else "") + below
 
 
 def field_docstrings(kind: type) -> dict[str, str]:
@@ -258,11 +235,11 @@ def place(edges: list[tuple[str, str]]) -> list[list[str]]:
         names += [name for name, at in column.items() if at == number]
         rows = {name.removeprefix(PASSING): row for row, name in enumerate(grid[-1] if grid else ())}
 
-        def height(name: str, rows: dict[str, int] = rows) -> float:
+        def mean_row(name: str, rows: dict[str, int] = rows) -> float:
             own = [name.removeprefix(PASSING)] if name.startswith(PASSING) else writers[name]
             return mean(rows[writer] for writer in own) if own else len(rows)
 
-        grid.append(sorted(names, key=height))
+        grid.append(sorted(names, key=mean_row))
     return grid
 
 
