@@ -77,28 +77,19 @@ def earth_albedo(position_m: Array, sun_m: Array) -> EarthAlbedo:
         ahead = across[np.abs(up).argmin()]
     ahead = ahead / math.sqrt(ahead.dot(ahead))
     axes = np.array((ahead, across.dot(ahead), up))
-    disc = _disc(max(round(radius_m / _STEP_M), _GROUND))
-    sunlight = sun_ahead * disc.per_ahead + sun_up * disc.per_up
-    return EarthAlbedo(disc.directions.dot(axes), np.maximum(sunlight, 0.0))
-
-
-class _Disc(NamedTuple):
-    """The Earth's disc seen from one radius, in axes x towards the Sun along the horizon, y to the left, z up.
-
-    Attributes:
-        directions: Unit vectors to the ground, shape (n, 3).
-        per_ahead: Fraction per direction for a unit component of the Sun vector along x; negative where the
-            Sun is below the horizon, shape (n,).
-        per_up: The same for a unit component along z, shape (n,).
-    """
-
-    directions: Array
-    per_ahead: Array
-    per_up: Array
+    directions, per_ahead, per_up = _disc(max(round(radius_m / _STEP_M), _GROUND))
+    # The sum is negative where the Sun is below the horizon.
+    return EarthAlbedo(directions.dot(axes), np.maximum(sun_ahead * per_ahead + sun_up * per_up, 0.0))
 
 
 @lru_cache(maxsize=64)
-def _disc(radius_steps: int) -> _Disc:
+def _disc(radius_steps: int) -> tuple[Array, Array, Array]:
+    """Return the Earth's disc in axes x towards the Sun along the horizon, y to the left, z up.
+
+    Returns:
+        Unit vectors to the ground (n, 3), and the fraction of full sunlight per direction for a unit component of the
+        Sun vector along x and along z, each (n,).
+    """
     # Lengths in Earth radii.
     radius = max(radius_steps * _STEP_M / WGS84_RADIUS_M, 1.0)
     horizon = math.sqrt(1.0 - 1.0 / radius**2)
@@ -108,4 +99,4 @@ def _disc(radius_steps: int) -> _Disc:
     away = radius * cosine - np.sqrt(1.0 - (radius * sine) ** 2)
     weight = _SOLID_ANGLE_BY_PI * (1.0 - horizon)
     directions = np.array((x, sine * _SINE, -cosine)).T
-    return _Disc(np.ascontiguousarray(directions), away * x * weight, (radius - away * cosine) * weight)
+    return np.ascontiguousarray(directions), away * x * weight, (radius - away * cosine) * weight

@@ -20,8 +20,6 @@ EARTH_ROTATION_RAD_S: Final = 2.0 * np.pi * 1.002_737_811_911_354_48 / SECONDS_P
 """Rate of the Earth rotation angle (IERS Conventions 2010, equation 5.15). Length-of-day changes are 1e-8 of it."""
 
 WGS84_RADIUS_M: Final = 6_378_137.0
-
-
 WGS84_FLATTENING: Final = 1.0 / 298.257_223_563
 
 _NODES_PER_DAY: Final = 14
@@ -79,7 +77,7 @@ class EarthFrames:
 
 
 def _sample_celestial_pole(gps_ms: int, offsets_s: Array) -> Array:
-    """X, Y of the celestial intermediate pole and the CIO locator s in rad, shape (n, 3)."""
+    """Return X, Y of the celestial intermediate pole and the CIO locator s in rad, shape (n, 3)."""
     return np.stack(erfa.xys06a(*julian_date(gps_ms, offsets_s + TT_MINUS_GPS_S)), axis=1)
 
 

@@ -15,71 +15,51 @@ def compose(status: dict[str, Value]) -> bytes:
 
     Lines are in order of importance; a line that does not fit any more is left out.
     """
+    orbit, attitude = OrbitMode(int(status["orbit_mode"])), AttitudeMode(int(status["attitude_mode"]))
+    partners = [*_partner_lines(status)]
+    velocity = [] if orbit is OrbitMode.NONE else [f"V {_vector(status, 'velocity_ecef_mps', 1e-3, 5)}"]
+    lines = [f"PyGNC run {status['run_number']} {Phase(int(status['phase'])).name} SC {status['spacecraft_time_s']}"]
+    if orbit is OrbitMode.NONE:
+        lines += ["ORBIT unknown"]
+    else:
+        time = f"GPS {status['orbit_gps_week']} {int(status['orbit_gps_tow_ms']) / 1e3:.0f}"
+        sigma_m = _largest(status, "position_sigma_m")
+        lines += [f"{time} AGE {float(status['orbit_age_s']):.0f} SIG {sigma_m:.1f}"]
+        lines += [f"R {_vector(status, 'position_ecef_m', 1e-3, 2)}"]
+    lines += [] if partners else velocity
+    light = "SUN" if status["in_sun"] else "ECL"
+    if attitude is AttitudeMode.SEARCHING:
+        lines += [f"Q unknown {light}"]
+    elif attitude is not AttitudeMode.NONE:
+        parts = " ".join(f"{float(status[f'quaternion_{part}']):.3f}" for part in "wxyz")
+        lines += [f"Q {parts} {attitude.name} {light}"]
+    lines += [*partners, *velocity] if partners else []
+    if attitude is not AttitudeMode.NONE:
+        lines += [
+            f"GY {_vector(status, 'rate_body_rad_s', _DEGREES, 2)}",
+            f"MG {_vector(status, 'mag_body_ut', 1.0, 0)}",
+        ]
+    lines += [f"EV {status['events']} DMG {status['damaged_bytes']}B"]
+    lines += [f"FIX {status['fixes_accepted']}/{status['fixes_received']}"]
     text = ""
-    for line in _lines(status):
+    for line in lines:
         if len(text) + len(line) < SIZE_MAX:
             text += line + "\n"
     return text.encode("ascii")
 
 
-def _lines(status: dict[str, Value]) -> Iterator[str]:
-    phase = Phase(int(status["phase"])).name
-    yield f"PyGNC run {int(status['run_number'])} {phase} SC {int(status['spacecraft_time_s'])}"
-    partners = [*_partner_lines(status)]
-    yield from _position_lines(status)
-    if not partners:
-        yield from _velocity_lines(status)
-    yield from _attitude_lines(status)
-    if partners:
-        yield from partners
-        yield from _velocity_lines(status)
-    yield from _reading_lines(status)
-    yield f"EV {int(status['events'])} DMG {int(status['damaged_bytes'])}B"
-    yield f"FIX {int(status['fixes_accepted'])}/{int(status['fixes_received'])}"
-
-
-def _position_lines(status: dict[str, Value]) -> Iterator[str]:
-    mode = OrbitMode(int(status["orbit_mode"]))
-    if mode is OrbitMode.NONE:
-        yield "ORBIT unknown"
-        return
-    sigma = max(float(status[f"position_sigma_m_{axis}"]) for axis in "xyz")
-    time = f"GPS {int(status['orbit_gps_week'])} {int(status['orbit_gps_tow_ms']) / 1e3:.0f}"
-    yield f"{time} AGE {float(status['orbit_age_s']):.0f} SIG {sigma:.1f}"
-    yield f"R {_vector(status, 'position_ecef_m', 1e-3, 2)}"
-
-
-def _velocity_lines(status: dict[str, Value]) -> Iterator[str]:
-    if OrbitMode(int(status["orbit_mode"])) is not OrbitMode.NONE:
-        yield f"V {_vector(status, 'velocity_ecef_mps', 1e-3, 5)}"
-
-
-def _attitude_lines(status: dict[str, Value]) -> Iterator[str]:
-    mode = AttitudeMode(int(status["attitude_mode"]))
-    light = "SUN" if status["in_sun"] else "ECL"
-    if mode is AttitudeMode.SEARCHING:
-        yield f"Q unknown {light}"
-    elif mode is not AttitudeMode.NONE:
-        parts = " ".join(f"{float(status[f'quaternion_{part}']):.3f}" for part in "wxyz")
-        yield f"Q {parts} {mode.name} {light}"
-
-
 def _partner_lines(status: dict[str, Value]) -> Iterator[str]:
     for partner in (f"partner{k}" for k in range(PARTNERS)):
-        if not status[f"{partner}_id"]:
-            continue
-        sigma_m = max(float(status[f"{partner}_sigma_m_{axis}"]) for axis in "xyz")
-        if math.isnan(sigma_m):
-            yield f"P{int(status[f'{partner}_id'])} unknown"
-        else:
-            doubt = "?" if status[f"{partner}_ambiguous"] else ""
-            yield f"P{int(status[f'{partner}_id'])} {_vector(status, f'{partner}_rtn_m', 1.0, 0)} S{sigma_m:.0f}{doubt}"
+        satellite, sigma_m = status[f"{partner}_id"], _largest(status, f"{partner}_sigma_m")
+        doubt = "?" if status[f"{partner}_ambiguous"] else ""
+        if satellite and math.isnan(sigma_m):
+            yield f"P{satellite} unknown"
+        elif satellite:
+            yield f"P{satellite} {_vector(status, f'{partner}_rtn_m', 1.0, 0)} S{sigma_m:.0f}{doubt}"
 
 
-def _reading_lines(status: dict[str, Value]) -> Iterator[str]:
-    if AttitudeMode(int(status["attitude_mode"])) is not AttitudeMode.NONE:
-        yield f"GY {_vector(status, 'rate_body_rad_s', _DEGREES, 2)}"
-        yield f"MG {_vector(status, 'mag_body_ut', 1.0, 0)}"
+def _largest(status: dict[str, Value], name: str) -> float:
+    return max(float(status[f"{name}_{axis}"]) for axis in "xyz")
 
 
 def _vector(status: dict[str, Value], name: str, factor: float, decimals: int) -> str:

@@ -88,12 +88,9 @@ class GyroSettings:
     """Over longer gaps the mean of two readings is not a reliable rate."""
 
     def __post_init__(self) -> None:
-        require_positive(
-            self, "noise_rad_s", "bias_sigma_rad_s", "bias_walk_rad_s", "scale_sigma", "scale_time_s", "range_rad_s"
-        )
-        require_positive(self, "scale", "bridged_max_s")
+        require_positive(self)
         if self.stuck_samples < 2:
-            raise ValueError("stuck_samples must be at least 2")
+            raise ValueError(f"stuck_samples must be at least 2, not {self.stuck_samples}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +157,7 @@ class SunSensorSettings:
     """Chi-square limit of one face; with 1 degree of freedom, 15.1 is exceeded once in 10 000."""
 
     def __post_init__(self) -> None:
-        require_positive(
-            self, "full_sun_lux", "saturation_lux", "noise_share", "gain_sigma", "gain_time_s", "reflectivity_time_s"
-        )
-        require_positive(self, "scale", "reflectivity_sigma", "dark_share", "cosine_min", "gate")
-        if min(self.reflectivity, self.albedo_model_error) < 0.0:
-            raise ValueError("reflectivity and albedo_model_error must not be negative")
+        require_positive(self, zero_allowed=("reflectivity", "albedo_model_error"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,13 +184,11 @@ class StartSettings:
     """Below this uncertainty the mode is "fine"."""
 
     def __post_init__(self) -> None:
+        require_positive(self)
         if not 3 <= self.samples_min <= self.window_samples:
-            raise ValueError("samples_min must be from 3 to window_samples")
-        require_positive(self, "advantage", "misfit_max", "attitude_sigma_max_rad", "rejected_max")
-        if not 0.0 < self.fine_sigma_rad < self.unknown_sigma_rad:
-            raise ValueError("fine_sigma_rad must be positive and less than unknown_sigma_rad")
-        if min(self.hypotheses_max, self.samples_judged) < 1:
-            raise ValueError("hypotheses_max and samples_judged must be at least 1")
+            raise ValueError(f"samples_min must be from 3 to window_samples, not {self.samples_min}")
+        if self.fine_sigma_rad >= self.unknown_sigma_rad:
+            raise ValueError(f"fine_sigma_rad must be less than unknown_sigma_rad, not {self.fine_sigma_rad}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,4 +205,4 @@ class AttitudeSettings:
 
     def __post_init__(self) -> None:
         if self.noise_scale_max < 1.0:
-            raise ValueError("noise_scale_max must be at least 1")
+            raise ValueError(f"noise_scale_max must be at least 1, not {self.noise_scale_max}")

@@ -68,18 +68,6 @@ class OrbitStep(NamedTuple):
     sqrt_noise: Array
 
 
-class Perturbation(NamedTuple):
-    """Perturbing acceleration in m/s^2, GCRF.
-
-    Attributes:
-        acceleration: Shape (3,).
-        partials: Derivative by the state, shape (3, 10); by the position for drag only.
-    """
-
-    acceleration: Array
-    partials: Array
-
-
 class OrbitDynamics:
     """Propagation of orbit states with one set of settings.
 
@@ -146,9 +134,9 @@ class OrbitDynamics:
             return x, np.eye(SIZE), np.zeros((3, SIZE - DRAG))
         attitude = self._frames.at(gps_ms, _STAGES * step_s)
         ecef_from_gcrf = attitude.ecef_from_gcrf
-        middle = self._perturbation_at_middle(gps_ms, x, step_s, attitude.rotation_gcrf_rad_s)
+        middle_mps2, middle_partials = self._perturbation_at_middle(gps_ms, x, step_s, attitude.rotation_gcrf_rad_s)
         # Partials count from the start of the step, and at its middle the processes have decayed for half a step.
-        d_start = middle.partials.copy()
+        d_start = middle_partials.copy()
         d_start[:, DRAG:] *= decay(self._noise, 0.5 * step_s)
 
         def second_derivative(stage: int, y: Array) -> Array:
@@ -158,7 +146,7 @@ class OrbitDynamics:
             _, gradient = gravity_and_gradient(position_ecef_m, _GRADIENT_DEGREE)
             result: Array = inverse.dot(gradient).dot(rotation).dot(y)
             result[:, 1:] += d_start
-            result[:, 0] = inverse.dot(gravity(position_ecef_m, self._model.gravity_degree)) + middle.acceleration
+            result[:, 0] = inverse.dot(gravity(position_ecef_m, self._model.gravity_degree)) + middle_mps2
             return result
 
         y = np.concatenate((x[POSITION, None], _PARTIALS_OF_POSITION), axis=1)
@@ -169,11 +157,11 @@ class OrbitDynamics:
         transition[POSITION] = y[:, 1:]
         transition[VELOCITY] = rate[:, 1:]
         transition.flat[DRAG * (SIZE + 1) :: SIZE + 1] = remaining
-        return np.concatenate((y[:, 0], rate[:, 0], remaining * x[DRAG:])), transition, middle.partials[:, DRAG:]
+        return np.concatenate((y[:, 0], rate[:, 0], remaining * x[DRAG:])), transition, middle_partials[:, DRAG:]
 
     def _perturbation_at_middle(
         self, gps_ms: int, x: Array, step_s: float, earth_rotation_rad_s: Array
-    ) -> Perturbation:
+    ) -> tuple[Array, Array]:
         """Return the perturbation halfway through a step, at a position extrapolated to within a metre."""
         half_s = 0.5 * step_s
         position_m, velocity_mps = x[POSITION], x[VELOCITY]
@@ -196,7 +184,7 @@ def perturbation(
     spacecraft: SpacecraftSettings,
     *,
     minor_forces: bool = True,
-) -> Perturbation:
+) -> tuple[Array, Array]:
     """Return the acceleration by Sun, Moon, drag and the empirical term, and by tides and sunlight as minor forces.
 
     The partials neglect the gravity gradient of Sun and Moon (1e-13 1/s^2) and the rotation of the RTN axes of the
@@ -208,7 +196,11 @@ def perturbation(
         moon_m: Geocentric position of the Moon, GCRF, shape (3,).
         earth_rotation_rad_s: Angular velocity of the Earth, GCRF, shape (3,).
         spacecraft: Mass, area and coefficients.
-        minor_forces: Whether to include solid Earth tides and radiation pressure.
+        minor_forces: True to include solid Earth tides and radiation pressure.
+
+    Returns:
+        Acceleration in m/s^2, GCRF, shape (3,), and its derivative by the state, (3, 10); by the position for drag
+        only.
     """
     position_m, velocity_mps = x[POSITION], x[VELOCITY]
     axes = rtn_axes(position_m, velocity_mps)
@@ -225,7 +217,7 @@ def perturbation(
         light_area = spacecraft.reflectivity_coefficient * spacecraft.area_m2 / spacecraft.mass_kg
         acceleration += solid_tide_acceleration(position_m, sun_m, moon_m)
         acceleration += radiation_pressure_acceleration(position_m, sun_m, light_area)
-    return Perturbation(acceleration, partials)
+    return acceleration, partials
 
 
 def nystroem_step(
