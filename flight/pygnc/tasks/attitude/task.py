@@ -83,7 +83,9 @@ class AttitudeTask(Task):
         estimates, self._estimates = self._estimates, []
         self._output.write(estimates)
         if self._checkpoint.is_due and self._last_input_seq > self._saved_seq and self._outcomes is None:
-            self._save_checkpoint()
+            self._saved_seq = self._last_input_seq
+            seqs = self._last_input_seq, self._last_orbit_seq, self._output.last_seq
+            self._checkpoint.save(Checkpoint(*seqs, self._tracker.checkpoint()))
         return more or self._read_ahead()
 
     def on_run_state(self, state: control.RunState) -> None:
@@ -154,11 +156,6 @@ class AttitudeTask(Task):
         except (GeomagneticFileError, OSError) as error:
             self.notify("error", "main_field", f"{error}; without the magnetic field no attitude is found")
             return None
-
-    def _save_checkpoint(self) -> None:
-        self._saved_seq = self._last_input_seq
-        tracker = self._tracker.checkpoint()
-        self._checkpoint.save(Checkpoint(self._last_input_seq, self._last_orbit_seq, self._output.last_seq, tracker))
 
 
 def _next(waiting: deque[Message], reader: StreamReader) -> Message | None:
