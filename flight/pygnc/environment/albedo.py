@@ -1,6 +1,6 @@
 """Earth albedo: sunlight that the Earth reflects to a satellite, from a Lambert sphere sampled in 36 directions.
 
-With a reflectivity of one, a plate that faces a ground element seen under the solid angle dw receives the fraction
+With a reflectivity of 1, a plate that faces a ground element seen under the solid angle dw receives the fraction
 
     max(cos s, 0) / pi dw
 
@@ -38,9 +38,9 @@ class EarthAlbedo(NamedTuple):
     """Reflected sunlight from n = 36 directions.
 
     Attributes:
-        directions: Unit vectors from the satellite to the ground, shape (n, 3).
-        shares: Fraction of full sunlight that each direction contributes on a plate facing it, for a reflectivity of
-            one, shape (n,).
+        directions: Unit vectors from the satellite to the ground, in the axes of the positions, shape (n, 3).
+        shares: Fraction of full sunlight that each direction contributes on a plate facing it, for a reflectivity of 1,
+            shape (n,).
     """
 
     directions: Array
@@ -62,9 +62,9 @@ def earth_albedo(position_m: Array, sun_m: Array) -> EarthAlbedo:
     """Return the Earth's reflected light at a satellite.
 
     Args:
-        position_m: Geocentric position, shape (3,), in any Earth-centred frame. Below the ground the light at the
+        position_m: Geocentric position in m in any Earth-centred frame, shape (3,). Below the ground the light at the
             ground is returned.
-        sun_m: Geocentric position of the Sun or the direction to it, in the same axes, shape (3,).
+        sun_m: Geocentric position of the Sun or the direction to it, in the axes of `position_m`, shape (3,).
     """
     radius_m = math.sqrt(position_m.dot(position_m))
     up = position_m / radius_m

@@ -74,7 +74,7 @@ _ECCENTRICITY_SQUARED: Final = WGS84_FLATTENING * (2.0 - WGS84_FLATTENING)
 _POLAR_RADIUS_M: Final = WGS84_RADIUS_M * (1.0 - WGS84_FLATTENING)
 
 BULGE_EXPONENT: Final = 4.0
-"""Between 2 for orbits of low inclination and 6 for polar orbits."""
+"""Exponent of the diurnal bulge, between 2 for orbits of low inclination and 6 for polar orbits."""
 _LAG_COSINE: Final = math.cos(math.radians(30.0))
 _LAG_SINE: Final = math.sin(math.radians(30.0))
 """The bulge lags the Sun by two hours."""
@@ -116,10 +116,10 @@ def drag_acceleration(  # noqa: PLR0917 - the arguments of the formula
     Source: Montenbruck & Gill, Satellite Orbits, section 3.5.
 
     Args:
-        position_m: Geocentric position in an inertial frame, shape (3,).
-        velocity_mps: Inertial velocity in the same axes, shape (3,).
-        sun_m: Geocentric position of the Sun in that frame, shape (3,).
-        earth_rotation_rad_s: Angular velocity of the Earth in that frame, shape (3,).
+        position_m: Geocentric position in an inertial frame, m, shape (3,).
+        velocity_mps: Velocity in that frame, m/s, shape (3,).
+        sun_m: Geocentric position of the Sun in that frame, m, shape (3,).
+        earth_rotation_rad_s: Angular velocity of the Earth in that frame, rad/s, shape (3,).
         drag_area_per_mass_m2_kg: Drag coefficient times cross section, divided by mass.
         factor: Factor on the model's density.
     """
@@ -142,9 +142,9 @@ def harris_priester(position_m: Array, sun_m: Array, pole: Array) -> tuple[float
     The gradient assumes that the height changes along the radius only (the Earth's flattening adds up to 0.3 %).
 
     Args:
-        position_m: Geocentric position in an inertial frame, shape (3,). Below 100 km the density at 100 km is
+        position_m: Geocentric position in an inertial frame, m, shape (3,). Below 100 km the density at 100 km is
             returned; above 1000 km the scale height of the last layer continues.
-        sun_m: Geocentric position of the Sun in that frame, shape (3,).
+        sun_m: Geocentric position of the Sun in that frame, m, shape (3,).
         pole: Unit vector of the Earth's rotation axis in that frame, shape (3,).
     """
     # Plain floats: three times as fast as arrays of three.

@@ -260,7 +260,7 @@ def _solved_from(
 def _solve_from(
     readings: Readings, bias_ut: Array, matrix: Array, free: int, settings: CalibrationSettings
 ) -> Calibration | None:
-    """Return the solution from one initial value; readings are excluded and included again on the way."""
+    """Return the solution from an initial value; readings are excluded and included again on the way."""
     misfit_ut = _linearised(readings, bias_ut, matrix, 0.0).misfit_ut
     gate_ut = settings.gate * MEDIAN_TO_SIGMA * float(median(np.abs(misfit_ut)))
     noise_ut, used, settled = 0.0, np.abs(misfit_ut) <= gate_ut, False
@@ -366,7 +366,7 @@ def _noise_information(linear: _Linear, strength_ut: Array, matrix: Array, noise
 def _gauss_newton(
     readings: Readings, bias_ut: Array, matrix: Array, noise_ut: float, free: int
 ) -> tuple[Array, Array, bool] | None:
-    """Iterate by Gauss-Newton; return bias, matrix and whether it converged, or None if it diverged."""
+    """Iterate by Gauss-Newton; return bias, matrix, and True if it converged; None if it diverged."""
     for _ in range(_ITERATIONS):
         linear = _linearised(readings, bias_ut, matrix, noise_ut)
         partials = linear.partials[:, :free]

@@ -53,7 +53,7 @@ class AttitudeStep(NamedTuple):
 
 
 class AttitudeDynamics:
-    """Model of the attitude motion with one set of settings."""
+    """Model of the attitude motion between gyro readings."""
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._settings = settings
