@@ -1,15 +1,15 @@
-"""Scanner that finds the packets of a range file despite damage, and warns about unusual ones.
+"""Scanner that finds the packets of a range file despite damage, and warns about unusual packets.
 
 A GPS packet is recognised by AA 44 12 at its beginning and CR LF at its end. A range packet has only the radio id of a
 partner in its first byte, so its context must confirm it:
 
 * Its start is confirmed if a valid packet ends there.
 * Its end is confirmed by AA 44 12, by the end of the input, by another range packet of about the same time, or by radio
-  ids at every twelfth byte that lead to one of these.
+  ids at every twelfth byte that lead to such a confirmation.
 * It is valid if both are confirmed, or if its end is confirmed and the input begins with it.
-* If one is confirmed, its spacecraft time must be within a day of the previous or the next range packet. Without such
-  packets it is valid between damage and AA 44 12, or between a valid packet and damage.
-* If none is confirmed, its time must be within an hour of either.
+* If only its start or its end is confirmed, its spacecraft time must be within a day of the previous or the next range
+  packet. Without such packets it is valid between damage and AA 44 12, or between a valid packet and damage.
+* If neither is confirmed, its time must be within an hour of the previous or the next range packet.
 * If its end is not confirmed, bytes may have been inserted or lost. It is then rejected if a GPS packet or the end of
   the input follows so closely that only this explains the gap, or if constant fill begins in its last byte.
 * It does not extend into a GPS packet, and its time does not consist of four equal bytes.
@@ -53,7 +53,7 @@ _POSSIBLE_START: Final = re.compile(re.escape(RANGE_GPS_SYNC) + b"|[%c-%c]" % (P
 
 @dataclass(frozen=True, slots=True)
 class RangeBuffer:
-    """A part of the stream. Positions are offsets in `octets`.
+    """Part of the stream. Positions are offsets in `octets`.
 
     Attributes:
         octets: Bytes of the part.
@@ -151,7 +151,7 @@ class RangeBuffer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RangeScan:
-    """Result of scanning a piece of input or a whole file."""
+    """Result of scanning a piece of input or a whole file, M packets."""
 
     kinds: NDArray[np.uint8]
     """(M,) `PacketKind` of each packet, in stream order"""
@@ -262,7 +262,7 @@ class _AnomalyDetector:
         self._latest_by_octets: dict[bytes, int] = {}
 
     def inspect(self, found: list[_Packet], plausible_fixes: NDArray[np.bool_]) -> list[Anomaly]:
-        """Return the anomalies of further packets; `plausible_fixes` has one value for each GPS packet among them."""
+        """Return the anomalies of further packets; `plausible_fixes` has a value for each GPS packet among them."""
         plausible = iter(plausible_fixes)
         anomalies = []
         for packet in found:

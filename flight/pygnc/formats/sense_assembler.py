@@ -1,14 +1,14 @@
 """Assembly of sense records from packets that arrive one by one: late, twice, out of order or not at all.
 
-A record consists of five sensor packets and a GPS packet of the time of the last one. Readers find it by its times
+A record consists of five sensor packets and a GPS packet of the time of the last of them. Readers find it by its times
 (`sense_search`), so the packets are identified and sorted by spacecraft time and fitted into valid records:
 
-* Of several packets of one kind and second the first one is used. Packets older than the last finished record are
+* Of several packets of a kind and second the first is used. Packets older than the last finished record are
   dropped.
 * A record is finished by its fifth sample and the GPS packet of the same second, the normal case without losses. It is
   otherwise finished by a packet three seconds newer, because no closer GPS packet can follow then.
 * A GPS packet after fewer samples also finishes the record if these span the minimum time; the last sample is then
-  repeated. Estimators ignore a repeated sample because it is not later than the one before.
+  repeated. Estimators ignore a repeated sample because it is not later than the previous sample.
 * Without a GPS packet within three seconds, the record has a GPS packet without time and position.
 * After a gap of more than twenty seconds, or after the clock was set back, a new record begins.
 
@@ -25,8 +25,7 @@ from pygnc.formats.sense import STANDARD_LAYOUT, SenseLayout
 from pygnc.formats.sense_search import GPS_OFFSET_MAX_S, SENSOR_MEAN_STEP_MIN_S, SENSOR_STEP_S
 
 BACK_MAX_S: Final = 7
-"""A packet that is older than the newest one by more than this belongs to another boot; late packets arrive within 5 s.
-"""
+"""A packet older than the newest packet by more than this belongs to another boot; packets are at most 5 s late."""
 _STEP_MAX_S: Final = SENSOR_STEP_S[1]
 
 
@@ -43,7 +42,7 @@ class Assembled(NamedTuple):
 
 
 class SenseAssembler:
-    """Assembler of the records of one sense file.
+    """Assembler of the records of a sense file.
 
     Attributes:
         left_out: Number of packets that are neither in records nor among the spare GPS packets.

@@ -1,10 +1,10 @@
-"""Scanner that finds the records of a sense file despite damage, and warns about unusual ones.
+"""Scanner that finds the records of a sense file despite damage, and warns about unusual records.
 
 No checksum protects a record, so these rules decide:
 
 1. A record has its length, its CR LF (unless the layout has none) and consistent spacecraft times (`sense_search`). Its
    other values are not checked; that is left to the estimators.
-2. If two such windows overlap, bytes were lost in the first, unless another one follows it directly.
+2. If two such windows overlap, bytes were lost in the first, unless another window follows it directly.
 3. A window that no other follows directly is not trusted if bytes inserted into its GPS packet could have left its
    times and an apparent CR LF in place: always if the layout has no CR LF, else if another CR LF follows directly. It
    must then also be plausible (`gps_packet.plausible_gps_packets`).

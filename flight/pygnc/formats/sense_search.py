@@ -35,7 +35,7 @@ CLOCK_DIFFERENCE_MIN_S: Final = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """n candidate windows in ascending order. Each is coherent or has exactly one step of the clock."""
+    """n candidate windows in ascending order. Each window is coherent or has exactly one step of the clock."""
 
     offsets: NDArray[np.int64]
     """(n,) byte offsets in the buffer"""
@@ -100,7 +100,7 @@ def find_candidates(data: NDArray[np.uint8], layout: SenseLayout) -> Candidates:
 
 
 def _timed_windows(words: NDArray[Any], columns: NDArray[np.int64], layout: SenseLayout) -> NDArray[np.int64]:
-    """Offsets of windows with at most one inconsistent step, without those of constant time such as fill."""
+    """Return the offsets of windows with at most one inconsistent step, without those of constant time such as fill."""
     native = words.astype(np.uint32)
     count = len(native) + 4 - layout.size
     times = [native[column : column + count] for column in columns]

@@ -67,7 +67,7 @@ class MagnetometerCorrection:
         return total
 
     def total_bias_sigma_ut(self, left_covariance: Array) -> Array:
-        """Return the sigmas of the bias of raw readings, (3,), from the covariance (3, 3) of that of corrected readings."""
+        """Return the sigmas of the bias of raw readings, (3,), given the covariance (3, 3) of `left_ut`."""
         sigma: Array = np.sqrt(np.diagonal(self._inverse.dot(left_covariance).dot(self._inverse.T)))
         return sigma
 

@@ -89,10 +89,7 @@ def _boots(t_ms: Int64Array, damaged: BoolArray) -> list[slice]:
 
 
 def _offsets_of_boot(t_ms: Int64Array, gps: Int64Array, damaged: BoolArray) -> Int64Array:
-    """Return the offset of each record: the running median at the closer consistent observation.
-
-    _UNKNOWN without any.
-    """
+    """Return the offset of each record, the running median at the closer consistent observation, or _UNKNOWN."""
     known = np.flatnonzero((gps >= 0) & ~damaged)
     if known.size == 0:
         return np.full(t_ms.size, _UNKNOWN)
@@ -116,7 +113,7 @@ def _closer_neighbour(anchors: npt.NDArray[np.intp], t_ms: Int64Array) -> npt.ND
 
 
 def _filled_from_neighbours(key: Int64Array) -> Int64Array:
-    """Replace unknown keys by the last known one, at the start by the first known one, and by 0 without any."""
+    """Replace unknown keys by the last known key, at the start by the first known key, and by 0 without any."""
     known = np.flatnonzero(key != _UNKNOWN)
     if known.size == 0:
         return np.zeros_like(key)

@@ -69,7 +69,7 @@ class OrbitStep(NamedTuple):
 
 
 class OrbitDynamics:
-    """Propagation of orbit states with one set of settings.
+    """Propagation of orbit states.
 
     Each started 30 s (60 s with the simpler force models) costs one step: five evaluations of gravity, whose cost grows
     with the square of the degree, and about as much again for everything else (0.2 to 0.4 ms in all on a desktop core).
@@ -88,19 +88,19 @@ class OrbitDynamics:
         Args:
             state: State to propagate.
             gps_ms: GPS milliseconds, not before the state.
-            empirical_factor: Multiplies the standard deviations of the empirical accelerations.
+            empirical_factor: Factor on the standard deviations of the empirical accelerations.
 
         Raises:
             ValueError: `gps_ms` is before the state.
         """
         if gps_ms < state.gps_ms:
-            raise ValueError(f"cannot propagate the covariance back from {state.gps_ms} to {gps_ms} ms GPS")
+            raise ValueError(f"gps_ms must not be before the state at {state.gps_ms} ms GPS, but is {gps_ms}")
         while state.gps_ms < gps_ms:
             state = self.advance(state, gps_ms, empirical_factor).state
         return state
 
     def advance(self, state: OrbitState, gps_ms: int, empirical_factor: float = 1.0) -> OrbitStep:
-        """Return one step of `propagate`, to `gps_ms` or by the longest step of the force model."""
+        """Return the first step of `propagate`, to `gps_ms` or by the longest step of the force model."""
         end_ms = min(state.gps_ms + self._model.step_max_ms, gps_ms)
         step_s = (end_ms - state.gps_ms) * 1e-3
         x, transition, directions = self.step(state.gps_ms, state.x, step_s)
@@ -119,16 +119,16 @@ class OrbitDynamics:
         return x
 
     def step(self, gps_ms: int, x: Array, step_s: float) -> tuple[Array, Array, Array]:
-        """Integrate over one step, forwards or backwards. A state below the Earth's surface is returned unchanged.
+        """Integrate over a step, forwards or backwards. A state below the Earth's surface is returned unchanged.
 
         Args:
-            gps_ms: Time of the state.
+            gps_ms: Time of the state, GPS ms.
             x: State vector, shape (10,).
-            step_s: Step length; negative to integrate backwards.
+            step_s: Step length, s; negative to integrate backwards.
 
         Returns:
-            The state at the end (10,), the state transition matrix (10, 10), and the acceleration per unit of the four
-            Gauss-Markov processes in GCRF (3, 4).
+            The state at the end (10,), the state transition matrix (10, 10), and the acceleration (GCRF, m/s^2) per
+            unit of the four Gauss-Markov processes (3, 4).
         """
         if x[POSITION].dot(x[POSITION]) < EARTH_RADIUS_M**2:
             return x, np.eye(SIZE), np.zeros((3, SIZE - DRAG))
@@ -192,9 +192,9 @@ def perturbation(
 
     Args:
         x: State vector, shape (10,).
-        sun_m: Geocentric position of the Sun, GCRF, shape (3,).
-        moon_m: Geocentric position of the Moon, GCRF, shape (3,).
-        earth_rotation_rad_s: Angular velocity of the Earth, GCRF, shape (3,).
+        sun_m: Geocentric position of the Sun, GCRF, m, shape (3,).
+        moon_m: Geocentric position of the Moon, GCRF, m, shape (3,).
+        earth_rotation_rad_s: Angular velocity of the Earth, GCRF, rad/s, shape (3,).
         spacecraft: Mass, area and coefficients.
         minor_forces: True to include solid Earth tides and radiation pressure.
 
@@ -223,14 +223,14 @@ def perturbation(
 def nystroem_step(
     y: Array, rate: Array, step_s: float, second_derivative: Callable[[int, Array], Array]
 ) -> tuple[Array, Array]:
-    """Integrate y'' = f(t, y) over one step with a sixth-order Runge-Kutta-Nystroem method of five stages.
+    """Integrate y'' = f(t, y) over a step with a sixth-order Runge-Kutta-Nystroem method of five stages.
 
     Source: J. Albrecht, ZAMM 35 (1955) 100-101.
 
     Args:
-        y: Any shape.
-        rate: dy/dt, same shape.
-        step_s: Step length, which may be negative.
+        y: Initial value, any shape.
+        rate: Initial dy/dt, shape of `y`.
+        step_s: Step length, s; it may be negative.
         second_derivative: Returns d2y/dt2 for y at stage 0 to 4, at the quarters of the step.
 
     Returns:

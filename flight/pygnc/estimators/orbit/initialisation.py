@@ -30,7 +30,7 @@ _SHOOTING_ITERATIONS: Final = 5
 
 
 class InitialFix(NamedTuple):
-    """A fix and which of its parts agree with the initial orbit."""
+    """Fix with True for its position and its velocity if they agree with the initial orbit."""
 
     fix: Fix
     position_agrees: bool
@@ -47,7 +47,7 @@ class InitialOrbit:
         agreeing: Number of positions that agree.
         position_spread: Median distance of the positions from the orbit in standard deviations; about 1 if the
             receiver's standard deviations are right.
-        velocity_spread: The same for the velocities; 1 without velocities.
+        velocity_spread: Median distance of the velocities from the orbit in standard deviations; 1 without velocities.
     """
 
     x: Array
@@ -58,7 +58,7 @@ class InitialOrbit:
 
 
 class _Candidate(NamedTuple):
-    """Orbit from one or two fixes: state vector (10,) at its time, and the size of its velocity error."""
+    """Orbit from one or two fixes: GPS time in ms, state vector (10,), and size of its velocity error in m/s."""
 
     gps_ms: int
     x: Array
@@ -66,7 +66,7 @@ class _Candidate(NamedTuple):
 
 
 class OrbitInitialiser:
-    """Finds initial orbits with one set of models and settings."""
+    """Search for initial orbits."""
 
     def __init__(self, dynamics: OrbitDynamics, frames: EarthFrames, settings: OrbitSettings) -> None:
         self._dynamics = dynamics
@@ -77,8 +77,8 @@ class OrbitInitialiser:
         """Return the median orbit of the fixes; None if they give no velocity.
 
         Args:
-            fixes: In any order. Of fixes at equal times only the first is used, and fixes further than `span_max_s`
-                from the median time are left out.
+            fixes: Fixes in any order. Of fixes at equal times only the first is used, and fixes further than
+                `span_max_s` from the median time are left out.
         """
         usable = _within_span(fixes, round(self._settings.start.span_max_s * 1e3))
         candidates = self._candidates(usable)
@@ -141,7 +141,7 @@ class OrbitInitialiser:
 
 
 def _within_span(fixes: Sequence[Fix], span_max_ms: int) -> list[Fix]:
-    """Return the fixes in order of time, one per time, without those far from the median time."""
+    """Return the fixes in order of time, the first of each time, without those far from the median time."""
     median_ms = statistics.median_low(fix.gps_ms for fix in fixes)
     by_time = {fix.gps_ms: fix for fix in reversed(fixes) if abs(fix.gps_ms - median_ms) <= span_max_ms}
     return [by_time[gps_ms] for gps_ms in sorted(by_time)]

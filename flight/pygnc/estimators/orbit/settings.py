@@ -22,8 +22,8 @@ class ForceModel:
 
     Attributes:
         gravity_degree: Degree and order of the gravity field.
-        step_max_ms: Longest integration step.
-        minor_forces: Whether solid Earth tides and radiation pressure are included, some 1e-7 m/s^2 each.
+        step_max_ms: Longest integration step, ms.
+        minor_forces: True to include solid Earth tides and radiation pressure, some 1e-7 m/s^2 each.
     """
 
     gravity_degree: int

@@ -1,7 +1,7 @@
 """Attitude process: estimates the attitude from sensor samples and the orbit.
 
 The estimates are a function of the checkpoint and of the input and orbit journals from there on: after each GPS packet
-the task waits for the orbit task's answer. If the orbit task has failed or does not answer for `ORBIT_PATIENCE_S`, the
+the task waits for the orbit task's response. If the orbit task has failed or does not respond for `ORBIT_PATIENCE_S`, the
 task continues without waiting and marks each estimate (`orbit_late`).
 """
 
@@ -89,7 +89,7 @@ class AttitudeTask(Task):
         return more or self._read_ahead()
 
     def on_run_state(self, state: control.RunState) -> None:
-        """Store whether the orbit task has failed."""
+        """Note a failure of the orbit task."""
         self._orbit_failed = any(task.name == "orbit" and task.state == "failed" for task in state.tasks)
 
     def progress(self) -> control.Progress:
@@ -107,7 +107,7 @@ class AttitudeTask(Task):
         self._orbit.close()
 
     def _process_next(self) -> bool:
-        """Process one sample, orbit or input; return False if the next one has not arrived."""
+        """Process a sample, orbit or input; return False if the next message has not arrived."""
         if self._outcomes is not None:
             outcome = next(self._outcomes, None)
             if outcome is not None:
@@ -147,7 +147,11 @@ class AttitudeTask(Task):
         late = self._orbit_failed or now >= self._orbit_due_s
         if late and not self._orbit_late_reported:
             self._orbit_late_reported = True
-            self.notify("warning", "orbit_late", "no answer from the orbit task; continuing without waiting for orbits")
+            self.notify(
+                "warning",
+                "orbit_late",
+                "no response from the orbit task; estimates continue without waiting for orbits",
+            )
         return late
 
     def _load_main_field(self) -> MainField | None:

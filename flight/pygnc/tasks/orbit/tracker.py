@@ -85,7 +85,7 @@ class _Memory(msgspec.Struct):
 
 
 class OrbitTracker:
-    """Processes inputs one by one and returns estimates.
+    """Converter of inputs into orbit estimates.
 
     Args:
         settings: Settings of the orbit filter.
@@ -190,7 +190,7 @@ class OrbitTracker:
     def _coast(self, gps_ms: int | None) -> OrbitState | None:
         """Return the orbit predicted to the time of a rejected packet, or None if that is too far from the last fix.
 
-        During an outage with a packet every few seconds, each prediction starts from the previous one.
+        During an outage with a packet every few seconds, each prediction starts from the previous prediction.
         """
         state, coasting = self._filter.state, self._memory.coasting
         if state is None or gps_ms is None:
