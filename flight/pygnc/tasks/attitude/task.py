@@ -1,7 +1,7 @@
 """Attitude process: estimates the attitude from sensor samples and the orbit.
 
 The estimates are a function of the checkpoint and of the input and orbit journals from there on: after each GPS packet
-the task waits for the orbit task's response. If the orbit task has failed or does not respond for `ORBIT_PATIENCE_S`, the
+it waits for the orbit task's response. If the orbit task has failed or does not respond for `ORBIT_PATIENCE_S`, the
 task continues without waiting and marks each estimate (`orbit_late`).
 """
 
