@@ -50,4 +50,5 @@ class ChebyshevDays:
         return values
 
     def _coefficients_of_day(self, day: int) -> Array:
-        return self._coefficients_from_values.dot(self._sample(day * MS_PER_DAY, self._node_s))
+        coefficients: Array = self._coefficients_from_values.dot(self._sample(day * MS_PER_DAY, self._node_s))
+        return coefficients
