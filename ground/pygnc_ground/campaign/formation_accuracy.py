@@ -7,12 +7,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.batch import FormationSolver, last_loss
+from pygnc.estimators.formation.batch import FormationSolution, FormationSolver, last_loss
 from pygnc.estimators.formation.equations import Noise
 from pygnc.estimators.formation.observations import Arc, select_arc
 from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
