@@ -32,6 +32,7 @@ from pygnc_ground.formation.bound import (
     formation_bound,
     linearise_formation,
 )
+from pygnc_ground.formation.relative import normalised_squares
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.scenario.settings import Gps
 
@@ -157,8 +158,7 @@ def elements_nees(estimate: Estimate, states_gcrf: FloatArray, moment: int) -> F
     error = relative_elements(own, found) - relative_elements(own, partners)
     by_state = d_elements_d_state(own, found)
     covariance = by_state @ estimate.covariance_gcrf[:, :, moment] @ np.swapaxes(by_state, -1, -2)
-    nees: FloatArray = (error * np.linalg.solve(covariance, error[..., None])[..., 0]).sum(axis=-1)
-    return nees
+    return normalised_squares(error, covariance)
 
 
 _KNOWN_BIAS_SIGMA_M: Final = 1e-3

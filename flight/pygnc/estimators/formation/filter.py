@@ -127,7 +127,7 @@ class _Epoch:
         """Update all hypotheses with a range."""
         one, other = (self.bank.satellites.index(end) for end in observation.pair)
         pair = self.bank.pairs.index(observation.pair)
-        noise_m, limit = self.bank.range_noise_m[pair], self._range_gate
+        noise_m, gate = self.bank.range_noise_m[pair], self._range_gate
         innovations = [
             hypothesis.range_innovation(observation.range_m, one, other, pair, noise_m)
             for hypothesis in self._hypotheses
@@ -136,14 +136,12 @@ class _Epoch:
         if best.curvature > _CURVATURE_MAX * noise_m:
             return RangeVerdict(FormationRejectCause.VAGUE, best.residual, best.sigma, best.nis)
         self._hypotheses = [
-            (hypothesis.update_with_range(innovation) if innovation.nis <= limit else hypothesis).with_added_cost(
-                min(innovation.nis, limit)
-            )
+            hypothesis.updated_with_range(innovation, gate)
             for hypothesis, innovation in zip(self._hypotheses, innovations, strict=True)
         ]
-        self.accepted |= any(innovation.nis <= limit for innovation in innovations)
-        self._ranges += best.nis <= limit
-        cause = None if best.nis <= limit else FormationRejectCause.GATE
+        self.accepted |= any(innovation.nis <= gate for innovation in innovations)
+        self._ranges += best.nis <= gate
+        cause = None if best.nis <= gate else FormationRejectCause.GATE
         return RangeVerdict(cause, best.residual, best.sigma, best.nis)
 
     def update_with_fix(self, observation: SatelliteFix) -> FixVerdict:
@@ -172,8 +170,7 @@ class _Epoch:
                 self._gps_ms, orbit_vector(hypothesis.states[satellite]), hypothesis.orbit_root(satellite)
             )
             result = gate.test(observation, predicted, self._receiver)
-            updated = hypothesis if result.used is None else hypothesis.update_with_fix(result.used, satellite)
-            hypotheses.append(updated.with_added_cost(min(result.innovation.chi_square, self._receiver.gate)))
+            hypotheses.append(hypothesis.updated_with_fix(result, satellite, self._receiver.gate))
             self.accepted |= result.used is not None
             results.append(result)
         self._hypotheses = hypotheses
@@ -244,14 +241,6 @@ class FormationFilter:
     def groups(self) -> list[JointGroup]:
         """All groups with their hypotheses, the input of predictions."""
         return [JointGroup(self.gps_ms, bank.satellites, tuple(bank.hypotheses)) for bank in self._banks]
-
-    def hypotheses(self, partner: int) -> int:
-        """Return the number of hypotheses left for a partner, by radio id, and its group.
-
-        Raises:
-            ValueError: The partner is not solved.
-        """
-        return len(self._bank_of(partner).hypotheses)
 
     def relative(self, partner: int, hypothesis: int = 0) -> RelativeState:
         """Return the state of a partner, by radio id, relative to us.

@@ -91,8 +91,7 @@ def filtered_estimate(
     partner = formation.partners.get(time.partner)
     if partner is None or partner.unsolved is not None or time.partner not in formation.satellites:
         return None
-    several = partner.ambiguous and formation.hypotheses(time.partner) > 1
-    states = [formation.relative(time.partner, number) for number in ((0, 1) if several else (0,))]
+    states = [formation.relative(time.partner, number) for number in range(1 + partner.ambiguous)]
     return _estimate(
         time, solution, formation, partner, states, residual_m=residual_m, last_input_seq=last_input_seq, seq=seq
     )

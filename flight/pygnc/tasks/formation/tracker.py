@@ -88,6 +88,11 @@ class FormationTracker:
         """True if the orbit task's response to the newest input must be processed before anything else."""
         return self._is_due and self.problem is None and self._answered < self._expected
 
+    @property
+    def is_blocked(self) -> bool:
+        """True if a problem must be solved, or an orbit processed, before the next input."""
+        return self.problem is not None or self.awaits_orbit
+
     def take_orbit(self, message: OrbitMessage) -> None:
         """Process the next message of the orbit stream; call it only while `awaits_orbit`."""
         if isinstance(message, OrbitEstimate):
