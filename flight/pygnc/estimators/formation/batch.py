@@ -149,7 +149,7 @@ class FormationSolution:
             ValueError: The moment is outside the arc, or the partner is not solved.
         """
         if partner not in self.satellites[1:]:
-            raise ValueError(f"no solution for satellite {partner}; solved are {self.satellites[1:]}")
+            raise ValueError(f"satellite {partner} is not solved; choose from {self.satellites[1:]}")
         index = self.satellites.index(partner)
         reference, deviations, partials = self._states(gps_ms, hypothesis)
         columns = np.concatenate((state_indices(0), state_indices(index)))
@@ -187,9 +187,8 @@ class FormationSolution:
     def _states(self, gps_ms: int, hypothesis: int) -> tuple[Array, Array, Array]:
         """Return the reference (6,), deviations (s, 6) and their derivatives by each satellite's state (s, 6, 7)."""
         if not self.reference.covers(gps_ms):
-            raise ValueError(
-                f"gps_ms {gps_ms} is outside the arc of the solution, which spans {self.reference.span_ms}"
-            )
+            first_ms, last_ms = self.reference.span_ms
+            raise ValueError(f"gps_ms {gps_ms} is outside the arc of the solution, {first_ms} to {last_ms}")
         moment = np.array([float(gps_ms)])
         node_time, reference = self.reference.node_time(moment), self.reference.at(moment)
         motion, d_state_d_epoch = self.hypotheses[hypothesis].motion, reference.d_state_d_epoch[0]

@@ -91,7 +91,7 @@ def filtered_estimate(
     partner = formation.partners.get(time.partner)
     if partner is None or partner.unsolved is not None or time.partner not in formation.satellites:
         return None
-    states = [formation.relative(time.partner, number) for number in range(1 + partner.ambiguous)]
+    states = [formation.relative(time.partner, number) for number in ((0, 1) if partner.ambiguous else (0,))]
     return _estimate(
         time, solution, formation, partner, states, residual_m=residual_m, last_input_seq=last_input_seq, seq=seq
     )

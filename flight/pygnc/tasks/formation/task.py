@@ -70,7 +70,7 @@ class FormationTask(Task):
         self._orbit_due_s = math.inf
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Wake for inputs; orbits are read when one is needed."""
+        """Return the input socket; orbits are read when a problem needs them."""
         return [self._input.socket]
 
     def work(self) -> bool:
@@ -111,7 +111,7 @@ class FormationTask(Task):
         self._orbit_failed = any(task.name == "orbit" and task.state == "failed" for task in state.tasks)
 
     def progress(self) -> control.Progress:
-        """Return the range counters: received = used + rejected + held + without time."""
+        """Return the progress with the range counters: received = used + rejected + held + without time."""
         counts = ({} if self._tracker is None else self._tracker.counts) | {
             "lost_messages": self._input.lost + self._orbit.lost,
             "not_recorded": self.not_recorded(),
@@ -125,7 +125,7 @@ class FormationTask(Task):
         self._orbit.close()
 
     def _make_tracker(self, first: Message) -> "FormationTracker":
-        """Load the estimators and process the inputs before the first one of a partner."""
+        """Load the estimators and process the inputs before the first input that concerns a partner."""
         from pygnc.tasks.formation.tracker import FormationTracker  # noqa: PLC0415 - takes megabytes that most runs do not need
 
         tracker = FormationTracker(self.run.settings, self.run.earth_orientation)
