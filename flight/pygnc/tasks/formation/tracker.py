@@ -80,7 +80,7 @@ class FormationTracker:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Numbers of ranges and fixes, named as in the status record; the newest arc has the used and rejected ranges."""
+        """Range and fix counters, named as in the status record; used and rejected ranges are of the newest arc."""
         used = [] if self.solution is None else self.solution.used.tolist()
         return self._arc.counts | {"ranges_used": used.count(True), "ranges_rejected": used.count(False)}
 
