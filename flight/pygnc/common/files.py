@@ -93,6 +93,12 @@ def sync_folder(folder: Path) -> None:
         sync_file(folder)
 
 
+def free_bytes(folder: Path) -> int:
+    """Return the number of bytes that this user may still write on the file system of `folder`."""
+    system = os.statvfs(folder)
+    return system.f_bavail * system.f_frsize
+
+
 def reserve_space(path: Path, size_bytes: int) -> None:
     """Create a file that occupies `size_bytes` on the disk until it is removed.
 

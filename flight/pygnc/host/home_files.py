@@ -1,12 +1,13 @@
 """File storage of the transfers in a home folder. Partial uploads survive restarts and power cuts."""
 
+import errno
 import os
 import re
 import zlib
 from pathlib import Path
 from typing import Final
 
-from pygnc.common.files import durable_rename, write_all
+from pygnc.common.files import durable_rename, free_bytes, write_all
 from pygnc.host.transfer import ListedFile, Upload, is_readable
 
 _READ_BYTES: Final = 65_536
@@ -47,11 +48,10 @@ class HomeFiles:
         if size > upload.size:
             part.unlink()
             size = 0
-        system = os.statvfs(part.parent)
-        if system.f_bavail * system.f_frsize < upload.size - size + self._reserve_bytes:
-            raise OSError(
-                28, f"no space for {upload.size - size} bytes beside the reserve of {self._reserve_bytes} bytes"
-            )
+        rest = upload.size - size
+        if free_bytes(part.parent) < rest + self._reserve_bytes:
+            text = f"no space for {rest} bytes beside the reserve of {self._reserve_bytes} bytes"
+            raise OSError(errno.ENOSPC, text)
         return size
 
     def append(self, upload: Upload, data: bytes) -> None:
@@ -115,11 +115,11 @@ class HomeFile:
             raise
 
     def read(self, offset: int, count: int) -> bytes:
-        """See `Source`."""
+        """See `ReadableFile`."""
         return os.pread(self._descriptor, count, offset)
 
     def close(self) -> None:
-        """See `Source`."""
+        """See `ReadableFile`."""
         os.close(self._descriptor)
 
 
