@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from pygnc.common.files import durable_rename, free_bytes, write_all
-from pygnc.host.transfer import ListedFile, Upload, is_readable
+from pygnc.host.transfer import ListedFile, OpenedFile, Upload, is_readable
 
 _READ_BYTES: Final = 65_536
 _PART: Final = ".{name}.{size}-{crc:08x}.part"
@@ -30,11 +30,11 @@ class HomeFiles:
     def is_complete(self, upload: Upload) -> bool:
         """See `Storage`."""
         try:
-            file = HomeFile(self._home / upload.name)
+            opened = self.open(upload.name)
         except OSError:
             return False
-        file.close()
-        return (file.size, file.crc) == (upload.size, upload.crc)
+        opened.file.close()
+        return (opened.size, opened.crc) == (upload.size, upload.crc)
 
     def prepare(self, upload: Upload) -> int:
         """See `Storage`."""
@@ -93,34 +93,20 @@ class HomeFiles:
         listed.sort(key=lambda item: (-item[0], item[1].name))
         return [entry for _, entry in listed]
 
-    def open(self, name: str) -> "HomeFile":
-        """See `Storage`."""
-        return HomeFile(self._home / name)
+    def open(self, name: str) -> OpenedFile:
+        """See `Storage`. A file that grows or is replaced meanwhile is read as it was when opened."""
+        descriptor = os.open(self._home / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            size = os.fstat(descriptor).st_size
+            crc = _crc(descriptor, size)
+            return OpenedFile(os.fdopen(descriptor, "rb", buffering=0), size, crc)
+        except OSError:
+            os.close(descriptor)
+            raise
 
     def _part(self, upload: Upload) -> Path:
         target = self._home / upload.name
         return target.with_name(_PART.format(name=target.name, size=upload.size, crc=upload.crc))
-
-
-class HomeFile:
-    """Implementation of `ReadableFile`. A file that grows or is replaced meanwhile is read as it was when opened."""
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            self.size = os.fstat(self._descriptor).st_size
-            self.crc = _crc(self._descriptor, self.size)
-        except OSError:
-            os.close(self._descriptor)
-            raise
-
-    def read(self, offset: int, count: int) -> bytes:
-        """See `ReadableFile`."""
-        return os.pread(self._descriptor, count, offset)
-
-    def close(self) -> None:
-        """See `ReadableFile`."""
-        os.close(self._descriptor)
 
 
 def _crc(descriptor: int, size: int) -> int:
