@@ -66,7 +66,7 @@ class BatchWriterTask(Task):
             self._sync_if_due()
         except OSError as error:
             self._give_up(error)
-        return self._input.has_backlog or len(messages) == MESSAGES_PER_STEP
+        return self._input.is_behind
 
     def progress(self) -> control.Progress:
         """Return the number of bytes written."""

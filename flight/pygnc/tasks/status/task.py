@@ -77,7 +77,7 @@ class StatusTask(Task):
         return more
 
     def _take(self) -> bool:
-        """Read new estimates; return whether more are waiting."""
+        """Read new estimates; return True if more are waiting."""
         received = [reader.receive(MESSAGES_PER_STEP) for reader in self._readers]
         for message in [*chain.from_iterable(received), self._orbits.take_transient()]:
             if isinstance(message, OrbitEstimate):
@@ -86,8 +86,7 @@ class StatusTask(Task):
                 self._attitude = message
             elif message is not None:
                 self._partners.take(message)
-        is_behind = any(reader.has_backlog for reader in self._readers)
-        return is_behind or any(len(messages) == MESSAGES_PER_STEP for messages in received)
+        return any(reader.is_behind for reader in self._readers)
 
     def on_run_state(self, state: control.RunState) -> None:
         """Store the state of the run."""
