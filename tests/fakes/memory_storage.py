@@ -1,6 +1,5 @@
 """Storage in memory with an optional fault."""
 
-import io
 import zlib
 from dataclasses import dataclass, field
 
@@ -39,7 +38,9 @@ class MemoryStorage:
         if name not in self.files:
             raise FileNotFoundError(2, "no such file")
         content = self.files[name]
-        return OpenedFile(io.BytesIO(content), len(content), zlib.crc32(content))
+        return OpenedFile(
+            len(content), zlib.crc32(content), lambda start, size: content[start : start + size], lambda: None
+        )
 
     def _fail(self) -> None:
         if self.fault is not None:

@@ -1,4 +1,4 @@
-"""Disk ceiling of `~/pygnc_logs`: removes the oldest runs, delivered ones first."""
+"""Disk ceiling of `~/pygnc_logs`, kept by removing the oldest runs, delivered runs first."""
 
 import stat
 from pathlib import Path

@@ -7,7 +7,7 @@ it. A reader looks into the journal
 - when it joins and the writer announces the number of the last message,
 - when it sees a gap in the numbers,
 - every `LOOK_INTERVAL_S`,
-- after as many announcements as a full queue holds, because later ones may have been dropped.
+- after as many announcements as a full queue holds, because later announcements may have been dropped.
 """
 
 import contextlib
@@ -59,7 +59,7 @@ class StreamWriter:
         journal: journal in which the messages are stored.
 
     Attributes:
-        socket: register it with the poller; call `answer_subscriptions` when it is readable.
+        socket: socket for the poller; call `answer_subscriptions` when it is readable.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class StreamWriter:
         self._announce(payloads[0] if len(payloads) == 1 else _NUMBER_ONLY)
 
     def answer_subscriptions(self) -> None:
-        """Announce the number of the last message to new readers, which have missed earlier announcements."""
+        """Announce the number of the last message to new readers, because they have missed earlier announcements."""
         joined = False
         with contextlib.suppress(zmq.Again):
             while True:
@@ -119,10 +119,10 @@ class StreamReader:
         stream: the stream's name.
         folders: folders in which the stream's journal may be.
         decode: decoder of the stream's messages.
-        after_seq: number of the last message that is known already.
+        after_seq: number of the last message to skip.
 
     Attributes:
-        socket: register it with the poller; call `receive` when it is readable or `has_backlog` is set.
+        socket: socket for the poller; call `receive` when it is readable or `has_backlog` is set.
         has_backlog: true if messages wait in the journal.
         is_behind: true if more messages may wait than the last call of `receive` has returned.
         last_seq: number of the last message returned.

@@ -94,7 +94,7 @@ def gps_ms_from_weeks(
 
 
 def week_from_gps_ms(gps_ms: int) -> tuple[int, int]:
-    """Return the GPS week and the milliseconds of the week."""
+    """Return the GPS week and the time of week in milliseconds."""
     return divmod(gps_ms, MS_PER_WEEK)
 
 
@@ -102,7 +102,7 @@ def week_from_gps_ms(gps_ms: int) -> tuple[int, int]:
 
 
 def leap_seconds_at_gps_ms(gps_ms: int) -> int:
-    """Return GPS-UTC in seconds. During a leap second it is still the previous value."""
+    """Return GPS-UTC in seconds. During a leap second, this is the value before it."""
     return _OFFSETS_S[bisect_right(_STEPS_GPS_MS, gps_ms)]
 
 
@@ -167,7 +167,7 @@ def gps_ms_from_spacecraft_s(t_spacecraft_s: int, offset_ms: int) -> int:
 
 
 def spacecraft_offset_ms(t_spacecraft_s: int, gps_ms: int) -> int:
-    """Return GPS time minus spacecraft time in milliseconds from one instant that is known on both clocks."""
+    """Return GPS time minus spacecraft time in milliseconds, from the times of one instant on both clocks."""
     return gps_ms - 1000 * t_spacecraft_s
 
 

@@ -1,7 +1,7 @@
 """Files that survive a power cut.
 
-A small file is replaced by writing a new one beside it, syncing that, renaming it over the old one and syncing the
-folder. A reader, or a restart after a power cut, then finds either the old content or the new one.
+A small file is replaced in four steps: write a new file beside it, sync the new file, rename it over the old file, and
+sync the folder. A reader, or a restart after a power cut, then finds either the old content or the new content.
 
 The functions raise OSError if the disk is full or gone; a part of the content may have been written then.
 """

@@ -37,7 +37,7 @@ def data_file(name: str) -> Path:
 
 
 EARTH_ORIENTATION_UPLOAD: Final = "pygnc_earth_orientation.csv"
-"""Name of an uploaded table in the home, which replaces the packaged one."""
+"""Name of an uploaded table in the home, which replaces the packaged table."""
 EARTH_ORIENTATION_TABLE: Final = "earth_orientation/earth_orientation.csv"
 COLUMNS: Final = "mjd_utc,ut1_minus_utc_s,x_pole_arcsec,y_pole_arcsec,dx_mas,dy_mas"
 

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +34,7 @@ class HomeFiles:
             opened = self.open(upload.name)
         except OSError:
             return False
-        opened.file.close()
+        opened.close()
         return (opened.size, opened.crc) == (upload.size, upload.crc)
 
     def prepare(self, upload: Upload) -> int:
@@ -99,14 +100,18 @@ class HomeFiles:
         try:
             size = os.fstat(descriptor).st_size
             crc = _crc(descriptor, size)
-            return OpenedFile(os.fdopen(descriptor, "rb", buffering=0), size, crc)
         except OSError:
             os.close(descriptor)
             raise
+        return OpenedFile(size, crc, partial(_read, descriptor), partial(os.close, descriptor))
 
     def _part(self, upload: Upload) -> Path:
         target = self._home / upload.name
         return target.with_name(_PART.format(name=target.name, size=upload.size, crc=upload.crc))
+
+
+def _read(descriptor: int, offset: int, count: int) -> bytes:
+    return os.pread(descriptor, count, offset)
 
 
 def _crc(descriptor: int, size: int) -> int:

@@ -62,18 +62,18 @@ class Terminal:
 
 
 def find_terminal(input_descriptor: int = 0, output_descriptor: int = 1) -> Terminal | None:
-    """Return the terminal if input and output both are terminals that this process may use, or else None."""
+    """Return the terminal if input and output are terminals that this process may use, else None."""
     if not (os.isatty(input_descriptor) and os.isatty(output_descriptor)) or not may_use_terminal(input_descriptor):
         return None
     return Terminal(input_descriptor)
 
 
 def may_use_terminal(descriptor: int) -> bool:
-    """Return whether job control permits to change a terminal; a background job would be stopped."""
+    """Return True if this process may change a terminal; job control would stop a background process."""
     try:
         return os.tcgetpgrp(descriptor) == os.getpgrp()
     except OSError:
-        return True  # it is not our controlling terminal, or it is gone
+        return True  # not our controlling terminal, or disconnected
 
 
 def transparent_attributes(found: Attributes) -> Attributes:

@@ -6,7 +6,8 @@ to continue. No I/O here: responses are returned as `OutgoingSentence`, files ar
 """
 
 import re
-from typing import BinaryIO, Final, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
 
 from pygnc.common.constants import PARTNER_IDS
 from pygnc.formats.ranges import range_file_number
@@ -73,11 +74,17 @@ class ListedFile(NamedTuple):
 
 
 class OpenedFile(NamedTuple):
-    """A file opened for reading, with its size in bytes and its CRC-32 at the time of opening."""
+    """A file opened for reading, with its size in bytes and its CRC-32 at the time of opening.
 
-    file: BinaryIO
+    Attributes:
+        read: Function that returns a number of bytes (second argument) from an offset (first argument).
+        close: Function that closes the file.
+    """
+
     size: int
     crc: int
+    read: Callable[[int, int], bytes]
+    close: Callable[[], None]
 
 
 class Storage(Protocol):
@@ -91,7 +98,7 @@ class Storage(Protocol):
         ...
 
     def prepare(self, upload: Upload) -> int:
-        """Create the folder of an upload, delete other uploads of its name and return the bytes stored of this one."""
+        """Create the folder of an upload, delete other uploads of its name and return the number of bytes stored."""
         ...
 
     def append(self, upload: Upload, data: bytes) -> None:
@@ -230,8 +237,7 @@ class DownloadSender:
         if self._opened is None:
             return None
         try:
-            self._opened.file.seek(self._offset)
-            data = self._opened.file.read(min(self._chunk_bytes, self._opened.size - self._offset))
+            data = self._opened.read(self._offset, min(self._chunk_bytes, self._opened.size - self._offset))
         except OSError:
             self._close()
             raise
@@ -260,7 +266,7 @@ class DownloadSender:
 
     def _close(self) -> None:
         if self._opened is not None:
-            self._opened.file.close()
+            self._opened.close()
         self._opened = None
 
 

@@ -23,7 +23,7 @@ _COMPLETE: Final = b" complete"
 
 
 def retire_batch(home: Path) -> bool:
-    """Rename the complete folder of the previous run to `LAST`; return whether `LAST` exists now.
+    """Rename the complete folder of the previous run to `LAST`; return True if `LAST` exists now.
 
     An incomplete folder is removed; `LAST` then stays that of an earlier run.
 

@@ -35,11 +35,11 @@ from pygnc.tasks.ingest.range_folders import satellite_of
 from pygnc.tasks.runtime import Notify, Run, Task
 
 MESSAGES_PER_STEP: Final = 64
-"""A larger number would cost memory for good: Python keeps its pools of small objects."""
+"""A larger number would cost memory until the end: Python keeps its pools of small objects."""
 
 
 class BatchWriterTask(Task):
-    """Reads the input stream and writes the batch files."""
+    """Process that reads the input stream and writes the batch files."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
@@ -92,7 +92,7 @@ class BatchWriterTask(Task):
         if self._folder is None:
             return
         if self._input.lost:
-            self._give_up(OSError(0, "inputs are missing in the journal, so the offsets of packets are unknown"))
+            self._give_up(OSError(0, "inputs are missing in the journal, so the offsets of later packets are unknown"))
         elif isinstance(message, SourceFile):
             if not message.fault:
                 self._named.append(message)
@@ -161,7 +161,11 @@ class BatchWriterTask(Task):
             self._folder.abandon()
             self._folder = None
         self._faults += 1
-        self.notify("error", "batch_not_written", f"{error.filename or BATCH}: {error.strerror}")
+        self.notify(
+            "error",
+            "batch_not_written",
+            f"{error.filename or BATCH}: {error.strerror}; the run continues without these files",
+        )
 
 
 def _target(source: str) -> str:

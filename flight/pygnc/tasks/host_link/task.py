@@ -47,7 +47,7 @@ _SEVERITIES: Final = {"info": 0, "warning": 1, "error": 2}
 
 
 class HostLinkTask(Task):
-    """Serves the host."""
+    """Process that serves the host."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)

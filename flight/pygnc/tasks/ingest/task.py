@@ -6,7 +6,7 @@
 3. Live packets from the host and readings of the computer's own sensors are written after the batch, between such
    groups. Each carries its number in its own stream, so none is lost or written twice.
 
-The input journal is a function of the file contents that it names. A restarted task computes the same numbers again and
+The input journal is a function of the file contents that it names. A restarted task computes equal numbers again and
 continues after the last message in the journal.
 """
 
@@ -40,11 +40,11 @@ LOOK_INTERVAL_S: Final = 1.0
 LIVE_MESSAGES_PER_STEP: Final = 64
 CHANGED: Final = "the input files were changed during the run"
 DAMAGE_EVENTS: Final = 10
-"""Maximum number of damaged ranges of one file that are reported as events; the input journal lists more."""
+"""Maximum number of damaged ranges of a file that are reported as events; the input journal lists more."""
 
 
 class IngestTask(Task):
-    """Reads the batch and later inputs; writes the input stream."""
+    """Process that reads the batch and later inputs, and writes the input stream."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
@@ -174,7 +174,7 @@ class IngestTask(Task):
                 self._report_last_run(found)
 
     def _find_batch(self, recovery: InputRecovery) -> tuple[list[BatchSource], list[UnreadableFile]]:
-        """Return the batch's files and those that cannot be read: as named in the journal, else as found in the home.
+        """Return the batch's files and the unreadable files: as named in the journal, else as found in the home.
 
         Raises:
             OSError: a file named in the journal is missing or shorter than it was.

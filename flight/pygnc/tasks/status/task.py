@@ -37,11 +37,11 @@ INTERVAL_S: Final = 1.0
 RESERVE_BYTES: Final = 1 << 15
 """Space reserved in the run's folder, so that the status can be written when the journals have filled the disk."""
 MESSAGES_PER_STEP: Final = 64
-"""A larger number would cost memory for good: Python keeps its pools of small objects."""
+"""A larger number would cost memory until the end: Python keeps its pools of small objects."""
 
 
 class StatusTask(Task):
-    """Reads the streams of estimates and writes the status files."""
+    """Process that reads the streams of estimates and writes the status files."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
@@ -52,7 +52,7 @@ class StatusTask(Task):
         self._attitude: AttitudeEstimate | None = None
         self._partners = PartnerStatus()
         self._state = control.RunState("starting", "", (), 0)
-        # The first record is written when the tasks are up, at the latest after the usual interval.
+        # The first record is written when the tasks are up, at the latest after `INTERVAL_S`.
         self._phase_written = self._state.phase
         self._next_write_s = time.monotonic() + INTERVAL_S
         self._generation = 0
