@@ -100,7 +100,7 @@ def test_reads_only_one_of_two_folders_of_a_partner(demo: Flight, demo_time_s: i
     for folder in ("partner_75", "partner_K"):
         shutil.copytree(DEMO / "range", demo.home / "range" / folder)
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
-    assert "range/partner_K: range/partner_75 is of the same satellite" in demo.stderr
+    assert "range/partner_K: range/partner_75 is of satellite 75" in demo.stderr
     assert content(demo, 75) == STREAM
 
 
