@@ -110,12 +110,10 @@ class Run:
 class Task(ABC):
     """Base of the tasks. All hooks are called from one loop.
 
-    Args:
+    Attributes:
         run: constants of the run.
         context: the process's ZeroMQ context.
-        notify: reports an event.
-
-    Attributes:
+        notify: function that reports an event.
         stop_request: reason to stop the whole run, or empty.
     """
 
@@ -204,13 +202,7 @@ def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
 
 
 class TaskLoop:
-    """Loop of one task process: wait, respond to the supervisor, work.
-
-    Args:
-        spec: the task's entry in the task table.
-        run: constants of the run.
-        channel: the task's end of the control channel.
-    """
+    """Loop of one task process: wait, respond to the supervisor over `channel`, work."""
 
     def __init__(self, spec: TaskSpec, run: Run, channel: socket.socket) -> None:
         self._closes_files = spec.stop_stage not in DRAIN_STAGES

@@ -45,7 +45,7 @@ class BatchFolder:
 
     Args:
         home: the home folder.
-        runtime: the run's private folder, the same for a restarted writer.
+        runtime: the run's private folder, which a restarted writer finds again.
 
     Attributes:
         is_complete: true once the files have their final names.

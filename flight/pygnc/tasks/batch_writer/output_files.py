@@ -24,9 +24,6 @@ from pygnc.tasks.ingest.range_folders import satellite_of
 class BatchCopies:
     """Copies of input files without damage.
 
-    Args:
-        folder: folder of the output files.
-
     Attributes:
         size_bytes: size allotted to each file, by name, in the order in which the files were added.
     """
@@ -65,7 +62,7 @@ class BatchRow:
 
     Args:
         folder: folder of the output files.
-        satellite_id: radio id of the partner whose packets they are, 0 for our own.
+        satellite_id: radio id of the partner that sent the packets, 0 for our own.
         names: names of the files that exist already.
 
     Attributes:
@@ -109,13 +106,7 @@ def _prefix(satellite_id: int, names: Iterable[str]) -> str:
 
 
 class BatchAdditions:
-    """Sense records and range files made of packets that have no offset in an input file.
-
-    Args:
-        folder: folder of the output files.
-        layout: layout of the sense records.
-        copies: files that exist already.
-    """
+    """Sense records and range files made of packets that have no offset in an input file; `copies` exist already."""
 
     def __init__(self, folder: BatchFolder, layout: SenseLayout, copies: BatchCopies) -> None:
         self._folder = folder

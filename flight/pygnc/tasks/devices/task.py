@@ -92,16 +92,11 @@ class DevicesTask(Task):
 
 
 class ConfiguredDevice:
-    """Device of the settings, thinned to the interval of the settings; see `ReconnectingDevice`.
-
-    Args:
-        name: name of the device in the settings.
-        settings: section of the settings.
-        notify: reports an event.
-        on_reading: callback in another thread when a reading has arrived.
+    """Device of a section of the settings; `on_reading` is called in another thread when a reading has arrived.
 
     Attributes:
-        connection: source of the readings.
+        name: name of the device in the settings.
+        connection: source of the readings, thinned to the interval of the settings.
     """
 
     def __init__(self, name: str, settings: DeviceSettings, notify: Notify, on_reading: Callable[[], None]) -> None:

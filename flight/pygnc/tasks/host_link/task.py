@@ -166,12 +166,7 @@ class Line:
 
 
 class RunServices:
-    """Operations on the run, shared by all connections; see `HostServices`.
-
-    Args:
-        run: constants of the run.
-        stream: stream of live packets.
-        notify: reports an event.
+    """Operations on the run, shared by all connections; see `HostServices`. Live packets go to `stream`.
 
     Attributes:
         stop_requested: true once the host has asked to stop the run.
