@@ -33,7 +33,7 @@ SPACECRAFT_RESTART_S: Final = 946_684_800
 _DAYS_AFTER_LEAP_SECONDS: Final = (
     "1981-07-01 1982-07-01 1983-07-01 1985-07-01 1988-01-01 1990-01-01 1991-01-01 1992-07-01 1993-07-01 1994-07-01 "
     "1996-01-01 1997-07-01 1999-01-01 2006-01-01 2009-01-01 2012-07-01 2015-07-01 2017-01-01"
-).split()
+)
 
 
 def _midnight_unix_ms(day: str) -> int:
@@ -41,7 +41,7 @@ def _midnight_unix_ms(day: str) -> int:
 
 
 # First instant after each leap second, in UTC and in GPS time.
-_STEPS_UNIX_MS: Final = tuple(_midnight_unix_ms(day) for day in _DAYS_AFTER_LEAP_SECONDS)
+_STEPS_UNIX_MS: Final = tuple(_midnight_unix_ms(day) for day in _DAYS_AFTER_LEAP_SECONDS.split())
 _STEPS_GPS_MS: Final = tuple(
     unix_ms + 1000 * (offset_s - GPS_EPOCH_UNIX_S) for offset_s, unix_ms in enumerate(_STEPS_UNIX_MS, 1)
 )
