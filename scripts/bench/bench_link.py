@@ -255,7 +255,7 @@ def answer_times_s(begin: Callable[["Link", Path], object]) -> list[float]:
         counts = link.controller.channel.counts, link.pi.counts
         if any(count.retried for count in counts):
             raise RuntimeError(f"retransmissions on a line without errors: {counts}")
-        return link.controller.reports.answers_s
+        return link.controller.reports.response_times_s
 
 
 # --- stops --------------------------------------------------------------------------------------------------------
