@@ -15,7 +15,7 @@ from pygnc_devices.reading import Reading
 from pygnc_instruments.bridge.device_link import DeviceLink
 from pygnc_instruments.bridge.messages import BridgeError, ErrorCode, Event
 from pygnc_instruments.device.log_files import CsvLog, LogError, checked_log_name, recover_logs
-from pygnc_instruments.device.upload import Destination, DestinationError, Spool, Uploader, default_spool, destination
+from pygnc_instruments.device.upload import Destination, DestinationError, Spool, Uploader, destination
 
 _FIRST_READING_S: Final = 3.0
 _QUEUE_DEPTH: Final = 20_000
@@ -154,7 +154,7 @@ class Recorder:
             loop.call_soon_threadsafe(lambda: self._publish(Event("log", {**self.summary(), "upload": text})))
 
         def upload() -> None:
-            uploader = Uploader(store, Spool(default_spool()), on_event)
+            uploader = Uploader(store, Spool(), on_event)
             for path in paths:
                 uploader.add(path)
             uploader.close()
@@ -220,7 +220,7 @@ def _destination(storage: str, user: str, access_token: str) -> Destination | No
     """Return the store that the message names, else that of the environment."""
     if urlsplit(storage).scheme in _LOCAL_STORES:
         raise DestinationError("a client must name a remote store (az://, s3:// or gs://), not a folder of the bridge")
-    return destination({"storage": storage, "id": user, "access_token": access_token})
+    return destination(storage, user, access_token)
 
 
 def _prepare(folder: Path) -> None:

@@ -28,7 +28,7 @@ from pygnc_instruments.device.terminal import (
     statistics_line,
     stderr_console,
 )
-from pygnc_instruments.device.upload import Destination, DestinationError, Spool, Uploader, default_spool, destination
+from pygnc_instruments.device.upload import Destination, DestinationError, Spool, Uploader, destination
 
 _READINGS_PER_DRAW: Final = 16
 _MEGABYTE: Final = 1_000_000
@@ -66,7 +66,7 @@ def log(
 ) -> None:
     """Log readings to CSV files until Ctrl-C."""
     with reported_errors():
-        store = _destination(to, user)
+        store = destination(to, user)
         rotation = Rotation(round(rotate_mb * _MEGABYTE), rotate_minutes * 60.0)
         file_name = checked_log_name(name) if name else ""
         for path in recover_logs(out) if out.is_dir() else []:
@@ -108,13 +108,13 @@ def upload(
 ) -> None:
     """Send pending files of earlier commands, and the given files, to an object store."""
     with reported_errors():
-        store = _destination(to, user)
+        store = destination(to, user)
         if store is None:
             raise DestinationError("no object store: use --to az://container/prefix or set PYGNC_STORE_URL")
         for path in files or []:
             if not path.is_file():
                 raise LogError(f"{path}: no such file; check the path")
-        uploader = Uploader(store, Spool(spool or default_spool()), print_note)
+        uploader = Uploader(store, Spool(spool), print_note)
         for path in files or []:
             uploader.add(path)
         pending = uploader.close()
@@ -123,16 +123,12 @@ def upload(
         raise typer.Exit(1)
 
 
-def _destination(to: str, user: str) -> Destination | None:
-    return destination({"storage": to, "id": user})
-
-
 @contextlib.contextmanager
 def _uploader(store: Destination | None, spool: Path | None) -> Generator[Uploader | None, None, None]:
     if store is None:
         yield None
         return
-    uploader = Uploader(store, Spool(spool or default_spool()), print_note)
+    uploader = Uploader(store, Spool(spool), print_note)
     try:
         yield uploader
     finally:
