@@ -109,7 +109,7 @@ class TestAzurite:
         uploader = Uploader(Destination("az://logs", "ann"), Spool(tmp_path / "spool"), events)
         uploader.add(file)
         assert events.came.wait(30)
-        assert events.texts[0].startswith("not sent, kept in the spool: run.csv: az://logs: ")
+        assert events.texts[0].startswith("not sent, kept in the spool: run.csv: upload to az://logs failed: ")
         monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.connection_string)
         assert uploader.close() == 0
         assert azurite.read("ann/run.csv") == file.read_bytes()
@@ -149,7 +149,7 @@ def test_destination_comes_from_the_message_or_the_environment(monkeypatch: pyte
     monkeypatch.setenv("PYGNC_STORE_USER", "ann")
     monkeypatch.setenv("PYGNC_STORE_TOKEN", "secret-1")
     assert destination() == Destination("az://logs", "ann", "secret-1")
-    assert destination(user="bob", token="secret-2") == Destination("az://logs", "bob", "secret-2")
+    assert destination("", "bob", "secret-2") == Destination("az://logs", "bob", "secret-2")
     assert "secret" not in repr(destination())
 
 
