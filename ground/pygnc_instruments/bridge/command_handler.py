@@ -195,7 +195,7 @@ class CommandHandler:
 
 
 def list_log_files(folder: Path) -> list[dict[str, Any]]:
-    """Return name, size and time of modification of each log file, newest first."""
+    """Return name, size in bytes and time of modification (UTC) of each log file, newest first."""
     if not folder.is_dir():
         return []
     files = [(path, path.stat()) for path in folder.iterdir() if _is_log(path)]
@@ -218,7 +218,9 @@ def load_log_file(folder: Path, name: str) -> dict[str, str]:
     path = folder / name
     # Reject names that lead out of the folder, and links, whose target may be anywhere.
     if Path(name).name != name or "\0" in name or "\\" in name or not _is_log(path):
-        raise BridgeError(ErrorCode.NO_FILE, f"log file {name!r:.80} does not exist")
+        raise BridgeError(
+            ErrorCode.NO_FILE, f"log file {name!r:.80} does not exist; choose a name from the list of files"
+        )
     size = path.stat().st_size
     if size > LARGEST_FILE_BYTES:
         limit = f"{LARGEST_FILE_BYTES // 1024 // 1024} MiB"

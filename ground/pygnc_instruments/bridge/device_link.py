@@ -50,7 +50,7 @@ class LinkState(StrEnum):
 
 
 class DeviceLink:
-    """Connection to one device, which is searched for again after each loss.
+    """Connection to a device, which is searched for again after each disconnection.
 
     Args:
         selection: the device; without a port, the first one that is found at the USB serial adapters.
@@ -154,7 +154,7 @@ class DeviceLink:
         self.identity, self.divider = identity, divider
 
     async def describe(self) -> dict[str, str]:
-        """Return identity and configuration as the device reports them; empty if it has no such command.
+        """Return identity and configuration as the device reports them; {} if the device has no such command.
 
         Raises:
             BridgeError: no device is connected.
@@ -274,7 +274,7 @@ def device_properties(name: str, packets: Iterable[Record], *, has_fields: bool)
 
 
 def graphs(packet: Record) -> list[dict[str, Any]]:
-    """Return the graphs of a packet: neighbouring columns of the same unit share one, each vector has its own."""
+    """Return the graphs of a packet: one for each vector, and one for neighbouring columns of equal unit."""
     result = []
     for (unit, vector), members in groupby(packet.fields, _graph_key):
         fields = list(members)

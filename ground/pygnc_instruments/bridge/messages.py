@@ -137,7 +137,7 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise _bad(f"the message is not JSON: {error}; send a JSON object") from None
     if not isinstance(message, dict):
-        raise _bad("the message must be a JSON object")
+        raise _bad('the message must be a JSON object, such as {"cmd": "status"}')
     return message
 
 
@@ -171,7 +171,7 @@ def _field_values(arguments: object) -> Arguments:
     values = {}
     for pair in pairs:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
-            raise _bad(f"{pair!r:.80} is not a pair [number, value]")
+            raise _bad(f"{pair!r:.80} is not a pair [number, value]; send [[number, value], ...]")
         values[_uint16(pair[0], "number of a field")] = _uint16(pair[1], "value of a field")
     return {"values": values}
 
@@ -232,7 +232,7 @@ def _uint16(value: object, what: str) -> int:
     except ValueError:
         number = None
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= 0xFFFF:
-        raise _bad(f"{value!r:.80} is not the {what}: it must be 0 to 65535")
+        raise _bad(f"{value!r:.80} is not the {what}; send an integer from 0 to 65535")
     return number
 
 

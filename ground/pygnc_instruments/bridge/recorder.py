@@ -219,7 +219,9 @@ class _Writer:
 def _destination(storage: str, user: str, access_token: str) -> Destination | None:
     """Return the store that the message names, else that of the environment."""
     if urlsplit(storage).scheme in _LOCAL_STORES:
-        raise DestinationError("a client must name a remote store (az://, s3:// or gs://), not a folder of the bridge")
+        raise DestinationError(
+            "the store is a folder of the bridge's computer; name a remote store: az://, s3:// or gs://"
+        )
     return destination(storage, user, access_token)
 
 

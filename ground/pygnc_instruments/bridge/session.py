@@ -1,6 +1,6 @@
-"""Session of one client: its requests one after the other, its readings, and a bounded queue of messages to send.
+"""Session of a client: its requests one after the other, its readings, and a bounded queue of messages to send.
 
-A slow client does not delay others: readings and events that it does not fetch in time are dropped and counted.
+A slow client does not delay other clients: readings and events that it does not fetch in time are dropped and counted.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class Session:
-    """A connected client.
+    """Session of a connected client.
 
     Args:
         connection: WebSocket connection of the client.

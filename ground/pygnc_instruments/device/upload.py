@@ -52,7 +52,7 @@ class DestinationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """An object store and a user's prefix in it.
+    """Object store and a user's prefix in the store.
 
     Attributes:
         url: URL of the store.
@@ -142,7 +142,7 @@ def destination(url: str = "", user: str = "", token: str = "") -> Destination |
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A file that is still to be sent.
+    """File that is still to be sent.
 
     Attributes:
         note: path of the job file in the spool.
@@ -170,7 +170,7 @@ class Spool:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def add(self, path: Path, to: Destination) -> Job:
-        """Add a file; its job file is on the disk when this returns."""
+        """Add a file and return its job, whose job file is then on the disk."""
         note = self.folder / f"{time.time_ns()}-{uuid4().hex[:8]}{_JOB}"
         job = Job(note, path.resolve(), to.url, to.key(path.name))
         durable_write(note, json.dumps({"path": str(job.path), "url": job.url, "key": job.key}).encode(), mode=0o600)

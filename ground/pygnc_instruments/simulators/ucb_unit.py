@@ -192,7 +192,7 @@ class UcbSimulator(SimulatedUnit):
         super().receive(octets, now_s)
 
     def run(self, now_s: float) -> bytes:
-        """Return the bytes that the unit has sent since the previous call and up to this time."""
+        """Return the bytes that the unit has sent since the previous call and up to `now_s`."""
         self.bootloader.run(now_s)
         if self._input == b"UUPK" and now_s - self._input_since_s > _SHORT_PING_S:
             self._input = b""
@@ -200,7 +200,7 @@ class UcbSimulator(SimulatedUnit):
         return super().run(now_s)
 
     def next_s(self) -> float:
-        """Return the time of the next output at the latest."""
+        """Return the latest time of the next output, s."""
         short_ping_s = self._input_since_s + _SHORT_PING_S if self._input == b"UUPK" else math.inf
         return min(super().next_s(), self.bootloader.next_s(), short_ping_s + 1e-3)
 
