@@ -80,10 +80,10 @@ def main() -> int:
 
 
 def parse(options: argparse.Namespace) -> Iterator[Row]:
-    """Count packets of recordings; measure both parsers and that of python-imu380."""
+    """Count packets of recordings; measure both parsers and the parser of python-imu380."""
     folder = os.environ.get("PYGNC_REFERENCE_DATA")
     if folder is None:
-        sys.exit("PYGNC_REFERENCE_DATA does not name the folder of the reference recordings")
+        sys.exit("PYGNC_REFERENCE_DATA is not set; set it to the folder of the reference recordings")
     for name, kind, count in RECORDINGS:
         octets = (Path(folder) / "aceinna" / name).read_bytes()
         found = scan_recording(octets).count(kind)
@@ -182,7 +182,7 @@ def upgrade(_: argparse.Namespace) -> Iterator[Row]:
 
 
 def discovery(_options: argparse.Namespace) -> Iterator[Row]:
-    """Find one quiet unit among eight ports; it uses the baud rate that is tried last."""
+    """Find a quiet unit among eight ports; the unit uses the baud rate that is tried last."""
     with _unit({0x01: 0, 0x02: 2}) as url, contextlib.ExitStack() as stack:
         dead = []
         for _ in range(7):
