@@ -122,7 +122,7 @@ STATUS = {
 
 
 def sensor_packet(time_s: int, mag: "list[int]", hall: int, gyro: "list[int]", lux: "list[int]") -> bytes:
-    """Return the 30 bytes for a sense record; mag, hall and gyro are raw words of the sensors, lux words of `lux_word`."""
+    """Return the 30 bytes for a sense record; mag, hall, gyro: raw words of the sensors, lux: words of `lux_word`."""
     return struct.pack(">I", time_s) + struct.pack("<7h", *mag, hall, *gyro) + struct.pack(">6H", *lux)
 
 

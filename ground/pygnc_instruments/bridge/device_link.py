@@ -130,7 +130,12 @@ class DeviceLink:
     async def run(self) -> None:
         """Find and read the device, again after each loss, until cancelled or until a recording has ended."""
         while self.state is not LinkState.ENDED:
-            self.device = device = await self._find()
+            try:
+                self.device = device = await self._open()
+            except DeviceError as error:
+                self._change(LinkState.SEARCHING, str(error))
+                await asyncio.sleep(SEARCH_PAUSE_S)
+                continue
             try:
                 await self._read(device)
             except Exception:  # noqa: BLE001 - a fault of one driver must not end the bridge
@@ -164,14 +169,6 @@ class DeviceLink:
         if kind is None or kind.controls.describe is None or self.is_recording:
             return {}
         return await device.run(kind.controls.describe(_unit(device)))
-
-    async def _find(self) -> AsyncDevice:
-        while True:
-            try:
-                return await self._open()
-            except DeviceError as error:
-                self._change(LinkState.SEARCHING, str(error))
-            await asyncio.sleep(SEARCH_PAUSE_S)
 
     async def _open(self) -> AsyncDevice:
         port, baud = self._selection.port, self._selection.baud
