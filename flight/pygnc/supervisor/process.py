@@ -189,12 +189,13 @@ class SignalInbox:
         self._received.append(signal.Signals(number))
 
 
-def arm_hard_exit(delay_s: float, pids: Sequence[int], before_exit: Callable[[], None]) -> None:
-    """After `delay_s`, kill `pids`, call `before_exit` and exit at once, because the power is about to be cut."""
+def arm_hard_exit(delay_s: float, before_exit: Callable[[], None]) -> None:
+    """After `delay_s`, call `before_exit` and exit at once, because the power is about to be cut.
+
+    The kernel then kills all tasks that still run (see `_run_forked`).
+    """
 
     def leave(_number: int, _frame: object) -> None:
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
         before_exit()
         os._exit(ExitCode.FORCED)
 

@@ -12,6 +12,8 @@ from pygnc_controller.emulator.pty_pi import PtyPi
 from pygnc_controller.update.command import PACKAGE, SerialTransport, app
 from tests.pygnc_controller.update.conftest import BROKEN_IN_PLACE, PYTHON, Package, SshServer, in_use
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 FAST_BAUD = 4_000_000
 

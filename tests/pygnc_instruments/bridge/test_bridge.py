@@ -22,6 +22,8 @@ from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from tests.pygnc_instruments.bridge.running import PATIENCE_S, ROOT, RunningBridge, environment, get, until
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., RunningBridge]
 S1 = {"xAccel", "yAccel", "zAccel", "xRate", "yRate", "zRate", "xRateTemp", "boardTemp", "counter", "BITstatus"}
 
