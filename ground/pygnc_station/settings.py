@@ -121,7 +121,7 @@ class Sync(Table, frozen=True):
     """Central store that receives all readings: `[sync]`.
 
     Attributes:
-        url: as in `[store]`; "" disables synchronisation.
+        url: path or URL of the central store, as in `[store]`; "" disables synchronisation.
     """
 
     url: str = ""
@@ -157,8 +157,8 @@ class Influx(Table, frozen=True):
     """InfluxDB that receives all readings with their own times: `[influx]`.
 
     Attributes:
-        url: with path and query, such as `http://host:8086/api/v2/write?org=o&bucket=b`, or for InfluxDB 1
-            `http://name:password@host:8086/write?db=d`; "" disables the output.
+        url: URL of write requests with path and query; "" disables the output. Examples:
+            `http://host:8086/api/v2/write?org=o&bucket=b`, for InfluxDB 1 `http://name:password@host:8086/write?db=d`.
         token: API token; `${NAME}` is replaced by an environment variable.
     """
 
@@ -238,7 +238,7 @@ class Serve(Table, frozen=True):
 
     @property
     def is_local(self) -> bool:
-        """Whether the server listens on the loopback only."""
+        """True if the server listens on the loopback only."""
         return self.host in {"127.0.0.1", "::1", "localhost"}
 
 
@@ -317,7 +317,7 @@ def settings_of(table: dict[str, Any], source: str) -> StationSettings:
                 " and must begin and end with a letter or digit"
             )
         if names.count(name) > 1:
-            raise StationError(f"{source}: gadget {name!r} is the name of two devices; rename one")
+            raise StationError(f"{source}: gadget {name!r} is the name of two devices; rename one of the devices")
     return settings
 
 
@@ -358,7 +358,7 @@ def read_settings(path: Path | None) -> StationSettings:
 
 
 def find_settings() -> Path:
-    """Return the first settings file in the current folder (`NAMES`), or the one in ~/.config/pygnc.
+    """Return the first settings file in the current folder (`NAMES`), or the file ~/.config/pygnc/station.toml.
 
     Raises:
         StationError: no such file exists.

@@ -212,7 +212,7 @@ class FaultRun:
         doubled = (arrived - stored).total()
         different = sum(central.get(key) != value for key, value in local.items())
         counts = f"{len(central)}; missing {missing}, doubled {doubled}, different {different}"
-        yield Row("of these on the server", counts, "each once", not (missing or doubled or different))
+        yield Row("acknowledged readings on the server", counts, "each once", not (missing or doubled or different))
         every_s = OPC_EVERY_S / self.speed
         due = round((end_s - begin_s) / every_s)
         causes = _listed(missing_by_cause(begin_s, end_s, every_s, answers, self.faults))
@@ -220,7 +220,7 @@ class FaultRun:
         yield Row("histograms sent by the counter", measured)
         on_server = [bytes.fromhex(raw) for (gadget, *_), (_, raw) in central.items() if gadget == "opc"]
         found = outcomes(answers, self.faults, on_server)
-        yield Row("outcomes of these", _listed(found), "0 unexplained", found[UNEXPLAINED] == 0)
+        yield Row("outcomes of the histograms that were sent", _listed(found), "0 unexplained", found[UNEXPLAINED] == 0)
 
 
 def _listed(counts: Counter[str]) -> str:

@@ -39,7 +39,7 @@ FLAG_REMEDIES: Final = {
     opc.HUMID: "the humidity is above 85 %: particles swell, and the mass is too high",
     opc.FULL: "a bin is full: sample more often (interval_s)",
     emus.NO_CELLS: "the unit does not reach its cells: check the cell communication cable",
-    emus.NOT_VALID: "the unit reports that these values are not valid",
+    emus.NOT_VALID: "the unit reports that the values of this sentence are not valid",
     emus.IMPLAUSIBLE: "values contradict each other: check the number of cells in the unit's configuration",
 }
 """Cause and remedy of a reading's flag."""
@@ -57,8 +57,8 @@ class Finding(NamedTuple):
 
     Attributes:
         is_good: true if no problem was found.
-        subject: what was checked.
-        text: what was found, and the remedy of a problem.
+        subject: checked part, such as `disk` or `device NAME`.
+        text: result, and the remedy of a problem.
     """
 
     is_good: bool
@@ -112,12 +112,12 @@ def _examine_device(device: Device) -> Generator[Finding, None, bool]:
         try:
             flags = read_one(device, _READING_TIMEOUT_S).flags
         except (DeviceError, StationError) as error:
-            yield _bad(subject, f"the device responds, but sends no reading: {error}")
+            yield _bad(subject, f"the device responds, but sends no reading ({error}); run `pygnc station test` again")
             return False
         causes = "; ".join(FLAG_REMEDIES.get(flag, flag) for flag in flags)
         yield _bad(subject, f"the reading is doubtful: {causes}") if flags else _good(subject, "the reading is good")
     except PortBusyError as error:
-        yield _good(subject, f"{error}; this is correct if that program is the logger")
+        yield _good(subject, f"{error}; a running logger is no problem")
         return True
     except NoAnswerError as error:
         remedy = "check its power, and that port in [[device]] is its port"
@@ -142,7 +142,7 @@ def _identify(device: Device) -> Found:
 def _examine_clock(now_s: float) -> Finding:
     time_utc = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now_s))
     if now_s * 1000 < EARLIEST_PLAUSIBLE_MS:
-        return _bad("clock", f"the time {time_utc} is wrong: connect the network, or set the clock")
+        return _bad("clock", f"the time {time_utc} is wrong; connect the network, or set the clock")
     if _SYSTEMD.exists() and not _SYNCHRONISED.exists():
         return _good("clock", f"{time_utc}, plausible but not synchronised with a time server (timedatectl)")
     return _good("clock", time_utc)
@@ -155,7 +155,7 @@ def _examine_disk(settings: StationSettings) -> Iterator[Finding]:
     while not folder.exists():
         folder = folder.parent
     if not os.access(folder, os.W_OK):
-        yield _bad("disk", f"{folder} is not writable; chown it to the user that logs")
+        yield _bad("disk", f"{folder} is not writable; give it to the user that logs (chown)")
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < _LOW_DISK_BYTES:
         remedy = "set keep_days in [store], or free some space"
@@ -171,7 +171,7 @@ def _examine_store(settings: StationSettings, now_s: float, *, is_logging: bool)
             for name, subject in ((SYNC, "central store"), (UPLOAD, "upload"), (INFLUX, "InfluxDB")):
                 state = retry_state(store, name)
                 if state.problem:
-                    yield _bad(subject, f"{state.attempts} failures in a row; the last: {state.problem}")
+                    yield _bad(subject, f"{state.attempts} failures in a row; the last failure: {state.problem}")
             refused = len(dead_letters(store))
             if refused:
                 remedy = "`pygnc station sync --dead-letters` sends them again"
@@ -186,7 +186,10 @@ def _examine_age(store: Store, now_s: float, *, is_logging: bool) -> Finding:
         return Finding(not is_logging, "store", "the store is empty; `pygnc station log` fills it")
     age_s = now_s - newest[0].t_utc_ms / 1000
     if is_logging and age_s > _MAX_AGE_S:
-        return _bad("store", f"a logger is running, but the newest reading is {age_s / 60:.0f} min old")
+        return _bad(
+            "store",
+            f"a logger is running, but the newest reading is {age_s / 60:.0f} min old; check the output of the logger",
+        )
     return _good("store", f"newest reading: {newest[0].time}")
 
 

@@ -20,7 +20,7 @@ from pygnc_station.store.batonopc import import_batonopc, zone_of
 from pygnc_station.store.cursors import BATCHES, INFLUX, SYNC
 from pygnc_station.store.cursors import prune as prune_store
 from pygnc_station.store.export import export as export_files
-from pygnc_station.store.query import Span
+from pygnc_station.store.query import Span, newest_of_each_kind
 from pygnc_station.store.readings import StoredReading, Stream, clock_ms, iso_time, parse_time
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import retry_state
@@ -187,7 +187,7 @@ def _time(text: str) -> int | None:
     try:
         return parse_time(text) if text else None
     except ValueError:
-        raise StationError(f"invalid time {text!r}; an example: 2026-11-21T17:00") from None
+        raise StationError(f"invalid time {text!r}; use ISO 8601, such as 2026-11-21T17:00") from None
 
 
 @command()
@@ -202,47 +202,31 @@ def cells(
         shown = False
         names = sorted({stream.gadget_id for stream in query.streams(store, gadget) if stream.family == "emus"})
         for name in names:
+            newest = {stream.layout.kind: (reading, stream) for reading, stream in newest_of_each_kind(store, name)}
             for kind, summary in SUMMARY.items():
-                newest = _newest(store, name, kind, summary)
-                if newest is not None:
+                if kind in newest:
                     shown = True
-                    _show(name, kind, *newest, bars=bars)
-            _show_status(store, name)
+                    count = _values(*newest[summary])["cells"] if summary in newest else None
+                    t_utc_ms = newest[kind][0].t_utc_ms
+                    data = _response(store, name, kind, t_utc_ms).data(count if isinstance(count, int) else None)
+                    _show(name, kind, data, t_utc_ms, bars=bars)
+            if _STATUS in newest:
+                reading, stream = newest[_STATUS]
+                typer.echo(f"{name}  status  {reading.time}")
+                for label, text in stream.layout.labels_of(reading.values).items():
+                    typer.echo(f"  {label.replace('_', ' ')}: {text}")
         if not shown:
-            raise StationError('no cells in the store: set options = { ask = ["BV2", "BT2"] } for the device, and log')
+            raise StationError('no cells in the store; set options = { ask = ["BV2", "BT2"] } for the device, and log')
 
 
-def _newest(store: Store, gadget: str, kind: str, summary: str) -> tuple[CellData, int] | None:
-    """Return the cells of the newest response, and its time; None if there is none."""
+def _response(store: Store, gadget: str, kind: str, t_utc_ms: int) -> CellTable:
+    """Return the cells in the response that ends at a time."""
     streams = query.streams(store, gadget, kind)
-    last = query.recent(store, streams, 1)
-    if not last:
-        return None
-    span = Span(last[0].t_utc_ms - _RESPONSE_MS, last[0].t_utc_ms + 1)
     by_id = {stream.id: stream for stream in streams}
     table = CellTable(kind)
-    for reading in query.between(store, streams, span):
+    for reading in query.between(store, streams, Span(t_utc_ms - _RESPONSE_MS, t_utc_ms + 1)):
         table.add(_values(reading, by_id[reading.stream_id]), clear_at_first=True)
-    return table.data(_expected(store, gadget, summary)), last[0].t_utc_ms
-
-
-def _show_status(store: Store, gadget: str) -> None:
-    """Print the labels of the newest status."""
-    streams = query.streams(store, gadget, _STATUS)
-    for reading in query.recent(store, streams, 1):
-        (layout,) = (stream.layout for stream in streams if stream.id == reading.stream_id)
-        typer.echo(f"{gadget}  status  {reading.time}")
-        for name, text in layout.labels_of(reading.values).items():
-            typer.echo(f"  {name.replace('_', ' ')}: {text}")
-
-
-def _expected(store: Store, gadget: str, summary: str) -> int | None:
-    """Return the number of cells that the unit reports."""
-    for stream in query.streams(store, gadget, summary):
-        for reading in query.recent(store, [stream], 1):
-            count = _values(reading, stream)["cells"]
-            return count if isinstance(count, int) else None
-    return None
+    return table
 
 
 def _values(reading: StoredReading, stream: Stream) -> dict[str, Value | None]:

@@ -54,5 +54,7 @@ def revoke(
     with open_store(settings) as store:
         count = access.revoke(store, name, clock_ms())
         if not count:
-            raise StationError(f"unknown station {name!r}, or its keys are revoked already")
+            raise StationError(
+                f"station {name!r}: no valid key; the name is unknown, or all its keys are revoked already"
+            )
         typer.echo(f"{count} keys revoked")

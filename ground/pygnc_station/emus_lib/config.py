@@ -12,7 +12,7 @@ _NO: Final = {"", "0", "false", "no", "off"}
 
 
 def is_set(text: str | None) -> bool:
-    """Return whether a setting is on; `False`, `no`, `off`, `0` and an empty text are off."""
+    """Return True if a setting is on; `False`, `no`, `off`, `0` and an empty text are off."""
     return text is not None and text.strip().lower() not in _NO
 
 
@@ -24,7 +24,7 @@ def _integer(name: str, default: int) -> int:
     """
     text = (os.getenv(name) or str(default)).strip()
     if not text.isdecimal():
-        raise SystemExit(f".env: {name} must be an integer, not {text!r}")
+        raise SystemExit(f".env: {name} must be a non-negative integer, not {text!r}")
     return int(text)
 
 

@@ -54,7 +54,7 @@ def _print(gadget: str, reading: Reading) -> None:
     try:
         print(line, flush=True)  # noqa: T201 - output of a command
     except OSError as error:  # the pipe was closed or a disk is full; readings are still stored
-        _log.warning("output stopped: %s; readings are still stored", error.strerror)
+        _log.warning("standard output: %s; readings are no longer printed, but still stored", error.strerror)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -58,7 +58,7 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
     cert, key = _tls_files(settings)
     if not chosen.is_local and not (cert or chosen.behind_proxy or chosen.insecure):
         raise StationError(
-            f"keys would travel unencrypted to {chosen.host}: set tls_cert and tls_key in [serve], or behind_proxy, or"
+            f"host {chosen.host} in [serve]: keys would travel unencrypted; set tls_cert and tls_key, behind_proxy or"
             " insecure"
         )
     app = application(store, chosen, settings.path(chosen.folder))
@@ -88,13 +88,13 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
 def _tls_files(settings: StationSettings) -> tuple[str | None, str | None]:
     chosen = settings.serve
     if bool(chosen.tls_cert) != bool(chosen.tls_key):
-        raise StationError("TLS requires both tls_cert and tls_key in [serve]")
+        raise StationError("[serve]: TLS requires both tls_cert and tls_key; set the missing key")
     if not chosen.tls_cert:
         return None, None
     paths = settings.path(chosen.tls_cert), settings.path(chosen.tls_key)
     for path in paths:
         if not path.is_file():
-            raise StationError(f"{path}: the file does not exist")
+            raise StationError(f"{path}: the file does not exist; correct tls_cert or tls_key in [serve]")
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(*paths)
     except OSError as error:  # includes SSLError
@@ -121,13 +121,8 @@ def application(
     uploads = Uploads(store, folder, serve)
     uploads.recover()
     routes = [*(operation.route() for operation in OPERATIONS), Mount("/static", StaticFiles(directory=_STATIC))]
-    handlers = {
-        HTTPException: _http_error,
-        UploadError: _upload_error,
-        RefusedReadingsError: _refused_readings,
-        StoreError: _store_error,
-    }
-    app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]  # each handles its own error
+    errors = (HTTPException, UploadError, RefusedReadingsError, StoreError)
+    app = Starlette(routes=routes, exception_handlers=dict.fromkeys(errors, _error_response))
     app.state.context = Context(store, serve, uploads, RateLimit(pin_attempts, 60.0), RateLimit(key_attempts, 60.0))
     return app
 
@@ -187,18 +182,12 @@ class _ServerMetrics(ReadingCollector):
         yield readings
 
 
-async def _http_error(_: Request, error: HTTPException) -> Response:
-    return JSONResponse({"error": error.detail}, error.status_code)
-
-
-async def _upload_error(_: Request, error: UploadError) -> Response:
-    return JSONResponse({"error": str(error)}, error.status)
-
-
-async def _refused_readings(_: Request, error: RefusedReadingsError) -> Response:
-    return JSONResponse({"error": f"the database refuses these readings: {error.reason}"}, 400)
-
-
-async def _store_error(_: Request, error: StoreError) -> Response:
-    """Return status 503 without the message, which contains the name of the database."""
+async def _error_response(_: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        return JSONResponse({"error": error.detail}, error.status_code)
+    if isinstance(error, UploadError):
+        return JSONResponse({"error": str(error)}, error.status)
+    if isinstance(error, RefusedReadingsError):
+        return JSONResponse({"error": f"the database refuses these readings: {error.reason}"}, 400)
+    # The message of a StoreError contains the name of the database.
     return JSONResponse({"error": "the store cannot be reached; retry later", "kind": type(error).__name__}, 503)

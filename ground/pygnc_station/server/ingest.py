@@ -86,31 +86,28 @@ def _check_entries(archive: zipfile.ZipFile, limits: Limits) -> None:
     if len(entries) > limits.entries:
         raise BadBatchError(f"{len(entries)} entries exceed the limit of {limits.entries}")
     if len({name.lower() for name in names}) != len(names):
-        raise BadBatchError("two entries have the same name")
+        raise BadBatchError("two entries have the same name if case is ignored")
     for entry in entries:
-        _check_name(entry.filename)
+        plain = entry.filename.removeprefix(FILES)
+        if not plain or plain.startswith(".") or set(plain) & set("/\\\0") or not plain.isprintable():
+            raise BadBatchError(
+                f"invalid entry name {entry.filename!r}; names have no folder but {FILES}, and do not begin with a dot"
+            )
         if entry.compress_type not in _METHODS:
             raise BadBatchError(f"{entry.filename}: unsupported compression method {entry.compress_type}")
         if entry.file_size > limits.ratio * max(entry.compress_size, 1024):
-            raise BadBatchError(
-                f"{entry.filename}: {entry.compress_size} bytes unpack to {entry.file_size}; the ratio is too high"
-            )
+            sizes = f"{entry.compress_size} bytes unpack to {entry.file_size}"
+            raise BadBatchError(f"{entry.filename}: {sizes}; the limit is {limits.ratio} times the packed size")
     total = sum(entry.file_size for entry in entries)
     if total > limits.unpacked_bytes:
         raise BadBatchError(f"{total} unpacked bytes exceed the limit of {limits.unpacked_bytes}")
-
-
-def _check_name(name: str) -> None:
-    plain = name.removeprefix(FILES)
-    if not plain or plain.startswith(".") or set(plain) & set("/\\\0") or not plain.isprintable():
-        raise BadBatchError(f"invalid entry name {name!r}")
 
 
 def _verified(archive: zipfile.ZipFile) -> Metadata:
     """Check the entries of a batch against its manifest; return its metadata."""
     for name in archive.namelist():
         if ":" in name:
-            raise BadBatchError(f"invalid entry name {name!r}")
+            raise BadBatchError(f"invalid entry name {name!r}; names contain no colon")
     manifest = _decode(archive, MANIFEST, Manifest)
     metadata = _decode(archive, METADATA, Metadata)
     _check_digests(archive, manifest)
@@ -153,7 +150,8 @@ def _check_digests(archive: zipfile.ZipFile, manifest: Manifest) -> None:
 def _store_readings(store: Store, connection: Connection, archive: zipfile.ZipFile, entry: StreamEntry) -> int:
     names = (entry.gadget_id, entry.family, entry.origin, entry.layout.kind)
     if any(len(name) > MAX_NAME_LENGTH or not name.isprintable() for name in names) or not entry.gadget_id:
-        raise BadBatchError(f"{entry.file}: the name of the device is invalid")
+        rule = f"must be printable and have at most {MAX_NAME_LENGTH} characters"
+        raise BadBatchError(f"{entry.file}: names of device, family, origin and kind {rule}")
     if entry.origin == store.origin:
         raise BadBatchError(f"{entry.file}: the origin of its readings is this server")
     stream = make_stream(connection, entry.gadget_id, entry.layout, family=entry.family, origin=entry.origin)

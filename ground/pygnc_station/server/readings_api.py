@@ -1,10 +1,7 @@
 """HTTP operations of readings: lists with filters and pages, newest and single readings, import, CSV, plot series."""
 
-import csv
 import hashlib
-import io
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -14,8 +11,8 @@ from starlette.responses import Response, StreamingResponse
 
 from pygnc_station.server.context import context_of
 from pygnc_station.server.operations import Access, Name, Natural, Operation
-from pygnc_station.store.export import COMMON, csv_row
-from pygnc_station.store.query import Span, between, newest_of_each_kind, numbered, recent, streams, streams_of, walk
+from pygnc_station.store.export import csv_pages
+from pygnc_station.store.query import Span, between, newest_of_each_kind, numbered, recent, streams, streams_of
 from pygnc_station.store.readings import (
     Column,
     Layout,
@@ -27,7 +24,7 @@ from pygnc_station.store.readings import (
     plain,
     to_text,
 )
-from pygnc_station.store.store import Store, add_new, make_stream
+from pygnc_station.store.store import add_new, make_stream
 
 IMPORTED: Final = "import"
 _PAGE: Final = 100
@@ -53,7 +50,9 @@ class Filters(msgspec.Struct, frozen=True):
             start_ms = parse_time(self.timestamp__gte) if self.timestamp__gte else None
             stop_ms = parse_time(self.timestamp__lte) + 1 if self.timestamp__lte else None
         except ValueError:
-            raise HTTPException(400, "timestamps must be in ISO 8601, such as 2026-11-21T17:00:00Z") from None
+            raise HTTPException(
+                400, "timestamp__gte and timestamp__lte must be in ISO 8601, such as 2026-11-21T17:00:00Z"
+            ) from None
         return Span(start_ms, stop_ms)
 
     def streams(self, request: Request) -> list[Stream]:
@@ -113,7 +112,7 @@ def single(request: Request) -> object:
         for stream in among:
             if found and stream.id == stream_id:
                 return reading_to_json(found[0], stream)
-    raise HTTPException(404, "unknown reading")
+    raise HTTPException(404, f"unknown reading {request.path_params['id']}; ids are STREAM-NUMBER")
 
 
 def bulk(request: Request, body: BulkImport) -> object:
@@ -126,7 +125,7 @@ def bulk(request: Request, body: BulkImport) -> object:
         except ValueError:
             raise HTTPException(400, f"invalid timestamp {entry.get('timestamp')!r}; use ISO 8601") from None
         except RecursionError:
-            raise HTTPException(400, "values are nested too deeply") from None
+            raise HTTPException(400, "a value of readings is nested too deeply") from None
         reading = NewReading(t_utc_ms, int(Quality.IMPORTED), 0, "", to_text(values.values()), None)
         groups.setdefault(tuple(values), []).append((t_utc_ms, reading))
     origin = f"{IMPORTED}-{hashlib.sha256(body.source_ref.encode()).hexdigest()[:32]}"
@@ -146,7 +145,7 @@ def export(request: Request, query: Filters) -> Response:
         kinds = sorted({f"{stream.gadget_id} / {stream.layout.kind}" for stream in among})
         raise HTTPException(400, f"gadget and kind must select one layout; found: {', '.join(kinds) or 'none'}")
     headers = {"content-disposition": 'attachment; filename="readings.csv"'}
-    text = _csv(context_of(request).store, among, query.span)
+    text = csv_pages(context_of(request).store, among, query.span)
     return StreamingResponse(text, media_type="text/csv", headers=headers)
 
 
@@ -196,22 +195,8 @@ def _customary_unit(column: Column) -> dict[str, str | float]:
     return {"name": column.csv_name or column.name, "unit": column.csv_unit, "per_unit": column.csv_per_unit}
 
 
-def _csv(store: Store, among: list[Stream], span: Span) -> Iterator[str]:
-    columns = among[0].layout.columns
-    yield _line([*COMMON, *(column.title for column in columns), "raw"])
-    for stream in among:
-        for page in walk(store, stream, span):
-            yield "".join(_line(csv_row(reading, columns)) for reading in page)
-
-
-def _line(cells: list[str]) -> str:
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer).writerow(cells)
-    return buffer.getvalue()
-
-
 def _reduced(points: list[list[float]]) -> list[list[float]]:
-    """Return minimum and maximum of each interval, of which a plot looks like one of all points."""
+    """Return minimum and maximum of each interval; their plot looks like a plot of all points."""
     if len(points) <= 2 * _SERIES_INTERVALS:
         return points
     kept = []

@@ -38,7 +38,7 @@ class UploadState(StrEnum):
 
 
 class UploadError(Exception):
-    """Request that contradicts the state of an upload; `status` is the HTTP status of the response."""
+    """Error of a request that contradicts the state of an upload; `status` is the HTTP status of the response."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -57,7 +57,7 @@ class UploadStatus:
         digest: announced checksum, `sha256:...`; in tinycloud's protocol `md5:...`, or "" if the client sent none.
         offset: number of received bytes.
         readings: number of readings in an accepted batch.
-        reason: why the batch was rejected, or what was left out of an accepted one.
+        reason: cause of the rejection, or rows of an accepted batch that were left out.
     """
 
     id: str
@@ -103,7 +103,10 @@ class Uploads:
             UploadError: the id belongs to another gateway, or the batch is too large.
         """
         if size > self._limits.batch_bytes:
-            raise UploadError(413, f"{size} bytes exceed {self._limits.batch_bytes}; reduce most_readings in [batches]")
+            raise UploadError(
+                413,
+                f"{size} bytes exceed the limit of {self._limits.batch_bytes}; reduce most_readings in [batches]",
+            )
         with self._lock_of(id_):
             known = self._find(gateway, id_)
             if known is None:
@@ -127,7 +130,7 @@ class Uploads:
         """
         found = self._find(gateway, id_)
         if found is None:
-            raise UploadError(404, "unknown batch; announce it first")
+            raise UploadError(404, f"unknown batch {id_}; announce it first")
         return found
 
     def append(self, gateway: int, id_: str, offset: int, chunk: bytes) -> UploadStatus:
@@ -141,9 +144,12 @@ class Uploads:
             if upload.state is not UploadState.RECEIVING:
                 return upload
             if offset != upload.offset:
-                raise UploadError(409, f"{upload.offset} bytes were received; continue from there")
+                raise UploadError(
+                    409,
+                    f"offset {offset} is not the number of received bytes, {upload.offset}",
+                )
             if offset + len(chunk) > upload.bytes:
-                raise UploadError(413, f"more than the announced {upload.bytes} bytes")
+                raise UploadError(413, f"the batch has more than the announced {upload.bytes} bytes; announce it again")
             with self.path(id_).open("ab") as file:
                 file.write(chunk)
             return self.get(gateway, id_)
@@ -237,7 +243,7 @@ class Uploads:
         if row is None:
             return None
         if row.gateway_id != gateway:
-            raise UploadError(404, "unknown batch of this gateway")
+            raise UploadError(404, f"batch {id_} is unknown for this gateway")
         path = self.path(id_)
         state = UploadState(row.state)
         received = path.stat().st_size if state is UploadState.RECEIVING and path.exists() else 0

@@ -90,7 +90,7 @@ def _quantity(column: Column) -> dict[str, str]:
 class MqttSink:
     """Connection to an MQTT broker, which is restored automatically.
 
-    Values are not retained by the broker, so that an old value is never taken for a new one.
+    Values are not retained by the broker, so that an old value is never taken for a new value.
 
     Args:
         settings: settings of the station.
@@ -128,9 +128,9 @@ class MqttSink:
             StationError: the broker refuses the login.
         """
         if self._refusal:
-            raise StationError(
-                f"{self._mqtt.host}:{self._mqtt.port}: the broker refuses the login: {self._refusal}; check [mqtt]"
-            )
+            place = f"{self._mqtt.host}:{self._mqtt.port}"
+            remedy = "check username and password in [mqtt]"
+            raise StationError(f"{place}: the broker refuses the login ({self._refusal}); {remedy}")
 
     def publish(self, stream: Stream, reading: StoredReading) -> None:
         """Publish a reading; announce its values to Home Assistant before the first reading of a kind."""
@@ -169,5 +169,9 @@ class MqttSink:
 
     def _on_connect_fail(self, *_: object) -> None:
         if not self._is_unreachable:
-            _log.warning("%s:%d: the broker cannot be reached; retrying", self._mqtt.host, self._mqtt.port)
+            _log.warning(
+                "%s:%d: the broker cannot be reached; retrying (check host and port in [mqtt])",
+                self._mqtt.host,
+                self._mqtt.port,
+            )
         self._is_unreachable = True

@@ -35,7 +35,9 @@ class PrometheusSink:
             self._thread: threading.Thread
             self._server, self._thread = start_http_server(chosen.port, chosen.host, registry)
         except OSError as error:
-            raise StationError(f"{chosen.host}:{chosen.port}: {error.strerror or error}") from None
+            raise StationError(
+                f"{chosen.host}:{chosen.port}: {error.strerror or error}; set another host or port in [prometheus]"
+            ) from None
 
     @property
     def port(self) -> int:

@@ -37,7 +37,9 @@ class Publisher:
         self._stopping = threading.Event()
         self._seen: dict[int, int] = {stream.id: stream.next_number - 1 for stream in query.streams(store)}
         if not (settings.mqtt.host or settings.influx.url or settings.prometheus.port):
-            raise StationError("no output: set host in [mqtt], url in [influx] or port in [prometheus]")
+            raise StationError(
+                "the settings contain no output; set host in [mqtt], url in [influx] or port in [prometheus]"
+            )
         with ExitStack() as stack:
             self.mqtt = stack.enter_context(closing(MqttSink(settings))) if settings.mqtt.host else None
             self.influx = stack.enter_context(closing(InfluxSink(settings))) if settings.influx.url else None
@@ -93,7 +95,7 @@ class Publisher:
         note_success(self._store, INFLUX, now_ms)
 
     def _write_page(self) -> bool:
-        """Write a page of readings of one stream; return whether there was one."""
+        """Write a page of readings of one stream; return False if no readings are pending."""
         with self._store.reads() as connection:
             waiting = pending(connection, INFLUX)
             if not waiting or self.influx is None:

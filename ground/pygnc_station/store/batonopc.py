@@ -62,7 +62,7 @@ class Table:
 
 
 def origin_of(first: Sequence[object]) -> str:
-    """Return the origin of a table's readings: it depends on the first row, so it stays the same as the table grows.
+    """Return the origin of a table's readings: it depends on the first row, so it does not change when the table grows.
 
     Args:
         first: first row of the table, as values or as their Python texts, which its batches contain.
@@ -148,7 +148,9 @@ def import_batonopc(store: Store, path: Path, zone: tzinfo | None, gadget_id: st
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
             tables = _tables(database)
             if not tables:
-                raise StoreError(f"{path}: no table of batonopc found (columns rdg_no and timestamp)")
+                raise StoreError(
+                    f"{path}: no table has the columns rdg_no and timestamp; choose a database of batonopc"
+                )
             for name, columns in tables.items():
                 table, origin = Table(columns, zone, gadget_id or path.stem), ""
                 rows = database.execute(f"SELECT * FROM {_quoted(name)} ORDER BY rdg_no")  # noqa: S608 - quoted
@@ -160,7 +162,7 @@ def import_batonopc(store: Store, path: Path, zone: tzinfo | None, gadget_id: st
                         readings += len(numbered)
                     untimed += without_time
     except sqlite3.DatabaseError as error:
-        raise StoreError(f"{path}: {error}") from None
+        raise StoreError(f"{path}: the database cannot be read ({error})") from None
     return Imported(readings, untimed)
 
 
@@ -188,4 +190,4 @@ def zone_of(name: str) -> tzinfo | None:
     try:
         return ZoneInfo(name) if name else None
     except (ZoneInfoNotFoundError, ValueError, OSError):  # the name of a folder of zones raises OSError
-        raise StationError(f"unknown time zone {name!r}; an example: Europe/Dublin") from None
+        raise StationError(f"unknown time zone {name!r}; use a name such as Europe/Dublin") from None

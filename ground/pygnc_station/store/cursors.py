@@ -1,4 +1,4 @@
-"""Cursors: how far each reader of a store has come, and the deletion of readings that no reader needs any more.
+"""Cursors: position of each reader of a store, and deletion of readings that no reader needs any more.
 
 Numbers of readings have no gaps, so the last number that a reader has processed is all that has to be recorded.
 """
@@ -21,7 +21,7 @@ SYNC: Final = "sync"
 INFLUX: Final = "influx"
 """Reader that sends readings to InfluxDB."""
 _DELETED_AT_ONCE: Final = 2000
-"""Readings deleted in one transaction; a logger waits for the database no longer than that takes."""
+"""Readings deleted in one transaction; a logger that writes at this time waits for the transaction."""
 
 
 class Pending(NamedTuple):
@@ -33,7 +33,7 @@ class Pending(NamedTuple):
 
 
 def pending(connection: Connection, reader: str) -> list[Pending]:
-    """Return what a reader has not processed yet, for all streams."""
+    """Return the readings that a reader has not processed yet, of all streams."""
     waiting = [
         Pending(stream, position(connection, reader, stream.id) + 1, stream.next_number - 1)
         for stream in streams_of(connection)

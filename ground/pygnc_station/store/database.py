@@ -38,7 +38,7 @@ _CHECK_FAILED: Final = 4025
 _REMEDIES: Final = {
     "unable to open database file": "; give this user write permission for the file and its folder (chown)",
     "attempt to write a readonly database": "; give this user write permission for the file and its folder (chown)",
-    "file is not a database": "; set another file, or move this one away",
+    "file is not a database": "; set another file, or move this file away",
     "database disk image is malformed": "; move the file away; `sqlite3 FILE .recover` restores what is readable",
     "database or disk is full": "; free some space, for example by `pygnc station prune`",
     "disk I/O error": "; the disk or card is failing or was removed",
@@ -78,7 +78,7 @@ def parse_url(where: str) -> URL:
     try:
         url = make_url(where)
     except (ArgumentError, ValueError):
-        raise StoreError("invalid URL of the store; an example: mysql://user:password@host/database") from None
+        raise StoreError("invalid URL of the store; use a form such as mysql://user:password@host/database") from None
     if url.get_backend_name() not in _DRIVERS:
         raise StoreError(f"unknown kind of store {url.get_backend_name()!r}; choose from sqlite, mariadb, mysql")
     return url.set(drivername=_DRIVERS[url.get_backend_name()])

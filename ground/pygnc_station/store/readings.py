@@ -31,7 +31,7 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
         csv_per_unit: factor from the stored value to the value in CSV files.
         meaning: short description.
         words: codes, or bits, with their labels.
-        of_bits: whether `words` labels bits.
+        of_bits: true if `words` labels bits, false if it labels codes.
     """
 
     name: str
@@ -153,7 +153,7 @@ class Quality(IntFlag):
     """Quality flags of a reading. A doubtful reading is stored and flagged, never dropped."""
 
     GAP = 1
-    """The device reports that readings are missing before this one."""
+    """The device reports that readings before this reading are missing."""
     CLOCK = 2
     """The clock of this computer had not been set when the reading arrived."""
     PARTIAL = 4
@@ -170,7 +170,7 @@ class NewReading(NamedTuple):
     Attributes:
         t_utc_ms: time of arrival, milliseconds since 1970 (UTC).
         quality: `Quality` flags.
-        lost_before: number of readings that the device reports as missing before this one.
+        lost_before: number of readings before this reading that the device reports as missing.
         flags: the driver's own flags, separated by commas.
         content: JSON list of the values in the order of the layout.
         raw: received bytes; None if they are unknown.

@@ -1,7 +1,7 @@
 """Builds batches: selects readings and flight files that are in no batch yet, and writes their zip files.
 
-Readings are selected in one transaction, and the file is written after it. A file that was interrupted is written again
-from the recorded selection. Each reading is therefore in exactly one batch, whenever the program is killed.
+Readings are selected in one transaction, and the file is written afterwards. An interrupted file is written again from
+the recorded selection. Each reading is therefore in exactly one batch, whenever the program is killed.
 """
 
 import fcntl
@@ -52,7 +52,7 @@ _DESCRIPTION_VERSION: Final = "1.3 Dec 2020"
 
 
 def make_batch(store: Store, settings: StationSettings, now_ms: int) -> list[Batch]:
-    """Complete interrupted batches, then build one from the readings and files that are in no batch yet.
+    """Complete interrupted batches, then build a batch from the readings and files that are in no batch yet.
 
     Args:
         store: store of the station.
@@ -80,7 +80,7 @@ def exclusive_lock(folder: Path, activity: str) -> Iterator[None]:
 
     Args:
         folder: the folder.
-        activity: what the lock protects, for the error message.
+        activity: activity that the lock protects, for the error message.
 
     Raises:
         StationError: another program holds the lock.
@@ -95,7 +95,7 @@ def exclusive_lock(folder: Path, activity: str) -> Iterator[None]:
 
 
 def _select_new(store: Store, settings: StationSettings, now_ms: int) -> None:
-    """Record a batch of what is in no batch yet, if there is anything."""
+    """Record a batch of the readings and files that are in no batch yet, if there are any."""
     with store.writes() as connection:
         room = settings.batches.most_readings
         ranges: list[ReadingRange] = []

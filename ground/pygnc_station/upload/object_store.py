@@ -26,7 +26,7 @@ class ObjectStoreSender(Sender):
                 Path(self._url.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
             self._store = from_url(self._url)
         except (BaseError, ValueError, OSError) as error:
-            raise StationError(f"{self._url}: {_line(error)}") from None
+            raise StationError(f"{self._url}: {_line(error)}; correct url in [upload]") from None
 
     def send(self, batch: Batch, path: Path) -> Batch:
         """Write a batch and then its checksum; see `Sender.send`."""
@@ -40,9 +40,9 @@ class ObjectStoreSender(Sender):
                     obstore.put(self._store, name, path)
             obstore.put(self._store, f"{name}.sha256", f"{batch.sha256}  {batch.file_name}\n".encode())
         except (PermissionDeniedError, UnauthenticatedError) as error:
-            raise StationError(f"{self._url}: {_line(error)}") from None
+            raise StationError(f"{self._url}: the login is refused ({_line(error)}); check its credentials") from None
         except BaseError as error:
-            raise TransferError(f"{self._url}: {_line(error)}") from None
+            raise TransferError(f"{self._url}: the batch cannot be written ({_line(error)})") from None
         return replace(batch, state=BatchState.ACCEPTED, remote_id=name[-120:])
 
 

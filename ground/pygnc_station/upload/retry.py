@@ -43,7 +43,7 @@ def note_success(store: Store, name: str, now_ms: int) -> None:
 
 
 def note_failure(store: Store, name: str, problem: str, now_ms: int) -> RetryState:
-    """Record a failure and schedule the next attempt, 5 s later at first and 1 h later at most."""
+    """Record a failure and schedule the next attempt after a delay of 5 s that doubles up to 1 h."""
     before = retry_state(store, name)
     attempts = before.attempts + 1
     state = RetryState(name, attempts, now_ms + retry_delay_ms(attempts), before.last_success_ms, problem)

@@ -102,14 +102,14 @@ def send_request(client: httpx.Client, method: str, path: str, **content: Any) -
                 f"{client.base_url}: the server's certificate is not trusted; set ca_file in [upload]"
             ) from None
         raise TransferError(
-            f"{client.base_url}: {error}; check that the server is running, and url in [upload]"
+            f"{client.base_url}: no connection ({error}); check that the server is running, and url in [upload]"
         ) from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise TransferError(f"{client.base_url}: {error or type(error).__name__}") from None
+        raise TransferError(f"{client.base_url}: the request failed ({error or type(error).__name__})") from None
     if response.status_code in _TEMPORARY:
-        raise TransferError(f"{client.base_url}: {error_of(response)}")
+        raise TransferError(f"{client.base_url}: temporary failure ({error_of(response)})")
     if response.status_code in {401, 403} and "authorization" in client.headers:
-        raise StationError(f"{client.base_url}: the server does not accept the key: {error_of(response)}")
+        raise StationError(f"{client.base_url}: the server does not accept the key ({error_of(response)})")
     return response
 
 
@@ -143,14 +143,16 @@ def register(settings: StationSettings, pin: str) -> Path:
         TransferError: the server does not respond.
     """
     if not settings.upload.url or settings.upload.kind == "object_store":
-        raise StationError("no server to register with: set url in [upload]")
+        raise StationError("no server to register with; set url in [upload]")
     form = {"pin": pin.strip(), "device_id": serial_of_this_computer(), "name": settings.name}
     path = "api/v1/activate/" if settings.upload.kind == "station" else "activate/"
     file = settings.path(settings.upload.key_file)
     with writing_key(file) as write, http_client(settings) as client:
         response = send_request(client, "POST", path, data=form)
         if response.status_code == 404:
-            raise StationError(f"{response.url}: the server has no registration there; check url in [upload]")
+            raise StationError(
+                f"{response.url}: the server offers no registration at this address; check url in [upload]"
+            )
         if response.status_code != 200:
             raise StationError(f"{response.url.host} does not register this station: {error_of(response)}")
         key = str(json_object(response).get("key", ""))
@@ -244,7 +246,7 @@ class StationSender(HttpSender):
         if response.status_code == 413:
             return {"state": "rejected", "reason": error_of(response), "offset": 0}
         if response.status_code != 200:
-            raise StationError(f"{response.url}: {error_of(response)}")
+            raise StationError(f"{response.url}: the request is refused ({error_of(response)})")
         status = json_object(response)
         if not {"state", "offset", "reason"} <= status.keys():
             raise StationError(f"{response.url}: the response is not that of a PyGNC server; check url in [upload]")

@@ -40,7 +40,7 @@ class TinycloudSender(HttpSender):
         self._poll_s = poll_s
 
     def send(self, batch: Batch, path: Path) -> Batch:
-        """Send a batch, or poll one that was sent before; see `Sender.send`."""
+        """Send a batch, or poll a batch that was sent before; see `Sender.send`."""
         if batch.state is BatchState.SENT and batch.remote_id:
             return self._poll(batch)
         with path.open("rb") as file:
@@ -60,7 +60,9 @@ class TinycloudSender(HttpSender):
         values = json_object(response) if response.status_code == 200 else {}
         remote_id = str(values.get("batchid", ""))
         if not _ID.fullmatch(remote_id):
-            raise StationError(f"{self._client.base_url}: no id for {batch.name}: {error_of(response)}")
+            raise StationError(
+                f"{self._client.base_url}: the server assigns no id to {batch.name} ({error_of(response)})"
+            )
         destination = str(values.get("destination", ""))
         if self._settings.upload.scp and destination:
             file_path = f"{destination.rstrip('/')}/{self._key}/inbox/{remote_id}.zip"
@@ -79,7 +81,7 @@ class TinycloudSender(HttpSender):
             files = {"file": (f"{remote_id}.zip", file, "application/zip")}
             response = send_request(self._client, "POST", str(url), headers=headers, files=files)
         if response.status_code != 200:
-            raise TransferError(f"{url}: {error_of(response)}")
+            raise TransferError(f"{url}: the upload failed ({error_of(response)})")
 
     def _poll(self, batch: Batch) -> Batch:
         for poll in range(POLLS):
@@ -116,10 +118,12 @@ def copy_by_scp(source: Path, target: ScpTarget, settings: StationSettings) -> N
     """
     program = shutil.which("scp")
     if program is None:
-        raise StationError("scp is not installed: apt-get install openssh-client, or set scp = false in [upload]")
+        raise StationError("scp is not installed; apt-get install openssh-client, or set scp = false in [upload]")
     upload = settings.upload
     if any(text.startswith("-") or not text.isprintable() for text in (target.host, target.user, target.path)):
-        raise StationError("the server has sent an invalid destination for SCP")
+        raise StationError(
+            f"{target.host!r}: the server has sent an invalid destination for SCP; set scp = false in [upload]"
+        )
     options = {
         "StrictHostKeyChecking": "yes",
         "UserKnownHostsFile": str(settings.path(upload.known_hosts)),

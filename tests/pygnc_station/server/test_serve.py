@@ -67,7 +67,7 @@ def test_commands_transfer_readings_to_a_server_over_tls(tmp_path: Path) -> None
         shown = _invoke("recent", "--settings", central, "--json", "-n", 1)
         assert json.loads(shown)["number"] == 5
         assert _invoke("revoke", "roof", "--settings", central) == "1 keys revoked\n"
-        assert "unknown station 'roof'" in _invoke("revoke", "roof", "--settings", central, code=1)
+        assert "station 'roof': no valid key" in _invoke("revoke", "roof", "--settings", central, code=1)
         assert len(_invoke("token", "me", "--settings", central).strip()) == 40
     finally:
         process.send_signal(signal.SIGTERM)

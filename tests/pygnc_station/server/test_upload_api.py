@@ -302,17 +302,20 @@ BAD: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "deflated wrongly": (_broken_inside, "damaged zip"),
     "a time that no calendar has": (
         lambda p: _row(p, f"1,,{10**18},0,0,,1,1,,"),
-        "line 2: t_utc_ms is out of range: 1e+18",
+        "line 2: t_utc_ms is 1e+18; the range is 0 to",
     ),
     "a number that no database has": (
         lambda p: _row(p, f"{1 << 63},,0,0,0,,1,1,,"),
-        "line 2: number is out of range: 9.22337e+18",
+        "line 2: number is 9.22337e+18; the range is 1 to",
     ),
     "a quality that no database has": (
         lambda p: _row(p, f"1,,0,{10**30},0,,1,1,,"),
-        "line 2: quality is out of range: 1e+30",
+        "line 2: quality is 1e+30; the range is 0 to",
     ),
-    "a gap that no database has": (lambda p: _row(p, "1,,0,0,-1,,1,1,,"), "line 2: lost_before is out of range: -1"),
+    "a gap that no database has": (
+        lambda p: _row(p, "1,,0,0,-1,,1,1,,"),
+        "line 2: lost_before is -1; the range is 0 to",
+    ),
 }
 
 

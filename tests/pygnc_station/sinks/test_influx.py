@@ -141,7 +141,7 @@ def test_the_doctor_explains_problems_with_influxdb(database: InfluxDb, tmp_path
     is_good, why = told(f"http://name:secret@127.0.0.1:{port}/write?db=stations")
     assert not is_good
     assert why.startswith(f"http://127.0.0.1:{port}: ")
-    assert why.endswith("check that it is running, and url in [influx]")
+    assert why.endswith("check that InfluxDB is running, and url in [influx]")
     folder = tmp_path / "locked"
     folder.mkdir()
     with InfluxDb(folder, login=("station", "pass word")) as locked:
