@@ -187,7 +187,11 @@ def mirror_images(own: Array, relative: Array) -> Array:
     Returns:
         Relative states in GCRF, shape (4, k, 6): unchanged, `NORMAL`, `IN_PLANE` and `BOTH`.
     """
-    return _states_from_mirror_elements(own, _IMAGE_SIGNS[:, None] * mirror_elements(own, relative))
+    rotation = _polar_rotation(own)
+    polar = own @ rotation.T
+    flipped = _IMAGE_SIGNS[:, None] * relative_elements(polar, polar + relative @ rotation.T)
+    images: Array = (state_from_elements(polar, flipped) - polar) @ rotation
+    return images
 
 
 def mirror_elements(own: Array, relative: Array) -> Array:
@@ -195,14 +199,6 @@ def mirror_elements(own: Array, relative: Array) -> Array:
     rotation = _polar_rotation(own)
     polar = own @ rotation.T
     return relative_elements(polar, polar + relative @ rotation.T)
-
-
-def _states_from_mirror_elements(own: Array, elements: Array) -> Array:
-    """Return relative states in GCRF of mirror elements in m, (..., 6) -> (..., 6)."""
-    rotation = _polar_rotation(own)
-    polar = own @ rotation.T
-    states: Array = (state_from_elements(polar, elements) - polar) @ rotation
-    return states
 
 
 def d_mirror_elements_d_state(own: Array, relative: Array) -> Array:
@@ -218,9 +214,12 @@ def vary_normal_motion(own: Array, relative: Array, factors: Array) -> Array:
         relative: Partner state minus our state, GCRF, shape (6,).
         factors: Both elements of the normal motion divided by its present amplitude, shape (n, 2).
     """
-    elements = np.tile(mirror_elements(own, relative), (len(factors), 1))
+    rotation = _polar_rotation(own)
+    polar = own @ rotation.T
+    elements = np.tile(relative_elements(polar, polar + relative @ rotation.T), (len(factors), 1))
     elements[:, 4:] = np.hypot(elements[:, 4:5], elements[:, 5:]) * factors
-    return _states_from_mirror_elements(own, elements)
+    result: Array = (state_from_elements(polar, elements) - polar) @ rotation
+    return result
 
 
 def d_state_d_mirror_elements(own: Array) -> Array:
