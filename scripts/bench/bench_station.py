@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 from pygnc_devices.emus import framing as emus_framing
 from pygnc_devices.emus.sentences import SENTENCES
-from pygnc_devices.opc_n3 import framing as opc_framing
+from pygnc_devices.opc_n3 import packets as opc_framing
 from pygnc_instruments.simulators.emus_unit import EmusSimulator
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator

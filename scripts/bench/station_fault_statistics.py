@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from pygnc_devices.opc_n3 import framing
+from pygnc_devices.opc_n3 import packets
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 
 KILLED: Final = "logger killed"
@@ -92,7 +92,7 @@ def outcomes(answers: Sequence[Answer], faults: Sequence[Fault], stored: Iterabl
     for rank, answer in enumerate(answers):
         last_s = answers[rank - 1].at_s if rank else answer.at_s
         is_first = is_first or any(last_s < fault.at_s <= answer.at_s for fault in faults)
-        if not framing.is_intact(answer.raw):
+        if not packets.is_intact(answer.raw):
             found[BAD] += 1
             is_first = True
             continue
@@ -119,4 +119,4 @@ def _cause(last: Answer, following_s: float, faults: Sequence[Fault]) -> str:
         return START
     if last.is_cut:
         return STALLED
-    return SLOW if framing.is_intact(last.raw) else BAD
+    return SLOW if packets.is_intact(last.raw) else BAD

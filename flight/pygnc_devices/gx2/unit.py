@@ -8,11 +8,10 @@ from statistics import median
 from typing import Final, TypeAlias
 
 from pygnc_devices.declaration import Packet, Value
-from pygnc_devices.device_time import NS_PER_S, CounterUnwrapper
 from pygnc_devices.framing import Frame
 from pygnc_devices.gx2 import framing
 from pygnc_devices.gx2.packets import PACKETS
-from pygnc_devices.reading import Counters, Reading, Stamp
+from pygnc_devices.reading import NS_PER_S, Counters, CounterUnwrapper, Reading, Stamp
 from pygnc_devices.scheduler import Operation, Request
 
 GX2_HZ: Final = 19_660_800

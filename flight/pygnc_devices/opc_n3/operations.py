@@ -12,9 +12,7 @@ from pygnc_devices.declaration import Value
 from pygnc_devices.errors import DeviceError, RefusedError, WriteForbiddenError
 from pygnc_devices.family import Found
 from pygnc_devices.opc_n3 import commands
-from pygnc_devices.opc_n3.commands import STANDARD, BrokenAnswerError
-from pygnc_devices.opc_n3.framing import is_intact
-from pygnc_devices.opc_n3.link import UsbIss
+from pygnc_devices.opc_n3.commands import STANDARD, BrokenAnswerError, UsbIss
 from pygnc_devices.opc_n3.packets import (
     CONFIGURATION,
     CONFIGURATION_BYTES,
@@ -24,6 +22,7 @@ from pygnc_devices.opc_n3.packets import (
     PM_BYTES,
     STATUS,
     STATUS_BYTES,
+    is_intact,
 )
 from pygnc_devices.opc_n3.unit import OpcOptions, OpcUnit, decode
 from pygnc_devices.reading import Stamp

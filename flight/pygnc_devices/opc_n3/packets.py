@@ -1,8 +1,11 @@
 """Packets of an OPC-N3, little-endian. Source: Alphasense, Supplemental SPI Information 072-0503, issue 2."""
 
+import math
+import struct
 from typing import Final
 
 from pygnc_devices.declaration import Field, Packet
+from pygnc_devices.framing import Damage, DamageReason, Frame, ReflectedCrc, Scan
 from pygnc_devices.units import NONE, PERCENT, TEMPERATURE, TIME, Unit
 
 BINS: Final = 24
@@ -124,3 +127,51 @@ CONFIGURATION: Final = Packet(
     meaning="configuration variables",
     is_reading=False,
 )
+
+
+KIND: Final = "histogram"
+"""Kind of the frames of recorded histograms."""
+crc16: Final = ReflectedCrc(0xA001, seed=0xFFFF)
+"""CRC-16/MODBUS"""
+_CHECKED: Final = struct.Struct("<48x4xHH4x3f8x2xH2x")
+_LARGEST_FLOW: Final = 2000
+_LARGEST_PM: Final = 1e7
+_LARGEST_LASER: Final = 4096
+_LIKELY_LASER: Final = (300, 1000)
+
+
+def is_intact(octets: bytes) -> bool:
+    """Return whether the last two bytes are the checksum of those before them."""
+    return crc16(octets[:-2]) == int.from_bytes(octets[-2:], "little")
+
+
+def scan_histograms(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - every scanner's signature
+    """Find the histograms of a recording: 86 bytes each, recognised by their checksum and by plausible values."""
+    frames: list[Frame] = []
+    damage: list[Damage] = []
+    at, size = 0, len(octets)
+    while at < size:
+        raw = octets[at : at + HISTOGRAM_BYTES]
+        if len(raw) < HISTOGRAM_BYTES:
+            if not stalled:
+                break
+            damage.append(Damage(at, at + 1, DamageReason.CUT))
+            at += 1
+        elif not is_plausible(raw) or not is_intact(raw):
+            damage.append(Damage(at, at + 1, DamageReason.CHECKSUM))
+            at += 1
+        else:
+            frames.append(Frame(KIND, raw, raw, at))
+            at += HISTOGRAM_BYTES
+        stalled = False
+    return Scan(tuple(frames), tuple(damage), at)
+
+
+def is_plausible(raw: bytes) -> bool:
+    """Return whether flow, mass and laser are plausible: one of 65536 damaged histograms has a right checksum."""
+    period, flow, *masses, laser = _CHECKED.unpack(raw)
+    if flow > _LARGEST_FLOW or laser > _LARGEST_LASER:
+        return False
+    if period and flow:
+        return all(math.isfinite(mass) and 0 <= mass < _LARGEST_PM for mass in masses)
+    return bool(_LIKELY_LASER[0] <= laser <= _LIKELY_LASER[1])

@@ -19,6 +19,7 @@ from pygnc_devices.units import (
     STANDARD_GRAVITY_MPS2,
     TEMPERATURE,
     TICKS,
+    TIME,
     VELOCITY,
     Unit,
 )
@@ -308,3 +309,99 @@ def status_bit_names(word_name: str, word: int) -> tuple[str, ...]:
 def reports_failure(bit_status: int) -> bool:
     """Return whether a `bit_status` reports a failure and not only a state."""
     return any(bit_status >> bit & 1 for bit in HARD_FAILURES)
+
+
+_DEGREE: Final = 0.017453292519943295
+
+
+_GAUSS_T: Final = 1e-4
+
+
+def _vector(  # noqa: PLR0917 - a table's columns
+    name: str, unit: Unit, suffix: str, scale: float | None, column: str, meaning: str
+) -> tuple[Field, ...]:
+    return tuple(
+        Field(f"{name}_{axis}_{suffix}", "f", unit, scale, 0.0, f"{meaning}, {axis}", f"{axis}{column}") for axis in XYZ
+    )
+
+
+_ACCEL: Final = _vector("accel", ACCELERATION, "mps2", None, "Accel", "specific force")
+
+
+_RATE: Final = _vector("rate", RATE, "rad_s", _DEGREE, "Rate", "angular rate")
+
+
+_MAG: Final = _vector("mag", MAGNETIC, "t", _GAUSS_T, "Mag", "magnetic field")
+
+
+_RATE_BIAS: Final = _vector("rate_bias", RATE, "rad_s", _DEGREE, "RateBias", "estimated bias of the angular rate")
+
+
+_ACCEL_BIAS: Final = _vector("accel_bias", ACCELERATION, "mps2", None, "AccelBias", "estimated bias of the force")
+
+
+_TILT: Final = tuple(Field(f"{name}_rad", "f", ANGLE, _DEGREE, 0.0, name, name) for name in ("roll", "pitch"))
+
+
+_ANGLES: Final = (*_TILT, Field("yaw_rad", "f", ANGLE, _DEGREE, 0.0, "yaw", "yaw"))
+
+
+_TICKS: Final = Field("time_ticks", "I", TICKS, meaning="ms or µs; the driver determines which", column="timeCounter")
+
+
+_MS: Final = Field("time_ms", "I", TICKS, meaning="time of the unit, ms", column="tstmp")
+
+
+_SECONDS: Final = Field("time_s", "d", TIME, meaning="time of the unit", column="timeSec")
+
+
+_SWITCHES: Final = tuple(
+    Field(name, "B", NONE, meaning=meaning, column=column)
+    for name, column, meaning in (
+        ("operation_mode", "opMode", "0 stabilise, 1 initialise, 2 high gain, 3 low gain, 4 INS"),
+        ("linear_acceleration_switch", "linAccelSw", "1 while the unit takes the force for linear acceleration"),
+        ("turn_switch", "turnSw", "1 while it turns"),
+    )
+)
+
+
+_VELOCITY: Final = tuple(
+    Field(f"velocity_{word}_mps", "f", VELOCITY, meaning=f"velocity {word}", column=f"{word[0]}Vel")
+    for word in ("north", "east", "down")
+)
+
+
+_POSITION: Final = (
+    Field("latitude_rad", "d", ANGLE, _DEGREE, 0.0, "latitude", "lat"),
+    Field("longitude_rad", "d", ANGLE, _DEGREE, 0.0, "longitude", "lon"),
+    Field("altitude_m", "d", LENGTH, meaning="height", column="alt"),
+)
+
+
+_TEMPERATURE: Final = Field("temperature_degc", "f", TEMPERATURE, meaning="temperature", column="temperature")
+
+
+USER_PACKETS: Final = (
+    Packet("zT", (_TICKS,), "<", meaning="time only", clock="time_ticks"),
+    Packet("z1", (_TICKS, *_ACCEL, *_RATE, *_MAG), "<", meaning="scaled sensors", clock="time_ticks"),
+    Packet("s1", (_MS, _SECONDS, *_ACCEL, *_RATE, *_MAG, _TEMPERATURE), "<", meaning="scaled sensors", clock="time_ms"),
+    Packet("a1", (_MS, _SECONDS, *_TILT, *_RATE, *_ACCEL, *_SWITCHES), "<", meaning="tilt", clock="time_ms"),
+    Packet("a2", (_MS, _SECONDS, *_ANGLES, *_RATE, *_ACCEL), "<", meaning="angles", clock="time_ms"),
+    Packet(
+        "e1",
+        (_MS, _SECONDS, *_ANGLES, *_ACCEL, *_RATE, *_RATE_BIAS, *_MAG, *_SWITCHES),
+        "<",
+        meaning="angles",
+        clock="time_ms",
+    ),
+    Packet(
+        "e2",
+        (
+            *(_MS, _SECONDS, *_ANGLES, *_ACCEL, *_ACCEL_BIAS, *_RATE, *_RATE_BIAS),
+            *(*_VELOCITY, *_MAG, *_POSITION, *_SWITCHES),
+        ),
+        "<",
+        meaning="navigation",
+        clock="time_ms",
+    ),
+)

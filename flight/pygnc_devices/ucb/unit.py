@@ -14,14 +14,12 @@ from statistics import median
 from typing import Final
 
 from pygnc_devices.declaration import Packet
-from pygnc_devices.device_time import NS_PER_S, CounterUnwrapper
 from pygnc_devices.framing import DamageReason, Frame
-from pygnc_devices.reading import Counters, Reading, Stamp
+from pygnc_devices.reading import NS_PER_S, Counters, CounterUnwrapper, Reading, Stamp
 from pygnc_devices.scheduler import Operation
 from pygnc_devices.ucb import commands
 from pygnc_devices.ucb.fields import HZ_OF_DIVIDER, RATE
-from pygnc_devices.ucb.openimu_packets import USER_PACKETS
-from pygnc_devices.ucb.packets import ANSWER_PACKETS, MAGNETIC_SCALE, OUTPUT_PACKETS
+from pygnc_devices.ucb.packets import ANSWER_PACKETS, MAGNETIC_SCALE, OUTPUT_PACKETS, USER_PACKETS
 
 _RATES_HZ: Final = (200, 100, 50, 25, 20, 10, 5, 4, 2)
 _TIMER_HZ: Final = 1 << 16

@@ -1,14 +1,91 @@
-"""Parameters of OpenIMU applications, and their other user commands (lower-case, little-endian payload)."""
+"""OpenIMU applications: descriptions of their packets, their parameters and their other user commands."""
 
+import json
+import re
 import struct
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from pygnc_devices.declaration import Field, Packet
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.framing import Frame
 from pygnc_devices.scheduler import Request
 from pygnc_devices.ucb import commands
 from pygnc_devices.ucb.unit import UcbUnit
+from pygnc_devices.units import (
+    Unit,
+)
+
+_STRUCT_CODES: Final = {
+    "uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q", "int8": "b", "int16": "h", "int32": "i", "int64": "q",
+    "float": "f", "double": "d", "char": "1s", "string": "s",
+}  # fmt: skip
+
+
+class DescriptionError(DeviceError):
+    """The JSON description of a packet is invalid."""
+
+
+def packet_from_description(description: Mapping[str, Any]) -> Packet:
+    """Return the declaration of a user packet; values have the units of the description.
+
+    Raises:
+        DescriptionError: a part is missing or unknown; the message names it.
+    """
+    name = description.get("name")
+    payload = description.get("payload")
+    if not isinstance(name, str) or len(name.encode()) != 2 or not isinstance(payload, list) or not payload:
+        raise DescriptionError('a description needs "name" (two characters) and "payload" (a list of values)')
+    try:
+        return Packet(
+            name,
+            tuple(_field(name, entry) for entry in payload),
+            "<",
+            meaning=str(description.get("description", "")),
+            clock=str(description.get("clock", "")),
+        )
+    except ValueError as error:
+        raise DescriptionError(str(error)) from None
+
+
+def packets_from_json(text: str) -> tuple[Packet, ...]:
+    """Return all packets of a JSON text: one description, a list, or an openimu.json with `userMessages`.
+
+    Raises:
+        DescriptionError: the text is not JSON, or a description in it is invalid.
+    """
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise DescriptionError(f"the description of user packets is not JSON: {error}") from None
+    if isinstance(content, dict) and "userMessages" in content:
+        content = content["userMessages"].get("outputPackets", [])
+    entries: Iterable[Any] = content if isinstance(content, list) else [content]
+    packets = []
+    for entry in entries:
+        if not isinstance(entry, dict):
+            raise DescriptionError(f"the description of a packet is not an object, but {entry!r}")
+        packets.append(packet_from_description(entry))
+    return tuple(packets)
+
+
+def _field(packet: str, entry: Any) -> Field:  # noqa: ANN401 - any JSON
+    kind, name = (entry.get("type"), entry.get("name")) if isinstance(entry, dict) else (None, None)
+    code = _STRUCT_CODES.get(str(kind))
+    if code is None or not isinstance(name, str):
+        known = ", ".join(_STRUCT_CODES)
+        raise DescriptionError(f'packet {packet}: {entry!r} needs "name" and a "type"; choose from {known}')
+    if code == "s":
+        length = entry.get("length")
+        if not isinstance(length, int) or not 0 < length < 256:
+            raise DescriptionError(f'packet {packet}: the string {name} needs a "length" of 1 to 255')
+        code = f"{length}s"
+    unit = str(entry.get("unit", ""))
+    return Field(
+        re.sub(r"\W+", "_", name), code, Unit(unit, unit), meaning=str(entry.get("description", "")), column=name
+    )
+
 
 ParameterValue: TypeAlias = int | float | str
 
