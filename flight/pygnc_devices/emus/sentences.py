@@ -4,12 +4,15 @@ Older firmware sends fewer fields, newer firmware more: missing values are None,
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
-from pygnc_devices.declaration import Field, Labels
+from pygnc_devices.declaration import Field, Labels, Value
 from pygnc_devices.emus import labels
+from pygnc_devices.framing import Frame
 from pygnc_devices.text_declaration import Sentence
-from pygnc_devices.units import CHARGE, CURRENT, ENERGY, NONE, PERCENT, TEMPERATURE, TIME, VOLTAGE, Unit
+from pygnc_devices.units import CHARGE, CURRENT, ENERGY, PERCENT, TEMPERATURE, TIME, VOLTAGE, Unit
+
+Values: TypeAlias = dict[str, Value | None]
 
 CELLS_PER_FRAME: Final = 8
 EPOCH_S: Final = 946_684_800
@@ -121,7 +124,7 @@ _ALL: Final = (
             _rate("rate_min_percent", "lowest balancing rate"),
             _rate("rate_max_percent", "highest balancing rate"),
             _rate("rate_average_percent", "average balancing rate"),
-            _voltage("threshold_v", "cells above this are balanced"),
+            _voltage("threshold_v", "cells above this voltage are balanced"),
         ),
         meaning="balancing, summary",
         reserved=frozenset({5}),
@@ -179,11 +182,11 @@ _ALL: Final = (
         (
             Field("charging_stage", "u2", meaning="stage of charging", labels=_STAGES),
             Field("charging_error", "u2", meaning="last error in charging", labels=_CHARGING_ERRORS),
-            Field("charging_error_parameter", "u4", meaning="for the manufacturer"),
+            Field("charging_error_parameter", "u4", meaning="details of the error, for the manufacturer"),
             Field("stage_s", "u8", TIME, 1, 0, "time in this stage"),
-            Field("status", "u2", meaning="bits: which values are valid", labels=_STATUS),
+            Field("status", "u2", meaning="bits: valid values", labels=_STATUS),
             Field("protections", "u4", meaning="bits: protections that act", labels=_PROTECTIONS),
-            Field("reductions", "u2", meaning="bits: why power is reduced", labels=_REDUCTIONS),
+            Field("reductions", "u2", meaning="bits: causes of reduced power", labels=_REDUCTIONS),
             Field("pins", "u8", meaning="bits: pins that are active", labels=_PINS),
         ),
         meaning="status",
@@ -220,16 +223,16 @@ _ALL: Final = (
                 for name in ("month", "day", "hour", "minute")
             ),
             Field("second", "d2", meaning="local clock of the unit, no zone"),
-            Field("uptime_s", "u8", TIME, 1, 0, "since it was switched on"),
+            Field("uptime_s", "u8", TIME, 1, 0, "time since power-on"),
         ),
         meaning="clock",
     ),
     Sentence(
         "LG1",
         (
-            Field("number", "u2", meaning="of the entry"),
-            Field("event", "u2", meaning="what happened", labels=_EVENTS),
-            _time("t_local_s", "when"),
+            Field("number", "u2", meaning="number of the entry"),
+            Field("event", "u2", meaning="event", labels=_EVENTS),
+            _time("t_local_s", "time of the event"),
         ),
         meaning="entry of the event log",
         reserved=frozenset({3}),
@@ -237,10 +240,10 @@ _ALL: Final = (
     Sentence(
         "SS1",
         (
-            Field("number", "u2", meaning="of the statistic, see operations.STATISTICS"),
-            Field("word", "u8", meaning="its value, scaled as in operations.STATISTICS"),
-            Field("info", "u8", meaning="for extremes: number of the cell"),
-            _time("t_local_s", "when"),
+            Field("number", "u2", meaning="number of the statistic, see operations.STATISTICS"),
+            Field("word", "u8", meaning="value of the statistic, scaled as in operations.STATISTICS"),
+            Field("info", "u8", meaning="number of the cell, for extremes"),
+            _time("t_local_s", "time of the last change"),
         ),
         meaning="long-term statistic",
     ),
@@ -251,7 +254,7 @@ _ALL: Final = (
             for k in range(1, RESETS + 1)
             for field in (
                 _time(f"reset_{k}_t_local_s", f"{k}. reset"),
-                Field(f"reset_{k}_causes", "u2", meaning="bits: why", labels=_RESETS),
+                Field(f"reset_{k}_causes", "u2", meaning="bits: causes of the reset", labels=_RESETS),
             )
         ),
         meaning="history of resets",
@@ -259,13 +262,13 @@ _ALL: Final = (
     Sentence(
         "CG1",
         (
-            Field("current_sensor_status", "u2", meaning="of the CAN current sensor", labels=_CAN_STATUS),
+            Field("current_sensor_status", "u2", meaning="status of the CAN current sensor", labels=_CAN_STATUS),
             *(
                 field
                 for k in range(1, CELL_GROUPS + 1)
                 for field in (
                     Field(f"group_{k}_cells", "u4", meaning="cells of a CAN cell group"),
-                    Field(f"group_{k}_status", "u2", meaning="of the group", labels=_CAN_STATUS),
+                    Field(f"group_{k}_status", "u2", meaning="status of the group", labels=_CAN_STATUS),
                 )
             ),
         ),
@@ -278,7 +281,7 @@ _ALL: Final = (
         "CF2",
         (
             Field("parameter", "t", meaning="number of the parameter, as requested"),
-            Field("data", "t", meaning="its value, hexadecimal"),
+            Field("data", "t", meaning="value of the parameter, hexadecimal"),
         ),
         meaning="parameter of the configuration",
         is_reading=False,
@@ -290,8 +293,19 @@ _ALL: Final = (
 SENTENCES: Final = {sentence.name: sentence for sentence in _ALL}
 UNKNOWN: Final = Sentence(
     "unknown",
-    (Field("name", "t", NONE, meaning="of the sentence"), Field("text", "t", NONE, meaning="its fields as received")),
-    meaning="a sentence with a right checksum that is not declared",
+    (
+        Field("name", "t", meaning="name of the sentence"),
+        Field("text", "t", meaning="fields of the sentence as received"),
+    ),
+    meaning="sentence with a right checksum that is not declared",
 )
 SUMMARY: Final = {"BV2": "BV1", "BT2": "BT1", "BT4": "BT3", "BB2": "BB1"}
 """Sentences about single cells, and the summaries with the number of cells."""
+
+
+def decode(frame: Frame) -> Values:
+    """Return the values of a sentence: by its declaration, or name and text of a sentence that is not declared."""
+    sentence = SENTENCES.get(frame.kind)
+    if sentence is None:
+        return {"name": frame.kind, "text": frame.payload.decode("ascii")}
+    return sentence.decode(frame.payload)

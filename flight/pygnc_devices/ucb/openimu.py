@@ -1,5 +1,15 @@
-"""OpenIMU applications: descriptions of their packets, their parameters and their other user commands."""
+"""OpenIMU applications: packets declared in JSON, parameters, and other user commands (lower-case types).
 
+`packets.USER_PACKETS` declares the packets of the applications that Aceinna ships. Other packets are described like
+
+    {"name": "xy", "description": "...", "isUserPacket": true, "payload": [
+        {"type": "uint32", "name": "timer", "unit": "ms"}, {"type": "float", "name": "level", "unit": "m"}]}
+
+with the keys of the messages in python-openimu's openimu.json. Payloads are little-endian. A frame carries no
+declaration but its length: a packet with another length than declared is rejected.
+"""
+
+import contextlib
 import json
 import re
 import struct
@@ -10,12 +20,9 @@ from typing import Any, Final, TypeAlias
 from pygnc_devices.declaration import Field, Packet
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.framing import Frame
-from pygnc_devices.scheduler import Request
 from pygnc_devices.ucb import commands
 from pygnc_devices.ucb.unit import UcbUnit
-from pygnc_devices.units import (
-    Unit,
-)
+from pygnc_devices.units import Unit
 
 _STRUCT_CODES: Final = {
     "uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q", "int8": "b", "int16": "h", "int32": "i", "int64": "q",
@@ -24,11 +31,11 @@ _STRUCT_CODES: Final = {
 
 
 class DescriptionError(DeviceError):
-    """The JSON description of a packet is invalid."""
+    """Error raised when the JSON description of a packet is invalid."""
 
 
 def packet_from_description(description: Mapping[str, Any]) -> Packet:
-    """Return the declaration of a user packet; values have the units of the description.
+    """Return the declaration of a described user packet; its values have the units of the description.
 
     Raises:
         DescriptionError: a part is missing or unknown; the message names it.
@@ -65,7 +72,7 @@ def packets_from_json(text: str) -> tuple[Packet, ...]:
     packets = []
     for entry in entries:
         if not isinstance(entry, dict):
-            raise DescriptionError(f"the description of a packet is not an object, but {entry!r}")
+            raise DescriptionError(f"the description of a packet must be a JSON object, not {entry!r}")
         packets.append(packet_from_description(entry))
     return tuple(packets)
 
@@ -100,7 +107,7 @@ MAG_ALIGN_ACTIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of an application: number, name and type (`text`, `int` or `float`, eight bytes each)."""
+    """Parameter of an application: number, name and type (`text`, `int` or `float`, eight bytes each)."""
 
     number: int
     name: str
@@ -131,7 +138,7 @@ class Parameter:
 
 
 class ParameterError(DeviceError):
-    """The parameter does not exist, or cannot have the value."""
+    """Error raised when a parameter does not exist or cannot have a value."""
 
 
 PARAMETERS: Final = tuple(
@@ -162,37 +169,37 @@ def parameter(name: str | int) -> Parameter:
     raise ParameterError(f"unknown parameter {name!r}; choose from {', '.join(entry.name for entry in PARAMETERS)}")
 
 
-async def user_ping(unit: UcbUnit) -> str:
+async def user_ping(_unit: UcbUnit) -> str:
     """Return the unit's text of model, part number, revision and serial number (pG)."""
-    return _text((await _ask(unit, commands.command("pG"))).payload)
+    return _text((await commands.send(commands.command("pG"))).payload)
 
 
-async def user_version(unit: UcbUnit) -> str:
+async def user_version(_unit: UcbUnit) -> str:
     """Return name and version of the application (gV)."""
-    return _text((await _ask(unit, commands.command("gV"))).payload)
+    return _text((await commands.send(commands.command("gV"))).payload)
 
 
-async def get_parameters(unit: UcbUnit) -> dict[str, ParameterValue]:
+async def get_parameters(_unit: UcbUnit) -> dict[str, ParameterValue]:
     """Return all parameters by name (gA)."""
-    payload = (await _ask(unit, commands.command("gA"))).payload
+    payload = (await commands.send(commands.command("gA"))).payload
     count = min(len(payload) // _PARAMETER_BYTES, len(PARAMETERS))
     return {entry.name: entry.decode(_slot(payload, entry.number)) for entry in PARAMETERS[:count]}
 
 
-async def get_parameter(unit: UcbUnit, name: str | int) -> ParameterValue:
+async def get_parameter(_unit: UcbUnit, name: str | int) -> ParameterValue:
     """Return one parameter (gP)."""
     entry = parameter(name)
     number = struct.pack("<I", entry.number)
     request = commands.command("gP", number, fits=lambda payload: payload[:4] == number and len(payload) == 12)
-    return entry.decode((await _ask(unit, request)).payload[4:])
+    return entry.decode((await commands.send(request)).payload[4:])
 
 
-async def get_parameter_range(unit: UcbUnit, first: int, count: int) -> dict[str, ParameterValue]:
+async def get_parameter_range(_unit: UcbUnit, first: int, count: int) -> dict[str, ParameterValue]:
     """Return `count` consecutive parameters (gC)."""
     head = struct.pack("<II", count, first)
     size = len(head) + count * _PARAMETER_BYTES
     request = commands.command("gC", head, fits=lambda payload: payload[:8] == head and len(payload) == size)
-    payload = (await _ask(unit, request)).payload[len(head) :]
+    payload = (await commands.send(request)).payload[len(head) :]
     return {PARAMETERS[first + k].name: PARAMETERS[first + k].decode(_slot(payload, k)) for k in range(count)}
 
 
@@ -201,63 +208,51 @@ async def set_parameter(unit: UcbUnit, name: str | int, value: ParameterValue) -
     entry = parameter(name)
     octets = entry.encode(value)
     request = commands.command("uP", struct.pack("<I", entry.number) + octets)
-    _check((await _ask(unit, request)), entry.name)
+    _check((await commands.send(request)), entry.name)
     found = await get_parameter(unit, entry.number)
     if found != entry.decode(octets):
         raise ParameterError(f"parameter {entry.name}: wrote {value!r}, read back {found!r}")
 
 
-async def set_parameter_range(unit: UcbUnit, first: int, values: tuple[ParameterValue, ...]) -> None:
+async def set_parameter_range(_unit: UcbUnit, first: int, values: tuple[ParameterValue, ...]) -> None:
     """Set consecutive parameters until power-off (uC)."""
     octets = b"".join(PARAMETERS[first + k].encode(value) for k, value in enumerate(values))
     request = commands.command("uC", struct.pack("<II", len(values), first) + octets)
-    _check((await _ask(unit, request)), f"{first} to {first + len(values) - 1}")
+    _check((await commands.send(request)), f"{first} to {first + len(values) - 1}")
 
 
 async def set_parameters(unit: UcbUnit, values: dict[str, ParameterValue]) -> None:
-    """Set parameters until power-off with one command for all (uA); the others keep their values."""
+    """Set parameters until power-off with one command (uA); other parameters keep their values."""
     present = await get_parameters(unit)
     unknown = set(values) - set(present)
     if unknown:
-        raise ParameterError(f"the application does not have {', '.join(sorted(unknown))}")
+        raise ParameterError(f"unknown parameter {', '.join(sorted(unknown))}; choose from {', '.join(present)}")
     octets = b"".join(parameter(name).encode(value) for name, value in (present | values).items())
-    _check((await _ask(unit, commands.command("uA", octets))), "all")
+    _check((await commands.send(commands.command("uA", octets))), "all")
 
 
-async def save_parameters(unit: UcbUnit) -> None:
+async def save_parameters(_unit: UcbUnit) -> None:
     """Write the parameters to flash (sC)."""
-    await _ask(unit, commands.command("sC", timeout_s=_SAVE_TIMEOUT_S))
+    await commands.send(commands.command("sC", timeout_s=_SAVE_TIMEOUT_S))
 
 
-async def restore_default_parameters(unit: UcbUnit) -> None:
+async def restore_default_parameters(_unit: UcbUnit) -> None:
     """Restore the application's default parameters (rD)."""
-    await _ask(unit, commands.command("rD", timeout_s=_SAVE_TIMEOUT_S))
+    await commands.send(commands.command("rD", timeout_s=_SAVE_TIMEOUT_S))
 
 
-async def user_mag_align(unit: UcbUnit, action: str) -> bytes:
-    """Carry out one of MAG_ALIGN_ACTIONS of the magnetic alignment (ma); return the payload of the answer."""
+async def user_mag_align(_unit: UcbUnit, action: str) -> bytes:
+    """Carry out one of MAG_ALIGN_ACTIONS of the magnetic alignment (ma); return the payload of the response."""
     number = MAG_ALIGN_ACTIONS.get(action)
     if number is None:
         raise ParameterError(f"unknown action {action!r}; choose from {', '.join(MAG_ALIGN_ACTIONS)}")
-    return (await _ask(unit, commands.command("ma", bytes([number])))).payload
+    return (await commands.send(commands.command("ma", bytes([number])))).payload
 
 
-async def user_reset(unit: UcbUnit) -> None:
-    """Restart the unit (rS), which does not answer."""
-    del unit
-    request = commands.command("rS")
-    try:
-        await Request(request.octets, request.accept, request.queue, timeout_s=0.0, tries=1)
-    except NoAnswerError:
-        return
-
-
-async def _ask(unit: UcbUnit, request: Request) -> Frame:
-    del unit
-    frame = (await request)[-1]
-    if frame.kind in commands.NAK_KINDS:
-        raise RefusedError(f"the unit refuses the {request.what}")
-    return frame
+async def user_reset(_unit: UcbUnit) -> None:
+    """Restart the unit (rS), which sends no response."""
+    with contextlib.suppress(NoAnswerError):
+        await commands.command("rS", timeout_s=0.0, tries=1)
 
 
 def _check(frame: Frame, name: str) -> None:

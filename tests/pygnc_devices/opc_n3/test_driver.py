@@ -201,7 +201,7 @@ def test_explains_autonomous_mode_and_recovers_after_a_power_cycle(
 ) -> None:
     caplog.set_level(logging.WARNING)
     opc = counter(OpcFaults(is_autonomous=True))
-    is_told = pytest.raises(HandshakeError, match="records autonomously and no longer answers: switch its power off")
+    is_told = pytest.raises(HandshakeError, match="records autonomously and no longer responds: switch its power off")
     with line_of(opc, tmp_path) as line, by_hand(line.url) as device, is_told:
         device.identify()
     with line_of(opc, tmp_path) as line, QuickOpcN3.open(line.url) as device:

@@ -80,5 +80,3 @@ def test_names_the_bits_of_the_built_in_test() -> None:
     assert packets.status_bit_names("bit_status", 0x0002) == ("hardware error",)
     assert packets.status_bit_names("software_status", 0b1001) == ("algorithm initialising", "turn switch")
     assert packets.status_bit_names("com", 1 << 12) == ("bit 12",)
-    assert packets.reports_failure(0x0002)
-    assert not packets.reports_failure(0x0100)

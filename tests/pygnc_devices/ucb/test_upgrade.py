@@ -164,7 +164,7 @@ def test_recovers_a_failed_upgrade(unit: UcbSimulator, line: PtyEndpoint) -> Non
             device.upgrade(b"", write_firmware=True, recover=True)
         result = device.upgrade(IMAGE, write_firmware=True, recover=True, settings=settings)
         assert (result.before, result.after) == ("", NEW)
-        with pytest.raises(UpgradeError, match="the application of the unit answers") as caught:
+        with pytest.raises(UpgradeError, match="the application of the unit responds") as caught:
             device.upgrade(IMAGE, write_firmware=True, recover=True, settings=settings)
         assert not caught.value.is_in_bootloader
         assert device.identify().text == NEW
