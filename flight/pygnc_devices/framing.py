@@ -78,6 +78,29 @@ def scan_to_end(scanner: Scanner, octets: bytes) -> Scan:
     return Scan(tuple(frames), tuple(damage), start)
 
 
+def scan_by(find: Callable[[bytes, int, bool], Frame | Damage | None], octets: bytes, *, stalled: bool) -> Scan:
+    """Scan a buffer from frame to frame.
+
+    Args:
+        find: returns the frame or the damage at an offset, None if more bytes are needed to decide; the last argument
+            is True if an incomplete frame there is given up.
+        octets: buffer.
+        stalled: see `Scanner`.
+    """
+    frames: list[Frame] = []
+    damage: list[Damage] = []
+    at, size = 0, len(octets)
+    while at < size and (found := find(octets, at, stalled)) is not None:
+        if isinstance(found, Frame):
+            frames.append(found)
+            at += len(found.raw)
+        else:
+            damage.append(found)
+            at = found.stop
+        stalled = False
+    return Scan(tuple(frames), tuple(damage), at)
+
+
 class ReceiveBuffer:
     """Received bytes that no scan has used yet.
 
@@ -184,23 +207,9 @@ class LineFormat:
 
     def scan(self, octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - every scanner's signature
         """Find the lines of a buffer; see `Scanner`. A line that stalls after its CR is complete."""
-        frames: list[Frame] = []
-        damage: list[Damage] = []
-        at, size = 0, len(octets)
-        while at < size:
-            found = self._at(octets, at, stalled=stalled)
-            if found is None:
-                break
-            if isinstance(found, Frame):
-                frames.append(found)
-                at += len(found.raw)
-            else:
-                damage.append(found)
-                at = found.stop
-            stalled = False
-        return Scan(tuple(frames), tuple(damage), at)
+        return scan_by(self._at, octets, stalled=stalled)
 
-    def _at(self, octets: bytes, at: int, *, stalled: bool) -> Frame | Damage | None:
+    def _at(self, octets: bytes, at: int, stalled: bool) -> Frame | Damage | None:  # noqa: FBT001 - see `scan_by`
         """Return the line or the damage at an offset; None if more bytes are needed to decide."""
         candidate = self.candidate.search(octets, at)
         begin = candidate.start() if candidate else len(octets)

@@ -1,10 +1,12 @@
 """Driver of MicroStrain 3DM-GX2, Inertia-Link and 3DM-GX3-25: `Gx2`, `AsyncGx2`, their controls and family."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
-from typing import Any, Final
+from functools import partial
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
+
+import msgspec
 
 from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice, method
 from pygnc_devices.engine import Engine, Wire
@@ -16,11 +18,11 @@ from pygnc_devices.gx2.operations import identify
 from pygnc_devices.gx2.packets import LONGEST_FRAME, PACKETS, STREAMABLE
 from pygnc_devices.gx2.unit import Gx2Unit
 
-_FORMAT: Final = "pygnc 3DM-GX2 settings 1"
+T = TypeVar("T")
+
 _SAMPLING: Final = "sampling."
 _SAMPLING_NAMES: Final = tuple(_SAMPLING + field.name for field in fields(Sampling))
 _STORED_NAMES: Final = ("rate", "startup")
-_VOLATILE_NAMES: Final = ("continuous",)
 _NO_REPLY: Final = "none"
 _CONTINUOUS: Final = "reply sent in every cycle"
 
@@ -53,14 +55,14 @@ async def get(unit: Gx2Unit, names: Sequence[str]) -> list[Setting]:
     await identify(unit)
     if not unit.is_gx3:
         raise DeviceError("a 3DM-GX2 does not report values in effect; `read` returns its EEPROM")
-    found = asdict(await eeprom.get_sampling(unit))
     _check(names, _SAMPLING_NAMES)
-    return [Setting(name, found[name.removeprefix(_SAMPLING)]) for name in names or _SAMPLING_NAMES]
+    found = await _sampling(unit)
+    return [found[name] for name in names or _SAMPLING_NAMES]
 
 
 async def put(unit: Gx2Unit, values: Mapping[str, str]) -> list[Setting]:
     """Set `continuous` (a reply such as CC, or none) and the sampling settings of a 3DM-GX3-25, until power-off."""
-    _check(values, (*_VOLATILE_NAMES, *_SAMPLING_NAMES))
+    _check(values, ("continuous", *_SAMPLING_NAMES))
     settings = await _put_sampling(unit, values, keep=False)
     if "continuous" in values:
         kind = _reply(values["continuous"])
@@ -75,26 +77,25 @@ async def put(unit: Gx2Unit, values: Mapping[str, str]) -> list[Setting]:
 async def read(unit: Gx2Unit, names: Sequence[str]) -> list[Setting]:
     """Return rate, reply at power-up, sampling settings and words of the EEPROM by address (0xFCA2)."""
     await identify(unit)
-    known = (*_STORED_NAMES, *_SAMPLING_NAMES) if unit.is_gx3 else _STORED_NAMES
-    _check([name for name in names if not _is_address(name)], known)
+    sampling = await _sampling(unit) if unit.is_gx3 else {}
+    known = (*_STORED_NAMES, *sampling)
+    _check(names, known)
     settings = []
-    sampling: dict[str, Any] = asdict(await eeprom.get_sampling(unit)) if unit.is_gx3 else {}
     for name in names or known:
-        if name == "rate":
+        if name in sampling:
+            settings.append(sampling[name])
+        elif name == "rate":
             settings.append(_rate(await eeprom.get_rate(unit)))
         elif name == "startup":
             settings.append(_startup(await eeprom.get_startup(unit)))
-        elif name.startswith(_SAMPLING):
-            settings.append(Setting(name, sampling[name.removeprefix(_SAMPLING)]))
         else:
-            word = await eeprom.read_word(unit, int(name, 16))
-            settings.append(Setting(name, word, f"{word:#06x}", "word of the EEPROM"))
+            settings.append(_word(name, await eeprom.read_word(unit, int(name, 16))))
     return settings
 
 
 async def write(unit: Gx2Unit, values: Mapping[str, str]) -> list[Setting]:
     """Write to non-volatile memory. A 3DM-GX2 uses its rate from the next power-up on."""
-    _check([name for name in values if not _is_address(name)], (*_STORED_NAMES, *_SAMPLING_NAMES))
+    _check(values, (*_STORED_NAMES, *_SAMPLING_NAMES))
     settings = await _put_sampling(unit, values, keep=True)
     for name, text in values.items():
         if name == "rate":
@@ -104,21 +105,29 @@ async def write(unit: Gx2Unit, values: Mapping[str, str]) -> list[Setting]:
             await eeprom.set_startup(unit, _reply(text))
             settings.append(_startup(_reply(text)))
         elif _is_address(name):
-            word = int(_number(name, text, lambda digits: int(digits, 0)))
+            word = _number(name, text, partial(int, base=0))
             await eeprom.write_word(unit, int(name, 16), word)
-            settings.append(Setting(name, word, f"{word:#06x}", "word of the EEPROM"))
+            settings.append(_word(name, word))
     return settings
+
+
+class Snapshot(msgspec.Struct, frozen=True, tag="pygnc 3DM-GX2 settings 1", tag_field="format"):
+    """Snapshot of a unit: words of the EEPROM by address, and the sampling settings of a 3DM-GX3-25."""
+
+    serial_number: str
+    name: str
+    words: dict[str, int]
+    sampling: Sampling | None
 
 
 async def take_snapshot(unit: Gx2Unit) -> str:
     """Return rate, reply at power-up and sampling settings as JSON text."""
     identity = await identify(unit)
-    words = {}
-    for address in (RATE_ADDRESS, STARTUP_ADDRESS):
-        words[f"{address:#06x}"] = await eeprom.read_word(unit, address)
-    sampling = asdict(await eeprom.get_sampling(unit)) if unit.is_gx3 else None
-    content = {"format": _FORMAT, "serial_number": identity.serial_number, "name": identity.name}
-    return json.dumps(content | {"words": words, "sampling": sampling}, indent=2)
+    addresses = (RATE_ADDRESS, STARTUP_ADDRESS)
+    words = {f"{address:#06x}": await eeprom.read_word(unit, address) for address in addresses}
+    sampling = await eeprom.get_sampling(unit) if unit.is_gx3 else None
+    snapshot = Snapshot(identity.serial_number, identity.name, words, sampling)
+    return msgspec.json.format(msgspec.json.encode(snapshot), indent=2).decode()
 
 
 async def restore(unit: Gx2Unit, text: str, to_another_unit: bool) -> list[Setting]:  # noqa: FBT001 - see Controls
@@ -128,31 +137,32 @@ async def restore(unit: Gx2Unit, text: str, to_another_unit: bool) -> list[Setti
         DeviceError: the text is not a snapshot, or it belongs to another unit and `to_another_unit` is not set.
     """
     try:
-        content = json.loads(text)
-        if content["format"] != _FORMAT:
-            raise DeviceError(f"the format of the snapshot is {content['format']!r}, not {_FORMAT!r}")
-        words = {int(address, 16): int(word) for address, word in content["words"].items()}
-        sampling = None if content["sampling"] is None else Sampling(**content["sampling"])
-        serial_number = str(content["serial_number"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DeviceError(f"the text is not a snapshot of a unit's settings: {error!r}") from None
-    identity = await identify(unit)
-    if identity.serial_number != serial_number and not to_another_unit:
-        raise DeviceError(f"the snapshot belongs to unit {serial_number}, this is unit {identity.serial_number}")
+        snapshot = msgspec.json.decode(text, type=Snapshot)
+        words = {int(address, 16): word for address, word in snapshot.words.items()}
+    except ValueError as error:  # all errors of msgspec are ValueErrors
+        raise DeviceError(f"the text is not a snapshot of a unit's settings: {error}") from None
+    serial_number = (await identify(unit)).serial_number
+    if serial_number != snapshot.serial_number and not to_another_unit:
+        raise DeviceError(f"the snapshot belongs to unit {snapshot.serial_number}, not to unit {serial_number}")
     changed = []
     for address, word in words.items():
         if (await eeprom.read_word(unit, address)) != word:
             await eeprom.write_word(unit, address, word)
-            changed.append(Setting(f"{address:#06x}", word, f"{word:#06x}"))
-    if sampling is not None and (await eeprom.get_sampling(unit)) != sampling:
-        await eeprom.set_sampling(unit, sampling, keep=True)
-        changed += [Setting(_SAMPLING + name, value) for name, value in asdict(sampling).items()]
+            changed.append(_word(f"{address:#06x}", word))
+    if snapshot.sampling is not None and (await eeprom.get_sampling(unit)) != snapshot.sampling:
+        await eeprom.set_sampling(unit, snapshot.sampling, keep=True)
+        changed += (await _sampling(unit)).values()
     return changed
+
+
+async def _sampling(unit: Gx2Unit) -> dict[str, Setting]:
+    found = asdict(await eeprom.get_sampling(unit))
+    return {_SAMPLING + name: Setting(_SAMPLING + name, value) for name, value in found.items()}
 
 
 async def _put_sampling(unit: Gx2Unit, values: Mapping[str, str], *, keep: bool) -> list[Setting]:
     wanted = {
-        name.removeprefix(_SAMPLING): int(_number(name, text, lambda digits: int(digits, 0)))
+        name.removeprefix(_SAMPLING): _number(name, text, partial(int, base=0))
         for name, text in values.items()
         if name.startswith(_SAMPLING)
     }
@@ -175,9 +185,9 @@ def _reply(text: str) -> str | None:
     return kind
 
 
-def _check(names: Sequence[str] | Mapping[str, str], known: Sequence[str]) -> None:
+def _check(names: Iterable[str], known: Sequence[str]) -> None:
     for name in names:
-        if name not in known:
+        if name not in known and not (_is_address(name) and "rate" in known):
             raise DeviceError(f"unknown setting {name!r}; choose from {', '.join(known)}")
 
 
@@ -185,15 +195,19 @@ def _is_address(name: str) -> bool:
     return name.lower().startswith("0x")
 
 
-def _number(name: str, text: str, convert: Any) -> float:  # noqa: ANN401 - int or float
+def _number(name: str, text: str, convert: Callable[[str], T]) -> T:
     try:
-        return float(convert(text.strip()))
+        return convert(text.strip())
     except ValueError:
         raise DeviceError(f"{name}: {text!r} is not a number") from None
 
 
+def _word(name: str, word: int) -> Setting:
+    return Setting(name, word, f"{word:#06x}", "word of the EEPROM")
+
+
 def _rate(hz: float) -> Setting:
-    return Setting("rate", round(hz, 3), f"{hz:g} Hz", f"of the calculation cycle, {COUNTS_PER_S} / divider")
+    return Setting("rate", round(hz, 3), f"{hz:g} Hz", f"rate of the calculation cycle, {COUNTS_PER_S} / divider")
 
 
 def _startup(kind: str | None) -> Setting:

@@ -3,12 +3,13 @@
 Values are checked before they are sent and read back afterwards.
 """
 
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Self
+from dataclasses import replace
+from typing import Final, Self
+
+import msgspec
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortGoneError, RefusedError
 from pygnc_devices.framing import Frame
@@ -162,15 +163,11 @@ def _describe(number: int) -> str:
     return f"field {number:#06x}" if spec is None else f"field {number} ({spec.name})"
 
 
-_FORMAT: Final = "pygnc UCB fields 1"
-
-
 class SnapshotError(DeviceError):
     """Error raised when a snapshot cannot be read or belongs to another unit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True, tag="pygnc UCB fields 1", tag_field="format"):
     """Snapshot of all fields of a unit.
 
     Attributes:
@@ -187,7 +184,7 @@ class Snapshot:
 
     def to_json(self) -> str:
         """Return the snapshot as JSON text."""
-        return json.dumps({"format": _FORMAT, **asdict(self)}, indent=2)
+        return msgspec.json.format(msgspec.json.encode(self), indent=2).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -197,13 +194,9 @@ class Snapshot:
             SnapshotError: the text is not a snapshot.
         """
         try:
-            content: Any = json.loads(text)
-            if content["format"] != _FORMAT:
-                raise SnapshotError(f"the format of the snapshot is {content['format']!r}, not {_FORMAT!r}")
-            fields = ({int(key): int(value) for key, value in content[name].items()} for name in ("volatile", "stored"))
-            return cls(int(content["serial_number"]), str(content["text"]), *fields)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise SnapshotError(f"the text is not a snapshot of a unit's fields: {error!r}") from None
+            return msgspec.json.decode(text, type=cls)
+        except msgspec.MsgspecError as error:
+            raise SnapshotError(f"the text is not a snapshot of a unit's fields: {error}") from None
 
 
 async def take_snapshot(unit: UcbUnit) -> Snapshot:

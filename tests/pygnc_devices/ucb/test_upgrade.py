@@ -132,7 +132,7 @@ def test_does_nothing_without_confirmation(unit: UcbSimulator, line: PtyEndpoint
         (bytes(2000), "vector table"),
         (struct.pack("<II", 0x20000400, 0x08010000) + bytes(2000), "vector table"),  # even addresses are not Thumb code
         (IMAGE[:-1], "2999 bytes"),
-        (IMAGE[:8], "is it complete"),
+        (IMAGE[:8], "at least 1024"),
         (bytes(LONGEST_IMAGE + 4), "units accept up to"),
     ],
 )
