@@ -1,4 +1,4 @@
-"""Families of devices that send lines of text, made from a few declared sentences.
+"""Families of devices that send lines of text, made from declared sentences.
 
 A line is `$NAME,field,field*5A`, as in NMEA 0183: the checksum is the exclusive or of all characters between `$` and
 `*`. Without a checksum it is `NAME,field,field`. A device with more functions needs a driver package such as `emus`.
@@ -148,7 +148,7 @@ def _request(question: bytes, names: frozenset[str], timeout_s: float) -> Reques
 
 
 async def _poll(question: bytes, names: frozenset[str], interval_s: float) -> None:
-    """Request a line at each interval; a line that does not come is skipped."""
+    """Request a line at each interval; a missing line is skipped."""
     while True:
         try:
             await _request(question, names, max(interval_s, _ANSWER_TIMEOUT_S))

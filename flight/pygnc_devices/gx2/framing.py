@@ -1,10 +1,10 @@
 """Frames of the single-byte protocol, and their wireless wrapper (ASPP) between a base station and its nodes.
 
 A reply is the command byte, a payload whose length depends on the command, and the sum of all bytes before it, 16 bits.
-One byte and a sum protect little: payloads are full of bytes that could begin a reply. Inside a good frame no other one
-is searched for; after damage, a candidate needs the right sum and values that a unit can send.
+One byte and a sum protect little: payloads are full of bytes that could begin a reply. The scanner does not search
+inside an intact frame; after damage, a candidate needs the right sum and values that a unit can send.
 
-A wrapped command is AA 0B 00, node, length, 00, command, sum of all but the first byte. The base station answers AA if
+A wrapped command is AA 0B 00, node, length, 00, command, sum of all but the first byte. The base station sends AA if
 it accepts the command, 21 if not. A wrapped reply is AA 07 00, node, length, 00, command, data, LQI, RSSI, sum of all
 but the first byte, LQI and RSSI. The length counts from the 00 to the end of the data, which has no sum of its own.
 
@@ -63,7 +63,7 @@ NACK: Final = "NACK"
 NODE_IS_THERE: Final = "02"
 _BEGIN: Final = b"\xaa\x07\x00"
 _SINGLES: Final = {0xAA: ACK, 0x21: NACK, 0x02: NODE_IS_THERE}
-"""Answers of one byte. Nothing protects them: they count only before a reply or at the end of the buffer."""
+"""Responses of one byte, without a checksum: they count only before a reply or at the end of the buffer."""
 _HEADER_BYTES: Final = 7
 _TRAILER_BYTES: Final = 4
 LONGEST_WRAPPED: Final = LONGEST_FRAME - OVERHEAD_BYTES + 1 + _HEADER_BYTES + _TRAILER_BYTES
@@ -112,7 +112,7 @@ def _find_wrapped(node: int, octets: bytes, at: int, stalled: bool) -> Frame | D
 
 
 def _waiting(octets: bytes) -> int:
-    """Return how many bytes at the end may begin an answer of one byte, a wrapped reply, or both."""
+    """Return the number of bytes at the end that may begin a response of one byte, a wrapped reply, or both."""
     begun = next((count for count in (2, 1) if octets.endswith(_BEGIN[:count])), 0)
     before = octets[-begun - 1 : len(octets) - begun]
     return begun + bool(before and before[0] in _SINGLES)

@@ -28,11 +28,11 @@ _log = logging.getLogger(__name__)
 
 
 class MonoDriveUnit:
-    """Interprets the frames of a simulated IMU: byte order, timer, unit of acceleration.
+    """Interpreter of the frames of a simulated IMU: byte order, timer, unit of acceleration.
 
     Args:
         layout: properties that the simulator does not report.
-        is_recording: whether arrival times are meaningless.
+        is_recording: True if arrival times have no meaning.
 
     Attributes:
         order: byte order of the newest frame.
@@ -101,7 +101,7 @@ _PROBE_S: Final = 0.5
 
 
 def wire(layout: Layout) -> Wire:
-    """Return the wire format of a simulator with this layout."""
+    """Return the wire format of a simulator with a layout."""
     return Wire(scanner(layout), LONGEST)
 
 
@@ -133,11 +133,7 @@ class AsyncMonoDrive(UnitDevice[MonoDriveUnit], AsyncDevice):
 
 
 async def probe() -> Found:
-    """Detect a simulator by its frames.
-
-    Raises:
-        NoAnswerError: no frame comes.
-    """
+    """Detect a simulator by its frames, for a search."""
     await Request(b"", _is_frame, "stream", _PROBE_S, tries=1, what="the stream")
     return Found("", "monoDrive IMU")
 

@@ -46,7 +46,7 @@ def orders_by_checksum(body: bytes) -> tuple[Order, ...] | None:
 
 
 def likely_order(body: bytes, usual: Order) -> Order:
-    """Return the byte order of a frame of 35 bytes: by its checksum, else by plausible values, else the usual one."""
+    """Return the byte order of a frame of 35 bytes by its checksum, else by plausible values, else `usual`."""
     right = orders_by_checksum(body)
     if right is not None and len(right) == 1:
         return right[0]

@@ -64,7 +64,7 @@ AVERAGE: Final = _packet(
     "average",
     "average of several histograms",
     _field("samples", "I", "number of histograms"),
-    _field("period_s", "d", "sum of their sampling periods", TIME),
+    _field("period_s", "d", "sum of the sampling periods", TIME),
     _field("volume_ml", "d", "sampled volume", _VOLUME),
     *(_field(f"bin_{k}", "Q", f"particles in bin {k}") for k in range(BINS)),
     *(_field(f"concentration_{k}_per_cm3", "d", f"number concentration in bin {k}", _NUMBER) for k in range(BINS)),
@@ -108,14 +108,14 @@ CONFIGURATION: Final = _packet(
     *(_field(f"pm_{which}_um", "H", f"diameter of PM_{which.upper()}", _SIZE, 0.01) for which in "abc"),
     _field("max_tof", "H", "longest time in the beam, 1/48 µs"),
     _field("am_sampling_intervals", "H", "autonomous mode: intervals of sampling"),
-    _field("am_idle_intervals", "H", "autonomous mode: intervals between"),
+    _field("am_idle_intervals", "H", "autonomous mode: idle intervals"),
     _field("am_max_arrays", "H", "autonomous mode: arrays in a file"),
     _field("am_only_pm", "B", "autonomous mode: 1 saves PM only"),
     _field("am_fan_in_idle", "B", "autonomous mode: 1 leaves the fan on"),
     _field("am_laser_in_idle", "B", "autonomous mode: 1 leaves the laser on"),
     _field("tof_to_sfr", "B", "conversion from time in the beam to flow"),
     _field("validation_period", "B", "validation period of particles, 1/48 µs"),
-    _field("weighting_index", "B", "set of weightings; 0: those above, 2: 1.65 from the factory"),
+    _field("weighting_index", "B", "set of weightings; 0: the variables weighting_K, 2: 1.65 from the factory"),
     is_reading=False,
 )
 
@@ -132,7 +132,7 @@ _LIKELY_LASER: Final = (300, 1000)
 
 
 def is_intact(octets: bytes) -> bool:
-    """Return whether the last two bytes are the checksum of those before them."""
+    """Return True if the last two bytes are the checksum of the bytes before them."""
     return crc16(octets[:-2]) == int.from_bytes(octets[-2:], "little")
 
 
@@ -151,7 +151,7 @@ def _find(octets: bytes, at: int, stalled: bool) -> Frame | Damage | None:  # no
 
 
 def is_plausible(raw: bytes) -> bool:
-    """Return whether flow, mass and laser are plausible: one of 65536 damaged histograms has a right checksum."""
+    """Return True if flow, mass and laser are plausible: one of 65536 damaged histograms has a right checksum."""
     period, flow, *masses, laser = _CHECKED.unpack(raw)
     if flow > _LARGEST_FLOW or laser > _LARGEST_LASER:
         return False

@@ -69,7 +69,7 @@ async def run(unit: OpcUnit) -> None:
 
 
 async def _keep_alive(unit: OpcUnit) -> None:
-    """Send a command now and then, so that the counter does not begin to record autonomously."""
+    """Send a command every `keep_alive_s` seconds, so that the counter does not begin to record autonomously."""
     while True:
         await check(unit)
         unit.set_trouble(None)
@@ -77,7 +77,7 @@ async def _keep_alive(unit: OpcUnit) -> None:
 
 
 async def _sample(unit: OpcUnit, sample_s: float) -> None:
-    """Read histograms; discard the first one, and the first after an error. Raises when reading keeps failing."""
+    """Read histograms; discard the first histogram, and the first after an error. Raise after several errors."""
     is_first, broken, zeros, restart_at = True, 0, 0, ZEROS
     next_s = time.monotonic()
     while True:

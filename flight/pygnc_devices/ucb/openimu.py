@@ -187,7 +187,7 @@ async def get_parameters(_unit: UcbUnit) -> dict[str, ParameterValue]:
 
 
 async def get_parameter(_unit: UcbUnit, name: str | int) -> ParameterValue:
-    """Return one parameter (gP)."""
+    """Return a parameter (gP)."""
     entry = parameter(name)
     number = struct.pack("<I", entry.number)
     request = commands.command("gP", number, fits=lambda payload: payload[:4] == number and len(payload) == 12)
@@ -204,7 +204,7 @@ async def get_parameter_range(_unit: UcbUnit, first: int, count: int) -> dict[st
 
 
 async def set_parameter(unit: UcbUnit, name: str | int, value: ParameterValue) -> None:
-    """Set one parameter until power-off (uP), and read it back."""
+    """Set a parameter until power-off (uP), and read it back."""
     entry = parameter(name)
     octets = entry.encode(value)
     request = commands.command("uP", struct.pack("<I", entry.number) + octets)

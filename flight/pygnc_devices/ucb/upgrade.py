@@ -61,7 +61,7 @@ async def upgrade(
     on_progress: OnProgress | None = None,
     settings: UpgradeSettings | None = None,
 ) -> UpgradeResult:
-    """Replace the firmware and return when the new one has identified itself.
+    """Replace the firmware and return when the new firmware has identified itself.
 
     Args:
         unit: state of the unit.
@@ -74,7 +74,7 @@ async def upgrade(
     Raises:
         ImageError: the image is invalid; nothing was sent.
         NotConfirmedError: `write_firmware` is not set; nothing was sent.
-        UpgradeError: the upgrade failed. The message gives the state of the unit and the next step.
+        UpgradeError: the upgrade failed. The message states the state of the unit and the next step.
     """
     settings = settings or UpgradeSettings()
     check_image(image, any_content=settings.any_content, sha256=settings.sha256)
@@ -368,7 +368,7 @@ class UpgradeJob:
         await _responds(replace(request, octets=octets))
 
     async def _find_application(self) -> tuple[int, str] | None:
-        """Search for the application at several baud rates, the most likely one every other time."""
+        """Search for the application at several baud rates, every second time at the most likely rate."""
         bauds = (self.application_baud, self.unit.first_baud, *sorted(CODE_OF_BAUD, reverse=True))
         likely, *others = dict.fromkeys(bauds)
         per_round_s = 2 * (_LISTEN_S + _SETTLE_S)

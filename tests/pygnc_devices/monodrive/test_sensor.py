@@ -62,10 +62,10 @@ def test_reads_a_configuration_of_the_client() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"listen_port": "8083"}, r"imu.json, sensor 1: Expected `int`, got `str` - at `\$.listen_port`"),
-        ({"listen_port": 0}, "listen_port must be from 1 to 65535, not 0"),
+        ({"listen_port": "8083"}, r"imu.json, sensor 1.*Expected `int`, got `str` - at `\$.listen_port`"),
+        ({"listen_port": 0}, r">= 1 - at `\$.listen_port`"),
         ({"accel_unit": "ft"}, "Invalid enum value 'ft'"),
-        ({"connection_type": "pigeon"}, "connection_type must be tcp or udp"),
+        ({"connection_type": "pigeon"}, "'pigeon'.*connection_type"),
     ],
 )
 def test_the_error_for_a_wrong_configuration_names_the_place(
