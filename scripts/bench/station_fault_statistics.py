@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from pygnc_devices.opc_n3 import packets
+from pygnc_devices.opc_n3 import framing
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 
 KILLED: Final = "logger killed"
@@ -26,12 +26,12 @@ _UNSTORED_S: Final = 1.0
 
 @dataclass
 class Answer:
-    """Histogram that the counter has begun to send.
+    """Histogram whose transmission the counter has begun.
 
     Attributes:
         at_s: time, monotonic clock.
         raw: bytes of the histogram.
-        is_cut: whether the next byte was requested so late that the counter took the request for a new command.
+        is_cut: true if the next byte was requested so late that the counter took the request for a new command.
     """
 
     at_s: float
@@ -67,7 +67,7 @@ class WatchedCounter(OpcN3Simulator):
 def missing_by_cause(
     begin_s: float, end_s: float, every_s: float, answers: Sequence[Answer], faults: Sequence[Fault]
 ) -> Counter[str]:
-    """Return how many histograms were due and not requested, by the fault that caused the gap.
+    """Return the number of histograms that were due and not requested, by the fault that caused the gap.
 
     Histograms that a driver makes up for after a gap reduce it. A delay of less than half a sample has no cause.
     """
@@ -92,7 +92,7 @@ def outcomes(answers: Sequence[Answer], faults: Sequence[Fault], stored: Iterabl
     for rank, answer in enumerate(answers):
         last_s = answers[rank - 1].at_s if rank else answer.at_s
         is_first = is_first or any(last_s < fault.at_s <= answer.at_s for fault in faults)
-        if not packets.is_intact(answer.raw):
+        if not framing.is_intact(answer.raw):
             found[BAD] += 1
             is_first = True
             continue
@@ -119,4 +119,4 @@ def _cause(last: Answer, following_s: float, faults: Sequence[Fault]) -> str:
         return START
     if last.is_cut:
         return STALLED
-    return SLOW if packets.is_intact(last.raw) else BAD
+    return SLOW if framing.is_intact(last.raw) else BAD

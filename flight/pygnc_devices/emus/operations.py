@@ -12,9 +12,9 @@ from typing import Final
 
 from pygnc_devices.declaration import Value
 from pygnc_devices.emus.cells import CellData, CellTable
-from pygnc_devices.emus.framing import make_sentence
+from pygnc_devices.emus.framing import Values, decode, make_sentence
 from pygnc_devices.emus.labels import EVENTS, name_of
-from pygnc_devices.emus.sentences import SUMMARY, Values, decode
+from pygnc_devices.emus.sentences import SUMMARY
 from pygnc_devices.emus.unit import EmusUnit
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError, WriteForbiddenError
 from pygnc_devices.family import Found

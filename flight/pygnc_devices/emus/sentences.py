@@ -4,15 +4,12 @@ Older firmware sends fewer fields, newer firmware more: missing values are None,
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias
+from typing import Final
 
-from pygnc_devices.declaration import Field, Labels, Value
+from pygnc_devices.declaration import Field, Labels
 from pygnc_devices.emus import labels
-from pygnc_devices.framing import Frame
 from pygnc_devices.text_declaration import Sentence
 from pygnc_devices.units import CHARGE, CURRENT, ENERGY, PERCENT, TEMPERATURE, TIME, VOLTAGE, Unit
-
-Values: TypeAlias = dict[str, Value | None]
 
 CELLS_PER_FRAME: Final = 8
 EPOCH_S: Final = 946_684_800
@@ -255,11 +252,3 @@ UNKNOWN: Final = _sentence(
 )
 SUMMARY: Final = {"BV2": "BV1", "BT2": "BT1", "BT4": "BT3", "BB2": "BB1"}
 """Sentences about single cells, and the summaries with the number of cells."""
-
-
-def decode(frame: Frame) -> Values:
-    """Return the values of a sentence: by its declaration, or name and text of a sentence that is not declared."""
-    sentence = SENTENCES.get(frame.kind)
-    if sentence is None:
-        return {"name": frame.kind, "text": frame.payload.decode("ascii")}
-    return sentence.decode(frame.payload)

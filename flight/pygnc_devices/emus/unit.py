@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from pygnc_devices.declaration import Value
-from pygnc_devices.emus.sentences import SENTENCES, SUMMARY, UNKNOWN, decode
+from pygnc_devices.emus.framing import decode
+from pygnc_devices.emus.sentences import SENTENCES, SUMMARY, UNKNOWN
 from pygnc_devices.framing import LINE_END, Frame
 from pygnc_devices.reading import Counters, Reading, Stamp
 

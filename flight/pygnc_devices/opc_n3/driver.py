@@ -10,7 +10,7 @@ from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import Controls, Family, Setting
-from pygnc_devices.opc_n3 import operations, packets, sampling
+from pygnc_devices.opc_n3 import framing, operations
 from pygnc_devices.opc_n3.commands import STANDARD, Timing, link_for
 from pygnc_devices.opc_n3.operations import identify, read_configuration, read_status
 from pygnc_devices.opc_n3.packets import AVERAGE, CONFIGURATION, HISTOGRAM, HISTOGRAM_BYTES, PM, STATUS
@@ -68,7 +68,7 @@ LONGEST_SAMPLE_S: Final = 60.0
 _CLOSING_LIMIT_S: Final = 15.0
 """Enough for three handshakes and the rests of 2.5 s between them, before fan and laser are switched off."""
 LIVE: Final = Wire(None, closing_limit_s=_CLOSING_LIMIT_S)
-RECORDED: Final = Wire(packets.scan_histograms, HISTOGRAM_BYTES)
+RECORDED: Final = Wire(framing.scan_histograms, HISTOGRAM_BYTES)
 
 
 def _open(
@@ -107,7 +107,7 @@ def _open(
     unit = OpcUnit(link_for(url, timing.adapter_s), options, counters, is_recording=is_recording)
     engine = Engine(url, baud, RECORDED if is_recording else LIVE, unit, counters)
     if not is_recording:
-        engine.run_while_connected(partial(sampling.run, unit))
+        engine.run_while_connected(partial(operations.run_sampling, unit))
     return engine, unit
 
 

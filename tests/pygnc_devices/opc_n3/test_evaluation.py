@@ -33,17 +33,8 @@ from pygnc_devices.opc_n3.evaluation import (
     permille,
     volume_ml,
 )
-from pygnc_devices.opc_n3.packets import (
-    AVERAGE,
-    BINS,
-    CONFIGURATION,
-    HISTOGRAM,
-    PM,
-    PM_NAMES,
-    crc16,
-    is_intact,
-    scan_histograms,
-)
+from pygnc_devices.opc_n3.framing import crc16, is_intact, scan_histograms
+from pygnc_devices.opc_n3.packets import AVERAGE, BINS, CONFIGURATION, HISTOGRAM, PM, PM_NAMES
 from pygnc_devices.opc_n3.unit import decode
 from pygnc_devices.reading import Reading
 from pygnc_instruments.simulators.opc_n3_unit import factory_configuration, masses
