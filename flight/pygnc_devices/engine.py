@@ -100,7 +100,6 @@ class Engine:
         self._polling: Task[None] | None = None
         self._calls: deque[Callable[[], None]] = deque()
         self._wakened = WakeEvent()
-        self._port_changed = WakeEvent()
         self._buffer = None if wire.scanner is None else ReceiveBuffer(wire.scanner, wire.longest_frame, url)
         self._close_by_s: float | None = None
         self._is_over = False
@@ -111,13 +110,6 @@ class Engine:
     def is_connected(self) -> bool:
         """True if the port is open."""
         return self._port is not None
-
-    def wait_for_port(self, *, is_open: bool, timeout_s: float) -> bool:
-        """Wait until the port is open or lost, as `is_open` requires; return True if it is. For one thread."""
-        end_s = time.monotonic() + timeout_s
-        while self.is_connected is not is_open and self._port_changed.wait(end_s - time.monotonic()):
-            pass
-        return self.is_connected is is_open
 
     def start(self, operation: Operation[T]) -> Task[T]:
         """Start an operation; the engine's thread carries out its steps."""
@@ -220,7 +212,6 @@ class Engine:
                 self._port = open_port(self.url, self.baud)
                 break
         self.counters.add_reconnect()
-        self._port_changed.set()
         self._scheduler.port_opened(time.monotonic())
         operation = self._interpreter.reconnected()
         if operation is not None:
@@ -247,8 +238,7 @@ class Engine:
         port, self._port = self._port, None
         if port is not None:
             port.close()
-            self._port_changed.set()
-        self._clear_buffer()
+            self._clear_buffer()
         self._scheduler.port_lost(error)
 
     def _clear_buffer(self) -> None:
