@@ -16,9 +16,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import chain
 from math import inf
 from pathlib import Path
 from typing import Final, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # of a program that is started by its path
 
 from pygnc.formats import status
 from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
@@ -32,6 +35,7 @@ from pygnc_controller.emulator.scenario_run import RunPlan
 from pygnc_controller.emulator.serial_line import LineFaults, PacedPort, SerialLine
 from pygnc_controller.emulator.shell import Connection, Shell
 from pygnc_controller.emulator.virtual_pi import LineEnd, VirtualLink, VirtualPi
+from scripts.bench.table import Row, print_rows
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DEMO: Final = ROOT / "data" / "demo"
@@ -43,15 +47,6 @@ TEN_MINUTES_S: Final = 600
 KILLED_BY_CTRL_C: Final = 130
 """Exit code in the shell if Ctrl-C arrives while Python itself starts."""
 INFO: Final = b"x" * 197
-
-
-class Row(NamedTuple):
-    """One row of the table."""
-
-    what: str
-    measured: str
-    limit: str
-    holds: bool | None
 
 
 class Link:
@@ -88,21 +83,14 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=100, help="Number of uploads over a bad line.")
     parser.add_argument("--stops", type=int, default=100, help="Number of real runs that are stopped; 0: none.")
     given = parser.parse_args()
-    print("| what | measured | limit | holds |\n|---|---|---|---|")
-    rows: list[Callable[[], Iterator[Row]]] = [
-        lambda: uploads(given.runs),
-        throughput,
-        lambda: streams(max(1, given.runs // 10)),
-        answers,
-        lambda: stops(given.stops),
+    measures = [
+        uploads(given.runs),
+        throughput(),
+        streams(max(1, given.runs // 10)),
+        answers(),
+        stops(given.stops),
     ]
-    failed = 0
-    for measure in rows:
-        for row in measure():
-            word = {True: "yes", False: "NO", None: "-"}[row.holds]
-            failed += row.holds is False
-            print(f"| {row.what} | {row.measured} | {row.limit} | {word} |", flush=True)
-    return 1 if failed else 0
+    return print_rows(chain.from_iterable(measures))
 
 
 # --- files --------------------------------------------------------------------------------------------------------
@@ -267,7 +255,7 @@ def answer_times_s(begin: Callable[["Link", Path], object]) -> list[float]:
         counts = link.controller.channel.counts, link.pi.counts
         if any(count.retried for count in counts):
             raise RuntimeError(f"retransmissions on a line without errors: {counts}")
-        return link.controller.reports.answers_s
+        return link.controller.reports.response_times_s
 
 
 # --- stops --------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ A message is encoded by MessagePack as an array. Its first element is the messag
 the order declared here. Old journals stay readable as long as fields are only appended, with a default value.
 
 `seq` is the message's number in its own stream. In estimates, `input_seq` is the number of the input packet that the
-estimate belongs to, and `last_input_seq` that of the newest input when the estimate was made.
+estimate belongs to, and `last_input_seq` is the number of the newest input when the estimate was made.
 """
 
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -31,8 +31,27 @@ DEVICES: Final = "devices"
 """`source` of readings of the computer's own sensors; their `offset` is their number in that stream."""
 
 
-class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Base of all messages: immutable, encoded as an array with the class name as tag."""
+
+    seq: int
+
+
+class Packet(Message, frozen=True):
+    """Base of the packets and readings. `source` names their file or stream, `offset` is their place in it.
+
+    The offset in a file is that of the packet's bytes in the undamaged part of the file; in a stream it is the number
+    of the packet.
+    """
+
+    source: str
+    offset: int
+
+
+class Estimate(Message, frozen=True):
+    """Base of the estimates."""
+
+    last_input_seq: int
 
 
 class SourceFile(Message, frozen=True):
@@ -40,12 +59,10 @@ class SourceFile(Message, frozen=True):
 
     `damage` lists the first damaged byte ranges (start, stop, reason); `damaged_ranges` counts all. `fault` is the
     reason why the file cannot be read; all numbers are 0 then. A file that appears or grows after the batch is
-    reported again, with counts for `size_bytes` bytes from `from_byte` on; this supersedes earlier damage reports for
-    these bytes. The last `carried_bytes` begin a packet that may continue in later data; they count as damaged until
-    then.
+    reported again, with counts for `size_bytes` bytes from `from_byte` on, which supersede earlier reports for the same
+    bytes. The last `carried_bytes` begin a packet that may continue in later data; until then they count as damaged.
     """
 
-    seq: int
     name: str
     size_bytes: int = 0
     modified_ns: int = 0
@@ -61,21 +78,13 @@ class SourceFile(Message, frozen=True):
 class BatchBegin(Message, frozen=True):
     """All files of the batch, or of a group that arrived after it, have been listed; their packets follow."""
 
-    seq: int
     sensors_per_record: int
     records_terminated: bool
 
 
-class SensorSample(Message, frozen=True):
-    """One 30-byte sensor packet, in sensor axes.
+class SensorSample(Packet, frozen=True):
+    """One 30-byte sensor packet, in sensor axes; `lux` is the illuminance of the faces +X, +Y, +Z, -X, -Y, -Z."""
 
-    `offset` is the position of the packet's bytes in the undamaged part of `source`. `lux` holds the illuminance of
-    the faces +X, +Y, +Z, -X, -Y, -Z.
-    """
-
-    seq: int
-    source: str
-    offset: int
     t_spacecraft_s: int
     mag_imu_ut: Vector3
     hall_raw: int
@@ -84,17 +93,13 @@ class SensorSample(Message, frozen=True):
     raw: bytes
 
 
-class GpsFix(Message, frozen=True):
+class GpsFix(Packet, frozen=True):
     """One GPS packet: 99 bytes of a sense record, or 102 bytes of a range file.
 
-    Packets of range files have no spacecraft time and no time status. Positions and velocities are in ITRF. `offset`
-    is the position of the packet's bytes in the undamaged part of `source`. `satellite_id` is the radio id of the
-    partner whose file contains the packet, 0 for our own.
+    Packets of range files have no spacecraft time and no time status. Positions and velocities are in ITRF.
+    `satellite_id` is the radio id of the partner whose file contains the packet, 0 for our own.
     """
 
-    seq: int
-    source: str
-    offset: int
     t_spacecraft_s: int | None
     time_status: int | None
     gps_week: int
@@ -115,20 +120,17 @@ class GpsFix(Message, frozen=True):
 
     @property
     def is_own(self) -> bool:
-        """Whether the packet comes from our own receiver."""
+        """True if the packet comes from our own receiver."""
         return self.satellite_id == 0
 
 
-class RangeMeasurement(Message, frozen=True):
+class RangeMeasurement(Packet, frozen=True):
     """One 12-byte range packet. `range_m` includes the delay bias of the radio pair.
 
     `satellite_id` is the radio id of the satellite that measured the range to `partner_id`, 0 for our own; the
     spacecraft time is that satellite's.
     """
 
-    seq: int
-    source: str
-    offset: int
     partner_id: int
     rssi_dbm: float
     t_spacecraft_s: int
@@ -144,16 +146,12 @@ class BatchEnd(Message, frozen=True):
     Range files that appear or grow later follow it.
     """
 
-    seq: int
     cause: str
 
 
-class TimeMark(Message, frozen=True):
+class TimeMark(Packet, frozen=True):
     """Spacecraft time reported by the host, and the computer's monotonic clock when it arrived."""
 
-    seq: int
-    source: str
-    offset: int
     t_spacecraft_s: int
     ms: int
     t_mono_ns: int
@@ -166,7 +164,6 @@ class LivePacket(Message, frozen=True):
     arrived before it.
     """
 
-    seq: int
     kind: str
     radio_id: int
     late: bool
@@ -174,21 +171,18 @@ class LivePacket(Message, frozen=True):
     raw: bytes
 
 
-class DeviceReading(Message, frozen=True):
+class DeviceReading(Packet, frozen=True):
     """One reading of a sensor that is connected to the computer.
 
-    `device` is the sensor's name in the settings and `source` is "devices"; `offset` is the reading's number in that
-    stream. `packet` names the packet type of the driver family, `raw` is the whole frame and `values` the decoded
-    fields; their names end in the unit. A value is None where the device reports that it has none; bytes are given as
-    hexadecimal digits. `t_mono_ns` and `t_wall_ns` are the time of arrival by the computer's clocks. `t_device_ns` is
+    `device` is the sensor's name in the settings and `source` is "devices". `packet` names the packet type of the
+    driver family, `raw` is the whole frame and `values` has the decoded fields by name; the names end in the unit. A
+    value is None if the device reports no value; bytes are given as hexadecimal digits. `t_mono_ns` and `t_wall_ns`
+    are the time of arrival by the computer's clocks. `t_device_ns` is
     the device's own clock, unwrapped, since its first reading; None if the device has no clock. `lost_before` counts
     the readings that are missing before this one by the device's own counter; readings that the settings thin out are
     not counted. `flags` lists the driver's warnings about this reading.
     """
 
-    seq: int
-    source: str
-    offset: int
     device: str
     family: str
     packet: str
@@ -201,7 +195,7 @@ class DeviceReading(Message, frozen=True):
     flags: tuple[str, ...] = ()
 
 
-class OrbitEstimate(Message, frozen=True):
+class OrbitEstimate(Estimate, frozen=True):
     """The orbit after one input, or its prediction to the present.
 
     Predictions are published but not journaled; their `input_seq` is 0. Position and velocity are valid at `gps_ms`,
@@ -212,8 +206,6 @@ class OrbitEstimate(Message, frozen=True):
     gps_ms = 1000 t + spacecraft_to_gps_ms; None while unknown.
     """
 
-    seq: int
-    last_input_seq: int
     gps_ms: int
     fix_gps_ms: int
     position_ecef_m: Vector3
@@ -232,22 +224,19 @@ class OrbitEstimate(Message, frozen=True):
     input_seq: int = 0
 
 
-class OrbitWatermark(Message, frozen=True, tag="OrbitMark"):
+class OrbitWatermark(Estimate, frozen=True, tag="OrbitMark"):
     """The orbit task has processed this input and has no orbit at the input's own time (yet).
 
-    Each of our own GPS packets, and the end of the batch, is answered in the orbit stream: either by estimates of
-    which the last has `input_seq` equal to `last_input_seq`, or by a watermark after them.
+    For each of our own GPS packets, and for the end of the batch, the orbit stream has estimates of which the last has
+    `input_seq` equal to `last_input_seq`, or a watermark after the estimates.
     """
-
-    seq: int
-    last_input_seq: int
 
 
 OrbitMessage: TypeAlias = OrbitEstimate | OrbitWatermark
 """All messages of the orbit journal."""
 
 
-class AttitudeEstimate(Message, frozen=True):
+class AttitudeEstimate(Estimate, frozen=True):
     """The attitude after one sensor sample.
 
     `gps_ms` is the sample's time by the clock map, None if unknown. `mode` is searching, coarse or fine. While
@@ -256,14 +245,12 @@ class AttitudeEstimate(Message, frozen=True):
     bias of the settings; while searching it is the newest known value, or None. `rate_body_rad_s` and `mag_body_ut`
     are corrected by the known biases. `mag_calibration_sigma_ut` is the standard deviation of the bias found by the
     calibration that needs no attitude; None until that has succeeded. `orbit_age_s` is the time since the newest fix
-    in the orbit used; None without an orbit. `orbit_late` is set if the orbit task did not answer in time, so that
+    in the orbit used; None without an orbit. `orbit_late` is set if the orbit task did not respond in time, so that
     another run may give other numbers. `nis` is the normalised innovation squared of the `dof` measurements used;
     `cause` is the reason why none was used, or empty. `found` is set if this attitude was newly acquired and does not
     follow from the one before. Faces are numbered 0 to 5 (+X, +Y, +Z, -X, -Y, -Z), gyro axes 0 to 2 (sensor axes).
     """
 
-    seq: int
-    last_input_seq: int
     input_seq: int
     t_spacecraft_s: int
     gps_ms: int | None
@@ -288,7 +275,7 @@ class AttitudeEstimate(Message, frozen=True):
     mag_calibration_sigma_ut: Vector3 | None = None
 
 
-class FormationEstimate(Message, frozen=True):
+class FormationEstimate(Estimate, frozen=True):
     """State of one partner relative to us, at the time of a range or fix that concerns it.
 
     Relative means partner minus own. RTN are the radial, transverse and normal axes of our orbit; rates are in these
@@ -299,8 +286,6 @@ class FormationEstimate(Message, frozen=True):
     and `chi2_best` that of the best orbit, with `dof` degrees of freedom.
     """
 
-    seq: int
-    last_input_seq: int
     input_seq: int
     gps_ms: int
     partner_id: int
@@ -321,7 +306,7 @@ class FormationEstimate(Message, frozen=True):
     mirror_rtn_m: Vector3 | None = None
 
 
-class ClosestApproach(Message, frozen=True):
+class ClosestApproach(Estimate, frozen=True):
     """Minimum distance to a partner within the next day, for one of the orbits that fit.
 
     `chi2` is the chi-square of that orbit; the best orbit comes first. `distance_m` is the minimum distance, at
@@ -329,8 +314,6 @@ class ClosestApproach(Message, frozen=True):
     deviations over the day, first reached at `least_gps_ms`; 0 if contact cannot be excluded.
     """
 
-    seq: int
-    last_input_seq: int
     partner_id: int
     chi2: float
     gps_ms: int
@@ -356,7 +339,6 @@ class Event(Message, frozen=True):
     `severity` is info, warning or error. `t_wall_ns` is the computer's clock, which may be wrong.
     """
 
-    seq: int
     task: str
     severity: str
     name: str

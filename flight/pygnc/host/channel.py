@@ -9,12 +9,22 @@ on their way to the old session are reported lost and never reach the new one.
 A long ordered sentence is sent in fragments. Unordered sentences are sent between them, so no request waits for a file.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Final, NamedTuple
+from typing import Final
 
 from pygnc.host.channel_events import ChannelEvent, Connected, Incompatible, LineDown, LossCause, Received
-from pygnc.host.retransmission import WINDOW, QueuedSentence, Retransmitter
+from pygnc.host.retransmission import (
+    MODULUS,
+    WINDOW,
+    Acknowledgement,
+    Arrival,
+    QueuedSentence,
+    ReorderBuffer,
+    Retransmitter,
+    UnorderedReceiver,
+)
 from pygnc.host.sentence import Delivery, Direction, Sentence, encode
 from pygnc.host.sentence_types import (
     ACKN,
@@ -30,7 +40,6 @@ from pygnc.host.sentence_types import (
     Sender,
     SentenceType,
 )
-from pygnc.host.sequence_numbers import MODULUS, Acknowledgement, Arrival, ReorderBuffer, UnorderedReceiver
 
 FRAGMENT_BYTES: Final = 48
 """Bytes sent without interruption: 4 ms at 115200 baud."""
@@ -38,13 +47,13 @@ _LAST_FRAGMENT_MIN_BYTES: Final = FRAGMENT_BYTES // 2
 HELLO_INTERVAL_S: Final = 0.5
 HELLO_INTERVAL_MAX_S: Final = 5.0
 SILENCE_S: Final = 10.0
-"""The host repeats HELO after this time without a sentence from the Pi."""
+"""Time without a sentence from the Pi after which the host repeats HELO."""
 _NOTHING: Final = Capability(0)
 
 
 @dataclass(slots=True)
 class ChannelCounters:
-    """Counts of sentences, for reports."""
+    """Numbers of sentences, for reports: `echoes` are our own, `foreign` those of another session than the present."""
 
     sent: int = 0
     retried: int = 0
@@ -53,21 +62,20 @@ class ChannelCounters:
     late: int = 0
     echoes: int = 0
     foreign: int = 0
-    """Sentences of a session other than the present one."""
 
 
 class Channel:
     """One end of the streaming interface.
 
     Args:
-        sends: Direction of this end's sentences; the host opens sessions, the Pi answers.
+        sends: Direction of this end's sentences; the host opens sessions, the Pi responds.
         session: Number of this session, 1 to 65535, different at each start.
         software: Name and version, for the other end's log.
         capabilities: Capabilities of this end, in addition to NESTING.
-        window: Ordered sentences that this end can hold while one is missing.
+        window: Number of ordered sentences that this end can hold while an earlier sentence is missing.
 
     Attributes:
-        counts: Counts of sentences.
+        counts: Numbers of sentences.
     """
 
     def __init__(
@@ -88,11 +96,12 @@ class Channel:
         self._ack_due = False
         self._ordered = ReorderBuffer[Sentence](window, 1)
         self._unordered = UnorderedReceiver(1)
-        self._fragments: FragmentedLine | None = None
+        self._fragmented: QueuedSentence | None = None
+        self._rest = b""
 
     @property
     def is_ready(self) -> bool:
-        """Whether a session is established, so that numbered sentences pass."""
+        """True if a session is established, so that numbered sentences pass."""
         return self._session.is_ready
 
     @property
@@ -102,7 +111,7 @@ class Channel:
 
     @property
     def missing(self) -> int:
-        """Unordered sentences of the other end's present session that did not arrive."""
+        """Number of unordered sentences of the other end's present session that did not arrive."""
         return self._unordered.missing
 
     def send(self, kind: SentenceType, body: bytes, now_s: float) -> int:
@@ -156,23 +165,28 @@ class Channel:
                 self._deliver(sentence, now_s, is_late=arrival is Arrival.LATE)
 
     def _process_hello(self, sentence: Sentence, now_s: float) -> None:
-        hello = parse_hello(sentence)
-        if hello is None or isinstance(hello, Incompatible):
-            self._events += [hello] if hello else []
+        try:
+            fields, software = HELO.unpack(sentence.body)
+        except BodyError:
+            return  # of a protocol version with another body
+        version = min(VERSION, fields["version_max"])
+        if version < max(VERSION_MIN, fields["version_min"]):
+            self._events.append(Incompatible(fields["version_min"], fields["version_max"]))
             return
         was_ready, had_peer = self.is_ready, bool(self._session.peer)
-        if self._session.process_hello(hello, now_s):
+        if self._session.process_hello(sentence.session, fields, now_s):
             was_ready = False
             self._retransmitter.reset_round_trip()
             if had_peer:
-                self._fragments = None
+                self._fragmented = None
                 self._retransmitter.abandon(LossCause.RESTARTED)
         if not was_ready:  # no numbered sentence of this session has been accepted yet
-            self._ordered = ReorderBuffer[Sentence](self._window, hello.next_ordered)
-            self._unordered = UnorderedReceiver(hello.next_unordered)
+            self._ordered = ReorderBuffer[Sentence](self._window, fields["next_ordered"])
+            self._unordered = UnorderedReceiver(fields["next_unordered"])
             if self.is_ready:
-                self._events.append(Connected(hello.version, hello.capabilities, hello.software))
-        self._ack_due |= self.is_ready and hello.ready
+                name = software.decode(errors="replace")
+                self._events.append(Connected(version, self._session.peer_capabilities, name))
+        self._ack_due |= self.is_ready and bool(fields["ready"])
 
     def _process_acknowledgement(self, body: bytes, now_s: float) -> None:
         try:
@@ -200,12 +214,13 @@ class Channel:
     def next_output(self, now_s: float) -> bytes | None:
         """Return the bytes to send now, or None if there is nothing before `wakeup_s` or the next `receive`.
 
-        Unordered sentences, such as answers to requests, have priority over acknowledgements, and these over files.
+        Unordered sentences, such as responses to requests, have priority over acknowledgements. Ordered sentences
+        are sent last.
         """
         if self._retransmitter.expire(now_s):
             self._declare_line_down()
-        if self._fragments is not None:
-            return self._continue(self._fragments, now_s)
+        if self._fragmented is not None:
+            return self._continue(self._fragmented, now_s)
         if self._session.hello_due_s() <= now_s:
             return self._line(HELO, self._session.make_hello(*self._retransmitter.first_numbers, now_s))
         if not self.is_ready:
@@ -219,28 +234,30 @@ class Channel:
         return None if item is None else self._begin(item, now_s)
 
     def wakeup_s(self) -> float:
-        """Return the time at which `next_output` must be called if nothing arrives before; infinity: never."""
-        if self._fragments is not None:
+        """Return the time (s) at which `next_output` must be called if nothing arrives before; infinity: never."""
+        if self._fragmented is not None:
             return -inf
         times_s = [self._session.hello_due_s(), self._retransmitter.next_expiry_s()]
         return min([*times_s, self._retransmitter.next_retry_s()] if self.is_ready else times_s)
 
     def _begin(self, item: QueuedSentence, now_s: float) -> bytes:
-        line = self._numbered_line(item)
-        if Capability.NESTING not in self._session.peer_capabilities:
-            return line
-        self._fragments = FragmentedLine(item, line)
-        return self._continue(self._fragments, now_s)
+        self._rest = self._numbered_line(item)
+        return self._next_fragment(item, now_s) if Capability.NESTING in self._session.peer_capabilities else self._rest
 
-    def _continue(self, fragments: "FragmentedLine", now_s: float) -> bytes:
+    def _continue(self, item: QueuedSentence, now_s: float) -> bytes:
         """Return an unordered sentence nested in the fragmented line, or else the next fragment."""
-        urgent = self._retransmitter.next_unordered(now_s) if self.is_ready and fragments.has_begun else None
-        self._retransmitter.mark_sent(fragments.sentence, now_s)
-        if urgent is not None:
-            return self._numbered_line(urgent)
-        fragment = fragments.pop()
-        if fragments.is_empty:
-            self._fragments = None
+        urgent = self._retransmitter.next_unordered(now_s) if self.is_ready else None
+        if urgent is None:
+            return self._next_fragment(item, now_s)
+        self._retransmitter.mark_sent(item, now_s)
+        return self._numbered_line(urgent)
+
+    def _next_fragment(self, item: QueuedSentence, now_s: float) -> bytes:
+        self._retransmitter.mark_sent(item, now_s)
+        is_last = len(self._rest) < FRAGMENT_BYTES + _LAST_FRAGMENT_MIN_BYTES
+        size = len(self._rest) if is_last else FRAGMENT_BYTES
+        fragment, self._rest = self._rest[:size], self._rest[size:]
+        self._fragmented = None if is_last else item
         return fragment
 
     def _acknowledgement(self) -> bytes:
@@ -257,76 +274,10 @@ class Channel:
         return encode(Sentence(self._sends, kind.name, self._session.number, kind.delivery, number, body, is_retry))
 
     def _declare_line_down(self) -> None:
-        self._fragments = None
+        self._fragmented = None
         self._retransmitter.abandon(LossCause.LINE_DOWN)
         self._events.append(LineDown())
         self._session.restart()
-
-
-class FragmentedLine:
-    """A line that is sent in fragments.
-
-    Args:
-        sentence: The sentence of the line.
-        line: Its encoding.
-
-    Attributes:
-        has_begun: Whether the first fragment has been sent.
-    """
-
-    def __init__(self, sentence: QueuedSentence, line: bytes) -> None:
-        self.sentence = sentence
-        self.has_begun = False
-        self._rest = line
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether all fragments have been sent."""
-        return not self._rest
-
-    def pop(self) -> bytes:
-        """Return the next fragment."""
-        is_last = len(self._rest) < FRAGMENT_BYTES + _LAST_FRAGMENT_MIN_BYTES
-        size = len(self._rest) if is_last else FRAGMENT_BYTES
-        fragment, self._rest = self._rest[:size], self._rest[size:]
-        self.has_begun = True
-        return fragment
-
-
-class Hello(NamedTuple):
-    """Body of a HELO whose protocol version this end supports."""
-
-    session: int
-    version: int
-    window: int
-    capabilities: Capability
-    heard: int
-    ready: bool
-    next_ordered: int
-    next_unordered: int
-    software: str
-
-
-def parse_hello(sentence: Sentence) -> Hello | Incompatible | None:
-    """Parse a HELO; return None if its version is so different that the body is not readable."""
-    try:
-        fields, software = HELO.unpack(sentence.body)
-    except BodyError:
-        return None
-    version = min(VERSION, fields["version_max"])
-    if not max(VERSION_MIN, fields["version_min"]) <= version:
-        return Incompatible(fields["version_min"], fields["version_max"])
-    return Hello(
-        session=sentence.session,
-        version=version,
-        window=fields["window"],
-        capabilities=Capability(fields["capabilities"]),
-        heard=fields["heard"],
-        ready=bool(fields["ready"]),
-        next_ordered=fields["next_ordered"],
-        next_unordered=fields["next_unordered"],
-        software=software.decode(errors="replace"),
-    )
 
 
 class Session:
@@ -334,9 +285,9 @@ class Session:
 
     Attributes:
         number: This end's session.
-        is_ready: Whether both ends have received each other's HELO.
+        is_ready: True once both ends have received each other's HELO.
         peer: The other end's session, 0 before the first HELO.
-        peer_window: Ordered sentences that the other end can hold.
+        peer_window: Number of ordered sentences that the other end can hold.
         peer_capabilities: Capabilities of the other end.
     """
 
@@ -359,19 +310,19 @@ class Session:
         """Record that a sentence arrived from the other end."""
         self._received_s = now_s
 
-    def process_hello(self, hello: Hello, now_s: float) -> bool:
-        """Update the session from a HELO; return whether the other end's session is new."""
-        is_new = hello.session != self.peer
+    def process_hello(self, peer: int, fields: Mapping[str, int], now_s: float) -> bool:
+        """Update the session from the fields of a HELO of session `peer`; return True if that session is new."""
+        is_new = peer != self.peer
         if is_new:
             self.is_ready = False
-            self.peer = hello.session
+            self.peer = peer
         if not self.is_ready:
-            self.peer_window = max(hello.window, 1)
-            self.peer_capabilities = hello.capabilities
-            if hello.heard == self.number:
+            self.peer_window = max(fields["window"], 1)
+            self.peer_capabilities = Capability(fields["capabilities"])
+            if fields["heard"] == self.number:
                 self.is_ready = True
                 self._hello_interval_s = HELLO_INTERVAL_S
-        if not (self.is_ready and hello.ready):
+        if not (self.is_ready and fields["ready"]):
             self._hello_due_s = now_s
         return is_new
 

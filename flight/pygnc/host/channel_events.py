@@ -8,7 +8,7 @@ from pygnc.host.sentence_types import Body, Capability, SentenceType
 
 @unique
 class LossCause(StrEnum):
-    """Why the channel gave up a sentence."""
+    """Reason why the channel gave up a sentence."""
 
     EXPIRED = "expired"
     """No acknowledgement within its lifetime; it may have arrived."""
@@ -38,8 +38,11 @@ class Received(NamedTuple):
     """A valid sentence from the other end.
 
     Attributes:
-        is_late: A newer unordered sentence arrived before it.
-        is_retry: The sender had sent it before, so its content is older than its arrival suggests.
+        kind: Type of the sentence.
+        number: Sequence number, 0 to 65535.
+        body: Decoded body.
+        is_late: True if a newer unordered sentence arrived before.
+        is_retry: True if the sender had sent the sentence before, so its content is older than its arrival suggests.
     """
 
     kind: SentenceType
@@ -65,7 +68,7 @@ class Lost(NamedTuple):
 
 
 class LineDown(NamedTuple):
-    """Too many retries stayed unanswered; the next HELO from the other end begins a new session."""
+    """Too many retries were not acknowledged; the next HELO from the other end begins a new session."""
 
 
 ChannelEvent: TypeAlias = Connected | Incompatible | Received | Acknowledged | Lost | LineDown

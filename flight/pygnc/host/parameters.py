@@ -18,7 +18,6 @@ import struct
 import tomllib
 import zlib
 from collections.abc import Callable, Mapping
-from collections.abc import Set as AbstractSet
 from typing import Any, Final, NamedTuple, Protocol
 
 from pygnc.host.channel_events import Received
@@ -64,7 +63,7 @@ def encode_slot(generation: int, text: str) -> bytes:
     """
     octets = text.encode()
     if len(octets) > _TEXT_MAX:
-        raise ValueError(f"the changed settings have {len(octets)} bytes; a slot holds {_TEXT_MAX}")
+        raise ValueError(f"the changed settings have {len(octets)} bytes; at most {_TEXT_MAX} can be stored")
     body = _HEAD.pack(_MAGIC, generation, len(octets)) + octets
     return body + _CRC.pack(zlib.crc32(body))
 
@@ -101,23 +100,15 @@ class Parameters:
     """The Pi's side of PGET, PSET and PLST.
 
     Args:
-        values: Every setting of this run by dotted name; None: the value is chosen by the software.
+        values: Every setting of this run by dotted name; None if the software chooses the value.
         check: Receives the table of all changes and raises ValueError if no run could start with it.
         slots: Storage of the changes.
-        immediate: Names of settings that take effect in this run; all others do so at the next start.
     """
 
-    def __init__(
-        self,
-        values: Mapping[str, Any],
-        check: Callable[[dict[str, Any]], object],
-        slots: Slots,
-        immediate: AbstractSet[str] = frozenset(),
-    ) -> None:
+    def __init__(self, values: Mapping[str, Any], check: Callable[[dict[str, Any]], object], slots: Slots) -> None:
         self._values = dict(values)
         self._check = check
         self._slots = slots
-        self._immediate = immediate
         self._generation, self._slot, text = read_slots(slots)
         lines = (line.split(" = ", 1) for line in text.splitlines())
         # Another software version may have stored settings that do not exist here.
@@ -147,11 +138,7 @@ class Parameters:
         names = list(self._values)
         value = self._values[name]
         literal = self._changes.get(name, "" if value is None else json.dumps(value))
-        flags = ParameterFlag(0)
-        if name in self._changes:
-            flags |= ParameterFlag.CHANGED
-        if name not in self._immediate:
-            flags |= ParameterFlag.NEXT_START
+        flags = ParameterFlag.NEXT_START | (ParameterFlag.CHANGED if name in self._changes else 0)
         body = PVAL.pack(names.index(name), len(names), flags, tail=f"{name} = {literal}".encode())
         return OutgoingSentence(PVAL, body)
 
@@ -163,7 +150,7 @@ class Parameters:
         text = "".join(f"{name} = {value}\n" for name, value in changes.items())
         try:
             if "\n" in literal or "\r" in literal:
-                raise ValueError("the value has a line break")  # noqa: TRY301 - one handler for all invalid values
+                raise ValueError("the value has a line break; write it in one line")  # noqa: TRY301 - one handler for all invalid values
             self._check(tomllib.loads(text))
             content = encode_slot(self._generation + 1, text)
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Send queues with retransmission: numbered sentences until they are acknowledged or given up.
+"""Reliable delivery on a line: sequence numbers, acknowledgements, receivers, and send queues with retransmission.
 
 The line delivers bytes in the order of sending. A sentence that was sent before an acknowledged one, but is not
 acknowledged itself, is therefore lost and sent again at once. All other losses are found by a timeout that follows the
@@ -8,13 +8,122 @@ round trip time.
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum, auto, unique
 from math import inf
-from typing import Final
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from pygnc.host.channel_events import Acknowledged, ChannelEvent, LossCause, Lost
 from pygnc.host.sentence import Delivery
 from pygnc.host.sentence_types import LOST, SentenceType
-from pygnc.host.sequence_numbers import BITMAP_BITS, MODULUS, Acknowledgement, sequence_difference
+
+MODULUS: Final = 1 << 16
+_HALF: Final = MODULUS >> 1
+BITMAP_BITS: Final = 32
+"""Sequence numbers covered by the bit map of an acknowledgement."""
+
+T = TypeVar("T")
+
+
+def sequence_difference(number: int, base: int) -> int:
+    """Return `number` minus `base` modulo 2**16, between -32768 and 32767."""
+    return (number - base + _HALF) % MODULUS - _HALF
+
+
+class Acknowledgement(NamedTuple):
+    """Fields of an ACKN sentence: which numbers have arrived at its sender."""
+
+    next_ordered: int
+    later_ordered: int
+    newest_unordered: int
+    earlier_unordered: int
+
+    def covers_ordered(self, number: int) -> bool:
+        """Return True if the ordered sentence with this number has arrived."""
+        distance = sequence_difference(number, self.next_ordered)
+        return distance < 0 or (0 < distance <= BITMAP_BITS and bool(self.later_ordered >> (distance - 1) & 1))
+
+    def covers_unordered(self, number: int) -> bool:
+        """Return True if the unordered sentence with this number is known to have arrived."""
+        distance = sequence_difference(self.newest_unordered, number)
+        return distance == 0 or (0 < distance <= BITMAP_BITS and bool(self.earlier_unordered >> (distance - 1) & 1))
+
+
+class ReorderBuffer(Generic[T]):
+    """Receiver of ordered sentences: releases items in the order of their numbers.
+
+    Args:
+        window: Numbers accepted, counted from the first missing one.
+        next_number: First number to release.
+    """
+
+    def __init__(self, window: int, next_number: int) -> None:
+        self.next_number = next_number
+        self._window = window
+        self._held: dict[int, T] = {}
+
+    def accept(self, number: int, item: T) -> list[T]:
+        """Add an item and return the items released by it; drop a repetition or a number beyond the window."""
+        if not 0 <= sequence_difference(number, self.next_number) < self._window:
+            return []
+        self._held.setdefault(number, item)
+        released = []
+        while self.next_number in self._held:
+            released.append(self._held.pop(self.next_number))
+            self.next_number = (self.next_number + 1) % MODULUS
+        return released
+
+    @property
+    def later(self) -> int:
+        """Bit map of held items; bit k is number `next_number` + 1 + k."""
+        return sum(1 << (sequence_difference(number, self.next_number) - 1) for number in self._held)
+
+
+@unique
+class Arrival(Enum):
+    """Classification of an unordered sentence by its number."""
+
+    NEW = auto()
+    LATE = auto()
+    """A newer number arrived before it."""
+    REPEATED = auto()
+    """Received before, or too old to tell."""
+
+
+class UnorderedReceiver:
+    """Receiver of unordered sentences: detects repetitions and counts losses.
+
+    Attributes:
+        newest: Newest number received.
+        missing: Numbers that did not arrive and are older than the bit map.
+        earlier: Bit map of received numbers; bit k is number `newest` - 1 - k.
+    """
+
+    def __init__(self, next_number: int) -> None:
+        self.newest = (next_number - 1) % MODULUS
+        self.missing = 0
+        self.earlier = (1 << BITMAP_BITS) - 1
+
+    def accept(self, number: int) -> Arrival:
+        """Record a number and classify it."""
+        distance = sequence_difference(number, self.newest)
+        if distance > 0:
+            history = ((self.earlier << 1 | 1) << (distance - 1)) if distance <= BITMAP_BITS else 0
+            self.missing += self._missing_before(distance)
+            self.earlier = history & ((1 << BITMAP_BITS) - 1)
+            self.newest = number
+            return Arrival.NEW
+        bit = 1 << (-distance - 1) if distance else 0
+        if not bit or -distance > BITMAP_BITS or self.earlier & bit:
+            return Arrival.REPEATED
+        self.earlier |= bit
+        return Arrival.LATE
+
+    def _missing_before(self, distance: int) -> int:
+        """Count missing numbers that leave the bit map when it moves forward by `distance`."""
+        leaving = min(distance, BITMAP_BITS)
+        received = self.earlier >> (BITMAP_BITS - leaving)
+        return leaving - received.bit_count() + max(0, distance - BITMAP_BITS - 1)
+
 
 WINDOW: Final = 16
 """Ordered sentences in flight: 1.4 s of the line at 115200 baud."""
@@ -60,11 +169,15 @@ class QueuedSentence:
     """A sentence until it is acknowledged or given up.
 
     Attributes:
-        ticket: Identifies it in `Acknowledged` and `Lost` events.
+        ticket: Number of the sentence in `Acknowledged` and `Lost` events.
+        kind: Type of the sentence.
+        body: Encoded body.
+        queued_s: Time of the call of `Retransmitter.add`, s.
         number: Sequence number, assigned at the first transmission.
         tries: Transmissions so far.
-        order: Position of the newest transmission among those of both queues.
-        due_s: Time of the next retry.
+        order: Position of the newest transmission among the transmissions of both queues.
+        sent_s: Time of the newest transmission, s.
+        due_s: Time of the next retry, s.
     """
 
     ticket: int
@@ -102,11 +215,11 @@ class SendQueue:
 
     @property
     def first_number(self) -> int:
-        """Oldest number in flight, or else the next one to assign."""
+        """Oldest number in flight, or else the next number to assign."""
         return next(iter(self._in_flight), self._next)
 
     def add(self, item: QueuedSentence) -> None:
-        """Append a sentence."""
+        """Append a sentence that waits for its first transmission."""
         self._waiting.append(item)
 
     def next_due(self, now_s: float, order: int, timeout_s: float, window: int) -> QueuedSentence | None:
@@ -124,15 +237,8 @@ class SendQueue:
         item.mark_sent(order, now_s, timeout_s)
         return item
 
-    def remove_arrived(self, has_arrived: Callable[[int], bool]) -> list[QueuedSentence]:
-        """Remove and return the sentences in flight whose number has arrived."""
-        arrived = [item for number, item in self._in_flight.items() if has_arrived(number)]
-        for item in arrived:
-            del self._in_flight[item.number]
-        return arrived
-
     def retry_sent_before(self, order: int, now_s: float) -> None:
-        """Make everything sent before transmission `order` due now: a later transmission has arrived."""
+        """Make all sentences sent before transmission `order` due now, because a later transmission has arrived."""
         for item in self._in_flight.values():
             if item.order < order:
                 item.due_s = now_s
@@ -170,7 +276,7 @@ class Retransmitter:
 
     @property
     def first_numbers(self) -> tuple[int, int]:
-        """Oldest numbers in flight, or else the next ones: ordered, unordered."""
+        """Oldest numbers in flight, or else the next numbers to assign: ordered, unordered."""
         return self._ordered.first_number, self._unordered.first_number
 
     def add(self, kind: SentenceType, body: bytes, now_s: float) -> int:
@@ -180,11 +286,11 @@ class Retransmitter:
             ValueError: The ordered queue is full, or the type is not numbered.
         """
         if kind.delivery is Delivery.UNNUMBERED:
-            raise ValueError(f"{kind.name} is sent by the channel itself")
+            raise ValueError(f"{kind.name} has no number; only the channel itself sends it")
         queue = self._ordered if kind.delivery is Delivery.ORDERED else self._unordered
         if queue.room <= 0:
             if queue is self._ordered:
-                raise ValueError("the send queue is full: wait for acknowledgements (room)")
+                raise ValueError(f"{kind.name}: {QUEUE_MAX} ordered sentences wait already; send while `room` > 0")
             oldest = next(iter(queue)).ticket
             self._lose(queue.remove(lambda item: item.ticket == oldest), LossCause.CROWDED_OUT)
         self._tickets += 1
@@ -193,8 +299,8 @@ class Retransmitter:
 
     def acknowledge(self, acknowledgement: Acknowledgement, now_s: float) -> None:
         """Remove what the other end acknowledges and retry what it has evidently lost."""
-        arrived = self._ordered.remove_arrived(acknowledgement.covers_ordered)
-        arrived += self._unordered.remove_arrived(acknowledgement.covers_unordered)
+        arrived = self._ordered.remove(lambda item: item.tries > 0 and acknowledgement.covers_ordered(item.number))
+        arrived += self._unordered.remove(lambda item: item.tries > 0 and acknowledgement.covers_unordered(item.number))
         sent_once = [item for item in arrived if item.tries == 1]
         if sent_once:
             newest = max(sent_once, key=lambda item: item.order)
@@ -204,7 +310,7 @@ class Retransmitter:
         self._events += [Acknowledged(item.ticket, item.kind) for item in arrived]
 
     def expire(self, now_s: float) -> bool:
-        """Give up unordered sentences past their lifetime; return whether the line counts as down."""
+        """Give up unordered sentences past their lifetime; return True if the line counts as down."""
         expired = self._unordered.remove(lambda item: now_s - item.queued_s >= UNORDERED_LIFETIME_S)
         self._lose(expired, LossCause.EXPIRED)
         return any(item.tries >= TRIES_MAX and item.due_s <= now_s for item in self._ordered)
@@ -231,12 +337,12 @@ class Retransmitter:
         return min((item.due_s for queue in (self._ordered, self._unordered) for item in queue), default=inf)
 
     def abandon(self, cause: LossCause) -> None:
-        """Report as lost what was meant for the other end's session; unsent unordered sentences stay queued."""
+        """Report as lost all sentences for the other end's session; unsent unordered sentences stay queued."""
         lost = self._ordered.remove(lambda _: True) + self._unordered.remove(lambda item: item.tries > 0)
         self._events += [Lost(item.ticket, item.kind, cause) for item in lost]
 
     def reset_round_trip(self) -> None:
-        """Discard the round trip time: the other end is a new one."""
+        """Discard the round trip time, after a restart of the other end."""
         self._round_trip = RoundTripEstimator()
 
     def _next(self, queue: SendQueue, now_s: float, window: int) -> QueuedSentence | None:
@@ -244,7 +350,7 @@ class Retransmitter:
         return queue.next_due(now_s, self._order, self._round_trip.timeout_s, window)
 
     def _lose(self, items: list[QueuedSentence], cause: LossCause) -> None:
-        """Report lost sentences; the other end is told (LOST) of those that had a number."""
+        """Report lost sentences, and numbered ones to the other end by LOST."""
         for item in items:
             self._events.append(Lost(item.ticket, item.kind, cause))
             if item.tries and self.room > 0:

@@ -47,13 +47,13 @@ class TaskSpec:
     Attributes:
         name: name in the status, in events and in process lists.
         purpose: one line for documentation.
-        entry: `module:Class`, imported by the task's process.
+        entry: class of the task in the module `pygnc.tasks.<name>.task`, which only the task's process imports.
         reads: streams and files that the task reads.
         writes: streams and files that the task writes.
-        critical: whether the run ends when the task fails after all restarts.
-        stop_stage: tasks are stopped stage by stage in ascending order, those of one stage together.
-        silence_limit_s: a task that does not answer pings for this long is killed and restarted.
-        reports_run: whether the task receives the state of the run.
+        stop_stage: number of the stage of a stop, 0 to 4, in which the task is asked to finish.
+        critical: true if the run ends when the task fails after all restarts.
+        silence_limit_s: time without a response to a ping after which the task is killed and restarted.
+        reports_run: true if the task receives the state of the run.
     """
 
     name: str
@@ -61,9 +61,9 @@ class TaskSpec:
     entry: str
     reads: tuple[str, ...]
     writes: tuple[str, ...]
-    critical: bool
     stop_stage: int
-    silence_limit_s: float
+    critical: bool = False
+    silence_limit_s: float = 5.0
     reports_run: bool = False
 
 
@@ -189,12 +189,13 @@ class SignalInbox:
         self._received.append(signal.Signals(number))
 
 
-def arm_hard_exit(delay_s: float, pids: Sequence[int], before_exit: Callable[[], None]) -> None:
-    """After `delay_s`, kill `pids`, call `before_exit` and exit at once, because the power is about to be cut."""
+def arm_hard_exit(delay_s: float, before_exit: Callable[[], None]) -> None:
+    """After `delay_s`, call `before_exit` and exit at once, because the power is about to be cut.
+
+    The kernel then kills all tasks that still run (see `_run_forked`).
+    """
 
     def leave(_number: int, _frame: object) -> None:
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
         before_exit()
         os._exit(ExitCode.FORCED)
 

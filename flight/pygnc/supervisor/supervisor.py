@@ -338,7 +338,7 @@ class Supervisor:
         self._code = code
         self._phase = "stopping"
         self._restart_at_s.clear()
-        arm_hard_exit(HARD_EXIT_AT_S, [child.pid for child in self._children.values()], self._before_hard_exit)
+        arm_hard_exit(HARD_EXIT_AT_S, self._before_hard_exit)
         self._report("supervisor", "info", "stop", cause)
 
     def _advance_stop(self, stop: StopPlan, now: float) -> None:

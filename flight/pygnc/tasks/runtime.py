@@ -27,12 +27,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+import msgspec
 import zmq
 
 from pygnc.bus import control
 from pygnc.bus.disk_guard import DiskGuard
 from pygnc.bus.journal_writer import JournalWriter
-from pygnc.bus.streams import LINGER_MS, StreamWriter
+from pygnc.bus.streams import LINGER_MS, StreamReader, StreamWriter
 from pygnc.common.clock import SpacecraftReading, spacecraft_s_at
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
@@ -166,6 +167,11 @@ class Task(ABC):
         self._streams.append(StreamWriter(self.context, run.runtime, name, journal))
         return self._streams[-1]
 
+    def open_reader(self, name: str, kind: object, *, after_seq: int = 0) -> StreamReader:
+        """Open a stream of messages of type `kind` (a class or a union) for reading after message `after_seq`."""
+        decode = msgspec.msgpack.Decoder(kind).decode
+        return StreamReader(self.context, self.run.runtime, name, self.run.journal_folders, decode, after_seq=after_seq)
+
     def stream_sockets(self) -> "list[zmq.Socket[bytes]]":
         """Return the sockets on which readers join the task's streams."""
         return [stream.socket for stream in self._streams]
@@ -217,8 +223,8 @@ class TaskLoop:
         self._stop_requested = False
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         # The parent has imported shared modules only; each task imports its own, concurrently with the others.
-        module, _, name = spec.entry.partition(":")
-        self._task: Task = getattr(importlib.import_module(module), name)(run, self._context, self._notify)
+        module = importlib.import_module(f"pygnc.tasks.{spec.name}.task")
+        self._task: Task = getattr(module, spec.entry)(run, self._context, self._notify)
 
     def run(self) -> None:
         """Run the task from its start to the closing of its files."""

@@ -25,7 +25,14 @@ AFTER_THE_BATCH_S: Final = 60
 
 
 class TimedPacket(NamedTuple):
-    """A packet and its time after the first one, scenario seconds."""
+    """Live packet.
+
+    Attributes:
+        after_s: Time after the first packet, scenario seconds.
+        kind: Type of its sentence.
+        values: Fields of its sentence before the packet.
+        body: Bytes of the packet.
+    """
 
     after_s: float
     kind: SentenceType
@@ -40,7 +47,7 @@ class Scenario:
     Attributes:
         batch: Files to upload by name.
         packets: Live packets in order of time.
-        start_s: Spacecraft time at the start of main.py.
+        start_s: Spacecraft time at the start of main.py, s.
     """
 
     batch: dict[str, bytes]
@@ -53,7 +60,7 @@ def load_scenario(folder: Path, live_s: float) -> Scenario:
 
     Raises:
         OSError: A file cannot be read.
-        ValueError: It has no valid record.
+        ValueError: `sense.bin` has no valid record.
     """
     content = (folder / "sense.bin").read_bytes()
     found = scan_sense(content)
@@ -73,7 +80,7 @@ def load_scenario(folder: Path, live_s: float) -> Scenario:
 
 
 def with_time_marks(packets: list[TimedPacket], start_s: int) -> Iterator[TimedPacket]:
-    """Insert time marks between packets that are sent in real time."""
+    """Yield the packets with time marks between them, for packets that are sent in real time."""
     due_s = 0.0
     for packet in packets:
         if packet.after_s >= due_s:
@@ -85,7 +92,7 @@ def with_time_marks(packets: list[TimedPacket], start_s: int) -> Iterator[TimedP
 
 
 def _elapsed_s(found: SenseScan) -> NDArray[np.float64]:
-    """Return the time of each record since the first one without clock steps, (M,)."""
+    """Return the time of each record after the first record, s, without clock steps, shape (M,)."""
     steps = np.diff(found.records["gps"]["t_spacecraft_s"].astype(np.int64))
     steps = np.where((steps < 0) | (steps > STEP_MAX_S), 0, steps)
     return np.concatenate([[0.0], np.cumsum(steps)])
@@ -155,6 +162,6 @@ def _upload_name(source: RangeFolder, name: str) -> str:
 
 
 def _gps_ms(packet: NDArray[np.void]) -> int | None:
-    """Return the GPS time of a packet in ms, or None if the receiver did not know it."""
+    """Return the GPS time of a packet, ms; None if the receiver had no time."""
     week = int(packet["gps_week"])
     return week * MS_PER_WEEK + int(packet["gps_tow_ms"]) if week else None

@@ -13,13 +13,12 @@ from pygnc.host.home_files import HomeFiles
 from pygnc.host.parameters import Parameters
 from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import STAT, SentenceType
-from pygnc.host.transfer import DownloadSender, UploadReceiver
-from pygnc.tasks.host_link.connection import Engines, HostConnection
+from pygnc.tasks.host_link.connection import HostConnection
 from pygnc.tasks.host_link.settings import SettingsSlots
 from pygnc_controller.emulator.serial_line import SerialLine
 
 PORT_AHEAD_S: Final = 0.01
-"""Remaining transmission time of the present output at which an end produces the next one."""
+"""Remaining transmission time of the current output at which an end produces the next output."""
 RESTART_S: Final = 1.5
 """Time from a false Ctrl-C to the restart of main.py."""
 CTRL_C: Final = b"\x03"
@@ -28,12 +27,12 @@ _TICK_S: Final = 1e-6
 
 @dataclass
 class LineEnd:
-    """Callbacks of one end.
+    """Callbacks of an end of the line.
 
     Attributes:
-        read: Processes received bytes.
-        line: Returns the bytes to send now, or None.
-        wakeup: Returns the time of the next call if nothing arrives before.
+        read: Function that processes bytes received at a time, s.
+        line: Function that returns the bytes to send at a time, or None.
+        wakeup: Function that returns the time of the next call if nothing arrives before, s.
     """
 
     read: Callable[[bytes, float], None]
@@ -51,11 +50,11 @@ class VirtualLink:
         self._calls: list[tuple[float, int, Callable[[float], None]]] = []
 
     def at(self, time_s: float, call: Callable[[float], None]) -> None:
-        """Schedule a call."""
+        """Schedule a call at a time, s."""
         heapq.heappush(self._calls, (time_s, len(self._calls), call))
 
     def run(self, until: Callable[[], bool], limit_s: float) -> bool:
-        """Advance the time until a condition holds; return False at `limit_s`."""
+        """Advance the time until a condition holds; return False if it does not hold at `limit_s`, s."""
         while not until():
             self._step()
             times = [self._next_s(k) for k in range(2)] + [self._calls[0][0] if self._calls else inf]
@@ -92,8 +91,8 @@ class VirtualPi:
 
     Args:
         home: Home folder with real files.
-        status: Status record for its answers.
-        info: Info text for its answers.
+        status: Status record for responses.
+        info: Info text for responses.
 
     Attributes:
         packets: Types and bytes of the live packets, in order of arrival.
@@ -115,19 +114,19 @@ class VirtualPi:
 
     @property
     def counts(self) -> ChannelCounters:
-        """Counts of sentences since the last restart."""
+        """Counters of sentences since the last restart."""
         return self._talk().channel.counts
 
     def take_packet(self, received: Received) -> None:
-        """See `Desk`."""
+        """See `HostServices`."""
         self.packets.append((received.kind.name, received.body.tail))
 
     def report(self, kind: SentenceType) -> bytes:
-        """See `Desk`."""
+        """See `HostServices`."""
         return self._reports[0] if kind is STAT else self._reports[1]
 
     def stop(self) -> None:
-        """See `Desk`."""
+        """See `HostServices`."""
 
     def _read(self, data: bytes, now_s: float) -> None:
         if now_s < self._down_until_s:
@@ -143,7 +142,7 @@ class VirtualPi:
         return None if now_s < self._down_until_s else self._talk().next_output(now_s)
 
     def _wakeup_s(self) -> float:
-        return self._down_until_s if self._conversation is None else self._conversation.wakeup_s()
+        return self._down_until_s if self._conversation is None else self._conversation.channel.wakeup_s()
 
     def _talk(self) -> HostConnection:
         if self._conversation is None:
@@ -151,6 +150,5 @@ class VirtualPi:
             files = HomeFiles(self._home, 0)
             parameters = Parameters({}, lambda _: None, SettingsSlots(self._home))
             channel = Channel(Direction.TO_HOST, self._starts, "PyGNC")
-            engines = Engines(UploadReceiver(files), DownloadSender(files), parameters)
-            self._conversation = HostConnection(channel, engines, self)
+            self._conversation = HostConnection(channel, files, parameters, self)
         return self._conversation

@@ -57,8 +57,8 @@ def face_illuminance(
         if state is not None:
             body_from_gcrf = quaternion.to_matrix(state.quaternion).T
             light = sensors.light(state, body_from_gcrf, lux[row], sources, _NO_ADAPTATION)
-            expected[row], sigma[row] = light.expected.share, light.observation.sigma
-            facing[row] = (light.expected.cosine > limits.cosine_min) & (environment.sunlit_fraction == 1.0)
+            expected[row], sigma[row] = light.expected_share, light.observation.sigma
+            facing[row] = (light.cosine > limits.cosine_min) & (environment.sunlit_fraction == 1.0)
     full_scale = limits.saturation_lux / full_sun_lux
     measured = lux / full_sun_lux[:, None]
     saturated = lux >= (1.0 - 1e-6) * limits.saturation_lux

@@ -124,7 +124,7 @@ def _timed(inputs_kept: list[SensorSample | GpsFix]) -> Iterator[tuple[int, Sens
         if isinstance(message, SensorSample):
             waiting.append(message)
             if clock.is_continuous(message.t_spacecraft_s):
-                clock.advance(message.t_spacecraft_s)
+                clock.reference_s = message.t_spacecraft_s
             continue
         t_s = message.t_spacecraft_s
         if t_s is None or not clock.observe(t_s, gps_ms_from_week(message.gps_week, message.gps_tow_ms)):
@@ -142,8 +142,8 @@ def _field_gcrf_ut(model: EnvironmentModel, gps_ms: int, orbits: list[OrbitEstim
     nearest = min(orbits[max(after - 1, 0) : after + 1], key=lambda estimate: abs(estimate.gps_ms - gps_ms))
     if abs(nearest.gps_ms - gps_ms) > _CARRIED_MAX_MS:
         return None
-    environment, _ = model.at(gps_ms, PropagatedOrbit.of(nearest))
-    return None if environment.surroundings is None else environment.surroundings.field_gcrf_ut
+    environment = model.at(gps_ms, PropagatedOrbit.of(nearest))
+    return None if environment is None else environment.field_gcrf_ut
 
 
 _TRUE_BIAS: Final = tuple(f"{axis}_mag_bias_imu_ut" for axis in "xyz")

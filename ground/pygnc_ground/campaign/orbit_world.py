@@ -1,4 +1,4 @@
-"""True orbits of scenarios, the fixes a receiver makes of them, and the flight's orbit filter on these."""
+"""True orbits of scenarios, the fixes of a receiver on them, and the flight's orbit filter with these fixes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,15 +7,17 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from pygnc.bus.messages import GpsFix
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, read_earth_orientation
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import EARTH_RADIUS_M
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
-from pygnc.estimators.orbit.gps_fix import Fix, fix_from, screen
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import ArcSettings, OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.tasks.ingest.sense_file import gps_messages
+from pygnc.tasks.ingest.source import packet_messages
+from pygnc.tasks.orbit.screening import fix_from, screen
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, solution_from_states
 from pygnc_ground.scenario.gps import make_fixes
 from pygnc_ground.scenario.settings import Gps, Orbit, Settings, Spacecraft
@@ -23,14 +25,12 @@ from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 
 CADENCE_S: Final = 25
-LONGEST_H: Final = 12
 DRAG_FACTORS: Final = (1.0, 0.5, 2.0)
 ORIENTATION: Final = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
-_USED: Final = Usage(0.0, 0, accepted=True)
 
 
 class World:
-    """True orbit of a scenario, and the fixes a receiver makes of it."""
+    """True orbit of a scenario, and the fixes that a receiver computes on it."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -44,31 +44,31 @@ class World:
 
     @property
     def span_gps_ms(self) -> tuple[int, int]:
-        """GPS milliseconds between which the orbit is known."""
+        """First and last time of the orbit, GPS milliseconds."""
         return self.settings.start_gps_ms, self.settings.start_gps_ms + 1000 * self.settings.duration_s
 
     @property
     def description(self) -> str:
-        """Description of the truth in reports."""
+        """Description of the truth for reports."""
         return "scenario"
 
     def at(self, gps_ms: IntArray) -> TrueOrbit:
-        """Return true states in ITRF."""
+        """Return the true states in ITRF at times of shape (n,)."""
         states = self.path.states_itrf((gps_ms - self.settings.start_gps_ms) / 1000.0)
         return TrueOrbit(states[:, :3], states[:, 3:])
 
     def fixes(self, gps: Gps, hours: float, seed: int) -> list[Fix]:
-        """Return the plausible fixes of the first hours."""
+        """Return the plausible fixes of the first `hours` hours with noise from `seed`."""
         settings = msgspec.structs.replace(self.settings, gps=gps, seed=seed)
         t_s = CADENCE_S * np.arange(1, round(hours * 3600 / CADENCE_S) + 1)
         limits = OrbitSettings().screening
         fixes = make_fixes(settings, self.path, t_s, log="sense")
-        packets = gps_messages(fixes, ((seq, "", 0, b"") for seq in range(len(fixes))))
+        packets = packet_messages(GpsFix, fixes, [(seq, "", 0, b"") for seq in range(len(fixes))])
         return [fix_from(packet, limits) for packet in packets if screen(packet, limits) is None]
 
 
 def random_world(seed: int, seeds: int) -> World:
-    """Return orbit number `seed` of so many."""
+    """Return orbit number `seed` of `seeds` orbits; the altitude grows with the number from 400 to 600 km."""
     draw = np.random.default_rng([2025, seed])
     altitude_m = 400e3 + 200e3 * seed / max(seeds - 1, 1)
     day = gps_ms_from_utc_iso("2022-06-01T00:00:00Z") // 86_400_000 + int(draw.integers(0, 1_100))
@@ -77,7 +77,7 @@ def random_world(seed: int, seeds: int) -> World:
     return World(
         Settings(
             start_utc=f"{start_utc}Z",
-            duration_s=3600 * LONGEST_H,
+            duration_s=3600 * 12,
             orbit=Orbit(
                 semi_major_axis_m=EARTH_RADIUS_M + altitude_m,
                 inclination_deg=float(draw.choice([51.6, 97.5])),
@@ -91,7 +91,7 @@ def random_world(seed: int, seeds: int) -> World:
 
 
 def settings_for(gps: Gps, hours: float, interval_s: float = CADENCE_S) -> OrbitSettings:
-    """Return the filter's settings for a receiver and an arc, without anything of the truth."""
+    """Return the filter's settings for a receiver and an arc, independent of the truth."""
     base = OrbitSettings()
     measurement = replace(
         base.measurement,
@@ -102,12 +102,14 @@ def settings_for(gps: Gps, hours: float, interval_s: float = CADENCE_S) -> Orbit
 
 
 def run_filter(fixes: Sequence[Fix], settings: OrbitSettings) -> tuple[OrbitFilter, list[OrbitUpdate]]:
-    """Return the flight's orbit filter after the fixes, and its updates."""
+    """Run the flight's orbit filter; return the filter after all fixes, and its updates."""
     orbit = OrbitFilter(settings, ORIENTATION)
     return orbit, [*(update for fix in fixes for update in orbit.process(fix)), *orbit.initialise_from_buffered()]
 
 
 def solution_table(states: dict[int, OrbitState], frames: EarthFrames) -> OrbitSolution:
-    """Return the table of states."""
+    """Return the table of states by GPS time in ms."""
     times = sorted(states)
-    return solution_from_states(times, [states[ms] for ms in times], [_USED] * len(times), frames)
+    return solution_from_states(
+        times, [states[ms] for ms in times], [Usage(0.0, 0, accepted=True)] * len(times), frames
+    )

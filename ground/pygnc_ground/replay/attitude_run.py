@@ -32,9 +32,10 @@ def attitude_result(
     Computing takes 0.5 ms per sample, and as much again for the bound if there is a truth.
     """
     samples, correction = _samples(records), SampleCorrection(settings)
+    raw = [record.outcome.sample for record in records]
     readings = GyroReadings(
         gps_ms=samples.gps_ms,
-        gyro_imu_rad_s=_rows([correction.gyro_rad_s(record.outcome.sample) for record in records], 3),
+        gyro_imu_rad_s=correction.gyro_scale * _rows([sample.gyro_imu_rad_s for sample in raw], 3),
         rate_body_rad_s=_rows([record.estimate.rate_body_rad_s for record in records], 3),
         mag_bias_imu_ut=_rows([record.estimate.mag_bias_imu_ut or _UNKNOWN for record in records], 3),
     )
@@ -46,9 +47,9 @@ def attitude_result(
         solution=solution_from_states([of.state if of else None for of in updates], readings, settings),
         smoothed=solution_from_states(smoothed, readings, settings),
         light=face_illuminance(
-            _rows([correction.lux(record.outcome.sample) for record in records], 6),
+            correction.lux_scale * _rows([sample.lux for sample in raw], 6),
             smoothed,
-            [record.outcome.environment.surroundings for record in records],
+            [record.outcome.environment for record in records],
             settings,
         ),
         truth=true,
@@ -69,7 +70,8 @@ def _seen(records: Sequence[SampleRecord], settings: AttitudeSettings) -> list[B
         update, raw = outcome.update, outcome.sample
         if update is None or update.cause in _NOT_TAKEN or (seen and update.gps_ms <= seen[-1].sample.gps_ms):
             continue
-        seen.append(BoundSample(row, correction.sample(raw, update.gps_ms), outcome.environment.surroundings))
+        sample = correction.sample(raw.seq, update.gps_ms, raw.mag_imu_ut, raw.gyro_imu_rad_s, raw.lux)
+        seen.append(BoundSample(row, sample, outcome.environment))
     return seen
 
 
@@ -79,7 +81,7 @@ def _samples(records: Sequence[SampleRecord]) -> SampleRecords:
     field = [update.field if update else None for update in updates]
     light = [update.light if update else None for update in updates]
     times = [-1 if outcome.gps_ms is None else outcome.gps_ms for outcome in outcomes]
-    places = [outcome.environment.surroundings for outcome in outcomes]
+    places = [outcome.environment for outcome in outcomes]
     return SampleRecords(
         seq=np.array([outcome.sample.seq for outcome in outcomes], dtype=np.int64),
         gps_ms=np.array(times, dtype=np.int64),

@@ -23,8 +23,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.filter import OrbitUpdate
-from pygnc.estimators.orbit.gps_fix import RejectCause
-from pygnc.estimators.orbit.measurement import Innovation
+from pygnc.estimators.orbit.measurement import Innovation, RejectCause
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.tasks.attitude.environment import EnvironmentModel
 from pygnc.tasks.attitude.tracker import AttitudeTracker

@@ -10,12 +10,12 @@ import msgspec
 from pygnc.bus.journal_files import list_segments
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import BatchEnd, InputMessage, Message
-from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
 from pygnc.configuration.settings import Settings
-from pygnc.tasks.ingest.batch import BatchSource, batch_head, record_messages
+from pygnc.tasks.ingest.batch import batch_head, record_messages
 from pygnc.tasks.ingest.range_files import RangeRow
 from pygnc.tasks.ingest.range_folders import list_range_folder
 from pygnc.tasks.ingest.sense_file import SenseFile
+from pygnc.tasks.ingest.source import BatchSource
 
 _RECORDS_A_READ: Final = 256
 
@@ -66,10 +66,9 @@ def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings) -
     Raises:
         ReplayError: A file cannot be read.
     """
-    sensors = batch_sensor_gps_packet_num_sensor_packets
     sources: list[BatchSource] = []
     try:
-        sources += [SenseFile(path, str(path), sensors) for path in sense]
+        sources += [SenseFile(path, str(path)) for path in sense]
         sources += _range_rows(ranges, settings) if ranges else []
         return inputs_of(sources)
     except OSError as error:
@@ -86,22 +85,20 @@ def inputs_of(sources: Sequence[BatchSource]) -> Inputs:
         for _ in source.scan():
             pass
     files = [file for source in sources for file in source.files]
-    head = batch_head(sources, files, batch_sensor_gps_packet_num_sensor_packets)
+    head = batch_head(files, terminated=all(source.terminated for source in sources))
     return Inputs(_recorded(head, sources), sum(len(source.keys) for source in sources))
 
 
 def _range_rows(folder: Path, settings: Settings) -> list[RangeRow]:
     """Return the range files of the folder and of its partner folders, in rows of consecutive files."""
-    bandwidth_hz, own_id = settings.radio.bandwidth_hz, settings.formation.own_id
-    folders, faults = list_range_folder(folder, "", own_id)
+    folders, faults = list_range_folder(folder, "", settings.formation.own_id)
     for fault in faults:
         raise ReplayError(f"{folder / fault.name}: {fault.reason}")
     rows: list[RangeRow] = []
     for found in folders:
         for names in found.rows():
-            paths = [folder / name for name in names]
-            sources = [str(path) for path in paths]
-            rows.append(RangeRow(paths, sources, bandwidth_hz, satellite_id=found.satellite_id, own_id=own_id))
+            paths = [str(folder / name) for name in names]
+            rows.append(RangeRow(Path(), paths, settings, satellite_id=found.satellite_id))
     if not rows:
         raise ReplayError(
             f"{folder}: no range file (rng00000.bin and so on) found; name the folder with the range files"

@@ -65,6 +65,11 @@ class SampleRecords:
         return len(self.seq)
 
     @property
+    def faces_faulty(self) -> BoolArray:
+        """Faces that the flight software treats as dead or mirrored, shape (n, 6)."""
+        return self.faces_dead | self.faces_mirrored
+
+    @property
     def found_again(self) -> BoolArray:
         """Return all of `found` except the first, shape (n,)."""
         again = self.found.copy()

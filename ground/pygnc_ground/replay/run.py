@@ -13,8 +13,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.gps_fix import Fix
-from pygnc.estimators.orbit.measurement import Observation, linearise_fix
+from pygnc.estimators.orbit.measurement import Fix, Observation, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT, MakeEstimator, OrbitTracker

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pygnc.bus.messages import GpsFix, Message
-from pygnc.common.constants import PARTNER_IDS, SENSE_FILE, batch_sensor_gps_packet_num_sensor_packets
+from pygnc.common.constants import PARTNER_IDS, SENSE_FILE
 from pygnc.configuration.settings import Settings
 from pygnc.formats.range_scan import scan
-from pygnc.tasks.ingest.batch import BatchSource
 from pygnc.tasks.ingest.range_files import RangeRow
 from pygnc.tasks.ingest.range_folders import list_range_files
 from pygnc.tasks.ingest.sense_file import SenseFile
+from pygnc.tasks.ingest.source import BatchSource
 from pygnc_ground.replay.inputs import Inputs, ReplayError, inputs_of
 from pygnc_ground.truth.load import load_truth
 from pygnc_ground.truth.orbit_truth import OrbitTruth
@@ -71,26 +71,24 @@ def from_satellites(satellites: Sequence[SatelliteFolder], settings: Settings) -
     """
     try:
         ids = radio_ids(satellites)
+        ours = replace(settings, formation=replace(settings.formation, own_id=ids[0]))
         sources: list[BatchSource] = []
         for satellite, radio_id in zip(satellites, ids, strict=True):
-            sources += _sources(satellite, radio_id, ids[0], settings.radio.bandwidth_hz)
-        ours = replace(settings, formation=replace(settings.formation, own_id=ids[0]))
+            sources += _sources(satellite, radio_id, ours)
         return replace(inputs_of(sources), settings=ours)
     except OSError as error:
         raise ReplayError(f"{error.filename}: {error.strerror}") from error
 
 
-def _sources(satellite: SatelliteFolder, radio_id: int, own_id: int, bandwidth_hz: float) -> list[BatchSource]:
-    owner = 0 if radio_id == own_id else radio_id
+def _sources(satellite: SatelliteFolder, radio_id: int, settings: Settings) -> list[BatchSource]:
+    owner = 0 if radio_id == settings.formation.own_id else radio_id
     found: list[BatchSource] = []
     sense = satellite.folder / SENSE_FILE
     if sense.exists():
-        sensors = batch_sensor_gps_packet_num_sensor_packets
-        found.append(PartnerSense(sense, owner) if owner else SenseFile(sense, str(sense), sensors))
+        found.append(PartnerSense(sense, owner) if owner else SenseFile(sense, str(sense)))
     for row in satellite.range_rows:
-        paths = [satellite.folder / name for name in row]
-        names = [str(path) for path in paths]
-        found.append(RangeRow(paths, names, bandwidth_hz, satellite_id=owner, own_id=own_id))
+        names = [str(satellite.folder / name) for name in row]
+        found.append(RangeRow(Path(), names, settings, satellite_id=owner))
     if not found:
         raise ReplayError(f"{satellite.folder}: neither {SENSE_FILE} nor range files found, in it or in range/")
     return found
@@ -135,7 +133,7 @@ class PartnerSense(SenseFile):
     """Sense file of a partner, of which only the GPS packets are used."""
 
     def __init__(self, path: Path, satellite_id: int) -> None:
-        super().__init__(path, str(path), batch_sensor_gps_packet_num_sensor_packets)
+        super().__init__(path, str(path))
         self._satellite_id = satellite_id
 
     def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:

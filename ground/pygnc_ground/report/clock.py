@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from pygnc.estimators.clock.clock_map import TOLERANCE_MS
@@ -12,7 +11,7 @@ from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.result import FixRecords
 from pygnc_ground.report import traces
 from pygnc_ground.report.axes import TimeAxis
-from pygnc_ground.report.style import FILTER, LIMIT, MUTED, REJECTED, Chart, panel_grid, to_svg
+from pygnc_ground.report.style import FILTER, LIMIT, MUTED, REJECTED, Drawing, panel_grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,54 +62,35 @@ def _segment(number: int, part: IntArray, row: IntArray, offset: FloatArray, res
     )
 
 
-_TITLE: Final = "Spacecraft clock"
-_LEAST_LIMIT_MS: Final = 600.0
+_LIMIT_MIN_MS: Final = 600.0
 """Rounding to whole seconds alone causes residuals of half a second."""
 _UNITS: Final = ((86_400_000.0, "d"), (3_600_000.0, "h"), (60_000.0, "min"), (1_000.0, "s"))
 
 
-def clock(records: ClockRecords, time: TimeAxis) -> Chart:
+def clock(records: ClockRecords, time: TimeAxis) -> Drawing:
     """Plot the residual of each record against the clock map and, with several boots, the map itself."""
-    hours = time.hours[records.row]
-    if not np.isfinite(hours).any():
-        see = "No record has both a spacecraft time and a GPS time, so there is no clock map."
-        return Chart("clock", _TITLE, see, "", Markup())
+    if not np.isfinite(time.hours[records.row]).any():
+        return "No record has both a spacecraft time and a GPS time, so there is no clock map."
     several = len(records.segments) > 1
     figure, grid = panel_grid(1 + several, 1, 1.4)
     panels = [row[0] for row in grid]
-    _residuals(panels[-1], records, time)
+    limit = max(_LIMIT_MIN_MS, traces.limit_around(records.residual_ms, share=0.95))
+    panels[-1].set_ylim(-limit, limit)
+    panels[-1].set_ylabel("record − map [ms]")
+    shown = traces.trace(time, records.residual_ms, records.row)
+    traces.dots(panels[-1], shown, FILTER)
+    beyond = np.abs(shown.values) > limit
+    traces.rejected(panels[-1], traces.Trace(shown.hours[beyond], shown.values[beyond]))
+    entries = [("dot", FILTER, "record"), ("arrow", REJECTED, "beyond the panel")]
     if several:
         _offsets(panels[0], records, time)
+        entries += [("line", MUTED, "clock map"), ("dashed", LIMIT, "new boot")]
     for segment in records.segments[1:]:
         hour = time.hours[segment.first_row]
         for axes in panels:
             if np.isfinite(hour):
                 axes.axvline(hour, color=LIMIT, linewidth=0.9, linestyle=(0, (4, 2)))
-    time.label_axes(panels, bottom=panels[-1:])
-    entries = [("dot", FILTER, "record"), ("arrow", REJECTED, "beyond the panel")]
-    if several:
-        entries += [("line", MUTED, "clock map"), ("dashed", LIMIT, "new boot")]
-    traces.legend(figure, entries)
-    return Chart(
-        "clock",
-        _TITLE,
-        "GPS time of each record minus its spacecraft time converted by the clock map, as the map was after the "
-        "record. The spacecraft clock counts whole seconds, so residuals within half a second are normal."
-        + (" The upper panel shows the map itself; it jumps when the clock restarts." if several else ""),
-        "A slope that does not level off (clock drift); steps within a boot (the clock was set); a single record "
-        "far off (one of its two times is damaged).",
-        to_svg(figure, "clock", "Residuals of the spacecraft clock against the clock map over time"),
-    )
-
-
-def _residuals(axes: Axes, records: ClockRecords, time: TimeAxis) -> None:
-    limit = max(_LEAST_LIMIT_MS, traces.limit_around(records.residual_ms, share=0.95))
-    axes.set_ylim(-limit, limit)
-    axes.set_ylabel("record − map [ms]")
-    shown = traces.trace(time, records.residual_ms, records.row)
-    traces.dots(axes, shown, FILTER)
-    beyond = np.abs(shown.values) > limit
-    traces.rejected(axes, traces.Trace(shown.hours[beyond], shown.values[beyond]))
+    return traces.finish(figure, time, entries)
 
 
 def _offsets(axes: Axes, records: ClockRecords, time: TimeAxis) -> None:

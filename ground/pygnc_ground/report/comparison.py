@@ -1,8 +1,8 @@
 """Comparison of solutions with the truth and with each other: orbits, attitudes, partners, running means."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -25,24 +25,12 @@ class ComparedOrbit:
     """filter, smoother or batch"""
     solution: OrbitSolution
     errors: OrbitErrors | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RtnSeries:
-    """Radial, transverse and normal differences at k records, with their expected standard deviations."""
-
-    row: IntArray
-    """(k,), number of the record"""
-    position_m: FloatArray
-    """(k, 3)"""
-    position_sigma_m: FloatArray
-    velocity_mps: FloatArray
-    velocity_sigma_mps: FloatArray
+    """Errors against the truth; None without a truth"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _SolutionAsTruth:
-    """Solution as the reference for another one, row by row."""
+    """Solution as the reference for another solution with the same rows."""
 
     solution: OrbitSolution
 
@@ -56,7 +44,9 @@ class _SolutionAsTruth:
 
     def at(self, gps_ms: IntArray) -> TrueOrbit:
         if not np.array_equal(gps_ms, self.solution.gps_ms):
-            raise ValueError("the solutions of a replay must have the same rows")
+            raise ValueError(
+                f"the solutions of a replay must have the same rows; got {len(gps_ms)} and {len(self.solution.gps_ms)}"
+            )
         return TrueOrbit(self.solution.position_ecef_m, self.solution.velocity_ecef_mps)
 
 
@@ -70,18 +60,7 @@ def compared_orbits(result: ReplayResult) -> tuple[ComparedOrbit, ...]:
     )
 
 
-def error_series(errors: OrbitErrors) -> RtnSeries:
-    """Return errors against a truth as a series."""
-    return RtnSeries(
-        row=errors.row,
-        position_m=errors.position_rtn_m,
-        position_sigma_m=errors.position_sigma_rtn_m,
-        velocity_mps=errors.velocity_rtn_mps,
-        velocity_sigma_mps=errors.velocity_sigma_rtn_mps,
-    )
-
-
-def filter_minus_smoother(result: ReplayResult) -> RtnSeries | None:
+def filter_minus_smoother(result: ReplayResult) -> OrbitErrors | None:
     """Return the difference with its standard deviation, or None without a smoother.
 
     Filter-smoother consistency test without a truth (S. R. McReynolds, Editing data using sequential smoothing
@@ -91,23 +70,20 @@ def filter_minus_smoother(result: ReplayResult) -> RtnSeries | None:
     if result.smoothed is None:
         return None
     reference = _SolutionAsTruth(result.smoothed)
-    difference = error_series(orbit_errors(result.solution, reference))
-    own = error_series(orbit_errors(result.smoothed, reference))
+    difference, own = orbit_errors(result.solution, reference), orbit_errors(result.smoothed, reference)
     at = np.searchsorted(own.row, difference.row)
-    return RtnSeries(
-        row=difference.row,
-        position_m=difference.position_m,
-        position_sigma_m=_root_difference(difference.position_sigma_m, own.position_sigma_m[at]),
-        velocity_mps=difference.velocity_mps,
-        velocity_sigma_mps=_root_difference(difference.velocity_sigma_mps, own.velocity_sigma_mps[at]),
+    return replace(
+        difference,
+        position_sigma_rtn_m=_root_difference(difference.position_sigma_rtn_m, own.position_sigma_rtn_m[at]),
+        velocity_sigma_rtn_mps=_root_difference(difference.velocity_sigma_rtn_mps, own.velocity_sigma_rtn_mps[at]),
     )
 
 
-def smoother_minus_batch(result: ReplayResult) -> RtnSeries | None:
-    """Return the difference of the two, with the smoother's standard deviations; None if one of them is missing."""
+def smoother_minus_batch(result: ReplayResult) -> OrbitErrors | None:
+    """Return the difference with the smoother's standard deviations, or None without a smoother or a batch solution."""
     if result.smoothed is None or result.batch is None:
         return None
-    return error_series(orbit_errors(result.smoothed, _SolutionAsTruth(result.batch)))
+    return orbit_errors(result.smoothed, _SolutionAsTruth(result.batch))
 
 
 def _root_difference(larger: FloatArray, smaller: FloatArray) -> FloatArray:
@@ -116,160 +92,127 @@ def _root_difference(larger: FloatArray, smaller: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ComparedAttitude:
-    """One estimator's attitudes and what they are worth."""
+    """Attitude solution of one estimator, with its errors and its accuracy."""
 
     name: str
     """filter or smoother"""
     solution: AttitudeSolution
     errors: AttitudeErrors
-    """Empty without truth"""
+    """Errors against the truth; empty without a truth"""
     bound_rad: FloatArray
-    """(n,), smallest sigma possible with the samples that the estimator has used; NaN where unknown"""
+    """Smallest three-axis sigma possible with the samples that the estimator has used, shape (n,); NaN if unknown"""
     accuracy: AttitudeAccuracy
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RotationSeries:
-    """Rotations about the body axes at k samples, with their expected standard deviations."""
-
-    row: IntArray
-    """(k,), number of the sample"""
-    rotation_rad: FloatArray
-    """(k, 3)"""
-    sigma_rad: FloatArray
-    """(k, 3)"""
-
-
-def compared_attitudes(result: AttitudeResult) -> tuple[ComparedAttitude, ComparedAttitude]:
-    """Return filter and smoother."""
-    filtered, smoothed = result.solution, result.smoothed
-    unknown = np.full(len(filtered), np.nan)
+def compared_attitudes(result: AttitudeResult) -> tuple[ComparedAttitude, ...]:
+    """Return filter and smoother, in this order."""
+    unknown = np.full(len(result.solution), np.nan)
     bounds = (unknown, unknown) if result.bound is None else (result.bound.filter_rad, result.bound.smoother_rad)
-    return (
-        _compared_attitude("filter", filtered, bounds[0], result),
-        _compared_attitude("smoother", smoothed, bounds[1], result),
-    )
+    compared = []
+    for name, solution, bound_rad in zip(_ATTITUDES, (result.solution, result.smoothed), bounds, strict=True):
+        errors = AttitudeErrors.none() if result.truth is None else attitude_errors(solution, result.truth)
+        accuracy = attitude_accuracy(solution, errors, bound_rad, result.samples.sunlit_fraction)
+        compared.append(ComparedAttitude(name, solution, errors, bound_rad, accuracy))
+    return tuple(compared)
 
 
-def _compared_attitude(
-    name: str, solution: AttitudeSolution, bound_rad: FloatArray, result: AttitudeResult
-) -> ComparedAttitude:
-    errors = AttitudeErrors.none() if result.truth is None else attitude_errors(solution, result.truth)
-    accuracy = attitude_accuracy(solution, errors, bound_rad, result.samples.sunlit_fraction)
-    return ComparedAttitude(name, solution, errors, bound_rad, accuracy)
-
-
-def attitude_error_series(estimate: ComparedAttitude) -> RotationSeries:
-    """Return errors against a truth as a series."""
-    errors = estimate.errors
-    return RotationSeries(errors.row, errors.turn_rad, estimate.solution.sigma_rad[errors.row])
-
-
-def attitude_filter_minus_smoother(result: AttitudeResult) -> RotationSeries:
+def attitude_filter_minus_smoother(result: AttitudeResult) -> tuple[IntArray, FloatArray, FloatArray]:
     """Return the rotation from the smoothed to the filter's attitude with its standard deviation.
 
-    The same test as for the orbit (S. R. McReynolds, Editing data using sequential smoothing techniques for discrete
-    systems, AIAA/AAS Astrodynamics Conference 1984): the variance is the filter's minus the smoother's.
+    The test is that of `filter_minus_smoother`: the variance of the difference is the filter's minus the smoother's.
+
+    Returns:
+        Indices of the k samples with both attitudes, shape (k,); rotation vector in body axes, rad, shape (k, 3);
+        its standard deviations, rad, shape (k, 3).
     """
     filtered, smoothed = result.solution, result.smoothed
     row = np.flatnonzero(filtered.known & smoothed.known)
-    variance = filtered.sigma_rad[row] ** 2 - smoothed.sigma_rad[row] ** 2
-    turn = quaternion.error_vector(filtered.quaternion[row], smoothed.quaternion[row])
-    return RotationSeries(row, turn, np.sqrt(np.maximum(variance, 0.0)))
+    turn_rad = quaternion.error_vector(filtered.quaternion[row], smoothed.quaternion[row])
+    return row, turn_rad, _root_difference(filtered.sigma_rad[row], smoothed.sigma_rad[row])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ComparedCandidate:
-    """Candidate orbit of a partner."""
+class ComparedCandidate(NamedTuple):
+    """Candidate orbit of a partner, compared with the best candidate and with the truth.
+
+    Attributes:
+        orbit: Candidate orbit.
+        above: Chi-square minus that of the best candidate.
+        distance_m: 3-D RMS distance from the best candidate.
+        accuracy: Accuracy against the truth.
+    """
 
     orbit: CandidateOrbit
     above: float
-    """Chi-square minus that of the best candidate"""
     distance_m: float
-    """3-D RMS distance from the best candidate"""
     accuracy: RelativeAccuracy
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class ComparedPartner:
-    """One partner and the accuracy of its candidate orbits."""
+    """Result of one partner, with the accuracy of its candidate orbits.
 
-    result: PartnerResult
-    accuracy: RelativeAccuracy
-    """Accuracy of the flight's estimates"""
-    orbits: tuple[ComparedCandidate, ...]
-    """Best candidate first"""
+    Attributes:
+        result: Result of the partner.
+        accuracy: Accuracy of the estimates of the flight software.
+        orbits: Candidate orbits, best first.
+        name: Name of the partner.
+        state: "certain", "ambiguous" or "not known".
+        mirror: Second-best candidate; None if there is no other candidate.
+        nearest: Index of the candidate nearest to the truth, 0 for the best; None without a truth or a solution.
+    """
 
-    @property
-    def name(self) -> str:
-        """Name for people."""
-        return f"partner {self.result.partner}"
-
-    @property
-    def state(self) -> str:
-        """State in a word."""
-        if self.result.cause:
-            return "not known"
-        return "ambiguous" if self.result.ambiguous else "certain"
-
-    @property
-    def mirror(self) -> ComparedCandidate | None:
-        """Second-best candidate, if any."""
-        return self.orbits[1] if len(self.orbits) > 1 else None
-
-    @property
-    def nearest(self) -> int | None:
-        """Index of the candidate nearest to the truth, 0 for the best; None without a truth or a solution."""
-        if self.result.cause:
-            return None
+    def __init__(self, result: PartnerResult) -> None:
+        self.result = result
+        states = result.states
+        self.accuracy = relative_accuracy(states.rtn, states.covariance_rtn, states.true_rtn)
+        self.orbits = tuple(
+            ComparedCandidate(
+                orbit=orbit,
+                above=orbit.chi_square - result.orbits[0].chi_square,
+                distance_m=rms_3d(orbit.rtn[:, :3] - result.orbits[0].rtn[:, :3]),
+                accuracy=relative_accuracy(orbit.rtn, orbit.covariance_rtn, result.true_track),
+            )
+            for orbit in result.orbits
+        )
+        self.name = f"partner {result.partner}"
+        self.state = "not known" if result.cause else "ambiguous" if result.ambiguous else "certain"
+        self.mirror = self.orbits[1] if len(self.orbits) > 1 else None
         errors = [one.accuracy.error_m for one in self.orbits]
-        return int(np.nanargmin(errors)) if np.isfinite(errors).any() else None
+        solved = not result.cause and np.isfinite(errors).any()
+        self.nearest = int(np.nanargmin(errors)) if solved else None
 
 
 def compared_partners(result: FormationResult | None) -> tuple[ComparedPartner, ...]:
-    """Return all partners."""
-    return () if result is None else tuple(_compared_partner(partner) for partner in result.partners)
-
-
-def _compared_partner(partner: PartnerResult) -> ComparedPartner:
-    states = partner.states
-    return ComparedPartner(
-        result=partner,
-        accuracy=relative_accuracy(states.rtn, states.covariance_rtn, states.true_rtn),
-        orbits=tuple(
-            ComparedCandidate(
-                orbit=orbit,
-                above=orbit.chi_square - partner.orbits[0].chi_square,
-                distance_m=rms_3d(orbit.rtn[:, :3] - partner.orbits[0].rtn[:, :3]),
-                accuracy=relative_accuracy(orbit.rtn, orbit.covariance_rtn, partner.true_track),
-            )
-            for orbit in partner.orbits
-        ),
-    )
+    """Return all partners; none without a result."""
+    return () if result is None else tuple(map(ComparedPartner, result.partners))
 
 
 def orbit_name(number: int) -> str:
-    """Return the name of a candidate by its index."""
+    """Return the name of a candidate orbit by its index, 0 for the best."""
     return ("best", "mirror")[number] if number < 2 else f"no. {number + 1}"
 
 
 def any_truth(partners: Sequence[ComparedPartner]) -> bool:
-    """Return whether any partner has a truth."""
+    """Return True if any partner has a truth."""
     return any(one.result.with_truth for one in partners)
 
 
+_ATTITUDES: Final = ("filter", "smoother")
 _WINDOW_MAX: Final = 50
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RunningMean:
-    """Means per degree of freedom over windows of consecutive squares; all (k,)."""
+class RunningMean(NamedTuple):
+    """Means per degree of freedom over k windows of consecutive squares; all arrays have shape (k,).
+
+    Attributes:
+        middle: Index of the square at the centre of each window.
+        mean: Means of the windows.
+        low: Lower limits of the 95 % band for the mean of independent squares.
+        high: Upper limits of that band.
+    """
 
     middle: IntArray
-    """Index of the square at the centre of each window"""
     mean: FloatArray
     low: FloatArray
-    """Limits of the 95 % band for the mean of independent squares"""
     high: FloatArray
 
 

@@ -3,23 +3,22 @@
 import dataclasses
 import platform
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 import pygnc
+from pygnc_cli.text import printable
+from pygnc_ground.inspection.times import format_gps_time
 from pygnc_ground.replay.result import FormationResult, LinkResult, ReplayResult
-from pygnc_ground.report import wording
-from pygnc_ground.report.attitude_figures import attitude_errors, attitude_smoothing, biases, conditions, states
+from pygnc_ground.report import attitude_figures, formation_figures, orbit_figures, sensor_figures, wording
 from pygnc_ground.report.axes import FormationAxis, TimeAxis, sample_axis, time_axis
-from pygnc_ground.report.clock import ClockRecords, clock, clock_records
+from pygnc_ground.report.clock import clock, clock_records
 from pygnc_ground.report.comparison import (
-    ComparedAttitude,
-    ComparedOrbit,
     ComparedPartner,
     any_truth,
     compared_attitudes,
@@ -28,16 +27,7 @@ from pygnc_ground.report.comparison import (
     filter_minus_smoother,
     smoother_minus_batch,
 )
-from pygnc_ground.report.formation_figures import (
-    approaches,
-    hypotheses,
-    planes,
-    ranges,
-    relative_errors,
-    relative_states,
-)
 from pygnc_ground.report.map_figure import ground_track
-from pygnc_ground.report.orbit_figures import errors, innovations, normalised_squares, sigmas, smoothing
 from pygnc_ground.report.rejections import (
     balanced,
     counts_by_cause,
@@ -47,22 +37,17 @@ from pygnc_ground.report.rejections import (
     rejections,
     strip,
 )
-from pygnc_ground.report.sensor_figures import attitude_consistency, field_residuals, light
 from pygnc_ground.report.statistics import (
     Row,
     attitude_rows,
     difference_figures,
     estimate_figures,
     formation_rows,
+    geodetic,
     innovations_of,
-    last_attitude,
-    last_estimate,
+    latest,
 )
-from pygnc_ground.report.style import (
-    PALETTE,
-    Chart,
-    report_style,
-)
+from pygnc_ground.report.style import PALETTE, Chart, chart, report_style
 from pygnc_ground.report.summary import Finding, attitude_findings, findings, formation_findings
 
 _ROWS_MAX: Final = 100
@@ -84,35 +69,66 @@ def write_report(result: ReplayResult, path: Path) -> None:
 def render_report(result: ReplayResult) -> str:
     """Return the report as HTML text."""
     time = time_axis(result)
-    found = compared_orbits(result)
-    smoothed = filter_minus_smoother(result)
-    crossed = smoother_minus_batch(result)
-    cross_check = difference_figures(crossed) if crossed else None
+    found, smoothed, crossed = compared_orbits(result), filter_minus_smoother(result), smoother_minus_batch(result)
     figures = [estimate_figures(one) for one in found]
-    attitudes = compared_attitudes(result.attitude)
-    attitude_nis = innovations_of(result.attitude)
-    of_clock = clock_records(result.fixes)
+    cross_check = None if crossed is None else difference_figures(crossed)
+    attitude, settings = result.attitude, result.settings.attitude
+    attitudes, attitude_nis = compared_attitudes(attitude), innovations_of(attitude)
+    sample_time = sample_axis(time, attitude.samples.gps_ms)
+    of_clock, causes = clock_records(result.fixes), counts_by_cause(result)
     formation = formation_section(result.formation, time)
+    with report_style():
+        orbit = [chart("map", ground_track(result, time))]
+        if result.truth is None:
+            orbit.append(chart("sigmas", orbit_figures.sigmas(found, time)))
+            orbit.append(chart("smoothing", orbit_figures.smoothing(result, smoothed, time)))
+        else:
+            orbit.append(chart("errors", orbit_figures.errors(result, found, time)))
+        if attitude.truth is None:
+            smoothing = attitude_figures.attitude_smoothing(attitude, attitudes, sample_time)
+            compared = chart("attitude-smoothing", smoothing)
+        else:
+            compared = chart("attitude-errors", attitude_figures.attitude_errors(attitude, attitudes, sample_time))
+        conditions = attitude_figures.conditions(attitude.samples, settings.mounting)
+        squares = sensor_figures.attitude_consistency(attitude, attitudes, sample_time)
+        charts = {
+            "orbit": orbit,
+            "measurements": [
+                chart("innovations", orbit_figures.innovations(result, time)),
+                chart("consistency", orbit_figures.normalised_squares(found, time)),
+            ],
+            "attitude": [
+                chart("attitude-states", attitude_figures.states(attitude, conditions, sample_time)),
+                compared,
+                chart("biases", attitude_figures.biases(attitude, attitudes, sample_time)),
+            ],
+            "sensors": [
+                chart("light", sensor_figures.light(attitude, settings, sample_time)),
+                chart("field", sensor_figures.field_residuals(attitude, settings.magnetometer, sample_time)),
+                chart("attitude-consistency", squares, texts="consistency"),
+            ],
+            "clock": [chart("clock", clock(of_clock, time))],
+            "rejections": [chart("rejections", rejections(causes, time))],
+        }
     return _template().render(
         result=result,
         span=time.span_gps_ms,
         hidden=time.hidden,
         findings=[
             *findings(result, figures, cross_check, of_clock),
-            *attitude_findings(result.attitude, attitudes, attitude_nis, result.settings.attitude.mounting),
+            *attitude_findings(attitude, attitudes, attitude_nis, settings.mounting),
             *(formation.findings if formation else []),
         ],
         formation=formation,
         figures=figures,
-        smoothed=difference_figures(smoothed) if smoothed else None,
+        smoothed=None if smoothed is None else difference_figures(smoothed),
         cross_check=cross_check,
-        last=last_estimate(result.solution),
+        last=latest(result.solution),
         attitudes=attitudes,
-        attitude_rows=attitude_rows(attitudes, attitude_nis, with_truth=result.attitude.truth is not None),
-        last_attitude=last_attitude(result.attitude.solution),
-        charts=_charts(result, time, found, of_clock) | _attitude_charts(result, time, attitudes),
+        attitude_rows=attitude_rows(attitudes, attitude_nis, with_truth=attitude.truth is not None),
+        last_attitude=latest(attitude.solution),
+        charts=charts,
         clock=of_clock,
-        causes=counts_by_cause(result),
         rejected=rejected_records(result, _ROWS_MAX),
         rejected_total=len(rejected_rows(result)),
         untimed=result.untimed[:_ROWS_MAX],
@@ -125,9 +141,8 @@ def render_report(result: ReplayResult) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class FormationSection:
-    """Formation section of the page."""
+class FormationSection(NamedTuple):
+    """Content of the formation section of the page."""
 
     own_id: int
     partners: tuple[ComparedPartner, ...]
@@ -144,59 +159,19 @@ def formation_section(result: FormationResult | None, time: TimeAxis) -> Formati
     partners = compared_partners(result)
     axis = FormationAxis(time, result)
     with report_style():
-        charts = [planes(partners), relative_states(partners, axis)]
+        charts = [
+            chart("formation-planes", formation_figures.planes(partners)),
+            chart("formation-states", formation_figures.relative_states(partners, axis)),
+        ]
         if any_truth(partners):
-            charts.append(relative_errors(partners, axis, result.track_gps_ms))
-        charts += [ranges(result.links, axis), hypotheses(result, partners)]
+            errors = formation_figures.relative_errors(partners, axis, result.track_gps_ms)
+            charts.append(chart("formation-errors", errors))
+        charts.append(chart("formation-ranges", formation_figures.ranges(result.links, axis)))
+        charts.append(chart("formation-hypotheses", formation_figures.hypotheses(result, partners)))
         if result.approaches:
-            charts.append(approaches(result, partners))
-    return FormationSection(
-        own_id=result.own_id,
-        partners=partners,
-        findings=formation_findings(result, partners),
-        rows=formation_rows(result, partners),
-        links=result.links,
-        charts=charts,
-    )
-
-
-def _charts(
-    result: ReplayResult, time: TimeAxis, found: tuple[ComparedOrbit, ...], of_clock: ClockRecords
-) -> dict[str, list[Chart]]:
-    """Return the figures of each section."""
-    with report_style():
-        if result.truth is None:
-            orbit = [sigmas(found, time), smoothing(result, filter_minus_smoother(result), time)]
-        else:
-            orbit = [errors(result, found, time)]
-        return {
-            "orbit": [ground_track(result, time), *orbit],
-            "measurements": [innovations(result, time), normalised_squares(found, time)],
-            "clock": [clock(of_clock, time)],
-            "rejections": [rejections(counts_by_cause(result), time)],
-        }
-
-
-def _attitude_charts(
-    result: ReplayResult, of_records: TimeAxis, found: tuple[ComparedAttitude, ...]
-) -> dict[str, list[Chart]]:
-    """Return the figures of the attitude sections."""
-    attitude, settings = result.attitude, result.settings.attitude
-    time = sample_axis(of_records, attitude.samples.gps_ms)
-    against = attitude_smoothing if attitude.truth is None else attitude_errors
-    with report_style():
-        return {
-            "attitude": [
-                states(attitude, conditions(attitude.samples, settings.mounting), time),
-                against(attitude, found, time),
-                biases(attitude, found, time),
-            ],
-            "sensors": [
-                light(attitude, settings, time),
-                field_residuals(attitude, settings.magnetometer, time),
-                attitude_consistency(attitude, found, time),
-            ],
-        }
+            charts.append(chart("formation-approach", formation_figures.approaches(result, partners)))
+    rows, found = formation_rows(result, partners), formation_findings(result, partners)
+    return FormationSection(result.own_id, partners, found, rows, result.links, charts)
 
 
 def _flat(settings: object, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -218,7 +193,9 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {name: getattr(wording, name) for name in wording.__all__ if name != "NONE"}
-    environment.filters |= {"meaning": meaning, "strip": strip}
+    formatters = (wording.duration, wording.fixed, wording.number, wording.percent, wording.plural, wording.utc)
+    filters = (*formatters, wording.whole, format_gps_time, printable, geodetic, meaning, strip)
+    environment.filters |= {function.__name__: function for function in filters}
+    environment.filters |= {"degrees": np.degrees, "length_3d": np.linalg.norm}
     environment.tests["balanced"] = balanced
     return environment.get_template("template.html.j2")

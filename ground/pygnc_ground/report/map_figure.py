@@ -3,7 +3,6 @@
 from typing import Final
 
 import numpy as np
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
@@ -15,7 +14,7 @@ from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.report.axes import TimeAxis
 from pygnc_ground.report.rejections import rejected_rows
 from pygnc_ground.report.statistics import geodetic
-from pygnc_ground.report.style import COAST, FILTER, INK, LAND, PAGE, REJECTED, Chart, new_figure, to_svg
+from pygnc_ground.report.style import COAST, FILTER, INK, LAND, PAGE, REJECTED, Drawing, new_figure
 from pygnc_ground.report.traces import isolated, legend
 
 
@@ -66,7 +65,6 @@ def _over_the_edge(here: FloatArray, there: FloatArray) -> FloatArray:
     return np.array([[edge, latitude], [np.nan, np.nan], [-edge, latitude]])
 
 
-_TITLE: Final = "Ground track"
 _HOUR_STEPS: Final = (1, 2, 3, 6, 12, 24, 48, 96)
 _HOUR_MARKS_MAX: Final = 12
 _CROSSES_MAX: Final = 400
@@ -75,11 +73,11 @@ _BRIDGED_H: Final = 1.0 / 12.0
 """Longer steps, above 19 degrees of the orbit, are not drawn because a straight line would miss the true track."""
 
 
-def ground_track(result: ReplayResult, time: TimeAxis) -> Chart:
+def ground_track(result: ReplayResult, time: TimeAxis) -> Drawing:
     """Plot the filter's positions on a world map."""
     rows = time.order[result.solution.known[time.order]]
     if not len(rows):
-        return Chart("map", _TITLE, "No position is known, so there is no ground track.", "", Markup())
+        return "No position is known, so there is no ground track."
     hours = time.hours[rows]
     degrees = geodetic(result.solution.position_ecef_m[rows])[:, :2]
 
@@ -100,15 +98,7 @@ def ground_track(result: ReplayResult, time: TimeAxis) -> Chart:
     if crosses:
         entries.append(("cross", REJECTED, "record rejected, at least in part, at the filter's position"))
     legend(figure, entries)
-    return Chart(
-        "map",
-        _TITLE,
-        "Positions of the filter on an equirectangular map. Lines end where records are missing; the open "
-        "circle is the start, the filled one the end.",
-        "Jumps or kinks in the line (the estimate was reset); latitudes above the orbit's "
-        "inclination; crosses clustered in one region (interference, or a failing receiver).",
-        to_svg(figure, "map", "World map with the satellite's ground track"),
-    )
+    return figure
 
 
 def _draw_earth(axes: Axes) -> None:

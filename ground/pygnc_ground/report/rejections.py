@@ -2,24 +2,22 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from pygnc.bus.messages import SourceFile
-from pygnc.estimators.orbit.gps_fix import RejectCause
+from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT
 from pygnc_cli.text import printable
 from pygnc_ground.orbit.solution import IntArray
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.report import traces
 from pygnc_ground.report.axes import TimeAxis
-from pygnc_ground.report.style import LIMIT, MUTED, REJECTED, WIDTH_IN, Chart, new_figure, to_svg
+from pygnc_ground.report.style import LIMIT, MUTED, REJECTED, WIDTH_IN, Drawing, new_figure
 
 _UNKNOWN_SHOWN: Final = 60
 _MEANINGS: Final = MappingProxyType(
@@ -45,16 +43,20 @@ _MEANINGS: Final = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CauseCounts:
-    """Records rejected for one cause."""
+class CauseCounts(NamedTuple):
+    """Records rejected for one cause.
+
+    Attributes:
+        cause: Cause as in the flight's messages.
+        positions: Indices of the records whose position was rejected, shape (p,).
+        velocities: Indices of the records whose velocity was rejected, shape (v,).
+        untimed: Number of records without a time.
+    """
 
     cause: str
     positions: IntArray
-    """Indices of the records whose position was rejected"""
     velocities: IntArray
     untimed: int
-    """Number of records without a time"""
 
     @property
     def total(self) -> int:
@@ -62,9 +64,8 @@ class CauseCounts:
         return len(self.positions) + len(self.velocities) + self.untimed
 
 
-@dataclass(frozen=True, slots=True)
-class RejectedRecord:
-    """Row of the table of rejected records."""
+class RejectedRecord(NamedTuple):
+    """Row of the table of rejected records; `part` is "position", "velocity" or "both"."""
 
     seq: int
     source: str
@@ -72,7 +73,6 @@ class RejectedRecord:
     gps_ms: int
     t_spacecraft_s: int | None
     part: str
-    """position, velocity, or both"""
     cause: str
 
 
@@ -105,11 +105,6 @@ def rejected_records(result: ReplayResult, most: int) -> list[RejectedRecord]:
     records = []
     for row in rejected_rows(result)[:most]:
         position, velocity = fixes.position_cause[row], fixes.velocity_cause[row]
-        if position == velocity:
-            part, causes = "both", [position]
-        else:
-            part = "both" if position and velocity else "position" if position else "velocity"
-            causes = [cause for cause in (position, velocity) if cause]
         t_spacecraft_s = int(fixes.t_spacecraft_s[row])
         records.append(
             RejectedRecord(
@@ -118,14 +113,13 @@ def rejected_records(result: ReplayResult, most: int) -> list[RejectedRecord]:
                 offset=int(fixes.offset[row]),
                 gps_ms=int(fixes.gps_ms[row]),
                 t_spacecraft_s=t_spacecraft_s if t_spacecraft_s >= 0 else None,
-                part=part,
-                cause="; ".join(map(meaning, causes)),
+                part="both" if position and velocity else "position" if position else "velocity",
+                cause="; ".join(meaning(cause) for cause in dict.fromkeys((position, velocity)) if cause),
             )
         )
     return records
 
 
-_TITLE: Final = "Rejections by time and cause"
 _ROW_IN: Final = 0.36
 _TOP_IN, _BOTTOM_IN = 0.46, 0.42
 _SLOT: Final = 0.33
@@ -133,10 +127,10 @@ _STROKES_MAX: Final = 300
 """Maximum number of strokes side by side."""
 
 
-def rejections(causes: Sequence[CauseCounts], time: TimeAxis) -> Chart:
+def rejections(causes: Sequence[CauseCounts], time: TimeAxis) -> Drawing:
     """Plot one row per cause: when it occurred, and how often."""
     if not causes:
-        return Chart("rejections", _TITLE, "No record was rejected.", "", Markup())
+        return "No record was rejected."
     height_in = _TOP_IN + _ROW_IN * len(causes) + _BOTTOM_IN
     figure = new_figure(height_in)
     bottom, height = _BOTTOM_IN / height_in, _ROW_IN * len(causes) / height_in
@@ -150,13 +144,18 @@ def rejections(causes: Sequence[CauseCounts], time: TimeAxis) -> Chart:
     often.tick_params(labelleft=False)
     time.label_axes([when], bottom=[when])
     for row, one in enumerate(causes):
-        counts = ((len(one.positions), REJECTED), (len(one.velocities), LIMIT), (one.untimed, MUTED))
-        present = [(count, colour) for count, colour in counts if count]
-        rows_of = {REJECTED: one.positions, LIMIT: one.velocities, MUTED: np.empty(0, np.int64)}
-        for slot, (count, colour) in enumerate(present):
+        parts = (
+            (len(one.positions), one.positions, REJECTED),
+            (len(one.velocities), one.velocities, LIMIT),
+            (one.untimed, np.empty(0, np.int64), MUTED),
+        )
+        present = [part for part in parts if part[0]]
+        for slot, (count, rows, colour) in enumerate(present):
             height = row + _SLOT * (slot - 0.5 * (len(present) - 1))
-            _strokes(when, time, rows_of[colour], height, colour)
-            _bar(often, count, height, colour)
+            _strokes(when, time, rows, height, colour)
+            often.barh(height, count, height=0.8 * _SLOT, color=colour)
+            place = (count, height)
+            often.annotate(str(count), place, xytext=(3, 0), textcoords="offset points", va="center", fontsize=6.5)
     when.grid(axis="y", visible=False)
     often.grid(axis="y", visible=False)
     often.set_xlim(0.0, 1.22 * max(max(len(one.positions), len(one.velocities), one.untimed) for one in causes))
@@ -168,15 +167,7 @@ def rejections(causes: Sequence[CauseCounts], time: TimeAxis) -> Chart:
     if any(one.untimed for one in causes):
         entries.append(("line", MUTED, "record without a time"))
     traces.legend(figure, entries)
-    return Chart(
-        "rejections",
-        _TITLE,
-        "Each stroke is a record whose position or velocity was rejected, in the row of its cause; the most frequent "
-        "cause is on top. Records without a time are only counted.",
-        "Long unbroken rows of strokes (a fault of the receiver or the filter rather than of single records); "
-        "causes that begin with a new boot of the spacecraft clock.",
-        to_svg(figure, "rejections", "Rejected records over time and their number, by cause"),
-    )
+    return figure
 
 
 def _strokes(axes: Axes, time: TimeAxis, rows: IntArray, height: float, colour: str) -> None:
@@ -187,38 +178,26 @@ def _strokes(axes: Axes, time: TimeAxis, rows: IntArray, height: float, colour: 
     axes.vlines(hours[different], height - 0.4 * _SLOT, height + 0.4 * _SLOT, color=colour, linewidth=1.0)
 
 
-def _bar(axes: Axes, count: int, height: float, colour: str) -> None:
-    axes.barh(height, count, height=0.8 * _SLOT, color=colour)
-    axes.annotate(str(count), (count, height), xytext=(3, 0), textcoords="offset points", va="center", fontsize=6.5)
-
-
 _LENGTH: Final = 1000
 """Length of the strip that represents a file."""
-_LEAST_WIDTH: Final = 4.0
+_WIDTH_MIN: Final = 4.0
 """Minimum width, so that one damaged byte is visible."""
 
 
-@dataclass(frozen=True, slots=True)
-class DamagedRange:
-    """Position of a damaged range on the strip."""
-
-    x: float
-    width: float
-
-
 def balanced(source: SourceFile) -> bool:
-    """Return whether every byte is either delivered or damaged."""
+    """Return True if every byte is either delivered or damaged, or the file cannot be read."""
     return bool(source.fault) or source.size_bytes == source.delivered_bytes + source.damaged_bytes
 
 
-def strip(source: SourceFile) -> list[DamagedRange]:
-    """Return the listed damaged ranges on a strip of length 1000; overlapping ones are merged."""
-    drawn: list[DamagedRange] = []
+def strip(source: SourceFile) -> list[tuple[float, float]]:
+    """Return begin and width of the listed damaged ranges on a strip of length 1000; overlapping ranges are merged."""
+    drawn: list[tuple[float, float]] = []
+    end = 0.0
+    scale = _LENGTH / max(1, source.size_bytes)
     for start, stop, _ in sorted(source.damage):
-        scale = _LENGTH / max(1, source.size_bytes)
-        width = min(max((stop - start) * scale, _LEAST_WIDTH), _LENGTH)
+        width = min(max((stop - start) * scale, _WIDTH_MIN), _LENGTH)
         x = min(start * scale, _LENGTH - width)
-        if drawn and x + width <= drawn[-1].x + drawn[-1].width:
-            continue
-        drawn.append(DamagedRange(round(x, 1), round(width, 1)))
+        if not drawn or x + width > end:
+            drawn.append((round(x, 1), round(width, 1)))
+            end = sum(drawn[-1])
     return drawn

@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
-from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from pygnc.estimators.attitude.settings import AttitudeSettings, MagnetometerSettings
@@ -16,48 +15,50 @@ from pygnc_ground.report import traces
 from pygnc_ground.report.attitude_figures import face_names
 from pygnc_ground.report.axes import TimeAxis, close_up, eclipses, shade, spans
 from pygnc_ground.report.comparison import ComparedAttitude
-from pygnc_ground.report.orbit_figures import Squares, component_panels, distance_panel, nees_squares, squares_chart
-from pygnc_ground.report.style import FILTER, FILTER_BAND, LIMIT, REJECTED, SHADE, SMOOTHER, Chart, panel_grid, to_svg
+from pygnc_ground.report.orbit_figures import (
+    Innovations,
+    innovation_entries,
+    innovation_panels,
+    nees_squares,
+    nis_squares,
+    squares_figure,
+)
+from pygnc_ground.report.style import FILTER, LIMIT, REJECTED, SHADE, SMOOTHER, Drawing, panel_grid
 
-_LIGHT_TITLE: Final = "Light on the faces"
 _PERCENT: Final = 100.0
 _PANEL_IN: Final = 0.82
 _WIDTHS: Final = (1.7, 1.0)
 _DOT_BINS: Final = 350
-_LEAST_LIMIT: Final = 6.0
+_LIMIT_MIN_PERCENT: Final = 6.0
 _TOP: Final = 1.12
 """Upper limit of panels of readings, in units of full scale."""
-_BAR: Final = 5.0
-"""Width in points of the bar over a panel while the face is held faulty."""
+_BAR_PT: Final = 5.0
+"""Width of the bar over a panel while the face is held faulty, in points."""
 
 
-class _Marks(NamedTuple):
-    """Kind of mark for each reading; all (n, 6)."""
-
-    plain: BoolArray
-    saturated: BoolArray
-    doubted: BoolArray
-    """Dark in sunlight, or rejected by the gate"""
-
-
-def light(result: AttitudeResult, settings: AttitudeSettings, time: TimeAxis) -> Chart:
+def light(result: AttitudeResult, settings: AttitudeSettings, time: TimeAxis) -> Drawing:
     """Plot measured minus expected light, and both in a close-up; without a model, the measured light alone."""
     if not len(time.order):
-        return Chart("light", _LIGHT_TITLE, "No sensor sample has a known time.", "", Markup())
+        return "No sensor sample has a known time."
+    samples = result.samples
     stretch = close_up(result, time)
     figure, grid = panel_grid(6, 1 if stretch is None else 2, _PANEL_IN, widths=None if stretch is None else _WIDTHS)
     whole = [row[0] for row in grid]
-    dark_h, marks = eclipses(result.samples, time), _marks(result)
+    dark_h = eclipses(samples, time)
+    doubted = result.light.dark | (samples.faces_usable & ~samples.faces_used)
     shade(whole, dark_h)
     time.label_axes(whole, bottom=whole[-1:])
     for face, (axes, name) in enumerate(zip(whole, face_names(settings.mounting), strict=True)):
         axes.set_ylabel(f"{name} [%]")
         if stretch is None:
-            _readings(axes, time, result, marks, face)
+            _readings(axes, time, result, doubted, face)
         else:
-            _differences(axes, time, result, marks, face)
-            traces.level(axes, *(sign * 3.0 * _PERCENT * settings.sun_sensors.noise_share for sign in (-1, 1)))
-        _broken(axes, time, (result.samples.faces_dead | result.samples.faces_mirrored)[:, face])
+            _differences(axes, time, result, doubted, face)
+            noise_percent = _PERCENT * settings.sun_sensors.noise_share
+            traces.level(axes, -3.0 * noise_percent, 3.0 * noise_percent)
+        top = axes.get_ylim()[1]
+        for begin, end in spans(samples.faces_faulty[:, face], time).tolist():
+            axes.plot((begin, end), (top, top), color=REJECTED, linewidth=_BAR_PT, solid_capstyle="butt")
     entries = [("dot", FILTER, "reading"), ("dot", LIMIT, "at full scale"), ("band", SHADE, "eclipse")]
     if stretch is not None:
         near = [row[1] for row in grid]
@@ -68,126 +69,59 @@ def light(result: AttitudeResult, settings: AttitudeSettings, time: TimeAxis) ->
         for face, axes in enumerate(near):
             expected = traces.trace(stretch, _PERCENT * result.light.expected[:, face])
             traces.line(axes, stretch, expected, SMOOTHER, width=1.1, under=True)
-            _readings(axes, stretch, result, marks, face)
+            _readings(axes, stretch, result, doubted, face)
         entries[2:2] = [
             ("cross", REJECTED, "dark in sunlight, or rejected by the gate"),
             ("line", SMOOTHER, "model"),
             ("dashed", LIMIT, "3 σ of noise; full scale"),
         ]
     traces.legend(figure, entries)
-    return Chart("light", _LIGHT_TITLE, _see(stretch), _WRONG, to_svg(figure, "light", "Light on each face over time"))
+    return figure
 
 
-def _marks(result: AttitudeResult) -> _Marks:
-    samples, seen = result.samples, result.light
-    doubted = seen.dark | (samples.faces_usable & ~samples.faces_used)
-    return _Marks(~doubted & ~seen.saturated, seen.saturated & ~doubted, doubted)
-
-
-def _differences(axes: Axes, time: TimeAxis, result: AttitudeResult, marks: _Marks, face: int) -> None:
-    samples, lit = result.samples, result.samples.sunlit_fraction > 0.0
+def _differences(axes: Axes, time: TimeAxis, result: AttitudeResult, doubted: BoolArray, face: int) -> None:
+    lit = result.samples.sunlit_fraction > 0.0
     difference = _PERCENT * (result.light.measured - result.light.expected)
-    sound = ~(marks.doubted | samples.faces_dead | samples.faces_mirrored)
-    limit = max(_LEAST_LIMIT, traces.limit_around(difference[lit[:, None] & sound], share=0.995))
+    sound = ~(doubted | result.samples.faces_faulty)
+    limit = max(_LIMIT_MIN_PERCENT, traces.limit_around(difference[lit[:, None] & sound], share=0.995))
     axes.set_ylim(-limit, limit)
-    _draw(axes, time, np.where(lit, difference[:, face], np.nan), marks, face)
+    values = np.where(lit, difference[:, face], np.nan)
+    _draw(axes, time, values, result.light.saturated[:, face], doubted[:, face])
 
 
-def _readings(axes: Axes, time: TimeAxis, result: AttitudeResult, marks: _Marks, face: int) -> None:
+def _readings(axes: Axes, time: TimeAxis, result: AttitudeResult, doubted: BoolArray, face: int) -> None:
     full_scale = _PERCENT * float(np.median(result.light.full_scale))
     axes.set_ylim(-0.06 * full_scale, _TOP * full_scale)
     traces.level(axes, full_scale)
-    _draw(axes, time, _PERCENT * result.light.measured[:, face], marks, face)
+    values = _PERCENT * result.light.measured[:, face]
+    _draw(axes, time, values, result.light.saturated[:, face], doubted[:, face])
 
 
-def _draw(axes: Axes, time: TimeAxis, values: FloatArray, marks: _Marks, face: int) -> None:
-    for flags, colour in ((marks.plain, FILTER), (marks.saturated, LIMIT)):
-        shown = traces.trace(time, np.where(flags[:, face], values, np.nan))
-        traces.dots(axes, shown, colour, size=1.6, bins=_DOT_BINS)
-    traces.rejected(axes, traces.trace(time, np.where(marks.doubted[:, face], values, np.nan)))
+def _draw(axes: Axes, time: TimeAxis, values: FloatArray, saturated: BoolArray, doubted: BoolArray) -> None:
+    for flags, colour in ((~saturated & ~doubted, FILTER), (saturated & ~doubted, LIMIT)):
+        traces.dots(axes, traces.trace(time, np.where(flags, values, np.nan)), colour, size=1.6, bins=_DOT_BINS)
+    traces.rejected(axes, traces.trace(time, np.where(doubted, values, np.nan)))
 
 
-def _broken(axes: Axes, time: TimeAxis, flags: BoolArray) -> None:
-    """Plot a bar along the upper edge in the intervals in which the flight software treats the face as faulty."""
-    top = axes.get_ylim()[1]
-    for begin, end in spans(flags, time).tolist():
-        axes.plot((begin, end), (top, top), color=REJECTED, linewidth=_BAR, solid_capstyle="butt")
-
-
-def _see(stretch: TimeAxis | None) -> str:
-    shares = "Light on each face as a fraction of full sunlight at normal incidence. "
-    broken = " A red bar along the upper edge marks when the flight treated a face as dead or mirrored."
-    if stretch is None:
-        return f"{shares}Without an attitude and an orbit there is no model to compare with.{broken}"
-    return (
-        f"{shares}Left: reading minus model (Sun, albedo, full scale) at the smoothed "
-        f"attitude; right: both during some rotations of the body.{broken}"
-    )
-
-
-_WRONG: Final = (
-    "Differences proportional to the light (gain of the face); differences only at grazing light (mounting of the "
-    "face); differences on all faces at once (attitude or albedo); a face that stays dark or at full scale."
-)
-
-
-_FIELD_TITLE: Final = "Magnetometer residuals"
-
-
-def field_residuals(result: AttitudeResult, settings: MagnetometerSettings, time: TimeAxis) -> Chart:
+def field_residuals(result: AttitudeResult, settings: MagnetometerSettings, time: TimeAxis) -> Drawing:
     """Plot the innovations of the magnetometer per sensor axis, and their normalised length against the gate."""
     samples = result.samples
     if not np.isfinite(samples.field_chi_square).any():
-        see = "The filter never had an attitude to predict a magnetometer reading."
-        return Chart("field", _FIELD_TITLE, see, "", Markup())
+        return "The filter never had an attitude to predict a magnetometer reading."
     gate = math.sqrt(settings.gate)
     figure, grid = panel_grid(2, 2, 1.3)
-    x, y, z, distance = (axes for row in grid for axes in row)
-    every = [x, y, z, distance]
-    shade(every, eclipses(samples, time))
-    values = (samples.field_innovation_ut, samples.field_innovation_sigma_ut)
-    component_panels((x, y, z), time, samples.field_used, values, "µT", names="xyz")
-    distance_panel(distance, time, samples.field_used, samples.field_chi_square, gate)
-    time.label_axes(every, bottom=grid[1])
-    traces.restarts(every, time, samples.found_again)
-    traces.legend(
-        figure,
-        [
-            ("dot", FILTER, "used"),
-            ("cross", REJECTED, "rejected"),
-            ("arrow", REJECTED, "rejected, beyond the panel"),
-            ("band", FILTER_BAND, "3 σ expected"),
-            ("dashed", LIMIT, f"gate √χ² = {gate:.2f}"),
-            ("band", SHADE, "eclipse"),
-        ],
+    panels = [axes for row in grid for axes in row]
+    shade(panels, eclipses(samples, time))
+    field = Innovations(
+        samples.field_innovation_ut, samples.field_innovation_sigma_ut, samples.field_chi_square, samples.field_used
     )
-    return Chart(
-        "field",
-        _FIELD_TITLE,
-        "Magnetometer reading minus prediction (IGRF field rotated by the predicted attitude, plus bias) in the "
-        "sensor's axes, with three expected standard deviations. Lower right: length of each innovation in "
-        "standard deviations, √χ² with 3 degrees of freedom, and the gate.",
-        "Dots that oscillate with the body's rotation (scale or axes of the magnetometer) or with the orbit "
-        "(wrong time or orbit); steps (a current on board); consecutive rejections (wrong attitude).",
-        to_svg(figure, "field", "Residuals of the magnetometer over time with their expected bands"),
-    )
+    innovation_panels(panels, time, field, gate, [f"{name} [µT]" for name in "xyz"])
+    entries = [*innovation_entries(gate), ("band", SHADE, "eclipse")]
+    return traces.finish(figure, time, entries, samples.found_again)
 
 
-def attitude_consistency(result: AttitudeResult, found: Sequence[ComparedAttitude], time: TimeAxis) -> Chart:
+def attitude_consistency(result: AttitudeResult, found: Sequence[ComparedAttitude], time: TimeAxis) -> Drawing:
     """Plot the NIS of the filter and, with a truth, the NEES of both estimators."""
-    samples = result.samples
-    rows = time.order[np.isfinite(samples.nis[time.order]) & (samples.dof[time.order] > 0)]
-    innovations = Squares(
-        name="NIS of the filter",
-        colour=FILTER,
-        independent=True,
-        hours=time.hours[rows],
-        squares=samples.nis[rows],
-        dof=samples.dof[rows],
-        usual_dof=None,
-    )
-    return squares_chart([innovations, *(_nees(one, time) for one in found)], time, "attitude-consistency", "sample")
-
-
-def _nees(one: ComparedAttitude, time: TimeAxis) -> Squares:
-    return nees_squares(one.name, traces.trace(time, one.errors.nees, one.errors.row), NEES_DOF)
+    shown = [nis_squares(result.samples.nis, result.samples.dof, time, None)]
+    shown += [nees_squares(one.name, one.errors, NEES_DOF, time) for one in found]
+    return squares_figure(shown, time, "sample")

@@ -6,11 +6,13 @@ figure suits a dark page. The hues of the estimators are distinguishable with an
 
 import io
 import re
+import tomllib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from markupsafe import Markup
 from matplotlib import style
@@ -122,19 +124,46 @@ _HEX: Final = re.compile(r"#[0-9a-f]{6}\b")
 _VARIABLES: Final = {colour.light: f"var(--{name})" for name, colour in PALETTE.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """Figure of the report with its captions."""
+Drawing: TypeAlias = Figure | str
+"""Figure, or the reason why there is nothing to draw."""
+
+
+class Chart(NamedTuple):
+    """Figure of the report with its texts.
+
+    Attributes:
+        name: Unique identifier in the page; letters and hyphens.
+        title: Heading.
+        how_to_read: Explanation of the figure, or the reason why there is none.
+        warning_signs: Features of the figure that point to a fault; empty without a figure.
+        svg: Figure as an SVG element; empty if there is nothing to draw.
+    """
 
     name: str
-    """Unique identifier in the page; letters and hyphens"""
     title: str
     how_to_read: str
-    """How to read the figure, or why there is none"""
-    warning_signs: str
-    """Warning signs"""
-    svg: Markup
-    """Empty if there is nothing to draw"""
+    warning_signs: str = ""
+    svg: Markup = Markup()
+
+
+def chart(name: str, drawing: Drawing, *, texts: str = "") -> Chart:
+    """Return a drawing with its texts from captions.toml.
+
+    Args:
+        name: Identifier of the figure in the page.
+        drawing: Figure, or the reason why there is none.
+        texts: Key of the texts if it is not `name`.
+    """
+    caption = _captions()[texts or name]
+    if isinstance(drawing, str):
+        return Chart(name, caption["title"], drawing)
+    svg = to_svg(drawing, name, caption["image"])
+    return Chart(name, caption["title"], caption["how_to_read"], caption["warning_signs"], svg)
+
+
+@cache
+def _captions() -> dict[str, dict[str, str]]:
+    return tomllib.loads(Path(__file__).with_name("captions.toml").read_text(encoding="utf-8"))
 
 
 def report_style() -> AbstractContextManager[None]:

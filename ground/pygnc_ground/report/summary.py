@@ -2,31 +2,30 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from pygnc.estimators.attitude.settings import MountingSettings
-from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
+from pygnc_cli.text import printable
+from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG
 from pygnc_ground.orbit.consistency import NisConsistency, band
 from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult, SampleRecords
 from pygnc_ground.report.attitude_figures import face_names
 from pygnc_ground.report.clock import ClockRecords
 from pygnc_ground.report.comparison import ComparedAttitude, ComparedPartner, orbit_name
 from pygnc_ground.report.statistics import DifferenceFigures, EstimateFigures
-from pygnc_ground.report.wording import compared, duration, number, percent, plural, printable, whole
+from pygnc_ground.report.wording import compared, duration, number, percent, plural, whole
 
 _USED_SHARE_GOOD: Final = 0.95
 _STATE_DOF: Final = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One sentence of the summary."""
+class Finding(NamedTuple):
+    """One sentence of the summary; `good` is False if the reader has to look into it."""
 
-    good: bool
     text: str
+    good: bool = False
 
 
 def findings(
@@ -43,7 +42,7 @@ def findings(
         *(finding for one in figures for finding in _accuracy(one)),
         *_cross_check(figures, cross_check),
         *_clock(clock),
-        *(Finding(good=False, text=f"{printable(note)}.") for note in result.notes),
+        *(Finding(f"{printable(note)}.") for note in result.notes),
     ]
 
 
@@ -52,30 +51,30 @@ def _input(result: ReplayResult) -> Iterator[Finding]:
     size = sum(source.size_bytes for source in result.sources)
     faults = sum(bool(source.fault) for source in result.sources)
     if faults:
-        yield Finding(good=False, text=f"{faults} of {len(result.sources)} input files cannot be read.")
+        yield Finding(f"{faults} of {len(result.sources)} input files cannot be read.")
     if damaged:
         text = f"{whole(damaged)} of {whole(size)} input bytes ({percent(damaged / size)}) are damaged."
-        yield Finding(good=False, text=text)
+        yield Finding(text)
     elif size:
-        yield Finding(good=True, text=f"All {whole(size)} input bytes are undamaged.")
+        yield Finding(f"All {whole(size)} input bytes are undamaged.", good=True)
 
 
 def _use(result: ReplayResult, figures: EstimateFigures) -> Iterator[Finding]:
     received = result.counts.get("fixes_received", len(result.fixes.seq) + len(result.untimed))
     used = result.counts.get("fixes_accepted", figures.used)
     if not received:
-        yield Finding(good=False, text="There is no GPS record, so the orbit is unknown.")
+        yield Finding("There is no GPS record, so the orbit is unknown.")
         return
     share = used / received
     if received != _booked(result.counts, received):
-        yield Finding(good=False, text="The counters of fixes do not add up; please report this as a fault.")
+        yield Finding("The counters of fixes do not add up; please report this as a fault.")
     text = f"{whole(used)} of {whole(received)} GPS records were used ({percent(share)}; good: 95 % or more)."
-    yield Finding(good=share >= _USED_SHARE_GOOD, text=text)
+    yield Finding(text, good=share >= _USED_SHARE_GOOD)
     if not figures.states:
-        yield Finding(good=False, text="The filter found no orbit.")
+        yield Finding("The filter found no orbit.")
     restarts = int(result.fixes.restarted.sum())
     if restarts:
-        yield Finding(good=False, text=f"The filter restarted {plural(restarts, 'time')}.")
+        yield Finding(f"The filter restarted {plural(restarts, 'time')}.")
 
 
 def _booked(counts: dict[str, int], otherwise: int) -> int:
@@ -95,7 +94,7 @@ def _innovations(figures: EstimateFigures) -> Iterator[Finding]:
             f"The filter's innovations are {compared(nis.mean_per_dof, low, high)} their covariance predicts: "
             f"mean NIS {number(nis.mean_per_dof)} per degree of freedom, 95 % band {number(low)} to {number(high)}."
         )
-        yield Finding(good=inside, text=text)
+        yield Finding(text, good=inside)
 
 
 def _accuracy(figures: EstimateFigures) -> Iterator[Finding]:
@@ -109,7 +108,7 @@ def _accuracy(figures: EstimateFigures) -> Iterator[Finding]:
         f"{number(1e3 * accuracy.velocity_error_mps)} mm/s (3-D RMS), {number(accuracy.position_ratio)} times the "
         f"formal position sigma (good: {number(low)} to {number(high)})."
     )
-    yield Finding(good=low <= accuracy.position_ratio <= high, text=text)
+    yield Finding(text, good=low <= accuracy.position_ratio <= high)
 
 
 def _cross_check(figures: Sequence[EstimateFigures], cross_check: DifferenceFigures | None) -> Iterator[Finding]:
@@ -120,15 +119,15 @@ def _cross_check(figures: Sequence[EstimateFigures], cross_check: DifferenceFigu
         f"Smoother and batch, two independent computations, differ by {number(cross_check.position_rms_m)} m (3-D RMS; "
         f"good: up to {number(sigma_m)} m, their combined formal sigma)."
     )
-    yield Finding(good=cross_check.position_rms_m <= sigma_m, text=text)
+    yield Finding(text, good=cross_check.position_rms_m <= sigma_m)
 
 
 def _clock(clock: ClockRecords) -> Iterator[Finding]:
     boots = len(clock.segments)
     if boots == 1:
-        yield Finding(good=True, text="The spacecraft clock ran without a jump.")
+        yield Finding("The spacecraft clock ran without a jump.", good=True)
     elif boots > 1:
-        yield Finding(good=False, text=f"The spacecraft clock jumped: the records are from {boots} boots.")
+        yield Finding(f"The spacecraft clock jumped: the records are from {boots} boots.")
 
 
 _KNOWN_SHARE_GOOD: Final = 0.95
@@ -145,7 +144,7 @@ def attitude_findings(
     """Return the main findings about the attitude."""
     if not result.solution.known.any():
         why = "no attitude" if len(result.samples) else "no sensor sample, so the attitude is unknown"
-        return [Finding(good=False, text=f"There is {why}.")]
+        return [Finding(f"There is {why}.")]
     return [
         *_attitude_use(result.samples, found[0]),
         *_sensors(result.samples, mounting),
@@ -162,10 +161,10 @@ def _attitude_use(samples: SampleRecords, filtered: ComparedAttitude) -> Iterato
         f"{whole(filtered.accuracy.known)} of {whole(len(samples))} sensor samples have an attitude ({percent(share)}; "
         "good: 95 % or more)."
     )
-    yield Finding(good=share >= _KNOWN_SHARE_GOOD, text=text)
+    yield Finding(text, good=share >= _KNOWN_SHARE_GOOD)
     again = int(samples.found_again.sum())
     if again:
-        yield Finding(good=False, text=f"The attitude was lost and re-acquired {plural(again, 'time')}.")
+        yield Finding(f"The attitude was lost and re-acquired {plural(again, 'time')}.")
 
 
 def _sensors(samples: SampleRecords, mounting: MountingSettings) -> Iterator[Finding]:
@@ -173,9 +172,9 @@ def _sensors(samples: SampleRecords, mounting: MountingSettings) -> Iterator[Fin
     names = face_names(mounting)
     for flags, fault in ((samples.faces_dead, "dead"), (samples.faces_mirrored, "mirrored")):
         for face in np.flatnonzero(flags[-1]).tolist():
-            yield Finding(good=False, text=f"The sun sensor on face {names[face]} is considered {fault}.")
+            yield Finding(f"The sun sensor on face {names[face]} is considered {fault}.")
     for axis in np.flatnonzero(samples.gyro_stuck[-1]).tolist():
-        yield Finding(good=False, text=f"The {'xyz'[axis]} axis of the gyro is considered stuck.")
+        yield Finding(f"The {'xyz'[axis]} axis of the gyro is considered stuck.")
 
 
 def _attitude_innovations(nis: NisConsistency) -> Iterator[Finding]:
@@ -187,7 +186,7 @@ def _attitude_innovations(nis: NisConsistency) -> Iterator[Finding]:
             f"The attitude innovations are {compared(nis.mean_per_dof, low, high)} their covariance predicts: "
             f"mean NIS {number(nis.mean_per_dof)} per degree of freedom (good: {low} to {high})."
         )
-        yield Finding(good=good, text=text)
+        yield Finding(text, good=good)
 
 
 def _attitude_accuracy(one: ComparedAttitude) -> Iterator[Finding]:
@@ -199,15 +198,12 @@ def _attitude_accuracy(one: ComparedAttitude) -> Iterator[Finding]:
             for kind, name in ((one.accuracy.sunlight, "sunlight"), (one.accuracy.eclipse, "eclipse"))
             if math.isfinite(kind.error_deg)
         )
+        where = where or f"{number(one.accuracy.whole.error_deg)}°"
         text = (
-            f"The attitude error of the {one.name} is {where or _everywhere(one.accuracy.whole)} (three-axis RMS), "
+            f"The attitude error of the {one.name} is {where} (three-axis RMS), "
             f"{number(ratio)} times its formal sigma (good: {low} to {high})."
         )
-        yield Finding(good=low <= ratio <= high, text=text)
-
-
-def _everywhere(kind: AngleRms) -> str:
-    return f"{number(kind.error_deg)}°"
+        yield Finding(text, good=low <= ratio <= high)
 
 
 def _start(filtered: ComparedAttitude) -> Iterator[Finding]:
@@ -217,12 +213,12 @@ def _start(filtered: ComparedAttitude) -> Iterator[Finding]:
             f"The filter was within {RIGHT_DEG:.0f}° of the truth {accuracy.right_after_s:.0f} s after the first "
             f"sample with an orbit (good: up to {_RIGHT_AFTER_GOOD_S:.0f} s)."
         )
-        yield Finding(good=accuracy.right_after_s <= _RIGHT_AFTER_GOOD_S, text=text)
+        yield Finding(text, good=accuracy.right_after_s <= _RIGHT_AFTER_GOOD_S)
     if accuracy.wrong_s > 0.0:
         text = f"The filter was off by more than {WRONG_DEG:.0f}° for up to {accuracy.wrong_s:.0f} s in a row."
-        yield Finding(good=False, text=text)
+        yield Finding(text)
     elif accuracy.wrong_s == 0.0:
-        yield Finding(good=True, text=f"The filter was never off by more than {WRONG_DEG:.0f}°.")
+        yield Finding(f"The filter was never off by more than {WRONG_DEG:.0f}°.", good=True)
 
 
 def _biases(filtered: ComparedAttitude) -> Iterator[Finding]:
@@ -237,7 +233,7 @@ def _biases(filtered: ComparedAttitude) -> Iterator[Finding]:
             f"{number(accuracy.mag_bias_error_ut)} µT (3-D RMS), {number(gyro)} and {number(field)} times the formal "
             f"sigmas (good: up to {number(high)})."
         )
-        yield Finding(good=max(gyro, field) <= high, text=text)
+        yield Finding(text, good=max(gyro, field) <= high)
 
 
 def formation_findings(result: FormationResult, partners: Sequence[ComparedPartner]) -> list[Finding]:
@@ -257,24 +253,24 @@ def _ranges(result: FormationResult) -> Iterator[Finding]:
             f"{whole(used)} of {whole(received)} ranges are in the newest solution ({percent(share)}; good: 95 % or "
             "more)."
         )
-        yield Finding(good=share >= _USED_SHARE_GOOD, text=text)
+        yield Finding(text, good=share >= _USED_SHARE_GOOD)
     untimed = result.counts.get("ranges_no_time", 0)
     if untimed:
-        yield Finding(good=False, text=f"{whole(untimed)} ranges have no known time.")
+        yield Finding(f"{whole(untimed)} ranges have no known time.")
 
 
 def _partner(one: ComparedPartner) -> Iterator[Finding]:
     name = one.name.capitalize()
     if one.state == "not known":
-        yield Finding(good=False, text=f"{name} is not known: {printable(one.result.cause)}.")
+        yield Finding(f"{name} is not known: {printable(one.result.cause)}.")
         return
     if one.state == "ambiguous":
-        yield Finding(good=False, text=_ambiguous(one))
+        yield Finding(_ambiguous(one))
         return
     accuracy = one.accuracy
     if not math.isfinite(accuracy.error_m):
         text = f"{name} is known to {number(accuracy.sigma_m)} m (3-D sigma) without ambiguity."
-        yield Finding(good=True, text=text)
+        yield Finding(text, good=True)
         return
     # The errors of an arc are correlated, so they count as one state: its normalised square has 6 degrees of freedom.
     low, high = (math.sqrt(limit / _STATE_DOF) for limit in band(_STATE_DOF, 1))
@@ -282,7 +278,7 @@ def _partner(one: ComparedPartner) -> Iterator[Finding]:
         f"{name} is called certain; its error is {number(accuracy.error_m)} m (3-D RMS), {number(accuracy.ratio)} "
         f"times its formal sigma (good: {number(low)} to {number(high)})."
     )
-    yield Finding(good=low <= accuracy.ratio <= high, text=text)
+    yield Finding(text, good=low <= accuracy.ratio <= high)
 
 
 def _ambiguous(one: ComparedPartner) -> str:
@@ -312,4 +308,4 @@ def _approach(result: FormationResult, one: ComparedPartner) -> Iterator[Finding
         f"within a day, in {when}; minimum distance minus 3 sigma: {number(nearest.least_m)} m (good: greater than "
         "0)."
     )
-    yield Finding(good=nearest.least_m > 0.0, text=text)
+    yield Finding(text, good=nearest.least_m > 0.0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.report.axes import TimeAxis
-from pygnc_ground.report.style import LIMIT, MUTED, REJECTED
+from pygnc_ground.report.style import FILTER, LIMIT, MUTED, REJECTED
 
 _GOLDEN: Final = 0.6180339887498949
 """The fractional parts of its multiples fill the interval evenly and without a period."""
@@ -58,6 +58,7 @@ _CROSS_BINS: Final = 150
 _UNDER, _OVER = 0.9, 2.0
 """Z-order of lines; dots are between the two."""
 _ARROW_INSET: Final = 0.035
+_RESTARTS_MAX: Final = 50
 _KINDS: Final[dict[str, dict[str, Any]]] = {
     "line": {},
     "dashed": {"linestyle": (0, (3, 1.5))},
@@ -65,8 +66,10 @@ _KINDS: Final[dict[str, dict[str, Any]]] = {
     "dot": {"linestyle": "", "marker": "o", "markersize": 2.6, "markeredgewidth": 0.0},
     "cross": {"linestyle": "", "marker": "x", "markersize": 3.6, "markeredgewidth": 0.9},
     "arrow": {"linestyle": "", "marker": "^", "markersize": 3.6, "markeredgewidth": 0.9},
+    "triangle": {"linestyle": "", "marker": "v", "markersize": 3.6},
+    "line and dot": {"marker": "o", "markersize": 3.6},
 }
-"""Style of the marks in a legend besides "band"."""
+"""Style of the marks in a legend besides "band" and "shade"."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,27 +161,26 @@ def rejected(axes: Axes, shown: Trace) -> None:
             axes.plot(few.hours[chosen], heights, marker, color=REJECTED, markersize=3.6, markeredgewidth=0.9)
 
 
-def restarts(axes: Sequence[Axes], time: TimeAxis, restarted: BoolArray) -> None:
-    """Draw a dotted vertical line where the filter restarted."""
-    hours = time.hours[restarted]
-    for hour in hours[np.isfinite(hours)][:50]:
-        for one in axes:
-            one.axvline(hour, color=MUTED, linewidth=0.7, linestyle=(0, (1, 2)))
-
-
 def level(axes: Axes, *values: float) -> None:
     """Draw a level line per value in the colour of limits."""
     for value in values:
         axes.axhline(value, color=LIMIT, linewidth=0.8, linestyle=(0, (4, 2)))
 
 
-def legend(figure: Figure, entries: Sequence[tuple[str, str, str]], *, top: float = 1.0) -> None:
-    """Draw one legend above all panels; entries are kind of mark, colour and meaning."""
-    handles = [_handle(kind, colour) for kind, colour, _ in entries]
-    labels = [text for _, _, text in entries]
+Entry: TypeAlias = tuple[str, str, str]
+"""Entry of a legend: kind of mark ("band", "shade" or a key of `_KINDS`), colour, meaning."""
+REJECTED_ENTRIES: Final = (
+    ("dot", FILTER, "used"),
+    ("cross", REJECTED, "rejected"),
+    ("arrow", REJECTED, "rejected, beyond the panel"),
+)
+
+
+def legend(figure: Figure, entries: Sequence[Entry], *, top: float = 1.0) -> None:
+    """Draw one legend above all panels, with its upper edge at the fraction `top` of the height of the figure."""
     figure.legend(
-        handles,
-        labels,
+        [_handle(kind, colour) for kind, colour, _ in entries],
+        [text for _, _, text in entries],
         loc="upper left",
         bbox_to_anchor=(0.0, top),
         ncols=len(entries),
@@ -192,7 +194,75 @@ def legend(figure: Figure, entries: Sequence[tuple[str, str, str]], *, top: floa
 def _handle(kind: str, colour: str) -> Artist:
     if kind == "band":
         return Patch(facecolor=colour, alpha=0.75, linewidth=0.0)
+    if kind == "shade":
+        return Patch(facecolor=colour)
     return Line2D([], [], color=colour, **_KINDS[kind])
+
+
+def finish(figure: Figure, time: TimeAxis, entries: Sequence[Entry], restarted: BoolArray | None = None) -> Figure:
+    """Apply the time axis to all panels, draw the legend and return the figure.
+
+    Args:
+        figure: Figure whose panels all have a time axis; the lowest row of a grid gets the labels.
+        time: Time axis of the panels.
+        entries: Entries of the legend.
+        restarted: Records at which the filter restarted, shape (n,); they get a dotted vertical line.
+    """
+    panels = figure.axes
+    places = [(axes, axes.get_subplotspec()) for axes in panels]
+    time.label_axes(panels, bottom=[axes for axes, place in places if place is not None and place.is_last_row()])
+    if restarted is not None:
+        hours = time.hours[restarted]
+        for hour in hours[np.isfinite(hours)][:_RESTARTS_MAX]:
+            for axes in panels:
+                axes.axvline(hour, color=MUTED, linewidth=0.7, linestyle=(0, (1, 2)))
+    legend(figure, entries)
+    return figure
+
+
+class Components(NamedTuple):
+    """Vectors over time with standard deviations, drawn with one panel per component.
+
+    Attributes:
+        time: Time axis of n records.
+        values: Components, in the unit of the panels, shape (k, 3).
+        sigmas: Standard deviations of the components, in the unit of the panels, shape (k, 3).
+        rows: Indices of the records, shape (k,); None for all n records.
+        colour: Colour of the lines.
+        band_colour: Colour of the 3-sigma bands; None for no bands.
+        dashed: True for dashed lines.
+    """
+
+    time: TimeAxis
+    values: FloatArray
+    sigmas: FloatArray
+    rows: IntArray | None
+    colour: str
+    band_colour: str | None
+    dashed: bool = False
+
+
+def common_limit(series: Sequence[Components], sigmas_share: float, values_share: float) -> float:
+    """Return a limit that covers a share of the 3-sigma bounds and of the values of each series."""
+    bounds, values = [3.0 * one.sigmas for one in series], [one.values for one in series]
+    return max(limit_around(*bounds, share=sigmas_share), limit_around(*values, share=values_share))
+
+
+def components(panels: Sequence[Axes], series: Sequence[Components], limit: float) -> None:
+    """Draw three panels from -limit to limit with the 3-sigma bands and the lines of all series."""
+    for k, axes in enumerate(panels):
+        axes.set_ylim(-limit, limit)
+        for one in series:
+            if one.band_colour is not None:
+                band(axes, one.time, trace(one.time, 3.0 * one.sigmas[:, k], one.rows), one.band_colour)
+        for one in series:
+            line(axes, one.time, trace(one.time, one.values[:, k], one.rows), one.colour, dashed=one.dashed)
+
+
+def used_and_rejected(axes: Axes, time: TimeAxis, used: BoolArray, values: FloatArray) -> None:
+    """Draw used values as dots and the others as crosses, both shape (n,); the limits of the axes must be set."""
+    dots(axes, trace(time, np.where(used, values, np.nan)), FILTER)
+    rejected(axes, trace(time, np.where(used, np.nan, values)))
 
 
 def limit_around(*values: FloatArray, share: float) -> float:
@@ -228,8 +298,13 @@ def length_scale(axes: Axes, values: Sequence[FloatArray]) -> None:
         axes.set_ylim(0.0, 1.25 * high)
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         return
-    axes.set_yscale("log")
     axes.set_ylim(0.6 * low, 1.7 * high)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < _FEW_DECADES * low else (1.0,)))
+    logarithmic(axes, (1.0, 2.0, 5.0) if high < _FEW_DECADES * low else (1.0,))
+
+
+def logarithmic(axes: Axes, labelled: Sequence[float] = (1.0, 2.0, 5.0)) -> None:
+    """Set a logarithmic scale with ticks at multiples of powers of ten; `labelled` holds the factors, from 1 to 10."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=labelled))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())

@@ -4,8 +4,6 @@ import math
 from typing import Final
 
 from pygnc.common.clock import utc_iso_from_gps_ms
-from pygnc_cli.text import printable
-from pygnc_ground.inspection.times import format_gps_time
 
 NONE: Final = "–"
 _THIN_SPACE: Final = "\u202f"
@@ -50,7 +48,7 @@ def percent(share: float) -> str:
 
 
 def compared(value: float, low: float, high: float) -> str:
-    """Return how a value compares with the right range from `low` to `high`."""
+    """Return "as large as" for a value from `low` to `high`, otherwise "larger than" or "smaller than"."""
     if low <= value <= high:
         return "as large as"
     return "larger than" if value > high else "smaller than"
@@ -68,18 +66,3 @@ def duration(milliseconds: int) -> str:
         minutes = round(seconds / 60)
         return f"{minutes // 60} h {minutes % 60:02d} min"
     return f"{seconds // 60} min {seconds % 60:02d} s" if seconds >= 60 else f"{seconds} s"
-
-
-__all__ = [
-    "NONE",
-    "compared",
-    "duration",
-    "fixed",
-    "format_gps_time",
-    "number",
-    "percent",
-    "plural",
-    "printable",
-    "utc",
-    "whole",
-]

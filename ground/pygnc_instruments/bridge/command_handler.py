@@ -1,6 +1,8 @@
-"""Carries out the commands of all clients on the one device that they share."""
+"""Commands of all clients on the one device that they share: state, fields, log files and firmware."""
 
 import asyncio
+import logging
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,15 +11,16 @@ from typing import Any, Final
 from pygnc_devices.declaration import Record
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.ucb.configuration import ask_known
+from pygnc_devices.ucb.driver import AsyncUcb
 from pygnc_devices.ucb.fields import BAUD, BAUD_OF_CODE, FIELD_TABLE, RATE
-from pygnc_instruments.bridge.description import describe, device_properties
-from pygnc_instruments.bridge.device_link import DeviceLink
-from pygnc_instruments.bridge.firmware import FirmwareUpgrader
+from pygnc_devices.ucb.firmware import ImageError, UpgradeError, UpgradeProgress, UpgradeSettings, check_image
+from pygnc_instruments.bridge.device_link import DeviceLink, describe, device_properties
 from pygnc_instruments.bridge.messages import (
     BridgeError,
     Command,
     Describe,
     ErrorCode,
+    Event,
     GetFields,
     ListFiles,
     LoadFile,
@@ -32,10 +35,91 @@ from pygnc_instruments.bridge.messages import (
 from pygnc_instruments.bridge.recorder import Recorder
 
 LARGEST_FILE_BYTES: Final = 32 * 1024 * 1024
+_log = logging.getLogger(__name__)
+
+
+class FirmwareUpgrader:
+    """Firmware upgrades: one at a time, only with confirmation, with progress for all clients.
+
+    Args:
+        link: connection to the device.
+        publish: function that is called with an event for each step.
+
+    Attributes:
+        progress: state of the current or last upgrade as JSON; None before the first.
+    """
+
+    def __init__(self, link: DeviceLink, publish: Callable[[Event], None]) -> None:
+        self._link = link
+        self._publish = publish
+        self._task: asyncio.Task[None] | None = None
+        self.progress: dict[str, Any] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """True while an upgrade is running."""
+        return self._task is not None and not self._task.done()
+
+    def start(self, command: Upgrade) -> dict[str, Any]:
+        """Start an upgrade and return at once; events report its progress.
+
+        Raises:
+            BridgeError: the upgrade is not confirmed, the image is not valid, no device has firmware to upgrade, or
+                another upgrade is running.
+        """
+        if self.is_running:
+            raise BridgeError(ErrorCode.UPGRADE, "a firmware upgrade is running already; wait until it is done")
+        try:
+            check_image(command.image, sha256=command.sha256)
+        except ImageError as error:
+            raise BridgeError(ErrorCode.BAD_VALUE, str(error)) from None
+        if not command.confirmed:
+            raise BridgeError(
+                ErrorCode.UPGRADE, 'an upgrade erases the firmware of the device; confirm it with "confirm": true'
+            )
+        device = self._link.connected_ucb()
+        self._task = asyncio.create_task(self._run(device, command))
+        return {"started": True, "total_bytes": len(command.image)}
+
+    async def finish(self) -> None:
+        """Wait until a running upgrade has ended."""
+        if self._task is not None and self.is_running:
+            _log.warning("a firmware upgrade is running; the bridge stops when it is done")
+            await asyncio.wait([self._task])
+
+    async def _run(self, device: AsyncUcb, command: Upgrade) -> None:
+        loop = asyncio.get_running_loop()
+
+        def on_progress(progress: UpgradeProgress) -> None:
+            loop.call_soon_threadsafe(self._report, {"state": "running", **asdict(progress)})
+
+        self._report({"state": "running", "phase": "begin", "written_bytes": 0, "total_bytes": len(command.image)})
+        try:
+            result = await device.upgrade(
+                command.image,
+                write_firmware=command.confirmed,
+                recover=command.recover,
+                on_progress=on_progress,
+                settings=UpgradeSettings(sha256=command.sha256),
+            )
+        except DeviceError as error:
+            is_in_bootloader = isinstance(error, UpgradeError) and error.is_in_bootloader
+            self._report({"state": "failed", "message": str(error), "is_in_bootloader": is_in_bootloader})
+        except Exception:  # noqa: BLE001 - clients must not see an upgrade that seems to run for ever
+            _log.exception("the upgrade failed")
+            self._report({"state": "failed", "message": "internal error of the bridge; see its log"})
+        else:
+            await self._link.identify()
+            self._publish(Event("device", self._link.summary()))
+            self._report({"state": "done", "before": result.before, "after": result.after, "retries": result.retries})
+
+    def _report(self, progress: dict[str, Any]) -> None:
+        self.progress = progress
+        self._publish(Event("upgrade_progress", progress))
 
 
 class CommandHandler:
-    """Carries out commands.
+    """Commands of all clients on the device.
 
     Args:
         link: connection to the device.
@@ -51,7 +135,7 @@ class CommandHandler:
         self._folder = folder
 
     async def handle(self, command: Command) -> Any:  # noqa: ANN401, PLR0911 - each command has its own result
-        """Carry out a command and return its result as JSON; fields as a dictionary.
+        """Carry out a command and return its result as JSON; fields as values by field number.
 
         Raises:
             BridgeError: the command cannot be carried out.

@@ -24,24 +24,24 @@ _MAX_TEXT: Final = 8192
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Return the state of the bridge and of the device."""
+    """Request for the state of the bridge and of the device."""
 
 
 @dataclass(frozen=True, slots=True)
 class Describe:
-    """Return the device's packets and fields: names, units, legal values."""
+    """Request for the device's packets and fields: names, units, legal values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Switch the readings for this client on or off."""
+    """Request to switch the readings for this client on or off."""
 
     on: bool
 
 
 @dataclass(frozen=True, slots=True)
 class GetFields:
-    """Return fields in effect (GF) or in EEPROM (`stored`, RF); `ids` None for all fields of the device."""
+    """Request for fields in effect (GF) or in EEPROM (`stored`, RF); `ids` None for all fields of the device."""
 
     stored: bool
     ids: tuple[int, ...] | None
@@ -49,7 +49,7 @@ class GetFields:
 
 @dataclass(frozen=True, slots=True)
 class SetFields:
-    """Change fields in effect (SF) or in EEPROM (`stored`, WF)."""
+    """Request to change fields in effect (SF) or in EEPROM (`stored`, WF), from values by field number."""
 
     stored: bool
     values: dict[int, int]
@@ -57,12 +57,12 @@ class SetFields:
 
 @dataclass(frozen=True, slots=True)
 class StartLog:
-    """Log readings to a file.
+    """Request to log readings to a file.
 
     Attributes:
         file_name: name of the file; "" to name it by local time.
         user: user name, for the head of the file and as prefix in the store; "" for none.
-        access_token: credentials of that user for the upload; never shown.
+        access_token: credentials of this user for the upload; never shown.
         storage: URL of the store for the upload; "" for the bridge's own setting.
     """
 
@@ -74,7 +74,7 @@ class StartLog:
 
 @dataclass(frozen=True, slots=True)
 class StopLog:
-    """Close the log file."""
+    """Request to close the log file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +84,19 @@ class ListFiles:
 
 @dataclass(frozen=True, slots=True)
 class LoadFile:
-    """Return the content of a log file."""
+    """Request for the content of a log file."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """Write firmware to the device.
+    """Request to write firmware to the device.
 
     Attributes:
         image: the firmware image.
-        confirmed: whether the message contains the required confirmation.
-        recover: whether the device is already in its bootloader.
+        confirmed: True if the message contains the required confirmation.
+        recover: True if the device is already in its bootloader.
         sha256: expected SHA-256 of the image; "" to skip this check.
     """
 
@@ -113,7 +113,12 @@ Command: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command and the name by which the client called it, which the answer repeats."""
+    """A command of a client.
+
+    Attributes:
+        command: the command.
+        name: name of the command in the client's protocol, which the response repeats.
+    """
 
     command: Command
     name: str
@@ -124,7 +129,7 @@ Scalar: TypeAlias = int | float | str | None
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event that all clients receive.
+    """Event that all clients receive.
 
     Attributes:
         name: `device`, `log` or `upgrade_progress`.
@@ -169,7 +174,7 @@ class ErrorCode(StrEnum):
 
 
 class BridgeError(Exception):
-    """A client's command cannot be carried out.
+    """Error raised when a client's command cannot be carried out.
 
     Args:
         code: kind of the error.
@@ -212,22 +217,22 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
         BridgeError: the message is not a JSON object.
     """
     if isinstance(text, bytes):
-        raise _bad("the message must be text, not bytes")
+        raise _bad("the message must be text, not bytes; send a text frame")
     try:
         message = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _bad(f"the message is not JSON: {error}") from None
+        raise _bad(f"the message is not JSON: {error}; send a JSON object") from None
     if not isinstance(message, dict):
         raise _bad("the message must be a JSON object")
     return message
 
 
 def parse_field_ids(arguments: object) -> tuple[int, ...] | None:
-    """Return field numbers from a list, or from the keys of an object; None if there are none."""
+    """Return field numbers from a list, or from the keys of an object; None if it is missing or empty."""
     if arguments in (None, [], {}):
         return None
     if not isinstance(arguments, list | dict) or len(arguments) > _MAX_FIELDS:
-        raise _bad(f"fields must be a list of numbers or an object with numbers as keys, at most {_MAX_FIELDS}")
+        raise _bad(f"fields must be a list of numbers or an object with numbers as keys, at most {_MAX_FIELDS} fields")
     return tuple(_uint16(number, "number of a field") for number in arguments)
 
 
@@ -260,7 +265,7 @@ def parse_load_file(arguments: object) -> LoadFile:
     """Return the command to load a file; Navigation Studio calls its name `graph_id`."""
     name = arguments if isinstance(arguments, str) else _text(arguments, "graph_id", "name")
     if not name:
-        raise _bad("the file name is missing")
+        raise _bad('the file name is missing; send {"name": NAME}')
     return LoadFile(name)
 
 
@@ -269,17 +274,20 @@ def parse_upgrade(arguments: object) -> Upgrade:
     if not isinstance(arguments, dict) or not isinstance(arguments.get("image"), str):
         raise _bad('the arguments of an upgrade must be {"image": BASE64, "confirm": true}')
     if len(arguments["image"]) > LARGEST_IMAGE_BYTES * 4 // 3 + 4:
-        raise BridgeError(ErrorCode.TOO_LARGE, f"the image is larger than {LARGEST_IMAGE_BYTES} bytes")
+        raise BridgeError(
+            ErrorCode.TOO_LARGE,
+            f"the image is larger than {LARGEST_IMAGE_BYTES} bytes; send the firmware of this device",
+        )
     try:
         image = base64.b64decode(arguments["image"], validate=True)
     except (binascii.Error, ValueError):
-        raise _bad("the image is not base64") from None
+        raise _bad("the image is not base64; encode the firmware file with standard base64") from None
     confirmed, recover = (arguments.get(key) is True for key in ("confirm", "recover"))
     return Upgrade(image, confirmed, recover, _text(arguments, "sha256"))
 
 
 def _text(arguments: object, *keys: str) -> str:
-    """Return the text of the first of these keys that is present; "" if none is."""
+    """Return the text of the first of `keys` that the arguments have; "" if they have none of them."""
     value = next((arguments[key] for key in keys if key in arguments), "") if isinstance(arguments, dict) else ""
     if value is None:
         return ""

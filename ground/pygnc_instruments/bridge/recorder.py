@@ -24,12 +24,12 @@ _LOCAL_STORES: Final = ("file", "memory")
 
 
 class Recorder:
-    """Writes log files.
+    """Writer of log files: one log at a time, in a thread, so that a slow disk does not delay the event loop.
 
     Args:
         link: source of the readings.
         folder: folder of the log files.
-        publish: called with a `log` event when a log starts or stops, and for the result of its upload.
+        publish: function that is called with a `log` event at start and stop of a log and for the result of its upload.
     """
 
     def __init__(self, link: DeviceLink, folder: Path, publish: Callable[[Event], None]) -> None:
@@ -81,7 +81,7 @@ class Recorder:
         """
         writer = self._writer
         if writer is None:
-            raise BridgeError(ErrorCode.LOGGING, "no log is active")
+            raise BridgeError(ErrorCode.LOGGING, "no log is active; start a log first")
         await self._end(writer)
         self._publish(Event("log", self.summary()))
         if writer.store is not None and writer.closed:
@@ -102,13 +102,14 @@ class Recorder:
             writer.csv.head = await self._head(user)
             await asyncio.to_thread(_prepare, self._folder)
         except OSError as error:
-            raise BridgeError(ErrorCode.LOGGING, f"{self._folder}: {error.strerror}") from None
+            message = f"{self._folder}: the folder cannot be used: {error.strerror}"
+            raise BridgeError(ErrorCode.LOGGING, message) from None
         writer.start()
         self._link.listeners.append(writer.put)
         try:
             await asyncio.wait_for(writer.has_begun.wait(), _FIRST_READING_S)
         except TimeoutError:
-            message = f"no reading for {_FIRST_READING_S:.0f} s; the log was not started"
+            message = f"no reading for {_FIRST_READING_S:.0f} s; the log was not started; check the device's rate"
             raise BridgeError(ErrorCode.LOGGING, message) from None
         if writer.error:
             raise BridgeError(ErrorCode.LOGGING, writer.error)
@@ -154,7 +155,7 @@ class Recorder:
 
 
 class _Writer:
-    """A log and the thread that writes it, so that a slow disk does not delay the event loop."""
+    """A log and the thread that writes it."""
 
     def __init__(
         self,

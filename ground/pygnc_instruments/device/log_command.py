@@ -36,7 +36,7 @@ _MEGABYTE: Final = 1_000_000
 To = Annotated[
     str,
     typer.Option("--to", metavar="URL", help="Object store for finished files: az://container/prefix, s3://, gs:// or "
-                 "file:///; default: PYGNC_STORE_URL. Credentials come from the environment."),
+                 "file:///; default: PYGNC_STORE_URL. The environment provides the credentials."),
 ]  # fmt: skip
 User = Annotated[
     str, typer.Option("--user", help="User name that prefixes the files in the store; default: PYGNC_STORE_USER.")
@@ -52,10 +52,8 @@ def log(
     out: Annotated[Path, typer.Option(help="Folder of the files; created if missing.")] = Path(),
     name: Annotated[str, typer.Option(help="File name; default: data- and the local time.")] = "",
     raw: Annotated[bool, typer.Option("--raw", help="Write all received bytes to a .raw file, for replay.")] = False,
-    rotate_mb: Annotated[float, typer.Option(min=0.0, help="New file after this many megabytes; 0: no limit.")] = 0.0,
-    rotate_minutes: Annotated[
-        float, typer.Option(min=0.0, help="New file after this many minutes; 0: no limit.")
-    ] = 0.0,
+    rotate_mb: Annotated[float, typer.Option(min=0.0, help="Maximum size of a file, MB; 0: no limit.")] = 0.0,
+    rotate_minutes: Annotated[float, typer.Option(min=0.0, help="Maximum age of a file, minutes; 0: no limit.")] = 0.0,
     count: Count = 0,
     seconds: Seconds = 0.0,
     to: To = "",
@@ -115,7 +113,7 @@ def upload(
             raise DestinationError("no object store: use --to az://container/prefix or set PYGNC_STORE_URL")
         for path in files or []:
             if not path.is_file():
-                raise LogError(f"{path}: no such file")
+                raise LogError(f"{path}: no such file; check the path")
         uploader = Uploader(store, Spool(spool or default_spool()), print_note)
         for path in files or []:
             uploader.add(path)

@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 
 class DestinationError(Exception):
-    """A store cannot be used, or a file did not arrive there; the message contains no credentials."""
+    """Error raised when a store cannot be used or a file did not arrive there; the message contains no credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Destination:
 
     @property
     def takes_attributes(self) -> bool:
-        """Whether the store keeps a content type; folders do not."""
+        """True if the store keeps a content type; folders do not."""
         return urlsplit(self.url).scheme not in {"file", "memory"}
 
     def open(self) -> Any:  # noqa: ANN401 - obstore has a type for each store
@@ -108,7 +108,7 @@ class Destination:
             options: dict[str, Any] = {"config": config, "client_options": client, "retry_config": {"max_retries": 2}}
             return obstore.store.from_url(self.url, **options)
         except Exception as error:  # noqa: BLE001 - obstore raises errors of its own and those of its libraries
-            raise DestinationError(f"{self.url}: {self.reason(error)}") from None
+            raise DestinationError(f"{self.url}: the store cannot be opened: {self.reason(error)}") from None
 
     def reason(self, error: Exception) -> str:
         """Return the reason of a store's error in one line, without credentials."""
@@ -122,7 +122,7 @@ class Destination:
 
 
 def destination(message: Mapping[str, str] | None = None) -> Destination | None:
-    """Return the destination that a message names, or else the environment; None if neither names one.
+    """Return the destination that a message names, else that of the environment; None if there is none.
 
     Args:
         message: optional `storage` (URL), `id` (user) and `access_token`, as a client of the bridge sends them.
@@ -161,7 +161,7 @@ def default_spool() -> Path:
 
 
 class Spool:
-    """The jobs that are still to be sent.
+    """Folder of the files that are still to be sent.
 
     Args:
         folder: folder of the job files; created if missing, with access for its owner only.
@@ -203,23 +203,23 @@ def send(job: Job, to: Destination) -> None:
         DestinationError: the file did not arrive; the job stays in the spool.
     """
     if job.url != to.url:
-        raise DestinationError(f"{job.path.name}: its destination is {job.url}, not {to.url}")
+        raise DestinationError(f"{job.path.name}: the file is for {job.url}, not for {to.url}; name that store")
     store = to.open()
     attributes = {"Content-Type": _TYPES.get(job.path.suffix, "application/octet-stream")}
     try:
         obstore.put(store, job.key, job.path, attributes=attributes if to.takes_attributes else None)
     except Exception as error:  # noqa: BLE001 - obstore raises errors of its own and those of its libraries
-        raise DestinationError(f"{job.path.name}: {to.url}: {to.reason(error)}") from None
+        raise DestinationError(f"{job.path.name}: upload to {to.url} failed: {to.reason(error)}") from None
     job.note.unlink(missing_ok=True)
 
 
 class Uploader:
-    """Sends files one after the other in a thread, beginning with those in the spool for the same destination.
+    """Thread that sends files one after the other, beginning with the files in the spool for this destination.
 
     Args:
         to: destination of the files.
-        spool: where files are noted until they have arrived.
-        on_event: called from the thread with a line of text for each success and failure.
+        spool: record of the files that have not arrived yet.
+        on_event: function that the thread calls with a line of text for each success and failure.
     """
 
     def __init__(self, to: Destination, spool: Spool, on_event: Callable[[str], None] = _log.info) -> None:

@@ -1,7 +1,7 @@
 """Access control: PINs register stations as gateways, keys permit gateways to upload, tokens permit reading or writing.
 
-The store contains only hashes of them. A PIN is valid for minutes and for one registration; `context.RateLimit` limits
-the attempts to guess one.
+The store contains only hashes of these secrets. A PIN is valid for minutes and for one registration;
+`context.RateLimit` limits the attempts to guess a PIN.
 """
 
 import hashlib
@@ -71,7 +71,7 @@ def revoke(store: Store, name: str, now_ms: int) -> int:
 
 
 def new_token(store: Store, name: str, now_ms: int, *, may_write: bool, days: float | None = None) -> str:
-    """Create a token, which replaces an older one of the same name."""
+    """Create a token, which replaces an older token of the same name; it is valid for `days`, None means unlimited."""
     token = secrets.token_urlsafe(30)
     expires_ms = None if days is None else now_ms + int(days * 86_400_000)
     row = {"token_hash": _hash(token), "name": name, "may_write": int(may_write), "expires_ms": expires_ms}
@@ -82,7 +82,7 @@ def new_token(store: Store, name: str, now_ms: int, *, may_write: bool, days: fl
 
 
 def token_allows(store: Store, token: str, now_ms: int, *, to_write: bool) -> bool:
-    """Return whether a token is known, not expired, and sufficient."""
+    """Return True if a token is known, has not expired, and permits reading (or writing for `to_write`)."""
     c = schema.tokens.c
     with store.reads() as connection:
         found = connection.execute(select(c.may_write, c.expires_ms).where(c.token_hash == _hash(token))).first()

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pygnc.common.files import durable_rename, sync_file
-from pygnc_station.store.layout import Column, to_cell
 from pygnc_station.store.query import ALWAYS, Span, walk
-from pygnc_station.store.readings import StoredReading, Stream
+from pygnc_station.store.readings import Column, StoredReading, Stream, to_cell
 from pygnc_station.store.store import Store
 
 COMMON: Final = ("time", "quality", "lost_before", "flags")

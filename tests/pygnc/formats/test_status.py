@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pygnc.estimators.attitude.filter import Mode
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause as SampleRejectCause
-from pygnc.estimators.orbit.gps_fix import RejectCause
+from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.formats import info, status
 from pygnc.tasks.attitude.tracker import NO_TIME
 from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT

@@ -58,7 +58,7 @@ def make(slots: MemorySlots, folder: Path) -> Parameters:
         (folder / "changed.toml").write_text("".join(lines))
         return load(folder / "changed.toml", folder)
 
-    return Parameters(flat(Settings()), check, slots, frozenset({"logs.ceiling_bytes"}))
+    return Parameters(flat(Settings()), check, slots)
 
 
 def leaves(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -78,7 +78,6 @@ def ask(parameters: Parameters, kind: SentenceType, text: str = "", first: int =
 def test_a_setting_is_returned(parameters: Parameters) -> None:
     assert ask(parameters, PGET, NOISE) == [(f"{NOISE} = 0.6", ParameterFlag.NEXT_START)]
     assert ask(parameters, PGET, "orbit.gravity_degree") == [("orbit.gravity_degree = ", ParameterFlag.NEXT_START)]
-    assert ask(parameters, PGET, "logs.ceiling_bytes") == [("logs.ceiling_bytes = 64000000", ParameterFlag(0))]
 
 
 def test_a_change_is_stored_for_the_next_start(parameters: Parameters, slots: MemorySlots, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ print(json.dumps(sorted(set(sys.modules) - shared)))
 
 def test_no_two_tasks_load_the_same_module() -> None:
     everywhere = [spec for spec in TASKS if spec.name not in {"host_link", "devices"}]
-    own = {spec.name: loaded_by(spec.entry.partition(":")[0]) for spec in everywhere}
+    own = {spec.name: loaded_by(f"pygnc.tasks.{spec.name}.task") for spec in everywhere}
     twice = {(one, other): own[one] & own[other] for one, other in combinations(own, 2)}
     assert {pair: modules for pair, modules in twice.items() if modules} == {}, "name them in SHARED of tasks/table.py"
 

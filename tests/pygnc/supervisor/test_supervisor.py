@@ -184,8 +184,8 @@ def armed(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Delays of the hard exits that were armed."""
     delays: list[float] = []
 
-    def arm(delay_s: float, pids: list[int], before_exit: Callable[[], None]) -> None:
-        del pids, before_exit
+    def arm(delay_s: float, before_exit: Callable[[], None]) -> None:
+        del before_exit
         delays.append(delay_s)
 
     monkeypatch.setattr(module, "arm_hard_exit", arm)

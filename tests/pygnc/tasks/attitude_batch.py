@@ -20,7 +20,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.tasks.attitude.environment import EnvironmentModel
-from pygnc.tasks.attitude.tracker import AttitudeTracker, TrackerState
+from pygnc.tasks.attitude.tracker import AttitudeTracker
 from pygnc.tasks.ingest.sense_file import SenseFile
 from pygnc.tasks.orbit.tracker import OrbitTracker, watermark_after
 
@@ -31,8 +31,8 @@ SETTINGS = AttitudeSettings()
 MODEL = EnvironmentModel(NONE, read_main_field(data_file(MAIN_FIELD_TABLE)))
 
 
-def tracker(state: TrackerState | None = None) -> AttitudeTracker:
-    return AttitudeTracker(SETTINGS, MODEL, state)
+def tracker(checkpoint: bytes | None = None) -> AttitudeTracker:
+    return AttitudeTracker(SETTINGS, MODEL, checkpoint)
 
 
 def batch(demo: SenseFile, records: int) -> list[InputMessage]:

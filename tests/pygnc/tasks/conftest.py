@@ -14,7 +14,7 @@ from tests.pygnc.tasks.attitude_batch import DEMO, RECORDS, batch, orbits_of, ru
 @pytest.fixture(scope="module")
 def demo() -> SenseFile:
     """The demonstration batch."""
-    file = SenseFile(DEMO, "sense.bin", 5)
+    file = SenseFile(DEMO, "sense.bin")
     for _ in file.scan():
         pass
     return file

@@ -48,7 +48,7 @@ def orientation() -> EarthOrientationTable:
 @cache
 def inputs() -> tuple[InputMessage, ...]:
     """Everything that ingest makes of the home."""
-    sources, _ = find_sources(home(), 5, SETTINGS.radio.bandwidth_hz, OWN_ID)
+    sources, _ = find_sources(home(), SETTINGS)
     for source in sources:
         for _ in source.scan():
             pass

@@ -9,6 +9,8 @@ import pytest
 
 from tests.pygnc_controller.update.conftest import BROKEN, BROKEN_IN_PLACE, PYTHON, Package, in_use, install
 
+pytestmark = pytest.mark.slow
+
 
 def send(home: Path, package: Package, *words: str) -> "tuple[int, str]":
     shutil.copy(package.path, home / "new.zip")

@@ -12,7 +12,7 @@ from filterpy.kalman import KalmanFilter
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
-from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.orbit.reference_filters import EkfOrbitFilter, ReferenceFilter, UkfOrbitFilter
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, Truth, displaced, make_fixes, position_only, sun_synchronous

@@ -9,7 +9,7 @@ from filterpy.kalman import KalmanFilter
 from pygnc.common.arrays import Array
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
-from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.orbit.smoother import smooth

@@ -3,9 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pygnc_ground.orbit.errors import OrbitErrors
 from pygnc_ground.orbit.solution import OrbitSolution
 from pygnc_ground.replay.result import AttitudeResult, FormationResult
-from pygnc_ground.report.comparison import RtnSeries, compared_attitudes, compared_orbits, compared_partners
+from pygnc_ground.report.comparison import compared_attitudes, compared_orbits, compared_partners
 from pygnc_ground.report.statistics import (
     Row,
     attitude_rows,
@@ -14,8 +15,7 @@ from pygnc_ground.report.statistics import (
     formation_rows,
     geodetic,
     innovations_of,
-    last_attitude,
-    last_estimate,
+    latest,
 )
 from pygnc_ground.report.wording import NONE
 from tests.pygnc_ground.report import attitude_samples, formation_samples, samples
@@ -75,14 +75,16 @@ def test_unknown_nis_is_ignored() -> None:
 def test_a_difference_is_summarised() -> None:
     position = np.array([[3.0, 0.0, 4.0], [0.0, 0.0, 1.0]])
     sigma = np.array([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
-    series = RtnSeries(np.arange(2), position, sigma, 1e-3 * position, 1e-3 * sigma)
+    rows = np.arange(2)
+    series = OrbitErrors(rows, rows, position, 1e-3 * position, sigma, 1e-3 * sigma, np.zeros(2))
     figures = difference_figures(series)
     assert figures is not None
     assert figures.position_rms_m == pytest.approx(13.0**0.5)
     assert figures.position_max_m == 5.0
     assert figures.velocity_rms_mps == pytest.approx(1e-3 * 13.0**0.5)
     assert figures.within_3_sigma == 5.0 / 6.0
-    empty = RtnSeries(np.arange(0), *[np.empty((0, 3))] * 4)
+    no_rows, no_vectors = np.arange(0), np.empty((0, 3))
+    empty = OrbitErrors(no_rows, no_rows, no_vectors, no_vectors, no_vectors, no_vectors, np.empty(0))
     assert difference_figures(empty) is None
 
 
@@ -91,16 +93,10 @@ def test_the_last_estimate_is_the_latest_known_one_in_time() -> None:
     gps_ms = result.solution.gps_ms.copy()
     gps_ms[[4, 9]] = gps_ms[[9, 4]]
     solution = replace(result.solution, gps_ms=gps_ms)
-    last = last_estimate(solution)
-    assert last is not None
-    assert last.gps_ms == gps_ms[4]
-    assert last.position_ecef_m == tuple(solution.position_ecef_m[4])
+    assert latest(solution) == 4
     solution.position_ecef_m[4] = np.nan
-    last = last_estimate(solution)
-    assert last is not None
-    assert last.gps_ms == gps_ms[8]
-    assert last.position_sigma_m == pytest.approx(3**0.5 * 1.5 * (1.0 + 8.0 * np.exp(-8 / 15.0)))
-    assert last_estimate(samples.clean(0).solution) is None
+    assert latest(solution) == 8
+    assert latest(samples.clean(0).solution) is None
 
 
 def test_geodetic_coordinates_of_the_axes_of_the_ellipsoid() -> None:
@@ -157,12 +153,8 @@ def test_rejected_innovations_are_ignored() -> None:
 def test_the_last_attitude_is_that_of_the_latest_time() -> None:
     gps_ms = RESULT.solution.gps_ms.copy()
     gps_ms[70] = gps_ms[-1] + 1
-    last = last_attitude(replace(RESULT.solution, gps_ms=gps_ms))
-    assert last is not None
-    assert last.gps_ms == gps_ms[70]
-    assert last.quaternion == tuple(RESULT.solution.quaternion[70])
-    assert last.rate_body_deg_s == pytest.approx([1.0, 0.3, 0.2], abs=0.1)
-    assert last_attitude(attitude_samples.without_attitude(RESULT).solution) is None
+    assert latest(replace(RESULT.solution, gps_ms=gps_ms)) == 70
+    assert latest(attitude_samples.without_attitude(RESULT).solution) is None
 
 
 def table(result: FormationResult) -> dict[str, tuple[str, ...]]:

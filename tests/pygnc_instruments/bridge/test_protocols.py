@@ -33,13 +33,12 @@ from pygnc_instruments.bridge.messages import (
 from pygnc_instruments.bridge.protocols import (
     ENVELOPE_COMMANDS,
     V2_ACTIONS,
-    EnvelopeProtocol,
     MessageProtocol,
     ProtocolV1,
     ProtocolV2,
 )
 
-PROTOCOLS: tuple[Callable[[], MessageProtocol], ...] = (ProtocolV1, ProtocolV2, EnvelopeProtocol)
+PROTOCOLS: tuple[Callable[[], MessageProtocol], ...] = (ProtocolV1, ProtocolV2, MessageProtocol)
 DEVICE = {"connected": True, "id": "7 IMU", "divider": 1, "packet": "S1", "reason": ""}
 STATUS = {
     "device": DEVICE,
@@ -107,12 +106,12 @@ def test_v2_parses_requests(text: str, command: Command) -> None:
 )
 def test_envelope_and_v1_parse_envelopes(cmd: str, data: object, command: Command) -> None:
     text = json.dumps({"cmd": cmd, "data": data, "err": None})
-    assert EnvelopeProtocol().parse(text).command == command
+    assert MessageProtocol().parse(text).command == command
     assert ProtocolV1().parse(text).command == command
 
 
 def answer(protocol: MessageProtocol, text: str, result: Any) -> Any:  # noqa: ANN401 - any JSON
-    return json.loads(protocol.answer(protocol.parse(text), result))
+    return json.loads(protocol.response(protocol.parse(text), result))
 
 
 def test_v1_answers() -> None:
@@ -150,7 +149,7 @@ def test_v2_answers() -> None:
 
 
 def test_envelope_answers() -> None:
-    assert answer(EnvelopeProtocol(), '{"cmd":"GF"}', {1: 5}) == {"cmd": "GF", "data": [[1, 5]], "err": None}
+    assert answer(MessageProtocol(), '{"cmd":"GF"}', {1: 5}) == {"cmd": "GF", "data": [[1, 5]], "err": None}
 
 
 def test_readings_in_each_protocol() -> None:
@@ -161,7 +160,7 @@ def test_readings_in_each_protocol() -> None:
         "messageType": "event",
         "data": {"newOutput": {"time": 9.0, **values}},
     }
-    assert json.loads(EnvelopeProtocol().output(values, 9.0)) == {
+    assert json.loads(MessageProtocol().output(values, 9.0)) == {
         "cmd": "output",
         "data": {"time": 9.0, **values},
         "err": None,
@@ -175,7 +174,7 @@ def test_default_intervals_are_those_of_python_imu380() -> None:
 def test_errors_are_objects_in_every_protocol() -> None:
     error = BridgeError(ErrorCode.REFUSED, "no", refused=[97])
     as_object = {"code": "refused", "message": "no", "refused": [97]}
-    for make, word in ((ProtocolV1, "GF"), (ProtocolV2, "getFields"), (EnvelopeProtocol, "GF")):
+    for make, word in ((ProtocolV1, "GF"), (ProtocolV2, "getFields"), (MessageProtocol, "GF")):
         assert json.loads(make().rejection(word, error))["err"] == as_object
         assert json.loads(make().rejection("", error))["err"] == as_object
     # An old client, which does not know `err`, finds the usual form with an empty value.
@@ -188,7 +187,7 @@ def test_disconnection_is_reported_in_every_protocol() -> None:
     event = Event("device", DEVICE | {"connected": False, "reason": "unplugged"})
     assert json.loads(ProtocolV1().event(event)) == {"error": {"code": "no_device", "message": "unplugged"}}
     assert json.loads(ProtocolV2().event(event))["data"]["device"]["reason"] == "unplugged"
-    assert json.loads(EnvelopeProtocol().event(event))["data"]["connected"] is False
+    assert json.loads(MessageProtocol().event(event))["data"]["connected"] is False
 
 
 def test_repr_of_a_command_does_not_contain_the_access_token() -> None:
@@ -200,7 +199,7 @@ def test_nan_becomes_null() -> None:
     packet = Packet("zz", (Field("rate_rad_s", "f", RATE), Field("tag", "2s")))
     reading = Reading(packet, b"", {"rate_rad_s": math.nan, "tag": b"ab"}, 0, 0)
     assert output_values(reading) == {"rate_rad_s": None, "tag": "ab"}
-    assert json.loads(EnvelopeProtocol().output(output_values(reading), 0.0))["data"]["rate_rad_s"] is None
+    assert json.loads(MessageProtocol().output(output_values(reading), 0.0))["data"]["rate_rad_s"] is None
 
 
 def test_readings_have_names_and_units_of_csv_columns() -> None:
@@ -245,10 +244,10 @@ def test_any_message_is_parsed_or_rejected_with_an_error_object(message: str | b
 @pytest.mark.parametrize("depth", [10_000])
 def test_rejects_deep_nesting(depth: int) -> None:
     with pytest.raises(BridgeError):
-        EnvelopeProtocol().parse('{"cmd":"GF","data":' + "[" * depth + "]" * depth + "}")
+        MessageProtocol().parse('{"cmd":"GF","data":' + "[" * depth + "]" * depth + "}")
 
 
 @pytest.mark.parametrize("value", [-1, 65536, 1.5, True, None, "x", "99999999999999", [1]])
 def test_rejects_fields_and_values_outside_16_bits(value: object) -> None:
     with pytest.raises(BridgeError, match="0 to 65535"):
-        EnvelopeProtocol().parse(json.dumps({"cmd": "SF", "data": [[1, value]]}))
+        MessageProtocol().parse(json.dumps({"cmd": "SF", "data": [[1, value]]}))

@@ -6,6 +6,7 @@ few minutes of tumbling outlast a day of pointing, and among equal directions ne
 
 from typing import Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -15,40 +16,40 @@ from pygnc.estimators.attitude.magnetometer_calibration import Calibration, Cali
 CAPACITY: Final = 1536
 """Two hours at one reading per 5 s, more than a revolution."""
 
-_COLUMNS: Final = 6
-_ROW: Final = np.dtype(("<f4", _COLUMNS))
 _KEPT: Final = 0.75
 _CELLS: Final = 4
 """Cells along each edge of a cube around the readings; a cell is a class of directions."""
 
 
-class CalibrationSamples:
+class CalibrationSamples(msgspec.Struct, eq=False):
     """A bounded, deterministic selection of the readings so far; 24 bytes each.
 
+    `pygnc.estimators.checkpoint` encodes it; a decoded store continues bit for bit.
+
     Attributes:
+        capacity: Largest number of stored readings.
+        rows: Stored readings in sensor axes and modelled fields in GCRF, uT, oldest first, shape (n, 6).
         seen: Number of readings so far.
     """
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
-        self._rows = np.empty(capacity, _ROW)
-        self._count = 0
-        self.seen = 0
+    capacity: int = CAPACITY
+    rows: npt.NDArray[np.float32] = msgspec.field(default_factory=lambda: np.empty((0, 6), np.float32))
+    seen: int = 0
 
     def __len__(self) -> int:
-        return self._count
+        return len(self.rows)
 
     def add(self, mag_imu_ut: npt.ArrayLike, field_gcrf_ut: npt.ArrayLike) -> None:
         """Add a reading in sensor axes and the modelled field at its position, both (3,) in uT.
 
-        Non-finite ones are ignored.
+        A reading or field that is not finite is ignored.
         """
         row = np.concatenate((mag_imu_ut, field_gcrf_ut))
         if not np.isfinite(row).all():
             return
-        if self._count == len(self._rows):
+        if len(self.rows) == self.capacity:
             self._thin()
-        self._rows[self._count] = row
-        self._count += 1
+        self.rows = np.concatenate((self.rows, row.astype(np.float32)[np.newaxis]))
         self.seen += 1
 
     def solve(self, settings: CalibrationSettings) -> Calibration:
@@ -60,46 +61,21 @@ class CalibrationSamples:
         return calibrate(*self.readings(), settings)
 
     def readings(self) -> tuple[Array, Array]:
-        """Return the stored readings and fields, oldest first, each (n, 3)."""
-        rows = self._rows[: self._count].astype(np.float64)
+        """Return the stored readings (sensor axes) and fields (GCRF) in uT, oldest first, each (n, 3)."""
+        rows = self.rows.astype(np.float64)
         return rows[:, :3], rows[:, 3:]
-
-    def checkpoint(self) -> bytes:
-        """Return the memory of the store; `restore` continues from it bit for bit."""
-        return self.seen.to_bytes(8, "little") + self._rows[: self._count].tobytes()
-
-    @classmethod
-    def restore(cls, checkpoint: bytes, capacity: int = CAPACITY) -> "CalibrationSamples":
-        """Return the store of a checkpoint.
-
-        Raises:
-            ValueError: The checkpoint is damaged, or holds more than the capacity.
-        """
-        body = checkpoint[8:]
-        count, rest = divmod(len(body), _ROW.itemsize)
-        seen = int.from_bytes(checkpoint[:8], "little")
-        if len(checkpoint) < 8 or rest or not count <= min(seen, capacity):
-            raise ValueError(
-                f"calibration checkpoint of {len(checkpoint)} bytes is damaged or holds more than {capacity} readings"
-            )
-        restored = cls(capacity)
-        restored._rows[:count] = np.frombuffer(body, _ROW)
-        restored._count, restored.seen = count, seen
-        return restored
 
     def _thin(self) -> None:
         mag_ut, _ = self.readings()
         cells = _directions(mag_ut)
         sizes = np.bincount(cells, minlength=6 * _CELLS**2)
-        share = _share(sizes, int(_KEPT * self._count))
-        kept = np.zeros(self._count, np.bool_)
+        share = _share(sizes, int(_KEPT * len(self.rows)))
+        kept = np.zeros(len(self.rows), np.bool_)
         for cell in np.flatnonzero(sizes).tolist():
             members = np.flatnonzero(cells == cell)
             few = min(share, len(members))
             kept[members[(1 + np.arange(few)) * len(members) // few - 1]] = True
-        rows = self._rows[: self._count][kept]
-        self._count = len(rows)
-        self._rows[: self._count] = rows
+        self.rows = self.rows[kept]
 
 
 def _directions(mag_ut: Array) -> npt.NDArray[np.intp]:

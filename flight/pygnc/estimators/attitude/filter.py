@@ -4,7 +4,7 @@ The filter performs no I/O; each sample carries its environment. Without an envi
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum, unique
 from typing import Final
 
@@ -12,35 +12,31 @@ import msgspec
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.hypotheses import (
-    BiasPrior,
-    Hypotheses,
-    MagnetometerBias,
-    bias_prior_from_state,
-    field_direction_known,
-    initial_bias_prior,
-    with_calibrated_bias,
-)
-from pygnc.estimators.attitude.measurement import DAYLIGHT_SHARE
+from pygnc.estimators.attitude.measurement import DAYLIGHT_SHARE, light_sources
 from pygnc.estimators.attitude.mekf import (
     AttitudeRejectCause,
     FieldInnovation,
     IlluminanceInnovation,
     MultiplicativeEkf,
     Track,
-    TrackUpdate,
 )
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
-from pygnc.estimators.attitude.search import Search, initial_state
+from pygnc.estimators.attitude.search import Search
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, SIZE, AttitudeState, Flags
-from pygnc.estimators.attitude.window import WindowSample
+from pygnc.estimators.attitude.window import (
+    MagnetometerBias,
+    WindowSample,
+    bias_prior_from_state,
+    field_direction_known,
+    initial_bias_prior,
+    with_calibrated_bias,
+)
 from pygnc.estimators.checkpoint import decode, encode
 from pygnc.estimators.kalman import triangular
 
-_CHECKPOINT_VERSION: Final = 3
 _BACKWARDS_MAX: Final = 3
 """The clock was set if this many successive samples, each later than the one before, are not later than the state."""
 _STUCK_SHARE: Final = 0.3
@@ -62,22 +58,22 @@ class AttitudeUpdate:
     """Result of one sample.
 
     Attributes:
-        gps_ms: Time of the sample.
-        seq: Its sequence number.
+        gps_ms: Time of the sample, GPS ms.
+        seq: Sequence number of the sample.
         mode: Accuracy of the attitude.
         state: Estimate at the sample's time; None if the attitude is unknown.
-        rate_body_rad_s: Body rate, corrected for the known part of the bias, shape (3,).
-        in_sun: Whether the Sun shines on the satellite, by model and light; by light alone if the environment is
+        rate_body_rad_s: Body rate, corrected for the known part of the bias, body axes, shape (3,).
+        in_sun: True if the Sun shines on the satellite, by model and light; by light alone if the environment is
             unknown.
-        cause: Why the sample was rejected entirely; None if any part of it was used.
+        cause: Reason why the sample was rejected entirely; None if any part of it was used.
         faces: Fault counters of the sun sensors.
         gyro: Faults of the gyro axes.
         field: Innovation of the magnetometer; None without a prediction.
-        light: The same of the sun sensors; also None in the Earth's shadow.
+        light: Innovation of the sun sensors; None without a prediction and in the Earth's shadow.
         nis: Normalised innovation squared of the used measurements; chi-square with `dof` degrees of freedom if the
             filter is consistent.
         dof: Number of measurements used.
-        restarted: Whether a search found this state, so that it does not follow from the one before it.
+        restarted: True if a search found this state, so that it does not follow from the one before it.
         step: Step from the state before, for the smoother; None if there is none.
     """
 
@@ -98,21 +94,17 @@ class AttitudeUpdate:
     step: AttitudeStep | None = None
 
 
-class _Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    version: int
-    last_ms: int | None
-    backwards: tuple[int, int]
-    track: Track | None
-    faces: FaceHealth
-    gyro: GyroHealth
-    calibrated: MagnetometerBias | None
-    prior: BiasPrior
-    samples: list[tuple[AttitudeSample, AttitudeEnvironment]]
-    hypotheses: Hypotheses | None
-    damping: Array
-    confirmations: int
-    excluded_face: int | None
-    untried: list[int]
+class _Memory(msgspec.Struct, forbid_unknown_fields=True):
+    """All that later results depend on."""
+
+    search: Search
+    track: Track | None = None
+    calibrated: MagnetometerBias | None = None
+    faces: FaceHealth = msgspec.field(default_factory=FaceHealth.unknown)
+    gyro: GyroHealth = msgspec.field(default_factory=GyroHealth.unknown)
+    last_ms: int | None = None
+    backwards: tuple[int, int] = (0, 0)
+    """Number of successive samples that were not later than the last one, and the time of the last of them."""
 
 
 class AttitudeFilter:
@@ -121,97 +113,64 @@ class AttitudeFilter:
     def __init__(self, settings: AttitudeSettings) -> None:
         self.settings = settings
         self._ekf = MultiplicativeEkf(settings)
-        self._track: Track | None = None
-        self._calibrated: MagnetometerBias | None = None
-        self._search = Search(settings, initial_bias_prior(settings, None))
-        self._faces = FaceHealth.unknown()
-        self._gyro = GyroHealth.unknown()
-        self._last_ms: int | None = None
-        self._backwards: tuple[int, int] = (0, 0)
-        """Number of successive samples that were not later than the last one, and the time of the last of them."""
+        self._memory = _Memory(Search(settings, initial_bias_prior(settings)))
 
     @property
     def state(self) -> AttitudeState | None:
-        """The estimate after the last sample; None while the attitude is unknown."""
-        return None if self._track is None else self._track.state
+        """Estimate after the last sample; None while the attitude is unknown."""
+        return None if self._memory.track is None else self._memory.track.state
 
     @property
     def mag_bias_ut(self) -> Array | None:
-        """Magnetometer bias in sensor axes, shape (3,), with or without an attitude; None while it is unknown."""
-        if self._track is not None:
-            return self._track.state.mag_bias_ut
-        return self._search.prior.mean[3:] if field_direction_known(self._search.prior) else None
+        """Magnetometer bias in sensor axes, uT, shape (3,), with or without an attitude; None while it is unknown."""
+        if self._memory.track is not None:
+            return self._memory.track.state.mag_bias_ut
+        prior = self._memory.search.prior
+        return prior.mean[3:] if field_direction_known(prior) else None
 
     def process(self, sample: AttitudeSample, environment: AttitudeEnvironment | None) -> AttitudeUpdate:
         """Process one sample.
 
         Args:
-            sample: The next one in time.
-            environment: At its time; None if the orbit is unknown. A track is propagated through such samples by the
-                gyro alone, until its attitude is as good as unknown.
+            sample: The next sample in time.
+            environment: Environment at its time; None if the orbit is unknown. A track is propagated through such
+                samples by the gyro alone, until its attitude is as good as unknown.
         """
+        memory = self._memory
         if not _finite(sample):
-            return self._without_attitude(sample, environment, AttitudeRejectCause.NOT_FINITE)
-        if self._last_ms is not None and sample.gps_ms <= self._last_ms and not self._clock_was_set(sample):
-            return self._without_attitude(sample, environment, AttitudeRejectCause.NOT_LATER)
-        self._last_ms, self._backwards = sample.gps_ms, (0, 0)
-        before = self._gyro.stuck
-        self._gyro = self._gyro.updated(sample.gyro_imu_rad_s, self.settings.gyro)
-        if self._track is not None and self._gyro.beyond_range.any():
-            self._abandon_track(bias_prior_from_state(self._track.state, self.settings, self._calibrated))
-        if self._track is not None:
-            track = self._widened(self._track, self._gyro.stuck & ~before)
+            return self._result(sample, environment, None, AttitudeRejectCause.NOT_FINITE)
+        if memory.last_ms is not None and sample.gps_ms <= memory.last_ms and not self._clock_was_set(sample):
+            return self._result(sample, environment, None, AttitudeRejectCause.NOT_LATER)
+        memory.last_ms, memory.backwards = sample.gps_ms, (0, 0)
+        before = memory.gyro.stuck
+        memory.gyro = memory.gyro.updated(sample.gyro_imu_rad_s, self.settings.gyro)
+        if memory.gyro.beyond_range.any():
+            self._abandon_track()
+        if memory.track is not None:
+            track = self._widened(memory.track, memory.gyro.stuck & ~before)
             return self._update_track(track, sample, environment)
         return self._update_search(sample, environment)
 
     def set_calibrated_bias(self, calibrated: MagnetometerBias) -> None:
         """Start searches with this magnetometer bias; a current track does not change."""
-        self._calibrated = calibrated
-        if self._track is None:
-            self._search.prior = with_calibrated_bias(self._search.prior, calibrated)
+        self._memory.calibrated = calibrated
+        if self._memory.track is None:
+            search = self._memory.search
+            search.prior = with_calibrated_bias(search.prior, calibrated)
 
     def checkpoint(self) -> bytes:
         """Return the memory of the filter; `restore` continues from it bit for bit."""
-        search = self._search
-        return encode(
-            _Checkpoint(
-                version=_CHECKPOINT_VERSION,
-                last_ms=self._last_ms,
-                backwards=self._backwards,
-                track=self._track,
-                faces=self._faces,
-                gyro=self._gyro,
-                calibrated=self._calibrated,
-                prior=search.prior,
-                samples=[(each.sample, each.environment) for each in search.samples],
-                hypotheses=search.hypotheses,
-                damping=search.damping,
-                confirmations=search.confirmations,
-                excluded_face=search.excluded_face,
-                untried=search.untried,
-            )
-        )
+        return encode(self._memory)
 
     @classmethod
     def restore(cls, settings: AttitudeSettings, checkpoint: bytes) -> "AttitudeFilter":
         """Return a filter that continues from a checkpoint.
 
         Raises:
-            ValueError: The checkpoint is damaged or has another version.
+            ValueError: The checkpoint is damaged.
         """
-        saved = decode(checkpoint, _Checkpoint)
-        if saved.version != _CHECKPOINT_VERSION:
-            raise ValueError(f"attitude checkpoint has version {saved.version}, expected {_CHECKPOINT_VERSION}")
         restored = cls(settings)
-        restored._last_ms, restored._backwards = saved.last_ms, saved.backwards
-        restored._track, restored._calibrated = saved.track, saved.calibrated
-        restored._faces, restored._gyro = saved.faces, saved.gyro
-        search = Search(settings, saved.prior)
-        search.samples = [WindowSample.of(sample, environment, settings) for sample, environment in saved.samples]
-        search.hypotheses, search.damping = saved.hypotheses, saved.damping
-        search.confirmations = saved.confirmations
-        search.excluded_face, search.untried = saved.excluded_face, saved.untried
-        restored._search = search
+        restored._memory = decode(checkpoint, _Memory)
         return restored
 
     # --- Track -----------------------------------------------------------------------------------------------------
@@ -219,19 +178,26 @@ class AttitudeFilter:
     def _update_track(
         self, track: Track, sample: AttitudeSample, environment: AttitudeEnvironment | None
     ) -> AttitudeUpdate:
-        limits = self.settings.start
-        update = self._ekf.process(track, sample, environment, self._faces, self._gyro)
-        self._track, self._faces = update.track, update.faces
+        memory, limits = self._memory, self.settings.start
+        update = self._ekf.process(track, sample, environment, memory.faces, memory.gyro)
+        memory.track, memory.faces = update.track, update.faces
         if update.track.rejected > limits.rejected_max:
             # A wrong attitude has led to wrong biases.
-            self._abandon_track(initial_bias_prior(self.settings, self._calibrated))
+            self._abandon_track(keep_biases=False)
         elif update.step.state.attitude_sigma_rad > limits.unknown_sigma_rad:
             # With such an error, the update of a linearised filter is not reliable.
-            self._abandon_track(bias_prior_from_state(update.track.state, self.settings, self._calibrated))
-        if self._track is None:
-            cause = AttitudeRejectCause.GATE if update.field else AttitudeRejectCause.NO_SURROUNDINGS
-            return self._without_attitude(sample, environment, cause)
-        return self._with_attitude(self._track, sample, environment, update)
+            self._abandon_track()
+        unused = AttitudeRejectCause.NO_SURROUNDINGS if environment is None else AttitudeRejectCause.GATE
+        if memory.track is None:
+            return self._result(sample, environment, None, unused)
+        return replace(
+            self._result(sample, environment, memory.track, None if update.dof else unused),
+            field=update.field,
+            light=update.light,
+            nis=update.nis,
+            dof=update.dof,
+            step=update.step,
+        )
 
     def _widened(self, track: Track, stuck: Flags) -> Track:
         """Return the track with the gyro bias of the stuck axes reset to unknown."""
@@ -245,90 +211,76 @@ class AttitudeFilter:
         root = triangular(np.concatenate((state.sqrt_covariance, column), axis=1))
         return track._replace(state=AttitudeState(state.gps_ms, state.quaternion, state.slow, root))
 
-    def _abandon_track(self, prior: BiasPrior) -> None:
-        self._track = None
-        self._search = Search(self.settings, prior)
+    def _abandon_track(self, *, keep_biases: bool = True) -> None:
+        """Begin a new search, with the biases of the track if they are to be kept."""
+        memory = self._memory
+        if memory.track is None:
+            return
+        state, settings = memory.track.state, self.settings
+        prior = bias_prior_from_state(state, settings) if keep_biases else initial_bias_prior(settings)
+        memory.track, memory.search = None, Search(settings, with_calibrated_bias(prior, memory.calibrated))
 
     def _clock_was_set(self, sample: AttitudeSample) -> bool:
-        """Return whether time continues from an earlier one for good; the attitude is then unknown."""
-        count, last_ms = self._backwards
-        self._backwards = (count + 1 if sample.gps_ms > last_ms else 1), sample.gps_ms
-        if self._backwards[0] < _BACKWARDS_MAX:
+        """Return True if time continues from an earlier one for good; the attitude is then unknown."""
+        memory = self._memory
+        count, last_ms = memory.backwards
+        memory.backwards = (count + 1 if sample.gps_ms > last_ms else 1), sample.gps_ms
+        if memory.backwards[0] < _BACKWARDS_MAX:
             return False
-        if self._track is None:
-            self._abandon_track(self._search.prior)
-        else:
-            self._abandon_track(bias_prior_from_state(self._track.state, self.settings, self._calibrated))
+        if memory.track is None:
+            memory.search = Search(self.settings, memory.search.prior)
+        self._abandon_track()
         return True
 
     # --- Search ----------------------------------------------------------------------------------------------------
 
     def _update_search(self, sample: AttitudeSample, environment: AttitudeEnvironment | None) -> AttitudeUpdate:
-        if environment is None or self._gyro.beyond_range.any():
-            self._search.reset()
+        memory = self._memory
+        if environment is None or memory.gyro.beyond_range.any():
+            memory.search.reset()
             cause = AttitudeRejectCause.NO_SURROUNDINGS if environment is None else None
-            return self._without_attitude(sample, environment, cause)
-        found = self._search.process(WindowSample.of(sample, environment, self.settings))
+            return self._result(sample, environment, None, cause)
+        sources = light_sources(environment, self.settings)
+        found = memory.search.process(WindowSample(sample, environment, sources))
         if found is None:
-            return self._without_attitude(sample, environment, None)
-        track = Track(initial_state(sample.gps_ms, found, self.settings), sample.gyro_imu_rad_s)
-        self._track = self._widened(track, self._gyro.stuck)
-        if found.excluded_face is not None:
-            self._faces = self._faces.with_suspect(found.excluded_face)
-        self._search = Search(self.settings, self._search.prior)
-        return self._with_attitude(self._track, sample, environment, None)
+            return self._result(sample, environment, None, None)
+        memory.track = self._widened(Track(found, sample.gyro_imu_rad_s), memory.gyro.stuck)
+        if memory.search.excluded_face is not None:
+            memory.faces = memory.faces.with_suspect(memory.search.excluded_face)
+        memory.search = Search(self.settings, memory.search.prior)
+        return replace(self._result(sample, environment, memory.track, None), restarted=True)
 
     # --- Results ---------------------------------------------------------------------------------------------------
 
-    def _without_attitude(
-        self, sample: AttitudeSample, environment: AttitudeEnvironment | None, cause: AttitudeRejectCause | None
-    ) -> AttitudeUpdate:
-        bias = self._search.prior.mean[:3] if self._track is None else self._track.state.gyro_bias_rad_s
-        return AttitudeUpdate(
-            sample.gps_ms,
-            sample.seq,
-            Mode.SEARCHING,
-            None,
-            (sample.gyro_imu_rad_s - bias).dot(self.settings.mounting.gyro),
-            self._in_sun(sample, environment),
-            cause,
-            self._faces,
-            self._gyro,
-        )
-
-    def _with_attitude(
+    def _result(
         self,
-        track: Track,
         sample: AttitudeSample,
         environment: AttitudeEnvironment | None,
-        update: TrackUpdate | None,
+        track: Track | None,
+        cause: AttitudeRejectCause | None,
     ) -> AttitudeUpdate:
-        """Return the result of a sample with an attitude; `update` is None if a search has just found it."""
-        fine = track.state.attitude_sigma_rad < self.settings.start.fine_sigma_rad
-        cause = None
-        if update is not None and update.dof == 0:
-            cause = AttitudeRejectCause.NO_SURROUNDINGS if environment is None else AttitudeRejectCause.GATE
+        """Return the result of a sample; `track` is None if it gives no attitude for the sample's time."""
+        memory, settings = self._memory, self.settings
+        if track is not None:
+            fine = track.state.attitude_sigma_rad < settings.start.fine_sigma_rad
+            mode = Mode.FINE if fine else Mode.COARSE
+            rate_body_rad_s = self._ekf.motion.rate_body_rad_s(sample.gyro_imu_rad_s, track.state)
+        else:
+            mode = Mode.SEARCHING
+            bias = memory.search.prior.mean[:3] if memory.track is None else memory.track.state.gyro_bias_rad_s
+            rate_body_rad_s = (sample.gyro_imu_rad_s - bias).dot(settings.mounting.gyro)
+        bright = bool(sample.lux.max() > DAYLIGHT_SHARE * settings.sun_sensors.full_sun_lux)
         return AttitudeUpdate(
-            sample.gps_ms,
-            sample.seq,
-            Mode.FINE if fine else Mode.COARSE,
-            track.state,
-            self._ekf.rate_body_rad_s(sample.gyro_imu_rad_s, track.state),
-            self._in_sun(sample, environment),
-            cause,
-            self._faces,
-            self._gyro,
-            field=update.field if update else None,
-            light=update.light if update else None,
-            nis=update.nis if update else 0.0,
-            dof=update.dof if update else 0,
-            restarted=update is None,
-            step=update.step if update else None,
+            gps_ms=sample.gps_ms,
+            seq=sample.seq,
+            mode=mode,
+            state=None if track is None else track.state,
+            rate_body_rad_s=rate_body_rad_s,
+            in_sun=bright and (environment is None or environment.sunlit_fraction > 0.0),
+            cause=cause,
+            faces=memory.faces,
+            gyro=memory.gyro,
         )
-
-    def _in_sun(self, sample: AttitudeSample, environment: AttitudeEnvironment | None) -> bool:
-        bright = bool(sample.lux.max() > DAYLIGHT_SHARE * self.settings.sun_sensors.full_sun_lux)
-        return bright and (environment is None or environment.sunlit_fraction > 0.0)
 
 
 def _finite(sample: AttitudeSample) -> bool:

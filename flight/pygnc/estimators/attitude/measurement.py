@@ -9,7 +9,7 @@ from pygnc.common.arrays import Array, cross_matrix
 from pygnc.environment.albedo import EarthAlbedo, earth_albedo
 from pygnc.environment.sun_moon import ASTRONOMICAL_UNIT_M
 from pygnc.estimators.attitude.sample import AttitudeEnvironment
-from pygnc.estimators.attitude.settings import AttitudeSettings, MountingSettings
+from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
     FACE_GAINS,
@@ -38,40 +38,6 @@ class LightSources(NamedTuple):
     earth: EarthAlbedo
 
 
-class SunSensorGeometry(NamedTuple):
-    """Orientation of the sun sensors.
-
-    Attributes:
-        normals: Outward unit normals in body axes, shape (6, 3).
-        crosses: Their cross-product matrices, shape (6, 3, 3).
-    """
-
-    normals: Array
-    crosses: Array
-
-    @classmethod
-    def mounted(cls, mounting: MountingSettings) -> "SunSensorGeometry":
-        """Return the geometry of the settings."""
-        normals = np.array(mounting.face_normals_body)
-        return cls(normals, np.array([cross_matrix(normal) for normal in normals]))
-
-
-class PredictedIlluminance(NamedTuple):
-    """Predicted illuminance of six faces as fractions of full sunlight.
-
-    Attributes:
-        cosine: Cosine of the angle between normal and Sun, shape (6,).
-        share: Predicted reading, without saturation, shape (6,).
-        earth_share: Contribution of the Earth, shape (6,).
-        partials: Derivatives of `share` by the error state, shape (6, 22).
-    """
-
-    cosine: Array
-    share: Array
-    earth_share: Array
-    partials: Array
-
-
 def light_sources(environment: AttitudeEnvironment, settings: AttitudeSettings) -> LightSources:
     """Return Sun and Earth as seen from the satellite."""
     position_m = environment.position_gcrf_m
@@ -80,35 +46,6 @@ def light_sources(environment: AttitudeEnvironment, settings: AttitudeSettings) 
     full_sun_lux = settings.sun_sensors.full_sun_lux * (ASTRONOMICAL_UNIT_M / distance_m) ** 2
     light = earth_albedo(position_m, environment.sun_gcrf_m)
     return LightSources(to_sun_m / distance_m, full_sun_lux, environment.sunlit_fraction, light)
-
-
-def predicted_illuminance(
-    body_from_gcrf: Array, gain_errors: Array, reflectivity: float, sources: LightSources, geometry: SunSensorGeometry
-) -> PredictedIlluminance:
-    """Return the illuminance of the faces of a body.
-
-    Args:
-        body_from_gcrf: Rotation matrix, shape (3, 3).
-        gain_errors: Gain errors of the faces, shape (6,).
-        reflectivity: Reflectivity of the Earth.
-        sources: Sun and Earth.
-        geometry: Orientation of the sun sensors.
-    """
-    normals = geometry.normals
-    sun = body_from_gcrf.dot(sources.sun_gcrf)
-    cosine = normals.dot(sun)
-    # Reflected light as a vector: its product with a normal is the share on that face.
-    albedo_share, vector_gcrf = sources.earth.on_plates(normals.dot(body_from_gcrf))
-    earth_vector = reflectivity * vector_gcrf.dot(body_from_gcrf.T)
-    sun_vector = ((cosine > 0.0) * sources.sunlit_fraction)[:, None] * sun
-    gain = 1.0 + gain_errors
-    ungained = np.maximum(cosine, 0.0) * sources.sunlit_fraction + reflectivity * albedo_share
-    partials = np.zeros((len(normals), SIZE))
-    partials[:, ATTITUDE] = gain[:, None] * (geometry.crosses @ (sun_vector + earth_vector)[:, :, None])[:, :, 0]
-    # The diagonal of this block, in place.
-    partials.ravel()[FACE_GAINS.start :: SIZE + 1] = ungained
-    partials[:, REFLECTIVITY] = gain * albedo_share
-    return PredictedIlluminance(cosine, gain * ungained, gain * reflectivity * albedo_share, partials)
 
 
 DIRECT_SUN_SHARE: Final = 0.2
@@ -139,28 +76,30 @@ class IlluminanceObservation(NamedTuple):
 
     Attributes:
         share: Measured illuminance as a fraction of full sunlight, shape (6,).
-        expected: Prediction from the state.
+        expected_share: Predicted illuminance without saturation, as a fraction of full sunlight, shape (6,).
+        cosine: Predicted cosine of the angle between face normal and Sun, shape (6,).
         saturated: Faces at full scale, shape (6,).
         usable: Faces that carry information on the attitude, broken ones included, shape (6,).
         observation: Residuals of all six faces.
     """
 
     share: Array
-    expected: PredictedIlluminance
+    expected_share: Array
+    cosine: Array
     saturated: Flags
     usable: Flags
     observation: Observation
 
 
 class SensorModel:
-    """Compares samples with states under one set of settings."""
+    """Predictions of magnetometer and sun sensors under one set of settings."""
 
     def __init__(self, settings: AttitudeSettings) -> None:
-        self._settings = settings
+        self._sun_sensors = settings.sun_sensors
         self._magnetometer_from_body = settings.mounting.magnetometer
-        self._geometry = SunSensorGeometry.mounted(settings.mounting)
-        magnetometer = settings.magnetometer
-        self._field_sigma_ut = np.full(3, magnetometer.noise_ut)
+        self._normals = np.array(settings.mounting.face_normals_body)
+        self._normal_crosses = np.array([cross_matrix(normal) for normal in self._normals])
+        self._field_sigma_ut = np.full(3, settings.magnetometer.noise_ut)
 
     def field(
         self, state: AttitudeState, body_from_gcrf: Array, mag_imu_ut: Array, field_gcrf_ut: Array, factor: float
@@ -170,8 +109,8 @@ class SensorModel:
         Args:
             state: Predicted state.
             body_from_gcrf: Rotation matrix of its attitude, shape (3, 3).
-            mag_imu_ut: Reading in sensor axes, shape (3,).
-            field_gcrf_ut: Modelled field, shape (3,).
+            mag_imu_ut: Reading in sensor axes, uT, shape (3,).
+            field_gcrf_ut: Modelled field, GCRF, uT, shape (3,).
             factor: Multiplies the standard deviations.
         """
         field_body = body_from_gcrf.dot(field_gcrf_ut + state.field_error_gcrf_ut)
@@ -190,20 +129,33 @@ class SensorModel:
         Args:
             state: Predicted state.
             body_from_gcrf: Rotation matrix of its attitude, shape (3, 3).
-            lux: Illuminance of the six faces, shape (6,).
+            lux: Illuminance of the six faces, lux, shape (6,).
             sources: Sun and Earth at the satellite.
             factor: Multiplies the standard deviations.
         """
-        limits = self._settings.sun_sensors
-        expected = predicted_illuminance(
-            body_from_gcrf, state.face_gain_errors, state.reflectivity, sources, self._geometry
-        )
+        sun = body_from_gcrf.dot(sources.sun_gcrf)
+        cosine = self._normals.dot(sun)
+        # Reflected light as a vector: its product with a normal is the share on that face.
+        albedo_share, vector_gcrf = sources.earth.on_plates(self._normals.dot(body_from_gcrf))
+        earth_vector = state.reflectivity * vector_gcrf.dot(body_from_gcrf.T)
+        sun_vector = ((cosine > 0.0) * sources.sunlit_fraction)[:, None] * sun
+        gain = 1.0 + state.face_gain_errors
+        ungained = np.maximum(cosine, 0.0) * sources.sunlit_fraction + state.reflectivity * albedo_share
+        expected_share = gain * ungained
+        partials = np.zeros((len(self._normals), SIZE))
+        d_attitude = (self._normal_crosses @ (sun_vector + earth_vector)[:, :, None])[:, :, 0]
+        partials[:, ATTITUDE] = gain[:, None] * d_attitude
+        # The diagonal of this block, in place.
+        partials.ravel()[FACE_GAINS.start :: SIZE + 1] = ungained
+        partials[:, REFLECTIVITY] = gain * albedo_share
+
+        limits = self._sun_sensors
         share = lux / sources.full_sun_lux
         full_scale = limits.saturation_lux / sources.full_sun_lux
         saturated = share >= (1.0 - 1e-6) * full_scale
-        residual = np.minimum(share, full_scale) - expected.share
-        sigma = factor * np.hypot(limits.noise_share, limits.albedo_model_error * expected.earth_share)
-        usable = (expected.cosine > limits.cosine_min) & (~saturated | (residual > _CONTRADICTION_SIGMA * sigma))
-        return IlluminanceObservation(
-            share, expected, saturated, usable, Observation(residual, expected.partials, sigma)
-        )
+        residual = np.minimum(share, full_scale) - expected_share
+        earth_share = gain * state.reflectivity * albedo_share
+        sigma = factor * np.hypot(limits.noise_share, limits.albedo_model_error * earth_share)
+        usable = (cosine > limits.cosine_min) & (~saturated | (residual > _CONTRADICTION_SIGMA * sigma))
+        observation = Observation(residual, partials, sigma)
+        return IlluminanceObservation(share, expected_share, cosine, saturated, usable, observation)

@@ -7,7 +7,7 @@ have gates of their own. The size of the innovations adapts factors on the stand
 import math
 from dataclasses import dataclass
 from enum import StrEnum, unique
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,7 @@ _JUDGING_SIGMA_RAD: Final = math.radians(10.0)
 
 @unique
 class AttitudeRejectCause(StrEnum):
-    """Why a sample, or a part of it, was rejected."""
+    """Reason why a sample, or a part of it, was rejected."""
 
     NOT_LATER = "not_later"
     """The sample is not later than the one before it."""
@@ -51,7 +51,7 @@ class FieldInnovation:
         residual: Shape (3,).
         sigma: Predicted standard deviations, shape (3,).
         chi_square: Normalised innovation squared, which the gate tests.
-        cause: Why it was rejected; None if it was used.
+        cause: Reason why the reading was rejected; None if it was used.
     """
 
     residual: Array
@@ -84,10 +84,10 @@ class Track(NamedTuple):
 
     Attributes:
         state: The estimate.
-        gyro_imu_rad_s: Gyro reading at its time, shape (3,).
+        gyro_imu_rad_s: Gyro reading at the time of the state, sensor axes, shape (3,).
         field_misfit: Running mean of the magnetometer's accepted normalised innovations squared, per axis, with
             unadapted standard deviations.
-        light_misfit: The same of the sun sensors.
+        light_misfit: Running mean of the sun sensors' accepted normalised innovations squared, per face.
         rejected: Running mean of samples whose magnetometer or half of whose faces were rejected, 0 to 1.
     """
 
@@ -125,29 +125,17 @@ class _Accepted(NamedTuple):
     sigma: Array
 
 
-_Innovation = TypeVar("_Innovation", FieldInnovation, IlluminanceInnovation)
-
-
-class _GateResult(NamedTuple, Generic[_Innovation]):
-    """Innovation, running mean of the misfit after it, accepted measurements, and whether too few were accepted."""
-
-    innovation: _Innovation
-    misfit: float
-    accepted: _Accepted | None
-    rejected: bool
-
-
 class MultiplicativeEkf:
-    """Propagates and updates tracks under one set of settings."""
+    """Propagates and updates tracks under one set of settings.
+
+    Attributes:
+        motion: Model of the attitude motion between samples.
+    """
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._settings = settings
-        self._motion = AttitudeDynamics(settings)
+        self.motion = AttitudeDynamics(settings)
         self._sensors = SensorModel(settings)
-
-    def rate_body_rad_s(self, gyro_imu_rad_s: Array, state: AttitudeState) -> Array:
-        """Return the body rate relative to GCRF, corrected for bias and scale error, shape (3,)."""
-        return self._motion.rate_body_rad_s(gyro_imu_rad_s, state)
 
     def process(
         self,
@@ -159,33 +147,33 @@ class MultiplicativeEkf:
     ) -> TrackUpdate:
         """Propagate the track to a sample and update it with the measurements that pass the gates."""
         gyro_imu_rad_s = sample.gyro_imu_rad_s
-        step = self._motion.advance(track.state, track.gyro_imu_rad_s, gyro_imu_rad_s, sample.gps_ms, gyro.stuck)
+        step = self.motion.advance(track.state, track.gyro_imu_rad_s, gyro_imu_rad_s, sample.gps_ms, gyro.stuck)
         if environment is None:
             state = step.state.corrected(None, _triangular(step.state.sqrt_covariance))
             return TrackUpdate(track._replace(state=state, gyro_imu_rad_s=gyro_imu_rad_s), faces, step)
 
         body_from_gcrf = quaternion.to_matrix(step.state.quaternion).T
-        field = self._test_field(track, step.state, body_from_gcrf, sample.mag_imu_ut, environment.field_gcrf_ut)
-        light = None
+        field, field_misfit, used_field = self._test_field(
+            track, step.state, body_from_gcrf, sample.mag_imu_ut, environment.field_gcrf_ut
+        )
+        rejected = field.cause is not None
+        accepted = [] if used_field is None else [used_field]
+        light, light_misfit = None, track.light_misfit
         if environment.sunlit_fraction > 0.0:
             factor = self._factor(track.light_misfit)
             sources = light_sources(environment, self._settings)
             illuminance = self._sensors.light(step.state, body_from_gcrf, sample.lux, sources, factor)
             if environment.sunlit_fraction == 1.0 and step.state.attitude_sigma_rad < _JUDGING_SIGMA_RAD:
                 faces = faces.updated(illuminance, self._settings.sun_sensors.dark_share)
-            light = self._test_illuminance(track, step.state, illuminance, faces)
+            light, light_misfit, used_light = self._test_illuminance(track, step.state, illuminance, faces)
+            rejected |= 2 * len(used_light.sigma) < int(np.count_nonzero(light.usable))
+            if len(used_light.sigma):
+                accepted.append(used_light)
 
-        results: list[_GateResult[Any]] = [field] if light is None else [field, light]
-        accepted = [result.accepted for result in results if result.accepted is not None]
         state, nis, dof = _updated(step.state, accepted)
-        updated_track = Track(
-            state,
-            gyro_imu_rad_s,
-            field.misfit,
-            track.light_misfit if light is None else light.misfit,
-            track.rejected + _REJECTED_WEIGHT * (any(result.rejected for result in results) - track.rejected),
-        )
-        return TrackUpdate(updated_track, faces, step, field.innovation, light.innovation if light else None, nis, dof)
+        rejected_mean = track.rejected + _REJECTED_WEIGHT * (rejected - track.rejected)
+        updated_track = Track(state, gyro_imu_rad_s, field_misfit, light_misfit, rejected_mean)
+        return TrackUpdate(updated_track, faces, step, field, light, nis, dof)
 
     def _factor(self, misfit: float) -> float:
         """Return the factor on the standard deviations."""
@@ -193,7 +181,8 @@ class MultiplicativeEkf:
 
     def _test_field(
         self, track: Track, predicted: AttitudeState, body_from_gcrf: Array, mag_imu_ut: Array, field_gcrf_ut: Array
-    ) -> _GateResult[FieldInnovation]:
+    ) -> tuple[FieldInnovation, float, _Accepted | None]:
+        """Return the innovation, the running mean of the misfit after it, and the measurement if it is accepted."""
         factor = self._factor(track.field_misfit)
         residual, partials, sigma = self._sensors.field(predicted, body_from_gcrf, mag_imu_ut, field_gcrf_ut, factor)
         projected = partials.dot(predicted.sqrt_covariance)
@@ -205,13 +194,14 @@ class MultiplicativeEkf:
         cause = None if accepted else AttitudeRejectCause.GATE
         innovation = FieldInnovation(residual, np.sqrt(np.diagonal(covariance)), distance, cause)
         if not accepted:
-            return _GateResult(innovation, track.field_misfit, None, rejected=True)
+            return innovation, track.field_misfit, None
         misfit = _running_mean(track.field_misfit, distance * factor * factor / 3.0)
-        return _GateResult(innovation, misfit, _Accepted(residual, projected, sigma), rejected=False)
+        return innovation, misfit, _Accepted(residual, projected, sigma)
 
     def _test_illuminance(
         self, track: Track, predicted: AttitudeState, illuminance: IlluminanceObservation, faces: FaceHealth
-    ) -> _GateResult[IlluminanceInnovation]:
+    ) -> tuple[IlluminanceInnovation, float, _Accepted]:
+        """Return the innovation, the running mean of the misfit after it, and the accepted measurements."""
         limits = self._settings.sun_sensors
         residual, partials, sigma = illuminance.observation
         projected = partials.dot(predicted.sqrt_covariance)
@@ -226,10 +216,8 @@ class MultiplicativeEkf:
         plain = squares[used & ~illuminance.saturated]
         if len(plain):
             misfit = _running_mean(misfit, float(plain.sum()) / len(plain) * self._factor(misfit) ** 2)
-        used_count = int(np.count_nonzero(used))
-        accepted = _Accepted(residual[used], projected[used], sigma[used]) if used_count else None
         innovation = IlluminanceInnovation(residual, np.sqrt(variance), usable, used, illuminance.saturated)
-        return _GateResult(innovation, misfit, accepted, rejected=2 * used_count < int(np.count_nonzero(usable)))
+        return innovation, misfit, _Accepted(residual[used], projected[used], sigma[used])
 
 
 def _updated(predicted: AttitudeState, accepted: list[_Accepted]) -> tuple[AttitudeState, float, int]:
@@ -258,7 +246,7 @@ def _updated(predicted: AttitudeState, accepted: list[_Accepted]) -> tuple[Attit
 
 
 def _triangular(root: Array) -> Array:
-    """Return the same as `triangular` in less than half the time.
+    """Return the result of `triangular` in less than half the time.
 
     Process noise enters every element in every step, so products of the rows of such a root are far from singular: of
     the sixteen digits of a covariance this costs a few.

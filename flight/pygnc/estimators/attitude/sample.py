@@ -3,8 +3,8 @@
 The filter processes corrected readings. Its magnetometer bias is the part that the calibration has left in them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class AttitudeEnvironment:
 
 
 class MagnetometerCorrection:
-    """Applies the magnetometer calibration of the settings and its inverse. All vectors are in sensor axes and uT."""
+    """Magnetometer calibration of the settings and its inverse. All vectors are in sensor axes and uT."""
 
     def __init__(self, settings: MagnetometerSettings) -> None:
         self._bias_ut = np.array(settings.bias_ut)
@@ -72,46 +72,23 @@ class MagnetometerCorrection:
         return sigma
 
 
-class SensorReading(Protocol):
-    """A raw sensor sample such as the bus's message. Field and rate are in sensor axes."""
-
-    @property
-    def seq(self) -> int:
-        """The caller's sequence number of the sample."""
-
-    @property
-    def mag_imu_ut(self) -> tuple[float, float, float]:
-        """Magnetic field in uT."""
-
-    @property
-    def gyro_imu_rad_s(self) -> tuple[float, float, float]:
-        """Body rate in rad/s."""
-
-    @property
-    def lux(self) -> tuple[float, float, float, float, float, float]:
-        """Illuminance of the six faces in lux."""
-
-
 class SampleCorrection:
     """Converts raw readings into samples by the settings.
 
     Attributes:
         magnetometer: Correction of the magnetometer.
+        gyro_scale: Factor on gyro readings.
+        lux_scale: Factor on illuminances.
     """
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self.magnetometer = MagnetometerCorrection(settings.magnetometer)
-        self._gyro_scale, self._lux_scale = settings.gyro.scale, settings.sun_sensors.scale
+        self.gyro_scale, self.lux_scale = settings.gyro.scale, settings.sun_sensors.scale
 
-    def gyro_rad_s(self, reading: SensorReading) -> Array:
-        """Return the scaled rate in sensor axes, shape (3,)."""
-        return self._gyro_scale * np.array(reading.gyro_imu_rad_s)
-
-    def lux(self, reading: SensorReading) -> Array:
-        """Return the scaled illuminance, shape (6,)."""
-        return self._lux_scale * np.array(reading.lux)
-
-    def sample(self, reading: SensorReading, gps_ms: int) -> AttitudeSample:
-        """Return the sample that the filter processes."""
-        mag_ut = self.magnetometer.corrected_ut(np.array(reading.mag_imu_ut))
-        return AttitudeSample(gps_ms, mag_ut, self.gyro_rad_s(reading), self.lux(reading), reading.seq)
+    def sample(
+        self, seq: int, gps_ms: int, mag_imu_ut: Sequence[float], gyro_imu_rad_s: Sequence[float], lux: Sequence[float]
+    ) -> AttitudeSample:
+        """Return the corrected sample; the arguments are those of `AttitudeSample`, as measured."""
+        mag_ut = self.magnetometer.corrected_ut(np.array(mag_imu_ut))
+        rate = self.gyro_scale * np.array(gyro_imu_rad_s)
+        return AttitudeSample(gps_ms, mag_ut, rate, self.lux_scale * np.array(lux), seq)

@@ -10,19 +10,18 @@ on Sun and field replaces the rotations, and in the dark the field direction rep
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc.common.arrays import Array
-from pygnc.estimators.attitude import wahba
-from pygnc.estimators.attitude.hypotheses import BiasPrior, Hypotheses, field_direction_known
+from pygnc.common.arrays import Array, cross_matrix
 from pygnc.estimators.attitude.measurement import DIRECT_SUN_SHARE
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import FIELD_ERROR, SIZE, AttitudeState
-from pygnc.estimators.attitude.window import Fit, Window, WindowSample
+from pygnc.estimators.attitude.state import FIELD_ERROR, REFLECTIVITY, SIZE, AttitudeState, Flags
+from pygnc.estimators.attitude.window import BiasPrior, Fit, Hypotheses, Window, WindowSample, field_direction_known
 
 _ROTATIONS: Final = 12
 """Number of rotations about the known direction."""
@@ -50,7 +49,7 @@ class DirectionPair(NamedTuple):
 
     def rotations(self) -> Array:
         """Return attitudes that map the pair, evenly spaced in the rotation about it, shape (k, 4)."""
-        return wahba.rotations_about(self.body, self.gcrf, _ROTATIONS)
+        return rotations_about(self.body, self.gcrf, _ROTATIONS)
 
 
 def initial_hypotheses(
@@ -71,15 +70,12 @@ def initial_hypotheses(
     if sun is None or field is None or np.linalg.norm(np.cross(sun.gcrf, field.gcrf)) < _SINE_MIN:
         rotations = line.rotations()
     else:
-        both = wahba.solve(np.array((sun.body, field.body)), np.array((sun.gcrf, field.gcrf)), _SIGMA_RAD)
-        rotations = both.quaternion[None]
+        body, gcrf = np.array((sun.body, field.body)), np.array((sun.gcrf, field.gcrf))
+        rotations = attitude_from_directions(body, gcrf, _SIGMA_RAD)[None]
     along = mounting.gyro.dot(line.body) * prior.sigma[:3].max()
-    gyro = prior.mean[:3] + np.multiply.outer(np.array(_BIASES), along)
-    return Hypotheses(
-        np.repeat(rotations, len(gyro), axis=0),
-        np.tile(gyro, (len(rotations), 1)),
-        np.tile(prior.mean[3:], (len(rotations) * len(gyro), 1)),
-    )
+    biases = np.tile(prior.mean, (len(_BIASES), 1))
+    biases[:, :3] += np.multiply.outer(np.array(_BIASES), along)
+    return Hypotheses(np.repeat(rotations, len(biases), axis=0), np.tile(biases, (len(rotations), 1)))
 
 
 def sun_direction(newest: WindowSample, settings: AttitudeSettings, excluded_face: int | None) -> DirectionPair | None:
@@ -92,6 +88,62 @@ def sun_direction(newest: WindowSample, settings: AttitudeSettings, excluded_fac
     return DirectionPair.along(share.dot(np.array(settings.mounting.face_normals_body)), newest.sources.sun_gcrf)
 
 
+def attitude_from_directions(body: Array, gcrf: Array, sigma_rad: Array) -> Array:
+    """Return the solution of Wahba's problem: the attitude that fits directions best, GCRF from body, shape (4,).
+
+    Davenport's q-method: the quaternion is the eigenvector of the largest eigenvalue of a symmetric 4 by 4 matrix
+    (Wahba, SIAM Review 7, 1965; Keat, Computer Sciences Corporation report CSC/TM-77/6034, 1977; Shuster & Oh, J. Guid.
+    Control 4, 1981).
+
+    Args:
+        body: Measured directions in body axes, unit vectors, shape (n, 3).
+        gcrf: The same directions in GCRF, unit vectors, shape (n, 3).
+        sigma_rad: Standard deviation of each direction about any axis normal to it, shape (n,).
+    """
+    weights = sigma_rad**-2.0
+    profile = (gcrf * weights[:, None]).T.dot(body)
+    matrix = np.empty((4, 4))
+    trace = float(np.trace(profile))
+    matrix[0, 0] = trace
+    matrix[0, 1:] = matrix[1:, 0] = (
+        profile[2, 1] - profile[1, 2],
+        profile[0, 2] - profile[2, 0],
+        profile[1, 0] - profile[0, 1],
+    )
+    matrix[1:, 1:] = profile + profile.T - trace * np.eye(3)
+    _, vectors = np.linalg.eigh(matrix)
+    attitude: Array = vectors[:, 3]
+    return attitude
+
+
+def rotations_about(body: Array, gcrf: Array, count: int) -> Array:
+    """Return attitudes that map one direction to another, evenly spaced in the remaining rotation about it.
+
+    Args:
+        body: Unit vector in body axes, shape (3,).
+        gcrf: The same direction in GCRF, shape (3,).
+        count: Number of attitudes.
+
+    Returns:
+        Quaternions, shape (count, 4).
+    """
+    across = cross_matrix(body).dot(gcrf)
+    cosine = float(body.dot(gcrf))
+    if cosine > -0.999:
+        shortest = quaternion.normalised(np.array((1.0 + cosine, *across)))
+    else:
+        aside = np.zeros(3)
+        aside[np.abs(body).argmin()] = 1.0
+        shortest = quaternion.normalised(np.array((0.0, *cross_matrix(body).dot(aside))))
+        # Nearly opposite: rotate by 180 degrees about any perpendicular axis, then by the small remainder.
+        rotated = quaternion.rotate(shortest, body)
+        rest = np.array((1.0 + float(rotated.dot(gcrf)), *cross_matrix(rotated).dot(gcrf)))
+        shortest = quaternion.multiply(quaternion.normalised(rest), shortest)
+    half = math.pi / count * np.arange(count)
+    rotations = np.concatenate((np.cos(half)[:, None], np.sin(half)[:, None] * gcrf), axis=1)
+    return quaternion.multiply(rotations, shortest)
+
+
 _SEED_SAMPLES: Final = 3
 _SEED_ITERATIONS: Final = 6
 _SEED_DAMPING: Final = 1e-2
@@ -99,58 +151,42 @@ _ITERATIONS: Final = 2
 _COST_DROPPED: Final = 150.0
 """A hypothesis whose cost exceeds the best by this much is dropped."""
 _SAME_RAD: Final = math.radians(5.0)
-_SAME_RAD_S: Final = math.radians(0.1)
-_SAME_UT: Final = 5.0
+_SAME_BIASES: Final = np.repeat((math.radians(0.1), 5.0), 3)
+"""Hypotheses whose attitudes and biases (rad/s, uT) differ by less than these limits are duplicates."""
 _RIVAL_RAD: Final = math.radians(15.0)
 """Attitudes closer than this are not rivals."""
 _CONFIRMATIONS: Final = 3
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SearchResult:
-    """The winning hypothesis at the newest sample.
+class Search(msgspec.Struct, eq=False):
+    """A search in progress; `pygnc.estimators.checkpoint` encodes it.
 
     Attributes:
-        quaternion: GCRF from body, shape (4,).
-        gyro_bias_rad_s: Sensor axes, shape (3,).
-        mag_bias_ut: Sensor axes, shape (3,).
-        covariance: Of attitude (body axes), both biases and the error of the field model (GCRF), shape (12, 12).
-        excluded_face: The sun sensor that did not fit; None if all did.
-    """
-
-    quaternion: Array
-    gyro_bias_rad_s: Array
-    mag_bias_ut: Array
-    covariance: Array
-    excluded_face: int | None
-
-
-class Search:
-    """A search in progress.
-
-    Args:
         settings: Settings of the filter.
         prior: Prior of the biases.
+        samples: Samples of the window, oldest first.
+        hypotheses: Hypotheses at the newest sample, best first; None before the first ones.
+        damping: Levenberg-Marquardt damping of each hypothesis, shape (k,).
+        confirmations: Number of successive samples at which the best hypothesis was clear.
+        excluded_face: Face whose light this attempt does not use; None if it uses all.
+        untried: Faces that the next attempts exclude in rotation.
     """
 
-    def __init__(self, settings: AttitudeSettings, prior: BiasPrior) -> None:
-        self._settings = settings
-        self.prior = prior
-        self.samples: list[WindowSample] = []
-        self.hypotheses: Hypotheses | None = None
-        self.damping = np.zeros(0)
-        self.confirmations = 0
-        self.excluded_face: int | None = None
-        """The face that this attempt does not use."""
-        self.untried: list[int] = []
-        """Faces that the next attempts exclude in rotation."""
+    settings: AttitudeSettings
+    prior: BiasPrior
+    samples: list[WindowSample] = []
+    hypotheses: Hypotheses | None = None
+    damping: Array = msgspec.field(default_factory=lambda: np.zeros(0))
+    confirmations: int = 0
+    excluded_face: int | None = None
+    untried: list[int] = []
 
-    def process(self, newest: WindowSample) -> SearchResult | None:
-        """Process one sample; return the attitude once it is unambiguous."""
-        limits = self._settings.start
+    def process(self, newest: WindowSample) -> AttitudeState | None:
+        """Process one sample; return the first state of a track once the attitude is unambiguous."""
+        limits = self.settings.start
         if self.samples:
             step_s = (newest.sample.gps_ms - self.samples[-1].sample.gps_ms) * 1e-3
-            if step_s > self._settings.gyro.bridged_max_s:
+            if step_s > self.settings.gyro.bridged_max_s:
                 self.reset()
         hypotheses = self._propagated(newest)
         self.samples = [*self.samples, newest][-limits.window_samples :]
@@ -158,14 +194,14 @@ class Search:
             self.samples = self.samples[-_SEED_SAMPLES:]
             if len(self.samples) < _SEED_SAMPLES:
                 return None
-            hypotheses = initial_hypotheses(newest, self._settings, self.prior, self.excluded_face)
+            hypotheses = initial_hypotheses(newest, self.settings, self.prior, self.excluded_face)
             if hypotheses is None:
                 return None
             self.damping = np.full(len(hypotheses.quaternion), _SEED_DAMPING)
             iterations = _SEED_ITERATIONS
         else:
             iterations = _ITERATIONS
-        window = Window(self.samples, self._settings, self.excluded_face)
+        window = Window(self.samples, self.settings, self.excluded_face)
         hypotheses, fit = self._pruned(*self._improved(window, hypotheses, iterations))
         if len(self.samples) >= limits.samples_min and self.confirmations == 0:
             hypotheses, fit = self._challenged(newest, window, hypotheses, fit)
@@ -195,30 +231,32 @@ class Search:
 
         If the body hardly rotates, the right attitude may have been dropped before the window could distinguish it.
         """
-        sun = sun_direction(newest, self._settings, self.excluded_face)
+        sun = sun_direction(newest, self.settings, self.excluded_face)
         if sun is None or not self._clear(hypotheses, fit, window.measurements):
             return hypotheses, fit
         rotations = sun.rotations()
-        biases = hypotheses.gyro_bias_rad_s[:1], hypotheses.mag_bias_ut[:1]
-        rivals = Hypotheses(rotations, *(np.repeat(bias, len(rotations), axis=0) for bias in biases))
+        biases = np.repeat(hypotheses.biases[:1], len(rotations), axis=0)
+        joined = Hypotheses(
+            np.concatenate((hypotheses.quaternion, rotations)), np.concatenate((hypotheses.biases, biases))
+        )
         self.damping = np.concatenate((self.damping, np.full(len(rotations), _SEED_DAMPING)))
-        return self._pruned(*self._improved(window, hypotheses.joined(rivals), _SEED_ITERATIONS))
+        return self._pruned(*self._improved(window, joined, _SEED_ITERATIONS))
 
     def _propagated(self, newest: WindowSample) -> Hypotheses | None:
         """Return the hypotheses at the time of a new sample."""
         hypotheses = self.hypotheses
         if hypotheses is None:
             return None
-        body_from_gyro = self._settings.mounting.gyro.T
+        body_from_gyro = self.settings.mounting.gyro.T
         before = self.samples[-1].sample
         step_s = (newest.sample.gps_ms - before.gps_ms) * 1e-3
         first, last = (
-            (gyro - hypotheses.gyro_bias_rad_s).dot(body_from_gyro.T)
+            (gyro - hypotheses.biases[:, :3]).dot(body_from_gyro.T)
             for gyro in (before.gyro_imu_rad_s, newest.sample.gyro_imu_rad_s)
         )
         rotation = 0.5 * step_s * (first + last) + step_s**2 / 12.0 * np.cross(first, last)
         carried = quaternion.multiply(hypotheses.quaternion, quaternion.exponential(rotation))
-        return Hypotheses(carried, hypotheses.gyro_bias_rad_s, hypotheses.mag_bias_ut)
+        return Hypotheses(carried, hypotheses.biases)
 
     def _improved(self, window: Window, hypotheses: Hypotheses, iterations: int) -> tuple[Hypotheses, Fit]:
         """Take Levenberg-Marquardt steps, with a damping of its own for each hypothesis."""
@@ -231,19 +269,14 @@ class Search:
             trial = hypotheses.corrected(step.astype(np.float64, copy=False))
             tried = window.fit(trial, self.prior)
             better = tried.cost < fit.cost
-            hypotheses = trial.where(better, hypotheses)
-            fit = Fit(
-                *(
-                    np.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-                    for new, old in zip(tried, fit, strict=True)
-                )
-            )
+            hypotheses = Hypotheses(*_chosen(better, trial, hypotheses))
+            fit = Fit(*_chosen(better, tried, fit))
             self.damping = np.clip(np.where(better, self.damping * 0.2, self.damping * 8.0), 1e-6, 1e3)
         return hypotheses, fit
 
     def _pruned(self, hypotheses: Hypotheses, fit: Fit) -> tuple[Hypotheses, Fit]:
         """Return the best hypotheses without duplicates."""
-        limits = self._settings.start
+        limits = self.settings.start
         order = np.argsort(fit.cost)
         kept: list[int] = []
         most = limits.hypotheses_max if len(self.samples) > _SEED_SAMPLES + 3 else 60
@@ -252,35 +285,28 @@ class Search:
                 break
             if kept:
                 rotation = _angle(hypotheses.quaternion[kept], hypotheses.quaternion[row])
-                gyro = np.abs(hypotheses.gyro_bias_rad_s[kept] - hypotheses.gyro_bias_rad_s[row]).max(axis=1)
-                mag = np.abs(hypotheses.mag_bias_ut[kept] - hypotheses.mag_bias_ut[row]).max(axis=1)
-                if ((rotation < _SAME_RAD) & (gyro < _SAME_RAD_S) & (mag < _SAME_UT)).any():
+                same_biases = (np.abs(hypotheses.biases[kept] - hypotheses.biases[row]) < _SAME_BIASES).all(axis=1)
+                if ((rotation < _SAME_RAD) & same_biases).any():
                     continue
             kept.append(row)
         rows = np.array(kept)
         self.damping = self.damping[rows]
         return hypotheses.select(rows), Fit(*(part[rows] for part in fit))
 
-    def _winner(self, window: Window, hypotheses: Hypotheses, fit: Fit) -> SearchResult | None:
-        """Return the best hypothesis once it was clear several times in a row."""
-        enough = len(self.samples) >= self._settings.start.samples_min
+    def _winner(self, window: Window, hypotheses: Hypotheses, fit: Fit) -> AttitudeState | None:
+        """Return the state by the best hypothesis once it was clear several times in a row."""
+        enough = len(self.samples) >= self.settings.start.samples_min
         clear = enough and self._clear(hypotheses, fit, window.measurements)
         self.confirmations = self.confirmations + 1 if clear else 0
         if self.confirmations < _CONFIRMATIONS:
             return None
         best = hypotheses.select(np.array([0]))
         covariance = _scatter(fit, window.measurements) * window.covariances(best, self.prior)[0]
-        return SearchResult(
-            hypotheses.quaternion[0],
-            hypotheses.gyro_bias_rad_s[0],
-            hypotheses.mag_bias_ut[0],
-            covariance,
-            self.excluded_face,
-        )
+        return _initial_state(self.samples[-1].sample.gps_ms, best, covariance, self.settings)
 
     def _clear(self, hypotheses: Hypotheses, fit: Fit, measurements: int) -> bool:
-        """Return whether the first hypothesis is certain enough and fits much better than any other attitude."""
-        limits = self._settings.start
+        """Return True if the first hypothesis is certain enough and fits much better than any other attitude."""
+        limits = self.settings.start
         scatter = _scatter(fit, measurements)
         sigma = math.sqrt(scatter * float(np.trace(np.linalg.inv(fit.information[0])[:3, :3])))
         rivals = fit.cost[_angle(hypotheses.quaternion, hypotheses.quaternion[0]) > _RIVAL_RAD]
@@ -299,16 +325,21 @@ def _angle(quaternions: Array, other: Array) -> Array:
     return angles
 
 
-def initial_state(gps_ms: int, found: SearchResult, settings: AttitudeSettings) -> AttitudeState:
-    """Return the state of a track that starts with a search result."""
+def _chosen(first: Flags, new: Iterable[Array], old: Iterable[Array]) -> list[Array]:
+    """Return the rows of each new array where `first` (k,) is true, and those of the old one elsewhere."""
+    return [np.where(first.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(new, old, strict=True)]
+
+
+def _initial_state(gps_ms: int, best: Hypotheses, covariance12: Array, settings: AttitudeSettings) -> AttitudeState:
+    """Return the state by one hypothesis; `covariance12` is that of attitude, both biases and field error, (12, 12)."""
     slow = np.zeros(SIZE - 3)
-    slow[0:3], slow[3:6] = found.gyro_bias_rad_s, found.mag_bias_ut
-    slow[15] = settings.sun_sensors.reflectivity
+    slow[:6] = best.biases[0]
+    slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity
     faces = settings.sun_sensors
     sigma = np.repeat((settings.gyro.scale_sigma, faces.gain_sigma, faces.reflectivity_sigma), (3, 6, 1))
     covariance = np.zeros((SIZE, SIZE))
     covariance[9:19, 9:19] = np.diag(sigma**2)
     together = np.r_[0:9, FIELD_ERROR]
-    covariance[np.ix_(together, together)] = found.covariance
+    covariance[np.ix_(together, together)] = covariance12
     root = np.asarray(np.linalg.cholesky(covariance), np.float64)
-    return AttitudeState(gps_ms, found.quaternion, slow, root)
+    return AttitudeState(gps_ms, best.quaternion[0], slow, root)

@@ -70,7 +70,7 @@ class FaceHealth:
         A sample in which no face is bright changes nothing: that is a shadow unknown to the model.
         """
         # Six plain numbers are compared sooner than six in an array.
-        each = zip(light.share.tolist(), light.expected.cosine.tolist(), light.expected.share.tolist(), strict=True)
+        each = zip(light.share.tolist(), light.cosine.tolist(), light.expected_share.tolist(), strict=True)
         bright, wrong = False, False
         for share, cosine, expected in each:
             bright |= share > DIRECT_SUN_SHARE
@@ -78,10 +78,10 @@ class FaceHealth:
             wrong |= cosine < -_CLEAR_COSINE and share > expected + DIRECT_SUN_SHARE
         if not bright or not (wrong or np.count_nonzero(self.dark) or np.count_nonzero(self.reversed)):
             return self
-        in_front = light.expected.cosine > _CLEAR_COSINE
+        in_front = light.cosine > _CLEAR_COSINE
         dark = light.share < dark_share
-        behind = light.expected.cosine < -_CLEAR_COSINE
-        unexpected = light.share > light.expected.share + DIRECT_SUN_SHARE
+        behind = light.cosine < -_CLEAR_COSINE
+        unexpected = light.share > light.expected_share + DIRECT_SUN_SHARE
         change_dark = (in_front & dark).astype(float) - (in_front & ~dark)
         change_reversed = (behind & unexpected).astype(float) - (behind & ~unexpected)
         return FaceHealth(

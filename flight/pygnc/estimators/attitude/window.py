@@ -1,4 +1,4 @@
-"""Likelihood of attitude hypotheses over a window of samples.
+"""Attitude hypotheses, the prior of their biases, and their likelihood over a window of samples.
 
 The gyro propagates the attitude of a hypothesis back through the window, so that every sample depends on the same nine
 parameters. All hypotheses are computed at once.
@@ -15,11 +15,90 @@ import numpy as np
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.hypotheses import BiasPrior, Hypotheses
-from pygnc.estimators.attitude.measurement import LightSources, light_sources
+from pygnc.estimators.attitude.measurement import LightSources
 from pygnc.estimators.attitude.propagation import cross_matrices, right_jacobians
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.state import GYRO_BIAS, MAG_BIAS, AttitudeState
+
+
+class BiasPrior(NamedTuple):
+    """Prior of the biases.
+
+    Attributes:
+        mean: Gyro bias (rad/s) and magnetometer bias (uT), sensor axes, shape (6,).
+        sigma: Their standard deviations, shape (6,).
+    """
+
+    mean: Array
+    sigma: Array
+
+
+class Hypotheses(NamedTuple):
+    """k hypotheses at the newest sample: attitudes with a gyro bias and a magnetometer bias each.
+
+    Attributes:
+        quaternion: GCRF from body, scalar first, shape (k, 4).
+        biases: Gyro bias (rad/s) and magnetometer bias (uT), sensor axes, shape (k, 6).
+    """
+
+    quaternion: Array
+    biases: Array
+
+    def select(self, rows: Array) -> "Hypotheses":
+        """Return the hypotheses of the given rows."""
+        return Hypotheses(self.quaternion[rows], self.biases[rows])
+
+    def corrected(self, error: Array) -> "Hypotheses":
+        """Return the hypotheses corrected by errors of attitude (rad, body axes) and biases, shape (k, 9)."""
+        rotated = quaternion.multiply(self.quaternion, quaternion.exponential(error[:, :3]))
+        return Hypotheses(quaternion.normalised(rotated), self.biases + error[:, 3:])
+
+
+_FIELD_KNOWN_SIGMA_UT: Final = 5.0
+"""A magnetometer bias known better than this determines the direction of the field."""
+
+
+class MagnetometerBias(NamedTuple):
+    """Magnetometer bias from a calibration without attitude.
+
+    Attributes:
+        mean_ut: Sensor axes, shape (3,).
+        sigma_ut: Standard deviations, shape (3,).
+    """
+
+    mean_ut: Array
+    sigma_ut: Array
+
+
+def with_calibrated_bias(prior: BiasPrior, calibrated: MagnetometerBias | None) -> BiasPrior:
+    """Return the prior with the magnetometer bias of a calibration, if that is more accurate."""
+    if calibrated is None or calibrated.sigma_ut.max() >= prior.sigma[3:].max():
+        return prior
+    mean, sigma = np.append(prior.mean[:3], calibrated.mean_ut), np.append(prior.sigma[:3], calibrated.sigma_ut)
+    return BiasPrior(mean, sigma)
+
+
+def field_direction_known(prior: BiasPrior) -> bool:
+    """Return True if the magnetometer bias is known well enough for a reading to determine the field's direction."""
+    return bool(prior.sigma[3:].max() < _FIELD_KNOWN_SIGMA_UT)
+
+
+_KEPT_SIGMA_FACTOR: Final = 2.0
+"""Factor on the sigmas of biases that are kept from a lost track."""
+
+
+def initial_bias_prior(settings: AttitudeSettings) -> BiasPrior:
+    """Return the prior of the biases at the first search, or after a track with wrong biases."""
+    sigma = [settings.gyro.bias_sigma_rad_s] * 3 + [settings.magnetometer.bias_sigma_ut] * 3
+    return BiasPrior(np.zeros(6), np.array(sigma))
+
+
+def bias_prior_from_state(state: AttitudeState, settings: AttitudeSettings) -> BiasPrior:
+    """Return the prior of the biases after a track lost its attitude."""
+    unknown = initial_bias_prior(settings).sigma
+    sigma = np.concatenate((state.sigma[GYRO_BIAS], state.sigma[MAG_BIAS]))
+    return BiasPrior(state.slow[:6].copy(), np.clip(_KEPT_SIGMA_FACTOR * sigma, 0.02 * unknown, unknown))
 
 
 class LinearisedMeasurements(NamedTuple):
@@ -110,11 +189,6 @@ class WindowSample(NamedTuple):
     environment: AttitudeEnvironment
     sources: LightSources
 
-    @classmethod
-    def of(cls, sample: AttitudeSample, environment: AttitudeEnvironment, settings: AttitudeSettings) -> "WindowSample":
-        """Return the sample with the light sources of its environment."""
-        return cls(sample, environment, light_sources(environment, settings))
-
 
 class Fit(NamedTuple):
     """Fit of k hypotheses.
@@ -177,8 +251,7 @@ class Window:
         """Return cost and normal equations of k hypotheses."""
         field, light = self._linearised(hypotheses)
         information, gradient, nuisance = marginalise((field, _with_robust_weight(light)), self._nuisance_sigma)
-        biases = np.concatenate((hypotheses.gyro_bias_rad_s, hypotheses.mag_bias_ut), axis=1)
-        off = (prior.mean - biases) / prior.sigma
+        off = (prior.mean - hypotheses.biases) / prior.sigma
         information[:, 3:, 3:] += np.diag(prior.sigma**-2.0)
         gradient[:, 3:] += off / prior.sigma
         cost = (off**2).sum(axis=1) + ((nuisance / self._nuisance_sigma) ** 2).sum(axis=1)
@@ -204,15 +277,14 @@ class Window:
         return costs
 
     def _linearised(self, hypotheses: Hypotheses) -> tuple[LinearisedMeasurements, LinearisedMeasurements]:
-        """Return the magnetometer and the faces."""
+        """Return the measurements of magnetometer and sun sensors."""
         attitude, d_error = self._propagated_back(hypotheses)
-        return self._field_measurements(hypotheses, attitude, d_error), self._illuminance_measurements(
-            attitude, d_error
-        )
+        field = self._field_measurements(hypotheses, attitude, d_error)
+        return field, self._illuminance_measurements(attitude, d_error)
 
     def _propagated_back(self, hypotheses: Hypotheses) -> tuple[Array, Array]:
         """Return body-from-GCRF matrices (k, n, 3, 3) and the partials of their errors, (k, n, 3, c)."""
-        rate = (self._gyro - hypotheses.gyro_bias_rad_s[:, None]) @ self._body_from_gyro.T
+        rate = (self._gyro - hypotheses.biases[:, None, :3]) @ self._body_from_gyro.T
         step_s = self._step_s[:, None]
         rotation = 0.5 * step_s * (rate[:, :-1] + rate[:, 1:]) + step_s**2 / 12.0 * np.cross(rate[:, :-1], rate[:, 1:])
         back = quaternion.to_matrix(quaternion.exponential(rotation))
@@ -241,7 +313,7 @@ class Window:
     def _field_measurements(self, hypotheses: Hypotheses, attitude: Array, d_error: Array) -> LinearisedMeasurements:
         """Return the magnetometer, (k, n, 3)."""
         field = np.einsum("knij,nj->kni", attitude, self._field)
-        residual = self._mag - field @ self._magnetometer_from_body.T - hypotheses.mag_bias_ut[:, None]
+        residual = self._mag - field @ self._magnetometer_from_body.T - hypotheses.biases[:, None, 3:]
         partials = self._magnetometer_from_body @ cross_matrices(field) @ d_error
         partials[..., 6:9] = np.eye(3)
         partials[..., _FIELD_ERROR] = self._magnetometer_from_body @ attitude

@@ -16,8 +16,7 @@ import numpy as np
 from pygnc.common.arrays import Array, median
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.gps_fix import Fix
-from pygnc.estimators.orbit.measurement import Observation, linearise_fix
+from pygnc.estimators.orbit.measurement import Fix, Observation, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import POSITION, SIZE, VELOCITY
 

@@ -1,24 +1,9 @@
-"""Measurement model of GPS fixes, chi-square gate and adaptive noise.
-
-A receiver reports the position at the fix's time and a velocity that was valid some time earlier, its latency (NovAtel
-OEM manual, BESTVEL). In 50 ms the velocity of a low orbit changes by 0.4 m/s, so the state is propagated back by the
-latency.
-
-Two successive innovations distinguish measurement noise from model error:
-
-- The square of their difference over its predicted variance (von Neumann, 1941) is one on average if the receiver's
-  standard deviations are right; a slowly varying model error cancels in it. It adapts a factor on those standard
-  deviations.
-- Their product (Mehra, IEEE TAC 15, 1970) is zero on average if the model is right, whatever the noise. It adapts the
-  process noise.
-
-If one statistic adapted both, model errors would be mistaken for receiver noise, and the filter would trust the wrong
-model even more.
-"""
+"""GPS fixes and their measurement model, chi-square gate and adaptive noise."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum, unique
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -27,9 +12,64 @@ from pygnc.common.arrays import Array, cross_matrix
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import gravity_and_gradient
 from pygnc.estimators.kalman import chi_square, innovation_covariance
-from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import MeasurementSettings
 from pygnc.estimators.orbit.state import POSITION, SIZE, VELOCITY, OrbitState
+
+
+@unique
+class RejectCause(StrEnum):
+    """Why a fix or its velocity was rejected, as in logs and counters.
+
+    The first group is set by screening, the second by the filter.
+    """
+
+    NO_TIME = "no_time"
+    TIME_STATUS = "time_status"
+    POSITION_STATUS = "position_status"
+    NO_SATELLITES = "no_satellites"
+    NOT_FINITE = "not_finite"
+    ZERO_POSITION = "zero_position"
+    RADIUS = "radius"
+    VELOCITY_STATUS = "velocity_status"
+    VELOCITY_NOT_FINITE = "velocity_not_finite"
+    SPEED = "speed"
+    LATENCY = "latency"
+
+    NO_VELOCITY = "no_velocity"
+    """The fix has no usable velocity."""
+    NOT_LATER = "not_later"
+    """The fix is not later than the state."""
+    GAP = "gap"
+    """The gap since the state exceeds `gap_max_s`."""
+    GATE = "gate"
+    """The innovation exceeds the chi-square limit."""
+    START = "start"
+    """The fix disagrees with the other fixes of the initialisation."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fix:
+    """A plausible GPS fix in ITRF.
+
+    Attributes:
+        gps_ms: GPS milliseconds since the GPS epoch.
+        position_ecef_m: Shape (3,), valid at `gps_ms`.
+        position_sigma_m: Standard deviations reported by the receiver, shape (3,); zero means unknown.
+        velocity_ecef_mps: Relative to the rotating Earth, shape (3,), valid `velocity_latency_s` earlier; None if
+            unusable.
+        velocity_sigma_mps: Standard deviations of the velocity, shape (3,); None if unusable.
+        velocity_latency_s: Age of the velocity relative to the position.
+        seq: The caller's sequence number of this input.
+    """
+
+    gps_ms: int
+    position_ecef_m: Array
+    position_sigma_m: Array
+    velocity_ecef_mps: Array | None
+    velocity_sigma_mps: Array | None
+    velocity_latency_s: float
+    seq: int = 0
+
 
 _GRAVITY_DEGREE: Final = 16
 """Gravity for the propagation over the latency; higher degrees add 1e-5 m/s^2, which is 3e-6 m/s in 0.25 s."""

@@ -1,6 +1,6 @@
 """Environment of the satellite at the time of a sample: Sun, eclipse and geomagnetic field along the newest orbit."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -18,27 +18,12 @@ ORBIT_AGE_MAX_S: Final = 86_400.0
 """Limit of the orbit's age: in a day without fixes its error reaches tens of kilometres, a third of a degree."""
 
 
-class OrbitalEnvironment(NamedTuple):
-    """Environment at one time, and the age of the orbit it is computed from.
-
-    Attributes:
-        surroundings: The environment; None without an orbit.
-        orbit_age_s: Time since the orbit's newest fix; None without an orbit.
-    """
-
-    surroundings: AttitudeEnvironment | None
-    orbit_age_s: float | None
-
-
-UNKNOWN_ENVIRONMENT: Final = OrbitalEnvironment(None, None)
-
-
-class PropagatedOrbit(msgspec.Struct, frozen=True):
+class PropagatedOrbit(msgspec.Struct):
     """An orbit, propagated to the time of the last request.
 
     Attributes:
-        fix_gps_ms: Time of the newest fix in the orbit.
-        gps_ms: Time of `state`.
+        fix_gps_ms: Time of the newest fix in the orbit, GPS ms.
+        gps_ms: Time of `state`, GPS ms.
         state: Position in m and velocity in m/s, GCRF.
     """
 
@@ -53,12 +38,8 @@ class PropagatedOrbit(msgspec.Struct, frozen=True):
         return cls(estimate.fix_gps_ms, estimate.gps_ms, state)
 
     def age_s(self, gps_ms: int) -> float:
-        """Return the time since the newest fix, negative before it."""
+        """Return the time since the newest fix in s, negative before it."""
         return (gps_ms - self.fix_gps_ms) * 1e-3
-
-    def at(self, gps_ms: int) -> "PropagatedOrbit":
-        """Return the orbit propagated to a time."""
-        return PropagatedOrbit(self.fix_gps_ms, gps_ms, propagate(self.state, (gps_ms - self.gps_ms) * 1e-3))
 
 
 class EnvironmentModel:
@@ -74,23 +55,22 @@ class EnvironmentModel:
         self._sun_moon = SunMoon()
         self._main_field = main_field
 
-    def at(self, gps_ms: int, orbit: PropagatedOrbit | None) -> tuple[OrbitalEnvironment, PropagatedOrbit | None]:
-        """Return the environment at a time, and the orbit propagated to it."""
+    def at(self, gps_ms: int, orbit: PropagatedOrbit | None) -> AttitudeEnvironment | None:
+        """Propagate `orbit` to a time and return the environment there.
+
+        Args:
+            gps_ms: GPS milliseconds since the GPS epoch.
+            orbit: Orbit of the satellite, which is changed; None if it is unknown.
+
+        Returns:
+            The environment; None without an orbit, a field model, or if the orbit is older than `ORBIT_AGE_MAX_S`.
+        """
         if orbit is None or self._main_field is None or abs(orbit.age_s(gps_ms)) > ORBIT_AGE_MAX_S:
-            return UNKNOWN_ENVIRONMENT, orbit
-        orbit = orbit.at(gps_ms)
+            return None
+        orbit.state, orbit.gps_ms = propagate(orbit.state, (gps_ms - orbit.gps_ms) * 1e-3), gps_ms
         position_gcrf_m = np.array(orbit.state[:3])
         sun_gcrf_m, _ = self._sun_moon.at(gps_ms)
-        ecef_from_gcrf = self._frames.at(gps_ms, _NOW).ecef_from_gcrf[0]
-        position_ecef_m = ecef_from_gcrf.dot(position_gcrf_m)
-        field_ecef_ut = self._main_field.at(gps_ms, position_ecef_m[np.newaxis])[0]
-        surroundings = AttitudeEnvironment(
-            field_ecef_ut.dot(ecef_from_gcrf),
-            sun_gcrf_m,
-            position_gcrf_m,
-            sunlit_fraction(position_gcrf_m, sun_gcrf_m),
-        )
-        return OrbitalEnvironment(surroundings, orbit.age_s(gps_ms)), orbit
-
-
-_NOW: Final = np.zeros(1)
+        ecef_from_gcrf = self._frames.at(gps_ms, np.zeros(1)).ecef_from_gcrf[0]
+        field_ecef_ut = self._main_field.at(gps_ms, ecef_from_gcrf.dot(position_gcrf_m)[np.newaxis])[0]
+        sunlit = sunlit_fraction(position_gcrf_m, sun_gcrf_m)
+        return AttitudeEnvironment(field_ecef_ut.dot(ecef_from_gcrf), sun_gcrf_m, position_gcrf_m, sunlit)

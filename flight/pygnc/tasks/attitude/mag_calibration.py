@@ -13,10 +13,10 @@ import numpy as np
 from pygnc.bus.messages import Vector3, vector3
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.calibration_samples import CalibrationSamples
-from pygnc.estimators.attitude.hypotheses import MagnetometerBias
-from pygnc.estimators.attitude.magnetometer_calibration import BIAS, Calibration, CalibrationError, CalibrationSettings
-from pygnc.estimators.attitude.sample import AttitudeEnvironment, MagnetometerCorrection
+from pygnc.estimators.attitude.magnetometer_calibration import BIAS, CalibrationError, CalibrationSettings
+from pygnc.estimators.attitude.sample import MagnetometerCorrection
 from pygnc.estimators.attitude.settings import MagnetometerSettings
+from pygnc.estimators.attitude.window import MagnetometerBias
 
 _FEWEST: Final = 120
 """Minimum number of new readings for an attempt: ten minutes with a reading every 5 s."""
@@ -33,23 +33,13 @@ class TotalBias(msgspec.Struct, frozen=True):
     sigma_ut: Vector3
 
     def agrees(self, other: "TotalBias") -> bool:
-        """Whether both are consistent with one bias, treated as if they had no readings in common."""
+        """Return True if both are consistent with one bias, treated as if they had no readings in common."""
         limit_ut = _AGREE * np.hypot(self.sigma_ut, other.sigma_ut)
         return bool((np.abs(np.subtract(self.bias_ut, other.bias_ut)) <= limit_ut).all())
 
     def __str__(self) -> str:
         bias, sigma = (", ".join(f"{value:.2f}" for value in vector) for vector in (self.bias_ut, self.sigma_ut))
         return f"bias {bias} uT, sigma {sigma} uT, sensor axes"
-
-
-class MagCalibrationState(msgspec.Struct, frozen=True):
-    """Checkpoint of a `MagCalibration`."""
-
-    samples: bytes
-    due: int
-    last: TotalBias | None
-    known: TotalBias | None
-    reported: TotalBias | None
 
 
 class AcceptedCalibration(NamedTuple):
@@ -66,58 +56,59 @@ class AcceptedCalibration(NamedTuple):
     is_new: bool
 
 
-class MagCalibration:
-    """Collects readings and calibrates with them.
+class MagCalibration(msgspec.Struct):
+    """Collects readings and calibrates with them; `pygnc.estimators.checkpoint` encodes it.
 
     Attributes:
+        samples: Stored readings.
+        due: Number of readings at which the next attempt is made.
+        last: Bias of the last solution; None before the first solution.
         known: Bias of the newest accepted solution; None before the first.
+        reported: Bias of the newest accepted solution that was new; None before the first.
     """
 
-    def __init__(self, settings: MagnetometerSettings, state: MagCalibrationState | None = None) -> None:
-        self._correction = MagnetometerCorrection(settings)
-        self._noise_ut = settings.noise_ut
-        self._limits = CalibrationSettings(field_error_ut=settings.field_error_ut)
-        self._samples = CalibrationSamples() if state is None else CalibrationSamples.restore(state.samples)
-        self._due = _FEWEST if state is None else state.due
-        self._last = None if state is None else state.last
-        self.known = None if state is None else state.known
-        self._reported = None if state is None else state.reported
-
-    def checkpoint(self) -> MagCalibrationState:
-        """Return all state that later solutions depend on."""
-        return MagCalibrationState(self._samples.checkpoint(), self._due, self._last, self.known, self._reported)
+    samples: CalibrationSamples = msgspec.field(default_factory=CalibrationSamples)
+    due: int = _FEWEST
+    last: TotalBias | None = None
+    known: TotalBias | None = None
+    reported: TotalBias | None = None
 
     @property
     def counts(self) -> dict[str, int]:
         """Numbers of readings seen and kept, named as in the status record."""
-        return {"mag_calibration_seen": self._samples.seen, "mag_calibration_kept": len(self._samples)}
+        return {"mag_calibration_seen": self.samples.seen, "mag_calibration_kept": len(self.samples)}
 
-    def take(self, mag_ut: Array, surroundings: AttitudeEnvironment | None) -> AcceptedCalibration | None:
-        """Add a corrected reading (uT, sensor axes, shape (3,)); return a new accepted solution, or None."""
-        if surroundings is None:
+    def process(
+        self, mag_ut: Array, field_gcrf_ut: Array, settings: MagnetometerSettings
+    ) -> AcceptedCalibration | None:
+        """Add a reading; return a new accepted solution, or None.
+
+        Args:
+            mag_ut: Reading corrected by the settings, sensor axes, uT, shape (3,).
+            field_gcrf_ut: Modelled field at the satellite, GCRF, uT, shape (3,).
+            settings: Calibration and noise of the magnetometer.
+        """
+        self.samples.add(mag_ut, field_gcrf_ut)
+        seen = self.samples.seen
+        if seen < self.due:
             return None
-        self._samples.add(mag_ut, surroundings.field_gcrf_ut)
-        seen = self._samples.seen
-        if seen < self._due:
-            return None
-        self._due = seen + min(max(seen // 2, _FEWEST), _MOST)
+        self.due = seen + min(max(seen // 2, _FEWEST), _MOST)
+        limits = CalibrationSettings(field_error_ut=settings.field_error_ut)
         try:
-            found = self._samples.solve(self._limits)
+            found = self.samples.solve(limits)
         except CalibrationError:
             return None
+        correction = MagnetometerCorrection(settings)
         total = TotalBias(
-            vector3(self._correction.total_bias_ut(found.bias_ut)),
-            vector3(self._correction.total_bias_sigma_ut(found.covariance[BIAS, BIAS])),
+            vector3(correction.total_bias_ut(found.bias_ut)),
+            vector3(correction.total_bias_sigma_ut(found.covariance[BIAS, BIAS])),
         )
-        last, self._last = self._last, total
-        counts = last is not None and total.agrees(last)
-        return self._used(found, total) if counts and found.good_enough(self._limits) else None
-
-    def _used(self, found: Calibration, total: TotalBias) -> AcceptedCalibration:
-        is_new = self._reported is None or not total.agrees(self._reported)
+        last, self.last = self.last, total
+        if last is None or not total.agrees(last) or not found.good_enough(limits):
+            return None
+        is_new = self.reported is None or not total.agrees(self.reported)
         self.known = total
-        self._reported = total if is_new else self._reported
+        self.reported = total if is_new else self.reported
         # The filter assumes orthogonal axes of equal scale, as far as the settings' calibration makes them so.
-        return AcceptedCalibration(
-            MagnetometerBias(found.bias_ut, np.maximum(found.bias_sigma_ut, self._noise_ut)), total, is_new
-        )
+        residual = MagnetometerBias(found.bias_ut, np.maximum(found.bias_sigma_ut, settings.noise_ut))
+        return AcceptedCalibration(residual, total, is_new)

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from pygnc.common.clock import gps_ms_from_spacecraft_s
-from pygnc.estimators.clock.clock_map import ClockMap, ClockMapState, ClockVerdict
+from pygnc.estimators.clock.clock_map import ClockMap, ClockVerdict
 
 BACK_MAX_S: Final = 7
 """Tolerance for jitter of 3 s to either side and for rounding to whole seconds."""
@@ -20,44 +20,29 @@ OFFSET_STEP_MS: Final = 500
 rotation of the body, so the offset in use is kept until the map differs from it by more than this."""
 
 
-class SampleClockState(msgspec.Struct, frozen=True):
-    """Checkpoint of a `SampleClock`."""
-
-    map: ClockMapState
-    reference_s: int | None
-    offset_ms: int | None
-
-
-class SampleClock:
-    """Clock map with a check of the continuity of spacecraft times.
+class SampleClock(msgspec.Struct):
+    """Clock map with a check of the continuity of spacecraft times; msgspec encodes it in checkpoints.
 
     Attributes:
+        map: Map from spacecraft time to GPS time.
         reference_s: Last accepted spacecraft time; None if unknown.
+        offset_ms: GPS time minus spacecraft time that samples get; None if unknown.
     """
 
-    def __init__(self, state: SampleClockState | None = None) -> None:
-        self._map = ClockMap() if state is None else ClockMap.restore(state.map)
-        self.reference_s = None if state is None else state.reference_s
-        self._offset_ms = None if state is None else state.offset_ms
-
-    def checkpoint(self) -> SampleClockState:
-        """Return all state that later times depend on."""
-        return SampleClockState(self._map.checkpoint(), self.reference_s, self._offset_ms)
+    map: ClockMap = msgspec.field(default_factory=ClockMap)
+    reference_s: int | None = None
+    offset_ms: int | None = None
 
     def is_continuous(self, t_spacecraft_s: int) -> bool:
-        """Whether a time continues the last accepted one."""
+        """Return True if a spacecraft time continues the last accepted one."""
         return self.reference_s is not None and -BACK_MAX_S <= t_spacecraft_s - self.reference_s <= STEP_MAX_S
 
-    def advance(self, t_spacecraft_s: int) -> None:
-        """Accept the time of a sample."""
-        self.reference_s = t_spacecraft_s
-
     def observe(self, t_spacecraft_s: int, gps_ms: int | None) -> bool:
-        """Process the times of a GPS packet; return whether its spacecraft time is accepted."""
-        verdict = self._map.observe(t_spacecraft_s, gps_ms)
-        offset_ms = self._map.segments[-1].offset_ms
-        if self._offset_ms is None or offset_ms is None or abs(offset_ms - self._offset_ms) > OFFSET_STEP_MS:
-            self._offset_ms = offset_ms
+        """Process the times of a GPS packet; return True if its spacecraft time is accepted."""
+        verdict = self.map.observe(t_spacecraft_s, gps_ms)
+        offset_ms = self.map.offset_ms
+        if self.offset_ms is None or offset_ms is None or abs(offset_ms - self.offset_ms) > OFFSET_STEP_MS:
+            self.offset_ms = offset_ms
         accepted = verdict is ClockVerdict.CONSISTENT or self.is_continuous(t_spacecraft_s)
         if accepted:
             self.reference_s = t_spacecraft_s
@@ -65,16 +50,12 @@ class SampleClock:
 
     def settle(self, t_spacecraft_s: int) -> None:
         """Accept an uncertain time that cannot be confirmed, if the map covers it."""
-        self.reference_s = None if self._map.to_gps_ms(t_spacecraft_s) is None else t_spacecraft_s
+        self.reference_s = None if self.map.to_gps_ms(t_spacecraft_s) is None else t_spacecraft_s
 
     def fell_back(self, t_spacecraft_s: int) -> bool:
-        """Whether a time is before the last accepted one, so that the clock was restarted or the value is damaged."""
+        """Return True if a time is before the last accepted one: the clock was restarted or the value is damaged."""
         return self.reference_s is not None and t_spacecraft_s < self.reference_s - BACK_MAX_S
-
-    def reset(self) -> None:
-        """Accept no time until a GPS packet agrees with the map."""
-        self.reference_s = None
 
     def gps_ms(self, t_spacecraft_s: int) -> int | None:
         """Return the GPS time in ms of an accepted spacecraft time; None while the clock offset is unknown."""
-        return None if self._offset_ms is None else gps_ms_from_spacecraft_s(t_spacecraft_s, self._offset_ms)
+        return None if self.offset_ms is None else gps_ms_from_spacecraft_s(t_spacecraft_s, self.offset_ms)

@@ -20,7 +20,7 @@ from pygnc.bus.streams import StreamReader
 from pygnc.configuration.data_files import MAIN_FIELD_TABLE, GeomagneticFileError, data_file, read_main_field
 from pygnc.environment.geomagnetic import MainField
 from pygnc.tasks.attitude.environment import EnvironmentModel
-from pygnc.tasks.attitude.tracker import AttitudeTracker, SampleOutcome, TrackerState
+from pygnc.tasks.attitude.tracker import AttitudeTracker, SampleOutcome
 from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task
 
@@ -37,7 +37,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     last_input_seq: int
     last_orbit_seq: int
     last_output_seq: int
-    tracker: TrackerState
+    tracker: bytes
 
 
 class AttitudeTask(Task):

@@ -26,7 +26,6 @@ from pygnc.bus.messages import (
     SensorSample,
     SourceFile,
 )
-from pygnc.bus.streams import StreamReader
 from pygnc.common.constants import SENSE_FILE
 from pygnc.formats.gps_packet import SENSE_GPS_PACKET, TERMINATOR
 from pygnc.formats.sense import SenseLayout
@@ -44,8 +43,7 @@ class BatchWriterTask(Task):
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
-        decode = msgspec.msgpack.Decoder(InputMessage).decode
-        self._input = StreamReader(context, run.runtime, "input", run.journal_folders, decode)
+        self._input = self.open_reader("input", InputMessage)
         self._named: list[SourceFile] = []
         self._folder: BatchFolder | None = BatchFolder(run.home, run.runtime)
         self._copies = BatchCopies(self._folder)

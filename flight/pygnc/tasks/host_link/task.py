@@ -8,6 +8,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -27,9 +28,9 @@ from pygnc.host.parameters import Parameters
 from pygnc.host.port import Port
 from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import STAT, TIME, Capability, NakCause, SentenceType
-from pygnc.host.transfer import DownloadSender, Refusal, UploadReceiver
-from pygnc.tasks.host_link.connection import Engines, HostConnection, due_in_s
-from pygnc.tasks.host_link.settings import SettingsSlots, named_values, settings_validator
+from pygnc.host.transfer import Refusal
+from pygnc.tasks.host_link.connection import HostConnection
+from pygnc.tasks.host_link.settings import SettingsSlots, changed_settings, named_values
 from pygnc.tasks.runtime import WAIT_S, Notify, Run, Task
 
 CLOCK_TOLERANCE_S: Final = 2
@@ -37,7 +38,7 @@ _WITH_SYNC: Final = frozenset({"GPSR", "PGPS"})
 PORTIONS_PER_STEP: Final = 16
 EVENT_INTERVAL_S: Final = 0.25
 EVENTS_PENDING_MAX: Final = 8
-"""Number of newest events sent to a host that connects later; the events journal has all."""
+"""Number of newest events sent to a host that connects later; the events journal has all events."""
 LAST_ANSWERS_S: Final = 0.1
 POLL_S: Final = 0.001
 """Shortest wait: poll() counts in milliseconds."""
@@ -54,7 +55,6 @@ class HostLinkTask(Task):
         self._services = RunServices(run, self._stream, notify)
         self._lines = [self._connect(port) for port in self._open_ports()]
         self._events = JournalReader(run.journal_folders, "events")
-        self._decode_event = msgspec.msgpack.Decoder(Event).decode
         self._pending_events: deque[Event] = deque(maxlen=EVENTS_PENDING_MAX)
         self._next_events_s = 0.0
 
@@ -100,7 +100,11 @@ class HostLinkTask(Task):
             try:
                 ports.append(Port.open_terminal())
             except OSError as error:
-                self.notify("error", "terminal", f"the terminal cannot be opened: {error.strerror}")
+                self.notify(
+                    "error",
+                    "terminal",
+                    f"the terminal cannot be opened ({error.strerror}); it is not used",
+                )
         if host.port:
             try:
                 ports.append(Port.open_serial(host.port, host.baud))
@@ -111,12 +115,11 @@ class HostLinkTask(Task):
     def _connect(self, port: Port) -> "Line":
         run = self.run
         files = HomeFiles(run.home, run.settings.logs.reserve_bytes)
-        parameters = Parameters(
-            named_values(run.settings), settings_validator(run.config, run.home), SettingsSlots(run.home)
-        )
-        engines = Engines(UploadReceiver(files), DownloadSender(files), parameters)
-        channel = Channel(Direction.TO_HOST, _new_session(), f"PyGNC {pygnc.__version__}", _ALL)
-        return Line(port, HostConnection(channel, engines, self._services))
+        check = partial(changed_settings, run.config, run.home)
+        parameters = Parameters(named_values(run.settings), check, SettingsSlots(run.home))
+        session = 1 + int.from_bytes(os.urandom(4)) % 65_535  # differs from that before a restart
+        channel = Channel(Direction.TO_HOST, session, f"PyGNC {pygnc.__version__}", _ALL)
+        return Line(port, HostConnection(channel, files, parameters, self._services))
 
     def _send_events(self) -> None:
         """Send events to the host; while no host is connected, keep the newest ones."""
@@ -124,7 +127,7 @@ class HostLinkTask(Task):
         if now >= self._next_events_s:
             self._next_events_s = now + EVENT_INTERVAL_S
             for record in self._events.read(EVENTS_PENDING_MAX):
-                self._pending_events.append(self._decode_event(record.payload))
+                self._pending_events.append(msgspec.msgpack.decode(record.payload, type=Event))
         connected = [line.connection for line in self._lines if line.connection.channel.is_ready]
         while connected and self._pending_events:
             event = self._pending_events.popleft()
@@ -159,7 +162,7 @@ class Line:
         free_s = self.port.ready_in_s()
         if free_s > 0.0:  # nothing can be sent before the port is free
             return max(free_s, POLL_S)
-        return due_in_s(self.connection.wakeup_s(), time.monotonic())
+        return max(0.0, self.connection.channel.wakeup_s() - time.monotonic())
 
 
 class RunServices:
@@ -171,7 +174,7 @@ class RunServices:
         notify: reports an event.
 
     Attributes:
-        stop_requested: whether the host has asked to stop the run.
+        stop_requested: true once the host has asked to stop the run.
     """
 
     def __init__(self, run: Run, stream: StreamWriter, notify: Notify) -> None:
@@ -189,7 +192,10 @@ class RunServices:
             raise Refusal(NakCause.BODY, ": a GPS packet of a range file begins with AA 44 12")
         radio_id = fields.get("radio_id", 0)
         if radio_id and (radio_id not in PARTNER_IDS or radio_id == self._run.settings.formation.own_id):
-            raise Refusal(NakCause.VALUE, f": {radio_id} is not the radio id of a partner")
+            raise Refusal(
+                NakCause.VALUE,
+                f": radio id {radio_id} is not a partner's, {PARTNER_IDS[0]} to {PARTNER_IDS[-1]}",
+            )
         raw = tail
         if kind is TIME:
             raw = TIME.pack(fields["spacecraft_time_s"], fields["ms"])
@@ -205,7 +211,7 @@ class RunServices:
         try:
             self._stream.write([packet])
         except OSError as error:
-            raise Refusal(NakCause.STORAGE, f": {error.strerror}") from None
+            raise Refusal(NakCause.STORAGE, f": {error.strerror}; free space and send the packet again") from None
 
     def report(self, kind: SentenceType) -> bytes:
         """See `HostServices`."""
@@ -224,12 +230,5 @@ class RunServices:
         apart_s = t_spacecraft_s - self._run.spacecraft_time_s()
         if abs(apart_s) > CLOCK_TOLERANCE_S and not self._clock_reported:
             self._clock_reported = True
-            text = (
-                f"a time mark differs by {apart_s} s from the start time given to main.py; predictions use the latter"
-            )
-            self._notify("warning", "clock_apart", text)
-
-
-def _new_session() -> int:
-    """Return a random session number from 1 to 65535, so that a restart gets another one."""
-    return 1 + int.from_bytes(os.urandom(4)) % 65_535
+            text = f"a time mark differs by {apart_s} s from the spacecraft time given to main.py at the start"
+            self._notify("warning", "clock_apart", f"{text}; predictions use the time of the start")

@@ -4,104 +4,64 @@
 is a function of the files alone, so that a restarted task and a replay on the ground assign the same numbers.
 
 A run with --from-last-run reads the files written by the last run and the files in the home. Both may contain the same
-packets; `without_repeats` drops those in the home that are bit for bit equal to one of the last run.
+packets; `drop_repeats` drops those in the home that are bit for bit equal to one of the last run.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from pygnc.bus.messages import BatchBegin, GpsFix, Message, RangeMeasurement, SensorSample, SourceFile
-from pygnc.common.constants import SENSE_FILE
+from pygnc.common.constants import SENSE_FILE, batch_sensor_gps_packet_num_sensor_packets
+from pygnc.configuration.settings import Settings
 from pygnc.tasks.batch_writer.folder import LAST
 from pygnc.tasks.ingest.range_files import RangeRow, Span
 from pygnc.tasks.ingest.range_folders import UnreadableFile, is_next_file, list_range_files, satellite_of
 from pygnc.tasks.ingest.sense_file import SenseFile
+from pygnc.tasks.ingest.source import BatchSource
+
+PREFIX: Final = f"{LAST}/"
+RECORDS_PER_STEP: Final = 32
+_RECORDS_PER_COMPARISON: Final = 64
 
 
-class BatchSource(Protocol):
-    """One input file, or a series of range files that continue each other."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Names of the files, relative to the home folder."""
-
-    @property
-    def files(self) -> list[SourceFile]:
-        """The files with their byte counts, without numbers; valid after the scan."""
-
-    @property
-    def terminated(self) -> bool:
-        """Whether sense records end in CR LF; True for other files."""
-
-    @property
-    def anomalies(self) -> Mapping[str, int]:
-        """Number of undamaged records with an anomaly, by reason."""
-
-    @property
-    def keys(self) -> NDArray[np.int64]:
-        """Sort keys of the records in GPS ms, shape (n,); valid after the scan."""
-
-    def scan(self) -> Iterator[None]:
-        """Find the records; yields after each step."""
-
-    def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
-        """Return the messages of these records, numbered from `first_seq`."""
-
-
-def find_sources(
-    home: Path, sensors_per_record: int, bandwidth_hz: float, own_id: int, prefix: str = ""
-) -> tuple[list[BatchSource], list[UnreadableFile]]:
+def find_sources(home: Path, settings: Settings, prefix: str = "") -> tuple[list[BatchSource], list[UnreadableFile]]:
     """Open the batch's files in `home`; return them, and the files that cannot be read.
 
     Args:
         home: The home folder.
-        sensors_per_record: Sensor packets in a sense record.
-        bandwidth_hz: Bandwidth of the ranging radio.
-        own_id: Our own radio id.
+        settings: Settings of the run, with our own radio id and the bandwidth of the radios.
         prefix: Folder below `home` to search instead, such as "folder/".
     """
     sources: list[BatchSource] = []
-    faults: list[UnreadableFile] = []
     sense = prefix + SENSE_FILE
+    folders, unreadable = list_range_files(home, settings.formation.own_id, prefix)
     if (home / sense).exists():
         try:
-            sources.append(SenseFile(home / sense, sense, sensors_per_record))
+            sources.append(SenseFile(home / sense, sense))
         except OSError as error:
-            faults.append(UnreadableFile(sense, _reason(error)))
-    folders, unreadable = list_range_files(home, own_id, prefix)
-    faults += unreadable
+            unreadable.insert(0, UnreadableFile.from_error(error, home, sense))
     for folder in folders:
         for names in folder.rows():
             try:
-                paths = [home / name for name in names]
-                row = RangeRow(paths, names, bandwidth_hz, satellite_id=folder.satellite_id, own_id=own_id)
-                sources.append(row)
+                sources.append(RangeRow(home, names, settings, satellite_id=folder.satellite_id))
             except OSError as error:
-                faults.append(UnreadableFile(_name(error, home, names[0]), _reason(error)))
-    return sources, faults
+                unreadable.append(UnreadableFile.from_error(error, home, names[0]))
+    return sources, unreadable
 
 
-def open_named(
-    home: Path,
-    files: Sequence[tuple[SourceFile, int]],
-    sensors_per_record: int,
-    bandwidth_hz: float,
-    own_id: int,
-) -> list[BatchSource]:
+def open_named(home: Path, files: Sequence[tuple[SourceFile, int]], settings: Settings) -> list[BatchSource]:
     """Open files again as the input journal names them.
 
     Args:
         home: The home folder.
         files: The files, each with the number of its bytes that were delivered before.
-        sensors_per_record: Sensor packets in a sense record.
-        bandwidth_hz: Bandwidth of the ranging radio.
-        own_id: Our own radio id.
+        settings: Settings of the run.
 
     Raises:
         OSError: A file cannot be read, or is shorter than it was.
@@ -111,58 +71,37 @@ def open_named(
     for file, delivered_before in files:
         if file.fault:
             continue
-        if is_sense(file.name):
-            sources.append(SenseFile(home / file.name, file.name, sensors_per_record))
+        if Path(file.name).name == SENSE_FILE:
+            sources.append(SenseFile(home / file.name, file.name))
         elif rows and file.from_byte == 0 and is_next_file(rows[-1][-1][0].name, file.name):
             rows[-1].append((file, delivered_before))
         else:
             rows.append([(file, delivered_before)])
     for row in rows:
         names = [file.name for file, _ in row]
-        paths = [home / name for name in names]
         spans = [Span(file.from_byte, file.from_byte + file.size_bytes, before) for file, before in row]
-        satellite_id = satellite_of(names[0])
-        sources.append(RangeRow(paths, names, bandwidth_hz, satellite_id=satellite_id, own_id=own_id, spans=spans))
+        sources.append(RangeRow(home, names, settings, satellite_id=satellite_of(names[0]), spans=spans))
     return sources
 
 
-def is_sense(name: str) -> bool:
-    """Whether a name below the home folder is that of a sense file."""
-    return Path(name).name == SENSE_FILE
-
-
-def _name(error: OSError, home: Path, name: str) -> str:
-    return str(Path(error.filename).relative_to(home)) if error.filename else name
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
-
-
-RECORDS_PER_STEP: Final = 32
-
-
-def batch_head(
-    sources: Sequence[BatchSource], files: Sequence[SourceFile], sensors_per_record: int, last_seq: int = 0
-) -> list[Message]:
+def batch_head(files: Sequence[SourceFile], last_seq: int = 0, *, terminated: bool = True) -> list[Message]:
     """Return the messages before the records: all files, readable or not, and `BatchBegin`.
 
     Args:
-        sources: The readable files.
         files: All files.
-        sensors_per_record: Sensor packets in a sense record.
         last_seq: Number of the message before the first one.
+        terminated: True if the sense records end in CR LF.
     """
     begin = BatchBegin(
         seq=last_seq + len(files) + 1,
-        sensors_per_record=sensors_per_record,
-        records_terminated=all(source.terminated for source in sources),
+        sensors_per_record=batch_sensor_gps_packet_num_sensor_packets,
+        records_terminated=terminated,
     )
     return [*(msgspec.structs.replace(file, seq=seq) for seq, file in enumerate(files, last_seq + 1)), begin]
 
 
 def record_messages(sources: Sequence[BatchSource], last_seq: int) -> Iterator[list[Message]]:
-    """Yield the messages of all records in the order of their time, a few at a time.
+    """Yield the messages of all kept records in the order of their time, a few at a time.
 
     Args:
         sources: The scanned files.
@@ -171,9 +110,10 @@ def record_messages(sources: Sequence[BatchSource], last_seq: int) -> Iterator[l
     Raises:
         OSError: A file cannot be read, or was changed since it was scanned.
     """
-    which = np.repeat(np.arange(len(sources)), [len(source.keys) for source in sources])
-    ordinals = np.concatenate([np.arange(len(source.keys)) for source in sources] or [np.zeros(0, np.int64)])
-    keys = np.concatenate([source.keys for source in sources] or [np.zeros(0, np.int64)])
+    none = np.zeros(0, np.int64)
+    which = np.repeat(np.arange(len(sources)), [len(source.kept) for source in sources])
+    ordinals = np.concatenate([none, *(source.kept for source in sources)])
+    keys = np.concatenate([none, *(source.keys[source.kept] for source in sources)])
     order = np.argsort(keys, kind="stable")
     for group in _groups(which[order], RECORDS_PER_STEP):
         members = order[group]
@@ -190,114 +130,33 @@ def _groups(which: NDArray[np.int64], size: int) -> Iterator[slice]:
             yield slice(begin, min(begin + size, stop))
 
 
-PREFIX: Final = f"{LAST}/"
-_RECORDS_PER_STEP: Final = 64
-_KnownPackets = set[tuple[int, bytes]]
-
-
-def without_repeats(sources: Iterable[BatchSource]) -> list[BatchSource]:
-    """Return the sources of a run with --from-last-run: the last run's complete, then the home's without repeats."""
-    known: _KnownPackets = set()
-    ordered = sorted(sources, key=lambda source: not is_of_last_run(source))
-    return [KnownRecords(source, known) if is_of_last_run(source) else NewRecords(source, known) for source in ordered]
-
-
 def is_of_last_run(source: BatchSource) -> bool:
-    """Whether a source was written by the last run."""
+    """Return True if a source was written by the last run."""
     return source.names[0].startswith(PREFIX)
 
 
-class _Wrapped:
-    """A source that wraps another one."""
+def drop_repeats(source: BatchSource, known: set[tuple[int, bytes]]) -> Iterator[None]:
+    """Keep only records of a scanned file in the home with a packet that the last run does not have.
 
-    def __init__(self, source: BatchSource, known: _KnownPackets) -> None:
-        self._source = source
-        self._known = known
+    Args:
+        source: A file in the home, or a file of the last run, whose records are all kept.
+        known: Packets of the last run; those of `source` are added if the last run wrote it.
 
-    @property
-    def names(self) -> Sequence[str]:
-        """See `BatchSource`."""
-        return self._source.names
-
-    @property
-    def files(self) -> list[SourceFile]:
-        """See `BatchSource`."""
-        return self._source.files
-
-    @property
-    def anomalies(self) -> Mapping[str, int]:
-        """See `BatchSource`."""
-        return self._source.anomalies
-
-    def _steps(self) -> Iterator[tuple[NDArray[np.int64], list[Message]]]:
-        """Yield ordinals and messages of a few records at a time."""
-        count = len(self._source.keys)
-        for start in range(0, count, _RECORDS_PER_STEP):
-            ordinals = np.arange(start, min(start + _RECORDS_PER_STEP, count))
-            yield ordinals, self._source.messages(ordinals, 1)
-
-
-class KnownRecords(_Wrapped):
-    """A file of the last run: returns all records and notes them as known."""
-
-    @property
-    def terminated(self) -> bool:
-        """See `BatchSource`."""
-        return self._source.terminated
-
-    @property
-    def keys(self) -> NDArray[np.int64]:
-        """See `BatchSource`."""
-        return self._source.keys
-
-    def scan(self) -> Iterator[None]:
-        """See `BatchSource`."""
-        yield from self._source.scan()
-        for _, messages in self._steps():
-            self._known.update(_identity(message) for message in messages)
-            yield
-
-    def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
-        """See `BatchSource`."""
-        return self._source.messages(ordinals, first_seq)
-
-
-class NewRecords(_Wrapped):
-    """A file in the home: returns only records with a packet that the last run does not have.
-
-    The batch writer appends them to the last run's records, so `terminated` does not depend on this file.
+    Raises:
+        OSError: The file cannot be read, or was changed since it was scanned.
     """
-
-    terminated = True
-
-    def __init__(self, source: BatchSource, known: _KnownPackets) -> None:
-        super().__init__(source, known)
-        self._ordinals: NDArray[np.int64] = np.zeros(0, np.int64)
-
-    @property
-    def keys(self) -> NDArray[np.int64]:
-        """See `BatchSource`."""
-        return self._source.keys[self._ordinals]
-
-    @property
-    def repeated(self) -> int:
-        """Number of records and packets that the last run has."""
-        return len(self._source.keys) - len(self._ordinals)
-
-    def scan(self) -> Iterator[None]:
-        """See `BatchSource`."""
-        yield from self._source.scan()
-        found = []
-        for ordinals, messages in self._steps():
-            size = len(messages) // len(ordinals)
-            is_new = [_identity(message) not in self._known for message in messages]
-            found.append(ordinals[np.reshape(is_new, (-1, size)).any(axis=1)])
-            yield
-        self._ordinals = np.concatenate([self._ordinals, *found])
-
-    def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
-        """See `BatchSource`."""
-        return self._source.messages(self._ordinals[ordinals], first_seq)
+    kept = [np.zeros(0, np.int64)]
+    for start in range(0, len(source.kept), _RECORDS_PER_COMPARISON):
+        ordinals = source.kept[start : start + _RECORDS_PER_COMPARISON]
+        packets = [_identity(message) for message in source.messages(ordinals, 1)]
+        if is_of_last_run(source):
+            known.update(packets)
+        else:
+            is_new = np.reshape([packet not in known for packet in packets], (len(ordinals), -1))
+            kept.append(ordinals[is_new.any(axis=1)])
+        yield
+    if not is_of_last_run(source):
+        source.kept = np.concatenate(kept)
 
 
 def _identity(message: Message) -> tuple[int, bytes]:

@@ -60,8 +60,7 @@ class InputCounters:
     @property
     def boots(self) -> int:
         """Number of times our spacecraft clock was restarted or set, according to our GPS packets."""
-        segments = self._clock.segments
-        return segments[-1].number if segments else 0
+        return self._clock.number
 
     def count(self, message: Message) -> None:
         """Count one message."""

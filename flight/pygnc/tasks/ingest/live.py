@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -19,14 +19,13 @@ from pygnc.bus.messages import (
     SensorSample,
     TimeMark,
 )
-from pygnc.bus.streams import StreamReader
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.formats.gps_packet import RANGE_GPS_PACKET, SENSE_GPS_PACKET, decode_gps_packets
 from pygnc.formats.ranges import RANGE_PACKET, decode_ranges
 from pygnc.formats.sense import SENSOR_PACKET, decode_sensors
 from pygnc.tasks.ingest.input_state import InputCounters
-from pygnc.tasks.ingest.sense_file import gps_messages
-from pygnc.tasks.runtime import Run
+from pygnc.tasks.ingest.source import packet_messages
+from pygnc.tasks.runtime import Task
 
 BACK_MAX_S: Final = 7
 """Tolerance for late packets, for jitter of 3 s to either side and for rounding to whole seconds."""
@@ -43,16 +42,20 @@ def live_message(packet: LivePacket | DeviceReading, seq: int, bandwidth_hz: flo
     """Return the input message of one packet or reading, numbered `seq`."""
     if isinstance(packet, DeviceReading):
         return msgspec.structs.replace(packet, seq=seq)
-    place: dict[str, Any] = {"seq": seq, "source": LIVE, "offset": packet.seq}
+    places = [(seq, LIVE, packet.seq, packet.raw)]
     if packet.kind == "SENS":
-        return _sample(packet.raw, place)
+        samples = decode_sensors(np.frombuffer(packet.raw, _ONE_SENSOR))
+        return next(packet_messages(SensorSample, samples, places))
     if packet.kind in _GPS_PACKETS:
         fixes = decode_gps_packets(np.frombuffer(packet.raw, _GPS_PACKETS[packet.kind]))
-        return next(gps_messages(fixes, [(seq, LIVE, packet.seq, packet.raw)], packet.radio_id))
+        return next(packet_messages(GpsFix, fixes, places, satellite_id=packet.radio_id))
     if packet.kind in _RANGES:
-        return _range(packet, place, bandwidth_hz)
+        ranges = decode_ranges(np.frombuffer(packet.raw, RANGE_PACKET), bandwidth_hz)
+        return next(packet_messages(RangeMeasurement, ranges, places, satellite_id=packet.radio_id))
     t_spacecraft_s, ms = _TIME.unpack(packet.raw)
-    return TimeMark(**place, t_spacecraft_s=t_spacecraft_s, ms=ms, t_mono_ns=packet.t_mono_ns)
+    return TimeMark(
+        seq=seq, source=LIVE, offset=packet.seq, t_spacecraft_s=t_spacecraft_s, ms=ms, t_mono_ns=packet.t_mono_ns
+    )
 
 
 def live_anomalies(message: Message, earlier: InputCounters) -> list[tuple[str, str]]:
@@ -87,33 +90,6 @@ def gps_time_of(message: Message) -> int | None:
     return None
 
 
-def _sample(raw: bytes, place: dict[str, Any]) -> SensorSample:
-    sample = decode_sensors(np.frombuffer(raw, _ONE_SENSOR))
-    return SensorSample(
-        **place,
-        t_spacecraft_s=int(sample.t_spacecraft_s[0, 0]),
-        mag_imu_ut=tuple(sample.mag_imu_ut[0, 0].tolist()),
-        hall_raw=int(sample.hall_raw[0, 0]),
-        gyro_imu_rad_s=tuple(sample.gyro_imu_rad_s[0, 0].tolist()),
-        lux=tuple(sample.lux[0, 0].tolist()),
-        raw=raw,
-    )
-
-
-def _range(packet: LivePacket, place: dict[str, Any], bandwidth_hz: float) -> RangeMeasurement:
-    ranges = decode_ranges(np.frombuffer(packet.raw, RANGE_PACKET), bandwidth_hz)
-    return RangeMeasurement(
-        **place,
-        partner_id=int(ranges.partner_id[0]),
-        rssi_dbm=float(ranges.rssi_dbm[0]),
-        t_spacecraft_s=int(ranges.t_spacecraft_s[0]),
-        frequency_error_hz=float(ranges.frequency_error_hz[0]),
-        range_m=float(ranges.range_m[0]),
-        raw=packet.raw,
-        satellite_id=packet.radio_id,
-    )
-
-
 MESSAGES_PER_STEP: Final = 64
 
 
@@ -121,24 +97,17 @@ class LiveStreams:
     """Readers of the live streams that this run has.
 
     Args:
-        context: the task's ZeroMQ context.
-        run: constants of the run.
-        after: number of the last message processed, by stream.
+        task: The task that reads them.
+        after: Number of the last message processed, by stream.
     """
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", run: Run, after: Mapping[str, int]) -> None:
-        kinds = [(LIVE, LivePacket)] if run.has_host else []
-        names: list[tuple[str, type]] = [*kinds, *([(DEVICES, DeviceReading)] if run.settings.devices else [])]
+    def __init__(self, task: Task, after: Mapping[str, int]) -> None:
+        streams: list[tuple[str, type, bool]] = [
+            (LIVE, LivePacket, task.run.has_host),
+            (DEVICES, DeviceReading, bool(task.run.settings.devices)),
+        ]
         self._readers = [
-            StreamReader(
-                context,
-                run.runtime,
-                name,
-                run.journal_folders,
-                msgspec.msgpack.Decoder(kind).decode,
-                after_seq=after.get(name, 0),
-            )
-            for name, kind in names
+            task.open_reader(name, kind, after_seq=after[name]) for name, kind, exists in streams if exists
         ]
 
     @property

@@ -7,16 +7,16 @@ and files without a successor are checked for growth, because the controller nev
 
 import itertools
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.bus.messages import Message, RangeMeasurement, SourceFile
+from pygnc.bus.messages import GpsFix, Message, RangeMeasurement, SourceFile
 from pygnc.common.clock import gps_ms_from_weeks
+from pygnc.configuration.settings import Settings
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.damage import DamageReason
 from pygnc.formats.gps_packet import RANGE_GPS_PACKET, decode_gps_packets
@@ -30,7 +30,7 @@ from pygnc.formats.ranges import (
     range_file_number,
 )
 from pygnc.tasks.ingest.range_folders import RangeFolder, UnreadableFile, is_next_file, list_range_files
-from pygnc.tasks.ingest.sense_file import DAMAGE_LISTED, gps_messages
+from pygnc.tasks.ingest.source import DAMAGE_LISTED, BatchSource, packet_messages
 
 FILE_BYTES_MAX: Final = 1 << 24
 """A thousand times the size of the controller's files; larger files are not range files."""
@@ -39,7 +39,7 @@ PIECE_BYTES: Final = 1 << 15
 
 
 class RangeFileError(OSError):
-    """A file in the range folder is not a range file, or was replaced."""
+    """Error raised when a file in the range folder is not a range file, or was replaced."""
 
 
 class Span(NamedTuple):
@@ -56,51 +56,43 @@ class Span(NamedTuple):
     delivered_before: int = 0
 
 
-class RangeRow:
+class RangeRow(BatchSource):
     """Range files of consecutive numbers, read as one stream: a packet cut by the end of one continues in the next.
 
-    See `BatchSource`. The contents of all files are held in memory.
+    The contents of all files are held in memory.
 
     Args:
-        paths: The files.
-        names: Their names relative to the home folder.
-        bandwidth_hz: Bandwidth of the radios.
+        root: Folder to which the names are relative.
+        names: Names of the files.
+        settings: Settings of the run, with our own radio id and the bandwidth of the radios.
         satellite_id: Radio id of the partner that wrote the files, 0 for our own.
-        own_id: Our own radio id.
         spans: Bytes to read of each file; None for all.
 
     Raises:
         OSError: A file cannot be read.
     """
 
-    terminated = True
-
     def __init__(
         self,
-        paths: Sequence[Path],
+        root: Path,
         names: Sequence[str],
-        bandwidth_hz: float,
+        settings: Settings,
         *,
         satellite_id: int = 0,
-        own_id: int = 0,
         spans: Sequence[Span] | None = None,
     ) -> None:
-        self._spans = [Span()] * len(paths) if spans is None else spans
-        contents = [_content(path, span) for path, span in zip(paths, self._spans, strict=True)]
+        super().__init__(names)
+        self._spans = [Span()] * len(names) if spans is None else spans
+        contents = [_content(root / name, span) for name, span in zip(names, self._spans, strict=True)]
         self._modified_ns = [modified_ns for _, modified_ns in contents]
-        self.names = names
-        self._bandwidth_hz = bandwidth_hz
+        self._settings = settings
         self._satellite_id = satellite_id
-        self._writer_id = satellite_id or own_id
         self._borders = np.cumsum([0, *(len(content) for content, _ in contents)])
         self._data = b"".join(content for content, _ in contents)
         self._found = _joined([RangeScanner().finish()])
         self._places = self._lengths = self._starts = self._files = self._delivered_borders = np.zeros(0, np.int64)
-        self.keys: NDArray[np.int64] = np.zeros(0, np.int64)
-        self.anomalies: Counter[str] = Counter()
 
-    def scan(self) -> Iterator[None]:
-        """Find the packets; yields after each step."""
+    def _scan(self) -> Generator[None, None, NDArray[np.int64]]:
         scanner = RangeScanner()
         found = []
         for start in range(0, len(self._data), PIECE_BYTES):
@@ -115,13 +107,14 @@ class RangeRow:
         self._delivered_borders = self._delivered_before(self._borders)
         self._files = np.searchsorted(self._delivered_borders, self._starts, side="right") - 1
         self.anomalies.update(str(anomaly.reason) for anomaly in self._found.anomalies)
-        if to_itself := int(np.count_nonzero(self._found.ranges["partner_id"] == self._writer_id)):
-            self.anomalies[f"range from satellite {self._writer_id} to itself"] = to_itself
-        self.keys = self._order()
+        writer_id = self._satellite_id or self._settings.formation.own_id
+        if to_itself := int(np.count_nonzero(self._found.ranges["partner_id"] == writer_id)):
+            self.anomalies[f"range from satellite {writer_id} to itself"] = to_itself
+        return self._order()
 
     @property
     def is_cut_packet(self) -> bool:
-        """Whether the files contain only the beginning of a packet; valid after the scan."""
+        """True if the files contain only the beginning of a packet; valid after the scan."""
         return self._carried_from() == 0 and len(self._found.kinds) == 0
 
     @property
@@ -157,52 +150,30 @@ class RangeRow:
     def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
         """Return the messages of these packets, numbered from `first_seq`."""
         is_gps = self._found.kinds[ordinals] == PacketKind.GPS
-        ranges = decode_ranges(self._found.ranges[self._places[ordinals[~is_gps]]], self._bandwidth_hz)
-        range_rows = zip(
-            ranges.partner_id.tolist(),
-            ranges.rssi_dbm.tolist(),
-            ranges.t_spacecraft_s.tolist(),
-            ranges.frequency_error_hz.tolist(),
-            ranges.range_m.tolist(),
-            strict=True,
-        )
         places = [(seq, *self._place(k)) for seq, k in enumerate(ordinals.tolist(), first_seq)]
-        fixes = gps_messages(
+        fixes = packet_messages(
+            GpsFix,
             decode_gps_packets(self._found.fixes[self._places[ordinals[is_gps]]]),
-            itertools.compress(places, is_gps.tolist()),
-            self._satellite_id,
+            list(itertools.compress(places, is_gps.tolist())),
+            satellite_id=self._satellite_id,
         )
-        messages: list[Message] = []
-        for is_fix, (seq, source, offset, raw) in zip(is_gps.tolist(), places, strict=True):
-            if is_fix:
-                messages.append(next(fixes))
-                continue
-            partner, rssi, time, frequency, distance = next(range_rows)
-            messages.append(
-                RangeMeasurement(
-                    seq=seq,
-                    source=source,
-                    offset=offset,
-                    partner_id=partner,
-                    rssi_dbm=rssi,
-                    t_spacecraft_s=time,
-                    frequency_error_hz=frequency,
-                    range_m=distance,
-                    raw=raw,
-                    satellite_id=self._satellite_id,
-                )
-            )
-        return messages
+        ranges = packet_messages(
+            RangeMeasurement,
+            decode_ranges(self._found.ranges[self._places[ordinals[~is_gps]]], self._settings.radio.bandwidth_hz),
+            list(itertools.compress(places, (~is_gps).tolist())),
+            satellite_id=self._satellite_id,
+        )
+        return [next(fixes) if is_fix else next(ranges) for is_fix in is_gps.tolist()]
 
     def _place(self, k: int) -> tuple[str, int, bytes]:
-        """Source, offset and raw bytes of a packet."""
+        """Return source, offset and raw bytes of a packet."""
         file = self._files[k]
         offset = self._spans[file].delivered_before + int(self._starts[k] - self._delivered_borders[file])
         begin = self._found.offsets[k]
         return self.names[file], offset, self._data[begin : begin + self._lengths[k]]
 
     def _carried_from(self) -> int:
-        """Offset of the cut packet at the end of the stream; the end of the stream if there is none."""
+        """Return the offset of the cut packet at the end of the stream; the end of the stream if there is none."""
         damage = self._found.damage
         end = len(self._data)
         is_cut = bool(damage) and damage[-1].reason is DamageReason.CUT_TAIL and damage[-1].stop == end
@@ -234,7 +205,7 @@ def _content(path: Path, span: Span) -> tuple[bytes, int]:
         status = os.fstat(file.fileno())
         to_byte = status.st_size if span.to_byte is None else span.to_byte
         if to_byte > FILE_BYTES_MAX:
-            raise RangeFileError(0, f"larger than {FILE_BYTES_MAX} bytes, so it is not a range file", str(path))
+            raise RangeFileError(0, f"larger than {FILE_BYTES_MAX} bytes, the maximum of a range file", str(path))
         file.seek(span.from_byte)
         content = file.read(to_byte - span.from_byte)
     if len(content) < to_byte - span.from_byte:
@@ -274,53 +245,37 @@ def _group_times(
 _NOTHING: Final = SourceFile(seq=0, name="")
 
 
-class Arrivals(NamedTuple):
-    """Range files with new data.
-
-    Attributes:
-        rows: Series of files with bytes that have not been read.
-        unreadable: Files and folders that cannot be read, or no longer.
-    """
-
-    rows: list[RangeRow]
-    unreadable: list[UnreadableFile]
-
-
-def find_arrivals(home: Path, known: dict[str, SourceFile], bandwidth_hz: float, own_id: int) -> Arrivals:
-    """Find range files that have appeared or grown.
+def find_arrivals(
+    home: Path, known: dict[str, SourceFile], settings: Settings
+) -> tuple[list[RangeRow], list[UnreadableFile]]:
+    """Return series of range files that have appeared or grown, and files that cannot be read, or no longer.
 
     Args:
         home: The home folder.
         known: Counts of the files that were read, by name.
-        bandwidth_hz: Bandwidth of the radios.
-        own_id: Our own radio id.
+        settings: Settings of the run.
     """
-    folders, faults = list_range_files(home, own_id)
-    arrivals = Arrivals([], [fault for fault in faults if fault.name not in known])
+    folders, faults = list_range_files(home, settings.formation.own_id)
+    found: list[RangeRow] = []
+    unreadable = [fault for fault in faults if fault.name not in known]
     for folder in folders:
-        sizes = _grown(home, folder, known, arrivals.unreadable)
-        if not sizes:
-            continue
+        sizes = _grown(home, folder, known, unreadable)
         for names in _rows(_in_order(folder.prefix, list(sizes), known), sizes, known):
             spans = {name: _span(counts, counts.size_bytes) for name, counts in _carried_into(names[0], known)}
             spans |= {name: _span(known.get(name, _NOTHING), sizes[name]) for name in names}
-            satellite_id = folder.satellite_id
-            paths = [home / name for name in spans]
             read = list(spans.values())
             try:
-                row = RangeRow(paths, list(spans), bandwidth_hz, satellite_id=satellite_id, own_id=own_id, spans=read)
+                row = RangeRow(home, list(spans), settings, satellite_id=folder.satellite_id, spans=read)
+                found.append(row)
             except FileNotFoundError:
                 continue  # removed since it was listed
             except OSError as error:
-                name = str(Path(error.filename).relative_to(home)) if error.filename else names[-1]
-                arrivals.unreadable.append(UnreadableFile(name, error.strerror or str(error)))
-            else:
-                arrivals.rows.append(row)
-    return arrivals
+                unreadable.append(UnreadableFile.from_error(error, home, names[-1]))
+    return found, unreadable
 
 
 def _grown(
-    home: Path, folder: RangeFolder, known: dict[str, SourceFile], faults: list[UnreadableFile]
+    home: Path, folder: RangeFolder, known: dict[str, SourceFile], unreadable: list[UnreadableFile]
 ) -> dict[str, int]:
     """Return the sizes of a folder's files that have grown or are new, empty ones included."""
     sizes: dict[str, int] = {}
@@ -333,12 +288,11 @@ def _grown(
         except FileNotFoundError:
             continue
         except OSError as error:
-            faults.append(UnreadableFile(name, error.strerror or str(error)))
+            unreadable.append(UnreadableFile.from_error(error, home, name))
             continue
         if size < counts.size_bytes:
-            faults.append(
-                UnreadableFile(name, f"shorter than the {counts.size_bytes} bytes that were read; it was replaced")
-            )
+            reason = f"shorter than the {counts.size_bytes} bytes that were read; it was replaced"
+            unreadable.append(UnreadableFile(name, reason))
         elif size > counts.size_bytes or name not in known:
             sizes[name] = size
     return sizes
@@ -346,15 +300,13 @@ def _grown(
 
 def _in_order(prefix: str, names: list[str], known: dict[str, SourceFile]) -> list[str]:
     """Return names in the order of writing: their numbers continue from the newest known one."""
-    numbers = {number: name for name in names if (number := _number(name)) is not None}
-    before = [
-        number for name in known if name == f"{prefix}{Path(name).name}" and (number := _number(name)) is not None
-    ]
+    numbers = _numbers(names)
+    before = list(_numbers(name for name in known if name == f"{prefix}{Path(name).name}"))
     if before:
         ordered = sorted(numbers, key=lambda number: (number - before[-1]) % FILE_NUMBERS)
     else:
         ordered = [number for run in consecutive_runs(numbers) for number in run]
-    return [name for name in names if _number(name) is None] + [numbers[number] for number in ordered]
+    return [name for name in names if name not in numbers.values()] + [numbers[number] for number in ordered]
 
 
 def _rows(names: list[str], sizes: dict[str, int], known: dict[str, SourceFile]) -> Iterator[list[str]]:
@@ -394,14 +346,13 @@ def _span(counts: SourceFile, to_byte: int) -> Span:
     return Span(counts.size_bytes - cut, to_byte, counts.delivered_bytes)
 
 
-def _number(name: str) -> int | None:
-    return range_file_number(name.rpartition("/")[2])
+def _numbers(names: Iterable[str]) -> dict[int, str]:
+    """Return the numbered ones of these names by their numbers."""
+    return {number: name for name in names if (number := range_file_number(Path(name).name)) is not None}
 
 
 def _neighbour(name: str, step: int) -> str:
     """Return the name of the file `step` numbers later; empty if the name has no number."""
-    number = _number(name)
-    if number is None:
-        return ""
-    folder, slash, _ = name.rpartition("/")
-    return f"{folder}{slash}rng{(number + step) % FILE_NUMBERS:05d}.bin"
+    folder, slash, file = name.rpartition("/")
+    number = range_file_number(file)
+    return "" if number is None else f"{folder}{slash}rng{(number + step) % FILE_NUMBERS:05d}.bin"

@@ -1,17 +1,16 @@
 """Location of range files: our own under the names of the interface document and of the older code, and partners'."""
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from pygnc.common.constants import PARTNER_IDS
 from pygnc.formats.ranges import FILE_NUMBERS, consecutive_runs, range_file_number
 
 LEGACY_FILE: Final = "range.bin"
 """File name of the older code; it neither continues another file nor is it continued."""
-_PARTNER: Final = re.compile(r"partner_(.*)")
+_PARTNER: Final = "partner_"
 _IDS: Final = {str(number): number for number in PARTNER_IDS} | {chr(number): number for number in PARTNER_IDS}
 _REMEDY: Final = (
     f"name the folder partner_{PARTNER_IDS[0]} to partner_{PARTNER_IDS[-1]}, after the radio id of the satellite"
@@ -41,19 +40,24 @@ class RangeFolder(NamedTuple):
 
 
 class UnreadableFile(NamedTuple):
-    """A file or folder, relative to the home, and why it cannot be read."""
+    """A file or folder that cannot be read: name relative to the home, and the reason."""
 
     name: str
     reason: str
+
+    @classmethod
+    def from_error(cls, error: OSError, home: Path, name: str) -> Self:
+        """Return the file that the error names, or else `name`, with the error's text as reason."""
+        path = Path(error.filename).relative_to(home) if error.filename else name
+        return cls(str(path), error.strerror or str(error))
 
 
 def list_range_files(home: Path, own_id: int, prefix: str = "") -> tuple[list[RangeFolder], list[UnreadableFile]]:
     """Find all range files below `home`, or below its folder `prefix` (such as "folder/"); `own_id` is our radio id."""
     faults: list[UnreadableFile] = []
-    names = [
-        *_numbered(_names(home, prefix, faults)),
-        *([LEGACY_FILE] if (home / prefix / LEGACY_FILE).exists() else []),
-    ]
+    names = _numbered(_names(home, prefix, faults))
+    if (home / prefix / LEGACY_FILE).exists():
+        names.append(LEGACY_FILE)
     folders, unreadable = list_range_folder(home, f"{prefix}range/", own_id)
     return [RangeFolder(prefix, 0, frozenset(names)), *folders], faults + unreadable
 
@@ -70,8 +74,8 @@ def list_range_folder(root: Path, prefix: str, own_id: int) -> tuple[list[RangeF
 
 def satellite_of(name: str) -> int:
     """Return the radio id of the satellite that wrote a range file, by the file's path; 0 for our own."""
-    match = _PARTNER.fullmatch(Path(name).parent.name)
-    return _IDS.get(match[1], 0) if match else 0
+    folder = Path(name).parent.name
+    return _IDS.get(folder.removeprefix(_PARTNER), 0) if folder.startswith(_PARTNER) else 0
 
 
 def is_next_file(before: str, name: str) -> bool:
@@ -88,20 +92,17 @@ def _partner_folders(
 ) -> list[tuple[str, int]]:
     """Return prefixes and radio ids of the partners' folders among `names`; report invalid ones in `faults`."""
     found: dict[int, str] = {}
-    for folder in sorted(name for name in names if _PARTNER.fullmatch(name)):
+    for folder in sorted(name for name in names if name.startswith(_PARTNER)):
         path = f"{prefix}{folder}"
-        satellite_id = _IDS.get(folder.removeprefix("partner_"))
+        satellite_id = _IDS.get(folder.removeprefix(_PARTNER))
         if satellite_id is None:
             faults.append(UnreadableFile(path, f"the name contains no radio id; {_REMEDY}"))
         elif satellite_id == own_id:
             remedy = "put our own files into its parent folder, or set [formation] own_id to our radio id"
             faults.append(UnreadableFile(path, f"{own_id} is our own radio id; {remedy}"))
         elif satellite_id in found:
-            faults.append(
-                UnreadableFile(
-                    path, f"{found[satellite_id]} is of the same satellite; put all its files into one folder"
-                )
-            )
+            remedy = "put all files of the satellite into one folder"
+            faults.append(UnreadableFile(path, f"{found[satellite_id]} is of satellite {satellite_id} too; {remedy}"))
         else:
             found[satellite_id] = path
     return [(f"{path}/", satellite_id) for satellite_id, path in sorted(found.items())]

@@ -1,14 +1,10 @@
-"""Sense files: find the records in bounded memory, and convert them to messages when their turn comes.
+"""Sense files: find the records in bounded memory, and convert them to messages when their turn comes."""
 
-This module is where decoded GPS and sensor packets become messages; range files and live packets use it, too.
-"""
-
-import dataclasses
+import itertools
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +13,12 @@ from pygnc.bus.messages import GpsFix, Message, SensorSample, SourceFile
 from pygnc.common.clock import gps_ms_from_weeks
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.damage import Damage
-from pygnc.formats.gps_packet import GpsFixes
 from pygnc.formats.sense import SENSOR_PACKET, SenseLayout, decode_fixes, decode_sensors
-from pygnc.formats.sense_scan import SenseScan, SenseScanner, recognise_layout
+from pygnc.formats.sense_scan import SenseScanner, recognise_layout
+from pygnc.tasks.ingest.source import DAMAGE_LISTED, BatchSource, packet_messages
 
-_SENSOR_BYTES = SENSOR_PACKET.itemsize
+CHUNK_BYTES: Final = 1 << 20
+RECOGNITION_BYTES: Final = 1 << 16
 
 
 def sense_messages(
@@ -37,102 +34,56 @@ def sense_messages(
         first_seq: Number of the first message.
     """
     sensors = layout.sensors_per_record
-    samples = decode_sensors(records)
-    gps = slice(sensors * _SENSOR_BYTES, sensors * _SENSOR_BYTES + records.dtype["gps"].itemsize)
-    raws = [record.tobytes() for record in records]
-    starts = (ordinals * layout.size).tolist()
-    places = [
-        (first_seq + m * (sensors + 1) + sensors, source, start + gps.start, raw[gps])
-        for m, (start, raw) in enumerate(zip(starts, raws, strict=True))
-    ]
+    borders = [*range(0, (sensors + 1) * SENSOR_PACKET.itemsize, SENSOR_PACKET.itemsize)]
+    borders.append(borders[-1] + records.dtype["gps"].itemsize)
+    sample_places, fix_places = [], []
+    seq = first_seq
+    for start, record in zip((ordinals * layout.size).tolist(), records, strict=True):
+        raw = record.tobytes()
+        places = [(seq + k, source, start + borders[k], raw[borders[k] : borders[k + 1]]) for k in range(sensors + 1)]
+        sample_places += places[:-1]
+        fix_places.append(places[-1])
+        seq += len(places)
+    samples = packet_messages(SensorSample, decode_sensors(records), sample_places)
     messages: list[Message] = []
-    # Iterating over Python lists takes a tenth of the time of iterating over arrays.
-    times, mag, hall = samples.t_spacecraft_s.tolist(), samples.mag_imu_ut.tolist(), samples.hall_raw.tolist()
-    gyro, lux = samples.gyro_imu_rad_s.tolist(), samples.lux.tolist()
-    for m, fix in enumerate(gps_messages(decode_fixes(records), places)):
-        messages += [
-            SensorSample(
-                seq=fix.seq - sensors + k,
-                source=source,
-                offset=starts[m] + k * _SENSOR_BYTES,
-                t_spacecraft_s=times[m][k],
-                mag_imu_ut=tuple(mag[m][k]),
-                hall_raw=hall[m][k],
-                gyro_imu_rad_s=tuple(gyro[m][k]),
-                lux=tuple(lux[m][k]),
-                raw=raws[m][k * _SENSOR_BYTES : (k + 1) * _SENSOR_BYTES],
-            )
-            for k in range(sensors)
-        ]
+    for fix in packet_messages(GpsFix, decode_fixes(records), fix_places):
+        messages += itertools.islice(samples, sensors)
         messages.append(fix)
     return messages
 
 
-def gps_messages(
-    fixes: GpsFixes, places: Iterable[tuple[int, str, int, bytes]], satellite_id: int = 0
-) -> Iterator[GpsFix]:
-    """Yield the messages of M GPS packets.
-
-    Args:
-        fixes: The decoded packets.
-        places: Number, source, offset and raw bytes of each packet's message.
-        satellite_id: Radio id of the partner whose receiver made the packets, 0 for our own.
-    """
-    names = [field.name for field in dataclasses.fields(fixes)]
-    columns = [getattr(fixes, name) for name in names]
-    rows = zip(*([None] * len(fixes) if column is None else column.tolist() for column in columns), strict=True)
-    for (seq, source, offset, raw), row in zip(places, rows, strict=True):
-        values: dict[str, Any] = {
-            name: tuple(v) if isinstance(v, list) else v for name, v in zip(names, row, strict=True)
-        }
-        yield GpsFix(seq=seq, source=source, offset=offset, raw=raw, satellite_id=satellite_id, **values)
-
-
-CHUNK_BYTES: Final = 1 << 20
-RECOGNITION_BYTES: Final = 1 << 16
-DAMAGE_LISTED: Final = 100
-"""Maximum number of damaged ranges that are listed (all are counted): a file of noise must not fill the memory."""
-
-
 class FileChangedError(OSError):
-    """The file was changed since it was scanned."""
+    """Error raised when a file was changed since it was scanned."""
 
 
-class SenseFile:
-    """An input file of sense records; see `BatchSource`.
+class SenseFile(BatchSource):
+    """An input file of sense records.
 
     The scan reads the file once and keeps 24 bytes per record.
 
     Args:
         path: The file.
         name: Its name relative to the home folder.
-        sensors_per_record: Sensor packets in a record.
 
     Attributes:
         layout: Layout of the records.
-        anomalies: Number of undamaged records with an anomaly, by reason.
-        keys: Sort keys of the undamaged records in GPS ms, shape (n,); valid after the scan.
 
     Raises:
         OSError: The file cannot be read.
     """
 
-    def __init__(self, path: Path, name: str, sensors_per_record: int) -> None:
+    def __init__(self, path: Path, name: str) -> None:
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         status = os.fstat(self._descriptor)
-        self.names = [name]
         self._size = status.st_size
         self._modified_ns = status.st_mtime_ns
-        head = os.pread(self._descriptor, RECOGNITION_BYTES, 0)
-        self.layout = recognise_layout(head, sensors_per_record) or SenseLayout(sensors_per_record)
-        self.anomalies: Counter[str] = Counter()
+        self.layout = recognise_layout(os.pread(self._descriptor, RECOGNITION_BYTES, 0)) or SenseLayout()
+        super().__init__([name], terminated=self.layout.terminated)
         self._damage: list[Damage] = []
         self._damaged_ranges = 0
-        self.keys: NDArray[np.int64] = np.zeros(0, np.int64)
         self._offsets: NDArray[np.int64] = np.zeros(0, np.int64)
 
-    def scan(self) -> Iterator[None]:
-        """Find the records; yields after each step."""
+    def _scan(self) -> Generator[None, None, NDArray[np.int64]]:
         scanner = SenseScanner(self.layout)
         offsets, t_spacecraft_s, gps_ms = [], [], []
         for position in range(0, max(self._size, 1), CHUNK_BYTES):
@@ -143,15 +94,12 @@ class SenseFile:
             offsets.append(found.offsets)
             t_spacecraft_s.append(found.records["gps"]["t_spacecraft_s"])
             gps_ms.append(gps_ms_from_weeks(fixes.gps_week, fixes.gps_tow_ms))
-            self._note(found)
+            self._damaged_ranges += len(found.damage)
+            self._damage += found.damage[: DAMAGE_LISTED - len(self._damage)]
+            self.anomalies.update(str(anomaly.reason) for anomaly in found.anomalies)
             yield
         self._offsets = np.concatenate(offsets)
-        self.keys = sort_key_gps_ms(np.concatenate(t_spacecraft_s), np.concatenate(gps_ms))
-
-    @property
-    def terminated(self) -> bool:
-        """Whether the records end in CR LF."""
-        return self.layout.terminated
+        return sort_key_gps_ms(np.concatenate(t_spacecraft_s), np.concatenate(gps_ms))
 
     @property
     def files(self) -> list[SourceFile]:
@@ -170,7 +118,7 @@ class SenseFile:
         return [file]
 
     def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
-        """Return the numbered messages of these records.
+        """Return the messages of these records, numbered from `first_seq`.
 
         Raises:
             FileChangedError: The file was changed since it was scanned.
@@ -178,10 +126,5 @@ class SenseFile:
         size = self.layout.size
         raw = b"".join(os.pread(self._descriptor, size, offset) for offset in self._offsets[ordinals].tolist())
         if len(raw) != size * len(ordinals) or os.fstat(self._descriptor).st_mtime_ns != self._modified_ns:
-            raise FileChangedError(f"{self.names[0]} was changed while it was being read")
+            raise FileChangedError(f"{self.names[0]}: the file was changed while it was being read")
         return sense_messages(np.frombuffer(raw, self.layout.record), ordinals, self.names[0], self.layout, first_seq)
-
-    def _note(self, found: SenseScan) -> None:
-        self._damaged_ranges += len(found.damage)
-        self._damage += found.damage[: DAMAGE_LISTED - len(self._damage)]
-        self.anomalies.update(str(anomaly.reason) for anomaly in found.anomalies)

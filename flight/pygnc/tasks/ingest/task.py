@@ -18,22 +18,20 @@ import zmq
 
 from pygnc.bus import control
 from pygnc.bus.messages import BatchEnd, Message, SourceFile
-from pygnc.common.clock import SpacecraftReading
-from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
 from pygnc.tasks.ingest.batch import (
     PREFIX,
-    BatchSource,
-    NewRecords,
     batch_head,
+    drop_repeats,
     find_sources,
+    is_of_last_run,
     open_named,
     record_messages,
-    without_repeats,
 )
 from pygnc.tasks.ingest.input_state import InputCounters, InputRecovery
 from pygnc.tasks.ingest.live import LiveStreams, live_anomalies, live_message
 from pygnc.tasks.ingest.range_files import find_arrivals
 from pygnc.tasks.ingest.range_folders import UnreadableFile
+from pygnc.tasks.ingest.source import BatchSource
 from pygnc.tasks.runtime import Notify, Run, Task
 
 LOOK_INTERVAL_S: Final = 1.0
@@ -106,9 +104,8 @@ class IngestTask(Task):
     def _take_live(self) -> bool:
         """Write waiting live packets and readings; return whether more are waiting."""
         packets, more = self._live_streams().take()
-        _, bandwidth_hz, _ = self._format
         for packet in packets:
-            message = live_message(packet, self._seq + 1, bandwidth_hz)
+            message = live_message(packet, self._seq + 1, self.run.settings.radio.bandwidth_hz)
             for name, text in live_anomalies(message, self._counters):
                 self.notify("warning", name, text)
             self._write([message])
@@ -117,7 +114,7 @@ class IngestTask(Task):
     def _live_streams(self) -> LiveStreams:
         """Open the live streams on first use, when it is known which packets the journal contains."""
         if self._live is None:
-            self._live = LiveStreams(self.context, self.run, self._counters.last_live_seq)
+            self._live = LiveStreams(self, self._counters.last_live_seq)
         return self._live
 
     # --- Batch -----------------------------------------------------------------------------------------------------
@@ -144,9 +141,12 @@ class IngestTask(Task):
             self._break_off(recovery, CHANGED)
             return
         sources = []
+        known: set[tuple[int, bytes]] = set()
         for source in found:
             try:
                 yield from source.scan()
+                if self.run.from_last_run:
+                    yield from drop_repeats(source, known)
                 sources.append(source)
             except OSError as error:
                 unreadable.append(UnreadableFile(source.names[0], error.strerror or str(error)))
@@ -164,7 +164,7 @@ class IngestTask(Task):
         else:
             self._write_from_files([BatchEnd(seq=self._seq + 1, cause="")])
             if self.run.from_last_run:
-                self._report_last_run(found, self.run.start)
+                self._report_last_run(found)
 
     def _find_batch(self, recovery: InputRecovery) -> tuple[list[BatchSource], list[UnreadableFile]]:
         """Return the batch's files and those that cannot be read: as named in the journal, else as found in the home.
@@ -172,15 +172,17 @@ class IngestTask(Task):
         Raises:
             OSError: a file named in the journal is missing or shorter than it was.
         """
+        home, settings = self.run.home, self.run.settings
         if recovery.group:
-            found = open_named(self.run.home, recovery.group, *self._format)
+            found = open_named(home, recovery.group, settings)
             unreadable = [UnreadableFile(file.name, file.fault) for file, _ in recovery.group if file.fault]
         else:
-            found, unreadable = find_sources(self.run.home, *self._format)
+            found, unreadable = find_sources(home, settings)
             if self.run.from_last_run:
-                last, also_unreadable = find_sources(self.run.home, *self._format, PREFIX)
+                last, also_unreadable = find_sources(home, settings, PREFIX)
                 found, unreadable = [*last, *found], [*also_unreadable, *unreadable]
-        return without_repeats(found) if self.run.from_last_run else found, unreadable
+        # The packets of the last run must be known before those in the home are compared with them.
+        return sorted(found, key=lambda source: not is_of_last_run(source)), unreadable
 
     # --- Files that arrive after the batch -------------------------------------------------------------------------
 
@@ -189,7 +191,7 @@ class IngestTask(Task):
         if not recovery.missing_bytes:
             return
         try:
-            sources = open_named(self.run.home, recovery.group, *self._format)
+            sources = open_named(self.run.home, recovery.group, self.run.settings)
         except OSError:
             self._break_off(recovery, CHANGED)
             return
@@ -203,33 +205,28 @@ class IngestTask(Task):
 
     def _read_arrivals(self) -> Iterator[None]:
         """Read range files that have appeared or grown since the last look."""
-        _, bandwidth_hz, own_id = self._format
-        found = find_arrivals(self.run.home, self._counters.files, bandwidth_hz, own_id)
+        found, unreadable = find_arrivals(self.run.home, self._counters.files, self.run.settings)
         rows = []
-        for row in found.rows:
+        for row in found:
             yield from row.scan()
             if not row.is_cut_packet:
                 rows.append(row)
-        if rows or found.unreadable:
+        if rows or unreadable:
             files = _files(rows)
-            self._report_files(rows, files, found.unreadable)
-            yield from self._write_group(rows, files, found.unreadable)
+            self._report_files(rows, files, unreadable)
+            yield from self._write_group(rows, files, unreadable)
 
     # --- Output ----------------------------------------------------------------------------------------------------
-
-    @property
-    def _format(self) -> tuple[int, float, int]:
-        """Sensor packets per sense record, bandwidth of the radio in Hz, our own radio id."""
-        settings = self.run.settings
-        return batch_sensor_gps_packet_num_sensor_packets, settings.radio.bandwidth_hz, settings.formation.own_id
 
     def _write_group(
         self, sources: Sequence[BatchSource], files: Sequence[SourceFile], unreadable: Sequence[UnreadableFile]
     ) -> Iterator[None]:
         """Write the list of the files, then their records."""
         faulty = [SourceFile(seq=0, name=file.name, fault=file.reason) for file in unreadable]
-        sensors, _, _ = self._format
-        self._write_from_files(batch_head(sources, [*files, *faulty], sensors, self._seq))
+        # In a run with --from-last-run, the batch writer appends to the sense file of the last run.
+        copied = [source for source in sources if is_of_last_run(source) or not self.run.from_last_run]
+        terminated = all(source.terminated for source in copied)
+        self._write_from_files(batch_head([*files, *faulty], self._seq, terminated=terminated))
         yield
         yield from self._write_records(sources)
 
@@ -285,16 +282,18 @@ class IngestTask(Task):
             for reason, count in source.anomalies.items():
                 self.notify("warning", "anomaly", f"{source.names[0]}: {count} records: {reason}")
 
-    def _report_last_run(self, sources: Sequence[BatchSource], start: SpacecraftReading) -> None:
+    def _report_last_run(self, sources: Sequence[BatchSource]) -> None:
         """Report what a run with --from-last-run began with, and whether the controller was restarted since."""
-        new = [source for source in sources if isinstance(source, NewRecords)]
-        known = sum(len(source.keys) for source in sources) - sum(len(source.keys) for source in new)
+        known = sum(len(source.kept) for source in sources if is_of_last_run(source))
         parts = [f"{known} records and packets from the last run"]
-        parts += [f"{source.names[0]}: {len(source.keys)} new, {source.repeated} known" for source in new]
+        for source in sources:
+            if not is_of_last_run(source):
+                new, repeated = len(source.kept), len(source.keys) - len(source.kept)
+                parts.append(f"{source.names[0]}: {new} new, {repeated} known")
         self.notify("info", "from_last_run", "; ".join(parts))
-        newest_s = self._counters.newest_spacecraft_s
-        if newest_s is not None and start.t_spacecraft_s < newest_s:
-            text = f"the run was started at {start.t_spacecraft_s} s, before {newest_s} s in the last run's data"
+        start_s, newest_s = self.run.start.t_spacecraft_s, self._counters.newest_spacecraft_s
+        if newest_s is not None and start_s < newest_s:
+            text = f"the run was started at {start_s} s, before {newest_s} s in the last run's data"
             more = "the controller was restarted; predictions begin with its first GPS packets"
             self.notify("warning", "clock_fell_back", f"{text}: {more}")
 

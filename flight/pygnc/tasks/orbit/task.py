@@ -15,7 +15,7 @@ from pygnc.bus.messages import InputMessage, Message, OrbitEstimate
 from pygnc.bus.streams import StreamReader
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
-from pygnc.tasks.orbit.tracker import OrbitTracker, TrackerState, watermark_after
+from pygnc.tasks.orbit.tracker import OrbitTracker, watermark_after
 from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task
 
@@ -29,7 +29,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
     last_input_seq: int
     last_output_seq: int
-    tracker: TrackerState
+    tracker: bytes
 
 
 class OrbitTask(Task):

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import zmq
 
 from pygnc.bus import control
@@ -24,7 +23,6 @@ from pygnc.bus.messages import (
     OrbitEstimate,
     OrbitMessage,
 )
-from pygnc.bus.streams import StreamReader
 from pygnc.common.clock import gps_ms_from_spacecraft_s, week_from_gps_ms
 from pygnc.common.files import durable_write, reserve_space
 from pygnc.formats import info, status
@@ -45,12 +43,9 @@ class StatusTask(Task):
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
-        decode_orbit = msgspec.msgpack.Decoder(OrbitMessage).decode
-        decode_attitude = msgspec.msgpack.Decoder(AttitudeEstimate).decode
-        self._orbits = StreamReader(context, run.runtime, "orbit", run.journal_folders, decode_orbit)
-        self._attitudes = StreamReader(context, run.runtime, "attitude", run.journal_folders, decode_attitude)
-        decode_formation = msgspec.msgpack.Decoder(FormationMessage).decode
-        self._formations = StreamReader(context, run.runtime, "formation", run.journal_folders, decode_formation)
+        self._orbits = self.open_reader("orbit", OrbitMessage)
+        self._attitudes = self.open_reader("attitude", AttitudeEstimate)
+        self._formations = self.open_reader("formation", FormationMessage)
         self._orbit: OrbitEstimate | None = None
         self._attitude: AttitudeEstimate | None = None
         self._partners = PartnerStatus()

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -52,41 +52,41 @@ class NormalEquations:
         self.right[:acting] += rows.T @ residuals
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Solution:
-    """Most probable correction.
-
-    Raises:
-        numpy.linalg.LinAlgError: From `solve`, if the observations do not determine the state.
-    """
+class Solution(NamedTuple):
+    """Most probable correction of p parameters."""
 
     correction: FloatArray
-    """(p,)."""
+    """Correction of the parameters, shape (p,)."""
     log_evidence: float
-    """Except for a constant that is independent of the prior."""
-    _factor: tuple[FloatArray, bool]
-    _unit: FloatArray
+    """Logarithm of the evidence, except for a constant that is independent of the prior."""
+    factor: tuple[FloatArray, bool]
+    """Cholesky factor of the scaled information, as returned by SciPy, shape (p, p)."""
+    unit: FloatArray
+    """Scale of each parameter, shape (p,)."""
 
-    @classmethod
-    def solve(cls, normal: NormalEquations, prior: Prior, values: FloatArray) -> "Solution":
-        """Return the corrections of the parameters from their current values (p,)."""
-        offset = values - prior.mean
-        pull = prior.information @ offset
-        total = normal.matrix + prior.information
-        # Unknowns from kilometres to nanometres per second squared, all brought to one.
-        unit = 1.0 / np.sqrt(np.diagonal(total))
-        factor = cho_factor(unit[:, None] * total * unit, lower=True)
-        right = unit * (normal.right - pull)
-        solved = cho_solve(factor, right)
-        log_determinant = 2.0 * float(np.log(np.diagonal(factor[0]) / unit).sum())
-        cost = float(offset @ pull - right @ solved)
-        return cls(unit * solved, 0.5 * (prior.log_determinant - log_determinant - cost), factor, unit)
-
-    @property
     def covariance(self) -> FloatArray:
-        """Covariance of the parameters, shape (p, p)."""
-        covariance: FloatArray = self._unit[:, None] * cho_solve(self._factor, np.diag(self._unit))
+        """Compute the covariance of the parameters, shape (p, p)."""
+        covariance: FloatArray = self.unit[:, None] * cho_solve(self.factor, np.diag(self.unit))
         return covariance
+
+
+def solve(normal: NormalEquations, prior: Prior, values: FloatArray) -> Solution:
+    """Return the corrections of the parameters from their current values, shape (p,).
+
+    Raises:
+        numpy.linalg.LinAlgError: The observations do not determine the state.
+    """
+    offset = values - prior.mean
+    pull = prior.information @ offset
+    total = normal.matrix + prior.information
+    # Parameters range from kilometres to nanometres per second squared; scaling gives all of them unit information.
+    unit = 1.0 / np.sqrt(np.diagonal(total))
+    factor = cho_factor(unit[:, None] * total * unit, lower=True)
+    right = unit * (normal.right - pull)
+    solved = cho_solve(factor, right)
+    log_determinant = 2.0 * float(np.log(np.diagonal(factor[0]) / unit).sum())
+    cost = float(offset @ pull - right @ solved)
+    return Solution(unit * solved, 0.5 * (prior.log_determinant - log_determinant - cost), factor, unit)
 
 
 def choose_factors(
@@ -103,25 +103,22 @@ def choose_factors(
             return -math.inf
         prior = unknowns.prior(settings, Factors(_STEP**density_variation, _STEP**empirical))
         unlikely = sum(((power - _EXPECTED_POWER) / _POWER_SIGMA) ** 2 for power in (density_variation, empirical))
-        return Solution.solve(normal, prior, values).log_evidence - 0.5 * unlikely
+        return solve(normal, prior, values).log_evidence - 0.5 * unlikely
 
     def best(places: Iterable[tuple[int, int]]) -> tuple[int, int]:
         return max(places, key=lambda place: evidence(*place))
 
+    def around(density: int, empirical: int) -> list[tuple[int, int]]:
+        # The point itself comes first: a neighbour replaces it only if its evidence is larger.
+        return [(density + i, empirical + j) for i, j in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))]
+
+    def power(factor: float) -> int:
+        return round(math.log(factor) / math.log(_STEP))
+
     if start is None:
         found = best((density, empirical) for density in _DENSITY_POWERS[::3] for empirical in _EMPIRICAL_POWERS[::3])
     else:
-        found = _power(start.density_variation), _power(start.empirical)
-    while (higher := best(_around(*found))) != found:
+        found = power(start.density_variation), power(start.empirical)
+    while (higher := best(around(*found))) != found:
         found = higher
     return Factors(_STEP ** found[0], _STEP ** found[1])
-
-
-def _power(factor: float) -> int:
-    return round(math.log(factor) / math.log(_STEP))
-
-
-def _around(density: int, empirical: int) -> list[tuple[int, int]]:
-    """Return the point itself, first, and its neighbours on the grid."""
-    neighbours = [(density + step, empirical) for step in (-1, 1)] + [(density, empirical + step) for step in (-1, 1)]
-    return [(density, empirical), *neighbours]

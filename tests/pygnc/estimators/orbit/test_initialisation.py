@@ -5,8 +5,8 @@ import pytest
 
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.initialisation import InitialOrbit, OrbitInitialiser
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, displaced, make_fixes, position_only, sun_synchronous
 

@@ -8,7 +8,7 @@ import pytest
 
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
-from pygnc.estimators.orbit.gps_fix import Fix, RejectCause
+from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
 from tests.pygnc.environment.authority import ecef_state
 from tests.pygnc.estimators.orbit.truth import (

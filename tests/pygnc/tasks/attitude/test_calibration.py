@@ -7,7 +7,7 @@ import pytest
 from pygnc.bus.messages import AttitudeEstimate, GpsFix, InputMessage, OrbitMessage, OrbitWatermark, SensorSample
 from pygnc.estimators.attitude.calibration_samples import CalibrationSamples
 from pygnc.estimators.attitude.settings import AttitudeSettings, MagnetometerSettings
-from pygnc.tasks.attitude.tracker import AttitudeTracker, TrackerState
+from pygnc.tasks.attitude.tracker import AttitudeTracker
 from pygnc.tasks.ingest.sense_file import SenseFile
 from tests.pygnc.tasks.attitude_batch import MODEL, SETTINGS, batch, orbits_of, run, samples_of, tracker
 
@@ -69,8 +69,8 @@ def test_a_restart_around_a_calibration_changes_no_bit(
     attitude, estimates = tracker(), list[AttitudeEstimate]()
     for k, message in enumerate(dark):
         if k in {100, *range(decisive - 2, decisive + 4), decisive + 50}:
-            packed = msgspec.msgpack.encode(attitude.checkpoint())
-            attitude = tracker(msgspec.msgpack.decode(packed, type=TrackerState))
+            packed = attitude.checkpoint()
+            attitude = tracker(packed)
         while attitude.awaits_orbit:
             attitude.take_orbit(waiting.pop(0))
         estimates += attitude.process(message, len(estimates) + 1)

@@ -17,7 +17,7 @@ from pygnc.bus.messages import (
 )
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.tasks.attitude import tracker as tracker_module
-from pygnc.tasks.attitude.tracker import AttitudeTracker, TrackerState
+from pygnc.tasks.attitude.tracker import AttitudeTracker
 from tests.pygnc.tasks.attitude_batch import MODEL, RECORDS, SETTINGS, assert_books_balance, run, samples_of, tracker
 
 # --- Answers of the orbit task ------------------------------------------------------------------------------------
@@ -122,8 +122,8 @@ def test_a_restart_anywhere_changes_no_bit(
         while first.awaits_orbit:
             first.take_orbit(waiting.pop(0))
         estimates += first.process(message, len(estimates) + 1)
-    packed = msgspec.msgpack.encode(first.checkpoint())
-    second = tracker(msgspec.msgpack.decode(packed, type=TrackerState))
+    packed = first.checkpoint()
+    second = tracker(packed)
     estimates += run(second, inputs[cut:], waiting, len(estimates) + 1)
     assert msgspec.msgpack.encode(estimates) == msgspec.msgpack.encode(undisturbed)
     assert_books_balance(second, inputs)

@@ -7,7 +7,7 @@ import pytest
 from pygnc.configuration.load import ConfigurationError
 from pygnc.configuration.settings import HostSettings, Settings
 from pygnc.host.parameters import encode_slot
-from pygnc.tasks.host_link.settings import SettingsSlots, load_settings, named_values, settings_validator
+from pygnc.tasks.host_link.settings import SettingsSlots, changed_settings, load_settings, named_values
 
 
 def keep(home: Path, generation: int, text: str) -> None:
@@ -54,10 +54,9 @@ def test_every_setting_has_a_name() -> None:
 
 
 def test_validates_a_change_against_the_present_file(tmp_path: Path) -> None:
-    check = settings_validator(None, tmp_path)
-    check({"logs": {"ceiling_bytes": 5}})
+    changed_settings(None, tmp_path, {"logs": {"ceiling_bytes": 5}})
     with pytest.raises(ValueError, match="baud"):
-        check({"host": {"baud": 12}})
+        changed_settings(None, tmp_path, {"host": {"baud": 12}})
     (tmp_path / "pygnc.toml").write_text("[logs]\nno_such = 5\n")
     with pytest.raises(ValueError, match="unknown setting"):
-        check({"logs": {"ceiling_bytes": 5}})
+        changed_settings(None, tmp_path, {"logs": {"ceiling_bytes": 5}})

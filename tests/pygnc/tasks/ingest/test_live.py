@@ -12,6 +12,7 @@ from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import LIVE, GpsFix, InputMessage, LivePacket, Message, RangeMeasurement, SensorSample, TimeMark
 from pygnc.bus.streams import StreamWriter
+from pygnc.configuration.settings import Settings
 from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.tasks.ingest.input_state import InputCounters
 from pygnc.tasks.ingest.live import live_anomalies, live_message
@@ -51,7 +52,7 @@ def test_live_sensor_and_gps_packets_equal_those_of_a_file() -> None:
 def test_live_range_packets_equal_those_of_a_file(tmp_path: Path, radio_id: int) -> None:
     stream = list(range_packets(4, seed=1))
     (tmp_path / "rng00000.bin").write_bytes(b"".join(stream))
-    row = RangeRow([tmp_path / "rng00000.bin"], ["rng00000.bin"], BANDWIDTH_HZ, satellite_id=radio_id, own_id=74)
+    row = RangeRow(tmp_path, ["rng00000.bin"], Settings(), satellite_id=radio_id)
     for _ in row.scan():
         pass
     for number, message in enumerate(row.messages(np.arange(len(row.keys)), 1), 1):

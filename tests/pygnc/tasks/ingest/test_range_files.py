@@ -10,15 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygnc.bus.messages import GpsFix, Message, RangeMeasurement
+from pygnc.configuration.settings import Settings
 from pygnc.tasks.batch_writer.folder import BatchFolder
 from pygnc.tasks.batch_writer.output_files import BatchCopies
-from pygnc.tasks.ingest.batch import BatchSource, batch_head, find_sources, open_named, record_messages
+from pygnc.tasks.ingest.batch import batch_head, find_sources, open_named, record_messages
 from pygnc.tasks.ingest.input_state import InputCounters
 from pygnc.tasks.ingest.range_files import RangeRow, find_arrivals
+from pygnc.tasks.ingest.source import BatchSource
 from tests.pygnc.formats.streams import range_packets
 
-BANDWIDTH_HZ = 812_500.0
-OWN_ID = 74
+SETTINGS = Settings()
 EXAMPLES = settings(deadline=None, derandomize=True, max_examples=40)
 
 
@@ -33,7 +34,7 @@ class Reader:
         (home / "written").mkdir()
         self.folder = BatchFolder(home / "written", home / "written")
         self.written = BatchCopies(self.folder)
-        sources, _ = find_sources(home, 5, BANDWIDTH_HZ, OWN_ID)
+        sources, _ = find_sources(home, SETTINGS)
         rows = [source for source in sources if isinstance(source, RangeRow)]
         scan(rows)
         self._give(rows)
@@ -41,10 +42,10 @@ class Reader:
 
     def look(self) -> int:
         """Return how many rows had something new."""
-        arrivals = find_arrivals(self.home, self.counters.files, BANDWIDTH_HZ, OWN_ID)
-        assert not arrivals.unreadable
-        scan(arrivals.rows)
-        rows = [row for row in arrivals.rows if not row.is_cut_packet]
+        found, unreadable = find_arrivals(self.home, self.counters.files, SETTINGS)
+        assert not unreadable
+        scan(found)
+        rows = [row for row in found if not row.is_cut_packet]
         self._give(rows)
         return len(rows)
 
@@ -53,11 +54,11 @@ class Reader:
         books = [self.counters.files.get(file.name) for file in files]
         named = [(file, before.delivered_bytes if before else 0) for file, before in zip(files, books, strict=True)]
         self.written.add(files)
-        for message in batch_head(rows, files, 5):
+        for message in batch_head(files):
             self.counters.count(message)
         messages = [message for group in record_messages(rows, 0) for message in group]
         # A restarted ingest makes the same packets of what the journal names.
-        again = open_named(self.home, named, 5, BANDWIDTH_HZ, OWN_ID)
+        again = open_named(self.home, named, SETTINGS)
         scan(again)
         assert [message for group in record_messages(again, 0) for message in group] == messages
         for message in messages:
@@ -162,7 +163,7 @@ def test_reports_a_file_replaced_by_a_shorter_one(tmp_path: Path, shorter: int) 
     write(tmp_path / "range" / "partner_75" / "rng00005.bin", stream)
     reader = Reader(tmp_path)
     (tmp_path / "range" / "partner_75" / "rng00005.bin").write_bytes(stream[:shorter])
-    (fault,) = find_arrivals(tmp_path, reader.counters.files, BANDWIDTH_HZ, OWN_ID).unreadable
+    _, (fault,) = find_arrivals(tmp_path, reader.counters.files, SETTINGS)
     assert fault.name == "range/partner_75/rng00005.bin"
     assert f"shorter than the {len(stream)} bytes" in fault.reason
 

@@ -11,7 +11,7 @@ from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.tasks.ingest.sense_file import SenseFile
-from pygnc.tasks.orbit.tracker import PREDICTION_MAX_MS, OrbitTracker, TrackerState, watermark_after
+from pygnc.tasks.orbit.tracker import PREDICTION_MAX_MS, OrbitTracker, watermark_after
 
 DEMO = Path(__file__).resolve().parents[4] / "data" / "demo" / "sense.bin"
 RECORDS = 60
@@ -22,7 +22,7 @@ NONE = EarthOrientationTable.none()
 @pytest.fixture(scope="module")
 def inputs() -> list[Message]:
     """The first 25 minutes of the demonstration batch, fixes only, and the end of the batch."""
-    file = SenseFile(DEMO, "sense.bin", 5)
+    file = SenseFile(DEMO, "sense.bin")
     for _ in file.scan():
         pass
     messages: list[Message] = [m for m in file.messages(np.arange(RECORDS), 1) if isinstance(m, GpsFix)]
@@ -50,8 +50,8 @@ def test_a_restart_anywhere_changes_no_bit(inputs: list[Message], cut: int) -> N
     undisturbed = run(OrbitTracker(SETTINGS, NONE), inputs)
     first = OrbitTracker(SETTINGS, NONE)
     estimates = run(first, inputs[:cut])
-    packed = msgspec.msgpack.encode(first.checkpoint())
-    second = OrbitTracker(SETTINGS, NONE, msgspec.msgpack.decode(packed, type=TrackerState))
+    packed = first.checkpoint()
+    second = OrbitTracker(SETTINGS, NONE, packed)
     estimates += run(second, inputs[cut:], len(estimates) + 1)
     assert msgspec.msgpack.encode(estimates) == msgspec.msgpack.encode(undisturbed)
     assert second.counts["fixes_received"] == RECORDS

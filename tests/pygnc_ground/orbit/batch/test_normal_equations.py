@@ -7,7 +7,7 @@ from scipy.stats import multivariate_normal
 
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.orbit.batch.forces import FIRST_NODE, STATE, ArcParameters, Factors, Prior
-from pygnc_ground.orbit.batch.normal_equations import NormalEquations, Solution, choose_factors
+from pygnc_ground.orbit.batch.normal_equations import NormalEquations, choose_factors, solve
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -32,25 +32,25 @@ def test_evidence_ratio_is_the_ratio_of_measurement_probabilities() -> None:
         covariance = sigma**2 * rows @ rows.T + np.eye(12)
         return float(multivariate_normal.logpdf(measured, rows @ np.full(4, 0.3), covariance))
 
-    found = [Solution.solve(normal, proper_prior(sigma, 4), np.zeros(4)).log_evidence for sigma in (0.5, 2.0)]
+    found = [solve(normal, proper_prior(sigma, 4), np.zeros(4)).log_evidence for sigma in (0.5, 2.0)]
     assert found[1] - found[0] == pytest.approx(log_probability(2.0) - log_probability(0.5), rel=1e-9)
 
 
 def test_the_solution_is_the_conditional_normal_distribution() -> None:
     random = np.random.default_rng(5)
     rows, measured = random.normal(size=(12, 4)), random.normal(size=12)
-    solution = Solution.solve(normal_equations(rows, measured), proper_prior(0.5, 4), np.zeros(4))
+    solution = solve(normal_equations(rows, measured), proper_prior(0.5, 4), np.zeros(4))
     gain = 0.25 * rows.T @ np.linalg.inv(0.25 * rows @ rows.T + np.eye(12))
     mean = 0.3 + gain @ (measured - rows @ np.full(4, 0.3))
     np.testing.assert_allclose(solution.correction, mean, rtol=1e-10)
-    np.testing.assert_allclose(solution.covariance, 0.25 * (np.eye(4) - gain @ rows), atol=1e-12)
+    np.testing.assert_allclose(solution.covariance(), 0.25 * (np.eye(4) - gain @ rows), atol=1e-12)
 
 
 def test_corrections_count_from_the_present_values() -> None:
     random = np.random.default_rng(6)
     rows, measured, present = random.normal(size=(12, 4)), random.normal(size=12), random.normal(size=4)
-    whole = Solution.solve(normal_equations(rows, measured), proper_prior(0.5, 4), np.zeros(4))
-    rest = Solution.solve(normal_equations(rows, measured - rows @ present), proper_prior(0.5, 4), present)
+    whole = solve(normal_equations(rows, measured), proper_prior(0.5, 4), np.zeros(4))
+    rest = solve(normal_equations(rows, measured - rows @ present), proper_prior(0.5, 4), present)
     np.testing.assert_allclose(present + rest.correction, whole.correction, rtol=1e-10)
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.orbit.batch.solve import ARC_MAX_MS, BatchError, BatchResult, cut_fixes, nearest_arcs, solve_batch
 from pygnc_ground.orbit.errors import rms_3d

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc.host.sequence_numbers import (
+from pygnc.host.retransmission import (
     BITMAP_BITS,
     MODULUS,
     Acknowledgement,

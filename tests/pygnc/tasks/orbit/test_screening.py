@@ -1,45 +1,55 @@
 import math
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc.estimators.orbit.gps_fix import RejectCause, fix_from, screen, screen_velocity
+from pygnc.bus.messages import GpsFix
+from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.settings import ScreeningSettings
+from pygnc.tasks.orbit.screening import fix_from, screen, screen_velocity
 
-Vector3: TypeAlias = tuple[float, float, float]
 SETTINGS = ScreeningSettings()
 
 
-@dataclass(frozen=True)
-class Packet:
-    """Return a good packet."""
+GOOD = GpsFix(
+    seq=7,
+    source="sense.bin",
+    offset=0,
+    t_spacecraft_s=1000,
+    time_status=180,
+    gps_week=2300,
+    gps_tow_ms=259_200_000,
+    position_status=0,
+    position_ecef_m=(6_878_000.0, 1_000.0, -2_000.0),
+    position_sigma_m=(3.0, 4.0, 5.0),
+    velocity_status=0,
+    velocity_ecef_mps=(-10.0, 1_200.0, 7_400.0),
+    velocity_sigma_mps=(0.1, 0.2, 0.3),
+    velocity_latency_s=0.15,
+    differential_age_s=0.0,
+    solution_age_s=0.0,
+    satellites_tracked=8,
+    satellites_used=8,
+    raw=b"",
+)
 
-    seq: int = 7
-    time_status: int | None = 180
-    gps_week: int = 2300
-    gps_tow_ms: int = 259_200_000
-    position_status: int = 0
-    position_ecef_m: Vector3 = (6_878_000.0, 1_000.0, -2_000.0)
-    position_sigma_m: Vector3 = (3.0, 4.0, 5.0)
-    velocity_status: int = 0
-    velocity_ecef_mps: Vector3 = (-10.0, 1_200.0, 7_400.0)
-    velocity_sigma_mps: Vector3 = (0.1, 0.2, 0.3)
-    velocity_latency_s: float = 0.15
-    satellites_used: int = 8
+
+def changed(**changes: Any) -> GpsFix:  # noqa: ANN401 - fields of several types
+    return msgspec.structs.replace(GOOD, **changes)
 
 
 def test_makes_a_fix_of_a_good_packet() -> None:
-    assert screen(Packet(), SETTINGS) is None
-    assert screen_velocity(Packet(), SETTINGS) is None
-    fix = fix_from(Packet(), SETTINGS)
+    assert screen(GOOD, SETTINGS) is None
+    assert screen_velocity(GOOD, SETTINGS) is None
+    fix = fix_from(GOOD, SETTINGS)
     assert (fix.gps_ms, fix.seq, fix.velocity_latency_s) == (2300 * 604_800_000 + 259_200_000, 7, 0.15)
-    assert tuple(fix.position_ecef_m) == Packet().position_ecef_m
+    assert tuple(fix.position_ecef_m) == GOOD.position_ecef_m
     assert fix.velocity_ecef_mps is not None
-    assert tuple(fix.velocity_ecef_mps) == Packet().velocity_ecef_mps
+    assert tuple(fix.velocity_ecef_mps) == GOOD.velocity_ecef_mps
 
 
 @pytest.mark.parametrize(
@@ -59,12 +69,12 @@ def test_makes_a_fix_of_a_good_packet() -> None:
     ],
 )
 def test_rejects_implausible_packets_with_their_cause(changes: dict[str, Any], cause: RejectCause) -> None:
-    assert screen(Packet(**changes), SETTINGS) is cause
+    assert screen(changed(**changes), SETTINGS) is cause
 
 
 @pytest.mark.parametrize("time_status", [None, 100, 120, 160, 180])
 def test_good_time_statuses_pass(time_status: int | None) -> None:
-    assert screen(Packet(time_status=time_status), SETTINGS) is None
+    assert screen(changed(time_status=time_status), SETTINGS) is None
 
 
 @pytest.mark.parametrize(
@@ -80,7 +90,7 @@ def test_good_time_statuses_pass(time_status: int | None) -> None:
     ],
 )
 def test_a_bad_velocity_leaves_a_position_only_fix(changes: dict[str, Any], cause: RejectCause) -> None:
-    packet = Packet(**changes)
+    packet = changed(**changes)
     assert screen(packet, SETTINGS) is None
     assert screen_velocity(packet, SETTINGS) is cause
     fix = fix_from(packet, SETTINGS)
@@ -90,7 +100,7 @@ def test_a_bad_velocity_leaves_a_position_only_fix(changes: dict[str, Any], caus
 
 
 def test_accepts_the_simulators_status_only_with_the_option() -> None:
-    simulated = Packet(position_status=1, velocity_status=1)
+    simulated = changed(position_status=1, velocity_status=1)
     assert screen(simulated, SETTINGS) is RejectCause.POSITION_STATUS
     asked = ScreeningSettings(accept_position_status=(0, 1))
     assert screen(simulated, asked) is None
@@ -99,7 +109,7 @@ def test_accepts_the_simulators_status_only_with_the_option() -> None:
 
 def test_rejects_a_packet_without_time() -> None:
     with pytest.raises(ValueError, match="no time"):
-        fix_from(Packet(gps_week=0), SETTINGS)
+        fix_from(changed(gps_week=0), SETTINGS)
 
 
 anything = st.floats(allow_nan=True, allow_infinity=True)
@@ -125,7 +135,7 @@ bytes_ = st.integers(0, 255)
     )
 )
 def test_random_packets_are_rejected_or_give_finite_fixes(changes: dict[str, Any]) -> None:
-    packet = Packet(**changes)
+    packet = changed(**changes)
     if screen(packet, SETTINGS) is None:
         fix = fix_from(packet, SETTINGS)
         assert np.isfinite(fix.position_ecef_m).all()
