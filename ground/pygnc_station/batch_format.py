@@ -8,7 +8,6 @@ The same readings give the same bytes, so an interrupted batch can be written ag
 
 import csv
 import hashlib
-import io
 import os
 import time
 import zipfile
@@ -18,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from pygnc_station.store.export import csv_text
 from pygnc_station.store.readings import (
     TIMES_MS,
     Layout,
@@ -112,10 +112,10 @@ class BatchWriter:
 
         def lines() -> Iterator[bytes]:
             nonlocal count
-            yield _csv_lines([[*_COMMON, *layout.names, "raw"]])
+            yield csv_text([[*_COMMON, *layout.names, "raw"]]).encode()
             for page in pages:
                 count += len(page)
-                yield _csv_lines([_to_row(reading) for reading in page])
+                yield csv_text(map(_to_row, page)).encode()
 
         self.add(name, lines())
         return count
@@ -218,9 +218,3 @@ def _within(possible: range, name: str, cell: str) -> int:
     if value not in possible:
         raise ValueError(f"{name} is {value:.6g}; the range is {possible.start} to {possible.stop - 1}")
     return value
-
-
-def _csv_lines(rows: list[list[str]]) -> bytes:
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer).writerows(rows)
-    return buffer.getvalue().encode()

@@ -7,7 +7,6 @@ The store contains only hashes of these secrets. A PIN is valid for minutes and 
 import hashlib
 import secrets
 import string
-from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -19,14 +18,6 @@ KEY_LENGTH: Final = 20
 """Length that batonopc expects."""
 _PIN_DIGITS: Final = 8
 _ALPHABET: Final = string.ascii_letters + string.digits
-
-
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """Station that may upload."""
-
-    id: int
-    name: str
 
 
 def new_pin(store: Store, now_ms: int, minutes: float) -> str:
@@ -51,15 +42,14 @@ def register(store: Store, pin: str, device_id: str, name: str, now_ms: int) -> 
     return key
 
 
-def gateway_of(connection: Connection, key: str, now_ms: int) -> Gateway | None:
-    """Return the gateway of a key and record the time of its visit; None if the key is unknown or revoked."""
+def gateway_of(connection: Connection, key: str, now_ms: int) -> int | None:
+    """Return the id of the gateway of a key and record the time of its visit; None if the key is unknown or revoked."""
     table = schema.gateways
-    query = select(table.c.id, table.c.name).where(table.c.key_hash == _hash(key), table.c.revoked_ms.is_(None))
-    found = connection.execute(query).first()
-    if found is None:
-        return None
-    connection.execute(update(table).where(table.c.id == found[0]).values(seen_ms=now_ms))
-    return Gateway(found[0], found[1])
+    query = select(table.c.id).where(table.c.key_hash == _hash(key), table.c.revoked_ms.is_(None))
+    found = connection.execute(query).scalar()
+    if found is not None:
+        connection.execute(update(table).where(table.c.id == found).values(seen_ms=now_ms))
+    return found
 
 
 def revoke(store: Store, name: str, now_ms: int) -> int:

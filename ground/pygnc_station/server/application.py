@@ -121,13 +121,8 @@ def application(
     uploads = Uploads(store, folder, serve)
     uploads.recover()
     routes = [*(operation.route() for operation in OPERATIONS), Mount("/static", StaticFiles(directory=_STATIC))]
-    handlers = {
-        HTTPException: _http_error,
-        UploadError: _upload_error,
-        RefusedReadingsError: _refused_readings,
-        StoreError: _store_error,
-    }
-    app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]  # each handles its own error
+    errors = (HTTPException, UploadError, RefusedReadingsError, StoreError)
+    app = Starlette(routes=routes, exception_handlers=dict.fromkeys(errors, _error_response))
     app.state.context = Context(store, serve, uploads, RateLimit(pin_attempts, 60.0), RateLimit(key_attempts, 60.0))
     return app
 
@@ -187,18 +182,12 @@ class _ServerMetrics(ReadingCollector):
         yield readings
 
 
-async def _http_error(_: Request, error: HTTPException) -> Response:
-    return JSONResponse({"error": error.detail}, error.status_code)
-
-
-async def _upload_error(_: Request, error: UploadError) -> Response:
-    return JSONResponse({"error": str(error)}, error.status)
-
-
-async def _refused_readings(_: Request, error: RefusedReadingsError) -> Response:
-    return JSONResponse({"error": f"the database refuses these readings: {error.reason}"}, 400)
-
-
-async def _store_error(_: Request, error: StoreError) -> Response:
-    """Return status 503 without the message, which contains the name of the database."""
+async def _error_response(_: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        return JSONResponse({"error": error.detail}, error.status_code)
+    if isinstance(error, UploadError):
+        return JSONResponse({"error": str(error)}, error.status)
+    if isinstance(error, RefusedReadingsError):
+        return JSONResponse({"error": f"the database refuses these readings: {error.reason}"}, 400)
+    # The message of a StoreError contains the name of the database.
     return JSONResponse({"error": "the store cannot be reached; retry later", "kind": type(error).__name__}, 503)

@@ -6,7 +6,6 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import tzinfo
 from itertools import chain, islice
 from typing import Any, Final
@@ -52,7 +51,11 @@ def store_readings(connection: Connection, archive: zipfile.ZipFile, stem: str, 
     gadget_id = _gadget_of(archive, stem + _YAML)
     readings = untimed = 0
     streams: dict[tuple[str, Layout], Stream] = {}
-    with _opened(archive, stem + _CSV) as rows:
+    with (
+        archive.open(stem + _CSV) as octets,
+        io.TextIOWrapper(octets, encoding="utf-8", newline="") as text,
+    ):
+        rows = csv.reader(_lines(text, stem + _CSV), strict=True)
         header, first = next(rows, None), next(rows, None)
         if header is None:
             raise BadBatchError(f"{stem}{_CSV} is empty")
@@ -99,12 +102,6 @@ def _gadget_of(archive: zipfile.ZipFile, name: str) -> str:
         raise BadBatchError(f"{name} is not a YAML mapping")
     gadget = found.get("gadget_id")
     return "" if gadget is None else str(gadget)
-
-
-@contextmanager
-def _opened(archive: zipfile.ZipFile, name: str) -> Iterator[Iterator[list[str]]]:
-    with archive.open(name) as octets, io.TextIOWrapper(octets, encoding="utf-8", newline="") as text:
-        yield csv.reader(_lines(text, name), strict=True)
 
 
 def _lines(text: io.TextIOWrapper, name: str) -> Iterator[str]:

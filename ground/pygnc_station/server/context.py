@@ -9,7 +9,7 @@ from typing import Final
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from pygnc_station.server.access import Gateway, gateway_of, token_allows
+from pygnc_station.server.access import gateway_of, token_allows
 from pygnc_station.server.uploads import Uploads
 from pygnc_station.settings import Serve
 from pygnc_station.store.readings import clock_ms
@@ -68,8 +68,8 @@ def context_of(request: Request) -> Context:
     return found
 
 
-def require_gateway(request: Request) -> Gateway:
-    """Return the gateway whose key a request contains.
+def require_gateway(request: Request) -> int:
+    """Return the id of the gateway whose key a request contains.
 
     Raises:
         HTTPException: 401 if the key is missing or unknown, 429 after too many wrong keys.

@@ -88,7 +88,11 @@ def _check_entries(archive: zipfile.ZipFile, limits: Limits) -> None:
     if len({name.lower() for name in names}) != len(names):
         raise BadBatchError("two entries have the same name if case is ignored")
     for entry in entries:
-        _check_name(entry.filename)
+        plain = entry.filename.removeprefix(FILES)
+        if not plain or plain.startswith(".") or set(plain) & set("/\\\0") or not plain.isprintable():
+            raise BadBatchError(
+                f"invalid entry name {entry.filename!r}; names have no folder but {FILES}, and do not begin with a dot"
+            )
         if entry.compress_type not in _METHODS:
             raise BadBatchError(f"{entry.filename}: unsupported compression method {entry.compress_type}")
         if entry.file_size > limits.ratio * max(entry.compress_size, 1024):
@@ -99,21 +103,11 @@ def _check_entries(archive: zipfile.ZipFile, limits: Limits) -> None:
         raise BadBatchError(f"{total} unpacked bytes exceed the limit of {limits.unpacked_bytes}")
 
 
-def _check_name(name: str) -> None:
-    plain = name.removeprefix(FILES)
-    if not plain or plain.startswith(".") or set(plain) & set("/\\\0") or not plain.isprintable():
-        raise BadBatchError(
-            f"invalid entry name {name!r}; names have no folder but {FILES}, and do not begin with a dot"
-        )
-
-
 def _verified(archive: zipfile.ZipFile) -> Metadata:
     """Check the entries of a batch against its manifest; return its metadata."""
     for name in archive.namelist():
         if ":" in name:
-            raise BadBatchError(
-                f"invalid entry name {name!r}; names have no folder but {FILES}, and do not begin with a dot"
-            )
+            raise BadBatchError(f"invalid entry name {name!r}; names contain no colon")
     manifest = _decode(archive, MANIFEST, Manifest)
     metadata = _decode(archive, METADATA, Metadata)
     _check_digests(archive, manifest)

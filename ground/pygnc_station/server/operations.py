@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Final, TypeAlias, TypeVar, get_type_hints
 from urllib.parse import parse_qsl
 
@@ -59,8 +60,8 @@ class Operation:
         method: HTTP method.
         path: path, with parameters in Starlette's form.
         work: function of the request. Its parameters `query` and `body` receive validated arguments of their annotated
-            types, `gateway` receives the station. A coroutine function reads the body itself; any other function runs
-            in a thread. The result is a response, or the value of a JSON response.
+            types, `gateway` receives the id of the station. A coroutine function reads the body itself; any other
+            function runs in a thread. The result is a response, or the value of a JSON response.
         access: secret that the request must contain.
         status: HTTP status of a JSON response.
         media: media type of a body that `work` reads itself, "" if there is none.
@@ -73,6 +74,11 @@ class Operation:
     status: int = 200
     media: str = ""
 
+    @cached_property
+    def kinds(self) -> dict[str, Any]:
+        """Types of the parameters of `work` by name."""
+        return get_type_hints(self.work)
+
     def route(self) -> Route:
         """Return the route of the operation."""
         return Route(self.path, self.respond, methods=[self.method])
@@ -83,7 +89,7 @@ class Operation:
         Raises:
             HTTPException: the access or an argument is invalid.
         """
-        kinds = get_type_hints(self.work)
+        kinds = self.kinds
         arguments: dict[str, Any] = {}
         if self.access is Access.GATEWAY:
             arguments["gateway"] = await run_in_threadpool(require_gateway, request)
@@ -140,11 +146,12 @@ def _validated(name: str, fields: dict[str, str], kind: type[T]) -> T:
 
 def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of some operations: their paths, parameters, bodies and secrets."""
-    hints = [get_type_hints(operation.work) for operation in operations]
-    structs = [kinds[name] for kinds in hints for name in ("query", "body") if name in kinds]
+    arguments = ("query", "body")
+    structs = [operation.kinds[name] for operation in operations for name in arguments if name in operation.kinds]
     _, schemas = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
     paths: dict[str, dict[str, Any]] = {}
-    for operation, kinds in zip(operations, hints, strict=True):
+    for operation in operations:
+        kinds = operation.kinds
         names = [match[1] for match in _PATH_PARAMETER.finditer(operation.path)]
         parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
         if "query" in kinds:

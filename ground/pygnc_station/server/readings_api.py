@@ -1,10 +1,7 @@
 """HTTP operations of readings: lists with filters and pages, newest and single readings, import, CSV, plot series."""
 
-import csv
 import hashlib
-import io
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -14,8 +11,8 @@ from starlette.responses import Response, StreamingResponse
 
 from pygnc_station.server.context import context_of
 from pygnc_station.server.operations import Access, Name, Natural, Operation
-from pygnc_station.store.export import COMMON, csv_row
-from pygnc_station.store.query import Span, between, newest_of_each_kind, numbered, recent, streams, streams_of, walk
+from pygnc_station.store.export import csv_pages
+from pygnc_station.store.query import Span, between, newest_of_each_kind, numbered, recent, streams, streams_of
 from pygnc_station.store.readings import (
     Column,
     Layout,
@@ -27,7 +24,7 @@ from pygnc_station.store.readings import (
     plain,
     to_text,
 )
-from pygnc_station.store.store import Store, add_new, make_stream
+from pygnc_station.store.store import add_new, make_stream
 
 IMPORTED: Final = "import"
 _PAGE: Final = 100
@@ -148,7 +145,7 @@ def export(request: Request, query: Filters) -> Response:
         kinds = sorted({f"{stream.gadget_id} / {stream.layout.kind}" for stream in among})
         raise HTTPException(400, f"gadget and kind must select one layout; found: {', '.join(kinds) or 'none'}")
     headers = {"content-disposition": 'attachment; filename="readings.csv"'}
-    text = _csv(context_of(request).store, among, query.span)
+    text = csv_pages(context_of(request).store, among, query.span)
     return StreamingResponse(text, media_type="text/csv", headers=headers)
 
 
@@ -196,20 +193,6 @@ def reading_to_json(reading: StoredReading, stream: Stream) -> dict[str, Any]:
 def _customary_unit(column: Column) -> dict[str, str | float]:
     """Return customary name and unit of a value, and the factor from the stored value."""
     return {"name": column.csv_name or column.name, "unit": column.csv_unit, "per_unit": column.csv_per_unit}
-
-
-def _csv(store: Store, among: list[Stream], span: Span) -> Iterator[str]:
-    columns = among[0].layout.columns
-    yield _line([*COMMON, *(column.title for column in columns), "raw"])
-    for stream in among:
-        for page in walk(store, stream, span):
-            yield "".join(_line(csv_row(reading, columns)) for reading in page)
-
-
-def _line(cells: list[str]) -> str:
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer).writerow(cells)
-    return buffer.getvalue()
 
 
 def _reduced(points: list[list[float]]) -> list[list[float]]:

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from pygnc_station.server.access import Gateway, register
+from pygnc_station.server.access import register
 from pygnc_station.server.context import Context, context_of, secret_of
 from pygnc_station.server.operations import Access, Form, Natural, Operation, Positive, read_body
 from pygnc_station.server.uploads import UploadState, UploadStatus
@@ -79,18 +79,18 @@ def activate(request: Request, body: Registration) -> object:
     return {"key": key}
 
 
-def announce(request: Request, gateway: Gateway, body: Announcement) -> object:
+def announce(request: Request, gateway: int, body: Announcement) -> object:
     """Start an upload, or return the offset at which an interrupted upload continues."""
     uploads, name = context_of(request).uploads, body.name[:MAX_NAME_LENGTH]
-    return _json_of(uploads.announce(gateway.id, _id_of(request), name, body.bytes, f"sha256:{body.sha256}"))
+    return _json_of(uploads.announce(gateway, _id_of(request), name, body.bytes, f"sha256:{body.sha256}"))
 
 
-def state(request: Request, gateway: Gateway) -> object:
+def state(request: Request, gateway: int) -> object:
     """Return the state of an upload."""
-    return _json_of(context_of(request).uploads.get(gateway.id, _id_of(request)))
+    return _json_of(context_of(request).uploads.get(gateway, _id_of(request)))
 
 
-async def send(request: Request, gateway: Gateway, query: Offset) -> object:
+async def send(request: Request, gateway: int, query: Offset) -> object:
     """Append the bytes of the body at an offset; the last bytes cause verification and storage of the batch."""
     id_, uploads, offset = _id_of(request), context_of(request).uploads, query.offset
     chunk = bytearray()
@@ -98,22 +98,22 @@ async def send(request: Request, gateway: Gateway, query: Offset) -> object:
         async for octets in request.stream():
             chunk += octets
             if len(chunk) >= _CHUNK_BYTES:
-                await run_in_threadpool(uploads.append, gateway.id, id_, offset, bytes(chunk))
+                await run_in_threadpool(uploads.append, gateway, id_, offset, bytes(chunk))
                 offset += len(chunk)
                 chunk.clear()
     except ClientDisconnect:
         return Response(status_code=400)  # the appended bytes remain, and the station continues after them
-    await run_in_threadpool(uploads.append, gateway.id, id_, offset, bytes(chunk))
-    return _json_of(await run_in_threadpool(uploads.complete, gateway.id, id_))
+    await run_in_threadpool(uploads.append, gateway, id_, offset, bytes(chunk))
+    return _json_of(await run_in_threadpool(uploads.complete, gateway, id_))
 
 
-def quarantine_request(request: Request, gateway: Gateway, body: QuarantineRequest) -> object:
+def quarantine_request(request: Request, gateway: int, body: QuarantineRequest) -> object:
     """Assign an id to a batch and return the destination of its file; the same batch always gets the same id."""
     context, serve = context_of(request), context_of(request).serve
     name, md5 = body.source_ref[:MAX_NAME_LENGTH], body.zip_md5
     id_ = _known_id(context, gateway, name, body.zip_size) or uuid.uuid4().hex
     digest = f"md5:{md5}" if len(md5) == 32 and md5 != _MD5_OF_NOTHING else ""
-    context.uploads.announce(gateway.id, id_, name, body.zip_size, digest)
+    context.uploads.announce(gateway, id_, name, body.zip_size, digest)
     return {
         "batchid": id_,
         "domain": serve.scp_host or request.url.hostname or serve.host,
@@ -122,23 +122,23 @@ def quarantine_request(request: Request, gateway: Gateway, body: QuarantineReque
     }
 
 
-async def upload(request: Request, gateway: Gateway) -> object:
+async def upload(request: Request, gateway: int) -> object:
     """Receive a whole batch, as a body or in a form; X-Gascloud-Logas is the key, X-Gascloud-Logpw the batch's id."""
     id_ = request.headers.get("x-gascloud-logpw", "")
     if not _ID.fullmatch(id_):
         raise HTTPException(400, "the header X-Gascloud-Logpw must be the id of the batch, 32 hexadecimal digits")
     uploads = context_of(request).uploads
-    known = await run_in_threadpool(uploads.get, gateway.id, id_)
+    known = await run_in_threadpool(uploads.get, gateway, id_)
     octets = await _file_of(request, known.bytes)
     if known.offset == 0:
-        await run_in_threadpool(uploads.append, gateway.id, id_, 0, octets)
-    return _tinycloud_json_of(await run_in_threadpool(uploads.complete, gateway.id, id_))
+        await run_in_threadpool(uploads.append, gateway, id_, 0, octets)
+    return _tinycloud_json_of(await run_in_threadpool(uploads.complete, gateway, id_))
 
 
-def upload_status(request: Request, gateway: Gateway) -> object:
+def upload_status(request: Request, gateway: int) -> object:
     """Return the status of a batch; a batch that has arrived by SCP is processed now."""
     context = context_of(request)
-    status = context.uploads.get(gateway.id, _id_of(request))
+    status = context.uploads.get(gateway, _id_of(request))
     if status.state is UploadState.RECEIVING and context.serve.scp_folder:
         status = _fetch_from_inbox(context, gateway, status, secret_of(request))
     return _tinycloud_json_of(status)
@@ -171,7 +171,7 @@ def _tinycloud_json_of(status: UploadStatus) -> dict[str, Any]:
     return {"batchid": status.id, "status": _TINYCLOUD_STATUS[status.state], "reason": status.reason}
 
 
-def _fetch_from_inbox(context: Context, gateway: Gateway, status: UploadStatus, key: str) -> UploadStatus:
+def _fetch_from_inbox(context: Context, gateway: int, status: UploadStatus, key: str) -> UploadStatus:
     """Process a batch in the inbox of sshd if its file is complete; return its state."""
     if not key.isalnum():
         return status
@@ -180,8 +180,8 @@ def _fetch_from_inbox(context: Context, gateway: Gateway, status: UploadStatus, 
         if not path.is_file() or path.is_symlink() or path.stat().st_size != status.bytes:
             return status
         if status.offset == 0:
-            context.uploads.append(gateway.id, status.id, 0, path.read_bytes())
-        status = context.uploads.complete(gateway.id, status.id)
+            context.uploads.append(gateway, status.id, 0, path.read_bytes())
+        status = context.uploads.complete(gateway, status.id)
         if status.state is not UploadState.RECEIVING:
             path.unlink()
     except OSError as error:  # the message does not contain the path, because the key is part of it
@@ -189,11 +189,11 @@ def _fetch_from_inbox(context: Context, gateway: Gateway, status: UploadStatus, 
     return status
 
 
-def _known_id(context: Context, gateway: Gateway, name: str, size: int) -> str | None:
+def _known_id(context: Context, gateway: int, name: str, size: int) -> str | None:
     """Return the id of a batch that was requested before; an accepted batch of another size is another batch."""
     c = schema.uploads.c
     is_same = or_(c.state != UploadState.ACCEPTED, c.bytes == size)
-    query = select(c.id).where(c.gateway_id == gateway.id, c.name == name, is_same).order_by(c.created_ms.desc())
+    query = select(c.id).where(c.gateway_id == gateway, c.name == name, is_same).order_by(c.created_ms.desc())
     with context.store.reads() as connection:
         return connection.execute(query).scalars().first()
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, Insert, Table, insert, select, update
 
 from pygnc_station.store import schema
 from pygnc_station.store.database import open_engine, translated_errors
-from pygnc_station.store.readings import Layout, NewReading, StoredReading, Stream, clock_ms
+from pygnc_station.store.readings import Layout, NewReading, Stream, clock_ms
 
 UNKNOWN_STATUS: Final = "U"
 """Status of a device that was not registered; `server.devices_api` lists all statuses."""
@@ -183,4 +183,4 @@ def make_stream(connection: Connection, gadget_id: str, layout: Layout, *, famil
 
 
 def _row(stream_id: int, number: int, new: NewReading) -> dict[str, Any]:
-    return dict(zip(StoredReading._fields, (stream_id, number, *new), strict=True))
+    return {"stream_id": stream_id, "number": number, **new._asdict()}

@@ -2,9 +2,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server import access
+from pygnc_station.store import schema
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.station_server import register
@@ -28,8 +30,8 @@ def test_a_pin_is_valid_once_and_until_it_expires(store: Store) -> None:
     assert access.register(store, "12345678", "0", "guess", NOW_MS) is None
     with store.writes() as connection:
         found = access.gateway_of(connection, key, NOW_MS)
-        assert found is not None
-        assert found.name == "roof"
+        query = select(schema.gateways.c.name).where(schema.gateways.c.id == found)
+        assert connection.execute(query).scalar() == "roof"
         assert access.gateway_of(connection, key[:-1] + "?", NOW_MS) is None
     assert access.revoke(store, "roof", NOW_MS) == 1
     with store.writes() as connection:

@@ -109,11 +109,11 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
 class OrbitFilter:
     """Estimates orbit states from fixes.
 
-    A fix costs one propagation step per started 30 s (or 60 s) since the last one plus an update; memory is constant.
+    A fix costs a propagation step per started 30 s (or 60 s) since the last fix plus an update; memory is constant.
 
     Args:
         settings: Force model, noise, gates.
-        orientation: Earth orientation for the whole life of the filter; `EarthOrientationTable.none()` without one.
+        orientation: Earth orientation for the whole life of the filter; without a table `EarthOrientationTable.none()`.
 
     Attributes:
         settings: Force model, noise, gates.
@@ -138,7 +138,7 @@ class OrbitFilter:
 
         Returns:
             The fixes that are now accepted or rejected, in order of time: none while the filter buffers fixes, all
-            buffered fixes when it initialises, only this one afterwards.
+            buffered fixes when it initialises, only this fix afterwards.
         """
         state, buffered, fixes = self.memory.state, self.memory.buffered, self.settings.start.fixes
         if state is not None:
@@ -152,7 +152,7 @@ class OrbitFilter:
         return ()
 
     def initialise_from_buffered(self) -> tuple[OrbitUpdate, ...]:
-        """Initialise from the buffered fixes at the end of the input, even if there is only one.
+        """Initialise from the buffered fixes at the end of the input, even from a single fix.
 
         If the fixes contradict each other, all are used with standard deviations widened to cover the contradiction.
         """
@@ -164,18 +164,18 @@ class OrbitFilter:
 
         Args:
             gps_ms: GPS milliseconds, not before the state that is propagated.
-            start: State to propagate, such as an earlier prediction; the filter's own if None.
+            start: State to propagate, such as an earlier prediction; None for the state of the filter.
 
         Raises:
             ValueError: There is no state yet, or `gps_ms` is before it.
         """
         state = start or self.memory.state
         if state is None:
-            raise ValueError("the orbit filter is not initialised: no state to predict from")
+            raise ValueError("the orbit filter is not initialised: process fixes before predicting")
         return self._propagated(state, gps_ms)
 
     def ecef(self, state: OrbitState) -> EcefOrbit:
-        """Return a state in ITRF with standard deviations."""
+        """Return a state in ITRF with its standard deviations."""
         return to_ecef(state, self.frames)
 
     def checkpoint(self) -> bytes:
@@ -216,7 +216,7 @@ class OrbitFilter:
         return self._begin(replace(initial, fixes=everything), widen=max(initial.position_spread, 1.0))
 
     def _warm_up(self) -> None:
-        """Run an initialisation on all fixes but the last and discard it, which halves the response to the last one.
+        """Run an initialisation before the last fix arrives and discard it, which halves the response to the last fix.
 
         This fills the tables for the current time and touches code and memory for the first time since the fork.
         """
@@ -250,7 +250,7 @@ class OrbitFilter:
         memory.state, memory.buffered = state, []
         return tuple(sorted(updates, key=lambda update: update.fix.gps_ms))
 
-    # --- Flight ----------------------------------------------------------------------------------------------------
+    # --- Flight (reference filters on the ground override the first two methods) -------------------------------------
 
     def _propagated(self, state: OrbitState, gps_ms: int) -> OrbitState:
         return self._dynamics.propagate(state, gps_ms, self.memory.empirical_factor)
