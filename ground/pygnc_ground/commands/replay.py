@@ -19,7 +19,7 @@ from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
-from pygnc_ground.orbit.errors import orbit_errors, rms_3d
+from pygnc_ground.orbit.solution import orbit_errors, rms_3d
 from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.inputs import Inputs, ReplayError, from_files, from_run, is_run
 from pygnc_ground.replay.pipeline import Flown, fly, journaled_estimates
