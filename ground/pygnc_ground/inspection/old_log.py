@@ -5,7 +5,7 @@ of elements, types, and the form of the epoch.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -13,7 +13,17 @@ from typing import Final, TypeAlias
 import msgpack
 
 from pygnc.formats.damage import Damage, DamageReason
-from pygnc_ground.inspection.sections import DamageTally, Entry, Facts, Listing, Note, Section, Value, read_chunks
+from pygnc_ground.inspection.sections import (
+    DamageTally,
+    Entry,
+    Facts,
+    Listing,
+    Note,
+    Section,
+    Value,
+    Viewer,
+    read_chunks,
+)
 
 MESSAGE_BYTES_MAX: Final = 1024
 """The longest message has 376 bytes."""
@@ -167,7 +177,6 @@ def find_messages(data: bytes, base_offset: int = 0) -> Iterator[OldMessage]:
             position = start + size
 
 
-_ORBIT: Final = "OrbitEstimateMessage"
 _ORBIT_NOTES: Final = (
     Note(
         "state_variance and disturbance_variance are not variances but the signed diagonal of the filter's"
@@ -196,42 +205,48 @@ class _Kind:
         self.last = time
 
 
-class OldLogViewer:
-    """Viewer of `log_<epoch>.bin` and `pygnc_status.bin` of the original PyGNC."""
+def _recognises(head: bytes) -> bool:
+    """Return True if `head` contains a complete message."""
+    return next(find_messages(head), None) is not None
 
-    kind = "old PyGNC log"
 
-    def recognises(self, head: bytes) -> bool:
-        """Return whether `head` contains a complete message."""
-        return next(find_messages(head), None) is not None
+def _summary(path: Path) -> Iterator[Section]:
+    """Yield counts and times per message kind, remarks on the fields, and bytes that are no message."""
+    kinds: dict[str, _Kind] = {}
+    damage = DamageTally()
+    end = 0
+    for message in read_old_log(path):
+        damage.add(_between(end, message.offset, DamageReason.CONTENT))
+        end = message.offset + message.size
+        kinds.setdefault(message.kind, _Kind()).add(_time_of(message.fields))
+    size = path.stat().st_size
+    reason = DamageReason.CUT_TAIL if size - end < MESSAGE_BYTES_MAX else DamageReason.CONTENT
+    damage.add(_between(end, size, reason))
+    facts: dict[str, Value] = {
+        "messages": sum(kind.count for kind in kinds.values()),
+        "damaged_bytes": damage.damaged_bytes,
+        "damaged_ranges": damage.ranges,
+    }
+    yield Facts("log", facts)
+    if not kinds:
+        yield Note("the file contains no complete message", fault=True)
+        return
+    rows = [(name, kind.count, kind.first, kind.last, kind.steps_back) for name, kind in kinds.items()]
+    yield Listing("messages", ("kind", "count", "first_time", "last_time", "steps_back"), rows)
+    if any(kind.steps_back for kind in kinds.values()):
+        yield Note("time steps back: PyGNC appended a later run of the same data to this file")
+    if "OrbitEstimateMessage" in kinds:
+        yield from _ORBIT_NOTES
+    yield from damage.sections()
 
-    def view(self, path: Path, messages: int) -> Iterator[Section]:
-        """Yield counts and times per message kind, foreign bytes and known pitfalls, then the first messages."""
-        kinds: dict[str, _Kind] = {}
-        damage = DamageTally()
-        end = 0
-        for message in read_old_log(path):
-            damage.add(_between(end, message.offset, DamageReason.CONTENT))
-            end = message.offset + message.size
-            kinds.setdefault(message.kind, _Kind()).add(_time_of(message.fields))
-        size = path.stat().st_size
-        reason = DamageReason.CUT_TAIL if size - end < MESSAGE_BYTES_MAX else DamageReason.CONTENT
-        damage.add(_between(end, size, reason))
 
-        counts: dict[str, Value] = {"messages": sum(kind.count for kind in kinds.values())}
-        yield Facts("log", counts | {"damaged_bytes": damage.damaged_bytes, "damaged_ranges": damage.ranges})
-        if not kinds:
-            yield Note("the file contains no complete message", fault=True)
-            return
-        rows = [(name, kind.count, kind.first, kind.last, kind.steps_back) for name, kind in kinds.items()]
-        yield Listing("messages", ("kind", "count", "first_time", "last_time", "steps_back"), rows)
-        if any(kind.steps_back for kind in kinds.values()):
-            yield Note("time steps back: PyGNC appended a later run of the same data to this file")
-        if _ORBIT in kinds:
-            yield from _ORBIT_NOTES
-        yield from damage.sections()
-        if messages:
-            yield from _first_messages(path, messages)
+def _entries(path: Path) -> Iterator[Sequence[Entry]]:
+    for message in read_old_log(path):
+        yield [Entry(message.kind, {"at_byte": message.offset, **message.fields})]
+
+
+OLD_LOGS: Final = Viewer("old PyGNC log", _recognises, _summary, _entries)
+"""Viewer of `log_<epoch>.bin` and `pygnc_status.bin` of the original PyGNC."""
 
 
 def _between(start: int, stop: int, reason: DamageReason) -> list[Damage]:
@@ -249,10 +264,3 @@ def _is_earlier(time: Value, other: Value) -> bool:
     if isinstance(time, str) and isinstance(other, str):
         return time < other  # all epochs have the same form, so they sort as text
     return isinstance(time, int | float) and isinstance(other, int | float) and time < other
-
-
-def _first_messages(path: Path, limit: int) -> Iterator[Section]:
-    for shown, message in enumerate(read_old_log(path)):
-        if shown == limit:
-            return
-        yield Entry(message.kind, {"at_byte": message.offset, **message.fields})

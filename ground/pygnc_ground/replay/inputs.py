@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -18,6 +18,8 @@ from pygnc.tasks.ingest.sense_file import SenseFile
 from pygnc.tasks.ingest.source import BatchSource
 
 _RECORDS_A_READ: Final = 256
+
+_Message = TypeVar("_Message")
 
 
 class ReplayError(ValueError):
@@ -57,7 +59,7 @@ def from_run(folder: Path) -> Inputs:
     if not first or reader.header is None:
         raise ReplayError(f"{folder}: the input journal is empty; the batch may still be in the run's home")
     settings, earth_orientation = _header(reader.header, folder)
-    return Inputs(_journaled(folder), None, settings, earth_orientation)
+    return Inputs(_inputs(folder), None, settings, earth_orientation)
 
 
 def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings) -> Inputs:
@@ -118,15 +120,19 @@ def _recorded(head: list[Message], sources: Sequence[BatchSource]) -> Iterator[M
     yield BatchEnd(seq=last_seq + 1, cause="")
 
 
-def _journaled(folder: Path) -> Iterator[Message]:
-    decoder = msgspec.msgpack.Decoder(InputMessage)
-    reader = JournalReader([folder], "input")
-    ended, last_seq = False, 0
+def journaled(run: Path, stream: str, decoder: msgspec.msgpack.Decoder[_Message]) -> Iterator[tuple[int, _Message]]:
+    """Yield the number and the content of each message in a journal of a run."""
+    reader = JournalReader([run], stream)
     while records := reader.read(_RECORDS_A_READ):
         for record in records:
-            message: Message = decoder.decode(record.payload)
-            ended, last_seq = ended or isinstance(message, BatchEnd), record.seq
-            yield message
+            yield record.seq, decoder.decode(record.payload)
+
+
+def _inputs(folder: Path) -> Iterator[Message]:
+    ended, last_seq = False, 0
+    for seq, message in journaled(folder, "input", msgspec.msgpack.Decoder(InputMessage)):
+        ended, last_seq = ended or isinstance(message, BatchEnd), seq
+        yield message
     if not ended:
         yield BatchEnd(seq=last_seq + 1, cause="the journal ends before the batch")
 

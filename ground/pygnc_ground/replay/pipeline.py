@@ -4,22 +4,18 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
-import msgspec
+from msgspec.msgpack import Decoder
 
-from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import AttitudeEstimate, FormationMessage, OrbitEstimate, OrbitMessage
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
-from pygnc_ground.replay.inputs import ReplayError
+from pygnc_ground.replay.inputs import ReplayError, journaled
 
 _TIMEOUT_MIN: Final = 24 * 60
 _START: Final = "import sys; from pygnc.launch.run import main; sys.exit(main(sys.argv[1:]))"
-_RECORDS_A_READ: Final = 256
-
-_Decoded = TypeVar("_Decoded")
 
 
 def fly(home: Path, sense: Sequence[Path], ranges: Path | None, config: Path | None, orientation: Path | None) -> Path:
@@ -55,17 +51,9 @@ class Flown(NamedTuple):
 
 def journaled_estimates(run: Path) -> Flown:
     """Return the estimates in a run's journals."""
-    orbits = _journaled(run, "orbit", msgspec.msgpack.Decoder(OrbitMessage).decode)
+    orbits = journaled(run, "orbit", Decoder(OrbitMessage))
     return Flown(
-        [message for message in orbits if isinstance(message, OrbitEstimate)],
-        _journaled(run, "attitude", msgspec.msgpack.Decoder(AttitudeEstimate).decode),
-        _journaled(run, "formation", msgspec.msgpack.Decoder(FormationMessage).decode),
+        [message for _, message in orbits if isinstance(message, OrbitEstimate)],
+        [message for _, message in journaled(run, "attitude", Decoder(AttitudeEstimate))],
+        [message for _, message in journaled(run, "formation", Decoder(FormationMessage))],
     )
-
-
-def _journaled(run: Path, stream: str, decode: Callable[[bytes], _Decoded]) -> list[_Decoded]:
-    reader = JournalReader([run], stream)
-    messages: list[_Decoded] = []
-    while records := reader.read(_RECORDS_A_READ):
-        messages += [decode(record.payload) for record in records]
-    return messages

@@ -5,9 +5,12 @@ rotating axes. Positions are in m, velocities in m/s.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pygnc.bus.messages import ClosestApproach, SourceFile
 from pygnc.configuration.settings import Settings
@@ -18,6 +21,19 @@ from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, OrbitSolution
 from pygnc_ground.truth.attitude_truth import TrueAttitude
 from pygnc_ground.truth.orbit_truth import OrbitTruth
+
+
+def column(
+    rows: Iterable[ArrayLike | None],
+    width: int | None = None,
+    *,
+    missing: float = math.nan,
+    dtype: DTypeLike = np.float64,
+) -> NDArray[Any]:
+    """Return rows as an array with `missing` for each None, shape (n,), or (n, width) for rows with components."""
+    unknown: ArrayLike = missing if width is None else [missing] * width
+    table = np.array([unknown if row is None else row for row in rows], dtype=dtype)
+    return table if width is None else table.reshape(-1, width)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,12 +121,6 @@ class RelativeStates:
     """(n, 6, 6)"""
     mirror_rtn_m: FloatArray
     """(n, 3), position by another orbit that fits nearly as well"""
-    ambiguous: BoolArray
-    """(n,)"""
-    chi2_best: FloatArray
-    """(n,)"""
-    chi2_mirror: FloatArray
-    """(n,)"""
     true_rtn: FloatArray
     """(n, 6)"""
 
@@ -156,11 +166,6 @@ class PartnerResult:
     """Distinct orbits by the newest solution, best first; of the excluded ones only the best"""
     true_track: FloatArray
     """(k, 6), NaN where unknown"""
-
-    @property
-    def mirror(self) -> CandidateOrbit | None:
-        """Second-best orbit, if any."""
-        return self.orbits[1] if len(self.orbits) > 1 else None
 
     @property
     def with_truth(self) -> bool:
@@ -273,9 +278,11 @@ class FixRecords:
     """(n,), clock map after the record: gps_ms = 1000 t_spacecraft_s + this; NaN if unknown"""
 
 
-@dataclass(frozen=True, slots=True)
-class UntimedRecord:
-    """GPS record without a time, which has no place in the tables of states."""
+class UntimedRecord(NamedTuple):
+    """GPS record without a time, which has no row in the tables of states.
+
+    `seq` is its input number, `offset` its byte offset in the undamaged part of the file.
+    """
 
     seq: int
     source: str
