@@ -39,7 +39,7 @@ _TYPES: Final = {kind.__name__: kind for kind in _subclasses(Message)}
 
 @dataclass
 class NumberRange:
-    """Count and number range of the messages of one kind."""
+    """Statistics of the messages of one kind: first and last number, count, bytes."""
 
     first_seq: int
     last_seq: int
@@ -159,7 +159,7 @@ def _named(message: msgspec.Struct) -> dict[str, Value]:
 
 
 def _plain(value: object) -> Value:
-    """Return nested messages as mappings by field name."""
+    """Return a value with nested messages as mappings by field name."""
     if isinstance(value, msgspec.Struct):
         return _named(value)
     if isinstance(value, dict):

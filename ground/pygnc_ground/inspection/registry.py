@@ -22,7 +22,7 @@ _SHOWN_BYTES: Final = 16
 
 
 class UnknownFileError(ValueError):
-    """No viewer recognises the file; the message lists the known kinds and the first bytes of the file."""
+    """Error raised when no viewer recognises a file; the message lists the known kinds and the first bytes."""
 
 
 def find_viewer(path: Path) -> Viewer:
@@ -34,11 +34,11 @@ def find_viewer(path: Path) -> Viewer:
     """
     if not path.is_file():
         path.stat()
-        raise UnknownFileError("neither a file nor a folder")
+        raise UnknownFileError("neither a file nor a folder; name a regular file")
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if not head:
-        raise UnknownFileError("the file is empty")
+        raise UnknownFileError("the file is empty; copy it again")
     for viewer in VIEWERS:
         if viewer.recognises(head):
             return viewer

@@ -16,12 +16,12 @@ from pygnc.formats.ranges import RangeMeasurements
 from pygnc.formats.sense import SensorSamples
 
 Value: TypeAlias = "bool | int | float | str | bytes | Sequence[Value] | Mapping[str, Value] | None"
-"""A number, text, raw bytes, or a composition of these. None means absent, NaN unknown."""
+"""Number, text, raw bytes, or a sequence or mapping of values. None is an absent value, NaN an unknown value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Single values by name."""
+    """Section with single values by name."""
 
     title: str
     values: Mapping[str, Value]
@@ -29,7 +29,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Table with named columns."""
+    """Section with a table of named columns."""
 
     title: str
     columns: tuple[str, ...]
@@ -38,7 +38,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One message or record of the file."""
+    """Section with one message or record of the file."""
 
     kind: str
     fields: Mapping[str, Value]
@@ -46,7 +46,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Remark for the reader; a fault means that the file could not be shown as expected."""
+    """Remark for the reader; `fault` is True if the file could not be shown as expected."""
 
     text: str
     fault: bool = False

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import count
 from math import sqrt
 from pathlib import Path
@@ -213,22 +212,14 @@ SENSE_FILES: Final = Viewer(
 """Viewer of sense files with the standard number of sensor packets per record, with or without CR LF."""
 
 
-@dataclass
-class _Partner:
-    packets: int = 0
-    sum_m: float = 0.0
-    sum_m2: float = 0.0
-    least_m: float = np.inf
-    most_m: float = -np.inf
-    sum_rssi_dbm: float = 0.0
-
-
 class PartnerSummary:
     """Statistics of range packets per partner."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._partners: dict[int, _Partner] = {}
+        self._sums: dict[int, NDArray[np.float64]] = {}
+        """Sums over packets by partner: 1, range, range squared, signal strength."""
+        self._extremes: dict[int, tuple[float, float]] = {}
 
     def add(self, ranges: RangeMeasurements) -> None:
         """Add further packets."""
@@ -236,37 +227,29 @@ class PartnerSummary:
         for partner_id in np.unique(ranges.partner_id).tolist():
             of_partner = ranges.partner_id == partner_id
             range_m, rssi_dbm = ranges.range_m[of_partner], ranges.rssi_dbm[of_partner]
-            partner = self._partners.setdefault(partner_id, _Partner())
-            partner.packets += len(range_m)
-            partner.sum_m += float(range_m.sum())
-            partner.sum_m2 += float(range_m @ range_m)
-            partner.least_m = min(partner.least_m, float(range_m.min()))
-            partner.most_m = max(partner.most_m, float(range_m.max()))
-            partner.sum_rssi_dbm += float(rssi_dbm.sum())
+            sums = np.array((len(range_m), range_m.sum(), range_m @ range_m, rssi_dbm.sum()))
+            self._sums[partner_id] = self._sums.get(partner_id, 0.0) + sums
+            least_m, most_m = self._extremes.get(partner_id, (np.inf, -np.inf))
+            self._extremes[partner_id] = (min(least_m, float(range_m.min())), max(most_m, float(range_m.max())))
 
     def sections(self) -> list[Section]:
         """Return the statistics as sections."""
         if not self.count:
             return []
+        rows: list[tuple[Value, ...]] = []
+        for partner_id, sums in sorted(self._sums.items()):
+            count, _, _, _ = sums.tolist()
+            _, mean_m, square_m2, rssi_dbm = (sums / count).tolist()
+            least_m, most_m = self._extremes[partner_id]
+            sigma_m = sqrt(max(0.0, square_m2 - mean_m**2))
+            name = f"{partner_id} {chr(partner_id)}"
+            rows.append((name, int(count), least_m, mean_m, most_m, sigma_m, rssi_dbm))
         columns = ("partner", "packets", "least_m", "mean_m", "most_m", "sigma_m", "mean_rssi_dbm")
-        rows = [
-            (
-                *(f"{partner_id} {chr(partner_id)}", partner.packets),
-                *(partner.least_m, partner.sum_m / partner.packets, partner.most_m, _sigma_m(partner)),
-                partner.sum_rssi_dbm / partner.packets,
-            )
-            for partner_id, partner in sorted(self._partners.items())
-        ]
         caution = Note(
             f"ranges assume a radio bandwidth of {SX1280_BANDWIDTH_HZ / 1e3:.1f} kHz and include the delay of the pair"
             " of radios, about 1 km"
         )
         return [Listing("partners", columns, rows), caution]
-
-
-def _sigma_m(partner: _Partner) -> float:
-    mean_m = partner.sum_m / partner.packets
-    return sqrt(max(0.0, partner.sum_m2 / partner.packets - mean_m**2))
 
 
 _BELIEVED_PACKETS: Final = 2

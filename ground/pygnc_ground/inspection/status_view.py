@@ -1,4 +1,4 @@
-"""Status files and info texts."""
+"""Viewers of status files and info texts."""
 
 import math
 import re

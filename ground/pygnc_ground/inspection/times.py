@@ -51,7 +51,7 @@ def time_sections(spacecraft_s: Span, gps_ms: Span) -> list[Section]:
 
 
 class Cadence:
-    """Steps between successive times."""
+    """Statistics of the steps between successive times."""
 
     def __init__(self, packets: str) -> None:
         self._packets = packets
@@ -87,14 +87,14 @@ def cadence_listing(*cadences: Cadence) -> list[Section]:
 
 
 def known_gps_ms(fixes: GpsFixes) -> NDArray[np.int64]:
-    """Return the GPS times of the packets that have one."""
+    """Return the times of the packets with a known time, in ms since the GPS epoch."""
     gps_ms = gps_ms_from_weeks(fixes.gps_week, fixes.gps_tow_ms)
     known: NDArray[np.int64] = gps_ms[gps_ms != UNKNOWN_GPS_MS]
     return known
 
 
 def format_gps_time(gps_ms: int) -> str:
-    """Return GPS week and seconds of week as text."""
+    """Return GPS week and seconds of the week, separated by a space, for ms since the GPS epoch."""
     week, tow_ms = week_from_gps_ms(gps_ms)
     return f"{week} {tow_ms / 1000:.3f}"
 

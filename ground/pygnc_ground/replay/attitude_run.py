@@ -1,4 +1,4 @@
-"""Attitude of a replay: smoother, truth and Cramér-Rao bound for the flight's samples."""
+"""Attitude of a replay: smoother, truth and Cramér-Rao bound for the sensor samples."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ def attitude_result(
 ) -> AttitudeResult:
     """Return the tables of n samples.
 
-    Computing takes 0.5 ms per sample, and as much again for the bound if there is a truth.
+    A sample takes 0.5 ms of computing time, and with a truth another 0.5 ms for the bound.
     """
     samples, correction = _samples(records), SampleCorrection(settings)
     raw = [record.outcome.sample for record in records]

@@ -1,4 +1,4 @@
-"""Run inputs through the flight's orbit, attitude and formation trackers and collect every result."""
+"""Inputs through the orbit, attitude and formation trackers of the flight software, and their results."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -35,17 +35,17 @@ from pygnc_ground.replay.result import FixRecords, UntimedRecord, column
 
 
 class SampleRecord(NamedTuple):
-    """Sensor sample and the flight's result for it."""
+    """Sensor sample with its result: outcome of the tracker, and the estimate that the flight software publishes."""
 
     outcome: AttitudeOutcome
     estimate: AttitudeEstimate
 
 
 class AttitudeCollector:
-    """Runs the attitude tracker as the attitude task does: it gets an orbit when it awaits one.
+    """Collector of attitudes. An orbit follows when the tracker awaits it, as in the attitude task.
 
     Attributes:
-        records: Samples in the order of the flight's estimates.
+        records: Samples in the order of the estimates of the flight software.
     """
 
     def __init__(self, settings: AttitudeSettings, orientation: EarthOrientationTable) -> None:
@@ -54,17 +54,17 @@ class AttitudeCollector:
         self._orbits: deque[OrbitMessage] = deque()
         self.records: list[SampleRecord] = []
 
-    def process(self, message: Message, answer: Sequence[OrbitMessage]) -> None:
-        """Process an input; `answer` holds the orbit task's messages for it."""
+    def process(self, message: Message, orbits: Sequence[OrbitMessage]) -> None:
+        """Process an input; `orbits` holds the messages of the orbit task for this input."""
         for outcome in self._tracker.outcomes(message):
             self.records.append(SampleRecord(outcome, self._tracker.estimate(outcome, len(self.records) + 1)))
-        self._orbits += answer
+        self._orbits += orbits
         while self._tracker.awaits_orbit and self._orbits:
             self._tracker.take_orbit(self._orbits.popleft())
 
 
 class FormationCollector:
-    """Runs the formation tracker as the formation task does: it gets an orbit when it awaits one.
+    """Collector of formation messages. An orbit follows when the tracker awaits it, as in the formation task.
 
     Attributes:
         messages: Messages of the tracker in their order.
@@ -85,10 +85,10 @@ class FormationCollector:
         """Counters of ranges and of partners' fixes."""
         return self._tracker.counts
 
-    def process(self, message: Message, answer: Sequence[OrbitMessage]) -> None:
-        """Process an input; `answer` holds the orbit task's messages for it."""
+    def process(self, message: Message, orbits: Sequence[OrbitMessage]) -> None:
+        """Process an input; `orbits` holds the messages of the orbit task for this input."""
         self.messages += self._tracker.process(message)
-        self._orbits += answer
+        self._orbits += orbits
         self._solve()
         while self._tracker.awaits_orbit and self._orbits:
             self._tracker.take_orbit(self._orbits.popleft())
@@ -101,7 +101,7 @@ class FormationCollector:
 
 @dataclass(slots=True)
 class TimedRecord:
-    """GPS record with a time, and its result."""
+    """GPS record with a time, and the results of the orbit tracker for it."""
 
     message: GpsFix
     gps_ms: int
@@ -141,7 +141,7 @@ class Collected(NamedTuple):
         updates: Updates of the filter in their order.
         sources: Input files.
         counts: Counters of the fixes.
-        samples: Sensor samples in the order of the flight's attitudes.
+        samples: Sensor samples in the order of the attitudes of the flight software.
         partners: Messages about partners in their order.
         formation: Newest solution of the formation.
         range_counts: Counters of the ranges and of partners' fixes.
@@ -159,7 +159,7 @@ class Collected(NamedTuple):
 
     @property
     def estimates(self) -> list[OrbitEstimate]:
-        """Return the orbit estimates in the flight's order."""
+        """Orbit estimates in the order of the flight software."""
         found = [record.estimate for record in self.timed if record.estimate is not None]
         return sorted(found, key=lambda estimate: estimate.seq)
 

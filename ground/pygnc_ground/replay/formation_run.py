@@ -1,4 +1,4 @@
-"""Formation of a replay: arrays from the flight's messages and its newest solution."""
+"""Formation of a replay: arrays from the messages and the newest solution of the flight software."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,10 +22,10 @@ from pygnc_ground.replay.result import (
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 _DISTINCT: Final = 25.0
-"""Two orbits are distinct, as in the flight, if their difference squared over the better covariance is larger."""
+"""Squared difference over the covariance of the better orbit from which two orbits are distinct."""
 _STEP_MS: Final = 90_000
 _MOMENTS: Final = (60, 240)
-"""Minimum and maximum number of times."""
+"""Minimum and maximum number of times of a track."""
 _LOWER: Final = np.tril_indices(6)
 
 
@@ -36,16 +36,14 @@ def formation_result(
     counts: Mapping[str, int],
     truths: Mapping[int, OrbitTruth],
 ) -> FormationResult | None:
-    """Return the arrays, or None without partners.
-
-    Computing takes 1 ms per time and candidate orbit, at most 0.25 s per orbit.
+    """Return the arrays, or None without partners; this takes at most 0.25 s per candidate orbit.
 
     Args:
-        messages: Messages of the flight in their order.
-        solution: Newest solution of the flight.
-        settings: Settings of the flight.
+        messages: Messages of the flight software in their order.
+        solution: Newest solution of the flight software.
+        settings: Settings of the flight software.
         counts: Counters of the ranges.
-        truths: True orbits by radio id, including our own; without it, those of partners have no effect.
+        truths: True orbits by radio id. Without that of our satellite, true orbits of partners have no effect.
     """
     estimates = [message for message in messages if isinstance(message, FormationEstimate)]
     if not estimates:
@@ -100,7 +98,7 @@ def _states(rows: Sequence[FormationEstimate], truth: Callable[[IntArray], Float
 
 
 def _track_times(estimates: Sequence[FormationEstimate], solution: FormationSolution | None) -> IntArray:
-    """Return times, (k,), spread over the part of the arc that has ranges or flight estimates."""
+    """Return evenly spaced times, shape (k,), over the part of the arc with ranges or estimates."""
     if solution is None:
         return np.empty(0, dtype=np.int64)
     times = [seen.gps_ms for seen in solution.ranges]
@@ -112,7 +110,7 @@ def _track_times(estimates: Sequence[FormationEstimate], solution: FormationSolu
 
 
 def _margin(solution: FormationSolution, settings: FormationSettings) -> float:
-    """Return the flight's margin above the best chi-square; the noise is estimated, so fewer ranges count for less."""
+    """Return the margin above the best chi-square; it is wider for few ranges because their noise is estimated."""
     freedom = max(len(solution.ranges) - len(solution.hypotheses[0].parameters), 1)
     return float(freedom * np.expm1(settings.certain_chi_square / freedom))
 

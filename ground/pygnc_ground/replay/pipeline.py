@@ -1,4 +1,4 @@
-"""Run the real flight processes on recorded files in a temporary home."""
+"""Flight software on recorded files: its processes run in a temporary home."""
 
 import os
 import shutil
@@ -19,13 +19,15 @@ _START: Final = "import sys; from pygnc.launch.run import main; sys.exit(main(sy
 
 
 def fly(home: Path, sense: Sequence[Path], ranges: Path | None, config: Path | None, orientation: Path | None) -> Path:
-    """Fly the files in `home`, an empty folder, and return the folder of the run.
+    """Run the flight software on the files in the empty folder `home`, and return the folder of the run.
 
     Raises:
         ReplayError: There is more than one sense file, or the run fails.
     """
     if len(sense) > 1:
-        raise ReplayError(f"{sense[1]}: the flight takes one sense file; leave out --pipeline to replay several")
+        raise ReplayError(
+            f"{sense[1]}: the flight software takes one sense file; leave out --pipeline to replay several files"
+        )
     for path in sense:
         shutil.copy(path, home / "sense.bin")
     if ranges is not None:
@@ -37,12 +39,15 @@ def fly(home: Path, sense: Sequence[Path], ranges: Path | None, config: Path | N
     environment = os.environ | {"HOME": str(home), "OPENBLAS_NUM_THREADS": "1"}
     finished = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)  # noqa: S603 - our own
     if finished.returncode != 0:
-        raise ReplayError(f"the flight ended with exit code {finished.returncode}: {finished.stderr.strip()}")
+        raise ReplayError(
+            f"{home}: the flight software ended with exit code {finished.returncode}; correct its error:"
+            f" {finished.stderr.strip()}"
+        )
     return next(iter((home / "pygnc_logs").iterdir()))
 
 
 class Flown(NamedTuple):
-    """Estimates in the journals of a run, in order."""
+    """Estimates in the journals of a run, in the order of their numbers."""
 
     orbits: list[OrbitEstimate]
     attitudes: list[AttitudeEstimate]

@@ -74,7 +74,7 @@ def _time(gps_ms: int | None) -> tuple[int | None, float | None]:
 
 
 def attitude_table(records: Sequence[SampleRecord]) -> pl.DataFrame:
-    """Return the filter's attitudes from the flight's messages."""
+    """Return the attitudes in the messages of the flight software."""
     estimates = [record.estimate for record in records]
     numbers = (
         (
@@ -92,7 +92,7 @@ def attitude_table(records: Sequence[SampleRecord]) -> pl.DataFrame:
 def smoothed_table(
     records: Sequence[SampleRecord], smoothed: AttitudeSolution, settings: AttitudeSettings
 ) -> pl.DataFrame:
-    """Return the smoothed attitudes; `mode` distinguishes them."""
+    """Return the smoothed attitudes; the column `mode` is fine or coarse by their standard deviation."""
     parts = (
         smoothed.quaternion,
         smoothed.rate_body_rad_s,
@@ -120,7 +120,7 @@ def _attitude_table(
 
 
 def formation_table(messages: Sequence[FormationMessage]) -> pl.DataFrame:
-    """Return the partners' relative states from the flight's messages."""
+    """Return the relative states of partners in the messages of the flight software."""
     rows: list[_Row] = []
     for row in messages:
         if isinstance(row, FormationEstimate):
@@ -136,7 +136,7 @@ def formation_table(messages: Sequence[FormationMessage]) -> pl.DataFrame:
 
 
 def orbit_table(timed: Sequence[TimedRecord]) -> pl.DataFrame:
-    """Return the filter's orbit from the flight's messages."""
+    """Return the orbit in the messages of the flight software."""
     rows: list[_Row] = []
     for record in timed:
         of, time = record.estimate, _time(record.gps_ms)
@@ -150,7 +150,7 @@ def orbit_table(timed: Sequence[TimedRecord]) -> pl.DataFrame:
 
 
 def solution_table(solution: OrbitSolution) -> pl.DataFrame:
-    """Return an orbit computed on the ground."""
+    """Return an orbit that is computed on the ground, with the columns of `orbit_table`."""
     parts = (
         solution.position_ecef_m,
         solution.velocity_ecef_mps,
@@ -197,7 +197,7 @@ def fixes_table(fixes: FixRecords) -> pl.DataFrame:
 
 
 def write_tables(result: ReplayResult, collected: Collected, folder: Path, *, csv: bool) -> list[Path]:
-    """Write all tables to a folder and return their paths."""
+    """Write all tables to a folder as Parquet and, if `csv` is set, as CSV; return their paths."""
     tables = {"orbit": orbit_table(collected.timed)}
     if result.smoothed is not None:
         tables["orbit_smoothed"] = solution_table(result.smoothed)

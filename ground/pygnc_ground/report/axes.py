@@ -18,7 +18,7 @@ from pygnc_ground.report.style import SHADE
 _MS_PER_HOUR: Final = 3_600_000
 _MS_PER_DAY: Final = 86_400_000
 _AROUND_MS: Final = 12 * _MS_PER_HOUR
-"""Records this long before or after the known orbit are still shown; others have a damaged time."""
+"""Longest time before or after the known orbit at which records are shown; other records have a damaged time."""
 _GAP_STEPS: Final = 4
 _GAP_MIN_H: Final = 1.0 / 60.0
 _STEPS_H: Final = (1 / 60, 1 / 30, 1 / 12, 1 / 6, 1 / 4, 1 / 2, 1, 2, 3, 4, 6, 12, 24)
@@ -47,7 +47,7 @@ class TimeAxis:
 
     @property
     def span_h(self) -> tuple[float, float] | None:
-        """First and last hour shown."""
+        """First and last hour shown; None without records."""
         if self.ends is not None or not len(self.order):
             return self.ends
         begin, end = self.hours[self.order[[0, -1]]].tolist()
@@ -55,7 +55,7 @@ class TimeAxis:
 
     @property
     def span_gps_ms(self) -> tuple[int, int] | None:
-        """First and last time shown."""
+        """First and last time shown in ms since the GPS epoch; None without records."""
         if self.span_h is None:
             return None
         begin, end = (self.zero_gps_ms + round(hours * _MS_PER_HOUR) for hours in self.span_h)
@@ -63,7 +63,7 @@ class TimeAxis:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """First and last hour with a margin."""
+        """First and last hour of the axis, with a margin."""
         if self.span_h is None:
             return 0.0, 1.0
         begin, end = self.span_h
@@ -72,7 +72,7 @@ class TimeAxis:
 
     @property
     def label(self) -> str:
-        """Label of the axis."""
+        """Label of the axis, which names the days in UTC."""
         if self.span_h is None:
             return "time, UTC [h:min]"
         first, last = map(self._day, self.span_h)
@@ -152,7 +152,7 @@ def _axis(gps_ms: IntArray, shown: BoolArray, zero: int, ends: tuple[float, floa
 
 
 _APART_FRACTION: Final = 1.0 / 400.0
-"""Spans closer than this fraction of the axis are drawn as one."""
+"""Fraction of the axis below which the distance of two spans is not drawn."""
 
 
 def spans(flags: BoolArray, time: TimeAxis) -> FloatArray:

@@ -55,7 +55,7 @@ def _title(one: ComparedPartner) -> str:
 
 
 def relative_states(partners: Sequence[ComparedPartner], axis: TimeAxis) -> Drawing:
-    """Plot the flight's estimates of each partner with three sigmas, the mirror solution, and the sigma."""
+    """Plot the estimates of each partner with three sigmas, the mirror solution, and the 3-D sigma."""
     drawn = [one for one in partners if one.result.states.known.any() and not one.result.cause]
     if not drawn:
         return "No partner's orbit is known."
@@ -146,7 +146,7 @@ _TICKS: Final = 5
 
 
 def planes(partners: Sequence[ComparedPartner]) -> Drawing:
-    """Plot each partner's candidate orbits and the true one relative to our satellite, with equal scales."""
+    """Plot the candidate orbits and the true orbit of each partner relative to our satellite, with equal scales."""
     drawn = [one for one in partners if one.orbits]
     if not drawn:
         return "No partner's orbit is known."
@@ -287,7 +287,7 @@ def _image(one: ComparedPartner) -> float:
 
 
 def _orbits(axes: Axes, one: ComparedPartner, place: float) -> float:
-    """Plot a line per orbit; return the place of the last."""
+    """Plot a line per orbit; return the height of the last line."""
     for rank, judged in enumerate(one.orbits):
         place -= 1.0
         colour = MIRROR if rank else FILTER

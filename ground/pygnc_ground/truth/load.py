@@ -1,4 +1,4 @@
-"""Loading of reference orbits: the file type is recognised by its content. Truth tables may also hold the attitude."""
+"""Loading of true orbits and attitudes; the file type is recognised by its content."""
 
 import gzip
 import re
@@ -29,7 +29,7 @@ def load_truth(path: Path, object_id: str | None = None) -> Ephemeris:
 
     Args:
         path: File of any name.
-        object_id: Object in a file that may hold several (SP3, OEM); None if there is only one.
+        object_id: Object in a file with several objects (SP3, OEM); None for a file with a single object.
 
     Raises:
         OSError: The file cannot be read.

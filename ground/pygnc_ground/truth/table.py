@@ -59,7 +59,10 @@ def checked_rows(table: pl.DataFrame, columns: Sequence[str]) -> tuple[IntArray,
     try:
         numbers = table.select(pl.col(_TIME).cast(pl.Int64), pl.col(columns).cast(pl.Float64))
     except pl.exceptions.PolarsError as error:
-        raise ValueError(f"a column of the table contains text that is not a number: {_first_line(error)}") from error
+        raise ValueError(
+            f"a column of the table contains text that is not a number ({_first_line(error)}); generate the scenario"
+            " again"
+        ) from error
     if numbers.is_empty():
         raise ValueError("the truth table has no rows; generate the scenario again")
     if sum(numbers.null_count().row(0)):
