@@ -74,7 +74,7 @@ def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings) -
         sources += _range_rows(ranges, settings) if ranges else []
         return inputs_of(sources)
     except OSError as error:
-        raise ReplayError(f"{error.filename}: cannot be read ({error.strerror}); check the path") from error
+        raise ReplayError(f"{error.filename}: {error.strerror}") from error
 
 
 def inputs_of(sources: Sequence[BatchSource]) -> Inputs:

@@ -79,7 +79,7 @@ def from_satellites(satellites: Sequence[SatelliteFolder], settings: Settings) -
             sources += _sources(satellite, radio_id, ours)
         return replace(inputs_of(sources), settings=ours)
     except OSError as error:
-        raise ReplayError(f"{error.filename}: cannot be read ({error.strerror}); check the path") from error
+        raise ReplayError(f"{error.filename}: {error.strerror}") from error
 
 
 def _sources(satellite: SatelliteFolder, radio_id: int, settings: Settings) -> list[BatchSource]:

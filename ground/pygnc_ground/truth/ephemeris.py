@@ -323,7 +323,7 @@ def choose_object(present: Sequence[str], wanted: str | None) -> str:
     names = ", ".join(dict.fromkeys(present)) or "none"
     if wanted is None:
         if len(set(present)) != 1:
-            raise ValueError(f"the file has several objects or none ({names}); name the object by its identifier")
+            raise ValueError(f"the file has several objects or none ({names}); name one object by its identifier")
         return present[0]
     if wanted not in present:
         raise ValueError(f"unknown object {wanted!r}; choose from {names}")
