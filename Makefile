@@ -29,7 +29,7 @@ PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 test: .venv/development.stamp ## run the tests, except those marked slow
 	$(PYTEST) -m "not slow"
 
-test-slow: .venv/development.stamp ## run the slow tests: builds, browsers, servers of other projects, long series
+test-slow: .venv/development.stamp ## run the slow tests: builds, browsers, server processes, long series
 	$(PYTEST) -m slow
 
 test-all: .venv/development.stamp ## run all tests

@@ -35,70 +35,65 @@ def options(
     """Work with the files of PyGNC."""
 
 
-@app.command(name="inspect", **_PASSED_ON)
-def inspect(context: typer.Context) -> None:
-    """Show the content of files: journals, status, info, sense and range files, logs of the original PyGNC, folders."""
-    _pass_on(context, "pygnc_ground.commands.inspect", "inspections", "ground")
+# Module with the Typer application `app`, and description, by name.
+_SUBCOMMANDS: Final = {
+    "inspect": (
+        "pygnc_ground.commands.inspect",
+        "Show the content of files: journals, status, info, sense and range files, logs of the original PyGNC.",
+    ),
+    "scenario": (
+        "pygnc_ground.commands.scenario",
+        "Generate input files with known truth: pygnc scenario make, from-ephemeris, presets.",
+    ),
+    "replay": (
+        "pygnc_ground.commands.replay",
+        "Run the estimators of the flight software on recorded files; write tables and a report.",
+    ),
+    "bound": (
+        "pygnc_ground.commands.bound",
+        "Compute the Cramer-Rao bound: the smallest error that any estimator can have with given fixes.",
+    ),
+    "calibrate-mag": (
+        "pygnc_ground.commands.calibrate_mag",
+        "Estimate bias, scale and axes of the magnetometer from recorded files; write them as settings.",
+    ),
+    "device": (
+        "pygnc_instruments.device.command",
+        "Work with sensors: pygnc device list, info, stream, log, get, set, upgrade, simulate ...",
+    ),
+    "station": (
+        "pygnc_station.commands.main",
+        "Log sensors for years and upload their readings to a server: pygnc station log, batch, upload, serve ...",
+    ),
+    "bridge": (
+        "pygnc_instruments.bridge.command",
+        "Serve a sensor to browsers: WebSocket for Aceinna Navigation Studio, and a web page.",
+    ),
+    "bridge-window": (
+        "pygnc_instruments.bridge.window",
+        "Control and watch the bridge in a small window.",
+    ),
+}
 
 
-@app.command(**_PASSED_ON)
-def scenario(context: typer.Context) -> None:
-    """Generate input files with known truth: pygnc scenario make, from-ephemeris, presets."""
-    _pass_on(context, "pygnc_ground.commands.scenario", "scenarios", "scenario")
-
-
-@app.command(**_PASSED_ON)
-def replay(context: typer.Context) -> None:
-    """Run the flight's estimators on recorded files; write tables and a report."""
-    _pass_on(context, "pygnc_ground.commands.replay", "replays", "ground")
-
-
-@app.command(**_PASSED_ON)
-def bound(context: typer.Context) -> None:
-    """Compute the Cramer-Rao bound: the smallest error that any estimator can have with given fixes."""
-    _pass_on(context, "pygnc_ground.commands.bound", "bounds", "scenario")
-
-
-@app.command(name="calibrate-mag", **_PASSED_ON)
-def calibrate_mag(context: typer.Context) -> None:
-    """Estimate bias, scale and axes of the magnetometer from recorded files; write them as settings."""
-    _pass_on(context, "pygnc_ground.commands.calibrate_mag", "calibrations", "ground")
-
-
-@app.command(**_PASSED_ON)
-def device(context: typer.Context) -> None:
-    """Work with sensors: pygnc device list, info, stream, log, get, set, upgrade, simulate ..."""
-    _pass_on(context, "pygnc_instruments.device.command", "devices", "ground")
-
-
-@app.command(**_PASSED_ON)
-def station(context: typer.Context) -> None:
-    """Log sensors for years and upload their readings to a server: pygnc station log, batch, upload, serve ..."""
-    _pass_on(context, "pygnc_station.commands.main", "stations", "ground")
-
-
-@app.command(**_PASSED_ON)
-def bridge(context: typer.Context) -> None:
-    """Serve a sensor to browsers: WebSocket for Aceinna Navigation Studio, and a web page."""
-    _pass_on(context, "pygnc_instruments.bridge.command", "bridges", "ground")
-
-
-@app.command(name="bridge-window", **_PASSED_ON)
-def bridge_window(context: typer.Context) -> None:
-    """Control and watch the bridge in a small window."""
-    try:
-        import_module("tkinter")
-    except ImportError as error:
-        typer.echo(f"pygnc: the window needs Tk ({error}); on Debian: apt install python3-tk", err=True)
-        raise typer.Exit(1) from None
-    _pass_on(context, "pygnc_instruments.bridge.window", "windows", "ground")
-
-
-def _pass_on(context: typer.Context, module: str, what: str, extra: str) -> None:
-    """Run a subcommand's own module, whose libraries the other subcommands do not need."""
+def _run(name: str, module: str, context: typer.Context) -> None:
+    """Run the module of a subcommand, whose libraries the other subcommands do not need."""
     try:
         commands: typer.Typer = import_module(module).app
     except ModuleNotFoundError as error:
-        typer.echo(f"pygnc: {what} need the library {error.name}: pip install 'pygnc[{extra}]'", err=True)
+        remedy = f"pip install 'pygnc[{'scenario' if name in {'scenario', 'bound'} else 'ground'}]'"
+        if error.name in {"tkinter", "_tkinter"}:
+            remedy = "on Debian: apt install python3-tk"
+        typer.echo(f"pygnc: `{name}` needs the library {error.name}: {remedy}", err=True)
         raise typer.Exit(1) from None
     commands(context.args, prog_name=context.command_path)
+
+
+def _add(name: str, module: str, description: str) -> None:
+    @app.command(name=name, help=description, **_PASSED_ON)
+    def run(context: typer.Context) -> None:
+        _run(name, module, context)
+
+
+for _name, (_module, _description) in _SUBCOMMANDS.items():
+    _add(_name, _module, _description)

@@ -1,4 +1,4 @@
-"""Output of commands that write files: their paths and sizes, and user errors in one line."""
+"""Output of commands that write files: paths and sizes of the files, and user errors as a single line."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from pygnc_cli.text import printable
 
 @contextmanager
 def report_user_errors(command: str) -> Iterator[None]:
-    """Print an OSError or ValueError as one line on standard error and exit with code 2."""
+    """Print an OSError or ValueError as a single line on standard error and exit with code 2."""
     try:
         yield
     except (OSError, ValueError) as error:

@@ -1,6 +1,6 @@
 """Zip file of a batch.
 
-It contains one CSV file per stream, flight files under `files/`, batonopc's description of the batch,
+The file contains one CSV file per stream, flight files under `files/`, batonopc's description of the batch,
 `metadata.json` (what the entries are) and `manifest.json` (SHA-256 and size of every other entry).
 
 The same readings give the same bytes, so an interrupted batch can be written again.
@@ -8,7 +8,6 @@ The same readings give the same bytes, so an interrupted batch can be written ag
 
 import csv
 import hashlib
-import io
 import os
 import time
 import zipfile
@@ -18,8 +17,17 @@ from typing import Final
 
 import msgspec
 
-from pygnc_station.store.layout import Layout, from_cell, to_cell, to_text
-from pygnc_station.store.readings import TIMES_MS, NewReading, StoredReading, iso_time
+from pygnc_station.store.export import csv_text
+from pygnc_station.store.readings import (
+    TIMES_MS,
+    Layout,
+    NewReading,
+    StoredReading,
+    from_cell,
+    iso_time,
+    to_cell,
+    to_text,
+)
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -37,7 +45,7 @@ _MAX_CELL_CHARACTERS: Final = 2 * (1 << 24)
 
 
 class StreamEntry(msgspec.Struct, frozen=True):
-    """CSV file of a batch: its stream, its layout, and the numbers of its readings."""
+    """CSV file of a batch: stream, columns, and numbers of the first and last reading."""
 
     file: str
     gadget_id: str
@@ -104,10 +112,10 @@ class BatchWriter:
 
         def lines() -> Iterator[bytes]:
             nonlocal count
-            yield _csv_lines([[*_COMMON, *layout.names, "raw"]])
+            yield csv_text([[*_COMMON, *layout.names, "raw"]]).encode()
             for page in pages:
                 count += len(page)
-                yield _csv_lines([_to_row(reading) for reading in page])
+                yield csv_text(map(_to_row, page)).encode()
 
         self.add(name, lines())
         return count
@@ -157,7 +165,7 @@ def read_rows(text: Iterable[str], entry: StreamEntry) -> Iterator[tuple[int, Ne
     rows = csv.reader(text)
     expected = [*_COMMON, *entry.layout.names, "raw"]
     if next(rows, None) != expected:
-        raise ValueError(f"{entry.file}: the header does not match the layout in {METADATA}")
+        raise ValueError(f"{entry.file}, line 1: the header does not match the columns in {METADATA}")
     last = entry.first - 1
     for row in rows:
         try:
@@ -165,7 +173,9 @@ def read_rows(text: Iterable[str], entry: StreamEntry) -> Iterator[tuple[int, Ne
         except ValueError as error:
             raise ValueError(f"{entry.file}, line {rows.line_num}: {error}") from None
         if not last < number <= entry.last:
-            raise ValueError(f"{entry.file}, line {rows.line_num}: number {number} is out of order")
+            raise ValueError(
+                f"{entry.file}, line {rows.line_num}: number {number} is not between {last + 1} and {entry.last}"
+            )
         last = number
         yield number, new
 
@@ -191,7 +201,7 @@ def _from_row(row: list[str], width: int) -> tuple[int, NewReading]:
     content = to_text(from_cell(cell) for cell in cells)
     octets = bytes.fromhex(raw[1:]) if raw.startswith("x") else None
     if octets is None and raw:
-        raise ValueError("the raw bytes are not hexadecimal")
+        raise ValueError("the last cell is not x followed by the raw bytes in hexadecimal")
     new = NewReading(
         _within(TIMES_MS, "t_utc_ms", t_utc_ms),
         _within(_COUNTS, "quality", quality),
@@ -206,11 +216,5 @@ def _from_row(row: list[str], width: int) -> tuple[int, NewReading]:
 def _within(possible: range, name: str, cell: str) -> int:
     value = int(cell)
     if value not in possible:
-        raise ValueError(f"{name} is out of range: {value:.6g}")
+        raise ValueError(f"{name} is {value:.6g}; the range is {possible.start} to {possible.stop - 1}")
     return value
-
-
-def _csv_lines(rows: list[list[str]]) -> bytes:
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer).writerows(rows)
-    return buffer.getvalue().encode()

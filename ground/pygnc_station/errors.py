@@ -2,15 +2,15 @@
 
 
 class StationError(Exception):
-    """Wrong setting, file, key or server. The message names it and the remedy."""
+    """Error of a setting, file, key or server; the message names the object and the remedy."""
 
 
 class StoreError(Exception):
-    """The store cannot be opened, read or written. The message names it and the remedy."""
+    """Error raised when a store cannot be opened, read or written; the message names the store and the remedy."""
 
 
 class RefusedReadingsError(StoreError):
-    """The database refuses these readings; a retry cannot succeed.
+    """Error raised when the database refuses readings; a retry cannot succeed.
 
     Attributes:
         reason: the database's message without the database's name, so that it can be sent to clients.
@@ -22,8 +22,8 @@ class RefusedReadingsError(StoreError):
 
 
 class BadBatchError(Exception):
-    """A server rejects a batch; the message is the reason."""
+    """Error raised when a batch is rejected; the message is the reason."""
 
 
 class TransferError(Exception):
-    """Temporary failure of a remote system: it does not respond, or asks to retry later."""
+    """Temporary failure of a remote system: no response, or a response that asks for a later retry."""

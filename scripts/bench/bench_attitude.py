@@ -4,8 +4,8 @@ Usage: python scripts/bench/bench_attitude.py [--seeds N] [--part accuracy|fault
 
 Every seed is a flight of its own: place in the orbit, node, attitude, axis of rotation, biases (gyro within 3 deg/s,
 magnetometer within 40 uT), noise. Sensors and truth are the scenario generator's; the environment is that at
-the true position. The filter's first sample is the flight's first one in sunlight; the time to the attitude
-counts from there, in seconds of sunlight. Errors are angles about all three axes, RMS over all seeds after half an
+the true position. The filter starts with the first sample in sunlight; the time to the attitude counts from there, in
+seconds of sunlight. Errors are angles about all three axes, RMS over all seeds after half an
 hour. The script prints Markdown tables; except for speed, a repeated run gives the same numbers.
 """
 
@@ -14,8 +14,9 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from itertools import groupby, repeat
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario import imu, sun_sensors
 from pygnc_ground.scenario.settings import settings_from_tables
-from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
+from pygnc_ground.scenario.trajectory import Trajectory
 from pygnc_ground.scenario.true_states import TrueStates
 
 DURATION_S: Final = 10_800
@@ -69,31 +70,17 @@ CASES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Flight:
-    """Inputs of the filter, and the truth."""
+class Flight(NamedTuple):
+    """Inputs of the filter, and the truth at its n samples."""
 
     samples: list[AttitudeSample]
-    surroundings: list[AttitudeEnvironment]
+    environments: list[AttitudeEnvironment]
     quaternion: FloatArray
+    """True attitude, GCRF from body, scalar first, shape (n, 4)."""
     mag_bias_ut: FloatArray
+    """True magnetometer bias, sensor axes, shape (n, 3)."""
     lit: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """One run."""
-
-    sun_deg: float
-    shadow_deg: float
-    smoothed_sun_deg: float
-    smoothed_shadow_deg: float
-    nees: float
-    found_s: float
-    wrong_s: float
-    lost: float
-    bias_ut: float
-    flagged: bool
+    """Visible fraction of the Sun's disc, shape (n,)."""
 
 
 def make_flight(seed: int, case: Case) -> Flight:
@@ -111,9 +98,7 @@ def make_flight(seed: int, case: Case) -> Flight:
     }
     merged = {name: tables.get(name, {}) | case.tables.get(name, {}) for name in tables.keys() | case.tables.keys()}
     settings = settings_from_tables({"seed": seed, "duration_s": DURATION_S, **merged}, "bench")
-    start = initial_state_gcrf(settings.orbit)
-    path = Trajectory(settings.start_gps_ms, DURATION_S, start, settings.spacecraft, settings.forces)
-    truth = TrueStates.at(settings, path, np.arange(0, DURATION_S, CADENCE_S))
+    truth = TrueStates.at(settings, Trajectory.of(settings), np.arange(0, DURATION_S, CADENCE_S))
     mag = imu.magnetometer_ut(settings.imu, truth.field_body_ut, truth.mag_bias_imu_ut, seed)
     gyro = imu.gyro_rad_s(settings.imu, truth.rate_body_rad_s, truth.gyro_bias_imu_rad_s, seed)
     bodies = truth.sun_body_m, truth.position_body_m, truth.sunlit_fraction
@@ -123,111 +108,97 @@ def make_flight(seed: int, case: Case) -> Flight:
     sun = quaternion.rotate(q, truth.sun_body_m) + truth.position_gcrf_m
     lit = truth.sunlit_fraction
     samples = [AttitudeSample(int(truth.gps_ms[seq]), mag[seq], gyro[seq], lux[seq], seq) for seq in range(len(lit))]
-    around = [
+    environments = [
         AttitudeEnvironment(field[seq], sun[seq], truth.position_gcrf_m[seq], float(lit[seq]))
         for seq in range(len(lit))
     ]
-    return Flight(samples, around, q, truth.mag_bias_imu_ut, lit)
+    return Flight(samples, environments, q, truth.mag_bias_imu_ut, lit)
 
 
 # --- Faults ---------------------------------------------------------------------------------------------------------
 
 
 class Fault(NamedTuple):
-    """A fault of the samples, and the flag that the filter should report; None if there is none."""
+    """Fault of the samples from number `since` on, and the flag that the filter should report; None without a flag."""
 
     name: str
-    done: Callable[[AttitudeSample], AttitudeSample | None]
-    flag: Callable[[AttitudeUpdate], bool] | None
+    since: int
+    change: Callable[[AttitudeSample], AttitudeSample | None]
+    flag: Callable[[AttitudeUpdate], bool] | None = None
 
 
-def _dead_face(sample: AttitudeSample, since: int) -> AttitudeSample:
+def _copied_face(sample: AttitudeSample, face: int, source: int | None = None) -> AttitudeSample:
     lux = sample.lux.copy()
-    lux[0] = 0.0
-    return replace(sample, lux=lux) if sample.seq >= since else sample
-
-
-def _mirrored_face(sample: AttitudeSample, since: int) -> AttitudeSample:
-    lux = sample.lux.copy()
-    lux[1] = sample.lux[4]
-    return replace(sample, lux=lux) if sample.seq >= since else sample
+    lux[face] = 0.0 if source is None else lux[source]
+    return replace(sample, lux=lux)
 
 
 def _stuck_axis(sample: AttitudeSample) -> AttitudeSample:
     gyro = sample.gyro_imu_rad_s.copy()
     gyro[1] = 0.0
-    return replace(sample, gyro_imu_rad_s=gyro) if sample.seq >= BREAKS else sample
+    return replace(sample, gyro_imu_rad_s=gyro)
 
 
-def _dropped(sample: AttitudeSample) -> AttitudeSample | None:
-    return None if np.random.default_rng(sample.seq).random() < 0.3 else sample
+def _delayed(sample: AttitudeSample, by_ms: int) -> AttitudeSample:
+    return replace(sample, gps_ms=sample.gps_ms + by_ms)
 
 
-def _gap(sample: AttitudeSample) -> AttitudeSample | None:
-    return None if BREAKS <= sample.seq < BREAKS + 120 else sample
-
-
-def _clock_set(sample: AttitudeSample, by_ms: int) -> AttitudeSample:
-    return replace(sample, gps_ms=sample.gps_ms + by_ms) if sample.seq >= BREAKS else sample
-
-
-def _broken_flagged(update: AttitudeUpdate, face: int) -> bool:
+def _face_flagged(update: AttitudeUpdate, face: int) -> bool:
     return bool((update.faces.dead | update.faces.mirrored)[face])
 
 
+_DEAD: Final = (partial(_copied_face, face=0), partial(_face_flagged, face=0))
+_MIRRORED: Final = (partial(_copied_face, face=1, source=4), partial(_face_flagged, face=1))
 FAULTS: Final = (
-    Fault("face +X dead from the first", partial(_dead_face, since=0), partial(_broken_flagged, face=0)),
-    Fault("face +X dies", partial(_dead_face, since=BREAKS), partial(_broken_flagged, face=0)),
-    Fault("face +Y mirrored from the first", partial(_mirrored_face, since=0), partial(_broken_flagged, face=1)),
-    Fault("face +Y becomes mirrored", partial(_mirrored_face, since=BREAKS), partial(_broken_flagged, face=1)),
-    Fault("gyro axis y sticks at zero", _stuck_axis, lambda update: bool(update.gyro.stuck[1])),
-    Fault("30 % of the samples missing", _dropped, None),
-    Fault("10 minutes missing", _gap, None),
-    Fault("clock set back 10 minutes", partial(_clock_set, by_ms=-600_000), None),
-    Fault("clock set ahead 10 minutes", partial(_clock_set, by_ms=600_000), None),
+    Fault("face +X dead from the first", 0, *_DEAD),
+    Fault("face +X dies", BREAKS, *_DEAD),
+    Fault("face +Y mirrored from the first", 0, *_MIRRORED),
+    Fault("face +Y becomes mirrored", BREAKS, *_MIRRORED),
+    Fault("gyro axis y sticks at zero", BREAKS, _stuck_axis, lambda update: bool(update.gyro.stuck[1])),
+    Fault("30 % of the samples missing", 0, lambda s: None if np.random.default_rng(s.seq).random() < 0.3 else s),
+    Fault("10 minutes missing", BREAKS, lambda sample: None if sample.seq < BREAKS + 120 else sample),
+    Fault("clock set back 10 minutes", BREAKS, partial(_delayed, by_ms=-600_000)),
+    Fault("clock set ahead 10 minutes", BREAKS, partial(_delayed, by_ms=600_000)),
 )
 
 
 # --- Runs -----------------------------------------------------------------------------------------------------------
 
 
-def run_case(job: tuple[int, Case, str | None]) -> Score:
-    """Return the run of one seed of one case, with the fault of that name."""
-    seed, case, fault_name = job
+def run_case(seed: int, case: Case, fault_name: str | None) -> dict[str, float]:
+    """Return the figures of one seed of one case, with the fault of that name."""
     flight = make_flight(seed, case)
     fault = next((fault for fault in FAULTS if fault.name == fault_name), None)
     attitude = AttitudeFilter(AttitudeSettings())
     sunrise = int(np.argmax(flight.lit > 0.5))
     updates = []
-    for sample, around in zip(flight.samples[sunrise:], flight.surroundings[sunrise:], strict=True):
-        given = sample if fault is None else fault.done(sample)
-        if given is not None:
-            updates.append(attitude.process(given, around))
-    return _score(flight, updates, fault)
-
-
-def _score(flight: Flight, updates: list[AttitudeUpdate], fault: Fault | None) -> Score:
+    for sample, environment in zip(flight.samples[sunrise:], flight.environments[sunrise:], strict=True):
+        changed = sample if fault is None or sample.seq < fault.since else fault.change(sample)
+        if changed is not None:
+            updates.append(attitude.process(changed, environment))
     seq = np.array([update.seq for update in updates])
     lit = flight.lit[seq] > 0.5
     error, nees = _errors(flight, seq, [update.state for update in updates])
     smoothed, _ = _errors(flight, seq, smooth(updates))
     settled, known = seq >= seq[0] + SETTLED, np.isfinite(error)
     found = int(np.argmax(error < FOUND_DEG)) if (error < FOUND_DEG).any() else len(error)
-    after = [update for update in updates if update.seq >= seq[0] + BIAS_AFTER and update.state is not None]
-    state = after[0].state if after else None
-    bias = math.nan if state is None else np.linalg.norm(state.mag_bias_ut - flight.mag_bias_ut[after[0].seq])
-    return Score(
-        _rms(error[settled & known & lit]),
-        _rms(error[settled & known & ~lit]),
-        _rms(smoothed[settled & known & lit]),
-        _rms(smoothed[settled & known & ~lit]),
-        float(nees[settled & known].mean()),
-        float(CADENCE_S * np.count_nonzero(lit[:found])),
-        float(CADENCE_S * _longest(error > WRONG_DEG)),
-        float(1.0 - known[settled].mean()),
-        float(bias),
-        fault is not None and fault.flag is not None and fault.flag(updates[-1]),
-    )
+    after = next((update for update in updates if update.seq >= seq[0] + BIAS_AFTER and update.state is not None), None)
+    bias_ut = math.nan
+    if after is not None and after.state is not None:
+        bias_ut = float(np.linalg.norm(after.state.mag_bias_ut - flight.mag_bias_ut[after.seq]))
+    wrong = [len(list(run)) for is_wrong, run in groupby(error > WRONG_DEG) if is_wrong]
+    return {
+        "sun_deg": _rms(error[settled & known & lit]),
+        "shadow_deg": _rms(error[settled & known & ~lit]),
+        "smoothed_sun_deg": _rms(smoothed[settled & known & lit]),
+        "smoothed_shadow_deg": _rms(smoothed[settled & known & ~lit]),
+        "nees": float(nees[settled & known].mean()),
+        "found_s": float(CADENCE_S * np.count_nonzero(lit[:found])),
+        "wrong_s": float(CADENCE_S * max(wrong, default=0)),
+        "lost": float(1.0 - known[settled].mean()),
+        "bias_ut": bias_ut,
+        "flagged": float(fault is not None and fault.flag is not None and fault.flag(updates[-1])),
+    }
 
 
 def _errors(flight: Flight, seq: Any, states: Sequence[AttitudeState | None]) -> tuple[FloatArray, FloatArray]:  # noqa: ANN401
@@ -242,97 +213,96 @@ def _errors(flight: Flight, seq: Any, states: Sequence[AttitudeState | None]) ->
 
 
 def _rms(values: FloatArray) -> float:
-    return float(np.sqrt(np.mean(np.square(values)))) if len(values) else math.nan
-
-
-def _longest(flags: Any) -> int:  # noqa: ANN401
-    longest = length = 0
-    for flag in flags:
-        length = length + 1 if flag else 0
-        longest = max(longest, length)
-    return longest
-
-
-def _of(scores: Sequence[Score], name: str) -> FloatArray:
-    return np.array([getattr(score, name) for score in scores])
-
-
-def _rms_of(scores: Sequence[Score], name: str) -> float:
-    return float(np.sqrt(np.nanmean(np.square(_of(scores, name)))))
+    """Return the root mean square of the numbers; NaN for none."""
+    known = values[np.isfinite(values)]
+    return float(np.sqrt(np.mean(np.square(known)))) if len(known) else math.nan
 
 
 # --- Tables ---------------------------------------------------------------------------------------------------------
+
+
+def _run_seeds(
+    pool: ProcessPoolExecutor, seeds: Sequence[int], case: Case, fault_name: str | None
+) -> dict[str, FloatArray]:
+    """Return each figure of `run_case` for all seeds."""
+    runs = list(pool.map(run_case, seeds, repeat(case), repeat(fault_name)))
+    return {name: np.array([run[name] for run in runs]) for name in runs[0]}
+
+
+def _line(*fields: str) -> None:
+    print("| " + " | ".join(fields) + " |", flush=True)
+
+
+def _head(*names: str) -> None:
+    _line(*names)
+    print("|" + "---|" * len(names))
 
 
 def print_accuracy(seeds: Sequence[int], pool: ProcessPoolExecutor) -> None:
     """Print errors, convergence and consistency."""
     low, high = band(3, len(seeds))
     print(f"Errors in degrees, {len(seeds)} seeds; limits in brackets. NEES of one epoch: {low:.2f}-{high:.2f}.\n")
-    print(
-        "| what | in sun | in shadow | smoothed | within 5 deg: median, 95 %, all | off by > 20 deg | bias uT | NEES |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    names = ("what", "in sun", "in shadow", "smoothed", "within 5 deg: median, 95 %, all", "off by > 20 deg", "bias uT")
+    _head(*names, "NEES")
     for case in CASES:
-        scores = list(pool.map(run_case, [(seed, case, None) for seed in seeds]))
-        found = np.percentile(_of(scores, "found_s"), [50, 95, 100])
-        print(
-            f"| {case.name} | {_rms_of(scores, 'sun_deg'):.2f}{_limit(case.sun_limit)}"
-            f" | {_rms_of(scores, 'shadow_deg'):.2f}{_limit(case.shadow_limit)}"
-            f" | {_rms_of(scores, 'smoothed_sun_deg'):.2f} / {_rms_of(scores, 'smoothed_shadow_deg'):.2f}"
-            f" | {found[0]:.0f}, {found[1]:.0f}, {found[2]:.0f} s in sun"
-            f" | {_of(scores, 'wrong_s').max():.0f} s"
-            f" | {_rms_of(scores, 'bias_ut'):.3f}, worst {np.nanmax(_of(scores, 'bias_ut')):.3f}"
-            f" | {_of(scores, 'nees').mean():.2f} |",
-            flush=True,
+        found = _run_seeds(pool, seeds, case, None)
+        limits = ["" if limit is None else f" ({limit})" for limit in (case.sun_limit, case.shadow_limit)]
+        _line(
+            case.name,
+            f"{_rms(found['sun_deg']):.2f}{limits[0]}",
+            f"{_rms(found['shadow_deg']):.2f}{limits[1]}",
+            f"{_rms(found['smoothed_sun_deg']):.2f} / {_rms(found['smoothed_shadow_deg']):.2f}",
+            "{:.0f}, {:.0f}, {:.0f} s in sun".format(*np.percentile(found["found_s"], [50, 95, 100])),
+            f"{found['wrong_s'].max():.0f} s",
+            f"{_rms(found['bias_ut']):.3f}, worst {np.nanmax(found['bias_ut']):.3f}",
+            f"{found['nees'].mean():.2f}",
         )
 
 
 def print_faults(seeds: Sequence[int], pool: ProcessPoolExecutor) -> None:
     """Print the results with broken sensors and broken time."""
-    print("\n| fault, 1 deg/s | in sun | in shadow | off by > 20 deg | unknown | flagged |")
-    print("|---|---|---|---|---|---|")
+    print()
+    _head("fault, 1 deg/s", "in sun", "in shadow", "off by > 20 deg", "unknown", "flagged")
     for fault in FAULTS:
-        scores = list(pool.map(run_case, [(seed, CASES[0], fault.name) for seed in seeds]))
-        flagged = "-" if fault.flag is None else f"{int(_of(scores, 'flagged').sum())} of {len(seeds)}"
-        print(
-            f"| {fault.name} | {_rms_of(scores, 'sun_deg'):.2f} | {_rms_of(scores, 'shadow_deg'):.2f}"
-            f" | {_of(scores, 'wrong_s').max():.0f} s | {100.0 * _of(scores, 'lost').mean():.1f} % | {flagged} |",
-            flush=True,
+        found = _run_seeds(pool, seeds, CASES[0], fault.name)
+        _line(
+            fault.name,
+            f"{_rms(found['sun_deg']):.2f}",
+            f"{_rms(found['shadow_deg']):.2f}",
+            f"{found['wrong_s'].max():.0f} s",
+            f"{100.0 * found['lost'].mean():.1f} %",
+            "-" if fault.flag is None else f"{found['flagged'].sum():.0f} of {len(seeds)}",
         )
 
 
 def print_speed() -> None:
     """Print the time of one sample: the least of several runs, so that other load does not count."""
     flight = make_flight(1, CASES[0])
-    known, times_ms = zip(*(_timed(flight) for _ in range(SPEED_FLIGHTS)), strict=True)
-    least_ms = np.min(times_ms, axis=0)
-    print("\n| one sample | median | worst |")
-    print("|---|---|---|")
-    for name, which in (("searching", ~known[0]), ("tracking", known[0])):
-        print(f"| {name} | {np.median(least_ms[which]):.2f} ms | {least_ms[which].max():.2f} ms |")
+    runs = np.array([_timed(flight) for _ in range(SPEED_FLIGHTS)])
+    known, least_ms = runs[0, :, 0] > 0.0, runs[:, :, 1].min(axis=0)
+    print()
+    _head("one sample", "median", "worst")
+    for name, rows in (("searching", ~known), ("tracking", known)):
+        _line(name, f"{np.median(least_ms[rows]):.2f} ms", f"{least_ms[rows].max():.2f} ms")
 
 
-def _timed(flight: Flight) -> tuple[Any, FloatArray]:
-    """Return, per sample, whether the attitude was known before it and its time in ms, (n,) each."""
+def _timed(flight: Flight) -> list[tuple[bool, float]]:
+    """Return for each sample whether the attitude was known before it, and its time in ms."""
     attitude = AttitudeFilter(AttitudeSettings())
-    known, times_ms = [], []
-    for sample, around in zip(flight.samples, flight.surroundings, strict=True):
-        known.append(attitude.state is not None)
+    times = []
+    for sample, environment in zip(flight.samples, flight.environments, strict=True):
+        known = attitude.state is not None
         begin = time.perf_counter()
-        attitude.process(sample, around)
-        times_ms.append(1e3 * (time.perf_counter() - begin))
-    return np.array(known), np.array(times_ms)
-
-
-def _limit(limit: float | None) -> str:
-    return "" if limit is None else f" ({limit})"
+        attitude.process(sample, environment)
+        times.append((known, 1e3 * (time.perf_counter() - begin)))
+    return times
 
 
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--part", choices=("accuracy", "faults", "speed"))
+    parser.add_argument("--seeds", type=int, default=20, help="Number of seeds of each case (default: 20).")
+    parser.add_argument("--part", choices=("accuracy", "faults", "speed"), help="Tables to print (default: all).")
     arguments = parser.parse_args()
     seeds = range(1, arguments.seeds + 1)
     with ProcessPoolExecutor() as pool:

@@ -15,7 +15,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -26,12 +26,10 @@ from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.orbit_accuracy import (
     ESTIMATORS,
-    OUTAGE_MIN,
     PRESETS,
     Extrapolation,
     Score,
-    outage_error,
-    prediction_error,
+    extrapolate,
     preset_consistency,
     score_estimators,
 )
@@ -39,8 +37,12 @@ from pygnc_ground.campaign.orbit_world import ORIENTATION, random_world, run_fil
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario.settings import Gps
 
-OUTAGES_MIN: Final = (45, 75)
-"""Starts of the outages in minutes: in the middle, and after a quarter of an hour of fixes."""
+EXTRAPOLATIONS: Final = {
+    "outage from 45 to 135 min of 3 h, error at its end": (45, 135, 40.0),
+    "outage from 75 to 165 min of 3 h, error at its end": (75, 165, 40.0),
+    "prediction of 3 h after 3 h": (180, 360, 60.0),
+}
+"""Times without fixes: begin and end in minutes, and limit of the error in m at 500 km and higher."""
 
 
 class Case(NamedTuple):
@@ -69,14 +71,13 @@ CASES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """Results of one seed."""
 
-    scores: dict[tuple[str, str], Score] = field(default_factory=dict)
-    outages: dict[int, Extrapolation] = field(default_factory=dict)
-    """Errors by the minute in which the outage starts."""
-    predictions: list[Extrapolation] = field(default_factory=list)
+    scores: dict[tuple[str, str], Score]
+    """Scores by case and estimator."""
+    extrapolations: dict[str, Extrapolation]
+    """Errors after the times without fixes in EXTRAPOLATIONS."""
 
 
 # --- accuracy -----------------------------------------------------------------------------------------------------
@@ -86,65 +87,56 @@ def accuracy(seeds: int) -> None:
     """Print errors of all cases with their limits and bounds."""
     with ProcessPoolExecutor() as pool:
         runs = list(pool.map(run_of, range(seeds), [seeds] * seeds))
+
+    def pooled(case: Case, name: str, quantity: str) -> float:
+        """Return the root of the mean square over all runs."""
+        return float(np.sqrt(np.mean([getattr(run.scores[case.name, name], f"{quantity}_m2") for run in runs])))
+
     print(f"\n{seeds} orbits. CRB: Cramer-Rao bound of the same fixes for state and drag, without process noise.\n")
     head("case", "older PyGNC", "filter", "limit", "CRB so far", "smoother", "limit", "batch", "CRB of all")
     for case in CASES:
-        errors = {name: f"{pooled(runs, case, name, error_m2):.3f} m" for name in ESTIMATORS}
-        bounds = [f"{pooled(runs, case, name, bound_m2):.3f} m" for name in ("filter", "smoother")]
+        errors = [f"{pooled(case, name, 'error'):.3f} m" for name in ESTIMATORS]
+        bounds = [f"{pooled(case, name, 'deterministic'):.3f} m" for name in ("filter", "smoother")]
         limits = ["-" if limit is None else f"{limit:g} m" for limit in (case.filter_limit_m, case.smoother_limit_m)]
-        of_filter, of_all = (errors["filter"], limits[0], bounds[0]), (errors["smoother"], limits[1])
-        line(case.name, case.older, *of_filter, *of_all, errors["batch"], bounds[1])
+        line(case.name, case.older, errors[0], limits[0], bounds[0], errors[1], limits[1], errors[2], bounds[1])
     print()
     head("case", "estimator", "error / posterior bound", "error / formal sigma", "NEES per degree of freedom")
     for case in CASES:
         for name in ESTIMATORS:
-            error_m = pooled(runs, case, name, error_m2)
-            ratios = [
-                f"{error_m / pooled(runs, case, name, square):.2f}"
-                for square in (lambda score: score.posterior_m2, lambda score: score.formal_m2)
-            ]
-            nees = np.mean([run.scores[case.name, name].nees for run in runs]) / 6.0
+            error_m = pooled(case, name, "error")
+            ratios = [f"{error_m / pooled(case, name, quantity):.2f}" for quantity in ("posterior", "formal")]
+            nees = np.mean([run.scores[case.name, name].nees.mean() for run in runs]) / 6.0
             line(case.name, name, *ratios, f"{nees:.2f}")
     print()
     head("without fixes", "orbits", "filter", "limit", "smoother", "limit")
-    for minute in OUTAGES_MIN:
-        outage = f"outage from {minute} to {minute + OUTAGE_MIN} min of 3 h, error at its end"
-        print_extrapolation(outage, 40.0, [run.outages[minute] for run in runs])
-    print_extrapolation("prediction of 3 h after 3 h", 60.0, [item for run in runs for item in run.predictions])
+    for what, (_, _, limit_m) in EXTRAPOLATIONS.items():
+        found = [run.extrapolations[what] for run in runs]
+        # The limit of low orbits depends on their drag.
+        high = [(item, limit_m, f"{limit_m:g} m") for item in found if item.altitude_m >= 500e3]
+        low = [
+            (item, 15.0 + 0.15 * item.drag_m, "15 m + 15 % of what drag does")
+            for item in found
+            if item.altitude_m < 500e3
+        ]
+        for orbits, group in (("500 km and higher", high), ("lower", low)):
+            if group:
+                print_extrapolation(f"{what}, {orbits}", group)
 
 
-def error_m2(score: Score) -> float:
-    """Return the squared position error of a score, which most of the tables average."""
-    return score.error_m2
-
-
-def bound_m2(score: Score) -> float:
-    """Return the bound for the fixes that the estimator uses, all or those so far."""
-    return score.deterministic_m2
-
-
-def pooled(runs: Sequence[Run], case: Case, name: str, pick: Callable[[Score], float]) -> float:
-    """Return the root of the mean square over all runs."""
-    return float(np.sqrt(np.mean([pick(run.scores[case.name, name]) for run in runs])))
-
-
-def print_extrapolation(what: str, limit_m: float, items: Sequence[Extrapolation]) -> None:
-    """Print a row for 500 km and higher, and one for lower orbits, whose limit depends on their drag."""
-    high = [item for item in items if item.altitude_m >= 500e3]
-    low = [item for item in items if item.altitude_m < 500e3]
-    smoothed = any(item.smoother_m for item in items)
-    for name, group in (("500 km and higher", high), ("lower", low)):
-        limits_m = [limit_m if group is high else 15.0 + 0.15 * item.drag_m for item in group]
-        errors_m = [item.filter_m for item in group]
-        shares = np.divide(errors_m, limits_m)
-        line(
-            f"{what}, {name}",
-            str(len(group)),
-            f"{rms(errors_m):.1f} m RMS, {max(errors_m):.1f} m at most; {rms(shares):.2f} of the limit RMS",
-            f"{limit_m:g} m" if group is high else "15 m + 15 % of what drag does",
-            f"{rms([item.smoother_m for item in group]):.2f} m RMS" if smoothed else "-",
-            "2 m" if smoothed else "-",
-        )
+def print_extrapolation(what: str, group: Sequence[tuple[Extrapolation, float, str]]) -> None:
+    """Print a row of results, each with its limit as number and text."""
+    items, limits_m, limit_texts = zip(*group, strict=True)
+    errors_m = [item.filter_m for item in items]
+    smoothed_m = rms([item.smoother_m for item in items])
+    line(
+        what,
+        str(len(group)),
+        f"{rms(errors_m):.1f} m RMS, {max(errors_m):.1f} m at most;"
+        f" {rms(np.divide(errors_m, limits_m)):.2f} of the limit RMS",
+        limit_texts[0],
+        "-" if np.isnan(smoothed_m) else f"{smoothed_m:.2f} m RMS",
+        "-" if np.isnan(smoothed_m) else "2 m",
+    )
 
 
 def rms(values: Sequence[float] | FloatArray) -> float:
@@ -166,15 +158,18 @@ def line(*fields: str) -> None:
 def run_of(seed: int, seeds: int) -> Run:
     """Measure everything of one seed."""
     world = random_world(seed, seeds)
-    run = Run()
+    scores: dict[tuple[str, str], Score] = {}
     for case in CASES:
-        scores = score_estimators(world, case.gps, case.hours, seed)
-        run.scores.update({(case.name, name): score for name, score in scores.items()})
+        found = score_estimators(world, case.gps, case.hours, seed)
+        scores |= {(case.name, name): score for name, score in found.items()}
     settings = settings_for(CENTIMETRE, 3.0)
     fixes = world.fixes(CENTIMETRE, 3.0, seed)
-    run.outages.update({minute: outage_error(world, fixes, settings, minute) for minute in OUTAGES_MIN})
-    run.predictions.append(prediction_error(world, fixes, settings))
-    return run
+    start_ms = world.settings.start_gps_ms
+    extrapolations = {
+        what: extrapolate(world, fixes, settings, start_ms + 60_000 * begin_min, start_ms + 60_000 * end_min)
+        for what, (begin_min, end_min, _) in EXTRAPOLATIONS.items()
+    }
+    return Run(scores, extrapolations)
 
 
 # --- consistency --------------------------------------------------------------------------------------------------
@@ -262,8 +257,8 @@ PARTS: Final[dict[str, Callable[[int], None]]] = {"accuracy": accuracy, "consist
 def main() -> int:
     """Run the requested parts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--part", choices=list(PARTS))
+    parser.add_argument("--seeds", type=int, default=20, help="Number of orbits or seeds of noise (default: 20).")
+    parser.add_argument("--part", choices=list(PARTS), help="Tables to print (default: all).")
     arguments = parser.parse_args()
     for name, part in PARTS.items():
         if arguments.part in {None, name}:

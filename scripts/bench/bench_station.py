@@ -13,10 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -29,13 +29,12 @@ from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import query
-from pygnc_station.store.layout import Layout
+from pygnc_station.store.batches import batches
 from pygnc_station.store.query import Span
-from pygnc_station.store.readings import NewReading
+from pygnc_station.store.readings import Layout, NewReading
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
-from scripts.bench.station_fault_run import fault_run
-from scripts.bench.station_fault_statistics import UNEXPLAINED
+from scripts.bench.station_fault_run import FaultRun, Row
 from tests.fakes.mariadb import MariaDb
 from tests.pygnc_devices.emus.vectors import SENTENCES as SHEET
 from tests.pygnc_devices.opc_n3.vectors import HISTOGRAMS, INTACT
@@ -54,15 +53,6 @@ WARM_UP_S: Final = 20.0
 LAYOUT: Final = Layout.of(SENTENCES["BV2"])
 CONTENT: Final = "[0,0,8,3.39,3.33,3.33,3.33,3.33,3.34,3.33,3.35]"
 RAW: Final = b"BV2,00,0000,08,8B85858585868587,93\r\n"
-
-
-class Row(NamedTuple):
-    """One line of the table."""
-
-    what: str
-    measured: str
-    limit: str = ""
-    holds: bool | None = None
 
 
 class Taken(NamedTuple):
@@ -130,42 +120,37 @@ def store(_: float) -> Iterator[Row]:
 def _measure_store(name: str, where: str) -> Iterator[Row]:
     with Store.open(where) as opened:
         stream = opened.stream("pack", LAYOUT)
-        started_s, used_s = time.perf_counter(), time.process_time()
-        for first in range(0, READINGS, IN_A_BATCH):
-            opened.append(stream, [_reading(first + rank) for rank in range(IN_A_BATCH)])
-        rate = READINGS / (time.perf_counter() - started_s)
-        own = READINGS / (time.process_time() - used_s)
-        rates = f"{rate:.0f}/s; {own:.0f}/s of processor time"
-        yield Row(f"{name}: 1 million readings inserted", rates, "20000/s", rate >= 20_000)
-        newest = _time(lambda: query.recent(opened, [stream], 10))
+        taken = _time(partial(_fill, opened, READINGS))
+        rates = f"{READINGS / taken.wall_s:.0f}/s; {READINGS / taken.own_s:.0f}/s of processor time"
+        yield Row(f"{name}: 1 million readings inserted", rates, "20000/s", READINGS / taken.wall_s >= 20_000)
+        newest = _time(lambda: query.recent(opened, [stream], 10), REPETITIONS)
         yield Row(f"{name}: the 10 newest", str(newest), "50 ms", newest.wall_s <= 0.05)
         middle_ms = START_MS + READINGS // 2 * EVERY_MS
         day = Span(middle_ms, middle_ms + DAY_MS)
-        whole = _time(lambda: query.between(opened, [stream], day))
+        whole = _time(lambda: query.between(opened, [stream], day), REPETITIONS)
         yield Row(f"{name}: a day, 17280 readings", str(whole), "50 ms", whole.wall_s <= 0.05)
 
 
 def _batch(folder: Path) -> Row:
-    """Build a batch of 100 000 readings."""
     with Store.open(str(folder / "batch.db")) as opened:
-        stream = opened.stream("pack", LAYOUT)
-        for first in range(0, 100_000, IN_A_BATCH):
-            opened.append(stream, [_reading(first + rank) for rank in range(IN_A_BATCH)])
-        started_s, used_s = time.perf_counter(), time.process_time()
-        (made,) = make_batch(opened, StationSettings(folder=str(folder)), START_MS)
-        taken = Taken(time.perf_counter() - started_s, time.process_time() - used_s)
+        _fill(opened, 100_000)
+        taken = _time(lambda: make_batch(opened, StationSettings(folder=str(folder)), START_MS))
+        (made,) = batches(opened)
     what = f"batch of {made.readings} readings, {made.bytes / 1e6:.1f} MB"
     return Row(what, str(taken), "3 s", taken.wall_s <= 3)
 
 
-def _reading(rank: int) -> NewReading:
-    return NewReading(START_MS + rank * EVERY_MS, 0, 0, "", CONTENT, RAW)
+def _fill(opened: Store, count: int) -> None:
+    stream = opened.stream("pack", LAYOUT)
+    for first in range(0, count, IN_A_BATCH):
+        times_ms = (START_MS + rank * EVERY_MS for rank in range(first, first + IN_A_BATCH))
+        opened.append(stream, [NewReading(t_utc_ms, 0, 0, "", CONTENT, RAW) for t_utc_ms in times_ms])
 
 
-def _time(work: Callable[[], object]) -> Taken:
+def _time(work: Callable[[], object], repetitions: int = 1) -> Taken:
     """Return the shortest of several runs."""
     times = []
-    for _ in range(REPETITIONS):
+    for _ in range(repetitions):
         started_s, used_s = time.perf_counter(), time.process_time()
         work()
         times.append(Taken(time.perf_counter() - started_s, time.process_time() - used_s))
@@ -173,7 +158,7 @@ def _time(work: Callable[[], object]) -> Taken:
 
 
 def gateways(_: float) -> Iterator[Row]:
-    """Twenty gateways that upload at once."""
+    """Upload from twenty gateways at once."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with server(folder / "server") as there, ThreadPoolExecutor(GATEWAYS) as pool:
@@ -202,7 +187,7 @@ def _upload(place: StationSettings) -> None:
 
 
 def logger(_: float) -> Iterator[Row]:
-    """Processor time and memory of a logger with both devices at their default intervals."""
+    """Measure processor time and memory of a logger with both devices at their default intervals."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         settings = folder / "station.toml"
@@ -223,7 +208,7 @@ def logger(_: float) -> Iterator[Row]:
     logged = f"{counts.pop('histogram', 0)} histograms, {sum(counts.values())} sentences in {WARM_UP_S + LOG_S:.0f} s"
     what = f"logger, OPC-N3 at 5 s and EMUS broadcast at 1 s ({logged}): processor"
     yield Row(what, f"{share:.1%} of a core", "3 %", share < 0.03)
-    yield Row("the same: memory", f"{megabytes:.0f} MB", "60 MB", megabytes < 60)
+    yield Row("logger: memory", f"{megabytes:.0f} MB", "60 MB", megabytes < 60)
 
 
 @contextmanager
@@ -250,23 +235,7 @@ def _resident_kb(process: int) -> int:
 def faults(speed: float) -> Iterator[Row]:
     """Simulate a day with faults."""
     with tempfile.TemporaryDirectory() as folder:
-        outcome = fault_run(Path(folder), speed)
-    done = ", ".join(f"{count} {name}" for name, count in sorted(outcome.done.items()))
-    what = f"24 h at {speed:g} times the speed, 1 % line errors, {done}"
-    yield Row(what, f"{outcome.seconds:.0f} s, {outcome.batches} batches")
-    yield Row("readings acknowledged by the logger", f"{outcome.acknowledged}, in its store {outcome.stored}")
-    holds = not (outcome.missing or outcome.doubled or outcome.different)
-    counts = f"{outcome.on_server}; missing {outcome.missing}, doubled {outcome.doubled}, different {outcome.different}"
-    yield Row("of these on the server", counts, "each once", holds)
-    missing = _listed(outcome.missing_by_cause)
-    answers = f"{outcome.answers} of {outcome.due}; {outcome.due - outcome.answers} not requested ({missing})"
-    yield Row("histograms sent by the counter", answers)
-    unexplained = outcome.outcomes[UNEXPLAINED]
-    yield Row("outcomes of these", _listed(outcome.outcomes), "0 unexplained", unexplained == 0)
-
-
-def _listed(counts: Counter[str]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.most_common() if count)
+        yield from FaultRun(Path(folder), speed).run()
 
 
 PARTS: Final = {"vectors": vectors, "store": store, "server": gateways, "logger": logger, "faults": faults}

@@ -14,11 +14,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.opc_n3.commands import STANDARD, Timing
@@ -33,12 +32,14 @@ from pygnc_station.settings import Device, Serve, StationSettings, Upload
 from pygnc_station.settings import Store as StoreSettings
 from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches
+from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
-from pygnc_station.upload.registration import writing_key
+from pygnc_station.upload.station_server import writing_key
 from pygnc_station.upload.uploader import sender_of, upload_all
 from scripts.bench.station_fault_statistics import (
     KILLED,
+    UNEXPLAINED,
     UNPLUGGED,
     Answer,
     Fault,
@@ -68,54 +69,34 @@ _BETWEEN_TRIES_S: Final = 0.2
 Event: TypeAlias = tuple[float, Callable[[], None]]
 
 
-@dataclass
-class Outcome:
-    """Result of a run.
+class Row(NamedTuple):
+    """Line of the benchmark's table."""
 
-    Attributes:
-        done: number of injected faults by kind.
-        acknowledged: readings that the logger has acknowledged; the counters up to `different` refer to these.
-        due: histograms of a day; `missing_by_cause` of them were not requested, `answers` were sent by the counter.
-        outcomes: number of answers by outcome.
-    """
-
-    done: Counter[str] = field(default_factory=Counter)
-    acknowledged: int = 0
-    stored: int = 0
-    on_server: int = 0
-    missing: int = 0
-    doubled: int = 0
-    different: int = 0
-    due: int = 0
-    answers: int = 0
-    missing_by_cause: Counter[str] = field(default_factory=Counter)
-    outcomes: Counter[str] = field(default_factory=Counter)
-    batches: int = 0
-    seconds: float = 0.0
+    what: str
+    measured: str
+    limit: str = ""
+    holds: bool | None = None
 
 
-def fault_run(folder: Path, speed: float, seed: int = 1) -> Outcome:
-    """Run a day with faults.
+class FaultRun:
+    """Day with faults.
 
     Args:
         folder: folder of all files.
         speed: simulated seconds per second.
         seed: seed of the faults and their times.
     """
-    run = _Run(folder, speed, random.Random(seed))  # noqa: S311 - repeatable faults
-    return run.go()
 
-
-class _Run:
-    def __init__(self, folder: Path, speed: float, dice: random.Random) -> None:
+    def __init__(self, folder: Path, speed: float, seed: int = 1) -> None:
         self.folder = folder
         self.speed = speed
-        self.dice = dice
-        self.outcome = Outcome()
+        self.dice = random.Random(seed)  # noqa: S311 - repeatable faults
+        self.done: Counter[str] = Counter()
         self.roles: dict[str, subprocess.Popen[bytes]] = {}
         self.faults: list[Fault] = []
 
-    def go(self) -> Outcome:
+    def run(self) -> Iterator[Row]:
+        """Simulate the day, and yield its results."""
         started_s = time.monotonic()
         self._prepare()
         opc = WatchedCounter(rest_s=_REST_S)
@@ -128,26 +109,25 @@ class _Run:
                 self._start(role)
             begin_s = time.monotonic()
             end_s = begin_s + SIMULATED_S / self.speed
-            events = self._timetable(begin_s, end_s, [opc_line, emus_line], opc)
-            for at_s, event in events:
+            for at_s, event in self._timetable(begin_s, end_s, [opc_line, emus_line], opc):
                 time.sleep(max(0.0, at_s - time.monotonic()))
                 event()
             time.sleep(max(0.0, end_s - time.monotonic()))
             self._stop("logger", signal.SIGTERM)
         self._stop("sender", signal.SIGKILL)
-        self._send_the_rest()
+        sent = self._send_the_rest()
         self._stop("server", signal.SIGTERM)
-        self.outcome.seconds = time.monotonic() - started_s
-        self._compare()
-        self._balance(begin_s, end_s, [answer for answer in opc.answers if answer.at_s <= end_s])
-        return self.outcome
+        faults = ", ".join(f"{count} {name}" for name, count in sorted(self.done.items()))
+        what = f"24 h at {self.speed:g} times the speed, 1 % line errors, {faults}"
+        yield Row(what, f"{time.monotonic() - started_s:.0f} s, {sent} batches")
+        yield from self._results(begin_s, end_s, [answer for answer in opc.answers if answer.at_s <= end_s])
 
     def _prepare(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
         (self.folder / "port").write_text(str(port))
         with Store.open(str(self.folder / "central.db")) as store:
-            now_ms = int(time.time() * 1000)
+            now_ms = clock_ms()
             key = register(store, new_pin(store, now_ms, 5), "0", "station", now_ms)
         with writing_key(self.folder / "gateway_key.txt") as write:
             write(str(key))
@@ -173,12 +153,12 @@ class _Run:
         if role == "logger":
             self.faults.append(Fault(time.monotonic(), KILLED))
         self._stop(role, signal.SIGKILL)
-        self.outcome.done[f"kill -9 of the {role}"] += 1
+        self.done[f"kill -9 of the {role}"] += 1
         self._start(role)
 
     def _end_server(self) -> None:
         self._stop("server", signal.SIGKILL)
-        self.outcome.done["outages of the server"] += 1
+        self.done["outages of the server"] += 1
 
     def _begin_server(self) -> None:
         if self.roles["server"].poll() is not None:  # outages may overlap
@@ -188,14 +168,14 @@ class _Run:
         if isinstance(line.unit, UsbIssSimulator):
             self.faults.append(Fault(time.monotonic(), UNPLUGGED))
         line.unplug()
-        self.outcome.done["pulled cables"] += 1
+        self.done["pulled cables"] += 1
         time.sleep(self.dice.uniform(0.2, 2.0))
         line.plug_in()
 
     def _spoil(self, line: PtyEndpoint, opc: WatchedCounter) -> None:
         with line.hold():
             opc.faults.bad_checksums += 1
-        self.outcome.done["histograms with a wrong checksum"] += 1
+        self.done["histograms with a wrong checksum"] += 1
 
     def _start(self, role: str) -> None:
         words = [sys.executable, "-m", "scripts.bench.station_fault_run", role, str(self.folder), str(self.speed)]
@@ -208,40 +188,43 @@ class _Run:
         process.send_signal(number)
         process.wait()
 
-    def _send_the_rest(self) -> None:
+    def _send_the_rest(self) -> int:
+        """Send what the sender has not sent, and return the number of accepted batches."""
         settings = _settings(self.folder, self.speed)
         with Store.open(str(self.folder / "local.db")) as store:
             end_s = time.monotonic() + _LAST_TRIES_S
             while time.monotonic() < end_s:
-                made = make_batch(store, settings, int(time.time() * 1000))
+                made = make_batch(store, settings, clock_ms())
                 _upload(store, settings)
                 if not made and not batches(store, BatchState.READY, BatchState.SENT):
                     break
                 time.sleep(_BETWEEN_TRIES_S)
-            self.outcome.batches = len(batches(store, BatchState.ACCEPTED))
+            return len(batches(store, BatchState.ACCEPTED))
 
-    def _compare(self) -> None:
-        """Compare acknowledged readings with those in the station's store and on the server."""
+    def _results(self, begin_s: float, end_s: float, answers: list[Answer]) -> Iterator[Row]:
+        """Compare acknowledged readings with both stores, and determine the outcome of each histogram that was due."""
         acknowledged = Counter((self.folder / "acknowledged").read_text().split())
         local, central = _all(self.folder / "local.db"), _all(self.folder / "central.db")
         stored = Counter(raw for _, raw in local.values())
         arrived = Counter(raw for _, raw in central.values())
-        outcome = self.outcome
-        outcome.acknowledged = sum(acknowledged.values())
-        outcome.stored, outcome.on_server = len(local), len(central)
-        outcome.missing = sum((acknowledged - arrived).values()) + len(local.keys() - central.keys())
-        outcome.doubled = sum((arrived - stored).values())
-        outcome.different = sum(central.get(key) != value for key, value in local.items())
-
-    def _balance(self, begin_s: float, end_s: float, answers: list[Answer]) -> None:
-        """Determine the outcome of each histogram that was due."""
-        outcome = self.outcome
+        yield Row("readings acknowledged by the logger", f"{acknowledged.total()}, in its store {len(local)}")
+        missing = (acknowledged - arrived).total() + len(local.keys() - central.keys())
+        doubled = (arrived - stored).total()
+        different = sum(central.get(key) != value for key, value in local.items())
+        counts = f"{len(central)}; missing {missing}, doubled {doubled}, different {different}"
+        yield Row("acknowledged readings on the server", counts, "each once", not (missing or doubled or different))
         every_s = OPC_EVERY_S / self.speed
-        central = _all(self.folder / "central.db")
-        arrived = [bytes.fromhex(raw) for (gadget, *_), (_, raw) in central.items() if gadget == "opc"]
-        outcome.due, outcome.answers = round((end_s - begin_s) / every_s), len(answers)
-        outcome.missing_by_cause = missing_by_cause(begin_s, end_s, every_s, answers, self.faults)
-        outcome.outcomes = outcomes(answers, self.faults, arrived)
+        due = round((end_s - begin_s) / every_s)
+        causes = _listed(missing_by_cause(begin_s, end_s, every_s, answers, self.faults))
+        measured = f"{len(answers)} of {due}; {due - len(answers)} not requested ({causes})"
+        yield Row("histograms sent by the counter", measured)
+        on_server = [bytes.fromhex(raw) for (gadget, *_), (_, raw) in central.items() if gadget == "opc"]
+        found = outcomes(answers, self.faults, on_server)
+        yield Row("outcomes of the histograms that were sent", _listed(found), "0 unexplained", found[UNEXPLAINED] == 0)
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.most_common() if count)
 
 
 def _all(path: Path) -> dict[tuple[str, str, str, int], tuple[str, str]]:
@@ -274,7 +257,7 @@ def _settings(folder: Path, speed: float) -> StationSettings:
 def _upload(store: Store, settings: StationSettings) -> None:
     sender = sender_of(settings)
     try:
-        upload_all(store, settings, sender, int(time.time() * 1000))
+        upload_all(store, settings, sender, clock_ms())
     finally:
         sender.close()
 
@@ -298,7 +281,7 @@ def _send(folder: Path, speed: float) -> None:
     with Store.open(str(folder / "local.db")) as store:
         while True:
             with contextlib.suppress(StationError, StoreError, OSError):
-                make_batch(store, settings, int(time.time() * 1000))
+                make_batch(store, settings, clock_ms())
                 _upload(store, settings)
             time.sleep(1.0)
 

@@ -26,12 +26,12 @@ _UNSTORED_S: Final = 1.0
 
 @dataclass
 class Answer:
-    """Histogram that the counter has begun to send.
+    """Histogram whose transmission the counter has begun.
 
     Attributes:
         at_s: time, monotonic clock.
         raw: bytes of the histogram.
-        is_cut: whether the next byte was requested so late that the counter took the request for a new command.
+        is_cut: true if the next byte was requested so late that the counter took the request for a new command.
     """
 
     at_s: float
@@ -67,7 +67,7 @@ class WatchedCounter(OpcN3Simulator):
 def missing_by_cause(
     begin_s: float, end_s: float, every_s: float, answers: Sequence[Answer], faults: Sequence[Fault]
 ) -> Counter[str]:
-    """Return how many histograms were due and not requested, by the fault that caused the gap.
+    """Return the number of histograms that were due and not requested, by the fault that caused the gap.
 
     Histograms that a driver makes up for after a gap reduce it. A delay of less than half a sample has no cause.
     """

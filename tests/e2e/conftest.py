@@ -23,6 +23,14 @@ from pygnc.tasks.table import TASKS
 M = TypeVar("M")
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "data" / "demo"
+_WHOLE_SENSE = (DEMO / "sense.bin").read_bytes()
+_WHOLE_RANGES = b"".join(file.read_bytes() for file in sorted((DEMO / "range").iterdir()))
+SENSE_RECORD_BYTES = 251
+RANGE_EPOCH_BYTES = 102 + 2 * 12
+SENSE = _WHOLE_SENSE[: 144 * SENSE_RECORD_BYTES]
+"""Sense file of the first hour of the demonstration batch."""
+RANGES = _WHOLE_RANGES[: 72 * RANGE_EPOCH_BYTES]
+"""Range packets of the first hour: per epoch a GPS packet and two ranges."""
 _TASK_OF = {f"pygnc-{task.name}"[:15]: task.name for task in TASKS}
 """The kernel stores 15 characters of a process name."""
 
@@ -154,11 +162,19 @@ class Flight:
             self._process.communicate()
 
 
-def copy_demo(home: Path) -> None:
-    """Put the demonstration batch into a home."""
-    shutil.copy(DEMO / "sense.bin", home)
-    shutil.copytree(DEMO / "range", home / "range")
+def copy_first_hour(home: Path) -> None:
+    """Put the first hour of the demonstration batch into a home."""
+    (home / "sense.bin").write_bytes(SENSE)
+    write_ranges(home / "range")
     shorten_formation(home)
+
+
+def write_ranges(folder: Path) -> None:
+    """Write the range packets of the first hour into two files; a GPS packet continues in the second."""
+    folder.mkdir()
+    cut = 50 * RANGE_EPOCH_BYTES + 22
+    (folder / "rng00000.bin").write_bytes(RANGES[:cut])
+    (folder / "rng00001.bin").write_bytes(RANGES[cut:])
 
 
 def shorten_formation(home: Path) -> None:
@@ -175,25 +191,40 @@ def flight(tmp_path: Path) -> Iterator[Flight]:
 
 @pytest.fixture
 def demo(flight: Flight) -> Flight:
-    """Return a home that holds the demonstration batch."""
-    copy_demo(flight.home)
+    """Return a home that holds the first hour of the demonstration batch."""
+    copy_first_hour(flight.home)
     return flight
 
 
 @pytest.fixture(scope="session")
-def flown_demo(tmp_path_factory: pytest.TempPathFactory, demo_time_s: int) -> Flight:
-    """Return the finished run of the demonstration batch, flown once per session; tests only read it."""
+def flown_demo(tmp_path_factory: pytest.TempPathFactory) -> Flight:
+    """Return the finished run of the whole demonstration batch, made once per session; tests only read it."""
     flight = Flight(tmp_path_factory.mktemp("flown_demo"))
-    copy_demo(flight.home)
+    shutil.copy(DEMO / "sense.bin", flight.home)
+    shutil.copytree(DEMO / "range", flight.home / "range")
+    shorten_formation(flight.home)
+    assert flight.run("10", str(minute_after(_WHOLE_SENSE)), "--exit-when-done") == 0
+    return flight
+
+
+@pytest.fixture(scope="session")
+def flown_hour(tmp_path_factory: pytest.TempPathFactory, demo_time_s: int) -> Flight:
+    """Return the finished run of the first hour, made once per session; tests only read it."""
+    flight = Flight(tmp_path_factory.mktemp("flown_hour"))
+    copy_first_hour(flight.home)
     assert flight.run("10", str(demo_time_s), "--exit-when-done") == 0
     return flight
 
 
 @pytest.fixture(scope="session")
 def demo_time_s() -> int:
-    """Spacecraft time one minute after the end of the demonstration batch."""
-    content = (DEMO / "sense.bin").read_bytes()
-    return int.from_bytes(content[-101:-97], "big") + 60
+    """Spacecraft time one minute after the end of the first hour."""
+    return minute_after(SENSE)
+
+
+def minute_after(sense: bytes) -> int:
+    """Return the spacecraft time one minute after the last record, s."""
+    return int.from_bytes(sense[-101:-97], "big") + 60
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,12 +9,11 @@ from pathlib import Path
 from pygnc.bus.messages import LIVE, GpsFix, RangeMeasurement, SensorSample, TimeMark
 from pygnc.formats.status import Phase
 from pygnc.host.sentence_types import GPSS, SENS
-from tests.e2e.conftest import DEMO, ROOT, Flight
+from tests.e2e.conftest import ROOT, SENSE, SENSE_RECORD_BYTES, Flight
 from tests.fakes.pty_flight import HostOnPty, start_on_pty
 
-CONTENT = (DEMO / "sense.bin").read_bytes()
-RECORD_BYTES, SENSOR_BYTES, SENSORS = 251, 30, 5
-RECORDS = len(CONTENT) // RECORD_BYTES
+SENSOR_BYTES, SENSORS = 30, 5
+RECORDS = len(SENSE) // SENSE_RECORD_BYTES
 
 
 class LinkedFlight(Flight):
@@ -68,7 +67,7 @@ class LinkedFlight(Flight):
 
 def record(number: int) -> tuple[list[bytes], bytes]:
     """Return the sensor packets and the GPS packet of a record of the demonstration batch."""
-    octets = CONTENT[number * RECORD_BYTES : (number + 1) * RECORD_BYTES]
+    octets = SENSE[number * SENSE_RECORD_BYTES : (number + 1) * SENSE_RECORD_BYTES]
     sensors = [octets[k * SENSOR_BYTES : (k + 1) * SENSOR_BYTES] for k in range(SENSORS)]
     return sensors, octets[SENSORS * SENSOR_BYTES : -2]
 

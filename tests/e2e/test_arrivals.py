@@ -10,10 +10,9 @@ import pytest
 
 from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, RangeMeasurement, SourceFile
 from pygnc.formats.status import OrbitMode, Phase
-from tests.e2e.conftest import DEMO, Flight, shorten_formation
+from tests.e2e.conftest import RANGE_EPOCH_BYTES, RANGES, SENSE, Flight, shorten_formation, write_ranges
 
-STREAM = b"".join(file.read_bytes() for file in sorted((DEMO / "range").iterdir()))
-CUT = 25 * (102 + 2 * 12) + 60
+CUT = 25 * RANGE_EPOCH_BYTES + 60
 """In the middle of a GPS packet of the demonstration's range files."""
 
 
@@ -47,10 +46,10 @@ def books_balance(flight: Flight) -> bool:
 @pytest.fixture
 def beginning(flight: Flight) -> Flight:
     """A home with the demonstration's sense file and the beginning of its range files."""
-    shutil.copy(DEMO / "sense.bin", flight.home)
+    (flight.home / "sense.bin").write_bytes(SENSE)
     shorten_formation(flight.home)
     (flight.home / "range").mkdir()
-    (flight.home / "range" / "rng00007.bin").write_bytes(STREAM[:CUT])
+    (flight.home / "range" / "rng00007.bin").write_bytes(RANGES[:CUT])
     return flight
 
 
@@ -59,9 +58,9 @@ def test_partners_files_do_not_change_our_orbit(demo: Flight, demo_time_s: int) 
     alone = [estimate.position_ecef_m for estimate in demo.estimates()]
     attitudes = [estimate.quaternion_gcrf_from_body for estimate in demo.attitudes()]
     for folder in ("partner_75", "partner_M"):
-        shutil.copytree(DEMO / "range", demo.home / "range" / folder)
+        write_ranges(demo.home / "range" / folder)
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
-    assert content(demo, 75) == content(demo, 77) == content(demo) == STREAM
+    assert content(demo, 75) == content(demo, 77) == content(demo) == RANGES
     assert [estimate.position_ecef_m for estimate in demo.estimates()] == alone
     assert [estimate.quaternion_gcrf_from_body for estimate in demo.attitudes()] == attitudes
     assert books_balance(demo)
@@ -74,7 +73,7 @@ def test_partners_files_do_not_change_our_orbit(demo: Flight, demo_time_s: int) 
 
 
 def test_orders_partners_packets_and_ours_by_time(demo: Flight, demo_time_s: int) -> None:
-    shutil.copytree(DEMO / "range", demo.home / "range" / "partner_75")
+    write_ranges(demo.home / "range" / "partner_75")
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
     fixes = [m for m in demo.inputs() if isinstance(m, GpsFix)]
     times_ms = [(fix.gps_week, fix.gps_tow_ms) for fix in fixes]
@@ -90,7 +89,7 @@ def test_orders_partners_packets_and_ours_by_time(demo: Flight, demo_time_s: int
     ],
 )
 def test_reports_a_folder_that_is_not_a_partners(demo: Flight, demo_time_s: int, folder: str, complaint: str) -> None:
-    shutil.copytree(DEMO / "range", demo.home / "range" / folder)
+    write_ranges(demo.home / "range" / folder)
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
     assert f"range/{folder}: {complaint}" in demo.stderr
     assert {m.satellite_id for m in demo.inputs() if isinstance(m, RangeMeasurement)} == {0}
@@ -98,10 +97,10 @@ def test_reports_a_folder_that_is_not_a_partners(demo: Flight, demo_time_s: int,
 
 def test_reads_only_one_of_two_folders_of_a_partner(demo: Flight, demo_time_s: int) -> None:
     for folder in ("partner_75", "partner_K"):
-        shutil.copytree(DEMO / "range", demo.home / "range" / folder)
+        write_ranges(demo.home / "range" / folder)
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
     assert "range/partner_K: range/partner_75 is of the same satellite" in demo.stderr
-    assert content(demo, 75) == STREAM
+    assert content(demo, 75) == RANGES
 
 
 def test_reads_files_that_appear_and_grow_during_the_run(beginning: Flight, demo_time_s: int) -> None:
@@ -110,18 +109,18 @@ def test_reads_files_that_appear_and_grow_during_the_run(beginning: Flight, demo
     beginning.until_phase(Phase.IDLE)
     before = len(content(beginning))
     assert before == CUT - 60
-    parts = [CUT, CUT + 3, CUT + 600, CUT + 2000, len(STREAM)]
-    (folder / "rng00008.bin").write_bytes(STREAM[parts[0] : parts[1]])  # too little to complete the packet
+    parts = [CUT, CUT + 3, CUT + 600, CUT + 2000, len(RANGES)]
+    (folder / "rng00008.bin").write_bytes(RANGES[parts[0] : parts[1]])  # too little to complete the packet
     beginning.until_elapsed(1.2)
     assert len(content(beginning)) == before
     with (folder / "rng00008.bin").open("ab") as growing:
-        growing.write(STREAM[parts[1] : parts[2]])
+        growing.write(RANGES[parts[1] : parts[2]])
     beginning.until(lambda: len(content(beginning)) > before + 500)
     with (folder / "rng00008.bin").open("ab") as growing:
-        growing.write(STREAM[parts[2] : parts[3]])
-    (folder / "rng00009.bin").write_bytes(STREAM[parts[3] :])
-    shutil.copytree(DEMO / "range", folder / "partner_76")
-    beginning.until(lambda: content(beginning) == STREAM and content(beginning, 76) == STREAM)
+        growing.write(RANGES[parts[2] : parts[3]])
+    (folder / "rng00009.bin").write_bytes(RANGES[parts[3] :])
+    write_ranges(folder / "partner_76")
+    beginning.until(lambda: content(beginning) == RANGES and content(beginning, 76) == RANGES)
     beginning.until_phase(Phase.IDLE)
     beginning.until(lambda: beginning.status()["damaged_bytes"] == 0 and books_balance(beginning))
     beginning.signal(signal.SIGINT)
@@ -145,11 +144,11 @@ def test_a_killed_ingest_neither_repeats_nor_loses_late_packets(beginning: Fligh
     folder = beginning.home / "range"
     beginning.start("10", str(demo_time_s))
     beginning.until_phase(Phase.IDLE)
-    borders = sorted([CUT, *rng.sample(range(CUT + 1, len(STREAM)), 3), len(STREAM)])
-    written: dict[str, bytes] = {"rng00007.bin": STREAM[:CUT]}
+    borders = sorted([CUT, *rng.sample(range(CUT + 1, len(RANGES)), 3), len(RANGES)])
+    written: dict[str, bytes] = {"rng00007.bin": RANGES[:CUT]}
     for k in range(len(borders) - 1):
         name = f"rng{8 + k // 2:05d}.bin"  # two parts each: the file grows
-        part = STREAM[borders[k] : borders[k + 1]]
+        part = RANGES[borders[k] : borders[k + 1]]
         written[name] = written.get(name, b"") + part
         hit = beginning.tasks()["ingest"]
         with (folder / name).open("ab") as file:
@@ -158,12 +157,12 @@ def test_a_killed_ingest_neither_repeats_nor_loses_late_packets(beginning: Fligh
         if k < 2:
             os.kill(hit, signal.SIGKILL)
             beginning.until_replaced("ingest", hit)
-    beginning.until(lambda: len(content(beginning)) >= len(STREAM))
+    beginning.until(lambda: len(content(beginning)) >= len(RANGES))
     beginning.until_elapsed(1.5)  # in which nothing more is read
     beginning.until(lambda: books_balance(beginning))
     beginning.signal(signal.SIGINT)
     assert beginning.wait() == 0
-    assert content(beginning) == STREAM
+    assert content(beginning) == RANGES
     assert numbers_are_whole(beginning)
     assert books_balance(beginning)
     assert beginning.status()["damaged_bytes"] == 0
@@ -178,10 +177,10 @@ def test_a_restarted_ingest_reads_a_grown_file_as_it_was(beginning: Flight, demo
     hit = beginning.tasks()["ingest"]
     os.kill(hit, signal.SIGSTOP)
     with (beginning.home / "range" / "rng00007.bin").open("ab") as file:
-        file.write(STREAM[CUT:])
+        file.write(RANGES[CUT:])
     os.kill(hit, signal.SIGKILL)
     beginning.until_replaced("ingest", hit)
-    beginning.until(lambda: content(beginning) == STREAM)
+    beginning.until(lambda: content(beginning) == RANGES)
     beginning.until(lambda: (beginning.home / "pygnc_status.bin").exists() and books_balance(beginning))
     beginning.signal(signal.SIGINT)
     assert beginning.wait() == 0
@@ -197,16 +196,16 @@ def test_reports_and_ignores_a_file_replaced_by_a_shorter_one(beginning: Flight,
     beginning.until_phase(Phase.IDLE)
     before = content(beginning)
     other = Path(f"{file}.new")
-    other.write_bytes(STREAM[:500])
+    other.write_bytes(RANGES[:500])
     other.replace(file)
     beginning.until(lambda: any(event.name == "unreadable" for event in beginning.events()))
-    file.write_bytes(STREAM)
+    file.write_bytes(RANGES)
     beginning.until_elapsed(1.5)
-    (beginning.home / "range" / "rng00003.bin").write_bytes(STREAM[: 102 + 12])  # an older number, after a gap
+    (beginning.home / "range" / "rng00003.bin").write_bytes(RANGES[: 102 + 12])  # an older number, after a gap
     beginning.until(lambda: len(content(beginning)) > len(before))
     beginning.signal(signal.SIGINT)
     assert beginning.wait() == 0
-    assert content(beginning) == before + STREAM[: 102 + 12]
+    assert content(beginning) == before + RANGES[: 102 + 12]
     assert "shorter than the" in beginning.stderr
     named = [message.name for message in beginning.inputs() if isinstance(message, SourceFile)]
     assert named == ["sense.bin", "range/rng00007.bin", "range/rng00007.bin", "range/rng00003.bin"]

@@ -16,11 +16,12 @@ from pygnc.bus.journal_files import list_segments
 from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, OrbitEstimate, OrbitMessage
 from pygnc.formats import status
 from pygnc.formats.status import OrbitMode, Phase
-from tests.e2e.conftest import DEMO, Flight, copy_demo
+from tests.e2e.conftest import RANGE_EPOCH_BYTES, RANGES, SENSE, SENSE_RECORD_BYTES, Flight, copy_first_hour
 from tests.fakes.small_disk import disk_of
 from tests.reference import recording
 
-RECORD_BYTES = 251
+RANDOM_KILLS = int(os.environ.get("PYGNC_RANDOM_KILLS", "1"))
+"""Kills of each task at random moments"""
 WITHOUT_RIGHTS = ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all") if os.getuid() == 0 else ()
 """As root, permissions mean nothing: such tests run without root's capabilities."""
 
@@ -43,9 +44,9 @@ def all_estimates(flight: Flight) -> Estimates:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(flown_demo: Flight) -> Estimates:
+def undisturbed(flown_hour: Flight) -> Estimates:
     """Estimates of an undisturbed run."""
-    return all_estimates(flown_demo)
+    return all_estimates(flown_hour)
 
 
 # --- bad input ----------------------------------------------------------------------------------------------------
@@ -118,8 +119,8 @@ def test_a_truncated_file(demo: Flight, demo_time_s: int) -> None:
     file = demo.home / "sense.bin"
     file.write_bytes(file.read_bytes()[:-100])
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
-    assert fixes_in(demo) == (DEMO / "sense.bin").stat().st_size // RECORD_BYTES - 1
-    assert demo.status()["damaged_bytes"] == RECORD_BYTES - 100
+    assert fixes_in(demo) == len(SENSE) // SENSE_RECORD_BYTES - 1
+    assert demo.status()["damaged_bytes"] == SENSE_RECORD_BYTES - 100
 
 
 def test_flipped_bits_cost_at_most_their_records(demo: Flight, demo_time_s: int) -> None:
@@ -130,7 +131,7 @@ def test_flipped_bits_cost_at_most_their_records(demo: Flight, demo_time_s: int)
         content[position] ^= 1 << rng.randrange(8)
     file.write_bytes(content)
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
-    whole = len(content) // RECORD_BYTES
+    whole = len(content) // SENSE_RECORD_BYTES
     assert whole - 30 <= fixes_in(demo) <= whole
     final = demo.status()
     assert int(final["delivered_bytes"]) + int(final["damaged_bytes"]) == final["source_bytes"]
@@ -140,7 +141,7 @@ def test_flipped_bits_cost_at_most_their_records(demo: Flight, demo_time_s: int)
 def test_orders_a_ring_file_by_time(demo: Flight, demo_time_s: int, undisturbed: Estimates) -> None:
     file = demo.home / "sense.bin"
     content = file.read_bytes()
-    ring = content[-40 * RECORD_BYTES :] + content[: -40 * RECORD_BYTES]
+    ring = content[-40 * SENSE_RECORD_BYTES :] + content[: -40 * SENSE_RECORD_BYTES]
     file.write_bytes(ring)
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
     assert all_estimates(demo) == undisturbed
@@ -152,7 +153,7 @@ def test_swapped_and_repeated_records_change_no_estimate(
 ) -> None:
     file = demo.home / "sense.bin"
     content = file.read_bytes()
-    records = [content[k : k + RECORD_BYTES] for k in range(0, len(content), RECORD_BYTES)]
+    records = [content[k : k + SENSE_RECORD_BYTES] for k in range(0, len(content), SENSE_RECORD_BYTES)]
     records[20], records[21] = records[21], records[20]
     records.insert(50, records[49])
     file.write_bytes(b"".join(records))
@@ -201,7 +202,7 @@ def test_ends_the_batch_if_an_input_file_changes_during_the_run(demo: Flight, de
     demo.start("10", str(demo_time_s))
     demo.until(lambda: "ingest" in demo.tasks())
     os.kill(demo.tasks()["ingest"], signal.SIGSTOP)
-    (demo.home / "sense.bin").write_bytes((DEMO / "sense.bin").read_bytes()[:-RECORD_BYTES])
+    (demo.home / "sense.bin").write_bytes(SENSE[:-SENSE_RECORD_BYTES])
     demo.until_phase(Phase.IDLE)  # the frozen task is replaced in the meantime
     demo.signal(signal.SIGINT)
     assert demo.wait() == 0
@@ -214,13 +215,13 @@ def test_ends_the_batch_if_an_input_file_changes_during_the_run(demo: Flight, de
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("task", ["ingest", "orbit", "attitude", "formation", "batch_writer", "status"])
 def test_restarts_a_lost_task_without_changing_the_estimates(
     demo: Flight, demo_time_s: int, undisturbed: Estimates, task: str, number: signal.Signals
 ) -> None:
     rng = random.Random(f"{task}{number}")  # noqa: S311 - moments, not secrets
-    for _ in range(2):
+    for _ in range(RANDOM_KILLS):
         demo.start("10", str(demo_time_s))
         demo.until(lambda: task in demo.tasks())
         hit = demo.tasks()[task]
@@ -233,7 +234,7 @@ def test_restarts_a_lost_task_without_changing_the_estimates(
         assert demo.wait() == 0
         assert all_estimates(demo) == undisturbed
         assert [m.seq for m in demo.inputs()] == list(range(1, len(demo.inputs()) + 1))
-        assert (demo.home / "pygnc_batch" / "sense.bin").read_bytes() == (DEMO / "sense.bin").read_bytes()
+        assert (demo.home / "pygnc_batch" / "sense.bin").read_bytes() == SENSE
         assert any(e.name == "restart" and e.task == task for e in demo.events())
 
 
@@ -309,8 +310,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_stops_recording_but_not_the_run(small_disk: Path, demo_time_s: int) -> None:
-    copy_demo(small_disk)
-    (small_disk / "pygnc.toml").write_text("[logs]\nreserve_bytes = 0\n")
+    copy_first_hour(small_disk)
+    with (small_disk / "pygnc.toml").open("a") as settings:
+        settings.write("[logs]\nreserve_bytes = 0\n")
     flight = Flight(small_disk)
     try:
         assert flight.run("10", str(demo_time_s), "--exit-when-done") == 5
@@ -325,7 +327,7 @@ def test_a_full_disk_stops_recording_but_not_the_run(small_disk: Path, demo_time
 
 
 def test_the_reserve_is_kept_free_for_status_and_host(small_disk: Path, demo_time_s: int) -> None:
-    copy_demo(small_disk)
+    copy_first_hour(small_disk)
     flight = Flight(small_disk)
     try:
         assert flight.run("10", str(demo_time_s), "--exit-when-done") == 5
@@ -350,15 +352,14 @@ def test_a_read_only_home(demo: Flight, demo_time_s: int) -> None:
 
 def test_more_range_files_than_a_process_may_open(demo: Flight, demo_time_s: int) -> None:
     folder = demo.home / "range"
-    stream = b"".join(file.read_bytes() for file in sorted(folder.iterdir()))
     shutil.rmtree(folder)
     folder.mkdir()
     # Shorter than a packet, so that packets span several; the counter wraps around on the way.
-    for k, start in enumerate(range(0, len(stream), 20)):
-        (folder / f"rng{(65000 + k) % 65536:05d}.bin").write_bytes(stream[start : start + 20])
+    for k, start in enumerate(range(0, len(RANGES), 8)):
+        (folder / f"rng{(65000 + k) % 65536:05d}.bin").write_bytes(RANGES[start : start + 8])
     assert len(list(folder.iterdir())) > 1024
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
     assert demo.status()["damaged_bytes"] == 0
-    assert int(demo.status()["range_packets"]) > 400
+    assert demo.status()["range_packets"] == 2 * len(RANGES) // RANGE_EPOCH_BYTES
     for file in folder.iterdir():
         assert (demo.home / "pygnc_batch" / "range" / file.name).read_bytes() == file.read_bytes()

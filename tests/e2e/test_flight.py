@@ -17,7 +17,7 @@ from pygnc.common.clock import MS_PER_WEEK, gps_ms_from_week
 from pygnc.formats import status
 from pygnc.formats.status import AttitudeMode, OrbitMode, Phase
 from pygnc_ground.truth.load import load_truth
-from tests.e2e.conftest import DEMO, Flight, copy_demo
+from tests.e2e.conftest import DEMO, Flight, copy_first_hour
 
 
 def test_processes_a_batch_to_its_end(flown_demo: Flight) -> None:
@@ -160,15 +160,15 @@ def test_each_run_has_a_new_log_folder(demo: Flight, demo_time_s: int) -> None:
 
 
 def test_two_runs_give_the_same_estimates_bit_for_bit(
-    flown_demo: Flight, tmp_path_factory: pytest.TempPathFactory, demo_time_s: int
+    flown_hour: Flight, tmp_path_factory: pytest.TempPathFactory, demo_time_s: int
 ) -> None:
     again = Flight(tmp_path_factory.mktemp("again"))
-    copy_demo(again.home)
+    copy_first_hour(again.home)
     assert again.run("10", str(demo_time_s), "--exit-when-done") == 0
-    first, second = (msgspec.msgpack.encode([run.orbit_messages(), run.attitudes()]) for run in (flown_demo, again))
+    first, second = (msgspec.msgpack.encode([run.orbit_messages(), run.attitudes()]) for run in (flown_hour, again))
     assert first == second
     assert len(again.estimates()) > 100
-    assert len(again.attitudes()) > 1000
+    assert len(again.attitudes()) > 500
 
 
 def test_estimates_agree_with_the_truth_within_their_sigmas(flown_demo: Flight) -> None:

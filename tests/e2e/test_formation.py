@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pygnc.bus.messages import FormationEstimate
-from tests.e2e.conftest import DEMO, Flight
+from tests.e2e.conftest import Flight, write_ranges
 from tests.pygnc.tasks import formation_batch as batch
 
 
@@ -55,7 +55,7 @@ def test_our_own_ranges_alone_leave_the_partners_ambiguous(demo: Flight, demo_ti
 
 
 def test_reports_the_cause_without_our_own_orbit(flight: Flight) -> None:
-    shutil.copytree(DEMO / "range", flight.home / "range")
+    write_ranges(flight.home / "range")
     for file in (flight.home / "range").iterdir():
         without_fixes(file)
     assert flight.run("10", "1000", "--exit-when-done") == 0

@@ -36,8 +36,8 @@ from pygnc.host.sentence_types import (
     NakCause,
 )
 from scripts.controller.pygnc_controller import Link, Upload
-from tests.e2e.conftest import ROOT, Flight, copy_demo
-from tests.e2e.linked_flight import CONTENT, RECORD_BYTES, RECORDS, LinkedFlight, record, stream, time_of
+from tests.e2e.conftest import ROOT, SENSE, SENSE_RECORD_BYTES, Flight, copy_first_hour
+from tests.e2e.linked_flight import RECORDS, LinkedFlight, record, stream, time_of
 from tests.fakes.pty_flight import HostOnPty, start_on_pty
 
 TASKS = {"ingest", "orbit", "attitude", "formation", "batch_writer", "status", "host_link"}
@@ -54,9 +54,9 @@ def linked(tmp_path: Path) -> Iterator[LinkedFlight]:
 def test_files_go_up_and_come_down_while_it_runs(linked: LinkedFlight) -> None:
     host = linked.connect("10", "1000")
     linked.until_phase(Phase.NO_DATA)  # the batch that goes up now is the next run's
-    host.begin(UploadSender("sense.bin", CONTENT, 1))
+    host.begin(UploadSender("sense.bin", SENSE, 1))
     host.run(host.is_transferred)
-    assert (linked.home / "sense.bin").read_bytes() == CONTENT
+    assert (linked.home / "sense.bin").read_bytes() == SENSE
     linked.until_info()
     host.send(DNLS, 0)
     host.run(lambda: any(len(host.received(DNLE)) == answer.body.fields["total"] for answer in host.received(DNLE)))
@@ -80,7 +80,7 @@ def test_uploads_with_the_controllers_code(linked: LinkedFlight) -> None:
     linked._process = start_on_pty(linked.host, linked.home, ROOT / "flight" / "main.py", "10", "1000")
     link, master = Link(session=7), linked.host.master
     upload = Upload(
-        link, "sense.bin", len(CONTENT), zlib.crc32(CONTENT), lambda at, count: CONTENT[at : at + count], transfer=1
+        link, "sense.bin", len(SENSE), zlib.crc32(SENSE), lambda at, count: SENSE[at : at + count], transfer=1
     )
     rest = b""
     deadline = time.monotonic() + 20.0
@@ -100,7 +100,7 @@ def test_uploads_with_the_controllers_code(linked: LinkedFlight) -> None:
                 rest = rest[os.write(master, rest) :]
             except BlockingIOError:
                 continue
-    assert (linked.home / "sense.bin").read_bytes() == CONTENT
+    assert (linked.home / "sense.bin").read_bytes() == SENSE
 
 
 def test_answers_status_info_and_ping(linked: LinkedFlight) -> None:
@@ -159,7 +159,7 @@ def test_ignores_changed_settings_that_no_longer_fit(linked: LinkedFlight) -> No
 def test_estimates_orbit_and_attitude_from_live_packets(linked: LinkedFlight, records: int) -> None:
     first = RECORDS - 12
     if records:
-        (linked.home / "sense.bin").write_bytes(CONTENT[: first * RECORD_BYTES])
+        (linked.home / "sense.bin").write_bytes(SENSE[: first * SENSE_RECORD_BYTES])
     host = linked.connect("10", str(time_of(first)))
     linked.until_phase(Phase.IDLE if records else Phase.NO_DATA)
     sent = stream(host, range(first, RECORDS))
@@ -178,9 +178,9 @@ def test_estimates_orbit_and_attitude_from_live_packets(linked: LinkedFlight, re
 
 
 def test_each_live_packet_is_processed_once_when_tasks_are_killed(linked: LinkedFlight) -> None:
-    copy_demo(linked.home)
+    copy_first_hour(linked.home)
     first = RECORDS - 9
-    (linked.home / "sense.bin").write_bytes(CONTENT[: first * RECORD_BYTES])
+    (linked.home / "sense.bin").write_bytes(SENSE[: first * SENSE_RECORD_BYTES])
     host = linked.connect("10", str(time_of(first)))
     linked.until_phase(Phase.IDLE)
     sent = stream(host, range(first, first + 3))
@@ -205,7 +205,7 @@ def test_each_live_packet_is_processed_once_when_tasks_are_killed(linked: Linked
 
 
 def test_a_restarted_link_continues_the_upload(linked: LinkedFlight) -> None:
-    content = b"".join((CONTENT, CONTENT, CONTENT))
+    content = b"".join((SENSE, SENSE, SENSE))
     host = linked.connect("10", "1000")
     upload = UploadSender("sense.bin", content, 3)
     host.begin(upload)
@@ -220,7 +220,7 @@ def test_a_restarted_link_continues_the_upload(linked: LinkedFlight) -> None:
 
 
 def test_reports_a_restarted_clock_and_another_day(linked: LinkedFlight) -> None:
-    (linked.home / "sense.bin").write_bytes(CONTENT)
+    (linked.home / "sense.bin").write_bytes(SENSE)
     host = linked.connect("10", "1000")
     linked.until_phase(Phase.IDLE)
     _, gps = record(RECORDS - 1)

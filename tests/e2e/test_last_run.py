@@ -6,11 +6,10 @@ import pytest
 
 from pygnc.bus.messages import GpsFix, RangeMeasurement, SensorSample
 from pygnc.formats.sense_scan import scan
-from tests.e2e.conftest import DEMO, Flight, copy_demo
+from tests.e2e.conftest import RANGES, SENSE, SENSE_RECORD_BYTES, Flight, copy_first_hour
 
-CONTENT = (DEMO / "sense.bin").read_bytes()[-60 * 251 :]
-HALF = 30 * 251
-STREAM = b"".join(file.read_bytes() for file in sorted((DEMO / "range").iterdir()))
+CONTENT = SENSE[-60 * SENSE_RECORD_BYTES :]
+HALF = 30 * SENSE_RECORD_BYTES
 
 
 @pytest.fixture
@@ -46,18 +45,18 @@ def test_reads_each_packet_once_if_the_home_repeats_the_last_run(demo: Flight, d
     (demo.home / "sense.bin").write_bytes(CONTENT[:HALF])
     shutil.rmtree(demo.home / "range")
     (demo.home / "range").mkdir()
-    (demo.home / "range" / "rng00000.bin").write_bytes(STREAM[:1000])
+    (demo.home / "range" / "rng00000.bin").write_bytes(RANGES[:1000])
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
-    (demo.home / "sense.bin").write_bytes(CONTENT[HALF - 10 * 251 :])
-    (demo.home / "range" / "rng00000.bin").write_bytes(STREAM)
+    (demo.home / "sense.bin").write_bytes(CONTENT[HALF - 10 * SENSE_RECORD_BYTES :])
+    (demo.home / "range" / "rng00000.bin").write_bytes(RANGES)
     assert demo.run("10", str(demo_time_s), "--exit-when-done", "--from-last-run") == 0
     resumed = raws(demo)
     assert len(resumed) == len(set(resumed))
     assert (demo.home / "pygnc_batch" / "sense.bin").read_bytes() == CONTENT
     together = b"".join(file.read_bytes() for file in sorted((demo.home / "pygnc_batch" / "range").iterdir()))
-    assert together == STREAM
+    assert together == RANGES
     shutil.rmtree(demo.home / "range")
-    copy_demo(demo.home)
+    copy_first_hour(demo.home)
     (demo.home / "sense.bin").write_bytes(CONTENT)
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
     assert sorted(raws(demo)) == sorted(resumed)
@@ -75,7 +74,9 @@ def test_reports_a_restart_of_the_controller(demo: Flight, demo_time_s: int) -> 
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
     assert "new_boot" not in names(demo)
     later = bytearray(CONTENT)
-    for at in range(0, len(later), 251):  # an hour later by GPS, in a boot whose clock is a thousand seconds older
+    for at in range(
+        0, len(later), SENSE_RECORD_BYTES
+    ):  # an hour later by GPS, in a boot whose clock is a thousand seconds older
         week_ms = int.from_bytes(later[at + 157 : at + 161], "little") + 3_600_000
         later[at + 157 : at + 161] = week_ms.to_bytes(4, "little")
         for place in (*range(at, at + 150, 30), at + 150):
@@ -86,4 +87,4 @@ def test_reports_a_restart_of_the_controller(demo: Flight, demo_time_s: int) -> 
     assert {"new_boot", "clock_fell_back"} <= names(demo)
     found = scan((demo.home / "pygnc_batch" / "sense.bin").read_bytes())
     assert found.damage == ()
-    assert len(found.records) == 2 * len(CONTENT) // 251
+    assert len(found.records) == 2 * len(CONTENT) // SENSE_RECORD_BYTES

@@ -22,15 +22,15 @@ from pygnc.host.host_transfer import DownloadReceiver
 from pygnc.host.sentence_types import GPSR, GPSS, PGPS, PRNG, RANG, SENS, SentenceType
 from pygnc.launch.workspace import runtime_folder
 from pygnc_ground.replay.inputs import from_files
-from tests.e2e.conftest import Flight
-from tests.e2e.linked_flight import CONTENT, RECORD_BYTES, RECORDS, LinkedFlight, record, stream, time_of
+from tests.e2e.conftest import SENSE, SENSE_RECORD_BYTES, Flight
+from tests.e2e.linked_flight import RECORDS, LinkedFlight, record, stream, time_of
 from tests.fakes.pty_flight import HostOnPty
 from tests.pygnc.tasks import formation_batch
 from tests.pygnc.tasks.formation_batch import true_place_m
 
 EARLY = RECORDS - 80
 """Less to fly."""
-WHOLE = CONTENT[EARLY * RECORD_BYTES :]
+WHOLE = SENSE[EARLY * SENSE_RECORD_BYTES :]
 FIRST = RECORDS - 14
 BEGIN = RECORDS - 8
 
@@ -68,7 +68,7 @@ def undisturbed(folder: Path) -> dict[int, np.ndarray[tuple[int], np.dtype[np.fl
 
 
 def test_processes_late_missing_repeated_and_swapped_packets(linked: LinkedFlight) -> None:
-    (linked.home / "sense.bin").write_bytes(CONTENT[EARLY * RECORD_BYTES : BEGIN * RECORD_BYTES])
+    (linked.home / "sense.bin").write_bytes(SENSE[EARLY * SENSE_RECORD_BYTES : BEGIN * SENSE_RECORD_BYTES])
     host = linked.connect("10", str(time_of(BEGIN)))
     linked.until_phase(Phase.IDLE)
     hit: set[bytes] = set()
@@ -114,16 +114,16 @@ def test_processes_late_missing_repeated_and_swapped_packets(linked: LinkedFligh
     content = (linked.home / "pygnc_batch" / "sense.bin").read_bytes()
     found = scan(content)
     assert found.damage == ()
-    assert content.startswith(CONTENT[EARLY * RECORD_BYTES : BEGIN * RECORD_BYTES])
+    assert content.startswith(SENSE[EARLY * SENSE_RECORD_BYTES : BEGIN * SENSE_RECORD_BYTES])
     written = {raw.tobytes() for one in found.records for raw in (*one["sensors"], one["gps"])}
     missing = {raw for _, raw in sent} - written
     assert len(missing) <= len(hit)  # those that came later than their record could wait
     times = {int.from_bytes(raw[:4], "big") for raw in written}
-    assert {raw for raw in written if raw not in CONTENT} <= {no_fix(t) for t in times}
+    assert {raw for raw in written if raw not in SENSE} <= {no_fix(t) for t in times}
 
 
 def test_the_next_run_begins_with_the_live_packets_of_the_last(linked: LinkedFlight) -> None:
-    (linked.home / "sense.bin").write_bytes(CONTENT[EARLY * RECORD_BYTES : FIRST * RECORD_BYTES])
+    (linked.home / "sense.bin").write_bytes(SENSE[EARLY * SENSE_RECORD_BYTES : FIRST * SENSE_RECORD_BYTES])
     host = linked.connect("10", str(time_of(FIRST)))
     linked.until_phase(Phase.IDLE)
     stream(host, range(FIRST, RECORDS))
@@ -149,14 +149,14 @@ def test_the_next_run_begins_with_the_live_packets_of_the_last(linked: LinkedFli
 
 
 def test_keeps_the_samples_of_a_record_that_a_power_cut_left_open(linked: LinkedFlight) -> None:
-    (linked.home / "sense.bin").write_bytes(WHOLE[: 20 * RECORD_BYTES])
+    (linked.home / "sense.bin").write_bytes(WHOLE[: 20 * SENSE_RECORD_BYTES])
     host = linked.connect("10", str(time_of(EARLY + 20)))
     linked.until_phase(Phase.IDLE)
     heard = packets(range(EARLY + 20, EARLY + 22))[:9]  # a record, and three samples of the next
     for kind, raw in heard:
         host.send(kind, tail=raw)
     host.run(lambda: len(linked.live_inputs()) == len(heard))
-    host.run(lambda: (linked.home / "pygnc_batch" / "sense.bin").read_bytes() == WHOLE[: 21 * RECORD_BYTES])
+    host.run(lambda: (linked.home / "pygnc_batch" / "sense.bin").read_bytes() == WHOLE[: 21 * SENSE_RECORD_BYTES])
     os.kill(linked.process.pid, signal.SIGKILL)  # as if the power had gone
     linked.process.wait()
     again = Flight(linked.home)
@@ -245,7 +245,7 @@ def test_an_estimate_follows_its_packet_without_a_look_into_the_journal(tmp_path
     linked = LinkedFlight(tmp_path)
     try:
         if records:
-            (tmp_path / "sense.bin").write_bytes(CONTENT[EARLY * RECORD_BYTES : FIRST * RECORD_BYTES])
+            (tmp_path / "sense.bin").write_bytes(SENSE[EARLY * SENSE_RECORD_BYTES : FIRST * SENSE_RECORD_BYTES])
         linked.connect("10", str(time_of(FIRST)))
         linked.until_phase(Phase.IDLE if records else Phase.NO_DATA)
         linked.until_info()

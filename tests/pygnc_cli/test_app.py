@@ -126,4 +126,4 @@ def test_scenario_without_its_library_names_the_extra() -> None:
     program = "import sys; sys.modules['brahe'] = None; from pygnc_cli.app import app; app(['scenario', 'make'])"
     result = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
     assert result.returncode == 1
-    assert result.stderr == "pygnc: scenarios need the library brahe: pip install 'pygnc[scenario]'\n"
+    assert result.stderr == "pygnc: `scenario` needs the library brahe: pip install 'pygnc[scenario]'\n"

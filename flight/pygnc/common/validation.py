@@ -1,12 +1,23 @@
 """Validation of settings."""
 
+from collections.abc import Container
+from dataclasses import fields
+from typing import Any
 
-def require_positive(settings: object, *names: str) -> None:
-    """Check that the named attributes are positive numbers.
+
+def require_positive(settings: Any, *names: str, zero_allowed: Container[str] = ()) -> None:  # noqa: ANN401 - dataclasses
+    """Check that the named attributes of a dataclass, by default all its fields, are positive numbers.
+
+    Args:
+        settings: The dataclass.
+        names: Attributes to check.
+        zero_allowed: Attributes that may also be zero.
 
     Raises:
         ValueError: A value is zero, negative or NaN; the message names it.
     """
-    for name in names:
-        if not getattr(settings, name) > 0.0:
-            raise ValueError(f"{name} must be positive, not {getattr(settings, name)}")
+    for name in names or [field.name for field in fields(settings)]:
+        value = getattr(settings, name)
+        if not (value > 0 or (value == 0 and name in zero_allowed)):
+            requirement = "must not be negative" if name in zero_allowed else "must be positive"
+            raise ValueError(f"{name} {requirement}, not {value}")

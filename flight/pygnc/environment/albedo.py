@@ -1,6 +1,6 @@
 """Earth albedo: sunlight that the Earth reflects to a satellite, from a Lambert sphere sampled in 36 directions.
 
-With a reflectivity of one, a plate that faces a ground element seen under the solid angle dw receives the fraction
+With a reflectivity of 1, a plate that faces a ground element seen under the solid angle dw receives the fraction
 
     max(cos s, 0) / pi dw
 
@@ -38,9 +38,9 @@ class EarthAlbedo(NamedTuple):
     """Reflected sunlight from n = 36 directions.
 
     Attributes:
-        directions: Unit vectors from the satellite to the ground, shape (n, 3).
-        shares: Fraction of full sunlight that each direction contributes on a plate facing it, for a reflectivity of
-            one, shape (n,).
+        directions: Unit vectors from the satellite to the ground, in the axes of the positions, shape (n, 3).
+        shares: Fraction of full sunlight that each direction contributes on a plate facing it, for a reflectivity of 1,
+            shape (n,).
     """
 
     directions: Array
@@ -62,9 +62,9 @@ def earth_albedo(position_m: Array, sun_m: Array) -> EarthAlbedo:
     """Return the Earth's reflected light at a satellite.
 
     Args:
-        position_m: Geocentric position, shape (3,), in any Earth-centred frame. Below the ground the light at the
+        position_m: Geocentric position in m in any Earth-centred frame, shape (3,). Below the ground the light at the
             ground is returned.
-        sun_m: Geocentric position of the Sun or the direction to it, in the same axes, shape (3,).
+        sun_m: Geocentric position of the Sun or the direction to it, in the axes of `position_m`, shape (3,).
     """
     radius_m = math.sqrt(position_m.dot(position_m))
     up = position_m / radius_m
@@ -77,28 +77,19 @@ def earth_albedo(position_m: Array, sun_m: Array) -> EarthAlbedo:
         ahead = across[np.abs(up).argmin()]
     ahead = ahead / math.sqrt(ahead.dot(ahead))
     axes = np.array((ahead, across.dot(ahead), up))
-    disc = _disc(max(round(radius_m / _STEP_M), _GROUND))
-    sunlight = sun_ahead * disc.per_ahead + sun_up * disc.per_up
-    return EarthAlbedo(disc.directions.dot(axes), np.maximum(sunlight, 0.0))
-
-
-class _Disc(NamedTuple):
-    """The Earth's disc seen from one radius, in axes x towards the Sun along the horizon, y to the left, z up.
-
-    Attributes:
-        directions: Unit vectors to the ground, shape (n, 3).
-        per_ahead: Fraction per direction for a unit component of the Sun vector along x; negative where the
-            Sun is below the horizon, shape (n,).
-        per_up: The same for a unit component along z, shape (n,).
-    """
-
-    directions: Array
-    per_ahead: Array
-    per_up: Array
+    directions, per_ahead, per_up = _disc(max(round(radius_m / _STEP_M), _GROUND))
+    # The sum is negative where the Sun is below the horizon.
+    return EarthAlbedo(directions.dot(axes), np.maximum(sun_ahead * per_ahead + sun_up * per_up, 0.0))
 
 
 @lru_cache(maxsize=64)
-def _disc(radius_steps: int) -> _Disc:
+def _disc(radius_steps: int) -> tuple[Array, Array, Array]:
+    """Return the Earth's disc in axes x towards the Sun along the horizon, y to the left, z up.
+
+    Returns:
+        Unit vectors to the ground (n, 3), and the fraction of full sunlight per direction for a unit component of the
+        Sun vector along x and along z, each (n,).
+    """
     # Lengths in Earth radii.
     radius = max(radius_steps * _STEP_M / WGS84_RADIUS_M, 1.0)
     horizon = math.sqrt(1.0 - 1.0 / radius**2)
@@ -108,4 +99,4 @@ def _disc(radius_steps: int) -> _Disc:
     away = radius * cosine - np.sqrt(1.0 - (radius * sine) ** 2)
     weight = _SOLID_ANGLE_BY_PI * (1.0 - horizon)
     directions = np.array((x, sine * _SINE, -cosine)).T
-    return _Disc(np.ascontiguousarray(directions), away * x * weight, (radius - away * cosine) * weight)
+    return np.ascontiguousarray(directions), away * x * weight, (radius - away * cosine) * weight

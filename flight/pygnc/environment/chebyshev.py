@@ -7,6 +7,7 @@ different histories agree bit for bit.
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -18,7 +19,7 @@ _DAYS_KEPT: Final = 4
 
 
 class ChebyshevDays:
-    """A vector function of time with one Chebyshev polynomial per GPS day.
+    """Vector function of time with one Chebyshev polynomial per GPS day.
 
     Cost: `nodes` samples at the first use of each day, some microseconds per call after that.
 
@@ -34,10 +35,10 @@ class ChebyshevDays:
         self._node_s = (1.0 + np.cos(angle)) * SECONDS_PER_DAY / 2.0
         self._coefficients_from_values = np.cos(np.outer(self._order, angle)) * (2.0 / nodes)
         self._coefficients_from_values[0] *= 0.5
-        self._days: dict[int, Array] = {}
+        self._coefficients = lru_cache(maxsize=_DAYS_KEPT)(self._coefficients_of_day)
 
     def at(self, gps_ms: int, offset_s: float) -> Array:
-        """Return the values (c,) at `gps_ms` plus `offset_s`."""
+        """Return the values, shape (c,), at GPS time `gps_ms` (ms) plus `offset_s` (s)."""
         day, ms_of_day = divmod(gps_ms, MS_PER_DAY)
         seconds = ms_of_day * 1e-3 + offset_s
         if not 0.0 <= seconds < SECONDS_PER_DAY:
@@ -48,11 +49,6 @@ class ChebyshevDays:
         values: Array = np.cos(angle * self._order).dot(self._coefficients(day))
         return values
 
-    def _coefficients(self, day: int) -> Array:
-        coefficients = self._days.get(day)
-        if coefficients is None:
-            coefficients = self._coefficients_from_values.dot(self._sample(day * MS_PER_DAY, self._node_s))
-            if len(self._days) == _DAYS_KEPT:
-                del self._days[next(iter(self._days))]
-            self._days[day] = coefficients
+    def _coefficients_of_day(self, day: int) -> Array:
+        coefficients: Array = self._coefficients_from_values.dot(self._sample(day * MS_PER_DAY, self._node_s))
         return coefficients

@@ -70,26 +70,21 @@ _DENSITY_TABLE: Final = (
     (1000.0, 0.001150, 0.01810),
 )
 
-_HEIGHT_KM, _MINIMUM_G_KM3, _MAXIMUM_G_KM3 = zip(*_DENSITY_TABLE, strict=True)
-
 _ECCENTRICITY_SQUARED: Final = WGS84_FLATTENING * (2.0 - WGS84_FLATTENING)
 _POLAR_RADIUS_M: Final = WGS84_RADIUS_M * (1.0 - WGS84_FLATTENING)
 
 BULGE_EXPONENT: Final = 4.0
-"""Between 2 for orbits of low inclination and 6 for polar orbits."""
-_BULGE_LAG_RAD: Final = math.radians(30.0)
+"""Exponent of the diurnal bulge, between 2 for orbits of low inclination and 6 for polar orbits."""
+_LAG_COSINE: Final = math.cos(math.radians(30.0))
+_LAG_SINE: Final = math.sin(math.radians(30.0))
 """The bulge lags the Sun by two hours."""
-_LAG_COSINE: Final = math.cos(_BULGE_LAG_RAD)
-_LAG_SINE: Final = math.sin(_BULGE_LAG_RAD)
-
-_KG_M3_PER_G_KM3: Final = 1e-12
 
 
 class Drag(NamedTuple):
     """Drag acceleration and its partial derivatives, in the axes of the position.
 
     Attributes:
-        acceleration_mps2: Shape (3,).
+        acceleration_mps2: Acceleration in m/s^2, shape (3,).
         d_position: Derivative by position in 1/s^2, shape (3, 3).
         d_velocity: Derivative by velocity in 1/s, shape (3, 3).
     """
@@ -99,21 +94,13 @@ class Drag(NamedTuple):
     d_velocity: Array
 
 
-class _Profile(NamedTuple):
-    """Logarithm of a density (kg/m^3) at each height, and its slope (1/m) in the layer above."""
-
-    log_density: list[float]
-    slope: list[float]
-
-
-def _profile(density_g_km3: tuple[float, ...]) -> _Profile:
-    log_density = np.log(np.array(density_g_km3) * _KG_M3_PER_G_KM3)
-    return _Profile(log_density.tolist(), (np.diff(log_density) / np.diff(_HEIGHT_M)).tolist())
-
-
-_HEIGHT_M: Final = [height_km * 1e3 for height_km in _HEIGHT_KM]
-_MINIMUM: Final = _profile(_MINIMUM_G_KM3)
-_MAXIMUM: Final = _profile(_MAXIMUM_G_KM3)
+_KG_M3_PER_G_KM3: Final = 1e-12
+_HEIGHT_M: Final = [height_km * 1e3 for height_km, _, _ in _DENSITY_TABLE]
+_LOG_DENSITIES: Final = np.log(np.array([densities for _, *densities in _DENSITY_TABLE]) * _KG_M3_PER_G_KM3)
+_LOG_MINIMUM, _LOG_MAXIMUM = _LOG_DENSITIES.T.tolist()
+"""Natural logarithms of the densities (kg/m^3) at each height."""
+_MINIMUM_SLOPE, _MAXIMUM_SLOPE = (np.diff(_LOG_DENSITIES.T) / np.diff(_HEIGHT_M)).tolist()
+"""Derivatives of the logarithms by height (1/m) in the layer above each height."""
 
 
 def drag_acceleration(  # noqa: PLR0917 - the arguments of the formula
@@ -129,12 +116,12 @@ def drag_acceleration(  # noqa: PLR0917 - the arguments of the formula
     Source: Montenbruck & Gill, Satellite Orbits, section 3.5.
 
     Args:
-        position_m: Geocentric position in an inertial frame, shape (3,).
-        velocity_mps: Inertial velocity in the same axes, shape (3,).
-        sun_m: Geocentric position of the Sun in that frame, shape (3,).
-        earth_rotation_rad_s: Angular velocity of the Earth in that frame, shape (3,).
+        position_m: Geocentric position in an inertial frame, m, shape (3,).
+        velocity_mps: Velocity in that frame, m/s, shape (3,).
+        sun_m: Geocentric position of the Sun in that frame, m, shape (3,).
+        earth_rotation_rad_s: Angular velocity of the Earth in that frame, rad/s, shape (3,).
         drag_area_per_mass_m2_kg: Drag coefficient times cross section, divided by mass.
-        factor: Multiplies the model's density.
+        factor: Factor on the model's density.
     """
     spin_cross = cross_matrix(earth_rotation_rad_s)
     wind_mps = velocity_mps - spin_cross.dot(position_m)
@@ -155,9 +142,9 @@ def harris_priester(position_m: Array, sun_m: Array, pole: Array) -> tuple[float
     The gradient assumes that the height changes along the radius only (the Earth's flattening adds up to 0.3 %).
 
     Args:
-        position_m: Geocentric position in an inertial frame, shape (3,). Below 100 km the density at 100 km is
+        position_m: Geocentric position in an inertial frame, m, shape (3,). Below 100 km the density at 100 km is
             returned; above 1000 km the scale height of the last layer continues.
-        sun_m: Geocentric position of the Sun in that frame, shape (3,).
+        sun_m: Geocentric position of the Sun in that frame, m, shape (3,).
         pole: Unit vector of the Earth's rotation axis in that frame, shape (3,).
     """
     # Plain floats: three times as fast as arrays of three.
@@ -167,15 +154,15 @@ def harris_priester(position_m: Array, sun_m: Array, pole: Array) -> tuple[float
     height_m = max(radius_m - _ellipsoid_radius(_dot(up, pole.tolist())), _HEIGHT_M[0])
     layer = min(bisect_right(_HEIGHT_M, height_m) - 1, len(_HEIGHT_M) - 2)
     above_m = height_m - _HEIGHT_M[layer]
-    minimum = math.exp(_MINIMUM.log_density[layer] + _MINIMUM.slope[layer] * above_m)
-    maximum = math.exp(_MAXIMUM.log_density[layer] + _MAXIMUM.slope[layer] * above_m)
+    minimum = math.exp(_LOG_MINIMUM[layer] + _MINIMUM_SLOPE[layer] * above_m)
+    maximum = math.exp(_LOG_MAXIMUM[layer] + _MAXIMUM_SLOPE[layer] * above_m)
 
     apex = _bulge_apex(sun_m, pole)
     cosine = _dot(up, apex)
     half_angle_cosine_squared = max(0.5 + 0.5 * cosine, 0.0)
     bulge = half_angle_cosine_squared ** (BULGE_EXPONENT / 2.0)
     d_cosine = (maximum - minimum) * (BULGE_EXPONENT / 4.0) * half_angle_cosine_squared ** (BULGE_EXPONENT / 2.0 - 1.0)
-    d_height = minimum * _MINIMUM.slope[layer] * (1.0 - bulge) + maximum * _MAXIMUM.slope[layer] * bulge
+    d_height = minimum * _MINIMUM_SLOPE[layer] * (1.0 - bulge) + maximum * _MAXIMUM_SLOPE[layer] * bulge
     along_up, along_apex = d_height - d_cosine * cosine / radius_m, d_cosine / radius_m
     gradient = [along_up * u + along_apex * a for u, a in zip(up, apex, strict=True)]
     return minimum + (maximum - minimum) * bulge, np.array(gradient)

@@ -1,6 +1,6 @@
 """Earth orientation parameters from IERS Bulletin A or C04.
 
-The table is optional. Without one, UT1 equals UTC and the pole is that of the model. Positions in GCRF are then rotated
+The table is optional. Without it, UT1 equals UTC and the pole is that of the model. Positions in GCRF are then rotated
 by up to 0.9 s of Earth rotation. This hardly affects orbit determination from Earth-fixed fixes, whose input and output
 are both Earth-fixed, but GCRF states computed with different tables must never be compared.
 """
@@ -18,7 +18,15 @@ _MJD_OF_UNIX_EPOCH: Final = 40_587
 
 
 class EarthOrientation(NamedTuple):
-    """Earth orientation parameters at one instant (IERS Conventions 2010, chapter 5)."""
+    """Earth orientation parameters at one instant (IERS Conventions 2010, chapter 5).
+
+    Attributes:
+        ut1_minus_gps_s: UT1 minus GPS time, s.
+        x_pole_rad: Coordinate x of the pole, rad.
+        y_pole_rad: Coordinate y of the pole, rad.
+        dx_rad: Celestial pole offset dX, rad.
+        dy_rad: Celestial pole offset dY, rad.
+    """
 
     ut1_minus_gps_s: float
     x_pole_rad: float
@@ -51,7 +59,8 @@ class EarthOrientationTable:
         """
         if parameters.shape != (len(mjd_utc), 5):
             raise ValueError(
-                f"Earth orientation {identification!r}: {len(mjd_utc)} days, but values of shape {parameters.shape}"
+                f"Earth orientation {identification!r}: expected parameters of shape ({len(mjd_utc)}, 5), got"
+                f" {parameters.shape}"
             )
         if not (np.isfinite(mjd_utc).all() and np.isfinite(parameters).all() and (np.diff(mjd_utc) > 0).all()):
             raise ValueError(f"Earth orientation {identification!r}: days must ascend and all values be finite")
@@ -72,7 +81,7 @@ class EarthOrientationTable:
         return cls("none", np.empty(0), np.empty((0, 5)))
 
     def at(self, gps_ms: int) -> EarthOrientation:
-        """Return the parameters at `gps_ms`."""
+        """Return the parameters at GPS time `gps_ms` (ms)."""
         if not self._gps_ms:
             return EarthOrientation(-float(leap_seconds_at_gps_ms(gps_ms)), 0.0, 0.0, 0.0, 0.0)
         row = max(bisect_right(self._gps_ms, gps_ms) - 1, 0)

@@ -20,8 +20,6 @@ EARTH_ROTATION_RAD_S: Final = 2.0 * np.pi * 1.002_737_811_911_354_48 / SECONDS_P
 """Rate of the Earth rotation angle (IERS Conventions 2010, equation 5.15). Length-of-day changes are 1e-8 of it."""
 
 WGS84_RADIUS_M: Final = 6_378_137.0
-
-
 WGS84_FLATTENING: Final = 1.0 / 298.257_223_563
 
 _NODES_PER_DAY: Final = 14
@@ -33,8 +31,8 @@ class EarthAttitude(NamedTuple):
     """Orientation of the Earth-fixed frame at k instants.
 
     Attributes:
-        ecef_from_gcrf: Rotation matrices, shape (k, 3, 3).
-        rotation_gcrf_rad_s: Angular velocity of the Earth-fixed frame in GCRF, shape (3,).
+        ecef_from_gcrf: Rotation matrices from GCRF to ITRF, shape (k, 3, 3).
+        rotation_gcrf_rad_s: Angular velocity of ITRF in GCRF, rad/s, shape (3,).
     """
 
     ecef_from_gcrf: Array
@@ -42,14 +40,18 @@ class EarthAttitude(NamedTuple):
 
 
 class EarthFrames:
-    """Rotations between GCRF and ITRF with one Earth orientation table; about 15 us per call."""
+    """Rotations between GCRF and ITRF by an Earth orientation table; about 15 us per call.
+
+    Attributes:
+        orientation: The Earth orientation table.
+    """
 
     def __init__(self, orientation: EarthOrientationTable) -> None:
         self.orientation = orientation
         self._celestial_pole = ChebyshevDays(_sample_celestial_pole, _NODES_PER_DAY)
 
     def at(self, gps_ms: int, offsets_s: Array) -> EarthAttitude:
-        """Return the Earth's orientation at `gps_ms` plus each of `offsets_s` (k,), which span at most one minute.
+        """Return the Earth's orientation at `gps_ms` (ms) plus `offsets_s` (s, shape (k,), at most 60 s apart).
 
         Earth rotation is computed for each instant. The celestial pole (which moves by 1e-10 rad in 15 s) is taken at
         the middle of the span, and the Earth orientation parameters (at most 3e-11 rad in 30 s) at `gps_ms`.
@@ -66,10 +68,7 @@ class EarthFrames:
         )
 
     def ecef_state_from_gcrf(self, gps_ms: int) -> Array:
-        """Return the matrix (6, 6) from GCRF to ITRF for position and velocity.
-
-        The ITRF velocity is relative to the rotating Earth.
-        """
+        """Return the matrix (6, 6) from GCRF to ITRF for position and velocity relative to the rotating Earth."""
         attitude = self.at(gps_ms, np.zeros(1))
         rotation = attitude.ecef_from_gcrf[0]
         transform = np.zeros((6, 6))
@@ -79,7 +78,7 @@ class EarthFrames:
 
 
 def _sample_celestial_pole(gps_ms: int, offsets_s: Array) -> Array:
-    """X, Y of the celestial intermediate pole and the CIO locator s in rad, shape (n, 3)."""
+    """Return X, Y of the celestial intermediate pole and the CIO locator s in rad, shape (n, 3)."""
     return np.stack(erfa.xys06a(*julian_date(gps_ms, offsets_s + TT_MINUS_GPS_S)), axis=1)
 
 
@@ -87,8 +86,8 @@ def rtn_axes(position_m: Array, velocity_mps: Array) -> Array:
     """Return the unit vectors radial, transverse and normal of an orbit as columns, shape (3, 3).
 
     Args:
-        position_m: Geocentric position in an inertial frame, shape (3,).
-        velocity_mps: Inertial velocity in the same axes, shape (3,), not parallel to the position.
+        position_m: Geocentric position in an inertial frame, m, shape (3,).
+        velocity_mps: Velocity in that frame, m/s, shape (3,), not parallel to the position.
     """
     x, y, z = position_m.tolist()
     vx, vy, vz = velocity_mps.tolist()

@@ -51,8 +51,8 @@ class MainField:
         """
         if len(epochs_gps_ms) < 2 or coefficients_nt.shape != (len(epochs_gps_ms), COEFFICIENTS):
             raise ValueError(
-                f"main field: {len(epochs_gps_ms)} epochs with coefficients of shape {coefficients_nt.shape}:"
-                f" at least 2 epochs with {COEFFICIENTS} coefficients each are required"
+                f"main field: at least 2 epochs with {COEFFICIENTS} coefficients each are required, not"
+                f" {len(epochs_gps_ms)} epochs and coefficients of shape {coefficients_nt.shape}"
             )
         spans_ms = np.diff(np.array(epochs_gps_ms))
         if not (np.isfinite(coefficients_nt).all() and (spans_ms > 0).all()):
@@ -64,11 +64,11 @@ class MainField:
         self._field_per_ms = np.diff(self._field, axis=0) / spans_ms[:, np.newaxis, np.newaxis]
 
     def at(self, gps_ms: int, position_ecef_m: Array) -> Array:
-        """Return the field in ITRF in uT, shape (n, 3), at one instant; it changes by at most 0.25 nT in half a day.
+        """Return the field in ITRF in uT at `gps_ms`, shape (n, 3); it changes by at most 0.25 nT in half a day.
 
         Args:
             gps_ms: GPS milliseconds since the GPS epoch.
-            position_ecef_m: Positions in ITRF outside the Earth's core, shape (n, 3).
+            position_ecef_m: Positions outside the Earth's core, ITRF, m, shape (n, 3).
         """
         epoch = min(max(bisect_right(self._epochs_gps_ms, gps_ms) - 1, 0), len(self._field_per_ms) - 1)
         field = self._field[epoch] + self._field_per_ms[epoch] * (gps_ms - self._epochs_gps_ms[epoch])

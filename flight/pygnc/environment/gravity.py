@@ -15,24 +15,24 @@ from pygnc.environment.sun_moon import GM_MOON_M3_S2, GM_SUN_M3_S2
 
 GM_EARTH_M3_S2: Final = 3.986_004_415e14
 EARTH_RADIUS_M: Final = 6_378_136.3
-"""Reference radius of the coefficients; it belongs to no ellipsoid."""
+"""Reference radius of the gravity coefficients; it belongs to no ellipsoid."""
 DEGREE_MAX: Final = 70
 
 _EGM2008: Final = satkit.gravmodel.egm2008
 
 
 def gravity(position_ecef_m: Array, degree: int) -> Array:
-    """Return the gravitational acceleration in m/s^2 in ECEF, shape (3,), without the centrifugal part.
+    """Return the gravitational acceleration in m/s^2, ITRF, shape (3,), without the centrifugal part.
 
     Args:
-        position_ecef_m: Shape (3,).
+        position_ecef_m: Position in ITRF, m, shape (3,).
         degree: Degree and order of the expansion, 2 to 70. The cost grows with its square: 5 us for 20, 20 us for 50.
     """
     return satkit.gravity(position_ecef_m, model=_EGM2008, degree=degree)
 
 
 def gravity_and_gradient(position_ecef_m: Array, degree: int) -> tuple[Array, Array]:
-    """Return `gravity` and its derivative by position in 1/s^2 in ECEF, shape (3, 3), at twice the cost."""
+    """Return `gravity` (m/s^2) and its derivative by position (1/s^2), ITRF, (3,) and (3, 3), at twice the cost."""
     return satkit.gravity_and_partials(position_ecef_m, model=_EGM2008, degree=degree)
 
 
@@ -49,9 +49,9 @@ def solid_tide_acceleration(position_m: Array, sun_m: Array, moon_m: Array) -> A
     degrees, the lag and ocean tides, together about a tenth of it, are neglected.
 
     Args:
-        position_m: Geocentric position, shape (3,).
-        sun_m: Geocentric position of the Sun in the same frame, shape (3,).
-        moon_m: Geocentric position of the Moon, shape (3,).
+        position_m: Geocentric position, m, shape (3,).
+        sun_m: Geocentric position of the Sun in the frame of `position_m`, m, shape (3,).
+        moon_m: Geocentric position of the Moon in that frame, m, shape (3,).
     """
     x, y, z = position_m.tolist()
     radius_m = math.hypot(x, y, z)

@@ -9,8 +9,7 @@ from pygnc.environment.sun_moon import ASTRONOMICAL_UNIT_M
 
 _SPHERE_PER_ELLIPSOID: Final = 1.0 / (1.0 - WGS84_FLATTENING)
 """Factor that stretches the ellipsoid along its axis to a sphere. With a spherical Earth, shadow entries and exits
-would be wrong by 4 s in half of all low orbits, by 10 s in one of ten, and by up to a minute in orbits that graze the
-shadow.
+would be wrong by 4 s in half of all low orbits, by 10 s in a tenth of them, and by a minute in orbits that graze it.
 """
 _SUN_RADIUS_M: Final = 6.957e8
 """IAU 2015 resolution B3."""
@@ -26,8 +25,8 @@ def sunlit_fraction(position_m: Array, sun_m: Array) -> float:
     circles on a plane (Montenbruck & Gill, Satellite Orbits, 3.4.2). The atmosphere is neglected.
 
     Args:
-        position_m: Geocentric position of the satellite in GCRF or ITRF (the Earth's axis is z), shape (3,).
-        sun_m: Geocentric position of the Sun in the same frame, shape (3,).
+        position_m: Geocentric position of the satellite in GCRF or ITRF (the Earth's axis is z), m, shape (3,).
+        sun_m: Geocentric position of the Sun in the frame of `position_m`, m, shape (3,).
     """
     # Plain floats: faster than arrays of three.
     x, y, z = position_m.tolist()
@@ -61,8 +60,8 @@ def radiation_pressure_acceleration(position_m: Array, sun_m: Array, area_per_ma
     Source: Montenbruck & Gill, Satellite Orbits, section 3.4.
 
     Args:
-        position_m: Geocentric position of the satellite in GCRF or ITRF, shape (3,).
-        sun_m: Geocentric position of the Sun in the same frame, shape (3,).
+        position_m: Geocentric position of the satellite in GCRF or ITRF, m, shape (3,).
+        sun_m: Geocentric position of the Sun in the frame of `position_m`, m, shape (3,).
         area_per_mass_m2_kg: Cross section times radiation pressure coefficient (1 absorbs, 2 reflects), divided by
             mass.
     """

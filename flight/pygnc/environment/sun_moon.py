@@ -23,9 +23,7 @@ _NODES_PER_DAY: Final = 10
 
 
 class SunMoon:
-    """Positions of Sun and Moon by daily Chebyshev polynomials (interpolation error below 1 m).
-
-    Some microseconds per call.
+    """Positions of Sun and Moon by daily Chebyshev polynomials: error of interpolation below 1 m, some us per call.
 
     The direction from the satellite, sun_m - position_m, is accurate to 0.008 degrees because aberration is neglected.
     """
@@ -34,7 +32,7 @@ class SunMoon:
         self._positions = ChebyshevDays(_sample, _NODES_PER_DAY)
 
     def at(self, gps_ms: int, offset_s: float = 0.0) -> tuple[Array, Array]:
-        """Return the geocentric GCRF positions of Sun and Moon in m, each (3,), at `gps_ms` plus `offset_s`."""
+        """Return the positions of Sun and Moon, geocentric GCRF, m, each (3,), at `gps_ms` plus `offset_s`."""
         positions_m = self._positions.at(gps_ms, offset_s)
         return positions_m[:3], positions_m[3:]
 
@@ -45,9 +43,9 @@ def third_body_acceleration(position_m: Array, sun_m: Array, moon_m: Array) -> A
     Source: Montenbruck & Gill, Satellite Orbits, equation 3.37.
 
     Args:
-        position_m: Geocentric position, shape (3,).
-        sun_m: Geocentric position of the Sun in the same frame, shape (3,).
-        moon_m: Geocentric position of the Moon, shape (3,).
+        position_m: Geocentric position, m, shape (3,).
+        sun_m: Geocentric position of the Sun in the frame of `position_m`, m, shape (3,).
+        moon_m: Geocentric position of the Moon in that frame, m, shape (3,).
     """
     # Plain floats: three times as fast as arrays of three.
     x, y, z = position_m.tolist()

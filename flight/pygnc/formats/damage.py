@@ -4,7 +4,7 @@ Every byte of an input belongs either to exactly one delivered record or to exac
 not damage: its record was delivered, and the estimators decide what to do with it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum, unique
 from typing import Final
 
@@ -79,14 +79,19 @@ class Gap:
         """Length of the gap, B."""
         return self.stop - self.start
 
-    @property
-    def is_fill(self) -> bool:
-        """Whether the beginning of the gap contains a block of equal bytes."""
-        blocks = (self._head[at : at + FILL_BLOCK] for at in range(0, len(self._head), FILL_BLOCK))
-        return any(len(block) == FILL_BLOCK and block.count(block[0]) == FILL_BLOCK for block in blocks)
-
     def extend(self, piece: bytes | memoryview) -> None:
         """Append bytes."""
         self.stop += len(piece)
         if len(self._head) < FILL_SEARCH_BYTES:
             self._head += piece[: FILL_SEARCH_BYTES - len(self._head)]
+
+    def as_damage(self, otherwise: DamageReason) -> Damage:
+        """Return the gap as damage: fill if its beginning contains a block of equal bytes, else `otherwise`."""
+        blocks = (self._head[at : at + FILL_BLOCK] for at in range(0, len(self._head), FILL_BLOCK))
+        is_fill = any(len(block) == FILL_BLOCK and block.count(block[0]) == FILL_BLOCK for block in blocks)
+        return Damage(self.start, self.stop, DamageReason.FILL if is_fill else otherwise)
+
+    def as_tail(self, cut: int) -> list[Damage]:
+        """Return the damage of a gap at the end of the input, where a record that was cut off begins at byte `cut`."""
+        parts = [replace(self.as_damage(DamageReason.CONTENT), stop=cut), Damage(cut, self.stop, DamageReason.CUT_TAIL)]
+        return [part for part in parts if part.start < part.stop]

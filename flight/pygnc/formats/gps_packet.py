@@ -123,7 +123,7 @@ def encode_gps_packets(fixes: GpsFixes, packet: np.dtype[np.void]) -> NDArray[np
             continue
         values = getattr(fixes, field.name)
         if values is None:
-            raise ValueError(f"{field.name} is missing; a GPS packet of {packet.itemsize} bytes needs it")
+            raise ValueError(f"GPS packet of {packet.itemsize} bytes: {field.name} is None; set it in GpsFixes")
         store_words(packets, field.name, values)
     if "sync" in (packet.names or ()):
         packets["sync"] = tuple(RANGE_GPS_SYNC)
@@ -132,13 +132,13 @@ def encode_gps_packets(fixes: GpsFixes, packet: np.dtype[np.void]) -> NDArray[np
 
 
 def range_packet_from_sense(sense_packet: bytes) -> bytes:
-    """Convert a GPS packet of a sense file to one of a range file, without spacecraft time and time status."""
+    """Return the GPS packet of a range file with the values of a GPS packet of a sense file."""
     fixes = decode_gps_packets(np.frombuffer(sense_packet, SENSE_GPS_PACKET))
     return encode_gps_packets(fixes, RANGE_GPS_PACKET).tobytes()
 
 
 def plausible_gps_packets(packets: NDArray[np.void]) -> NDArray[np.bool_]:
-    """Return whether each of M packets could come from a receiver, (M,). Status fields are not checked.
+    """Return True for each of M packets that could come from a receiver, (M,). Status fields are not checked.
 
     A plausible packet has a time of week below one week and not both week and time of week zero, and uses no more
     satellites than it tracks. Its position is zero, or between the ground and geostationary orbit with satellites used.

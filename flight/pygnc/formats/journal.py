@@ -74,7 +74,7 @@ def encode(kind: Kind, seq: int, payload: bytes) -> bytes:
         ValueError: The payload is longer than PAYLOAD_MAX.
     """
     if len(payload) > PAYLOAD_MAX:
-        raise ValueError(f"the payload has {len(payload)} bytes; a journal record holds at most {PAYLOAD_MAX}")
+        raise ValueError(f"journal record {seq}: the payload must have at most {PAYLOAD_MAX} bytes, not {len(payload)}")
     body = _HEAD.pack(SYNC, kind, VERSION, len(payload), seq) + payload
     return body + _CRC.pack(zlib.crc32(memoryview(body)[len(SYNC) :]))
 
@@ -90,7 +90,7 @@ def scan(data: bytes, *, base_offset: int = 0, final: bool = True, limit: int | 
     Args:
         data: A part of a journal file.
         base_offset: Offset of the first byte of `data` in the file.
-        final: Whether the file ends with `data`. If not, an incomplete record at the end is not consumed; if so, it is
+        final: True if the file ends with `data`. If not, an incomplete record at the end is not consumed; if so, it is
             damage.
         limit: Maximum number of records.
     """

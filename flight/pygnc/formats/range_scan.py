@@ -1,22 +1,22 @@
-"""Scanner that finds the packets of a range file despite damage, and warns about unusual ones.
+"""Scanner that finds the packets of a range file despite damage, and warns about unusual packets.
 
 A GPS packet is recognised by AA 44 12 at its beginning and CR LF at its end. A range packet has only the radio id of a
 partner in its first byte, so its context must confirm it:
 
 * Its start is confirmed if a valid packet ends there.
 * Its end is confirmed by AA 44 12, by the end of the input, by another range packet of about the same time, or by radio
-  ids at every twelfth byte that lead to one of these.
+  ids at every twelfth byte that lead to such a confirmation.
 * It is valid if both are confirmed, or if its end is confirmed and the input begins with it.
-* If one is confirmed, its spacecraft time must be within a day of the previous or the next range packet. Without such
-  packets it is valid between damage and AA 44 12, or between a valid packet and damage.
-* If none is confirmed, its time must be within an hour of either.
+* If only its start or its end is confirmed, its spacecraft time must be within a day of the previous or the next range
+  packet. Without such packets it is valid between damage and AA 44 12, or between a valid packet and damage.
+* If neither is confirmed, its time must be within an hour of the previous or the next range packet.
 * If its end is not confirmed, bytes may have been inserted or lost. It is then rejected if a GPS packet or the end of
   the input follows so closely that only this explains the gap, or if constant fill begins in its last byte.
 * It does not extend into a GPS packet, and its time does not consist of four equal bytes.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -53,19 +53,15 @@ _POSSIBLE_START: Final = re.compile(re.escape(RANGE_GPS_SYNC) + b"|[%c-%c]" % (P
 
 @dataclass(frozen=True, slots=True)
 class RangeBuffer:
-    """A part of the stream. Positions are offsets in `octets`.
+    """Part of the stream. Positions are offsets in `octets`.
 
     Attributes:
-        at_input_end: Whether the input ends with it.
+        octets: Bytes of the part.
+        at_input_end: True if the input ends with the part.
     """
 
     octets: bytes
     at_input_end: bool
-
-    def next_possible_start(self, place: int) -> int:
-        """Return the first position from `place` on where a packet could begin, or the end of the buffer."""
-        match = _POSSIBLE_START.search(self.octets, place)
-        return match.start() if match else len(self.octets)
 
     def packet_at(
         self, place: int, last_time_s: int | None, *, joined: bool, at_input_start: bool
@@ -74,15 +70,14 @@ class RangeBuffer:
 
         Args:
             place: Position in the buffer.
-            last_time_s: Spacecraft time of the previous range packet, if there was one.
-            joined: Whether a valid packet ends there.
-            at_input_start: Whether the input begins there.
+            last_time_s: Spacecraft time of the previous range packet, s; None if there was none.
+            joined: True if a valid packet ends there.
+            at_input_start: True if the input begins there.
         """
         if self._is_gps_packet(place):
             return PacketKind.GPS
-        if self._is_range_packet(place, last_time_s, joined=joined, at_input_start=at_input_start):
-            return PacketKind.RANGE
-        return None
+        is_range = self._is_range_packet(place, last_time_s, joined=joined, at_input_start=at_input_start)
+        return PacketKind.RANGE if is_range else None
 
     def time_at(self, place: int) -> int | None:
         """Return the spacecraft time of the apparent range packet at `place`, s, or None."""
@@ -156,7 +151,7 @@ class RangeBuffer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RangeScan:
-    """Result of scanning a piece of input or a whole file."""
+    """Result of scanning a piece of input or a whole file, M packets."""
 
     kinds: NDArray[np.uint8]
     """(M,) `PacketKind` of each packet, in stream order"""
@@ -215,12 +210,13 @@ class RangeScanner:
             joined = self._gap.length == 0 and not at_input_start
             kind = buffer.packet_at(place, self._last_time_s, joined=joined, at_input_start=at_input_start)
             if kind is None:
-                next_place = min(buffer.next_possible_start(place + 1), settled)
+                match = _POSSIBLE_START.search(octets, place + 1)
+                next_place = min(match.start(), settled) if match else settled
                 self._gap.extend(octets[place:next_place])
                 place = next_place
                 continue
             if self._gap.length:
-                damage.append(self._gap_as_damage())
+                damage.append(self._gap.as_damage(DamageReason.CONTENT))
             time_s = buffer.time_at(place) if kind is PacketKind.RANGE else None
             packet = _Packet(kind, self._pending_start + place, octets[place : place + PACKET_SIZE[kind]], time_s)
             found.append(packet)
@@ -245,22 +241,16 @@ class RangeScanner:
             anomalies=tuple(self._watch.inspect(found, plausible_gps_packets(fixes))),
         )
 
-    def _gap_as_damage(self) -> Damage:
-        reason = DamageReason.FILL if self._gap.is_fill else DamageReason.CONTENT
-        return Damage(self._gap.start, self._gap.stop, reason)
-
     def _describe_tail(self, octets: bytes) -> list[Damage]:
         """Return the damage at the end of the input; a beginning of a packet in it is a packet cut off."""
-        whole, end = self._gap_as_damage(), self._gap.stop
-        cut = whole.stop
+        cut, end = self._gap.stop, self._gap.stop
         sync = octets.rfind(RANGE_GPS_SYNC, max(0, len(octets) - GPS_SIZE + 1))
-        rest = octets[whole.start - end :] if 0 < self._gap.length <= len(octets) else b""
+        rest = octets[self._gap.start - end :] if 0 < self._gap.length <= len(octets) else b""
         if sync >= 0:
-            cut = max(whole.start, end - len(octets) + sync)
+            cut = max(self._gap.start, end - len(octets) + sync)
         elif rest and (RANGE_GPS_SYNC.startswith(rest) or (rest[0] in PARTNER_IDS and len(rest) < RANGE_SIZE)):
-            cut = whole.start
-        parts = [replace(whole, stop=cut), Damage(cut, end, DamageReason.CUT_TAIL)]
-        return [part for part in parts if part.start < part.stop]
+            cut = self._gap.start
+        return self._gap.as_tail(cut)
 
 
 class _AnomalyDetector:
@@ -272,7 +262,7 @@ class _AnomalyDetector:
         self._latest_by_octets: dict[bytes, int] = {}
 
     def inspect(self, found: list[_Packet], plausible_fixes: NDArray[np.bool_]) -> list[Anomaly]:
-        """Return the anomalies of further packets; `plausible_fixes` has one value for each GPS packet among them."""
+        """Return the anomalies of further packets; `plausible_fixes` has a value for each GPS packet among them."""
         plausible = iter(plausible_fixes)
         anomalies = []
         for packet in found:

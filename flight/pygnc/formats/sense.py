@@ -63,16 +63,16 @@ class SenseLayout:
     """Layout of the records of a file.
 
     Raises:
-        ValueError: A record has less than one sensor packet.
+        ValueError: `sensors_per_record` is less than 1.
     """
 
     sensors_per_record: int = batch_sensor_gps_packet_num_sensor_packets
     terminated: bool = True
-    """Whether each record ends in CR LF."""
+    """True if each record ends in CR LF."""
 
     def __post_init__(self) -> None:
         if self.sensors_per_record < 1:
-            raise ValueError(f"{self.sensors_per_record} sensor packets per record: at least one is needed")
+            raise ValueError(f"sensors_per_record must be at least 1, not {self.sensors_per_record}")
 
     @cached_property
     def record(self) -> np.dtype[np.void]:
@@ -146,7 +146,7 @@ def encode_lux(lux: ArrayLike) -> NDArray[np.uint16]:
     """
     counts = np.clip(np.asarray(lux, np.float64), 0.0, None) / LUX_PER_COUNT
     if np.isnan(counts).any():
-        raise ValueError("illuminance is NaN")
+        raise ValueError("illuminance must be a number in lux, but is NaN")
     full_scales = _LUX_MANTISSA_MAX * 2.0 ** np.arange(LUX_EXPONENT_MAX) + _FLOOR_GUARD_COUNTS
     exponent = np.searchsorted(full_scales, counts)
     mantissa = np.minimum(np.floor(counts / 2.0**exponent + _FLOOR_GUARD_COUNTS), _LUX_MANTISSA_MAX)

@@ -1,10 +1,10 @@
-"""Scanner that finds the records of a sense file despite damage, and warns about unusual ones.
+"""Scanner that finds the records of a sense file despite damage, and warns about unusual records.
 
 No checksum protects a record, so these rules decide:
 
 1. A record has its length, its CR LF (unless the layout has none) and consistent spacecraft times (`sense_search`). Its
    other values are not checked; that is left to the estimators.
-2. If two such windows overlap, bytes were lost in the first, unless another one follows it directly.
+2. If two such windows overlap, bytes were lost in the first, unless another window follows it directly.
 3. A window that no other follows directly is not trusted if bytes inserted into its GPS packet could have left its
    times and an apparent CR LF in place: always if the layout has no CR LF, else if another CR LF follows directly. It
    must then also be plausible (`gps_packet.plausible_gps_packets`).
@@ -29,7 +29,7 @@ from pygnc.formats.gps_packet import plausible_gps_packets
 from pygnc.formats.sense import STANDARD_LAYOUT, SenseLayout
 from pygnc.formats.sense_search import (
     SENSOR_STEP_S,
-    BufferContext,
+    Neighbours,
     find_candidates,
     leading_run,
     records_at,
@@ -87,7 +87,7 @@ class AnomalyDetector:
         return earlier
 
     def _is_duplicate(self, records: NDArray[np.void]) -> NDArray[np.bool_]:
-        """Return which records equal the latest earlier record with the same times within the reach, (M,)."""
+        """Return True for records that equal the latest earlier record with the same times within the reach, (M,)."""
         recent = self._recent
         known = len(recent)
         keys = np.concatenate([_time_key(recent), _time_key(records)]) if known else _time_key(records)
@@ -151,11 +151,6 @@ class SenseScanner:
         self._latest: NDArray[np.void] | None = None
         self._watch = AnomalyDetector(self.layout)
 
-    @property
-    def pending_bytes(self) -> int:
-        """Number of bytes on which only further input can decide."""
-        return len(self._pending)
-
     def feed(self, data: bytes | bytearray | memoryview) -> SenseScan:
         """Scan the next piece of the input."""
         return self._advance(data, final=False)
@@ -176,7 +171,8 @@ class SenseScanner:
         stop = len(buffer) if final else max(end, settled)
         self._gap.extend(buffer[end:stop].data)
         if final:
-            damage += self._describe_tail()
+            # A rest after whole record lengths is a record cut off.
+            damage += self._gap.as_tail(self._gap.stop - self._gap.length % size)
         offsets = starts + self._pending_start
         anomalies = self._watch.inspect(records, offsets, has_clock_step, final=final)
         if len(records):
@@ -189,7 +185,7 @@ class SenseScanner:
     def _find_records(
         self, buffer: NDArray[np.uint8], settled: int, *, final: bool
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return the start of each record below `settled`, and whether the spacecraft clock was set inside it."""
+        """Return the start of each record below `settled` and True for those with a clock step inside."""
         size = self.layout.size
         # In a contiguous run, windows followed by another one or by the end of the input need no further test.
         clean = leading_run(buffer, self.layout)
@@ -199,7 +195,7 @@ class SenseScanner:
         if clean * size == len(buffer):
             return aligned, np.zeros(clean, bool)
         joined = self._gap.length == 0
-        context = BufferContext(
+        context = Neighbours(
             before=records_at(buffer, aligned[-1:], self.layout) if clean else self._latest if joined else None,
             at_input_start=clean == 0 and self._pending_start == self._input_start,
             at_input_end=final,
@@ -224,26 +220,10 @@ class SenseScanner:
                 self._gap = Gap(self._pending_start + int(gap_starts[index]))
             self._gap.extend(buffer[gap_starts[index] : starts[index]].data)
             if self._gap.length:
-                damage.append(Damage(self._gap.start, self._gap.stop, self._reason()))
+                is_whole = self._gap.length % self.layout.size == 0
+                damage.append(self._gap.as_damage(DamageReason.CONTENT if is_whole else DamageReason.LENGTH))
         self._gap = Gap(self._pending_start + int(ends[-1]))
         return damage
-
-    def _reason(self) -> DamageReason:
-        if self._gap.is_fill:
-            return DamageReason.FILL
-        return DamageReason.LENGTH if self._gap.length % self.layout.size else DamageReason.CONTENT
-
-    def _describe_tail(self) -> list[Damage]:
-        """Return the damage at the end of the input; a rest after whole record lengths is a record cut off."""
-        if not self._gap.length:
-            return []
-        tail_start = self._gap.stop - self._gap.length % self.layout.size
-        reason = DamageReason.FILL if self._gap.is_fill else DamageReason.CONTENT
-        parts = [
-            Damage(self._gap.start, tail_start, reason),
-            Damage(tail_start, self._gap.stop, DamageReason.CUT_TAIL),
-        ]
-        return [part for part in parts if part.start < part.stop]
 
 
 def scan(data: bytes | bytearray | memoryview, layout: SenseLayout | None = None, *, base_offset: int = 0) -> SenseScan:

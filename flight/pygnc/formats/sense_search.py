@@ -35,7 +35,7 @@ CLOCK_DIFFERENCE_MIN_S: Final = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """n candidate windows in ascending order. Each is coherent or has exactly one step of the clock."""
+    """n candidate windows in ascending order. Each window is coherent or has exactly one step of the clock."""
 
     offsets: NDArray[np.int64]
     """(n,) byte offsets in the buffer"""
@@ -46,7 +46,7 @@ class Candidates:
 
     @property
     def coherent(self) -> NDArray[np.bool_]:
-        """(n,) whether the window has no clock step."""
+        """(n,) True for windows without a clock step."""
         coherent: NDArray[np.bool_] = self.step_index == 0
         return coherent
 
@@ -77,7 +77,7 @@ def leading_run(data: NDArray[np.uint8], layout: SenseLayout) -> int:
 
 
 def is_later(earlier: NDArray[np.uint32], later: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    """Return whether a record with the first time `later` can directly follow one with the last time `earlier`."""
+    """Return True where a record that begins at time `later` can directly follow one that ends at `earlier`, s."""
     soon: NDArray[np.bool_] = later - earlier - np.uint32(1) < RECORD_STEP_MAX_S
     return soon
 
@@ -88,21 +88,19 @@ def find_candidates(data: NDArray[np.uint8], layout: SenseLayout) -> Candidates:
     if len(data) < layout.size:
         return Candidates(np.empty(0, np.int64), np.empty((len(columns), 0), np.uint32), np.empty(0, np.int64))
     words = np.ndarray((len(data) - 3,), ">u4", data, strides=(1,))
-    offsets = _terminated_windows(data, layout) if layout.terminated else _timed_windows(words, columns, layout)
+    if layout.terminated:
+        head = layout.size - len(TERMINATOR)
+        offsets = np.flatnonzero((data[head:-1] == TERMINATOR[0]) & (data[head + 1 :] == TERMINATOR[1]))
+    else:
+        offsets = _timed_windows(words, columns, layout)
     times = words[columns[:, None] + offsets].astype(np.uint32)
     step_index = _step_index(times)
     found = step_index >= 0
     return Candidates(offsets[found], times[:, found], step_index[found])
 
 
-def _terminated_windows(data: NDArray[np.uint8], layout: SenseLayout) -> NDArray[np.int64]:
-    head = layout.size - len(TERMINATOR)
-    carriage_return, line_feed = TERMINATOR
-    return np.flatnonzero((data[head:-1] == carriage_return) & (data[head + 1 :] == line_feed))
-
-
 def _timed_windows(words: NDArray[Any], columns: NDArray[np.int64], layout: SenseLayout) -> NDArray[np.int64]:
-    """Offsets of windows with at most one inconsistent step, without those of constant time such as fill."""
+    """Return the offsets of windows with at most one inconsistent step, without those of constant time such as fill."""
     native = words.astype(np.uint32)
     count = len(native) + 4 - layout.size
     times = [native[column : column + count] for column in columns]
@@ -126,7 +124,7 @@ def _step_limits(count: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
 
 
 def _is_broken(steps: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    """Return whether each step between the N + 1 times of n windows is outside its limits, (N, n)."""
+    """Return True for each step between the N + 1 times of n windows that is outside its limits, (N, n)."""
     least, span = _step_limits(len(steps))
     broken: NDArray[np.bool_] = steps - least[:, None] > span[:, None]
     return broken
@@ -146,34 +144,36 @@ def _step_index(times: NDArray[np.uint32]) -> NDArray[np.int64]:
 
 
 def _advances(times: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    """Return whether the times of the sensor packets advance, (n,); with fewer than three, none may be fill."""
+    """Return True where the times of the sensor packets advance, (n,); with fewer than three, none may be fill."""
     sensor_steps = len(times) - 2
     advances: NDArray[np.bool_] = (times[-2] - times[0]).view(np.int32) >= SENSOR_MEAN_STEP_MIN_S * sensor_steps
     return advances & ~_has_fill(times) if sensor_steps < 2 else advances
 
 
 def _has_fill(times: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    """Return whether any time of a window has four equal bytes, (n,)."""
+    """Return True where any time of a window has four equal bytes, (n,)."""
     fill: NDArray[np.bool_] = (times % np.uint32(0x01010101) == 0).any(axis=0)
     return fill
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BufferContext:
-    """Context of a buffer in its input."""
+class Neighbours:
+    """Neighbours of a buffer, or of a window in it, without a gap in between."""
 
     before: NDArray[np.void] | None
-    """Record that ends where the buffer begins, shape (1,), or None."""
+    """Record that ends where the buffer or window begins, shape (1,), or None."""
     at_input_start: bool
-    """Whether the input begins with the buffer."""
+    """True if the input begins with the buffer or window."""
     at_input_end: bool
-    """Whether the input ends with the buffer."""
+    """True if the input ends with the buffer or window."""
+    after: NDArray[np.void] | None = None
+    """Candidate that begins where the window ends, shape (1,), or None."""
 
 
 def select_records(
-    data: NDArray[np.uint8], found: Candidates, layout: SenseLayout, context: BufferContext
+    data: NDArray[np.uint8], found: Candidates, layout: SenseLayout, context: Neighbours
 ) -> NDArray[np.bool_]:
-    """Return which candidates are records, (n,).
+    """Return True for each candidate that is a record, shape (n,).
 
     The result is final for windows followed by at least one record length of bytes, and for all at the input's end.
     """
@@ -191,22 +191,19 @@ def select_records(
             continue
         before = records_at(data, found.offsets[left : left + 1], layout) if follows and kept[left] else None
         leads = right < len(ends) and found.offsets[right] == end
-        kept[index] = _is_clock_step(
-            found.times[:, index],
-            int(found.step_index[index]),
-            data[start:end].view(layout.record),
-            _Neighbours(
-                before=context.before if start == 0 else before,
-                after=records_at(data, found.offsets[right : right + 1], layout) if leads else None,
-                at_start=context.at_input_start and start == 0,
-                at_end=context.at_input_end and end == len(data),
-            ),
+        neighbours = Neighbours(
+            before=context.before if start == 0 else before,
+            at_input_start=context.at_input_start and start == 0,
+            at_input_end=context.at_input_end and end == len(data),
+            after=records_at(data, found.offsets[right : right + 1], layout) if leads else None,
         )
+        record = data[start:end].view(layout.record)
+        kept[index] = _is_clock_step(found.times[:, index], int(found.step_index[index]), record, neighbours)
     return kept
 
 
 def _is_followed(found: Candidates, layout: SenseLayout) -> NDArray[np.bool_]:
-    """Return which windows another one follows directly, (n,); without CR LF it must also be later."""
+    """Return True for windows that another window follows directly, (n,); without CR LF it must also be later."""
     ends = found.offsets + layout.size
     following = np.minimum(np.searchsorted(found.offsets, ends), max(0, len(ends) - 1))
     followed: NDArray[np.bool_] = found.offsets[following] == ends
@@ -218,9 +215,9 @@ def _is_followed(found: Candidates, layout: SenseLayout) -> NDArray[np.bool_]:
 def _is_doubtful(
     data: NDArray[np.uint8], found: Candidates, loose: NDArray[np.bool_], layout: SenseLayout
 ) -> NDArray[np.bool_]:
-    """Return which of the `loose` windows (those that no window follows directly) are not trustworthy, (n,).
+    """Return True for those of the `loose` windows (no window follows them directly) that are not trustworthy, (n,).
 
-    These are implausible ones whose end may be payload of another record. With CR LF this requires 13 satellites
+    They are implausible, and their end may be payload of another record. With CR LF this requires 13 satellites
     tracked and 10 used, which read like CR LF, and two bytes inserted before them. The real CR LF then follows.
     """
     doubtful = loose.copy()
@@ -237,9 +234,9 @@ def _is_doubtful(
 def _survives_overlap(
     found: Candidates, trusted: NDArray[np.bool_], followed: NDArray[np.bool_], layout: SenseLayout
 ) -> NDArray[np.bool_]:
-    """Return which coherent windows survive overlaps, (n,).
+    """Return True for coherent windows that survive overlaps, (n,).
 
-    Of two windows, the first survives if another one follows it directly, else the second.
+    Of two windows, the first survives if another window follows it directly, else the second.
     """
     survives = np.ones(len(found.offsets), bool)
     indices = np.flatnonzero(found.coherent)
@@ -257,33 +254,21 @@ def _survives_overlap(
     return survives
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Neighbours:
-    """Neighbours of a window without a gap: a record before, a candidate after, the ends of the input."""
-
-    before: NDArray[np.void] | None
-    after: NDArray[np.void] | None
-    at_start: bool
-    at_end: bool
-
-
 def _is_clock_step(
-    times: NDArray[np.uint32], step_index: int, record: NDArray[np.void], neighbours: _Neighbours
+    times: NDArray[np.uint32], step_index: int, record: NDArray[np.void], neighbours: Neighbours
 ) -> bool:
-    """Return whether a window with one step is a record written while the spacecraft clock was set.
+    """Return True if a window with one step is a record written while the spacecraft clock was set.
 
     An identical neighbour decides the question, because damage does not occur twice in the same way.
     """
-    left_confirmed = step_index >= 2 or neighbours.at_start
-    right_confirmed = len(times) - step_index >= 2 or neighbours.at_end
+    left_confirmed = step_index >= 2 or neighbours.at_input_start
+    right_confirmed = len(times) - step_index >= 2 or neighbours.at_input_end
     if neighbours.before is not None:
         left_confirmed |= _is_consecutive(int(neighbours.before["gps"]["t_spacecraft_s"][0]), int(times[0]))
     if neighbours.after is not None:
         right_confirmed |= _is_consecutive(int(times[-1]), int(neighbours.after["sensors"]["t_spacecraft_s"][0, 0]))
-    if any(
-        neighbour is not None and neighbour.tobytes() == record.tobytes()
-        for neighbour in (neighbours.before, neighbours.after)
-    ):
+    present = [neighbour for neighbour in (neighbours.before, neighbours.after) if neighbour is not None]
+    if any(neighbour.tobytes() == record.tobytes() for neighbour in present):
         return True
     if not (left_confirmed and right_confirmed):
         return False
@@ -292,18 +277,16 @@ def _is_clock_step(
         return True
     if neighbours.before is None:
         # A loss of bytes joins a record to a later one, and the start of the input cannot repeat anything.
-        return neighbours.at_start and step_s < 0
-    return _receiver_clock_differs(neighbours.before, record)
+        return neighbours.at_input_start and step_s < 0
+    change_s = _receiver_minus_spacecraft_s(record) - _receiver_minus_spacecraft_s(neighbours.before)
+    return abs(change_s) > CLOCK_DIFFERENCE_MIN_S
 
 
 def _is_consecutive(earlier_s: int, later_s: int) -> bool:
     return SENSOR_STEP_S[0] <= later_s - earlier_s <= RECORD_STEP_MAX_S
 
 
-def _receiver_clock_differs(before: NDArray[np.void], record: NDArray[np.void]) -> bool:
-    def clock_difference_s(record: NDArray[np.void]) -> float:
-        gps = record["gps"][0]
-        ms = int(gps["gps_week"]) * MS_PER_WEEK + int(gps["gps_tow_ms"])
-        return ms / 1000.0 - int(gps["t_spacecraft_s"])
-
-    return abs(clock_difference_s(record) - clock_difference_s(before)) > CLOCK_DIFFERENCE_MIN_S
+def _receiver_minus_spacecraft_s(record: NDArray[np.void]) -> float:
+    gps = record["gps"][0]
+    ms = int(gps["gps_week"]) * MS_PER_WEEK + int(gps["gps_tow_ms"])
+    return ms / 1000.0 - int(gps["t_spacecraft_s"])

@@ -15,7 +15,6 @@ from typing import Final, NamedTuple, TypeAlias
 MAGIC: Final = b"PGST"
 VERSION: Final = 4
 PARTNERS: Final = 3
-NAN: Final = math.nan
 
 Value: TypeAlias = int | float | bytes
 
@@ -92,55 +91,39 @@ TASK_NAMES: Final = ("ingest", "orbit", "attitude", "formation", "batch_writer",
 
 
 class Field(NamedTuple):
-    """One field of the record."""
+    """Field of the record: name, struct code, unit and meaning."""
 
     name: str
     code: str
     unit: str
     meaning: str
-    default: Value = 0
+
+    @property
+    def default(self) -> Value:
+        """Value of a field that is not given: NaN (unknown) for quantities, 0 for counters."""
+        return math.nan if self.code in {"f", "d"} else 0
 
 
 def _vector(name: str, code: str, unit: str, meaning: str) -> tuple[Field, ...]:
-    return tuple(Field(f"{name}_{axis}", code, unit, f"{meaning}, {axis}", NAN) for axis in "xyz")
+    return tuple(Field(f"{name}_{axis}", code, unit, f"{meaning}, {axis}") for axis in "xyz")
 
 
-def _partner(k: int) -> tuple[Field, ...]:
-    partner = f"partner{k}"
-    return (
-        Field(f"{partner}_id", "B", "", "radio id of the partner, 0: none"),
-        Field(f"{partner}_ambiguous", "B", "", "1 while a mirror solution fits equally well"),
-        Field(f"{partner}_gps_week", "H", "", "epoch of the partner's relative state: GPS week, 0: unknown"),
-        Field(f"{partner}_gps_tow_ms", "I", "ms", "GPS time of week of that epoch"),
-        *_vector(f"{partner}_rtn_m", "f", "m", "position of the partner relative to this satellite, RTN axes"),
-        *_vector(f"{partner}_rtn_mps", "f", "m/s", "relative velocity, RTN axes"),
-        *_vector(f"{partner}_sigma_m", "f", "m", "standard deviation of the relative position"),
-        Field(f"{partner}_bias_m", "f", "m", "range bias of the radio pair", NAN),
-        Field(
-            f"{partner}_residual_m",
-            "f",
-            "m",
-            "residual (measured minus computed) of the newest own range to the partner",
-            NAN,
-        ),
-        Field(f"{partner}_chi2_best", "f", "", "chi-square of the best solution for all partners", NAN),
-        Field(
-            f"{partner}_chi2_mirror",
-            "f",
-            "",
-            "chi-square of the best solution with a different orbit of this partner",
-            NAN,
-        ),
-        Field(f"{partner}_closest_m", "f", "m", "predicted minimum distance within one day", NAN),
-        Field(f"{partner}_closest_sigma_m", "f", "m", "standard deviation of the minimum distance", NAN),
-        Field(
-            f"{partner}_closest_in_s",
-            "f",
-            "s",
-            "time from the epoch of the relative state to the minimum distance",
-            NAN,
-        ),
-    )
+_PARTNER: Final = (
+    Field("id", "B", "", "radio id of the partner, 0: none"),
+    Field("ambiguous", "B", "", "1 while a mirror solution fits equally well"),
+    Field("gps_week", "H", "", "epoch of the partner's relative state: GPS week, 0: unknown"),
+    Field("gps_tow_ms", "I", "ms", "GPS time of week of that epoch"),
+    *_vector("rtn_m", "f", "m", "position of the partner relative to this satellite, RTN axes"),
+    *_vector("rtn_mps", "f", "m/s", "relative velocity, RTN axes"),
+    *_vector("sigma_m", "f", "m", "standard deviation of the relative position"),
+    Field("bias_m", "f", "m", "range bias of the radio pair"),
+    Field("residual_m", "f", "m", "residual (measured minus computed) of the newest own range to the partner"),
+    Field("chi2_best", "f", "", "chi-square of the best solution for all partners"),
+    Field("chi2_mirror", "f", "", "chi-square of the best solution with a different orbit of this partner"),
+    Field("closest_m", "f", "m", "predicted minimum distance within one day"),
+    Field("closest_sigma_m", "f", "m", "standard deviation of the minimum distance"),
+    Field("closest_in_s", "f", "s", "time from the epoch of the relative state to the minimum distance"),
+)
 
 
 def _task(name: str) -> tuple[Field, ...]:
@@ -153,8 +136,8 @@ def _task(name: str) -> tuple[Field, ...]:
 
 
 FIELDS: Final[tuple[Field, ...]] = (
-    Field("magic", "4s", "", "magic, the letters PGST", MAGIC),
-    Field("version", "B", "", "version of this layout", VERSION),
+    Field("magic", "4s", "", "magic, the letters PGST"),
+    Field("version", "B", "", "version of this layout"),
     Field("phase", "B", "", "0 starting, 1 batch, 2 idle, 3 no data, 4 stopping, 5 stopped, 6 failed"),
     Field("size", "H", "B", "size of the whole record"),
     Field("generation", "I", "", "number of records written in this run"),
@@ -166,33 +149,18 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("orbit_mode", "B", "", "0 none, 1 at the newest fix, 2 predicted to the time of this record"),
     Field("orbit_gps_week", "H", "", "epoch of the orbit: GPS week"),
     Field("orbit_gps_tow_ms", "I", "ms", "GPS time of week of that epoch"),
-    Field("orbit_age_s", "f", "s", "time from the newest accepted fix to the epoch of the orbit", NAN),
+    Field("orbit_age_s", "f", "s", "time from the newest accepted fix to the epoch of the orbit"),
     *_vector("position_ecef_m", "d", "m", "position, ITRF"),
     *_vector("velocity_ecef_mps", "d", "m/s", "velocity, ITRF"),
     *_vector("position_sigma_m", "f", "m", "standard deviation of the position, ITRF axes"),
     *_vector("velocity_sigma_mps", "f", "m/s", "standard deviation of the velocity, ITRF axes"),
-    Field(
-        "nis_mean",
-        "f",
-        "",
-        "mean normalised innovation squared per degree of freedom, 1 if the covariance is consistent",
-        NAN,
-    ),
+    Field("nis_mean", "f", "", "mean normalised innovation squared per degree of freedom, 1 if consistent"),
     Field("nis_count", "I", "", "fixes in that mean"),
     Field("attitude_mode", "B", "", "0 none, 1 searching, 2 coarse, 3 fine"),
     Field("attitude_gps_week", "H", "", "epoch of the attitude (newest sample): GPS week, 0: unknown"),
     Field("attitude_gps_tow_ms", "I", "ms", "GPS time of week of that epoch"),
-    Field(
-        "attitude_orbit_age_s",
-        "f",
-        "s",
-        "time from the newest fix in the orbit used for the attitude to that epoch",
-        NAN,
-    ),
-    *(
-        Field(f"quaternion_{part}", "f", "", f"attitude quaternion, body to GCRF, Hamilton convention, {part}", NAN)
-        for part in "wxyz"
-    ),
+    Field("attitude_orbit_age_s", "f", "s", "time from the newest fix in the orbit used to that epoch"),
+    *(Field(f"quaternion_{part}", "f", "", f"attitude, body to GCRF, Hamilton quaternion, {part}") for part in "wxyz"),
     *_vector("rate_body_rad_s", "f", "rad/s", "angular rate of the body, body axes"),
     *_vector("attitude_sigma_rad", "f", "rad", "standard deviation of the attitude, body axes"),
     *_vector("gyro_bias_rad_s", "f", "rad/s", "gyro bias, sensor axes"),
@@ -203,7 +171,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("mirrored_faces", "B", "", "sun sensors that are bright with the Sun behind them, same bits"),
     Field("stuck_gyro_axes", "B", "", "gyro axes with constant output, bits 0 to 2: x, y, z, sensor axes"),
     Field("gyro_axes_beyond_range", "B", "", "gyro axes in saturation, same bits"),
-    *(field for k in range(PARTNERS) for field in _partner(k)),
+    *(field._replace(name=f"partner{k}_{field.name}") for k in range(PARTNERS) for field in _PARTNER),
     *(field for name in TASK_NAMES for field in _task(name)),
     Field("events", "I", "", "events in the journal of the run"),
     Field("not_recorded", "B", "", "number of tasks that could not record everything on disk"),
@@ -230,12 +198,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("attitude_starts", "H", "", "number of attitude initialisations"),
     Field("mag_calibration_seen", "I", "", "samples received by the magnetometer calibration"),
     Field("mag_calibration_kept", "I", "", "samples used by the magnetometer calibration"),
-    *_vector(
-        "mag_calibration_sigma_ut",
-        "f",
-        "uT",
-        "standard deviation of the calibrated magnetometer bias, once it has converged",
-    ),
+    *_vector("mag_calibration_sigma_ut", "f", "uT", "standard deviation of the calibrated bias, once it has converged"),
     Field("ranges_received", "I", "", "range packets that reached the formation task"),
     Field("ranges_held", "H", "", "range packets waiting for their time"),
     Field("ranges_no_time", "H", "", "ranges not used: no time"),
@@ -246,11 +209,10 @@ FIELDS: Final[tuple[Field, ...]] = (
 _BODY: Final = struct.Struct("<" + "".join(field.code for field in FIELDS))
 _CRC: Final = struct.Struct("<I")
 SIZE: Final = _BODY.size + _CRC.size
-_NAMES: Final = frozenset(field.name for field in FIELDS)
 
 
 class StatusError(ValueError):
-    """The bytes are not a valid status record of this version."""
+    """Error raised when bytes are not a valid status record of this version."""
 
 
 def encode(values: dict[str, Value]) -> bytes:
@@ -259,9 +221,10 @@ def encode(values: dict[str, Value]) -> bytes:
     Raises:
         KeyError: `values` contains an unknown field.
     """
-    if unknown := values.keys() - _NAMES:
-        raise KeyError(f"unknown status fields: {', '.join(sorted(unknown))}")
-    filled = {field.name: field.default for field in FIELDS} | values | {"size": SIZE}
+    if unknown := values.keys() - {field.name for field in FIELDS}:
+        raise KeyError(f"unknown status fields: {', '.join(sorted(unknown))}; declare them in FIELDS")
+    fixed: dict[str, Value] = {"magic": MAGIC, "version": VERSION, "size": SIZE}
+    filled = {field.name: field.default for field in FIELDS} | values | fixed
     body = _BODY.pack(*(_clamped(field, filled[field.name]) for field in FIELDS))
     return body + _CRC.pack(zlib.crc32(body))
 
@@ -273,11 +236,10 @@ def decode(record: bytes) -> dict[str, Value]:
         StatusError: Wrong magic, version, length or CRC.
     """
     if len(record) != SIZE or record[:4] != MAGIC or record[4] != VERSION:
-        raise StatusError(
-            f"not a status record of version {VERSION} ({SIZE} bytes beginning with PGST): {len(record)} bytes"
-        )
+        expected = f"a record of version {VERSION} has {SIZE} bytes and begins with {MAGIC!r}"
+        raise StatusError(f"not a status record: {len(record)} bytes that begin with {record[:4]!r}; {expected}")
     if zlib.crc32(record[: _BODY.size]) != _CRC.unpack_from(record, _BODY.size)[0]:
-        raise StatusError("damaged status record: wrong CRC-32")
+        raise StatusError(f"damaged status record of {SIZE} bytes: wrong CRC-32; read the file again")
     return dict(zip((field.name for field in FIELDS), _BODY.unpack_from(record), strict=True))
 
 

@@ -2,12 +2,11 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from zipfile import BadZipFile
 
 import typer
@@ -15,18 +14,16 @@ from rich.console import Console
 from rich.table import Table
 
 from pygnc_controller.emulator.controller import Controller, PiReports, SentenceCounters
-from pygnc_controller.emulator.display import ProgressDisplay
 from pygnc_controller.emulator.home_check import HomeCheck, check_home
 from pygnc_controller.emulator.main_program import MainProgramError
 from pygnc_controller.emulator.pty_pi import PtyPi
 from pygnc_controller.emulator.scenario import LIVE_TYPES, load_scenario
 from pygnc_controller.emulator.scenario_run import RunPlan, RunResult, ScenarioRun
-from pygnc_controller.emulator.serial_line import LineFaults, PacedPort, SerialLine, Spans
+from pygnc_controller.emulator.serial_line import LineFaults, PacedPort, Spans
 from pygnc_controller.emulator.shell import Connection, ShellError
 
 
-def counters_table(counters: SentenceCounters) -> Table:
-    """Return a table of the sentences by type."""
+def _counters_table(counters: SentenceCounters) -> Table:
     table = Table("sentence", "sent", "acknowledged", "reported lost", title="Sentences", title_justify="left")
     for kind in sorted(counters.sent):
         causes = ", ".join(
@@ -36,20 +33,20 @@ def counters_table(counters: SentenceCounters) -> Table:
     return table
 
 
-def line_table(port: PacedPort) -> Table:
-    """Return a table of bytes and injected faults by direction."""
+def _line_table(port: PacedPort) -> Table:
     table = Table("direction", "bytes written", "delivered", "faults", title="Line", title_justify="left")
     for name, line in (("to the Pi", port.to_pi), ("to the controller", port.to_host)):
-        table.add_row(name, str(line.written), str(line.delivered), _faults(line))
+        faults = ", ".join(f"{count} {kind}" for kind, count in sorted(line.injected.items())) or "none"
+        table.add_row(name, str(line.written), str(line.delivered), faults)
     return table
 
 
-def print_summary(console: Console, result: RunResult, connection: Connection, check: HomeCheck | None) -> None:
-    """Print the summary of a run."""
+def _print_summary(console: Console, result: RunResult, connection: Connection, check: HomeCheck | None) -> bool:
+    """Print the summary of a run; return True if there was no error."""
     counters = connection.controller.counters
     if counters.sent:
-        console.print(counters_table(counters))
-    console.print(line_table(connection.port))
+        console.print(_counters_table(counters))
+    console.print(_line_table(connection.port))
     for text in _figures(result, connection.controller.reports):
         console.print(text, highlight=False)
     if check is not None:
@@ -58,20 +55,20 @@ def print_summary(console: Console, result: RunResult, connection: Connection, c
             f"after power-off: {check.live} live packets in {check.journals} journal files ({live} were acknowledged)",
             highlight=False,
         )
-    found = found_faults(result, counters, check)
+    found = _errors(result, counters, check)
     for text in found:
         console.print(f"[red]error:[/] {text}", highlight=False)
     if not found:
         console.print("no errors", style="green")
+    return not found
 
 
-def found_faults(result: RunResult, counters: SentenceCounters, check: HomeCheck | None) -> list[str]:
-    """Return the descriptions of all errors."""
+def _errors(result: RunResult, counters: SentenceCounters, check: HomeCheck | None) -> list[str]:
     found = list(result.faults)
     if not counters.is_balanced:
         found.append("the counters do not add up: sent is not acknowledged + lost")
-    if result.exit_code not in {0, None}:
-        found.append(f"main.py ended with exit code {result.exit_code}; see docs/interface.md")
+    if result.ended.code not in {0, None}:
+        found.append(f"main.py ended with exit code {result.ended.code}; see docs/interface.md")
     if check is not None:
         found += check.faults
         acknowledged = sum(counters.acknowledged[kind] for kind in LIVE_TYPES)
@@ -86,22 +83,18 @@ def _figures(result: RunResult, reports: PiReports) -> Iterator[str]:
         yield f"uploaded {result.uploaded_bytes} bytes in {result.uploaded_s:.1f} s, {speed:.0f} bytes/s"
     if result.fetched:
         yield f"downloaded {len(result.fetched)} files, {sum(map(len, result.fetched.values()))} bytes"
-    if reports.answers_s:
-        typical, worst = median(reports.answers_s), max(reports.answers_s)
-        count = len(reports.answers_s)
-        yield f"status on request: median {1e3 * typical:.0f} ms, maximum {1e3 * worst:.0f} ms, {count} answers"
+    if times_s := reports.response_times_s:
+        typical, worst = median(times_s), max(times_s)
+        spread = f"median {1e3 * typical:.0f} ms, maximum {1e3 * worst:.0f} ms"
+        yield f"status on request: {spread}, {len(times_s)} responses"
     yield (
         f"sessions: {reports.connections}, line down: {reports.lines_down} times,"
         f" main.py restarted: {result.restarts} times"
     )
-    if result.exit_s < inf:
-        yield f"Ctrl-C to exit: {result.exit_s:.2f} s, exit code {result.exit_code}"
-    if result.terminal_restored:
+    if result.ended.after_s < inf:
+        yield f"Ctrl-C to exit: {result.ended.after_s:.2f} s, exit code {result.ended.code}"
+    if result.ended.terminal_restored:
         yield "terminal settings restored"
-
-
-def _faults(line: SerialLine) -> str:
-    return ", ".join(f"{count} {name}" for name, count in sorted(line.injected.items())) or "none"
 
 
 app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
@@ -109,27 +102,43 @@ LINE: Final = "Line"
 PI: Final = "Pi"
 
 
+def _fraction_option(quantity: str) -> Any:  # noqa: ANN401 - type of typer's options
+    return typer.Option(min=0.0, max=0.1, help=f"Fraction of {quantity}.", rich_help_panel=LINE)
+
+
+def _spans_option(action: str) -> Any:  # noqa: ANN401 - type of typer's options
+    text = f"{action}; AT: time after the login, s; FOR: duration, s; repeatable."
+    return typer.Option(metavar="AT:FOR", help=text, rich_help_panel=LINE)
+
+
 @app.command()
 def emulate(
-    scenario: Annotated[Path, typer.Argument(help="Folder with sense.bin and range/, as pygnc scenario makes it.")],
+    scenario: Annotated[
+        Path, typer.Argument(help="Folder with sense.bin and range/, as written by `pygnc scenario make`.")
+    ],
     *,
     live_min: Annotated[
         float,
-        typer.Option(min=0.0, help="Minutes at the end of the scenario to stream; the rest is uploaded as the batch."),
+        typer.Option(min=0.0, help="Duration to stream at the end of the scenario, minutes; the rest is the batch."),
     ] = 5.0,
     speed: Annotated[
-        float, typer.Option(min=0.0, help="Scenario seconds per second while streaming; 0: as fast as possible.")
+        float,
+        typer.Option(min=0.0, help="Time factor while streaming, scenario seconds per second; 0: as fast as possible."),
     ] = 1.0,
     plain: Annotated[
         bool,
         typer.Option("--plain", help="Use only the shell: upload by base64, read the info file by cat, do not stream."),
     ] = False,
     run_for: Annotated[
-        float, typer.Option(min=0.0, help="With --plain: seconds until Ctrl-C; 0: until the batch is done.")
+        float,
+        typer.Option(min=0.0, help="With --plain: duration of main.py until Ctrl-C, s; 0: until the batch is done."),
     ] = 10.0,
-    fetch_kb: Annotated[int, typer.Option(min=0, help="Limit of the downloaded results in kB, newest first.")] = 100,
+    fetch_kb: Annotated[
+        int,
+        typer.Option(min=0, help="Maximum size of the downloaded results, kB; the newest files are downloaded first."),
+    ] = 100,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("build/emulator"),
-    off_after: Annotated[float, typer.Option(min=0.5, help="Seconds from Ctrl-C to power-off.")] = 10.0,
+    off_after: Annotated[float, typer.Option(min=0.5, help="Time from Ctrl-C to power-off, s.")] = 10.0,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Power off as soon as main.py has ended.")] = False,
     timeout_min: Annotated[int, typer.Option(min=0, help="Timeout argument of main.py, minutes.")] = 60,
     port: Annotated[str, typer.Option(help="Serial port to a real Pi.", rich_help_panel=PI)] = "",
@@ -141,39 +150,19 @@ def emulate(
         str, typer.Option(help="Command that starts main.py, without its arguments.", rich_help_panel=PI)
     ] = RunPlan.start,
     user: Annotated[str, typer.Option(help="Required user name; empty: any.", rich_help_panel=PI)] = "",
-    baud: Annotated[int, typer.Option(min=1200, help="Bit rate of the line in baud.", rich_help_panel=LINE)] = 115_200,
+    baud: Annotated[int, typer.Option(min=1200, help="Speed of the line, bit/s.", rich_help_panel=LINE)] = 115_200,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the fault generator.", rich_help_panel=LINE)] = 0,
-    lost: Annotated[float, typer.Option(min=0.0, max=0.1, help="Share of lost bytes.", rich_help_panel=LINE)] = 0.0,
-    flipped: Annotated[
-        float, typer.Option(min=0.0, max=0.1, help="Share of bytes with a flipped bit.", rich_help_panel=LINE)
-    ] = 0.0,
-    doubled: Annotated[
-        float, typer.Option(min=0.0, max=0.1, help="Share of doubled bytes.", rich_help_panel=LINE)
-    ] = 0.0,
-    delayed: Annotated[
-        float, typer.Option(min=0.0, max=0.1, help="Share of bytes delayed by up to 0.2 s.", rich_help_panel=LINE)
-    ] = 0.0,
-    cut: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="AT:FOR",
-            help="Interrupt the line: start after the login and duration, s; repeatable.",
-            rich_help_panel=LINE,
-        ),
-    ] = None,
-    wrong_baud: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="AT:FOR",
-            help="Garble the line as with different speeds: start and duration, s; repeatable.",
-            rich_help_panel=LINE,
-        ),
-    ] = None,
+    lost: Annotated[float, _fraction_option("lost bytes")] = 0.0,
+    flipped: Annotated[float, _fraction_option("bytes with a flipped bit")] = 0.0,
+    doubled: Annotated[float, _fraction_option("doubled bytes")] = 0.0,
+    delayed: Annotated[float, _fraction_option("bytes delayed by up to 0.2 s")] = 0.0,
+    cut: Annotated[list[str] | None, _spans_option("Interrupt the line")] = None,
+    wrong_baud: Annotated[list[str] | None, _spans_option("Garble the line as with different speeds")] = None,
 ) -> None:
     """Emulate the host controller: log in, upload a batch, start main.py, stream, download results, Ctrl-C, power off.
 
     Without --port, the Pi is a shell on a pseudo-terminal with its own home folder, which is checked at the end.
-    The exit code is 1 if there was any error, 2 if the run could not be completed.
+    Exit codes: 0: no error; 1: the run found errors; 2: the run could not be completed.
     """
     console = Console(highlight=False)
     try:
@@ -191,29 +180,21 @@ def emulate(
             user=user,
         )
         faults = LineFaults(lost, flipped, doubled, delayed, cuts=_spans(cut), garbled=_spans(wrong_baud))
-        line = LineSettings(baud, faults, seed)
-        is_good = _run_on_port(console, plan, port, line) if port else _run_on_pty(console, plan, package, line)
+
+        def connect(descriptor: int) -> Connection:
+            controller = Controller(1 + int.from_bytes(os.urandom(4)) % 65_535)
+            return Connection(PacedPort(descriptor, baud, faults, seed), controller)
+
+        is_good = (
+            _run_on_port(console, plan, port, baud, connect) if port else _run_on_pty(console, plan, package, connect)
+        )
     except (OSError, ValueError, BadZipFile, ShellError, MainProgramError) as error:
         console.print(f"pycubed emulator: {error}", style="red", markup=False)
         raise typer.Exit(2) from None
     raise typer.Exit(0 if is_good else 1)
 
 
-@dataclass(frozen=True)
-class LineSettings:
-    """Options of the line."""
-
-    baud: int
-    faults: LineFaults
-    seed: int
-
-    def connect(self, descriptor: int) -> Connection:
-        """Return a connection with a new controller."""
-        session = 1 + int.from_bytes(os.urandom(4)) % 65_535
-        return Connection(PacedPort(descriptor, self.baud, self.faults, self.seed), Controller(session))
-
-
-def _run_on_pty(console: Console, plan: RunPlan, package: Path | None, line: LineSettings) -> bool:
+def _run_on_pty(console: Console, plan: RunPlan, package: Path | None, connect: Callable[[int], Connection]) -> bool:
     with tempfile.TemporaryDirectory(prefix="pygnc-pi-") as folder:
         home = Path(folder)
         with PtyPi(home) as pi:
@@ -221,31 +202,24 @@ def _run_on_pty(console: Console, plan: RunPlan, package: Path | None, line: Lin
                 pi.install_from_here()
             else:
                 pi.install(package)
-            connection = line.connect(pi.master)
+            connection = connect(pi.master)
             connection.chores.append(pi.ensure_login)
-            result = _run(console, connection, plan)
+            result = ScenarioRun(connection, plan, console).run()
             killed = len(pi.processes())
             pi.power_off()
         console.print(f"  processes killed: {killed}")
-        check = check_home(home, was_closed=result.exit_code is not None)
-        print_summary(console, result, connection, check)
-        return not found_faults(result, connection.controller.counters, check)
+        check = check_home(home, was_closed=result.ended.code is not None)
+        return _print_summary(console, result, connection, check)
 
 
-def _run_on_port(console: Console, plan: RunPlan, port: str, line: LineSettings) -> bool:
+def _run_on_port(console: Console, plan: RunPlan, port: str, baud: int, connect: Callable[[int], Connection]) -> bool:
     import serial  # noqa: PLC0415 - not needed for an emulated Pi
 
-    with serial.Serial(port, line.baud, exclusive=True) as device:
-        connection = line.connect(device.fileno())
-        result = _run(console, connection, plan)
+    with serial.Serial(port, baud, exclusive=True) as device:
+        connection = connect(device.fileno())
+        result = ScenarioRun(connection, plan, console).run()
     console.print("  switch off the power of the Pi now")
-    print_summary(console, result, connection, None)
-    return not found_faults(result, connection.controller.counters, None)
-
-
-def _run(console: Console, connection: Connection, plan: RunPlan) -> RunResult:
-    with ProgressDisplay(console) as display:
-        return ScenarioRun(connection, plan, display).run()
+    return _print_summary(console, result, connection, None)
 
 
 def _spans(words: list[str] | None) -> Spans:
@@ -262,6 +236,8 @@ def _spans(words: list[str] | None) -> Spans:
         except ValueError:
             span = (inf, inf)
         if not colon or not 0.0 <= span[0] < span[1] < inf:
-            raise ValueError(f"{word!r}: use AT:FOR, start after the login and duration in seconds, as in 20:3")
+            raise ValueError(
+                f"{word!r}: not a time span; write AT:FOR, time after the login and duration in s, as in 20:3"
+            )
         spans.append(span)
     return tuple(spans)

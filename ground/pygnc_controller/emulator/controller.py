@@ -19,13 +19,13 @@ UNSETTLED: Final = "unresolved at the end"
 
 
 class SentenceCounters:
-    """Counters by type of sentence: sent = acknowledged + lost + in flight.
+    """Counters of sentences by type; sent = acknowledged + lost + in flight.
 
     Attributes:
         sent: Sentences passed to the channel.
         acknowledged: Sentences acknowledged by the Pi.
         lost: Lost sentences by (type, cause).
-        lost_tickets: Tickets of the lost ones since the last restart of the controller.
+        lost_tickets: Tickets of the lost sentences since the last restart of the controller.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class SentenceCounters:
 
     @property
     def in_flight(self) -> int:
-        """Number of sentences neither acknowledged nor lost yet."""
+        """Number of sentences that are neither acknowledged nor lost yet."""
         return len(self._open)
 
     @property
@@ -53,7 +53,7 @@ class SentenceCounters:
         return sum(count for (lost_kind, _), count in self.lost.items() if lost_kind == kind)
 
     def in_flight_of(self, kinds: frozenset[str]) -> int:
-        """Return the number of sentences of some types in flight."""
+        """Return the number of sentences in flight whose type is one of `kinds`."""
         return sum(kind in kinds for kind in self._open.values())
 
     def note_sent(self, ticket: int, kind: str) -> None:
@@ -96,20 +96,20 @@ class PiReports:
 
     Attributes:
         software: Name and version in the newest HELO.
-        status: Newest status record; empty before the first one.
+        status: Newest status record; b"" before the first record.
         info: Newest info text.
         events: (severity, text) of each event.
-        answers_s: Time from the due time of each status request to the end of its answer.
+        response_times_s: Time from the due time of each status request to the end of its response, s.
         connections: Number of sessions.
-        lines_down: Number of times that the line counted as down.
-        incompatible: Versions of a Pi without a common protocol version.
+        lines_down: Number of interruptions of the line.
+        incompatible: Protocol versions of the Pi if none of them is supported; None otherwise.
     """
 
     software: str = ""
     status: bytes = b""
     info: str = ""
     events: list[tuple[int, str]] = field(default_factory=list)
-    answers_s: list[float] = field(default_factory=list)
+    response_times_s: list[float] = field(default_factory=list)
     connections: int = 0
     lines_down: int = 0
     incompatible: Incompatible | None = None
@@ -122,8 +122,12 @@ class Controller:
         session: Number of the first session, 1 to 65535.
 
     Attributes:
-        streamed: Tickets of the live packets of the present session, in order.
-        received_s: Time of the newest sentence from the Pi.
+        counters: Counters of the sentences to the Pi.
+        reports: Reports received from the Pi.
+        skipped_bytes: Number of received bytes that were not part of a valid sentence.
+        streamed: Tickets of the live packets of the current session, in order.
+        received_s: Monotonic time of the newest sentence from the Pi, s.
+        transfer: Current or last upload or download; None before the first.
     """
 
     def __init__(self, session: int) -> None:
@@ -150,11 +154,11 @@ class Controller:
     # Requests
 
     def upload(self, name: str, content: bytes, now_s: float) -> UploadSender:
-        """Start an upload."""
+        """Start the upload of a file; `name` is its path in the home folder of the Pi."""
         return self._begin(UploadSender(name, content, next(self._numbers)), now_s)
 
     def download(self, name: str, now_s: float) -> DownloadReceiver:
-        """Start a download."""
+        """Start the download of a file; `name` is its path in the home folder of the Pi."""
         return self._begin(DownloadReceiver(name, next(self._numbers)), now_s)
 
     def list_files(self, now_s: float) -> None:
@@ -168,7 +172,7 @@ class Controller:
         self._next_packet = next(packets, None)
 
     def watch(self, interval_s: float, now_s: float) -> None:
-        """Request status and info text at intervals."""
+        """Request status and info text now and every `interval_s` seconds."""
         self._watch_s, self._ask_at_s = interval_s, now_s
 
     def send(self, kind: SentenceType, *values: int, now_s: float, tail: bytes = b"") -> int:
@@ -195,12 +199,12 @@ class Controller:
 
     @property
     def is_transferred(self) -> bool:
-        """Whether no transfer is active."""
+        """True if no transfer is active."""
         return self.transfer is None or self.transfer.state in _ENDED
 
     @property
     def is_streamed(self) -> bool:
-        """Whether every live packet has been sent and acknowledged or lost."""
+        """True if every live packet has been sent and acknowledged or lost."""
         return self._next_packet is None and self.counters.in_flight_of(LIVE_TYPES) == 0
 
     @property
@@ -222,7 +226,7 @@ class Controller:
             self._process_events(now_s)
 
     def next_output(self, now_s: float) -> bytes | None:
-        """Return the bytes to send now, or None."""
+        """Return the bytes to send now; None if there is nothing to send."""
         if self.channel.is_ready:
             self._queue_due(now_s)
         output = self.channel.next_output(now_s)
@@ -230,7 +234,7 @@ class Controller:
         return output
 
     def wakeup_s(self) -> float:
-        """Return the time at which `next_output` must be called if nothing arrives before."""
+        """Return the time at which `next_output` must be called if nothing arrives before, s."""
         own = min(self._packet_due_s(), self._ask_at_s) if self.channel.is_ready else inf
         return min(self.channel.wakeup_s(), own)
 
@@ -242,7 +246,7 @@ class Controller:
             self.streamed.append(self.send(packet.kind, *packet.values, now_s=now_s, tail=packet.body))
             self._next_packet = next(self._packets, None)
         if self._ask_at_s <= now_s:
-            self._asked_s = self._ask_at_s  # the answer time includes the wait behind other output
+            self._asked_s = self._ask_at_s  # the response time includes the wait behind other output
             self._ask_at_s = now_s + self._watch_s
             self.send(STRQ, ReportKind.STATUS, now_s=now_s)
             self.send(STRQ, ReportKind.INFO, now_s=now_s)
@@ -299,7 +303,7 @@ class Controller:
         if received.kind is STAT:
             self.reports.status = tail
             if self._asked_s is not None:
-                self.reports.answers_s.append(now_s - self._asked_s)
+                self.reports.response_times_s.append(now_s - self._asked_s)
                 self._asked_s = None
         elif received.kind is INFO:
             self.reports.info = tail.decode("ascii", errors="replace")
@@ -318,6 +322,6 @@ class Controller:
         self._is_listing = self.listing is None
 
     def _request_next_page(self, now_s: float) -> None:
-        """Request the next page once the present one is complete."""
+        """Request the next page of the list once the current page is complete."""
         if self.listing is None and len(self._listed) % PAGE_ENTRIES == 0:
             self.send(DNLS, len(self._listed), now_s=now_s)

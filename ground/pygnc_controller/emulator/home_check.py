@@ -18,7 +18,7 @@ _ALL = 10_000_000
 
 
 class HomeCheck(NamedTuple):
-    """Result of the check.
+    """Result of a check of the home folder.
 
     Attributes:
         faults: Descriptions of errors; empty if all files are valid.
@@ -32,11 +32,11 @@ class HomeCheck(NamedTuple):
 
 
 def check_home(home: Path, *, was_closed: bool = True) -> HomeCheck:
-    """Read all journals, the status record and the info text.
+    """Read all journals, the status record and the info text, and return the errors.
 
     Args:
         home: Home folder of the Pi.
-        was_closed: Whether main.py has ended by itself, so that all files must be closed and the phase be STOPPED.
+        was_closed: True if main.py has ended by itself; all files must then be closed and the phase be STOPPED.
     """
     faults: list[str] = []
     journals = 0
@@ -55,7 +55,7 @@ def check_home(home: Path, *, was_closed: bool = True) -> HomeCheck:
 
 
 def live_packets(run: Path) -> Counter[bytes]:
-    """Count the live packets in the input journal of a run by their bytes."""
+    """Return the number of live packets in the input journal of a run, by their bytes."""
     decode = msgspec.msgpack.Decoder(InputMessage).decode
     reader = JournalReader([run], "input")
     messages = [decode(record.payload) for record in reader.read(_ALL)]
@@ -69,12 +69,12 @@ def _status_faults(home: Path, *, was_closed: bool) -> list[str]:
         record = status.decode((home / "pygnc_status.bin").read_bytes())
         info = (home / "pygnc_info.txt").read_text("ascii")
     except (OSError, ValueError) as error:
-        return [f"status or info: {error}"]
+        return [f"status or info: the file cannot be read: {error}"]
     faults = []
     if was_closed and record["phase"] != Phase.STOPPED:
         faults.append(f"pygnc_status.bin: the phase is {Phase(int(record['phase'])).name}, not STOPPED")
     if not info.startswith("PyGNC run") or len(info) >= 200:
-        faults.append("pygnc_info.txt: not an info text")
+        faults.append("pygnc_info.txt: not an info text of fewer than 200 characters")
     return faults
 
 

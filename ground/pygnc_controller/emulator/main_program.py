@@ -1,4 +1,4 @@
-"""One main.py on the Pi: started, monitored and stopped through the shell and the streaming interface."""
+"""main.py on the Pi: start, watch and stop it through the shell and the streaming interface."""
 
 import random
 import re
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from pygnc_controller.emulator.shell import SCRATCH, TIMEOUT_FACTOR, Connection, Shell
 
 START_S: Final = 20.0
-"""Time for main.py to answer, after which the command is sent again; a Pi needs seconds to load the code."""
+"""Time for main.py to respond, after which the command is sent again; a Pi needs seconds to load the code."""
 START_TRIES: Final = 6
 SILENCE_S: Final = 12.0
 """Time without a sentence after which the shell is tried: the end marker of main.py may be lost."""
@@ -22,7 +22,7 @@ _SESSIONS: Final = 1 << 16
 
 
 class MainProgramError(Exception):
-    """main.py does not start or does not respond."""
+    """Error raised when main.py does not start or does not respond."""
 
 
 class Ended(NamedTuple):
@@ -30,15 +30,18 @@ class Ended(NamedTuple):
 
     Attributes:
         code: Exit code; None if it has not ended.
-        pressed_s: Time of the first Ctrl-C.
-        after_s: Time from then to its end, s.
-        terminal_restored: Whether the terminal had its former settings afterwards.
+        pressed_s: Monotonic time of the first Ctrl-C, s.
+        after_s: Time from the first Ctrl-C to the end, s; infinity if main.py was not interrupted or has not ended.
+        terminal_restored: True if the terminal had its former settings afterwards; None if this is unknown.
     """
 
     code: int | None
     pressed_s: float
     after_s: float
     terminal_restored: bool | None
+
+
+NOT_ENDED: Final = Ended(None, 0.0, inf, None)
 
 
 class MainProgram:
@@ -63,14 +66,14 @@ class MainProgram:
         """Start main.py and wait until a session is established.
 
         Args:
-            timeout_min: First argument of main.py.
-            t_spacecraft_s: Second argument of main.py.
-            streams: Whether to use the streaming interface; if not, the method returns at once.
+            timeout_min: First argument of main.py, minutes.
+            t_spacecraft_s: Second argument of main.py, spacecraft time in s.
+            streams: True to use the streaming interface; if False, the method returns at once.
             option: Further argument of main.py.
 
         Raises:
-            MainProgramError: main.py does not answer.
-            ShellError: No shell answers.
+            MainProgramError: main.py does not respond.
+            ShellError: No shell responds.
         """
         connection = self._connection
         self.first_start_s = self.first_start_s or time.monotonic()
@@ -96,16 +99,17 @@ class MainProgram:
                 return
             if connection.controller.reports.incompatible is not None:
                 raise MainProgramError(
-                    f"no common protocol version: the Pi supports {connection.controller.reports.incompatible}"
+                    f"no common protocol version: the Pi supports {connection.controller.reports.incompatible}; "
+                    "update the flight software"
                 )
         connection.is_streaming = False
         heard = connection.plain_text()[-300:].decode(errors="replace").strip()
         raise MainProgramError(
-            f"main.py does not answer after {START_TRIES} starts ({words}); received last: {heard!r}"
+            f"main.py does not respond after {START_TRIES} starts ({words}); run it by hand; received last: {heard!r}"
         )
 
     def is_up(self) -> bool:
-        """Return whether main.py is running; after a long silence this is tested with the shell."""
+        """Return True if main.py is running; after a long silence this is tested with the shell."""
         if self._code() is not None:
             return False
         now_s = time.monotonic()
@@ -114,23 +118,23 @@ class MainProgram:
             return True
         self._unanswered = 1 if heard_s > self._asked_s else self._unanswered + 1
         self._asked_s = now_s
-        return not self._shell.answers and self._unanswered < UNANSWERED_MAX
+        return not self._shell.responds and self._unanswered < UNANSWERED_MAX
 
     def wait(self, limit_s: float) -> int | None:
-        """Wait for the end and return the exit code, or None on timeout."""
+        """Wait at most `limit_s` seconds for the end; return the exit code, or None on timeout."""
         self._connection.run(lambda: self._code() is not None, limit_s)
         self._connection.is_streaming = False
         return self._code()
 
     def interrupt(self, limit_s: float) -> Ended:
-        """Send Ctrl-C repeatedly until main.py has ended or `limit_s` has passed."""
+        """Send Ctrl-C repeatedly until main.py has ended or `limit_s` seconds have passed."""
         pressed_s = time.monotonic()
         while time.monotonic() < pressed_s + limit_s:
             self._connection.write(b"\x03")
             left_s = pressed_s + limit_s - time.monotonic()
             self._connection.run(lambda: self._code() is not None, min(PRESS_S, left_s))
             after_s = time.monotonic() - pressed_s
-            if self._code() is not None or self._shell.answers:
+            if self._code() is not None or self._shell.responds:
                 self._connection.is_streaming = False
                 return self._read_end(pressed_s, after_s)
         return Ended(None, pressed_s, inf, None)

@@ -52,11 +52,11 @@ class PtyPi:
         os.close(self._slave)
 
     def install(self, package: Path) -> None:
-        """Unpack a flight.zip as `~/pygnc`, with the libraries of the present Python.
+        """Unpack a flight.zip as `~/pygnc`, with the libraries of this Python.
 
         Raises:
             OSError: Reading or writing failed.
-            zipfile.BadZipFile: It is not a zip file.
+            zipfile.BadZipFile: The package is not a zip file.
         """
         folder = self.home / "pygnc"
         with zipfile.ZipFile(package) as archive:
@@ -107,7 +107,7 @@ class PtyPi:
         deadline = time.monotonic() + _POWER_OFF_MAX_S
         while alive := self.processes():
             if time.monotonic() >= deadline:
-                raise TimeoutError(f"processes {alive} survive SIGKILL")
+                raise TimeoutError(f"processes {alive} survive SIGKILL for {_POWER_OFF_MAX_S:g} s; end them by hand")
             for pid in alive:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

@@ -25,7 +25,14 @@ AFTER_THE_BATCH_S: Final = 60
 
 
 class TimedPacket(NamedTuple):
-    """A packet and its time after the first one, scenario seconds."""
+    """Live packet.
+
+    Attributes:
+        after_s: Time after the first packet, scenario seconds.
+        kind: Type of its sentence.
+        values: Fields of its sentence before the packet.
+        body: Bytes of the packet.
+    """
 
     after_s: float
     kind: SentenceType
@@ -40,7 +47,7 @@ class Scenario:
     Attributes:
         batch: Files to upload by name.
         packets: Live packets in order of time.
-        start_s: Spacecraft time at the start of main.py.
+        start_s: Spacecraft time at the start of main.py, s.
     """
 
     batch: dict[str, bytes]
@@ -53,7 +60,7 @@ def load_scenario(folder: Path, live_s: float) -> Scenario:
 
     Raises:
         OSError: A file cannot be read.
-        ValueError: It has no valid record.
+        ValueError: `sense.bin` has no valid record.
     """
     content = (folder / "sense.bin").read_bytes()
     found = scan_sense(content)
@@ -62,7 +69,7 @@ def load_scenario(folder: Path, live_s: float) -> Scenario:
     elapsed_s = _elapsed_s(found)
     split = int(np.searchsorted(elapsed_s, elapsed_s[-1] - live_s, side="right")) if live_s > 0.0 else len(elapsed_s)
     if split == len(elapsed_s):
-        batch = {"sense.bin": content} | _range_files(folder)
+        batch = {"sense.bin": content} | _split_ranges(folder, None)[0]
         return Scenario(batch, [], int(found.records["gps"]["t_spacecraft_s"][-1]) + AFTER_THE_BATCH_S)
     batch = {"sense.bin": content[: int(found.offsets[split])]} if split else {}
     packets = list(_sense_packets(found, elapsed_s, split))
@@ -73,7 +80,7 @@ def load_scenario(folder: Path, live_s: float) -> Scenario:
 
 
 def with_time_marks(packets: list[TimedPacket], start_s: int) -> Iterator[TimedPacket]:
-    """Insert time marks between packets that are sent in real time."""
+    """Yield the packets with time marks between them, for packets that are sent in real time."""
     due_s = 0.0
     for packet in packets:
         if packet.after_s >= due_s:
@@ -85,7 +92,7 @@ def with_time_marks(packets: list[TimedPacket], start_s: int) -> Iterator[TimedP
 
 
 def _elapsed_s(found: SenseScan) -> NDArray[np.float64]:
-    """Return the time of each record since the first one without clock steps, (M,)."""
+    """Return the time of each record after the first record, s, without clock steps, shape (M,)."""
     steps = np.diff(found.records["gps"]["t_spacecraft_s"].astype(np.int64))
     steps = np.where((steps < 0) | (steps > STEP_MAX_S), 0, steps)
     return np.concatenate([[0.0], np.cumsum(steps)])
@@ -105,7 +112,7 @@ def _sense_packets(found: SenseScan, elapsed_s: NDArray[np.float64], split: int)
 
 
 def _split_ranges(folder: Path, split_ms: int | None) -> tuple[dict[str, bytes], list[TimedPacket]]:
-    """Return the first parts of the range files, and the live packets."""
+    """Return the parts of the range files before GPS time `split_ms`, and the live packets; None: all is batch."""
     batch: dict[str, bytes] = {}
     packets: list[TimedPacket] = []
     for source in list_range_files(folder, OWN_ID)[0]:
@@ -114,7 +121,7 @@ def _split_ranges(folder: Path, split_ms: int | None) -> tuple[dict[str, bytes],
             cut, live = _live_ranges(b"".join(contents), split_ms, source.satellite_id)
             packets += live
             for name, octets in zip(row, contents, strict=True):
-                if cut > 0:
+                if cut > 0 or split_ms is None:
                     batch[_upload_name(source, name)] = octets[:cut]
                 cut -= len(octets)
     return batch, packets
@@ -139,15 +146,6 @@ def _live_ranges(octets: bytes, split_ms: int | None, satellite_id: int) -> tupl
     return cut, packets
 
 
-def _range_files(folder: Path) -> dict[str, bytes]:
-    return {
-        _upload_name(source, name): (folder / name).read_bytes()
-        for source in list_range_files(folder, OWN_ID)[0]
-        for row in source.rows()
-        for name in row
-    }
-
-
 def _upload_name(source: RangeFolder, name: str) -> str:
     """Return the name of a range file for the upload."""
     file = Path(name).name if Path(name).name != "range.bin" else "rng00000.bin"
@@ -155,6 +153,6 @@ def _upload_name(source: RangeFolder, name: str) -> str:
 
 
 def _gps_ms(packet: NDArray[np.void]) -> int | None:
-    """Return the GPS time of a packet in ms, or None if the receiver did not know it."""
+    """Return the GPS time of a packet, ms; None if the receiver had no time."""
     week = int(packet["gps_week"])
     return week * MS_PER_WEEK + int(packet["gps_tow_ms"]) if week else None

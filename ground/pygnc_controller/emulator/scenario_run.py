@@ -1,6 +1,6 @@
 """Complete run of a scenario: log in, upload, start, stream, download, stop, power off.
 
-A false Ctrl-C, an interrupted line or a restart of the Pi is handled: whatever was begun is resumed.
+A false Ctrl-C, an interrupted line or a restart of the Pi is handled: the interrupted step is resumed.
 """
 
 import time
@@ -10,13 +10,17 @@ from math import inf
 from pathlib import Path
 from typing import Final
 
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
 from pygnc.formats import status
 from pygnc.formats.status import Phase
 from pygnc.host.host_transfer import TransferState
 from pygnc.host.sentence_types import STOP
+from pygnc_cli.text import printable
 from pygnc_controller.emulator.controller import Transfer
-from pygnc_controller.emulator.display import ProgressDisplay
-from pygnc_controller.emulator.main_program import MainProgram, MainProgramError
+from pygnc_controller.emulator.main_program import NOT_ENDED, Ended, MainProgram, MainProgramError
 from pygnc_controller.emulator.scenario import LIVE_TYPES, Scenario, with_time_marks
 from pygnc_controller.emulator.shell import SCRATCH, Connection, Shell
 
@@ -36,11 +40,11 @@ class RunPlan:
         scenario: Batch and live packets.
         out: Folder for downloaded files.
         speed: Scenario seconds per second while streaming; infinity: as fast as the line permits.
-        plain: Use only the shell for uploads and downloads, and stream nothing.
+        plain: True to use only the shell for uploads and downloads, and to stream nothing.
         plain_run_s: With `plain`: duration of main.py, s; 0: until the batch is done.
-        fetch_bytes: Limit of the downloads, newest files first.
+        fetch_bytes: Maximum size of the downloads, newest files first.
         off_after_s: Time from Ctrl-C to power-off, s.
-        waits: Wait for this time even if main.py has ended.
+        waits: True to wait for `off_after_s` even if main.py has ended.
         timeout_min: Timeout argument of main.py, minutes.
         start: Command that starts main.py, without its arguments.
         user: Required user name; empty: any.
@@ -64,12 +68,10 @@ class RunResult:
     """Result of a run.
 
     Attributes:
-        uploaded_bytes: Bytes uploaded.
+        uploaded_bytes: Number of bytes uploaded.
         uploaded_s: Duration of the uploads, s.
         fetched: Downloaded content by name.
-        exit_code: Exit code of main.py after Ctrl-C.
-        exit_s: Time from Ctrl-C to the shell's prompt, s.
-        terminal_restored: Whether the terminal had its former settings afterwards; None: unknown.
+        ended: End of main.py.
         restarts: Number of restarts after an unexpected end of main.py.
         info: Final info text as shown by `cat`.
         faults: Descriptions of errors.
@@ -78,9 +80,7 @@ class RunResult:
     uploaded_bytes: int = 0
     uploaded_s: float = 0.0
     fetched: dict[str, bytes] = field(default_factory=dict)
-    exit_code: int | None = None
-    exit_s: float = inf
-    terminal_restored: bool | None = None
+    ended: Ended = NOT_ENDED
     restarts: int = 0
     info: str = ""
     faults: list[str] = field(default_factory=list)
@@ -92,15 +92,20 @@ class ScenarioRun:
     Args:
         connection: Connection to the Pi.
         plan: Options.
-        display: ProgressDisplay of the progress.
+        console: Console for steps, results and progress.
     """
 
-    def __init__(self, connection: Connection, plan: RunPlan, display: ProgressDisplay) -> None:
+    def __init__(self, connection: Connection, plan: RunPlan, console: Console) -> None:
         self.result = RunResult()
         self._connection = connection
         self._controller = connection.controller
         self._plan = plan
-        self._display = display
+        self._console = console
+        columns = (TextColumn("  {task.description}"), BarColumn(30), TextColumn("{task.fields[state]}"))
+        self._progress = Progress(
+            *columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
+        )
+        self._bar = self._progress.add_task("", visible=False, state="")
         self._shell = Shell(connection)
         self._main = MainProgram(connection, self._shell, plan.start)
         self._is_batch_done = False
@@ -109,39 +114,53 @@ class ScenarioRun:
         """Execute all steps up to power-off.
 
         Raises:
-            ShellError: No shell answers.
-            MainProgramError: main.py does not answer.
+            ShellError: No shell responds.
+            MainProgramError: main.py does not respond.
         """
-        self._log_in()
-        if self._plan.plain:
-            self._upload_by_shell()
-        else:
-            self._upload()
-        self._start()
-        self._watch_batch()
-        if not self._plan.plain:
-            self._stream()
-            self._fetch()
-        off_at_s = self._stop()
-        self._read_by_shell()
-        self._display.step("Power off")
-        if self._plan.waits:
-            self._connection.pause(off_at_s - time.monotonic())
+        with self._progress:
+            self._log_in()
+            if self._plan.plain:
+                self._upload_by_shell()
+            else:
+                self._upload()
+            self._start()
+            self._watch_batch()
+            if not self._plan.plain:
+                self._stream()
+                self._fetch()
+            off_at_s = self._stop()
+            self._read_by_shell()
+            self._step("Power off")
+            if self._plan.waits:
+                self._connection.pause(off_at_s - time.monotonic())
         return self.result
 
+    def _step(self, text: str) -> None:
+        """Print the name of the step that begins."""
+        self._progress.reset(self._bar, visible=False)
+        self._console.print(Text(printable(text), style="bold"))
+
+    def _note(self, text: str, *, bad: bool = False) -> None:
+        """Print a result."""
+        self._console.print(Text(f"  {printable(text)}", style="red" if bad else ""))
+
+    def _show_progress(self, text: str, done: float, total: float) -> None:
+        share = f"{min(1.0, done / total):4.0%}" if total > 0.0 else ""
+        self._progress.update(self._bar, visible=True, completed=done, total=total, description=text, state=share)
+
     def _log_in(self) -> None:
-        self._display.step("Log in")
+        self._step("Log in")
         self._connection.port.begin_spans()
         self._shell.wake()
         who = self._shell.run("whoami").text
         version = self._shell.run("cat ~/pygnc_version.info")
-        self._display.note(f"user {who}; flight code {version.text}")
+        self._note(f"user {who}; flight code {version.text}")
         if self._plan.user and who != self._plan.user:
             self.result.faults.append(f"logged in as {who!r} instead of {self._plan.user!r}")
 
     def _upload_by_shell(self) -> None:
         for name, content in self._plan.scenario.batch.items():
-            self._display.step(f"Upload {name}, {len(content)} bytes, by the shell")
+            self._step(f"Upload {name}, {len(content)} bytes, by the shell")
             began_s = time.monotonic()
             self._shell.put(name, content)
             self._note_upload(len(content), time.monotonic() - began_s)
@@ -149,10 +168,10 @@ class ScenarioRun:
     def _upload(self) -> None:
         if not self._plan.scenario.batch:
             return
-        self._display.step("Start main.py for the uploads")
+        self._step("Start main.py for the uploads")
         self._main.start(self._plan.timeout_min, self._plan.scenario.start_s)
         for name, content in self._plan.scenario.batch.items():
-            self._display.step(f"Upload {name}, {len(content)} bytes")
+            self._step(f"Upload {name}, {len(content)} bytes")
             began_s = time.monotonic()
             upload = self._controller.upload(name, content, began_s)
             self._run_until(
@@ -164,10 +183,10 @@ class ScenarioRun:
         self._controller.cancel_all()
         self._controller.send(STOP, now_s=time.monotonic())
         code = self._main.wait(SETTLE_S)
-        self._display.note("main.py has not ended after STOP" if code is None else f"stopped: exit code {code}")
+        self._note("main.py has not ended after STOP" if code is None else f"stopped: exit code {code}")
 
     def _start(self) -> None:
-        self._display.step("Start main.py")
+        self._step("Start main.py")
         began_s = time.monotonic()
         option = "--exit-when-done" * self._exits_when_done
         start_s = self._plan.scenario.start_s
@@ -175,21 +194,21 @@ class ScenarioRun:
         if not self._plan.plain:
             self._controller.watch(WATCH_S, time.monotonic())
             about = self._controller.reports.software
-            self._display.note(f"{about} answers after {time.monotonic() - began_s:.2f} s")
+            self._note(f"{about} responds after {time.monotonic() - began_s:.2f} s")
 
     def _watch_batch(self) -> None:
-        self._display.step("Watch the batch")
+        self._step("Watch the batch")
         if self._plan.plain:  # the shell is busy with main.py
             if self._exits_when_done:
                 self._main.wait(BATCH_MAX_S)
             else:
                 self._connection.pause(self._plan.plain_run_s)
             return
-        self._run_until(lambda: self._phase() in {Phase.IDLE, Phase.NO_DATA}, self._batch_progress, BATCH_MAX_S)
+        self._run_until(lambda: self._phase() in {Phase.IDLE, Phase.NO_DATA}, lambda: ("batch", 0.0, 0.0), BATCH_MAX_S)
         self._is_batch_done = True
         self._connection.run(lambda: " IDLE " in self._controller.reports.info, 3.0 * WATCH_S)
         for line in self._controller.reports.info.splitlines():
-            self._display.note(line)
+            self._note(line)
 
     def _stream(self) -> None:
         scenario, speed = self._plan.scenario, self._plan.speed
@@ -198,15 +217,15 @@ class ScenarioRun:
         total = len(scenario.packets)
         duration_s = scenario.packets[-1].after_s
         pace = f"{duration_s:.0f} s at {speed:g} times the original rate" if speed < inf else "as fast as possible"
-        self._display.step(f"Stream {total} packets, {pace}")
+        self._step(f"Stream {total} packets, {pace}")
         packets = with_time_marks(scenario.packets, scenario.start_s) if speed == 1.0 else iter(scenario.packets)
         self._controller.stream(packets, speed, time.monotonic())
         limit_s = 4.0 * duration_s / speed + total / 20.0 + SETTLE_S
         self._run_until(lambda: self._controller.is_streamed, lambda: ("packets", self._live_sent(), total), limit_s)
-        self._display.note(self._summary())
+        self._note(self._summary())
 
     def _fetch(self) -> None:
-        self._display.step("Fetch results, newest first")
+        self._step("Fetch results, newest first")
         self._controller.list_files(time.monotonic())
         self._run_until(lambda: self._controller.listing is not None, lambda: ("names", 0, 0), SETTLE_S)
         left = self._plan.fetch_bytes
@@ -236,29 +255,27 @@ class ScenarioRun:
         if self._exits_when_done:
             ended = self._main.end_by_itself()
         else:
-            self._display.step("Ctrl-C")
+            self._step("Ctrl-C")
             ended = self._main.interrupt(self._plan.off_after_s)
-            result.exit_s = ended.after_s
-        result.exit_code = ended.code
-        result.terminal_restored = ended.terminal_restored
+        result.ended = ended
         if ended.code is None:
             result.faults.append(f"main.py has not ended {self._plan.off_after_s:g} s after Ctrl-C")
         else:
             after = f" after {ended.after_s:.2f} s" if ended.after_s < inf else ""
-            self._display.note(f"exit code {ended.code}{after}")
+            self._note(f"exit code {ended.code}{after}")
         if not ended.terminal_restored:
             result.faults.append("the terminal settings after the run differ from those before")
         self._controller.counters.close()
         return ended.pressed_s + self._plan.off_after_s
 
     def _read_by_shell(self) -> None:
-        if self.result.exit_code is None:
+        if self.result.ended.code is None:
             return
-        self._display.step("cat ~/pygnc_info.txt")
+        self._step("cat ~/pygnc_info.txt")
         self._shell.run(f"rm -rf ~/{SCRATCH}")
         self.result.info = self._shell.run("cat ~/pygnc_info.txt").text
         for line in self.result.info.splitlines():
-            self._display.note(line)
+            self._note(line)
         if self._plan.plain:
             for name in STATUS_FILES:
                 self._save(name, self._shell.get(name))
@@ -272,14 +289,14 @@ class ScenarioRun:
         while not is_done():
             if time.monotonic() >= deadline:
                 raise MainProgramError(
-                    f"{progress()[0]}: not done within {limit_s:.0f} s: too many errors on the line, or main.py hangs"
+                    f"{progress()[0]}: not done within {limit_s:.0f} s; check the line and the log of main.py"
                 )
             self._connection.run(is_done, 0.1)
             text, done, total = progress()
-            self._display.bar(f"{text}  {self._summary()}", done, total)
+            self._show_progress(f"{text}  {self._summary()}", done, total)
             if not is_done() and not self._main.is_up():
                 self.result.restarts += 1
-                self._display.note("main.py has ended unexpectedly (a false Ctrl-C?); restarting it", bad=True)
+                self._note("main.py has ended unexpectedly, as after a false Ctrl-C; restarting it", bad=True)
                 elapsed_s = int(time.monotonic() - self._main.first_start_s)
                 t_spacecraft_s = self._plan.scenario.start_s + elapsed_s
                 self._main.start(self._plan.timeout_min, t_spacecraft_s, option="--from-last-run" * self._is_batch_done)
@@ -293,16 +310,13 @@ class ScenarioRun:
         path = self._plan.out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        self._display.note(f"{name}, {len(content)} bytes")
+        self._note(f"{name}, {len(content)} bytes")
 
     def _note_upload(self, size: int, duration_s: float) -> None:
         self.result.uploaded_bytes += size
         self.result.uploaded_s += duration_s
         share = size / (duration_s * self._connection.port.to_pi.baud / 10.0)
-        self._display.note(f"{duration_s:.1f} s, {share:.0%} of the line")
-
-    def _batch_progress(self) -> tuple[str, float, float]:
-        return "batch", 0.0, 0.0
+        self._note(f"{duration_s:.1f} s, {share:.0%} of the line")
 
     def _live_sent(self) -> int:
         return sum(self._controller.counters.sent[kind] for kind in LIVE_TYPES)

@@ -31,7 +31,7 @@ class LineFaults:
 
     Attributes:
         lost: Probability that a byte is lost.
-        flipped: Probability that one bit of a byte is inverted.
+        flipped: Probability that a bit of a byte is inverted.
         doubled: Probability that a byte arrives twice.
         stalled: Probability that a byte and all following ones are delayed by up to `stall_s`.
         stall_s: Maximum delay, s.
@@ -48,21 +48,21 @@ class LineFaults:
     garbled: Spans = ()
 
     def since(self, start_s: float) -> "LineFaults":
-        """Return a copy whose spans are relative to `start_s`."""
+        """Return a copy whose spans begin at `start_s`, s."""
         return replace(self, cuts=_later(self.cuts, start_s), garbled=_later(self.garbled, start_s))
 
 
 @dataclass
 class SerialLine:
-    """One direction of a line.
+    """Simulated direction of a line.
 
     Attributes:
         seed: Seed of the faults.
         baud: Speed, bits per second.
-        busy_until_s: Time at which all written bytes have been sent.
-        injected: Bytes affected by each kind of fault.
-        written: Bytes written.
-        delivered: Bytes read at the other end.
+        busy_until_s: Time at which all written bytes have been sent, s.
+        injected: Number of bytes affected by each kind of fault.
+        written: Number of bytes written.
+        delivered: Number of bytes read at the other end.
     """
 
     seed: int
@@ -93,7 +93,7 @@ class SerialLine:
                 self._arriving.append((max(at, self._stalled_until_s), arrived))
 
     def next_arrival_s(self) -> float:
-        """Return the time at which the next byte arrives."""
+        """Return the time at which the next byte arrives, s; infinity if none is on its way."""
         return self._arriving[0][0] if self._arriving else inf
 
     def read(self, now_s: float) -> bytes:
@@ -148,11 +148,11 @@ def _is_in(spans: Iterable[tuple[float, float]], at: float) -> bool:
 
 
 class PacedPort:
-    """Port to a Pi.
+    """Port to a Pi, with the pace and the faults of a serial line.
 
     Args:
         descriptor: File descriptor of the port, made non-blocking; the caller closes it.
-        baud: Speed of both directions.
+        baud: Speed of both directions, bit/s.
         faults: Faults of both directions; spans are relative to `begin_spans`.
         seed: Seed of the faults.
     """
@@ -174,7 +174,7 @@ class PacedPort:
 
     @property
     def is_free(self) -> bool:
-        """Whether more bytes can be sent now."""
+        """True if more bytes can be sent now."""
         return self.to_pi.busy_until_s <= time.monotonic() + AHEAD_S
 
     def write(self, octets: bytes) -> None:
@@ -182,7 +182,7 @@ class PacedPort:
         self.to_pi.write(octets, time.monotonic())
 
     def exchange(self, wait_s: float) -> bytes:
-        """Transfer bytes in both directions, waiting up to `wait_s`, and return those received."""
+        """Transfer bytes in both directions, waiting up to `wait_s` seconds, and return the received bytes."""
         now_s = time.monotonic()
         reads_at_s = max(now_s, self.to_host.busy_until_s - AHEAD_S)
         arrives_s = min(self.to_pi.next_arrival_s(), self.to_host.next_arrival_s())

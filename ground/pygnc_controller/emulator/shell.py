@@ -1,6 +1,6 @@
-"""Login shell of the Pi on a noisy line: commands with checked answers, and files by base64.
+"""Login shell of the Pi on a noisy line: commands with checked output, and files by base64.
 
-Shell and streaming interface share one line; `Connection` is the loop that transfers its bytes.
+Shell and streaming interface use the same line; `Connection` is the loop that transfers its bytes.
 """
 
 import base64
@@ -32,9 +32,9 @@ ANSWER_S: Final = 1.5
 TIMEOUT_FACTOR: Final = 1.4
 """Factor of the timeout from try to try: the line may be bad, or the Pi slow."""
 SLOWNESS: Final = 4.0
-"""Timeout in units of the slowest answer so far, so that a Pi under load does not count as a bad line."""
+"""Timeout in units of the slowest response so far, so that a Pi under load does not count as a bad line."""
 FORGETTING: Final = 0.95
-"""Factor by which the slowest answer is forgotten with each answer."""
+"""Factor by which the slowest response time decreases with each response."""
 JOIN_S: Final = 12.0
 LONG_S: Final = 60.0
 NEWEST: Final = 8192
@@ -50,11 +50,11 @@ _ANSWER: Final = re.compile(rf"(.*)\n([0-9a-f]{{{_DIGEST_LETTERS}}})\n?", re.DOT
 
 
 class Connection:
-    """Connection to a Pi: one loop for shell and streaming interface.
+    """Connection to a Pi: the loop of shell and streaming interface.
 
     Attributes:
         text: Newest bytes received.
-        is_streaming: Whether the streaming interface is in use; otherwise only the shell is.
+        is_streaming: True while the streaming interface is in use besides the shell.
         chores: Functions called in every cycle.
     """
 
@@ -72,7 +72,7 @@ class Connection:
 
     @property
     def is_written(self) -> bool:
-        """Whether everything for the shell has been sent."""
+        """True if everything for the shell has been sent."""
         return not self._raw and self.port.to_pi.next_arrival_s() == inf
 
     def run(self, is_done: Callable[[], bool], timeout_s: float) -> bool:
@@ -85,7 +85,7 @@ class Connection:
         return True
 
     def pause(self, duration_s: float) -> None:
-        """Transfer bytes for some time."""
+        """Transfer bytes for `duration_s` seconds."""
         self.run(lambda: False, duration_s)
 
     def _cycle(self) -> None:
@@ -111,11 +111,11 @@ class Connection:
 
 
 class ShellError(Exception):
-    """The shell does not answer, or answers wrongly."""
+    """Error raised when the shell does not respond or responds wrongly."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class CommandResult:
     """Output and exit code of a command."""
 
     text: str
@@ -123,7 +123,7 @@ class Answer:
 
 
 class Shell:
-    """The login shell at the other end of a connection."""
+    """Login shell at the other end of a connection."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -135,7 +135,7 @@ class Shell:
         """Wait for a shell that runs commands.
 
         Raises:
-            ShellError: No shell answers.
+            ShellError: No shell responds.
         """
         for tries in range(TRIES_MAX):
             self._connection.write(_WAKE)
@@ -143,15 +143,15 @@ class Shell:
                 return
         text = self._connection.plain_text()
         if b"login:" in text[-200:]:
-            raise ShellError("the Pi asks for a login: enable automatic login on its serial console")
+            raise ShellError("the Pi requests a login; enable automatic login on its serial console")
         heard = text[-80:].decode(errors="replace").strip()
-        raise ShellError(f"no shell answers (received last: {heard!r}): check cable, speed and power of the Pi")
+        raise ShellError(f"no shell responds (received last: {heard!r}); check cable, speed and power of the Pi")
 
-    def run(self, command: str, timeout_s: float = ANSWER_S) -> Answer:
-        """Run a command that may be run more than once, and return its answer.
+    def run(self, command: str, timeout_s: float = ANSWER_S) -> CommandResult:
+        """Run a command that may be run more than once, and return its output and exit code.
 
         Raises:
-            ShellError: No answer after all tries.
+            ShellError: No response after all tries.
         """
         for tries in range(TRIES_MAX):
             answer = self._try(command, self._timeout_s(timeout_s, tries))
@@ -159,7 +159,7 @@ class Shell:
                 return answer
             self.retries += 1
             self.wake()
-        raise ShellError(f"no answer to {command!r} after {TRIES_MAX} tries: too many errors on the line")
+        raise ShellError(f"{command!r}: no response after {TRIES_MAX} tries; check the line for errors")
 
     def start(self, command: str) -> int:
         """Start a long command; return its number for `exit_code`."""
@@ -168,17 +168,17 @@ class Shell:
         return number
 
     @property
-    def answers(self) -> bool:
-        """Whether a shell answers now; tried once, harmless if main.py uses the line."""
+    def responds(self) -> bool:
+        """True if a shell responds now; a single harmless try, even if main.py uses the line."""
         return self._try("true", self._timeout_s(_READY_S, 0)) is not None
 
     def exit_code(self, number: int) -> int | None:
-        """Return the exit code of a started command, or None while it runs."""
+        """Return the exit code of a started command; None while the command runs."""
         answer = self._find(number, NEWEST)
         return None if answer is None else answer.code
 
     def put(self, name: str, content: bytes) -> None:
-        """Write a file below the home folder in checked pieces of base64; do nothing if it already exists.
+        """Write a file below the home folder in checked pieces of base64, unless an identical file exists.
 
         Raises:
             ShellError: The transfer failed after all tries.
@@ -189,7 +189,7 @@ class Shell:
             if self._put_whole(name, content):
                 return
             self.retries += 1
-        raise ShellError(f"{name}: wrong SHA-256 after {WHOLE_TRIES_MAX} uploads: too many errors on the line")
+        raise ShellError(f"{name}: wrong SHA-256 after {WHOLE_TRIES_MAX} uploads; check the line for errors")
 
     def _put_whole(self, name: str, content: bytes) -> bool:
         pieces = [content[start : start + PIECE_BYTES] for start in range(0, len(content), PIECE_BYTES)] or [b""]
@@ -206,11 +206,11 @@ class Shell:
         """Read a file in checked pieces.
 
         Raises:
-            ShellError: It cannot be read, or the transfer failed after all tries.
+            ShellError: The file cannot be read, or the transfer failed after all tries.
         """
         answer = self.run(f"stat -c %s ~/{name}")
         if answer.code or not answer.text.isdecimal():
-            raise ShellError(f"{name}: {answer.text}")
+            raise ShellError(f"{name}: the file cannot be read: {answer.text}")
         return b"".join(self._get_piece(f"~/{name}", start) for start in range(0, int(answer.text), PIECE_BYTES))
 
     def _get_piece(self, path: str, start: int) -> bytes:
@@ -224,7 +224,7 @@ class Shell:
             if lines and lines[-1].startswith(hashlib.sha256(content).hexdigest()):
                 return content
             self.retries += 1
-        raise ShellError(f"{path}: download failed after {TRIES_MAX} tries: too many errors on the line")
+        raise ShellError(f"{path}: download failed after {TRIES_MAX} tries; check the line for errors")
 
     def _put_piece(self, path: str, piece: bytes) -> None:
         digest = hashlib.sha256(piece).hexdigest()
@@ -245,12 +245,12 @@ class Shell:
                     return
             self.retries += 1
             self.wake()
-        raise ShellError(f"{path}: upload failed after {TRIES_MAX} tries: too many errors on the line")
+        raise ShellError(f"{path}: upload failed after {TRIES_MAX} tries; check the line for errors")
 
     def _timeout_s(self, least_s: float, tries: int) -> float:
         return max(least_s, SLOWNESS * self._slowest_s) * TIMEOUT_FACTOR**tries
 
-    def _try(self, command: str, timeout_s: float) -> Answer | None:
+    def _try(self, command: str, timeout_s: float) -> CommandResult | None:
         number = next(self._numbers)
         self._connection.text = b""
         self._connection.write(_framed(_with_digest(command), number))
@@ -264,16 +264,16 @@ class Shell:
         answer = _ANSWER.fullmatch(found.text)
         if answer is None or answer[2] != _digest(answer[1].encode()):
             return None
-        return Answer(answer[1].strip(), found.code)
+        return CommandResult(answer[1].strip(), found.code)
 
-    def _find(self, number: int, count: int = TEXT_MAX) -> Answer | None:
+    def _find(self, number: int, count: int = TEXT_MAX) -> CommandResult | None:
         text = self._connection.plain_text(count)
         match = re.search(rb"\n\[pycubed %d (\d{1,3})\]\n" % number, text)
         if match is None:
             return None
         before = text[: match.start()]
         _, _, shown = before.rpartition(b"\n{pycubed %d}\n" % number)
-        return Answer(shown.decode(errors="replace"), int(match[1]))
+        return CommandResult(shown.decode(errors="replace"), int(match[1]))
 
 
 def _with_digest(command: str) -> str:

@@ -18,7 +18,7 @@ from pygnc.tasks.host_link.settings import SettingsSlots
 from pygnc_controller.emulator.serial_line import SerialLine
 
 PORT_AHEAD_S: Final = 0.01
-"""Remaining transmission time of the present output at which an end produces the next one."""
+"""Remaining transmission time of the current output at which an end produces the next output."""
 RESTART_S: Final = 1.5
 """Time from a false Ctrl-C to the restart of main.py."""
 CTRL_C: Final = b"\x03"
@@ -27,12 +27,12 @@ _TICK_S: Final = 1e-6
 
 @dataclass
 class LineEnd:
-    """Callbacks of one end.
+    """Callbacks of an end of the line.
 
     Attributes:
-        read: Processes received bytes.
-        line: Returns the bytes to send now, or None.
-        wakeup: Returns the time of the next call if nothing arrives before.
+        read: Function that processes bytes received at a time, s.
+        line: Function that returns the bytes to send at a time, or None.
+        wakeup: Function that returns the time of the next call if nothing arrives before, s.
     """
 
     read: Callable[[bytes, float], None]
@@ -41,7 +41,7 @@ class LineEnd:
 
 
 class VirtualLink:
-    """Two ends with a line in each direction."""
+    """Simulated link: two ends with a line in each direction, in virtual time."""
 
     def __init__(self, ends: Sequence[LineEnd], lines: Sequence[SerialLine]) -> None:
         self.ends = list(ends)
@@ -50,11 +50,11 @@ class VirtualLink:
         self._calls: list[tuple[float, int, Callable[[float], None]]] = []
 
     def at(self, time_s: float, call: Callable[[float], None]) -> None:
-        """Schedule a call."""
+        """Schedule a call at a time, s."""
         heapq.heappush(self._calls, (time_s, len(self._calls), call))
 
     def run(self, until: Callable[[], bool], limit_s: float) -> bool:
-        """Advance the time until a condition holds; return False at `limit_s`."""
+        """Advance the time until a condition holds; return False if it does not hold at `limit_s`, s."""
         while not until():
             self._step()
             times = [self._next_s(k) for k in range(2)] + [self._calls[0][0] if self._calls else inf]
@@ -91,8 +91,8 @@ class VirtualPi:
 
     Args:
         home: Home folder with real files.
-        status: Status record for its answers.
-        info: Info text for its answers.
+        status: Status record for responses.
+        info: Info text for responses.
 
     Attributes:
         packets: Types and bytes of the live packets, in order of arrival.
@@ -114,7 +114,7 @@ class VirtualPi:
 
     @property
     def counts(self) -> ChannelCounters:
-        """Counts of sentences since the last restart."""
+        """Counters of sentences since the last restart."""
         return self._talk().channel.counts
 
     def take_packet(self, received: Received) -> None:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
@@ -16,7 +16,7 @@ import typer
 
 from pygnc_controller.emulator.controller import Controller
 from pygnc_controller.emulator.serial_line import PacedPort
-from pygnc_controller.emulator.shell import Answer, Connection, Shell, ShellError
+from pygnc_controller.emulator.shell import CommandResult, Connection, Shell, ShellError
 from pygnc_controller.update import installer
 from pygnc_controller.update.installer import DAMAGED
 
@@ -34,11 +34,11 @@ _SSH_FAILED: Final = 255
 
 
 class TransportError(Exception):
-    """The Pi cannot be reached."""
+    """Error raised when the Pi cannot be reached or the package cannot be made."""
 
 
 class Transport(ABC):
-    """Base class of the connections to a Pi."""
+    """Base class of the transports of package and installer to a Pi."""
 
     @abstractmethod
     def send(self, package: Path) -> None:
@@ -48,24 +48,13 @@ class Transport(ABC):
             TransportError: The transfer failed.
         """
 
-    def install(self, sha256: str, python: str) -> Answer:
-        """Install the package that was sent.
-
-        Raises:
-            TransportError: The installer does not run.
-        """
-        return self._call([PACKAGE, sha256, *(["--python", python] if python else [])])
-
-    def roll_back(self) -> Answer:
-        """Switch back to the previous version.
-
-        Raises:
-            TransportError: The installer does not run.
-        """
-        return self._call(["--roll-back"])
-
     @abstractmethod
-    def _call(self, words: Sequence[str]) -> Answer: ...
+    def install(self, *words: str) -> CommandResult:
+        """Run the installer on the Pi with these arguments.
+
+        Raises:
+            TransportError: The installer does not run.
+        """
 
 
 class SshTransport(Transport):
@@ -78,30 +67,31 @@ class SshTransport(Transport):
 
     def __init__(self, host: str, config: Path | None = None) -> None:
         if host.startswith("-"):
-            raise TransportError(f"{host!r} is not a host name")
+            raise TransportError(f"{host!r}: not a host name; use a name such as {HOST}")
         self._host = host
         self._options = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
         if config is not None:
             self._options = ["-F", str(config), *self._options]
 
     def send(self, package: Path) -> None:
-        """See `Way`."""
+        """See `Transport`."""
         done = self._run(["scp", *self._options, str(package.absolute()), f"{self._host}:{PACKAGE}"], b"")
         if done.returncode:
             raise TransportError(self._error_text(done.stderr))
 
-    def _call(self, words: Sequence[str]) -> Answer:
+    def install(self, *words: str) -> CommandResult:
+        """See `Transport`."""
         done = self._run(
             ["ssh", *self._options, self._host, shlex.join(["python3", "-", *words])], INSTALLER.read_bytes()
         )
         if done.returncode == _SSH_FAILED:
             raise TransportError(self._error_text(done.stderr))
-        return Answer((done.stdout + done.stderr).decode(errors="replace").strip(), done.returncode)
+        return CommandResult((done.stdout + done.stderr).decode(errors="replace").strip(), done.returncode)
 
     def _run(self, words: list[str], given: bytes) -> "subprocess.CompletedProcess[bytes]":
         program = shutil.which(words[0])
         if program is None:
-            raise TransportError(f"{words[0]} is not installed: install the OpenSSH client")
+            raise TransportError(f"{words[0]}: program not found; install the OpenSSH client")
         return subprocess.run([program, *words[1:]], input=given, capture_output=True, check=False)  # noqa: S603
 
     def _error_text(self, stderr: bytes) -> str:
@@ -114,7 +104,7 @@ class SerialTransport(Transport):
 
     Args:
         descriptor: File descriptor of the port.
-        baud: Speed of the port.
+        baud: Speed of the port, bit/s.
     """
 
     def __init__(self, descriptor: int, baud: int) -> None:
@@ -122,10 +112,11 @@ class SerialTransport(Transport):
         self._shell.wake()
 
     def send(self, package: Path) -> None:
-        """See `Way`."""
+        """See `Transport`."""
         self._shell.put(PACKAGE, package.read_bytes())
 
-    def _call(self, words: Sequence[str]) -> Answer:
+    def install(self, *words: str) -> CommandResult:
+        """See `Transport`."""
         self._shell.put(PROGRAM, INSTALLER.read_bytes())
         return self._shell.run(f"cd; python3 {PROGRAM} {shlex.join(words)}", INSTALL_MAX_S)
 
@@ -135,7 +126,7 @@ def update(
     *,
     host: Annotated[str, typer.Option(help="Host name of the Pi for ssh.")] = HOST,
     port: Annotated[str, typer.Option(help="Serial port to the shell of the Pi, instead of the network.")] = "",
-    baud: Annotated[int, typer.Option(min=1200, help="Speed of the serial port.")] = 115_200,
+    baud: Annotated[int, typer.Option(min=1200, help="Speed of the serial port, bit/s.")] = 115_200,
     package: Annotated[
         Path | None, typer.Option(help="flight.zip to install; default: made from this working copy.")
     ] = None,
@@ -143,22 +134,23 @@ def update(
         str, typer.Option(metavar="MACHINE", help="Include the libraries for MACHINE: aarch64 or x86_64.")
     ] = "",
     python: Annotated[
-        str, typer.Option(help="Python on the Pi that has the libraries; default: those of --wheels.")
+        str,
+        typer.Option(help="Path of a Python on the Pi with the libraries; default: use the libraries in the package."),
     ] = "",
     roll_back: Annotated[bool, typer.Option("--roll-back", help="Switch back to the previous version.")] = False,
     ssh_config: Annotated[
-        Path | None, typer.Option(help="Configuration file for ssh; default: the one of the user.")
+        Path | None, typer.Option(help="Configuration file for ssh; default: configuration of the user.")
     ] = None,
 ) -> None:
     """Install new flight code on a Pi: pack, send, verify, unpack beside the old version, test, switch over.
 
-    The exit code is 0 if the new version is in use, 4 if it failed and the old one still is, 3 if the package was
-    damaged in every transfer, 2 if nothing could be done.
+    Exit codes: 0: the new version is in use; 4: the new version failed its test and the old version stays in use;
+    3: the package was damaged in every transfer; 2: the update was impossible.
     """
     try:
         with _transport(host, port, baud, ssh_config) as transport, tempfile.TemporaryDirectory() as folder:
             if roll_back:
-                code = _print(transport.roll_back())
+                code = _print(transport.install("--roll-back"))
             else:
                 code = _update(transport, package or _packed(Path(folder), wheels), python)
     except (OSError, BadZipFile, ShellError, TransportError) as error:
@@ -180,12 +172,12 @@ def _transport(host: str, port: str, baud: int, ssh_config: Path | None) -> Iter
 
 def _packed(folder: Path, wheels: str) -> Path:
     if not PACKER.exists():
-        raise TransportError("this installation has no working copy to pack: choose a package (--package)")
+        raise TransportError("this installation has no working copy to pack; name a package: --package FILE")
     file = folder / "flight.zip"
     words = [str(PACKER), "--output", str(file), *(["--wheels", wheels] if wheels else [])]
     done = subprocess.run(words, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - fixed program
     if done.returncode:
-        raise TransportError("packing failed (see above)")
+        raise TransportError(f"{PACKER}: packing failed with exit code {done.returncode}; see its messages above")
     return file
 
 
@@ -193,17 +185,17 @@ def _update(transport: Transport, package: Path, python: str) -> int:
     with ZipFile(package) as archive:
         fault = archive.testzip()
     if fault is not None:
-        raise TransportError(f"{package}: {fault} is damaged; make the package again")
+        raise TransportError(f"{package}: the entry {fault} is damaged; make the package again")
     digest = hashlib.sha256(package.read_bytes()).hexdigest()
     code = DAMAGED
     for _ in range(TRIES):
         if code == DAMAGED:
             typer.echo(f"sending {package.stat().st_size} bytes")
             transport.send(package)
-            code = _print(transport.install(digest, python))
+            code = _print(transport.install(PACKAGE, digest, *(["--python", python] if python else [])))
     return code
 
 
-def _print(answer: Answer) -> int:
+def _print(answer: CommandResult) -> int:
     typer.echo(answer.text)
     return answer.code

@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 
 from pygnc.estimators.attitude.propagation import AttitudeStep
-from pygnc.estimators.attitude.state import SIZE, AttitudeState
-from pygnc.estimators.kalman import triangular
+from pygnc.estimators.attitude.state import AttitudeState
+from pygnc_ground.orbit.smoother import backward_gain, smoothed_root
 
 
 class Filtered(Protocol):
@@ -51,13 +51,7 @@ def smooth(updates: Sequence[Filtered]) -> list[AttitudeState | None]:
 
 
 def _earlier(filtered: AttitudeState, step: AttitudeStep, later: AttitudeState) -> AttitudeState:
-    """Return the smoothed state before a step, from the filtered one there and the smoothed one after it."""
-    array = np.zeros((2 * SIZE, 2 * SIZE))
-    array[:SIZE, :SIZE] = step.transition.dot(filtered.sqrt_covariance)
-    array[:SIZE, SIZE:] = np.diag(step.noise_sigma)
-    array[SIZE:, :SIZE] = filtered.sqrt_covariance
-    lower = triangular(array)
-    gain = np.linalg.solve(lower[:SIZE, :SIZE].T, lower[SIZE:, :SIZE].T).T
-    left = gain.dot(later.sqrt_covariance)
-    root = triangular(np.concatenate((lower[SIZE:, SIZE:], left), axis=1))
-    return filtered.corrected(np.asarray(gain.dot(step.state.error_to(later)), np.float64), root)
+    """Return the smoothed state before a step, from the filtered state there and the smoothed state after the step."""
+    gain, root = backward_gain(filtered.sqrt_covariance, step.transition, np.diag(step.noise_sigma))
+    change = np.asarray(gain.dot(step.state.error_to(later)), np.float64)
+    return filtered.corrected(change, smoothed_root(gain, root, later.sqrt_covariance))

@@ -7,14 +7,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.batch import FIX_GATE, FormationSolver
-from pygnc.estimators.formation.equations import Loss, Noise, initial_prior, linearise_observations
-from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix, select_arc
+from pygnc.estimators.formation.batch import FormationSolution, FormationSolver, last_loss
+from pygnc.estimators.formation.equations import Noise
+from pygnc.estimators.formation.observations import Arc, select_arc
 from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
-from pygnc.estimators.formation.relative_motion import RelativeDynamics
-from pygnc.estimators.formation.search import SearchContext
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
@@ -22,6 +19,7 @@ from pygnc_ground.campaign.formation_posterior import JudgedSolution, true_param
 from pygnc_ground.campaign.formation_world import (
     DIFFERENTIAL_DRAG_SIGMA,
     INTERVAL_S,
+    OWN_ID,
     FormationWorld,
     Instruments,
     Records,
@@ -34,6 +32,7 @@ from pygnc_ground.formation.bound import (
     formation_bound,
     linearise_formation,
 )
+from pygnc_ground.formation.relative import normalised_squares
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.scenario.settings import Gps
 
@@ -48,20 +47,20 @@ class Estimate:
     """Hypotheses (h) on p partners at n moments, the best one first."""
 
     relative_gcrf: FloatArray
-    """(h, p, n, 6), partner minus own; NaN for a partner without an orbit"""
+    """Partner minus own in m and m/s, shape (h, p, n, 6); NaN for a partner without an orbit"""
     covariance_gcrf: FloatArray
-    """(h, p, n, 6, 6)"""
+    """Covariance of `relative_gcrf`, shape (h, p, n, 6, 6)"""
     ambiguous: BoolArray
-    """(p,)"""
+    """True if the estimator reports that another orbit fits nearly as well, shape (p,)"""
     unsolved: BoolArray
-    """(p,), whether the estimator reports that it does not know the partner's orbit"""
+    """True if the estimator reports that it does not know the partner's orbit, shape (p,)"""
     seconds: float
-    """Processor time"""
+    """Processor time of the solution in s"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FormationScore:
-    """Scores of one world; all (p,), errors RMS over all moments in m."""
+    """Scores of one world for p partners, shape (p,). Errors are the RMS over all moments."""
 
     error_m: FloatArray
     """Error of the best hypothesis"""
@@ -71,19 +70,21 @@ class FormationScore:
     formal_m: FloatArray
     """Standard deviation of the right hypothesis"""
     bound_m: FloatArray
+    """Cramer-Rao bound"""
     nees: FloatArray
     """Normalised squared error of its relative orbital elements in the middle of the arc"""
     found: BoolArray
-    """Whether any hypothesis is right"""
+    """True if any hypothesis is right"""
     ambiguous: BoolArray
     unsolved: BoolArray
     wrong: BoolArray
-    """Whether the best hypothesis is not the truth, by its own covariance"""
+    """True if the best hypothesis is not the truth, by its own covariance"""
     seconds: float
+    """Processor time of the solution in s"""
 
     @property
     def flagged(self) -> BoolArray:
-        """Whether a partner is reported as ambiguous or unsolved, (p,)."""
+        """True if a partner is reported as ambiguous or unsolved, (p,)."""
         return self.ambiguous | self.unsolved
 
     @property
@@ -101,7 +102,7 @@ def true_motion(world: FormationWorld) -> FormationMotion:
 def world_bound(world: FormationWorld, motion: FormationMotion, instruments: Instruments) -> FormationBound:
     """Return the Cramer-Rao bound with the distributions from which the world was drawn as priors."""
     priors = FormationPriors(bias_m=instruments.bias_sigma_m, differential_log_drag=DIFFERENTIAL_DRAG_SIGMA)
-    return formation_bound(motion, world.bound_measurements(instruments), priors)
+    return formation_bound(motion, world.bound_measurements(world.records(instruments)), priors)
 
 
 def score_estimate(
@@ -157,45 +158,20 @@ def elements_nees(estimate: Estimate, states_gcrf: FloatArray, moment: int) -> F
     error = relative_elements(own, found) - relative_elements(own, partners)
     by_state = d_elements_d_state(own, found)
     covariance = by_state @ estimate.covariance_gcrf[:, :, moment] @ np.swapaxes(by_state, -1, -2)
-    nees: FloatArray = (error * np.linalg.solve(covariance, error[..., None])[..., 0]).sum(axis=-1)
-    return nees
+    return normalised_squares(error, covariance)
 
 
 _KNOWN_BIAS_SIGMA_M: Final = 1e-3
 """Standard deviation of a known bias; the estimator's prior must be positive."""
 
 
-class EstimatorInput(NamedTuple):
-    """Settings and measurements for the estimator. Contains nothing of the truth."""
-
+class _Run(NamedTuple):
     settings: FormationSettings
-    orbit_settings: OrbitSettings
+    solver: FormationSolver
     own: OrbitState
-    fixes: list[SatelliteFix]
-    ranges: list[RangeObservation]
-
-
-def estimator_input(world: FormationWorld, records: Records) -> EstimatorInput:
-    """Return the input of the estimator for a world.
-
-    Raises:
-        RuntimeError: The orbit filter did not start.
-    """
-    instruments = records.instruments
-    settings = replace(
-        FormationSettings(),
-        own_id=world.ids[0],
-        range_noise_m=instruments.range_noise_m,
-        range_bias_sigma_m=max(instruments.bias_sigma_m, _KNOWN_BIAS_SIGMA_M),
-    )
-    orbit_settings = settings_for(Gps(), world.minutes / 60.0, INTERVAL_S)
-    fixes = [SatelliteFix(world.ids[satellite], fix) for satellite, fix in records.fixes]
-    ranges = [
-        RangeObservation(moment, world.ids[one], world.ids[other], range_m)
-        for moment, one, other, range_m in zip(*(column.tolist() for column in records.ranges), strict=True)
-    ]
-    own = own_orbit_state([fix for satellite, fix in records.fixes if satellite == 0], orbit_settings)
-    return EstimatorInput(settings, orbit_settings, own, fixes, ranges)
+    arc: Arc
+    solution: FormationSolution
+    seconds: float
 
 
 def solve_world(world: FormationWorld, records: Records, gps_ms: IntArray) -> Estimate:
@@ -204,8 +180,7 @@ def solve_world(world: FormationWorld, records: Records, gps_ms: IntArray) -> Es
     Raises:
         RuntimeError: The orbit filter did not start, or there is no solution.
     """
-    solution, seconds = _timed_solution(estimator_input(world, records))
-    return _evaluate_solution(solution, world.ids[1:], gps_ms, seconds)
+    return _estimate(_run(world, records), world.ids[1:], gps_ms)
 
 
 def solve_with_truth(world: FormationWorld, records: Records, gps_ms: IntArray) -> tuple[Estimate, JudgedSolution]:
@@ -214,70 +189,64 @@ def solve_with_truth(world: FormationWorld, records: Records, gps_ms: IntArray) 
     Raises:
         RuntimeError: The orbit filter did not start, or there is no solution.
     """
-    given = estimator_input(world, records)
-    solution, seconds = _timed_solution(given)
-    arc = select_arc(
-        given.settings.own_id,
-        given.own.gps_ms,
-        round(1e3 * given.settings.arc_max_s),
-        given.fixes,
-        given.ranges,
-    )
-    if arc is None:
-        raise RuntimeError("the formation estimator found no observation")
-    reference = solution.reference
-    prior = initial_prior(len(arc.satellites), len(arc.ranges), reference, None, given.settings)
-    frames, receiver = EarthFrames(ORIENTATION), given.orbit_settings.measurement
-    equations = linearise_observations(arc, given.settings.own_id, reference, prior, frames=frames, receiver=receiver)
-    return _evaluate_solution(solution, world.ids[1:], gps_ms, seconds), JudgedSolution(
-        equations,
-        SearchContext(reference, RelativeDynamics(reference), given.settings, {}),
-        Noise(solution.noise_m, np.ones(len(equations.satellites))),
-        Loss(given.settings.range_gate_sigma, FIX_GATE, hard=True),
-        np.array([hypothesis.parameters for hypothesis in solution.hypotheses]),
-        np.array([hypothesis.covariance for hypothesis in solution.hypotheses]),
-        true_parameters(world, records, equations, reference),
+    run = _run(world, records)
+    equations = run.solver.equations(run.arc, run.own, None)
+    noise = Noise(run.solution.noise_m, np.ones(len(equations.satellites)))
+    return _estimate(run, world.ids[1:], gps_ms), JudgedSolution(
+        replace(equations, noise=noise, loss=last_loss(run.settings)),
+        np.array([hypothesis.parameters for hypothesis in run.solution.hypotheses]),
+        np.array([hypothesis.covariance for hypothesis in run.solution.hypotheses]),
+        true_parameters(world, records, equations),
     )
 
 
-def _timed_solution(given: EstimatorInput) -> tuple[FormationSolution, float]:
-    """Return the solution and its processor time in s."""
-    solver = FormationSolver(given.settings, given.orbit_settings, EarthFrames(ORIENTATION))
+def _run(world: FormationWorld, records: Records) -> _Run:
+    """Solve a world with settings that contain nothing of its truth."""
+    settings = replace(
+        FormationSettings(),
+        own_id=OWN_ID,
+        range_noise_m=records.instruments.range_noise_m,
+        range_bias_sigma_m=max(records.instruments.bias_sigma_m, _KNOWN_BIAS_SIGMA_M),
+    )
+    orbit_settings = settings_for(Gps(), world.minutes / 60.0, INTERVAL_S)
+    own = own_orbit_state([entry.fix for entry in records.fixes if entry.satellite == OWN_ID], orbit_settings)
+    solver = FormationSolver(settings, orbit_settings, EarthFrames(ORIENTATION))
     began = time.process_time()
-    solution = solver.solve(given.own, given.fixes, given.ranges)
+    solution = solver.solve(own, records.fixes, records.ranges)
     seconds = time.process_time() - began
-    if solution is None:
-        raise RuntimeError("the formation estimator found no observation")
-    return solution, seconds
+    arc = select_arc(settings, own.gps_ms, records.fixes, records.ranges)
+    if solution is None or arc is None:
+        raise RuntimeError(f"world of seed {world.seed}: the formation estimator found no observation in the arc")
+    return _Run(settings, solver, own, arc, solution, seconds)
 
 
 def own_orbit_state(fixes: list[Fix], settings: OrbitSettings) -> OrbitState:
-    """Return the state of the orbit filter after the last of the fixes."""
+    """Return the state of the orbit filter after the last of the fixes.
+
+    Raises:
+        RuntimeError: The orbit filter did not start.
+    """
     _, updates = run_filter(fixes, settings)
     state = updates[-1].state
     if state is None:
-        raise RuntimeError("the orbit filter did not start")
+        raise RuntimeError(f"the orbit filter did not start with {len(fixes)} fixes")
     return state
 
 
-def _evaluate_solution(
-    solution: FormationSolution, partners: tuple[int, ...], gps_ms: IntArray, seconds: float
-) -> Estimate:
+def _estimate(run: _Run, partners: tuple[int, ...], gps_ms: IntArray) -> Estimate:
+    solution = run.solution
     shape = (len(solution.hypotheses), len(partners), len(gps_ms))
     relative, covariance = np.full((*shape, 6), np.nan), np.full((*shape, 6, 6), np.nan)
-    for number, partner in enumerate(partners):
-        if partner not in solution.satellites:
-            continue
-        for hypothesis in range(shape[0]):
-            for row, moment in enumerate(gps_ms.tolist()):
-                found = solution.relative_at(moment, partner, hypothesis)
-                relative[hypothesis, number, row] = found.gcrf
-                covariance[hypothesis, number, row] = found.covariance_gcrf
-    judged_partners = [solution.partners[partner] for partner in partners]
+    for hypothesis, number, row in np.ndindex(shape):
+        if partners[number] in solution.satellites:
+            found = solution.relative_at(int(gps_ms[row]), partners[number], hypothesis)
+            relative[hypothesis, number, row] = found.gcrf
+            covariance[hypothesis, number, row] = found.covariance_gcrf
+    judged = [solution.partners[partner] for partner in partners]
     return Estimate(
         relative_gcrf=relative,
         covariance_gcrf=covariance,
-        ambiguous=np.array([each.ambiguous for each in judged_partners]),
-        unsolved=np.array([each.unsolved is not None for each in judged_partners]),
-        seconds=seconds,
+        ambiguous=np.array([partner.ambiguous for partner in judged]),
+        unsolved=np.array([partner.unsolved is not None for partner in judged]),
+        seconds=run.seconds,
     )

@@ -13,80 +13,59 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.estimators.formation.equations import Equations, Loss, Noise
-from pygnc.estimators.formation.least_squares import evaluate, marginal_prior, minimise, scaled_inverse
-from pygnc.estimators.formation.reference import STATE_SIZE, Reference, state_indices
+from pygnc.estimators.formation.equations import Equations, scaled_inverse
+from pygnc.estimators.formation.least_squares import minimise
+from pygnc.estimators.formation.reference import STATE_SIZE, state_indices
 from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
 from pygnc.estimators.formation.ridge import CostFunction, RidgePoints
-from pygnc.estimators.formation.search import SearchContext
 from pygnc_ground.campaign.formation_world import FormationWorld, Records
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 _ITERATIONS: Final = 100
 _TOLERANCE: Final = 1e-3
-_RANGES_UNLIMITED: Final = 1_000_000
 
 
 class JudgedSolution(NamedTuple):
-    """Hypotheses (h) on the parameters (u) of s satellites, what they were estimated from, and the truth."""
+    """Hypotheses (h) on the parameters (u) of s satellites, the equations of their observations, and the truth."""
 
     equations: Equations
-    context: SearchContext
-    noise: Noise
-    loss: Loss
-    """Loss of the last fit, as is the noise"""
+    """Observation equations with noise and loss of the last fit"""
     hypotheses: FloatArray
-    """(h, u)"""
+    """Parameters, shape (h, u)"""
     covariances: FloatArray
-    """(h, u, u)"""
+    """Covariances of the parameters, shape (h, u, u)"""
     truth: FloatArray
-    """(u,)"""
+    """True parameters, shape (u,)"""
 
     def alone(self, partner: int) -> "JudgedSolution":
         """Return the problem of one partner, by index, and our satellite; complete if it has ranges to us only."""
-        satellites, equations = (0, partner), self.equations
-        columns = equations.parameter_indices(satellites)
+        columns = self.equations.parameter_indices((0, partner))
         return JudgedSolution(
-            equations.subset(satellites, marginal_prior(equations.prior, columns), satellites, _RANGES_UNLIMITED),
-            self.context,
-            self.noise.subset(satellites, equations.pairs_among(satellites)),
-            self.loss,
+            self.equations.subset((0, partner)),
             self.hypotheses[:, columns],
             self.covariances[:, columns[:, None], columns],
             self.truth[columns],
         )
 
 
-class TrueHypotheses(NamedTuple):
-    """Hypothesis that contains the truth, of each of p partners."""
+def true_hypotheses(judged: JudgedSolution) -> tuple[IntArray, FloatArray]:
+    """Return the hypotheses that least squares reach from the truth, for p partners.
 
-    hypothesis: IntArray
-    """Index of the hypothesis nearest to the minimum reached from the truth, (p,)"""
-    distance: FloatArray
-    """Squared Mahalanobis distance to that minimum, (p,); small if the hypothesis is the same orbit"""
-
-
-def true_hypotheses(judged: JudgedSolution) -> TrueHypotheses:
-    """Return the hypotheses that least squares reach from the truth."""
+    Returns:
+        Index of the hypothesis nearest to the minimum reached from the truth, (p,), and its squared Mahalanobis
+        distance to that minimum, (p,); the distance is small if the hypothesis is the same orbit.
+    """
     distance = distances_after_minimisation(judged, judged.truth[None])[0]
-    return TrueHypotheses(np.argmin(distance, axis=1), np.min(distance, axis=1))
+    return np.argmin(distance, axis=1), np.min(distance, axis=1)
 
 
 def distances_after_minimisation(judged: JudgedSolution, parameters: FloatArray) -> FloatArray:
-    """Return how far from the hypotheses least squares end that start from `parameters` (n, u).
+    """Return the distances between the hypotheses and the minima that least squares reach from `parameters` (n, u).
 
     Returns:
         Squared Mahalanobis distance of each partner's orbit relative to ours, (n, s - 1, h).
     """
-    found = minimise(
-        judged.equations,
-        judged.context.dynamics,
-        parameters,
-        judged.noise,
-        judged.loss,
-        iterations=_ITERATIONS,
-        tolerance=_TOLERANCE,
-    )
+    found = minimise(judged.equations, parameters, iterations=_ITERATIONS, tolerance=_TOLERANCE)
     covariance = scaled_inverse(found.fit.information)
     distances = []
     for partner in range(1, len(judged.equations.satellites)):
@@ -98,22 +77,21 @@ def distances_after_minimisation(judged: JudgedSolution, parameters: FloatArray)
 
 
 def d_relative_d_parameters(equations: Equations, partner: int) -> FloatArray:
-    """Return the derivatives of a partner's state relative to ours, (6, u)."""
+    """Return the derivatives of a partner's state relative to ours by the parameters, (6, u)."""
     derivatives = np.zeros((6, equations.parameter_count))
     derivatives[:, state_indices(partner)[:6]], derivatives[:, state_indices(0)[:6]] = np.eye(6), -np.eye(6)
     return derivatives
 
 
-def true_parameters(world: FormationWorld, records: Records, equations: Equations, reference: Reference) -> FloatArray:
+def true_parameters(world: FormationWorld, records: Records, equations: Equations) -> FloatArray:
     """Return true orbits and biases as deviations from the reference, (u,). Drag factors are those of the prior."""
     truth: FloatArray = equations.prior.mean.copy()
+    reference = equations.dynamics.reference
     states = world.states_gcrf(np.array([reference.epoch_ms]))[:, 0]
-    indices = [world.ids.index(identity) for identity in equations.satellites]
-    for number, index in enumerate(indices):
-        truth[state_indices(number)[:6]] = states[index] - reference.nodes.state[reference.epoch_node]
-    for number, (one, other) in enumerate(equations.pairs):
-        pair = sorted((world.ids.index(one), world.ids.index(other)))
-        truth[STATE_SIZE * len(indices) + number] = records.bias_m[pair[0], pair[1]]
+    for number, identity in enumerate(equations.satellites):
+        deviation = states[world.ids.index(identity)] - reference.nodes.state[reference.epoch_node]
+        truth[state_indices(number)[:6]] = deviation
+    truth[STATE_SIZE * len(equations.satellites) :] = [records.bias_m[pair] for pair in equations.pairs]
     return truth
 
 
@@ -143,7 +121,9 @@ class ExpectedNees(NamedTuple):
     """Distribution of the NEES of one hypothesis over posterior samples that lead to it."""
 
     mean: float
+    """Mean of the NEES"""
     variance: float
+    """Variance of the NEES"""
     below: float
     """Share of samples with a smaller NEES than the truth"""
 
@@ -151,10 +131,15 @@ class ExpectedNees(NamedTuple):
 def expected_nees(judged: JudgedSolution, hypothesis: int) -> ExpectedNees:
     """Return the expected NEES of a partner (`JudgedSolution.alone`) in the hypothesis that contains the truth."""
     parameters = judged.hypotheses[hypothesis]
-    cost_function = CostFunction(judged.equations, judged.context, judged.noise, judged.loss, parameters[:6])
-    samples, weight = importance_samples(judged, ridge_points(cost_function, cost_function.points_at(parameters[None])))
-    drawn = samples[_resample(weight)]
-    found = _nees(judged, hypothesis, drawn[_leads_to(judged, hypothesis, drawn)])
+    cost_function = CostFunction(judged.equations, parameters[:6])
+    points = ridge_points(cost_function, cost_function.points_at(parameters[None]))
+    samples, weight = importance_samples(judged.equations, points)
+    # Systematic resampling: each sample is drawn as often as its weight demands.
+    quantiles = (np.arange(_RESAMPLED) + 0.5) / _RESAMPLED
+    drawn = samples[np.minimum(np.searchsorted(np.cumsum(weight), quantiles), len(weight) - 1)]
+    distance = distances_after_minimisation(judged, drawn)[:, 0]
+    leads_to_it = distance[:, hypothesis] <= distance.min(axis=1) + _SAME_MARGIN
+    found = _nees(judged, hypothesis, drawn[leads_to_it])
     truth = _nees(judged, hypothesis, judged.truth[None])
     return ExpectedNees(float(found.mean()), float(found.var()), float((found < truth).mean()))
 
@@ -174,7 +159,7 @@ def ridge_points(cost_function: CostFunction, lowest: RidgePoints) -> RidgePoint
     return RidgePoints(*(np.concatenate(parts) for parts in zip(*points, strict=True)))
 
 
-def importance_samples(judged: JudgedSolution, points: RidgePoints) -> tuple[FloatArray, FloatArray]:
+def importance_samples(equations: Equations, points: RidgePoints) -> tuple[FloatArray, FloatArray]:
     """Return samples (n, u) about the points of a ridge, and their weights, (n,), which sum to one."""
     draw = np.random.default_rng(1)
     share = np.exp(0.5 * (points.cost.min() - points.cost) + points.log_volume - points.log_volume.max())
@@ -192,7 +177,7 @@ def importance_samples(judged: JudgedSolution, points: RidgePoints) -> tuple[Flo
     density = np.log1p((standardised**2).sum(axis=2) / _STUDENT_DOF) * (-0.5 * (_STUDENT_DOF + size))
     density -= np.linalg.slogdet(roots)[1]
     log_proposal = np.log((share * np.exp(density - density.max())).sum(axis=1))
-    log_likelihood = -0.5 * evaluate(judged.equations, judged.context.dynamics, samples, judged.noise, judged.loss).cost
+    log_likelihood = -0.5 * equations.fit(samples).cost
     weight = np.exp(log_likelihood - log_proposal - (log_likelihood - log_proposal).max())
     return samples, weight / weight.sum()
 
@@ -205,23 +190,10 @@ def _roots(matrices: FloatArray) -> FloatArray:
     return roots
 
 
-def _resample(weight: FloatArray) -> FloatArray:
-    """Return indices of samples, each as often as its weight demands (systematic resampling)."""
-    quantiles = (np.arange(_RESAMPLED) + 0.5) / _RESAMPLED
-    return np.minimum(np.searchsorted(np.cumsum(weight), quantiles), len(weight) - 1)
-
-
-def _leads_to(judged: JudgedSolution, hypothesis: int, parameters: FloatArray) -> BoolArray:
-    """Return whether least squares lead from `parameters` to the hypothesis."""
-    distance = distances_after_minimisation(judged, parameters)[:, 0]
-    at_home: BoolArray = distance[:, hypothesis] <= distance.min(axis=1) + _SAME_MARGIN
-    return at_home
-
-
 def _nees(judged: JudgedSolution, hypothesis: int, truths: FloatArray) -> FloatArray:
     """Return the NEES of a hypothesis's relative elements if each of `truths` (n, u) were the truth, (n,)."""
     relative, estimate = d_relative_d_parameters(judged.equations, 1), judged.hypotheses[hypothesis]
-    reference = judged.context.reference
+    reference = judged.equations.dynamics.reference
     own = reference.nodes.state[reference.epoch_node] + estimate[:6]
     partner = own + relative @ estimate
     error = relative_elements(own, own + truths @ relative.T) - relative_elements(own, partner)

@@ -14,13 +14,13 @@ import numpy as np
 
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
+from pygnc.estimators.formation.observations import Pair, RangeObservation, SatelliteFix
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc_ground.campaign.orbit_world import DRAG_FACTORS
 from pygnc_ground.formation.bound import FormationMeasurements, RangeMeasurements
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.scenario.seeds import noise_generator
-from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft
+from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft, noise_generator
 from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 
 SEPARATION_M: Final = (500.0, 2_000.0)
@@ -40,7 +40,7 @@ class FormationKind(StrEnum):
     TRAIN = "train"
     """One behind the other, each on a small ellipse."""
     SAFETY = "safety"
-    """Parallel eccentricity and inclination vectors: separated across the track wherever not along it."""
+    """Parallel eccentricity and inclination vectors: separated across the track wherever not separated along it."""
     SYMMETRIC = "symmetric"
     """Partners that are nearly each other's mirror images."""
 
@@ -49,14 +49,16 @@ class CircularOrbit(NamedTuple):
     """Circular orbit nearest to our own at the start."""
 
     motion_rad_s: float
+    """Mean motion"""
     argument_rad: float
     """Argument of latitude"""
 
 
 def relative_states(kind: FormationKind, partners: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
-    """Return initial states of the partners minus ours, (p, 6); fewer partners are the first ones of more.
+    """Return initial states of p partners minus ours in m and m/s, (p, 6). Each state is the same for every p.
 
-    Velocities are relative to the rotating RTN axes; those of `FormationKind.FREE` are differences along inertial axes.
+    Positions are radial, transverse, normal, and velocities are relative to the rotating axes. Only the states of
+    `FormationKind.FREE` are differences along inertial axes.
     """
     if kind is FormationKind.SYMMETRIC:
         return _symmetric(circle, draw)[:partners]
@@ -158,11 +160,11 @@ def _plane(draw: np.random.Generator, minimum: float, maximum: float) -> FloatAr
 
 OWN_ID: Final = 74
 INTERVAL_S: Final = 60
-RANGE_AFTER_FIX_S: Final = 20
+_RANGE_AFTER_FIX_S: Final = 20
 RANGE_BIAS_M: Final = 1_050.0
-POSITION_NOISE_M: Final = 10.0
-VELOCITY_NOISE_MPS: Final = 0.01
 VELOCITY_LATENCY_S: Final = 0.15
+_FIX_SIGMA: Final = np.repeat((10.0, 0.01), 3)
+"""Noise of position (m) and velocity (m/s)."""
 _SATELLITES_MAX: Final = 4
 """Maximum number of satellites; noise is drawn for all of them, so that it does not depend on their number."""
 DIFFERENTIAL_DRAG_SIGMA: Final = 0.1
@@ -175,41 +177,29 @@ class Instruments:
 
     name: str
     range_noise_m: float
+    """Standard deviation of a range in m"""
     mesh: bool
-    """Whether all pairs measure ranges, or only our satellite"""
+    """If true, all pairs measure ranges; otherwise only the pairs with our satellite"""
     fixed: int
     """Number of satellites whose GPS fixes are available, our own first"""
     bias_sigma_m: float = 20.0
-    """Standard deviation of the pairs' biases about `RANGE_BIAS_M`"""
+    """Standard deviation of the pairs' biases about `RANGE_BIAS_M`, in m"""
     both_directions: bool = False
-    """Whether each pair measures from both ends"""
+    """If true, each pair measures from both ends"""
     partner_fixes: int | None = None
-    """Number of each partner's fixes, the first ones; all if None"""
-
-
-class Ranges(NamedTuple):
-    """Ranges (m), ordered by time."""
-
-    gps_ms: IntArray
-    """(m,)"""
-    one: IntArray
-    """(m,), index of the satellite that measured; 0 is our own"""
-    other: IntArray
-    """(m,)"""
-    range_m: FloatArray
-    """(m,), with noise and the bias of the pair"""
+    """Maximum number of each partner's fixes, the first of the arc; no limit if None"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Records:
-    """Measurements of a world."""
+    """Measurements of a world, ordered by time."""
 
     instruments: Instruments
-    ranges: Ranges
-    fixes: list[tuple[int, Fix]]
-    """Fixes with the index of the satellite, ordered by time"""
-    bias_m: dict[tuple[int, int], float]
-    """True biases, by pair of satellites, lower index first"""
+    ranges: list[RangeObservation]
+    """Ranges with noise and the bias of the pair"""
+    fixes: list[SatelliteFix]
+    bias_m: dict[Pair, float]
+    """True bias of each pair in m, by radio ids"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,11 +218,11 @@ class FormationWorld:
         return tuple(OWN_ID + number for number in range(len(self.paths)))
 
     def first(self, satellites: int) -> "FormationWorld":
-        """Return the world with the first so many satellites only."""
+        """Return the world with only the first `satellites` satellites."""
         return replace(self, paths=self.paths[:satellites])
 
     def states_gcrf(self, gps_ms: IntArray) -> FloatArray:
-        """Return all satellites' states at n moments, (s, n, 6)."""
+        """Return all satellites' positions (m) and velocities (m/s), GCRF, at n moments, (s, n, 6)."""
         t_s = 1e-3 * (gps_ms - self.start_gps_ms)
         return np.stack([path.states_gcrf(t_s) for path in self.paths])
 
@@ -244,32 +234,32 @@ class FormationWorld:
             draw: Number of the realisation of noise and biases.
         """
         seed = int(noise_generator(self.seed, f"draw {draw}").integers(1 << 32))
-        links = self._links(instruments)
+        ids, links = self.ids, self._links(instruments)
         drawn = noise_generator(seed, "range biases").standard_normal((_SATELLITES_MAX, _SATELLITES_MAX))
         bias_m = {
-            (one, other): RANGE_BIAS_M + instruments.bias_sigma_m * float(drawn[one, other])
+            (ids[one], ids[other]): RANGE_BIAS_M + instruments.bias_sigma_m * float(drawn[one, other])
             for one, other in links
             if one < other
         }
         minutes = np.arange(1, self.minutes + 1)
-        range_s = INTERVAL_S * minutes + RANGE_AFTER_FIX_S
+        range_s = INTERVAL_S * minutes + _RANGE_AFTER_FIX_S
         positions_m = np.stack([path.states_gcrf(range_s)[:, :3] for path in self.paths])
-        columns = []
+        by_link = []
         for one, other in links:
             noise = noise_generator(seed, f"range {one} {other}").standard_normal(self.minutes)
             distance_m = np.linalg.norm(positions_m[other] - positions_m[one], axis=1)
-            columns.append(distance_m + bias_m[min(one, other), max(one, other)] + instruments.range_noise_m * noise)
-        ranges = Ranges(
-            gps_ms=np.repeat(self.start_gps_ms + 1000 * range_s, len(links)),
-            one=np.tile(np.array([one for one, _ in links]), self.minutes),
-            other=np.tile(np.array([other for _, other in links]), self.minutes),
-            range_m=np.stack(columns, axis=1).reshape(-1),
-        )
+            pair_bias_m = bias_m[ids[min(one, other)], ids[max(one, other)]]
+            by_link.append((distance_m + pair_bias_m + instruments.range_noise_m * noise).tolist())
+        ranges = [
+            RangeObservation(self.start_gps_ms + 1000 * seconds, ids[one], ids[other], range_m)
+            for seconds, ranges_m in zip(range_s.tolist(), zip(*by_link, strict=True), strict=True)
+            for (one, other), range_m in zip(links, ranges_m, strict=True)
+        ]
         fixed = range(min(instruments.fixed, len(self.paths)))
-        satellite_fixes = [self._fixes(satellite, INTERVAL_S * minutes, seed) for satellite in fixed]
+        by_satellite = [self._fixes(satellite, INTERVAL_S * minutes, seed) for satellite in fixed]
         fixes = [
-            (satellite, fix)
-            for number, moment in enumerate(zip(*satellite_fixes, strict=True))
+            SatelliteFix(ids[satellite], fix)
+            for number, moment in enumerate(zip(*by_satellite, strict=True))
             for satellite, fix in enumerate(moment)
             if satellite == 0 or instruments.partner_fixes is None or number < instruments.partner_fixes
         ]
@@ -279,22 +269,19 @@ class FormationWorld:
     def moments_gps_ms(self) -> IntArray:
         """GPS milliseconds of the measurements, (n,)."""
         minutes = np.arange(1, self.minutes + 1)[:, None]
-        t_s: IntArray = (INTERVAL_S * minutes + np.array((0, RANGE_AFTER_FIX_S))).reshape(-1)
+        t_s: IntArray = (INTERVAL_S * minutes + np.array((0, _RANGE_AFTER_FIX_S))).reshape(-1)
         return self.start_gps_ms + 1000 * t_s
 
-    def bound_measurements(self, instruments: Instruments) -> FormationMeasurements:
+    def bound_measurements(self, records: Records) -> FormationMeasurements:
         """Return the measurements for the Cramer-Rao bound, at the moments of `moments_gps_ms`."""
-        moments = self.moments_gps_ms
+        moments, ranges = self.moments_gps_ms, records.ranges
         fix_sigma = np.full((len(self.paths), len(moments), 6), np.inf)
-        fix_sigma[: instruments.fixed, ::2] = np.repeat((POSITION_NOISE_M, VELOCITY_NOISE_MPS), 3)
-        if instruments.partner_fixes is not None:
-            fix_sigma[1:, 2 * instruments.partner_fixes :] = np.inf
-        links = self._links(instruments)
-        ends = [np.tile(np.array(end), self.minutes) for end in zip(*links, strict=True)]
-        row = np.repeat(np.arange(1, len(moments), 2), len(links))
-        return FormationMeasurements(
-            fix_sigma, RangeMeasurements(row, ends[0], ends[1], np.full(len(row), instruments.range_noise_m))
-        )
+        for entry in records.fixes:
+            fix_sigma[self.ids.index(entry.satellite), np.searchsorted(moments, entry.fix.gps_ms)] = _FIX_SIGMA
+        row = np.searchsorted(moments, [seen.gps_ms for seen in ranges])
+        one, other = (np.array(end) - OWN_ID for end in zip(*((seen.one, seen.other) for seen in ranges), strict=True))
+        sigma_m = np.full(len(ranges), records.instruments.range_noise_m)
+        return FormationMeasurements(fix_sigma, RangeMeasurements(row, one, other, sigma_m))
 
     def _links(self, instruments: Instruments) -> list[tuple[int, int]]:
         """Return the pairs (measuring, measured) in the order of measurement."""
@@ -305,15 +292,16 @@ class FormationWorld:
     def _fixes(self, satellite: int, t_s: IntArray, seed: int) -> list[Fix]:
         noise = noise_generator(seed, f"fixes {satellite}").standard_normal((2, len(t_s), 3))
         path = self.paths[satellite]
-        position_m = path.states_itrf(t_s)[:, :3] + POSITION_NOISE_M * noise[0]
-        velocity_mps = path.states_itrf(t_s - VELOCITY_LATENCY_S)[:, 3:] + VELOCITY_NOISE_MPS * noise[1]
+        position_sigma_m, velocity_sigma_mps = np.split(_FIX_SIGMA, 2)
+        position_m = path.states_itrf(t_s)[:, :3] + position_sigma_m * noise[0]
+        velocity_mps = path.states_itrf(t_s - VELOCITY_LATENCY_S)[:, 3:] + velocity_sigma_mps * noise[1]
         return [
             Fix(
                 gps_ms=self.start_gps_ms + 1000 * int(seconds),
                 position_ecef_m=position,
-                position_sigma_m=np.full(3, POSITION_NOISE_M),
+                position_sigma_m=position_sigma_m,
                 velocity_ecef_mps=velocity,
-                velocity_sigma_mps=np.full(3, VELOCITY_NOISE_MPS),
+                velocity_sigma_mps=velocity_sigma_mps,
                 velocity_latency_s=VELOCITY_LATENCY_S,
             )
             for seconds, position, velocity in zip(t_s, position_m, velocity_mps, strict=True)
@@ -328,11 +316,11 @@ def formation_world(
     Cost: 0.2 s per satellite and hour.
 
     Args:
-        seed: Seed of orbit, epoch, formation and noise.
+        seed: Seed of the generator of orbit, epoch, formation and noise.
         kind: Kind of formation.
-        satellites: 2 to 4; fewer are the first ones of more.
-        minutes: Duration of the measurements.
-        drag_draw: Realisation of the satellites' differences of drag; changes nothing else.
+        satellites: Number of satellites, 2 to 4. A satellite's orbit does not depend on it.
+        minutes: Duration of the measurements in minutes.
+        drag_draw: Number of the realisation of the satellites' differences of drag; changes nothing else.
     """
     draw = np.random.default_rng([2026, seed])
     day = gps_ms_from_utc_iso("2022-06-01T00:00:00Z") // 86_400_000 + int(draw.integers(0, 1_100))

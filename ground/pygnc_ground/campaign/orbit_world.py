@@ -1,4 +1,4 @@
-"""True orbits of scenarios, the fixes a receiver makes of them, and the flight's orbit filter on these."""
+"""True orbits of scenarios, the fixes of a receiver on them, and the flight's orbit filter with these fixes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,46 +21,38 @@ from pygnc.tasks.orbit.screening import fix_from, screen
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, solution_from_states
 from pygnc_ground.scenario.gps import make_fixes
 from pygnc_ground.scenario.settings import Gps, Orbit, Settings, Spacecraft
-from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
+from pygnc_ground.scenario.trajectory import Trajectory
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 
 CADENCE_S: Final = 25
-LONGEST_H: Final = 12
 DRAG_FACTORS: Final = (1.0, 0.5, 2.0)
 ORIENTATION: Final = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
-_USED: Final = Usage(0.0, 0, accepted=True)
 
 
 class World:
-    """True orbit of a scenario, and the fixes a receiver makes of it."""
+    """True orbit of a scenario, and the fixes that a receiver computes on it."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.path = Trajectory(
-            settings.start_gps_ms,
-            settings.duration_s,
-            initial_state_gcrf(settings.orbit),
-            settings.spacecraft,
-            settings.forces,
-        )
+        self.path = Trajectory.of(settings)
 
     @property
     def span_gps_ms(self) -> tuple[int, int]:
-        """GPS milliseconds between which the orbit is known."""
+        """First and last time of the orbit, GPS milliseconds."""
         return self.settings.start_gps_ms, self.settings.start_gps_ms + 1000 * self.settings.duration_s
 
     @property
     def description(self) -> str:
-        """Description of the truth in reports."""
+        """Description of the truth for reports."""
         return "scenario"
 
     def at(self, gps_ms: IntArray) -> TrueOrbit:
-        """Return true states in ITRF."""
+        """Return the true states in ITRF at times of shape (n,)."""
         states = self.path.states_itrf((gps_ms - self.settings.start_gps_ms) / 1000.0)
         return TrueOrbit(states[:, :3], states[:, 3:])
 
     def fixes(self, gps: Gps, hours: float, seed: int) -> list[Fix]:
-        """Return the plausible fixes of the first hours."""
+        """Return the plausible fixes of the first `hours` hours with noise from `seed`."""
         settings = msgspec.structs.replace(self.settings, gps=gps, seed=seed)
         t_s = CADENCE_S * np.arange(1, round(hours * 3600 / CADENCE_S) + 1)
         limits = OrbitSettings().screening
@@ -70,7 +62,7 @@ class World:
 
 
 def random_world(seed: int, seeds: int) -> World:
-    """Return orbit number `seed` of so many."""
+    """Return orbit number `seed` of `seeds` orbits; the altitude grows with the number from 400 to 600 km."""
     draw = np.random.default_rng([2025, seed])
     altitude_m = 400e3 + 200e3 * seed / max(seeds - 1, 1)
     day = gps_ms_from_utc_iso("2022-06-01T00:00:00Z") // 86_400_000 + int(draw.integers(0, 1_100))
@@ -79,7 +71,7 @@ def random_world(seed: int, seeds: int) -> World:
     return World(
         Settings(
             start_utc=f"{start_utc}Z",
-            duration_s=3600 * LONGEST_H,
+            duration_s=3600 * 12,
             orbit=Orbit(
                 semi_major_axis_m=EARTH_RADIUS_M + altitude_m,
                 inclination_deg=float(draw.choice([51.6, 97.5])),
@@ -93,7 +85,7 @@ def random_world(seed: int, seeds: int) -> World:
 
 
 def settings_for(gps: Gps, hours: float, interval_s: float = CADENCE_S) -> OrbitSettings:
-    """Return the filter's settings for a receiver and an arc, without anything of the truth."""
+    """Return the filter's settings for a receiver and an arc, independent of the truth."""
     base = OrbitSettings()
     measurement = replace(
         base.measurement,
@@ -104,12 +96,14 @@ def settings_for(gps: Gps, hours: float, interval_s: float = CADENCE_S) -> Orbit
 
 
 def run_filter(fixes: Sequence[Fix], settings: OrbitSettings) -> tuple[OrbitFilter, list[OrbitUpdate]]:
-    """Return the flight's orbit filter after the fixes, and its updates."""
+    """Run the flight's orbit filter; return the filter after all fixes, and its updates."""
     orbit = OrbitFilter(settings, ORIENTATION)
     return orbit, [*(update for fix in fixes for update in orbit.process(fix)), *orbit.initialise_from_buffered()]
 
 
 def solution_table(states: dict[int, OrbitState], frames: EarthFrames) -> OrbitSolution:
-    """Return the table of states."""
+    """Return the table of states by GPS time in ms."""
     times = sorted(states)
-    return solution_from_states(times, [states[ms] for ms in times], [_USED] * len(times), frames)
+    return solution_from_states(
+        times, [states[ms] for ms in times], [Usage(0.0, 0, accepted=True)] * len(times), frames
+    )

@@ -12,9 +12,9 @@ The fixes come from the settings of a scenario, or from a recorded sense file an
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -31,13 +31,12 @@ from pygnc.tasks.ingest.sense_file import RECOGNITION_BYTES
 from pygnc.tasks.ingest.source import packet_messages
 from pygnc.tasks.orbit.screening import fix_from, screen
 from pygnc_ground.orbit.batch.first_orbit import oblate_earth
-from pygnc_ground.orbit.batch.observations import Observations, observe_positions, observe_velocities, usable
+from pygnc_ground.orbit.batch.observations import Observations, observe, usable
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.scenario.generate import generate
 from pygnc_ground.scenario.settings import Settings as ScenarioSettings
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
-_DETERMINISTIC_SIZE: Final = DRAG + 1
 _UNKNOWN_SIGMA: Final = np.array([1e5, 1e5, 1e5, 1e3, 1e3, 1e3, 10.0])
 """Uninformative sigmas of position (m), velocity (m/s) and logarithm of the drag factor before the first fix."""
 
@@ -47,26 +46,25 @@ class KnownFixes:
     """n fixes of a known orbit, in order of time."""
 
     gps_ms: IntArray
-    """(n,)."""
+    """Times in milliseconds since the GPS epoch, shape (n,)."""
     states_gcrf: FloatArray
-    """(n, 6), true position and velocity."""
+    """True position in m and velocity in m/s in GCRF, shape (n, 6)."""
     sigma: FloatArray
-    """(n, 6), standard deviations of position (m) and velocity (m/s) per ITRF axis; infinite if there is none."""
+    """Standard deviations of position (m) and velocity (m/s) per ITRF axis, shape (n, 6); infinite if not measured."""
 
     def __len__(self) -> int:
         return len(self.gps_ms)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LinearSystem:
-    """A linear system along the truth at n epochs with m states, of which position and velocity come first."""
+class LinearSystem(NamedTuple):
+    """Linear system along the truth at n epochs with m states, of which position and velocity come first."""
 
     transition: FloatArray
-    """(n - 1, m, m), from each epoch to the next."""
+    """Transition matrix from each epoch to the next, shape (n - 1, m, m)."""
     noise: FloatArray
-    """(n - 1, m, m), covariance of the process noise between them."""
+    """Covariance of the process noise between epochs, shape (n - 1, m, m)."""
     information: FloatArray
-    """(n, m, m), H' R^-1 H of each epoch's measurement."""
+    """H' R^-1 H of each epoch's measurement, shape (n, m, m)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,19 +72,19 @@ class Bound:
     """Least covariance of position and velocity at n epochs."""
 
     gps_ms: IntArray
-    """(n,)."""
+    """Times in milliseconds since the GPS epoch, shape (n,)."""
     covariance: FloatArray
-    """(n, 6, 6), GCRF."""
+    """Covariance of position (m) and velocity (m/s) in GCRF, shape (n, 6, 6)."""
 
     @property
     def position_m(self) -> FloatArray:
-        """3-D standard deviation of the position, (n,)."""
-        return _sigma_3d(self.covariance[:, :3, :3])
+        """3-D standard deviation of the position, shape (n,)."""
+        return np.asarray(np.sqrt(np.trace(self.covariance[:, :3, :3], axis1=1, axis2=2)))
 
     @property
     def velocity_mps(self) -> FloatArray:
-        """3-D standard deviation of the velocity, (n,)."""
-        return _sigma_3d(self.covariance[:, 3:, 3:])
+        """3-D standard deviation of the velocity, shape (n,)."""
+        return np.asarray(np.sqrt(np.trace(self.covariance[:, 3:, 3:], axis1=1, axis2=2)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,15 +108,14 @@ def orbit_bounds(known_fixes: KnownFixes, settings: OrbitSettings, frames: Earth
         frames: Earth orientation of the fixes.
     """
     system = linearise(known_fixes, settings, frames)
-    unknown = np.diag(_UNKNOWN_SIGMA**2)
     start = np.diag(np.concatenate((_UNKNOWN_SIGMA[:DRAG], steady_sigma(settings.process_noise))) ** 2)
-    filtered, smoothed = posterior_bounds(system, start)
-    sharp_filtered, sharp_smoothed = deterministic_bounds(_without_noise(system), unknown)
-
-    def bound(covariance: FloatArray) -> Bound:
-        return Bound(known_fixes.gps_ms, covariance[:, :6, :6])
-
-    return OrbitBounds(bound(sharp_filtered), bound(sharp_smoothed), bound(filtered), bound(smoothed))
+    # The deterministic bounds are those of position, velocity and a constant drag factor.
+    constant = (slice(None), slice(DRAG + 1), slice(DRAG + 1))
+    transition = system.transition[constant].copy()
+    transition[:, DRAG, DRAG] = 1.0
+    certain = LinearSystem(transition, np.zeros_like(transition), system.information[constant])
+    found = (*deterministic_bounds(certain, np.diag(_UNKNOWN_SIGMA**2)), *posterior_bounds(system, start))
+    return OrbitBounds(*(Bound(known_fixes.gps_ms, covariance[:, :6, :6]) for covariance in found))
 
 
 def linearise(known_fixes: KnownFixes, settings: OrbitSettings, frames: EarthFrames) -> LinearSystem:
@@ -145,14 +142,9 @@ def linearise(known_fixes: KnownFixes, settings: OrbitSettings, frames: EarthFra
 
 
 def deterministic_bounds(system: LinearSystem, start: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the bounds of a system without process noise.
+    """Return the covariances for the measurements so far and for all measurements, each of shape (n, m, m).
 
-    Args:
-        system: Its noise is ignored.
-        start: Covariance of the states before the first measurement, (m, m).
-
-    Returns:
-        Covariances from the measurements so far and from all, each (n, m, m).
+    The process noise of the system is ignored. `start` is the covariance before the first measurement, shape (m, m).
     """
     count, size, _ = system.information.shape
     from_start = np.tile(np.eye(size), (count, 1, 1))
@@ -168,74 +160,46 @@ def deterministic_bounds(system: LinearSystem, start: FloatArray) -> tuple[Float
 
 
 def posterior_bounds(system: LinearSystem, start: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the covariances of Kalman filter and smoother.
+    """Return the covariances of Kalman filter and smoother, each of shape (n, m, m).
 
-    Args:
-        system: With or without process noise.
-        start: Covariance of the states before the first measurement, (m, m).
-
-    Returns:
-        Covariances from the measurements so far and from all, each (n, m, m).
+    `start` is the covariance before the first measurement, shape (m, m).
     """
     count = len(system.information)
     predicted, filtered = np.empty_like(system.information), np.empty_like(system.information)
     predicted[0] = start
     for row in range(count):
-        filtered[row] = _updated(predicted[row], system.information[row])
+        # (P^-1 + I)^-1 = P (1 + I P)^-1, for any information I, by the square root of P.
+        root = np.linalg.cholesky(predicted[row])
+        seen = np.eye(len(root)) + root.T @ system.information[row] @ root
+        filtered[row] = root @ np.linalg.solve(seen, root.T)
         if row + 1 < count:
             transition = system.transition[row]
             predicted[row + 1] = transition @ filtered[row] @ transition.T + system.noise[row]
     smoothed = filtered.copy()
     for row in range(count - 2, -1, -1):
         carried = system.transition[row] @ filtered[row]
-        gain = _solved(predicted[row + 1], carried).T
+        # Scaled to unit variances, because the units of the states differ in size.
+        unit = 1.0 / np.sqrt(np.diagonal(predicted[row + 1]))
+        scaled = unit[:, None] * predicted[row + 1] * unit
+        gain = (unit[:, None] * np.linalg.solve(scaled, unit[:, None] * carried)).T
         # A sum of positive parts, after Joseph; the textbook's difference of two covariances may turn negative.
         kept = np.eye(len(start)) - gain @ system.transition[row]
         smoothed[row] = kept @ filtered[row] @ kept.T + gain @ (system.noise[row] + smoothed[row + 1]) @ gain.T
     return filtered, smoothed
 
 
-def _without_noise(system: LinearSystem) -> LinearSystem:
-    """Return the system of position, velocity and a constant drag factor."""
-    kept = (slice(None), slice(_DETERMINISTIC_SIZE), slice(_DETERMINISTIC_SIZE))
-    transition = system.transition[kept].copy()
-    transition[:, DRAG, DRAG] = 1.0
-    return LinearSystem(transition, np.zeros_like(transition), system.information[kept])
-
-
-def _updated(covariance: FloatArray, information: FloatArray) -> FloatArray:
-    """Return (P^-1 + I)^-1 = P (1 + I P)^-1, for any I, by the square root of P."""
-    root = np.linalg.cholesky(covariance)
-    seen = np.eye(len(root)) + root.T @ information @ root
-    return np.asarray(root @ np.linalg.solve(seen, root.T))
-
-
-def _solved(matrix: FloatArray, right: FloatArray) -> FloatArray:
-    """Return matrix^-1 right for a covariance of states in units of different size."""
-    unit = 1.0 / np.sqrt(np.diagonal(matrix))
-    solved: FloatArray = unit[:, None] * np.linalg.solve(unit[:, None] * matrix * unit, unit[:, None] * right)
-    return solved
-
-
-def _sigma_3d(covariance: FloatArray) -> FloatArray:
-    sigma: FloatArray = np.sqrt(np.trace(covariance, axis1=1, axis2=2))
-    return sigma
-
-
 _WILD_SIGMAS: Final = 10.0
 _MARGINS: Final = (1.0, 0.05)
-"""In m and m/s. Observations further from the truth than _WILD_SIGMAS standard deviations plus this margin are ignored;
-the margin also covers the propagation of the truth to the time of the velocity.
+"""Margins in m and m/s. Observations farther from the truth than _WILD_SIGMAS standard deviations plus the margin are
+ignored; the margin also covers the propagation of the truth to the time of the velocity.
 """
-_LEAST_NOISE: Final = (1e-3, 1e-6)
-"""Standard deviations for scenarios without noise, in m and m/s."""
 
 
 def from_scenario(scenario: ScenarioSettings, settings: OrbitSettings, frames: EarthFrames) -> KnownFixes:
-    """Return the fixes of a scenario with their actual white noise.
+    """Return the fixes of a scenario with their actual white noise, at least 1 mm and 1 um/s per axis.
 
     Raises:
-        ValueError: There is none, or the scenario cannot be generated.
+        ValueError: The scenario has no fix, or cannot be generated.
     """
     made = generate(scenario)
     samples = np.concatenate((made.truth.position_ecef_m, made.truth.velocity_ecef_mps), axis=1)
@@ -245,8 +209,7 @@ def from_scenario(scenario: ScenarioSettings, settings: OrbitSettings, frames: E
         rows = [row_of.get(ms, -1) for ms in gps_ms.tolist()]
         return np.where(np.array(rows)[:, None] >= 0, samples[rows], np.nan)
 
-    white = (scenario.gps.position_noise_m, scenario.gps.velocity_noise_mps)
-    noise = [max(pair) for pair in zip(white, _LEAST_NOISE, strict=True)]
+    noise = (max(scenario.gps.position_noise_m, 1e-3), max(scenario.gps.velocity_noise_mps, 1e-6))
     return _known_fixes(_fixes(made.sense, settings), truth, settings, frames, noise)
 
 
@@ -287,17 +250,17 @@ def _known_fixes(
     """Return the fixes that agree with the truth; `noise` (position, velocity) replaces the receiver's sigmas."""
     if not fixes:
         raise ValueError("no plausible fix; `pygnc inspect` shows the content of the file")
-    positions = observe_positions(fixes, frames, settings.measurement)
-    velocities = observe_velocities(fixes, frames, settings.measurement)
-    gps_ms = positions.gps_ms
+    kinds = observe(fixes, frames, settings.measurement)
+    gps_ms = kinds[0].gps_ms
     to_ecef = np.array([frames.ecef_state_from_gcrf(ms) for ms in gps_ms.tolist()])
     gcrf = np.linalg.solve(to_ecef, truth(gps_ms)[:, :, None])[:, :, 0]
     pole = to_ecef[0, 2, :3]
     sigma = np.full((len(fixes), 6), np.inf)
-    for number, kind in enumerate((positions, velocities)):
-        seen = kind if noise is None else replace(kind, sigma=np.full_like(kind.sigma, noise[number]))
-        agrees = _distance(seen, gcrf[seen.fix], pole) <= _WILD_SIGMAS * _length(seen.sigma) + _MARGINS[number]
-        sigma[seen.fix[agrees], 3 * number : 3 * number + 3] = seen.sigma[agrees]
+    for number, seen in enumerate(kinds):
+        noise_sigma = seen.sigma if noise is None else np.full_like(seen.sigma, noise[number])
+        distance = np.linalg.norm(seen.measured - _expected(seen, gcrf[seen.fix], pole), axis=1)
+        agrees = distance <= _WILD_SIGMAS * np.linalg.norm(noise_sigma, axis=1) + _MARGINS[number]
+        sigma[seen.fix[agrees], 3 * number : 3 * number + 3] = noise_sigma[agrees]
     used = np.isfinite(sigma).any(axis=1)
     if not used.any():
         raise ValueError(
@@ -306,16 +269,12 @@ def _known_fixes(
     return KnownFixes(gps_ms[used], gcrf[used], sigma[used])
 
 
-def _distance(observations: Observations, gcrf: FloatArray, pole: FloatArray) -> FloatArray:
-    """Return the distance of each observation from the truth (n, 6) at its fix; NaN where the truth is unknown."""
+def _expected(observations: Observations, gcrf: FloatArray, pole: FloatArray) -> FloatArray:
+    """Return the observations without noise, from true states (n, 6) at the fixes; NaN where the truth is unknown."""
     position_m, velocity_mps = gcrf[:, :3], gcrf[:, 3:]
     offset_s = observations.offset_s[:, None]
     fall = oblate_earth(position_m, pole)
     then = np.concatenate(
         (position_m + offset_s * velocity_mps + 0.5 * offset_s**2 * fall, velocity_mps + offset_s * fall), axis=1
     )
-    return _length(observations.measured - np.einsum("nij,nj->ni", observations.from_gcrf, then))
-
-
-def _length(vectors: FloatArray) -> FloatArray:
-    return np.asarray(np.linalg.norm(vectors, axis=1), dtype=np.float64)
+    return np.asarray(np.einsum("nij,nj->ni", observations.from_gcrf, then))

@@ -75,11 +75,11 @@ class NeesConsistency:
     """Consistency of the errors of several runs over the same epochs."""
 
     average: FloatArray
-    """(epochs,), over the runs that have a state; NaN if none has."""
+    """Average at each epoch over the runs with a state, shape (epochs,); NaN if no run has a state."""
     runs: IntArray
-    """(epochs,), number of those runs."""
+    """Number of runs with a state at each epoch, shape (epochs,)."""
     mean_per_dof: float
-    """Over all runs and epochs, 1 if consistent on average; it has no band, see above."""
+    """Mean over all runs and epochs, 1 if consistent on average; the mean has no band (see the head of the module)."""
     fraction_inside: float
     """Fraction of the averages within their 95 % bands; NaN without epochs."""
 
@@ -103,14 +103,6 @@ def nees_consistency(nees: FloatArray, dof: int = 6) -> NeesConsistency:
         mean_per_dof=float(nees[known].mean()) / dof if known.any() else float("nan"),
         fraction_inside=fraction_inside(average[compared], low / runs[compared], high / runs[compared]),
     )
-
-
-def sigma_ratio(error: FloatArray, sigma: FloatArray) -> float:
-    """Return the ratio of formal to actual error: RMS of sigmas over RMS of errors, both (n, k).
-
-    Above 1 the covariance is pessimistic, below 1 optimistic. NaN without rows.
-    """
-    return float(np.sqrt((sigma**2).sum() / (error**2).sum())) if len(error) else float("nan")
 
 
 def _band_of_sum(dof: IntArray, probability: float = 0.95) -> tuple[FloatArray, FloatArray]:

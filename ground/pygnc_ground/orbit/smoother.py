@@ -11,8 +11,7 @@ from there.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TypeAlias
 
 import numpy as np
 
@@ -21,33 +20,16 @@ from pygnc.estimators.kalman import triangular
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitUpdate, uninformative_state
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import SIZE, OrbitState
+from pygnc.estimators.orbit.state import OrbitState
 
-
-class _Backward(NamedTuple):
-    """Step backwards: the gain applies to smoothed minus predicted.
-
-    `root` is the part that later fixes cannot reduce.
-    """
-
-    filtered: OrbitState
-    predicted_x: Array
-    gain: Array
-    root: Array
-
-
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """Updates of one uninterrupted state, between two initialisations."""
-
-    begin_ms: int
-    updates: list[OrbitUpdate]
+_Track: TypeAlias = list[tuple[OrbitUpdate, OrbitState]]
+"""Updates of one uninterrupted state, between two initialisations."""
 
 
 def smooth(
     updates: Sequence[OrbitUpdate], times_gps_ms: Sequence[int], dynamics: OrbitDynamics, settings: OrbitSettings
 ) -> dict[int, OrbitState]:
-    """Return the smoothed states by time.
+    """Return the smoothed states by GPS time in ms.
 
     Cost: as much as the filter; some 3 kB per fix.
 
@@ -58,85 +40,76 @@ def smooth(
         dynamics: Dynamics of the filter.
         settings: Settings of the filter.
     """
-    states: dict[int, OrbitState] = {}
-    stretches = _stretches(updates)
-    gap_ms = round(settings.start.gap_max_s * 1e3)
-    for number, stretch in enumerate(stretches):
-        first = stretch.updates[0].fix.gps_ms - gap_ms if number == 0 else stretch.begin_ms
-        last = stretch.updates[-1].fix.gps_ms + gap_ms
-        if number + 1 < len(stretches):
-            last = min(last, stretches[number + 1].begin_ms - 1)
-        wanted = {time for time in times_gps_ms if first <= time <= last}
-        states |= _smooth_stretch(stretch, wanted, dynamics, settings)
-    return states
-
-
-def _stretches(updates: Sequence[OrbitUpdate]) -> list[_Stretch]:
-    stretches: list[_Stretch] = []
+    tracks: list[_Track] = []
+    begins_ms: list[int] = []
     for update in updates:
         if update.state is None or not (update.position_accepted or update.velocity_accepted):
             continue
-        if update.restarted_from_ms is not None or not stretches:
-            stretches.append(_Stretch(update.restarted_from_ms or update.fix.gps_ms, []))
-        stretches[-1].updates.append(update)
-    return stretches
+        if update.restarted_from_ms is not None or not tracks:
+            tracks.append([])
+            begins_ms.append(update.restarted_from_ms or update.fix.gps_ms)
+        tracks[-1].append((update, update.state))
+    states: dict[int, OrbitState] = {}
+    gap_ms = round(settings.start.gap_max_s * 1e3)
+    for number, track in enumerate(tracks):
+        first, last = (update.fix.gps_ms for update, _ in (track[0], track[-1]))
+        begin_ms = begins_ms[number] if number else first - gap_ms
+        end_ms = min([last + gap_ms, *(later_ms - 1 for later_ms in begins_ms[number + 1 : number + 2])])
+        wanted = {time for time in times_gps_ms if begin_ms <= time <= end_ms}
+        states |= _smooth_track(track, wanted, dynamics, settings)
+    return states
 
 
-def _smooth_stretch(
-    stretch: _Stretch, wanted: set[int], dynamics: OrbitDynamics, settings: OrbitSettings
+def _smooth_track(
+    track: _Track, wanted: set[int], dynamics: OrbitDynamics, settings: OrbitSettings
 ) -> dict[int, OrbitState]:
-    filtered = {update.fix.gps_ms: update for update in stretch.updates}
+    filtered = {update.fix.gps_ms: state for update, state in track}
     times = sorted(wanted | filtered.keys())
-    first = stretch.updates[0]
-    first_state = _state_of(first)
-    state = uninformative_state(
-        times[0], dynamics.propagate_vector(first.fix.gps_ms, first_state.x, times[0]), settings
-    )
-    if times[0] == first.fix.gps_ms:
-        state = first_state
-    backward: list[_Backward] = []
-    following = iter(stretch.updates)
-    factor = 1.0
-    next_update: OrbitUpdate | None = next(following)
+    first, state = track[0]
+    if times[0] < first.fix.gps_ms:
+        x = dynamics.propagate_vector(first.fix.gps_ms, state.x, times[0])
+        state = uninformative_state(times[0], x, settings)
+    backward: list[tuple[OrbitState, Array, Array, Array]] = []
+    factors = iter([update.empirical_factor for update, _ in track])
+    factor = next(factors)
     for time in times:
-        if next_update is not None:
-            factor = next_update.empirical_factor
         while state.gps_ms < time:
             step = dynamics.advance(state, time, factor)
-            gain, root = _backward_gain(state.sqrt_covariance, step.transition, step.sqrt_noise)
-            backward.append(_Backward(state, step.state.x, gain, root))
+            backward.append(
+                (state, step.state.x, *backward_gain(state.sqrt_covariance, step.transition, step.sqrt_noise))
+            )
             state = step.state
         if time in filtered:
-            state = _state_of(filtered[time])
-            next_update = next(following, None)
-    return _recurse(backward, state, set(times))
-
-
-def _recurse(backward: Sequence[_Backward], last: OrbitState, wanted: set[int]) -> dict[int, OrbitState]:
-    """Run backwards from the last filtered state, which is already smoothed."""
-    state = last
+            state = filtered[time]
+            factor = next(factors, factor)
+    # The last filtered state is already smoothed.
     states = {state.gps_ms: state}
-    for step in reversed(backward):
-        x = step.filtered.x + step.gain.dot(state.x - step.predicted_x)
-        root = triangular(np.concatenate((step.root, step.gain.dot(state.sqrt_covariance)), axis=1))
-        state = OrbitState(step.filtered.gps_ms, x, root)
-        if state.gps_ms in wanted:
+    for before, predicted_x, gain, root in reversed(backward):
+        x = before.x + gain.dot(state.x - predicted_x)
+        state = OrbitState(before.gps_ms, x, smoothed_root(gain, root, state.sqrt_covariance))
+        if state.gps_ms in filtered or state.gps_ms in wanted:
             states[state.gps_ms] = state
     return states
 
 
-def _backward_gain(root: Array, transition: Array, sqrt_noise: Array) -> tuple[Array, Array]:
-    """Return the gain P F' (F P F' + Q)^-1 and the root of P - gain (F P F' + Q) gain', each (10, 10)."""
-    array = np.zeros((2 * SIZE, SIZE + sqrt_noise.shape[1]))
-    array[:SIZE, :SIZE] = transition.dot(root)
-    array[:SIZE, SIZE:] = sqrt_noise
-    array[SIZE:, :SIZE] = root
+def backward_gain(root: Array, transition: Array, sqrt_noise: Array) -> tuple[Array, Array]:
+    """Return the gain P F' (F P F' + Q)^-1 and the root of P - gain (F P F' + Q) gain', each of shape (m, m).
+
+    Args:
+        root: Root of the filtered covariance P, shape (m, m).
+        transition: Transition matrix F, shape (m, m).
+        sqrt_noise: Root of the process noise Q, shape (m, k).
+    """
+    size = len(root)
+    array = np.zeros((2 * size, size + sqrt_noise.shape[1]))
+    array[:size, :size] = transition.dot(root)
+    array[:size, size:] = sqrt_noise
+    array[size:, :size] = root
     lower = triangular(array)
-    gain = np.asarray(np.linalg.solve(lower[:SIZE, :SIZE].T, lower[SIZE:, :SIZE].T).T, dtype=np.float64)
-    return gain, lower[SIZE:, SIZE:]
+    gain = np.asarray(np.linalg.solve(lower[:size, :size].T, lower[size:, :size].T).T, dtype=np.float64)
+    return gain, lower[size:, size:]
 
 
-def _state_of(update: OrbitUpdate) -> OrbitState:
-    if update.state is None:
-        raise ValueError(f"fix {update.fix.seq} has no filtered state")
-    return update.state
+def smoothed_root(gain: Array, root: Array, later_root: Array) -> Array:
+    """Return the root of the smoothed covariance from `backward_gain` and the later smoothed root, shape (m, m)."""
+    return triangular(np.concatenate((root, gain.dot(later_root)), axis=1))

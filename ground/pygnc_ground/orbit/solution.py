@@ -22,25 +22,25 @@ class OrbitSolution:
     """
 
     gps_ms: IntArray
-    """(n,), milliseconds since the GPS epoch."""
+    """Times in milliseconds since the GPS epoch, shape (n,)."""
     position_ecef_m: FloatArray
-    """(n, 3), ITRF."""
+    """Positions in ITRF, shape (n, 3)."""
     velocity_ecef_mps: FloatArray
-    """(n, 3), relative to the rotating Earth, ITRF."""
+    """Velocities relative to the rotating Earth in ITRF, shape (n, 3)."""
     position_gcrf_m: FloatArray
-    """(n, 3)."""
+    """Positions in GCRF, shape (n, 3)."""
     velocity_gcrf_mps: FloatArray
-    """(n, 3)."""
+    """Inertial velocities in GCRF, shape (n, 3)."""
     covariance_ecef: FloatArray
-    """(n, 6, 6), of position and velocity in ITRF."""
+    """Covariance of position (m) and velocity (m/s) in ITRF, shape (n, 6, 6)."""
     nis: FloatArray
-    """(n,), normalised innovation (batch, smoother: residual) squared of the used part of the record; NaN if none was
-    used.
+    """Normalised innovation (batch, smoother: residual) squared of the used part of the record, shape (n,); NaN if no
+    part was used.
     """
     dof: IntArray
-    """(n,), degrees of freedom of `nis`: 0, 3 or 6."""
+    """Degrees of freedom of `nis`, shape (n,): 0, 3 or 6."""
     accepted: BoolArray
-    """(n,), whether anything of the record was used"""
+    """True where any part of the record was used, shape (n,)."""
 
     def __len__(self) -> int:
         return len(self.gps_ms)
@@ -58,7 +58,7 @@ class OrbitSolution:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Result of processing the record of a row."""
+    """Use of the record of a row; the fields are those of `OrbitSolution`."""
 
     nis: float
     dof: int
@@ -77,14 +77,8 @@ def solution_from_states(
             transform = frames.ecef_state_from_gcrf(state.gps_ms)
             root = transform.dot(state.sqrt_covariance[:6])
             gcrf[row], ecef[row], covariance[row] = state.x[:6], transform.dot(state.x[:6]), root.dot(root.T)
-    return OrbitSolution(
-        gps_ms=np.array(gps_ms, dtype=np.int64),
-        position_ecef_m=ecef[:, :3],
-        velocity_ecef_mps=ecef[:, 3:],
-        position_gcrf_m=gcrf[:, :3],
-        velocity_gcrf_mps=gcrf[:, 3:],
-        covariance_ecef=covariance,
-        nis=np.array([row.nis if row.dof else np.nan for row in usage]),
-        dof=np.array([row.dof for row in usage], dtype=np.int64),
-        accepted=np.array([row.accepted for row in usage], dtype=np.bool_),
-    )
+    nis = np.array([row.nis if row.dof else np.nan for row in usage])
+    dof = np.array([row.dof for row in usage], dtype=np.int64)
+    accepted = np.array([row.accepted for row in usage], dtype=np.bool_)
+    columns = (ecef[:, :3], ecef[:, 3:], gcrf[:, :3], gcrf[:, 3:], covariance, nis, dof, accepted)
+    return OrbitSolution(np.array(gps_ms, dtype=np.int64), *columns)

@@ -16,7 +16,7 @@ def main() -> None:
     try:
         from pygnc_instruments.bridge.window import app as window  # noqa: PLC0415 - the server does not need Tk
     except ImportError as error:
-        typer.echo(f"pygnc: the window needs Tk ({error}); `pygnc-bridge serve` runs without it", err=True)
+        typer.echo(f"pygnc: the window needs Tk ({error}); run `pygnc-bridge serve`, which works without Tk", err=True)
         sys.exit(1)
     window(arguments, prog_name="pygnc-bridge")
 

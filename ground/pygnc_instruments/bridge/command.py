@@ -24,19 +24,19 @@ def bridge(
         str, typer.Argument(metavar="PORT", help="Path or URL of the device's port; default: search USB adapters.")
     ] = "",
     *,
-    baud: Annotated[int, typer.Option(min=0, help="Baud rate; default: detected.", show_default=False)] = 0,
+    baud: Annotated[int, typer.Option(min=0, help="Baud rate, bit/s; default: detected.", show_default=False)] = 0,
     family_name: Annotated[
         str,
         typer.Option(
             "--family",
-            help="Device family (ucb, gx2, monodrive ...); default: detected, which --family with --baud skips.",
+            help="Device family (ucb, gx2, monodrive ...); default: detected. With --baud, no detection is necessary.",
         ),
     ] = "",
     folder: Annotated[Path, typer.Option(help="Folder of the log files.")] = Path("imu_logs"),
     host: Annotated[
         str, typer.Option(help=f"Address to listen on; other computers need the token in {TOKEN_VARIABLE}.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port to listen on; 0 for any free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port to listen on; 0 for any free port.")] = 8000,
     protocol: Annotated[
         str, typer.Option(help="Message protocol at ws://HOST:PORT/: v1, v2 (of python-imu380) or envelope.")
     ] = "v2",
@@ -46,13 +46,13 @@ def bridge(
     ] = None,
     origin: Annotated[
         list[str] | None,
-        typer.Option(help="Origin of a web page that may connect, such as https://developers.aceinna.com."),
+        typer.Option(help="Origin of a web page that may connect, such as https://developers.aceinna.com; repeatable."),
     ] = None,
     certificate: Annotated[
         Path | None, typer.Option(help="PEM file of a TLS certificate, to serve https and wss.")
     ] = None,
     key: Annotated[
-        Path | None, typer.Option(help="PEM file of the certificate's key, if it is in a file of its own.")
+        Path | None, typer.Option(help="PEM file of the certificate's key; default: the file of the certificate.")
     ] = None,
 ) -> None:
     """Serve one device to browsers: WebSocket for Aceinna Navigation Studio and other programs, and a web page."""

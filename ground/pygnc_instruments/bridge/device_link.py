@@ -1,21 +1,25 @@
-"""Connection of the bridge to its device: finds it, reads it, and reports when it disconnects and reconnects."""
+"""The bridge's device: its connection, and the description of its packets and fields for clients."""
 
 import asyncio
 import contextlib
 import logging
+import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum, unique
+from itertools import accumulate, groupby
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from pygnc_devices.declaration import Field, Packet, Record
 from pygnc_devices.device import AsyncDevice
 from pygnc_devices.discovery import search
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import Family, all_families, family
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.driver import AsyncUcb
-from pygnc_devices.ucb.fields import RATE
+from pygnc_devices.ucb.fields import BAUD, FIELD_TABLE, ORIENTATION, PACKET_TYPE, RATE, FieldSpec, type_value
+from pygnc_devices.units import NONE, TEMPERATURE, TICKS, Unit
 from pygnc_instruments.bridge.messages import BridgeError, ErrorCode, Event
 from pygnc_instruments.device.connection import DeviceSelection
 
@@ -25,6 +29,12 @@ _SILENCE_S: Final = 1.0
 _OTHER_PORT_S: Final = 5.0
 """Time without the port after which a device that was found by search is searched for at all ports again."""
 
+_AXES: Final = frozenset("xyz")
+_COLOURS: Final = ("#c0392b", "#1e8449", "#1f5fa8", "#8e44ad")
+_SETTINGS: Final = {"orientation": ORIENTATION, "packetType": PACKET_TYPE, "baudRate": BAUD, "packetRate": RATE}
+"""Fields by the names that Navigation Studio uses for them."""
+
+_FIELD_KEYS: Final = ("id", "name", "meaning", "legal", "writable", "is_packet_type")
 _log = logging.getLogger(__name__)
 
 
@@ -40,20 +50,20 @@ class LinkState(StrEnum):
 
 
 class DeviceLink:
-    """Keeps one device connected.
+    """Connection to a device, which is searched for again after each disconnection.
 
     Args:
         selection: the device; without a port, the first one that is found at the USB serial adapters.
-        publish: called with a `device` event at each change of state.
+        publish: function that is called with a `device` event at each change of state.
 
     Attributes:
         device: the driver; None until a device has been found.
-        family: family of the device.
+        family: family of the device; None until a device has been found.
         identity: serial number and model as the device reports them; "" while unknown.
         divider: packet rate divider (field 1) of a UCB device; None while unknown.
         latest: the newest reading.
         state: state of the connection.
-        listeners: called with each reading.
+        listeners: functions that are called with each reading.
     """
 
     def __init__(self, selection: DeviceSelection, publish: Callable[[Event], None]) -> None:
@@ -70,12 +80,12 @@ class DeviceLink:
 
     @property
     def is_connected(self) -> bool:
-        """Whether the device's port is open."""
+        """True if the device's port is open."""
         return self.device is not None and self.device.is_connected
 
     @property
     def is_recording(self) -> bool:
-        """Whether a recorded file is played instead of a device."""
+        """True if a recorded file is played instead of a device."""
         return self.device is not None and urlsplit(self.device.url).scheme == "file"
 
     def connected_device(self) -> AsyncDevice:
@@ -85,7 +95,9 @@ class DeviceLink:
             BridgeError: no device is connected.
         """
         if self.device is None or not self.device.is_connected:
-            raise BridgeError(ErrorCode.NO_DEVICE, self._reason or "the device is not connected")
+            raise BridgeError(
+                ErrorCode.NO_DEVICE, self._reason or "the device is not connected; check its cable and power"
+            )
         return self.device
 
     def connected_ucb(self) -> AsyncUcb:
@@ -118,7 +130,12 @@ class DeviceLink:
     async def run(self) -> None:
         """Find and read the device, again after each loss, until cancelled or until a recording has ended."""
         while self.state is not LinkState.ENDED:
-            self.device = device = await self._find()
+            try:
+                self.device = device = await self._open()
+            except DeviceError as error:
+                self._change(LinkState.SEARCHING, str(error))
+                await asyncio.sleep(SEARCH_PAUSE_S)
+                continue
             try:
                 await self._read(device)
             except Exception:  # noqa: BLE001 - a fault of one driver must not end the bridge
@@ -129,7 +146,7 @@ class DeviceLink:
                 await asyncio.shield(device.close())
 
     async def identify(self) -> None:
-        """Update identity and rate; they stay unknown if the device does not answer."""
+        """Update identity and rate divider; they stay unknown if the device does not respond."""
         identity, divider = "" if self.family is None else self.family.title, None
         with contextlib.suppress(DeviceError, BridgeError):
             if isinstance(self.device, AsyncUcb) and not self.is_recording:
@@ -142,24 +159,16 @@ class DeviceLink:
         self.identity, self.divider = identity, divider
 
     async def describe(self) -> dict[str, str]:
-        """Return identity and configuration as the device reports them; empty if it has no such command.
+        """Return identity and configuration as the device reports them; {} if the device has no such command.
 
         Raises:
             BridgeError: no device is connected.
-            DeviceError: the device does not answer.
+            DeviceError: the device does not respond.
         """
         device, kind = self.connected_device(), self.family
         if kind is None or kind.controls.describe is None or self.is_recording:
             return {}
         return await device.run(kind.controls.describe(_unit(device)))
-
-    async def _find(self) -> AsyncDevice:
-        while True:
-            try:
-                return await self._open()
-            except DeviceError as error:
-                self._change(LinkState.SEARCHING, str(error))
-            await asyncio.sleep(SEARCH_PAUSE_S)
 
     async def _open(self) -> AsyncDevice:
         port, baud = self._selection.port, self._selection.baud
@@ -176,7 +185,7 @@ class DeviceLink:
                 return await _open(self.family, found.url, found.baud)
         problems = "; ".join(result.problems.values())
         where = port or "the USB serial adapters"
-        raise PortError(problems or f"{where}: no device answers; check its power and cable")
+        raise PortError(problems or f"{where}: no device responds; check cable and power of the device")
 
     async def _read(self, device: AsyncDevice) -> None:
         await self.identify()
@@ -237,3 +246,84 @@ def _unit(device: AsyncDevice) -> Any:  # noqa: ANN401 - each family has its own
 async def _open(kind: Family, url: str, baud: int) -> AsyncDevice:
     device: AsyncDevice = await kind.async_device.open(url, baud or kind.bauds[0])  # type: ignore[attr-defined]
     return device
+
+
+def describe(packets: Iterable[Record], *, has_fields: bool) -> dict[str, Any]:
+    """Return packets with columns and graphs, and the table of fields, for the bridge's page."""
+    fields = FIELD_TABLE.values() if has_fields else ()
+    return {
+        "packets": {packet.name: _packet_json(packet) for packet in packets if packet.is_reading},
+        "fields": [{key: getattr(spec, key) for key in _FIELD_KEYS} for spec in fields],
+    }
+
+
+def device_properties(name: str, packets: Iterable[Record], *, has_fields: bool) -> dict[str, Any]:
+    """Return the description of a device with the keys that Navigation Studio expects."""
+    readings = [packet for packet in packets if packet.is_reading]
+    settings = {name: _setting(name, FIELD_TABLE[number], readings) for name, number in _SETTINGS.items() if has_fields}
+    return {
+        "name": name,
+        "type": "imu",
+        "description": f"{name}, described by the packets of its driver",
+        "properties": settings,
+        "outputPackets": {packet.name: _output_packet(packet) for packet in readings},
+    }
+
+
+def graphs(packet: Record) -> list[dict[str, Any]]:
+    """Return the graphs of a packet: one for each vector, and one for neighbouring columns of equal unit."""
+    result = []
+    for (unit, vector), members in groupby(packet.fields, _graph_key):
+        fields = list(members)
+        title = vector or ", ".join(dict.fromkeys(field.name.partition("_")[0] for field in fields))
+        if unit not in (NONE, TICKS):
+            columns = [field.column or field.name for field in fields]
+            result.append({"title": title, "unit": unit.column, "columns": columns})
+    return result
+
+
+def _graph_key(field: Field) -> tuple[Unit, str]:
+    is_vector = field.unit is not TEMPERATURE and _AXES & set(field.name.split("_"))
+    return field.unit, field.meaning.partition(",")[0] if is_vector else ""
+
+
+def _packet_json(packet: Record) -> dict[str, Any]:
+    return {
+        "meaning": packet.meaning,
+        "columns": [
+            {"name": field.column or field.name, "unit": field.unit.column, "meaning": field.meaning}
+            for field in packet.fields
+        ],
+        "graphs": graphs(packet),
+    }
+
+
+def _setting(name: str, spec: FieldSpec, readings: list[Record]) -> dict[str, Any]:
+    legal = {type_value(packet.name): packet.name for packet in readings} if spec.is_packet_type else spec.legal or {}
+    return {"type": "setting", "name": name, "field": spec.id, "description": spec.meaning, "options": dict(legal)}
+
+
+def _output_packet(packet: Record) -> dict[str, Any]:
+    return {
+        "name": packet.name,
+        "description": packet.meaning,
+        "byteOffset": {offset: number for number, offset in enumerate(_offsets(packet))},
+        "graphs": [
+            {
+                "name": graph["title"],
+                "units": graph["unit"],
+                "xAxis": "Time (s)",
+                "yAxes": graph["columns"],
+                "colors": [_COLOURS[k % len(_COLOURS)] for k in range(len(graph["columns"]))],
+            }
+            for graph in graphs(packet)
+        ],
+    }
+
+
+def _offsets(packet: Record) -> list[int]:
+    """Return the byte offsets of the fields in the payload; [] for a sentence of text."""
+    if not isinstance(packet, Packet):
+        return []
+    codes = (field.code for field in packet.fields[:-1])
+    return list(accumulate((struct.calcsize(packet.byte_order + code) for code in codes), initial=0))

@@ -1,7 +1,7 @@
 """Find, start and stop the bridge of a port from another program.
 
-A bridge is found by a request to its port, even if another program has started it. The instance file in `~/.pygnc`
-names its process.
+A request to the port finds the bridge, even if another program has started it. The instance file in `~/.pygnc` names
+the bridge's process.
 """
 
 import contextlib
@@ -11,7 +11,8 @@ import signal
 import ssl
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any, Final
@@ -25,53 +26,30 @@ _TIMEOUT_S: Final = 1.0
 _LOG_TAIL_BYTES: Final = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class RunningBridge:
-    """A bridge that answers at a port.
-
-    Attributes:
-        status: its status; empty if it requires a token.
-        scheme: `http` or `https`.
-    """
-
-    status: dict[str, Any]
-    scheme: str
-
-
-def find_running(port: int, host: str = "127.0.0.1") -> RunningBridge | None:
-    """Return the bridge that answers at a port, or None."""
+def find_running(port: int, host: str = "127.0.0.1") -> tuple[str, dict[str, Any]] | None:
+    """Return scheme and status of the bridge that responds at a port, or None; the status is {} without the token."""
     for scheme in ("http", "https"):
         try:
             return _request_status(scheme, host, port)
-        except TimeoutError:  # a program that does not answer HTTP will not answer HTTPS either
+        except TimeoutError:  # a program that does not respond to HTTP will not respond to HTTPS either
             return None
         except (OSError, HTTPException, ValueError):
             continue
     return None
 
 
-def _request_status(scheme: str, host: str, port: int) -> RunningBridge | None:
+def _request_status(scheme: str, host: str, port: int) -> tuple[str, dict[str, Any]] | None:
+    connection = HTTPConnection(host, port, timeout=_TIMEOUT_S)
     if scheme == "https":  # the certificate may be self-signed; the request carries no secret
         context = ssl._create_unverified_context()  # noqa: S323, SLF001 - see above
-        connection: HTTPConnection = HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=context)
-    else:
-        connection = HTTPConnection(host, port, timeout=_TIMEOUT_S)
+        connection = HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=context)
     with contextlib.closing(connection):
         connection.request("GET", STATUS_PATH)
         response = connection.getresponse()
         if response.getheader("Server") != SERVER:
             return None
         body = json.loads(response.read()) if response.status == 200 else {}
-        return RunningBridge(body if isinstance(body, dict) else {}, scheme)
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceFile:
-    """Content of the file by which other programs find a bridge's process."""
-
-    pid: int
-    port: int
-    url: str
+        return scheme, body if isinstance(body, dict) else {}
 
 
 def instance_path(port: int) -> Path:
@@ -79,35 +57,33 @@ def instance_path(port: int) -> Path:
     return Path.home() / ".pygnc" / f"bridge-{port}.json"
 
 
-def write_instance_file(content: InstanceFile) -> None:
+def write_instance_file(pid: int, port: int, url: str) -> None:
     """Write the instance file, readable by its owner only.
 
     Raises:
         OSError: the file cannot be written.
     """
-    path = instance_path(content.port)
+    path = instance_path(port)
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    durable_write(path, json.dumps(asdict(content)).encode(), mode=0o600)
+    durable_write(path, json.dumps({"pid": pid, "port": port, "url": url}).encode(), mode=0o600)
 
 
-def read_instance_file(port: int) -> InstanceFile | None:
-    """Return the content of the instance file; None if it does not exist or is not valid."""
+def read_instance_pid(port: int) -> int | None:
+    """Return the process that the instance file names; None if the file does not exist or is not valid."""
     try:
-        content = json.loads(instance_path(port).read_text())
-        return InstanceFile(int(content["pid"]), int(content["port"]), str(content["url"]))
+        return int(json.loads(instance_path(port).read_text())["pid"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def remove_instance_file(port: int) -> None:
     """Remove the instance file if it belongs to this process."""
-    content = read_instance_file(port)
-    if content is not None and content.pid == os.getpid():
+    if read_instance_pid(port) == os.getpid():
         instance_path(port).unlink(missing_ok=True)
 
 
 class BridgeProcessError(Exception):
-    """The bridge cannot be started or stopped."""
+    """Error raised when the bridge cannot be started or stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,20 +91,23 @@ class BridgeState:
     """State of the bridge of a port.
 
     Attributes:
-        is_running: whether a bridge answers.
-        url: URL of its page; "" if none answers.
-        details: device, rate, errors, log and clients as pairs of label and text.
-        problem: last line of its log, if it was started here and has failed.
+        url: URL of the bridge's page; "" if no bridge responds.
+        details: device, port, state, rate, CRC errors, log and clients, as texts by label.
+        problem: last line of the bridge's log, if the bridge was started here and has failed.
     """
 
-    is_running: bool
     url: str = ""
-    details: tuple[tuple[str, str], ...] = ()
+    details: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
+
+    @property
+    def is_running(self) -> bool:
+        """True if a bridge responds."""
+        return bool(self.url)
 
 
 class BridgeProcess:
-    """The bridge of one port."""
+    """Control of the bridge of one TCP port."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -137,13 +116,12 @@ class BridgeProcess:
         self._is_wanted = False
 
     def state(self) -> BridgeState:
-        """Return the state of the bridge, even if another program has started it; waits up to 1 s for an answer."""
+        """Return the state of the bridge, even if another program has started it; waits up to 1 s for a response."""
         running = find_running(self._port)
         if running is not None:
-            url = f"{running.scheme}://127.0.0.1:{self._port}/"
-            return BridgeState(is_running=True, url=url, details=_details(running.status))
+            return BridgeState(f"{running[0]}://127.0.0.1:{self._port}/", _details(running[1]))
         has_failed = self._is_wanted and self._child is not None and bool(self._child.poll())
-        return BridgeState(is_running=False, problem=self._last_log_line() if has_failed else "")
+        return BridgeState(problem=self._last_log_line() if has_failed else "")
 
     def start(self, *arguments: str) -> None:
         """Start the bridge with these arguments of `pygnc bridge`; it outlives this program.
@@ -163,24 +141,26 @@ class BridgeProcess:
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
                 )
         except OSError as error:
-            raise BridgeProcessError(f"{command[0]}: {error.strerror}") from None
+            raise BridgeProcessError(f"{command[0]}: the bridge cannot be started: {error.strerror}") from None
         self._is_wanted = True
 
     def stop(self) -> None:
         """Send SIGTERM to the bridge, even if another program has started it.
 
         Raises:
-            BridgeProcessError: it belongs to another user or computer.
+            BridgeProcessError: the bridge belongs to another user or computer.
         """
         self._is_wanted = False
         running = find_running(self._port)
         if running is None:
             return
-        content = read_instance_file(self._port)
-        if content is None or running.status.get("pid", content.pid) != content.pid:
-            raise BridgeProcessError("another user or another computer has started this bridge; stop it there")
+        pid = read_instance_pid(self._port)
+        if pid is None or running[1].get("pid", pid) != pid:
+            raise BridgeProcessError(
+                f"port {self._port}: another user or another computer has started this bridge; stop it there"
+            )
         with contextlib.suppress(ProcessLookupError):
-            os.kill(content.pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGTERM)
 
     def _last_log_line(self) -> str:
         with contextlib.suppress(OSError):
@@ -195,16 +175,16 @@ def server_command() -> list[str]:
     return [sys.executable, *(() if is_packed else ("-m", "pygnc_instruments.bridge")), "serve"]
 
 
-def _details(status: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return the labels and texts of a status; "–" for what is unknown, such as without the token."""
+def _details(status: dict[str, Any]) -> dict[str, str]:
+    """Return the texts of a status by label; "–" for an unknown value, such as without the token."""
     device, log, statistics = (status.get(name) or {} for name in ("device", "log", "statistics"))
     rate_hz = statistics.get("rate_hz") if device.get("state") == "streaming" else None
-    return (
-        ("device", str(device.get("id") or device.get("reason") or "–")),
-        ("port", f"{device['url']}, {device['baud']} baud" if device.get("baud") else "–"),
-        ("state", str(device.get("state", "–"))),
-        ("rate", "–" if rate_hz is None else f"{rate_hz:.1f} Hz, packet {device.get('packet')}"),
-        ("CRC errors", str(statistics.get("damaged", {}).get("checksum", 0)) if statistics else "–"),
-        ("log", str(log.get("file") or "not logging")),
-        ("clients", str(status.get("clients", "–"))),
-    )
+    return {
+        "device": str(device.get("id") or device.get("reason") or "–"),
+        "port": f"{device['url']}, {device['baud']} baud" if device.get("baud") else "–",
+        "state": str(device.get("state", "–")),
+        "rate": "–" if rate_hz is None else f"{rate_hz:.1f} Hz, packet {device.get('packet')}",
+        "CRC errors": str(statistics.get("damaged", {}).get("checksum", 0)) if statistics else "–",
+        "log": str(log.get("file") or "not logging"),
+        "clients": str(status.get("clients", "–")),
+    }

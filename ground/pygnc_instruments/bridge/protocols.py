@@ -1,51 +1,40 @@
-"""Message protocols of the bridge: how commands, answers, readings and events are written as JSON text.
+"""Message protocols of the bridge: how commands, responses, readings and events are written as JSON text.
 
 `v1` and `v2` are those of python-imu380's two generations; `envelope` is the form that its README proposes and that the
 bridge's own page uses. A protocol performs no I/O.
 """
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Mapping
+from typing import Any, Final
 
 from pygnc_instruments.bridge.messages import (
+    COMMANDS,
     BridgeError,
-    Command,
-    Describe,
     ErrorCode,
     Event,
-    GetFields,
-    ListFiles,
-    LoadFile,
     Request,
     Scalar,
-    SetFields,
-    StartLog,
-    Status,
-    StopLog,
-    Stream,
-    parse_field_ids,
-    parse_field_values,
-    parse_load_file,
     parse_object,
-    parse_start_log,
-    parse_upgrade,
+    parse_request,
 )
 
 SERVER_VERSION: Final = "pygnc bridge 1"
-_Parsers = dict[str, Callable[[object], Command]]
 
 
-class MessageProtocol(Protocol):
-    """Protocol of one client; it may count the messages that it has written.
+class MessageProtocol:
+    """Protocol of one client, base class of the others: messages {cmd, data, err}.
+
+    `err` is null or an object with `code` and `message`. Messages that the client did not request have the `cmd`
+    output, device, log or upgrade_progress.
 
     Attributes:
         name: name in the option `--protocol` and in the path of the URL.
-        interval_s: time between readings, unless the bridge's settings name another.
+        interval_s: time between readings, s, unless the bridge's settings specify it.
     """
 
-    name: str
-    interval_s: float
+    name = "envelope"
+    interval_s = 0.033
 
     def parse(self, text: str | bytes) -> Request:
         """Return the request in a message.
@@ -53,99 +42,66 @@ class MessageProtocol(Protocol):
         Raises:
             BridgeError: the message is not a valid request.
         """
-        ...
-
-    def answer(self, request: Request, result: Any) -> str:  # noqa: ANN401 - each command has its own
-        """Return the answer to a request that was carried out."""
-        ...
-
-    def rejection(self, name: str, error: BridgeError) -> str:
-        """Return the answer to a request that failed; `name` is "" if its name could not be read."""
-        ...
-
-    def output(self, values: Mapping[str, Scalar], time_s: float) -> str:
-        """Return a message with a reading; `time_s` is the time since the client's first reading."""
-        ...
-
-    def event(self, event: Event) -> str:
-        """Return a message with an event."""
-        ...
-
-
-class EnvelopeProtocol:
-    """Messages {cmd, data, err}; `err` is null or an object with `code` and `message`.
-
-    Unrequested messages have the `cmd` output, device, log or upgrade_progress.
-    """
-
-    name = "envelope"
-    interval_s = 0.033
-
-    def parse(self, text: str | bytes) -> Request:
-        """Return the request in a message; see `MessageProtocol`."""
         message = parse_object(text)
         name = message.get("cmd")
-        if not isinstance(name, str) or name not in ENVELOPE_COMMANDS:
-            known = ", ".join(ENVELOPE_COMMANDS)
+        if not isinstance(name, str) or name not in COMMANDS:
+            known = ", ".join(COMMANDS)
             raise BridgeError(ErrorCode.UNKNOWN_COMMAND, f"unknown cmd {name!r:.80}; choose from {known}")
-        return _request(ENVELOPE_COMMANDS, name, message.get("data"))
+        return parse_request(name, name, message.get("data"))
 
-    def answer(self, request: Request, result: Any) -> str:  # noqa: ANN401 - see `MessageProtocol`
-        """Return the answer to a request; see `MessageProtocol`."""
-        if isinstance(request.command, GetFields | SetFields):
-            result = _pairs(result)
-        return _envelope(request.name, result)
+    def response(self, request: Request, result: Any) -> str:  # noqa: ANN401 - each command has its own
+        """Return the response to a request that was carried out, from the result of its command as JSON."""
+        return _envelope(request.name, _pairs(result) if request.command in _FIELD_COMMANDS else result)
 
     def rejection(self, name: str, error: BridgeError) -> str:
-        """Return the answer to a failed request; see `MessageProtocol`."""
+        """Return the response to a request that failed; `name` is "" if its name could not be read."""
         return _envelope(name or None, None, error)
 
     def output(self, values: Mapping[str, Scalar], time_s: float) -> str:
-        """Return a message with a reading; see `MessageProtocol`."""
+        """Return a message with a reading; `time_s` is the time since the client's first reading, s."""
         return _envelope("output", {"time": time_s, **values})
 
     def event(self, event: Event) -> str:
-        """Return a message with an event; see `MessageProtocol`."""
+        """Return a message with an event."""
         return _envelope(event.name, event.data)
 
 
-class ProtocolV1(EnvelopeProtocol):
+class ProtocolV1(MessageProtocol):
     """First generation of python-imu380 (README, March 2018): bare words and {cmd, data}, readings as flat objects.
 
     Commands that its server did not have use the envelope.
     """
 
     name = "v1"
-    interval_s = 0.033
 
     def __init__(self) -> None:
         self._outputs = 0
 
     def parse(self, text: str | bytes) -> Request:
-        """Return the request in a message; see `MessageProtocol`."""
+        """See `MessageProtocol`."""
         word = text.strip() if isinstance(text, str) else ""
         command = _V1_WORDS.get(word)
-        # The prefix marks requests that are answered without an envelope.
-        return super().parse(text) if command is None else Request(command, f"bare {word}")
+        # The prefix marks requests whose response has no envelope.
+        return super().parse(text) if command is None else parse_request(command, f"bare {word}", None)
 
-    def answer(self, request: Request, result: Any) -> str:  # noqa: ANN401 - see `MessageProtocol`
-        """Return the answer to a request; see `MessageProtocol`."""
-        match request:
-            case Request(Status(), "bare status"):
+    def response(self, request: Request, result: Any) -> str:  # noqa: ANN401 - see `MessageProtocol`
+        """See `MessageProtocol`."""
+        match request.name:
+            case "bare status":
                 device = result["device"]
                 return _json({"status": SERVER_VERSION, "odr": device["divider"], "device_id": device["id"]})
-            case Request(StartLog() | StopLog(), name) if name.startswith("bare"):
+            case "bare start_log" | "bare stop_log":
                 return _json({"logfile": result["file"]})
-            case Request(Stream(), name) if name.startswith("bare"):
+            case "bare stream":
                 return _json({"stream": result["on"]})
-            case Request(GetFields(), name):
-                return _json({"cmd": name, "data": _pairs(result)})
-            case Request(SetFields(), name):
-                return _json({"cmd": name, "data": 1})
-        return super().answer(request, result)
+            case "GF" | "RF":
+                return _json({"cmd": request.name, "data": _pairs(result)})
+            case "SF" | "WF":
+                return _json({"cmd": request.name, "data": 1})
+        return super().response(request, result)
 
     def rejection(self, name: str, error: BridgeError) -> str:
-        """Return the answer to a failed request in the form of its success; see `MessageProtocol`."""
+        """Return the response to a failed request in the form of its success; see `MessageProtocol`."""
         if name in _FIELD_COMMANDS:
             return _json({"cmd": name, "data": [], "err": error.to_json()})
         if name.startswith("bare") or not name:
@@ -165,43 +121,43 @@ class ProtocolV1(EnvelopeProtocol):
         return super().event(event)
 
 
-class ProtocolV2:
+class ProtocolV2(MessageProtocol):
     """Second generation of python-imu380 (from April 2018), used by Navigation Studio: {messageType, data}."""
 
     name = "v2"
     interval_s = 0.050
 
     def parse(self, text: str | bytes) -> Request:
-        """Return the request in a message; see `MessageProtocol`."""
+        """See `MessageProtocol`."""
         message = parse_object(text)
         match message.get("messageType"):
             case "serverStatus":
-                return Request(Status(), "serverStatus")
+                return parse_request("status", "serverStatus", None)
             case "requestAction":
                 data = message.get("data")
                 if isinstance(data, dict) and len(data) == 1 and (name := next(iter(data))) in V2_ACTIONS:
-                    return _request(V2_ACTIONS, name, data[name])
+                    return parse_request(V2_ACTIONS[name], name, data[name])
                 known = ", ".join(V2_ACTIONS)
                 raise BridgeError(ErrorCode.UNKNOWN_COMMAND, f"data must have exactly one key; choose from {known}")
         raise BridgeError(ErrorCode.UNKNOWN_COMMAND, "unknown messageType; choose from serverStatus, requestAction")
 
-    def answer(self, request: Request, result: Any) -> str:  # noqa: ANN401 - see `MessageProtocol`
-        """Return the answer to a request; see `MessageProtocol`."""
+    def response(self, request: Request, result: Any) -> str:  # noqa: ANN401 - see `MessageProtocol`
+        """See `MessageProtocol`."""
         match request.command:
-            case Status():
+            case "status":
                 return _json({"messageType": "serverStatus", "data": _server_status(result)})
-            case GetFields() | SetFields():
+            case "GF" | "RF" | "SF" | "WF":
                 result = _pairs(result)
-            case StartLog() | StopLog():
+            case "start_log" | "stop_log":
                 return _json({"messageType": "requestAction", "data": {"logfile": result["file"]}})
-            case ListFiles():
+            case "list_files":
                 result = [entry["name"] for entry in result]
-            case LoadFile():
+            case "load_file":
                 result = result["text"]
         return _json({"messageType": "requestAction", "data": {request.name: result}})
 
     def rejection(self, name: str, error: BridgeError) -> str:
-        """Return the answer to a failed request: an empty value, and `err`; see `MessageProtocol`."""
+        """Return an empty value, and `err`; see `MessageProtocol`."""
         if name not in V2_ACTIONS:
             return _json({"messageType": "error", "data": None, "err": error.to_json()})
         key = "logfile" if name in ("startLog", "stopLog") else name
@@ -209,63 +165,34 @@ class ProtocolV2:
         return _json({"messageType": "requestAction", "data": data, "err": error.to_json()})
 
     def output(self, values: Mapping[str, Scalar], time_s: float) -> str:
-        """Return a message with a reading; see `MessageProtocol`."""
+        """See `MessageProtocol`."""
         return _json({"messageType": "event", "data": {"newOutput": {"time": time_s, **values}}})
 
     def event(self, event: Event) -> str:
-        """Return a message with an event; see `MessageProtocol`."""
+        """See `MessageProtocol`."""
         name = "upgradeProgress" if event.name == "upgrade_progress" else event.name
         return _json({"messageType": "event", "data": {name: event.data}})
 
 
-PROTOCOLS: Final[dict[str, type[ProtocolV1 | ProtocolV2 | EnvelopeProtocol]]] = {
-    kind.name: kind for kind in (ProtocolV1, ProtocolV2, EnvelopeProtocol)
+PROTOCOLS: Final = {kind.name: kind for kind in (ProtocolV1, ProtocolV2, MessageProtocol)}
+V2_ACTIONS: Final = {
+    "getFields": "GF",
+    "readFields": "RF",
+    "setFields": "SF",
+    "writeFields": "WF",
+    "startStream": "start_stream",
+    "stopStream": "stop_stream",
+    "startLog": "start_log",
+    "stopLog": "stop_log",
+    "listFiles": "list_files",
+    "loadFile": "load_file",
+    "upgrade": "upgrade",
 }
-ENVELOPE_COMMANDS: Final[_Parsers] = {
-    "status": lambda _: Status(),
-    "describe": lambda _: Describe(),
-    "start_stream": lambda _: Stream(on=True),
-    "stop_stream": lambda _: Stream(on=False),
-    "GF": lambda data: GetFields(stored=False, ids=parse_field_ids(data)),
-    "RF": lambda data: GetFields(stored=True, ids=parse_field_ids(data)),
-    "SF": lambda data: SetFields(stored=False, values=parse_field_values(data)),
-    "WF": lambda data: SetFields(stored=True, values=parse_field_values(data)),
-    "start_log": parse_start_log,
-    "stop_log": lambda _: StopLog(),
-    "list_files": lambda _: ListFiles(),
-    "load_file": parse_load_file,
-    "upgrade": parse_upgrade,
-}
-V2_ACTIONS: Final[_Parsers] = {
-    "getFields": ENVELOPE_COMMANDS["GF"],
-    "readFields": ENVELOPE_COMMANDS["RF"],
-    "setFields": ENVELOPE_COMMANDS["SF"],
-    "writeFields": ENVELOPE_COMMANDS["WF"],
-    "startStream": ENVELOPE_COMMANDS["start_stream"],
-    "stopStream": ENVELOPE_COMMANDS["stop_stream"],
-    "startLog": parse_start_log,
-    "stopLog": ENVELOPE_COMMANDS["stop_log"],
-    "listFiles": ENVELOPE_COMMANDS["list_files"],
-    "loadFile": parse_load_file,
-    "upgrade": parse_upgrade,
-}
-_V1_WORDS: Final[dict[str, Command]] = {
-    "status": Status(),
-    "start_log": StartLog(),
-    "stop_log": StopLog(),
-    "stream": Stream(on=True),
-}
+"""Names of the commands in protocol v2."""
+_V1_WORDS: Final = {"status": "status", "start_log": "start_log", "stop_log": "stop_log", "stream": "start_stream"}
 _FIELD_COMMANDS: Final = ("GF", "RF", "SF", "WF")
 _V2_EMPTY: Final[dict[str, Any]] = {"startLog": "", "stopLog": "", "loadFile": "", "upgrade": None}
 """Empty values of failed actions; for all others it is an empty list. Old clients can read both."""
-
-
-def _request(parsers: _Parsers, name: str, data: object) -> Request:
-    try:
-        return Request(parsers[name](data), name)
-    except BridgeError as error:
-        error.details.setdefault("cmd", name)
-        raise
 
 
 def _server_status(status: dict[str, Any]) -> dict[str, Any]:

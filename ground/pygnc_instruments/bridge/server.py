@@ -21,13 +21,11 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from pygnc_instruments.bridge.access import AccessRules, is_loopback
-from pygnc_instruments.bridge.command_handler import CommandHandler
+from pygnc_instruments.bridge.command_handler import CommandHandler, FirmwareUpgrader
 from pygnc_instruments.bridge.device_link import DeviceLink
-from pygnc_instruments.bridge.firmware import FirmwareUpgrader
 from pygnc_instruments.bridge.instance import (
     SERVER,
     STATUS_PATH,
-    InstanceFile,
     find_running,
     remove_instance_file,
     write_instance_file,
@@ -64,7 +62,7 @@ _log = logging.getLogger(__name__)
 
 
 class BridgeSettingsError(Exception):
-    """The bridge cannot run with these settings."""
+    """Error raised when the bridge cannot run with its settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +73,9 @@ class BridgeSettings:
         device: the device to serve.
         folder: folder of the log files.
         host: address to listen on.
-        port: port to listen on; 0 for any free one.
-        protocol: message protocol at the path `/`; `/v1`, `/v2` and `/envelope` name theirs.
-        interval_s: time between readings; None for the default of each protocol.
+        port: TCP port to listen on; 0 for any free port.
+        protocol: message protocol at the path `/`; at `/v1`, `/v2` and `/envelope` the path selects it.
+        interval_s: time between readings, s; None for the default of each protocol.
         origins: origins of foreign web pages that may connect.
         token: token that clients must send; "" for none.
         certificate: PEM file of the TLS certificate; None for no TLS.
@@ -132,16 +130,18 @@ class BridgeSettings:
             context.load_cert_chain(self.certificate, self.key)
         except (OSError, ssl.SSLError) as error:
             paths = f"{self.certificate}" if self.key is None else f"{self.certificate}, {self.key}"
-            raise BridgeSettingsError(f"{paths}: not a certificate with its key in PEM form: {error}") from None
+            raise BridgeSettingsError(
+                f"{paths}: not a certificate with its key in PEM form: {error}; check both files"
+            ) from None
         return context
 
 
 class Bridge:
-    """The server and all its parts.
+    """The bridge's server with its device, recorder, firmware upgrader and clients.
 
     Args:
         settings: settings of the bridge.
-        on_event: called with each event that is sent to the clients.
+        on_event: function that is called with each event that is sent to the clients.
 
     Attributes:
         url: URL of the page; "" before the bridge listens.
@@ -163,7 +163,7 @@ class Bridge:
         self.url = ""
 
     def publish(self, event: Event) -> None:
-        """Send an event to all clients."""
+        """Send an event to all clients and to `on_event`."""
         self._on_event(event)
         for session in self._sessions:
             session.publish(event)
@@ -205,23 +205,23 @@ class Bridge:
             server_header=SERVER,
             compression=None,  # most clients run on this computer, where compression only costs time
             max_size=_MAX_MESSAGE_BYTES,
-            max_queue=1,  # further requests of a client wait in the network until the last one has been answered
+            max_queue=1,  # further requests of a client wait in the network until the response to the last request
             close_timeout=_CLOSE_S,
             logger=_silent_logger(),
         )
         try:
-            write_instance_file(InstanceFile(os.getpid(), port, self.url))
+            write_instance_file(os.getpid(), port, self.url)
         except OSError as error:  # the window cannot stop this bridge, everything else works
             _log.warning("%s: %s", error.filename, error.strerror)
         return server
 
     async def _respond(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer plain HTTP requests and reject WebSocket clients that may not connect; None accepts a client."""
+        """Return the response to a plain HTTP request or to a rejected WebSocket client; None accepts the client."""
         del connection
         path = urlsplit(request.path).path
         is_websocket = request.headers.get("Upgrade", "").lower() == "websocket"
         if self._access is None:
-            return _rejection(HTTPStatus.SERVICE_UNAVAILABLE, "the bridge is starting")
+            return _rejection(HTTPStatus.SERVICE_UNAVAILABLE, "the bridge is starting; try again in a second")
         rejection = self._access.rejection(request.path, request.headers, is_websocket=is_websocket)
         # The page itself contains no data and asks for the token, so it is served without one.
         is_page = not is_websocket and path in self._page
@@ -232,7 +232,9 @@ class Bridge:
         if self._settings.message_protocol(path) is None:
             return _rejection(HTTPStatus.NOT_FOUND, "unknown path; choose from /, /v1, /v2 and /envelope")
         if len(self._sessions) >= _MAX_CLIENTS:
-            return _rejection(HTTPStatus.SERVICE_UNAVAILABLE, f"{_MAX_CLIENTS} clients are connected already")
+            return _rejection(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"{_MAX_CLIENTS} clients are connected already; close one of them"
+            )
         return None
 
     def _http_response(self, path: str) -> Response:
@@ -286,10 +288,13 @@ def _bind(host: str, port: int) -> socket.socket:
         running = find_running(port) if port else None
         if running is None:
             raise BridgeSettingsError(
-                f"{host}:{port}: {error.strerror or error}; choose another port: --port"
+                f"{host}:{port}: the bridge cannot listen: {error.strerror or error}; choose another port: --port"
             ) from None
-        process = f" (process {running.status['pid']})" if "pid" in running.status else ""
-        raise BridgeSettingsError(f"{running.scheme}://{host}:{port}/: a bridge is already running{process}") from None
+        scheme, status = running
+        process = f" (process {status['pid']})" if "pid" in status else ""
+        raise BridgeSettingsError(
+            f"{scheme}://{host}:{port}/: a bridge is already running{process}; stop it or choose another port: --port"
+        ) from None
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
     return listener
 

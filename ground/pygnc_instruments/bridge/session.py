@@ -1,6 +1,6 @@
-"""Session of one client: its requests one after the other, its readings, and a bounded queue of messages to send.
+"""Session of a client: its requests one after the other, its readings, and a bounded queue of messages to send.
 
-A slow client does not delay others: readings and events that it does not fetch in time are dropped and counted.
+A slow client does not delay other clients: readings and events that it does not fetch in time are dropped and counted.
 """
 
 import asyncio
@@ -14,85 +14,28 @@ from websockets.exceptions import ConnectionClosed
 from pygnc_devices.reading import Reading
 from pygnc_instruments.bridge.command_handler import CommandHandler
 from pygnc_instruments.bridge.device_link import DeviceLink
-from pygnc_instruments.bridge.messages import (
-    BridgeError,
-    Describe,
-    ErrorCode,
-    Event,
-    Request,
-    Status,
-    Stream,
-    output_values,
-)
+from pygnc_instruments.bridge.messages import BridgeError, ErrorCode, Event, Request, output_values
 from pygnc_instruments.bridge.protocols import MessageProtocol
 
 QUEUE_DEPTH: Final = 64
-"""Messages: two seconds of readings."""
+"""Readings and events that may wait for a client: two seconds of readings."""
 STALL_LIMIT_S: Final = 60.0
 """A client that receives nothing for this long is disconnected; the library's own pings wait for it for ever."""
 _log = logging.getLogger(__name__)
 
 
-class SendQueue:
-    """Queue of messages for one client. The oldest readings and events are dropped when it is full; answers never are.
-
-    Answers need no limit, because a client's next request is read only after the previous answer has been sent.
-
-    Attributes:
-        dropped: number of messages that were dropped.
-    """
-
-    def __init__(self, depth: int = QUEUE_DEPTH) -> None:
-        self._depth = depth
-        self._messages: deque[str] = deque()
-        self._answers: deque[str] = deque()
-        self._available = asyncio.Event()
-        self._answers_sent = asyncio.Event()
-        self._answers_sent.set()
-        self._is_closed = False
-        self.dropped = 0
-
-    def put(self, message: str) -> None:
-        """Add a reading or an event."""
-        if len(self._messages) >= self._depth:
-            self._messages.popleft()
-            self.dropped += 1
-        self._messages.append(message)
-        self._available.set()
-
-    async def answer(self, message: str) -> None:
-        """Add an answer and wait until it has been sent, or the queue is closed."""
-        if self._is_closed:
-            return
-        self._answers.append(message)
-        self._answers_sent.clear()
-        self._available.set()
-        await self._answers_sent.wait()
-
-    def close(self) -> None:
-        """Release all waiting callers of `answer`; nothing is sent any more."""
-        self._is_closed = True
-        self._answers_sent.set()
-
-    async def get(self) -> str:
-        """Return the next message, answers first; the previous one counts as sent."""
-        if not self._answers:
-            self._answers_sent.set()
-        while not self._answers and not self._messages:
-            self._available.clear()
-            await self._available.wait()
-        return self._answers.popleft() if self._answers else self._messages.popleft()
-
-
 class Session:
-    """A connected client.
+    """Session of a connected client.
 
     Args:
         connection: WebSocket connection of the client.
         protocol: message protocol of the client.
-        interval_s: time between readings.
+        interval_s: time between readings, s.
         link: source of the readings.
         handler: carries out the requests.
+
+    Attributes:
+        dropped: number of readings and events that the client did not fetch in time.
     """
 
     def __init__(
@@ -103,34 +46,32 @@ class Session:
         link: DeviceLink,
         handler: CommandHandler,
     ) -> None:
+        self.dropped = 0
         self._connection = connection
         self._protocol = protocol
         self._interval_s = interval_s
         self._link = link
         self._handler = handler
         self._is_streaming = True
-        self._is_sending = False
+        self._sending = 0
         self._last: Reading | None = link.latest
         self._first_ns: int | None = None
-        self._queue = SendQueue()
-
-    @property
-    def dropped(self) -> int:
-        """Number of messages that the client did not fetch in time."""
-        return self._queue.dropped
+        self._messages: deque[str] = deque()
+        self._available = asyncio.Event()
 
     def publish(self, event: Event) -> None:
         """Queue an event for the client."""
-        self._queue.put(self._protocol.event(event))
+        self._queue(self._protocol.event(event))
 
     async def run(self) -> None:
         """Serve the client until it disconnects."""
         if not self._link.is_connected:
             self.publish(Event("device", self._link.summary()))
-        tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._queue_readings())]
+        tasks = [asyncio.create_task(self._send_messages()), asyncio.create_task(self._queue_readings())]
         try:
+            # Responses need no queue: the next request is read only after the previous response has been sent.
             async for message in self._connection:
-                await self._queue.answer(await self._answer(message))
+                await self._send(await self._response(message))
         except ConnectionClosed:
             pass
         finally:
@@ -140,24 +81,34 @@ class Session:
 
     def disconnect_if_stalled(self) -> None:
         """Abort the connection if a message is stuck in it; a closing handshake would get stuck as well."""
-        if self._is_sending:
+        if self._sending:
             self._connection.transport.abort()
 
-    async def _send(self) -> None:
+    def _queue(self, message: str) -> None:
+        """Queue a reading or an event; drop the oldest if the queue is full."""
+        if len(self._messages) >= QUEUE_DEPTH:
+            self._messages.popleft()
+            self.dropped += 1
+        self._messages.append(message)
+        self._available.set()
+
+    async def _send_messages(self) -> None:
+        while True:
+            await self._available.wait()
+            while self._messages:
+                await self._send(self._messages.popleft())
+            self._available.clear()
+
+    async def _send(self, message: str) -> None:
+        self._sending += 1
         try:
-            while True:
-                message = await self._queue.get()
-                self._is_sending = True
-                async with asyncio.timeout(STALL_LIMIT_S):
-                    await self._connection.send(message)
-                self._is_sending = False
+            async with asyncio.timeout(STALL_LIMIT_S):
+                await self._connection.send(message)
         except TimeoutError:
             _log.warning("a client has not read for %.0f s; disconnecting it", STALL_LIMIT_S)
-            self.disconnect_if_stalled()
-        except ConnectionClosed:
-            pass
+            self._connection.transport.abort()
         finally:
-            self._queue.close()
+            self._sending -= 1
 
     async def _queue_readings(self) -> None:
         """Queue the newest reading at every interval, each reading once; missed intervals are not made up for."""
@@ -175,26 +126,27 @@ class Session:
                     if self._first_ns is None:
                         self._first_ns = reading.t_mono_ns
                     time_s = (reading.t_mono_ns - self._first_ns) / 1e9
-                    self._queue.put(self._protocol.output(output_values(reading), time_s))
+                    self._queue(self._protocol.output(output_values(reading), time_s))
 
-    async def _answer(self, message: str | bytes) -> str:
-        """Return the answer to a message; every error becomes an answer."""
+    async def _response(self, message: str | bytes) -> str:
+        """Return the response to a message; every error becomes a response."""
         name = ""
         try:
             request = self._protocol.parse(message)
             name = request.name
-            return self._protocol.answer(request, await self._carry_out(request))
+            return self._protocol.response(request, await self._carry_out(request))
         except BridgeError as error:
             return self._protocol.rejection(name or str(error.details.pop("cmd", "")), error)
-        except Exception:  # noqa: BLE001 - the client needs an answer and the other clients must not be disturbed
+        except Exception:  # noqa: BLE001 - the client needs a response, and the other clients must not be disturbed
             _log.exception("the command %s failed", name)
             internal = BridgeError(ErrorCode.DEVICE, "internal error of the bridge; see its log")
             return self._protocol.rejection(name, internal)
 
     async def _carry_out(self, request: Request) -> Any:  # noqa: ANN401 - each command has its own result
-        if isinstance(request.command, Stream):
-            self._is_streaming = request.command.on
-        result = await self._handler.handle(request.command)
-        if isinstance(request.command, Status | Describe):
+        if request.command in {"start_stream", "stop_stream"}:
+            self._is_streaming = request.command == "start_stream"
+            return {"on": self._is_streaming}
+        result = await self._handler.handle(request)
+        if request.command in {"status", "describe"}:
             result |= {"dropped": self.dropped, "interval_ms": round(self._interval_s * 1000)}
         return result

@@ -23,18 +23,18 @@ _GREEN, _RED = "#1e7e45", "#b3261e"
 
 
 class Window:
-    """The window; closing it does not stop the bridge.
+    """Window of the bridge; closing the window does not stop the bridge.
 
     Args:
         root: Tk's root window.
-        process: the bridge.
+        process: control of the bridge.
         device: initial port of the device; "" to search for it.
     """
 
     def __init__(self, root: tk.Tk, process: BridgeProcess, device: str = "") -> None:
         self.root = root
         self._process = process
-        self._state = BridgeState(is_running=False)
+        self._state = BridgeState()
         self._closing = threading.Event()
         self._poll_now = threading.Event()
         root.title(TITLE)
@@ -82,7 +82,7 @@ class Window:
         return button
 
     def _poll(self) -> None:
-        """Request the bridge's state every second, in a thread, because an answer may take up to a second."""
+        """Request the bridge's state every second, in a thread, because a response may take up to a second."""
         while not self._closing.is_set():
             self._state = self._process.state()
             self._poll_now.wait(_POLL_S)
@@ -92,9 +92,8 @@ class Window:
         state = self._state
         headline = f"running at {state.url}" if state.is_running else "stopped"
         self.headline.configure(text=headline, fg=_GREEN if state.is_running else _RED)
-        details = dict(state.details)
         for name, label in self.details.items():
-            label.configure(text=details.get(name, "–"))
+            label.configure(text=state.details.get(name, "–"))
         self.start.state(["disabled" if state.is_running else "!disabled"])
         for button in (self.stop, self._page):
             button.state(["!disabled" if state.is_running else "disabled"])
@@ -126,7 +125,9 @@ def bridge_window(
     try:
         root = tk.Tk()
     except tk.TclError as error:
-        typer.echo(f"pygnc: the window needs a display: {error}", err=True)
+        typer.echo(
+            f"pygnc: the window needs a display: {error}; start it on a desktop, or use `pygnc bridge`", err=True
+        )
         raise typer.Exit(1) from None
     Window(root, BridgeProcess(port), device)
     root.mainloop()

@@ -3,9 +3,9 @@
 The commands that stream, plot, log, upload, upgrade and simulate have modules of their own.
 """
 
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from concurrent.futures import wait
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
@@ -17,7 +17,7 @@ from rich.table import Table
 from pygnc_cli.signals import INTERRUPTED
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.scheduler import Operation
-from pygnc_instruments.device import log_command, plot_command, simulate_command, stream_command, upgrade_command
+from pygnc_instruments.device import plot_command, readings_commands, simulate_command, upgrade_command
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, find_devices
 from pygnc_instruments.device.terminal import (
     Baud,
@@ -28,13 +28,17 @@ from pygnc_instruments.device.terminal import (
     console,
     print_json,
     print_note,
-    print_pairs,
+    print_report,
     print_settings,
     reported_errors,
     stderr_console,
 )
 
 Names: TypeAlias = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Names of settings; default: all.")]
+Values: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME=VALUE", help="Settings, such as packet_rate_divider=50Hz or orientation=-y-x-z."),
+]
 
 app: Final = typer.Typer(help="Work with sensors on serial lines and networks.", no_args_is_help=True)
 _ALIGNMENT_S: Final = 120.0
@@ -55,13 +59,8 @@ def list_devices(
     with reported_errors():
         outcome = find_devices(ports or [], family, baud)
     if as_json:
-        print_json(
-            {
-                "found": [asdict(entry) for entry in outcome.found],
-                "silent": outcome.silent,
-                "problems": outcome.problems,
-            }
-        )
+        found = [asdict(entry) for entry in outcome.found]
+        print_json({"found": found, "silent": outcome.silent, "problems": outcome.problems})
         return
     table = Table("port", "baud", "family", "serial number", "device")
     for entry in outcome.found:
@@ -69,11 +68,11 @@ def list_devices(
     if outcome.found:
         console.print(table)
     for url in outcome.silent:
-        print_note(f"{url}: no answer")
+        print_note(f"{url}: no response; check cable, power and baud rate")
     for problem in outcome.problems.values():
         print_note(problem)
     if not outcome.found:
-        print_note("no device was found")
+        print_note("no device was found; check cable and power, or name the port")
         raise typer.Exit(1)
 
 
@@ -83,64 +82,55 @@ def info(port: Port = "", *, family: FamilyName = "", baud: Baud = 0, as_json: J
     with reported_errors(), connect(DeviceSelection(port, family, baud)) as connected:
         device, kind = connected.device, connected.family
         report = {"port": device.url, "family": kind.name, "title": kind.title} | connected.describe()
-    if as_json:
-        print_json(report)
-    else:
-        print_pairs("", report)
+    print_report("", report, as_json=as_json)
 
 
-@app.command()
-def get(
-    port: NeededPort,
-    names: Names = None,
-    *,
-    family: FamilyName = "",
-    baud: Baud = 0,
-    as_json: Json = False,
-) -> None:
-    """Show the settings in effect. DMU38x and OpenIMU: fields; `user.*` names parameters of an application."""
-    _get(DeviceSelection(port, family, baud), names or [], as_json=as_json, stored=False)
+def _show_command(title: str, *, stored: bool) -> Callable[..., None]:
+    def show(
+        port: NeededPort, names: Names = None, *, family: FamilyName = "", baud: Baud = 0, as_json: Json = False
+    ) -> None:
+        with reported_errors(), connect(DeviceSelection(port, family, baud)) as connected:
+            controls = connected.family.controls
+            settings = connected.run(controls.read if stored else controls.get, "settings", names or [])
+        print_settings(title, settings, as_json=as_json)
+
+    return show
 
 
-@app.command()
-def read(
-    port: NeededPort,
-    names: Names = None,
-    *,
-    family: FamilyName = "",
-    baud: Baud = 0,
-    as_json: Json = False,
-) -> None:
-    """Show the settings in non-volatile memory."""
-    _get(DeviceSelection(port, family, baud), names or [], as_json=as_json, stored=True)
+def _change_command(title: str, *, stored: bool) -> Callable[..., None]:
+    def change(
+        port: NeededPort, values: Values, *, family: FamilyName = "", baud: Baud = 0, as_json: Json = False
+    ) -> None:
+        with reported_errors():
+            pairs = dict(_pair(value) for value in values)
+            with connect(DeviceSelection(port, family, baud)) as connected:
+                controls = connected.family.controls
+                settings = connected.run(controls.write if stored else controls.set, "settings", pairs)
+        print_settings(title, settings, as_json=as_json)
+
+    return change
 
 
-@app.command(name="set")
-def set_values(
-    port: NeededPort,
-    values: Annotated[
-        list[str], typer.Argument(metavar="NAME=VALUE", help="Settings, such as packet_rate_divider=50Hz.")
-    ],
-    *,
-    family: FamilyName = "",
-    baud: Baud = 0,
-    as_json: Json = False,
-) -> None:
-    """Change settings at once, until power-off. Values are checked first and read back afterwards."""
-    _set(DeviceSelection(port, family, baud), values, as_json=as_json, stored=False)
+def _pair(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    if not name or not value:
+        raise DeviceError(f"{text!r}: not a setting; write NAME=VALUE")
+    return name, value
 
 
-@app.command()
-def write(
-    port: NeededPort,
-    values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE", help="Settings, such as orientation=-y-x-z.")],
-    *,
-    family: FamilyName = "",
-    baud: Baud = 0,
-    as_json: Json = False,
-) -> None:
-    """Change settings in non-volatile memory. Values are checked first and read back afterwards."""
-    _set(DeviceSelection(port, family, baud), values, as_json=as_json, stored=True)
+app.command(
+    name="get",
+    help="Show the settings in effect. DMU38x and OpenIMU: fields; `user.*` names parameters of the application.",
+)(_show_command("in effect", stored=False))
+app.command(name="read", help="Show the settings in non-volatile memory.")(
+    _show_command("in non-volatile memory", stored=True)
+)
+app.command(
+    name="set", help="Change settings at once, until power-off. Values are checked first and read back afterwards."
+)(_change_command("set and read back", stored=False))
+app.command(
+    name="write", help="Change settings in non-volatile memory. Values are checked first and read back afterwards."
+)(_change_command("written and read back", stored=True))
 
 
 @app.command()
@@ -154,10 +144,9 @@ def snapshot(
     """Save all settings of a device as JSON."""
     with reported_errors():
         if file is not None and file.exists():
-            raise DeviceError(f"{file}: the file exists already; name another one")
+            raise DeviceError(f"{file}: the file exists already; choose another name")
         with connect(DeviceSelection(port, family, baud)) as connected:
-            control = _control(connected, connected.family.controls.snapshot, "saving of settings")
-            text = connected.device.run(control(connected.unit))
+            text = connected.run(connected.family.controls.snapshot, "saving of settings")
         if file is None:
             typer.echo(text)
         else:
@@ -181,8 +170,7 @@ def restore(
     with reported_errors():
         text = file.read_text()
         with connect(DeviceSelection(port, family, baud)) as connected:
-            control = _control(connected, connected.family.controls.restore, "restoring of settings")
-            changed = connected.device.run(control(connected.unit, text, to_another_unit))
+            changed = connected.run(connected.family.controls.restore, "restoring of settings", text, to_another_unit)
     title = "written" if changed else "all settings are already as saved"
     print_settings(title, changed, as_json=as_json)
 
@@ -196,85 +184,46 @@ def calibrate_mag(
     baud: Baud = 0,
     as_json: Json = False,
 ) -> None:
-    """Align the magnetometer while you turn the level device by more than 360 degrees within two minutes."""
+    """Align the magnetometer while you turn the level device by at least 380 degrees within two minutes."""
     with reported_errors(), connect(DeviceSelection(port, family, baud)) as connected:
         controls = connected.family.controls
-        align = _control(connected, controls.align_magnetometer, "magnetometer alignment")
-        keep = _control(connected, controls.store_alignment, "magnetometer alignment")
-        result, is_acceptable = _align(connected, align(connected.unit))
+        align = connected.operation(controls.align_magnetometer, "magnetometer alignment")
+        result, is_acceptable = _align(connected, align)
         advice = "no: keep iron away from the device and turn it by at least 380 degrees"
         report = result | {"acceptable": "yes" if is_acceptable else advice}
         if store and is_acceptable:
-            connected.device.run(keep(connected.unit))
+            connected.run(controls.store_alignment, "magnetometer alignment")
             report["stored"] = "yes"
-    if as_json:
-        print_json(report)
-    else:
-        print_pairs("magnetic alignment", report)
-        if is_acceptable and not store:
-            print_note("not stored: in effect until power-off; use --store to store it")
+    print_report("magnetic alignment", report, as_json=as_json)
+    if is_acceptable and not store and not as_json:
+        print_note("alignment not stored: it is in effect until power-off; use --store to store it")
     if not is_acceptable:
         raise typer.Exit(1)
 
 
 def _align(connected: ConnectedDevice, procedure: Operation[Any]) -> tuple[dict[str, str], bool]:
-    """Run the alignment with a progress bar; return its result and whether that is acceptable."""
+    """Run the alignment with a progress bar; return its result, and True if the result is acceptable."""
     print_note("turn the device now: level, by 380 degrees, within two minutes; the alignment ends by itself")
     task = connected.device.engine.start(procedure)
-    finished = threading.Event()
-    task.future.add_done_callback(lambda _: finished.set())
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     try:
         with Progress(*columns, console=stderr_console, disable=not stderr_console.is_terminal) as progress:
             bar = progress.add_task("turn", total=_ALIGNMENT_S)
             start_s = time.monotonic()
-            while not finished.wait(_POLL_S):
+            while not wait([task.future], _POLL_S).done:
                 progress.update(bar, completed=min(_ALIGNMENT_S, time.monotonic() - start_s))
     except KeyboardInterrupt:
         connected.device.engine.abort(task)
-        finished.wait(2.0)
+        wait([task.future], 2.0)
         print_note("interrupted: the alignment was stopped and nothing was stored")
         raise typer.Exit(INTERRUPTED) from None
     result: tuple[dict[str, str], bool] = task.result()
     return result
 
 
-def _get(selection: DeviceSelection, names: Sequence[str], *, as_json: bool, stored: bool) -> None:
-    with reported_errors(), connect(selection) as connected:
-        controls = connected.family.controls
-        control = _control(connected, controls.read if stored else controls.get, "settings")
-        settings = connected.device.run(control(connected.unit, names))
-    print_settings("in non-volatile memory" if stored else "in effect", settings, as_json=as_json)
-
-
-def _set(selection: DeviceSelection, values: Sequence[str], *, as_json: bool, stored: bool) -> None:
-    with reported_errors():
-        pairs = dict(_pair(value) for value in values)
-        with connect(selection) as connected:
-            controls = connected.family.controls
-            control = _control(connected, controls.write if stored else controls.set, "settings")
-            settings = connected.device.run(control(connected.unit, pairs))
-    print_settings("written and read back" if stored else "set and read back", settings, as_json=as_json)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, _, value = text.partition("=")
-    if not name or not value:
-        raise DeviceError(f"{text!r}: write a setting as NAME=VALUE")
-    return name, value
-
-
-def _control(
-    connected: ConnectedDevice, control: Callable[..., Operation[Any]] | None, what: str
-) -> Callable[..., Operation[Any]]:
-    if control is None:
-        raise DeviceError(f"{connected.family.title}: these devices do not support {what}")
-    return control
-
-
-app.command(name="stream")(stream_command.stream)
+app.command(name="stream")(readings_commands.stream)
 app.command(name="plot")(plot_command.plot)
-app.command(name="log")(log_command.log)
-app.command(name="upload")(log_command.upload)
+app.command(name="log")(readings_commands.log)
+app.command(name="upload")(readings_commands.upload)
 app.command(name="upgrade")(upgrade_command.upgrade)
 app.command(name="simulate")(simulate_command.simulate)

@@ -1,7 +1,7 @@
 """Find and open the device that a user selects, and iterate over its readings."""
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +14,13 @@ from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import Family, all_families, family
 from pygnc_devices.framing import Scanner, scan_to_end
 from pygnc_devices.reading import Reading
+from pygnc_devices.scheduler import Operation
 from pygnc_devices.ucb.openimu_packets import packets_from_json
 from pygnc_instruments.device.terminal import print_note
 
 _SAMPLE_BYTES: Final = 1 << 16
 _MIN_FRAME_SHARE: Final = 0.2
-"""Share of a recording's bytes that must be valid frames of a family for the recording to be of that family."""
+"""Minimum fraction of a recording's bytes in valid frames of a family, for the recording to be of that family."""
 _POLL_S: Final = 0.2
 _SILENCE_S: Final = 3.0
 
@@ -31,7 +32,7 @@ class DeviceSelection:
     Attributes:
         port: path or URL; "" for the only device that is found.
         family: name of the family; "" to detect it.
-        baud: baud rate; 0 to detect it.
+        baud: baud rate, bits per second; 0 to detect it.
         user_packets: JSON description of the user-defined packets of an OpenIMU application.
     """
 
@@ -43,7 +44,7 @@ class DeviceSelection:
 
 @dataclass(frozen=True, slots=True)
 class ConnectedDevice:
-    """An open device and its family; a context manager that closes the device."""
+    """Open device and its family; a context manager that closes the device."""
 
     device: BlockingDevice
     family: Family
@@ -56,7 +57,7 @@ class ConnectedDevice:
 
     @property
     def is_recording(self) -> bool:
-        """Whether a recorded file is played, to which no command can be sent."""
+        """True if the device is a recorded file, to which no command can be sent."""
         return self.device.url.startswith("file:")
 
     @property
@@ -64,8 +65,22 @@ class ConnectedDevice:
         """First argument of the family's controls."""
         return self.device.unit  # type: ignore[attr-defined]
 
+    def operation(self, control: Callable[..., Operation[Any]] | None, what: str, *arguments: object) -> Operation[Any]:
+        """Return an operation of the family's controls on this device; `what` names the capability in the error.
+
+        Raises:
+            DeviceError: the family has no such control.
+        """
+        if control is None:
+            raise DeviceError(f"{self.family.title}: these devices do not support {what}")
+        return control(self.unit, *arguments)
+
+    def run(self, control: Callable[..., Operation[Any]] | None, what: str, *arguments: object) -> Any:  # noqa: ANN401 - see above
+        """Carry out an operation of the family's controls and return its result; see `operation`."""
+        return self.device.run(self.operation(control, what, *arguments))
+
     def describe(self) -> dict[str, str]:
-        """Return identity and configuration as the device reports them; empty if it has no such command."""
+        """Return identity and configuration as the device reports them; {} if the device has no such command."""
         describe = self.family.controls.describe
         return {} if describe is None or self.is_recording else self.device.run(describe(self.unit))
 
@@ -80,7 +95,7 @@ class ConnectedDevice:
 
         Args:
             count: number of readings after which to stop; 0 for no limit.
-            seconds: time after which to stop; 0 for no limit.
+            seconds: time after which to stop, s; 0 for no limit.
         """
         end_s = time.monotonic() + seconds if seconds else float("inf")
         last_s: float | None = time.monotonic()
@@ -118,12 +133,12 @@ def connect(selection: DeviceSelection) -> ConnectedDevice:
     if selection.user_packets is not None:
         if kind.name != "ucb":
             raise DeviceError(
-                f"--user-packets applies to devices of the family ucb; {url} is of the family {kind.name}"
+                f"{url}: --user-packets applies to the family ucb only, not to the family {kind.name}; omit it"
             )
         try:
             options["user_packets"] = packets_from_json(selection.user_packets.read_text())
         except (OSError, UnicodeDecodeError) as error:
-            raise DeviceError(f"{selection.user_packets}: {error}") from None
+            raise DeviceError(f"{selection.user_packets}: the packet description cannot be read: {error}") from None
     device: BlockingDevice = kind.device.open(url, baud, **options)  # type: ignore[attr-defined]
     return ConnectedDevice(device, kind)
 
@@ -133,8 +148,8 @@ def find_devices(ports: Sequence[str], family_name: str = "", baud: int = 0) -> 
 
     Args:
         ports: paths or URLs to search; none for all USB serial adapters.
-        family_name: the only family to try; "" for all.
-        baud: the only baud rate to try; 0 for the usual ones of each family.
+        family_name: name of the only family to try; "" for all.
+        baud: the only baud rate to try, bits per second; 0 for the default baud rates of each family.
     """
     families = [family(family_name)] if family_name else list(all_families())
     return search(list(ports) or None, [replace(kind, bauds=(baud,)) for kind in families] if baud else families)
@@ -160,13 +175,11 @@ def _single_device(outcome: Search, port: str) -> Discovery:
         return outcome.found[0]
     if outcome.found:
         found = ", ".join(f"{entry.url} ({entry.family} {entry.serial_number})" for entry in outcome.found)
-        raise DeviceError(f"several devices were found; name one of these ports: {found}")
+        raise DeviceError(f"several devices were found; name the port of the device to use: {found}")
     if port:
-        raise DeviceError(
-            f"{port}: no device answers; check that it is switched on, or name an unusual baud rate: --baud 230400"
-        )
+        raise DeviceError(f"{port}: no device responds; switch it on, or name an uncommon baud rate: --baud 230400")
     problems = "".join(f"; {problem}" for problem in outcome.problems.values())
-    silent = f" ({', '.join(outcome.silent)}: no answer)" if outcome.silent else ""
+    silent = f" ({', '.join(outcome.silent)}: no response)" if outcome.silent else ""
     raise DeviceError(
         f"no device was found at the USB serial adapters{silent}{problems}; "
         "name a port such as /dev/ttyUSB0, COM3 or socket://host:4000"
@@ -174,14 +187,14 @@ def _single_device(outcome: Search, port: str) -> Discovery:
 
 
 def _family_of_recording(url: str) -> Family:
-    """Return the family whose valid frames make up the largest share of the recording's beginning."""
+    """Return the family whose valid frames make up the largest part of the recording's first 64 KiB."""
     parts = urlsplit(url)
     path = Path(unquote(parts.netloc + parts.path))
     try:
         with path.open("rb") as file:
             octets = file.read(_SAMPLE_BYTES)
     except OSError as error:
-        raise PortError(f"{path}: {error.strerror}") from None
+        raise PortError(f"{path}: the recording cannot be read: {error.strerror}") from None
     shares = {kind.name: _frame_share(kind.scanner, octets) for kind in all_families()}
     best = max(shares, key=lambda name: shares[name])
     if shares[best] < _MIN_FRAME_SHARE:

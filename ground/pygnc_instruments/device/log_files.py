@@ -9,8 +9,8 @@ A CSV file begins with comment lines that describe the device and the start time
     0.00000,-0.09577,...
 
 A CSV file has the suffix `.part` until it is complete. Each line is written at once and synced to the disk once a
-second, so a power cut loses at most one second. `recover_logs` truncates what it leaves behind to complete lines and
-removes the suffix.
+second, so a power cut loses at most one second of readings. `recover_logs` truncates an incomplete file to complete
+lines and removes the suffix.
 """
 
 import contextlib
@@ -40,12 +40,17 @@ _MIN_DECIMALS: Final = 5
 
 
 class LogError(Exception):
-    """A log file cannot be written, or its name is not allowed."""
+    """Error raised when a log file cannot be written or its name is not allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """Size and age at which a file is closed and the next one begun; 0 for no limit."""
+    """Limits of a file, after which it is closed and a new file begins.
+
+    Attributes:
+        bytes: size of the file in bytes; 0 for no limit.
+        seconds: age of the file, s; 0 for no limit.
+    """
 
     bytes: int = 0
     seconds: float = 0.0
@@ -53,14 +58,14 @@ class Rotation:
 
 @dataclass(slots=True)
 class CsvLog:
-    """Writes readings to CSV files in a folder, one file per kind of packet.
+    """Writer of readings to CSV files in a folder, one file per kind of packet.
 
     Attributes:
         folder: folder of the files; created on the first reading.
         name: file name from `checked_log_name`; "" to name files by local time, `data-2026_03_01_12_00_00.csv`.
         head: description of the device for the comment lines of each file.
-        rotation: when to begin the next file.
-        on_closed: called with the path of each completed file.
+        rotation: limits of size and age of a file.
+        on_closed: function that is called with the path of each completed file.
         rows: number of rows written.
         current: path of the newest file, without `.part`; None before the first reading.
     """
@@ -79,17 +84,15 @@ class CsvLog:
         """Append a reading to the file of its kind of packet.
 
         Raises:
-            LogError: the file cannot be written; what was written before is kept.
+            LogError: the file cannot be written; earlier rows are kept.
         """
         kind = reading.packet.name
-        file = self._files.get(kind)
-        if file is not None and self._is_full(file):
+        if kind in self._files and self._is_full(self._files[kind]):
             self._close(kind)
-            file = None
         try:
-            if file is None:
-                file = self._files[kind] = self._open(reading)
-            file.append(file.row(reading))
+            if kind not in self._files:
+                self._files[kind] = self._open(reading)
+            self._files[kind].append_reading(reading)
         except OSError as error:
             raise _write_error(self.folder, error) from None
         self.rows += 1
@@ -119,7 +122,7 @@ class CsvLog:
         head = {
             **self.head,
             "packet": kind,
-            "start_utc": f"{start:%Y-%m-%dT%H:%M:%S}.{start.microsecond // 1000:03}Z",
+            "start_utc": start.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "units": ",".join(unit for _, unit in columns),
         }
         file = _CsvFile(self.current, descriptor, reading)
@@ -132,14 +135,14 @@ class CsvLog:
         try:
             os.fsync(file.descriptor)
             os.close(file.descriptor)
-            durable_rename(_part(file.path), file.path)
+            durable_rename(file.path.with_name(file.path.name + _PART), file.path)
         except OSError as error:
             raise _write_error(file.path, error) from None
         self.on_closed(file.path)
 
 
 class _CsvFile:
-    """One open CSV file; all its readings are of the same kind of packet."""
+    """Open CSV file with the readings of one kind of packet."""
 
     def __init__(self, path: Path, descriptor: int, first: Reading) -> None:
         self.path = path
@@ -161,10 +164,10 @@ class _CsvFile:
             os.fsync(self.descriptor)
             self._synced_s = now_s
 
-    def row(self, reading: Reading) -> str:
+    def append_reading(self, reading: Reading) -> None:
         values = reading.packet.row(reading.values)
         cells = [_cell(form, value) for form, value in zip(self._formats, values, strict=True)]
-        return f"{self._elapsed_s(reading):.5f},{','.join(cells)}\n"
+        self.append(f"{self._elapsed_s(reading):.5f},{','.join(cells)}\n")
 
     def _elapsed_s(self, reading: Reading) -> float:
         """Return the time since the first reading, by the device's clock as soon as that is known, else by arrival."""
@@ -178,7 +181,7 @@ class _CsvFile:
 
 
 class RawLog:
-    """Writes every byte that a device's port receives, damaged or not, to a file that can be replayed (`file://x.raw`).
+    """Writer of all bytes that a device's port receives to a file that can be replayed (`file://x.raw`).
 
     Args:
         folder: folder of the file; created if missing.
@@ -196,7 +199,7 @@ class RawLog:
             folder.mkdir(parents=True, exist_ok=True)
             self.path, self._descriptor = _create(folder, _stem(name), ".raw")
         except OSError as error:
-            raise LogError(f"{error.filename}: {error.strerror}") from None
+            raise LogError(f"{error.filename}: the raw log cannot be created: {error.strerror}") from None
         engine.tap = self._write
 
     def close(self) -> Path:
@@ -209,7 +212,9 @@ class RawLog:
         os.fsync(self._descriptor)
         os.close(self._descriptor)
         if self._error is not None:
-            raise LogError(f"{self.path}: {self._error.strerror}; bytes at its end are missing")
+            raise LogError(
+                f"{self.path}: writing failed: {self._error.strerror}; later bytes are missing; check the disk"
+            )
         return self.path
 
     def _write(self, octets: bytes) -> None:
@@ -230,7 +235,7 @@ def checked_log_name(name: str) -> str:
     stem = name.removesuffix(".csv")
     if _NAME.fullmatch(stem) is None or stem.endswith((".", " ")):
         raise LogError(
-            f"log name {name!r} is not allowed: use letters, digits, dots, dashes, underscores and spaces, no folder"
+            f"log name {name!r} is not allowed; use letters, digits, dots, dashes, underscores and spaces, no folder"
         )
     return f"{stem}.csv"
 
@@ -238,7 +243,7 @@ def checked_log_name(name: str) -> str:
 def recover_logs(folder: Path) -> list[Path]:
     """Complete the `.part` files that a power cut or a killed program has left, and return their new paths.
 
-    Each is truncated to complete lines and renamed. Files that a running program is still writing are skipped.
+    Each file is truncated to complete lines and renamed. Files that a running program is still writing are skipped.
     """
     recovered = []
     for part in sorted(folder.glob(f"*.csv{_PART}")):
@@ -249,14 +254,14 @@ def recover_logs(folder: Path) -> list[Path]:
             file.truncate(size)
             file.flush()
             os.fsync(file.fileno())
-        if size:
-            path = part.with_suffix("")
-            if path.exists():
-                path = _free_path(folder, path.stem, ".csv", _PART)
-            durable_rename(part, path)
-            recovered.append(path)
-        else:
+        if not size:
             part.unlink()
+            continue
+        path = part.with_suffix("")
+        if path.exists():
+            path = _free_path(folder, path.stem, ".csv", _PART)
+        durable_rename(part, path)
+        recovered.append(path)
     return recovered
 
 
@@ -303,10 +308,6 @@ def _free_path(folder: Path, stem: str, suffix: str, part: str) -> Path:
     return path
 
 
-def _part(path: Path) -> Path:
-    return path.with_name(path.name + _PART)
-
-
 def _lock(descriptor: int) -> bool:
     """Lock a file until it is closed; return False if another program has locked it."""
     if fcntl is not None:
@@ -318,4 +319,6 @@ def _lock(descriptor: int) -> bool:
 
 
 def _write_error(path: Path, error: OSError) -> LogError:
-    return LogError(f"{error.filename or path}: {error.strerror}; logging has stopped, earlier rows are kept")
+    return LogError(
+        f"{error.filename or path}: writing failed: {error.strerror}; logging has stopped, earlier rows are kept"
+    )

@@ -62,7 +62,9 @@ def plot(
         if port.endswith(".json"):
             sensors = [entry for entry in make_sensors(Path(port), server) if entry.configuration.display_process]
             if not sensors:
-                raise DeviceError(f"{port}: no IMU has both display_process and sensor_process")
+                raise DeviceError(
+                    f"{port}: no IMU has both display_process and sensor_process; set both for an IMU to plot"
+                )
             sources = [_sensor_source(stack.enter_context(entry)) for entry in sensors]
         else:
             connected = stack.enter_context(connect(DeviceSelection(port, family, baud, user_packets)))
@@ -73,14 +75,19 @@ def plot(
         try:
             window = PlotWindow(sources)
         except tk.TclError as error:
-            raise DeviceError(f"the window cannot be shown: {error}") from None
+            raise DeviceError(f"the window cannot be shown: {error}; start the command on a desktop") from None
         with stopped_by_signals(window.close):
             window.run(seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Values at one time, by panel (`specific force, m/s^2`) and curve (`xAccel`)."""
+    """Values at one time.
+
+    Attributes:
+        t_s: time on any clock, s.
+        panels: values by panel, such as `specific force, m/s^2`, and curve, such as `xAccel`.
+    """
 
     t_s: float
     panels: Mapping[str, Mapping[str, float]]
@@ -105,7 +112,7 @@ class Panel:
     curves: dict[str, deque[tuple[float, float]]] = field(default_factory=dict)
 
     def add(self, t_s: float, values: Mapping[str, float]) -> None:
-        """Append a value to each curve and drop those that have become too old."""
+        """Append a value at `t_s` to each curve and drop the values that are older than the time span of the axis."""
         for name, value in values.items():
             curve = self.curves.setdefault(name, deque(maxlen=_MAX_POINTS))
             curve.append((t_s, value))
@@ -138,8 +145,8 @@ class Source:
 
     Attributes:
         title: title of the section.
-        new_samples: returns the samples since its last call, without waiting.
-        status: returns the state of the connection in one line.
+        new_samples: function that returns the samples since its previous call, without waiting.
+        status: function that returns the state of the connection as a line of text.
         panels: curves by title.
     """
 
@@ -166,11 +173,10 @@ def _sensor_source(sensor: ImuSensor) -> Source:
         now_s = time.monotonic()
         samples = []
         for message in sensor.get_display_messages(block=False):
-            vectors = {title: message[key] for title, key in _MONODRIVE.items()}
             panels = {
                 title: dict(zip("xyz", vector, strict=True))
-                for title, vector in vectors.items()
-                if isinstance(vector, list)
+                for title, key in _MONODRIVE.items()
+                if isinstance(vector := message[key], list)
             }
             samples.append(Sample(now_s, panels))
         return samples
@@ -184,7 +190,7 @@ def _status(device: BlockingDevice) -> str:
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Return at most six round numbers within the range of an axis."""
+    """Return at most six round numbers from `low` to `high`, for the marks of an axis."""
     rough = (high - low) / _TICK_COUNT
     scale = 10.0 ** math.floor(math.log10(rough))
     step = next(scale * factor for factor in _TICK_STEPS if scale * factor >= rough * (1.0 - 1e-9))
@@ -193,7 +199,7 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 class PlotWindow:
-    """Tk window with one section per source.
+    """Tk window with a section for each source.
 
     Raises:
         tkinter.TclError: there is no display.
@@ -220,7 +226,7 @@ class PlotWindow:
         self.root.after(0, self._refresh)
 
     def run(self, seconds: float = 0.0) -> None:
-        """Show the window until it is closed, or for this time."""
+        """Show the window until it is closed, at most for `seconds`; 0 for no limit."""
         if seconds:
             self.root.after(round(seconds * 1000), self.close)
         self.root.mainloop()

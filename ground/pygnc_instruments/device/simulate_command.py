@@ -42,28 +42,30 @@ _FAULTS: Final = ("lost", "flipped", "doubled", "silences_per_s", "silence_s")
 def simulate(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help=f"One of {', '.join(SIMULATORS)}, or a device family with a declaration."),
+        typer.Argument(metavar="MODEL", help=f"Model: {', '.join(SIMULATORS)}, or a device family with a declaration."),
     ],
     *,
     pty: Annotated[Path | None, typer.Option(help="Path of the serial port to create, such as ./imu-port.")] = None,
     tcp: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="TCP port to listen on, on this computer; 0 for a free one.")
+        int | None, typer.Option(min=0, max=65535, help="TCP port of this computer to listen on; 0 for any free port.")
     ] = None,
     faults: Annotated[
         list[str] | None,
         typer.Option(
-            "--fault", metavar="KIND=RATE", help=f"Fault of the line, per byte or second: {', '.join(_FAULTS)}."
+            "--fault",
+            metavar="KIND=RATE",
+            help=f"Fault of the line and its rate, per byte or second: {', '.join(_FAULTS)}.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the fault generator.")] = 0,
     speed: Annotated[float, typer.Option(min=0.01, max=100.0, help="Simulated seconds per second.")] = 1.0,
-    seconds: Annotated[float, typer.Option(min=0.0, help="Stop after this many seconds; 0: no limit.")] = 0.0,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Duration, s; 0: no limit.")] = 0.0,
 ) -> None:
-    """Simulate a device that streams, answers commands, stores settings and accepts firmware like the real one."""
+    """Simulate a device that streams, responds to commands, stores settings and accepts firmware like a real unit."""
     with reported_errors():
         rates = FaultRates(**dict(_fault(text) for text in faults or []))
         if (pty is None) == (tcp is None):
-            raise DeviceError("name either --pty PATH or --tcp PORT")
+            raise DeviceError("the endpoint is missing or ambiguous; name either --pty PATH or --tcp PORT")
         unit = _unit(model)
         endpoint: Endpoint
         if pty is not None:
@@ -97,4 +99,4 @@ def _fault(text: str) -> tuple[str, float]:
             return name, float(rate)
     except ValueError:
         pass
-    raise DeviceError(f"--fault {text}: write KIND=RATE, where KIND is one of {', '.join(_FAULTS)}")
+    raise DeviceError(f"--fault {text}: not a fault; write KIND=RATE, where KIND is one of {', '.join(_FAULTS)}")

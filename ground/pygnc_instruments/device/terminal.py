@@ -27,16 +27,18 @@ FamilyName: TypeAlias = Annotated[
     str, typer.Option("--family", help="Device family (ucb, gx2, monodrive ...); default: detected.")
 ]
 Baud: TypeAlias = Annotated[
-    int, typer.Option("--baud", min=0, help="Baud rate; default: detected.", show_default=False)
+    int, typer.Option("--baud", min=0, help="Baud rate, bit/s; default: detected.", show_default=False)
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 UserPackets: TypeAlias = Annotated[
     Path | None,
     typer.Option("--user-packets", metavar="FILE", help="JSON description of user-defined packets (family ucb)."),
 ]
-Count: TypeAlias = Annotated[int, typer.Option("--count", min=0, help="Stop after this many readings; 0: no limit.")]
+Count: TypeAlias = Annotated[
+    int, typer.Option("--count", min=0, help="Number of readings after which to stop; 0: no limit.")
+]
 Seconds: TypeAlias = Annotated[
-    float, typer.Option("--seconds", min=0.0, help="Stop after this many seconds; 0: no limit.")
+    float, typer.Option("--seconds", min=0.0, help="Time after which to stop, s; 0: no limit.")
 ]
 
 console: Final = Console(highlight=False)
@@ -45,7 +47,7 @@ stderr_console: Final = Console(stderr=True, highlight=False)
 
 @contextlib.contextmanager
 def reported_errors() -> Generator[None, None, None]:
-    """Print an expected error as one line to standard error and exit with code 1."""
+    """Print an expected error as a single line on standard error and exit with code 1."""
     try:
         yield
     except (DeviceError, DestinationError, LogError) as error:
@@ -69,12 +71,15 @@ def print_note(text: str) -> None:
 
 
 def print_json(content: Any) -> None:  # noqa: ANN401 - any JSON
-    """Print one JSON value on one line."""
+    """Print a JSON value as a single line."""
     typer.echo(json.dumps(content, ensure_ascii=False))
 
 
-def print_pairs(title: str, pairs: Mapping[str, str]) -> None:
-    """Print a table of names and values."""
+def print_report(title: str, pairs: Mapping[str, str], *, as_json: bool) -> None:
+    """Print names and values as a table, or as a JSON object."""
+    if as_json:
+        print_json(pairs)
+        return
     table = Table(title=title, show_header=False, title_justify="left")
     for name, value in pairs.items():
         table.add_row(Text(name), Text(printable(value)))
@@ -82,7 +87,7 @@ def print_pairs(title: str, pairs: Mapping[str, str]) -> None:
 
 
 def print_settings(title: str, settings: Iterable[Setting], *, as_json: bool) -> None:
-    """Print settings and their meaning as a table, or as a JSON object with the settings' names as keys."""
+    """Print settings and their meaning as a table, or as a JSON object with the names of the settings as keys."""
     if as_json:
         print_json(
             {entry.name: {"value": entry.value, "text": entry.text, "meaning": entry.meaning} for entry in settings}
@@ -95,7 +100,7 @@ def print_settings(title: str, settings: Iterable[Setting], *, as_json: bool) ->
 
 
 def statistics_line(statistics: Statistics) -> str:
-    """Return the main connection statistics as one line of text."""
+    """Return number and rate of readings, losses, errors and reconnections as a single line."""
     rate = "rate unknown" if statistics.rate_hz is None else f"{statistics.rate_hz:.1f} Hz"
     parts = [f"{statistics.readings} readings", rate, f"{statistics.lost_readings} missing"]
     parts += [f"{statistics.damaged.get('checksum', 0)} bad checksums", f"{statistics.skipped_bytes} bytes skipped"]

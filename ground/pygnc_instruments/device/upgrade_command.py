@@ -1,6 +1,8 @@
 """`pygnc device upgrade`: replace a device's firmware, with a progress bar and advice after an interruption."""
 
 from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -56,24 +58,22 @@ def upgrade(
         settings = UpgradeSettings(at_power_up=at_power_up, sha256=sha256, any_content=any_content)
         selection = DeviceSelection(port, family, baud)
         with _connect(selection, in_bootloader=recover or at_power_up) as connected:
-            procedure = connected.family.controls.upgrade
-            if procedure is None:
+            upgrade_device = connected.family.controls.upgrade
+            if upgrade_device is None:
                 raise DeviceError(f"{connected.family.title}: these devices do not support firmware upgrades")
             if keep_settings is not None:
                 _save_settings(connected, keep_settings)
-            result = _run(
-                connected.device,
-                lambda on_progress: procedure(
-                    connected.unit,
-                    content,
-                    write_firmware=write_firmware,
-                    recover=recover,
-                    on_progress=on_progress,
-                    settings=settings,
-                ),
+            procedure = partial(
+                upgrade_device,
+                connected.unit,
+                content,
+                write_firmware=write_firmware,
+                recover=recover,
+                settings=settings,
             )
+            result = _run(connected.device, procedure)
     if as_json:
-        print_json({name: getattr(result, name) for name in result.__dataclass_fields__})
+        print_json(asdict(result))
     else:
         typer.echo(f"before: {result.before or 'in bootloader'}")
         typer.echo(f"now:    {result.after}")
@@ -84,7 +84,7 @@ def upgrade(
 
 
 def _connect(selection: DeviceSelection, *, in_bootloader: bool) -> ConnectedDevice:
-    """Open a device; one in its bootloader does not answer the search, so it is opened without one."""
+    """Open a device; a device in its bootloader does not respond to the search and is opened without a search."""
     try:
         return connect(selection)
     except PortError:
@@ -93,7 +93,7 @@ def _connect(selection: DeviceSelection, *, in_bootloader: bool) -> ConnectedDev
         if not in_bootloader and selection.family not in {"", "ucb"}:
             raise
     if not in_bootloader:
-        print_note("no device answers; trying its bootloader")
+        print_note(f"{selection.port}: no device responds; trying its bootloader")
     kind = family_of("ucb")
     device: BlockingDevice = kind.device.open(selection.port, selection.baud or _DEFAULT_BAUD)  # type: ignore[attr-defined]
     return ConnectedDevice(device, kind)
@@ -108,7 +108,7 @@ def _save_settings(connected: ConnectedDevice, path: Path) -> None:
         print_note(f"{path}: settings saved")
 
 
-def _run(device: BlockingDevice, make_procedure: Callable[[Callable[[UpgradeProgress], None]], Operation[Any]]) -> Any:  # noqa: ANN401 - each family has its own result
+def _run(device: BlockingDevice, make_procedure: Callable[..., Operation[Any]]) -> Any:  # noqa: ANN401 - each family has its own result
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     is_shown = stderr_console.is_terminal
     phases: list[Phase] = []
@@ -122,7 +122,7 @@ def _run(device: BlockingDevice, make_procedure: Callable[[Callable[[UpgradeProg
             bar.update(task, description=progress.phase, total=progress.total_bytes, completed=progress.written_bytes)
 
         try:
-            return device.run(make_procedure(show))
+            return device.run(make_procedure(on_progress=show))
         except KeyboardInterrupt:
             bar.stop()
             # After the first phase, the driver's message explains how to continue.

@@ -1,25 +1,25 @@
 """Simulated device made from its declaration: each field has a different, slowly changing value."""
 
-import itertools
 import math
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from pygnc_devices.declaration import Field, Record, Value
+from pygnc_instruments.simulators.unit import SimulatedUnit
 
 PERIOD_S: Final = 60.0
 _INTEGERS: Final = "bBhHiIqQuid"
 
 
-class DeclaredSimulator:
-    """Simulated unit of a declared family; see `SimulatedUnit`. It sends its readings periodically, or on request.
+class DeclaredSimulator(SimulatedUnit):
+    """Simulated unit of a declared family, which sends its readings periodically or on request.
 
     Args:
         records: the device's records.
         make_frame: function that returns a frame from its kind and payload.
-        baud: baud rate.
-        question: request to which it answers; b"" if it sends periodically.
-        period_s: time between periodic readings.
+        baud: baud rate, bits per second.
+        question: request to which it responds; b"" if it sends periodically.
+        period_s: time between periodic readings, s.
     """
 
     def __init__(
@@ -31,52 +31,43 @@ class DeclaredSimulator:
         question: bytes = b"",
         period_s: float = 1.0,
     ) -> None:
+        super().__init__()
         self.baud = baud
         self._make_frame = make_frame
         self._records = [record for record in records if record.is_reading]
         self._question = question
         self._period_s = period_s
-        self._next_s = math.inf if question else 0.0
-        self._input = b""
-        self._output = b""
+        self._restart(0.0)
 
-    def receive(self, octets: bytes, now_s: float) -> None:
-        """Receive requests; a unit that sends periodically ignores them."""
+    def _take(self, now_s: float) -> bool:
         if not self._question:
-            return
-        *asked, self._input = (self._input + octets).split(self._question)
-        for _ in asked:
-            self._output += self.round(now_s)
+            return super()._take(now_s)
+        _, found, rest = self._input.partition(self._question)
+        if found:
+            self._input = rest
+            self._send(self._frames(now_s), now_s)
+        return bool(found)
 
-    def run(self, now_s: float) -> bytes:
-        """Return the bytes sent up to now."""
-        sent, self._output = self._output, b""
-        while self._next_s <= now_s:
-            sent += self.round(self._next_s)
-            self._next_s += self._period_s
-        return sent
+    def _tick_s(self) -> float:
+        return self._next_s
 
-    def next_s(self) -> float:
-        """Return the time of the next output."""
-        return 0.0 if self._output else self._next_s
+    def _tick(self) -> bytes:
+        at_s = self._next_s
+        self._next_s += self._period_s
+        return self._frames(at_s)
 
-    def power_cycle(self, now_s: float) -> None:
-        """Restart."""
-        self._input, self._output = b"", b""
+    def _restart(self, now_s: float) -> None:
         self._next_s = math.inf if self._question else now_s
 
-    def round(self, t_s: float) -> bytes:
-        """Return one frame of each reading."""
+    def _frames(self, t_s: float) -> bytes:
         return b"".join(
             self._make_frame(record.name, record.encode(values_at(record, t_s))) for record in self._records
         )
 
 
 def values_at(record: Record, t_s: float) -> dict[str, Value | None]:
-    """Return the values at this time; each field oscillates with its own phase and so differs from all others."""
-    return {
-        field.name: _value(field, number, t_s) for field, number in zip(record.fields, itertools.count(), strict=False)
-    }
+    """Return the values at a time in seconds, by field name; each field oscillates with a phase of its own."""
+    return {field.name: _value(field, number, t_s) for number, field in enumerate(record.fields)}
 
 
 def _value(field: Field, number: int, t_s: float) -> Value | None:

@@ -1,15 +1,14 @@
-"""Simulated Emus G1 Control Unit with a battery: broadcasts, answers, logs, parameters, password and faults."""
+"""Simulated Emus G1 Control Unit with a battery: broadcasts, responses, logs, parameters, password and faults."""
 
 import contextlib
-import heapq
-import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from pygnc_devices.declaration import Value
 from pygnc_devices.emus.sentences import CELLS_PER_FRAME, EPOCH_S, SENTENCES
+from pygnc_instruments.simulators.unit import SimulatedUnit
 
 _PERIOD_S: Final = 600.0
 _VALID: Final = 0x2F
@@ -24,8 +23,10 @@ _FURTHER_FIELDS: Final = {
     "IN1": ",,,",
     "OT1": ",",
 }
-"""Further fields that real units send after those of the tables."""
-_ANSWER_S: Final = 0.01
+"""Further fields that real units send after the fields of the tables."""
+_RESPONSE_S: Final = 0.01
+_FRAME_GAP_S: Final = 0.005
+"""Time between two sentences."""
 _LARGEST_INPUT: Final = 512
 _START_OF_CLOCK_S: Final = 1_763_742_000
 
@@ -37,10 +38,10 @@ class Battery:
     Attributes:
         cells: number of cells per string.
         strings: number of parallel strings.
-        capacity_c: capacity in coulombs.
-        state_of_charge: 0 to 1.
-        current_offset_a: error of the current sensor.
-        is_charging: whether a charger is connected.
+        capacity_c: capacity, C.
+        state_of_charge: state of charge, 0 to 1.
+        current_offset_a: error of the current sensor, A.
+        is_charging: True if a charger is connected.
     """
 
     cells: int = 16
@@ -51,11 +52,11 @@ class Battery:
     is_charging: bool = False
 
     def current_a(self, t_s: float) -> float:
-        """Return the measured current; positive when charging."""
+        """Return the measured current at a time in seconds, A; positive when charging."""
         return 10.0 * math.sin(2 * math.pi * t_s / _PERIOD_S) + self.current_offset_a
 
     def element(self, name: str, string: int, number: int, t_s: float) -> float:
-        """Return the value of one cell in a sentence about cells."""
+        """Return the value of a cell in a sentence about cells: V, degC or percent."""
         spread = ((7 * number + 3 * string) % 5 - 2) / 100
         if name == "BV2":
             return round(3.20 + 0.25 * self.state_of_charge + 0.001 * self.current_a(t_s) + spread, 2)
@@ -76,7 +77,7 @@ class Battery:
                 yield values
 
     def values(self, name: str, t_s: float) -> dict[str, Value]:
-        """Return the values of any other sentence."""
+        """Return the values of a sentence that does not list cells, by field name."""
         if name in {"BV1", "BT1", "BT3", "BB1"}:
             return self._summary(name, t_s)
         others: dict[str, dict[str, Value]] = {
@@ -143,15 +144,15 @@ class EmusFaults:
     """Faults of a unit.
 
     Attributes:
-        has_no_cells: whether it does not reach its cells: it sends empty fields after `no_cells_s`.
-        no_cells_s: time until it reports that it does not reach its cells.
+        has_no_cells: True if the unit does not reach its cells; it sends empty fields after `no_cells_s`.
+        no_cells_s: time from a request until the unit sends empty fields, s.
         lost_frames: number of sentences about cells that are lost, counted from the first.
-        is_unordered: whether sentences about cells are sent in reverse order.
-        has_empty_lines: whether lines of NUL and LF are sent between sentences.
-        has_further_fields: whether every sentence has two more fields than the tables.
+        is_unordered: True if sentences about cells are sent in reverse order.
+        has_empty_lines: True if lines of NUL and LF are sent between sentences.
+        has_further_fields: True if every sentence has two more fields than the tables.
         unknown: name and text of an additional sentence in each broadcast.
         can_frames: number of forwarded CAN frames in each broadcast.
-        forgets_writes: whether new parameters are lost.
+        forgets_writes: True if new parameters are lost.
     """
 
     has_no_cells: bool = False
@@ -165,15 +166,14 @@ class EmusFaults:
     forgets_writes: bool = False
 
 
-class EmusSimulator:
-    """Simulated Control Unit; see `SimulatedUnit`.
+class EmusSimulator(SimulatedUnit):
+    """Simulated Control Unit.
 
     Args:
         battery: the battery.
-        broadcast_s: interval of the broadcasts; infinity for none.
+        broadcast_s: interval of the broadcasts, s; infinity for none.
         faults: faults of the unit.
         password: password for RS1 and FD1; "" for none.
-        frame_gap_s: time between the sentences of an answer.
     """
 
     def __init__(
@@ -183,67 +183,50 @@ class EmusSimulator:
         broadcast_s: float = 1.0,
         faults: EmusFaults | None = None,
         password: str = "",
-        frame_gap_s: float = 0.005,
     ) -> None:
+        super().__init__()
         self.baud = 57600
         self.battery = battery or Battery()
         self.faults = faults or EmusFaults()
         self.parameters = {"1600": 0x00000001}
         self.password = password
-        self.is_logged_in = not password
         self.log = [(22, 10), (26, 12), (28, 3600)]
         self.statistics = {0: 1234, 10: 0x55, 12: 0x10, 18: 7}
         self.commands: list[str] = []
         self._broadcast_s = broadcast_s
-        self._frame_gap_s = frame_gap_s
         self._lost_frames = self.faults.lost_frames
-        self._next_broadcast_s = 0.0 if math.isfinite(broadcast_s) else math.inf
-        self._sending: list[tuple[float, int, bytes]] = []
-        self._order = itertools.count()
-        self._input = b""
-        self._handlers: dict[str, Callable[[str, float], Iterable[str]]] = {
+        self._restart(0.0)
+        self._handlers: dict[str, Callable[[str], list[str]]] = {
             "LG1": self._log,
             "SS1": self._statistics,
             "CF2": self._parameter,
             "PW1": self._log_in,
             "PW2": self._set_password,
-            "SC1": self._state_of_charge,
-            "RC1": lambda _, __: [self._command("RC1", "")],
-            "RS1": lambda _, __: self._protected("RS1"),
-            "FD1": lambda _, __: self._protected("FD1"),
+            "SC1": self._set_state_of_charge,
+            "RC1": self._reset_current,
+            "RS1": self._reset,
+            "FD1": self._restore_defaults,
         }
 
-    def receive(self, octets: bytes, now_s: float) -> None:
-        """Receive requests that end with CR or LF; those with a wrong checksum are ignored."""
-        *lines, self._input = (self._input + octets).replace(b"\r", b"\n").split(b"\n")
-        self._input = self._input[-_LARGEST_INPUT:]
-        for line in lines:
-            body, _, digits = line.rpartition(b",")
-            if len(body) >= 4 and body[3:4] == b"," and digits == b"%02X" % _checksum(body + b","):
-                with contextlib.suppress(ValueError):  # one of 256 damaged requests has a valid checksum
-                    self._answer(body[:3].decode("ascii"), body[4:].decode("ascii"), now_s)
+    def _take(self, now_s: float) -> bool:
+        """Respond to a line that ends with CR or LF; lines with a wrong checksum are ignored."""
+        line, end, rest = self._input.replace(b"\r", b"\n").partition(b"\n")
+        if not end:
+            self._input = self._input[-_LARGEST_INPUT:]
+            return False
+        self._input = rest
+        body, _, digits = line.rpartition(b",")
+        if len(body) >= 4 and body[3:4] == b"," and digits == b"%02X" % _checksum(body + b","):
+            with contextlib.suppress(ValueError):  # one of 256 damaged requests has a valid checksum
+                self._respond(body[:3].decode("ascii"), body[4:].decode("ascii"), now_s)
+        return True
 
-    def run(self, now_s: float) -> bytes:
-        """Return the bytes sent up to now."""
-        while self._next_broadcast_s <= now_s:
-            self._broadcast(self._next_broadcast_s)
-            self._next_broadcast_s += self._broadcast_s
-        sent = []
-        while self._sending and self._sending[0][0] <= now_s:
-            sent.append(heapq.heappop(self._sending)[2])
-        return b"".join(sent)
-
-    def next_s(self) -> float:
-        """Return the time of the next output."""
-        return min(self._next_broadcast_s, self._sending[0][0] if self._sending else math.inf)
-
-    def power_cycle(self, now_s: float) -> None:
-        """Restart: log out and discard pending output."""
-        self._sending.clear()
-        self._input = b""
+    def _restart(self, now_s: float) -> None:
         self.is_logged_in = not self.password
-        if math.isfinite(self._broadcast_s):
-            self._next_broadcast_s = now_s
+        self._next_broadcast_s = now_s if math.isfinite(self._broadcast_s) else math.inf
+
+    def _tick_s(self) -> float:
+        return self._next_broadcast_s
 
     def sentence(self, name: str, text: str) -> bytes:
         """Return a sentence with its checksum."""
@@ -251,22 +234,25 @@ class EmusSimulator:
         body = f"{name},{text}{further},".encode("latin-1")
         return body + b"%02X\r\n" % _checksum(body)
 
-    def _broadcast(self, now_s: float) -> None:
+    def _tick(self) -> bytes:
+        now_s = self._next_broadcast_s
+        self._next_broadcast_s += self._broadcast_s
         for number, name in enumerate(BROADCAST):
-            self._send(self.sentence(name, self._text(name, now_s)), now_s + number * self._frame_gap_s)
+            self._send(self.sentence(name, self._text(name, now_s)), now_s + number * _FRAME_GAP_S)
         if self.faults.unknown is not None:
             self._send(self.sentence(*self.faults.unknown), now_s)
         for number in range(self.faults.can_frames):
             self._send(self.sentence("CN1", f"{0x9B60000 + number:08X},1,0,8,{number:016X}"), now_s)
         if self.faults.has_empty_lines:
             self._send(b"\0\n", now_s)
+        return b""
 
-    def _answer(self, name: str, text: str, now_s: float) -> None:
+    def _respond(self, name: str, text: str, now_s: float) -> None:
         self.commands.append(f"{name},{text}")
         is_delayed = self.faults.has_no_cells and name in _EMPTY_FIELDS
-        at_s = now_s + (self.faults.no_cells_s if is_delayed else _ANSWER_S)
+        at_s = now_s + (self.faults.no_cells_s if is_delayed else _RESPONSE_S)
         if name in self._handlers:
-            texts = list(self._handlers[name](text, now_s))
+            texts = self._handlers[name](text)
         elif text != "?":
             return
         elif name in {"BV2", "BT2", "BT4", "BB2"}:
@@ -276,10 +262,7 @@ class EmusSimulator:
         else:
             return
         for number, entry in enumerate(texts):
-            self._send(self.sentence(name, entry), at_s + number * self._frame_gap_s)
-
-    def _send(self, octets: bytes, at_s: float) -> None:
-        heapq.heappush(self._sending, (at_s, next(self._order), octets))
+            self._send(self.sentence(name, entry), at_s + number * _FRAME_GAP_S)
 
     def _text(self, name: str, now_s: float) -> str:
         if self.faults.has_no_cells and name in _EMPTY_FIELDS:
@@ -299,49 +282,49 @@ class EmusSimulator:
         self._lost_frames -= lost
         return texts[lost:]
 
-    def _log(self, text: str, _: float) -> list[str]:
+    def _log(self, text: str) -> list[str]:
         if text in {"c", "C"}:
             self.log.clear()
             return [""]
         return [f"{k:02X},{event:02X},,{_since_2000(t_s):08X}" for k, (event, t_s) in enumerate(self.log)] or [",,,"]
 
-    def _statistics(self, text: str, _: float) -> list[str]:
+    def _statistics(self, text: str) -> list[str]:
         if text == "c":
             self.statistics.clear()
             return [""]
         numbers = list(self.statistics) if text == "?" else [int(text, 16)]
         return [f"{k:02X},{self.statistics.get(k, 0):X},0003,{_since_2000(60):08X}" for k in numbers] or [",,,"]
 
-    def _parameter(self, text: str, _: float) -> list[str]:
+    def _parameter(self, text: str) -> list[str]:
         number, data = text.split(",", 1)
         if data not in {"?", ""} and not self.faults.forgets_writes:
             self.parameters[number] = int(data, 16)
         return [f"{number},{self.parameters[number]:08X}"] if number in self.parameters else [f"{number},"]
 
-    def _log_in(self, text: str, _: float) -> list[str]:
+    def _log_in(self, text: str) -> list[str]:
         if text != "?":
             self.is_logged_in = text == self.password
         return [f"{int(self.is_logged_in):02X}"]
 
-    def _set_password(self, text: str, _: float) -> list[str]:
+    def _set_password(self, text: str) -> list[str]:
         self.password = text
         return ["01"]
 
-    def _state_of_charge(self, text: str, _: float) -> list[str]:
+    def _set_state_of_charge(self, text: str) -> list[str]:
         self.battery.state_of_charge = int(text, 16) / 100
         return [text]
 
-    def _command(self, name: str, text: str) -> str:
-        if name == "RC1":
-            self.battery.current_offset_a = 0.0
-        return text
-
-    def _protected(self, name: str) -> list[str]:
-        if not self.is_logged_in:
-            return []
-        if name == "FD1":
-            self.parameters = {"1600": 1}
+    def _reset_current(self, _: str) -> list[str]:
+        self.battery.current_offset_a = 0.0
         return [""]
+
+    def _reset(self, _: str) -> list[str]:
+        return [""] if self.is_logged_in else []
+
+    def _restore_defaults(self, text: str) -> list[str]:
+        if self.is_logged_in:
+            self.parameters = {"1600": 1}
+        return self._reset(text)
 
 
 def _since_2000(t_s: float) -> int:

@@ -34,11 +34,11 @@ class FaultRates:
     """Rates of line faults.
 
     Attributes:
-        lost: share of bytes that are lost.
-        flipped: share of bytes in which one bit is flipped.
-        doubled: share of bytes that arrive twice.
-        silences_per_s: rate of silences, in which all bytes are lost.
-        silence_s: duration of a silence.
+        lost: fraction of bytes that are lost, 0 to 1.
+        flipped: fraction of bytes in which a bit is flipped, 0 to 1.
+        doubled: fraction of bytes that arrive twice, 0 to 1.
+        silences_per_s: rate of silences, in which all bytes are lost, 1/s.
+        silence_s: duration of a silence, s.
     """
 
     lost: float = 0.0
@@ -49,7 +49,7 @@ class FaultRates:
 
 
 class FaultInjector:
-    """Applies line faults to bytes; the same seed and the same bytes give the same faults.
+    """Generator of line faults; equal seeds and equal bytes give equal faults.
 
     Attributes:
         injected: number of faults so far.
@@ -108,7 +108,7 @@ class EndpointOptions(TypedDict, total=False):
 
 
 class Endpoint(ABC):
-    """A simulated unit that runs in a thread; a context manager.
+    """Base class of endpoints: a simulated unit that runs in a thread; a context manager.
 
     Attributes:
         unit: the unit; only the endpoint's thread calls it, except inside `hold`.
@@ -168,12 +168,12 @@ class Endpoint(ABC):
             self._lock.release()
 
     def wait_until(self, condition: Callable[[], bool], limit_s: float = 10.0) -> bool:
-        """Wait until a condition of the unit is true, checked after each of its steps; return whether it is."""
+        """Wait until a condition of the unit is true, checked after each step; return False after `limit_s` seconds."""
         with self._stepped:
             return self._stepped.wait_for(condition, limit_s)
 
     def now_s(self) -> float:
-        """Return the simulated time."""
+        """Return the simulated time since the start, s."""
         return (time.monotonic() - self._start_s) * self._speed
 
     def _run(self) -> None:
@@ -201,7 +201,7 @@ class Endpoint(ABC):
             self._write(self.faults.apply(sent, now_s) if has_same_baud else bytes(octet ^ 0xA5 for octet in sent))
 
     def _has_same_baud(self) -> bool:
-        """Whether the driver uses the unit's baud rate; networks have none."""
+        """Return True if the driver uses the unit's baud rate; networks have no baud rate."""
         return True
 
     @abstractmethod
@@ -218,11 +218,11 @@ class Endpoint(ABC):
 
 
 class PtyEndpoint(Endpoint):
-    """A unit at a pseudo-terminal.
+    """Endpoint at a pseudo-terminal.
 
     Args:
         unit: the unit.
-        link: path of the symbolic link to the pseudo-terminal; it stays the same when the unit is plugged in again.
+        link: path of the symbolic link to the pseudo-terminal; the path stays valid when the unit is plugged in again.
         options: see `EndpointOptions`.
     """
 
@@ -266,11 +266,11 @@ class PtyEndpoint(Endpoint):
 
 
 class TcpEndpoint(Endpoint):
-    """A unit at a TCP port of this computer, as on a serial server; one client at a time.
+    """Endpoint at a TCP port of this computer, as on a serial server; one client at a time.
 
     Args:
         unit: the unit.
-        port: port to listen on; 0 for a free one.
+        port: TCP port to listen on; 0 for any free port.
         options: see `EndpointOptions`.
     """
 
@@ -328,12 +328,12 @@ class TcpEndpoint(Endpoint):
 
 
 class UdpEndpoint(Endpoint):
-    """A unit that sends datagrams to a port of this computer.
+    """Endpoint that sends datagrams to a UDP port of this computer.
 
     Args:
         unit: the unit.
-        datagram_bytes: size of a datagram; after a lost byte, the following datagrams begin one byte late.
-        port: port that the driver listens on; 0 for one that is free now.
+        datagram_bytes: size of a datagram, bytes; after a lost byte, the following datagrams begin one byte late.
+        port: UDP port that the driver listens on; 0 for any free port.
         options: see `EndpointOptions`.
     """
 

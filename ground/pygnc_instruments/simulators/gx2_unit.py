@@ -8,13 +8,12 @@ from typing import Final
 
 from pygnc_devices.declaration import Value
 from pygnc_devices.gx2.packets import PACKETS, STREAMABLE
-from pygnc_instruments.simulators.unit import motion
+from pygnc_instruments.simulators.unit import SimulatedUnit, motion
 
 _COUNTS_PER_S: Final = 51_200
 _TICKS_PER_COUNT: Final = 384
 _GX3_HZ: Final = 62_500
 _RATE, _STARTUP = 0xFCA2, 0xFCA6
-_COMMAND_GAP_S: Final = 0.1
 _LENGTHS: Final = {
     0x02: 3, 0xC4: 4, 0xC9: 15, 0xCA: 15, 0xCD: 5, 0xD0: 5, 0xDB: 20, 0xE4: 8, 0xE5: 4, 0xEA: 2, 0xFA: 1, 0xFB: 4,
 }  # fmt: skip
@@ -24,8 +23,8 @@ _GUARDS: Final = {
 }  # fmt: skip
 
 
-class Gx2Simulator:
-    """Simulated 3DM-GX2, Inertia-Link or 3DM-GX3-25; see `SimulatedUnit`.
+class Gx2Simulator(SimulatedUnit):
+    """Simulated 3DM-GX2, Inertia-Link or 3DM-GX3-25.
 
     Args:
         name: 3DM-GX2, Inertia-Link or 3DM-GX3-25.
@@ -34,6 +33,10 @@ class Gx2Simulator:
         ignored_starts: number of C4 commands after power-up that are acknowledged but not carried out.
         failing_writes: number of E4 commands after power-up that are acknowledged but not carried out.
     """
+
+    _input_gap_s = 0.1
+    _continuous: int
+    _captured: bytes
 
     def __init__(
         self,
@@ -44,9 +47,9 @@ class Gx2Simulator:
         ignored_starts: int = 0,
         failing_writes: int = 0,
     ) -> None:
+        super().__init__()
         self.name = name
         self.serial_number = serial_number
-        self.baud = 115200
         self.eeprom = {_RATE: 512, _STARTUP: 0} | (eeprom or {})
         self.gyro_bias = (0.0, 0.0, 0.0)
         self.accel_bias = (0.0, 0.0, 0.0)
@@ -58,88 +61,63 @@ class Gx2Simulator:
         self.is_gx3 = "GX3" in name
         self.sampling = struct.pack(">HHBBHHB5x", 10, 3, 15, 17, 10, 10, 0)
         self._faults_after_boot = (ignored_starts, failing_writes)
-        self._ignored_starts, self._failing_writes = self._faults_after_boot
-        self._continuous = 0
-        self._cycle_s = 0.01
-        self._divider = 512
-        self._cycles = 0
-        self._boot_s = 0.0
-        self._busy_until_s = 0.0
-        self._captured = b""
-        self._input = b""
-        self._input_s = 0.0
-        self._commands: deque[bytes] = deque()
-        self.power_cycle(0.0)
+        self._restart(0.0)
 
-    def receive(self, octets: bytes, now_s: float) -> None:
-        """Receive bytes; a command is recognised by its first byte and its fixed guard bytes."""
-        if now_s - self._input_s > _COMMAND_GAP_S:
-            self._input = b""
-        self._input, self._input_s = self._input + octets, now_s
-        while self._input:
-            head = self._input[0]
-            if self.is_gx3 and head == 0xFA:
-                length, guard = 3, b"\x75\xb4"
-            else:
-                length, guard = _LENGTHS.get(head, 1), _GUARDS.get(head, b"")
-            if len(self._input) < length:
-                return
-            command, rest = self._input[:length], self._input[length:]
-            if command[1 : 1 + len(guard)] != guard:
-                self._input = self._input[1:]
-                continue
-            self._input = rest
-            self._take(command)
+    def _take(self, now_s: float) -> bool:  # noqa: ARG002 - commands are carried out at the end of a cycle
+        """Queue a command, recognised by its first byte and its fixed guard bytes."""
+        head = self._input[0]
+        if self.is_gx3 and head == 0xFA:
+            length, guard = 3, b"\x75\xb4"
+        else:
+            length, guard = _LENGTHS.get(head, 1), _GUARDS.get(head, b"")
+        if len(self._input) < length:
+            return False
+        command = self._input[:length]
+        if command[1 : 1 + len(guard)] != guard:
+            self._input = self._input[1:]
+            return True
+        self._input = self._input[length:]
+        if head == 0xFA:
+            self.deafness = max(0, self.deafness - 1)
+            self._continuous = self._continuous if self.deafness else 0
+        elif head in {*_LENGTHS, 0xE9} or f"{head:02X}" in STREAMABLE:
+            self._commands.append(command)
+        return True
 
-    def run(self, now_s: float) -> bytes:
-        """Return the bytes sent up to now."""
-        sent = []
-        while self.next_s() <= now_s:
-            self._cycles += 1
-            at_s = self._cycles * self._cycle_s
-            if self._boot_s + at_s < self._busy_until_s:
-                continue
-            if self._captured:
-                sent.append(_with_sum(b"\xcd" + self._timed(self._captured)))
-                self._captured = b""
-            if self._continuous:
-                sent.append(self._reading(f"{self._continuous:02X}", at_s))
-            if self._commands:
-                sent.append(self._obey(self._commands.popleft(), at_s))
-        return b"".join(sent)
-
-    def next_s(self) -> float:
+    def _tick_s(self) -> float:
         """Return the end of the current measurement cycle, when output is sent."""
         return self._boot_s + (self._cycles + 1) * self._cycle_s
 
-    def power_cycle(self, now_s: float) -> None:
-        """Restart with the settings in EEPROM."""
+    def _tick(self) -> bytes:
+        self._cycles += 1
+        at_s = self._cycles * self._cycle_s
+        if self._boot_s + at_s < self._busy_until_s:
+            return b""
+        sent = _with_sum(b"\xcd" + self._timed(self._captured)) if self._captured else b""
+        self._captured = b""
+        if self._continuous:
+            sent += self._reading(f"{self._continuous:02X}", at_s)
+        if self._commands:
+            sent += self._obey(self._commands.popleft(), at_s)
+        return sent
+
+    def _restart(self, now_s: float) -> None:
         self._boot_s, self._cycles, self._busy_until_s = now_s, 0, 0.0
         self._ignored_starts, self._failing_writes = self._faults_after_boot
         self._continuous = self.eeprom[_STARTUP] & 0xFF
         self._captured = b""
-        self._commands.clear()
+        self._commands: deque[bytes] = deque()
         self._set_rate()
 
     def ticks(self) -> int:
         """Return the timer in ticks, modulo 2^32."""
-        if self.is_gx3:
-            ticks = round(self._cycles * self._cycle_s * _GX3_HZ)
-        else:
-            ticks = self._cycles * self._divider * _TICKS_PER_COUNT
-        return (self.first_ticks + ticks) & 0xFFFFFFFF
+        ticks_per_cycle = self._cycle_s * _GX3_HZ if self.is_gx3 else self._divider * _TICKS_PER_COUNT
+        return (self.first_ticks + round(self._cycles * ticks_per_cycle)) & 0xFFFFFFFF
 
     def _set_rate(self) -> None:
         self._divider = self.eeprom[_RATE]
         decimation = int.from_bytes(self.sampling[:2], "big")
         self._cycle_s = decimation / 1000 if self.is_gx3 else self._divider / _COUNTS_PER_S
-
-    def _take(self, command: bytes) -> None:
-        if command[0] == 0xFA:
-            self.deafness = max(0, self.deafness - 1)
-            self._continuous = self._continuous if self.deafness else 0
-        elif command[0] in {*_LENGTHS, 0xE9} or f"{command[0]:02X}" in STREAMABLE:
-            self._commands.append(command)
 
     def _obey(self, command: bytes, at_s: float) -> bytes:
         kind = f"{command[0]:02X}"
@@ -164,7 +142,7 @@ class Gx2Simulator:
         return _with_sum(bytes.fromhex(kind) + payload)
 
     def values(self, t_s: float) -> dict[str, Value]:
-        """Return the measurements at this time by field name."""
+        """Return the measurements at a time in seconds, by field name, in SI units and radians."""
         measured = motion(t_s)
         roll, pitch, yaw = (float(measured[f"{name}_rad"]) for name in ("roll", "pitch", "yaw"))
         for axis in ("x", "y", "z"):
@@ -260,8 +238,8 @@ def _matrix(roll: float, pitch: float, yaw: float) -> list[list[float]]:
     ]
 
 
-class Gx2BaseStation:
-    """Simulated base station with one wireless node; see `SimulatedUnit`.
+class Gx2BaseStation(SimulatedUnit):
+    """Simulated base station with one wireless node.
 
     Args:
         unit: the unit at the node.
@@ -269,32 +247,45 @@ class Gx2BaseStation:
     """
 
     def __init__(self, unit: Gx2Simulator, node: int = 76) -> None:
+        super().__init__()
         self.unit = unit
         self.node = node
-        self.baud = 115200
-        self._input = b""
-        self._output = b""
 
-    def receive(self, octets: bytes, now_s: float) -> None:
-        """Receive bytes: wrapped commands, and pings of the node."""
-        self._input += octets
-        while self._input:
-            if self._input[0] == 0x02 and len(self._input) >= 3:
-                is_mine = int.from_bytes(self._input[1:3], "big") == self.node
-                self._output += b"\x02" if is_mine else b"\x21"
-                self._input = self._input[3:]
-            elif self._input[:3] == b"\xaa\x0b\x00" and len(self._input) >= 6:
-                if not self._take_wrapped(now_s):
-                    return
-            elif self._input[0] in {0x02, 0xAA} and len(self._input) < 6:
-                return
-            else:
-                self._input = self._input[1:]
+    def _take(self, now_s: float) -> bool:
+        """Carry out a wrapped command, or a ping of the node."""
+        head, size = self._input[:3], len(self._input)
+        if head[0] not in {0x02, 0xAA}:
+            self._input = self._input[1:]
+            return True
+        if size < 3 or (head[0] == 0xAA and size < 6):
+            return False
+        if head[0] == 0x02:
+            self._send(b"\x02" if int.from_bytes(head[1:], "big") == self.node else b"\x21", now_s)
+            self._input = self._input[3:]
+            return True
+        return self._take_wrapped(now_s)
 
-    def run(self, now_s: float) -> bytes:
-        """Return the bytes sent up to now."""
-        sent, self._output = self._output, b""
-        replies = self.unit.run(now_s)
+    def _take_wrapped(self, now_s: float) -> bool:
+        end = 6 + self._input[5] + 2
+        body, total = self._input[1 : end - 2], self._input[end - 2 : end]
+        is_wrapped = body.startswith(b"\x0b\x00")
+        if is_wrapped and len(self._input) < end:
+            return False
+        if not is_wrapped or (sum(body) & 0xFFFF).to_bytes(2, "big") != total:
+            self._input = self._input[1:]
+            return True
+        self._input = self._input[end:]
+        is_mine = int.from_bytes(body[2:4], "big") == self.node
+        self._send(b"\xaa" if is_mine else b"\x21", now_s)
+        if is_mine:
+            self.unit.receive(body[6:], now_s)
+        return True
+
+    def _tick_s(self) -> float:
+        return self.unit.next_s()
+
+    def _tick(self) -> bytes:
+        sent, replies = b"", self.unit.run(self.unit.next_s())
         while replies:
             length = PACKETS[f"{replies[0]:02X}"].layout.size + 3
             data, replies = replies[: length - 2], replies[length:]
@@ -302,26 +293,5 @@ class Gx2BaseStation:
             sent += b"\xaa" + body + b"\x26\xd4" + (sum(body) & 0xFFFF).to_bytes(2, "big")
         return sent
 
-    def next_s(self) -> float:
-        """Return the time of the next output."""
-        return 0.0 if self._output else self.unit.next_s()
-
-    def power_cycle(self, now_s: float) -> None:
-        """Restart the node's unit."""
+    def _restart(self, now_s: float) -> None:
         self.unit.power_cycle(now_s)
-
-    def _take_wrapped(self, now_s: float) -> bool:
-        end = 6 + self._input[5] + 2
-        if len(self._input) < end:
-            return False
-        body, total = self._input[1 : end - 2], self._input[end - 2 : end]
-        if (sum(body) & 0xFFFF).to_bytes(2, "big") != total:
-            self._input = self._input[1:]
-            return True
-        self._input = self._input[end:]
-        if int.from_bytes(body[2:4], "big") != self.node:
-            self._output += b"\x21"
-        else:
-            self._output += b"\xaa"
-            self.unit.receive(body[6:], now_s)
-        return True

@@ -3,23 +3,23 @@
 import struct
 from typing import Literal
 
-from pygnc_instruments.simulators.unit import motion
+from pygnc_instruments.simulators.unit import SimulatedUnit, motion
 
 _TIMER_HZ = 19_660_800
 _G = 9.80665
 _FRAME_BYTES = 35
 
 
-class MonoDriveSimulator:
-    """Simulated IMU of monoDrive's simulator; see `SimulatedUnit`. It ignores all input.
+class MonoDriveSimulator(SimulatedUnit):
+    """Simulated IMU of monoDrive's simulator; it ignores all input.
 
     Args:
         header: length of the header in bytes: 12 or 16, or 8 in datagrams.
-        header_order: byte order of the header.
-        order: byte order of the frame.
+        header_order: byte order of the header, as in `struct`.
+        order: byte order of the frame, as in `struct`.
         fps: frames per second.
-        has_checksum: whether frames contain their checksum; the real simulator writes 0.
-        time_of_week_ms: time of week of the first frame.
+        has_checksum: True if frames contain their checksum; the real simulator writes 0.
+        time_of_week_ms: GPS time of week of the first frame, ms.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class MonoDriveSimulator:
         has_checksum: bool = True,
         time_of_week_ms: int = 345_600_000,
     ) -> None:
-        self.baud = 115200
+        super().__init__()
         self.datagram_bytes = header + _FRAME_BYTES
         self._header = header
         self._header_order = header_order
@@ -43,27 +43,18 @@ class MonoDriveSimulator:
         self._start_s = 0.0
         self._count = 0
 
-    def receive(self, octets: bytes, now_s: float) -> None:
-        """Ignore the bytes."""
-
-    def run(self, now_s: float) -> bytes:
-        """Return the bytes sent up to now."""
-        sent = []
-        while self.next_s() <= now_s:
-            sent.append(self.frame(self._count * self._period_s))
-            self._count += 1
-        return b"".join(sent)
-
-    def next_s(self) -> float:
-        """Return the time of the next frame."""
+    def _tick_s(self) -> float:
         return self._start_s + self._count * self._period_s
 
-    def power_cycle(self, now_s: float) -> None:
-        """Restart the game."""
+    def _tick(self) -> bytes:
+        self._count += 1
+        return self.frame((self._count - 1) * self._period_s)
+
+    def _restart(self, now_s: float) -> None:
         self._start_s, self._count = now_s, 0
 
     def frame(self, t_s: float) -> bytes:
-        """Return header and frame at this time of the game."""
+        """Return header and frame `t_s` seconds after the start of the game."""
         measured = motion(t_s)
         accel = [float(measured[f"accel_{axis}_mps2"]) / _G for axis in ("x", "y", "z")]
         rates = [float(measured[f"rate_{axis}_rad_s"]) for axis in ("x", "y", "z")]

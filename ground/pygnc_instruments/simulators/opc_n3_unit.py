@@ -35,7 +35,7 @@ def _particle_counts(volume_ml: float, random: Random) -> list[int]:
 
 
 def masses(configuration: Mapping[str, Value], counts: Sequence[int], volume_ml: float) -> list[float]:
-    """Return PM A, B and C in ug/m3, computed from the configured bin boundaries and densities like the firmware."""
+    """Return PM A, B and C in µg/m³, computed like the firmware from bin counts, bin boundaries and densities."""
     found = []
     for which in "abc":
         cut = float(configuration[f"pm_{which}_um"])
@@ -52,7 +52,7 @@ def masses(configuration: Mapping[str, Value], counts: Sequence[int], volume_ml:
 
 
 def factory_configuration() -> dict[str, Value]:
-    """Return the factory configuration."""
+    """Return the variables of the factory configuration by field name."""
     values: dict[str, Value] = {f"adc_boundary_{k}": word for k, word in enumerate(_ADC)}
     values |= {f"boundary_{k}_um": float(size) for k, size in enumerate(_BOUNDARIES_UM)}
     values |= {f"weighting_{k}": 1.65 for k in range(BINS)}
@@ -66,15 +66,15 @@ class OpcFaults:
     """Faults of a counter; the numbers decrease with each fault that has occurred.
 
     Attributes:
-        busy: number of additional busy replies at the next handshake.
-        is_stuck: whether the counter stays busy for ever.
+        busy: number of additional busy responses at the next handshake.
+        is_stuck: True if the counter stays busy for ever.
         bad_checksums: number of histograms with a wrong checksum.
         truncated: number of histograms whose last 13 bytes are 0, as when another program interferes.
         deaf_fan: number of fan-on commands without effect.
-        dead_laser: whether the laser emits no light when it is on.
-        is_autonomous: whether the counter records autonomously and answers 0 until its power is cycled.
+        dead_laser: True if the laser emits no light when it is on.
+        is_autonomous: True if the counter records autonomously and responds with 0 until a power cycle.
         text: information string.
-        forgets_writes: whether new configuration variables are lost.
+        forgets_writes: True if new configuration variables are lost.
     """
 
     busy: int = 0
@@ -89,12 +89,12 @@ class OpcFaults:
 
 
 class OpcN3Simulator:
-    """Simulated counter on its SPI bus: one byte in, one byte out.
+    """Simulated OPC-N3 on its SPI bus, which exchanges single bytes.
 
     Args:
         faults: faults of the counter.
         seed: seed of the particle counts.
-        rest_s: time without traffic after which an interrupted command is abandoned.
+        rest_s: time without traffic after which an interrupted command is abandoned, s.
         serial_number: serial number.
     """
 
@@ -125,7 +125,7 @@ class OpcN3Simulator:
 
     @property
     def is_on(self) -> bool:
-        """Whether fan or laser is on."""
+        """True if fan or laser is on."""
         return self.fan_on or self.laser_on
 
     def power_cycle(self, now_s: float) -> None:
@@ -136,7 +136,7 @@ class OpcN3Simulator:
         self._idle()
 
     def exchange(self, octet: int, now_s: float) -> int:
-        """Return the byte that the counter sends in exchange for one."""
+        """Return the byte that the counter sends in exchange for a received byte."""
         rested = now_s - self._last_s >= self.rest_s
         self._last_s = now_s
         if self.faults.is_autonomous or self.is_in_bootloader or now_s < self._silent_until_s:

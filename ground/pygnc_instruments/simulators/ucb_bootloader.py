@@ -39,13 +39,13 @@ class Bootloader:
     """Bootloader, active from JI, or from power-up without a valid image, until JA.
 
     Attributes:
-        enter_s: time from JI until it accepts commands.
-        erase_s: time in which it erases the flash, at the block with address 0.
-        answers_ping: whether it answers pG.
-        names_blocks: whether its answers to WA contain address and length.
-        swapped_crc: whether it expects the CRC of JI and JA with its bytes swapped.
-        catch_s: time after power-up in which it accepts JI, for units whose application does not; None if it does.
-        is_active: whether the bootloader runs instead of the application.
+        enter_s: time from JI until the bootloader accepts commands, s.
+        erase_s: time in which the bootloader erases the flash, at the block with address 0, s.
+        answers_ping: True if the bootloader responds to pG.
+        names_blocks: True if the responses to WA contain address and length.
+        swapped_crc: True if the bootloader expects the CRC of JI and JA with its bytes swapped.
+        catch_s: time after power-up in which the bootloader accepts JI, s; None if the application accepts JI.
+        is_active: True while the bootloader runs instead of the application.
         blocks: addresses of the accepted WA commands.
         erasures: number of times that the flash was erased.
     """
@@ -67,7 +67,7 @@ class Bootloader:
         self._enters_s = self._leaves_s = math.inf
 
     def enter(self, _: bytes, now_s: float) -> bytes | None:
-        """Handle JI sent to the application: its answer has the old baud rate, then the bootloader starts."""
+        """Handle JI sent to the application: the response has the old baud rate, then the bootloader starts."""
         if self.catch_s is not None:
             self._unit.refuse(b"JI", now_s)
             return None
@@ -75,14 +75,14 @@ class Bootloader:
         return b""
 
     def run(self, now_s: float) -> None:
-        """Enter or leave the bootloader if it is time."""
+        """Enter or leave the bootloader if this is due."""
         if now_s >= self._enters_s:
             self._activate(now_s)
         if now_s >= self._leaves_s:
             self._leave(now_s)
 
     def next_s(self) -> float:
-        """Return the time of the next entry or exit."""
+        """Return the time of the next entry or exit, s."""
         return min(self._enters_s, self._leaves_s)
 
     def power_up(self, now_s: float) -> None:
@@ -95,7 +95,7 @@ class Bootloader:
             self._leaves_s = now_s + (self.catch_s or 0.0) if is_valid else math.inf
 
     def wants_swapped(self, kind: bytes) -> bool:
-        """Return whether the CRC of a command must have its bytes swapped."""
+        """Return True if the CRC of a command must have its bytes swapped."""
         return self.is_active and self.swapped_crc and kind in (b"JI", b"JA")
 
     def obey(self, kind: bytes, payload: bytes, now_s: float) -> None:

@@ -1,8 +1,6 @@
 """Simulated DMU38x or OpenIMU: stream, commands, fields in RAM and EEPROM, parameters of an OpenIMU application."""
 
 import binascii
-import heapq
-import itertools
 import math
 import struct
 from collections.abc import Callable, Mapping
@@ -13,7 +11,7 @@ from pygnc_devices.ucb import fields
 from pygnc_devices.ucb.openimu_packets import USER_PACKETS
 from pygnc_devices.ucb.packets import ANSWER_PACKETS, OUTPUT_PACKETS
 from pygnc_instruments.simulators.ucb_bootloader import ERASE_S, Bootloader
-from pygnc_instruments.simulators.unit import motion
+from pygnc_instruments.simulators.unit import SimulatedUnit, motion
 
 PACKETS: Final = {packet.name: packet for packet in (*OUTPUT_PACKETS, *ANSWER_PACKETS, *USER_PACKETS)}
 DEFAULTS: Final = {
@@ -34,7 +32,7 @@ _TIMER_HZ: Final = 1 << 16
 
 
 def accepts_field(store: Mapping[int, int], number: int, value: int) -> bool:
-    """Return whether a unit with these fields accepts a value for one of them."""
+    """Return True if a unit with the fields `store` accepts a value for field `number`."""
     spec = fields.FIELD_TABLE.get(number)
     if spec is None or number not in store or not spec.writable:
         return False
@@ -68,33 +66,30 @@ class UserCommands:
         self.flash = _defaults()
 
     def obey(self, kind: bytes, payload: bytes, now_s: float) -> bool:
-        """Carry out a command and return True; return False for an unknown one."""
-        handler = {
-            b"pG": self._ping, b"gV": self._version, b"gA": self._get_all, b"gP": self._get, b"gC": self._get_some,
-            b"uP": self._set, b"uC": self._set_some, b"uA": self._set_all, b"sC": self._save, b"rD": self._default,
-            b"ma": self._align,
-        }.get(kind)  # fmt: skip
+        """Carry out a command and return True; return False if the command is unknown."""
         if kind == b"rS":
             self.ram = list(self.flash)
             self._unit.power_cycle(now_s)
             return True
-        if handler is None:
-            return False
+        handlers: dict[bytes, Callable[[bytes], bytes]] = {
+            b"pG": lambda _: f"{self._unit.text} SN:{self._unit.serial_number}".encode("latin-1") + b"\0",
+            b"gV": lambda _: b"OpenIMU300-IMU 1.1.1\0",
+            b"gA": lambda _: b"".join(self.ram),
+            b"gP": self._get,
+            b"gC": self._get_some,
+            b"uP": self._set,
+            b"uC": self._set_some,
+            b"uA": self._set_all,
+            b"sC": self._save,
+            b"rD": self._default,
+            b"ma": lambda action: bytes([*struct.unpack("B", action), 0]),
+        }
         try:
-            answer = handler(payload)
-        except (struct.error, IndexError):
+            response = handlers[kind](payload)
+        except (KeyError, struct.error, IndexError):
             return False
-        self._unit.send(kind, answer, now_s + _ANSWER_S)
+        self._unit.send(kind, response, now_s + _ANSWER_S)
         return True
-
-    def _ping(self, _: bytes) -> bytes:
-        return f"{self._unit.text} SN:{self._unit.serial_number}".encode("latin-1") + b"\0"
-
-    def _version(self, _: bytes) -> bytes:
-        return b"OpenIMU300-IMU 1.1.1\0"
-
-    def _get_all(self, _: bytes) -> bytes:
-        return b"".join(self.ram)
 
     def _get(self, payload: bytes) -> bytes:
         (number,) = struct.unpack("<I", payload)
@@ -133,21 +128,17 @@ class UserCommands:
         self.ram = _defaults()
         return b""
 
-    def _align(self, payload: bytes) -> bytes:
-        (action,) = struct.unpack("B", payload)
-        return bytes([action, 0])
 
-
-class UcbSimulator:
-    """Simulated DMU38x or OpenIMU; see `SimulatedUnit`.
+class UcbSimulator(SimulatedUnit):
+    """Simulated DMU38x or OpenIMU.
 
     Args:
         serial_number: serial number.
         text: model, part number and version.
         nak: packet type of refusals: 0x1515 for a DMU380, 0x0000 for an OpenIMU.
-        counter_is_timer: whether the counter of S1 is a timer with 65536 ticks per second.
-        restart_s: time without answers after SR and JA.
-        erase_s: time in which the bootloader erases the flash.
+        counter_is_timer: True if the counter of S1 is a timer with 65536 ticks per second.
+        restart_s: time without responses after SR and JA, s.
+        erase_s: time in which the bootloader erases the flash, s.
         eeprom: fields in EEPROM that differ from DEFAULTS.
     """
 
@@ -162,22 +153,17 @@ class UcbSimulator:
         erase_s: float = ERASE_S,
         eeprom: dict[int, int] | None = None,
     ) -> None:
+        super().__init__()
         self.serial_number = serial_number
         self.text = text
         self.eeprom = DEFAULTS | (eeprom or {})
-        self.ram = dict(self.eeprom)
-        self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
+        self._start(0.0)
         self.bit_status = 0
         self.align_s = 2.0
         self._nak = nak
         self._counter_is_timer = counter_is_timer
         self._restart_s = restart_s
-        self._input = b""
         self._input_since_s = 0.0
-        self._sending: list[tuple[float, int, bytes]] = []
-        self._order = itertools.count()
-        self._sample = 0
-        self._next_sample_s = 0.0
         self._ignoring_until_s = 0.0
         self._user = UserCommands(self)
         self.bootloader = Bootloader(self, erase_s)
@@ -191,68 +177,58 @@ class UcbSimulator:
             b"WF": lambda payload, now_s: self._put(b"WF", payload, now_s),
             b"RE": self._read_words,
             b"AR": lambda payload, _: payload,
-            b"SR": self._restart,
-            b"PR": self._restart,
+            b"SR": self._reset,
+            b"PR": self._reset,
             b"WC": self._calibrate,
             b"JI": self.bootloader.enter,
         }
 
     def receive(self, octets: bytes, now_s: float) -> None:
-        """Receive bytes; a command must be complete within 4 s, and one with a wrong CRC is ignored."""
+        """Receive bytes; a command must be complete within 4 s, and a command with a wrong CRC is ignored."""
         if now_s < self._ignoring_until_s:
             return
         if not self._input or now_s - self._input_since_s > _COMMAND_LIMIT_S:
             self._input, self._input_since_s = b"", now_s
-        self._input += octets
-        while self._take_command(now_s):
-            self._input_since_s = now_s
+        super().receive(octets, now_s)
 
     def run(self, now_s: float) -> bytes:
-        """Return the bytes sent up to now."""
+        """Return the bytes that the unit has sent since the previous call and up to `now_s`."""
         self.bootloader.run(now_s)
         if self._input == b"UUPK" and now_s - self._input_since_s > _SHORT_PING_S:
             self._input = b""
             self.send(b"PK", b"", now_s)
-        sent = []
-        while self._next_output_s() <= now_s:
-            if self._sending and self._sending[0][0] <= self._next_stream_s():
-                sent.append(heapq.heappop(self._sending)[2])
-            else:
-                sent.append(self._stream())
-        return b"".join(sent)
+        return super().run(now_s)
 
     def next_s(self) -> float:
-        """Return the time of the next output."""
+        """Return the latest time of the next output, s."""
         short_ping_s = self._input_since_s + _SHORT_PING_S if self._input == b"UUPK" else math.inf
-        return min(self._next_output_s(), self.bootloader.next_s(), short_ping_s + 1e-3)
+        return min(super().next_s(), self.bootloader.next_s(), short_ping_s + 1e-3)
 
-    def power_cycle(self, now_s: float) -> None:
-        """Restart with the fields in EEPROM."""
-        self.ram = dict(self.eeprom)
-        self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
-        self._sending.clear()
-        self._sample, self._next_sample_s, self._input = 0, now_s, b""
+    def _restart(self, now_s: float) -> None:
+        self._start(now_s)
         self.bootloader.power_up(now_s)
 
-    def start_application(self, now_s: float) -> None:
-        """Start the application in flash; it answers after the restart time."""
+    def _start(self, stream_s: float) -> None:
+        """Start with the fields in EEPROM, and stream from this time on."""
         self.ram = dict(self.eeprom)
         self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
-        self._sample, self._next_sample_s = 0, now_s + self._restart_s
+        self._sample, self._next_sample_s = 0, stream_s
+
+    def start_application(self, now_s: float) -> None:
+        """Start the application in flash, which responds to commands after the restart time."""
+        self._start(now_s + self._restart_s)
         self.ignore_until(now_s + self._restart_s)
 
     def ignore_until(self, until_s: float) -> None:
-        """Ignore commands until this time; queued frames are still sent."""
+        """Ignore commands until a time in seconds; queued frames are still sent."""
         self._ignoring_until_s, self._input = until_s, b""
 
     def send(self, kind: bytes, payload: bytes, at_s: float) -> None:
-        """Queue a frame for sending at this time."""
-        body = kind + bytes([len(payload)]) + payload
-        frame = b"UU" + body + binascii.crc_hqx(body, _CRC_INITIAL).to_bytes(2, "big")
-        heapq.heappush(self._sending, (at_s, next(self._order), frame))
+        """Queue a frame for sending at a time in seconds."""
+        self._send(_frame(kind, payload), at_s)
 
     def values(self, t_s: float) -> dict[str, Value]:
-        """Return the measurements at this time by field name."""
+        """Return the measurements at a time in seconds, by field name, in SI units and radians."""
         ms = round(t_s * 1000)
         count = round(t_s * _TIMER_HZ) if self._counter_is_timer else self._sample
         clock: dict[str, Value] = {
@@ -266,25 +242,21 @@ class UcbSimulator:
         }
         return motion(t_s) | clock
 
-    def _stream(self) -> bytes:
+    def _tick(self) -> bytes:
         packet = PACKETS[fields.type_text(self.ram[fields.PACKET_TYPE])]
         at_s = self._next_sample_s
         self._next_sample_s += 1.0 / fields.HZ_OF_DIVIDER[self.ram[fields.RATE]]
         payload = packet.encode(self.values(at_s))
         self._sample += 1
-        body = packet.name.encode() + bytes([len(payload)]) + payload
-        return b"UU" + body + binascii.crc_hqx(body, _CRC_INITIAL).to_bytes(2, "big")
+        return _frame(packet.name.encode(), payload)
 
-    def _next_output_s(self) -> float:
-        return min(self._next_stream_s(), self._sending[0][0] if self._sending else math.inf)
-
-    def _next_stream_s(self) -> float:
+    def _tick_s(self) -> float:
         if self.bootloader.is_active:
             return math.inf
         rate_hz = fields.HZ_OF_DIVIDER[self.ram[fields.RATE]]
         return max(self._next_sample_s, self._ignoring_until_s) if rate_hz else math.inf
 
-    def _take_command(self, now_s: float) -> bool:
+    def _take(self, now_s: float) -> bool:
         begin = self._input.find(b"UU")
         if begin < 0:
             self._input = self._input[-1:] if self._input.endswith(b"U") else b""
@@ -292,7 +264,7 @@ class UcbSimulator:
         self._input = self._input[begin:]
         if len(self._input) < 5 or len(self._input) < 7 + self._input[4]:
             return False
-        stop = 7 + self._input[4]
+        stop, self._input_since_s = 7 + self._input[4], now_s
         body, crc = self._input[2 : stop - 2], self._input[stop - 2 : stop]
         crc = crc[::-1] if self.bootloader.wants_swapped(body[:2]) else crc
         if binascii.crc_hqx(body, _CRC_INITIAL).to_bytes(2, "big") != crc:
@@ -303,24 +275,16 @@ class UcbSimulator:
         return True
 
     def _obey(self, kind: bytes, payload: bytes, now_s: float) -> None:
-        if self.bootloader.is_active:
-            self._obey_bootloader(kind, payload, now_s)
-            return
         handler = self._handlers.get(kind)
-        if handler is not None:
-            try:
-                answer = handler(payload, now_s)
-            except struct.error:
-                answer = None
-                self.refuse(kind, now_s)
-            if answer is not None:
-                self.send(kind, answer, now_s + _ANSWER_S)
-        elif not self._user.obey(kind, payload, now_s):
-            self.refuse(kind, now_s)
-
-    def _obey_bootloader(self, kind: bytes, payload: bytes, now_s: float) -> None:
         try:
-            self.bootloader.obey(kind, payload, now_s)
+            if self.bootloader.is_active:
+                self.bootloader.obey(kind, payload, now_s)
+            elif handler is not None:
+                response = handler(payload, now_s)
+                if response is not None:
+                    self.send(kind, response, now_s + _ANSWER_S)
+            elif not self._user.obey(kind, payload, now_s):
+                self.refuse(kind, now_s)
         except struct.error:
             self.refuse(kind, now_s)
 
@@ -378,10 +342,10 @@ class UcbSimulator:
     def _apply(self, changed: list[int], now_s: float) -> None:
         if fields.RATE in changed:
             self._next_sample_s = now_s + _ANSWER_S
-        if fields.BAUD in changed:  # at once: the answer is sent at the new baud rate
+        if fields.BAUD in changed:  # at once: the response has the new baud rate
             self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
 
-    def _restart(self, _: bytes, now_s: float) -> bytes:
+    def _reset(self, _: bytes, now_s: float) -> bytes:
         self.power_cycle(now_s + self._restart_s)
         self._ignoring_until_s = now_s + self._restart_s
         return b""
@@ -396,3 +360,8 @@ class UcbSimulator:
             after_s = self.align_s if request == 0x000C else 2 * _ANSWER_S
             self.send(b"CD", PACKETS["CD"].encode(found), now_s + after_s)
         return payload
+
+
+def _frame(kind: bytes, payload: bytes) -> bytes:
+    body = kind + bytes([len(payload)]) + payload
+    return b"UU" + body + binascii.crc_hqx(body, _CRC_INITIAL).to_bytes(2, "big")

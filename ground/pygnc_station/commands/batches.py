@@ -1,16 +1,15 @@
 """`pygnc station batch | status | register | upload`: from readings to accepted batches."""
 
-import time
 from typing import Annotated
 
 import typer
 
 from pygnc_station.commands.common import NowOption, SettingsOption, command, open_store
 from pygnc_station.errors import StationError
-from pygnc_station.settings_file import read_settings
+from pygnc_station.settings import read_settings
 from pygnc_station.store.batches import BatchState, batches, count_accepted, retry_rejected
 from pygnc_station.store.cursors import BATCHES, pending
-from pygnc_station.store.readings import iso_time
+from pygnc_station.store.readings import clock_ms, iso_time
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
 from pygnc_station.upload.retry import retry_state
@@ -28,7 +27,7 @@ def batch(
         if again:
             typer.echo(f"{retry_rejected(store, again).name} is ready")
             return
-        made = make_batch(store, chosen, int(time.time() * 1000))
+        made = make_batch(store, chosen, clock_ms())
     for item in made:
         path = chosen.path(chosen.batches.pending) / item.file_name
         typer.echo(f"{path}  {item.readings} readings, {len(item.contents.files)} files, {item.bytes} bytes")
@@ -56,7 +55,7 @@ def register(
     pin: Annotated[str, typer.Option(help="PIN from the server; by default the command asks for it.")] = "",
 ) -> None:
     """Exchange a PIN of the server for a key, and store it in a file that only you can read."""
-    from pygnc_station.upload.registration import register as exchange  # noqa: PLC0415 - imports an HTTP client
+    from pygnc_station.upload.station_server import register as exchange  # noqa: PLC0415 - imports an HTTP client
 
     typer.echo(f"registered; the key is stored in {exchange(read_settings(settings), pin or typer.prompt('PIN'))}")
 
@@ -65,7 +64,7 @@ def register(
 def upload(settings: SettingsOption = None, *, now: NowOption = False) -> None:
     """Send the batches that are ready."""
     chosen = read_settings(settings)
-    now_ms = int(time.time() * 1000)
+    now_ms = clock_ms()
     with Store.open(chosen.store_url) as store:
         waiting_ms = retry_state(store, UPLOAD).next_try_ms - now_ms
         if waiting_ms > 0 and not now:

@@ -9,7 +9,7 @@ import typer
 
 from pygnc_devices.errors import DeviceError
 from pygnc_station.errors import StationError, StoreError, TransferError
-from pygnc_station.settings_file import read_settings
+from pygnc_station.settings import read_settings
 from pygnc_station.store.store import Store
 
 P = ParamSpec("P")
@@ -39,9 +39,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 
 
 def command(name: str | None = None) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Register a subcommand, by default under the function's name; print its expected errors as one line.
+    """Return a decorator that registers a subcommand, by default under the function's name.
 
-    The subcommand then exits with code 1.
+    The subcommand prints an expected error as one line and exits with code 1.
     """
 
     def register(function: Callable[P, None]) -> Callable[P, None]:

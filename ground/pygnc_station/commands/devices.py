@@ -16,8 +16,8 @@ from pygnc_devices.family import all_families
 from pygnc_station.commands.common import GadgetOption, JsonOption, SettingsOption, command, open_store
 from pygnc_station.logger.devices import family_of, identify, read_one, readings_of
 from pygnc_station.logger.display import as_stored, json_of, line_of
-from pygnc_station.settings_file import read_settings
-from pygnc_station.store.layout import Layout
+from pygnc_station.settings import read_settings
+from pygnc_station.store.readings import Layout
 from pygnc_station.store.store import Store
 
 
@@ -75,7 +75,7 @@ def log(
 ) -> None:
     """Log until Ctrl-C or SIGTERM; each reading is in the store within a quarter of a second."""
     with open_store(settings):
-        pass  # a migration needs much memory, so it runs before the logger process replaces this one
+        pass  # reports problems of settings and store before the logger process replaces this one
     arguments = ["--settings", str(settings)] if settings else []
     arguments += ["--gadget", gadget] if gadget else []
     arguments += ["--quiet"] if quiet else []

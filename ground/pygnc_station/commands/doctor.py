@@ -5,10 +5,10 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import typer
 
@@ -19,11 +19,11 @@ from pygnc_devices.opc_n3 import evaluation as opc
 from pygnc_station.commands.common import SettingsOption, command
 from pygnc_station.errors import StationError, StoreError, TransferError
 from pygnc_station.logger.devices import identify, read_one
-from pygnc_station.settings import Device, StationSettings
-from pygnc_station.settings_file import read_settings
+from pygnc_station.settings import Device, StationSettings, read_settings
 from pygnc_station.sinks.influx import InfluxSink
 from pygnc_station.store import query
 from pygnc_station.store.cursors import INFLUX, SYNC
+from pygnc_station.store.readings import EARLIEST_PLAUSIBLE_MS
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import retry_state
 from pygnc_station.upload.sync import dead_letters
@@ -39,12 +39,10 @@ FLAG_REMEDIES: Final = {
     opc.HUMID: "the humidity is above 85 %: particles swell, and the mass is too high",
     opc.FULL: "a bin is full: sample more often (interval_s)",
     emus.NO_CELLS: "the unit does not reach its cells: check the cell communication cable",
-    emus.NOT_VALID: "the unit reports that these values are not valid",
+    emus.NOT_VALID: "the unit reports that the values of this sentence are not valid",
     emus.IMPLAUSIBLE: "values contradict each other: check the number of cells in the unit's configuration",
 }
 """Cause and remedy of a reading's flag."""
-_EARLIEST_PLAUSIBLE_S: Final = 1_704_067_200
-"""2024-01-01, seconds since 1970."""
 _LOW_DISK_BYTES: Final = 200_000_000
 _SYNCHRONISED: Final = Path("/run/systemd/timesync/synchronized")
 _SYSTEMD: Final = Path("/run/systemd/system")
@@ -54,29 +52,22 @@ _MAX_AGE_S: Final = 300.0
 _INFLUX_TIMEOUT_S: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """Result of one check.
 
     Attributes:
-        subject: what was checked.
-        is_good: whether no problem was found.
-        text: what was found, and the remedy of a problem.
-        is_port_busy: whether another program, probably the logger, uses the port.
+        is_good: true if no problem was found.
+        subject: checked part, such as `disk` or `device NAME`.
+        text: result, and the remedy of a problem.
     """
 
-    subject: str
     is_good: bool
+    subject: str
     text: str
-    is_port_busy: bool = False
 
 
-def _good(subject: str, text: str) -> Finding:
-    return Finding(subject, is_good=True, text=text)
-
-
-def _bad(subject: str, text: str) -> Finding:
-    return Finding(subject, is_good=False, text=text)
+_good = partial(Finding, True)  # noqa: FBT003 - named by the function
+_bad = partial(Finding, False)  # noqa: FBT003 - likewise
 
 
 @command()
@@ -99,9 +90,7 @@ def examine(settings: StationSettings, now_s: float) -> Iterator[Finding]:
     """
     is_logging = False
     for device in settings.device:
-        for finding in _examine_device(device):
-            is_logging |= finding.is_port_busy
-            yield finding
+        is_logging |= yield from _examine_device(device)
     if not settings.device:
         yield _bad("settings", "the settings contain no device; add a [[device]] table")
     yield _examine_clock(now_s)
@@ -112,39 +101,34 @@ def examine(settings: StationSettings, now_s: float) -> Iterator[Finding]:
         yield _examine_influx(settings)
 
 
-def _examine_device(device: Device) -> Iterator[Finding]:
+def _examine_device(device: Device) -> Generator[Finding, None, bool]:
+    """Yield the results of a device's checks; return True if another program, probably the logger, uses its port."""
     subject = f"device {device.gadget}"
+    title = "device"
     try:
-        kind = family(device.family)
+        title = family(device.family).title
         found = _identify(device)
+        yield _good(subject, f"{found.text or title} {found.serial_number}".rstrip() + f" at {device.port}")
+        try:
+            flags = read_one(device, _READING_TIMEOUT_S).flags
+        except (DeviceError, StationError) as error:
+            yield _bad(subject, f"the device responds, but sends no reading ({error}); run `pygnc station test` again")
+            return False
+        causes = "; ".join(FLAG_REMEDIES.get(flag, flag) for flag in flags)
+        yield _bad(subject, f"the reading is doubtful: {causes}") if flags else _good(subject, "the reading is good")
     except PortBusyError as error:
-        yield Finding(subject, is_good=True, text=f"{error}; correct if that is the logger", is_port_busy=True)
-        return
+        yield _good(subject, f"{error}; a running logger is no problem")
+        return True
     except NoAnswerError as error:
-        yield _bad(
-            subject,
-            f"{device.port} can be opened, but no {kind.title} answers; check its power and that the port is its port"
-            f" ({error})",
-        )
-        return
+        remedy = "check its power, and that port in [[device]] is its port"
+        yield _bad(subject, f"{device.port} can be opened, but no {title} responds; {remedy} ({error})")
     except (DeviceError, StationError) as error:
         yield _bad(subject, str(error))
-        return
-    yield _good(subject, f"{found.text or kind.title} {found.serial_number}".rstrip() + f" at {device.port}")
-    try:
-        reading = read_one(device, _READING_TIMEOUT_S)
-    except (DeviceError, StationError) as error:
-        yield _bad(subject, f"the device answers, but sends no reading: {error}")
-        return
-    if reading.flags:
-        causes = "; ".join(FLAG_REMEDIES.get(flag, flag) for flag in reading.flags)
-        yield _bad(subject, f"the reading is doubtful: {causes}")
-    else:
-        yield _good(subject, "the reading is good")
+    return False
 
 
 def _identify(device: Device) -> Found:
-    """Identify a device, in several attempts because a single answer may be damaged."""
+    """Identify a device, in several attempts because a single response may be damaged."""
     for _ in range(_IDENTIFY_ATTEMPTS - 1):
         try:
             return identify(device)
@@ -157,8 +141,8 @@ def _identify(device: Device) -> Found:
 
 def _examine_clock(now_s: float) -> Finding:
     time_utc = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now_s))
-    if now_s < _EARLIEST_PLAUSIBLE_S:
-        return _bad("clock", f"the time {time_utc} is wrong: connect the network, or set the clock")
+    if now_s * 1000 < EARLIEST_PLAUSIBLE_MS:
+        return _bad("clock", f"the time {time_utc} is wrong; connect the network, or set the clock")
     if _SYSTEMD.exists() and not _SYNCHRONISED.exists():
         return _good("clock", f"{time_utc}, plausible but not synchronised with a time server (timedatectl)")
     return _good("clock", time_utc)
@@ -171,12 +155,11 @@ def _examine_disk(settings: StationSettings) -> Iterator[Finding]:
     while not folder.exists():
         folder = folder.parent
     if not os.access(folder, os.W_OK):
-        yield _bad("disk", f"{folder} is not writable; chown it to the user that logs")
+        yield _bad("disk", f"{folder} is not writable; give it to the user that logs (chown)")
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < _LOW_DISK_BYTES:
-        yield _bad(
-            "disk", f"only {free_bytes // 1_000_000} MB free at {folder}; set keep_days in [store], or free some space"
-        )
+        remedy = "set keep_days in [store], or free some space"
+        yield _bad("disk", f"only {free_bytes // 1_000_000} MB free at {folder}; {remedy}")
     else:
         yield _good("disk", f"{free_bytes / 1e9:.1f} GB free at {folder}")
 
@@ -188,13 +171,11 @@ def _examine_store(settings: StationSettings, now_s: float, *, is_logging: bool)
             for name, subject in ((SYNC, "central store"), (UPLOAD, "upload"), (INFLUX, "InfluxDB")):
                 state = retry_state(store, name)
                 if state.problem:
-                    yield _bad(subject, f"{state.attempts} failures in a row; the last: {state.problem}")
+                    yield _bad(subject, f"{state.attempts} failures in a row; the last failure: {state.problem}")
             refused = len(dead_letters(store))
             if refused:
-                yield _bad(
-                    "central store",
-                    f"{refused} refused readings; `pygnc station sync --dead-letters` resends them",
-                )
+                remedy = "`pygnc station sync --dead-letters` sends them again"
+                yield _bad("central store", f"{refused} refused readings; {remedy}")
     except StoreError as error:
         yield _bad("store", str(error))
 
@@ -202,10 +183,13 @@ def _examine_store(settings: StationSettings, now_s: float, *, is_logging: bool)
 def _examine_age(store: Store, now_s: float, *, is_logging: bool) -> Finding:
     newest = query.recent(store, query.streams(store), 1)
     if not newest:
-        return Finding("store", not is_logging, "the store is empty; `pygnc station log` fills it")
+        return Finding(not is_logging, "store", "the store is empty; `pygnc station log` fills it")
     age_s = now_s - newest[0].t_utc_ms / 1000
     if is_logging and age_s > _MAX_AGE_S:
-        return _bad("store", f"a logger is running, but the newest reading is {age_s / 60:.0f} min old")
+        return _bad(
+            "store",
+            f"a logger is running, but the newest reading is {age_s / 60:.0f} min old; check the output of the logger",
+        )
     return _good("store", f"newest reading: {newest[0].time}")
 
 

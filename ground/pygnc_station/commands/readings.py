@@ -2,6 +2,7 @@
 
 import time
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,16 +13,15 @@ from pygnc_devices.emus.cells import CellData, CellTable
 from pygnc_devices.emus.sentences import SUMMARY
 from pygnc_station.commands.common import GadgetOption, JsonOption, NowOption, SettingsOption, command, open_store
 from pygnc_station.errors import StationError
-from pygnc_station.logger.display import devices_by_stream, json_of, line_of
-from pygnc_station.settings import StationSettings
-from pygnc_station.settings_file import read_settings
+from pygnc_station.logger.display import json_of, line_of
+from pygnc_station.settings import StationSettings, read_settings
 from pygnc_station.store import query
 from pygnc_station.store.batonopc import import_batonopc, zone_of
 from pygnc_station.store.cursors import BATCHES, INFLUX, SYNC
 from pygnc_station.store.cursors import prune as prune_store
 from pygnc_station.store.export import export as export_files
-from pygnc_station.store.query import Span
-from pygnc_station.store.readings import StoredReading, Stream, iso_time, parse_time
+from pygnc_station.store.query import Span, newest_of_each_kind
+from pygnc_station.store.readings import StoredReading, Stream, clock_ms, iso_time, parse_time
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import retry_state
 from pygnc_station.upload.sync import send_dead_letters, synchronise
@@ -58,10 +58,8 @@ def recent(
     """Print the newest readings of the store, the newest first."""
     with open_store(settings) as store:
         streams = query.streams(store, gadget, kind)
-        names = devices_by_stream(streams)
-        show = json_of if as_json else line_of
         for reading in query.recent(store, streams, count):
-            typer.echo(show(*names[reading.stream_id], reading))
+            _print(reading, streams, as_json=as_json)
         if not streams:
             typer.echo("the store contains no such readings", err=True)
 
@@ -81,13 +79,16 @@ def watch(
     with open_store(settings) as store:
         after: dict[int, int] = {stream.id: stream.next_number - 1 for stream in query.streams(store, gadget, kind)}
         shown = 0
-        show = json_of if as_json else line_of
         try:
             while True:
                 streams = query.streams(store, gadget, kind)
-                names = devices_by_stream(streams)
-                for reading in _new(store, {stream.id: after.get(stream.id, 0) for stream in streams}):
-                    typer.echo(show(*names[reading.stream_id], reading))
+                with store.reads() as connection:
+                    pages = [
+                        query.numbered(connection, stream.id, after.get(stream.id, 0) + 1, 1 << 62, _PAGE)
+                        for stream in streams
+                    ]
+                for reading in sorted(chain(*pages), key=lambda reading: reading.t_utc_ms):
+                    _print(reading, streams, as_json=as_json)
                     after[reading.stream_id] = reading.number
                     shown += 1
                     if shown == count:
@@ -140,7 +141,7 @@ def prune(
     if not keep_days:
         raise StationError("no maximum age: set keep_days in [store], or pass --days")
     with Store.open(chosen.store_url) as store:
-        deleted = prune_store(store, int(time.time() * 1000 - keep_days * _DAY_MS), readers(chosen))
+        deleted = prune_store(store, clock_ms() - int(keep_days * _DAY_MS), readers(chosen))
     typer.echo(f"{deleted} readings deleted")
 
 
@@ -155,7 +156,7 @@ def sync(
     chosen = read_settings(settings)
     if not chosen.sync.url:
         raise StationError("no central store: set url in [sync]")
-    now_ms = int(time.time() * 1000)
+    now_ms = clock_ms()
     with Store.open(chosen.store_url) as store:
         waiting_ms = retry_state(store, SYNC).next_try_ms - now_ms
         if waiting_ms > 0 and not now:
@@ -176,17 +177,17 @@ def readers(settings: StationSettings) -> list[str]:
     return [name for name, url in wanted.items() if url]
 
 
-def _new(store: Store, after: dict[int, int]) -> list[StoredReading]:
-    with store.reads() as connection:
-        found = [query.numbered(connection, id_, last + 1, 1 << 62, _PAGE) for id_, last in after.items()]
-    return sorted((reading for page in found for reading in page), key=lambda reading: reading.t_utc_ms)
+def _print(reading: StoredReading, streams: list[Stream], *, as_json: bool) -> None:
+    (stream,) = (stream for stream in streams if stream.id == reading.stream_id)
+    show = json_of if as_json else line_of
+    typer.echo(show(stream.gadget_id, stream.layout, reading))
 
 
 def _time(text: str) -> int | None:
     try:
         return parse_time(text) if text else None
     except ValueError:
-        raise StationError(f"invalid time {text!r}; an example: 2026-11-21T17:00") from None
+        raise StationError(f"invalid time {text!r}; use ISO 8601, such as 2026-11-21T17:00") from None
 
 
 @command()
@@ -201,47 +202,31 @@ def cells(
         shown = False
         names = sorted({stream.gadget_id for stream in query.streams(store, gadget) if stream.family == "emus"})
         for name in names:
+            newest = {stream.layout.kind: (reading, stream) for reading, stream in newest_of_each_kind(store, name)}
             for kind, summary in SUMMARY.items():
-                newest = _newest(store, name, kind, summary)
-                if newest is not None:
+                if kind in newest:
                     shown = True
-                    _show(name, kind, *newest, bars=bars)
-            _show_status(store, name)
+                    count = _values(*newest[summary])["cells"] if summary in newest else None
+                    t_utc_ms = newest[kind][0].t_utc_ms
+                    data = _response(store, name, kind, t_utc_ms).data(count if isinstance(count, int) else None)
+                    _show(name, kind, data, t_utc_ms, bars=bars)
+            if _STATUS in newest:
+                reading, stream = newest[_STATUS]
+                typer.echo(f"{name}  status  {reading.time}")
+                for label, text in stream.layout.labels_of(reading.values).items():
+                    typer.echo(f"  {label.replace('_', ' ')}: {text}")
         if not shown:
-            raise StationError('no cells in the store: set options = { ask = ["BV2", "BT2"] } for the device, and log')
+            raise StationError('no cells in the store; set options = { ask = ["BV2", "BT2"] } for the device, and log')
 
 
-def _newest(store: Store, gadget: str, kind: str, summary: str) -> tuple[CellData, int] | None:
-    """Return the cells of the newest response, and its time; None if there is none."""
+def _response(store: Store, gadget: str, kind: str, t_utc_ms: int) -> CellTable:
+    """Return the cells in the response that ends at a time."""
     streams = query.streams(store, gadget, kind)
-    last = query.recent(store, streams, 1)
-    if not last:
-        return None
-    span = Span(last[0].t_utc_ms - _RESPONSE_MS, last[0].t_utc_ms + 1)
     by_id = {stream.id: stream for stream in streams}
     table = CellTable(kind)
-    for reading in query.between(store, streams, span):
+    for reading in query.between(store, streams, Span(t_utc_ms - _RESPONSE_MS, t_utc_ms + 1)):
         table.add(_values(reading, by_id[reading.stream_id]), clear_at_first=True)
-    return table.data(_expected(store, gadget, summary)), last[0].t_utc_ms
-
-
-def _show_status(store: Store, gadget: str) -> None:
-    """Print the labels of the newest status."""
-    streams = query.streams(store, gadget, _STATUS)
-    for reading in query.recent(store, streams, 1):
-        (layout,) = (stream.layout for stream in streams if stream.id == reading.stream_id)
-        typer.echo(f"{gadget}  status  {reading.time}")
-        for name, text in layout.labels_of(reading.values).items():
-            typer.echo(f"  {name.replace('_', ' ')}: {text}")
-
-
-def _expected(store: Store, gadget: str, summary: str) -> int | None:
-    """Return the number of cells that the unit reports."""
-    for stream in query.streams(store, gadget, summary):
-        for reading in query.recent(store, [stream], 1):
-            count = _values(reading, stream)["cells"]
-            return count if isinstance(count, int) else None
-    return None
+    return table
 
 
 def _values(reading: StoredReading, stream: Stream) -> dict[str, Value | None]:

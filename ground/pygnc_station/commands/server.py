@@ -1,6 +1,5 @@
 """`pygnc station serve | pin | token | revoke`: the server, and access to it."""
 
-import time
 from typing import Annotated
 
 import typer
@@ -8,7 +7,8 @@ import typer
 from pygnc_station.commands.common import SettingsOption, command, open_store
 from pygnc_station.errors import StationError
 from pygnc_station.server import access
-from pygnc_station.settings_file import read_settings
+from pygnc_station.settings import read_settings
+from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 
 
@@ -29,7 +29,7 @@ def pin(
 ) -> None:
     """Create a PIN with which one station can register."""
     with open_store(settings) as store:
-        typer.echo(access.new_pin(store, int(time.time() * 1000), minutes))
+        typer.echo(access.new_pin(store, clock_ms(), minutes))
 
 
 @command()
@@ -42,7 +42,7 @@ def token(
 ) -> None:
     """Create a token for a person or program, and print it; it cannot be printed again."""
     with open_store(settings) as store:
-        typer.echo(access.new_token(store, name, int(time.time() * 1000), may_write=write, days=days or None))
+        typer.echo(access.new_token(store, name, clock_ms(), may_write=write, days=days or None))
 
 
 @command()
@@ -52,7 +52,9 @@ def revoke(
 ) -> None:
     """Revoke all keys of a station."""
     with open_store(settings) as store:
-        count = access.revoke(store, name, int(time.time() * 1000))
+        count = access.revoke(store, name, clock_ms())
         if not count:
-            raise StationError(f"unknown station {name!r}, or its keys are revoked already")
+            raise StationError(
+                f"station {name!r}: no valid key; the name is unknown, or all its keys are revoked already"
+            )
         typer.echo(f"{count} keys revoked")

@@ -12,46 +12,26 @@ from urllib.parse import urlsplit
 import typer
 
 from pygnc_station.commands.common import SettingsOption, command
-from pygnc_station.settings import StationSettings
-from pygnc_station.settings_file import find_settings, read_settings
+from pygnc_station.settings import StationSettings, find_settings, read_settings
 
-_HARDENED: Final = """NoNewPrivileges=yes
+_UNIT: Final = """[Unit]
+Description=PyGNC station {name}: {title}
+After={after}
+Wants={after}
+
+[Service]
+ExecStart={command}
+{service}
+User={user}
+NoNewPrivileges=yes
 PrivateTmp=yes
 ProtectSystem=strict
 ReadWritePaths={folders}
-UMask=0077"""
-
-_LOG: Final = """[Unit]
-Description=PyGNC station {name}: log devices
-After=time-sync.target
-Wants=time-sync.target
-
-[Service]
-ExecStart={log}
-Restart=always
-RestartSec=10
-TimeoutStopSec=30
-User={user}
-SupplementaryGroups=dialout
-MemoryMax=200M
-{hardened}
-
-[Install]
-WantedBy=multi-user.target
+UMask=0077
 """
-
-_JOB: Final = """[Unit]
-Description=PyGNC station {name}: {job}
-After=network-online.target
-Wants=network-online.target
-
-[Service]
-Type=oneshot
-ExecStart={command}
-User={user}
-{hardened}
-"""
-
+_RESTART: Final = "Restart=always\nRestartSec=10"
+_LOGGER: Final = f"{_RESTART}\nTimeoutStopSec=30\nSupplementaryGroups=dialout\nMemoryMax=200M"
+_AT_BOOT: Final = "\n[Install]\nWantedBy=multi-user.target\n"
 _TIMER: Final = """[Unit]
 Description=PyGNC station {name}: {job}, timer
 
@@ -63,24 +43,8 @@ Persistent=yes
 [Install]
 WantedBy=timers.target
 """
-
-_SERVICE: Final = """[Unit]
-Description=PyGNC station {name}: {job}
-After=network-online.target
-Wants=network-online.target
-
-[Service]
-ExecStart={command}
-Restart=always
-RestartSec=10
-User={user}
-{hardened}
-
-[Install]
-WantedBy=multi-user.target
-"""
 _LOW_PORT: Final = 1024
-_MAY_BIND: Final = "\nAmbientCapabilities=CAP_NET_BIND_SERVICE"
+_MAY_BIND: Final = "AmbientCapabilities=CAP_NET_BIND_SERVICE"
 
 JOBS: Final = {
     "batch": ("*:00/15", "60"),
@@ -99,29 +63,36 @@ def unit_files(settings: StationSettings, file: Path, user: str, *, is_server: b
         user: user that runs the services.
         is_server: return the unit of the server instead of those of the station.
     """
-    folders = _writable_folders(settings, is_server=is_server)
-    words = {
-        "name": _escaped(settings.name),
-        "user": _escaped(user),
-        "hardened": _HARDENED.format(folders=" ".join(_quoted(str(folder)) for folder in folders)),
-    }
+    folders = " ".join(_quoted(str(folder)) for folder in _writable_folders(settings, is_server=is_server))
+    name = _escaped(settings.name)
 
-    def command(job: str, *more: str) -> str:
+    def unit(job: str, service: str, after: str = "network-online.target", *more: str, title: str = "") -> str:
         program = str(Path(sys.executable).with_name("pygnc"))
-        return " ".join(map(_argument, (program, "station", job, "--settings", str(file.absolute()), *more)))
+        words = (program, "station", job, "--settings", str(file.absolute()), *more)
+        command = " ".join(_quoted(word.replace("$", "$$")) for word in words)  # systemd expands variables there
+        return _UNIT.format(
+            name=name, title=title or job, after=after, command=command, service=service, user=_escaped(user),
+            folders=folders,
+        )  # fmt: skip
 
     if is_server:
-        if settings.serve.port < _LOW_PORT:
-            words["hardened"] += _MAY_BIND
-        return {"pygnc-station-serve.service": _SERVICE.format(job="serve", command=command("serve"), **words)}
-    files = {"pygnc-station.service": _LOG.format(log=command("log", "--quiet"), **words)}
+        service = f"{_RESTART}\n{_MAY_BIND}" if settings.serve.port < _LOW_PORT else _RESTART
+        return {"pygnc-station-serve.service": unit("serve", service) + _AT_BOOT}
+    files = {
+        "pygnc-station.service": unit("log", _LOGGER, "time-sync.target", "--quiet", title="log devices") + _AT_BOOT
+    }
     if settings.mqtt.host or settings.influx.url or settings.prometheus.port:
-        files["pygnc-station-publish.service"] = _SERVICE.format(job="publish", command=command("publish"), **words)
+        files["pygnc-station-publish.service"] = unit("publish", _RESTART) + _AT_BOOT
+    is_wanted = {
+        "batch": settings.upload.url,
+        "upload": settings.upload.url,
+        "sync": settings.sync.url,
+        "prune": settings.store.keep_days > 0,
+    }
     for job, (calendar, delay) in JOBS.items():
-        if _is_wanted(settings, job):
-            name = f"pygnc-station-{job}"
-            files[f"{name}.service"] = _JOB.format(job=job, command=command(job), **words)
-            files[f"{name}.timer"] = _TIMER.format(job=job, calendar=calendar, delay=delay, **words)
+        if is_wanted[job]:
+            files[f"pygnc-station-{job}.service"] = unit(job, "Type=oneshot")
+            files[f"pygnc-station-{job}.timer"] = _TIMER.format(name=name, job=job, calendar=calendar, delay=delay)
     return files
 
 
@@ -151,19 +122,6 @@ def _quoted(text: str) -> str:
     """Return a path, quoted if necessary, for a unit file."""
     text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{text}"' if set(text) & set(" \t\\'\"") else text
-
-
-def _argument(text: str) -> str:
-    """Return a quoted argument for a command line, where systemd also expands variables."""
-    return _quoted(text.replace("$", "$$"))
-
-
-def _is_wanted(settings: StationSettings, job: str) -> bool:
-    if job in {"batch", "upload"}:
-        return bool(settings.upload.url)
-    if job == "sync":
-        return bool(settings.sync.url)
-    return settings.store.keep_days > 0
 
 
 @command()

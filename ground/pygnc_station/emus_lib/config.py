@@ -8,37 +8,15 @@ from dotenv import find_dotenv, load_dotenv
 
 load_dotenv(find_dotenv(usecwd=True))
 
-__all__ = [
-    "DB_HOST",
-    "DB_LOCAL_HOST",
-    "DB_LOCAL_NAME",
-    "DB_LOCAL_PASS",
-    "DB_LOCAL_USER",
-    "DB_NAME",
-    "DB_PASS",
-    "DB_SYNC_HOST",
-    "DB_SYNC_NAME",
-    "DB_SYNC_PASS",
-    "DB_SYNC_USER",
-    "DB_USER",
-    "EMUS_LIVE_INTERVAL",
-    "EMUS_LIVE_TIMEOUT",
-    "EMUS_SERIAL_PID",
-    "EMUS_SERIAL_PORT",
-    "EMUS_SERIAL_VID",
-    "HOME_PATH",
-    "ID",
-    "NO_BT3",
-]
 _NO: Final = {"", "0", "false", "no", "off"}
 
 
 def is_set(text: str | None) -> bool:
-    """Return whether a setting is on; `False`, `no`, `off`, `0` and an empty text are off."""
+    """Return True if a setting is on; `False`, `no`, `off`, `0` and an empty text are off."""
     return text is not None and text.strip().lower() not in _NO
 
 
-def integer(name: str, default: int) -> int:
+def _integer(name: str, default: int) -> int:
     """Return an integer setting; a name without a value, as in `.env.exemple`, has the default.
 
     Raises:
@@ -46,7 +24,7 @@ def integer(name: str, default: int) -> int:
     """
     text = (os.getenv(name) or str(default)).strip()
     if not text.isdecimal():
-        raise SystemExit(f".env: {name} must be an integer, not {text!r}")
+        raise SystemExit(f".env: {name} must be a non-negative integer, not {text!r}")
     return int(text)
 
 
@@ -55,8 +33,8 @@ EMUS_SERIAL_PORT = os.getenv("EMUS_SERIAL_PORT")
 EMUS_SERIAL_VID = os.getenv("EMUS_SERIAL_VID")
 EMUS_SERIAL_PID = os.getenv("EMUS_SERIAL_PID")
 NO_BT3 = is_set(os.getenv("NO_BT3"))
-EMUS_LIVE_INTERVAL = integer("EMUS_LIVE_INTERVAL", 5)
-EMUS_LIVE_TIMEOUT = integer("EMUS_LIVE_TIMEOUT", 2)
+EMUS_LIVE_INTERVAL = _integer("EMUS_LIVE_INTERVAL", 5)
+EMUS_LIVE_TIMEOUT = _integer("EMUS_LIVE_TIMEOUT", 2)
 DB_HOST, DB_NAME, DB_USER, DB_PASS = (os.getenv(f"DB_{key}") for key in ("HOST", "NAME", "USER", "PASS"))
 DB_LOCAL_HOST, DB_LOCAL_NAME, DB_LOCAL_USER, DB_LOCAL_PASS = (
     os.getenv(f"DB_LOCAL_{key}") for key in ("HOST", "NAME", "USER", "PASS")
@@ -67,3 +45,5 @@ DB_SYNC_HOST, DB_SYNC_NAME, DB_SYNC_USER, DB_SYNC_PASS = (
 
 HOME_PATH = Path(os.getenv("EMUS_HOME", "~/homepy")).expanduser()
 """Folder of locks and logs; `/home/pi/homepy` for the user `pi`."""
+
+__all__ = [name for name in globals() if name.isupper() and not name.startswith("_")]

@@ -18,7 +18,7 @@ from pygnc_station.settings import Device
 DEFAULT_INTERVAL_S: Final = 10.0
 _INTERVAL_OPTIONS: Final = ("interval_s", "every_s")
 _MAX_SAMPLE_S: Final = 20.0
-"""Longest time that a driver averages over well in one sample."""
+"""Longest interval that is passed to a driver as the averaging time of a sample."""
 _PROBE_S: Final = 5.0
 _NOT_OPTIONS: Final = ("url", "baud")
 """Parameters of every driver that the settings name `port` and `baud`."""
@@ -41,7 +41,7 @@ def open_device(device: Device) -> BlockingDevice:
 
     Raises:
         PortError: the port cannot be opened.
-        StationError: the driver does not accept these options.
+        StationError: the driver does not accept the options of the settings.
     """
     kind = family_of(device)
     opener: Any = kind.device.open  # type: ignore[attr-defined]  # every driver class has it, with options of its own
@@ -97,7 +97,7 @@ def identify(device: Device) -> Found:
     """Identify the device at a port, and close the port again.
 
     Raises:
-        NoAnswerError: no device answers.
+        NoAnswerError: the device does not respond within 5 s.
         PortError: the port cannot be opened.
         StationError: the family is unknown.
     """
@@ -109,7 +109,9 @@ def identify(device: Device) -> Found:
         try:
             return task.result(_PROBE_S)
         except TimeoutError:
-            raise NoAnswerError(f"{device.port}: no device answers; check that it is switched on") from None
+            raise NoAnswerError(
+                f"{device.port}: no {device.family} device responds within {_PROBE_S:g} s; check that it is switched on"
+            ) from None
         finally:
             engine.abort(task)
     finally:
@@ -129,6 +131,6 @@ def read_one(device: Device, timeout_s: float) -> Reading:
             reading = opened.read(min(1.0, end_s - time.monotonic()))
             if reading is not None:
                 return reading
-        # Some drivers know why their device does not respond.
-        trouble = getattr(getattr(opened, "unit", None), "trouble", None)
-    raise NoAnswerError(f"{device.port}: no reading within {timeout_s:g} s" + (f": {trouble}" if trouble else ""))
+        # Some drivers record why their device does not respond.
+        cause = getattr(getattr(opened, "unit", None), "trouble", None) or "check the cable and the power"
+    raise NoAnswerError(f"{device.port}: no reading within {timeout_s:g} s; {cause}")

@@ -3,8 +3,7 @@
 import json
 
 from pygnc_devices.reading import Reading
-from pygnc_station.store.layout import Column, Layout, PlainValue
-from pygnc_station.store.readings import NewReading, Quality, StoredReading, Stream
+from pygnc_station.store.readings import Column, Layout, NewReading, PlainValue, Quality, StoredReading
 
 
 def line_of(gadget: str, layout: Layout, reading: StoredReading) -> str:
@@ -13,8 +12,9 @@ def line_of(gadget: str, layout: Layout, reading: StoredReading) -> str:
         f"{column.csv_name or column.name} {_text(value)}{_unit_or_label(column, value)}"
         for column, value in zip(layout.columns, reading.row(layout.columns), strict=False)
     ]
-    flags = _flags(reading)
-    return "  ".join([reading.time, gadget, layout.kind, *values, *([f"({flags})"] if flags else [])])
+    flags = [str(flag.name).lower() for flag in Quality(reading.quality) if flag is not Quality.DEVICE]
+    flags += filter(None, reading.flags.split(","))
+    return "  ".join([reading.time, gadget, layout.kind, *values, *([f"({', '.join(flags)})"] if flags else [])])
 
 
 def json_of(gadget: str, layout: Layout, reading: StoredReading) -> str:
@@ -38,13 +38,7 @@ def json_of(gadget: str, layout: Layout, reading: StoredReading) -> str:
 
 def as_stored(reading: Reading) -> StoredReading:
     """Return a reading of a device in the form of a stored one, with stream and number 0."""
-    new = NewReading.of(reading)
-    return StoredReading(0, 0, new.t_utc_ms, new.quality, new.lost_before, new.flags, new.content, new.raw)
-
-
-def devices_by_stream(streams: list[Stream]) -> dict[int, tuple[str, Layout]]:
-    """Return device and layout of each stream by the stream's id."""
-    return {stream.id: (stream.gadget_id, stream.layout) for stream in streams}
+    return StoredReading(0, 0, *NewReading.of(reading))
 
 
 def _text(value: PlainValue) -> str:
@@ -56,8 +50,3 @@ def _text(value: PlainValue) -> str:
 def _unit_or_label(column: Column, value: PlainValue) -> str:
     label = column.label_of(value)
     return f" {column.csv_unit}" if column.csv_unit else f" ({label})" if label else ""
-
-
-def _flags(reading: StoredReading) -> str:
-    names = [str(flag.name).lower() for flag in Quality(reading.quality) if flag is not Quality.DEVICE]
-    return ", ".join([*names, *filter(None, reading.flags.split(","))])

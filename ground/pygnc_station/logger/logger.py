@@ -17,13 +17,12 @@ from pygnc_devices.reconnecting import ReconnectingDevice
 from pygnc_station.errors import RefusedReadingsError, StoreError
 from pygnc_station.logger.devices import family_of, interval_options, open_device
 from pygnc_station.settings import Device
-from pygnc_station.store.layout import Layout
-from pygnc_station.store.readings import NewReading
+from pygnc_station.store.readings import Layout, NewReading
 from pygnc_station.store.store import Store, append
 
 FLUSH_S: Final = 0.25
 _MAX_WAITING: Final = 100_000
-"""Readings that may wait while the store cannot be written: hours of a slow device, minutes of a fast one."""
+"""Readings that may wait while the store cannot be written: hours at 5 s per reading, minutes at 200 Hz."""
 _OPEN_RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 _STORE_RETRY_S: Final = 5.0
 _REPORT_INTERVAL_S: Final = 600.0
@@ -68,7 +67,11 @@ class LoggedDevice:
             self._is_silent = False
         elif not self._is_silent and now_s - self._last_reading_s > self.settings.silence_s:
             self._is_silent = True
-            _log.warning("%s: no reading for %.0f s", self.settings.gadget, self.settings.silence_s)
+            _log.warning(
+                "%s: no reading for %.0f s; check the cable and the power",
+                self.settings.gadget,
+                self.settings.silence_s,
+            )
         return readings
 
 
@@ -150,7 +153,7 @@ class Logger:
             self._drop_oldest(error)
             return False
         if self._reported_s is not None:
-            _log.warning("readings are stored again" + (f"; {self._lost} were lost" if self._lost else ""))
+            _log.warning("the store can be written again" + (f"; {self._lost} were lost" if self._lost else ""))
             self._reported_s, self._lost = None, 0
         return True
 
@@ -188,5 +191,10 @@ class Logger:
             try:
                 self._store_first(1)
             except RefusedReadingsError as error:
-                _log.error("%s: reading refused: %s; bytes: %s", logged.settings.gadget, error, reading.raw.hex())
+                _log.error(
+                    "%s: the reading is dropped because the store refuses it: %s; its bytes: %s",
+                    logged.settings.gadget,
+                    error,
+                    reading.raw.hex(),
+                )
                 del self._waiting[0]

@@ -18,8 +18,8 @@ from pygnc_devices.reading import Reading
 from pygnc_station.errors import StationError, StoreError
 from pygnc_station.logger.display import as_stored, line_of
 from pygnc_station.logger.logger import Logger
-from pygnc_station.settings_file import read_settings
-from pygnc_station.store.layout import Layout
+from pygnc_station.settings import read_settings
+from pygnc_station.store.readings import Layout
 from pygnc_station.store.store import Store
 
 BUSY: Final = 3
@@ -54,7 +54,7 @@ def _print(gadget: str, reading: Reading) -> None:
     try:
         print(line, flush=True)  # noqa: T201 - output of a command
     except OSError as error:  # the pipe was closed or a disk is full; readings are still stored
-        _log.warning("output stopped: %s; readings are still stored", error.strerror)
+        _log.warning("standard output: %s; readings are no longer printed, but still stored", error.strerror)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

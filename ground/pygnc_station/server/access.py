@@ -1,13 +1,12 @@
 """Access control: PINs register stations as gateways, keys permit gateways to upload, tokens permit reading or writing.
 
-The store contains only hashes of them. A PIN is valid for minutes and for one registration; `context.RateLimit` limits
-the attempts to guess one.
+The store contains only hashes of these secrets. A PIN is valid for minutes and for one registration;
+`context.RateLimit` limits the attempts to guess a PIN.
 """
 
 import hashlib
 import secrets
 import string
-from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -19,14 +18,6 @@ KEY_LENGTH: Final = 20
 """Length that batonopc expects."""
 _PIN_DIGITS: Final = 8
 _ALPHABET: Final = string.ascii_letters + string.digits
-
-
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """Station that may upload."""
-
-    id: int
-    name: str
 
 
 def new_pin(store: Store, now_ms: int, minutes: float) -> str:
@@ -51,15 +42,14 @@ def register(store: Store, pin: str, device_id: str, name: str, now_ms: int) -> 
     return key
 
 
-def gateway_of(connection: Connection, key: str, now_ms: int) -> Gateway | None:
-    """Return the gateway of a key and record the time of its visit; None if the key is unknown or revoked."""
+def gateway_of(connection: Connection, key: str, now_ms: int) -> int | None:
+    """Return the id of the gateway of a key and record the time of its visit; None if the key is unknown or revoked."""
     table = schema.gateways
-    query = select(table.c.id, table.c.name).where(table.c.key_hash == _hash(key), table.c.revoked_ms.is_(None))
-    found = connection.execute(query).first()
-    if found is None:
-        return None
-    connection.execute(update(table).where(table.c.id == found[0]).values(seen_ms=now_ms))
-    return Gateway(found[0], found[1])
+    query = select(table.c.id).where(table.c.key_hash == _hash(key), table.c.revoked_ms.is_(None))
+    found = connection.execute(query).scalar()
+    if found is not None:
+        connection.execute(update(table).where(table.c.id == found).values(seen_ms=now_ms))
+    return found
 
 
 def revoke(store: Store, name: str, now_ms: int) -> int:
@@ -71,7 +61,7 @@ def revoke(store: Store, name: str, now_ms: int) -> int:
 
 
 def new_token(store: Store, name: str, now_ms: int, *, may_write: bool, days: float | None = None) -> str:
-    """Create a token, which replaces an older one of the same name."""
+    """Create a token, which replaces an older token of the same name; it is valid for `days`, None means unlimited."""
     token = secrets.token_urlsafe(30)
     expires_ms = None if days is None else now_ms + int(days * 86_400_000)
     row = {"token_hash": _hash(token), "name": name, "may_write": int(may_write), "expires_ms": expires_ms}
@@ -82,7 +72,7 @@ def new_token(store: Store, name: str, now_ms: int, *, may_write: bool, days: fl
 
 
 def token_allows(store: Store, token: str, now_ms: int, *, to_write: bool) -> bool:
-    """Return whether a token is known, not expired, and sufficient."""
+    """Return True if a token is known, has not expired, and permits reading (or writing for `to_write`)."""
     c = schema.tokens.c
     with store.reads() as connection:
         found = connection.execute(select(c.may_write, c.expires_ms).where(c.token_hash == _hash(token))).first()

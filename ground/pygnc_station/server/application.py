@@ -10,33 +10,22 @@ from typing import Final
 import uvicorn
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
-from starlette.routing import Mount, Route
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from pygnc_station.errors import RefusedReadingsError, StationError, StoreError
 from pygnc_station.server import devices_api, readings_api, upload_api
-from pygnc_station.server.context import (
-    COOKIE,
-    Context,
-    RateLimit,
-    clock_ms,
-    context_of,
-    json_response,
-    require_token,
-)
-from pygnc_station.server.uploads import Uploads
+from pygnc_station.server.context import COOKIE, Context, RateLimit, context_of
+from pygnc_station.server.operations import Access, Operation, openapi
+from pygnc_station.server.uploads import UploadError, Uploads
 from pygnc_station.settings import Serve, StationSettings
-from pygnc_station.sinks.prometheus import reading_metrics
+from pygnc_station.sinks.prometheus import ReadingCollector
 from pygnc_station.store import schema
-from pygnc_station.store.batonopc import zone_of
-from pygnc_station.store.query import newest_of_each_kind
 from pygnc_station.store.store import Store
 
 METRICS_MAX_AGE_S: Final = 300.0
@@ -69,7 +58,7 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
     cert, key = _tls_files(settings)
     if not chosen.is_local and not (cert or chosen.behind_proxy or chosen.insecure):
         raise StationError(
-            f"keys would travel unencrypted to {chosen.host}: set tls_cert and tls_key in [serve], or behind_proxy, or"
+            f"host {chosen.host} in [serve]: keys would travel unencrypted; set tls_cert and tls_key, behind_proxy or"
             " insecure"
         )
     app = application(store, chosen, settings.path(chosen.folder))
@@ -99,13 +88,13 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
 def _tls_files(settings: StationSettings) -> tuple[str | None, str | None]:
     chosen = settings.serve
     if bool(chosen.tls_cert) != bool(chosen.tls_key):
-        raise StationError("TLS requires both tls_cert and tls_key in [serve]")
+        raise StationError("[serve]: TLS requires both tls_cert and tls_key; set the missing key")
     if not chosen.tls_cert:
         return None, None
     paths = settings.path(chosen.tls_cert), settings.path(chosen.tls_key)
     for path in paths:
         if not path.is_file():
-            raise StationError(f"{path}: the file does not exist")
+            raise StationError(f"{path}: the file does not exist; correct tls_cert or tls_key in [serve]")
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(*paths)
     except OSError as error:  # includes SSLError
@@ -129,27 +118,17 @@ def application(
     Raises:
         StationError: batonopc_zone in [serve] is not a time zone.
     """
-    zone = zone_of(serve.batonopc_zone)
-    uploads = Uploads(store, folder, serve.limits, clock_ms, keep=serve.keep_batches, zone=zone)
+    uploads = Uploads(store, folder, serve)
     uploads.recover()
-    routes = [
-        *upload_api.ROUTES,
-        *readings_api.ROUTES,
-        *devices_api.ROUTES,
-        Route("/", page),
-        Route("/health", health),
-        Route("/metrics", metrics),
-        Mount("/static", StaticFiles(directory=_STATIC)),
-    ]
-    handlers = {HTTPException: _http_error, RefusedReadingsError: _refused_readings, StoreError: _store_error}
-    app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]  # each handles its own error
+    routes = [*(operation.route() for operation in OPERATIONS), Mount("/static", StaticFiles(directory=_STATIC))]
+    errors = (HTTPException, UploadError, RefusedReadingsError, StoreError)
+    app = Starlette(routes=routes, exception_handlers=dict.fromkeys(errors, _error_response))
     app.state.context = Context(store, serve, uploads, RateLimit(pin_attempts, 60.0), RateLimit(key_attempts, 60.0))
     return app
 
 
-async def page(request: Request) -> Response:
+def page(request: Request) -> Response:
     """Return the web page; a token in the URL is stored as a cookie, so that it need not remain in the URL."""
-    await require_token(request)
     response = FileResponse(_STATIC / "page.html", headers=_PAGE_HEADERS)
     token = request.query_params.get("api-key")
     if token:
@@ -158,32 +137,39 @@ async def page(request: Request) -> Response:
     return response
 
 
-async def health(request: Request) -> Response:
+def health(request: Request) -> object:
     """Return status 200 if the store can be read, else 503."""
-
-    def read_store(store: Store) -> None:
-        with store.reads() as connection:
-            connection.execute(select(schema.facts.c.value))
-
-    await run_in_threadpool(read_store, context_of(request).store)
-    return json_response({"status": "ok"})
+    with context_of(request).store.reads() as connection:
+        connection.execute(select(schema.facts.c.value))
+    return {"status": "ok"}
 
 
-async def metrics(request: Request) -> Response:
+def metrics(request: Request) -> Response:
     """Return the newest values and the upload counters in the text format of Prometheus."""
-    await require_token(request)
     registry = CollectorRegistry()
-    registry.register(_ServerMetrics(context_of(request).store))
-    text = await run_in_threadpool(generate_latest, registry)
-    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+    registry.register(_ServerMetrics(context_of(request).store, METRICS_MAX_AGE_S))
+    return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-class _ServerMetrics(Collector):
-    def __init__(self, store: Store) -> None:
-        self._store = store
+def document(_: Request) -> object:
+    """Return the OpenAPI document of this server."""
+    return openapi(OPERATIONS)
 
+
+OPERATIONS: Final = (
+    *upload_api.OPERATIONS,
+    *readings_api.OPERATIONS,
+    *devices_api.OPERATIONS,
+    Operation("GET", "/", page),
+    Operation("GET", "/health", health, Access.NONE),
+    Operation("GET", "/metrics", metrics),
+    Operation("GET", "/openapi.json", document),
+)
+
+
+class _ServerMetrics(ReadingCollector):
     def collect(self) -> Iterator[Metric]:
-        yield from reading_metrics(newest_of_each_kind(self._store), clock_ms(), METRICS_MAX_AGE_S)
+        yield from super().collect()
         c = schema.uploads.c
         with self._store.reads() as connection:
             counted = connection.execute(select(c.state, func.count(), func.sum(c.readings)).group_by(c.state)).all()
@@ -195,18 +181,13 @@ class _ServerMetrics(Collector):
         yield uploads
         yield readings
 
-    def describe(self) -> list[Metric]:
-        return []  # by default the registry would call collect() on registration
 
-
-async def _http_error(_: Request, error: HTTPException) -> Response:
-    return json_response({"error": error.detail}, error.status_code)
-
-
-async def _refused_readings(_: Request, error: RefusedReadingsError) -> Response:
-    return json_response({"error": f"the database refuses these readings: {error.reason}"}, 400)
-
-
-async def _store_error(_: Request, error: StoreError) -> Response:
-    """Return status 503 without the message, which contains the name of the database."""
-    return json_response({"error": "the store cannot be reached; retry later", "kind": type(error).__name__}, 503)
+async def _error_response(_: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        return JSONResponse({"error": error.detail}, error.status_code)
+    if isinstance(error, UploadError):
+        return JSONResponse({"error": str(error)}, error.status)
+    if isinstance(error, RefusedReadingsError):
+        return JSONResponse({"error": f"the database refuses these readings: {error.reason}"}, 400)
+    # The message of a StoreError contains the name of the database.
+    return JSONResponse({"error": "the store cannot be reached; retry later", "kind": type(error).__name__}, 503)

@@ -6,7 +6,6 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import tzinfo
 from itertools import chain, islice
 from typing import Any, Final
@@ -15,8 +14,7 @@ from sqlalchemy import Connection
 
 from pygnc_station.errors import BadBatchError
 from pygnc_station.store.batonopc import FAMILY, KEYS, RAW, TABLES, Table, group_rows, origin_of
-from pygnc_station.store.layout import Layout
-from pygnc_station.store.readings import Stream
+from pygnc_station.store.readings import Layout, Stream
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 from pygnc_station.store.store import make_stream, put
 
@@ -53,7 +51,11 @@ def store_readings(connection: Connection, archive: zipfile.ZipFile, stem: str, 
     gadget_id = _gadget_of(archive, stem + _YAML)
     readings = untimed = 0
     streams: dict[tuple[str, Layout], Stream] = {}
-    with _opened(archive, stem + _CSV) as rows:
+    with (
+        archive.open(stem + _CSV) as octets,
+        io.TextIOWrapper(octets, encoding="utf-8", newline="") as text,
+    ):
+        rows = csv.reader(_lines(text, stem + _CSV), strict=True)
         header, first = next(rows, None), next(rows, None)
         if header is None:
             raise BadBatchError(f"{stem}{_CSV} is empty")
@@ -62,13 +64,15 @@ def store_readings(connection: Connection, archive: zipfile.ZipFile, stem: str, 
         table, origin = Table(_names(header, len(first)), zone, gadget_id), origin_of(first)
         values = (_values_of(table.names, row, line) for line, row in enumerate(chain([first], rows), 2))
         while page := list(islice(values, _PAGE)):
-            done = group_rows(table, page)
-            untimed += done.untimed
-            for key, numbered in done.readings.items():
+            groups, without_time = group_rows(table, page)
+            untimed += without_time
+            for key, numbered in groups.items():
                 if key not in streams:
                     streams[key] = _stream(connection, *key, origin)
                     if len(streams) > _MAX_STREAMS:
-                        raise BadBatchError(f"more than {_MAX_STREAMS} devices and kinds of readings")
+                        raise BadBatchError(
+                            f"the batch contains more than {_MAX_STREAMS} devices and kinds of readings"
+                        )
                 stream = streams[key]
                 put(connection, stream.id, [entry for entry in numbered if entry[0] >= stream.next_number])
                 readings += len(numbered)
@@ -100,12 +104,6 @@ def _gadget_of(archive: zipfile.ZipFile, name: str) -> str:
     return "" if gadget is None else str(gadget)
 
 
-@contextmanager
-def _opened(archive: zipfile.ZipFile, name: str) -> Iterator[Iterator[list[str]]]:
-    with archive.open(name) as octets, io.TextIOWrapper(octets, encoding="utf-8", newline="") as text:
-        yield csv.reader(_lines(text, name), strict=True)
-
-
 def _lines(text: io.TextIOWrapper, name: str) -> Iterator[str]:
     """Yield lines of limited length."""
     number = 0
@@ -125,12 +123,14 @@ def _names(header: list[str], width: int) -> tuple[str, ...]:
     """Return the names of the columns: those in the header, or those of batonopc's table of this width."""
     if not any(header):
         if width not in TABLES:
-            raise BadBatchError(f"{width} columns without names; no table of batonopc has this number of columns")
+            raise BadBatchError(
+                f"{width} columns without names; batonopc's tables have {', '.join(map(str, sorted(TABLES)))} columns"
+            )
         return TABLES[width]
     if len(set(header)) != len(header) or not {"rdg_no", "timestamp"} <= set(header):
         raise BadBatchError(f"column names must be unique and include {' and '.join(KEYS[:2])}")
     if any(len(name) > MAX_NAME_LENGTH or not name.isprintable() for name in header):
-        raise BadBatchError("a column has an invalid name")
+        raise BadBatchError(f"a column name is not printable or longer than {MAX_NAME_LENGTH} characters")
     return tuple(header)
 
 
@@ -158,5 +158,5 @@ def _value(cell: str) -> int | float | str | None:
 
 def _stream(connection: Connection, gadget_id: str, layout: Layout, origin: str) -> Stream:
     if not 0 < len(gadget_id) <= MAX_NAME_LENGTH or not gadget_id.isprintable():
-        raise BadBatchError("the name of the device is missing or invalid")
+        raise BadBatchError(f"the name of the device must have 1 to {MAX_NAME_LENGTH} printable characters")
     return make_stream(connection, gadget_id, layout, family=FAMILY, origin=origin)

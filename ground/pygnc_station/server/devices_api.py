@@ -1,26 +1,19 @@
-"""HTTP endpoints of the device register: devices, their status, and a log of each."""
+"""HTTP operations of the device register: devices, their status, and a log of each."""
 
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from pygnc_station.server.context import (
-    clock_ms,
-    context_of,
-    json_body_of,
-    json_response,
-    require_token,
-)
+from pygnc_station.server.context import context_of
+from pygnc_station.server.operations import Access, Name, Operation
 from pygnc_station.store import schema
-from pygnc_station.store.readings import iso_time, parse_time
+from pygnc_station.store.readings import clock_ms, iso_time, parse_time
 from pygnc_station.store.schema import MAX_NAME_LENGTH
-from pygnc_station.store.store import UNKNOWN_STATUS, Store, make_device
+from pygnc_station.store.store import UNKNOWN_STATUS, make_device
 
 STATUSES: Final = {
     "_": "out of service",
@@ -36,23 +29,28 @@ ACTIONS: Final = (
 )  # fmt: skip
 
 
-class NewDevice(msgspec.Struct, frozen=True):
-    """Device to register."""
-
-    factory_id: str
-    status: str = "_"
-    notes: str = ""
-
-
 class DeviceChanges(msgspec.Struct, frozen=True):
-    """New status and notes of a device; None leaves the old ones."""
+    """New status and notes of a device; None leaves the old value."""
 
     status: str | None = None
     notes: str | None = None
 
+    def __post_init__(self) -> None:
+        """Raise ValueError if the status is unknown."""
+        if self.status is not None and self.status not in STATUSES:
+            choices = ", ".join(f"{code} ({text})" for code, text in STATUSES.items())
+            raise ValueError(f"unknown status {self.status!r}; choose from {choices}")
+
+
+class NewDevice(DeviceChanges, frozen=True, kw_only=True):
+    """Device to register."""
+
+    factory_id: Name
+    status: str | None = "_"
+
 
 class LogEntry(msgspec.Struct, frozen=True):
-    """Entry of a device's log."""
+    """Entry of a device's log; `when` is in ISO 8601, by default the current time."""
 
     action_type: str
     action: str = ""
@@ -61,152 +59,125 @@ class LogEntry(msgspec.Struct, frozen=True):
     where: str = ""
     who: str = ""
 
-
-async def devices(request: Request) -> Response:
-    """List all devices, or register one."""
-    store = context_of(request).store
-    if request.method == "GET":
-        await require_token(request)
-        return json_response({"results": await run_in_threadpool(_list, store, "")})
-    await require_token(request, to_write=True)
-    new = await json_body_of(request, NewDevice)
-    _check_status(new.status)
-    if not 0 < len(new.factory_id) <= MAX_NAME_LENGTH:
-        raise HTTPException(400, f"factory_id must have 1 to {MAX_NAME_LENGTH} characters")
-    if await run_in_threadpool(_list, store, new.factory_id):
-        raise HTTPException(409, f"device {new.factory_id} already exists")
-    return json_response(await run_in_threadpool(_add, store, new), 201)
+    def __post_init__(self) -> None:
+        """Raise ValueError if the type of the action is unknown."""
+        if self.action_type not in ACTIONS:
+            raise ValueError(f"unknown action_type {self.action_type!r}; choose from {', '.join(ACTIONS)}")
 
 
-async def device(request: Request) -> Response:
-    """Return, change or delete a device."""
-    store, name = context_of(request).store, request.path_params["name"]
-    await require_token(request, to_write=request.method != "GET")
-    if request.method == "PATCH":
-        changes = await json_body_of(request, DeviceChanges)
-        if changes.status is not None:
-            _check_status(changes.status)
-        await run_in_threadpool(_change, store, name, changes)
-    elif request.method == "DELETE":
-        await run_in_threadpool(_delete, store, name)
-        return Response(status_code=204)
-    found = await run_in_threadpool(_list, store, name)
-    if not found:
-        raise _unknown_device(name)
-    return json_response(found[0])
+def devices(request: Request) -> object:
+    """List all devices."""
+    return {"results": _list(request, "")}
 
 
-async def add_to_log(request: Request) -> Response:
+def register(request: Request, body: NewDevice) -> object:
+    """Register a device."""
+    if _list(request, body.factory_id):
+        raise HTTPException(409, f"device {body.factory_id} already exists")
+    with context_of(request).store.writes() as connection:
+        device_id = make_device(connection, body.factory_id, status=str(body.status))
+        _change(connection, device_id, body)
+    return _list(request, body.factory_id)[0]
+
+
+def device(request: Request) -> object:
+    """Return a device."""
+    name = request.path_params["name"]
+    return next(iter(_list(request, name)), None) or _raise_unknown(name)
+
+
+def change(request: Request, body: DeviceChanges) -> object:
+    """Change status and notes of a device."""
+    with context_of(request).store.writes() as connection:
+        _change(connection, _id_of(connection, request), body)
+    return device(request)
+
+
+def remove(request: Request) -> Response:
+    """Delete a device that has no readings."""
+    with context_of(request).store.writes() as connection:
+        id_ = _id_of(connection, request)
+        if connection.execute(select(schema.streams.c.id).where(schema.streams.c.device_id == id_)).first():
+            name = request.path_params["name"]
+            raise HTTPException(409, f"device {name} has readings; set its status to _ (out of service) instead")
+        connection.execute(delete(schema.gadget_log).where(schema.gadget_log.c.device_id == id_))
+        connection.execute(delete(schema.devices).where(schema.devices.c.id == id_))
+    return Response(status_code=204)
+
+
+def add_to_log(request: Request, body: LogEntry) -> object:
     """Add an entry to the log of a device."""
-    await require_token(request, to_write=True)
-    entry = await json_body_of(request, LogEntry)
-    if entry.action_type not in ACTIONS:
-        raise HTTPException(400, f"unknown action_type; choose from {', '.join(ACTIONS)}")
     try:
-        when_ms = parse_time(entry.when) if entry.when else clock_ms()
+        when_ms = parse_time(body.when) if body.when else clock_ms()
     except ValueError:
         raise HTTPException(400, "when must be in ISO 8601, such as 2026-11-21T17:00:00Z") from None
-    await run_in_threadpool(_add_entry, context_of(request).store, request.path_params["name"], entry, when_ms)
-    return json_response({"logged": iso_time(when_ms)}, 201)
+    row = {"t_utc_ms": when_ms, "action_type": body.action_type, "action": body.action, "notes": body.notes}
+    row |= {"place": body.where, "who": body.who[:MAX_NAME_LENGTH]}
+    with context_of(request).store.writes() as connection:
+        connection.execute(insert(schema.gadget_log), row | {"device_id": _id_of(connection, request)})
+    return {"logged": iso_time(when_ms)}
 
 
-async def log(request: Request) -> Response:
+def log(request: Request) -> object:
     """Return the log of a device, the newest entry first."""
-    await require_token(request)
-    entries = await run_in_threadpool(_entries, context_of(request).store, request.path_params["name"])
-    return json_response({"results": entries})
+    c = schema.gadget_log.c
+    query = select(c.t_utc_ms, c.action_type, c.action, c.notes, c.place, c.who).order_by(c.t_utc_ms.desc())
+    with context_of(request).store.reads() as connection:
+        rows = connection.execute(query.where(c.device_id == _id_of(connection, request))).all()
+    names = ("when", "action_type", "action", "notes", "where", "who")
+    return {"results": [dict(zip(names, (iso_time(row[0]), *row[1:]), strict=True)) for row in rows]}
 
 
-ROUTES: Final = [
-    Route("/api/v1/gadget/", devices, methods=["GET", "POST"]),
-    Route("/api/v1/gadget/{name:path}/add2log/", add_to_log, methods=["POST"]),
-    Route("/api/v1/gadget/{name:path}/log/", log, methods=["GET"]),
-    Route("/api/v1/gadget/{name:path}/", device, methods=["GET", "PATCH", "DELETE"]),
-]
+_DEVICE: Final = "/api/v1/gadget/{name:path}/"
+OPERATIONS: Final = (
+    Operation("GET", "/api/v1/gadget/", devices),
+    Operation("POST", "/api/v1/gadget/", register, Access.WRITE, 201),
+    Operation("POST", f"{_DEVICE}add2log/", add_to_log, Access.WRITE, 201),
+    Operation("GET", f"{_DEVICE}log/", log),
+    Operation("GET", _DEVICE, device),
+    Operation("PATCH", _DEVICE, change, Access.WRITE),
+    Operation("DELETE", _DEVICE, remove, Access.WRITE, 204),
+)
 
 
-def _check_status(status: str) -> None:
-    if status not in STATUSES:
-        choices = ", ".join(f"{code} ({text})" for code, text in STATUSES.items())
-        raise HTTPException(400, f"unknown status; choose from {choices}")
-
-
-def _unknown_device(name: str) -> HTTPException:
-    return HTTPException(404, f"unknown device {name}")
-
-
-def _list(store: Store, name: str) -> list[dict[str, Any]]:
+def _list(request: Request, name: str) -> list[dict[str, Any]]:
     """Return the device with this name, or all devices for ""."""
     d, r, s = schema.devices.c, schema.readings.c, schema.streams.c
     query = select(d.id, d.gadget_id, d.family, d.status, d.notes, d.created_ms).order_by(d.gadget_id)
     if name:
         query = query.where(func.lower(d.gadget_id) == name.lower())
-    with store.reads() as connection:
+    newest_ms = select(func.max(r.t_utc_ms)).where(r.stream_id == s.id).scalar_subquery()
+    last_ms: dict[int, int] = {}
+    with context_of(request).store.reads() as connection:
         rows = connection.execute(query).all()
-        streams = connection.execute(select(s.device_id, s.id)).all()
-        last: dict[int, int] = {}
-        for device_id, stream in streams:
-            newest = connection.execute(select(func.max(r.t_utc_ms)).where(r.stream_id == stream)).scalar()
-            last[device_id] = max(last.get(device_id, 0), newest or 0)
+        for device_id, t_utc_ms in connection.execute(select(s.device_id, newest_ms)):
+            last_ms[device_id] = max(last_ms.get(device_id, 0), t_utc_ms or 0)
     return [
         {
-            "factory_id": row[1],
-            "family": row[2],
-            "status": row[3],
-            "status_text": STATUSES.get(row[3], ""),
-            "notes": row[4],
-            "created": iso_time(row[5]),
-            "last_received_data": iso_time(last[row[0]]) if last.get(row[0]) else None,
+            "factory_id": row.gadget_id,
+            "family": row.family,
+            "status": row.status,
+            "status_text": STATUSES.get(row.status, ""),
+            "notes": row.notes,
+            "created": iso_time(row.created_ms),
+            "last_received_data": iso_time(last_ms[row.id]) if last_ms.get(row.id) else None,
         }
         for row in rows
     ]
 
 
-def _add(store: Store, new: NewDevice) -> dict[str, Any]:
-    with store.writes() as connection:
-        make_device(connection, new.factory_id, status=new.status)
-    _change(store, new.factory_id, DeviceChanges(new.status, new.notes))
-    return _list(store, new.factory_id)[0]
+def _change(connection: Connection, device_id: int, changes: DeviceChanges) -> None:
+    values = {"status": changes.status, "notes": changes.notes}
+    if values := {name: value for name, value in values.items() if value is not None}:
+        connection.execute(update(schema.devices).where(schema.devices.c.id == device_id).values(**values))
 
 
-def _change(store: Store, name: str, changes: DeviceChanges) -> None:
-    values = {key: value for key, value in msgspec.to_builtins(changes).items() if value is not None}
-    table = schema.devices
-    if values:
-        with store.writes() as connection:
-            connection.execute(update(table).where(func.lower(table.c.gadget_id) == name.lower()).values(**values))
-
-
-def _delete(store: Store, name: str) -> None:
-    with store.writes() as connection:
-        id_ = _id_of(connection, name)
-        c = schema.streams.c
-        if connection.execute(select(c.id).where(c.device_id == id_)).first():
-            raise HTTPException(409, f"device {name} has readings; set its status to _ (out of service) instead")
-        connection.execute(delete(schema.gadget_log).where(schema.gadget_log.c.device_id == id_))
-        connection.execute(delete(schema.devices).where(schema.devices.c.id == id_))
-
-
-def _add_entry(store: Store, name: str, entry: LogEntry, when_ms: int) -> None:
-    with store.writes() as connection:
-        row = {"device_id": _id_of(connection, name), "t_utc_ms": when_ms, "action_type": entry.action_type}
-        row |= {"action": entry.action, "notes": entry.notes, "place": entry.where, "who": entry.who[:MAX_NAME_LENGTH]}
-        connection.execute(insert(schema.gadget_log), row)
-
-
-def _entries(store: Store, name: str) -> list[dict[str, Any]]:
-    c = schema.gadget_log.c
-    with store.reads() as connection:
-        query = select(c.t_utc_ms, c.action_type, c.action, c.notes, c.place, c.who)
-        id_ = _id_of(connection, name)
-        rows = connection.execute(query.where(c.device_id == id_).order_by(c.t_utc_ms.desc())).all()
-    names = ("when", "action_type", "action", "notes", "where", "who")
-    return [dict(zip(names, (iso_time(row[0]), *row[1:]), strict=True)) for row in rows]
-
-
-def _id_of(connection: Connection, name: str) -> int:
+def _id_of(connection: Connection, request: Request) -> int:
+    name: str = request.path_params["name"]
     d = schema.devices.c
     found = connection.execute(select(d.id).where(func.lower(d.gadget_id) == name.lower())).scalar()
-    if found is None:
-        raise _unknown_device(name)
-    return int(found)
+    return int(found or _raise_unknown(name))
+
+
+def _raise_unknown(name: str) -> NoReturn:
+    raise HTTPException(404, f"unknown device {name}")

@@ -11,7 +11,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import tzinfo
 from itertools import islice
 from pathlib import Path
@@ -35,24 +34,9 @@ _MAX_JSON_BYTES: Final = 20_000_000
 _METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 
 
-@dataclass(frozen=True, slots=True)
-class Ingested:
-    """Content of an accepted batch.
-
-    Attributes:
-        readings: number of readings, including those that were stored before.
-        files: number of flight files.
-        note: what was left out.
-    """
-
-    readings: int
-    files: int
-    note: str = ""
-
-
 def ingest(  # noqa: PLR0917 - parameters of different types
     store: Store, connection: Connection, path: Path, files: Path, limits: Limits, zone: tzinfo | None
-) -> Ingested:
+) -> tuple[int, int, str]:
     """Store the readings of a batch within a transaction, and its flight files in a folder.
 
     Args:
@@ -63,6 +47,10 @@ def ingest(  # noqa: PLR0917 - parameters of different types
         limits: size limits of batches.
         zone: time zone of batonopc's timestamps; None means the zone of this computer.
 
+    Returns:
+        The number of readings, including those that were stored before; the number of flight files; and a note about
+        rows that were left out, "" if there are none.
+
     Raises:
         BadBatchError: the batch is rejected; the transaction has to be rolled back.
     """
@@ -71,13 +59,13 @@ def ingest(  # noqa: PLR0917 - parameters of different types
             stem = batonopc_batch.stem_of(archive)
             if stem:
                 count, untimed = batonopc_batch.store_readings(connection, archive, stem, zone)
-                return Ingested(count, 0, f"{untimed} rows without a valid time were left out" if untimed else "")
+                return count, 0, f"{untimed} rows without a valid time were left out" if untimed else ""
             metadata = _verified(archive)
             readings = sum(_store_readings(store, connection, archive, entry) for entry in metadata.streams)
         except (ValueError, RecursionError, csv.Error) as error:  # includes msgspec's errors
             raise BadBatchError(str(error)) from None
         _extract_files(archive, metadata, files)
-        return Ingested(readings, len(metadata.files))
+        return readings, len(metadata.files), ""
 
 
 @contextmanager
@@ -98,31 +86,28 @@ def _check_entries(archive: zipfile.ZipFile, limits: Limits) -> None:
     if len(entries) > limits.entries:
         raise BadBatchError(f"{len(entries)} entries exceed the limit of {limits.entries}")
     if len({name.lower() for name in names}) != len(names):
-        raise BadBatchError("two entries have the same name")
+        raise BadBatchError("two entries have the same name if case is ignored")
     for entry in entries:
-        _check_name(entry.filename)
+        plain = entry.filename.removeprefix(FILES)
+        if not plain or plain.startswith(".") or set(plain) & set("/\\\0") or not plain.isprintable():
+            raise BadBatchError(
+                f"invalid entry name {entry.filename!r}; names have no folder but {FILES}, and do not begin with a dot"
+            )
         if entry.compress_type not in _METHODS:
             raise BadBatchError(f"{entry.filename}: unsupported compression method {entry.compress_type}")
         if entry.file_size > limits.ratio * max(entry.compress_size, 1024):
-            raise BadBatchError(
-                f"{entry.filename}: {entry.compress_size} bytes unpack to {entry.file_size}; the ratio is too high"
-            )
+            sizes = f"{entry.compress_size} bytes unpack to {entry.file_size}"
+            raise BadBatchError(f"{entry.filename}: {sizes}; the limit is {limits.ratio} times the packed size")
     total = sum(entry.file_size for entry in entries)
     if total > limits.unpacked_bytes:
         raise BadBatchError(f"{total} unpacked bytes exceed the limit of {limits.unpacked_bytes}")
-
-
-def _check_name(name: str) -> None:
-    plain = name.removeprefix(FILES)
-    if not plain or plain.startswith(".") or set(plain) & set("/\\\0") or not plain.isprintable():
-        raise BadBatchError(f"invalid entry name {name!r}")
 
 
 def _verified(archive: zipfile.ZipFile) -> Metadata:
     """Check the entries of a batch against its manifest; return its metadata."""
     for name in archive.namelist():
         if ":" in name:
-            raise BadBatchError(f"invalid entry name {name!r}")
+            raise BadBatchError(f"invalid entry name {name!r}; names contain no colon")
     manifest = _decode(archive, MANIFEST, Manifest)
     metadata = _decode(archive, METADATA, Metadata)
     _check_digests(archive, manifest)
@@ -165,7 +150,8 @@ def _check_digests(archive: zipfile.ZipFile, manifest: Manifest) -> None:
 def _store_readings(store: Store, connection: Connection, archive: zipfile.ZipFile, entry: StreamEntry) -> int:
     names = (entry.gadget_id, entry.family, entry.origin, entry.layout.kind)
     if any(len(name) > MAX_NAME_LENGTH or not name.isprintable() for name in names) or not entry.gadget_id:
-        raise BadBatchError(f"{entry.file}: the name of the device is invalid")
+        rule = f"must be printable and have at most {MAX_NAME_LENGTH} characters"
+        raise BadBatchError(f"{entry.file}: names of device, family, origin and kind {rule}")
     if entry.origin == store.origin:
         raise BadBatchError(f"{entry.file}: the origin of its readings is this server")
     stream = make_stream(connection, entry.gadget_id, entry.layout, family=entry.family, origin=entry.origin)

@@ -7,9 +7,7 @@ import hashlib
 import logging
 import threading
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -20,9 +18,11 @@ from pygnc.common.files import durable_rename, sync_file
 from pygnc_station.errors import BadBatchError, RefusedReadingsError
 from pygnc_station.server import batonopc_batch
 from pygnc_station.server.ingest import ingest
-from pygnc_station.settings import Limits
+from pygnc_station.settings import Serve
 from pygnc_station.store import schema
+from pygnc_station.store.batonopc import zone_of
 from pygnc_station.store.export import portable_name
+from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 
 _LOCKS: Final = 64
@@ -38,7 +38,7 @@ class UploadState(StrEnum):
 
 
 class UploadError(Exception):
-    """Request that contradicts the state of an upload; `status` is the HTTP status of the response."""
+    """Error of a request that contradicts the state of an upload; `status` is the HTTP status of the response."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -57,7 +57,7 @@ class UploadStatus:
         digest: announced checksum, `sha256:...`; in tinycloud's protocol `md5:...`, or "" if the client sent none.
         offset: number of received bytes.
         readings: number of readings in an accepted batch.
-        reason: why the batch was rejected, or what was left out of an accepted one.
+        reason: cause of the rejection, or rows of an accepted batch that were left out.
     """
 
     id: str
@@ -76,28 +76,18 @@ class Uploads:
     Args:
         store: receives the readings.
         folder: folder of received files.
-        limits: size limits of batches.
-        clock: returns milliseconds since 1970 (UTC).
-        keep: keep the zips of accepted batches.
-        zone: time zone of batonopc's timestamps; None means the zone of this computer.
+        serve: settings of the server.
+
+    Raises:
+        StationError: batonopc_zone in [serve] is not a time zone.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        folder: Path,
-        limits: Limits,
-        clock: Callable[[], int],
-        *,
-        keep: bool,
-        zone: tzinfo | None,
-    ) -> None:
+    def __init__(self, store: Store, folder: Path, serve: Serve) -> None:
         self._store = store
         self._folder = folder
-        self._limits = limits
-        self._clock = clock
-        self._keep = keep
-        self._zone = zone
+        self._limits = serve.limits
+        self._keep = serve.keep_batches
+        self._zone = zone_of(serve.batonopc_zone)
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
         for name in ("quarantine", "rejected"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -113,11 +103,18 @@ class Uploads:
             UploadError: the id belongs to another gateway, or the batch is too large.
         """
         if size > self._limits.batch_bytes:
-            raise UploadError(413, f"{size} bytes exceed {self._limits.batch_bytes}; reduce most_readings in [batches]")
+            raise UploadError(
+                413,
+                f"{size} bytes exceed the limit of {self._limits.batch_bytes}; reduce most_readings in [batches]",
+            )
         with self._lock_of(id_):
             known = self._find(gateway, id_)
             if known is None:
-                self._insert(gateway, id_, name, size, digest)
+                row = {"id": id_, "gateway_id": gateway, "name": name, "state": UploadState.RECEIVING, "bytes": size}
+                row |= {"digest": digest, "readings": 0, "files": 0, "reason": ""}
+                row["created_ms"] = row["changed_ms"] = clock_ms()
+                with self._store.writes() as connection:
+                    connection.execute(insert(schema.uploads), row)
             elif known.state is UploadState.ACCEPTED:
                 return known
             elif (known.bytes, known.digest) != (size, digest) or known.state is UploadState.REJECTED:
@@ -133,7 +130,7 @@ class Uploads:
         """
         found = self._find(gateway, id_)
         if found is None:
-            raise UploadError(404, "unknown batch; announce it first")
+            raise UploadError(404, f"unknown batch {id_}; announce it first")
         return found
 
     def append(self, gateway: int, id_: str, offset: int, chunk: bytes) -> UploadStatus:
@@ -147,9 +144,12 @@ class Uploads:
             if upload.state is not UploadState.RECEIVING:
                 return upload
             if offset != upload.offset:
-                raise UploadError(409, f"{upload.offset} bytes were received; continue from there")
+                raise UploadError(
+                    409,
+                    f"offset {offset} is not the number of received bytes, {upload.offset}",
+                )
             if offset + len(chunk) > upload.bytes:
-                raise UploadError(413, f"more than the announced {upload.bytes} bytes")
+                raise UploadError(413, f"the batch has more than the announced {upload.bytes} bytes; announce it again")
             with self.path(id_).open("ab") as file:
                 file.write(chunk)
             return self.get(gateway, id_)
@@ -166,24 +166,18 @@ class Uploads:
         """Process complete batches after the server was killed; log and keep those that cannot be processed."""
         c = schema.uploads.c
         for path in sorted((self._folder / "quarantine").glob("*.zip")):
-            id_ = path.stem
             with self._store.reads() as connection:
-                gateway = connection.execute(select(c.gateway_id).where(c.id == id_)).scalar()
+                gateway = connection.execute(select(c.gateway_id).where(c.id == path.stem)).scalar()
+            if gateway is None:
+                continue
             try:
-                if gateway is not None:
-                    self._finish(gateway, id_)
+                upload = self.complete(gateway, path.stem)
+                if upload.state is UploadState.ACCEPTED and path.exists():
+                    self._archive(path)
+                elif upload.state is UploadState.REJECTED and path.exists():
+                    self._reject(upload, upload.reason)
             except Exception:  # noqa: BLE001 - one batch must not prevent the start
-                _log.exception("batch %s cannot be processed; its file is %s", id_, path)
-
-    def _finish(self, gateway: int, id_: str) -> None:
-        """Process a complete batch, or archive the file of one that was accepted or rejected before."""
-        upload = self.complete(gateway, id_)
-        if not self.path(id_).exists():
-            return
-        if upload.state is UploadState.ACCEPTED:
-            self._archive(self.path(id_))
-        elif upload.state is UploadState.REJECTED:
-            self._reject(upload, upload.reason)
+                _log.exception("batch %s cannot be processed; its file is %s", path.stem, path)
 
     def _lock_of(self, id_: str) -> threading.Lock:
         """Return the lock of a batch; batches share a fixed number of locks."""
@@ -201,18 +195,16 @@ class Uploads:
         try:
             with self._store.writes() as connection:
                 files = self._folder / "files" / portable_name(upload.id)
-                done = ingest(self._store, connection, path, files, self._limits, self._zone)
-                values = {"state": UploadState.ACCEPTED, "readings": done.readings, "files": done.files}
-                table = schema.uploads
-                changed = values | {"changed_ms": self._clock(), "reason": done.note}
-                connection.execute(update(table).where(table.c.id == upload.id).values(**changed))
+                readings, count, note = ingest(self._store, connection, path, files, self._limits, self._zone)
+                values = {"state": UploadState.ACCEPTED, "readings": readings, "files": count, "reason": note}
+                changed = update(schema.uploads).where(schema.uploads.c.id == upload.id)
+                connection.execute(changed.values(changed_ms=clock_ms(), **values))
         except BadBatchError as error:
             self._reject(upload, str(error))
-            return
         except RefusedReadingsError as error:
             self._reject(upload, f"the database refuses the readings: {error.reason}")
-            return
-        self._archive(path)
+        else:
+            self._archive(path)
 
     def _archive(self, path: Path) -> None:
         """Keep or delete the zip of an accepted batch; batonopc's is kept without the key that it contains."""
@@ -251,21 +243,14 @@ class Uploads:
         if row is None:
             return None
         if row.gateway_id != gateway:
-            raise UploadError(404, "unknown batch of this gateway")
+            raise UploadError(404, f"batch {id_} is unknown for this gateway")
         path = self.path(id_)
         state = UploadState(row.state)
         received = path.stat().st_size if state is UploadState.RECEIVING and path.exists() else 0
         offset = row.bytes if state is UploadState.ACCEPTED else received
         return UploadStatus(id_, row.name, state, row.bytes, row.digest, offset, row.readings, row.reason)
 
-    def _insert(self, gateway: int, id_: str, name: str, size: int, digest: str) -> None:
-        row = {"id": id_, "gateway_id": gateway, "name": name, "state": UploadState.RECEIVING, "bytes": size}
-        row |= {"digest": digest, "readings": 0, "files": 0, "reason": ""}
-        now_ms = self._clock()
-        with self._store.writes() as connection:
-            connection.execute(insert(schema.uploads), row | {"created_ms": now_ms, "changed_ms": now_ms})
-
     def _update(self, id_: str, **values: object) -> None:
         table = schema.uploads
         with self._store.writes() as connection:
-            connection.execute(update(table).where(table.c.id == id_).values(changed_ms=self._clock(), **values))
+            connection.execute(update(table).where(table.c.id == id_).values(changed_ms=clock_ms(), **values))

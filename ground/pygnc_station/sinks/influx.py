@@ -6,8 +6,7 @@ import httpx
 
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.settings import StationSettings
-from pygnc_station.store.layout import PlainValue
-from pygnc_station.store.readings import StoredReading, Stream
+from pygnc_station.store.readings import PlainValue, StoredReading, Stream
 
 _TIMEOUT_S: Final = 30.0
 _RESERVED: Final = frozenset({"time", "gadget", "family", "station", "quality"})
@@ -64,7 +63,9 @@ class InfluxSink:
         if body:
             response = self._post(body)
             if 400 <= response.status_code < 500:
-                raise StationError(f"{self.name}: HTTP {response.status_code}: {response.text[:200]}")
+                raise StationError(
+                    f"{self.name} refuses the readings: HTTP {response.status_code}: {response.text[:200]}"
+                )
 
     def check(self) -> None:
         """Check that the database would accept lines; raises the errors of `write`."""
@@ -81,9 +82,11 @@ class InfluxSink:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 why = "its certificate is not trusted; set SSL_CERT_FILE to a file of CA certificates"
                 raise StationError(f"{self.name}: {why}") from None
-            raise TransferError(f"{self.name}: {error}; check that it is running, and url in [influx]") from None
+            raise TransferError(
+                f"{self.name}: no connection ({error}); check that InfluxDB is running, and url in [influx]"
+            ) from None
         except httpx.HTTPError as error:
-            raise TransferError(f"{self.name}: {error or type(error).__name__}") from None
+            raise TransferError(f"{self.name}: the request failed ({error or type(error).__name__})") from None
         code = response.status_code
         if code in _TOKEN_PROBLEMS:
             remedy = "check token in [influx], or name and password in its url"
@@ -92,7 +95,7 @@ class InfluxSink:
             remedy = "create the database or bucket, or correct url in [influx]"
             raise StationError(f"{self.name}: HTTP {code}: {response.text[:200].strip()}: {remedy}")
         if code in _LATER or not (200 <= code < 300 or 400 <= code < 500):
-            raise TransferError(f"{self.name}: HTTP {code}")
+            raise TransferError(f"{self.name}: temporary failure, HTTP {code}")
         return response
 
 

@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-import ssl
 import threading
 from typing import Any, Final
 
@@ -13,8 +12,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings
-from pygnc_station.store.layout import Column, PlainValue
-from pygnc_station.store.readings import StoredReading, Stream
+from pygnc_station.store.readings import Column, StoredReading, Stream
+from pygnc_station.upload.station_server import tls_context
 
 _CLASSES: Final = {
     "°C": "temperature",
@@ -28,6 +27,10 @@ _CLASSES: Final = {
 _MASS: Final = {"pm_1_": "pm1", "pm_01": "pm1", "pm_2_5_": "pm25", "pm_25": "pm25", "pm_10": "pm10"}
 _FORBIDDEN: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _SKIPPED: Final = frozenset({"raw", "checksum"})
+_KEEPALIVE_S: Final = 30
+_QOS: Final = 1
+_MAX_WAITING: Final = 1000
+_log: Final = logging.getLogger(__name__)
 
 
 def topic_part(text: str) -> str:
@@ -54,11 +57,12 @@ def entities(
         if column.name in _SKIPPED:
             continue
         id_ = f"{node}_{topic_part(stream.layout.kind)}_{topic_part(column.name)}"
+        key = column.name.replace("\\", "\\\\").replace("'", "\\'")
         found[id_] = {
-            "name": f"{stream.layout.kind} {_words(column)}",
+            "name": f"{stream.layout.kind} {column.name.replace('_', ' ')}",
             "unique_id": f"pygnc_{id_}",
             "state_topic": state_topic,
-            "value_template": "{{ value_json.values[" + _quoted(column.name) + "] }}",
+            "value_template": "{{ value_json.values['" + key + "'] }}",
             "availability_topic": availability,
             "expire_after": expire_s,
             "device": device,
@@ -83,24 +87,10 @@ def _quantity(column: Column) -> dict[str, str]:
     return quantity | ({"device_class": kind} if kind else {})
 
 
-def _words(column: Column) -> str:
-    return column.name.replace("_", " ")
-
-
-def _quoted(name: str) -> str:
-    return "'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-_KEEPALIVE_S: Final = 30
-_QOS: Final = 1
-_MAX_WAITING: Final = 1000
-_log: Final = logging.getLogger(__name__)
-
-
 class MqttSink:
     """Connection to an MQTT broker, which is restored automatically.
 
-    Values are not retained by the broker, so that an old value is never taken for a new one.
+    Values are not retained by the broker, so that an old value is never taken for a new value.
 
     Args:
         settings: settings of the station.
@@ -127,7 +117,7 @@ class MqttSink:
         if self._mqtt.username:
             self._client.username_pw_set(self._mqtt.username, self._mqtt.password)
         if self._mqtt.tls:
-            self._client.tls_set_context(_tls(settings))
+            self._client.tls_set_context(tls_context(settings, self._mqtt.ca_file, "mqtt"))
         self._client.connect_async(self._mqtt.host, self._mqtt.port, _KEEPALIVE_S)
         self._client.loop_start()
 
@@ -138,18 +128,17 @@ class MqttSink:
             StationError: the broker refuses the login.
         """
         if self._refusal:
-            raise StationError(
-                f"{self._mqtt.host}:{self._mqtt.port}: the broker refuses the login: {self._refusal}; check [mqtt]"
-            )
+            place = f"{self._mqtt.host}:{self._mqtt.port}"
+            remedy = "check username and password in [mqtt]"
+            raise StationError(f"{place}: the broker refuses the login ({self._refusal}); {remedy}")
 
     def publish(self, stream: Stream, reading: StoredReading) -> None:
         """Publish a reading; announce its values to Home Assistant before the first reading of a kind."""
         topic = "/".join((self._root, topic_part(stream.gadget_id), topic_part(stream.layout.kind)))
         if self._mqtt.discovery_prefix and topic not in self._announced:
-            found = entities(self._station, stream, topic, self._availability, self._mqtt.expire_s)
-            self._announced[topic] = found
-            self._announce(found)
-        values: dict[str, PlainValue] = dict(zip(stream.layout.names, reading.values, strict=False))
+            self._announced[topic] = entities(self._station, stream, topic, self._availability, self._mqtt.expire_s)
+            self._announce(self._announced[topic])
+        values = dict(zip(stream.layout.names, reading.values, strict=False))
         message = {"time": reading.time, "quality": reading.quality, "flags": reading.flags, "values": values}
         self._client.publish(topic, json.dumps(message, ensure_ascii=False), _QOS)
 
@@ -180,16 +169,9 @@ class MqttSink:
 
     def _on_connect_fail(self, *_: object) -> None:
         if not self._is_unreachable:
-            _log.warning("%s:%d: the broker cannot be reached; retrying", self._mqtt.host, self._mqtt.port)
+            _log.warning(
+                "%s:%d: the broker cannot be reached; retrying (check host and port in [mqtt])",
+                self._mqtt.host,
+                self._mqtt.port,
+            )
         self._is_unreachable = True
-
-
-def _tls(settings: StationSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if settings.mqtt.ca_file:
-        path = settings.path(settings.mqtt.ca_file)
-        try:
-            context.load_verify_locations(path)
-        except (OSError, ssl.SSLError) as error:
-            raise StationError(f"{path}: {error}") from None
-    return context

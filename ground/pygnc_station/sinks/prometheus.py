@@ -2,7 +2,6 @@
 
 import re
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 from wsgiref.simple_server import WSGIServer
@@ -14,7 +13,7 @@ from prometheus_client.registry import Collector
 from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store.query import newest_of_each_kind
-from pygnc_station.store.readings import StoredReading, Stream
+from pygnc_station.store.readings import StoredReading, Stream, clock_ms
 from pygnc_station.store.store import Store
 
 _FORBIDDEN: Final = re.compile(r"[^a-zA-Z0-9_]")
@@ -30,13 +29,15 @@ class PrometheusSink:
     def __init__(self, settings: StationSettings, store: Store) -> None:
         chosen = settings.prometheus
         registry = CollectorRegistry()
-        registry.register(_NewestReadings(store, chosen.expire_s))
+        registry.register(ReadingCollector(store, chosen.expire_s))
         try:
             self._server: WSGIServer
             self._thread: threading.Thread
             self._server, self._thread = start_http_server(chosen.port, chosen.host, registry)
         except OSError as error:
-            raise StationError(f"{chosen.host}:{chosen.port}: {error.strerror or error}") from None
+            raise StationError(
+                f"{chosen.host}:{chosen.port}: {error.strerror or error}; set another host or port in [prometheus]"
+            ) from None
 
     @property
     def port(self) -> int:
@@ -50,16 +51,25 @@ class PrometheusSink:
         self._thread.join()
 
 
-class _NewestReadings(Collector):
+class ReadingCollector(Collector):
+    """Collector of the newest readings of a store.
+
+    Args:
+        store: store of the readings.
+        expire_s: maximum age of exported values in seconds.
+    """
+
     def __init__(self, store: Store, expire_s: float) -> None:
         self._store = store
         self._expire_s = expire_s
 
     def collect(self) -> Iterator[Metric]:
-        return reading_metrics(newest_of_each_kind(self._store), int(time.time() * 1000), self._expire_s)
+        """Yield the metrics of `reading_metrics`."""
+        yield from reading_metrics(newest_of_each_kind(self._store), clock_ms(), self._expire_s)
 
     def describe(self) -> list[Metric]:
-        return []  # the metrics depend on the store's content, so they are not known at registration
+        """Return no metrics; otherwise the registry would call `collect` at registration."""
+        return []
 
 
 def reading_metrics(

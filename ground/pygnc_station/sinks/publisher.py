@@ -1,9 +1,8 @@
 """Publisher: reads new readings from the store and sends them to the outputs of the settings."""
 
-import contextlib
 import logging
 import threading
-import time
+from contextlib import ExitStack, closing
 from typing import Final
 
 from pygnc_station.errors import StationError, TransferError
@@ -13,6 +12,7 @@ from pygnc_station.sinks.mqtt import MqttSink
 from pygnc_station.sinks.prometheus import PrometheusSink
 from pygnc_station.store import query
 from pygnc_station.store.cursors import INFLUX, advance, pending
+from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import note_failure, note_success, retry_state
 
@@ -37,17 +37,14 @@ class Publisher:
         self._stopping = threading.Event()
         self._seen: dict[int, int] = {stream.id: stream.next_number - 1 for stream in query.streams(store)}
         if not (settings.mqtt.host or settings.influx.url or settings.prometheus.port):
-            raise StationError("no output: set host in [mqtt], url in [influx] or port in [prometheus]")
-        with contextlib.ExitStack() as stack:
-            self.mqtt = MqttSink(settings) if settings.mqtt.host else None
-            if self.mqtt is not None:
-                stack.callback(self.mqtt.close)
-            self.influx = InfluxSink(settings) if settings.influx.url else None
-            if self.influx is not None:
-                stack.callback(self.influx.close)
-            self.prometheus = PrometheusSink(settings, store) if settings.prometheus.port else None
-            if self.prometheus is not None:
-                stack.callback(self.prometheus.close)
+            raise StationError(
+                "the settings contain no output; set host in [mqtt], url in [influx] or port in [prometheus]"
+            )
+        with ExitStack() as stack:
+            self.mqtt = stack.enter_context(closing(MqttSink(settings))) if settings.mqtt.host else None
+            self.influx = stack.enter_context(closing(InfluxSink(settings))) if settings.influx.url else None
+            if settings.prometheus.port:
+                self.prometheus = stack.enter_context(closing(PrometheusSink(settings, store)))
             self._closing = stack.pop_all()
 
     def stop(self) -> None:
@@ -63,7 +60,7 @@ class Publisher:
         with self._closing:
             while True:
                 self.publish_mqtt()
-                self.write_influx(int(time.time() * 1000))
+                self.write_influx(clock_ms())
                 if self._stopping.wait(POLL_S):
                     return
 
@@ -98,7 +95,7 @@ class Publisher:
         note_success(self._store, INFLUX, now_ms)
 
     def _write_page(self) -> bool:
-        """Write a page of readings of one stream; return whether there was one."""
+        """Write a page of readings of one stream; return False if no readings are pending."""
         with self._store.reads() as connection:
             waiting = pending(connection, INFLUX)
             if not waiting or self.influx is None:

@@ -13,12 +13,12 @@ from pygnc_station.store.store import Store
 
 
 class BatchState(StrEnum):
-    """State of a batch. Each leads to the next; `pygnc station batch --again` makes a rejected batch ready."""
+    """State of a batch. States follow in this order; `pygnc station batch --again` makes a rejected batch ready."""
 
     OPEN = "open"
     """Its readings are selected; its file may be missing or incomplete and is written again."""
     READY = "ready"
-    """Its file is complete."""
+    """Its file is complete and can be sent."""
     SENT = "sent"
     """The server has received it and has not decided yet."""
     ACCEPTED = "accepted"
@@ -57,14 +57,14 @@ class Batch:
     Attributes:
         id: 32 hexadecimal digits, unique everywhere.
         name: stem of its file name.
-        created_ms: when its readings were selected, milliseconds since 1970 (UTC).
-        state: how far it has come.
+        created_ms: time of the selection of its readings, milliseconds since 1970 (UTC).
+        state: progress of its transfer.
         contents: its readings and files.
         readings: number of readings in its file.
         bytes: size of its file.
         sha256: checksum of its file, hexadecimal.
         remote_id: identifier that the server has assigned, "" if none.
-        reason: why the server rejected it, "" if it did not.
+        reason: reason of the server for a rejection, "" if there is none.
     """
 
     id: str

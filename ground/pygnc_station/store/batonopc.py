@@ -9,16 +9,15 @@ import contextlib
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pygnc_station.errors import StationError, StoreError
-from pygnc_station.store.layout import Column, Layout, PlainValue, plain, to_text
-from pygnc_station.store.readings import TIMES_MS, NewReading, Quality
+from pygnc_station.store.readings import TIMES_MS, Column, Layout, NewReading, PlainValue, Quality, plain, to_text
 from pygnc_station.store.store import Store
 
 KIND: Final = "batonopc"
@@ -62,16 +61,8 @@ class Table:
     gadget_id: str
 
 
-@dataclass(slots=True)
-class GroupedRows:
-    """Numbered readings by device and layout, and the number of rows without a valid time."""
-
-    readings: dict[tuple[str, Layout], list[tuple[int, NewReading]]] = field(default_factory=dict)
-    untimed: int = 0
-
-
 def origin_of(first: Sequence[object]) -> str:
-    """Return the origin of a table's readings: it depends on the first row, so it stays the same as the table grows.
+    """Return the origin of a table's readings: it depends on the first row, so it does not change when the table grows.
 
     Args:
         first: first row of the table, as values or as their Python texts, which its batches contain.
@@ -80,25 +71,25 @@ def origin_of(first: Sequence[object]) -> str:
     return f"{KIND}-{hashlib.sha256(repr(texts).encode()).hexdigest()[:16]}"
 
 
-def group_rows(table: Table, rows: Iterable[Sequence[Any]]) -> GroupedRows:
-    """Convert rows to numbered readings."""
-    done = GroupedRows()
+def group_rows(
+    table: Table, rows: Iterable[Sequence[Any]]
+) -> tuple[dict[tuple[str, Layout], list[tuple[int, NewReading]]], int]:
+    """Return numbered readings by device and layout, and the number of rows without a valid time."""
+    untimed = 0
     groups: dict[tuple[str, tuple[str, ...]], list[tuple[int, NewReading]]] = {}
     for row in rows:
         cells = dict(zip(table.names, row, strict=True))
         try:
             t_utc_ms = _time_ms(str(cells["timestamp"]), table.zone)
         except (ValueError, OverflowError):
-            done.untimed += 1
+            untimed += 1
             continue
         values = _values(cells)
         new = NewReading(t_utc_ms, int(Quality.IMPORTED), 0, "", to_text(values.values()), None)
         gadget = cells.get("gadget_id")
         name = table.gadget_id if gadget in {None, ""} else str(gadget)
         groups.setdefault((name, tuple(values)), []).append((cells["rdg_no"], new))
-    for (gadget_id, names), readings in groups.items():
-        done.readings[gadget_id, _layout(names)] = readings
-    return done
+    return {(gadget_id, _layout(names)): readings for (gadget_id, names), readings in groups.items()}, untimed
 
 
 def _layout(names: Iterable[str]) -> Layout:
@@ -131,8 +122,7 @@ def _time_ms(text: str, zone: tzinfo | None) -> int:
     return t_utc_ms
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(NamedTuple):
     """Result of an import: number of readings, and number of rows without a valid time."""
 
     readings: int
@@ -158,16 +148,22 @@ def import_batonopc(store: Store, path: Path, zone: tzinfo | None, gadget_id: st
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
             tables = _tables(database)
             if not tables:
-                raise StoreError(f"{path}: no table of batonopc found (columns rdg_no and timestamp)")
+                raise StoreError(
+                    f"{path}: no table has the columns rdg_no and timestamp; choose a database of batonopc"
+                )
             for name, columns in tables.items():
                 table, origin = Table(columns, zone, gadget_id or path.stem), ""
-                for page in _pages(database, name):
+                rows = database.execute(f"SELECT * FROM {_quoted(name)} ORDER BY rdg_no")  # noqa: S608 - quoted
+                while page := rows.fetchmany(_PAGE):
                     origin = origin or origin_of(page[0])
-                    untimed += _take(store, table, origin, page)
-                    readings += len(page)
+                    groups, without_time = group_rows(table, page)
+                    for (gadget, layout), numbered in groups.items():
+                        store.put(store.stream(gadget, layout, family=FAMILY, origin=origin), numbered)
+                        readings += len(numbered)
+                    untimed += without_time
     except sqlite3.DatabaseError as error:
-        raise StoreError(f"{path}: {error}") from None
-    return Imported(readings - untimed, untimed)
+        raise StoreError(f"{path}: the database cannot be read ({error})") from None
+    return Imported(readings, untimed)
 
 
 def _tables(database: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
@@ -179,20 +175,6 @@ def _tables(database: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
         if {"rdg_no", "timestamp"} <= set(columns):
             found[name] = columns
     return found
-
-
-def _pages(database: sqlite3.Connection, table: str) -> Iterator[list[tuple[Any, ...]]]:
-    cursor = database.execute(f"SELECT * FROM {_quoted(table)} ORDER BY rdg_no")  # noqa: S608 - quoted
-    while page := cursor.fetchmany(_PAGE):
-        yield page
-
-
-def _take(store: Store, table: Table, origin: str, page: list[tuple[Any, ...]]) -> int:
-    """Store a page of rows; return the number of rows without a valid time."""
-    done = group_rows(table, page)
-    for (gadget, layout), readings in done.readings.items():
-        store.put(store.stream(gadget, layout, family=FAMILY, origin=origin), readings)
-    return done.untimed
 
 
 def _quoted(name: str) -> str:
@@ -208,4 +190,4 @@ def zone_of(name: str) -> tzinfo | None:
     try:
         return ZoneInfo(name) if name else None
     except (ZoneInfoNotFoundError, ValueError, OSError):  # the name of a folder of zones raises OSError
-        raise StationError(f"unknown time zone {name!r}; an example: Europe/Dublin") from None
+        raise StationError(f"unknown time zone {name!r}; use a name such as Europe/Dublin") from None

@@ -1,13 +1,12 @@
-"""Cursors: how far each reader of a store has come, and the deletion of readings that no reader needs any more.
+"""Cursors: position of each reader of a store, and deletion of readings that no reader needs any more.
 
 Numbers of readings have no gaps, so the last number that a reader has processed is all that has to be recorded.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from pygnc_station.store import schema
 from pygnc_station.store.batches import ReadingRange, first_unaccepted
@@ -22,11 +21,10 @@ SYNC: Final = "sync"
 INFLUX: Final = "influx"
 """Reader that sends readings to InfluxDB."""
 _DELETED_AT_ONCE: Final = 2000
-"""Readings deleted in one transaction; a logger waits for the database no longer than that takes."""
+"""Readings deleted in one transaction; a logger that writes at this time waits for the transaction."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(NamedTuple):
     """Readings `first` to `last` of a stream, both included, that a reader has not processed yet."""
 
     stream: Stream
@@ -35,13 +33,12 @@ class Pending:
 
 
 def pending(connection: Connection, reader: str) -> list[Pending]:
-    """Return what a reader has not processed yet, for all streams."""
-    waiting = []
-    for stream in streams_of(connection):
-        first, last = position(connection, reader, stream.id) + 1, stream.next_number - 1
-        if first <= last:
-            waiting.append(Pending(stream, first, last))
-    return waiting
+    """Return the readings that a reader has not processed yet, of all streams."""
+    waiting = [
+        Pending(stream, position(connection, reader, stream.id) + 1, stream.next_number - 1)
+        for stream in streams_of(connection)
+    ]
+    return [part for part in waiting if part.first <= part.last]
 
 
 def position(connection: Connection, reader: str, stream_id: int) -> int:
@@ -58,14 +55,6 @@ def advance(connection: Connection, reader: str, stream_id: int, number: int) ->
     connection.execute(
         update(table).where(table.c.reader == reader, table.c.stream_id == stream_id).values(number=number)
     )
-
-
-def add_dead_letter(
-    connection: Connection, reader: str, stream_id: int, number: int, *, reason: str, now_ms: int
-) -> None:
-    """Record that a reader's target refuses a reading, so that the reader can pass it."""
-    letter = {"target": reader, "stream_id": stream_id, "number": number, "reason": reason, "t_utc_ms": now_ms}
-    connection.execute(insert(schema.dead_letters), letter)
 
 
 def prune(store: Store, before_ms: int, readers: Sequence[str] = ()) -> int:

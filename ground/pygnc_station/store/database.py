@@ -1,8 +1,7 @@
-"""Databases: opening by URL (SQLite with a write-ahead log, MariaDB or MySQL), schema migration, error messages."""
+"""Databases: opening by URL (SQLite with a write-ahead log, MariaDB or MySQL), creation of tables, error messages."""
 
 import contextlib
 import sqlite3
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -16,10 +15,12 @@ from sqlalchemy import (
     String,
     Table,
     create_engine,
+    delete,
     event,
     insert,
     inspect,
     make_url,
+    select,
     text,
 )
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
@@ -31,27 +32,27 @@ MAX_PACKED_BYTES: Final = 8 << 20
 """Half of MariaDB's default `max_allowed_packet`; a day of readings every five seconds is 2 MB."""
 _DRIVERS: Final = {"sqlite": "sqlite", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
 _VERSION: Final = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
-"""Alembic's version table."""
+"""Table with the revision of the schema, in the form of Alembic."""
 _CHECK_FAILED: Final = 4025
 """MariaDB's error number for a violated check constraint, which its driver reports as an operational error."""
 _REMEDIES: Final = {
     "unable to open database file": "; give this user write permission for the file and its folder (chown)",
     "attempt to write a readonly database": "; give this user write permission for the file and its folder (chown)",
-    "file is not a database": "; set another file, or move this one away",
+    "file is not a database": "; set another file, or move this file away",
     "database disk image is malformed": "; move the file away; `sqlite3 FILE .recover` restores what is readable",
     "database or disk is full": "; free some space, for example by `pygnc station prune`",
     "disk I/O error": "; the disk or card is failing or was removed",
 }
 """Remedies by SQLite's error message."""
-_MIGRATING: Final = threading.Lock()
-"""Alembic's context is global to the process."""
-_MIGRATION_LOCK: Final = "pygnc_migration"
+_OLDER_REVISIONS: Final = ("0001", "0002")
+"""Revisions whose tables have the columns of today; later revisions added tables."""
+_CREATION_LOCK: Final = "pygnc_migration"
 _LOCK_WAIT_S: Final = 60
 _SERVER_WAIT_S: Final = 10
 
 
 def open_engine(where: str) -> Engine:
-    """Open a database and migrate its schema to the current revision.
+    """Open a database and create the tables that it lacks.
 
     Args:
         where: `sqlite:///path`, the path of an SQLite file, or `mysql://user:password@host/database`.
@@ -62,7 +63,7 @@ def open_engine(where: str) -> Engine:
     url = parse_url(where)
     with translated_errors(url):
         engine = _sqlite_engine(url) if url.get_backend_name() == "sqlite" else _server_engine(url)
-        _migrate_if_needed(engine)
+        _complete_tables(engine)
     return engine
 
 
@@ -77,7 +78,7 @@ def parse_url(where: str) -> URL:
     try:
         url = make_url(where)
     except (ArgumentError, ValueError):
-        raise StoreError("invalid URL of the store; an example: mysql://user:password@host/database") from None
+        raise StoreError("invalid URL of the store; use a form such as mysql://user:password@host/database") from None
     if url.get_backend_name() not in _DRIVERS:
         raise StoreError(f"unknown kind of store {url.get_backend_name()!r}; choose from sqlite, mariadb, mysql")
     return url.set(drivername=_DRIVERS[url.get_backend_name()])
@@ -98,11 +99,6 @@ def translated_errors(url: URL) -> Iterator[None]:
         raise StoreError(f"{name}: {reason}" + _REMEDIES.get(reason, "")) from None
     except OSError as error:
         raise StoreError(f"{name}: {error.strerror or error}") from None
-
-
-def writing(engine: Engine) -> Engine:
-    """Return the engine for write transactions; SQLite then locks at the begin, so that none fails halfway."""
-    return engine.execution_options(writes=True)
 
 
 def name_of(url: URL) -> str:
@@ -150,72 +146,42 @@ def _server_engine(url: URL) -> Engine:
     return create_engine(url, connect_args=options, pool_pre_ping=True, isolation_level="READ COMMITTED")
 
 
-def _migrate_if_needed(engine: Engine) -> None:
-    """Create or migrate the tables. Alembic needs much memory, so it is imported only for older stores."""
+def _complete_tables(engine: Engine) -> None:
+    """Create all tables that a new, older or incompletely created store lacks."""
     with engine.connect() as connection:
         if _revision(connection) == REVISION:
             return
-    with _MIGRATING, writing(engine).begin() as connection, _migration_lock(connection):
+    with engine.execution_options(writes=True).begin() as connection, _creation_lock(connection):
         found = _revision(connection)
-        if found is None:
-            _create_tables(connection)
-        elif found != REVISION:
-            migrate(connection)
-
-
-def _create_tables(connection: Connection) -> None:
-    """Create all tables that the migrations would create; complete an interrupted creation.
-
-    Raises:
-        StoreError: the database contains tables of another program.
-    """
-    existing = set(inspect(connection).get_table_names())
-    if metadata.tables.keys() & existing and facts.name not in existing:
-        name = name_of(connection.engine.url)
+        name = name_of(engine.url)
+        if found not in {None, *_OLDER_REVISIONS, REVISION}:
+            raise StoreError(f"{name}: the store was created by a newer PyGNC (revision {found}); update this PyGNC")
+        existing = set(inspect(connection).get_table_names())
         foreign = ", ".join(sorted(metadata.tables.keys() & existing))
-        raise StoreError(f"{name}: the database contains tables of another program ({foreign}); use another database")
-    metadata.create_all(connection)
-    _VERSION.create(connection, checkfirst=True)
-    connection.execute(insert(_VERSION), {"version_num": REVISION})
-
-
-def migrate(connection: Connection, revision: str = "head") -> None:
-    """Migrate the schema to a revision.
-
-    Raises:
-        StoreError: the schema is newer than this program.
-    """
-    from alembic import command  # noqa: PLC0415 - see `_migrate_if_needed`
-    from alembic.config import Config  # noqa: PLC0415 - likewise
-    from alembic.util import CommandError  # noqa: PLC0415 - likewise
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, revision)
-    except CommandError:
-        raise StoreError(
-            f"{name_of(connection.engine.url)}: the store was created by a newer PyGNC; update this one"
-        ) from None
+        if foreign and facts.name not in existing:
+            raise StoreError(
+                f"{name}: the database contains tables of another program ({foreign}); use another database"
+            )
+        metadata.create_all(connection)
+        _VERSION.create(connection, checkfirst=True)
+        connection.execute(delete(_VERSION))
+        connection.execute(insert(_VERSION), {"version_num": REVISION})
 
 
 def _revision(connection: Connection) -> str | None:
-    if not connection.dialect.has_table(connection, "alembic_version"):
+    if not connection.dialect.has_table(connection, _VERSION.name):
         return None
-    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return None if found is None else str(found)
+    return connection.execute(select(_VERSION.c.version_num)).scalar()
 
 
 @contextlib.contextmanager
-def _migration_lock(connection: Connection) -> Iterator[None]:
-    """Lock the migration against other programs. SQLite's transaction is such a lock; servers commit table by table."""
+def _creation_lock(connection: Connection) -> Iterator[None]:
+    """Exclude other programs while tables are created: by SQLite's transaction, or by a named lock of the server."""
     if connection.dialect.name == "sqlite":
         yield
         return
-    connection.execute(text("SELECT GET_LOCK(:name, :wait)"), {"name": _MIGRATION_LOCK, "wait": _LOCK_WAIT_S})
+    connection.execute(text("SELECT GET_LOCK(:name, :wait)"), {"name": _CREATION_LOCK, "wait": _LOCK_WAIT_S})
     try:
         yield
     finally:
-        connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": _MIGRATION_LOCK})
+        connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": _CREATION_LOCK})

@@ -1,18 +1,18 @@
 """Export of readings to files: CSV in customary units, Parquet in SI units, one file per stream."""
 
 import csv
+import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from pygnc.common.files import durable_rename, sync_file
-from pygnc_station.store.layout import Column, to_cell
 from pygnc_station.store.query import ALWAYS, Span, walk
-from pygnc_station.store.readings import StoredReading, Stream
+from pygnc_station.store.readings import Column, StoredReading, Stream, to_cell
 from pygnc_station.store.store import Store
 
-COMMON: Final = ("time", "quality", "lost_before", "flags")
+_COMMON: Final = ("time", "quality", "lost_before", "flags")
 _NOT_PORTABLE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _MAX_NAME_LENGTH: Final = 80
 
@@ -63,20 +63,31 @@ def portable_name(name: str) -> str:
     return _NOT_PORTABLE.sub("_", name).strip("._-")[:_MAX_NAME_LENGTH] or "unnamed"
 
 
-def csv_row(reading: StoredReading, columns: Sequence[Column]) -> list[str]:
-    """Return the cells of a reading for the header `COMMON`, the columns' titles and `raw`."""
+def csv_text(rows: Iterable[Iterable[str]]) -> str:
+    """Return the CSV lines of some rows."""
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer).writerows(rows)
+    return buffer.getvalue()
+
+
+def csv_pages(store: Store, among: Sequence[Stream], span: Span) -> Iterator[str]:
+    """Yield a CSV file in customary units: its header, then pages of readings of streams with the same layout."""
+    columns = among[0].layout.columns
+    yield csv_text([[*_COMMON, *(column.title for column in columns), "raw"]])
+    for stream in among:
+        for page in walk(store, stream, span):
+            yield csv_text(_csv_row(reading, columns) for reading in page)
+
+
+def _csv_row(reading: StoredReading, columns: Sequence[Column]) -> list[str]:
     cells = map(to_cell, reading.row(columns))
     raw = "" if reading.raw is None else reading.raw.hex()
     return [reading.time, str(reading.quality), str(reading.lost_before), reading.flags, *cells, raw]
 
 
 def _write_csv(store: Store, stream: Stream, span: Span, path: Path) -> None:
-    columns = stream.layout.columns
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*COMMON, *(column.title for column in columns), "raw"])
-        for page in walk(store, stream, span):
-            writer.writerows(csv_row(reading, columns) for reading in page)
+        file.writelines(csv_pages(store, [stream], span))
 
 
 def _write_parquet(store: Store, stream: Stream, span: Span, path: Path) -> None:

@@ -15,8 +15,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from pygnc_station.store import schema
-from pygnc_station.store.layout import Layout
-from pygnc_station.store.readings import StoredReading, Stream
+from pygnc_station.store.readings import Layout, StoredReading, Stream
 from pygnc_station.store.store import Store
 
 _R: Final = schema.readings.c
@@ -57,7 +56,7 @@ def streams_of(connection: Connection, gadget_id: str = "", kind: str = "") -> l
     if kind:
         query = query.where(s.kind == kind)
     found = connection.execute(query.order_by(s.id)).all()
-    return [Stream(row[0], row[1], row[2], row[3], Layout.from_json(row[4]), row[5]) for row in found]
+    return [Stream(row[0], row[1], row[2], row[3], msgspec.json.decode(row[4], type=Layout), row[5]) for row in found]
 
 
 def recent(
@@ -84,10 +83,10 @@ def recent(
     return list(islice(newest, skip, skip + limit))
 
 
-def newest_of_each_kind(store: Store) -> list[tuple[StoredReading, Stream]]:
-    """Return the newest reading of each device and kind with its stream, ordered by device and kind."""
+def newest_of_each_kind(store: Store, gadget_id: str = "") -> list[tuple[StoredReading, Stream]]:
+    """Return the newest reading of each kind of a device ("" selects all) with its stream, by device and kind."""
     found: dict[tuple[str, str], tuple[StoredReading, Stream]] = {}
-    for stream in streams(store):
+    for stream in streams(store, gadget_id):
         for reading in recent(store, [stream], 1):
             key = (stream.gadget_id, stream.layout.kind)
             if key not in found or found[key][0].t_utc_ms < reading.t_utc_ms:
@@ -155,7 +154,7 @@ def select_readings(stream: Stream, span: Span = ALWAYS) -> Rows:
 
 
 def read_packed(connection: Connection, query: Select[Any]) -> list[StoredReading] | None:
-    """Return the selected readings, unordered, by one JSON text; None if they do not fit into it.
+    """Return the selected readings, unordered, as one JSON text; None if the text would be too long.
 
     Args:
         connection: connection to MariaDB or MySQL whose `group_concat_max_len` is `MAX_PACKED_BYTES`.

@@ -1,17 +1,151 @@
-"""Readings as they are stored, their quality flags, and their streams."""
+"""Readings as they are stored: layouts (names and units of values), encoding of values, quality flags, streams."""
 
-from collections.abc import Sequence
+import hashlib
+import math
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntFlag
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, TypeAlias
 
+import msgspec
+
+from pygnc_devices.declaration import Labels, Record
 from pygnc_devices.reading import Reading
-from pygnc_station.store.layout import Column, Layout, PlainValue, from_text, plain, to_text
+
+PlainValue: TypeAlias = int | float | str | bool | list["PlainValue"] | dict[str, "PlainValue"] | None
+"""Value that JSON can express."""
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder(list[Any])
+
+
+class Column(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One value of each reading.
+
+    Attributes:
+        name: name of the stored value; ends in its unit.
+        unit: unit of the stored value.
+        csv_name: column name in CSV files.
+        csv_unit: unit in CSV files.
+        csv_per_unit: factor from the stored value to the value in CSV files.
+        meaning: short description.
+        words: codes, or bits, with their labels.
+        of_bits: true if `words` labels bits, false if it labels codes.
+    """
+
+    name: str
+    unit: str = ""
+    csv_name: str = ""
+    csv_unit: str = ""
+    csv_per_unit: float = 1.0
+    meaning: str = ""
+    words: tuple[tuple[int, str], ...] = ()
+    of_bits: bool = False
+
+    def label_of(self, value: object) -> str:
+        """Return the label of a code or of bits; "" for a quantity or an unknown code."""
+        return Labels(dict(self.words), self.of_bits).describe(value) if self.words else ""
+
+    @property
+    def title(self) -> str:
+        """CSV header: name and unit."""
+        name = self.csv_name or self.name
+        return f"{name} [{self.csv_unit}]" if self.csv_unit else name
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """Values of one kind of reading, in the order in which they are stored."""
+
+    kind: str
+    columns: tuple[Column, ...]
+
+    @classmethod
+    def of(cls, packet: Record) -> Self:
+        """Return the layout of a declared packet."""
+        return cls(
+            packet.name,
+            tuple(
+                Column(
+                    name=field.name,
+                    unit=field.unit.name,
+                    csv_name=field.column,
+                    csv_unit=field.unit.column,
+                    csv_per_unit=field.unit.column_per_unit,
+                    meaning=field.meaning,
+                    words=tuple(field.labels.names.items()) if field.labels else (),
+                    of_bits=field.labels is not None and field.labels.is_bit_field,
+                )
+                for field in packet.fields
+            ),
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the values."""
+        return [column.name for column in self.columns]
+
+    def labels_of(self, values: Sequence[object]) -> dict[str, str]:
+        """Return the labels of codes and bits among the values, by name."""
+        labels = {column.name: column.label_of(value) for column, value in zip(self.columns, values, strict=False)}
+        return {name: label for name, label in labels.items() if label}
+
+    @property
+    def digest(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the JSON text; another layout starts another stream."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        """Return the JSON text that is stored with the readings."""
+        return msgspec.json.encode(self).decode()
+
+
+def plain(value: object) -> PlainValue:
+    """Return a value as JSON can express it: bytes in hexadecimal; NaN and infinity become None."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    return str(value)
+
+
+def to_text(values: Iterable[PlainValue]) -> str:
+    """Return the JSON list that a reading's values are stored as."""
+    return _ENCODER.encode(list(values)).decode()
+
+
+def to_cell(value: PlainValue) -> str:
+    """Return a value as a CSV cell that `from_cell` converts back.
+
+    None is an empty cell. Text is quoted as JSON if `from_cell` would read it as another value.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, str) and value and not value.startswith('"') and from_cell(value) is value:
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+def from_cell(cell: str) -> PlainValue:
+    """Return the value of a CSV cell."""
+    if not cell:
+        return None
+    try:
+        value: PlainValue = msgspec.json.decode(cell)
+    except (msgspec.DecodeError, UnicodeError):
+        return cell
+    return value
+
 
 TIMES_MS: Final = range(253_402_300_800_000)
 """Times that can be stored, years 1970 to 9999, in milliseconds since 1970 (UTC)."""
-_EARLIEST_PLAUSIBLE_MS: Final = 1_704_067_200_000
+EARLIEST_PLAUSIBLE_MS: Final = 1_704_067_200_000
 """2024-01-01. A Raspberry Pi without a clock battery starts with an earlier time."""
 
 
@@ -19,7 +153,7 @@ class Quality(IntFlag):
     """Quality flags of a reading. A doubtful reading is stored and flagged, never dropped."""
 
     GAP = 1
-    """The device reports that readings are missing before this one."""
+    """The device reports that readings before this reading are missing."""
     CLOCK = 2
     """The clock of this computer had not been set when the reading arrived."""
     PARTIAL = 4
@@ -30,14 +164,13 @@ class Quality(IntFlag):
     """The reading was imported from another program's database: rounded by that program and without raw bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewReading:
+class NewReading(NamedTuple):
     """Reading to be stored.
 
     Attributes:
         t_utc_ms: time of arrival, milliseconds since 1970 (UTC).
         quality: `Quality` flags.
-        lost_before: number of readings that the device reports as missing before this one.
+        lost_before: number of readings before this reading that the device reports as missing.
         flags: the driver's own flags, separated by commas.
         content: JSON list of the values in the order of the layout.
         raw: received bytes; None if they are unknown.
@@ -58,7 +191,7 @@ class NewReading:
         missing = {name for name, value in values.items() if value is None}
         causes = {
             Quality.GAP: reading.lost_before > 0,
-            Quality.CLOCK: t_utc_ms < _EARLIEST_PLAUSIBLE_MS,
+            Quality.CLOCK: t_utc_ms < EARLIEST_PLAUSIBLE_MS,
             Quality.PARTIAL: reading.packet.is_partial(missing),
             Quality.DEVICE: bool(reading.flags),
         }
@@ -89,7 +222,7 @@ class StoredReading(NamedTuple):
     @property
     def values(self) -> list[PlainValue]:
         """Values in the order of the layout; decoded at each access."""
-        return from_text(self.content)
+        return _DECODER.decode(self.content)
 
     @property
     def time(self) -> str:
@@ -139,10 +272,14 @@ def parse_time(text: str) -> int:
     Raises:
         ValueError: the text is not a time between 1970 and 9999.
     """
-    time = datetime.fromisoformat(text.strip())
-    time = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-    whole = time.replace(microsecond=0)
-    t_utc_ms = int(whole.timestamp()) * 1000 + time.microsecond // 1000
+    moment = datetime.fromisoformat(text.strip())
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    t_utc_ms = (moment - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
     if t_utc_ms not in TIMES_MS:
         raise ValueError(f"{text}: the time must be between 1970 and 9999")
     return t_utc_ms
+
+
+def clock_ms() -> int:
+    """Return the current time, milliseconds since 1970 (UTC)."""
+    return int(time.time() * 1000)

@@ -1,4 +1,7 @@
-"""Tables of a store, the same for every kind of database. A change requires a migration in migrations/versions."""
+"""Tables of a store, the same for every kind of database.
+
+A new table requires a new `REVISION`; a changed column also requires a migration in `database`.
+"""
 
 from typing import Any, Final
 
@@ -19,7 +22,7 @@ from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMBLOB
 from sqlalchemy.schema import SchemaItem
 
 REVISION: Final = "0003"
-"""Revision of the newest migration in migrations/versions."""
+"""Revision of these tables, which every store records."""
 
 metadata: Final = MetaData()
 LONG_TEXT: Final = Text().with_variant(LONGTEXT, "mysql", "mariadb")

@@ -1,6 +1,5 @@
 """Store of readings: it creates streams, numbers readings, and stores each reading once."""
 
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,9 +8,8 @@ from typing import Any, Final, Self
 from sqlalchemy import Connection, Engine, Insert, Table, insert, select, update
 
 from pygnc_station.store import schema
-from pygnc_station.store.database import open_engine, translated_errors, writing
-from pygnc_station.store.layout import Layout
-from pygnc_station.store.readings import NewReading, Stream
+from pygnc_station.store.database import open_engine, translated_errors
+from pygnc_station.store.readings import Layout, NewReading, Stream, clock_ms
 
 UNKNOWN_STATUS: Final = "U"
 """Status of a device that was not registered; `server.devices_api` lists all statuses."""
@@ -31,6 +29,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._writer = engine.execution_options(writes=True)  # SQLite then locks at the begin
         self._streams: dict[tuple[str, str, str], Stream] = {}
         with self.writes() as connection:
             add_once(connection, schema.facts, [{"name": _ORIGIN, "value": uuid.uuid4().hex}])
@@ -61,7 +60,7 @@ class Store:
     @contextmanager
     def writes(self) -> Iterator[Connection]:
         """Begin a write transaction; errors are those of `database.translated_errors`."""
-        with translated_errors(self.engine.url), writing(self.engine).begin() as connection:
+        with translated_errors(self.engine.url), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
@@ -128,7 +127,7 @@ def put(connection: Connection, stream_id: int, numbered: Iterable[tuple[int, Ne
 
 
 def add_new(connection: Connection, stream_id: int, numbered: Sequence[tuple[int, NewReading]]) -> int:
-    """Store numbered readings within a transaction; return how many were new."""
+    """Store numbered readings within a transaction; return the number of new readings."""
     c = schema.readings.c
     known: set[int] = set()
     numbers = [number for number, _ in numbered]
@@ -160,7 +159,7 @@ def make_device(connection: Connection, gadget_id: str, family: str = "", status
     query = select(schema.devices.c.id).where(schema.devices.c.gadget_id == gadget_id)
     found = connection.execute(query).scalar()
     if found is None:
-        add_once(connection, schema.devices, [new | {"created_ms": time.time_ns() // 1_000_000}])
+        add_once(connection, schema.devices, [new | {"created_ms": clock_ms()}])
         found = connection.execute(query).scalar_one()
     return int(found)
 
@@ -184,13 +183,4 @@ def make_stream(connection: Connection, gadget_id: str, layout: Layout, *, famil
 
 
 def _row(stream_id: int, number: int, new: NewReading) -> dict[str, Any]:
-    return {
-        "stream_id": stream_id,
-        "number": number,
-        "t_utc_ms": new.t_utc_ms,
-        "quality": new.quality,
-        "lost_before": new.lost_before,
-        "flags": new.flags,
-        "content": new.content,
-        "raw": new.raw,
-    }
+    return {"stream_id": stream_id, "number": number, **new._asdict()}

@@ -1,7 +1,7 @@
 """Builds batches: selects readings and flight files that are in no batch yet, and writes their zip files.
 
-Readings are selected in one transaction, and the file is written after it. A file that was interrupted is written again
-from the recorded selection. Each reading is therefore in exactly one batch, whenever the program is killed.
+Readings are selected in one transaction, and the file is written afterwards. An interrupted file is written again from
+the recorded selection. Each reading is therefore in exactly one batch, whenever the program is killed.
 """
 
 import fcntl
@@ -52,7 +52,7 @@ _DESCRIPTION_VERSION: Final = "1.3 Dec 2020"
 
 
 def make_batch(store: Store, settings: StationSettings, now_ms: int) -> list[Batch]:
-    """Complete interrupted batches, then build one from the readings and files that are in no batch yet.
+    """Complete interrupted batches, then build a batch from the readings and files that are in no batch yet.
 
     Args:
         store: store of the station.
@@ -80,7 +80,7 @@ def exclusive_lock(folder: Path, activity: str) -> Iterator[None]:
 
     Args:
         folder: the folder.
-        activity: what the lock protects, for the error message.
+        activity: activity that the lock protects, for the error message.
 
     Raises:
         StationError: another program holds the lock.
@@ -95,7 +95,7 @@ def exclusive_lock(folder: Path, activity: str) -> Iterator[None]:
 
 
 def _select_new(store: Store, settings: StationSettings, now_ms: int) -> None:
-    """Record a batch of what is in no batch yet, if there is anything."""
+    """Record a batch of the readings and files that are in no batch yet, if there are any."""
     with store.writes() as connection:
         room = settings.batches.most_readings
         ranges: list[ReadingRange] = []
@@ -109,7 +109,11 @@ def _select_new(store: Store, settings: StationSettings, now_ms: int) -> None:
         files = _find_new_files(connection, [settings.path(folder) for folder in settings.batches.flight_folders])
         if not ranges and not files:
             return
-        _record_files(connection, files)
+        table = schema.batched_files
+        for file in files:
+            digest = hashlib.sha256(file.path.encode()).hexdigest()
+            connection.execute(delete(table).where(table.c.path_digest == digest))
+            connection.execute(insert(table), {"path_digest": digest, **msgspec.to_builtins(file)})
         id_ = uuid.uuid4().hex
         stamp = iso_time(now_ms)[:19].replace("-", "").replace(":", "")
         row = {"id": id_, "name": f"{stamp}Z_{id_[:8]}", "created_ms": now_ms, "state": BatchState.OPEN, "readings": 0}
@@ -132,14 +136,6 @@ def _find_new_files(connection: Connection, folders: Sequence[Path]) -> list[Bat
                 if known.get(str(path)) != (status.st_size, status.st_mtime_ns):
                     found[str(path)] = BatchedFile(str(path), status.st_size, status.st_mtime_ns)
     return list(found.values())[:_MAX_FILES]
-
-
-def _record_files(connection: Connection, files: Sequence[BatchedFile]) -> None:
-    table = schema.batched_files
-    for file in files:
-        digest = hashlib.sha256(file.path.encode()).hexdigest()
-        connection.execute(delete(table).where(table.c.path_digest == digest))
-        connection.execute(insert(table), {"path_digest": digest, **msgspec.to_builtins(file)})
 
 
 def _write_file(store: Store, settings: StationSettings, batch: Batch) -> Batch:
@@ -165,14 +161,10 @@ def _write_zip(store: Store, settings: StationSettings, batch: Batch, path: Path
     writer = BatchWriter(path, batch.created_ms)
     try:
         for part, stream, stem in zip(ranges, streams, file_names(streams), strict=True):
-            name = f"{stem}.csv"
             pages = numbered_pages(store, part.stream_id, part.first, part.last)
-            count = writer.add_readings(name, stream.layout, pages)
-            entries.append(
-                StreamEntry(
-                    name, stream.gadget_id, stream.family, stream.origin, stream.layout, part.first, part.last, count
-                )
-            )
+            count = writer.add_readings(f"{stem}.csv", stream.layout, pages)
+            source = (stream.gadget_id, stream.family, stream.origin, stream.layout)
+            entries.append(StreamEntry(f"{stem}.csv", *source, part.first, part.last, count))
         files = tuple(_add_files(writer, batch.contents.files))
         metadata = Metadata(
             FORMAT, batch.id, batch.name, settings.name, iso_time(batch.created_ms), settings.batches.type,

@@ -1,8 +1,8 @@
 """Sender for object stores (S3, Google, Azure, a folder): each batch becomes one object with a checksum beside it."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
@@ -12,12 +12,10 @@ from pygnc_station.errors import StationError, TransferError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store.batches import Batch, BatchState
 from pygnc_station.store.export import portable_name
-from pygnc_station.upload.sender import Sent
-
-_CHECKSUM_SUFFIX: Final = ".sha256"
+from pygnc_station.upload.station_server import Sender
 
 
-class ObjectStoreSender:
+class ObjectStoreSender(Sender):
     """Client of an object store; its credentials come from the environment variables of its own tools."""
 
     def __init__(self, settings: StationSettings) -> None:
@@ -28,31 +26,24 @@ class ObjectStoreSender:
                 Path(self._url.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
             self._store = from_url(self._url)
         except (BaseError, ValueError, OSError) as error:
-            raise StationError(f"{self._url}: {_line(error)}") from None
+            raise StationError(f"{self._url}: {_line(error)}; correct url in [upload]") from None
 
-    def close(self) -> None:
-        """Do nothing: the library has no connection to close."""
-
-    def send(self, batch: Batch, path: Path) -> Sent:
+    def send(self, batch: Batch, path: Path) -> Batch:
         """Write a batch and then its checksum; see `Sender.send`."""
         name = f"{self._station}/{batch.file_name}"
         try:
-            self._put(name, path, batch)
-            obstore.put(self._store, f"{name}{_CHECKSUM_SUFFIX}", f"{batch.sha256}  {batch.file_name}\n".encode())
+            try:
+                obstore.put(self._store, name, path, mode="create")
+            except AlreadyExistsError:  # sent before, perhaps incompletely
+                found = obstore.get(self._store, name).bytes()
+                if hashlib.sha256(found).hexdigest() != batch.sha256:
+                    obstore.put(self._store, name, path)
+            obstore.put(self._store, f"{name}.sha256", f"{batch.sha256}  {batch.file_name}\n".encode())
         except (PermissionDeniedError, UnauthenticatedError) as error:
-            raise StationError(f"{self._url}: {_line(error)}") from None
+            raise StationError(f"{self._url}: the login is refused ({_line(error)}); check its credentials") from None
         except BaseError as error:
-            raise TransferError(f"{self._url}: {_line(error)}") from None
-        return Sent(BatchState.ACCEPTED, remote_id=name[-120:])
-
-    def _put(self, name: str, path: Path, batch: Batch) -> None:
-        """Write an object unless it exists; replace an incomplete one."""
-        try:
-            obstore.put(self._store, name, path, mode="create")
-        except AlreadyExistsError:
-            found = obstore.get(self._store, name).bytes()
-            if hashlib.sha256(found).hexdigest() != batch.sha256:
-                obstore.put(self._store, name, path)
+            raise TransferError(f"{self._url}: the batch cannot be written ({_line(error)})") from None
+        return replace(batch, state=BatchState.ACCEPTED, remote_id=name[-120:])
 
 
 def _line(error: Exception) -> str:

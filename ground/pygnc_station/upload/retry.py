@@ -1,8 +1,7 @@
 """Retry state of each transfer (upload, synchronisation, InfluxDB): failures are retried after growing delays."""
 
 import random
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import select, update
 
@@ -13,8 +12,7 @@ from pygnc_station.store.store import Store, add_once
 _BACKOFF: Final = Backoff.doubling(5.0, 3600.0)
 
 
-@dataclass(frozen=True, slots=True)
-class RetryState:
+class RetryState(NamedTuple):
     """Retry state of a transfer.
 
     Attributes:
@@ -34,10 +32,8 @@ class RetryState:
 
 def retry_state(store: Store, name: str) -> RetryState:
     """Return the retry state of a transfer."""
-    c = schema.targets.c
-    query = select(c.name, c.attempts, c.next_try_ms, c.last_success_ms, c.problem).where(c.name == name)
     with store.reads() as connection:
-        found = connection.execute(query).first()
+        found = connection.execute(select(schema.targets).where(schema.targets.c.name == name)).first()
     return RetryState(name) if found is None else RetryState(*found)
 
 
@@ -47,7 +43,7 @@ def note_success(store: Store, name: str, now_ms: int) -> None:
 
 
 def note_failure(store: Store, name: str, problem: str, now_ms: int) -> RetryState:
-    """Record a failure and schedule the next attempt, 5 s later at first and 1 h later at most."""
+    """Record a failure and schedule the next attempt after a delay of 5 s that doubles up to 1 h."""
     before = retry_state(store, name)
     attempts = before.attempts + 1
     state = RetryState(name, attempts, now_ms + retry_delay_ms(attempts), before.last_success_ms, problem)
@@ -61,13 +57,7 @@ def retry_delay_ms(failures: int) -> int:
 
 
 def _write(store: Store, state: RetryState) -> None:
-    table = schema.targets
-    values = {
-        "attempts": state.attempts,
-        "next_try_ms": state.next_try_ms,
-        "last_success_ms": state.last_success_ms,
-        "problem": state.problem,
-    }
+    table, row = schema.targets, state._asdict()
     with store.writes() as connection:
-        add_once(connection, table, [{"name": state.name} | values])
-        connection.execute(update(table).where(table.c.name == state.name).values(**values))
+        add_once(connection, table, [row])
+        connection.execute(update(table).where(table.c.name == state.name).values(**row))

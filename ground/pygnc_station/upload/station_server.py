@@ -1,32 +1,226 @@
-"""Sender for PyGNC servers: announces a batch, then sends it in chunks from the offset that the server has reached."""
+"""Clients of servers: HTTP requests, registration and key file, and the sender for PyGNC servers."""
 
+import os
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
+from pygnc.common.files import durable_rename
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store.batches import Batch, BatchState
-from pygnc_station.upload.registration import read_key
-from pygnc_station.upload.sender import Sent, error_of, http_client, json_object, send_request
 
-CHUNK_BYTES: Final = 4 << 20
-_MAX_ATTEMPTS: Final = 3
-"""Number of times that a batch is sent if it arrives damaged."""
+_TEMPORARY: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+"""HTTP status codes after which the same request may succeed later."""
 
 
-class StationSender:
-    """Client of a PyGNC server."""
+class Sender:
+    """Client of a server that receives batches; base class of all senders."""
+
+    def send(self, batch: Batch, path: Path) -> Batch:
+        """Send a batch, continue an interrupted transfer, or query the result of a batch that was sent before.
+
+        Returns:
+            The batch with its new `state` (SENT if the server has not decided yet), `reason` and `remote_id`.
+
+        Raises:
+            StationError: the transfer failed for a reason that the user has to remove.
+            TransferError: the transfer failed temporarily.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
+class HttpSender(Sender):
+    """Sender with an HTTP client that sends the gateway's key."""
 
     def __init__(self, settings: StationSettings) -> None:
-        self._client = http_client(settings, read_key(settings.path(settings.upload.key_file)))
+        self._settings = settings
+        self._key = read_key(settings.path(settings.upload.key_file))
+        self._client = http_client(settings, self._key)
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
 
-    def send(self, batch: Batch, path: Path) -> Sent:
+
+def tls_context(settings: StationSettings, ca_file: str, table: str) -> ssl.SSLContext:
+    """Return a TLS context that trusts the system's CA certificates and those in `ca_file` of a table of the settings.
+
+    Raises:
+        StationError: the CA file cannot be read.
+    """
+    context = ssl.create_default_context()
+    if ca_file:
+        path = settings.path(ca_file)
+        try:
+            context.load_verify_locations(path)
+        except (OSError, ssl.SSLError) as error:
+            raise StationError(
+                f"{path}: the CA certificates cannot be read ({error}); check ca_file in [{table}]"
+            ) from None
+    return context
+
+
+def http_client(settings: StationSettings, key: str = "") -> httpx.Client:
+    """Return a client for the server of [upload].
+
+    Args:
+        settings: settings of the station.
+        key: the gateway's key; "" sends none.
+
+    Raises:
+        StationError: the CA file cannot be read.
+    """
+    upload = settings.upload
+    context = tls_context(settings, upload.ca_file, "upload")
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    return httpx.Client(
+        base_url=upload.url.rstrip("/") + "/", verify=context, timeout=upload.timeout_s, headers=headers, trust_env=True
+    )
+
+
+def send_request(client: httpx.Client, method: str, path: str, **content: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
+    """Send a request; return the response, which may have a 4xx status that the caller has to handle.
+
+    Raises:
+        StationError: the server does not accept the key, or its certificate is not trusted.
+        TransferError: the server does not respond, or responds with a temporary failure.
+    """
+    try:
+        response = client.request(method, path, **content)
+    except httpx.ConnectError as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise StationError(
+                f"{client.base_url}: the server's certificate is not trusted; set ca_file in [upload]"
+            ) from None
+        raise TransferError(
+            f"{client.base_url}: no connection ({error}); check that the server is running, and url in [upload]"
+        ) from None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise TransferError(f"{client.base_url}: the request failed ({error or type(error).__name__})") from None
+    if response.status_code in _TEMPORARY:
+        raise TransferError(f"{client.base_url}: temporary failure ({error_of(response)})")
+    if response.status_code in {401, 403} and "authorization" in client.headers:
+        raise StationError(f"{client.base_url}: the server does not accept the key ({error_of(response)})")
+    return response
+
+
+def json_object(response: httpx.Response) -> dict[str, Any]:
+    """Return the JSON object of a response, {} if it contains none."""
+    try:
+        value = response.json()
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def error_of(response: httpx.Response) -> str:
+    """Return the server's reason for not performing a request, or its HTTP status."""
+    value = json_object(response)
+    return str(value.get("error") or value.get("reason") or f"HTTP {response.status_code}")
+
+
+_CPU: Final = Path("/proc/cpuinfo")
+_NO_SERIAL: Final = "0" * 16
+
+
+def register(settings: StationSettings, pin: str) -> Path:
+    """Exchange a PIN for a key, and write the key to its file.
+
+    Returns:
+        The path of the key file.
+
+    Raises:
+        StationError: the server does not accept the PIN.
+        TransferError: the server does not respond.
+    """
+    if not settings.upload.url or settings.upload.kind == "object_store":
+        raise StationError("no server to register with; set url in [upload]")
+    form = {"pin": pin.strip(), "device_id": serial_of_this_computer(), "name": settings.name}
+    path = "api/v1/activate/" if settings.upload.kind == "station" else "activate/"
+    file = settings.path(settings.upload.key_file)
+    with writing_key(file) as write, http_client(settings) as client:
+        response = send_request(client, "POST", path, data=form)
+        if response.status_code == 404:
+            raise StationError(
+                f"{response.url}: the server offers no registration at this address; check url in [upload]"
+            )
+        if response.status_code != 200:
+            raise StationError(f"{response.url.host} does not register this station: {error_of(response)}")
+        key = str(json_object(response).get("key", ""))
+        if not key.isalnum():
+            raise StationError(f"{response.url.host} does not register this station: its response contains no key")
+        write(key)
+    return file
+
+
+def read_key(path: Path) -> str:
+    """Return the gateway's key.
+
+    Raises:
+        StationError: the file is missing or contains no key.
+    """
+    try:
+        key = path.read_text(encoding="utf-8").strip()
+    except OSError:
+        key = ""
+    if not key.isalnum():
+        raise StationError(f"{path}: the key is missing; create it by `pygnc station register`")
+    return key
+
+
+@contextmanager
+def writing_key(path: Path) -> Iterator[Callable[[str], None]]:
+    """Return a function that replaces the key file; only the user can read the file at any time.
+
+    The new file is created before the function is called, so that a PIN is not used up if the file cannot be written.
+    The old key remains if the function is not called.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+    def write(key: str) -> None:
+        file.write(key + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+        durable_rename(part, path)
+
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            yield write
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def serial_of_this_computer() -> str:
+    """Return the serial number of a Raspberry Pi; 16 zeros on other computers, as batonopc does."""
+    try:
+        lines = _CPU.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return _NO_SERIAL
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("Serial")), _NO_SERIAL)
+
+
+CHUNK_BYTES: Final = 4 << 20
+_FINAL_STATES: Final = {BatchState.ACCEPTED, BatchState.REJECTED}
+_MAX_ATTEMPTS: Final = 3
+"""Number of times that a batch is sent if it arrives damaged."""
+
+
+class StationSender(HttpSender):
+    """Client of a PyGNC server."""
+
+    def send(self, batch: Batch, path: Path) -> Batch:
         """Send a batch; see `Sender.send`."""
         for _ in range(_MAX_ATTEMPTS):
             announcement = {"name": batch.name, "bytes": batch.bytes, "sha256": batch.sha256}
@@ -40,22 +234,20 @@ class StationSender:
                         break  # the server has discarded the batch because its checksum was wrong
             if status["state"] == "receiving" and status["offset"] == batch.bytes:  # received, but not verified yet
                 status = self._request("PATCH", batch, params={"offset": batch.bytes}, content=b"")
-            if status["state"] == "accepted":
-                return Sent(BatchState.ACCEPTED)
-            if status["state"] == "rejected":
-                return Sent(BatchState.REJECTED, str(status["reason"]))
-        raise TransferError(f"{batch.name} arrived damaged {_MAX_ATTEMPTS} times; it is sent again later")
+            if status["state"] in _FINAL_STATES:
+                return replace(batch, state=BatchState(status["state"]), reason=str(status["reason"]))
+        raise TransferError(
+            f"{self._client.base_url}: {batch.name} arrived damaged {_MAX_ATTEMPTS} times; the next upload sends it"
+            " again"
+        )
 
     def _request(self, method: str, batch: Batch, **content: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's
-        return _status_of(send_request(self._client, method, f"api/v1/batches/{batch.id}", **content))
-
-
-def _status_of(response: httpx.Response) -> dict[str, Any]:
-    if response.status_code == 413:
-        return {"state": "rejected", "reason": error_of(response), "offset": 0}
-    if response.status_code != 200:
-        raise StationError(f"{response.url.host}: {error_of(response)}")
-    status = json_object(response)
-    if not {"state", "offset", "reason"} <= status.keys():
-        raise StationError(f"{response.url.host} does not respond as a PyGNC server; check url in [upload]")
-    return status
+        response = send_request(self._client, method, f"api/v1/batches/{batch.id}", **content)
+        if response.status_code == 413:
+            return {"state": "rejected", "reason": error_of(response), "offset": 0}
+        if response.status_code != 200:
+            raise StationError(f"{response.url}: the request is refused ({error_of(response)})")
+        status = json_object(response)
+        if not {"state", "offset", "reason"} <= status.keys():
+            raise StationError(f"{response.url}: the response is not that of a PyGNC server; check url in [upload]")
+        return status

@@ -5,14 +5,13 @@ sent again, and the central store ignores them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select
 
 from pygnc_station.errors import RefusedReadingsError, StoreError
 from pygnc_station.store import schema
-from pygnc_station.store.cursors import SYNC, add_dead_letter, advance, pending
+from pygnc_station.store.cursors import SYNC, advance, pending
 from pygnc_station.store.query import numbered, numbered_pages, streams_of
 from pygnc_station.store.readings import NewReading, StoredReading, Stream
 from pygnc_station.store.store import Store
@@ -21,8 +20,7 @@ from pygnc_station.upload.retry import note_failure, note_success
 _PAGE: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class SyncResult:
+class SyncResult(NamedTuple):
     """Result of a synchronisation.
 
     Attributes:
@@ -55,9 +53,8 @@ def synchronise(local: Store, central_url: str, now_ms: int) -> SyncResult:
                     refusals = _send(central, stream, page)
                     with local.writes() as connection:
                         for reading, reason in refusals:
-                            add_dead_letter(
-                                connection, SYNC, part.stream.id, reading.number, reason=reason, now_ms=now_ms
-                            )
+                            letter = (SYNC, part.stream.id, reading.number, reason, now_ms)
+                            connection.execute(insert(schema.dead_letters).values(letter))
                         advance(connection, SYNC, part.stream.id, page[-1].number)
                     sent += len(page) - len(refusals)
                     refused += len(refusals)
@@ -93,10 +90,9 @@ def send_dead_letters(local: Store, central_url: str) -> SyncResult:
                 refused += 1
                 continue
             c = schema.dead_letters.c
+            sent_letter = (c.target == SYNC, c.stream_id == stream_id, c.number == number)
             with local.writes() as connection:
-                connection.execute(
-                    delete(schema.dead_letters).where(c.target == SYNC, c.stream_id == stream_id, c.number == number)
-                )
+                connection.execute(delete(schema.dead_letters).where(*sent_letter))
             sent += 1
     return SyncResult(sent, refused)
 

@@ -8,15 +8,14 @@ import stat
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store.batches import Batch, BatchState
-from pygnc_station.upload.registration import read_key
-from pygnc_station.upload.sender import Sent, error_of, http_client, json_object, send_request
+from pygnc_station.upload.station_server import HttpSender, error_of, json_object, send_request
 
 POLLS: Final = 19
 POLL_S: Final = 5.0
@@ -28,7 +27,7 @@ _UNTRUSTED: Final = ("Host key verification failed", "REMOTE HOST IDENTIFICATION
 """Parts of OpenSSH's messages about a wrong or unknown host key."""
 
 
-class TinycloudSender:
+class TinycloudSender(HttpSender):
     """Client of a tinycloud server.
 
     Args:
@@ -37,19 +36,13 @@ class TinycloudSender:
     """
 
     def __init__(self, settings: StationSettings, poll_s: float = POLL_S) -> None:
-        self._settings = settings
-        self._key = read_key(settings.path(settings.upload.key_file))
-        self._client = http_client(settings, self._key)
+        super().__init__(settings)
         self._poll_s = poll_s
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
-
-    def send(self, batch: Batch, path: Path) -> Sent:
-        """Send a batch, or poll one that was sent before; see `Sender.send`."""
+    def send(self, batch: Batch, path: Path) -> Batch:
+        """Send a batch, or poll a batch that was sent before; see `Sender.send`."""
         if batch.state is BatchState.SENT and batch.remote_id:
-            return self._poll(batch.remote_id)
+            return self._poll(batch)
         with path.open("rb") as file:
             md5 = hashlib.file_digest(file, "md5").hexdigest()
         form = {
@@ -63,11 +56,13 @@ class TinycloudSender:
         }
         response = send_request(self._client, "POST", "quarantine_request/", data=form)
         if response.status_code == 413:
-            return Sent(BatchState.REJECTED, error_of(response))
+            return replace(batch, state=BatchState.REJECTED, reason=error_of(response))
         values = json_object(response) if response.status_code == 200 else {}
         remote_id = str(values.get("batchid", ""))
         if not _ID.fullmatch(remote_id):
-            raise StationError(f"{self._client.base_url}: no id for {batch.name}: {error_of(response)}")
+            raise StationError(
+                f"{self._client.base_url}: the server assigns no id to {batch.name} ({error_of(response)})"
+            )
         destination = str(values.get("destination", ""))
         if self._settings.upload.scp and destination:
             file_path = f"{destination.rstrip('/')}/{self._key}/inbox/{remote_id}.zip"
@@ -76,7 +71,7 @@ class TinycloudSender:
             copy_by_scp(path, target, self._settings)
         else:
             self._post(path, remote_id)
-        return self._poll(remote_id)
+        return self._poll(replace(batch, remote_id=remote_id))
 
     def _post(self, path: Path, remote_id: str) -> None:
         """Upload by HTTPS to the host of the API."""
@@ -86,20 +81,21 @@ class TinycloudSender:
             files = {"file": (f"{remote_id}.zip", file, "application/zip")}
             response = send_request(self._client, "POST", str(url), headers=headers, files=files)
         if response.status_code != 200:
-            raise TransferError(f"{url}: {error_of(response)}")
+            raise TransferError(f"{url}: the upload failed ({error_of(response)})")
 
-    def _poll(self, remote_id: str) -> Sent:
+    def _poll(self, batch: Batch) -> Batch:
         for poll in range(POLLS):
             if poll:
                 time.sleep(self._poll_s)
-            response = send_request(self._client, "GET", f"upload_status/{remote_id}/")
+            response = send_request(self._client, "GET", f"upload_status/{batch.remote_id}/")
             if response.status_code == 404:
-                return Sent(BatchState.READY, "the server no longer knows the batch; it is sent again")
+                reason = "the server no longer knows the batch; the next upload sends it again"
+                return replace(batch, state=BatchState.READY, remote_id="", reason=reason)
             values = json_object(response) if response.status_code == 200 else {}
             state = _STATES.get(str(values.get("status", "")))
             if state is not None:
-                return Sent(state, str(values.get("reason", "")), remote_id)
-        return Sent(BatchState.SENT, "", remote_id)
+                return replace(batch, state=state, reason=str(values.get("reason", "")))
+        return replace(batch, state=BatchState.SENT, reason="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +118,12 @@ def copy_by_scp(source: Path, target: ScpTarget, settings: StationSettings) -> N
     """
     program = shutil.which("scp")
     if program is None:
-        raise StationError("scp is not installed: apt-get install openssh-client, or set scp = false in [upload]")
+        raise StationError("scp is not installed; apt-get install openssh-client, or set scp = false in [upload]")
     upload = settings.upload
     if any(text.startswith("-") or not text.isprintable() for text in (target.host, target.user, target.path)):
-        raise StationError("the server has sent an invalid destination for SCP")
+        raise StationError(
+            f"{target.host!r}: the server has sent an invalid destination for SCP; set scp = false in [upload]"
+        )
     options = {
         "StrictHostKeyChecking": "yes",
         "UserKnownHostsFile": str(settings.path(upload.known_hosts)),

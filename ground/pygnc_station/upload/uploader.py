@@ -1,4 +1,4 @@
-"""Uploads the batches that are ready, one after the other, and archives those that the server has accepted."""
+"""Uploads the batches that are ready, one after the other, and archives batches that the server has accepted."""
 
 import errno
 import shutil
@@ -14,7 +14,7 @@ from pygnc_station.store.cursors import BATCHES, SYNC, delete_range
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import exclusive_lock
 from pygnc_station.upload.retry import note_failure, note_success
-from pygnc_station.upload.sender import Sender
+from pygnc_station.upload.station_server import Sender, StationSender
 
 UPLOAD: Final = "upload"
 """Name of the upload's retry state."""
@@ -44,7 +44,7 @@ def sender_of(settings: StationSettings) -> Sender:
         StationError: [upload] has no url, or the key file is missing.
     """
     if not settings.upload.url:
-        raise StationError("no server to upload to: set url in [upload]")
+        raise StationError("no server to upload to; set url in [upload]")
     if settings.upload.kind == "object_store":
         from pygnc_station.upload.object_store import ObjectStoreSender  # noqa: PLC0415 - loads its library on demand
 
@@ -53,8 +53,6 @@ def sender_of(settings: StationSettings) -> Sender:
         from pygnc_station.upload.tinycloud import TinycloudSender  # noqa: PLC0415 - likewise
 
         return TinycloudSender(settings)
-    from pygnc_station.upload.station_server import StationSender  # noqa: PLC0415 - likewise
-
     return StationSender(settings)
 
 
@@ -119,7 +117,7 @@ def _archive_accepted(store: Store, settings: StationSettings) -> None:
 
 
 def move_durably(source: Path, target: Path) -> None:
-    """Move a file within a file system or to another one; after a power cut it exists in at least one place.
+    """Move a file within a file system or to another file system; after a power cut it exists in at least one place.
 
     Raises:
         OSError: the file cannot be copied; the source is still there.

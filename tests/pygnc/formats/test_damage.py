@@ -3,8 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc.formats.damage import Gap
+from pygnc.formats.damage import DamageReason, Gap
 from tests.pygnc.formats.streams import pieces
+
+CONTENT = DamageReason.CONTENT
 
 
 @given(st.data(), st.binary(max_size=40), st.integers(0, 600), st.binary(max_size=40))
@@ -15,7 +17,7 @@ def test_gap_does_not_depend_on_pieces(data: st.DataObject, before: bytes, fill:
     for piece in data.draw(pieces(octets)):
         parts.extend(memoryview(piece))
     assert (parts.start, parts.stop, parts.length) == (7, 7 + len(octets), len(octets))
-    assert parts.is_fill == whole.is_fill
+    assert parts.as_damage(CONTENT) == whole.as_damage(CONTENT)
 
 
 @pytest.mark.parametrize("fill", [0x00, 0xFF, 0x5A])
@@ -23,10 +25,10 @@ def test_an_erased_page_is_fill_at_any_offset(fill: int) -> None:
     for before in range(256):
         gap = Gap(0)
         gap.extend(np.random.default_rng(before).bytes(before) + bytes([fill]) * 512)
-        assert gap.is_fill
+        assert gap.as_damage(CONTENT).reason is DamageReason.FILL
 
 
 def test_noise_and_short_runs_are_not_fill() -> None:
     gap = Gap(0)
     gap.extend(np.random.default_rng(1).bytes(1000) + bytes(100) + b"\x01" * 100)
-    assert not gap.is_fill
+    assert gap.as_damage(CONTENT).reason is CONTENT

@@ -42,7 +42,7 @@ def test_sizes() -> None:
     assert SenseLayout(terminated=False).size == 249
     assert SenseLayout(1).size == 131
     assert SenseLayout(8, terminated=False).size == 339
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="at least 1"):
         SenseLayout(0)
 
 

@@ -182,4 +182,4 @@ def test_memory_of_the_assembler_is_bounded() -> None:
     for k in range(500):
         composer.add_fix(fix(START_S + 3 + k)[1])
         assert len(composer._fixes) < 40
-    assert composer._samples == []
+    assert composer._samples == {}

@@ -88,9 +88,7 @@ def test_pieces_do_not_change_the_result(data: st.DataObject, layout: SenseLayou
     whole = scan(octets, layout, base_offset=1000)
     scanner = SenseScanner(layout, base_offset=1000)
     parts = [scanner.feed(piece) for piece in data.draw(pieces(octets))]
-    assert scanner.pending_bytes < 2 * layout.size
     parts.append(scanner.finish())
-    assert scanner.pending_bytes == 0
     np.testing.assert_array_equal(joined(parts, "offsets"), whole.offsets)
     assert b"".join(part.records.tobytes() for part in parts) == whole.records.tobytes()
     assert joined(parts, "damage") == whole.damage

@@ -85,7 +85,7 @@ def test_uploads_of_older_controllers_and_cat_work(tmp_path: Path) -> None:
         text = base64.b64encode(content)
         station.write(b"".join(text[start : start + LINE] + b"\n" for start in range(0, len(text), LINE)) + b"\x04")
         assert station.run(lambda: station.is_written, 20.0)
-        assert station.run(lambda: shell.answers, 20.0)
+        assert station.run(lambda: shell.responds, 20.0)
         assert (tmp_path / "sense.bin").read_bytes() == content
         station.write(b"cat ~/pygnc_info.txt\r")
         assert station.run(lambda: b"\nPyGNC run 1 IDLE\n" in station.plain_text(), 20.0)
@@ -127,5 +127,5 @@ def test_a_line_without_a_shell_is_reported_with_the_remedy(tmp_path: Path) -> N
         shell = Shell(station)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("pygnc_controller.emulator.shell._READY_S", 0.01)
-            with pytest.raises(ShellError, match=r"no shell answers.*check cable"):
+            with pytest.raises(ShellError, match=r"no shell responds.*check cable"):
                 shell.wake()

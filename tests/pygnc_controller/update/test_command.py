@@ -9,8 +9,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pygnc_controller.emulator.pty_pi import PtyPi
-from pygnc_controller.update.command import SerialTransport, app
+from pygnc_controller.update.command import PACKAGE, SerialTransport, app
 from tests.pygnc_controller.update.conftest import BROKEN_IN_PLACE, PYTHON, Package, SshServer, in_use
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[3]
 FAST_BAUD = 4_000_000
@@ -80,8 +82,8 @@ def test_an_update_over_the_serial_line(tmp_path: Path, home: Path, old: Package
     package = Package(tmp_path, "new", ballast="".join(chr(33 + k * k % 90) for k in range(9000)))
     way = SerialTransport(pi.master, FAST_BAUD)
     way.send(package.path)
-    answer = way.install(package.sha256, PYTHON)
+    answer = way.install(PACKAGE, package.sha256, "--python", PYTHON)
     assert answer.code == 0, answer.text
     assert in_use(home) == "new"
-    assert way.roll_back().code == 0
+    assert way.install("--roll-back").code == 0
     assert in_use(home) == old.path.stem

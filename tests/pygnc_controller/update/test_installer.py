@@ -9,6 +9,8 @@ import pytest
 
 from tests.pygnc_controller.update.conftest import BROKEN, BROKEN_IN_PLACE, PYTHON, Package, in_use, install
 
+pytestmark = pytest.mark.slow
+
 
 def send(home: Path, package: Package, *words: str) -> "tuple[int, str]":
     shutil.copy(package.path, home / "new.zip")
@@ -53,7 +55,7 @@ def test_a_damaged_package_has_its_own_exit_code(tmp_path: Path, home: Path, old
     (home / "new.zip").write_bytes(octets)
     done = install(home, "new.zip", package.sha256, "--python", PYTHON)
     assert done.returncode == 3
-    assert "send it again" in done.stdout
+    assert "send the package again" in done.stdout
     assert in_use(home) == old.path.stem
 
 

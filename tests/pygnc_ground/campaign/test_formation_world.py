@@ -101,15 +101,18 @@ def world(minutes: int = 20) -> FormationWorld:
     return formation_world(5, FormationKind.BOUNDED, minutes=minutes)
 
 
+def ranges_m(records: Records) -> FloatArray:
+    return np.array([seen.range_m for seen in records.ranges])
+
+
 def range_errors_m(records: Records) -> FloatArray:
     """Without the biases."""
     ranges = records.ranges
-    places_m = world().states_gcrf(ranges.gps_ms)[:, :, :3]
-    number = np.arange(len(ranges.range_m))
-    distance_m = np.linalg.norm(places_m[ranges.other, number] - places_m[ranges.one, number], axis=1)
-    links = zip(ranges.one.tolist(), ranges.other.tolist(), strict=True)
-    bias_m = np.array([records.bias_m[min(link), max(link)] for link in links])
-    return np.asarray(ranges.range_m - distance_m - bias_m)
+    places_m = world().states_gcrf(np.array([seen.gps_ms for seen in ranges]))[:, :, :3]
+    number, one, other = np.arange(len(ranges)), *np.array([(seen.one - 74, seen.other - 74) for seen in ranges]).T
+    distance_m = np.linalg.norm(places_m[other, number] - places_m[one, number], axis=1)
+    bias_m = np.array([records.bias_m[seen.pair] for seen in ranges])
+    return np.asarray(ranges_m(records) - distance_m - bias_m)
 
 
 def test_world_is_determined_by_its_seed() -> None:
@@ -120,8 +123,8 @@ def test_world_is_determined_by_its_seed() -> None:
     assert again.ids == (74, 75)
     for instruments in (MESH, STAR):
         one, two = again.records(instruments), world().first(2).records(instruments)
-        np.testing.assert_array_equal(one.ranges.range_m, two.ranges.range_m)
-        np.testing.assert_array_equal(one.fixes[0][1].position_ecef_m, two.fixes[0][1].position_ecef_m)
+        np.testing.assert_array_equal(ranges_m(one), ranges_m(two))
+        np.testing.assert_array_equal(one.fixes[0].fix.position_ecef_m, two.fixes[0].fix.position_ecef_m)
 
 
 def test_drag_draw_changes_only_the_drag() -> None:
@@ -137,9 +140,9 @@ def test_drag_draw_changes_only_the_drag() -> None:
 
 def test_each_draw_has_its_own_noise_and_biases() -> None:
     one, two = (world().records(MESH, draw) for draw in (0, 1))
-    assert (one.ranges.range_m != two.ranges.range_m).all()
+    assert (ranges_m(one) != ranges_m(two)).all()
     assert one.bias_m != two.bias_m
-    np.testing.assert_array_equal(world().records(MESH, 1).ranges.range_m, two.ranges.range_m)
+    np.testing.assert_array_equal(ranges_m(world().records(MESH, 1)), ranges_m(two))
 
 
 def test_range_is_distance_plus_bias_plus_noise() -> None:
@@ -149,7 +152,7 @@ def test_range_is_distance_plus_bias_plus_noise() -> None:
         assert len(errors_m) == 20 * links
         assert errors_m.std() == pytest.approx(instruments.range_noise_m, rel=0.25)
         assert abs(errors_m.mean()) < 4.0 * instruments.range_noise_m / np.sqrt(len(errors_m))
-        assert (np.diff(records.ranges.gps_ms) >= 0).all()
+        assert (np.diff([seen.gps_ms for seen in records.ranges]) >= 0).all()
     biases_m = [bias for draw in range(30) for bias in world().records(MESH, draw).bias_m.values()]
     assert np.mean(biases_m) == pytest.approx(RANGE_BIAS_M, abs=6.0)
     assert np.std(biases_m) == pytest.approx(20.0, rel=0.2)
@@ -160,16 +163,16 @@ def test_both_directions_share_the_bias_but_not_the_noise() -> None:
     records = world().records(both)
     errors_m = range_errors_m(records).reshape(20, 12)
     assert abs(np.corrcoef(errors_m[:, :6].ravel(), errors_m[:, 6:].ravel())[0, 1]) < 0.3
-    assert list(zip(records.ranges.one[6:12], records.ranges.other[6:12], strict=True)) == [
-        (other, one) for one, other in combinations(range(4), 2)
+    assert [(seen.one, seen.other) for seen in records.ranges[6:12]] == [
+        (other, one) for one, other in combinations(range(74, 78), 2)
     ]
 
 
 def test_fixes_have_noise_and_delayed_velocities() -> None:
     records = world().records(MESH)
     position_m, velocity_mps = [], []
-    for satellite, fix in records.fixes:
-        path = world().paths[satellite]
+    for entry in records.fixes:
+        path, fix = world().paths[entry.satellite - 74], entry.fix
         t_s = 1e-3 * (fix.gps_ms - world().start_gps_ms)
         now, before = path.states_itrf([t_s, t_s - VELOCITY_LATENCY_S])
         assert fix.velocity_ecef_mps is not None
@@ -178,21 +181,21 @@ def test_fixes_have_noise_and_delayed_velocities() -> None:
     assert len(position_m) == 80
     assert np.std(position_m) == pytest.approx(10.0, rel=0.15)
     assert np.std(velocity_mps) == pytest.approx(0.01, rel=0.15)
-    assert {satellite for satellite, _ in world().records(STAR).fixes} == {0}
+    assert {entry.satellite for entry in world().records(STAR).fixes} == {74}
 
 
 def test_bound_measurements_match_the_records() -> None:
     few = Instruments("few", range_noise_m=1.0, mesh=True, fixed=2, partner_fixes=3)
-    assert [satellite for satellite, _ in world().records(few).fixes].count(1) == 3
+    assert [entry.satellite for entry in world().records(few).fixes].count(75) == 3
     for instruments in (MESH, STAR, few):
-        seen, records = world().bound_measurements(instruments), world().records(instruments)
-        np.testing.assert_array_equal(world().moments_gps_ms[seen.ranges.row], records.ranges.gps_ms)
-        np.testing.assert_array_equal(seen.ranges.one, records.ranges.one)
-        np.testing.assert_array_equal(seen.ranges.other, records.ranges.other)
-        known = np.isfinite(seen.fix_sigma[:, :, 0])
+        records = world().records(instruments)
+        found, moments = world().bound_measurements(records), world().moments_gps_ms
+        ranges = zip(moments[found.ranges.row], found.ranges.one + 74, found.ranges.other + 74, strict=True)
+        assert list(ranges) == [(seen.gps_ms, seen.one, seen.other) for seen in records.ranges]
+        known = np.isfinite(found.fix_sigma[:, :, 0])
         assert known.sum() == len(records.fixes)
-        for satellite, fix in records.fixes:
-            assert known[satellite, np.searchsorted(world().moments_gps_ms, fix.gps_ms)]
+        for entry in records.fixes:
+            assert known[entry.satellite - 74, np.searchsorted(moments, entry.fix.gps_ms)]
 
 
 def test_a_bounded_formation_drifts_along_the_track_only() -> None:

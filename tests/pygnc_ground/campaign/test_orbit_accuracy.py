@@ -4,6 +4,8 @@ import pytest
 
 from pygnc_ground.campaign.orbit_accuracy import PRESETS, preset_consistency
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_errors_and_innovations_are_consistent(preset: str) -> None:

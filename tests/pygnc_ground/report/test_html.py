@@ -236,36 +236,26 @@ ATTITUDES = {
 }
 
 
+ORBITS = {
+    "no record": samples.clean(0),
+    "nothing at all": replace(samples.clean(0), sources=(), counts={}, truth=None, smoothed=None, batch=None),
+    "one record": samples.clean(1),
+    "two records": samples.clean(2),
+    "one time": samples.clean(3, step_ms=0),
+    "all rejected": samples.without_orbit(samples.clean(20)),
+    "one rejected": replace(samples.without_orbit(samples.clean(1)), truth=None),
+    "filter only": replace(samples.clean(20), smoothed=None, batch=None),
+    "filter only without truth": replace(samples.clean(20), smoothed=None, batch=None, truth=None),
+    "truth of another time": replace(samples.clean(20), truth=samples.CircularTruth(span_gps_ms=(0, 1))),
+    "days": samples.clean(30, step_ms=3_600_000),
+}
+
+
+# A page takes two seconds, and figures of orbit and attitude are independent, so each page has one case of both.
 @pytest.mark.parametrize(
     "result",
-    [
-        samples.clean(0),
-        replace(samples.clean(0), sources=(), counts={}, truth=None, smoothed=None, batch=None),
-        samples.clean(1),
-        samples.clean(2),
-        samples.clean(3, step_ms=0),
-        samples.without_orbit(samples.clean(20)),
-        replace(samples.without_orbit(samples.clean(1)), truth=None),
-        replace(samples.clean(20), smoothed=None, batch=None),
-        replace(samples.clean(20), smoothed=None, batch=None, truth=None),
-        replace(samples.clean(20), truth=samples.CircularTruth(span_gps_ms=(0, 1))),
-        samples.clean(30, step_ms=3_600_000),
-        *(replace(samples.clean(20), attitude=attitude) for attitude in ATTITUDES.values()),
-    ],
-    ids=[
-        "no record",
-        "nothing at all",
-        "one record",
-        "two records",
-        "one time",
-        "all rejected",
-        "one rejected",
-        "filter only",
-        "filter only without truth",
-        "truth of another time",
-        "days",
-        *ATTITUDES,
-    ],
+    [replace(orbit, attitude=attitude) for orbit, attitude in zip(ORBITS.values(), ATTITUDES.values(), strict=True)],
+    ids=[f"{orbit}, {attitude}" for orbit, attitude in zip(ORBITS, ATTITUDES, strict=True)],
 )
 def test_every_kind_of_replay_gives_a_page(result: ReplayResult) -> None:
     page = Page(render_report(result))

@@ -22,6 +22,8 @@ from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from tests.pygnc_instruments.bridge.running import PATIENCE_S, ROOT, RunningBridge, environment, get, until
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., RunningBridge]
 S1 = {"xAccel", "yAccel", "zAccel", "xRate", "yRate", "zRate", "xRateTemp", "boardTemp", "counter", "BITstatus"}
 
@@ -172,7 +174,7 @@ def test_waits_for_a_unit_that_is_not_connected_yet(start: Start, unit: UcbSimul
 
 def test_plays_a_recording_to_its_end(start: Start, tmp_path: Path) -> None:
     unit = UcbSimulator()
-    (tmp_path / "x.raw").write_bytes(b"".join(unit._stream() for _ in range(100)))
+    (tmp_path / "x.raw").write_bytes(b"".join(unit._tick() for _ in range(100)))
     bridge = start(f"file://{tmp_path}/x.raw?bytes_per_s=3100", "--port", "0")
     with bridge.connect() as client:
         client.wait(is_output)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pygnc_devices.family import Family, all_families, family
-from pygnc_instruments.bridge.description import describe, device_properties, graphs
+from pygnc_instruments.bridge.device_link import describe, device_properties, graphs
 
 
 def titles(packet: str) -> list[str]:
@@ -22,14 +22,15 @@ def test_each_vector_has_its_own_graph() -> None:
 
 @pytest.mark.parametrize("kind", all_families(), ids=lambda kind: kind.name)
 def test_every_family_can_be_described(kind: Family) -> None:
-    described = json.loads(json.dumps(describe(kind.packets, has_fields=False)))
+    assert json.dumps(device_properties("x", kind.packets, has_fields=True))
+    described = json.loads(json.dumps(describe(kind.packets, has_fields=True)))
     for packet in described["packets"].values():
         drawn = [column for graph in packet["graphs"] for column in graph["columns"]]
         assert drawn == [column["name"] for column in packet["columns"] if column["unit"]]
 
 
 def test_device_properties_have_the_keys_of_navigation_studio() -> None:
-    properties = device_properties("IMU381", family("ucb").packets, has_fields=True)
+    properties = json.loads(json.dumps(device_properties("IMU381", family("ucb").packets, has_fields=True)))
     assert properties["properties"]["packetRate"]["options"]["5"] == "20 Hz"
     assert properties["properties"]["packetType"]["options"]["21297"] == "S1"
     s1 = properties["outputPackets"]["S1"]

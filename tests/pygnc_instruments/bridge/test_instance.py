@@ -17,10 +17,9 @@ from pygnc_instruments.bridge import instance as instance_module
 from pygnc_instruments.bridge.instance import (
     BridgeProcess,
     BridgeProcessError,
-    InstanceFile,
     find_running,
     instance_path,
-    read_instance_file,
+    read_instance_pid,
     write_instance_file,
 )
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
@@ -67,13 +66,13 @@ def test_starts_finds_and_stops_a_bridge(control: BridgeProcess, line: PtyEndpoi
     assert not control.state().is_running
     control.start(*place(line))
     state = until(
-        lambda: (found := control.state()).is_running and dict(found.details)["state"] == "streaming" and found, "it"
+        lambda: (found := control.state()).is_running and found.details["state"] == "streaming" and found, "it"
     )
-    details = dict(state.details)
+    details = state.details
     assert details["device"].startswith("2008705635")
     assert details["CRC errors"] == "0"
     assert details["log"] == "not logging"
-    until(lambda: "packet S1" in dict(control.state().details)["rate"], "its rate")
+    until(lambda: "packet S1" in control.state().details["rate"], "its rate")
     control.start()  # no effect: it is running already
     control.stop()
     until(lambda: not control.state().is_running, "its end")
@@ -100,7 +99,7 @@ def test_does_not_stop_another_users_bridge(bridge: RunningBridge) -> None:
     assert control.state().is_running
     with pytest.raises(BridgeProcessError, match="another user"):
         control.stop()
-    write_instance_file(InstanceFile(os.getpid(), bridge.port, bridge.url))  # names another process
+    write_instance_file(os.getpid(), bridge.port, bridge.url)  # names another process
     with pytest.raises(BridgeProcessError):
         control.stop()
     assert bridge.process.poll() is None
@@ -118,12 +117,12 @@ def test_another_program_at_the_port_is_not_a_bridge() -> None:
 
 
 def test_instance_file_is_private_and_invalid_content_is_ignored(port: int) -> None:
-    write_instance_file(InstanceFile(1, port, "http://127.0.0.1/"))
+    write_instance_file(1, port, "http://127.0.0.1/")
     assert stat.S_IMODE(instance_path(port).stat().st_mode) == 0o600
-    assert read_instance_file(port) == InstanceFile(1, port, "http://127.0.0.1/")
+    assert read_instance_pid(port) == 1
     for content in ("", "[]", "{}", '{"pid": "x", "port": 1, "url": ""}'):
         instance_path(port).write_text(content)
-        assert read_instance_file(port) is None
+        assert read_instance_pid(port) is None
 
 
 @pytest.fixture
@@ -202,7 +201,7 @@ def test_packed_program_contains_bridge_and_window(
         patch.delenv("PYTHONPATH")
         patch.setattr(instance_module, "server_command", lambda: [program, "serve"])
         control.start(line.url)  # the search needs all families
-        until(lambda: "Hz" in dict(control.state().details).get("rate", ""), "the packed bridge", UNPACK_LIMIT_S)
+        until(lambda: "Hz" in control.state().details.get("rate", ""), "the packed bridge", UNPACK_LIMIT_S)
     assert Path(program).stat().st_size < 60_000_000
     with subprocess.Popen([program, "--port", str(port)], env=alone) as window:
         until(lambda: is_drawn(screen), "the packed window", UNPACK_LIMIT_S)
@@ -224,6 +223,7 @@ def test_bridge_and_window_are_subcommands_of_pygnc() -> None:
 
 def test_window_reports_missing_tk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tkinter", None)
+    monkeypatch.delitem(sys.modules, "pygnc_instruments.bridge.window", raising=False)
     result = CliRunner().invoke(app, ["bridge-window"])
     assert result.exit_code == 1
     assert "apt install python3-tk" in result.stderr

@@ -135,7 +135,7 @@ def test_errors_are_one_line_with_the_reason(arguments: list[str], why: str, lin
 def test_reports_a_port_without_a_device(tmp_path: Path) -> None:
     master, slave = os.openpty()
     try:
-        assert "no device answers" in run("info", os.ttyname(slave), code=1).stderr
+        assert "no device responds" in run("info", os.ttyname(slave), code=1).stderr
     finally:
         os.close(master)
         os.close(slave)

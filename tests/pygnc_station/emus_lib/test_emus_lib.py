@@ -190,7 +190,10 @@ def test_empty_settings_have_defaults_and_invalid_ones_are_reported(tmp_path: Pa
     program = "from pygnc_station.emus_lib.config import *\nprint(EMUS_LIVE_INTERVAL, repr(EMUS_SERIAL_PORT), NO_BT3)"
     assert run(tmp_path, "-c", program).stdout == "5 '' False\n"
     done = run(tmp_path, "-c", program, EMUS_LIVE_INTERVAL="often")
-    assert (done.returncode, done.stderr) == (1, ".env: EMUS_LIVE_INTERVAL must be an integer, not 'often'\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        ".env: EMUS_LIVE_INTERVAL must be a non-negative integer, not 'often'\n",
+    )
 
 
 def test_each_logger_writes_its_own_file(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,8 +14,7 @@ from pygnc_devices.reading import Reading
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_station.logger.logger import Logger
-from pygnc_station.store.layout import Layout
-from pygnc_station.store.readings import NewReading
+from pygnc_station.store.readings import Layout, NewReading
 from pygnc_station.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[3]

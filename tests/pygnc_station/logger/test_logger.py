@@ -171,7 +171,7 @@ def test_limits_the_number_of_waiting_readings_and_reports_lost_ones(
             assert len(logger._waiting) <= 50
             away.clear()
             wait_for(lambda: logger.stored > 0, "readings")
-            wait_for(lambda: "readings are stored again; " in caplog.text, "the end")
+            wait_for(lambda: "the store can be written again; " in caplog.text, "the end")
     assert " are lost: the server does not respond" in caplog.text
 
 

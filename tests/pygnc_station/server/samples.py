@@ -12,12 +12,12 @@ import uvicorn
 
 from pygnc_station.server.access import new_pin, register
 from pygnc_station.server.application import application
-from pygnc_station.server.context import clock_ms
 from pygnc_station.settings import Batches, Serve, StationSettings, Upload
 from pygnc_station.store.batches import Batch
+from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
-from pygnc_station.upload.registration import writing_key
+from pygnc_station.upload.station_server import writing_key
 from tests.pygnc_station.store.samples import LAYOUT, new
 
 DEADLINE_S = 30.0

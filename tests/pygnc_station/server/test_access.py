@@ -2,12 +2,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server import access
-from pygnc_station.server.context import clock_ms
+from pygnc_station.store import schema
+from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
-from pygnc_station.upload.registration import register
+from pygnc_station.upload.station_server import register
 from tests.pygnc_station.server.samples import server, station
 
 NOW_MS = 1_790_000_000_000
@@ -28,8 +30,8 @@ def test_a_pin_is_valid_once_and_until_it_expires(store: Store) -> None:
     assert access.register(store, "12345678", "0", "guess", NOW_MS) is None
     with store.writes() as connection:
         found = access.gateway_of(connection, key, NOW_MS)
-        assert found is not None
-        assert found.name == "roof"
+        query = select(schema.gateways.c.name).where(schema.gateways.c.id == found)
+        assert connection.execute(query).scalar() == "roof"
         assert access.gateway_of(connection, key[:-1] + "?", NOW_MS) is None
     assert access.revoke(store, "roof", NOW_MS) == 1
     with store.writes() as connection:
@@ -99,6 +101,7 @@ def test_reading_requires_a_token_unless_the_server_is_open(tmp_path: Path) -> N
         token = access.new_token(there.store, "me", clock_ms(), may_write=False)
         assert client.get("/").status_code == 401
         assert client.get("/metrics").status_code == 401
+        assert client.get("/openapi.json").status_code == 401
         assert client.get("/health").json() == {"status": "ok"}
         for headers in ({"authorization": f"Bearer {token}"}, {"authorization": f"HTTP_BAT_API_KEY {token}"}):
             assert client.get("/api/v1/reading/", headers=headers).status_code == 200

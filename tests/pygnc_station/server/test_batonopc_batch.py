@@ -187,7 +187,10 @@ BAD: dict[str, tuple[Callable[[str], bytes], str]] = {
         _of_table(b'\r\n"' + b"1\r\n" * 50_000 + b'"\r\n'),
         "1 columns without names|field limit",  # the limit is global to the process
     ),
-    "a device without a name": (_of_table(csv_of([(1, "2021-07-01 12:00", "\x07", *ROW[3:])])), "missing or invalid"),
+    "a device without a name": (
+        _of_table(csv_of([(1, "2021-07-01 12:00", "\x07", *ROW[3:])])),
+        "1 to 120 printable characters",
+    ),
     "rows without cells": (_of_table(b"\r\n" * 10), "0 columns without names"),
     "a YAML that is none": (_of_yaml("device_id: KEY: ["), f"{REF}.yaml is not a YAML mapping"),
     "a YAML of aliases": (_of_yaml("device_id: &a KEY\ngadget_id: *a"), f"{REF}.yaml is not a YAML mapping"),

@@ -1,16 +1,16 @@
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from pygnc_station.server.access import new_token
-from pygnc_station.server.context import clock_ms
 from pygnc_station.store import query
-from pygnc_station.store.layout import Column, Layout
-from pygnc_station.store.readings import NewReading
+from pygnc_station.store.readings import Column, Layout, NewReading, clock_ms
 from tests.pygnc_station.logger.samples import store_sentence
 from tests.pygnc_station.server.samples import Running, server
 from tests.pygnc_station.store.samples import LAYOUT, START_MS, new
@@ -189,3 +189,54 @@ def test_metrics_omit_old_values(there: Running, client: httpx.Client) -> None:
     assert 'pygnc_pm2_5{gadget="fresh",kind="PM"} 12.5' in text
     assert "pygnc_temp_degc" not in text
     assert 'pygnc_reading_age_seconds{gadget="imu 1",kind="S1"}' in text
+
+
+def test_names_the_invalid_parameter_or_field_of_a_request(there: Running, client: httpx.Client) -> None:
+    error = client.get("/api/v1/reading/", params={"limit": "many"}).json()["error"]
+    assert error.startswith("query: ")
+    assert "$.limit" in error
+    headers = {"authorization": f"Bearer {new_token(there.store, 'x', clock_ms(), may_write=True)}"}
+    error = client.post("/api/v1/gadget/", json={"factory_id": "b", "status": "X"}, headers=headers).json()["error"]
+    assert "choose from _ (out of service)" in error
+    error = client.post("/api/v1/gadget/", json={"factory_id": 5}, headers=headers).json()["error"]
+    assert "$.factory_id" in error
+
+
+def _references(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
+    if isinstance(value, dict):
+        yield from (item for key, item in value.items() if key == "$ref")
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _references(item)
+
+
+def test_describes_its_operations_in_openapi(client: httpx.Client) -> None:
+    document = client.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1.")
+    assert {"title", "version"} <= document["info"].keys()
+    parts = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert set(_references(document)) <= parts
+    for path, entry in document["paths"].items():
+        for method, operation in entry.items():
+            assert method in {"get", "put", "post", "patch", "delete"}
+            assert operation["summary"]
+            assert operation["responses"]
+            assert all(code == "default" or 200 <= int(code) < 300 for code in operation["responses"])
+            assert all(set(names) <= set(document["components"]["securitySchemes"]) for names in operation["security"])
+            parameters = operation["parameters"]
+            in_path = [parameter["name"] for parameter in parameters if parameter["in"] == "path"]
+            assert in_path == re.findall(r"{(\w+)}", path)
+            assert all(parameter["required"] for parameter in parameters if parameter["in"] == "path")
+            assert len({(parameter["name"], parameter["in"]) for parameter in parameters}) == len(parameters)
+            assert all("schema" in parameter for parameter in parameters)
+            for media in operation.get("requestBody", {}).get("content", {}):
+                assert re.fullmatch(r"[a-z]+/[a-z-]+", media)
+    (limit,) = (
+        parameter
+        for parameter in document["paths"]["/api/v1/reading/"]["get"]["parameters"]
+        if parameter["name"] == "limit"
+    )
+    assert (limit["in"], limit["required"], limit["schema"]["type"]) == ("query", False, "integer")
+    posted = document["paths"]["/api/v1/quarantine_request/"]["post"]
+    assert set(posted["requestBody"]["content"]) == {"application/x-www-form-urlencoded", "application/json"}
+    assert posted["security"] == [{"gateway_key": []}]
+    assert document["components"]["schemas"]["QuarantineRequest"]["required"] == ["source_ref", "zip_size"]

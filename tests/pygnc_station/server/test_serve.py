@@ -13,9 +13,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from typer.testing import CliRunner
 
 from pygnc_station.commands.main import app
-from pygnc_station.server.context import clock_ms
-from pygnc_station.store.layout import Column, Layout
-from pygnc_station.store.readings import NewReading
+from pygnc_station.store.readings import Column, Layout, NewReading, clock_ms
 from pygnc_station.store.store import Store
 from tests.fakes.batonopc import Station, batch_of, csv_of, log, rows_of
 from tests.fakes.browser import chromium
@@ -69,7 +67,7 @@ def test_commands_transfer_readings_to_a_server_over_tls(tmp_path: Path) -> None
         shown = _invoke("recent", "--settings", central, "--json", "-n", 1)
         assert json.loads(shown)["number"] == 5
         assert _invoke("revoke", "roof", "--settings", central) == "1 keys revoked\n"
-        assert "unknown station 'roof'" in _invoke("revoke", "roof", "--settings", central, code=1)
+        assert "station 'roof': no valid key" in _invoke("revoke", "roof", "--settings", central, code=1)
         assert len(_invoke("token", "me", "--settings", central).strip()) == 40
     finally:
         process.send_signal(signal.SIGTERM)

@@ -7,12 +7,12 @@ import pytest
 
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server.access import new_pin
-from pygnc_station.server.context import clock_ms
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches
+from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
-from pygnc_station.upload.registration import register
+from pygnc_station.upload.station_server import register
 from pygnc_station.upload.tinycloud import ScpTarget, TinycloudSender, copy_by_scp
 from pygnc_station.upload.uploader import UploadReport, upload_all
 from tests.fakes.sshd import PROGRAM, WRAPPER, Sshd

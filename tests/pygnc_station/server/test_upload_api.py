@@ -5,7 +5,6 @@ import threading
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,15 @@ import pytest
 from pygnc_station.batch_format import BatchWriter, Metadata, StreamEntry
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server.access import new_pin
-from pygnc_station.server.context import clock_ms
 from pygnc_station.settings import Batches, Limits, StationSettings, Upload
 from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches
+from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload import station_server
 from pygnc_station.upload.batch_builder import make_batch
-from pygnc_station.upload.registration import read_key, register
 from pygnc_station.upload.retry import retry_state
-from pygnc_station.upload.sender import send_request
+from pygnc_station.upload.station_server import read_key, register, send_request
 from pygnc_station.upload.uploader import UploadReport, sender_of, upload_all
 from tests.pygnc_station.server.samples import batch_of, server, station
 from tests.pygnc_station.store.samples import LAYOUT, new
@@ -304,17 +302,20 @@ BAD: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "deflated wrongly": (_broken_inside, "damaged zip"),
     "a time that no calendar has": (
         lambda p: _row(p, f"1,,{10**18},0,0,,1,1,,"),
-        "line 2: t_utc_ms is out of range: 1e+18",
+        "line 2: t_utc_ms is 1e+18; the range is 0 to",
     ),
     "a number that no database has": (
         lambda p: _row(p, f"{1 << 63},,0,0,0,,1,1,,"),
-        "line 2: number is out of range: 9.22337e+18",
+        "line 2: number is 9.22337e+18; the range is 1 to",
     ),
     "a quality that no database has": (
         lambda p: _row(p, f"1,,0,{10**30},0,,1,1,,"),
-        "line 2: quality is out of range: 1e+30",
+        "line 2: quality is 1e+30; the range is 0 to",
     ),
-    "a gap that no database has": (lambda p: _row(p, "1,,0,0,-1,,1,1,,"), "line 2: lost_before is out of range: -1"),
+    "a gap that no database has": (
+        lambda p: _row(p, "1,,0,0,-1,,1,1,,"),
+        "line 2: lost_before is -1; the range is 0 to",
+    ),
 }
 
 
@@ -344,7 +345,7 @@ def test_accepts_long_raw_bytes_and_rejects_cells_beyond_the_limit(
         settings = station(tmp_path / "pi", there.url, there.new_key())
         batches_made = []
         for rank in range(2):
-            reading = replace(new(rank), raw=raw)
+            reading = new(rank)._replace(raw=raw)
             store.append(store.stream("opc", LAYOUT), [reading])
             batches_made += make_batch(store, settings, clock_ms())
             if rank:

@@ -17,8 +17,7 @@ from pygnc_station.settings import Influx, StationSettings
 from pygnc_station.sinks.influx import InfluxSink, line_of
 from pygnc_station.sinks.publisher import Publisher
 from pygnc_station.store.cursors import INFLUX
-from pygnc_station.store.layout import Column, Layout, PlainValue, to_text
-from pygnc_station.store.readings import NewReading, StoredReading, Stream
+from pygnc_station.store.readings import Column, Layout, NewReading, PlainValue, StoredReading, Stream, to_text
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import retry_state
 from tests.fakes.influxdb import PROGRAM, InfluxDb
@@ -142,7 +141,7 @@ def test_the_doctor_explains_problems_with_influxdb(database: InfluxDb, tmp_path
     is_good, why = told(f"http://name:secret@127.0.0.1:{port}/write?db=stations")
     assert not is_good
     assert why.startswith(f"http://127.0.0.1:{port}: ")
-    assert why.endswith("check that it is running, and url in [influx]")
+    assert why.endswith("check that InfluxDB is running, and url in [influx]")
     folder = tmp_path / "locked"
     folder.mkdir()
     with InfluxDb(folder, login=("station", "pass word")) as locked:

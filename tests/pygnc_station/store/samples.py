@@ -3,8 +3,7 @@
 from pygnc_devices.declaration import Field, Packet
 from pygnc_devices.reading import Reading
 from pygnc_devices.units import RATE, TEMPERATURE
-from pygnc_station.store.layout import Layout
-from pygnc_station.store.readings import NewReading
+from pygnc_station.store.readings import Layout, NewReading
 
 PACKET = Packet(
     "S1",

@@ -53,6 +53,10 @@ def test_rejects_files_that_are_not_databases_of_batonopc(tmp_path: Path, sqlite
     (tmp_path / "text").write_text("hello " * 200)
     sqlite3.connect(tmp_path / "empty.db").close()
     with Store.open(sqlite_url) as store:
-        for name, why in (("text", "not a database"), ("empty.db", "no table of batonopc"), ("none", "does not exist")):
+        for name, why in (
+            ("text", "not a database"),
+            ("empty.db", "no table has the columns rdg_no and timestamp"),
+            ("none", "does not exist"),
+        ):
             with pytest.raises(StoreError, match=why):
                 import_batonopc(store, tmp_path / name, None)

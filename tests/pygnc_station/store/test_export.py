@@ -7,8 +7,8 @@ import pytest
 from pygnc_station.store import query
 from pygnc_station.store.cursors import SYNC, prune
 from pygnc_station.store.export import export, file_names
-from pygnc_station.store.layout import Layout
 from pygnc_station.store.query import Span
+from pygnc_station.store.readings import Layout
 from pygnc_station.store.store import Store
 from pygnc_station.upload.sync import synchronise
 from tests.pygnc_station.store.samples import LAYOUT, START_MS, new

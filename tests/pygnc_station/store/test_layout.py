@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc_station.store.layout import PlainValue, from_cell, from_text, plain, to_cell, to_text
+from pygnc_station.store.readings import PlainValue, StoredReading, from_cell, plain, to_cell, to_text
 
 PLAIN = st.recursive(
     st.none()
@@ -19,7 +19,7 @@ PLAIN = st.recursive(
 
 @given(st.lists(PLAIN, max_size=5))
 def test_stored_values_are_restored_exactly(values: list[PlainValue]) -> None:
-    back = from_text(to_text(values))
+    back = StoredReading(1, 1, 0, 0, 0, "", to_text(values), None).values
     assert back == values
     assert [type(value) for value in back] == [type(value) for value in values]
 

@@ -22,8 +22,7 @@ from pygnc_station.settings import Batches, StationSettings
 from pygnc_station.store import cursors, query
 from pygnc_station.store.batches import BatchState, batches, retry_rejected, update_batch
 from pygnc_station.store.cursors import prune
-from pygnc_station.store.layout import Column, Layout, to_text
-from pygnc_station.store.readings import NewReading, StoredReading
+from pygnc_station.store.readings import Column, Layout, NewReading, StoredReading, to_text
 from pygnc_station.store.store import Store
 from pygnc_station.upload import batch_builder as module
 from pygnc_station.upload.batch_builder import exclusive_lock, make_batch
@@ -256,10 +255,10 @@ def _fields(item: NewReading) -> tuple[int, int, int, str, str, bytes | None]:
     [
         ("a,b\n", "header"),
         ("HEAD1,2026,abc,0,0,,1,2,\n", "line 2"),
-        ("HEAD1,2026,5,0,0,,1,2,zz\n", "raw bytes are not hexadecimal"),
+        ("HEAD1,2026,5,0,0,,1,2,zz\n", "line 2: the last cell is not x followed by the raw bytes"),
         ("HEAD1,2026,5,0,0,,1\n", "7 cells instead of 9"),
-        ("HEAD1,2026,5,0,0,,1,2,\n1,2026,5,0,0,,1,2,\n", "line 3: number 1 is out of order"),
-        ("HEAD99,2026,5,0,0,,1,2,\n", "number 99 is out of order"),
+        ("HEAD1,2026,5,0,0,,1,2,\n1,2026,5,0,0,,1,2,\n", "line 3: number 1 is not between 2 and"),
+        ("HEAD99,2026,5,0,0,,1,2,\n", "line 2: number 99 is not between 1 and"),
     ],
 )
 def test_rejects_rows_that_contradict_the_metadata(text: str, why: str) -> None:

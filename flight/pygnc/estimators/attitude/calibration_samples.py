@@ -14,7 +14,7 @@ from pygnc.common.arrays import Array, quantile
 from pygnc.estimators.attitude.magnetometer_calibration import Calibration, CalibrationSettings, calibrate
 
 CAPACITY: Final = 1536
-"""Two hours at one reading per 5 s, more than a revolution."""
+"""Two hours with a reading every 5 s, more than a revolution."""
 
 _KEPT: Final = 0.75
 _CELLS: Final = 4

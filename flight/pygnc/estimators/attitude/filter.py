@@ -38,7 +38,7 @@ from pygnc.estimators.checkpoint import decode, encode
 from pygnc.estimators.kalman import triangular
 
 _BACKWARDS_MAX: Final = 3
-"""The clock was set if this many successive samples, each later than the one before, are not later than the state."""
+"""The clock was set if this many successive, ascending sample times are not later than the state."""
 _STUCK_SHARE: Final = 0.3
 """Sigma of the attitude when an axis is found stuck, as a fraction of that of an unknown attitude."""
 
@@ -60,7 +60,7 @@ class AttitudeUpdate:
     Attributes:
         gps_ms: Time of the sample, GPS ms.
         seq: Sequence number of the sample.
-        mode: Accuracy of the attitude.
+        mode: Accuracy class of the attitude.
         state: Estimate at the sample's time; None if the attitude is unknown.
         rate_body_rad_s: Body rate, corrected for the known part of the bias, body axes, shape (3,).
         in_sun: True if the Sun shines on the satellite, by model and light; by light alone if the environment is
@@ -73,7 +73,7 @@ class AttitudeUpdate:
         nis: Normalised innovation squared of the used measurements; chi-square with `dof` degrees of freedom if the
             filter is consistent.
         dof: Number of measurements used.
-        restarted: True if a search found this state, so that it does not follow from the one before it.
+        restarted: True if a search found this state, so that it does not follow from the previous state.
         step: Step from the state before, for the smoother; None if there is none.
     """
 
@@ -104,7 +104,7 @@ class _Memory(msgspec.Struct, forbid_unknown_fields=True):
     gyro: GyroHealth = msgspec.field(default_factory=GyroHealth.unknown)
     last_ms: int | None = None
     backwards: tuple[int, int] = (0, 0)
-    """Number of successive samples that were not later than the last one, and the time of the last of them."""
+    """Number of successive samples that were not later than `last_ms`, and the GPS ms of the last of them."""
 
 
 class AttitudeFilter:

@@ -11,12 +11,13 @@ as its sigma after an orbit.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from pygnc.common.arrays import Array, median
+from pygnc.common.validation import require_positive
 from pygnc.estimators.attitude.state import Flags
 
 BIAS: Final = slice(0, 3)
@@ -98,13 +99,9 @@ class CalibrationSettings:
     """Largest sigma with which a solution may serve as prior of the attitude filter."""
 
     def __post_init__(self) -> None:
-        positive = (self.scale_error, self.gate, self.bias_sigma_max_ut, self.prior_sigma_max_ut)
-        if min(positive) <= 0.0 or self.field_error_ut < 0.0:
-            raise ValueError(
-                "scale_error, gate and the sigmas must be positive, and field_error_ut must not be negative"
-            )
+        require_positive(self, zero_allowed=("field_error_ut",))
         if self.samples_min < 20:
-            raise ValueError("samples_min must be at least 20")
+            raise ValueError(f"samples_min must be at least 20, not {self.samples_min}")
 
 
 _ITERATIONS: Final = 20
@@ -122,10 +119,32 @@ _SHARE_MIN: Final = 0.5
 _UNRESOLVED: Final = 1e-9
 _STEP_MAX: Final = 1e-3
 """Steps below this many sigmas end the iteration."""
+_DISTANCE_MAX: Final = 3.0
+"""Largest distance of good readings from their median in field strengths, even with scale errors of a third."""
+_SIGMA_REPORTED_MAX_UT: Final = 1e3
+_MISFIT_MAX: Final = 1.5
+"""Largest ratio of the noise of the solution for the bias alone to that of the full solution."""
 
 
-class Solution(NamedTuple):
-    """Bias (3,), matrix (3, 3), covariance of both (9, 9), noise, readings used, and convergence."""
+class CalibrationError(ValueError):
+    """Error raised when the readings do not determine the bias; the message names the reason."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """Calibration of the magnetometer.
+
+    Attributes:
+        bias_ut: Bias in sensor axes, uT, shape (3,).
+        matrix: Correction of scale and misalignment, symmetric, shape (3, 3); the identity if it was not estimated.
+        covariance: Covariance of bias (uT) and matrix (xx, yy, zz, xy, xz, yz), shape (9, 9). It includes the error of
+            the field model and, if the matrix was not estimated, that of the assumed matrix.
+        noise_ut: Noise of the used readings, per axis.
+        used: True for readings that were used, shape (n,).
+        converged: True if the iteration converged.
+        rms_before_ut: Root mean square of measured minus modelled field strength, over the used readings.
+        rms_after_ut: Root mean square of corrected minus modelled field strength, over the used readings.
+    """
 
     bias_ut: Array
     matrix: Array
@@ -133,43 +152,115 @@ class Solution(NamedTuple):
     noise_ut: float
     used: Flags
     converged: bool
+    rms_before_ut: float
+    rms_after_ut: float
 
     @property
-    def bias_variance(self) -> float:
-        """Sum of the variances of the three components."""
-        return float(np.trace(self.covariance[BIAS, BIAS]))
+    def full(self) -> bool:
+        """True if the matrix was estimated."""
+        return not np.array_equal(self.matrix, np.eye(3))
+
+    @property
+    def bias_sigma_ut(self) -> Array:
+        """Standard deviations of the bias in uT, shape (3,)."""
+        sigma: Array = np.sqrt(np.diagonal(self.covariance)[BIAS])
+        return sigma
+
+    @property
+    def matrix_sigma(self) -> Array:
+        """Standard deviations of the elements xx, yy, zz, xy, xz, yz, shape (6,)."""
+        sigma: Array = np.sqrt(np.diagonal(self.covariance)[MATRIX])
+        return sigma
+
+    def corrected_ut(self, mag_imu_ut: Array) -> Array:
+        """Return readings in uT, (n, 3) or (3,), corrected for bias, scale and misalignment."""
+        corrected: Array = (mag_imu_ut - self.bias_ut).dot(self.matrix)
+        return corrected
+
+    def good_enough(self, settings: CalibrationSettings) -> bool:
+        """Return True if the attitude filter benefits from this calibration as a prior (`MagnetometerBias`)."""
+        return self.converged and bool(self.bias_sigma_ut.max() <= settings.prior_sigma_max_ut)
 
 
-def solved(readings: Readings, settings: CalibrationSettings) -> tuple[Solution | None, Solution | None]:
-    """Return the maximum likelihood solutions for the bias alone and for bias and matrix; None without a solution.
+def calibrate(mag_imu_ut: Array, field_gcrf_ut: Array, settings: CalibrationSettings) -> Calibration:
+    """Return the calibration from all of these readings; 20 ms for a thousand.
+
+    The matrix is estimated if that makes the bias more certain than an assumed matrix does.
+
+    Args:
+        mag_imu_ut: Readings in sensor axes, uT, shape (n, 3).
+        field_gcrf_ut: Modelled field at their positions, GCRF, uT, shape (n, 3). The calibration uses its strength; the
+            direction determines how errors of the model are correlated.
+        settings: Limits and assumed errors.
+
+    Raises:
+        CalibrationError: There are too few readings, or the body has rotated too little.
+    """
+    finite = np.isfinite(mag_imu_ut).all(axis=1) & np.isfinite(field_gcrf_ut).all(axis=1)
+    plausible = np.flatnonzero(finite)[_plausible(mag_imu_ut[finite], field_gcrf_ut[finite])]
+    if len(plausible) < settings.samples_min:
+        raise CalibrationError(f"too few samples: {len(plausible)}; at least {settings.samples_min} are required")
+    mag_ut, field_ut = mag_imu_ut[plausible], field_gcrf_ut[plausible]
+    best = _best(Readings(mag_ut, field_ut, np.sqrt(np.square(field_ut).sum(axis=1))), settings)
+    used = np.zeros(len(mag_imu_ut), np.bool_)
+    used[plausible[best.used]] = True
+    return replace(best, used=used)
+
+
+def _plausible(mag_ut: Array, field_ut: Array) -> Flags:
+    """Return True for readings close enough to the others to be of the same field, whatever the bias."""
+    if not len(mag_ut):
+        return np.zeros(0, np.bool_)
+    apart_ut = np.linalg.norm(mag_ut - median(mag_ut), axis=1)
+    strength_ut = np.linalg.norm(field_ut, axis=1)
+    near: Flags = (apart_ut <= _DISTANCE_MAX * strength_ut.max()) & (strength_ut > 0.0)
+    return near
+
+
+def _best(readings: Readings, settings: CalibrationSettings) -> Calibration:
+    """Return the more certain of the maximum likelihood solutions with and without matrix.
 
     If the rotation of the body hardly separates scale from bias, noise makes the scale of the centred estimate much too
     small. The full solution is therefore also iterated from the solution for the bias alone, and the better result is
     used.
+
+    Raises:
+        CalibrationError: The bias of the more certain solution is not certain enough.
     """
     bias_only = _solved_from([centred_estimate(readings, 3)], readings, 3, settings)
     other = None if bias_only is None else (bias_only.bias_ut, bias_only.matrix)
-    return bias_only, _solved_from([centred_estimate(readings, 9), other], readings, 9, settings)
+    full = _solved_from([centred_estimate(readings, 9), other], readings, 9, settings)
+    if bias_only is not None and full is not None and bias_only.noise_ut > _MISFIT_MAX * full.noise_ut:
+        # The axes are too unequal for the bias alone, which its sigmas do not show.
+        bias_only = None
+    solutions = [solution for solution in (bias_only, full) if solution is not None]
+    best = min(solutions, key=lambda solution: float(np.trace(solution.covariance[BIAS, BIAS])), default=None)
+    sigma_ut = np.full(3, np.inf) if best is None else best.bias_sigma_ut
+    unresolved = [axis for axis, sigma in zip("xyz", sigma_ut, strict=True) if not sigma <= settings.bias_sigma_max_ut]
+    if best is None or unresolved:
+        axes = f"{', '.join(unresolved)} {'axis' if len(unresolved) == 1 else 'axes'} unresolved"
+        known = f", known to {sigma_ut.max():.0f} uT only" if sigma_ut.max() < _SIGMA_REPORTED_MAX_UT else ""
+        raise CalibrationError(f"not enough rotation: {axes}{known}")
+    return best
 
 
 def _solved_from(
     starts: Sequence[tuple[Array, Array] | None], readings: Readings, free: int, settings: CalibrationSettings
-) -> Solution | None:
+) -> Calibration | None:
     """Return the best solution of several initial values (bias, matrix)."""
-    initial_values = [start for start in starts if start is not None]
-    solutions = [
-        solution for start in initial_values if (solution := _solve_from(readings, *start, free, settings)) is not None
-    ]
+    solved = [_solve_from(readings, *start, free, settings) for start in starts if start is not None]
     # More readings outweigh less scatter, or those that do not fit would be left out.
     return max(
-        solutions, key=lambda solution: (solution.converged, solution.used.sum() / solution.noise_ut), default=None
+        (solution for solution in solved if solution is not None),
+        key=lambda solution: (solution.converged, solution.used.sum() / solution.noise_ut),
+        default=None,
     )
 
 
 def _solve_from(
     readings: Readings, bias_ut: Array, matrix: Array, free: int, settings: CalibrationSettings
-) -> Solution | None:
-    """Return the solution from one initial value; readings are excluded and included again on the way."""
+) -> Calibration | None:
+    """Return the solution from an initial value; readings are excluded and included again on the way."""
     misfit_ut = _linearised(readings, bias_ut, matrix, 0.0).misfit_ut
     gate_ut = settings.gate * MEDIAN_TO_SIGMA * float(median(np.abs(misfit_ut)))
     noise_ut, used, settled = 0.0, np.abs(misfit_ut) <= gate_ut, False
@@ -185,14 +276,26 @@ def _solve_from(
             break
         misfit_ut = _linearised(readings, bias_ut, matrix, noise_ut).misfit_ut
         before, noise_before_ut = used, noise_ut
-        noise_ut = max(rms(misfit_ut[used]) * float(np.sqrt(used.sum() / (used.sum() - free))), _NOISE_MIN_UT)
+        noise_ut = max(_rms(misfit_ut[used]) * float(np.sqrt(used.sum() / (used.sum() - free))), _NOISE_MIN_UT)
         used = np.abs(misfit_ut) <= settings.gate * noise_ut
         settled = np.array_equal(before, used) and abs(noise_ut - noise_before_ut) <= _NOISE_STEP * noise_ut
     kept = readings.select(used)
     linear = _linearised(kept, bias_ut, matrix, noise_ut)
     noise_information = _noise_information(linear, kept.strength_ut, matrix, noise_ut)
     covariance = _covariance(linear, noise_information, noise_ut, free, settings)
-    return None if covariance is None else Solution(bias_ut, matrix, covariance, noise_ut, used, converged and settled)
+    if covariance is None:
+        return None
+    after_ut = np.linalg.norm((kept.mag_ut - bias_ut).dot(matrix), axis=1) - kept.strength_ut
+    return Calibration(
+        bias_ut=bias_ut,
+        matrix=matrix,
+        covariance=covariance,
+        noise_ut=noise_ut,
+        used=used,
+        converged=converged and settled,
+        rms_before_ut=_rms(np.linalg.norm(kept.mag_ut, axis=1) - kept.strength_ut),
+        rms_after_ut=_rms(after_ut),
+    )
 
 
 class _Linear(NamedTuple):
@@ -263,7 +366,7 @@ def _noise_information(linear: _Linear, strength_ut: Array, matrix: Array, noise
 def _gauss_newton(
     readings: Readings, bias_ut: Array, matrix: Array, noise_ut: float, free: int
 ) -> tuple[Array, Array, bool] | None:
-    """Iterate by Gauss-Newton; return bias, matrix and whether it converged, or None if it diverged."""
+    """Iterate by Gauss-Newton; return bias, matrix, and True if it converged; None if it diverged."""
     for _ in range(_ITERATIONS):
         linear = _linearised(readings, bias_ut, matrix, noise_ut)
         partials = linear.partials[:, :free]
@@ -306,142 +409,5 @@ def _covariance(
     return covariance
 
 
-def rms(values: Array) -> float:
-    """Root mean square."""
+def _rms(values: Array) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
-
-
-_DISTANCE_MAX: Final = 3.0
-"""Largest distance of good readings from their median in field strengths, even with scale errors of a third."""
-_SIGMA_REPORTED_MAX_UT: Final = 1e3
-_MISFIT_MAX: Final = 1.5
-"""Largest ratio of the noise of the solution for the bias alone to that of the full solution."""
-
-
-class CalibrationError(ValueError):
-    """The readings do not determine the bias; the message names the reason."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Calibration:
-    """Calibration of the magnetometer.
-
-    Attributes:
-        bias_ut: In sensor axes, shape (3,).
-        matrix: Symmetric, shape (3, 3).
-        covariance: Of bias (uT) and matrix (xx, yy, zz, xy, xz, yz), shape (9, 9). It includes the error of the field
-            model and, if the matrix was not estimated, that of the assumed one.
-        full: Whether the matrix was estimated; otherwise it is the identity.
-        noise_ut: Noise of the used readings, per axis.
-        rms_before_ut: Root mean square of measured minus modelled field strength, over the used readings.
-        rms_after_ut: The same after correction.
-        samples: Number of readings.
-        used: Which readings were used, shape (samples,).
-        converged: Whether the iteration converged.
-    """
-
-    bias_ut: Array
-    matrix: Array
-    covariance: Array
-    full: bool
-    noise_ut: float
-    rms_before_ut: float
-    rms_after_ut: float
-    samples: int
-    used: Flags
-    converged: bool
-
-    @property
-    def bias_sigma_ut(self) -> Array:
-        """Standard deviations of the bias, shape (3,)."""
-        sigma: Array = np.sqrt(np.diagonal(self.covariance)[BIAS])
-        return sigma
-
-    @property
-    def matrix_sigma(self) -> Array:
-        """Standard deviations of the elements xx, yy, zz, xy, xz, yz, shape (6,)."""
-        sigma: Array = np.sqrt(np.diagonal(self.covariance)[MATRIX])
-        return sigma
-
-    def corrected_ut(self, mag_imu_ut: Array) -> Array:
-        """Return readings (n, 3) or (3,) corrected for bias, scale and misalignment."""
-        corrected: Array = (mag_imu_ut - self.bias_ut).dot(self.matrix)
-        return corrected
-
-    def good_enough(self, settings: CalibrationSettings) -> bool:
-        """Return whether the attitude filter benefits from this calibration as a prior.
-
-        It is passed on as `MagnetometerBias`. A filter that processes corrected readings uses zero for the bias.
-        """
-        return self.converged and bool(self.bias_sigma_ut.max() <= settings.prior_sigma_max_ut)
-
-
-def calibrate(mag_imu_ut: Array, field_gcrf_ut: Array, settings: CalibrationSettings) -> Calibration:
-    """Return the calibration from all of these readings; 20 ms for a thousand.
-
-    The matrix is estimated if that makes the bias more certain than an assumed matrix does.
-
-    Args:
-        mag_imu_ut: Readings in sensor axes, shape (n, 3).
-        field_gcrf_ut: Modelled field at their positions, shape (n, 3). The calibration uses its strength; the direction
-            determines how errors of the model are correlated.
-        settings: Limits and assumed errors.
-
-    Raises:
-        CalibrationError: There are too few readings, or the body has rotated too little.
-    """
-    finite = np.isfinite(mag_imu_ut).all(axis=1) & np.isfinite(field_gcrf_ut).all(axis=1)
-    plausible = np.flatnonzero(finite)[_plausible(mag_imu_ut[finite], field_gcrf_ut[finite])]
-    if len(plausible) < settings.samples_min:
-        raise CalibrationError(f"too few samples: {len(plausible)}; at least {settings.samples_min} are required")
-    mag_ut, field_ut = mag_imu_ut[plausible], field_gcrf_ut[plausible]
-    readings = Readings(mag_ut, field_ut, np.sqrt(np.square(field_ut).sum(axis=1)))
-
-    best = _best(readings, settings)
-    kept = readings.select(best.used)
-    after_ut = np.linalg.norm((kept.mag_ut - best.bias_ut).dot(best.matrix), axis=1) - kept.strength_ut
-    used = np.zeros(len(mag_imu_ut), np.bool_)
-    used[plausible[best.used]] = True
-    return Calibration(
-        best.bias_ut,
-        best.matrix,
-        best.covariance,
-        not np.array_equal(best.matrix, np.eye(3)),
-        best.noise_ut,
-        rms(np.linalg.norm(kept.mag_ut, axis=1) - kept.strength_ut),
-        rms(after_ut),
-        len(mag_imu_ut),
-        used,
-        best.converged,
-    )
-
-
-def _best(readings: Readings, settings: CalibrationSettings) -> Solution:
-    """Return the more certain of the solutions with and without matrix.
-
-    Raises:
-        CalibrationError: Its bias is not certain enough.
-    """
-    bias_only, full = solved(readings, settings)
-    if bias_only is not None and full is not None and bias_only.noise_ut > _MISFIT_MAX * full.noise_ut:
-        # The axes are too unequal for the bias alone, which its sigmas do not show.
-        bias_only = None
-    found = [one for one in (bias_only, full) if one is not None]
-    best = min(found, key=lambda one: one.bias_variance, default=None)
-    sigma_ut = np.full(3, np.inf) if best is None else np.sqrt(np.diagonal(best.covariance)[BIAS])
-    unresolved = [axis for axis, sigma in zip("xyz", sigma_ut, strict=True) if not sigma <= settings.bias_sigma_max_ut]
-    if best is None or unresolved:
-        axes = f"{', '.join(unresolved)} {'axis' if len(unresolved) == 1 else 'axes'} unresolved"
-        known = f", known to {sigma_ut.max():.0f} uT only" if sigma_ut.max() < _SIGMA_REPORTED_MAX_UT else ""
-        raise CalibrationError(f"not enough rotation: {axes}{known}")
-    return best
-
-
-def _plausible(mag_ut: Array, field_ut: Array) -> Flags:
-    """Flag readings close enough to the others to be of the same field, whatever the bias."""
-    if not len(mag_ut):
-        return np.zeros(0, np.bool_)
-    apart_ut = np.linalg.norm(mag_ut - median(mag_ut), axis=1)
-    strength_ut = np.linalg.norm(field_ut, axis=1)
-    near: Flags = (apart_ut <= _DISTANCE_MAX * strength_ut.max()) & (strength_ut > 0.0)
-    return near

@@ -79,7 +79,7 @@ class IlluminanceObservation(NamedTuple):
         expected_share: Predicted illuminance without saturation, as a fraction of full sunlight, shape (6,).
         cosine: Predicted cosine of the angle between face normal and Sun, shape (6,).
         saturated: Faces at full scale, shape (6,).
-        usable: Faces that carry information on the attitude, broken ones included, shape (6,).
+        usable: Faces that carry information on the attitude, broken faces included, shape (6,).
         observation: Residuals of all six faces.
     """
 

@@ -22,9 +22,9 @@ from pygnc.estimators.attitude.state import AttitudeState, Flags
 from pygnc.estimators.kalman import chi_square, triangular
 
 _WEIGHT: Final = 1.0 / 50.0
-"""Weight of one sample in the running means of the misfits."""
+"""Weight of a sample in the running means of the misfits."""
 _REJECTED_WEIGHT: Final = 1.0 / 10.0
-"""Weight of one sample in the running mean of rejected samples."""
+"""Weight of a sample in the running mean of rejected samples."""
 _JUDGING_SIGMA_RAD: Final = math.radians(10.0)
 """Faces are checked for faults while the attitude is known better than this."""
 
@@ -34,7 +34,7 @@ class AttitudeRejectCause(StrEnum):
     """Reason why a sample, or a part of it, was rejected."""
 
     NOT_LATER = "not_later"
-    """The sample is not later than the one before it."""
+    """The sample is not later than the previous sample."""
     NOT_FINITE = "not_finite"
     """The sample contains a value that is not finite."""
     NO_SURROUNDINGS = "no_surroundings"
@@ -100,7 +100,7 @@ class Track(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackUpdate:
-    """A track after a sample, with the step and the innovations that led to it."""
+    """Track after a sample, with the step and the innovations that led to it."""
 
     track: Track
     faces: FaceHealth
@@ -126,7 +126,7 @@ class _Accepted(NamedTuple):
 
 
 class MultiplicativeEkf:
-    """Propagates and updates tracks under one set of settings.
+    """Propagation and update of tracks.
 
     Attributes:
         motion: Model of the attitude motion between samples.

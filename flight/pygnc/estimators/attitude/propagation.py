@@ -6,6 +6,7 @@ whole reading per step gives the correct random walk of the attitude over many s
 """
 
 import math
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -51,22 +52,8 @@ class AttitudeStep(NamedTuple):
     noise_sigma: Array
 
 
-class _Slow(NamedTuple):
-    """Effect of a step on the slowly varying parameters.
-
-    Attributes:
-        decay: Decay factors, shape (19,).
-        transition: State transition matrix of the error state without rotation, shape (22, 22).
-        noise: Standard deviations of the process noise, shape (22,).
-    """
-
-    decay: Array
-    transition: Array
-    noise: Array
-
-
 class AttitudeDynamics:
-    """Propagation with one set of settings."""
+    """Model of the attitude motion between gyro readings."""
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._settings = settings
@@ -84,14 +71,12 @@ class AttitudeDynamics:
         self._walk[GYRO_BIAS], self._walk[MAG_BIAS] = gyro.bias_walk_rad_s, settings.magnetometer.bias_walk_ut
         self._centre = np.zeros(SIZE - 3)
         self._centre[REFLECTIVITY - 3] = sun.reflectivity
-        self._slow_by_step: dict[float, _Slow] = {}
+        self._slow = lru_cache(maxsize=64)(self._slow_parameters)
 
     def rate_body_rad_s(self, gyro_imu_rad_s: Array, state: AttitudeState) -> Array:
-        """Return the body rate relative to GCRF, corrected for bias and scale error, shape (3,)."""
-        rate: Array = self._body_from_gyro.dot(
-            (gyro_imu_rad_s - state.gyro_bias_rad_s) / (1.0 + state.gyro_scale_error)
-        )
-        return rate
+        """Return the body rate relative to GCRF in rad/s, body axes, corrected for bias and scale error, shape (3,)."""
+        rate_imu_rad_s = (gyro_imu_rad_s - state.gyro_bias_rad_s) / (1.0 + state.gyro_scale_error)
+        return np.asarray(self._body_from_gyro.dot(rate_imu_rad_s))
 
     def advance(
         self, state: AttitudeState, before_imu_rad_s: Array, after_imu_rad_s: Array, gps_ms: int, stuck: Flags
@@ -100,10 +85,10 @@ class AttitudeDynamics:
 
         Args:
             state: State at the time of the first reading.
-            before_imu_rad_s: Gyro reading at that time, shape (3,).
-            after_imu_rad_s: Gyro reading at the end of the step, shape (3,).
-            gps_ms: End of the step, later than the state.
-            stuck: Gyro axes that are stuck, shape (3,).
+            before_imu_rad_s: Gyro reading at the time of the state, sensor axes, rad/s, shape (3,).
+            after_imu_rad_s: Gyro reading at the end of the step, sensor axes, rad/s, shape (3,).
+            gps_ms: End of the step in GPS ms, later than the state.
+            stuck: True for gyro axes that are stuck, shape (3,).
         """
         step_s = (gps_ms - state.gps_ms) * 1e-3
         gain = 1.0 / (1.0 + state.gyro_scale_error)
@@ -114,8 +99,8 @@ class AttitudeDynamics:
         rotated = quaternion.multiply(state.quaternion, rotation_quaternion)
         rotated /= math.sqrt(rotated.dot(rotated))
 
-        slow = self._slow(step_s)
-        noise, transition = slow.noise.copy(), slow.transition.copy()
+        decay, slow_transition, slow_noise = self._slow(step_s)
+        noise, transition = slow_noise.copy(), slow_transition.copy()
         if np.count_nonzero(stuck):
             noise[GYRO_BIAS][stuck] = _STUCK_WALK_RAD_S * math.sqrt(step_s)
         noise[ATTITUDE] = self._rotation_sigma_rad(step_s, rotation, last - first)
@@ -123,7 +108,7 @@ class AttitudeDynamics:
         transition[ATTITUDE, ATTITUDE] = quaternion.to_matrix(rotation_quaternion).T
         transition[ATTITUDE, GYRO_BIAS] = d_rate
         transition[ATTITUDE, GYRO_SCALE] = d_rate * (0.5 * (rates_imu[0] + rates_imu[1]))
-        slow_after = self._centre + slow.decay * (state.slow - self._centre)
+        slow_after = self._centre + decay * (state.slow - self._centre)
         root = np.zeros((SIZE, 2 * SIZE))
         root[:, :SIZE] = transition.dot(state.sqrt_covariance)
         root.ravel()[SIZE :: 2 * SIZE + 1] = noise
@@ -131,25 +116,23 @@ class AttitudeDynamics:
 
     def _rotation_sigma_rad(self, step_s: float, rotation: Array, change_rad_s: Array) -> float:
         gyro = self._settings.gyro
-        variance = (step_s * gyro.noise_rad_s) ** 2 + (_MEAN_ERROR * step_s) ** 2 * float(
-            change_rad_s.dot(change_rad_s)
-        )
+        change2 = float(change_rad_s.dot(change_rad_s))
+        variance = (step_s * gyro.noise_rad_s) ** 2 + (_MEAN_ERROR * step_s) ** 2 * change2
         if step_s > gyro.bridged_max_s:
             variance += _GAP_ERROR**2 * float(rotation.dot(rotation))
         return math.sqrt(variance)
 
-    def _slow(self, step_s: float) -> _Slow:
-        """Return the effect of a step on the slowly varying parameters, without rotation."""
-        known = self._slow_by_step.get(step_s)
-        if known is None:
-            decay = np.exp(-step_s / self._time_s)
-            lost = -np.expm1(-2.0 * step_s / self._time_s)
-            fresh = np.where(np.isfinite(self._steady), self._steady, 0.0) * np.sqrt(lost)
-            known = _Slow(decay[3:], np.diag(decay), fresh + self._walk * math.sqrt(step_s))
-            if len(self._slow_by_step) > 64:
-                self._slow_by_step.clear()
-            self._slow_by_step[step_s] = known
-        return known
+    def _slow_parameters(self, step_s: float) -> tuple[Array, Array, Array]:
+        """Return the effect of a step on the slowly varying parameters, without rotation.
+
+        Returns:
+            Decay factors (19,), state transition matrix of the error state (22, 22), and standard deviations of the
+            process noise (22,).
+        """
+        decay = np.exp(-step_s / self._time_s)
+        lost = -np.expm1(-2.0 * step_s / self._time_s)
+        fresh = np.where(np.isfinite(self._steady), self._steady, 0.0) * np.sqrt(lost)
+        return decay[3:], np.diag(decay), fresh + self._walk * math.sqrt(step_s)
 
 
 def right_jacobian(rotation_rad: Array) -> Array:

@@ -18,9 +18,9 @@ class AttitudeSample:
 
     Attributes:
         gps_ms: GPS milliseconds since the GPS epoch.
-        mag_imu_ut: Magnetic field in sensor axes, shape (3,).
-        gyro_imu_rad_s: Body rate in sensor axes, shape (3,).
-        lux: Illuminance of the six faces in the order of the settings' normals, shape (6,).
+        mag_imu_ut: Magnetic field in sensor axes, uT, shape (3,).
+        gyro_imu_rad_s: Body rate in sensor axes, rad/s, shape (3,).
+        lux: Illuminance of the six faces in the order of the settings' normals, lux, shape (6,).
         seq: The caller's sequence number of the sample.
     """
 
@@ -36,9 +36,9 @@ class AttitudeEnvironment:
     """Modelled environment at the satellite.
 
     Attributes:
-        field_gcrf_ut: Geomagnetic field, shape (3,).
-        sun_gcrf_m: Geocentric position of the Sun, shape (3,).
-        position_gcrf_m: Geocentric position of the satellite, shape (3,).
+        field_gcrf_ut: Geomagnetic field, GCRF, uT, shape (3,).
+        sun_gcrf_m: Geocentric position of the Sun, GCRF, m, shape (3,).
+        position_gcrf_m: Geocentric position of the satellite, GCRF, m, shape (3,).
         sunlit_fraction: Visible fraction of the Sun's disc, 0 to 1.
     """
 
@@ -62,12 +62,12 @@ class MagnetometerCorrection:
         return corrected
 
     def total_bias_ut(self, left_ut: Array) -> Array:
-        """Return the bias of the raw readings, shape (3,), given the bias `left_ut` (3,) of the corrected ones."""
+        """Return the bias of raw readings, shape (3,), given the bias `left_ut` (3,) of corrected readings."""
         total: Array = self._bias_ut + self._inverse.dot(left_ut)
         return total
 
     def total_bias_sigma_ut(self, left_covariance: Array) -> Array:
-        """Return the sigmas of the raw readings' bias, (3,), from the covariance (3, 3) of the corrected ones' bias."""
+        """Return the sigmas of the bias of raw readings, (3,), given the covariance (3, 3) of `left_ut`."""
         sigma: Array = np.sqrt(np.diagonal(self._inverse.dot(left_covariance).dot(self._inverse.T)))
         return sigma
 

@@ -36,7 +36,7 @@ _LENGTH_MIN: Final = 1e-3
 
 
 class DirectionPair(NamedTuple):
-    """A direction as unit vector in body axes and in GCRF, each (3,)."""
+    """Direction as unit vector in body axes and in GCRF, each of shape (3,)."""
 
     body: Array
     gcrf: Array
@@ -55,9 +55,9 @@ class DirectionPair(NamedTuple):
 def initial_hypotheses(
     newest: WindowSample, settings: AttitudeSettings, prior: BiasPrior, excluded_face: int | None
 ) -> Hypotheses | None:
-    """Return attitudes and biases that one sample allows, without the light of one face.
+    """Return attitudes and biases that agree with a sample, without the light of `excluded_face`.
 
-    None if it has no direction.
+    Returns None if neither the Sun nor the field has a direction.
     """
     mounting = settings.mounting
     mag_body_ut = (newest.sample.mag_imu_ut - prior.mean[3:]).dot(mounting.magnetometer)
@@ -79,7 +79,7 @@ def initial_hypotheses(
 
 
 def sun_direction(newest: WindowSample, settings: AttitudeSettings, excluded_face: int | None) -> DirectionPair | None:
-    """Return the direction to the Sun by the sum of all light but that of one face; None in the dark."""
+    """Return the direction to the Sun by the light of all faces but `excluded_face`; None in the dark."""
     share = newest.sample.lux / newest.sources.full_sun_lux
     if excluded_face is not None:
         share[excluded_face] = 0.0
@@ -97,7 +97,7 @@ def attitude_from_directions(body: Array, gcrf: Array, sigma_rad: Array) -> Arra
 
     Args:
         body: Measured directions in body axes, unit vectors, shape (n, 3).
-        gcrf: The same directions in GCRF, unit vectors, shape (n, 3).
+        gcrf: These directions in GCRF, unit vectors, shape (n, 3).
         sigma_rad: Standard deviation of each direction about any axis normal to it, shape (n,).
     """
     weights = sigma_rad**-2.0
@@ -117,15 +117,15 @@ def attitude_from_directions(body: Array, gcrf: Array, sigma_rad: Array) -> Arra
 
 
 def rotations_about(body: Array, gcrf: Array, count: int) -> Array:
-    """Return attitudes that map one direction to another, evenly spaced in the remaining rotation about it.
+    """Return attitudes that map a direction to GCRF, evenly spaced in the remaining rotation about it.
 
     Args:
         body: Unit vector in body axes, shape (3,).
-        gcrf: The same direction in GCRF, shape (3,).
+        gcrf: That direction in GCRF, unit vector, shape (3,).
         count: Number of attitudes.
 
     Returns:
-        Quaternions, shape (count, 4).
+        Quaternions, GCRF from body, shape (count, 4).
     """
     across = cross_matrix(body).dot(gcrf)
     cosine = float(body.dot(gcrf))
@@ -165,7 +165,7 @@ class Search(msgspec.Struct, eq=False):
         settings: Settings of the filter.
         prior: Prior of the biases.
         samples: Samples of the window, oldest first.
-        hypotheses: Hypotheses at the newest sample, best first; None before the first ones.
+        hypotheses: Hypotheses at the newest sample, best first; None before the first hypotheses.
         damping: Levenberg-Marquardt damping of each hypothesis, shape (k,).
         confirmations: Number of successive samples at which the best hypothesis was clear.
         excluded_face: Face whose light this attempt does not use; None if it uses all.
@@ -213,11 +213,11 @@ class Search(msgspec.Struct, eq=False):
         return self._winner(window, hypotheses, fit) if misfit <= limits.misfit_max else None
 
     def reset(self) -> None:
-        """Restart with the same prior and faces."""
+        """Restart with an empty window; prior and excluded face remain."""
         self.samples, self.hypotheses, self.confirmations = [], None, 0
 
     def _next_attempt(self, window: Window, hypotheses: Hypotheses) -> None:
-        """Restart without one face, in the order of their costs when all were used."""
+        """Restart without the next face, in the order of the costs when all faces were used."""
         if self.excluded_face is None:
             costs = window.face_costs(hypotheses.select(np.array([0])))[0]
             self.untried = np.argsort(-costs).tolist()
@@ -331,7 +331,7 @@ def _chosen(first: Flags, new: Iterable[Array], old: Iterable[Array]) -> list[Ar
 
 
 def _initial_state(gps_ms: int, best: Hypotheses, covariance12: Array, settings: AttitudeSettings) -> AttitudeState:
-    """Return the state by one hypothesis; `covariance12` is that of attitude, both biases and field error, (12, 12)."""
+    """Return the state of a hypothesis and the covariance of its attitude, biases and field error, shape (12, 12)."""
     slow = np.zeros(SIZE - 3)
     slow[:6] = best.biases[0]
     slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity

@@ -59,13 +59,13 @@ class FaceHealth:
         return flags
 
     def with_suspect(self, face: int) -> "FaceHealth":
-        """Return the counters with one face excluded until it has been right once."""
+        """Return the counters with a face excluded until it has been right once."""
         dark = self.dark.copy()
         dark[face] = max(dark[face], 1.0)
         return FaceHealth(dark, self.reversed)
 
     def updated(self, light: IlluminanceObservation, dark_share: float) -> "FaceHealth":
-        """Return the counters after one sample in full sunlight at a known attitude.
+        """Return the counters after a sample in full sunlight at a known attitude.
 
         A sample in which no face is bright changes nothing: that is a shadow unknown to the model.
         """
@@ -98,10 +98,10 @@ class GyroHealth:
     """Faults of the three gyro axes, in sensor axes.
 
     Attributes:
-        reading_rad_s: The last reading, shape (3,); NaN before the first.
-        repeats: How often each axis repeated its reading while another one changed, shape (3,).
-        beyond_range: Axes whose last reading was out of range, shape (3,).
-        stuck: Axes that repeat their reading, shape (3,).
+        reading_rad_s: Last reading in sensor axes, rad/s, shape (3,); NaN before the first.
+        repeats: Number of times that each axis repeated its reading while another axis changed, shape (3,).
+        beyond_range: True for axes whose last reading was out of range, shape (3,).
+        stuck: True for axes that repeat their reading, shape (3,).
     """
 
     reading_rad_s: Array
@@ -115,16 +115,12 @@ class GyroHealth:
         return cls(np.full(3, np.nan), _NEVER, _NONE, _NONE)
 
     def updated(self, reading_rad_s: Array, settings: GyroSettings) -> "GyroHealth":
-        """Return the state after one more reading in sensor axes, shape (3,)."""
+        """Return the state after the next reading in sensor axes, rad/s, shape (3,)."""
         within_range = max(map(abs, reading_rad_s.tolist())) < settings.range_rad_s
-        if within_range and not _any_repeated(reading_rad_s, self.reading_rad_s):
+        pairs = zip(reading_rad_s.tolist(), self.reading_rad_s.tolist(), strict=True)
+        if within_range and not any(new == old for new, old in pairs):
             return GyroHealth(reading_rad_s, _NEVER, _NONE, _NONE)
         same = reading_rad_s == self.reading_rad_s
         repeats = np.where(same, self.repeats + (not same.all()), 0.0)
         beyond_range = np.abs(reading_rad_s) >= settings.range_rad_s
         return GyroHealth(reading_rad_s, repeats, beyond_range, (repeats >= settings.stuck_samples) & ~beyond_range)
-
-
-def _any_repeated(reading: Array, last: Array) -> bool:
-    """Return whether any axis repeats its reading."""
-    return any(new == old for new, old in zip(reading.tolist(), last.tolist(), strict=True))

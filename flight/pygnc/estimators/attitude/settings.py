@@ -14,7 +14,7 @@ Matrix: TypeAlias = tuple[Vector, Vector, Vector]
 
 _DEGREE = math.pi / 180.0
 _PER_ROOT_HOUR = 1.0 / 60.0
-"""Converts a random walk per root hour into one per root second."""
+"""Factor from a random walk per root hour to a random walk per root second."""
 _SCALE_MIN = 0.1
 """Least scale factor of a magnetometer calibration."""
 
@@ -61,7 +61,7 @@ class MountingSettings:
 
     @property
     def mirrors(self) -> dict[str, Matrix]:
-        """The maps that are reflections instead of rotations, by name."""
+        """Maps that are reflections instead of rotations, by name."""
         maps = {"imu_from_body": self.imu_from_body, "magnetometer_from_body": self.magnetometer_from_body}
         return {name: map_ for name, map_ in maps.items() if map_ is not None and np.linalg.det(map_) < 0.0}
 
@@ -73,7 +73,7 @@ class GyroSettings:
     scale: float = 1.0
     """Readings are multiplied by it, for a range or sensor other than the interface's 65.6 counts per degree/s."""
     noise_rad_s: float = 0.025 * _DEGREE
-    """Noise of one reading."""
+    """Noise of a reading."""
     bias_sigma_rad_s: float = 2.0 * _DEGREE
     """Uncertainty of the bias before the first sample."""
     bias_walk_rad_s: float = 3.0 / 3600.0 * _DEGREE * _PER_ROOT_HOUR
@@ -88,12 +88,9 @@ class GyroSettings:
     """Over longer gaps the mean of two readings is not a reliable rate."""
 
     def __post_init__(self) -> None:
-        require_positive(
-            self, "noise_rad_s", "bias_sigma_rad_s", "bias_walk_rad_s", "scale_sigma", "scale_time_s", "range_rad_s"
-        )
-        require_positive(self, "scale", "bridged_max_s")
+        require_positive(self)
         if self.stuck_samples < 2:
-            raise ValueError("stuck_samples must be at least 2")
+            raise ValueError(f"stuck_samples must be at least 2, not {self.stuck_samples}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +154,10 @@ class SunSensorSettings:
     dark_share: float = 0.03
     """A face below this share is dark."""
     gate: float = 15.1
-    """Chi-square limit of one face; with 1 degree of freedom, 15.1 is exceeded once in 10 000."""
+    """Chi-square limit of a face; with 1 degree of freedom, 15.1 is exceeded once in 10 000."""
 
     def __post_init__(self) -> None:
-        require_positive(
-            self, "full_sun_lux", "saturation_lux", "noise_share", "gain_sigma", "gain_time_s", "reflectivity_time_s"
-        )
-        require_positive(self, "scale", "reflectivity_sigma", "dark_share", "cosine_min", "gate")
-        if min(self.reflectivity, self.albedo_model_error) < 0.0:
-            raise ValueError("reflectivity and albedo_model_error must not be negative")
+        require_positive(self, zero_allowed=("reflectivity", "albedo_model_error"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +174,7 @@ class StartSettings:
     misfit_max: float = 2.5
     """Largest cost per measurement of the best hypothesis."""
     samples_judged: int = 16
-    """After this many samples that do not fit, the search restarts without one of the faces."""
+    """Number of samples that do not fit after which the search restarts without one of the faces."""
     attitude_sigma_max_rad: float = 6.0 * _DEGREE
     rejected_max: float = 0.6
     """Running mean of rejected samples, over some ten, that ends a track."""
@@ -192,13 +184,11 @@ class StartSettings:
     """Below this uncertainty the mode is "fine"."""
 
     def __post_init__(self) -> None:
+        require_positive(self)
         if not 3 <= self.samples_min <= self.window_samples:
-            raise ValueError("samples_min must be from 3 to window_samples")
-        require_positive(self, "advantage", "misfit_max", "attitude_sigma_max_rad", "rejected_max")
-        if not 0.0 < self.fine_sigma_rad < self.unknown_sigma_rad:
-            raise ValueError("fine_sigma_rad must be positive and less than unknown_sigma_rad")
-        if min(self.hypotheses_max, self.samples_judged) < 1:
-            raise ValueError("hypotheses_max and samples_judged must be at least 1")
+            raise ValueError(f"samples_min must be from 3 to window_samples, not {self.samples_min}")
+        if self.fine_sigma_rad >= self.unknown_sigma_rad:
+            raise ValueError(f"fine_sigma_rad must be less than unknown_sigma_rad, not {self.fine_sigma_rad}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,4 +205,4 @@ class AttitudeSettings:
 
     def __post_init__(self) -> None:
         if self.noise_scale_max < 1.0:
-            raise ValueError("noise_scale_max must be at least 1")
+            raise ValueError(f"noise_scale_max must be at least 1, not {self.noise_scale_max}")

@@ -63,8 +63,8 @@ class MagnetometerBias(NamedTuple):
     """Magnetometer bias from a calibration without attitude.
 
     Attributes:
-        mean_ut: Sensor axes, shape (3,).
-        sigma_ut: Standard deviations, shape (3,).
+        mean_ut: Bias in sensor axes, uT, shape (3,).
+        sigma_ut: Standard deviations, uT, shape (3,).
     """
 
     mean_ut: Array
@@ -72,7 +72,7 @@ class MagnetometerBias(NamedTuple):
 
 
 def with_calibrated_bias(prior: BiasPrior, calibrated: MagnetometerBias | None) -> BiasPrior:
-    """Return the prior with the magnetometer bias of a calibration, if that is more accurate."""
+    """Return the prior with the magnetometer bias of a calibration if the calibration is more accurate."""
     if calibrated is None or calibrated.sigma_ut.max() >= prior.sigma[3:].max():
         return prior
     mean, sigma = np.append(prior.mean[:3], calibrated.mean_ut), np.append(prior.sigma[:3], calibrated.sigma_ut)
@@ -106,7 +106,7 @@ class LinearisedMeasurements(NamedTuple):
 
     Attributes:
         residual: Measured minus predicted, shape (k, ...).
-        partials: Derivatives by all c parameters, the wanted ones first, shape (k, ..., c).
+        partials: Derivatives by all c parameters, the estimated parameters first, shape (k, ..., c).
         weight: Inverse variances, shape (k, ...).
     """
 
@@ -115,7 +115,7 @@ class LinearisedMeasurements(NamedTuple):
     weight: Array
 
     def residual_after(self, nuisance: Array) -> Array:
-        """Return the residuals, shape (k, ...), for nuisance parameters (the last ones) of `nuisance` (k, a)."""
+        """Return the residuals, shape (k, ...), after the last parameters were set to `nuisance`, shape (k, a)."""
         count = nuisance.shape[-1]
         columns = self.partials[..., -count:].reshape(len(nuisance), -1, count)
         left: Array = self.residual - (columns @ nuisance[..., None]).reshape(self.residual.shape)
@@ -123,7 +123,7 @@ class LinearisedMeasurements(NamedTuple):
 
 
 class MarginalNormalEquations(NamedTuple):
-    """Normal equations of the wanted parameters.
+    """Normal equations of the estimated parameters.
 
     Attributes:
         information: Matrices, shape (k, w, w).
@@ -137,7 +137,7 @@ class MarginalNormalEquations(NamedTuple):
 
 
 def marginalise(parts: Sequence[LinearisedMeasurements], nuisance_sigma: Array) -> MarginalNormalEquations:
-    """Return the normal equations with the nuisance parameters, the last ones, marginalised.
+    """Return the normal equations in which the last parameters, the nuisance parameters, are marginalised.
 
     Args:
         parts: All measurements.
@@ -173,7 +173,7 @@ _FIELD_ERROR: Final = slice(9, 12)
 """Error of the field model, uT, GCRF."""
 _REFLECTIVITY: Final = 12
 _DRIFT: Final = 13
-"""Three components of a rate, sensor axes, for each stretch, the newest one first."""
+"""Three components of a rate, sensor axes, rad/s, for each stretch, the newest stretch first."""
 _STRETCH: Final = 16
 """Samples per stretch. The remaining effect of gyro noise within a stretch is below the noise of the other sensors."""
 _FIELD_ERROR_UT: Final = 0.5

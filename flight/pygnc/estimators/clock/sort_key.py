@@ -48,7 +48,7 @@ def sort_key_gps_ms(t_spacecraft_s: npt.ArrayLike, gps_ms: npt.ArrayLike) -> Int
         return np.zeros(0, dtype=np.int64)
 
     damaged = _lone_readings(t_ms)
-    fell_back = _falls_back(t_ms)
+    fell_back = np.diff(t_ms, prepend=t_ms[0]) < -TOLERANCE_MS  # by more than jitter
     offset_ms = np.full(t_ms.size, _UNKNOWN)
     for boot in _boots(t_ms, damaged):
         offset_ms[boot] = _offsets_of_boot(t_ms[boot], gps[boot], damaged[boot])
@@ -61,16 +61,9 @@ def sort_key_gps_ms(t_spacecraft_s: npt.ArrayLike, gps_ms: npt.ArrayLike) -> Int
     return np.where(trusted, key, _never_falling(key, fell_back))
 
 
-def _falls_back(t_ms: Int64Array) -> BoolArray:
-    """Flag readings that are earlier than their predecessor by more than jitter."""
-    falls = np.zeros(t_ms.size, dtype=np.bool_)
-    falls[1:] = np.diff(t_ms) < -TOLERANCE_MS
-    return falls
-
-
 def _lone_readings(t_ms: Int64Array) -> BoolArray:
     """Flag readings outside the range of their two neighbours on either side, where those neighbours are in order."""
-    before2, before1, _, after1, after2 = _neighbours(t_ms)
+    before2, before1, _, after1, after2 = _windows(t_ms, _MEDIAN_REACH, _MEDIAN_REACH)
     lowest = np.minimum(np.minimum(before2, before1), np.minimum(after1, after2)) - TOLERANCE_MS
     highest = np.maximum(np.maximum(before2, before1), np.maximum(after1, after2)) + TOLERANCE_MS
     runs_on = before1 - TOLERANCE_MS <= after1
@@ -78,20 +71,16 @@ def _lone_readings(t_ms: Int64Array) -> BoolArray:
     return alone
 
 
-def _neighbours(values: Int64Array) -> Int64Array:
-    """Return each element with its neighbours, the ends repeated, shape (2 * _MEDIAN_REACH + 1, n)."""
-    return _windows(np.pad(values, _MEDIAN_REACH, mode="edge"), 2 * _MEDIAN_REACH + 1)
-
-
-def _windows(values: Int64Array, width: int) -> Int64Array:
-    """Return each `width` successive elements as a column, shape (width, n - width + 1)."""
-    return np.lib.stride_tricks.sliding_window_view(values, width).T
+def _windows(values: Int64Array, before: int, after: int) -> Int64Array:
+    """Return each element with its neighbours, the ends repeated, shape (before + 1 + after, n)."""
+    padded = np.pad(values, (before, after), mode="edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, before + 1 + after).T
 
 
 def _boots(t_ms: Int64Array, damaged: BoolArray) -> list[slice]:
     """Return the stretches of the file between restarts of the spacecraft clock."""
     # Compared with the median of the three readings before, of which one may be damaged.
-    before: Int64Array = np.sort(_windows(np.pad(t_ms, (3, 0), mode="edge")[:-1], 3), axis=0)[1]
+    before: Int64Array = np.sort(_windows(t_ms, 3, 0)[:-1], axis=0)[1]
     since_start_ms = t_ms - 1000 * SPACECRAFT_RESTART_S
     near_start = (since_start_ms >= 0) & (since_start_ms < 1000 * RESTART_WINDOW_S)
     restarted = (t_ms < before - TOLERANCE_MS) & near_start & ~damaged
@@ -100,15 +89,12 @@ def _boots(t_ms: Int64Array, damaged: BoolArray) -> list[slice]:
 
 
 def _offsets_of_boot(t_ms: Int64Array, gps: Int64Array, damaged: BoolArray) -> Int64Array:
-    """Return the offset of each record: the running median at the closer consistent observation.
-
-    _UNKNOWN without any.
-    """
+    """Return the offset of each record, the running median at the closer consistent observation, or _UNKNOWN."""
     known = np.flatnonzero((gps >= 0) & ~damaged)
     if known.size == 0:
         return np.full(t_ms.size, _UNKNOWN)
     observed_ms = gps[known] - t_ms[known]
-    median_ms: Int64Array = np.sort(_neighbours(observed_ms), axis=0)[_MEDIAN_REACH]
+    median_ms: Int64Array = np.sort(_windows(observed_ms, _MEDIAN_REACH, _MEDIAN_REACH), axis=0)[_MEDIAN_REACH]
     agrees = np.abs(observed_ms - median_ms) <= TOLERANCE_MS
     # The clock may also have been set within a boot: every stretch of one offset must be confirmed by itself.
     stretch = np.cumsum(np.abs(np.diff(median_ms, prepend=median_ms[0])) > TOLERANCE_MS)
@@ -127,7 +113,7 @@ def _closer_neighbour(anchors: npt.NDArray[np.intp], t_ms: Int64Array) -> npt.ND
 
 
 def _filled_from_neighbours(key: Int64Array) -> Int64Array:
-    """Replace unknown keys by the last known one, at the start by the first known one, and by 0 without any."""
+    """Replace unknown keys by the last known key, at the start by the first known key, and by 0 without any."""
     known = np.flatnonzero(key != _UNKNOWN)
     if known.size == 0:
         return np.zeros_like(key)

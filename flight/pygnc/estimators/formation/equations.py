@@ -21,7 +21,7 @@ from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.observations import Arc, Pair
 from pygnc.estimators.formation.reference import STATE_SIZE, Reference, parameter_indices
-from pygnc.estimators.formation.relative_motion import Motion
+from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.measurement import linearise_fix
 from pygnc.estimators.orbit.settings import MeasurementSettings
@@ -29,6 +29,22 @@ from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
 
 _COINCIDENT_M: Final = 1e-3
 """Minimum distance for the direction of the line of sight."""
+_VARIANCE_MIN: Final = 1e-20
+"""Lower limit of a variance; rounding may leave less of the difference of two large numbers."""
+_PARTIALS_MAX: Final = 8_000
+"""Maximum number of 7 x 7 derivative matrices in memory; they take three megabytes."""
+
+
+def scaled_inverse(matrices: Array) -> Array:
+    """Return the inverse of symmetric positive matrices (..., p, p) whose parameters have different units.
+
+    Rows and columns are divided by the roots of the diagonal before the inversion. The inverse of a normal matrix is
+    the covariance, and vice versa.
+    """
+    unit = 1.0 / np.sqrt(np.maximum(np.diagonal(matrices, axis1=-2, axis2=-1), _VARIANCE_MIN))
+    scaled = unit[..., :, None] * matrices * unit[..., None, :]
+    inverse: Array = unit[..., :, None] * np.linalg.inv(scaled) * unit[..., None, :]
+    return inverse
 
 
 class FixEquations(NamedTuple):
@@ -38,7 +54,7 @@ class FixEquations(NamedTuple):
         node_time: Times in node intervals of the reference, shape (m,).
         design: Derivatives of position and velocity by the satellite's state, shape (m, 6, 7).
         residual: Residuals of the reference, shape (m, 6).
-        available: Whether the fix has a position and a velocity, shape (m, 2).
+        available: True if the fix has a position and a velocity, shape (m, 2).
     """
 
     node_time: Array
@@ -74,24 +90,20 @@ class Noise(NamedTuple):
     """Measurement noise.
 
     Attributes:
-        range_sigma_m: Standard deviation of a range, by pair.
-        fix_scale: Factor on the receiver's standard deviations, by satellite.
+        range_sigma_m: Standard deviation of the ranges of each pair, in m.
+        fix_scale: Factor on the receiver's standard deviations of each satellite.
     """
 
     range_sigma_m: Array
     fix_scale: Array
-
-    def subset(self, satellites: Sequence[int], pairs: Sequence[int]) -> "Noise":
-        """Return the noise of some satellites and pairs, by index."""
-        return Noise(self.range_sigma_m[list(pairs)], self.fix_scale[list(satellites)])
 
 
 class Loss(NamedTuple):
     """Loss function of a residual of u standard deviations: u^2 up to a limit.
 
     Attributes:
-        limit: Limit of ranges.
-        limit_fix: Limit of the three components of a position or velocity together.
+        limit: Limit of ranges, in standard deviations.
+        limit_fix: Limit of the three components of a position or velocity together, in standard deviations.
         hard: If true, a residual beyond the limit costs as much as at the limit and has no weight. Otherwise its
             cost grows linearly (Huber, Annals of Mathematical Statistics 35, 1964).
     """
@@ -129,17 +141,20 @@ class Fit(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Equations:
-    """Observation equations of some satellites, our own first."""
+    """Weighted observation equations of s satellites, our own first."""
 
     satellites: tuple[int, ...]
     """Radio ids, our own first."""
     pairs: tuple[Pair, ...]
     """Radio ids of the pairs with ranges."""
     fixes: tuple[FixEquations, ...]
-    """Fixes by satellite."""
+    """Fixes of each satellite."""
     ranges: tuple[RangeEquations, ...]
-    """Ranges by pair."""
+    """Ranges of each pair."""
     prior: Prior
+    dynamics: RelativeDynamics
+    noise: Noise
+    loss: Loss
 
     @property
     def parameter_count(self) -> int:
@@ -151,58 +166,117 @@ class Equations:
         """Indices of the satellites of each pair."""
         return [rows.pair for rows in self.ranges]
 
-    def subset(self, chosen: Sequence[int], prior: Prior, fixes_of: Sequence[int], ranges_max: int) -> "Equations":
+    @property
+    def range_count(self) -> int:
+        """Number of ranges."""
+        return sum(len(rows.node_time) for rows in self.ranges)
+
+    def subset(
+        self,
+        chosen: Sequence[int],
+        *,
+        prior: Prior | None = None,
+        fixes_of: Sequence[int] | None = None,
+        ranges_max: int | None = None,
+    ) -> "Equations":
         """Return the equations of some satellites and of the ranges among them.
 
         Args:
             chosen: Indices of the satellites.
-            prior: Prior of the smaller parameter vector.
-            fixes_of: Indices, among all, of the satellites whose fixes are used.
-            ranges_max: Maximum number of ranges of a pair; more are thinned evenly.
+            prior: Prior of the smaller parameter vector; None for the present prior, with all other parameters
+                marginalised.
+            fixes_of: Indices, in these equations, of the satellites whose fixes are used; all chosen if None.
+            ranges_max: Maximum number of ranges of a pair; more are thinned evenly. No limit if None.
         """
-        new_index = {satellite: number for number, satellite in enumerate(chosen)}
+        if prior is None:
+            columns = self.parameter_indices(chosen)
+            covariance = scaled_inverse(self.prior.information)[columns[:, None], columns]
+            prior = Prior(self.prior.mean[columns], scaled_inverse(covariance))
         pairs = self.pairs_among(chosen)
         fixes = []
         for satellite in chosen:
-            used, rows = slice(None if satellite in fixes_of else 0), self.fixes[satellite]
+            used, rows = slice(None if fixes_of is None or satellite in fixes_of else 0), self.fixes[satellite]
             fixes.append(
                 FixEquations(rows.node_time[used], rows.design[used], rows.residual[used], rows.available[used])
             )
         ranges = []
         for number in pairs:
             (one, other), *parts = self.ranges[number]
-            thinned = slice(None, None, -(-len(parts[0]) // ranges_max))
-            ranges.append(RangeEquations((new_index[one], new_index[other]), *(part[thinned] for part in parts)))
-        satellites = tuple(self.satellites[satellite] for satellite in chosen)
-        return Equations(satellites, tuple(self.pairs[number] for number in pairs), tuple(fixes), tuple(ranges), prior)
+            thinned = slice(None, None, 1 if ranges_max is None else -(-len(parts[0]) // ranges_max))
+            ranges.append(RangeEquations((chosen.index(one), chosen.index(other)), *(part[thinned] for part in parts)))
+        return Equations(
+            tuple(self.satellites[satellite] for satellite in chosen),
+            tuple(self.pairs[number] for number in pairs),
+            tuple(fixes),
+            tuple(ranges),
+            prior,
+            self.dynamics,
+            Noise(self.noise.range_sigma_m[pairs], self.noise.fix_scale[list(chosen)]),
+            self.loss,
+        )
 
     def pairs_among(self, satellites: Sequence[int]) -> list[int]:
-        """Return the indices of the pairs among some satellites, given by index."""
+        """Return the indices of the pairs among some satellites, which are given by index."""
         return [number for number, rows in enumerate(self.ranges) if set(satellites) >= set(rows.pair)]
 
     def parameter_indices(self, satellites: Sequence[int]) -> npt.NDArray[np.int64]:
         """Return the indices of the parameters of some satellites and of the pairs among them."""
         return parameter_indices(satellites, self.pairs_among(satellites), len(self.satellites))
 
-    def states(self, parameters: Array) -> Array:
+    def motion(self, parameters: Array, *, partials: bool = True) -> Motion:
+        """Return the motion of all satellites for parameters (k, p): k s deviations, satellite by satellite."""
+        return self.dynamics.propagate(self._states(parameters), partials=partials)
+
+    def _states(self, parameters: Array) -> Array:
         """Return the states of all satellites in the parameter vectors, (k, p) -> (k s, 7)."""
         return parameters[:, : STATE_SIZE * len(self.satellites)].reshape(-1, STATE_SIZE)
 
-    def fit(self, parameters: Array, motion: Motion, noise: Noise, loss: Loss) -> Fit:
-        """Return cost and normal equations of parameters (k, p), whose `states` move as in `motion`."""
+    def fit(self, parameters: Array, *, linear: bool = False) -> Fit:
+        """Return cost and normal equations of parameters (k, p).
+
+        The motion of all vectors is propagated at once, its derivatives in chunks: they take megabytes.
+
+        Args:
+            parameters: Parameter vectors, shape (k, p).
+            linear: If true, the motion is taken as linear.
+        """
+        states, satellites = self._states(parameters), len(self.satellites)
+        motion = self.dynamics.linear(states) if linear else self.dynamics.propagate(states, partials=False)
+        # At once there are three such matrices per step and satellite, and six per observation of one kind.
+        longest = max([len(rows.node_time) for rows in self.fixes] + [len(rows.node_time) for rows in self.ranges])
+        chunk = max(1, _PARTIALS_MAX // (3 * satellites * len(motion.constants) + 6 * longest))
+        parts = []
+        for first in range(0, len(parameters), chunk):
+            chunk_motion = motion.select(slice(satellites * first, satellites * (first + chunk)))
+            if not linear:
+                chunk_motion = self.dynamics.with_partials(chunk_motion)
+            parts.append(self._fit_motion(parameters[first : first + chunk], chunk_motion))
+        return Fit(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+    def _fit_motion(self, parameters: Array, motion: Motion) -> Fit:
         deviation = self.prior.mean - parameters
         gradient = deviation @ self.prior.information
         cost = np.einsum("kp,kp->k", deviation, gradient)
-        information = np.tile(self.prior.information, (len(parameters), 1, 1))
-        result = Fit(cost, information, gradient)
-        for satellite in range(len(self.satellites)):
-            self._add_fixes(result, satellite, motion, noise=noise, loss=loss)
+        fit = Fit(cost, np.tile(self.prior.information, (len(parameters), 1, 1)), gradient)
+        for satellite, rows in enumerate(self.fixes):
+            if len(rows.node_time):
+                self._add_fixes(fit, satellite, motion)
         for pair in range(len(self.pairs)):
-            self._add_ranges(result, parameters, pair, motion, noise=noise, loss=loss)
-        return result
+            self._add_ranges(fit, parameters, pair, motion)
+        return fit
 
     def fix_residuals(self, satellite: int, motion: Motion, count: int) -> tuple[Array, Array]:
-        """Return a satellite's fix residuals (k, m, 6) and the derivatives of its fixes by its state (k, m, 6, 7)."""
+        """Return residuals and derivatives of a satellite's fixes for k parameter vectors.
+
+        Args:
+            satellite: Index of the satellite.
+            motion: Motion for the parameter vectors.
+            count: Number k of parameter vectors.
+
+        Returns:
+            Residuals in units of the receiver's standard deviations, shape (k, m, 6), and derivatives of the fixes
+            by the satellite's state, shape (k, m, 6, 7).
+        """
         rows = self.fixes[satellite]
         rows_of_satellite = slice(satellite, None, len(self.satellites))
         constants = motion.at(rows_of_satellite, rows.node_time).swapaxes(0, 1)
@@ -213,20 +287,17 @@ class Equations:
         return residual, rows.design @ partials.swapaxes(0, 1)
 
     def relative_positions(self, pair: int, motion: Motion) -> tuple[Array, Array]:
-        """Return the relative positions of a pair at its ranges, (k, n, 3), and the distances, (k, n), in m."""
+        """Return the relative positions of a pair at its ranges, GCRF, m, (k, n, 3), and the distances, m, (k, n)."""
         rows, count = self.ranges[pair], len(self.satellites)
-        one, other = rows.pair
-        constants = motion.at(slice(other, None, count), rows.node_time) - motion.at(
-            slice(one, None, count), rows.node_time
-        )
-        relative_position_m = (rows.design @ constants.swapaxes(0, 1)[..., None])[..., 0]
+        one, other = (motion.at(slice(end, None, count), rows.node_time) for end in rows.pair)
+        relative_position_m = (rows.design @ (other - one).swapaxes(0, 1)[..., None])[..., 0]
         return relative_position_m, np.sqrt(np.einsum("kni,kni->kn", relative_position_m, relative_position_m))
 
-    def range_residuals(self, parameters: Array, pair: int, motion: Motion) -> Array:
-        """Return measured minus predicted ranges in m, (k, n)."""
-        _, distance_m = self.relative_positions(pair, motion)
-        residual: Array = self.ranges[pair].range_m - distance_m - self._bias(parameters, pair)
-        return residual
+    def range_residuals(self, parameters: Array, pair: int, distance_m: Array) -> Array:
+        """Return measured minus predicted ranges for parameters (k, p) and distances (k, n), in m, (k, n)."""
+        bias_m = parameters[:, STATE_SIZE * len(self.satellites) + pair, None]
+        residual_m: Array = self.ranges[pair].range_m - distance_m - bias_m
+        return residual_m
 
     def range_partials(self, pair: int, motion: Motion, relative_position_m: Array, distance_m: Array) -> Array:
         """Return the derivatives of ranges by the states of both satellites and the bias, (k, n, 15)."""
@@ -246,30 +317,25 @@ class Equations:
         """Return the indices of the parameters of `range_partials`, (15,)."""
         return parameter_indices(self.ranges[pair].pair, [pair], len(self.satellites))
 
-    def _bias(self, parameters: Array, pair: int) -> Array:
-        return parameters[:, STATE_SIZE * len(self.satellites) + pair, None]
-
-    def _add_fixes(self, fit: Fit, satellite: int, motion: Motion, *, noise: Noise, loss: Loss) -> None:
-        rows = self.fixes[satellite]
-        if not len(rows.node_time):
-            return
-        count, scale = len(fit.cost), noise.fix_scale[satellite]
+    def _add_fixes(self, fit: Fit, satellite: int, motion: Motion) -> None:
+        count, scale = len(fit.cost), self.noise.fix_scale[satellite]
+        available = self.fixes[satellite].available
         residual, design = self.fix_residuals(satellite, motion, count)
         square = (residual**2).reshape(count, -1, 2, 3).sum(axis=-1) / scale**2
-        cost, weight = loss.cost_and_weight(square, loss.limit_fix)
-        fit.cost[:] += (cost * rows.available).sum(axis=(1, 2))
-        weight = np.repeat(weight * rows.available / scale**2, 3, axis=-1).reshape(count, -1)
+        cost, weight = self.loss.cost_and_weight(square, self.loss.limit_fix)
+        fit.cost[:] += (cost * available).sum(axis=(1, 2))
+        weight = np.repeat(weight * available / scale**2, 3, axis=-1).reshape(count, -1)
         columns = slice(STATE_SIZE * satellite, STATE_SIZE * (satellite + 1))
         _accumulate(fit, columns, design.reshape(count, -1, STATE_SIZE), residual.reshape(count, -1), weight)
 
-    def _add_ranges(self, fit: Fit, parameters: Array, pair: int, motion: Motion, *, noise: Noise, loss: Loss) -> None:
-        sigma_m = noise.range_sigma_m[pair]
+    def _add_ranges(self, fit: Fit, parameters: Array, pair: int, motion: Motion) -> None:
+        sigma_m = self.noise.range_sigma_m[pair]
         relative_position_m, distance_m = self.relative_positions(pair, motion)
-        residual = self.ranges[pair].range_m - distance_m - self._bias(parameters, pair)
-        cost, weight = loss.cost_and_weight((residual / sigma_m) ** 2, loss.limit)
+        residual_m = self.range_residuals(parameters, pair, distance_m)
+        cost, weight = self.loss.cost_and_weight((residual_m / sigma_m) ** 2, self.loss.limit)
         fit.cost[:] += cost.sum(axis=1)
         partials = self.range_partials(pair, motion, relative_position_m, distance_m)
-        _accumulate(fit, self.pair_parameter_indices(pair), partials, residual, weight / sigma_m**2)
+        _accumulate(fit, self.pair_parameter_indices(pair), partials, residual_m, weight / sigma_m**2)
 
 
 def _accumulate(
@@ -283,22 +349,38 @@ def _accumulate(
 
 
 def linearise_observations(
-    arc: Arc, own_id: int, reference: Reference, prior: Prior, *, frames: EarthFrames, receiver: MeasurementSettings
+    arc: Arc,
+    reference: Reference,
+    own: OrbitState | None,
+    settings: FormationSettings,
+    *,
+    frames: EarthFrames,
+    receiver: MeasurementSettings,
 ) -> Equations:
-    """Return the observation equations, linearised at the reference.
+    """Return the observation equations, linearised at the reference, with the noise of the settings.
 
     Args:
-        arc: The observations.
-        own_id: Radio id of our satellite, which becomes the first.
+        arc: Observations.
         reference: Reference orbit that covers the arc.
-        prior: Prior of all parameters, in the order of `Equations`.
+        own: Orbit from which the reference was made, if it is the prior of our state; None if our fixes determine it.
+        settings: Expected noise, biases and drag factors.
         frames: Earth orientation.
         receiver: Measurement model of the GPS receivers.
     """
+    own_id = settings.own_id
     satellites = (own_id, *(satellite for satellite in arc.satellites if satellite != own_id))
     fixes = tuple(_fix_equations(arc, satellite, reference, frames, receiver) for satellite in satellites)
     ranges = tuple(_range_equations(arc, pair, satellites, reference) for pair in arc.ranges)
-    return Equations(satellites, tuple(arc.ranges), fixes, ranges, prior)
+    return Equations(
+        satellites,
+        tuple(arc.ranges),
+        fixes,
+        ranges,
+        initial_prior(len(satellites), len(ranges), reference, own, settings),
+        RelativeDynamics(reference),
+        Noise(np.full(len(ranges), settings.range_noise_m), np.ones(len(satellites))),
+        SEARCH_LOSS,
+    )
 
 
 def _fix_equations(
@@ -366,23 +448,9 @@ def initial_prior(
     if own is not None:
         # Our orbit estimate includes our drag factor, which is correlated with those of the others.
         mean[drag] = 0.0
-        information[drag[:, None], drag] = _conditional_drag_information(satellites, shared, own_part)
+        information[DRAG, DRAG] -= 1.0 / (shared + own_part)
         information[:STATE_SIZE, :STATE_SIZE] -= np.diag(np.append(_UNINFORMATIVE_SIGMA**-2.0, 0.0))
-        information[:STATE_SIZE, :STATE_SIZE] += _own_orbit_information(own, reference)
+        covariance = own.covariance[:STATE_SIZE, :STATE_SIZE]
+        at_epoch = reference.d_epoch_d_orbit.dot(covariance).dot(reference.d_epoch_d_orbit.T)
+        information[:STATE_SIZE, :STATE_SIZE] += scaled_inverse(at_epoch)
     return Prior(mean, information)
-
-
-def _own_orbit_information(own: OrbitState, reference: Reference) -> Array:
-    """Return the information matrix of our own state at the epoch, (7, 7)."""
-    covariance = own.covariance[:STATE_SIZE, :STATE_SIZE]
-    at_epoch = reference.d_epoch_d_orbit.dot(covariance).dot(reference.d_epoch_d_orbit.T)
-    unit = 1.0 / np.sqrt(np.diagonal(at_epoch))
-    information: Array = unit[:, None] * np.linalg.inv(unit[:, None] * at_epoch * unit) * unit
-    return information
-
-
-def _conditional_drag_information(satellites: int, shared: float, own_part: float) -> Array:
-    """Return the information of all log drag factors without that of the first one's own distribution."""
-    joint = np.asarray(np.linalg.inv(shared + own_part * np.eye(satellites)), dtype=np.float64)
-    joint[0, 0] -= 1.0 / (shared + own_part)
-    return joint

@@ -8,37 +8,40 @@ satellite, our own first, then one range bias per pair. Its chi-square continues
 A bank drops a hypothesis if n ln(1 + d/n) exceeds the margin of the settings, with d its excess of chi-square over the
 best and n the degrees of freedom: the noise is estimated, so differences count less with fewer observations.
 
-Partners without ranges between them have separate banks: a hypothesis of the batch combines the orbits of one such
+Partners without ranges between them have separate banks: a hypothesis of the batch combines the orbits of such a
 group with the best orbits of the others, so that none may be right as a whole.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
-from pygnc.estimators.formation.least_squares import scaled_inverse
-from pygnc.estimators.formation.observations import connected_groups
+from pygnc.estimators.formation.batch import FormationSolution, Partner, RelativeState, relative_state, unsolved_reason
+from pygnc.estimators.formation.equations import scaled_inverse
+from pygnc.estimators.formation.observations import Pair, connected_groups
 from pygnc.estimators.formation.reference import STATE_SIZE, parameter_indices
-from pygnc.estimators.formation.relative_coordinates import relative_covariance, rtn_from_gcrf
+from pygnc.estimators.formation.relative_coordinates import relative_covariance
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.solution import FormationSolution, JointState, Partner, RelativeState, unsolved_reason
-from pygnc.estimators.orbit.measurement import Observation
+from pygnc.estimators.orbit.measurement import Gate, GateResult
 from pygnc.estimators.orbit.process_noise import decay
 from pygnc.estimators.orbit.settings import ProcessNoiseSettings
 from pygnc.estimators.orbit.state import DRAG
-
-ParameterIndices: TypeAlias = npt.NDArray[np.int64]
-"""Indices of the parameters of some satellites and pairs in those of a solution."""
 
 _COINCIDENT_M: Final = 1e-3
 """Minimum distance for the direction of the line of sight."""
 _LEAST_EIGENVALUE: Final = 1e-14
 """Minimum eigenvalue of a correlation matrix; less is rounding."""
+_DISTINCT_ORBIT_LIMIT: Final = 25.0
+"""Two orbits differ if their squared Mahalanobis distance, with the covariance of the orbit of lower chi-square, is
+larger."""
+_MERGE_LIMIT: Final = 1.0
+"""Hypotheses coincide if the squared distances of all partners are smaller. Stricter than the batch's limit:
+distinct hypotheses must not merge because a gap has increased their covariance."""
 
 
 class RangeInnovation(NamedTuple):
@@ -83,23 +86,20 @@ class FilterHypothesis(NamedTuple):
 
     @property
     def states(self) -> Array:
-        """Position, velocity and log drag factor of each satellite, (s, 7)."""
+        """Position (m) and velocity (m/s), GCRF, and log drag factor of each satellite, (s, 7)."""
         return self.x[: STATE_SIZE * self.satellites].reshape(-1, STATE_SIZE)
+
+    @property
+    def covariance(self) -> Array:
+        """Covariance of the joint state, (n, n)."""
+        covariance: Array = self.root.dot(self.root.T)
+        return covariance
 
     def relative(self, satellite: int) -> RelativeState:
         """Return the state of a satellite, by index, minus our own."""
         states = self.states
-        gcrf = states[satellite, :DRAG] - states[0, :DRAG]
         root = self._rows(satellite, DRAG) - self._rows(0, DRAG)
-        covariance = root.dot(root.T)
-        rotation = rtn_from_gcrf(states[0, :DRAG])
-        return RelativeState(rotation.dot(gcrf), rotation.dot(covariance).dot(rotation.T), gcrf, covariance)
-
-    def joint_state(self, gps_ms: int) -> JointState:
-        """Return the joint state in the form of a batch solution."""
-        states = self.states
-        biases = self.x[STATE_SIZE * self.satellites :]
-        return JointState(gps_ms, states[:, :DRAG].copy(), states[:, DRAG].copy(), biases, self.root.dot(self.root.T))
+        return relative_state(states[0, :DRAG], states[satellite, :DRAG] - states[0, :DRAG], root.dot(root.T))
 
     def bias(self, pair: int) -> tuple[float, float]:
         """Return the range bias of a pair, by index, and its standard deviation, in m."""
@@ -107,7 +107,7 @@ class FilterHypothesis(NamedTuple):
         return float(self.x[index]), math.sqrt(self.root[index].dot(self.root[index]))
 
     def range_innovation(self, measured_m: float, one: int, other: int, bias: int, noise_m: float) -> RangeInnovation:
-        """Compare a range with the predicted one, to the second order.
+        """Compare a range with the predicted range, to the second order.
 
         Mean and variance of the distance between uncertain positions are those of a quadratic form (Athans, Wishner
         & Bertolini, IEEE TAC 13, 1968). Without these terms, positions known to 100 m at a distance of 500 m would
@@ -138,20 +138,21 @@ class FilterHypothesis(NamedTuple):
         root[:STATE_SIZE] = self._rows(satellite, STATE_SIZE)
         return root
 
-    def update_with_range(self, innovation: RangeInnovation) -> "FilterHypothesis":
-        """Return the hypothesis after an accepted range."""
-        residual, noise = np.array((innovation.residual,)), np.array((innovation.noise,))
-        return self._updated(residual, innovation.partials[None], noise)
+    def updated_with_range(self, innovation: RangeInnovation, gate: float) -> "FilterHypothesis":
+        """Return the hypothesis after a range, which is rejected if its normalised square exceeds the gate."""
+        if innovation.nis <= gate:
+            residual, noise = np.array((innovation.residual,)), np.array((innovation.noise,))
+            return self._updated(residual, innovation.partials[None], noise, innovation.nis)
+        return self._replace(chi_square=self.chi_square + gate)
 
-    def update_with_fix(self, observation: Observation, satellite: int) -> "FilterHypothesis":
-        """Return the hypothesis after an accepted position or velocity of one satellite."""
-        partials = np.zeros((len(observation.residual), len(self.x)))
-        partials[:, STATE_SIZE * satellite : STATE_SIZE * (satellite + 1)] = observation.partials[:, :STATE_SIZE]
-        return self._updated(observation.residual, partials, observation.sigma)
-
-    def with_added_cost(self, cost: float) -> "FilterHypothesis":
-        """Return a copy with `cost` added to chi-square."""
-        return self._replace(chi_square=self.chi_square + cost)
+    def updated_with_fix(self, result: GateResult, satellite: int, gate: float) -> "FilterHypothesis":
+        """Return the hypothesis after the gate test of a position or velocity of one satellite, by index."""
+        cost = min(result.innovation.chi_square, gate)
+        if result.used is None:
+            return self._replace(chi_square=self.chi_square + cost)
+        partials = np.zeros((len(result.used.residual), len(self.x)))
+        partials[:, STATE_SIZE * satellite : STATE_SIZE * (satellite + 1)] = result.used.partials[:, :STATE_SIZE]
+        return self._updated(result.used.residual, partials, result.used.sigma, cost)
 
     def propagated(self, states: Array, transition: Array, noise: Array) -> "FilterHypothesis":
         """Return the hypothesis after a step.
@@ -159,55 +160,20 @@ class FilterHypothesis(NamedTuple):
         Args:
             states: States at the end, (s, 7).
             transition: Transition matrix of each state, (7, 7).
-            noise: Root of the process noise.
+            noise: Root of the process noise, (n, 7 s + 7).
         """
         x, root, size = self.x.copy(), self.root.copy(), STATE_SIZE * self.satellites
         x[:size] = states.reshape(-1)
         root[:size] = (transition @ self.root[:size].reshape(self.satellites, STATE_SIZE, -1)).reshape(size, -1)
         return self._replace(x=x, root=kalman.triangular(np.concatenate((root, noise), axis=1)))
 
-    def squared_distance_to(self, other: "FilterHypothesis", satellite: int) -> float:
-        """Return the squared Mahalanobis distance of a satellite's relative orbit in another hypothesis."""
-        return squared_orbit_distance(other.x - self.x, self.root.dot(self.root.T), satellite)
-
     def _rows(self, satellite: int, count: int) -> Array:
         """Return the first `count` rows of one satellite in the root."""
         return self.root[STATE_SIZE * satellite : STATE_SIZE * satellite + count]
 
-    def _updated(self, residual: Array, partials: Array, sigma: Array) -> "FilterHypothesis":
+    def _updated(self, residual: Array, partials: Array, sigma: Array, cost: float) -> "FilterHypothesis":
         x, root, _ = kalman.update(self.x, self.root, residual, partials, sigma)
-        return self._replace(x=x, root=root)
-
-
-def filter_hypothesis(
-    solution: FormationSolution, gps_ms: int, number: int, columns: ParameterIndices, noise: ProcessNoiseSettings
-) -> FilterHypothesis:
-    """Return a hypothesis of a solution at a moment of its arc, for some of its parameters.
-
-    Log drag factors decay from the epoch of the solution to the moment.
-    """
-    joint = solution.joint_at(gps_ms, number)
-    drag_decay = float(decay(noise, (gps_ms - solution.reference.epoch_ms) * 1e-3)[0])
-    states = np.concatenate((joint.states, drag_decay * joint.log_drag[:, None]), axis=1)
-    scale = np.ones(len(joint.covariance))
-    scale[DRAG : states.size : STATE_SIZE] = drag_decay
-    covariance = (scale[:, None] * joint.covariance * scale)[columns[:, None], columns]
-    x = np.concatenate((states.reshape(-1), joint.bias_m))[columns]
-    satellites = int((columns < states.size).sum()) // STATE_SIZE
-    return FilterHypothesis(number, satellites, x, covariance_root(covariance), solution.hypotheses[number].chi_square)
-
-
-def squared_orbit_distance(change: Array, covariance: Array, satellite: int) -> float:
-    """Return the squared Mahalanobis distance of a change of a satellite's orbit relative to ours.
-
-    Args:
-        change: Change of the joint state or of a solution's parameters, (n,).
-        covariance: Their covariance, (n, n).
-        satellite: Index of the satellite.
-    """
-    first = STATE_SIZE * satellite
-    difference = change[first : first + DRAG] - change[:DRAG]
-    return float(difference.dot(scaled_inverse(relative_covariance(covariance, satellite, DRAG))).dot(difference))
+        return self._replace(x=x, root=root, chi_square=self.chi_square + cost)
 
 
 def covariance_root(covariance: Array) -> Array:
@@ -217,27 +183,30 @@ def covariance_root(covariance: Array) -> Array:
     return kalman.triangular(unit[:, None] * vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE)))
 
 
-_DISTINCT_ORBIT_LIMIT: Final = 25.0
-"""Two orbits differ if their squared Mahalanobis distance, with the better one's covariance, is larger."""
-_MERGE_LIMIT: Final = 1.0
-"""Hypotheses coincide if the squared distances of all partners are smaller. Stricter than the batch's limit:
-distinct hypotheses must not merge because a gap has increased their covariance."""
+def _squared_orbit_distance(change: Array, covariance: Array, satellite: int) -> float:
+    """Return the squared Mahalanobis distance of a change (n,) of a satellite's orbit relative to ours."""
+    first = STATE_SIZE * satellite
+    difference = change[first : first + DRAG] - change[:DRAG]
+    return float(difference.dot(scaled_inverse(relative_covariance(covariance, satellite, DRAG))).dot(difference))
 
 
 class HypothesisBank:
-    """Hypotheses on a group of partners, ordered by chi-square.
+    """Hypotheses on the partners of one group, ordered by chi-square, and the noise of their observations.
 
     Args:
         solution: Batch solution with the initial hypotheses.
         group: Indices of the partners in the solution.
-        gps_ms: Initial moment, inside the arc.
+        gps_ms: GPS milliseconds of the initial moment, inside the arc.
         settings: Settings of the formation estimator.
         noise: Process noise of the orbit.
 
     Attributes:
-        satellites: Indices in the solution, our own first.
-        pairs: Indices in the solution of the pairs among them.
+        satellites: Radio ids, our own first.
+        pairs: Pairs with a bias.
+        range_noise_m: Standard deviation of the ranges of each pair, in m.
+        gates: Gates of position and velocity, by radio id.
         hypotheses: Remaining hypotheses, the best first.
+        predicted: Hypotheses predicted for the next observations.
     """
 
     def __init__(
@@ -249,23 +218,27 @@ class HypothesisBank:
         noise: ProcessNoiseSettings,
     ) -> None:
         self._settings = settings
-        self.satellites = (0, *group)
-        self._ids = tuple(solution.satellites[satellite] for satellite in self.satellites)
-        self.pairs = tuple(n for n, pair in enumerate(solution.pairs) if set(self._ids) >= set(pair))
+        chosen = (0, *group)
+        self.satellites = tuple(solution.satellites[satellite] for satellite in chosen)
+        pairs = [number for number, pair in enumerate(solution.pairs) if set(self.satellites) >= set(pair)]
+        self.pairs: tuple[Pair, ...] = tuple(solution.pairs[number] for number in pairs)
+        self.range_noise_m: list[float] = solution.noise_m[pairs].tolist()
+        self.gates = {satellite: (Gate(), Gate()) for satellite in self.satellites}
         self._freedom = max(len(solution.ranges) - len(solution.hypotheses[0].parameters), 1)
-        self._dropped_excess = [math.inf] * len(self.satellites)
+        self._dropped_excess = [math.inf] * len(chosen)
         """Chi-square above the best, when dropped, of the best hypothesis that differs in each satellite."""
-        for satellite, identity in enumerate(self._ids[1:], start=1):
+        for satellite, identity in enumerate(self.satellites[1:], start=1):
             partner = solution.partners[identity]
             self._dropped_excess[satellite] = partner.chi_square_mirror - partner.chi_square_best
-        columns = parameter_indices(self.satellites, self.pairs, len(solution.satellites))
-        self._differing = _differing_orbits(solution, columns, len(self.satellites))
-        numbers: list[int] = []
+        columns = parameter_indices(chosen, pairs, len(solution.satellites))
+        self._differing = _differing_orbits(solution, columns, len(chosen))
+        self.hypotheses: list[FilterHypothesis] = []
         for number, hypothesis in enumerate(solution.hypotheses):
             is_competitive = self._is_within_margin(hypothesis.chi_square - solution.hypotheses[0].chi_square)
-            if is_competitive and all(self._differing[number, other].any() for other in numbers):
-                numbers.append(number)
-        self.hypotheses = [filter_hypothesis(solution, gps_ms, number, columns, noise) for number in numbers]
+            if is_competitive and all(self._differing[number, other.number].any() for other in self.hypotheses):
+                x, root = _initial_state(solution, gps_ms, number, columns, noise)
+                self.hypotheses.append(FilterHypothesis(number, len(chosen), x, root, hypothesis.chi_square))
+        self.predicted = self.hypotheses
 
     def replace(self, hypotheses: list[FilterHypothesis], ranges: int) -> None:
         """Replace the hypotheses after `ranges` more ranges; drop those beyond the margin and those that coincide."""
@@ -280,37 +253,55 @@ class HypothesisBank:
                     self._dropped_excess[satellite] = excess
             elif not any(self._coincide(better, hypothesis) for better in self.hypotheses):
                 self.hypotheses.append(hypothesis)
+        self.predicted = self.hypotheses
 
     def partners(self) -> dict[int, Partner]:
-        """Return how well each partner's orbit is known, by radio id.
+        """Return the knowledge of each partner's orbit, by radio id.
 
-        If no remaining hypothesis differs in a partner, `chi_square_mirror` keeps the excess that the last one had
-        when it was dropped.
+        If no remaining hypothesis differs in a partner, `chi_square_mirror` keeps the excess that the last differing
+        hypothesis had when it was dropped.
         """
         best = self.hypotheses[0]
         partners = {}
-        for satellite, identity in enumerate(self._ids[1:], start=1):
+        for satellite, identity in enumerate(self.satellites[1:], start=1):
             others = [
                 hypothesis.chi_square - best.chi_square
                 for hypothesis in self.hypotheses[1:]
                 if self._differing[best.number, hypothesis.number, satellite]
             ]
             mirror = best.chi_square + min(others, default=self._dropped_excess[satellite])
-            partners[identity] = Partner(self._unsolved(best, satellite), bool(others), best.chi_square, mirror)
+            relative = best.relative(satellite)
+            sigma_m = math.sqrt(np.trace(relative.covariance_gcrf[:3, :3]))
+            distance_m = math.sqrt(relative.gcrf[:3].dot(relative.gcrf[:3]))
+            unsolved = unsolved_reason(sigma_m, distance_m, self._settings.solved_sigma_ratio)
+            partners[identity] = Partner(unsolved, bool(others), best.chi_square, mirror)
         return partners
 
     def _is_within_margin(self, excess: float) -> bool:
         return self._freedom * math.log1p(excess / self._freedom) < self._settings.certain_chi_square
 
     def _coincide(self, better: FilterHypothesis, worse: FilterHypothesis) -> bool:
-        partners = range(1, better.satellites)
-        return all(better.squared_distance_to(worse, satellite) < _MERGE_LIMIT for satellite in partners)
+        change, partners = worse.x - better.x, range(1, better.satellites)
+        return all(_squared_orbit_distance(change, better.covariance, each) < _MERGE_LIMIT for each in partners)
 
-    def _unsolved(self, best: FilterHypothesis, satellite: int) -> str | None:
-        relative = best.relative(satellite)
-        sigma_m = math.sqrt(np.trace(relative.covariance_gcrf[:3, :3]))
-        distance_m = math.sqrt(relative.gcrf[:3].dot(relative.gcrf[:3]))
-        return unsolved_reason(sigma_m, distance_m, self._settings.solved_sigma_ratio)
+
+def _initial_state(
+    solution: FormationSolution,
+    gps_ms: int,
+    number: int,
+    columns: npt.NDArray[np.int64],
+    noise: ProcessNoiseSettings,
+) -> tuple[Array, Array]:
+    """Return state and covariance root of a hypothesis of a solution at a moment of its arc, for some parameters.
+
+    Log drag factors decay from the epoch of the solution to the moment.
+    """
+    joint, covariance = solution.joint_at(gps_ms, number)
+    scale = np.ones(len(joint))
+    drags = slice(DRAG, STATE_SIZE * len(solution.satellites), STATE_SIZE)
+    scale[drags] = decay(noise, (gps_ms - solution.reference.epoch_ms) * 1e-3)[0]
+    scaled = (scale[:, None] * covariance * scale)[columns[:, None], columns]
+    return (scale * joint)[columns], covariance_root(scaled)
 
 
 def partner_groups(solution: FormationSolution) -> list[list[int]]:
@@ -319,8 +310,10 @@ def partner_groups(solution: FormationSolution) -> list[list[int]]:
     return connected_groups(range(1, len(solution.satellites)), pairs)
 
 
-def _differing_orbits(solution: FormationSolution, columns: ParameterIndices, satellites: int) -> npt.NDArray[np.bool_]:
-    """Return which satellites move differently in each pair of hypotheses, (h, h, s)."""
+def _differing_orbits(
+    solution: FormationSolution, columns: npt.NDArray[np.int64], satellites: int
+) -> npt.NDArray[np.bool_]:
+    """Return True for each satellite that moves differently in each pair of hypotheses, (h, h, s)."""
     count = len(solution.hypotheses)
     differing = np.zeros((count, count, satellites), dtype=np.bool_)
     for better, one in enumerate(solution.hypotheses):
@@ -328,6 +321,6 @@ def _differing_orbits(solution: FormationSolution, columns: ParameterIndices, sa
         for worse in range(better + 1, count):
             change = (solution.hypotheses[worse].parameters - one.parameters)[columns]
             for satellite in range(1, satellites):
-                differs = squared_orbit_distance(change, covariance, satellite) > _DISTINCT_ORBIT_LIMIT
+                differs = _squared_orbit_distance(change, covariance, satellite) > _DISTINCT_ORBIT_LIMIT
                 differing[better, worse, satellite] = differing[worse, better, satellite] = differs
     return differing

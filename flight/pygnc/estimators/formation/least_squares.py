@@ -1,29 +1,31 @@
-"""Levenberg-Marquardt minimisation of several parameter vectors at once, and comparison of the minima.
+"""Levenberg-Marquardt minimisation of several parameter vectors, comparison of the minima, and estimation of the noise.
 
 A step solves (N + lambda diag(N)) dx = g. Source: Marquardt, J. SIAM 11 (1963) 431-441. Each parameter vector has
 its own damping lambda.
+
+The noise follows from variance components after Foerstner (Allgemeine Vermessungs-Nachrichten 86, 1979): the variance
+of a group is its sum of squared residuals divided by its redundancy minus two. Before a solution is near the minimum,
+robust estimates from medians are used.
 """
 
+import math
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.common.arrays import Array
-from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise, Prior
+from pygnc.common.arrays import Array, median
+from pygnc.estimators.formation.equations import Equations, Fit, Noise, scaled_inverse
 from pygnc.estimators.formation.reference import state_indices
 from pygnc.estimators.formation.relative_coordinates import relative_covariance
-from pygnc.estimators.formation.relative_motion import RelativeDynamics
+from pygnc.estimators.formation.relative_motion import Motion
+from pygnc.estimators.formation.settings import FormationSettings
 
 _DAMPING: Final = 1e-3
 _DAMPING_DECREASE: Final = 0.1
 _DAMPING_INCREASE: Final = 8.0
 _DAMPING_MIN: Final = 1e-9
 _DAMPING_MAX: Final = 1e8
-_VARIANCE_MIN: Final = 1e-20
-"""Lower limit of a variance; rounding may leave less of the difference of two large numbers."""
-_PARTIALS_MAX: Final = 8_000
-"""Limit of the 7 x 7 derivative matrices in memory at once; three megabytes."""
 
 
 class Minima(NamedTuple):
@@ -37,24 +39,20 @@ class Minima(NamedTuple):
     parameters: Array
     fit: Fit
 
+    def select(self, rows: list[int]) -> "Minima":
+        """Return some of the minima, by index."""
+        return Minima(self.parameters[rows], Fit(*(part[rows] for part in self.fit)))
+
 
 def minimise(
-    equations: Equations,
-    dynamics: RelativeDynamics,
-    parameters: Array,
-    noise: Noise,
-    loss: Loss,
-    *,
-    iterations: int,
-    tolerance: float = 1e-2,
-    linear: bool = False,
+    equations: Equations, parameters: Array, *, iterations: int, tolerance: float = 1e-2, linear: bool = False
 ) -> Minima:
     """Improve parameters (k, p) until a step would lower the cost by less than `tolerance`.
 
     If `linear` is true, the motion is taken as linear.
     """
     parameters = parameters.copy()
-    fit = evaluate(equations, dynamics, parameters, noise, loss, linear=linear)
+    fit = equations.fit(parameters, linear=linear)
     damping = np.full(len(parameters), _DAMPING)
     active = np.arange(len(parameters))
     for _ in range(iterations):
@@ -64,7 +62,7 @@ def minimise(
         if not len(active):
             break
         trial = parameters[active] + step
-        trial_fit = evaluate(equations, dynamics, trial, noise, loss, linear=linear)
+        trial_fit = equations.fit(trial, linear=linear)
         better = trial_fit.cost < fit.cost[active]
         accepted = active[better]
         parameters[accepted] = trial[better]
@@ -74,36 +72,6 @@ def minimise(
         damping[active] = np.clip(damping[active] * factor, _DAMPING_MIN, None)
         active = active[damping[active] < _DAMPING_MAX]
     return Minima(parameters, fit)
-
-
-def evaluate(
-    equations: Equations,
-    dynamics: RelativeDynamics,
-    parameters: Array,
-    noise: Noise,
-    loss: Loss,
-    *,
-    linear: bool = False,
-) -> Fit:
-    """Return cost and normal equations of parameters (k, p).
-
-    The motion of all vectors is propagated at once, its derivatives in chunks: they take megabytes.
-    """
-    states = equations.states(parameters)
-    motion = dynamics.linear(states) if linear else dynamics.propagate(states, partials=False)
-    satellites = len(equations.satellites)
-    # At once there are three such matrices per step and satellite, and six per observation of one kind.
-    longest = max(
-        [len(rows.node_time) for rows in equations.fixes] + [len(rows.node_time) for rows in equations.ranges]
-    )
-    chunk = max(1, _PARTIALS_MAX // (3 * satellites * len(motion.constants) + 6 * longest))
-    parts = []
-    for first in range(0, len(parameters), chunk):
-        chunk_motion = motion.select(slice(satellites * first, satellites * (first + chunk)))
-        if not linear:
-            chunk_motion = dynamics.with_partials(chunk_motion)
-        parts.append(equations.fit(parameters[first : first + chunk], chunk_motion, noise, loss))
-    return Fit(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def _steps(fit: Fit, damping: Array) -> tuple[Array, Array]:
@@ -119,31 +87,13 @@ def _steps(fit: Fit, damping: Array) -> tuple[Array, Array]:
     return unit * solved, predicted_decrease
 
 
-def scaled_inverse(information: Array) -> Array:
-    """Return the inverse of symmetric positive matrices (..., p, p) whose parameters have different units.
-
-    Rows and columns are divided by the roots of the diagonal before the inversion. The inverse of a normal matrix is
-    the covariance, and vice versa.
-    """
-    unit = 1.0 / np.sqrt(np.maximum(np.diagonal(information, axis1=-2, axis2=-1), _VARIANCE_MIN))
-    scaled = unit[..., :, None] * information * unit[..., None, :]
-    inverse: Array = unit[..., :, None] * np.linalg.inv(scaled) * unit[..., None, :]
-    return inverse
-
-
-def marginal_prior(prior: Prior, columns: npt.NDArray[np.int64]) -> Prior:
-    """Return the prior of some of the parameters; the others are marginalised."""
-    covariance = scaled_inverse(prior.information)[columns[:, None], columns]
-    return Prior(prior.mean[columns], scaled_inverse(covariance))
-
-
 SAME_ORBIT_LIMIT: Final = 9.0
-"""Two orbits of a partner are the same if their squared Mahalanobis distance, with the better one's covariance, is
-less."""
+"""Two orbits of a partner are equal if their squared Mahalanobis distance, with the covariance of the orbit of lower
+cost, is at most this."""
 
 
 def distinct_solutions(result: Minima, satellites: int) -> Minima:
-    """Return the distinct minima, ordered by cost."""
+    """Return the distinct minima of a number of satellites, ordered by cost."""
     order = np.argsort(result.fit.cost, kind="stable")
     is_candidate = np.ones(len(order), dtype=np.bool_)
     chosen = []
@@ -151,18 +101,13 @@ def distinct_solutions(result: Minima, satellites: int) -> Minima:
         if is_candidate[row]:
             chosen.append(row)
             is_candidate &= differs_from(result, row, result.parameters, satellites).any(axis=1)
-    return select_solutions(result, chosen)
-
-
-def select_solutions(result: Minima, rows: list[int]) -> Minima:
-    """Return some of the minima."""
-    return Minima(result.parameters[rows], Fit(*(part[rows] for part in result.fit)))
+    return result.select(chosen)
 
 
 def differs_from(
     result: Minima, row: int, parameters: Array, satellites: int, *, limit: float = SAME_ORBIT_LIMIT
 ) -> npt.NDArray[np.bool_]:
-    """Return whether orbits in `parameters` (k, p) differ from those of minimum number `row`, by partner.
+    """Return True for each orbit in `parameters` (k, p) that differs from that of minimum number `row`.
 
     The orbit of a partner relative to ours differs if its squared Mahalanobis distance, with the covariance of that
     minimum, exceeds `limit`.
@@ -178,3 +123,104 @@ def differs_from(
         relative = relative_covariance(covariance, partner, 6)
         different[:, partner] = np.einsum("ki,ij,kj->k", difference, scaled_inverse(relative), difference) > limit
     return different
+
+
+_SIGMA_BY_MEDIAN: Final = 1.4826
+"""Standard deviation of a normal distribution over the median of its absolute values."""
+_CHI_SQUARE_MEDIAN: Final = 2.366
+"""Median of chi-square with three degrees of freedom."""
+_EXPECTED_WEIGHT: Final = 0.25
+"""Weight of the expected noise in degrees of freedom: it may be wrong by a factor of 4."""
+_GROUP: Final = 8
+"""Number of ranges in a group that is fitted by a polynomial."""
+_GROUP_NODES_MAX: Final = 20.0
+"""Longest time that the polynomial of a group of ranges spans, in nodes (minutes)."""
+_FIXES_MIN: Final = 8
+"""Minimum number of fixes for an estimate of their scatter."""
+
+
+def apparent_noise(equations: Equations, settings: FormationSettings) -> Noise:
+    """Return the noise with that of the ranges from the scatter of short groups about polynomials.
+
+    Needs no solution.
+    """
+    range_sigma_m = equations.noise.range_sigma_m.copy()
+    for pair, rows in enumerate(equations.ranges):
+        squares = _polynomial_residual_squares(rows.node_time, rows.range_m)
+        if len(squares):
+            scatter_m = math.sqrt(median(squares) / _CHI_SQUARE_MEDIAN)
+            range_sigma_m[pair] = _regularised_sigma(scatter_m, float(len(squares)), settings)
+    return equations.noise._replace(range_sigma_m=range_sigma_m)
+
+
+def _polynomial_residual_squares(node_time: Array, range_m: Array) -> Array:
+    """Return squared residuals of groups of eight ranges about quartic polynomials (3 degrees of freedom)."""
+    firsts = np.arange(0, len(node_time) - _GROUP + 1, _GROUP // 2)
+    firsts = firsts[node_time[firsts + _GROUP - 1] - node_time[firsts] <= _GROUP_NODES_MAX] if len(firsts) else firsts
+    rows = firsts[:, None] + np.arange(_GROUP)
+    squares = []
+    for times, measured in zip(node_time[rows], range_m[rows], strict=True):
+        time = 2.0 * (times - times[0]) / max(times[-1] - times[0], 1.0) - 1.0
+        basis, _ = np.linalg.qr(np.stack([time**power for power in range(_GROUP - 3)], axis=1))
+        residual = measured - basis @ (basis.T @ measured)
+        squares.append(float(residual.dot(residual)))
+    return np.array(squares)
+
+
+def robust_noise(equations: Equations, best: Array, settings: FormationSettings) -> Noise:
+    """Return the noise from the medians of the residuals of the best parameters, (1, p)."""
+    motion = equations.motion(best, partials=False)
+    sigma_m = np.empty(len(equations.pairs))
+    for pair in range(len(equations.pairs)):
+        residual = equations.range_residuals(best, pair, equations.relative_positions(pair, motion)[1])[0]
+        scatter_m = _SIGMA_BY_MEDIAN * float(median(np.abs(residual)))
+        sigma_m[pair] = _regularised_sigma(scatter_m, len(residual) - 6.0, settings)
+    return Noise(sigma_m, _fix_scales(equations, motion, settings))
+
+
+def refined_noise(equations: Equations, result: Minima, settings: FormationSettings) -> Noise:
+    """Return the noise from residuals within the gate and their redundancy.
+
+    Uses the best minimum, which comes first.
+    """
+    best = result.parameters[:1]
+    motion = equations.motion(best)
+    covariance = scaled_inverse(result.fit.information[0])
+    sigma_m = np.empty(len(equations.pairs))
+    for pair, previous_m in enumerate(equations.noise.range_sigma_m):
+        positions = equations.relative_positions(pair, motion)
+        residual = equations.range_residuals(best, pair, positions[1])[0]
+        columns = equations.pair_parameter_indices(pair)
+        used = np.abs(residual) <= equations.loss.limit * previous_m
+        used_partials = equations.range_partials(pair, motion, *positions)[0][used]
+        predicted_variance_m2 = np.einsum(
+            "ni,ij,nj->", used_partials, covariance[columns[:, None], columns], used_partials
+        )
+        redundancy = float(used.sum()) - float(predicted_variance_m2) / previous_m**2
+        square = float((residual[used] ** 2).sum())
+        # Posterior mean of the variance. Its mode would make the covariance too small.
+        freedom = max(redundancy - 2.0, 0.5 * redundancy)
+        scatter_m = math.sqrt(square / freedom) if redundancy > 0.5 else settings.range_noise_m
+        sigma_m[pair] = _regularised_sigma(scatter_m, redundancy, settings)
+    return Noise(sigma_m, _fix_scales(equations, motion, settings))
+
+
+def _regularised_sigma(scatter_m: float, redundancy: float, settings: FormationSettings) -> float:
+    """Return the observed scatter, drawn towards the expected one if the redundancy is small, within the limits."""
+    weight = max(redundancy, 0.0)
+    observed_m = max(scatter_m, 0.1 * settings.range_noise_min_m)
+    logarithm = weight * math.log(observed_m) + _EXPECTED_WEIGHT * math.log(settings.range_noise_m)
+    mean_m = math.exp(logarithm / (weight + _EXPECTED_WEIGHT))
+    return min(max(mean_m, settings.range_noise_min_m), settings.range_noise_max_m)
+
+
+def _fix_scales(equations: Equations, motion: Motion, settings: FormationSettings) -> Array:
+    """Return the scales of the receivers' standard deviations. Never below one: a receiver's claim is not reduced."""
+    scale = np.ones(len(equations.satellites))
+    for satellite, rows in enumerate(equations.fixes):
+        if int(rows.available[:, 0].sum()) < _FIXES_MIN:
+            continue
+        residual, _ = equations.fix_residuals(satellite, motion, 1)
+        square = (residual[0] ** 2).reshape(-1, 2, 3).sum(axis=-1)[rows.available]
+        scale[satellite] = math.sqrt(median(square) / _CHI_SQUARE_MEDIAN)
+    return np.clip(scale, 1.0, settings.fix_scale_max)

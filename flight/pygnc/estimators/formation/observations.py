@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.measurement import Fix
 
 Pair: TypeAlias = tuple[int, int]
@@ -17,15 +18,20 @@ class RangeObservation:
 
     Attributes:
         gps_ms: GPS milliseconds since the GPS epoch.
-        one: Radio id of the satellite that measured.
-        other: Radio id of the satellite to which it measured.
-        range_m: Measured range, including the bias of the pair.
+        one: Radio id of the satellite that measured the range.
+        other: Radio id of the satellite at the other end.
+        range_m: Measured range in m, including the bias of the pair.
     """
 
     gps_ms: int
     one: int
     other: int
     range_m: float
+
+    @property
+    def satellites(self) -> tuple[int, ...]:
+        """Radio ids of the satellites: the measuring satellite, then the other end."""
+        return self.one, self.other
 
     @property
     def pair(self) -> Pair:
@@ -39,6 +45,16 @@ class SatelliteFix:
 
     satellite: int
     fix: Fix
+
+    @property
+    def gps_ms(self) -> int:
+        """GPS milliseconds since the GPS epoch."""
+        return self.fix.gps_ms
+
+    @property
+    def satellites(self) -> tuple[int, ...]:
+        """Radio id of the satellite."""
+        return (self.satellite,)
 
 
 class Arc(NamedTuple):
@@ -66,31 +82,27 @@ class Arc(NamedTuple):
 
 
 def select_arc(
-    own_id: int,
-    near_gps_ms: int,
-    arc_max_ms: int,
-    fixes: Sequence[SatelliteFix],
-    ranges: Sequence[RangeObservation],
+    settings: FormationSettings, near_gps_ms: int, fixes: Sequence[SatelliteFix], ranges: Sequence[RangeObservation]
 ) -> Arc | None:
-    """Return the observations of the last `arc_max_ms` milliseconds without duplicates.
+    """Return the observations of the last `arc_max_s` without duplicates.
 
-    Rejects observations farther than `arc_max_ms` from `near_gps_ms` (wrong time tag), ranges of a satellite to itself
-    and ranges that are not finite. Of duplicates the first one is used.
+    Rejects observations farther than `arc_max_s` from `near_gps_ms` (wrong time tag), ranges of a satellite to itself
+    and ranges that are not finite. Of duplicates, the first in the sequence is used.
 
     Args:
-        own_id: Radio id of our satellite.
-        near_gps_ms: A moment inside the arc.
-        arc_max_ms: Length of the arc.
+        settings: Radio id of our satellite and length of the arc.
+        near_gps_ms: GPS milliseconds of a moment inside the arc.
         fixes: Fixes of all satellites, in any order.
         ranges: Ranges, in any order.
 
     Returns:
         The arc, or None if no observation is left.
     """
+    arc_max_ms = round(1e3 * settings.arc_max_s)
     fix_by_key = {
-        (entry.satellite, entry.fix.gps_ms): entry.fix
+        (entry.satellite, entry.gps_ms): entry.fix
         for entry in reversed(fixes)
-        if abs(entry.fix.gps_ms - near_gps_ms) <= arc_max_ms
+        if abs(entry.gps_ms - near_gps_ms) <= arc_max_ms
     }
     range_by_key = {
         (observation.pair, observation.gps_ms, observation.one): observation
@@ -103,7 +115,7 @@ def select_arc(
     if not times:
         return None
     begin_ms = max(times) - arc_max_ms
-    satellite_fixes: dict[int, list[Fix]] = {own_id: []}
+    satellite_fixes: dict[int, list[Fix]] = {settings.own_id: []}
     for satellite, gps_ms in sorted(fix_by_key):
         if gps_ms >= begin_ms:
             satellite_fixes.setdefault(satellite, []).append(fix_by_key[satellite, gps_ms])

@@ -1,7 +1,7 @@
 """Reference orbit of the linearisation: our own orbit with all forces, and its transition matrices.
 
-The orbit filter's dynamics integrate the reference once, to nodes one minute apart on either side of an epoch in the
-middle of the arc. Between nodes, position and velocity follow from the quintic Hermite polynomial through positions,
+The orbit filter's dynamics integrate the reference once, from an epoch in the middle of the arc to nodes one minute
+apart on both sides. Between nodes, position and velocity follow from the quintic Hermite polynomial through positions,
 velocities and accelerations at both ends; its error is below a centimetre. The transition matrices Phi(t, t0) are
 interpolated in the same way, with accelerations d2(Phi_r)/dt2 = G Phi_r from the gravity gradient G.
 """
@@ -19,8 +19,8 @@ from pygnc.environment.gravity import gravity_and_gradient
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
 
-NODE_MS: Final = 60_000
-NODE_S: Final = NODE_MS * 1e-3
+_NODE_MS: Final = 60_000
+NODE_S: Final = _NODE_MS * 1e-3
 STATE_SIZE: Final = DRAG + 1
 """Estimated parameters of one satellite: position, velocity and logarithm of the drag factor, as deviations from the
 reference."""
@@ -69,33 +69,33 @@ class Reference:
         frames: EarthFrames,
     ) -> None:
         self._dynamics = dynamics
-        self._steps_per_node = math.ceil(NODE_MS / step_max_ms)
+        self._steps_per_node = math.ceil(_NODE_MS / step_max_ms)
         self.epoch_ms = (span_ms[0] + span_ms[1]) // 2
         half_ms = self.epoch_ms - span_ms[0] + 1
-        self.epoch_node = 2 * math.ceil(max(half_ms, 1) / (2 * NODE_MS))
+        self.epoch_node = 2 * math.ceil(max(half_ms, 1) / (2 * _NODE_MS))
         x = orbit.x.copy()
         x[EMPIRICAL] = 0.0
         x, transition = self._propagate(orbit.gps_ms, x, self.epoch_ms, step_max_ms)
         self.d_epoch_d_orbit: Array = transition[:STATE_SIZE, :STATE_SIZE]
         self.log_drag = float(x[DRAG])
-        halves = [self._propagate_nodes(x, sign * NODE_MS) for sign in (-1, 1)]
+        halves = [self._propagate_nodes(x, sign * _NODE_MS) for sign in (-1, 1)]
         states = np.array([*reversed(halves[0][0]), x, *halves[1][0]])
         d_state_d_epoch = np.array([*reversed(halves[0][1]), np.eye(SIZE), *halves[1][1]])[:, :6, :STATE_SIZE]
         self.nodes = ReferenceStates(states[:, :6], d_state_d_epoch)
         self._accelerations = self._node_accelerations(frames)
 
     @property
-    def node_times_ms(self) -> list[int]:
-        """GPS milliseconds of the nodes."""
-        return [self.epoch_ms + NODE_MS * number for number in range(-self.epoch_node, self.epoch_node + 1)]
+    def span_ms(self) -> tuple[int, int]:
+        """GPS milliseconds of the first and the last node."""
+        return self.epoch_ms - _NODE_MS * self.epoch_node, self.epoch_ms + _NODE_MS * self.epoch_node
 
     def covers(self, gps_ms: int) -> bool:
-        """Return whether a moment lies on the reference."""
-        return abs(gps_ms - self.epoch_ms) <= NODE_MS * self.epoch_node
+        """Return True if a moment lies between the first and the last node."""
+        return self.span_ms[0] <= gps_ms <= self.span_ms[1]
 
     def node_time(self, gps_ms: Array) -> Array:
-        """Return times in node intervals since the first node, (k,) -> (k,)."""
-        return (gps_ms - float(self.epoch_ms)) / NODE_MS + self.epoch_node
+        """Return the times in node intervals since the first node, (k,), of GPS milliseconds, (k,)."""
+        return (gps_ms - float(self.epoch_ms)) / _NODE_MS + self.epoch_node
 
     def at(self, gps_ms: Array) -> ReferenceStates:
         """Return the reference at k moments, GPS milliseconds of shape (k,), inside the span."""
@@ -119,7 +119,7 @@ class Reference:
     def _node_accelerations(self, frames: EarthFrames) -> Array:
         """Return second time derivatives of `_columns(POSITION)` by gravity alone, (n, 3, 8)."""
         columns = self._columns(POSITION)
-        for gps_ms, column in zip(self.node_times_ms, columns, strict=True):
+        for gps_ms, column in zip(range(self.span_ms[0], self.span_ms[1] + 1, _NODE_MS), columns, strict=True):
             rotation = frames.at(gps_ms, np.zeros(1)).ecef_from_gcrf[0]
             acceleration, gradient = gravity_and_gradient(rotation.dot(column[:, 0]), _INTERPOLATION_DEGREE)
             column[:, 1:] = rotation.T.dot(gradient).dot(rotation).dot(column[:, 1:])
@@ -131,7 +131,7 @@ class Reference:
         gps_ms, transition = self.epoch_ms, np.eye(SIZE)
         states, transitions = [], []
         for _ in range(self.epoch_node):
-            x, step = self._propagate(gps_ms, x, gps_ms + step_ms, NODE_MS // self._steps_per_node)
+            x, step = self._propagate(gps_ms, x, gps_ms + step_ms, _NODE_MS // self._steps_per_node)
             gps_ms += step_ms
             transition = step.dot(transition)
             states.append(x)

@@ -15,6 +15,7 @@ elements"): the image of a closed ellipse is again closed at any distance, where
 would start to drift.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -57,7 +58,7 @@ def relative_covariance(covariance: Array, satellite: int, size: int) -> Array:
 
 
 _STEP: Final = np.diag(np.repeat((10.0, 0.01), 3))
-"""Step of central differences in m and m/s. Relative error 1e-12 by curvature, 1e-9 by rounding."""
+"""Steps of central differences in m and m/s. Relative error 1e-12 by curvature, 1e-9 by rounding."""
 _KEPLER_ITERATIONS: Final = 6
 """Newton iterations of Kepler's equation; reaches rounding for eccentricities up to 0.2."""
 
@@ -91,8 +92,12 @@ def d_elements_d_state(own: Array, other: Array) -> Array:
 
     Unlike positions, these elements remain normally distributed if a formation is known to hundreds of metres only.
     """
-    own, other = own[..., None, :], other[..., None, :]
-    difference = relative_elements(own, other + _STEP) - relative_elements(own, other - _STEP)
+    return _differentiate(lambda state: relative_elements(own[..., None, :], state), other)
+
+
+def _differentiate(function: Callable[[Array], Array], state: Array) -> Array:
+    """Return central differences of a function (..., 6, 6) -> (..., 6, 6) of rows of states, by `state` (..., 6)."""
+    difference = function(state[..., None, :] + _STEP) - function(state[..., None, :] - _STEP)
     derivatives: Array = (difference / (2.0 * np.diagonal(_STEP))[:, None]).swapaxes(-1, -2)
     return derivatives
 
@@ -195,9 +200,6 @@ _IMAGE_SIGNS: Final = np.array(
     )
 )
 
-_MIRROR_STEP: Final = np.diag(np.repeat((10.0, 0.01), 3))
-"""Step of central differences, in m and m/s."""
-
 
 def mirror_images(own: Array, relative: Array) -> Array:
     """Return the images of relative states.
@@ -209,11 +211,7 @@ def mirror_images(own: Array, relative: Array) -> Array:
     Returns:
         Relative states in GCRF, shape (4, k, 6): unchanged, `NORMAL`, `IN_PLANE` and `BOTH`.
     """
-    rotation = _polar_rotation(own)
-    polar = own @ rotation.T
-    flipped = _IMAGE_SIGNS[:, None] * relative_elements(polar, polar + relative @ rotation.T)
-    result: Array = (state_from_elements(polar, flipped) - polar) @ rotation
-    return result
+    return _states_from_mirror_elements(own, _IMAGE_SIGNS[:, None] * mirror_elements(own, relative))
 
 
 def mirror_elements(own: Array, relative: Array) -> Array:
@@ -223,11 +221,17 @@ def mirror_elements(own: Array, relative: Array) -> Array:
     return relative_elements(polar, polar + relative @ rotation.T)
 
 
+def _states_from_mirror_elements(own: Array, elements: Array) -> Array:
+    """Return relative states in GCRF of mirror elements in m, (..., 6) -> (..., 6)."""
+    rotation = _polar_rotation(own)
+    polar = own @ rotation.T
+    states: Array = (state_from_elements(polar, elements) - polar) @ rotation
+    return states
+
+
 def d_mirror_elements_d_state(own: Array, relative: Array) -> Array:
     """Return the derivatives of `mirror_elements` by relative states, (k, 6) -> (k, 6, 6)."""
-    shifted = [mirror_elements(own, relative[:, None] + sign * _MIRROR_STEP) for sign in (-1.0, 1.0)]
-    derivatives: Array = ((shifted[1] - shifted[0]) / (2.0 * np.diagonal(_MIRROR_STEP))[:, None]).swapaxes(1, 2)
-    return derivatives
+    return _differentiate(lambda state: mirror_elements(own, state), relative)
 
 
 def vary_normal_motion(own: Array, relative: Array, factors: Array) -> Array:
@@ -235,15 +239,12 @@ def vary_normal_motion(own: Array, relative: Array, factors: Array) -> Array:
 
     Args:
         own: Our state in GCRF, shape (6,).
-        relative: Partner state minus our state.
-        factors: The two elements of the normal motion divided by its present amplitude, shape (n, 2).
+        relative: Partner state minus our state, GCRF, shape (6,).
+        factors: Both elements of the normal motion divided by its present amplitude, shape (n, 2).
     """
-    rotation = _polar_rotation(own)
-    polar = own @ rotation.T
-    elements = np.tile(relative_elements(polar, polar + relative @ rotation.T), (len(factors), 1))
+    elements = np.tile(mirror_elements(own, relative), (len(factors), 1))
     elements[:, 4:] = np.hypot(elements[:, 4:5], elements[:, 5:]) * factors
-    result: Array = (state_from_elements(polar, elements) - polar) @ rotation
-    return result
+    return _states_from_mirror_elements(own, elements)
 
 
 def d_state_d_mirror_elements(own: Array) -> Array:

@@ -14,8 +14,21 @@ Filter: one step of all satellites near each other (`joint_step`). The first sat
 deviations from it by its transition matrix; N changes their velocities for half of the step at either end (operator
 splitting after Strang, SIAM J. Numer. Anal. 5, 1968). Such kicks at equal intervals are the trapezoidal rule, which
 is nearly exact for a function that is periodic with the orbit.
+
+Process noise of a step (`process_noise_root`). An empirical acceleration with standard deviation s and correlation time
+T acts as white noise of density 2 s^2 T along radial, transverse and normal. The variation of the air density
+(transverse) and the gravity field beyond the degree in use add to it. These act alike on satellites some kilometres
+apart. Relative motion is disturbed by:
+
+- a tenth of the empirical accelerations: sunlight and drag differ between satellites of one design as their areas do;
+- a tenth of the variation of the air density, for the same reason;
+- the gradient of the omitted gravity field: degree l changes by the share (l + 2) d / r over a distance d.
+
+Logarithms of drag factors are Gauss-Markov processes, one common to all satellites and one of each. Range biases are
+constant.
 """
 
+import math
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -24,13 +37,18 @@ import numpy.typing as npt
 from pygnc.common.arrays import Array
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
 from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Reference
+from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
+from pygnc.estimators.orbit.process_noise import omitted_gravity_density
+from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, POSITION, SIZE, VELOCITY
 
 _J2: Final = 1.082_626_2e-3
 _FLATTENING: Final = 0.5 * _J2 * GM_EARTH_M3_S2 * EARTH_RADIUS_M**2
 _STEP_NODES: Final = 2
 _STEP_S: Final = _STEP_NODES * NODE_S
+_DIFFERENTIAL_SHARE: Final = 0.1
+"""Share of the empirical accelerations and of the density variation that differs between satellites."""
 
 
 class Motion(NamedTuple):
@@ -47,7 +65,7 @@ class Motion(NamedTuple):
     d_constants_d_epoch: Array | None
 
     def select(self, rows: slice) -> "Motion":
-        """Return the motion of some of the deviations."""
+        """Return the motion of some of the deviations, by index."""
         d_constants_d_epoch = None if self.d_constants_d_epoch is None else self.d_constants_d_epoch[:, rows]
         return Motion(self.constants[:, rows], self.rates[:, rows], d_constants_d_epoch)
 
@@ -76,13 +94,14 @@ class Motion(NamedTuple):
 
 
 class RelativeDynamics:
-    """Propagates deviations from one reference.
+    """Dynamics of deviations from one reference.
 
     Cost on a desktop core: 25 us per node of the reference for a few deviations, twice that with derivatives; 1 us
     per node and deviation for many.
     """
 
     def __init__(self, reference: Reference) -> None:
+        self.reference = reference
         middle = reference.epoch_node
         self._steps = middle // _STEP_NODES
         # Row in time order of the n-th step from the epoch, forwards and backwards, (n, 2).
@@ -165,13 +184,19 @@ def _step_and_fraction(node_time: Array, count: int) -> tuple[npt.NDArray[np.int
     return before, steps - before
 
 
-def _oblate_acceleration(position_m: Array) -> Array:
-    """Return the acceleration by central body and J2 about the z axis of GCRF, (..., 3) -> (..., 3)."""
+def _oblate_terms(position_m: Array) -> tuple[Array, Array, Array, Array]:
+    """Return z, 1 / r^2, the flattening term over r^5, and the radial acceleration over r."""
     z = position_m[..., 2]
     inverse2 = 1.0 / np.einsum("...i,...i", position_m, position_m)
     inverse3 = inverse2 * np.sqrt(inverse2)
     inverse5 = _FLATTENING * inverse3 * inverse2
     radial = -GM_EARTH_M3_S2 * inverse3 + inverse5 * (15.0 * inverse2 * z * z - 3.0)
+    return z, inverse2, inverse5, radial
+
+
+def _oblate_acceleration(position_m: Array) -> Array:
+    """Return the acceleration by central body and J2 about the z axis of GCRF, (..., 3) -> (..., 3)."""
+    z, _, inverse5, radial = _oblate_terms(position_m)
     acceleration: Array = radial[..., None] * position_m
     acceleration[..., 2] -= 6.0 * inverse5 * z
     return acceleration
@@ -179,11 +204,8 @@ def _oblate_acceleration(position_m: Array) -> Array:
 
 def _oblate_gradient(position_m: Array) -> Array:
     """Return the derivative of `_oblate_acceleration` by position, (..., 3) -> (..., 3, 3)."""
-    z = position_m[..., 2]
-    inverse2 = 1.0 / np.einsum("...i,...i", position_m, position_m)
+    z, inverse2, inverse5, radial = _oblate_terms(position_m)
     inverse3 = inverse2 * np.sqrt(inverse2)
-    inverse5 = _FLATTENING * inverse3 * inverse2
-    radial = -GM_EARTH_M3_S2 * inverse3 + inverse5 * (15.0 * inverse2 * z * z - 3.0)
     both = 3.0 * GM_EARTH_M3_S2 * inverse3 * inverse2 + inverse5 * inverse2 * (15.0 - 105.0 * inverse2 * z * z)
     gradient: Array = both[..., None, None] * (position_m[..., :, None] * position_m[..., None, :])
     mixed = (30.0 * inverse5 * inverse2 * z)[..., None] * position_m
@@ -196,11 +218,12 @@ def _oblate_gradient(position_m: Array) -> Array:
 
 
 class JointStep(NamedTuple):
-    """State of all satellites at the end of a step.
+    """State of all satellites at the end of a step, and quantities of the step.
 
     Attributes:
         x: Orbit state of the first satellite, (10,).
-        deviations: Deviations of the others in position, velocity and log drag factor, (k, 7).
+        deviations: Deviations of k satellites from the first satellite in position (m), velocity (m/s) and log drag
+            factor, (k, 7).
         transition: Transition matrix of deviations, (7, 7).
         directions: Acceleration per unit of each of the orbit's Gauss-Markov processes (drag, radial, transverse,
             normal), (3, 4).
@@ -213,7 +236,10 @@ class JointStep(NamedTuple):
 
 
 def joint_step(dynamics: OrbitDynamics, gps_ms: int, x: Array, deviations: Array, step_s: float) -> JointStep:
-    """Propagate the first satellite `x` (10,) and deviations (k, 7) without empirical accelerations."""
+    """Propagate the first satellite `x` (10,) and deviations (k, 7) by `step_s` seconds.
+
+    Empirical accelerations are not applied.
+    """
     kicked = _with_kick(x[POSITION], deviations, 0.5 * step_s)
     end, transition, directions = dynamics.step(gps_ms, x, step_s)
     transition = transition[:STATE_SIZE, :STATE_SIZE]
@@ -243,3 +269,54 @@ def _with_kick(position_m: Array, deviations: Array, duration_s: float) -> Array
     result = deviations.copy()
     result[:, VELOCITY] += duration_s * nonlinear
     return result
+
+
+def process_noise_root(
+    settings: FormationSettings,
+    orbit: OrbitSettings,
+    step: JointStep,
+    *,
+    step_s: float,
+    distances_m: Array,
+    biases: int,
+) -> Array:
+    """Return a square root W of the covariance W W' that a step of s satellites and b biases adds.
+
+    Args:
+        settings: Variation of the drag factors.
+        orbit: Force model and process noise of one satellite.
+        step: The step; only the state of its first satellite and the directions of the accelerations are used.
+        step_s: Length of the step in s, positive.
+        distances_m: Distance of each satellite from the first satellite of the step in m, (s,).
+        biases: Number b of range biases.
+
+    Returns:
+        Shape (7 s + b, 7 s + 7).
+    """
+    satellites = len(distances_m)
+    shared, own = _acceleration_noise(orbit, step, distances_m)
+    response = np.array(((math.sqrt(step_s**3 / 12.0), 0.5 * math.sqrt(step_s**3)), (0.0, math.sqrt(step_s))))
+    drag_factor = math.sqrt(-math.expm1(-2.0 * step_s / orbit.process_noise.drag_log_time_s))
+    root = np.zeros((STATE_SIZE * satellites + biases, STATE_SIZE * (satellites + 1)))
+    own_block = root[: STATE_SIZE * satellites, STATE_SIZE:]
+    for satellite in range(satellites):
+        rows = slice(STATE_SIZE * satellite, STATE_SIZE * satellite + DRAG)
+        root[rows, :DRAG] = np.kron(response, shared)
+        own_block[rows, rows] = np.kron(response, own[satellite])
+        root[rows.stop, DRAG] = drag_factor * settings.log_drag_sigma
+        own_block[rows.stop, rows.stop] = drag_factor * settings.differential_log_drag_sigma
+    return root
+
+
+def _acceleration_noise(orbit: OrbitSettings, step: JointStep, distances_m: Array) -> tuple[Array, Array]:
+    """Return roots of the acceleration densities: (3, 3) of the common part, (s, 3, 3) of the own parts."""
+    noise, drag, degree = orbit.process_noise, step.directions[:, 0], orbit.force_model.gravity_degree
+    sigma = np.array(noise.empirical_sigma_mps2)
+    sigma[1] = math.hypot(sigma[1], noise.density_variation * math.sqrt(drag.dot(drag)))
+    empirical = 2.0 * noise.empirical_time_s * sigma**2
+    radius_m = math.sqrt(step.x[:3].dot(step.x[:3]))
+    omitted = omitted_gravity_density(degree, radius_m)
+    relative_change = (degree + 3.0) / radius_m * distances_m
+    own = np.sqrt(_DIFFERENTIAL_SHARE**2 * empirical + omitted * relative_change[:, None] ** 2)
+    axes = step.directions[:, 1:]
+    return axes * np.sqrt(empirical + omitted), axes * own[:, None, :]

@@ -1,8 +1,8 @@
 """Likelihood ridges: covariances of solutions on curved ridges of the likelihood.
 
-Ranges to one satellite leave one direction in which an orbit is hardly known, and the region of low cost along it is
-an arc. The covariance of the problem linearised at the minimum does not describe it. The ridge is followed to both
-sides in steps of its coordinate s, and the covariance becomes the second moment about the minimum x0,
+Ranges to one satellite leave one direction in which an orbit is hardly known. The region of low cost along this
+direction is an arc, which the covariance of the problem linearised at the minimum does not describe. The ridge is
+followed to both sides in steps of its coordinate s, and the covariance becomes the second moment about the minimum x0,
 
     C = integral p(s) [C_perp(s) + (x(s) - x0)(x(s) - x0)'] ds / integral p(s) ds,
     p(s) = exp(-J(x(s)) / 2 + log_volume(s)),
@@ -22,16 +22,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise
-from pygnc.estimators.formation.least_squares import Minima, differs_from, evaluate, marginal_prior, scaled_inverse
+from pygnc.estimators.formation.equations import Equations, Fit, scaled_inverse
+from pygnc.estimators.formation.least_squares import Minima, differs_from
 from pygnc.estimators.formation.reference import state_indices
 from pygnc.estimators.formation.relative_coordinates import d_mirror_elements_d_state, mirror_elements
-from pygnc.estimators.formation.search import SearchContext
 
 _CORRECTIONS: Final = 2
 """Corrector steps back to the ridge after each step along its tangent."""
 _CORRECTION_MAX: Final = 4.0
-"""Limit of a correction over the length of the step; a larger correction means that the step was too long."""
+"""Limit of a correction, relative to the length of the step; a larger correction means that the step was too long."""
 _CORRECTION_MIN_M: Final = 1e-3
 _SLICE_SIGMA: Final = 0.05
 """Standard deviation of the ridge coordinate within a slice, over that of the ridge; its square remains in the
@@ -68,7 +67,7 @@ class RidgePoints(NamedTuple):
     Attributes:
         parameters: Parameter vectors, (k, p).
         cost: Cost, (k,).
-        covariance: Covariance of the problem linearised there, (k, p, p).
+        covariance: Covariance of the problem linearised at the point, (k, p, p).
         coordinate: Coefficients of the ridge coordinate: s = coordinate . parameters, in m, (k, p).
         log_volume: Logarithm of the volume across the ridge, (k,).
     """
@@ -84,7 +83,7 @@ class RidgePoints(NamedTuple):
         return RidgePoints(*(part[rows] for part in self))
 
     def tangent(self) -> Array:
-        """Return the change of the parameters per metre of the ridge coordinate, (k, p)."""
+        """Return the derivative of the parameters by the ridge coordinate, per m, (k, p)."""
         response = (self.covariance @ self.coordinate[..., None])[..., 0]
         tangent: Array = response / (response * self.coordinate).sum(axis=1)[:, None]
         return tangent
@@ -95,54 +94,28 @@ class RidgePoints(NamedTuple):
         return variance
 
 
-class Slice(NamedTuple):
-    """Slices across k ridges: a tight constraint on the ridge coordinate.
-
-    Attributes:
-        parameters: Parameters in the middle of the slice, (k, p).
-        coordinate: Coefficients of the ridge coordinate, (k, p).
-        variance: Variance of the ridge coordinate within the slice, in m^2, (k,).
-    """
-
-    parameters: Array
-    coordinate: Array
-    variance: Array
-
-    def select(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "Slice":
-        """Return some of the slices."""
-        return Slice(*(part[rows] for part in self))
-
-
-def slice_at(points: RidgePoints) -> Slice:
-    """Return the slices across the ridges at these points."""
-    return Slice(points.parameters, points.coordinate, _SLICE_SIGMA**2 * points.variance())
-
-
 class CostFunction:
     """Cost of the observations of some satellites as a function of all their parameters.
 
+    A slice across a ridge adds a tight constraint on the ridge coordinate of its middle.
+
     Args:
         equations: Observation equations.
-        context: Models and settings of the search.
-        noise: Measurement noise.
-        loss: Loss of residuals.
         own: Our own position and velocity (6,) as deviations from the reference; need not be exact.
     """
 
-    def __init__(self, equations: Equations, context: SearchContext, noise: Noise, loss: Loss, own: Array) -> None:
-        self._equations, self._dynamics = equations, context.dynamics
-        self._noise, self._loss = noise, loss
-        self._own = context.reference.nodes.state[context.reference.epoch_node] + own
+    def __init__(self, equations: Equations, own: Array) -> None:
+        self._equations = equations
+        reference = equations.dynamics.reference
+        self._own = reference.nodes.state[reference.epoch_node] + own
         self._partners = [state_indices(number)[:6] for number in range(1, len(equations.satellites))]
         self._position_columns = np.concatenate([columns[:3] for columns in self._partners])
 
-    def points_at(self, parameters: Array, within: Slice | None = None) -> RidgePoints:
-        """Return solutions (k, p) as points of their ridges, or of the ridges within slices."""
-        return self._points(
-            parameters, self._fit_within(within, parameters), self._d_elements_d_parameters(parameters), None
-        )
+    def points_at(self, parameters: Array, within: RidgePoints | None = None) -> RidgePoints:
+        """Return parameters (k, p) as points of their ridges, or of the ridges in the slices through `within`."""
+        return self._points(parameters, within, None)
 
-    def follow(self, start: RidgePoints, length_m: Array, within: Slice | None = None) -> RidgePoints:
+    def follow(self, start: RidgePoints, length_m: Array, within: RidgePoints | None = None) -> RidgePoints:
         """Return the points on the ridges after steps of `length_m` (k,)."""
         parameters = start.parameters + length_m[:, None] * start.tangent()
         for _ in range(_CORRECTIONS):
@@ -153,16 +126,9 @@ class CostFunction:
             share = (step * start.coordinate).sum(axis=1) / (response * start.coordinate).sum(axis=1)
             step = step - share[:, None] * response
             correction_m = np.abs(step[:, self._position_columns]).max(axis=1)
-            parameters = (
-                parameters
-                + step / np.maximum(1.0, correction_m / (_CORRECTION_MAX * length_m + _CORRECTION_MIN_M))[:, None]
-            )
-        return self._points(
-            parameters,
-            self._fit_within(within, parameters),
-            self._d_elements_d_parameters(parameters),
-            start.coordinate,
-        )
+            excess = correction_m / (_CORRECTION_MAX * length_m + _CORRECTION_MIN_M)
+            parameters = parameters + step / np.maximum(1.0, excess)[:, None]
+        return self._points(parameters, within, start.coordinate)
 
     def curvature(self, points: RidgePoints) -> Array:
         """Return the second-order change of the ranges for a step of one sigma along the ridge.
@@ -170,7 +136,7 @@ class CostFunction:
         Squared, divided by the noise and summed over all ranges, (k,).
         """
         shift = np.sqrt(points.variance())[:, None] * points.tangent()
-        motion = self._dynamics.propagate(self._equations.states(points.parameters), partials=False)
+        motion = self._equations.motion(points.parameters, partials=False)
         total = np.zeros(len(shift))
         for pair, rows in enumerate(self._equations.ranges):
             relative_position_m, distance_m = self._equations.relative_positions(pair, motion)
@@ -180,11 +146,11 @@ class CostFunction:
             distance_m = np.maximum(distance_m, 1.0)
             radial_m = (moved_m * relative_position_m).sum(axis=2) / distance_m
             second_order_m = 0.5 * ((moved_m**2).sum(axis=2) - radial_m**2) / distance_m
-            total += ((second_order_m / self._noise.range_sigma_m[pair]) ** 2).sum(axis=1)
+            total += ((second_order_m / self._equations.noise.range_sigma_m[pair]) ** 2).sum(axis=1)
         return total
 
     def size_m(self, parameters: Array) -> Array:
-        """Return the largest relative element of any partner, (k,)."""
+        """Return the largest relative element of any partner in m, (k,)."""
         size_m: Array = np.abs(self._elements(parameters)).max(axis=1)
         return size_m
 
@@ -217,23 +183,24 @@ class CostFunction:
             result[:, 6 * number : 6 * number + 6, :6] = -d_elements_d_state
         return result
 
-    def _fit_within(self, within: Slice | None, parameters: Array) -> Fit:
+    def _fit_within(self, within: RidgePoints | None, parameters: Array) -> Fit:
         fit = self._fit(parameters)
         if within is None:
             return fit
+        variance = _SLICE_SIGMA**2 * within.variance()
         offset_m = ((parameters - within.parameters) * within.coordinate).sum(axis=1)
-        weighted = within.coordinate / within.variance[:, None]
+        weighted = within.coordinate / variance[:, None]
         return Fit(
-            fit.cost + offset_m**2 / within.variance,
+            fit.cost + offset_m**2 / variance,
             fit.information + weighted[:, :, None] * within.coordinate[:, None, :],
             fit.gradient - weighted * offset_m[:, None],
         )
 
     def _fit(self, parameters: Array) -> Fit:
-        return evaluate(self._equations, self._dynamics, parameters, self._noise, self._loss)
+        return self._equations.fit(parameters)
 
-    @staticmethod
-    def _points(parameters: Array, fit: Fit, d_elements: Array, previous: Array | None) -> RidgePoints:
+    def _points(self, parameters: Array, within: RidgePoints | None, previous: Array | None) -> RidgePoints:
+        fit, d_elements = self._fit_within(within, parameters), self._d_elements_d_parameters(parameters)
         covariance = scaled_inverse(fit.information)
         variances, directions = np.linalg.eigh(d_elements @ covariance @ d_elements.swapaxes(1, 2))
         coordinate = (directions[:, None, :, -1] @ d_elements)[:, 0]
@@ -245,34 +212,20 @@ class CostFunction:
         return RidgePoints(parameters, fit.cost, covariance, coordinate, log_volume)
 
 
-def ridge_covariances(
-    equations: Equations,
-    context: SearchContext,
-    result: Minima,
-    groups: Sequence[Sequence[int]],
-    *,
-    noise: Noise,
-    loss: Loss,
-) -> Array:
+def ridge_covariances(equations: Equations, result: Minima, groups: Sequence[Sequence[int]], margin: float) -> Array:
     """Return the covariances of distinct solutions, (k, p, p).
 
     Args:
         equations: Equations of all satellites.
-        context: Models and settings. Solutions that exceed its margin of certainty keep the linear covariance, as do
-            all but the best few of a group.
         result: The solutions, the best first.
         groups: Partners, by index, that have ranges among themselves.
-        noise: Measurement noise.
-        loss: Loss of the last fit.
+        margin: Excess of the cost over the best beyond which solutions keep the linear covariance. All but the best
+            few of a group keep it, too.
     """
     covariance = scaled_inverse(result.fit.information)
     for group in groups:
-        # Solutions may have the same orbits of this group and differ in another one.
-        first = _first_with_same_orbits(result, group, len(equations.satellites))
         columns = equations.parameter_indices((0, *group))
-        bent, corrections = _covariance_corrections(
-            equations, context, result.parameters, first, group, noise=noise, loss=loss
-        )
+        bent, corrections = _covariance_corrections(equations, result, group, margin)
         for row, correction in zip(bent.tolist(), corrections, strict=True):
             transform = np.eye(equations.parameter_count)
             transform[columns[:, None], columns] = correction
@@ -293,26 +246,17 @@ def _first_with_same_orbits(result: Minima, group: Sequence[int], satellites: in
 
 
 def _covariance_corrections(
-    equations: Equations,
-    context: SearchContext,
-    parameters: Array,
-    first: npt.NDArray[np.int64],
-    group: Sequence[int],
-    *,
-    noise: Noise,
-    loss: Loss,
+    equations: Equations, result: Minima, group: Sequence[int], margin: float
 ) -> tuple[npt.NDArray[np.int64], Array]:
     """Return the solutions on curved ridges of a group, and corrections of their linear errors (k, q, q)."""
-    satellites, columns = (0, *group), equations.parameter_indices((0, *group))
-    prior = marginal_prior(equations.prior, columns)
-    ranges_max = max((len(rows.node_time) for rows in equations.ranges), default=1)
-    subset = equations.subset(satellites, prior, satellites, ranges_max)
-    subset_noise = noise.subset(satellites, equations.pairs_among(satellites))
-    cost_function = CostFunction(subset, context, subset_noise, loss, parameters[0, :6])
-    minima = cost_function.points_at(parameters[:, columns])
+    columns = equations.parameter_indices((0, *group))
+    cost_function = CostFunction(equations.subset((0, *group)), result.parameters[0, :6])
+    # Solutions may have the same orbits of this group and differ in another group.
+    first = _first_with_same_orbits(result, group, len(equations.satellites))
+    minima = cost_function.points_at(result.parameters[:, columns])
     # The cost of other orbits in other groups is excluded.
     excess = minima.cost - minima.cost.min()
-    is_bent = (cost_function.curvature(minima) > _CURVATURE_MIN) & (excess <= context.settings.certain_chi_square)
+    is_bent = (cost_function.curvature(minima) > _CURVATURE_MIN) & (excess <= margin)
     followed = np.flatnonzero(is_bent & (first == np.arange(len(first))))
     followed = np.sort(followed[np.argsort(excess[followed], kind="stable")][:_RIDGES_MAX])
     bent = np.flatnonzero(np.isin(first, followed))
@@ -327,13 +271,12 @@ def _covariance_corrections(
 
 def _growth_across(cost_function: CostFunction, lowest: RidgePoints) -> Array:
     """Return the growth of second moments by ridges that are also curved across, (k, q, q)."""
-    across = slice_at(lowest)
-    within = cost_function.points_at(lowest.parameters, across)
+    within = cost_function.points_at(lowest.parameters, lowest)
     growth = np.zeros_like(within.covariance)
     bent = np.flatnonzero(cost_function.curvature(within) > _CURVATURE_MIN)
     if len(bent):
         within = within.select(bent)
-        growth[bent] = _excess_covariance(within.covariance, _ridge_moments(cost_function, within, across.select(bent)))
+        growth[bent] = _excess_covariance(within.covariance, _ridge_moments(cost_function, within, lowest.select(bent)))
     return growth
 
 
@@ -347,7 +290,7 @@ def _excess_covariance(covariance: Array, moments: Array) -> Array:
     return excess
 
 
-def _ridge_moments(cost_function: CostFunction, lowest: RidgePoints, across: Slice | None = None) -> Array:
+def _ridge_moments(cost_function: CostFunction, lowest: RidgePoints, across: RidgePoints | None = None) -> Array:
     """Return the second moments of ridges about k minima, or of the ridges within slices, (k, q, q)."""
     count = len(lowest.cost)
     owner = np.tile(np.arange(count), 2)

@@ -68,20 +68,8 @@ class OrbitStep(NamedTuple):
     sqrt_noise: Array
 
 
-class Perturbation(NamedTuple):
-    """Perturbing acceleration in m/s^2, GCRF.
-
-    Attributes:
-        acceleration: Shape (3,).
-        partials: Derivative by the state, shape (3, 10); by the position for drag only.
-    """
-
-    acceleration: Array
-    partials: Array
-
-
 class OrbitDynamics:
-    """Propagation of orbit states with one set of settings.
+    """Propagation of orbit states.
 
     Each started 30 s (60 s with the simpler force models) costs one step: five evaluations of gravity, whose cost grows
     with the square of the degree, and about as much again for everything else (0.2 to 0.4 ms in all on a desktop core).
@@ -100,19 +88,19 @@ class OrbitDynamics:
         Args:
             state: State to propagate.
             gps_ms: GPS milliseconds, not before the state.
-            empirical_factor: Multiplies the standard deviations of the empirical accelerations.
+            empirical_factor: Factor on the standard deviations of the empirical accelerations.
 
         Raises:
             ValueError: `gps_ms` is before the state.
         """
         if gps_ms < state.gps_ms:
-            raise ValueError(f"cannot propagate the covariance back from {state.gps_ms} to {gps_ms} ms GPS")
+            raise ValueError(f"gps_ms must not be before the state at {state.gps_ms} ms GPS, but is {gps_ms}")
         while state.gps_ms < gps_ms:
             state = self.advance(state, gps_ms, empirical_factor).state
         return state
 
     def advance(self, state: OrbitState, gps_ms: int, empirical_factor: float = 1.0) -> OrbitStep:
-        """Return one step of `propagate`, to `gps_ms` or by the longest step of the force model."""
+        """Return the first step of `propagate`, to `gps_ms` or by the longest step of the force model."""
         end_ms = min(state.gps_ms + self._model.step_max_ms, gps_ms)
         step_s = (end_ms - state.gps_ms) * 1e-3
         x, transition, directions = self.step(state.gps_ms, state.x, step_s)
@@ -131,24 +119,24 @@ class OrbitDynamics:
         return x
 
     def step(self, gps_ms: int, x: Array, step_s: float) -> tuple[Array, Array, Array]:
-        """Integrate over one step, forwards or backwards. A state below the Earth's surface is returned unchanged.
+        """Integrate over a step, forwards or backwards. A state below the Earth's surface is returned unchanged.
 
         Args:
-            gps_ms: Time of the state.
+            gps_ms: Time of the state, GPS ms.
             x: State vector, shape (10,).
-            step_s: Step length; negative to integrate backwards.
+            step_s: Step length, s; negative to integrate backwards.
 
         Returns:
-            The state at the end (10,), the state transition matrix (10, 10), and the acceleration per unit of the four
-            Gauss-Markov processes in GCRF (3, 4).
+            The state at the end (10,), the state transition matrix (10, 10), and the acceleration (GCRF, m/s^2) per
+            unit of the four Gauss-Markov processes (3, 4).
         """
         if x[POSITION].dot(x[POSITION]) < EARTH_RADIUS_M**2:
             return x, np.eye(SIZE), np.zeros((3, SIZE - DRAG))
         attitude = self._frames.at(gps_ms, _STAGES * step_s)
         ecef_from_gcrf = attitude.ecef_from_gcrf
-        middle = self._perturbation_at_middle(gps_ms, x, step_s, attitude.rotation_gcrf_rad_s)
+        middle_mps2, middle_partials = self._perturbation_at_middle(gps_ms, x, step_s, attitude.rotation_gcrf_rad_s)
         # Partials count from the start of the step, and at its middle the processes have decayed for half a step.
-        d_start = middle.partials.copy()
+        d_start = middle_partials.copy()
         d_start[:, DRAG:] *= decay(self._noise, 0.5 * step_s)
 
         def second_derivative(stage: int, y: Array) -> Array:
@@ -158,7 +146,7 @@ class OrbitDynamics:
             _, gradient = gravity_and_gradient(position_ecef_m, _GRADIENT_DEGREE)
             result: Array = inverse.dot(gradient).dot(rotation).dot(y)
             result[:, 1:] += d_start
-            result[:, 0] = inverse.dot(gravity(position_ecef_m, self._model.gravity_degree)) + middle.acceleration
+            result[:, 0] = inverse.dot(gravity(position_ecef_m, self._model.gravity_degree)) + middle_mps2
             return result
 
         y = np.concatenate((x[POSITION, None], _PARTIALS_OF_POSITION), axis=1)
@@ -169,11 +157,11 @@ class OrbitDynamics:
         transition[POSITION] = y[:, 1:]
         transition[VELOCITY] = rate[:, 1:]
         transition.flat[DRAG * (SIZE + 1) :: SIZE + 1] = remaining
-        return np.concatenate((y[:, 0], rate[:, 0], remaining * x[DRAG:])), transition, middle.partials[:, DRAG:]
+        return np.concatenate((y[:, 0], rate[:, 0], remaining * x[DRAG:])), transition, middle_partials[:, DRAG:]
 
     def _perturbation_at_middle(
         self, gps_ms: int, x: Array, step_s: float, earth_rotation_rad_s: Array
-    ) -> Perturbation:
+    ) -> tuple[Array, Array]:
         """Return the perturbation halfway through a step, at a position extrapolated to within a metre."""
         half_s = 0.5 * step_s
         position_m, velocity_mps = x[POSITION], x[VELOCITY]
@@ -196,7 +184,7 @@ def perturbation(
     spacecraft: SpacecraftSettings,
     *,
     minor_forces: bool = True,
-) -> Perturbation:
+) -> tuple[Array, Array]:
     """Return the acceleration by Sun, Moon, drag and the empirical term, and by tides and sunlight as minor forces.
 
     The partials neglect the gravity gradient of Sun and Moon (1e-13 1/s^2) and the rotation of the RTN axes of the
@@ -204,11 +192,15 @@ def perturbation(
 
     Args:
         x: State vector, shape (10,).
-        sun_m: Geocentric position of the Sun, GCRF, shape (3,).
-        moon_m: Geocentric position of the Moon, GCRF, shape (3,).
-        earth_rotation_rad_s: Angular velocity of the Earth, GCRF, shape (3,).
+        sun_m: Geocentric position of the Sun, GCRF, m, shape (3,).
+        moon_m: Geocentric position of the Moon, GCRF, m, shape (3,).
+        earth_rotation_rad_s: Angular velocity of the Earth, GCRF, rad/s, shape (3,).
         spacecraft: Mass, area and coefficients.
-        minor_forces: Whether to include solid Earth tides and radiation pressure.
+        minor_forces: True to include solid Earth tides and radiation pressure.
+
+    Returns:
+        Acceleration in m/s^2, GCRF, shape (3,), and its derivative by the state, (3, 10); by the position for drag
+        only.
     """
     position_m, velocity_mps = x[POSITION], x[VELOCITY]
     axes = rtn_axes(position_m, velocity_mps)
@@ -225,20 +217,20 @@ def perturbation(
         light_area = spacecraft.reflectivity_coefficient * spacecraft.area_m2 / spacecraft.mass_kg
         acceleration += solid_tide_acceleration(position_m, sun_m, moon_m)
         acceleration += radiation_pressure_acceleration(position_m, sun_m, light_area)
-    return Perturbation(acceleration, partials)
+    return acceleration, partials
 
 
 def nystroem_step(
     y: Array, rate: Array, step_s: float, second_derivative: Callable[[int, Array], Array]
 ) -> tuple[Array, Array]:
-    """Integrate y'' = f(t, y) over one step with a sixth-order Runge-Kutta-Nystroem method of five stages.
+    """Integrate y'' = f(t, y) over a step with a sixth-order Runge-Kutta-Nystroem method of five stages.
 
     Source: J. Albrecht, ZAMM 35 (1955) 100-101.
 
     Args:
-        y: Any shape.
-        rate: dy/dt, same shape.
-        step_s: Step length, which may be negative.
+        y: Initial value, any shape.
+        rate: Initial dy/dt, shape of `y`.
+        step_s: Step length, s; it may be negative.
         second_derivative: Returns d2y/dt2 for y at stage 0 to 4, at the quarters of the step.
 
     Returns:

@@ -6,7 +6,7 @@ its old time, so a wrong time tag cannot carry the filter into the future.
 """
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 import numpy as np
@@ -30,6 +30,9 @@ from pygnc.estimators.orbit.measurement import (
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import EcefOrbit, OrbitState, to_ecef
+
+UsedObservations: TypeAlias = tuple[Observation | None, Observation | None]
+"""Accepted observations of the position and the velocity of a fix, with adapted sigmas; None for a rejected part."""
 
 _UNKNOWN_POSITION_M: Final = 1e5
 _UNKNOWN_VELOCITY_MPS: Final = 1e3
@@ -106,11 +109,11 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
 class OrbitFilter:
     """Estimates orbit states from fixes.
 
-    A fix costs one propagation step per started 30 s (or 60 s) since the last one plus an update; memory is constant.
+    A fix costs a propagation step per started 30 s (or 60 s) since the last fix plus an update; memory is constant.
 
     Args:
         settings: Force model, noise, gates.
-        orientation: Earth orientation for the whole life of the filter; `EarthOrientationTable.none()` without one.
+        orientation: Earth orientation for the whole life of the filter; without a table `EarthOrientationTable.none()`.
 
     Attributes:
         settings: Force model, noise, gates.
@@ -135,7 +138,7 @@ class OrbitFilter:
 
         Returns:
             The fixes that are now accepted or rejected, in order of time: none while the filter buffers fixes, all
-            buffered fixes when it initialises, only this one afterwards.
+            buffered fixes when it initialises, only this fix afterwards.
         """
         state, buffered, fixes = self.memory.state, self.memory.buffered, self.settings.start.fixes
         if state is not None:
@@ -149,7 +152,7 @@ class OrbitFilter:
         return ()
 
     def initialise_from_buffered(self) -> tuple[OrbitUpdate, ...]:
-        """Initialise from the buffered fixes at the end of the input, even if there is only one.
+        """Initialise from the buffered fixes at the end of the input, even from a single fix.
 
         If the fixes contradict each other, all are used with standard deviations widened to cover the contradiction.
         """
@@ -161,18 +164,18 @@ class OrbitFilter:
 
         Args:
             gps_ms: GPS milliseconds, not before the state that is propagated.
-            start: State to propagate, such as an earlier prediction; the filter's own if None.
+            start: State to propagate, such as an earlier prediction; None for the state of the filter.
 
         Raises:
             ValueError: There is no state yet, or `gps_ms` is before it.
         """
         state = start or self.memory.state
         if state is None:
-            raise ValueError("the orbit filter is not initialised: no state to predict from")
-        return self._dynamics.propagate(state, gps_ms, self.memory.empirical_factor)
+            raise ValueError("the orbit filter is not initialised: process fixes before predicting")
+        return self._propagated(state, gps_ms)
 
     def ecef(self, state: OrbitState) -> EcefOrbit:
-        """Return a state in ITRF with standard deviations."""
+        """Return a state in ITRF with its standard deviations."""
         return to_ecef(state, self.frames)
 
     def checkpoint(self) -> bytes:
@@ -213,7 +216,7 @@ class OrbitFilter:
         return self._begin(replace(initial, fixes=everything), widen=max(initial.position_spread, 1.0))
 
     def _warm_up(self) -> None:
-        """Run an initialisation on all fixes but the last and discard it, which halves the response to the last one.
+        """Run an initialisation before the last fix arrives and discard it, which halves the response to the last fix.
 
         This fills the tables for the current time and touches code and memory for the first time since the fork.
         """
@@ -247,14 +250,25 @@ class OrbitFilter:
         memory.state, memory.buffered = state, []
         return tuple(sorted(updates, key=lambda update: update.fix.gps_ms))
 
-    # --- Flight ----------------------------------------------------------------------------------------------------
+    # --- Flight (reference filters on the ground override the first two methods) -------------------------------------
+
+    def _propagated(self, state: OrbitState, gps_ms: int) -> OrbitState:
+        return self._dynamics.propagate(state, gps_ms, self.memory.empirical_factor)
+
+    def _updated(
+        self,
+        predicted: OrbitState,
+        fix: Fix,  # noqa: ARG002 - the unscented filter observes it at its sigma points
+        used: UsedObservations,
+    ) -> tuple[OrbitState, float]:
+        return _updated(predicted, used)
 
     def _process_in_flight(self, state: OrbitState, fix: Fix) -> OrbitUpdate:
         if fix.gps_ms <= state.gps_ms:
             return OrbitUpdate.rejected(fix, RejectCause.NOT_LATER)
         if fix.gps_ms - state.gps_ms > self.settings.start.gap_max_s * 1e3:
             return self._try_restart(OrbitUpdate.rejected(fix, RejectCause.GAP))
-        update = self._update(self._dynamics.propagate(state, fix.gps_ms, self.memory.empirical_factor), fix)
+        update = self._update(self._propagated(state, fix.gps_ms), fix)
         if update.position_accepted or update.velocity_accepted:
             self.memory.state = update.state
         if not update.position_accepted:
@@ -274,7 +288,7 @@ class OrbitFilter:
         factor_max = self.settings.process_noise.empirical_factor_max
         memory.empirical_factor = empirical_factor(factor, [test.gate for test in tests], factor_max)
         used = (position_test.used, velocity_test.used if velocity_test else None)
-        state, nis = _updated(predicted, used)
+        state, nis = self._updated(predicted, fix, used)
         return replace(
             _result(fix, state, used, RejectCause.GATE),
             nis=nis,
@@ -309,7 +323,7 @@ def uninformative_state(gps_ms: int, x: Array, settings: OrbitSettings) -> Orbit
     return OrbitState(gps_ms, x, np.diag(sigma))
 
 
-def _updated(state: OrbitState, used: tuple[Observation | None, Observation | None]) -> tuple[OrbitState, float]:
+def _updated(state: OrbitState, used: UsedObservations) -> tuple[OrbitState, float]:
     """Return the state after the observations and their normalised innovation squared."""
     present = [observation for observation in used if observation is not None]
     if not present:
@@ -318,9 +332,7 @@ def _updated(state: OrbitState, used: tuple[Observation | None, Observation | No
     return OrbitState(state.gps_ms, x, root), nis
 
 
-def _result(
-    fix: Fix, state: OrbitState, used: tuple[Observation | None, Observation | None], cause: RejectCause
-) -> OrbitUpdate:
+def _result(fix: Fix, state: OrbitState, used: UsedObservations, cause: RejectCause) -> OrbitUpdate:
     """Return the result of a fix; `cause` applies to the parts that it has and that were not used."""
     velocity_cause = RejectCause.NO_VELOCITY if fix.velocity_ecef_mps is None else cause
     return OrbitUpdate(fix, state, None if used[0] else cause, None if used[1] else velocity_cause)

@@ -30,7 +30,7 @@ _SHOOTING_ITERATIONS: Final = 5
 
 
 class InitialFix(NamedTuple):
-    """A fix and which of its parts agree with the initial orbit."""
+    """Fix with True for its position and its velocity if they agree with the initial orbit."""
 
     fix: Fix
     position_agrees: bool
@@ -47,7 +47,7 @@ class InitialOrbit:
         agreeing: Number of positions that agree.
         position_spread: Median distance of the positions from the orbit in standard deviations; about 1 if the
             receiver's standard deviations are right.
-        velocity_spread: The same for the velocities; 1 without velocities.
+        velocity_spread: Median distance of the velocities from the orbit in standard deviations; 1 without velocities.
     """
 
     x: Array
@@ -58,7 +58,7 @@ class InitialOrbit:
 
 
 class _Candidate(NamedTuple):
-    """Orbit from one or two fixes: state vector (10,) at its time, and the size of its velocity error."""
+    """Orbit from one or two fixes: GPS time in ms, state vector (10,), and size of its velocity error in m/s."""
 
     gps_ms: int
     x: Array
@@ -66,7 +66,7 @@ class _Candidate(NamedTuple):
 
 
 class OrbitInitialiser:
-    """Finds initial orbits with one set of models and settings."""
+    """Search for initial orbits."""
 
     def __init__(self, dynamics: OrbitDynamics, frames: EarthFrames, settings: OrbitSettings) -> None:
         self._dynamics = dynamics
@@ -77,8 +77,8 @@ class OrbitInitialiser:
         """Return the median orbit of the fixes; None if they give no velocity.
 
         Args:
-            fixes: In any order. Of fixes at equal times only the first is used, and fixes further than `span_max_s`
-                from the median time are left out.
+            fixes: Fixes in any order. Of fixes at equal times only the first is used, and fixes further than
+                `span_max_s` from the median time are left out.
         """
         usable = _within_span(fixes, round(self._settings.start.span_max_s * 1e3))
         candidates = self._candidates(usable)
@@ -89,14 +89,19 @@ class OrbitInitialiser:
         x = median(np.array([propagate(candidate.gps_ms, candidate.x, middle_ms) for candidate in candidates]))
         drift_mps = _DRIFT_PER_VELOCITY * statistics.median(candidate.velocity_sigma_mps for candidate in candidates)
 
+        # Deviations of positions and velocities in standard deviations; NaN without a velocity.
         deviations = np.empty((len(usable), 2))
         for row, fix in enumerate(usable):
             position, velocity = self._linearise(fix, propagate(middle_ms, x, fix.gps_ms))
             drift_m = drift_mps * abs(fix.gps_ms - middle_ms) * 1e-3
             deviations[row, 0] = _norm(position.residual) / math.hypot(_norm(position.sigma), drift_m)
             deviations[row, 1] = _norm(velocity.residual) / _norm(velocity.sigma) if velocity else math.nan
-        noise_scale_max = self._settings.measurement.noise_scale_max
-        return _initial_orbit(propagate(middle_ms, x, usable[0].gps_ms), usable, deviations, noise_scale_max)
+        known = [column[~np.isnan(column)] for column in deviations.T]
+        spread = [statistics.median(column.tolist()) if len(column) else 1.0 for column in known]
+        agrees = deviations <= _AGREEMENT_SIGMA * np.clip(spread, 1.0, self._settings.measurement.noise_scale_max)
+        initial = tuple(InitialFix(fix, bool(row[0]), bool(row[1])) for fix, row in zip(usable, agrees, strict=True))
+        x_first = propagate(middle_ms, x, usable[0].gps_ms)
+        return InitialOrbit(x_first, initial, int(agrees[:, 0].sum()), *spread)
 
     def _candidates(self, fixes: list[Fix]) -> list[_Candidate]:
         """Return one orbit per fix with a velocity or, if there is none, per pair of neighbouring positions."""
@@ -136,19 +141,10 @@ class OrbitInitialiser:
 
 
 def _within_span(fixes: Sequence[Fix], span_max_ms: int) -> list[Fix]:
-    """Return the fixes in order of time, one per time, without those far from the median time."""
+    """Return the fixes in order of time, the first of each time, without those far from the median time."""
     median_ms = statistics.median_low(fix.gps_ms for fix in fixes)
     by_time = {fix.gps_ms: fix for fix in reversed(fixes) if abs(fix.gps_ms - median_ms) <= span_max_ms}
     return [by_time[gps_ms] for gps_ms in sorted(by_time)]
-
-
-def _initial_orbit(x: Array, fixes: list[Fix], deviations: Array, noise_scale_max: float) -> InitialOrbit:
-    """Decide which fixes agree by the deviations of positions and velocities in sigmas, (n, 2), NaN if missing."""
-    known = [column[~np.isnan(column)] for column in deviations.T]
-    spread = [statistics.median(column.tolist()) if len(column) else 1.0 for column in known]
-    agrees = deviations <= _AGREEMENT_SIGMA * np.clip(spread, 1.0, noise_scale_max)
-    initial = tuple(InitialFix(fix, bool(row[0]), bool(row[1])) for fix, row in zip(fixes, agrees, strict=True))
-    return InitialOrbit(x, initial, int(agrees[:, 0].sum()), *spread)
 
 
 def _norm(vector: Array) -> float:

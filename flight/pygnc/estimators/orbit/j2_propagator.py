@@ -9,8 +9,8 @@ from typing import Final, TypeAlias
 
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
 
-StateVector: TypeAlias = tuple[float, float, float, float, float, float]
-"""Position in m and velocity in m/s in GCRF, whose z axis is taken as the Earth's axis."""
+StateVector: TypeAlias = tuple[float, ...]
+"""Position in m and velocity in m/s in GCRF, six numbers; the z axis is taken as the Earth's axis."""
 
 _J2: Final = 1.082_626_2e-3
 _STEP_MAX_S: Final = 60.0
@@ -30,25 +30,12 @@ def _step(state: StateVector, step_s: float) -> StateVector:
     second = _rate(_along(state, first, 0.5 * step_s))
     third = _rate(_along(state, second, 0.5 * step_s))
     fourth = _rate(_along(state, third, step_s))
-    sixth_s = step_s / 6.0
-    x, y, z, vx, vy, vz = (
-        value + sixth_s * (a + 2.0 * (b + c) + d)
-        for value, a, b, c, d in zip(state, first, second, third, fourth, strict=True)
-    )
-    return x, y, z, vx, vy, vz
+    rates = zip(first, second, third, fourth, strict=True)
+    return _along(state, tuple(a + 2.0 * (b + c) + d for a, b, c, d in rates), step_s / 6.0)
 
 
 def _along(state: StateVector, rate: StateVector, step_s: float) -> StateVector:
-    x, y, z, vx, vy, vz = state
-    dx, dy, dz, dvx, dvy, dvz = rate
-    return (
-        x + step_s * dx,
-        y + step_s * dy,
-        z + step_s * dz,
-        vx + step_s * dvx,
-        vy + step_s * dvy,
-        vz + step_s * dvz,
-    )
+    return tuple(value + step_s * change for value, change in zip(state, rate, strict=True))
 
 
 def _rate(state: StateVector) -> StateVector:

@@ -1,4 +1,20 @@
-"""GPS fixes and their measurement model, chi-square gate and adaptive noise."""
+"""GPS fixes, their measurement model, chi-square gate and adaptive noise.
+
+A receiver reports the position at the fix's time and a velocity that was valid some time earlier, its latency (NovAtel
+OEM manual, BESTVEL). In 50 ms the velocity of a low orbit changes by 0.4 m/s, so the state is propagated back by the
+latency.
+
+Two successive innovations distinguish measurement noise from model error:
+
+- The square of their difference over its predicted variance (von Neumann, 1941) is 1 on average if the receiver's
+  standard deviations are right; a slowly varying model error cancels in it. It adapts a factor on those standard
+  deviations.
+- Their product (Mehra, IEEE TAC 15, 1970) is zero on average if the model is right, whatever the noise. It adapts the
+  process noise.
+
+If one statistic adapted both, model errors would be mistaken for receiver noise, and the filter would trust the wrong
+model even more.
+"""
 
 import math
 from collections.abc import Sequence
@@ -18,9 +34,9 @@ from pygnc.estimators.orbit.state import POSITION, SIZE, VELOCITY, OrbitState
 
 @unique
 class RejectCause(StrEnum):
-    """Why a fix or its velocity was rejected, as in logs and counters.
+    """Reason why a fix or its velocity was rejected, as in logs and counters.
 
-    The first group is set by screening, the second by the filter.
+    Screening sets the first group, the filter the second group.
     """
 
     NO_TIME = "no_time"
@@ -49,16 +65,16 @@ class RejectCause(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fix:
-    """A plausible GPS fix in ITRF.
+    """Plausible GPS fix in ITRF.
 
     Attributes:
         gps_ms: GPS milliseconds since the GPS epoch.
-        position_ecef_m: Shape (3,), valid at `gps_ms`.
-        position_sigma_m: Standard deviations reported by the receiver, shape (3,); zero means unknown.
-        velocity_ecef_mps: Relative to the rotating Earth, shape (3,), valid `velocity_latency_s` earlier; None if
-            unusable.
-        velocity_sigma_mps: Standard deviations of the velocity, shape (3,); None if unusable.
-        velocity_latency_s: Age of the velocity relative to the position.
+        position_ecef_m: Position at `gps_ms`, ITRF, m, shape (3,).
+        position_sigma_m: Standard deviations by the receiver, m, shape (3,); zero means unknown.
+        velocity_ecef_mps: Velocity relative to the rotating Earth, ITRF, m/s, shape (3,), valid `velocity_latency_s`
+            earlier; None if unusable.
+        velocity_sigma_mps: Standard deviations of the velocity, m/s, shape (3,); None if unusable.
+        velocity_latency_s: Age of the velocity relative to the position, s.
         seq: The caller's sequence number of this input.
     """
 
@@ -75,7 +91,7 @@ _GRAVITY_DEGREE: Final = 16
 """Gravity for the propagation over the latency; higher degrees add 1e-5 m/s^2, which is 3e-6 m/s in 0.25 s."""
 
 _WEIGHT: Final = 1.0 / 100.0
-"""Weight of one pair of fixes in the square of the noise factor."""
+"""Weight of a pair of fixes in the square of the noise factor."""
 _SPREAD_SUSPICIOUS: Final = 2.0
 """If half a dozen fixes scatter by more than this factor, the receiver's standard deviations are too small."""
 
@@ -103,16 +119,16 @@ class Observation(NamedTuple):
 
     @staticmethod
     def stacked(observations: Sequence["Observation"]) -> "Observation":
-        """Return several observations as one."""
+        """Return several observations as a single observation."""
         return Observation(*(np.concatenate(parts) for parts in zip(*observations, strict=True)))
 
 
 class Innovation(NamedTuple):
-    """Measured minus predicted, in ITRF, in m or m/s.
+    """Innovation of a position (m) or velocity (m/s), in ITRF.
 
     Attributes:
-        residual: Its three components.
-        sigma: Their predicted standard deviations.
+        residual: Measured minus predicted, three components.
+        sigma: Predicted standard deviations of the residual.
         chi_square: Normalised innovation squared, which the gate tests.
     """
 
@@ -125,9 +141,9 @@ class GateResult(NamedTuple):
     """Result of a gate test.
 
     Attributes:
-        used: The observation with adapted standard deviations; None if it was rejected.
-        innovation: The innovation that was tested.
-        gate: The gate for the next observation.
+        used: Observation with adapted standard deviations; None if it was rejected.
+        innovation: Innovation that was tested.
+        gate: Gate for the next observation.
     """
 
     used: Observation | None
@@ -137,13 +153,13 @@ class GateResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Chi-square gate for one kind of observation, with the statistics of its last innovation.
+    """Chi-square gate for positions or for velocities, with the statistics of the last innovation.
 
     Attributes:
-        factor: Multiplies the receiver's standard deviations.
-        residual: Last innovation.
+        factor: Factor on the receiver's standard deviations.
+        residual: Last innovation, m or m/s.
         variance: Predicted variance of the last innovation; infinite if there is none.
-        accepted: Whether the last innovation passed. Only pairs with equal results are compared, because an outlier
+        accepted: True if the last innovation passed. Only pairs with equal results are compared, because an outlier
             among good fixes carries no information on noise or model.
         correlation: Product of the last two innovations in standard deviations, averaged over the axes; zero if they
             were not compared.
@@ -183,13 +199,13 @@ class Gate:
 
 
 def empirical_factor(factor: float, gates: Sequence[Gate], factor_max: float) -> float:
-    """Return the factor on the empirical accelerations after the gate tests of one fix.
+    """Return the factor on the empirical accelerations after the gate tests of a fix.
 
     It grows while successive innovations are correlated and decays towards 1 otherwise.
 
     Args:
         factor: Factor before the fix.
-        gates: Gates after the fix, at least one.
+        gates: At least one gate, after the fix.
         factor_max: Upper limit.
     """
     correlation = sum(gate.correlation for gate in gates) / len(gates)
@@ -236,7 +252,7 @@ def linearise_fix(
 def _propagate_back(x: Array, acceleration: Array, gradient: Array, latency_s: float) -> tuple[Array, Array, Array]:
     """Return position and velocity `latency_s` earlier by Taylor series to the jerk, and the transition (6, 6).
 
-    The first neglected term is 2e-6 m/s for a latency of one second.
+    The first neglected term is 2e-6 m/s for a latency of 1 s.
     """
     position_m, velocity_mps = x[POSITION], x[VELOCITY]
     jerk = gradient.dot(velocity_mps)
@@ -255,5 +271,5 @@ def _propagate_back(x: Array, acceleration: Array, gradient: Array, latency_s: f
 
 
 def _bounded_sigma(sigma: Array, default: float, floor: float) -> Array:
-    """Return the receiver's standard deviations, with unknown (zero) ones replaced and optimistic ones raised."""
+    """Return the receiver's standard deviations; `default` replaces zero (unknown), `floor` replaces smaller values."""
     return np.array([max(value if value > 0.0 else default, floor) for value in sigma.tolist()])

@@ -37,7 +37,7 @@ _RADIUS_CLASS_M: Final = 10_000.0
 
 
 def steady_sigma(noise: ProcessNoiseSettings) -> Array:
-    """Return the steady-state standard deviations of the four processes, shape (4,)."""
+    """Return the steady-state standard deviations of log drag factor (1) and empirical accelerations (m/s^2), (4,)."""
     return np.array([noise.drag_log_sigma, *noise.empirical_sigma_mps2])
 
 
@@ -49,14 +49,14 @@ def decay(noise: ProcessNoiseSettings, step_s: float) -> Array:
 def sqrt_process_noise(
     noise: ProcessNoiseSettings, step_s: float, directions: Array, white_density: float, empirical_factor: float
 ) -> Array:
-    """Return the square root W of the process noise covariance Q = W W' of one step, shape (10, 18).
+    """Return the square root W of the process noise covariance Q = W W' of a step, shape (10, 18).
 
     Args:
         noise: Settings of the processes.
-        step_s: Step length, positive.
-        directions: Acceleration per unit of each process, GCRF, shape (3, 4); the first column is the drag itself.
+        step_s: Step length, s, positive.
+        directions: Acceleration per unit of each process, GCRF, m/s^2, shape (3, 4); the first column is the drag.
         white_density: Power spectral density of white acceleration noise on each axis, in m^2/s^3.
-        empirical_factor: Multiplies the standard deviations of the empirical accelerations.
+        empirical_factor: Factor on the standard deviations of the empirical accelerations.
     """
     drag = directions[:, 0]
     variation = noise.density_variation / noise.empirical_sigma_mps2[_TRANSVERSE - 1]

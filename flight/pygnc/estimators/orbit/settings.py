@@ -22,8 +22,8 @@ class ForceModel:
 
     Attributes:
         gravity_degree: Degree and order of the gravity field.
-        step_max_ms: Longest integration step.
-        minor_forces: Whether solid Earth tides and radiation pressure are included, some 1e-7 m/s^2 each.
+        step_max_ms: Longest integration step, ms.
+        minor_forces: True to include solid Earth tides and radiation pressure, some 1e-7 m/s^2 each.
     """
 
     gravity_degree: int
@@ -88,9 +88,7 @@ class SpacecraftSettings:
     reflectivity_coefficient: float = 1.3
 
     def __post_init__(self) -> None:
-        require_positive(self, "mass_kg")
-        if min(self.area_m2, self.drag_coefficient, self.reflectivity_coefficient) < 0.0:
-            raise ValueError("area_m2, drag_coefficient and reflectivity_coefficient must not be negative")
+        require_positive(self, zero_allowed=("area_m2", "drag_coefficient", "reflectivity_coefficient"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +135,7 @@ class MeasurementSettings:
     noise_scale_max: float = 10.0
 
     def __post_init__(self) -> None:
-        require_positive(
-            self,
-            "position_sigma_default_m",
-            "position_sigma_floor_m",
-            "velocity_sigma_default_mps",
-            "velocity_sigma_floor_mps",
-            "gate",
-            "noise_scale_min",
-        )
+        require_positive(self)
         if not self.noise_scale_min <= 1.0 <= self.noise_scale_max:
             raise ValueError("noise_scale_min must be at most 1, and noise_scale_max at least 1")
 
@@ -164,9 +154,9 @@ class StartSettings:
     """After a longer gap the state is not propagated; the filter re-initialises."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "span_max_s", "gap_max_s")
+        require_positive(self)
         if not 2 <= self.restart_fixes <= self.fixes:
-            raise ValueError("restart_fixes must be from 2 to fixes")
+            raise ValueError(f"restart_fixes must be from 2 to fixes ({self.fixes}), not {self.restart_fixes}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +167,7 @@ class ArcSettings:
     fix_interval_s: float = 25.0
 
     def __post_init__(self) -> None:
-        require_positive(self, "duration_s", "fix_interval_s")
+        require_positive(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +185,7 @@ class OrbitSettings:
 
     def __post_init__(self) -> None:
         if self.gravity_degree is not None and not 2 <= self.gravity_degree <= 70:
-            raise ValueError("gravity_degree must be from 2 to 70")
+            raise ValueError(f"gravity_degree must be from 2 to 70, not {self.gravity_degree}")
 
     @property
     def force_model(self) -> ForceModel:

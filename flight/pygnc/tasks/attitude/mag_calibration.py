@@ -1,8 +1,8 @@
 """Calibration of the magnetometer in flight: collects readings along the orbit and solves for the bias now and then.
 
 A solution takes about 30 ms. It is attempted when there are half as many more readings as at the last attempt, so a
-batch of hours has few attempts. A solution counts if it agrees with the previous one, because among a hundred readings
-a damaged one can look like a scale factor.
+batch of hours has few attempts. A solution counts if it agrees with the previous solution, because among a hundred
+readings a damaged reading can look like a scale factor.
 """
 
 from typing import Final, NamedTuple
@@ -27,7 +27,7 @@ _AGREE: Final = 3.0
 
 
 class TotalBias(msgspec.Struct, frozen=True):
-    """The magnetometer's bias in its own axes, uT, with standard deviations."""
+    """Bias of the raw magnetometer readings in sensor axes, uT, with standard deviations."""
 
     bias_ut: Vector3
     sigma_ut: Vector3
@@ -48,7 +48,7 @@ class AcceptedCalibration(NamedTuple):
     Attributes:
         residual: Bias that remains after the calibration of the settings, for the attitude filter.
         total: The total bias.
-        is_new: Whether it is the first, or disagrees with the last one that was new.
+        is_new: True if it is the first solution, or disagrees with the last solution that was new.
     """
 
     residual: MagnetometerBias

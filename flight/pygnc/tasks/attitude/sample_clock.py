@@ -1,7 +1,7 @@
 """GPS time of sensor samples, which carry spacecraft time only.
 
-A sample's time is accepted if it continues the previous one. After a gap, a restart of the clock or a damaged value,
-the following times are uncertain until a GPS packet agrees with the clock map.
+A sample's time is accepted if it continues the previous sample's time. After a gap, a restart of the clock or a damaged
+value, the following times are uncertain until a GPS packet agrees with the clock map.
 """
 
 from typing import Final

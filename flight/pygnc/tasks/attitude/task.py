@@ -1,7 +1,7 @@
 """Attitude process: estimates the attitude from sensor samples and the orbit.
 
 The estimates are a function of the checkpoint and of the input and orbit journals from there on: after each GPS packet
-the task waits for the orbit task's answer. If the orbit task has failed or does not answer for `ORBIT_PATIENCE_S`, the
+it waits for the orbit task's response. If the orbit task has failed or does not respond for `ORBIT_PATIENCE_S`, the
 task continues without waiting and marks each estimate (`orbit_late`).
 """
 
@@ -17,7 +17,7 @@ import zmq
 from pygnc.bus import control
 from pygnc.bus.messages import AttitudeEstimate, InputMessage, Message, OrbitEstimate, OrbitMessage, OrbitWatermark
 from pygnc.bus.streams import StreamReader
-from pygnc.configuration.data_files import MAIN_FIELD_TABLE, GeomagneticFileError, data_file, read_main_field
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE, DataFileError, data_file, read_main_field
 from pygnc.environment.geomagnetic import MainField
 from pygnc.tasks.attitude.environment import EnvironmentModel
 from pygnc.tasks.attitude.tracker import AttitudeTracker, SampleOutcome
@@ -83,11 +83,13 @@ class AttitudeTask(Task):
         estimates, self._estimates = self._estimates, []
         self._output.write(estimates)
         if self._checkpoint.is_due and self._last_input_seq > self._saved_seq and self._outcomes is None:
-            self._save_checkpoint()
+            self._saved_seq = self._last_input_seq
+            seqs = self._last_input_seq, self._last_orbit_seq, self._output.last_seq
+            self._checkpoint.save(Checkpoint(*seqs, self._tracker.checkpoint()))
         return more or self._read_ahead()
 
     def on_run_state(self, state: control.RunState) -> None:
-        """Store whether the orbit task has failed."""
+        """Note a failure of the orbit task."""
         self._orbit_failed = any(task.name == "orbit" and task.state == "failed" for task in state.tasks)
 
     def progress(self) -> control.Progress:
@@ -105,7 +107,7 @@ class AttitudeTask(Task):
         self._orbit.close()
 
     def _process_next(self) -> bool:
-        """Process one sample, orbit or input; return False if the next one has not arrived."""
+        """Process a sample, orbit or input; return False if the next message has not arrived."""
         if self._outcomes is not None:
             outcome = next(self._outcomes, None)
             if outcome is not None:
@@ -145,20 +147,19 @@ class AttitudeTask(Task):
         late = self._orbit_failed or now >= self._orbit_due_s
         if late and not self._orbit_late_reported:
             self._orbit_late_reported = True
-            self.notify("warning", "orbit_late", "no answer from the orbit task; continuing without waiting for orbits")
+            self.notify(
+                "warning",
+                "orbit_late",
+                "no response from the orbit task; estimates continue without waiting for orbits",
+            )
         return late
 
     def _load_main_field(self) -> MainField | None:
         try:
             return read_main_field(data_file(MAIN_FIELD_TABLE))
-        except (GeomagneticFileError, OSError) as error:
+        except (DataFileError, OSError) as error:
             self.notify("error", "main_field", f"{error}; without the magnetic field no attitude is found")
             return None
-
-    def _save_checkpoint(self) -> None:
-        self._saved_seq = self._last_input_seq
-        tracker = self._tracker.checkpoint()
-        self._checkpoint.save(Checkpoint(self._last_input_seq, self._last_orbit_seq, self._output.last_seq, tracker))
 
 
 def _next(waiting: deque[Message], reader: StreamReader) -> Message | None:

@@ -45,7 +45,7 @@ needs five fixes, which may be minutes apart."""
 LIVE_HELD_MAX: Final = 5
 """The host waits for the estimate of each live sample."""
 HELD_SPAN_S: Final = 3600
-"""Held samples are released if they are within this time of the one that confirms them."""
+"""Held samples are released if they are within this time of the packet that confirms their clock."""
 
 
 class SampleOutcome(NamedTuple):
@@ -92,7 +92,7 @@ class _Memory(msgspec.Struct):
 
 
 class AttitudeTracker:
-    """Processes inputs and orbits one by one and returns estimates.
+    """Converter of inputs and orbits into attitude estimates.
 
     Args:
         settings: Settings of the attitude filter.

@@ -18,7 +18,7 @@ class MeasurementTime(NamedTuple):
     """Time of a measurement that concerns a partner; sorts by time.
 
     Attributes:
-        gps_ms: Time of the measurement.
+        gps_ms: GPS milliseconds of the measurement.
         partner: Radio id of the partner.
         input_seq: Input number of the packet.
     """
@@ -26,25 +26,6 @@ class MeasurementTime(NamedTuple):
     gps_ms: int
     partner: int
     input_seq: int
-
-
-class Observed(NamedTuple):
-    """A range or a fix with the input number of its packet."""
-
-    what: RangeObservation | SatelliteFix
-    input_seq: int
-
-    @property
-    def gps_ms(self) -> int:
-        """Time of the measurement."""
-        return self.what.gps_ms if isinstance(self.what, RangeObservation) else self.what.fix.gps_ms
-
-    @property
-    def satellites(self) -> tuple[int, ...]:
-        """Radio ids of the satellites that it concerns."""
-        if isinstance(self.what, RangeObservation):
-            return self.what.one, self.what.other
-        return (self.what.satellite,)
 
 
 class FormationArc:
@@ -56,9 +37,9 @@ class FormationArc:
 
     Attributes:
         ranges: Ranges between all satellites.
-        newest_gps_ms: Time of the newest observation that concerns a partner; None before the first.
-        counts: Ranges received, held until their time is known, without time, and partners' fixes; named as in the
-            status record.
+        newest_gps_ms: GPS milliseconds of the newest observation that concerns a partner; None before the first.
+        counts: Numbers of ranges received, of ranges held until their time is known, of ranges without time, and of
+            partners' fixes; named as in the status record.
     """
 
     def __init__(self, settings: FormationSettings, screening: ScreeningSettings) -> None:
@@ -66,7 +47,7 @@ class FormationArc:
         self._arc_max_ms = round(1e3 * settings.arc_max_s)
         self._screening = screening
         self._clock = RangeClock()
-        self._fix_of: dict[tuple[int, int], SatelliteFix] = {}
+        self._fixes: dict[tuple[int, int], SatelliteFix] = {}
         self.ranges: list[RangeObservation] = []
         self._known: set[RangeObservation] = set()
         self._times: dict[tuple[int, int], MeasurementTime] = {}
@@ -76,59 +57,49 @@ class FormationArc:
     @property
     def fixes(self) -> Sequence[SatelliteFix]:
         """Fixes of all satellites, the first of each time."""
-        return tuple(self._fix_of.values())
+        return tuple(self._fixes.values())
 
     @property
     def times(self) -> list[MeasurementTime]:
         """Times of measurements that concern a partner, sorted."""
         return sorted(self._times.values())
 
-    def process(self, message: Message) -> list[Observed]:
-        """Process an input; return the observations that are usable now, in order."""
-        new: list[Observed] = []
+    def process(self, message: Message) -> list[tuple[RangeObservation | SatelliteFix, int]]:
+        """Process an input; return the observations that are usable now, in order, with the numbers of their inputs."""
+        new: list[tuple[RangeObservation | SatelliteFix, int]] = []
         if isinstance(message, RangeMeasurement):
             self.counts["ranges_received"] += 1
             self.counts["ranges_held"] += 1
-        elif isinstance(message, GpsFix):
-            new += self._take_fix(message)
-        before = self._clock.untimed
-        for seen, gps_ms in self._clock.process(message):
-            one = seen.satellite_id or self._own_id
+        elif isinstance(message, GpsFix) and screen(message, self._screening) is None:
+            self.counts["fixes_of_partners"] += not message.is_own
+            satellite_fix = SatelliteFix(message.satellite_id or self._own_id, fix_from(message, self._screening))
+            key = satellite_fix.satellite, satellite_fix.gps_ms
+            if key not in self._fixes:
+                self._fixes[key] = satellite_fix
+                new.append((satellite_fix, message.seq))
+        discarded = self._clock.discarded
+        for packet, gps_ms in self._clock.process(message):
             self.counts["ranges_held"] -= 1
-            measured = RangeObservation(gps_ms, one, seen.partner_id, seen.range_m)
-            if measured in self._known:
-                continue  # repeated by a sender that got no acknowledgement
-            self._known.add(measured)
-            self.ranges.append(measured)
-            new.append(Observed(measured, seen.seq))
-            self._note(gps_ms, (one, seen.partner_id), seen.seq)
-        given_up = self._clock.untimed - before
-        self.counts["ranges_no_time"] += given_up
-        self.counts["ranges_held"] -= given_up
+            measured = RangeObservation(gps_ms, packet.satellite_id or self._own_id, packet.partner_id, packet.range_m)
+            # A sender that got no acknowledgement repeats its range.
+            if measured not in self._known:
+                self._known.add(measured)
+                self.ranges.append(measured)
+                new.append((measured, packet.seq))
+        self.counts["ranges_no_time"] += self._clock.discarded - discarded
+        self.counts["ranges_held"] -= self._clock.discarded - discarded
+        for observation, seq in new:
+            gps_ms = observation.gps_ms
+            for satellite in observation.satellites:
+                if satellite != self._own_id:
+                    self._times.setdefault((gps_ms, satellite), MeasurementTime(gps_ms, satellite, seq))
+                    self.newest_gps_ms = max(self.newest_gps_ms or gps_ms, gps_ms)
         return new
 
     def remove_old(self) -> None:
         """Remove observations that are older than the arc."""
         begin_ms = (self.newest_gps_ms or 0) - self._arc_max_ms
-        self._fix_of = {key: seen for key, seen in self._fix_of.items() if seen.fix.gps_ms >= begin_ms}
-        self.ranges = [seen for seen in self.ranges if seen.gps_ms >= begin_ms]
+        self._fixes = {key: entry for key, entry in self._fixes.items() if entry.gps_ms >= begin_ms}
+        self.ranges = [measured for measured in self.ranges if measured.gps_ms >= begin_ms]
         self._known = set(self.ranges)
-        self._times = {key: one for key, one in self._times.items() if one.gps_ms >= begin_ms}
-
-    def _take_fix(self, message: GpsFix) -> list[Observed]:
-        if screen(message, self._screening) is not None:
-            return []
-        fix = fix_from(message, self._screening)
-        satellite = message.satellite_id or self._own_id
-        self.counts["fixes_of_partners"] += not message.is_own
-        if (satellite, fix.gps_ms) in self._fix_of:
-            return []
-        self._fix_of[satellite, fix.gps_ms] = SatelliteFix(satellite, fix)
-        self._note(fix.gps_ms, (satellite,), message.seq)
-        return [Observed(self._fix_of[satellite, fix.gps_ms], message.seq)]
-
-    def _note(self, gps_ms: int, satellites: tuple[int, ...], seq: int) -> None:
-        for satellite in satellites:
-            if satellite != self._own_id:
-                self._times.setdefault((gps_ms, satellite), MeasurementTime(gps_ms, satellite, seq))
-                self.newest_gps_ms = max(self.newest_gps_ms or gps_ms, gps_ms)
+        self._times = {key: time for key, time in self._times.items() if time.gps_ms >= begin_ms}

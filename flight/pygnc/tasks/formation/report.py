@@ -2,141 +2,130 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from pygnc.bus.messages import ClosestApproach, FormationEstimate, vector3
 from pygnc.estimators.formation.approach import Approach
+from pygnc.estimators.formation.batch import FormationSolution, Partner, RelativeState
 from pygnc.estimators.formation.filter import FormationFilter
-from pygnc.estimators.formation.observations import Pair
-from pygnc.estimators.formation.solution import FormationSolution, Partner, RelativeState
 from pygnc.tasks.formation.arc import MeasurementTime
 
 _LOWER = np.tril_indices(6)
 
 
-class PartnerState(NamedTuple):
-    """State of a partner at one time.
-
-    Attributes:
-        state: State relative to us.
-        mirror: State by the best alternative orbit; None if there is none.
-        partner: Ambiguity and chi-square values of the partner.
-        bias_m: Bias of our own ranges to the partner and its standard deviation; None without such ranges.
-        noise_m: Noise of these ranges.
-        residual_m: Residual of the range at this time.
-        dof: Degrees of freedom of the ranges.
-    """
-
-    state: RelativeState
-    mirror: RelativeState | None
-    partner: Partner
-    bias_m: tuple[float, float] | None
-    noise_m: float | None
-    residual_m: float | None
-    dof: int
-
-
-class SolutionStates:
-    """States of the partners by a solution of an arc."""
-
-    def __init__(self, solution: FormationSolution, own_id: int) -> None:
-        self._solution = solution
-        self._own_id = own_id
-        residuals_m = solution.hypotheses[0].residual_m.tolist()
-        self._residual_m = {
-            (seen.gps_ms, seen.other): residual_m
-            for seen, residual_m in zip(solution.ranges, residuals_m, strict=True)
-            if seen.one == own_id
-        }
-
-    def at(self, time: MeasurementTime) -> PartnerState | None:
-        """Return the state of a partner; None if it is unknown."""
-        solution, (gps_ms, partner_id, _) = self._solution, time
-        partner = solution.partners.get(partner_id)
-        if partner is None or partner.unsolved is not None or not solution.reference.covers(gps_ms):
-            return None
-        pair = pair_of(self._own_id, partner_id)
-        mirror = self._mirror(partner)
-        is_measured = pair in solution.pairs
-        return PartnerState(
-            state=solution.relative_at(gps_ms, partner_id),
-            mirror=None if mirror is None else solution.relative_at(gps_ms, partner_id, mirror),
-            partner=partner,
-            bias_m=solution.bias_of(pair) if is_measured else None,
-            noise_m=float(solution.noise_m[solution.pairs.index(pair)]) if is_measured else None,
-            residual_m=self._residual_m.get((gps_ms, partner_id)),
-            dof=degrees_of_freedom(solution),
-        )
-
-    def cause(self, partner_id: int) -> str | None:
-        """Return why a partner's orbit is unknown; None if the solution does not contain the partner."""
-        partner = self._solution.partners.get(partner_id)
-        return None if partner is None else partner.unsolved
-
-    def _mirror(self, partner: Partner) -> int | None:
-        """Return the index of the best hypothesis with another orbit of the partner."""
-        others = enumerate(self._solution.hypotheses[1:], 1)
-        return next((number for number, one in others if one.chi_square == partner.chi_square_mirror), None)
-
-
-def filtered_state(
-    formation: FormationFilter, solution: FormationSolution, partner_id: int, residual_m: float | None
-) -> PartnerState | None:
-    """Return the state of a partner by the filter that continues a solution; None if it is unknown."""
-    partner = formation.partners.get(partner_id)
-    if partner is None or partner.unsolved is not None or partner_id not in formation.satellites:
-        return None
-    pair = pair_of(formation.satellites[0], partner_id)
-    is_measured = pair in formation.pairs
-    several = partner.ambiguous and formation.hypotheses(partner_id) > 1
-    return PartnerState(
-        state=formation.relative(partner_id),
-        mirror=formation.relative(partner_id, 1) if several else None,
-        partner=partner,
-        bias_m=formation.bias_of(pair) if is_measured else None,
-        noise_m=float(solution.noise_m[solution.pairs.index(pair)]) if is_measured else None,
-        residual_m=residual_m,
-        dof=degrees_of_freedom(solution),
-    )
-
-
 def solved_estimates(
-    states: SolutionStates | None, times: Sequence[MeasurementTime], cause: str, last_input_seq: int, first_seq: int
+    solution: FormationSolution | None,
+    times: Sequence[MeasurementTime],
+    cause: str,
+    *,
+    last_input_seq: int,
+    first_seq: int,
 ) -> Iterator[FormationEstimate]:
-    """Yield a message for each measurement time; for a partner without a state, only for its newest one.
+    """Yield a message for each measurement time; for a partner without a state, only for its newest time.
 
     Args:
-        states: States by the solution; None without a solution.
+        solution: Solution of the arc, if there is one.
         times: Measurement times, sorted.
-        cause: Why the orbit of a partner is unknown that the solution does not contain.
+        cause: Reason why the orbit of a partner is unknown that the solution does not contain.
         last_input_seq: Number of the newest input.
         first_seq: Number of the first message.
     """
-    newest = {one.partner: one for one in times}
-    for one in times:
-        found = None if states is None else states.at(one)
-        if found is not None:
-            yield estimate_message(one, found, last_input_seq, first_seq)
-        elif one == newest[one.partner]:
-            reported = None if states is None else states.cause(one.partner)
-            yield FormationEstimate(
-                seq=first_seq,
+    seq, residual_m = first_seq, _own_residuals_m(solution)
+    newest = {time.partner: time for time in times}
+    for time in times:
+        partner = None if solution is None else solution.partners.get(time.partner)
+        is_solved = partner is not None and partner.unsolved is None
+        if solution is not None and partner is not None and is_solved and solution.reference.covers(time.gps_ms):
+            others = enumerate(solution.hypotheses[1:], 1)
+            mirror = next((number for number, each in others if each.chi_square == partner.chi_square_mirror), None)
+            yield _estimate(
+                time,
+                solution,
+                solution,
+                partner,
+                [
+                    solution.relative_at(time.gps_ms, time.partner, number)
+                    for number in (0, mirror)
+                    if number is not None
+                ],
+                residual_m=residual_m.get((time.gps_ms, time.partner)),
                 last_input_seq=last_input_seq,
-                input_seq=one.input_seq,
-                gps_ms=one.gps_ms,
-                partner_id=one.partner,
-                cause=reported or cause,
+                seq=seq,
+            )
+        elif time == newest[time.partner]:
+            yield FormationEstimate(
+                seq=seq,
+                last_input_seq=last_input_seq,
+                input_seq=time.input_seq,
+                gps_ms=time.gps_ms,
+                partner_id=time.partner,
+                cause=(partner and partner.unsolved) or cause,
             )
         else:
             continue
-        first_seq += 1
+        seq += 1
 
 
-def estimate_message(time: MeasurementTime, found: PartnerState, last_input_seq: int, seq: int) -> FormationEstimate:
-    """Return the message for a partner's state."""
-    state, partner = found.state, found.partner
+def _own_residuals_m(solution: FormationSolution | None) -> dict[tuple[int, int], float]:
+    """Return the residuals of our own ranges by GPS milliseconds and partner."""
+    if solution is None:
+        return {}
+    return {
+        (observation.gps_ms, observation.other): residual_m
+        for observation, residual_m in zip(solution.ranges, solution.hypotheses[0].residual_m.tolist(), strict=True)
+        if observation.one == solution.satellites[0]
+    }
+
+
+def filtered_estimate(
+    time: MeasurementTime,
+    formation: FormationFilter,
+    solution: FormationSolution,
+    *,
+    residual_m: float | None,
+    last_input_seq: int,
+    seq: int,
+) -> FormationEstimate | None:
+    """Return the message on a partner by the filter that continues a solution; None if its state is unknown."""
+    partner = formation.partners.get(time.partner)
+    if partner is None or partner.unsolved is not None or time.partner not in formation.satellites:
+        return None
+    states = [formation.relative(time.partner, number) for number in ((0, 1) if partner.ambiguous else (0,))]
+    return _estimate(
+        time, solution, formation, partner, states, residual_m=residual_m, last_input_seq=last_input_seq, seq=seq
+    )
+
+
+def _estimate(
+    time: MeasurementTime,
+    solution: FormationSolution,
+    source: FormationSolution | FormationFilter,
+    partner: Partner,
+    states: Sequence[RelativeState],
+    *,
+    residual_m: float | None,
+    last_input_seq: int,
+    seq: int,
+) -> FormationEstimate:
+    """Return the message on a partner.
+
+    Args:
+        time: Time of the measurement.
+        solution: Newest solution.
+        source: The solution or the filter that continues it, which has the state.
+        partner: Knowledge of the partner's orbit.
+        states: State by the best orbit and, if there is one, by the best alternative orbit.
+        residual_m: Residual of our own range at this time in m, if there is one.
+        last_input_seq: Number of the newest input.
+        seq: Number of the message.
+    """
+    state = states[0]
+    one, other = sorted((source.satellites[0], time.partner))
+    bias_m, bias_sigma_m, noise_m = None, None, None
+    if (one, other) in source.pairs:
+        bias_m, bias_sigma_m = source.bias_of((one, other))
+        noise_m = float(solution.noise_m[solution.pairs.index((one, other))])
     return FormationEstimate(
         seq=seq,
         last_input_seq=last_input_seq,
@@ -149,15 +138,15 @@ def estimate_message(time: MeasurementTime, found: PartnerState, last_input_seq:
         position_gcrf_m=vector3(state.gcrf[:3]),
         velocity_gcrf_mps=vector3(state.gcrf[3:]),
         covariance_rtn=tuple(state.covariance_rtn[_LOWER].tolist()),
-        range_bias_m=None if found.bias_m is None else found.bias_m[0],
-        range_bias_sigma_m=None if found.bias_m is None else found.bias_m[1],
-        range_noise_m=found.noise_m,
-        range_residual_m=found.residual_m,
+        range_bias_m=bias_m,
+        range_bias_sigma_m=bias_sigma_m,
+        range_noise_m=noise_m,
+        range_residual_m=residual_m,
         ambiguous=partner.ambiguous,
         chi2_best=partner.chi_square_best,
         chi2_mirror=partner.chi_square_mirror if math.isfinite(partner.chi_square_mirror) else None,
-        dof=found.dof,
-        mirror_rtn_m=None if found.mirror is None else vector3(found.mirror.rtn[:3]),
+        dof=max(0, int(solution.used.sum()) - len(solution.hypotheses[0].parameters)),
+        mirror_rtn_m=vector3(states[1].rtn[:3]) if len(states) > 1 else None,
     )
 
 
@@ -177,13 +166,3 @@ def approach_messages(approaches: Sequence[Approach], last_input_seq: int, first
         )
         for seq, approach in enumerate(approaches, first_seq)
     ]
-
-
-def pair_of(one: int, other: int) -> Pair:
-    """Return the pair of two radios in ascending order."""
-    return min(one, other), max(one, other)
-
-
-def degrees_of_freedom(solution: FormationSolution) -> int:
-    """Return the degrees of freedom of the ranges that a solution used."""
-    return max(0, int(solution.used.sum()) - len(solution.hypotheses[0].parameters))

@@ -9,6 +9,7 @@ import math
 import threading
 import time
 from collections import deque
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -34,32 +35,18 @@ if TYPE_CHECKING:
     from pygnc.tasks.formation.tracker import FormationResult, FormationTracker, Problem
 
 MESSAGES_PER_STEP: Final = 64
-"""A larger number would cost memory for good: Python keeps its pools of small objects."""
+"""Maximum number of messages read in a step. A larger number would cost memory: Python keeps its pools of small
+objects."""
 STEP_MS: Final = 50
 ORBIT_PATIENCE_S: Final = 60.0
-"""The orbit task answers the end of the batch only after all its fixes."""
+"""Longest wait for the orbit task, which responds to the end of the batch only after all its fixes."""
 
 
-class Solving(threading.Thread):
-    """Solves a problem in a thread, so that the task can answer the supervisor meanwhile.
-
-    Attributes:
-        answer: The result; None before the end.
-        error: The exception that ended the thread, or None.
-    """
-
-    def __init__(self, problem: "Problem") -> None:
-        super().__init__(daemon=True)
-        self._problem = problem
-        self.answer: FormationResult | None = None
-        self.error: Exception | None = None
-
-    def run(self) -> None:
-        """Solve the problem."""
-        try:
-            self.answer = self._problem()
-        except Exception as error:  # noqa: BLE001 - it is raised again by the task, whose crash is reported
-            self.error = error
+def _solve(problem: "Problem", result: "Future[FormationResult]") -> None:
+    try:
+        result.set_result(problem())
+    except Exception as error:  # noqa: BLE001 - the task raises it again, and its crash is reported
+        result.set_exception(error)
 
 
 class FormationTask(Task):
@@ -77,24 +64,27 @@ class FormationTask(Task):
         self._orbit = StreamReader(context, run.runtime, "orbit", folders, decode_orbit)
         self._inputs: deque[Message] = deque()
         self._orbits: deque[Message] = deque()
-        self._solving: Solving | None = None
+        self._result: Future[FormationResult] | None = None
         self._last_input_seq = 0
-        self._estimates: list[FormationMessage] = []
         self._orbit_failed = False
         self._orbit_due_s = math.inf
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Wake for inputs; orbits are read when one is needed."""
+        """Return the input socket; orbits are read when a problem needs them."""
         return [self._input.socket]
 
     def work(self) -> bool:
         """Process waiting inputs until a problem is posed; then wait for its solution."""
-        if self._solving is not None:
-            return self._await_solution(self._solving)
         tracker = self._tracker
+        if tracker is not None and self._result is not None:
+            if wait((self._result,), STEP_MS * 1e-3).done:
+                result, self._result = self._result.result(), None
+                self._output.write(tracker.accept(result))
+            return True
         if tracker is not None and tracker.problem is not None:
-            self._solving = Solving(tracker.problem)
-            self._solving.start()
+            # In a thread, so that the task responds to the supervisor meanwhile.
+            self._result = Future()
+            threading.Thread(target=_solve, args=(tracker.problem, self._result), daemon=True).start()
             return True
         if tracker is not None and tracker.awaits_orbit:
             self._take_orbits(tracker)
@@ -102,25 +92,26 @@ class FormationTask(Task):
         if not self._inputs:
             self._inputs += self._input.receive(MESSAGES_PER_STEP)
         step_ends_s = time.monotonic() + STEP_MS * 1e-3
-        while self._inputs and not self._is_blocked and time.monotonic() < step_ends_s:
-            self._take(self._inputs.popleft())
-        self._output.write(self._estimates)
-        self._estimates = []
-        if not self._inputs and not self._is_blocked:
+        estimates: list[FormationMessage] = []
+        is_blocked = False
+        while self._inputs and not is_blocked and time.monotonic() < step_ends_s:
+            message = self._inputs.popleft()
+            if self._tracker is None and _concerns_partner(message):
+                self._tracker = self._make_tracker(message)
+            if self._tracker is not None:
+                estimates += self._tracker.process(message)
+                is_blocked = self._tracker.is_blocked
+        self._output.write(estimates)
+        if not self._inputs and not is_blocked:
             self._last_input_seq = self._input.last_seq
-        return self._input.has_backlog or bool(self._inputs) or self._is_blocked
-
-    @property
-    def _is_blocked(self) -> bool:
-        tracker = self._tracker
-        return tracker is not None and (tracker.problem is not None or tracker.awaits_orbit)
+        return self._input.has_backlog or bool(self._inputs) or is_blocked
 
     def on_run_state(self, state: control.RunState) -> None:
-        """Store whether the orbit task has failed."""
+        """Store the failure of the orbit task, which then sends no more orbits."""
         self._orbit_failed = any(task.name == "orbit" and task.state == "failed" for task in state.tasks)
 
     def progress(self) -> control.Progress:
-        """Return the range counters: received = used + rejected + held + without time."""
+        """Return the progress with the range counters: received = used + rejected + held + without time."""
         counts = ({} if self._tracker is None else self._tracker.counts) | {
             "lost_messages": self._input.lost + self._orbit.lost,
             "not_recorded": self.not_recorded(),
@@ -133,14 +124,8 @@ class FormationTask(Task):
         self._input.close()
         self._orbit.close()
 
-    def _take(self, message: Message) -> None:
-        if self._tracker is None and _concerns_partner(message):
-            self._tracker = self._make_tracker(message)
-        if self._tracker is not None:
-            self._estimates += self._tracker.process(message)
-
     def _make_tracker(self, first: Message) -> "FormationTracker":
-        """Load the estimators and process the inputs before the first one of a partner."""
+        """Load the estimators and process the inputs before the first input that concerns a partner."""
         from pygnc.tasks.formation.tracker import FormationTracker  # noqa: PLC0415 - takes megabytes that most runs do not need
 
         tracker = FormationTracker(self.run.settings, self.run.earth_orientation)
@@ -153,18 +138,6 @@ class FormationTask(Task):
                     return tracker
                 tracker.process(message)
         return tracker
-
-    def _await_solution(self, solving: Solving) -> bool:
-        """Wait a step for the solution and write its messages; return True."""
-        solving.join(STEP_MS * 1e-3)
-        if solving.is_alive():
-            return True
-        self._solving = None
-        if solving.error is not None:
-            raise solving.error
-        if self._tracker is not None and solving.answer is not None:
-            self._output.write(self._tracker.accept(solving.answer))
-        return True
 
     def _take_orbits(self, tracker: "FormationTracker") -> None:
         """Process orbits until the awaited one; wait at most `ORBIT_PATIENCE_S` in total."""
@@ -180,7 +153,9 @@ class FormationTask(Task):
         elif self._orbit_failed or now >= self._orbit_due_s:
             self._orbit_due_s = math.inf
             self.notify(
-                "warning", "orbit_late", "no answer from the orbit task; solving the formation with the last orbit"
+                "warning",
+                "orbit_late",
+                "no response from the orbit task; solving the formation with the last orbit",
             )
             tracker.give_up_orbit()
         else:

@@ -1,13 +1,13 @@
-"""Formation tracker: turns input messages and orbits into formation estimates; decides what is solved and when.
+"""Formation tracker: estimates the formation from input messages and orbits, and decides when an arc is solved.
 
-It performs no I/O and reads no clock, so the replay on the ground runs the same code.
+It performs no I/O and reads no clock. The replay on the ground runs it, too.
 
 The batch is solved at its end. Later observations update a filter. When the arc has grown by a quarter since the last
 solution, and by at least ten minutes, all of it is solved again. A solution may take seconds. Therefore the tracker
 only poses a `problem`; the caller solves it and passes the result to `accept` before it continues with other inputs.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -25,22 +25,16 @@ from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.approach import Approach, approaches
-from pygnc.estimators.formation.batch import FormationSolver
+from pygnc.estimators.formation.batch import FormationSolution, FormationSolver
 from pygnc.estimators.formation.filter import FormationFilter
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
-from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
-from pygnc.tasks.formation.arc import FormationArc, MeasurementTime, Observed
-from pygnc.tasks.formation.report import (
-    SolutionStates,
-    approach_messages,
-    estimate_message,
-    filtered_state,
-    solved_estimates,
-)
+from pygnc.tasks.formation.arc import FormationArc, MeasurementTime
+from pygnc.tasks.formation.report import approach_messages, filtered_estimate, solved_estimates
 
 SOLVED_AGAIN_MS: Final = 600_000
+"""Minimum growth of the arc in ms after which it is solved again."""
 SOLVED_AGAIN_SHARE: Final = 0.25
 """Growth of the arc after which it is solved again, relative to the span of the last solution."""
 
@@ -49,8 +43,8 @@ class FormationResult(NamedTuple):
     """Result of a problem.
 
     Attributes:
-        solution: The solution; None if there is none.
-        formation: Filter that continues the solution.
+        solution: Solution of the arc, if there is one.
+        formation: Filter that continues the solution, if there is one.
         approaches: Closest approaches within a day after the end of the solution.
     """
 
@@ -63,11 +57,11 @@ Problem: TypeAlias = Callable[[], FormationResult]
 
 
 class FormationTracker:
-    """Processes inputs and orbits one by one and returns estimates, numbered from 1.
+    """Tracker that processes inputs and orbits one by one and returns estimates, numbered from 1.
 
     Attributes:
         problem: Computation to run before the next input; None if there is none.
-        solution: The newest solution.
+        solution: Newest solution, if there is one.
     """
 
     def __init__(self, settings: Settings, orientation: EarthOrientationTable) -> None:
@@ -86,15 +80,19 @@ class FormationTracker:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Counters named as in the status record; `used` and `rejected` refer to the newest arc."""
-        used = 0 if self.solution is None else int(self.solution.used.sum())
-        seen = 0 if self.solution is None else len(self.solution.used)
-        return self._arc.counts | {"ranges_used": used, "ranges_rejected": seen - used}
+        """Range and fix counters, named as in the status record; used and rejected ranges are of the newest arc."""
+        used = [] if self.solution is None else self.solution.used.tolist()
+        return self._arc.counts | {"ranges_used": used.count(True), "ranges_rejected": used.count(False)}
 
     @property
     def awaits_orbit(self) -> bool:
-        """Whether the orbit task's answer to the newest input must be processed before anything else."""
+        """True if the orbit task's response to the newest input must be processed before anything else."""
         return self._is_due and self.problem is None and self._answered < self._expected
+
+    @property
+    def is_blocked(self) -> bool:
+        """True if a problem must be solved, or an orbit processed, before the next input."""
+        return self.problem is not None or self.awaits_orbit
 
     def take_orbit(self, message: OrbitMessage) -> None:
         """Process the next message of the orbit stream; call it only while `awaits_orbit`."""
@@ -106,7 +104,7 @@ class FormationTracker:
         self._pose_problem_if_due()
 
     def give_up_orbit(self) -> None:
-        """Continue with the present orbit; the orbit task is not waited for any longer."""
+        """Continue with the newest known orbit instead of waiting for the orbit task."""
         self._answered = self._expected
         self._pose_problem_if_due()
 
@@ -115,8 +113,8 @@ class FormationTracker:
         if isinstance(message, GpsFix | RangeMeasurement | BatchEnd):
             self._last_input_seq = message.seq
         messages: list[FormationMessage] = []
-        for observed in self._arc.process(message):
-            messages += self._filtered(observed)
+        for observation, input_seq in self._arc.process(message):
+            messages += self._filtered(observation, input_seq)
         if isinstance(message, BatchEnd):
             self._batch_ended = True
         if isinstance(message, BatchEnd) or (isinstance(message, GpsFix) and message.is_own):
@@ -129,40 +127,45 @@ class FormationTracker:
         self.problem = None
         if solved.solution is not None:
             self.solution, self._formation = solved.solution, solved.formation
-        states = None if solved.solution is None else SolutionStates(solved.solution, self._own_id)
         cause = "our own orbit is unknown" if self._orbit is None else "outside the arc of our own orbit"
-        times = [one for one in self._arc.times if one.gps_ms > self._reported_gps_ms.get(one.partner, 0)]
-        messages: list[FormationMessage] = []
-        messages += solved_estimates(states, times, cause, self._last_input_seq, self._last_seq + 1)
-        messages += approach_messages(solved.approaches, self._last_input_seq, self._last_seq + len(messages) + 1)
-        self._reported_gps_ms |= {one.partner: one.gps_ms for one in times}
+        times = [time for time in self._arc.times if time.gps_ms > self._reported_gps_ms.get(time.partner, 0)]
+        last_input_seq, first_seq = self._last_input_seq, self._last_seq + 1
+        messages: list[FormationMessage] = [
+            *solved_estimates(solved.solution, times, cause, last_input_seq=last_input_seq, first_seq=first_seq)
+        ]
+        messages += approach_messages(solved.approaches, last_input_seq, first_seq + len(messages))
+        self._reported_gps_ms |= {time.partner: time.gps_ms for time in times}
         self._last_seq += len(messages)
         return messages
 
-    @property
-    def _own_id(self) -> int:
-        return self._settings.formation.own_id
-
-    def _filtered(self, observed: Observed) -> list[FormationMessage]:
-        """Update the filter with an observation after a solution; return the states of the satellites it concerns."""
+    def _filtered(self, observation: RangeObservation | SatelliteFix, input_seq: int) -> list[FormationMessage]:
+        """Update the filter with an observation after a solution; return messages on the partners that it concerns."""
         formation, solution = self._formation, self.solution
         if formation is None or solution is None:
             return []
-        what = observed.what
-        if isinstance(what, RangeObservation):
-            update = formation.process([what], [])
-            is_own = what.one == self._own_id and update.ranges[0].cause is None
-            residual_m = update.ranges[0].residual_m if is_own else None
+        residual_m = None
+        if isinstance(observation, RangeObservation):
+            verdict = formation.process_range(observation)
+            moved = verdict.moved
+            if observation.one == self._settings.formation.own_id and verdict.cause is None:
+                residual_m = verdict.residual_m
         else:
-            update, residual_m = formation.process([], [what]), None
+            moved = formation.process_fix(observation).moved
         messages: list[FormationMessage] = []
-        for partner in observed.satellites if update.moved else ():
-            state = None if partner == self._own_id else filtered_state(formation, solution, partner, residual_m)
-            if state is not None:
-                time = MeasurementTime(observed.gps_ms, partner, observed.input_seq)
-                self._reported_gps_ms[partner] = observed.gps_ms
+        for partner in observation.satellites if moved else ():
+            time = MeasurementTime(observation.gps_ms, partner, input_seq)
+            message = filtered_estimate(
+                time,
+                formation,
+                solution,
+                residual_m=residual_m,
+                last_input_seq=self._last_input_seq,
+                seq=self._last_seq + 1,
+            )
+            if message is not None:
+                self._reported_gps_ms[partner] = observation.gps_ms
                 self._last_seq += 1
-                messages.append(estimate_message(time, state, self._last_input_seq, self._last_seq))
+                messages.append(message)
         return messages
 
     @property
@@ -189,24 +192,14 @@ class FormationTracker:
             return FormationResult()
         settings = self._settings
         formation = FormationFilter(solution, settings.formation, settings.orbit, self._frames)
-        slices = approaches(formation.groups, settings.formation, settings.orbit, self._frames)
-        return FormationResult(solution, formation, _result(slices))
-
-
-def _result(slices: Generator[None, None, tuple[Approach, ...]]) -> tuple[Approach, ...]:
-    """Return the result of a computation in slices."""
-    while True:
-        try:
-            next(slices)
-        except StopIteration as end:
-            found: tuple[Approach, ...] = end.value
-            return found
+        found = approaches(formation.groups, settings.formation, settings.orbit, self._frames)
+        return FormationResult(solution, formation, found)
 
 
 def orbit_state(estimate: OrbitEstimate, settings: OrbitSettings) -> OrbitState:
     """Return an estimate as state of the orbit filter.
 
-    Parameters that the message does not contain get their prior sigma. Correlations are neglected.
+    Parameters that the message does not contain have their prior standard deviation. Correlations are neglected.
     """
     x, sigma = np.zeros(SIZE), np.zeros(SIZE)
     x[POSITION], x[VELOCITY] = estimate.position_gcrf_m, estimate.velocity_gcrf_mps

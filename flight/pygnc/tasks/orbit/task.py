@@ -102,7 +102,7 @@ class OrbitTask(Task):
             )
 
     def _predict(self, now: float) -> bool:
-        """Predict one slice further; return whether more slices are needed to reach the present."""
+        """Predict one slice further; return True if more slices are needed to reach the present."""
         estimate, more = self._tracker.predict_to(self.run.spacecraft_time_s())
         if not more:
             self._next_prediction_s = now + PREDICTION_INTERVAL_S

@@ -4,8 +4,8 @@ It combines the clock map, the screening of GPS packets and the orbit filter. It
 the replay on the ground runs the same code.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -15,9 +15,9 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.checkpoint import decode, encode
 from pygnc.estimators.clock.clock_map import ClockMap, ClockVerdict
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
-from pygnc.estimators.orbit.measurement import Fix, RejectCause
+from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import POSITION, VELOCITY, EcefOrbit, OrbitState
+from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState
 from pygnc.tasks.orbit.screening import fix_from, screen
 
 TIME_INCONSISTENT: Final = "time_inconsistent"
@@ -45,29 +45,6 @@ class FixOutcome(NamedTuple):
     update: OrbitUpdate | None
 
 
-class OrbitEstimator(Protocol):
-    """Interface of the flight's `OrbitFilter` and of the reference filters on the ground."""
-
-    @property
-    def state(self) -> OrbitState | None:
-        """Estimate after the last accepted fix; None before initialisation."""
-
-    def process(self, fix: Fix) -> tuple[OrbitUpdate, ...]:
-        """Process one fix; return the results of all fixes that are decided now."""
-
-    def initialise_from_buffered(self) -> tuple[OrbitUpdate, ...]:
-        """Initialise from the buffered fixes at the end of the input."""
-
-    def predict(self, gps_ms: int, start: OrbitState | None = None) -> OrbitState:
-        """Return the orbit at a later time, propagated from `start` (default: the estimate)."""
-
-    def ecef(self, state: OrbitState) -> EcefOrbit:
-        """Return a state in the Earth-fixed frame."""
-
-
-MakeEstimator: TypeAlias = Callable[[OrbitSettings, EarthOrientationTable], OrbitEstimator]
-
-
 class _Memory(msgspec.Struct):
     """All that later estimates depend on, besides the filter; `filter` is the filter's checkpoint."""
 
@@ -85,13 +62,13 @@ class _Memory(msgspec.Struct):
 
 
 class OrbitTracker:
-    """Processes inputs one by one and returns estimates.
+    """Converter of inputs into orbit estimates.
 
     Args:
         settings: Settings of the orbit filter.
         orientation: Earth orientation parameters.
         checkpoint: Checkpoint of the tracker to continue from; None to begin.
-        make_filter: Constructor of a reference filter to use instead of the flight's filter.
+        kind: Class of the filter; the ground also runs reference filters.
     """
 
     def __init__(
@@ -99,26 +76,19 @@ class OrbitTracker:
         settings: OrbitSettings,
         orientation: EarthOrientationTable,
         checkpoint: bytes | None = None,
-        make_filter: MakeEstimator = OrbitFilter,
+        kind: type[OrbitFilter] = OrbitFilter,
     ) -> None:
         self._settings = settings
-        self._filter: OrbitEstimator
         if checkpoint is None:
             self._memory = _Memory()
-            self._filter = make_filter(settings, orientation)
+            self._filter = kind(settings, orientation)
         else:
             self._memory = decode(checkpoint, _Memory)
-            self._filter = OrbitFilter.restore(settings, orientation, self._memory.filter)
+            self._filter = kind.restore(settings, orientation, self._memory.filter)
         self._predicted: OrbitState | None = None
 
     def checkpoint(self) -> bytes:
-        """Return all state that later estimates depend on.
-
-        Raises:
-            TypeError: The filter is not the flight's.
-        """
-        if not isinstance(self._filter, OrbitFilter):
-            raise TypeError(f"{type(self._filter).__name__} has no checkpoints; only OrbitFilter has")
+        """Return all state that later estimates depend on."""
         self._memory.filter = self._filter.checkpoint()
         return encode(self._memory)
 
@@ -190,7 +160,7 @@ class OrbitTracker:
     def _coast(self, gps_ms: int | None) -> OrbitState | None:
         """Return the orbit predicted to the time of a rejected packet, or None if that is too far from the last fix.
 
-        During an outage with a packet every few seconds, each prediction starts from the previous one.
+        During an outage with a packet every few seconds, each prediction starts from the previous prediction.
         """
         state, coasting = self._filter.state, self._memory.coasting
         if state is None or gps_ms is None:

@@ -1,27 +1,117 @@
-"""Least squares of one arc: iterations of motion, forces and weights until the orbit converges, and their summary."""
+"""Least squares of one arc: iterations of motion, forces and weights until the orbit converges.
 
-from collections.abc import Sequence
+The standard deviations of the density variation and of the empirical accelerations are unknown beforehand. They are
+chosen to maximise the evidence: the probability of the fixes with the parameters marginalised (MacKay, Neural
+Computation 4, 1992; variance component estimation in geodesy). An arc with well modelled forces thus remains stiff, and
+one with unmodelled forces gets the freedom that it needs.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.batch import forces
-from pygnc_ground.orbit.batch.first_orbit import FirstOrbit, first_orbit
-from pygnc_ground.orbit.batch.forces import STATE, Factors
-from pygnc_ground.orbit.batch.normal_equations import NormalEquations, Solution, choose_factors
-from pygnc_ground.orbit.batch.observations import (
-    Observations,
-    Residuals,
-    inertial,
-    observe_positions,
-    observe_velocities,
-)
+from pygnc_ground.orbit.batch.first_orbit import first_orbit
+from pygnc_ground.orbit.batch.forces import FIRST_NODE, PER_NODE, STATE, ArcParameters, Factors, Prior
+from pygnc_ground.orbit.batch.observations import Observations, Residuals, inertial, observe
 from pygnc_ground.orbit.batch.trajectory import ArcDynamics, Grid, LinearMotion
 from pygnc_ground.orbit.solution import FloatArray, IntArray
+
+_STEP: Final = 10.0**0.5
+"""Ratio of neighbouring factors."""
+_DENSITY_POWERS: Final = range(-4, 3)
+_EMPIRICAL_POWERS: Final = range(-4, 9)
+"""Powers of the step: factors from 0.01 to 10 for the density, and to 10 000 for the empirical accelerations."""
+_EXPECTED_POWER: Final = -1.0
+_POWER_SIGMA: Final = 2.0
+"""Prior of the factors: a third of the settings, within a factor of ten, because the settings are made for the flight's
+simpler force model.
+"""
+
+
+NormalEquations: TypeAlias = tuple[FloatArray, FloatArray]
+"""Sums over all weighted observations: matrix, shape (p, p), and right side, shape (p,), for p parameters."""
+
+
+class Solution(NamedTuple):
+    """Most probable correction of p parameters."""
+
+    correction: FloatArray
+    """Correction of the parameters, shape (p,)."""
+    log_evidence: float
+    """Logarithm of the evidence, except for a constant that is independent of the prior."""
+    factor: tuple[FloatArray, bool]
+    """Cholesky factor of the scaled information, as returned by SciPy, shape (p, p)."""
+    unit: FloatArray
+    """Scale of each parameter, shape (p,)."""
+
+    def covariance(self) -> FloatArray:
+        """Compute the covariance of the parameters, shape (p, p)."""
+        covariance: FloatArray = self.unit[:, None] * cho_solve(self.factor, np.diag(self.unit))
+        return covariance
+
+
+def solve(normal: NormalEquations, prior: Prior, values: FloatArray) -> Solution:
+    """Return the most probable corrections of the parameters from their current values, shape (p,).
+
+    Raises:
+        numpy.linalg.LinAlgError: The observations do not determine the state.
+    """
+    matrix, right = normal
+    offset = values - prior.mean
+    pull = prior.information @ offset
+    total = matrix + prior.information
+    # Parameters range from kilometres to nanometres per second squared; scaling gives all of them unit information.
+    unit = 1.0 / np.sqrt(np.diagonal(total))
+    factor = cho_factor(unit[:, None] * total * unit, lower=True)
+    scaled = unit * (right - pull)
+    solved = cho_solve(factor, scaled)
+    log_determinant = 2.0 * float(np.log(np.diagonal(factor[0]) / unit).sum())
+    cost = float(offset @ pull - scaled @ solved)
+    return Solution(unit * solved, 0.5 * (prior.log_determinant - log_determinant - cost), factor, unit)
+
+
+def choose_factors(
+    normal: NormalEquations, unknowns: ArcParameters, settings: OrbitSettings, values: FloatArray, start: Factors | None
+) -> Factors:
+    """Return the factors with the largest evidence, by hill climbing from `start` or from the best of a coarse grid.
+
+    Cost: a factorisation of the normal equations for each of some 25 pairs, or for 5 or more with a start.
+    """
+
+    @cache
+    def evidence(density_variation: int, empirical: int) -> float:
+        if density_variation not in _DENSITY_POWERS or empirical not in _EMPIRICAL_POWERS:
+            return -math.inf
+        prior = unknowns.prior(settings, Factors(_STEP**density_variation, _STEP**empirical))
+        unlikely = sum(((power - _EXPECTED_POWER) / _POWER_SIGMA) ** 2 for power in (density_variation, empirical))
+        return solve(normal, prior, values).log_evidence - 0.5 * unlikely
+
+    def best(places: Iterable[tuple[int, int]]) -> tuple[int, int]:
+        return max(places, key=lambda place: evidence(*place))
+
+    def around(density: int, empirical: int) -> list[tuple[int, int]]:
+        # The point itself comes first: a neighbour replaces it only if its evidence is larger.
+        return [(density + i, empirical + j) for i, j in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))]
+
+    def power(factor: float) -> int:
+        return round(math.log(factor) / math.log(_STEP))
+
+    if start is None:
+        found = best((density, empirical) for density in _DENSITY_POWERS[::3] for empirical in _EMPIRICAL_POWERS[::3])
+    else:
+        found = power(start.density_variation), power(start.empirical)
+    while (higher := best(around(*found))) != found:
+        found = higher
+    return Factors(_STEP ** found[0], _STEP ** found[1])
+
 
 _ITERATIONS_MAX: Final = 30
 _CHOICES: Final = 4
@@ -37,8 +127,12 @@ _BLOCK: Final = 512
 """Number of states whose derivatives are in memory at once."""
 
 
-class NoOrbitError(ValueError):
-    """The solution that fits the fixes best is not an orbit of a satellite."""
+FIXES_MIN: Final = 4
+"""Least number of fixes at different times; with fewer an outlier cannot be detected."""
+
+
+class ArcError(ValueError):
+    """Error raised when fixes give no orbit; the message names the reason."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,9 +140,9 @@ class ArcFit:
     """Solution of an arc."""
 
     values: FloatArray
-    """(p,), the parameters."""
+    """Parameters, shape (p,)."""
     covariance: FloatArray
-    """(p, p)."""
+    """Covariance of the parameters, shape (p, p)."""
     factors: Factors
     positions: Residuals
     velocities: Residuals
@@ -70,146 +164,33 @@ class ArcFit:
         return states, covariance
 
 
-class ArcFitter:
-    """Iterative least squares of an arc.
-
-    The first orbit is accurate to kilometres and the equations of motion are solved anew in each iteration, so the
-    steps need no damping.
-
-    Args:
-        dynamics: Dynamics of the arc.
-        first: First orbit.
-        kinds: Positions and velocities, each in order of time.
-        settings: Gate, least noise and a-priori sigmas.
-    """
-
-    def __init__(
-        self,
-        dynamics: ArcDynamics,
-        first: FirstOrbit,
-        kinds: tuple[Observations, Observations],
-        settings: OrbitSettings,
-    ) -> None:
-        self._dynamics = dynamics
-        self._kinds = kinds
-        self._settings = settings
-        self._factors = Factors()
-        self._choices = 0
-        self._reference = first.nodes
-        self._values = dynamics.unknowns.prior(settings, self._factors).mean
-        self._values[STATE] = first.begin
-        self._fitted = 0.0
-        self._settled = False
-
-    def run(self) -> ArcFit:
-        """Iterate until the orbit converges.
-
-        Raises:
-            numpy.linalg.LinAlgError: The observations do not determine an orbit.
-            NoOrbitError: The iteration left the range of orbits.
-        """
-        fit = self._improved(1)
-        while not fit.converged and fit.iterations < _ITERATIONS_MAX:
-            fit = self._improved(fit.iterations + 1)
-        return fit
-
-    def _improved(self, iteration: int) -> ArcFit:
-        _require_orbit(self._reference)
-        motion = self._dynamics.linearise(self._reference, self._values)
-        positions, velocities = (
-            Residuals.of(kind, motion, self._settings.measurement, self._fitted, settled=self._settled)
-            for kind in self._kinds
-        )
-        normal = NormalEquations.empty(self._dynamics.unknowns.count)
-        positions.add_to(normal, motion)
-        velocities.add_to(normal, motion)
-        solution = self._solution(normal)
-        covariance = solution.covariance
-        moved = motion.nodes(solution.correction)
-        shift_m = float(np.abs(moved - self._reference)[..., :3].max())
-        converged = self._settled and shift_m < _CONVERGED_M
-        self._reference, self._values = moved, self._values + solution.correction
-        self._fitted = float((normal.matrix * covariance).sum()) / (3 * sum(map(len, self._kinds)))
-        self._settled |= shift_m < _SETTLED_M
-        return ArcFit(
-            values=self._values,
-            covariance=covariance,
-            factors=self._factors,
-            positions=positions,
-            velocities=velocities,
-            iterations=iteration,
-            converged=converged,
-            _motion=motion,
-            _correction=solution.correction,
-        )
-
-    def _solution(self, normal: NormalEquations) -> Solution:
-        unknowns = self._dynamics.unknowns
-        if self._settled and self._choices < _CHOICES:
-            start = self._factors if self._choices else None
-            self._choices += 1
-            self._factors = choose_factors(normal, unknowns, self._settings, self._values, start)
-        return Solution.solve(normal, unknowns.prior(self._settings, self._factors), self._values)
-
-
-def _require_orbit(nodes: FloatArray) -> None:
-    radius_m = np.linalg.norm(nodes[..., :3], axis=2)
-    if not (radius_m.min() > _RADIUS_MIN_M and radius_m.max() < _RADIUS_MAX_M):
-        raise NoOrbitError("the fixes contradict each other: no satellite orbit fits most of them")
-
-
-FIXES_MIN: Final = 4
-"""With fewer fixes an outlier cannot be detected."""
-
-
-class ArcError(ValueError):
-    """The fixes give no orbit; the message names the reason."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchArc:
     """Parameters and residuals of an arc."""
 
     first_gps_ms: int
     last_gps_ms: int
-    """Times of the first and the last fix."""
-    fixes: int
+    """Times of the first and the last fix, GPS milliseconds."""
     positions_accepted: int
-    velocities_accepted: int
-    begin_gps_ms: int
-    begin_gcrf: FloatArray
-    """(6,), state at the beginning."""
-    begin_sigma: FloatArray
-    """(6,)."""
-    node_gps_ms: IntArray
-    """(k,), epochs of the parameters below, which are linear in between."""
+    """Number of positions that the fit uses."""
     drag_factor: FloatArray
-    """(k,), factor on the density of the model."""
-    drag_log_sigma: FloatArray
-    """(k,), of its natural logarithm."""
-    empirical_rtn_mps2: FloatArray
-    """(k, 3)."""
-    empirical_sigma_mps2: FloatArray
-    """(k, 3)."""
-    reflectivity_coefficient: float
-    reflectivity_sigma: float
-    factors: forces.Factors
+    """Factor on the density of the model at every quarter of an hour, shape (k,)."""
+    factors: Factors
     """Estimated factors on the settings' a-priori sigmas."""
     position_noise_scale: float
-    velocity_noise_scale: float
-    """Factors on the receiver's sigmas."""
+    """Factor on the receiver's position sigmas."""
     position_rms_m: float
     velocity_rms_mps: float
-    """RMS of the accepted residuals, 3-D; NaN for none."""
+    """RMS of the accepted residuals, 3-D; NaN if there is none."""
     iterations: int
     converged: bool
-    """Whether the iteration converged and at least half of the positions are accepted."""
+    """True if the iteration converged and at least half of the positions are accepted."""
 
 
 def solve_arc(
     fixes: Sequence[Fix], times_gps_ms: IntArray, settings: OrbitSettings, frames: EarthFrames
 ) -> tuple[BatchArc, ArcFit]:
-    """Fit the fixes of an arc, in order of time; the fit covers them and `times_gps_ms` (n,).
+    """Fit the fixes of an arc, in order of time; the fit covers them and the times `times_gps_ms`, shape (n,).
 
     Raises:
         ArcError: The fixes give no orbit.
@@ -218,50 +199,63 @@ def solve_arc(
     if len(times) < FIXES_MIN:
         raise ArcError(f"only {len(times)} fixes at different times; at least {FIXES_MIN} are required")
     first_ms, last_ms = fixes[0].gps_ms, fixes[-1].gps_ms
-    positions = observe_positions(fixes, frames, settings.measurement)
-    velocities = observe_velocities(fixes, frames, settings.measurement)
     grid = Grid(min((first_ms, *times_gps_ms.tolist())), max((last_ms, *times_gps_ms.tolist())))
-    dynamics = ArcDynamics(grid, frames, settings.spacecraft)
-    spin = frames.at(first_ms, np.zeros(1)).rotation_gcrf_rad_s
-    pole = spin / np.linalg.norm(spin)
-    first = first_orbit(inertial(positions, velocities, pole), grid, pole)
-    if first is None:
-        raise ArcError("no velocity, and no two positions close enough in time to give one")
     try:
-        fit = ArcFitter(dynamics, first, (positions, velocities), settings).run()
-    except NoOrbitError as error:
-        raise ArcError(str(error)) from None
+        fit = _fit(observe(fixes, frames, settings.measurement), grid, settings, frames)
     except np.linalg.LinAlgError:
         raise ArcError(f"{len(fixes)} fixes do not determine an orbit") from None
-    return _summary(fixes, fit, grid, dynamics.unknowns), fit
-
-
-def _summary(fixes: Sequence[Fix], fit: ArcFit, grid: Grid, unknowns: forces.ArcParameters) -> BatchArc:
-    sigma = np.sqrt(np.diagonal(fit.covariance))
-    by_node = fit.values[forces.FIRST_NODE :].reshape(unknowns.nodes, forces.PER_NODE)
-    sigma_by_node = sigma[forces.FIRST_NODE :].reshape(unknowns.nodes, forces.PER_NODE)
     accepted = int(fit.positions.accepted.sum())
     return BatchArc(
-        first_gps_ms=fixes[0].gps_ms,
-        last_gps_ms=fixes[-1].gps_ms,
-        fixes=len(fixes),
+        first_gps_ms=first_ms,
+        last_gps_ms=last_ms,
         positions_accepted=accepted,
-        velocities_accepted=int(fit.velocities.accepted.sum()),
-        begin_gps_ms=grid.begin_gps_ms,
-        begin_gcrf=fit.values[forces.STATE],
-        begin_sigma=sigma[forces.STATE],
-        node_gps_ms=grid.begin_gps_ms + round(1e3 * forces.INTERVAL_S) * np.arange(unknowns.nodes),
-        drag_factor=np.exp(by_node[:, 0]),
-        drag_log_sigma=sigma_by_node[:, 0],
-        empirical_rtn_mps2=by_node[:, 1:],
-        empirical_sigma_mps2=sigma_by_node[:, 1:],
-        reflectivity_coefficient=float(fit.values[forces.RADIATION]),
-        reflectivity_sigma=float(sigma[forces.RADIATION]),
+        drag_factor=np.exp(fit.values[FIRST_NODE::PER_NODE]),
         factors=fit.factors,
         position_noise_scale=fit.positions.scale,
-        velocity_noise_scale=fit.velocities.scale,
         position_rms_m=fit.positions.rms,
         velocity_rms_mps=fit.velocities.rms,
         iterations=fit.iterations,
         converged=fit.converged and 2 * accepted >= len(fixes),
-    )
+    ), fit
+
+
+def _fit(kinds: tuple[Observations, Observations], grid: Grid, settings: OrbitSettings, frames: EarthFrames) -> ArcFit:
+    """Fit positions and velocities, each in order of time.
+
+    The first orbit is accurate to kilometres and the equations of motion are solved anew in each iteration, so the
+    steps need no damping.
+    """
+    spin = frames.at(int(kinds[0].gps_ms[0]), np.zeros(1)).rotation_gcrf_rad_s
+    pole = spin / np.linalg.norm(spin)
+    first = first_orbit(kinds[0].gps_ms, *inertial(*kinds, pole), grid, pole)
+    if first is None:
+        raise ArcError("no velocity, and no two positions close enough in time to give one")
+    begin, reference = first
+    dynamics = ArcDynamics(grid, frames, settings.spacecraft)
+    unknowns, factors, choices = dynamics.unknowns, Factors(), 0
+    values = unknowns.prior(settings, factors).mean
+    values[STATE] = begin
+    fitted, settled, converged, iteration = 0.0, False, False, 0
+    while not converged and iteration < _ITERATIONS_MAX:
+        iteration += 1
+        radius_m = np.linalg.norm(reference[..., :3], axis=2)
+        if not (radius_m.min() > _RADIUS_MIN_M and radius_m.max() < _RADIUS_MAX_M):
+            raise ArcError("the fixes contradict each other: no satellite orbit fits most of them")
+        motion = dynamics.linearise(reference, values)
+        positions, velocities = (
+            Residuals.of(kind, motion, settings.measurement, fitted, settled=settled) for kind in kinds
+        )
+        matrix, right = np.zeros((unknowns.count, unknowns.count)), np.zeros(unknowns.count)
+        positions.add_to(matrix, right, motion)
+        velocities.add_to(matrix, right, motion)
+        if settled and choices < _CHOICES:
+            factors = choose_factors((matrix, right), unknowns, settings, values, factors if choices else None)
+            choices += 1
+        solution = solve((matrix, right), unknowns.prior(settings, factors), values)
+        covariance, moved = solution.covariance(), motion.nodes(solution.correction)
+        shift_m = float(np.abs(moved - reference)[..., :3].max())
+        reference, values = moved, values + solution.correction
+        fitted = float((matrix * covariance).sum()) / (3 * sum(map(len, kinds)))
+        converged = settled and shift_m < _CONVERGED_M
+        settled |= shift_m < _SETTLED_M
+    return ArcFit(values, covariance, factors, positions, velocities, iteration, converged, motion, solution.correction)

@@ -20,7 +20,7 @@ from pygnc.environment.gravity import DEGREE_MAX, gravity, gravity_and_gradient,
 from pygnc.environment.solar_radiation import radiation_pressure_acceleration
 from pygnc.environment.sun_moon import SunMoon, third_body_acceleration
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
-from pygnc_ground.orbit.batch import collocation
+from pygnc_ground.orbit.batch.collocation import NODE, SEGMENT_S, LinearForce
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 _GRADIENT_DEGREE: Final = 20
@@ -28,32 +28,10 @@ _GRADIENT_DEGREE: Final = 20
 
 DRAG: Final = 0
 EMPIRICAL: Final = slice(1, 4)
-_RADIATION_COLUMN: Final = 4
-"""Columns of `Forces.d_parameter`: logarithm of the drag factor, empirical acceleration along radial, transverse and
-normal, radiation coefficient."""
-
-
-class ForceParameters(NamedTuple):
-    """Parameters of the forces at n nodes."""
-
-    log_drag: FloatArray
-    """(n,), logarithm of the drag factor."""
-    empirical_rtn_mps2: FloatArray
-    """(n, 3)."""
-    radiation_coefficient: float
-
-
-class Forces(NamedTuple):
-    """Accelerations in GCRF at n nodes, and their derivatives."""
-
-    acceleration_mps2: FloatArray
-    """(n, 3)."""
-    d_position: FloatArray
-    """(n, 3, 3), gravity and drag."""
-    d_velocity: FloatArray
-    """(n, 3, 3)."""
-    d_parameter: FloatArray
-    """(n, 3, 5)."""
+RADIATION_COLUMN: Final = 4
+"""Columns of the forces' five parameters at a node: logarithm of the drag factor, empirical acceleration along radial,
+transverse and normal in m/s2, radiation coefficient.
+"""
 
 
 class ArcForces:
@@ -75,31 +53,34 @@ class ArcForces:
         self._drag_area_per_mass = craft.drag_coefficient * craft.area_m2 / craft.mass_kg
         self._area_per_mass = craft.area_m2 / craft.mass_kg
 
-    def at(self, states: FloatArray, parameters: ForceParameters) -> Forces:
-        """Return the forces on a satellite with `states` (n, 6) at the n epochs."""
+    def at(self, states: FloatArray, parameters: FloatArray) -> LinearForce:
+        """Return the forces on a satellite at the n epochs.
+
+        Args:
+            states: Positions in m and velocities in m/s in GCRF, shape (n, 6).
+            parameters: Values of the five parameters, shape (n, 5).
+        """
         position_m, velocity_mps = states[:, :3], states[:, 3:]
-        acceleration, d_position = self._earth(position_m)
+        position_ecef_m = np.einsum("nij,nj->ni", self._ecef_from_gcrf, position_m)
+        attraction = np.array([gravity(place, DEGREE_MAX) for place in position_ecef_m])
+        gradient = np.array([gravity_and_gradient(place, _GRADIENT_DEGREE)[1] for place in position_ecef_m])
+        inverse = self._ecef_from_gcrf.transpose(0, 2, 1)
+        acceleration = np.einsum("nij,nj->ni", inverse, attraction)
+        d_position = inverse @ gradient @ self._ecef_from_gcrf
         places = list(zip(position_m, self._sun_m, self._moon_m, strict=True))
         acceleration += np.array(
             [third_body_acceleration(*place) + solid_tide_acceleration(*place) for place in places]
         )
         d_parameter = np.empty((len(states), 3, 5))
-        drag, d_drag_d_position, d_velocity = self._drag(position_m, velocity_mps, parameters.log_drag)
+        drag, d_drag_d_position, d_velocity = self._drag(position_m, velocity_mps, parameters[:, DRAG])
         d_parameter[:, :, DRAG] = drag
         d_parameter[:, :, EMPIRICAL] = rtn_axes(position_m, velocity_mps)
-        d_parameter[:, :, _RADIATION_COLUMN] = [
+        d_parameter[:, :, RADIATION_COLUMN] = [
             radiation_pressure_acceleration(place_m, sun_m, self._area_per_mass) for place_m, sun_m, _ in places
         ]
-        acceleration += drag + parameters.radiation_coefficient * d_parameter[:, :, _RADIATION_COLUMN]
-        acceleration += np.einsum("nij,nj->ni", d_parameter[:, :, EMPIRICAL], parameters.empirical_rtn_mps2)
-        return Forces(acceleration, d_position + d_drag_d_position, d_velocity, d_parameter)
-
-    def _earth(self, position_m: FloatArray) -> tuple[FloatArray, FloatArray]:
-        position_ecef_m = np.einsum("nij,nj->ni", self._ecef_from_gcrf, position_m)
-        attraction = np.array([gravity(place, DEGREE_MAX) for place in position_ecef_m])
-        gradient = np.array([gravity_and_gradient(place, _GRADIENT_DEGREE)[1] for place in position_ecef_m])
-        inverse = self._ecef_from_gcrf.transpose(0, 2, 1)
-        return np.einsum("nij,nj->ni", inverse, attraction), inverse @ gradient @ self._ecef_from_gcrf
+        acceleration += drag + parameters[:, RADIATION_COLUMN, None] * d_parameter[:, :, RADIATION_COLUMN]
+        acceleration += np.einsum("nij,nj->ni", d_parameter[:, :, EMPIRICAL], parameters[:, EMPIRICAL])
+        return LinearForce(acceleration, d_position + d_drag_d_position, d_velocity, d_parameter)
 
     def _drag(
         self, position_m: FloatArray, velocity_mps: FloatArray, log_drag: FloatArray
@@ -136,7 +117,7 @@ logarithm of the drag factor and three empirical accelerations.
 """
 
 SEGMENTS_PER_INTERVAL: Final = 3
-INTERVAL_S: Final = SEGMENTS_PER_INTERVAL * collocation.SEGMENT_S
+INTERVAL_S: Final = SEGMENTS_PER_INTERVAL * SEGMENT_S
 _RADIATION_SIGMA: Final = 0.3
 _LEAST_VARIATION: Final = 1e-3
 """Least density variation; it keeps the covariance of a nearly constant drag factor invertible."""
@@ -153,11 +134,11 @@ class Prior(NamedTuple):
     """Prior of the parameters; uninformative for the state."""
 
     mean: FloatArray
-    """(p,)."""
+    """Expected values, shape (p,)."""
     information: FloatArray
-    """(p, p), inverse of the covariance; zero for the state."""
+    """Inverse of the covariance, zero for the state, shape (p, p)."""
     log_determinant: float
-    """Of the information, without the state."""
+    """Logarithm of the determinant of the information without the state."""
 
 
 class ArcParameters:
@@ -169,21 +150,21 @@ class ArcParameters:
         interval, place = np.divmod(np.arange(segments), SEGMENTS_PER_INTERVAL)
         self.local_columns: IntArray = FIRST_NODE + PER_NODE * interval[:, None] + np.arange(2 * PER_NODE)
         self.local_columns = np.column_stack((self.local_columns, np.full(segments, RADIATION)))
-        """(k, 9), the unknowns that act in each segment"""
-        self._later = (place[:, None] + collocation.NODE) / SEGMENTS_PER_INTERVAL
+        """Parameters that act in each segment, shape (k, 9)."""
+        self._later = (place[:, None] + NODE) / SEGMENTS_PER_INTERVAL
 
-    def at_nodes(self, values: FloatArray) -> ForceParameters:
-        """Return the forces' parameters at all nodes of all segments, in order."""
+    def at_nodes(self, values: FloatArray) -> FloatArray:
+        """Return the forces' five parameters at all nodes of all segments, in order, shape (k s, 5)."""
         local = values[self.local_columns]
         earlier, later = local[:, None, :PER_NODE], local[:, None, PER_NODE : 2 * PER_NODE]
         each = (earlier + self._later[:, :, None] * (later - earlier)).reshape(-1, PER_NODE)
-        return ForceParameters(each[:, 0], each[:, 1:], float(values[RADIATION]))
+        return np.column_stack((each, np.full(len(each), values[RADIATION])))
 
     def local(self, d_parameter: FloatArray) -> FloatArray:
         """Convert derivatives by the forces' parameters (k, s, 3, 5) to those by `local_columns` (k, s, 3, 9)."""
         later = self._later[:, :, None, None]
         process = d_parameter[..., :PER_NODE]
-        radiation = d_parameter[..., _RADIATION_COLUMN, None]
+        radiation = d_parameter[..., RADIATION_COLUMN, None]
         return np.concatenate(((1.0 - later) * process, later * process, radiation), axis=3)
 
     def prior(self, settings: OrbitSettings, factors: Factors) -> Prior:

@@ -16,8 +16,7 @@ from pygnc.common.arrays import cross_matrix
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, ScreeningSettings
-from pygnc_ground.orbit.batch.first_orbit import InertialFixes, oblate_earth
-from pygnc_ground.orbit.batch.normal_equations import NormalEquations
+from pygnc_ground.orbit.batch.first_orbit import oblate_earth
 from pygnc_ground.orbit.batch.trajectory import LinearMotion
 from pygnc_ground.orbit.errors import rms_3d
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
@@ -28,17 +27,17 @@ class Observations:
     """n measured vectors of one kind, positions or velocities."""
 
     fix: IntArray
-    """(n,), index into the fixes."""
+    """Index of the fix of each observation, shape (n,)."""
     gps_ms: IntArray
-    """(n,), time of the fix."""
+    """Time of the fix in milliseconds since the GPS epoch, shape (n,)."""
     offset_s: FloatArray
-    """(n,), time of validity minus time of the fix."""
+    """Time of validity minus time of the fix, shape (n,)."""
     measured: FloatArray
-    """(n, 3), in ITRF, m or m/s."""
+    """Measured vectors in ITRF, m or m/s, shape (n, 3)."""
     sigma: FloatArray
-    """(n, 3), as reported by the receiver, with unknown and optimistic values replaced."""
+    """Standard deviations by the receiver, unknown and optimistic values replaced, m or m/s, shape (n, 3)."""
     from_gcrf: FloatArray
-    """(n, 3, 6), maps the GCRF state at the time of validity to the measurement."""
+    """Matrices from the GCRF state at the time of validity to the measurement, shape (n, 3, 6)."""
 
     def __len__(self) -> int:
         return len(self.fix)
@@ -51,48 +50,48 @@ def usable(fixes: Sequence[Fix], limits: ScreeningSettings) -> list[Fix]:
     return sorted(single.values(), key=lambda fix: fix.gps_ms)
 
 
-def observe_positions(fixes: Sequence[Fix], frames: EarthFrames, settings: MeasurementSettings) -> Observations:
-    """Return the positions of fixes."""
-    from_gcrf = np.zeros((len(fixes), 3, 6))
+def observe(
+    fixes: Sequence[Fix], frames: EarthFrames, settings: MeasurementSettings
+) -> tuple[Observations, Observations]:
+    """Return the positions of fixes, and the velocities of those that have one.
+
+    A velocity is valid earlier than the fix by its latency.
+    """
+    everything = range(len(fixes))
+    moving = [row for row in everything if fixes[row].velocity_ecef_mps is not None]
+    positions, velocities = np.zeros((len(fixes), 3, 6)), np.zeros((len(moving), 3, 6))
     for row, fix in enumerate(fixes):
-        from_gcrf[row, :, :3] = frames.at(fix.gps_ms, np.zeros(1)).ecef_from_gcrf[0]
-    return Observations(
-        fix=np.arange(len(fixes)),
-        gps_ms=np.array([fix.gps_ms for fix in fixes], dtype=np.int64),
-        offset_s=np.zeros(len(fixes)),
-        measured=np.array([fix.position_ecef_m for fix in fixes]).reshape(-1, 3),
-        sigma=_trusted(
-            [fix.position_sigma_m for fix in fixes], settings.position_sigma_default_m, settings.position_sigma_floor_m
-        ),
-        from_gcrf=from_gcrf,
-    )
-
-
-def observe_velocities(fixes: Sequence[Fix], frames: EarthFrames, settings: MeasurementSettings) -> Observations:
-    """Return the velocities of the fixes that have one; they are valid earlier than the fix by its latency."""
-    having = [(row, fix) for row, fix in enumerate(fixes) if fix.velocity_ecef_mps is not None]
-    from_gcrf = np.zeros((len(having), 3, 6))
-    for number, (_, fix) in enumerate(having):
+        positions[row, :, :3] = frames.at(fix.gps_ms, np.zeros(1)).ecef_from_gcrf[0]
+    for number, fix in enumerate(fixes[row] for row in moving):
         attitude = frames.at(fix.gps_ms, np.array((-fix.velocity_latency_s,)))
         rotation = attitude.ecef_from_gcrf[0]
-        from_gcrf[number, :, 3:] = rotation
-        from_gcrf[number, :, :3] = -rotation.dot(cross_matrix(attitude.rotation_gcrf_rad_s))
-    return Observations(
-        fix=np.array([row for row, _ in having], dtype=np.int64),
-        gps_ms=np.array([fix.gps_ms for _, fix in having], dtype=np.int64),
-        offset_s=np.array([-fix.velocity_latency_s for _, fix in having]),
-        measured=np.array([fix.velocity_ecef_mps for _, fix in having]).reshape(-1, 3),
-        sigma=_trusted(
-            [fix.velocity_sigma_mps for _, fix in having],
-            settings.velocity_sigma_default_mps,
-            settings.velocity_sigma_floor_mps,
-        ),
-        from_gcrf=from_gcrf,
+        velocities[number, :, 3:] = rotation
+        velocities[number, :, :3] = -rotation.dot(cross_matrix(attitude.rotation_gcrf_rad_s))
+
+    def observed(
+        rows: Sequence[int], kind: str, unit: str, offset_s: FloatArray, from_gcrf: FloatArray
+    ) -> Observations:
+        default, floor = (getattr(settings, f"{kind}_sigma_{value}_{unit}") for value in ("default", "floor"))
+        measured, reported = (
+            np.array([getattr(fixes[row], name) for row in rows], dtype=np.float64).reshape(-1, 3)
+            for name in (f"{kind}_ecef_{unit}", f"{kind}_sigma_{unit}")
+        )
+        sigma = np.maximum(np.where(reported > 0.0, reported, default), floor)
+        gps_ms = np.array([fixes[row].gps_ms for row in rows], dtype=np.int64)
+        return Observations(np.array(rows, dtype=np.int64), gps_ms, offset_s, measured, sigma, from_gcrf)
+
+    latency_s = np.array([fixes[row].velocity_latency_s for row in moving])
+    return (
+        observed(everything, "position", "m", np.zeros(len(fixes)), positions),
+        observed(moving, "velocity", "mps", -latency_s, velocities),
     )
 
 
-def inertial(positions: Observations, velocities: Observations, pole: FloatArray) -> InertialFixes:
-    """Return the fixes in GCRF for the first orbit; velocities are propagated to the time of the position."""
+def inertial(positions: Observations, velocities: Observations, pole: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return positions in m and velocities in m/s of n fixes in GCRF at the times of the fixes, both of shape (n, 3).
+
+    Velocities are NaN where a fix has none. `pole` is the unit vector of the Earth's axis, shape (3,).
+    """
     rotation = positions.from_gcrf[:, :, :3]
     position_m = np.einsum("nji,nj->ni", rotation, positions.measured)
     velocity_mps = np.full_like(position_m, np.nan)
@@ -105,7 +104,7 @@ def inertial(positions: Observations, velocities: Observations, pole: FloatArray
         relative = velocities.measured - np.einsum("nij,nj->ni", turned, then_m)
         then_mps = np.einsum("nji,nj->ni", rotation, relative)
         velocity_mps[velocities.fix] = then_mps - earlier_s * oblate_earth(then_m, pole)
-    return InertialFixes(positions.gps_ms, position_m, velocity_mps)
+    return position_m, velocity_mps
 
 
 def _possible(fix: Fix, limits: ScreeningSettings) -> Fix | None:
@@ -114,23 +113,12 @@ def _possible(fix: Fix, limits: ScreeningSettings) -> Fix | None:
         return None
     if not np.isfinite(fix.position_sigma_m).all():
         return None
-    if _has_possible_velocity(fix, limits):
-        return fix
-    return replace(fix, velocity_ecef_mps=None, velocity_sigma_mps=None, velocity_latency_s=0.0)
-
-
-def _has_possible_velocity(fix: Fix, limits: ScreeningSettings) -> bool:
-    if fix.velocity_ecef_mps is None or fix.velocity_sigma_mps is None:
-        return False
-    possible = limits.speed_min_mps <= math.hypot(*fix.velocity_ecef_mps) <= limits.speed_max_mps
-    possible &= 0.0 <= fix.velocity_latency_s <= limits.velocity_latency_max_s
-    return possible and bool(np.isfinite(fix.velocity_sigma_mps).all())
-
-
-def _trusted(sigma: Sequence[FloatArray | None], default: float, floor: float) -> FloatArray:
-    """Return standard deviations (n, 3) with unknown ones replaced and optimistic ones raised."""
-    given = np.array(sigma, dtype=np.float64).reshape(-1, 3)
-    return np.maximum(np.where(given > 0.0, given, default), floor)
+    possible = False
+    if fix.velocity_ecef_mps is not None and fix.velocity_sigma_mps is not None:
+        possible = limits.speed_min_mps <= math.hypot(*fix.velocity_ecef_mps) <= limits.speed_max_mps
+        possible &= 0.0 <= fix.velocity_latency_s <= limits.velocity_latency_max_s
+        possible &= bool(np.isfinite(fix.velocity_sigma_mps).all())
+    return fix if possible else replace(fix, velocity_ecef_mps=None, velocity_sigma_mps=None, velocity_latency_s=0.0)
 
 
 _HUBER_LIMIT: Final = 2.5
@@ -189,11 +177,11 @@ class Residuals:
 
     observations: Observations
     normalised: FloatArray
-    """(n, 3), measured minus computed over the receiver's standard deviations."""
+    """Measured minus computed over the receiver's standard deviations, shape (n, 3)."""
     scale: float
-    """Factor on those standard deviations."""
+    """Estimated factor on the receiver's standard deviations."""
     weight: FloatArray
-    """(n,)."""
+    """Robust weights, 0 to 1, shape (n,)."""
 
     @classmethod
     def of(
@@ -207,12 +195,8 @@ class Residuals:
     ) -> "Residuals":
         """Return the residuals against a motion.
 
-        Args:
-            observations: Measured vectors.
-            motion: The orbit.
-            limits: Gate and least noise.
-            fitted: Fraction of the measurements that the fit absorbs, 0 to 1.
-            settled: Whether the orbit is accurate enough to exclude observations by it.
+        `fitted` is the fraction of the measurements that the fit absorbs, 0 to 1. Observations are excluded only if the
+        orbit is `settled`: accurate enough to compare them with it.
         """
         states = motion.states(observations.gps_ms, observations.offset_s)
         computed = np.einsum("nij,nj->ni", observations.from_gcrf, states)
@@ -224,13 +208,13 @@ class Residuals:
 
     @property
     def chi_square(self) -> FloatArray:
-        """Squared residuals over their variances, (n,); three degrees of freedom."""
+        """Squared residuals over their variances, 3 degrees of freedom, shape (n,)."""
         chi_square: FloatArray = (self.normalised**2).sum(axis=1) / self.scale**2
         return chi_square
 
     @property
     def accepted(self) -> BoolArray:
-        """Observations with sufficient weight, (n,)."""
+        """Flags of observations with sufficient weight, shape (n,)."""
         return self.weight >= _ACCEPTED_WEIGHT
 
     @property
@@ -238,12 +222,19 @@ class Residuals:
         """RMS of the accepted residuals in m or m/s, 3-D; NaN for none."""
         return rms_3d((self.normalised * self.observations.sigma)[self.accepted])
 
-    def add_to(self, normal: NormalEquations, motion: LinearMotion) -> None:
-        """Add the whitened and weighted observations to normal equations for corrections of the motion's parameters."""
+    def add_to(self, matrix: FloatArray, right: FloatArray, motion: LinearMotion) -> None:
+        """Add the whitened and weighted observations to normal equations for corrections of the p parameters.
+
+        Both `matrix`, shape (p, p), and `right`, shape (p,), are changed.
+        """
         seen = self.observations
         each = (np.sqrt(self.weight) / self.scale)[:, None]
         for first in range(0, len(seen), _BLOCK):
-            rows = slice(first, first + _BLOCK)
-            derivatives = motion.derivatives(seen.gps_ms[rows], seen.offset_s[rows])
-            whitened = (seen.from_gcrf[rows] * (each[rows] / seen.sigma[rows])[:, :, None]) @ derivatives
-            normal.add(whitened.reshape(-1, whitened.shape[2]), (each[rows] * self.normalised[rows]).ravel())
+            block = slice(first, first + _BLOCK)
+            derivatives = motion.derivatives(seen.gps_ms[block], seen.offset_s[block])
+            whitened = (seen.from_gcrf[block] * (each[block] / seen.sigma[block])[:, :, None]) @ derivatives
+            # The later parameters act after all observations of the block.
+            acting = whitened.shape[2]
+            rows = whitened.reshape(-1, acting)
+            matrix[:acting, :acting] += rows.T @ rows
+            right[:acting] += rows.T @ (each[block] * self.normalised[block]).ravel()

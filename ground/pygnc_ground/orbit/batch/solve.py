@@ -20,7 +20,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.batch.arc import ArcError, ArcFit, BatchArc, solve_arc
+from pygnc_ground.orbit.batch.arc import ArcError, BatchArc, solve_arc
 from pygnc_ground.orbit.batch.observations import usable
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution
 
@@ -62,58 +62,8 @@ def _evenly(arc: Sequence[Fix]) -> list[Sequence[Fix]]:
     return [arc[begin:end] for begin, end in pairwise((0, *ends, len(arc))) if begin < end]
 
 
-class OrbitTable:
-    """A solution that is filled arc by arc.
-
-    Attributes:
-        solution: NaN, and not accepted, where no arc has filled it.
-    """
-
-    def __init__(self, times_gps_ms: IntArray, frames: EarthFrames) -> None:
-        count = len(times_gps_ms)
-        self._frames = frames
-        self.solution = OrbitSolution(
-            gps_ms=times_gps_ms,
-            position_ecef_m=np.full((count, 3), np.nan),
-            velocity_ecef_mps=np.full((count, 3), np.nan),
-            position_gcrf_m=np.full((count, 3), np.nan),
-            velocity_gcrf_mps=np.full((count, 3), np.nan),
-            covariance_ecef=np.full((count, 6, 6), np.nan),
-            nis=np.full(count, np.nan),
-            dof=np.zeros(count, dtype=np.int64),
-            accepted=np.zeros(count, dtype=bool),
-        )
-
-    def fill(self, rows: IntArray, fit: ArcFit) -> None:
-        """Enter states and fixes of an arc into the rows (n,) for which it is the nearest."""
-        table = self.solution
-        gps_ms = table.gps_ms[rows]
-        gcrf, covariance = fit.states(gps_ms)
-        to_ecef = np.array([self._frames.ecef_state_from_gcrf(ms) for ms in gps_ms.tolist()]).reshape(-1, 6, 6)
-        ecef = np.einsum("nij,nj->ni", to_ecef, gcrf)
-        table.position_gcrf_m[rows], table.velocity_gcrf_mps[rows] = gcrf[:, :3], gcrf[:, 3:]
-        table.position_ecef_m[rows], table.velocity_ecef_mps[rows] = ecef[:, :3], ecef[:, 3:]
-        table.covariance_ecef[rows] = to_ecef @ covariance @ to_ecef.transpose(0, 2, 1)
-        self._count(rows, fit)
-
-    def _count(self, rows: IntArray, fit: ArcFit) -> None:
-        """Count each fix in the first row of its time that no other fix has taken."""
-        table = self.solution
-        free: dict[int, list[int]] = {}
-        for row in rows[::-1].tolist():
-            free.setdefault(int(table.gps_ms[row]), []).append(row)
-        row_of_fix = [free[ms].pop() if free.get(ms) else -1 for ms in fit.positions.observations.gps_ms.tolist()]
-        for residuals in (fit.positions, fit.velocities):
-            row = np.array(row_of_fix, dtype=np.int64)[residuals.observations.fix]
-            counted = residuals.accepted & (row >= 0)
-            taken = row[counted]
-            table.nis[taken] = np.nan_to_num(table.nis[taken]) + residuals.chi_square[counted]
-            table.dof[taken] += 3
-            table.accepted[taken] = True
-
-
 class BatchError(ValueError):
-    """No arc of the fixes gives an orbit; the message names the reason."""
+    """Error raised when no arc of the fixes gives an orbit; the message names the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +72,9 @@ class SkippedArc:
 
     first_gps_ms: int
     last_gps_ms: int
+    """Times of the first and the last fix, GPS milliseconds."""
     fixes: int
+    """Number of fixes."""
     reason: str
 
 
@@ -131,14 +83,15 @@ class BatchResult:
     """Orbits of all arcs."""
 
     solution: OrbitSolution
-    """One row per requested time; `nis` is that of the residuals."""
+    """States, one row per requested time; `nis` is the squared sum of the normalised residuals."""
     arcs: tuple[BatchArc, ...]
-    """In order of time, with parameters and residuals of each; at least one."""
+    """Parameters and residuals of at least one arc, in order of time."""
     left_out: tuple[SkippedArc, ...]
+    """Arcs without an orbit."""
 
     @property
     def converged(self) -> bool:
-        """Whether all arcs converged."""
+        """True if all arcs converged."""
         return all(arc.converged for arc in self.arcs)
 
     @property
@@ -174,26 +127,45 @@ def solve_batch(
     arcs: list[BatchArc] = []
     left_out: list[SkippedArc] = []
     ordered = usable(fixes, settings.screening)
-    table = OrbitTable(times_gps_ms, frames)
+    count = len(times_gps_ms)
+    gcrf, ecef, covariance = np.full((count, 6), np.nan), np.full((count, 6), np.nan), np.full((count, 6, 6), np.nan)
+    nis, dof, accepted = np.full(count, np.nan), np.zeros(count, dtype=np.int64), np.zeros(count, dtype=bool)
     cuts = cut_fixes(ordered, settings, restarts_gps_ms)
     nearest = nearest_arcs(times_gps_ms, cuts, settings)
     for number, of_arc in enumerate(cuts):
         rows = np.flatnonzero(nearest == number)
+        gps_ms = times_gps_ms[rows]
         try:
-            arc, fit = solve_arc(of_arc, times_gps_ms[rows], settings, frames)
+            arc, fit = solve_arc(of_arc, gps_ms, settings, frames)
         except ArcError as failure:
             left_out.append(SkippedArc(of_arc[0].gps_ms, of_arc[-1].gps_ms, len(of_arc), str(failure)))
             continue
         arcs.append(arc)
-        table.fill(rows, fit)
+        gcrf[rows], covariance_gcrf = fit.states(gps_ms)
+        to_ecef = np.array([frames.ecef_state_from_gcrf(ms) for ms in gps_ms.tolist()]).reshape(-1, 6, 6)
+        ecef[rows] = np.einsum("nij,nj->ni", to_ecef, gcrf[rows])
+        covariance[rows] = to_ecef @ covariance_gcrf @ to_ecef.transpose(0, 2, 1)
+        row_of_fix = _row_of_fix(rows, gps_ms, of_arc)
+        for residuals in (fit.positions, fit.velocities):
+            row = row_of_fix[residuals.observations.fix]
+            counted = residuals.accepted & (row >= 0)
+            used = row[counted]
+            nis[used] = np.nan_to_num(nis[used]) + residuals.chi_square[counted]
+            dof[used] += 3
+            accepted[used] = True
     if not arcs:
-        raise BatchError(_why(fixes, left_out))
-    return BatchResult(table.solution, tuple(arcs), tuple(left_out))
+        if not left_out:
+            raise BatchError(f"no orbit: none of {len(fixes)} fixes has a plausible position")
+        largest = max(left_out, key=lambda arc: arc.fixes)
+        where = f" in {len(left_out)} arcs; the largest one" if len(left_out) > 1 else ""
+        raise BatchError(f"no orbit from {len(fixes)} fixes{where}: {largest.reason}")
+    columns = (ecef[:, :3], ecef[:, 3:], gcrf[:, :3], gcrf[:, 3:], covariance, nis, dof, accepted)
+    return BatchResult(OrbitSolution(times_gps_ms, *columns), tuple(arcs), tuple(left_out))
 
 
-def _why(fixes: Sequence[Fix], left_out: Sequence[SkippedArc]) -> str:
-    if not left_out:
-        return f"no orbit: none of {len(fixes)} fixes has a plausible position"
-    largest = max(left_out, key=lambda one: one.fixes)
-    where = f" in {len(left_out)} arcs; the largest one" if len(left_out) > 1 else ""
-    return f"no orbit from {len(fixes)} fixes{where}: {largest.reason}"
+def _row_of_fix(rows: IntArray, gps_ms: IntArray, fixes: Sequence[Fix]) -> IntArray:
+    """Return, for each fix, the first row of its time that no earlier fix occupies; -1 if there is none."""
+    free: dict[int, list[int]] = {}
+    for row, time_ms in zip(rows[::-1].tolist(), gps_ms[::-1].tolist(), strict=True):
+        free.setdefault(time_ms, []).append(row)
+    return np.array([free[fix.gps_ms].pop() if free.get(fix.gps_ms) else -1 for fix in fixes], dtype=np.int64)

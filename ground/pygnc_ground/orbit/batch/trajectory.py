@@ -10,10 +10,11 @@ import numpy as np
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import SpacecraftSettings
 from pygnc_ground.orbit.batch import collocation
+from pygnc_ground.orbit.batch.collocation import NODE, NODES, SEGMENT_S, LinearForce, integrate, respond, states_at
 from pygnc_ground.orbit.batch.forces import STATE, ArcForces, ArcParameters
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
-SEGMENT_MS = round(1e3 * collocation.SEGMENT_S)
+SEGMENT_MS = round(1e3 * SEGMENT_S)
 
 
 class Grid:
@@ -23,16 +24,11 @@ class Grid:
         self.begin_gps_ms = first_gps_ms
         self.segments = max(-(-(last_gps_ms - first_gps_ms) // SEGMENT_MS), 1)
 
-    @property
-    def starts_gps_ms(self) -> IntArray:
-        """Start of each segment, shape (k,)."""
-        return self.begin_gps_ms + SEGMENT_MS * np.arange(self.segments)
-
     def locate(self, gps_ms: IntArray, offset_s: FloatArray) -> tuple[IntArray, FloatArray]:
         """Return segment and fraction of it for the epochs `gps_ms` plus `offset_s`, each (n,)."""
         segment = np.clip((gps_ms - self.begin_gps_ms) // SEGMENT_MS, 0, self.segments - 1)
         since_ms = gps_ms - self.begin_gps_ms - SEGMENT_MS * segment
-        return segment, (1e-3 * since_ms + offset_s) / collocation.SEGMENT_S
+        return segment, (1e-3 * since_ms + offset_s) / SEGMENT_S
 
 
 class ArcDynamics:
@@ -41,8 +37,9 @@ class ArcDynamics:
     def __init__(self, grid: Grid, frames: EarthFrames, craft: SpacecraftSettings) -> None:
         self.grid = grid
         self.unknowns = ArcParameters(grid.segments)
-        node_s = np.tile(collocation.SEGMENT_S * collocation.NODE, grid.segments)
-        self._forces = ArcForces(np.repeat(grid.starts_gps_ms, collocation.NODES), node_s, frames, craft)
+        starts_gps_ms = grid.begin_gps_ms + SEGMENT_MS * np.arange(grid.segments)
+        node_s = np.tile(SEGMENT_S * NODE, grid.segments)
+        self._forces = ArcForces(np.repeat(starts_gps_ms, NODES), node_s, frames, craft)
 
     def linearise(self, reference: FloatArray, values: FloatArray) -> "LinearMotion":
         """Return the motion linearised about a reference.
@@ -53,13 +50,9 @@ class ArcDynamics:
         """
         shape = reference.shape[:2]
         along = self._forces.at(reference.reshape(-1, 6), self.unknowns.at_nodes(values))
-        force = collocation.LinearForce(
-            acceleration_mps2=along.acceleration_mps2.reshape(*shape, 3),
-            d_position=along.d_position.reshape(*shape, 3, 3),
-            d_velocity=along.d_velocity.reshape(*shape, 3, 3),
-            d_parameter=self.unknowns.local(along.d_parameter.reshape(*shape, 3, -1)),
-        )
-        return LinearMotion(self.grid, self.unknowns, collocation.respond(force, reference), values)
+        force = LinearForce(*(part.reshape(*shape, *part.shape[1:]) for part in along))
+        force = force._replace(d_parameter=self.unknowns.local(force.d_parameter))
+        return LinearMotion(self.grid, self.unknowns, respond(force, reference), values)
 
 
 class LinearMotion:
@@ -76,7 +69,7 @@ class LinearMotion:
         self._d_parameters = np.zeros((grid.segments, 6, unknowns.count))
         self._start[0] = values[STATE]
         self._d_parameters[0, :, STATE] = np.eye(6)
-        step = collocation.ends(response)
+        step = states_at(response, np.ones(1))
         for segment in range(1, grid.segments):
             before = step[segment - 1]
             self._start[segment] = before[:, 0] + before[:, collocation.STATE].dot(self._start[segment - 1])
@@ -86,7 +79,7 @@ class LinearMotion:
     def states(self, gps_ms: IntArray, offset_s: FloatArray) -> FloatArray:
         """Return uncorrected position and velocity in GCRF at `gps_ms` plus `offset_s`, each (n,); shape (n, 6)."""
         segment, fraction = self._grid.locate(gps_ms, offset_s)
-        local = collocation.states_at(self._response[segment], fraction)
+        local = states_at(self._response[segment], fraction)
         moved = local[:, :, collocation.STATE] @ self._start[segment][:, :, None]
         states: FloatArray = local[:, :, 0] + moved[:, :, 0]
         return states
@@ -94,10 +87,10 @@ class LinearMotion:
     def derivatives(self, gps_ms: IntArray, offset_s: FloatArray) -> FloatArray:
         """Return the derivatives of the states by the first q parameters, shape (n, 6, q).
 
-        Later ones act after all epochs.
+        The later parameters act after all epochs.
         """
         segment, fraction = self._grid.locate(gps_ms, offset_s)
-        local = collocation.states_at(self._response[segment], fraction)
+        local = states_at(self._response[segment], fraction)
         columns = self._unknowns.local_columns[segment]
         acting = int(columns.max(initial=0)) + 1
         derivatives: FloatArray = local[:, :, collocation.STATE] @ self._d_parameters[segment, :, :acting]
@@ -110,4 +103,4 @@ class LinearMotion:
         known = np.ones((self._grid.segments, self._response.shape[3]))
         known[:, collocation.STATE] = self._start + self._d_parameters @ correction
         known[:, collocation.LOCAL] = correction[self._unknowns.local_columns]
-        return collocation.at_nodes(self._response, known)
+        return integrate(known[:, collocation.STATE], np.einsum("kiac,kc->kia", self._response, known), NODE)

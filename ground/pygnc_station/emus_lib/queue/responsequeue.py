@@ -64,10 +64,10 @@ class ResponseQueue:
             return {name: list(items) for name, items in self._items.items()}
 
     def is_queue_processed(self) -> bool:
-        """Return whether nothing more is expected; wait up to 0.05 s for that."""
+        """Return True if all expected sentences have arrived; wait up to 0.05 s for them."""
         with self._changed:
             return self._changed.wait_for(lambda: all(missing == 0 for missing in self._missing.values()), _POLL_S)
 
     def has_timed_out(self) -> bool:
-        """Return whether the timeout has passed."""
+        """Return True if the timeout has passed."""
         return self._ends_s is not None and time.monotonic() > self._ends_s

@@ -123,7 +123,9 @@ class EmusSerial:
             PortError: the settings contain no USB ids, or not exactly one port has them.
         """
         if not config.EMUS_SERIAL_VID or not config.EMUS_SERIAL_PID:
-            raise PortError("no port: pass port_name, or set EMUS_SERIAL_VID and EMUS_SERIAL_PID in .env")
+            raise PortError(
+                "the serial port is not set; pass port_name, or set EMUS_SERIAL_VID and EMUS_SERIAL_PID in .env"
+            )
         return find_usb_port(f"usb://{config.EMUS_SERIAL_VID}:{config.EMUS_SERIAL_PID}")
 
     def open(self) -> bool:
@@ -140,7 +142,7 @@ class EmusSerial:
         return self.connected
 
     def isOpen(self) -> bool:  # noqa: N802 - the name in `emus-bms`
-        """Return whether the port is open."""
+        """Return True if the port is open."""
         return self._device is not None and self.connected and self._device.is_connected
 
     def close(self) -> None:
@@ -154,7 +156,7 @@ class EmusSerial:
         """Put sentences, broadcast or requested, into the queue until `close`."""
         readings = self._readings
         if readings is None:
-            raise PortError("the port is not open; call open() first")
+            raise PortError(f"{self.port_name}: the port is not open; call open() first")
         self._log(logging.INFO, "Listening...")
         while not readings.is_over:
             reading = readings.take(_POLL_S)
@@ -173,7 +175,7 @@ class EmusSerial:
     def write(self, sentence: str) -> None:
         """Request a sentence; cells that are lost are requested again."""
         if self._device is None:
-            raise PortError("the port is not open; call open() first")
+            raise PortError(f"{self.port_name}: the port is not open; call open() first")
         self._log(logging.INFO, "Serial write %s", sentence)
         procedure: Any = read_cells if sentence in SUMMARY else ask
         task = self._device.engine.start(procedure(self._device.unit, sentence))

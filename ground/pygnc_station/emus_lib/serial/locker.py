@@ -41,7 +41,7 @@ class Locker:
 
     @staticmethod
     def is_locked(what: str, timeout: float = LOCK_TIMEOUT) -> bool:
-        """Return whether another process holds a lock; if so, wait 0.05 s because scripts poll without a pause.
+        """Return True if another process holds a lock, after 0.05 s because scripts poll without a pause.
 
         Args:
             what: name of the lock.
@@ -85,7 +85,7 @@ def _exclusive() -> Iterator[None]:
 
 
 def _is_held(what: str, timeout: float) -> bool:
-    """Return whether another running process holds the lock, or an unknown process has created it recently."""
+    """Return True if another running process holds the lock, or an unknown process has created it recently."""
     try:
         age_s = time.time() - _path(what).stat().st_mtime
     except FileNotFoundError:

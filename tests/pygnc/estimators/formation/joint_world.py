@@ -8,12 +8,11 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.batch import FormationSolver
-from pygnc.estimators.formation.filter import FormationFilter, FormationUpdate
+from pygnc.estimators.formation.batch import FormationSolution, FormationSolver, RelativeState
+from pygnc.estimators.formation.filter import FormationFilter, RangeVerdict
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.solution import FormationSolution, RelativeState
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.formation_accuracy import own_orbit_state
 from pygnc_ground.campaign.formation_world import FormationKind, FormationWorld, Instruments, formation_world
@@ -60,7 +59,8 @@ def solved(
 ) -> Solved:
     made = world(satellites, minutes)
     end_ms = made.start_gps_ms + 60_000 * arc_minutes + 20_000
-    fixes, ranges = observations(made, instruments, draw)
+    records = made.records(instruments, draw)
+    fixes, ranges = records.fixes, records.ranges
     settings = replace(FormationSettings(), range_noise_m=instruments.range_noise_m)
     own = own_orbit_state([seen.fix for seen in fixes if seen.satellite == 74 and seen.fix.gps_ms <= end_ms], ORBIT)
     solution = FormationSolver(settings, ORBIT, FRAMES).solve(
@@ -77,21 +77,16 @@ def solved(
     return Solved(solution, settings, ORBIT, {gps_ms: later[gps_ms] for gps_ms in sorted(later)})
 
 
-def observations(
-    made: FormationWorld, instruments: Instruments, draw: int
-) -> tuple[list[SatelliteFix], list[RangeObservation]]:
-    records = made.records(instruments, draw)
-    columns = (column.tolist() for column in records.ranges)
-    return [SatelliteFix(made.ids[satellite], fix) for satellite, fix in records.fixes], [
-        RangeObservation(gps_ms, made.ids[one], made.ids[other], range_m)
-        for gps_ms, one, other, range_m in zip(*columns, strict=True)
-    ]
-
-
 def process_all(
     filtering: FormationFilter, moments: Sequence[tuple[list[RangeObservation], list[SatelliteFix]]]
-) -> list[FormationUpdate]:
-    return [filtering.process(*seen) for seen in moments]
+) -> list[RangeVerdict]:
+    """Process all fixes and ranges in order of time; return the verdicts of the ranges."""
+    verdicts = []
+    for ranges, fixes in moments:
+        for fix in fixes:
+            filtering.process_fix(fix)
+        verdicts += [filtering.process_range(seen) for seen in ranges]
+    return verdicts
 
 
 def truth_gcrf(gps_ms: int, partner: int, satellites: int = 2, minutes: int = 250) -> tuple[Array, Array]:

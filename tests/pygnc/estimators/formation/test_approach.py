@@ -10,9 +10,9 @@ from pygnc.common.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.formation.approach import DAY_S, Approach, approaches
 from pygnc.estimators.formation.filter import JointGroup
+from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis, covariance_root
 from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.solution import JointState
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc_ground.scenario.settings import Forces, Spacecraft
 from pygnc_ground.scenario.trajectory import Trajectory
@@ -38,11 +38,14 @@ def group(*relative_rtn: Array, sigma_rtn: Array | None = None, log_drag_sigma: 
     covariance = np.diag(np.full(15, 1e-12))
     covariance[7:13, 7:13] = back @ np.diag(sigma**2) @ back.T
     covariance[13, 13] = log_drag_sigma**2
-    joints = tuple(
-        JointState(GPS_MS, np.array((OWN, OWN + back @ each)), np.zeros(2), np.array((1_050.0,)), covariance)
-        for each in relative_rtn
+    root = covariance_root(covariance)
+    hypotheses = tuple(
+        FilterHypothesis(
+            number, 2, np.concatenate((OWN, (0.0,), OWN + back @ relative, (0.0, 1_050.0))), root, chi_square=0.0
+        )
+        for number, relative in enumerate(relative_rtn)
     )
-    return JointGroup((74, 75), joints, (0.0,) * len(joints))
+    return JointGroup(GPS_MS, (74, 75), hypotheses)
 
 
 def found(
@@ -52,12 +55,7 @@ def found(
     orbit: OrbitSettings = AIRLESS,
 ) -> tuple[Approach, ...]:
     settings = FormationSettings(differential_log_drag_sigma=own_drag)
-    turns = approaches(groups, settings, orbit, FRAMES, duration_s)
-    while True:
-        try:
-            next(turns)
-        except StopIteration as end:
-            return tuple(end.value)
+    return approaches(groups, settings, orbit, FRAMES, duration_s)
 
 
 def clohessy_wiltshire(t_s: Array) -> Array:
@@ -157,16 +155,7 @@ def test_four_hours_agree_with_brahe_to_decimetres() -> None:
 def test_prediction_of_a_solution_contains_the_truth() -> None:
     done = solved()
     filtering = done.filter()
-    turns = approaches(filtering.groups, done.settings, done.orbit, FRAMES, 10_800)
-    count = 0
-    while True:
-        try:
-            next(turns)
-        except StopIteration as end:
-            (approach,) = end.value
-            break
-        count += 1
-    assert count >= 18
+    (approach,) = approaches(filtering.groups, done.settings, done.orbit, FRAMES, 10_800)
     truth_m = float(np.linalg.norm(truth_gcrf(approach.gps_ms, 75)[1][:3]))
     assert abs(approach.distance_m - truth_m) < 3.5 * approach.sigma_m
     assert approach.least_m < truth_m

@@ -6,9 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 
+from pygnc.estimators.formation.batch import FormationSolution
 from pygnc.estimators.formation.observations import SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.solution import FormationSolution
 from pygnc_ground.campaign.formation_world import FormationKind, Instruments
 from tests.pygnc.estimators.formation.worlds import (
     MESH_ALL,
@@ -58,6 +58,7 @@ def test_a_star_is_ambiguous_and_contains_the_truth() -> None:
     assert right(solution, true, 75).rms_m < 2.0 * float(bound_m(true, STAR_ANCHOR)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "kind"), [(3, FormationKind.BOUNDED), (5, FormationKind.FREE)])
 def test_every_partner_of_a_star_is_a_hypothesis_within_its_covariance(seed: int, kind: FormationKind) -> None:
     true = world(seed, kind)
@@ -109,7 +110,7 @@ def test_reports_a_partner_with_too_few_ranges_without_effect_on_others() -> Non
     for partner in (75, 76):
         one, other = (solution.relative_at(moment, partner) for solution in (without, with_few))
         assert one.gcrf == pytest.approx(other.gcrf, abs=1e-6)
-    with pytest.raises(ValueError, match="no solution for satellite 77"):
+    with pytest.raises(ValueError, match="satellite 77 is not solved"):
         with_few.relative_at(moment, 77)
 
 
@@ -151,7 +152,7 @@ def test_estimates_noise_and_bias_of_each_pair() -> None:
     assert solution.noise_m == pytest.approx(np.full(6, 10.0), rel=0.25)
     for one, other in solution.pairs:
         found_m, sigma_m = solution.bias_of((one, other))
-        assert abs(found_m - bias_m[one - 74, other - 74]) < 4.0 * sigma_m
+        assert abs(found_m - bias_m[one, other]) < 4.0 * sigma_m
         assert sigma_m < 6.0
 
 
@@ -188,6 +189,7 @@ def test_a_train_formation_has_no_wrong_and_certain_partner() -> None:
         assert solution.partners[partner].ambiguous or errors(solution, true, partner).nees < 40.0
 
 
+@pytest.mark.slow
 def test_covariance_is_not_too_small_with_few_ranges() -> None:
     # In units of the noise that is found, squared errors are one in the mean: its own uncertainty counts.
     short = [given(world(5, minutes=16), MESH_ALL, draw).solved() for draw in range(16)]

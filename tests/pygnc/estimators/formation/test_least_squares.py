@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.formation.least_squares import evaluate
-from tests.pygnc.estimators.formation.test_equations import LOSS, noise, system
+from tests.pygnc.estimators.formation.test_equations import system
 
 
 def candidates_near_truth(count: int) -> Array:
@@ -16,20 +15,18 @@ def candidates_near_truth(count: int) -> Array:
 
 
 def peak_bytes(count: int) -> int:
-    equations, dynamics, _ = system()
-    candidates = candidates_near_truth(count)
+    equations, candidates = system().equations, candidates_near_truth(count)
     tracemalloc.start()
-    evaluate(equations, dynamics, candidates, noise(), LOSS)
+    equations.fit(candidates)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak
 
 
 def test_candidates_fit_as_each_does_alone() -> None:
-    equations, dynamics, _ = system()
-    candidates = candidates_near_truth(12)
-    joint = evaluate(equations, dynamics, candidates, noise(), LOSS)
-    alone = [evaluate(equations, dynamics, candidate[None], noise(), LOSS) for candidate in candidates]
+    equations, candidates = system().equations, candidates_near_truth(12)
+    joint = equations.fit(candidates)
+    alone = [equations.fit(candidate[None]) for candidate in candidates]
     for part, parts in zip(joint, zip(*alone, strict=True), strict=True):
         assert part == pytest.approx(np.concatenate(parts), rel=1e-9)
 

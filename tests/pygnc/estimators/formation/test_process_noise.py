@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.formation.process_noise import JointProcessNoise
-from pygnc.estimators.formation.relative_motion import orbit_vector
+from pygnc.estimators.formation.relative_motion import JointStep, orbit_vector, process_noise_root
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.settings import OrbitSettings, ProcessNoiseSettings
 
@@ -19,10 +18,11 @@ X = orbit_vector(np.array((6.9e6, 0.0, 0.0, 0.0, 0.0, 7_600.0, 0.0)))
 DIRECTIONS = np.concatenate((np.array(((0.0,), (0.0,), (-4e-7,))), np.eye(3)), axis=1)
 
 
-def covariance(relative_position_m: Array, orbit: OrbitSettings = ORBIT) -> Array:
-    root = JointProcessNoise(FormationSettings(), orbit).root(
-        STEP_S, X, relative_position_m, DIRECTIONS, 7 * len(relative_position_m) + 2
-    )
+STEP = JointStep(X, np.zeros((0, 7)), np.eye(7), DIRECTIONS)
+
+
+def covariance(distances_m: Array, orbit: OrbitSettings = ORBIT) -> Array:
+    root = process_noise_root(FormationSettings(), orbit, STEP, step_s=STEP_S, distances_m=distances_m, biases=2)
     return np.asarray(root @ root.T)
 
 

@@ -7,14 +7,12 @@ import pytest
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.formation import batch, ridge
-from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise
-from pygnc.estimators.formation.least_squares import Minima, evaluate, scaled_inverse
+from pygnc.estimators.formation.equations import Equations, Fit, scaled_inverse
+from pygnc.estimators.formation.least_squares import Minima
 from pygnc.estimators.formation.reference import state_indices
 from pygnc.estimators.formation.ridge import CostFunction, RidgePoints, _growth_across, _lower_roots, _ridge_moments
-from pygnc.estimators.formation.search import SearchContext
 from pygnc_ground.campaign.formation_posterior import (
     SAMPLES,
-    JudgedSolution,
     d_relative_d_parameters,
     importance_samples,
     ridge_points,
@@ -138,43 +136,24 @@ class Solved(NamedTuple):
     """Input of `ridge_covariances` for a star, with its distinct solutions."""
 
     equations: Equations
-    context: SearchContext
     result: Minima
     groups: list[list[int]]
-    noise: Noise
-    loss: Loss
+    margin: float
 
     def covariances(self, parameters: Array) -> Array:
-        result = Minima(parameters, evaluate(self.equations, self.context.dynamics, parameters, self.noise, self.loss))
-        return ridge.ridge_covariances(
-            self.equations, self.context, result, self.groups, noise=self.noise, loss=self.loss
-        )
+        result = Minima(parameters, self.equations.fit(parameters))
+        return ridge.ridge_covariances(self.equations, result, self.groups, self.margin)
 
     def relative(self, partner: int) -> Array:
         """Return the derivatives of a partner's orbit relative to ours by all parameters, (6, p)."""
         return d_relative_d_parameters(self.equations, partner)
 
-    def judged(self, parameters: Array) -> JudgedSolution:
-        """Return a problem with these hypotheses and an arbitrary truth."""
-        covariances = self.covariances(parameters)
-        return JudgedSolution(
-            self.equations, self.context, self.noise, self.loss, parameters, covariances, parameters[0]
-        )
-
 
 def star(seed: int, satellites: int, monkeypatch: pytest.MonkeyPatch) -> Solved:
     recorded: list[Solved] = []
 
-    def covariances(
-        equations: Equations,
-        context: SearchContext,
-        result: Minima,
-        groups: list[list[int]],
-        *,
-        noise: Noise,
-        loss: Loss,
-    ) -> Array:
-        recorded.append(Solved(equations, context, result, groups, noise, loss))
+    def covariances(equations: Equations, result: Minima, groups: list[list[int]], margin: float) -> Array:
+        recorded.append(Solved(equations, result, groups, margin))
         return scaled_inverse(result.fit.information)
 
     monkeypatch.setattr(batch, "ridge_covariances", covariances)
@@ -185,15 +164,14 @@ def star(seed: int, satellites: int, monkeypatch: pytest.MonkeyPatch) -> Solved:
 def test_covariance_agrees_with_posterior_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     solved = star(4, 2, monkeypatch)
     best = solved.result.parameters[:1]
-    cost_function = CostFunction(solved.equations, solved.context, solved.noise, solved.loss, best[0, :6])
-    judged = solved.judged(best)
-    samples, weight = importance_samples(judged, ridge_points(cost_function, cost_function.points_at(best)))
+    cost_function = CostFunction(solved.equations, best[0, :6])
+    samples, weight = importance_samples(solved.equations, ridge_points(cost_function, cost_function.points_at(best)))
     assert 1.0 / (weight**2).sum() > SAMPLES / 10
     relative = solved.relative(1)
     error = (samples - best) @ relative.T
     linear, curved = (
         float(weight @ np.einsum("ni,ij,nj->n", error, scaled_inverse(relative @ each[0] @ relative.T), error))
-        for each in (scaled_inverse(solved.result.fit.information), judged.covariances)
+        for each in (scaled_inverse(solved.result.fit.information), solved.covariances(best))
     )
     assert linear > 100.0
     assert curved == pytest.approx(6.0, rel=0.15)
@@ -217,7 +195,7 @@ def test_covariance_of_a_partner_ignores_the_cost_of_another_group(monkeypatch: 
 def test_covariance_does_not_depend_on_where_on_the_ridge_a_search_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     solved = star(4, 2, monkeypatch)
     best = solved.result.parameters[:1]
-    cost_function = CostFunction(solved.equations, solved.context, solved.noise, solved.loss, best[0, :6])
+    cost_function = CostFunction(solved.equations, best[0, :6])
     lowest = cost_function.points_at(best)
     beside = cost_function.follow(lowest, 0.15 * np.sqrt(lowest.variance())).parameters
     relative = solved.relative(1)

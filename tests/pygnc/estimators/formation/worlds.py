@@ -9,14 +9,13 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.batch import FormationSolver
+from pygnc.estimators.formation.batch import FormationSolution, FormationSolver
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
-from pygnc.estimators.formation.relative_coordinates import relative_elements
+from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.solution import FormationSolution
-from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
+from pygnc_ground.campaign.formation_accuracy import own_orbit_state
 from pygnc_ground.campaign.formation_world import FormationKind, FormationWorld, Instruments, formation_world
 from pygnc_ground.campaign.orbit_world import ORIENTATION
 from pygnc_ground.formation.bound import FormationPriors, formation_bound, linearise_formation
@@ -55,18 +54,8 @@ def world(
 @cache
 def given(true: FormationWorld, instruments: Instruments, draw: int = 0) -> Given:
     records = true.records(instruments, draw)
-    ids, ranges = true.ids, records.ranges
-    orbit = OrbitFilter(ORBIT, ORIENTATION)
-    for satellite, fix in records.fixes:
-        if satellite == 0:
-            orbit.process(fix)
-    assert orbit.state is not None
-    rows = zip(ranges.gps_ms.tolist(), ranges.one, ranges.other, ranges.range_m.tolist(), strict=True)
-    return Given(
-        orbit.state,
-        [SatelliteFix(ids[satellite], fix) for satellite, fix in records.fixes],
-        [RangeObservation(gps_ms, ids[one], ids[other], range_m) for gps_ms, one, other, range_m in rows],
-    )
+    own = own_orbit_state([entry.fix for entry in records.fixes if entry.satellite == 74], ORBIT)
+    return Given(own, records.fixes, records.ranges)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +85,11 @@ def errors(solution: FormationSolution, true: FormationWorld, partner: int, hypo
 def elements_nees(solution: FormationSolution, true: FormationWorld, partner: int, hypothesis: int) -> float:
     """Return the NEES of the relative elements in the middle of the arc; 6 degrees of freedom."""
     moment = solution.reference.epoch_ms
-    own, its = true.states_gcrf(np.array([moment]))[[0, true.ids.index(partner)], 0]
-    found, covariance = solution.elements_at(moment, partner, hypothesis)
-    error = found - relative_elements(own, its)
-    return float(error.dot(np.linalg.solve(covariance, error)))
+    own, other = true.states_gcrf(np.array([moment]))[[0, true.ids.index(partner)], 0]
+    found = solution.relative_at(moment, partner, hypothesis)
+    error = relative_elements(own, own + found.gcrf) - relative_elements(own, other)
+    d_elements = d_elements_d_state(own, own + found.gcrf)
+    return float(error.dot(np.linalg.solve(d_elements @ found.covariance_gcrf @ d_elements.T, error)))
 
 
 def right(solution: FormationSolution, true: FormationWorld, partner: int) -> Errors:
@@ -113,7 +103,7 @@ def bound_m(true: FormationWorld, instruments: Instruments) -> Array:
     """Return the Cramer-Rao bound of the relative positions, RMS over the arc, by partner."""
     moments = true.moments_gps_ms
     motion = linearise_formation(moments, true.states_gcrf(moments), ORBIT, FRAMES)
-    return formation_bound(motion, true.bound_measurements(instruments), FormationPriors()).rms_m
+    return formation_bound(motion, true.bound_measurements(true.records(instruments)), FormationPriors()).rms_m
 
 
 def total(parts: Sequence[float]) -> float:

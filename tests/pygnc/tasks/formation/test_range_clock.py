@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pygnc.bus.messages import BatchEnd, GpsFix, Message, RangeMeasurement
 from pygnc.common.clock import MS_PER_WEEK, SPACECRAFT_RESTART_S
 from pygnc.configuration.settings import Settings
-from pygnc.tasks.formation.range_clock import ALONE_S, HELD_MAX, RangeClock, TimedRange
+from pygnc.tasks.formation.range_clock import ALONE_S, HELD_MAX, RangeClock
 from pygnc.tasks.ingest.batch import find_sources, record_messages
 from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.generate import scenario_of
@@ -78,12 +78,12 @@ def groups(count: int, *, boot_s: int = BOOT_S, first_ms: int = START_MS, satell
     return messages
 
 
-def run(clock: RangeClock, messages: list[Message]) -> list[TimedRange]:
+def run(clock: RangeClock, messages: list[Message]) -> list[tuple[RangeMeasurement, int]]:
     return [timed for message in messages for timed in clock.process(message)]
 
 
-def offsets_ms(timed: list[TimedRange]) -> list[int]:
-    return [one.gps_ms - 1000 * one.measurement.t_spacecraft_s for one in timed]
+def offsets_ms(timed: list[tuple[RangeMeasurement, int]]) -> list[int]:
+    return [gps_ms - 1000 * measurement.t_spacecraft_s for measurement, gps_ms in timed]
 
 
 def in_order(home: Path) -> Iterator[Message]:
@@ -98,11 +98,11 @@ def in_order(home: Path) -> Iterator[Message]:
     yield BatchEnd(seq=last_seq + 1, cause="")
 
 
-def errors_ms(timed: list[TimedRange], truth: pl.DataFrame) -> NDArray[np.int64]:
+def errors_ms(timed: list[tuple[RangeMeasurement, int]], truth: pl.DataFrame) -> NDArray[np.int64]:
     """Distance of each range's time from the nearest true one to the same partner, a minute apart."""
     true_ms = (truth["gps_week"].cast(pl.Int64) * MS_PER_WEEK + truth["gps_tow_ms"]).to_numpy()
     partner = truth["partner_id"].to_numpy()
-    errors = [np.abs(true_ms[partner == one.measurement.partner_id] - one.gps_ms).min() for one in timed]
+    errors = [np.abs(true_ms[partner == measurement.partner_id] - gps_ms).min() for measurement, gps_ms in timed]
     return np.array(errors, dtype=np.int64)
 
 
@@ -116,10 +116,10 @@ def test_all_ranges_of_four_satellites_are_timed_within_a_second(tmp_path: Path)
         (tmp_path / "all" / str(partner) / "range").rename(home / "range" / f"partner_{partner}")
     clock = RangeClock()
     timed = run(clock, list(in_order(home)))
-    assert clock.untimed == 0
+    assert clock.discarded == 0
     for satellite in (0, 75, 76, 77):
         truth = pl.read_parquet(tmp_path / "all" / str(satellite or 74) / "range_truth.parquet")
-        of_satellite = [one for one in timed if one.measurement.satellite_id == satellite]
+        of_satellite = [each for each in timed if each[0].satellite_id == satellite]
         assert len(of_satellite) == len(truth) == 90
         assert errors_ms(of_satellite, truth).max() <= 1000
 
@@ -132,7 +132,7 @@ def test_jumps_a_reboot_and_damage_cost_few_ranges_and_mistime_none(tmp_path: Pa
     clock = RangeClock()
     timed = run(clock, messages)
     ranges = sum(isinstance(message, RangeMeasurement) for message in messages)
-    assert len(timed) + clock.untimed == ranges
+    assert len(timed) + clock.discarded == ranges
     assert len(timed) > 0.95 * ranges
     assert errors_ms(timed, pl.read_parquet(tmp_path / "dirty" / "range_truth.parquet")).max() <= 1000
 
@@ -142,7 +142,7 @@ def test_the_recorded_ranges_have_the_recordings_one_offset(tmp_path: Path) -> N
     clock = RangeClock()
     timed = run(clock, list(in_order(tmp_path)))
     assert len(timed) == 20
-    assert clock.untimed == 0
+    assert clock.discarded == 0
     # GPS time read as Unix time minus spacecraft time, as others found it: 747 519 639 s; GPS time began in 1980.
     assert all(abs(offset / 1000 - (747_519_639 - 315_964_800)) <= 1.0 for offset in offsets_ms(timed))
 
@@ -151,7 +151,7 @@ def test_our_own_clock_is_mapped_by_sense_records_where_there_are_any() -> None:
     late = [fix(START_MS), ranged(BOOT_S + 5)]  # five seconds after its GPS packet
     sense: list[Message] = [fix(START_MS + 25_000 * k, BOOT_S + 25 * k) for k in range(4)]
     timed = run(RangeClock(), [*sense, *late])
-    assert [one.gps_ms for one in timed] == [START_MS + 5000]
+    assert [gps_ms for _, gps_ms in timed] == [START_MS + 5000]
 
 
 def test_a_partner_is_timed_by_its_own_packets_only() -> None:
@@ -159,10 +159,10 @@ def test_a_partner_is_timed_by_its_own_packets_only() -> None:
     mixed = [message for pair in zip(groups(4), partner, strict=True) for message in pair]
     timed = run(RangeClock(), mixed)
     assert len(timed) == 8
-    assert {one.measurement.satellite_id for one in timed} == {0, 75}
-    for one in timed:
-        boot_s = BOOT_S + (40_000 if one.measurement.satellite_id else 0)
-        assert one.gps_ms == START_MS + 1000 * (one.measurement.t_spacecraft_s - boot_s)
+    assert {measurement.satellite_id for measurement, _ in timed} == {0, 75}
+    for measurement, gps_ms in timed:
+        boot_s = BOOT_S + (40_000 if measurement.satellite_id else 0)
+        assert gps_ms == START_MS + 1000 * (measurement.t_spacecraft_s - boot_s)
 
 
 def test_a_reboot_begins_a_new_map_and_its_first_ranges_wait_for_it() -> None:
@@ -170,8 +170,8 @@ def test_a_reboot_begins_a_new_map_and_its_first_ranges_wait_for_it() -> None:
     clock = RangeClock()
     timed = run(clock, [*groups(10), *after])
     assert len(timed) == 15
-    assert clock.untimed == 0
-    assert [one.gps_ms for one in timed] == [START_MS + 60_000 * k for k in range(15)]
+    assert clock.discarded == 0
+    assert [gps_ms for _, gps_ms in timed] == [START_MS + 60_000 * k for k in range(15)]
 
 
 @pytest.mark.parametrize("damaged", [fix(START_MS + 10**9), fix(None), fix(START_MS + 7 * 60_000 - 30_000)])
@@ -179,7 +179,7 @@ def test_a_damaged_time_of_a_group_does_not_pull_the_map(damaged: GpsFix) -> Non
     messages = groups(12)
     messages[14] = damaged
     timed = run(RangeClock(), messages)
-    assert [one.gps_ms for one in timed] == [START_MS + 60_000 * k for k in range(12)]
+    assert [gps_ms for _, gps_ms in timed] == [START_MS + 60_000 * k for k in range(12)]
 
 
 def test_discards_a_range_with_a_damaged_spacecraft_time() -> None:
@@ -188,14 +188,14 @@ def test_discards_a_range_with_a_damaged_spacecraft_time() -> None:
     clock = RangeClock()
     timed = run(clock, messages)
     assert len(timed) == 11
-    assert clock.untimed == 1
+    assert clock.discarded == 1
     assert set(offsets_ms(timed)) == {START_MS - 1000 * BOOT_S}
 
 
 def test_ranges_before_the_receiver_knows_the_time_get_theirs_later() -> None:
     unknown: list[Message] = [message for k in range(4) for message in (fix(None), ranged(BOOT_S - 240 + 60 * k))]
     timed = run(RangeClock(), [*unknown, *groups(3)])
-    assert [one.gps_ms for one in timed] == [START_MS + 60_000 * (k - 4) for k in range(7)]
+    assert [gps_ms for _, gps_ms in timed] == [START_MS + 60_000 * (k - 4) for k in range(7)]
     long_before = [fix(None), ranged(BOOT_S - ALONE_S - 600)]
     assert len(run(RangeClock(), [*long_before, *groups(4)])) == 4
 
@@ -210,4 +210,4 @@ def test_without_any_gps_time_a_bounded_number_is_held() -> None:
     clock = RangeClock()
     messages: list[Message] = [message for k in range(HELD_MAX + 9) for message in (fix(None), ranged(BOOT_S + k))]
     assert run(clock, messages) == []
-    assert clock.untimed == 9
+    assert clock.discarded == 9

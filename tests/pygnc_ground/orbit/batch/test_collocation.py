@@ -29,11 +29,11 @@ def random_reference() -> FloatArray:
 @pytest.mark.parametrize("power", range(collocation.NODES))
 def test_a_polynomial_acceleration_is_integrated_exactly(power: int) -> None:
     fraction = np.array([-0.01, 0.0, 0.3, 1.0])
-    weights = collocation.weights(fraction)
+    of_position, of_velocity = collocation.weights(fraction)
     acceleration = collocation.NODE**power
     velocity, position = fraction ** (power + 1) / (power + 1), fraction ** (power + 2) / ((power + 1) * (power + 2))
-    np.testing.assert_allclose(weights.velocity @ acceleration, velocity, rtol=1e-12, atol=1e-15)
-    np.testing.assert_allclose(weights.position @ acceleration, position, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(of_velocity @ acceleration, velocity, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(of_position @ acceleration, position, rtol=1e-12, atol=1e-15)
 
 
 def test_an_oscillator_under_a_constant_force_moves_as_in_closed_form_whatever_the_reference() -> None:
@@ -45,14 +45,13 @@ def test_an_oscillator_under_a_constant_force_moves_as_in_closed_form_whatever_t
     expected[:3, 1:4] = expected[3:, 4:7] = cosine * np.eye(3)
     expected[:3, 4:7], expected[3:, 1:4] = sine / rate * np.eye(3), -rate * sine * np.eye(3)
     expected[:3, 7:], expected[3:, 7:] = push * (1.0 - cosine) / rate**2, push * sine / rate
-    np.testing.assert_allclose(collocation.ends(response)[0], expected, rtol=1e-11, atol=1e-11)
     np.testing.assert_allclose(collocation.states_at(response, np.ones(1))[0], expected, rtol=1e-11, atol=1e-11)
 
 
 def test_friction_slows_down_as_in_closed_form() -> None:
     friction = 1e-3
     force = linear_force(np.zeros((3, 3)), -friction * np.eye(3), np.zeros((3, 0)), random_reference())
-    end = collocation.ends(collocation.respond(force, random_reference()))[0]
+    end = collocation.states_at(collocation.respond(force, random_reference()), np.ones(1))[0]
     left = np.exp(-friction * SPAN_S)
     np.testing.assert_allclose(end[3:, 4:7], left * np.eye(3), rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(end[:3, 4:7], (1.0 - left) / friction * np.eye(3), rtol=1e-12, atol=1e-10)
@@ -65,6 +64,7 @@ def test_states_at_the_nodes_are_those_of_the_motion() -> None:
     known = np.array([[1.0, 100.0, 0.0, -50.0, 0.0, 3.0, 1.0]])
     start_m, start_mps = known[0, 1:4], known[0, 4:7]
     cosine, sine = np.cos(rate * NODE_S)[:, None], np.sin(rate * NODE_S)[:, None]
-    nodes = collocation.at_nodes(response, known)[0]
+    acceleration = np.einsum("kiac,kc->kia", response, known)
+    nodes = collocation.integrate(known[:, 1:7], acceleration, collocation.NODE)[0]
     np.testing.assert_allclose(nodes[:, :3], cosine * start_m + sine / rate * start_mps, atol=1e-9)
     np.testing.assert_allclose(nodes[:, 3:], -rate * sine * start_m + cosine * start_mps, atol=1e-11)

@@ -16,14 +16,12 @@ from pygnc.environment.sun_moon import SunMoon
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc_ground.orbit.batch import collocation, forces
 from pygnc_ground.orbit.batch.forces import (
-    _RADIATION_COLUMN,
     DRAG,
     EMPIRICAL,
+    RADIATION_COLUMN,
     ArcForces,
     ArcParameters,
     Factors,
-    ForceParameters,
-    Forces,
 )
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, sun_synchronous
 
@@ -45,9 +43,8 @@ def forces_at(
     log_drag: float = 0.0,
     empirical_mps2: tuple[float, float, float] = (0.0, 0.0, 0.0),
     radiation_coefficient: float = 0.0,
-) -> Forces:
-    count = len(states)
-    parameters = ForceParameters(np.full(count, log_drag), np.tile(empirical_mps2, (count, 1)), radiation_coefficient)
+) -> collocation.LinearForce:
+    parameters = np.tile([log_drag, *empirical_mps2, radiation_coefficient], (len(states), 1))
     return model(craft).at(states, parameters)
 
 
@@ -68,7 +65,7 @@ def test_derivatives_by_the_parameters_are_those_of_the_acceleration() -> None:
     more = forces_at(SAIL, log_drag=1e-4).acceleration_mps2 - forces_at(SAIL, log_drag=-1e-4).acceleration_mps2
     np.testing.assert_allclose(found[:, :, DRAG], more / 2e-4, rtol=1e-6, atol=1e-9)
     more = forces_at(SAIL, radiation_coefficient=1.0).acceleration_mps2 - forces_at(SAIL).acceleration_mps2
-    np.testing.assert_allclose(found[:, :, _RADIATION_COLUMN], more, atol=1e-14)
+    np.testing.assert_allclose(found[:, :, RADIATION_COLUMN], more, atol=1e-14)
     more = forces_at(SAIL, empirical_mps2=(1.0, 2.0, -3.0)).acceleration_mps2 - forces_at(SAIL).acceleration_mps2
     np.testing.assert_allclose(found[:, :, EMPIRICAL] @ (1.0, 2.0, -3.0), more, atol=1e-12)
 
@@ -96,7 +93,7 @@ def test_light_pushes_away_from_the_sun_and_not_in_the_shadow() -> None:
     sun_m = np.array([SunMoon().at(gps_ms)[0] for gps_ms in TIMES.tolist()])
     states = STATES.copy()
     states[0, :3] = -7e6 * sun_m[0] / np.linalg.norm(sun_m[0])
-    found = forces_at(SAIL, states).d_parameter[:, :, _RADIATION_COLUMN]
+    found = forces_at(SAIL, states).d_parameter[:, :, RADIATION_COLUMN]
     size = np.linalg.norm(found, axis=1)
     assert size[0] == 0.0
     np.testing.assert_allclose(size[1:], 4.54e-6 * 2e3 / 1.58, rtol=0.04)
@@ -116,9 +113,9 @@ def test_parameters_at_the_nodes_are_linear_in_time_between_the_quarters_of_an_h
     values[forces.RADIATION] = 1.4
     at_nodes = unknowns.at_nodes(values)
     time_s = (collocation.SEGMENT_S * (np.arange(7)[:, None] + collocation.NODE)).ravel()
-    np.testing.assert_allclose(at_nodes.log_drag, slope[0] * time_s, rtol=1e-12)
-    np.testing.assert_allclose(at_nodes.empirical_rtn_mps2, time_s[:, None] * slope[1:], rtol=1e-12)
-    assert at_nodes.radiation_coefficient == 1.4
+    np.testing.assert_allclose(at_nodes[:, DRAG], slope[0] * time_s, rtol=1e-12)
+    np.testing.assert_allclose(at_nodes[:, EMPIRICAL], time_s[:, None] * slope[1:], rtol=1e-12)
+    assert (at_nodes[:, RADIATION_COLUMN] == 1.4).all()
 
 
 def test_derivatives_by_the_local_unknowns_agree_with_the_parameters_they_make() -> None:
@@ -127,9 +124,7 @@ def test_derivatives_by_the_local_unknowns_agree_with_the_parameters_they_make()
     d_parameter = random.normal(size=(4, collocation.NODES, 3, 5))
     values = random.normal(size=unknowns.count)
     at_nodes = unknowns.at_nodes(values)
-    each = np.column_stack((at_nodes.log_drag, at_nodes.empirical_rtn_mps2))
-    each = np.column_stack((each, np.full(len(each), at_nodes.radiation_coefficient)))
-    expected = np.einsum("ksap,ksp->ksa", d_parameter, each.reshape(4, collocation.NODES, 5))
+    expected = np.einsum("ksap,ksp->ksa", d_parameter, at_nodes.reshape(4, collocation.NODES, 5))
     found = np.einsum("ksap,kp->ksa", unknowns.local(d_parameter), values[unknowns.local_columns])
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 

@@ -19,8 +19,7 @@ from pygnc_ground.orbit.batch.observations import (
     huber,
     inertial,
     noise_scale,
-    observe_positions,
-    observe_velocities,
+    observe,
     redescending,
     usable,
 )
@@ -50,7 +49,7 @@ def late_fix() -> tuple[Fix, Array]:
 
 def test_positions_and_velocities_are_seen_where_and_when_brahe_has_them() -> None:
     fix, then = late_fix()
-    positions, velocities = (observe([fix], FRAMES, LIMITS) for observe in (observe_positions, observe_velocities))
+    positions, velocities = observe([fix], FRAMES, LIMITS)
     np.testing.assert_allclose(positions.from_gcrf[0] @ TRUTH.gcrf[10], positions.measured[0], atol=0.02)
     np.testing.assert_allclose(velocities.from_gcrf[0] @ then, velocities.measured[0], atol=2e-5)
     assert (velocities.gps_ms + 1e3 * velocities.offset_s).tolist() == [fix.gps_ms - LATENCY_MS]
@@ -58,9 +57,9 @@ def test_positions_and_velocities_are_seen_where_and_when_brahe_has_them() -> No
 
 def test_inertial_velocities_are_brought_to_the_time_of_the_position() -> None:
     fix, _ = late_fix()
-    fixes = inertial(observe_positions([fix], FRAMES, LIMITS), observe_velocities([fix], FRAMES, LIMITS), POLE)
-    np.testing.assert_allclose(fixes.position_m[0], TRUTH.gcrf[10, :3], atol=0.02)
-    np.testing.assert_allclose(fixes.velocity_mps[0], TRUTH.gcrf[10, 3:], atol=0.02)
+    position_m, velocity_mps = inertial(*observe([fix], FRAMES, LIMITS), POLE)
+    np.testing.assert_allclose(position_m[0], TRUTH.gcrf[10, :3], atol=0.02)
+    np.testing.assert_allclose(velocity_mps[0], TRUTH.gcrf[10, 3:], atol=0.02)
 
 
 def test_fixes_without_velocity_have_a_position_only() -> None:
@@ -68,16 +67,16 @@ def test_fixes_without_velocity_have_a_position_only() -> None:
     fixes[1] = position_only(fixes[1])
     fixes[2] = replace(fixes[2], velocity_ecef_mps=NAN)
     fixes = usable(fixes, ScreeningSettings())
-    positions, velocities = (observe(fixes, FRAMES, LIMITS) for observe in (observe_positions, observe_velocities))
+    positions, velocities = observe(fixes, FRAMES, LIMITS)
     assert positions.fix.tolist() == [0, 1, 2]
     assert velocities.fix.tolist() == [0]
-    assert np.isnan(inertial(positions, velocities, POLE).velocity_mps[1:]).all()
+    assert np.isnan(inertial(positions, velocities, POLE)[1][1:]).all()
 
 
 @pytest.mark.parametrize(("claimed_m", "taken_m"), [(0.0, 10.0), (-3.0, 10.0), (0.2, 1.0), (7.0, 7.0)])
 def test_unknown_sigmas_are_replaced_and_optimistic_ones_raised(claimed_m: float, taken_m: float) -> None:
     fix = replace(make_fixes(TRUTH)[0], position_sigma_m=np.full(3, claimed_m))
-    assert observe_positions([fix], FRAMES, LIMITS).sigma.tolist() == [[taken_m] * 3]
+    assert observe([fix], FRAMES, LIMITS)[0].sigma.tolist() == [[taken_m] * 3]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
-from pygnc_ground.orbit.batch.first_orbit import InertialFixes, first_orbit
+from pygnc_ground.orbit.batch.first_orbit import first_orbit
 from pygnc_ground.orbit.batch.forces import FIRST_NODE, RADIATION, STATE, Factors
 from pygnc_ground.orbit.batch.trajectory import ArcDynamics, Grid, LinearMotion
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, propagate, sun_synchronous
@@ -30,10 +30,10 @@ def dynamics(craft: SpacecraftSettings) -> ArcDynamics:
 
 def rough_nodes() -> FloatArray:
     """Positions and velocities at the nodes by a force model of the oblate Earth alone."""
-    fixes = InertialFixes(TIMES[:1], BEGIN[None, :3], BEGIN[None, 3:])
-    orbit = first_orbit(fixes, Grid(int(TIMES[0]), int(TIMES[-1])), np.array([0.0, 0.0, 1.0]))
+    grid = Grid(int(TIMES[0]), int(TIMES[-1]))
+    orbit = first_orbit(TIMES[:1], BEGIN[None, :3], BEGIN[None, 3:], grid, np.array([0.0, 0.0, 1.0]))
     assert orbit is not None
-    return orbit.nodes
+    return orbit[1]
 
 
 def motion(craft: SpacecraftSettings, values: FloatArray, iterations: int = 4) -> LinearMotion:

@@ -1,0 +1,184 @@
+"""Operations of the HTTP server: checks of access and arguments, routes, and the OpenAPI document."""
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Any, Final, TypeAlias, TypeVar, get_type_hints
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from pygnc_station.server.context import context_of, require_attempt, require_gateway, require_token
+from pygnc_station.store.schema import MAX_NAME_LENGTH
+
+T = TypeVar("T")
+Natural: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=10**18)]
+"""Non-negative integer that every database can store."""
+Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1, lt=10**18)]
+Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
+_FORM: Final = "application/x-www-form-urlencoded"
+_JSON: Final = "application/json"
+_MAX_FIELDS: Final = 100
+_PATH_PARAMETER: Final = re.compile(r"\{(\w+)(:path)?\}")
+
+
+class Form(msgspec.Struct, frozen=True):
+    """Body of a request that is a form, or a JSON object of the same fields."""
+
+
+class Access(StrEnum):
+    """Secret that a request must contain."""
+
+    NONE = "none"
+    PIN = "pin"
+    READ = "token"
+    WRITE = "write_token"
+    GATEWAY = "gateway_key"
+
+
+_SECRETS: Final = {
+    Access.READ: "Token of `pygnc station token`; an open server, such as one on the loopback, requires no token.",
+    Access.WRITE: "Token of `pygnc station token --write`.",
+    Access.GATEWAY: "Key that a station receives when it registers.",
+}
+"""Secrets in the header `Authorization: Bearer SECRET`."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Request that the server performs.
+
+    Attributes:
+        method: HTTP method.
+        path: path, with parameters in Starlette's form.
+        work: function of the request. Its parameters `query` and `body` receive validated arguments of their annotated
+            types, `gateway` receives the id of the station. A coroutine function reads the body itself; any other
+            function runs in a thread. The result is a response, or the value of a JSON response.
+        access: secret that the request must contain.
+        status: HTTP status of a JSON response.
+        media: media type of a body that `work` reads itself, "" if there is none.
+    """
+
+    method: str
+    path: str
+    work: Callable[..., Any]
+    access: Access = Access.READ
+    status: int = 200
+    media: str = ""
+
+    @cached_property
+    def kinds(self) -> dict[str, Any]:
+        """Types of the parameters of `work` by name."""
+        return get_type_hints(self.work)
+
+    def route(self) -> Route:
+        """Return the route of the operation."""
+        return Route(self.path, self.respond, methods=[self.method])
+
+    async def respond(self, request: Request) -> Response:
+        """Check access and arguments, and return the response.
+
+        Raises:
+            HTTPException: the access or an argument is invalid.
+        """
+        kinds = self.kinds
+        arguments: dict[str, Any] = {}
+        if self.access is Access.GATEWAY:
+            arguments["gateway"] = await run_in_threadpool(require_gateway, request)
+        elif self.access is Access.PIN:
+            require_attempt(request)
+        elif self.access is Access.WRITE or (self.access is Access.READ and not context_of(request).is_open):
+            await run_in_threadpool(require_token, request, to_write=self.access is Access.WRITE)
+        if "query" in kinds:
+            arguments["query"] = _validated("query", dict(request.query_params), kinds["query"])
+        if "body" in kinds:
+            arguments["body"] = await _body_of(request, kinds["body"])
+        if inspect.iscoroutinefunction(self.work):
+            result = await self.work(request, **arguments)
+        else:
+            result = await run_in_threadpool(self.work, request, **arguments)
+        return result if isinstance(result, Response) else JSONResponse(result, self.status)
+
+
+async def read_body(request: Request, max_bytes: int, error: str) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        HTTPException: 413 with the text `error` if the body is longer than `max_bytes`.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            raise HTTPException(413, error)
+    return bytes(body)
+
+
+async def _body_of(request: Request, kind: type[T]) -> T:
+    limit = context_of(request).serve.limits.body_bytes
+    body = await read_body(request, limit, f"the body is longer than {limit} bytes")
+    try:
+        if not issubclass(kind, Form):
+            return msgspec.json.decode(body, type=kind)
+        if request.headers.get("content-type", "").startswith(_JSON):
+            fields = {name: str(value) for name, value in msgspec.json.decode(body, type=dict[str, Any]).items()}
+        else:
+            fields = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS))
+    except (ValueError, RecursionError) as error:  # includes errors of msgspec and of UTF-8
+        raise HTTPException(400, f"body: {error}") from None
+    return _validated("body", fields, kind)
+
+
+def _validated(name: str, fields: dict[str, str], kind: type[T]) -> T:
+    try:
+        return msgspec.convert(fields, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise HTTPException(400, f"{name}: {error}") from None
+
+
+def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of some operations: their paths, parameters, bodies and secrets."""
+    arguments = ("query", "body")
+    structs = [operation.kinds[name] for operation in operations for name in arguments if name in operation.kinds]
+    _, schemas = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        kinds = operation.kinds
+        names = [match[1] for match in _PATH_PARAMETER.finditer(operation.path)]
+        parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+        if "query" in kinds:
+            schema = schemas[kinds["query"].__name__]
+            parameters += [
+                {"name": name, "in": "query", "required": name in schema["required"], "schema": field}
+                for name, field in schema["properties"].items()
+            ]
+        summary, _, description = (inspect.getdoc(operation.work) or "").partition("\n\n")
+        entry: dict[str, Any] = {"summary": summary, "description": description, "parameters": parameters}
+        entry["responses"] = {
+            str(operation.status): {"description": "Success."},
+            "default": {"description": 'Error: a JSON object with the reason in "error".'},
+        }
+        entry["security"] = [{operation.access: []}] if operation.access in _SECRETS else []
+        content: dict[str, Any] = {operation.media: {}} if operation.media else {}
+        if "body" in kinds:
+            media = (_FORM, _JSON) if issubclass(kinds["body"], Form) else (_JSON,)
+            content = {name: {"schema": {"$ref": f"#/components/schemas/{kinds['body'].__name__}"}} for name in media}
+        if content:
+            entry["requestBody"] = {"required": True, "content": content}
+        paths.setdefault(_PATH_PARAMETER.sub(r"{\1}", operation.path), {})[operation.method.lower()] = entry
+    bearer = {"type": "http", "scheme": "bearer"}
+    secrets = {access: bearer | {"description": text} for access, text in _SECRETS.items()}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "PyGNC station server", "version": "1"},
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": secrets},
+    }
