@@ -16,7 +16,7 @@ from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix, Observation, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT, MakeEstimator, OrbitTracker
+from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT, OrbitTracker
 from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
 from pygnc_ground.orbit.reference_filters import UkfOrbitFilter
 from pygnc_ground.orbit.smoother import smooth
@@ -57,7 +57,7 @@ class FilterName(StrEnum):
     UKF = "ukf"
 
 
-_FILTERS: Final[dict[FilterName, tuple[str, MakeEstimator]]] = {
+_FILTERS: Final[dict[FilterName, tuple[str, type[OrbitFilter]]]] = {
     FilterName.EKF: ("square-root EKF of the flight software", OrbitFilter),
     FilterName.UKF: ("unscented Kalman filter of filterpy with the models of the flight software", UkfOrbitFilter),
 }
@@ -88,8 +88,8 @@ def replay(
     Returns:
         The result, and the messages of the flight software from which the result is made.
     """
-    description, make_filter = _FILTERS[filter_name]
-    tracker = OrbitTracker(settings.orbit, orientation, make_filter=make_filter)
+    description, kind = _FILTERS[filter_name]
+    tracker = OrbitTracker(settings.orbit, orientation, kind=kind)
     attitude, formation = AttitudeCollector(settings.attitude, orientation), FormationCollector(settings, orientation)
     collected = collect(inputs.messages, tracker, attitude, formation, advance)
     frames = EarthFrames(orientation)
