@@ -32,7 +32,7 @@ from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario import imu, sun_sensors
 from pygnc_ground.scenario.settings import settings_from_tables
-from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
+from pygnc_ground.scenario.trajectory import Trajectory
 from pygnc_ground.scenario.true_states import TrueStates
 
 DURATION_S: Final = 10_800
@@ -98,9 +98,7 @@ def make_flight(seed: int, case: Case) -> Flight:
     }
     merged = {name: tables.get(name, {}) | case.tables.get(name, {}) for name in tables.keys() | case.tables.keys()}
     settings = settings_from_tables({"seed": seed, "duration_s": DURATION_S, **merged}, "bench")
-    start = initial_state_gcrf(settings.orbit)
-    path = Trajectory(settings.start_gps_ms, DURATION_S, start, settings.spacecraft, settings.forces)
-    truth = TrueStates.at(settings, path, np.arange(0, DURATION_S, CADENCE_S))
+    truth = TrueStates.at(settings, Trajectory.of(settings), np.arange(0, DURATION_S, CADENCE_S))
     mag = imu.magnetometer_ut(settings.imu, truth.field_body_ut, truth.mag_bias_imu_ut, seed)
     gyro = imu.gyro_rad_s(settings.imu, truth.rate_body_rad_s, truth.gyro_bias_imu_rad_s, seed)
     bodies = truth.sun_body_m, truth.position_body_m, truth.sunlit_fraction

@@ -7,12 +7,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.batch import FormationSolver, last_loss
+from pygnc.estimators.formation.batch import FormationSolution, FormationSolver, last_loss
 from pygnc.estimators.formation.equations import Noise
 from pygnc.estimators.formation.observations import Arc, select_arc
 from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
@@ -33,6 +32,7 @@ from pygnc_ground.formation.bound import (
     formation_bound,
     linearise_formation,
 )
+from pygnc_ground.formation.relative import normalised_squares
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.scenario.settings import Gps
 
@@ -158,8 +158,7 @@ def elements_nees(estimate: Estimate, states_gcrf: FloatArray, moment: int) -> F
     error = relative_elements(own, found) - relative_elements(own, partners)
     by_state = d_elements_d_state(own, found)
     covariance = by_state @ estimate.covariance_gcrf[:, :, moment] @ np.swapaxes(by_state, -1, -2)
-    nees: FloatArray = (error * np.linalg.solve(covariance, error[..., None])[..., 0]).sum(axis=-1)
-    return nees
+    return normalised_squares(error, covariance)
 
 
 _KNOWN_BIAS_SIGMA_M: Final = 1e-3

@@ -19,7 +19,7 @@ from pygnc.estimators.formation.reference import STATE_SIZE, state_indices
 from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
 from pygnc.estimators.formation.ridge import CostFunction, RidgePoints
 from pygnc_ground.campaign.formation_world import FormationWorld, Records
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 _ITERATIONS: Final = 100
 _TOLERANCE: Final = 1e-3
@@ -134,8 +134,12 @@ def expected_nees(judged: JudgedSolution, hypothesis: int) -> ExpectedNees:
     cost_function = CostFunction(judged.equations, parameters[:6])
     points = ridge_points(cost_function, cost_function.points_at(parameters[None]))
     samples, weight = importance_samples(judged.equations, points)
-    drawn = samples[_resample(weight)]
-    found = _nees(judged, hypothesis, drawn[_leads_to(judged, hypothesis, drawn)])
+    # Systematic resampling: each sample is drawn as often as its weight demands.
+    quantiles = (np.arange(_RESAMPLED) + 0.5) / _RESAMPLED
+    drawn = samples[np.minimum(np.searchsorted(np.cumsum(weight), quantiles), len(weight) - 1)]
+    distance = distances_after_minimisation(judged, drawn)[:, 0]
+    leads_to_it = distance[:, hypothesis] <= distance.min(axis=1) + _SAME_MARGIN
+    found = _nees(judged, hypothesis, drawn[leads_to_it])
     truth = _nees(judged, hypothesis, judged.truth[None])
     return ExpectedNees(float(found.mean()), float(found.var()), float((found < truth).mean()))
 
@@ -184,19 +188,6 @@ def _roots(matrices: FloatArray) -> FloatArray:
     values, vectors = np.linalg.eigh(matrices / unit[:, :, None] / unit[:, None, :])
     roots: FloatArray = unit[:, :, None] * vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE))[:, None]
     return roots
-
-
-def _resample(weight: FloatArray) -> FloatArray:
-    """Return indices of samples, each as often as its weight demands (systematic resampling)."""
-    quantiles = (np.arange(_RESAMPLED) + 0.5) / _RESAMPLED
-    return np.minimum(np.searchsorted(np.cumsum(weight), quantiles), len(weight) - 1)
-
-
-def _leads_to(judged: JudgedSolution, hypothesis: int, parameters: FloatArray) -> BoolArray:
-    """Return True for each of `parameters` (n, u) from which least squares lead to the hypothesis, (n,)."""
-    distance = distances_after_minimisation(judged, parameters)[:, 0]
-    at_home: BoolArray = distance[:, hypothesis] <= distance.min(axis=1) + _SAME_MARGIN
-    return at_home
 
 
 def _nees(judged: JudgedSolution, hypothesis: int, truths: FloatArray) -> FloatArray:

@@ -20,8 +20,7 @@ from pygnc_ground.campaign.orbit_world import DRAG_FACTORS
 from pygnc_ground.formation.bound import FormationMeasurements, RangeMeasurements
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.scenario.seeds import noise_generator
-from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft
+from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft, noise_generator
 from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 
 SEPARATION_M: Final = (500.0, 2_000.0)
@@ -41,7 +40,7 @@ class FormationKind(StrEnum):
     TRAIN = "train"
     """One behind the other, each on a small ellipse."""
     SAFETY = "safety"
-    """Parallel eccentricity and inclination vectors: separated across the track wherever not along it."""
+    """Parallel eccentricity and inclination vectors: separated across the track wherever not separated along it."""
     SYMMETRIC = "symmetric"
     """Partners that are nearly each other's mirror images."""
 
@@ -50,14 +49,16 @@ class CircularOrbit(NamedTuple):
     """Circular orbit nearest to our own at the start."""
 
     motion_rad_s: float
+    """Mean motion"""
     argument_rad: float
     """Argument of latitude"""
 
 
 def relative_states(kind: FormationKind, partners: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
-    """Return initial states of the partners minus ours, (p, 6); fewer partners are the first ones of more.
+    """Return initial states of p partners minus ours in m and m/s, (p, 6). Each state is the same for every p.
 
-    Velocities are relative to the rotating RTN axes; those of `FormationKind.FREE` are differences along inertial axes.
+    Positions are radial, transverse, normal, and velocities are relative to the rotating axes. Only the states of
+    `FormationKind.FREE` are differences along inertial axes.
     """
     if kind is FormationKind.SYMMETRIC:
         return _symmetric(circle, draw)[:partners]
@@ -176,13 +177,13 @@ class Instruments:
 
     name: str
     range_noise_m: float
-    """Standard deviation of a range"""
+    """Standard deviation of a range in m"""
     mesh: bool
     """If true, all pairs measure ranges; otherwise only the pairs with our satellite"""
     fixed: int
     """Number of satellites whose GPS fixes are available, our own first"""
     bias_sigma_m: float = 20.0
-    """Standard deviation of the pairs' biases about `RANGE_BIAS_M`"""
+    """Standard deviation of the pairs' biases about `RANGE_BIAS_M`, in m"""
     both_directions: bool = False
     """If true, each pair measures from both ends"""
     partner_fixes: int | None = None
@@ -315,11 +316,11 @@ def formation_world(
     Cost: 0.2 s per satellite and hour.
 
     Args:
-        seed: Seed of orbit, epoch, formation and noise.
+        seed: Seed of the generator of orbit, epoch, formation and noise.
         kind: Kind of formation.
-        satellites: 2 to 4; fewer are the first ones of more.
-        minutes: Duration of the measurements.
-        drag_draw: Realisation of the satellites' differences of drag; changes nothing else.
+        satellites: Number of satellites, 2 to 4. A satellite's orbit does not depend on it.
+        minutes: Duration of the measurements in minutes.
+        drag_draw: Number of the realisation of the satellites' differences of drag; changes nothing else.
     """
     draw = np.random.default_rng([2026, seed])
     day = gps_ms_from_utc_iso("2022-06-01T00:00:00Z") // 86_400_000 + int(draw.integers(0, 1_100))

@@ -6,8 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from pygnc_cli.files import echo_files, report_user_errors
-from pygnc_ground.scenario.from_ephemeris import generate_along, settings_along
-from pygnc_ground.scenario.generate import generate, generate_all
+from pygnc_ground.scenario.generate import generate, generate_all, generate_along, settings_along
 from pygnc_ground.scenario.presets import preset_summaries, settings_from_options
 from pygnc_ground.scenario.settings import read_tables
 from pygnc_ground.scenario.writer import write_scenario

@@ -15,13 +15,12 @@ from rich.table import Table
 
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.relative_coordinates import d_elements_d_state
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.bound import KnownFixes, linearise
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
-from pygnc_ground.scenario.formation import Satellite, satellites
+from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.gps import Reception, receptions
 from pygnc_ground.scenario.settings import Settings
 
@@ -35,33 +34,33 @@ class FormationMotion:
     """True motion of s satellites, the first of which is our own, at n moments in order of time."""
 
     gps_ms: IntArray
-    """(n,)"""
+    """GPS milliseconds of the moments, shape (n,)"""
     states_gcrf: FloatArray
-    """(s, n, 6)"""
+    """Positions in m and velocities in m/s, shape (s, n, 6)"""
     d_state_d_first: FloatArray
-    """(s, n, 7, 7), derivatives of position, velocity and log drag factor by those at the first moment"""
+    """Derivatives of position, velocity and log drag factor by those at the first moment, shape (s, n, 7, 7)"""
     ecef_from_gcrf: FloatArray
-    """(n, 6, 6), rotates states to ITRF"""
+    """Rotation of states to ITRF, shape (n, 6, 6)"""
 
 
 class RangeMeasurements(NamedTuple):
     """Ranges (m) between satellites."""
 
     row: IntArray
-    """(m,), index of the moment"""
+    """Index of the moment, shape (m,)"""
     one: IntArray
-    """(m,), index of the satellite that measured; the two directions of a pair share their bias"""
+    """Index of the satellite that measured, shape (m,); both directions of a pair share their bias"""
     other: IntArray
-    """(m,)"""
+    """Index of the satellite at the other end, shape (m,)"""
     sigma_m: FloatArray
-    """(m,)"""
+    """Standard deviation, shape (m,)"""
 
 
 class FormationMeasurements(NamedTuple):
     """Geometry and noise of all measurements."""
 
     fix_sigma: FloatArray
-    """(s, n, 6), standard deviations of position (m) and velocity (m/s) per ITRF axis; infinite without a fix"""
+    """Standard deviations of position (m) and velocity (m/s), ITRF, shape (s, n, 6); infinite without a fix"""
     ranges: RangeMeasurements
 
 
@@ -70,7 +69,7 @@ class FormationPriors:
     """Prior standard deviations, 0 for known parameters. Positions and velocities have no prior."""
 
     bias_m: float = 20.0
-    """Range bias of each pair"""
+    """Range bias of each pair in m"""
     common_log_drag: float = 0.8
     """Part of the log drag factor that all satellites share"""
     differential_log_drag: float = 0.1
@@ -83,38 +82,25 @@ class FormationBound:
 
     motion: FormationMotion
     root: FloatArray
-    """(n, 6p, k), GCRF, partner after partner: a root of the covariance with k independent columns"""
+    """Root of the covariance of all partners, GCRF, m and m/s, shape (p, n, 6, k), with k independent columns"""
     bias_sigma_m: dict[tuple[int, int], float]
-    """By pair of satellites, lower index first"""
-
-    @property
-    def covariance(self) -> FloatArray:
-        """Covariance of all partners together, (n, 6p, 6p)."""
-        return self.root @ self.root.transpose(0, 2, 1)
+    """Standard deviation of the range bias by pair of satellites, lower index first"""
 
     @property
     def covariance_gcrf(self) -> FloatArray:
         """Covariance of each partner, (p, n, 6, 6)."""
-        moments, width, _ = self.covariance.shape
-        each = self.covariance.reshape(moments, width // 6, 6, width // 6, 6)
-        covariance: FloatArray = np.einsum("npipj->pnij", each)
-        return covariance
+        return self.root @ self.root.swapaxes(-1, -2)
 
     @property
     def covariance_rtn(self) -> FloatArray:
         """Covariance of each partner in RTN of our satellite, (p, n, 6, 6); velocities relative to rotating axes."""
-        return _rotate(rtn_from_gcrf(self.motion.states_gcrf[0]), self.covariance_gcrf)
-
-    @property
-    def covariance_elements(self) -> FloatArray:
-        """Covariance of each partner's relative orbital elements in m, (p, n, 6, 6)."""
-        states = self.motion.states_gcrf
-        return _rotate(d_elements_d_state(states[0], states[1:]), self.covariance_gcrf)
+        root = rtn_from_gcrf(self.motion.states_gcrf[0]) @ self.root
+        return root @ root.swapaxes(-1, -2)
 
     @property
     def position_m(self) -> FloatArray:
         """3-D standard deviation of each relative position, (p, n)."""
-        sigma: FloatArray = np.sqrt(np.trace(self.covariance_gcrf[..., :3, :3], axis1=-2, axis2=-1))
+        sigma: FloatArray = np.linalg.norm(self.root[:, :, :3], axis=(2, 3))
         return sigma
 
     @property
@@ -133,8 +119,8 @@ class FormationBound:
 
         RMS over all moments and partners.
         """
-        moments, width, size = self.root.shape
-        positions = self.root.reshape(moments, width // 6, 6, size)[:, :, :3].reshape(-1, size)
+        size = self.root.shape[-1]
+        positions = self.root[:, :, :3].reshape(-1, size)
         weights = np.linalg.eigvalsh(3.0 * positions.T @ positions / len(positions))
         rms: FloatArray = np.sqrt(draw.standard_normal((count, size)) ** 2 @ np.maximum(weights, 0.0))
         return rms
@@ -183,7 +169,7 @@ def formation_bound(
         d_state_d_first[:, :6] @ root[_state_columns(satellite)]
         for satellite, d_state_d_first in enumerate(motion.d_state_d_first)
     ]
-    relative = np.concatenate([position - positions[0] for position in positions[1:]], axis=1)
+    relative = np.stack([position - positions[0] for position in positions[1:]])
     bias_sigma_m = np.linalg.norm(root[_SIZE * count :], axis=1).tolist()
     return FormationBound(motion, relative, dict(zip(pairs, bias_sigma_m, strict=True)))
 
@@ -231,11 +217,6 @@ def _prior_root(satellites: int, pairs: int, priors: FormationPriors) -> FloatAr
     return prior_root
 
 
-def _rotate(matrices: FloatArray, covariance: FloatArray) -> FloatArray:
-    rotated: FloatArray = matrices @ covariance @ np.swapaxes(matrices, -1, -2)
-    return rotated
-
-
 def _state_columns(satellite: int) -> slice:
     """Return the columns of a satellite's state."""
     return slice(_SIZE * satellite, _SIZE * satellite + _SIZE)
@@ -265,8 +246,11 @@ def scenario_bound(
     t_s = np.union1d(exchanges_s, np.arange(record_s, scenario.duration_s + 1, record_s))
     with_fixes = len(all_satellites) if scenario.formation.all_satellites else 1
     fix_sigma = np.full((len(all_satellites), len(t_s), 6), np.inf)
+    noise = scenario.gps.position_noise_m, scenario.gps.velocity_noise_mps
     for number, satellite in enumerate(all_satellites[:with_fixes]):
-        fix_sigma[number, _has_fix(satellite, t_s)] = _fix_sigma(scenario)
+        gps = satellite.settings.gps
+        has_fix = receptions(gps, t_s, satellite.settings.record_s, satellite.settings.seed) == Reception.FIX
+        fix_sigma[number, has_fix] = np.repeat(np.maximum(noise, _FIX_NOISE_MIN), 3)
     links = [(one, other) for one in range(with_fixes) for other in range(len(all_satellites)) if one != other]
     row = np.repeat(np.searchsorted(t_s, exchanges_s), len(links))
     one, other = (np.tile(np.array(end), len(exchanges_s)) for end in zip(*links, strict=True))
@@ -310,14 +294,3 @@ def _partner_figures(bound: FormationBound) -> list[list[float]]:
     columns: FloatArray = np.column_stack((np.sqrt(variance.mean(axis=1)), bound.rms_m, bound.position_m[:, -1]))
     figures: list[list[float]] = columns.tolist()
     return figures
-
-
-def _has_fix(satellite: Satellite, t_s: IntArray) -> BoolArray:
-    settings = satellite.settings
-    return np.asarray(receptions(settings.gps, t_s, settings.record_s, settings.seed) == Reception.FIX)
-
-
-def _fix_sigma(scenario: Settings) -> FloatArray:
-    """Return the white noise of position and velocity, (6,)."""
-    noise = (scenario.gps.position_noise_m, scenario.gps.velocity_noise_mps)
-    return np.repeat([max(pair) for pair in zip(noise, _FIX_NOISE_MIN, strict=True)], 3)

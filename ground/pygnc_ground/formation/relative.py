@@ -70,10 +70,13 @@ class RelativeAccuracy:
     error_m: float
     """3-D position error"""
     error_rtn_m: tuple[float, float, float]
+    """Position errors along radial, transverse and normal"""
     sigma_m: float
-    """3-D standard deviation"""
+    """3-D standard deviation of the position"""
     velocity_error_mps: float
+    """3-D velocity error"""
     velocity_sigma_mps: float
+    """3-D standard deviation of the velocity"""
     nees_mean: float
     """Mean NEES of position and velocity; 6 on average over many arcs. Errors within one arc are correlated"""
 
@@ -101,11 +104,11 @@ def relative_accuracy(rtn: FloatArray, covariance_rtn: FloatArray, true_rtn: Flo
         sigma_m=rms_3d(sigma[:, :3]),
         velocity_error_mps=rms_3d(error[:, 3:]),
         velocity_sigma_mps=rms_3d(sigma[:, 3:]),
-        nees_mean=_DOF * nees_consistency(_normalised_squares(error, covariance)[None], _DOF).mean_per_dof,
+        nees_mean=_DOF * nees_consistency(normalised_squares(error, covariance)[None], _DOF).mean_per_dof,
     )
 
 
-def _normalised_squares(error: FloatArray, covariance: FloatArray) -> FloatArray:
-    """Return squared errors (n, 6) over their covariances (n, 6, 6), (n,)."""
-    squared: FloatArray = (error * np.linalg.solve(covariance, error[..., None])[..., 0]).sum(axis=1)
+def normalised_squares(error: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Return squared errors (..., d) over their covariances (..., d, d), (...); chi-square of d degrees of freedom."""
+    squared: FloatArray = (error * np.linalg.solve(covariance, error[..., None])[..., 0]).sum(axis=-1)
     return squared

@@ -8,14 +8,14 @@ from typing import Final
 
 import msgspec
 
-from pygnc.bus.messages import Message
+from pygnc.bus.messages import Estimate, Message, Packet
 from pygnc.formats import journal
 from pygnc.formats.damage import Damage, DamageReason
 from pygnc_ground.inspection.sections import DamageTally, Entry, Facts, Listing, Note, Section, Value, read_chunks
 from pygnc_ground.inspection.times import format_unix_time
 
 UNREADABLE: Final = "(no message)"
-_TYPES: Final = {kind.__name__: kind for kind in Message.__subclasses__()}
+_TYPES: Final = {kind.__name__: kind for base in (Message, Packet, Estimate) for kind in base.__subclasses__()}
 
 
 @dataclass

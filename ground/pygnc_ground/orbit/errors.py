@@ -18,19 +18,19 @@ class OrbitErrors:
     """
 
     row: IntArray
-    """(n,), index into the solution."""
+    """Index of the row in the solution, shape (n,)."""
     gps_ms: IntArray
-    """(n,)."""
+    """Times in milliseconds since the GPS epoch, shape (n,)."""
     position_rtn_m: FloatArray
-    """(n, 3)."""
+    """Position errors, shape (n, 3)."""
     velocity_rtn_mps: FloatArray
-    """(n, 3)."""
+    """Velocity errors, shape (n, 3)."""
     position_sigma_rtn_m: FloatArray
-    """(n, 3), from the covariance of the solution."""
+    """Formal standard deviations of the position, shape (n, 3)."""
     velocity_sigma_rtn_mps: FloatArray
-    """(n, 3)."""
+    """Formal standard deviations of the velocity, shape (n, 3)."""
     nees: FloatArray
-    """(n,), normalised estimation error squared; 6 degrees of freedom."""
+    """Normalised estimation error squared, 6 degrees of freedom, shape (n,)."""
 
     def __len__(self) -> int:
         return len(self.gps_ms)
@@ -49,7 +49,7 @@ def rms_3d(vectors: FloatArray) -> float:
 
 
 def orbit_errors(solution: OrbitSolution, truth: OrbitTruth) -> OrbitErrors:
-    """Return the errors of a solution against truth."""
+    """Return the errors of a solution against truth, in its rows with known truth."""
     true = truth.at(solution.gps_ms)
     row = np.flatnonzero(solution.known & np.isfinite(true.position_ecef_m[:, 0]))
     position, velocity = true.position_ecef_m[row], true.velocity_ecef_mps[row]

@@ -14,8 +14,7 @@ import brahe
 import numpy as np
 
 from pygnc_ground.scenario.earth import FloatArray
-from pygnc_ground.scenario.seeds import noise_generator
-from pygnc_ground.scenario.settings import SunSensors
+from pygnc_ground.scenario.settings import SunSensors, noise_generator
 
 _RINGS: Final = 12
 """Rings of the integration grid from the subsatellite point to the horizon."""

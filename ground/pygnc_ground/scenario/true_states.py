@@ -16,29 +16,29 @@ from pygnc_ground.scenario.trajectory import SatellitePath
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrueStates:
-    """True states at n times; vectors are (n, 3)."""
+    """True states at n times; vectors have the shape (n, 3)."""
 
     gps_ms: npt.NDArray[np.int64]
     position_ecef_m: FloatArray
-    """ITRF"""
+    """Position in ITRF."""
     velocity_ecef_mps: FloatArray
-    """ITRF, relative to the rotating Earth"""
+    """Velocity relative to the rotating Earth in ITRF."""
     position_gcrf_m: FloatArray
     velocity_gcrf_mps: FloatArray
     quaternion_gcrf_from_body: FloatArray
-    """(n, 4), scalar first"""
+    """Attitude, scalar first, shape (n, 4)."""
     rate_body_rad_s: FloatArray
-    """Body axes, relative to GCRF"""
+    """Body rate relative to GCRF in body axes."""
     field_body_ut: FloatArray
-    """The Earth's magnetic field, including its difference from the model"""
+    """Magnetic field of the Earth in body axes, including its difference from the model."""
     sun_body_m: FloatArray
-    """Vector from the satellite to the Sun"""
+    """Vector from the satellite to the Sun in m, body axes."""
     sunlit_fraction: FloatArray
-    """(n,), 0 in the umbra"""
+    """Visible fraction of the Sun's disc, shape (n,); 0 in the umbra."""
     gyro_bias_imu_rad_s: FloatArray
-    """Sensor axes: gyro reading minus scaled rate, without noise and quantisation"""
+    """Gyro reading minus scaled rate in sensor axes, without noise and quantisation."""
     mag_bias_imu_ut: FloatArray
-    """Sensor axes: the same for the magnetometer"""
+    """Magnetometer reading minus scaled field in sensor axes, without noise and quantisation."""
 
     @classmethod
     def at(cls, settings: Settings, trajectory: SatellitePath, t_s: npt.NDArray[np.int64]) -> Self:
@@ -68,5 +68,5 @@ class TrueStates:
 
     @property
     def position_body_m(self) -> FloatArray:
-        """Geocentric position in body axes."""
+        """Geocentric position in body axes, shape (n, 3)."""
         return to_body(self.quaternion_gcrf_from_body, self.position_gcrf_m)

@@ -26,9 +26,8 @@ def bound() -> FormationBound:
 
 def efficient(seed: int) -> FloatArray:
     """Errors as large as the bound, at the scored moments, (p, n, 6)."""
-    root = bound().root[SCORED_EPOCHS]
-    error = root @ np.random.default_rng(seed).standard_normal(root.shape[2])
-    return np.moveaxis(error.reshape(len(error), 2, 6), 0, 1)
+    root = bound().root[:, SCORED_EPOCHS]
+    return np.asarray(root @ np.random.default_rng(seed).standard_normal(root.shape[-1]))
 
 
 def estimate(

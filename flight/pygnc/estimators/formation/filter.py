@@ -5,26 +5,25 @@ the joint dynamics (`joint_step`) with common and differential process noise. Up
 observations that pass its own gate; others add the gate to its chi-square. The best hypothesis decides on the verdicts
 reported and on the scale of the receivers' noise, so that a worse hypothesis cannot enlarge the noise until it fits.
 
-If no observation of an epoch is accepted, all states stay where they are: a wrong time tag cannot move the filter into
-the future.
+If an observation is rejected, all states remain at their time: a wrong time tag cannot move the filter into the
+future.
 """
 
 import math
-from collections.abc import Collection, Sequence
 from enum import StrEnum, unique
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.formation.batch import FormationSolution, Partner, RelativeState
 from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis, HypothesisBank, partner_groups
 from pygnc.estimators.formation.observations import Pair, RangeObservation, SatelliteFix
 from pygnc.estimators.formation.reference import STATE_SIZE
 from pygnc.estimators.formation.relative_motion import joint_step, orbit_vector, process_noise_root
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.solution import FormationSolution, Partner, RelativeState
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.measurement import Gate, GateResult, Observation, linearise_fix
+from pygnc.estimators.orbit.measurement import Gate, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 
@@ -41,9 +40,9 @@ class FormationRejectCause(StrEnum):
     GAP = "gap"
     """Too long after the state to propagate it."""
     SATELLITE = "satellite"
-    """The solution has no such satellite, or no bias of the pair; a later solution may have it."""
+    """The solution does not contain the satellite, or no bias of the pair; a later solution may contain it."""
     VAGUE = "vague"
-    """The partner's position is so uncertain that the range is not linear in it; a batch can use it."""
+    """The partner's position is so uncertain that the range is not linear in it; a batch can use the range."""
     GATE = "gate"
     """The residual exceeds the gate."""
     NO_VELOCITY = "no_velocity"
@@ -59,12 +58,14 @@ class RangeVerdict(NamedTuple):
         sigma_m: Standard deviation of the residual in m; NaN without a prediction.
         nis: Normalised innovation squared; chi-square of one degree of freedom if the filter is consistent. NaN
             without a prediction.
+        moved: True if any hypothesis accepted the range, so that the state is now that of its time.
     """
 
     cause: FormationRejectCause | None
     residual_m: float
     sigma_m: float
     nis: float
+    moved: bool
 
 
 class FixVerdict(NamedTuple):
@@ -73,111 +74,17 @@ class FixVerdict(NamedTuple):
     Attributes:
         position_cause: Cause of the rejection of its position; None if it was accepted.
         velocity_cause: Cause of the rejection of its velocity; None if it was accepted.
+        moved: True if any hypothesis accepted position or velocity, so that the state is now that of the fix's time.
     """
 
     position_cause: FormationRejectCause | None
     velocity_cause: FormationRejectCause | None
-
-
-class FormationUpdate(NamedTuple):
-    """Results of the observations of one moment, in the order of the input.
-
-    Attributes:
-        ranges: Results of the ranges.
-        fixes: Results of the fixes.
-        moved: True if any observation was accepted, so that the state now is that of the moment.
-    """
-
-    ranges: tuple[RangeVerdict, ...]
-    fixes: tuple[FixVerdict, ...]
     moved: bool
 
 
+_Cause: TypeAlias = FormationRejectCause | None
 _CURVATURE_MAX: Final = 1.0
 """A range is used if the standard deviation of its second-order term is at most this times its noise."""
-
-
-class _Epoch:
-    """Update of a bank's predicted hypotheses with the observations of one moment.
-
-    Attributes:
-        bank: The hypothesis bank.
-        accepted: True if any hypothesis accepted any observation.
-    """
-
-    def __init__(
-        self, bank: HypothesisBank, gps_ms: int, settings: FormationSettings, orbit: OrbitSettings, frames: EarthFrames
-    ) -> None:
-        self.bank = bank
-        self.accepted = False
-        self._gps_ms = gps_ms
-        self._range_gate = settings.range_gate_sigma**2
-        self._receiver = orbit.measurement
-        self._frames = frames
-        self._hypotheses = list(bank.predicted)
-        self._gates = dict(bank.gates)
-        self._ranges = 0
-
-    def commit(self) -> None:
-        """Make the updated hypotheses and gates those of the bank."""
-        self.bank.gates = self._gates
-        self.bank.replace(self._hypotheses, self._ranges)
-
-    def update_with_range(self, observation: RangeObservation) -> RangeVerdict:
-        """Update all hypotheses with a range."""
-        one, other = (self.bank.satellites.index(end) for end in observation.pair)
-        pair = self.bank.pairs.index(observation.pair)
-        noise_m, limit = self.bank.range_noise_m[pair], self._range_gate
-        innovations = [
-            hypothesis.range_innovation(observation.range_m, one, other, pair, noise_m)
-            for hypothesis in self._hypotheses
-        ]
-        best = innovations[0]
-        if best.curvature > _CURVATURE_MAX * noise_m:
-            return RangeVerdict(FormationRejectCause.VAGUE, best.residual, best.sigma, best.nis)
-        self._hypotheses = [
-            (hypothesis.update_with_range(innovation) if innovation.nis <= limit else hypothesis).with_added_cost(
-                min(innovation.nis, limit)
-            )
-            for hypothesis, innovation in zip(self._hypotheses, innovations, strict=True)
-        ]
-        self.accepted |= any(innovation.nis <= limit for innovation in innovations)
-        self._ranges += best.nis <= limit
-        cause = None if best.nis <= limit else FormationRejectCause.GATE
-        return RangeVerdict(cause, best.residual, best.sigma, best.nis)
-
-    def update_with_fix(self, observation: SatelliteFix) -> FixVerdict:
-        """Update all hypotheses with a fix: its position, then its velocity."""
-        satellite = self.bank.satellites.index(observation.satellite)
-        gates = list(self._gates[observation.satellite])
-        causes: list[FormationRejectCause | None] = [FormationRejectCause.NO_VELOCITY] * 2
-        for part in (0, 1):
-            linearised = [
-                linearise_fix(observation.fix, orbit_vector(each.states[satellite]), self._frames, self._receiver)[part]
-                for each in self._hypotheses
-            ]
-            observations = [each for each in linearised if each is not None]
-            if observations:
-                best = self._update(observations, gates[part], satellite)
-                gates[part] = best.gate
-                causes[part] = FormationRejectCause.GATE if best.used is None else None
-        self._gates[observation.satellite] = (gates[0], gates[1])
-        return FixVerdict(*causes)
-
-    def _update(self, observations: list[Observation], gate: Gate, satellite: int) -> GateResult:
-        """Update each hypothesis if its observation passes the gate; return the result of the best hypothesis."""
-        hypotheses, results = [], []
-        for hypothesis, observation in zip(self._hypotheses, observations, strict=True):
-            predicted = OrbitState(
-                self._gps_ms, orbit_vector(hypothesis.states[satellite]), hypothesis.orbit_root(satellite)
-            )
-            result = gate.test(observation, predicted, self._receiver)
-            updated = hypothesis if result.used is None else hypothesis.update_with_fix(result.used, satellite)
-            hypotheses.append(updated.with_added_cost(min(result.innovation.chi_square, self._receiver.gate)))
-            self.accepted |= result.used is not None
-            results.append(result)
-        self._hypotheses = hypotheses
-        return results[0]
 
 
 class JointGroup(NamedTuple):
@@ -195,9 +102,9 @@ class JointGroup(NamedTuple):
 
 
 class FormationFilter:
-    """Filter of relative orbits that takes ranges and fixes, epoch by epoch.
+    """Filter of relative orbits that processes ranges and fixes one by one.
 
-    Starts at the last range of the solution; do not process the fixes of the batch again. Cost of an epoch: a step
+    Starts at the last range of the solution; do not process the fixes of the batch again. An observation costs a step
     of the orbit dynamics per started 30 or 60 s and group, and about a millisecond per hypothesis on a desktop core.
 
     Args:
@@ -245,14 +152,6 @@ class FormationFilter:
         """All groups with their hypotheses, the input of predictions."""
         return [JointGroup(self.gps_ms, bank.satellites, tuple(bank.hypotheses)) for bank in self._banks]
 
-    def hypotheses(self, partner: int) -> int:
-        """Return the number of hypotheses left for a partner, by radio id, and its group.
-
-        Raises:
-            ValueError: The partner is not solved.
-        """
-        return len(self._bank_of(partner).hypotheses)
-
     def relative(self, partner: int, hypothesis: int = 0) -> RelativeState:
         """Return the state of a partner, by radio id, relative to us.
 
@@ -267,30 +166,89 @@ class FormationFilter:
         bank = self._bank_of(max(pair, key=lambda end: end != self.satellites[0]))
         return bank.hypotheses[hypothesis].bias(bank.pairs.index(pair))
 
-    def process(self, ranges: Sequence[RangeObservation], fixes: Sequence[SatelliteFix]) -> FormationUpdate:
-        """Update with the observations of one moment.
+    def process_range(self, observation: RangeObservation) -> RangeVerdict:
+        """Update with a range."""
+        cause = self._fault(observation)
+        if cause is not None:
+            return RangeVerdict(cause, math.nan, math.nan, math.nan, moved=False)
+        self._propagate(observation.gps_ms)
+        bank = next(bank for bank in self._banks if observation.pair in bank.pairs)
+        one, other = (bank.satellites.index(end) for end in observation.pair)
+        pair = bank.pairs.index(observation.pair)
+        noise_m, gate = bank.range_noise_m[pair], self._settings.range_gate_sigma**2
+        innovations = [
+            hypothesis.range_innovation(observation.range_m, one, other, pair, noise_m) for hypothesis in bank.predicted
+        ]
+        best = innovations[0]
+        moved = False
+        if best.curvature > _CURVATURE_MAX * noise_m:
+            cause = FormationRejectCause.VAGUE
+        else:
+            cause = None if best.nis <= gate else FormationRejectCause.GATE
+            moved = any(innovation.nis <= gate for innovation in innovations)
+        if moved:
+            hypotheses = [
+                hypothesis.updated_with_range(innovation, gate)
+                for hypothesis, innovation in zip(bank.predicted, innovations, strict=True)
+            ]
+            self._commit(observation, {bank: hypotheses}, ranges=int(cause is None))
+        return RangeVerdict(cause, best.residual, best.sigma, best.nis, moved)
 
-        Raises:
-            ValueError: There are no observations, or they are of several moments.
+    def process_fix(self, observation: SatelliteFix) -> FixVerdict:
+        """Update with a fix: its position, then its velocity.
+
+        A fix of our own satellite updates all groups; the verdict is that of the first group.
         """
-        observations: list[RangeObservation | SatelliteFix] = [*ranges, *fixes]
-        moments = {observation.gps_ms for observation in observations}
-        if len(moments) != 1:
-            raise ValueError(f"process() takes observations of one moment; these are of {len(moments)} moments")
-        (gps_ms,) = moments
-        if any(self._fault(observation, ()) is None for observation in observations):
-            self._propagate(gps_ms)
-        epochs = [_Epoch(bank, gps_ms, self._settings, self._orbit, self._frames) for bank in self._banks]
-        processed: set[tuple[int, ...]] = set()
-        fix_verdicts = tuple(self._process_fix(epochs, observation, processed) for observation in fixes)
-        range_verdicts = tuple(self._process_range(epochs, observation, processed) for observation in ranges)
-        has_moved = any(epoch.accepted for epoch in epochs)
-        if has_moved:
-            self._used = processed | (self._used if gps_ms == self.gps_ms else set())
-            self.gps_ms = gps_ms
-            for epoch in epochs:
-                epoch.commit()
-        return FormationUpdate(range_verdicts, fix_verdicts, has_moved)
+        cause = self._fault(observation)
+        if cause is not None:
+            return FixVerdict(cause, cause, moved=False)
+        self._propagate(observation.gps_ms)
+        banks = [bank for bank in self._banks if observation.satellite in bank.satellites]
+        results = [self._updated_with_fix(bank, observation) for bank in banks]
+        moved = any(accepted for *_, accepted in results)
+        if moved:
+            for bank, (_, gates, *_) in zip(banks, results, strict=True):
+                bank.gates[observation.satellite] = gates
+            updated = {bank: hypotheses for bank, (hypotheses, *_) in zip(banks, results, strict=True)}
+            self._commit(observation, updated, ranges=0)
+        return FixVerdict(*results[0][2], moved)
+
+    def _updated_with_fix(
+        self, bank: HypothesisBank, observation: SatelliteFix
+    ) -> tuple[list[FilterHypothesis], tuple[Gate, Gate], tuple[_Cause, _Cause], bool]:
+        """Return hypotheses and gates after a fix, causes of rejection, and True if any hypothesis accepted a part."""
+        receiver, satellite = self._orbit.measurement, bank.satellites.index(observation.satellite)
+        hypotheses, gates, accepted = bank.predicted, list(bank.gates[observation.satellite]), False
+        causes: list[_Cause] = [FormationRejectCause.NO_VELOCITY] * 2
+        for part in (0, 1):
+            results = []
+            for hypothesis in hypotheses:
+                x = orbit_vector(hypothesis.states[satellite])
+                linearised = linearise_fix(observation.fix, x, self._frames, receiver)[part]
+                if linearised is not None:
+                    predicted = OrbitState(observation.gps_ms, x, hypothesis.orbit_root(satellite))
+                    results.append(gates[part].test(linearised, predicted, receiver))
+            if results:
+                hypotheses = [
+                    hypothesis.updated_with_fix(result, satellite, receiver.gate)
+                    for hypothesis, result in zip(hypotheses, results, strict=True)
+                ]
+                accepted |= any(result.used is not None for result in results)
+                gates[part] = results[0].gate
+                causes[part] = FormationRejectCause.GATE if results[0].used is None else None
+        return hypotheses, (gates[0], gates[1]), (causes[0], causes[1]), accepted
+
+    def _commit(
+        self,
+        observation: RangeObservation | SatelliteFix,
+        updated: dict[HypothesisBank, list[FilterHypothesis]],
+        ranges: int,
+    ) -> None:
+        """Replace the hypotheses by the updated ones and, in other banks, by the predicted ones."""
+        self._used = {observation.satellites} | (self._used if observation.gps_ms == self.gps_ms else set())
+        self.gps_ms = observation.gps_ms
+        for bank in self._banks:
+            bank.replace(updated.get(bank, bank.predicted), ranges if bank in updated else 0)
 
     def _propagate(self, gps_ms: int) -> None:
         """Predict all hypotheses, from the last prediction if no accepted observation followed it."""
@@ -304,30 +262,7 @@ class FormationFilter:
                 bank.predicted = self._step(self._predicted_ms, bank.predicted, end_ms)
             self._predicted_ms = end_ms
 
-    def _process_range(
-        self, epochs: list[_Epoch], observation: RangeObservation, processed: set[tuple[int, ...]]
-    ) -> RangeVerdict:
-        cause = self._fault(observation, processed)
-        if cause is not None:
-            return RangeVerdict(cause, math.nan, math.nan, math.nan)
-        processed.add(observation.satellites)
-        return next(epoch for epoch in epochs if observation.pair in epoch.bank.pairs).update_with_range(observation)
-
-    def _process_fix(
-        self, epochs: list[_Epoch], observation: SatelliteFix, processed: set[tuple[int, ...]]
-    ) -> FixVerdict:
-        """Process a fix. A fix of our own satellite goes to all groups; the verdict of the first group is returned."""
-        cause = self._fault(observation, processed)
-        if cause is not None:
-            return FixVerdict(cause, cause)
-        processed.add(observation.satellites)
-        concerned = [epoch for epoch in epochs if observation.satellite in epoch.bank.satellites]
-        verdicts = [epoch.update_with_fix(observation) for epoch in concerned]
-        return verdicts[0]
-
-    def _fault(
-        self, observation: RangeObservation | SatelliteFix, processed: Collection[tuple[int, ...]]
-    ) -> FormationRejectCause | None:
+    def _fault(self, observation: RangeObservation | SatelliteFix) -> FormationRejectCause | None:
         """Return the reason why an observation cannot be compared with the states; None if it can."""
         if isinstance(observation, RangeObservation):
             if not math.isfinite(observation.range_m):
@@ -340,7 +275,7 @@ class FormationFilter:
         elapsed_ms = observation.gps_ms - self.gps_ms
         if elapsed_ms < 0:
             return FormationRejectCause.NOT_LATER
-        if observation.satellites in processed or (elapsed_ms == 0 and observation.satellites in self._used):
+        if elapsed_ms == 0 and observation.satellites in self._used:
             return FormationRejectCause.DUPLICATE
         return FormationRejectCause.GAP if elapsed_ms > 1e3 * self._orbit.start.gap_max_s else None
 
@@ -348,7 +283,7 @@ class FormationFilter:
         for bank in self._banks:
             if partner in bank.satellites[1:]:
                 return bank
-        raise ValueError(f"no solution for satellite {partner}; solved are {self.satellites[1:]}")
+        raise ValueError(f"satellite {partner} is not solved; choose from {self.satellites[1:]}")
 
     def _step(self, gps_ms: int, hypotheses: list[FilterHypothesis], end_ms: int) -> list[FilterHypothesis]:
         """Propagate a group's hypotheses by one step. Deviations are from our satellite in the best hypothesis."""

@@ -21,19 +21,13 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
+from pygnc.estimators.formation.batch import FormationSolution, Partner, RelativeState, relative_state, unsolved_reason
 from pygnc.estimators.formation.equations import scaled_inverse
 from pygnc.estimators.formation.observations import Pair, connected_groups
 from pygnc.estimators.formation.reference import STATE_SIZE, parameter_indices
 from pygnc.estimators.formation.relative_coordinates import relative_covariance
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.solution import (
-    FormationSolution,
-    Partner,
-    RelativeState,
-    relative_state,
-    unsolved_reason,
-)
-from pygnc.estimators.orbit.measurement import Gate, Observation
+from pygnc.estimators.orbit.measurement import Gate, GateResult
 from pygnc.estimators.orbit.process_noise import decay
 from pygnc.estimators.orbit.settings import ProcessNoiseSettings
 from pygnc.estimators.orbit.state import DRAG
@@ -144,20 +138,21 @@ class FilterHypothesis(NamedTuple):
         root[:STATE_SIZE] = self._rows(satellite, STATE_SIZE)
         return root
 
-    def update_with_range(self, innovation: RangeInnovation) -> "FilterHypothesis":
-        """Return the hypothesis after an accepted range."""
-        residual, noise = np.array((innovation.residual,)), np.array((innovation.noise,))
-        return self._updated(residual, innovation.partials[None], noise)
+    def updated_with_range(self, innovation: RangeInnovation, gate: float) -> "FilterHypothesis":
+        """Return the hypothesis after a range, which is rejected if its normalised square exceeds the gate."""
+        if innovation.nis <= gate:
+            residual, noise = np.array((innovation.residual,)), np.array((innovation.noise,))
+            return self._updated(residual, innovation.partials[None], noise, innovation.nis)
+        return self._replace(chi_square=self.chi_square + gate)
 
-    def update_with_fix(self, observation: Observation, satellite: int) -> "FilterHypothesis":
-        """Return the hypothesis after an accepted position or velocity of one satellite."""
-        partials = np.zeros((len(observation.residual), len(self.x)))
-        partials[:, STATE_SIZE * satellite : STATE_SIZE * (satellite + 1)] = observation.partials[:, :STATE_SIZE]
-        return self._updated(observation.residual, partials, observation.sigma)
-
-    def with_added_cost(self, cost: float) -> "FilterHypothesis":
-        """Return a copy with `cost` added to chi-square."""
-        return self._replace(chi_square=self.chi_square + cost)
+    def updated_with_fix(self, result: GateResult, satellite: int, gate: float) -> "FilterHypothesis":
+        """Return the hypothesis after the gate test of a position or velocity of one satellite, by index."""
+        cost = min(result.innovation.chi_square, gate)
+        if result.used is None:
+            return self._replace(chi_square=self.chi_square + cost)
+        partials = np.zeros((len(result.used.residual), len(self.x)))
+        partials[:, STATE_SIZE * satellite : STATE_SIZE * (satellite + 1)] = result.used.partials[:, :STATE_SIZE]
+        return self._updated(result.used.residual, partials, result.used.sigma, cost)
 
     def propagated(self, states: Array, transition: Array, noise: Array) -> "FilterHypothesis":
         """Return the hypothesis after a step.
@@ -176,9 +171,9 @@ class FilterHypothesis(NamedTuple):
         """Return the first `count` rows of one satellite in the root."""
         return self.root[STATE_SIZE * satellite : STATE_SIZE * satellite + count]
 
-    def _updated(self, residual: Array, partials: Array, sigma: Array) -> "FilterHypothesis":
+    def _updated(self, residual: Array, partials: Array, sigma: Array, cost: float) -> "FilterHypothesis":
         x, root, _ = kalman.update(self.x, self.root, residual, partials, sigma)
-        return self._replace(x=x, root=root)
+        return self._replace(x=x, root=root, chi_square=self.chi_square + cost)
 
 
 def covariance_root(covariance: Array) -> Array:

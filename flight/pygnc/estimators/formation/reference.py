@@ -1,7 +1,7 @@
 """Reference orbit of the linearisation: our own orbit with all forces, and its transition matrices.
 
-The orbit filter's dynamics integrate the reference once, to nodes one minute apart on either side of an epoch in the
-middle of the arc. Between nodes, position and velocity follow from the quintic Hermite polynomial through positions,
+The orbit filter's dynamics integrate the reference once, from an epoch in the middle of the arc to nodes one minute
+apart on both sides. Between nodes, position and velocity follow from the quintic Hermite polynomial through positions,
 velocities and accelerations at both ends; its error is below a centimetre. The transition matrices Phi(t, t0) are
 interpolated in the same way, with accelerations d2(Phi_r)/dt2 = G Phi_r from the gravity gradient G.
 """
@@ -94,7 +94,7 @@ class Reference:
         return self.span_ms[0] <= gps_ms <= self.span_ms[1]
 
     def node_time(self, gps_ms: Array) -> Array:
-        """Return times in node intervals since the first node, (k,) -> (k,)."""
+        """Return the times in node intervals since the first node, (k,), of GPS milliseconds, (k,)."""
         return (gps_ms - float(self.epoch_ms)) / _NODE_MS + self.epoch_node
 
     def at(self, gps_ms: Array) -> ReferenceStates:

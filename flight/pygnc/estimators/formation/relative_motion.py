@@ -65,7 +65,7 @@ class Motion(NamedTuple):
     d_constants_d_epoch: Array | None
 
     def select(self, rows: slice) -> "Motion":
-        """Return the motion of some of the deviations."""
+        """Return the motion of some of the deviations, by index."""
         d_constants_d_epoch = None if self.d_constants_d_epoch is None else self.d_constants_d_epoch[:, rows]
         return Motion(self.constants[:, rows], self.rates[:, rows], d_constants_d_epoch)
 
@@ -218,11 +218,12 @@ def _oblate_gradient(position_m: Array) -> Array:
 
 
 class JointStep(NamedTuple):
-    """State of all satellites at the end of a step.
+    """State of all satellites at the end of a step, and quantities of the step.
 
     Attributes:
         x: Orbit state of the first satellite, (10,).
-        deviations: Deviations of the others in position, velocity and log drag factor, (k, 7).
+        deviations: Deviations of k satellites from the first satellite in position (m), velocity (m/s) and log drag
+            factor, (k, 7).
         transition: Transition matrix of deviations, (7, 7).
         directions: Acceleration per unit of each of the orbit's Gauss-Markov processes (drag, radial, transverse,
             normal), (3, 4).
@@ -235,7 +236,10 @@ class JointStep(NamedTuple):
 
 
 def joint_step(dynamics: OrbitDynamics, gps_ms: int, x: Array, deviations: Array, step_s: float) -> JointStep:
-    """Propagate the first satellite `x` (10,) and deviations (k, 7) without empirical accelerations."""
+    """Propagate the first satellite `x` (10,) and deviations (k, 7) by `step_s` seconds.
+
+    Empirical accelerations are not applied.
+    """
     kicked = _with_kick(x[POSITION], deviations, 0.5 * step_s)
     end, transition, directions = dynamics.step(gps_ms, x, step_s)
     transition = transition[:STATE_SIZE, :STATE_SIZE]

@@ -1,8 +1,8 @@
 """Likelihood ridges: covariances of solutions on curved ridges of the likelihood.
 
-Ranges to one satellite leave one direction in which an orbit is hardly known, and the region of low cost along it is
-an arc. The covariance of the problem linearised at the minimum does not describe it. The ridge is followed to both
-sides in steps of its coordinate s, and the covariance becomes the second moment about the minimum x0,
+Ranges to one satellite leave one direction in which an orbit is hardly known. The region of low cost along this
+direction is an arc, which the covariance of the problem linearised at the minimum does not describe. The ridge is
+followed to both sides in steps of its coordinate s, and the covariance becomes the second moment about the minimum x0,
 
     C = integral p(s) [C_perp(s) + (x(s) - x0)(x(s) - x0)'] ds / integral p(s) ds,
     p(s) = exp(-J(x(s)) / 2 + log_volume(s)),
@@ -30,7 +30,7 @@ from pygnc.estimators.formation.relative_coordinates import d_mirror_elements_d_
 _CORRECTIONS: Final = 2
 """Corrector steps back to the ridge after each step along its tangent."""
 _CORRECTION_MAX: Final = 4.0
-"""Limit of a correction over the length of the step; a larger correction means that the step was too long."""
+"""Limit of a correction, relative to the length of the step; a larger correction means that the step was too long."""
 _CORRECTION_MIN_M: Final = 1e-3
 _SLICE_SIGMA: Final = 0.05
 """Standard deviation of the ridge coordinate within a slice, over that of the ridge; its square remains in the
@@ -67,7 +67,7 @@ class RidgePoints(NamedTuple):
     Attributes:
         parameters: Parameter vectors, (k, p).
         cost: Cost, (k,).
-        covariance: Covariance of the problem linearised there, (k, p, p).
+        covariance: Covariance of the problem linearised at the point, (k, p, p).
         coordinate: Coefficients of the ridge coordinate: s = coordinate . parameters, in m, (k, p).
         log_volume: Logarithm of the volume across the ridge, (k,).
     """
@@ -83,7 +83,7 @@ class RidgePoints(NamedTuple):
         return RidgePoints(*(part[rows] for part in self))
 
     def tangent(self) -> Array:
-        """Return the change of the parameters per metre of the ridge coordinate, (k, p)."""
+        """Return the derivative of the parameters by the ridge coordinate, per m, (k, p)."""
         response = (self.covariance @ self.coordinate[..., None])[..., 0]
         tangent: Array = response / (response * self.coordinate).sum(axis=1)[:, None]
         return tangent
@@ -150,7 +150,7 @@ class CostFunction:
         return total
 
     def size_m(self, parameters: Array) -> Array:
-        """Return the largest relative element of any partner, (k,)."""
+        """Return the largest relative element of any partner in m, (k,)."""
         size_m: Array = np.abs(self._elements(parameters)).max(axis=1)
         return size_m
 

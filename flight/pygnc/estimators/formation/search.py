@@ -43,7 +43,7 @@ _DIRECTIONS_KEPT: Final = 128
 _LINEAR_ITERATIONS: Final = 30
 _LINEAR_TOLERANCE: Final = 0.3
 _MINIMA_MAX: Final = 12
-"""Maximum number of minima, distinct up to mirror images, that are improved with full motion, each with its images."""
+"""Maximum number of minima, distinct up to mirror images, that are improved with full motion, with their images."""
 _PHASES: Final = ((8, 3.0), (25, 0.1))
 """Iterations and tolerance of the phases of refinement."""
 _COST_MARGIN: Final = 200.0

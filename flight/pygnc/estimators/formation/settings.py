@@ -1,4 +1,4 @@
-"""Settings of the formation estimator: units, defaults and checks."""
+"""Settings of the formation estimator."""
 
 from dataclasses import dataclass
 
@@ -12,21 +12,21 @@ class FormationSettings:
     own_id: int = 74
     """Radio id of our satellite."""
     range_bias_m: float = 1050.0
-    """Expected bias of a range: the delay that the radios of a pair add to every measurement."""
+    """Expected bias of a range in m: the delay that the radios of a pair add to every measurement."""
     range_bias_sigma_m: float = 20.0
-    """Standard deviation of the bias from pair to pair."""
+    """Standard deviation of the bias from pair to pair, in m."""
     range_noise_m: float = 10.0
-    """Expected standard deviation of a range. The estimator refines it for each pair."""
+    """Expected standard deviation of a range in m. The estimator refines it for each pair."""
     range_noise_min_m: float = 0.3
-    """Lower limit of the estimated range noise."""
+    """Lower limit of the estimated range noise, in m."""
     range_noise_max_m: float = 100.0
-    """Upper limit of the estimated range noise."""
+    """Upper limit of the estimated range noise, in m."""
     range_gate_sigma: float = 5.0
     """Ranges with a residual larger than this many standard deviations are rejected."""
     fix_scale_max: float = 10.0
     """Largest factor by which the receivers' standard deviations are enlarged if their fixes scatter more."""
     arc_max_s: float = 43_200.0
-    """Length of the arc. Older observations are not used."""
+    """Length of the arc in s. Older observations are not used."""
     own_fixes_min: int = 10
     """Minimum number of our own fixes in the arc. With fewer, the orbit estimate serves as the prior of our orbit."""
     log_drag_sigma: float = 0.8
@@ -43,7 +43,10 @@ class FormationSettings:
         require_positive(self, "log_drag_sigma", "differential_log_drag_sigma")
         require_positive(self, "certain_chi_square", "solved_sigma_ratio")
         if not self.range_noise_min_m <= self.range_noise_m <= self.range_noise_max_m:
-            raise ValueError("range_noise_m must be between range_noise_min_m and range_noise_max_m")
+            limits = (
+                f"range_noise_min_m ({self.range_noise_min_m:g}) and range_noise_max_m ({self.range_noise_max_m:g})"
+            )
+            raise ValueError(f"range_noise_m is {self.range_noise_m:g}; it must be between {limits}")
         for name in ("fix_scale_max", "own_fixes_min"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1")
+                raise ValueError(f"{name} is {getattr(self, name):g}; it must be at least 1")

@@ -4,8 +4,8 @@ Each satellite has its own clock, which restarts at each boot. It is mapped by t
 packet of a range file and the first range after it are from about the same time. Our own sense records carry both times
 in one packet; if there are any, they map our clock.
 
-A range gets a time once three GPS packets of its boot agree. Until then it is held, and so is a range whose time
-contradicts the map, because it belongs to a new boot or is damaged.
+A range gets a time once three GPS packets of its boot agree. Until then it is held. A range whose time contradicts the
+map belongs to a new boot or is damaged, and is also held.
 """
 
 from typing import Final

@@ -7,8 +7,8 @@ import numpy as np
 
 from pygnc.bus.messages import ClosestApproach, FormationEstimate, vector3
 from pygnc.estimators.formation.approach import Approach
+from pygnc.estimators.formation.batch import FormationSolution, Partner, RelativeState
 from pygnc.estimators.formation.filter import FormationFilter
-from pygnc.estimators.formation.solution import FormationSolution, Partner, RelativeState
 from pygnc.tasks.formation.arc import MeasurementTime
 
 _LOWER = np.tril_indices(6)
@@ -91,8 +91,7 @@ def filtered_estimate(
     partner = formation.partners.get(time.partner)
     if partner is None or partner.unsolved is not None or time.partner not in formation.satellites:
         return None
-    several = partner.ambiguous and formation.hypotheses(time.partner) > 1
-    states = [formation.relative(time.partner, number) for number in ((0, 1) if several else (0,))]
+    states = [formation.relative(time.partner, number) for number in ((0, 1) if partner.ambiguous else (0,))]
     return _estimate(
         time, solution, formation, partner, states, residual_m=residual_m, last_input_seq=last_input_seq, seq=seq
     )

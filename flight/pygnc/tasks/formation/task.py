@@ -66,12 +66,11 @@ class FormationTask(Task):
         self._orbits: deque[Message] = deque()
         self._result: Future[FormationResult] | None = None
         self._last_input_seq = 0
-        self._estimates: list[FormationMessage] = []
         self._orbit_failed = False
         self._orbit_due_s = math.inf
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Wake for inputs; orbits are read when one is needed."""
+        """Return the input socket; orbits are read when a problem needs them."""
         return [self._input.socket]
 
     def work(self) -> bool:
@@ -93,25 +92,26 @@ class FormationTask(Task):
         if not self._inputs:
             self._inputs += self._input.receive(MESSAGES_PER_STEP)
         step_ends_s = time.monotonic() + STEP_MS * 1e-3
-        while self._inputs and not self._is_blocked and time.monotonic() < step_ends_s:
-            self._take(self._inputs.popleft())
-        self._output.write(self._estimates)
-        self._estimates = []
-        if not self._inputs and not self._is_blocked:
+        estimates: list[FormationMessage] = []
+        is_blocked = False
+        while self._inputs and not is_blocked and time.monotonic() < step_ends_s:
+            message = self._inputs.popleft()
+            if self._tracker is None and _concerns_partner(message):
+                self._tracker = self._make_tracker(message)
+            if self._tracker is not None:
+                estimates += self._tracker.process(message)
+                is_blocked = self._tracker.is_blocked
+        self._output.write(estimates)
+        if not self._inputs and not is_blocked:
             self._last_input_seq = self._input.last_seq
-        return self._input.has_backlog or bool(self._inputs) or self._is_blocked
-
-    @property
-    def _is_blocked(self) -> bool:
-        tracker = self._tracker
-        return tracker is not None and (tracker.problem is not None or tracker.awaits_orbit)
+        return self._input.has_backlog or bool(self._inputs) or is_blocked
 
     def on_run_state(self, state: control.RunState) -> None:
-        """Store whether the orbit task has failed."""
+        """Store the failure of the orbit task, which then sends no more orbits."""
         self._orbit_failed = any(task.name == "orbit" and task.state == "failed" for task in state.tasks)
 
     def progress(self) -> control.Progress:
-        """Return the range counters: received = used + rejected + held + without time."""
+        """Return the progress with the range counters: received = used + rejected + held + without time."""
         counts = ({} if self._tracker is None else self._tracker.counts) | {
             "lost_messages": self._input.lost + self._orbit.lost,
             "not_recorded": self.not_recorded(),
@@ -124,14 +124,8 @@ class FormationTask(Task):
         self._input.close()
         self._orbit.close()
 
-    def _take(self, message: Message) -> None:
-        if self._tracker is None and _concerns_partner(message):
-            self._tracker = self._make_tracker(message)
-        if self._tracker is not None:
-            self._estimates += self._tracker.process(message)
-
     def _make_tracker(self, first: Message) -> "FormationTracker":
-        """Load the estimators and process the inputs before the first one of a partner."""
+        """Load the estimators and process the inputs before the first input that concerns a partner."""
         from pygnc.tasks.formation.tracker import FormationTracker  # noqa: PLC0415 - takes megabytes that most runs do not need
 
         tracker = FormationTracker(self.run.settings, self.run.earth_orientation)

@@ -1,6 +1,6 @@
-"""Formation tracker: turns input messages and orbits into formation estimates; decides what is solved and when.
+"""Formation tracker: estimates the formation from input messages and orbits, and decides when an arc is solved.
 
-It performs no I/O and reads no clock, so the replay on the ground runs the same code.
+It performs no I/O and reads no clock. The replay on the ground runs it, too.
 
 The batch is solved at its end. Later observations update a filter. When the arc has grown by a quarter since the last
 solution, and by at least ten minutes, all of it is solved again. A solution may take seconds. Therefore the tracker
@@ -25,16 +25,16 @@ from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.approach import Approach, approaches
-from pygnc.estimators.formation.batch import FormationSolver
+from pygnc.estimators.formation.batch import FormationSolution, FormationSolver
 from pygnc.estimators.formation.filter import FormationFilter
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
-from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
 from pygnc.tasks.formation.arc import FormationArc, MeasurementTime
 from pygnc.tasks.formation.report import approach_messages, filtered_estimate, solved_estimates
 
 SOLVED_AGAIN_MS: Final = 600_000
+"""Minimum growth of the arc in ms after which it is solved again."""
 SOLVED_AGAIN_SHARE: Final = 0.25
 """Growth of the arc after which it is solved again, relative to the span of the last solution."""
 
@@ -57,7 +57,7 @@ Problem: TypeAlias = Callable[[], FormationResult]
 
 
 class FormationTracker:
-    """Processes inputs and orbits one by one and returns estimates, numbered from 1.
+    """Tracker that processes inputs and orbits one by one and returns estimates, numbered from 1.
 
     Attributes:
         problem: Computation to run before the next input; None if there is none.
@@ -80,7 +80,7 @@ class FormationTracker:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Counters named as in the status record; `used` and `rejected` refer to the newest arc."""
+        """Range and fix counters, named as in the status record; used and rejected ranges are of the newest arc."""
         used = [] if self.solution is None else self.solution.used.tolist()
         return self._arc.counts | {"ranges_used": used.count(True), "ranges_rejected": used.count(False)}
 
@@ -88,6 +88,11 @@ class FormationTracker:
     def awaits_orbit(self) -> bool:
         """True if the orbit task's response to the newest input must be processed before anything else."""
         return self._is_due and self.problem is None and self._answered < self._expected
+
+    @property
+    def is_blocked(self) -> bool:
+        """True if a problem must be solved, or an orbit processed, before the next input."""
+        return self.problem is not None or self.awaits_orbit
 
     def take_orbit(self, message: OrbitMessage) -> None:
         """Process the next message of the orbit stream; call it only while `awaits_orbit`."""
@@ -99,7 +104,7 @@ class FormationTracker:
         self._pose_problem_if_due()
 
     def give_up_orbit(self) -> None:
-        """Continue with the present orbit; the orbit task is not waited for any longer."""
+        """Continue with the newest known orbit instead of waiting for the orbit task."""
         self._answered = self._expected
         self._pose_problem_if_due()
 
@@ -134,20 +139,20 @@ class FormationTracker:
         return messages
 
     def _filtered(self, observation: RangeObservation | SatelliteFix, input_seq: int) -> list[FormationMessage]:
-        """Update the filter with an observation after a solution; return the states of the satellites it concerns."""
+        """Update the filter with an observation after a solution; return messages on the partners that it concerns."""
         formation, solution = self._formation, self.solution
         if formation is None or solution is None:
             return []
-        own_id = self._settings.formation.own_id
         residual_m = None
         if isinstance(observation, RangeObservation):
-            update = formation.process([observation], [])
-            if observation.one == own_id and update.ranges[0].cause is None:
-                residual_m = update.ranges[0].residual_m
+            verdict = formation.process_range(observation)
+            moved = verdict.moved
+            if observation.one == self._settings.formation.own_id and verdict.cause is None:
+                residual_m = verdict.residual_m
         else:
-            update = formation.process([], [observation])
+            moved = formation.process_fix(observation).moved
         messages: list[FormationMessage] = []
-        for partner in observation.satellites if update.moved else ():
+        for partner in observation.satellites if moved else ():
             time = MeasurementTime(observation.gps_ms, partner, input_seq)
             message = filtered_estimate(
                 time,

@@ -87,7 +87,7 @@ class LinearMotion:
     def derivatives(self, gps_ms: IntArray, offset_s: FloatArray) -> FloatArray:
         """Return the derivatives of the states by the first q parameters, shape (n, 6, q).
 
-        Later ones act after all epochs.
+        The later parameters act after all epochs.
         """
         segment, fraction = self._grid.locate(gps_ms, offset_s)
         local = states_at(self._response[segment], fraction)

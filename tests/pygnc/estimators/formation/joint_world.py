@@ -8,12 +8,11 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.batch import FormationSolver
-from pygnc.estimators.formation.filter import FormationFilter, FormationUpdate
+from pygnc.estimators.formation.batch import FormationSolution, FormationSolver, RelativeState
+from pygnc.estimators.formation.filter import FormationFilter, RangeVerdict
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.solution import FormationSolution, RelativeState
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.formation_accuracy import own_orbit_state
 from pygnc_ground.campaign.formation_world import FormationKind, FormationWorld, Instruments, formation_world
@@ -80,8 +79,14 @@ def solved(
 
 def process_all(
     filtering: FormationFilter, moments: Sequence[tuple[list[RangeObservation], list[SatelliteFix]]]
-) -> list[FormationUpdate]:
-    return [filtering.process(*seen) for seen in moments]
+) -> list[RangeVerdict]:
+    """Process all fixes and ranges in order of time; return the verdicts of the ranges."""
+    verdicts = []
+    for ranges, fixes in moments:
+        for fix in fixes:
+            filtering.process_fix(fix)
+        verdicts += [filtering.process_range(seen) for seen in ranges]
+    return verdicts
 
 
 def truth_gcrf(gps_ms: int, partner: int, satellites: int = 2, minutes: int = 250) -> tuple[Array, Array]:

@@ -6,9 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 
+from pygnc.estimators.formation.batch import FormationSolution
 from pygnc.estimators.formation.observations import SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.solution import FormationSolution
 from pygnc_ground.campaign.formation_world import FormationKind, Instruments
 from tests.pygnc.estimators.formation.worlds import (
     MESH_ALL,
@@ -110,7 +110,7 @@ def test_reports_a_partner_with_too_few_ranges_without_effect_on_others() -> Non
     for partner in (75, 76):
         one, other = (solution.relative_at(moment, partner) for solution in (without, with_few))
         assert one.gcrf == pytest.approx(other.gcrf, abs=1e-6)
-    with pytest.raises(ValueError, match="no solution for satellite 77"):
+    with pytest.raises(ValueError, match="satellite 77 is not solved"):
         with_few.relative_at(moment, 77)
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
+from pygnc.estimators.formation.batch import FormationSolution
 from pygnc.estimators.formation.filter import FormationFilter, FormationRejectCause
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
-from pygnc.estimators.formation.solution import FormationSolution
 from tests.pygnc.estimators.formation.joint_world import (
     ARC_MIN,
     GPS_ON_ALL,
@@ -29,6 +29,10 @@ PARTNER = 75
 def state_arrays(filtering: FormationFilter) -> list[Array]:
     """Return all arrays of the state."""
     return [part for group in filtering.groups for each in group.hypotheses for part in (each.x, each.root)]
+
+
+def hypothesis_count(filtering: FormationFilter, partner: int) -> int:
+    return next(len(group.hypotheses) for group in filtering.groups if partner in group.satellites)
 
 
 def partners_fixes(since_ms: int, minutes: int) -> list[SatelliteFix]:
@@ -60,10 +64,10 @@ def test_errors_and_innovations_are_consistent_over_many_draws() -> None:
     for draw in range(DRAWS):
         batch_case = solved(GPS_ON_ALL, draw, minutes=64, arc_minutes=34)
         filtering = batch_case.filter()
-        updates = process_all(filtering, batch_case.until(30))
+        verdicts = process_all(filtering, batch_case.until(30))
         truth = truth_gcrf(filtering.gps_ms, PARTNER, minutes=64)
         squares.append(nees(filtering.relative(PARTNER), *truth))
-        innovations += [verdict.nis for update in updates for verdict in update.ranges if verdict.cause is None]
+        innovations += [verdict.nis for verdict in verdicts if verdict.cause is None]
     # 95 % bands of chi-square with 120 and 600 degrees of freedom.
     assert len(innovations) == 30 * DRAWS
     assert 4.57 < np.mean(squares) < 7.61
@@ -93,8 +97,8 @@ def test_partner_fixes_resolve_the_ambiguity_even_if_the_batch_chose_wrong() -> 
     assert partner.chi_square_best < partner.chi_square_mirror < math.inf
     assert error_m(filtering, PARTNER) > 50.0
     for seen in partners_fixes(filtering.gps_ms, 20):
-        filtering.process([], [seen])
-    assert filtering.hypotheses(PARTNER) == 1
+        filtering.process_fix(seen)
+    assert hypothesis_count(filtering, PARTNER) == 1
     partner = filtering.partners[PARTNER]
     assert not partner.ambiguous
     assert partner.chi_square_mirror - partner.chi_square_best > batch_case.settings.certain_chi_square
@@ -104,9 +108,9 @@ def test_partner_fixes_resolve_the_ambiguity_even_if_the_batch_chose_wrong() -> 
 def test_ambiguity_remains_without_observations() -> None:
     batch_case = solved(GPS_ON_OURS)
     filtering = batch_case.filter()
-    count = filtering.hypotheses(PARTNER)
+    count = hypothesis_count(filtering, PARTNER)
     process_all(filtering, batch_case.until(10))
-    assert filtering.hypotheses(PARTNER) == count > 1
+    assert hypothesis_count(filtering, PARTNER) == count > 1
     assert filtering.partners[PARTNER].ambiguous
 
 
@@ -114,10 +118,10 @@ def test_unconnected_partners_have_separate_hypotheses() -> None:
     batch_case = solved(GPS_ON_OURS, satellites=3, minutes=75)
     filtering = batch_case.filter()
     assert [group.satellites for group in filtering.groups] == [(74, 75), (74, 76)]
-    assert filtering.hypotheses(75) + filtering.hypotheses(76) <= len(batch_case.solution.hypotheses) + 1
+    assert hypothesis_count(filtering, 75) + hypothesis_count(filtering, 76) <= len(batch_case.solution.hypotheses) + 1
     process_all(filtering, batch_case.until(10))
     assert {group.gps_ms for group in filtering.groups} == {filtering.gps_ms}
-    with pytest.raises(ValueError, match="no solution for satellite 99"):
+    with pytest.raises(ValueError, match="satellite 99 is not solved"):
         filtering.relative(99)
 
 
@@ -126,9 +130,8 @@ def test_bridges_a_gap_of_three_hours_with_a_larger_covariance() -> None:
     filtering = batch_case.filter()
     before = math.sqrt(np.trace(filtering.relative(PARTNER).covariance_gcrf[:3, :3]))
     last_ms = max(batch_case.later)
-    (ranges, fixes) = batch_case.later[last_ms]
-    update = filtering.process(ranges, fixes)
-    assert update.ranges[0].cause is None
+    (verdict,) = process_all(filtering, [batch_case.later[last_ms]])
+    assert verdict.cause is None
     assert filtering.gps_ms == last_ms > world().start_gps_ms + 60_000 * (ARC_MIN + 180)
     relative = filtering.relative(PARTNER)
     after = math.sqrt(np.trace(relative.covariance_gcrf[:3, :3]))
@@ -145,7 +148,7 @@ def test_process_noise_enlarges_the_covariance() -> None:
     last_ms = max(batch_case.later)
     drag_sigma = []
     for filtering in (batch_case.filter(), quiet.filter()):
-        filtering.process(*batch_case.later[last_ms])
+        process_all(filtering, [batch_case.later[last_ms]])
         covariance = filtering.groups[0].hypotheses[0].covariance
         drag_sigma.append(math.sqrt(covariance[6, 6] + covariance[13, 13] - 2.0 * covariance[6, 13]))
     assert drag_sigma[0] > 1.01 * drag_sigma[1]
@@ -163,32 +166,24 @@ def test_repeated_runs_give_the_same_bits() -> None:
 def test_rejects_late_duplicate_and_unknown_observations_with_a_cause() -> None:
     batch_case = solved()
     filtering = batch_case.filter()
-    (fixes_only, ranges_only) = batch_case.until(1)
-    last = max(batch_case.solution.ranges, key=lambda seen: seen.gps_ms)
-    assert filtering.process([last], []).ranges[0].cause is FormationRejectCause.DUPLICATE
-    assert filtering.process(*ranges_only).moved
+    (_, (own_fix, *_)), ((seen,), _) = batch_case.until(1)
+    last = max(batch_case.solution.ranges, key=lambda each: each.gps_ms)
+    assert filtering.process_range(last).cause is FormationRejectCause.DUPLICATE
+    assert filtering.process_range(seen).moved
     before = state_arrays(filtering)
-    (seen,) = ranges_only[0]
-    rejected = filtering.process(
-        [
-            seen,
-            replace(seen, other=99),
-            replace(seen, one=75, other=74, range_m=math.nan),
-        ],
-        [],
-    )
-    late = filtering.process(*fixes_only)
-    far = filtering.process([replace(seen, gps_ms=seen.gps_ms + 13 * 3_600_000)], [])
-    assert [verdict.cause for verdict in (*rejected.ranges, *far.ranges)] == [
-        FormationRejectCause.DUPLICATE,
-        FormationRejectCause.SATELLITE,
-        FormationRejectCause.NOT_FINITE,
-        FormationRejectCause.GAP,
-    ]
-    assert {verdict.position_cause for verdict in late.fixes} == {FormationRejectCause.NOT_LATER}
-    assert not rejected.moved
+    expected = {
+        seen: FormationRejectCause.DUPLICATE,
+        replace(seen, other=99): FormationRejectCause.SATELLITE,
+        replace(seen, one=75, other=74, range_m=math.nan): FormationRejectCause.NOT_FINITE,
+        replace(seen, gps_ms=seen.gps_ms + 13 * 3_600_000): FormationRejectCause.GAP,
+    }
+    for rejected, cause in expected.items():
+        verdict = filtering.process_range(rejected)
+        assert verdict.cause is cause
+        assert not verdict.moved
+    late = filtering.process_fix(own_fix)
+    assert late.position_cause is FormationRejectCause.NOT_LATER
     assert not late.moved
-    assert not far.moved
     for a, b in zip(before, state_arrays(filtering), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -198,20 +193,21 @@ def test_an_outlier_moves_neither_state_nor_time() -> None:
     filtering = batch_case.filter()
     begin_ms = filtering.gps_ms
     (seen,) = batch_case.until(1)[1][0]
-    update = filtering.process([replace(seen, gps_ms=seen.gps_ms + 3_600_000, range_m=seen.range_m + 1_000.0)], [])
-    assert update.ranges[0].cause is FormationRejectCause.GATE
-    assert update.ranges[0].residual_m == pytest.approx(1_000.0, abs=500.0)
-    assert not update.moved
+    verdict = filtering.process_range(replace(seen, gps_ms=seen.gps_ms + 3_600_000, range_m=seen.range_m + 1_000.0))
+    assert verdict.cause is FormationRejectCause.GATE
+    assert verdict.residual_m == pytest.approx(1_000.0, abs=500.0)
+    assert not verdict.moved
     assert filtering.gps_ms == begin_ms
-    assert filtering.process([seen], []).ranges[0].cause is None
+    assert filtering.process_range(seen).cause is None
 
 
 def test_uses_both_directions_of_a_pair_once() -> None:
     batch_case = solved()
     (seen,) = batch_case.until(1)[1][0]
     back = RangeObservation(seen.gps_ms, seen.other, seen.one, seen.range_m)
-    update = batch_case.filter().process([seen, back, seen], [])
-    assert [verdict.cause for verdict in update.ranges] == [None, None, FormationRejectCause.DUPLICATE]
+    filtering = batch_case.filter()
+    verdicts = [filtering.process_range(each) for each in (seen, back, seen)]
+    assert [verdict.cause for verdict in verdicts] == [None, None, FormationRejectCause.DUPLICATE]
 
 
 def test_rejects_ranges_to_a_partner_with_an_uncertain_position() -> None:
@@ -219,15 +215,6 @@ def test_rejects_ranges_to_a_partner_with_an_uncertain_position() -> None:
     best = batch_case.solution.hypotheses[0]
     vague = replace(best, covariance=best.covariance * 1e6)
     filtering = batch_case.filter(replace(batch_case.solution, hypotheses=(vague,)))
-    verdict = filtering.process(batch_case.until(1)[1][0], []).ranges[0]
+    verdict = filtering.process_range(batch_case.until(1)[1][0][0])
     assert verdict.cause is FormationRejectCause.VAGUE
     assert filtering.partners[PARTNER].unsolved is not None
-
-
-def test_raises_for_observations_of_several_moments_or_none() -> None:
-    batch_case = solved()
-    (fixes, ranges) = batch_case.until(1)
-    with pytest.raises(ValueError, match="these are of 2"):
-        batch_case.filter().process(ranges[0], fixes[1])
-    with pytest.raises(ValueError, match="these are of 0"):
-        batch_case.filter().process([], [])
