@@ -1,7 +1,7 @@
 """Environment of the satellite: Earth orientation, Sun, eclipse, magnetic field, computed by brahe and erfa.
 
-brahe is the independent reference: the models of the flight software (pygnc.environment) share no code with it. Nothing is
-downloaded; Earth orientation, space weather, EGM2008 and IGRF-14 come with the package. brahe's force models use
+brahe is the independent reference: the models of the flight software (pygnc.environment) share no code with it. Nothing
+is downloaded; Earth orientation, space weather, EGM2008 and IGRF-14 come with the package. brahe's force models use
 low-precision series for Sun and Moon with errors of 0.08 degrees in 2025. That is enough for their attraction but not
 for sun sensors and eclipses, so the position of the Sun comes from erfa.
 """
