@@ -27,7 +27,8 @@ def main() -> int:
     shutil.rmtree(HOME, ignore_errors=True)
     shutil.copytree(BATCH / "range", HOME / "range")
     shutil.copy(BATCH / "sense.bin", HOME)
-    t_spacecraft_s = last_spacecraft_time_s(HOME / "sense.bin") + SECONDS_AFTER_THE_BATCH
+    records = np.fromfile(HOME / "sense.bin", np.dtype([("sensors", SENSOR_PACKET, (5,)), ("rest", "V101")]))
+    t_spacecraft_s = int(records["sensors"]["t_spacecraft_s"].max()) + SECONDS_AFTER_THE_BATCH
     command = [sys.executable, "flight/main.py", str(TIMEOUT_MIN), str(t_spacecraft_s), "--exit-when-done"]
     print(f"$ HOME={HOME.relative_to(ROOT)} python {' '.join(command[1:])}", flush=True)
     began_ns = time.monotonic_ns()
@@ -59,14 +60,8 @@ def replay() -> int:
     return code
 
 
-def last_spacecraft_time_s(sense: Path) -> int:
-    """Return the largest spacecraft time in a clean sense file of 251-byte records."""
-    records = np.fromfile(sense, np.dtype([("sensors", SENSOR_PACKET, (5,)), ("rest", "V101")]))
-    return int(records["sensors"]["t_spacecraft_s"].max())
-
-
 def durations(run: Path, began_ns: int, ended_ns: int) -> list[tuple[str, float]]:
-    """Return the duration of each part of a run, from its events journal."""
+    """Return the name and the duration in s of each part of a run, from the events journal of the run."""
     records = JournalReader([run], "events").read(1000)
     events = [msgspec.msgpack.decode(record.payload, type=Event) for record in records]
     marks = {event.text if event.name == "phase" else event.name: event.t_mono_ns for event in events}

@@ -16,7 +16,7 @@ import tempfile
 import time
 import zipfile
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FLIGHT: Final = ROOT / "flight"
@@ -40,19 +40,8 @@ libraries from the zip:
 """
 
 
-class Checkout(NamedTuple):
-    """State of the git checkout."""
-
-    commit: str
-    """Hash of the commit, followed by "+changes" if tracked files differ."""
-    epoch_s: int
-    """Time of the commit, Unix seconds."""
-    files: list[Path]
-    """Tracked files under flight/, and the packed tables."""
-
-
 def git(*arguments: str) -> str | None:
-    """Run git in the tree; return None if there is no git, no repository or no commit."""
+    """Run git in ROOT and return its output; None if there is no git, no repository or no commit."""
     program = shutil.which("git")
     if program is None:
         return None
@@ -60,8 +49,13 @@ def git(*arguments: str) -> str | None:
     return done.stdout.rstrip("\n") if done.returncode == 0 else None
 
 
-def read_checkout() -> Checkout | None:
-    """Return the state of the git checkout in ROOT, or None if ROOT is not one."""
+def read_checkout() -> tuple[str, int, list[Path]] | None:
+    """Return the state of the git checkout in ROOT, or None if ROOT is not one.
+
+    Returns:
+        Hash of the commit, followed by "+changes" if tracked files differ; time of the commit, Unix seconds; tracked
+        files under flight/, and the packed tables.
+    """
     if git("rev-parse", "--show-toplevel") != str(ROOT):
         return None
     head = git("log", "-1", "--format=%H %ct")
@@ -71,12 +65,7 @@ def read_checkout() -> Checkout | None:
     commit, epoch_s = head.split()
     if git("status", "--porcelain", "--untracked-files=no", "--", "flight", "requirements/flight.txt", *TABLES):
         commit += "+changes"
-    return Checkout(commit, int(epoch_s), [ROOT / name for name in tracked.split("\0") if name])
-
-
-def is_code(path: Path) -> bool:
-    """Return whether a file is packed; caches and READMEs are not."""
-    return "__pycache__" not in path.parts and path.suffix != ".pyc" and path.name != "README.md"
+    return commit, int(epoch_s), [ROOT / name for name in tracked.split("\0") if name]
 
 
 def read_version() -> str:
@@ -89,27 +78,26 @@ def read_version() -> str:
     )
 
 
-def packed_name(path: Path) -> str:
-    """Return the name of a file in the zip; files of data/ are inside the package."""
-    return (
-        path.relative_to(FLIGHT).as_posix() if FLIGHT in path.parents else f"pygnc/{path.relative_to(ROOT).as_posix()}"
-    )
-
-
 def collect() -> tuple[dict[str, bytes], int]:
     """Return the content of flight.zip by name, and the date of its entries, Unix seconds."""
     checkout = read_checkout()
-    given = os.environ.get("SOURCE_DATE_EPOCH")
+    epoch_s: int | None = None
     if checkout is None:
         print("not a git checkout with a commit: packing every file under flight/", file=sys.stderr)
+        commit = "no-git"
         files = [path for path in FLIGHT.rglob("*") if path.is_file()] + [ROOT / table for table in TABLES]
-        commit, epoch_s = "no-git", None
     else:
         commit, epoch_s, files = checkout
-    if given is not None:
-        epoch_s = int(given)
+    if "SOURCE_DATE_EPOCH" in os.environ:
+        epoch_s = int(os.environ["SOURCE_DATE_EPOCH"])
     date = "undated" if epoch_s is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch_s))
-    content = {packed_name(path): path.read_bytes() for path in files if is_code(path)}
+    content = {}
+    for path in files:
+        if "__pycache__" not in path.parts and path.suffix != ".pyc" and path.name != "README.md":
+            # Files of data/ are inside the package.
+            inside = FLIGHT in path.parents
+            name = path.relative_to(FLIGHT).as_posix() if inside else f"pygnc/{path.relative_to(ROOT).as_posix()}"
+            content[name] = path.read_bytes()
     content["pygnc_version.info"] = f"{date} {commit} {read_version()}\n".encode()
     content["requirements.txt"] = LOCK.read_bytes()
     return content, epoch_s or ZIP_EPOCH_S

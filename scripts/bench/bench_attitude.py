@@ -31,9 +31,9 @@ from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario import imu, sun_sensors
+from pygnc_ground.scenario.generate import TrueStates
 from pygnc_ground.scenario.settings import settings_from_tables
-from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
-from pygnc_ground.scenario.true_states import TrueStates
+from pygnc_ground.scenario.trajectory import Trajectory
 
 DURATION_S: Final = 10_800
 CADENCE_S: Final = 5
@@ -98,9 +98,7 @@ def make_flight(seed: int, case: Case) -> Flight:
     }
     merged = {name: tables.get(name, {}) | case.tables.get(name, {}) for name in tables.keys() | case.tables.keys()}
     settings = settings_from_tables({"seed": seed, "duration_s": DURATION_S, **merged}, "bench")
-    start = initial_state_gcrf(settings.orbit)
-    path = Trajectory(settings.start_gps_ms, DURATION_S, start, settings.spacecraft, settings.forces)
-    truth = TrueStates.at(settings, path, np.arange(0, DURATION_S, CADENCE_S))
+    truth = TrueStates.at(settings, Trajectory.of(settings), np.arange(0, DURATION_S, CADENCE_S))
     mag = imu.magnetometer_ut(settings.imu, truth.field_body_ut, truth.mag_bias_imu_ut, seed)
     gyro = imu.gyro_rad_s(settings.imu, truth.rate_body_rad_s, truth.gyro_bias_imu_rad_s, seed)
     bodies = truth.sun_body_m, truth.position_body_m, truth.sunlit_fraction
@@ -303,7 +301,9 @@ def _timed(flight: Flight) -> list[tuple[bool, float]]:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seeds", type=int, default=20, help="Number of seeds of each case (default: 20).")
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", default=20, help="Number of seeds of each case (default: 20)."
+    )
     parser.add_argument("--part", choices=("accuracy", "faults", "speed"), help="Tables to print (default: all).")
     arguments = parser.parse_args()
     seeds = range(1, arguments.seeds + 1)

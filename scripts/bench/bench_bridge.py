@@ -35,27 +35,17 @@ STALLED_BUFFER_BYTES: Final = 4096
 
 @dataclass(slots=True)
 class ClientRecord:
-    """Measurements of one client.
+    """Measurements of a client.
 
     Attributes:
-        times_s: arrival time of each reading.
-        has_begun: set at the first reading.
+        times_s: monotonic arrival time of each reading, s.
+        has_begun: event that is set at the first reading.
         dropped: number of readings that the bridge dropped because this client did not read them in time.
     """
 
     times_s: list[float] = field(default_factory=list)
     has_begun: asyncio.Event = field(default_factory=asyncio.Event)
     dropped: int = 0
-
-    @property
-    def rate_hz(self) -> float:
-        """Readings per second."""
-        return (len(self.times_s) - 1) / (self.times_s[-1] - self.times_s[0])
-
-    @property
-    def max_gap_s(self) -> float:
-        """The longest time between two readings."""
-        return max(after - before for before, after in pairwise(self.times_s))
 
 
 def main() -> None:
@@ -83,7 +73,7 @@ def running(url: str, folder: Path) -> Generator[tuple[subprocess.Popen[str], in
 
 
 async def measure(pid: int, port: int, count: int, *, is_one_stalled: bool) -> str:
-    """Measure and return one row of the table."""
+    """Measure with `count` clients and return a row of the table."""
     clients = [ClientRecord() for _ in range(count)]
     begin, stop = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
@@ -102,8 +92,8 @@ async def measure(pid: int, port: int, count: int, *, is_one_stalled: bool) -> s
             stop.set()
     dropped = sum(client.dropped for client in clients)
     label = f"{count}, and one stalled" if is_one_stalled else f"{count}"
-    slowest = min(client.rate_hz for client in clients)
-    gap_ms = 1e3 * max(client.max_gap_s for client in clients)
+    slowest = min((len(client.times_s) - 1) / (client.times_s[-1] - client.times_s[0]) for client in clients)
+    gap_ms = 1e3 * max(after - before for client in clients for before, after in pairwise(client.times_s))
     lost = total - dropped if is_one_stalled else "-"
     return f"| {label} | {slowest:.1f} Hz | {gap_ms:.0f} ms | {dropped} | {lost} | {share:.0%} |"
 
@@ -124,7 +114,7 @@ async def listen(port: int, record: ClientRecord, begin: asyncio.Event, stop: as
 
 @asynccontextmanager
 async def stalled(port: int, *, is_wanted: bool) -> AsyncGenerator[None, None]:
-    """Run a client that requests large answers and reads nothing."""
+    """Run a client that requests large responses and reads nothing."""
     if not is_wanted:
         yield
         return
@@ -139,7 +129,7 @@ async def stalled(port: int, *, is_wanted: bool) -> AsyncGenerator[None, None]:
 
 
 def cpu_time_s(pid: int) -> float:
-    """Return the processor time of a process."""
+    """Return the processor time of a process, s."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -1,4 +1,4 @@
-"""Measure the device layer for docs/benchmarks.md: parsing, load, answers, upgrades, discovery.
+"""Measure the device layer for docs/benchmarks.md: parsing, load, responses, upgrades, discovery.
 
 Usage: python scripts/bench/bench_devices.py [--part parse|load|answers|upgrade|discovery] [--python-imu380 FOLDER]
 
@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from pygnc_devices.discovery import search
 from pygnc_devices.framing import scan_to_end
@@ -60,30 +60,13 @@ print(len(frames) / (time.perf_counter() - start))
 """
 
 
-class Row(NamedTuple):
-    """One row of the table."""
-
-    what: str
-    goal: str
-    found: str
-
-
-class Reply(NamedTuple):
-    """Time until an answer arrived, and number of streamed packets before it."""
-
-    took_s: float
-    packets_before: int
+Row: TypeAlias = tuple[str, str, str]
+"""Quantity, goal and measurement."""
 
 
 def main() -> int:
     """Measure and print the table."""
-    parts: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
-        "parse": parse,
-        "load": load,
-        "answers": answers,
-        "upgrade": upgrade,
-        "discovery": discovery,
-    }
+    parts = {part.__name__: part for part in (parse, load, answers, upgrade, discovery)}
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--part", choices=parts)
     parser.add_argument("--python-imu380", type=Path, metavar="FOLDER")
@@ -92,20 +75,20 @@ def main() -> int:
     for name, part in parts.items():
         if options.part in {None, name}:
             for row in part(options):
-                print(f"| {row.what} | {row.goal} | {row.found} |", flush=True)
+                print(f"| {' | '.join(row)} |", flush=True)
     return 0
 
 
 def parse(options: argparse.Namespace) -> Iterator[Row]:
-    """Count packets of recordings; measure both parsers and that of python-imu380."""
+    """Count packets of recordings; measure both parsers and the parser of python-imu380."""
     folder = os.environ.get("PYGNC_REFERENCE_DATA")
     if folder is None:
-        sys.exit("PYGNC_REFERENCE_DATA does not name the folder of the reference recordings")
+        sys.exit("PYGNC_REFERENCE_DATA is not set; set it to the folder of the reference recordings")
     for name, kind, count in RECORDINGS:
         octets = (Path(folder) / "aceinna" / name).read_bytes()
         found = scan_recording(octets).count(kind)
         streamed = sum(frame.kind == kind for frame in scan_to_end(framing.scan, octets).frames)
-        yield Row(f"`{name}`: {kind} packets, both parsers", str(count), f"{found}, {streamed}")
+        yield (f"`{name}`: {kind} packets, both parsers", str(count), f"{found}, {streamed}")
     path = Path(folder) / "aceinna" / RECORDINGS[0][0]
     octets = path.read_bytes() * 20
     packet = PACKETS["S1"]
@@ -118,15 +101,15 @@ def parse(options: argparse.Namespace) -> Iterator[Row]:
         frames = scan_to_end(framing.scan, octets).frames
         return sum(len(packet.decode(frame.payload)) > 0 for frame in frames)
 
-    yield Row("S1 with CRC and typed values, whole recordings, packets/s", ">= 300 000", f"{_per_s(whole):,.0f}")
-    yield Row("the same, as a stream of readings, packets/s", "", f"{_per_s(streaming):,.0f}")
+    yield ("S1 with CRC and typed values, whole recordings, packets/s", ">= 300 000", f"{_per_s(whole):,.0f}")
+    yield ("the same, as a stream of readings, packets/s", "", f"{_per_s(streaming):,.0f}")
     if options.python_imu380 is not None:
         command = [sys.executable, "-c", PYTHON_IMU380, str(options.python_imu380), str(path)]
         rates = [
             float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
             for _ in range(ROUNDS)
         ]
-        yield Row("python-imu380's parser, packets/s", "", f"{max(rates):,.0f}")
+        yield ("python-imu380's parser, packets/s", "", f"{max(rates):,.0f}")
 
 
 def load(_: argparse.Namespace) -> Iterator[Row]:
@@ -146,7 +129,7 @@ def load(_: argparse.Namespace) -> Iterator[Row]:
         readings = sum(device.statistics.readings for device in devices)
         lost = sum(device.statistics.lost_readings + device.statistics.queue_drops for device in devices)
     what = f"{DEVICES} devices at 200 Hz, load of one core"
-    yield Row(what, "< 50 %", f"{used_s / elapsed_s:.0%} ({readings / elapsed_s:.0f} readings/s, {lost} lost)")
+    yield (what, "< 50 %", f"{used_s / elapsed_s:.0%} ({readings / elapsed_s:.0f} readings/s, {lost} lost)")
 
 
 def answers(_: argparse.Namespace) -> Iterator[Row]:
@@ -154,20 +137,20 @@ def answers(_: argparse.Namespace) -> Iterator[Row]:
     with _unit({}) as url, Ucb.open(url) as device:
         device.read()
         for name in ("GF", "RF", "SF"):
-            replies = _replies(device, name)
-            by_packets = sum(reply.packets_before <= 2 for reply in replies)
-            by_time = sum(reply.took_s <= 2 * PERIOD_S for reply in replies)
-            found = f"{by_packets} after at most 2 packets, {by_time} within 20 ms; {_spread(replies)}"
-            yield Row(f"{name} answered within 2 packet periods", f"{REQUESTS} of {REQUESTS}", found)
+            times_s, packets = _response_times_s(device, name)
+            by_packets = sum(count <= 2 for count in packets)
+            by_time = sum(took_s <= 2 * PERIOD_S for took_s in times_s)
+            found = f"{by_packets} after at most 2 packets, {by_time} within 20 ms; {_spread(times_s)}"
+            yield (f"{name} response within 2 packet periods", f"{REQUESTS} of {REQUESTS}", found)
         start_s = time.monotonic()
         device.write_fields({8: 1})
-        yield Row("WF, written and read back", "<= 1.5 s", f"{time.monotonic() - start_s:.2f} s")
+        yield ("WF, written and read back", "<= 1.5 s", f"{time.monotonic() - start_s:.2f} s")
     with _unit({}, ONE_PERCENT) as url, Ucb.open(url) as device:
         device.read()
         for name in ("GF", "RF", "SF"):
-            replies = _replies(device, name)
-            found = f"{len(replies)} of {REQUESTS}; {_spread(replies)}"
-            yield Row(f"{name} with 1 % of bytes damaged, after retries", f"{REQUESTS} of {REQUESTS}", found)
+            times_s = _response_times_s(device, name)[0]
+            found = f"{len(times_s)} of {REQUESTS}; {_spread(times_s)}"
+            yield (f"{name} with 1 % of bytes damaged, after retries", f"{REQUESTS} of {REQUESTS}", found)
 
 
 def upgrade(_: argparse.Namespace) -> Iterator[Row]:
@@ -195,11 +178,11 @@ def upgrade(_: argparse.Namespace) -> Iterator[Row]:
         f"{result.seconds:.0f} s: {result.retries} blocks repeated, {result.interruptions} disconnections, "
         f"{result.restarts} restarts from the first block"
     )
-    yield Row(f"upgrade, {IMAGE_BYTES // 1000} kB, 0.1 % of bytes damaged, unplugged once", "completes", found)
+    yield (f"upgrade, {IMAGE_BYTES // 1000} kB, 0.1 % of bytes damaged, unplugged once", "completes", found)
 
 
 def discovery(_options: argparse.Namespace) -> Iterator[Row]:
-    """Find one quiet unit among eight ports; it uses the baud rate that is tried last."""
+    """Find a quiet unit among eight ports; the unit uses the baud rate that is tried last."""
     with _unit({0x01: 0, 0x02: 2}) as url, contextlib.ExitStack() as stack:
         dead = []
         for _ in range(7):
@@ -212,44 +195,38 @@ def discovery(_options: argparse.Namespace) -> Iterator[Row]:
             outcome = search([*dead[:4], url, *dead[4:]], families)
             took_s = time.monotonic() - start_s
             found = f"{took_s:.2f} s" if [entry.url for entry in outcome.found] == [url] else "not found"
-            yield Row(f"discovery of one unit among 8 ports, {what}", "<= 3 s", found)
+            yield (f"discovery of one unit among 8 ports, {what}", "<= 3 s", found)
 
 
-def _replies(device: Ucb, name: str) -> list[Reply]:
-    """Request the same fields repeatedly, or set one."""
-    replies = []
+def _response_times_s(device: Ucb, name: str) -> tuple[list[float], list[int]]:
+    """Get fields 1 and 3, or set field 8, repeatedly; return response times, s, and numbers of packets before them."""
+    times_s, packets = [], []
     for number in range(REQUESTS):
         request = commands.put_fields("SF", {8: number % 2}) if name == "SF" else commands.ask_fields(name, [1, 3])
         start_s = time.monotonic()
-        packets_before = device.run(_packets_before_answer(device, request))
-        replies.append(Reply(time.monotonic() - start_s, packets_before))
-    return replies
+        packets.append(device.run(_packets_before_response(device, request)))
+        times_s.append(time.monotonic() - start_s)
+    return times_s, packets
 
 
-async def _packets_before_answer(device: Ucb, request: Request) -> int:
-    """Return the number of streamed packets before the answer."""
+async def _packets_before_response(device: Ucb, request: Request) -> int:
     before = device.engine.counters.readings
     await request
     return device.engine.counters.readings - before
 
 
-def _spread(replies: list[Reply]) -> str:
-    times_s = [reply.took_s for reply in replies]
-    return f"median {_ms(statistics.median(times_s))}, worst {_ms(max(times_s))}"
+def _spread(times_s: list[float]) -> str:
+    return f"median {1e3 * statistics.median(times_s):.1f} ms, worst {1e3 * max(times_s):.1f} ms"
 
 
 def _per_s(parse_all: Callable[[], int]) -> float:
-    """Return the highest rate of several rounds."""
+    """Return the highest rate of several rounds, packets/s; `parse_all` returns the number of packets of a round."""
     rates = []
     for _ in range(ROUNDS):
         start_s = time.perf_counter()
         count = parse_all()
         rates.append(count / (time.perf_counter() - start_s))
     return max(rates)
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.1f} ms"
 
 
 @contextlib.contextmanager

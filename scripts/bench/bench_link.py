@@ -68,7 +68,7 @@ class Link:
     def until(self, is_done: Callable[[], bool], limit_s: float = 2000.0) -> None:
         """Advance the time until a condition holds."""
         if not self.session.run(is_done, limit_s):
-            raise TimeoutError(f"not within {limit_s} s of virtual time")
+            raise TimeoutError(f"the condition was not fulfilled within {limit_s} s of virtual time")
 
     def pass_time(self, duration_s: float) -> None:
         """Advance the time."""
@@ -80,7 +80,7 @@ class Link:
 def main() -> int:
     """Run all measurements and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=100, help="Number of uploads over a bad line.")
+    parser.add_argument("--runs", type=int, default=100, help="Number of uploads over a line with errors.")
     parser.add_argument("--stops", type=int, default=100, help="Number of real runs that are stopped; 0: none.")
     given = parser.parse_args()
     measures = [
@@ -138,7 +138,7 @@ def throughput() -> Iterator[Row]:
 
 
 def upload(content: bytes, faults: LineFaults, seed: int) -> tuple[float, bool, Link]:
-    """Return the duration in seconds, whether the file is exact, and the link."""
+    """Return the duration in seconds, True if the file is exact, and the link."""
     with tempfile.TemporaryDirectory() as folder:
         link = Link(Path(folder), faults, seed)
         began_s = link.now_s
@@ -148,7 +148,7 @@ def upload(content: bytes, faults: LineFaults, seed: int) -> tuple[float, bool, 
 
 
 def download(content: bytes) -> tuple[float, bool]:
-    """Return the duration in seconds and whether the file is exact."""
+    """Return the duration in seconds, and True if the file is exact."""
     with tempfile.TemporaryDirectory() as folder:
         link = Link(Path(folder), CLEAN, 0)
         transfer = begin_download(link, Path(folder), content)

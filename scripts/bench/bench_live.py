@@ -1,4 +1,4 @@
-"""Latency of live packets: from writing a packet to a pseudo-terminal to the answer on the run's bus.
+"""Latency of live packets: from writing a packet to a pseudo-terminal to the estimate on the run's bus.
 
     python scripts/bench/bench_live.py [--runs N]
 
@@ -73,7 +73,7 @@ class Bench:
         }
 
     def delay_ms(self, kind: SentenceType, packet: bytes, stream: str) -> tuple[float, bool]:
-        """Send a packet; return the time to the answer, and whether it was an estimate."""
+        """Send a packet; return the time to the response in ms, and True if it is an estimate."""
         reader = self._readers[stream]
         self._until(lambda: not reader.receive(100))
         began = time.monotonic()
@@ -107,7 +107,7 @@ class Bench:
         deadline = time.monotonic() + PATIENCE_S
         while not is_done():
             if time.monotonic() > deadline:
-                raise TimeoutError("main.py does not answer")
+                raise TimeoutError(f"main.py did not respond within {PATIENCE_S} s")
             self._turn()
             time.sleep(0.0005)
 
@@ -129,7 +129,7 @@ class Bench:
 
 
 def measure(records: int) -> tuple[list[float], list[float]]:
-    """Return the delays of orbits and attitudes of one run, in order."""
+    """Return the delays of orbits and attitudes of one run in ms, in order."""
     orbits: list[float] = []
     attitudes: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -153,7 +153,7 @@ def measure(records: int) -> tuple[list[float], list[float]]:
 def main() -> int:
     """Print the table; return 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=3, help="Number of runs per case.")
     runs = parser.parse_args().runs
     is_kept = True
     print("| what | first | median | largest |\n|---|---|---|---|")

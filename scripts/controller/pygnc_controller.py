@@ -16,7 +16,7 @@ file against the Pi's side and compare its tables with the flight software.
 Events are tuples: ("connected", software), ("sentence", kind, number, body, is_late), ("acknowledged", ticket),
 ("lost", ticket, kind), ("line down",), ("incompatible", version_min, version_max). Times are milliseconds that never
 decrease. Files need not be in memory: chunks are read through `read(offset, count)`, again if necessary. For the
-status, call send("STRQ", body("STRQ", 0), now_ms); `decode_status` decodes the body of the STAT sentence in the answer.
+status, call send("STRQ", body("STRQ", 0), now_ms); `decode_status` decodes the body of the STAT sentence that follows.
 """
 
 # MicroPython has neither annotations of variables nor casts.
@@ -122,12 +122,12 @@ STATUS = {
 
 
 def sensor_packet(time_s: int, mag: "list[int]", hall: int, gyro: "list[int]", lux: "list[int]") -> bytes:
-    """Return 30 bytes; mag, hall and gyro are raw words of the sensors, lux six words of `lux_word`."""
+    """Return the 30 bytes for a sense record; mag, hall, gyro: raw words of the sensors, lux: words of `lux_word`."""
     return struct.pack(">I", time_s) + struct.pack("<7h", *mag, hall, *gyro) + struct.pack(">6H", *lux)
 
 
 def lux_word(lux: float) -> int:
-    """Return the result register of an OPT3001 for an illuminance in lux."""
+    """Return the result register of an OPT3001 for an illuminance, lx."""
     counts = lux / 0.01
     exponent = 0
     while exponent < 11 and counts > (0xFFF << exponent) + 1e-6:
@@ -151,7 +151,7 @@ def _solution(log: bytes, status_size: int) -> bytes:
 
 
 def range_packet(partner_id: int, rssi: int, time_s: int, frequency_error: bytes, distance: bytes) -> bytes:
-    """Return 12 bytes; frequency error and distance are three registers of the radio each."""
+    """Return the 12 bytes for a range file; frequency error and distance are three registers of the radio each."""
     return struct.pack(">BBI", partner_id, rssi, time_s) + frequency_error + distance
 
 
@@ -167,7 +167,7 @@ def fields(kind: str, octets: bytes) -> "tuple[tuple[int, ...], bytes]":
     """Return the fields of a sentence of the Pi and the bytes after them; raise ValueError if the body is too short."""
     size = struct.calcsize(PI_SENTENCES[kind])
     if len(octets) < size:
-        raise ValueError(kind + ": body too short")
+        raise ValueError(kind + ": the body is shorter than its fields; ignore the sentence")
     return struct.unpack(PI_SENTENCES[kind], octets[:size]), octets[size:]
 
 
@@ -191,14 +191,14 @@ def decode(piece: bytes) -> "tuple[str, str, int, str, int, bytes] | None":
 
 
 class Parser:
-    """Parser that finds sentences between prompts, echoes and damage."""
+    """Parser of sentences between prompts, echoes and damaged bytes."""
 
     def __init__(self) -> None:
         self._rest = b""
-        self._interrupted = b""  # beginning of a sentence that another one interrupted
+        self._interrupted = b""  # beginning of a sentence that another sentence interrupted
 
     def feed(self, data: bytes) -> "list[tuple[str, str, int, str, int, bytes]]":
-        """Parse further bytes; return the sentences completed by them."""
+        """Parse received bytes; return the sentences that are now complete."""
         found = []
         rest = self._rest + data
         end = _piece_end(rest)
@@ -232,9 +232,9 @@ def _piece_end(data: bytes) -> int:
 def decode_status(record: bytes) -> "dict[str, tuple[float, ...] | float]":
     """Return the fields of STATUS by name; raise ValueError if the record is damaged."""
     if record[:4] != b"PGST" or len(record) < 12 or struct.unpack("<H", record[6:8])[0] != len(record):
-        raise ValueError("not a status record")
+        raise ValueError("status record: wrong marker or length; request the status again")
     if struct.unpack("<I", record[-4:])[0] != binascii.crc32(record[:-4]) & 0xFFFFFFFF:
-        raise ValueError("damaged status record: wrong CRC-32")
+        raise ValueError("status record: wrong CRC-32; request the status again")
     found = {}
     for name, (offset, code) in STATUS.items():
         values = struct.unpack_from("<" + code, record, offset)
@@ -283,7 +283,7 @@ class Link:
         queue = self._queued[letter]
         if len(queue) >= QUEUE_MAX:
             if letter == "r":
-                raise ValueError("the send queue is full: wait for acknowledgements (room)")
+                raise ValueError("the send queue is full; send when room() is positive")
             oldest = queue.pop(0)
             self._events.append(("lost", oldest[0], oldest[1]))
         self._tickets += 1
@@ -299,7 +299,7 @@ class Link:
         return events
 
     def next_portion(self, now_ms: int) -> "bytes | None":
-        """Return the bytes to send now, or None. Unordered sentences are nested in chunks."""
+        """Return the bytes to send now; None if there is nothing to send. Unordered sentences are nested in chunks."""
         if not self._line:
             line = self.next_line(now_ms)
             if self._line_item is None or not self._nests:
@@ -318,7 +318,7 @@ class Link:
         return portion
 
     def next_line(self, now_ms: int) -> "bytes | None":
-        """Return the line to send now, or None."""
+        """Return the line to send now; None if there is nothing to send."""
         self._line_item = None
         self._expire(now_ms)
         if now_ms >= self._hello_due_ms:
@@ -340,7 +340,7 @@ class Link:
         return encode(item[1], self._session, letter.upper() if item[4] > 1 else letter, item[3], item[2])
 
     def _take(self, letter: str, window: int, now_ms: int) -> "list | None":
-        """Return the next item: a retry that is due, or a new one if the window allows."""
+        """Return the next item: a retry that is due, or a new item if the window allows."""
         flying, queue = self._in_flight[letter], self._queued[letter]
         item = None
         for candidate in flying:
@@ -381,7 +381,7 @@ class Link:
             self._hello_due_ms = 0
 
     def _abandon(self) -> None:
-        """Report as lost what was meant for the present session of the Pi; unsent unordered sentences stay queued."""
+        """Report the sentences for the current session of the Pi as lost; unsent unordered sentences stay queued."""
         self._line = b""
         for items in (self._in_flight["r"], self._queued["r"], self._in_flight["i"]):
             while items:
@@ -481,7 +481,7 @@ class Link:
                         latest = max(latest, item[5])
         for items in self._in_flight.values():
             for item in items:
-                if item[5] < latest:  # sent before one that has arrived, so it is lost
+                if item[5] < latest:  # sent before an item that has arrived, so it is lost
                     item[6] = now_ms
 
 

@@ -11,11 +11,11 @@ import inspect
 import json
 import struct
 import sys
-from collections.abc import Iterator
 from html import escape
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 from pathlib import Path
-from typing import Any, Final
+from statistics import mean
+from typing import Final
 
 import msgspec
 
@@ -30,11 +30,13 @@ from scripts.generate.sentence_tables import sentence_examples, sentence_table
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 BEGIN: Final = "<!-- {} table: made by scripts/generate/docs.py -->\n"
 END: Final = "<!-- end of {} table -->\n"
+PARTNER: Final = Partner(id=0x4B, position_rtn_m=(0.0, 1000.0, 0.0))
+"""Partner for the table of its settings; a scenario has no partner by default."""
 REPEATED_BLOCKS: Final = (
     tuple(f"partner{k}_" for k in range(status.PARTNERS)),
     tuple(f"task_{name}_" for name in status.TASK_NAMES),
 )
-"""Prefixes of fields that repeat the same layout; only the first block of each is listed field by field."""
+"""Prefixes of fields of equal blocks; only the first block of each kind is listed field by field."""
 
 
 def main() -> int:
@@ -54,7 +56,7 @@ def documents() -> dict[Path, str]:
             "sentence example": sentence_examples(),
         },
         "settings.md": {"settings": settings_tables(FlightSettings())},
-        "scenario.md": {"settings": settings_tables(ScenarioSettings()) + partner_table()},
+        "scenario.md": {"settings": settings_tables(ScenarioSettings()) + settings_tables(PARTNER, "[partners]")},
     }
     drawings = {DOCS / "architecture.svg": drawing(TASKS)}
     return drawings | {DOCS / name: with_tables(DOCS / name, content) for name, content in tables.items()}
@@ -93,7 +95,7 @@ def status_table() -> str:
 
 
 def _row_key(field: status.Field) -> tuple[str, ...]:
-    """Return what fields of one row have in common; the last item is their common meaning."""
+    """Return the common part of the fields of a row; its last item is their common meaning."""
     for index, prefixes in enumerate(REPEATED_BLOCKS):
         if field.name.startswith(prefixes[1:]):
             return "repeated", str(index)
@@ -108,42 +110,18 @@ def _row_key(field: status.Field) -> tuple[str, ...]:
 
 def settings_tables(settings: object, name: str = "") -> str:
     """Return a table for each section of settings; `settings` holds the defaults, its docstrings the meanings."""
-    defaults = {field: getattr(settings, field) for field in field_names(settings)}
-    sections = {field: value for field, value in defaults.items() if is_section(value)}
+    defaults = {field: getattr(settings, field) for field in inspect.signature(type(settings)).parameters}
     texts = field_docstrings(type(settings))
-    rows = [
-        f"| `{field}` | {toml_value(value)} | {texts.get(field, '')} |\n"
-        for field, value in defaults.items()
-        if field not in sections
-    ]
+    rows = below = ""
+    for field, value in defaults.items():
+        if isinstance(value, msgspec.Struct) or dataclasses.is_dataclass(value):
+            below += settings_tables(value, f"{name}.{field}".lstrip("."))
+        else:
+            default = "-" if value is None else f"`{json.dumps(value)}`"
+            rows += f"| `{field}` | {default} | {texts.get(field, '')} |\n"
     about = (inspect.getdoc(type(settings)) or "").partition("\n\n")[0].replace("\n", " ")
-    head = "| setting | default | meaning |\n|---|---|---|\n"
-    table = f"\n`[{name}]`: {about}\n\n{head}{''.join(rows)}" if name else head + "".join(rows)
-    below = (settings_tables(value, f"{name}.{field}".lstrip(".")) for field, value in sections.items())
-    return (table if rows else "") + "".join(below)
-
-
-def partner_table() -> str:
-    """Return the settings of a partner; a scenario has no partner by default."""
-    return settings_tables(Partner(id=0x4B, position_rtn_m=(0.0, 1000.0, 0.0)), "[partners]")
-
-
-def field_names(settings: object) -> Iterator[str]:
-    """Yield the names of the fields in order."""
-    if isinstance(settings, msgspec.Struct):
-        yield from (field.name for field in msgspec.structs.fields(type(settings)))
-    elif dataclasses.is_dataclass(settings):
-        yield from (field.name for field in dataclasses.fields(settings))
-
-
-def is_section(value: object) -> bool:
-    """Return whether a value is a section of settings."""
-    return isinstance(value, msgspec.Struct) or dataclasses.is_dataclass(value)
-
-
-def toml_value(value: Any) -> str:  # noqa: ANN401 - any type of setting
-    """Return a default in TOML syntax."""
-    return "-" if value is None else f"`{json.dumps(value)}`"
+    head = f"\n`[{name}]`: {about}\n\n" if name else ""
+    return (f"{head}| setting | default | meaning |\n|---|---|---|\n{rows}" if rows else "") + below
 
 
 def field_docstrings(kind: type) -> dict[str, str]:
@@ -159,7 +137,10 @@ def field_docstrings(kind: type) -> dict[str, str]:
 
 # Tasks
 
-BOX_W, BOX_H, GAP_X, GAP_Y, MARGIN = 176, 44, 46, 26, 20
+CHARACTER_W, BOX_H, GAP_X, ROW_H, MARGIN = 8, 40, 56, 58, 20
+"""Sizes in pixels: average width of a character, height of a box, gap between columns, height of a row, margin."""
+PASSING: Final = ">"
+"""Prefix of the places at which data passes a column without a box."""
 STYLE: Final = """<style>
 text { font: 13px sans-serif; text-anchor: middle; dominant-baseline: central; fill: #111 }
 .task { fill: #dbe9ff; stroke: #24508f; stroke-width: 1.5 } .optional { stroke-dasharray: 5 3 }
@@ -189,14 +170,37 @@ def task_table(tasks: tuple[TaskSpec, ...]) -> str:
 
 def drawing(tasks: tuple[TaskSpec, ...]) -> str:
     """Return the drawing of tasks, streams and files; data flows to the right."""
-    columns = place(tasks)
-    width = max(column for column, _ in columns.values()) * (BOX_W + GAP_X) + BOX_W + 2 * MARGIN
-    height = (max(row for _, row in columns.values()) + 1) * (BOX_H + GAP_Y) + 2 * MARGIN
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">\n{STYLE}']
-    parts += [arrow(columns[before], columns[after]) for before, after in flows(tasks)]
-    by_name = {task.name: task for task in tasks}
-    parts += [box(name, at, kind(name, by_name)) for name, at in columns.items()]
-    return "\n".join(parts) + "\n</svg>\n"
+    edges = flows(tasks)
+    grid = place(edges)
+    styles = {task.name: "task" if task.critical else "task optional" for task in tasks}
+    widths = [CHARACTER_W * max(map(len, names)) + 20 for names in grid]
+    lefts = list(accumulate((width + GAP_X for width in widths), initial=MARGIN))
+    height = ROW_H * max(map(len, grid)) + 2 * MARGIN
+    centres: dict[tuple[int, str], int] = {}
+    boxes = []
+    for column, names in enumerate(grid):
+        for row, name in enumerate(names):
+            y = (height - ROW_H * len(names)) // 2 + ROW_H * row + ROW_H // 2
+            centres[column, name] = y
+            if not name.startswith(PASSING):
+                style = styles.get(name, "file" if name.startswith("~") else "stream")
+                boxes.append(box(name, style, lefts[column], y - BOX_H // 2, widths[column]))
+    column_of = {name: column for column, name in centres}
+    arrows = []
+    for before, after in edges:
+        column = column_of[before]
+        x, y = lefts[column] + widths[column], centres[column, before]
+        path = f"M{x} {y}"
+        while column < column_of[after]:
+            column += 1
+            name = after if column == column_of[after] else PASSING + before
+            bend, left, next_y = x + GAP_X // 2, lefts[column], centres[column, name]
+            path += f" C{bend} {y} {bend} {next_y} {left} {next_y}"
+            x, y = left + widths[column], next_y
+            path += f" H{x}" if name.startswith(PASSING) else ""
+        arrows.append(f'<path class="flow" d="{path}"/>')
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {lefts[-1] - GAP_X + MARGIN} {height}">\n{STYLE}'
+    return "\n".join([head, *arrows, *boxes]) + "\n</svg>\n"
 
 
 def flows(tasks: tuple[TaskSpec, ...]) -> list[tuple[str, str]]:
@@ -209,48 +213,41 @@ def flows(tasks: tuple[TaskSpec, ...]) -> list[tuple[str, str]]:
     return reads + [(task.name, label(name)) for task in tasks for name in task.writes]
 
 
-def place(tasks: tuple[TaskSpec, ...]) -> dict[str, tuple[int, int]]:
-    """Return column and row of every task, stream and file; a reader is to the right of what it reads."""
-    edges = flows(tasks)
+def place(edges: list[tuple[str, str]]) -> list[list[str]]:
+    """Return the names of tasks, streams and files in columns; a reader is to the right of what it reads.
+
+    Data that passes a column has a place of its own there, so that no arrow meets a box.
+    """
     column = dict.fromkeys((name for edge in edges for name in edge), 0)
     for _ in column:
         for before, after in edges:
             column[after] = max(column[after], column[before] + 1)
-    rows: dict[int, int] = {}
-    placed = {}
-    for name, at in column.items():
-        placed[name] = (at, rows.setdefault(at, 0))
-        rows[at] += 1
-    return placed
+    readers = {name: [after for before, after in edges if before == name] for name in column}
+    writers = {name: [before for before, after in edges if after == name] for name in column}
+    for name, own in writers.items():
+        if not own:
+            # An input stands immediately before its first reader.
+            column[name] = min(column[after] for after in readers[name]) - 1
+    last = {name: max((column[after] for after in own), default=0) for name, own in readers.items()}
+    grid: list[list[str]] = []
+    for number in range(max(column.values()) + 1):
+        names = [PASSING + name for name, at in column.items() if at < number < last[name]]
+        names += [name for name, at in column.items() if at == number]
+        rows = {name.removeprefix(PASSING): row for row, name in enumerate(grid[-1] if grid else ())}
+
+        def mean_row(name: str, rows: dict[str, int] = rows) -> float:
+            own = [name.removeprefix(PASSING)] if name.startswith(PASSING) else writers[name]
+            return mean(rows[writer] for writer in own) if own else len(rows)
+
+        grid.append(sorted(names, key=mean_row))
+    return grid
 
 
-def kind(name: str, tasks: dict[str, TaskSpec]) -> str:
-    """Return the style of the box of a task, stream or file in the diagram."""
-    if name in tasks:
-        return "task" if tasks[name].critical else "task optional"
-    return "file" if name.startswith("~") else "stream"
-
-
-def box(text: str, at: tuple[int, int], style: str) -> str:
-    """Draw one box."""
-    x, y = corner(at)
-    shape = (
-        f'<rect class="{style}" x="{x}" y="{y}" width="{BOX_W}" height="{BOX_H}" rx="{6 if "task" in style else 0}"/>'
-    )
-    return f'{shape}\n<text x="{x + BOX_W / 2:g}" y="{y + BOX_H / 2:g}">{escape(text)}</text>'
-
-
-def arrow(start: tuple[int, int], end: tuple[int, int]) -> str:
-    """Draw one flow."""
-    (x1, y1), (x2, y2) = corner(start), corner(end)
-    x1, y1, y2 = x1 + BOX_W, y1 + BOX_H // 2, y2 + BOX_H // 2
-    bend = (x1 + x2) // 2
-    return f'<path class="flow" d="M{x1} {y1} C{bend} {y1} {bend} {y2} {x2 - 2} {y2}"/>'
-
-
-def corner(at: tuple[int, int]) -> tuple[int, int]:
-    """Return the upper left corner of a box."""
-    return MARGIN + at[0] * (BOX_W + GAP_X), MARGIN + at[1] * (BOX_H + GAP_Y)
+def box(text: str, style: str, x: int, y: int, width: int) -> str:
+    """Draw one box with its upper left corner at x and y."""
+    rounding = 6 if "task" in style else 0
+    shape = f'<rect class="{style}" x="{x}" y="{y}" width="{width}" height="{BOX_H}" rx="{rounding}"/>'
+    return f'{shape}\n<text x="{x + width / 2:g}" y="{y + BOX_H / 2:g}">{escape(text)}</text>'
 
 
 if __name__ == "__main__":

@@ -3,26 +3,7 @@
 import zlib
 from dataclasses import dataclass, field
 
-from pygnc.host.transfer import ListedFile, Upload
-
-
-@dataclass
-class MemorySource:
-    content: bytes
-
-    @property
-    def size(self) -> int:
-        return len(self.content)
-
-    @property
-    def crc(self) -> int:
-        return zlib.crc32(self.content)
-
-    def read(self, offset: int, count: int) -> bytes:
-        return self.content[offset : offset + count]
-
-    def close(self) -> None:
-        pass
+from pygnc.host.transfer import ListedFile, OpenedFile, Upload
 
 
 @dataclass
@@ -53,10 +34,13 @@ class MemoryStorage:
     def listing(self) -> list[ListedFile]:
         return [ListedFile(name, len(content)) for name, content in self.files.items()]
 
-    def open(self, name: str) -> MemorySource:
+    def open(self, name: str) -> OpenedFile:
         if name not in self.files:
             raise FileNotFoundError(2, "no such file")
-        return MemorySource(self.files[name])
+        content = self.files[name]
+        return OpenedFile(
+            len(content), zlib.crc32(content), lambda start, size: content[start : start + size], lambda: None
+        )
 
     def _fail(self) -> None:
         if self.fault is not None:

@@ -1,8 +1,8 @@
 """Control protocol between the supervisor and a task, over a socket pair.
 
 The pair is SOCK_SEQPACKET, which preserves message boundaries, so neither side needs ZeroMQ here. The supervisor sends
-Ping, RunState and Stop. The task answers a Ping with a Pong from its own loop, and sends a Notice for each event and a
-StopRequest when the host wants the run to stop.
+Ping, RunState and Stop. The task returns a Pong for each Ping from its own loop. It sends a Notice for each event and a
+StopRequest when the host requests the end of the run.
 """
 
 import socket
@@ -36,7 +36,7 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Pong(ControlMessage, frozen=True):
-    """Answer to a Ping; with counter 0, an unsolicited report that the task has started or made progress."""
+    """Response to a Ping; with counter 0, an unsolicited report that the task has started or made progress."""
 
     counter: int
     progress: Progress
@@ -51,19 +51,19 @@ class Notice(ControlMessage, frozen=True):
 
 
 class StopRequest(ControlMessage, frozen=True):
-    """The host has asked the task to stop the whole run."""
+    """Request of the host, received by the task, to stop the whole run."""
 
     cause: str
 
 
 class Stop(ControlMessage, frozen=True):
-    """Finish within `drain_s` seconds and exit."""
+    """Request to finish within `drain_s` seconds and to exit."""
 
     drain_s: float
 
 
 class TaskState(msgspec.Struct, frozen=True, array_like=True):
-    """State of one task: starting, up, failed or stopped."""
+    """State of one task; `state` is starting, up, failed or stopped."""
 
     name: str
     state: str
@@ -101,7 +101,7 @@ def make_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def send(channel: socket.socket, message: ControlMessage) -> bool:
-    """Send without waiting; return False if the other side is gone or does not read."""
+    """Send without waiting; return False if the other end is closed or its buffer is full."""
     try:
         channel.send(_encode(message))
     except (BlockingIOError, BrokenPipeError, ConnectionResetError):
@@ -110,13 +110,13 @@ def send(channel: socket.socket, message: ControlMessage) -> bool:
 
 
 def receive_from_task(channel: socket.socket) -> FromTask | None:
-    """Return the next message, or None."""
+    """Return the next message of a task without waiting, or None."""
     packet = _receive(channel)
     return _from_task(packet) if packet else None
 
 
 def receive_from_supervisor(channel: socket.socket) -> FromSupervisor | None:
-    """Return the next message, or None."""
+    """Return the next message of the supervisor without waiting, or None."""
     packet = _receive(channel)
     return _from_supervisor(packet) if packet else None
 

@@ -1,18 +1,17 @@
-"""Disk ceiling of `~/pygnc_logs`: removes the oldest runs, delivered ones first."""
+"""Disk ceiling of `~/pygnc_logs`, kept by removing the oldest runs, delivered runs first."""
 
-import os
 import stat
 from pathlib import Path
 from typing import Final
 
-from pygnc.common.files import remove_flat_folder
+from pygnc.common.files import free_bytes, remove_flat_folder
 
 DELIVERED: Final = "delivered"
-"""The host puts a file of this name into the folder of a run that it has downloaded."""
+"""Name of the file that the host puts into the folder of a run that it has downloaded."""
 
 
 class DiskGuard:
-    """Decides whether a run may use more of the disk, and removes older runs to make room.
+    """Limit of the disk space of all runs, kept by removing older runs.
 
     Args:
         run_folder: folder of the present run, which is never removed.
@@ -39,12 +38,10 @@ class DiskGuard:
         if used + size_bytes > self._ceiling_bytes:
             return f"the logs would exceed the ceiling of {self._ceiling_bytes} bytes ([logs] ceiling_bytes)"
         try:
-            free = os.statvfs(self._run_folder)
+            is_full = free_bytes(self._run_folder) < self._reserve_bytes
         except OSError as error:
             return f"{self._run_folder}: {error.strerror}"
-        if free.f_bavail * free.f_frsize < self._reserve_bytes:
-            return f"less than {self._reserve_bytes} bytes are free on the disk"
-        return None
+        return f"less than {self._reserve_bytes} bytes are free on the disk ([logs] reserve_bytes)" if is_full else None
 
     def _older_runs(self) -> list[Path]:
         logs = self._run_folder.parent

@@ -30,7 +30,7 @@ class Segment:
 
     @property
     def is_open(self) -> bool:
-        """Whether the file has not been closed."""
+        """True if the file has not been closed."""
         return self.path.name.endswith(PART)
 
 
@@ -58,7 +58,7 @@ def last_number(path: Path) -> int:
 class _DiskSync(Thread):
     """One `fdatasync` in the background; the descriptor must stay open until `finish` returns.
 
-    An SD card may take half a second to sync, but a live packet has to be answered within 50 ms.
+    An SD card may take half a second to sync, but the estimate of a live packet is due within 50 ms.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -80,9 +80,13 @@ class _DiskSync(Thread):
 
 
 class SegmentWriter:
-    """Appends records to one `.part` file; an append happens wholly or not at all.
+    """Writer of one `.part` file, made by `create` or `resume`; an append happens wholly or not at all.
 
-    Make one by `create` or `resume`.
+    Every method raises OSError if the disk is full or gone. The file then keeps its `.part` name and all its records.
+
+    Attributes:
+        path: the file.
+        size: number of bytes in the file.
     """
 
     def __init__(self, path: Path, descriptor: int, size: int) -> None:
@@ -94,11 +98,7 @@ class SegmentWriter:
 
     @classmethod
     def create(cls, path: Path, header: bytes, last_seq: int) -> Self:
-        """Create a file with its HEADER record.
-
-        Raises:
-            OSError: the file cannot be created or its header not be written.
-        """
+        """Create a file with its HEADER record, which has number `last_seq`."""
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
         writer = cls(path, descriptor, 0)
         try:
@@ -111,11 +111,7 @@ class SegmentWriter:
 
     @classmethod
     def resume(cls, path: Path) -> tuple[Self, int]:
-        """Open an unclosed file and truncate it after its last undamaged record; also return that record's number.
-
-        Raises:
-            OSError: the file cannot be read or changed.
-        """
+        """Open an unclosed file and truncate it after its last undamaged record; also return the record's number."""
         content = path.read_bytes()
         records = journal.scan(content).records
         end = records[-1].offset + len(journal.encode(*records[-1][:3])) if records else 0
@@ -124,11 +120,7 @@ class SegmentWriter:
         return cls(path, descriptor, end), records[-1].seq if records else 0
 
     def append(self, block: bytes) -> None:
-        """Append whole records.
-
-        Raises:
-            OSError: the disk is full or gone; the file is unchanged.
-        """
+        """Append whole records."""
         try:
             write_all(self._descriptor, block)
         except OSError:
@@ -138,11 +130,7 @@ class SegmentWriter:
         self._dirty = True
 
     def begin_sync(self) -> None:
-        """Start to sync appended records in the background, unless a sync is running.
-
-        Raises:
-            OSError: the previous sync has failed.
-        """
+        """Start to sync appended records in the background, unless a sync is running."""
         if self._sync is not None and self._sync.is_alive():
             return
         self.finish_sync()
@@ -151,21 +139,13 @@ class SegmentWriter:
             self._sync = _DiskSync(self._descriptor)
 
     def finish_sync(self) -> None:
-        """Wait for a running sync.
-
-        Raises:
-            OSError: the sync has failed.
-        """
+        """Wait for a running sync."""
         sync, self._sync = self._sync, None
         if sync is not None:
             sync.finish()
 
     def close(self, last_seq: int, *, recovered: bool = False) -> None:
-        """Append the footer if there is room for it, sync the file and give it its final name.
-
-        Raises:
-            OSError: the file could not be synced or renamed; it keeps its `.part` name and all records.
-        """
+        """Append the footer if there is room for it, sync the file and give it its final name."""
         footer = journal.encode(journal.Kind.FOOTER, last_seq, msgspec.msgpack.encode({"recovered": recovered}))
         try:
             self.finish_sync()

@@ -13,12 +13,12 @@ CHUNK_BYTES: Final = 1 << 16
 
 
 class JournalReader:
-    """Returns the messages of one journal in order, as far as they are written.
+    """Reader of the messages of one journal in order, as far as they are written.
 
     Args:
         folders: folders in which the journal's files may be.
         name: the journal's name.
-        after_seq: messages up to this number are skipped.
+        after_seq: number of the last message to skip.
 
     Attributes:
         header: payload of the newest HEADER record read, or None.
@@ -36,7 +36,7 @@ class JournalReader:
         self._offset = 0
 
     def read(self, limit: int) -> list[journal.Record]:
-        """Return up to `limit` next messages; an empty list if no more are written yet."""
+        """Return up to `limit` next messages; an empty list if no further message is written yet."""
         messages: list[journal.Record] = []
         while len(messages) < limit:
             found = self._read_chunk(limit - len(messages))

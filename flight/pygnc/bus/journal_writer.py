@@ -19,11 +19,13 @@ SYNC_INTERVAL_S: Final = 0.5
 
 
 class JournalWriter:
-    """Writes one journal; after a restart, a new writer continues where the previous one ended.
+    """Writer of one journal; after a restart, a new writer continues where the previous writer ended.
+
+    Every method raises OSError if a sync has failed, or if neither disk nor memory has room.
 
     Args:
         disk: the run's folder.
-        memory: folder in memory, used if the disk fails; only its newest segments are kept.
+        memory: folder in memory, used if the disk fails; only the newest `SPARE_SEGMENTS` segments are kept there.
         name: the journal's name, lower-case letters and underscores.
         header: payload of the HEADER record of every segment.
         may_grow: called with a size in bytes before each new segment on disk; returns None, or the reason for refusal.
@@ -61,11 +63,7 @@ class JournalWriter:
             self._segment = self._begin_segment()
 
     def append(self, payloads: Sequence[bytes]) -> None:
-        """Append `payloads` as the next messages.
-
-        Raises:
-            OSError: neither disk nor memory has room.
-        """
+        """Append `payloads` as the next messages."""
         records = journal.encode_messages(self.last_seq + 1, payloads)
         if self._segment.size >= SEGMENT_BYTES:
             self._segment.close(self.last_seq)
@@ -83,22 +81,14 @@ class JournalWriter:
         self.last_seq += len(records)
 
     def sync_if_due(self) -> None:
-        """Start to sync new records if the last sync was long enough ago.
-
-        Raises:
-            OSError: the previous sync has failed.
-        """
+        """Start to sync new records if the last sync was `SYNC_INTERVAL_S` ago."""
         now = time.monotonic()
         if now - self._synced_at_s >= SYNC_INTERVAL_S:
             self._segment.begin_sync()
             self._synced_at_s = now
 
     def finish_sync(self) -> None:
-        """Wait for a running sync.
-
-        Raises:
-            OSError: the sync has failed.
-        """
+        """Wait for a running sync."""
         self._segment.finish_sync()
 
     def close(self) -> None:

@@ -76,7 +76,7 @@ class SourceFile(Message, frozen=True):
 
 
 class BatchBegin(Message, frozen=True):
-    """All files of the batch, or of a group that arrived after it, have been listed; their packets follow."""
+    """End of the list of files of the batch, or of a group that arrived after the batch; their packets follow."""
 
     sensors_per_record: int
     records_terminated: bool
@@ -161,7 +161,7 @@ class LivePacket(Message, frozen=True):
     """A packet received over the streaming interface, on its way to ingest.
 
     `kind` is the sentence type. `radio_id` is the partner that made the packet, or 0. `late` is set if a newer packet
-    arrived before it.
+    arrived before.
     """
 
     kind: str
@@ -196,14 +196,14 @@ class DeviceReading(Packet, frozen=True):
 
 
 class OrbitEstimate(Estimate, frozen=True):
-    """The orbit after one input, or its prediction to the present.
+    """Orbit after one input, or its prediction to the present.
 
     Predictions are published but not journaled; their `input_seq` is 0. Position and velocity are valid at `gps_ms`,
-    milliseconds since 1980-01-06 in GPS time, in ITRF (ECEF) and in GCRF (ECI); sigmas are those of the ECEF values.
-    `fix_gps_ms` is the time of the newest accepted fix. `cause` is the reason why this input's fix was rejected, or
-    empty. `nis` is the normalised innovation squared of the `nis_dof` measurements of this fix; `nis_mean` is per
-    degree of freedom over all `nis_count` fixes so far. `spacecraft_to_gps_ms` maps spacecraft time t:
-    gps_ms = 1000 t + spacecraft_to_gps_ms; None while unknown.
+    milliseconds since 1980-01-06 in GPS time, in ITRF (ECEF) and in GCRF (ECI). Sigmas are standard deviations of the
+    ECEF values. `fix_gps_ms` is the time of the newest accepted fix. `cause` is the reason why this input's fix was
+    rejected, or empty. `nis` is the normalised innovation squared of the `nis_dof` measurements of this fix; `nis_mean`
+    is per degree of freedom over all `nis_count` fixes so far. `spacecraft_to_gps_ms` maps spacecraft time t: gps_ms =
+    1000 t + spacecraft_to_gps_ms; None while unknown.
     """
 
     gps_ms: int
@@ -225,7 +225,7 @@ class OrbitEstimate(Estimate, frozen=True):
 
 
 class OrbitWatermark(Estimate, frozen=True, tag="OrbitMark"):
-    """The orbit task has processed this input and has no orbit at the input's own time (yet).
+    """Mark that the orbit task has processed an input and has no orbit at the time of the input (yet).
 
     For each of our own GPS packets, and for the end of the batch, the orbit stream has estimates of which the last has
     `input_seq` equal to `last_input_seq`, or a watermark after the estimates.
@@ -237,18 +237,19 @@ OrbitMessage: TypeAlias = OrbitEstimate | OrbitWatermark
 
 
 class AttitudeEstimate(Estimate, frozen=True):
-    """The attitude after one sensor sample.
+    """Attitude after one sensor sample.
 
     `gps_ms` is the sample's time by the clock map, None if unknown. `mode` is searching, coarse or fine. While
     searching, `quaternion_gcrf_from_body` (Hamilton, scalar first), `gyro_bias_imu_rad_s` and `sigma_rad` (of the
-    attitude, body axes) are None. `mag_bias_imu_ut` is the magnetometer's total bias in sensor axes, including the
-    bias of the settings; while searching it is the newest known value, or None. `rate_body_rad_s` and `mag_body_ut`
-    are corrected by the known biases. `mag_calibration_sigma_ut` is the standard deviation of the bias found by the
-    calibration that needs no attitude; None until that has succeeded. `orbit_age_s` is the time since the newest fix
-    in the orbit used; None without an orbit. `orbit_late` is set if the orbit task did not respond in time, so that
-    another run may give other numbers. `nis` is the normalised innovation squared of the `dof` measurements used;
-    `cause` is the reason why none was used, or empty. `found` is set if this attitude was newly acquired and does not
-    follow from the one before. Faces are numbered 0 to 5 (+X, +Y, +Z, -X, -Y, -Z), gyro axes 0 to 2 (sensor axes).
+    attitude, body axes) are None. `mag_bias_imu_ut` is the magnetometer's total bias in sensor axes, including the bias
+    of the settings; while searching it is the newest known value, or None. `rate_body_rad_s` and `mag_body_ut` are
+    corrected by the known biases. `mag_calibration_sigma_ut` is the standard deviation of the bias found by the
+    calibration that needs no attitude; None until that has succeeded. `orbit_age_s` is the time since the newest fix in
+    the orbit used; None without an orbit. `orbit_late` is set if the orbit of the sample's time arrived too late, so
+    that another run may produce other numbers. `nis` is the normalised innovation squared of the `dof` measurements
+    used; `cause` is the reason why no measurement was used, or empty. `found` is set if this attitude was newly
+    acquired and does not follow from the attitude before. Faces are numbered 0 to 5 (+X, +Y, +Z, -X, -Y, -Z), gyro axes
+    0 to 2 (sensor axes).
     """
 
     input_seq: int
@@ -282,8 +283,8 @@ class FormationEstimate(Estimate, frozen=True):
     rotating axes. If `cause` is set, the partner's orbit is unknown and the numbers are None. `covariance_rtn` is the
     lower triangle, row by row, of the covariance of relative position (m) and velocity (m/s). `range_residual_m` is
     measured minus computed range, of our own range to the partner at this time; None without one. If `ambiguous`,
-    another orbit fits as well: `mirror_rtn_m` is the relative position in that orbit, `chi2_mirror` its chi-square
-    and `chi2_best` that of the best orbit, with `dof` degrees of freedom.
+    another orbit fits equally well: `mirror_rtn_m` is the relative position in that orbit, `chi2_mirror` its chi-square
+    and `chi2_best` the chi-square of the best orbit, with `dof` degrees of freedom.
     """
 
     input_seq: int

@@ -1,13 +1,13 @@
 """Numbered message streams: journaled first, then announced over ZeroMQ.
 
-The announcement is the fast path and may lose messages: its queues are small, so that a stopped reader costs nobody
-anything. The journal is authoritative, and a reader that was late, slow or restarted reads the missing messages from
+The announcement is the fast path and may lose messages: its queues are small, so that a stopped reader costs no
+memory. The journal is authoritative, and a reader that was late, slow or restarted reads the missing messages from
 it. A reader looks into the journal
 
 - when it joins and the writer announces the number of the last message,
 - when it sees a gap in the numbers,
 - every `LOOK_INTERVAL_S`,
-- after as many announcements as a full queue holds, because later ones may have been dropped.
+- after as many announcements as a full queue holds, because later announcements may have been dropped.
 """
 
 import contextlib
@@ -26,13 +26,13 @@ from pygnc.bus.messages import Message
 
 QUEUE_MESSAGES: Final = 256
 FULL_MESSAGES: Final = QUEUE_MESSAGES // 2
-"""A queue may be full from here on: ZeroMQ reports the reader's progress in steps of half a queue."""
+"""Number of messages from which a queue may be full: ZeroMQ reports the reader's progress in steps of half a queue."""
 LINGER_MS: Final = 100
 LOOK_INTERVAL_S: Final = 2.0
-"""Longest delay of a message whose announcement was lost."""
+"""Maximum delay of a message whose announcement was lost, s."""
 RECONNECT_MS: Final = 2
 RECONNECT_MAX_MS: Final = 200
-"""Tasks start concurrently, so the writer exists within milliseconds; a failed writer does not come back."""
+"""Tasks start concurrently, so the writer exists within milliseconds; a failed writer is not replaced."""
 _NUMBER: Final = struct.Struct("<Q")
 _NUMBER_ONLY: Final = b""
 _TRANSIENT: Final = b"live"
@@ -47,19 +47,19 @@ def endpoint(runtime: Path, stream: str) -> str:
 
 
 class StreamWriter:
-    """The one writer of a stream: numbers, journals and then announces its messages.
+    """The only writer of a stream: numbers, journals and then announces its messages.
 
-    A frame is [stream, number, payload]. With an empty payload it announces the number of the last message only;
-    several messages at once are announced this way, and readers take them from the journal in one read.
+    A frame is [stream, number, payload]. A frame with an empty payload only announces the number of the last message.
+    Several messages at once are announced in this way, and readers take them from the journal in one read.
 
     Args:
         context: the task's ZeroMQ context.
         runtime: the run's private folder.
         stream: the stream's name.
-        journal: where the messages are stored.
+        journal: journal in which the messages are stored.
 
     Attributes:
-        socket: register it with the poller; call `answer_subscriptions` when it is readable.
+        socket: socket for the poller; call `answer_subscriptions` when it is readable.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class StreamWriter:
         self._announce(payloads[0] if len(payloads) == 1 else _NUMBER_ONLY)
 
     def answer_subscriptions(self) -> None:
-        """Announce the number of the last message to new readers, which have missed earlier announcements."""
+        """Announce the number of the last message to new readers, because they have missed earlier announcements."""
         joined = False
         with contextlib.suppress(zmq.Again):
             while True:
@@ -98,7 +98,7 @@ class StreamWriter:
             self._announce(_NUMBER_ONLY)
 
     def publish_transient(self, message: Message) -> None:
-        """Send a message that matters at the present moment only; it is neither numbered nor journaled."""
+        """Send a message that is neither numbered nor journaled, because it is of no use later."""
         self.socket.send_multipart([self._stream, _TRANSIENT, encode(message)])
 
     def close(self) -> None:
@@ -111,7 +111,7 @@ class StreamWriter:
 
 
 class StreamReader:
-    """Reads one stream from the message after `after_seq` on: every message once and in order.
+    """Reader of one stream from the message after `after_seq` on: every message once and in order.
 
     Args:
         context: the task's ZeroMQ context.
@@ -119,11 +119,12 @@ class StreamReader:
         stream: the stream's name.
         folders: folders in which the stream's journal may be.
         decode: decoder of the stream's messages.
-        after_seq: number of the last message that is known already.
+        after_seq: number of the last message to skip.
 
     Attributes:
-        socket: register it with the poller; call `receive` when it is readable or `has_backlog` is set.
-        has_backlog: whether messages wait in the journal.
+        socket: socket for the poller; call `receive` when it is readable or `has_backlog` is set.
+        has_backlog: true if messages wait in the journal.
+        is_behind: true if more messages may wait than the last call of `receive` has returned.
         last_seq: number of the last message returned.
         lost: number of messages that are in neither the queue nor the journal.
     """
@@ -140,6 +141,7 @@ class StreamReader:
     ) -> None:
         self.last_seq = after_seq
         self.has_backlog = True
+        self.is_behind = True
         self.lost = 0
         self._announced_seq = after_seq
         self._received_since_look, self._next_look_s = 0, 0.0
@@ -175,6 +177,7 @@ class StreamReader:
             elif seq > self.last_seq:
                 self._announced_seq = seq
                 self.has_backlog = True
+        self.is_behind = self.has_backlog or len(messages) == limit
         return messages
 
     def take_transient(self) -> Message | None:

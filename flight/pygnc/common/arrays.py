@@ -13,7 +13,7 @@ Array: TypeAlias = npt.NDArray[np.float64]
 
 
 def cross_matrix(vector: Array) -> Array:
-    """Return the matrix (3, 3) whose product with a vector w is the cross product of `vector` (3,) and w."""
+    """Return the matrix of the cross product, shape (3, 3): matrix @ w = vector x w; `vector` has shape (3,)."""
     x, y, z = vector.tolist()
     return np.array(((0.0, -z, y), (z, 0.0, -x), (-y, x, 0.0)))
 
@@ -22,7 +22,7 @@ def quantile(values: Array, share: float) -> Array:
     """Return the quantile of `values` (n, ...) along the first axis, with linear interpolation between neighbours.
 
     Args:
-        values: At least one row.
+        values: Numbers in any unit, shape (n, ...), n at least 1.
         share: Probability of the quantile, 0 to 1.
     """
     ordered = np.sort(values, axis=0)

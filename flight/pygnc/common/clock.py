@@ -28,26 +28,11 @@ GPS_EPOCH_UNIX_S: Final = 315_964_800
 SPACECRAFT_RESTART_S: Final = 946_684_800
 """2000-01-01 00:00:00 as spacecraft time: the value at which the main controller's clock starts if it was never set."""
 
-# First day on which GPS-UTC has its new value, and that value in seconds. Source: IERS Bulletin C, numbers 1 to 72.
-_LEAP_SECONDS: Final = (
-    ("1981-07-01", 1),
-    ("1982-07-01", 2),
-    ("1983-07-01", 3),
-    ("1985-07-01", 4),
-    ("1988-01-01", 5),
-    ("1990-01-01", 6),
-    ("1991-01-01", 7),
-    ("1992-07-01", 8),
-    ("1993-07-01", 9),
-    ("1994-07-01", 10),
-    ("1996-01-01", 11),
-    ("1997-07-01", 12),
-    ("1999-01-01", 13),
-    ("2006-01-01", 14),
-    ("2009-01-01", 15),
-    ("2012-07-01", 16),
-    ("2015-07-01", 17),
-    ("2017-01-01", 18),
+# Day after each leap second; all were inserted, so GPS-UTC in seconds is the number of days in this list up to a time.
+# Source: IERS Bulletin C, numbers 1 to 72.
+_DAYS_AFTER_LEAP_SECONDS: Final = (
+    "1981-07-01 1982-07-01 1983-07-01 1985-07-01 1988-01-01 1990-01-01 1991-01-01 1992-07-01 1993-07-01 1994-07-01 "
+    "1996-01-01 1997-07-01 1999-01-01 2006-01-01 2009-01-01 2012-07-01 2015-07-01 2017-01-01"
 )
 
 
@@ -56,14 +41,14 @@ def _midnight_unix_ms(day: str) -> int:
 
 
 # First instant after each leap second, in UTC and in GPS time.
-_STEPS_UNIX_MS: Final = tuple(_midnight_unix_ms(day) for day, _ in _LEAP_SECONDS)
+_STEPS_UNIX_MS: Final = tuple(_midnight_unix_ms(day) for day in _DAYS_AFTER_LEAP_SECONDS.split())
 _STEPS_GPS_MS: Final = tuple(
-    unix_ms + 1000 * (offset_s - GPS_EPOCH_UNIX_S)
-    for unix_ms, (_, offset_s) in zip(_STEPS_UNIX_MS, _LEAP_SECONDS, strict=True)
+    unix_ms + 1000 * (offset_s - GPS_EPOCH_UNIX_S) for offset_s, unix_ms in enumerate(_STEPS_UNIX_MS, 1)
 )
-_OFFSETS_S: Final = (0, *(offset_s for _, offset_s in _LEAP_SECONDS))
 
-LEAP_SECONDS_VALID_UNTIL_GPS_MS: Final = _midnight_unix_ms("2027-06-28") + 1000 * (_OFFSETS_S[-1] - GPS_EPOCH_UNIX_S)
+LEAP_SECONDS_VALID_UNTIL_GPS_MS: Final = _midnight_unix_ms("2027-06-28") + 1000 * (
+    len(_STEPS_UNIX_MS) - GPS_EPOCH_UNIX_S
+)
 """End of validity of Bulletin C 72 (2027-06-28). Later UTC is computed with the last known offset."""
 
 _ISO_UTC: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,3}))?Z")
@@ -94,7 +79,7 @@ def gps_ms_from_weeks(
 
 
 def week_from_gps_ms(gps_ms: int) -> tuple[int, int]:
-    """Return the GPS week and the milliseconds of the week."""
+    """Return the GPS week and the time of week in milliseconds."""
     return divmod(gps_ms, MS_PER_WEEK)
 
 
@@ -102,8 +87,8 @@ def week_from_gps_ms(gps_ms: int) -> tuple[int, int]:
 
 
 def leap_seconds_at_gps_ms(gps_ms: int) -> int:
-    """Return GPS-UTC in seconds. During a leap second it is still the previous value."""
-    return _OFFSETS_S[bisect_right(_STEPS_GPS_MS, gps_ms)]
+    """Return GPS-UTC in seconds. During a leap second, this is the value before it."""
+    return bisect_right(_STEPS_GPS_MS, gps_ms)
 
 
 def unix_ms_from_gps_ms(gps_ms: int) -> int:
@@ -116,7 +101,7 @@ def gps_ms_from_unix_ms(unix_ms: int) -> int:
 
     Of the two instants with the same POSIX time at a leap second, the later one is returned.
     """
-    return unix_ms + 1000 * (_OFFSETS_S[bisect_right(_STEPS_UNIX_MS, unix_ms)] - GPS_EPOCH_UNIX_S)
+    return unix_ms + 1000 * (bisect_right(_STEPS_UNIX_MS, unix_ms) - GPS_EPOCH_UNIX_S)
 
 
 def _in_leap_second(gps_ms: int) -> bool:
@@ -167,7 +152,7 @@ def gps_ms_from_spacecraft_s(t_spacecraft_s: int, offset_ms: int) -> int:
 
 
 def spacecraft_offset_ms(t_spacecraft_s: int, gps_ms: int) -> int:
-    """Return GPS time minus spacecraft time in milliseconds from one instant that is known on both clocks."""
+    """Return GPS time minus spacecraft time in milliseconds, from the times of one instant on both clocks."""
     return gps_ms - 1000 * t_spacecraft_s
 
 

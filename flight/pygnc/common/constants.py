@@ -8,7 +8,7 @@ from enum import IntEnum, unique
 from typing import Final
 
 SENSE_FILE: Final = "sense.bin"
-# One sense record is this many sensor packets followed by one GPS packet (and CR LF).
+# Number of sensor packets in a sense record; a GPS packet (and CR LF) follows them.
 batch_sensor_gps_packet_num_sensor_packets: Final = 5
 
 MAGNETOMETER_UT_PER_COUNT: Final = 1.0 / 16.0

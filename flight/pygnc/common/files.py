@@ -1,7 +1,9 @@
 """Files that survive a power cut.
 
-A small file is replaced by writing a new one beside it, syncing that, renaming it over the old one and syncing the
-folder. A reader, or a restart after a power cut, then finds either the old content or the new one.
+A small file is replaced in four steps: write a new file beside it, sync the new file, rename it over the old file, and
+sync the folder. A reader, or a restart after a power cut, then finds either the old content or the new content.
+
+The functions raise OSError if the disk is full or gone; a part of the content may have been written then.
 """
 
 import contextlib
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 _FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-"""The first does not exist on Windows, the second only there."""
+"""O_CLOEXEC does not exist on Windows, O_BINARY exists on Windows only."""
 
 
 def durable_write(path: Path, content: bytes | bytearray | memoryview, mode: int = 0o644) -> None:
@@ -40,11 +42,7 @@ def durable_write(path: Path, content: bytes | bytearray | memoryview, mode: int
 
 
 def durable_append(path: Path, content: bytes | bytearray | memoryview) -> None:
-    """Append `content` to an existing file and sync it.
-
-    Raises:
-        OSError: the disk is full or gone; a part of `content` may have been written.
-    """
+    """Append `content` to an existing file and sync it."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | _FLAGS)
     try:
         write_all(descriptor, content)
@@ -54,32 +52,20 @@ def durable_append(path: Path, content: bytes | bytearray | memoryview) -> None:
 
 
 def durable_rename(source: Path, target: Path) -> None:
-    """Rename a synced file within one file system, replace `target` if it exists, and sync the target's folder.
-
-    Raises:
-        OSError: the file could not be renamed or the folder not be synced.
-    """
+    """Rename a synced file within one file system, replace `target` if it exists, and sync the target's folder."""
     source.replace(target)
     sync_folder(target.parent)
 
 
 def write_all(descriptor: int, content: bytes | bytearray | memoryview) -> None:
-    """Write every byte to an open file; continue after a short write.
-
-    Raises:
-        OSError: the disk is full or gone; a part of `content` may have been written.
-    """
+    """Write every byte to an open file; continue after a short write."""
     remaining = memoryview(content)
     while remaining:
         remaining = remaining[os.write(descriptor, remaining) :]
 
 
 def sync_file(path: Path) -> None:
-    """Flush a file's content, or a folder's entries, to the disk.
-
-    Raises:
-        OSError: the disk is full or gone.
-    """
+    """Flush a file's content, or a folder's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY | _FLAGS)
     try:
         os.fsync(descriptor)
@@ -88,17 +74,19 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make new names, renames and removals in `folder` durable; Windows has no such call and needs none."""
+    """Make new names, renames and removals in `folder` durable; not necessary, and not possible, on Windows."""
     if os.name == "posix":
         sync_file(folder)
 
 
-def reserve_space(path: Path, size_bytes: int) -> None:
-    """Create a file that occupies `size_bytes` on the disk until it is removed.
+def free_bytes(folder: Path) -> int:
+    """Return the number of bytes that this user may still write on the file system of `folder`."""
+    system = os.statvfs(folder)
+    return system.f_bavail * system.f_frsize
 
-    Raises:
-        OSError: the disk does not have that much space.
-    """
+
+def reserve_space(path: Path, size_bytes: int) -> None:
+    """Create a file that occupies `size_bytes` on the disk until it is removed."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | _FLAGS, 0o644)
     try:
         os.posix_fallocate(descriptor, 0, size_bytes)
@@ -109,7 +97,7 @@ def reserve_space(path: Path, size_bytes: int) -> None:
 def remove_flat_folder(folder: Path) -> None:
     """Remove a folder and its files as far as possible; another process may be removing it too.
 
-    It replaces `shutil.rmtree`, whose import takes 5 % of the time in which a run has to start.
+    The import of `shutil.rmtree` would take 5 % of the time in which a run has to start.
     """
     with contextlib.suppress(OSError):
         for path in folder.iterdir():

@@ -2,8 +2,8 @@
 
 The product of q (GCRF from body) and a quaternion in body axes rotates the body by the latter first. Functions take one
 quaternion (4,) or vector (3,), or arrays with any leading axes, shapes (..., 4) and (..., 3). Functions of two
-arguments also combine a single one with an array. Source: Shuster, A survey of attitude representations, J. Astronaut.
-Sci. 41, 1993, with Hamilton's order of the product.
+arguments also combine an array with a single quaternion or vector. Source: Shuster, A survey of attitude
+representations, J. Astronaut. Sci. 41, 1993, with Hamilton's order of the product.
 """
 
 import math
@@ -90,7 +90,7 @@ def exponential(rotation_rad: _FloatArray) -> _FloatArray:
         scale = 0.5 * math.sin(half) / half if half > 1e-9 else 0.5
         return np.array((math.cos(half), scale * x, scale * y, scale * z))
     halves = 0.5 * np.sqrt((rotation_rad * rotation_rad).sum(axis=-1, keepdims=True))
-    # numpy's sinc is sin(pi x) / (pi x), and one at zero.
+    # numpy's sinc is sin(pi x) / (pi x), and 1 at zero.
     return np.concatenate((np.cos(halves), 0.5 * np.sinc(halves / np.pi) * rotation_rad), axis=-1)
 
 
@@ -104,5 +104,5 @@ def logarithm(q: _FloatArray) -> _FloatArray:
 
 
 def error_vector(q: _FloatArray, reference: _FloatArray) -> _FloatArray:
-    """Turn in body axes that leads from the reference to q, in rad: q = reference exponential(error); (..., 3)."""
+    """Return the rotation from the reference to q, body axes, rad, (..., 3): q = reference exponential(error)."""
     return logarithm(multiply(conjugate(reference), q))

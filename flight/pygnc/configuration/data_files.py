@@ -11,7 +11,7 @@ Both tables are text. The first line is "# " and the source, the second names th
 
 import math
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -37,9 +37,11 @@ def data_file(name: str) -> Path:
 
 
 EARTH_ORIENTATION_UPLOAD: Final = "pygnc_earth_orientation.csv"
-"""Name of an uploaded table in the home, which replaces the packaged one."""
+"""Name of an uploaded table in the home, which replaces the packaged table."""
 EARTH_ORIENTATION_TABLE: Final = "earth_orientation/earth_orientation.csv"
 COLUMNS: Final = "mjd_utc,ut1_minus_utc_s,x_pole_arcsec,y_pole_arcsec,dx_mas,dy_mas"
+
+MAIN_FIELD_TABLE: Final = "geomagnetic/igrf14.csv"
 
 _FIRST_MJD: Final = 41_317.0
 """1972-01-01, the first day of UTC with leap seconds."""
@@ -48,63 +50,6 @@ _ARCSEC_RAD: Final = math.pi / 648_000.0
 _UNITS: Final = np.array((1.0, _ARCSEC_RAD, _ARCSEC_RAD, 1e-3 * _ARCSEC_RAD, 1e-3 * _ARCSEC_RAD))
 
 
-class EarthOrientationFileError(ValueError):
-    """The file is not a table of Earth orientation; the message names file, line and remedy."""
-
-
-class Loaded(NamedTuple):
-    """A table, and the fault of a file that could not be used, or empty."""
-
-    table: EarthOrientationTable
-    fault: str
-
-
-def load_earth_orientation(home: Path) -> Loaded:
-    """Return the uploaded table in `home` if it is valid, else the packaged one, else an empty table."""
-    faults: list[str] = []
-    if (home / EARTH_ORIENTATION_UPLOAD).exists():
-        try:
-            return Loaded(read_earth_orientation(home / EARTH_ORIENTATION_UPLOAD), "")
-        except (EarthOrientationFileError, OSError) as error:
-            faults.append(f"{error}; the packaged table is used")
-    try:
-        return Loaded(read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE)), "; ".join(faults))
-    except (EarthOrientationFileError, OSError) as error:
-        return Loaded(
-            EarthOrientationTable.none(), "; ".join([*faults, f"{error}; orbits will have errors of some metres"])
-        )
-
-
-def read_earth_orientation(path: Path) -> EarthOrientationTable:
-    """Read a table of Earth orientation.
-
-    Raises:
-        EarthOrientationFileError: The file does not have the format described above.
-        OSError: The file cannot be read.
-    """
-    remedy = "make it by scripts/generate/earth_orientation.py"
-    lines = path.read_text(encoding="ascii", errors="replace").splitlines()
-    if len(lines) < 3 or not lines[0].startswith("# ") or lines[1] != COLUMNS:
-        raise EarthOrientationFileError(f"{path}: not a table of Earth orientation; {remedy}")
-    rows: list[list[float]] = []
-    for number, line in enumerate(lines[2:], 3):
-        try:
-            row = [float(field) for field in line.split(",")]
-        except ValueError:
-            row = []
-        if len(row) != 6 or not _FIRST_MJD <= row[0] <= _LAST_MJD:
-            raise EarthOrientationFileError(f"{path}, line {number}: expected a day and five numbers; {remedy}")
-        rows.append(row)
-    numbers = np.array(rows)
-    try:
-        return EarthOrientationTable(lines[0].removeprefix("# "), numbers[:, 0], numbers[:, 1:] * _UNITS)
-    except ValueError as error:
-        raise EarthOrientationFileError(f"{path}: {error}; {remedy}") from error
-
-
-MAIN_FIELD_TABLE: Final = "geomagnetic/igrf14.csv"
-
-_REMEDY: Final = "make it by scripts/generate/geomagnetic.py, or install the package again"
 _HARMONICS: Final = [
     (str(degree), str(sign * order))
     for degree in range(1, DEGREE + 1)
@@ -113,38 +58,97 @@ _HARMONICS: Final = [
 ]
 
 
-class GeomagneticFileError(ValueError):
-    """The file is not a table of the main field; the message names file, line and remedy."""
+class DataFileError(ValueError):
+    """Error raised when a file is not the expected table; the message names file, line and remedy."""
+
+    def __init__(self, path: Path, reason: str, generator: str, line: int | None = None) -> None:
+        place = f"{path}, line {line}" if line else str(path)
+        super().__init__(f"{place}: {reason}; make it by scripts/generate/{generator}, or install the package again")
+
+
+def load_earth_orientation(home: Path) -> tuple[EarthOrientationTable, str]:
+    """Return the uploaded table in `home` if it is valid, else the packaged table, else an empty table.
+
+    The second element describes the fault of a file that could not be used; it is empty without a fault.
+    """
+    faults: list[str] = []
+    if (home / EARTH_ORIENTATION_UPLOAD).exists():
+        try:
+            return read_earth_orientation(home / EARTH_ORIENTATION_UPLOAD), ""
+        except (DataFileError, OSError) as error:
+            faults.append(f"{error}; the packaged table is used")
+    try:
+        table = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
+    except (DataFileError, OSError) as error:
+        table = EarthOrientationTable.none()
+        faults.append(f"{error}; orbits will have errors of some metres")
+    return table, "; ".join(faults)
+
+
+def read_earth_orientation(path: Path) -> EarthOrientationTable:
+    """Read a table of Earth orientation.
+
+    Raises:
+        DataFileError: The file does not have the format described above.
+        OSError: The file cannot be read.
+    """
+    generator = "earth_orientation.py"
+    lines = _lines(path)
+    if len(lines) < 3 or lines[1] != COLUMNS:
+        raise DataFileError(path, "not a table of Earth orientation", generator)
+    rows = []
+    for number, line in enumerate(lines[2:], 3):
+        row = _numbers(line.split(","))
+        if len(row) != 6 or not _FIRST_MJD <= row[0] <= _LAST_MJD:
+            raise DataFileError(path, "expected a day and five numbers", generator, number)
+        rows.append(row)
+    numbers = np.array(rows)
+    try:
+        return EarthOrientationTable(lines[0].removeprefix("# "), numbers[:, 0], numbers[:, 1:] * _UNITS)
+    except ValueError as error:
+        raise DataFileError(path, str(error), generator) from error
 
 
 def read_main_field(path: Path) -> MainField:
     """Read the coefficients of the main field.
 
     Raises:
-        GeomagneticFileError: The file does not have the format described above.
+        DataFileError: The file does not have the format described above.
         OSError: The file cannot be read.
     """
-    lines = path.read_text(encoding="ascii", errors="replace").splitlines()
-    if len(lines) < 2 or not lines[0].startswith("# ") or not lines[1].startswith("degree,order,"):
-        raise GeomagneticFileError(f"{path}: not a table of magnetic field coefficients; {_REMEDY}")
+    generator = "geomagnetic.py"
+    lines = _lines(path)
+    if len(lines) < 2 or not lines[1].startswith("degree,order,"):
+        raise DataFileError(path, "not a table of magnetic field coefficients", generator)
     try:
         epochs_gps_ms = [gps_ms_from_utc_iso(f"{year}-01-01T00:00:00Z") for year in lines[1].split(",")[2:]]
     except ValueError as error:
-        raise GeomagneticFileError(f"{path}, line 2: the epochs are not years; {_REMEDY}") from error
+        raise DataFileError(path, "the epochs are not years", generator, 2) from error
     if len(lines) != 2 + len(_HARMONICS):
-        raise GeomagneticFileError(f"{path}: {len(lines) - 2} coefficients; expected {len(_HARMONICS)}; {_REMEDY}")
-    rows: list[list[float]] = []
+        raise DataFileError(path, f"{len(lines) - 2} coefficients; expected {len(_HARMONICS)}", generator)
+    rows = []
     for number, (line, harmonic) in enumerate(zip(lines[2:], _HARMONICS, strict=True), 3):
         fields = line.split(",")
-        try:
-            row = [float(field) for field in fields[2:]]
-        except ValueError:
-            row = []
+        row = _numbers(fields[2:])
         if tuple(fields[:2]) != harmonic or len(row) != len(epochs_gps_ms):
             wanted = f"degree {harmonic[0]}, order {harmonic[1]} and {len(epochs_gps_ms)} numbers"
-            raise GeomagneticFileError(f"{path}, line {number}: expected {wanted}; {_REMEDY}")
+            raise DataFileError(path, f"expected {wanted}", generator, number)
         rows.append(row)
     try:
         return MainField(epochs_gps_ms, np.array(rows).T)
     except ValueError as error:
-        raise GeomagneticFileError(f"{path}: {error}; {_REMEDY}") from error
+        raise DataFileError(path, str(error), generator) from error
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a file; none if the first line does not name a source."""
+    lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    return lines if lines and lines[0].startswith("# ") else []
+
+
+def _numbers(fields: list[str]) -> list[float]:
+    """Return the fields as numbers; none if a field is not a number."""
+    try:
+        return [float(field) for field in fields]
+    except ValueError:
+        return []

@@ -13,11 +13,11 @@ SETTINGS_FILE: Final = "pygnc.toml"
 
 
 class ConfigurationError(ValueError):
-    """The settings file cannot be used; the message names the file, the key and the reason."""
+    """Error raised when the settings file cannot be used; the message names the file, the key and the reason."""
 
 
 def load(file: Path | None, home: Path) -> Settings:
-    """Return the settings of `file`, else those of `~/pygnc.toml` if it exists, else the defaults.
+    """Return the settings of `file`, else the settings of `~/pygnc.toml` if it exists, else the defaults.
 
     Raises:
         ConfigurationError: the file is missing or not TOML, or a setting is unknown or out of range.
@@ -41,17 +41,17 @@ def read_table(file: Path | None, home: Path) -> dict[str, Any]:
     except FileNotFoundError:
         if file is None:
             return {}
-        raise ConfigurationError(f"{path}: file does not exist; --config requires a TOML file") from None
+        raise ConfigurationError(f"{path}: the file does not exist; name a TOML file after --config") from None
     except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}") from None
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path}: {error}") from None
+        raise ConfigurationError(f"{path}: byte {error.start} is not UTF-8; store the file as UTF-8 text") from None
     import tomllib  # noqa: PLC0415 - most runs have no settings file, and it would delay their start
 
     try:
         return tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: {error}") from None
+        raise ConfigurationError(f"{path}: not TOML: {error}; correct the line") from None
 
 
 def settings_from_table(table: dict[str, Any], path: Path) -> Settings:

@@ -14,13 +14,13 @@ class LogSettings:
     """`[logs]`: disk space of `~/pygnc_logs`."""
 
     ceiling_bytes: int = 64_000_000
-    """Limit for all runs together; the oldest runs are removed to stay below it, delivered ones first."""
+    """Limit for all runs together, B; the oldest runs are removed, delivered runs first, to stay below it."""
     reserve_bytes: int = 4_000_000
-    """Free space kept on the file system for the status file and the host; recording stops before it is used."""
+    """Free space kept on the file system for the status file and the host, B; recording stops before it is used."""
 
     def __post_init__(self) -> None:
         if self.ceiling_bytes < 0 or self.reserve_bytes < 0:
-            raise ValueError("ceiling_bytes and reserve_bytes must not be negative")
+            raise ValueError("ceiling_bytes and reserve_bytes must be 0 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,12 @@ class BatchSettings:
     """`[batch]`: disk space of `~/pygnc_batch`."""
 
     ceiling_bytes: int = 16_000_000
-    """Maximum size; the input journal continues beyond it. A run with `--from-last-run` begins with at most half of it
-    and removes the oldest data. `~/pygnc_batch_last` may need the same space again."""
+    """Maximum size, B; the input journal continues beyond it. A run with `--from-last-run` begins with at most half of
+    it and removes the oldest data. `~/pygnc_batch_last` may need the same space again."""
 
     def __post_init__(self) -> None:
         if self.ceiling_bytes < 100_000:
-            raise ValueError("ceiling_bytes must be at least 100000")
+            raise ValueError(f"ceiling_bytes must be at least 100000, not {self.ceiling_bytes}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ class RadioSettings:
     """`[radio]`: ranging radio."""
 
     bandwidth_hz: float = SX1280_BANDWIDTH_HZ
-    """One of 203125, 406250, 812500, 1625000."""
+    """Bandwidth of the ranging radio, Hz: 203125, 406250, 812500 or 1625000."""
 
     def __post_init__(self) -> None:
         if self.bandwidth_hz not in {203_125.0, 406_250.0, 812_500.0, 1_625_000.0}:
-            raise ValueError("bandwidth_hz must be one of 203125, 406250, 812500, 1625000")
+            raise ValueError(f"bandwidth_hz must be 203125, 406250, 812500 or 1625000, not {self.bandwidth_hz:g}")
 
 
 BAUDS: Final = (1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600)
@@ -58,34 +58,35 @@ class HostSettings:
     port: str = ""
     """Device path such as /dev/serial0; empty for none."""
     baud: int = 115_200
+    """Speed of the port, bit/s."""
 
     def __post_init__(self) -> None:
         if self.baud not in BAUDS:
-            raise ValueError(f"baud must be one of {', '.join(map(str, BAUDS))}")
+            raise ValueError(f"baud must be one of {', '.join(map(str, BAUDS))}, not {self.baud}")
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSettings:
-    """`[devices.NAME]`: a sensor on a port of the computer, read during the run; one section for each sensor."""
+    """`[devices.NAME]`: a sensor on a port of the computer, read during the run; each sensor has a section."""
 
     family: str
     """ucb (DMU38x, OpenIMU), gx2 (3DM-GX2, Inertia-Link, 3DM-GX3-25), emus, opc_n3, monodrive."""
     port: str
     """Path or URL; docs/devices.md lists the forms."""
     baud: int = 0
-    """0 for the family's default."""
+    """Speed of a serial port, bit/s; 0 for the family's default."""
     interval_s: float = 1.0
-    """Minimum time between two kept readings of one packet type; 0 keeps all, which needs much log space."""
+    """Minimum time between two kept readings of one packet type, s; 0 keeps all, which needs much log space."""
     options: dict[str, bool | int | float | str | list[str]] = field(default_factory=dict)
     """Options of the family's driver, such as timer_hz (gx2) or sample_s (opc_n3)."""
     stream: int | str = ""
-    """Stream to request after opening: a rate in Hz (ucb), a reply such as "CC" (gx2); empty for none."""
+    """Stream to request after opening: a rate in Hz (ucb) or a response type such as "CC" (gx2); empty for none."""
 
     def __post_init__(self) -> None:
         if not self.family or not self.port:
-            raise ValueError("a device needs a family and a port")
+            raise ValueError("family or port of a device is empty; set both")
         if self.interval_s < 0.0 or self.baud < 0:
-            raise ValueError("interval_s and baud must not be negative")
+            raise ValueError(f"interval_s and baud are {self.interval_s} and {self.baud}; expected 0 or more")
 
 
 @dataclass(frozen=True, slots=True)

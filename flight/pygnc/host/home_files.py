@@ -1,13 +1,15 @@
 """File storage of the transfers in a home folder. Partial uploads survive restarts and power cuts."""
 
+import errno
 import os
 import re
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from pygnc.common.files import durable_rename, write_all
-from pygnc.host.transfer import ListedFile, Upload, is_readable
+from pygnc.common.files import durable_rename, free_bytes, write_all
+from pygnc.host.transfer import ListedFile, OpenedFile, Upload, is_readable
 
 _READ_BYTES: Final = 65_536
 _PART: Final = ".{name}.{size}-{crc:08x}.part"
@@ -29,11 +31,11 @@ class HomeFiles:
     def is_complete(self, upload: Upload) -> bool:
         """See `Storage`."""
         try:
-            file = HomeFile(self._home / upload.name)
+            opened = self.open(upload.name)
         except OSError:
             return False
-        file.close()
-        return (file.size, file.crc) == (upload.size, upload.crc)
+        opened.close()
+        return (opened.size, opened.crc) == (upload.size, upload.crc)
 
     def prepare(self, upload: Upload) -> int:
         """See `Storage`."""
@@ -47,11 +49,10 @@ class HomeFiles:
         if size > upload.size:
             part.unlink()
             size = 0
-        system = os.statvfs(part.parent)
-        if system.f_bavail * system.f_frsize < upload.size - size + self._reserve_bytes:
-            raise OSError(
-                28, f"no space for {upload.size - size} bytes beside the reserve of {self._reserve_bytes} bytes"
-            )
+        rest = upload.size - size
+        if free_bytes(part.parent) < rest + self._reserve_bytes:
+            text = f"no space for {rest} bytes beside the reserve of {self._reserve_bytes} bytes"
+            raise OSError(errno.ENOSPC, text)
         return size
 
     def append(self, upload: Upload, data: bytes) -> None:
@@ -93,34 +94,24 @@ class HomeFiles:
         listed.sort(key=lambda item: (-item[0], item[1].name))
         return [entry for _, entry in listed]
 
-    def open(self, name: str) -> "HomeFile":
-        """See `Storage`."""
-        return HomeFile(self._home / name)
+    def open(self, name: str) -> OpenedFile:
+        """See `Storage`. A file that grows or is replaced meanwhile is read as it was when opened."""
+        descriptor = os.open(self._home / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            size = os.fstat(descriptor).st_size
+            crc = _crc(descriptor, size)
+        except OSError:
+            os.close(descriptor)
+            raise
+        return OpenedFile(size, crc, partial(_read, descriptor), partial(os.close, descriptor))
 
     def _part(self, upload: Upload) -> Path:
         target = self._home / upload.name
         return target.with_name(_PART.format(name=target.name, size=upload.size, crc=upload.crc))
 
 
-class HomeFile:
-    """Implementation of `ReadableFile`. A file that grows or is replaced meanwhile is read as it was when opened."""
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            self.size = os.fstat(self._descriptor).st_size
-            self.crc = _crc(self._descriptor, self.size)
-        except OSError:
-            os.close(self._descriptor)
-            raise
-
-    def read(self, offset: int, count: int) -> bytes:
-        """See `Source`."""
-        return os.pread(self._descriptor, count, offset)
-
-    def close(self) -> None:
-        """See `Source`."""
-        os.close(self._descriptor)
+def _read(descriptor: int, offset: int, count: int) -> bytes:
+    return os.pread(descriptor, count, offset)
 
 
 def _crc(descriptor: int, size: int) -> int:

@@ -35,7 +35,7 @@ class TransferState(Enum):
 
 @dataclass
 class UploadSender:
-    """The host's side of an upload; `cause` is the text of a rejection."""
+    """The host's side of an upload; `cause` is the text of a rejection, `offset` the number of bytes sent."""
 
     name: str
     content: bytes
@@ -57,7 +57,7 @@ class UploadSender:
         return OutgoingSentence(UPOP, UPOP.pack(self.transfer, len(self.content), crc, tail=self.name.encode()))
 
     def next_sentence(self) -> OutgoingSentence | None:
-        """Return the next chunk, or the end of the upload after the last one; None while there is nothing to send."""
+        """Return the next chunk, or UPCL after the last chunk; None while there is nothing to send."""
         if self.state is not TransferState.TRANSFERRING:
             return None
         if self.offset >= len(self.content):
@@ -72,7 +72,7 @@ class UploadSender:
         """Process UPST or NAKN and return the sentences to send."""
         fields, tail = received.body
         if received.kind is NAKN and tail[:2] == b"UP" and fields["cause"] == NakCause.ORDER:
-            # Open it once: the NAKNs of all chunks in flight arrive before the answer.
+            # Open it once: the NAKNs of all chunks in flight arrive before the response.
             return [] if self.state is TransferState.OPENING else [self.open()]
         if received.kind is NAKN and tail[:2] == b"UP":
             self.state, self.cause = TransferState.REFUSED, tail.decode(errors="replace")

@@ -1,8 +1,8 @@
 """Settings changed over the streaming interface: validated, stored in two slots, in effect from the next start.
 
 Only changed settings are stored, one TOML line each (`dotted.name = value`); they override `pygnc.toml`. A slot holds
-them with a generation and a CRC-32. The older slot is overwritten, so a power cut while writing leaves the other one.
-Layout of a slot, little-endian:
+them with a generation and a CRC-32. The older slot is overwritten, so a power cut while writing leaves the other slot.
+Format of a slot, little-endian:
 
 | bytes | field |
 |---|---|
@@ -39,7 +39,7 @@ class Slots(Protocol):
         ...
 
     def write(self, slot: int, content: bytes) -> None:
-        """Replace the content of a slot and sync it to disk.
+        """Replace the content of a slot and sync the file.
 
         Raises:
             OSError: Writing failed.
@@ -101,7 +101,7 @@ class Parameters:
 
     Args:
         values: Every setting of this run by dotted name; None if the software chooses the value.
-        check: Receives the table of all changes and raises ValueError if no run could start with it.
+        check: Validator of the table of all changes; it raises ValueError if no run could start with it.
         slots: Storage of the changes.
     """
 
@@ -115,7 +115,7 @@ class Parameters:
         self._changes = {name: literal for name, literal in lines if name in self._values}
 
     def handle(self, received: Received) -> list[OutgoingSentence]:
-        """Process PGET, PSET or PLST and return the answers.
+        """Process PGET, PSET or PLST and return the responses.
 
         Raises:
             Refusal: The request is rejected.

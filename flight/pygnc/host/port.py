@@ -1,4 +1,4 @@
-"""Non-blocking serial port or terminal that knows how long its unsent bytes take."""
+"""Non-blocking serial port or terminal that reports the transmission time of its unsent bytes."""
 
 import contextlib
 import errno
@@ -15,11 +15,11 @@ STANDARD: Final = "/proc/self/fd/0"
 reads must stay blocking."""
 READ_BYTES: Final = 16_384
 LEFT_S: Final = 0.01
-"""Transmission time of the unsent bytes below which the port accepts the next output."""
+"""Transmission time of the unsent bytes below which the port accepts the next output, s."""
 BLOCKED_S: Final = 0.05
-"""Polling interval while the driver accepts no bytes."""
+"""Polling interval while the driver accepts no bytes, s."""
 PTY_BAUD: Final = 115_200
-"""Assumed speed of a pseudo-terminal, which does not report its unsent bytes."""
+"""Assumed speed of a pseudo-terminal, bit/s; it does not report its unsent bytes."""
 _PTY_MAJORS: Final = range(136, 144)
 """Major device numbers of pseudo-terminals (Linux, devices.txt)."""
 _BITS_PER_BYTE: Final = 10
@@ -53,16 +53,16 @@ class Port:
         """Open a terminal without changing its settings.
 
         Raises:
-            OSError: It cannot be opened.
+            OSError: The terminal cannot be opened.
         """
         return cls(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC))
 
     @classmethod
     def open_serial(cls, path: str, baud: int) -> "Port":
-        """Open a serial port for exclusive use.
+        """Open a serial port for exclusive use; `baud` is its speed in bit/s.
 
         Raises:
-            OSError: It cannot be opened or does not support the speed.
+            OSError: The port cannot be opened or does not support the speed.
         """
         import serial  # noqa: PLC0415 - few runs have a second port
 
@@ -94,7 +94,7 @@ class Port:
         return data
 
     def write(self, data: bytes) -> None:
-        """Send bytes; those that the driver does not accept now are sent by `flush`."""
+        """Send bytes; `flush` sends the bytes that the driver does not accept now."""
         self._rest += data
         self.flush()
 
@@ -111,7 +111,7 @@ class Port:
             self.is_open = False
 
     def ready_in_s(self) -> float:
-        """Return the time until most of the output has left; 0: the next output may be written."""
+        """Return the time until most of the output has left, s; 0: the next output may be written."""
         if not self.is_open:
             return inf
         if self._rest:

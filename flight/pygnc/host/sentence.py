@@ -1,4 +1,4 @@
-"""Sentences of the streaming interface: one printable line each, found again after any damage.
+"""Sentences of the streaming interface: printable lines that a parser finds again after any damage.
 
 A sentence is `>SENS,1F03,i0012,BASE64*CRC32` CR LF: direction, four letters of type, session of the sender, delivery
 letter and sequence number, body, and CRC-32 (zlib) over everything before it, `*` included. Hexadecimal digits are
@@ -50,10 +50,13 @@ class Sentence(NamedTuple):
     """A valid sentence.
 
     Attributes:
+        direction: First character.
         kind: Four letters of type.
-        session: Session of the sender, 16 bits.
-        number: Sequence number, 16 bits.
-        is_retry: Whether it was sent before.
+        session: Session of the sender, 0 to 65535.
+        delivery: Kind of delivery.
+        number: Sequence number, 0 to 65535.
+        body: Decoded bytes of the body.
+        is_retry: True if the sentence was sent before.
     """
 
     direction: Direction
@@ -92,7 +95,7 @@ class Parsed:
 
 
 _PIECE: Final = re.compile(rb"[\r\n]+|[<>][^<>\r\n]{0,%d}|[^<>\r\n]{1,%d}" % (LINE_MAX - 1, LINE_MAX))
-"""A piece ends at a line end, before the beginning of a sentence, or at the maximum length."""
+"""Piece of the line, which ends at a line end, before the beginning of a sentence, or at the maximum length."""
 _FORM: Final = re.compile(
     rb"([<>][A-Z]{4}),([0-9A-F]{4}),([rRiIcC])([0-9A-F]{4}),"
     rb"((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)\*([0-9A-F]{8})"
@@ -111,9 +114,7 @@ def encode(sentence: Sentence) -> bytes:
         ValueError: The body is longer than BODY_MAX.
     """
     if len(sentence.body) > BODY_MAX:
-        raise ValueError(
-            f"sentence {sentence.kind}: the body has {len(sentence.body)} bytes; at most {BODY_MAX} are possible"
-        )
+        raise ValueError(f"sentence {sentence.kind}: the body has {len(sentence.body)} bytes; at most {BODY_MAX} fit")
     letter = sentence.delivery.upper() if sentence.is_retry else sentence.delivery
     head = f"{sentence.direction}{sentence.kind},{sentence.session:04X},{letter}{sentence.number:04X},"
     text = head.encode() + binascii.b2a_base64(sentence.body, newline=False) + b"*"

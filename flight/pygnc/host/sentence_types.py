@@ -122,7 +122,7 @@ class Capability(IntFlag):
     PARAMETERS = 8
     STOP = 16
     NESTING = 32
-    """Parses a sentence that is nested in another one."""
+    """Parsing of sentences that are nested in another sentence."""
 
 
 @unique

@@ -14,20 +14,10 @@ Attributes: TypeAlias = list[Any]
 """Result of `termios.tcgetattr`."""
 
 INTERRUPT: Final = b"\x03"
-_DISABLED: Final = b"\x00"
-_INPUT: Final = 0
-_OUTPUT: Final = 1
-_CONTROL: Final = 2
-_LOCAL: Final = 3
-_CHARACTERS: Final = 6
 
 
 class Terminal:
-    """Settings of one terminal.
-
-    Args:
-        descriptor: File descriptor of the terminal.
-    """
+    """Settings of the terminal with a file descriptor."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -44,45 +34,45 @@ class Terminal:
 
     def restore(self) -> None:
         """Restore the settings, once, and discard unread input, which was meant for the run and not for the shell."""
-        found, self._found = self._found, None
-        if found is None or not may_use_terminal(self._descriptor):
-            return
-        with contextlib.suppress(termios.error):
-            termios.tcflush(self._descriptor, termios.TCIFLUSH)
-            termios.tcsetattr(self._descriptor, termios.TCSANOW, found)
+        if may_use_terminal(self._descriptor):
+            self._reset()
+        self._found = None
 
     def restore_if_left(self) -> None:
         """Restore the settings unless another program, such as a shell, has changed them since."""
-        if self._found is None:
-            return
         with contextlib.suppress(termios.error):
             if termios.tcgetattr(self._descriptor) == self._prepared:
+                self._reset()
+
+    def _reset(self) -> None:
+        if self._found is not None:
+            with contextlib.suppress(termios.error):
                 termios.tcflush(self._descriptor, termios.TCIFLUSH)
                 termios.tcsetattr(self._descriptor, termios.TCSANOW, self._found)
 
 
 def find_terminal(input_descriptor: int = 0, output_descriptor: int = 1) -> Terminal | None:
-    """Return the terminal if input and output both are terminals that this process may use, or else None."""
+    """Return the terminal if input and output are terminals that this process may use, else None."""
     if not (os.isatty(input_descriptor) and os.isatty(output_descriptor)) or not may_use_terminal(input_descriptor):
         return None
     return Terminal(input_descriptor)
 
 
 def may_use_terminal(descriptor: int) -> bool:
-    """Return whether job control permits to change a terminal; a background job would be stopped."""
+    """Return True if this process may change a terminal; job control would stop a background process."""
     try:
         return os.tcgetpgrp(descriptor) == os.getpgrp()
     except OSError:
-        return True  # it is not our controlling terminal, or it is gone
+        return True  # not our controlling terminal, or disconnected
 
 
 def transparent_attributes(found: Attributes) -> Attributes:
     """Return settings that pass every byte unchanged in both directions and act on Ctrl-C only."""
-    characters: list[bytes | int] = [_DISABLED] * len(found[_CHARACTERS])
+    iflag, oflag, cflag, lflag, input_speed, output_speed, old_characters = found
+    characters: list[bytes | int] = [b"\x00"] * len(old_characters)  # disabled
     characters[termios.VINTR] = INTERRUPT
     characters[termios.VMIN], characters[termios.VTIME] = 1, 0
-    attributes = [*found[:_CHARACTERS], characters]
-    attributes[_INPUT] &= ~(
+    iflag &= ~(
         termios.BRKINT
         | termios.PARMRK
         | termios.INPCK
@@ -95,9 +85,9 @@ def transparent_attributes(found: Attributes) -> Attributes:
         | termios.IXOFF
         | termios.IMAXBEL
     )
-    attributes[_INPUT] |= termios.IGNBRK
-    attributes[_OUTPUT] &= ~termios.OPOST
-    attributes[_CONTROL] = (attributes[_CONTROL] & ~(termios.CSIZE | termios.PARENB)) | termios.CS8 | termios.CREAD
-    attributes[_LOCAL] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.IEXTEN | termios.TOSTOP)
-    attributes[_LOCAL] |= termios.ISIG | termios.NOFLSH  # NOFLSH: output before Ctrl-C is still sent
-    return attributes
+    iflag |= termios.IGNBRK
+    oflag &= ~termios.OPOST
+    cflag = (cflag & ~(termios.CSIZE | termios.PARENB)) | termios.CS8 | termios.CREAD
+    lflag &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.IEXTEN | termios.TOSTOP)
+    lflag |= termios.ISIG | termios.NOFLSH  # NOFLSH: output before Ctrl-C is still sent
+    return [iflag, oflag, cflag, lflag, input_speed, output_speed, characters]

@@ -1,11 +1,12 @@
 """File transfers, the Pi's side: permitted names, uploads and downloads. `host_transfer` is the host's side.
 
 Chunks are ordered sentences, so a file only grows at its end, and the bytes stored of an upload are where it resumes.
-After a restart of the Pi or a loss of the line, the host opens the same transfer again and is told where to continue.
-No I/O here: answers are returned as `OutgoingSentence`, files are accessed through `Storage`.
+After a restart of the Pi or a loss of the line, the host opens the same transfer again and receives the offset at which
+to continue. No I/O here: responses are returned as `OutgoingSentence`, files are accessed through `Storage`.
 """
 
 import re
+from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 from pygnc.common.constants import PARTNER_IDS
@@ -27,25 +28,25 @@ from pygnc.host.sentence_types import (
 )
 
 PAGE_ENTRIES: Final = 16
-"""Entries in the answer to one list request."""
+"""Number of entries in the response to one list request."""
 CHUNK_BYTES_MIN: Final = 93
-"""Chunks are halved down to this size each time the line goes down: short ones pass a bad line more often."""
+"""Chunks are halved down to this size each time the line goes down: short chunks pass a bad line more often."""
 _WRITABLE: Final = frozenset({"sense.bin", "pygnc.toml", "pygnc_earth_orientation.csv", "flight.zip"})
 _READABLE: Final = frozenset({"pygnc_status.bin", "pygnc_info.txt", "pygnc_batch/sense.bin", "pygnc_batch/range.bin"})
 _RANGE_FOLDERS: Final = frozenset({"range/", *(f"range/partner_{radio_id}/" for radio_id in PARTNER_IDS)})
 _LETTER_FOLDERS: Final = frozenset(f"range/partner_{chr(radio_id)}/" for radio_id in PARTNER_IDS)
-"""People may name a partner's folder by its letter. The host must use the number, so that a partner has one folder."""
+"""Partner folders named by a letter, as people may do. The host uses the number, so that a partner has one folder."""
 _BATCH: Final = "pygnc_batch/"
 _JOURNAL: Final = re.compile(r"pygnc_logs/run-[0-9]{5}/[a-z_]{1,24}-[0-9]{5}\.pgj(\.part)?")
 
 
 def is_writable(name: str) -> bool:
-    """Return whether the host may upload a file of this name, relative to the home folder."""
+    """Return True if the host may upload a file of this name, relative to the home folder."""
     return name in _WRITABLE or _is_range_file(name, _RANGE_FOLDERS)
 
 
 def is_readable(name: str) -> bool:
-    """Return whether the host may download a file of this name, relative to the home folder."""
+    """Return True if the host may download a file of this name, relative to the home folder."""
     if name in _READABLE or _JOURNAL.fullmatch(name):
         return True
     rest = name.removeprefix(_BATCH)
@@ -58,7 +59,7 @@ def _is_range_file(name: str, folders: frozenset[str]) -> bool:
 
 
 class Upload(NamedTuple):
-    """Identity of an upload: stored bytes belong to exactly this name, size and CRC-32."""
+    """Identity of an upload: name, size in bytes and CRC-32 of the whole file."""
 
     name: str
     size: int
@@ -72,73 +73,48 @@ class ListedFile(NamedTuple):
     size: int
 
 
-class ReadableFile(Protocol):
-    """An open file. Size and CRC-32 are those at the time of opening."""
+class OpenedFile(NamedTuple):
+    """A file opened for reading, with its size in bytes and its CRC-32 at the time of opening.
 
-    @property
-    def size(self) -> int:
-        """Size of the whole file, B."""
-        ...
+    Attributes:
+        read: Function that returns a number of bytes (second argument) from an offset (first argument).
+        close: Function that closes the file.
+    """
 
-    @property
-    def crc(self) -> int:
-        """CRC-32 of the whole file."""
-        ...
-
-    def read(self, offset: int, count: int) -> bytes:
-        """Return `count` bytes from `offset`, fewer at the end.
-
-        Raises:
-            OSError: Reading failed.
-        """
-        ...
-
-    def close(self) -> None:
-        """Close the file."""
-        ...
+    size: int
+    crc: int
+    read: Callable[[int, int], bytes]
+    close: Callable[[], None]
 
 
 class Storage(Protocol):
-    """Files by name, relative to the home folder. The caller has checked the names."""
+    """Files by name, relative to the home folder. The caller has checked the names.
+
+    The methods raise OSError if a file cannot be read or written, or if there is no space.
+    """
 
     def is_complete(self, upload: Upload) -> bool:
-        """Return whether exactly this file is in place."""
+        """Return True if exactly this file is in place."""
         ...
 
     def prepare(self, upload: Upload) -> int:
-        """Create the folder of an upload, delete other uploads of its name and return the bytes stored of this one.
-
-        Raises:
-            OSError: Writing is not possible, or there is no space for the rest.
-        """
+        """Create the folder of an upload, delete other uploads of its name and return the number of bytes stored."""
         ...
 
     def append(self, upload: Upload, data: bytes) -> None:
-        """Append bytes to an upload.
-
-        Raises:
-            OSError: Writing failed; a part of `data` may be stored.
-        """
+        """Append bytes to an upload."""
         ...
 
     def complete(self, upload: Upload) -> bool:
-        """Atomically replace the old file; if the CRC-32 is wrong, delete the upload and return False.
-
-        Raises:
-            OSError: Writing failed; the old file is still in place.
-        """
+        """Atomically replace the old file; if the CRC-32 is wrong, delete the upload and return False."""
         ...
 
     def listing(self) -> list[ListedFile]:
         """Return the readable files, newest first."""
         ...
 
-    def open(self, name: str) -> ReadableFile:
-        """Open a file for reading.
-
-        Raises:
-            OSError: It does not exist or cannot be read.
-        """
+    def open(self, name: str) -> OpenedFile:
+        """Open a file for reading."""
         ...
 
 
@@ -149,7 +125,7 @@ class OutgoingSentence(NamedTuple):
     body: bytes
 
 
-class Refusal(Exception):  # noqa: N818 - an answer to the host, not an error of this program
+class Refusal(Exception):  # noqa: N818 - a response to the host, not an error of this program
     """Rejection of a request; the host receives the cause and the text as a NAKN."""
 
     def __init__(self, cause: NakCause, text: str) -> None:
@@ -167,7 +143,7 @@ class UploadReceiver:
         self._offset = 0
 
     def handle(self, received: Received) -> list[OutgoingSentence]:
-        """Process UPOP, UPCH or UPCL and return the answers.
+        """Process UPOP, UPCH or UPCL and return the responses.
 
         Raises:
             Refusal: The request is rejected.
@@ -190,7 +166,7 @@ class UploadReceiver:
         if not is_writable(upload.name):
             raise Refusal(NakCause.NAME, f": {upload.name} may not be written; docs/interface.md lists the names")
         self._transfer = transfer
-        if self._storage.is_complete(upload):  # nothing to do, or the answer to an earlier UPCL was lost
+        if self._storage.is_complete(upload):  # nothing to do, or the response to an earlier UPCL was lost
             self._offset = upload.size
             return [self._state(UploadState.COMPLETE)]
         self._offset = self._storage.prepare(upload)
@@ -225,7 +201,7 @@ class DownloadSender:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._transfer = 0
-        self._file: ReadableFile | None = None
+        self._opened: OpenedFile | None = None
         self._offset = 0
         self._chunk_bytes = CHUNK_BYTES
 
@@ -235,7 +211,7 @@ class DownloadSender:
         self._chunk_bytes = max(self._chunk_bytes // 2, CHUNK_BYTES_MIN)
 
     def handle(self, received: Received) -> list[OutgoingSentence]:
-        """Process DNLS, DNOP or DNCL and return the answers.
+        """Process DNLS, DNOP or DNCL and return the responses.
 
         Raises:
             Refusal: The request is rejected.
@@ -247,21 +223,21 @@ class DownloadSender:
             if received.kind is DNOP:
                 return self._open(fields["transfer"], fields["offset"], decode_text(tail))
         except OSError as error:
-            raise Refusal(NakCause.STORAGE, f": {error.strerror}") from None
+            raise Refusal(NakCause.STORAGE, f": {error.strerror}; list the files again") from None
         if fields["transfer"] == self._transfer:
             self._close()
         return []
 
     def next_chunk(self) -> OutgoingSentence | None:
-        """Return the next chunk of the open file, or None if there is none.
+        """Return the next chunk of the open file, or None at its end or without an open file.
 
         Raises:
             OSError: Reading failed; the transfer has ended.
         """
-        if self._file is None:
+        if self._opened is None:
             return None
         try:
-            data = self._file.read(self._offset, min(self._chunk_bytes, self._file.size - self._offset))
+            data = self._opened.read(self._offset, min(self._chunk_bytes, self._opened.size - self._offset))
         except OSError:
             self._close()
             raise
@@ -284,14 +260,14 @@ class DownloadSender:
         self._close()
         if not is_readable(name):
             raise Refusal(NakCause.NAME, f": {name} may not be read; docs/interface.md lists the names")
-        file = self._storage.open(name)
-        self._file, self._transfer, self._offset = file, transfer, min(offset, file.size)
-        return [OutgoingSentence(DNST, DNST.pack(transfer, self._offset, file.size, file.crc))]
+        self._opened = opened = self._storage.open(name)
+        self._transfer, self._offset = transfer, min(offset, opened.size)
+        return [OutgoingSentence(DNST, DNST.pack(transfer, self._offset, opened.size, opened.crc))]
 
     def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        self._file = None
+        if self._opened is not None:
+            self._opened.close()
+        self._opened = None
 
 
 def decode_text(octets: bytes) -> str:

@@ -8,21 +8,29 @@ USAGE: Final = (
     "usage: python main.py <timeout_minutes> <spacecraft_time_seconds> [--config FILE] [--exit-when-done]"
     " [--from-last-run] (two whole numbers, not negative)"
 )
-_EXIT: Final = "--exit-when-done"
-_FROM_LAST: Final = "--from-last-run"
-_FLAGS: Final = frozenset({_EXIT, _FROM_LAST})
 MINUTES_MAX: Final = 10**7
 SECONDS_MAX: Final = 2**32 - 1
 """Spacecraft time is a 32-bit number in all packets."""
 
 
 class UsageError(ValueError):
-    """The arguments are invalid."""
+    """Error raised when the command line is invalid; the message ends with the usage."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; {USAGE}")
 
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """Parsed arguments."""
+    """Parsed arguments.
+
+    Attributes:
+        timeout_min: maximum duration of the run, minutes.
+        t_spacecraft_s: spacecraft time at the start, s.
+        config: settings file.
+        exit_when_done: true if the run ends when its batch is processed.
+        from_last_run: true if the run begins with the files written by the previous run.
+    """
 
     timeout_min: int
     t_spacecraft_s: int
@@ -45,13 +53,13 @@ def parse(words: list[str]) -> Arguments:
     flags: set[str] = set()
     options = iter(words[2:])
     for option in options:
-        if option in _FLAGS:
+        if option in {"--exit-when-done", "--from-last-run"}:
             flags.add(option)
         elif option == "--config" and (file := next(options, None)) is not None:
             config = Path(file)
         else:
-            raise UsageError(f"unknown option {option!r}")
-    return Arguments(timeout_min, t_spacecraft_s, config, _EXIT in flags, _FROM_LAST in flags)
+            raise UsageError(f"unknown or incomplete option {option!r}")
+    return Arguments(timeout_min, t_spacecraft_s, config, "--exit-when-done" in flags, "--from-last-run" in flags)
 
 
 def _whole(word: str, largest: int) -> int:

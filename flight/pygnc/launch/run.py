@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,13 +21,12 @@ import pygnc
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Event
 from pygnc.common.clock import SpacecraftReading
-from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
 from pygnc.common.files import remove_flat_folder
 from pygnc.configuration.data_files import load_earth_orientation
 from pygnc.configuration.load import ConfigurationError
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.launch.arguments import USAGE, Arguments, UsageError, parse
+from pygnc.launch.arguments import Arguments, UsageError, parse
 from pygnc.launch.workspace import (
     AlreadyRunningError,
     HomeLock,
@@ -34,7 +35,7 @@ from pygnc.launch.workspace import (
     recover_older_runs,
     recover_run,
 )
-from pygnc.supervisor.process import STOP_SIGNALS, ExitCode, SignalInbox
+from pygnc.supervisor.process import PR_SET_NAME, STOP_SIGNALS, ExitCode, SignalInbox, close_all_but
 from pygnc.supervisor.supervisor import Supervisor
 from pygnc.tasks.batch_writer.folder import BATCH, LAST, retire_batch
 from pygnc.tasks.host_link.settings import load_settings
@@ -45,13 +46,9 @@ from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 if TYPE_CHECKING:
     from pygnc.host.terminal import Terminal
 
-_MIRRORED: Final = (
-    "attitude.mounting.{} is a reflection (the fleet's default map); set it if the sensor is mounted otherwise"
-)
-_HIGHEST_DESCRIPTOR: Final = 4096
-_PR_SET_NAME: Final = 15
-_IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTTOU)
-"""Ignored by the terminal guard: the host may signal all processes, and a shell may own the terminal by then."""
+SUPERVISOR: Final = "supervisor"
+"""Task name in events of the process of main.py itself."""
+_MIRRORED: Final = "is a reflection (the fleet's default map); set it if the sensor is mounted otherwise"
 
 
 def main(words: list[str]) -> int:
@@ -63,24 +60,19 @@ def main(words: list[str]) -> int:
         arguments = parse(words)
         settings, changes_fault = load_settings(arguments.config, home)
         lock = HomeLock(home)
-    except UsageError as error:
-        return _refuse(f"{error}; {USAGE}", ExitCode.USAGE)
-    except ConfigurationError as error:
+    except (UsageError, ConfigurationError) as error:
         return _refuse(str(error), ExitCode.USAGE)
     except AlreadyRunningError:
         return _refuse(f"another main.py is already running in {home}; stop it first", ExitCode.ALREADY_RUNNING)
     except OSError as error:
         return _refuse(f"HOME={str(home)!r}: {error.strerror}; set HOME to an existing folder", ExitCode.NO_HOME)
     runtime = make_runtime_folder(home)
-    guard = None
-    if terminal is not None:
-        terminal.prepare()
-        guard = TerminalGuard(terminal)
+    dismiss_guard = guard_terminal(terminal) if terminal is not None else lambda: None
     try:
         return _run(arguments, settings, home, runtime, inbox, terminal=terminal, changes_fault=changes_fault)
     finally:
-        if terminal is not None and guard is not None:
-            guard.dismiss()
+        dismiss_guard()
+        if terminal is not None:
             terminal.restore()
         remove_flat_folder(runtime)
         lock.release()
@@ -128,19 +120,19 @@ def _run(
     log = EventLog(run)
     if run.from_last_run:
         _prepare_last_batch(run, log)
-    if arguments.from_last_run and not run.from_last_run:
+    elif arguments.from_last_run:
         text = f"no earlier run has left a complete {BATCH}; the run begins with the files in the home"
-        log.report("supervisor", "warning", "no_last_run", text)
+        log.report(SUPERVISOR, "warning", "no_last_run", text)
     if changes_fault:
-        log.report("supervisor", "warning", "settings", changes_fault)
+        log.report(SUPERVISOR, "warning", "settings", changes_fault)
     if fault:
-        log.report("supervisor", "error", "not_recorded", f"{fault}; the run continues without logs")
+        log.report(SUPERVISOR, "error", "not_recorded", f"{fault}; the run continues without logs")
     if orientation_fault:
-        log.report("supervisor", "warning", "earth_orientation", orientation_fault)
+        log.report(SUPERVISOR, "warning", "earth_orientation", orientation_fault)
     for name in settings.attitude.mounting.mirrors:
-        log.report("supervisor", "warning", "mounting", _MIRRORED.format(name))
+        log.report(SUPERVISOR, "warning", "mounting", f"attitude.mounting.{name} {_MIRRORED}")
     for path in recover_older_runs(folder):
-        log.report("supervisor", "warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
+        log.report(SUPERVISOR, "warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
     share_heap_among_threads()
     for module in SHARED:
         importlib.import_module(module)
@@ -148,7 +140,7 @@ def _run(
     gc.freeze()
     gc.enable()
     supervisor = Supervisor(
-        [spec for spec in TASKS if spec.name not in _absent_tasks(run)],
+        [spec for spec in TASKS if _is_needed(spec.name, run)],
         lambda spec, channel: run_task(spec, run, channel),
         log,
         inbox,
@@ -164,14 +156,12 @@ def _run(
     return code or (ExitCode.NOT_RECORDED if supervisor.not_recorded or log.fault else ExitCode.OK)
 
 
-def _absent_tasks(run: Run) -> set[str]:
-    """Names of the tasks that this run does not need."""
-    absent = set() if run.has_host else {HOST_LINK}
-    return absent if run.settings.devices else absent | {DEVICE_READER}
+def _is_needed(task: str, run: Run) -> bool:
+    return {HOST_LINK: run.has_host, DEVICE_READER: bool(run.settings.devices)}.get(task, True)
 
 
 def _retire_last_batch(home: Path) -> bool:
-    """Move the files written by the last run to where no run writes; return whether there are any."""
+    """Move the files written by the last run to a folder that no run writes; return True if there are such files."""
     try:
         return retire_batch(home)
     except OSError:
@@ -185,20 +175,19 @@ def _prepare_last_batch(run: Run, log: "EventLog") -> None:
         remove_oldest,
     )
 
-    sensors = batch_sensor_gps_packet_num_sensor_packets
+    report = partial(log.report, SUPERVISOR)
     try:
-        added = add_open_record(run.home, sensors)
-        removed = remove_oldest(run.home, run.settings.batch.ceiling_bytes // 2, sensors)
+        added = add_open_record(run.home)
+        removed = remove_oldest(run.home, run.settings.batch.ceiling_bytes // 2)
     except OSError as error:
-        text = f"{LAST}: {error.strerror}; the files are read without changes"
-        log.report("supervisor", "warning", "last_run_files", text)
+        report("warning", "last_run_files", f"{LAST}: {error.strerror}; the files are read without changes")
         return
     if added:
         text = f"{LAST}: added {added} incomplete records from the last run's input journal"
-        log.report("supervisor", "info", "last_run_files", text)
+        report("info", "last_run_files", text)
     if removed:
         text = f"{LAST}: removed the oldest {removed} bytes; half of [batch] ceiling_bytes is reserved for new data"
-        log.report("supervisor", "warning", "last_run_files", text)
+        report("warning", "last_run_files", text)
 
 
 def _journal_header(arguments: Arguments, settings: Settings, number: int, orientation: EarthOrientationTable) -> bytes:
@@ -228,20 +217,13 @@ class EventLog:
 
     @property
     def fault(self) -> str | None:
-        """Why events are not recorded on the disk, or None."""
+        """Reason why events are not recorded on the disk, or None."""
         return self._journal.fault
 
     def report(self, task: str, severity: str, name: str, text: str) -> None:
         """Record an event."""
-        event = Event(
-            seq=self._journal.last_seq + 1,
-            task=task,
-            severity=severity,
-            name=name,
-            text=text,
-            t_mono_ns=time.monotonic_ns(),
-            t_wall_ns=time.time_ns(),
-        )
+        seq = self._journal.last_seq + 1
+        event = Event(seq, task, severity, name, text, t_mono_ns=time.monotonic_ns(), t_wall_ns=time.time_ns())
         self._journal.append([msgspec.msgpack.encode(event)])
         if severity != "info":
             first_line = text.partition("\n")[0]
@@ -258,41 +240,38 @@ class EventLog:
         self._journal.close()
 
 
-class TerminalGuard:
-    """Process that restores the terminal's settings if main.py cannot, for example after SIGKILL.
+def guard_terminal(terminal: "Terminal") -> Callable[[], None]:
+    """Prepare the terminal and fork a process that restores it if main.py cannot, for example after SIGKILL.
 
-    It waits for the end of a pipe that main.py holds open. A task cannot do this, because all tasks are killed when
-    main.py ends.
-
-    Args:
-        terminal: the prepared terminal.
+    The process waits for the end of a pipe that main.py holds open. A task cannot do this, because all tasks are killed
+    when main.py ends. Returns a function that ends the process.
     """
+    terminal.prepare()
+    ending, held = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _wait_and_restore(ending, terminal)
+    os.close(ending)
 
-    def __init__(self, terminal: "Terminal") -> None:
-        ending, self._held = os.pipe()
-        self._pid = os.fork()
-        if self._pid == 0:
-            _guard_terminal(ending, terminal)
-        os.close(ending)
-
-    def dismiss(self) -> None:
-        """End the guard; main.py restores the terminal itself."""
+    def dismiss() -> None:
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
-        os.close(self._held)
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        os.close(held)
+
+    return dismiss
 
 
-def _guard_terminal(ending: int, terminal: "Terminal") -> None:
-    """Body of the guard's process; never returns."""
+def _wait_and_restore(ending: int, terminal: "Terminal") -> None:
+    """Restore the terminal at the end of the pipe; never returns."""
     try:
-        ctypes.CDLL(None).prctl(_PR_SET_NAME, b"pygnc-terminal")
+        ctypes.CDLL(None).prctl(PR_SET_NAME, b"pygnc-terminal")
         signal.set_wakeup_fd(-1)
-        for number in _IGNORED:
+        # The host may signal all processes, and a shell may own the terminal by then.
+        for number in (*STOP_SIGNALS, signal.SIGTTOU):
             signal.signal(number, signal.SIG_IGN)
         # This also closes the inherited write end of the pipe, which would keep the read below waiting for ever.
-        os.closerange(3, ending)
-        os.closerange(ending + 1, _HIGHEST_DESCRIPTOR)
+        close_all_but(ending)
         while os.read(ending, 1):
             pass
         terminal.restore_if_left()

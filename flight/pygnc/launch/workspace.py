@@ -14,7 +14,7 @@ _RUN: Final = "run-{:05d}"
 
 
 class AlreadyRunningError(RuntimeError):
-    """Another main.py runs in the same home."""
+    """Error raised when another main.py runs in the same home."""
 
 
 class HomeLock:
@@ -39,7 +39,7 @@ class HomeLock:
 
 
 def make_run_folder(home: Path) -> tuple[int, Path, str | None]:
-    """Create the folder of a new run; return its number, its path, and why it could not be created (or None).
+    """Create the folder of a new run; return number, path, and the reason if it could not be created, or None.
 
     The number is one more than that of the newest run, because no clock can be trusted to order runs.
     """

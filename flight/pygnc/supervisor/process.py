@@ -14,7 +14,7 @@ from pygnc.bus import control
 
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG: Final = 1
-_PR_SET_NAME: Final = 15
+PR_SET_NAME: Final = 15
 _HIGHEST_DESCRIPTOR: Final = 4096
 
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -80,8 +80,8 @@ class Child:
         pidfd: descriptor that becomes readable when the process ends.
         channel: the supervisor's end of the control channel.
         progress: last reported progress.
-        is_up: whether the task has reported anything yet.
-        answered_at_s: monotonic time of the last answer to the newest ping.
+        is_up: true once the task has reported progress.
+        answered_at_s: monotonic time of the last response to the newest ping.
     """
 
     def __init__(self, spec: TaskSpec, pid: int, channel: socket.socket, now_s: float) -> None:
@@ -107,13 +107,13 @@ class Child:
         return cls(spec, pid, ours, now_s)
 
     def ping(self) -> None:
-        """Send the next ping unless the last one is unanswered."""
+        """Send the next ping if the task has responded to the last one."""
         if self._last_ping == self._last_pong:
             self._last_ping += 1
             control.send(self.channel, control.Ping(self._last_ping))
 
     def receive_pong(self, pong: control.Pong, now_s: float) -> None:
-        """Store the reported progress; count as an answer only if the counter is that of the newest ping."""
+        """Store the reported progress; it is a response only if the counter is that of the newest ping."""
         self.progress = pong.progress
         self.is_up = True
         if pong.counter == self._last_ping:
@@ -121,7 +121,7 @@ class Child:
             self.answered_at_s = now_s
 
     def is_silent(self, now_s: float) -> bool:
-        """Whether the task has not answered for longer than its limit."""
+        """Return True if the task has not responded for longer than its limit."""
         return now_s - self.answered_at_s > self.spec.silence_limit_s
 
     def signal(self, number: signal.Signals) -> None:
@@ -145,22 +145,26 @@ def _run_forked(spec: TaskSpec, run_child: RunChild, channel: socket.socket, par
         # The kernel kills the task when main.py ends, whatever state either is in. main.py may have ended before this
         # call, therefore the check of getppid() below.
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        _prctl(_PR_SET_NAME, f"pygnc-{spec.name}"[:15].encode())
+        _prctl(PR_SET_NAME, f"pygnc-{spec.name}"[:15].encode())
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        # Close the supervisor's own descriptors: lock, other channels, journals.
-        os.closerange(3, channel.fileno())
-        os.closerange(channel.fileno() + 1, _HIGHEST_DESCRIPTOR)
+        close_all_but(channel.fileno())  # the supervisor's lock, other channels and journals
         if os.getppid() == parent:
             code = run_child(spec, channel)
     finally:
         os._exit(code)
 
 
+def close_all_but(descriptor: int) -> None:
+    """Close all inherited file descriptors except one and the standard ones."""
+    os.closerange(3, descriptor)
+    os.closerange(descriptor + 1, _HIGHEST_DESCRIPTOR)
+
+
 class SignalInbox:
-    """Collects the signals that ask a process to stop.
+    """Collector of the signals that ask a process to stop.
 
     Handlers are installed explicitly, so that SIGINT works even if it was inherited as ignored.
 
@@ -168,7 +172,7 @@ class SignalInbox:
         numbers: the signals.
 
     Attributes:
-        descriptor: becomes readable when a signal arrives.
+        descriptor: file descriptor that becomes readable when a signal arrives.
     """
 
     def __init__(self, numbers: Sequence[signal.Signals]) -> None:

@@ -39,6 +39,8 @@ TERMINATE_AT_S: Final = 6.0
 KILL_AT_S: Final = 7.5
 HARD_EXIT_AT_S: Final = 9.0
 DRAIN_STAGES: Final = frozenset({0, 1, 2})
+_STAGE_ENDS_S: Final = (LINE_END_S, DRAIN_END_S, DRAIN_END_S, WRITE_END_S, WRITE_END_S)
+_SIGNALS: Final = ((TERMINATE_AT_S, signal.SIGTERM), (KILL_AT_S, signal.SIGKILL))
 
 
 @dataclass(slots=True)
@@ -68,36 +70,29 @@ class StopPlan:
     """State of a stop in progress.
 
     Attributes:
-        cause: why the run ends.
-        began_at_s: monotonic time of the request.
+        cause: reason why the run ends.
+        began_at_s: monotonic time of the request, s.
         stage: the stop stage that was last asked to finish.
-        terminated: whether SIGTERM was sent.
-        killed: whether SIGKILL was sent.
     """
 
     cause: str
     began_at_s: float
     stage: int = -1
-    terminated: bool = False
-    killed: bool = False
+    _sent: int = 0
 
     def hurry(self, now_s: float) -> None:
         """Advance to SIGTERM, after a second request from the host."""
         self.began_at_s = min(self.began_at_s, now_s - TERMINATE_AT_S)
 
     def stage_end_s(self) -> float:
-        """Monotonic time at which the present stage must have ended."""
-        if self.stage == 0:
-            return self.began_at_s + LINE_END_S
-        return self.began_at_s + (DRAIN_END_S if self.stage in DRAIN_STAGES else WRITE_END_S)
+        """Return the monotonic time at which the present stage must have ended, s."""
+        return self.began_at_s + _STAGE_ENDS_S[self.stage]
 
-    def must_terminate(self, now_s: float) -> bool:
-        """Whether SIGTERM is due."""
-        return not self.terminated and now_s >= self.began_at_s + TERMINATE_AT_S
-
-    def must_kill(self, now_s: float) -> bool:
-        """Whether SIGKILL is due."""
-        return not self.killed and now_s >= self.began_at_s + KILL_AT_S
+    def take_due_signals(self, now_s: float) -> list[signal.Signals]:
+        """Return the signals that are due for the tasks that still run, once."""
+        due = [number for at_s, number in _SIGNALS[self._sent :] if now_s >= self.began_at_s + at_s]
+        self._sent += len(due)
+        return due
 
 
 class Events(Protocol):
@@ -111,19 +106,22 @@ class Events(Protocol):
 
 
 class Supervisor:
-    """Runs the tasks of a table until the run ends.
+    """Parent of the tasks of a table until the run ends.
 
     Args:
         specs: the task table.
         run_child: body of every task process.
         events: receives events.
         inbox: receives the signals that ask for a stop.
-        timeout_s: maximum duration of the run.
-        exit_when_done: whether the run ends when its batch is processed.
+        timeout_s: maximum duration of the run, s.
+        exit_when_done: true if the run ends when its batch is processed.
         source: name of the task that feeds all others; the batch is processed when all its readers are.
         before_hard_exit: called before a hard exit.
         start_child: forks a task; replaced in tests.
         clock: monotonic time in s; replaced in tests.
+
+    Attributes:
+        exit_code: exit code of the run, as known so far.
     """
 
     def __init__(
@@ -157,24 +155,19 @@ class Supervisor:
         self._budgets = {name: RestartBudget() for name in self._specs}
         self._restart_at_s: dict[str, float] = {}
         self._stop: StopPlan | None = None
-        self._code = ExitCode.OK
+        self.exit_code = ExitCode.OK
         self._phase = "starting"
         self._event_count = 0
         self._inbox = inbox
 
     @property
-    def exit_code(self) -> ExitCode:
-        """Exit code of the run, as known so far."""
-        return self._code
-
-    @property
     def cause(self) -> str:
-        """Why the run ended, or empty."""
+        """Reason why the run ended, or empty."""
         return self._stop.cause if self._stop else ""
 
     @property
     def not_recorded(self) -> bool:
-        """Whether a task has reported output that is not on the disk."""
+        """True if a task has reported output that is not on the disk."""
         return any(state.progress.counts.get("not_recorded") for state in self._task_states())
 
     def run(self) -> ExitCode:
@@ -183,7 +176,7 @@ class Supervisor:
         while not self.is_over:
             self._wait()
             self.step()
-        return self._code
+        return self.exit_code
 
     def start(self) -> None:
         """Start all tasks in the order of the table."""
@@ -192,14 +185,17 @@ class Supervisor:
 
     @property
     def is_over(self) -> bool:
-        """Whether the run has been stopped and all tasks have ended."""
+        """True once the run has been stopped and all tasks have ended."""
         return self._stop is not None and not self._children
 
     def step(self) -> None:
         """Process everything that has happened since the last step."""
         now = self._clock()
         for _ in self._inbox.take():
-            self._on_signal(now)
+            if self._stop is None:
+                self._begin_stop("stopped by the host", ExitCode.OK, now)
+            else:
+                self._stop.hurry(now)
         for child in list(self._children.values()):
             self._receive(child, now)
             self._reap(child, now)
@@ -222,12 +218,6 @@ class Supervisor:
         if self._stop is None:
             due.append(self._deadline_s)
         poller.poll(max(0.0, min(due) - self._clock()) * 1e3)
-
-    def _on_signal(self, now: float) -> None:
-        if self._stop is None:
-            self._begin_stop("stopped by the host", ExitCode.OK, now)
-        else:
-            self._stop.hurry(now)
 
     def _receive(self, child: Child, now: float) -> None:
         while message := control.receive_from_task(child.channel):
@@ -252,17 +242,13 @@ class Supervisor:
         if self._stop is not None:
             if code != 0:
                 self._report(name, "warning", "killed", f"ended with {_exit_text(code)} while stopping")
-                self._code = self._code or ExitCode.FORCED
+                self.exit_code = self.exit_code or ExitCode.FORCED
             return
         pause_s = self._budgets[name].pause_s(now)
         if pause_s is not None:
             self._report(name, "warning", "restart", f"ended with {_exit_text(code)}; restarting in {pause_s} s")
             self._restart_at_s[name] = now + pause_s
-        else:
-            self._give_up(child, code, now)
-
-    def _give_up(self, child: Child, code: int, now: float) -> None:
-        name = child.spec.name
+            return
         self._finished[name] = control.TaskState(name, "failed", self._budgets[name].total, child.progress)
         self._report(name, "error", "failed", f"ended with {_exit_text(code)}; no restarts are left")
         if child.spec.critical:
@@ -285,7 +271,7 @@ class Supervisor:
             for child in self._children.values():
                 if child.is_silent(now):
                     limit_s = child.spec.silence_limit_s
-                    self._report(child.spec.name, "warning", "silent", f"no answer for {limit_s} s; killed")
+                    self._report(child.spec.name, "warning", "silent", f"no response for {limit_s} s; killed")
                     child.signal(signal.SIGKILL)
                     child.answered_at_s = now
         if now >= self._next_ping_s:
@@ -335,7 +321,7 @@ class Supervisor:
         if self._stop is not None:
             return
         self._stop = StopPlan(cause, now)
-        self._code = code
+        self.exit_code = code
         self._phase = "stopping"
         self._restart_at_s.clear()
         arm_hard_exit(HARD_EXIT_AT_S, self._before_hard_exit)
@@ -347,21 +333,14 @@ class Supervisor:
         if stages and (not running or now >= stop.stage_end_s()) and stages[-1] > stop.stage:
             stop.stage = next(stage for stage in stages if stage > stop.stage)
             if stop.stage == stages[-1]:
-                self._phase = "failed" if self._code == ExitCode.TASK_FAILED else "stopped"
+                self._phase = "failed" if self.exit_code == ExitCode.TASK_FAILED else "stopped"
             self._send_run_state()
             for child in self._children.values():
                 if child.spec.stop_stage == stop.stage:
                     control.send(child.channel, control.Stop(max(0.0, stop.stage_end_s() - now)))
-        if stop.must_terminate(now):
-            stop.terminated = True
-            self._signal_all(signal.SIGTERM)
-        if stop.must_kill(now):
-            stop.killed = True
-            self._signal_all(signal.SIGKILL)
-
-    def _signal_all(self, number: signal.Signals) -> None:
-        for child in self._children.values():
-            child.signal(number)
+        for number in stop.take_due_signals(now):
+            for child in self._children.values():
+                child.signal(number)
 
     # --- Reports ---------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 A task that is a function of its inputs saves its state and the number of the last input processed in a checkpoint. A
 restarted task loads it, processes the inputs after it again, and so computes some messages a second time.
-`ResumableWriter` drops those that are in the journal already.
+`ResumableWriter` drops the messages that are in the journal already.
 """
 
 import time
@@ -43,7 +43,7 @@ class CheckpointFile(Generic[_Checkpoint]):
 
     @property
     def is_due(self) -> bool:
-        """Whether the newest checkpoint is older than `INTERVAL_S`."""
+        """True if the newest checkpoint is older than `INTERVAL_S`."""
         return time.monotonic() >= self._due_s
 
     def save(self, checkpoint: _Checkpoint) -> None:
@@ -53,14 +53,14 @@ class CheckpointFile(Generic[_Checkpoint]):
 
 
 class ResumableWriter:
-    """Writes a task's output stream; drops messages that an earlier process of the task has written.
+    """Writer of a task's output stream that drops messages that an earlier process of the task has written.
 
     Args:
         stream: the output stream.
         last_seq: number of the last message produced before the checkpoint.
 
     Attributes:
-        last_seq: number of the last message produced, dropped ones included.
+        last_seq: number of the last message produced, dropped messages included.
     """
 
     def __init__(self, stream: StreamWriter, last_seq: int = 0) -> None:
@@ -68,7 +68,7 @@ class ResumableWriter:
         self.last_seq = last_seq
 
     def write(self, messages: Sequence[Message]) -> None:
-        """Write the next messages, except those that are in the journal already."""
+        """Write the next messages, except messages that are in the journal already."""
         repeated = max(0, self._stream.journal.last_seq - self.last_seq)
         self.last_seq += len(messages)
         if messages[repeated:]:

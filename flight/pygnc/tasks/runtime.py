@@ -4,8 +4,8 @@ Every process of a run, except the supervisor, is one `Task` in one `TaskLoop`:
 
 1. The supervisor forks a process and calls `run_task`. The loop imports the task's module, makes the task and reports
    to the supervisor that it is up.
-2. The loop waits for the sockets that the task names, for the supervisor and for signals, at most `WAIT_S`. It answers
-   the supervisor's pings, calls `Task.work`, and repeats without waiting while `work` returns True.
+2. The loop waits for the sockets that the task names, for the supervisor and for signals, at most `WAIT_S`. It responds
+   to the supervisor's pings, calls `Task.work`, and repeats without waiting while `work` returns True.
 3. The loop ends when the supervisor sends Stop (as soon as the task has no work left, within the time that Stop
    allows) or on SIGTERM. It then calls `Task.close` and reports the final counters.
 4. An exception becomes an event with its traceback and exit code 1. The supervisor starts a new process, which
@@ -46,7 +46,7 @@ DRAIN_S: Final = 0.2
 SIGTERM_PATIENCE_S: Final = 3.0
 """After SIGTERM from the host, a task that closes files waits this long for the supervisor's Stop."""
 TRIM_INTERVAL_S: Final = 0.5
-"""Memory that one task has freed must be available to the others within a second."""
+"""Memory that a task has freed must be available to the other tasks within a second."""
 TRACEBACK_MAX: Final = 8000
 _NOT_DURABLE: Final = "the stream is kept in memory only"
 
@@ -69,9 +69,9 @@ class Run:
         header: payload of every journal's HEADER record.
         earth_orientation: table of Earth orientation parameters.
         start: spacecraft time given to main.py, with the monotonic clock at that moment.
-        has_terminal: whether the host communicates over the terminal that started main.py.
+        has_terminal: true if the host communicates over the terminal that started main.py.
         config: settings file given by --config.
-        from_last_run: whether the run begins with the files written by the previous run.
+        from_last_run: true if the run begins with the files written by the previous run.
     """
 
     home: Path
@@ -88,7 +88,7 @@ class Run:
 
     @property
     def has_host(self) -> bool:
-        """Whether there is a line to the host."""
+        """True if there is a line to the host."""
         return self.has_terminal or bool(self.settings.host.port)
 
     @property
@@ -110,13 +110,11 @@ class Run:
 class Task(ABC):
     """Base of the tasks. All hooks are called from one loop.
 
-    Args:
+    Attributes:
         run: constants of the run.
         context: the process's ZeroMQ context.
-        notify: reports an event.
-
-    Attributes:
-        stop_request: set it to a reason to stop the whole run.
+        notify: function that reports an event.
+        stop_request: reason to stop the whole run, or empty.
     """
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
@@ -135,12 +133,12 @@ class Task(ABC):
         """Return the sockets and descriptors that wake the loop; called before each wait."""
 
     def wait_s(self) -> float:
-        """Return the longest time that the loop may wait now."""
+        """Return the maximum time that the loop may wait now, s."""
         return WAIT_S
 
     @abstractmethod
     def work(self) -> bool:
-        """Do at most about 50 ms of work; return whether more is waiting."""
+        """Do at most about 50 ms of work; return True if more is waiting."""
 
     @abstractmethod
     def progress(self) -> control.Progress:
@@ -177,14 +175,14 @@ class Task(ABC):
         return [stream.socket for stream in self._streams]
 
     def serve_streams(self) -> None:
-        """Answer new readers and sync recent records, even if no more records follow."""
+        """Announce the last message to new readers and sync recent records, even if no more records follow."""
         for stream in self._streams:
             stream.answer_subscriptions()
         for journal in self._durable:
             journal.sync_if_due()
 
     def not_recorded(self) -> int:
-        """Return how many durable streams are not completely on disk; report each one once."""
+        """Return the number of durable streams that are not completely on disk; report each stream once."""
         faults = [journal.fault for journal in self._durable if journal.fault]
         for fault in faults[self._faults_reported :]:
             self.notify("error", "not_recorded", f"{fault}; from now on this journal is kept in memory only")
@@ -204,13 +202,7 @@ def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
 
 
 class TaskLoop:
-    """The loop of one task process: wait, answer the supervisor, work.
-
-    Args:
-        spec: the task's entry in the task table.
-        run: constants of the run.
-        channel: the task's end of the control channel.
-    """
+    """Loop of one task process: wait, respond to the supervisor over `channel`, work."""
 
     def __init__(self, spec: TaskSpec, run: Run, channel: socket.socket) -> None:
         self._closes_files = spec.stop_stage not in DRAIN_STAGES
@@ -283,7 +275,7 @@ class TaskLoop:
         control.send(self._channel, control.Pong(counter, self._task.progress()))
 
     def _report_progress(self) -> None:
-        """Report progress without being asked, so that the supervisor sees the end of the batch at once."""
+        """Report progress without a ping, so that the supervisor sees the end of the batch at once."""
         progress = self._task.progress()
         if (progress.last_sequence_processed, progress.idle) != self._reported:
             self._reported = (progress.last_sequence_processed, progress.idle)

@@ -27,7 +27,7 @@ SHARED: Final = (
     "pygnc.tasks.formation.task",
     "pygnc.tasks.ingest.range_folders",
 )
-"""Modules loaded before the tasks are forked: those that several tasks need, and two small tasks, because any import
+"""Modules loaded before the tasks are forked: modules that several tasks need, and two small tasks, because any import
 makes a process modify about a megabyte of shared memory."""
 
 TASKS: Final = (

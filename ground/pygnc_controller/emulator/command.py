@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from zipfile import BadZipFile
 
 import typer
@@ -19,12 +19,11 @@ from pygnc_controller.emulator.main_program import MainProgramError
 from pygnc_controller.emulator.pty_pi import PtyPi
 from pygnc_controller.emulator.scenario import LIVE_TYPES, load_scenario
 from pygnc_controller.emulator.scenario_run import RunPlan, RunResult, ScenarioRun
-from pygnc_controller.emulator.serial_line import LineFaults, PacedPort, SerialLine, Spans
+from pygnc_controller.emulator.serial_line import LineFaults, PacedPort, Spans
 from pygnc_controller.emulator.shell import Connection, ShellError
 
 
-def counters_table(counters: SentenceCounters) -> Table:
-    """Return a table of the sentences by type."""
+def _counters_table(counters: SentenceCounters) -> Table:
     table = Table("sentence", "sent", "acknowledged", "reported lost", title="Sentences", title_justify="left")
     for kind in sorted(counters.sent):
         causes = ", ".join(
@@ -34,20 +33,20 @@ def counters_table(counters: SentenceCounters) -> Table:
     return table
 
 
-def line_table(port: PacedPort) -> Table:
-    """Return a table of bytes and injected faults by direction."""
+def _line_table(port: PacedPort) -> Table:
     table = Table("direction", "bytes written", "delivered", "faults", title="Line", title_justify="left")
     for name, line in (("to the Pi", port.to_pi), ("to the controller", port.to_host)):
-        table.add_row(name, str(line.written), str(line.delivered), _faults(line))
+        faults = ", ".join(f"{count} {kind}" for kind, count in sorted(line.injected.items())) or "none"
+        table.add_row(name, str(line.written), str(line.delivered), faults)
     return table
 
 
-def print_summary(console: Console, result: RunResult, connection: Connection, check: HomeCheck | None) -> None:
-    """Print the summary of a run."""
+def _print_summary(console: Console, result: RunResult, connection: Connection, check: HomeCheck | None) -> bool:
+    """Print the summary of a run; return True if there was no error."""
     counters = connection.controller.counters
     if counters.sent:
-        console.print(counters_table(counters))
-    console.print(line_table(connection.port))
+        console.print(_counters_table(counters))
+    console.print(_line_table(connection.port))
     for text in _figures(result, connection.controller.reports):
         console.print(text, highlight=False)
     if check is not None:
@@ -56,15 +55,15 @@ def print_summary(console: Console, result: RunResult, connection: Connection, c
             f"after power-off: {check.live} live packets in {check.journals} journal files ({live} were acknowledged)",
             highlight=False,
         )
-    found = found_faults(result, counters, check)
+    found = _errors(result, counters, check)
     for text in found:
         console.print(f"[red]error:[/] {text}", highlight=False)
     if not found:
         console.print("no errors", style="green")
+    return not found
 
 
-def found_faults(result: RunResult, counters: SentenceCounters, check: HomeCheck | None) -> list[str]:
-    """Return the descriptions of all errors."""
+def _errors(result: RunResult, counters: SentenceCounters, check: HomeCheck | None) -> list[str]:
     found = list(result.faults)
     if not counters.is_balanced:
         found.append("the counters do not add up: sent is not acknowledged + lost")
@@ -98,22 +97,29 @@ def _figures(result: RunResult, reports: PiReports) -> Iterator[str]:
         yield "terminal settings restored"
 
 
-def _faults(line: SerialLine) -> str:
-    return ", ".join(f"{count} {name}" for name, count in sorted(line.injected.items())) or "none"
-
-
 app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 LINE: Final = "Line"
 PI: Final = "Pi"
 
 
+def _fraction_option(quantity: str) -> Any:  # noqa: ANN401 - type of typer's options
+    return typer.Option(min=0.0, max=0.1, help=f"Fraction of {quantity}.", rich_help_panel=LINE)
+
+
+def _spans_option(action: str) -> Any:  # noqa: ANN401 - type of typer's options
+    text = f"{action}; AT: time after the login, s; FOR: duration, s; repeatable."
+    return typer.Option(metavar="AT:FOR", help=text, rich_help_panel=LINE)
+
+
 @app.command()
 def emulate(
-    scenario: Annotated[Path, typer.Argument(help="Folder with sense.bin and range/, as pygnc scenario makes it.")],
+    scenario: Annotated[
+        Path, typer.Argument(help="Folder with sense.bin and range/, as written by `pygnc scenario make`.")
+    ],
     *,
     live_min: Annotated[
         float,
-        typer.Option(min=0.0, help="Minutes at the end of the scenario to stream; the rest is uploaded as the batch."),
+        typer.Option(min=0.0, help="Duration to stream at the end of the scenario, minutes; the rest is the batch."),
     ] = 5.0,
     speed: Annotated[
         float,
@@ -146,32 +152,12 @@ def emulate(
     user: Annotated[str, typer.Option(help="Required user name; empty: any.", rich_help_panel=PI)] = "",
     baud: Annotated[int, typer.Option(min=1200, help="Speed of the line, bit/s.", rich_help_panel=LINE)] = 115_200,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the fault generator.", rich_help_panel=LINE)] = 0,
-    lost: Annotated[float, typer.Option(min=0.0, max=0.1, help="Fraction of lost bytes.", rich_help_panel=LINE)] = 0.0,
-    flipped: Annotated[
-        float, typer.Option(min=0.0, max=0.1, help="Fraction of bytes with a flipped bit.", rich_help_panel=LINE)
-    ] = 0.0,
-    doubled: Annotated[
-        float, typer.Option(min=0.0, max=0.1, help="Fraction of doubled bytes.", rich_help_panel=LINE)
-    ] = 0.0,
-    delayed: Annotated[
-        float, typer.Option(min=0.0, max=0.1, help="Fraction of bytes delayed by up to 0.2 s.", rich_help_panel=LINE)
-    ] = 0.0,
-    cut: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="AT:FOR",
-            help="Interrupt the line; AT: time after the login, s; FOR: duration, s; repeatable.",
-            rich_help_panel=LINE,
-        ),
-    ] = None,
-    wrong_baud: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="AT:FOR",
-            help="Garble the line as with different speeds; AT: time after the login, s; FOR: duration, s; repeatable.",
-            rich_help_panel=LINE,
-        ),
-    ] = None,
+    lost: Annotated[float, _fraction_option("lost bytes")] = 0.0,
+    flipped: Annotated[float, _fraction_option("bytes with a flipped bit")] = 0.0,
+    doubled: Annotated[float, _fraction_option("doubled bytes")] = 0.0,
+    delayed: Annotated[float, _fraction_option("bytes delayed by up to 0.2 s")] = 0.0,
+    cut: Annotated[list[str] | None, _spans_option("Interrupt the line")] = None,
+    wrong_baud: Annotated[list[str] | None, _spans_option("Garble the line as with different speeds")] = None,
 ) -> None:
     """Emulate the host controller: log in, upload a batch, start main.py, stream, download results, Ctrl-C, power off.
 
@@ -223,8 +209,7 @@ def _run_on_pty(console: Console, plan: RunPlan, package: Path | None, connect: 
             pi.power_off()
         console.print(f"  processes killed: {killed}")
         check = check_home(home, was_closed=result.ended.code is not None)
-        print_summary(console, result, connection, check)
-        return not found_faults(result, connection.controller.counters, check)
+        return _print_summary(console, result, connection, check)
 
 
 def _run_on_port(console: Console, plan: RunPlan, port: str, baud: int, connect: Callable[[int], Connection]) -> bool:
@@ -234,8 +219,7 @@ def _run_on_port(console: Console, plan: RunPlan, port: str, baud: int, connect:
         connection = connect(device.fileno())
         result = ScenarioRun(connection, plan, console).run()
     console.print("  switch off the power of the Pi now")
-    print_summary(console, result, connection, None)
-    return not found_faults(result, connection.controller.counters, None)
+    return _print_summary(console, result, connection, None)
 
 
 def _spans(words: list[str] | None) -> Spans:

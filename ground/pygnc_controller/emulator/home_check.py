@@ -18,7 +18,7 @@ _ALL = 10_000_000
 
 
 class HomeCheck(NamedTuple):
-    """Result of the check.
+    """Result of a check of the home folder.
 
     Attributes:
         faults: Descriptions of errors; empty if all files are valid.
@@ -32,7 +32,7 @@ class HomeCheck(NamedTuple):
 
 
 def check_home(home: Path, *, was_closed: bool = True) -> HomeCheck:
-    """Read all journals, the status record and the info text.
+    """Read all journals, the status record and the info text, and return the errors.
 
     Args:
         home: Home folder of the Pi.
@@ -55,7 +55,7 @@ def check_home(home: Path, *, was_closed: bool = True) -> HomeCheck:
 
 
 def live_packets(run: Path) -> Counter[bytes]:
-    """Count the live packets in the input journal of a run by their bytes."""
+    """Return the number of live packets in the input journal of a run, by their bytes."""
     decode = msgspec.msgpack.Decoder(InputMessage).decode
     reader = JournalReader([run], "input")
     messages = [decode(record.payload) for record in reader.read(_ALL)]

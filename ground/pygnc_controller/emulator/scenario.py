@@ -69,7 +69,7 @@ def load_scenario(folder: Path, live_s: float) -> Scenario:
     elapsed_s = _elapsed_s(found)
     split = int(np.searchsorted(elapsed_s, elapsed_s[-1] - live_s, side="right")) if live_s > 0.0 else len(elapsed_s)
     if split == len(elapsed_s):
-        batch = {"sense.bin": content} | _range_files(folder)
+        batch = {"sense.bin": content} | _split_ranges(folder, None)[0]
         return Scenario(batch, [], int(found.records["gps"]["t_spacecraft_s"][-1]) + AFTER_THE_BATCH_S)
     batch = {"sense.bin": content[: int(found.offsets[split])]} if split else {}
     packets = list(_sense_packets(found, elapsed_s, split))
@@ -112,7 +112,7 @@ def _sense_packets(found: SenseScan, elapsed_s: NDArray[np.float64], split: int)
 
 
 def _split_ranges(folder: Path, split_ms: int | None) -> tuple[dict[str, bytes], list[TimedPacket]]:
-    """Return the first parts of the range files, and the live packets."""
+    """Return the parts of the range files before GPS time `split_ms`, and the live packets; None: all is batch."""
     batch: dict[str, bytes] = {}
     packets: list[TimedPacket] = []
     for source in list_range_files(folder, OWN_ID)[0]:
@@ -121,7 +121,7 @@ def _split_ranges(folder: Path, split_ms: int | None) -> tuple[dict[str, bytes],
             cut, live = _live_ranges(b"".join(contents), split_ms, source.satellite_id)
             packets += live
             for name, octets in zip(row, contents, strict=True):
-                if cut > 0:
+                if cut > 0 or split_ms is None:
                     batch[_upload_name(source, name)] = octets[:cut]
                 cut -= len(octets)
     return batch, packets
@@ -144,15 +144,6 @@ def _live_ranges(octets: bytes, split_ms: int | None, satellite_id: int) -> tupl
             cut = min(cut, int(offset))
             packets.append(TimedPacket((now_ms - split_ms) * 1e-3, kinds[kind], values, packet.tobytes()))
     return cut, packets
-
-
-def _range_files(folder: Path) -> dict[str, bytes]:
-    return {
-        _upload_name(source, name): (folder / name).read_bytes()
-        for source in list_range_files(folder, OWN_ID)[0]
-        for row in source.rows()
-        for name in row
-    }
 
 
 def _upload_name(source: RangeFolder, name: str) -> str:

@@ -50,7 +50,7 @@ _ANSWER: Final = re.compile(rf"(.*)\n([0-9a-f]{{{_DIGEST_LETTERS}}})\n?", re.DOT
 
 
 class Connection:
-    """Connection to a Pi: one loop for shell and streaming interface.
+    """Connection to a Pi: the loop of shell and streaming interface.
 
     Attributes:
         text: Newest bytes received.
@@ -123,7 +123,7 @@ class CommandResult:
 
 
 class Shell:
-    """The login shell at the other end of a connection."""
+    """Login shell at the other end of a connection."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -173,12 +173,12 @@ class Shell:
         return self._try("true", self._timeout_s(_READY_S, 0)) is not None
 
     def exit_code(self, number: int) -> int | None:
-        """Return the exit code of a started command, or None while it runs."""
+        """Return the exit code of a started command; None while the command runs."""
         answer = self._find(number, NEWEST)
         return None if answer is None else answer.code
 
     def put(self, name: str, content: bytes) -> None:
-        """Write a file below the home folder in checked pieces of base64; do nothing if it already exists.
+        """Write a file below the home folder in checked pieces of base64, unless an identical file exists.
 
         Raises:
             ShellError: The transfer failed after all tries.

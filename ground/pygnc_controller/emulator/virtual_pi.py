@@ -41,7 +41,7 @@ class LineEnd:
 
 
 class VirtualLink:
-    """Two ends with a line in each direction."""
+    """Simulated link: two ends with a line in each direction, in virtual time."""
 
     def __init__(self, ends: Sequence[LineEnd], lines: Sequence[SerialLine]) -> None:
         self.ends = list(ends)

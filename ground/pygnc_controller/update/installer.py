@@ -3,8 +3,8 @@
 Usage: python3 installer.py PACKAGE SHA256 [--python PROGRAM] | --roll-back
 
 One file, standard library only, because it is sent along with the package. Versions are folders in `~/pygnc_versions`;
-`~/pygnc` is a link to the one in use. A link is replaced atomically, so a power cut leaves the old or the new version.
-A running main.py continues; the next start uses the new version. An interrupted update is repeated by the next call.
+`~/pygnc` is a link to the version in use. A link is replaced atomically, so a power cut leaves the old or the new
+version. A running main.py continues; the next start uses the new version. The next call repeats an interrupted update.
 """
 
 import argparse
@@ -33,11 +33,11 @@ OK, DAMAGED, NOT_UP, WRONG = 0, 3, 4, 2
 
 
 class UpdateError(Exception):
-    """The update is impossible."""
+    """Error raised when the update is impossible."""
 
 
 def report(text: str) -> None:
-    """Print a line for the sender."""
+    """Print a line of text for the program that sent the package."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -69,7 +69,7 @@ def update(package: Path, sha256: str, python: str) -> int:
     content = package.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        report(f"the package has SHA-256 {found} instead of {sha256}: send it again")
+        report(f"{package}: SHA-256 {found} instead of {sha256}; send the package again")
         return DAMAGED
     report(f"verified: SHA-256 {sha256[:16]}, {len(content)} bytes")
     version = unpack(package, sha256)
@@ -77,7 +77,7 @@ def update(package: Path, sha256: str, python: str) -> int:
     fault = check(version)
     if fault:
         discard(version)
-        report(f"the new version fails its test; the old one stays in use: {fault}")
+        report(f"the new version fails its test; the old version stays in use: {fault}")
         return NOT_UP
     before = switch(version)
     report(f"switched to {version.name}")
@@ -99,7 +99,7 @@ def update(package: Path, sha256: str, python: str) -> int:
 def roll_back() -> int:
     """Switch back to the version before the last update; return the exit code."""
     if not PREVIOUS.is_dir():
-        raise UpdateError(f"{PREVIOUS} does not exist: there is no previous version")
+        raise UpdateError(f"{PREVIOUS} does not exist; roll back after an update only")
     version = PREVIOUS.resolve()
     fault = check(version)
     if fault:
@@ -117,9 +117,11 @@ def unpack(package: Path, sha256: str) -> Path:
     with zipfile.ZipFile(package) as archive:
         for name in archive.namelist():
             if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-                raise UpdateError(f"the package contains {name!r}, which is outside its folder")
+                raise UpdateError(
+                    f"{package}: the entry {name!r} is outside the folder of the version; make the package again"
+                )
         if not {"main.py", VERSION_FILE, "requirements.txt"} <= set(archive.namelist()):
-            raise UpdateError("the package contains no flight code: make it with package_flight_code.sh")
+            raise UpdateError(f"{package}: no flight code in the package; make it with package_flight_code.sh")
         date, commit = [*archive.read(VERSION_FILE).decode().split(), "", ""][:2]
         words = [re.sub(r"[^0-9A-Za-z+-]", "", word) for word in (date, commit[:COMMIT_LETTERS], sha256[:8])]
         version = VERSIONS / "_".join(words)
@@ -145,7 +147,7 @@ def link_python(version: Path, python: str) -> None:
     if python:
         program = Path(shutil.which(Path(python).expanduser()) or python).absolute()
         if not program.exists():
-            raise UpdateError(f"{python}: program not found")
+            raise UpdateError(f"{python}: program not found; name a Python on the Pi")
         if (program.parent.parent / "pyvenv.cfg").exists():
             place.symlink_to(program.parent.parent)
         else:
@@ -164,8 +166,8 @@ def make_environment(environment: Path, version: Path) -> None:
     wheels = version / "wheels"
     if not wheels.is_dir():
         raise UpdateError(
-            "the libraries of this version are not installed, and the package does not contain them:"
-            " send it with --wheels, or choose a Python that has them with --python"
+            f"{version.name}: its libraries are neither installed nor in the package;"
+            " use --wheels to send the libraries, or --python to name a Python that has them"
         )
     report("installing libraries")
     shutil.rmtree(environment, ignore_errors=True)
@@ -174,7 +176,7 @@ def make_environment(environment: Path, version: Path) -> None:
     locked = ["--no-index", "--find-links", str(wheels), "--require-hashes", "-r", f"{version}/requirements.txt"]
     done = subprocess.run([*pip, *locked], capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
-        raise UpdateError(f"installation of the libraries failed: {done.stderr.strip()[-400:]}")
+        raise UpdateError(f"{wheels}: installation of the libraries failed: {done.stderr.strip()[-400:]}")
     (environment / "complete").touch()
     shutil.rmtree(wheels)
 
@@ -194,19 +196,19 @@ def check(version: Path) -> str:
                 start_new_session=True,
             )
         except OSError as error:
-            return f"{words[0]}: {error.strerror}"
+            return f"{words[0]}: the program cannot be started: {error.strerror}"
         try:
             _, stderr = process.communicate(timeout=CHECK_MAX_S)
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-            return f"it did not end within {CHECK_MAX_S:.0f} s"
+            return f"main.py did not end within {CHECK_MAX_S:.0f} s"
         if process.returncode:
-            return f"exit code {process.returncode}: {stderr.strip()[-400:]}"
+            return f"main.py: exit code {process.returncode}: {stderr.strip()[-400:]}"
         info = Path(home, "pygnc_info.txt")
         if not info.exists() or not info.read_text(errors="replace").startswith("PyGNC run 1 STOPPED"):
-            return "it ended without a final info text"
+            return "main.py ended without a final info text"
     return ""
 
 
@@ -231,7 +233,7 @@ def go_back(before: Path | None) -> None:
 
 
 def discard(version: Path) -> None:
-    """Remove a version unless it is the present or the previous one."""
+    """Remove a version unless it is the current or the previous version."""
     if version not in {CURRENT.resolve(), PREVIOUS.resolve()}:
         shutil.rmtree(version)
 
@@ -246,7 +248,7 @@ def point(link: Path, target: Path) -> None:
 
 
 def tidy() -> None:
-    """Remove all versions except the present and the previous one, and libraries that neither needs."""
+    """Remove all versions except the current and the previous version, and libraries that neither version needs."""
     kept = {path.resolve() for path in (CURRENT, PREVIOUS) if path.exists()}
     kept |= {(path / ".venv").resolve() for path in kept}
     for path in VERSIONS.iterdir():

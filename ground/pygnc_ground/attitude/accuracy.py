@@ -13,8 +13,7 @@ import numpy as np
 from pygnc.common import quaternion
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.consistency import band, fraction_inside
-from pygnc_ground.orbit.errors import rms_3d
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, rms_3d
 from pygnc_ground.truth.attitude_truth import TrueAttitude
 
 
@@ -27,24 +26,24 @@ class AttitudeErrors:
     """
 
     row: IntArray
-    """(k,), index into the solution."""
+    """Index of the sample in the solution, shape (k,)."""
     turn_rad: FloatArray
-    """(k, 3)."""
+    """Attitude error, shape (k, 3)."""
     rate_body_rad_s: FloatArray
-    """(k, 3)."""
+    """Body rate error in body axes, shape (k, 3)."""
     gyro_bias_imu_rad_s: FloatArray
-    """(k, 3), sensor axes."""
+    """Gyro bias error in sensor axes, shape (k, 3)."""
     mag_bias_imu_ut: FloatArray
-    """(k, 3), sensor axes."""
+    """Magnetometer bias error in sensor axes, shape (k, 3)."""
     nees: FloatArray
-    """(k,), normalised attitude error squared; 3 degrees of freedom."""
+    """Normalised attitude error squared, 3 degrees of freedom, shape (k,)."""
 
     def __len__(self) -> int:
         return len(self.row)
 
     @classmethod
     def none(cls) -> "AttitudeErrors":
-        """Return the errors without truth."""
+        """Return the empty errors of a solution without truth."""
         vectors = np.empty((0, 3))
         return cls(np.empty(0, np.int64), vectors, vectors, vectors, vectors, np.empty(0))
 
@@ -55,7 +54,7 @@ class AttitudeErrors:
 
 
 def attitude_errors(solution: AttitudeSolution, truth: TrueAttitude) -> AttitudeErrors:
-    """Return the errors of a solution of n samples against the truth at their times."""
+    """Return the errors of a solution of n samples against the truth at the times of these samples."""
     row = np.flatnonzero(solution.known & truth.known)
     turn = quaternion.error_vector(solution.quaternion[row], truth.quaternion[row])
     normalised = np.linalg.solve(solution.attitude_covariance[row], turn[:, :, None])[:, :, 0]
@@ -69,8 +68,6 @@ def attitude_errors(solution: AttitudeSolution, truth: TrueAttitude) -> Attitude
     )
 
 
-SETTLING_MAX_MS: Final = 1_800_000
-SETTLING_SHARE: Final = 1.0 / 3.0
 LIT: Final = 0.5
 RIGHT_DEG: Final = 5.0
 WRONG_DEG: Final = 20.0
@@ -79,14 +76,16 @@ NEES_DOF: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class AngleRms:
-    """RMS of settled samples of one kind, in degrees; NaN for none, errors and bounds also without truth."""
+    """RMS values in degrees over settled samples; NaN without samples, errors and bounds also without truth."""
 
     samples: int
-    """Samples with an attitude."""
+    """Number of samples with an attitude."""
     error_deg: float
+    """Attitude error."""
     sigma_deg: float
     """Formal standard deviation."""
     bound_deg: float
+    """Cramer-Rao bound."""
 
     @property
     def ratio(self) -> float:
@@ -96,43 +95,40 @@ class AngleRms:
 
 @dataclass(frozen=True, slots=True)
 class AttitudeAccuracy:
-    """Figures of one solution; those of errors are NaN without truth."""
+    """Figures of one solution; errors are NaN without truth. RMS values are three-dimensional, over settled samples."""
 
     known: int
-    """Samples with an attitude."""
+    """Number of samples with an attitude."""
     settling_ms: int
+    """Time from the first attitude to the first settled sample."""
     sunlight: AngleRms
     eclipse: AngleRms
     whole: AngleRms
     """Sunlight, eclipse and samples without an orbit."""
     nees_mean: float
-    """Of settled samples; 3 if the covariance is right."""
+    """Mean NEES of settled samples; 3 if the covariance is right."""
     nees_inside: float
-    """Fraction of settled samples in the 95 % band of a single one; errors are correlated over some samples, so it
-    scatters.
-    """
+    """Fraction of settled samples in the 95 % band of a single sample; it scatters because errors are correlated."""
     rate_error_rad_s: float
-    """RMS, three-dimensional, of settled samples, like the next four."""
+    """RMS error of the body rate."""
     gyro_bias_error_rad_s: float
     gyro_bias_sigma_rad_s: float
     mag_bias_error_ut: float
     mag_bias_sigma_ut: float
     right_after_s: float
-    """Time from the first sample with an orbit to the first attitude within 5 degrees of the truth; NaN if there is
-    none.
-    """
+    """Time from the first sample with an orbit to the first attitude within 5 degrees of the truth; NaN if never."""
     wrong_s: float
     """Longest uninterrupted time with attitudes that are wrong by more than 20 degrees."""
 
 
 def settled(solution: AttitudeSolution) -> tuple[BoolArray, int]:
-    """Return the known rows after the settling time, shape (n,), and that time in ms."""
+    """Return the known rows after the settling time as flags of shape (n,), and the settling time in ms."""
     known = solution.known
     if not known.any():
         return known, 0
     times = solution.gps_ms[known]
     begin, end = int(times[0]), int(times.max())
-    settling_ms = min(SETTLING_MAX_MS, round(SETTLING_SHARE * max(0, end - begin)))
+    settling_ms = min(1_800_000, round(1.0 / 3.0 * max(0, end - begin)))
     return np.asarray(known & (solution.gps_ms >= begin + settling_ms)), settling_ms
 
 
@@ -143,7 +139,7 @@ def attitude_accuracy(
 
     Args:
         solution: The solution.
-        errors: Its errors against truth; none without it.
+        errors: Errors of the solution against truth; empty without truth.
         bound_rad: Least sigma of the attitude, shape (n,), NaN where unknown.
         sunlit_fraction: Visible fraction of the Sun's disc, shape (n,), NaN without an orbit.
     """
@@ -154,9 +150,12 @@ def attitude_accuracy(
     def rms_of(rows: BoolArray) -> AngleRms:
         # With a truth, sigmas and bounds are those of the samples whose errors are known.
         compared = rows & np.isfinite(angle) if len(errors) else rows
-        columns = (angle, solution.sigma_rss_rad, bound_rad)
-        return AngleRms(int(rows.sum()), *(_rms_deg(column[compared]) for column in columns))
+        columns = [column[compared] for column in (angle, solution.sigma_rss_rad, bound_rad)]
+        values = (np.degrees(rms_3d(column[np.isfinite(column), None])) for column in columns)
+        return AngleRms(int(rows.sum()), *map(float, values))
 
+    placed, right = np.flatnonzero(np.isfinite(sunlit_fraction)), np.flatnonzero(angle < np.radians(RIGHT_DEG))
+    found = len(placed) > 0 and len(right) > 0
     counted = late[errors.row]
     nees = errors.nees[counted]
     return AttitudeAccuracy(
@@ -172,16 +171,9 @@ def attitude_accuracy(
         gyro_bias_sigma_rad_s=rms_3d(solution.gyro_bias_sigma_rad_s[late]),
         mag_bias_error_ut=rms_3d(errors.mag_bias_imu_ut[counted]),
         mag_bias_sigma_ut=rms_3d(solution.mag_bias_sigma_ut[late]),
-        right_after_s=_right_after_s(solution.gps_ms, angle, sunlit_fraction),
+        right_after_s=float(solution.gps_ms[right[0]] - solution.gps_ms[placed[0]]) * 1e-3 if found else float("nan"),
         wrong_s=_wrong_s(solution, angle) if len(errors) else float("nan"),
     )
-
-
-def _right_after_s(gps_ms: IntArray, angle_rad: FloatArray, sunlit_fraction: FloatArray) -> float:
-    placed, right = np.flatnonzero(np.isfinite(sunlit_fraction)), np.flatnonzero(angle_rad < np.radians(RIGHT_DEG))
-    if not len(placed) or not len(right):
-        return float("nan")
-    return float(gps_ms[right[0]] - gps_ms[placed[0]]) * 1e-3
 
 
 def _wrong_s(solution: AttitudeSolution, angle_rad: FloatArray) -> float:
@@ -197,9 +189,3 @@ def _wrong_s(solution: AttitudeSolution, angle_rad: FloatArray) -> float:
         elif begin_ms is None:
             begin_ms = time_ms
     return longest_ms * 1e-3
-
-
-def _rms_deg(angles_rad: FloatArray) -> float:
-    """Return the RMS of the finite angles."""
-    finite = angles_rad[np.isfinite(angles_rad)]
-    return float(np.degrees(np.sqrt(np.square(finite).mean()))) if len(finite) else float("nan")

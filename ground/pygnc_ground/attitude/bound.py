@@ -8,7 +8,7 @@ contain, such as the gains of the faces, take their expected values. The reading
 Between rows of the truth the gyro propagates the attitude, which within half a minute adds a fraction of a degree.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -29,31 +29,28 @@ _UNKNOWN_RAD: Final = 1.0
 
 
 class BoundSample(NamedTuple):
-    """A sample that the filter processed.
-
-    Attributes:
-        row: Its index among all n samples.
-        sample: As the filter processed it.
-        environment: None if the orbit was unknown.
-    """
+    """Sample that the filter processed."""
 
     row: int
+    """Index of the sample among all n samples."""
     sample: AttitudeSample
+    """Sample with the corrections of the filter."""
     environment: AttitudeEnvironment | None
+    """Environment of the satellite; None if the orbit was unknown."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttitudeBound:
-    """Least standard deviations of the attitude at n samples, about all three axes; NaN if there is no bound."""
+    """Least standard deviations of the attitude about all three axes at n samples; NaN if there is no bound."""
 
     filter_rad: FloatArray
-    """(n,), with the samples so far."""
+    """Bound for the samples so far, shape (n,)."""
     smoother_rad: FloatArray
-    """(n,), with all samples."""
+    """Bound for all samples, shape (n,)."""
 
 
 class _Moment(NamedTuple):
-    """The truth with a covariance, and the step to it, as input of the smoother."""
+    """Truth with a covariance, and the step to it, as input of the smoother."""
 
     state: AttitudeState | None
     step: AttitudeStep | None
@@ -69,20 +66,11 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
     """
     known = np.flatnonzero(truth.known)
     covered = [one for one in seen if known.size and known[0] <= one.row <= known[-1]]
-    moments = list(_filtered(covered, truth, settings))
-    sigmas = np.full((2, len(truth.quaternion)), np.nan)
-    for line, states in zip(sigmas, ([moment.state for moment in moments], smooth(moments)), strict=True):
-        for one, state in zip(covered, states, strict=True):
-            if state is not None:
-                line[one.row] = state.attitude_sigma_rad
-    return AttitudeBound(*sigmas)
-
-
-def _filtered(seen: Sequence[BoundSample], truth: TrueAttitude, settings: AttitudeSettings) -> Iterator[_Moment]:
     ekf, correction = MultiplicativeEkf(settings), MagnetometerCorrection(settings.magnetometer)
     faces, gyro = FaceHealth.unknown(), GyroHealth.unknown()
     track: Track | None = None
-    for row, sample, environment in seen:
+    moments: list[_Moment] = []
+    for row, sample, environment in covered:
         gyro = gyro.updated(sample.gyro_imu_rad_s, settings.gyro)
         step = None
         if track is None:
@@ -99,7 +87,13 @@ def _filtered(seen: Sequence[BoundSample], truth: TrueAttitude, settings: Attitu
             slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity
             state = AttitudeState(sample.gps_ms, truth.quaternion[row], slow, state.sqrt_covariance)
         track = Track(state, sample.gyro_imu_rad_s)
-        yield _Moment(state, step)
+        moments.append(_Moment(state, step))
+    sigmas = np.full((2, len(truth.quaternion)), np.nan)
+    for line, states in zip(sigmas, ([moment.state for moment in moments], smooth(moments)), strict=True):
+        for one, state_or_none in zip(covered, states, strict=True):
+            if state_or_none is not None:
+                line[one.row] = state_or_none.attitude_sigma_rad
+    return AttitudeBound(*sigmas)
 
 
 def _unknown_sigma(settings: AttitudeSettings) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
@@ -13,9 +12,6 @@ from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
 from pygnc_ground.orbit.solution import BoolArray, FloatArray
 
-_NO_ADAPTATION: Final = 1.0
-"""The sigmas of the settings, without adaptation."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceIlluminance:
@@ -25,17 +21,17 @@ class FaceIlluminance:
     """
 
     measured: FloatArray
-    """(n, 6)."""
+    """Readings, shape (n, 6)."""
     expected: FloatArray
-    """(n, 6), predicted readings including saturation; NaN without an attitude or a position."""
+    """Predicted readings including saturation, shape (n, 6); NaN without an attitude or a position."""
     sigma: FloatArray
-    """(n, 6), standard deviations of measured minus expected at the true attitude; NaN likewise."""
+    """Standard deviations of measured minus expected at the true attitude, shape (n, 6); NaN as `expected`."""
     full_scale: FloatArray
-    """(n,), reading of a saturated sensor."""
+    """Reading of a saturated sensor, shape (n,)."""
     saturated: BoolArray
-    """(n, 6), readings at full scale."""
+    """Flags of readings at full scale, shape (n, 6)."""
     dark: BoolArray
-    """(n, 6), dark readings of faces that see the Sun by the model."""
+    """Flags of dark readings of faces that see the Sun by the model, shape (n, 6)."""
 
 
 def face_illuminance(
@@ -56,7 +52,8 @@ def face_illuminance(
         full_sun_lux[row] = sources.full_sun_lux
         if state is not None:
             body_from_gcrf = quaternion.to_matrix(state.quaternion).T
-            light = sensors.light(state, body_from_gcrf, lux[row], sources, _NO_ADAPTATION)
+            # A factor of 1 keeps the sigmas of the settings, without adaptation.
+            light = sensors.light(state, body_from_gcrf, lux[row], sources, 1.0)
             expected[row], sigma[row] = light.expected_share, light.observation.sigma
             facing[row] = (light.cosine > limits.cosine_min) & (environment.sunlit_fraction == 1.0)
     full_scale = limits.saturation_lux / full_sun_lux

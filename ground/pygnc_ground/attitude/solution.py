@@ -17,21 +17,21 @@ class AttitudeSolution:
     """States at n samples, in the order of the flight; NaN where the attitude is unknown."""
 
     gps_ms: IntArray
-    """(n,), milliseconds since the GPS epoch; -1 for samples without a time."""
+    """Times in milliseconds since the GPS epoch, shape (n,); -1 for samples without a time."""
     quaternion: FloatArray
-    """(n, 4), GCRF from body, scalar first."""
+    """Attitude, GCRF from body, scalar first, shape (n, 4)."""
     rate_body_rad_s: FloatArray
-    """(n, 3), relative to GCRF; without an attitude, the reading minus the current bias estimate."""
+    """Body rate relative to GCRF, shape (n, 3); without an attitude, the reading minus the current bias estimate."""
     gyro_bias_imu_rad_s: FloatArray
-    """(n, 3), sensor axes."""
+    """Gyro bias in sensor axes, shape (n, 3)."""
     mag_bias_imu_ut: FloatArray
-    """(n, 3), bias of the raw readings, sensor axes; without an attitude, that of the calibration."""
+    """Bias of the raw readings in sensor axes, shape (n, 3); without an attitude, the bias of the calibration."""
     attitude_covariance: FloatArray
-    """(n, 3, 3), of the attitude error about the body axes, rad2."""
+    """Covariance of the attitude error about the body axes in rad2, shape (n, 3, 3)."""
     gyro_bias_sigma_rad_s: FloatArray
-    """(n, 3)."""
+    """Standard deviation of the gyro bias in sensor axes, shape (n, 3)."""
     mag_bias_sigma_ut: FloatArray
-    """(n, 3)."""
+    """Standard deviation of the magnetometer bias in sensor axes, shape (n, 3)."""
 
     def __len__(self) -> int:
         return len(self.gps_ms)
@@ -57,19 +57,19 @@ class GyroReadings:
     """Inputs of n samples for body rates, and values for samples without a state."""
 
     gps_ms: IntArray
-    """(n,)."""
+    """Times in milliseconds since the GPS epoch, shape (n,)."""
     gyro_imu_rad_s: FloatArray
-    """(n, 3), sensor axes."""
+    """Gyro readings in sensor axes, shape (n, 3)."""
     rate_body_rad_s: FloatArray
-    """(n, 3), for samples without a state."""
+    """Body rate for samples without a state, shape (n, 3)."""
     mag_bias_imu_ut: FloatArray
-    """(n, 3), for samples without a state; NaN if unknown."""
+    """Magnetometer bias in sensor axes for samples without a state, shape (n, 3); NaN if unknown."""
 
 
 def solution_from_states(
     states: Sequence[AttitudeState | None], readings: GyroReadings, settings: AttitudeSettings
 ) -> AttitudeSolution:
-    """Return the table of n states, None where there is none."""
+    """Return the table of n states; a state is None where the attitude is unknown."""
     motion, correction = AttitudeDynamics(settings), MagnetometerCorrection(settings.magnetometer)
     count = len(states)
     quaternion, covariance = np.full((count, 4), np.nan), np.full((count, 3, 3), np.nan)

@@ -6,9 +6,8 @@ Field, orbit and clock come from the flight's own code.
 import json
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -31,34 +30,32 @@ from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.inputs import Inputs, ReplayError
 
 _NEAR_S: Final = 3600
-"""Samples further from the reading that confirms their clock belong to another boot, or are damaged."""
+"""Largest time in s from a sample to the GPS reading that confirms its clock; samples farther away are of another
+boot, or damaged.
+"""
 _CARRIED_MAX_MS: Final = 1_200_000
-"""Largest time to the nearest orbit: some hundred metres with the J2 propagator, which is irrelevant for the field."""
+"""Largest time to the nearest orbit. The J2 propagator then errs by some hundred metres, irrelevant for the field."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FieldReadings:
-    """Readings in the order of the inputs.
-
-    Attributes:
-        gps_ms: Their times, shape (n,).
-        mag_imu_ut: In sensor axes, shape (n, 3).
-        field_gcrf_ut: Modelled field, shape (n, 3).
-        samples: Number of sensor samples.
-        repeated: Number of samples that are byte-identical to earlier ones.
-        untimed: Number of samples without a time.
-        unplaced: Number of samples too far from any orbit.
-        sources: Names of the files.
-    """
+class FieldReadings(NamedTuple):
+    """n magnetometer readings in the order of the inputs, with counts of sensor samples."""
 
     gps_ms: IntArray
+    """Times in milliseconds since the GPS epoch, shape (n,)."""
     mag_imu_ut: FloatArray
+    """Readings in sensor axes, shape (n, 3)."""
     field_gcrf_ut: FloatArray
+    """Modelled field in GCRF, shape (n, 3)."""
     samples: int
+    """Number of all sensor samples."""
     repeated: int
+    """Number of samples that are byte-identical to earlier samples."""
     untimed: int
+    """Number of samples without a time."""
     unplaced: int
+    """Number of samples too far from any orbit."""
     sources: tuple[str, ...]
+    """Names of the files."""
 
 
 def field_readings(
@@ -67,7 +64,7 @@ def field_readings(
     """Process the inputs with the flight's orbit filter and clock map; 0.2 ms per sample.
 
     Raises:
-        ReplayError: They give no orbit, or cannot be read.
+        ReplayError: The inputs give no orbit, or cannot be read.
     """
     tracker = OrbitTracker(settings.orbit, orientation)
     sources: list[str] = []
@@ -87,7 +84,7 @@ def field_readings(
                 inputs_kept.append(message)
         orbits += tracker.process(message, len(orbits) + 1)
     if not samples:
-        raise ReplayError(f"{', '.join(sources)}: no sensor packets; not a sense file, or entirely damaged")
+        raise ReplayError(f"{', '.join(sources)}: no sensor packets; name sense files with undamaged records")
     orbits.sort(key=lambda estimate: estimate.gps_ms)
     if not orbits:
         raise ReplayError(
@@ -96,19 +93,22 @@ def field_readings(
         )
     timed = list(_timed(inputs_kept))
     model = EnvironmentModel(orientation, main_field)
-    rows = [
-        (gps_ms, sample.mag_imu_ut, field)
-        for gps_ms, sample in timed
-        if (field := _field_gcrf_ut(model, gps_ms, orbits)) is not None
-    ]
+    times: list[int] = []
+    mags, fields = [], []
+    for gps_ms, sample in timed:
+        field = _field_gcrf_ut(model, gps_ms, orbits)
+        if field is not None:
+            times.append(gps_ms)
+            mags.append(sample.mag_imu_ut)
+            fields.append(field)
     return FieldReadings(
-        np.array([gps_ms for gps_ms, _, _ in rows], dtype=np.int64),
-        np.array([mag for _, mag, _ in rows], dtype=np.float64).reshape(-1, 3),
-        np.array([field for _, _, field in rows], dtype=np.float64).reshape(-1, 3),
+        np.array(times, dtype=np.int64),
+        np.array(mags, dtype=np.float64).reshape(-1, 3),
+        np.array(fields, dtype=np.float64).reshape(-1, 3),
         samples,
         samples - len(seen),
         len(seen) - len(timed),
-        len(timed) - len(rows),
+        len(timed) - len(times),
         tuple(sources),
     )
 
@@ -146,35 +146,21 @@ def _field_gcrf_ut(model: EnvironmentModel, gps_ms: int, orbits: list[OrbitEstim
     return None if environment is None else environment.field_gcrf_ut
 
 
-_TRUE_BIAS: Final = tuple(f"{axis}_mag_bias_imu_ut" for axis in "xyz")
-_START_SIGMA_UT: Final = 3.0
-"""Least bias_sigma_ut in the written settings. An attitude search takes no longer than with a smaller value, and
-tolerates a bias that has changed by 10 uT since the recording.
-"""
-_PARAMETERS: Final = ("bias_x_ut", "bias_y_ut", "bias_z_ut", "m_xx", "m_yy", "m_zz", "m_xy", "m_xz", "m_yz")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Calibrated:
-    """A calibration with its inputs.
-
-    Attributes:
-        readings: Readings of the calibration.
-        settings: Assumed errors and requirements.
-        calibration: Result.
-        true_bias_ut: In sensor axes, shape (3,); None if unknown.
-    """
+class Calibrated(NamedTuple):
+    """Calibration with its inputs."""
 
     readings: FieldReadings
     settings: CalibrationSettings
+    """Assumed errors and requirements."""
     calibration: Calibration
     true_bias_ut: FloatArray | None
+    """True bias in sensor axes, shape (3,); None if unknown."""
 
 
 def calibrated(
     readings: FieldReadings, settings: CalibrationSettings, true_bias_ut: FloatArray | None = None
 ) -> Calibrated:
-    """Calibrate with these readings.
+    """Return the calibration by the readings.
 
     Raises:
         CalibrationError: The readings do not determine the bias; the message names the files.
@@ -182,20 +168,21 @@ def calibrated(
     try:
         calibration = calibrate(readings.mag_imu_ut, readings.field_gcrf_ut, settings)
     except CalibrationError as failure:
-        raise CalibrationError(f"{', '.join(readings.sources)}: {failure}; add files") from None
+        raise CalibrationError(f"{', '.join(readings.sources)}: {failure}; add sense files") from None
     return Calibrated(readings, settings, calibration, true_bias_ut)
 
 
 def true_bias_ut(path: Path) -> FloatArray:
-    """Return the bias in a scenario's table of truth (Parquet), in sensor axes, shape (3,).
+    """Return the bias in uT in a scenario's table of truth (Parquet), in sensor axes, shape (3,).
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is not such a table.
+        ValueError: The file is not a table of truth.
     """
+    columns = [f"{axis}_mag_bias_imu_ut" for axis in "xyz"]
     with path.open("rb") as file:
         try:
-            table = pl.read_parquet(file, columns=list(_TRUE_BIAS))
+            table = pl.read_parquet(file, columns=columns)
         except (pl.exceptions.PolarsError, ValueError):
             raise ValueError(
                 f"{path}: has no columns with the magnetometer bias; --truth requires a scenario's truth.parquet"
@@ -212,15 +199,19 @@ def write_settings(result: Calibrated, path: Path) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    found = result.calibration
+    found, times = result.calibration, result.readings.gps_ms
+    first, last = (utc_iso_from_gps_ms(int(gps_ms)) for gps_ms in (times.min(), times.max()))
+    # An attitude search with 3 uT takes no longer than with a smaller value, and tolerates a bias that has changed by
+    # 10 uT since the recording.
+    bias_sigma_ut = max(3.0, 2.0 * float(found.bias_sigma_ut.max()))
     rows = ",\n".join(f"    {_numbers(row, 6)}" for row in found.matrix.tolist())
     lines = (
-        f"# Made by pygnc calibrate-mag from {found.used.sum()} samples, {_span(result)}.",
+        f"# Made by pygnc calibrate-mag from {found.used.sum()} samples, {first} to {last}.",
         "# The true field is matrix (reading - bias_ut), in sensor axes.",
         "[attitude.magnetometer]",
         f"bias_ut = {_numbers(found.bias_ut.tolist(), 4)}  # sigma {_numbers(found.bias_sigma_ut.tolist(), 4)}",
         f"matrix = [\n{rows},\n]",
-        f"bias_sigma_ut = {max(_START_SIGMA_UT, 2.0 * float(found.bias_sigma_ut.max())):.1f}  # when a flight starts",
+        f"bias_sigma_ut = {bias_sigma_ut:.1f}  # when a flight starts",
     )
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -246,7 +237,7 @@ def write_json(result: Calibrated, path: Path) -> None:
         "bias_ut": found.bias_ut.tolist(),
         "bias_sigma_ut": found.bias_sigma_ut.tolist(),
         "matrix": found.matrix.tolist(),
-        "parameters": _PARAMETERS,
+        "parameters": ("bias_x_ut", "bias_y_ut", "bias_z_ut", "m_xx", "m_yy", "m_zz", "m_xy", "m_xz", "m_yz"),
         "covariance": found.covariance.tolist(),
         "noise_ut": found.noise_ut,
         "field_error_assumed_ut": result.settings.field_error_ut,
@@ -256,11 +247,6 @@ def write_json(result: Calibrated, path: Path) -> None:
     if result.true_bias_ut is not None:
         content["bias_error_ut"] = (found.bias_ut - result.true_bias_ut).tolist()
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-def _span(result: Calibrated) -> str:
-    gps_ms = result.readings.gps_ms
-    return f"{utc_iso_from_gps_ms(int(gps_ms.min()))} to {utc_iso_from_gps_ms(int(gps_ms.max()))}"
 
 
 def _numbers(values: list[float], decimals: int) -> str:

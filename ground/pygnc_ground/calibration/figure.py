@@ -11,21 +11,15 @@ from matplotlib.gridspec import SubplotSpec
 
 from pygnc.common.clock import gps_ms_from_unix_ms, unix_ms_from_gps_ms
 from pygnc_ground.calibration.calibrate import Calibrated
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+from pygnc_ground.orbit.solution import BoolArray, FloatArray
 from pygnc_ground.report import traces
 from pygnc_ground.report.axes import TimeAxis
 from pygnc_ground.report.style import FILTER, LIMIT, OF_ESTIMATE, PAGE, REJECTED, WIDTH_IN, report_style
 
 _BEFORE: Final = OF_ESTIMATE["smoother"]
 _AFTER: Final = FILTER
-_HEIGHT_IN: Final = 9.6
-_DOTS_PER_INCH: Final = 160
-_BINS: Final = 60
 _DOT: Final = 1.4
 _MS_PER_HOUR: Final = 3_600_000
-_MS_PER_DAY: Final = 24 * _MS_PER_HOUR
-_GAP_H: Final = 1.0 / 60.0
-_PLANES: Final = ((0, 1), (0, 2), (1, 2))
 
 
 def write_figure(result: Calibrated, path: Path) -> None:
@@ -35,10 +29,10 @@ def write_figure(result: Calibrated, path: Path) -> None:
         OSError: The file cannot be written.
     """
     with report_style():
-        figure = Figure(figsize=(WIDTH_IN, _HEIGHT_IN), facecolor=PAGE)
+        figure = Figure(figsize=(WIDTH_IN, 9.6), facecolor=PAGE)
         FigureCanvasAgg(figure)
         _draw(figure, result)
-        figure.savefig(path, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
+        figure.savefig(path, format="png", dpi=160, metadata={"Software": None})
 
 
 def _draw(figure: Figure, result: Calibrated) -> None:
@@ -49,7 +43,11 @@ def _draw(figure: Figure, result: Calibrated) -> None:
         (readings.mag_imu_ut, "Measured", found.rms_before_ut, _BEFORE),
         (corrected_ut, "Calibrated", found.rms_after_ut, _AFTER),
     )
-    time = _time(readings.gps_ms)
+    # Hours count from midnight UTC before the first reading.
+    midnight = unix_ms_from_gps_ms(int(readings.gps_ms.min())) // (24 * _MS_PER_HOUR) * (24 * _MS_PER_HOUR)
+    zero = gps_ms_from_unix_ms(midnight)
+    order = np.argsort(readings.gps_ms, kind="stable")
+    time = TimeAxis((readings.gps_ms - zero) / _MS_PER_HOUR, order, zero, 1.0 / 60.0)
     rows = figure.add_gridspec(
         4, 1, height_ratios=(1.0, 1.0, 2.2, 2.2), hspace=0.42, left=0.07, right=0.98, top=0.93, bottom=0.05
     )
@@ -67,7 +65,7 @@ def _draw(figure: Figure, result: Calibrated) -> None:
         scaled = field_ut / strength_ut[:, np.newaxis]
         limit = 1.08 * max(1.0, float(np.abs(scaled[found.used]).max()))
         panels = _panels(figure, rows[row], (1.0, 1.0, 1.0))
-        for axes, (across, up) in zip(panels, _PLANES, strict=True):
+        for axes, (across, up) in zip(panels, ((0, 1), (0, 2), (1, 2)), strict=True):
             _plane(axes, scaled[:, [across, up]], found.used, colour, limit)
             axes.set_xlabel(f"{'xyz'[across]}, sensor axes", labelpad=1.0)
             axes.set_ylabel("xyz"[up], labelpad=0.0)
@@ -99,12 +97,6 @@ def _panels(figure: Figure, place: SubplotSpec, widths: tuple[float, ...]) -> li
     return [figure.add_subplot(grid[0, column]) for column in range(len(widths))]
 
 
-def _time(gps_ms: IntArray) -> TimeAxis:
-    first = int(gps_ms.min())
-    zero = gps_ms_from_unix_ms(unix_ms_from_gps_ms(first) // _MS_PER_DAY * _MS_PER_DAY)
-    return TimeAxis((gps_ms - zero) / _MS_PER_HOUR, np.argsort(gps_ms, kind="stable"), zero, _GAP_H)
-
-
 def _residuals(axes: Axes, time: TimeAxis, residual_ut: FloatArray, used: BoolArray, colour: str) -> None:
     limit = 1.15 * float(np.abs(residual_ut[used]).max())
     axes.set_ylim(-limit, limit)
@@ -116,7 +108,7 @@ def _residuals(axes: Axes, time: TimeAxis, residual_ut: FloatArray, used: BoolAr
 
 def _histogram(axes: Axes, residual_ut: FloatArray, colour: str, noise_ut: float | None) -> None:
     """Draw the counts, and the normal distribution of the noise if it is known."""
-    _, edges, _ = axes.hist(residual_ut, bins=_BINS, color=colour, alpha=0.75)
+    _, edges, _ = axes.hist(residual_ut, bins=60, color=colour, alpha=0.75)
     axes.set_title("Samples", fontweight="bold")
     axes.set_xlabel("residual [µT]", labelpad=1.0)
     if noise_ut is not None:

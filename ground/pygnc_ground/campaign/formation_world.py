@@ -20,8 +20,7 @@ from pygnc_ground.campaign.orbit_world import DRAG_FACTORS
 from pygnc_ground.formation.bound import FormationMeasurements, RangeMeasurements
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.scenario.seeds import noise_generator
-from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft
+from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft, noise_generator
 from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 
 SEPARATION_M: Final = (500.0, 2_000.0)

@@ -21,7 +21,7 @@ from pygnc.tasks.orbit.screening import fix_from, screen
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, solution_from_states
 from pygnc_ground.scenario.gps import make_fixes
 from pygnc_ground.scenario.settings import Gps, Orbit, Settings, Spacecraft
-from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
+from pygnc_ground.scenario.trajectory import Trajectory
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 
 CADENCE_S: Final = 25
@@ -34,13 +34,7 @@ class World:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.path = Trajectory(
-            settings.start_gps_ms,
-            settings.duration_s,
-            initial_state_gcrf(settings.orbit),
-            settings.spacecraft,
-            settings.forces,
-        )
+        self.path = Trajectory.of(settings)
 
     @property
     def span_gps_ms(self) -> tuple[int, int]:

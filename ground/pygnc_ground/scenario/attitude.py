@@ -7,8 +7,7 @@ Earth's centre, the torque about the first axis is 3 mu / r^3 (I3 - I2) n2 n3.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import brahe
 import numpy as np
@@ -22,14 +21,13 @@ from pygnc_ground.scenario.earth import FloatArray
 from pygnc_ground.scenario.settings import Attitude
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class AttitudeStates:
+class AttitudeStates(NamedTuple):
     """Attitude and body rate at n times."""
 
     quaternion_gcrf_from_body: FloatArray
-    """(n, 4), unit, Hamilton convention, scalar first: takes body components to GCRF components"""
+    """Unit quaternions from body to GCRF components, Hamilton convention, scalar first, shape (n, 4)."""
     rate_body_rad_s: FloatArray
-    """(n, 3), body axes, relative to GCRF: the exact time derivative of the attitude"""
+    """Body rates relative to GCRF in body axes, shape (n, 3): the exact time derivative of the attitude."""
 
 
 def to_body(quaternion_gcrf_from_body: FloatArray, vector_gcrf: FloatArray) -> FloatArray:
@@ -80,15 +78,10 @@ def _knots_s(last_s: float) -> FloatArray:
 
 _SUN_STEP_S = 60.0
 """Half the step of the central difference that gives the Sun's velocity; the error is 1e-6 m/s."""
-_CELESTIAL_NORTH = np.array([0.0, 0.0, 1.0])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Aim:
-    """Directions at n times and their time derivatives in GCRF, of any length; both (n, 3)."""
-
-    along: FloatArray
-    change: FloatArray
+_Aim: TypeAlias = tuple[FloatArray, FloatArray]
+"""Directions at n times and their time derivatives in GCRF, of any length; both (n, 3)."""
 
 
 def nadir_states(attitude: Attitude, path: Path, t_s: FloatArray) -> AttitudeStates:
@@ -98,8 +91,8 @@ def nadir_states(attitude: Attitude, path: Path, t_s: FloatArray) -> AttitudeSta
     """
     states = path.states_gcrf(t_s)
     position_m, velocity_mps = states[:, :3], states[:, 3:]
-    to_nadir = _Aim(-position_m, -velocity_mps)
-    along_track = _Aim(velocity_mps, acceleration_gcrf_mps2(path, t_s))
+    to_nadir = (-position_m, -velocity_mps)
+    along_track = (velocity_mps, acceleration_gcrf_mps2(path, t_s))
     return _pointing_states(attitude, to_nadir, along_track)
 
 
@@ -110,8 +103,8 @@ def sun_states(attitude: Attitude, path: Path, start_gps_ms: int, t_s: FloatArra
         earth.sun_position_gcrf_m(start_gps_ms, t_s + step_s) for step_s in (0.0, -_SUN_STEP_S, _SUN_STEP_S)
     )
     sun_mps = (after_m - before_m) / (2.0 * _SUN_STEP_S)
-    to_sun = _Aim(sun_m - states[:, :3], sun_mps - states[:, 3:])
-    to_north = _Aim(np.broadcast_to(_CELESTIAL_NORTH, sun_m.shape), np.zeros_like(sun_m))
+    to_sun = (sun_m - states[:, :3], sun_mps - states[:, 3:])
+    to_north = (np.broadcast_to((0.0, 0.0, 1.0), sun_m.shape), np.zeros_like(sun_m))
     return _pointing_states(attitude, to_sun, to_north)
 
 
@@ -121,9 +114,9 @@ def _pointing_states(attitude: Attitude, first: _Aim, second: _Aim) -> AttitudeS
     The orthonormal triads are o1, o2, o3 and b1, b2, b3; the third axis is the normal of the two directions. The rate
     across o1 is o1 x do1/dt; the rate about o1 turns o3 towards -o2.
     """
-    o1, o1_change = _unit(first.along, first.change)
-    normal_change = np.cross(o1_change, second.along) + np.cross(o1, second.change)
-    o3, o3_change = _unit(np.cross(o1, second.along), normal_change)
+    o1, o1_change = _unit(*first)
+    along, change = second
+    o3, o3_change = _unit(np.cross(o1, along), np.cross(o1_change, along) + np.cross(o1, change))
     o2 = np.cross(o3, o1)
     about_o1 = -np.einsum("ni,ni->n", o2, o3_change)
     rate_gcrf = np.cross(o1, o1_change) + about_o1[:, np.newaxis] * o1
@@ -145,19 +138,16 @@ def _unit(vector: FloatArray, change: FloatArray) -> tuple[FloatArray, FloatArra
     return unit, across / length
 
 
-# Error against the closed form of a symmetric top: 2e-9 rad after 3 h at 10 deg/s.
-_RELATIVE_TOLERANCE = 1e-11
-_ABSOLUTE_TOLERANCE = np.array([1e-12] * 4 + [1e-14] * 3)
-"""Of the quaternion components and of the rate in rad/s."""
-
-
 def rigid_states(attitude: Attitude, path: Path, t_s: FloatArray) -> AttitudeStates:
     """Return attitude and rate of a rigid body along `path` at `t_s` seconds after the start, shape (n,).
 
     The computing time is about 20 ms per hour for each deg/s of body rate.
     """
     last_s = max(float(t_s.max(initial=0.0)), 1.0)
-    moments, body_from_principal = _principal_axes(np.array(attitude.inertia_kg_m2))
+    moments, axes = np.linalg.eigh(np.array(attitude.inertia_kg_m2))
+    # Eigenvectors have an arbitrary sign; a proper rotation needs an even number of mirrored axes.
+    axes[:, 2] *= np.linalg.det(axes)
+    body_from_principal = Rotation.from_matrix(axes)
     at_start = Rotation.from_quat(attitude.quaternion_gcrf_from_body, scalar_first=True) * body_from_principal
     rate_at_start = body_from_principal.apply(np.radians(attitude.rate_body_deg_s), inverse=True)
     solution = solve_ivp(
@@ -165,21 +155,14 @@ def rigid_states(attitude: Attitude, path: Path, t_s: FloatArray) -> AttitudeSta
         (0.0, last_s),
         [*at_start.as_quat(scalar_first=True), *rate_at_start],
         method="DOP853",
-        rtol=_RELATIVE_TOLERANCE,
-        atol=_ABSOLUTE_TOLERANCE,
+        # Error against the closed form of a symmetric top: 2e-9 rad after 3 h at 10 deg/s.
+        rtol=1e-11,
+        atol=np.array([1e-12] * 4 + [1e-14] * 3),
         dense_output=True,
     )
     states = solution.sol(t_s).T
     turned = Rotation.from_quat(states[:, :4], scalar_first=True) * body_from_principal.inv()
     return AttitudeStates(turned.as_quat(scalar_first=True), body_from_principal.apply(states[:, 4:]))
-
-
-def _principal_axes(inertia: FloatArray) -> tuple[FloatArray, Any]:
-    """Return the principal moments, shape (3,), and the rotation from principal to body axes."""
-    moments, axes = np.linalg.eigh(inertia)
-    # Eigenvectors have an arbitrary sign; a proper rotation needs an even number of mirrored axes.
-    axes[:, 2] *= np.linalg.det(axes)
-    return moments, Rotation.from_matrix(axes)
 
 
 def _derivative(moments: FloatArray, position_gcrf_m: Any) -> Callable[[float, FloatArray], list[float]]:  # noqa: ANN401

@@ -1,40 +1,25 @@
 """Fault injection: damage to the bytes of a file, drawn from a seed, with a record of every injected fault."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from pygnc_ground.scenario.seeds import noise_generator
-from pygnc_ground.scenario.settings import Damage
+from pygnc_ground.scenario.settings import Damage, noise_generator
 
 _LONGEST_RUN = 16
 """Maximum number of lost or inserted bytes."""
 
+InjectedFaults: TypeAlias = dict[str, list[int]]
+"""Record numbers in the undamaged file by kind of fault, counted from 0, ascending.
 
-@dataclass(frozen=True, slots=True)
-class InjectedFaults:
-    """Faults injected into one file: record numbers in the undamaged file, counted from 0, ascending."""
+Each record in `swapped` changed places with its successor; `cut_tail` is the last record of the file, if truncated.
+"""
 
-    flipped_bit: tuple[int, ...]
-    lost_bytes: tuple[int, ...]
-    inserted_bytes: tuple[int, ...]
-    duplicated: tuple[int, ...]
-    swapped: tuple[int, ...]
-    """Each of these records changed places with its successor"""
-    cut_tail: tuple[int, ...]
-    """Number of the last record in the file, if it was truncated"""
 
-    @property
-    def altered(self) -> frozenset[int]:
-        """Records with changed bytes; if such a record is also duplicated, one undamaged copy may be in the file."""
-        return frozenset({*self.flipped_bit, *self.lost_bytes, *self.inserted_bytes, *self.cut_tail})
-
-    def as_tables(self) -> dict[str, dict[str, object]]:
-        """Return count and record numbers of each kind of fault, as written to faults.json."""
-        records = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {kind: {"count": len(numbers), "records": list(numbers)} for kind, numbers in records.items()}
+def altered(faults: InjectedFaults) -> set[int]:
+    """Return the records with changed bytes; if such a record is also duplicated, the file may hold an intact copy."""
+    return {number for kind in ("flipped_bit", "lost_bytes", "inserted_bytes", "cut_tail") for number in faults[kind]}
 
 
 def inject(records: Sequence[bytes], damage: Damage, *, seed: int, file: str) -> tuple[bytes, InjectedFaults]:
@@ -43,63 +28,47 @@ def inject(records: Sequence[bytes], damage: Damage, *, seed: int, file: str) ->
     `file` selects the random streams: faults in one file do not depend on those in another file, and one kind of fault
     does not depend on the rate of another kind.
     """
-    count = len(records)
 
-    def struck(kind: str, rate: float) -> npt.NDArray[np.int64]:
-        return np.flatnonzero(noise_generator(seed, f"{file}.{kind}").random(count) < rate)
+    def generator(purpose: str) -> np.random.Generator:
+        return noise_generator(seed, f"{file}.{purpose}")
 
+    rates = {
+        "flipped_bit": damage.flipped_bit_rate,
+        "lost_bytes": damage.lost_bytes_rate,
+        "inserted_bytes": damage.inserted_bytes_rate,
+        "duplicated": damage.duplicated_rate,
+        "swapped": damage.swapped_rate,
+    }
+    faults: InjectedFaults = {
+        kind: np.flatnonzero(generator(kind.replace("_", " ")).random(len(records)) < rate).tolist()
+        for kind, rate in rates.items()
+    }
     pieces = [bytearray(record) for record in records]
-    flipped = struck("flipped bit", damage.flipped_bit_rate)
-    lost = struck("lost bytes", damage.lost_bytes_rate)
-    inserted = struck("inserted bytes", damage.inserted_bytes_rate)
-    _flip_bits(pieces, flipped, noise_generator(seed, f"{file}.which bit"))
-    _lose_bytes(pieces, lost, noise_generator(seed, f"{file}.which bytes"))
-    _insert_bytes(pieces, inserted, noise_generator(seed, f"{file}.new bytes"))
-
-    duplicated = struck("duplicated", damage.duplicated_rate)
-    for number in duplicated:
-        pieces[number] += records[number]
-    swapped = _apart(struck("swapped", damage.swapped_rate), count)
-    order = np.arange(count)
-    for number in swapped:
-        order[[number, number + 1]] = number + 1, number
-
-    stream, cut = b"".join(pieces[number] for number in order), []
-    if damage.cut_tail and count:
-        last = int(order[-1])
-        cut = [last]
-        missing = noise_generator(seed, f"{file}.cut tail").integers(1, max(2, len(pieces[last])))
-        stream = stream[:-missing]
-    done = (flipped, lost, inserted, duplicated, swapped, cut)
-    return stream, InjectedFaults(*(tuple(int(number) for number in numbers) for numbers in done))
-
-
-def _flip_bits(pieces: list[bytearray], numbers: npt.NDArray[np.int64], rng: np.random.Generator) -> None:
-    for number in numbers:
-        piece = pieces[number]
+    rng = generator("which bit")
+    for piece in (pieces[number] for number in faults["flipped_bit"]):
         piece[rng.integers(len(piece))] ^= 1 << rng.integers(8)
-
-
-def _lose_bytes(pieces: list[bytearray], numbers: npt.NDArray[np.int64], rng: np.random.Generator) -> None:
-    for number in numbers:
-        piece = pieces[number]
+    rng = generator("which bytes")
+    for piece in (pieces[number] for number in faults["lost_bytes"]):
         length = rng.integers(1, min(_LONGEST_RUN, len(piece) - 1), endpoint=True)
         start = rng.integers(len(piece) - length, endpoint=True)
         del piece[start : start + length]
-
-
-def _insert_bytes(pieces: list[bytearray], numbers: npt.NDArray[np.int64], rng: np.random.Generator) -> None:
-    for number in numbers:
-        piece = pieces[number]
+    rng = generator("new bytes")
+    for piece in (pieces[number] for number in faults["inserted_bytes"]):
         # Bytes inserted at either end would leave the record itself intact.
         place = rng.integers(1, max(2, len(piece)))
         piece[place:place] = rng.bytes(int(rng.integers(1, _LONGEST_RUN, endpoint=True)))
+    for number in faults["duplicated"]:
+        pieces[number] += records[number]
 
-
-def _apart(numbers: npt.NDArray[np.int64], count: int) -> list[int]:
-    """Return the records that have a successor and are not part of the previous swap."""
-    chosen: list[int] = []
-    for number in numbers.tolist():
-        if number + 1 < count and (not chosen or number > chosen[-1] + 1):
-            chosen.append(number)
-    return chosen
+    order = list(range(len(records)))
+    swapped: list[int] = []
+    for number in faults["swapped"]:
+        # A record is swapped if it has a successor and is not part of the previous swap.
+        if number + 1 < len(records) and (not swapped or number > swapped[-1] + 1):
+            swapped.append(number)
+            order[number : number + 2] = number + 1, number
+    faults |= {"swapped": swapped, "cut_tail": order[-1:] if damage.cut_tail else []}
+    stream = b"".join(pieces[number] for number in order)
+    for number in faults["cut_tail"]:
+        stream = stream[: -generator("cut tail").integers(1, max(2, len(pieces[number])))]
+    return stream, faults

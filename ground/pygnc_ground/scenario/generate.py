@@ -1,23 +1,91 @@
-"""Generation of a scenario from its settings: the flight's input files as bytes, and the true states."""
+"""Generation of the input files and true states of a scenario, on a propagated orbit or along an ephemeris."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.common.clock import SPACECRAFT_RESTART_S
+from pygnc.common.clock import SPACECRAFT_RESTART_S, utc_iso_from_gps_ms
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets as samples_per_record
 from pygnc.formats.sense import SensorSamples, encode_records
 from pygnc_ground.scenario import earth, imu, ranging, sun_sensors
+from pygnc_ground.scenario.attitude import attitude_states, to_body
+from pygnc_ground.scenario.earth import FloatArray
 from pygnc_ground.scenario.faults import InjectedFaults, inject
 from pygnc_ground.scenario.formation import Link, Satellite, links, satellites
 from pygnc_ground.scenario.gps import make_fixes
+from pygnc_ground.scenario.imu import gyro_bias_rad_s, mag_bias_ut
 from pygnc_ground.scenario.ranging import TrueRanges
-from pygnc_ground.scenario.seeds import noise_generator
-from pygnc_ground.scenario.settings import Damage, Settings, SpacecraftClock
-from pygnc_ground.scenario.trajectory import SatellitePath
-from pygnc_ground.scenario.true_states import TrueStates
+from pygnc_ground.scenario.settings import (
+    Damage,
+    Settings,
+    SpacecraftClock,
+    Tables,
+    noise_generator,
+    settings_from_tables,
+)
+from pygnc_ground.scenario.trajectory import EphemerisTrajectory, SatellitePath
+from pygnc_ground.truth.ephemeris import Ephemeris
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrueStates:
+    """True states at n times; vectors have the shape (n, 3)."""
+
+    gps_ms: npt.NDArray[np.int64]
+    position_ecef_m: FloatArray
+    """Position in ITRF."""
+    velocity_ecef_mps: FloatArray
+    """Velocity relative to the rotating Earth in ITRF."""
+    position_gcrf_m: FloatArray
+    velocity_gcrf_mps: FloatArray
+    quaternion_gcrf_from_body: FloatArray
+    """Attitude, scalar first, shape (n, 4)."""
+    rate_body_rad_s: FloatArray
+    """Body rate relative to GCRF in body axes."""
+    field_body_ut: FloatArray
+    """Magnetic field of the Earth in body axes, including its difference from the model."""
+    sun_body_m: FloatArray
+    """Vector from the satellite to the Sun in m, body axes."""
+    sunlit_fraction: FloatArray
+    """Visible fraction of the Sun's disc, shape (n,); 0 in the umbra."""
+    gyro_bias_imu_rad_s: FloatArray
+    """Gyro reading minus scaled rate in sensor axes, without noise and quantisation."""
+    mag_bias_imu_ut: FloatArray
+    """Magnetometer reading minus scaled field in sensor axes, without noise and quantisation."""
+
+    @classmethod
+    def at(cls, settings: Settings, trajectory: SatellitePath, t_s: npt.NDArray[np.int64]) -> Self:
+        """Return the true states `t_s` seconds after the start, shape (n,)."""
+        instants = earth.epochs(settings.start_gps_ms, t_s)
+        gcrf, ecef = trajectory.states_gcrf(t_s), trajectory.states_itrf(t_s)
+        attitude = attitude_states(settings.attitude, trajectory, settings.start_gps_ms, t_s)
+        quaternion = attitude.quaternion_gcrf_from_body
+        field_ecef_ut = earth.magnetic_field_itrf_ut(instants, ecef[:, :3])
+        field_gcrf_ut = np.einsum("nji,nj->ni", earth.itrf_from_gcrf(instants), field_ecef_ut)
+        field_gcrf_ut += settings.imu.field_error_gcrf_ut
+        sun_gcrf_m = earth.sun_position_gcrf_m(settings.start_gps_ms, t_s)
+        return cls(
+            gps_ms=settings.start_gps_ms + 1000 * t_s,
+            position_ecef_m=ecef[:, :3],
+            velocity_ecef_mps=ecef[:, 3:],
+            position_gcrf_m=gcrf[:, :3],
+            velocity_gcrf_mps=gcrf[:, 3:],
+            quaternion_gcrf_from_body=quaternion,
+            rate_body_rad_s=attitude.rate_body_rad_s,
+            field_body_ut=to_body(quaternion, field_gcrf_ut),
+            sun_body_m=to_body(quaternion, sun_gcrf_m - gcrf[:, :3]),
+            sunlit_fraction=earth.sunlit_fraction(gcrf[:, :3], sun_gcrf_m),
+            gyro_bias_imu_rad_s=gyro_bias_rad_s(settings.imu, t_s, settings.seed),
+            mag_bias_imu_ut=mag_bias_ut(settings.imu, len(t_s), settings.seed),
+        )
+
+    @property
+    def position_body_m(self) -> FloatArray:
+        """Geocentric position in body axes, shape (n, 3)."""
+        return to_body(self.quaternion_gcrf_from_body, self.position_gcrf_m)
 
 
 def clock_readings_s(clock: SpacecraftClock, t_s: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -41,25 +109,21 @@ def sample_delays_s(clock: SpacecraftClock, count: int, seed: int) -> npt.NDArra
     return np.where(is_late, delay_s, 0)
 
 
-HALL_RAW = 26_400
-"""Hall resistance word, typical of recorded data; the magnetometer's temperature is not modelled."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Scenario:
-    """Files of one satellite and the true states they were made from."""
+    """Files of one satellite and the true states that they follow from."""
 
     satellite_id: int
     sense: bytes
-    """All sense records"""
+    """All sense records."""
     truth: TrueStates
-    """True states at every sample of the sense records"""
+    """True states at every sample of the sense records."""
     ranges: bytes
-    """All packets of the range files as one stream; empty without partners"""
+    """All packets of the range files as one stream; empty without partners."""
     true_ranges: TrueRanges | None
-    """None without partners"""
+    """True values of the range packets; None without partners."""
     faults: dict[str, InjectedFaults]
-    """Injected faults of `sense` and `ranges`; files for which the settings demand no damage are missing"""
+    """Injected faults of `sense` and `ranges`, without files for which the settings demand no damage."""
 
 
 def generate(settings: Settings) -> Scenario:
@@ -69,7 +133,8 @@ def generate(settings: Settings) -> Scenario:
         ValueError: The scenario is shorter than one record, the Earth orientation is unknown at its time, or a value
             does not fit the file format.
     """
-    everyone = _checked_satellites(settings)
+    _require_generable(settings)
+    everyone = satellites(settings)
     return scenario_of(settings, everyone[0], everyone)
 
 
@@ -77,19 +142,20 @@ def generate_all(settings: Settings) -> tuple[Scenario, ...]:
     """Generate the files of all satellites; the main satellite is first.
 
     Raises:
-        ValueError: As `generate`.
+        ValueError: The scenario is shorter than one record, the Earth orientation is unknown at its time, or a value
+            does not fit the file format.
     """
-    everyone = _checked_satellites(settings)
+    _require_generable(settings)
+    everyone = satellites(settings)
     return tuple(scenario_of(settings, satellite, everyone) for satellite in everyone)
 
 
-def _checked_satellites(settings: Settings) -> tuple[Satellite, ...]:
+def _require_generable(settings: Settings) -> None:
     if settings.duration_s < settings.record_s:
         raise ValueError(
             f"duration_s = {settings.duration_s} is shorter than one record of {settings.record_s} s; make it longer"
         )
     earth.require_coverage(settings.start_gps_ms, settings.start_gps_ms + 1000 * settings.duration_s)
-    return satellites(settings)
 
 
 def scenario_of(settings: Settings, satellite: Satellite, everyone: tuple[Satellite, ...]) -> Scenario:
@@ -98,35 +164,18 @@ def scenario_of(settings: Settings, satellite: Satellite, everyone: tuple[Satell
     Raises:
         ValueError: A value does not fit the file format.
     """
-    samples_t_s = _sample_times(satellite.settings)
-    truth = TrueStates.at(satellite.settings, satellite.path, samples_t_s.ravel())
+    own = satellite.settings
+    count = own.duration_s // own.record_s * samples_per_record
+    t_s = own.sample_interval_s * np.arange(count) + sample_delays_s(own.clock, count, own.seed)
+    truth = TrueStates.at(own, satellite.path, t_s)
     packets, true_ranges = _ranges(satellite, links(settings, satellite, everyone))
-    files = {
-        "sense": (_sense(satellite.settings, satellite.path, truth, samples_t_s), settings.faults.sense),
-        "ranges": (packets, settings.faults.ranges),
-    }
-    faults = {
-        file: inject(records, damage, seed=satellite.settings.seed, file=file)
-        for file, (records, damage) in files.items()
-        if damage != Damage()
-    }
-    whole = {file: b"".join(records) for file, (records, _) in files.items()}
-    damaged = {file: stream for file, (stream, _) in faults.items()}
-    return Scenario(
-        satellite_id=satellite.id,
-        **(whole | damaged),
-        truth=truth,
-        true_ranges=true_ranges,
-        faults={file: done for file, (_, done) in faults.items()},
-    )
-
-
-def _sample_times(settings: Settings) -> npt.NDArray[np.int64]:
-    """Return the sample times in whole seconds after the start, shape (records, samples per record)."""
-    count = settings.duration_s // settings.record_s * samples_per_record
-    turns_s = settings.sample_interval_s * np.arange(count)
-    t_s = turns_s + sample_delays_s(settings.clock, count, settings.seed)
-    return t_s.reshape(-1, samples_per_record)
+    sense = _sense(own, satellite.path, truth, t_s.reshape(-1, samples_per_record))
+    streams, faults = {}, {}
+    for file, records, damage in (("sense", sense, settings.faults.sense), ("ranges", packets, settings.faults.ranges)):
+        streams[file] = b"".join(records)
+        if damage != Damage():
+            streams[file], faults[file] = inject(records, damage, seed=own.seed, file=file)
+    return Scenario(satellite.id, streams["sense"], truth, streams["ranges"], true_ranges, faults)
 
 
 def _sense(
@@ -143,7 +192,7 @@ def _sense(
     samples = SensorSamples(
         t_spacecraft_s=t_spacecraft_s,
         mag_imu_ut=mag_ut.reshape(*shape, 3),
-        hall_raw=np.full(shape, HALL_RAW),
+        hall_raw=np.full(shape, 26_400),  # typical of recorded data; the temperature is not modelled
         gyro_imu_rad_s=gyro_rad_s.reshape(*shape, 3),
         lux=lux.reshape(*shape, 6),
     )
@@ -164,3 +213,46 @@ def _ranges(satellite: Satellite, partners: Sequence[Link]) -> tuple[list[bytes]
     fixes = make_fixes(settings, satellite.path, t_s, log="range")
     truth = ranging.true_ranges(partners, made, settings.start_gps_ms + 1000 * t_s)
     return ranging.range_packets(fixes, measured, made), truth
+
+
+def settings_along(tables: Tables, source: str, ephemeris: Ephemeris) -> Settings:
+    """Return the settings of a scenario along an ephemeris.
+
+    Args:
+        tables: Settings as read from TOML. A missing start or duration is taken from the ephemeris. Orbit, spacecraft
+            and forces have no effect.
+        source: Name of the settings' origin for error messages.
+        ephemeris: The trajectory.
+
+    Raises:
+        ValueError: A setting is unknown, of the wrong type or out of range, there are partners, or the ephemeris does
+            not cover the scenario.
+    """
+    first_gps_ms, last_gps_ms = ephemeris.span_gps_ms
+    # Whole seconds of GPS time and of UTC coincide.
+    own_span: Tables = {"start_utc": utc_iso_from_gps_ms(-(-first_gps_ms // 1000) * 1000)}
+    start = settings_from_tables(own_span | tables, source).start_gps_ms
+    own_span |= {"duration_s": max((last_gps_ms - start) // 1000, 1)}
+    settings = settings_from_tables(own_span | tables, source)
+    if settings.partners:
+        raise ValueError(f"{source}: an ephemeris describes one satellite only; remove the partners from the settings")
+    if start < first_gps_ms or start + 1000 * settings.duration_s > last_gps_ms:
+        begin, end = (utc_iso_from_gps_ms(gps_ms) for gps_ms in (first_gps_ms, last_gps_ms))
+        raise ValueError(
+            f"{source}: the ephemeris covers {begin} to {end}, not the {settings.duration_s} s from"
+            f" {settings.start_utc}; change begin or duration"
+        )
+    return settings
+
+
+def generate_along(settings: Settings, ephemeris: Ephemeris) -> Scenario:
+    """Generate a scenario of one satellite that moves along an ephemeris.
+
+    Raises:
+        ValueError: The scenario is shorter than one record, the Earth orientation is unknown at its time, the ephemeris
+            has a gap, or a value does not fit the file format.
+    """
+    _require_generable(settings)
+    path = EphemerisTrajectory(ephemeris, settings.start_gps_ms)
+    satellite = Satellite(settings.formation.own_id, settings, path, None)
+    return scenario_of(settings, satellite, (satellite,))

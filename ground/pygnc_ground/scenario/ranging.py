@@ -5,8 +5,7 @@ the ranges.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +14,7 @@ from pygnc.formats.gps_packet import RANGE_GPS_PACKET, GpsFixes, encode_gps_pack
 from pygnc.formats.ranges import RANGE_PACKET, PacketKind, RangeMeasurements, encode_ranges, join_packets
 from pygnc_ground.scenario.earth import FloatArray
 from pygnc_ground.scenario.formation import Link
-from pygnc_ground.scenario.seeds import noise_generator
-from pygnc_ground.scenario.settings import Ranging
+from pygnc_ground.scenario.settings import Ranging, noise_generator
 from pygnc_ground.scenario.trajectory import SatellitePath
 
 _TRANSMIT_POWER_DBM: Final = 12.5
@@ -28,24 +26,26 @@ _RSSI_RANGE_DBM: Final = (-127.5, 0.0)
 """Range of the packet's RSSI byte."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TrueRanges:
-    """True values of m range packets in their order; all (m,)."""
+class TrueRanges(NamedTuple):
+    """True values of m range packets in their order, each of shape (m,)."""
 
     gps_ms: npt.NDArray[np.int64]
     partner_id: npt.NDArray[np.int64]
     distance_m: FloatArray
     delay_bias_m: FloatArray
-    """Included in each range of the pair"""
+    """Delay bias that is part of each range of the pair."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Exchanges:
-    """True distances to p partners at n times, all (n, p), and a flag for each successful measurement."""
+class Exchanges(NamedTuple):
+    """True distances to p partners at n times, and a flag for each successful measurement; all of shape (n, p)."""
 
     distance_m: FloatArray
     range_rate_mps: FloatArray
     is_measured: npt.NDArray[np.bool_]
+
+    def measured(self, values: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return the values, of any shape that broadcasts to (n, p), of the successful measurements in time order."""
+        return np.broadcast_to(values, self.is_measured.shape)[self.is_measured]
 
 
 def exchanges(
@@ -68,37 +68,33 @@ def measured_ranges(
     bias_m = np.array([link.delay_bias_m for link in links])
     offset_hz = np.array([link.frequency_offset_hz for link in links])
     error_m = np.transpose([_errors_m(ranging, link, len(t_spacecraft_s), seed) for link in links])
-    # The Doppler shift raises the carrier of an approaching partner.
-    frequency_error_hz = offset_hz - _CARRIER_HZ / _LIGHT_MPS * made.range_rate_mps
     wavelength_m = _LIGHT_MPS / _CARRIER_HZ
     path_loss_db = 20.0 * np.log10(4.0 * np.pi * np.maximum(made.distance_m, 1.0) / wavelength_m)
-    shape, measured = made.distance_m.shape, made.is_measured
     return RangeMeasurements(
-        partner_id=np.broadcast_to([link.partner_id for link in links], shape)[measured],
-        rssi_dbm=np.clip(_TRANSMIT_POWER_DBM - path_loss_db, *_RSSI_RANGE_DBM)[measured],
-        t_spacecraft_s=np.broadcast_to(t_spacecraft_s[:, np.newaxis], shape)[measured],
-        frequency_error_hz=frequency_error_hz[measured],
-        range_m=(made.distance_m + bias_m + error_m)[measured],
+        partner_id=made.measured([link.partner_id for link in links]),
+        rssi_dbm=made.measured(np.clip(_TRANSMIT_POWER_DBM - path_loss_db, *_RSSI_RANGE_DBM)),
+        t_spacecraft_s=made.measured(t_spacecraft_s[:, np.newaxis]),
+        # The Doppler shift raises the carrier of an approaching partner.
+        frequency_error_hz=made.measured(offset_hz - _CARRIER_HZ / _LIGHT_MPS * made.range_rate_mps),
+        range_m=made.measured(made.distance_m + bias_m + error_m),
     )
 
 
 def true_ranges(links: Sequence[Link], made: Exchanges, gps_ms: npt.NDArray[np.int64]) -> TrueRanges:
     """Return the true values of the packets of `measured_ranges`, for exchanges at n GPS times."""
-    shape, measured = made.distance_m.shape, made.is_measured
     return TrueRanges(
-        gps_ms=np.broadcast_to(gps_ms[:, np.newaxis], shape)[measured],
-        partner_id=np.broadcast_to([link.partner_id for link in links], shape)[measured],
-        distance_m=made.distance_m[measured],
-        delay_bias_m=np.broadcast_to([link.delay_bias_m for link in links], shape)[measured],
+        gps_ms=made.measured(gps_ms[:, np.newaxis]),
+        partner_id=made.measured([link.partner_id for link in links]),
+        distance_m=made.measured(made.distance_m),
+        delay_bias_m=made.measured([link.delay_bias_m for link in links]),
     )
 
 
 def range_packets(fixes: GpsFixes, ranges: RangeMeasurements, made: Exchanges) -> list[bytes]:
     """Return the packets of the range files: each fix, then the ranges taken with it."""
-    is_range = np.ones((len(fixes), made.is_measured.shape[1] + 1), np.bool_)
-    is_range[:, 0] = False
     is_there = np.column_stack((np.ones(len(fixes), np.bool_), made.is_measured))
-    kinds = np.where(is_range, PacketKind.RANGE, PacketKind.GPS)[is_there].astype(np.uint8)
+    columns = [PacketKind.GPS] + [PacketKind.RANGE] * made.is_measured.shape[1]
+    kinds = np.broadcast_to(columns, is_there.shape)[is_there].astype(np.uint8)
     stream = join_packets(kinds, encode_gps_packets(fixes, RANGE_GPS_PACKET), encode_ranges(ranges))
     sizes = np.where(kinds == PacketKind.RANGE, RANGE_PACKET.itemsize, RANGE_GPS_PACKET.itemsize)
     ends = np.cumsum(sizes)

@@ -1,6 +1,7 @@
 """Settings of a scenario: typed sections with defaults, read from TOML and written back with all defaults resolved.
 
-Angles are in degrees and illuminance in lux because people edit these files; each name ends with its unit.
+Angles are in degrees and illuminance in lux because people edit these files; each name ends with its unit. The seed
+selects independent random streams for all sensors.
 """
 
 import json
@@ -15,6 +16,7 @@ import numpy as np
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
 
+Count = Annotated[int, msgspec.Meta(ge=1)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
@@ -72,9 +74,8 @@ class Forces(Section, frozen=True):
     """Forces on the satellite besides the Earth's central attraction.
 
     Effect on a 500 km orbit after 3 and 12 hours: degrees 71 to 100 of the gravity field 0.06 and 1.1 m, solid tides
-    1.5 and
-    6.4 m, relativity 0.3 and 1.3 m. Tides and relativity take no measurable computing time; degree 100 takes a third
-    more than degree 70.
+    1.5 and 6.4 m, relativity 0.3 and 1.3 m. Tides and relativity take no measurable computing time; degree 100 takes a
+    third more than degree 70.
     """
 
     gravity_degree: Annotated[int, msgspec.Meta(ge=0, le=120)] = 100
@@ -94,24 +95,24 @@ class Forces(Section, frozen=True):
 class Gps(Section, frozen=True):
     """GPS receiver with position and velocity fixes; noise is per ECEF axis, 1 sigma.
 
-    One receiver makes the fixes of the sense file and of the range files: outages and coloured noise are common to
-    both, white noise and outliers are not.
+    One receiver makes the fixes of the sense file and of the range files. Outages and coloured noise are common to both
+    kinds of files, white noise and outliers are not.
     """
 
     position_noise_m: NonNegative = 10.0
-    """White noise of the position."""
+    """Standard deviation of the white noise of the position."""
     velocity_noise_mps: NonNegative = 0.01
-    """White noise of the velocity."""
+    """Standard deviation of the white noise of the velocity."""
     coloured_position_noise_m: NonNegative = 0.0
     """Standard deviation of a first-order Gauss-Markov process in addition to the white noise."""
     coloured_velocity_noise_mps: NonNegative = 0.0
-    """The same for the velocity."""
+    """Standard deviation of a Gauss-Markov process in addition to the white noise of the velocity."""
     coloured_noise_time_s: Positive = 600.0
     """Correlation time of the coloured noise."""
     reported_sigma_factor: NonNegative = 1.0
     """Ratio of reported to true standard deviation; 0 if the receiver reports none."""
     velocity_latency_s: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.15
-    """The velocity is valid this long before the time of the fix."""
+    """Time from the validity of the velocity to the time of the fix."""
     time_status: Annotated[int, msgspec.Meta(ge=0, le=255)] = 180
     """Time status word with a fix; in the first minute after a cold start it is 160 instead."""
 
@@ -125,7 +126,7 @@ class Gps(Section, frozen=True):
     """Rate of additional random outages."""
     outage_mean_s: Positive = 120.0
     """Mean duration of the random outages (exponential distribution)."""
-    fix_every_records: Annotated[int, msgspec.Meta(ge=1)] = 1
+    fix_every_records: Count = 1
     """The receiver is on during the first of every N records and has no fix during the others."""
 
     position_outlier_rate: Fraction = 0.0
@@ -184,7 +185,7 @@ class Partner(Section, frozen=True):
 class Ranging(Section, frozen=True):
     """Ranging to the partners: at each epoch one GPS fix, then one range to each partner."""
 
-    interval_s: Annotated[int, msgspec.Meta(ge=1)] = 60
+    interval_s: Count = 60
     noise_m: NonNegative = 30.0
     outlier_rate: Fraction = 0.0
     """Fraction of ranges with an error of plus or minus `outlier_m`."""
@@ -325,12 +326,12 @@ class Settings(Section, frozen=True):
     """Seed of all random draws."""
     start_utc: str = "2025-03-20T00:00:00Z"
     """Start in UTC, on a whole second."""
-    duration_s: Annotated[int, msgspec.Meta(ge=1)] = 3600
+    duration_s: Count = 3600
     """Duration of the scenario."""
-    sample_interval_s: Annotated[int, msgspec.Meta(ge=1)] = 5
+    sample_interval_s: Count = 5
     """Interval between sensor samples."""
-    truth_every_samples: Annotated[int, msgspec.Meta(ge=1)] = 1
-    """Rows in the truth table: 1 for every sample, 5 for the samples with a fix."""
+    truth_every_samples: Count = 1
+    """Samples per row of the truth table: 1 writes every sample, 5 the samples with a fix."""
     orbit: Orbit = Orbit()
     spacecraft: Spacecraft = Spacecraft()
     forces: Forces = Forces()
@@ -346,21 +347,18 @@ class Settings(Section, frozen=True):
     """Satellites to which ranges are measured."""
 
     def __post_init__(self) -> None:
-        if self.start_gps_ms % 1000:
-            raise ValueError("start_utc must be a whole second, as the receiver's fixes are")
-        if self.clock.jitter_s >= self.sample_interval_s:
-            raise ValueError(
-                "clock.jitter_s must be less than sample_interval_s; otherwise samples overtake each other"
-            )
         ids = [partner.id for partner in self.partners]
         if self.formation.all_satellites:
             ids.append(self.formation.own_id)
-        if len({*ids}) < len(ids):
-            raise ValueError("two satellites have the same id; change partners.id or formation.own_id")
-        if self.partners and self.ranging.interval_s > self.duration_s:
-            raise ValueError(
-                "ranging.interval_s is longer than duration_s, so the scenario contains no range; change one of them"
-            )
+        rangeless = bool(self.partners) and self.ranging.interval_s > self.duration_s
+        for is_wrong, fault in (
+            (self.start_gps_ms % 1000, "start_utc must be a whole second, as the receiver's fixes are"),
+            (self.clock.jitter_s >= self.sample_interval_s, "clock.jitter_s must be less than sample_interval_s"),
+            (len({*ids}) < len(ids), "two satellites have the same id; change partners.id or formation.own_id"),
+            (rangeless, "ranging.interval_s is longer than duration_s, so there is no range; change one of them"),
+        ):
+            if is_wrong:
+                raise ValueError(fault)
 
     @property
     def start_gps_ms(self) -> int:
@@ -373,17 +371,6 @@ class Settings(Section, frozen=True):
         return batch_sensor_gps_packet_num_sensor_packets * self.sample_interval_s
 
 
-def load_settings(path: Path) -> Settings:
-    """Read and validate a scenario file.
-
-    Raises:
-        OSError: The file cannot be read.
-        ValueError: The file is not TOML, or a setting is unknown, of the wrong type or out of range; the message names
-            it.
-    """
-    return settings_from_tables(read_tables(path), str(path))
-
-
 def read_tables(path: Path) -> Tables:
     """Read a scenario file without validating its settings.
 
@@ -394,7 +381,7 @@ def read_tables(path: Path) -> Tables:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: not a TOML file in UTF-8 ({error}); correct its syntax") from error
 
 
 def merge_tables(tables: Tables, by: Tables) -> Tables:
@@ -415,27 +402,38 @@ def settings_from_tables(tables: Tables, source: str) -> Settings:
     try:
         return msgspec.convert(tables, Settings)
     except msgspec.ValidationError as error:
-        raise ValueError(f"{source}: {error}") from error
+        raise ValueError(f"{source}: {error}; correct the setting") from error
 
 
 def dump_settings(settings: Settings) -> str:
-    """Return all settings, defaults included, as TOML; `load_settings` restores them even if the defaults change."""
+    """Return all settings, defaults included, as TOML; a later version reads them back even if its defaults differ."""
     return "\n".join(_lines(msgspec.to_builtins(settings), "")) + "\n"
 
 
 def _lines(table: Tables, name: str) -> list[str]:
-    # Numbers, strings, booleans and arrays of JSON are valid TOML.
-    lines = [f"{key} = {json.dumps(value)}" for key, value in table.items() if not _is_table(value)]
-    for key, value in table.items():
-        if isinstance(value, dict):
-            lines += ["", f"[{name}{key}]", *_lines(value, f"{name}{key}.")]
-        elif _is_table(value):
-            for row in value:
-                lines += ["", f"[[{name}{key}]]", *_lines(row, f"{name}{key}.")]
+    # Numbers, strings, booleans and arrays of JSON are valid TOML. An empty list is written as an array.
+    below = {key: value for key, value in table.items() if isinstance(value, dict) or _is_array_of_tables(value)}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in table.items() if key not in below]
+    for key, value in below.items():
+        head, rows = (f"[{name}{key}]", [value]) if isinstance(value, dict) else (f"[[{name}{key}]]", value)
+        for row in rows:
+            lines += ["", head, *_lines(row, f"{name}{key}.")]
     return lines
 
 
-def _is_table(value: object) -> bool:
-    """Return whether `value` is a table or a list of tables; an empty list is written as an array."""
-    rows = [value] if isinstance(value, dict) else value
-    return isinstance(rows, list | tuple) and len(rows) > 0 and all(isinstance(row, dict) for row in rows)
+def _is_array_of_tables(value: object) -> bool:
+    return isinstance(value, list | tuple) and len(value) > 0 and isinstance(value[0], dict)
+
+
+def noise_generator(seed: int, sensor: str) -> np.random.Generator:
+    """Return the random generator of one sensor.
+
+    The stream depends only on the seed and the sensor's name: adding, removing or changing a sensor does not change the
+    noise of the others.
+    """
+    return np.random.default_rng([seed, *sensor.encode()])
+
+
+def partner_seed(seed: int, partner_id: int) -> int:
+    """Return the seed of the sensors of a partner."""
+    return int(noise_generator(seed, f"partner {partner_id}").integers(1 << 32))

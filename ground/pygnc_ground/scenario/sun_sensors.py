@@ -14,8 +14,7 @@ import brahe
 import numpy as np
 
 from pygnc_ground.scenario.earth import FloatArray
-from pygnc_ground.scenario.seeds import noise_generator
-from pygnc_ground.scenario.settings import SunSensors
+from pygnc_ground.scenario.settings import SunSensors, noise_generator
 
 _RINGS: Final = 12
 """Rings of the integration grid from the subsatellite point to the horizon."""
@@ -83,7 +82,7 @@ def _axes(position_m: FloatArray, sun_m: FloatArray) -> FloatArray:
 _AU_M = 149_597_870_700.0
 
 FACE_NORMALS_BODY = np.vstack((np.eye(3), -np.eye(3)))
-"""+X, +Y, +Z, -X, -Y, -Z, the order of the sense record."""
+"""Unit normals of +X, +Y, +Z, -X, -Y, -Z, the order of the sense record, body axes, shape (6, 3)."""
 
 
 def face_lux(

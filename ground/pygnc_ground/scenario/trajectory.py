@@ -1,14 +1,18 @@
-"""True trajectory: one satellite under all forces, propagated numerically by brahe."""
+"""True trajectory of a satellite: propagated numerically by brahe under all forces, or read from an ephemeris."""
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, Self
 
 import brahe
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_ground.scenario import earth
 from pygnc_ground.scenario.earth import FloatArray
-from pygnc_ground.scenario.settings import Forces, Orbit, Partner, Spacecraft
+from pygnc_ground.scenario.settings import Forces, Orbit, Partner, Settings, Spacecraft
+from pygnc_ground.truth.ephemeris import NS_PER_MS, Ephemeris
 
 # mypy: disable-error-code="arg-type"
 # brahe's stubs declare enumeration members as methods and omit None from optional arguments.
@@ -30,15 +34,7 @@ class Trajectory:
     def __init__(
         self, start_gps_ms: int, duration_s: float, state_gcrf: FloatArray, craft: Spacecraft, forces: Forces
     ) -> None:
-        """Propagate from the start over the whole duration.
-
-        Args:
-            start_gps_ms: Start in milliseconds since the GPS epoch.
-            duration_s: Duration of the trajectory.
-            state_gcrf: Position in m and velocity in m/s at the start, shape (6,).
-            craft: Mass and surface.
-            forces: Force model.
-        """
+        """Propagate position in m and velocity in m/s in GCRF, shape (6,), from the start over the whole duration."""
         self._start_gps_ms = start_gps_ms
         self.initial_state_gcrf = state_gcrf
         start, end = earth.epochs(start_gps_ms, [0.0, duration_s])
@@ -53,6 +49,14 @@ class Trajectory:
         self._propagator = brahe.NumericalOrbitPropagator(start, state_gcrf, integrator, _force_model(craft, forces))
         self._propagator.propagate_to(end)
 
+    @classmethod
+    def of(cls, settings: Settings, partner: Partner | None = None) -> Self:
+        """Propagate the main satellite of a scenario, or one of its partners."""
+        state = initial_state_gcrf(settings.orbit)
+        if partner is not None:
+            state = partner_state_gcrf(state, partner)
+        return cls(settings.start_gps_ms, settings.duration_s, state, settings.spacecraft, settings.forces)
+
     def states_gcrf(self, t_s: npt.ArrayLike) -> FloatArray:
         """Return position in m and velocity in m/s in GCRF at `t_s` seconds after the start, shape (n, 6)."""
         instants = earth.epochs(self._start_gps_ms, t_s)
@@ -66,15 +70,9 @@ class Trajectory:
 
 def initial_state_gcrf(orbit: Orbit) -> FloatArray:
     """Return position in m and velocity in m/s in GCRF, shape (6,)."""
-    elements = [
-        orbit.semi_major_axis_m,
-        orbit.eccentricity,
-        orbit.inclination_deg,
-        orbit.raan_deg,
-        orbit.argument_of_perigee_deg,
-        orbit.mean_anomaly_deg,
-    ]
-    return np.asarray(brahe.state_koe_to_eci(np.array(elements), brahe.AngleFormat.DEGREES))
+    # The order of brahe's elements is that of the fields.
+    elements = np.array(msgspec.structs.astuple(orbit))
+    return np.asarray(brahe.state_koe_to_eci(elements, brahe.AngleFormat.DEGREES))
 
 
 def partner_state_gcrf(own_state_gcrf: FloatArray, partner: Partner) -> FloatArray:
@@ -88,13 +86,10 @@ def _force_model(craft: Spacecraft, forces: Forces) -> brahe.ForceModelConfig:
     gravity = brahe.GravityConfiguration.point_mass()
     if forces.gravity_degree > 0:
         gravity = brahe.GravityConfiguration(degree=forces.gravity_degree, order=forces.gravity_degree)
-    drag = brahe.DragConfiguration(
-        model=brahe.AtmosphericModel.NRLMSISE00, area=fixed(craft.area_m2), cd=fixed(craft.drag_coefficient)
-    )
+    area = fixed(craft.area_m2)
+    drag = brahe.DragConfiguration(brahe.AtmosphericModel.NRLMSISE00, area, fixed(craft.drag_coefficient))
     radiation = brahe.SolarRadiationPressureConfiguration(
-        area=fixed(craft.area_m2),
-        cr=fixed(craft.reflectivity_coefficient),
-        eclipse_model=brahe.EclipseModel.CONICAL,
+        area, fixed(craft.reflectivity_coefficient), brahe.EclipseModel.CONICAL
     )
     bodies = [
         brahe.ThirdBodyConfiguration(body, brahe.EphemerisSource.LowPrecision)
@@ -114,6 +109,37 @@ def _force_model(craft: Spacecraft, forces: Forces) -> brahe.ForceModelConfig:
         tides=tides if forces.solid_tides else None,
         mass=fixed(craft.mass_kg),
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EphemerisTrajectory:
+    """Trajectory of a satellite, interpolated in an ephemeris."""
+
+    ephemeris: Ephemeris
+    start_gps_ms: int
+
+    def states_itrf(self, t_s: npt.ArrayLike) -> FloatArray:
+        """Return position in m and velocity in m/s in ITRF `t_s` seconds after the start, shape (n, 6).
+
+        Raises:
+            ValueError: A time lies in a gap of the ephemeris.
+        """
+        after_ns = np.rint(np.asarray(t_s, dtype=np.float64) * 1e9).astype(np.int64)
+        gps_ns = self.start_gps_ms * NS_PER_MS + after_ns
+        states = np.concatenate(self.ephemeris.at_ns(gps_ns), axis=1)
+        unknown = np.flatnonzero(np.isnan(states).any(axis=1))
+        if unknown.size:
+            moment = utc_iso_from_gps_ms(int(gps_ns[unknown[0]]) // NS_PER_MS)
+            raise ValueError(
+                f"the ephemeris has no state at {moment}; choose a begin and a duration between its gaps"
+                f" ({self.ephemeris.description})"
+            )
+        return states
+
+    def states_gcrf(self, t_s: npt.ArrayLike) -> FloatArray:
+        """Return position in m and velocity in m/s in GCRF `t_s` seconds after the start, shape (n, 6)."""
+        instants = earth.epochs(self.start_gps_ms, t_s)
+        return np.asarray(brahe.state_itrf_to_gcrf(instants, self.states_itrf(t_s))).reshape(-1, 6)
 
 
 class SatellitePath(Protocol):

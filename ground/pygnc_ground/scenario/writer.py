@@ -9,7 +9,6 @@ fraction is that of the Sun's disc, 0 in the umbra.
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -18,10 +17,9 @@ import numpy.typing as npt
 import polars as pl
 
 from pygnc.common.clock import MS_PER_WEEK
-from pygnc_ground.scenario.generate import Scenario
+from pygnc_ground.scenario.generate import Scenario, TrueStates
 from pygnc_ground.scenario.ranging import TrueRanges
 from pygnc_ground.scenario.settings import Settings, dump_settings
-from pygnc_ground.scenario.true_states import TrueStates
 
 METADATA: Final = {
     "time_scale": "GPS: gps_week (not modulo 1024) and gps_tow_ms, milliseconds of the week; no leap seconds",
@@ -50,26 +48,18 @@ def truth_table(states: TrueStates, every: int) -> pl.DataFrame:
         "gps_week": states.gps_ms // MS_PER_WEEK,
         "gps_tow_ms": states.gps_ms % MS_PER_WEEK,
     }
-    known = {field.name for field in fields(states)}
     for vector, (name, components) in _VECTORS.items():
-        if vector in known:
-            values = getattr(states, vector)
-            columns |= {name.format(component): values[:, index] for index, component in enumerate(components)}
+        values = getattr(states, vector)
+        columns |= {name.format(component): values[:, index] for index, component in enumerate(components)}
     columns["sunlit_fraction"] = states.sunlit_fraction
     return pl.DataFrame({name: values[every - 1 :: every] for name, values in columns.items()})
 
 
 def range_truth_table(truth: TrueRanges) -> pl.DataFrame:
     """Return the true distances and delay biases, one row per range packet in the order before fault injection."""
-    return pl.DataFrame(
-        {
-            "gps_week": truth.gps_ms // MS_PER_WEEK,
-            "gps_tow_ms": truth.gps_ms % MS_PER_WEEK,
-            "partner_id": truth.partner_id,
-            "distance_m": truth.distance_m,
-            "delay_bias_m": truth.delay_bias_m,
-        }
-    )
+    columns = truth._asdict()
+    gps_ms = columns.pop("gps_ms")
+    return pl.DataFrame({"gps_week": gps_ms // MS_PER_WEEK, "gps_tow_ms": gps_ms % MS_PER_WEEK, **columns})
 
 
 def parquet(table: pl.DataFrame) -> bytes:
@@ -100,33 +90,25 @@ def write_scenario(
     """
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; choose a new folder")
-    contents = {"scenario.toml": _resolved_settings(settings, origin).encode()}
+    made_with = ", ".join(f"{package} {version(package)}" for package in ("pygnc", "brahe", "numpy", "pyerfa"))
+    comment = "".join(f"# {line}\n" for line in origin.splitlines())
+    contents = {"scenario.toml": f"# Made with {made_with}.\n{comment}\n{dump_settings(settings)}".encode()}
     for scenario in scenarios:
         place = f"{scenario.satellite_id}/" if settings.formation.all_satellites else ""
-        files = _files(scenario, settings.truth_every_samples)
-        contents |= {place + name: content for name, content in files.items()}
+        contents[f"{place}sense.bin"] = scenario.sense
+        contents[f"{place}truth.parquet"] = parquet(truth_table(scenario.truth, settings.truth_every_samples))
+        for number, start in enumerate(range(0, len(scenario.ranges), RANGE_FILE_BYTES)):
+            contents[f"{place}range/rng{number:05d}.bin"] = scenario.ranges[start : start + RANGE_FILE_BYTES]
+        if scenario.true_ranges is not None:
+            contents[f"{place}range_truth.parquet"] = parquet(range_truth_table(scenario.true_ranges))
+        if scenario.faults:
+            tables = {
+                file: {kind: {"count": len(records), "records": records} for kind, records in kinds.items()}
+                for file, kinds in scenario.faults.items()
+            }
+            contents[f"{place}faults.json"] = (json.dumps(tables, indent=2) + "\n").encode()
     for name, content in contents.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return [folder / name for name in contents]
-
-
-def _files(scenario: Scenario, truth_every_samples: int) -> dict[str, bytes]:
-    """Return the files of one satellite by name."""
-    contents = {"sense.bin": scenario.sense}
-    contents["truth.parquet"] = parquet(truth_table(scenario.truth, truth_every_samples))
-    for number, start in enumerate(range(0, len(scenario.ranges), RANGE_FILE_BYTES)):
-        contents[f"range/rng{number:05d}.bin"] = scenario.ranges[start : start + RANGE_FILE_BYTES]
-    if scenario.true_ranges is not None:
-        contents["range_truth.parquet"] = parquet(range_truth_table(scenario.true_ranges))
-    if scenario.faults:
-        tables = {file: done.as_tables() for file, done in scenario.faults.items()}
-        contents["faults.json"] = (json.dumps(tables, indent=2) + "\n").encode()
-    return contents
-
-
-def _resolved_settings(settings: Settings, origin: str) -> str:
-    made_with = ", ".join(f"{package} {version(package)}" for package in ("pygnc", "brahe", "numpy", "pyerfa"))
-    comment = "".join(f"# {line}\n" for line in origin.splitlines())
-    return f"# Made with {made_with}.\n{comment}\n{dump_settings(settings)}"

@@ -46,18 +46,14 @@ class AccessRules:
         host = headers.get("Host", "")
         if not self.token and not self._is_own_name(host):
             # DNS rebinding: a foreign name that resolves to this computer would make a foreign page same-origin.
-            return (
-                HTTPStatus.MISDIRECTED_REQUEST,
-                f"{host!r:.80} is not a name of this bridge; use {self.host}:{self.port}",
-            )
+            reason = f"{host!r:.80} is not a name of this bridge; use {self.host}:{self.port}"
+            return HTTPStatus.MISDIRECTED_REQUEST, reason
         origin = headers.get("Origin")
         if is_websocket and origin is not None and not self._allows(origin, host):
             return HTTPStatus.FORBIDDEN, f"pages of {origin!r:.80} may not connect; allow them with --origin ORIGIN"
         if self.token and not self._has_token(path, headers):
-            return (
-                HTTPStatus.UNAUTHORIZED,
-                "a token is required; send ?token=TOKEN or the header Authorization: Bearer TOKEN",
-            )
+            reason = "a token is required; send ?token=TOKEN or the header Authorization: Bearer TOKEN"
+            return HTTPStatus.UNAUTHORIZED, reason
         return None
 
     def _is_own_name(self, host: str) -> bool:

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,23 +16,7 @@ from pygnc_devices.ucb.driver import AsyncUcb
 from pygnc_devices.ucb.fields import BAUD, BAUD_OF_CODE, FIELD_TABLE, RATE
 from pygnc_devices.ucb.firmware import ImageError, UpgradeError, UpgradeProgress, UpgradeSettings, check_image
 from pygnc_instruments.bridge.device_link import DeviceLink, describe, device_properties
-from pygnc_instruments.bridge.messages import (
-    BridgeError,
-    Command,
-    Describe,
-    ErrorCode,
-    Event,
-    GetFields,
-    ListFiles,
-    LoadFile,
-    SetFields,
-    StartLog,
-    Status,
-    StopLog,
-    Stream,
-    Upgrade,
-    bridge_error,
-)
+from pygnc_instruments.bridge.messages import BridgeError, ErrorCode, Event, Request, bridge_error
 from pygnc_instruments.bridge.recorder import Recorder
 
 LARGEST_FILE_BYTES: Final = 32 * 1024 * 1024
@@ -60,8 +45,14 @@ class FirmwareUpgrader:
         """True while an upgrade is running."""
         return self._task is not None and not self._task.done()
 
-    def start(self, command: Upgrade) -> dict[str, Any]:
+    async def start(self, image: bytes, *, confirmed: bool, recover: bool, sha256: str) -> dict[str, Any]:
         """Start an upgrade and return at once; events report its progress.
+
+        Args:
+            image: firmware image.
+            confirmed: True if the message contains the required confirmation.
+            recover: True if the device is already in its bootloader.
+            sha256: expected SHA-256 of the image; "" to skip this check.
 
         Raises:
             BridgeError: the upgrade is not confirmed, the image is not valid, no device has firmware to upgrade, or
@@ -70,16 +61,16 @@ class FirmwareUpgrader:
         if self.is_running:
             raise BridgeError(ErrorCode.UPGRADE, "a firmware upgrade is running already; wait until it is done")
         try:
-            check_image(command.image, sha256=command.sha256)
+            check_image(image, sha256=sha256)
         except ImageError as error:
             raise BridgeError(ErrorCode.BAD_VALUE, str(error)) from None
-        if not command.confirmed:
+        if not confirmed:
             raise BridgeError(
                 ErrorCode.UPGRADE, 'an upgrade erases the firmware of the device; confirm it with "confirm": true'
             )
         device = self._link.connected_ucb()
-        self._task = asyncio.create_task(self._run(device, command))
-        return {"started": True, "total_bytes": len(command.image)}
+        self._task = asyncio.create_task(self._run(device, image, recover=recover, sha256=sha256))
+        return {"started": True, "total_bytes": len(image)}
 
     async def finish(self) -> None:
         """Wait until a running upgrade has ended."""
@@ -87,20 +78,20 @@ class FirmwareUpgrader:
             _log.warning("a firmware upgrade is running; the bridge stops when it is done")
             await asyncio.wait([self._task])
 
-    async def _run(self, device: AsyncUcb, command: Upgrade) -> None:
+    async def _run(self, device: AsyncUcb, image: bytes, *, recover: bool, sha256: str) -> None:
         loop = asyncio.get_running_loop()
 
         def on_progress(progress: UpgradeProgress) -> None:
             loop.call_soon_threadsafe(self._report, {"state": "running", **asdict(progress)})
 
-        self._report({"state": "running", "phase": "begin", "written_bytes": 0, "total_bytes": len(command.image)})
+        self._report({"state": "running", "phase": "begin", "written_bytes": 0, "total_bytes": len(image)})
         try:
             result = await device.upgrade(
-                command.image,
-                write_firmware=command.confirmed,
-                recover=command.recover,
+                image,
+                write_firmware=True,
+                recover=recover,
                 on_progress=on_progress,
-                settings=UpgradeSettings(sha256=command.sha256),
+                settings=UpgradeSettings(sha256=sha256),
             )
         except DeviceError as error:
             is_in_bootloader = isinstance(error, UpgradeError) and error.is_in_bootloader
@@ -132,33 +123,32 @@ class CommandHandler:
         self._link = link
         self._recorder = recorder
         self._firmware = firmware
-        self._folder = folder
+        self._commands: dict[str, Callable[..., Awaitable[Any]]] = {
+            "status": self._status,
+            "describe": self._describe,
+            "GF": partial(self._get, "GF"),
+            "RF": partial(self._get, "RF"),
+            "SF": self._set,
+            "WF": self._write,
+            "start_log": recorder.start,
+            "stop_log": recorder.stop,
+            "list_files": lambda: asyncio.to_thread(list_log_files, folder),
+            "load_file": lambda name: asyncio.to_thread(load_log_file, folder, name),
+            "upgrade": firmware.start,
+        }
 
-    async def handle(self, command: Command) -> Any:  # noqa: ANN401, PLR0911 - each command has its own result
+    async def handle(self, request: Request) -> Any:  # noqa: ANN401 - each command has its own result
         """Carry out a command and return its result as JSON; fields as values by field number.
 
         Raises:
             BridgeError: the command cannot be carried out.
         """
-        match command:
-            case Status():
-                return self.status()
-            case Describe():
-                return describe(self._packets(), has_fields=self._has_fields())
-            case Stream():
-                return {"on": command.on}
-            case GetFields() | SetFields():
-                return await self._fields(command)
-            case StartLog():
-                return await self._recorder.start(command)
-            case StopLog():
-                return await self._recorder.stop()
-            case ListFiles():
-                return await asyncio.to_thread(list_log_files, self._folder)
-            case LoadFile():
-                return await asyncio.to_thread(load_log_file, self._folder, command.name)
-            case Upgrade():
-                return self._firmware.start(command)
+        if request.command in {"GF", "RF", "SF", "WF"} and self._firmware.is_running:
+            raise BridgeError(ErrorCode.UPGRADE, "a firmware upgrade is running; access fields when it is done")
+        try:
+            return await self._commands[request.command](**request.arguments)
+        except DeviceError as error:
+            raise bridge_error(error) from None
 
     def status(self) -> dict[str, Any]:
         """Return the state of device, connection, log and upgrade as JSON."""
@@ -171,32 +161,30 @@ class CommandHandler:
             "properties": device_properties(self._link.identity, self._packets(), has_fields=self._has_fields()),
         }
 
-    async def _fields(self, command: GetFields | SetFields) -> dict[int, int]:
-        if self._firmware.is_running:
-            raise BridgeError(ErrorCode.UPGRADE, "a firmware upgrade is running; access fields when it is done")
-        try:
-            return await (self._get(command) if isinstance(command, GetFields) else self._set(command))
-        except DeviceError as error:
-            raise bridge_error(error) from None
+    async def _status(self) -> dict[str, Any]:
+        return self.status()
 
-    async def _get(self, command: GetFields) -> dict[int, int]:
-        device = self._link.connected_ucb()
-        if command.ids is None:
-            return await device.run(ask_known("RF" if command.stored else "GF", list(FIELD_TABLE)))
-        return await (device.read_fields if command.stored else device.get_fields)(command.ids)
+    async def _describe(self) -> dict[str, Any]:
+        return describe(self._packets(), has_fields=self._has_fields())
 
-    async def _set(self, command: SetFields) -> dict[int, int]:
+    async def _get(self, kind: str, ids: Sequence[int] | None) -> dict[int, int]:
         device = self._link.connected_ucb()
-        if command.stored:
-            return await device.write_fields(command.values)
-        others = {number: value for number, value in command.values.items() if number != BAUD}
+        if ids is None:
+            return await device.run(ask_known(kind, list(FIELD_TABLE)))
+        return await (device.read_fields if kind == "RF" else device.get_fields)(ids)
+
+    async def _write(self, values: dict[int, int]) -> dict[int, int]:
+        return await self._link.connected_ucb().write_fields(values)
+
+    async def _set(self, values: dict[int, int]) -> dict[int, int]:
+        device = self._link.connected_ucb()
+        others = {number: value for number, value in values.items() if number != BAUD}
         result = await device.set_fields(others) if others else {}
         self._link.divider = result.get(RATE, self._link.divider)
-        if BAUD in command.values:
-            code = command.values[BAUD]
-            FIELD_TABLE[BAUD].check(code)
-            await device.change_baud(BAUD_OF_CODE[code])
-            result = {**result, BAUD: code}
+        if BAUD in values:
+            FIELD_TABLE[BAUD].check(values[BAUD])
+            await device.change_baud(BAUD_OF_CODE[values[BAUD]])
+            result = {**result, BAUD: values[BAUD]}
         return result
 
     def _has_fields(self) -> bool:
@@ -207,7 +195,7 @@ class CommandHandler:
 
 
 def list_log_files(folder: Path) -> list[dict[str, Any]]:
-    """Return name, size and time of modification of each log file, newest first."""
+    """Return name, size in bytes and time of modification (UTC) of each log file, newest first."""
     if not folder.is_dir():
         return []
     files = [(path, path.stat()) for path in folder.iterdir() if _is_log(path)]
@@ -230,7 +218,9 @@ def load_log_file(folder: Path, name: str) -> dict[str, str]:
     path = folder / name
     # Reject names that lead out of the folder, and links, whose target may be anywhere.
     if Path(name).name != name or "\0" in name or "\\" in name or not _is_log(path):
-        raise BridgeError(ErrorCode.NO_FILE, f"log file {name!r:.80} does not exist")
+        raise BridgeError(
+            ErrorCode.NO_FILE, f"log file {name!r:.80} does not exist; choose a name from the list of files"
+        )
     size = path.stat().st_size
     if size > LARGEST_FILE_BYTES:
         limit = f"{LARGEST_FILE_BYTES // 1024 // 1024} MiB"

@@ -50,7 +50,7 @@ class LinkState(StrEnum):
 
 
 class DeviceLink:
-    """Connection to one device, which is searched for again after each loss.
+    """Connection to a device, which is searched for again after each disconnection.
 
     Args:
         selection: the device; without a port, the first one that is found at the USB serial adapters.
@@ -130,7 +130,12 @@ class DeviceLink:
     async def run(self) -> None:
         """Find and read the device, again after each loss, until cancelled or until a recording has ended."""
         while self.state is not LinkState.ENDED:
-            self.device = device = await self._find()
+            try:
+                self.device = device = await self._open()
+            except DeviceError as error:
+                self._change(LinkState.SEARCHING, str(error))
+                await asyncio.sleep(SEARCH_PAUSE_S)
+                continue
             try:
                 await self._read(device)
             except Exception:  # noqa: BLE001 - a fault of one driver must not end the bridge
@@ -154,7 +159,7 @@ class DeviceLink:
         self.identity, self.divider = identity, divider
 
     async def describe(self) -> dict[str, str]:
-        """Return identity and configuration as the device reports them; empty if it has no such command.
+        """Return identity and configuration as the device reports them; {} if the device has no such command.
 
         Raises:
             BridgeError: no device is connected.
@@ -164,14 +169,6 @@ class DeviceLink:
         if kind is None or kind.controls.describe is None or self.is_recording:
             return {}
         return await device.run(kind.controls.describe(_unit(device)))
-
-    async def _find(self) -> AsyncDevice:
-        while True:
-            try:
-                return await self._open()
-            except DeviceError as error:
-                self._change(LinkState.SEARCHING, str(error))
-            await asyncio.sleep(SEARCH_PAUSE_S)
 
     async def _open(self) -> AsyncDevice:
         port, baud = self._selection.port, self._selection.baud
@@ -274,7 +271,7 @@ def device_properties(name: str, packets: Iterable[Record], *, has_fields: bool)
 
 
 def graphs(packet: Record) -> list[dict[str, Any]]:
-    """Return the graphs of a packet: neighbouring columns of the same unit share one, each vector has its own."""
+    """Return the graphs of a packet: one for each vector, and one for neighbouring columns of equal unit."""
     result = []
     for (unit, vector), members in groupby(packet.fields, _graph_key):
         fields = list(members)

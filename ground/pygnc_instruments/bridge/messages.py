@@ -1,12 +1,10 @@
-"""Commands, events and errors that clients and the bridge exchange, independent of the message protocol.
-
-The `parse_` functions turn the JSON arguments of a command, which any program may have sent, into checked values.
-"""
+"""Commands, events and errors that clients and the bridge exchange, independent of the message protocol."""
 
 import base64
 import binascii
 import json
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from typing import Any, Final, TypeAlias
@@ -22,106 +20,22 @@ _MAX_FIELDS: Final = 128
 _MAX_TEXT: Final = 8192
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """Request for the state of the bridge and of the device."""
-
-
-@dataclass(frozen=True, slots=True)
-class Describe:
-    """Request for the device's packets and fields: names, units, legal values."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """Request to switch the readings for this client on or off."""
-
-    on: bool
-
-
-@dataclass(frozen=True, slots=True)
-class GetFields:
-    """Request for fields in effect (GF) or in EEPROM (`stored`, RF); `ids` None for all fields of the device."""
-
-    stored: bool
-    ids: tuple[int, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class SetFields:
-    """Request to change fields in effect (SF) or in EEPROM (`stored`, WF), from values by field number."""
-
-    stored: bool
-    values: dict[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class StartLog:
-    """Request to log readings to a file.
-
-    Attributes:
-        file_name: name of the file; "" to name it by local time.
-        user: user name, for the head of the file and as prefix in the store; "" for none.
-        access_token: credentials of this user for the upload; never shown.
-        storage: URL of the store for the upload; "" for the bridge's own setting.
-    """
-
-    file_name: str = ""
-    user: str = ""
-    access_token: str = field(default="", repr=False)
-    storage: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class StopLog:
-    """Request to close the log file."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListFiles:
-    """Request for the list of log files."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadFile:
-    """Request for the content of a log file."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Upgrade:
-    """Request to write firmware to the device.
-
-    Attributes:
-        image: the firmware image.
-        confirmed: True if the message contains the required confirmation.
-        recover: True if the device is already in its bootloader.
-        sha256: expected SHA-256 of the image; "" to skip this check.
-    """
-
-    image: bytes = field(repr=False)
-    confirmed: bool
-    recover: bool = False
-    sha256: str = ""
-
-
-Command: TypeAlias = (
-    Status | Describe | Stream | GetFields | SetFields | StartLog | StopLog | ListFiles | LoadFile | Upgrade
-)
+Arguments: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command of a client.
+    """Command of a client.
 
     Attributes:
-        command: the command.
+        command: name of the command, a key of `COMMANDS`.
         name: name of the command in the client's protocol, which the response repeats.
+        arguments: checked arguments of the command by name; they may contain credentials.
     """
 
-    command: Command
+    command: str
     name: str
+    arguments: Arguments = field(repr=False)
 
 
 Scalar: TypeAlias = int | float | str | None
@@ -223,54 +137,67 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise _bad(f"the message is not JSON: {error}; send a JSON object") from None
     if not isinstance(message, dict):
-        raise _bad("the message must be a JSON object")
+        raise _bad('the message must be a JSON object, such as {"cmd": "status"}')
     return message
 
 
-def parse_field_ids(arguments: object) -> tuple[int, ...] | None:
-    """Return field numbers from a list, or from the keys of an object; None if it is missing or empty."""
+def parse_request(command: str, name: str, arguments: object) -> Request:
+    """Return the request for a command from its JSON arguments.
+
+    Raises:
+        BridgeError: the arguments are not valid.
+    """
+    try:
+        return Request(command, name, COMMANDS[command](arguments))
+    except BridgeError as error:
+        error.details.setdefault("cmd", name)
+        raise
+
+
+def _field_ids(arguments: object) -> Arguments:
+    """Return `ids`, field numbers from a list or from the keys of an object; None if there are none."""
     if arguments in (None, [], {}):
-        return None
+        return {"ids": None}
     if not isinstance(arguments, list | dict) or len(arguments) > _MAX_FIELDS:
         raise _bad(f"fields must be a list of numbers or an object with numbers as keys, at most {_MAX_FIELDS} fields")
-    return tuple(_uint16(number, "number of a field") for number in arguments)
+    return {"ids": tuple(_uint16(number, "number of a field") for number in arguments)}
 
 
-def parse_field_values(arguments: object) -> dict[int, int]:
-    """Return values by field number, from a list of pairs or an object."""
+def _field_values(arguments: object) -> Arguments:
+    """Return `values` by field number, from a list of pairs or an object."""
     pairs = list(arguments.items()) if isinstance(arguments, dict) else arguments
     if not isinstance(pairs, list) or not 0 < len(pairs) <= _MAX_FIELDS:
         raise _bad(f"fields must be a list of 1 to {_MAX_FIELDS} pairs [number, value], or an object {{number: value}}")
     values = {}
     for pair in pairs:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
-            raise _bad(f"{pair!r:.80} is not a pair [number, value]")
+            raise _bad(f"{pair!r:.80} is not a pair [number, value]; send [[number, value], ...]")
         values[_uint16(pair[0], "number of a field")] = _uint16(pair[1], "value of a field")
-    return values
+    return {"values": values}
 
 
-def parse_start_log(arguments: object) -> StartLog:
-    """Return the command to start a log; Navigation Studio calls its arguments `fileName` and `id`."""
+def _start_log(arguments: object) -> Arguments:
+    """Return the arguments of a log; Navigation Studio calls two of them `fileName` and `id`."""
     if arguments is not None and not isinstance(arguments, dict):
         raise _bad("the arguments of a log must be an object, such as {fileName, id, access_token}")
-    return StartLog(
-        _text(arguments, "fileName", "file_name"),
-        _text(arguments, "id", "user"),
-        _text(arguments, "access_token"),
-        _text(arguments, "storage"),
-    )
+    return {
+        "file_name": _text(arguments, "fileName", "file_name"),
+        "user": _text(arguments, "id", "user"),
+        "access_token": _text(arguments, "access_token"),
+        "storage": _text(arguments, "storage"),
+    }
 
 
-def parse_load_file(arguments: object) -> LoadFile:
-    """Return the command to load a file; Navigation Studio calls its name `graph_id`."""
+def _load_file(arguments: object) -> Arguments:
+    """Return the `name` of a file, which Navigation Studio calls `graph_id`."""
     name = arguments if isinstance(arguments, str) else _text(arguments, "graph_id", "name")
     if not name:
         raise _bad('the file name is missing; send {"name": NAME}')
-    return LoadFile(name)
+    return {"name": name}
 
 
-def parse_upgrade(arguments: object) -> Upgrade:
-    """Return the command to upgrade, from `image` (base64), `confirm`, `recover` and `sha256`."""
+def _upgrade(arguments: object) -> Arguments:
+    """Return the arguments of an upgrade from `image` (base64), `confirm`, `recover` and `sha256`."""
     if not isinstance(arguments, dict) or not isinstance(arguments.get("image"), str):
         raise _bad('the arguments of an upgrade must be {"image": BASE64, "confirm": true}')
     if len(arguments["image"]) > LARGEST_IMAGE_BYTES * 4 // 3 + 4:
@@ -283,7 +210,7 @@ def parse_upgrade(arguments: object) -> Upgrade:
     except (binascii.Error, ValueError):
         raise _bad("the image is not base64; encode the firmware file with standard base64") from None
     confirmed, recover = (arguments.get(key) is True for key in ("confirm", "recover"))
-    return Upgrade(image, confirmed, recover, _text(arguments, "sha256"))
+    return {"image": image, "confirmed": confirmed, "recover": recover, "sha256": _text(arguments, "sha256")}
 
 
 def _text(arguments: object, *keys: str) -> str:
@@ -305,9 +232,34 @@ def _uint16(value: object, what: str) -> int:
     except ValueError:
         number = None
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= 0xFFFF:
-        raise _bad(f"{value!r:.80} is not the {what}: it must be 0 to 65535")
+        raise _bad(f"{value!r:.80} is not the {what}; send an integer from 0 to 65535")
     return number
 
 
 def _bad(message: str) -> BridgeError:
     return BridgeError(ErrorCode.BAD_MESSAGE, message)
+
+
+def _none(_: object) -> Arguments:
+    return {}
+
+
+COMMANDS: Final[Mapping[str, Callable[[object], Arguments]]] = {
+    "status": _none,
+    "describe": _none,
+    "start_stream": _none,
+    "stop_stream": _none,
+    "GF": _field_ids,
+    "RF": _field_ids,
+    "SF": _field_values,
+    "WF": _field_values,
+    "start_log": _start_log,
+    "stop_log": _none,
+    "list_files": _none,
+    "load_file": _load_file,
+    "upgrade": _upgrade,
+}
+"""Functions that return the checked arguments of each command from its JSON arguments, which any program may send.
+
+GF and RF return, SF and WF change fields in effect and in EEPROM.
+"""

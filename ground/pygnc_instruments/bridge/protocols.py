@@ -5,35 +5,21 @@ bridge's own page uses. A protocol performs no I/O.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pygnc_instruments.bridge.messages import (
+    COMMANDS,
     BridgeError,
-    Command,
-    Describe,
     ErrorCode,
     Event,
-    GetFields,
-    ListFiles,
-    LoadFile,
     Request,
     Scalar,
-    SetFields,
-    StartLog,
-    Status,
-    StopLog,
-    Stream,
-    parse_field_ids,
-    parse_field_values,
-    parse_load_file,
     parse_object,
-    parse_start_log,
-    parse_upgrade,
+    parse_request,
 )
 
 SERVER_VERSION: Final = "pygnc bridge 1"
-_Parsers = dict[str, Callable[[object], Command]]
 
 
 class MessageProtocol:
@@ -58,14 +44,14 @@ class MessageProtocol:
         """
         message = parse_object(text)
         name = message.get("cmd")
-        if not isinstance(name, str) or name not in ENVELOPE_COMMANDS:
-            known = ", ".join(ENVELOPE_COMMANDS)
+        if not isinstance(name, str) or name not in COMMANDS:
+            known = ", ".join(COMMANDS)
             raise BridgeError(ErrorCode.UNKNOWN_COMMAND, f"unknown cmd {name!r:.80}; choose from {known}")
-        return _request(ENVELOPE_COMMANDS, name, message.get("data"))
+        return parse_request(name, name, message.get("data"))
 
     def response(self, request: Request, result: Any) -> str:  # noqa: ANN401 - each command has its own
         """Return the response to a request that was carried out, from the result of its command as JSON."""
-        return _envelope(request.name, _pairs(result) if isinstance(request.command, GetFields | SetFields) else result)
+        return _envelope(request.name, _pairs(result) if request.command in _FIELD_COMMANDS else result)
 
     def rejection(self, name: str, error: BridgeError) -> str:
         """Return the response to a request that failed; `name` is "" if its name could not be read."""
@@ -96,7 +82,7 @@ class ProtocolV1(MessageProtocol):
         word = text.strip() if isinstance(text, str) else ""
         command = _V1_WORDS.get(word)
         # The prefix marks requests whose response has no envelope.
-        return super().parse(text) if command is None else Request(command, f"bare {word}")
+        return super().parse(text) if command is None else parse_request(command, f"bare {word}", None)
 
     def response(self, request: Request, result: Any) -> str:  # noqa: ANN401 - see `MessageProtocol`
         """See `MessageProtocol`."""
@@ -146,11 +132,11 @@ class ProtocolV2(MessageProtocol):
         message = parse_object(text)
         match message.get("messageType"):
             case "serverStatus":
-                return Request(Status(), "serverStatus")
+                return parse_request("status", "serverStatus", None)
             case "requestAction":
                 data = message.get("data")
                 if isinstance(data, dict) and len(data) == 1 and (name := next(iter(data))) in V2_ACTIONS:
-                    return _request(V2_ACTIONS, name, data[name])
+                    return parse_request(V2_ACTIONS[name], name, data[name])
                 known = ", ".join(V2_ACTIONS)
                 raise BridgeError(ErrorCode.UNKNOWN_COMMAND, f"data must have exactly one key; choose from {known}")
         raise BridgeError(ErrorCode.UNKNOWN_COMMAND, "unknown messageType; choose from serverStatus, requestAction")
@@ -158,15 +144,15 @@ class ProtocolV2(MessageProtocol):
     def response(self, request: Request, result: Any) -> str:  # noqa: ANN401 - see `MessageProtocol`
         """See `MessageProtocol`."""
         match request.command:
-            case Status():
+            case "status":
                 return _json({"messageType": "serverStatus", "data": _server_status(result)})
-            case GetFields() | SetFields():
+            case "GF" | "RF" | "SF" | "WF":
                 result = _pairs(result)
-            case StartLog() | StopLog():
+            case "start_log" | "stop_log":
                 return _json({"messageType": "requestAction", "data": {"logfile": result["file"]}})
-            case ListFiles():
+            case "list_files":
                 result = [entry["name"] for entry in result]
-            case LoadFile():
+            case "load_file":
                 result = result["text"]
         return _json({"messageType": "requestAction", "data": {request.name: result}})
 
@@ -189,51 +175,24 @@ class ProtocolV2(MessageProtocol):
 
 
 PROTOCOLS: Final = {kind.name: kind for kind in (ProtocolV1, ProtocolV2, MessageProtocol)}
-ENVELOPE_COMMANDS: Final[_Parsers] = {
-    "status": lambda _: Status(),
-    "describe": lambda _: Describe(),
-    "start_stream": lambda _: Stream(on=True),
-    "stop_stream": lambda _: Stream(on=False),
-    "GF": lambda data: GetFields(stored=False, ids=parse_field_ids(data)),
-    "RF": lambda data: GetFields(stored=True, ids=parse_field_ids(data)),
-    "SF": lambda data: SetFields(stored=False, values=parse_field_values(data)),
-    "WF": lambda data: SetFields(stored=True, values=parse_field_values(data)),
-    "start_log": parse_start_log,
-    "stop_log": lambda _: StopLog(),
-    "list_files": lambda _: ListFiles(),
-    "load_file": parse_load_file,
-    "upgrade": parse_upgrade,
+V2_ACTIONS: Final = {
+    "getFields": "GF",
+    "readFields": "RF",
+    "setFields": "SF",
+    "writeFields": "WF",
+    "startStream": "start_stream",
+    "stopStream": "stop_stream",
+    "startLog": "start_log",
+    "stopLog": "stop_log",
+    "listFiles": "list_files",
+    "loadFile": "load_file",
+    "upgrade": "upgrade",
 }
-V2_ACTIONS: Final[_Parsers] = {
-    "getFields": ENVELOPE_COMMANDS["GF"],
-    "readFields": ENVELOPE_COMMANDS["RF"],
-    "setFields": ENVELOPE_COMMANDS["SF"],
-    "writeFields": ENVELOPE_COMMANDS["WF"],
-    "startStream": ENVELOPE_COMMANDS["start_stream"],
-    "stopStream": ENVELOPE_COMMANDS["stop_stream"],
-    "startLog": parse_start_log,
-    "stopLog": ENVELOPE_COMMANDS["stop_log"],
-    "listFiles": ENVELOPE_COMMANDS["list_files"],
-    "loadFile": parse_load_file,
-    "upgrade": parse_upgrade,
-}
-_V1_WORDS: Final[dict[str, Command]] = {
-    "status": Status(),
-    "start_log": StartLog(),
-    "stop_log": StopLog(),
-    "stream": Stream(on=True),
-}
+"""Names of the commands in protocol v2."""
+_V1_WORDS: Final = {"status": "status", "start_log": "start_log", "stop_log": "stop_log", "stream": "start_stream"}
 _FIELD_COMMANDS: Final = ("GF", "RF", "SF", "WF")
 _V2_EMPTY: Final[dict[str, Any]] = {"startLog": "", "stopLog": "", "loadFile": "", "upgrade": None}
 """Empty values of failed actions; for all others it is an empty list. Old clients can read both."""
-
-
-def _request(parsers: _Parsers, name: str, data: object) -> Request:
-    try:
-        return Request(parsers[name](data), name)
-    except BridgeError as error:
-        error.details.setdefault("cmd", name)
-        raise
 
 
 def _server_status(status: dict[str, Any]) -> dict[str, Any]:

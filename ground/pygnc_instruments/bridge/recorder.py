@@ -13,9 +13,9 @@ import pygnc
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.reading import Reading
 from pygnc_instruments.bridge.device_link import DeviceLink
-from pygnc_instruments.bridge.messages import BridgeError, ErrorCode, Event, StartLog
+from pygnc_instruments.bridge.messages import BridgeError, ErrorCode, Event
 from pygnc_instruments.device.log_files import CsvLog, LogError, checked_log_name, recover_logs
-from pygnc_instruments.device.upload import Destination, DestinationError, Spool, Uploader, default_spool, destination
+from pygnc_instruments.device.upload import Destination, DestinationError, Spool, Uploader, destination
 
 _FIRST_READING_S: Final = 3.0
 _QUEUE_DEPTH: Final = 20_000
@@ -46,8 +46,16 @@ class Recorder:
             return {"active": False, "file": "", "rows": 0, "lost": 0}
         return {"active": True, "file": writer.name, "rows": writer.csv.rows, "lost": writer.lost}
 
-    async def start(self, command: StartLog) -> dict[str, Any]:
+    async def start(
+        self, file_name: str = "", user: str = "", access_token: str = "", storage: str = ""
+    ) -> dict[str, Any]:
         """Start a log and return its summary once its first row has been written.
+
+        Args:
+            file_name: name of the file; "" to name it by local time.
+            user: user name, for the head of the file and as prefix in the store; "" for none.
+            access_token: credentials of this user for the upload; never shown.
+            storage: URL of the store for the upload; "" for the bridge's own setting.
 
         Raises:
             BridgeError: a log is active, no readings arrive, or name, folder or store cannot be used.
@@ -57,8 +65,8 @@ class Recorder:
             name = self._writer.name or "another log"
             raise BridgeError(ErrorCode.LOGGING, f"{name} is active already; stop it first")
         try:
-            name = checked_log_name(command.file_name) if command.file_name else ""
-            store = _destination(command)
+            name = checked_log_name(file_name) if file_name else ""
+            store = _destination(storage, user, access_token)
             writer = _Writer(CsvLog(self._folder, name), store, asyncio.get_running_loop(), self._fail)
         except LogError as error:
             raise BridgeError(ErrorCode.LOGGING, str(error)) from None
@@ -66,7 +74,7 @@ class Recorder:
             raise BridgeError(ErrorCode.STORAGE, str(error)) from None
         self._writer = writer
         try:
-            await self._begin(writer, command.user)
+            await self._begin(writer, user)
         except BaseException:
             await self._end(writer)
             raise
@@ -146,7 +154,7 @@ class Recorder:
             loop.call_soon_threadsafe(lambda: self._publish(Event("log", {**self.summary(), "upload": text})))
 
         def upload() -> None:
-            uploader = Uploader(store, Spool(default_spool()), on_event)
+            uploader = Uploader(store, Spool(), on_event)
             for path in paths:
                 uploader.add(path)
             uploader.close()
@@ -208,11 +216,13 @@ class _Writer:
             self._loop.call_soon_threadsafe(self._on_failure, self, str(error))
 
 
-def _destination(command: StartLog) -> Destination | None:
+def _destination(storage: str, user: str, access_token: str) -> Destination | None:
     """Return the store that the message names, else that of the environment."""
-    if urlsplit(command.storage).scheme in _LOCAL_STORES:
-        raise DestinationError("a client must name a remote store (az://, s3:// or gs://), not a folder of the bridge")
-    return destination({"storage": command.storage, "id": command.user, "access_token": command.access_token})
+    if urlsplit(storage).scheme in _LOCAL_STORES:
+        raise DestinationError(
+            "the store is a folder of the bridge's computer; name a remote store: az://, s3:// or gs://"
+        )
+    return destination(storage, user, access_token)
 
 
 def _prepare(folder: Path) -> None:

@@ -163,7 +163,7 @@ class Bridge:
         self.url = ""
 
     def publish(self, event: Event) -> None:
-        """Send an event to all clients."""
+        """Send an event to all clients and to `on_event`."""
         self._on_event(event)
         for session in self._sessions:
             session.publish(event)
@@ -288,7 +288,7 @@ def _bind(host: str, port: int) -> socket.socket:
         running = find_running(port) if port else None
         if running is None:
             raise BridgeSettingsError(
-                f"{host}:{port}: {error.strerror or error}; choose another port: --port"
+                f"{host}:{port}: the bridge cannot listen: {error.strerror or error}; choose another port: --port"
             ) from None
         scheme, status = running
         process = f" (process {status['pid']})" if "pid" in status else ""

@@ -1,6 +1,6 @@
-"""Session of one client: its requests one after the other, its readings, and a bounded queue of messages to send.
+"""Session of a client: its requests one after the other, its readings, and a bounded queue of messages to send.
 
-A slow client does not delay others: readings and events that it does not fetch in time are dropped and counted.
+A slow client does not delay other clients: readings and events that it does not fetch in time are dropped and counted.
 """
 
 import asyncio
@@ -14,16 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from pygnc_devices.reading import Reading
 from pygnc_instruments.bridge.command_handler import CommandHandler
 from pygnc_instruments.bridge.device_link import DeviceLink
-from pygnc_instruments.bridge.messages import (
-    BridgeError,
-    Describe,
-    ErrorCode,
-    Event,
-    Request,
-    Status,
-    Stream,
-    output_values,
-)
+from pygnc_instruments.bridge.messages import BridgeError, ErrorCode, Event, Request, output_values
 from pygnc_instruments.bridge.protocols import MessageProtocol
 
 QUEUE_DEPTH: Final = 64
@@ -34,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class Session:
-    """A connected client.
+    """Session of a connected client.
 
     Args:
         connection: WebSocket connection of the client.
@@ -152,9 +143,10 @@ class Session:
             return self._protocol.rejection(name, internal)
 
     async def _carry_out(self, request: Request) -> Any:  # noqa: ANN401 - each command has its own result
-        if isinstance(request.command, Stream):
-            self._is_streaming = request.command.on
-        result = await self._handler.handle(request.command)
-        if isinstance(request.command, Status | Describe):
+        if request.command in {"start_stream", "stop_stream"}:
+            self._is_streaming = request.command == "start_stream"
+            return {"on": self._is_streaming}
+        result = await self._handler.handle(request)
+        if request.command in {"status", "describe"}:
             result |= {"dropped": self.dropped, "interval_ms": round(self._interval_s * 1000)}
         return result

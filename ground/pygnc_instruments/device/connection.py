@@ -15,7 +15,7 @@ from pygnc_devices.family import Family, all_families, family
 from pygnc_devices.framing import Scanner, scan_to_end
 from pygnc_devices.reading import Reading
 from pygnc_devices.scheduler import Operation
-from pygnc_devices.ucb.openimu_packets import packets_from_json
+from pygnc_devices.ucb.openimu import packets_from_json
 from pygnc_instruments.device.terminal import print_note
 
 _SAMPLE_BYTES: Final = 1 << 16
@@ -44,7 +44,7 @@ class DeviceSelection:
 
 @dataclass(frozen=True, slots=True)
 class ConnectedDevice:
-    """An open device and its family; a context manager that closes the device."""
+    """Open device and its family; a context manager that closes the device."""
 
     device: BlockingDevice
     family: Family
@@ -80,7 +80,7 @@ class ConnectedDevice:
         return self.device.run(self.operation(control, what, *arguments))
 
     def describe(self) -> dict[str, str]:
-        """Return identity and configuration as the device reports them; empty if it has no such command."""
+        """Return identity and configuration as the device reports them; {} if the device has no such command."""
         describe = self.family.controls.describe
         return {} if describe is None or self.is_recording else self.device.run(describe(self.unit))
 
@@ -133,7 +133,7 @@ def connect(selection: DeviceSelection) -> ConnectedDevice:
     if selection.user_packets is not None:
         if kind.name != "ucb":
             raise DeviceError(
-                f"--user-packets applies to devices of the family ucb; {url} is of the family {kind.name}"
+                f"{url}: --user-packets applies to the family ucb only, not to the family {kind.name}; omit it"
             )
         try:
             options["user_packets"] = packets_from_json(selection.user_packets.read_text())
@@ -187,7 +187,7 @@ def _single_device(outcome: Search, port: str) -> Discovery:
 
 
 def _family_of_recording(url: str) -> Family:
-    """Return the family whose valid frames make up the largest share of the recording's beginning."""
+    """Return the family whose valid frames make up the largest part of the recording's first 64 KiB."""
     parts = urlsplit(url)
     path = Path(unquote(parts.netloc + parts.path))
     try:

@@ -212,7 +212,9 @@ class RawLog:
         os.fsync(self._descriptor)
         os.close(self._descriptor)
         if self._error is not None:
-            raise LogError(f"{self.path}: {self._error.strerror}; the bytes after this error are missing")
+            raise LogError(
+                f"{self.path}: writing failed: {self._error.strerror}; later bytes are missing; check the disk"
+            )
         return self.path
 
     def _write(self, octets: bytes) -> None:
@@ -233,7 +235,7 @@ def checked_log_name(name: str) -> str:
     stem = name.removesuffix(".csv")
     if _NAME.fullmatch(stem) is None or stem.endswith((".", " ")):
         raise LogError(
-            f"log name {name!r} is not allowed: use letters, digits, dots, dashes, underscores and spaces, no folder"
+            f"log name {name!r} is not allowed; use letters, digits, dots, dashes, underscores and spaces, no folder"
         )
     return f"{stem}.csv"
 
@@ -317,4 +319,6 @@ def _lock(descriptor: int) -> bool:
 
 
 def _write_error(path: Path, error: OSError) -> LogError:
-    return LogError(f"{error.filename or path}: {error.strerror}; logging has stopped, earlier rows are kept")
+    return LogError(
+        f"{error.filename or path}: writing failed: {error.strerror}; logging has stopped, earlier rows are kept"
+    )

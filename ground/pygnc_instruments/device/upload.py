@@ -16,7 +16,7 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -52,7 +52,7 @@ class DestinationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """An object store and a user's prefix in it.
+    """Object store and a user's prefix in the store.
 
     Attributes:
         url: URL of the store.
@@ -74,11 +74,13 @@ class Destination:
                 f"{_without_secrets(self.url)!r} is not the URL of a store; use az://, s3://, gs:// or file:///"
             )
         if parts.password or parts.query:
-            raise DestinationError("the URL of a store must not contain secrets; set them in the environment")
+            raise DestinationError("the URL of a store must not contain secrets; set the secrets in the environment")
         if self.user and (_USER.fullmatch(self.user) is None or ".." in self.user):
-            raise DestinationError(f"user name {self.user!r} is not allowed: use letters, digits and any of . _ @ -")
+            raise DestinationError(f"user name {self.user!r} is not allowed; use letters, digits and any of . _ @ -")
         if self.token and parts.scheme not in _AZURE:
-            raise DestinationError("access tokens apply to Azure stores only; for others set the environment")
+            raise DestinationError(
+                "access tokens apply to Azure stores only; set the credentials of other stores in the environment"
+            )
 
     def key(self, name: str) -> str:
         """Return the key of a file in the store."""
@@ -111,7 +113,7 @@ class Destination:
             raise DestinationError(f"{self.url}: the store cannot be opened: {self.reason(error)}") from None
 
     def reason(self, error: Exception) -> str:
-        """Return the reason of a store's error in one line, without credentials."""
+        """Return the reason of a store's error as a single line, without credentials."""
         text = str(error).partition("\n\nDebug source")[0]
         match = next(filter(None, (pattern.search(text) for pattern in _REASONS)), None)
         reason = match[1] if match else text.splitlines()[0] if text else type(error).__name__
@@ -121,26 +123,26 @@ class Destination:
         return _without_secrets(reason)
 
 
-def destination(message: Mapping[str, str] | None = None) -> Destination | None:
-    """Return the destination that a message names, else that of the environment; None if there is none.
+def destination(url: str = "", user: str = "", token: str = "") -> Destination | None:
+    """Return the destination with these properties, or else those of the environment; None if none has a URL.
 
     Args:
-        message: optional `storage` (URL), `id` (user) and `access_token`, as a client of the bridge sends them.
+        url: URL of the store; "" for the variable PYGNC_STORE_URL.
+        user: name that prefixes the keys of the files; "" for PYGNC_STORE_USER.
+        token: access token; "" for PYGNC_STORE_TOKEN.
 
     Raises:
         DestinationError: the destination cannot be used.
     """
-    message = message or {}
-    url = message.get("storage") or os.environ.get(STORE_VARIABLE, "")
+    url = url or os.environ.get(STORE_VARIABLE, "")
     if not url:
         return None
-    user = message.get("id") or os.environ.get(USER_VARIABLE, "")
-    return Destination(url, user, message.get("access_token") or os.environ.get(TOKEN_VARIABLE, ""))
+    return Destination(url, user or os.environ.get(USER_VARIABLE, ""), token or os.environ.get(TOKEN_VARIABLE, ""))
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A file that is still to be sent.
+    """File that is still to be sent.
 
     Attributes:
         note: path of the job file in the spool.
@@ -155,24 +157,20 @@ class Job:
     key: str
 
 
-def default_spool() -> Path:
-    """Return the spool's folder: PYGNC_SPOOL in the environment, else `~/.pygnc_spool`."""
-    return Path(os.environ.get("PYGNC_SPOOL", "~/.pygnc_spool")).expanduser()
-
-
 class Spool:
     """Folder of the files that are still to be sent.
 
     Args:
-        folder: folder of the job files; created if missing, with access for its owner only.
+        folder: folder of the job files, created if missing, with access for its owner only; None for PYGNC_SPOOL in the
+            environment, else `~/.pygnc_spool`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or Path(os.environ.get("PYGNC_SPOOL", "~/.pygnc_spool")).expanduser()
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def add(self, path: Path, to: Destination) -> Job:
-        """Add a file; its job file is on the disk when this returns."""
+        """Add a file and return its job, whose job file is then on the disk."""
         note = self.folder / f"{time.time_ns()}-{uuid4().hex[:8]}{_JOB}"
         job = Job(note, path.resolve(), to.url, to.key(path.name))
         durable_write(note, json.dumps({"path": str(job.path), "url": job.url, "key": job.key}).encode(), mode=0o600)
@@ -200,7 +198,7 @@ def send(job: Job, to: Destination) -> None:
     """Send one file and remove its job from the spool.
 
     Raises:
-        DestinationError: the file did not arrive; the job stays in the spool.
+        DestinationError: the file did not arrive; its job stays in the spool.
     """
     if job.url != to.url:
         raise DestinationError(f"{job.path.name}: the file is for {job.url}, not for {to.url}; name that store")

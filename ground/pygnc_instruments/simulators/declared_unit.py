@@ -12,7 +12,7 @@ _INTEGERS: Final = "bBhHiIqQuid"
 
 
 class DeclaredSimulator(SimulatedUnit):
-    """Simulated unit of a declared family. It sends its readings periodically, or on request.
+    """Simulated unit of a declared family, which sends its readings periodically or on request.
 
     Args:
         records: the device's records.

@@ -111,11 +111,8 @@ class Gx2Simulator(SimulatedUnit):
 
     def ticks(self) -> int:
         """Return the timer in ticks, modulo 2^32."""
-        gx3_ticks, ticks = (
-            round(self._cycles * self._cycle_s * _GX3_HZ),
-            self._cycles * self._divider * _TICKS_PER_COUNT,
-        )
-        return (self.first_ticks + (gx3_ticks if self.is_gx3 else ticks)) & 0xFFFFFFFF
+        ticks_per_cycle = self._cycle_s * _GX3_HZ if self.is_gx3 else self._divider * _TICKS_PER_COUNT
+        return (self.first_ticks + round(self._cycles * ticks_per_cycle)) & 0xFFFFFFFF
 
     def _set_rate(self) -> None:
         self._divider = self.eeprom[_RATE]

@@ -8,8 +8,7 @@ from typing import Final
 
 from pygnc_devices.declaration import Packet, Value
 from pygnc_devices.ucb import fields
-from pygnc_devices.ucb.openimu_packets import USER_PACKETS
-from pygnc_devices.ucb.packets import ANSWER_PACKETS, OUTPUT_PACKETS
+from pygnc_devices.ucb.packets import ANSWER_PACKETS, OUTPUT_PACKETS, USER_PACKETS
 from pygnc_instruments.simulators.ucb_bootloader import ERASE_S, Bootloader
 from pygnc_instruments.simulators.unit import SimulatedUnit, motion
 
@@ -67,32 +66,29 @@ class UserCommands:
 
     def obey(self, kind: bytes, payload: bytes, now_s: float) -> bool:
         """Carry out a command and return True; return False if the command is unknown."""
-        handler = {
-            b"pG": self._ping, b"gV": self._version, b"gA": self._get_all, b"gP": self._get, b"gC": self._get_some,
-            b"uP": self._set, b"uC": self._set_some, b"uA": self._set_all, b"sC": self._save, b"rD": self._default,
-            b"ma": self._align,
-        }.get(kind)  # fmt: skip
         if kind == b"rS":
             self.ram = list(self.flash)
             self._unit.power_cycle(now_s)
             return True
-        if handler is None:
-            return False
+        handlers: dict[bytes, Callable[[bytes], bytes]] = {
+            b"pG": lambda _: f"{self._unit.text} SN:{self._unit.serial_number}".encode("latin-1") + b"\0",
+            b"gV": lambda _: b"OpenIMU300-IMU 1.1.1\0",
+            b"gA": lambda _: b"".join(self.ram),
+            b"gP": self._get,
+            b"gC": self._get_some,
+            b"uP": self._set,
+            b"uC": self._set_some,
+            b"uA": self._set_all,
+            b"sC": self._save,
+            b"rD": self._default,
+            b"ma": lambda action: bytes([*struct.unpack("B", action), 0]),
+        }
         try:
-            answer = handler(payload)
-        except (struct.error, IndexError):
+            response = handlers[kind](payload)
+        except (KeyError, struct.error, IndexError):
             return False
-        self._unit.send(kind, answer, now_s + _ANSWER_S)
+        self._unit.send(kind, response, now_s + _ANSWER_S)
         return True
-
-    def _ping(self, _: bytes) -> bytes:
-        return f"{self._unit.text} SN:{self._unit.serial_number}".encode("latin-1") + b"\0"
-
-    def _version(self, _: bytes) -> bytes:
-        return b"OpenIMU300-IMU 1.1.1\0"
-
-    def _get_all(self, _: bytes) -> bytes:
-        return b"".join(self.ram)
 
     def _get(self, payload: bytes) -> bytes:
         (number,) = struct.unpack("<I", payload)
@@ -130,10 +126,6 @@ class UserCommands:
     def _default(self, _: bytes) -> bytes:
         self.ram = _defaults()
         return b""
-
-    def _align(self, payload: bytes) -> bytes:
-        (action,) = struct.unpack("B", payload)
-        return bytes([action, 0])
 
 
 class UcbSimulator(SimulatedUnit):
@@ -199,7 +191,7 @@ class UcbSimulator(SimulatedUnit):
         super().receive(octets, now_s)
 
     def run(self, now_s: float) -> bytes:
-        """Return the bytes that the unit has sent since the previous call and up to this time."""
+        """Return the bytes that the unit has sent since the previous call and up to `now_s`."""
         self.bootloader.run(now_s)
         if self._input == b"UUPK" and now_s - self._input_since_s > _SHORT_PING_S:
             self._input = b""
@@ -207,7 +199,7 @@ class UcbSimulator(SimulatedUnit):
         return super().run(now_s)
 
     def next_s(self) -> float:
-        """Return the time of the next output at the latest."""
+        """Return the latest time of the next output, s."""
         short_ping_s = self._input_since_s + _SHORT_PING_S if self._input == b"UUPK" else math.inf
         return min(super().next_s(), self.bootloader.next_s(), short_ping_s + 1e-3)
 

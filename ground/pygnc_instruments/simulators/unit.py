@@ -30,7 +30,7 @@ class SimulatedUnit(ABC):
         self._numbers = itertools.count()
 
     def receive(self, octets: bytes, now_s: float) -> None:
-        """Receive bytes from the driver at this time."""
+        """Receive bytes from the driver at a time in seconds."""
         if now_s - self._input_s > self._input_gap_s:
             self._input = b""
         self._input, self._input_s = self._input + octets, now_s
@@ -38,14 +38,14 @@ class SimulatedUnit(ABC):
             pass
 
     def run(self, now_s: float) -> bytes:
-        """Return the bytes that the unit has sent since the previous call and up to this time."""
+        """Return the bytes that the unit has sent since the previous call and up to `now_s`."""
         sent = []
         while min(queued_s := self._queued_s(), tick_s := self._tick_s()) <= now_s:
             sent.append(heapq.heappop(self._sending)[2] if queued_s <= tick_s else self._tick())
         return b"".join(sent)
 
     def next_s(self) -> float:
-        """Return the time of the next output at the latest; infinity if the unit only responds."""
+        """Return the latest time of the next output, s; infinity if the unit only responds."""
         return min(self._queued_s(), self._tick_s())
 
     def power_cycle(self, now_s: float) -> None:

@@ -75,7 +75,7 @@ def register(request: Request, body: NewDevice) -> object:
     if _list(request, body.factory_id):
         raise HTTPException(409, f"device {body.factory_id} already exists")
     with context_of(request).store.writes() as connection:
-        device_id = make_device(connection, body.factory_id, status=str(body.status))
+        device_id = make_device(connection, body.factory_id, status=body.status or "_")
         _change(connection, device_id, body)
     return _list(request, body.factory_id)[0]
 

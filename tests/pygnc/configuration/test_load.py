@@ -51,7 +51,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     ("content", "part"),
     [
         ("[logs]\nceiling_bytes = 'much'\n", "$.logs.ceiling_bytes"),
-        ("[logs]\nceiling_bytes = -1\n", "must not be negative"),
+        ("[logs]\nceiling_bytes = -1\n", "must be 0 or more"),
         ("[radio]\nbandwidth_hz = 24\n", "812500"),
         ("logs = 3\n", "$.logs"),
         ("[orbit\n", "line 1"),

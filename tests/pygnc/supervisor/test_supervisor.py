@@ -490,8 +490,8 @@ def test_the_stop_deadlines_leave_a_second_before_the_power_is_cut() -> None:
 
 def test_a_second_request_never_delays_a_stop() -> None:
     plan = StopPlan("test", 100.0)
-    assert not plan.must_terminate(100.2)
+    assert not plan.take_due_signals(100.2)
     plan.hurry(100.2)
-    assert plan.must_terminate(100.2)
+    assert plan.take_due_signals(100.2) == [signal.SIGTERM]
     plan.hurry(103.0)
-    assert plan.must_kill(101.7)
+    assert plan.take_due_signals(101.7) == [signal.SIGKILL]

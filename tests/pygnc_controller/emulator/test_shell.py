@@ -127,5 +127,5 @@ def test_a_line_without_a_shell_is_reported_with_the_remedy(tmp_path: Path) -> N
         shell = Shell(station)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("pygnc_controller.emulator.shell._READY_S", 0.01)
-            with pytest.raises(ShellError, match=r"no shell answers.*check cable"):
+            with pytest.raises(ShellError, match=r"no shell responds.*check cable"):
                 shell.wake()

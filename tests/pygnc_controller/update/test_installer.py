@@ -55,7 +55,7 @@ def test_a_damaged_package_has_its_own_exit_code(tmp_path: Path, home: Path, old
     (home / "new.zip").write_bytes(octets)
     done = install(home, "new.zip", package.sha256, "--python", PYTHON)
     assert done.returncode == 3
-    assert "send it again" in done.stdout
+    assert "send the package again" in done.stdout
     assert in_use(home) == old.path.stem
 
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pygnc_ground.commands.scenario import app
-from pygnc_ground.scenario.settings import load_settings
+from pygnc_ground.scenario.presets import settings_from_options
 
 PARTNERED = "[ranging]\ninterval_s = 1\n[[partners]]\nid = 75\nposition_rtn_m = [0.0, 500.0, 0.0]\n"
 
@@ -67,7 +67,7 @@ def test_the_range_truth_has_a_row_per_packet(made: Path) -> None:
 
 def test_the_resolved_settings_reproduce_the_scenario(made: Path, tmp_path: Path) -> None:
     resolved = (made / "scenario.toml").read_text()
-    assert load_settings(made / "scenario.toml").ranging.interval_s == 1
+    assert settings_from_options(None, made / "scenario.toml").ranging.interval_s == 1
     assert run(tmp_path, resolved)[0] == 0
     for path in made.rglob("*.*"):
         again = tmp_path / "out" / path.relative_to(made)
@@ -80,7 +80,7 @@ def test_the_resolved_settings_reproduce_the_scenario(made: Path, tmp_path: Path
 def test_the_seed_option_overrides_the_file_and_is_saved(tmp_path: Path) -> None:
     assert run(tmp_path, SHORT, "--seed", "7", out="by hand")[0] == 0
     assert run(tmp_path, "seed = 7\n" + SHORT, out="by file")[0] == 0
-    assert load_settings(tmp_path / "by hand" / "scenario.toml").seed == 7
+    assert settings_from_options(None, tmp_path / "by hand" / "scenario.toml").seed == 7
     by_hand, by_file = ((tmp_path / name / "sense.bin").read_bytes() for name in ("by hand", "by file"))
     assert by_hand == by_file
 
@@ -88,7 +88,7 @@ def test_the_seed_option_overrides_the_file_and_is_saved(tmp_path: Path) -> None
 def test_a_file_overrides_a_preset(tmp_path: Path) -> None:
     code, output = run(tmp_path, SHORT + "[gps]\nposition_noise_m = 5.0\n", "--preset", "mm_velocity")
     assert code == 0, output
-    settings = load_settings(tmp_path / "out" / "scenario.toml")
+    settings = settings_from_options(None, tmp_path / "out" / "scenario.toml")
     assert (settings.duration_s, settings.gps.position_noise_m, settings.gps.velocity_noise_mps) == (60, 5.0, 0.001)
 
 

@@ -13,7 +13,7 @@ from pygnc.common.clock import gps_ms_from_utc_iso, gps_ms_from_weeks
 from pygnc.formats.gps_packet import GpsFixes
 from pygnc.formats.sense import SenseLayout, decode_fixes
 from pygnc_ground.commands.scenario import from_ephemeris
-from pygnc_ground.scenario.settings import load_settings
+from pygnc_ground.scenario.presets import settings_from_options
 from pygnc_ground.truth.load import load_truth
 from pygnc_ground.truth.orbit_truth import FloatArray
 from tests.pygnc_ground.truth import orbits
@@ -120,7 +120,7 @@ def test_begin_and_duration_cut_the_orbit(tmp_path: Path) -> None:
     read = fixes(tmp_path / "out")
     np.testing.assert_array_equal(after_start_s(read), 607.0 + np.array([20.0, 45.0, 70.0, 95.0]))
     np.testing.assert_allclose(read.position_ecef_m, orbits.states_itrf(after_start_s(read))[:, :3], atol=2e-3)
-    settings = load_settings(tmp_path / "out" / "scenario.toml")
+    settings = settings_from_options(None, tmp_path / "out" / "scenario.toml")
     assert settings.start_gps_ms == gps_ms_from_utc_iso("2025-03-20T00:10:07Z")
     assert settings.duration_s == 100
 
@@ -131,7 +131,7 @@ def test_begin_overrides_the_start_of_the_settings(tmp_path: Path) -> None:
     for options, duration_s in (((), 1200), (("--begin", "2025-03-20T00:30:00Z"), 600)):
         out = tmp_path / str(duration_s)
         assert run(file, "--object", "L47", "--config", config, *options, "--out", out)[0] == 0
-        assert load_settings(out / "scenario.toml").duration_s == duration_s
+        assert settings_from_options(None, out / "scenario.toml").duration_s == duration_s
 
 
 def test_the_settings_written_make_the_same_files_again(tmp_path: Path, made: Path) -> None:
@@ -151,7 +151,7 @@ def test_the_settings_written_make_the_same_files_again(tmp_path: Path, made: Pa
         (("--object", "L47", "--begin", "2025-03-19T23:59:59Z"), "", "ephemeris covers 2025-03-20T00:00:00.000Z"),
         (("--object", "L47", "--begin", "2025-03-20T01:00:00Z"), "", "the ephemeris covers"),
         (("--object", "L47", "--duration", "2401"), "", "not the 2401 s from 2025-03-20T00:00:00.000Z"),
-        (("--object", "L47", "--duration", "20"), "", "20 s is shorter than one record of 25 s"),
+        (("--object", "L47", "--duration", "20"), "", "shorter than one record of 25 s"),
         (("--object", "L47", "--begin", "noon"), "", "'noon' is not a UTC time"),
         (("--object", "L47"), "duration = 100", "unknown field `duration`"),
         (("--object", "L47"), "[[partners]]\nid = 75\nposition_rtn_m = [0.0, 500.0, 0.0]", "remove the partners"),

@@ -15,7 +15,7 @@ from pygnc.formats.range_scan import scan as scan_ranges
 from pygnc.formats.ranges import decode_ranges
 from pygnc.formats.sense import SenseLayout, decode_fixes, decode_sensors
 from pygnc_ground.scenario.generate import Scenario, generate
-from pygnc_ground.scenario.settings import load_settings
+from pygnc_ground.scenario.presets import settings_from_options
 
 DEMO = Path(__file__).parents[3] / "data" / "demo"
 TRUTH_MAY_MOVE_M = 0.02
@@ -39,7 +39,7 @@ WHOLE_FIELDS = (
 
 @pytest.fixture(scope="module")
 def remade() -> Scenario:
-    return generate(load_settings(DEMO / "scenario.toml"))
+    return generate(settings_from_options(None, DEMO / "scenario.toml"))
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pygnc_instruments.bridge.messages import ErrorCode
-from pygnc_instruments.bridge.protocols import ENVELOPE_COMMANDS, V2_ACTIONS
+from pygnc_instruments.bridge.messages import COMMANDS, ErrorCode
+from pygnc_instruments.bridge.protocols import V2_ACTIONS
 from tests.pygnc_instruments.bridge.running import ROOT, RunningBridge, environment
 
 TEXT = (ROOT / "docs/bridge.md").read_text()
@@ -29,7 +29,7 @@ def test_every_error_code_action_and_command_is_documented() -> None:
     named = set(re.findall(r"`(\w+)`", TEXT))
     assert {str(code) for code in ErrorCode} <= named
     assert set(V2_ACTIONS) <= named
-    assert set(ENVELOPE_COMMANDS) <= named
+    assert set(COMMANDS) <= named
 
 
 def test_every_option_is_documented(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pygnc_instruments.bridge.command_handler import FirmwareUpgrader
 from pygnc_instruments.bridge.device_link import DeviceLink
-from pygnc_instruments.bridge.messages import BridgeError, Event, Upgrade
+from pygnc_instruments.bridge.messages import BridgeError, Event
 from pygnc_instruments.bridge.protocols import MessageProtocol
 from pygnc_instruments.device.connection import DeviceSelection
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
@@ -79,9 +79,8 @@ def test_rejects_invalid_or_unconfirmed_images_before_writing(data: object, code
         events: list[Event] = []
         link = DeviceLink(DeviceSelection("/dev/null"), events.append)
         try:
-            command = MessageProtocol().parse(json.dumps({"cmd": "upgrade", "data": data})).command
-            assert isinstance(command, Upgrade)
-            FirmwareUpgrader(link, events.append).start(command)
+            request = MessageProtocol().parse(json.dumps({"cmd": "upgrade", "data": data}))
+            await FirmwareUpgrader(link, events.append).start(**request.arguments)
         except BridgeError as error:
             assert not events
             return str(error.code)

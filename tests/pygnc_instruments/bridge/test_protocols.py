@@ -13,31 +13,11 @@ from pygnc_devices.declaration import Field, Packet
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.packets import OUTPUT_PACKETS
 from pygnc_devices.units import RATE
-from pygnc_instruments.bridge.messages import (
-    BridgeError,
-    Command,
-    Describe,
-    ErrorCode,
-    Event,
-    GetFields,
-    ListFiles,
-    LoadFile,
-    SetFields,
-    StartLog,
-    Status,
-    StopLog,
-    Stream,
-    Upgrade,
-    output_values,
-)
-from pygnc_instruments.bridge.protocols import (
-    ENVELOPE_COMMANDS,
-    V2_ACTIONS,
-    MessageProtocol,
-    ProtocolV1,
-    ProtocolV2,
-)
+from pygnc_instruments.bridge.messages import COMMANDS, BridgeError, ErrorCode, Event, output_values
+from pygnc_instruments.bridge.protocols import V2_ACTIONS, MessageProtocol, ProtocolV1, ProtocolV2
 
+NO_LOG_OPTIONS = {"file_name": "", "user": "", "access_token": "", "storage": ""}
+NO_UPGRADE_OPTIONS = {"image": b"", "confirmed": False, "recover": False, "sha256": ""}
 PROTOCOLS: tuple[Callable[[], MessageProtocol], ...] = (ProtocolV1, ProtocolV2, MessageProtocol)
 DEVICE = {"connected": True, "id": "7 IMU", "divider": 1, "packet": "S1", "reason": ""}
 STATUS = {
@@ -48,6 +28,14 @@ STATUS = {
 }
 
 
+Parsed = tuple[str, dict[str, Any]]
+
+
+def parsed(protocol: MessageProtocol, text: str) -> Parsed:
+    request = protocol.parse(text)
+    return request.command, request.arguments
+
+
 def action(name: str, data: object) -> str:
     return json.dumps({"messageType": "requestAction", "data": {name: data}})
 
@@ -55,59 +43,69 @@ def action(name: str, data: object) -> str:
 @pytest.mark.parametrize(
     ("text", "command"),
     [
-        ("status", Status()),
-        ("start_log", StartLog()),
-        ("stop_log\n", StopLog()),
-        ("stream", Stream(on=True)),
-        ('{"cmd":"GF","data":[1,3]}', GetFields(stored=False, ids=(1, 3))),
-        ('{"cmd":"RF","data":[7]}', GetFields(stored=True, ids=(7,))),
-        ('{"cmd":"SF","data":[[1,5]]}', SetFields(stored=False, values={1: 5})),
-        ('{"cmd":"WF","data":[[1,5],[3,21297]]}', SetFields(stored=True, values={1: 5, 3: 21297})),
+        ("status", ("status", {})),
+        ("start_log", ("start_log", NO_LOG_OPTIONS)),
+        ("stop_log\n", ("stop_log", {})),
+        ("stream", ("start_stream", {})),
+        ('{"cmd":"GF","data":[1,3]}', ("GF", {"ids": (1, 3)})),
+        ('{"cmd":"RF","data":[7]}', ("RF", {"ids": (7,)})),
+        ('{"cmd":"SF","data":[[1,5]]}', ("SF", {"values": {1: 5}})),
+        ('{"cmd":"WF","data":[[1,5],[3,21297]]}', ("WF", {"values": {1: 5, 3: 21297}})),
     ],
 )
-def test_v1_parses_requests(text: str, command: Command) -> None:
-    assert ProtocolV1().parse(text).command == command
+def test_v1_parses_requests(text: str, command: Parsed) -> None:
+    assert parsed(ProtocolV1(), text) == command
 
 
 @pytest.mark.parametrize(
     ("text", "command"),
     [
-        ('{"messageType":"serverStatus"}', Status()),
-        (action("getFields", {"1": "", "3": ""}), GetFields(stored=False, ids=(1, 3))),
-        (action("readFields", {"7": 0}), GetFields(stored=True, ids=(7,))),
-        (action("setFields", {"1": "5"}), SetFields(stored=False, values={1: 5})),
-        (action("writeFields", {"3": 21297}), SetFields(stored=True, values={3: 21297})),
-        (action("startStream", {}), Stream(on=True)),
-        (action("stopStream", {}), Stream(on=False)),
-        (action("startLog", {"fileName": "a", "id": 12, "access_token": "t"}), StartLog("a", "12", "t")),
-        (action("stopLog", {}), StopLog()),
-        (action("listFiles", {}), ListFiles()),
-        (action("loadFile", {"graph_id": "a.csv"}), LoadFile("a.csv")),
-        (action("upgrade", {"image": "AAE=", "confirm": True}), Upgrade(b"\0\1", confirmed=True)),
+        ('{"messageType":"serverStatus"}', ("status", {})),
+        (action("getFields", {"1": "", "3": ""}), ("GF", {"ids": (1, 3)})),
+        (action("readFields", {"7": 0}), ("RF", {"ids": (7,)})),
+        (action("setFields", {"1": "5"}), ("SF", {"values": {1: 5}})),
+        (action("writeFields", {"3": 21297}), ("WF", {"values": {3: 21297}})),
+        (action("startStream", {}), ("start_stream", {})),
+        (action("stopStream", {}), ("stop_stream", {})),
+        (
+            action("startLog", {"fileName": "a", "id": 12, "access_token": "t"}),
+            ("start_log", NO_LOG_OPTIONS | {"file_name": "a", "user": "12", "access_token": "t"}),
+        ),
+        (action("stopLog", {}), ("stop_log", {})),
+        (action("listFiles", {}), ("list_files", {})),
+        (action("loadFile", {"graph_id": "a.csv"}), ("load_file", {"name": "a.csv"})),
+        (
+            action("upgrade", {"image": "AAE=", "confirm": True}),
+            ("upgrade", NO_UPGRADE_OPTIONS | {"image": b"\0\1", "confirmed": True}),
+        ),
     ],
 )
-def test_v2_parses_requests(text: str, command: Command) -> None:
-    assert ProtocolV2().parse(text).command == command
+def test_v2_parses_requests(text: str, command: Parsed) -> None:
+    assert parsed(ProtocolV2(), text) == command
 
 
 @pytest.mark.parametrize(
     ("cmd", "data", "command"),
     [
-        ("status", None, Status()),
-        ("describe", None, Describe()),
-        ("start_stream", None, Stream(on=True)),
-        ("stop_stream", None, Stream(on=False)),
-        ("GF", None, GetFields(stored=False, ids=None)),
-        ("SF", {"1": 5}, SetFields(stored=False, values={1: 5})),
-        ("start_log", {"file_name": "a", "storage": "s3://x"}, StartLog("a", storage="s3://x")),
-        ("load_file", "a.csv", LoadFile("a.csv")),
-        ("upgrade", {"image": "", "recover": True}, Upgrade(b"", confirmed=False, recover=True)),
+        ("status", None, ("status", {})),
+        ("describe", None, ("describe", {})),
+        ("start_stream", None, ("start_stream", {})),
+        ("stop_stream", None, ("stop_stream", {})),
+        ("GF", None, ("GF", {"ids": None})),
+        ("SF", {"1": 5}, ("SF", {"values": {1: 5}})),
+        (
+            "start_log",
+            {"file_name": "a", "storage": "s3://x"},
+            ("start_log", NO_LOG_OPTIONS | {"file_name": "a", "storage": "s3://x"}),
+        ),
+        ("load_file", "a.csv", ("load_file", {"name": "a.csv"})),
+        ("upgrade", {"image": "", "recover": True}, ("upgrade", NO_UPGRADE_OPTIONS | {"recover": True})),
     ],
 )
-def test_envelope_and_v1_parse_envelopes(cmd: str, data: object, command: Command) -> None:
+def test_envelope_and_v1_parse_envelopes(cmd: str, data: object, command: Parsed) -> None:
     text = json.dumps({"cmd": cmd, "data": data, "err": None})
-    assert MessageProtocol().parse(text).command == command
-    assert ProtocolV1().parse(text).command == command
+    assert parsed(MessageProtocol(), text) == command
+    assert parsed(ProtocolV1(), text) == command
 
 
 def answer(protocol: MessageProtocol, text: str, result: Any) -> Any:  # noqa: ANN401 - any JSON
@@ -220,9 +218,7 @@ MESSAGES = st.one_of(
     st.text(max_size=40),
     st.binary(max_size=40),
     JSON.map(json.dumps),
-    st.builds(
-        lambda cmd, data: json.dumps({"cmd": cmd, "data": data}), st.sampled_from(sorted(ENVELOPE_COMMANDS)), JSON
-    ),
+    st.builds(lambda cmd, data: json.dumps({"cmd": cmd, "data": data}), st.sampled_from(sorted(COMMANDS)), JSON),
     st.builds(action, st.sampled_from(sorted(V2_ACTIONS)), JSON),
 )
 

@@ -12,7 +12,7 @@ from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.unit import PACKETS
 from pygnc_instruments.bridge import recorder as recorder_module
 from pygnc_instruments.bridge.device_link import DeviceLink, LinkState
-from pygnc_instruments.bridge.messages import BridgeError, Event, StartLog
+from pygnc_instruments.bridge.messages import BridgeError, Event
 from pygnc_instruments.bridge.recorder import Recorder
 from pygnc_instruments.device.connection import DeviceSelection
 from pygnc_instruments.device.log_files import CsvLog, LogError
@@ -105,7 +105,7 @@ def test_a_full_disk_ends_the_log_and_is_reported(tmp_path: Path) -> None:
         link = DeviceLink(DeviceSelection(), events.append)
         link.device, link.state = SimpleNamespace(is_connected=True, url="x"), LinkState.STREAMING  # type: ignore[assignment]
         recorder = Recorder(link, tmp_path, events.append)
-        starting = asyncio.create_task(recorder.start(StartLog("a")))
+        starting = asyncio.create_task(recorder.start("a"))
         while not starting.done() or recorder.summary()["active"]:
             for tap in link.listeners:
                 tap(READING)

@@ -75,10 +75,9 @@ class TestAzurite:
         assert events.texts == ["sent: run.csv to az://logs/imu as ann/run.csv"]
 
     def test_a_shared_access_signature_opens_the_store(self, azurite: Azurite, file: Path, tmp_path: Path) -> None:
-        message = {"storage": "az://logs/imu", "id": "bob", "access_token": azurite.signature("cw")}
         os.environ["AZURE_STORAGE_CONNECTION_STRING"] = azurite.connection_string.replace(azurite_server.KEY, "")
         try:
-            place = destination(message)
+            place = destination("az://logs/imu", "bob", azurite.signature("cw"))
             assert place is not None
             send(Spool(tmp_path / "spool").add(file, place), place)
         finally:
@@ -92,7 +91,7 @@ class TestAzurite:
         token = azurite.signature("r")  # permits reading only
         place = Destination("az://logs/imu", "bob", token)
         spool = Spool(tmp_path / "spool")
-        with pytest.raises(DestinationError, match=r"run\.csv: az://logs/imu: ") as caught:
+        with pytest.raises(DestinationError, match=r"run\.csv: upload to az://logs/imu failed: ") as caught:
             send(spool.add(file, place), place)
         assert not any(secret in str(caught.value) for secret in (*SECRETS, token))
         assert len(spool.jobs()) == 1
@@ -110,7 +109,7 @@ class TestAzurite:
         uploader = Uploader(Destination("az://logs", "ann"), Spool(tmp_path / "spool"), events)
         uploader.add(file)
         assert events.came.wait(30)
-        assert events.texts[0].startswith("not sent, kept in the spool: run.csv: az://logs: ")
+        assert events.texts[0].startswith("not sent, kept in the spool: run.csv: upload to az://logs failed: ")
         monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.connection_string)
         assert uploader.close() == 0
         assert azurite.read("ann/run.csv") == file.read_bytes()
@@ -150,7 +149,7 @@ def test_destination_comes_from_the_message_or_the_environment(monkeypatch: pyte
     monkeypatch.setenv("PYGNC_STORE_USER", "ann")
     monkeypatch.setenv("PYGNC_STORE_TOKEN", "secret-1")
     assert destination() == Destination("az://logs", "ann", "secret-1")
-    assert destination({"id": "bob", "access_token": "secret-2"}) == Destination("az://logs", "bob", "secret-2")
+    assert destination("", "bob", "secret-2") == Destination("az://logs", "bob", "secret-2")
     assert "secret" not in repr(destination())
 
 

@@ -156,6 +156,8 @@ def test_devices_can_be_registered_changed_and_logged(there: Running, client: ht
     assert (made.status_code, made.json()["status_text"], made.json()["last_received_data"]) == (201, "spare", None)
     assert client.post("/api/v1/gadget/", json={"factory_id": "OPC_9"}).status_code == 409
     assert client.post("/api/v1/gadget/", json={"factory_id": "b", "status": "X"}).status_code == 400
+    assert client.post("/api/v1/gadget/", json={"factory_id": "c", "status": None}).json()["status"] == "_"
+    assert client.delete("/api/v1/gadget/c/").status_code == 204
     changed = client.patch("/api/v1/gadget/opc_9/", json={"status": "A"}).json()
     assert (changed["status"], changed["notes"]) == ("A", "in the box")
     entry = {"action_type": "Location Change", "where": "roof", "who": "me", "when": "2026-01-02T03:04:05Z"}

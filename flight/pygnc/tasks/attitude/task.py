@@ -17,7 +17,7 @@ import zmq
 from pygnc.bus import control
 from pygnc.bus.messages import AttitudeEstimate, InputMessage, Message, OrbitEstimate, OrbitMessage, OrbitWatermark
 from pygnc.bus.streams import StreamReader
-from pygnc.configuration.data_files import MAIN_FIELD_TABLE, GeomagneticFileError, data_file, read_main_field
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE, DataFileError, data_file, read_main_field
 from pygnc.environment.geomagnetic import MainField
 from pygnc.tasks.attitude.environment import EnvironmentModel
 from pygnc.tasks.attitude.tracker import AttitudeTracker, SampleOutcome
@@ -157,7 +157,7 @@ class AttitudeTask(Task):
     def _load_main_field(self) -> MainField | None:
         try:
             return read_main_field(data_file(MAIN_FIELD_TABLE))
-        except (GeomagneticFileError, OSError) as error:
+        except (DataFileError, OSError) as error:
             self.notify("error", "main_field", f"{error}; without the magnetic field no attitude is found")
             return None
 

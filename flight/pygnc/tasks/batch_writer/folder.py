@@ -10,7 +10,6 @@ A file in the run's private folder identifies the run's own folder, so that a re
 import contextlib
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +23,7 @@ _COMPLETE: Final = b" complete"
 
 
 def retire_batch(home: Path) -> bool:
-    """Rename the complete folder of the previous run to `LAST`; return whether `LAST` exists now.
+    """Rename the complete folder of the previous run to `LAST`; return True if `LAST` exists now.
 
     An incomplete folder is removed; `LAST` then stays that of an earlier run.
 
@@ -42,15 +41,16 @@ def retire_batch(home: Path) -> bool:
 
 
 class BatchFolder:
-    """The files of one run.
+    """The files of one run. All methods raise OSError if the disk is full or gone.
 
     Args:
         home: the home folder.
-        runtime: the run's private folder, the same for a restarted writer.
+        runtime: the run's private folder, which a restarted writer finds again.
 
     Attributes:
-        is_complete: whether the files have their final names.
+        is_complete: true once the files have their final names.
         written_bytes: number of bytes written.
+        unsynced: names of the files with data that have not been synced.
     """
 
     def __init__(self, home: Path, runtime: Path) -> None:
@@ -59,22 +59,13 @@ class BatchFolder:
         self._note = runtime / "batch_folder"
         self._names: list[str] = []
         self._open_files: dict[str, int] = {}
-        self._unsynced: set[str] = set()
+        self.unsynced: set[str] = set()
         self._is_noted_complete = self._is_ours_and_complete()
         self.is_complete = False
         self.written_bytes = 0
 
-    @property
-    def has_unsynced(self) -> bool:
-        """Whether written data have not been synced."""
-        return bool(self._unsynced)
-
     def create(self, name: str) -> None:
-        """Create an empty file; a restarted writer finds it and writes the same bytes at the same offsets again.
-
-        Raises:
-            OSError: the disk is full or gone.
-        """
+        """Create an empty file; a restarted writer finds it and writes the same bytes at the same offsets again."""
         if not self._names and not self._is_noted_complete:
             retire_batch(self._home)
             self._folder.mkdir()
@@ -83,29 +74,21 @@ class BatchFolder:
         path = self._path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-        self._unsynced.add(name)
+        self.unsynced.add(name)
 
     def write(self, name: str, offset: int, content: bytes) -> None:
-        """Write `content` at `offset` of a file.
-
-        Raises:
-            OSError: the disk is full; nothing of `content` is left at the end of the file.
-        """
+        """Write `content` at `offset` of a file; if the disk is full, leave nothing of it at the end of the file."""
         descriptor = self._descriptor(name)
         written = os.pwrite(descriptor, content, offset)
         if written < len(content):
             if os.fstat(descriptor).st_size == offset + written:
                 os.ftruncate(descriptor, offset)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path(name)))
-        self._unsynced.add(name)
+        self.unsynced.add(name)
         self.written_bytes += len(content)
 
     def complete(self) -> None:
-        """Sync the files and give them their final names.
-
-        Raises:
-            OSError: the disk is full or gone.
-        """
+        """Sync the files and give them their final names."""
         self.sync()
         self._close_all()
         if self._names and not self._is_noted_complete:
@@ -115,25 +98,17 @@ class BatchFolder:
         self.is_complete = True
 
     def sync(self) -> None:
-        """Sync all written data.
-
-        Raises:
-            OSError: the disk is full or gone.
-        """
-        unsynced = sorted(self._unsynced)
+        """Sync all written data."""
+        unsynced = sorted(self.unsynced)
         for name in unsynced:
             os.fdatasync(self._descriptor(name))
-        self._unsynced.clear()
+        self.unsynced.clear()
         if self.is_complete:
             for folder in {self._path(name).parent for name in unsynced}:
                 sync_folder(folder)
 
     def close(self) -> None:
-        """Sync and close the files under their present names.
-
-        Raises:
-            OSError: the disk is full or gone.
-        """
+        """Sync and close the files under their present names."""
         self.sync()
         self._close_all()
         self._sync_folders()
@@ -167,7 +142,7 @@ class BatchFolder:
         self._open_files.clear()
 
     def _is_ours_and_complete(self) -> bool:
-        """Whether a former process of this run has completed the folder."""
+        """Return True if a former process of this run has completed the folder."""
         try:
             if self._note.read_bytes() != self._identity() + _COMPLETE:
                 return False
@@ -193,13 +168,14 @@ def _remove(folder: Path) -> None:
 
     It replaces `shutil.rmtree`, whose import takes 5 % of the time in which a run has to start.
     """
-    remove: Callable[[Path], None]
     for parent, folders, files in os.walk(folder, topdown=False):
         for name in files:
             (Path(parent) / name).unlink()
         for name in folders:
             path = Path(parent) / name
-            remove = Path.unlink if path.is_symlink() else Path.rmdir
-            remove(path)
+            if path.is_symlink():
+                path.unlink()
+            else:
+                path.rmdir()
     with contextlib.suppress(FileNotFoundError):
         folder.rmdir()

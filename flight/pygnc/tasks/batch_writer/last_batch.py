@@ -4,7 +4,7 @@ After a power cut, `sense.bin` lacks the record that was not complete; the last 
 Without a limit, a series of runs that each begin from the previous one would fill the disk.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,7 @@ from pygnc.common.constants import SENSE_FILE
 from pygnc.common.files import durable_append, durable_write
 from pygnc.formats import journal
 from pygnc.formats.gps_packet import SENSE_GPS_PACKET
-from pygnc.formats.sense import SenseLayout
+from pygnc.formats.sense import SENSOR_PACKET, SenseLayout
 from pygnc.formats.sense_assembler import SenseAssembler
 from pygnc.formats.sense_scan import recognise_layout
 from pygnc.tasks.batch_writer.folder import LAST
@@ -25,17 +25,17 @@ from pygnc.tasks.ingest.range_folders import list_range_files
 _HEAD_BYTES: Final = 1 << 16
 _SEGMENTS_READ: Final = 2
 """Newest segments of the input journal that are read: an incomplete record is less than a minute old."""
-_SAMPLE_BYTES: Final = 30
+_SAMPLE_BYTES: Final = SENSOR_PACKET.itemsize
 
 
-def add_open_record(home: Path, sensors_per_record: int) -> int:
+def add_open_record(home: Path) -> int:
     """Append packets after the end of the last run's `sense.bin` from its input journal; return the number of records.
 
     Raises:
         OSError: the disk is full or gone; an incomplete record may have been appended, which readers skip.
     """
     path = home / LAST / SENSE_FILE
-    layout, size = _layout(path, sensors_per_record)
+    layout, size = _layout(path)
     if layout is None or not size or size % layout.size:
         return 0
     with path.open("rb") as file:
@@ -46,20 +46,20 @@ def add_open_record(home: Path, sensors_per_record: int) -> int:
     places = [place for place, packet in enumerate(packets) if packet in known]
     if not places:
         return 0  # the journal belongs to another run
-    composer = SenseAssembler(layout)
+    assembler = SenseAssembler(layout)
     for packet in known:
-        _take(composer, packet)
-    composer.finish()
+        _take(assembler, packet)
+    assembler.finish()
     records = []
     for packet in packets[places[-1] + 1 :]:
-        records += _take(composer, packet)
-    records += composer.finish().records
+        records += _take(assembler, packet)
+    records += assembler.finish().records
     if records:
         durable_append(path, b"".join(records))
     return len(records)
 
 
-def remove_oldest(home: Path, limit_bytes: int, sensors_per_record: int) -> int:
+def remove_oldest(home: Path, limit_bytes: int) -> int:
     """Remove the oldest range files and sense records of the last run beyond a limit; return the number of bytes.
 
     Each of the two kinds may use half of the limit and what the other one does not use.
@@ -80,11 +80,11 @@ def remove_oldest(home: Path, limit_bytes: int, sensors_per_record: int) -> int:
         name = row.pop(0)
         (home / name).unlink()
         removed += sizes[name]
-    return removed + (_cut_sense(sense, sense_limit, sensors_per_record) if sense_bytes > sense_limit else 0)
+    return removed + (_cut_sense(sense, sense_limit) if sense_bytes > sense_limit else 0)
 
 
-def _cut_sense(path: Path, limit_bytes: int, sensors_per_record: int) -> int:
-    layout, size = _layout(path, sensors_per_record)
+def _cut_sense(path: Path, limit_bytes: int) -> int:
+    layout, size = _layout(path)
     kept_bytes = limit_bytes - limit_bytes % layout.size if layout is not None else 0
     with path.open("rb") as file:
         file.seek(size - kept_bytes)
@@ -92,11 +92,11 @@ def _cut_sense(path: Path, limit_bytes: int, sensors_per_record: int) -> int:
     return size - kept_bytes
 
 
-def _layout(path: Path, sensors_per_record: int) -> tuple[SenseLayout | None, int]:
+def _layout(path: Path) -> tuple[SenseLayout | None, int]:
     """Return the layout of a file's records (None if it has none) and the file's size."""
     try:
         with path.open("rb") as file:
-            return recognise_layout(file.read(_HEAD_BYTES), sensors_per_record), path.stat().st_size
+            return recognise_layout(file.read(_HEAD_BYTES)), path.stat().st_size
     except FileNotFoundError:
         return None, 0
 
@@ -109,26 +109,18 @@ def _packets_of(record: bytes, layout: SenseLayout) -> list[bytes]:
 
 def _newest_packets(logs: Path) -> Iterator[bytes]:
     """Yield the packets of sense records in the newest run's input journal."""
-    for folder in sorted(logs.glob("run-*"), reverse=True):
-        segments = list_segments([folder], "input")[-_SEGMENTS_READ:]
-        if segments:
-            yield from _packets_in([segment.path for segment in segments])
-            return
-
-
-def _packets_in(paths: Sequence[Path]) -> Iterator[bytes]:
     decode = msgspec.msgpack.Decoder(InputMessage).decode
-    for path in paths:
-        for record in journal.scan(path.read_bytes()).records:
+    journals = (list_segments([folder], "input") for folder in sorted(logs.glob("run-*"), reverse=True))
+    for segment in next(filter(None, journals), [])[-_SEGMENTS_READ:]:
+        for record in journal.scan(segment.path.read_bytes()).records:
             if record.kind is not journal.Kind.MESSAGE:
                 continue
             message = decode(record.payload)
-            is_own_fix = isinstance(message, GpsFix) and len(message.raw) == SENSE_GPS_PACKET.itemsize
-            if isinstance(message, SensorSample) or (is_own_fix and not message.satellite_id):
+            is_sense_fix = isinstance(message, GpsFix) and len(message.raw) == SENSE_GPS_PACKET.itemsize
+            if isinstance(message, SensorSample) or (is_sense_fix and message.is_own):
                 yield message.raw
 
 
-def _take(composer: SenseAssembler, packet: bytes) -> list[bytes]:
-    if len(packet) == _SAMPLE_BYTES:
-        return composer.add_sample(packet).records
-    return composer.add_fix(packet).records
+def _take(assembler: SenseAssembler, packet: bytes) -> list[bytes]:
+    is_sample = len(packet) == _SAMPLE_BYTES
+    return (assembler.add_sample(packet) if is_sample else assembler.add_fix(packet)).records

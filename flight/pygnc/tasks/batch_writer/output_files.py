@@ -2,11 +2,12 @@
 
 `BatchCopies` writes the input files without their damage: each packet goes to its offset in the undamaged part of its
 source. `BatchAdditions` appends packets that have no such offset (live packets, and new files of a run with
---from-last-run) as sense records and as numbered range files.
+--from-last-run) as sense records and as numbered range files. All their methods raise OSError if the disk is full or
+gone.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -23,44 +24,27 @@ from pygnc.tasks.ingest.range_folders import satellite_of
 class BatchCopies:
     """Copies of input files without damage.
 
-    Args:
-        folder: folder of the output files.
+    Attributes:
+        size_bytes: size allotted to each file, by name, in the order in which the files were added.
     """
 
     def __init__(self, folder: BatchFolder) -> None:
+        self.size_bytes: dict[str, int] = {}
         self._folder = folder
-        self._size_bytes: dict[str, int] = {}
         self._next: dict[str, str] = {}
 
-    @property
-    def names(self) -> list[str]:
-        """Names of the files in the order in which they were added."""
-        return list(self._size_bytes)
-
-    def size_of(self, name: str) -> int:
-        """Return the size allotted to a file in bytes; 0 if there is no such file."""
-        return self._size_bytes.get(name, 0)
-
     def add(self, sources: Sequence[SourceFile]) -> None:
-        """Add files, or allot more bytes to them; a packet may begin in one of `sources` and end in the next.
-
-        Raises:
-            OSError: the disk is full or gone.
-        """
+        """Add files, or allot more bytes to them; a packet may begin in one of `sources` and end in the next."""
         for source in sources:
-            if source.name not in self._size_bytes:
+            if source.name not in self.size_bytes:
                 self._folder.create(source.name)
-            self._size_bytes[source.name] = self._size_bytes.get(source.name, 0) + source.delivered_bytes
+            self.size_bytes[source.name] = self.size_bytes.get(source.name, 0) + source.delivered_bytes
         self._next |= {before.name: after.name for before, after in pairwise(sources)}
 
     def write(self, name: str, offset: int, content: bytes) -> None:
-        """Write `content` at `offset` of a file; continue in the next file where it ends.
-
-        Raises:
-            OSError: the disk is full or gone.
-        """
+        """Write `content` at `offset` of a file; continue in the next file where it ends."""
         while content:
-            here = content[: max(0, self._size_bytes[name] - offset)]
+            here = content[: max(0, self.size_bytes[name] - offset)]
             self._folder.write(name, offset, here)
             content, offset = content[len(here) :], 0
             name = self._next[name] if content else name
@@ -78,7 +62,7 @@ class BatchRow:
 
     Args:
         folder: folder of the output files.
-        satellite_id: radio id of the partner whose packets they are, 0 for our own.
+        satellite_id: radio id of the partner that sent the packets, 0 for our own.
         names: names of the files that exist already.
 
     Attributes:
@@ -89,18 +73,14 @@ class BatchRow:
         self.left_out = 0
         self._folder = folder
         self._prefix = _prefix(satellite_id, names)
-        numbers = [number for name in names if (number := _number_in(name, self._prefix)) is not None]
-        runs = consecutive_runs(numbers)
+        files = [name.removeprefix(self._prefix) for name in names]
+        runs = consecutive_runs(number for file in files if (number := range_file_number(file)) is not None)
         self._number = runs[-1][-1] if runs else -1
         self._size = FILE_BYTES
         self._latest: deque[bytes] = deque(maxlen=REPEATS_KNOWN)
 
     def append(self, packet: bytes) -> None:
-        """Append a packet, in a new file if the present one is full.
-
-        Raises:
-            OSError: the disk is full or gone.
-        """
+        """Append a packet, in a new file if the present one is full."""
         if packet in self._latest:
             self.left_out += 1
             return
@@ -125,63 +105,37 @@ def _prefix(satellite_id: int, names: Iterable[str]) -> str:
     return folders[0] if folders else f"{_OWN_FOLDER}partner_{satellite_id}/"
 
 
-def _number_in(name: str, prefix: str) -> int | None:
-    folder, slash, file = name.rpartition("/")
-    return range_file_number(file) if folder + slash == prefix else None
-
-
-OWN: Final = 0
-"""Satellite id of our own packets."""
-
-
 class BatchAdditions:
-    """Sense records and range files made of packets that have no offset in an input file.
+    """Sense records and range files made of packets that have no offset in an input file; `copies` exist already."""
 
-    Args:
-        folder: folder of the output files.
-        layout: layout of the sense records.
-        sense_bytes: size of `sense.bin` before the additions.
-        names: returns the names of the files that exist already.
-    """
-
-    def __init__(
-        self, folder: BatchFolder, layout: SenseLayout, sense_bytes: int, names: Callable[[], Sequence[str]]
-    ) -> None:
+    def __init__(self, folder: BatchFolder, layout: SenseLayout, copies: BatchCopies) -> None:
         self._folder = folder
-        self._composer = SenseAssembler(layout)
-        self._sense_bytes = sense_bytes
-        self._names = names
+        self._assembler = SenseAssembler(layout)
+        self._copies = copies
+        self._sense_bytes = copies.size_bytes.get(SENSE_FILE, 0)
         self._rows: dict[int, BatchRow] = {}
 
     @property
     def left_out(self) -> int:
         """Number of packets that could not be written; they are in the input journal."""
-        return self._composer.left_out + sum(row.left_out for row in self._rows.values())
+        return self._assembler.left_out + sum(row.left_out for row in self._rows.values())
 
     def has_row(self, satellite_id: int) -> bool:
-        """Whether a satellite has additional range files; then all its later packets go there."""
+        """Return True if a satellite has additional range files; all its later packets are written there."""
         return satellite_id in self._rows
 
     def take(self, message: SensorSample | GpsFix | RangeMeasurement) -> None:
-        """Append a packet.
-
-        Raises:
-            OSError: the disk is full or gone.
-        """
+        """Append a packet."""
         if isinstance(message, SensorSample):
-            self._write(self._composer.add_sample(message.raw))
+            self._write(self._assembler.add_sample(message.raw))
         elif len(message.raw) == SENSE_GPS_PACKET.itemsize:
-            self._write(self._composer.add_fix(message.raw))
+            self._write(self._assembler.add_fix(message.raw))
         else:
             self._row(message.satellite_id).append(message.raw)
 
     def finish(self) -> None:
-        """Write the last record, even if it is incomplete.
-
-        Raises:
-            OSError: the disk is full or gone.
-        """
-        self._write(self._composer.finish())
+        """Write the last record, even if it is incomplete."""
+        self._write(self._assembler.finish())
 
     def _write(self, done: Assembled) -> None:
         for record in done.records:
@@ -190,9 +144,9 @@ class BatchAdditions:
             self._folder.write(SENSE_FILE, self._sense_bytes, record)
             self._sense_bytes += len(record)
         for fix in done.spare_fixes:
-            self._row(OWN).append(range_packet_from_sense(fix))
+            self._row(0).append(range_packet_from_sense(fix))
 
     def _row(self, satellite_id: int) -> BatchRow:
         if satellite_id not in self._rows:
-            self._rows[satellite_id] = BatchRow(self._folder, satellite_id, self._names())
+            self._rows[satellite_id] = BatchRow(self._folder, satellite_id, self._copies.size_bytes)
         return self._rows[satellite_id]

@@ -6,7 +6,6 @@ input journal: a restarted writer reads it from the beginning and writes the sam
 """
 
 import errno
-import os
 import time
 from typing import Final
 
@@ -27,6 +26,7 @@ from pygnc.bus.messages import (
     SourceFile,
 )
 from pygnc.common.constants import SENSE_FILE
+from pygnc.common.files import free_bytes
 from pygnc.formats.gps_packet import SENSE_GPS_PACKET, TERMINATOR
 from pygnc.formats.sense import SenseLayout
 from pygnc.tasks.batch_writer.folder import BATCH, LAST, BatchFolder
@@ -35,11 +35,11 @@ from pygnc.tasks.ingest.range_folders import satellite_of
 from pygnc.tasks.runtime import Notify, Run, Task
 
 MESSAGES_PER_STEP: Final = 64
-"""A larger number would cost memory for good: Python keeps its pools of small objects."""
+"""A larger number would cost memory until the end: Python keeps its pools of small objects."""
 
 
 class BatchWriterTask(Task):
-    """Reads the input stream and writes the batch files."""
+    """Process that reads the input stream and writes the batch files."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
@@ -66,7 +66,7 @@ class BatchWriterTask(Task):
             self._sync_if_due()
         except OSError as error:
             self._give_up(error)
-        return self._input.has_backlog or len(messages) == MESSAGES_PER_STEP
+        return self._input.is_behind
 
     def progress(self) -> control.Progress:
         """Return the number of bytes written."""
@@ -92,7 +92,7 @@ class BatchWriterTask(Task):
         if self._folder is None:
             return
         if self._input.lost:
-            self._give_up(OSError(0, "inputs are missing in the journal, so the offsets of packets are unknown"))
+            self._give_up(OSError(0, "inputs are missing in the journal, so the offsets of later packets are unknown"))
         elif isinstance(message, SourceFile):
             if not message.fault:
                 self._named.append(message)
@@ -116,14 +116,13 @@ class BatchWriterTask(Task):
         self._copies.add([msgspec.structs.replace(file, name=_target(file.name)) for file in copied])
         if first:
             layout = SenseLayout(message.sensors_per_record, self._terminated)
-            sense_bytes = self._copies.size_of(SENSE_FILE)
-            self._additions = BatchAdditions(self._folder, layout, sense_bytes, lambda: self._copies.names)
+            self._additions = BatchAdditions(self._folder, layout, self._copies)
 
     def _keeps_offsets(self, source: str) -> bool:
-        """Whether packets of a file are written at their offset in it.
+        """Return True if packets of a file are written at their offset in it.
 
-        In a run with --from-last-run, only those of the last run's files are. Otherwise all are, until a satellite has
-        additional range files: their numbers may collide with those of later input files.
+        In a run with --from-last-run, only the packets of the last run's files are. Otherwise the packets of all files
+        are, until a satellite has additional range files, whose numbers may collide with those of later input files.
         """
         if self.run.from_last_run:
             return source.startswith(f"{LAST}/")
@@ -143,17 +142,16 @@ class BatchWriterTask(Task):
     def _sync_if_due(self) -> None:
         """Sync packets that follow the batch; give up when the folder or the disk is full."""
         folder, now = self._folder, time.monotonic()
-        if folder is None or not (folder.is_complete and folder.has_unsynced) or now < self._sync_at_s:
+        if folder is None or not (folder.is_complete and folder.unsynced) or now < self._sync_at_s:
             return
         self._sync_at_s = now + SYNC_INTERVAL_S
         ceiling_bytes = self.run.settings.batch.ceiling_bytes
         if folder.written_bytes > ceiling_bytes:
             folder.sync()
             raise OSError(errno.EFBIG, f"the limit of {ceiling_bytes} bytes ([batch] ceiling_bytes) is reached")
-        free = os.statvfs(self.run.home)
         reserve_bytes = self.run.settings.logs.reserve_bytes
         folder.sync()
-        if free.f_bavail * free.f_frsize < reserve_bytes:
+        if free_bytes(self.run.home) < reserve_bytes:
             raise OSError(errno.ENOSPC, f"less than {reserve_bytes} bytes are free on the disk")
 
     def _give_up(self, error: OSError) -> None:
@@ -163,7 +161,11 @@ class BatchWriterTask(Task):
             self._folder.abandon()
             self._folder = None
         self._faults += 1
-        self.notify("error", "batch_not_written", f"{error.filename or BATCH}: {error.strerror}")
+        self.notify(
+            "error",
+            "batch_not_written",
+            f"{error.filename or BATCH}: {error.strerror}; the run continues without these files",
+        )
 
 
 def _target(source: str) -> str:

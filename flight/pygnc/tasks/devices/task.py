@@ -32,7 +32,7 @@ CLOSING_S: Final = 2.5
 
 
 class DevicesTask(Task):
-    """Reads all configured devices and writes the stream of their readings."""
+    """Process that reads all configured devices and writes the stream of their readings."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
@@ -92,16 +92,11 @@ class DevicesTask(Task):
 
 
 class ConfiguredDevice:
-    """Device of the settings, thinned to the interval of the settings; see `ReconnectingDevice`.
-
-    Args:
-        name: name of the device in the settings.
-        settings: section of the settings.
-        notify: reports an event.
-        on_reading: called in another thread when a reading has arrived.
+    """Device of a section of the settings; `on_reading` is called in another thread when a reading has arrived.
 
     Attributes:
-        connection: source of the readings.
+        name: name of the device in the settings.
+        connection: source of the readings, thinned to the interval of the settings.
     """
 
     def __init__(self, name: str, settings: DeviceSettings, notify: Notify, on_reading: Callable[[], None]) -> None:
@@ -121,7 +116,8 @@ class ConfiguredDevice:
         try:
             is_new = self.connection.connect()
         except (DeviceError, TypeError, ValueError) as error:  # unknown family or option, or a value out of range
-            self._report("error", f"{error}; see [devices.{self.name}] in the settings; the run continues without it")
+            text = f"{error}; correct [devices.{self.name}] in the settings; the run continues without the device"
+            self._report("error", text)
             self._is_unusable = True
             return
         if is_new and self.connection.device is not None:

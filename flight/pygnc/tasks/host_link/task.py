@@ -47,7 +47,7 @@ _SEVERITIES: Final = {"info": 0, "warning": 1, "error": 2}
 
 
 class HostLinkTask(Task):
-    """Serves the host."""
+    """Process that serves the host."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
@@ -166,12 +166,7 @@ class Line:
 
 
 class RunServices:
-    """Operations on the run, shared by all connections; see `HostServices`.
-
-    Args:
-        run: constants of the run.
-        stream: stream of live packets.
-        notify: reports an event.
+    """Operations on the run, shared by all connections; see `HostServices`. Live packets go to `stream`.
 
     Attributes:
         stop_requested: true once the host has asked to stop the run.

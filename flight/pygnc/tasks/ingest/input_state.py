@@ -126,7 +126,7 @@ def merge_file_counts(before: SourceFile, now: SourceFile) -> SourceFile:
 
 
 class InputRecovery:
-    """Reads the input journal that a former process of the task has written in this run; it is empty in a new run.
+    """Reader of the input journal that a former process of the task has written in this run; empty in a new run.
 
     Args:
         folders: Folders of the journal.
@@ -138,8 +138,8 @@ class InputRecovery:
         begin_seq: Number of the message after these files.
         missing_bytes: Number of bytes of these files' packets that are not in the journal. In a batch this includes
             the bytes between the packets of sense records.
-        is_ended: Whether the batch is over.
-        is_complete: Whether no number is missing.
+        is_ended: True if the batch is over.
+        is_complete: True if no message number is missing.
     """
 
     def __init__(self, folders: Sequence[Path], counters: InputCounters) -> None:
@@ -168,7 +168,7 @@ class InputRecovery:
         self._journal.close()
 
     def matches(self, files: Sequence[SourceFile]) -> bool:
-        """Whether these readable files are those of the group, with the same contents as far as they were read."""
+        """Return True if these readable files are the group's, with equal contents as far as they were read."""
         named = [file for file, _ in self.group if not file.fault]
         if len(named) != len(files):
             return False

@@ -1,17 +1,13 @@
 """Live inputs: packets that the host streams and readings of the computer's own sensors, as input messages."""
 
 import struct
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 import numpy as np
-import zmq
 
 from pygnc.bus.messages import (
-    DEVICES,
     LIVE,
-    DeviceReading,
     GpsFix,
     LivePacket,
     Message,
@@ -25,7 +21,6 @@ from pygnc.formats.ranges import RANGE_PACKET, decode_ranges
 from pygnc.formats.sense import SENSOR_PACKET, decode_sensors
 from pygnc.tasks.ingest.input_state import InputCounters
 from pygnc.tasks.ingest.source import packet_messages
-from pygnc.tasks.runtime import Task
 
 BACK_MAX_S: Final = 7
 """Tolerance for late packets, for jitter of 3 s to either side and for rounding to whole seconds."""
@@ -38,9 +33,9 @@ _TIME: Final = struct.Struct("<IH")
 _ONE_SENSOR: Final = np.dtype([("sensors", SENSOR_PACKET, (1,))])
 
 
-def live_message(packet: LivePacket | DeviceReading, seq: int, bandwidth_hz: float) -> Message:
-    """Return the input message of one packet or reading, numbered `seq`."""
-    if isinstance(packet, DeviceReading):
+def live_message(packet: Message, seq: int, bandwidth_hz: float) -> Message:
+    """Return the input message of one `LivePacket` or `DeviceReading`, numbered `seq`."""
+    if not isinstance(packet, LivePacket):
         return msgspec.structs.replace(packet, seq=seq)
     places = [(seq, LIVE, packet.seq, packet.raw)]
     if packet.kind == "SENS":
@@ -61,12 +56,14 @@ def live_message(packet: LivePacket | DeviceReading, seq: int, bandwidth_hz: flo
 def live_anomalies(message: Message, earlier: InputCounters) -> list[tuple[str, str]]:
     """Return name and text of an event for each inconsistency of a live packet with earlier inputs."""
     found = []
-    t_spacecraft_s = spacecraft_time_of(message)
+    own_fix = message if isinstance(message, GpsFix) and message.is_own else None
+    own_packet = message if isinstance(message, SensorSample) else own_fix
+    t_spacecraft_s = own_packet.t_spacecraft_s if own_packet else None
+    gps_ms = gps_ms_from_week(own_fix.gps_week, own_fix.gps_tow_ms) if own_fix else None
     newest_s, newest_ms = earlier.newest_spacecraft_s, earlier.newest_gps_ms
     if t_spacecraft_s is not None and newest_s is not None and t_spacecraft_s < newest_s - BACK_MAX_S:
-        text = f"a live packet of {t_spacecraft_s} s came after one of {newest_s} s: the controller was restarted"
+        text = f"a live packet of {t_spacecraft_s} s came after a packet of {newest_s} s: the controller was restarted"
         found.append(("clock_fell_back", text))
-    gps_ms = gps_time_of(message)
     if gps_ms is not None and newest_ms is not None:
         ahead_ms = gps_ms - newest_ms
         if not -GPS_BACK_MAX_MS <= ahead_ms <= GPS_AHEAD_MAX_MS:
@@ -74,63 +71,3 @@ def live_anomalies(message: Message, earlier: InputCounters) -> list[tuple[str, 
             text = f"GPS time of a live packet is {abs(ahead_ms) / 1e3:.0f} s {side} earlier packets"
             found.append(("gps_time_apart", text))
     return found
-
-
-def spacecraft_time_of(message: Message) -> int | None:
-    """Return our own spacecraft time in a message in s, or None."""
-    if isinstance(message, SensorSample) or (isinstance(message, GpsFix) and message.is_own):
-        return message.t_spacecraft_s
-    return None
-
-
-def gps_time_of(message: Message) -> int | None:
-    """Return the GPS time of one of our own packets in ms, or None."""
-    if isinstance(message, GpsFix) and message.is_own:
-        return gps_ms_from_week(message.gps_week, message.gps_tow_ms)
-    return None
-
-
-MESSAGES_PER_STEP: Final = 64
-
-
-class LiveStreams:
-    """Readers of the live streams that this run has.
-
-    Args:
-        task: The task that reads them.
-        after: Number of the last message processed, by stream.
-    """
-
-    def __init__(self, task: Task, after: Mapping[str, int]) -> None:
-        streams: list[tuple[str, type, bool]] = [
-            (LIVE, LivePacket, task.run.has_host),
-            (DEVICES, DeviceReading, bool(task.run.settings.devices)),
-        ]
-        self._readers = [
-            task.open_reader(name, kind, after_seq=after[name]) for name, kind, exists in streams if exists
-        ]
-
-    @property
-    def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Sockets to register with the poller."""
-        return [reader.socket for reader in self._readers]
-
-    def look_into_journals(self) -> None:
-        """Read the journals at the next call, in case announcements were lost."""
-        for reader in self._readers:
-            reader.has_backlog = True
-
-    def take(self) -> tuple[list[LivePacket | DeviceReading], bool]:
-        """Return waiting messages, and whether more are waiting."""
-        taken: list[LivePacket | DeviceReading] = []
-        more = False
-        for reader in self._readers:
-            messages = reader.receive(MESSAGES_PER_STEP)
-            more = more or reader.has_backlog or len(messages) == MESSAGES_PER_STEP
-            taken += [message for message in messages if isinstance(message, LivePacket | DeviceReading)]
-        return taken, more
-
-    def close(self) -> None:
-        """Close the streams."""
-        for reader in self._readers:
-            reader.close()

@@ -2,7 +2,7 @@
 
 A file may still be growing when it is read. Its packets are used at once; a packet that is cut by the end of the file
 is read again together with its continuation, in the same file or in the file with the next number. Only new files
-and files without a successor are checked for growth, because the controller never returns to an older file.
+and files without a successor are checked for growth, because the controller never writes to an older file again.
 """
 
 import itertools
@@ -33,7 +33,7 @@ from pygnc.tasks.ingest.range_folders import RangeFolder, UnreadableFile, is_nex
 from pygnc.tasks.ingest.source import DAMAGE_LISTED, BatchSource, packet_messages
 
 FILE_BYTES_MAX: Final = 1 << 24
-"""A thousand times the size of the controller's files; larger files are not range files."""
+"""Maximum size of a range file: a thousand times the size of the controller's files."""
 PIECE_BYTES: Final = 1 << 15
 """Bytes per step of the scan, about 10 ms."""
 
@@ -299,7 +299,7 @@ def _grown(
 
 
 def _in_order(prefix: str, names: list[str], known: dict[str, SourceFile]) -> list[str]:
-    """Return names in the order of writing: their numbers continue from the newest known one."""
+    """Return names in the order of writing: their numbers continue from the newest known number."""
     numbers = _numbers(names)
     before = list(_numbers(name for name in known if name == f"{prefix}{Path(name).name}"))
     if before:
@@ -347,7 +347,7 @@ def _span(counts: SourceFile, to_byte: int) -> Span:
 
 
 def _numbers(names: Iterable[str]) -> dict[int, str]:
-    """Return the numbered ones of these names by their numbers."""
+    """Return the names that have a number, by number."""
     return {number: name for name in names if (number := range_file_number(Path(name).name)) is not None}
 
 

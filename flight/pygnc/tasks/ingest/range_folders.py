@@ -9,7 +9,7 @@ from pygnc.common.constants import PARTNER_IDS
 from pygnc.formats.ranges import FILE_NUMBERS, consecutive_runs, range_file_number
 
 LEGACY_FILE: Final = "range.bin"
-"""File name of the older code; it neither continues another file nor is it continued."""
+"""File name of the older code; no other file continues this file, or is continued by it."""
 _PARTNER: Final = "partner_"
 _IDS: Final = {str(number): number for number in PARTNER_IDS} | {chr(number): number for number in PARTNER_IDS}
 _REMEDY: Final = (
@@ -21,7 +21,7 @@ class RangeFolder(NamedTuple):
     """A folder of range files.
 
     Attributes:
-        prefix: Path of the folder relative to the home (or another root), with a slash; empty for the root itself.
+        prefix: Path of the folder below the home (or another root), with a slash; empty for the root itself.
         satellite_id: Radio id of the partner that wrote the files, 0 for our own.
         names: Names of the range files, without order.
     """
@@ -79,10 +79,9 @@ def satellite_of(name: str) -> int:
 
 
 def is_next_file(before: str, name: str) -> bool:
-    """Whether `name` is the file that follows `before` in the same folder; 0 follows 65535."""
-    one, other = Path(before), Path(name)
-    number, next_number = range_file_number(one.name), range_file_number(other.name)
-    if number is None or next_number is None or one.parent != other.parent:
+    """Return True if `name` is the file that follows `before` in its folder; number 0 follows 65535."""
+    number, next_number = range_file_number(Path(before).name), range_file_number(Path(name).name)
+    if number is None or next_number is None or Path(before).parent != Path(name).parent:
         return False
     return next_number == (number + 1) % FILE_NUMBERS
 
@@ -102,7 +101,7 @@ def _partner_folders(
             faults.append(UnreadableFile(path, f"{own_id} is our own radio id; {remedy}"))
         elif satellite_id in found:
             remedy = "put all files of the satellite into one folder"
-            faults.append(UnreadableFile(path, f"{found[satellite_id]} is of satellite {satellite_id} too; {remedy}"))
+            faults.append(UnreadableFile(path, f"{found[satellite_id]} is of the same satellite; {remedy}"))
         else:
             found[satellite_id] = path
     return [(f"{path}/", satellite_id) for satellite_id, path in sorted(found.items())]

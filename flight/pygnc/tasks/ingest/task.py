@@ -6,18 +6,20 @@
 3. Live packets from the host and readings of the computer's own sensors are written after the batch, between such
    groups. Each carries its number in its own stream, so none is lost or written twice.
 
-The input journal is a function of the file contents that it names. A restarted task computes the same numbers again and
+The input journal is a function of the file contents that it names. A restarted task computes equal numbers again and
 continues after the last message in the journal.
 """
 
 import time
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 import zmq
 
 from pygnc.bus import control
-from pygnc.bus.messages import BatchEnd, Message, SourceFile
+from pygnc.bus.messages import DEVICES, LIVE, BatchEnd, DeviceReading, LivePacket, Message, SourceFile
+from pygnc.bus.streams import StreamReader
 from pygnc.tasks.ingest.batch import (
     PREFIX,
     batch_head,
@@ -28,20 +30,21 @@ from pygnc.tasks.ingest.batch import (
     record_messages,
 )
 from pygnc.tasks.ingest.input_state import InputCounters, InputRecovery
-from pygnc.tasks.ingest.live import LiveStreams, live_anomalies, live_message
+from pygnc.tasks.ingest.live import live_anomalies, live_message
 from pygnc.tasks.ingest.range_files import find_arrivals
 from pygnc.tasks.ingest.range_folders import UnreadableFile
 from pygnc.tasks.ingest.source import BatchSource
 from pygnc.tasks.runtime import Notify, Run, Task
 
 LOOK_INTERVAL_S: Final = 1.0
+LIVE_MESSAGES_PER_STEP: Final = 64
 CHANGED: Final = "the input files were changed during the run"
 DAMAGE_EVENTS: Final = 10
-"""Maximum number of damaged ranges of one file that are reported as events; the input journal lists more."""
+"""Maximum number of damaged ranges of a file that are reported as events; the input journal lists more."""
 
 
 class IngestTask(Task):
-    """Reads the batch and later inputs; writes the input stream."""
+    """Process that reads the batch and later inputs, and writes the input stream."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
@@ -52,17 +55,17 @@ class IngestTask(Task):
         self._is_recovered = False
         self._batch_is_over = False
         self._last_file_seq = 0
-        self._live: LiveStreams | None = None
+        self._live: list[StreamReader] | None = None
         self._looks_for_files = True
         self._next_look_s = 0.0
         self._steps: Iterator[None] | None = self._begin()
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
         """Wake for live packets once the files are read; files are read without waiting."""
-        return self._live.sockets if self._live is not None and self._steps is None else []
+        return [reader.socket for reader in self._live or ()] if self._steps is None else []
 
     def work(self) -> bool:
-        """Do the next step on the files; without any, look for new files and take live packets."""
+        """Do the next step on the files; if all files are read, look for new files and take live packets."""
         now = time.monotonic()
         if self._steps is None and self._looks_for_files and now >= self._next_look_s:
             self._next_look_s = now + LOOK_INTERVAL_S
@@ -78,7 +81,7 @@ class IngestTask(Task):
         return self._take_live()
 
     def progress(self) -> control.Progress:
-        """Return whether the batch is over, and the counters of bytes and packets.
+        """Return the number of the last input, the end of the batch, and the counters of bytes and packets.
 
         Live packets do not advance `last_sequence_processed` after the batch, because each one would start a new
         "batch" phase.
@@ -92,29 +95,33 @@ class IngestTask(Task):
         while not self._is_recovered and self._steps is not None:
             next(self._steps, None)
         self._seq = max(self._seq, self._resume_after)
-        live = self._live_streams()
-        live.look_into_journals()
+        for reader in self._live_readers():
+            reader.has_backlog = True  # announcements may have been lost
         while self._take_live():
             pass
-        live.close()
+        for reader in self._live_readers():
+            reader.close()
         self._stream.close()
 
     # --- Live packets ----------------------------------------------------------------------------------------------
 
     def _take_live(self) -> bool:
-        """Write waiting live packets and readings; return whether more are waiting."""
-        packets, more = self._live_streams().take()
-        for packet in packets:
+        """Write waiting live packets and readings; return True if more are waiting."""
+        readers = self._live_readers()
+        for packet in chain.from_iterable([reader.receive(LIVE_MESSAGES_PER_STEP) for reader in readers]):
             message = live_message(packet, self._seq + 1, self.run.settings.radio.bandwidth_hz)
             for name, text in live_anomalies(message, self._counters):
                 self.notify("warning", name, text)
             self._write([message])
-        return more
+        return any(reader.is_behind for reader in readers)
 
-    def _live_streams(self) -> LiveStreams:
+    def _live_readers(self) -> list[StreamReader]:
         """Open the live streams on first use, when it is known which packets the journal contains."""
         if self._live is None:
-            self._live = LiveStreams(self, self._counters.last_live_seq)
+            kinds: dict[str, object] = {LIVE: LivePacket} if self.run.has_host else {}
+            kinds |= {DEVICES: DeviceReading} if self.run.settings.devices else {}
+            after = self._counters.last_live_seq
+            self._live = [self.open_reader(name, kind, after_seq=after[name]) for name, kind in kinds.items()]
         return self._live
 
     # --- Batch -----------------------------------------------------------------------------------------------------
@@ -167,7 +174,7 @@ class IngestTask(Task):
                 self._report_last_run(found)
 
     def _find_batch(self, recovery: InputRecovery) -> tuple[list[BatchSource], list[UnreadableFile]]:
-        """Return the batch's files and those that cannot be read: as named in the journal, else as found in the home.
+        """Return the batch's files and the unreadable files: as named in the journal, else as found in the home.
 
         Raises:
             OSError: a file named in the journal is missing or shorter than it was.

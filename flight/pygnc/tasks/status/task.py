@@ -8,6 +8,8 @@ import contextlib
 import errno
 import math
 import time
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -35,11 +37,11 @@ INTERVAL_S: Final = 1.0
 RESERVE_BYTES: Final = 1 << 15
 """Space reserved in the run's folder, so that the status can be written when the journals have filled the disk."""
 MESSAGES_PER_STEP: Final = 64
-"""A larger number would cost memory for good: Python keeps its pools of small objects."""
+"""A larger number would cost memory until the end: Python keeps its pools of small objects."""
 
 
 class StatusTask(Task):
-    """Reads the streams of estimates and writes the status files."""
+    """Process that reads the streams of estimates and writes the status files."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
@@ -50,7 +52,7 @@ class StatusTask(Task):
         self._attitude: AttitudeEstimate | None = None
         self._partners = PartnerStatus()
         self._state = control.RunState("starting", "", (), 0)
-        # The first record is written when the tasks are up, at the latest after the usual interval.
+        # The first record is written when the tasks are up, at the latest after `INTERVAL_S`.
         self._phase_written = self._state.phase
         self._next_write_s = time.monotonic() + INTERVAL_S
         self._generation = 0
@@ -59,9 +61,11 @@ class StatusTask(Task):
         with contextlib.suppress(OSError):
             reserve_space(self._reserve, RESERVE_BYTES)
 
+        self._readers = (self._orbits, self._attitudes, self._formations)
+
     def sockets(self) -> list["zmq.Socket[bytes]"]:
         """Wake for estimates."""
-        return [self._orbits.socket, self._attitudes.socket, self._formations.socket]
+        return [reader.socket for reader in self._readers]
 
     def work(self) -> bool:
         """Read the newest estimates; write the status if it is due."""
@@ -73,20 +77,16 @@ class StatusTask(Task):
         return more
 
     def _take(self) -> bool:
-        """Read new estimates; return whether more are waiting."""
-        orbits = self._orbits.receive(MESSAGES_PER_STEP)
-        prediction = self._orbits.take_transient()
-        for message in [*orbits, prediction]:
+        """Read new estimates; return True if more are waiting."""
+        received = [reader.receive(MESSAGES_PER_STEP) for reader in self._readers]
+        for message in [*chain.from_iterable(received), self._orbits.take_transient()]:
             if isinstance(message, OrbitEstimate):
                 self._orbit = message
-        attitudes = self._attitudes.receive(MESSAGES_PER_STEP)
-        if attitudes and isinstance(attitudes[-1], AttitudeEstimate):
-            self._attitude = attitudes[-1]
-        formations = self._formations.receive(MESSAGES_PER_STEP)
-        for message in formations:
-            self._partners.take(message)
-        behind = self._orbits.has_backlog or self._attitudes.has_backlog or self._formations.has_backlog
-        return behind or MESSAGES_PER_STEP in {len(orbits), len(attitudes), len(formations)}
+            elif isinstance(message, AttitudeEstimate):
+                self._attitude = message
+            elif message is not None:
+                self._partners.take(message)
+        return any(reader.is_behind for reader in self._readers)
 
     def on_run_state(self, state: control.RunState) -> None:
         """Store the state of the run."""
@@ -94,22 +94,19 @@ class StatusTask(Task):
 
     def progress(self) -> control.Progress:
         """Return the number of the last orbit estimate read."""
-        return control.Progress(
-            last_sequence_processed=self._orbits.last_seq, counts={"not_recorded": int(bool(self._fault))}
-        )
+        return control.Progress(self._orbits.last_seq, counts={"not_recorded": int(bool(self._fault))})
 
     def close(self) -> None:
         """Write the last status, with the last estimates, which may be in the journals only."""
-        for reader in (self._orbits, self._attitudes, self._formations):
+        for reader in self._readers:
             reader.has_backlog = True
         while self._take():
             pass
         self._write()
         with contextlib.suppress(OSError):
             self._reserve.unlink()
-        self._orbits.close()
-        self._attitudes.close()
-        self._formations.close()
+        for reader in self._readers:
+            reader.close()
 
     def _write(self) -> None:
         self._generation += 1
@@ -174,9 +171,8 @@ def _partner_fields(estimate: FormationEstimate, approach: ClosestApproach | Non
     if estimate.position_rtn_m is None or estimate.velocity_rtn_mps is None or estimate.covariance_rtn is None:
         return values
     sigma_m = [math.sqrt(estimate.covariance_rtn[place]) for place in _VARIANCES]
-    vectors = {"rtn_m": estimate.position_rtn_m, "rtn_mps": estimate.velocity_rtn_mps, "sigma_m": sigma_m}
-    for name, vector in vectors.items():
-        values |= {f"{name}_{axis}": value for axis, value in zip("xyz", vector, strict=True)}
+    values |= _components("rtn_m", estimate.position_rtn_m) | _components("rtn_mps", estimate.velocity_rtn_mps)
+    values |= _components("sigma_m", sigma_m)
     numbers = {
         "bias_m": estimate.range_bias_m,
         "residual_m": estimate.range_residual_m,
@@ -239,8 +235,7 @@ def orbit_fields(estimate: OrbitEstimate | None, t_spacecraft_s: int) -> dict[st
         now_ms = gps_ms_from_spacecraft_s(t_spacecraft_s, estimate.spacecraft_to_gps_ms)
         values["gps_week"], values["gps_tow_ms"] = week_from_gps_ms(now_ms)
     for name in ("position_ecef_m", "velocity_ecef_mps", "position_sigma_m", "velocity_sigma_mps"):
-        for axis, value in zip("xyz", getattr(estimate, name), strict=True):
-            values[f"{name}_{axis}"] = value
+        values |= _components(name, getattr(estimate, name))
     return values
 
 
@@ -259,8 +254,7 @@ def attitude_fields(estimate: AttitudeEstimate | None) -> dict[str, Value]:
     }
     if estimate.gps_ms is not None:
         values["attitude_gps_week"], values["attitude_gps_tow_ms"] = week_from_gps_ms(estimate.gps_ms)
-    if estimate.quaternion_gcrf_from_body is not None:
-        values |= {f"quaternion_{part}": q for part, q in zip("wxyz", estimate.quaternion_gcrf_from_body, strict=True)}
+    values |= _components("quaternion", estimate.quaternion_gcrf_from_body, "wxyz")
     vectors = {
         "rate_body_rad_s": estimate.rate_body_rad_s,
         "mag_body_ut": estimate.mag_body_ut,
@@ -270,9 +264,12 @@ def attitude_fields(estimate: AttitudeEstimate | None) -> dict[str, Value]:
         "mag_calibration_sigma_ut": estimate.mag_calibration_sigma_ut,
     }
     for name, vector in vectors.items():
-        if vector is not None:
-            values |= {f"{name}_{axis}": value for axis, value in zip("xyz", vector, strict=True)}
+        values |= _components(name, vector)
     return values
+
+
+def _components(name: str, vector: Sequence[float] | None, axes: str = "xyz") -> dict[str, Value]:
+    return {} if vector is None else {f"{name}_{axis}": value for axis, value in zip(axes, vector, strict=True)}
 
 
 def _bits(numbers: tuple[int, ...]) -> int:

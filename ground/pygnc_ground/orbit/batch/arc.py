@@ -1,20 +1,117 @@
-"""Least squares of one arc: iterations of motion, forces and weights until the orbit converges, and their summary."""
+"""Least squares of one arc: iterations of motion, forces and weights until the orbit converges.
 
-from collections.abc import Sequence
+The standard deviations of the density variation and of the empirical accelerations are unknown beforehand. They are
+chosen to maximise the evidence: the probability of the fixes with the parameters marginalised (MacKay, Neural
+Computation 4, 1992; variance component estimation in geodesy). An arc with well modelled forces thus remains stiff, and
+one with unmodelled forces gets the freedom that it needs.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.orbit.batch.first_orbit import first_orbit
-from pygnc_ground.orbit.batch.forces import FIRST_NODE, PER_NODE, STATE, Factors
-from pygnc_ground.orbit.batch.normal_equations import NormalEquations, choose_factors, solve
+from pygnc_ground.orbit.batch.forces import FIRST_NODE, PER_NODE, STATE, ArcParameters, Factors, Prior
 from pygnc_ground.orbit.batch.observations import Observations, Residuals, inertial, observe
 from pygnc_ground.orbit.batch.trajectory import ArcDynamics, Grid, LinearMotion
 from pygnc_ground.orbit.solution import FloatArray, IntArray
+
+_STEP: Final = 10.0**0.5
+"""Ratio of neighbouring factors."""
+_DENSITY_POWERS: Final = range(-4, 3)
+_EMPIRICAL_POWERS: Final = range(-4, 9)
+"""Powers of the step: factors from 0.01 to 10 for the density, and to 10 000 for the empirical accelerations."""
+_EXPECTED_POWER: Final = -1.0
+_POWER_SIGMA: Final = 2.0
+"""Prior of the factors: a third of the settings, within a factor of ten, because the settings are made for the flight's
+simpler force model.
+"""
+
+
+NormalEquations: TypeAlias = tuple[FloatArray, FloatArray]
+"""Sums over all weighted observations: matrix, shape (p, p), and right side, shape (p,), for p parameters."""
+
+
+class Solution(NamedTuple):
+    """Most probable correction of p parameters."""
+
+    correction: FloatArray
+    """Correction of the parameters, shape (p,)."""
+    log_evidence: float
+    """Logarithm of the evidence, except for a constant that is independent of the prior."""
+    factor: tuple[FloatArray, bool]
+    """Cholesky factor of the scaled information, as returned by SciPy, shape (p, p)."""
+    unit: FloatArray
+    """Scale of each parameter, shape (p,)."""
+
+    def covariance(self) -> FloatArray:
+        """Compute the covariance of the parameters, shape (p, p)."""
+        covariance: FloatArray = self.unit[:, None] * cho_solve(self.factor, np.diag(self.unit))
+        return covariance
+
+
+def solve(normal: NormalEquations, prior: Prior, values: FloatArray) -> Solution:
+    """Return the most probable corrections of the parameters from their current values, shape (p,).
+
+    Raises:
+        numpy.linalg.LinAlgError: The observations do not determine the state.
+    """
+    matrix, right = normal
+    offset = values - prior.mean
+    pull = prior.information @ offset
+    total = matrix + prior.information
+    # Parameters range from kilometres to nanometres per second squared; scaling gives all of them unit information.
+    unit = 1.0 / np.sqrt(np.diagonal(total))
+    factor = cho_factor(unit[:, None] * total * unit, lower=True)
+    scaled = unit * (right - pull)
+    solved = cho_solve(factor, scaled)
+    log_determinant = 2.0 * float(np.log(np.diagonal(factor[0]) / unit).sum())
+    cost = float(offset @ pull - scaled @ solved)
+    return Solution(unit * solved, 0.5 * (prior.log_determinant - log_determinant - cost), factor, unit)
+
+
+def choose_factors(
+    normal: NormalEquations, unknowns: ArcParameters, settings: OrbitSettings, values: FloatArray, start: Factors | None
+) -> Factors:
+    """Return the factors with the largest evidence, by hill climbing from `start` or from the best of a coarse grid.
+
+    Cost: a factorisation of the normal equations for each of some 25 pairs, or for 5 or more with a start.
+    """
+
+    @cache
+    def evidence(density_variation: int, empirical: int) -> float:
+        if density_variation not in _DENSITY_POWERS or empirical not in _EMPIRICAL_POWERS:
+            return -math.inf
+        prior = unknowns.prior(settings, Factors(_STEP**density_variation, _STEP**empirical))
+        unlikely = sum(((power - _EXPECTED_POWER) / _POWER_SIGMA) ** 2 for power in (density_variation, empirical))
+        return solve(normal, prior, values).log_evidence - 0.5 * unlikely
+
+    def best(places: Iterable[tuple[int, int]]) -> tuple[int, int]:
+        return max(places, key=lambda place: evidence(*place))
+
+    def around(density: int, empirical: int) -> list[tuple[int, int]]:
+        # The point itself comes first: a neighbour replaces it only if its evidence is larger.
+        return [(density + i, empirical + j) for i, j in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))]
+
+    def power(factor: float) -> int:
+        return round(math.log(factor) / math.log(_STEP))
+
+    if start is None:
+        found = best((density, empirical) for density in _DENSITY_POWERS[::3] for empirical in _EMPIRICAL_POWERS[::3])
+    else:
+        found = power(start.density_variation), power(start.empirical)
+    while (higher := best(around(*found))) != found:
+        found = higher
+    return Factors(_STEP ** found[0], _STEP ** found[1])
+
 
 _ITERATIONS_MAX: Final = 30
 _CHOICES: Final = 4
@@ -148,17 +245,17 @@ def _fit(kinds: tuple[Observations, Observations], grid: Grid, settings: OrbitSe
         positions, velocities = (
             Residuals.of(kind, motion, settings.measurement, fitted, settled=settled) for kind in kinds
         )
-        normal = NormalEquations.empty(unknowns.count)
-        positions.add_to(normal, motion)
-        velocities.add_to(normal, motion)
+        matrix, right = np.zeros((unknowns.count, unknowns.count)), np.zeros(unknowns.count)
+        positions.add_to(matrix, right, motion)
+        velocities.add_to(matrix, right, motion)
         if settled and choices < _CHOICES:
-            factors = choose_factors(normal, unknowns, settings, values, factors if choices else None)
+            factors = choose_factors((matrix, right), unknowns, settings, values, factors if choices else None)
             choices += 1
-        solution = solve(normal, unknowns.prior(settings, factors), values)
+        solution = solve((matrix, right), unknowns.prior(settings, factors), values)
         covariance, moved = solution.covariance(), motion.nodes(solution.correction)
         shift_m = float(np.abs(moved - reference)[..., :3].max())
         reference, values = moved, values + solution.correction
-        fitted = float((normal.matrix * covariance).sum()) / (3 * sum(map(len, kinds)))
+        fitted = float((matrix * covariance).sum()) / (3 * sum(map(len, kinds)))
         converged = settled and shift_m < _CONVERGED_M
         settled |= shift_m < _SETTLED_M
     return ArcFit(values, covariance, factors, positions, velocities, iteration, converged, motion, solution.correction)

@@ -134,11 +134,11 @@ class Prior(NamedTuple):
     """Prior of the parameters; uninformative for the state."""
 
     mean: FloatArray
-    """(p,)."""
+    """Expected values, shape (p,)."""
     information: FloatArray
-    """(p, p), inverse of the covariance; zero for the state."""
+    """Inverse of the covariance, zero for the state, shape (p, p)."""
     log_determinant: float
-    """Of the information, without the state."""
+    """Logarithm of the determinant of the information without the state."""
 
 
 class ArcParameters:
@@ -150,7 +150,7 @@ class ArcParameters:
         interval, place = np.divmod(np.arange(segments), SEGMENTS_PER_INTERVAL)
         self.local_columns: IntArray = FIRST_NODE + PER_NODE * interval[:, None] + np.arange(2 * PER_NODE)
         self.local_columns = np.column_stack((self.local_columns, np.full(segments, RADIATION)))
-        """(k, 9), the unknowns that act in each segment"""
+        """Parameters that act in each segment, shape (k, 9)."""
         self._later = (place[:, None] + NODE) / SEGMENTS_PER_INTERVAL
 
     def at_nodes(self, values: FloatArray) -> FloatArray:

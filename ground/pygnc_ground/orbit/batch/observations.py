@@ -17,10 +17,8 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, ScreeningSettings
 from pygnc_ground.orbit.batch.first_orbit import oblate_earth
-from pygnc_ground.orbit.batch.normal_equations import NormalEquations
 from pygnc_ground.orbit.batch.trajectory import LinearMotion
-from pygnc_ground.orbit.errors import rms_3d
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, rms_3d
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,17 +26,17 @@ class Observations:
     """n measured vectors of one kind, positions or velocities."""
 
     fix: IntArray
-    """(n,), index into the fixes."""
+    """Index of the fix of each observation, shape (n,)."""
     gps_ms: IntArray
-    """(n,), time of the fix."""
+    """Time of the fix in milliseconds since the GPS epoch, shape (n,)."""
     offset_s: FloatArray
-    """(n,), time of validity minus time of the fix."""
+    """Time of validity minus time of the fix, shape (n,)."""
     measured: FloatArray
-    """(n, 3), in ITRF, m or m/s."""
+    """Measured vectors in ITRF, m or m/s, shape (n, 3)."""
     sigma: FloatArray
-    """(n, 3), as reported by the receiver, with unknown and optimistic values replaced."""
+    """Standard deviations by the receiver, unknown and optimistic values replaced, m or m/s, shape (n, 3)."""
     from_gcrf: FloatArray
-    """(n, 3, 6), maps the GCRF state at the time of validity to the measurement."""
+    """Matrices from the GCRF state at the time of validity to the measurement, shape (n, 3, 6)."""
 
     def __len__(self) -> int:
         return len(self.fix)
@@ -178,11 +176,11 @@ class Residuals:
 
     observations: Observations
     normalised: FloatArray
-    """(n, 3), measured minus computed over the receiver's standard deviations."""
+    """Measured minus computed over the receiver's standard deviations, shape (n, 3)."""
     scale: float
-    """Factor on those standard deviations."""
+    """Estimated factor on the receiver's standard deviations."""
     weight: FloatArray
-    """(n,)."""
+    """Robust weights, 0 to 1, shape (n,)."""
 
     @classmethod
     def of(
@@ -209,13 +207,13 @@ class Residuals:
 
     @property
     def chi_square(self) -> FloatArray:
-        """Squared residuals over their variances, (n,); three degrees of freedom."""
+        """Squared residuals over their variances, 3 degrees of freedom, shape (n,)."""
         chi_square: FloatArray = (self.normalised**2).sum(axis=1) / self.scale**2
         return chi_square
 
     @property
     def accepted(self) -> BoolArray:
-        """Observations with sufficient weight, (n,)."""
+        """Flags of observations with sufficient weight, shape (n,)."""
         return self.weight >= _ACCEPTED_WEIGHT
 
     @property
@@ -223,12 +221,19 @@ class Residuals:
         """RMS of the accepted residuals in m or m/s, 3-D; NaN for none."""
         return rms_3d((self.normalised * self.observations.sigma)[self.accepted])
 
-    def add_to(self, normal: NormalEquations, motion: LinearMotion) -> None:
-        """Add the whitened and weighted observations to normal equations for corrections of the motion's parameters."""
+    def add_to(self, matrix: FloatArray, right: FloatArray, motion: LinearMotion) -> None:
+        """Add the whitened and weighted observations to normal equations for corrections of the p parameters.
+
+        Both `matrix`, shape (p, p), and `right`, shape (p,), are changed.
+        """
         seen = self.observations
         each = (np.sqrt(self.weight) / self.scale)[:, None]
         for first in range(0, len(seen), _BLOCK):
-            rows = slice(first, first + _BLOCK)
-            derivatives = motion.derivatives(seen.gps_ms[rows], seen.offset_s[rows])
-            whitened = (seen.from_gcrf[rows] * (each[rows] / seen.sigma[rows])[:, :, None]) @ derivatives
-            normal.add(whitened.reshape(-1, whitened.shape[2]), (each[rows] * self.normalised[rows]).ravel())
+            block = slice(first, first + _BLOCK)
+            derivatives = motion.derivatives(seen.gps_ms[block], seen.offset_s[block])
+            whitened = (seen.from_gcrf[block] * (each[block] / seen.sigma[block])[:, :, None]) @ derivatives
+            # The later parameters act after all observations of the block.
+            acting = whitened.shape[2]
+            rows = whitened.reshape(-1, acting)
+            matrix[:acting, :acting] += rows.T @ rows
+            right[:acting] += rows.T @ (each[block] * self.normalised[block]).ravel()

@@ -72,7 +72,9 @@ class SkippedArc:
 
     first_gps_ms: int
     last_gps_ms: int
+    """Times of the first and the last fix, GPS milliseconds."""
     fixes: int
+    """Number of fixes."""
     reason: str
 
 
@@ -81,10 +83,11 @@ class BatchResult:
     """Orbits of all arcs."""
 
     solution: OrbitSolution
-    """One row per requested time; `nis` is that of the residuals."""
+    """States, one row per requested time; `nis` is the squared sum of the normalised residuals."""
     arcs: tuple[BatchArc, ...]
-    """In order of time, with parameters and residuals of each; at least one."""
+    """Parameters and residuals of at least one arc, in order of time."""
     left_out: tuple[SkippedArc, ...]
+    """Arcs without an orbit."""
 
     @property
     def converged(self) -> bool:
@@ -151,7 +154,11 @@ def solve_batch(
             dof[used] += 3
             accepted[used] = True
     if not arcs:
-        raise BatchError(_why(fixes, left_out))
+        if not left_out:
+            raise BatchError(f"no orbit: none of {len(fixes)} fixes has a plausible position")
+        largest = max(left_out, key=lambda arc: arc.fixes)
+        where = f" in {len(left_out)} arcs; the largest one" if len(left_out) > 1 else ""
+        raise BatchError(f"no orbit from {len(fixes)} fixes{where}: {largest.reason}")
     columns = (ecef[:, :3], ecef[:, 3:], gcrf[:, :3], gcrf[:, 3:], covariance, nis, dof, accepted)
     return BatchResult(OrbitSolution(times_gps_ms, *columns), tuple(arcs), tuple(left_out))
 
@@ -162,11 +169,3 @@ def _row_of_fix(rows: IntArray, gps_ms: IntArray, fixes: Sequence[Fix]) -> IntAr
     for row, time_ms in zip(rows[::-1].tolist(), gps_ms[::-1].tolist(), strict=True):
         free.setdefault(time_ms, []).append(row)
     return np.array([free[fix.gps_ms].pop() if free.get(fix.gps_ms) else -1 for fix in fixes], dtype=np.int64)
-
-
-def _why(fixes: Sequence[Fix], left_out: Sequence[SkippedArc]) -> str:
-    if not left_out:
-        return f"no orbit: none of {len(fixes)} fixes has a plausible position"
-    largest = max(left_out, key=lambda arc: arc.fixes)
-    where = f" in {len(left_out)} arcs; the largest one" if len(left_out) > 1 else ""
-    return f"no orbit from {len(fixes)} fixes{where}: {largest.reason}"

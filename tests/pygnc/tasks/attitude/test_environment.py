@@ -25,7 +25,7 @@ def truth() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> EnvironmentModel:
-    orientation = load_earth_orientation(tmp_path_factory.mktemp("home")).table
+    orientation = load_earth_orientation(tmp_path_factory.mktemp("home"))[0]
     return EnvironmentModel(orientation, read_main_field(data_file(MAIN_FIELD_TABLE)))
 
 

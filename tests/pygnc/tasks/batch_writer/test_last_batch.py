@@ -34,20 +34,20 @@ def test_the_open_record_equals_that_of_an_orderly_end(tmp_path: Path, packets: 
     closed = flown(tmp_path / "closed", packets, in_order=True, with_batch=with_batch)
     cut = flown(tmp_path / "cut", packets, in_order=False, with_batch=with_batch)
     before = (cut / LAST / "sense.bin").read_bytes()
-    added = add_open_record(cut, 5)
+    added = add_open_record(cut)
     after = (cut / LAST / "sense.bin").read_bytes()
     assert after == (closed / LAST / "sense.bin").read_bytes()
     assert len(after) == len(before) + added * SIZE
     assert scan(after).damage == ()
     assert added == (packets % 6 > 1)
-    assert add_open_record(cut, 5) == 0
-    assert add_open_record(closed, 5) == 0
+    assert add_open_record(cut) == 0
+    assert add_open_record(closed) == 0
 
 
 def test_ignores_the_journal_of_another_run(tmp_path: Path) -> None:
     home = flown(tmp_path / "cut", 9, in_order=False)
     (home / LAST / "sense.bin").write_bytes(CONTENT[4 * SIZE :])
-    assert add_open_record(home, 5) == 0
+    assert add_open_record(home) == 0
     assert (home / LAST / "sense.bin").read_bytes() == CONTENT[4 * SIZE :]
 
 
@@ -57,7 +57,7 @@ def test_adds_nothing_without_complete_records(tmp_path: Path, content: bytes | 
     (home / LAST / "sense.bin").unlink()
     if content is not None:
         (home / LAST / "sense.bin").write_bytes(content)
-    assert add_open_record(home, 5) == 0
+    assert add_open_record(home) == 0
 
 
 def ranged(home: Path, sizes: dict[str, int]) -> dict[str, int]:
@@ -66,7 +66,7 @@ def ranged(home: Path, sizes: dict[str, int]) -> dict[str, int]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"".join(STREAM)[:size])
     root = home / LAST
-    remove_oldest(home, 4 * SIZE, 5)
+    remove_oldest(home, 4 * SIZE)
     return {str(path.relative_to(root)): path.stat().st_size for path in root.rglob("*") if path.is_file()}
 
 
@@ -88,5 +88,5 @@ def test_one_kind_of_file_may_use_space_that_the_other_does_not_need(tmp_path: P
 
 def test_keeps_files_below_the_limit(tmp_path: Path) -> None:
     home = flown(tmp_path / "home", 36, in_order=True)
-    assert remove_oldest(home, 6 * SIZE, 5) == 0
+    assert remove_oldest(home, 6 * SIZE) == 0
     assert (home / LAST / "sense.bin").read_bytes() == CONTENT

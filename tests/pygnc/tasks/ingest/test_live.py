@@ -134,8 +134,8 @@ class LiveHome:
     def work(self) -> None:
         for _ in range(3):
             self.task._next_look_s = 0.0
-            if self.task._live is not None:
-                self.task._live.look_into_journals()  # as the host's mark says when an announcement was lost or is late
+            for reader in self.task._live or ():
+                reader.has_backlog = True  # as an announcement that was lost or is late would
             while self.task.work():
                 pass
 

@@ -6,17 +6,14 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_ground.orbit.batch.arc import choose_factors, solve
 from pygnc_ground.orbit.batch.forces import FIRST_NODE, STATE, ArcParameters, Factors, Prior
-from pygnc_ground.orbit.batch.normal_equations import NormalEquations, choose_factors, solve
 
 FloatArray = npt.NDArray[np.float64]
 
 
-def normal_equations(rows: FloatArray, measured: FloatArray) -> NormalEquations:
-    normal = NormalEquations.empty(rows.shape[1])
-    normal.add(rows[:5], measured[:5])
-    normal.add(rows[5:], measured[5:])
-    return normal
+def normal_equations(rows: FloatArray, measured: FloatArray) -> tuple[FloatArray, FloatArray]:
+    return rows.T @ rows, rows.T @ measured
 
 
 def proper_prior(sigma: float, size: int) -> Prior:
@@ -54,13 +51,6 @@ def test_corrections_count_from_the_present_values() -> None:
     np.testing.assert_allclose(present + rest.correction, whole.correction, rtol=1e-10)
 
 
-def test_rows_of_the_first_unknowns_alone_leave_the_later_ones_untouched() -> None:
-    normal = NormalEquations.empty(3)
-    normal.add(np.array([[1.0, 2.0]]), np.array([3.0]))
-    np.testing.assert_array_equal(normal.matrix, [[1.0, 2.0, 0.0], [2.0, 4.0, 0.0], [0.0, 0.0, 0.0]])
-    np.testing.assert_array_equal(normal.right, [3.0, 6.0, 0.0])
-
-
 @pytest.mark.parametrize("power", [-1.0, 0.0, 1.0, 3.0])
 def test_chooses_the_sigmas_of_the_forces_by_evidence(power: float) -> None:
     settings, unknowns = OrbitSettings(), ArcParameters(segments=90)
@@ -70,8 +60,7 @@ def test_chooses_the_sigmas_of_the_forces_by_evidence(power: float) -> None:
     drawn = np.zeros(unknowns.count)
     drawn[FIRST_NODE:] = np.linalg.solve(np.linalg.cholesky(information).T, random.normal(size=len(information)))
     precision = np.concatenate((np.full(7, 1.0), np.tile([10.0, 1e9, 1e9, 1e9], unknowns.nodes)))
-    normal = NormalEquations.empty(unknowns.count)
-    normal.add(np.diag(precision), precision * drawn + random.normal(size=unknowns.count))
+    normal = normal_equations(np.diag(precision), precision * drawn + random.normal(size=unknowns.count))
     values = np.zeros(unknowns.count)
     assert choose_factors(normal, unknowns, settings, values, None).empirical == pytest.approx(true.empirical, rel=2.2)
     assert not values[STATE].any()

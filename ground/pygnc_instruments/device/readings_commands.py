@@ -1,17 +1,22 @@
-"""`pygnc device log` and `upload`: log readings to CSV files, and send the files to an object store."""
+"""`pygnc device stream`, `log` and `upload`: show readings, log readings to CSV files, send the files to a store."""
 
 import contextlib
-from collections.abc import Generator
+import time
+from collections.abc import Generator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
+from rich.console import Group
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 import pygnc
 from pygnc_cli.signals import until_interrupted
+from pygnc_devices.declaration import Value
+from pygnc_devices.reading import Reading
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
 from pygnc_instruments.device.log_files import CsvLog, LogError, RawLog, Rotation, checked_log_name, recover_logs
 from pygnc_instruments.device.terminal import (
@@ -22,14 +27,16 @@ from pygnc_instruments.device.terminal import (
     Port,
     Seconds,
     UserPackets,
+    console,
     print_json,
     print_note,
     reported_errors,
     statistics_line,
     stderr_console,
 )
-from pygnc_instruments.device.upload import Destination, DestinationError, Spool, Uploader, default_spool, destination
+from pygnc_instruments.device.upload import Destination, DestinationError, Spool, Uploader, destination
 
+_DRAWS_PER_S: Final = 10
 _READINGS_PER_DRAW: Final = 16
 _MEGABYTE: Final = 1_000_000
 
@@ -66,7 +73,7 @@ def log(
 ) -> None:
     """Log readings to CSV files until Ctrl-C."""
     with reported_errors():
-        store = _destination(to, user)
+        store = destination(to, user)
         rotation = Rotation(round(rotate_mb * _MEGABYTE), rotate_minutes * 60.0)
         file_name = checked_log_name(name) if name else ""
         for path in recover_logs(out) if out.is_dir() else []:
@@ -108,13 +115,13 @@ def upload(
 ) -> None:
     """Send pending files of earlier commands, and the given files, to an object store."""
     with reported_errors():
-        store = _destination(to, user)
+        store = destination(to, user)
         if store is None:
             raise DestinationError("no object store: use --to az://container/prefix or set PYGNC_STORE_URL")
         for path in files or []:
             if not path.is_file():
                 raise LogError(f"{path}: no such file; check the path")
-        uploader = Uploader(store, Spool(spool or default_spool()), print_note)
+        uploader = Uploader(store, Spool(spool), print_note)
         for path in files or []:
             uploader.add(path)
         pending = uploader.close()
@@ -123,16 +130,12 @@ def upload(
         raise typer.Exit(1)
 
 
-def _destination(to: str, user: str) -> Destination | None:
-    return destination({"storage": to, "id": user})
-
-
 @contextlib.contextmanager
 def _uploader(store: Destination | None, spool: Path | None) -> Generator[Uploader | None, None, None]:
     if store is None:
         yield None
         return
-    uploader = Uploader(store, Spool(spool or default_spool()), print_note)
+    uploader = Uploader(store, Spool(spool), print_note)
     try:
         yield uploader
     finally:
@@ -159,3 +162,84 @@ def _write(connected: ConnectedDevice, csv: CsvLog, count: int, seconds: float) 
             if live is not None and (number % _READINGS_PER_DRAW == 0 or reading is None):
                 line = f"{csv.current or 'waiting'}: {csv.rows} rows; {statistics_line(connected.device.statistics)}"
                 live.update(Text(line), refresh=True)
+
+
+def stream(
+    port: Port = "",
+    *,
+    count: Count = 0,
+    seconds: Seconds = 0.0,
+    family: FamilyName = "",
+    baud: Baud = 0,
+    user_packets: UserPackets = None,
+    as_json: Json = False,
+) -> None:
+    """Show readings, in SI units and radians, until Ctrl-C."""
+    with reported_errors(), connect(DeviceSelection(port, family, baud, user_packets)) as connected:
+        with until_interrupted():
+            connected.start_streaming()
+            if console.is_terminal and not as_json:
+                _show_live(connected, count, seconds)
+            else:
+                for reading in connected.readings(count, seconds):
+                    if reading is not None and as_json:
+                        print_json(_as_json(reading))
+                    elif reading is not None:
+                        typer.echo(_as_line(reading))
+        print_note(statistics_line(connected.device.statistics))
+
+
+def _as_json(reading: Reading) -> dict[str, Any]:
+    return {
+        "packet": reading.packet.name,
+        "t_wall_ns": reading.t_wall_ns,
+        "t_mono_ns": reading.t_mono_ns,
+        "t_device_ns": reading.t_device_ns,
+        "lost_before": reading.lost_before,
+        "values": {name: _json_value(value) for name, value in reading.values.items()},
+        "raw": reading.raw.hex(),
+    }
+
+
+def _as_line(reading: Reading) -> str:
+    time_s = "" if reading.t_device_ns is None else f" {reading.t_device_ns / 1e9:.4f} s"
+    values = " ".join(f"{name}={_value_text(value)}" for name, value in reading.values.items())
+    return f"{reading.packet.name}{time_s} {values}"
+
+
+def _show_live(connected: ConnectedDevice, count: int, seconds: float) -> None:
+    """Show the newest reading of each kind of packet, and the statistics, in place."""
+    newest: dict[str, Reading] = {}
+    drawn_s = 0.0
+    with Live(console=console, auto_refresh=False, transient=False) as live:
+        for reading in connected.readings(count, seconds):
+            if reading is not None:
+                newest[reading.packet.name] = reading
+            if time.monotonic() - drawn_s >= 1 / _DRAWS_PER_S:
+                drawn_s = time.monotonic()
+                live.update(_screen(newest, connected), refresh=True)
+        live.update(_screen(newest, connected), refresh=True)
+
+
+def _screen(newest: Mapping[str, Reading], connected: ConnectedDevice) -> Group:
+    device = connected.device
+    state = "" if device.is_connected else " disconnected; reconnecting"
+    line = Text(f"{device.url}{state}: {statistics_line(device.statistics)}", "dim")
+    return Group(*(_table(reading) for reading in newest.values()), line)
+
+
+def _table(reading: Reading) -> Table:
+    table = Table(title=f"{reading.packet.name}: {reading.packet.meaning}", title_justify="left", show_header=False)
+    for entry in reading.packet.fields:
+        table.add_row(entry.name, Text(_value_text(reading.values[entry.name]), justify="right"), entry.unit.name)
+    return table
+
+
+def _json_value(value: Value | None) -> int | float | str | None:
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def _value_text(value: Value | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(_json_value(value))
