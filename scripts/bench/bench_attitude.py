@@ -31,9 +31,9 @@ from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario import imu, sun_sensors
+from pygnc_ground.scenario.generate import TrueStates
 from pygnc_ground.scenario.settings import settings_from_tables
 from pygnc_ground.scenario.trajectory import Trajectory
-from pygnc_ground.scenario.true_states import TrueStates
 
 DURATION_S: Final = 10_800
 CADENCE_S: Final = 5

@@ -348,21 +348,18 @@ class Settings(Section, frozen=True):
     """Satellites to which ranges are measured."""
 
     def __post_init__(self) -> None:
-        if self.start_gps_ms % 1000:
-            raise ValueError("start_utc must be a whole second, as the receiver's fixes are")
-        if self.clock.jitter_s >= self.sample_interval_s:
-            raise ValueError(
-                "clock.jitter_s must be less than sample_interval_s; otherwise samples overtake each other"
-            )
         ids = [partner.id for partner in self.partners]
         if self.formation.all_satellites:
             ids.append(self.formation.own_id)
-        if len({*ids}) < len(ids):
-            raise ValueError("two satellites have the same id; change partners.id or formation.own_id")
-        if self.partners and self.ranging.interval_s > self.duration_s:
-            raise ValueError(
-                "ranging.interval_s is longer than duration_s, so the scenario contains no range; change one of them"
-            )
+        rangeless = bool(self.partners) and self.ranging.interval_s > self.duration_s
+        for is_wrong, fault in (
+            (self.start_gps_ms % 1000, "start_utc must be a whole second, as the receiver's fixes are"),
+            (self.clock.jitter_s >= self.sample_interval_s, "clock.jitter_s must be less than sample_interval_s"),
+            (len({*ids}) < len(ids), "two satellites have the same id; change partners.id or formation.own_id"),
+            (rangeless, "ranging.interval_s is longer than duration_s, so there is no range; change one of them"),
+        ):
+            if is_wrong:
+                raise ValueError(fault)
 
     @property
     def start_gps_ms(self) -> int:
