@@ -6,8 +6,7 @@ import numpy as np
 
 from pygnc.environment.frames import EARTH_ROTATION_RAD_S
 from pygnc_ground.orbit.consistency import nees_consistency
-from pygnc_ground.orbit.errors import rms_3d
-from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.orbit.solution import FloatArray, IntArray, rms_3d
 from pygnc_ground.truth.orbit_truth import OrbitTruth, TrueOrbit
 
 
