@@ -23,7 +23,7 @@ SEN_RESPONSE_DEFINITION: dict[str, dict[str, int]] = {
 
 
 def main() -> int:
-    """Print sum, average, lowest and highest voltage as JSON; the exit code is 0 if all cells answered."""
+    """Print sum, average, lowest and highest voltage as JSON; the exit code is 0 if all cells responded."""
     logger = init_logging("emus")
     while Locker.is_locked("emus"):
         pass
@@ -49,12 +49,12 @@ def main() -> int:
     Locker.unlock("emus")
     print(enc(summary(q.get_items())))
     if q.unanswered:
-        logger.error("incomplete answers: %s", ", ".join(sorted(q.unanswered)))
+        logger.error("incomplete responses: %s", ", ".join(sorted(q.unanswered)))
     return 1 if q.unanswered or q.has_timed_out() else 0
 
 
 def summary(items: dict[str, Any]) -> dict[str, Any]:
-    """Return the summary of the answers; cells are numbered from 1, string after string."""
+    """Return the summary of the responses; cells are numbered from 1, string after string."""
     cells: dict[tuple[int, int], float] = {}
     for group in (item["values"] for item in items.get(SEN_BV2, [])):
         first = group["CELL NUMBER OF FIRST CELL IN GROUP"]

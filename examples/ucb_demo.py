@@ -16,7 +16,7 @@ from pygnc_devices.ucb.fields import FIELD_TABLE
 
 found = search(sys.argv[1:] or None, [FAMILY]).found
 if not found:
-    sys.exit("no unit answers")
+    sys.exit("no unit responds; check the cable and the power")
 
 with Ucb.open(found[0].url, found[0].baud) as imu:
     identity = imu.identify()

@@ -1,1 +1,1 @@
-"""Drivers for sensors on serial lines, all behind one small protocol; usable without the rest of PyGNC."""
+"""Drivers for sensors on serial lines, all behind one small interface; usable without the rest of PyGNC."""

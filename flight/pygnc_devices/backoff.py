@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 
 class Backoff:
-    """Delays between attempts: given ones of which the last repeats, or delays that double up to a limit.
+    """Delays between attempts: a list whose last delay repeats, or delays that double up to a limit.
 
     It reads no clock and does not wait: the caller waits for the delay that `next` returns.
 
     Args:
-        delays_s: delays after the first, second, ... failed attempt.
+        delays_s: delays after the first, second, ... failed attempt, s.
 
     Raises:
         ValueError: there are no delays.
@@ -17,7 +17,7 @@ class Backoff:
 
     def __init__(self, delays_s: Sequence[float]) -> None:
         if not delays_s:
-            raise ValueError("a backoff needs at least one delay")
+            raise ValueError("delays_s is empty; expected at least one delay")
         self._delays_s = tuple(delays_s)
         self.failures = 0
         """Number of delays returned since the last `reset`."""

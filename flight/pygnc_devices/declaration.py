@@ -1,12 +1,12 @@
-"""Declarations of packets: layout, names, scales, units. Decoder, encoder, CSV columns and tables follow from them."""
+"""Declarations of packets: words, names, scales, units. They define decoder, encoder, CSV columns and tables."""
 
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
 from functools import cached_property
-from typing import Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 from pygnc_devices.units import NONE, Unit
 
@@ -26,8 +26,8 @@ class Labels:
     """Labels of the values of a code, or of the bits of a bit field.
 
     Attributes:
-        names: labels by value, or by bit, 0 the least significant; some may have none.
-        is_bit_field: whether each bit has a meaning of its own.
+        names: labels by value, or by bit, where bit 0 is the least significant; values may lack a label.
+        is_bit_field: True if each bit has a meaning of its own.
     """
 
     names: Mapping[int, str] = attribute(hash=False)
@@ -49,10 +49,10 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One value of a packet: value = word on the wire * scale + offset.
+    """Field of a packet: value = word on the wire * scale + offset.
 
     Attributes:
-        name: ends in the unit, if the value has one (`accel_x_mps2`).
+        name: name of the value; ends in the unit, if the value has a unit (`accel_x_mps2`).
         code: struct code of the word; a count and `s` for bytes; `text` for the rest of the payload.
         unit: unit of the value.
         scale: value per bit; None: the value is the word.
@@ -92,11 +92,14 @@ class Record(ABC):
 
     Attributes:
         name: name in the manual of the device.
-        fields: in the order of the wire.
+        fields: fields in the order of the wire.
         meaning: description, without the name.
         clock: name of the field with the device's clock; "" if there is none.
-        is_reading: whether it is a measurement, which subscribers get, and not only an answer.
+        is_reading: True for a measurement, which subscribers receive; False for a response to a command.
     """
+
+    PLACE: ClassVar[str] = "field"
+    """Heading of the first column of `table`."""
 
     name: str
     fields: tuple[Field, ...] = attribute(repr=False)
@@ -121,14 +124,23 @@ class Record(ABC):
 
     @abstractmethod
     def encode(self, values: Mapping[str, Value | None]) -> bytes:
-        """Return the payload with these values; missing ones are zero or empty."""
+        """Return the payload with the given values; missing values are zero or empty."""
 
     @abstractmethod
+    def places(self) -> Iterable[tuple[int, Field]]:
+        """Return the fields with their places in the payload, for `table`."""
+
     def table(self) -> str:
-        """Return the layout as a Markdown table."""
+        """Return the fields as a Markdown table."""
+        lines = [f"| {self.PLACE} | code | name | unit | value of one bit | meaning |", "|---|---|---|---|---|---|"]
+        for place, field in self.places():
+            scale = "" if field.scale is None else f"{field.scale:.9g}"
+            cells = (str(place), f"`{field.code}`", f"`{field.name}`", field.unit.name, scale, field.meaning)
+            lines.append(f"| {' | '.join(cells)} |")
+        return "\n".join(lines)
 
     def is_partial(self, missing: Collection[str]) -> bool:
-        """Return whether a reading without the named values is incomplete."""
+        """Return True if a reading without the named values is incomplete."""
         return bool(missing)
 
     def columns(self) -> list[tuple[str, str]]:
@@ -145,8 +157,10 @@ class Packet(Record):
     """Declaration of a binary payload: words without padding.
 
     Attributes:
-        byte_order: in the notation of `struct`.
+        byte_order: byte order in the notation of `struct`.
     """
+
+    PLACE: ClassVar[str] = "offset"
 
     byte_order: Literal[">", "<"] = ">"
 
@@ -162,11 +176,11 @@ class Packet(Record):
 
     @property
     def has_text(self) -> bool:
-        """Whether the last field holds the rest of the payload."""
+        """True if the last field holds the rest of the payload."""
         return bool(self.fields) and self.fields[-1].code == TEXT
 
     def fits(self, length: int) -> bool:
-        """Return whether a payload of so many bytes matches the declaration."""
+        """Return True if a payload of `length` bytes matches the declaration."""
         return length >= self.layout.size if self.has_text else length == self.layout.size
 
     def decode(self, payload: bytes) -> dict[str, Value]:
@@ -188,7 +202,7 @@ class Packet(Record):
         }
 
     def encode(self, values: Mapping[str, Value | None]) -> bytes:
-        """Return the payload with these values; missing ones are zero."""
+        """Return the payload with the given values; missing values are zero."""
         words = []
         for field in self.fields:
             value = values.get(field.name)
@@ -199,17 +213,12 @@ class Packet(Record):
             return self.layout.pack(*words)
         return self.layout.pack(*words[:-1]) + str(words[-1]).encode("latin-1") + b"\0"
 
-    def table(self) -> str:
-        """Return the layout as a Markdown table."""
-        lines = ["| offset | code | name | unit | value of one bit | meaning |", "|---|---|---|---|---|---|"]
+    def places(self) -> Iterable[tuple[int, Field]]:
+        """Return the fields with their offsets in bytes."""
         offset = 0
         for field in self.fields:
-            scale = "" if field.scale is None else f"{field.scale:.9g}"
-            lines.append(
-                f"| {offset} | `{field.code}` | `{field.name}` | {field.unit.name} | {scale} | {field.meaning} |"
-            )
+            yield offset, field
             offset += 0 if field.code == TEXT else struct.calcsize(self.byte_order + field.code)
-        return "\n".join(lines)
 
     @cached_property
     def _conversions(self) -> list[tuple[str, float | None, float]]:

@@ -1,8 +1,11 @@
-"""Base classes of the drivers: a synchronous and an asyncio API over one engine."""
+"""Base classes of the drivers: a synchronous and an asyncio API over one engine.
+
+A driver states its `open` and its operations once: `Opener` and `method` make the methods of both APIs of them.
+"""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
@@ -16,13 +19,15 @@ P = ParamSpec("P")
 T = TypeVar("T")
 U = TypeVar("U")
 T_co = TypeVar("T_co", covariant=True)
+BlockingT = TypeVar("BlockingT", bound="BlockingDevice")
+AsyncT = TypeVar("AsyncT", bound="AsyncDevice")
 
 
 class Device:
     """Base class of the synchronous and asyncio devices.
 
     Args:
-        engine: an open connection; the device closes it.
+        engine: open connection; the device closes it.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -40,7 +45,7 @@ class Device:
 
     @property
     def is_connected(self) -> bool:
-        """Whether the port is open; a lost port is reopened until the device is closed."""
+        """True if the port is open; a lost port is reopened until the device is closed."""
         return self.engine.is_connected
 
     @property
@@ -49,25 +54,25 @@ class Device:
         return self.engine.counters.snapshot()
 
     def latest(self, max_age_s: float = 1.0) -> Reading | None:
-        """Return the newest reading, or None if it is older than that: old values are never repeated."""
+        """Return the newest reading, or None if it is older than `max_age_s` seconds: old values are never repeated."""
         return self.engine.publisher.latest(max_age_s)
 
     def subscribe(self, depth: int = QUEUE_DEPTH, notify: Callable[[], None] | None = None) -> Subscription:
         """Return a queue that gets all readings from now on.
 
         Args:
-            depth: readings that it holds; the oldest are dropped and counted.
-            notify: called in the thread that owns the port when there is something to take.
+            depth: number of readings that the queue holds; the oldest are dropped and counted.
+            notify: called in the thread that owns the port when a reading can be taken.
         """
         return self.engine.publisher.subscribe(depth, notify)
 
 
 class UnitDevice(Device, Generic[U]):
-    """A device whose operations need the driver's knowledge of the unit; see `method`.
+    """Device whose operations need the driver's state of the unit; see `method`.
 
     Args:
-        engine: see `Device`.
-        unit: what the driver knows of the device; usually its interpreter.
+        engine: open connection; the device closes it.
+        unit: state of the unit in the driver; usually its interpreter.
     """
 
     def __init__(self, engine: Engine, unit: U) -> None:
@@ -76,7 +81,7 @@ class UnitDevice(Device, Generic[U]):
 
 
 class BlockingDevice(Device):
-    """Synchronous API: calls return when they are done."""
+    """Synchronous API: a call returns when the operation has ended."""
 
     def __enter__(self) -> Self:
         return self
@@ -92,14 +97,14 @@ class BlockingDevice(Device):
         return self.readings()
 
     def readings(self, silence_s: float | None = None, depth: int = QUEUE_DEPTH) -> Generator[Reading, None, None]:
-        """Yield readings as they come, until the device is closed or its recording ends.
+        """Yield readings as they arrive, until the device is closed or its recording ends.
 
         Args:
-            silence_s: longest time without a reading; None: no limit.
-            depth: readings that may wait; older ones are dropped and counted.
+            silence_s: longest time in seconds without a reading; None: no limit.
+            depth: number of readings that may wait; the oldest are dropped and counted.
 
         Raises:
-            SilenceError: no reading came for that time. `readings` may be called again.
+            SilenceError: no reading arrived for `silence_s`. `readings` may be called again.
         """
         with contextlib.closing(self.subscribe(depth)) as subscription:
             while True:
@@ -109,10 +114,10 @@ class BlockingDevice(Device):
                 elif subscription.is_over:
                     return
                 else:
-                    raise SilenceError(f"{self.url}: no reading for {silence_s} s")
+                    raise _silence_error(self.url, silence_s)
 
     def read(self, timeout_s: float = 1.0) -> Reading | None:
-        """Return the next reading, or None if none comes in that time."""
+        """Return the next reading, or None if none arrives within `timeout_s` seconds."""
         with contextlib.closing(self.subscribe()) as subscription:
             return subscription.take(timeout_s)
 
@@ -143,7 +148,7 @@ class AsyncDevice(Device):
         return self.readings()
 
     async def readings(self, silence_s: float | None = None, depth: int = QUEUE_DEPTH) -> AsyncGenerator[Reading, None]:
-        """Yield readings as they come; see `BlockingDevice.readings`."""
+        """Yield readings as they arrive; see `BlockingDevice.readings`."""
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
 
         def notify() -> None:
@@ -162,7 +167,7 @@ class AsyncDevice(Device):
                     await _wait(changed, silence_s, self.url)
 
     async def read(self, timeout_s: float = 1.0) -> Reading | None:
-        """Return the next reading, or None if none comes in that time."""
+        """Return the next reading, or None if none arrives within `timeout_s` seconds."""
         async with contextlib.aclosing(self.readings(timeout_s)) as readings:
             with contextlib.suppress(SilenceError, StopAsyncIteration):
                 return await anext(readings)
@@ -182,11 +187,15 @@ async def _wait(changed: asyncio.Event, silence_s: float | None, url: str) -> No
     try:
         await asyncio.wait_for(changed.wait(), silence_s)
     except TimeoutError:
-        raise SilenceError(f"{url}: no reading for {silence_s} s") from None
+        raise _silence_error(url, silence_s) from None
+
+
+def _silence_error(url: str, silence_s: float | None) -> SilenceError:
+    return SilenceError(f"{url}: no reading for {silence_s} s; check that the device is switched on and streams")
 
 
 class Method(Protocol[P, T_co]):
-    """Type of a method made by `method`: its result depends on the API of the class that has it."""
+    """Type of a method made by `method`: the result is awaitable in an asyncio device."""
 
     @overload
     def __get__(self, device: BlockingDevice, owner: Any = ..., /) -> Callable[P, T_co]: ...  # noqa: ANN401 - any class
@@ -195,7 +204,7 @@ class Method(Protocol[P, T_co]):
 
 
 def method(operation: Callable[Concatenate[Any, P], Operation[T]]) -> Method[P, T]:
-    """Make a method of both APIs of an operation, whose first argument is the device's `unit`."""
+    """Return the method that carries out an operation in both APIs; the operation gets the device's `unit` first."""
 
     @wraps(operation)
     def call(device: Any, /, *args: P.args, **kwargs: P.kwargs) -> T | Awaitable[T]:  # noqa: ANN401 - either API
@@ -203,3 +212,35 @@ def method(operation: Callable[Concatenate[Any, P], Operation[T]]) -> Method[P, 
         return result
 
     return cast("Method[P, T]", call)
+
+
+class Opener(Generic[P]):
+    """Class method `open` of both APIs; its parameters and its docstring are those of `connect`.
+
+    Args:
+        connect: opens the port; returns the engine and the driver's state of the unit.
+        prepare: called first, in the thread of the caller.
+    """
+
+    def __init__(self, connect: Callable[P, tuple[Engine, Any]], prepare: Callable[[], None] | None = None) -> None:
+        self._connect = connect
+        self._prepare = prepare or (lambda: None)
+
+    @overload
+    def __get__(self, device: object, owner: type[BlockingT]) -> Callable[P, BlockingT]: ...
+    @overload
+    def __get__(self, device: object, owner: type[AsyncT]) -> Callable[P, Coroutine[Any, Any, AsyncT]]: ...
+    def __get__(self, device: object, owner: Any) -> Callable[P, Any]:
+        """Return the class method of a driver class."""
+
+        @wraps(self._connect)
+        def open_blocking(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401 - the owner
+            self._prepare()
+            return owner(*self._connect(*args, **kwargs))
+
+        @wraps(self._connect)
+        async def open_async(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401 - the owner
+            self._prepare()
+            return owner(*await asyncio.to_thread(self._connect, *args, **kwargs))
+
+        return open_async if issubclass(owner, AsyncDevice) else open_blocking

@@ -13,16 +13,16 @@ from pygnc_devices.family import Family, Found, all_families
 from pygnc_devices.serial_port import candidate_ports
 
 TRY_LIMIT_S: Final = 1.0
-"""Share of each family and baud rate in the time for a port; what one does not use, the others may."""
+"""Time for each family and baud rate at a port; unused time remains for the others."""
 ANSWER_LIMIT_S: Final = 2.0
-"""Additional time for a device that answers to identify itself."""
+"""Additional time for a device that responds to identify itself."""
 _AT_ONCE: Final = 32
 _NETWORKS: Final = ("socket", "udp")
 
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """A device that was found."""
+    """Device that was found."""
 
     url: str
     baud: int
@@ -36,9 +36,9 @@ class Search:
     """Result of a search.
 
     Attributes:
-        found: devices that answered.
-        problems: by URL, why a port could not be opened.
-        silent: ports where no device answered.
+        found: devices that responded.
+        problems: errors of the ports that could not be opened, by URL.
+        silent: URLs of ports at which no device responded.
     """
 
     found: tuple[Discovery, ...]
@@ -50,8 +50,8 @@ def search(urls: Sequence[str] | None = None, families: Iterable[Family] | None 
     """Search for devices.
 
     Args:
-        urls: ports to search; by default the serial adapters on the USB.
-        families: families to search for; by default all.
+        urls: ports to search; None: the serial adapters on the USB.
+        families: families to search for; None: all.
     """
     ports = candidate_ports() if urls is None else list(urls)
     kinds = list(all_families() if families is None else families)
@@ -70,7 +70,7 @@ def search(urls: Sequence[str] | None = None, families: Iterable[Family] | None 
 def _search_port(url: str, families: list[Family]) -> Discovery | PortError | None:
     """Try all families and their baud rates on one port, the most likely rate of each family first.
 
-    Networked families are tried on serial lines only if there are no others.
+    Networked families are tried on serial lines only if no other families are searched for.
     """
     if urlsplit(url).scheme not in _NETWORKS:
         families = [family for family in families if not family.is_networked] or families

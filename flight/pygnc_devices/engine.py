@@ -1,7 +1,7 @@
 """The thread that owns a port: it reads, scans, interprets, carries out operations and reconnects.
 
 docs/decisions/0010-a-thread-owns-each-port.md explains why it is a thread. A streaming device sends frames by itself:
-its driver interprets each frame. A polled device only answers: its driver is an operation that asks and publishes
+its driver interprets each frame. A polled device only responds: its driver is an operation that requests and publishes
 readings (`Engine.run_while_connected`). A driver may do both.
 """
 
@@ -28,24 +28,24 @@ from pygnc_devices.wake_event import WakeEvent
 T = TypeVar("T")
 
 RECONNECT_DELAYS_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-"""Delays between attempts to reopen a disconnected port; the last one repeats."""
+"""Delays between attempts to reopen a disconnected port, s; the last delay repeats."""
 CLOSING_LIMIT_S: Final = 2.0
 UNFRAMED: Final = "unframed"
-"""Kind of the frames of a device without framing: the bytes of one read."""
+"""Kind of the frames of a device without framing: each frame contains the bytes of one read."""
 _LONGEST_WAIT_S: Final = 0.5
 
 _log = logging.getLogger(__name__)
 
 
 class Interpreter(Protocol):
-    """A driver's knowledge of its device. Its methods are called in the engine's thread only."""
+    """Interpreter of a device's frames. Its methods are called in the engine's thread only."""
 
     def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
-        """Return the reading that a frame contains, if it contains one."""
+        """Return the reading in a frame; None if the frame contains no reading."""
         ...
 
     def reconnected(self) -> Operation[None] | None:
-        """Return the operation that restores the device's settings after the port was lost, if one is needed."""
+        """Return the operation that restores the device's settings after a reconnection; None if none is needed."""
         ...
 
 
@@ -54,10 +54,10 @@ class Wire:
     """Wire format of a family of devices.
 
     Attributes:
-        scanner: finds the frames; None: the device only answers, and its answers have no framing. Then operations get
-            the bytes of each read as a frame of kind UNFRAMED.
-        longest_frame: bytes; a frame that takes longer than that on the line is discarded.
-        closing_limit_s: limit for operations in progress when the device is closed.
+        scanner: finds the frames; None for a device that only responds, without framing: operations then receive the
+            bytes of each read as a frame of kind UNFRAMED.
+        longest_frame: bytes of the longest frame; a frame that takes longer than this frame on the line is discarded.
+        closing_limit_s: time limit for operations in progress when the device is closed, s.
     """
 
     scanner: Scanner | None
@@ -66,17 +66,17 @@ class Wire:
 
 
 class Engine:
-    """Serves a port in its own thread until it is closed.
+    """Engine that serves a port in its own thread until it is closed.
 
     Args:
-        url: see `port.open_port`.
+        url: URL or path of the port, see `port`.
         baud: baud rate of the line.
         wire: wire format of the device.
-        interpreter: interprets its frames.
-        counters: counters to use; None: new ones.
+        interpreter: interprets the frames of the device.
+        counters: counters of the connection; None: new counters.
 
     Attributes:
-        counters: see `reading.Counters`.
+        counters: counters of the connection.
         publisher: passes readings to subscriptions.
         tap: called with all received bytes, in the engine's thread; must not raise.
 
@@ -100,7 +100,6 @@ class Engine:
         self._polling: Task[None] | None = None
         self._calls: deque[Callable[[], None]] = deque()
         self._wakened = WakeEvent()
-        self._port_changed = WakeEvent()
         self._buffer = None if wire.scanner is None else ReceiveBuffer(wire.scanner, wire.longest_frame, url)
         self._close_by_s: float | None = None
         self._is_over = False
@@ -109,15 +108,8 @@ class Engine:
 
     @property
     def is_connected(self) -> bool:
-        """Whether the port is open."""
+        """True if the port is open."""
         return self._port is not None
-
-    def wait_for_port(self, *, is_open: bool, timeout_s: float) -> bool:
-        """Wait until the port is open, or disconnected; return whether it is. For one thread at a time."""
-        end_s = time.monotonic() + timeout_s
-        while self.is_connected is not is_open and self._port_changed.wait(end_s - time.monotonic()):
-            pass
-        return self.is_connected is is_open
 
     def start(self, operation: Operation[T]) -> Task[T]:
         """Start an operation; the engine's thread carries out its steps."""
@@ -220,7 +212,6 @@ class Engine:
                 self._port = open_port(self.url, self.baud)
                 break
         self.counters.add_reconnect()
-        self._port_changed.set()
         self._scheduler.port_opened(time.monotonic())
         operation = self._interpreter.reconnected()
         if operation is not None:
@@ -247,8 +238,7 @@ class Engine:
         port, self._port = self._port, None
         if port is not None:
             port.close()
-            self._port_changed.set()
-        self._clear_buffer()
+            self._clear_buffer()
         self._scheduler.port_lost(error)
 
     def _clear_buffer(self) -> None:
@@ -256,7 +246,7 @@ class Engine:
             self.counters.skipped_bytes += self._buffer.clear()
 
     def _is_closing(self) -> bool:
-        """Whether the device is being closed and its operations have ended or exceeded their limit."""
+        """Return True if the device is being closed and its operations have ended or exceeded their time limit."""
         if self._close_by_s is None:
             return False
         is_idle = self._scheduler.is_idle and not self._calls

@@ -1,4 +1,4 @@
-"""Errors of devices and ports. Their messages tell users what to do."""
+"""Errors of devices and ports."""
 
 
 class DeviceError(Exception):
@@ -6,36 +6,36 @@ class DeviceError(Exception):
 
 
 class PortError(DeviceError):
-    """The port cannot be opened."""
+    """Error raised when a port cannot be opened."""
 
 
 class PortBusyError(PortError):
-    """Another program uses the port."""
+    """Error raised when another program uses a port."""
 
 
 class PortGoneError(DeviceError):
-    """The port was lost: unplugged, or closed by the other end."""
+    """Error raised when a port was lost: unplugged, or closed by the other end."""
 
 
 class EndOfRecordingError(DeviceError):
-    """The recording has been read to its end."""
+    """Error raised when a recording has been read to its end."""
 
 
 class NoAnswerError(DeviceError):
-    """The device did not answer in time, in all attempts."""
+    """Error raised when a device did not respond in time, in all attempts."""
 
 
 class RefusedError(DeviceError):
-    """The device refused the request."""
+    """Error raised when a device refused a request."""
 
 
 class WriteForbiddenError(DeviceError):
-    """The operation would change the device, which was opened without permission for that."""
+    """Error raised when an operation would change a device that was opened without permission for changes."""
 
 
 class SilenceError(DeviceError):
-    """No reading came within the given time."""
+    """Error raised when no reading arrived within the time limit."""
 
 
 class AbortedError(DeviceError):
-    """The operation was aborted before its end."""
+    """Error raised in an operation that was aborted before its end."""

@@ -1,6 +1,7 @@
-"""Families of devices: what commands, bridges, stations and the search need to know of each.
+"""Families of devices, as commands, bridges, stations and the search use them.
 
-A module of a driver declares its family; other packages add theirs by an entry point of the group `pygnc_devices`.
+The `driver` module of each package declares its family; other packages add families by an entry point of the group
+`pygnc_devices`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,12 +20,12 @@ from pygnc_devices.scheduler import Operation
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A value of a device's configuration.
+    """Setting of a device.
 
     Attributes:
         name: name of the setting.
-        value: the value in the device.
-        text: its meaning, such as "100 Hz"; "" if it needs none.
+        value: value in the device.
+        text: meaning of the value, such as "100 Hz"; "" if the value needs none.
         meaning: description of the setting.
     """
 
@@ -36,9 +37,9 @@ class Setting:
 
 Describe: TypeAlias = Callable[[Any], Operation[dict[str, str]]]
 Ask: TypeAlias = Callable[[Any, Sequence[str]], Operation[list[Setting]]]
-"""Returns the named settings; all of them if there are no names."""
+"""Operation that returns the named settings; without names, all settings."""
 Put: TypeAlias = Callable[[Any, Mapping[str, str]], Operation[list[Setting]]]
-"""Checks values, writes them, reads them back and returns the present ones."""
+"""Operation that checks values, writes them, reads them back and returns the settings in effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,9 @@ class Controls:
     The first argument of each operation is the device's `unit`. Values are texts as people write them.
 
     Attributes:
-        describe: identity and settings (serial_number, model, version, rate, orientation, filter ...), for people and
-            for the head of log files.
-        start: make the device send readings, if it does not yet.
+        describe: return identity and settings (serial_number, model, version, rate, orientation, filter ...), for
+            people and for the head of log files.
+        start: make the device send readings, unless it does already.
         get: return the settings in effect.
         set: set values at once, until power-off.
         read: return the settings in non-volatile memory.
@@ -58,8 +59,8 @@ class Controls:
         snapshot: return all settings as JSON text.
         restore: restore a snapshot, onto another device if the third argument is True; return what changed.
         upgrade: see `ucb.upgrade.upgrade`.
-        align_magnetometer: wait while the device is turned; return the result and whether it is acceptable.
-        store_alignment: write that result to non-volatile memory.
+        align_magnetometer: wait while the device is turned; return the result, and True if it is acceptable.
+        store_alignment: write the result of the alignment to non-volatile memory.
     """
 
     describe: Describe | None = None
@@ -75,22 +76,13 @@ class Controls:
     store_alignment: Callable[[Any], Operation[None]] | None = None
 
 
-NO_CONTROLS: Final = Controls()
-
-
 ENTRY_POINTS: Final = "pygnc_devices"
-_BUILT_IN: Final = {
-    "ucb": "pygnc_devices.ucb.driver:FAMILY",
-    "gx2": "pygnc_devices.gx2.driver:FAMILY",
-    "monodrive": "pygnc_devices.monodrive.driver:FAMILY",
-    "emus": "pygnc_devices.emus.driver:FAMILY",
-    "opc_n3": "pygnc_devices.opc_n3.driver:FAMILY",
-}
+_BUILT_IN: Final = ("ucb", "gx2", "monodrive", "emus", "opc_n3")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Identity of the device that answers at a port."""
+    """Identity of the device that responds at a port."""
 
     serial_number: str
     text: str
@@ -98,12 +90,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A family of devices with one driver.
+    """Family of devices with one driver.
 
     Attributes:
         name: name in commands and files.
         title: name for people.
-        bauds: baud rates to probe, the most likely first; three at most.
+        bauds: baud rates to probe, the most likely rate first; three at most.
         wire: wire format.
         packets: declarations of all packets.
         device: synchronous driver.
@@ -113,8 +105,8 @@ class Family:
         controls: operations for programs that work with any family.
         recorded: wire format of recordings, if it differs from that of the line.
         make_frame: makes a frame from its kind and payload, so that the device can be simulated by its declaration.
-        question: request that such a simulated device answers; b"": it sends by itself.
-        is_networked: whether the devices are on networks, so that serial lines are not searched for them.
+        question: request to which such a simulated device responds; b"" if it sends by itself.
+        is_networked: True if the devices are on networks, so that serial lines are not searched for them.
     """
 
     name: str
@@ -126,7 +118,7 @@ class Family:
     async_device: type[AsyncDevice]
     interpreter: Callable[[int], Interpreter]
     probe: Callable[[], Operation[Found]]
-    controls: Controls = NO_CONTROLS
+    controls: Controls = Controls()
     recorded: Wire | None = None
     make_frame: Callable[[str, bytes], bytes] | None = None
     question: bytes = b""
@@ -148,8 +140,7 @@ def family(name: str) -> Family:
         DeviceError: the name is unknown.
     """
     if name in _BUILT_IN:
-        module, _, attribute = _BUILT_IN[name].partition(":")
-        built_in: Family = getattr(import_module(module), attribute)
+        built_in: Family = import_module(f"pygnc_devices.{name}.driver").FAMILY
         return built_in
     for entry in entry_points(group=ENTRY_POINTS, name=name):
         added: Family = entry.load()

@@ -1,7 +1,7 @@
 """Frames: what a scanner finds in received bytes. Scanner of text lines, receive buffer, checksum.
 
 A scanner is a pure function of a buffer. It never raises and keeps no state; its caller puts the next bytes behind
-those that it did not use. Every byte ends up in exactly one frame or in exactly one damaged range.
+the unused bytes. Every byte ends up in exactly one frame or in exactly one damaged range.
 """
 
 import re
@@ -13,21 +13,21 @@ from typing import Final, TypeAlias
 
 @unique
 class DamageReason(StrEnum):
-    """Why bytes were skipped."""
+    """Reason for which bytes were skipped."""
 
     NOISE = "noise"
-    """No frame begins there."""
+    """No frame begins in the range."""
     CHECKSUM = "checksum"
-    """A frame seems to begin there, but its checksum is wrong."""
+    """A frame seems to begin at the first byte, but its checksum is wrong."""
     CUT = "cut"
-    """A frame seems to begin there, but its end did not come in time."""
+    """A frame seems to begin at the first byte, but its end did not arrive in time."""
     CONTENT = "content"
     """The checksum is right, but the device cannot have sent this content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """The bytes from `start` up to, not including, `stop` were skipped."""
+    """Skipped bytes from offset `start` up to, not including, offset `stop` of the buffer."""
 
     start: int
     stop: int
@@ -36,7 +36,7 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame that passed all checks.
+    """Frame that passed all checks.
 
     Attributes:
         kind: type of the frame: two ASCII characters, a command byte in hexadecimal, the name of a sentence.
@@ -61,7 +61,7 @@ class Scan:
 
 
 Scanner: TypeAlias = Callable[[bytes, bool], Scan]
-"""`scan(octets, stalled)`: if `stalled`, an incomplete frame at the head of the rest is given up, by one byte."""
+"""`scan(octets, stalled)`: if `stalled`, an incomplete frame at the head of the buffer is given up, by one byte."""
 
 
 def scan_to_end(scanner: Scanner, octets: bytes) -> Scan:
@@ -78,15 +78,38 @@ def scan_to_end(scanner: Scanner, octets: bytes) -> Scan:
     return Scan(tuple(frames), tuple(damage), start)
 
 
+def scan_by(find: Callable[[bytes, int, bool], Frame | Damage | None], octets: bytes, *, stalled: bool) -> Scan:
+    """Scan a buffer from frame to frame.
+
+    Args:
+        find: returns the frame or the damage at an offset, None if more bytes are needed to decide; the last argument
+            is True if an incomplete frame at the offset is given up.
+        octets: buffer.
+        stalled: see `Scanner`.
+    """
+    frames: list[Frame] = []
+    damage: list[Damage] = []
+    at, size = 0, len(octets)
+    while at < size and (found := find(octets, at, stalled)) is not None:
+        if isinstance(found, Frame):
+            frames.append(found)
+            at += len(found.raw)
+        else:
+            damage.append(found)
+            at = found.stop
+        stalled = False
+    return Scan(tuple(frames), tuple(damage), at)
+
+
 class ReceiveBuffer:
     """Received bytes that no scan has used yet.
 
-    A frame at its head that does not become complete in time is stalled and is given up.
+    A frame at the head of the buffer that does not become complete in time is stalled and is given up.
 
     Args:
         scanner: finds the frames.
-        longest_frame: bytes; a frame that takes longer than that on the line is stalled.
-        url: of the port; networks may pause for longer than serial lines.
+        longest_frame: bytes of the longest frame; a frame that takes longer than this frame on the line is stalled.
+        url: URL of the port; networks may pause for longer than serial lines.
     """
 
     def __init__(self, scanner: Scanner, longest_frame: int, url: str) -> None:
@@ -132,7 +155,7 @@ _BITS_PER_BYTE: Final = 10
 
 
 class ReflectedCrc:
-    """Table-driven cyclic redundancy check of up to 16 bits with reflected bits; call it with the bytes.
+    """Table-driven cyclic redundancy check of up to 16 bits with reflected bits; call the object with the bytes.
 
     Source: Williams, A Painless Guide to CRC Error Detection Algorithms, 1993.
 
@@ -160,9 +183,9 @@ class ReflectedCrc:
 
 
 LINE_END: Final = "line end"
-"""Kind of the frame of an empty line. Some devices send one between lines, even with a few NULs in it."""
+"""Kind of the frame of an empty line. Some devices send empty lines between lines, even with a few NULs."""
 Judgement: TypeAlias = tuple[str, bytes] | DamageReason
-"""Kind and payload of a line, or what is wrong with it."""
+"""Kind and payload of a line, or its damage."""
 _MOST_NULS: Final = 4
 _NO_TEXT: Final = re.compile(rb"[^ -~]")
 
@@ -184,23 +207,9 @@ class LineFormat:
 
     def scan(self, octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - every scanner's signature
         """Find the lines of a buffer; see `Scanner`. A line that stalls after its CR is complete."""
-        frames: list[Frame] = []
-        damage: list[Damage] = []
-        at, size = 0, len(octets)
-        while at < size:
-            found = self._at(octets, at, stalled=stalled)
-            if found is None:
-                break
-            if isinstance(found, Frame):
-                frames.append(found)
-                at += len(found.raw)
-            else:
-                damage.append(found)
-                at = found.stop
-            stalled = False
-        return Scan(tuple(frames), tuple(damage), at)
+        return scan_by(self._at, octets, stalled=stalled)
 
-    def _at(self, octets: bytes, at: int, *, stalled: bool) -> Frame | Damage | None:
+    def _at(self, octets: bytes, at: int, stalled: bool) -> Frame | Damage | None:  # noqa: FBT001 - see `scan_by`
         """Return the line or the damage at an offset; None if more bytes are needed to decide."""
         candidate = self.candidate.search(octets, at)
         begin = candidate.start() if candidate else len(octets)

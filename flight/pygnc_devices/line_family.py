@@ -1,17 +1,16 @@
-"""Families of devices that send lines of text, made from a few declared sentences.
+"""Families of devices that send lines of text, made from declared sentences.
 
 A line is `$NAME,field,field*5A`, as in NMEA 0183: the checksum is the exclusive or of all characters between `$` and
 `*`. Without a checksum it is `NAME,field,field`. A device with more functions needs a driver package such as `emus`.
 """
 
-import asyncio
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial, reduce
 from operator import xor
-from typing import Final, TypeAlias
+from typing import Final
 
-from pygnc_devices.device import AsyncDevice, BlockingDevice
+from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import NoAnswerError
 from pygnc_devices.family import Family, Found
@@ -23,7 +22,6 @@ from pygnc_devices.text_declaration import Sentence
 LONGEST: Final = 256
 """Bytes of the longest line with its end."""
 _ANSWER_TIMEOUT_S: Final = 0.9
-_Connect: TypeAlias = Callable[[str, int, float], Engine]
 _WITH_CHECKSUM: Final = re.compile(rb"[$\r\n\0]")
 _WITHOUT: Final = re.compile(rb"[!-~\r\n\0]")
 _WHOLE: Final = re.compile(rb"\$(.*)\*([0-9A-Fa-f]{2})")
@@ -46,29 +44,54 @@ def line_family(
         title: name for people.
         sentences: declarations of the lines.
         baud: baud rate of the line.
-        has_checksum: whether lines begin with `$` and end with `*` and a checksum.
-        question: request for a line; b"": the device sends by itself.
-        interval_s: interval between requests, unless the device is opened with another one.
+        has_checksum: True if lines begin with `$` and end with `*` and a checksum.
+        question: request for a line; b"" for a device that sends by itself.
+        interval_s: interval in seconds between requests, unless the device is opened with another interval.
     """
     known = {sentence.name: sentence for sentence in sentences}
     judge = partial(_judge_checked if has_checksum else _judge, known)
     wire = Wire(LineFormat(_WITH_CHECKSUM if has_checksum else _WITHOUT, judge, LONGEST).scan, LONGEST)
+    default_baud, default_s = baud, interval_s
 
-    def connect(url: str, baud: int, interval_s: float) -> Engine:
-        engine = Engine(url, baud, wire, LineUnit(known))
-        if question:
-            engine.run_while_connected(partial(_poll, question, frozenset(known), interval_s))
-        return engine
+    def connect(url: str, baud: int = default_baud) -> tuple[Engine, LineUnit]:
+        """Open a device.
 
-    device, async_device = (_polled if question else _streaming)(connect, baud, interval_s)
+        Raises:
+            PortError: the port cannot be opened.
+        """
+        unit = LineUnit(known)
+        return Engine(url, baud, wire, unit), unit
+
+    def connect_polled(url: str, baud: int = default_baud, *, interval_s: float = default_s) -> tuple[Engine, LineUnit]:
+        """Open a device and request a line every `interval_s` seconds.
+
+        Raises:
+            PortError: the port cannot be opened.
+        """
+        engine, unit = connect(url, baud)
+        engine.run_while_connected(partial(_poll, question, frozenset(known), interval_s))
+        return engine, unit
+
+    opener: Opener[...] = Opener(connect_polled if question else connect)
+
+    class LineDevice(UnitDevice[LineUnit], BlockingDevice):
+        """Synchronous driver."""
+
+        open = opener
+
+    class AsyncLineDevice(UnitDevice[LineUnit], AsyncDevice):
+        """Driver for asyncio."""
+
+        open = opener
+
     return Family(
         name=name,
         title=title,
         bauds=(baud,),
         wire=wire,
         packets=tuple(known.values()),
-        device=device,
-        async_device=async_device,
+        device=LineDevice,
+        async_device=AsyncLineDevice,
         interpreter=lambda _: LineUnit(known),
         probe=partial(_probe, question, frozenset(known), title),
         make_frame=partial(make_line, has_checksum=has_checksum),
@@ -76,62 +99,8 @@ def line_family(
     )
 
 
-def _streaming(connect: _Connect, baud: int, interval_s: float) -> tuple[type[BlockingDevice], type[AsyncDevice]]:
-    """Return both drivers of a device that sends by itself."""
-    default = baud
-
-    class LineDevice(BlockingDevice):
-        """Synchronous driver."""
-
-        @classmethod
-        def open(cls, url: str, baud: int = default) -> "LineDevice":
-            """Open a device.
-
-            Raises:
-                PortError: the port cannot be opened.
-            """
-            return cls(connect(url, baud, interval_s))
-
-    class AsyncLineDevice(AsyncDevice):
-        """Driver for asyncio."""
-
-        @classmethod
-        async def open(cls, url: str, baud: int = default) -> "AsyncLineDevice":
-            """Open a device; see `LineDevice.open`."""
-            return cls(await asyncio.to_thread(connect, url, baud, interval_s))
-
-    return LineDevice, AsyncLineDevice
-
-
-def _polled(connect: _Connect, baud: int, interval_s: float) -> tuple[type[BlockingDevice], type[AsyncDevice]]:
-    """Return both drivers of a device that is polled."""
-    default, default_s = baud, interval_s
-
-    class PolledDevice(BlockingDevice):
-        """Synchronous driver."""
-
-        @classmethod
-        def open(cls, url: str, baud: int = default, *, interval_s: float = default_s) -> "PolledDevice":
-            """Open a device and poll it at this interval.
-
-            Raises:
-                PortError: the port cannot be opened.
-            """
-            return cls(connect(url, baud, interval_s))
-
-    class AsyncPolledDevice(AsyncDevice):
-        """Driver for asyncio."""
-
-        @classmethod
-        async def open(cls, url: str, baud: int = default, *, interval_s: float = default_s) -> "AsyncPolledDevice":
-            """Open a device; see `PolledDevice.open`."""
-            return cls(await asyncio.to_thread(connect, url, baud, interval_s))
-
-    return PolledDevice, AsyncPolledDevice
-
-
 class LineUnit:
-    """Interpreter: each line of a declared sentence is a reading, unless it is only an answer."""
+    """Interpreter of lines: each line of a declared sentence is a reading, unless it is only a response."""
 
     def __init__(self, sentences: Mapping[str, Sentence]) -> None:
         self._sentences = sentences
@@ -179,7 +148,7 @@ def _request(question: bytes, names: frozenset[str], timeout_s: float) -> Reques
 
 
 async def _poll(question: bytes, names: frozenset[str], interval_s: float) -> None:
-    """Request a line at each interval; a line that does not come is skipped."""
+    """Request a line at each interval; a missing line is skipped."""
     while True:
         try:
             await _request(question, names, max(interval_s, _ANSWER_TIMEOUT_S))

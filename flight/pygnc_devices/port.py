@@ -15,27 +15,26 @@ from typing import Final, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pygnc_devices.errors import EndOfRecordingError, PortBusyError, PortError, PortGoneError
-from pygnc_devices.serial_port import HAS_TERMIOS, SerialPort, TtyState, find_usb_port
+from pygnc_devices.serial_port import SerialPort, find_usb_port
 from pygnc_devices.spi_port import SpiPort
 from pygnc_devices.wake_event import WakeEvent, WakeSocket
 
 _PIECE_BYTES: Final = 4096
 _PACED_READS_PER_S: Final = 50
-DATAGRAM_LENGTH: Final = struct.Struct("<I")
-"""Before each datagram in the stream of a UDP port: its length with these four bytes."""
+_LENGTH: Final = struct.Struct("<I")
 _LARGEST_DATAGRAM: Final = 65536
 _UDP_BUFFER_BYTES: Final = 1 << 20
 
 
 class Port(Protocol):
-    """An open port. One thread reads and writes it; any thread may call `wake`."""
+    """Open port. One thread reads and writes it; any thread may call `wake`."""
 
     url: str
     baud: int
 
     @property
     def is_recording(self) -> bool:
-        """Whether it returns recorded bytes and cannot be written."""
+        """True if the port returns recorded bytes and cannot be written."""
         ...
 
     def read(self, timeout_s: float) -> bytes:
@@ -72,8 +71,8 @@ def open_port(url: str, baud: int) -> Port:
     """Open a port for this program alone.
 
     Raises:
-        PortBusyError: another program uses it; the message names the program where possible.
-        PortError: it cannot be opened; the message gives the cause and the remedy.
+        PortBusyError: another program uses the port; the message names the program if it is known.
+        PortError: the port cannot be opened; the message names the cause and the remedy.
     """
     scheme = urlsplit(url).scheme
     if scheme == "file":
@@ -84,18 +83,11 @@ def open_port(url: str, baud: int) -> Port:
         return SpiPort(url)
     if scheme == "usb":
         url = find_usb_port(url)
-    if "://" in url or not HAS_TERMIOS:
-        return SerialPort(url, baud, None)
-    tty = TtyState(url)
-    tty.save()
-    try:
-        return SerialPort(url, baud, tty)
-    finally:
-        tty.close()
+    return SerialPort(url, baud)
 
 
 class RecordedPort:
-    """Returns the bytes of a file; cannot be written. See `Port`."""
+    """Port that returns the bytes of a file and cannot be written; see `Port`."""
 
     is_recording = True
 
@@ -108,7 +100,7 @@ class RecordedPort:
         try:
             self._bytes_per_s = float(query.pop("bytes_per_s", ["0"])[0])
         except ValueError:
-            raise PortError(f"{url}: bytes_per_s is not a number") from None
+            raise PortError(f"{url}: bytes_per_s is not a number; write it as ?bytes_per_s=620") from None
         if query or self._bytes_per_s < 0:
             raise PortError(f"{url}: the only option of a recording is bytes_per_s, which must not be negative")
         try:
@@ -136,7 +128,7 @@ class RecordedPort:
 
     def write(self, octets: bytes) -> None:
         """Raise PortGoneError."""
-        raise PortGoneError(f"{self.url} is a recording; the device cannot be asked ({len(octets)} bytes not sent)")
+        raise PortGoneError(f"{self.url} is a recording, which accepts no commands ({len(octets)} bytes not sent)")
 
     def set_baud(self, baud: int) -> None:
         """Do nothing: a recording has no baud rate."""
@@ -150,9 +142,10 @@ class RecordedPort:
 
 
 class UdpPort:
-    """Receives datagrams at an address of this computer; cannot be written. See `Port`.
+    """Port that receives datagrams at an address of this computer and cannot be written; see `Port`.
 
-    `udp://:8083` or `udp://192.168.0.2:8083`. In the stream of bytes each datagram follows its DATAGRAM_LENGTH.
+    The URL is `udp://:8083` or `udp://192.168.0.2:8083`. In the stream of bytes each datagram follows its length, the
+    length included, as four bytes, little-endian.
     """
 
     is_recording = False
@@ -175,12 +168,12 @@ class UdpPort:
         with contextlib.suppress(BlockingIOError):
             while len(octets) < _LARGEST_DATAGRAM:
                 datagram = self._socket.recv(_LARGEST_DATAGRAM)
-                octets += DATAGRAM_LENGTH.pack(DATAGRAM_LENGTH.size + len(datagram)) + datagram
+                octets += _LENGTH.pack(_LENGTH.size + len(datagram)) + datagram
         return bytes(octets)
 
     def write(self, octets: bytes) -> None:
         """Raise PortGoneError."""
-        raise PortGoneError(f"{self.url} only receives ({len(octets)} bytes not sent)")
+        raise PortGoneError(f"{self.url} only receives and accepts no commands ({len(octets)} bytes not sent)")
 
     def set_baud(self, baud: int) -> None:
         """Do nothing: datagrams have no baud rate."""

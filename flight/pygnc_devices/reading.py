@@ -1,44 +1,44 @@
-"""Readings of devices, and statistics of a connection."""
+"""Readings of devices, the device's continuous time, and statistics of a connection."""
 
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Self
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, NamedTuple, Self
 
 from pygnc_devices.declaration import Record, Value
 from pygnc_devices.framing import DamageReason, Scan
 
 _RATE_WINDOW: Final = 64
-"""Readings over which the rate is measured."""
+"""Number of readings over which the rate is measured."""
 
 
 class Stamp(NamedTuple):
-    """Arrival of bytes, ns: on this computer's monotonic clock, and on its wall clock since 1970 (UTC)."""
+    """Arrival time of bytes, ns: on this computer's monotonic clock, and on its wall clock since 1970 (UTC)."""
 
     t_mono_ns: int
     t_wall_ns: int
 
     @classmethod
     def now(cls) -> Self:
-        """Return the present time."""
+        """Return the current time."""
         return cls(time.monotonic_ns(), time.time_ns())
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One measurement.
+    """One measurement of a device.
 
     Attributes:
         packet: declaration of the packet: names, units, meaning, CSV columns.
-        raw: the frame as received.
-        values: by the names of `packet.fields`, in their units; None where the device has no value.
-        t_mono_ns: arrival on the monotonic clock of this computer.
-        t_wall_ns: arrival on the wall clock of this computer, since 1970 (UTC). May jump.
-        t_device_ns: the device's own clock, unwrapped, since its first reading; None if the device has no clock or the
-            driver does not know its tick yet.
-        lost_before: readings missing before this one, by the device's own count or clock.
-        flags: reasons to doubt the values, named by the family; the values are passed on all the same.
+        raw: frame as received.
+        values: values by the names of `packet.fields`, in the units of the fields; None where the device has no value.
+        t_mono_ns: arrival time on the monotonic clock of this computer, ns.
+        t_wall_ns: arrival time on the wall clock of this computer, ns since 1970 (UTC). May jump.
+        t_device_ns: time of the device's own clock since its first reading, ns, unwrapped; None if the device has no
+            clock or the driver has not determined the tick of the clock yet.
+        lost_before: number of readings missing before this reading, by the device's own count or clock.
+        flags: reasons to doubt the values, named by the family; the values are published all the same.
     """
 
     packet: Record
@@ -51,49 +51,30 @@ class Reading:
     flags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Statistics:
     """Statistics of a connection at one moment.
 
     Attributes:
-        bytes_received: all bytes.
-        frames: good frames by kind.
-        frame_bytes: bytes in good frames. With the skipped bytes and the few in the receive buffer, these are all.
-        damaged: damaged ranges by reason; `checksum` is the number of wrong checksums.
-        skipped_bytes: bytes in no good frame.
-        readings: readings published to subscribers.
-        lost_readings: readings missing by the device's own count or clock.
-        refusals: requests that the device refused (NAK).
-        timeouts: attempts without an answer in time.
+        bytes_received: number of bytes received.
+        frames: number of intact frames by kind.
+        frame_bytes: bytes in intact frames; all other bytes are skipped, or still in the receive buffer.
+        damaged: number of damaged ranges by reason; `checksum` is the number of wrong checksums.
+        skipped_bytes: bytes outside intact frames.
+        readings: number of readings published to subscribers.
+        lost_readings: number of missing readings, by the device's own count or clock.
+        refusals: number of requests that the device refused (NAK).
+        timeouts: number of attempts without a response in time.
         reconnects: number of times that the port was reopened.
-        queue_drops: readings that slow subscribers did not take in time.
-        rate_hz: rate of the newest readings; None with fewer than two.
-        age_s: age of the newest reading; None without one since the port was opened.
+        queue_drops: number of readings that slow subscribers did not take in time.
+        rate_hz: rate of the newest readings, Hz; None with fewer than two readings.
+        age_s: age of the newest reading, s; None without a reading since the port was opened.
     """
 
-    bytes_received: int
-    frames: dict[str, int]
-    frame_bytes: int
-    damaged: dict[str, int]
-    skipped_bytes: int
-    readings: int
-    lost_readings: int
-    refusals: int
-    timeouts: int
-    reconnects: int
-    queue_drops: int
-    rate_hz: float | None
-    age_s: float | None
-
-
-@dataclass(slots=True)
-class Counters:
-    """Counters from which `Statistics` are made; one thread writes them."""
-
     bytes_received: int = 0
-    frames: Counter[str] = field(default_factory=Counter)
+    frames: dict[str, int] = field(default_factory=Counter)
     frame_bytes: int = 0
-    damaged: Counter[str] = field(default_factory=Counter)
+    damaged: dict[str, int] = field(default_factory=Counter)
     skipped_bytes: int = 0
     readings: int = 0
     lost_readings: int = 0
@@ -101,6 +82,14 @@ class Counters:
     timeouts: int = 0
     reconnects: int = 0
     queue_drops: int = 0
+    rate_hz: float | None = None
+    age_s: float | None = None
+
+
+@dataclass(slots=True)
+class Counters(Statistics):
+    """Counters of an open connection; one thread writes them, `snapshot` may be called in any thread."""
+
     _arrivals_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_RATE_WINDOW))
 
     def add_scan(self, scan: Scan) -> None:
@@ -114,7 +103,7 @@ class Counters:
             self.damaged[damage.reason] += 1
 
     def add_unframed(self, octets: int, *, is_answer: bool) -> None:
-        """Count bytes of a device without framing; those that no operation waits for are noise."""
+        """Count bytes of a device without framing; bytes that no operation waits for are noise."""
         if is_answer:
             self.frames["answer"] += 1
             self.frame_bytes += octets
@@ -123,7 +112,7 @@ class Counters:
             self.damaged[DamageReason.NOISE] += 1
 
     def reject(self, octets: int, reason: DamageReason) -> None:
-        """Count bytes as damaged that were counted as good frames one by one."""
+        """Move bytes from the intact frames to the damaged ranges: they were counted one by one as frames."""
         self.frame_bytes -= octets
         self.skipped_bytes += octets
         self.damaged[reason] += 1
@@ -140,21 +129,69 @@ class Counters:
         self._arrivals_ns.clear()
 
     def snapshot(self) -> Statistics:
-        """Return the present statistics."""
+        """Return a copy of the counters, with the rate and the age of the readings."""
         arrivals = tuple(self._arrivals_ns.copy())
         span_ns = arrivals[-1] - arrivals[0] if arrivals else 0
-        return Statistics(
-            bytes_received=self.bytes_received,
-            frames=dict(self.frames.copy()),
-            frame_bytes=self.frame_bytes,
-            damaged={str(DamageReason(reason)): count for reason, count in self.damaged.copy().items()},
-            skipped_bytes=self.skipped_bytes,
-            readings=self.readings,
-            lost_readings=self.lost_readings,
-            refusals=self.refusals,
-            timeouts=self.timeouts,
-            reconnects=self.reconnects,
-            queue_drops=self.queue_drops,
-            rate_hz=(len(arrivals) - 1) * 1e9 / span_ns if span_ns else None,
-            age_s=(time.monotonic_ns() - arrivals[-1]) / 1e9 if arrivals else None,
-        )
+        copied: dict[str, Any] = {entry.name: getattr(self, entry.name) for entry in fields(Statistics)}
+        copied |= {
+            "frames": dict(self.frames.copy()),
+            "damaged": {str(reason): count for reason, count in self.damaged.copy().items()},
+            "rate_hz": (len(arrivals) - 1) * 1e9 / span_ns if span_ns else None,
+            "age_s": (time.monotonic_ns() - arrivals[-1]) / 1e9 if arrivals else None,
+        }
+        return Statistics(**copied)
+
+
+NS_PER_S: Final = 1_000_000_000
+_RESTART_NS: Final = 2 * NS_PER_S
+"""A counter that has advanced further than this beyond the host's clock was reset: the device has restarted."""
+
+
+class CounterUnwrapper:
+    """Continuation of a counter over its wraps, over gaps longer than a wrap, and over restarts of the device.
+
+    The host's monotonic clock reveals long gaps and restarts, if the length of a tick is known.
+
+    Args:
+        modulus: number of different counts.
+
+    Attributes:
+        total: ticks since the first count.
+        is_restart: True if the device restarted before the last step, so that the step comes from the host's clock.
+    """
+
+    def __init__(self, modulus: int) -> None:
+        self._modulus = modulus
+        self._last: int | None = None
+        self._last_host_ns: int | None = None
+        self.total = 0
+        self.is_restart = False
+
+    def step_to(self, count: int) -> int:
+        """Return the ticks from the last count to `count`, assuming that no whole wrap is missing."""
+        return 0 if self._last is None else (count - self._last) % self._modulus
+
+    def advance(
+        self, count: int, tick_ns: float = 0.0, host_ns: int | None = None, *, may_have_wrapped: bool = True
+    ) -> int:
+        """Return the ticks since the previous count, 0 for the first.
+
+        Args:
+            count: value of the counter, 0 to modulus - 1.
+            tick_ns: length of a tick, ns; 0: unknown.
+            host_ns: arrival time on the host's monotonic clock, ns; None: unknown.
+            may_have_wrapped: True if a late arrival can mean whole wraps.
+        """
+        step = self.step_to(count)
+        elapsed_ns = None if host_ns is None or self._last_host_ns is None else host_ns - self._last_host_ns
+        self.is_restart = False
+        if elapsed_ns is not None and tick_ns:
+            if may_have_wrapped:
+                missing_ns = elapsed_ns - step * tick_ns
+                step += self._modulus * max(0, round(missing_ns / (self._modulus * tick_ns)))
+            if step * tick_ns > elapsed_ns + _RESTART_NS:
+                self.is_restart = True
+                step = max(1, round(elapsed_ns / tick_ns))
+        self._last, self._last_host_ns = count, host_ns
+        self.total += step
+        return step

@@ -14,7 +14,7 @@ from pygnc_devices.subscriptions import QUEUE_DEPTH, Subscription
 class ReconnectingDevice:
     """Device whose port may be missing, and whose driver may fail.
 
-    The driver itself reopens a port that disappears after it was opened; this class reports that.
+    The driver itself reopens a port that disappears later; this class reports the loss and the reconnection.
 
     Args:
         opener: opens the device.
@@ -23,11 +23,11 @@ class ReconnectingDevice:
         backoff: delays between attempts to open the device.
         interval_s: minimum time in seconds between readings of one kind; 0 keeps all.
         on_grid: keep the first reading after each multiple of the interval instead, so that the mean does not drift.
-        depth: readings that may wait; older ones are dropped and counted.
+        depth: number of readings that may wait; the oldest are dropped and counted.
         fatal: subclasses of PortError that `connect` raises instead of retrying.
 
     Attributes:
-        device: the open device, None while there is none.
+        device: open device; None while it is not open.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class ReconnectingDevice:
         """Open the device if an attempt is due, or report that its port has disappeared or is back.
 
         Returns:
-            Whether this call has opened the device.
+            True if this call has opened the device.
 
         Raises:
-            PortError: a fatal one.
-            Exception: whatever else than PortError and OSError the opener raises.
+            PortError: the error is one of `fatal`.
+            Exception: the opener raises another error than PortError and OSError.
         """
         if self.device is not None:
             if self.device.is_connected != self._is_connected:
@@ -91,7 +91,7 @@ class ReconnectingDevice:
         return True
 
     def take(self) -> Iterator[Reading]:
-        """Yield the readings that have arrived, thinned to the interval; their losses include those left out."""
+        """Yield the readings that have arrived, thinned to the interval; `lost_before` covers the omitted readings."""
         while (reading := self._next()) is not None:
             kind = reading.packet.name
             self._lost[kind] = self._lost.get(kind, 0) + reading.lost_before
@@ -100,7 +100,7 @@ class ReconnectingDevice:
 
     @property
     def is_over(self) -> bool:
-        """Whether no more readings can come, because a recording has ended or the driver has stopped."""
+        """True if no more readings can arrive, because a recording has ended or the driver has stopped."""
         return self._readings is not None and self._readings.is_over
 
     def reopen_later(self) -> None:

@@ -1,10 +1,9 @@
-"""Scheduler of driver operations: which step each one waits for.
+"""Scheduler of the operations of drivers.
 
-What a driver does in several steps is an operation: a coroutine (`async def`) that awaits `Request`, `Sleep`,
-`SetBaud`, `WaitForPort` and `Publish`. The engine's thread carries these steps out, so that one operation serves the
-synchronous and the asyncio API; they cannot be awaited in asyncio itself. A step that fails raises inside the
-operation, so that `try` and `finally` work as usual. The scheduler has no port, no thread and no clock: its caller
-passes the time.
+An operation is a coroutine (`async def`) that awaits steps: `Request`, `Sleep`, `SetBaud`, `WaitForPort` and `Publish`.
+The engine's thread carries the steps out, so that one operation serves the synchronous and the asyncio API; steps
+cannot be awaited in asyncio itself. A step that fails raises inside the operation, so that `try` and `finally` work as
+usual. The scheduler has no port, no thread and no clock: its caller passes the time.
 """
 
 from collections import deque
@@ -25,14 +24,14 @@ T = TypeVar("T")
 
 ANSWER_TIMEOUT_S: Final = 0.2
 ANSWER_TRIES: Final = 10
-"""With one byte in a hundred damaged, three of four attempts succeed: ten failures in a row are one in a million."""
+"""Attempts per request. With 1 % of the bytes damaged, 75 % of the attempts succeed, and ten in a row fail in 1e-6."""
 GRACE_S: Final = 0.05
 _PORT_CHECK_S: Final = 0.05
-"""`WaitForPort` on a port that seems open waits so long: its reader needs the time to notice that it has gone."""
+"""Wait of `WaitForPort` on a port that seems open: its reader needs this time to notice that the port was lost."""
 
 
 class Step(Generic[T]):
-    """Base class of what an operation awaits; T is the result."""
+    """Base class of the steps that an operation awaits; T is the type of the result."""
 
     __slots__ = ()
 
@@ -49,27 +48,27 @@ Operation: TypeAlias = Coroutine[Step[Any], Any, T]
 class Claim(Enum):
     """Meaning of a frame for a request."""
 
-    NO = "not its answer"
-    PART = "part of its answer; more may follow within the grace time"
-    LAST = "the end of its answer"
+    NO = "not its response"
+    PART = "part of its response; more may follow within the grace time"
+    LAST = "the end of its response"
 
 
 @dataclass(frozen=True, slots=True)
 class Request(Step[tuple[Frame, ...]]):
-    """Send bytes and wait for the frames of the answer.
+    """Step that sends bytes and waits for the frames of the response.
 
     Attributes:
         octets: bytes to send; may be empty, to wait only.
-        accept: classifies a frame; the late answer to an earlier request must not be accepted.
-        queue: requests of the same queue are sent one after the other, because their answers look alike.
-        timeout_s: limit for the first frame of the answer, for each attempt.
+        accept: classifies a frame; it must not accept the late response to an earlier request.
+        queue: name of a queue; requests of a queue are sent one after the other, because their responses look alike.
+        timeout_s: time limit for the first frame of the response, for each attempt, s.
         tries: largest number of attempts.
-        grace_s: limit for the next frame after a part of the answer.
+        grace_s: time limit for the next frame after a part of the response, s.
         what: name of the request in error messages.
-        again: bytes to send from the second attempt on; empty: the same.
+        again: bytes to send from the second attempt on; empty: `octets`.
 
     Raises:
-        NoAnswerError: no answer came, in all attempts.
+        NoAnswerError: no response arrived, in all attempts.
     """
 
     octets: bytes
@@ -84,43 +83,44 @@ class Request(Step[tuple[Frame, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class Sleep(Step[None]):
-    """Wait for a time."""
+    """Step that waits for a time."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class SetBaud(Step[None]):
-    """Change the baud rate of this end of the line."""
+    """Step that changes the baud rate of this end of the line."""
 
     baud: int
 
 
 @dataclass(frozen=True, slots=True)
 class Publish(Step[None]):
-    """Pass a reading to all subscribers."""
+    """Step that passes a reading to all subscribers."""
 
     reading: Reading
 
 
 @dataclass(frozen=True, slots=True)
 class WaitForPort(Step[None]):
-    """Wait until the port is open. This is the only step that the loss of the port does not end.
+    """Step that waits until the port is open. It is the only step that the loss of the port does not end.
 
     Raises:
-        PortGoneError: the port did not come back within the limit.
+        PortGoneError: the port was not reopened within `limit_s` seconds.
     """
 
     limit_s: float
 
 
 class Task(Generic[T]):
-    """An operation in progress.
+    """Operation in progress.
 
     Attributes:
-        future: its result or error. It cannot be cancelled, only aborted by the engine, so that clean-up always runs.
-        wake_s: when the scheduler resumes it; None: not by time.
-        port_limit_s: limit of the `WaitForPort` that it awaits; None if it does not await one.
+        future: result or error of the operation. The future cannot be cancelled; only the engine can abort the
+            operation, so that its clean-up always runs.
+        wake_s: time at which the scheduler resumes the operation; None: no time.
+        port_limit_s: limit of the `WaitForPort` that the operation awaits, s; None if it awaits another step.
     """
 
     def __init__(self, operation: Operation[T]) -> None:
@@ -133,7 +133,7 @@ class Task(Generic[T]):
         self.port_limit_s: float | None = None
 
     def result(self, timeout_s: float | None = None) -> T:
-        """Wait for the end; return the result or raise the error (None: no limit).
+        """Wait for the end, `timeout_s` seconds at most; return the result or raise the error (None: no limit).
 
         Waiting on the future itself is not safe: a signal that ends the wait can leave the future's lock held, and the
         engine could never complete the operation.
@@ -164,7 +164,7 @@ class Task(Generic[T]):
 
 @dataclass(slots=True)
 class _Pending:
-    """A request whose answer has not come. `deadline_s` is None until it is sent."""
+    """Request without a complete response. `deadline_s` is None until the request is sent."""
 
     request: Request
     task: Task[Any]
@@ -174,10 +174,10 @@ class _Pending:
 
 
 class Scheduler:
-    """Carries out the steps of all operations of one port.
+    """Scheduler of the steps of all operations of a port.
 
     Args:
-        counters: counts requests without an answer.
+        counters: counts requests without a response.
         set_baud: changes the baud rate of the port.
         publish: passes a reading to the subscribers.
     """
@@ -199,7 +199,7 @@ class Scheduler:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no operation is in progress."""
+        """True if no operation is in progress."""
         return not self._tasks
 
     def start(self, task: Task[Any], now_s: float) -> None:
@@ -214,11 +214,11 @@ class Scheduler:
             self._fail(task, AbortedError("the operation was aborted"))
 
     def take(self, frame: Frame, now_s: float) -> bool:
-        """Pass a frame to the first request that accepts it; return whether one did."""
+        """Pass a frame to the first request that accepts it; return True if a request accepted it."""
         self._now_s = now_s
         for queue in list(self._queues.values()):
             pending = queue[0] if queue else None
-            # A request that is not sent has no answer yet; one that only waits accepts frames from now on.
+            # A request that is not sent has no response yet; a request that only waits accepts frames from now on.
             if pending is None or (pending.deadline_s is None and pending.request.octets):
                 continue
             claim = pending.request.accept(frame)
@@ -237,7 +237,7 @@ class Scheduler:
         self._now_s = now_s
         while (task := self._next_task()) is not None and (task.wake_s or 0.0) <= now_s:
             lost = task.port_limit_s is not None and not self._is_connected
-            self._resume(task, PortGoneError("the port did not come back in time") if lost else None)
+            self._resume(task, PortGoneError("the port was not reopened in time; check the cable") if lost else None)
         octets: list[bytes] = []
         for queue in list(self._queues.values()):
             while queue and (queue[0].deadline_s is None or now_s >= queue[0].deadline_s):
@@ -246,7 +246,7 @@ class Scheduler:
         return [piece for piece in octets if piece]
 
     def deadline_s(self) -> float | None:
-        """Return when `due` must be called next; None if nothing is in progress."""
+        """Return the time at which `due` must be called next; None if no operation is in progress."""
         heads = [queue[0].deadline_s for queue in self._queues.values() if queue]
         times = [-1.0 if deadline_s is None else deadline_s for deadline_s in heads]
         task = self._next_task()
@@ -279,7 +279,7 @@ class Scheduler:
         return min(timed, key=lambda task: (task.wake_s or 0.0, self._tasks[task]), default=None)
 
     def _send(self, queue: deque[_Pending], pending: _Pending) -> bytes | None:
-        """Return what to send for the head of a queue whose time is up; None if that ended it."""
+        """Return the bytes to send for the head of a queue whose time is up; None if the request has ended."""
         request = pending.request
         if pending.frames:
             queue.popleft()
@@ -331,4 +331,4 @@ class Scheduler:
 
 def _no_answer(request: Request) -> str:
     attempts = "1 attempt" if request.tries == 1 else f"{request.tries} attempts"
-    return f"no answer to {request.what or request.queue} ({attempts}, {request.timeout_s * request.tries:.1f} s)"
+    return f"no response to {request.what or request.queue} ({attempts}, {request.timeout_s * request.tries:.1f} s)"

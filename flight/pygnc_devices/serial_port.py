@@ -10,6 +10,7 @@ import re
 import selectors
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -38,68 +39,53 @@ _POLL_S: Final = 0.01
 """Interval at which a port without a descriptor (rfc2217, Windows) is polled."""
 _SCHEMES: Final = ("usb://", "socket://", "rfc2217://", "udp://", "spi://", "file://")
 _CAUSES: Final = {
-    errno.ENOENT: "no such port; is the cable in?",
-    errno.ENOTTY: "not a serial port",
-    errno.EISDIR: "not a serial port",
-    errno.ECONNREFUSED: "connection refused; is the serial server running?",
+    errno.ENOENT: "no such port; check the cable",
+    errno.ENOTTY: "not a serial port; name another port",
+    errno.EISDIR: "not a serial port; name another port",
+    errno.ECONNREFUSED: "connection refused; start the serial server",
 }
 _BUSY: Final = (errno.EAGAIN, errno.EBUSY, errno.EACCES)
 
 
-class TtyState:
-    """Settings of a terminal line before it was opened for a device, to be restored afterwards."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._settings: list[Any] | None = None
-        self._descriptor: int | None = None
-
-    def save(self) -> None:
-        """Read the settings. The line stays open until `close`, so that DTR does not toggle in between."""
-        with contextlib.suppress(OSError):
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-        if self._descriptor is not None:
+@contextlib.contextmanager
+def _tty_settings(path: str) -> Iterator[list[Any] | None]:
+    """Yield the settings of a terminal line; the line stays open meanwhile, so that DTR does not toggle."""
+    descriptor, settings = None, None
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    try:
+        if descriptor is not None:
             with contextlib.suppress(OSError, termios.error):
-                self._settings = termios.tcgetattr(self._descriptor)
-
-    def close(self) -> None:
-        """Close what `save` opened."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def lock(self, descriptor: int) -> None:
-        """Keep all other programs from opening the line, also those that ignore pyserial's advisory lock."""
-        with contextlib.suppress(OSError):
-            fcntl.ioctl(descriptor, termios.TIOCEXCL)
-
-    def restore(self, descriptor: int) -> None:
-        """Unlock the line and restore its settings, if it still exists."""
-        with contextlib.suppress(OSError):
-            fcntl.ioctl(descriptor, termios.TIOCNXCL)
-        if self._settings is not None:
-            with contextlib.suppress(OSError, termios.error):
-                termios.tcsetattr(descriptor, termios.TCSANOW, self._settings)
+                settings = termios.tcgetattr(descriptor)
+        yield settings
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 class SerialPort:
-    """Any port that pyserial opens; see `port.Port`. Uses its file descriptor where there is one to wait for."""
+    """Port that pyserial opens; see `port.Port`. It waits for the file descriptor of the port, if there is one.
+
+    A terminal line is locked against other programs, and its settings are restored afterwards.
+    """
 
     is_recording = False
 
-    def __init__(self, url: str, baud: int, tty: TtyState | None) -> None:
+    def __init__(self, url: str, baud: int) -> None:
         self.url = url
         self.baud = baud
-        self._serial = _open_serial(url, baud)
-        self._tty = tty
+        self._is_tty = HAS_TERMIOS and "://" not in url
+        with _tty_settings(url) if self._is_tty else contextlib.nullcontext() as self._settings:
+            self._serial = _open_serial(url, baud)
         self._descriptor = _descriptor(self._serial)
         self._wake = WakeSocket()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._wake, selectors.EVENT_READ)
         if self._descriptor is not None:
             self._selector.register(self._descriptor, selectors.EVENT_READ)
-            if tty is not None:
-                tty.lock(self._descriptor)
+            if self._is_tty:  # also against programs that ignore pyserial's advisory lock
+                with contextlib.suppress(OSError):
+                    fcntl.ioctl(self._descriptor, termios.TIOCEXCL)
 
     def read(self, timeout_s: float) -> bytes:
         """Return the bytes received."""
@@ -172,8 +158,12 @@ class SerialPort:
         if not self._serial.is_open:
             return
         self._selector.close()
-        if self._tty is not None and self._descriptor is not None:
-            self._tty.restore(self._descriptor)
+        if self._is_tty and self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                fcntl.ioctl(self._descriptor, termios.TIOCNXCL)
+            if self._settings is not None:
+                with contextlib.suppress(OSError, termios.error):
+                    termios.tcsetattr(self._descriptor, termios.TCSANOW, self._settings)
         connection = getattr(self._serial, "_socket", None)
         with contextlib.suppress(OSError):
             self._serial.close()
@@ -186,7 +176,7 @@ def find_usb_port(url: str) -> str:
     """Return the path of a port by USB id and serial number.
 
     Raises:
-        PortError: none or several match; the message lists the ports on the USB.
+        PortError: no port or several ports match; the message lists the ports on the USB.
     """
     match = _USB_URL.fullmatch(url)
     if match is None:
@@ -215,7 +205,7 @@ def usb_url(port: ListPortInfo) -> str:
 
 
 def find_holder(path: str) -> str:
-    """Return which process has a port open: " by python3 (process 4711)", or "" if that is unknown."""
+    """Return the process that has a port open, as " by python3 (process 4711)"; "" if it is unknown."""
     wanted = os.path.realpath(path)
     for folder in Path("/proc").glob("[0-9]*"):
         if int(folder.name) != os.getpid() and _has_open(folder, wanted):

@@ -1,8 +1,8 @@
 """Close devices that must not be left running, however the program ends, except by SIGKILL or a power cut.
 
-A `with` block closes its device. This module covers the rest: programs that end without closing, and SIGTERM and
-SIGHUP, which end a Python program at once. Where the program has no handler of its own, they raise SystemExit in the
-main thread, so that `with` and `finally` blocks run.
+A `with` block closes its device. This module covers programs that end without closing, and SIGTERM and SIGHUP, which
+end a Python program at once. If the program has no handler of its own, these signals raise SystemExit in the main
+thread, so that `with` and `finally` blocks run.
 """
 
 import atexit
@@ -10,27 +10,21 @@ import contextlib
 import signal
 import sys
 import threading
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn
 from weakref import WeakSet
+
+from pygnc_devices.engine import Engine
 
 _SIGNALS: Final = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _EXIT_CODE_OF_SIGNAL_0: Final = 128
 
 
-class Closable(Protocol):
-    """Something with a `close` that may be called twice."""
-
-    def close(self) -> None:
-        """Close it."""
-        ...
+_open: Final[WeakSet[Engine]] = WeakSet()
 
 
-_open: Final[WeakSet[Closable]] = WeakSet()
-
-
-def close_at_exit(device: Closable) -> None:
-    """Close a device when the program ends."""
-    _open.add(device)
+def close_at_exit(engine: Engine) -> None:
+    """Close an engine when the program ends."""
+    _open.add(engine)
 
 
 def exit_on_signals() -> None:
@@ -48,6 +42,6 @@ def _exit(number: int, _: object) -> NoReturn:
 
 @atexit.register
 def _close_all() -> None:
-    for device in list(_open):
+    for engine in list(_open):
         with contextlib.suppress(Exception):  # the others must be closed all the same
-            device.close()
+            engine.close()

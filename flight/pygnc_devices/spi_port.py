@@ -32,13 +32,13 @@ Ioctl = Callable[[int, int, Any], Any]
 
 
 class SpiPort:
-    """A device file of the kernel's spidev driver; see `port.Port`.
+    """Device file of the kernel's spidev driver; see `port.Port`.
 
-    `write` exchanges bytes one by one, chip select active for one byte at a time; `read` returns those that came back.
+    `write` exchanges bytes singly, with chip select active for each byte; `read` returns the received bytes.
 
     Args:
         url: `spi:///dev/spidev0.0`; defaults are `?mode=1&hz=500000`.
-        ioctl: replaces that of the system in tests.
+        ioctl: replaces the function of the system in tests.
 
     Raises:
         PortBusyError: another program uses the bus.
@@ -66,7 +66,7 @@ class SpiPort:
             raise PortError(f"{url}: not an SPI bus: {error.strerror}") from None
 
     def read(self, timeout_s: float) -> bytes:
-        """Return the bytes that came back."""
+        """Return the received bytes."""
         if not self._received:
             select.select([self._wake], [], [], max(timeout_s, 1e-3))
             self._wake.clear()
@@ -112,7 +112,7 @@ def _mode_and_speed(url: str, query: str) -> tuple[int, int]:
     try:
         mode, speed_hz = int(values.pop("mode", MODE)), int(values.pop("hz", SPEED_HZ))
     except ValueError:
-        raise PortError(f"{url}: mode and hz must be whole numbers") from None
+        raise PortError(f"{url}: mode and hz must be whole numbers, as in ?mode=1&hz=500000") from None
     if values or not 0 <= mode <= 3 or speed_hz <= 0:
         raise PortError(f"{url}: write the URL of an SPI bus as spi:///dev/spidev0.0?mode=1&hz=500000")
     return mode, speed_hz

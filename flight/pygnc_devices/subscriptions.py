@@ -1,7 +1,7 @@
 """Queues that carry readings from the thread that reads the port to subscribers.
 
-No thread holds a lock that the reading thread waits for: a signal that ends a program, wherever it strikes, must not
-keep that thread from leaving the device in a safe state.
+The reading thread never waits for a lock of another thread: a signal that ends a program at any point must not keep the
+reading thread from leaving the device in a safe state.
 """
 
 import threading
@@ -18,11 +18,11 @@ QUEUE_DEPTH: Final = 1024
 
 
 class Subscription:
-    """A bounded queue of readings that drops the oldest ones.
+    """Bounded queue that drops its oldest readings.
 
     Attributes:
         queue: readings that wait.
-        depth: largest number of them.
+        depth: largest number of waiting readings.
         drops: number of readings that were dropped because they were not taken in time.
     """
 
@@ -35,10 +35,10 @@ class Subscription:
         self.drops = 0
 
     def take(self, timeout_s: float | None) -> Reading | None:
-        """Return the next reading; None after the timeout, or at once when no more can come.
+        """Return the next reading; None after `timeout_s` seconds, or at once if no more readings can arrive.
 
         Raises:
-            Exception: the driver failed; the error is that of the driver.
+            Exception: the driver failed with this error.
         """
         end_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
@@ -63,7 +63,7 @@ class Subscription:
 
     @property
     def is_over(self) -> bool:
-        """Whether the queue is empty and stays so."""
+        """True if the queue is empty and no more readings can arrive."""
         return self._publisher.is_closed and not self.queue
 
     def close(self) -> None:
@@ -71,7 +71,7 @@ class Subscription:
         self._publisher.unsubscribe(self)
 
     def add(self, reading: Reading) -> int:
-        """Append a reading; return how many were dropped for it."""
+        """Append a reading; return the number of readings dropped for it."""
         dropped = 0
         if len(self.queue) >= self.depth:
             try:
@@ -99,9 +99,9 @@ class Publisher:
             recordings.
 
     Attributes:
-        is_closed: whether no more readings come.
-        error: why, if the driver failed.
-        room: set when a queue may have got room.
+        is_closed: True if no more readings are published.
+        error: error of the driver, if it failed.
+        room: event that is set when a queue may have room again.
     """
 
     def __init__(self, counters: Counters, *, is_lossless: bool) -> None:
@@ -115,7 +115,7 @@ class Publisher:
         self.is_closed = False
 
     def subscribe(self, depth: int = QUEUE_DEPTH, notify: Callable[[], None] | None = None) -> Subscription:
-        """Return a queue that gets all readings from now on; `notify` is called in the reading thread."""
+        """Return a queue that receives all readings from now on; `notify` is called in the reading thread."""
         subscription = Subscription(self, depth, notify)
         with self._changing:
             self._subscriptions = (*self._subscriptions, subscription)
@@ -129,7 +129,7 @@ class Publisher:
         self.room.set()
 
     def latest(self, max_age_s: float) -> Reading | None:
-        """Return the newest reading, or None if it is older than that."""
+        """Return the newest reading, or None if it is older than `max_age_s` seconds."""
         reading = self._latest
         is_new = reading is not None and time.monotonic_ns() - reading.t_mono_ns <= max_age_s * 1e9
         return reading if is_new else None
@@ -147,7 +147,7 @@ class Publisher:
             subscription.wake()
 
     def close(self, error: Exception | None = None) -> None:
-        """End all subscriptions: no more readings come, because of `error` if the driver failed."""
+        """End all subscriptions; `error` is the error of a failed driver."""
         self.error = self.error or error
         self.is_closed = True
         self.room.set()

@@ -1,10 +1,10 @@
-"""Declarations of sentences of text: fields between commas. Decoder, encoder, columns and tables follow from them.
+"""Declarations of sentences of text: fields between commas. They define decoder, encoder, CSV columns and tables.
 
 Codes of fields, with the number of digits that the encoder writes (the decoder accepts any):
 
 - `u4`: hexadecimal, unsigned
 - `i4`: hexadecimal, two's complement over the received digits
-- `b`: element of an array of bytes, two hexadecimal digits each without separator; neighbours share a field of the text
+- `b`: element of an array of bytes, two hexadecimal digits without separator; adjacent elements share a field of text
 - `h`: bytes in hexadecimal
 - `d2`: decimal integer
 - `g`: decimal number
@@ -14,11 +14,11 @@ An empty field is None, as is a field that an older device does not send; additi
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Final
 
 from pygnc_devices.declaration import Field, Record, Value
@@ -52,7 +52,7 @@ class Sentence(Record):
                 raise ValueError(f"sentence {self.name}: field {field.name} has the unknown code {field.code!r}")
 
     def fits(self, payload: bytes) -> bool:
-        """Return whether a text matches the declaration."""
+        """Return True if a text matches the declaration."""
         try:
             self.decode(payload)
         except ValueError:
@@ -73,27 +73,21 @@ class Sentence(Record):
         return values
 
     def encode(self, values: Mapping[str, Value | None]) -> bytes:
-        """Return the text with these values; missing ones are empty."""
+        """Return the text with the given values; missing values are empty."""
         texts = ("".join(_to_text(field, values.get(field.name)) for field in slot) for slot in self._slots)
         return ",".join(texts).encode("ascii")
 
     def is_partial(self, missing: Collection[str]) -> bool:
-        """Return whether declared values are missing; an array may have fewer elements than declared."""
+        """Return True if declared values are missing; an array may have fewer elements than declared."""
         return any(slot[0].name in missing for slot in self._slots if slot)
 
-    def table(self) -> str:
-        """Return the fields as a Markdown table."""
-        lines = ["| field | code | name | unit | value of one bit | meaning |", "|---|---|---|---|---|---|"]
-        for number, field in chain.from_iterable(((n, f) for f in slot) for n, slot in enumerate(self._slots, 1)):
-            scale = "" if field.scale is None else f"{field.scale:.9g}"
-            lines.append(
-                f"| {number} | `{field.code}` | `{field.name}` | {field.unit.name} | {scale} | {field.meaning} |"
-            )
-        return "\n".join(lines)
+    def places(self) -> Iterable[tuple[int, Field]]:
+        """Return the fields with their positions in the text, counted from 1."""
+        return ((number, field) for number, slot in enumerate(self._slots, 1) for field in slot)
 
     @cached_property
     def _slots(self) -> list[tuple[Field, ...]]:
-        """The declared fields, grouped by field of the text."""
+        """Declared fields, grouped by field of the text."""
         runs = groupby(enumerate(self.fields), lambda entry: -1 if entry[1].code == "b" else entry[0])
         slots = [tuple(field for _, field in run) for _, run in runs]
         for place in sorted(self.reserved):

@@ -1,4 +1,4 @@
-"""Units of values: the one of readings (SI), and the one of CSV files."""
+"""Units of values, in readings (SI) and in CSV files."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class Unit:
     """Unit of a value in readings: SI and radians, degrees Celsius for temperatures.
 
     Attributes:
-        name: in documentation; "" for dimensionless values.
+        name: name of the unit in documentation; "" for dimensionless values.
         column: unit of the same quantity in CSV files.
         column_per_unit: value in the CSV file per value in a reading.
     """

@@ -21,7 +21,7 @@ class WakeEvent:
         self._cleared.acquire()
 
     def set(self) -> None:
-        """Wake the waiting thread, or the next one that waits. Has no effect while the event is set."""
+        """Wake the waiting thread, or the next thread that waits. Has no effect while the event is set."""
         with contextlib.suppress(RuntimeError):  # "release unlocked lock": already set
             self._cleared.release()
 
@@ -31,7 +31,7 @@ class WakeEvent:
 
 
 class WakeSocket:
-    """Wakes a thread that waits for file descriptors: pass it to a selector."""
+    """Socket pair that wakes a thread which waits for file descriptors; register it with the thread's selector."""
 
     def __init__(self) -> None:
         self._read_end, self._write_end = socket.socketpair()

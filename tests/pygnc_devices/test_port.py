@@ -88,11 +88,11 @@ def test_a_port_of_another_program_is_refused_with_its_name(pty: tuple[int, str]
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("/dev/no_such_port", "is the cable in"),
+        ("/dev/no_such_port", "check the cable"),
         ("file:///no/such/file.raw", "No such file"),
         ("file:///dev/null?speed=3", "only option"),
         ("file:///dev/null?bytes_per_s=fast", "not a number"),
-        ("socket://127.0.0.1:1", "is the serial server running"),
+        ("socket://127.0.0.1:1", "start the serial server"),
         ("socket://127.0.0.1", "write the URL as socket://host:4000"),
         ("socket://127.0.0.1:99999", "write the URL as socket://host:4000"),
         ("/dev/null", "not a serial port"),

@@ -63,7 +63,7 @@ class EarthOrientationTable:
                 f" {parameters.shape}"
             )
         if not (np.isfinite(mjd_utc).all() and np.isfinite(parameters).all() and (np.diff(mjd_utc) > 0).all()):
-            raise ValueError(f"Earth orientation {identification!r}: days must ascend and all values be finite")
+            raise ValueError(f"Earth orientation {identification!r}: days must ascend and all values must be finite")
         self.identification = identification
         self._gps_ms = [gps_ms_from_unix_ms(round(mjd - _MJD_OF_UNIX_EPOCH) * MS_PER_DAY) for mjd in mjd_utc.tolist()]
         self.expires_gps_ms = self._gps_ms[-1] if self._gps_ms else None

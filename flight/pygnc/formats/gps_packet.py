@@ -28,7 +28,9 @@ def store_words(packets: NDArray[np.void], name: str, values: NDArray[Any]) -> N
     if word.kind in "iu" and np.size(values):
         limits = np.iinfo(word)
         if not (np.min(values) >= limits.min and np.max(values) <= limits.max):
-            raise ValueError(f"{name} must be in {limits.min} .. {limits.max}")
+            raise ValueError(
+                f"{name} must be in {limits.min} .. {limits.max}, but is in {np.min(values)} .. {np.max(values)}"
+            )
     packets[name] = values
 
 

@@ -71,8 +71,8 @@ class RangeBuffer:
         Args:
             place: Position in the buffer.
             last_time_s: Spacecraft time of the previous range packet, s; None if there was none.
-            joined: True if a valid packet ends there.
-            at_input_start: True if the input begins there.
+            joined: True if a valid packet ends at `place`.
+            at_input_start: True if the input begins at `place`.
         """
         if self._is_gps_packet(place):
             return PacketKind.GPS
@@ -99,7 +99,10 @@ class RangeBuffer:
     def _is_range_packet(self, place: int, last_time_s: int | None, *, joined: bool, at_input_start: bool) -> bool:
         end = place + RANGE_SIZE
         time_s = self.time_at(place)
-        if time_s is None or time_s % 0x01010101 == 0 or self._gps_packet_begins_inside(place, end):
+        if time_s is None or time_s % 0x01010101 == 0:
+            return False
+        sync = self.octets.find(RANGE_GPS_SYNC, place + 1, end + len(RANGE_GPS_SYNC) - 1)
+        if sync >= 0 and self._is_gps_packet(sync):
             return False
         end_confirmed = self._is_end_confirmed(end, time_s)
         if end_confirmed and (joined or at_input_start):
@@ -111,10 +114,6 @@ class RangeBuffer:
             return joined or self.octets.startswith(RANGE_GPS_SYNC, end)
         limit_s = NEIGHBOUR_TIME_S if joined or end_confirmed else LONE_TIME_S
         return any(abs(time_s - neighbour_s) <= limit_s for neighbour_s in neighbours)
-
-    def _gps_packet_begins_inside(self, place: int, end: int) -> bool:
-        sync = self.octets.find(RANGE_GPS_SYNC, place + 1, end + len(RANGE_GPS_SYNC) - 1)
-        return sync >= 0 and self._is_gps_packet(sync)
 
     def _is_end_confirmed(self, end: int, time_s: int) -> bool:
         next_time_s = self.time_at(end)

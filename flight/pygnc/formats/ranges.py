@@ -51,14 +51,21 @@ class PacketKind(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RangeMeasurements:
-    """Physical values of M range packets, arrays of shape (M,)."""
+    """Physical values of M range packets, arrays of shape (M,).
+
+    Attributes:
+        partner_id: Radio id of the partner.
+        rssi_dbm: Signal strength.
+        t_spacecraft_s: Spacecraft time of the measuring satellite.
+        frequency_error_hz: Frequency error of the partner's signal.
+        range_m: Range with the delay of the radio pair, about 1 km if that is not calibrated.
+    """
 
     partner_id: NDArray[np.int64]
     rssi_dbm: NDArray[np.float64]
     t_spacecraft_s: NDArray[np.int64]
     frequency_error_hz: NDArray[np.float64]
     range_m: NDArray[np.float64]
-    """Includes the delay of the radio pair, about 1 km if not calibrated."""
 
     def __len__(self) -> int:
         return len(self.partner_id)
@@ -139,6 +146,6 @@ def _octets(counts: NDArray[np.float64], bits: int) -> NDArray[np.uint8]:
     rounded = np.rint(counts)
     limit = 1 << (bits - 1)
     if not ((rounded >= -limit) & (rounded < limit)).all():
-        raise ValueError(f"a count must be in {-limit} .. {limit - 1}")
+        raise ValueError(f"frequency error or range is out of range: counts must be in {-limit} .. {limit - 1}")
     words = rounded.astype(np.int64) & ((1 << bits) - 1)
     return np.stack([words >> 16, words >> 8 & 0xFF, words & 0xFF], axis=-1).astype(np.uint8)

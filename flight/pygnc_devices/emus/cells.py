@@ -20,9 +20,9 @@ class CellData:
         name: name of the sentence.
         values: values in the unit of the sentence, sorted by string and number.
         expected: number of cells that the unit reports; None: unknown.
-        is_complete: whether the values of all cells are known.
-        is_valid: whether the unit's status declares such values valid; None: unknown.
-        has_communication: whether the unit communicates with its cells.
+        is_complete: True if the values of all cells are known.
+        is_valid: True if the unit's status declares the values valid; None: unknown.
+        has_communication: True if the unit communicates with its cells.
     """
 
     name: str
@@ -64,11 +64,7 @@ class CellData:
 
 
 class CellTable:
-    """Collects sentences about cells.
-
-    Args:
-        name: name of the sentence.
-    """
+    """Values of cells collected from sentences; `name` is the name of the sentences."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -90,10 +86,10 @@ class CellTable:
                 self._values[string, number] = float(value)
 
     def is_complete(self, expected: int | None) -> bool:
-        """Return whether the values of all cells are known.
+        """Return True if the values of all cells are known.
 
-        With one string these are the numbers from 0 to expected - 1. For several strings it is not documented whether
-        the unit reports the cells of one or of all: both count as complete, but gaps do not.
+        One string has the cells 0 to expected - 1. For several strings it is not documented whether the unit reports
+        the number of cells of one string or of all strings: both count as complete, but gaps do not.
         """
         if not expected:
             return False
@@ -106,7 +102,7 @@ class CellTable:
         return sum(counts) == expected or (len(counts) > 1 and all(count == expected for count in counts))
 
     def data(self, expected: int | None, *, is_valid: bool | None = None) -> CellData:
-        """Return the values so far."""
+        """Return the values collected so far."""
         return CellData(
             self.name,
             dict(sorted(self._values.items())),
@@ -118,6 +114,6 @@ class CellTable:
 
 
 def size_fits(values: Mapping[str, Value | None]) -> bool:
-    """Return whether a sentence has the number of values in its size field."""
+    """Return True if a sentence has as many values as its size field states."""
     elements = [value for name, value in values.items() if name not in {"string", "first_cell", "size"}]
     return values["size"] in (None, sum(value is not None for value in elements))

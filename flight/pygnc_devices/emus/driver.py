@@ -1,12 +1,11 @@
 """Driver of the EMUS G1 Control Unit: `Emus`, `AsyncEmus` and their family."""
 
-import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Final, Self
+from typing import Final
 
-from pygnc_devices.device import AsyncDevice, BlockingDevice, UnitDevice, method
-from pygnc_devices.emus import framing, operations, write_operations
+from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice, method
+from pygnc_devices.emus import framing, operations
 from pygnc_devices.emus.operations import ask, identify
 from pygnc_devices.emus.sentences import SENTENCES, UNKNOWN
 from pygnc_devices.emus.unit import EmusUnit
@@ -34,7 +33,27 @@ DEFAULT_BAUD: Final = 57600
 WIRE: Final = Wire(framing.scan, framing.LONGEST)
 
 
-def _open(url: str, baud: int, ask: Sequence[str], every_s: float, allow_writes: bool) -> tuple[Engine, EmusUnit]:  # noqa: FBT001 - as given
+def _open(
+    url: str,
+    baud: int = DEFAULT_BAUD,
+    *,
+    ask: Sequence[str] = (),
+    every_s: float = 10.0,
+    allow_writes: bool = False,
+) -> tuple[Engine, EmusUnit]:
+    """Open a unit and receive the sentences that it broadcasts.
+
+    Args:
+        url: serial path, `usb://0403:6001/SERIAL`, `socket://host:port`, `file://recording.raw`.
+        baud: baud rate of the line.
+        ask: names of sentences to request repeatedly, such as BV2 and BT2, which are not broadcast.
+        every_s: interval of these requests in seconds.
+        allow_writes: allow methods that change the unit; otherwise they raise WriteForbiddenError.
+
+    Raises:
+        DeviceError: an entry of `ask` is not the name of a sentence.
+        PortError: the port cannot be opened.
+    """
     for name in ask:
         operations.check_name(name)
     unit = EmusUnit(allow_writes=allow_writes)
@@ -47,6 +66,8 @@ def _open(url: str, baud: int, ask: Sequence[str], every_s: float, allow_writes:
 class EmusMethods(UnitDevice[EmusUnit]):
     """Methods of both APIs; the operations document them and the errors that they raise."""
 
+    open = Opener(_open)
+
     identify = method(operations.identify)
     ask = method(operations.ask)
     read_cells = method(operations.read_cells)
@@ -55,65 +76,27 @@ class EmusMethods(UnitDevice[EmusUnit]):
     read_parameter = method(operations.read_parameter)
     is_logged_in = method(operations.is_logged_in)
 
-    write_parameter = method(write_operations.write_parameter)
-    write_function_flag = method(write_operations.write_function_flag)
-    open_contactor = method(write_operations.open_contactor)
-    release_contactor = method(write_operations.release_contactor)
-    log_in = method(write_operations.log_in)
-    log_out = method(write_operations.log_out)
-    set_password = method(write_operations.set_password)
-    set_state_of_charge = method(write_operations.set_state_of_charge)
-    zero_current_sensor = method(write_operations.zero_current_sensor)
-    restart = method(write_operations.restart)
-    reset_to_factory = method(write_operations.reset_to_factory)
-    clear_log = method(write_operations.clear_log)
-    clear_statistics = method(write_operations.clear_statistics)
+    write_parameter = method(operations.write_parameter)
+    write_function_flag = method(operations.write_function_flag)
+    open_contactor = method(operations.open_contactor)
+    release_contactor = method(operations.release_contactor)
+    log_in = method(operations.log_in)
+    log_out = method(operations.log_out)
+    set_password = method(operations.set_password)
+    set_state_of_charge = method(operations.set_state_of_charge)
+    zero_current_sensor = method(operations.zero_current_sensor)
+    restart = method(operations.restart)
+    reset_to_factory = method(operations.reset_to_factory)
+    clear_log = method(operations.clear_log)
+    clear_statistics = method(operations.clear_statistics)
 
 
 class Emus(EmusMethods, BlockingDevice):
     """Synchronous driver."""
 
-    @classmethod
-    def open(
-        cls,
-        url: str,
-        baud: int = DEFAULT_BAUD,
-        *,
-        ask: Sequence[str] = (),
-        every_s: float = 10.0,
-        allow_writes: bool = False,
-    ) -> Self:
-        """Open a unit and receive what it broadcasts.
-
-        Args:
-            url: serial path, `usb://0403:6001/SERIAL`, `socket://host:port`, `file://recording.raw`.
-            baud: baud rate of the line.
-            ask: sentences to request repeatedly, such as BV2 and BT2, which are not broadcast.
-            every_s: interval of these requests.
-            allow_writes: allow methods that change the unit; otherwise they raise WriteForbiddenError.
-
-        Raises:
-            DeviceError: one of `ask` is not the name of a sentence.
-            PortError: the port cannot be opened.
-        """
-        return cls(*_open(url, baud, ask, every_s, allow_writes))
-
 
 class AsyncEmus(EmusMethods, AsyncDevice):
     """Driver for asyncio."""
-
-    @classmethod
-    async def open(
-        cls,
-        url: str,
-        baud: int = DEFAULT_BAUD,
-        *,
-        ask: Sequence[str] = (),
-        every_s: float = 10.0,
-        allow_writes: bool = False,
-    ) -> Self:
-        """Open a unit; see `Emus.open`."""
-        return cls(*await asyncio.to_thread(_open, url, baud, ask, every_s, allow_writes))
 
 
 FAMILY: Final = Family(

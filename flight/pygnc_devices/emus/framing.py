@@ -4,14 +4,16 @@ The checksum is CRC-8/MAXIM-DOW of the bytes from the name to the last comma, in
 """
 
 import re
-from typing import Final
+from typing import Final, TypeAlias
 
+from pygnc_devices.declaration import Value
 from pygnc_devices.emus.cells import size_fits
 from pygnc_devices.emus.sentences import SENTENCES, SUMMARY
-from pygnc_devices.framing import DamageReason, Judgement, LineFormat, ReflectedCrc
+from pygnc_devices.framing import DamageReason, Frame, Judgement, LineFormat, ReflectedCrc
 
+Values: TypeAlias = dict[str, Value | None]
 LONGEST: Final = 512
-"""Bytes of the longest sentence with its end. The longest known one, CG1, has about 300."""
+"""Bytes of the longest sentence with its end. The longest known sentence, CG1, has about 300."""
 crc8: Final = ReflectedCrc(0x8C, seed=0)
 """CRC-8/MAXIM-DOW"""
 _CANDIDATE: Final = re.compile(rb"[A-Z]{2}[0-9],|[\r\n\0]|[A-Z]{2}[0-9]\Z|[A-Z]{1,2}\Z")
@@ -35,7 +37,7 @@ def _judge(line: bytes) -> Judgement:
 
 
 def _fits(name: str, payload: bytes) -> bool:
-    """Return whether a sentence matches its declaration: one of 256 damaged ones has a right checksum."""
+    """Return True if a sentence matches its declaration: one of 256 damaged sentences has a right checksum."""
     sentence = SENTENCES.get(name)
     if sentence is None:
         return True
@@ -43,3 +45,11 @@ def _fits(name: str, payload: bytes) -> bool:
 
 
 scan: Final = LineFormat(_CANDIDATE, _judge, LONGEST).scan
+
+
+def decode(frame: Frame) -> Values:
+    """Return the values of a sentence: by its declaration, or name and text of a sentence that is not declared."""
+    sentence = SENTENCES.get(frame.kind)
+    if sentence is None:
+        return {"name": frame.kind, "text": frame.payload.decode("ascii")}
+    return sentence.decode(frame.payload)

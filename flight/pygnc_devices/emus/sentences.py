@@ -9,7 +9,7 @@ from typing import Final
 from pygnc_devices.declaration import Field, Labels
 from pygnc_devices.emus import labels
 from pygnc_devices.text_declaration import Sentence
-from pygnc_devices.units import CHARGE, CURRENT, ENERGY, NONE, PERCENT, TEMPERATURE, TIME, VOLTAGE, Unit
+from pygnc_devices.units import CHARGE, CURRENT, ENERGY, PERCENT, TEMPERATURE, TIME, VOLTAGE, Unit
 
 CELLS_PER_FRAME: Final = 8
 EPOCH_S: Final = 946_684_800
@@ -21,20 +21,14 @@ _SPEED: Final = Unit("km/h", "km/h")
 _DISTANCE: Final = Unit("km", "km")
 _CONSUMPTION: Final = Unit("Wh/km", "Wh/km")
 
-_STAGES: Final = Labels(labels.STAGES)
-_CHARGING_ERRORS: Final = Labels(labels.CHARGING_ERRORS)
-_EVENTS: Final = Labels(labels.EVENTS)
-_CAN_STATUS: Final = Labels(labels.CAN_STATUS)
-_STATUS: Final = Labels(labels.STATUS, is_bit_field=True)
-_PROTECTIONS: Final = Labels(labels.PROTECTIONS, is_bit_field=True)
-_REDUCTIONS: Final = Labels(labels.REDUCTIONS, is_bit_field=True)
-_PINS: Final = Labels(labels.PINS, is_bit_field=True)
-_RESETS: Final = Labels(labels.RESETS, is_bit_field=True)
+
+def _bits(names: Mapping[int, str]) -> Labels:
+    return Labels(names, is_bit_field=True)
 
 
 def _pins(names: Mapping[int, str]) -> Labels:
     """Return the labels of pins, marked as uncertain: see labels.PIN_BIT_BASE."""
-    return Labels({bit: f"{name}?" for bit, name in names.items()}, is_bit_field=True)
+    return _bits({bit: f"{name}?" for bit, name in names.items()})
 
 
 def _voltage(name: str, meaning: str, code: str = "u2") -> Field:
@@ -53,6 +47,13 @@ def _time(name: str, meaning: str) -> Field:
     return Field(name, "u8", TIME, 1, EPOCH_S, meaning + ", local clock of the unit since 1970, no zone")
 
 
+def _sentence(
+    name: str, meaning: str, *fields: Field, reserved: tuple[int, ...] = (), is_reading: bool = True
+) -> Sentence:
+    return Sentence(name, fields, meaning=meaning, reserved=frozenset(reserved), is_reading=is_reading)
+
+
+_CLOCK: Final = ("month", "day", "hour", "minute", "second")
 _CELLS: Final = Field("cells", "u4", meaning="number of cells")
 _GROUP: Final = (
     Field("string", "u2", meaning="string of cells, from 0"),
@@ -62,236 +63,192 @@ _GROUP: Final = (
 
 
 def _module_or_cell(name: str, what: str) -> Sentence:
-    return Sentence(
-        name,
-        (
-            _CELLS,
-            _temperature("temperature_min_degc", f"lowest {what} temperature"),
-            _temperature("temperature_max_degc", f"highest {what} temperature"),
-            _temperature("temperature_average_degc", f"average {what} temperature"),
-        ),
-        meaning=f"{what} temperatures, summary",
-    )
+    limits = (("min", "lowest"), ("max", "highest"), ("average", "average"))
+    fields = (_temperature(f"temperature_{key}_degc", f"{word} {what} temperature") for key, word in limits)
+    return _sentence(name, f"{what} temperatures, summary", _CELLS, *fields)
 
 
 def _of_each_cell(name: str, kind: Callable[[str, str, str], Field], field: str, what: str) -> Sentence:
     cells = (kind(field.format(k), f"{what}, {k}. cell here", "b") for k in range(1, CELLS_PER_FRAME + 1))
-    return Sentence(name, (*_GROUP, *cells), meaning=f"{what}s of up to 8 cells")
-
-
-def _dt1(name: str, unit: Unit, scale: float, meaning: str) -> Field:
-    return Field(name, "u4", unit, scale, 0.0, meaning)
+    return _sentence(name, f"{what}s of up to 8 cells", *_GROUP, *cells)
 
 
 def _can(name: str, which: str) -> Sentence:
-    return Sentence(
+    return _sentence(
         name,
-        (
-            Field("identifier", "u8", meaning="CAN identifier"),
-            Field("is_extended", "u1", meaning="1: 29 bits"),
-            Field("is_remote", "u1", meaning="1: remote request"),
-            Field("length", "d1", meaning="bytes of data"),
-            Field("data", "h", meaning="data"),
-        ),
-        meaning=f"{which} CAN frame",
+        f"{which} CAN frame",
+        Field("identifier", "u8", meaning="CAN identifier"),
+        Field("is_extended", "u1", meaning="1: 29 bits"),
+        Field("is_remote", "u1", meaning="1: remote request"),
+        Field("length", "d1", meaning="bytes of data"),
+        Field("data", "h", meaning="data"),
     )
 
 
 _ALL: Final = (
-    Sentence(
+    _sentence(
         "BV1",
-        (
-            _CELLS,
-            _voltage("cell_min_v", "lowest cell voltage"),
-            _voltage("cell_max_v", "highest cell voltage"),
-            _voltage("cell_average_v", "average cell voltage"),
-            Field("pack_v", "u4", VOLTAGE, 0.01, 0.0, "sum of all cells"),
-        ),
-        meaning="cell voltages, summary",
+        "cell voltages, summary",
+        _CELLS,
+        _voltage("cell_min_v", "lowest cell voltage"),
+        _voltage("cell_max_v", "highest cell voltage"),
+        _voltage("cell_average_v", "average cell voltage"),
+        Field("pack_v", "u4", VOLTAGE, 0.01, 0.0, "sum of all cells"),
     ),
     _of_each_cell("BV2", _voltage, "voltage_{}_v", "voltage"),
     _module_or_cell("BT1", "cell module"),
     _of_each_cell("BT2", _temperature, "temperature_{}_degc", "cell module temperature"),
     _module_or_cell("BT3", "cell"),
     _of_each_cell("BT4", _temperature, "temperature_{}_degc", "cell temperature"),
-    Sentence(
+    _sentence(
         "BB1",
-        (
-            _CELLS,
-            _rate("rate_min_percent", "lowest balancing rate"),
-            _rate("rate_max_percent", "highest balancing rate"),
-            _rate("rate_average_percent", "average balancing rate"),
-            _voltage("threshold_v", "cells above this are balanced"),
-        ),
-        meaning="balancing, summary",
-        reserved=frozenset({5}),
+        "balancing, summary",
+        _CELLS,
+        _rate("rate_min_percent", "lowest balancing rate"),
+        _rate("rate_max_percent", "highest balancing rate"),
+        _rate("rate_average_percent", "average balancing rate"),
+        _voltage("threshold_v", "cells above this voltage are balanced"),
+        reserved=(5,),
     ),
     _of_each_cell("BB2", _rate, "rate_{}_percent", "balancing rate"),
-    Sentence(
+    _sentence(
         "BC1",
-        (
-            Field("charge_c", "i8", CHARGE, 1, 0, "charge left", "charge"),
-            Field("capacity_c", "i8", CHARGE, 1, 0, "capacity", "capacity"),
-            Field("state_of_charge_percent", "u4", PERCENT, 0.01, 0.0, "state of charge"),
-        ),
-        meaning="charge",
+        "charge",
+        Field("charge_c", "i8", CHARGE, 1, 0, "charge left", "charge"),
+        Field("capacity_c", "i8", CHARGE, 1, 0, "capacity", "capacity"),
+        Field("state_of_charge_percent", "u4", PERCENT, 0.01, 0.0, "state of charge"),
     ),
-    Sentence(
+    _sentence(
         "CV1",
-        (
-            Field("pack_v", "u8", VOLTAGE, 0.01, 0.0, "pack voltage"),
-            Field("current_a", "i4", CURRENT, 0.1, 0.0, "current, positive when charging"),
-        ),
-        meaning="pack voltage and current",
+        "pack voltage and current",
+        Field("pack_v", "u8", VOLTAGE, 0.01, 0.0, "pack voltage"),
+        Field("current_a", "i4", CURRENT, 0.1, 0.0, "current, positive when charging"),
     ),
-    Sentence(
+    _sentence(
         "CS1",
-        (
-            Field("chargers", "u2", meaning="CAN chargers connected"),
-            Field("charger_status", "u8", meaning="status of the charger, manufacturer-specific"),
-            Field("set_v", "u4", VOLTAGE, 0.1, 0.0, "voltage requested"),
-            Field("set_a", "u4", CURRENT, 0.1, 0.0, "current requested"),
-            Field("actual_v", "u4", VOLTAGE, 0.1, 0.0, "voltage delivered"),
-            Field("actual_a", "u4", CURRENT, 0.1, 0.0, "current delivered"),
-        ),
-        meaning="CAN charger",
+        "CAN charger",
+        Field("chargers", "u2", meaning="CAN chargers connected"),
+        Field("charger_status", "u8", meaning="status of the charger, manufacturer-specific"),
+        Field("set_v", "u4", VOLTAGE, 0.1, 0.0, "voltage requested"),
+        Field("set_a", "u4", CURRENT, 0.1, 0.0, "current requested"),
+        Field("actual_v", "u4", VOLTAGE, 0.1, 0.0, "voltage delivered"),
+        Field("actual_a", "u4", CURRENT, 0.1, 0.0, "current delivered"),
     ),
-    Sentence(
+    _sentence(
         "DT1",
-        (
-            _dt1("speed_kmh", _SPEED, 0.1, "speed"),
-            _dt1("distance_since_charge_km", _DISTANCE, 0.01, "distance since the last charge"),
-            _dt1("consumption_wh_km", _CONSUMPTION, 0.1, "momentary consumption"),
-            _dt1("distance_left_km", _DISTANCE, 0.01, "estimated distance left"),
-            _dt1("last_charge_wh", ENERGY, 1, "energy of the last charge"),
-            _dt1("last_discharge_wh", ENERGY, 1, "energy of the last discharge"),
-            _dt1("last_trip_consumption_wh_km", _CONSUMPTION, 0.1, "average consumption of the last trip"),
-            _dt1("distance_left_by_last_trip_km", _DISTANCE, 0.01, "distance left by the last trip's consumption"),
-            _dt1("average_discharge_wh", ENERGY, 1, "average energy of a discharge"),
-            _dt1("max_discharge_wh", ENERGY, 1, "largest energy of a discharge"),
-            _dt1("trip_consumption_wh_km", _CONSUMPTION, 0.1, "average consumption of this trip"),
-            _dt1("distance_left_by_average_km", _DISTANCE, 0.01, "distance left by average consumption"),
-        ),
-        meaning="distance and energy of a vehicle; units are not documented and derived from the scales",
+        "distance and energy of a vehicle; units are not documented and derived from the scales",
+        Field("speed_kmh", "u4", _SPEED, 0.1, 0.0, "speed"),
+        Field("distance_since_charge_km", "u4", _DISTANCE, 0.01, 0.0, "distance since the last charge"),
+        Field("consumption_wh_km", "u4", _CONSUMPTION, 0.1, 0.0, "momentary consumption"),
+        Field("distance_left_km", "u4", _DISTANCE, 0.01, 0.0, "estimated distance left"),
+        Field("last_charge_wh", "u4", ENERGY, 1, 0.0, "energy of the last charge"),
+        Field("last_discharge_wh", "u4", ENERGY, 1, 0.0, "energy of the last discharge"),
+        Field("last_trip_consumption_wh_km", "u4", _CONSUMPTION, 0.1, 0.0, "average consumption of the last trip"),
+        Field("distance_left_by_last_trip_km", "u4", _DISTANCE, 0.01, 0.0, "distance left by the last trip"),
+        Field("average_discharge_wh", "u4", ENERGY, 1, 0.0, "average energy of a discharge"),
+        Field("max_discharge_wh", "u4", ENERGY, 1, 0.0, "largest energy of a discharge"),
+        Field("trip_consumption_wh_km", "u4", _CONSUMPTION, 0.1, 0.0, "average consumption of this trip"),
+        Field("distance_left_by_average_km", "u4", _DISTANCE, 0.01, 0.0, "distance left by average consumption"),
     ),
-    Sentence(
+    _sentence(
         "ST1",
-        (
-            Field("charging_stage", "u2", meaning="stage of charging", labels=_STAGES),
-            Field("charging_error", "u2", meaning="last error in charging", labels=_CHARGING_ERRORS),
-            Field("charging_error_parameter", "u4", meaning="for the manufacturer"),
-            Field("stage_s", "u8", TIME, 1, 0, "time in this stage"),
-            Field("status", "u2", meaning="bits: which values are valid", labels=_STATUS),
-            Field("protections", "u4", meaning="bits: protections that act", labels=_PROTECTIONS),
-            Field("reductions", "u2", meaning="bits: why power is reduced", labels=_REDUCTIONS),
-            Field("pins", "u8", meaning="bits: pins that are active", labels=_PINS),
-        ),
-        meaning="status",
+        "status",
+        Field("charging_stage", "u2", meaning="stage of charging", labels=Labels(labels.STAGES)),
+        Field("charging_error", "u2", meaning="last error in charging", labels=Labels(labels.CHARGING_ERRORS)),
+        Field("charging_error_parameter", "u4", meaning="details of the error, for the manufacturer"),
+        Field("stage_s", "u8", TIME, 1, 0, "time in this stage"),
+        Field("status", "u2", meaning="bits: valid values", labels=_bits(labels.STATUS)),
+        Field("protections", "u4", meaning="bits: protections that act", labels=_bits(labels.PROTECTIONS)),
+        Field("reductions", "u2", meaning="bits: causes of reduced power", labels=_bits(labels.REDUCTIONS)),
+        Field("pins", "u8", meaning="bits: pins that are active", labels=_bits(labels.PINS)),
     ),
     Sentence(
         "IN1",
         (Field("inputs", "u2", meaning="bits of pins; prefer ST1", labels=_pins(labels.INPUTS)),),
         meaning="input pins",
     ),
-    Sentence(
+    _sentence(
         "OT1",
-        (
-            Field("charger", "u2", meaning="bits of pins; prefer ST1", labels=_pins(labels.CHARGER_OUTPUT)),
-            Field("outputs", "u2", meaning="bits of pins; prefer ST1", labels=_pins(labels.OUTPUTS)),
-        ),
-        meaning="output pins",
-        reserved=frozenset({2}),
+        "output pins",
+        Field("charger", "u2", meaning="bits of pins; prefer ST1", labels=_pins(labels.CHARGER_OUTPUT)),
+        Field("outputs", "u2", meaning="bits of pins; prefer ST1", labels=_pins(labels.OUTPUTS)),
+        reserved=(2,),
     ),
-    Sentence(
+    _sentence(
         "VR1",
-        (
-            Field("hardware", "t", meaning="type of the unit"),
-            Field("serial_number", "t", meaning="serial number"),
-            Field("firmware", "t", meaning="version"),
-        ),
-        meaning="identity",
+        "identity",
+        Field("hardware", "t", meaning="type of the unit"),
+        Field("serial_number", "t", meaning="serial number"),
+        Field("firmware", "t", meaning="version"),
     ),
-    Sentence(
+    _sentence(
         "TD1",
-        (
-            Field("year", "d2", meaning="below 100: since 2000"),
-            *(
-                Field(name, "d2", meaning="local clock of the unit, no zone")
-                for name in ("month", "day", "hour", "minute")
-            ),
-            Field("second", "d2", meaning="local clock of the unit, no zone"),
-            Field("uptime_s", "u8", TIME, 1, 0, "since it was switched on"),
-        ),
-        meaning="clock",
+        "clock",
+        Field("year", "d2", meaning="below 100: since 2000"),
+        *(Field(name, "d2", meaning="local clock of the unit, no zone") for name in _CLOCK),
+        Field("uptime_s", "u8", TIME, 1, 0, "time since power-on"),
     ),
-    Sentence(
+    _sentence(
         "LG1",
-        (
-            Field("number", "u2", meaning="of the entry"),
-            Field("event", "u2", meaning="what happened", labels=_EVENTS),
-            _time("t_local_s", "when"),
-        ),
-        meaning="entry of the event log",
-        reserved=frozenset({3}),
+        "entry of the event log",
+        Field("number", "u2", meaning="number of the entry"),
+        Field("event", "u2", meaning="event", labels=Labels(labels.EVENTS)),
+        _time("t_local_s", "time of the event"),
+        reserved=(3,),
     ),
-    Sentence(
+    _sentence(
         "SS1",
-        (
-            Field("number", "u2", meaning="of the statistic, see operations.STATISTICS"),
-            Field("word", "u8", meaning="its value, scaled as in operations.STATISTICS"),
-            Field("info", "u8", meaning="for extremes: number of the cell"),
-            _time("t_local_s", "when"),
-        ),
-        meaning="long-term statistic",
+        "long-term statistic",
+        Field("number", "u2", meaning="number of the statistic, see operations.STATISTICS"),
+        Field("word", "u8", meaning="value of the statistic, scaled as in operations.STATISTICS"),
+        Field("info", "u8", meaning="number of the cell, for extremes"),
+        _time("t_local_s", "time of the last change"),
     ),
-    Sentence(
+    _sentence(
         "RS2",
-        tuple(
+        "history of resets",
+        *(
             field
             for k in range(1, RESETS + 1)
             for field in (
                 _time(f"reset_{k}_t_local_s", f"{k}. reset"),
-                Field(f"reset_{k}_causes", "u2", meaning="bits: why", labels=_RESETS),
+                Field(f"reset_{k}_causes", "u2", meaning="bits: causes of the reset", labels=_bits(labels.RESETS)),
             )
         ),
-        meaning="history of resets",
     ),
-    Sentence(
+    _sentence(
         "CG1",
-        (
-            Field("current_sensor_status", "u2", meaning="of the CAN current sensor", labels=_CAN_STATUS),
-            *(
-                field
-                for k in range(1, CELL_GROUPS + 1)
-                for field in (
-                    Field(f"group_{k}_cells", "u4", meaning="cells of a CAN cell group"),
-                    Field(f"group_{k}_status", "u2", meaning="of the group", labels=_CAN_STATUS),
-                )
-            ),
+        "CAN devices",
+        Field("current_sensor_status", "u2", meaning="CAN current sensor", labels=Labels(labels.CAN_STATUS)),
+        *(
+            field
+            for k in range(1, CELL_GROUPS + 1)
+            for field in (
+                Field(f"group_{k}_cells", "u4", meaning="cells of a CAN cell group"),
+                Field(f"group_{k}_status", "u2", meaning="status of the group", labels=Labels(labels.CAN_STATUS)),
+            )
         ),
-        meaning="CAN devices",
-        reserved=frozenset({2}),
+        reserved=(2,),
     ),
     _can("CN1", "received"),
     _can("CN2", "sent"),
-    Sentence(
+    _sentence(
         "CF2",
-        (
-            Field("parameter", "t", meaning="number of the parameter, as requested"),
-            Field("data", "t", meaning="its value, hexadecimal"),
-        ),
-        meaning="parameter of the configuration",
+        "parameter of the configuration",
+        Field("parameter", "t", meaning="number of the parameter, as requested"),
+        Field("data", "t", meaning="value of the parameter, hexadecimal"),
         is_reading=False,
     ),
-    Sentence("PW1", (Field("authentication", "u2", meaning="0: not logged in"),), meaning="log-in", is_reading=False),
-    Sentence("PW2", (Field("is_set", "u2", meaning="1: done"),), meaning="change of password", is_reading=False),
+    _sentence("PW1", "log-in", Field("authentication", "u2", meaning="0: not logged in"), is_reading=False),
+    _sentence("PW2", "change of password", Field("is_set", "u2", meaning="1: done"), is_reading=False),
 )
 
 SENTENCES: Final = {sentence.name: sentence for sentence in _ALL}
-UNKNOWN: Final = Sentence(
+UNKNOWN: Final = _sentence(
     "unknown",
-    (Field("name", "t", NONE, meaning="of the sentence"), Field("text", "t", NONE, meaning="its fields as received")),
-    meaning="a sentence with a right checksum that is not declared",
+    "sentence with a right checksum that is not declared",
+    Field("name", "t", meaning="name of the sentence"),
+    Field("text", "t", meaning="fields of the sentence as received"),
 )
 SUMMARY: Final = {"BV2": "BV1", "BT2": "BT1", "BT4": "BT3", "BB2": "BB1"}
 """Sentences about single cells, and the summaries with the number of cells."""

@@ -1,10 +1,10 @@
-"""State of one Control Unit: validity of its values, number of its cells, values of single cells."""
+"""State of one Control Unit: validity of its values, number of its cells."""
 
 from collections.abc import Mapping
 from typing import Final
 
 from pygnc_devices.declaration import Value
-from pygnc_devices.emus.cells import CellTable
+from pygnc_devices.emus.framing import decode
 from pygnc_devices.emus.sentences import SENTENCES, SUMMARY, UNKNOWN
 from pygnc_devices.framing import LINE_END, Frame
 from pygnc_devices.reading import Counters, Reading, Stamp
@@ -12,7 +12,7 @@ from pygnc_devices.reading import Counters, Reading, Stamp
 NOT_VALID: Final = "not valid"
 """The unit's status (ST1) declares values of this kind invalid."""
 NO_CELLS: Final = "no cell communication"
-"""The unit answered with empty fields."""
+"""The unit responded with empty fields."""
 IMPLAUSIBLE: Final = "implausible"
 """The values contradict each other."""
 
@@ -23,19 +23,14 @@ _AVERAGE_ERROR_V: Final = 0.01
 
 
 class EmusUnit:
-    """Interprets the sentences of a unit and holds what its operations share.
-
-    Args:
-        allow_writes: whether operations may change the unit.
+    """Interpreter of the sentences of a unit, and state that its operations share.
 
     Attributes:
-        allow_writes: see above.
-        cells: values of single cells, by sentence.
+        allow_writes: True if operations may change the unit.
     """
 
     def __init__(self, *, allow_writes: bool = False) -> None:
         self.allow_writes = allow_writes
-        self.cells = {name: CellTable(name) for name in SUMMARY}
         self._counts_of_cells: dict[str, int] = {}
         self._status: int | None = None
         self._status_t_mono_ns = 0
@@ -45,7 +40,7 @@ class EmusUnit:
         if frame.kind == LINE_END:
             return None
         sentence = SENTENCES.get(frame.kind, UNKNOWN)
-        values = _decode(frame)
+        values = decode(frame)
         self._learn(frame.kind, values, stamp)
         if not sentence.is_reading:
             return None
@@ -56,14 +51,13 @@ class EmusUnit:
         """Discard the state; the unit may have been swapped. See `engine.Interpreter`."""
         self._status = None
         self._counts_of_cells.clear()
-        self.cells = {name: CellTable(name) for name in SUMMARY}
 
     def expected_cells(self, name: str) -> int | None:
-        """Return the number of cells by the summary that belongs to a sentence; None: unknown."""
+        """Return the number of cells in the last summary that belongs to a sentence; None if there was none."""
         return self._counts_of_cells.get(SUMMARY[name])
 
     def is_valid(self, name: str, t_mono_ns: int) -> bool | None:
-        """Return whether the unit's status declares the values of a sentence valid; None without a recent status."""
+        """Return True if the unit's status declares a sentence valid; None without a status of the last 60 s."""
         if self._status is None or name not in VALIDITY_BIT or t_mono_ns - self._status_t_mono_ns > _STATUS_AGE_NS:
             return None
         return bool(self._status >> VALIDITY_BIT[name] & 1)
@@ -74,8 +68,6 @@ class EmusUnit:
             self._status, self._status_t_mono_ns = status, stamp.t_mono_ns
         if name in SUMMARY.values() and isinstance(cells, int):
             self._counts_of_cells[name] = cells
-        if name in self.cells:
-            self.cells[name].add(values, clear_at_first=True)
 
     def _flags(self, name: str, values: Mapping[str, Value | None], t_mono_ns: int) -> tuple[str, ...]:
         flags = []
@@ -88,15 +80,8 @@ class EmusUnit:
         return tuple(flags)
 
 
-def _decode(frame: Frame) -> Mapping[str, Value | None]:
-    sentence = SENTENCES.get(frame.kind)
-    if sentence is None:
-        return {"name": frame.kind, "text": frame.payload.decode("ascii")}
-    return sentence.decode(frame.payload)
-
-
 def _is_plausible(values: Mapping[str, Value | None]) -> bool:
-    """Return whether lowest, average, highest and pack voltage agree; parallel strings divide the pack voltage."""
+    """Return True if lowest, average, highest and pack voltage agree; parallel strings divide the pack voltage."""
     low, mean, high, total = (values[f"{name}_v"] for name in ("cell_min", "cell_average", "cell_max", "pack"))
     cells = values["cells"]
     if not (isinstance(low, float) and isinstance(mean, float) and isinstance(high, float)):

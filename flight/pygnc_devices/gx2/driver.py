@@ -1,16 +1,230 @@
-"""Driver of MicroStrain 3DM-GX2, Inertia-Link and 3DM-GX3-25: `Gx2`, `AsyncGx2` and their family."""
+"""Driver of MicroStrain 3DM-GX2, Inertia-Link and 3DM-GX3-25: `Gx2`, `AsyncGx2`, their controls and family."""
 
-import asyncio
-from typing import Final, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from functools import partial
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
-from pygnc_devices.device import AsyncDevice, BlockingDevice, UnitDevice, method
+import msgspec
+
+from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice, method
 from pygnc_devices.engine import Engine, Wire
-from pygnc_devices.family import Family
+from pygnc_devices.errors import DeviceError
+from pygnc_devices.family import Controls, Family, Setting
 from pygnc_devices.gx2 import eeprom, framing, operations
-from pygnc_devices.gx2.controls import CONTROLS
-from pygnc_devices.gx2.packets import LONGEST_FRAME, PACKETS
+from pygnc_devices.gx2.eeprom import COUNTS_PER_S, RATE_ADDRESS, STARTUP_ADDRESS, Sampling
+from pygnc_devices.gx2.operations import identify
+from pygnc_devices.gx2.packets import LONGEST_FRAME, PACKETS, STREAMABLE
 from pygnc_devices.gx2.unit import Gx2Unit
+
+T = TypeVar("T")
+
+_SAMPLING: Final = "sampling."
+_SAMPLING_NAMES: Final = tuple(_SAMPLING + field.name for field in fields(Sampling))
+_STORED_NAMES: Final = ("rate", "startup")
+_NO_REPLY: Final = "none"
+_CONTINUOUS: Final = "reply sent in every cycle"
+
+
+async def describe(unit: Gx2Unit) -> dict[str, str]:
+    """Return identity and settings of the unit."""
+    identity = await identify(unit)
+    description = {
+        "serial_number": identity.serial_number,
+        "model": identity.name,
+        "part_number": identity.model,
+        "options": identity.options,
+        "version": identity.firmware,
+        "rate": f"{(await eeprom.get_rate(unit)):g} Hz",
+    }
+    if unit.is_gx3:
+        sampling = await eeprom.get_sampling(unit)
+        description["filter"] = f"{sampling.inertial_filter_size} and {sampling.magnetic_filter_size} samples"
+    return description
+
+
+async def start(unit: Gx2Unit) -> None:
+    """Start continuous mode, if it is not active."""
+    if unit.stream is None:
+        await operations.start_continuous(unit)
+
+
+async def get(unit: Gx2Unit, names: Sequence[str]) -> list[Setting]:
+    """Return values in effect: the sampling settings of a 3DM-GX3-25; other units do not report them."""
+    await identify(unit)
+    if not unit.is_gx3:
+        raise DeviceError("a 3DM-GX2 does not report values in effect; `read` returns its EEPROM")
+    _check(names, _SAMPLING_NAMES)
+    found = await _sampling(unit)
+    return [found[name] for name in names or _SAMPLING_NAMES]
+
+
+async def put(unit: Gx2Unit, values: Mapping[str, str]) -> list[Setting]:
+    """Set `continuous` (a reply such as CC, or none) and the sampling settings of a 3DM-GX3-25, until power-off."""
+    _check(values, ("continuous", *_SAMPLING_NAMES))
+    settings = await _put_sampling(unit, values, keep=False)
+    if "continuous" in values:
+        kind = _reply(values["continuous"])
+        if kind is None:
+            await operations.stop_continuous(unit)
+        else:
+            await operations.start_continuous(unit, kind)
+        settings.append(Setting("continuous", kind or _NO_REPLY, meaning=_CONTINUOUS))
+    return settings
+
+
+async def read(unit: Gx2Unit, names: Sequence[str]) -> list[Setting]:
+    """Return rate, reply at power-up, sampling settings and words of the EEPROM by address (0xFCA2)."""
+    await identify(unit)
+    sampling = await _sampling(unit) if unit.is_gx3 else {}
+    known = (*_STORED_NAMES, *sampling)
+    _check(names, known)
+    settings = []
+    for name in names or known:
+        if name in sampling:
+            settings.append(sampling[name])
+        elif name == "rate":
+            settings.append(_rate(await eeprom.get_rate(unit)))
+        elif name == "startup":
+            settings.append(_startup(await eeprom.get_startup(unit)))
+        else:
+            settings.append(_word(name, await eeprom.read_word(unit, int(name, 16))))
+    return settings
+
+
+async def write(unit: Gx2Unit, values: Mapping[str, str]) -> list[Setting]:
+    """Write to non-volatile memory. A 3DM-GX2 uses its rate from the next power-up on."""
+    _check(values, (*_STORED_NAMES, *_SAMPLING_NAMES))
+    settings = await _put_sampling(unit, values, keep=True)
+    for name, text in values.items():
+        if name == "rate":
+            wanted_hz = _number(name, text.lower().removesuffix("hz"), float)
+            settings.append(_rate(await eeprom.set_rate(unit, wanted_hz)))
+        elif name == "startup":
+            await eeprom.set_startup(unit, _reply(text))
+            settings.append(_startup(_reply(text)))
+        elif _is_address(name):
+            word = _number(name, text, partial(int, base=0))
+            await eeprom.write_word(unit, int(name, 16), word)
+            settings.append(_word(name, word))
+    return settings
+
+
+class Snapshot(msgspec.Struct, frozen=True, tag="pygnc 3DM-GX2 settings 1", tag_field="format"):
+    """Snapshot of a unit: words of the EEPROM by address, and the sampling settings of a 3DM-GX3-25."""
+
+    serial_number: str
+    name: str
+    words: dict[str, int]
+    sampling: Sampling | None
+
+
+async def take_snapshot(unit: Gx2Unit) -> str:
+    """Return rate, reply at power-up and sampling settings as JSON text."""
+    identity = await identify(unit)
+    addresses = (RATE_ADDRESS, STARTUP_ADDRESS)
+    words = {f"{address:#06x}": await eeprom.read_word(unit, address) for address in addresses}
+    sampling = await eeprom.get_sampling(unit) if unit.is_gx3 else None
+    snapshot = Snapshot(identity.serial_number, identity.name, words, sampling)
+    return msgspec.json.format(msgspec.json.encode(snapshot), indent=2).decode()
+
+
+async def restore(unit: Gx2Unit, text: str, to_another_unit: bool) -> list[Setting]:  # noqa: FBT001 - see Controls
+    """Restore a snapshot.
+
+    Raises:
+        DeviceError: the text is not a snapshot, or it belongs to another unit and `to_another_unit` is not set.
+    """
+    try:
+        snapshot = msgspec.json.decode(text, type=Snapshot)
+        words = {int(address, 16): word for address, word in snapshot.words.items()}
+    except ValueError as error:  # all errors of msgspec are ValueErrors
+        raise DeviceError(f"the text is not a snapshot of a unit's settings: {error}") from None
+    serial_number = (await identify(unit)).serial_number
+    if serial_number != snapshot.serial_number and not to_another_unit:
+        raise DeviceError(f"the snapshot belongs to unit {snapshot.serial_number}, not to unit {serial_number}")
+    changed = []
+    for address, word in words.items():
+        if (await eeprom.read_word(unit, address)) != word:
+            await eeprom.write_word(unit, address, word)
+            changed.append(_word(f"{address:#06x}", word))
+    if snapshot.sampling is not None and (await eeprom.get_sampling(unit)) != snapshot.sampling:
+        await eeprom.set_sampling(unit, snapshot.sampling, keep=True)
+        changed += (await _sampling(unit)).values()
+    return changed
+
+
+async def _sampling(unit: Gx2Unit) -> dict[str, Setting]:
+    found = asdict(await eeprom.get_sampling(unit))
+    return {_SAMPLING + name: Setting(_SAMPLING + name, value) for name, value in found.items()}
+
+
+async def _put_sampling(unit: Gx2Unit, values: Mapping[str, str], *, keep: bool) -> list[Setting]:
+    wanted = {
+        name.removeprefix(_SAMPLING): _number(name, text, partial(int, base=0))
+        for name, text in values.items()
+        if name.startswith(_SAMPLING)
+    }
+    if not wanted:
+        return []
+    await identify(unit)
+    if not unit.is_gx3:
+        raise DeviceError("sampling settings exist in a 3DM-GX3-25 only")
+    sampling = replace((await eeprom.get_sampling(unit)), **wanted)
+    await eeprom.set_sampling(unit, sampling, keep=keep)
+    return [Setting(_SAMPLING + name, value) for name, value in wanted.items()]
+
+
+def _reply(text: str) -> str | None:
+    kind = text.upper()
+    if kind == _NO_REPLY.upper():
+        return None
+    if kind not in STREAMABLE:
+        raise DeviceError(f"unknown measurement {text!r}; choose from {', '.join(sorted(STREAMABLE))}, {_NO_REPLY}")
+    return kind
+
+
+def _check(names: Iterable[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known and not (_is_address(name) and "rate" in known):
+            raise DeviceError(f"unknown setting {name!r}; choose from {', '.join(known)}")
+
+
+def _is_address(name: str) -> bool:
+    return name.lower().startswith("0x")
+
+
+def _number(name: str, text: str, convert: Callable[[str], T]) -> T:
+    try:
+        return convert(text.strip())
+    except ValueError:
+        raise DeviceError(f"{name}: {text!r} is not a number") from None
+
+
+def _word(name: str, word: int) -> Setting:
+    return Setting(name, word, f"{word:#06x}", "word of the EEPROM")
+
+
+def _rate(hz: float) -> Setting:
+    return Setting("rate", round(hz, 3), f"{hz:g} Hz", f"rate of the calculation cycle, {COUNTS_PER_S} / divider")
+
+
+def _startup(kind: str | None) -> Setting:
+    return Setting("startup", kind or _NO_REPLY, meaning=f"{_CONTINUOUS}, from power-up on")
+
+
+CONTROLS: Final = Controls(
+    describe=describe,
+    start=start,
+    get=get,
+    set=put,
+    read=read,
+    write=write,
+    snapshot=take_snapshot,
+    restore=restore,
+)
+
 
 DEFAULT_BAUD: Final = 115200
 WIRE: Final = Wire(framing.scan, LONGEST_FRAME)
@@ -21,7 +235,20 @@ def wireless_wire(node: int) -> Wire:
     return Wire(framing.scanner(node), framing.LONGEST_WRAPPED)
 
 
-def _open(url: str, baud: int, timer_hz: int | None, node: int | None) -> tuple[Engine, Gx2Unit]:
+def _open(
+    url: str, baud: int = DEFAULT_BAUD, *, timer_hz: int | None = None, node: int | None = None
+) -> tuple[Engine, Gx2Unit]:
+    """Open a unit. It sends nothing until it is polled or streams, unless its EEPROM starts continuous mode.
+
+    Args:
+        url: serial path, `socket://host:port`, `rfc2217://host:port`, `file://recording.raw`.
+        baud: baud rate of the line.
+        timer_hz: frequency of the timer, Hz: `unit.GX2_HZ` or `unit.GX3_HZ`; None: determined from the timer's steps.
+        node: address of a wireless node, whose base station is at the port; None: the unit itself is at the port.
+
+    Raises:
+        PortError: the port cannot be opened.
+    """
     is_recording = urlsplit(url).scheme == "file"
     unit = Gx2Unit(timer_hz, node, recover=operations.recover, is_recording=is_recording)
     return Engine(url, baud, WIRE if node is None else wireless_wire(node), unit), unit
@@ -29,6 +256,8 @@ def _open(url: str, baud: int, timer_hz: int | None, node: int | None) -> tuple[
 
 class Gx2Methods(UnitDevice[Gx2Unit]):
     """Methods of both APIs; the operations document them and the errors that they raise."""
+
+    open = Opener(_open)
 
     send = method(operations.send)
     poll = method(operations.poll)
@@ -57,31 +286,9 @@ class Gx2Methods(UnitDevice[Gx2Unit]):
 class Gx2(Gx2Methods, BlockingDevice):
     """Synchronous driver."""
 
-    @classmethod
-    def open(cls, url: str, baud: int = DEFAULT_BAUD, *, timer_hz: int | None = None, node: int | None = None) -> Self:
-        """Open a unit. It sends nothing until it is polled or streams, unless its EEPROM starts continuous mode.
-
-        Args:
-            url: serial path, `socket://host:port`, `rfc2217://host:port`, `file://recording.raw`.
-            baud: baud rate of the line.
-            timer_hz: `unit.GX2_HZ` or `unit.GX3_HZ`; None: determined from the steps of the timer.
-            node: address of a wireless node, whose base station is at the port.
-
-        Raises:
-            PortError: the port cannot be opened.
-        """
-        return cls(*_open(url, baud, timer_hz, node))
-
 
 class AsyncGx2(Gx2Methods, AsyncDevice):
     """Driver for asyncio."""
-
-    @classmethod
-    async def open(
-        cls, url: str, baud: int = DEFAULT_BAUD, *, timer_hz: int | None = None, node: int | None = None
-    ) -> Self:
-        """Open a unit; see `Gx2.open`."""
-        return cls(*await asyncio.to_thread(_open, url, baud, timer_hz, node))
 
 
 FAMILY: Final = Family(

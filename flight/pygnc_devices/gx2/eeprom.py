@@ -1,14 +1,19 @@
-"""EEPROM of a unit: words, rate, reply at power-up. A 3DM-GX3-25 has its rate in its sampling settings."""
+"""EEPROM of a unit: words, rate, reply at power-up. A 3DM-GX3-25 has its rate in its sampling settings.
 
+Each operation raises NoAnswerError if the unit does not respond.
+"""
+
+import contextlib
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Final
 
 from pygnc_devices.errors import DeviceError, NoAnswerError
-from pygnc_devices.gx2 import operations
-from pygnc_devices.gx2.operations import ask, check_kind, identify
+from pygnc_devices.framing import Frame
+from pygnc_devices.gx2.operations import CYCLE_S, ask, check_kind, command, identify
 from pygnc_devices.gx2.packets import PACKETS
 from pygnc_devices.gx2.unit import Gx2Unit
+from pygnc_devices.scheduler import Claim, Request
 
 RATE_ADDRESS: Final = 0xFCA2
 STARTUP_ADDRESS: Final = 0xFCA6
@@ -19,10 +24,12 @@ _WIRELESS: Final = 0x8000
 _TRIES: Final = 2
 _GX3_HZ: Final = 1000
 _READ, _SET, _STORE = 0, 1, 2
+_QUEUE: Final = "eeprom"
+_LATE_S: Final = 0.3
 
 
 class EepromError(DeviceError):
-    """A word or setting reads back with another value."""
+    """Error raised when a word or setting reads back with another value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +46,16 @@ class Sampling:
 
     @property
     def rate_hz(self) -> float:
-        """Rate of continuous mode."""
+        """Rate of continuous mode, Hz."""
         return _GX3_HZ / self.decimation
 
 
 async def read_word(unit: Gx2Unit, address: int) -> int:
-    """Return a word (E5).
-
-    Raises:
-        NoAnswerError: the unit does not answer.
-    """
+    """Return the 16-bit word at an address (E5)."""
     for attempt in range(_TRIES):
         try:
-            return _word((await ask(unit, operations.read_word(address))).payload)
+            data = b"\x00" + struct.pack(">H", address)
+            return int.from_bytes((await ask(unit, _command("E5", data))).payload, "big")
         except NoAnswerError:
             if attempt == _TRIES - 1:
                 raise
@@ -64,13 +68,12 @@ async def write_word(unit: Gx2Unit, address: int, word: int) -> None:
 
     Raises:
         EepromError: the word reads back with another value.
-        NoAnswerError: the unit does not answer.
     """
     if (await read_word(unit, address)) == word:
         return
     for _ in range(_TRIES):
         try:
-            await ask(unit, operations.write_word(address, word))
+            await ask(unit, _command("E4", b"\xc1\x29\x00" + struct.pack(">HH", address, word)))
         except NoAnswerError:
             await _wait_for_late_words()
         found = await read_word(unit, address)
@@ -91,7 +94,7 @@ async def set_rate(unit: Gx2Unit, rate_hz: float) -> float:
 
     Raises:
         DeviceError: the rate is not from 1 to 301 Hz (3DM-GX3-25: 1000 Hz).
-        EepromError: it reads back with another value.
+        EepromError: the rate reads back with another value.
     """
     if await _is_gx3(unit):
         sampling = await get_sampling(unit)
@@ -110,7 +113,7 @@ async def set_startup(unit: Gx2Unit, kind: str | None) -> None:
 
     Raises:
         DeviceError: the reply is not a measurement.
-        EepromError: it reads back with another value.
+        EepromError: the word reads back with another value.
     """
     word = 0
     if kind is not None:
@@ -120,7 +123,7 @@ async def set_startup(unit: Gx2Unit, kind: str | None) -> None:
 
 
 async def get_startup(unit: Gx2Unit) -> str | None:
-    """Return the reply that is sent continuously from power-up on; None: none."""
+    """Return the reply that is sent continuously from power-up on; None if the unit waits for commands."""
     word = await read_word(unit, STARTUP_ADDRESS)
     return f"{word & 0xFF:02X}" if word & 0xFF else None
 
@@ -134,7 +137,7 @@ async def set_sampling(unit: Gx2Unit, sampling: Sampling, *, keep: bool = False)
     """Set the sampling settings of a 3DM-GX3-25 (DB), until power-off or in non-volatile memory (`keep`).
 
     Raises:
-        EepromError: they read back with other values.
+        EepromError: the settings read back with other values.
     """
     found = await _sampling(unit, _STORE if keep else _SET, sampling)
     unit.reset_rate()
@@ -143,36 +146,27 @@ async def set_sampling(unit: Gx2Unit, sampling: Sampling, *, keep: bool = False)
 
 
 async def _is_gx3(unit: Gx2Unit) -> bool:
-    """Return whether the unit is a 3DM-GX3-25, which has its rate in another place."""
     if unit.timer.hz is None:
         await identify(unit)
     return unit.is_gx3
 
 
 async def _sampling(unit: Gx2Unit, function: int, wanted: Sampling) -> Sampling:
-    words = struct.pack(
-        ">HHBBHHB5x",
-        wanted.decimation,
-        wanted.flags,
-        wanted.inertial_filter_size,
-        wanted.magnetic_filter_size,
-        wanted.up_compensation_s,
-        wanted.north_compensation_s,
-        wanted.magnetic_power,
-    )
-    payload = (await ask(unit, operations.command("DB", b"\xa8\xb9" + bytes([function]) + words))).payload
+    data = bytes([0xA8, 0xB9, function]) + struct.pack(">HHBBHHB5x", *astuple(wanted))
+    payload = (await ask(unit, command("DB", data))).payload
     values = [value for value in PACKETS["DB"].decode(payload).values() if isinstance(value, int)]
     return Sampling(*values)
 
 
+def _command(kind: str, data: bytes) -> Request:
+    """Return E4 or E5, sent once: the reply does not name the address, so a late reply must not count for another."""
+    return command(kind, data, timeout_s=CYCLE_S, tries=1, queue=_QUEUE)
+
+
 async def _wait_for_late_words() -> None:
-    while True:
-        try:
-            await operations.late_word()
-        except NoAnswerError:
-            return
+    def accept(frame: Frame) -> Claim:
+        return Claim.LAST if frame.kind in {"E4", "E5"} else Claim.NO
 
-
-def _word(payload: bytes) -> int:
-    (word,) = struct.unpack(">H", payload)
-    return int(word)
+    with contextlib.suppress(NoAnswerError):
+        while True:
+            await Request(b"", accept, _QUEUE, _LATE_S, tries=1)

@@ -1,10 +1,10 @@
 """Frames of the single-byte protocol, and their wireless wrapper (ASPP) between a base station and its nodes.
 
 A reply is the command byte, a payload whose length depends on the command, and the sum of all bytes before it, 16 bits.
-One byte and a sum protect little: payloads are full of bytes that could begin a reply. Inside a good frame no other one
-is searched for; after damage, a candidate needs the right sum and values that a unit can send.
+One byte and a sum protect little: payloads are full of bytes that could begin a reply. The scanner does not search
+inside an intact frame; after damage, a candidate needs the right sum and values that a unit can send.
 
-A wrapped command is AA 0B 00, node, length, 00, command, sum of all but the first byte. The base station answers AA if
+A wrapped command is AA 0B 00, node, length, 00, command, sum of all but the first byte. The base station sends AA if
 it accepts the command, 21 if not. A wrapped reply is AA 07 00, node, length, 00, command, data, LQI, RSSI, sum of all
 but the first byte, LQI and RSSI. The length counts from the 00 to the end of the data, which has no sum of its own.
 
@@ -12,10 +12,10 @@ Sources: MicroStrain Data Communications Protocol 1.19; a recorded reply in test
 """
 
 import re
-from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from pygnc_devices.framing import Damage, DamageReason, Frame, Scan, Scanner
+from pygnc_devices.framing import Damage, DamageReason, Frame, Scan, Scanner, scan_by
 from pygnc_devices.gx2.packets import LONGEST_FRAME, OVERHEAD_BYTES, PACKET_OF_BYTE, can_be
 
 _HEADER: Final = re.compile(b"[" + b"".join(re.escape(bytes([octet])) for octet in sorted(PACKET_OF_BYTE)) + b"]")
@@ -35,28 +35,21 @@ def make_frame(kind: str, payload: bytes) -> bytes:
 
 def scan(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - the signature of every scanner
     """Find the replies of a buffer. After damage the search continues one byte further on."""
-    frames: list[Frame] = []
-    damage: list[Damage] = []
-    at, size = 0, len(octets)
-    while at < size:
-        match = _HEADER.search(octets, at)
-        begin = size if match is None else match.start()
-        if begin > at:
-            damage.append(Damage(at, begin, DamageReason.NOISE))
-            at, stalled = begin, False
-            continue
-        end = at + _LENGTHS[octets[at]]
-        if end > size and not stalled:
-            break
-        reason = DamageReason.CUT if end > size else _judge(octets[at:end])
-        if reason is None:
-            frames.append(Frame(f"{octets[at]:02X}", octets[at + 1 : end - 2], octets[at:end], at))
-            at = end
-        else:
-            damage.append(Damage(at, at + 1, reason))
-            at += 1
-        stalled = False
-    return Scan(tuple(frames), tuple(damage), at)
+    return scan_by(_find, octets, stalled=stalled)
+
+
+def _find(octets: bytes, at: int, stalled: bool) -> Frame | Damage | None:  # noqa: FBT001 - see `scan_by`
+    match = _HEADER.search(octets, at)
+    begin = len(octets) if match is None else match.start()
+    if begin > at:
+        return Damage(at, begin, DamageReason.NOISE)
+    end = at + _LENGTHS[octets[at]]
+    if end > len(octets):
+        return Damage(at, at + 1, DamageReason.CUT) if stalled else None
+    reason = _judge(octets[at:end])
+    if reason is not None:
+        return Damage(at, at + 1, reason)
+    return Frame(f"{octets[at]:02X}", octets[at + 1 : end - 2], octets[at:end], at)
 
 
 def _judge(raw: bytes) -> DamageReason | None:
@@ -70,7 +63,7 @@ NACK: Final = "NACK"
 NODE_IS_THERE: Final = "02"
 _BEGIN: Final = b"\xaa\x07\x00"
 _SINGLES: Final = {0xAA: ACK, 0x21: NACK, 0x02: NODE_IS_THERE}
-"""Answers of one byte. Nothing protects them: they count only before a reply or at the end of the buffer."""
+"""Responses of one byte, without a checksum: they count only before a reply or at the end of the buffer."""
 _HEADER_BYTES: Final = 7
 _TRAILER_BYTES: Final = 4
 LONGEST_WRAPPED: Final = LONGEST_FRAME - OVERHEAD_BYTES + 1 + _HEADER_BYTES + _TRAILER_BYTES
@@ -89,53 +82,37 @@ def link_quality(raw: bytes) -> tuple[int, int]:
 
 def scanner(node: int) -> Scanner:
     """Return a scanner for the replies of a node; replies of other nodes get a kind with their number (`C2@95`)."""
+    find = partial(_find_wrapped, node)
 
     def scan(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - the signature of every scanner
-        return _scan_wrapped(
-            octets, stalled, lambda command, origin: command if origin == node else f"{command}@{origin}"
-        )
+        return scan_by(find, octets, stalled=stalled)
 
     return scan
 
 
-def _scan_wrapped(octets: bytes, stalled: bool, kind_of: Callable[[str, int], str]) -> Scan:  # noqa: FBT001 - see above
-    frames: list[Frame] = []
-    damage: list[Damage] = []
-    at, size = 0, len(octets)
-    while at < size:
-        begin = octets.find(_BEGIN, at)
-        is_acknowledged = begin > at and octets[begin - 1] in _SINGLES
-        noise_ends = begin - is_acknowledged if begin >= 0 else size - _waiting(octets[at:])
-        if noise_ends > at:
-            damage.append(Damage(at, noise_ends, DamageReason.NOISE))
-            at, stalled = noise_ends, False
-            continue
-        if at != begin:
-            if begin < 0 and not stalled:
-                break
-            if begin > at or (at == size - 1 and octets[at] in _SINGLES):
-                frames.append(Frame(_SINGLES[octets[at]], b"", octets[at : at + 1], at))
-            else:
-                damage.append(Damage(at, at + 1, DamageReason.NOISE))
-            at, stalled = at + 1, False
-            continue
-        outcome = _judge_wrapped(octets[at:])
-        if outcome is None and not stalled:
-            break
-        if isinstance(outcome, int):
-            raw = octets[at : at + outcome]
-            kind = kind_of(f"{raw[7]:02X}", int.from_bytes(raw[3:5], "big"))
-            frames.append(Frame(kind, raw[8:-_TRAILER_BYTES], raw, at))
-            at += outcome
-        else:
-            damage.append(Damage(at, at + 1, outcome or DamageReason.CUT))
-            at += 1
-        stalled = False
-    return Scan(tuple(frames), tuple(damage), at)
+def _find_wrapped(node: int, octets: bytes, at: int, stalled: bool) -> Frame | Damage | None:  # noqa: FBT001 - see `scan_by`
+    size = len(octets)
+    begin = octets.find(_BEGIN, at)
+    is_acknowledged = begin > at and octets[begin - 1] in _SINGLES
+    noise_ends = begin - is_acknowledged if begin >= 0 else size - _waiting(octets[at:])
+    if noise_ends > at:
+        return Damage(at, noise_ends, DamageReason.NOISE)
+    if at != begin:
+        if begin < 0 and not stalled:
+            return None
+        if begin > at or (at == size - 1 and octets[at] in _SINGLES):
+            return Frame(_SINGLES[octets[at]], b"", octets[at : at + 1], at)
+        return Damage(at, at + 1, DamageReason.NOISE)
+    outcome = _judge_wrapped(octets[at:])
+    if not isinstance(outcome, int):
+        return None if outcome is None and not stalled else Damage(at, at + 1, outcome or DamageReason.CUT)
+    raw = octets[at : at + outcome]
+    kind, origin = f"{raw[7]:02X}", int.from_bytes(raw[3:5], "big")
+    return Frame(kind if origin == node else f"{kind}@{origin}", raw[8:-_TRAILER_BYTES], raw, at)
 
 
 def _waiting(octets: bytes) -> int:
-    """Return how many bytes at the end may begin an answer of one byte, a wrapped reply, or both."""
+    """Return the number of bytes at the end that may begin a response of one byte, a wrapped reply, or both."""
     begun = next((count for count in (2, 1) if octets.endswith(_BEGIN[:count])), 0)
     before = octets[-begun - 1 : len(octets) - begun]
     return begun + bool(before and before[0] in _SINGLES)

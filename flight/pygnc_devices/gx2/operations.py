@@ -1,10 +1,12 @@
 """Operations of a unit: identity, single replies, continuous mode, biases, temperatures, built-in test.
 
-Commands are those of the MicroStrain Data Communications Protocol 1.19. A reply comes at the end of the calculation
+Commands are those of the MicroStrain Data Communications Protocol 1.19. A reply arrives at the end of the calculation
 cycle in which the command is carried out: up to a second later at the slowest rate. Continuous mode is volatile; the
-EEPROM can start it at power-up.
+EEPROM can start it at power-up. Each operation raises NoAnswerError if the unit does not respond, and RefusedError if
+the base station does not reach the node.
 """
 
+import contextlib
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -21,11 +23,11 @@ from pygnc_devices.units import STANDARD_GRAVITY_MPS2
 
 _TIMEOUT_S: Final = 0.4
 _TRIES: Final = 4
-_CYCLE_S: Final = 1.3
+CYCLE_S: Final = 1.3
 """Longer than the longest calculation cycle."""
 _GUARD: Final = b"\xc1\x29"
 """Two guard bytes, so that noise is not mistaken for a command that changes something."""
-_STORED: Final = 0xFFFF
+_NOT_STORED: Final = 0xFFFF
 
 
 def command(
@@ -37,98 +39,13 @@ def command(
     tries: int = _TRIES,
     queue: str = "",
 ) -> Request:
-    """Return a command answered by a reply of its kind; `fits` returns whether a payload belongs to this command."""
+    """Return the request of a command; the response is a reply of its kind whose payload `fits` accepts."""
 
     def accept(frame: Frame) -> Claim:
         is_mine = frame.kind == NACK or (frame.kind == kind and fits(frame.payload))
         return Claim.LAST if is_mine else Claim.NO
 
     return Request(bytes.fromhex(kind) + data, accept, queue or kind, timeout_s, tries, what=f"command {kind}")
-
-
-def continuous(kind: str) -> Request:
-    """Return C4: send a reply continuously; "00" ends that."""
-    octet = bytes.fromhex(kind)
-    return command("C4", _GUARD + octet, fits=lambda payload: payload[:1] == octet, tries=2)
-
-
-def stop(*, is_gx3: bool) -> Request:
-    """Return FA, which has no answer."""
-    octets = b"\xfa\x75\xb4" if is_gx3 else b"\xfa"
-    return Request(octets, lambda _: Claim.LAST, "FA", 0.05, tries=1, what="command FA")
-
-
-def write_bias(kind: str, words: tuple[float, float, float]) -> Request:
-    """Return C9 (accelerometer, g) or CA (gyros, rad/s)."""
-    payload = struct.pack(">3f", *words)
-    guard = b"\xb7\x44" if kind == "C9" else b"\x12\xa5"
-    return command(kind, guard + payload, fits=lambda answer: answer[:12] == payload)
-
-
-def capture_gyro_bias_request(ms: int) -> Request:
-    """Return CD, which is answered after that time."""
-    return command("CD", _GUARD + struct.pack(">H", ms), timeout_s=ms / 1000 + 3 * _CYCLE_S, tries=1)
-
-
-def store_bias_request(quantity: int) -> Request:
-    """Return D0: 1 accelerometer, 2 gyros."""
-    return command(
-        "D0",
-        _GUARD + struct.pack(">H", quantity),
-        fits=lambda payload: struct.unpack_from(">H", payload)[0] in (quantity, _STORED),
-        timeout_s=_CYCLE_S,
-        tries=1,
-    )
-
-
-def built_in_test_request(bits: int) -> Request:
-    """Return FB."""
-    return command("FB", _GUARD + bytes([bits]), fits=lambda payload: payload == bytes([bits]))
-
-
-def identify_request(selector: int) -> Request:
-    """Return EA: 0 model, 1 serial number, 2 name, 3 options."""
-    return command("EA", bytes([selector]), fits=lambda payload: payload[0] == selector)
-
-
-def read_word(address: int) -> Request:
-    """Return E5, sent once: the reply does not name the address, so that a late one must not count for another."""
-    data = b"\x00" + struct.pack(">H", address)
-    return command("E5", data, timeout_s=_CYCLE_S, tries=1, queue="eeprom")
-
-
-def write_word(address: int, word: int) -> Request:
-    """Return E4; see `read_word`."""
-    data = _GUARD + b"\x00" + struct.pack(">HH", address, word)
-    return command("E4", data, timeout_s=_CYCLE_S, tries=1, queue="eeprom")
-
-
-def late_word() -> Request:
-    """Return a request that waits for a late reply to E4 or E5."""
-    return Request(b"", lambda frame: Claim.LAST if frame.kind in {"E4", "E5"} else Claim.NO, "eeprom", 0.3, tries=1)
-
-
-def streamed(kind: str, wait_s: float) -> Request:
-    """Return a request that waits for a streamed reply."""
-    return Request(
-        b"", lambda frame: Claim.LAST if frame.kind == kind else Claim.NO, f"next {kind}", wait_s, tries=1, what=kind
-    )
-
-
-def ping_node_request(node: int) -> Request:
-    """Return 02, to the base station itself: does it reach the node?"""
-
-    def accept(frame: Frame) -> Claim:
-        return Claim.LAST if frame.kind in {NODE_IS_THERE, NACK} else Claim.NO
-
-    return Request(b"\x02" + struct.pack(">H", node), accept, "02", _CYCLE_S, tries=2, what=f"node {node}")
-
-
-def acknowledged(request: Request) -> Request:
-    """Return a command that has no reply but is acknowledged by the base station."""
-    return Request(
-        request.octets, lambda frame: Claim.LAST if frame.kind in {ACK, NACK} else Claim.NO, "FA", 0.3, tries=1
-    )
 
 
 Vector = tuple[float, float, float]
@@ -140,14 +57,13 @@ TEST_BITS: Final = {
     "gyros reversed": 1 << 5,
 }
 _BIASES: Final = {"accel": 1, "gyro": 2}
-_NOT_STORED: Final = 0xFFFF
 _PROBE_S: Final = 0.12
 _VOLTS_PER_COUNT: Final = 3.3 / 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Identity of a unit, by its own texts; `firmware` such as 2.1.03."""
+    """Identity of a unit, by its own texts; `firmware` is a version such as 2.1.03."""
 
     model: str
     serial_number: str
@@ -176,15 +92,15 @@ class Temperatures:
 
 
 async def ask(unit: Gx2Unit, request: Request) -> Frame:
-    """Return the answer to a command.
+    """Return the reply to a command.
 
     Raises:
         RefusedError: the base station does not reach the node.
-        NoAnswerError: no answer came.
+        NoAnswerError: no reply arrived.
     """
     frame = (await unit.wrap(request))[-1]
     if frame.kind == NACK:
-        raise RefusedError(f"the base station does not reach node {unit.node}")
+        raise RefusedError(f"the base station does not reach node {unit.node}; check its power and its distance")
     return frame
 
 
@@ -193,19 +109,17 @@ async def send(unit: Gx2Unit, kind: str, data: bytes = b"") -> bytes:
 
     Raises:
         DeviceError: the reply to this command is not declared.
-        NoAnswerError: no reply came.
     """
     if kind not in PACKETS:
-        raise DeviceError(f"unknown command {kind}: its reply is not declared")
+        raise DeviceError(f"unknown command {kind}; choose from {', '.join(PACKETS)}")
     return (await ask(unit, command(kind, data))).payload
 
 
 async def poll(unit: Gx2Unit, kind: str = "CC") -> Values:
-    """Request one reply and return its values. If that reply is streamed, it may be one of the stream.
+    """Request one reply and return its values. If that kind is streamed, the reply may belong to the stream.
 
     Raises:
         DeviceError: the reply is not a measurement.
-        NoAnswerError: no reply came.
     """
     check_kind(kind)
     if kind != unit.stream:
@@ -221,10 +135,8 @@ def check_kind(kind: str) -> None:
 
 async def identify(unit: Gx2Unit) -> Identity:
     """Return the identity of the unit (EA, E9). Its name determines the frequency of its timer."""
-    model = await _text(unit, 0)
-    serial_number = await _text(unit, 1)
-    name = await _text(unit, 2)
-    options = await _text(unit, 3)
+    texts = [_as_text((await ask(unit, _ask_text(selector))).payload) for selector in range(4)]
+    model, serial_number, name, options = texts
     (number,) = struct.unpack(">I", (await ask(unit, command("E9"))).payload)
     if unit.timer.hz is None:
         unit.timer.hz = GX3_HZ if "GX3" in name else GX2_HZ
@@ -232,36 +144,37 @@ async def identify(unit: Gx2Unit) -> Identity:
 
 
 async def probe() -> Found:
-    """Detect and identify a unit. Only answers count, not a stream.
-
-    Raises:
-        NoAnswerError: no unit answers.
-    """
-    name = await replace(identify_request(2), timeout_s=_PROBE_S, tries=3)
-    serial_number = await replace(identify_request(1), timeout_s=_PROBE_S, tries=3)
+    """Detect and identify a unit, for a search. Only replies to commands count, not a stream."""
+    name = await replace(_ask_text(2), timeout_s=_PROBE_S, tries=3)
+    serial_number = await replace(_ask_text(1), timeout_s=_PROBE_S, tries=3)
     return Found(_as_text(serial_number[-1].payload), _as_text(name[-1].payload))
 
 
 async def ping_node(unit: Gx2Unit) -> bool:
-    """Return whether the base station reaches the node (02).
+    """Return True if the base station reaches the node (02).
 
     Raises:
         DeviceError: the unit is connected by a cable.
     """
     if unit.node is None:
         raise DeviceError("the unit was opened without node=; only a base station has nodes")
-    return (await ping_node_request(unit.node))[-1].kind == NODE_IS_THERE
+
+    def accept(frame: Frame) -> Claim:
+        return Claim.LAST if frame.kind in {NODE_IS_THERE, NACK} else Claim.NO
+
+    octets = b"\x02" + struct.pack(">H", unit.node)
+    frames = await Request(octets, accept, "02", CYCLE_S, tries=2, what=f"node {unit.node}")
+    return frames[-1].kind == NODE_IS_THERE
 
 
 async def write_accel_bias(unit: Gx2Unit, bias_mps2: Vector) -> None:
-    """Set the bias of the accelerometer, until power-off (C9)."""
-    x, y, z = (axis / STANDARD_GRAVITY_MPS2 for axis in bias_mps2)
-    await ask(unit, write_bias("C9", (x, y, z)))
+    """Set the bias of the accelerometer, m/s², until power-off (C9)."""
+    await _write_bias(unit, "C9", b"\xb7\x44", [axis / STANDARD_GRAVITY_MPS2 for axis in bias_mps2])
 
 
 async def write_gyro_bias(unit: Gx2Unit, bias_rad_s: Vector) -> None:
-    """Set the bias of the gyros, until power-off (CA)."""
-    await ask(unit, write_bias("CA", bias_rad_s))
+    """Set the bias of the gyros, rad/s, until power-off (CA)."""
+    await _write_bias(unit, "CA", b"\x12\xa5", bias_rad_s)
 
 
 async def capture_gyro_bias(unit: Gx2Unit, seconds: float = 10.0) -> Vector:
@@ -273,7 +186,8 @@ async def capture_gyro_bias(unit: Gx2Unit, seconds: float = 10.0) -> Vector:
     ms = round(seconds * 1000)
     if not CAPTURE_MS[0] <= ms <= CAPTURE_MS[1]:
         raise DeviceError(f"capturing the gyro bias takes 10 to 30 s, not {seconds} s")
-    x, y, z = struct.unpack_from(">3f", (await ask(unit, capture_gyro_bias_request(ms))).payload)
+    request = command("CD", _GUARD + struct.pack(">H", ms), timeout_s=seconds + 3 * CYCLE_S, tries=1)
+    x, y, z = struct.unpack_from(">3f", (await ask(unit, request)).payload)
     return x, y, z
 
 
@@ -286,13 +200,18 @@ async def store_bias(unit: Gx2Unit, quantity: str) -> None:
     """
     if quantity not in _BIASES:
         raise DeviceError(f"unknown bias {quantity!r}; choose from {', '.join(_BIASES)}")
-    payload = (await ask(unit, store_bias_request(_BIASES[quantity]))).payload
-    if struct.unpack_from(">H", payload)[0] == _NOT_STORED:
+    number = _BIASES[quantity]
+
+    def fits(payload: bytes) -> bool:
+        return struct.unpack_from(">H", payload)[0] in (number, _NOT_STORED)
+
+    request = command("D0", _GUARD + struct.pack(">H", number), fits=fits, timeout_s=CYCLE_S, tries=1)
+    if struct.unpack_from(">H", (await ask(unit, request)).payload)[0] == _NOT_STORED:
         raise RefusedError(f"the unit does not store the {quantity} bias")
 
 
 async def temperatures(unit: Gx2Unit) -> Temperatures:
-    """Return the temperatures (D1)."""
+    """Return the A/D counts of the temperature sensors (D1)."""
     payload = (await ask(unit, command("D1"))).payload
     accel, x, y, z = struct.unpack_from(">4H", payload)
     return Temperatures(accel, (x, y, z))
@@ -309,11 +228,18 @@ async def built_in_test(unit: Gx2Unit, tests: Iterable[str] = ()) -> None:
         if test not in TEST_BITS:
             raise DeviceError(f"unknown test {test!r}; choose from {', '.join(TEST_BITS)}")
         bits |= TEST_BITS[test]
-    await ask(unit, built_in_test_request(bits))
+    octet = bytes([bits])
+    await ask(unit, command("FB", _GUARD + octet, fits=lambda payload: payload == octet))
 
 
-async def _text(unit: Gx2Unit, selector: int) -> str:
-    return _as_text((await ask(unit, identify_request(selector))).payload)
+async def _write_bias(unit: Gx2Unit, kind: str, guard: bytes, words: Iterable[float]) -> None:
+    payload = struct.pack(">3f", *words)
+    await ask(unit, command(kind, guard + payload, fits=lambda reply: reply[:12] == payload))
+
+
+def _ask_text(selector: int) -> Request:
+    """Return EA: 0 model, 1 serial number, 2 name, 3 options."""
+    return command("EA", bytes([selector]), fits=lambda payload: payload[0] == selector)
 
 
 def _as_text(payload: bytes) -> str:
@@ -324,24 +250,24 @@ _STARTS: Final = 4
 _POLLS: Final = 2
 _STOPS: Final = 10
 _FIRST_S: Final = 1.3
-"""Limit for the first reply of a stream: longer than a cycle of the slowest rate."""
+"""Time limit for the first reply of a stream: longer than a cycle of the slowest rate."""
 _IDLE_S: Final = 0.15
 
 
 async def start_continuous(unit: Gx2Unit, kind: str = "CC") -> None:
-    """Start sending a reply in every cycle, and wait for the first one (C4). Other commands work meanwhile.
+    """Start sending a reply in every cycle, and wait for the first reply (C4). Other commands work meanwhile.
 
-    Just after power-up a unit may answer C4 without streaming; after a few polls it streams.
+    Just after power-up a unit may confirm C4 without streaming; after a few polls it streams.
 
     Raises:
         DeviceError: the reply is not a measurement.
-        NoAnswerError: the unit does not answer, or does not stream.
+        NoAnswerError: the unit does not respond, or does not stream.
     """
     check_kind(kind)
     for attempt in range(_STARTS):
         try:
-            await ask(unit, continuous(kind))
-            await streamed(kind, _FIRST_S)
+            await ask(unit, _continuous(kind))
+            await _streamed(kind, _FIRST_S)
         except NoAnswerError:
             if attempt == _STARTS - 1:
                 raise
@@ -354,7 +280,7 @@ async def start_continuous(unit: Gx2Unit, kind: str = "CC") -> None:
 
 
 async def stop_continuous(unit: Gx2Unit) -> None:
-    """Stop continuous mode and wait until no replies come (C4, FA).
+    """Stop continuous mode and wait until no replies arrive (C4, FA).
 
     Raises:
         RefusedError: the unit is still streaming; by radio another attempt may succeed.
@@ -362,14 +288,14 @@ async def stop_continuous(unit: Gx2Unit) -> None:
     kind, unit.stream = unit.stream, None
     for _ in range(_STOPS):
         try:
-            await ask(unit, continuous("00"))
+            await ask(unit, _continuous("00"))
         except NoAnswerError:
             await _stop_without_reply(unit)
         try:
-            await streamed(kind or "CC", _IDLE_S)
+            await _streamed(kind or "CC", _IDLE_S)
         except NoAnswerError:
             return
-    raise RefusedError("the unit is still streaming after the stop command")
+    raise RefusedError(f"the unit is still streaming after {_STOPS} stop commands; repeat stop_continuous")
 
 
 async def recover(unit: Gx2Unit) -> None:
@@ -380,15 +306,32 @@ async def recover(unit: Gx2Unit) -> None:
 
 async def _wake(unit: Gx2Unit) -> None:
     for _ in range(_POLLS):
-        try:
+        with contextlib.suppress(NoAnswerError):
             await ask(unit, command("C2", tries=1))
-        except NoAnswerError:
-            continue
 
 
 async def _stop_without_reply(unit: Gx2Unit) -> None:
-    request = stop(is_gx3=unit.is_gx3)
-    try:
-        await unit.wrap(request if unit.node is None else acknowledged(request))
-    except NoAnswerError:
-        return
+    """Send FA, which has no reply; the base station of a node acknowledges it."""
+    octets = b"\xfa\x75\xb4" if unit.is_gx3 else b"\xfa"
+
+    def accept(frame: Frame) -> Claim:
+        return Claim.LAST if unit.node is None or frame.kind in {ACK, NACK} else Claim.NO
+
+    timeout_s = 0.05 if unit.node is None else 0.3
+    with contextlib.suppress(NoAnswerError):
+        await unit.wrap(Request(octets, accept, "FA", timeout_s, tries=1, what="command FA"))
+
+
+def _continuous(kind: str) -> Request:
+    """Return C4: send a reply continuously; "00" ends continuous mode."""
+    octet = bytes.fromhex(kind)
+    return command("C4", _GUARD + octet, fits=lambda payload: payload[:1] == octet, tries=2)
+
+
+def _streamed(kind: str, wait_s: float) -> Request:
+    """Return a request that waits for a streamed reply."""
+
+    def accept(frame: Frame) -> Claim:
+        return Claim.LAST if frame.kind == kind else Claim.NO
+
+    return Request(b"", accept, f"next {kind}", wait_s, tries=1, what=f"a streamed reply {kind}")

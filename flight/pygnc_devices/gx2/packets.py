@@ -23,7 +23,7 @@ from pygnc_devices.units import (
 OVERHEAD_BYTES: Final = 3
 """Bytes of a frame besides the payload: command byte, sum."""
 LARGEST_FLOAT: Final = 1e6
-"""No quantity of any reply is near it: with larger values the bytes are not a reply, even if the sum is right."""
+"""Largest float in a reply: bytes with a larger value are not a reply, even if their sum is right."""
 GAUSS_T: Final = 1e-4
 
 
@@ -123,11 +123,16 @@ ANSWERS: Final = (
     ),
     _answer("CA", *_GYRO_BIAS, _TIMER, meaning="bias of the gyros, as written"),
     _answer("CD", *_GYRO_BIAS, _TIMER, meaning="bias of the gyros, as captured"),
-    _answer("D0", _word("quantity", "H", "what was stored; 65535: nothing"), _TIMER, meaning="bias into EEPROM"),
-    _answer("E4", _word("word", "H", "as it was written"), meaning="write a word of the EEPROM"),
-    _answer("E5", _word("word", "H", "as it was read"), meaning="read a word of the EEPROM"),
+    _answer(
+        "D0",
+        _word("quantity", "H", "1 accelerometer, 2 gyros, 65535 nothing"),
+        _TIMER,
+        meaning="bias into EEPROM",
+    ),
+    _answer("E4", _word("word", "H", "word as written"), meaning="write a word of the EEPROM"),
+    _answer("E5", _word("word", "H", "word as read"), meaning="read a word of the EEPROM"),
     _answer("E9", _word("firmware", "I", "version: 2103 is 2.1.03"), meaning="version of the firmware"),
-    _answer("EA", _word("selector", "B", "which string"), _word("text", "16s", "ASCII"), meaning="identity"),
+    _answer("EA", _word("selector", "B", "number of the text"), _word("text", "16s", "ASCII"), meaning="identity"),
     _answer("FB", _word("bits", "B", "tests that are on"), meaning="built-in test"),
     _answer("D4", _word("mode", "B", "mode"), meaning="mode (3DM-GX3-25)"),
     _answer("D7", _TIMER, meaning="timer was set (3DM-GX3-25)"),
@@ -135,7 +140,7 @@ ANSWERS: Final = (
     _answer("DA", _word("flags", "I", "not decoded"), meaning="stationary test (3DM-GX3-25)"),
     _answer(
         "DB",
-        _word("decimation", "H", "of 1000 Hz"),
+        _word("decimation", "H", "divider of 1000 Hz"),
         _word("flags", "H", "data conditioning"),
         _word("inertial_filter_size", "B", "samples, gyros and accelerometers"),
         _word("magnetic_filter_size", "B", "samples, magnetometer"),
@@ -159,7 +164,7 @@ _SELECTORS: Final = range(4)
 
 
 def can_be(packet: Packet, payload: bytes) -> bool:
-    """Return whether a unit can have sent this payload: noise with a right sum seldom passes.
+    """Return True if a unit can have sent a payload: noise with a right sum seldom passes.
 
     NaN is legal, for values that the unit does not have. Floats are the first fields of each reply.
     """

@@ -1,4 +1,4 @@
-"""State of one unit: its timer, the reply that it streams, its radio link."""
+"""State of a unit: its timer, the reply that it streams, its radio link."""
 
 import math
 from collections import defaultdict, deque
@@ -8,11 +8,10 @@ from statistics import median
 from typing import Final, TypeAlias
 
 from pygnc_devices.declaration import Packet, Value
-from pygnc_devices.device_time import NS_PER_S, CounterUnwrapper
 from pygnc_devices.framing import Frame
 from pygnc_devices.gx2 import framing
 from pygnc_devices.gx2.packets import PACKETS
-from pygnc_devices.reading import Counters, Reading, Stamp
+from pygnc_devices.reading import NS_PER_S, Counters, CounterUnwrapper, Reading, Stamp
 from pygnc_devices.scheduler import Operation, Request
 
 GX2_HZ: Final = 19_660_800
@@ -31,7 +30,7 @@ class Timer:
     """Timer of the unit, which most replies contain.
 
     Attributes:
-        hz: ticks per second; None while unknown.
+        hz: ticks per second; None while the frequency is unknown.
     """
 
     def __init__(self, hz: int | None = None) -> None:
@@ -44,7 +43,8 @@ class Timer:
 
         Args:
             ticks: timer in the reply.
-            host_ns: arrival on the host's monotonic clock, to bridge gaps longer than a wrap; None in a recording.
+            host_ns: arrival time on the host's monotonic clock, ns, to bridge gaps longer than a wrap; None in a
+                recording.
         """
         tick_ns = NS_PER_S / self.hz if self.hz else 0.0
         step = self._unwrapper.advance(ticks, tick_ns, host_ns)
@@ -66,14 +66,14 @@ class Timer:
 
 
 class Cadence:
-    """Usual time between replies of one kind."""
+    """Usual time between replies of a kind."""
 
     def __init__(self) -> None:
         self._last_ns: int | None = None
         self._steps: deque[int] = deque(maxlen=_STEPS_KEPT)
 
     def missing(self, t_device_ns: int | None) -> int:
-        """Return the number of replies missing before this one."""
+        """Return the number of replies missing before a reply with device time `t_device_ns`, ns."""
         last_ns, self._last_ns = self._last_ns, t_device_ns
         if t_device_ns is None or last_ns is None or t_device_ns <= last_ns:
             return 0
@@ -86,19 +86,19 @@ Values: TypeAlias = dict[str, Value | None]
 
 
 class Gx2Unit:
-    """Interprets the replies of a unit and holds what its operations share.
+    """Interpreter of the replies of a unit, and state that its operations share.
 
     Args:
-        timer_hz: frequency of the timer; None: determined from its steps or from the unit's name.
-        node: address of a wireless node; None: connected by a cable.
+        timer_hz: see `Gx2.open`.
+        node: see `Gx2.open`.
         recover: operation that restores continuous mode after a reconnection.
-        is_recording: whether arrival times are meaningless.
+        is_recording: True if arrival times have no meaning.
 
     Attributes:
         timer: timer of the unit.
         stream: reply that is sent continuously, restored after a reconnection; None: none.
-        polled: replies that are requested one by one, where a pause means no loss.
-        radio: LQI and RSSI of the newest reply; None with a cable.
+        polled: kinds of replies that are requested singly, so that a pause means no loss.
+        radio: link quality (LQI) and signal strength (RSSI) of the newest reply; None with a cable.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Gx2Unit:
 
     @property
     def is_gx3(self) -> bool:
-        """Whether the unit is known to be a 3DM-GX3-25."""
+        """True if the unit is known to be a 3DM-GX3-25."""
         return self.timer.hz == GX3_HZ
 
     def wrap(self, request: Request) -> Request:

@@ -7,12 +7,12 @@ import json
 import socket
 import struct
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
-from pygnc_devices.monodrive.packets import AccelUnit, ByteOrder, ChecksumPolicy, Layout
+from pygnc_devices.monodrive.packets import Layout
 
 IMU_TYPE: Final = "IMU"
 
@@ -33,49 +33,32 @@ class Rotation(msgspec.Struct, frozen=True):
     roll: float = 0.0
 
 
-class SensorConfiguration(msgspec.Struct, frozen=True):
-    """Configuration of a sensor.
+class SensorConfiguration(Layout, frozen=True, kw_only=True):
+    """Configuration of a sensor; the keys of `packets.Layout` are additions of PyGNC.
 
     Attributes:
-        type: `IMU`.
-        id: identifier of the sensor among those of its type.
+        type: type of the sensor, `IMU`.
+        id: identifier of the sensor among the sensors of its type.
         listen_port: TCP port that the simulator serves, or UDP port to receive at.
-        packet_size: bytes, sent to the simulator in the stream command.
+        packet_size: size of a packet in bytes, sent to the simulator in the stream command.
         location: position in the vehicle.
         rotation: attitude in the vehicle.
         fps: frames per second that the simulator sends.
-        display_process: whether messages are queued for a display, too.
-        sensor_process: whether the sensor is created at all.
+        display_process: True if messages are also queued for a display.
+        sensor_process: True if the sensor is created at all.
         connection_type: `tcp` or `udp`.
-        byte_order: see `packets.Layout`; this key and the next two are additions of PyGNC.
-        checksum: see `packets.Layout`.
-        accel_unit: see `packets.Layout`.
     """
 
     type: str
     id: str
-    listen_port: int
+    listen_port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
     packet_size: int = 1472
     location: Location = Location()
     rotation: Rotation = Rotation()
     fps: float = 5.0
     display_process: bool = False
     sensor_process: bool = True
-    connection_type: str = "tcp"
-    byte_order: ByteOrder = "auto"
-    checksum: ChecksumPolicy = "drop"
-    accel_unit: AccelUnit = "g"
-
-    def __post_init__(self) -> None:
-        if not 0 < self.listen_port < 1 << 16:
-            raise ValueError(f"listen_port must be from 1 to 65535, not {self.listen_port}")
-        if self.connection_type not in {"tcp", "udp"}:
-            raise ValueError(f"connection_type must be tcp or udp, not {self.connection_type!r}")
-
-    @property
-    def layout(self) -> Layout:
-        """Properties that the simulator does not report."""
-        return Layout(self.byte_order, self.checksum, self.accel_unit)
+    connection_type: Literal["tcp", "udp"] = "tcp"
 
     def url(self, server_ip: str) -> str:
         """Return the URL of the port with the frames."""
@@ -87,33 +70,33 @@ class SensorConfiguration(msgspec.Struct, frozen=True):
 
 
 def read_configuration(text: str | bytes, source: str = "the configuration") -> SensorConfiguration:
-    """Return the configuration of one sensor.
+    """Return the configuration of a sensor.
 
     Raises:
-        DeviceError: the text is not a valid configuration; the message names place and reason.
+        DeviceError: the text is not a valid configuration; the message names the key and the reason.
     """
     try:
         return msgspec.json.decode(text, type=SensorConfiguration)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise DeviceError(f"{source}: {error}") from None
+    except msgspec.MsgspecError as error:
+        raise DeviceError(f"{source}: invalid configuration of an IMU: {error}") from None
 
 
 def read_vehicle(path: Path) -> list[SensorConfiguration]:
-    """Return the IMUs of a file: one sensor, a list, or an object whose `sensors` are the list.
+    """Return the IMUs of a file: a sensor, a list of sensors, or an object with the list `sensors`.
 
     Raises:
-        DeviceError: the file cannot be read, or one of its IMUs is invalid.
+        DeviceError: the file cannot be read, or the configuration of an IMU is invalid.
     """
     try:
         content: Any = msgspec.json.decode(path.read_bytes())
     except OSError as error:
         raise DeviceError(f"{path}: {error.strerror}") from None
     except msgspec.MsgspecError as error:
-        raise DeviceError(f"{path}: {error}") from None
+        raise DeviceError(f"{path}: the file is not JSON: {error}") from None
     if isinstance(content, dict):
         content = content.get("sensors", [content])
     if not isinstance(content, list):
-        raise DeviceError(f"{path}: the file contains no list of sensors")
+        raise DeviceError(f"{path}: expected one sensor, a list of sensors, or an object with `sensors`")
     return [
         read_configuration(msgspec.json.encode(entry), f"{path}, sensor {number}")
         for number, entry in enumerate(content, 1)
@@ -142,8 +125,8 @@ def stream_data(
     """Command a simulator to start or stop sending a sensor's frames.
 
     Raises:
-        NoAnswerError: the simulator cannot be reached, or does not answer.
-        RefusedError: the simulator refuses.
+        NoAnswerError: the simulator cannot be reached, or does not respond.
+        RefusedError: the simulator refuses the command.
     """
     message = {
         "device_type": sensor.type,
@@ -161,10 +144,10 @@ def stream_data(
     try:
         with socket.create_connection(address, timeout_s) as link:
             link.sendall(octets)
-            answer = _read_message(link)
+            response = _read_message(link)
     except OSError as error:
-        raise NoAnswerError(f"{server_ip}:{control_port}: {error.strerror or error}") from None
-    if answer.get("success") is False:
+        raise NoAnswerError(f"{server_ip}:{control_port}: no simulator: {error.strerror or error}") from None
+    if response.get("success") is False:
         raise RefusedError(f"{server_ip}:{control_port}: the simulator refuses to stream {sensor.type} {sensor.id}")
 
 
@@ -175,21 +158,16 @@ def make_message(content: dict[str, Any]) -> bytes:
 
 
 def _read_message(link: socket.socket) -> dict[str, Any]:
-    magic, length = _HEADER.unpack(_read(link, _HEADER.size))
-    if magic not in {_MAGIC, _OLD_MAGIC} or not _HEADER.size <= length <= _LARGEST:
-        raise NoAnswerError("the program that answers is not a monoDrive simulator")
+    with link.makefile("rb") as stream:
+        head = stream.read(_HEADER.size)
+        if len(head) < _HEADER.size:
+            raise NoAnswerError("the simulator closed the connection without a response")
+        magic, length = _HEADER.unpack(head)
+        if magic not in {_MAGIC, _OLD_MAGIC} or not _HEADER.size <= length <= _LARGEST:
+            raise NoAnswerError("the program at this address is not a monoDrive simulator; check address and port")
+        text = stream.read(length - _HEADER.size)
     try:
-        content = json.loads(_read(link, length - _HEADER.size))
+        content = json.loads(text)
     except ValueError:
-        raise NoAnswerError("the simulator's answer is not JSON") from None
+        raise NoAnswerError("the simulator's response is not JSON") from None
     return content if isinstance(content, dict) else {}
-
-
-def _read(link: socket.socket, size: int) -> bytes:
-    octets = b""
-    while len(octets) < size:
-        piece = link.recv(size - len(octets))
-        if not piece:
-            raise NoAnswerError("the simulator closed the connection without an answer")
-        octets += piece
-    return octets

@@ -3,21 +3,19 @@
 `sensor` has the API of monoDrive's own client.
 """
 
-import asyncio
 import logging
 import math
 import struct
-from typing import Final, Self
+from typing import Final
 from urllib.parse import urlsplit
 
-from pygnc_devices.device import AsyncDevice, BlockingDevice, UnitDevice
-from pygnc_devices.device_time import NS_PER_S, CounterUnwrapper
+from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.family import Family, Found
 from pygnc_devices.framing import DamageReason, Frame
 from pygnc_devices.monodrive.framing import KIND, Order, header_order, likely_order, orders_by_checksum, scanner, unpack
 from pygnc_devices.monodrive.packets import HEADERS, IMU, LONGEST, MPS2_PER_UNIT, TIMER_HZ, Layout, imu_packet
-from pygnc_devices.reading import Counters, Reading, Stamp
+from pygnc_devices.reading import NS_PER_S, Counters, CounterUnwrapper, Reading, Stamp
 from pygnc_devices.scheduler import Claim, Request
 from pygnc_devices.units import STANDARD_GRAVITY_MPS2
 
@@ -30,11 +28,11 @@ _log = logging.getLogger(__name__)
 
 
 class MonoDriveUnit:
-    """Interprets the frames of a simulated IMU: byte order, timer, unit of acceleration.
+    """Interpreter of the frames of a simulated IMU: byte order, timer, unit of acceleration.
 
     Args:
         layout: properties that the simulator does not report.
-        is_recording: whether arrival times are meaningless.
+        is_recording: True if arrival times have no meaning.
 
     Attributes:
         order: byte order of the newest frame.
@@ -103,11 +101,21 @@ _PROBE_S: Final = 0.5
 
 
 def wire(layout: Layout) -> Wire:
-    """Return the wire format of a simulator with this layout."""
+    """Return the wire format of a simulator with a layout."""
     return Wire(scanner(layout), LONGEST)
 
 
-def _open(url: str, baud: int, layout: Layout | None) -> tuple[Engine, MonoDriveUnit]:
+def _open(url: str, baud: int = _BAUD, *, layout: Layout | None = None) -> tuple[Engine, MonoDriveUnit]:
+    """Connect to a simulator, or receive its datagrams.
+
+    Args:
+        url: `socket://host:8083`, `udp://:8083`, `file://recording.raw`.
+        baud: without effect on a network.
+        layout: properties that the simulator does not report.
+
+    Raises:
+        PortError: the simulator does not run, or another program uses the address.
+    """
     unit = MonoDriveUnit(layout, is_recording=urlsplit(url).scheme == "file")
     return Engine(url, baud, wire(unit.layout), unit), unit
 
@@ -115,36 +123,17 @@ def _open(url: str, baud: int, layout: Layout | None) -> tuple[Engine, MonoDrive
 class MonoDrive(UnitDevice[MonoDriveUnit], BlockingDevice):
     """Synchronous driver."""
 
-    @classmethod
-    def open(cls, url: str, baud: int = _BAUD, *, layout: Layout | None = None) -> Self:
-        """Connect to a simulator, or receive from one.
-
-        Args:
-            url: `socket://host:8083`, `udp://:8083`, `file://recording.raw`.
-            baud: without effect on a network.
-            layout: properties that the simulator does not report.
-
-        Raises:
-            PortError: the simulator does not run, or another program uses the address.
-        """
-        return cls(*_open(url, baud, layout))
+    open = Opener(_open)
 
 
 class AsyncMonoDrive(UnitDevice[MonoDriveUnit], AsyncDevice):
     """Driver for asyncio."""
 
-    @classmethod
-    async def open(cls, url: str, baud: int = _BAUD, *, layout: Layout | None = None) -> Self:
-        """Connect to a simulator; see `MonoDrive.open`."""
-        return cls(*await asyncio.to_thread(_open, url, baud, layout))
+    open = Opener(_open)
 
 
 async def probe() -> Found:
-    """Detect a simulator by its frames.
-
-    Raises:
-        NoAnswerError: no frame comes.
-    """
+    """Detect a simulator by its frames, for a search."""
     await Request(b"", _is_frame, "stream", _PROBE_S, tries=1, what="the stream")
     return Found("", "monoDrive IMU")
 

@@ -6,7 +6,7 @@ import struct
 from functools import partial
 from typing import Final, Literal
 
-from pygnc_devices.framing import Damage, DamageReason, Frame, Scan, Scanner
+from pygnc_devices.framing import Damage, DamageReason, Frame, Scan, Scanner, scan_by
 from pygnc_devices.monodrive.packets import FRAME_BYTES, HEADERS, START, Layout
 
 Order = Literal[">", "<"]
@@ -46,7 +46,7 @@ def orders_by_checksum(body: bytes) -> tuple[Order, ...] | None:
 
 
 def likely_order(body: bytes, usual: Order) -> Order:
-    """Return the byte order of a frame of 35 bytes: by its checksum, else by plausible values, else the usual one."""
+    """Return the byte order of a frame of 35 bytes by its checksum, else by plausible values, else `usual`."""
     right = orders_by_checksum(body)
     if right is not None and len(right) == 1:
         return right[0]
@@ -71,35 +71,26 @@ def _plausible_numbers(body: bytes, order: str) -> int:
 
 
 def _scan(layout: Layout, octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - every scanner's
-    frames: list[Frame] = []
-    damage: list[Damage] = []
-    at, size = 0, len(octets)
-    while at < size:
-        match = _HEADER.search(octets, at)
-        begin = match.start() if match else size - _beginning(octets[at:])
-        if match is None and stalled and begin == at:
-            begin = at + 1
-        if begin > at:
-            damage.append(Damage(at, begin, DamageReason.NOISE))
-            at, stalled = begin, False
-            continue
-        if match is None:
-            break
-        header, _ = _LENGTHS[match[0]]
-        end = at + header + FRAME_BYTES
-        reason = _judge(layout, octets[at:end], header)
-        if reason is None and end > size:
-            if not stalled:
-                break
-            reason = DamageReason.CUT
-        if reason is None:
-            frames.append(Frame(KIND, octets[at + 4 : end], octets[at:end], at))
-            at = end
-        else:
-            damage.append(Damage(at, at + 1, reason))
-            at += 1
-        stalled = False
-    return Scan(tuple(frames), tuple(damage), at)
+    return scan_by(partial(_find, layout), octets, stalled=stalled)
+
+
+def _find(layout: Layout, octets: bytes, at: int, stalled: bool) -> Frame | Damage | None:  # noqa: FBT001 - see `scan_by`
+    match = _HEADER.search(octets, at)
+    begin = match.start() if match else len(octets) - _beginning(octets[at:])
+    if match is None and stalled and begin == at:
+        begin = at + 1
+    if begin > at:
+        return Damage(at, begin, DamageReason.NOISE)
+    if match is None:
+        return None
+    header, _ = _LENGTHS[match[0]]
+    end = at + header + FRAME_BYTES
+    reason = _judge(layout, octets[at:end], header)
+    if reason is None and end > len(octets):
+        return Damage(at, at + 1, DamageReason.CUT) if stalled else None
+    if reason is not None:
+        return Damage(at, at + 1, reason)
+    return Frame(KIND, octets[at + 4 : end], octets[at:end], at)
 
 
 def _beginning(octets: bytes) -> int:

@@ -5,8 +5,10 @@ Frame: C2, acceleration (3 floats), angular rate (3 floats), timer, sum of the b
 of samples; without the length in datagrams. Source: monoDrive's client (documentation and both Python generations).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal, TypeAlias
+
+import msgspec
 
 from pygnc_devices.declaration import Field, Packet
 from pygnc_devices.units import ACCELERATION, NONE, RATE, STANDARD_GRAVITY_MPS2, TICKS
@@ -24,13 +26,12 @@ HEADERS: Final = {12: "IIf", 16: "IIfI"}
 LONGEST: Final = max(HEADERS) + FRAME_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(msgspec.Struct, frozen=True):
     """Properties that a simulator does not report.
 
     Attributes:
         byte_order: byte order of frame and header; `auto`: determined from the frames.
-        checksum: treatment of frames with a wrong checksum.
+        checksum: treatment of frames with a wrong checksum: ignore it, log a warning, or drop the frame.
         accel_unit: unit of the acceleration on the wire.
     """
 
@@ -43,24 +44,13 @@ IMU: Final = Packet(
     "IMU",
     (
         Field("time_stamp_ms", "I", NONE, None, 0.0, "milliseconds since Sunday, of the simulator's computer"),
-        Field("game_time", "f", NONE, None, 0.0, "time in the game: ms in old simulators, s in newer ones"),
+        Field("game_time", "f", NONE, None, 0.0, "time in the game: ms in old simulators, s in newer simulators"),
         Field("sample_count", "I", NONE, None, 0.0, "samples so far; none in old simulators"),
         *(
-            Field(
-                f"accel_{axis}_mps2",
-                "f",
-                ACCELERATION,
-                STANDARD_GRAVITY_MPS2,
-                0.0,
-                f"acceleration, {axis}",
-                f"{axis}Accel",
-            )
-            for axis in ("x", "y", "z")
+            Field(f"accel_{x}_mps2", "f", ACCELERATION, STANDARD_GRAVITY_MPS2, 0.0, f"acceleration, {x}", f"{x}Accel")
+            for x in "xyz"
         ),
-        *(
-            Field(f"rate_{axis}_rad_s", "f", RATE, None, 0.0, f"angular rate, {axis}", f"{axis}Rate")
-            for axis in ("x", "y", "z")
-        ),
+        *(Field(f"rate_{x}_rad_s", "f", RATE, None, 0.0, f"angular rate, {x}", f"{x}Rate") for x in "xyz"),
         Field("timer_ticks", "I", TICKS, None, 0.0, "clock of the simulated unit, 19660800 per second, wraps"),
         Field("checksum", "H", NONE, None, 0.0, "sum of the bytes before it; 0: none"),
         Field("time_of_week_ms", "i", NONE, None, 0.0, "GPS time of week"),

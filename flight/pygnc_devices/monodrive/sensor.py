@@ -22,7 +22,7 @@ _CONNECT_PAUSE_S: Final = 0.2
 
 
 class ImuSensor:
-    """A simulated IMU.
+    """Simulated IMU with the API of monoDrive's client.
 
     Args:
         configuration: configuration, or its JSON text.
@@ -58,20 +58,20 @@ class ImuSensor:
             PortError: the sensor is not started.
         """
         if self._device is None:
-            raise PortError(f"{self.name} is not started")
+            raise PortError(f"{self.name} is not started; call start() or use a with block")
         return self._device
 
     def start(self, timeout_s: float = 1.0) -> None:
         """Connect. A connection that is lost later is reopened until `stop`.
 
         Raises:
-            PortError: no simulator answers within that time.
+            PortError: no simulator responds within `timeout_s` seconds.
         """
         url, end_s = self.configuration.url(self._server_ip), time.monotonic() + timeout_s
         self._stopping.clear()
         while self._device is None:
             try:
-                self._device = MonoDrive.open(url, layout=self.configuration.layout)
+                self._device = MonoDrive.open(url, layout=self.configuration)
             except PortError:
                 if time.monotonic() >= end_s or self._stopping.wait(_CONNECT_PAUSE_S):
                     raise
@@ -102,7 +102,7 @@ class ImuSensor:
         return self._all(self._display, block=block, timeout=timeout)
 
     def wait_until_ready(self, timeout: float | None = None) -> bool:
-        """Return whether a frame has come, after waiting for one up to the timeout."""
+        """Wait up to `timeout` seconds for the first frame; return True if a frame has arrived."""
         with contextlib.closing(self.device.subscribe(1)) as first:
             return self.device.statistics.readings > 0 or first.take(timeout) is not None
 

@@ -1,15 +1,19 @@
-"""Commands of an OPC-N3: a handshake, then the bytes of the answer or of the payload, one by one.
+"""Commands of an OPC-N3, and the SPI link that carries them byte by byte.
 
-The counter answers 31 while it is busy and F3 when it is ready; the command byte is repeated until then. The commands
-30 and 32 reset the histogram: if their answer is broken, the histogram is lost, and they are not repeated.
+The link is an SPI bus of this computer, or Alphasense's USB adapter, a Devantech USB-ISS with frames of its own on a
+serial line. Each byte for the counter goes in a frame of its own, because the counter needs a pause of 10 µs between
+bytes. A command begins with a handshake: the counter sends 31 while it is busy and F3 when it is ready, and the command
+byte is repeated until then. The commands 30 and 32 reset the histogram: if their response is broken, the histogram is
+lost, and they are not repeated.
 """
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
-from pygnc_devices.errors import AbortedError, DeviceError, NoAnswerError
-from pygnc_devices.opc_n3.link import Link
-from pygnc_devices.scheduler import Sleep
+from pygnc_devices.errors import AbortedError, DeviceError, NoAnswerError, RefusedError
+from pygnc_devices.framing import Frame
+from pygnc_devices.scheduler import Claim, Request, Sleep
 
 POWER: Final = 0x03
 WEIGHTING_INDEX: Final = 0x05
@@ -34,16 +38,25 @@ _READY: Final = 0xF3
 _DRAIN_S: Final = 0.05
 _LOCK_POLL_S: Final = 0.005
 
+_SPI_MODE_1: Final = 0x92
+"""Code of SPI mode 1 in the adapter's protocol, with frames of one byte."""
+_DIVIDER_500_KHZ: Final = 11
+_MODULE_ID: Final = 0x07
+_ACK: Final = 0xFF
+_TIMEOUT_S: Final = 1.0
+_PROBE_S: Final = 0.2
+_REASONS: Final = {5: "unknown command", 6: "internal error 1", 7: "internal error 2"}
+
 
 class HandshakeError(DeviceError):
-    """The counter did not become ready; it must be left alone for a while."""
+    """Error raised when the counter did not become ready; it must be left alone for a while."""
 
 
 class BrokenAnswerError(DeviceError):
-    """An answer is incomplete or contradicts itself.
+    """Error raised when a response is incomplete or contradicts itself.
 
     Attributes:
-        octets: the bytes that came.
+        octets: bytes received.
     """
 
     def __init__(self, message: str, octets: bytes = b"") -> None:
@@ -53,19 +66,19 @@ class BrokenAnswerError(DeviceError):
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Pauses that the counter needs; its manual gives them as guidelines.
+    """Pauses that the counter needs; the defaults follow the guidelines in its manual.
 
     Attributes:
-        poll_s: pause between two bytes of a handshake and before each command (0.01 to 0.1 s).
+        poll_s: pause between two bytes of a handshake and before each command, s (0.01 to 0.1).
         polls: number of polls of one handshake; 20 are too few with a long cable.
-        rest_s: silence after a failed handshake (2 to 10 s).
+        rest_s: silence after a failed handshake, s (2 to 10).
         handshakes: maximum number of handshakes, with a rest between them.
-        laser_s: pause between switching on laser and fan, for weak supplies.
-        fan_s: time that the fan needs to reach its speed.
-        restart_s: pause after a reset or a write of the configuration, during which the counter does not answer.
-        keep_alive_s: interval between two checks. After 65 s without a command the counter records autonomously and no
-            longer answers.
-        adapter_s: time limit of the USB adapter.
+        laser_s: pause between switching on laser and fan, s, for weak supplies.
+        fan_s: time that the fan needs to reach its speed, s.
+        restart_s: pause after a reset or a write of the configuration, s; meanwhile the counter does not respond.
+        keep_alive_s: interval between two checks, s. After 65 s without a command the counter records autonomously and
+            no longer responds.
+        adapter_s: time limit for responses of the USB adapter, s.
     """
 
     poll_s: float = 0.012
@@ -82,16 +95,80 @@ class Timing:
 STANDARD: Final = Timing()
 
 
-class Channel:
-    """Carries out the commands of all operations on a counter, one at a time.
+class Link:
+    """Link to a counter on an SPI bus of this computer."""
 
-    Args:
-        link: carries bytes to the counter and back.
-        timing: pauses that the counter needs.
+    async def set_up(self) -> str:
+        """Initialise the link; return the serial number of the adapter, "" without an adapter.
+
+        Raises:
+            NoAnswerError: the adapter does not respond.
+            RefusedError: another device responds.
+        """
+        return ""
+
+    async def exchange(self, octet: int) -> int:
+        """Send a byte and return the byte received for it.
+
+        Raises:
+            NoAnswerError: no byte was received.
+            RefusedError: the adapter did not send the byte.
+        """
+        return (await _transact(bytes([octet]), 1, _TIMEOUT_S))[0]
+
+
+class UsbIss(Link):
+    """Link to a counter behind the USB adapter; `timeout_s` is the time limit for its responses in seconds."""
+
+    def __init__(self, timeout_s: float = _TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
+
+    async def set_up(self) -> str:
+        """Identify the adapter, set it to SPI, and return its serial number; see `Link`."""
+        module = await _transact(b"\x5a\x01", 3, _PROBE_S)
+        if module[0] != _MODULE_ID:
+            raise RefusedError(f"the device is not a USB-ISS adapter (module {module[0]}); check the port")
+        serial_number = await _transact(b"\x5a\x03", 8, self._timeout_s)
+        response = await _transact(bytes([0x5A, 0x02, _SPI_MODE_1, _DIVIDER_500_KHZ]), 2, self._timeout_s)
+        if response[0] != _ACK:
+            raise RefusedError(f"the USB-ISS adapter refuses SPI: {_REASONS.get(response[1], response[1])}")
+        return serial_number.decode("latin-1").strip("\0 ")
+
+    async def exchange(self, octet: int) -> int:
+        """Exchange a byte; see `Link`."""
+        response = await _transact(bytes([0x61, octet]), 2, self._timeout_s)
+        if response[0] != _ACK:
+            raise RefusedError(f"the USB-ISS adapter did not send byte {octet:02X}; check its cable")
+        return response[1]
+
+
+def link_for(url: str, adapter_s: float) -> Link:
+    """Return the link for a port; `adapter_s` is the adapter's time limit in seconds."""
+    return Link() if urlsplit(url).scheme == "spi" else UsbIss(adapter_s)
+
+
+async def _transact(octets: bytes, length: int, timeout_s: float) -> bytes:
+    """Send bytes and return the `length` bytes of the response."""
+    missing = length
+
+    def accept(frame: Frame) -> Claim:
+        nonlocal missing
+        missing -= len(frame.payload)
+        return Claim.LAST if missing <= 0 else Claim.PART
+
+    request = Request(octets, accept, "link", timeout_s, tries=1, grace_s=timeout_s, what="the adapter")
+    response = b"".join(frame.payload for frame in await request)
+    if len(response) < length:
+        raise NoAnswerError(f"the adapter sent {len(response)} of {length} bytes; check its cable")
+    return response[:length]
+
+
+class Channel:
+    """Channel for the commands of all operations on a counter, one command at a time.
 
     Attributes:
-        adapter: serial number of the adapter; "" if there is none, and before the first command.
-        is_set_up: whether the link is initialised; set it to False to have that done again.
+        adapter: serial number of the adapter; "" without an adapter, and before the first command.
+        is_set_up: True if the link is initialised; set it to False to repeat that before the next command.
     """
 
     def __init__(self, link: Link, timing: Timing) -> None:
@@ -102,16 +179,16 @@ class Channel:
         self._is_busy = False
 
     async def read(self, command: int, length: int, rest_s: float = 0.0) -> bytes:
-        """Return the answer to a command. A command that changes nothing is repeated once if its answer is incomplete.
+        """Return the response to a command. A command that changes nothing is repeated once after a broken response.
 
         Args:
             command: command byte.
-            length: bytes of the answer.
-            rest_s: pause after the command, during which no other one is sent.
+            length: number of bytes of the response.
+            rest_s: pause in seconds after the command, during which no other command is sent.
 
         Raises:
             HandshakeError: the counter did not become ready.
-            BrokenAnswerError: the answer is incomplete.
+            BrokenAnswerError: the response is incomplete.
         """
         async with self:
             try:
@@ -125,7 +202,7 @@ class Channel:
         return answer
 
     async def write(self, command: int, payload: bytes, rest_s: float = 0.0) -> None:
-        """Carry out a command with a payload; the counter answers each byte with the one before it.
+        """Carry out a command with a payload; the counter sends back each byte during the next exchange.
 
         Raises:
             HandshakeError: the counter did not become ready.
@@ -155,13 +232,13 @@ class Channel:
             for octet in payload:
                 answer.append(await self._link.exchange(octet))
         except AbortedError:
-            # Read the answer to its end: the counter would take the next command for a part of this one.
+            # Read the response to its end: the counter would take the next command for a part of this command.
             await Sleep(_DRAIN_S)
             for octet in payload[len(answer) + 1 :]:
                 await self._link.exchange(octet)
             raise
         except NoAnswerError:
-            message = f"command {command:02X}: its answer ended after {len(answer)} bytes"
+            message = f"command {command:02X}: the response ended after {len(answer)} of {len(payload)} bytes"
             raise BrokenAnswerError(message, bytes(answer)) from None
         return bytes(answer)
 
@@ -177,7 +254,7 @@ class Channel:
         raise HandshakeError(f"command {command:02X}: {_diagnosis(seen)}")
 
     async def _poll(self, command: int, seen: set[int]) -> bool:
-        """Repeat the command byte until the counter is ready; return False if it sends other replies or stays busy."""
+        """Repeat the command byte until the counter is ready; return False if it sends other bytes or stays busy."""
         for poll in range(self._timing.polls):
             if poll:
                 await Sleep(self._timing.poll_s)
@@ -191,14 +268,16 @@ class Channel:
 
 
 def _diagnosis(seen: set[int]) -> str:
-    """Return the probable cause of a failed handshake, by all replies that came."""
+    """Return the probable cause of a failed handshake, by all bytes received."""
     if not seen:
-        return "the adapter does not answer"
+        return "the adapter does not respond; check its cable"
     if seen == {_BUSY}:
         return "the counter stays busy; if that persists, switch its power off and on"
     if seen <= {0x00, 0xFF}:
         return (
-            "the counter does not answer; check its cable and its power. A counter that gets no command for a minute "
-            "after power-up records autonomously and no longer answers: switch its power off and on"
+            "the counter does not respond; check its cable and its power. A counter without a command in the first "
+            "minute after power-up records autonomously and no longer responds: switch its power off and on"
         )
-    return f"the counter answers {', '.join(f'{reply:02X}' for reply in sorted(seen))}; do two programs use it?"
+    return (
+        f"unexpected bytes {', '.join(f'{reply:02X}' for reply in sorted(seen))}; use the counter in one program only"
+    )

@@ -1,20 +1,17 @@
 """Driver of the Alphasense OPC-N3 particle counter: `OpcN3`, `AsyncOpcN3` and its family."""
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
-from typing import Final, Self
+from typing import Final
 from urllib.parse import urlsplit
 
 from pygnc_devices.declaration import Packet, Value
-from pygnc_devices.device import AsyncDevice, BlockingDevice, UnitDevice, method
+from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice, method
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import Controls, Family, Setting
-from pygnc_devices.opc_n3 import framing, operations, sampling
-from pygnc_devices.opc_n3.commands import STANDARD, Timing
-from pygnc_devices.opc_n3.link import link_for
+from pygnc_devices.opc_n3 import framing, operations
+from pygnc_devices.opc_n3.commands import STANDARD, Timing, link_for
 from pygnc_devices.opc_n3.operations import identify, read_configuration, read_status
 from pygnc_devices.opc_n3.packets import AVERAGE, CONFIGURATION, HISTOGRAM, HISTOGRAM_BYTES, PM, STATUS
 from pygnc_devices.opc_n3.unit import OpcOptions, OpcUnit
@@ -74,24 +71,50 @@ LIVE: Final = Wire(None, closing_limit_s=_CLOSING_LIMIT_S)
 RECORDED: Final = Wire(framing.scan_histograms, HISTOGRAM_BYTES)
 
 
-def _open(url: str, baud: int, options: OpcOptions) -> tuple[Engine, OpcUnit]:
-    sample_s = options.sample_s
-    if sample_s is not None and options.interval_s is not None:
-        sample_s = min(sample_s, options.interval_s)
-        options = replace(options, sample_s=sample_s)
+def _open(
+    url: str,
+    baud: int = BAUD,
+    *,
+    sample_s: float | None = SAMPLE_S,
+    interval_s: float | None = None,
+    allow_writes: bool = False,
+    allow_permanent: bool = False,
+    timing: Timing = STANDARD,
+) -> tuple[Engine, OpcUnit]:
+    """Open a counter, switch fan and laser on, and read histograms. The first histogram is discarded.
+
+    Args:
+        url: serial path or `usb://04d8:ffee/SERIAL` of the adapter, `spi:///dev/spidev0.0`, `file://recording.raw`.
+        baud: without effect on the adapter.
+        sample_s: interval between histograms, at most 60 s, recommended 0.5 to 20 s; None: read only on request.
+        interval_s: time in seconds over which histograms are averaged to one reading; None: each histogram is a
+            reading.
+        allow_writes: allow changes of the configuration until power-off.
+        allow_permanent: allow changes that survive power-off.
+        timing: pauses that the counter needs.
+
+    Raises:
+        DeviceError: `sample_s` is out of range.
+        PortError: the port cannot be opened.
+    """
+    if sample_s is not None and interval_s is not None:
+        sample_s = min(sample_s, interval_s)
     if sample_s is not None and not 0 < sample_s <= LONGEST_SAMPLE_S:
         raise DeviceError(f"sample_s: {sample_s:g} s is not above 0 and at most {LONGEST_SAMPLE_S:g} s")
+    options = OpcOptions(sample_s, interval_s, allow_writes, allow_permanent, timing)
     is_recording = urlsplit(url).scheme == "file"
     counters = Counters()
-    unit = OpcUnit(link_for(url, options.timing.adapter_s), options, counters, is_recording=is_recording)
+    unit = OpcUnit(link_for(url, timing.adapter_s), options, counters, is_recording=is_recording)
     engine = Engine(url, baud, RECORDED if is_recording else LIVE, unit, counters)
     if not is_recording:
-        engine.run_while_connected(partial(sampling.run, unit))
+        engine.run_while_connected(partial(operations.run_sampling, unit))
     return engine, unit
 
 
 class OpcN3Methods(UnitDevice[OpcUnit]):
     """Methods of both APIs; `operations` documents them and the errors that they raise."""
+
+    open = Opener(_open, exit_on_signals)
 
     def __init__(self, engine: Engine, unit: OpcUnit) -> None:
         super().__init__(engine, unit)
@@ -123,56 +146,9 @@ class OpcN3(OpcN3Methods, BlockingDevice):
     Fan and laser are switched off when it is closed, when the program ends, and on SIGTERM or SIGHUP.
     """
 
-    @classmethod
-    def open(
-        cls,
-        url: str,
-        baud: int = BAUD,
-        *,
-        sample_s: float | None = SAMPLE_S,
-        interval_s: float | None = None,
-        allow_writes: bool = False,
-        allow_permanent: bool = False,
-        timing: Timing = STANDARD,
-    ) -> Self:
-        """Open a counter, switch fan and laser on, and read histograms. The first one is discarded.
-
-        Args:
-            url: serial path or `usb://04d8:ffee/SERIAL` of the adapter, `spi:///dev/spidev0.0`, `file://recording.raw`.
-            baud: without effect on the adapter.
-            sample_s: interval between histograms, at most 60 s, recommended 0.5 to 20 s; None: read only on request.
-            interval_s: time over which histograms are averaged to one reading; None: each histogram is a reading.
-            allow_writes: allow changes of the configuration until power-off.
-            allow_permanent: allow changes that survive power-off.
-            timing: pauses that the counter needs.
-
-        Raises:
-            DeviceError: `sample_s` is out of range.
-            PortError: the port cannot be opened.
-        """
-        exit_on_signals()
-        return cls(*_open(url, baud, OpcOptions(sample_s, interval_s, allow_writes, allow_permanent, timing)))
-
 
 class AsyncOpcN3(OpcN3Methods, AsyncDevice):
     """Driver for asyncio."""
-
-    @classmethod
-    async def open(
-        cls,
-        url: str,
-        baud: int = BAUD,
-        *,
-        sample_s: float | None = SAMPLE_S,
-        interval_s: float | None = None,
-        allow_writes: bool = False,
-        allow_permanent: bool = False,
-        timing: Timing = STANDARD,
-    ) -> Self:
-        """Open a counter; see `OpcN3.open`."""
-        exit_on_signals()
-        options = OpcOptions(sample_s, interval_s, allow_writes, allow_permanent, timing)
-        return cls(*await asyncio.to_thread(_open, url, baud, options))
 
 
 FAMILY: Final = Family(

@@ -1,4 +1,4 @@
-"""Evaluation of histograms: mass concentrations, averages, and flags on doubtful ones.
+"""Evaluation of histograms: mass concentrations, averages, and flags of doubtful histograms.
 
 The mass model is that of the firmware, identified from 17 413 histograms of two units and exact to single precision.
 The diameter d of a bin's particles is the mean of the bin's boundaries. Their mass counts by the product of the
@@ -31,9 +31,9 @@ class MassModel:
     """Model of the mass of a particle in each bin.
 
     Attributes:
-        boundaries_um: boundaries of the bins, 25 diameters.
+        boundaries_um: boundaries of the bins, 25 diameters, µm.
         densities: density of the particles in each bin, g/cm³, 24 values.
-        cuts_um: cut diameters of the mass concentrations.
+        cuts_um: cut diameters of the mass concentrations, µm.
     """
 
     boundaries_um: tuple[float, ...] = FACTORY_BOUNDARIES_UM
@@ -54,7 +54,7 @@ class MassModel:
         )
 
     def concentrations_ug_m3(self, counts: Sequence[int], volume_ml: float) -> tuple[float | None, ...]:
-        """Return the mass concentration of each cut diameter; None if the volume is 0."""
+        """Return the mass concentration of each cut diameter, µg/m³; None if the volume is 0."""
         if volume_ml <= 0:
             return (None,) * len(self.cuts_um)
         return tuple(
@@ -89,7 +89,7 @@ def counts_of(values: Mapping[str, Value | None]) -> tuple[int, ...]:
 
 
 def volume_ml(values: Mapping[str, Value | None]) -> float:
-    """Return the sampled volume of a histogram: sampling period times flow."""
+    """Return the sampled volume of a histogram, ml: sampling period times flow."""
     period_s, flow_ml_s = values["period_s"], values["flow_ml_s"]
     if not isinstance(period_s, int | float) or not isinstance(flow_ml_s, int | float):
         return 0.0
@@ -108,17 +108,17 @@ _REJECTS: Final = ("reject_glitch", "reject_long_tof", "reject_ratio", "reject_o
 def average(readings: Sequence[Reading], model: MassModel | None = None) -> Reading:
     """Return the average of histograms: counts and volumes are summed, and mass follows exactly from the sums.
 
-    It has the time of the last histogram, and the bytes and flags of all.
+    The average has the time of the last histogram, and the bytes and flags of all histograms.
 
     Args:
         readings: histograms, at least one.
-        model: mass model of the unit; None: with factory settings.
+        model: mass model of the unit; None: factory settings.
 
     Raises:
         ValueError: `readings` is empty.
     """
     if not readings:
-        raise ValueError("no histogram to average")
+        raise ValueError("readings is empty; expected at least one histogram")
     values = _values([reading.values for reading in readings], model or MassModel())
     last = readings[-1]
     return Reading(
@@ -194,7 +194,7 @@ def flags(values: Mapping[str, Value | None], model: MassModel, elapsed_s: float
     Args:
         values: values of the histogram.
         model: mass model of the unit.
-        elapsed_s: time since the previous histogram; None if it is unknown.
+        elapsed_s: time since the previous histogram, s; None if it is unknown.
     """
     counts, volume = counts_of(values), volume_ml(values)
     checks = {

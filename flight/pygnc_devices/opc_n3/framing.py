@@ -1,10 +1,10 @@
-"""Checksum of answers, and scanner of recorded histograms. On a live line nothing marks where an answer begins."""
+"""Checksum of responses, and scanner of recorded histograms. On a live line nothing marks the begin of a response."""
 
 import math
 import struct
 from typing import Final
 
-from pygnc_devices.framing import Damage, DamageReason, Frame, ReflectedCrc, Scan
+from pygnc_devices.framing import Damage, DamageReason, Frame, ReflectedCrc, Scan, scan_by
 from pygnc_devices.opc_n3.packets import HISTOGRAM_BYTES
 
 KIND: Final = "histogram"
@@ -19,34 +19,26 @@ _LIKELY_LASER: Final = (300, 1000)
 
 
 def is_intact(octets: bytes) -> bool:
-    """Return whether the last two bytes are the checksum of those before them."""
+    """Return True if the last two bytes are the checksum of the bytes before them."""
     return crc16(octets[:-2]) == int.from_bytes(octets[-2:], "little")
 
 
 def scan_histograms(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - every scanner's signature
     """Find the histograms of a recording: 86 bytes each, recognised by their checksum and by plausible values."""
-    frames: list[Frame] = []
-    damage: list[Damage] = []
-    at, size = 0, len(octets)
-    while at < size:
-        raw = octets[at : at + HISTOGRAM_BYTES]
-        if len(raw) < HISTOGRAM_BYTES:
-            if not stalled:
-                break
-            damage.append(Damage(at, at + 1, DamageReason.CUT))
-            at += 1
-        elif not is_plausible(raw) or not is_intact(raw):
-            damage.append(Damage(at, at + 1, DamageReason.CHECKSUM))
-            at += 1
-        else:
-            frames.append(Frame(KIND, raw, raw, at))
-            at += HISTOGRAM_BYTES
-        stalled = False
-    return Scan(tuple(frames), tuple(damage), at)
+    return scan_by(_find, octets, stalled=stalled)
+
+
+def _find(octets: bytes, at: int, stalled: bool) -> Frame | Damage | None:  # noqa: FBT001 - see `scan_by`
+    raw = octets[at : at + HISTOGRAM_BYTES]
+    if len(raw) < HISTOGRAM_BYTES:
+        return Damage(at, at + 1, DamageReason.CUT) if stalled else None
+    if not is_plausible(raw) or not is_intact(raw):
+        return Damage(at, at + 1, DamageReason.CHECKSUM)
+    return Frame(KIND, raw, raw, at)
 
 
 def is_plausible(raw: bytes) -> bool:
-    """Return whether flow, mass and laser are plausible: one of 65536 damaged histograms has a right checksum."""
+    """Return True if flow, mass and laser are plausible: one of 65536 damaged histograms has a right checksum."""
     period, flow, *masses, laser = _CHECKED.unpack(raw)
     if flow > _LARGEST_FLOW or laser > _LARGEST_LASER:
         return False

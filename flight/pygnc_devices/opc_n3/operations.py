@@ -1,20 +1,23 @@
-"""Operations of a counter: identity, status, histograms, configuration, fan and laser.
+"""Operations of a counter: identity, status, histograms, configuration, fan and laser, and continuous sampling.
 
-Changes until power-off need `allow_writes`, changes that survive it need `allow_permanent`.
+Each operation raises DeviceError if the counter does not respond; the message names the probable cause. Changes until
+power-off need `allow_writes`, changes that survive power-off need `allow_permanent`; without the permission they raise
+WriteForbiddenError.
 """
 
+import contextlib
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from pygnc_devices.declaration import Value
-from pygnc_devices.errors import DeviceError, RefusedError, WriteForbiddenError
+from pygnc_devices.errors import AbortedError, DeviceError, PortGoneError, RefusedError, WriteForbiddenError
 from pygnc_devices.family import Found
 from pygnc_devices.opc_n3 import commands
-from pygnc_devices.opc_n3.commands import STANDARD, BrokenAnswerError
+from pygnc_devices.opc_n3.commands import STANDARD, BrokenAnswerError, HandshakeError, UsbIss
 from pygnc_devices.opc_n3.framing import is_intact
-from pygnc_devices.opc_n3.link import UsbIss
 from pygnc_devices.opc_n3.packets import (
     CONFIGURATION,
     CONFIGURATION_BYTES,
@@ -53,10 +56,10 @@ class Identity:
     """Identity of a counter.
 
     Attributes:
-        information: the counter's own text.
-        serial_number: of the counter.
-        firmware: version, such as 1.17a.
-        adapter: serial number of the adapter, "" without one.
+        information: text by which the counter identifies itself.
+        serial_number: serial number of the counter.
+        firmware: version of the firmware, such as 1.17a.
+        adapter: serial number of the adapter; "" without an adapter.
     """
 
     information: str
@@ -66,19 +69,18 @@ class Identity:
 
 
 class OtherDeviceError(DeviceError):
-    """The device is another kind of particle counter."""
+    """Error raised when the device is another kind of particle counter."""
 
 
 class PowerError(DeviceError):
-    """Fan or laser did not switch on or off."""
+    """Error raised when fan or laser did not switch on or off."""
 
 
 async def identify(unit: OpcUnit) -> Identity:
     """Return the identity of the counter.
 
     Raises:
-        OtherDeviceError: it is another kind, whose commands have other meanings.
-        DeviceError: it does not answer; the message names the probable cause.
+        OtherDeviceError: the device is another kind of counter, whose commands have other meanings.
     """
     information = _text(await unit.channel.read(commands.READ_INFORMATION, INFORMATION_BYTES))
     if _NAME not in information:
@@ -91,30 +93,18 @@ async def identify(unit: OpcUnit) -> Identity:
 
 
 async def read_firmware(unit: OpcUnit) -> tuple[int, int]:
-    """Return major and minor version of the firmware.
-
-    Raises:
-        DeviceError: the counter does not answer.
-    """
+    """Return major and minor version of the firmware."""
     major, minor = await unit.channel.read(commands.READ_FIRMWARE, 2)
     return major, minor
 
 
 async def check(unit: OpcUnit) -> None:
-    """Check that the counter answers.
-
-    Raises:
-        DeviceError: it does not answer.
-    """
+    """Check that the counter responds."""
     await unit.channel.read(commands.CHECK, 0)
 
 
 async def read_status(unit: OpcUnit) -> dict[str, Value]:
-    """Return the state of fan, laser and gain, by the names of `packets.STATUS`.
-
-    Raises:
-        DeviceError: the counter does not answer.
-    """
+    """Return the state of fan, laser and gain, by the names of `packets.STATUS`."""
     return STATUS.decode(await unit.channel.read(commands.READ_STATUS, STATUS_BYTES))
 
 
@@ -122,12 +112,12 @@ async def read_configuration(unit: OpcUnit) -> dict[str, Value]:
     """Return the configuration variables, by the names of `packets.CONFIGURATION`.
 
     Raises:
-        DeviceError: the counter does not answer, or the answer is impossible.
+        DeviceError: the response is impossible.
     """
     octets = await unit.channel.read(commands.READ_CONFIGURATION, CONFIGURATION_BYTES)
     values = CONFIGURATION.decode(octets)
     boundaries = [float(values[f"boundary_{k}_um"]) for k in range(25)]
-    if boundaries != sorted(set(boundaries)) or boundaries[0] <= 0:  # the answer has no checksum
+    if boundaries != sorted(set(boundaries)) or boundaries[0] <= 0:  # the response has no checksum
         raise BrokenAnswerError("the configuration is impossible: its bin boundaries do not rise", octets)
     unit.set_configuration(values)
     return values
@@ -137,7 +127,7 @@ async def read_pm(unit: OpcUnit) -> dict[str, Value]:
     """Return the mass concentrations since the last histogram; this resets the histogram.
 
     Raises:
-        DeviceError: the counter does not answer, or the checksum is wrong.
+        DeviceError: the checksum is wrong.
     """
     octets = await unit.channel.read(commands.READ_PM, PM_BYTES)
     unit.forget_time()
@@ -150,7 +140,7 @@ async def read_histogram(unit: OpcUnit) -> dict[str, Value | None]:
     """Read, publish and return the histogram. The first histogram after power-on is not valid.
 
     Raises:
-        DeviceError: the counter does not answer, or the checksum is wrong.
+        DeviceError: the checksum is wrong.
     """
     raw = await read_intact_histogram(unit)
     await publish_histogram(unit, raw)
@@ -170,18 +160,17 @@ async def read_intact_histogram(unit: OpcUnit) -> bytes:
 
 
 async def publish_histogram(unit: OpcUnit, raw: bytes) -> None:
-    """Publish the reading that a histogram gives, if it gives one."""
+    """Publish the reading that a histogram makes or completes, if there is one."""
     reading = unit.add_histogram(raw, Stamp.now())
     if reading is not None:
         await Publish(reading)
 
 
 async def switch_on(unit: OpcUnit) -> None:
-    """Switch the laser on, then the fan, and wait until it has reached its speed. Does not wait for what is on already.
+    """Switch on the laser, then the fan, and wait until the fan has reached its speed. Skip what is on already.
 
     Raises:
-        PowerError: one of them does not switch on.
-        DeviceError: the counter does not answer.
+        PowerError: fan or laser does not switch on.
     """
     unit.may_be_on = True
     for _ in range(_POWER_TRIES):
@@ -196,16 +185,15 @@ async def switch_on(unit: OpcUnit) -> None:
             await Sleep(unit.timing.fan_s)
     status = await read_status(unit)
     if not (status["fan_is_on"] and status["laser_is_on"]):
-        raise PowerError("fan or laser does not switch on; is the supply strong enough?")
+        raise PowerError("fan or laser does not switch on; check the power supply")
 
 
 async def switch_off(unit: OpcUnit) -> None:
     """Switch the laser off, then the fan, even if the laser fails.
 
     Raises:
-        PowerError: one of them does not switch off.
-        HandshakeError: the counter does not become ready; it is not asked again.
-        DeviceError: the counter does not answer.
+        PowerError: fan or laser does not switch off.
+        HandshakeError: the counter does not become ready; no other command is sent.
     """
     problem: DeviceError | None = None
     for _ in range(_POWER_TRIES):
@@ -221,44 +209,37 @@ async def switch_off(unit: OpcUnit) -> None:
         if not status["fan_is_on"] and not status["laser_is_on"]:
             unit.may_be_on = False
             return
-    raise problem or PowerError("fan or laser does not switch off")
+    raise problem or PowerError("fan or laser does not switch off; switch the power of the counter off")
 
 
 async def set_gain(unit: OpcUnit, *, is_high: bool) -> None:
-    """Fix the gain; after that only a reset lets the counter switch it automatically.
-
-    Raises:
-        DeviceError: the counter does not answer.
-    """
+    """Fix the gain; only a reset makes the counter switch its gain automatically again."""
     await unit.channel.write(commands.POWER, bytes([_HIGH_GAIN if is_high else _LOW_GAIN]))
 
 
 async def reset(unit: OpcUnit) -> None:
-    """Reset the counter: fan and laser off, gain automatic, configuration as saved.
-
-    Raises:
-        DeviceError: the counter does not answer.
-    """
+    """Reset the counter: fan and laser off, gain automatic, configuration as saved."""
     await unit.channel.read(commands.RESET, 0, rest_s=unit.timing.restart_s)
     unit.forget_time()
 
 
 async def write_configuration(unit: OpcUnit, changes: Mapping[str, Value]) -> None:
-    """Change configuration variables until power-off, and read them back. The manufacturer advises against it.
+    """Change configuration variables until power-off, and read them back. The manufacturer advises against changes.
 
     Args:
         unit: state of the counter.
-        changes: by the names and in the units of `packets.CONFIGURATION`; the other variables keep their values.
+        changes: values by the names and in the units of `packets.CONFIGURATION`; other variables keep their values.
 
     Raises:
-        WriteForbiddenError: the device was opened without `allow_writes`.
         RefusedError: a variable reads back with another value.
-        DeviceError: a variable does not exist, or the counter does not answer.
+        DeviceError: a variable does not exist.
     """
     _require(unit.options.allow_writes or unit.options.allow_permanent, "changes the configuration", "allow_writes")
     unknown = changes.keys() - {field.name for field in CONFIGURATION.fields}
     if unknown:
-        raise DeviceError(f"unknown configuration variable {', '.join(sorted(unknown))}")
+        raise DeviceError(
+            f"unknown configuration variable {', '.join(sorted(unknown))}; choose from packets.CONFIGURATION"
+        )
     before = await read_configuration(unit)
     octets = CONFIGURATION.encode(before | dict(changes))
     if changes.keys() - {_INDEX}:
@@ -273,12 +254,11 @@ async def write_configuration(unit: OpcUnit, changes: Mapping[str, Value]) -> No
 
 
 async def set_weighting_index(unit: OpcUnit, index: int) -> None:
-    """Select a set of particle densities, 0 to 10, until power-off; 2 is the factory's.
+    """Select a set of particle densities, 0 to 10, until power-off; the factory's set is 2.
 
     Raises:
-        WriteForbiddenError: the device was opened without `allow_writes`.
         RefusedError: the index reads back with another value.
-        DeviceError: the set does not exist, or the counter does not answer.
+        DeviceError: the set does not exist.
     """
     if index not in range(LAST_WEIGHTING + 1):
         raise DeviceError(f"weighting index {index} is not from 0 to {LAST_WEIGHTING}")
@@ -286,12 +266,12 @@ async def set_weighting_index(unit: OpcUnit, index: int) -> None:
 
 
 async def set_pot(unit: OpcUnit, channel: int, value: int) -> None:
-    """Set the drive of the fan (0) or of the laser (1), 0 to 255. That of the laser invalidates the calibration.
+    """Set the drive of the fan (0) or of the laser (1), 0 to 255. A change of the laser invalidates the calibration.
 
     Raises:
         WriteForbiddenError: for the fan without `allow_writes`, for the laser without `allow_permanent`.
         RefusedError: the drive reads back with another value.
-        DeviceError: channel or value are impossible, or the counter does not answer.
+        DeviceError: channel or value is out of range.
     """
     if channel not in (FAN, LASER) or value not in range(256):
         raise DeviceError(f"channel {channel}, value {value}: channels are 0 (fan) and 1 (laser), values 0 to 255")
@@ -306,22 +286,16 @@ async def set_pot(unit: OpcUnit, channel: int, value: int) -> None:
 
 
 async def save_configuration(unit: OpcUnit) -> None:
-    """Save the present configuration over that of the factory.
-
-    Raises:
-        WriteForbiddenError: the device was opened without `allow_permanent`.
-        DeviceError: the counter does not answer.
-    """
+    """Save the configuration in effect over the factory's configuration."""
     _require(unit.options.allow_permanent, "overwrites the saved configuration", "allow_permanent")
     await unit.channel.write(commands.SAVE, commands.SAVE_KEY)
 
 
 async def write_serial_string(unit: OpcUnit, text: str) -> None:
-    """Write the text of the serial number. This is possible once in the life of a counter.
+    """Write the text of the serial number, which is possible once in the life of a counter.
 
     Raises:
-        WriteForbiddenError: the device was opened without `allow_permanent`.
-        DeviceError: the text is too long or not ASCII, or the counter does not answer.
+        DeviceError: the text is too long or not ASCII.
     """
     _require(unit.options.allow_permanent, "writes the serial number for ever", "allow_permanent")
     if not text.isascii() or not text.isprintable() or len(text) > INFORMATION_BYTES:
@@ -331,22 +305,13 @@ async def write_serial_string(unit: OpcUnit, text: str) -> None:
 
 
 async def enter_bootloader(unit: OpcUnit) -> None:
-    """End the firmware and start the bootloader, which only the manufacturer's program can leave.
-
-    Raises:
-        WriteForbiddenError: the device was opened without `allow_permanent`.
-        DeviceError: the counter does not answer.
-    """
+    """End the firmware and start the bootloader, which only the manufacturer's program can leave."""
     _require(unit.options.allow_permanent, "ends the firmware", "allow_permanent")
     await unit.channel.read(commands.BOOTLOADER, 0)
 
 
 async def probe() -> Found:
-    """Identify the counter behind an adapter, for a search.
-
-    Raises:
-        DeviceError: no counter answers.
-    """
+    """Identify the counter behind an adapter, for a search."""
     unit = OpcUnit(UsbIss(timeout_s=0.2), OpcOptions(timing=replace(STANDARD, handshakes=1, polls=20)))
     identity = await identify(unit)
     return Found(identity.serial_number, identity.information)
@@ -359,3 +324,91 @@ def _require(is_allowed: bool, what: str, permission: str) -> None:  # noqa: FBT
 
 def _text(octets: bytes) -> str:
     return octets.decode("latin-1").strip(_IDLE + " .\r\n")
+
+
+ZEROS: Final = 4
+"""Histograms without a particle before fan and laser are restarted; doubled after each restart without success."""
+BROKEN_IN_A_ROW: Final = 3
+"""Broken histograms in a row that count as a failure."""
+RESET_EVERY: Final = 3
+"""Failures before the counter is reset."""
+_COUNTS_BYTES: Final = 48
+
+
+async def run_sampling(unit: OpcUnit) -> None:
+    """Read and publish histograms until aborted; start again after errors.
+
+    At the end fan and laser are switched off, and an incomplete average is published.
+
+    Raises:
+        OtherDeviceError: the device is another kind of counter.
+    """
+    failures = 0
+    try:
+        while True:
+            try:
+                if unit.options.sample_s is None:
+                    await _keep_alive(unit)
+                else:
+                    await identify(unit)
+                    await read_configuration(unit)
+                    await switch_on(unit)
+                    await _sample(unit, unit.options.sample_s)
+            except (AbortedError, OtherDeviceError, PortGoneError):
+                raise
+            except DeviceError as error:
+                failures = 1 if unit.trouble is None else failures + 1
+                unit.set_trouble(str(error))
+                unit.channel.is_set_up = False
+                await Sleep(unit.timing.rest_s)
+                if failures % RESET_EVERY == 0:
+                    with contextlib.suppress(HandshakeError, BrokenAnswerError):
+                        await reset(unit)
+    finally:
+        if unit.may_be_on:
+            with contextlib.suppress(DeviceError):
+                await switch_off(unit)
+        reading = unit.finish_average()
+        if reading is not None:
+            await Publish(reading)
+
+
+async def _keep_alive(unit: OpcUnit) -> None:
+    """Send a command every `keep_alive_s` seconds, so that the counter does not begin to record autonomously."""
+    while True:
+        await check(unit)
+        unit.set_trouble(None)
+        await Sleep(unit.timing.keep_alive_s)
+
+
+async def _sample(unit: OpcUnit, sample_s: float) -> None:
+    """Read histograms; discard the first histogram, and the first after an error. Raise after several errors."""
+    is_first, broken, zeros, restart_at = True, 0, 0, ZEROS
+    next_s = time.monotonic()
+    while True:
+        try:
+            raw = await read_intact_histogram(unit)
+        except BrokenAnswerError:
+            is_first, broken = True, broken + 1
+            if broken == BROKEN_IN_A_ROW:
+                raise
+            await Sleep(unit.timing.rest_s)
+            continue
+        if is_first:
+            unit.discard_histogram(Stamp.now())
+        else:
+            await publish_histogram(unit, raw)
+        broken = 0
+        zeros = 0 if any(raw[:_COUNTS_BYTES]) or is_first else zeros + 1
+        is_first = False
+        if zeros == 0:
+            restart_at = ZEROS
+            unit.set_trouble(None)
+        elif zeros == restart_at:
+            unit.set_trouble(f"no particle in {zeros} histograms; fan and laser are restarted")
+            await switch_off(unit)
+            await Sleep(unit.timing.laser_s)
+            await switch_on(unit)
+            zeros, restart_at, is_first = 0, restart_at * 2, True
+        next_s = max(next_s + sample_s, time.monotonic())
+        await Sleep(next_s - time.monotonic())

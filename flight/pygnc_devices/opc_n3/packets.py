@@ -21,8 +21,17 @@ _SIZE: Final = Unit("µm", "um")
 _NUMBER: Final = Unit("1/cm³", "1/cm^3")
 _VOLUME: Final = Unit("ml", "ml")
 
+
+def _packet(name: str, meaning: str, *fields: Field, is_reading: bool = True) -> Packet:
+    return Packet(name, fields, "<", meaning=meaning, is_reading=is_reading)
+
+
+def _field(name: str, code: str, meaning: str, unit: Unit = NONE, scale: float | None = None) -> Field:
+    return Field(name, code, unit, scale, meaning=meaning)
+
+
 _PM: Final = tuple(
-    Field(name, "f", _MASS, None, 0.0, f"PM_{which}, mass below {size} µm unless configured otherwise")
+    _field(name, "f", f"PM_{which}, mass below {size} µm unless configured otherwise", _MASS)
     for name, which, size in zip(PM_NAMES, "ABC", ("1", "2.5", "10"), strict=True)
 )
 _REJECTS: Final = {
@@ -32,95 +41,77 @@ _REJECTS: Final = {
     "reject_out_of_range": "rejected: too large or too small",
 }
 
-HISTOGRAM: Final = Packet(
+HISTOGRAM: Final = _packet(
     "histogram",
-    (
-        *(Field(f"bin_{k}", "H", NONE, None, 0.0, f"particles in bin {k}, at most 65535") for k in range(BINS)),
-        *(Field(f"mtof_bin_{k}_us", "B", _FLIGHT, 1 / 3, 0.0, f"mean time in the beam, bin {k}") for k in MTOF_BINS),
-        Field("period_s", "H", TIME, 0.01, 0.0, "sampling period; about half of the elapsed time"),
-        Field("flow_ml_s", "H", _FLOW, 0.01, 0.0, "sample flow"),
-        Field("temperature_degc", "H", TEMPERATURE, 175 / 65535, -45.0, "on the board, which is warmer than the air"),
-        Field("humidity_percent", "H", PERCENT, 100 / 65535, 0.0, "relative humidity, on the board"),
-        *_PM,
-        *(Field(name, "H", NONE, None, 0.0, f"particles {meaning}") for name, meaning in _REJECTS.items()),
-        Field("fan_rev_count", "H", NONE, None, 0.0, "not used by known firmware: 0"),
-        Field("laser_status", "H", NONE, None, 0.0, "status of the laser, about 550 to 650"),
-        Field("checksum", "H", NONE, None, 0.0, "CRC-16/MODBUS of the bytes before"),
-    ),
-    "<",
-    meaning="counts of one sampling period",
+    "counts of one sampling period",
+    *(_field(f"bin_{k}", "H", f"particles in bin {k}, at most 65535") for k in range(BINS)),
+    *(_field(f"mtof_bin_{k}_us", "B", f"mean time in the beam, bin {k}", _FLIGHT, 1 / 3) for k in MTOF_BINS),
+    _field("period_s", "H", "sampling period; about half of the elapsed time", TIME, 0.01),
+    _field("flow_ml_s", "H", "sample flow", _FLOW, 0.01),
+    Field("temperature_degc", "H", TEMPERATURE, 175 / 65535, -45.0, "on the board, which is warmer than the air"),
+    _field("humidity_percent", "H", "relative humidity, on the board", PERCENT, 100 / 65535),
+    *_PM,
+    *(_field(name, "H", f"particles {meaning}") for name, meaning in _REJECTS.items()),
+    _field("fan_rev_count", "H", "not used by known firmware: 0"),
+    _field("laser_status", "H", "status of the laser, about 550 to 650"),
+    _field("checksum", "H", "CRC-16/MODBUS of the bytes before"),
 )
 
-AVERAGE: Final = Packet(
+AVERAGE: Final = _packet(
     "average",
-    (
-        Field("samples", "I", NONE, None, 0.0, "number of histograms"),
-        Field("period_s", "d", TIME, None, 0.0, "sum of their sampling periods"),
-        Field("volume_ml", "d", _VOLUME, None, 0.0, "sampled volume"),
-        *(Field(f"bin_{k}", "Q", NONE, None, 0.0, f"particles in bin {k}") for k in range(BINS)),
-        *(
-            Field(f"concentration_{k}_per_cm3", "d", _NUMBER, None, 0.0, f"number concentration in bin {k}")
-            for k in range(BINS)
-        ),
-        Field("particles_per_cm3", "d", _NUMBER, None, 0.0, "number concentration of all bins"),
-        *(Field(field.name, "d", _MASS, None, 0.0, field.meaning + ", computed from the sums") for field in _PM),
-        *(
-            Field(f"{name}{suffix}", "d", unit, None, 0.0, f"{which} of the histograms")
-            for name, suffix, unit in (("temperature", "_degc", TEMPERATURE), ("humidity", "_percent", PERCENT))
-            for name, which in ((name, "mean"), (f"{name}_min", "lowest"), (f"{name}_max", "highest"))
-        ),
-        *(Field(name, "Q", NONE, None, 0.0, f"particles {meaning}") for name, meaning in _REJECTS.items()),
-        Field("laser_status", "d", NONE, None, 0.0, "mean of the histograms"),
+    "average of several histograms",
+    _field("samples", "I", "number of histograms"),
+    _field("period_s", "d", "sum of the sampling periods", TIME),
+    _field("volume_ml", "d", "sampled volume", _VOLUME),
+    *(_field(f"bin_{k}", "Q", f"particles in bin {k}") for k in range(BINS)),
+    *(_field(f"concentration_{k}_per_cm3", "d", f"number concentration in bin {k}", _NUMBER) for k in range(BINS)),
+    _field("particles_per_cm3", "d", "number concentration of all bins", _NUMBER),
+    *(_field(field.name, "d", field.meaning + ", computed from the sums", _MASS) for field in _PM),
+    *(
+        _field(f"{name}{suffix}", "d", f"{which} of the histograms", unit)
+        for name, suffix, unit in (("temperature", "_degc", TEMPERATURE), ("humidity", "_percent", PERCENT))
+        for name, which in ((name, "mean"), (f"{name}_min", "lowest"), (f"{name}_max", "highest"))
     ),
-    "<",
-    meaning="average of several histograms",
+    *(_field(name, "Q", f"particles {meaning}") for name, meaning in _REJECTS.items()),
+    _field("laser_status", "d", "mean of the histograms"),
 )
 
-PM: Final = Packet(
+PM: Final = _packet(
     "PM",
-    (*_PM, Field("checksum", "H", NONE, None, 0.0, "CRC-16/MODBUS of the bytes before")),
-    "<",
-    meaning="mass concentrations only; reading them resets the histogram",
+    "mass concentrations only; reading them resets the histogram",
+    *_PM,
+    _field("checksum", "H", "CRC-16/MODBUS of the bytes before"),
     is_reading=False,
 )
 
-STATUS: Final = Packet(
+STATUS: Final = _packet(
     "status",
-    (
-        Field("fan_is_on", "B", meaning="1: on"),
-        Field("laser_pot_is_on", "B", meaning="1: on"),
-        Field("fan_pot", "B", meaning="drive of the fan, 255 from the factory; below about 45 % it does not turn"),
-        Field("laser_pot", "B", meaning="drive of the laser, different in each unit"),
-        Field("laser_is_on", "B", meaning="1: on"),
-        Field("gain", "B", meaning="bit 0: high, bit 1: switched automatically; 3 from the factory"),
-    ),
-    "<",
-    meaning="power of fan and laser",
+    "power of fan and laser",
+    _field("fan_is_on", "B", "1: on"),
+    _field("laser_pot_is_on", "B", "1: on"),
+    _field("fan_pot", "B", "drive of the fan, 255 from the factory; below about 45 % it does not turn"),
+    _field("laser_pot", "B", "drive of the laser, different in each unit"),
+    _field("laser_is_on", "B", "1: on"),
+    _field("gain", "B", "bit 0: high, bit 1: switched automatically; 3 from the factory"),
     is_reading=False,
 )
 
-CONFIGURATION: Final = Packet(
+CONFIGURATION: Final = _packet(
     "configuration",
-    (
-        *(Field(f"adc_boundary_{k}", "H", meaning=f"lower boundary of bin {k}, converter") for k in range(BINS + 1)),
-        *(
-            Field(f"boundary_{k}_um", "H", _SIZE, 0.01, 0.0, f"lower boundary of bin {k}, diameter")
-            for k in range(BINS + 1)
-        ),
-        *(Field(f"weighting_{k}", "H", NONE, 0.01, 0.0, f"density of particles in bin {k}") for k in range(BINS)),
-        *(Field(f"pm_{which}_um", "H", _SIZE, 0.01, 0.0, f"diameter of PM_{which.upper()}") for which in "abc"),
-        Field("max_tof", "H", meaning="longest time in the beam, 1/48 µs"),
-        Field("am_sampling_intervals", "H", meaning="autonomous mode: intervals of sampling"),
-        Field("am_idle_intervals", "H", meaning="autonomous mode: intervals between"),
-        Field("am_max_arrays", "H", meaning="autonomous mode: arrays in a file"),
-        Field("am_only_pm", "B", meaning="autonomous mode: 1 saves PM only"),
-        Field("am_fan_in_idle", "B", meaning="autonomous mode: 1 leaves the fan on"),
-        Field("am_laser_in_idle", "B", meaning="autonomous mode: 1 leaves the laser on"),
-        Field("tof_to_sfr", "B", meaning="conversion from time in the beam to flow"),
-        Field("validation_period", "B", meaning="validation period of particles, 1/48 µs"),
-        Field("weighting_index", "B", meaning="set of weightings; 0: those above, 2: 1.65 from the factory"),
-    ),
-    "<",
-    meaning="configuration variables",
+    "configuration variables",
+    *(_field(f"adc_boundary_{k}", "H", f"lower boundary of bin {k}, converter") for k in range(BINS + 1)),
+    *(_field(f"boundary_{k}_um", "H", f"lower boundary of bin {k}, diameter", _SIZE, 0.01) for k in range(BINS + 1)),
+    *(_field(f"weighting_{k}", "H", f"density of particles in bin {k}", NONE, 0.01) for k in range(BINS)),
+    *(_field(f"pm_{which}_um", "H", f"diameter of PM_{which.upper()}", _SIZE, 0.01) for which in "abc"),
+    _field("max_tof", "H", "longest time in the beam, 1/48 µs"),
+    _field("am_sampling_intervals", "H", "autonomous mode: intervals of sampling"),
+    _field("am_idle_intervals", "H", "autonomous mode: idle intervals"),
+    _field("am_max_arrays", "H", "autonomous mode: arrays in a file"),
+    _field("am_only_pm", "B", "autonomous mode: 1 saves PM only"),
+    _field("am_fan_in_idle", "B", "autonomous mode: 1 leaves the fan on"),
+    _field("am_laser_in_idle", "B", "autonomous mode: 1 leaves the laser on"),
+    _field("tof_to_sfr", "B", "conversion from time in the beam to flow"),
+    _field("validation_period", "B", "validation period of particles, 1/48 µs"),
+    _field("weighting_index", "B", "set of weightings; 0: the variables weighting_K, 2: 1.65 from the factory"),
     is_reading=False,
 )

@@ -1,4 +1,4 @@
-"""State of one counter: its command channel, its configuration, what it measures, its present fault."""
+"""State of a counter: its command channel, its configuration, its histograms, its fault."""
 
 import logging
 import math
@@ -8,9 +8,8 @@ from typing import Final
 
 from pygnc_devices.declaration import Value
 from pygnc_devices.framing import DamageReason, Frame
-from pygnc_devices.opc_n3.commands import STANDARD, Channel, Timing
+from pygnc_devices.opc_n3.commands import STANDARD, Channel, Link, Timing, UsbIss
 from pygnc_devices.opc_n3.evaluation import MassModel, average, flags, volume_ml
-from pygnc_devices.opc_n3.link import Link, UsbIss
 from pygnc_devices.opc_n3.packets import HISTOGRAM, HISTOGRAM_BYTES, PM_NAMES
 from pygnc_devices.reading import Counters, Reading, Stamp
 
@@ -24,10 +23,10 @@ class OpcOptions:
     """Options of a particle counter.
 
     Attributes:
-        sample_s: interval between histograms; None: read only on request.
-        interval_s: time over which histograms are averaged to one reading; None: each histogram is a reading.
-        allow_writes: whether operations may change the configuration until power-off.
-        allow_permanent: whether operations may make changes that survive power-off.
+        sample_s: interval between histograms, s; None: read only on request.
+        interval_s: time over which histograms are averaged, s; None: each histogram is a reading.
+        allow_writes: True if operations may change the configuration until power-off.
+        allow_permanent: True if operations may make changes that survive power-off.
         timing: pauses that the counter needs.
     """
 
@@ -39,19 +38,19 @@ class OpcOptions:
 
 
 class OpcUnit:
-    """State of a counter; interprets the histograms of recordings.
+    """State of a counter, and interpreter of recorded histograms.
 
     Args:
-        link: carries bytes to the counter and back.
-        options: how the counter is used.
-        counters: statistics of the connection.
-        is_recording: whether arrival times are meaningless.
+        link: link to the counter; None: the USB adapter.
+        options: options of the counter; None: defaults.
+        counters: counters of the connection; None: new counters.
+        is_recording: True if arrival times have no meaning.
 
     Attributes:
         channel: carries out commands.
         configuration: configuration variables; None until they were read.
-        trouble: present fault of the counter, for people; None if it works.
-        may_be_on: whether this program may have switched on fan and laser.
+        trouble: description of the fault of the counter; None if it works.
+        may_be_on: True if this program may have switched on fan and laser.
         model: mass model by the configuration.
     """
 
@@ -81,12 +80,12 @@ class OpcUnit:
         return self.add_histogram(frame.raw, stamp)
 
     def reconnected(self) -> None:
-        """Discard what may have changed; see `engine.Interpreter`."""
+        """Prepare for a counter that may have restarted; see `engine.Interpreter`."""
         self.channel.is_set_up = False
         self.forget_time()
 
     def add_histogram(self, raw: bytes, stamp: Stamp) -> Reading | None:
-        """Return the reading that a histogram gives: its own, or an average that it completes."""
+        """Return the reading of a histogram, or the average that it completes; None if it completes no average."""
         values = decode(raw)
         elapsed_s = None
         if self._last_t_mono_ns is not None and not self._is_recording:
@@ -113,7 +112,7 @@ class OpcUnit:
         self._lost += 1
 
     def finish_average(self) -> Reading | None:
-        """Return the average of the histograms since the last one; None if there are none."""
+        """Return the average of the histograms since the last average; None without histograms."""
         samples, self._samples = self._samples, []
         return average(samples, self.model) if samples else None
 
@@ -123,7 +122,7 @@ class OpcUnit:
         self.model = MassModel.from_configuration(configuration)
 
     def set_trouble(self, trouble: str | None) -> None:
-        """Note the present fault of the counter, and log it when it changes."""
+        """Note the fault of the counter, and log it when it changes."""
         if trouble is not None and trouble != self.trouble:
             _log.warning("OPC-N3: %s", trouble)
         elif trouble is None and self.trouble is not None:
@@ -131,7 +130,7 @@ class OpcUnit:
         self.trouble = trouble
 
     def forget_time(self) -> None:
-        """Do not check the next sampling period: the histogram was reset in between."""
+        """Omit the next check of the sampling period: the histogram was reset in between."""
         self._last_t_mono_ns = None
 
 

@@ -17,7 +17,7 @@ _ROWS_AT_ONCE: Final = 1 << 14
 
 @dataclass(frozen=True, slots=True)
 class FrameTable:
-    """All frames of a buffer.
+    """Table of all frames of a buffer.
 
     Attributes:
         octets: the buffer, (n,) uint8.
@@ -78,7 +78,7 @@ def scan_recording(octets: bytes) -> FrameTable:
 
 
 def _without_overlap(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which frames remain after those are removed that begin inside an earlier remaining one."""
+    """Return a mask of the frames without those that begin inside an earlier remaining frame."""
     kept = np.ones(len(starts), bool)
     if np.any(starts[1:] < stops[:-1]):
         end = 0
@@ -96,7 +96,7 @@ def _gather(octets: NDArray[np.uint8], starts: NDArray[np.int64], size: int) -> 
 
 
 def _crc16_rows(rows: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """Return the CRC of each row, computed over its own bytes too: 0 where it is right."""
+    """Return the CRC of each row, its own two CRC bytes included: 0 where the CRC is right."""
     table, eight = _crc_table(), np.uint16(8)
     register = np.full(len(rows), CRC_INITIAL, np.uint16)
     for column in np.ascontiguousarray(rows.T):

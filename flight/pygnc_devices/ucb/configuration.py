@@ -3,12 +3,13 @@
 Values are checked before they are sent and read back afterwards.
 """
 
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Self
+from dataclasses import replace
+from typing import Final, Self
+
+import msgspec
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortGoneError, RefusedError
 from pygnc_devices.framing import Frame
@@ -35,10 +36,10 @@ Values = Mapping[str, int] | Mapping[int, int]
 
 
 class FieldsRefusedError(RefusedError):
-    """The unit does not have some of the fields, or does not accept some of the values.
+    """Error raised when the unit does not have some of the fields, or does not accept some of the values.
 
     Attributes:
-        accepted: values of the other fields.
+        accepted: values of the accepted fields.
         refused: numbers of the refused fields.
     """
 
@@ -49,22 +50,22 @@ class FieldsRefusedError(RefusedError):
 
 
 class ReadBackError(DeviceError):
-    """A field does not read back with the value that the unit accepted."""
+    """Error raised when a field reads back with another value than the unit accepted."""
 
 
-async def get_fields(unit: UcbUnit, names: Names) -> dict[int, int]:
+async def get_fields(_unit: UcbUnit, names: Names) -> dict[int, int]:
     """Return the volatile values, which are in effect (GF).
 
     Raises:
-        FieldsRefusedError: the unit does not have some of them.
-        NoAnswerError: the unit did not answer.
+        FieldsRefusedError: the unit does not have some of the fields.
+        NoAnswerError: the unit did not respond.
     """
-    return await _read(unit, "GF", names)
+    return await _read("GF", names)
 
 
-async def read_fields(unit: UcbUnit, names: Names) -> dict[int, int]:
+async def read_fields(_unit: UcbUnit, names: Names) -> dict[int, int]:
     """Return the values in EEPROM, in effect after the next power-up (RF); raises as `get_fields`."""
-    return await _read(unit, "RF", names)
+    return await _read("RF", names)
 
 
 async def set_fields(unit: UcbUnit, values: Values) -> dict[int, int]:
@@ -72,112 +73,89 @@ async def set_fields(unit: UcbUnit, values: Values) -> dict[int, int]:
 
     Raises:
         FieldError: a value is illegal; nothing was sent.
-        FieldsRefusedError: the unit did not accept some of them.
+        FieldsRefusedError: the unit did not accept some of the values.
         ReadBackError: a field reads back with another value.
-        NoAnswerError: it did not answer.
+        NoAnswerError: the unit did not respond.
     """
-    wanted = _checked(values)
-    if BAUD in wanted:
+    if BAUD in map(field_id, values):
         raise FieldError("field 2 changes the baud rate of the line at once: use change_baud")
-    accepted, refused = await _put("SF", wanted)
-    unit.volatile.update(accepted)
-    await _compare("GF", accepted)
-    if refused:
-        raise FieldsRefusedError(accepted, refused)
-    return accepted
+    return await _write("SF", values, unit.volatile)
 
 
-async def write_fields(unit: UcbUnit, values: Values) -> dict[int, int]:
+async def write_fields(_unit: UcbUnit, values: Values) -> dict[int, int]:
     """Write values into EEPROM, in effect after power-up, and read them back (WF, RF); raises as `set_fields`."""
-    del unit
-    accepted, refused = await _put("WF", _checked(values))
-    await _compare("RF", accepted)
-    if refused:
-        raise FieldsRefusedError(accepted, refused)
-    return accepted
+    return await _write("WF", values, {})
 
 
 async def ask_known(kind: str, ids: Sequence[int]) -> dict[int, int]:
     """Return the values of the given fields that the unit has; `kind` is GF or RF."""
     known: dict[int, int] = {}
     for first in range(0, len(ids), commands.MOST_FIELDS):
-        accepted, _ = await _ask(kind, ids[first : first + commands.MOST_FIELDS])
-        known |= accepted
+        known |= await _ask(kind, ids[first : first + commands.MOST_FIELDS])
     return known
 
 
-async def _read(unit: UcbUnit, kind: str, names: Names) -> dict[int, int]:
-    del unit
+async def _read(kind: str, names: Names) -> dict[int, int]:
     ids = [field_id(name) for name in names]
-    accepted, refused = await _ask(kind, ids)
-    if refused:
-        raise FieldsRefusedError(accepted, refused)
+    found = await _ask(kind, ids)
+    if refused := [number for number in ids if number not in found]:
+        raise FieldsRefusedError(found, refused)
+    return found
+
+
+async def _write(kind: str, values: Values, volatile: dict[int, int]) -> dict[int, int]:
+    """Check and write values, note in `volatile` those that the unit accepts, and read them back."""
+    wanted = {field_id(name): value for name, value in values.items()}
+    check_values(wanted)
+    taken = await _put(kind, wanted)
+    if not taken and len(wanted) > 1:  # as in `_ask`
+        for number, value in wanted.items():
+            taken |= await _put(kind, {number: value})
+    accepted = {number: value for number, value in wanted.items() if number in taken}
+    volatile.update(accepted)
+    found = await _ask("GF" if kind == "SF" else "RF", list(accepted)) if accepted else {}
+    for number, value in accepted.items():
+        if found.get(number) != value:
+            raise ReadBackError(f"{_describe(number)}: wrote {value}, read back {found.get(number)}")
+    if len(accepted) < len(wanted):
+        raise FieldsRefusedError(accepted, wanted.keys() - accepted.keys())
     return accepted
 
 
-async def _ask(kind: str, ids: Sequence[int]) -> tuple[dict[int, int], list[int]]:
-    """Return the values that the unit reports, and the fields that it refuses.
+async def _ask(kind: str, ids: Sequence[int]) -> dict[int, int]:
+    """Return the values that the unit reports; it refuses the other fields.
 
-    Partial success gives two answers. If the one with the values is lost, the other seems to refuse all fields; each
-    field is then requested alone, which is unambiguous.
+    Partial success gives two responses. If the response with the values is lost, the other seems to refuse all fields;
+    each field is then requested alone, which is unambiguous.
     """
-    found = _values((await commands.ask_fields(kind, ids)), kind)
+    found = await _ask_once(kind, ids)
     if not found and len(ids) > 1:
         for number in ids:
-            found |= _values((await commands.ask_fields(kind, [number])), kind)
-    return found, [number for number in ids if number not in found]
+            found |= await _ask_once(kind, [number])
+    return found
 
 
-async def _put(kind: str, values: dict[int, int]) -> tuple[dict[int, int], list[int]]:
-    """Return the values that the unit accepts, and the fields that it refuses; repeats one by one as `_ask` does."""
-    taken = await _put_once(kind, values)
-    if not taken and len(values) > 1:
-        for number, value in values.items():
-            taken |= await _put_once(kind, {number: value})
-    accepted = {number: value for number, value in values.items() if number in taken}
-    return accepted, [number for number in values if number not in taken]
+async def _ask_once(kind: str, ids: Sequence[int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for frame in await commands.ask_fields(kind, ids):
+        found |= commands.parse_values(frame.payload) if frame.kind == kind else {}
+    return found
 
 
-async def _put_once(kind: str, values: dict[int, int]) -> set[int]:
+async def _put(kind: str, values: dict[int, int]) -> set[int]:
     """Return the fields that the unit accepts. EEPROM wears: a write is repeated only if it was not done."""
-    if kind == "SF":
-        return _named((await commands.put_fields(kind, values)), kind)
-    for _ in range(_WRITES):
+    for _ in range(1 if kind == "SF" else _WRITES):
         try:
-            return _named((await commands.put_fields(kind, values)), kind)
+            frames = await commands.put_fields(kind, values)
         except NoAnswerError:
-            found, _ = await _ask("RF", list(values))
-            if found == values:
+            if kind == "SF":
+                raise
+            if await _ask("RF", list(values)) == values:
                 return set(values)
-    raise NoAnswerError(f"no answer to WF of fields {list(values)}, and the EEPROM does not contain the values")
-
-
-async def _compare(kind: str, values: dict[int, int]) -> None:
-    if not values:
-        return
-    found, _ = await _ask(kind, list(values))
-    for number, value in values.items():
-        if found.get(number) != value:
-            raise ReadBackError(f"{_describe(number)}: wrote {value}, read back {found.get(number)}")
-
-
-def _checked(values: Values) -> dict[int, int]:
-    wanted = {field_id(name): value for name, value in values.items()}
-    check_values(wanted)
-    return wanted
-
-
-def _values(frames: tuple[Frame, ...], kind: str) -> dict[int, int]:
-    return {
-        key: value
-        for frame in frames
-        if frame.kind == kind
-        for key, value in commands.parse_values(frame.payload).items()
-    }
-
-
-def _named(frames: tuple[Frame, ...], kind: str) -> set[int]:
-    return {number for frame in frames if frame.kind == kind for number in commands.parse_ids(frame.payload, 1) or ()}
+        else:
+            own = (frame for frame in frames if frame.kind == kind)
+            return {number for frame in own for number in commands.parse_ids(frame.payload, 1) or ()}
+    raise NoAnswerError(f"no response to WF of fields {list(values)}, and the EEPROM does not contain the values")
 
 
 def _describe(number: int) -> str:
@@ -185,16 +163,12 @@ def _describe(number: int) -> str:
     return f"field {number:#06x}" if spec is None else f"field {number} ({spec.name})"
 
 
-_FORMAT: Final = "pygnc UCB fields 1"
-
-
 class SnapshotError(DeviceError):
-    """The snapshot cannot be read, or belongs to another unit."""
+    """Error raised when a snapshot cannot be read or belongs to another unit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All fields of a unit.
+class Snapshot(msgspec.Struct, frozen=True, tag="pygnc UCB fields 1", tag_field="format"):
+    """Snapshot of all fields of a unit.
 
     Attributes:
         serial_number: serial number of the unit.
@@ -210,7 +184,7 @@ class Snapshot:
 
     def to_json(self) -> str:
         """Return the snapshot as JSON text."""
-        return json.dumps({"format": _FORMAT, **asdict(self)}, indent=2)
+        return msgspec.json.format(msgspec.json.encode(self), indent=2).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -220,13 +194,9 @@ class Snapshot:
             SnapshotError: the text is not a snapshot.
         """
         try:
-            content: Any = json.loads(text)
-            if content["format"] != _FORMAT:
-                raise SnapshotError(f"the format of the snapshot is {content['format']!r}, not {_FORMAT!r}")
-            fields = ({int(key): int(value) for key, value in content[name].items()} for name in ("volatile", "stored"))
-            return cls(int(content["serial_number"]), str(content["text"]), *fields)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise SnapshotError(f"the text is not a snapshot of a unit's fields: {error!r}") from None
+            return msgspec.json.decode(text, type=cls)
+        except msgspec.MsgspecError as error:
+            raise SnapshotError(f"the text is not a snapshot of a unit's fields: {error}") from None
 
 
 async def take_snapshot(unit: UcbUnit) -> Snapshot:
@@ -248,7 +218,7 @@ async def restore_snapshot(unit: UcbUnit, snapshot: Snapshot, *, to_another_unit
     """
     who = await identify(unit)
     if who.serial_number != snapshot.serial_number and not to_another_unit:
-        raise SnapshotError(f"the snapshot belongs to unit {snapshot.serial_number}, this is unit {who.serial_number}")
+        raise SnapshotError(f"the snapshot belongs to unit {snapshot.serial_number}, not to unit {who.serial_number}")
     stored = await ask_known("RF", list(snapshot.stored))
     changes = _differences(snapshot.stored, stored)
     if changes:
@@ -268,7 +238,7 @@ def _differences(wanted: dict[int, int], found: dict[int, int]) -> dict[int, int
 
 _IDLE_S: Final = 0.1
 _IDLE_FRAMES: Final = 50
-"""More frames than this after the command to stop were not in transit: the unit is still streaming."""
+"""Largest number of frames in transit after the command to stop; with more, the unit is still streaming."""
 _RATE_TOLERANCE: Final = 0.3
 _RATE_FRAMES: Final = 10
 _RATE_MEASUREMENTS_S: Final = (0.0, 0.0, 1.0, 2.0, 4.0)
@@ -304,7 +274,7 @@ async def set_rate(unit: UcbUnit, rate_hz: int) -> float:
 
 
 async def set_packet_type(unit: UcbUnit, kind: str) -> None:
-    """Set the type of the streamed packet (field 3). The unit refuses one that the line cannot carry at this rate."""
+    """Set the type of the streamed packet (field 3). The unit refuses a type that the line cannot carry at its rate."""
     await set_fields(unit, {PACKET_TYPE: type_value(kind)})
 
 
@@ -321,7 +291,7 @@ async def go_quiet(unit: UcbUnit) -> int:
 
 
 async def end_quiet(unit: UcbUnit, divider: int) -> None:
-    """Restore field 1, and check it."""
+    """Restore field 1, and read it back."""
     for attempt in range(_RESTORES):
         try:
             await set_fields(unit, {RATE: divider})
@@ -336,39 +306,38 @@ async def end_quiet(unit: UcbUnit, divider: int) -> None:
 
 
 async def undo_quiet(unit: UcbUnit, holding: "Future[int]") -> None:
-    """Restore what a `go_quiet` changed that has completed; one that has not restores by itself."""
+    """Restore field 1 after a `go_quiet` that has completed; an incomplete `go_quiet` restores it by itself."""
     if holding.done() and holding.exception() is None:
         await end_quiet(unit, holding.result())
 
 
 async def change_baud(unit: UcbUnit, baud: int) -> None:
-    """Change the baud rate at both ends; if the unit does not answer then, return to the previous one.
+    """Change the baud rate at both ends; if the unit does not respond then, return to the previous rate.
 
-    The answer to the command comes at the new rate, and part of the stream is lost meanwhile; a ping tells the result.
+    The response to the command comes at the new rate, and part of the stream is lost meanwhile; a ping decides.
 
     Raises:
         FieldError: the unit does not have this baud rate.
-        RefusedError: the unit refuses it, or does not answer at it; the line is unchanged.
-        NoAnswerError: the unit answers at neither rate; the message names the remedy.
+        RefusedError: the unit refuses the baud rate, or does not respond at it; the line is unchanged.
+        NoAnswerError: the unit responds at neither rate; the message names the remedy.
     """
     if baud not in CODE_OF_BAUD:
         raise FieldError(f"unknown baud rate {baud}; choose from {', '.join(map(str, sorted(CODE_OF_BAUD)))}")
     current = unit.baud
     request = commands.put_fields("SF", {BAUD: CODE_OF_BAUD[baud]})
-    order = Request(request.octets, request.accept, request.queue, _SETTLE_S, tries=1)
     try:
-        answer: tuple[Frame, ...] = await order
-    except NoAnswerError:  # it comes at the new baud rate
-        answer = ()
-    if any(commands.is_nak(frame, "SF") for frame in answer):
-        raise RefusedError(f"the unit refuses {baud} baud; its stream may exceed that capacity")
+        frames = await replace(request, timeout_s=_SETTLE_S, tries=1)
+    except NoAnswerError:  # the response comes at the new baud rate
+        frames = ()
+    if any(commands.is_nak(frame, "SF") for frame in frames):
+        raise RefusedError(f"the unit refuses {baud} baud; the line may not carry the stream: lower the rate")
     if await _answers_at(baud):
         unit.baud = baud
         return
     if await _answers_at(current):
-        raise RefusedError(f"the unit does not answer at {baud} baud; the line is at {current} baud again")
+        raise RefusedError(f"the unit does not respond at {baud} baud; the line is at {current} baud again")
     raise NoAnswerError(
-        f"the unit answers neither at {baud} nor at {current} baud; switch it off and on: the EEPROM has the old rate"
+        f"the unit responds neither at {baud} nor at {current} baud; switch it off and on: the EEPROM has the old rate"
     )
 
 
@@ -393,7 +362,7 @@ async def _answers_at(baud: int) -> bool:
 
 
 def _next_readings(unit: UcbUnit, count: int, rate_hz: int) -> Request:
-    """Return a request that waits for so many readings, which subscribers get all the same."""
+    """Return a request that waits for `count` readings, which subscribers receive all the same."""
     left = count
 
     def accept(frame: Frame) -> Claim:
@@ -409,11 +378,11 @@ def _next_readings(unit: UcbUnit, count: int, rate_hz: int) -> Request:
 
 
 async def _wait_until_idle(unit: UcbUnit) -> None:
-    """Wait until no more readings come."""
+    """Wait until no more readings arrive."""
     for _ in range(_IDLE_FRAMES):
         request = _next_readings(unit, 1, 1)
         try:
             await Request(b"", request.accept, "idle", _IDLE_S, tries=1)
         except NoAnswerError:
             return
-    raise ReadBackError("the unit acknowledged quiet mode but is still streaming")
+    raise ReadBackError("the unit acknowledged quiet mode but is still streaming; repeat the command")

@@ -1,63 +1,24 @@
-"""Configuration fields (all u16), volatile (GF, SF) and in EEPROM (RF, WF): names, legal values, meaning.
-
-The orientation (field 7) tells which axes of the unit the outputs X, Y and Z follow; its codes are computed by the
-manual's rule. Bit 0 is the sign of X (1: negative), bits 1 and 2 are its source; bits 3 to 5 are the same for Y, bits 6
-to 8 for Z. The sources 0, 1, 2 mean x, y, z for X; y, z, x for Y; z, x, y for Z. The 24 right-handed triples are legal.
-"""
+"""Configuration fields (all u16), volatile (GF, SF) and in EEPROM (RF, WF): names, legal values, meaning."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import permutations, product
 from typing import Final
 
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.ucb.packets import OVERHEAD_BYTES
 
-_LETTERS: Final = "xyz"
+ORIENTATION_TEXTS: Final[Mapping[int, str]] = {
+    0x000: "+x+y+z", 0x009: "-x-y+z", 0x023: "-y+x+z", 0x02A: "+y-x+z", 0x041: "-x+y-z", 0x048: "+x-y-z",
+    0x062: "+y+x-z", 0x06B: "-y-x-z", 0x085: "-z+y+x", 0x08C: "+z-y+x", 0x092: "+y+z+x", 0x09B: "-y-z+x",
+    0x0C4: "+z+y-x", 0x0CD: "-z-y-x", 0x0D3: "-y+z-x", 0x0DA: "+y-z-x", 0x111: "-x+z+y", 0x118: "+x-z+y",
+    0x124: "+z+x+y", 0x12D: "-z-x+y", 0x150: "+x+z-y", 0x159: "-x-z-y", 0x165: "-z+x-y", 0x16C: "+z-x-y",
+}  # fmt: skip
+"""Axes of the unit along the outputs X, Y, Z, by code. DMU380ZA manual 7430-3810, table of orientations.
 
-
-def _code(sources: tuple[int, ...], signs: tuple[int, ...]) -> int:
-    code = 0
-    for axis, (source, sign) in enumerate(zip(sources, signs, strict=True)):
-        code |= (int(sign < 0) | ((source - axis) % 3) << 1) << (3 * axis)
-    return code
-
-
-def _is_right_handed(sources: tuple[int, ...], signs: tuple[int, ...]) -> bool:
-    parity = 1 if sources in ((0, 1, 2), (1, 2, 0), (2, 0, 1)) else -1
-    return parity * signs[0] * signs[1] * signs[2] == 1
-
-
-def _text(sources: tuple[int, ...], signs: tuple[int, ...]) -> str:
-    return "".join(f"{'+' if sign > 0 else '-'}{_LETTERS[source]}" for source, sign in zip(sources, signs, strict=True))
-
-
-ORIENTATION_TEXTS: Final = dict(
-    sorted(
-        (_code(sources, signs), _text(sources, signs))
-        for sources in permutations(range(3))
-        for signs in product((1, -1), repeat=3)
-        if _is_right_handed(sources, signs)
-    )
-)
-"""Axes of the unit along X, Y, Z, such as `-y+x+z`, by code."""
-
+Bit 0 of a code is the sign of X (1: negative), bits 1 and 2 are its source; bits 3 to 5 are the same for Y, bits 6 to 8
+for Z. The sources 0, 1, 2 mean x, y, z for X; y, z, x for Y; z, x, y for Z. The 24 right-handed triples are legal.
+"""
 ORIENTATION_CODES: Final = {text: code for code, text in ORIENTATION_TEXTS.items()}
-
-
-def orientation_matrix(code: int) -> tuple[tuple[int, int, int], ...]:
-    """Return the rows of the rotation matrix M with v_output = M v_unit.
-
-    Raises:
-        KeyError: the code is not an orientation.
-    """
-    text = ORIENTATION_TEXTS[code]
-    rows = []
-    for sign, letter in zip(text[::2], text[1::2], strict=True):
-        value = 1 if sign == "+" else -1
-        rows.append((value * (letter == "x"), value * (letter == "y"), value * (letter == "z")))
-    return tuple(rows)
-
 
 RATE: Final = 0x0001
 BAUD: Final = 0x0002
@@ -72,25 +33,25 @@ BAUD_OF_CODE: Final = {0: 9600, 1: 19200, 2: 38400, 3: 57600, 4: 4800, 5: 115200
 CODE_OF_BAUD: Final = {baud: code for code, baud in BAUD_OF_CODE.items()}
 
 _LINE_SHARE: Final = 0.81
-"""Share of the line's capacity that the firmware allows for packets."""
+"""Fraction of the line's capacity that the firmware allows for packets."""
 
 
 class FieldError(DeviceError):
-    """The field does not exist or cannot have the value; the message lists those that it can have."""
+    """Error raised when a field does not exist or cannot have a value; the message lists the legal values."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """A configuration field.
+    """Configuration field.
 
     Attributes:
         id: number in commands.
         name: name in this driver.
         meaning: description, without the name.
         legal: legal values and their meanings; None: all 16-bit values.
-        writable: whether SF and WF accept it.
-        aliases: other names by family of models ("dmu380", "openimu"), where the models differ.
-        is_packet_type: whether the value is a packet type, two characters.
+        writable: True if SF and WF accept the field.
+        alias: name of the field on a DMU380, if the models differ; "" for other fields.
+        is_packet_type: True if the value is a packet type, two characters.
     """
 
     id: int
@@ -98,7 +59,7 @@ class FieldSpec:
     meaning: str
     legal: Mapping[int, str] | None = None
     writable: bool = True
-    aliases: Mapping[str, str] | None = None
+    alias: str = ""
     is_packet_type: bool = False
 
     def check(self, value: int) -> None:
@@ -107,17 +68,16 @@ class FieldSpec:
         Raises:
             FieldError: the field cannot have this value.
         """
+        field = f"field {self.id} ({self.name})"
         if not self.writable:
-            raise FieldError(f"field {self.id} ({self.name}) is read-only")
+            raise FieldError(f"{field} is read-only")
         if not 0 <= value <= 0xFFFF:
-            raise FieldError(f"field {self.id} ({self.name}): {value} does not fit into 16 bits")
+            raise FieldError(f"{field}: {value} does not fit into 16 bits")
         if self.is_packet_type and not _is_type(value):
-            raise FieldError(
-                f"field {self.id} ({self.name}): {value} is not a packet type, two characters such as S1 (21297)"
-            )
+            raise FieldError(f"{field}: {value} is not a packet type, two characters such as S1 (21297)")
         if self.legal is not None and value not in self.legal:
             choices = ", ".join(f"{key} ({text})" if text else str(key) for key, text in self.legal.items())
-            raise FieldError(f"field {self.id} ({self.name}): unknown value {value}; choose from {choices}")
+            raise FieldError(f"{field}: unknown value {value}; choose from {choices}")
 
     def describe(self, value: int) -> str:
         """Return the meaning of a value; "" if it has none."""
@@ -137,7 +97,7 @@ def type_value(text: str) -> int:
 
 
 def fits_line(payload_bytes: int, rate_hz: int, baud: int) -> bool:
-    """Return whether the firmware accepts a packet at this rate and baud rate; otherwise it refuses the field."""
+    """Return True if the firmware accepts a packet of this size at a rate and a baud rate; it refuses other fields."""
     return (payload_bytes + OVERHEAD_BYTES) * rate_hz < _LINE_SHARE * baud / 10
 
 
@@ -155,10 +115,8 @@ FIELD_TABLE: Final[Mapping[int, FieldSpec]] = {
         FieldSpec(RATE, "packet_rate_divider", "of 100 Hz", _RATES),
         FieldSpec(BAUD, "baud_code", "of the user port", _BAUDS),
         FieldSpec(PACKET_TYPE, "packet_type", "sent continuously: two characters", is_packet_type=True),
-        FieldSpec(0x0005, "filter_5", "low pass, DMU380: gyros, OpenIMU: accelerometers",
-                  aliases={"dmu380": "gyro_filter", "openimu": "accel_filter"}),
-        FieldSpec(0x0006, "filter_6", "low pass, DMU380: accelerometers, OpenIMU: gyros",
-                  aliases={"dmu380": "accel_filter", "openimu": "gyro_filter"}),
+        FieldSpec(0x0005, "filter_5", "low pass, DMU380: gyros, OpenIMU: accelerometers", alias="gyro_filter"),
+        FieldSpec(0x0006, "filter_6", "low pass, DMU380: accelerometers, OpenIMU: gyros", alias="accel_filter"),
         FieldSpec(ORIENTATION, "orientation", "axes of the unit along X, Y, Z", ORIENTATION_TEXTS),
         FieldSpec(0x0008, "user_behaviour", "bits: 0 free integration, 1 magnetometer, 2 GPS, 3 stationary yaw lock, "
                   "4 restart on over range, 5 dynamic motion, 7 external magnetometer, 8 external GPS"),
@@ -208,8 +166,8 @@ def filter_hz(code: int) -> int:
     return next((hz for above, hz in _FILTER_STEPS if code > above), 0)
 
 
-def field_id(name: str | int, family: str = "dmu380") -> int:
-    """Return the number of a field, given its number, its name, or its alias in a family of models.
+def field_id(name: str | int) -> int:
+    """Return the number of a field, given its number, its name, or its alias on a DMU380.
 
     Raises:
         FieldError: no field has this name.
@@ -217,7 +175,7 @@ def field_id(name: str | int, family: str = "dmu380") -> int:
     if isinstance(name, int):
         return name
     for spec in FIELD_TABLE.values():
-        if name in (spec.name, (spec.aliases or {}).get(family)):
+        if name and name in (spec.name, spec.alias):
             return spec.id
     known = ", ".join(spec.name for spec in FIELD_TABLE.values())
     raise FieldError(f"unknown field {name!r}; choose from {known}")

@@ -13,8 +13,8 @@ from enum import StrEnum, unique
 from typing import Final, TypeAlias
 
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.ucb.commands import BOOTLOADER_BAUD
 
+BOOTLOADER_BAUD: Final = 57600
 LONGEST_IMAGE: Final = 1 << 20
 """Bytes of the largest flash of these processors."""
 _SHORTEST_IMAGE: Final = 1024
@@ -33,7 +33,7 @@ _OTHER_FORMATS: Final = {
 
 
 class ImageError(DeviceError):
-    """The file is not a firmware image; nothing was sent to the unit."""
+    """Error raised when a file is not a firmware image; nothing was sent to the unit."""
 
 
 def check_image(image: bytes, *, any_content: bool = False, sha256: str = "") -> None:
@@ -41,16 +41,18 @@ def check_image(image: bytes, *, any_content: bool = False, sha256: str = "") ->
 
     Args:
         image: content of the file.
-        any_content: skip the check of the vector table, for another kind of processor.
-        sha256: SHA-256 by its maker, hexadecimal; "": not checked.
+        any_content: skip the check of the vector table, for processors other than ARM Cortex-M.
+        sha256: SHA-256 that the maker states, hexadecimal; "": not checked.
 
     Raises:
-        ImageError: the file is not an image; the message gives the reason.
+        ImageError: the file is not an image; the message names the reason.
     """
     if sha256 and hashlib.sha256(image).hexdigest() != sha256.lower():
-        raise ImageError(f"the image's SHA-256 is {hashlib.sha256(image).hexdigest()}, not {sha256.lower()}")
+        raise ImageError(
+            f"the image's SHA-256 is {hashlib.sha256(image).hexdigest()}, not {sha256.lower()}; download it again"
+        )
     if not image:
-        raise ImageError("the image is empty")
+        raise ImageError("the image is empty; download it again")
     if len(image) > LONGEST_IMAGE:
         raise ImageError(f"the image has {len(image)} bytes; units accept up to {LONGEST_IMAGE}")
     if any_content:
@@ -59,9 +61,7 @@ def check_image(image: bytes, *, any_content: bool = False, sha256: str = "") ->
         if image.startswith(beginning):
             raise ImageError(f"the file is {what}")
     if len(image) < _SHORTEST_IMAGE or len(image) % _WORD_BYTES:
-        raise ImageError(
-            f"the file has {len(image)} bytes; an image has at least {_SHORTEST_IMAGE}, in words of 4: is it complete?"
-        )
+        raise ImageError(f"the file has {len(image)} bytes; an image has at least {_SHORTEST_IMAGE}, in words of 4")
     stack, reset = struct.unpack_from("<II", image)
     if stack not in _RAM or reset not in _FLASH or not reset & 1:
         raise ImageError(
@@ -93,7 +93,7 @@ class UpgradeProgress:
     """Progress of an upgrade.
 
     Attributes:
-        phase: present phase.
+        phase: phase of the upgrade.
         written_bytes: bytes of the image that the unit confirmed; 0 again when writing restarts.
         total_bytes: length of the image.
         retries: number of repeated blocks so far.
@@ -106,7 +106,7 @@ class UpgradeProgress:
 
 
 OnProgress: TypeAlias = Callable[[UpgradeProgress], None]
-"""Called in the thread that owns the port; exceptions that it raises are logged."""
+"""Callback in the thread that owns the port; exceptions that it raises are logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +115,15 @@ class UpgradeSettings:
 
     Attributes:
         bootloader_baud: baud rate of the bootloader.
-        enter_s: limit for the bootloader's start, after JI.
-        erase_s: limit for erasing, after the first block.
-        block_s: limit for writing a block, until the first blocks show how long it takes.
+        enter_s: time limit for the bootloader's start after JI, s.
+        erase_s: time limit for erasing after the first block, s.
+        block_s: time limit for writing a block, s, until the first blocks show how long it takes.
         block_tries: largest number of attempts for a block.
-        port_s: limit for the reconnection of a lost port.
-        start_s: limit for the application's first answer, after JA.
-        at_power_up: catch the unit in the tenth of a second after it is switched on, for bootloaders that listen only
-            then; the user must switch it off and on.
-        power_up_s: limit for that.
+        port_s: time limit for the reconnection of a lost port, s.
+        start_s: time limit for the application's first response after JA, s.
+        at_power_up: catch the unit in the tenth of a second after power-up, for bootloaders that listen only then; the
+            user must switch the unit off and on.
+        power_up_s: time limit for the user to switch the unit off and on, s.
         any_content: see `check_image`.
         sha256: see `check_image`.
     """
@@ -146,13 +146,13 @@ class UpgradeResult:
     """Result of an upgrade.
 
     Attributes:
-        before: identity of the unit before; "" if it was in its bootloader.
-        after: identity of the unit now.
+        before: identity of the unit before the upgrade; "" if it was in its bootloader.
+        after: identity of the unit after the upgrade.
         written_bytes: length of the image.
         retries: number of repeated blocks.
         interruptions: number of times that the port was lost.
         restarts: number of times that writing began again.
-        seconds: duration.
+        seconds: duration of the upgrade, s.
     """
 
     before: str
@@ -165,14 +165,14 @@ class UpgradeResult:
 
 
 class NotConfirmedError(DeviceError):
-    """The replacement of the firmware was not confirmed; nothing was sent to the unit."""
+    """Error raised when the replacement of the firmware was not confirmed; nothing was sent to the unit."""
 
 
 class UpgradeError(DeviceError):
-    """The upgrade failed. The message gives the state of the unit and the next step.
+    """Error raised when an upgrade failed. The message states the state of the unit and the next step.
 
     Attributes:
-        is_in_bootloader: whether the unit has no application now and must be recovered; otherwise it is unchanged.
+        is_in_bootloader: True if the unit has no application and must be recovered; otherwise it is unchanged.
         written_bytes: bytes of the image that the unit confirmed.
     """
 

@@ -1,4 +1,7 @@
-"""Operations of a unit: identity, status, packets on request, restarts, level and magnetic alignment."""
+"""Operations of a unit: identity, status, packets on request, restarts, level and magnetic alignment.
+
+Each operation raises NoAnswerError if the unit does not respond, and RefusedError if it refuses the command.
+"""
 
 import struct
 from dataclasses import dataclass, replace
@@ -10,7 +13,6 @@ from pygnc_devices.family import Found
 from pygnc_devices.framing import Frame
 from pygnc_devices.scheduler import Claim, Request, Sleep
 from pygnc_devices.ucb import commands, packets
-from pygnc_devices.ucb.commands import is_bootloader, where_are_you
 from pygnc_devices.ucb.packets import STATUS_WORDS
 from pygnc_devices.ucb.unit import PACKETS, UcbUnit
 
@@ -23,6 +25,7 @@ _MAG_ALIGN_START: Final = 0x0009
 _MAG_ALIGN_STOP: Final = 0x000B
 _MAG_ALIGN_AUTO: Final = 0x000C
 _MAG_ALIGN_STORE: Final = 0x000E
+_MAG_ALIGN_LIMIT_S: Final = 150.0
 _WORST_HARD_IRON_T: Final = 2.5e-4
 _WORST_SOFT_IRON_RATIO: Final = 0.95
 
@@ -51,20 +54,18 @@ class MagAlignment:
 
     @property
     def is_acceptable(self) -> bool:
-        """Whether the manual accepts it: hard iron below 2.5 G, ratio above 0.95."""
+        """True if the manual accepts the result: hard iron below 2.5 G, ratio above 0.95."""
         is_weak = max(abs(self.hard_iron_x_t), abs(self.hard_iron_y_t)) < _WORST_HARD_IRON_T
         return is_weak and self.soft_iron_ratio > _WORST_SOFT_IRON_RATIO
 
 
-async def ping(unit: UcbUnit) -> None:
-    """Check that the unit answers (PK)."""
-    del unit
+async def ping(_unit: UcbUnit) -> None:
+    """Check that the unit responds (PK)."""
     await commands.ping()
 
 
-async def echo(unit: UcbUnit, octets: bytes) -> bytes:
-    """Send bytes and return those that the unit sends back (CH)."""
-    del unit
+async def echo(_unit: UcbUnit, octets: bytes) -> bytes:
+    """Send bytes and return the bytes that the unit sends back (CH)."""
     return (await commands.echo(octets))[-1].payload
 
 
@@ -82,27 +83,27 @@ async def version(unit: UcbUnit) -> str:
 
 
 async def get_packet(unit: UcbUnit, kind: str) -> dict[str, Value]:
-    """Request one packet and return its values (GP). If that type is streamed, it may be a packet of the stream.
+    """Request one packet and return its values (GP). If that type is streamed, the packet may belong to the stream.
 
     Raises:
         RefusedError: the unit does not send this packet.
     """
     frame = (await commands.get_packet(kind))[-1]
     if frame.kind in commands.NAK_KINDS:
-        raise RefusedError(f"the unit does not send {kind} packets")
+        raise RefusedError(f"the unit does not send {kind} packets; its firmware lacks them")
     packet = unit.packets.get(kind)
     if packet is None or not packet.fits(len(frame.payload)):
         raise RefusedError(f"unknown {kind} packet of {len(frame.payload)} bytes; declare it in user_packets")
     return packet.decode(frame.payload)
 
 
-async def read_words(unit: UcbUnit, address: int, count: int) -> tuple[int, ...]:
-    """Return factory words of the EEPROM (RE). Writing them is not supported: only the maker can unlock them.
+async def read_words(_unit: UcbUnit, address: int, count: int) -> tuple[int, ...]:
+    """Return factory words of the EEPROM (RE). Only the maker can unlock these words for writing.
 
     Raises:
-        RefusedError: the unit does not return them.
+        RefusedError: the unit does not return the words.
     """
-    payload = (await _command(unit, commands.read_words(address, count))).payload
+    payload = (await commands.send(commands.read_words(address, count))).payload
     if len(payload) != 3 + 2 * count:
         raise RefusedError(f"the unit returned {len(payload) - 3} bytes instead of {count} words at {address:#06x}")
     return struct.unpack_from(f">{count}H", payload, 3)
@@ -114,14 +115,14 @@ async def status(unit: UcbUnit) -> dict[str, tuple[str, ...]]:
     return {name: packets.status_bit_names(name, int(values[name])) for name in STATUS_WORDS}
 
 
-async def reset_algorithm(unit: UcbUnit) -> None:
+async def reset_algorithm(_unit: UcbUnit) -> None:
     """Restart attitude and navigation; fields do not change (AR)."""
-    await _command(unit, commands.reset("AR"))
+    await commands.send(commands.command("AR"))
 
 
 async def restart(unit: UcbUnit) -> None:
-    """Restart the unit and wait until it answers; volatile fields are lost (SR)."""
-    await _command(unit, commands.reset("SR"))
+    """Restart the unit and wait until it responds; volatile fields are lost (SR)."""
+    await commands.send(commands.command("SR"))
     unit.volatile.clear()
     for attempt in range(_RESTART_PINGS):
         await Sleep(_RESTART_S)
@@ -134,58 +135,50 @@ async def restart(unit: UcbUnit) -> None:
             return
 
 
-async def reset_program(unit: UcbUnit) -> None:
+async def reset_program(_unit: UcbUnit) -> None:
     """Send PR, which some firmware treats as `restart`."""
-    await _command(unit, commands.reset("PR"))
+    await commands.send(commands.command("PR"))
 
 
-async def level(unit: UcbUnit) -> None:
-    """Define the present attitude as level (WC)."""
-    await _command(unit, commands.calibrate(_LEVEL_START))
+async def level(_unit: UcbUnit) -> None:
+    """Define the attitude at this moment as level (WC)."""
+    await commands.send(commands.calibrate(_LEVEL_START))
 
 
 async def align_magnetometer(unit: UcbUnit) -> MagAlignment:
     """Start an alignment and return its result (WC, CD). Turn the unit by 380 degrees within 120 s meanwhile."""
-    await _command(unit, commands.calibrate(_MAG_ALIGN_AUTO))
+    await commands.send(commands.calibrate(_MAG_ALIGN_AUTO))
     return await _alignment(unit)
 
 
-async def start_alignment(unit: UcbUnit) -> None:
+async def start_alignment(_unit: UcbUnit) -> None:
     """Start an alignment that ends with `stop_alignment` (WC)."""
-    await _command(unit, commands.calibrate(_MAG_ALIGN_START))
+    await commands.send(commands.calibrate(_MAG_ALIGN_START))
 
 
 async def stop_alignment(unit: UcbUnit) -> MagAlignment:
     """End an alignment after a turn of more than 360 degrees; return its result (WC, CD)."""
-    await _command(unit, commands.calibrate(_MAG_ALIGN_STOP))
+    await commands.send(commands.calibrate(_MAG_ALIGN_STOP))
     return await _alignment(unit)
 
 
-async def store_alignment(unit: UcbUnit) -> None:
+async def store_alignment(_unit: UcbUnit) -> None:
     """Write the result of an alignment to EEPROM (WC)."""
-    await _command(unit, commands.calibrate(_MAG_ALIGN_STORE))
+    await commands.send(commands.calibrate(_MAG_ALIGN_STORE))
 
 
 async def _alignment(unit: UcbUnit) -> MagAlignment:
-    values = unit.packets["CD"].decode((await commands.calibration_done())[-1].payload)
+    def accept(frame: Frame) -> Claim:
+        return Claim.LAST if frame.kind in ("CD", "CC") else Claim.NO
+
+    request = Request(b"", accept, "CD", _MAG_ALIGN_LIMIT_S, tries=1, what="the end of the magnetic alignment")
+    values = unit.packets["CD"].decode((await request)[-1].payload)
     names = ("hard_iron_x_t", "hard_iron_y_t", "soft_iron_ratio", "soft_iron_angle_rad")
     return MagAlignment(*(float(values[name]) for name in names))
 
 
-async def _command(unit: UcbUnit, request: Request) -> Frame:
-    del unit
-    frame = (await request)[-1]
-    if frame.kind in commands.NAK_KINDS:
-        raise RefusedError(f"the unit refuses the {request.what}")
-    return frame
-
-
 async def probe() -> Found:
-    """Detect a unit by its stream or by a ping, and identify it.
-
-    Raises:
-        NoAnswerError: no unit answers.
-    """
+    """Detect a unit by its stream or by a ping, and identify it, for a search."""
     try:
         await Request(b"", lambda _: Claim.LAST, "stream", _LISTEN_S, tries=1, what="the stream")
     except NoAnswerError:
@@ -195,7 +188,7 @@ async def probe() -> Found:
         values = PACKETS["ID"].decode(frame.payload)
         return Found(str(values["serial_number"]), str(values["text"]))
     try:
-        answer = (await where_are_you())[-1]
+        answer = (await commands.where_are_you())[-1]
     except NoAnswerError:
         return Found("", "")
-    return Found("", "in its bootloader" if is_bootloader(answer) else "")
+    return Found("", "in its bootloader" if commands.is_bootloader(answer) else "")

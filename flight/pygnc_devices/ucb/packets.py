@@ -1,6 +1,7 @@
-"""Packets of the DMU38x family (big-endian words), and the bits of their built-in test (BIT) and status words.
+"""Packets of the DMU38x family and of OpenIMU applications, and the bits of their built-in test (BIT) and status words.
 
-Sources: DMU380ZA manual 7430-3810, OpenIMU300 firmware, NAV440 manual.
+DMU38x packets have big-endian words. User packets of the OpenIMU applications that Aceinna ships have lower-case types
+and little-endian words. Sources: DMU380ZA manual 7430-3810, OpenIMU300 firmware, NAV440 manual.
 """
 
 import math
@@ -19,6 +20,7 @@ from pygnc_devices.units import (
     STANDARD_GRAVITY_MPS2,
     TEMPERATURE,
     TICKS,
+    TIME,
     VELOCITY,
     Unit,
 )
@@ -38,33 +40,13 @@ ALTITUDE_SCALE_M: Final = 0.25
 ALTITUDE_OFFSET_M: Final = 8092.0
 """Offset for the range [-100, 16284) m that the manual gives for a signed word; not verified by a recording."""
 
-XYZ: Final = "xyz"
 
-
-def axes(  # noqa: PLR0917 - a table's columns
-    name: str, unit: Unit, suffix: str, scale: float | None, column: str, meaning: str, code: str = "h"
-) -> tuple[Field, ...]:
+def _axes(name: str, code: str, unit: Unit, scale: float | None, meaning: str, column: str) -> tuple[Field, ...]:  # noqa: PLR0917 - those of Field
     """Return the three fields of a vector; `*` in `name` and `column` is replaced by the axis."""
     return tuple(
-        Field(
-            f"{name.replace('*', axis)}_{suffix}",
-            code,
-            unit,
-            scale,
-            0.0,
-            f"{meaning}, {axis}",
-            column.replace("*", axis),
-        )
-        for axis in XYZ
+        Field(name.replace("*", axis), code, unit, scale, 0.0, f"{meaning}, {axis}", column.replace("*", axis))
+        for axis in "xyz"
     )
-
-
-_A: Final = axes("accel_*", ACCELERATION, "mps2", ACCEL_SCALE, "*Accel", "specific force")
-_R: Final = axes("rate_*", RATE, "rad_s", RATE_SCALE, "*Rate", "angular rate")
-_RC: Final = axes("rate_*", RATE, "rad_s", RATE_SCALE, "*RateCorrected", "angular rate less its estimated bias")
-_RS: Final = axes("rate_*", RATE, "rad_s", RATE_SCALE, "*RateScaled", "angular rate, bias not removed")
-_M: Final = axes("mag_*", MAGNETIC, "t", MAGNETIC_SCALE, "*Mag", "magnetic field")
-_T: Final = axes("temperature_*", TEMPERATURE, "degc", TEMPERATURE_SCALE, "*RateTemp", "temperature of the gyro")
 
 
 def _temperature(name: str, column: str, meaning: str) -> Field:
@@ -75,193 +57,51 @@ def _angle(name: str, column: str, meaning: str) -> Field:
     return Field(f"{name}_rad", "h", ANGLE, ANGLE_SCALE, 0.0, meaning, column)
 
 
+def _word(name: str, meaning: str, code: str = "H", column: str = "") -> Field:
+    return Field(name, code, meaning=meaning, column=column)
+
+
+_A: Final = _axes("accel_*_mps2", "h", ACCELERATION, ACCEL_SCALE, "specific force", "*Accel")
+_R: Final = _axes("rate_*_rad_s", "h", RATE, RATE_SCALE, "angular rate", "*Rate")
+_RC: Final = _axes("rate_*_rad_s", "h", RATE, RATE_SCALE, "angular rate less its estimated bias", "*RateCorrected")
+_RS: Final = _axes("rate_*_rad_s", "h", RATE, RATE_SCALE, "angular rate, bias not removed", "*RateScaled")
+_M: Final = _axes("mag_*_t", "h", MAGNETIC, MAGNETIC_SCALE, "magnetic field", "*Mag")
+_T: Final = _axes("temperature_*_degc", "h", TEMPERATURE, TEMPERATURE_SCALE, "temperature of the gyro", "*RateTemp")
 _TX: Final = _temperature("x", "xRateTemp", "temperature of the x gyro")
 _TB: Final = _temperature("board", "boardTemp", "temperature of the board")
-_ROLL: Final = _angle("roll", "rollAngle", "roll")
-_PITCH: Final = _angle("pitch", "pitchAngle", "pitch")
-_YAW_MAG: Final = _angle("yaw", "yawAngleMag", "yaw from magnetic north, or free")
-_YAW_TRUE: Final = _angle(
-    "yaw", "yawAngleMag", "yaw from true north, or free; the column name is that of python-imu380"
+_TILT: Final = (_angle("roll", "rollAngle", "roll"), _angle("pitch", "pitchAngle", "pitch"))
+_RPY_MAG: Final = (*_TILT, _angle("yaw", "yawAngleMag", "yaw from magnetic north, or free"))
+_RPY_TRUE: Final = (
+    *_TILT,
+    _angle("yaw", "yawAngleMag", "yaw from true north, or free; the column name is that of python-imu380"),
 )
 _V: Final = tuple(
-    Field(f"velocity_{axis}_mps", "h", VELOCITY, VELOCITY_SCALE, 0.0, f"velocity {word}", f"{axis[0]}Vel")
-    for axis, word in (("north", "north"), ("east", "east"), ("down", "down"))
+    Field(f"velocity_{axis}_mps", "h", VELOCITY, VELOCITY_SCALE, 0.0, f"velocity {axis}", f"{axis[0]}Vel")
+    for axis in ("north", "east", "down")
 )
 _LLH: Final = (
     Field("longitude_rad", "i", ANGLE, POSITION_SCALE, 0.0, "longitude", "longitude"),
     Field("latitude_rad", "i", ANGLE, POSITION_SCALE, 0.0, "latitude", "latitude"),
     Field("altitude_m", "h", LENGTH, ALTITUDE_SCALE_M, ALTITUDE_OFFSET_M, "height", "altitude"),
 )
-_BIT: Final = Field("bit_status", "H", NONE, meaning="master BIT word, see STATUS_BITS", column="BITstatus")
+_BIT: Final = _word("bit_status", "master BIT word, see STATUS_BITS", column="BITstatus")
 _COUNTER: Final = Field("counter", "H", TICKS, meaning="packet count, or timer of 65536 ticks/s", column="counter")
 _ITOW16: Final = Field(
     "itow", "H", TICKS, meaning="low word of GPS time of week, ms, or timer of 65536/s", column="GPSITOW"
 )
 _ITOW32: Final = Field("itow_ms", "I", TICKS, meaning="GPS time of week, or of the unit's start, ms", column="timeITOW")
-
 # Navigation packets have the same words under another column's name, as python-imu380 writes them.
 _N_ITOW16: Final = replace(_ITOW16, column="iTOW")
 _N_ITOW32: Final = replace(_ITOW32, column="iTOW")
-
-
-def _raw(names: tuple[str, ...], what: str) -> tuple[Field, ...]:
-    return tuple(Field(name, "I", NONE, meaning=what, column=name) for name in names)
-
-
-_COUNTS: Final = _raw(
-    ("xAccelCounts", "yAccelCounts", "zAccelCounts", "xRateCounts", "yRateCounts", "zRateCounts"), "converter"
-)
-_MAG_COUNTS: Final = _raw(("xMagCounts", "yMagCounts", "zMagCounts"), "converter")
-_TEMPERATURE_COUNTS: Final = _raw(
-    ("xAccelTemp", "yAccelTemp", "zAccelTemp", "xRateTemp", "yRateTemp", "zRateTemp", "boardTemp"), "converter"
-)
-
-STATUS_WORDS: Final = (
-    "bit_status",
-    "hardware",
-    "hardware_power",
-    "hardware_environment",
-    "com",
-    "serial_a",
-    "serial_b",
-    "software",
-    "software_algorithm",
-    "software_data",
-    "hardware_status",
-    "com_status",
-    "software_status",
-    "sensor_status",
-)
-"""Words of the T0 packet, in order; STATUS_BITS names their bits."""
-_T0: Final = tuple(Field(name, "H", NONE, meaning="BIT or status word, see STATUS_BITS") for name in STATUS_WORDS)
-
-
-def _chips(name: str, code: str, byte_order: Literal[">", "<"], tail: tuple[Field, ...]) -> Packet:
-    """Return a packet of the IMU383 with seven unscaled words of each of its four redundant chips."""
-    values = tuple(
-        Field(f"chip{chip}_{value}", code, NONE, meaning=f"word of chip {chip}")
-        for chip in range(1, 5)
-        for value in ("accel_x", "accel_y", "accel_z", "rate_x", "rate_y", "rate_z", "temperature")
+_CLOCKS: Final = (_COUNTER, _ITOW16, _ITOW32, _N_ITOW16, _N_ITOW32)
+_COUNTS, _MAG_COUNTS, _TEMPERATURE_COUNTS = (
+    tuple(_word(name, "converter", "I", name) for name in names)
+    for names in (
+        ("xAccelCounts", "yAccelCounts", "zAccelCounts", "xRateCounts", "yRateCounts", "zRateCounts"),
+        ("xMagCounts", "yMagCounts", "zMagCounts"),
+        ("xAccelTemp", "yAccelTemp", "zAccelTemp", "xRateTemp", "yRateTemp", "zRateTemp", "boardTemp"),
     )
-    subset = Field("subset", "H", NONE, meaning="chips in use")
-    index = Field("sample_index", "H", NONE, meaning="sample count")
-    return Packet(name, (*values, subset, index, *tail), byte_order, meaning="all chips (IMU383)")
-
-
-OUTPUT_PACKETS: Final = (
-    Packet("S0", (*_A, *_R, *_M, *_T, _TB, _ITOW16, _BIT), meaning="scaled sensors with magnetometer", clock="itow"),
-    Packet("S1", (*_A, *_R, *_T, _TB, _COUNTER, _BIT), meaning="scaled sensors", clock="counter"),
-    Packet(
-        "A0",
-        (_ROLL, _PITCH, _YAW_MAG, *_RC, *_A, *_M, _temperature("x", "xRateTemp", "temperature"), _ITOW16, _BIT),
-        meaning="angles (NAV440)",
-        clock="itow",
-    ),
-    Packet("A1", (_ROLL, _PITCH, _YAW_MAG, *_RC, *_A, *_M, _TX, _ITOW32, _BIT), meaning="angles", clock="itow_ms"),
-    Packet("A2", (_ROLL, _PITCH, _YAW_TRUE, *_RC, *_A, *_T, _ITOW32, _BIT), meaning="angles", clock="itow_ms"),
-    Packet(
-        "A3",
-        (_ROLL, _PITCH, _YAW_TRUE, *_RS, *_A, *_T, _ITOW32, _BIT),
-        meaning="angles, rates as scaled",
-        clock="itow_ms",
-    ),
-    Packet("A6", (_ROLL, _PITCH, _ITOW32, _BIT), meaning="tilt (MTLT)", clock="itow_ms"),
-    Packet("A7", (_ROLL, _PITCH, *_A, _ITOW32, _BIT), meaning="tilt and specific force (MTLT)", clock="itow_ms"),
-    Packet(
-        "B1", (_ROLL, _PITCH, _YAW_MAG, _RC[2], _A[0], _A[1], _ITOW32, _BIT), meaning="angles, short", clock="itow_ms"
-    ),
-    Packet("B2", (_ROLL, _PITCH, _RC[2], _A[0], _ITOW16), meaning="tilt, short", clock="itow"),
-    Packet("N0", (_ROLL, _PITCH, _YAW_TRUE, *_RC, *_V, *_LLH, _N_ITOW16, _BIT), meaning="navigation", clock="itow"),
-    Packet(
-        "N1",
-        (_ROLL, _PITCH, _YAW_TRUE, *_RC, *_A, *_V, *_LLH, _TX, _N_ITOW32, _BIT),
-        meaning="navigation",
-        clock="itow_ms",
-    ),
-    # Angles, rates, forces and field fill 24 of the 46 bytes that are listed for N2; three words of velocity, three of
-    # position, time and counter take the other 22.
-    Packet(
-        "N2",
-        (
-            _ROLL,
-            _PITCH,
-            _YAW_TRUE,
-            *_RC,
-            *_A,
-            *_M,
-            *_V,
-            *_LLH,
-            _ITOW32,
-            Field("counter", "H", NONE, meaning="packet count"),
-        ),
-        meaning="navigation (OEM)",
-        clock="itow_ms",
-    ),
-    Packet("F1", (*_COUNTS, *_TEMPERATURE_COUNTS, _BIT), meaning="converter counts"),
-    Packet("F2", (*_COUNTS, *_MAG_COUNTS, *_TEMPERATURE_COUNTS, _BIT), meaning="converter counts with magnetometer"),
-    _chips("FM", "i", "<", ()),
-    _chips("SM", "h", ">", (_BIT,)),
-    Packet(
-        "E3",
-        (
-            Field("counter", "I", TICKS, meaning="packet count"),
-            _ROLL,
-            _PITCH,
-            _YAW_MAG,
-            _angle("steering", "steeringAngle", "steering angle"),
-            *_A,
-            *_R,
-            Field("steering_rate_rad_s", "h", RATE, RATE_SCALE, 0.0, "steering rate", "steeringRate"),
-            Field("speed_mps", "H", VELOCITY, 0.001, 0.0, "speed", "speed"),
-            Field("master_status", "H", NONE, meaning="BIT word", column="masterStatus"),
-            Field("slave_status", "H", NONE, meaning="BIT word", column="slaveStatus"),
-        ),
-        meaning="INS330BI",
-    ),
 )
-
-ANSWER_PACKETS: Final = (
-    Packet(
-        "ID",
-        (
-            Field("serial_number", "I", NONE, meaning="serial number"),
-            Field("text", TEXT, NONE, meaning="model, part number, version"),
-        ),
-        meaning="identity",
-        is_reading=False,
-    ),
-    Packet(
-        "VR",
-        tuple(Field(name, "B", NONE, meaning="version") for name in ("major", "minor", "patch", "stage", "build")),
-        meaning="version; stage 0 release candidate, 1 development, 2 alpha, 3 beta",
-        is_reading=False,
-    ),
-    Packet("T0", _T0, meaning="all BIT and status words", is_reading=False),
-    Packet(
-        "T1",
-        (
-            *_T0[:4],
-            Field("hardware_sensor", "H", NONE, meaning="BIT word"),
-            *_T0[4:],
-            Field("com_internal", "H", NONE, meaning="BIT word"),
-        ),
-        meaning="T0 and two words more",
-        is_reading=False,
-    ),
-    Packet(
-        "CD",
-        (
-            Field("request", "H", NONE, meaning="of the WC command"),
-            Field("hard_iron_x_t", "h", MAGNETIC, MAGNETIC_SCALE, 0.0, "hard iron, x", "xHardIron"),
-            Field("hard_iron_y_t", "h", MAGNETIC, MAGNETIC_SCALE, 0.0, "hard iron, y", "yHardIron"),
-            Field("soft_iron_ratio", "H", NONE, 2.0 / _FULL, 0.0, "soft iron ratio"),
-            Field("soft_iron_angle_rad", "H", ANGLE, ANGLE_SCALE, 0.0, "soft iron angle", "softIronAngle"),
-        ),
-        meaning="magnetic alignment completed",
-        is_reading=False,
-    ),
-)
-
 
 _SERIAL: Final = {0: "transmit overflow", 1: "receive overflow", 2: "framing", 3: "break", 4: "parity"}
 
@@ -294,9 +134,99 @@ STATUS_BITS: Final[Mapping[str, Mapping[int, str]]] = {
     },
     "sensor_status": {0: "over range"},
 }  # fmt: skip
+STATUS_WORDS: Final = tuple(STATUS_BITS)
+"""Words of the T0 packet, in order; STATUS_BITS names their bits."""
+_T0: Final = tuple(_word(name, "BIT or status word, see STATUS_BITS") for name in STATUS_WORDS)
 
-HARD_FAILURES: Final = frozenset({0, 1, 2, 3})
-"""Bits of `bit_status` that mean a failure; the others are states, selected by the enable masks (fields 16 to 19)."""
+
+def _output(name: str, meaning: str, *fields: Field) -> Packet:
+    """Return an output packet, whose clock is its field of `_CLOCKS`."""
+    return Packet(name, fields, meaning=meaning, clock=next((field.name for field in fields if field in _CLOCKS), ""))
+
+
+def _chips(name: str, code: str, byte_order: Literal[">", "<"], *tail: Field) -> Packet:
+    """Return a packet of the IMU383 with seven unscaled words of each of its four redundant chips."""
+    words = tuple(
+        _word(f"chip{chip}_{value}", f"word of chip {chip}", code)
+        for chip in range(1, 5)
+        for value in ("accel_x", "accel_y", "accel_z", "rate_x", "rate_y", "rate_z", "temperature")
+    )
+    ends = (_word("subset", "chips in use"), _word("sample_index", "sample count"), *tail)
+    return Packet(name, (*words, *ends), byte_order, meaning="all chips (IMU383)")
+
+
+OUTPUT_PACKETS: Final = (
+    _output("S0", "scaled sensors with magnetometer", *_A, *_R, *_M, *_T, _TB, _ITOW16, _BIT),
+    _output("S1", "scaled sensors", *_A, *_R, *_T, _TB, _COUNTER, _BIT),
+    _output("A0", "angles (NAV440)", *_RPY_MAG, *_RC, *_A, *_M, replace(_TX, meaning="temperature"), _ITOW16, _BIT),
+    _output("A1", "angles", *_RPY_MAG, *_RC, *_A, *_M, _TX, _ITOW32, _BIT),
+    _output("A2", "angles", *_RPY_TRUE, *_RC, *_A, *_T, _ITOW32, _BIT),
+    _output("A3", "angles, rates as scaled", *_RPY_TRUE, *_RS, *_A, *_T, _ITOW32, _BIT),
+    _output("A6", "tilt (MTLT)", *_TILT, _ITOW32, _BIT),
+    _output("A7", "tilt and specific force (MTLT)", *_TILT, *_A, _ITOW32, _BIT),
+    _output("B1", "angles, short", *_RPY_MAG, _RC[2], _A[0], _A[1], _ITOW32, _BIT),
+    _output("B2", "tilt, short", *_TILT, _RC[2], _A[0], _ITOW16),
+    _output("N0", "navigation", *_RPY_TRUE, *_RC, *_V, *_LLH, _N_ITOW16, _BIT),
+    _output("N1", "navigation", *_RPY_TRUE, *_RC, *_A, *_V, *_LLH, _TX, _N_ITOW32, _BIT),
+    # Angles, rates, forces and field fill 24 of the 46 bytes that are listed for N2; three words of velocity, three of
+    # position, time and counter take the other 22.
+    _output(
+        "N2",
+        "navigation (OEM)",
+        *(*_RPY_TRUE, *_RC, *_A, *_M, *_V, *_LLH, _ITOW32, _word("counter", "packet count")),
+    ),
+    _output("F1", "converter counts", *_COUNTS, *_TEMPERATURE_COUNTS, _BIT),
+    _output("F2", "converter counts with magnetometer", *_COUNTS, *_MAG_COUNTS, *_TEMPERATURE_COUNTS, _BIT),
+    _chips("FM", "i", "<"),
+    _chips("SM", "h", ">", _BIT),
+    _output(
+        "E3",
+        "INS330BI",
+        Field("counter", "I", TICKS, meaning="packet count"),
+        *_RPY_MAG,
+        _angle("steering", "steeringAngle", "steering angle"),
+        *_A,
+        *_R,
+        Field("steering_rate_rad_s", "h", RATE, RATE_SCALE, 0.0, "steering rate", "steeringRate"),
+        Field("speed_mps", "H", VELOCITY, 0.001, 0.0, "speed", "speed"),
+        _word("master_status", "BIT word", column="masterStatus"),
+        _word("slave_status", "BIT word", column="slaveStatus"),
+    ),
+)
+
+
+def _answer(name: str, meaning: str, *fields: Field) -> Packet:
+    return Packet(name, fields, meaning=meaning, is_reading=False)
+
+
+ANSWER_PACKETS: Final = (
+    _answer(
+        "ID",
+        "identity",
+        _word("serial_number", "serial number", "I"),
+        _word("text", "model, part number, version", TEXT),
+    ),
+    _answer(
+        "VR",
+        "version; stage 0 release candidate, 1 development, 2 alpha, 3 beta",
+        *(_word(name, "version", "B") for name in ("major", "minor", "patch", "stage", "build")),
+    ),
+    _answer("T0", "all BIT and status words", *_T0),
+    _answer(
+        "T1",
+        "T0 and two words more",
+        *(*_T0[:4], _word("hardware_sensor", "BIT word"), *_T0[4:], _word("com_internal", "BIT word")),
+    ),
+    _answer(
+        "CD",
+        "magnetic alignment completed",
+        _word("request", "word of the WC command"),
+        Field("hard_iron_x_t", "h", MAGNETIC, MAGNETIC_SCALE, 0.0, "hard iron, x", "xHardIron"),
+        Field("hard_iron_y_t", "h", MAGNETIC, MAGNETIC_SCALE, 0.0, "hard iron, y", "yHardIron"),
+        Field("soft_iron_ratio", "H", NONE, 2.0 / _FULL, 0.0, "soft iron ratio"),
+        Field("soft_iron_angle_rad", "H", ANGLE, ANGLE_SCALE, 0.0, "soft iron angle", "softIronAngle"),
+    ),
+)
 
 
 def status_bit_names(word_name: str, word: int) -> tuple[str, ...]:
@@ -305,6 +235,49 @@ def status_bit_names(word_name: str, word: int) -> tuple[str, ...]:
     return tuple(names.get(bit, f"bit {bit}") for bit in range(16) if word >> bit & 1)
 
 
-def reports_failure(bit_status: int) -> bool:
-    """Return whether a `bit_status` reports a failure and not only a state."""
-    return any(bit_status >> bit & 1 for bit in HARD_FAILURES)
+_DEGREE: Final = 0.017453292519943295
+_ACCEL: Final = _axes("accel_*_mps2", "f", ACCELERATION, None, "specific force", "*Accel")
+_RATE: Final = _axes("rate_*_rad_s", "f", RATE, _DEGREE, "angular rate", "*Rate")
+_MAG: Final = _axes("mag_*_t", "f", MAGNETIC, 1e-4, "magnetic field", "*Mag")
+_RATE_BIAS: Final = _axes("rate_bias_*_rad_s", "f", RATE, _DEGREE, "estimated bias of the angular rate", "*RateBias")
+_ACCEL_BIAS: Final = _axes("accel_bias_*_mps2", "f", ACCELERATION, None, "estimated bias of the force", "*AccelBias")
+_ANGLES: Final = tuple(Field(f"{name}_rad", "f", ANGLE, _DEGREE, 0.0, name, name) for name in ("roll", "pitch", "yaw"))
+_TICKS: Final = Field("time_ticks", "I", TICKS, meaning="ms or µs; the driver determines which", column="timeCounter")
+_TIMES: Final = (
+    Field("time_ms", "I", TICKS, meaning="time of the unit, ms", column="tstmp"),
+    Field("time_s", "d", TIME, meaning="time of the unit", column="timeSec"),
+)
+_SWITCHES: Final = (
+    _word("operation_mode", "0 stabilise, 1 initialise, 2 high gain, 3 low gain, 4 INS", "B", "opMode"),
+    _word("linear_acceleration_switch", "1 while the unit takes the force for linear acceleration", "B", "linAccelSw"),
+    _word("turn_switch", "1 while it turns", "B", "turnSw"),
+)
+_VELOCITY: Final = tuple(replace(field, code="f", scale=None) for field in _V)
+_POSITION: Final = (
+    Field("latitude_rad", "d", ANGLE, _DEGREE, 0.0, "latitude", "lat"),
+    Field("longitude_rad", "d", ANGLE, _DEGREE, 0.0, "longitude", "lon"),
+    Field("altitude_m", "d", LENGTH, meaning="height", column="alt"),
+)
+_TEMPERATURE: Final = Field("temperature_degc", "f", TEMPERATURE, meaning="temperature", column="temperature")
+
+
+def _user(name: str, meaning: str, *fields: Field) -> Packet:
+    """Return a user packet; its first field is its clock."""
+    return Packet(name, fields, "<", meaning=meaning, clock=fields[0].name)
+
+
+USER_PACKETS: Final = (
+    _user("zT", "time only", _TICKS),
+    _user("z1", "scaled sensors", _TICKS, *_ACCEL, *_RATE, *_MAG),
+    _user("s1", "scaled sensors", *_TIMES, *_ACCEL, *_RATE, *_MAG, _TEMPERATURE),
+    _user("a1", "tilt", *_TIMES, *_ANGLES[:2], *_RATE, *_ACCEL, *_SWITCHES),
+    _user("a2", "angles", *_TIMES, *_ANGLES, *_RATE, *_ACCEL),
+    _user("e1", "angles", *_TIMES, *_ANGLES, *_ACCEL, *_RATE, *_RATE_BIAS, *_MAG, *_SWITCHES),
+    _user(
+        "e2",
+        "navigation",
+        *(*_TIMES, *_ANGLES, *_ACCEL, *_ACCEL_BIAS, *_RATE, *_RATE_BIAS),
+        *(*_VELOCITY, *_MAG, *_POSITION, *_SWITCHES),
+    ),
+)
+"""User packets of the applications that Aceinna ships; `openimu.packets_from_json` declares others."""

@@ -1,4 +1,4 @@
-"""State of one DMU38x or OpenIMU: its packets, its clock, the settings of this session.
+"""State of a DMU38x or OpenIMU unit: its packets, its clock, the settings of this session.
 
 The tick of a packet's time word is determined from its steps. Words of 16 bits (S0, S1, N0 ...) are, depending on the
 model, a packet count, the low word of GPS milliseconds, or a timer of 65536 ticks per second. The 32-bit word of z1 is
@@ -14,14 +14,12 @@ from statistics import median
 from typing import Final
 
 from pygnc_devices.declaration import Packet
-from pygnc_devices.device_time import NS_PER_S, CounterUnwrapper
 from pygnc_devices.framing import DamageReason, Frame
-from pygnc_devices.reading import Counters, Reading, Stamp
+from pygnc_devices.reading import NS_PER_S, Counters, CounterUnwrapper, Reading, Stamp
 from pygnc_devices.scheduler import Operation
 from pygnc_devices.ucb import commands
 from pygnc_devices.ucb.fields import HZ_OF_DIVIDER, RATE
-from pygnc_devices.ucb.openimu_packets import USER_PACKETS
-from pygnc_devices.ucb.packets import ANSWER_PACKETS, MAGNETIC_SCALE, OUTPUT_PACKETS
+from pygnc_devices.ucb.packets import ANSWER_PACKETS, MAGNETIC_SCALE, OUTPUT_PACKETS, USER_PACKETS
 
 _RATES_HZ: Final = (200, 100, 50, 25, 20, 10, 5, 4, 2)
 _TIMER_HZ: Final = 1 << 16
@@ -31,12 +29,12 @@ _STEPS_KEPT: Final = 9
 _TOLERANCE: Final = 0.03
 _JITTER: Final = 0.01
 _LEAST_STEP_US: Final = 1000
-"""Larger steps between packets are microseconds: in milliseconds they would be one packet per second or fewer."""
+"""Largest step between packets in milliseconds: a packet per second; larger steps are microseconds."""
 
 
 @unique
 class Tick(Enum):
-    """Unit of a time word."""
+    """Tick of a time word."""
 
     UNKNOWN = "unknown"
     PACKET = "packet"
@@ -49,10 +47,10 @@ _TICKS_PER_S: Final = {Tick.MILLISECOND: 1000, Tick.MICROSECOND: 1_000_000, Tick
 
 
 class PacketClock:
-    """Clock of the packets of one kind.
+    """Clock of the packets of a kind.
 
     Attributes:
-        tick: unit of the time word, as far as it is known.
+        tick: tick of the time word, as far as it is known.
     """
 
     def __init__(self, packet: Packet) -> None:
@@ -75,20 +73,21 @@ class PacketClock:
         """Process the time word of the next packet.
 
         Args:
-            word: time word.
-            period_ns: time between packets; None: unknown.
-            host_ns: arrival on the host's monotonic clock, to bridge gaps longer than a wrap; None in a recording.
+            word: time word of the packet.
+            period_ns: time between packets, ns; None: unknown.
+            host_ns: arrival time on the host's monotonic clock, ns, to bridge gaps longer than a wrap; None in a
+                recording.
 
         Returns:
             Device time in ns since the first packet, None while the tick is unknown; and the number of packets missing
-            before this one.
+            before the packet.
         """
         if self._is_week and word >= _MS_PER_WEEK:  # time since the unit's start, not a time of week
             self._is_week, self._modulus, self._unwrapper = False, 1 << 32, CounterUnwrapper(1 << 32)
         tick_ns = self._tick_ns(period_ns)
         usual = median(self._steps) if len(self._steps) >= _STEPS_TO_DECIDE else 0
-        # A packet at the usual step behind the previous one was delayed by this computer; no wrap is missing. A packet
-        # count is never bridged, because it tells how many packets are missing.
+        # A packet at the usual step behind its predecessor was delayed by this computer; no wrap is missing. A packet
+        # count is never bridged, because it counts the missing packets.
         is_next = usual > 0 and abs(self._unwrapper.step_to(word) - usual) <= _JITTER * usual + 1
         may_have_wrapped = not is_next and self.tick is not Tick.PACKET
         step = self._unwrapper.advance(word, tick_ns, host_ns, may_have_wrapped=may_have_wrapped)
@@ -134,22 +133,22 @@ _CHANGES_RATE: Final = ("SF", "AR", "SR", "PR", "uP", "rS")
 
 
 class UcbUnit:
-    """Interprets the packets of a unit and holds what its operations share.
+    """Interpreter of the packets of a unit, and state that its operations share.
 
     Args:
-        baud: baud rate of the line.
-        user_packets: additional declarations.
-        magnetic_range: full scale of the magnetometer, gauss.
+        baud: see `Ucb.open`.
+        user_packets: see `Ucb.open`.
+        magnetic_range: see `Ucb.open`.
         recover: operation that restores the settings of this session after a reconnection.
-        is_recording: whether arrival times are meaningless.
+        is_recording: True if arrival times have no meaning.
 
     Attributes:
         packets: declarations of all packets, by type.
         volatile: fields set in this session, to be restored after a reconnection.
-        baud: present baud rate of the unit.
+        baud: baud rate of the unit at this moment.
         first_baud: baud rate before any change in this session.
-        period_ns: time between packets by field 1; None while it is unknown.
-        is_upgrading: whether the firmware is being written, so that no other operation may use the line.
+        period_ns: time between packets by field 1, ns; None while it is unknown.
+        is_upgrading: True if the firmware is being written, so that no other operation may use the line.
     """
 
     def __init__(
@@ -208,7 +207,7 @@ class UcbUnit:
 
 
 def _with_magnetic_range(packets: dict[str, Packet], gauss: float) -> dict[str, Packet]:
-    """Return the packets for a full scale of the magnetometer; that of the NAV440 is 2 gauss."""
+    """Return the packets for a full scale of the magnetometer; the full scale of the NAV440 is 2 gauss."""
     scale = MAGNETIC_SCALE * gauss / 20.0
     return {
         name: replace(

@@ -1,12 +1,12 @@
 """Upgrade of the firmware: into the bootloader, block by block, and out again (JI, WA, JA).
 
 Until the first block the unit keeps its firmware. From then on it has no application until a complete image is written.
-Whatever goes wrong (lost bytes, a lost port, an interrupted caller), writing continues if possible; otherwise the error
-names the next step. Order, baud rate and pauses are those of python-imu380 and python-openimu.
+After lost bytes or a lost port, writing continues if possible; otherwise the error names the next step. Order, baud
+rate and pauses are those of python-imu380 and python-openimu.
 """
 
-import contextlib
 import logging
+import struct
 import time
 from collections import deque
 from collections.abc import Callable
@@ -14,9 +14,8 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from pygnc_devices.errors import AbortedError, DeviceError, NoAnswerError, PortGoneError
-from pygnc_devices.scheduler import Operation, SetBaud, Sleep, WaitForPort
+from pygnc_devices.scheduler import Operation, Request, SetBaud, Sleep, WaitForPort
 from pygnc_devices.ucb import commands, configuration
-from pygnc_devices.ucb.commands import BLOCK_BYTES
 from pygnc_devices.ucb.fields import CODE_OF_BAUD, RATE
 from pygnc_devices.ucb.firmware import (
     HOW_TO_RECOVER,
@@ -34,6 +33,11 @@ from pygnc_devices.ucb.unit import UcbUnit
 
 T = TypeVar("T")
 
+BLOCK_BYTES: Final = 240
+"""Bytes of the image in a WA command: the most that all firmware accepts."""
+_CATCH_S: Final = 0.01
+"""Interval of JI commands to a unit that listens for a tenth of a second after power-up."""
+_JUMP_S: Final = 0.5
 _SETTLE_S: Final = 0.05
 _LISTEN_S: Final = 0.2
 _FIND_BOOTLOADER_S: Final = 1.0
@@ -43,7 +47,7 @@ _TIMEOUT_FACTOR: Final = 4.0
 _LEAST_TIMEOUT_S: Final = 0.2
 _RESTARTS: Final = 5
 _JUMPS: Final = (False, False, True, False)
-"""Whether the CRC of each JA is swapped."""
+"""For each JA command: True if its CRC is swapped."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,20 +61,20 @@ async def upgrade(
     on_progress: OnProgress | None = None,
     settings: UpgradeSettings | None = None,
 ) -> UpgradeResult:
-    """Replace the firmware and return when the new one has identified itself.
+    """Replace the firmware and return when the new firmware has identified itself.
 
     Args:
         unit: state of the unit.
         image: image of the application.
-        write_firmware: confirms that the firmware is to be replaced.
-        recover: the unit is in its bootloader already, left there by an upgrade that failed.
+        write_firmware: True confirms that the firmware is to be replaced.
+        recover: True if the unit is in its bootloader already, left there by an upgrade that failed.
         on_progress: called at each step.
-        settings: for bootloaders that differ.
+        settings: limits and options for bootloaders that differ; None: defaults.
 
     Raises:
         ImageError: the image is invalid; nothing was sent.
         NotConfirmedError: `write_firmware` is not set; nothing was sent.
-        UpgradeError: the upgrade failed. The message gives the state of the unit and the next step.
+        UpgradeError: the upgrade failed. The message states the state of the unit and the next step.
     """
     settings = settings or UpgradeSettings()
     check_image(image, any_content=settings.any_content, sha256=settings.sha256)
@@ -83,7 +87,7 @@ async def upgrade(
 
 
 async def is_in_bootloader(baud: int, limit_s: float) -> bool:
-    """Return whether a bootloader answers the ping; some bootloaders do not."""
+    """Return True if a bootloader responds to the ping; some bootloaders do not."""
     await SetBaud(baud)
     await Sleep(_SETTLE_S)
     request = commands.where_are_you()
@@ -94,32 +98,54 @@ async def is_in_bootloader(baud: int, limit_s: float) -> bool:
             continue
         if commands.is_bootloader(frame):
             return True
-        if attempt:  # the first answer may come from an application that is about to leave
+        if attempt:  # the first response may come from an application that is about to leave
             return False
         await Sleep(_LISTEN_S)
     return False
 
 
-async def _is_application(baud: int) -> bool:
-    """Return whether an application identifies itself; a bootloader has no identity."""
-    await SetBaud(baud)
-    await Sleep(_SETTLE_S)
+async def _responds(request: Request, kind: str = "") -> bool:
+    """Return True if the unit responds to a request, with a frame of the given type."""
     try:
-        return (await replace(commands.get_packet("ID"), timeout_s=_LISTEN_S, tries=3))[-1].kind == "ID"
+        return (await request)[-1].kind.startswith(kind)
     except NoAnswerError:
         return False
 
 
+async def _is_application(baud: int) -> bool:
+    """Return True if an application identifies itself; a bootloader has no identity."""
+    await SetBaud(baud)
+    await Sleep(_SETTLE_S)
+    return await _responds(replace(commands.get_packet("ID"), timeout_s=_LISTEN_S, tries=3), "ID")
+
+
+def _catch_request(limit_s: float) -> Request:
+    """Return JI, sent repeatedly with both byte orders of the CRC: some bootloaders expect it swapped."""
+    request = commands.command("JI", timeout_s=_CATCH_S, tries=max(1, round(limit_s / _CATCH_S)))
+    octets = request.octets + _swap_crc(request.octets)
+    return replace(request, octets=octets, again=octets, what="JI command while the unit is switched off and on")
+
+
+def _write_request(address: int, data: bytes, timeout_s: float) -> Request:
+    """Return WA, sent once: a block of the image. The response repeats its address and length, or is empty."""
+    head = struct.pack(">IB", address, len(data))
+    request = commands.command(
+        "WA", head + data, fits=lambda payload: payload[:5] in (head, b""), timeout_s=timeout_s, tries=1
+    )
+    return replace(request, what=f"WA command at {address:#x}")
+
+
+def _swap_crc(frame: bytes) -> bytes:
+    return frame[:-2] + frame[:-3:-1]
+
+
 class UpgradeJob:
-    """An upgrade in progress.
+    """Upgrade in progress.
 
     Attributes:
-        unit: unit whose firmware is replaced.
-        image: complete image.
-        settings: see `UpgradeSettings`.
         application_baud: baud rate of the application.
-        address: address of the next block.
-        is_erased: whether the unit may have no application any more.
+        address: address of the next block, bytes from the start of the image.
+        is_erased: True if the unit may have no application any more.
         retries: number of repeated blocks.
         interruptions: number of losses of the port.
         restarts: number of times that writing began again.
@@ -178,7 +204,7 @@ class UpgradeJob:
         if self.settings.at_power_up:
             await self._catch_at_power_up()
             return ""
-        if recover or not await self._answers():
+        if recover or not await _responds(commands.ping()):
             await self._find_bootloader(recover=recover)
             return ""
         identity = await identify(self.unit)
@@ -198,27 +224,19 @@ class UpgradeJob:
             )
         return identity.text
 
-    async def _answers(self) -> bool:
-        try:
-            await commands.ping()
-        except NoAnswerError:
-            return False
-        return True
-
     async def _enter(self) -> bool:
         """Bring the unit from its application into its bootloader; return False if the application remains.
 
-        The answer to JI comes at the baud rate of the application. If it is lost, the bootloader's ping decides. If it
-        came and no bootloader answers the ping, it counts unless the application still answers.
+        The response to JI comes at the baud rate of the application. If the response is lost, the bootloader's ping
+        decides. If it arrived but no bootloader responds to the ping, the response counts unless the application still
+        responds.
         """
         limit_s = self.settings.enter_s
         for _ in range(_ENTRIES):
             await SetBaud(self.application_baud)
             await Sleep(_SETTLE_S)
-            try:
-                has_agreed = (await commands.enter_bootloader())[-1].kind == "JI"
-            except NoAnswerError:
-                has_agreed = False
+            # Sent once: if the response is lost, the unit may be in its bootloader already.
+            has_agreed = await _responds(commands.command("JI", timeout_s=_JUMP_S, tries=1), "JI")
             if await is_in_bootloader(self.settings.bootloader_baud, limit_s if has_agreed else limit_s / 2):
                 return True
             is_alive = await _is_application(self.application_baud)
@@ -245,15 +263,15 @@ class UpgradeJob:
         if await is_in_bootloader(baud, self.settings.enter_s):
             return
         if await _is_application(self.application_baud):
-            message = "the application of the unit answers: upgrade it without recover (--recover)"
+            message = "the application of the unit responds: upgrade it without recover (--recover)"
             raise UpgradeError(message, is_in_bootloader=False)
         if not recover:
             raise UpgradeError(
-                f"no unit answers at {self.application_baud} baud, and no bootloader at {baud} baud: check the baud "
+                f"no unit responds at {self.application_baud} baud, and no bootloader at {baud} baud: check the baud "
                 "rate. After an upgrade that failed: recover=True (--recover)",
                 is_in_bootloader=False,
             )
-        await SetBaud(baud)  # it may be a bootloader without a ping: the first block will tell
+        await SetBaud(baud)  # it may be a bootloader without a ping: the first block decides
 
     async def _catch_at_power_up(self) -> None:
         """Wait until the unit is switched off and on, and keep it in its bootloader."""
@@ -263,7 +281,7 @@ class UpgradeJob:
         while (left_s := end_s - time.monotonic()) > 0:
             try:
                 await SetBaud(self.settings.bootloader_baud)
-                frame = (await commands.catch_at_power_up(left_s))[-1]
+                frame = (await _catch_request(left_s))[-1]
             except NoAnswerError:
                 continue
             except PortGoneError:  # the unit is powered by its cable: the port goes and comes with it
@@ -271,7 +289,7 @@ class UpgradeJob:
                 continue
             if frame.kind == "JI":
                 return
-        message = f"no bootloader answered within {self.settings.power_up_s:.0f} s; the unit is unchanged"
+        message = f"no bootloader responded within {self.settings.power_up_s:.0f} s; the unit is unchanged"
         raise UpgradeError(message, is_in_bootloader=False)
 
     # The image, block by block.
@@ -285,7 +303,7 @@ class UpgradeJob:
                 continue
             if losses == self.interruptions and not await self._retry_after_port_loss(self._is_waiting):
                 raise self._failure(
-                    f"no answer to the block at {self.address:#x} in {self.settings.block_tries} attempts"
+                    f"no response to the block at {self.address:#x} in {self.settings.block_tries} attempts"
                 )
             self.restarts += 1
             if self.restarts > _RESTARTS:
@@ -299,7 +317,7 @@ class UpgradeJob:
         """Send the next block until it is confirmed; return False after the last attempt."""
         block = self.image[self.address : self.address + BLOCK_BYTES]
         timeout_s = self._block_timeout_s()
-        request = commands.write_block(self.address, block, timeout_s)
+        request = _write_request(self.address, block, timeout_s)
         self.is_erased = True
         for attempt in range(self.settings.block_tries):
             self.retries += attempt > 0
@@ -313,15 +331,14 @@ class UpgradeJob:
             if self.address:
                 self._block_times_s.append(time.monotonic() - sent_s)
             if attempt and not frame.payload:
-                # The answer does not name the block: wait for a second answer to this one, which must not count later.
-                with contextlib.suppress(NoAnswerError):
-                    await replace(commands.write_block(self.address, b"", timeout_s), octets=b"")
+                # The response does not name the block: a second response must not count for a later block.
+                await _responds(replace(_write_request(self.address, b"", timeout_s), octets=b""))
             self.address += len(block)
             return True
         return False
 
     def _block_timeout_s(self) -> float:
-        """Return the time limit for a block: a multiple of what the last blocks took."""
+        """Return the time limit for a block, s: a multiple of the longest time of the last blocks."""
         if self.address == 0:
             return self.settings.erase_s
         if len(self._block_times_s) < _MEASURED_BLOCKS:
@@ -339,20 +356,19 @@ class UpgradeJob:
             if found is not None:
                 return found
         raise self._failure(
-            "the complete image is written, but the application does not answer; switch the unit off and on"
+            "the complete image is written, but the application does not respond; switch the unit off and on"
         )
 
     async def _jump(self, *, swapped_crc: bool) -> None:
-        """Command the bootloader to start the application; many bootloaders do not answer."""
+        """Command the bootloader to start the application; many bootloaders do not respond."""
         await SetBaud(self.settings.bootloader_baud)
         await Sleep(_SETTLE_S)
-        try:
-            await commands.start_application(swapped_crc=swapped_crc)
-        except NoAnswerError:
-            return
+        request = commands.command("JA", timeout_s=_JUMP_S, tries=1)
+        octets = _swap_crc(request.octets) if swapped_crc else request.octets
+        await _responds(replace(request, octets=octets))
 
     async def _find_application(self) -> tuple[int, str] | None:
-        """Search for the application at several baud rates, the most likely one every other time."""
+        """Search for the application at several baud rates, every second time at the most likely rate."""
         bauds = (self.application_baud, self.unit.first_baud, *sorted(CODE_OF_BAUD, reverse=True))
         likely, *others = dict.fromkeys(bauds)
         per_round_s = 2 * (_LISTEN_S + _SETTLE_S)
@@ -365,7 +381,7 @@ class UpgradeJob:
                     return baud, (await identify(self.unit)).text
                 except PortGoneError:
                     raise
-                except DeviceError:  # no answer, or a bootloader, which has no identity
+                except DeviceError:  # no response, or a bootloader, which has no identity
                     continue
         return None
 

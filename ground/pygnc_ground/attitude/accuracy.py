@@ -13,8 +13,7 @@ import numpy as np
 from pygnc.common import quaternion
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.consistency import band, fraction_inside
-from pygnc_ground.orbit.errors import rms_3d
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, rms_3d
 from pygnc_ground.truth.attitude_truth import TrueAttitude
 
 

@@ -23,9 +23,8 @@ from pygnc_ground.campaign.orbit_world import CADENCE_S, ORIENTATION, World, run
 from pygnc_ground.orbit.batch.solve import solve_batch
 from pygnc_ground.orbit.bound import KnownFixes, orbit_bounds
 from pygnc_ground.orbit.consistency import NeesConsistency, NisConsistency, nees_consistency, nis_consistency
-from pygnc_ground.orbit.errors import orbit_errors
 from pygnc_ground.orbit.smoother import smooth
-from pygnc_ground.orbit.solution import FloatArray, OrbitSolution
+from pygnc_ground.orbit.solution import FloatArray, OrbitSolution, orbit_errors
 from pygnc_ground.scenario.presets import preset_tables
 from pygnc_ground.scenario.settings import Gps, settings_from_tables
 from pygnc_ground.scenario.trajectory import Trajectory

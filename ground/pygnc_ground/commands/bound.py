@@ -35,12 +35,16 @@ _KINDS: Final = {
 
 @app.command()
 def bound(
-    sense: Annotated[Path | None, typer.Argument(metavar="[SENSE]", help="Sense file with recorded fixes.")] = None,
+    sense: Annotated[
+        Path | None, typer.Argument(metavar="[SENSE]", help="Sense file with recorded fixes; requires --truth.")
+    ] = None,
     *,
     truth: Annotated[
         Path | None, typer.Option(help="True orbit of SENSE: a scenario's table, an SP3 or a CCSDS OEM file.")
     ] = None,
-    satellite: Annotated[str | None, typer.Option(help="Object in an SP3 or OEM file with several objects.")] = None,
+    satellite: Annotated[
+        str | None, typer.Option(help="Identifier of the object in an SP3 or OEM file with several objects.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings of a scenario (TOML), instead of SENSE.")] = None,
     preset: Annotated[
         str | None, typer.Option(help="Name of a preset of `pygnc scenario presets`, instead of SENSE.")
@@ -52,9 +56,9 @@ def bound(
 ) -> None:
     """Show the Cramer-Rao bounds of position and velocity.
 
-    The deterministic bounds assume known forces except for one drag factor, the posterior bounds the process noise of
-    the flight filter. With --formation the bounds are those of relative positions, for known forces except for a
-    common drag factor and one per satellite.
+    The deterministic bounds assume known forces except for one drag factor. The posterior bounds assume the process
+    noise of the flight software. With --formation the bounds are those of relative positions. They assume known forces
+    except for a common drag factor and one drag factor per satellite.
     """
     from_settings = config is not None or preset is not None
     if (sense is None) != (truth is None) or (sense is None) != from_settings:
@@ -113,7 +117,7 @@ def _as_json(known_fixes: KnownFixes, bounds: OrbitBounds) -> dict[str, object]:
 
 
 def _figures(bound: Bound) -> dict[str, float]:
-    """RMS over the arc, over what follows its first third, and the value at its end."""
+    """Return the RMS over the arc, the RMS without its first third, and the value at its end."""
     begin, end = int(bound.gps_ms[0]), int(bound.gps_ms[-1])
     settled = bound.gps_ms >= begin + _SETTLED_AFTER * (end - begin)
     figures: dict[str, float] = {}

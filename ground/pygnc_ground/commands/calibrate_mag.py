@@ -27,7 +27,7 @@ from pygnc_ground.replay.inputs import ReplayError, from_files
 app: Final = typer.Typer(add_completion=False)
 
 _NO_HOME: Final = Path("/nonexistent")
-"""Settings come from --config only; those in the user's home belong to flights."""
+"""Folder without settings: settings in the user's home belong to the flight software."""
 _NOISE_FACTOR: Final = 1.5
 """Noise above this multiple of the settings' noise is reported."""
 
@@ -35,10 +35,10 @@ _NOISE_FACTOR: Final = 1.5
 @app.command()
 def calibrate_mag(
     sense: Annotated[list[Path], typer.Argument(metavar="SENSE...", help="Sense files of one satellite.")],
-    out: Annotated[Path, typer.Option(help="Folder for settings, figures and plot; created if missing.")],
+    out: Annotated[Path, typer.Option(help="Folder for settings, statistics and plot; it is created if missing.")],
     *,
-    config: Annotated[Path | None, typer.Option(help="Settings file (TOML) of main.py.")] = None,
-    truth: Annotated[Path | None, typer.Option(help="A scenario's truth.parquet to compare the bias with.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings (TOML) as for main.py.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="truth.parquet of a scenario, to compare the bias with.")] = None,
 ) -> None:
     """Calibrate the magnetometer by the strength of the geomagnetic field along the orbit, without attitude."""
     with report_user_errors("pygnc calibrate-mag"):
@@ -55,7 +55,7 @@ def calibrate_mag(
 
 def _calibrated(sense: list[Path], settings: Settings, true_ut: FloatArray | None) -> Calibrated:
     for folder in filter(Path.is_dir, sense):
-        raise ReplayError(f"{folder} is a folder; name the sense files in it")
+        raise ReplayError(f"{folder} is a folder; name the sense files in the folder")
     orientation = read_earth_orientation(data_file(EARTH_ORIENTATION))
     main_field = read_main_field(data_file(MAIN_FIELD))
     readings = field_readings(from_files(sense, None, settings), settings, orientation, main_field)

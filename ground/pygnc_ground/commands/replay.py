@@ -1,4 +1,4 @@
-"""`pygnc replay`: run recorded files through the flight's estimators; write tables and a report."""
+"""`pygnc replay`: run recorded files through the estimators of the flight software; write tables and a report."""
 
 import math
 import tempfile
@@ -19,7 +19,6 @@ from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
-from pygnc_ground.orbit.errors import orbit_errors, rms_3d
 from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.inputs import Inputs, ReplayError, from_files, from_run, is_run
 from pygnc_ground.replay.pipeline import Flown, fly, journaled_estimates
@@ -31,10 +30,12 @@ from pygnc_ground.report.comparison import (
     ComparedAttitude,
     ComparedPartner,
     compared_attitudes,
+    compared_orbits,
     compared_partners,
     orbit_name,
 )
 from pygnc_ground.report.html import write_report
+from pygnc_ground.report.statistics import estimate_figures
 from pygnc_ground.report.wording import duration, plural
 from pygnc_ground.truth.load import load_attitude_truth, load_truth
 
@@ -81,19 +82,13 @@ def formation_lines(result: FormationResult | None) -> Iterator[str]:
     )
     for one in compared_partners(result):
         yield f"{one.name}: {_line(one)}"
-        yield from _approaches(result, one)
-
-
-def _approaches(result: FormationResult, one: ComparedPartner) -> Iterator[str]:
-    """Yield the closest approach by the best orbit and, if another orbit comes closer, by that one."""
-    best = next(iter(result.approaches_of(one.result.partner)), None)
-    worst = result.most_dangerous(one.result.partner)
-    if best is None or worst is None:
-        return
-    text = f"{one.name}: closest approach within a day {_approach(best)}"
-    if worst is not best:
-        text += f"; by another orbit that fits {_approach(worst)}"
-    yield text
+        approaches = result.approaches_of(one.result.partner)
+        if approaches:
+            text = f"{one.name}: closest approach within a day {_approach(approaches[0])}"
+            worst = result.most_dangerous(one.result.partner)
+            if worst is not None and worst is not approaches[0]:
+                text += f"; by another orbit that fits {_approach(worst)}"
+            yield text
 
 
 def _approach(of: ClosestApproach) -> str:
@@ -132,9 +127,8 @@ app: Final = typer.Typer()
 
 Estimate: TypeAlias = OrbitEstimate | AttitudeEstimate | FormationMessage
 
-_SETTLED_AFTER: Final = 1.0 / 3.0
 _NO_HOME: Final = Path("/nonexistent")
-"""Settings come from --config alone; the user's home holds settings for flights."""
+"""Folder without settings: settings in the user's home belong to the flight software."""
 
 
 @app.command()
@@ -149,7 +143,7 @@ def replay_files(
         list[str] | None,
         typer.Option(
             metavar="NAME=FOLDER",
-            help="Files of one satellite instead of SENSE; repeat it for a joint solution, our own satellite first.",
+            help="Files of one satellite instead of SENSE; repeat it for a joint solution, our satellite first.",
         ),
     ] = None,
     ranges: Annotated[Path | None, typer.Option(help="Folder with the range files (rng00000.bin and so on).")] = None,
@@ -157,28 +151,35 @@ def replay_files(
         Path | None, typer.Option(help="True orbit: truth.parquet of a scenario, an SP3 or a CCSDS OEM file.")
     ] = None,
     object_name: Annotated[
-        str | None, typer.Option("--object", help="Object in an SP3 or OEM file that holds several.")
+        str | None,
+        typer.Option("--object", help="Identifier of the object in an SP3 or OEM file with several objects."),
     ] = None,
     partner_truth: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=FILE",
-            help="True orbit of a partner; repeat it for several. [default: those in --satellite folders]",
+            help="True orbit of a partner; repeat it for several. [default: truth.parquet in --satellite folders]",
         ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings (TOML) as for main.py.")] = None,
     earth_orientation: Annotated[
-        Path | None, typer.Option(help="Earth orientation table as uploaded for a flight. [default: the package's own]")
+        Path | None,
+        typer.Option(help="Earth orientation table as uploaded to the satellite. [default: the table of the package]"),
     ] = None,
     filter_name: Annotated[
-        FilterName, typer.Option("--filter", help="Filter: the flight's, or a reference by filterpy.")
+        FilterName,
+        typer.Option("--filter", help="Filter: that of the flight software (ekf), or a reference by filterpy (ukf)."),
     ] = FilterName.EKF,
     pipeline: Annotated[
-        bool, typer.Option("--pipeline", help="Run the real flight processes too, and compare their estimates.")
+        bool,
+        typer.Option("--pipeline", help="Run the processes of the flight software too, and compare their estimates."),
     ] = False,
-    csv: Annotated[bool, typer.Option("--csv/--no-csv", help="Write CSV files too.")] = True,
+    csv: Annotated[bool, typer.Option("--csv/--no-csv", help="Write the tables as CSV too.")] = True,
 ) -> None:
-    """Run the flight's estimators on recorded files; write filter, smoother and batch solutions and a report."""
+    """Run the estimators of the flight software on recorded files; write their solutions and a report.
+
+    Solutions are those of filter, smoother and batch.
+    """
     with report_user_errors("pygnc replay"):
         settings = Settings() if config is None else load(config, _NO_HOME)
         orientation = read_earth_orientation(earth_orientation or data_file(EARTH_ORIENTATION_TABLE))
@@ -193,7 +194,9 @@ def replay_files(
                 settings = inputs.settings
             result, collected = _run(inputs, settings, orientation, known, filter_name)
         if flown is not None:
-            _use_flight_estimates(collected, flown)
+            _compare("orbit", flown.orbits, collected.estimates)
+            _compare("attitude", flown.attitudes, [record.estimate for record in collected.samples])
+            _compare("formation", flown.partners, collected.partners)
         paths = write_tables(result, collected, out, csv=csv)
         report = out / "report.html"
         write_report(result, report)
@@ -213,7 +216,7 @@ class Files(NamedTuple):
 def _inputs(
     files: Files, satellites: Sequence[SatelliteFolder], settings: Settings, *, pipeline: bool
 ) -> Iterator[tuple[Inputs, Flown | None]]:
-    """Yield the inputs and, if they were flown for this replay, the flight's estimates."""
+    """Yield the inputs and, with --pipeline, the estimates of the processes of the flight software."""
     if bool(files.sense) == bool(satellites):
         raise ReplayError(
             "no input; name sense files, a run's folder, or satellites by --satellite NAME=FOLDER (only one of these)"
@@ -252,23 +255,15 @@ def _run(
 ) -> tuple[ReplayResult, Collected]:
     if inputs.earth_orientation not in {None, orientation.identification}:
         table = f"{inputs.earth_orientation}, not with {orientation.identification}"
-        raise ReplayError(f"the run used the Earth orientation {table}; name its file by --earth-orientation")
+        raise ReplayError(
+            f"the run used the Earth orientation {table}; name the table of the run by --earth-orientation"
+        )
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("GPS records", total=inputs.records)
         return replay(
             inputs, settings, orientation, truth, filter_name=filter_name, advance=lambda: progress.advance(task)
         )
-
-
-def _use_flight_estimates(collected: Collected, flown: Flown) -> None:
-    """Replace our estimates by the flight's, which must be equal."""
-    _compare("orbit", flown.orbits, collected.estimates)
-    _compare("attitude", flown.attitudes, [record.estimate for record in collected.samples])
-    _compare("formation", flown.partners, collected.partners)
-    by_input = {estimate.input_seq: estimate for estimate in flown.orbits}
-    for record in collected.timed:
-        record.estimate = by_input.get(record.message.seq)
 
 
 def _compare(what: str, flown: Sequence[Estimate], ours: Sequence[Estimate]) -> None:
@@ -286,24 +281,16 @@ def _print_summary(result: ReplayResult, flown: bool, paths: list[Path]) -> None
         f"{records} GPS records: {accepted} used, {records - accepted} not used, {len(result.untimed)} without a time"
     )
     if flown:
-        typer.echo("the flight processes gave the same estimates, bit for bit")
+        typer.echo("the processes of the flight software gave the same estimates, bit for bit")
     for note in result.notes:
         typer.echo(note)
-    if result.truth is not None:
-        for name, solution in (("filter", result.solution), ("smoother", result.smoothed), ("batch", result.batch)):
-            if solution is not None:
-                errors = orbit_errors(solution, result.truth)
-                if not len(errors):
-                    typer.echo(f"{name:8} no orbit within the time span of the truth")
-                    continue
-                settled = errors.later(_SETTLED_AFTER)
-                position_m, velocity_mps = (
-                    rms_3d(errors.position_rtn_m[settled]),
-                    rms_3d(errors.velocity_rtn_mps[settled]),
-                )
-                typer.echo(
-                    f"{name:8} 3-D RMS error after a third of the time: {position_m:.3f} m, {velocity_mps:.5f} m/s"
-                )
+    for one in compared_orbits(result):
+        if one.errors is not None and not len(one.errors):
+            typer.echo(f"{one.name:8} no orbit within the time span of the truth")
+        elif one.errors is not None:
+            accuracy = estimate_figures(one).accuracy
+            position, velocity = f"{accuracy.position_error_m:.3f} m", f"{accuracy.velocity_error_mps:.5f} m/s"
+            typer.echo(f"{one.name:8} 3-D RMS error after a third of the time: {position}, {velocity}")
     for line in (*attitude_lines(result.attitude), *formation_lines(result.formation)):
         typer.echo(line)
     echo_files(paths)

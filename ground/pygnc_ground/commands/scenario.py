@@ -20,10 +20,10 @@ def from_ephemeris(
     *,
     out: Annotated[Path, typer.Option(help="Folder for the files; it is created if missing and must be empty.")],
     config: Annotated[
-        Path | None, typer.Option(help="Settings (TOML); orbit, spacecraft and forces have no effect.")
+        Path | None, typer.Option(help="Settings (TOML); those of orbit, spacecraft and forces have no effect.")
     ] = None,
     object_id: Annotated[
-        str | None, typer.Option("--object", help="Identifier of the object if the file has several.")
+        str | None, typer.Option("--object", help="Identifier of the object in a file with several objects.")
     ] = None,
     begin: Annotated[
         str | None,
@@ -66,12 +66,14 @@ def make(
     out: Annotated[Path, typer.Option(help="Folder for the files; it is created if missing and must be empty.")],
     config: Annotated[
         Path | None,
-        typer.Option(help="Settings (TOML); they override the preset's."),
+        typer.Option(help="Settings (TOML); they override those of the preset."),
     ] = None,
     preset: Annotated[str | None, typer.Option(help="Name of a preset; `pygnc scenario presets` lists them.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the noise; overrides the settings.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the noise, 0 or more; overrides the settings.")
+    ] = None,
 ) -> None:
-    """Generate the flight's input files (sense.bin, range/rng00000.bin ...) and the truth tables."""
+    """Generate input files of the flight software (sense.bin, range/rng00000.bin ...) and the truth tables."""
     with report_user_errors("pygnc scenario make"):
         if config is None and preset is None:
             raise ValueError(
@@ -89,6 +91,6 @@ app.command(name="from-ephemeris")(from_ephemeris)
 
 @app.command()
 def presets() -> None:
-    """List the presets."""
+    """List the names of the presets with their summaries."""
     for name, summary in preset_summaries().items():
         typer.echo(f"{name:14}{summary}")

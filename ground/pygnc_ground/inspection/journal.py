@@ -1,26 +1,45 @@
 """Run journals: reading, counting and viewing one file of input, event or estimate records."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from pygnc.bus.messages import Estimate, Message, Packet
+from pygnc.bus.messages import Message
 from pygnc.formats import journal
 from pygnc.formats.damage import Damage, DamageReason
-from pygnc_ground.inspection.sections import DamageTally, Entry, Facts, Listing, Note, Section, Value, read_chunks
+from pygnc_ground.inspection.sections import (
+    DamageTally,
+    Entry,
+    Facts,
+    Listing,
+    Note,
+    Section,
+    Value,
+    Viewer,
+    flattened,
+    read_chunks,
+)
 from pygnc_ground.inspection.times import format_unix_time
 
 UNREADABLE: Final = "(no message)"
-_TYPES: Final = {kind.__name__: kind for base in (Message, Packet, Estimate) for kind in base.__subclasses__()}
+
+
+def _subclasses(base: type[Message]) -> Iterator[type[Message]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _subclasses(kind)
+
+
+_TYPES: Final = {kind.__name__: kind for kind in _subclasses(Message)}
 
 
 @dataclass
 class NumberRange:
-    """Count and number range of the messages of one kind."""
+    """Statistics of the messages of one kind: first and last number, count, bytes."""
 
     first_seq: int
     last_seq: int
@@ -140,7 +159,7 @@ def _named(message: msgspec.Struct) -> dict[str, Value]:
 
 
 def _plain(value: object) -> Value:
-    """Return nested messages as mappings by field name."""
+    """Return a value with nested messages as mappings by field name."""
     if isinstance(value, msgspec.Struct):
         return _named(value)
     if isinstance(value, dict):
@@ -150,35 +169,15 @@ def _plain(value: object) -> Value:
     return value if value is None or isinstance(value, bool | int | float | str | bytes) else str(value)
 
 
-class JournalViewer:
-    """Viewer of input, event and estimate journals, closed or open."""
-
-    kind = "run journal"
-
-    def recognises(self, head: bytes) -> bool:
-        """Return whether `head` contains a valid record or begins like one."""
-        return head.startswith(journal.SYNC) or bool(journal.scan(head, final=False, limit=1).records)
-
-    def view(self, path: Path, messages: int) -> Iterator[Section]:
-        """Yield header, counts per message kind, state and damage, then the first messages."""
-        contents = count_journal(path)
-        yield Facts("journal", _totals(contents))
-        if not contents.records:
-            yield Note("the file contains no undamaged record", fault=True)
-        yield from _header(contents.header)
-        if contents.messages:
-            rows = [
-                (kind, numbers.count, numbers.first_seq, numbers.last_seq, numbers.payload_bytes)
-                for kind, numbers in contents.messages.items()
-            ]
-            yield Listing("messages", ("kind", "count", "first_number", "last_number", "payload_bytes"), rows)
-        yield from contents.damage.sections()
-        if messages:
-            yield from _first_messages(path, messages)
+def _recognises(head: bytes) -> bool:
+    """Return True if `head` contains a valid record or begins like a record."""
+    return head.startswith(journal.SYNC) or bool(journal.scan(head, final=False, limit=1).records)
 
 
-def _totals(contents: JournalContents) -> dict[str, Value]:
-    return {
+def _summary(path: Path) -> Iterator[Section]:
+    """Yield counts, state, header, settings, counts per message kind and damage."""
+    contents = count_journal(path)
+    facts: dict[str, Value] = {
         "state": contents.state,
         "messages": contents.records[journal.Kind.MESSAGE],
         "first_number": contents.first_seq,
@@ -187,38 +186,34 @@ def _totals(contents: JournalContents) -> dict[str, Value]:
         "damaged_bytes": contents.damage.damaged_bytes,
         "damaged_ranges": contents.damage.ranges,
     }
-
-
-def _header(header: Mapping[str, Value]) -> Iterator[Section]:
-    values = dict(header)
-    settings = values.pop("settings", None)
-    t_wall_ns = values.get("t_wall_ns")
+    yield Facts("journal", facts)
+    if not contents.records:
+        yield Note("the file contains no undamaged record", fault=True)
+    header = dict(contents.header)
+    settings = header.pop("settings", None)
+    t_wall_ns = header.get("t_wall_ns")
     if isinstance(t_wall_ns, int) and 0 <= t_wall_ns < 1 << 62:
-        values["wall_clock_utc"] = format_unix_time(t_wall_ns * 1e-9)
-    if values:
-        yield Facts("header", values)
+        header["wall_clock_utc"] = format_unix_time(t_wall_ns * 1e-9)
+    if header:
+        yield Facts("header", header)
     if isinstance(settings, Mapping):
-        yield Facts("settings", _flattened(settings))
+        yield Facts("settings", dict(flattened(settings)))
+    if contents.messages:
+        rows = [
+            (kind, numbers.count, numbers.first_seq, numbers.last_seq, numbers.payload_bytes)
+            for kind, numbers in contents.messages.items()
+        ]
+        yield Listing("messages", ("kind", "count", "first_number", "last_number", "payload_bytes"), rows)
+    yield from contents.damage.sections()
 
 
-def _flattened(values: Mapping[str, Value], prefix: str = "") -> dict[str, Value]:
-    flat: dict[str, Value] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flattened(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + str(name)] = value
-    return flat
-
-
-def _first_messages(path: Path, limit: int) -> Iterator[Section]:
-    shown = 0
+def _entries(path: Path) -> Iterator[Sequence[Entry]]:
     for scan in read_journal(path):
         for record in scan.records:
-            if record.kind is not journal.Kind.MESSAGE:
-                continue
-            if shown == limit:
-                return
-            shown += 1
-            kind, fields = decode_message(record.payload)
-            yield Entry(kind, fields if "seq" in fields else {"seq": record.seq, **fields})
+            if record.kind is journal.Kind.MESSAGE:
+                kind, fields = decode_message(record.payload)
+                yield [Entry(kind, fields if "seq" in fields else {"seq": record.seq, **fields})]
+
+
+JOURNALS: Final = Viewer("run journal", _recognises, _summary, _entries)
+"""Viewer of input, event and estimate journals, closed or open."""

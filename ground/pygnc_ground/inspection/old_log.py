@@ -5,15 +5,26 @@ of elements, types, and the form of the epoch.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgpack
+import msgspec
 
 from pygnc.formats.damage import Damage, DamageReason
-from pygnc_ground.inspection.sections import DamageTally, Entry, Facts, Listing, Note, Section, Value, read_chunks
+from pygnc_ground.inspection.sections import (
+    DamageTally,
+    Entry,
+    Facts,
+    Listing,
+    Note,
+    Section,
+    Value,
+    Viewer,
+    read_chunks,
+)
 
 MESSAGE_BYTES_MAX: Final = 1024
 """The longest message has 376 bytes."""
@@ -23,52 +34,62 @@ BEGINNING: Final = re.compile(rb"\x96\xb4|\x92\x95|[\x95\x9f][\xca-\xd3]")
 a time that needs more than one byte.
 """
 
-_EPOCH: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_Number: TypeAlias = int | float
+_Vector: TypeAlias = tuple[_Number, _Number, _Number]
+_Six: TypeAlias = tuple[_Number, _Number, _Number, _Number, _Number, _Number]
+_FiveOrSix: TypeAlias = Annotated[tuple[_Number, ...], msgspec.Meta(min_length=5, max_length=6)]
+"""Disturbances: six elements by default, and five once the filter has written them."""
 
-_NUMBER: Final = 0
-_EPOCH_TEXT: Final = -1
-Shape: TypeAlias = "int | tuple[int, ...] | Mapping[str, Shape]"
-"""A number, the epoch, a vector with one of the given lengths, or a nested message."""
 
-_SENSOR: Final[dict[str, Shape]] = {
-    "t_spacecraft_s": _NUMBER,
-    "mag_imu_ut": (3,),
-    "hall_raw": _NUMBER,
-    "gyro_imu_deg_s": (3,),
-    "lux": (6,),
-}
-_GPS: Final[dict[str, Shape]] = {
-    "t_spacecraft_s": _NUMBER,
-    "time_status": _NUMBER,
-    "gps_week": _NUMBER,
-    "gps_tow_ms": _NUMBER,
-    "position_status": _NUMBER,
-    "position_ecef_m": (3,),
-    "position_sigma_m": (3,),
-    "velocity_status": _NUMBER,
-    "velocity_ecef_mps": (3,),
-    "velocity_sigma_mps": (3,),
-    "velocity_latency_s": _NUMBER,
-    "differential_age_s": _NUMBER,
-    "solution_age_s": _NUMBER,
-    "satellites_tracked": _NUMBER,
-    "satellites_used": _NUMBER,
-}
-# The disturbance arrays have six elements by default, and five once the filter has written them.
-_ORBIT_MESSAGE: Final[dict[str, Shape]] = {
-    "epoch_utc": _EPOCH_TEXT,
-    "state_eci": (6,),
-    "disturbance": (5, 6),
-    "state_variance": (6,),
-    "disturbance_variance": (5, 6),
-    "sensor": _SENSOR,
-}
-MESSAGES: Final[dict[str, dict[str, Shape]]] = {
-    "OrbitEstimateMessage": _ORBIT_MESSAGE,
-    "SensorMessage": _SENSOR,
-    "GPSMessage": _GPS,
-    "SensorGPSMessage": {"sensor": _SENSOR, "gps": _GPS},
-}
+class SensorMessage(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """Sensor packet: illuminance in lux, other units as the names say."""
+
+    t_spacecraft_s: _Number
+    mag_imu_ut: _Vector
+    hall_raw: _Number
+    gyro_imu_deg_s: _Vector
+    lux: _Six
+
+
+class GPSMessage(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """GPS packet: units as the names say."""
+
+    t_spacecraft_s: _Number
+    time_status: _Number
+    gps_week: _Number
+    gps_tow_ms: _Number
+    position_status: _Number
+    position_ecef_m: _Vector
+    position_sigma_m: _Vector
+    velocity_status: _Number
+    velocity_ecef_mps: _Vector
+    velocity_sigma_mps: _Vector
+    velocity_latency_s: _Number
+    differential_age_s: _Number
+    solution_age_s: _Number
+    satellites_tracked: _Number
+    satellites_used: _Number
+
+
+class OrbitEstimateMessage(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """Orbit estimate: units as in the remarks `_ORBIT_NOTES`."""
+
+    epoch_utc: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    state_eci: _Six
+    disturbance: _FiveOrSix
+    state_variance: _Six
+    disturbance_variance: _FiveOrSix
+    sensor: SensorMessage
+
+
+class SensorGPSMessage(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """Sensor packet and GPS packet of one record."""
+
+    sensor: SensorMessage
+    gps: GPSMessage
+
+
+_KINDS: Final = (OrbitEstimateMessage, SensorMessage, GPSMessage, SensorGPSMessage)
 
 
 def decode_message(data: bytes | memoryview) -> tuple[str, dict[str, Value], int] | None:
@@ -76,7 +97,7 @@ def decode_message(data: bytes | memoryview) -> tuple[str, dict[str, Value], int
     unpacker = msgpack.Unpacker(
         use_list=False,
         max_buffer_size=MESSAGE_BYTES_MAX,
-        max_array_len=len(_GPS),
+        max_array_len=len(GPSMessage.__struct_fields__),
         max_str_len=20,
         max_bin_len=0,
         max_map_len=0,
@@ -87,45 +108,22 @@ def decode_message(data: bytes | memoryview) -> tuple[str, dict[str, Value], int
         decoded = unpacker.unpack()
     except (msgpack.UnpackException, ValueError):
         return None
-    for name, shape in MESSAGES.items():
-        fields = _match(decoded, shape)
-        if fields is not None:
-            return name, fields, unpacker.tell()
+    for kind in _KINDS:
+        try:
+            return kind.__name__, _fields(msgspec.convert(decoded, kind)), unpacker.tell()
+        except msgspec.ValidationError:
+            continue
     return None
 
 
-def _match(decoded: object, shape: Mapping[str, Shape]) -> dict[str, Value] | None:
-    if not isinstance(decoded, tuple) or len(decoded) != len(shape):
-        return None
-    fields: dict[str, Value] = {}
-    for (name, part), value in zip(shape.items(), decoded, strict=True):
-        if isinstance(part, Mapping):
-            nested = _match(value, part)
-            if nested is None:
-                return None
-            fields[name] = nested
-        elif _fits(value, part):
-            fields[name] = value
-        else:
-            return None
-    return fields
-
-
-def _fits(value: object, part: int | tuple[int, ...]) -> bool:
-    if part == _EPOCH_TEXT:
-        return isinstance(value, str) and _EPOCH.fullmatch(value) is not None
-    if part == _NUMBER:
-        return _is_number(value)
-    return isinstance(value, tuple) and isinstance(part, tuple) and len(value) in part and all(map(_is_number, value))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _fields(message: msgspec.Struct) -> dict[str, Value]:
+    fields = msgspec.structs.asdict(message)
+    return {name: _fields(value) if isinstance(value, msgspec.Struct) else value for name, value in fields.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class OldMessage:
-    """One message and its byte offset in the file."""
+    """Message with its kind, fields, byte offset in the file and length in bytes."""
 
     kind: str
     fields: dict[str, Value]
@@ -134,7 +132,7 @@ class OldMessage:
 
 
 def read_old_log(path: Path) -> Iterator[OldMessage]:
-    """Yield every complete message in the file; bytes between them are foreign.
+    """Yield every complete message in the file; bytes between messages are skipped.
 
     Raises:
         OSError: The file cannot be read.
@@ -167,7 +165,6 @@ def find_messages(data: bytes, base_offset: int = 0) -> Iterator[OldMessage]:
             position = start + size
 
 
-_ORBIT: Final = "OrbitEstimateMessage"
 _ORBIT_NOTES: Final = (
     Note(
         "state_variance and disturbance_variance are not variances but the signed diagonal of the filter's"
@@ -196,42 +193,48 @@ class _Kind:
         self.last = time
 
 
-class OldLogViewer:
-    """Viewer of `log_<epoch>.bin` and `pygnc_status.bin` of the original PyGNC."""
+def _recognises(head: bytes) -> bool:
+    """Return True if `head` contains a complete message."""
+    return next(find_messages(head), None) is not None
 
-    kind = "old PyGNC log"
 
-    def recognises(self, head: bytes) -> bool:
-        """Return whether `head` contains a complete message."""
-        return next(find_messages(head), None) is not None
+def _summary(path: Path) -> Iterator[Section]:
+    """Yield counts and times per message kind, remarks on the fields, and bytes that are no message."""
+    kinds: dict[str, _Kind] = {}
+    damage = DamageTally()
+    end = 0
+    for message in read_old_log(path):
+        damage.add(_between(end, message.offset, DamageReason.CONTENT))
+        end = message.offset + message.size
+        kinds.setdefault(message.kind, _Kind()).add(_time_of(message.fields))
+    size = path.stat().st_size
+    reason = DamageReason.CUT_TAIL if size - end < MESSAGE_BYTES_MAX else DamageReason.CONTENT
+    damage.add(_between(end, size, reason))
+    facts: dict[str, Value] = {
+        "messages": sum(kind.count for kind in kinds.values()),
+        "damaged_bytes": damage.damaged_bytes,
+        "damaged_ranges": damage.ranges,
+    }
+    yield Facts("log", facts)
+    if not kinds:
+        yield Note("the file contains no complete message", fault=True)
+        return
+    rows = [(name, kind.count, kind.first, kind.last, kind.steps_back) for name, kind in kinds.items()]
+    yield Listing("messages", ("kind", "count", "first_time", "last_time", "steps_back"), rows)
+    if any(kind.steps_back for kind in kinds.values()):
+        yield Note("time steps back: PyGNC appended a later run of the same data to this file")
+    if "OrbitEstimateMessage" in kinds:
+        yield from _ORBIT_NOTES
+    yield from damage.sections()
 
-    def view(self, path: Path, messages: int) -> Iterator[Section]:
-        """Yield counts and times per message kind, foreign bytes and known pitfalls, then the first messages."""
-        kinds: dict[str, _Kind] = {}
-        damage = DamageTally()
-        end = 0
-        for message in read_old_log(path):
-            damage.add(_between(end, message.offset, DamageReason.CONTENT))
-            end = message.offset + message.size
-            kinds.setdefault(message.kind, _Kind()).add(_time_of(message.fields))
-        size = path.stat().st_size
-        reason = DamageReason.CUT_TAIL if size - end < MESSAGE_BYTES_MAX else DamageReason.CONTENT
-        damage.add(_between(end, size, reason))
 
-        counts: dict[str, Value] = {"messages": sum(kind.count for kind in kinds.values())}
-        yield Facts("log", counts | {"damaged_bytes": damage.damaged_bytes, "damaged_ranges": damage.ranges})
-        if not kinds:
-            yield Note("the file contains no complete message", fault=True)
-            return
-        rows = [(name, kind.count, kind.first, kind.last, kind.steps_back) for name, kind in kinds.items()]
-        yield Listing("messages", ("kind", "count", "first_time", "last_time", "steps_back"), rows)
-        if any(kind.steps_back for kind in kinds.values()):
-            yield Note("time steps back: PyGNC appended a later run of the same data to this file")
-        if _ORBIT in kinds:
-            yield from _ORBIT_NOTES
-        yield from damage.sections()
-        if messages:
-            yield from _first_messages(path, messages)
+def _entries(path: Path) -> Iterator[Sequence[Entry]]:
+    for message in read_old_log(path):
+        yield [Entry(message.kind, {"at_byte": message.offset, **message.fields})]
+
+
+OLD_LOGS: Final = Viewer("old PyGNC log", _recognises, _summary, _entries)
+"""Viewer of `log_<epoch>.bin` and `pygnc_status.bin` of the original PyGNC."""
 
 
 def _between(start: int, stop: int, reason: DamageReason) -> list[Damage]:
@@ -249,10 +252,3 @@ def _is_earlier(time: Value, other: Value) -> bool:
     if isinstance(time, str) and isinstance(other, str):
         return time < other  # all epochs have the same form, so they sort as text
     return isinstance(time, int | float) and isinstance(other, int | float) and time < other
-
-
-def _first_messages(path: Path, limit: int) -> Iterator[Section]:
-    for shown, message in enumerate(read_old_log(path)):
-        if shown == limit:
-            return
-        yield Entry(message.kind, {"at_byte": message.offset, **message.fields})

@@ -8,28 +8,21 @@ from typing import Final
 
 from pygnc.bus.journal_files import last_number, list_segments
 from pygnc.formats import journal
-from pygnc_ground.inspection.journal import JournalViewer, decode_message, read_journal
-from pygnc_ground.inspection.old_log import OldLogViewer
+from pygnc_ground.inspection.journal import JOURNALS, decode_message, read_journal
+from pygnc_ground.inspection.old_log import OLD_LOGS
 from pygnc_ground.inspection.sections import HEAD_BYTES, Facts, Listing, Note, Section, Value, Viewer
-from pygnc_ground.inspection.sense_and_range import RangeViewer, SenseViewer
-from pygnc_ground.inspection.status_view import InfoViewer, StatusViewer
+from pygnc_ground.inspection.sense_and_range import RANGE_FILES, SENSE_FILES
+from pygnc_ground.inspection.status_view import INFO_TEXTS, STATUS_FILES
 from pygnc_ground.inspection.times import format_unix_time
 
-VIEWERS: Final[tuple[Viewer, ...]] = (
-    JournalViewer(),
-    StatusViewer(),
-    InfoViewer(),
-    OldLogViewer(),
-    RangeViewer(),
-    SenseViewer(),
-)
+VIEWERS: Final = (JOURNALS, STATUS_FILES, INFO_TEXTS, OLD_LOGS, RANGE_FILES, SENSE_FILES)
 """Kinds with a magic number are first; the others are recognised by the structure of their content."""
 
 _SHOWN_BYTES: Final = 16
 
 
 class UnknownFileError(ValueError):
-    """No viewer recognises the file; the message lists the known kinds and the first bytes of the file."""
+    """Error raised when no viewer recognises a file; the message lists the known kinds and the first bytes."""
 
 
 def find_viewer(path: Path) -> Viewer:
@@ -41,11 +34,11 @@ def find_viewer(path: Path) -> Viewer:
     """
     if not path.is_file():
         path.stat()
-        raise UnknownFileError("neither a file nor a folder")
+        raise UnknownFileError("neither a file nor a folder; name a regular file")
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if not head:
-        raise UnknownFileError("the file is empty")
+        raise UnknownFileError("the file is empty; copy it again")
     for viewer in VIEWERS:
         if viewer.recognises(head):
             return viewer

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pygnc_cli.text import printable
-from pygnc_ground.inspection.sections import Entry, Facts, Listing, Note, Section, Value
+from pygnc_ground.inspection.sections import Entry, Facts, Listing, Note, Section, Value, flattened
 
 _UNITS: Final = {
     "bytes": "B",
@@ -40,18 +40,14 @@ def render(section: Section) -> RenderableType:
     """Return a section ready to print; file contents cannot act as markup or terminal control codes."""
     match section:
         case Facts():
-            return _below_a_blank(_facts(section))
+            table = _facts(section)
         case Listing():
-            return _below_a_blank(_listing(section))
+            table = _listing(section)
         case Entry():
-            return _below_a_blank(_entry(section))
+            table = _entry(section)
         case Note(text, fault):
-            return Padding(
-                Text(f"! {printable(text)}", style="bold red" if fault else "yellow"), (0, 0, 0, 2), expand=False
-            )
-
-
-def _below_a_blank(table: Table) -> Padding:
+            note = Text(f"! {printable(text)}", style="bold red" if fault else "yellow")
+            return Padding(note, (0, 0, 0, 2), expand=False)
     return Padding(table, (1, 0, 0, 0), expand=False)
 
 
@@ -94,19 +90,11 @@ def _entry(entry: Entry) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     fields = Text()
-    for name, value in _flat(entry.fields):
+    for name, value in flattened(entry.fields):
         fields.append(f"{printable(name)} ", style="dim")
         fields.append(format_value(name, value).replace(" ", "\u00a0") + "  ")
     table.add_row(Text(printable(entry.kind)), fields)
     return table
-
-
-def _flat(fields: Mapping[str, Value], prefix: str = "") -> Iterator[tuple[str, Value]]:
-    for name, value in fields.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + str(name), value
 
 
 def label(name: str) -> str:

@@ -4,10 +4,11 @@ Names of values end in their unit (`size_bytes`, `position_ecef_m`); the termina
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from pygnc.formats.damage import Anomaly, AnomalyReason, Damage, DamageReason
 from pygnc.formats.gps_packet import GpsFixes
@@ -15,12 +16,12 @@ from pygnc.formats.ranges import RangeMeasurements
 from pygnc.formats.sense import SensorSamples
 
 Value: TypeAlias = "bool | int | float | str | bytes | Sequence[Value] | Mapping[str, Value] | None"
-"""A number, text, raw bytes, or a composition of these. None means absent, NaN unknown."""
+"""Number, text, raw bytes, or a sequence or mapping of values. None is an absent value, NaN an unknown value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Single values by name."""
+    """Section with single values by name."""
 
     title: str
     values: Mapping[str, Value]
@@ -28,7 +29,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Table with named columns."""
+    """Section with a table of named columns."""
 
     title: str
     columns: tuple[str, ...]
@@ -37,7 +38,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One message or record of the file."""
+    """Section with one message or record of the file."""
 
     kind: str
     fields: Mapping[str, Value]
@@ -45,7 +46,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Remark for the reader; a fault means that the file could not be shown as expected."""
+    """Remark for the reader; `fault` is True if the file could not be shown as expected."""
 
     text: str
     fault: bool = False
@@ -59,24 +60,34 @@ HEAD_BYTES: Final = 1 << 18
 CHUNK_BYTES: Final = 1 << 18
 
 
-class Viewer(Protocol):
-    """Viewer of one kind of file."""
+def _no_entries(_path: Path) -> Iterator[Sequence[Entry]]:
+    return iter(())
 
-    @property
-    def kind(self) -> str:
-        """Name of the kind."""
 
-    def recognises(self, head: bytes) -> bool:
-        """Return whether a file that begins with `head` (up to HEAD_BYTES) is of this kind, whatever its name."""
+class Viewer(NamedTuple):
+    """Viewer of one kind of file. It processes files in chunks of constant memory; it shows damage and does not raise.
+
+    Attributes:
+        kind: Name of the kind.
+        recognises: Function that returns True for the beginning of a file of this kind (up to HEAD_BYTES bytes).
+        summary: Function that yields the content of a file, without its messages.
+        entries: Function that yields the entries of each message or record, in file order.
+    """
+
+    kind: str
+    recognises: Callable[[bytes], bool]
+    summary: Callable[[Path], Iterator[Section]]
+    entries: Callable[[Path], Iterator[Sequence[Entry]]] = _no_entries
 
     def view(self, path: Path, messages: int) -> Iterator[Section]:
         """Yield the content of the file, then its first `messages` messages or records.
 
-        The file is processed in chunks of constant memory. Damage is shown and does not raise.
-
         Raises:
             OSError: The file cannot be read.
         """
+        yield from self.summary(path)
+        for entries in islice(self.entries(path) if messages else (), messages):
+            yield from entries
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:
@@ -94,6 +105,15 @@ def element(arrays: SensorSamples | GpsFixes | RangeMeasurements, *index: int) -
     """Return the values of packet `index` by name, without fields that this kind of packet lacks."""
     named: list[tuple[str, Any]] = [(field.name, getattr(arrays, field.name)) for field in fields(arrays)]
     return {name: values[index].tolist() for name, values in named if values is not None}
+
+
+def flattened(values: Mapping[str, Value], prefix: str = "") -> Iterator[tuple[str, Value]]:
+    """Yield nested values with their full names, such as "orbit.degree"."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 LISTED_MAX: Final = 20
@@ -142,14 +162,8 @@ class DamageTally:
         if not self._listed:
             return
         rows = [
-            (
-                damage.start,
-                damage.stop,
-                damage.stop - damage.start,
-                damage.reason.value,
-                _DAMAGE_IN_WORDS[damage.reason],
-            )
-            for damage in self._listed
+            (one.start, one.stop, one.stop - one.start, one.reason.value, _DAMAGE_IN_WORDS[one.reason])
+            for one in self._listed
         ]
         yield Listing("damage", ("from_byte", "to_byte", "length_bytes", "reason", "meaning"), rows)
         if self.ranges > len(self._listed):

@@ -1,8 +1,8 @@
 """Sense and range files: their viewers, and statistics of GPS and range packets in constant memory."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from itertools import count
 from math import sqrt
 from pathlib import Path
 from typing import Any, Final
@@ -27,10 +27,11 @@ from pygnc_ground.inspection.sections import (
     Note,
     Section,
     Value,
+    Viewer,
     element,
     read_chunks,
 )
-from pygnc_ground.inspection.times import Cadence, TimeSpans, cadence_listing, known_gps_ms
+from pygnc_ground.inspection.times import Cadence, Span, cadence_listing, known_gps_ms, time_sections
 
 _STATUSES: Final = {
     "time_status": GpsTimeStatus,
@@ -112,25 +113,47 @@ def _in_words(name: str, word: int) -> str:
         return "no known status"
 
 
-class SenseViewer:
-    """Viewer of sense files with the standard number of sensor packets per record, with or without CR LF."""
+class _Tallies:
+    """Statistics that sense files and range files have in common."""
 
-    kind = "sense file"
+    def __init__(self) -> None:
+        self.damage, self.anomalies, self.gps = DamageTally(), AnomalyTally(), GpsSummary()
+        self.spacecraft_s, self.gps_ms = Span(), Span()
+        self.gps_cadence = Cadence("GPS")
 
-    def recognises(self, head: bytes) -> bool:
-        """Return whether `head` contains at least one record."""
-        return recognise_layout(head) is not None
+    def add(self, part: SenseScan | RangeScan, fixes: GpsFixes, times_s: NDArray[np.int64]) -> None:
+        """Add a scanned part of a file with its GPS packets and its spacecraft times in s."""
+        self.damage.add(part.damage)
+        self.anomalies.add(part.anomalies)
+        self.gps.add(fixes)
+        self.spacecraft_s.add(times_s)
+        gps_ms = known_gps_ms(fixes)
+        self.gps_ms.add(gps_ms)
+        self.gps_cadence.add(gps_ms)
 
-    def view(self, path: Path, messages: int) -> Iterator[Section]:
-        """Yield byte counters, times, statuses, damage and anomalies, then the packets of the first records."""
-        with path.open("rb") as file:
-            layout = recognise_layout(file.read(HEAD_BYTES))
-        if layout is None:
-            yield Note("the file contains no sense record", fault=True)
-            return
-        yield from _sense_summary(path, layout)
-        if messages:
-            yield from _sense_packets(path, layout, messages)
+    @property
+    def facts(self) -> dict[str, Value]:
+        """Counters of damage and anomalies."""
+        return {
+            "damaged_bytes": self.damage.damaged_bytes,
+            "damaged_ranges": self.damage.ranges,
+            "anomalies": self.anomalies.count,
+        }
+
+    def times(self) -> list[Section]:
+        """Return the first and last time of each known clock."""
+        return time_sections(self.spacecraft_s, self.gps_ms)
+
+    def sections(self) -> Iterator[Section]:
+        """Yield the statistics of GPS packets, damage and anomalies."""
+        yield from self.gps.sections()
+        yield from self.damage.sections()
+        yield from self.anomalies.sections()
+
+
+def _sense_layout(path: Path) -> SenseLayout | None:
+    with path.open("rb") as file:
+        return recognise_layout(file.read(HEAD_BYTES))
 
 
 def _sense_scans(path: Path, layout: SenseLayout) -> Iterator[SenseScan]:
@@ -140,65 +163,53 @@ def _sense_scans(path: Path, layout: SenseLayout) -> Iterator[SenseScan]:
     yield scanner.finish()
 
 
-def _sense_summary(path: Path, layout: SenseLayout) -> Iterator[Section]:
-    damage, anomalies, gps, times = DamageTally(), AnomalyTally(), GpsSummary(), TimeSpans()
-    sensor_cadence, gps_cadence = Cadence("sensor"), Cadence("GPS")
+def _sense_summary(path: Path) -> Iterator[Section]:
+    """Yield byte counters, times, statuses, damage and anomalies."""
+    layout = _sense_layout(path)
+    if layout is None:
+        yield Note("the file contains no sense record", fault=True)
+        return
+    tallies, sensor_cadence = _Tallies(), Cadence("sensor")
     records = 0
     for part in _sense_scans(path, layout):
-        damage.add(part.damage)
-        anomalies.add(part.anomalies)
         records += len(part.records)
-        fixes = decode_fixes(part.records)
-        sensor_times_s = part.records["sensors"]["t_spacecraft_s"].astype(np.int64)
-        gps.add(fixes)
-        times.add_spacecraft(sensor_times_s)
-        times.add_gps(fixes)
-        sensor_cadence.add(1000 * sensor_times_s.ravel())
-        gps_cadence.add(known_gps_ms(fixes))
+        times_s = part.records["sensors"]["t_spacecraft_s"].astype(np.int64)
+        tallies.add(part, decode_fixes(part.records), times_s)
+        sensor_cadence.add(1000 * times_s.ravel())
     terminated = "CR LF" if layout.terminated else "no CR LF"
-    yield Facts(
-        "records",
-        {
-            "layout": f"{layout.size} bytes: {layout.sensors_per_record} sensor packets, 1 GPS packet, {terminated}",
-            "records": records,
-            "delivered_bytes": records * layout.size,
-            "damaged_bytes": damage.damaged_bytes,
-            "damaged_ranges": damage.ranges,
-            "anomalies": anomalies.count,
-            "computed_positions": gps.computed,
-        },
-    )
-    yield from times.sections()
-    yield from cadence_listing(sensor_cadence, gps_cadence)
-    yield from gps.sections()
-    yield from damage.sections()
-    yield from anomalies.sections()
+    facts: dict[str, Value] = {
+        "layout": f"{layout.size} bytes: {layout.sensors_per_record} sensor packets, 1 GPS packet, {terminated}",
+        "records": records,
+        "delivered_bytes": records * layout.size,
+        **tallies.facts,
+        "computed_positions": tallies.gps.computed,
+    }
+    yield Facts("records", facts)
+    yield from tallies.times()
+    yield from cadence_listing(sensor_cadence, tallies.gps_cadence)
+    yield from tallies.sections()
 
 
-def _sense_packets(path: Path, layout: SenseLayout, limit: int) -> Iterator[Section]:
+def _sense_entries(path: Path) -> Iterator[Sequence[Entry]]:
+    layout = _sense_layout(path)
     number = 0
-    for part in _sense_scans(path, layout):
-        wanted = part.records[: limit - number]
-        sensors, fixes = decode_sensors(wanted), decode_fixes(wanted)
-        for index in range(len(wanted)):
-            at_byte = int(part.offsets[index])
-            for k in range(layout.sensors_per_record):
-                yield Entry("sensor packet", {"record": number, "at_byte": at_byte} | element(sensors, index, k))
-                at_byte += SENSOR_PACKET.itemsize
-            yield Entry("GPS packet", {"record": number, "at_byte": at_byte} | element(fixes, index))
+    for part in _sense_scans(path, layout) if layout else ():
+        for index, offset in enumerate(part.offsets.tolist()):
+            record = part.records[index : index + 1]
+            sensors, fixes = decode_sensors(record), decode_fixes(record)
+            entries = []
+            for k in range(part.records["sensors"].shape[1]):
+                place: dict[str, Value] = {"record": number, "at_byte": offset + k * SENSOR_PACKET.itemsize}
+                entries.append(Entry("sensor packet", place | element(sensors, 0, k)))
+            place = {"record": number, "at_byte": offset + len(entries) * SENSOR_PACKET.itemsize}
+            yield [*entries, Entry("GPS packet", place | element(fixes, 0))]
             number += 1
-        if number >= limit:
-            return
 
 
-@dataclass
-class _Partner:
-    packets: int = 0
-    sum_m: float = 0.0
-    sum_m2: float = 0.0
-    least_m: float = np.inf
-    most_m: float = -np.inf
-    sum_rssi_dbm: float = 0.0
+SENSE_FILES: Final = Viewer(
+    "sense file", lambda head: recognise_layout(head) is not None, _sense_summary, _sense_entries
+)
+"""Viewer of sense files with the standard number of sensor packets per record, with or without CR LF."""
 
 
 class PartnerSummary:
@@ -206,7 +217,9 @@ class PartnerSummary:
 
     def __init__(self) -> None:
         self.count = 0
-        self._partners: dict[int, _Partner] = {}
+        self._sums: dict[int, NDArray[np.float64]] = {}
+        """Sums over packets by partner: 1, range, range squared, signal strength."""
+        self._extremes: dict[int, tuple[float, float]] = {}
 
     def add(self, ranges: RangeMeasurements) -> None:
         """Add further packets."""
@@ -214,27 +227,24 @@ class PartnerSummary:
         for partner_id in np.unique(ranges.partner_id).tolist():
             of_partner = ranges.partner_id == partner_id
             range_m, rssi_dbm = ranges.range_m[of_partner], ranges.rssi_dbm[of_partner]
-            partner = self._partners.setdefault(partner_id, _Partner())
-            partner.packets += len(range_m)
-            partner.sum_m += float(range_m.sum())
-            partner.sum_m2 += float(range_m @ range_m)
-            partner.least_m = min(partner.least_m, float(range_m.min()))
-            partner.most_m = max(partner.most_m, float(range_m.max()))
-            partner.sum_rssi_dbm += float(rssi_dbm.sum())
+            sums = np.array((len(range_m), range_m.sum(), range_m @ range_m, rssi_dbm.sum()))
+            self._sums[partner_id] = self._sums.get(partner_id, 0.0) + sums
+            least_m, most_m = self._extremes.get(partner_id, (np.inf, -np.inf))
+            self._extremes[partner_id] = (min(least_m, float(range_m.min())), max(most_m, float(range_m.max())))
 
     def sections(self) -> list[Section]:
         """Return the statistics as sections."""
         if not self.count:
             return []
+        rows: list[tuple[Value, ...]] = []
+        for partner_id, sums in sorted(self._sums.items()):
+            count, _, _, _ = sums.tolist()
+            _, mean_m, square_m2, rssi_dbm = (sums / count).tolist()
+            least_m, most_m = self._extremes[partner_id]
+            sigma_m = sqrt(max(0.0, square_m2 - mean_m**2))
+            name = f"{partner_id} {chr(partner_id)}"
+            rows.append((name, int(count), least_m, mean_m, most_m, sigma_m, rssi_dbm))
         columns = ("partner", "packets", "least_m", "mean_m", "most_m", "sigma_m", "mean_rssi_dbm")
-        rows = [
-            (
-                *(f"{partner_id} {chr(partner_id)}", partner.packets),
-                *(partner.least_m, partner.sum_m / partner.packets, partner.most_m, _sigma_m(partner)),
-                partner.sum_rssi_dbm / partner.packets,
-            )
-            for partner_id, partner in sorted(self._partners.items())
-        ]
         caution = Note(
             f"ranges assume a radio bandwidth of {SX1280_BANDWIDTH_HZ / 1e3:.1f} kHz and include the delay of the pair"
             " of radios, about 1 km"
@@ -242,30 +252,14 @@ class PartnerSummary:
         return [Listing("partners", columns, rows), caution]
 
 
-def _sigma_m(partner: _Partner) -> float:
-    mean_m = partner.sum_m / partner.packets
-    return sqrt(max(0.0, partner.sum_m2 / partner.packets - mean_m**2))
-
-
 _BELIEVED_PACKETS: Final = 2
 """A single range packet could be the beginning of almost any text."""
 
 
-class RangeViewer:
-    """Viewer of `rng#####.bin`: GPS packets and range packets."""
-
-    kind = "range file"
-
-    def recognises(self, head: bytes) -> bool:
-        """Return whether `head` contains a GPS packet or several range packets."""
-        found = scan(head)
-        return len(found.fixes) > 0 or len(found.ranges) >= _BELIEVED_PACKETS
-
-    def view(self, path: Path, messages: int) -> Iterator[Section]:
-        """Yield byte counters, times, partners, statuses, damage and anomalies, then the first packets."""
-        yield from _range_summary(path)
-        if messages:
-            yield from _range_packets(path, messages)
+def _recognises_ranges(head: bytes) -> bool:
+    """Return True if `head` contains a GPS packet or several range packets."""
+    found = scan(head)
+    return len(found.fixes) > 0 or len(found.ranges) >= _BELIEVED_PACKETS
 
 
 def _range_scans(path: Path) -> Iterator[RangeScan]:
@@ -276,54 +270,40 @@ def _range_scans(path: Path) -> Iterator[RangeScan]:
 
 
 def _range_summary(path: Path) -> Iterator[Section]:
-    damage, anomalies, times = DamageTally(), AnomalyTally(), TimeSpans()
-    gps, partners, gps_cadence = GpsSummary(), PartnerSummary(), Cadence("GPS")
+    """Yield byte counters, times, partners, statuses, damage and anomalies."""
+    tallies, partners = _Tallies(), PartnerSummary()
     for found in _range_scans(path):
-        damage.add(found.damage)
-        anomalies.add(found.anomalies)
-        fixes, ranges = decode_gps_packets(found.fixes), decode_ranges(found.ranges)
-        gps.add(fixes)
+        ranges = decode_ranges(found.ranges)
+        tallies.add(found, decode_gps_packets(found.fixes), ranges.t_spacecraft_s)
         partners.add(ranges)
-        times.add_gps(fixes)
-        times.add_spacecraft(ranges.t_spacecraft_s)
-        gps_cadence.add(known_gps_ms(fixes))
     writer = satellite_of(str(path))
-    yield Facts(
-        "packets",
-        {
-            **({"written_by": f"{writer} {chr(writer)}"} if writer else {}),
-            "gps_packets": gps.count,
-            "computed_positions": gps.computed,
-            "range_packets": partners.count,
-            "damaged_bytes": damage.damaged_bytes,
-            "damaged_ranges": damage.ranges,
-            "anomalies": anomalies.count,
-        },
-    )
-    if gps.count or partners.count:
-        yield from times.sections()
+    facts: dict[str, Value] = {
+        **({"written_by": f"{writer} {chr(writer)}"} if writer else {}),
+        "gps_packets": tallies.gps.count,
+        "computed_positions": tallies.gps.computed,
+        "range_packets": partners.count,
+        **tallies.facts,
+    }
+    yield Facts("packets", facts)
+    if tallies.gps.count or partners.count:
+        yield from tallies.times()
     else:
         yield Note("the file contains no packet", fault=True)
-    yield from cadence_listing(gps_cadence)
+    yield from cadence_listing(tallies.gps_cadence)
     yield from partners.sections()
-    yield from gps.sections()
-    yield from damage.sections()
-    yield from anomalies.sections()
+    yield from tallies.sections()
 
 
-def _range_packets(path: Path, limit: int) -> Iterator[Section]:
-    shown = 0
+def _range_entries(path: Path) -> Iterator[Sequence[Entry]]:
     for found in _range_scans(path):
-        fixes, ranges = decode_gps_packets(found.fixes), decode_ranges(found.ranges)
-        done = {PacketKind.GPS: 0, PacketKind.RANGE: 0}
+        kinds: dict[PacketKind, tuple[str, GpsFixes | RangeMeasurements, Iterator[int]]] = {
+            PacketKind.GPS: ("GPS packet", decode_gps_packets(found.fixes), count()),
+            PacketKind.RANGE: ("range packet", decode_ranges(found.ranges), count()),
+        }
         for number, offset in zip(found.kinds.tolist(), found.offsets.tolist(), strict=True):
-            if shown == limit:
-                return
-            shown += 1
-            kind = PacketKind(number)
-            at_byte: dict[str, Value] = {"at_byte": offset}
-            if kind is PacketKind.GPS:
-                yield Entry("GPS packet", at_byte | element(fixes, done[kind]))
-            else:
-                yield Entry("range packet", at_byte | element(ranges, done[kind]))
-            done[kind] += 1
+            name, packets, indices = kinds[PacketKind(number)]
+            yield [Entry(name, {"at_byte": offset} | element(packets, next(indices)))]
+
+
+RANGE_FILES: Final = Viewer("range file", _recognises_ranges, _range_summary, _range_entries)
+"""Viewer of `rng#####.bin`: GPS packets and range packets."""

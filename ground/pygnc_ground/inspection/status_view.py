@@ -1,4 +1,4 @@
-"""Status files and info texts."""
+"""Viewers of status files and info texts."""
 
 import math
 import re
@@ -11,7 +11,7 @@ from typing import Final
 from pygnc.common.clock import gps_ms_from_week, utc_iso_from_gps_ms
 from pygnc.formats import status
 from pygnc.formats.status import FIELDS, AttitudeMode, OrbitMode, Phase, StatusError, TaskState
-from pygnc_ground.inspection.sections import Facts, Listing, Note, Section, Value
+from pygnc_ground.inspection.sections import Facts, Listing, Note, Section, Value, Viewer
 
 _SLOT: Final = re.compile(r"task_|partner\d")
 _WORDS: Final[dict[str, type[IntEnum]]] = {
@@ -21,38 +21,27 @@ _WORDS: Final[dict[str, type[IntEnum]]] = {
 }
 
 
-class StatusViewer:
-    """Viewer of `pygnc_status.bin`, one record of fixed layout."""
-
-    kind = "status file"
-
-    def recognises(self, head: bytes) -> bool:
-        """Return whether `head` begins with the magic number of the status record."""
-        return head.startswith(status.MAGIC)
-
-    def view(self, path: Path, messages: int) -> Iterator[Section]:  # noqa: ARG002 - it holds no messages
-        """Yield the state of the run and its tasks, then all other known fields."""
-        with path.open("rb") as file:
-            record = file.read(status.SIZE + 1)
-        try:
-            values = status.decode(record)
-        except StatusError as error:
-            yield Note(f"{error}; it has {path.stat().st_size} bytes", fault=True)
-            return
-        yield Facts("run", _summary(values))
-        yield from _tasks(values)
-        yield from _partners(values)
-        yield Listing("all known fields", ("field", "value", "unit", "meaning"), _rows(values))
-
-
-def _summary(values: dict[str, status.Value]) -> dict[str, Value]:
-    return {
-        **{name: _word(kind, int(values[name])) for name, kind in _WORDS.items()},
-        "time_utc": _utc(values, "gps_week", "gps_tow_ms"),
-        "orbit_valid_at_utc": _utc(values, "orbit_gps_week", "orbit_gps_tow_ms"),
-        "fixes_received": values["fixes_received"],
-        "fixes_accepted": values["fixes_accepted"],
-    }
+def _status_summary(path: Path) -> Iterator[Section]:
+    """Yield the state of the run and its tasks, then all other known fields."""
+    with path.open("rb") as file:
+        record = file.read(status.SIZE + 1)
+    try:
+        values = status.decode(record)
+    except StatusError as error:
+        yield Note(f"{error}; it has {path.stat().st_size} bytes", fault=True)
+        return
+    run: dict[str, Value] = {name: _word(kind, int(values[name])) for name, kind in _WORDS.items()}
+    run["time_utc"] = _utc(values, "gps_week", "gps_tow_ms")
+    run["orbit_valid_at_utc"] = _utc(values, "orbit_gps_week", "orbit_gps_tow_ms")
+    run |= {name: values[name] for name in ("fixes_received", "fixes_accepted")}
+    yield Facts("run", run)
+    yield from _tasks(values)
+    for k in range(status.PARTNERS):
+        prefix = f"partner{k}_"
+        if values[f"{prefix}id"]:
+            fields = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+            yield Facts(f"partner {k}", fields)
+    yield Listing("all known fields", ("field", "value", "unit", "meaning"), _rows(values))
 
 
 def _tasks(values: dict[str, status.Value]) -> Iterator[Section]:
@@ -63,14 +52,6 @@ def _tasks(values: dict[str, status.Value]) -> Iterator[Section]:
             rows.append((name, _word(TaskState, int(state)), restarts, through))
     if rows:
         yield Listing("tasks", ("task", "state", "restarts", "through_input"), rows)
-
-
-def _partners(values: dict[str, status.Value]) -> Iterator[Section]:
-    for k in range(status.PARTNERS):
-        prefix = f"partner{k}_"
-        if values[f"{prefix}id"]:
-            fields = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
-            yield Facts(f"partner {k}", fields)
 
 
 def _rows(values: dict[str, status.Value]) -> list[tuple[Value, ...]]:
@@ -124,20 +105,16 @@ _OLD_LEGEND: Final[dict[str, Value]] = {
 }
 
 
-class InfoViewer:
-    """Viewer of `pygnc_info.txt`, of PyGNC and of the original PyGNC."""
+def _info_summary(path: Path) -> Iterator[Section]:
+    """Yield the text and the meaning of its abbreviations."""
+    with path.open("rb") as file:
+        text = file.read(_SHOWN_BYTES).decode("ascii", "backslashreplace")
+    lines = [line for line in text.splitlines() if line.strip()]
+    yield Listing("text", ("line",), [(line,) for line in lines])
+    yield Facts("legend", _OLD_LEGEND if any(line.startswith("OE:") for line in lines) else _LEGEND)
 
-    kind = "info text"
 
-    def recognises(self, head: bytes) -> bool:
-        """Return whether `head` begins with the first line of either format."""
-        return bool(_OURS.match(head) or _OLD.match(head))
-
-    def view(self, path: Path, messages: int) -> Iterator[Section]:  # noqa: ARG002 - it holds no messages
-        """Yield the text and the meaning of its abbreviations."""
-        with path.open("rb") as file:
-            text = file.read(_SHOWN_BYTES).decode("ascii", "backslashreplace")
-        lines = [line for line in text.splitlines() if line.strip()]
-        yield Listing("text", ("line",), [(line,) for line in lines])
-        legend = _OLD_LEGEND if any(line.startswith("OE:") for line in lines) else _LEGEND
-        yield Facts("legend", legend)
+STATUS_FILES: Final = Viewer("status file", lambda head: head.startswith(status.MAGIC), _status_summary)
+"""Viewer of `pygnc_status.bin`, a single record with fixed fields."""
+INFO_TEXTS: Final = Viewer("info text", lambda head: bool(_OURS.match(head) or _OLD.match(head)), _info_summary)
+"""Viewer of `pygnc_info.txt`, of PyGNC and of the original PyGNC."""

@@ -30,43 +30,28 @@ class Span:
             self.most = most if self.most is None else max(self.most, most)
 
 
-class TimeSpans:
-    """Spans of spacecraft time and GPS time."""
-
-    def __init__(self) -> None:
-        self._spacecraft_s = Span()
-        self._gps_ms = Span()
-
-    def add_spacecraft(self, times_s: NDArray[np.int64]) -> None:
-        """Add spacecraft times."""
-        self._spacecraft_s.add(times_s)
-
-    def add_gps(self, fixes: GpsFixes) -> None:
-        """Add the times of GPS packets; packets without a week are ignored."""
-        self._gps_ms.add(known_gps_ms(fixes))
-
-    def sections(self) -> list[Section]:
-        """Return the first and last time of each known clock."""
-        rows: list[tuple[Value, ...]] = []
-        notes: list[Section] = []
-        least, most = self._spacecraft_s.least, self._spacecraft_s.most
-        if least is not None and most is not None:
-            rows.append(("SC time [s]", least, most, most - least))
-            rows.append(("SC as UTC", format_unix_time(least), format_unix_time(most), most - least))
-            if least < CLOCK_NEVER_SET_BEFORE_S:
-                notes.append(Note("the spacecraft clock was not set: it counts from 2000-01-01 at boot"))
-        least, most = self._gps_ms.least, self._gps_ms.most
-        if least is not None and most is not None:
-            span_s = (most - least) * 1e-3
-            rows.append(("GPS week, s", format_gps_time(least), format_gps_time(most), span_s))
-            rows.append(("GPS as UTC", utc_iso_from_gps_ms(least), utc_iso_from_gps_ms(most), span_s))
-        else:
-            notes.append(Note("no GPS packet has a known time"))
-        return [Listing("time", ("clock", "earliest", "latest", "span_s"), rows), *notes]
+def time_sections(spacecraft_s: Span, gps_ms: Span) -> list[Section]:
+    """Return the first and last time of each known clock."""
+    rows: list[tuple[Value, ...]] = []
+    notes: list[Section] = []
+    least, most = spacecraft_s.least, spacecraft_s.most
+    if least is not None and most is not None:
+        rows.append(("SC time [s]", least, most, most - least))
+        rows.append(("SC as UTC", format_unix_time(least), format_unix_time(most), most - least))
+        if least < CLOCK_NEVER_SET_BEFORE_S:
+            notes.append(Note("the spacecraft clock was not set: it counts from 2000-01-01 at boot"))
+    least, most = gps_ms.least, gps_ms.most
+    if least is not None and most is not None:
+        span_s = (most - least) * 1e-3
+        rows.append(("GPS week, s", format_gps_time(least), format_gps_time(most), span_s))
+        rows.append(("GPS as UTC", utc_iso_from_gps_ms(least), utc_iso_from_gps_ms(most), span_s))
+    else:
+        notes.append(Note("no GPS packet has a known time"))
+    return [Listing("time", ("clock", "earliest", "latest", "span_s"), rows), *notes]
 
 
 class Cadence:
-    """Steps between successive times."""
+    """Statistics of the steps between successive times."""
 
     def __init__(self, packets: str) -> None:
         self._packets = packets
@@ -102,14 +87,14 @@ def cadence_listing(*cadences: Cadence) -> list[Section]:
 
 
 def known_gps_ms(fixes: GpsFixes) -> NDArray[np.int64]:
-    """Return the GPS times of the packets that have one."""
+    """Return the times of the packets with a known time, in ms since the GPS epoch."""
     gps_ms = gps_ms_from_weeks(fixes.gps_week, fixes.gps_tow_ms)
     known: NDArray[np.int64] = gps_ms[gps_ms != UNKNOWN_GPS_MS]
     return known
 
 
 def format_gps_time(gps_ms: int) -> str:
-    """Return GPS week and seconds of week as text."""
+    """Return GPS week and seconds of the week, separated by a space, for ms since the GPS epoch."""
     week, tow_ms = week_from_gps_ms(gps_ms)
     return f"{week} {tow_ms / 1000:.3f}"
 

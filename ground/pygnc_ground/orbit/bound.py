@@ -29,7 +29,7 @@ from pygnc.formats.sense import decode_fixes
 from pygnc.formats.sense_scan import recognise_layout, scan
 from pygnc.tasks.ingest.sense_file import RECOGNITION_BYTES
 from pygnc.tasks.ingest.source import packet_messages
-from pygnc.tasks.orbit.screening import fix_from, screen
+from pygnc.tasks.orbit.tracker import fix_from, screen
 from pygnc_ground.orbit.batch.first_orbit import oblate_earth
 from pygnc_ground.orbit.batch.observations import Observations, observe, usable
 from pygnc_ground.orbit.solution import FloatArray, IntArray
@@ -202,12 +202,12 @@ def from_scenario(scenario: ScenarioSettings, settings: OrbitSettings, frames: E
         ValueError: The scenario has no fix, or cannot be generated.
     """
     made = generate(scenario)
-    samples = np.concatenate((made.truth.position_ecef_m, made.truth.velocity_ecef_mps), axis=1)
     row_of = {gps_ms: row for row, gps_ms in enumerate(made.truth.gps_ms.tolist())}
 
     def truth(gps_ms: IntArray) -> FloatArray:
-        rows = [row_of.get(ms, -1) for ms in gps_ms.tolist()]
-        return np.where(np.array(rows)[:, None] >= 0, samples[rows], np.nan)
+        samples = np.concatenate((made.truth.position_ecef_m, made.truth.velocity_ecef_mps), axis=1)
+        rows = np.array([row_of.get(ms, -1) for ms in gps_ms.tolist()])
+        return np.where(rows[:, None] >= 0, samples[rows], np.nan)
 
     noise = (max(scenario.gps.position_noise_m, 1e-3), max(scenario.gps.velocity_noise_mps, 1e-6))
     return _known_fixes(_fixes(made.sense, settings), truth, settings, frames, noise)
@@ -220,13 +220,9 @@ def from_recording(path: Path, truth: OrbitTruth, settings: OrbitSettings, frame
         OSError: The file cannot be read.
         ValueError: No fix agrees with the truth.
     """
-
-    def states(gps_ms: IntArray) -> FloatArray:
-        true = truth.at(gps_ms)
-        return np.concatenate((true.position_ecef_m, true.velocity_ecef_mps), axis=1)
-
     try:
-        return _known_fixes(_fixes(path.read_bytes(), settings), states, settings, frames, None)
+        fixes = _fixes(path.read_bytes(), settings)
+        return _known_fixes(fixes, lambda gps_ms: np.concatenate(truth.at(gps_ms), axis=1), settings, frames, None)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Orbit solution: a table of states at the times of the GPS records, from any estimator."""
+"""Orbit solution of any estimator: a table of states at the times of the GPS records, and its errors against truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.environment.frames import EarthFrames
+from pygnc.environment.frames import EARTH_ROTATION_RAD_S, EarthFrames
 from pygnc.estimators.orbit.state import OrbitState
+from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -82,3 +83,78 @@ def solution_from_states(
     accepted = np.array([row.accepted for row in usage], dtype=np.bool_)
     columns = (ecef[:, :3], ecef[:, 3:], gcrf[:, :3], gcrf[:, 3:], covariance, nis, dof, accepted)
     return OrbitSolution(np.array(gps_ms, dtype=np.int64), *columns)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OrbitErrors:
+    """Estimate minus truth at the n rows of a solution for which both are known.
+
+    RTN are the radial, transverse (along-track) and normal axes of the true orbit in inertial space; velocities are
+    relative to the rotating Earth, resolved in the same axes.
+    """
+
+    row: IntArray
+    """Index of the row in the solution, shape (n,)."""
+    gps_ms: IntArray
+    """Times in milliseconds since the GPS epoch, shape (n,)."""
+    position_rtn_m: FloatArray
+    """Position errors, shape (n, 3)."""
+    velocity_rtn_mps: FloatArray
+    """Velocity errors, shape (n, 3)."""
+    position_sigma_rtn_m: FloatArray
+    """Formal standard deviations of the position, shape (n, 3)."""
+    velocity_sigma_rtn_mps: FloatArray
+    """Formal standard deviations of the velocity, shape (n, 3)."""
+    nees: FloatArray
+    """Normalised estimation error squared, 6 degrees of freedom, shape (n,)."""
+
+    def __len__(self) -> int:
+        return len(self.gps_ms)
+
+    def later(self, fraction: float) -> BoolArray:
+        """Flag the rows after the first `fraction` of the time span, shape (n,)."""
+        if not len(self):
+            return np.zeros(0, dtype=bool)
+        begin, end = int(self.gps_ms[0]), int(self.gps_ms[-1])
+        return np.asarray(self.gps_ms >= begin + fraction * (end - begin))
+
+
+def rms_3d(vectors: FloatArray) -> float:
+    """Return the root of the mean squared length of vectors (n, 3); NaN for none."""
+    return float(np.sqrt((vectors**2).sum(axis=1).mean())) if len(vectors) else float("nan")
+
+
+def orbit_errors(solution: OrbitSolution, truth: OrbitTruth) -> OrbitErrors:
+    """Return the errors of a solution against truth, in its rows with known truth."""
+    true = truth.at(solution.gps_ms)
+    row = np.flatnonzero(solution.known & np.isfinite(true.position_ecef_m[:, 0]))
+    position, velocity = true.position_ecef_m[row], true.velocity_ecef_mps[row]
+    axes = _rtn_from_ecef(position, velocity)
+    error = np.concatenate(
+        (solution.position_ecef_m[row] - position, solution.velocity_ecef_mps[row] - velocity), axis=1
+    )
+    covariance = solution.covariance_ecef[row]
+    both = np.zeros((len(row), 6, 6))
+    both[:, :3, :3] = both[:, 3:, 3:] = axes
+    sigma = np.sqrt(np.einsum("nij,njk,nik->ni", both, covariance, both))
+    normalised = np.linalg.solve(covariance, error[:, :, None])[:, :, 0]
+    error_rtn = np.einsum("nij,nj->ni", both, error)
+    return OrbitErrors(
+        row=row,
+        gps_ms=solution.gps_ms[row],
+        position_rtn_m=error_rtn[:, :3],
+        velocity_rtn_mps=error_rtn[:, 3:],
+        position_sigma_rtn_m=sigma[:, :3],
+        velocity_sigma_rtn_mps=sigma[:, 3:],
+        nees=(error * normalised).sum(axis=1),
+    )
+
+
+def _rtn_from_ecef(position_ecef_m: FloatArray, velocity_ecef_mps: FloatArray) -> FloatArray:
+    """Return the rotation matrices to RTN, shape (n, 3, 3), for states (n, 3) in ITRF."""
+    spin = np.array((0.0, 0.0, EARTH_ROTATION_RAD_S))
+    inertial_mps = velocity_ecef_mps + np.cross(spin, position_ecef_m)
+    radial = position_ecef_m / np.linalg.norm(position_ecef_m, axis=1, keepdims=True)
+    normal = np.cross(position_ecef_m, inertial_mps)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    return np.stack((radial, np.cross(normal, radial), normal), axis=1)

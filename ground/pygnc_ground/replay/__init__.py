@@ -1,1 +1,1 @@
-"""Replay: recorded files through the flight's own estimators, then smoothers and batch solution."""
+"""Replay: recorded files through the estimators of the flight software, then smoothers and batch solution."""

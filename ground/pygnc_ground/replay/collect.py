@@ -1,8 +1,8 @@
-"""Run inputs through the flight's orbit, attitude and formation trackers and collect every result."""
+"""Inputs through the orbit, attitude and formation trackers of the flight software, and their results."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.formation.batch import FormationSolution
 from pygnc.estimators.orbit.filter import OrbitUpdate
-from pygnc.estimators.orbit.measurement import Innovation, RejectCause
+from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.tasks.attitude.environment import EnvironmentModel
 from pygnc.tasks.attitude.tracker import AttitudeTracker
@@ -31,22 +31,21 @@ from pygnc.tasks.attitude.tracker import SampleOutcome as AttitudeOutcome
 from pygnc.tasks.formation.tracker import FormationTracker
 from pygnc.tasks.ingest.input_state import merge_file_counts
 from pygnc.tasks.orbit.tracker import FixOutcome, OrbitTracker, watermark_after
-from pygnc_ground.orbit.solution import FloatArray
-from pygnc_ground.replay.result import FixRecords, UntimedRecord
+from pygnc_ground.replay.result import FixRecords, UntimedRecord, column
 
 
 class SampleRecord(NamedTuple):
-    """Sensor sample and the flight's result for it."""
+    """Sensor sample with its result: outcome of the tracker, and the estimate that the flight software publishes."""
 
     outcome: AttitudeOutcome
     estimate: AttitudeEstimate
 
 
 class AttitudeCollector:
-    """Runs the attitude tracker as the attitude task does: it gets an orbit when it awaits one.
+    """Collector of attitudes. An orbit follows when the tracker awaits it, as in the attitude task.
 
     Attributes:
-        records: Samples in the order of the flight's estimates.
+        records: Samples in the order of the estimates of the flight software.
     """
 
     def __init__(self, settings: AttitudeSettings, orientation: EarthOrientationTable) -> None:
@@ -55,17 +54,17 @@ class AttitudeCollector:
         self._orbits: deque[OrbitMessage] = deque()
         self.records: list[SampleRecord] = []
 
-    def process(self, message: Message, answer: Sequence[OrbitMessage]) -> None:
-        """Process an input; `answer` holds the orbit task's messages for it."""
+    def process(self, message: Message, orbits: Sequence[OrbitMessage]) -> None:
+        """Process an input; `orbits` holds the messages of the orbit task for this input."""
         for outcome in self._tracker.outcomes(message):
             self.records.append(SampleRecord(outcome, self._tracker.estimate(outcome, len(self.records) + 1)))
-        self._orbits += answer
+        self._orbits += orbits
         while self._tracker.awaits_orbit and self._orbits:
             self._tracker.take_orbit(self._orbits.popleft())
 
 
 class FormationCollector:
-    """Runs the formation tracker as the formation task does: it gets an orbit when it awaits one.
+    """Collector of formation messages. An orbit follows when the tracker awaits it, as in the formation task.
 
     Attributes:
         messages: Messages of the tracker in their order.
@@ -86,10 +85,10 @@ class FormationCollector:
         """Counters of ranges and of partners' fixes."""
         return self._tracker.counts
 
-    def process(self, message: Message, answer: Sequence[OrbitMessage]) -> None:
-        """Process an input; `answer` holds the orbit task's messages for it."""
+    def process(self, message: Message, orbits: Sequence[OrbitMessage]) -> None:
+        """Process an input; `orbits` holds the messages of the orbit task for this input."""
         self.messages += self._tracker.process(message)
-        self._orbits += answer
+        self._orbits += orbits
         self._solve()
         while self._tracker.awaits_orbit and self._orbits:
             self._tracker.take_orbit(self._orbits.popleft())
@@ -100,12 +99,9 @@ class FormationCollector:
             self.messages += self._tracker.accept(self._tracker.problem())
 
 
-_UNKNOWN = np.full(3, np.nan)
-
-
 @dataclass(slots=True)
 class TimedRecord:
-    """GPS record with a time, and its result."""
+    """GPS record with a time, and the results of the orbit tracker for it."""
 
     message: GpsFix
     gps_ms: int
@@ -136,8 +132,7 @@ class TimedRecord:
         return cause, cause
 
 
-@dataclass(slots=True)
-class Collected:
+class Collected(NamedTuple):
     """Results of a pass through the trackers.
 
     Attributes:
@@ -146,25 +141,25 @@ class Collected:
         updates: Updates of the filter in their order.
         sources: Input files.
         counts: Counters of the fixes.
-        samples: Sensor samples in the order of the flight's attitudes.
+        samples: Sensor samples in the order of the attitudes of the flight software.
         partners: Messages about partners in their order.
         formation: Newest solution of the formation.
         range_counts: Counters of the ranges and of partners' fixes.
     """
 
-    timed: list[TimedRecord] = field(default_factory=list)
-    untimed: list[UntimedRecord] = field(default_factory=list)
-    updates: list[OrbitUpdate] = field(default_factory=list)
-    sources: list[SourceFile] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-    samples: list[SampleRecord] = field(default_factory=list)
-    partners: list[FormationMessage] = field(default_factory=list)
-    formation: FormationSolution | None = None
-    range_counts: dict[str, int] = field(default_factory=dict)
+    timed: list[TimedRecord]
+    untimed: list[UntimedRecord]
+    updates: list[OrbitUpdate]
+    sources: list[SourceFile]
+    counts: dict[str, int]
+    samples: list[SampleRecord]
+    partners: list[FormationMessage]
+    formation: FormationSolution | None
+    range_counts: dict[str, int]
 
     @property
     def estimates(self) -> list[OrbitEstimate]:
-        """Return the orbit estimates in the flight's order."""
+        """Orbit estimates in the order of the flight software."""
         found = [record.estimate for record in self.timed if record.estimate is not None]
         return sorted(found, key=lambda estimate: estimate.seq)
 
@@ -177,25 +172,26 @@ def collect(
     advance: Callable[[], None],
 ) -> Collected:
     """Run all messages through the three trackers; `advance` is called after each GPS record."""
-    collected = Collected()
-    by_seq: dict[int, TimedRecord] = {}
-    given = 0
+    timed: dict[int, TimedRecord] = {}
+    untimed: list[UntimedRecord] = []
+    updates: list[OrbitUpdate] = []
     sources: dict[str, SourceFile] = {}
+    given = 0
     for message in messages:
         if isinstance(message, SourceFile):
             before = sources.get(message.name)
             sources[message.name] = merge_file_counts(before, message) if before else message
-        gps_ms = _own_gps_ms(message)
-        if isinstance(message, GpsFix) and gps_ms is not None:
-            by_seq[message.seq] = TimedRecord(message, gps_ms)
-            collected.timed.append(by_seq[message.seq])
+        if isinstance(message, GpsFix) and message.is_own:
+            gps_ms = gps_ms_from_week(message.gps_week, message.gps_tow_ms)
+            if gps_ms is not None:
+                timed[message.seq] = TimedRecord(message, gps_ms)
         estimates: list[OrbitEstimate] = []
         for outcome in tracker.outcomes(message):
             if outcome.update is not None:
-                collected.updates.append(outcome.update)
-            record = by_seq.get(outcome.seq)
+                updates.append(outcome.update)
+            record = timed.get(outcome.seq)
             if record is None:
-                collected.untimed.append(_untimed(message, outcome))
+                untimed.append(_untimed(message, outcome))
                 continue
             record.outcome = outcome
             if outcome.state is not None:
@@ -207,56 +203,44 @@ def collect(
         formation.process(message, answer)
         if isinstance(message, GpsFix):
             advance()
-    collected.sources = list(sources.values())
-    collected.counts = dict(tracker.counts)
-    collected.samples = attitude.records
-    collected.partners, collected.formation = formation.messages, formation.solution
-    collected.range_counts = formation.counts
-    return collected
-
-
-def _own_gps_ms(message: Message) -> int | None:
-    """Return the time of our own GPS packet; None without a time and for other messages, which lead to no orbit."""
-    if not isinstance(message, GpsFix) or not message.is_own:
-        return None
-    return gps_ms_from_week(message.gps_week, message.gps_tow_ms)
+    return Collected(
+        timed=list(timed.values()),
+        untimed=untimed,
+        updates=updates,
+        sources=list(sources.values()),
+        counts=dict(tracker.counts),
+        samples=attitude.records,
+        partners=formation.messages,
+        formation=formation.solution,
+        range_counts=formation.counts,
+    )
 
 
 def _untimed(message: Message, outcome: FixOutcome) -> UntimedRecord:
     if not isinstance(message, GpsFix):
-        raise TypeError(f"input {outcome.seq} is not a GPS record")
+        raise TypeError(f"input {outcome.seq}: expected a GPS record, got a {type(message).__name__}")
     return UntimedRecord(message.seq, message.source, message.offset, message.t_spacecraft_s, outcome.cause)
 
 
 def fix_records(timed: list[TimedRecord]) -> FixRecords:
-    """Return the table of records."""
+    """Return the table of GPS records."""
     causes = [record.causes for record in timed]
     position = [record.update.position if record.update else None for record in timed]
     velocity = [record.update.velocity if record.update else None for record in timed]
-    clock = [record.estimate.spacecraft_to_gps_ms if record.estimate else None for record in timed]
-    times = [record.message.t_spacecraft_s for record in timed]
     return FixRecords(
-        seq=np.array([record.message.seq for record in timed], dtype=np.int64),
+        seq=column((record.message.seq for record in timed), dtype=np.int64),
         source=tuple(record.message.source for record in timed),
-        offset=np.array([record.message.offset for record in timed], dtype=np.int64),
-        gps_ms=np.array([record.gps_ms for record in timed], dtype=np.int64),
-        t_spacecraft_s=np.array([-1 if t_s is None else t_s for t_s in times], dtype=np.int64),
+        offset=column((record.message.offset for record in timed), dtype=np.int64),
+        gps_ms=column((record.gps_ms for record in timed), dtype=np.int64),
+        t_spacecraft_s=column((record.message.t_spacecraft_s for record in timed), missing=-1, dtype=np.int64),
         position_cause=tuple(cause for cause, _ in causes),
         velocity_cause=tuple(cause for _, cause in causes),
-        position_innovation_m=_vectors([of.residual if of else None for of in position]),
-        position_innovation_sigma_m=_vectors([of.sigma if of else None for of in position]),
-        position_chi_square=_chi_squares(position),
-        velocity_innovation_mps=_vectors([of.residual if of else None for of in velocity]),
-        velocity_innovation_sigma_mps=_vectors([of.sigma if of else None for of in velocity]),
-        velocity_chi_square=_chi_squares(velocity),
-        restarted=np.array([record.restarted for record in timed], dtype=np.bool_),
-        spacecraft_to_gps_ms=np.array([np.nan if offset is None else offset for offset in clock], dtype=np.float64),
+        position_innovation_m=column((of.residual if of else None for of in position), 3),
+        position_innovation_sigma_m=column((of.sigma if of else None for of in position), 3),
+        position_chi_square=column(of.chi_square if of else None for of in position),
+        velocity_innovation_mps=column((of.residual if of else None for of in velocity), 3),
+        velocity_innovation_sigma_mps=column((of.sigma if of else None for of in velocity), 3),
+        velocity_chi_square=column(of.chi_square if of else None for of in velocity),
+        restarted=column((record.restarted for record in timed), dtype=np.bool_),
+        spacecraft_to_gps_ms=column(of.estimate.spacecraft_to_gps_ms if of.estimate else None for of in timed),
     )
-
-
-def _vectors(rows: list[tuple[float, ...] | None]) -> FloatArray:
-    return np.array([_UNKNOWN if row is None else row for row in rows], dtype=np.float64).reshape(-1, 3)
-
-
-def _chi_squares(innovations: list[Innovation | None]) -> FloatArray:
-    return np.array([np.nan if of is None else of.chi_square for of in innovations], dtype=np.float64)

@@ -1,6 +1,7 @@
-"""Formation of a replay: arrays from the flight's messages and its newest solution."""
+"""Formation of a replay: arrays from the messages and the newest solution of the flight software."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -10,14 +11,21 @@ from pygnc.estimators.formation.batch import FormationSolution
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc_ground.formation.relative import relative_truth
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.replay.result import CandidateOrbit, FormationResult, LinkResult, PartnerResult, RelativeStates
+from pygnc_ground.replay.result import (
+    CandidateOrbit,
+    FormationResult,
+    LinkResult,
+    PartnerResult,
+    RelativeStates,
+    column,
+)
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 _DISTINCT: Final = 25.0
-"""Two orbits are distinct, as in the flight, if their difference squared over the better covariance is larger."""
+"""Squared difference over the covariance of the better orbit from which two orbits are distinct."""
 _STEP_MS: Final = 90_000
 _MOMENTS: Final = (60, 240)
-"""Minimum and maximum number of times."""
+"""Minimum and maximum number of times of a track."""
 _LOWER: Final = np.tril_indices(6)
 
 
@@ -28,16 +36,14 @@ def formation_result(
     counts: Mapping[str, int],
     truths: Mapping[int, OrbitTruth],
 ) -> FormationResult | None:
-    """Return the arrays, or None without partners.
-
-    Computing takes 1 ms per time and candidate orbit, at most 0.25 s per orbit.
+    """Return the arrays, or None without partners; this takes at most 0.25 s per candidate orbit.
 
     Args:
-        messages: Messages of the flight in their order.
-        solution: Newest solution of the flight.
-        settings: Settings of the flight.
+        messages: Messages of the flight software in their order.
+        solution: Newest solution of the flight software.
+        settings: Settings of the flight software.
         counts: Counters of the ranges.
-        truths: True orbits by radio id, including our own; without it, those of partners have no effect.
+        truths: True orbits by radio id. Without that of our satellite, true orbits of partners have no effect.
     """
     estimates = [message for message in messages if isinstance(message, FormationEstimate)]
     if not estimates:
@@ -47,8 +53,20 @@ def formation_result(
     partners = []
     for partner in sorted({estimate.partner_id for estimate in estimates}):
         own = [estimate for estimate in estimates if estimate.partner_id == partner]
-        orbits = () if solution is None else _orbits(solution, partner, times, margin)
-        partners.append(_partner(own, orbits, times, _Truths(truths, settings.own_id, partner)))
+        newest = own[-1]
+        truth = partial(_truth, truths.get(settings.own_id), truths.get(partner))
+        partners.append(
+            PartnerResult(
+                partner=partner,
+                cause=newest.cause,
+                ambiguous=newest.ambiguous,
+                chi2_best=_number(newest.chi2_best),
+                chi2_mirror=_number(newest.chi2_mirror),
+                states=_states(sorted(own, key=lambda estimate: estimate.gps_ms), truth),
+                orbits=() if solution is None else _orbits(solution, partner, times, margin),
+                true_track=truth(times),
+            )
+        )
     return FormationResult(
         own_id=settings.own_id,
         partners=tuple(partners),
@@ -61,60 +79,26 @@ def formation_result(
     )
 
 
-class _Truths:
-    """Truth of one partner."""
-
-    def __init__(self, truths: Mapping[int, OrbitTruth], own_id: int, partner: int) -> None:
-        self._own, self._other = truths.get(own_id), truths.get(partner)
-
-    def at(self, gps_ms: IntArray) -> FloatArray:
-        if self._own is None or self._other is None:
-            return np.full((len(gps_ms), 6), np.nan)
-        return relative_truth(self._own, self._other, gps_ms)
+def _truth(own: OrbitTruth | None, other: OrbitTruth | None, gps_ms: IntArray) -> FloatArray:
+    if own is None or other is None:
+        return np.full((len(gps_ms), 6), np.nan)
+    return relative_truth(own, other, gps_ms)
 
 
-def _partner(
-    estimates: Sequence[FormationEstimate], orbits: tuple[CandidateOrbit, ...], times: IntArray, truths: _Truths
-) -> PartnerResult:
-    newest = estimates[-1]
-    states = _states(sorted(estimates, key=lambda estimate: estimate.gps_ms), truths)
-    return PartnerResult(
-        partner=newest.partner_id,
-        cause=newest.cause,
-        ambiguous=newest.ambiguous,
-        chi2_best=_number(newest.chi2_best),
-        chi2_mirror=_number(newest.chi2_mirror),
-        states=states,
-        orbits=orbits,
-        true_track=truths.at(times),
-    )
-
-
-def _states(rows: Sequence[FormationEstimate], truths: _Truths) -> RelativeStates:
-    gps_ms = np.array([row.gps_ms for row in rows], dtype=np.int64)
+def _states(rows: Sequence[FormationEstimate], truth: Callable[[IntArray], FloatArray]) -> RelativeStates:
+    gps_ms = column((row.gps_ms for row in rows), dtype=np.int64)
     rtn, covariance = np.full((len(rows), 6), np.nan), np.full((len(rows), 6, 6), np.nan)
-    mirror = np.full((len(rows), 3), np.nan)
     for place, row in enumerate(rows):
         if row.position_rtn_m is not None and row.velocity_rtn_mps is not None and row.covariance_rtn is not None:
             rtn[place] = (*row.position_rtn_m, *row.velocity_rtn_mps)
             covariance[place][_LOWER] = row.covariance_rtn
             covariance[place].T[_LOWER] = row.covariance_rtn
-        if row.mirror_rtn_m is not None:
-            mirror[place] = row.mirror_rtn_m
-    return RelativeStates(
-        gps_ms=gps_ms,
-        rtn=rtn,
-        covariance_rtn=covariance,
-        mirror_rtn_m=mirror,
-        ambiguous=np.array([row.ambiguous for row in rows], dtype=np.bool_),
-        chi2_best=np.array([_number(row.chi2_best) for row in rows]),
-        chi2_mirror=np.array([_number(row.chi2_mirror) for row in rows]),
-        true_rtn=truths.at(gps_ms),
-    )
+    mirror_rtn_m = column((row.mirror_rtn_m for row in rows), 3)
+    return RelativeStates(gps_ms, rtn, covariance, mirror_rtn_m, truth(gps_ms))
 
 
 def _track_times(estimates: Sequence[FormationEstimate], solution: FormationSolution | None) -> IntArray:
-    """Return times, (k,), spread over the part of the arc that has ranges or flight estimates."""
+    """Return evenly spaced times, shape (k,), over the part of the arc with ranges or estimates."""
     if solution is None:
         return np.empty(0, dtype=np.int64)
     times = [seen.gps_ms for seen in solution.ranges]
@@ -126,7 +110,7 @@ def _track_times(estimates: Sequence[FormationEstimate], solution: FormationSolu
 
 
 def _margin(solution: FormationSolution, settings: FormationSettings) -> float:
-    """Return the flight's margin above the best chi-square; the noise is estimated, so fewer ranges count for less."""
+    """Return the margin above the best chi-square; it is wider for few ranges because their noise is estimated."""
     freedom = max(len(solution.ranges) - len(solution.hypotheses[0].parameters), 1)
     return float(freedom * np.expm1(settings.certain_chi_square / freedom))
 

@@ -1,9 +1,9 @@
-"""Inputs of a replay: recorded files, put in order as by ingest, or the input journal of a run."""
+"""Inputs of a replay: recorded files in the order of the ingest task, or the input journal of a run."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -19,9 +19,11 @@ from pygnc.tasks.ingest.source import BatchSource
 
 _RECORDS_A_READ: Final = 256
 
+_Message = TypeVar("_Message")
+
 
 class ReplayError(ValueError):
-    """The replay is not possible; the message names the file and the remedy."""
+    """Error raised when a replay is not possible; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,8 @@ class Inputs:
     Attributes:
         messages: Messages in the order of their numbers.
         records: Expected number of records for the progress bar; None if unknown.
-        settings: Settings of the run that is replayed, if any.
-        earth_orientation: Name of the Earth orientation table used in the run.
+        settings: Settings of the replayed run; None for recorded files.
+        earth_orientation: Name of the Earth orientation table of the run; None for recorded files.
     """
 
     messages: Iterator[Message]
@@ -42,7 +44,7 @@ class Inputs:
 
 
 def is_run(path: Path) -> bool:
-    """Return whether a path is the folder of a run with an input journal."""
+    """Return True if a path is the folder of a run with an input journal."""
     return bool(list_segments([path], "input"))
 
 
@@ -55,13 +57,13 @@ def from_run(folder: Path) -> Inputs:
     reader = JournalReader([folder], "input")
     first = reader.read(1)
     if not first or reader.header is None:
-        raise ReplayError(f"{folder}: the input journal is empty; the batch may still be in the run's home")
+        raise ReplayError(f"{folder}: the input journal is empty; name the files in the home of the run instead")
     settings, earth_orientation = _header(reader.header, folder)
-    return Inputs(_journaled(folder), None, settings, earth_orientation)
+    return Inputs(_inputs(folder), None, settings, earth_orientation)
 
 
 def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings) -> Inputs:
-    """Return the inputs that ingest would make of these files.
+    """Return the messages that the ingest task makes of recorded files.
 
     Raises:
         ReplayError: A file cannot be read.
@@ -76,7 +78,7 @@ def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings) -
 
 
 def inputs_of(sources: Sequence[BatchSource]) -> Inputs:
-    """Return the inputs that ingest would make of these files; they are scanned on demand.
+    """Return the messages that the ingest task makes of these sources; files are scanned on demand.
 
     Raises:
         OSError: A file cannot be read.
@@ -114,19 +116,23 @@ def _recorded(head: list[Message], sources: Sequence[BatchSource]) -> Iterator[M
             yield from messages
             last_seq += len(messages)
     except OSError as error:
-        raise ReplayError(str(error)) from error
+        raise ReplayError(f"{error}; check the input files") from error
     yield BatchEnd(seq=last_seq + 1, cause="")
 
 
-def _journaled(folder: Path) -> Iterator[Message]:
-    decoder = msgspec.msgpack.Decoder(InputMessage)
-    reader = JournalReader([folder], "input")
-    ended, last_seq = False, 0
+def journaled(run: Path, stream: str, decoder: msgspec.msgpack.Decoder[_Message]) -> Iterator[tuple[int, _Message]]:
+    """Yield the number and the content of each message in a journal of a run."""
+    reader = JournalReader([run], stream)
     while records := reader.read(_RECORDS_A_READ):
         for record in records:
-            message: Message = decoder.decode(record.payload)
-            ended, last_seq = ended or isinstance(message, BatchEnd), record.seq
-            yield message
+            yield record.seq, decoder.decode(record.payload)
+
+
+def _inputs(folder: Path) -> Iterator[Message]:
+    ended, last_seq = False, 0
+    for seq, message in journaled(folder, "input", msgspec.msgpack.Decoder(InputMessage)):
+        ended, last_seq = ended or isinstance(message, BatchEnd), seq
+        yield message
     if not ended:
         yield BatchEnd(seq=last_seq + 1, cause="the journal ends before the batch")
 
@@ -138,4 +144,4 @@ def _header(header: bytes, folder: Path) -> tuple[Settings, str]:
         return msgspec.convert(fields["settings"], Settings), str(fields["earth_orientation"])
     except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError) as error:
         remedy = "name the settings by --config"
-        raise ReplayError(f"{folder}: its settings do not fit this version ({error}); {remedy}") from error
+        raise ReplayError(f"{folder}: its settings do not fit this version of PyGNC ({error}); {remedy}") from error

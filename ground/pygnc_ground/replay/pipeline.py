@@ -1,35 +1,33 @@
-"""Run the real flight processes on recorded files in a temporary home."""
+"""Flight software on recorded files: its processes run in a temporary home."""
 
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
-import msgspec
+from msgspec.msgpack import Decoder
 
-from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import AttitudeEstimate, FormationMessage, OrbitEstimate, OrbitMessage
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
-from pygnc_ground.replay.inputs import ReplayError
+from pygnc_ground.replay.inputs import ReplayError, journaled
 
 _TIMEOUT_MIN: Final = 24 * 60
 _START: Final = "import sys; from pygnc.launch.run import main; sys.exit(main(sys.argv[1:]))"
-_RECORDS_A_READ: Final = 256
-
-_Decoded = TypeVar("_Decoded")
 
 
 def fly(home: Path, sense: Sequence[Path], ranges: Path | None, config: Path | None, orientation: Path | None) -> Path:
-    """Fly the files in `home`, an empty folder, and return the folder of the run.
+    """Run the flight software on the files in the empty folder `home`, and return the folder of the run.
 
     Raises:
         ReplayError: There is more than one sense file, or the run fails.
     """
     if len(sense) > 1:
-        raise ReplayError(f"{sense[1]}: the flight takes one sense file; leave out --pipeline to replay several")
+        raise ReplayError(
+            f"{sense[1]}: the flight software takes one sense file; leave out --pipeline to replay several files"
+        )
     for path in sense:
         shutil.copy(path, home / "sense.bin")
     if ranges is not None:
@@ -41,12 +39,15 @@ def fly(home: Path, sense: Sequence[Path], ranges: Path | None, config: Path | N
     environment = os.environ | {"HOME": str(home), "OPENBLAS_NUM_THREADS": "1"}
     finished = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)  # noqa: S603 - our own
     if finished.returncode != 0:
-        raise ReplayError(f"the flight ended with exit code {finished.returncode}: {finished.stderr.strip()}")
+        raise ReplayError(
+            f"{home}: the flight software ended with exit code {finished.returncode}; correct its error:"
+            f" {finished.stderr.strip()}"
+        )
     return next(iter((home / "pygnc_logs").iterdir()))
 
 
 class Flown(NamedTuple):
-    """Estimates in the journals of a run, in order."""
+    """Estimates in the journals of a run, in the order of their numbers."""
 
     orbits: list[OrbitEstimate]
     attitudes: list[AttitudeEstimate]
@@ -55,17 +56,9 @@ class Flown(NamedTuple):
 
 def journaled_estimates(run: Path) -> Flown:
     """Return the estimates in a run's journals."""
-    orbits = _journaled(run, "orbit", msgspec.msgpack.Decoder(OrbitMessage).decode)
+    orbits = journaled(run, "orbit", Decoder(OrbitMessage))
     return Flown(
-        [message for message in orbits if isinstance(message, OrbitEstimate)],
-        _journaled(run, "attitude", msgspec.msgpack.Decoder(AttitudeEstimate).decode),
-        _journaled(run, "formation", msgspec.msgpack.Decoder(FormationMessage).decode),
+        [message for _, message in orbits if isinstance(message, OrbitEstimate)],
+        [message for _, message in journaled(run, "attitude", Decoder(AttitudeEstimate))],
+        [message for _, message in journaled(run, "formation", Decoder(FormationMessage))],
     )
-
-
-def _journaled(run: Path, stream: str, decode: Callable[[bytes], _Decoded]) -> list[_Decoded]:
-    reader = JournalReader([run], stream)
-    messages: list[_Decoded] = []
-    while records := reader.read(_RECORDS_A_READ):
-        messages += [decode(record.payload) for record in records]
-    return messages

@@ -1,13 +1,16 @@
 """Results of a replay as arrays: GPS records, attitude samples, partners.
 
-Relative means partner minus self. "rtn" are the radial, transverse and normal axes of our orbit; rates are in these
-rotating axes. Positions are in m, velocities in m/s.
+Relative states are partner minus own satellite: position in m and velocity in m/s along the radial, transverse and
+normal axes of our orbit ("rtn"). Velocities are relative to the rotating axes.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pygnc.bus.messages import ClosestApproach, SourceFile
 from pygnc.configuration.settings import Settings
@@ -20,46 +23,59 @@ from pygnc_ground.truth.attitude_truth import TrueAttitude
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 
+def column(
+    rows: Iterable[ArrayLike | None],
+    width: int | None = None,
+    *,
+    missing: float = math.nan,
+    dtype: DTypeLike = np.float64,
+) -> NDArray[Any]:
+    """Return rows as an array with `missing` for each None, shape (n,), or (n, width) for rows with components."""
+    unknown: ArrayLike = missing if width is None else [missing] * width
+    table = np.array([unknown if row is None else row for row in rows], dtype=dtype)
+    return table if width is None else table.reshape(-1, width)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleRecords:
-    """Sensor samples of the input, n rows, in the order of the flight's attitudes."""
+    """The n sensor samples of the input, in the order of the attitudes of the flight software."""
 
     seq: IntArray
-    """(n,), input number"""
+    """Input numbers, shape (n,)"""
     gps_ms: IntArray
-    """(n,), by the clock map; -1 if unknown"""
+    """Times by the clock map in ms since the GPS epoch, shape (n,); -1 if unknown"""
     mode: tuple[str, ...]
-    """State of the attitude: searching, coarse, fine"""
+    """State of the attitude after each sample: searching, coarse or fine"""
     cause: tuple[str, ...]
-    """Why nothing of the sample was used; empty if something was used or the attitude was being searched"""
+    """Reason why the filter used no measurement of the sample; empty if it used one, or during a search"""
     found: BoolArray
-    """(n,), whether a search succeeded with this sample"""
+    """True where a search for the attitude succeeded, shape (n,)"""
     in_sun: BoolArray
-    """(n,), sunlight flag of the flight"""
+    """Sunlight flags of the flight software, shape (n,)"""
     sunlit_fraction: FloatArray
-    """(n,), visible part of the Sun's disc at the orbit position; NaN without an orbit"""
+    """Visible fraction of the Sun's disc by the orbit, shape (n,); NaN without an orbit"""
     nis: FloatArray
-    """(n,), normalised innovation squared of the used measurements; NaN if none"""
+    """Normalised innovation squared of the used measurements, shape (n,); NaN without a used measurement"""
     dof: IntArray
-    """(n,), degrees of freedom of `nis`"""
+    """Degrees of freedom of `nis`, shape (n,)"""
     field_innovation_ut: FloatArray
-    """(n, 3), magnetometer, sensor axes: measured minus predicted before the update; NaN without either"""
+    """Magnetometer reading minus prediction in µT, sensor axes, shape (n, 3); NaN without a prediction"""
     field_innovation_sigma_ut: FloatArray
-    """(n, 3), its expected standard deviation"""
+    """Expected standard deviation of the innovation in µT, shape (n, 3)"""
     field_chi_square: FloatArray
-    """(n,), innovation squared over its covariance, 3 degrees of freedom; compared with the gate"""
+    """Innovation squared over its covariance, which the gate limits, 3 degrees of freedom, shape (n,)"""
     field_used: BoolArray
-    """(n,), whether it passed the gate"""
+    """True where the magnetometer reading passed the gate, shape (n,)"""
     faces_usable: BoolArray
-    """(n, 6), faces with a usable reading"""
+    """True for faces with a usable reading, shape (n, 6)"""
     faces_used: BoolArray
-    """(n, 6), faces that passed their gate"""
+    """True for faces whose reading passed its gate, shape (n, 6)"""
     faces_dead: BoolArray
-    """(n, 6), faces that the flight treats as dead (dark in sunlight)"""
+    """True for faces that the flight software treats as dead (dark in sunlight), shape (n, 6)"""
     faces_mirrored: BoolArray
-    """(n, 6), faces that seem to point the opposite way"""
+    """True for faces that seem to point in the opposite direction, shape (n, 6)"""
     gyro_stuck: BoolArray
-    """(n, 3), gyro axes with repeated readings"""
+    """True for gyro axes with repeated readings, shape (n, 3)"""
 
     def __len__(self) -> int:
         return len(self.seq)
@@ -71,7 +87,7 @@ class SampleRecords:
 
     @property
     def found_again(self) -> BoolArray:
-        """Return all of `found` except the first, shape (n,)."""
+        """True where a search succeeded again after the first success, shape (n,)."""
         again = self.found.copy()
         again[np.flatnonzero(again)[:1]] = False
         return again
@@ -79,47 +95,41 @@ class SampleRecords:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttitudeResult:
-    """Attitude result; every array has one row per sample."""
+    """Attitude of a replay; every array has one row per sample."""
 
     samples: SampleRecords
     solution: AttitudeSolution
-    """Solution of the flight's filter"""
+    """Solution of the filter of the flight software"""
     smoothed: AttitudeSolution
     light: FaceIlluminance
-    """Light relative to the smoothed attitude"""
+    """Measured light, and expected light at the smoothed attitude"""
     truth: TrueAttitude | None
-    """At the times of the samples; None if the truth has no attitude"""
+    """True attitude at the times of the samples; None without a true attitude"""
     bound: AttitudeBound | None
-    """None without truth"""
+    """Cramér-Rao bound; None without a true attitude"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RelativeStates:
-    """Flight estimates of a partner at n times, ascending, and the truth; NaN where unknown."""
+    """Estimates of a partner by the flight software at n ascending times, and the truth; NaN where unknown."""
 
     gps_ms: IntArray
-    """(n,)"""
+    """Times in ms since the GPS epoch, shape (n,)"""
     rtn: FloatArray
-    """(n, 6)"""
+    """Relative states, shape (n, 6)"""
     covariance_rtn: FloatArray
-    """(n, 6, 6)"""
+    """Covariances of the relative states, shape (n, 6, 6)"""
     mirror_rtn_m: FloatArray
-    """(n, 3), position by another orbit that fits nearly as well"""
-    ambiguous: BoolArray
-    """(n,)"""
-    chi2_best: FloatArray
-    """(n,)"""
-    chi2_mirror: FloatArray
-    """(n,)"""
+    """Relative positions by the mirror, an orbit that fits nearly as well, in m, shape (n, 3)"""
     true_rtn: FloatArray
-    """(n, 6)"""
+    """True relative states, shape (n, 6)"""
 
     def __len__(self) -> int:
         return len(self.gps_ms)
 
     @property
     def known(self) -> BoolArray:
-        """Return which times have a state, (n,)."""
+        """True for times with a state, shape (n,)."""
         return np.isfinite(self.rtn[:, 0])
 
 
@@ -128,13 +138,13 @@ class CandidateOrbit:
     """Candidate orbit of a partner at the k times of `FormationResult.track_gps_ms`."""
 
     hypothesis: int
-    """Number of the best hypothesis with this orbit"""
+    """Index of the best hypothesis with this orbit, 0 for the best"""
     chi_square: float
     """Chi-square of that hypothesis"""
     rtn: FloatArray
-    """(k, 6)"""
+    """Relative states, shape (k, 6)"""
     covariance_rtn: FloatArray
-    """(k, 6, 6)"""
+    """Covariances of the relative states, shape (k, 6, 6)"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,29 +152,24 @@ class PartnerResult:
     """Result of one partner."""
 
     partner: int
-    """Radio id"""
+    """Radio id of the partner"""
     cause: str
-    """Why its orbit is unknown by the newest message; empty if known"""
+    """Reason in the newest message why the partner's orbit is unknown; empty if it is known"""
     ambiguous: bool
-    """Whether another orbit fits as well by the newest message"""
+    """True if, by the newest message, two orbits fit equally well"""
     chi2_best: float
-    """By the newest message; NaN without a solution"""
+    """Chi-square of the best orbit in the newest message; NaN without a solution"""
     chi2_mirror: float
-    """Of the best solution with a distinct orbit, or of the mirror image; NaN without either"""
+    """Chi-square of the second-best distinct orbit, or else of the mirror image; NaN without either"""
     states: RelativeStates
     orbits: tuple[CandidateOrbit, ...]
-    """Distinct orbits by the newest solution, best first; of the excluded ones only the best"""
+    """Distinct orbits of the newest solution, best first; only the best of the excluded orbits is included"""
     true_track: FloatArray
-    """(k, 6), NaN where unknown"""
-
-    @property
-    def mirror(self) -> CandidateOrbit | None:
-        """Second-best orbit, if any."""
-        return self.orbits[1] if len(self.orbits) > 1 else None
+    """True relative states at the times of `FormationResult.track_gps_ms`, shape (k, 6); NaN where unknown"""
 
     @property
     def with_truth(self) -> bool:
-        """Whether anything can be compared with a truth."""
+        """True if any state can be compared with a truth."""
         return bool(np.isfinite(self.true_track).any() or np.isfinite(self.states.true_rtn[self.states.known]).any())
 
 
@@ -173,58 +178,58 @@ class LinkResult:
     """The n ranges between two satellites in the newest solution, in time order."""
 
     pair: Pair
-    """Radio ids"""
+    """Radio ids of both satellites"""
     gps_ms: IntArray
-    """(n,)"""
+    """Times in ms since the GPS epoch, shape (n,)"""
     range_m: FloatArray
-    """(n,), including the bias"""
+    """Measured ranges including the bias in m, shape (n,)"""
     residual_m: FloatArray
-    """(n,), measured minus computed in the best hypothesis"""
+    """Measured minus computed ranges of the best hypothesis in m, shape (n,)"""
     used: BoolArray
-    """(n,)"""
+    """True for ranges that the solution uses, shape (n,)"""
     bias_m: float
     bias_sigma_m: float
     noise_m: float
-    """Estimated standard deviation of a range"""
+    """Estimated standard deviation of a range in m"""
 
     @property
     def distance_m(self) -> FloatArray:
-        """Measured distances without the bias, (n,)."""
+        """Measured distances without the bias in m, shape (n,)."""
         return self.range_m - self.bias_m
 
     @property
     def model_m(self) -> FloatArray:
-        """Computed distances without the bias, (n,)."""
+        """Computed distances without the bias in m, shape (n,)."""
         return self.distance_m - self.residual_m
 
     @property
     def residual_rms_m(self) -> float:
-        """RMS of the used ranges; NaN for none."""
+        """RMS residual of the used ranges in m; NaN without a used range."""
         return float(np.sqrt(np.mean(self.residual_m[self.used] ** 2))) if self.used.any() else math.nan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FormationResult:
-    """Formation result."""
+    """Formation of a replay: partners, ranges and closest approaches."""
 
     own_id: int
-    """Our radio id"""
+    """Radio id of our satellite"""
     partners: tuple[PartnerResult, ...]
-    """All partners named, by radio id"""
+    """All partners for which there is a message, in the order of their radio ids"""
     links: tuple[LinkResult, ...]
     chi_square: FloatArray
-    """(h,), chi-squares of the newest solution's hypotheses, each for the whole formation, best first"""
+    """Chi-squares of the h hypotheses of the newest solution for the whole formation, best first, shape (h,)"""
     margin: float
-    """Hypotheses with a chi-square further above the best are excluded; NaN without a solution"""
+    """Chi-square above the best from which hypotheses are excluded; NaN without a solution"""
     track_gps_ms: IntArray
-    """(k,)"""
+    """Times of the candidate orbits in ms since the GPS epoch, shape (k,)"""
     approaches: tuple[ClosestApproach, ...]
-    """By the newest message about each partner, the best orbit's first"""
+    """Closest approaches of the newest solution; for each partner, that of the best orbit is first"""
     counts: dict[str, int]
     """Counters of ranges and of partners' fixes"""
 
     def approaches_of(self, partner_id: int) -> list[ClosestApproach]:
-        """Return the approaches of one partner, the best orbit's first."""
+        """Return the approaches of one partner; that of the best orbit is first."""
         return [of for of in self.approaches if of.partner_id == partner_id]
 
     def most_dangerous(self, partner_id: int) -> ClosestApproach | None:
@@ -236,46 +241,48 @@ class FormationResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FixRecords:
-    """GPS records with a time, n rows, in the order in which the flight uses them.
+    """The n GPS records with a time, in the order in which the flight software uses them.
 
     Innovations are measured minus predicted, in ITRF, and NaN without a prediction.
     """
 
     seq: IntArray
-    """(n,), input number"""
+    """Input numbers, shape (n,)"""
     source: tuple[str, ...]
     """File of each record"""
     offset: IntArray
-    """(n,), offset in the undamaged part of that file"""
+    """Byte offsets in the undamaged part of the files, shape (n,)"""
     gps_ms: IntArray
-    """(n,)"""
+    """Times in ms since the GPS epoch, shape (n,)"""
     t_spacecraft_s: IntArray
-    """(n,), -1 without a spacecraft time"""
+    """Spacecraft times in s, shape (n,); -1 without a spacecraft time"""
     position_cause: tuple[str, ...]
-    """Why the position was rejected; empty if used"""
+    """Reason why each position was rejected; empty if it was used"""
     velocity_cause: tuple[str, ...]
-    """The same for the velocity"""
+    """Reason why each velocity was rejected; empty if it was used"""
     position_innovation_m: FloatArray
-    """(n, 3)"""
+    """Innovations of the position in m, shape (n, 3)"""
     position_innovation_sigma_m: FloatArray
-    """(n, 3), its expected standard deviation"""
+    """Expected standard deviations of these innovations in m, shape (n, 3)"""
     position_chi_square: FloatArray
-    """(n,), innovation squared over its covariance, 3 degrees of freedom; compared with the gate"""
+    """Position innovation squared over its covariance, which the gate limits, 3 degrees of freedom, shape (n,)"""
     velocity_innovation_mps: FloatArray
-    """(n, 3)"""
+    """Innovations of the velocity in m/s, shape (n, 3)"""
     velocity_innovation_sigma_mps: FloatArray
-    """(n, 3)"""
+    """Expected standard deviations of these innovations in m/s, shape (n, 3)"""
     velocity_chi_square: FloatArray
-    """(n,)"""
+    """Velocity innovation squared over its covariance, which the gate limits, 3 degrees of freedom, shape (n,)"""
     restarted: BoolArray
-    """(n,), whether the filter restarted with this record"""
+    """True where the filter restarted with the record, shape (n,)"""
     spacecraft_to_gps_ms: FloatArray
-    """(n,), clock map after the record: gps_ms = 1000 t_spacecraft_s + this; NaN if unknown"""
+    """Offset of the clock map after the record, gps_ms - 1000 t_spacecraft_s, shape (n,); NaN if unknown"""
 
 
-@dataclass(frozen=True, slots=True)
-class UntimedRecord:
-    """GPS record without a time, which has no place in the tables of states."""
+class UntimedRecord(NamedTuple):
+    """GPS record without a time, which has no row in the tables of states.
+
+    `seq` is its input number, `offset` its byte offset in the undamaged part of the file.
+    """
 
     seq: int
     source: str
@@ -290,7 +297,7 @@ class ReplayResult:
 
     settings: Settings
     filter_name: str
-    """Square-root EKF, or the reference filter used instead"""
+    """Name of the filter: the square-root EKF, or a reference filter"""
     sources: tuple[SourceFile, ...]
     """Input files and their byte counters"""
     counts: dict[str, int]
@@ -298,12 +305,12 @@ class ReplayResult:
     fixes: FixRecords
     untimed: tuple[UntimedRecord, ...]
     solution: OrbitSolution
-    """Solution of the filter; like the others, with one row per row of `fixes`"""
+    """Solution of the filter; like smoother and batch, it has one row per row of `fixes`"""
     smoothed: OrbitSolution | None
     batch: OrbitSolution | None
     truth: OrbitTruth | None
     attitude: AttitudeResult
     formation: FormationResult | None = None
-    """None without partners"""
+    """Formation; None without partners"""
     notes: tuple[str, ...] = ()
     """Remarks for the reader, such as why there is no batch solution"""

@@ -1,4 +1,4 @@
-"""Replay of inputs: the flight's trackers, then smoother and batch solution over all fixes."""
+"""Replay of inputs: the trackers of the flight software, then smoother and batch solution over all fixes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
@@ -38,12 +38,12 @@ from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 
 class Truth(NamedTuple):
-    """Truth to compare with, as far as available."""
+    """True orbits and attitude, as far as available."""
 
     orbit: OrbitTruth | None = None
     attitude: AttitudeTruth | None = None
     partners: Mapping[int, OrbitTruth] = MappingProxyType({})
-    """By radio id"""
+    """True orbits of partners by radio id"""
 
     def orbits(self, own_id: int) -> dict[int, OrbitTruth]:
         """Return the true orbits of all satellites by radio id."""
@@ -58,8 +58,8 @@ class FilterName(StrEnum):
 
 
 _FILTERS: Final[dict[FilterName, tuple[str, type[OrbitFilter]]]] = {
-    FilterName.EKF: ("square-root EKF of the flight", OrbitFilter),
-    FilterName.UKF: ("unscented Kalman filter of filterpy on the flight's models", UkfOrbitFilter),
+    FilterName.EKF: ("square-root EKF of the flight software", OrbitFilter),
+    FilterName.UKF: ("unscented Kalman filter of filterpy with the models of the flight software", UkfOrbitFilter),
 }
 
 
@@ -74,19 +74,19 @@ def replay(
 ) -> tuple[ReplayResult, Collected]:
     """Run the inputs through the estimators.
 
-    Computing takes about 0.5 ms per fix each for filter and smoother, and 0.4 ms per sample for the attitude. Memory: 6
-    kB per fix, 20 kB per sample.
+    Filter and smoother take about 0.5 ms each per fix, the attitude 0.4 ms per sample. A fix needs 6 kB of memory, a
+    sample 20 kB.
 
     Args:
         inputs: Inputs of the estimators.
-        settings: Settings of the flight.
-        orientation: Earth orientation of the flight.
+        settings: Settings of the flight software.
+        orientation: Earth orientation of the flight software.
         truth: Truth to compare with.
         filter_name: Filter to run.
         advance: Called after each GPS record.
 
     Returns:
-        The result, and the flight's messages it is made from.
+        The result, and the messages of the flight software from which the result is made.
     """
     description, kind = _FILTERS[filter_name]
     tracker = OrbitTracker(settings.orbit, orientation, kind=kind)

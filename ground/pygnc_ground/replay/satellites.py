@@ -1,7 +1,7 @@
 """Files of several satellites, replayed jointly as one batch of the first satellite, and the truth of partners.
 
-The partners' files are used as if they were in the first satellite's home. Of their sense files, which the flight does
-not read, only the GPS packets are used.
+The partners' files are used as if they were in the first satellite's home. The flight software does not read sense
+files of partners; the replay uses their GPS packets.
 """
 
 from collections.abc import Sequence
@@ -26,16 +26,16 @@ from pygnc_ground.truth.load import load_truth
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 RADIO_IDS: Final = {str(number): number for number in PARTNER_IDS} | {chr(number): number for number in PARTNER_IDS}
-"""Radio ids by the names that users may give: the number, or the letter with that code."""
+"""Radio ids by the names in options: the number, or the letter with that character code."""
 _OF_ANY_PARTNER: Final = 0
-"""No radio has this id. It excludes partner folders beside a satellite's own files."""
+"""Id of no radio; it excludes partner folders beside a satellite's own files."""
 
 
 class SatelliteFolder(NamedTuple):
     """Files of one satellite.
 
     Attributes:
-        name: Name given by the user.
+        name: Name in the option --satellite.
         folder: Folder with sense.bin and range files, as in a satellite's home.
     """
 
@@ -53,18 +53,20 @@ class SatelliteFolder(NamedTuple):
         if not (name and folder):
             raise ReplayError(f"--satellite {text}: write NAME=FOLDER, such as 74=flights/one")
         if not Path(folder).is_dir():
-            raise ReplayError(f"{folder}: not a folder; name the one with the satellite's sense.bin and range files")
+            raise ReplayError(
+                f"{folder}: not a folder; name the folder with sense.bin and the range files of the satellite"
+            )
         return cls(name, Path(folder))
 
     @property
     def range_rows(self) -> list[list[str]]:
-        """Return its own range files, in rows of consecutive files, by their names below the folder."""
+        """Rows of consecutive range files of the satellite itself, by their names below the folder."""
         folders, _ = list_range_files(self.folder, _OF_ANY_PARTNER)
         return [row for folder in folders if folder.satellite_id == 0 for row in folder.rows()]
 
 
 def from_satellites(satellites: Sequence[SatelliteFolder], settings: Settings) -> Inputs:
-    """Return the inputs, with settings in which the first satellite's radio id is ours.
+    """Return the inputs, with settings in which `own_id` is the radio id of the first satellite.
 
     Raises:
         ReplayError: A file cannot be read, a satellite has no files, or its radio id is unknown.
@@ -90,12 +92,17 @@ def _sources(satellite: SatelliteFolder, radio_id: int, settings: Settings) -> l
         names = [str(satellite.folder / name) for name in row]
         found.append(RangeRow(Path(), names, settings, satellite_id=owner))
     if not found:
-        raise ReplayError(f"{satellite.folder}: neither {SENSE_FILE} nor range files found, in it or in range/")
+        raise ReplayError(
+            f"{satellite.folder}: neither {SENSE_FILE} nor range files found, in the folder or in range/; name"
+            " the folder of a satellite"
+        )
     return found
 
 
 def radio_ids(satellites: Sequence[SatelliteFolder]) -> list[int]:
-    """Return the radio ids by the satellites' names, or deduced from which satellites measure ranges to them.
+    """Return the radio ids of the satellites.
+
+    A radio id is the name of the satellite, or follows from the ranges that the other satellites measured to it.
 
     Raises:
         OSError: A file cannot be read.
@@ -115,7 +122,7 @@ def radio_ids(satellites: Sequence[SatelliteFolder]) -> list[int]:
             )
         ids.append(radio_id)
     if len(set(ids)) < len(ids):
-        raise ReplayError(f"--satellite: the satellites' radio ids {ids} are not all different")
+        raise ReplayError(f"--satellite: the radio ids {ids} are not all different; name each satellite once")
     return ids
 
 
@@ -137,7 +144,7 @@ class PartnerSense(SenseFile):
         self._satellite_id = satellite_id
 
     def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
-        """Return the GPS packets of these records, numbered from `first_seq`."""
+        """Return the GPS packets of the records with these ordinals, numbered from `first_seq`."""
         fixes = [message for message in super().messages(ordinals, 0) if isinstance(message, GpsFix)]
         return [
             msgspec.structs.replace(fix, seq=seq, satellite_id=self._satellite_id)
@@ -154,9 +161,9 @@ def partner_truths(
     """Return the true orbits of partners by radio id.
 
     Args:
-        named: NAME=FILE given by the user; NAME is a radio id or a satellite's name.
-        satellites: All satellites, ours first. If our truth is known, `truth.parquet` in the other folders is used too.
-        own_truth: Whether the true orbit of our satellite is known.
+        named: Texts NAME=FILE of the option; NAME is a radio id or a satellite's name.
+        satellites: All satellites, ours first. With `own_truth`, `truth.parquet` in the other folders is used too.
+        own_truth: True if the true orbit of our satellite is known.
 
     Raises:
         OSError: A file cannot be read.

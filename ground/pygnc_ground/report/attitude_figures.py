@@ -1,6 +1,6 @@
 """Figures of the attitude: errors against truth, filter minus smoother, sensor biases, modes and faults over time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -224,25 +224,22 @@ def face_names(mounting: MountingSettings) -> tuple[str, ...]:
 
 def conditions(samples: SampleRecords, mounting: MountingSettings) -> list[Condition]:
     """Return the modes and all conditions that occurred: rejection causes, gates, failed sensors."""
-    return [one for one in _all(samples, mounting) if one.flags.any()]
-
-
-def _all(samples: SampleRecords, mounting: MountingSettings) -> Iterator[Condition]:
     modes, causes = np.array(samples.mode), np.array(samples.cause)
-    for mode, (label, colour) in _MODES.items():
-        yield Condition(label, np.asarray(modes == mode.value), colour)
-    for cause in sorted({*samples.cause} - {""}):
-        label = _CAUSES.get(cause, printable(cause.replace("_", " "))[:_UNKNOWN_SHOWN])
-        yield Condition(label, np.asarray(causes == cause), REJECTED)
+    found = [Condition(label, np.asarray(modes == mode.value), colour) for mode, (label, colour) in _MODES.items()]
+    faults = {
+        _CAUSES.get(cause, printable(cause.replace("_", " "))[:_UNKNOWN_SHOWN]): np.asarray(causes == cause)
+        for cause in sorted({*samples.cause} - {""})
+    }
     judged = np.isfinite(samples.field_chi_square)
-    yield Condition("magnetometer rejected by its gate", judged & ~samples.field_used, REJECTED)
+    faults["magnetometer rejected by its gate"] = judged & ~samples.field_used
     stopped = samples.faces_usable & ~samples.faces_used
-    yield Condition("a face rejected by its gate", np.asarray(stopped.any(axis=1)), REJECTED)
+    faults["a face rejected by its gate"] = np.asarray(stopped.any(axis=1))
     for number, name in enumerate(face_names(mounting)):
-        yield Condition(f"face {name} dead", samples.faces_dead[:, number], REJECTED)
-        yield Condition(f"face {name} mirrored", samples.faces_mirrored[:, number], REJECTED)
-    for number, name in enumerate("xyz"):
-        yield Condition(f"gyro axis {name} stuck", samples.gyro_stuck[:, number], REJECTED)
+        faults[f"face {name} dead"] = samples.faces_dead[:, number]
+        faults[f"face {name} mirrored"] = samples.faces_mirrored[:, number]
+    faults |= {f"gyro axis {name} stuck": samples.gyro_stuck[:, number] for number, name in enumerate("xyz")}
+    found += [Condition(label, flags, REJECTED) for label, flags in faults.items()]
+    return [one for one in found if one.flags.any()]
 
 
 _TOP_IN, _BETWEEN_IN, _BOTTOM_IN, _RIGHT_IN = 0.46, 0.16, 0.4, 0.62

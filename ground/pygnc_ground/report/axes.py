@@ -18,7 +18,7 @@ from pygnc_ground.report.style import SHADE
 _MS_PER_HOUR: Final = 3_600_000
 _MS_PER_DAY: Final = 86_400_000
 _AROUND_MS: Final = 12 * _MS_PER_HOUR
-"""Records this long before or after the known orbit are still shown; others have a damaged time."""
+"""Longest time before or after the known orbit at which records are shown; other records have a damaged time."""
 _GAP_STEPS: Final = 4
 _GAP_MIN_H: Final = 1.0 / 60.0
 _STEPS_H: Final = (1 / 60, 1 / 30, 1 / 12, 1 / 6, 1 / 4, 1 / 2, 1, 2, 3, 4, 6, 12, 24)
@@ -27,20 +27,18 @@ _TICKS_MAX: Final = 7
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TimeAxis:
-    """Position of each of n records on the time axis.
-
-    The zero is 00:00 UTC of the first day; leap seconds are ignored.
-    """
+    """Positions of n records on the time axis, in hours since 00:00 UTC of the first day without leap seconds."""
 
     hours: FloatArray
-    """(n,), NaN for records that are not shown"""
+    """Time of each record in hours, shape (n,); NaN for records that are not shown"""
     order: IntArray
-    """(m,), indices of the records that are shown, in time order"""
+    """Indices of the m records that are shown, in time order, shape (m,)"""
     zero_gps_ms: int
+    """Time of the zero in ms since the GPS epoch"""
     gap_h: float
-    """Lines are interrupted at longer steps"""
+    """Longest step in hours between two records that a line connects"""
     ends: tuple[float, float] | None = None
-    """First and last hour of everything that is shown; None if only these records are shown"""
+    """First and last hour of everything that is shown; None if the figure shows only the records"""
 
     @property
     def hidden(self) -> int:
@@ -49,7 +47,7 @@ class TimeAxis:
 
     @property
     def span_h(self) -> tuple[float, float] | None:
-        """First and last hour shown."""
+        """First and last hour shown; None without records."""
         if self.ends is not None or not len(self.order):
             return self.ends
         begin, end = self.hours[self.order[[0, -1]]].tolist()
@@ -57,7 +55,7 @@ class TimeAxis:
 
     @property
     def span_gps_ms(self) -> tuple[int, int] | None:
-        """First and last time shown."""
+        """First and last time shown in ms since the GPS epoch; None without records."""
         if self.span_h is None:
             return None
         begin, end = (self.zero_gps_ms + round(hours * _MS_PER_HOUR) for hours in self.span_h)
@@ -65,7 +63,7 @@ class TimeAxis:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """First and last hour with a margin."""
+        """First and last hour of the axis, with a margin."""
         if self.span_h is None:
             return 0.0, 1.0
         begin, end = self.span_h
@@ -74,7 +72,7 @@ class TimeAxis:
 
     @property
     def label(self) -> str:
-        """Label of the axis."""
+        """Label of the axis, which names the days in UTC."""
         if self.span_h is None:
             return "time, UTC [h:min]"
         first, last = map(self._day, self.span_h)
@@ -97,7 +95,7 @@ class TimeAxis:
             one.set_xlabel(self.label)
 
     def starts_after_gap(self, hours: FloatArray) -> BoolArray:
-        """Return which of these ascending hours, (k,), follow a gap, (k,)."""
+        """Return True for each of the ascending hours, shape (k,), that follows a gap."""
         return np.diff(hours, prepend=hours[:1]) > self.gap_h
 
     def _day(self, hours: float) -> str:
@@ -133,7 +131,7 @@ def time_axis(result: ReplayResult) -> TimeAxis:
 
 
 def sample_axis(time: TimeAxis, gps_ms: IntArray) -> TimeAxis:
-    """Return the same axis for sensor samples with the times `gps_ms`, (n,); -1 marks an unknown time."""
+    """Return the axis for other records with the times `gps_ms` in ms, shape (n,); -1 marks an unknown time."""
     span = time.span_gps_ms
     shown = np.zeros(len(gps_ms), np.bool_) if span is None else (gps_ms >= span[0]) & (gps_ms <= span[1])
     return _axis(gps_ms, shown, time.zero_gps_ms, time.span_h)
@@ -153,8 +151,8 @@ def _axis(gps_ms: IntArray, shown: BoolArray, zero: int, ends: tuple[float, floa
     return TimeAxis(hours, order, zero, max(_GAP_STEPS * usual, _GAP_MIN_H), ends)
 
 
-_APART: Final = 1.0 / 400.0
-"""Spans closer than this fraction of the axis are drawn as one."""
+_APART_FRACTION: Final = 1.0 / 400.0
+"""Fraction of the axis below which the distance of two spans is not drawn."""
 
 
 def spans(flags: BoolArray, time: TimeAxis) -> FloatArray:
@@ -172,7 +170,7 @@ def spans(flags: BoolArray, time: TimeAxis) -> FloatArray:
     following = np.minimum(last + 1, len(hours) - 1)
     end_h = np.where(after_gap[following], hours[last], hours[following])
     first_h, last_h = time.limits
-    apart = hours[begin][1:] - end_h[:-1] > _APART * (last_h - first_h)
+    apart = hours[begin][1:] - end_h[:-1] > _APART_FRACTION * (last_h - first_h)
     return np.column_stack((hours[begin][np.append(True, apart)], end_h[np.append(apart, True)]))
 
 
@@ -183,38 +181,24 @@ def eclipses(samples: SampleRecords, time: TimeAxis) -> FloatArray:
 
 
 def shade(panels: Sequence[Axes], dark_h: FloatArray) -> None:
-    """Shade these spans, shape (k, 2)."""
+    """Shade spans in all panels; `dark_h` holds the first and the last hour of each span, shape (k, 2)."""
     for axes in panels:
         for begin, end in dark_h.tolist():
             axes.axvspan(begin, end, color=SHADE, linewidth=0.0, zorder=0.5)
 
 
-_WHOLE_MS_PER_HOUR = 3_600_000
-
-
-class FormationAxis:
-    """Time axes of a common extent that covers the records and all states of partners.
-
-    Args:
-        of_records: Time axis of the report.
-        result: Result of the formation.
-    """
-
-    def __init__(self, of_records: TimeAxis, result: FormationResult) -> None:
-        times = np.concatenate([one.states.gps_ms for one in result.partners])
-        every = (times - of_records.zero_gps_ms) / _WHOLE_MS_PER_HOUR
-        begin, end = of_records.span_h or (every[0], every[0])
-        ends = (min(begin, float(every.min())), max(end, float(every.max())))
-        self._widened = replace(of_records, ends=ends)
-
-    def at(self, gps_ms: IntArray) -> TimeAxis:
-        """Return the axis for n times."""
-        return sample_axis(self._widened, gps_ms)
+def formation_axis(of_records: TimeAxis, result: FormationResult) -> TimeAxis:
+    """Return the axis of the records, extended to all states of partners; `sample_axis` applies it to other times."""
+    times = np.concatenate([one.states.gps_ms for one in result.partners])
+    every = (times - of_records.zero_gps_ms) / _MS_PER_HOUR
+    begin, end = of_records.span_h or (every[0], every[0])
+    return replace(of_records, ends=(min(begin, float(every.min())), max(end, float(every.max()))))
 
 
 _TURNS: Final = 4.0
+"""Length of a close-up in rotations of the body."""
 _LENGTH_H: Final = (1.0 / 12.0, 0.5)
-"""Minimum and maximum length."""
+"""Minimum and maximum length of a close-up in hours."""
 
 
 def close_up(result: AttitudeResult, time: TimeAxis) -> TimeAxis | None:

@@ -19,16 +19,16 @@ class ClockSegment:
     """Records between two jumps of the clock map."""
 
     number: int
-    """Counted from 1"""
+    """Number of the segment, counted from 1"""
     first_row: int
     last_row: int
     records: int
     offset_ms: float
-    """GPS time minus spacecraft time by the map after the segment's last record"""
+    """GPS time minus spacecraft time in ms, by the map after the last record of the segment"""
     residual_median_ms: float
-    """Median residual of the records against the map"""
+    """Median residual of the records against the map in ms"""
     residual_spread_ms: float
-    """Range between the 5th and the 95th percentile"""
+    """Range between the 5th and the 95th percentile of the residuals in ms"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,16 +36,16 @@ class ClockRecords:
     """Spacecraft clock at the records that have both times and a map."""
 
     row: IntArray
-    """(k,), number of the record"""
+    """Indices of the k records, shape (k,)"""
     offset_ms: FloatArray
-    """(k,), offset of the map after the record"""
+    """Offsets of the map after the records in ms, shape (k,)"""
     residual_ms: FloatArray
-    """(k,), GPS time of the record minus the map's conversion of its spacecraft time"""
+    """GPS times of the records minus their spacecraft times converted by the map, in ms, shape (k,)"""
     segments: tuple[ClockSegment, ...]
 
 
 def clock_records(fixes: FixRecords) -> ClockRecords:
-    """Compare both clocks; a jump of the map beyond the tolerance of one boot begins a new segment."""
+    """Compare spacecraft time and GPS time; a jump of the map beyond the tolerance of one boot begins a new segment."""
     row = np.flatnonzero((fixes.t_spacecraft_s >= 0) & np.isfinite(fixes.spacecraft_to_gps_ms))
     offset = fixes.spacecraft_to_gps_ms[row]
     residual = fixes.gps_ms[row] - 1000.0 * fixes.t_spacecraft_s[row] - offset

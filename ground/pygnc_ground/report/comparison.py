@@ -11,8 +11,7 @@ from pygnc_ground.attitude.accuracy import AttitudeAccuracy, AttitudeErrors, att
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.formation.relative import RelativeAccuracy, relative_accuracy
 from pygnc_ground.orbit.consistency import band
-from pygnc_ground.orbit.errors import OrbitErrors, orbit_errors, rms_3d
-from pygnc_ground.orbit.solution import FloatArray, IntArray, OrbitSolution
+from pygnc_ground.orbit.solution import FloatArray, IntArray, OrbitErrors, OrbitSolution, orbit_errors, rms_3d
 from pygnc_ground.replay.result import AttitudeResult, CandidateOrbit, FormationResult, PartnerResult, ReplayResult
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 

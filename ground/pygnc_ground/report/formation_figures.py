@@ -14,7 +14,7 @@ from pygnc.bus.messages import ClosestApproach
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.result import FormationResult, LinkResult
 from pygnc_ground.report import traces
-from pygnc_ground.report.axes import FormationAxis, TimeAxis
+from pygnc_ground.report.axes import TimeAxis, sample_axis
 from pygnc_ground.report.comparison import ComparedPartner, any_truth, orbit_name
 from pygnc_ground.report.style import (
     FILTER,
@@ -54,15 +54,15 @@ def _title(one: ComparedPartner) -> str:
     return f"Partner {one.result.partner}: {one.state}"
 
 
-def relative_states(partners: Sequence[ComparedPartner], axis: FormationAxis) -> Drawing:
-    """Plot the flight's estimates of each partner with three sigmas, the mirror solution, and the sigma."""
+def relative_states(partners: Sequence[ComparedPartner], axis: TimeAxis) -> Drawing:
+    """Plot the estimates of each partner with three sigmas, the mirror solution, and the 3-D sigma."""
     drawn = [one for one in partners if one.result.states.known.any() and not one.result.cause]
     if not drawn:
         return "No partner's orbit is known."
     figure, columns = _partner_columns(drawn, "σ, 3-D")
     for panels, one in zip(columns, drawn, strict=True):
         states = one.result.states
-        time = axis.at(states.gps_ms)
+        time = sample_axis(axis, states.gps_ms)
         sigma = _sigma(states.covariance_rtn)
         for component, axes in enumerate(panels[:3]):
             value, reach = states.rtn[:, component], _SIGMAS * sigma[:, component]
@@ -92,7 +92,7 @@ def _limits(reach: FloatArray, *values: FloatArray) -> tuple[float, float]:
     return low - room, high + room
 
 
-def relative_errors(partners: Sequence[ComparedPartner], axis: FormationAxis, track_gps_ms: IntArray) -> Drawing:
+def relative_errors(partners: Sequence[ComparedPartner], axis: TimeAxis, track_gps_ms: IntArray) -> Drawing:
     """Plot errors of the best orbit and of the orbit nearest to the truth, with three sigmas."""
     drawn = [one for one in partners if one.nearest is not None]
     if not drawn:
@@ -108,16 +108,16 @@ def relative_errors(partners: Sequence[ComparedPartner], axis: FormationAxis, tr
     return traces.finish(figure, time, entries)
 
 
-def _errors(panels: Sequence[Axes], one: ComparedPartner, axis: FormationAxis, track_gps_ms: IntArray) -> TimeAxis:
+def _errors(panels: Sequence[Axes], one: ComparedPartner, axis: TimeAxis, track_gps_ms: IntArray) -> TimeAxis:
     """Plot the errors of one partner; the orbit nearest to the truth sets the scale."""
     states = one.result.states
-    time = axis.at(states.gps_ms)
+    time = sample_axis(axis, states.gps_ms)
     error_m = (states.rtn - states.true_rtn)[:, :3]
     series = [Components(time, error_m, _sigma(states.covariance_rtn), None, FILTER, FILTER_BAND)]
     if one.nearest:
         orbit = one.orbits[one.nearest].orbit
         error_m, sigma_m = (orbit.rtn - one.result.true_track)[:, :3], _sigma(orbit.covariance_rtn)
-        series.append(Components(axis.at(track_gps_ms), error_m, sigma_m, None, MIRROR, MIRROR_BAND))
+        series.append(Components(sample_axis(axis, track_gps_ms), error_m, sigma_m, None, MIRROR, MIRROR_BAND))
     traces.components(panels[:3], series, traces.common_limit(series[-1:], 1.0, 1.0))
     lengths = []
     for of in series:
@@ -146,7 +146,7 @@ _TICKS: Final = 5
 
 
 def planes(partners: Sequence[ComparedPartner]) -> Drawing:
-    """Plot each partner's candidate orbits and the true one relative to our satellite, with equal scales."""
+    """Plot the candidate orbits and the true orbit of each partner relative to our satellite, with equal scales."""
     drawn = [one for one in partners if one.orbits]
     if not drawn:
         return "No partner's orbit is known."
@@ -219,7 +219,7 @@ def _ellipse(state: FloatArray, covariance: FloatArray, plane: tuple[int, int]) 
     return Ellipse(centre, float(long), float(short), angle=angle, color=FILTER_BAND, linewidth=0.0, zorder=1.0)
 
 
-def ranges(links: Sequence[LinkResult], axis: FormationAxis) -> Drawing:
+def ranges(links: Sequence[LinkResult], axis: TimeAxis) -> Drawing:
     """Plot for each pair of radios the measured ranges without bias, the model, and the residuals."""
     drawn = [link for link in links if len(link.gps_ms)]
     if not drawn:
@@ -228,7 +228,7 @@ def ranges(links: Sequence[LinkResult], axis: FormationAxis) -> Drawing:
     grid[0][0].set_title("Range minus bias [m]", fontweight="bold")
     grid[0][1].set_title("Measured minus computed [m]", fontweight="bold")
     for (left, right), link in zip(grid, drawn, strict=True):
-        time = axis.at(link.gps_ms)
+        time = sample_axis(axis, link.gps_ms)
         left.set_ylabel(f"{link.pair[0]} to {link.pair[1]}")
         shown = np.concatenate((link.model_m, link.distance_m[link.used]))
         low, high = float(shown.min()), float(shown.max())
@@ -287,7 +287,7 @@ def _image(one: ComparedPartner) -> float:
 
 
 def _orbits(axes: Axes, one: ComparedPartner, place: float) -> float:
-    """Plot a line per orbit; return the place of the last."""
+    """Plot a line per orbit; return the height of the last line."""
     for rank, judged in enumerate(one.orbits):
         place -= 1.0
         colour = MIRROR if rank else FILTER

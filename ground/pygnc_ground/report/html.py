@@ -16,7 +16,7 @@ from pygnc_cli.text import printable
 from pygnc_ground.inspection.times import format_gps_time
 from pygnc_ground.replay.result import FormationResult, LinkResult, ReplayResult
 from pygnc_ground.report import attitude_figures, formation_figures, orbit_figures, sensor_figures, wording
-from pygnc_ground.report.axes import FormationAxis, TimeAxis, sample_axis, time_axis
+from pygnc_ground.report.axes import TimeAxis, formation_axis, sample_axis, time_axis
 from pygnc_ground.report.clock import clock, clock_records
 from pygnc_ground.report.comparison import (
     ComparedPartner,
@@ -157,7 +157,7 @@ def formation_section(result: FormationResult | None, time: TimeAxis) -> Formati
     if result is None:
         return None
     partners = compared_partners(result)
-    axis = FormationAxis(time, result)
+    axis = formation_axis(time, result)
     with report_style():
         charts = [
             chart("formation-planes", formation_figures.planes(partners)),

@@ -19,7 +19,7 @@ from pygnc_ground.report.traces import isolated, legend
 
 
 def coastline() -> list[FloatArray]:
-    """Return closed rings around land, each (n, 2): east longitude and latitude in degrees.
+    """Return closed rings around land: east longitude and latitude in degrees, shape (n, 2) each.
 
     Lakes have the opposite orientation. Source: data/coastline/README.md.
 
@@ -41,7 +41,7 @@ def flat_track(degrees: FloatArray, new_line: BoolArray) -> FloatArray:
 
     Args:
         degrees: East longitude and latitude, shape (n, 2), in time order.
-        new_line: Whether a segment begins at the point, shape (n,).
+        new_line: True where a segment begins at the point, shape (n,).
     """
     if not len(degrees):
         return np.empty((0, 2))

@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 
 from pygnc_ground.attitude.accuracy import AttitudeErrors
 from pygnc_ground.orbit.consistency import band, nis_consistency
-from pygnc_ground.orbit.errors import OrbitErrors
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, OrbitErrors
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.report import traces
 from pygnc_ground.report.axes import TimeAxis

@@ -47,7 +47,7 @@ class CauseCounts(NamedTuple):
     """Records rejected for one cause.
 
     Attributes:
-        cause: Cause as in the flight's messages.
+        cause: Cause as in the messages of the flight software.
         positions: Indices of the records whose position was rejected, shape (p,).
         velocities: Indices of the records whose velocity was rejected, shape (v,).
         untimed: Number of records without a time.

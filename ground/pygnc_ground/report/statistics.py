@@ -10,8 +10,7 @@ import numpy as np
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.consistency import NisConsistency, nees_consistency, nis_consistency
-from pygnc_ground.orbit.errors import OrbitErrors, rms_3d
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, OrbitSolution
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, OrbitErrors, OrbitSolution, rms_3d
 from pygnc_ground.replay.result import AttitudeResult, FormationResult
 from pygnc_ground.report.comparison import ComparedAttitude, ComparedOrbit, ComparedPartner, any_truth, orbit_name
 from pygnc_ground.report.wording import NONE, fixed, number, percent, utc, whole

@@ -1,7 +1,6 @@
 """Drawing over the time axis: lines, bands, dots, marks of rejected records, legends, decimation of points."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -72,17 +71,11 @@ _KINDS: Final[dict[str, dict[str, Any]]] = {
 """Style of the marks in a legend besides "band" and "shade"."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Trace:
-    """Finite values over ascending hours, both (k,)."""
+class Trace(NamedTuple):
+    """Finite values over ascending hours, both of shape (k,)."""
 
     hours: FloatArray
     values: FloatArray
-
-    def thinned(self, bins: int) -> "Trace":
-        """Return a trace with the same appearance and at most about two values per bin."""
-        picked = extremes(self.values, bins)
-        return Trace(self.hours[picked], self.values[picked])
 
 
 def trace(time: TimeAxis, values: FloatArray, rows: IntArray | None = None) -> Trace:
@@ -117,7 +110,7 @@ def line(
 
 
 def isolated(values: FloatArray) -> BoolArray:
-    """Return which values, (k,), have no finite neighbour, so that a line would not show them."""
+    """Return True for each value, shape (k,), without a finite neighbour, which a line would not show."""
     finite = np.isfinite(np.concatenate(([np.nan], values, [np.nan])))
     return np.asarray(finite[1:-1] & ~finite[:-2] & ~finite[2:])
 
@@ -152,7 +145,8 @@ def rejected(axes: Axes, shown: Trace) -> None:
     """Draw crosses, and arrowheads at the edge for values beyond the limits of the axes, which must be set."""
     low, high = axes.get_ylim()
     inset = _ARROW_INSET * (high - low)
-    few = shown.thinned(_CROSS_BINS)
+    picked = extremes(shown.values, _CROSS_BINS)
+    few = Trace(shown.hours[picked], shown.values[picked])
     above, below = few.values > high, few.values < low
     shapes = ((~above & ~below, "x", few.values), (above, "^", high - inset), (below, "v", low + inset))
     for chosen, marker, value in shapes:

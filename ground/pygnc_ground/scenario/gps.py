@@ -3,7 +3,7 @@
 import math
 from enum import IntEnum, unique
 from itertools import accumulate
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -72,10 +72,6 @@ def velocity_errors(receiver: Gps) -> FixErrors:
     return FixErrors("velocity", *noise_mps, receiver.coloured_noise_time_s, *outliers)
 
 
-_FINE_TIME_S: Final = 60.0
-"""The receiver's clock is still being steered for this long after the first fix of a cold start."""
-
-
 @unique
 class Reception(IntEnum):
     """Knowledge of the receiver."""
@@ -122,13 +118,9 @@ def time_statuses(receiver: Gps, t_s: npt.NDArray[np.int64], reception: npt.NDAr
         Reception.FIX: receiver.time_status,
     }
     statuses = np.array([of_reception[kind] for kind in Reception])[reception]
-    settling = (reception == Reception.FIX) & (receiver.cold_start_s > 0.0)
-    settling &= t_s < receiver.cold_start_s + _FINE_TIME_S
+    # The receiver's clock is still being steered for a minute after the first fix of a cold start.
+    settling = (reception == Reception.FIX) & (receiver.cold_start_s > 0.0) & (t_s < receiver.cold_start_s + 60.0)
     return np.where(settling, GpsTimeStatus.FINE, statuses)
-
-
-_UPTIME_AT_START_S = 15
-"""A receiver without GPS time counts milliseconds since its own start instead."""
 
 
 def make_fixes(settings: Settings, trajectory: SatellitePath, t_s: npt.NDArray[np.int64], log: str) -> GpsFixes:
@@ -163,7 +155,8 @@ def make_fixes(settings: Settings, trajectory: SatellitePath, t_s: npt.NDArray[n
         t_spacecraft_s=None,
         time_status=time_statuses(receiver, t_s, reception),
         gps_week=np.where(has_time, week, 0),
-        gps_tow_ms=np.where(has_time, tow_ms, 1000 * (t_s + _UPTIME_AT_START_S)),
+        # Without GPS time the receiver counts milliseconds since its own start, 15 s before that of the scenario.
+        gps_tow_ms=np.where(has_time, tow_ms, 1000 * (t_s + 15)),
         position_status=status(has_fix),
         position_ecef_m=vector(has_fix, position_m),
         position_sigma_m=vector(has_fix, receiver.reported_sigma_factor * of_position.sigma),

@@ -17,10 +17,9 @@ import numpy.typing as npt
 import polars as pl
 
 from pygnc.common.clock import MS_PER_WEEK
-from pygnc_ground.scenario.generate import Scenario
+from pygnc_ground.scenario.generate import Scenario, TrueStates
 from pygnc_ground.scenario.ranging import TrueRanges
 from pygnc_ground.scenario.settings import Settings, dump_settings
-from pygnc_ground.scenario.true_states import TrueStates
 
 METADATA: Final = {
     "time_scale": "GPS: gps_week (not modulo 1024) and gps_tow_ms, milliseconds of the week; no leap seconds",

@@ -19,24 +19,24 @@ _VECTORS: Final = tuple(
 )
 _LENGTH_TOLERANCE: Final = 1e-4
 _CARRIED_MAX_MS: Final = 1000
-"""Maximum time from a row. The samples are timed by the spacecraft clock, which counts whole seconds."""
+"""Maximum time from a row: sensor samples have times by the spacecraft clock, which counts whole seconds."""
 
 
 class TrueAttitude(NamedTuple):
-    """True values at n times; NaN where unknown."""
+    """True attitude, body rate and sensor biases at n times; NaN where unknown."""
 
     quaternion: FloatArray
-    """(n, 4), GCRF from body, scalar first"""
+    """Quaternion of the rotation from body to GCRF, scalar first, shape (n, 4)"""
     rate_body_rad_s: FloatArray
-    """(n, 3), relative to GCRF"""
+    """Body rate relative to GCRF, body axes, rad/s, shape (n, 3)"""
     gyro_bias_imu_rad_s: FloatArray
-    """(n, 3), sensor axes"""
+    """Gyro bias, sensor axes, rad/s, shape (n, 3)"""
     mag_bias_imu_ut: FloatArray
-    """(n, 3), sensor axes"""
+    """Magnetometer bias, sensor axes, µT, shape (n, 3)"""
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
-        """Return which times have a true attitude, shape (n,)."""
+        """True for times with a true attitude, shape (n,)."""
         return np.isfinite(self.quaternion[:, 0])
 
 
@@ -45,7 +45,7 @@ class AttitudeTruth:
     """True attitude at the times of m rows, ascending."""
 
     gps_ms: IntArray
-    """(m,)"""
+    """Times of the rows in ms since the GPS epoch, shape (m,)"""
     rows: TrueAttitude
 
     def at(self, gps_ms: IntArray) -> TrueAttitude:

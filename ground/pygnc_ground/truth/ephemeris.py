@@ -109,7 +109,7 @@ LAGRANGE_WINDOW = 10
 WIDEST_STEP = 0.4
 """Maximum step along the orbit over its radius for samples with velocities: 5 to 6 min in a low orbit, error 0.6 m."""
 WIDEST_STEP_OF_POSITIONS = 0.23
-"""The same for positions alone: 3 min in a low orbit, error 0.1 m, and 2 m at the ends."""
+"""Maximum step for samples without velocities: 3 min in a low orbit, error 0.1 m, and 2 m at the ends."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,16 +137,16 @@ class Arc:
     """
 
     gps_ns: IntArray
-    """(s,), nanoseconds since the GPS epoch, ascending"""
+    """Times of s samples in ns since the GPS epoch, ascending, shape (s,)"""
     position_m: FloatArray
-    """(s, 3)"""
+    """Positions in `frame` in m, shape (s, 3)"""
     velocity_mps: FloatArray | None
-    """(s, 3), in the same frame: in ITRF relative to the rotating Earth"""
+    """Velocities in `frame` in m/s, in ITRF relative to the rotating Earth, shape (s, 3); None if unknown"""
     frame: Frame
     window: int
-    """Samples per interpolation. A shorter arc is known at its samples only, and not at all without velocities."""
+    """Number of samples per polynomial. A shorter arc is known at its samples only, or unknown without velocities."""
     usable_ns: tuple[int, int]
-    """First and last time for which the arc is valid"""
+    """First and last time at which the arc is valid, in ns since the GPS epoch"""
 
     def states(self, gps_ns: IntArray) -> FloatArray:
         """Return position and velocity in the arc's frame, shape (n, 6), within `usable_ns`; NaN where unknown."""
@@ -273,7 +273,9 @@ class Ephemeris:
         """
         self._arcs = tuple(part for arc in arcs for part in interpolable_arcs(arc))
         if not self._arcs or self.span_gps_ms[0] > self.span_gps_ms[1]:
-            raise ValueError("the ephemeris is not valid at any time: its useable time span is empty; get a longer one")
+            raise ValueError(
+                "the ephemeris is not valid at any time (its useable time span is empty); get a longer ephemeris"
+            )
         # Object names come from the file, and the description is printed to terminals.
         self._origin = "".join(char if char.isprintable() else "?" for char in origin)
         inertial = any(arc.frame is not Frame.ITRF for arc in self._arcs)
@@ -288,7 +290,7 @@ class Ephemeris:
 
     @property
     def description(self) -> str:
-        """Origin, span, number of samples and arcs, and source of the velocities, as text."""
+        """Text with origin, time span, number of samples and arcs, and source of the velocities."""
         begin, end = (utc_iso_from_gps_ms(gps_ms) for gps_ms in self.span_gps_ms)
         samples = sum(len(arc.gps_ns) for arc in self._arcs)
         arcs = f" in {len(self._arcs)} arcs" if len(self._arcs) > 1 else ""
@@ -313,16 +315,16 @@ class Ephemeris:
 
 
 def choose_object(present: Sequence[str], wanted: str | None) -> str:
-    """Return the object to read: the wanted one, or the only one present.
+    """Return the object to read: the wanted object, or the only object of the file.
 
     Raises:
-        ValueError: It is not present, or there are several and none was named; the message lists them.
+        ValueError: The file lacks the wanted object, or has several objects and none is wanted; the message lists all.
     """
     names = ", ".join(dict.fromkeys(present)) or "none"
     if wanted is None:
         if len(set(present)) != 1:
-            raise ValueError(f"the file has several objects or none ({names}); name one by its identifier")
+            raise ValueError(f"the file has several objects or none ({names}); name one object by its identifier")
         return present[0]
     if wanted not in present:
-        raise ValueError(f"unknown object {wanted!r}; the file has {names}")
+        raise ValueError(f"unknown object {wanted!r}; choose from {names}")
     return wanted

@@ -38,11 +38,11 @@ def calendar_date(year: int, month: int, day: int) -> date:
         ValueError: The date does not exist or is out of range.
     """
     if year not in _YEARS:
-        raise ValueError(f"the year {year} is not in {_YEARS.start} to {_YEARS.stop - 1}")
+        raise ValueError(f"the year {year} is not in {_YEARS.start} to {_YEARS.stop - 1}; correct the date")
     try:
         return date(year, month, day)
     except ValueError as error:
-        raise ValueError(f"{year}-{month:02d}-{day:02d} is not a date: {error}") from error
+        raise ValueError(f"{year}-{month:02d}-{day:02d} is not a date ({error}); correct the date") from error
 
 
 def gps_ns_from_ccsds(text: str, time_system: str) -> int:
@@ -53,14 +53,14 @@ def gps_ns_from_ccsds(text: str, time_system: str) -> int:
     """
     match = _CCSDS_TIME.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is not a time such as 2025-03-20T09:01:28.000 or 2025-079T09:01:28.000")
+        raise ValueError(f"{text!r} is not a time; write 2025-03-20T09:01:28.000 or 2025-079T09:01:28.000")
     year, month, day, day_of_year, hour, minute, second, fraction = match.groups()
     if day_of_year is None:
         moment = calendar_date(int(year), int(month), int(day))
     else:
         moment = calendar_date(int(year), 1, 1) + timedelta(days=int(day_of_year) - 1)
         if moment.year != int(year):
-            raise ValueError(f"{text!r}: day {day_of_year} does not exist in {year}")
+            raise ValueError(f"{text!r}: day {day_of_year} does not exist in {year}; correct the date")
     digits = (fraction or "0")[:9].ljust(9, "0")
     return gps_ns(moment, int(hour), int(minute), int(second) * _NS_PER_S + int(digits), time_system)
 
@@ -69,9 +69,9 @@ def gps_ns(day: date, hour: int, minute: int, second_ns: int, time_system: str) 
     """Return a clock reading in nanoseconds since the GPS epoch.
 
     Args:
-        day: Date by `calendar_date`.
-        hour: 0 to 23.
-        minute: 0 to 59.
+        day: Date of the GPS era, by `calendar_date`.
+        hour: Hour of the day, 0 to 23.
+        minute: Minute of the hour, 0 to 59.
         second_ns: Seconds of the minute in nanoseconds; 60 s and more only in a leap second of UTC.
         time_system: A name in `SP3_TIME_SYSTEMS` or `OEM_TIME_SYSTEMS`.
 
@@ -83,7 +83,10 @@ def gps_ns(day: date, hour: int, minute: int, second_ns: int, time_system: str) 
     longest_ns = 61 * _NS_PER_S if (hour, minute) == (23, 59) else 60 * _NS_PER_S
     within_minute = 0 <= hour < 24 and 0 <= minute < 60 and 0 <= second_ns < longest_ns
     if not (within_minute and begin_ns + of_day_ns < end_ns):
-        raise ValueError(f"{day} {hour:02d}:{minute:02d}:{second_ns / _NS_PER_S:06.3f} does not exist in {time_system}")
+        raise ValueError(
+            f"{day} {hour:02d}:{minute:02d}:{second_ns / _NS_PER_S:06.3f} does not exist in {time_system};"
+            " correct the time"
+        )
     return begin_ns + of_day_ns
 
 
@@ -91,7 +94,7 @@ def gps_ns(day: date, hour: int, minute: int, second_ns: int, time_system: str) 
 def _day_gps_ns(day: date, time_system: str) -> tuple[int, int]:
     """Return the first instants of a day and of the next; in UTC a day may have 86 401 s."""
     if day < _GPS_EPOCH:
-        raise ValueError(f"{day} is before the GPS epoch, {_GPS_EPOCH}")
+        raise ValueError(f"{day} is before the GPS epoch, {_GPS_EPOCH}; correct the date")
     if time_system in _UTC_SYSTEMS:
         begin_ms, end_ms = (gps_ms_from_utc_iso(f"{at}T00:00:00Z") for at in (day, day + timedelta(days=1)))
         return begin_ms * _NS_PER_MS, end_ms * _NS_PER_MS

@@ -1,8 +1,8 @@
 """Reference frames of ephemerides: inertial states to ITRF by erfa (IERS Conventions 2010).
 
-Omitted are sub-daily tides in polar motion and UT1 (at most 3 cm in a low orbit) and, in the velocity, the length of
-day (6 um/s) and the motion of the celestial pole (30 um/s). Earth orientation comes from the IERS finals2000A table in
-brahe.
+The model omits sub-daily tides in polar motion and UT1 (at most 3 cm in a low orbit). In the velocity, it omits the
+length of day (6 um/s) and the motion of the celestial pole (30 um/s). Earth orientation is the IERS finals2000A table
+in brahe.
 """
 
 from enum import Enum, auto
@@ -27,7 +27,7 @@ class Frame(Enum):
     """Geocentric axes of an ephemeris."""
 
     ITRF = auto()
-    """Any realisation, WGS 84 or an IGS frame; they agree to centimetres"""
+    """Any realisation of ITRF, WGS 84 or an IGS frame; these frames agree to centimetres"""
     GCRF = auto()
     """Axes of ICRF"""
     EME2000 = auto()

@@ -1,21 +1,26 @@
-"""Loading of reference orbits: the file type is recognised by its content. Truth tables may also hold the attitude."""
+"""Loading of true orbits and attitudes; the file type is recognised by its content."""
 
 import gzip
 import re
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
 
 from pygnc_ground.truth.attitude_truth import AttitudeTruth, attitude_truth
 from pygnc_ground.truth.ephemeris import Ephemeris
 from pygnc_ground.truth.oem import ephemeris_from_oem, read_kvn, read_xml
 from pygnc_ground.truth.sp3 import read_sp3
-from pygnc_ground.truth.table import csv_table, parquet_table, read_csv, read_parquet
+from pygnc_ground.truth.table import csv_table, ephemeris_from_table, parquet_table
 
 _GZIP_MARK = b"\x1f\x8b"
 _OTHER_PACKERS = {b"\x1f\x9d": "compressed by compress (.Z)", b"PK\x03\x04": "a ZIP archive"}
 _PARQUET_MARK = b"PAR1"
 _TABLE_MARK = b"gps_week,"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_Truth = TypeVar("_Truth")
 _KINDS = "the truth table of a scenario (truth.parquet, truth.csv.gz), SP3-c, SP3-d, or a CCSDS OEM in KVN or XML"
 
 
@@ -24,18 +29,14 @@ def load_truth(path: Path, object_id: str | None = None) -> Ephemeris:
 
     Args:
         path: File of any name.
-        object_id: Object in a file that may hold several (SP3, OEM); None if there is only one.
+        object_id: Object in a file with several objects (SP3, OEM); None for a file with a single object.
 
     Raises:
         OSError: The file cannot be read.
         ValueError: The file type is unknown, the file is damaged, its object has to be named, or Earth orientation for
             an ephemeris in inertial axes is missing. The message names file, line and remedy.
     """
-    content = path.read_bytes()
-    try:
-        return _read(_unpacked(content), object_id)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    return _loaded(path, lambda content: _ephemeris(content, object_id))
 
 
 def load_attitude_truth(path: Path) -> AttitudeTruth | None:
@@ -45,12 +46,13 @@ def load_attitude_truth(path: Path) -> AttitudeTruth | None:
         OSError: The file cannot be read.
         ValueError: The file is damaged; the message names file, row and remedy.
     """
+    return _loaded(path, _attitude)
+
+
+def _loaded(path: Path, read: Callable[[bytes], _Truth]) -> _Truth:
     content = path.read_bytes()
     try:
-        unpacked = _unpacked(content)
-        if unpacked.startswith(_PARQUET_MARK):
-            return attitude_truth(parquet_table(unpacked))
-        return attitude_truth(csv_table(unpacked)) if _begin(unpacked).startswith(_TABLE_MARK) else None
+        return read(_unpacked(content))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -67,12 +69,23 @@ def _unpacked(content: bytes) -> bytes:
         raise ValueError(f"the gzip file is damaged: {error}; copy it again") from error
 
 
-def _read(content: bytes, object_id: str | None) -> Ephemeris:
+def _table(content: bytes) -> pl.DataFrame | None:
+    """Return a truth table, or None for other file types."""
     if content.startswith(_PARQUET_MARK):
-        return read_parquet(content)
+        return parquet_table(content)
+    return csv_table(content) if _begin(content).startswith(_TABLE_MARK) else None
+
+
+def _attitude(content: bytes) -> AttitudeTruth | None:
+    table = _table(content)
+    return None if table is None else attitude_truth(table)
+
+
+def _ephemeris(content: bytes, object_id: str | None) -> Ephemeris:
+    table = _table(content)
+    if table is not None:
+        return ephemeris_from_table(table)
     begin = _begin(content)
-    if begin.startswith(_TABLE_MARK):
-        return read_csv(content)
     if begin.startswith(b"<"):
         return ephemeris_from_oem(read_xml(content), object_id)
     text = content.removeprefix(_BYTE_ORDER_MARK).decode("utf-8", errors="replace")

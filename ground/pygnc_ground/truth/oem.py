@@ -21,7 +21,7 @@ from pygnc_ground.truth.orbit_truth import IntArray
 
 
 class Entry(NamedTuple):
-    """Value of a keyword and its line."""
+    """Value of a keyword, and the number of its line."""
 
     text: str
     line: int
@@ -32,13 +32,13 @@ class StateLine(NamedTuple):
 
     epoch: str
     components: tuple[str, ...]
-    """6"""
+    """X, Y, Z, and their derivatives"""
     line: int
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Metadata and the states that follow them."""
+    """Segment of a message: metadata and the states that follow them."""
 
     line: int
     """First line of the metadata"""
@@ -70,7 +70,7 @@ def ephemeris_from_oem(segments: list[Segment], object_id: str | None) -> Epheme
     """
     filled = [segment for segment in segments if segment.states]
     if not filled:
-        raise ValueError("the message contains no states; get the file again")
+        raise ValueError("the message contains no states; get the ephemeris again")
     chosen = choose_object([_value(segment, "OBJECT_ID").text for segment in filled], object_id)
     own = [segment for segment in filled if _value(segment, "OBJECT_ID").text == chosen]
     name = own[0].metadata.get("OBJECT_NAME", Entry("without a name", 0)).text
@@ -81,7 +81,9 @@ def ephemeris_from_oem(segments: list[Segment], object_id: str | None) -> Epheme
 def _arc(segment: Segment) -> Arc:
     centre = _value(segment, "CENTER_NAME")
     if centre.text.upper() != "EARTH":
-        raise ValueError(f"line {centre.line}: the centre is {centre.text}; only EARTH is supported")
+        raise ValueError(
+            f"line {centre.line}: the centre is {centre.text}; get an ephemeris whose CENTER_NAME is EARTH"
+        )
     state = np.array([_components(line) for line in segment.states])
     time_ns = _times(segment)
     return Arc(
@@ -97,7 +99,7 @@ def _arc(segment: Segment) -> Arc:
 def _value(segment: Segment, keyword: str) -> Entry:
     entry = segment.metadata.get(keyword)
     if entry is None or not entry.text:
-        raise ValueError(f"line {segment.line}: {keyword} is missing in the metadata that begin here")
+        raise ValueError(f"line {segment.line}: {keyword} is missing in the metadata that begin here; add it")
     return entry
 
 
@@ -146,7 +148,10 @@ def _usable_ns(segment: Segment, time_ns: IntArray) -> tuple[int, int]:
     if end is not None:
         end_ns = min(end_ns, _time_ns(segment, end))
     if begin_ns > end_ns:
-        raise ValueError(f"line {segment.line}: all states of this segment are outside its useable time")
+        raise ValueError(
+            f"line {segment.line}: all states of this segment are outside its useable time; correct USEABLE_START_TIME"
+            " and USEABLE_STOP_TIME"
+        )
     return begin_ns, end_ns
 
 
@@ -156,7 +161,10 @@ def _window(metadata: dict[str, Entry]) -> int:
     if degree is None or metadata.get("INTERPOLATION", degree).text.upper() != "HERMITE":
         return HERMITE_WINDOW
     if not re.fullmatch(r"[0-9]{1,2}", degree.text):
-        raise ValueError(f"line {degree.line}: the interpolation degree {degree.text!r} is not a whole number up to 99")
+        raise ValueError(
+            f"line {degree.line}: the interpolation degree {degree.text!r} is not a whole number from 0 to 99;"
+            " correct it"
+        )
     return min(max((int(degree.text) + 2) // 2, 2), _WIDEST_WINDOW)
 
 
@@ -165,7 +173,9 @@ def _components(line: StateLine) -> list[float]:
     try:
         numbers = [float(component) for component in line.components]
     except ValueError as error:
-        raise ValueError(f"line {line.line}: the state contains text that is not a number: {error}") from error
+        raise ValueError(
+            f"line {line.line}: the state contains text that is not a number ({error}); correct it"
+        ) from error
     if not all(math.isfinite(number) and abs(number) < _LARGEST for number in numbers):
         raise ValueError(f"line {line.line}: the state contains a number that is not finite; remove the state")
     return numbers
@@ -200,7 +210,9 @@ def read_kvn(text: str) -> list[Segment]:
         if line in _DELIMITERS:
             ends, begins = _DELIMITERS[line]
             if block not in ends:
-                raise ValueError(f"line {number}: {line} is not allowed in the {block.name.lower()}")
+                raise ValueError(
+                    f"line {number}: {line} is not allowed in the {block.name.lower()}; get the ephemeris again"
+                )
             block = begins
             if line == "META_START":
                 segments.append(Segment(number))
@@ -227,7 +239,7 @@ def _content(text: str) -> Iterator[tuple[int, str]]:
 def _assignment(number: int, line: str) -> tuple[str, str]:
     keyword, equals, value = line.partition("=")
     if not equals:
-        raise ValueError(f"line {number}: {line[:40]!r} is not KEYWORD = value")
+        raise ValueError(f"line {number}: {line[:40]!r} is not KEYWORD = value; correct the line")
     return keyword.strip(), value.strip()
 
 
@@ -255,11 +267,15 @@ def read_xml(content: bytes) -> list[Segment]:
     try:
         reader.parser.Parse(content, True)  # noqa: FBT003 - expat takes no keyword
     except expat.ExpatError as error:
-        raise ValueError(f"line {error.lineno}: damaged XML: {expat.ErrorString(error.code)}") from error
+        raise ValueError(
+            f"line {error.lineno}: damaged XML: {expat.ErrorString(error.code)}; get the file again"
+        ) from error
     except LookupError as error:
         raise ValueError(f"line 1: {error}; convert the document to UTF-8") from error
     if not reader.is_oem:
-        raise ValueError("the XML document has no element 'oem', so it is not an Orbit Ephemeris Message")
+        raise ValueError(
+            "the XML document has no element 'oem', so it is not an Orbit Ephemeris Message; name an OEM file"
+        )
     return reader.segments
 
 
@@ -294,7 +310,7 @@ class _Reader:
             self.segments.append(Segment(self._line))
         elif element == "stateVector":
             if not self.segments:
-                raise ValueError(f"line {self._line}: the state is outside a segment")
+                raise ValueError(f"line {self._line}: the state is outside a segment; get the file again")
             self._state = {}
         elif self._within("stateVector") and element in _STATE:
             unit = attributes.get("units", _STATE[element])
@@ -314,12 +330,14 @@ class _Reader:
         self._path.pop()
 
     def _within(self, parent: str) -> bool:
-        """Return whether the current element is a child of `parent` in a segment."""
+        """Return True if the current element is a child of `parent` in a segment."""
         return bool(self.segments) and len(self._path) > 1 and self._path[-2] == parent
 
     def _close_state(self) -> None:
         missing = [name for name in ("EPOCH", *_STATE) if name not in self._state]
         if missing:
-            raise ValueError(f"line {self._line}: the state that ends here lacks {', '.join(missing)}")
+            raise ValueError(
+                f"line {self._line}: the state that ends here lacks {', '.join(missing)}; complete it or remove it"
+            )
         components = tuple(self._state[name] for name in _STATE)
         self.segments[-1].states.append(StateLine(self._state["EPOCH"], components, self._line))

@@ -10,12 +10,12 @@ IntArray = npt.NDArray[np.int64]
 
 
 class TrueOrbit(NamedTuple):
-    """True states at n times; NaN where unknown."""
+    """True orbit at n times; NaN where unknown."""
 
     position_ecef_m: FloatArray
-    """(n, 3), ITRF"""
+    """Positions in ITRF in m, shape (n, 3)"""
     velocity_ecef_mps: FloatArray
-    """(n, 3), relative to the rotating Earth, ITRF"""
+    """Velocities relative to the rotating Earth, in ITRF in m/s, shape (n, 3)"""
 
 
 class OrbitTruth(Protocol):
@@ -30,4 +30,4 @@ class OrbitTruth(Protocol):
         """File type, object, agency and span as text."""
 
     def at(self, gps_ms: IntArray) -> TrueOrbit:
-        """Return the states at n times."""
+        """Return the states at n times in ms since the GPS epoch, shape (n,)."""

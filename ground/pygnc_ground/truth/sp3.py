@@ -29,7 +29,7 @@ class _Sample:
     position_km: Vector | None = None
     velocity_dmps: Vector | None = None
     manoeuvre: bool = False
-    """A manoeuvre happened between the previous sample and this one"""
+    """True if the satellite manoeuvred after the previous sample"""
     predicted: bool = False
 
 
@@ -61,13 +61,16 @@ class _Reader:
         elif line[:1] in ("#", "+", "%"):
             self._take_header(line)
         elif line.strip() and line[:2] not in _PASSED_OVER:
-            raise ValueError(f"{line[:20]!r} is not the beginning of an SP3 record")
+            raise ValueError(f"{line[:20]!r} is not the beginning of an SP3 record; get the file again")
 
     def _take_header(self, line: str) -> None:
         if line.startswith("##"):
             self.interval_ns = round(_number(line[24:38], "epoch interval") * _NS_PER_S)
             if not 0 < self.interval_ns < 100_000 * _NS_PER_S:
-                raise ValueError(f"the epoch interval {line[24:38].strip()} s is not between 0 and 100 000 s")
+                raise ValueError(
+                    f"the epoch interval {line[24:38].strip()} s is not between 0 and 100 000 s;"
+                    " correct columns 25 to 38"
+                )
         elif line.startswith("#"):
             self.version, self.coordinate_system, self.agency = line[1:2], line[46:51].strip(), line[56:60].strip()
             if self.version not in ("c", "d"):
@@ -99,7 +102,7 @@ class _Reader:
                 int(line[begin:end]) for begin, end in ((3, 7), (8, 10), (11, 13), (14, 16), (17, 19))
             )
         except ValueError as error:
-            raise ValueError(f"{line.strip()!r} is not an epoch such as '*  2025  3 20  9  1 28.00000000'") from error
+            raise ValueError(f"{line.strip()!r} is not an epoch; write '*  2025  3 20  9  1 28.00000000'") from error
         second_ns = round(_number(line[20:31], "seconds") * _NS_PER_S)
         moment_ns = gps_ns(calendar_date(year, month, day), hour, minute, second_ns, self.time_system)
         if self.samples and moment_ns <= self.samples[-1].gps_ns:
@@ -108,7 +111,7 @@ class _Reader:
 
     def _take_record(self, line: str) -> None:
         if not self.samples:
-            raise ValueError("there is a record before the first epoch")
+            raise ValueError("a record is before the first epoch; get the file again")
         if _identifier(line[1:4]) != self.chosen:
             return
         x, y, z = (_number(line[column : column + 14], "component") for column in (4, 18, 32))
@@ -160,7 +163,8 @@ def _number(text: str, what: str) -> float:
         value = float("nan")
     if not abs(value) < 1e15:
         raise ValueError(
-            f"{text.strip()!r} is not a number for the {what}: the columns are shifted or the file is damaged"
+            f"{text.strip()!r} is not a number for the {what}, so columns are shifted or the file is damaged; get the"
+            " file again"
         )
     return value
 
@@ -170,7 +174,7 @@ def _ephemeris(reader: _Reader) -> Ephemeris:
         raise ValueError("the file has no epoch; get it again")
     arcs = _without_gaps(reader.samples, reader.interval_ns)
     if not arcs:
-        raise ValueError(f"the file has no position of satellite {reader.chosen}")
+        raise ValueError(f"the file has no position of satellite {reader.chosen}; choose a different satellite")
     origin = f"SP3-{reader.version} of {reader.agency or 'an unknown agency'}, satellite {reader.chosen}"
     predicted = sum(sample.predicted for arc in arcs for sample in arc)
     note = f", {predicted} predicted" if predicted else ""

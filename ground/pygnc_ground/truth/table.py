@@ -18,24 +18,6 @@ _WEEKS = 15_000
 """Nanoseconds of GPS time fit in 64 bits until week 15 250."""
 
 
-def read_parquet(content: bytes) -> Ephemeris:
-    """Return the orbit in a Parquet truth table.
-
-    Raises:
-        ValueError: The table is truncated or damaged, a column is missing, or times do not ascend.
-    """
-    return _ephemeris(parquet_table(content))
-
-
-def read_csv(content: bytes) -> Ephemeris:
-    """Return the orbit in a CSV truth table with one header line.
-
-    Raises:
-        ValueError: As for `read_parquet`.
-    """
-    return _ephemeris(csv_table(content))
-
-
 def parquet_table(content: bytes) -> pl.DataFrame:
     """Return all columns of a Parquet table.
 
@@ -47,7 +29,7 @@ def parquet_table(content: bytes) -> pl.DataFrame:
     try:
         return pl.read_parquet(io.BytesIO(content))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise ValueError(f"the Parquet file is damaged: {_first_line(error)}") from error
+        raise ValueError(f"the Parquet file is damaged: {_first_line(error)}; copy it again") from error
 
 
 def csv_table(content: bytes) -> pl.DataFrame:
@@ -59,24 +41,30 @@ def csv_table(content: bytes) -> pl.DataFrame:
     try:
         return pl.read_csv(content, infer_schema_length=None)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise ValueError(f"the CSV table is damaged: {_first_line(error)}") from error
+        raise ValueError(f"the CSV table is damaged: {_first_line(error)}; copy it again") from error
 
 
 def checked_rows(table: pl.DataFrame, columns: Sequence[str]) -> tuple[IntArray, FloatArray]:
-    """Return GPS milliseconds (n,), ascending, and the values of the columns (n, m), finite.
+    """Return the times of n rows in ms since the GPS epoch, ascending, and finite values of m columns, shape (n, m).
 
     Raises:
         ValueError: A column or a value is missing, a value is not a number, or times do not ascend.
     """
     missing = [name for name in (*_TIME, *columns) if name not in table.columns]
     if missing:
-        raise ValueError(f"the table has no column {', '.join(missing)}, so it is not the truth table of a scenario")
+        raise ValueError(
+            f"the table has no column {', '.join(missing)}, so it is not the truth table of a scenario;"
+            " name truth.parquet"
+        )
     try:
         numbers = table.select(pl.col(_TIME).cast(pl.Int64), pl.col(columns).cast(pl.Float64))
     except pl.exceptions.PolarsError as error:
-        raise ValueError(f"a column of the table contains text that is not a number: {_first_line(error)}") from error
+        raise ValueError(
+            f"a column of the table contains text that is not a number ({_first_line(error)}); generate the scenario"
+            " again"
+        ) from error
     if numbers.is_empty():
-        raise ValueError("the truth table has no rows")
+        raise ValueError("the truth table has no rows; generate the scenario again")
     if sum(numbers.null_count().row(0)):
         raise ValueError("a value is missing in the truth table; generate the scenario again")
     week, tow_ms = (numbers[name].to_numpy() for name in _TIME)
@@ -86,7 +74,8 @@ def checked_rows(table: pl.DataFrame, columns: Sequence[str]) -> tuple[IntArray,
     wrong = np.flatnonzero(~known | (np.diff(gps_ms, prepend=0) <= 0))
     if wrong.size:
         raise ValueError(
-            f"row {wrong[0] + 1} of the truth table: the time is out of range or not later, or a value is NaN"
+            f"row {wrong[0] + 1} of the truth table: the time is out of range or not later than in the row before, or a"
+            " value is not finite; generate the scenario again"
         )
     return gps_ms, values
 
@@ -95,7 +84,12 @@ def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def _ephemeris(table: pl.DataFrame) -> Ephemeris:
+def ephemeris_from_table(table: pl.DataFrame) -> Ephemeris:
+    """Return the orbit in a truth table.
+
+    Raises:
+        ValueError: A column or a value is missing, a value is not a number, or times do not ascend.
+    """
     gps_ms, state = checked_rows(table, (*_POSITION, *_VELOCITY))
     time_ns = gps_ms * NS_PER_MS
     arc = Arc(

@@ -15,7 +15,7 @@ from pygnc_devices.family import Family, all_families, family
 from pygnc_devices.framing import Scanner, scan_to_end
 from pygnc_devices.reading import Reading
 from pygnc_devices.scheduler import Operation
-from pygnc_devices.ucb.openimu_packets import packets_from_json
+from pygnc_devices.ucb.openimu import packets_from_json
 from pygnc_instruments.device.terminal import print_note
 
 _SAMPLE_BYTES: Final = 1 << 16

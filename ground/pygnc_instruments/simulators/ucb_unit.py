@@ -8,8 +8,7 @@ from typing import Final
 
 from pygnc_devices.declaration import Packet, Value
 from pygnc_devices.ucb import fields
-from pygnc_devices.ucb.openimu_packets import USER_PACKETS
-from pygnc_devices.ucb.packets import ANSWER_PACKETS, OUTPUT_PACKETS
+from pygnc_devices.ucb.packets import ANSWER_PACKETS, OUTPUT_PACKETS, USER_PACKETS
 from pygnc_instruments.simulators.ucb_bootloader import ERASE_S, Bootloader
 from pygnc_instruments.simulators.unit import SimulatedUnit, motion
 

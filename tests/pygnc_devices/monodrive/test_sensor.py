@@ -17,7 +17,7 @@ from pygnc_devices.monodrive.driver import MonoDrive
 from pygnc_devices.monodrive.sensor import ImuSensor, make_sensors
 from pygnc_instruments.simulators.endpoints import TcpEndpoint, UdpEndpoint
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
-from tests.pygnc_devices.conformance import open_descriptors, vain_attempts
+from tests.pygnc_devices.conformance import is_soon, open_descriptors, vain_attempts
 from tests.pygnc_devices.monodrive import vectors
 
 G = 9.80665
@@ -62,10 +62,10 @@ def test_reads_a_configuration_of_the_client() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"listen_port": "8083"}, r"imu.json, sensor 1: Expected `int`, got `str` - at `\$.listen_port`"),
-        ({"listen_port": 0}, "listen_port must be from 1 to 65535, not 0"),
+        ({"listen_port": "8083"}, r"imu.json, sensor 1.*Expected `int`, got `str` - at `\$.listen_port`"),
+        ({"listen_port": 0}, r">= 1 - at `\$.listen_port`"),
         ({"accel_unit": "ft"}, "Invalid enum value 'ft'"),
-        ({"connection_type": "pigeon"}, "connection_type must be tcp or udp"),
+        ({"connection_type": "pigeon"}, "'pigeon'.*connection_type"),
     ],
 )
 def test_the_error_for_a_wrong_configuration_names_the_place(
@@ -151,7 +151,7 @@ def test_reconnects_to_a_simulator_without_a_busy_loop(
     in_vain = vain_attempts(monkeypatch)
     assert sensor.get_message(timeout=5) is not None
     line.unplug()
-    assert sensor.device.engine.wait_for_port(is_open=False, timeout_s=10.0)
+    assert is_soon(lambda: not sensor.device.is_connected)
     used_s = time.process_time()
     for _ in range(2):
         assert in_vain.acquire(timeout=10.0)

@@ -269,5 +269,5 @@ def test_an_average_without_volume_is_undefined() -> None:
 
 
 def test_rejects_an_average_of_nothing() -> None:
-    with pytest.raises(ValueError, match="no histogram"):
+    with pytest.raises(ValueError, match="readings is empty"):
         average([])

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pygnc_devices.ucb.openimu_packets import DescriptionError, packet_from_description, packets_from_json
+from pygnc_devices.ucb.openimu import DescriptionError, packet_from_description, packets_from_json
 from pygnc_devices.ucb.unit import PACKETS, UcbUnit
 
 LENGTHS = {

@@ -14,6 +14,7 @@ from pygnc_devices.errors import PortGoneError
 from pygnc_devices.ucb.driver import AsyncUcb, Ucb
 from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+from tests.pygnc_devices.conformance import is_soon
 
 DIVIDER = 2
 
@@ -111,7 +112,7 @@ def test_restores_the_rate_after_an_unplugging(device: Ucb, line: PtyEndpoint, u
     quiet = device.quiet()
     quiet.__enter__()
     line.unplug()
-    assert device.engine.wait_for_port(is_open=False, timeout_s=10.0)
+    assert is_soon(lambda: not device.is_connected)
     with pytest.raises(PortGoneError):
         quiet.__exit__(None, None, None)
     line.plug_in()

@@ -132,7 +132,7 @@ def test_does_nothing_without_confirmation(unit: UcbSimulator, line: PtyEndpoint
         (bytes(2000), "vector table"),
         (struct.pack("<II", 0x20000400, 0x08010000) + bytes(2000), "vector table"),  # even addresses are not Thumb code
         (IMAGE[:-1], "2999 bytes"),
-        (IMAGE[:8], "is it complete"),
+        (IMAGE[:8], "at least 1024"),
         (bytes(LONGEST_IMAGE + 4), "units accept up to"),
     ],
 )
@@ -164,7 +164,7 @@ def test_recovers_a_failed_upgrade(unit: UcbSimulator, line: PtyEndpoint) -> Non
             device.upgrade(b"", write_firmware=True, recover=True)
         result = device.upgrade(IMAGE, write_firmware=True, recover=True, settings=settings)
         assert (result.before, result.after) == ("", NEW)
-        with pytest.raises(UpgradeError, match="the application of the unit answers") as caught:
+        with pytest.raises(UpgradeError, match="the application of the unit responds") as caught:
             device.upgrade(IMAGE, write_firmware=True, recover=True, settings=settings)
         assert not caught.value.is_in_bootloader
         assert device.identify().text == NEW

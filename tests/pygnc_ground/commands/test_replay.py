@@ -199,7 +199,7 @@ def test_range_files_bring_their_fixes(few: Path, tmp_path: Path) -> None:
     ("words", "says"),
     [
         (["missing.bin"], "missing.bin: No such file or directory"),
-        (["{hour}", "{hour}", "--pipeline"], "the flight takes one sense file"),
+        (["{hour}", "{hour}", "--pipeline"], "takes one sense file"),
         (["{hour}", "--truth", "{hour}"], "not a true orbit"),
         (["{hour}", "--ranges", "{empty}"], "no range file (rng00000.bin"),
         (["{empty}"], "has no input journal"),

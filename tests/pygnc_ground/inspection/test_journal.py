@@ -6,14 +6,14 @@ import pytest
 from pygnc.bus.messages import BatchEnd, SourceFile
 from pygnc.formats import journal
 from pygnc_ground.inspection import sections
-from pygnc_ground.inspection.journal import JournalViewer, count_journal, decode_message
+from pygnc_ground.inspection.journal import JOURNALS, count_journal, decode_message
 from pygnc_ground.inspection.sections import Entry, Facts, Listing, Section
 from tests.pygnc_ground.inspection.samples import event, journal_bytes, sensor_sample
 
 
 def view(path: Path, content: bytes, messages: int = 0) -> list[Section]:
     path.write_bytes(content)
-    return list(JournalViewer().view(path, messages))
+    return list(JOURNALS.view(path, messages))
 
 
 def facts(sections: list[Section], title: str) -> Facts:

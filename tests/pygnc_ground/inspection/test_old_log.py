@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygnc_ground.inspection import sections
-from pygnc_ground.inspection.old_log import OldLogViewer, decode_message, find_messages, read_old_log
+from pygnc_ground.inspection.old_log import OLD_LOGS, decode_message, find_messages, read_old_log
 from pygnc_ground.inspection.sections import Entry, Listing, Note, Section
 from tests.pygnc_ground.inspection.samples import OLD_GPS, OLD_SENSOR, old_orbit_estimate
 
@@ -16,7 +16,7 @@ NAN = math.nan
 
 def view(path: Path, content: bytes, messages: int = 0) -> list[Section]:
     path.write_bytes(content)
-    return list(OldLogViewer().view(path, messages))
+    return list(OLD_LOGS.view(path, messages))
 
 
 def rows(sections: list[Section], title: str) -> list[tuple[object, ...]]:

@@ -6,14 +6,14 @@ import pytest
 
 from pygnc.formats.sense import SenseLayout
 from pygnc_ground.inspection.sections import Entry, Facts, Listing, Note, Section
-from pygnc_ground.inspection.sense_and_range import RangeViewer, SenseViewer
+from pygnc_ground.inspection.sense_and_range import RANGE_FILES, SENSE_FILES
 from tests.pygnc_ground.inspection.samples import T_START_S, range_bytes, sense_bytes
 from tests.reference import recording
 
 
 def view_sense(path: Path, content: bytes, messages: int = 0) -> list[Section]:
     path.write_bytes(content)
-    return list(SenseViewer().view(path, messages))
+    return list(SENSE_FILES.view(path, messages))
 
 
 def totals(sections: list[Section]) -> Facts:
@@ -81,7 +81,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         file.write(sense_bytes(2))
         file.writelines([noise] * 16)
     tracemalloc.start()
-    sections = list(SenseViewer().view(tmp_path / "f", 10))
+    sections = list(SENSE_FILES.view(tmp_path / "f", 10))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert totals(sections).values["damaged_bytes"] == 16 << 20
@@ -108,7 +108,7 @@ def test_the_simulated_file_carries_the_simulators_status(tmp_path: Path) -> Non
 
 def view_range(path: Path, content: bytes, messages: int = 0) -> list[Section]:
     path.write_bytes(content)
-    return list(RangeViewer().view(path, messages))
+    return list(RANGE_FILES.view(path, messages))
 
 
 def test_totals_and_times(tmp_path: Path) -> None:

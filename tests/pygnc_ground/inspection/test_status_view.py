@@ -4,13 +4,13 @@ import pytest
 
 from pygnc.formats import status
 from pygnc_ground.inspection.sections import Facts, Listing, Note, Section
-from pygnc_ground.inspection.status_view import InfoViewer, StatusViewer
+from pygnc_ground.inspection.status_view import INFO_TEXTS, STATUS_FILES
 from tests.pygnc_ground.inspection.samples import SAMPLES, status_values
 
 
 def view(path: Path, content: bytes) -> list[Section]:
     path.write_bytes(content)
-    return list(StatusViewer().view(path, 0))
+    return list(STATUS_FILES.view(path, 0))
 
 
 def rows(sections: list[Section], title: str) -> dict[object, tuple[object, ...]]:
@@ -71,7 +71,7 @@ MG:[1.5 2.5 3.5]
 
 def test_the_text_is_shown_line_by_line_with_what_it_means(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(SAMPLES["info text"])
-    text, legend = InfoViewer().view(tmp_path / "f", 0)
+    text, legend = INFO_TEXTS.view(tmp_path / "f", 0)
     assert isinstance(text, Listing)
     assert text.rows[0] == ("PyGNC run 7 IDLE SC 0",)
     assert isinstance(legend, Facts)
@@ -80,8 +80,8 @@ def test_the_text_is_shown_line_by_line_with_what_it_means(tmp_path: Path) -> No
 
 def test_the_original_pygncs_text_is_known_too(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(OLD_INFO)
-    assert InfoViewer().recognises(OLD_INFO)
-    text, legend = InfoViewer().view(tmp_path / "f", 0)
+    assert INFO_TEXTS.recognises(OLD_INFO)
+    text, legend = INFO_TEXTS.view(tmp_path / "f", 0)
     assert isinstance(text, Listing)
     assert text.rows[0] == ("T:2020-11-30 00:59:18.000 UTC",)
     assert isinstance(legend, Facts)
@@ -90,6 +90,6 @@ def test_the_original_pygncs_text_is_known_too(tmp_path: Path) -> None:
 
 def test_only_the_beginning_of_a_text_without_end_is_read(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(OLD_INFO + b"\xff" * 100_000)
-    text, _ = InfoViewer().view(tmp_path / "f", 0)
+    text, _ = INFO_TEXTS.view(tmp_path / "f", 0)
     assert isinstance(text, Listing)
     assert len(str(text.rows)) < 20_000

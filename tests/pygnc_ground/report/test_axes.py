@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc_ground.orbit.solution import BoolArray, IntArray
 from pygnc_ground.replay.result import ReplayResult
-from pygnc_ground.report.axes import FormationAxis, TimeAxis, close_up, eclipses, sample_axis, shade, spans, time_axis
+from pygnc_ground.report.axes import TimeAxis, close_up, eclipses, formation_axis, sample_axis, shade, spans, time_axis
 from pygnc_ground.report.style import SHADE
 from tests.pygnc_ground.report import attitude_samples, formation_samples, samples
 
@@ -198,7 +198,7 @@ def test_the_formation_axis_spans_records_and_partner_states() -> None:
     late = formation_samples.clean(samples.BEGIN_MS, 120)
     assert of_records.span_h is not None
     begin, end = of_records.span_h
-    axis = FormationAxis(of_records, late).at(late.track_gps_ms)
+    axis = sample_axis(formation_axis(of_records, late), late.track_gps_ms)
     assert axis.span_h == pytest.approx((begin, begin + 119 / 60))
     assert axis.span_h is not None
     assert axis.span_h[1] > end

@@ -3,8 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pygnc_ground.orbit.errors import OrbitErrors
-from pygnc_ground.orbit.solution import OrbitSolution
+from pygnc_ground.orbit.solution import OrbitErrors, OrbitSolution
 from pygnc_ground.replay.result import AttitudeResult, FormationResult
 from pygnc_ground.report.comparison import compared_attitudes, compared_orbits, compared_partners
 from pygnc_ground.report.statistics import (

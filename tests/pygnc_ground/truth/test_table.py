@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc_ground.truth.table import read_csv, read_parquet
+from pygnc_ground.truth.ephemeris import Ephemeris
+from pygnc_ground.truth.table import csv_table, ephemeris_from_table, parquet_table
 from tests.pygnc_ground.truth import orbits
 from tests.pygnc_ground.truth.tables import csv, parquet, truth_table
 
@@ -14,6 +15,14 @@ T_S = np.arange(0.0, 6001.0, 25.0)
 GPS_MS = orbits.START_GPS_MS + (1000 * T_S).astype(np.int64)
 TABLE = truth_table(GPS_MS, orbits.circular(T_S))
 PARQUET = parquet(TABLE)
+
+
+def read_parquet(content: bytes) -> Ephemeris:
+    return ephemeris_from_table(parquet_table(content))
+
+
+def read_csv(content: bytes) -> Ephemeris:
+    return ephemeris_from_table(csv_table(content))
 
 
 @pytest.mark.parametrize("spacing_s", [5.0, 25.0])

@@ -41,7 +41,7 @@ def test_identifies_each_device_by_its_family(tmp_path: Path) -> None:
         output = _invoke("test", "--settings", path)
     assert "imu: IMU381ZA-400 5020-1383-01 10.00.01 2008705635" in output
     assert "xRate" in output
-    assert "no such port; is the cable in?" in _invoke("test", "--settings", path, code=1)
+    assert "no such port; check the cable" in _invoke("test", "--settings", path, code=1)
 
 
 def test_read_once_prints_a_reading_without_storing_it(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_distinguishes_missing_port_silent_unit_and_unknown_family(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "- " in _findings(write_settings(tmp_path))["device imu"]
-    assert "no such port; is the cable in?" in _findings(write_settings(tmp_path))["device imu"]
+    assert "no such port; check the cable" in _findings(write_settings(tmp_path))["device imu"]
     monkeypatch.setattr("pygnc_station.logger.devices._PROBE_S", 0.3)
     master, slave = os.openpty()
     try:

@@ -237,7 +237,7 @@ def test_an_example_reports_why_it_cannot_run(tmp_path: Path, example: str) -> N
     program = str(ROOT / "examples" / example)
     done = run(tmp_path, program, EMUS_SERIAL_PORT="/dev/no_such_port")
     assert (done.returncode, done.stderr) == (1, "")
-    assert "no such port; is the cable in?" in done.stdout
+    assert "no such port; check the cable" in done.stdout
     assert not (tmp_path / "home/emus.LOCK").exists()
     done = run(tmp_path, program, EMUS_SERIAL_VID="dead", EMUS_SERIAL_PID="beef")
     assert (done.returncode, done.stderr) == (1, "")

@@ -100,8 +100,8 @@ def test_stores_the_unfinished_average_when_it_is_stopped(tmp_path: Path, number
     ("faults", "why"),
     [
         (OpcFaults(dead_laser=True), "the fan or the laser does not run"),
-        (OpcFaults(deaf_fan=10**9), "fan or laser does not switch on; is the supply strong enough?"),
-        (OpcFaults(is_autonomous=True), "records autonomously and no longer answers: switch its power off and on"),
+        (OpcFaults(deaf_fan=10**9), "fan or laser does not switch on; check the power supply"),
+        (OpcFaults(is_autonomous=True), "records autonomously and no longer responds: switch its power off and on"),
     ],
 )
 def test_the_doctor_explains_faults_of_fan_and_laser(

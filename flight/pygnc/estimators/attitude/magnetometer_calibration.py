@@ -199,7 +199,7 @@ def calibrate(mag_imu_ut: Array, field_gcrf_ut: Array, settings: CalibrationSett
     finite = np.isfinite(mag_imu_ut).all(axis=1) & np.isfinite(field_gcrf_ut).all(axis=1)
     plausible = np.flatnonzero(finite)[_plausible(mag_imu_ut[finite], field_gcrf_ut[finite])]
     if len(plausible) < settings.samples_min:
-        raise CalibrationError(f"too few samples: {len(plausible)}; at least {settings.samples_min} are required")
+        raise CalibrationError(f"too few samples: {len(plausible)}; add samples until there are {settings.samples_min}")
     mag_ut, field_ut = mag_imu_ut[plausible], field_gcrf_ut[plausible]
     best = _best(Readings(mag_ut, field_ut, np.sqrt(np.square(field_ut).sum(axis=1))), settings)
     used = np.zeros(len(mag_imu_ut), np.bool_)
@@ -240,7 +240,7 @@ def _best(readings: Readings, settings: CalibrationSettings) -> Calibration:
     if best is None or unresolved:
         axes = f"{', '.join(unresolved)} {'axis' if len(unresolved) == 1 else 'axes'} unresolved"
         known = f", known to {sigma_ut.max():.0f} uT only" if sigma_ut.max() < _SIGMA_REPORTED_MAX_UT else ""
-        raise CalibrationError(f"not enough rotation: {axes}{known}")
+        raise CalibrationError(f"not enough rotation: {axes}{known}; add samples of a rotation about another axis")
     return best
 
 

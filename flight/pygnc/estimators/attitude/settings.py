@@ -44,10 +44,10 @@ class MountingSettings:
     def __post_init__(self) -> None:
         for name, matrix in (("imu_from_body", self.gyro), ("magnetometer_from_body", self.magnetometer)):
             if matrix.shape != (3, 3) or np.abs(matrix.dot(matrix.T) - np.eye(3)).max() > 1e-6:
-                raise ValueError(f"{name} must be a 3 by 3 matrix of orthogonal unit vectors")
+                raise ValueError(f"{name} must be a 3 by 3 matrix of orthogonal unit vectors, not {matrix.tolist()}")
         normals = np.array(self.face_normals_body)
         if normals.shape != (6, 3) or np.abs(np.square(normals).sum(axis=1) - 1.0).max() > 1e-6:
-            raise ValueError("face_normals_body must be six unit vectors")
+            raise ValueError(f"face_normals_body must be six unit vectors, not {normals.tolist()}")
 
     @property
     def gyro(self) -> Array:
@@ -119,7 +119,7 @@ class MagnetometerSettings:
         require_positive(self, "noise_ut", "bias_sigma_ut", "bias_walk_ut", "gate", "field_error_ut")
         matrix = np.array(self.matrix)
         if len(self.bias_ut) != 3 or not np.isfinite(self.bias_ut).all():
-            raise ValueError("bias_ut must be three finite numbers")
+            raise ValueError(f"bias_ut must be three finite numbers, not {self.bias_ut}")
         if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
             raise ValueError("matrix must be 3 by 3 finite numbers")
         if np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[0] < _SCALE_MIN or np.abs(matrix).max() > 1.0 / _SCALE_MIN:

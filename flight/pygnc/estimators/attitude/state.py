@@ -46,12 +46,12 @@ class AttitudeState:
 
     @property
     def gyro_bias_rad_s(self) -> Array:
-        """Gyro bias in sensor axes, shape (3,)."""
+        """Gyro bias in sensor axes, rad/s, shape (3,)."""
         return self.slow[0:3]
 
     @property
     def mag_bias_ut(self) -> Array:
-        """Magnetometer bias in sensor axes, shape (3,)."""
+        """Magnetometer bias in sensor axes, uT, shape (3,)."""
         return self.slow[3:6]
 
     @property
@@ -71,7 +71,7 @@ class AttitudeState:
 
     @property
     def field_error_gcrf_ut(self) -> Array:
-        """True minus modelled geomagnetic field in GCRF, shape (3,)."""
+        """True minus modelled geomagnetic field in GCRF, uT, shape (3,)."""
         return self.slow[16:19]
 
     @property
@@ -88,12 +88,12 @@ class AttitudeState:
 
     @property
     def attitude_sigma_rad(self) -> float:
-        """Square root of the summed variances of the three attitude angles."""
+        """Square root of the summed variances of the three attitude angles, rad."""
         rows = self.sqrt_covariance[ATTITUDE].ravel()
         return math.sqrt(rows.dot(rows))
 
     def corrected(self, error: Array | None, sqrt_covariance: Array) -> "AttitudeState":
-        """Return the state corrected by `error` (22,), if any, with another covariance root (22, 22)."""
+        """Return the state corrected by `error` (22,), if any, with the covariance root `sqrt_covariance` (22, 22)."""
         if error is None:
             return AttitudeState(self.gps_ms, self.quaternion, self.slow, sqrt_covariance)
         rotated = quaternion.multiply(self.quaternion, quaternion.exponential(error[ATTITUDE]))

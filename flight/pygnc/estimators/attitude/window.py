@@ -56,7 +56,7 @@ class Hypotheses(NamedTuple):
 
 
 _FIELD_KNOWN_SIGMA_UT: Final = 5.0
-"""A magnetometer bias known better than this determines the direction of the field."""
+"""Largest sigma of a magnetometer bias with which a reading determines the direction of the field."""
 
 
 class MagnetometerBias(NamedTuple):

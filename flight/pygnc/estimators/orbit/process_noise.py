@@ -42,7 +42,7 @@ def steady_sigma(noise: ProcessNoiseSettings) -> Array:
 
 
 def decay(noise: ProcessNoiseSettings, step_s: float) -> Array:
-    """Return the decay factors of the four processes over a step, shape (4,)."""
+    """Return the decay factors (0 to 1) of the four processes over `step_s` seconds, shape (4,)."""
     return np.exp(-step_s / _correlation_time_s(noise))
 
 

@@ -114,7 +114,7 @@ class ProcessNoiseSettings:
     def __post_init__(self) -> None:
         require_positive(self, "drag_log_sigma", "drag_log_time_s", "empirical_time_s")
         if len(self.empirical_sigma_mps2) != 3 or min(self.empirical_sigma_mps2) <= 0.0:
-            raise ValueError("empirical_sigma_mps2 must be three positive numbers")
+            raise ValueError(f"empirical_sigma_mps2 must be three positive numbers, not {self.empirical_sigma_mps2}")
         if self.density_variation < 0.0 or self.empirical_factor_max < 1.0:
             raise ValueError("density_variation must not be negative, and empirical_factor_max must be at least 1")
 
@@ -137,7 +137,7 @@ class MeasurementSettings:
     def __post_init__(self) -> None:
         require_positive(self)
         if not self.noise_scale_min <= 1.0 <= self.noise_scale_max:
-            raise ValueError("noise_scale_min must be at most 1, and noise_scale_max at least 1")
+            raise ValueError("noise_scale_min must be at most 1, and noise_scale_max must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)

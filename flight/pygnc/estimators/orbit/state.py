@@ -25,7 +25,7 @@ class OrbitState:
 
     Attributes:
         gps_ms: GPS milliseconds since the GPS epoch.
-        x: State vector, shape (10,).
+        x: State vector in the order above, shape (10,).
         sqrt_covariance: Lower triangular L with covariance L L', shape (10, 10).
     """
 
@@ -35,7 +35,7 @@ class OrbitState:
 
     @property
     def covariance(self) -> Array:
-        """Covariance, shape (10, 10)."""
+        """Covariance of `x`, shape (10, 10)."""
         covariance: Array = self.sqrt_covariance.dot(self.sqrt_covariance.T)
         return covariance
 
@@ -50,7 +50,7 @@ class EcefOrbit(NamedTuple):
 
 
 def to_ecef(state: OrbitState, frames: EarthFrames) -> EcefOrbit:
-    """Return the state in ITRF."""
+    """Return position and velocity of a state in ITRF with standard deviations."""
     transform = frames.ecef_state_from_gcrf(state.gps_ms)
     ecef = transform.dot(state.x[:6])
     root = transform.dot(state.sqrt_covariance[:6])

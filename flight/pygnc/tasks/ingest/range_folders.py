@@ -101,7 +101,7 @@ def _partner_folders(
             faults.append(UnreadableFile(path, f"{own_id} is our own radio id; {remedy}"))
         elif satellite_id in found:
             remedy = "put all files of the satellite into one folder"
-            faults.append(UnreadableFile(path, f"{found[satellite_id]} is of satellite {satellite_id} too; {remedy}"))
+            faults.append(UnreadableFile(path, f"{found[satellite_id]} is of the same satellite; {remedy}"))
         else:
             found[satellite_id] = path
     return [(f"{path}/", satellite_id) for satellite_id, path in sorted(found.items())]

@@ -18,8 +18,7 @@ from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, ScreeningSettings
 from pygnc_ground.orbit.batch.first_orbit import oblate_earth
 from pygnc_ground.orbit.batch.trajectory import LinearMotion
-from pygnc_ground.orbit.errors import rms_3d
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, rms_3d
 
 
 @dataclass(frozen=True, slots=True, eq=False)

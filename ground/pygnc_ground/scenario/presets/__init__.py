@@ -1,33 +1,31 @@
 """Presets: settings of tested scenarios, one TOML file each. The first line of a file states its purpose."""
 
 import tomllib
-from importlib.resources import files
 from pathlib import Path
 
 from pygnc_ground.scenario.settings import Settings, Tables, merge_tables, read_tables, settings_from_tables
 
-_SUFFIX = ".toml"
+_TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.toml"))}
 
 
 def preset_summaries() -> dict[str, str]:
     """Return the purpose of each preset by name, in alphabetical order."""
-    return {name: text.splitlines()[0].removeprefix("# ") for name, text in sorted(_texts().items())}
+    return {name: text.splitlines()[0].removeprefix("# ") for name, text in _TEXTS.items()}
 
 
 def preset_tables(name: str) -> Tables:
-    """Return a preset's settings as its file names them.
+    """Return the settings in the file of a preset.
 
     Raises:
-        ValueError: The preset does not exist; the message lists those that do.
+        ValueError: The preset does not exist; the message lists all presets.
     """
-    texts = _texts()
-    if name not in texts:
-        raise ValueError(f"unknown preset {name!r}; choose from {', '.join(sorted(texts))}")
-    return tomllib.loads(texts[name])
+    if name not in _TEXTS:
+        raise ValueError(f"unknown preset {name!r}; choose from {', '.join(_TEXTS)}")
+    return tomllib.loads(_TEXTS[name])
 
 
 def settings_from_options(preset: str | None, config: Path | None, seed: int | None = None) -> Settings:
-    """Return the settings of a preset, overridden by those of a file and by the seed.
+    """Return the settings of a preset, overridden by the settings of a file and by the seed.
 
     Raises:
         OSError: The file cannot be read.
@@ -39,11 +37,3 @@ def settings_from_options(preset: str | None, config: Path | None, seed: int | N
     if seed is not None:
         tables = tables | {"seed": seed}
     return settings_from_tables(tables, str(config or preset))
-
-
-def _texts() -> dict[str, str]:
-    return {
-        file.name.removesuffix(_SUFFIX): file.read_text(encoding="utf-8")
-        for file in files(__name__).iterdir()
-        if file.name.endswith(_SUFFIX)
-    }

@@ -18,8 +18,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.orbit.batch.solve import ARC_MAX_MS, BatchError, BatchResult, cut_fixes, nearest_arcs, solve_batch
-from pygnc_ground.orbit.errors import rms_3d
-from pygnc_ground.orbit.solution import OrbitSolution
+from pygnc_ground.orbit.solution import OrbitSolution, rms_3d
 from tests.pygnc.environment.authority import ecef_state
 from tests.pygnc.estimators.orbit.truth import (
     ORIENTATION,
