@@ -301,7 +301,9 @@ def _timed(flight: Flight) -> list[tuple[bool, float]]:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seeds", type=int, default=20, help="Number of seeds of each case (default: 20).")
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", default=20, help="Number of seeds of each case (default: 20)."
+    )
     parser.add_argument("--part", choices=("accuracy", "faults", "speed"), help="Tables to print (default: all).")
     arguments = parser.parse_args()
     seeds = range(1, arguments.seeds + 1)

@@ -256,8 +256,10 @@ PARTS: Final[dict[str, Callable[[int], None]]] = {"accuracy": accuracy, "consist
 
 def main() -> int:
     """Run the requested parts."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=20, help="Number of orbits or seeds of noise (default: 20).")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", default=20, help="Number of orbits or seeds of noise (default: 20)."
+    )
     parser.add_argument("--part", choices=list(PARTS), help="Tables to print (default: all).")
     arguments = parser.parse_args()
     for name, part in PARTS.items():

@@ -31,7 +31,7 @@ def main(words: list[str]) -> int:
 
 
 def converted(line: str) -> str | None:
-    """Convert a line of Bulletin A; return None for skipped days and days without a prediction."""
+    """Return the CSV row of a line of Bulletin A; None for skipped days and days without a prediction."""
     mjd, x_pole, y_pole, ut1 = line[7:15], line[18:27], line[37:46], line[58:68]
     day = round(float(mjd))
     if day < FIRST_MJD or (day - FIRST_MJD) % STEP_DAYS or not ut1.strip():

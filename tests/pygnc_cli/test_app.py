@@ -75,7 +75,8 @@ def test_an_unreadable_file_gives_one_error_line(tmp_path: Path, name: str, reas
     (tmp_path / "empty").touch()
     result = CliRunner().invoke(app, ["inspect", str(tmp_path / name)])
     assert result.exit_code == 1
-    assert result.stderr == f"pygnc: {tmp_path / name}: {reason}\n"
+    assert result.stderr.startswith(f"pygnc: {tmp_path / name}: {reason}")
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_wholly_damaged_file_is_a_failure_in_both_forms(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.batch import FormationSolution, FormationSolver, last_loss
 from pygnc.estimators.formation.equations import Noise
 from pygnc.estimators.formation.observations import Arc, select_arc
-from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
@@ -32,7 +31,7 @@ from pygnc_ground.formation.bound import (
     formation_bound,
     linearise_formation,
 )
-from pygnc_ground.formation.relative import normalised_squares
+from pygnc_ground.formation.relative import elements_nees
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.scenario.settings import Gps
 
@@ -119,7 +118,10 @@ def score_estimate(
     error = estimate.relative_gcrf - (states[1:] - states[:1])
     error_m = rms_over_moments(error)
     partner, middle = np.arange(error.shape[1]), error.shape[2] // 2
-    nees = elements_nees(estimate, states[:, middle], middle)
+    own, partners = states[0, middle], states[1:, middle]
+    nees = elements_nees(
+        own, own + estimate.relative_gcrf[:, :, middle], partners, estimate.covariance_gcrf[:, :, middle]
+    )
     is_right = nees <= WRONG_NEES
     found = np.asarray(is_right.any(axis=0))
     candidates_m = np.where(is_right | ~found, error_m, np.inf)
@@ -143,22 +145,6 @@ def rms_over_moments(error: FloatArray) -> FloatArray:
     """Return the RMS of the positions in states (..., n, 6)."""
     rms: FloatArray = np.sqrt((error[..., :3] ** 2).sum(axis=-1).mean(axis=-1))
     return rms
-
-
-def elements_nees(estimate: Estimate, states_gcrf: FloatArray, moment: int) -> FloatArray:
-    """Return normalised squared errors of the relative orbital elements at one moment, (h, p); 6 degrees of freedom.
-
-    Args:
-        estimate: All hypotheses.
-        states_gcrf: True states at that moment, (s, 6).
-        moment: Index of the moment.
-    """
-    own, partners = states_gcrf[0], states_gcrf[1:]
-    found = own + estimate.relative_gcrf[:, :, moment]
-    error = relative_elements(own, found) - relative_elements(own, partners)
-    by_state = d_elements_d_state(own, found)
-    covariance = by_state @ estimate.covariance_gcrf[:, :, moment] @ np.swapaxes(by_state, -1, -2)
-    return normalised_squares(error, covariance)
 
 
 _KNOWN_BIAS_SIGMA_M: Final = 1e-3

@@ -16,9 +16,9 @@ import numpy as np
 from pygnc.estimators.formation.equations import Equations, scaled_inverse
 from pygnc.estimators.formation.least_squares import minimise
 from pygnc.estimators.formation.reference import STATE_SIZE, state_indices
-from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
 from pygnc.estimators.formation.ridge import CostFunction, RidgePoints
 from pygnc_ground.campaign.formation_world import FormationWorld, Records
+from pygnc_ground.formation.relative import elements_nees
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 _ITERATIONS: Final = 100
@@ -195,9 +195,5 @@ def _nees(judged: JudgedSolution, hypothesis: int, truths: FloatArray) -> FloatA
     relative, estimate = d_relative_d_parameters(judged.equations, 1), judged.hypotheses[hypothesis]
     reference = judged.equations.dynamics.reference
     own = reference.nodes.state[reference.epoch_node] + estimate[:6]
-    partner = own + relative @ estimate
-    error = relative_elements(own, own + truths @ relative.T) - relative_elements(own, partner)
-    d_elements = d_elements_d_state(own, partner) @ relative
-    information = scaled_inverse(d_elements @ judged.covariances[hypothesis] @ d_elements.T)
-    nees: FloatArray = np.einsum("ni,ij,nj->n", error, information, error)
-    return nees
+    covariance = relative @ judged.covariances[hypothesis] @ relative.T
+    return elements_nees(own, own + relative @ estimate, own + truths @ relative.T, covariance)

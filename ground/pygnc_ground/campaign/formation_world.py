@@ -72,7 +72,8 @@ def _free(_number: int, _circle: CircularOrbit, draw: np.random.Generator) -> Fl
 def _bounded(_number: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
     position_m, rate = _vector(draw, *SEPARATION_M), circle.motion_rad_s
     oscillating_mps = rate * 500.0 * draw.standard_normal(2)
-    along_mps = 0.5 * rate * (_axis_m(_drift_mps(draw), circle) - 4.0 * position_m[0])
+    drift_mps = float(draw.choice((-1.0, 1.0)) * draw.uniform(*DRIFT_MPS))
+    along_mps = 0.5 * rate * (_axis_m(drift_mps, circle) - 4.0 * position_m[0])
     return np.array([*position_m, oscillating_mps[0], along_mps, oscillating_mps[1]])
 
 
@@ -139,10 +140,6 @@ def _from_elements(
 def _axis_m(drift_mps: float, circle: CircularOrbit) -> float:
     """Return the difference of semi-major axes that causes a drift along the track."""
     return -drift_mps / (1.5 * circle.motion_rad_s)
-
-
-def _drift_mps(draw: np.random.Generator) -> float:
-    return float(draw.choice((-1.0, 1.0)) * draw.uniform(*DRIFT_MPS))
 
 
 def _vector(draw: np.random.Generator, minimum: float, maximum: float) -> FloatArray:
@@ -277,7 +274,7 @@ class FormationWorld:
         moments, ranges = self.moments_gps_ms, records.ranges
         fix_sigma = np.full((len(self.paths), len(moments), 6), np.inf)
         for entry in records.fixes:
-            fix_sigma[self.ids.index(entry.satellite), np.searchsorted(moments, entry.fix.gps_ms)] = _FIX_SIGMA
+            fix_sigma[self.ids.index(entry.satellite), np.searchsorted(moments, entry.gps_ms)] = _FIX_SIGMA
         row = np.searchsorted(moments, [seen.gps_ms for seen in ranges])
         one, other = (np.array(end) - OWN_ID for end in zip(*((seen.one, seen.other) for seen in ranges), strict=True))
         sigma_m = np.full(len(ranges), records.instruments.range_noise_m)

@@ -17,7 +17,7 @@ from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import ArcSettings, OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.tasks.ingest.source import packet_messages
-from pygnc.tasks.orbit.screening import fix_from, screen
+from pygnc.tasks.orbit.tracker import fix_from, screen
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, solution_from_states
 from pygnc_ground.scenario.gps import make_fixes
 from pygnc_ground.scenario.settings import Gps, Orbit, Settings, Spacecraft

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pygnc.environment.frames import EARTH_ROTATION_RAD_S
+from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
 from pygnc_ground.orbit.consistency import nees_consistency
 from pygnc_ground.orbit.solution import FloatArray, IntArray, rms_3d
 from pygnc_ground.truth.orbit_truth import OrbitTruth, TrueOrbit
@@ -103,11 +104,25 @@ def relative_accuracy(rtn: FloatArray, covariance_rtn: FloatArray, true_rtn: Flo
         sigma_m=rms_3d(sigma[:, :3]),
         velocity_error_mps=rms_3d(error[:, 3:]),
         velocity_sigma_mps=rms_3d(sigma[:, 3:]),
-        nees_mean=_DOF * nees_consistency(normalised_squares(error, covariance)[None], _DOF).mean_per_dof,
+        nees_mean=_DOF * nees_consistency(_normalised_squares(error, covariance)[None], _DOF).mean_per_dof,
     )
 
 
-def normalised_squares(error: FloatArray, covariance: FloatArray) -> FloatArray:
-    """Return squared errors (..., d) over their covariances (..., d, d), (...); chi-square of d degrees of freedom."""
+def elements_nees(own: FloatArray, found: FloatArray, truth: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Return normalised squared errors of relative orbital elements, (...); 6 degrees of freedom.
+
+    Args:
+        own: State of our satellite, GCRF, (..., 6).
+        found: Estimated states of the partner, GCRF, (..., 6).
+        truth: True states of the partner, GCRF, (..., 6).
+        covariance: Covariance of the estimated state relative to ours, (..., 6, 6).
+    """
+    d_elements = d_elements_d_state(own, found)
+    error = relative_elements(own, found) - relative_elements(own, truth)
+    return _normalised_squares(error, d_elements @ covariance @ d_elements.swapaxes(-1, -2))
+
+
+def _normalised_squares(error: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Return squared errors (..., d) over their covariances (..., d, d), (...)."""
     squared: FloatArray = (error * np.linalg.solve(covariance, error[..., None])[..., 0]).sum(axis=-1)
     return squared

@@ -29,7 +29,7 @@ from pygnc.formats.sense import decode_fixes
 from pygnc.formats.sense_scan import recognise_layout, scan
 from pygnc.tasks.ingest.sense_file import RECOGNITION_BYTES
 from pygnc.tasks.ingest.source import packet_messages
-from pygnc.tasks.orbit.screening import fix_from, screen
+from pygnc.tasks.orbit.tracker import fix_from, screen
 from pygnc_ground.orbit.batch.first_orbit import oblate_earth
 from pygnc_ground.orbit.batch.observations import Observations, observe, usable
 from pygnc_ground.orbit.solution import FloatArray, IntArray

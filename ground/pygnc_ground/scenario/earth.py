@@ -1,7 +1,7 @@
 """Environment of the satellite: Earth orientation, Sun, eclipse, magnetic field, computed by brahe and erfa.
 
-brahe is the independent reference: the flight's own models (pygnc.environment) share no code with it. Nothing is
-downloaded; Earth orientation, space weather, EGM2008 and IGRF-14 come with the package. brahe's force models use
+brahe is the independent reference: the models of the flight software (pygnc.environment) share no code with it. Nothing
+is downloaded; Earth orientation, space weather, EGM2008 and IGRF-14 come with the package. brahe's force models use
 low-precision series for Sun and Moon with errors of 0.08 degrees in 2025. That is enough for their attraction but not
 for sun sensors and eclipses, so the position of the Sun comes from erfa.
 """
@@ -43,10 +43,10 @@ def epochs(start_gps_ms: int, t_s: npt.ArrayLike) -> list[brahe.Epoch]:
 
 
 def require_coverage(first_gps_ms: int, last_gps_ms: int) -> None:
-    """Check that the bundled tables cover a time span.
+    """Check that the bundled tables cover a time span, given in milliseconds since the GPS epoch.
 
     Raises:
-        ValueError: They do not; the message names the first and last day that they cover.
+        ValueError: The tables do not cover the span; the message names the first and last day of the tables.
     """
     _load_earth_data()
     first_day, last_day = (

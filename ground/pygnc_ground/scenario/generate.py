@@ -142,7 +142,8 @@ def generate_all(settings: Settings) -> tuple[Scenario, ...]:
     """Generate the files of all satellites; the main satellite is first.
 
     Raises:
-        ValueError: As `generate`.
+        ValueError: The scenario is shorter than one record, the Earth orientation is unknown at its time, or a value
+            does not fit the file format.
     """
     _require_generable(settings)
     everyone = satellites(settings)

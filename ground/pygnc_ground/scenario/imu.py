@@ -18,7 +18,7 @@ _WORD: Final = np.iinfo(np.int16)
 
 
 def magnetometer_ut(imu: Imu, field_body_ut: FloatArray, bias_imu_ut: FloatArray, seed: int) -> FloatArray:
-    """Return quantised readings in sensor axes; field in body axes, bias in sensor axes, all (n, 3)."""
+    """Return quantised readings in sensor axes; field in body axes, bias in sensor axes, all of shape (n, 3)."""
     matrix = np.diag(1.0 + np.array(imu.mag_scale_error)) @ axes_from_orthogonal(imu) @ np.array(imu.imu_from_body)
     noise = noise_generator(seed, "magnetometer").standard_normal(field_body_ut.shape)
     reading_ut = field_body_ut @ matrix.T + bias_imu_ut + imu.mag_noise_ut * noise
@@ -26,7 +26,7 @@ def magnetometer_ut(imu: Imu, field_body_ut: FloatArray, bias_imu_ut: FloatArray
 
 
 def gyro_rad_s(imu: Imu, rate_body_rad_s: FloatArray, bias_imu_rad_s: FloatArray, seed: int) -> FloatArray:
-    """Return quantised readings in sensor axes; rate in body axes, bias in sensor axes, all (n, 3)."""
+    """Return quantised readings in sensor axes; rate in body axes, bias in sensor axes, all of shape (n, 3)."""
     matrix = np.diag(1.0 + np.array(imu.gyro_scale_error)) @ np.array(imu.imu_from_body)
     noise = noise_generator(seed, "gyro").standard_normal(rate_body_rad_s.shape)
     reading_deg_s = np.degrees(rate_body_rad_s @ matrix.T + bias_imu_rad_s) + imu.gyro_noise_deg_s * noise
@@ -36,9 +36,9 @@ def gyro_rad_s(imu: Imu, rate_body_rad_s: FloatArray, bias_imu_rad_s: FloatArray
 def axes_from_orthogonal(imu: Imu) -> FloatArray:
     """Return the directions of the magnetometer's axes as rows, shape (3, 3).
 
-    They are given in orthogonal axes that share the sensor's x axis and xy plane. Parameters: C. C. Foster and G. H.
-    Elkaim, Extension of a two-step calibration methodology to include nonorthogonal sensor axes, IEEE Transactions on
-    Aerospace and Electronic Systems 44(3), 2008.
+    The directions are components in orthogonal axes that share the sensor's x axis and xy plane. Parameters: C. C.
+    Foster and G. H. Elkaim, Extension of a two-step calibration methodology to include nonorthogonal sensor axes, IEEE
+    Transactions on Aerospace and Electronic Systems 44(3), 2008.
     """
     y_to_x, z_to_x, z_to_y = np.radians(imu.mag_nonorthogonality_deg)
     return np.array(

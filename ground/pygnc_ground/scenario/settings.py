@@ -74,9 +74,8 @@ class Forces(Section, frozen=True):
     """Forces on the satellite besides the Earth's central attraction.
 
     Effect on a 500 km orbit after 3 and 12 hours: degrees 71 to 100 of the gravity field 0.06 and 1.1 m, solid tides
-    1.5 and
-    6.4 m, relativity 0.3 and 1.3 m. Tides and relativity take no measurable computing time; degree 100 takes a third
-    more than degree 70.
+    1.5 and 6.4 m, relativity 0.3 and 1.3 m. Tides and relativity take no measurable computing time; degree 100 takes a
+    third more than degree 70.
     """
 
     gravity_degree: Annotated[int, msgspec.Meta(ge=0, le=120)] = 100
@@ -96,14 +95,14 @@ class Forces(Section, frozen=True):
 class Gps(Section, frozen=True):
     """GPS receiver with position and velocity fixes; noise is per ECEF axis, 1 sigma.
 
-    One receiver makes the fixes of the sense file and of the range files: outages and coloured noise are common to
-    both, white noise and outliers are not.
+    One receiver makes the fixes of the sense file and of the range files. Outages and coloured noise are common to both
+    kinds of files, white noise and outliers are not.
     """
 
     position_noise_m: NonNegative = 10.0
-    """White noise of the position."""
+    """Standard deviation of the white noise of the position."""
     velocity_noise_mps: NonNegative = 0.01
-    """White noise of the velocity."""
+    """Standard deviation of the white noise of the velocity."""
     coloured_position_noise_m: NonNegative = 0.0
     """Standard deviation of a first-order Gauss-Markov process in addition to the white noise."""
     coloured_velocity_noise_mps: NonNegative = 0.0
@@ -113,7 +112,7 @@ class Gps(Section, frozen=True):
     reported_sigma_factor: NonNegative = 1.0
     """Ratio of reported to true standard deviation; 0 if the receiver reports none."""
     velocity_latency_s: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.15
-    """The velocity is valid this long before the time of the fix."""
+    """Time from the validity of the velocity to the time of the fix."""
     time_status: Annotated[int, msgspec.Meta(ge=0, le=255)] = 180
     """Time status word with a fix; in the first minute after a cold start it is 160 instead."""
 
@@ -332,7 +331,7 @@ class Settings(Section, frozen=True):
     sample_interval_s: Count = 5
     """Interval between sensor samples."""
     truth_every_samples: Count = 1
-    """Rows in the truth table: 1 for every sample, 5 for the samples with a fix."""
+    """Samples per row of the truth table: 1 writes every sample, 5 the samples with a fix."""
     orbit: Orbit = Orbit()
     spacecraft: Spacecraft = Spacecraft()
     forces: Forces = Forces()

@@ -82,7 +82,7 @@ def _axes(position_m: FloatArray, sun_m: FloatArray) -> FloatArray:
 _AU_M = 149_597_870_700.0
 
 FACE_NORMALS_BODY = np.vstack((np.eye(3), -np.eye(3)))
-"""+X, +Y, +Z, -X, -Y, -Z, the order of the sense record."""
+"""Unit normals of +X, +Y, +Z, -X, -Y, -Z, the order of the sense record, body axes, shape (6, 3)."""
 
 
 def face_lux(

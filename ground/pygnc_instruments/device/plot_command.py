@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 import typer
 
@@ -80,17 +80,8 @@ def plot(
             window.run(seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Values at one time.
-
-    Attributes:
-        t_s: time on any clock, s.
-        panels: values by panel, such as `specific force, m/s^2`, and curve, such as `xAccel`.
-    """
-
-    t_s: float
-    panels: Mapping[str, Mapping[str, float]]
+Sample: TypeAlias = tuple[float, Mapping[str, Mapping[str, float]]]
+"""Time on any clock, s, and values by panel, such as `specific force, m/s^2`, and curve, such as `xAccel`."""
 
 
 def sample_of(reading: Reading) -> Sample:
@@ -102,7 +93,7 @@ def sample_of(reading: Reading) -> Sample:
         if isinstance(value, int | float) and math.isfinite(value):
             title = f"{_MOTION[entry.unit]}, {entry.unit.column}" if motion else entry.unit.name or "numbers"
             panels.setdefault(title, {})[entry.column or entry.name] = value * entry.unit.column_per_unit
-    return Sample(reading.t_mono_ns / 1e9, panels)
+    return reading.t_mono_ns / 1e9, panels
 
 
 @dataclass(slots=True)
@@ -171,14 +162,14 @@ def _device_source(connected: ConnectedDevice, stack: contextlib.ExitStack) -> S
 def _sensor_source(sensor: ImuSensor) -> Source:
     def new_samples() -> list[Sample]:
         now_s = time.monotonic()
-        samples = []
+        samples: list[Sample] = []
         for message in sensor.get_display_messages(block=False):
             panels = {
                 title: dict(zip("xyz", vector, strict=True))
                 for title, key in _MONODRIVE.items()
                 if isinstance(vector := message[key], list)
             }
-            samples.append(Sample(now_s, panels))
+            samples.append((now_s, panels))
         return samples
 
     return Source(sensor.name, new_samples, lambda: _status(sensor.device))
@@ -240,9 +231,9 @@ class PlotWindow:
             self.root.destroy()
             return
         for number, source in enumerate(self._sources):
-            for sample in source.new_samples():
-                for title, values in sample.panels.items():
-                    source.panels.setdefault(title, Panel()).add(sample.t_s, values)
+            for t_s, panels in source.new_samples():
+                for title, values in panels.items():
+                    source.panels.setdefault(title, Panel()).add(t_s, values)
             for title, panel in source.panels.items():
                 self._draw(self._canvas(number, title), title, panel)
             self._status_lines[number].configure(text=source.status())

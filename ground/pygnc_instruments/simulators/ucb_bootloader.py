@@ -4,7 +4,10 @@ import math
 import struct
 import zlib
 from random import Random
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
 BAUD: Final = 57600
 ERASE_S: Final = 8.0
@@ -14,19 +17,6 @@ _HEADER: Final = struct.Struct("<II24sII64s")
 """Stack pointer, reset handler, mark, length, CRC-32 of the content after the header, identification text."""
 _STACK, _RESET = 0x2001FF00, 0x0801E481
 _MAX_IMAGE_BYTES: Final = 1 << 20
-
-
-class _Unit(Protocol):
-    baud: int
-    text: str
-
-    def send(self, kind: bytes, payload: bytes, at_s: float) -> None: ...
-
-    def refuse(self, kind: bytes, now_s: float) -> None: ...
-
-    def ignore_until(self, until_s: float) -> None: ...
-
-    def start_application(self, now_s: float) -> None: ...
 
 
 def make_image(text: str, size: int = 24_000, seed: int = 0) -> bytes:
@@ -50,7 +40,7 @@ class Bootloader:
         erasures: number of times that the flash was erased.
     """
 
-    def __init__(self, unit: _Unit, erase_s: float = ERASE_S) -> None:
+    def __init__(self, unit: "UcbSimulator", erase_s: float = ERASE_S) -> None:
         self._unit = unit
         self.enter_s = 0.2
         self.erase_s = erase_s

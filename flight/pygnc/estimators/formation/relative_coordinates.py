@@ -70,19 +70,11 @@ def relative_elements(own: Array, other: Array) -> Array:
     """
     one, two = _osculating_elements(own), _osculating_elements(other)
     axis_m, inclination = one[..., 0], one[..., 4]
-    change = two - one
-    node_change = _wrap_angle(change[..., 5])
-    relative = np.stack(
-        (
-            change[..., 0] / axis_m,
-            _wrap_angle(change[..., 1]) + node_change * np.cos(inclination),
-            change[..., 2],
-            change[..., 3],
-            change[..., 4],
-            node_change * np.sin(inclination),
-        ),
-        axis=-1,
-    )
+    relative = two - one
+    node_change = _wrap_angle(relative[..., 5])
+    relative[..., 0] /= axis_m
+    relative[..., 1] = _wrap_angle(relative[..., 1]) + node_change * np.cos(inclination)
+    relative[..., 5] = node_change * np.sin(inclination)
     scaled: Array = axis_m[..., None] * relative
     return scaled
 
@@ -108,43 +100,10 @@ def state_from_elements(own: Array, relative: Array) -> Array:
     axis_m, inclination = one[0], one[4]
     change = relative / axis_m
     node_change = change[..., 5] / np.sin(inclination)
-    elements = np.stack(
-        (
-            one[0] + axis_m * change[..., 0],
-            one[1] + change[..., 1] - node_change * np.cos(inclination),
-            one[2] + change[..., 2],
-            one[3] + change[..., 3],
-            one[4] + change[..., 4],
-            one[5] + node_change,
-        ),
-        axis=-1,
-    )
-    return _state_from_osculating(elements)
-
-
-def _osculating_elements(state: Array) -> Array:
-    """Return semi-major axis, mean argument of latitude, ex, ey, inclination and node of states (..., 6)."""
-    position_m, velocity_mps = state[..., :3], state[..., 3:]
-    radius_m = _norm(position_m)
-    momentum = np.cross(position_m, velocity_mps)
-    node = np.arctan2(momentum[..., 0], -momentum[..., 1])
-    inclination = np.arctan2(np.hypot(momentum[..., 0], momentum[..., 1]), momentum[..., 2])
-    axis_m = 1.0 / (2.0 / radius_m - _dot(velocity_mps, velocity_mps) / GM_EARTH_M3_S2)
-    node_axis, forward_axis = _orbital_plane_axes(node, inclination)
-    eccentricity = np.cross(velocity_mps, momentum) / GM_EARTH_M3_S2 - position_m / radius_m[..., None]
-    e_x, e_y = _dot(eccentricity, node_axis), _dot(eccentricity, forward_axis)
-    x, y = _dot(position_m, node_axis) / axis_m, _dot(position_m, forward_axis) / axis_m
-    # Cosine and sine of the eccentric argument of latitude (Broucke & Cefola, Celestial Mechanics 5, 1972).
-    root = np.sqrt(1.0 - e_x**2 - e_y**2)
-    part = 1.0 / (1.0 + root)
-    cosine = e_x + ((1.0 - part * e_x**2) * x - part * e_x * e_y * y) / root
-    sine = e_y + ((1.0 - part * e_y**2) * y - part * e_x * e_y * x) / root
-    argument = np.arctan2(sine, cosine) - e_x * sine + e_y * cosine
-    return np.stack((axis_m, argument, e_x, e_y, inclination, node), axis=-1)
-
-
-def _state_from_osculating(elements: Array) -> Array:
-    """Return GCRF states of osculating elements. Inverse of `_osculating_elements`."""
+    elements = one + change
+    elements[..., 0] = one[0] + axis_m * change[..., 0]
+    elements[..., 1] -= node_change * np.cos(inclination)
+    elements[..., 5] = one[5] + node_change
     axis_m, argument, e_x, e_y, inclination, node = np.moveaxis(elements, -1, 0)
     eccentric = argument.copy()
     for _ in range(_KEPLER_ITERATIONS):
@@ -164,6 +123,27 @@ def _state_from_osculating(elements: Array) -> Array:
     return np.concatenate((position_m, v_x[..., None] * node_axis + v_y[..., None] * forward_axis), axis=-1)
 
 
+def _osculating_elements(state: Array) -> Array:
+    """Return semi-major axis, mean argument of latitude, ex, ey, inclination and node of states (..., 6)."""
+    position_m, velocity_mps = state[..., :3], state[..., 3:]
+    radius_m = np.sqrt(_dot(position_m, position_m))
+    momentum = np.cross(position_m, velocity_mps)
+    node = np.arctan2(momentum[..., 0], -momentum[..., 1])
+    inclination = np.arctan2(np.hypot(momentum[..., 0], momentum[..., 1]), momentum[..., 2])
+    axis_m = 1.0 / (2.0 / radius_m - _dot(velocity_mps, velocity_mps) / GM_EARTH_M3_S2)
+    node_axis, forward_axis = _orbital_plane_axes(node, inclination)
+    eccentricity = np.cross(velocity_mps, momentum) / GM_EARTH_M3_S2 - position_m / radius_m[..., None]
+    e_x, e_y = _dot(eccentricity, node_axis), _dot(eccentricity, forward_axis)
+    x, y = _dot(position_m, node_axis) / axis_m, _dot(position_m, forward_axis) / axis_m
+    # Cosine and sine of the eccentric argument of latitude (Broucke & Cefola, Celestial Mechanics 5, 1972).
+    root = np.sqrt(1.0 - e_x**2 - e_y**2)
+    part = 1.0 / (1.0 + root)
+    cosine = e_x + ((1.0 - part * e_x**2) * x - part * e_x * e_y * y) / root
+    sine = e_y + ((1.0 - part * e_y**2) * y - part * e_x * e_y * x) / root
+    argument = np.arctan2(sine, cosine) - e_x * sine + e_y * cosine
+    return np.stack((axis_m, argument, e_x, e_y, inclination, node), axis=-1)
+
+
 def _orbital_plane_axes(node: Array, inclination: Array) -> tuple[Array, Array]:
     """Return unit vectors in the orbital plane: to the ascending node and 90 degrees ahead of it, (..., 3) each."""
     cosine, sine = np.cos(node), np.sin(node)
@@ -175,10 +155,6 @@ def _orbital_plane_axes(node: Array, inclination: Array) -> tuple[Array, Array]:
 def _dot(a: Array, b: Array) -> Array:
     product: Array = np.einsum("...i,...i", a, b)
     return product
-
-
-def _norm(vector: Array) -> Array:
-    return np.sqrt(_dot(vector, vector))
 
 
 def _wrap_angle(angle: Array) -> Array:
@@ -211,7 +187,11 @@ def mirror_images(own: Array, relative: Array) -> Array:
     Returns:
         Relative states in GCRF, shape (4, k, 6): unchanged, `NORMAL`, `IN_PLANE` and `BOTH`.
     """
-    return _states_from_mirror_elements(own, _IMAGE_SIGNS[:, None] * mirror_elements(own, relative))
+    rotation = _polar_rotation(own)
+    polar = own @ rotation.T
+    flipped = _IMAGE_SIGNS[:, None] * relative_elements(polar, polar + relative @ rotation.T)
+    images: Array = (state_from_elements(polar, flipped) - polar) @ rotation
+    return images
 
 
 def mirror_elements(own: Array, relative: Array) -> Array:
@@ -219,14 +199,6 @@ def mirror_elements(own: Array, relative: Array) -> Array:
     rotation = _polar_rotation(own)
     polar = own @ rotation.T
     return relative_elements(polar, polar + relative @ rotation.T)
-
-
-def _states_from_mirror_elements(own: Array, elements: Array) -> Array:
-    """Return relative states in GCRF of mirror elements in m, (..., 6) -> (..., 6)."""
-    rotation = _polar_rotation(own)
-    polar = own @ rotation.T
-    states: Array = (state_from_elements(polar, elements) - polar) @ rotation
-    return states
 
 
 def d_mirror_elements_d_state(own: Array, relative: Array) -> Array:
@@ -242,9 +214,12 @@ def vary_normal_motion(own: Array, relative: Array, factors: Array) -> Array:
         relative: Partner state minus our state, GCRF, shape (6,).
         factors: Both elements of the normal motion divided by its present amplitude, shape (n, 2).
     """
-    elements = np.tile(mirror_elements(own, relative), (len(factors), 1))
+    rotation = _polar_rotation(own)
+    polar = own @ rotation.T
+    elements = np.tile(relative_elements(polar, polar + relative @ rotation.T), (len(factors), 1))
     elements[:, 4:] = np.hypot(elements[:, 4:5], elements[:, 5:]) * factors
-    return _states_from_mirror_elements(own, elements)
+    result: Array = (state_from_elements(polar, elements) - polar) @ rotation
+    return result
 
 
 def d_state_d_mirror_elements(own: Array) -> Array:

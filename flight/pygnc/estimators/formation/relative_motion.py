@@ -184,19 +184,19 @@ def _step_and_fraction(node_time: Array, count: int) -> tuple[npt.NDArray[np.int
     return before, steps - before
 
 
-def _oblate_terms(position_m: Array) -> tuple[Array, Array, Array, Array]:
-    """Return z, 1 / r^2, the flattening term over r^5, and the radial acceleration over r."""
+def _oblate_terms(position_m: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """Return z, 1 / r^2, 1 / r^3, the flattening term over r^5, and the radial acceleration over r."""
     z = position_m[..., 2]
     inverse2 = 1.0 / np.einsum("...i,...i", position_m, position_m)
     inverse3 = inverse2 * np.sqrt(inverse2)
     inverse5 = _FLATTENING * inverse3 * inverse2
     radial = -GM_EARTH_M3_S2 * inverse3 + inverse5 * (15.0 * inverse2 * z * z - 3.0)
-    return z, inverse2, inverse5, radial
+    return z, inverse2, inverse3, inverse5, radial
 
 
 def _oblate_acceleration(position_m: Array) -> Array:
     """Return the acceleration by central body and J2 about the z axis of GCRF, (..., 3) -> (..., 3)."""
-    z, _, inverse5, radial = _oblate_terms(position_m)
+    z, _, _, inverse5, radial = _oblate_terms(position_m)
     acceleration: Array = radial[..., None] * position_m
     acceleration[..., 2] -= 6.0 * inverse5 * z
     return acceleration
@@ -204,8 +204,7 @@ def _oblate_acceleration(position_m: Array) -> Array:
 
 def _oblate_gradient(position_m: Array) -> Array:
     """Return the derivative of `_oblate_acceleration` by position, (..., 3) -> (..., 3, 3)."""
-    z, inverse2, inverse5, radial = _oblate_terms(position_m)
-    inverse3 = inverse2 * np.sqrt(inverse2)
+    z, inverse2, inverse3, inverse5, radial = _oblate_terms(position_m)
     both = 3.0 * GM_EARTH_M3_S2 * inverse3 * inverse2 + inverse5 * inverse2 * (15.0 - 105.0 * inverse2 * z * z)
     gradient: Array = both[..., None, None] * (position_m[..., :, None] * position_m[..., None, :])
     mixed = (30.0 * inverse5 * inverse2 * z)[..., None] * position_m

@@ -11,7 +11,7 @@ from pygnc.estimators.formation.observations import RangeObservation, SatelliteF
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.settings import ScreeningSettings
 from pygnc.tasks.formation.range_clock import RangeClock
-from pygnc.tasks.orbit.screening import fix_from, screen
+from pygnc.tasks.orbit.tracker import fix_from, screen
 
 
 class MeasurementTime(NamedTuple):

@@ -15,7 +15,7 @@ from pygnc_ground.orbit.batch.trajectory import Grid
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 _J2: Final = 1.082_626_2e-3
-"""EGM2008."""
+"""Second zonal harmonic of EGM2008."""
 _CANDIDATES_MAX: Final = 24
 _PAIR_S: Final = 600.0
 _PAIR_MAX_S: Final = 1_800.0
@@ -27,7 +27,7 @@ _RADIUS_MIN_M: Final = 0.5 * EARTH_RADIUS_M
 
 
 def oblate_earth(position_m: FloatArray, pole: FloatArray) -> FloatArray:
-    """Return two-body gravity with J2 in m/s^2, for positions (..., 3) and the unit vector of the Earth's axis."""
+    """Return two-body gravity with J2 in m/s2, shape (..., 3), for positions in m and the unit vector of the pole."""
     square = np.maximum(np.einsum("...i,...i", position_m, position_m)[..., None], _RADIUS_MIN_M**2)
     height_m = (position_m @ pole)[..., None]
     flattening = 1.5 * _J2 * EARTH_RADIUS_M**2 / square

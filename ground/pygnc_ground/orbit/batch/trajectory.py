@@ -25,7 +25,7 @@ class Grid:
         self.segments = max(-(-(last_gps_ms - first_gps_ms) // SEGMENT_MS), 1)
 
     def locate(self, gps_ms: IntArray, offset_s: FloatArray) -> tuple[IntArray, FloatArray]:
-        """Return segment and fraction of it for the epochs `gps_ms` plus `offset_s`, each (n,)."""
+        """Return the segments of the epochs `gps_ms` plus `offset_s`, and fractions of the segments, shape (n,)."""
         segment = np.clip((gps_ms - self.begin_gps_ms) // SEGMENT_MS, 0, self.segments - 1)
         since_ms = gps_ms - self.begin_gps_ms - SEGMENT_MS * segment
         return segment, (1e-3 * since_ms + offset_s) / SEGMENT_S
@@ -46,7 +46,7 @@ class ArcDynamics:
 
         Args:
             reference: Positions and velocities at the nodes in GCRF, shape (k, s, 6).
-            values: Parameters there, shape (p,).
+            values: Values of the parameters for the reference, shape (p,).
         """
         shape = reference.shape[:2]
         along = self._forces.at(reference.reshape(-1, 6), self.unknowns.at_nodes(values))

@@ -11,12 +11,12 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.batch import FormationSolution, FormationSolver, RelativeState
 from pygnc.estimators.formation.filter import FormationFilter, RangeVerdict
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
-from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.formation_accuracy import own_orbit_state
 from pygnc_ground.campaign.formation_world import FormationKind, FormationWorld, Instruments, formation_world
 from pygnc_ground.campaign.orbit_world import ORIENTATION, settings_for
+from pygnc_ground.formation.relative import elements_nees
 from pygnc_ground.scenario.settings import Gps
 
 ARC_MIN = 64
@@ -102,6 +102,4 @@ def error_m(filtering: FormationFilter, partner: int, hypothesis: int = 0, satel
 
 def nees(relative: RelativeState, own: Array, truth: Array) -> float:
     """Return the NEES of the relative orbital elements, 6 on average."""
-    by_state = d_elements_d_state(own, own + relative.gcrf)
-    error = relative_elements(own, own + relative.gcrf) - relative_elements(own, own + truth)
-    return float(error.dot(np.linalg.solve(by_state @ relative.covariance_gcrf @ by_state.T, error)))
+    return float(elements_nees(own, own + relative.gcrf, own + truth, relative.covariance_gcrf))

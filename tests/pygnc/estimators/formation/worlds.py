@@ -11,13 +11,13 @@ from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.batch import FormationSolution, FormationSolver
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
-from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.formation_accuracy import own_orbit_state
 from pygnc_ground.campaign.formation_world import FormationKind, FormationWorld, Instruments, formation_world
 from pygnc_ground.campaign.orbit_world import ORIENTATION
+from pygnc_ground.formation import relative
 from pygnc_ground.formation.bound import FormationPriors, formation_bound, linearise_formation
 
 ORBIT = OrbitSettings()
@@ -71,9 +71,9 @@ class Errors:
 def errors(solution: FormationSolution, true: FormationWorld, partner: int, hypothesis: int = 0) -> Errors:
     moments = [gps_ms for gps_ms in true.moments_gps_ms.tolist()[::6] if solution.reference.covers(gps_ms)]
     states = true.states_gcrf(np.array(moments))
-    relative = states[true.ids.index(partner)] - states[0]
+    truths = states[true.ids.index(partner)] - states[0]
     squares, variances, nees = [], [], []
-    for gps_ms, truth in zip(moments, relative, strict=True):
+    for gps_ms, truth in zip(moments, truths, strict=True):
         found = solution.relative_at(gps_ms, partner, hypothesis)
         error = found.gcrf - truth
         squares.append(error[:3].dot(error[:3]))
@@ -87,9 +87,7 @@ def elements_nees(solution: FormationSolution, true: FormationWorld, partner: in
     moment = solution.reference.epoch_ms
     own, other = true.states_gcrf(np.array([moment]))[[0, true.ids.index(partner)], 0]
     found = solution.relative_at(moment, partner, hypothesis)
-    error = relative_elements(own, own + found.gcrf) - relative_elements(own, other)
-    d_elements = d_elements_d_state(own, own + found.gcrf)
-    return float(error.dot(np.linalg.solve(d_elements @ found.covariance_gcrf @ d_elements.T, error)))
+    return float(relative.elements_nees(own, own + found.gcrf, other, found.covariance_gcrf))
 
 
 def right(solution: FormationSolution, true: FormationWorld, partner: int) -> Errors:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pygnc.bus.messages import GpsFix
 from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.settings import ScreeningSettings
-from pygnc.tasks.orbit.screening import fix_from, screen, screen_velocity
+from pygnc.tasks.orbit.tracker import fix_from, screen, screen_velocity
 
 SETTINGS = ScreeningSettings()
 
