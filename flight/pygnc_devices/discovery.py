@@ -13,7 +13,7 @@ from pygnc_devices.family import Family, Found, all_families
 from pygnc_devices.serial_port import candidate_ports
 
 TRY_LIMIT_S: Final = 1.0
-"""Time for each family and baud rate at a port; unused time remains for the others."""
+"""Time for each family and baud rate at a port; unused time remains for later attempts."""
 ANSWER_LIMIT_S: Final = 2.0
 """Additional time for a device that responds to identify itself."""
 _AT_ONCE: Final = 32

@@ -172,7 +172,7 @@ class Engine:
             _log.exception("%s: the driver failed", self.url)
             error = fault
         self._is_over = True
-        gone = PortGoneError(f"{self.url} is closed")
+        gone = PortGoneError(f"{self.url} is closed; open the device again")
         self._disconnect(gone)
         self._scheduler.fail_all(gone)
         self._make_calls()
@@ -205,7 +205,7 @@ class Engine:
                 self._wakened.wait(delay_ends_s - time.monotonic())
                 self._make_calls()
                 self._scheduler.due(time.monotonic())  # limits of `WaitForPort`; what it would send is discarded
-                self._scheduler.port_lost(PortGoneError(f"{self.url}: not connected"))
+                self._scheduler.port_lost(PortGoneError(f"{self.url}: not connected; check the cable"))
                 if self._is_closing():
                     return
             with contextlib.suppress(PortError):
@@ -289,12 +289,12 @@ class Engine:
     def _start(self, task: Task[Any]) -> None:
         self._scheduler.start(task, time.monotonic())
         if self._port is None:  # its first step fails, and the operation handles that
-            error = PortGoneError(f"{self.url}: not connected")
+            error = PortGoneError(f"{self.url}: not connected; check the cable")
             (self._scheduler.fail_all if self._is_over else self._scheduler.port_lost)(error)
 
     def _set_baud(self, baud: int) -> None:
         if self._port is None:
-            raise PortGoneError(f"{self.url}: not connected")
+            raise PortGoneError(f"{self.url}: not connected; check the cable")
         self._port.set_baud(baud)
         self.baud = baud
         self._clear_buffer()

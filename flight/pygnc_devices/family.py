@@ -149,7 +149,7 @@ def family(name: str) -> Family:
 
 
 def family_names() -> list[str]:
-    """Return the names of all families, those of this package first."""
+    """Return the names of all families, first the families of this package."""
     return [*_BUILT_IN, *sorted({entry.name for entry in entry_points(group=ENTRY_POINTS)} - set(_BUILT_IN))]
 
 

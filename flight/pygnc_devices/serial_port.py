@@ -195,7 +195,7 @@ def find_usb_port(url: str) -> str:
 
 
 def candidate_ports() -> list[str]:
-    """Return the paths of serial adapters. Only these may be probed: other ports may belong to other programs."""
+    """Return the paths of serial adapters. Other ports must not be probed: they may belong to other programs."""
     return [str(port.device) for port in _usb_ports() if port.vid in SERIAL_ADAPTERS]
 
 

@@ -76,7 +76,7 @@ class SpiPort:
     def write(self, octets: bytes) -> None:
         """Exchange bytes."""
         if self._descriptor is None:
-            raise PortGoneError(f"{self.url} is closed")
+            raise PortGoneError(f"{self.url} is closed; open it again")
         for octet in octets:
             out, back = create_string_buffer(bytes([octet]), 1), create_string_buffer(1)
             transfer = _TRANSFER.pack(addressof(out), addressof(back), 1, self._hz, BYTE_PAUSE_US, 8, 0, 0, 0, 0, 0)

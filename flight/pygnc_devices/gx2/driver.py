@@ -170,7 +170,7 @@ async def _put_sampling(unit: Gx2Unit, values: Mapping[str, str], *, keep: bool)
         return []
     await identify(unit)
     if not unit.is_gx3:
-        raise DeviceError("sampling settings exist in a 3DM-GX3-25 only")
+        raise DeviceError("the unit has no sampling settings; only a 3DM-GX3-25 has them")
     sampling = replace((await eeprom.get_sampling(unit)), **wanted)
     await eeprom.set_sampling(unit, sampling, keep=keep)
     return [Setting(_SAMPLING + name, value) for name, value in wanted.items()]

@@ -142,7 +142,7 @@ async def set_sampling(unit: Gx2Unit, sampling: Sampling, *, keep: bool = False)
     found = await _sampling(unit, _STORE if keep else _SET, sampling)
     unit.reset_rate()
     if found != sampling:
-        raise EepromError(f"wrote {sampling}, read back {found}")
+        raise EepromError(f"sampling settings: wrote {sampling}, read back {found}; repeat the write")
 
 
 async def _is_gx3(unit: Gx2Unit) -> bool:

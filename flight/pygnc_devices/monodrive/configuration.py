@@ -161,7 +161,7 @@ def _read_message(link: socket.socket) -> dict[str, Any]:
     with link.makefile("rb") as stream:
         head = stream.read(_HEADER.size)
         if len(head) < _HEADER.size:
-            raise NoAnswerError("the simulator closed the connection without a response")
+            raise NoAnswerError("the simulator closed the connection without a response; start the simulation first")
         magic, length = _HEADER.unpack(head)
         if magic not in {_MAGIC, _OLD_MAGIC} or not _HEADER.size <= length <= _LARGEST:
             raise NoAnswerError("the program at this address is not a monoDrive simulator; check address and port")
@@ -169,5 +169,5 @@ def _read_message(link: socket.socket) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except ValueError:
-        raise NoAnswerError("the simulator's response is not JSON") from None
+        raise NoAnswerError("the simulator's response is not JSON; check address and port") from None
     return content if isinstance(content, dict) else {}

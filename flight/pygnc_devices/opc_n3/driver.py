@@ -44,7 +44,8 @@ async def get(unit: OpcUnit, names: Sequence[str]) -> list[Setting]:
     settings = _settings(STATUS, status) + _settings(CONFIGURATION, configuration)
     unknown = set(names) - {setting.name for setting in settings}
     if unknown:
-        raise DeviceError(f"unknown value {', '.join(sorted(unknown))}")
+        known = ", ".join(setting.name for setting in settings)
+        raise DeviceError(f"unknown setting {', '.join(sorted(unknown))}; choose from {known}")
     return [setting for setting in settings if not names or setting.name in names]
 
 

@@ -1,4 +1,4 @@
-"""Checksum of responses, and scanner of recorded histograms. On a live line nothing marks the begin of a response."""
+"""Checksum of responses, and scanner of recorded histograms. A live line has no marks between responses."""
 
 import math
 import struct

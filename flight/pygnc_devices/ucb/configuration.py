@@ -104,7 +104,7 @@ async def _read(kind: str, names: Names) -> dict[int, int]:
 
 
 async def _write(kind: str, values: Values, volatile: dict[int, int]) -> dict[int, int]:
-    """Check and write values, note in `volatile` those that the unit accepts, and read them back."""
+    """Check and write values, note the accepted values in `volatile`, and read them back."""
     wanted = {field_id(name): value for name, value in values.items()}
     check_values(wanted)
     taken = await _put(kind, wanted)
@@ -208,7 +208,7 @@ async def take_snapshot(unit: UcbUnit) -> Snapshot:
 
 
 async def restore_snapshot(unit: UcbUnit, snapshot: Snapshot, *, to_another_unit: bool = False) -> dict[int, int]:
-    """Restore the fields that differ from a snapshot, in EEPROM and in effect; return those written to EEPROM.
+    """Restore the fields that differ from a snapshot, in EEPROM and in effect; return the fields written to EEPROM.
 
     The baud rate in effect does not change; `change_baud` changes it.
 
