@@ -38,7 +38,7 @@ class JudgedSolution(NamedTuple):
     """True parameters, shape (u,)"""
 
     def alone(self, partner: int) -> "JudgedSolution":
-        """Return the problem of one partner, by index, and our satellite; complete if it has ranges to us only."""
+        """Return the problem of our satellite and one partner, by index, without its ranges to other partners."""
         columns = self.equations.parameter_indices((0, partner))
         return JudgedSolution(
             self.equations.subset((0, partner)),
@@ -129,7 +129,12 @@ class ExpectedNees(NamedTuple):
 
 
 def expected_nees(judged: JudgedSolution, hypothesis: int) -> ExpectedNees:
-    """Return the expected NEES of a partner (`JudgedSolution.alone`) in the hypothesis that contains the truth."""
+    """Return the expected NEES of a hypothesis that contains the truth.
+
+    Args:
+        judged: Problem of one partner, from `JudgedSolution.alone`.
+        hypothesis: Index of the hypothesis.
+    """
     parameters = judged.hypotheses[hypothesis]
     cost_function = CostFunction(judged.equations, parameters[:6])
     points = ridge_points(cost_function, cost_function.points_at(parameters[None]))

@@ -109,7 +109,7 @@ def relative_accuracy(rtn: FloatArray, covariance_rtn: FloatArray, true_rtn: Flo
 
 
 def elements_nees(own: FloatArray, found: FloatArray, truth: FloatArray, covariance: FloatArray) -> FloatArray:
-    """Return normalised squared errors of relative orbital elements, (...); 6 degrees of freedom.
+    """Return normalised squared errors of relative orbital elements, shape (...); 6 degrees of freedom.
 
     Args:
         own: State of our satellite, GCRF, (..., 6).
@@ -123,6 +123,6 @@ def elements_nees(own: FloatArray, found: FloatArray, truth: FloatArray, covaria
 
 
 def _normalised_squares(error: FloatArray, covariance: FloatArray) -> FloatArray:
-    """Return squared errors (..., d) over their covariances (..., d, d), (...)."""
+    """Return squared errors (..., d) normalised by their covariances (..., d, d), shape (...)."""
     squared: FloatArray = (error * np.linalg.solve(covariance, error[..., None])[..., 0]).sum(axis=-1)
     return squared
