@@ -224,7 +224,7 @@ def efficient_worst_ratio(geometries: Sequence[Geometry]) -> float:
 
 
 def print_consistency(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
-    """Print NEES of the hypotheses that contain the truth, and the NEES that the observations make expect."""
+    """Print NEES of the hypotheses that contain the truth, and the NEES expected from the observations."""
     count = _CONSISTENCY_SEEDS * seeds
     truth_rows, expected_rows = [], []
     for kind in KINDS:
@@ -284,7 +284,7 @@ def print_certainty(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
 
 
 def certainty_of_seed(kind: FormationKind, seed: int) -> dict[tuple[Instruments, int], FormationScore]:
-    """Return scores by instruments and number of satellites, in every third case, so that each case meets each kind."""
+    """Return scores by instruments and number of satellites of every third case; the seed selects the first case."""
     world = formation_world(seed, kind)
     scores = {}
     for instruments, satellites in _CERTAINTY_CASES[seed // len(FormationKind) % 3 :: 3]:

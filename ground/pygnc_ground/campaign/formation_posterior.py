@@ -1,12 +1,12 @@
-"""Consistency of hypotheses: which one contains the truth, and what NEES its observations make expect.
+"""Consistency of hypotheses: which one contains the truth, and the NEES expected from its observations.
 
-The hypothesis nearest to the truth depends on the errors: judging errors by it selects among them. The one that least
-squares reach from the truth on the same observations does not (`true_hypotheses`).
+The hypothesis nearest to the truth is chosen by its errors, which biases statistics of these errors. The hypothesis
+that least squares reach from the truth on the same observations is used instead (`true_hypotheses`).
 
 On curved likelihood ridges errors are not normal: the mean of their squares over the covariance (NEES) may be right
 and its scatter still larger than that of chi-square. Samples of the posterior show both (`expected_nees`). They are
-drawn by importance sampling: Student's t distributions about points along the ridge propose, and the cost J of the
-observations gives the weights exp(-J/2) / proposal. No other part of the estimator is involved.
+drawn by importance sampling: the proposal is a mixture of Student's t distributions about points along the ridge, and
+the cost J of the observations gives the weights exp(-J/2) / proposal. No other part of the estimator is involved.
 """
 
 from typing import Final, NamedTuple

@@ -89,7 +89,7 @@ class RelativeAccuracy:
 def relative_accuracy(rtn: FloatArray, covariance_rtn: FloatArray, true_rtn: FloatArray) -> RelativeAccuracy:
     """Compare states (n, 6) with covariances (n, 6, 6) to true states (n, 6); NaN where unknown.
 
-    Without any truth, sigmas are of all states.
+    Only states with a truth are used; without any truth, the sigmas are those of all states.
     """
     known = np.isfinite(rtn[:, 0])
     compared = known & np.isfinite(true_rtn[:, 0])
