@@ -260,7 +260,7 @@ def print_accuracy(seeds: Sequence[int], pool: ProcessPoolExecutor) -> None:
 
 
 def print_faults(seeds: Sequence[int], pool: ProcessPoolExecutor) -> None:
-    """Print the results with broken sensors and broken time."""
+    """Print the results with sensor faults, missing samples and clock steps."""
     print()
     _head("fault, 1 deg/s", "in sun", "in shadow", "off by > 20 deg", "unknown", "flagged")
     for fault in FAULTS:
@@ -276,7 +276,7 @@ def print_faults(seeds: Sequence[int], pool: ProcessPoolExecutor) -> None:
 
 
 def print_speed() -> None:
-    """Print the time of one sample: the least of several runs, so that other load does not count."""
+    """Print the processing time of one sample: minimum of several runs, so that other load does not count."""
     flight = make_flight(1, CASES[0])
     runs = np.array([_timed(flight) for _ in range(SPEED_FLIGHTS)])
     known, least_ms = runs[0, :, 0] > 0.0, runs[:, :, 1].min(axis=0)

@@ -68,8 +68,8 @@ def main() -> int:
     """Measure and print the table."""
     parts = {part.__name__: part for part in (parse, load, answers, upgrade, discovery)}
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--part", choices=parts)
-    parser.add_argument("--python-imu380", type=Path, metavar="FOLDER")
+    parser.add_argument("--part", choices=parts, help="Part to run (default: all).")
+    parser.add_argument("--python-imu380", type=Path, metavar="FOLDER", help="Checkout whose parser to measure too.")
     options = parser.parse_args()
     print("| what | goal | found |\n|---|---|---|")
     for name, part in parts.items():

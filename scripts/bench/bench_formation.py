@@ -103,7 +103,7 @@ def scatter_of_mean(values: Sequence[float] | FloatArray) -> float:
 
 
 def band_text(values: int) -> str:
-    """Return the 95 % band of the mean NEES of a number of normal errors."""
+    """Return the 95 % band of the mean NEES of `values` independent normal errors."""
     return "{:.2f} to {:.2f}".format(*band(_ELEMENTS, values))
 
 
@@ -115,7 +115,7 @@ class Geometry(NamedTuple):
 
 
 def measure_geometry(worlds: Sequence[tuple[FormationWorld, FormationMotion]], instruments: Instruments) -> Geometry:
-    """Measure and solve one geometry once in each of its worlds; draws are numbered by the world."""
+    """Measure and solve one geometry once in each of its worlds; the index of a world numbers its draw of noise."""
     bounds = [world_bound(world, motion, instruments) for world, motion in worlds]
     scores = [
         score_estimate(solve_world(world, world.records(instruments, draw), motion.gps_ms[SCORED_EPOCHS]), bound)
@@ -125,7 +125,7 @@ def measure_geometry(worlds: Sequence[tuple[FormationWorld, FormationMotion]], i
 
 
 def pooled(scores: Sequence[FormationScore], name: str) -> FloatArray:
-    """Return one attribute of all partners of all runs."""
+    """Return the attribute `name` of all scores, joined over partners."""
     return np.concatenate([getattr(score, name) for score in scores]).astype(np.float64)
 
 
@@ -174,7 +174,7 @@ def measure_seed(kind: FormationKind, seed: int, draws: int) -> list[Geometry]:
 
 
 def _measurements(draws: int, fixed: int) -> int:
-    """Return the number of measurements of a geometry; limits near the bound need more of them."""
+    """Return the number of measurements of a geometry: `draws`, or half of them if only one satellite has GPS."""
     return draws if fixed > 1 else (draws + 1) // 2
 
 
@@ -208,13 +208,13 @@ def accuracy_figures(geometries: Sequence[Geometry], limit: float) -> list[str]:
 
 
 def error_ratio(geometry: Geometry, found: BoolArray) -> float:
-    """Return error over bound of the partners with a true orbit, all draws together; NaN if there are none."""
+    """Return RMS error over RMS bound of the partners flagged by `found`, over all draws; NaN if there are none."""
     error_m, bound_m = (pooled(geometry.scores, name)[found] for name in ("right_error_m", "bound_m"))
     return rms(error_m) / rms(bound_m) if found.any() else float("nan")
 
 
 def efficient_worst_ratio(geometries: Sequence[Geometry]) -> float:
-    """Return the median of the worst ratio of an estimator whose errors are as large as the bound."""
+    """Return the largest error over bound of all geometries: median of trials whose errors are drawn from the bound."""
     draw = np.random.default_rng(1)
     worst = np.zeros(200)
     for bound, scores in geometries:
@@ -224,7 +224,7 @@ def efficient_worst_ratio(geometries: Sequence[Geometry]) -> float:
 
 
 def print_consistency(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
-    """Print NEES of the hypotheses that contain the truth, and the NEES that the observations make expect."""
+    """Print NEES of the hypotheses that contain the truth, and the NEES expected from the observations."""
     count = _CONSISTENCY_SEEDS * seeds
     truth_rows, expected_rows = [], []
     for kind in KINDS:
@@ -284,7 +284,7 @@ def print_certainty(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
 
 
 def certainty_of_seed(kind: FormationKind, seed: int) -> dict[tuple[Instruments, int], FormationScore]:
-    """Return scores by instruments and number of satellites, in every third case, so that each case meets each kind."""
+    """Return scores by instruments and number of satellites of every third case; the seed selects the first case."""
     world = formation_world(seed, kind)
     scores = {}
     for instruments, satellites in _CERTAINTY_CASES[seed // len(FormationKind) % 3 :: 3]:
@@ -389,11 +389,11 @@ PARTS: Final[dict[str, Callable[[int, int, ProcessPoolExecutor], None]]] = {
 def main() -> int:
     """Run the selected parts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=20, help="Number of geometries of each kind.")
+    parser.add_argument("--seeds", type=int, default=20, help="Number of geometries of each kind (default: 20).")
     parser.add_argument(
-        "--draws", type=int, default=12, help="Number of measurements of each geometry with GPS on all."
+        "--draws", type=int, default=12, help="Measurements of each geometry if all satellites have GPS (default: 12)."
     )
-    parser.add_argument("--part", choices=list(PARTS), help="Run only this part.")
+    parser.add_argument("--part", choices=list(PARTS), help="Part to run (default: all).")
     arguments = parser.parse_args()
     with ProcessPoolExecutor() as pool:
         for name, part in PARTS.items():

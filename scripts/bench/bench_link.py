@@ -80,8 +80,8 @@ class Link:
 def main() -> int:
     """Run all measurements and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=100, help="Number of uploads over a line with errors.")
-    parser.add_argument("--stops", type=int, default=100, help="Number of real runs that are stopped; 0: none.")
+    parser.add_argument("--runs", type=int, default=100, help="Uploads over a line with errors (default: 100).")
+    parser.add_argument("--stops", type=int, default=100, help="Real runs to stop; 0: none (default: 100).")
     given = parser.parse_args()
     measures = [
         uploads(given.runs),
@@ -116,7 +116,7 @@ def uploads(runs: int) -> Iterator[Row]:
 
 
 def throughput() -> Iterator[Row]:
-    """Measure both directions on a line without errors."""
+    """Measure the duration of an upload and a download on a line without errors."""
     whole = (DEMO / "sense.bin").read_bytes()
     for content in (whole[:HOUR_BYTES], whole):
         duration_s, is_exact, _ = upload(content, CLEAN, 0)
@@ -191,7 +191,7 @@ def streams(runs: int) -> Iterator[Row]:
 
 
 def stream(faults: LineFaults, seed: int) -> Counter[str]:
-    """Return the counters of one run."""
+    """Stream ten minutes of packets over a line with `faults`; return the numbers of packets by outcome."""
     with tempfile.TemporaryDirectory() as folder:
         link = Link(Path(folder), faults.since(0.0), seed)
         link.controller.stream(iter(one_hertz()), 1.0, link.now_s)
@@ -225,7 +225,7 @@ def one_hertz() -> Iterator[TimedPacket]:
 
 
 def answers() -> Iterator[Row]:
-    """Measure the time from the due time of status requests to the end of the answers."""
+    """Measure the time from the moment a status request is due to the end of its answer."""
     whole = (DEMO / "sense.bin").read_bytes() * 3
     states: dict[str, Callable[[Link, Path], object]] = {
         "nothing else": lambda _link, _home: None,
@@ -245,7 +245,7 @@ def answers() -> Iterator[Row]:
 
 
 def answer_times_s(begin: Callable[["Link", Path], object]) -> list[float]:
-    """Request the status repeatedly during another activity, at all phases of it."""
+    """Request the status repeatedly during the activity that `begin` starts; return the response times in s."""
     with tempfile.TemporaryDirectory() as folder:
         link = Link(Path(folder), CLEAN, 1)
         link.pass_time(1.0)
@@ -262,7 +262,7 @@ def answer_times_s(begin: Callable[["Link", Path], object]) -> list[float]:
 
 
 class Stop(NamedTuple):
-    """End of one run."""
+    """Measurements of a run that Ctrl-C has stopped, and what was wrong afterwards."""
 
     activity: str
     exit_s: float

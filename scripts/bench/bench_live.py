@@ -153,7 +153,7 @@ def measure(records: int) -> tuple[list[float], list[float]]:
 def main() -> int:
     """Print the table; return 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=3, help="Number of runs per case.")
+    parser.add_argument("--runs", type=int, default=3, help="Number of runs per case (default: 3).")
     runs = parser.parse_args().runs
     is_kept = True
     print("| what | first | median | largest |\n|---|---|---|---|")

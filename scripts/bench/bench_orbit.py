@@ -72,7 +72,7 @@ CASES: Final = (
 
 
 class Run(NamedTuple):
-    """Results of one seed."""
+    """Results on one orbit with one seed of noise."""
 
     scores: dict[tuple[str, str], Score]
     """Scores by case and estimator."""
@@ -89,7 +89,7 @@ def accuracy(seeds: int) -> None:
         runs = list(pool.map(run_of, range(seeds), [seeds] * seeds))
 
     def pooled(case: Case, name: str, quantity: str) -> float:
-        """Return the root of the mean square over all runs."""
+        """Return the RMS of a quantity over all runs, in m."""
         return float(np.sqrt(np.mean([getattr(run.scores[case.name, name], f"{quantity}_m2") for run in runs])))
 
     print(f"\n{seeds} orbits. CRB: Cramer-Rao bound of the same fixes for state and drag, without process noise.\n")
@@ -156,7 +156,7 @@ def line(*fields: str) -> None:
 
 
 def run_of(seed: int, seeds: int) -> Run:
-    """Measure everything of one seed."""
+    """Return the results on orbit number `seed` of `seeds`."""
     world = random_world(seed, seeds)
     scores: dict[tuple[str, str], Score] = {}
     for case in CASES:

@@ -68,8 +68,8 @@ class Taken(NamedTuple):
 def main() -> int:
     """Run the selected measurements and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", choices=list(PARTS), help="Run only this part.")
-    parser.add_argument("--speed", type=float, default=60.0, help="Simulated seconds per second in the fault run.")
+    parser.add_argument("--part", choices=list(PARTS), help="Part to run (default: all).")
+    parser.add_argument("--speed", type=float, default=60.0, help="Speed of the fault run (default: 60 x real time).")
     chosen = parser.parse_args()
     logging.getLogger("pygnc_devices").setLevel(logging.CRITICAL)
     print("| what | measured | limit | holds |\n|---|---|---|---|")
