@@ -26,7 +26,7 @@ EXCLUDED: Final = (
 def main() -> None:
     """Build the program and print its path."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("dist"), help="folder of the program")
+    parser.add_argument("--out", type=Path, default=Path("dist"), help="Folder for the program (default: dist).")
     out = parser.parse_args().out
     with tempfile.TemporaryDirectory() as work:
         subprocess.run([sys.executable, "-m", "PyInstaller", *arguments(out, Path(work))], check=True)

@@ -181,7 +181,7 @@ class FaultRun:
         process.wait()
 
     def _send_the_rest(self) -> int:
-        """Send what the sender has not sent, and return the number of accepted batches."""
+        """Send the batches that the sender has not sent, and return the number of all accepted batches."""
         settings = _settings(self.folder, self.speed)
         with Store.open(str(self.folder / "local.db")) as store:
             end_s = time.monotonic() + _LAST_TRIES_S

@@ -55,12 +55,16 @@ class Estimate(Message, frozen=True):
 
 
 class SourceFile(Message, frozen=True):
-    """One input file and how many of its bytes were used: size = delivered + damaged.
+    """One input file and how many of its bytes were used: `size_bytes` = `delivered_bytes` + `damaged_bytes`.
 
-    `damage` lists the first damaged byte ranges (start, stop, reason); `damaged_ranges` counts all. `fault` is the
-    reason why the file cannot be read; all numbers are 0 then. A file that appears or grows after the batch is
-    reported again, with counts for `size_bytes` bytes from `from_byte` on, which supersede earlier reports for the same
-    bytes. The last `carried_bytes` begin a packet that may continue in later data; until then they count as damaged.
+    A file that appears or grows after the batch is reported again. A report counts `size_bytes` bytes from `from_byte`
+    on and supersedes earlier reports on the same bytes.
+
+    Attributes:
+        damage: first damaged byte ranges (start, stop, reason); `damaged_ranges` counts all of them.
+        fault: reason why the file cannot be read, with all numbers 0; empty if it can be read.
+        carried_bytes: length of the beginning of a packet at the end of the file. The packet may continue in later
+            data; until then these bytes count as damaged.
     """
 
     name: str
@@ -174,13 +178,18 @@ class LivePacket(Message, frozen=True):
 class DeviceReading(Packet, frozen=True):
     """One reading of a sensor that is connected to the computer.
 
-    `device` is the sensor's name in the settings and `source` is "devices". `packet` names the packet type of the
-    driver family, `raw` is the whole frame and `values` has the decoded fields by name; the names end in the unit. A
-    value is None if the device reports no value; bytes are given as hexadecimal digits. `t_mono_ns` and `t_wall_ns`
-    are the time of arrival by the computer's clocks. `t_device_ns` is
-    the device's own clock, unwrapped, since its first reading; None if the device has no clock. `lost_before` counts
-    the readings that are missing before this one by the device's own counter; readings that the settings thin out are
-    not counted. `flags` lists the driver's warnings about this reading.
+    Attributes:
+        device: the sensor's name in the settings; `source` is "devices".
+        packet: packet type, as the driver of the family names it.
+        t_mono_ns: time of arrival by the computer's monotonic clock.
+        t_wall_ns: time of arrival by the computer's wall clock.
+        t_device_ns: time since the first reading by the device's own clock, unwrapped; None if it has no clock.
+        lost_before: number of readings missing before this one, by the device's own counter; readings that the
+            settings thin out are not counted.
+        raw: the whole frame.
+        values: decoded fields by name; a name ends in the unit. None means that the device reports no value; bytes are
+            given as hexadecimal digits.
+        flags: the driver's warnings about this reading.
     """
 
     device: str
@@ -198,12 +207,18 @@ class DeviceReading(Packet, frozen=True):
 class OrbitEstimate(Estimate, frozen=True):
     """Orbit after one input, or its prediction to the present.
 
-    Predictions are published but not journaled; their `input_seq` is 0. Position and velocity are valid at `gps_ms`,
-    milliseconds since 1980-01-06 in GPS time, in ITRF (ECEF) and in GCRF (ECI). Sigmas are standard deviations of the
-    ECEF values. `fix_gps_ms` is the time of the newest accepted fix. `cause` is the reason why this input's fix was
-    rejected, or empty. `nis` is the normalised innovation squared of the `nis_dof` measurements of this fix; `nis_mean`
-    is per degree of freedom over all `nis_count` fixes so far. `spacecraft_to_gps_ms` maps spacecraft time t: gps_ms =
-    1000 t + spacecraft_to_gps_ms; None while unknown.
+    Predictions are published but not journaled. Position and velocity are given in ITRF (ECEF) and in GCRF (ECI).
+
+    Attributes:
+        gps_ms: time of the orbit, milliseconds since 1980-01-06 in GPS time.
+        fix_gps_ms: time of the newest accepted fix, in the same unit.
+        position_sigma_m: standard deviations of `position_ecef_m`.
+        velocity_sigma_mps: standard deviations of `velocity_ecef_mps`.
+        cause: reason why this input's fix was rejected, or empty.
+        nis: normalised innovation squared of the `nis_dof` measurements of this fix.
+        nis_mean: mean of it per degree of freedom, over all `nis_count` fixes so far.
+        spacecraft_to_gps_ms: GPS milliseconds minus 1000 times the spacecraft time in s; None while unknown.
+        input_seq: number of the input; 0 for a prediction.
     """
 
     gps_ms: int
@@ -227,8 +242,8 @@ class OrbitEstimate(Estimate, frozen=True):
 class OrbitWatermark(Estimate, frozen=True, tag="OrbitMark"):
     """Mark that the orbit task has processed an input and has no orbit at the time of the input (yet).
 
-    For each of our own GPS packets, and for the end of the batch, the orbit stream has estimates of which the last has
-    `input_seq` equal to `last_input_seq`, or a watermark after the estimates.
+    The task responds to each of our own GPS packets and to the end of the batch. The last message of a response is
+    either an estimate with the `input_seq` of the input, or a watermark with the input's number as `last_input_seq`.
     """
 
 
@@ -239,17 +254,25 @@ OrbitMessage: TypeAlias = OrbitEstimate | OrbitWatermark
 class AttitudeEstimate(Estimate, frozen=True):
     """Attitude after one sensor sample.
 
-    `gps_ms` is the sample's time by the clock map, None if unknown. `mode` is searching, coarse or fine. While
-    searching, `quaternion_gcrf_from_body` (Hamilton, scalar first), `gyro_bias_imu_rad_s` and `sigma_rad` (of the
-    attitude, body axes) are None. `mag_bias_imu_ut` is the magnetometer's total bias in sensor axes, including the bias
-    of the settings; while searching it is the newest known value, or None. `rate_body_rad_s` and `mag_body_ut` are
-    corrected by the known biases. `mag_calibration_sigma_ut` is the standard deviation of the bias found by the
-    calibration that needs no attitude; None until that has succeeded. `orbit_age_s` is the time since the newest fix in
-    the orbit used; None without an orbit. `orbit_late` is set if the orbit of the sample's time arrived too late, so
-    that another run may produce other numbers. `nis` is the normalised innovation squared of the `dof` measurements
-    used; `cause` is the reason why no measurement was used, or empty. `found` is set if this attitude was newly
-    acquired and does not follow from the attitude before. Faces are numbered 0 to 5 (+X, +Y, +Z, -X, -Y, -Z), gyro axes
-    0 to 2 (sensor axes).
+    While `mode` is searching, quaternion, gyro bias and `sigma_rad` are None. Faces are numbered 0 to 5 (+X, +Y, +Z,
+    -X, -Y, -Z), gyro axes 0 to 2 (sensor axes).
+
+    Attributes:
+        gps_ms: time of the sample by the clock map; None if unknown.
+        mode: searching, coarse or fine.
+        quaternion_gcrf_from_body: attitude, Hamilton convention, scalar first.
+        rate_body_rad_s: body rate, corrected by the known bias.
+        mag_body_ut: measured field, corrected by the known bias.
+        mag_bias_imu_ut: total bias of the magnetometer in sensor axes, including that of the settings; while searching,
+            the newest known value or None.
+        sigma_rad: standard deviations of the attitude about the body axes.
+        orbit_age_s: time since the newest fix in the orbit used; None without an orbit.
+        orbit_late: true if the orbit for the sample's time arrived too late; another run may then give other numbers.
+        nis: normalised innovation squared of the `dof` measurements used.
+        cause: reason why no measurement was used, or empty.
+        found: true if a search found this attitude, so that it does not follow from the previous attitude.
+        mag_calibration_sigma_ut: standard deviations of the bias by the calibration that needs no attitude; None until
+            that has succeeded.
     """
 
     input_seq: int
@@ -279,12 +302,17 @@ class AttitudeEstimate(Estimate, frozen=True):
 class FormationEstimate(Estimate, frozen=True):
     """State of one partner relative to us, at the time of a range or fix that concerns it.
 
-    Relative means partner minus own. RTN are the radial, transverse and normal axes of our orbit; rates are in these
-    rotating axes. If `cause` is set, the partner's orbit is unknown and the numbers are None. `covariance_rtn` is the
-    lower triangle, row by row, of the covariance of relative position (m) and velocity (m/s). `range_residual_m` is
-    measured minus computed range, of our own range to the partner at this time; None without one. If `ambiguous`,
-    another orbit fits equally well: `mirror_rtn_m` is the relative position in that orbit, `chi2_mirror` its chi-square
-    and `chi2_best` the chi-square of the best orbit, with `dof` degrees of freedom.
+    Positions and velocities are the partner's minus ours. RTN are the radial, transverse and normal axes of our orbit;
+    velocities in RTN are relative to these rotating axes.
+
+    Attributes:
+        cause: reason why the partner's orbit is unknown, with None for the numbers; empty if it is known.
+        covariance_rtn: covariance of position (m) and velocity (m/s) in RTN: lower triangle, row by row.
+        range_residual_m: measured minus computed range from us to the partner at this time; None without a range.
+        ambiguous: true if another orbit fits equally well.
+        chi2_best: chi-square of the best orbit, with `dof` degrees of freedom.
+        chi2_mirror: chi-square of the other orbit.
+        mirror_rtn_m: relative position in the other orbit.
     """
 
     input_seq: int
@@ -310,9 +338,15 @@ class FormationEstimate(Estimate, frozen=True):
 class ClosestApproach(Estimate, frozen=True):
     """Minimum distance to a partner within the next day, for one of the orbits that fit.
 
-    `chi2` is the chi-square of that orbit; the best orbit comes first. `distance_m` is the minimum distance, at
-    `gps_ms`, and `sigma_m` its standard deviation. `least_m` is the minimum of distance minus three standard
-    deviations over the day, first reached at `least_gps_ms`; 0 if contact cannot be excluded.
+    The messages of a partner begin with the best orbit.
+
+    Attributes:
+        chi2: chi-square of the orbit.
+        gps_ms: time of the minimum distance.
+        distance_m: minimum distance.
+        sigma_m: standard deviation of `distance_m`.
+        least_m: minimum over the day of the distance minus three standard deviations; 0 if contact cannot be excluded.
+        least_gps_ms: time at which `least_m` is first reached.
     """
 
     partner_id: int

@@ -64,7 +64,7 @@ class MainField:
         self._field_per_ms = np.diff(self._field, axis=0) / spans_ms[:, np.newaxis, np.newaxis]
 
     def at(self, gps_ms: int, position_ecef_m: Array) -> Array:
-        """Return the field in ITRF in uT at `gps_ms`, shape (n, 3); it changes by at most 0.25 nT in half a day.
+        """Return the field in ITRF, uT, shape (n, 3).
 
         Args:
             gps_ms: GPS milliseconds since the GPS epoch.

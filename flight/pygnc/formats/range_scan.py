@@ -241,7 +241,7 @@ class RangeScanner:
         )
 
     def _describe_tail(self, octets: bytes) -> list[Damage]:
-        """Return the damage at the end of the input; a beginning of a packet in it is a packet cut off."""
+        """Return the damage at the end of the input; the beginning of a packet there is reported as a cut packet."""
         cut, end = self._gap.stop, self._gap.stop
         sync = octets.rfind(RANGE_GPS_SYNC, max(0, len(octets) - GPS_SIZE + 1))
         rest = octets[self._gap.start - end :] if 0 < self._gap.length <= len(octets) else b""

@@ -144,7 +144,7 @@ def _step_index(times: NDArray[np.uint32]) -> NDArray[np.int64]:
 
 
 def _advances(times: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    """Return True where the times of the sensor packets advance, (n,); with fewer than three, none may be fill."""
+    """Return True where the times of the sensor packets advance, (n,); with fewer than three, fill is excluded, too."""
     sensor_steps = len(times) - 2
     advances: NDArray[np.bool_] = (times[-2] - times[0]).view(np.int32) >= SENSOR_MEAN_STEP_MIN_S * sensor_steps
     return advances & ~_has_fill(times) if sensor_steps < 2 else advances
@@ -158,7 +158,7 @@ def _has_fill(times: NDArray[np.uint32]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neighbours:
-    """Neighbours of a buffer, or of a window in it, without a gap in between."""
+    """Records and input ends that adjoin a buffer, or a window in it, without a gap."""
 
     before: NDArray[np.void] | None
     """Record that ends where the buffer or window begins, shape (1,), or None."""

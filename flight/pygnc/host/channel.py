@@ -53,7 +53,7 @@ _NOTHING: Final = Capability(0)
 
 @dataclass(slots=True)
 class ChannelCounters:
-    """Numbers of sentences, for reports: `echoes` are our own, `foreign` those of another session than the present."""
+    """Numbers of sentences: `echoes` are this end's own sentences, `foreign` ones belong to another session."""
 
     sent: int = 0
     retried: int = 0

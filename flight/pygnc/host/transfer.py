@@ -98,7 +98,10 @@ class Storage(Protocol):
         ...
 
     def prepare(self, upload: Upload) -> int:
-        """Create the folder of an upload, delete other uploads of its name and return the number of bytes stored."""
+        """Return how many bytes of an upload are stored already.
+
+        Creates its folder and deletes partial uploads of other files of this name.
+        """
         ...
 
     def append(self, upload: Upload, data: bytes) -> None:

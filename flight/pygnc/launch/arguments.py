@@ -47,8 +47,8 @@ def parse(words: list[str]) -> Arguments:
     """
     if len(words) < 2:
         raise UsageError(f"{len(words)} arguments given; two are required")
-    timeout_min = _whole(words[0], MINUTES_MAX)
-    t_spacecraft_s = _whole(words[1], SECONDS_MAX)
+    timeout_min = _whole("timeout", words[0], MINUTES_MAX)
+    t_spacecraft_s = _whole("spacecraft time", words[1], SECONDS_MAX)
     config: Path | None = None
     flags: set[str] = set()
     options = iter(words[2:])
@@ -62,7 +62,7 @@ def parse(words: list[str]) -> Arguments:
     return Arguments(timeout_min, t_spacecraft_s, config, "--exit-when-done" in flags, "--from-last-run" in flags)
 
 
-def _whole(word: str, largest: int) -> int:
+def _whole(name: str, word: str, largest: int) -> int:
     if not (word.isascii() and word.isdigit()) or int(word[:20]) > largest or len(word) > 20:
-        raise UsageError(f"{word!r} is not a whole number from 0 to {largest}")
+        raise UsageError(f"{name} {word!r} is not a whole number from 0 to {largest}")
     return int(word)

@@ -137,19 +137,19 @@ def emulate(
         int,
         typer.Option(min=0, help="Maximum size of the downloaded results, kB; the newest files are downloaded first."),
     ] = 100,
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("build/emulator"),
+    out: Annotated[Path, typer.Option(help="Folder for the downloaded files.")] = Path("build/emulator"),
     off_after: Annotated[float, typer.Option(min=0.5, help="Time from Ctrl-C to power-off, s.")] = 10.0,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Power off as soon as main.py has ended.")] = False,
     timeout_min: Annotated[int, typer.Option(min=0, help="Timeout argument of main.py, minutes.")] = 60,
-    port: Annotated[str, typer.Option(help="Serial port to a real Pi.", rich_help_panel=PI)] = "",
+    port: Annotated[str, typer.Option(help="Serial port to a real Pi; empty: emulate a Pi.", rich_help_panel=PI)] = "",
     package: Annotated[
         Path | None,
         typer.Option(help="flight.zip for the emulated Pi instead of this working copy.", rich_help_panel=PI),
     ] = None,
     start: Annotated[
-        str, typer.Option(help="Command that starts main.py, without its arguments.", rich_help_panel=PI)
+        str, typer.Option(help="Shell command on the Pi that starts main.py, without arguments.", rich_help_panel=PI)
     ] = RunPlan.start,
-    user: Annotated[str, typer.Option(help="Required user name; empty: any.", rich_help_panel=PI)] = "",
+    user: Annotated[str, typer.Option(help="User that must be logged in; empty: any.", rich_help_panel=PI)] = "",
     baud: Annotated[int, typer.Option(min=1200, help="Speed of the line, bit/s.", rich_help_panel=LINE)] = 115_200,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the fault generator.", rich_help_panel=LINE)] = 0,
     lost: Annotated[float, _fraction_option("lost bytes")] = 0.0,

@@ -141,7 +141,6 @@ class ScenarioRun:
         self._console.print(Text(printable(text), style="bold"))
 
     def _note(self, text: str, *, bad: bool = False) -> None:
-        """Print a result."""
         self._console.print(Text(f"  {printable(text)}", style="red" if bad else ""))
 
     def _show_progress(self, text: str, done: float, total: float) -> None:

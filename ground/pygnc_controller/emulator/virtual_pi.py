@@ -30,9 +30,9 @@ class LineEnd:
     """Callbacks of an end of the line.
 
     Attributes:
-        read: Function that processes bytes received at a time, s.
-        line: Function that returns the bytes to send at a time, or None.
-        wakeup: Function that returns the time of the next call if nothing arrives before, s.
+        read: Function that processes bytes received at a time (second argument, s).
+        line: Function that returns the bytes to send at a time (argument, s), or None.
+        wakeup: Function that returns the time, s, at which `line` must be called if nothing arrives before.
     """
 
     read: Callable[[bytes, float], None]

@@ -139,7 +139,7 @@ def update(
     ] = "",
     roll_back: Annotated[bool, typer.Option("--roll-back", help="Switch back to the previous version.")] = False,
     ssh_config: Annotated[
-        Path | None, typer.Option(help="Configuration file for ssh; default: configuration of the user.")
+        Path | None, typer.Option(help="Configuration file for ssh and scp; default: the user's ~/.ssh/config.")
     ] = None,
 ) -> None:
     """Install new flight code on a Pi: pack, send, verify, unpack beside the old version, test, switch over.

@@ -54,7 +54,7 @@ class AttitudeErrors:
 
 
 def attitude_errors(solution: AttitudeSolution, truth: TrueAttitude) -> AttitudeErrors:
-    """Return the errors of a solution of n samples against the truth at the times of these samples."""
+    """Return estimate minus truth; `truth` is given at the times of the n samples of the solution."""
     row = np.flatnonzero(solution.known & truth.known)
     turn = quaternion.error_vector(solution.quaternion[row], truth.quaternion[row])
     normalised = np.linalg.solve(solution.attitude_covariance[row], turn[:, :, None])[:, :, 0]
@@ -89,7 +89,7 @@ class AngleRms:
 
     @property
     def ratio(self) -> float:
-        """Ratio of error to formal sigma."""
+        """Ratio of error to formal sigma; 1 if the covariance is right."""
         return self.error_deg / self.sigma_deg
 
 
@@ -122,7 +122,7 @@ class AttitudeAccuracy:
 
 
 def settled(solution: AttitudeSolution) -> tuple[BoolArray, int]:
-    """Return the known rows after the settling time as flags of shape (n,), and the settling time in ms."""
+    """Return flags, shape (n,), of samples with an attitude after the settling time, and the settling time in ms."""
     known = solution.known
     if not known.any():
         return known, 0
@@ -177,7 +177,7 @@ def attitude_accuracy(
 
 
 def _wrong_s(solution: AttitudeSolution, angle_rad: FloatArray) -> float:
-    """Return the longest run; a run lasts until the next sample that is right or without an attitude."""
+    """Return the longest time with a wrong attitude in s; it lasts until the next right or missing attitude."""
     compared = (np.isfinite(angle_rad) | ~solution.known) & (solution.gps_ms >= 0)
     wrong = angle_rad[compared] > np.radians(WRONG_DEG)
     longest_ms, begin_ms = 0, None

@@ -57,12 +57,12 @@ class _Moment(NamedTuple):
 
 
 def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: AttitudeSettings) -> AttitudeBound:
-    """Return the bound from the first sample with known truth on; as costly as filter and smoother.
+    """Return the bound from the first sample with known truth on; it takes as long as filter and smoother.
 
     Args:
         seen: Samples in order of time.
-        truth: At the times of all n samples.
-        settings: Noises.
+        truth: Truth at the times of all n samples.
+        settings: Standard deviations of sensor noise and process noise.
     """
     known = np.flatnonzero(truth.known)
     covered = [one for one in seen if known.size and known[0] <= one.row <= known[-1]]

@@ -28,9 +28,11 @@ class Filtered(Protocol):
 
 
 def smooth(updates: Sequence[Filtered]) -> list[AttitudeState | None]:
-    """Return the smoothed states, None where the filter had none. Tracks are smoothed separately.
+    """Return the smoothed states, None where the filter had none.
 
-    Cost: as much as the filter; some 10 kB per sample.
+    States before and after a loss of the attitude are smoothed separately.
+
+    Cost: as much time as the filter; 10 kB of memory per sample.
 
     Args:
         updates: Results of the filter for all of its samples, in its order.

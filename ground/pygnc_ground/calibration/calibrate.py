@@ -137,7 +137,7 @@ def _timed(inputs_kept: list[SensorSample | GpsFix]) -> Iterator[tuple[int, Sens
 
 
 def _field_gcrf_ut(model: EnvironmentModel, gps_ms: int, orbits: list[OrbitEstimate]) -> FloatArray | None:
-    """Return the field at the satellite by the orbit nearest in time."""
+    """Return the field in uT in GCRF, shape (3,), from the orbit nearest in time; None if unknown."""
     after = bisect_left(orbits, gps_ms, key=lambda estimate: estimate.gps_ms)
     nearest = min(orbits[max(after - 1, 0) : after + 1], key=lambda estimate: abs(estimate.gps_ms - gps_ms))
     if abs(nearest.gps_ms - gps_ms) > _CARRIED_MAX_MS:

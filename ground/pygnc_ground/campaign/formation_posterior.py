@@ -1,12 +1,12 @@
-"""Consistency of hypotheses: which one contains the truth, and what NEES its observations make expect.
+"""Consistency of hypotheses: which one contains the truth, and the NEES expected from its observations.
 
-The hypothesis nearest to the truth depends on the errors: judging errors by it selects among them. The one that least
-squares reach from the truth on the same observations does not (`true_hypotheses`).
+The hypothesis nearest to the truth is chosen by its errors, which biases statistics of these errors. The hypothesis
+that least squares reach from the truth on the same observations is used instead (`true_hypotheses`).
 
 On curved likelihood ridges errors are not normal: the mean of their squares over the covariance (NEES) may be right
 and its scatter still larger than that of chi-square. Samples of the posterior show both (`expected_nees`). They are
-drawn by importance sampling: Student's t distributions about points along the ridge propose, and the cost J of the
-observations gives the weights exp(-J/2) / proposal. No other part of the estimator is involved.
+drawn by importance sampling: the proposal is a mixture of Student's t distributions about points along the ridge, and
+the cost J of the observations gives the weights exp(-J/2) / proposal. No other part of the estimator is involved.
 """
 
 from typing import Final, NamedTuple
@@ -38,7 +38,7 @@ class JudgedSolution(NamedTuple):
     """True parameters, shape (u,)"""
 
     def alone(self, partner: int) -> "JudgedSolution":
-        """Return the problem of one partner, by index, and our satellite; complete if it has ranges to us only."""
+        """Return the problem of our satellite and one partner, by index, without its ranges to other partners."""
         columns = self.equations.parameter_indices((0, partner))
         return JudgedSolution(
             self.equations.subset((0, partner)),
@@ -129,7 +129,12 @@ class ExpectedNees(NamedTuple):
 
 
 def expected_nees(judged: JudgedSolution, hypothesis: int) -> ExpectedNees:
-    """Return the expected NEES of a partner (`JudgedSolution.alone`) in the hypothesis that contains the truth."""
+    """Return the expected NEES of a hypothesis that contains the truth.
+
+    Args:
+        judged: Problem of one partner, from `JudgedSolution.alone`.
+        hypothesis: Index of the hypothesis.
+    """
     parameters = judged.hypotheses[hypothesis]
     cost_function = CostFunction(judged.equations, parameters[:6])
     points = ridge_points(cost_function, cost_function.points_at(parameters[None]))

@@ -17,7 +17,7 @@ app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=Fal
 
 @app.command()
 def inspect_files(
-    paths: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files or folders of any name.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files or folders to show, of any name.")],
     *,
     messages: Annotated[
         int, typer.Option("--messages", metavar="N", min=0, help="Also print the first N messages or records.")

@@ -19,15 +19,15 @@ _POLE: Final = np.array((0.0, 0.0, 1.0))
 
 
 class PairRanges(NamedTuple):
-    """Ranges (m) to one partner."""
+    """The m ranges to one partner."""
 
     gps_ms: IntArray
-    """(m,), in order of time"""
+    """Times in ms since the GPS epoch, ascending, shape (m,)"""
     range_m: FloatArray
-    """(m,), with the bias of the pair"""
+    """Measured ranges including the bias of the pair, shape (m,)"""
     sigma_m: float
     bias_m: float
-    """Expected bias"""
+    """Expected bias of the pair"""
     bias_sigma_m: float
 
 

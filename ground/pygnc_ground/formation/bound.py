@@ -131,7 +131,7 @@ def linearise_formation(
 ) -> FormationMotion:
     """Return the motion along true orbits by the flight's forces on a single orbit.
 
-    Cost: 0.4 ms per satellite and per moment or started 30 s.
+    Cost: 0.4 ms per satellite and step; a step leads to the next moment and is at most 30 s long.
 
     Args:
         gps_ms: Moments, (n,).
@@ -175,7 +175,7 @@ def formation_bound(
 
 
 def _fix_rows(motion: FormationMotion, measurements: FormationMeasurements, pairs: int) -> FloatArray:
-    """Return derivatives of all fixes by the parameters, over their standard deviations, (6 s n, 7 s + pairs)."""
+    """Return derivatives of all fixes by the parameters, divided by the fixes' sigmas, (6 s n, 7 s + pairs)."""
     count, moments = motion.d_state_d_first.shape[:2]
     rows = np.zeros((count, moments, 6, _SIZE * count + pairs))
     for satellite, d_state_d_first in enumerate(motion.d_state_d_first):
@@ -185,7 +185,7 @@ def _fix_rows(motion: FormationMotion, measurements: FormationMeasurements, pair
 
 
 def _range_rows(motion: FormationMotion, ranges: RangeMeasurements, pair: IntArray, pairs: int) -> FloatArray:
-    """Return derivatives of all ranges by the parameters, over their standard deviations, (m, 7 s + pairs)."""
+    """Return derivatives of all ranges by the parameters, divided by the ranges' sigmas, (m, 7 s + pairs)."""
     positions_m = motion.states_gcrf[:, ranges.row, :3]
     number = np.arange(len(ranges.row))
     relative_position_m = positions_m[ranges.one, number] - positions_m[ranges.other, number]

@@ -89,7 +89,7 @@ class RelativeAccuracy:
 def relative_accuracy(rtn: FloatArray, covariance_rtn: FloatArray, true_rtn: FloatArray) -> RelativeAccuracy:
     """Compare states (n, 6) with covariances (n, 6, 6) to true states (n, 6); NaN where unknown.
 
-    Without any truth, sigmas are of all states.
+    Only states with a truth are used; without any truth, the sigmas are those of all states.
     """
     known = np.isfinite(rtn[:, 0])
     compared = known & np.isfinite(true_rtn[:, 0])
@@ -109,7 +109,7 @@ def relative_accuracy(rtn: FloatArray, covariance_rtn: FloatArray, true_rtn: Flo
 
 
 def elements_nees(own: FloatArray, found: FloatArray, truth: FloatArray, covariance: FloatArray) -> FloatArray:
-    """Return normalised squared errors of relative orbital elements, (...); 6 degrees of freedom.
+    """Return normalised squared errors of relative orbital elements, shape (...); 6 degrees of freedom.
 
     Args:
         own: State of our satellite, GCRF, (..., 6).
@@ -123,6 +123,6 @@ def elements_nees(own: FloatArray, found: FloatArray, truth: FloatArray, covaria
 
 
 def _normalised_squares(error: FloatArray, covariance: FloatArray) -> FloatArray:
-    """Return squared errors (..., d) over their covariances (..., d, d), (...)."""
+    """Return squared errors (..., d) normalised by their covariances (..., d, d), shape (...)."""
     squared: FloatArray = (error * np.linalg.solve(covariance, error[..., None])[..., 0]).sum(axis=-1)
     return squared

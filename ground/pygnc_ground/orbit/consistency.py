@@ -41,7 +41,7 @@ class NisConsistency:
     """Consistency of the innovations of one run."""
 
     count: int
-    """Fixes with a used innovation."""
+    """Number of fixes with a used innovation."""
     mean_per_dof: float
     """1 on average if the filter is consistent; NaN without fixes."""
     band_per_dof: Band

@@ -31,7 +31,7 @@ def smooth(
 ) -> dict[int, OrbitState]:
     """Return the smoothed states by GPS time in ms.
 
-    Cost: as much as the filter; some 3 kB per fix.
+    Cost: as much time as the filter; 3 kB of memory per fix.
 
     Args:
         updates: Results of the filter in its order.

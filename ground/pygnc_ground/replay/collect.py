@@ -42,7 +42,7 @@ class SampleRecord(NamedTuple):
 
 
 class AttitudeCollector:
-    """Collector of attitudes. An orbit follows when the tracker awaits it, as in the attitude task.
+    """Collector of attitudes. It passes an orbit message on when the tracker awaits one, as in the attitude task.
 
     Attributes:
         records: Samples in the order of the estimates of the flight software.
@@ -64,7 +64,7 @@ class AttitudeCollector:
 
 
 class FormationCollector:
-    """Collector of formation messages. An orbit follows when the tracker awaits it, as in the formation task.
+    """Collector of formation messages. It passes an orbit message on when the tracker awaits one, as in flight.
 
     Attributes:
         messages: Messages of the tracker in their order.

@@ -85,7 +85,7 @@ def relative_states(partners: Sequence[ComparedPartner], axis: TimeAxis) -> Draw
 
 
 def _limits(reach: FloatArray, *values: FloatArray) -> tuple[float, float]:
-    """Return limits around all values that include the band if it is not much wider than the values."""
+    """Return limits around all values, with room for the band `reach` up to the range of the values."""
     every = np.concatenate(values)
     low, high = float(np.nanmin(every)), float(np.nanmax(every))
     room = min(float(np.nanmax(reach)), high - low) + 0.06 * (high - low) or 1.0

@@ -128,7 +128,7 @@ def difference_figures(difference: OrbitErrors) -> DifferenceFigures | None:
 
 
 def latest(solution: OrbitSolution | AttitudeSolution) -> int | None:
-    """Return the row of the known state with the latest time, or None without a known state."""
+    """Return the index of the known state with the latest time, or None without a known state."""
     rows = np.flatnonzero(solution.known)[::-1]
     return int(rows[np.argmax(solution.gps_ms[rows])]) if len(rows) else None
 

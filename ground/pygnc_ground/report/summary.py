@@ -178,7 +178,7 @@ def _sensors(samples: SampleRecords, mounting: MountingSettings) -> Iterator[Fin
 
 
 def _attitude_innovations(nis: NisConsistency) -> Iterator[Finding]:
-    """With thousands of samples, the 95 % band is narrower than any model error, so the limits are practical ones."""
+    """Yield a finding with fixed limits: with thousands of samples, every model error leaves the 95 % band."""
     if nis.count:
         low, high = _NIS_GOOD
         good = low <= nis.mean_per_dof <= high

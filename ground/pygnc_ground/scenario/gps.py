@@ -17,7 +17,7 @@ from pygnc_ground.scenario.trajectory import SatellitePath
 
 
 class FixErrors(NamedTuple):
-    """Error model of one vector of the fixes, in m or m/s: white noise, Gauss-Markov noise, outliers."""
+    """Error model of position or velocity of the fixes, in m or m/s: white noise, Gauss-Markov noise, outliers."""
 
     vector: str
     """Name of the vector, `position` or `velocity`; it selects the random streams."""
@@ -31,11 +31,11 @@ class FixErrors(NamedTuple):
 
     @property
     def sigma(self) -> float:
-        """True standard deviation per axis without outliers."""
+        """Standard deviation per axis without outliers, in m or m/s."""
         return math.hypot(self.white, self.coloured)
 
     def draw(self, t_s: npt.NDArray[np.int64], seed: int, log: str) -> FloatArray:
-        """Return errors at `t_s` whole seconds after the start, shape (n, 3).
+        """Return errors along the ITRF axes in m or m/s, `t_s` whole seconds after the start, shape (n, 3).
 
         `log` selects the streams of white noise and outliers; the coloured noise belongs to the receiver and is common
         to its logs.
@@ -74,7 +74,7 @@ def velocity_errors(receiver: Gps) -> FixErrors:
 
 @unique
 class Reception(IntEnum):
-    """Knowledge of the receiver."""
+    """State of the receiver: whether it knows time and position."""
 
     NOTHING = 0
     """Neither time nor position is known."""

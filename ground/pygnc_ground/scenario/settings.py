@@ -57,8 +57,12 @@ class Orbit(Section, frozen=True):
     mean_anomaly_deg: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.semi_major_axis_m * (1.0 - self.eccentricity) < 6.5e6:
-            raise ValueError("the perigee is below 6 500 000 m; increase semi_major_axis_m or reduce eccentricity")
+        perigee_m = self.semi_major_axis_m * (1.0 - self.eccentricity)
+        if perigee_m < 6.5e6:
+            raise ValueError(
+                f"the perigee is {perigee_m:.0f} m from the Earth's centre instead of at least 6500000 m; increase"
+                " semi_major_axis_m or reduce eccentricity"
+            )
 
 
 class Spacecraft(Section, frozen=True):
@@ -195,7 +199,7 @@ class Ranging(Section, frozen=True):
 
 
 class Formation(Section, frozen=True):
-    """Files of the other satellites."""
+    """Files of the other satellites, and the delay biases of the radio links between them."""
 
     all_satellites: bool = False
     """Write the files of every satellite, with its ranges to all others, to a folder named by its id."""
@@ -240,8 +244,9 @@ class Attitude(Section, frozen=True):
     """Second axis for nadir and sun, of any length."""
 
     def __post_init__(self) -> None:
-        if not math.isclose(math.hypot(*self.quaternion_gcrf_from_body), 1.0, abs_tol=1e-6):
-            raise ValueError("quaternion_gcrf_from_body: the norm is not 1")
+        norm = math.hypot(*self.quaternion_gcrf_from_body)
+        if not math.isclose(norm, 1.0, abs_tol=1e-6):
+            raise ValueError(f"quaternion_gcrf_from_body: the norm is {norm:.7g}, not 1")
         inertia = np.array(self.inertia_kg_m2)
         smallest, middle, largest = np.linalg.eigvalsh(inertia)
         if not np.array_equal(inertia, inertia.T) or smallest <= 0.0 or smallest + middle < largest * (1.0 - 1e-9):
@@ -367,7 +372,7 @@ class Settings(Section, frozen=True):
 
     @property
     def record_s(self) -> int:
-        """Interval between sense records."""
+        """Interval between sense records in s."""
         return batch_sensor_gps_packet_num_sensor_packets * self.sample_interval_s
 
 

@@ -169,7 +169,7 @@ def _window(metadata: dict[str, Entry]) -> int:
 
 
 def _components(line: StateLine) -> list[float]:
-    """Return position and velocity as numbers, shape (6,)."""
+    """Return position in km and velocity in km/s."""
     try:
         numbers = [float(component) for component in line.components]
     except ValueError as error:
@@ -330,7 +330,7 @@ class _Reader:
         self._path.pop()
 
     def _within(self, parent: str) -> bool:
-        """Return True if the current element is a child of `parent` in a segment."""
+        """Return True if a segment is open and the current element is a child of `parent`."""
         return bool(self.segments) and len(self._path) > 1 and self._path[-2] == parent
 
     def _close_state(self) -> None:

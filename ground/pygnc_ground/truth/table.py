@@ -65,8 +65,8 @@ def checked_rows(table: pl.DataFrame, columns: Sequence[str]) -> tuple[IntArray,
         ) from error
     if numbers.is_empty():
         raise ValueError("the truth table has no rows; generate the scenario again")
-    if sum(numbers.null_count().row(0)):
-        raise ValueError("a value is missing in the truth table; generate the scenario again")
+    if gaps := [name for name in numbers.columns if numbers[name].null_count()]:
+        raise ValueError(f"a value is missing in column {gaps[0]} of the truth table; generate the scenario again")
     week, tow_ms = (numbers[name].to_numpy() for name in _TIME)
     values = numbers.select(columns).to_numpy()
     gps_ms = week * MS_PER_WEEK + tow_ms

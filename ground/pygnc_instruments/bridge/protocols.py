@@ -139,7 +139,9 @@ class ProtocolV2(MessageProtocol):
                     return parse_request(V2_ACTIONS[name], name, data[name])
                 known = ", ".join(V2_ACTIONS)
                 raise BridgeError(ErrorCode.UNKNOWN_COMMAND, f"data must have exactly one key; choose from {known}")
-        raise BridgeError(ErrorCode.UNKNOWN_COMMAND, "unknown messageType; choose from serverStatus, requestAction")
+            case kind:
+                why = f"unknown messageType {kind!r:.80}; choose from serverStatus, requestAction"
+                raise BridgeError(ErrorCode.UNKNOWN_COMMAND, why)
 
     def response(self, request: Request, result: Any) -> str:  # noqa: ANN401 - see `MessageProtocol`
         """See `MessageProtocol`."""

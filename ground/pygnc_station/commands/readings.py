@@ -104,7 +104,7 @@ def export(  # noqa: PLR0917 - options of a command
     settings: SettingsOption = None,
     gadget: GadgetOption = "",
     kind: KindOption = "",
-    form: Annotated[Form, typer.Option("--form", help="CSV in customary units or Parquet in SI.")] = Form.CSV,
+    form: Annotated[Form, typer.Option("--form", help="CSV in customary units, Parquet in SI units.")] = Form.CSV,
     since: SinceOption = "",
     until: UntilOption = "",
 ) -> None:
@@ -119,8 +119,8 @@ def export(  # noqa: PLR0917 - options of a command
 def import_readings(
     database: Annotated[Path, typer.Argument(metavar="DATABASE", help="SQLite database of batonopc.")],
     settings: SettingsOption = None,
-    gadget: Annotated[str, typer.Option("--gadget", "-g", help="Device of rows without a device name.")] = "",
-    zone: Annotated[str, typer.Option(help="Time zone of its times, such as Europe/Dublin; default: local.")] = "",
+    gadget: Annotated[str, typer.Option("--gadget", "-g", help="Device name for rows without one.")] = "",
+    zone: Annotated[str, typer.Option(help="Time zone of DATABASE, such as Europe/Dublin; default: local.")] = "",
 ) -> None:
     """Import readings that batonopc has logged; a repeated import adds only new readings."""
     with open_store(settings) as store:
@@ -133,7 +133,7 @@ def import_readings(
 @command()
 def prune(
     settings: SettingsOption = None,
-    days: Annotated[float, typer.Option(min=0, help="Maximum age of readings in days; 0: keep_days in [store].")] = 0.0,
+    days: Annotated[float, typer.Option(min=0, help="Minimum age to delete, days; 0: keep_days in [store].")] = 0.0,
 ) -> None:
     """Delete old readings that have been transferred everywhere."""
     chosen = read_settings(settings)

@@ -77,7 +77,7 @@ def _type_of(parameter: inspect.Parameter) -> Any:  # noqa: ANN401 - any type
 
 
 def interval_options(kind: Family, interval_s: float | None) -> dict[str, Any]:
-    """Return the option that sets a driver's own interval; empty if the driver has none and the logger has to thin.
+    """Return the option that sets a driver's own interval, {} if it has none; the logger then skips readings.
 
     A driver that averages several samples gets the interval as `sample_s` only up to `_MAX_SAMPLE_S`.
     """

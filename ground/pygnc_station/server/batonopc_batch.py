@@ -129,8 +129,9 @@ def _names(header: list[str], width: int) -> tuple[str, ...]:
         return TABLES[width]
     if len(set(header)) != len(header) or not {"rdg_no", "timestamp"} <= set(header):
         raise BadBatchError(f"column names must be unique and include {' and '.join(KEYS[:2])}")
-    if any(len(name) > MAX_NAME_LENGTH or not name.isprintable() for name in header):
-        raise BadBatchError(f"a column name is not printable or longer than {MAX_NAME_LENGTH} characters")
+    for name in header:
+        if len(name) > MAX_NAME_LENGTH or not name.isprintable():
+            raise BadBatchError(f"column name {name!r:.80} must have at most {MAX_NAME_LENGTH} printable characters")
     return tuple(header)
 
 

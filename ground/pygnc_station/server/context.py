@@ -34,7 +34,7 @@ class RateLimit:
         self._lock = threading.Lock()
 
     def allows(self, client: str) -> bool:
-        """Count an attempt; return False, without counting it, if there were too many."""
+        """Count an attempt; return False, without counting it, if the window already holds the maximum number."""
         now_s = time.monotonic()
         with self._lock:
             while self._made and self._made[0][0] < now_s - self._window_s:

@@ -9,6 +9,7 @@ import io
 import shutil
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import tzinfo
@@ -82,16 +83,16 @@ def _opened(path: Path, limits: Limits) -> Iterator[zipfile.ZipFile]:
 
 def _check_entries(archive: zipfile.ZipFile, limits: Limits) -> None:
     entries = archive.infolist()
-    names = [entry.filename for entry in entries]
     if len(entries) > limits.entries:
         raise BadBatchError(f"{len(entries)} entries exceed the limit of {limits.entries}")
-    if len({name.lower() for name in names}) != len(names):
-        raise BadBatchError("two entries have the same name if case is ignored")
+    for name, count in Counter(entry.filename.lower() for entry in entries).items():
+        if count > 1:
+            raise BadBatchError(f"{count} entries have the same name {name!r:.80} if case is ignored")
     for entry in entries:
         plain = entry.filename.removeprefix(FILES)
         if not plain or plain.startswith(".") or set(plain) & set("/\\\0") or not plain.isprintable():
             raise BadBatchError(
-                f"invalid entry name {entry.filename!r}; names have no folder but {FILES}, and do not begin with a dot"
+                f"invalid entry name {entry.filename!r}; the only folder is {FILES}, and names do not begin with a dot"
             )
         if entry.compress_type not in _METHODS:
             raise BadBatchError(f"{entry.filename}: unsupported compression method {entry.compress_type}")
@@ -148,12 +149,14 @@ def _check_digests(archive: zipfile.ZipFile, manifest: Manifest) -> None:
 
 
 def _store_readings(store: Store, connection: Connection, archive: zipfile.ZipFile, entry: StreamEntry) -> int:
-    names = (entry.gadget_id, entry.family, entry.origin, entry.layout.kind)
-    if any(len(name) > MAX_NAME_LENGTH or not name.isprintable() for name in names) or not entry.gadget_id:
-        rule = f"must be printable and have at most {MAX_NAME_LENGTH} characters"
-        raise BadBatchError(f"{entry.file}: names of device, family, origin and kind {rule}")
+    names = {"device": entry.gadget_id, "family": entry.family, "origin": entry.origin, "kind": entry.layout.kind}
+    for what, name in names.items():
+        least = int(what == "device")
+        if not least <= len(name) <= MAX_NAME_LENGTH or not name.isprintable():
+            rule = f"must have {least} to {MAX_NAME_LENGTH} printable characters"
+            raise BadBatchError(f"{entry.file}: {what} {name!r:.80} {rule}")
     if entry.origin == store.origin:
-        raise BadBatchError(f"{entry.file}: the origin of its readings is this server")
+        raise BadBatchError(f"{entry.file}: origin {entry.origin} of its readings is this server")
     stream = make_stream(connection, entry.gadget_id, entry.layout, family=entry.family, origin=entry.origin)
     count = 0
     with archive.open(entry.file) as octets:

@@ -61,7 +61,7 @@ class Filters(msgspec.Struct, frozen=True):
 
 
 class Page(Filters, frozen=True):
-    """Readings to return in one response."""
+    """Readings to return in one response: at most `limit`, after the `offset` newest of those selected."""
 
     limit: Natural = _PAGE
     offset: Natural = 0

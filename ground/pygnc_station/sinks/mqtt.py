@@ -34,7 +34,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 def topic_part(text: str) -> str:
-    """Return a text without signs that topics and ids do not allow."""
+    """Return a text with `_` for each character that topics and ids do not allow."""
     return _FORBIDDEN.sub("_", text).strip("_") or "_"
 
 

@@ -38,7 +38,8 @@ class Publisher:
         self._seen: dict[int, int] = {stream.id: stream.next_number - 1 for stream in query.streams(store)}
         if not (settings.mqtt.host or settings.influx.url or settings.prometheus.port):
             raise StationError(
-                "the settings contain no output; set host in [mqtt], url in [influx] or port in [prometheus]"
+                f"the settings in {settings.folder} contain no output; set host in [mqtt], url in [influx] or port in"
+                " [prometheus]"
             )
         with ExitStack() as stack:
             self.mqtt = stack.enter_context(closing(MqttSink(settings))) if settings.mqtt.host else None

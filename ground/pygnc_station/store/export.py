@@ -59,7 +59,7 @@ def file_names(among: Sequence[Stream]) -> list[str]:
 
 
 def portable_name(name: str) -> str:
-    """Return a file name of letters, digits, dots, hyphens and underscores that does not begin with a sign."""
+    """Return a file name of letters, digits, dots, hyphens and underscores; it begins with a letter or digit."""
     return _NOT_PORTABLE.sub("_", name).strip("._-")[:_MAX_NAME_LENGTH] or "unnamed"
 
 

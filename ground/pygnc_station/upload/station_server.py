@@ -107,7 +107,7 @@ def send_request(client: httpx.Client, method: str, path: str, **content: Any) -
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise TransferError(f"{client.base_url}: the request failed ({error or type(error).__name__})") from None
     if response.status_code in _TEMPORARY:
-        raise TransferError(f"{client.base_url}: temporary failure ({error_of(response)})")
+        raise TransferError(f"{client.base_url}: temporary failure ({error_of(response)}); retry later")
     if response.status_code in {401, 403} and "authorization" in client.headers:
         raise StationError(f"{client.base_url}: the server does not accept the key ({error_of(response)})")
     return response

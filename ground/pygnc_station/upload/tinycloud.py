@@ -81,7 +81,7 @@ class TinycloudSender(HttpSender):
             files = {"file": (f"{remote_id}.zip", file, "application/zip")}
             response = send_request(self._client, "POST", str(url), headers=headers, files=files)
         if response.status_code != 200:
-            raise TransferError(f"{url}: the upload failed ({error_of(response)})")
+            raise TransferError(f"{url}: the upload failed ({error_of(response)}); the next upload tries again")
 
     def _poll(self, batch: Batch) -> Batch:
         for poll in range(POLLS):
@@ -155,7 +155,8 @@ def copy_by_scp(source: Path, target: ScpTarget, settings: StationSettings) -> N
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise TransferError(f"{target.host}: scp did not finish within {_SCP_TIMEOUT_S:.0f} s") from None
+            why = f"scp did not finish within {_SCP_TIMEOUT_S:.0f} s; the next upload tries again"
+            raise TransferError(f"{target.host}: {why}") from None
     if done.returncode:
         raise _scp_error(done.stderr, target, settings)
 

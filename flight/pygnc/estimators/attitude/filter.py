@@ -221,7 +221,10 @@ class AttitudeFilter:
         memory.track, memory.search = None, Search(settings, with_calibrated_bias(prior, memory.calibrated))
 
     def _clock_was_set(self, sample: AttitudeSample) -> bool:
-        """Return True if time continues from an earlier one for good; the attitude is then unknown."""
+        """Count a sample that is not later than the last one; return True and begin a new search if the clock was set.
+
+        The clock was set back if several such samples in a row are in ascending order.
+        """
         memory = self._memory
         count, last_ms = memory.backwards
         memory.backwards = (count + 1 if sample.gps_ms > last_ms else 1), sample.gps_ms

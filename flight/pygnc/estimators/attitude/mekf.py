@@ -248,8 +248,8 @@ def _updated(predicted: AttitudeState, accepted: list[_Accepted]) -> tuple[Attit
 def _triangular(root: Array) -> Array:
     """Return the result of `triangular` in less than half the time.
 
-    Process noise enters every element in every step, so products of the rows of such a root are far from singular: of
-    the sixteen digits of a covariance this costs a few.
+    The product root root' loses a few of its sixteen digits; process noise, which enters every element in every step,
+    keeps it far from singular.
     """
     try:
         lower: Array = np.linalg.cholesky(root.dot(root.T))

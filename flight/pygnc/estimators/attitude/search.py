@@ -217,7 +217,10 @@ class Search(msgspec.Struct, eq=False):
         self.samples, self.hypotheses, self.confirmations = [], None, 0
 
     def _next_attempt(self, window: Window, hypotheses: Hypotheses) -> None:
-        """Restart without the next face, in the order of the costs when all faces were used."""
+        """Restart without the next untried face; after the last one, with all faces.
+
+        An attempt with all faces determines the order: the face with the largest cost is excluded first.
+        """
         if self.excluded_face is None:
             costs = window.face_costs(hypotheses.select(np.array([0])))[0]
             self.untried = np.argsort(-costs).tolist()

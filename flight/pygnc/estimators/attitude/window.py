@@ -248,7 +248,7 @@ class Window:
         self.measurements = 3 * len(samples) + int(bright.sum())
 
     def fit(self, hypotheses: Hypotheses, prior: BiasPrior) -> Fit:
-        """Return cost and normal equations of k hypotheses."""
+        """Return cost and normal equations of k hypotheses, with the prior of their biases."""
         field, light = self._linearised(hypotheses)
         information, gradient, nuisance = marginalise((field, _with_robust_weight(light)), self._nuisance_sigma)
         off = (prior.mean - hypotheses.biases) / prior.sigma
@@ -277,13 +277,13 @@ class Window:
         return costs
 
     def _linearised(self, hypotheses: Hypotheses) -> tuple[LinearisedMeasurements, LinearisedMeasurements]:
-        """Return the measurements of magnetometer and sun sensors."""
+        """Return the linearised measurements of magnetometer and sun sensors."""
         attitude, d_error = self._propagated_back(hypotheses)
         field = self._field_measurements(hypotheses, attitude, d_error)
         return field, self._illuminance_measurements(attitude, d_error)
 
     def _propagated_back(self, hypotheses: Hypotheses) -> tuple[Array, Array]:
-        """Return body-from-GCRF matrices (k, n, 3, 3) and the partials of their errors, (k, n, 3, c)."""
+        """Return body-from-GCRF matrices of all samples, (k, n, 3, 3), and partials of their errors, (k, n, 3, c)."""
         rate = (self._gyro - hypotheses.biases[:, None, :3]) @ self._body_from_gyro.T
         step_s = self._step_s[:, None]
         rotation = 0.5 * step_s * (rate[:, :-1] + rate[:, 1:]) + step_s**2 / 12.0 * np.cross(rate[:, :-1], rate[:, 1:])
@@ -311,7 +311,7 @@ class Window:
         return propagated[..., :3], d_error
 
     def _field_measurements(self, hypotheses: Hypotheses, attitude: Array, d_error: Array) -> LinearisedMeasurements:
-        """Return the magnetometer, (k, n, 3)."""
+        """Return the linearised measurements of the magnetometer, (k, n, 3)."""
         field = np.einsum("knij,nj->kni", attitude, self._field)
         residual = self._mag - field @ self._magnetometer_from_body.T - hypotheses.biases[:, None, 3:]
         partials = self._magnetometer_from_body @ cross_matrices(field) @ d_error
@@ -320,7 +320,7 @@ class Window:
         return LinearisedMeasurements(residual, partials, np.broadcast_to(self._field_weight[:, None], residual.shape))
 
     def _illuminance_measurements(self, attitude: Array, d_error: Array) -> LinearisedMeasurements:
-        """Return the faces, (k, n, 6)."""
+        """Return the linearised measurements of the sun sensors, (k, n, 6)."""
         sun = np.einsum("knij,nj->kni", attitude, self._sun)
         cosine = sun @ self._normals.T
         normals_gcrf = self._normals @ attitude
@@ -339,7 +339,7 @@ class Window:
 
 
 def _with_robust_weight(light: LinearisedMeasurements) -> LinearisedMeasurements:
-    """Return the faces with lower weight for large residuals."""
+    """Return the measurements with lower weights for large residuals."""
     return light._replace(weight=light.weight / (1.0 + light.weight * light.residual**2 / _OUTLIER_SIGMA**2))
 
 

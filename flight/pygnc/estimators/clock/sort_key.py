@@ -89,7 +89,7 @@ def _boots(t_ms: Int64Array, damaged: BoolArray) -> list[slice]:
 
 
 def _offsets_of_boot(t_ms: Int64Array, gps: Int64Array, damaged: BoolArray) -> Int64Array:
-    """Return the offset of each record, the running median at the closer consistent observation, or _UNKNOWN."""
+    """Return each record's offset: the running median at the closest consistent observation, or `_UNKNOWN`."""
     known = np.flatnonzero((gps >= 0) & ~damaged)
     if known.size == 0:
         return np.full(t_ms.size, _UNKNOWN)

@@ -200,7 +200,7 @@ def _approach(track: _Track, partner: int, hypothesis: int, chi_square: float, b
 def _minimum_time(track: _Track, measure: Callable[[Array], Array]) -> float:
     """Return the time in s, to a second, at which a measure of position and root is smallest.
 
-    Searches around every local minimum of the nodes: of two passes, the nodes alone may indicate the wrong one.
+    Searches around every local minimum of the nodes, because the least node may belong to the wrong one of two passes.
     """
     at_nodes = measure(track.values)
     padded = np.concatenate(((math.inf,), at_nodes, (math.inf,)))

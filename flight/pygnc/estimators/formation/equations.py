@@ -386,7 +386,7 @@ def linearise_observations(
 def _fix_equations(
     arc: Arc, satellite: int, reference: Reference, frames: EarthFrames, receiver: MeasurementSettings
 ) -> FixEquations:
-    """Compare fixes with the reference. They are linear in a deviation up to micrometres per second."""
+    """Return the fixes of a satellite, linearised at the reference; neglected terms are micrometres per second."""
     fixes = arc.fixes.get(satellite, ())
     times = np.array([float(fix.gps_ms) for fix in fixes])
     points = reference.at(times)

@@ -286,7 +286,10 @@ class FormationFilter:
         raise ValueError(f"satellite {partner} is not solved; choose from {self.satellites[1:]}")
 
     def _step(self, gps_ms: int, hypotheses: list[FilterHypothesis], end_ms: int) -> list[FilterHypothesis]:
-        """Propagate a group's hypotheses by one step. Deviations are from our satellite in the best hypothesis."""
+        """Return a group's hypotheses after one step, from `gps_ms` to `end_ms`.
+
+        Our satellite in the best hypothesis moves with all forces; all other states are deviations from it.
+        """
         step_s, count = (end_ms - gps_ms) * 1e-3, hypotheses[0].satellites
         own = hypotheses[0].states[0]
         deviations = np.concatenate([hypothesis.states - own for hypothesis in hypotheses])

@@ -107,7 +107,7 @@ class FilterHypothesis(NamedTuple):
         return float(self.x[index]), math.sqrt(self.root[index].dot(self.root[index]))
 
     def range_innovation(self, measured_m: float, one: int, other: int, bias: int, noise_m: float) -> RangeInnovation:
-        """Compare a range with the predicted range, to the second order.
+        """Return the innovation of a range between satellites `one` and `other` (by index), to the second order.
 
         Mean and variance of the distance between uncertain positions are those of a quadratic form (Athans, Wishner
         & Bertolini, IEEE TAC 13, 1968). Without these terms, positions known to 100 m at a distance of 500 m would

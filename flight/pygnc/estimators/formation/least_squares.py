@@ -1,10 +1,10 @@
 """Levenberg-Marquardt minimisation of several parameter vectors, comparison of the minima, and estimation of the noise.
 
-A step solves (N + lambda diag(N)) dx = g. Source: Marquardt, J. SIAM 11 (1963) 431-441. Each parameter vector has
-its own damping lambda.
+A step solves (N + lambda diag(N)) dx = g, with the normal equations N dx = g. Each parameter vector has its own damping
+lambda. Source: Marquardt, J. SIAM 11 (1963) 431-441.
 
 The noise follows from variance components after Foerstner (Allgemeine Vermessungs-Nachrichten 86, 1979): the variance
-of a group is its sum of squared residuals divided by its redundancy minus two. Before a solution is near the minimum,
+of a group is its sum of squared residuals divided by (redundancy - 2). Before a solution is near the minimum,
 robust estimates from medians are used.
 """
 
@@ -140,9 +140,9 @@ _FIXES_MIN: Final = 8
 
 
 def apparent_noise(equations: Equations, settings: FormationSettings) -> Noise:
-    """Return the noise with that of the ranges from the scatter of short groups about polynomials.
+    """Return the noise, with range sigmas from the ranges alone; no solution is needed.
 
-    Needs no solution.
+    The ranges of a pair are compared with polynomials through short groups of them.
     """
     range_sigma_m = equations.noise.range_sigma_m.copy()
     for pair, rows in enumerate(equations.ranges):
@@ -215,7 +215,7 @@ def _regularised_sigma(scatter_m: float, redundancy: float, settings: FormationS
 
 
 def _fix_scales(equations: Equations, motion: Motion, settings: FormationSettings) -> Array:
-    """Return the scales of the receivers' standard deviations. Never below one: a receiver's claim is not reduced."""
+    """Return factors on the receivers' standard deviations, (s,); at least 1: a receiver's claim is not reduced."""
     scale = np.ones(len(equations.satellites))
     for satellite, rows in enumerate(equations.fixes):
         if int(rows.available[:, 0].sum()) < _FIXES_MIN:

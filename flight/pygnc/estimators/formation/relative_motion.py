@@ -70,7 +70,10 @@ class Motion(NamedTuple):
         return Motion(self.constants[:, rows], self.rates[:, rows], d_constants_d_epoch)
 
     def at(self, rows: int | slice | Array, node_time: Array) -> Array:
-        """Return y of some deviations at times in node intervals, (m,) -> (m, rows, 7). Cubic Hermite interpolation."""
+        """Return the constants y of the deviations `rows` at m times, (m, rows, 7), by cubic Hermite interpolation.
+
+        `node_time` (m,) counts node intervals of the reference since its first node.
+        """
         before, t = _step_and_fraction(node_time, len(self.constants) - 1)
         t = t[:, None, None]
         first, last = self.constants[before, rows], self.constants[before + 1, rows]
@@ -83,7 +86,7 @@ class Motion(NamedTuple):
         return result
 
     def partials_at(self, rows: int | slice | Array, node_time: Array) -> Array | None:
-        """Return derivatives of `at` by y at the epoch, (m, rows, 7, 7), or None. Linear interpolation."""
+        """Return the derivatives of `at` by y at the epoch, (m, rows, 7, 7), interpolated linearly; None if unknown."""
         if self.d_constants_d_epoch is None:
             return None
         before, t = _step_and_fraction(node_time, len(self.constants) - 1)
@@ -140,7 +143,7 @@ class RelativeDynamics:
         return self.with_partials(motion) if partials else motion
 
     def _rate(self, node: int, y: Array) -> Array:
-        """Return dy/dt at a node on either side, (2, k, 7)."""
+        """Return dy/dt `node` nodes after and before the epoch, (2, k, 7)."""
         deviation = y @ self._position_map[:, node]
         acceleration_change = (
             _oblate_acceleration(self._reference_m[:, node, None] + deviation)
@@ -178,7 +181,7 @@ class RelativeDynamics:
 
 
 def _step_and_fraction(node_time: Array, count: int) -> tuple[npt.NDArray[np.int64], Array]:
-    """Return the index of the step that contains each time, and the elapsed fraction of the step."""
+    """Return, for each time, the index of its step and the elapsed fraction of the step, both (m,)."""
     steps = node_time / _STEP_NODES
     before = np.clip(steps.astype(np.int64), 0, count - 1)
     return before, steps - before

@@ -79,7 +79,7 @@ class RidgePoints(NamedTuple):
     log_volume: Array
 
     def select(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "RidgePoints":
-        """Return some of the points."""
+        """Return some of the points, by index or by mask."""
         return RidgePoints(*(part[rows] for part in self))
 
     def tangent(self) -> Array:
@@ -97,7 +97,9 @@ class RidgePoints(NamedTuple):
 class CostFunction:
     """Cost of the observations of some satellites as a function of all their parameters.
 
-    A slice across a ridge adds a tight constraint on the ridge coordinate of its middle.
+    A slice is the part of the parameter space in which the ridge coordinate has its value at one point of the ridge. A
+    tight constraint on the coordinate, added to the cost, represents it. Methods with `within` (k points, or None)
+    treat the ridges within the slices through these points instead of the ridges of the whole cost.
 
     Args:
         equations: Observation equations.
@@ -112,11 +114,11 @@ class CostFunction:
         self._position_columns = np.concatenate([columns[:3] for columns in self._partners])
 
     def points_at(self, parameters: Array, within: RidgePoints | None = None) -> RidgePoints:
-        """Return parameters (k, p) as points of their ridges, or of the ridges in the slices through `within`."""
+        """Return cost, covariance and ridge direction at `parameters` (k, p), taken as points on ridges."""
         return self._points(parameters, within, None)
 
     def follow(self, start: RidgePoints, length_m: Array, within: RidgePoints | None = None) -> RidgePoints:
-        """Return the points on the ridges after steps of `length_m` (k,)."""
+        """Return the points on the ridges after steps of `length_m` (k,) in the ridge coordinate."""
         parameters = start.parameters + length_m[:, None] * start.tangent()
         for _ in range(_CORRECTIONS):
             fit = self._fit_within(within, parameters)
@@ -131,9 +133,10 @@ class CostFunction:
         return self._points(parameters, within, start.coordinate)
 
     def curvature(self, points: RidgePoints) -> Array:
-        """Return the second-order change of the ranges for a step of one sigma along the ridge.
+        """Return the curvature of the ridges in units of the noise, (k,).
 
-        Squared, divided by the noise and summed over all ranges, (k,).
+        It is the second-order change of a range for a step of one sigma along the ridge, divided by the noise, squared
+        and summed over all ranges.
         """
         shift = np.sqrt(points.variance())[:, None] * points.tangent()
         motion = self._equations.motion(points.parameters, partials=False)
@@ -150,14 +153,15 @@ class CostFunction:
         return total
 
     def size_m(self, parameters: Array) -> Array:
-        """Return the largest relative element of any partner in m, (k,)."""
+        """Return the largest mirror element of any partner in m, (k,)."""
         size_m: Array = np.abs(self._elements(parameters)).max(axis=1)
         return size_m
 
     def differences(self, parameters: Array, lowest: Array) -> Array:
-        """Return parameters minus minima, (k, p) each, such that relative elements differ linearly by the result.
+        """Return parameters (k, p) minus minima (k, p).
 
-        The difference of elements along a ridge remains proportional over time; that of states does so only nearly.
+        States are differences of mirror elements, mapped to states by the derivatives at the minimum. The difference of
+        elements along a ridge remains proportional over time; that of states does so only nearly.
         """
         difference = parameters - lowest
         change = self._elements(parameters) - self._elements(lowest)
@@ -168,7 +172,7 @@ class CostFunction:
         return difference
 
     def _elements(self, parameters: Array) -> Array:
-        """Return the mirror elements of all partners, (k, 6 partners)."""
+        """Return the mirror elements (see `relative_coordinates`) of all partners in m, (k, 6 partners)."""
         return np.concatenate(
             [mirror_elements(self._own, parameters[:, columns] - parameters[:, :6]) for columns in self._partners],
             axis=1,
@@ -234,7 +238,7 @@ def ridge_covariances(equations: Equations, result: Minima, groups: Sequence[Seq
 
 
 def _first_with_same_orbits(result: Minima, group: Sequence[int], satellites: int) -> npt.NDArray[np.int64]:
-    """Return the index of the first solution that shares each solution's orbits of a group, (k,)."""
+    """Return, for each solution, the index of the first solution with the same orbits of a group, (k,)."""
     first = np.full(len(result.parameters), -1, dtype=np.int64)
     for row in range(len(first)):
         if first[row] < 0:
@@ -248,7 +252,10 @@ def _first_with_same_orbits(result: Minima, group: Sequence[int], satellites: in
 def _covariance_corrections(
     equations: Equations, result: Minima, group: Sequence[int], margin: float
 ) -> tuple[npt.NDArray[np.int64], Array]:
-    """Return the solutions on curved ridges of a group, and corrections of their linear errors (k, q, q)."""
+    """Return the indices of solutions on curved ridges of a group, and the matrices that map their linear errors.
+
+    A matrix (q, q) maps errors with the linear covariance to errors with the second moments of the ridge.
+    """
     columns = equations.parameter_indices((0, *group))
     cost_function = CostFunction(equations.subset((0, *group)), result.parameters[0, :6])
     # Solutions may have the same orbits of this group and differ in another group.
@@ -270,7 +277,7 @@ def _covariance_corrections(
 
 
 def _growth_across(cost_function: CostFunction, lowest: RidgePoints) -> Array:
-    """Return the growth of second moments by ridges that are also curved across, (k, q, q)."""
+    """Return what curved ridges within the slices through the minima add to the second moments, (k, q, q)."""
     within = cost_function.points_at(lowest.parameters, lowest)
     growth = np.zeros_like(within.covariance)
     bent = np.flatnonzero(cost_function.curvature(within) > _CURVATURE_MIN)
@@ -291,7 +298,7 @@ def _excess_covariance(covariance: Array, moments: Array) -> Array:
 
 
 def _ridge_moments(cost_function: CostFunction, lowest: RidgePoints, across: RidgePoints | None = None) -> Array:
-    """Return the second moments of ridges about k minima, or of the ridges within slices, (k, q, q)."""
+    """Return the second moments of ridges about k minima, or of ridges in the slices through `across`, (k, q, q)."""
     count = len(lowest.cost)
     owner = np.tile(np.arange(count), 2)
     minimum = RidgePoints(*(np.concatenate((part, part)) for part in lowest))
@@ -334,7 +341,7 @@ def _ridge_moments(cost_function: CostFunction, lowest: RidgePoints, across: Rid
 
 
 def _local_moments(cost_function: CostFunction, points: RidgePoints, lowest: RidgePoints) -> Array:
-    """Return the second moments about the minima of the distributions across the ridges, (k, q, q)."""
+    """Return, for each point, the second moments about the minimum of the distribution across the ridge, (k, q, q)."""
     tangent, variance = points.tangent(), points.variance()
     across_ridge = points.covariance - variance[:, None, None] * tangent[:, :, None] * tangent[:, None, :]
     difference = cost_function.differences(points.parameters, lowest.parameters)

@@ -99,7 +99,7 @@ def _sqrt_white(step_s: float) -> Array:
 
 @lru_cache(maxsize=16)
 def _response(noise: ProcessNoiseSettings, step_s: float) -> Array:
-    """Return the weighted impulse responses, shape (3, 4, 3) for position, velocity and process; sources; nodes."""
+    """Return the weighted impulse responses, (3, 4, 3): position, velocity, process; source; node."""
     age_s = 0.5 * step_s * (1.0 + _NODES)
     time_s = _correlation_time_s(noise)[:, None]
     density = 2.0 * steady_sigma(noise)[:, None] ** 2 / time_s

@@ -63,7 +63,7 @@ class EnvironmentModel:
             orbit: Orbit of the satellite, which is changed; None if it is unknown.
 
         Returns:
-            The environment; None without an orbit, a field model, or if the orbit is older than `ORBIT_AGE_MAX_S`.
+            The environment; None without an orbit or a field model, or if the orbit is older than `ORBIT_AGE_MAX_S`.
         """
         if orbit is None or self._main_field is None or abs(orbit.age_s(gps_ms)) > ORBIT_AGE_MAX_S:
             return None

@@ -136,7 +136,7 @@ def is_of_last_run(source: BatchSource) -> bool:
 
 
 def drop_repeats(source: BatchSource, known: set[tuple[int, bytes]]) -> Iterator[None]:
-    """Keep only records of a scanned file in the home with a packet that the last run does not have.
+    """Drop the records of a scanned file in the home of which the last run has all packets; yields after each step.
 
     Args:
         source: A file in the home, or a file of the last run, whose records are all kept.

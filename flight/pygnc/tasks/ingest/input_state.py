@@ -106,7 +106,8 @@ class InputCounters:
 def merge_file_counts(before: SourceFile, now: SourceFile) -> SourceFile:
     """Return the counts over all that was read of a file, from the previous total and the newest report.
 
-    Bytes that are read twice belong to a packet that was cut by the end of the file: one range, damaged until now.
+    Bytes are read twice only if they belong to a packet that the end of the file had cut. They counted as one damaged
+    range in the previous total, which is removed.
     """
     if now.fault:
         return msgspec.structs.replace(before, seq=now.seq, fault=now.fault)

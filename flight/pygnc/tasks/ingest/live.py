@@ -62,7 +62,8 @@ def live_anomalies(message: Message, earlier: InputCounters) -> list[tuple[str, 
     gps_ms = gps_ms_from_week(own_fix.gps_week, own_fix.gps_tow_ms) if own_fix else None
     newest_s, newest_ms = earlier.newest_spacecraft_s, earlier.newest_gps_ms
     if t_spacecraft_s is not None and newest_s is not None and t_spacecraft_s < newest_s - BACK_MAX_S:
-        text = f"a live packet of {t_spacecraft_s} s came after a packet of {newest_s} s: the controller was restarted"
+        times = f"{t_spacecraft_s} s of a live packet is before {newest_s} s of an earlier packet"
+        text = f"spacecraft time {times}: the controller was restarted"
         found.append(("clock_fell_back", text))
     if gps_ms is not None and newest_ms is not None:
         ahead_ms = gps_ms - newest_ms

@@ -119,7 +119,7 @@ class RangeRow(BatchSource):
 
     @property
     def files(self) -> list[SourceFile]:
-        """The files with their byte counts, without numbers; valid after the scan."""
+        """The files with their byte counts and `seq` 0; valid after the scan."""
         delivered = np.diff(self._delivered_borders).tolist()
         damage: list[list[tuple[int, int, str]]] = [[] for _ in self.names]
         borders = self._borders.tolist()

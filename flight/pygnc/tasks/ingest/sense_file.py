@@ -103,7 +103,7 @@ class SenseFile(BatchSource):
 
     @property
     def files(self) -> list[SourceFile]:
-        """The file with its byte counts, without a number."""
+        """The file with its byte counts; its `seq` is 0."""
         delivered = len(self._offsets) * self.layout.size
         file = SourceFile(
             seq=0,
@@ -126,5 +126,5 @@ class SenseFile(BatchSource):
         size = self.layout.size
         raw = b"".join(os.pread(self._descriptor, size, offset) for offset in self._offsets[ordinals].tolist())
         if len(raw) != size * len(ordinals) or os.fstat(self._descriptor).st_mtime_ns != self._modified_ns:
-            raise FileChangedError(f"{self.names[0]}: the file was changed while it was being read")
+            raise FileChangedError(f"{self.names[0]}: the file was changed during the run; start the run again")
         return sense_messages(np.frombuffer(raw, self.layout.record), ordinals, self.names[0], self.layout, first_seq)

@@ -50,7 +50,7 @@ class BatchSource(ABC):
     @property
     @abstractmethod
     def files(self) -> list[SourceFile]:
-        """The files with their byte counts, without numbers; valid after the scan."""
+        """The files with their byte counts and `seq` 0; valid after the scan."""
 
     @abstractmethod
     def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:

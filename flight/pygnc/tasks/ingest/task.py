@@ -38,7 +38,7 @@ from pygnc.tasks.runtime import Notify, Run, Task
 
 LOOK_INTERVAL_S: Final = 1.0
 LIVE_MESSAGES_PER_STEP: Final = 64
-CHANGED: Final = "the input files were changed during the run"
+CHANGED: Final = "the input files were changed during the run; start it again with files that stay unchanged"
 DAMAGE_EVENTS: Final = 10
 """Maximum number of damaged ranges of a file that are reported as events; the input journal lists more."""
 
@@ -135,7 +135,9 @@ class IngestTask(Task):
             self._seq = self._last_file_seq = self._resume_after
         if not recovery.is_complete:
             self._looks_for_files = False
-            self._break_off(recovery, "the beginning of the input journal is missing, so it is unknown what was read")
+            self._break_off(
+                recovery, "the input journal lacks its beginning, so it is unknown what was read; start again"
+            )
         elif recovery.is_ended:
             yield from self._finish_group(recovery)
         else:
@@ -287,7 +289,9 @@ class IngestTask(Task):
                 self.notify("warning", "damage", f"{file.name}: {more} more damaged ranges; see the input journal")
         for source in sources:
             for reason, count in source.anomalies.items():
-                self.notify("warning", "anomaly", f"{source.names[0]}: {count} records: {reason}")
+                self.notify(
+                    "warning", "anomaly", f"{source.names[0]}: {count} records delivered with warning: {reason}"
+                )
 
     def _report_last_run(self, sources: Sequence[BatchSource]) -> None:
         """Report what a run with --from-last-run began with, and whether the controller was restarted since."""
@@ -300,7 +304,7 @@ class IngestTask(Task):
         self.notify("info", "from_last_run", "; ".join(parts))
         start_s, newest_s = self.run.start.t_spacecraft_s, self._counters.newest_spacecraft_s
         if newest_s is not None and start_s < newest_s:
-            text = f"the run was started at {start_s} s, before {newest_s} s in the last run's data"
+            text = f"spacecraft time {start_s} s at the start is before {newest_s} s in the last run's data"
             more = "the controller was restarted; predictions begin with its first GPS packets"
             self.notify("warning", "clock_fell_back", f"{text}: {more}")
 

@@ -284,7 +284,7 @@ class OrbitTracker:
 
 
 def watermark_after(message: Message, estimates: Sequence[OrbitEstimate], first_seq: int) -> list[OrbitWatermark]:
-    """Return the watermark that completes the response to an input, if its estimates do not complete it."""
+    """Return the watermark that ends the response to an input; none if the estimates end it or none is due."""
     if not isinstance(message, GpsFix | BatchEnd) or (isinstance(message, GpsFix) and not message.is_own):
         return []
     if estimates and estimates[-1].input_seq == message.seq:

@@ -25,7 +25,7 @@ class Grid:
         self.segments = max(-(-(last_gps_ms - first_gps_ms) // SEGMENT_MS), 1)
 
     def locate(self, gps_ms: IntArray, offset_s: FloatArray) -> tuple[IntArray, FloatArray]:
-        """Return the segments of the epochs `gps_ms` plus `offset_s`, and fractions of the segments, shape (n,)."""
+        """Return segment index and elapsed fraction of the segment for epochs `gps_ms` plus `offset_s`, each (n,)."""
         segment = np.clip((gps_ms - self.begin_gps_ms) // SEGMENT_MS, 0, self.segments - 1)
         since_ms = gps_ms - self.begin_gps_ms - SEGMENT_MS * segment
         return segment, (1e-3 * since_ms + offset_s) / SEGMENT_S
