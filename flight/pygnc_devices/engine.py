@@ -1,6 +1,6 @@
 """The thread that owns a port: it reads, scans, interprets, carries out operations and reconnects.
 
-docs/decisions/0010-a-thread-owns-each-port.md explains why it is a thread. A streaming device sends frames by itself:
+docs/decisions/0010-one-thread-per-port.md explains why it is a thread. A streaming device sends frames by itself:
 its driver interprets each frame. A polled device only responds: its driver is an operation that requests and publishes
 readings (`Engine.run_while_connected`). A driver may do both.
 """

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 import numpy as np
 from scipy.stats import kstest
@@ -49,6 +49,7 @@ from pygnc_ground.formation.bound import FormationBound, FormationMotion
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.solution import BoolArray, FloatArray
+from scripts.bench.table import print_table, rms, select_parts
 
 KINDS: Final = (FormationKind.FREE, FormationKind.BOUNDED)
 _MESH_ALL: Final = Instruments("mesh, 1 m, GPS on all", range_noise_m=1.0, mesh=True, fixed=4)
@@ -79,22 +80,13 @@ _CERTAINTY_CASES: Final = (
 _CONSISTENCY_SEEDS: Final = 6
 """Geometries per requested seed: as many measurements as `print_accuracy` makes, each of another geometry."""
 _ELEMENTS: Final = 6
-
-
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a Markdown table."""
-    for row in (header, ["---"] * len(header), *rows):
-        print("| " + " | ".join(row) + " |", flush=True)
+Geometry: TypeAlias = tuple[FormationBound, list[FormationScore]]
+"""Bound and scores of one geometry that is measured several times."""
 
 
 def median_and_range(values: Sequence[float]) -> str:
     """Return median and extremes as text."""
     return f"{np.median(values):.3g} ({min(values):.3g}-{max(values):.3g})"
-
-
-def rms(values: Sequence[float] | FloatArray) -> float:
-    """Return the root mean square of all values."""
-    return float(np.sqrt(np.mean(np.square(values))))
 
 
 def scatter_of_mean(values: Sequence[float] | FloatArray) -> float:
@@ -103,29 +95,22 @@ def scatter_of_mean(values: Sequence[float] | FloatArray) -> float:
 
 
 def band_text(values: int) -> str:
-    """Return the 95 % band of the mean NEES of `values` independent normal errors."""
+    """Return the 95 % band of the mean NEES of a number of normal errors."""
     return "{:.2f} to {:.2f}".format(*band(_ELEMENTS, values))
 
 
-class Geometry(NamedTuple):
-    """Bound and scores of one geometry that is measured several times."""
-
-    bound: FormationBound
-    scores: list[FormationScore]
-
-
 def measure_geometry(worlds: Sequence[tuple[FormationWorld, FormationMotion]], instruments: Instruments) -> Geometry:
-    """Measure and solve one geometry once in each of its worlds; the index of a world numbers its draw of noise."""
+    """Measure and solve one geometry once in each of its worlds; draws are numbered by the world."""
     bounds = [world_bound(world, motion, instruments) for world, motion in worlds]
     scores = [
         score_estimate(solve_world(world, world.records(instruments, draw), motion.gps_ms[SCORED_EPOCHS]), bound)
         for draw, ((world, motion), bound) in enumerate(zip(worlds, bounds, strict=True))
     ]
-    return Geometry(bounds[0], scores)
+    return bounds[0], scores
 
 
 def pooled(scores: Sequence[FormationScore], name: str) -> FloatArray:
-    """Return the attribute `name` of all scores, joined over partners."""
+    """Return one attribute of all partners of all runs."""
     return np.concatenate([getattr(score, name) for score in scores]).astype(np.float64)
 
 
@@ -174,7 +159,7 @@ def measure_seed(kind: FormationKind, seed: int, draws: int) -> list[Geometry]:
 
 
 def _measurements(draws: int, fixed: int) -> int:
-    """Return the number of measurements of a geometry: `draws`, or half of them if only one satellite has GPS."""
+    """Return the number of measurements of a geometry; limits near the bound need more of them."""
     return draws if fixed > 1 else (draws + 1) // 2
 
 
@@ -184,17 +169,18 @@ def accuracy_figures(geometries: Sequence[Geometry], limit: float) -> list[str]:
     The scatter of the mean NEES is that of the means of single geometries. Errors on curved likelihood ridges have long
     tails, and those of partners and draws are correlated: the band of as many independent normal errors is narrower.
     """
-    scores = [score for geometry in geometries for score in geometry.scores]
-    found_in = [pooled(geometry.scores, "found") > 0.0 for geometry in geometries]
-    pairs = list(zip(geometries, found_in, strict=True))
+    bounds, scores_of = zip(*geometries, strict=True)
+    scores = [score for of_geometry in scores_of for score in of_geometry]
+    found_in = [pooled(of_geometry, "found") > 0.0 for of_geometry in scores_of]
+    pairs = list(zip(scores_of, found_in, strict=True))
     ratios = [error_ratio(*pair) for pair in pairs]
-    flagged = [all(score.flagged.any() for score in geometry.scores) for geometry in geometries]
+    flagged = [all(score.flagged.any() for score in of_geometry) for of_geometry in scores_of]
     missed = sum(ratio > limit and not is_flagged for ratio, is_flagged in zip(ratios, flagged, strict=True))
-    nees = [pooled(geometry.scores, "nees")[found] for geometry, found in pairs]
+    nees = [pooled(of_geometry, "nees")[found] for of_geometry, found in pairs]
     present = [ratio for ratio in ratios if not np.isnan(ratio)]
     partners = sum(map(len, found_in))
     return [
-        median_and_range([geometry.bound.rms_all_m for geometry in geometries]),
+        median_and_range([bound.rms_all_m for bound in bounds]),
         f"{rms(present):.2f}, {np.median(present):.2f}, {max(present):.2f}",
         f"{limit:g}",
         f"{efficient_worst_ratio(geometries):.2f}",
@@ -207,14 +193,14 @@ def accuracy_figures(geometries: Sequence[Geometry], limit: float) -> list[str]:
     ]
 
 
-def error_ratio(geometry: Geometry, found: BoolArray) -> float:
-    """Return RMS error over RMS bound of the partners flagged by `found`, over all draws; NaN if there are none."""
-    error_m, bound_m = (pooled(geometry.scores, name)[found] for name in ("right_error_m", "bound_m"))
+def error_ratio(scores: Sequence[FormationScore], found: BoolArray) -> float:
+    """Return error over bound of the partners with a true orbit, all draws together; NaN if there are none."""
+    error_m, bound_m = (pooled(scores, name)[found] for name in ("right_error_m", "bound_m"))
     return rms(error_m) / rms(bound_m) if found.any() else float("nan")
 
 
 def efficient_worst_ratio(geometries: Sequence[Geometry]) -> float:
-    """Return the largest error over bound of all geometries: median of trials whose errors are drawn from the bound."""
+    """Return the median of the worst ratio of an estimator whose errors are as large as the bound."""
     draw = np.random.default_rng(1)
     worst = np.zeros(200)
     for bound, scores in geometries:
@@ -224,7 +210,7 @@ def efficient_worst_ratio(geometries: Sequence[Geometry]) -> float:
 
 
 def print_consistency(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
-    """Print NEES of the hypotheses that contain the truth, and the NEES expected from the observations."""
+    """Print NEES of the hypotheses that contain the truth, and the NEES that the observations make expect."""
     count = _CONSISTENCY_SEEDS * seeds
     truth_rows, expected_rows = [], []
     for kind in KINDS:
@@ -284,12 +270,12 @@ def print_certainty(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
 
 
 def certainty_of_seed(kind: FormationKind, seed: int) -> dict[tuple[Instruments, int], FormationScore]:
-    """Return scores by instruments and number of satellites of every third case; the seed selects the first case."""
+    """Return scores by instruments and number of satellites, in every third case, so that each case meets each kind."""
     world = formation_world(seed, kind)
     scores = {}
     for instruments, satellites in _CERTAINTY_CASES[seed // len(FormationKind) % 3 :: 3]:
         some = world.first(satellites)
-        scores[instruments, satellites] = measure_geometry([(some, true_motion(some))], instruments).scores[0]
+        scores[instruments, satellites] = measure_geometry([(some, true_motion(some))], instruments)[1][0]
     return scores
 
 
@@ -376,29 +362,25 @@ def print_speed(_seeds: int, _draws: int, _pool: ProcessPoolExecutor) -> None:
     print_table(["four satellites", "1 h", "3 h", "limit for 3 h"], rows)
 
 
-PARTS: Final[dict[str, Callable[[int, int, ProcessPoolExecutor], None]]] = {
-    "bound": print_bounds,
-    "accuracy": print_accuracy,
-    "consistency": print_consistency,
-    "certainty": print_certainty,
-    "peer": print_comparison,
-    "speed": print_speed,
-}
-
-
 def main() -> int:
     """Run the selected parts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=20, help="Number of geometries of each kind (default: 20).")
+    parser.add_argument("--seeds", type=int, default=20, help="Number of geometries of each kind.")
     parser.add_argument(
-        "--draws", type=int, default=12, help="Measurements of each geometry if all satellites have GPS (default: 12)."
+        "--draws", type=int, default=12, help="Number of measurements of each geometry with GPS on all."
     )
-    parser.add_argument("--part", choices=list(PARTS), help="Part to run (default: all).")
-    arguments = parser.parse_args()
+    parts: dict[str, Callable[[int, int, ProcessPoolExecutor], None]] = {
+        "bound": print_bounds,
+        "accuracy": print_accuracy,
+        "consistency": print_consistency,
+        "certainty": print_certainty,
+        "peer": print_comparison,
+        "speed": print_speed,
+    }
+    options, chosen = select_parts(parser, parts)
     with ProcessPoolExecutor() as pool:
-        for name, part in PARTS.items():
-            if arguments.part in {None, name}:
-                part(arguments.seeds, arguments.draws, pool)
+        for part in chosen:
+            part(options.seeds, options.draws, pool)
     return 0
 
 

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.opc_n3.commands import STANDARD, Timing
@@ -47,6 +47,7 @@ from scripts.bench.station_fault_statistics import (
     missing_by_cause,
     outcomes,
 )
+from scripts.bench.table import Row
 
 SIMULATED_S: Final = 86_400
 OPC_EVERY_S: Final = 5.0
@@ -67,15 +68,6 @@ _DRIVER_REST_S: Final = 0.16
 _LAST_TRIES_S: Final = 120.0
 _BETWEEN_TRIES_S: Final = 0.2
 Event: TypeAlias = tuple[float, Callable[[], None]]
-
-
-class Row(NamedTuple):
-    """Line of the benchmark's table."""
-
-    what: str
-    measured: str
-    limit: str = ""
-    holds: bool | None = None
 
 
 class FaultRun:
@@ -295,7 +287,7 @@ def _serve(folder: Path, _: float) -> None:
         serve(settings, store, lambda _: None)
 
 
-def main() -> int:
+def main() -> None:
     """Run as one of the processes of the station."""
     parser = argparse.ArgumentParser()
     parser.add_argument("role", choices=["logger", "sender", "server"])
@@ -303,8 +295,7 @@ def main() -> int:
     parser.add_argument("speed", type=float)
     chosen = parser.parse_args()
     {"logger": _log, "sender": _send, "server": _serve}[chosen.role](chosen.folder, chosen.speed)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

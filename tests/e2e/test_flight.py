@@ -19,6 +19,8 @@ from pygnc.formats.status import AttitudeMode, OrbitMode, Phase
 from pygnc_ground.truth.load import load_truth
 from tests.e2e.conftest import DEMO, Flight, copy_first_hour
 
+pytestmark = pytest.mark.xdist_group("flown_demo")  # one worker makes the fixtures of this module
+
 
 def test_processes_a_batch_to_its_end(flown_demo: Flight) -> None:
     final = flown_demo.status()

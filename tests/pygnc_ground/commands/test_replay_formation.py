@@ -9,6 +9,8 @@ from typer.testing import CliRunner, Result
 from pygnc_cli.app import app
 from tests.pygnc.tasks.formation_batch import home
 
+pytestmark = pytest.mark.xdist_group("formation_batch")  # one worker makes the fixtures of this module
+
 
 def replay(*words: str | Path) -> Result:
     return CliRunner().invoke(app, ["replay", *map(str, words)])

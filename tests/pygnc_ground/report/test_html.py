@@ -15,6 +15,8 @@ from pygnc_ground.replay.result import AttitudeResult, ReplayResult, UntimedReco
 from pygnc_ground.report.html import render_report, write_report
 from tests.pygnc_ground.report import attitude_samples, samples
 
+pytestmark = pytest.mark.xdist_group("html")  # one worker makes the fixtures of this module
+
 _VOID = {"meta", "br"}
 _HOSTILE = "<script>alert(1)</script>\"'&\x1b[2J\u202e\udcff.bin"
 

@@ -19,6 +19,8 @@ from pygnc.bus.messages import (
 from pygnc.tasks.formation.tracker import SOLVED_AGAIN_MS, FormationTracker
 from tests.pygnc.tasks import formation_batch as batch
 
+pytestmark = pytest.mark.xdist_group("formation_batch")  # one worker makes the batch
+
 
 def fly(
     tracker: FormationTracker, messages: Iterable[InputMessage], answers: dict[int, list[OrbitMessage]]
