@@ -2,11 +2,11 @@
 
 Usage: python scripts/bench/bench_attitude.py [--seeds N] [--part accuracy|faults|speed]
 
-Every seed is a flight of its own: place in the orbit, node, attitude, axis of rotation, biases (gyro within 3 deg/s,
-magnetometer within 40 uT), noise. Sensors and truth are the scenario generator's; the environment is that at
-the true position. The filter starts with the first sample in sunlight; the time to the attitude counts from there, in
-seconds of sunlight. Errors are angles about all three axes, RMS over all seeds after half an
-hour. The script prints Markdown tables; except for speed, a repeated run gives the same numbers.
+Each seed defines a flight: position in the orbit, node, attitude, axis of rotation, noise and biases (gyro within 3
+deg/s, magnetometer within 40 uT). The scenario generator makes sensor data and truth; the environment is that of the
+true position. The filter starts with the first sample in sunlight. The time to 5 deg counts from that sample, in
+seconds of sunlight. Errors are angles about all three axes, RMS over all seeds after half an hour. The script prints
+Markdown tables; except for speed, a repeated run prints the same numbers.
 """
 
 import argparse
@@ -143,12 +143,11 @@ def _face_flagged(update: AttitudeUpdate, face: int) -> bool:
 
 _DEAD: Final = (partial(_copied_face, face=0), partial(_face_flagged, face=0))
 _MIRRORED: Final = (partial(_copied_face, face=1, source=4), partial(_face_flagged, face=1))
-NO_FAULT: Final[Fault] = (0, lambda sample: sample, None)
 FAULTS: Final[dict[str, Fault]] = {
-    "face +X dead from the first": (0, *_DEAD),
-    "face +X dies": (BREAKS, *_DEAD),
-    "face +Y mirrored from the first": (0, *_MIRRORED),
-    "face +Y becomes mirrored": (BREAKS, *_MIRRORED),
+    "face +X dead from the start": (0, *_DEAD),
+    "face +X fails": (BREAKS, *_DEAD),
+    "face +Y inverted from the start": (0, *_MIRRORED),
+    "face +Y becomes inverted": (BREAKS, *_MIRRORED),
     "gyro axis y sticks at zero": (BREAKS, _stuck_axis, lambda update: bool(update.gyro.stuck[1])),
     "30 % of the samples missing": (0, lambda s: None if np.random.default_rng(s.seq).random() < 0.3 else s, None),
     "10 minutes missing": (BREAKS, lambda sample: None if sample.seq < BREAKS + 120 else sample, None),
@@ -163,7 +162,7 @@ FAULTS: Final[dict[str, Fault]] = {
 def run_case(seed: int, case: str, fault: str | None) -> dict[str, float]:
     """Return the figures of one seed of one case."""
     flight = make_flight(seed, case)
-    since, change, is_flagged = NO_FAULT if fault is None else FAULTS[fault]
+    since, change, is_flagged = FAULTS[fault] if fault else (0, lambda sample: sample, None)
     attitude = AttitudeFilter(AttitudeSettings())
     sunrise = int(np.argmax(flight.lit > 0.5))
     updates = []
@@ -226,7 +225,7 @@ def print_accuracy(seeds: Sequence[int], pool: ProcessPoolExecutor) -> None:
     """Print errors, convergence and consistency."""
     low, high = band(3, len(seeds))
     print(f"Errors in degrees, {len(seeds)} seeds; limits in brackets. NEES of one epoch: {low:.2f}-{high:.2f}.\n")
-    names = ("in sun", "in shadow", "smoothed", "within 5 deg: median, 95 %, all", "off by > 20 deg", "bias uT", "NEES")
+    names = ("in sun", "in shadow", "smoothed", "time to 5 deg: median, 95 %, all", "error > 20 deg", "bias uT", "NEES")
 
     def rows() -> Iterator[list[str]]:
         for case, (*_, sun_limit, shadow_limit) in CASES.items():
@@ -246,7 +245,7 @@ def print_accuracy(seeds: Sequence[int], pool: ProcessPoolExecutor) -> None:
 
 
 def print_faults(seeds: Sequence[int], pool: ProcessPoolExecutor) -> None:
-    """Print the results with broken sensors and broken time."""
+    """Print the results with sensor faults, missing samples and clock steps."""
 
     def rows() -> Iterator[list[str]]:
         for fault, (_, _, is_flagged) in FAULTS.items():
@@ -261,11 +260,11 @@ def print_faults(seeds: Sequence[int], pool: ProcessPoolExecutor) -> None:
             ]
 
     print()
-    print_table(("fault, 1 deg/s", "in sun", "in shadow", "off by > 20 deg", "unknown", "flagged"), rows())
+    print_table(("fault, 1 deg/s", "in sun", "in shadow", "error > 20 deg", "unknown", "flagged"), rows())
 
 
 def print_speed(_seeds: Sequence[int], _pool: ProcessPoolExecutor) -> None:
-    """Print the time of one sample: the least of several runs, so that other load does not count."""
+    """Print the processing time of one sample: minimum of several runs, so that other load does not count."""
     flight = make_flight(1, "1 deg/s")
     runs = np.array([_timed(flight) for _ in range(SPEED_FLIGHTS)])
     known, least_ms = runs[0, :, 0] > 0.0, runs[:, :, 1].min(axis=0)

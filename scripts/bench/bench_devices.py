@@ -64,7 +64,7 @@ print(len(frames) / (time.perf_counter() - start))
 """
 
 
-def main() -> int:
+def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
@@ -72,7 +72,7 @@ def main() -> int:
     )
     parts = {part.__name__: part for part in (parse, load, answers, upgrade, discovery)}
     options, chosen = select_parts(parser, parts)
-    return print_rows(chain.from_iterable(part(options) for part in chosen))
+    print_rows(chain.from_iterable(part(options) for part in chosen))
 
 
 def parse(options: argparse.Namespace) -> Iterator[Row]:
@@ -252,4 +252,4 @@ def _serve(channel: Connection, folder: str, eeprom: dict[int, int], faults: Fau
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -57,7 +57,7 @@ def main() -> int:
         idle(),
         formation(),
         stop(runs, Phase.IDLE, hours(1), "idle"),
-        stop(runs, Phase.BATCH, hours(3), "in mid-batch"),
+        stop(runs, Phase.BATCH, hours(3), "during a batch"),
         outlier(),
         no_fix(),
     ]
@@ -77,7 +77,7 @@ def decode_clean(runs: int) -> Iterator[Row]:
         to_si = mb / timed(partial(decoded, content, count), times)
         what = f"scan and validate to record arrays, {mb:.1f} MB"
         yield Row(what, f"{to_records:.0f} MB/s", "300 MB/s", to_records >= 300)
-        yield Row("the same and on to SI arrays", f"{to_si:.0f} MB/s, {to_si / peer:.0f} x the peer")
+        yield Row("the same, converted to SI arrays", f"{to_si:.0f} MB/s, {to_si / peer:.0f} times the peer")
     yield Row("peer: a loop over struct.unpack", f"{peer:.1f} MB/s")
 
 
@@ -275,7 +275,7 @@ def formation() -> Iterator[Row]:
                 return found["phase"] == Phase.IDLE and bool(found["partner2_id"]) and int(found["uptime_s"]) >= 10
 
             run.until(is_at_rest)
-    for when, mb in (("at rest", most[-1]), ("maximum during the batch", max(most))):
+    for when, mb in (("idle", most[-1]), ("maximum during the batch", max(most))):
         yield Row(f"memory with three partners, {when}", f"{mb:.0f} MB", "100 MB", mb <= 100)
 
 
@@ -283,9 +283,9 @@ def formation() -> Iterator[Row]:
 
 
 def outlier() -> Iterator[Row]:
-    """Compare the errors of a batch with one fix wrong by 10 km with those of the batch without that fix."""
+    """Compare the errors of a batch that has a fix with an error of 10 km with those of the batch without that fix."""
     worst = max(extra_error_m(k) for k in (0, 2, HOUR_RECORDS // 2, HOUR_RECORDS - 1))
-    yield Row("one fix 10 km off, most it adds to any error", f"{worst:.2f} m", "1 m", worst < 1.0)
+    yield Row("one fix with an error of 10 km, largest increase of any error", f"{worst:.2f} m", "1 m", worst < 1.0)
 
 
 def extra_error_m(k: int) -> float:
@@ -312,7 +312,7 @@ def errors_m(records: bytes) -> dict[int, float]:
 
 def no_fix() -> Iterator[Row]:
     """Process the recording without usable fixes, if it is available."""
-    what, limit = "recorded_sense.bin (no usable fix)", "runs, says why"
+    what, limit = "recorded_sense.bin (no usable fix)", "runs, reports the cause"
     folder = os.environ.get("PYGNC_REFERENCE_DATA")
     if folder is None:
         yield Row(what, "not run: PYGNC_REFERENCE_DATA is not set", limit)

@@ -2,11 +2,11 @@
 
 Usage: python scripts/bench/bench_formation.py [--seeds N] [--draws N] [--part NAME]
 
-Every seed is a formation of its own: epoch, orbit from 400 to 600 km, relative states, drag factors. The truth comes
-from the scenario generator, with forces that no estimator here has. Each seed is measured several times, with other
-noise, biases and differences of drag. Errors are those of relative positions, 3-D, RMS over 64 minutes. The part
-`consistency` uses six times as many seeds, measured once, and `certainty` ten times as many. Prints Markdown tables.
-Repeated runs print the same numbers, except for processor times.
+Each seed defines a formation: epoch, orbit at 400 to 600 km, relative states, drag factors. The truth comes from the
+scenario generator, whose force model is more detailed than that of the estimators. Each formation is measured several
+times, with other noise, biases and differences of drag. Errors are those of relative positions, 3-D, RMS over 64
+minutes. The part `consistency` uses six times as many seeds, measured once, and `certainty` ten times as many. The
+script prints Markdown tables; except for processor times, a repeated run prints the same numbers.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import repeat
+from itertools import product, repeat
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -95,12 +95,12 @@ def scatter_of_mean(values: Sequence[float] | FloatArray) -> float:
 
 
 def band_text(values: int) -> str:
-    """Return the 95 % band of the mean NEES of a number of normal errors."""
+    """Return the 95 % band of the mean NEES of `values` independent normal errors."""
     return "{:.2f} to {:.2f}".format(*band(_ELEMENTS, values))
 
 
 def measure_geometry(worlds: Sequence[tuple[FormationWorld, FormationMotion]], instruments: Instruments) -> Geometry:
-    """Measure and solve one geometry once in each of its worlds; draws are numbered by the world."""
+    """Measure and solve one geometry once in each of its worlds; the index of a world numbers its draw of noise."""
     bounds = [world_bound(world, motion, instruments) for world, motion in worlds]
     scores = [
         score_estimate(solve_world(world, world.records(instruments, draw), motion.gps_ms[SCORED_EPOCHS]), bound)
@@ -110,7 +110,7 @@ def measure_geometry(worlds: Sequence[tuple[FormationWorld, FormationMotion]], i
 
 
 def pooled(scores: Sequence[FormationScore], name: str) -> FloatArray:
-    """Return one attribute of all partners of all runs."""
+    """Return the attribute `name` of all scores, joined over partners."""
     return np.concatenate([getattr(score, name) for score in scores]).astype(np.float64)
 
 
@@ -159,7 +159,7 @@ def measure_seed(kind: FormationKind, seed: int, draws: int) -> list[Geometry]:
 
 
 def _measurements(draws: int, fixed: int) -> int:
-    """Return the number of measurements of a geometry; limits near the bound need more of them."""
+    """Return the number of measurements of a geometry: `draws`, or half of them if only one satellite has GPS."""
     return draws if fixed > 1 else (draws + 1) // 2
 
 
@@ -194,13 +194,13 @@ def accuracy_figures(geometries: Sequence[Geometry], limit: float) -> list[str]:
 
 
 def error_ratio(scores: Sequence[FormationScore], found: BoolArray) -> float:
-    """Return error over bound of the partners with a true orbit, all draws together; NaN if there are none."""
+    """Return RMS error over RMS bound of the partners flagged by `found`, over all draws; NaN if there are none."""
     error_m, bound_m = (pooled(scores, name)[found] for name in ("right_error_m", "bound_m"))
     return rms(error_m) / rms(bound_m) if found.any() else float("nan")
 
 
 def efficient_worst_ratio(geometries: Sequence[Geometry]) -> float:
-    """Return the median of the worst ratio of an estimator whose errors are as large as the bound."""
+    """Return the largest error over bound of all geometries: median of trials whose errors are drawn from the bound."""
     draw = np.random.default_rng(1)
     worst = np.zeros(200)
     for bound, scores in geometries:
@@ -210,7 +210,7 @@ def efficient_worst_ratio(geometries: Sequence[Geometry]) -> float:
 
 
 def print_consistency(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
-    """Print NEES of the hypotheses that contain the truth, and the NEES that the observations make expect."""
+    """Print NEES of the hypotheses that contain the truth, and the NEES expected from the observations."""
     count = _CONSISTENCY_SEEDS * seeds
     truth_rows, expected_rows = [], []
     for kind in KINDS:
@@ -254,23 +254,20 @@ def print_certainty(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
     kinds = [list(FormationKind)[seed % len(FormationKind)] for seed in range(count)]
     runs = list(pool.map(certainty_of_seed, kinds, range(count)))
     rows = []
-    for instruments, satellites in _CERTAINTY_CASES:
-        for kind in FormationKind:
-            case = instruments, satellites
-            scores = [run[case] for run, each in zip(runs, kinds, strict=True) if each is kind and case in run]
-            if not scores:
-                continue
+    for case, kind in product(_CERTAINTY_CASES, FormationKind):
+        scores = [run[case] for run, each in zip(runs, kinds, strict=True) if each is kind and case in run]
+        if scores:
             columns = [pooled(scores, name) for name in ("wrong", "found", "ambiguous", "unsolved")]
             wrong, found, ambiguous, unsolved = (int(column.sum()) for column in columns)
             certain = sum(score.wrong_and_certain for score in scores)
             numbers = len(columns[0]), wrong, len(columns[0]) - found, ambiguous, unsolved, certain
-            rows.append([instruments.name, str(satellites), kind.value, *map(str, numbers)])
+            rows.append([case[0].name, str(case[1]), kind.value, *map(str, numbers)])
     header = "instruments", "satellites", "formation", "partners", "best hypothesis wrong", "truth missing"
     print_table([*header, "ambiguous", "unsolved", "wrong and certain"], rows)
 
 
 def certainty_of_seed(kind: FormationKind, seed: int) -> dict[tuple[Instruments, int], FormationScore]:
-    """Return scores by instruments and number of satellites, in every third case, so that each case meets each kind."""
+    """Return scores by instruments and number of satellites of every third case; the seed selects the first case."""
     world = formation_world(seed, kind)
     scores = {}
     for instruments, satellites in _CERTAINTY_CASES[seed // len(FormationKind) % 3 :: 3]:
@@ -280,7 +277,7 @@ def certainty_of_seed(kind: FormationKind, seed: int) -> dict[tuple[Instruments,
 
 
 def print_comparison(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
-    """Print errors on a star of ranges next to those of SciPy's Levenberg-Marquardt, which knows our true orbit."""
+    """Print errors on a star of ranges next to those of SciPy's Levenberg-Marquardt method with our true orbit."""
     print(f"\n{seeds} geometries of each kind, four satellites, ranges to our own only.\n")
     rows = []
     for kind in KINDS:
@@ -364,10 +361,10 @@ def print_speed(_seeds: int, _draws: int, _pool: ProcessPoolExecutor) -> None:
 
 def main() -> int:
     """Run the selected parts."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=20, help="Number of geometries of each kind.")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=20, help="Number of geometries of each kind (default: 20).")
     parser.add_argument(
-        "--draws", type=int, default=12, help="Number of measurements of each geometry with GPS on all."
+        "--draws", type=int, default=12, help="Measurements of each geometry if all satellites have GPS (default: 12)."
     )
     parts: dict[str, Callable[[int, int, ProcessPoolExecutor], None]] = {
         "bound": print_bounds,

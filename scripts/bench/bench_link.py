@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import chain
+from itertools import chain, cycle
 from math import inf
 from pathlib import Path
 from typing import Final
@@ -80,8 +80,8 @@ class Link:
 def main() -> int:
     """Run all measurements and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=100, help="Number of uploads over a line with errors.")
-    parser.add_argument("--stops", type=int, default=100, help="Number of real runs that are stopped; 0: none.")
+    parser.add_argument("--runs", type=int, default=100, help="Uploads over a line with errors (default: 100).")
+    parser.add_argument("--stops", type=int, default=100, help="Real runs to stop; 0: none (default: 100).")
     given = parser.parse_args()
     virtual = chain(uploads(given.runs), throughput(), streams(max(1, given.runs // 10)), answers())
     return print_rows(chain(virtual, stops(given.stops)))
@@ -91,23 +91,23 @@ def main() -> int:
 
 
 def uploads(runs: int) -> Iterator[Row]:
-    """Upload the default batch over a bad line with several seeds."""
+    """Upload the default batch over a line with errors, once per seed."""
     results = [transfer(upload, sense_bytes()[:HOUR_BYTES], BAD, seed) for seed in range(runs)]
     seconds, are_exact, links = zip(*results, strict=True)
-    spread = f"{statistics.median(seconds):.1f} s typical, {max(seconds):.1f} s at most"
+    spread = f"{statistics.median(seconds):.1f} s typical, maximum {max(seconds):.1f} s"
     interrupts = sum(link.pi.interrupts for link in links)
     retried = sum(link.controller.channel.counts.retried for link in links)
     yield Row(
-        f"upload of {HOUR_BYTES} B, one byte in 10 000 lost, flipped or doubled, both ways",
+        f"upload of {HOUR_BYTES} B, 1e-4 of the bytes damaged, both directions",
         f"{sum(are_exact)} of {runs} bit-exact; {spread};"
-        f" {retried / runs:.1f} sentences sent again; {interrupts} false Ctrl-C, resumed",
+        f" {retried / runs:.1f} sentences repeated; {interrupts} false Ctrl-C",
         "all",
         all(are_exact),
     )
 
 
 def throughput() -> Iterator[Row]:
-    """Measure both directions on a line without errors."""
+    """Measure the duration of an upload and a download on a line without errors."""
     whole = sense_bytes()
     for content in (whole[:HOUR_BYTES], whole):
         for begin in (upload, download):
@@ -160,9 +160,9 @@ def streams(runs: int) -> Iterator[Row]:
     """Stream ten minutes of 1 Hz sensor and 1 Hz GPS packets over lines of several kinds."""
     lines = {
         "clean line": CLEAN,
-        "one byte in 10 000 wrong": BAD,
-        "one byte in 1000 wrong": LineFaults(lost=2.5e-4, flipped=5e-4, doubled=2.5e-4),
-        "one in 10 000 wrong, delays, 20 s cut, 2 s of noise": LineFaults(
+        "1e-4 of the bytes damaged": BAD,
+        "1e-3 of the bytes damaged": LineFaults(lost=2.5e-4, flipped=5e-4, doubled=2.5e-4),
+        "1e-4 damaged, delays, 20 s interrupted, 2 s of noise": LineFaults(
             2.5e-5, 5e-5, 2.5e-5, 1e-4, cuts=((200.0, 220.0),), garbled=((400.0, 402.0),)
         ),
     }
@@ -180,7 +180,7 @@ def streams(runs: int) -> Iterator[Row]:
 
 
 def stream(faults: LineFaults, seed: int) -> Counter[str]:
-    """Return the counters of one run."""
+    """Stream ten minutes of packets over a line with `faults`; return the numbers of packets by outcome."""
     with tempfile.TemporaryDirectory() as folder:
         link = Link(Path(folder), faults.since(0.0), seed)
         link.controller.stream(iter(one_hertz()), 1.0, link.now_s)
@@ -214,7 +214,7 @@ def one_hertz() -> Iterator[TimedPacket]:
 
 
 def answers() -> Iterator[Row]:
-    """Measure the time from the due time of status requests to the end of the answers."""
+    """Measure the time from the moment a status request is due to the end of its answer."""
     states: dict[str, Callable[[Link, Path, bytes], object]] = {
         "nothing else": lambda *_: None,
         "1 Hz sensor + 1 Hz GPS": lambda link, *_: link.controller.stream(iter(one_hertz()), 1.0, link.now_s),
@@ -233,7 +233,7 @@ def answers() -> Iterator[Row]:
 
 
 def answer_times_s(begin: Callable[[Link, Path, bytes], object]) -> list[float]:
-    """Request the status repeatedly during another activity, at all phases of it."""
+    """Request the status repeatedly during the activity that `begin` starts; return the response times in s."""
     with tempfile.TemporaryDirectory() as folder:
         link = Link(Path(folder), CLEAN, 1)
         link.pass_time(1.0)
@@ -253,12 +253,10 @@ def stops(runs: int) -> Iterator[Row]:
     """Stop real runs by Ctrl-C during various activities."""
     if not runs:
         return
-    activities = ["start", "upload", "batch", "stream", "download", "idle"]
-    found = [(activities[k % len(activities)], *stop(activities[k % len(activities)], k)) for k in range(runs)]
-    for activity in [*activities, "all"]:
+    activities = ("start", "upload", "batch", "stream", "download", "idle")
+    found = [(activity, *stop(activity, k)) for k, activity in zip(range(runs), cycle(activities), strict=False)]
+    for activity in [*activities[:runs], "all"]:
         some = [results for stopped, *results in found if activity in {stopped, "all"}]
-        if not some:
-            continue
         times_s, prompts_s, faults = zip(*some, strict=True)
         typical, worst = statistics.median(times_s), max(times_s)
         broken = list(chain.from_iterable(faults))

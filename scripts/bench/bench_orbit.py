@@ -2,9 +2,9 @@
 
 Usage: python scripts/bench/bench_orbit.py [--seeds N] [--part accuracy|consistency|speed]
 
-Every seed is an orbit of its own: epoch, altitude from 400 to 600 km, inclination, node, noise, and a drag that is the
-filter's expectation, half or twice as much. The script prints Markdown tables. Errors are 3-D RMS over all seeds and
-the last two thirds of the time; a repeated run gives the same numbers.
+Each seed defines an orbit: epoch, altitude from 400 to 600 km, inclination, node, noise, and a drag of half, once or
+twice the drag that the filter expects. Errors are 3-D RMS over all seeds and the last two thirds of the time. The
+script prints Markdown tables; except for speed, a repeated run prints the same numbers.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def accuracy(seeds: int) -> None:
         scores, extrapolations = zip(*pool.map(run_of, range(seeds), [seeds] * seeds), strict=True)
 
     def pooled(case: str, name: str, quantity: str) -> float:
-        """Return the root of the mean square over all runs."""
+        """Return the RMS of a quantity over all runs, in m."""
         return float(np.sqrt(np.mean([getattr(run[case, name], f"{quantity}_m2") for run in scores])))
 
     print(f"\n{seeds} orbits. CRB: Cramer-Rao bound of the same fixes for state and drag, without process noise.\n")

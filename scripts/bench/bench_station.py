@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -66,14 +67,14 @@ class Taken(NamedTuple):
         return f"{1e3 * self.wall_s:.4g} ms; {1e3 * self.own_s:.3g} ms of processor time"
 
 
-def main() -> int:
+def main() -> None:
     """Run the selected measurements and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--speed", type=float, default=60.0, help="Simulated seconds per second in the fault run.")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--speed", type=float, default=60.0, help="Speed of the fault run (default: 60 x real time).")
     parts = {"vectors": vectors, "store": store, "server": gateways, "logger": logger, "faults": faults}
     options, chosen = select_parts(parser, parts)
     logging.getLogger("pygnc_devices").setLevel(logging.CRITICAL)
-    return print_rows(chain.from_iterable(part(options.speed) for part in chosen))
+    print_rows(chain.from_iterable(part(options.speed) for part in chosen))
 
 
 def vectors(_: float) -> Iterator[Row]:
@@ -166,19 +167,15 @@ def gateways(_: float) -> Iterator[Row]:
             taken_s = time.perf_counter() - started_s
             arrived = sum(query.count(there.store, stream) for stream in query.streams(there.store))
     expected = GATEWAYS * READINGS_PER_GATEWAY
-    holds = arrived == expected
-    yield Row(
-        f"{GATEWAYS} gateways at once, {expected} readings", f"{arrived} arrived in {taken_s:.1f} s", "all", holds
-    )
+    what = f"{GATEWAYS} gateways at once, {expected} readings"
+    yield Row(what, f"{arrived} arrived in {taken_s:.1f} s", "all", arrived == expected)
 
 
 def _upload(place: StationSettings) -> None:
     from pygnc_station.upload.uploader import sender_of, upload_all  # noqa: PLC0415 - imports an HTTP client
 
-    with Store.open(place.store_url) as opened:
-        sender = sender_of(place)
+    with Store.open(place.store_url) as opened, closing(sender_of(place)) as sender:
         upload_all(opened, place, sender, START_MS)
-        sender.close()
 
 
 def logger(_: float) -> Iterator[Row]:
@@ -218,4 +215,4 @@ def faults(speed: float) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
