@@ -12,9 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, nullcontext
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -22,10 +21,13 @@ from urllib.request import urlopen
 
 from websockets.asyncio.client import connect
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # allows to start the program by its path
+
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+from scripts.bench.processes import ROOT, cpu_s, running
+from scripts.bench.table import print_table
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 SECONDS: Final = 20.0
 START_S: Final = 30.0
 INTERVAL_MS: Final = 1000 / 30
@@ -33,91 +35,67 @@ INTERVAL_MS: Final = 1000 / 30
 STALLED_BUFFER_BYTES: Final = 4096
 
 
-@dataclass(slots=True)
-class ClientRecord:
-    """Measurements of a client.
-
-    Attributes:
-        times_s: monotonic arrival time of each reading, s.
-        has_begun: event that is set at the first reading.
-        dropped: number of readings that the bridge dropped because this client did not read them in time.
-    """
-
-    times_s: list[float] = field(default_factory=list)
-    has_begun: asyncio.Event = field(default_factory=asyncio.Event)
-    dropped: int = 0
-
-
 def main() -> None:
     """Measure and print the table."""
     columns = ("rate of the slowest", "longest gap", "dropped, reading clients", "dropped, stalled client")
-    print(f"| clients | {' | '.join(columns)} | CPU of the bridge |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, PtyEndpoint(UcbSimulator(), Path(folder) / "port") as line:
-        for count, is_one_stalled in ((1, False), (20, False), (20, True), (60, False)):
-            with running(line.url, Path(folder)) as (process, port):
-                print(asyncio.run(measure(process.pid, port, count, is_one_stalled=is_one_stalled)), flush=True)
+        print_table(("clients", *columns, "CPU of the bridge"), rows(line.url, folder))
 
 
-@contextmanager
-def running(url: str, folder: Path) -> Generator[tuple[subprocess.Popen[str], int], None, None]:
-    """Start a bridge and yield its process and port."""
+def rows(url: str, folder: str) -> Iterator[list[str]]:
+    """Yield a row per number of clients, each with a new bridge."""
     command = [sys.executable, "-m", "pygnc_instruments.bridge", "serve", url, "--port", "0", "--baud", "115200"]
-    command += ["--family", "ucb", "--interval-ms", str(INTERVAL_MS), "--folder", str(folder)]
+    command += ["--family", "ucb", "--interval-ms", str(INTERVAL_MS), "--folder", folder]
     paths = os.pathsep.join(str(ROOT / name) for name in ("flight", "ground"))
-    environment = os.environ | {"PYTHONPATH": paths, "HOME": str(folder), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
-        assert process.stdout is not None  # noqa: S101 - stdout is a pipe
-        address = process.stdout.readline().split()[0]
-        yield process, int(address.rstrip("/").rpartition(":")[2])
-        process.terminate()
+    environment = os.environ | {"PYTHONPATH": paths, "HOME": folder, "PYTHONUNBUFFERED": "1"}
+    for count, is_one_stalled in ((1, False), (20, False), (20, True), (60, False)):
+        with running(command, environment, subprocess.PIPE) as process:
+            assert process.stdout is not None  # noqa: S101 - stdout is a pipe
+            port = int(process.stdout.readline().split()[0].rstrip("/").rpartition(":")[2])
+            yield asyncio.run(measure(process.pid, port, count, is_one_stalled=is_one_stalled))
 
 
-async def measure(pid: int, port: int, count: int, *, is_one_stalled: bool) -> str:
+async def measure(pid: int, port: int, count: int, *, is_one_stalled: bool) -> list[str]:
     """Measure with `count` clients and return a row of the table."""
-    clients = [ClientRecord() for _ in range(count)]
+    times_s: list[list[float]] = [[] for _ in range(count)]
     begin, stop = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        for client in clients:
-            group.create_task(listen(port, client, begin, stop))
-        for client in clients:
-            await client.has_begun.wait()
-        async with stalled(port, is_wanted=is_one_stalled):
-            for client in clients:
-                client.times_s.clear()
-            cpu_s, start_s = cpu_time_s(pid), time.monotonic()
+        clients = [group.create_task(listen(port, times, begin, stop)) for times in times_s]
+        while not all(times_s):  # noqa: ASYNC110 - an event per client would be longer
+            await asyncio.sleep(0.01)
+        async with stalled(port) if is_one_stalled else nullcontext():
+            for times in times_s:
+                times.clear()
+            used_s, start_s = cpu_s(pid), time.monotonic()
             begin.set()
             await asyncio.sleep(SECONDS)
-            share = (cpu_time_s(pid) - cpu_s) / (time.monotonic() - start_s)
+            share = (cpu_s(pid) - used_s) / (time.monotonic() - start_s)
             total = (await asyncio.to_thread(status, port))["dropped"]
             stop.set()
-    dropped = sum(client.dropped for client in clients)
+    dropped = sum(client.result() for client in clients)
     label = f"{count}, and one stalled" if is_one_stalled else f"{count}"
-    slowest = min((len(client.times_s) - 1) / (client.times_s[-1] - client.times_s[0]) for client in clients)
-    gap_ms = 1e3 * max(after - before for client in clients for before, after in pairwise(client.times_s))
+    slowest = min((len(times) - 1) / (times[-1] - times[0]) for times in times_s)
+    gap_ms = 1e3 * max(after - before for times in times_s for before, after in pairwise(times))
     lost = total - dropped if is_one_stalled else "-"
-    return f"| {label} | {slowest:.1f} Hz | {gap_ms:.0f} ms | {dropped} | {lost} | {share:.0%} |"
+    return [label, f"{slowest:.1f} Hz", f"{gap_ms:.0f} ms", f"{dropped}", f"{lost}", f"{share:.0%}"]
 
 
-async def listen(port: int, record: ClientRecord, begin: asyncio.Event, stop: asyncio.Event) -> None:
-    """Receive messages until `stop` is set."""
+async def listen(port: int, times_s: list[float], begin: asyncio.Event, stop: asyncio.Event) -> int:
+    """Record the arrival time of the first reading, and of all from `begin` to `stop`; return the number dropped."""
     async with connect(f"ws://127.0.0.1:{port}/envelope", compression=None) as connection:
         while not stop.is_set():
             message = json.loads(await connection.recv())
-            if message["cmd"] == "output" and (begin.is_set() or not record.times_s):
-                record.times_s.append(time.monotonic())
-                record.has_begun.set()
+            if message["cmd"] == "output" and (begin.is_set() or not times_s):
+                times_s.append(time.monotonic())
         await connection.send('{"cmd":"status"}')
         while (message := json.loads(await connection.recv()))["cmd"] != "status":
             continue
-        record.dropped = message["data"]["dropped"]
+        return int(message["data"]["dropped"])
 
 
 @asynccontextmanager
-async def stalled(port: int, *, is_wanted: bool) -> AsyncGenerator[None, None]:
+async def stalled(port: int) -> AsyncGenerator[None, None]:
     """Run a client that requests large responses and reads nothing."""
-    if not is_wanted:
-        yield
-        return
     end = socket.socket()
     end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, STALLED_BUFFER_BYTES)
     end.connect(("127.0.0.1", port))
@@ -126,12 +104,6 @@ async def stalled(port: int, *, is_wanted: bool) -> AsyncGenerator[None, None]:
             await connection.send('{"cmd":"describe"}')
         yield
         connection.transport.abort()
-
-
-def cpu_time_s(pid: int) -> float:
-    """Return the processor time of a process, s."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def status(port: int) -> dict[str, int]:

@@ -2,8 +2,8 @@
 
 Usage: python scripts/bench/bench_devices.py [--part parse|load|answers|upgrade|discovery] [--python-imu380 FOLDER]
 
-PYGNC_REFERENCE_DATA names the folder of the reference recordings. Simulated units run in separate processes. FOLDER is
-a checkout of python-imu380, whose parser is then measured as well. Prints a Markdown table.
+PYGNC_REFERENCE_DATA names the folder of the reference recordings. Simulated units run in separate processes. Prints a
+Markdown table.
 """
 
 import argparse
@@ -16,10 +16,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # allows to start the program by its path
 
 from pygnc_devices.discovery import search
 from pygnc_devices.framing import scan_to_end
@@ -32,6 +35,7 @@ from pygnc_devices.ucb.unit import PACKETS
 from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+from scripts.bench.table import Row, print_rows, select_parts
 
 RECORDINGS: Final = (("dmu380_s1.raw", "S1", 1002), ("openimu_z1.raw", "z1", 2127))
 ROUNDS: Final = 5
@@ -60,23 +64,15 @@ print(len(frames) / (time.perf_counter() - start))
 """
 
 
-Row: TypeAlias = tuple[str, str, str]
-"""Quantity, goal and measurement."""
-
-
-def main() -> int:
+def main() -> None:
     """Measure and print the table."""
-    parts = {part.__name__: part for part in (parse, load, answers, upgrade, discovery)}
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--part", choices=parts, help="Part to run (default: all).")
-    parser.add_argument("--python-imu380", type=Path, metavar="FOLDER", help="Checkout whose parser to measure too.")
-    options = parser.parse_args()
-    print("| what | goal | found |\n|---|---|---|")
-    for name, part in parts.items():
-        if options.part in {None, name}:
-            for row in part(options):
-                print(f"| {' | '.join(row)} |", flush=True)
-    return 0
+    parser.add_argument(
+        "--python-imu380", type=Path, metavar="FOLDER", help="Checkout of python-imu380, whose parser is measured too."
+    )
+    parts = {part.__name__: part for part in (parse, load, answers, upgrade, discovery)}
+    options, chosen = select_parts(parser, parts)
+    print_rows(chain.from_iterable(part(options) for part in chosen))
 
 
 def parse(options: argparse.Namespace) -> Iterator[Row]:
@@ -88,36 +84,38 @@ def parse(options: argparse.Namespace) -> Iterator[Row]:
         octets = (Path(folder) / "aceinna" / name).read_bytes()
         found = scan_recording(octets).count(kind)
         streamed = sum(frame.kind == kind for frame in scan_to_end(framing.scan, octets).frames)
-        yield (f"`{name}`: {kind} packets, both parsers", str(count), f"{found}, {streamed}")
+        yield Row(
+            f"`{name}`: {kind} packets, both parsers", f"{found}, {streamed}", f"{count}", found == streamed == count
+        )
     path = Path(folder) / "aceinna" / RECORDINGS[0][0]
     octets = path.read_bytes() * 20
     packet = PACKETS["S1"]
-
-    def whole() -> int:
-        table = scan_recording(octets)
-        return len(table.values(packet))
 
     def streaming() -> int:
         frames = scan_to_end(framing.scan, octets).frames
         return sum(len(packet.decode(frame.payload)) > 0 for frame in frames)
 
-    yield ("S1 with CRC and typed values, whole recordings, packets/s", ">= 300 000", f"{_per_s(whole):,.0f}")
-    yield ("the same, as a stream of readings, packets/s", "", f"{_per_s(streaming):,.0f}")
+    whole = _per_s(lambda: len(scan_recording(octets).values(packet)))
+    yield Row("S1 with CRC and typed values, whole recordings, packets/s", f"{whole:,.0f}", "300 000", whole >= 300_000)
+    yield Row("the same, as a stream of readings, packets/s", f"{_per_s(streaming):,.0f}")
     if options.python_imu380 is not None:
         command = [sys.executable, "-c", PYTHON_IMU380, str(options.python_imu380), str(path)]
         rates = [
             float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
             for _ in range(ROUNDS)
         ]
-        yield ("python-imu380's parser, packets/s", "", f"{max(rates):,.0f}")
+        yield Row("python-imu380's parser, packets/s", f"{max(rates):,.0f}")
 
 
 def load(_: argparse.Namespace) -> Iterator[Row]:
     """Read eight units at 200 Hz on one core."""
     with contextlib.ExitStack() as stack:
         urls = [stack.enter_context(_unit({0x01: 200})) for _ in range(DEVICES)]
-        with _on_one_core():
-            devices = [stack.enter_context(Ucb.open(url)) for url in urls]
+        all_cores = os.sched_getaffinity(0)
+        stack.callback(os.sched_setaffinity, 0, all_cores)
+        with contextlib.ExitStack() as opened:
+            os.sched_setaffinity(0, {min(all_cores)})
+            devices = [opened.enter_context(Ucb.open(url)) for url in urls]
             feeds = [device.subscribe() for device in devices]
             start_s, used_s = time.monotonic(), time.process_time()
             while time.monotonic() - start_s < LOAD_S:
@@ -129,7 +127,8 @@ def load(_: argparse.Namespace) -> Iterator[Row]:
         readings = sum(device.statistics.readings for device in devices)
         lost = sum(device.statistics.lost_readings + device.statistics.queue_drops for device in devices)
     what = f"{DEVICES} devices at 200 Hz, load of one core"
-    yield (what, "< 50 %", f"{used_s / elapsed_s:.0%} ({readings / elapsed_s:.0f} readings/s, {lost} lost)")
+    measured = f"{used_s / elapsed_s:.0%} ({readings / elapsed_s:.0f} readings/s, {lost} lost)"
+    yield Row(what, measured, "< 50 %", used_s / elapsed_s < 0.5)
 
 
 def answers(_: argparse.Namespace) -> Iterator[Row]:
@@ -141,16 +140,17 @@ def answers(_: argparse.Namespace) -> Iterator[Row]:
             by_packets = sum(count <= 2 for count in packets)
             by_time = sum(took_s <= 2 * PERIOD_S for took_s in times_s)
             found = f"{by_packets} after at most 2 packets, {by_time} within 20 ms; {_spread(times_s)}"
-            yield (f"{name} response within 2 packet periods", f"{REQUESTS} of {REQUESTS}", found)
+            yield Row(f"{name} response within 2 packet periods", found, f"{REQUESTS}", by_packets == REQUESTS)
         start_s = time.monotonic()
         device.write_fields({8: 1})
-        yield ("WF, written and read back", "<= 1.5 s", f"{time.monotonic() - start_s:.2f} s")
+        took_s = time.monotonic() - start_s
+        yield Row("WF, written and read back", f"{took_s:.2f} s", "1.5 s", took_s <= 1.5)
     with _unit({}, ONE_PERCENT) as url, Ucb.open(url) as device:
         device.read()
         for name in ("GF", "RF", "SF"):
             times_s = _response_times_s(device, name)[0]
             found = f"{len(times_s)} of {REQUESTS}; {_spread(times_s)}"
-            yield (f"{name} with 1 % of bytes damaged, after retries", f"{REQUESTS} of {REQUESTS}", found)
+            yield Row(f"{name} with 1 % of bytes damaged, after retries", found, f"{REQUESTS}")
 
 
 def upgrade(_: argparse.Namespace) -> Iterator[Row]:
@@ -178,7 +178,7 @@ def upgrade(_: argparse.Namespace) -> Iterator[Row]:
         f"{result.seconds:.0f} s: {result.retries} blocks repeated, {result.interruptions} disconnections, "
         f"{result.restarts} restarts from the first block"
     )
-    yield (f"upgrade, {IMAGE_BYTES // 1000} kB, 0.1 % of bytes damaged, unplugged once", "completes", found)
+    yield Row(f"upgrade, {IMAGE_BYTES // 1000} kB, 0.1 % of bytes damaged, unplugged once", found, "completes")
 
 
 def discovery(_options: argparse.Namespace) -> Iterator[Row]:
@@ -194,8 +194,9 @@ def discovery(_options: argparse.Namespace) -> Iterator[Row]:
             start_s = time.monotonic()
             outcome = search([*dead[:4], url, *dead[4:]], families)
             took_s = time.monotonic() - start_s
-            found = f"{took_s:.2f} s" if [entry.url for entry in outcome.found] == [url] else "not found"
-            yield (f"discovery of one unit among 8 ports, {what}", "<= 3 s", found)
+            is_found = [entry.url for entry in outcome.found] == [url]
+            found = f"{took_s:.2f} s" if is_found else "not found"
+            yield Row(f"discovery of one unit among 8 ports, {what}", found, "3 s", is_found and took_s <= 3)
 
 
 def _response_times_s(device: Ucb, name: str) -> tuple[list[float], list[int]]:
@@ -230,7 +231,7 @@ def _per_s(parse_all: Callable[[], int]) -> float:
 
 
 @contextlib.contextmanager
-def _unit(eeprom: dict[int, int], faults: FaultRates | None = None) -> Generator[str, None, None]:
+def _unit(eeprom: dict[int, int], faults: FaultRates | None = None) -> Iterator[str]:
     """Run a simulated unit in a separate process and yield its port."""
     ours, theirs = multiprocessing.Pipe()
     with tempfile.TemporaryDirectory() as folder:
@@ -250,15 +251,5 @@ def _serve(channel: Connection, folder: str, eeprom: dict[int, int], faults: Fau
         channel.recv()
 
 
-@contextlib.contextmanager
-def _on_one_core() -> Generator[None, None, None]:
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(before)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

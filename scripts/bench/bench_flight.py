@@ -17,14 +17,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # of a program that is started by its path
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # allows to start the program by its path
 
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import OrbitEstimate, OrbitMessage
@@ -33,9 +34,9 @@ from pygnc.formats.sense import SenseLayout, decode_fixes, decode_sensors
 from pygnc.formats.sense_scan import scan
 from pygnc.formats.status import Phase, Value
 from pygnc_ground.truth.load import load_truth
+from scripts.bench.processes import ROOT, cpu_s, memory_mb, running
 from scripts.bench.table import Row, print_rows, timed
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 DEMO: Final = ROOT / "data" / "demo" / "sense.bin"
 LAYOUT: Final = SenseLayout()
 HOUR_RECORDS: Final = 144
@@ -56,7 +57,7 @@ def main() -> int:
         idle(),
         formation(),
         stop(runs, Phase.IDLE, hours(1), "idle"),
-        stop(runs, Phase.BATCH, hours(3), "in mid-batch"),
+        stop(runs, Phase.BATCH, hours(3), "during a batch"),
         outlier(),
         no_fix(),
     ]
@@ -68,15 +69,15 @@ def main() -> int:
 
 def decode_clean(runs: int) -> Iterator[Row]:
     """Time validation and decoding of clean files, next to a loop over struct."""
-    peer = len(demo := long_file(432)) / 1e6 / timed(lambda: decode_by_struct(demo), runs)
+    peer = len(demo := long_file(432)) / 1e6 / timed(partial(decode_by_struct, demo), runs)
     for count in (432, 4_000, 120_000):
         content = long_file(count)
         mb, times = len(content) / 1e6, runs * (1 + 4_000 // count)
-        to_records = mb / timed(lambda: scan(content), times)  # noqa: B023 - called at once
-        to_si = mb / timed(lambda: decoded(content, count), times)  # noqa: B023 - called at once
+        to_records = mb / timed(partial(scan, content), times)
+        to_si = mb / timed(partial(decoded, content, count), times)
         what = f"scan and validate to record arrays, {mb:.1f} MB"
         yield Row(what, f"{to_records:.0f} MB/s", "300 MB/s", to_records >= 300)
-        yield Row("the same and on to SI arrays", f"{to_si:.0f} MB/s, {to_si / peer:.0f} x the peer")
+        yield Row("the same, converted to SI arrays", f"{to_si:.0f} MB/s, {to_si / peer:.0f} times the peer")
     yield Row("peer: a loop over struct.unpack", f"{peer:.1f} MB/s")
 
 
@@ -94,7 +95,7 @@ def decode_damaged(runs: int) -> Iterator[Row]:
         kept = len(scan(content).records) / 40_000
         if not 0.98 * (1 - percent / 100) <= kept <= 1.02 * (1 - percent / 100):
             raise ValueError(f"{percent} % of the records are damaged, but {kept:.1%} are delivered")
-        speed = len(content) / 1e6 / timed(lambda: scan(content), runs)  # noqa: B023 - called at once
+        speed = len(content) / 1e6 / timed(partial(scan, content), runs)
         yield Row(f"scan, {percent} % of the records damaged", f"{speed:.0f} MB/s", "30 MB/s", speed >= 30)
 
 
@@ -152,22 +153,12 @@ def decode_by_struct(content: bytes) -> list[tuple[float, ...]]:
 # --- Runs of main.py ------------------------------------------------------------------------------------------------
 
 
-class Run:
-    """One main.py in a temporary home."""
+class Run(NamedTuple):
+    """Run of main.py in a temporary home, and the time of its start, s."""
 
-    def __init__(self, home: Path, *options: str, records: bytes) -> None:
-        self.home = home
-        (home / "sense.bin").write_bytes(records)
-        last = int.from_bytes(records[-101:-97], "big") if records else 0
-        # Compiled modules are cached, as on the satellite after the first run.
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        self.began = time.perf_counter()
-        self.process = subprocess.Popen(
-            [sys.executable, "flight/main.py", "10", str(last + 60), *options],
-            cwd=ROOT,
-            env=environment | {"HOME": str(home)},
-            stderr=subprocess.DEVNULL,
-        )
+    home: Path
+    process: subprocess.Popen[str]
+    began: float
 
     def status(self) -> dict[str, Value] | None:
         """Return the decoded status, or None before the first one."""
@@ -188,23 +179,25 @@ class Run:
     def processes(self) -> list[int]:
         """Return the process ids of main and its tasks."""
         pid = self.process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [pid, *map(int, children)]
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
 
 @contextlib.contextmanager
 def flight(*options: str, records: bytes, ranges: Path | None = None) -> Iterator[Run]:
-    """Start a run and remove its home afterwards."""
-    home = Path(tempfile.mkdtemp(prefix="pygnc-bench-"))
-    if ranges is not None:
-        shutil.copytree(ranges, home / "range")
-    run = Run(home, *options, records=records)
-    try:
-        yield run
-    finally:
-        run.process.kill()
-        run.process.wait()
-        shutil.rmtree(home)
+    """Start main.py, kill it at the end, and remove its home."""
+    last = int.from_bytes(records[-101:-97], "big")
+    command = [sys.executable, str(ROOT / "flight" / "main.py"), "10", str(last + 60), *options]
+    # Compiled modules are cached, as on the satellite after the first run.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with tempfile.TemporaryDirectory(prefix="pygnc-bench-") as folder:
+        home = Path(folder)
+        (home / "sense.bin").write_bytes(records)
+        if ranges is not None:
+            shutil.copytree(ranges, home / "range")
+        began = time.perf_counter()
+        with running(command, environment | {"HOME": folder}, stderr=subprocess.DEVNULL) as process:
+            yield Run(home, process, began)
+            process.kill()
 
 
 def hours(count: int) -> bytes:
@@ -212,27 +205,27 @@ def hours(count: int) -> bytes:
     return DEMO.read_bytes()[: count * HOUR_RECORDS * LAYOUT.size]
 
 
-def first_status(runs: int) -> Iterator[Row]:
-    """Measure the time from the start until the status reports that all tasks are up."""
+def seconds_until(is_reached: Callable[[dict[str, Value]], bool], runs: int, *options: str, records: bytes) -> float:
+    """Return the median time from the start until the status fulfils a condition, s."""
     times = []
     for _ in range(runs + 1):
-        with flight(records=hours(1)) as run:
-            times.append(run.until(lambda s: s["phase"] != Phase.STARTING))
+        with flight(*options, records=records) as run:
+            times.append(run.until(is_reached))
+    return statistics.median(times[1:])
+
+
+def first_status(runs: int) -> Iterator[Row]:
+    """Measure the time from the start until the status reports that all tasks are up."""
+    seconds = seconds_until(lambda s: s["phase"] != Phase.STARTING, runs, records=hours(1))
     libraries = [sys.executable, "-c", "import numpy, erfa, zmq, msgspec, satkit"]
     bare = timed(lambda: subprocess.run(libraries, check=True), runs)
-    seconds = statistics.median(times[1:])
     yield Row("start to first status, all tasks up", f"{seconds:.2f} s", "0.35 s", seconds <= 0.35)
     yield Row("peer: Python importing the flight libraries", f"{bare:.2f} s")
 
 
 def batch(runs: int, length: int, limit_s: float) -> Iterator[Row]:
     """Measure the time from the start to the final status of a batch of `length` hours."""
-    times = []
-    for _ in range(runs + 1):
-        with flight("--exit-when-done", records=hours(length)) as run:
-            times.append(run.until(lambda s: s["phase"] == Phase.STOPPED))
-            run.process.wait(20)
-    seconds = statistics.median(times[1:])
+    seconds = seconds_until(lambda s: s["phase"] == Phase.STOPPED, runs, "--exit-when-done", records=hours(length))
     yield Row(f"{length} h of batch, start to final status", f"{seconds:.2f} s", f"{limit_s} s", seconds <= limit_s)
 
 
@@ -258,10 +251,10 @@ def idle() -> Iterator[Row]:
         run.until(lambda s: s["phase"] == Phase.IDLE)
         run.until(lambda s: int(s["uptime_s"]) >= 3)
         processes = run.processes()
-        before, began = cpu_s(processes), time.perf_counter()
+        before, began = cpu_s(*processes), time.perf_counter()
         run.until(lambda s: int(s["uptime_s"]) >= 13)
-        share = (cpu_s(processes) - before) / (time.perf_counter() - began)
-        mb = pss_mb(processes)
+        share = (cpu_s(*processes) - before) / (time.perf_counter() - began)
+        mb = memory_mb("Pss", *processes)
     yield Row(f"memory, PSS of all {len(processes)} processes", f"{mb:.0f} MB", "80 MB", mb <= 80)
     yield Row("processor, idle", f"{100 * share:.1f} % of a core", "2 %", share < 0.02)
 
@@ -269,8 +262,8 @@ def idle() -> Iterator[Row]:
 def formation() -> Iterator[Row]:
     """Measure memory with three partners: the maximum during the batch, and afterwards."""
     with tempfile.TemporaryDirectory() as folder:
-        pygnc = Path(sys.executable).with_name("pygnc")
-        words = [str(pygnc), "scenario", "make", "--preset", "formation4", "--out", f"{folder}/scenario"]
+        pygnc = str(Path(sys.executable).with_name("pygnc"))
+        words = [pygnc, "scenario", "make", "--preset", "formation4", "--out", f"{folder}/scenario"]
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
         files = min(path for path in Path(folder, "scenario").iterdir() if path.is_dir())
         with flight(records=(files / "sense.bin").read_bytes(), ranges=files / "range") as run:
@@ -278,36 +271,21 @@ def formation() -> Iterator[Row]:
             most = [0.0]
 
             def is_at_rest(found: dict[str, Value]) -> bool:
-                most.append(pss_mb(run.processes()))
+                most.append(memory_mb("Pss", *run.processes()))
                 return found["phase"] == Phase.IDLE and bool(found["partner2_id"]) and int(found["uptime_s"]) >= 10
 
             run.until(is_at_rest)
-    for when, mb in (("at rest", most[-1]), ("maximum during the batch", max(most))):
+    for when, mb in (("idle", most[-1]), ("maximum during the batch", max(most))):
         yield Row(f"memory with three partners, {when}", f"{mb:.0f} MB", "100 MB", mb <= 100)
-
-
-def cpu_s(pids: list[int]) -> float:
-    """Return the processor time that processes have used, s."""
-    ticks = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def pss_mb(pids: list[int]) -> float:
-    """Return the memory of processes as proportional set size, MB."""
-    lines = [line for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()]
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1e3
 
 
 # --- Wrong and missing fixes ----------------------------------------------------------------------------------------
 
 
 def outlier() -> Iterator[Row]:
-    """Compare the errors of a batch with one fix wrong by 10 km with those of the batch without that fix."""
+    """Compare the errors of a batch that has a fix with an error of 10 km with those of the batch without that fix."""
     worst = max(extra_error_m(k) for k in (0, 2, HOUR_RECORDS // 2, HOUR_RECORDS - 1))
-    yield Row("one fix 10 km off, most it adds to any error", f"{worst:.2f} m", "1 m", worst < 1.0)
+    yield Row("one fix with an error of 10 km, largest increase of any error", f"{worst:.2f} m", "1 m", worst < 1.0)
 
 
 def extra_error_m(k: int) -> float:
@@ -334,7 +312,7 @@ def errors_m(records: bytes) -> dict[int, float]:
 
 def no_fix() -> Iterator[Row]:
     """Process the recording without usable fixes, if it is available."""
-    what, limit = "recorded_sense.bin (no usable fix)", "runs, says why"
+    what, limit = "recorded_sense.bin (no usable fix)", "runs, reports the cause"
     folder = os.environ.get("PYGNC_REFERENCE_DATA")
     if folder is None:
         yield Row(what, "not run: PYGNC_REFERENCE_DATA is not set", limit)

@@ -2,11 +2,11 @@
 
 Usage: python scripts/bench/bench_formation.py [--seeds N] [--draws N] [--part NAME]
 
-Every seed is a formation of its own: epoch, orbit from 400 to 600 km, relative states, drag factors. The truth comes
-from the scenario generator, with forces that no estimator here has. Each seed is measured several times, with other
-noise, biases and differences of drag. Errors are those of relative positions, 3-D, RMS over 64 minutes. The part
-`consistency` uses six times as many seeds, measured once, and `certainty` ten times as many. Prints Markdown tables.
-Repeated runs print the same numbers, except for processor times.
+Each seed defines a formation: epoch, orbit at 400 to 600 km, relative states, drag factors. The truth comes from the
+scenario generator, whose force model is more detailed than that of the estimators. Each formation is measured several
+times, with other noise, biases and differences of drag. Errors are those of relative positions, 3-D, RMS over 64
+minutes. The part `consistency` uses six times as many seeds, measured once, and `certainty` ten times as many. The
+script prints Markdown tables; except for processor times, a repeated run prints the same numbers.
 """
 
 import argparse
@@ -14,9 +14,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import repeat
+from itertools import product, repeat
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 import numpy as np
 from scipy.stats import kstest
@@ -49,6 +49,7 @@ from pygnc_ground.formation.bound import FormationBound, FormationMotion
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.solution import BoolArray, FloatArray
+from scripts.bench.table import print_table, rms, select_parts
 
 KINDS: Final = (FormationKind.FREE, FormationKind.BOUNDED)
 _MESH_ALL: Final = Instruments("mesh, 1 m, GPS on all", range_noise_m=1.0, mesh=True, fixed=4)
@@ -79,22 +80,13 @@ _CERTAINTY_CASES: Final = (
 _CONSISTENCY_SEEDS: Final = 6
 """Geometries per requested seed: as many measurements as `print_accuracy` makes, each of another geometry."""
 _ELEMENTS: Final = 6
-
-
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a Markdown table."""
-    for row in (header, ["---"] * len(header), *rows):
-        print("| " + " | ".join(row) + " |", flush=True)
+Geometry: TypeAlias = tuple[FormationBound, list[FormationScore]]
+"""Bound and scores of one geometry that is measured several times."""
 
 
 def median_and_range(values: Sequence[float]) -> str:
     """Return median and extremes as text."""
     return f"{np.median(values):.3g} ({min(values):.3g}-{max(values):.3g})"
-
-
-def rms(values: Sequence[float] | FloatArray) -> float:
-    """Return the root mean square of all values."""
-    return float(np.sqrt(np.mean(np.square(values))))
 
 
 def scatter_of_mean(values: Sequence[float] | FloatArray) -> float:
@@ -107,13 +99,6 @@ def band_text(values: int) -> str:
     return "{:.2f} to {:.2f}".format(*band(_ELEMENTS, values))
 
 
-class Geometry(NamedTuple):
-    """Bound and scores of one geometry that is measured several times."""
-
-    bound: FormationBound
-    scores: list[FormationScore]
-
-
 def measure_geometry(worlds: Sequence[tuple[FormationWorld, FormationMotion]], instruments: Instruments) -> Geometry:
     """Measure and solve one geometry once in each of its worlds; the index of a world numbers its draw of noise."""
     bounds = [world_bound(world, motion, instruments) for world, motion in worlds]
@@ -121,7 +106,7 @@ def measure_geometry(worlds: Sequence[tuple[FormationWorld, FormationMotion]], i
         score_estimate(solve_world(world, world.records(instruments, draw), motion.gps_ms[SCORED_EPOCHS]), bound)
         for draw, ((world, motion), bound) in enumerate(zip(worlds, bounds, strict=True))
     ]
-    return Geometry(bounds[0], scores)
+    return bounds[0], scores
 
 
 def pooled(scores: Sequence[FormationScore], name: str) -> FloatArray:
@@ -184,17 +169,18 @@ def accuracy_figures(geometries: Sequence[Geometry], limit: float) -> list[str]:
     The scatter of the mean NEES is that of the means of single geometries. Errors on curved likelihood ridges have long
     tails, and those of partners and draws are correlated: the band of as many independent normal errors is narrower.
     """
-    scores = [score for geometry in geometries for score in geometry.scores]
-    found_in = [pooled(geometry.scores, "found") > 0.0 for geometry in geometries]
-    pairs = list(zip(geometries, found_in, strict=True))
+    bounds, scores_of = zip(*geometries, strict=True)
+    scores = [score for of_geometry in scores_of for score in of_geometry]
+    found_in = [pooled(of_geometry, "found") > 0.0 for of_geometry in scores_of]
+    pairs = list(zip(scores_of, found_in, strict=True))
     ratios = [error_ratio(*pair) for pair in pairs]
-    flagged = [all(score.flagged.any() for score in geometry.scores) for geometry in geometries]
+    flagged = [all(score.flagged.any() for score in of_geometry) for of_geometry in scores_of]
     missed = sum(ratio > limit and not is_flagged for ratio, is_flagged in zip(ratios, flagged, strict=True))
-    nees = [pooled(geometry.scores, "nees")[found] for geometry, found in pairs]
+    nees = [pooled(of_geometry, "nees")[found] for of_geometry, found in pairs]
     present = [ratio for ratio in ratios if not np.isnan(ratio)]
     partners = sum(map(len, found_in))
     return [
-        median_and_range([geometry.bound.rms_all_m for geometry in geometries]),
+        median_and_range([bound.rms_all_m for bound in bounds]),
         f"{rms(present):.2f}, {np.median(present):.2f}, {max(present):.2f}",
         f"{limit:g}",
         f"{efficient_worst_ratio(geometries):.2f}",
@@ -207,9 +193,9 @@ def accuracy_figures(geometries: Sequence[Geometry], limit: float) -> list[str]:
     ]
 
 
-def error_ratio(geometry: Geometry, found: BoolArray) -> float:
+def error_ratio(scores: Sequence[FormationScore], found: BoolArray) -> float:
     """Return RMS error over RMS bound of the partners flagged by `found`, over all draws; NaN if there are none."""
-    error_m, bound_m = (pooled(geometry.scores, name)[found] for name in ("right_error_m", "bound_m"))
+    error_m, bound_m = (pooled(scores, name)[found] for name in ("right_error_m", "bound_m"))
     return rms(error_m) / rms(bound_m) if found.any() else float("nan")
 
 
@@ -268,17 +254,14 @@ def print_certainty(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
     kinds = [list(FormationKind)[seed % len(FormationKind)] for seed in range(count)]
     runs = list(pool.map(certainty_of_seed, kinds, range(count)))
     rows = []
-    for instruments, satellites in _CERTAINTY_CASES:
-        for kind in FormationKind:
-            case = instruments, satellites
-            scores = [run[case] for run, each in zip(runs, kinds, strict=True) if each is kind and case in run]
-            if not scores:
-                continue
+    for case, kind in product(_CERTAINTY_CASES, FormationKind):
+        scores = [run[case] for run, each in zip(runs, kinds, strict=True) if each is kind and case in run]
+        if scores:
             columns = [pooled(scores, name) for name in ("wrong", "found", "ambiguous", "unsolved")]
             wrong, found, ambiguous, unsolved = (int(column.sum()) for column in columns)
             certain = sum(score.wrong_and_certain for score in scores)
             numbers = len(columns[0]), wrong, len(columns[0]) - found, ambiguous, unsolved, certain
-            rows.append([instruments.name, str(satellites), kind.value, *map(str, numbers)])
+            rows.append([case[0].name, str(case[1]), kind.value, *map(str, numbers)])
     header = "instruments", "satellites", "formation", "partners", "best hypothesis wrong", "truth missing"
     print_table([*header, "ambiguous", "unsolved", "wrong and certain"], rows)
 
@@ -289,12 +272,12 @@ def certainty_of_seed(kind: FormationKind, seed: int) -> dict[tuple[Instruments,
     scores = {}
     for instruments, satellites in _CERTAINTY_CASES[seed // len(FormationKind) % 3 :: 3]:
         some = world.first(satellites)
-        scores[instruments, satellites] = measure_geometry([(some, true_motion(some))], instruments).scores[0]
+        scores[instruments, satellites] = measure_geometry([(some, true_motion(some))], instruments)[1][0]
     return scores
 
 
 def print_comparison(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
-    """Print errors on a star of ranges next to those of SciPy's Levenberg-Marquardt, which knows our true orbit."""
+    """Print errors on a star of ranges next to those of SciPy's Levenberg-Marquardt method with our true orbit."""
     print(f"\n{seeds} geometries of each kind, four satellites, ranges to our own only.\n")
     rows = []
     for kind in KINDS:
@@ -376,29 +359,25 @@ def print_speed(_seeds: int, _draws: int, _pool: ProcessPoolExecutor) -> None:
     print_table(["four satellites", "1 h", "3 h", "limit for 3 h"], rows)
 
 
-PARTS: Final[dict[str, Callable[[int, int, ProcessPoolExecutor], None]]] = {
-    "bound": print_bounds,
-    "accuracy": print_accuracy,
-    "consistency": print_consistency,
-    "certainty": print_certainty,
-    "peer": print_comparison,
-    "speed": print_speed,
-}
-
-
 def main() -> int:
     """Run the selected parts."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20, help="Number of geometries of each kind (default: 20).")
     parser.add_argument(
         "--draws", type=int, default=12, help="Measurements of each geometry if all satellites have GPS (default: 12)."
     )
-    parser.add_argument("--part", choices=list(PARTS), help="Part to run (default: all).")
-    arguments = parser.parse_args()
+    parts: dict[str, Callable[[int, int, ProcessPoolExecutor], None]] = {
+        "bound": print_bounds,
+        "accuracy": print_accuracy,
+        "consistency": print_consistency,
+        "certainty": print_certainty,
+        "peer": print_comparison,
+        "speed": print_speed,
+    }
+    options, chosen = select_parts(parser, parts)
     with ProcessPoolExecutor() as pool:
-        for name, part in PARTS.items():
-            if arguments.part in {None, name}:
-                part(arguments.seeds, arguments.draws, pool)
+        for part in chosen:
+            part(options.seeds, options.draws, pool)
     return 0
 
 

@@ -16,12 +16,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import chain
+from itertools import chain, cycle
 from math import inf
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # of a program that is started by its path
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # allows to start the program by its path
 
 from pygnc.formats import status
 from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
@@ -35,9 +35,9 @@ from pygnc_controller.emulator.scenario_run import RunPlan
 from pygnc_controller.emulator.serial_line import LineFaults, PacedPort, SerialLine
 from pygnc_controller.emulator.shell import Connection, Shell
 from pygnc_controller.emulator.virtual_pi import LineEnd, VirtualLink, VirtualPi
+from scripts.bench.processes import ROOT
 from scripts.bench.table import Row, print_rows
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 DEMO: Final = ROOT / "data" / "demo"
 RAW_BYTES_PER_S: Final = 11_520.0
 HOUR_BYTES: Final = 144 * 251
@@ -55,8 +55,8 @@ class Link:
     def __init__(self, home: Path, faults: LineFaults, seed: int) -> None:
         self.controller = Controller(1 + seed)
         self.pi = VirtualPi(home, status.encode({}), INFO)
-        lines = [SerialLine(2 * seed + k, faults) for k in range(2)]
         host = LineEnd(self.controller.receive, self.controller.next_output, self.controller.wakeup_s)
+        lines = [SerialLine(2 * seed + k, faults) for k in range(2)]
         self.session = VirtualLink([host, self.pi.end()], lines)
         self.until(lambda: self.controller.channel.is_ready)
 
@@ -83,81 +83,70 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=100, help="Uploads over a line with errors (default: 100).")
     parser.add_argument("--stops", type=int, default=100, help="Real runs to stop; 0: none (default: 100).")
     given = parser.parse_args()
-    measures = [
-        uploads(given.runs),
-        throughput(),
-        streams(max(1, given.runs // 10)),
-        answers(),
-        stops(given.stops),
-    ]
-    return print_rows(chain.from_iterable(measures))
+    virtual = chain(uploads(given.runs), throughput(), streams(max(1, given.runs // 10)), answers())
+    return print_rows(chain(virtual, stops(given.stops)))
 
 
 # --- files --------------------------------------------------------------------------------------------------------
 
 
 def uploads(runs: int) -> Iterator[Row]:
-    """Upload the default batch over a bad line with several seeds."""
-    content = (DEMO / "sense.bin").read_bytes()[:HOUR_BYTES]
-    seconds, exact, interrupts, retried = [], 0, 0, 0
-    for seed in range(runs):
-        duration_s, is_exact, link = upload(content, BAD, seed)
-        seconds.append(duration_s)
-        exact += is_exact
-        interrupts += link.pi.interrupts
-        retried += link.controller.channel.counts.retried
+    """Upload the default batch over a line with errors, once per seed."""
+    results = [transfer(upload, sense_bytes()[:HOUR_BYTES], BAD, seed) for seed in range(runs)]
+    seconds, are_exact, links = zip(*results, strict=True)
+    spread = f"{statistics.median(seconds):.1f} s typical, maximum {max(seconds):.1f} s"
+    interrupts = sum(link.pi.interrupts for link in links)
+    retried = sum(link.controller.channel.counts.retried for link in links)
     yield Row(
-        f"upload of {HOUR_BYTES} B, one byte in 10 000 lost, flipped or doubled, both ways",
-        f"{exact} of {runs} bit-exact; {statistics.median(seconds):.1f} s typical, {max(seconds):.1f} s at most;"
-        f" {retried / runs:.1f} sentences sent again; {interrupts} false Ctrl-C, resumed",
+        f"upload of {HOUR_BYTES} B, 1e-4 of the bytes damaged, both directions",
+        f"{sum(are_exact)} of {runs} bit-exact; {spread};"
+        f" {retried / runs:.1f} sentences repeated; {interrupts} false Ctrl-C",
         "all",
-        exact == runs,
+        all(are_exact),
     )
 
 
 def throughput() -> Iterator[Row]:
     """Measure the duration of an upload and a download on a line without errors."""
-    whole = (DEMO / "sense.bin").read_bytes()
+    whole = sense_bytes()
     for content in (whole[:HOUR_BYTES], whole):
-        duration_s, is_exact, _ = upload(content, CLEAN, 0)
-        share = len(content) / duration_s / RAW_BYTES_PER_S
-        yield Row(
-            f"upload of {len(content)} B, clean line",
-            f"{duration_s:.1f} s, {share:.1%} of the line",
-            "70 %" if len(content) < len(whole) else "70 %, 14 s",
-            is_exact and share >= 0.70 and duration_s <= 14.0,
-        )
-        duration_s, is_exact = download(content)
-        share = len(content) / duration_s / RAW_BYTES_PER_S
-        yield Row(
-            f"download of {len(content)} B, clean line",
-            f"{duration_s:.1f} s, {share:.1%} of the line",
-            "70 %",
-            is_exact and share >= 0.70,
-        )
+        for begin in (upload, download):
+            duration_s, is_exact, _ = transfer(begin, content, CLEAN, 0)
+            share = len(content) / duration_s / RAW_BYTES_PER_S
+            limit_s = 14.0 if begin is upload else inf
+            yield Row(
+                f"{begin.__name__} of {len(content)} B, clean line",
+                f"{duration_s:.1f} s, {share:.1%} of the line",
+                "70 %, 14 s" if begin is upload and content is whole else "70 %",
+                is_exact and share >= 0.70 and duration_s <= limit_s,
+            )
 
 
-def upload(content: bytes, faults: LineFaults, seed: int) -> tuple[float, bool, Link]:
+def sense_bytes() -> bytes:
+    """Return the demonstration batch."""
+    return (DEMO / "sense.bin").read_bytes()
+
+
+def transfer(
+    begin: Callable[[Link, Path, bytes], UploadSender | DownloadReceiver], content: bytes, faults: LineFaults, seed: int
+) -> tuple[float, bool, Link]:
     """Return the duration in seconds, True if the file is exact, and the link."""
     with tempfile.TemporaryDirectory() as folder:
-        link = Link(Path(folder), faults, seed)
+        home = Path(folder)
+        link = Link(home, faults, seed)
         began_s = link.now_s
-        transfer: UploadSender = link.controller.upload("sense.bin", content, link.now_s)
-        link.until(lambda: transfer.state is TransferState.DONE)
-        return link.now_s - began_s, (Path(folder) / "sense.bin").read_bytes() == content, link
+        running = begin(link, home, content)
+        link.until(lambda: running.state is TransferState.DONE)
+        arrived = running.content if isinstance(running, DownloadReceiver) else (home / "sense.bin").read_bytes()
+        return link.now_s - began_s, arrived == content, link
 
 
-def download(content: bytes) -> tuple[float, bool]:
-    """Return the duration in seconds, and True if the file is exact."""
-    with tempfile.TemporaryDirectory() as folder:
-        link = Link(Path(folder), CLEAN, 0)
-        transfer = begin_download(link, Path(folder), content)
-        began_s = link.now_s
-        link.until(lambda: transfer.state is TransferState.DONE)
-        return link.now_s - began_s, transfer.content == content
+def upload(link: Link, _home: Path, content: bytes) -> UploadSender:
+    """Start an upload."""
+    return link.controller.upload("sense.bin", content, link.now_s)
 
 
-def begin_download(link: Link, home: Path, content: bytes) -> DownloadReceiver:
+def download(link: Link, home: Path, content: bytes) -> DownloadReceiver:
     """Start the download of a file with a given content."""
     (home / "pygnc_batch").mkdir(exist_ok=True)
     (home / "pygnc_batch" / "sense.bin").write_bytes(content)
@@ -171,9 +160,9 @@ def streams(runs: int) -> Iterator[Row]:
     """Stream ten minutes of 1 Hz sensor and 1 Hz GPS packets over lines of several kinds."""
     lines = {
         "clean line": CLEAN,
-        "one byte in 10 000 wrong": BAD,
-        "one byte in 1000 wrong": LineFaults(lost=2.5e-4, flipped=5e-4, doubled=2.5e-4),
-        "one in 10 000 wrong, delays, 20 s cut, 2 s of noise": LineFaults(
+        "1e-4 of the bytes damaged": BAD,
+        "1e-3 of the bytes damaged": LineFaults(lost=2.5e-4, flipped=5e-4, doubled=2.5e-4),
+        "1e-4 damaged, delays, 20 s interrupted, 2 s of noise": LineFaults(
             2.5e-5, 5e-5, 2.5e-5, 1e-4, cuts=((200.0, 220.0),), garbled=((400.0, 402.0),)
         ),
     }
@@ -226,12 +215,11 @@ def one_hertz() -> Iterator[TimedPacket]:
 
 def answers() -> Iterator[Row]:
     """Measure the time from the moment a status request is due to the end of its answer."""
-    whole = (DEMO / "sense.bin").read_bytes() * 3
-    states: dict[str, Callable[[Link, Path], object]] = {
-        "nothing else": lambda _link, _home: None,
-        "1 Hz sensor + 1 Hz GPS": lambda link, _: link.controller.stream(iter(one_hertz()), 1.0, link.now_s),
-        "an upload": lambda link, _: link.controller.upload("sense.bin", whole, link.now_s),
-        "a download": lambda link, home: begin_download(link, home, whole),
+    states: dict[str, Callable[[Link, Path, bytes], object]] = {
+        "nothing else": lambda *_: None,
+        "1 Hz sensor + 1 Hz GPS": lambda link, *_: link.controller.stream(iter(one_hertz()), 1.0, link.now_s),
+        "an upload": upload,
+        "a download": download,
     }
     for state, begin in states.items():
         times_s = answer_times_s(begin)
@@ -244,12 +232,12 @@ def answers() -> Iterator[Row]:
         )
 
 
-def answer_times_s(begin: Callable[["Link", Path], object]) -> list[float]:
+def answer_times_s(begin: Callable[[Link, Path, bytes], object]) -> list[float]:
     """Request the status repeatedly during the activity that `begin` starts; return the response times in s."""
     with tempfile.TemporaryDirectory() as folder:
         link = Link(Path(folder), CLEAN, 1)
         link.pass_time(1.0)
-        begin(link, Path(folder))
+        begin(link, Path(folder), sense_bytes() * 3)
         link.controller.watch(0.317, link.now_s)
         link.pass_time(30.0)
         counts = link.controller.channel.counts, link.pi.counts
@@ -261,33 +249,21 @@ def answer_times_s(begin: Callable[["Link", Path], object]) -> list[float]:
 # --- stops --------------------------------------------------------------------------------------------------------
 
 
-class Stop(NamedTuple):
-    """Measurements of a run that Ctrl-C has stopped, and what was wrong afterwards."""
-
-    activity: str
-    exit_s: float
-    prompt_s: float
-    faults: list[str]
-
-
 def stops(runs: int) -> Iterator[Row]:
     """Stop real runs by Ctrl-C during various activities."""
     if not runs:
         return
-    activities = ["start", "upload", "batch", "stream", "download", "idle"]
-    found = [stop(activities[k % len(activities)], k) for k in range(runs)]
-    for activity in [*activities, "all"]:
-        some = [one for one in found if activity in {one.activity, "all"}]
-        if not some:
-            continue
-        times_s = [one.exit_s for one in some]
+    activities = ("start", "upload", "batch", "stream", "download", "idle")
+    found = [(activity, *stop(activity, k)) for k, activity in zip(range(runs), cycle(activities), strict=False)]
+    for activity in [*activities[:runs], "all"]:
+        some = [results for stopped, *results in found if activity in {stopped, "all"}]
+        times_s, prompts_s, faults = zip(*some, strict=True)
         typical, worst = statistics.median(times_s), max(times_s)
-        prompt_s = max(one.prompt_s for one in some)
-        broken = [fault for one in some for fault in one.faults]
+        broken = list(chain.from_iterable(faults))
         yield Row(
             f"Ctrl-C, {'in all' if activity == 'all' else 'during ' + activity}, {len(some)} runs",
-            f"{typical:.2f} s typical, {worst:.2f} s at most, prompt after {prompt_s:.2f} s at most;"
-            f" {sum(not one.faults for one in some)} with all files valid and the terminal as it was",
+            f"{typical:.2f} s typical, {worst:.2f} s at most, prompt after {max(prompts_s):.2f} s at most;"
+            f" {faults.count([])} with all files valid and the terminal as it was",
             "1 s, 9 s, all",
             typical <= 1.0 and worst <= 9.0 and not broken,
         )
@@ -295,8 +271,12 @@ def stops(runs: int) -> Iterator[Row]:
             print(fault, file=sys.stderr)
 
 
-def stop(activity: str, seed: int) -> Stop:
-    """Start main.py and an activity, and send Ctrl-C at a random time."""
+def stop(activity: str, seed: int) -> tuple[float, float, list[str]]:
+    """Start main.py and an activity, and send Ctrl-C at a random time.
+
+    Returns:
+        Time to the exit of main.py and time to the prompt of the shell, s, and faults.
+    """
     chance = random.Random(seed)  # noqa: S311 - repeatable times
     scenario = load_scenario(DEMO, 600.0)
     with tempfile.TemporaryDirectory(prefix="pygnc-bench-") as folder:
@@ -316,7 +296,9 @@ def stop(activity: str, seed: int) -> Stop:
             elif activity == "stream":
                 connection.controller.stream(iter(scenario.packets), 100.0, now_s)
             elif activity == "download":
-                begin_real_download(connection, home)
+                name = "pygnc_batch/sense.bin"
+                connection.run((home / name).exists, 20.0)
+                connection.controller.download(name, time.monotonic())
             elif activity == "idle":
                 connection.pause(2.0)
             connection.pause(chance.uniform(0.0, 0.7 if activity == "start" else 2.0))
@@ -330,7 +312,7 @@ def stop(activity: str, seed: int) -> Stop:
     if not ended.terminal_restored:
         faults.append("the terminal settings were not restored")
     exit_s = min([*gone_s, inf]) - ended.pressed_s
-    return Stop(activity, exit_s, ended.after_s, [f"{activity}, run {seed}: {fault}" for fault in faults])
+    return exit_s, ended.after_s, [f"{activity}, run {seed}: {fault}" for fault in faults]
 
 
 def main_of(pi: PtyPi) -> Path | None:
@@ -339,13 +321,6 @@ def main_of(pi: PtyPi) -> Path | None:
     with contextlib.suppress(OSError):
         return process if b"main.py" in (process / "cmdline").read_bytes() else None
     return None
-
-
-def begin_real_download(connection: Connection, home: Path) -> None:
-    """Start the download of the recorded batch."""
-    name = "pygnc_batch/sense.bin"
-    connection.run((home / name).exists, 20.0)
-    connection.controller.download(name, time.monotonic())
 
 
 if __name__ == "__main__":

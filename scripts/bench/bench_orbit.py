@@ -2,24 +2,29 @@
 
 Usage: python scripts/bench/bench_orbit.py [--seeds N] [--part accuracy|consistency|speed]
 
-Every seed is an orbit of its own: epoch, altitude from 400 to 600 km, inclination, node, noise, and a drag that is the
-filter's expectation, half or twice as much. The script prints Markdown tables. Errors are 3-D RMS over all seeds and
-the last two thirds of the time; a repeated run gives the same numbers.
+Each seed defines an orbit: epoch, altitude from 400 to 600 km, inclination, node, noise, and a drag of half, once or
+twice the drag that the filter expects. Errors are 3-D RMS over all seeds and the last two thirds of the time. The
+script prints Markdown tables; except for speed, a repeated run prints the same numbers.
 """
 
 import argparse
+import gc
 import subprocess
 import sys
 import tempfile
 import time
+import timeit
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # allows to start the program by its path
 
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix
@@ -34,8 +39,8 @@ from pygnc_ground.campaign.orbit_accuracy import (
     score_estimators,
 )
 from pygnc_ground.campaign.orbit_world import ORIENTATION, random_world, run_filter, settings_for
-from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario.settings import Gps
+from scripts.bench.table import print_table, rms, select_parts
 
 EXTRAPOLATIONS: Final = {
     "outage from 45 to 135 min of 3 h, error at its end": (45, 135, 40.0),
@@ -45,39 +50,22 @@ EXTRAPOLATIONS: Final = {
 """Times without fixes: begin and end in minutes, and limit of the error in m at 500 km and higher."""
 
 
-class Case(NamedTuple):
-    """One row of the accuracy table."""
-
-    name: str
-    hours: int
-    gps: Gps
-    older: str
-    filter_limit_m: float | None
-    smoother_limit_m: float | None
-
-
 CENTIMETRE: Final = Gps()
 MILLIMETRE: Final = Gps(velocity_noise_mps=0.001)
 OUTLIERS: Final = Gps(position_outlier_rate=0.03)
-CASES: Final = (
-    Case("3 h, 10 m and 1 cm/s", 3, CENTIMETRE, "5.8-8.5 m", 1.6, 1.05),
-    Case("12 h, 10 m and 1 cm/s", 12, CENTIMETRE, "-", 1.6, 0.9),
-    Case("3 h, 10 m and 1 mm/s", 3, MILLIMETRE, "1.6-2.1 m", 0.4, 0.25),
-    Case("12 h, 10 m and 1 mm/s", 12, MILLIMETRE, "-", 0.4, 0.2),
-    Case("3 h, 3 % outliers of 1 km", 3, OUTLIERS, "-", 1.7, None),
-    Case("3 h, latency 0", 3, Gps(velocity_latency_s=0.0), "-", None, None),
-    Case("3 h, latency 0.05 s", 3, Gps(velocity_latency_s=0.05), "208 m", None, None),
-    Case("3 h, latency 0.25 s", 3, Gps(velocity_latency_s=0.25), "1043 m", None, None),
-)
-
-
-class Run(NamedTuple):
-    """Results on one orbit with one seed of noise."""
-
-    scores: dict[tuple[str, str], Score]
-    """Scores by case and estimator."""
-    extrapolations: dict[str, Extrapolation]
-    """Errors after the times without fixes in EXTRAPOLATIONS."""
+CASES: Final = {
+    "3 h, 10 m and 1 cm/s": (3, CENTIMETRE, "5.8-8.5 m", "1.6 m", "1.05 m"),
+    "12 h, 10 m and 1 cm/s": (12, CENTIMETRE, "-", "1.6 m", "0.9 m"),
+    "3 h, 10 m and 1 mm/s": (3, MILLIMETRE, "1.6-2.1 m", "0.4 m", "0.25 m"),
+    "12 h, 10 m and 1 mm/s": (12, MILLIMETRE, "-", "0.4 m", "0.2 m"),
+    "3 h, 3 % outliers of 1 km": (3, OUTLIERS, "-", "1.7 m", "-"),
+    "3 h, latency 0": (3, Gps(velocity_latency_s=0.0), "-", "-", "-"),
+    "3 h, latency 0.05 s": (3, Gps(velocity_latency_s=0.05), "208 m", "-", "-"),
+    "3 h, latency 0.25 s": (3, Gps(velocity_latency_s=0.25), "1043 m", "-", "-"),
+}
+"""Hours, receiver, error of the older PyGNC, and limits of filter and smoother, of each case."""
+Scores: TypeAlias = dict[tuple[str, str], Score]
+"""Scores of one seed by case and estimator."""
 
 
 # --- accuracy -----------------------------------------------------------------------------------------------------
@@ -86,90 +74,68 @@ class Run(NamedTuple):
 def accuracy(seeds: int) -> None:
     """Print errors of all cases with their limits and bounds."""
     with ProcessPoolExecutor() as pool:
-        runs = list(pool.map(run_of, range(seeds), [seeds] * seeds))
+        scores, extrapolations = zip(*pool.map(run_of, range(seeds), [seeds] * seeds), strict=True)
 
-    def pooled(case: Case, name: str, quantity: str) -> float:
+    def pooled(case: str, name: str, quantity: str) -> float:
         """Return the RMS of a quantity over all runs, in m."""
-        return float(np.sqrt(np.mean([getattr(run.scores[case.name, name], f"{quantity}_m2") for run in runs])))
+        return float(np.sqrt(np.mean([getattr(run[case, name], f"{quantity}_m2") for run in scores])))
 
     print(f"\n{seeds} orbits. CRB: Cramer-Rao bound of the same fixes for state and drag, without process noise.\n")
-    head("case", "older PyGNC", "filter", "limit", "CRB so far", "smoother", "limit", "batch", "CRB of all")
-    for case in CASES:
+    rows = []
+    for case, (_, _, older, *limits) in CASES.items():
         errors = [f"{pooled(case, name, 'error'):.3f} m" for name in ESTIMATORS]
         bounds = [f"{pooled(case, name, 'deterministic'):.3f} m" for name in ("filter", "smoother")]
-        limits = ["-" if limit is None else f"{limit:g} m" for limit in (case.filter_limit_m, case.smoother_limit_m)]
-        line(case.name, case.older, errors[0], limits[0], bounds[0], errors[1], limits[1], errors[2], bounds[1])
+        rows.append([case, older, errors[0], limits[0], bounds[0], errors[1], limits[1], errors[2], bounds[1]])
+    header = ("case", "older PyGNC", "filter", "limit", "CRB so far", "smoother", "limit", "batch", "CRB of all")
+    print_table(header, rows)
     print()
-    head("case", "estimator", "error / posterior bound", "error / formal sigma", "NEES per degree of freedom")
+    rows = []
     for case in CASES:
         for name in ESTIMATORS:
             error_m = pooled(case, name, "error")
             ratios = [f"{error_m / pooled(case, name, quantity):.2f}" for quantity in ("posterior", "formal")]
-            nees = np.mean([run.scores[case.name, name].nees.mean() for run in runs]) / 6.0
-            line(case.name, name, *ratios, f"{nees:.2f}")
+            nees = np.mean([run[case, name].nees.mean() for run in scores]) / 6.0
+            rows.append([case, name, *ratios, f"{nees:.2f}"])
+    ratio_header = ("error / posterior bound", "error / formal sigma", "NEES per degree of freedom")
+    print_table(("case", "estimator", *ratio_header), rows)
     print()
-    head("without fixes", "orbits", "filter", "limit", "smoother", "limit")
+    rows = []
     for what, (_, _, limit_m) in EXTRAPOLATIONS.items():
-        found = [run.extrapolations[what] for run in runs]
-        # The limit of low orbits depends on their drag.
-        high = [(item, limit_m, f"{limit_m:g} m") for item in found if item.altitude_m >= 500e3]
-        low = [
-            (item, 15.0 + 0.15 * item.drag_m, "15 m + 15 % of what drag does")
-            for item in found
-            if item.altitude_m < 500e3
-        ]
-        for orbits, group in (("500 km and higher", high), ("lower", low)):
-            if group:
-                print_extrapolation(f"{what}, {orbits}", group)
+        found = [run[what] for run in extrapolations]
+        high = [item for item in found if item.altitude_m >= 500e3]
+        if high:
+            rows.append(extrapolation_row(f"{what}, 500 km and higher", high, [limit_m] * len(high), f"{limit_m:g} m"))
+        low = [item for item in found if item.altitude_m < 500e3]
+        if low:
+            limits_m = [15.0 + 0.15 * item.drag_m for item in low]
+            rows.append(extrapolation_row(f"{what}, lower", low, limits_m, "15 m + 15 % of the displacement by drag"))
+    print_table(("without fixes", "orbits", "filter", "limit", "smoother", "limit"), rows)
 
 
-def print_extrapolation(what: str, group: Sequence[tuple[Extrapolation, float, str]]) -> None:
-    """Print a row of results, each with its limit as number and text."""
-    items, limits_m, limit_texts = zip(*group, strict=True)
+def extrapolation_row(what: str, items: Sequence[Extrapolation], limits_m: Sequence[float], limit: str) -> list[str]:
+    """Return a row of results with a limit of each, m, and the text of the limit."""
     errors_m = [item.filter_m for item in items]
     smoothed_m = rms([item.smoother_m for item in items])
-    line(
-        what,
-        str(len(group)),
-        f"{rms(errors_m):.1f} m RMS, {max(errors_m):.1f} m at most;"
-        f" {rms(np.divide(errors_m, limits_m)):.2f} of the limit RMS",
-        limit_texts[0],
-        "-" if np.isnan(smoothed_m) else f"{smoothed_m:.2f} m RMS",
-        "-" if np.isnan(smoothed_m) else "2 m",
-    )
+    measured = f"{rms(errors_m):.1f} m RMS, {max(errors_m):.1f} m at most"
+    measured += f"; {rms(np.divide(errors_m, limits_m)):.2f} of the limit RMS"
+    smoother = ("-", "-") if np.isnan(smoothed_m) else (f"{smoothed_m:.2f} m RMS", "2 m")
+    return [what, str(len(items)), measured, limit, *smoother]
 
 
-def rms(values: Sequence[float] | FloatArray) -> float:
-    """Return the root mean square."""
-    return float(np.sqrt(np.mean(np.square(values))))
-
-
-def head(*names: str) -> None:
-    """Print the head of a table."""
-    line(*names)
-    print("|" + "---|" * len(names))
-
-
-def line(*fields: str) -> None:
-    """Print a row of a table."""
-    print("| " + " | ".join(fields) + " |", flush=True)
-
-
-def run_of(seed: int, seeds: int) -> Run:
-    """Return the results on orbit number `seed` of `seeds`."""
+def run_of(seed: int, seeds: int) -> tuple[Scores, dict[str, Extrapolation]]:
+    """Return the scores of one seed, and its errors after the times without fixes in EXTRAPOLATIONS."""
     world = random_world(seed, seeds)
-    scores: dict[tuple[str, str], Score] = {}
-    for case in CASES:
-        found = score_estimators(world, case.gps, case.hours, seed)
-        scores |= {(case.name, name): score for name, score in found.items()}
+    scores: Scores = {}
+    for case, (hours, gps, *_) in CASES.items():
+        found = score_estimators(world, gps, hours, seed)
+        scores |= {(case, name): score for name, score in found.items()}
     settings = settings_for(CENTIMETRE, 3.0)
     fixes = world.fixes(CENTIMETRE, 3.0, seed)
     start_ms = world.settings.start_gps_ms
-    extrapolations = {
+    return scores, {
         what: extrapolate(world, fixes, settings, start_ms + 60_000 * begin_min, start_ms + 60_000 * end_min)
         for what, (begin_min, end_min, _) in EXTRAPOLATIONS.items()
     }
-    return Run(scores, extrapolations)
 
 
 # --- consistency --------------------------------------------------------------------------------------------------
@@ -178,23 +144,16 @@ def run_of(seed: int, seeds: int) -> Run:
 def consistency(seeds: int) -> None:
     """Print NIS and NEES over independent noise, for every preset without faults."""
     print(f"\n{seeds} seeds of noise on the orbit of each preset; 95 % bands.\n")
-    head(
-        "preset",
-        "estimator",
-        "NIS per dof",
-        "its band",
-        "NEES per dof",
-        "epochs in their band",
-        "formal / actual error",
-    )
+    header = ("NIS per dof", "its band", "NEES per dof", "epochs in their band", "formal / actual error")
+    rows = []
     with ProcessPoolExecutor() as pool:
         for preset, found in zip(PRESETS, pool.map(preset_consistency, PRESETS, [seeds] * len(PRESETS)), strict=True):
             nis = (f"{found.nis.mean_per_dof:.3f}", "{:.3f} to {:.3f}".format(*found.nis.band_per_dof))
             for name, nees in found.nees.items():
-                inside = f"{100 * nees.fraction_inside:.0f} %"
-                ratio = f"{found.formal_over_actual[name]:.2f}"
+                figures = f"{nees.mean_per_dof:.2f}", f"{100 * nees.fraction_inside:.0f} %"
                 of_filter = nis if name == "filter" else ("-", "-")
-                line(preset, name, *of_filter, f"{nees.mean_per_dof:.2f}", inside, ratio)
+                rows.append([preset, name, *of_filter, *figures, f"{found.formal_over_actual[name]:.2f}"])
+    print_table(("preset", "estimator", *header), rows)
 
 
 # --- speed --------------------------------------------------------------------------------------------------------
@@ -204,25 +163,19 @@ def speed(_: int) -> None:
     """Print the cost of a step, a filter and a replay, and how it grows."""
     world = random_world(10, 20)
     fixes = world.fixes(CENTIMETRE, 12.0, 1)
-    print()
-    head("what", "measured", "limit")
+    rows = []
     for degree in (20, 50, 70):
         settings = replace(OrbitSettings(), gravity_degree=degree)
-        seconds = min(cpu_s(lambda: run_filter(fixes, settings)) for _ in range(3))  # noqa: B023 - called at once
+        seconds = min(timeit.repeat(partial(run_filter, fixes, settings), gc.enable, time.process_time, 3, 1))
         older = " (older PyGNC 82 ms)" if degree == 50 else ""
         measured = f"{1e3 * seconds / len(fixes):.2f} ms{older}; {seconds:.2f} s for 12 h"
-        line(f"predict 25 s and update, degree {degree}", measured, "1 ms; 2 s" if degree == 50 else "-")
+        rows.append([f"predict 25 s and update, degree {degree}", measured, "1 ms; 2 s" if degree == 50 else "-"])
     peaks = [f"{peak_bytes(fixes[: 144 * hours]) / 1e3:.0f} kB" for hours in (3, 12)]
-    line("most memory that the filter adds after its start, 3 h and 12 h", " and ".join(peaks), "the same")
-    line("whole replay with smoother, batch and report, 3 h", f"{replay_s(3):.1f} s", "-")
-    line("the same, 12 h", f"{replay_s(12):.1f} s", "15 s")
-
-
-def cpu_s(work: Callable[[], object]) -> float:
-    """Return the processor seconds of a call."""
-    began = time.process_time()
-    work()
-    return time.process_time() - began
+    rows.append(["most memory that the filter adds after its start, 3 h and 12 h", " and ".join(peaks), "equal"])
+    rows.append(["whole replay with smoother, batch and report, 3 h", f"{replay_s(3):.1f} s", "-"])
+    rows.append(["whole replay, 12 h", f"{replay_s(12):.1f} s", "15 s"])
+    print()
+    print_table(("what", "measured", "limit"), rows)
 
 
 def peak_bytes(fixes: Sequence[Fix]) -> int:
@@ -251,20 +204,15 @@ def replay_s(hours: int) -> float:
         return time.monotonic() - began
 
 
-PARTS: Final[dict[str, Callable[[int], None]]] = {"accuracy": accuracy, "consistency": consistency, "speed": speed}
-
-
 def main() -> int:
     """Run the requested parts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
         "--seeds", type=int, metavar="N", default=20, help="Number of orbits or seeds of noise (default: 20)."
     )
-    parser.add_argument("--part", choices=list(PARTS), help="Tables to print (default: all).")
-    arguments = parser.parse_args()
-    for name, part in PARTS.items():
-        if arguments.part in {None, name}:
-            part(arguments.seeds)
+    options, chosen = select_parts(parser, {"accuracy": accuracy, "consistency": consistency, "speed": speed})
+    for part in chosen:
+        part(options.seeds)
     return 0
 
 

@@ -8,15 +8,15 @@ Prints Markdown tables.
 
 import argparse
 import logging
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -34,7 +34,9 @@ from pygnc_station.store.query import Span
 from pygnc_station.store.readings import Layout, NewReading
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
-from scripts.bench.station_fault_run import FaultRun, Row
+from scripts.bench.processes import cpu_s, memory_mb, running
+from scripts.bench.station_fault_run import FaultRun
+from scripts.bench.table import Row, print_rows, select_parts
 from tests.fakes.mariadb import MariaDb
 from tests.pygnc_devices.emus.vectors import SENTENCES as SHEET
 from tests.pygnc_devices.opc_n3.vectors import HISTOGRAMS, INTACT
@@ -65,20 +67,14 @@ class Taken(NamedTuple):
         return f"{1e3 * self.wall_s:.4g} ms; {1e3 * self.own_s:.3g} ms of processor time"
 
 
-def main() -> int:
+def main() -> None:
     """Run the selected measurements and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", choices=list(PARTS), help="Part to run (default: all).")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speed", type=float, default=60.0, help="Speed of the fault run (default: 60 x real time).")
-    chosen = parser.parse_args()
+    parts = {"vectors": vectors, "store": store, "server": gateways, "logger": logger, "faults": faults}
+    options, chosen = select_parts(parser, parts)
     logging.getLogger("pygnc_devices").setLevel(logging.CRITICAL)
-    print("| what | measured | limit | holds |\n|---|---|---|---|")
-    for name, part in PARTS.items():
-        if chosen.part in (None, name):
-            for row in part(chosen.speed):
-                holds = "-" if row.holds is None else "yes" if row.holds else "NO"
-                print(f"| {row.what} | {row.measured} | {row.limit} | {holds} |", flush=True)
-    return 0
+    print_rows(chain.from_iterable(part(options.speed) for part in chosen))
 
 
 def vectors(_: float) -> Iterator[Row]:
@@ -171,19 +167,15 @@ def gateways(_: float) -> Iterator[Row]:
             taken_s = time.perf_counter() - started_s
             arrived = sum(query.count(there.store, stream) for stream in query.streams(there.store))
     expected = GATEWAYS * READINGS_PER_GATEWAY
-    holds = arrived == expected
-    yield Row(
-        f"{GATEWAYS} gateways at once, {expected} readings", f"{arrived} arrived in {taken_s:.1f} s", "all", holds
-    )
+    what = f"{GATEWAYS} gateways at once, {expected} readings"
+    yield Row(what, f"{arrived} arrived in {taken_s:.1f} s", "all", arrived == expected)
 
 
 def _upload(place: StationSettings) -> None:
     from pygnc_station.upload.uploader import sender_of, upload_all  # noqa: PLC0415 - imports an HTTP client
 
-    with Store.open(place.store_url) as opened:
-        sender = sender_of(place)
+    with Store.open(place.store_url) as opened, closing(sender_of(place)) as sender:
         upload_all(opened, place, sender, START_MS)
-        sender.close()
 
 
 def logger(_: float) -> Iterator[Row]:
@@ -197,12 +189,17 @@ def logger(_: float) -> Iterator[Row]:
         )
         Store.open(str(folder / "readings.db")).close()
         opc, emus = UsbIssSimulator(OpcN3Simulator()), EmusSimulator(broadcast_s=1.0)
-        with PtyEndpoint(opc, folder / "opc"), PtyEndpoint(emus, folder / "emus"), _logging(settings) as process:
+        words = [sys.executable, "-m", "pygnc_station.logger.process", "--settings", str(settings), "--quiet"]
+        with (
+            PtyEndpoint(opc, folder / "opc"),
+            PtyEndpoint(emus, folder / "emus"),
+            running(words, stdout=subprocess.DEVNULL) as process,
+        ):
             time.sleep(WARM_UP_S)
-            before_s = _processor_s(process)
+            before_s = cpu_s(process.pid)
             time.sleep(LOG_S)
-            share = (_processor_s(process) - before_s) / LOG_S
-            megabytes = _resident_kb(process) / 1000
+            share = (cpu_s(process.pid) - before_s) / LOG_S
+            megabytes = memory_mb("Rss", process.pid)
         with Store.open(str(folder / "readings.db")) as opened:
             counts = {item.layout.kind: query.count(opened, item) for item in query.streams(opened)}
     logged = f"{counts.pop('histogram', 0)} histograms, {sum(counts.values())} sentences in {WARM_UP_S + LOG_S:.0f} s"
@@ -211,34 +208,11 @@ def logger(_: float) -> Iterator[Row]:
     yield Row("logger: memory", f"{megabytes:.0f} MB", "60 MB", megabytes < 60)
 
 
-@contextmanager
-def _logging(settings: Path) -> Iterator[int]:
-    words = [sys.executable, "-m", "pygnc_station.logger.process", "--settings", str(settings), "--quiet"]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-    try:
-        yield process.pid
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _processor_s(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _resident_kb(process: int) -> int:
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-
-
 def faults(speed: float) -> Iterator[Row]:
     """Simulate a day with faults."""
     with tempfile.TemporaryDirectory() as folder:
         yield from FaultRun(Path(folder), speed).run()
 
 
-PARTS: Final = {"vectors": vectors, "store": store, "server": gateways, "logger": logger, "faults": faults}
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

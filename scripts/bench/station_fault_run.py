@@ -4,7 +4,6 @@ A particle counter and a battery are simulated. Logger, sender and server are pr
 pulled, and the server is down from time to time. The readings that the logger has acknowledged must reach the server.
 """
 
-import argparse
 import contextlib
 import os
 import random
@@ -17,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.opc_n3.commands import STANDARD, Timing
@@ -47,6 +46,7 @@ from scripts.bench.station_fault_statistics import (
     missing_by_cause,
     outcomes,
 )
+from scripts.bench.table import Row
 
 SIMULATED_S: Final = 86_400
 OPC_EVERY_S: Final = 5.0
@@ -67,15 +67,6 @@ _DRIVER_REST_S: Final = 0.16
 _LAST_TRIES_S: Final = 120.0
 _BETWEEN_TRIES_S: Final = 0.2
 Event: TypeAlias = tuple[float, Callable[[], None]]
-
-
-class Row(NamedTuple):
-    """Line of the benchmark's table."""
-
-    what: str
-    measured: str
-    limit: str = ""
-    holds: bool | None = None
 
 
 class FaultRun:
@@ -168,7 +159,7 @@ class FaultRun:
         if isinstance(line.unit, UsbIssSimulator):
             self.faults.append(Fault(time.monotonic(), UNPLUGGED))
         line.unplug()
-        self.done["pulled cables"] += 1
+        self.done["disconnected cables"] += 1
         time.sleep(self.dice.uniform(0.2, 2.0))
         line.plug_in()
 
@@ -211,7 +202,7 @@ class FaultRun:
         missing = (acknowledged - arrived).total() + len(local.keys() - central.keys())
         doubled = (arrived - stored).total()
         different = sum(central.get(key) != value for key, value in local.items())
-        counts = f"{len(central)}; missing {missing}, doubled {doubled}, different {different}"
+        counts = f"{len(central)}; missing {missing}, duplicated {doubled}, different {different}"
         yield Row("acknowledged readings on the server", counts, "each once", not (missing or doubled or different))
         every_s = OPC_EVERY_S / self.speed
         due = round((end_s - begin_s) / every_s)
@@ -255,11 +246,8 @@ def _settings(folder: Path, speed: float) -> StationSettings:
 
 
 def _upload(store: Store, settings: StationSettings) -> None:
-    sender = sender_of(settings)
-    try:
+    with contextlib.closing(sender_of(settings)) as sender:
         upload_all(store, settings, sender, clock_ms())
-    finally:
-        sender.close()
 
 
 def _log(folder: Path, speed: float) -> None:
@@ -295,16 +283,11 @@ def _serve(folder: Path, _: float) -> None:
         serve(settings, store, lambda _: None)
 
 
-def main() -> int:
-    """Run as one of the processes of the station."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("role", choices=["logger", "sender", "server"])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("speed", type=float)
-    chosen = parser.parse_args()
-    {"logger": _log, "sender": _send, "server": _serve}[chosen.role](chosen.folder, chosen.speed)
-    return 0
+def main() -> None:
+    """Run as one of the processes of the station; arguments are the role, the folder of the run and its speed."""
+    role, folder, speed = sys.argv[1:]
+    {"logger": _log, "sender": _send, "server": _serve}[role](Path(folder), float(speed))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -11,13 +11,13 @@ from pygnc_devices.opc_n3 import framing
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 
 KILLED: Final = "logger killed"
-UNPLUGGED: Final = "cable pulled"
+UNPLUGGED: Final = "cable disconnected"
 START: Final = "start of the run"
 BAD: Final = "wrong checksum"
-FIRST: Final = "first after a start or an error, discarded"
+FIRST: Final = "discarded as first after a start or error"
 STORED: Final = "stored"
-UNSTORED: Final = "not stored yet when killed or unplugged"
-STALLED: Final = "cut off by a stall of the computer"
+UNSTORED: Final = "not yet stored at a kill or disconnection"
+STALLED: Final = "stall of the computer"
 UNEXPLAINED: Final = "unexplained"
 SLOW: Final = "no fault"
 _UNSTORED_S: Final = 1.0

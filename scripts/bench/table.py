@@ -1,13 +1,20 @@
-"""Table that a benchmark prints: measurements against limits."""
+"""Markdown tables, options and common figures of the benchmarks."""
 
+import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+Part = TypeVar("Part")
 
 
 class Row(NamedTuple):
-    """One row of the table; `holds` is None for a figure without a limit."""
+    """Row of a table of figures with limits; `holds` is None for a figure without a limit."""
 
     what: str
     measured: str
@@ -16,14 +23,31 @@ class Row(NamedTuple):
 
 
 def print_rows(rows: Iterable[Row]) -> int:
-    """Print a Markdown table row by row; return 1 if a limit is exceeded, else 0."""
-    print("| what | measured | limit | holds |\n|---|---|---|---|")
-    failed = False
-    for row in rows:
-        word = {True: "yes", False: "NO", None: "-"}[row.holds]
-        failed |= row.holds is False
-        print(f"| {row.what} | {row.measured} | {row.limit} | {word} |", flush=True)
-    return int(failed)
+    """Print a table of figures with limits; return 1 if a limit is exceeded, else 0."""
+    results = set()
+
+    def cells() -> Iterator[Sequence[str]]:
+        for row in rows:
+            results.add(row.holds)
+            yield row.what, row.measured, row.limit, {True: "yes", False: "NO", None: "-"}[row.holds]
+
+    print_table(("what", "measured", "limit", "holds"), cells())
+    return int(False in results)
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a Markdown table row by row."""
+    for row in chain((header, ["---"] * len(header)), rows):
+        print(f"| {' | '.join(row)} |", flush=True)
+
+
+def select_parts(
+    parser: argparse.ArgumentParser, parts: Mapping[str, Part]
+) -> tuple[argparse.Namespace, Iterator[Part]]:
+    """Add the option --part; return the parsed options and the selected parts."""
+    parser.add_argument("--part", choices=list(parts), help="Run only this part (default: all parts).")
+    options = parser.parse_args()
+    return options, (part for name, part in parts.items() if options.part in {None, name})
 
 
 def timed(work: Callable[[], object], runs: int) -> float:
@@ -34,3 +58,8 @@ def timed(work: Callable[[], object], runs: int) -> float:
         work()
         seconds.append(time.perf_counter() - began)
     return statistics.median(seconds[1:])
+
+
+def rms(values: ArrayLike) -> float:
+    """Return the root mean square of all values."""
+    return float(np.sqrt(np.mean(np.square(values))))

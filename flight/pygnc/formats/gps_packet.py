@@ -162,7 +162,7 @@ def plausible_gps_packets(packets: NDArray[np.void]) -> NDArray[np.bool_]:
 
 
 def _sum_of_magnitudes(vectors: NDArray[Any]) -> NDArray[np.float64]:
-    """Return (M,) from (M, 3), column by column: three times as fast as by rows."""
+    """Return the sum of the absolute components of each vector, (M,); by columns, three times as fast as by rows."""
     x, y, z = (np.abs(vectors[:, axis], dtype=np.float64) for axis in range(3))
     total: NDArray[np.float64] = x + y + z
     return total

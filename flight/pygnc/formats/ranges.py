@@ -134,7 +134,7 @@ def _frequency_hz_per_count(bandwidth_hz: float) -> float:
 
 
 def _signed(octets: NDArray[np.uint8], bits: int) -> NDArray[np.float64]:
-    """Two's complement of the low `bits` of big-endian (M, 3) octets, (M,); the higher bits are undefined."""
+    """Return the signed numbers in the low `bits` of big-endian octets (M, 3), (M,); higher bits are ignored."""
     wide = octets.astype(np.int64)
     unsigned = (wide[:, 0] << 16 | wide[:, 1] << 8 | wide[:, 2]) & ((1 << bits) - 1)
     sign = 1 << (bits - 1)
@@ -142,7 +142,7 @@ def _signed(octets: NDArray[np.uint8], bits: int) -> NDArray[np.float64]:
 
 
 def _octets(counts: NDArray[np.float64], bits: int) -> NDArray[np.uint8]:
-    """Return (M, 3) big-endian octets of the nearest integers with the bits above `bits` zero."""
+    """Return the nearest integers as big-endian octets, (M, 3), with the bits above `bits` zero."""
     rounded = np.rint(counts)
     limit = 1 << (bits - 1)
     if not ((rounded >= -limit) & (rounded < limit)).all():

@@ -189,7 +189,8 @@ def emulate(
             _run_on_port(console, plan, port, baud, connect) if port else _run_on_pty(console, plan, package, connect)
         )
     except (OSError, ValueError, BadZipFile, ShellError, MainProgramError) as error:
-        console.print(f"pycubed emulator: {error}", style="red", markup=False)
+        place = f"{package}: " if isinstance(error, BadZipFile) else ""
+        console.print(f"pycubed emulator: {place}{error}", style="red", markup=False)
         raise typer.Exit(2) from None
     raise typer.Exit(0 if is_good else 1)
 

@@ -49,7 +49,7 @@ def check_home(home: Path, *, was_closed: bool = True) -> HomeCheck:
         if contents.missing_numbers:
             faults.append(f"{name}: {contents.missing_numbers} missing records")
         if was_closed and segment.is_open:
-            faults.append(f"{name}: not closed")
+            faults.append(f"{name}: main.py did not close the file")
     faults += _status_faults(home, was_closed=was_closed)
     return HomeCheck(faults, journals, sum(live_packets(run).total() for run in _runs(home)))
 

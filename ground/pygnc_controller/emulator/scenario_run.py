@@ -136,7 +136,6 @@ class ScenarioRun:
         return self.result
 
     def _step(self, text: str) -> None:
-        """Print the name of the step that begins."""
         self._progress.reset(self._bar, visible=False)
         self._console.print(Text(printable(text), style="bold"))
 
@@ -248,7 +247,7 @@ class ScenarioRun:
         return self._plan.plain and not self._plan.plain_run_s
 
     def _stop(self) -> float:
-        """Stop main.py and return the time of power-off."""
+        """Stop main.py and return the monotonic time of power-off, s."""
         result = self.result
         self._controller.cancel_all()
         if self._exits_when_done:

@@ -154,7 +154,8 @@ def update(
             else:
                 code = _update(transport, package or _packed(Path(folder), wheels), python)
     except (OSError, BadZipFile, ShellError, TransportError) as error:
-        typer.echo(f"update: {error}", err=True)
+        place = f"{package}: " if isinstance(error, BadZipFile) else ""
+        typer.echo(f"update: {place}{error}", err=True)
         raise typer.Exit(2) from None
     raise typer.Exit(code)
 

@@ -142,7 +142,7 @@ def score_estimate(
 
 
 def rms_over_moments(error: FloatArray) -> FloatArray:
-    """Return the RMS of the positions in states (..., n, 6)."""
+    """Return the RMS over n moments of the position in state errors (..., n, 6), in m, shape (...)."""
     rms: FloatArray = np.sqrt((error[..., :3] ** 2).sum(axis=-1).mean(axis=-1))
     return rms
 

@@ -143,14 +143,14 @@ def _axis_m(drift_mps: float, circle: CircularOrbit) -> float:
 
 
 def _vector(draw: np.random.Generator, minimum: float, maximum: float) -> FloatArray:
-    """Return a vector (3,) of random direction and length."""
+    """Return a vector (3,) of random direction and of a length from `minimum` to `maximum`."""
     direction = draw.standard_normal(3)
     vector: FloatArray = draw.uniform(minimum, maximum) / np.linalg.norm(direction) * direction
     return vector
 
 
 def _plane(draw: np.random.Generator, minimum: float, maximum: float) -> FloatArray:
-    """Return a vector (2,) of random direction and length."""
+    """Return a vector (2,) of random direction and of a length from `minimum` to `maximum`."""
     phase = draw.uniform(0.0, 2.0 * math.pi)
     return draw.uniform(minimum, maximum) * np.array((math.cos(phase), math.sin(phase)))
 

@@ -87,7 +87,8 @@ def _print_summary(result: Calibrated, settings: Settings) -> None:
     noise_ut = settings.attitude.magnetometer.noise_ut
     if found.noise_ut > _NOISE_FACTOR * noise_ut:
         typer.echo(
-            f"the readings scatter by {found.noise_ut:.2f} uT, not {noise_ut:.2f}: interference, or the field model"
+            f"the readings scatter by {found.noise_ut:.2f} uT, the sensor's noise is {noise_ut:.2f} uT; likely causes:"
+            " varying currents nearby, or errors of the field model"
         )
     if not found.converged:
         typer.echo("the iteration did not converge: do not use this result")

@@ -32,7 +32,7 @@ class PairRanges(NamedTuple):
 
 
 def solve_pair(ranges: PairRanges, own_gcrf: FloatArray, guess_rtn: FloatArray, gps_ms: IntArray) -> FloatArray:
-    """Return partner minus own at n moments, (n, 6) in GCRF.
+    """Return partner minus own at n moments in GCRF, m and m/s, shape (n, 6).
 
     Args:
         ranges: Measured ranges.
@@ -60,14 +60,14 @@ def solve_pair(ranges: PairRanges, own_gcrf: FloatArray, guess_rtn: FloatArray, 
 
 
 def guess_on_track(distance_m: float, own_gcrf: FloatArray) -> FloatArray:
-    """Return the relative state (6,) of a satellite ahead on the same circle, at rest relative to the rotating axes."""
+    """Return the RTN state (6,), m and m/s, of a satellite ahead on the same circle, at rest in the rotating axes."""
     radius_m = float(np.linalg.norm(own_gcrf[:3]))
     angle = distance_m / radius_m
     return np.array((radius_m * (np.cos(angle) - 1.0), radius_m * np.sin(angle), 0.0, 0.0, 0.0, 0.0))
 
 
 def _propagate(state: FloatArray, t_s: FloatArray) -> FloatArray:
-    """Return states (n, 6) at times after that of `state`, by Runge-Kutta steps of order 4."""
+    """Return GCRF states (n, 6) at ascending times after that of `state`, by Runge-Kutta steps of order 4."""
     states = np.empty((len(t_s), 6))
     elapsed_s = 0.0
     for row, target_s in enumerate(t_s.tolist()):

@@ -50,7 +50,7 @@ _FEWEST_KNOTS = 5
 
 
 class Path(Protocol):
-    """Part of a trajectory that the attitude needs."""
+    """Interface of a trajectory, as far as the attitude needs it."""
 
     def states_gcrf(self, t_s: npt.ArrayLike) -> FloatArray:
         """Return position in m and velocity in m/s in GCRF at `t_s` seconds after the start, shape (n, 6)."""

@@ -199,7 +199,7 @@ class UcbSimulator(SimulatedUnit):
         return super().run(now_s)
 
     def next_s(self) -> float:
-        """Return the latest time of the next output, s."""
+        """Return the time by which `run` has to be called again, s."""
         short_ping_s = self._input_since_s + _SHORT_PING_S if self._input == b"UUPK" else math.inf
         return min(super().next_s(), self.bootloader.next_s(), short_ping_s + 1e-3)
 

@@ -45,7 +45,7 @@ class SimulatedUnit(ABC):
         return b"".join(sent)
 
     def next_s(self) -> float:
-        """Return the latest time of the next output, s; infinity if the unit only responds."""
+        """Return the time by which `run` has to be called again, s; infinity if nothing is due."""
         return min(self._queued_s(), self._tick_s())
 
     def power_cycle(self, now_s: float) -> None:

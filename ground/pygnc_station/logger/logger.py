@@ -153,7 +153,8 @@ class Logger:
             self._drop_oldest(error)
             return False
         if self._reported_s is not None:
-            _log.warning("the store can be written again" + (f"; {self._lost} were lost" if self._lost else ""))
+            lost = f"; {self._lost} readings were lost" if self._lost else ""
+            _log.warning("the store can be written again%s", lost)
             self._reported_s, self._lost = None, 0
         return True
 

@@ -128,7 +128,7 @@ def _names(header: list[str], width: int) -> tuple[str, ...]:
             )
         return TABLES[width]
     if len(set(header)) != len(header) or not {"rdg_no", "timestamp"} <= set(header):
-        raise BadBatchError(f"column names must be unique and include {' and '.join(KEYS[:2])}")
+        raise BadBatchError(f"columns {header!r:.80}: names must be unique and include {' and '.join(KEYS[:2])}")
     for name in header:
         if len(name) > MAX_NAME_LENGTH or not name.isprintable():
             raise BadBatchError(f"column name {name!r:.80} must have at most {MAX_NAME_LENGTH} printable characters")

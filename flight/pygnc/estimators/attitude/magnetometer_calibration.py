@@ -347,8 +347,8 @@ def _partials(directions: Array, strength_ut: Array, matrix: Array) -> Array:
 def _noise_information(linear: _Linear, strength_ut: Array, matrix: Array, noise_ut: float) -> Array:
     """Return the part of the normal matrix (9, 9) that results from noise in the directions of the readings alone.
 
-    With it, the bias on an axis about which no rotation has given information would appear to be known to about the
-    field strength divided by the square root of the number of readings.
+    With it, a parameter that no rotation has made observable would appear to be known to about the field strength
+    divided by the square root of the number of readings.
     """
     directions = linear.directions
     apart = np.eye(3)[np.abs(directions).argmin(axis=1)]

@@ -176,7 +176,7 @@ class MultiplicativeEkf:
         return TrackUpdate(updated_track, faces, step, field, light, nis, dof)
 
     def _factor(self, misfit: float) -> float:
-        """Return the factor on the standard deviations."""
+        """Return the factor on a sensor's standard deviations for the running mean of its misfit."""
         return min(max(math.sqrt(misfit), 1.0), self._settings.noise_scale_max)
 
     def _test_field(

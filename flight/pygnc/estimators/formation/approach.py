@@ -180,7 +180,6 @@ def _drag_modes(sigma: float, correlation_time_s: float, steps: int) -> Array:
 
 
 def _approach(track: _Track, partner: int, hypothesis: int, chi_square: float, begin_ms: int) -> Approach:
-    """Return the closest approach on a relative orbit."""
     nearest_s = _minimum_time(track, _distances)
     contact = np.flatnonzero(_lower_bounds(track.values) <= 0.0)
     bound_s = float(contact[0] * _STEP_S) if len(contact) else _minimum_time(track, _lower_bounds)

@@ -86,7 +86,7 @@ class Motion(NamedTuple):
         return result
 
     def partials_at(self, rows: int | slice | Array, node_time: Array) -> Array | None:
-        """Return the derivatives of `at` by y at the epoch, (m, rows, 7, 7), interpolated linearly; None if unknown."""
+        """Return the derivatives of `at` by y at the epoch, (m, rows, 7, 7), by linear interpolation, or None."""
         if self.d_constants_d_epoch is None:
             return None
         before, t = _step_and_fraction(node_time, len(self.constants) - 1)

@@ -105,7 +105,7 @@ class BatchWriterTask(Task):
             self._write_packet(message)
 
     def _begin(self, message: BatchBegin) -> None:
-        """Allot space to the files that were listed."""
+        """Allot space to the files that precede `message`."""
         if self._folder is None:
             return
         first = self._additions is None

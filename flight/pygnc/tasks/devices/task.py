@@ -126,9 +126,7 @@ class ConfiguredDevice:
         if self._stream_request is not None and self._stream_request.future.done():
             failure = self._stream_request.future.exception()
             if failure is not None:
-                self._report(
-                    "error", f"stream = {self._settings.stream!r}: {failure}; correct it in [devices.{self.name}]"
-                )
+                self._report("error", f"stream = {self._settings.stream!r}: {failure}; check setting and device")
             self._stream_request = None
 
     def _open(self) -> BlockingDevice:
