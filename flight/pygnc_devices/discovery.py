@@ -85,7 +85,7 @@ def _search_port(url: str, families: list[Family]) -> Discovery | PortError | No
         if time.monotonic() > end_s:
             break
         try:
-            found = _probe(url, baud, family, end_s)
+            found = probe(url, baud, family, end_s - time.monotonic())
         except PortError as error:
             return error
         except (DeviceError, TimeoutError):
@@ -94,7 +94,21 @@ def _search_port(url: str, families: list[Family]) -> Discovery | PortError | No
     return None
 
 
-def _probe(url: str, baud: int, family: Family, end_s: float) -> Found:
+def probe(url: str, baud: int, family: Family, timeout_s: float) -> Found:
+    """Identify the device of a family at a port, and close the port again.
+
+    Args:
+        url: port.
+        baud: baud rate in bit/s.
+        family: family whose probe is sent.
+        timeout_s: longest time from the call to the response, s.
+
+    Raises:
+        DeviceError: the response is not from a device of the family.
+        PortError: the port cannot be opened.
+        TimeoutError: no device responds within `timeout_s`.
+    """
+    end_s = time.monotonic() + timeout_s
     engine = Engine(url, baud, family.wire, family.interpreter(baud))
     try:
         task = engine.start(family.probe())

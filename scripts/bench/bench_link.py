@@ -24,10 +24,10 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # allows to start the program by its path
 
 from pygnc.formats import status
-from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc.host.sentence_types import GPSS, SENS
 from pygnc_controller.emulator.controller import Controller
 from pygnc_controller.emulator.home_check import check_home
+from pygnc_controller.emulator.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc_controller.emulator.main_program import MainProgram
 from pygnc_controller.emulator.pty_pi import PtyPi
 from pygnc_controller.emulator.scenario import LIVE_TYPES, TimedPacket, load_scenario

@@ -15,7 +15,6 @@ import pytest
 from pygnc.bus.messages import GpsFix, SensorSample, TimeMark
 from pygnc.formats import status
 from pygnc.formats.status import Phase
-from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc.host.sentence_types import (
     DNLE,
     DNLS,
@@ -35,6 +34,7 @@ from pygnc.host.sentence_types import (
     TIME,
     NakCause,
 )
+from pygnc_controller.emulator.host_transfer import DownloadReceiver, TransferState, UploadSender
 from scripts.controller.pygnc_controller import Link, Upload
 from tests.e2e.conftest import ROOT, SENSE, SENSE_RECORD_BYTES, Flight, copy_first_hour
 from tests.e2e.linked_flight import RECORDS, LinkedFlight, record, stream, time_of

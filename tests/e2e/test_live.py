@@ -18,9 +18,9 @@ from pygnc.configuration.settings import Settings
 from pygnc.formats.sense_assembler import no_fix
 from pygnc.formats.sense_scan import scan
 from pygnc.formats.status import Phase
-from pygnc.host.host_transfer import DownloadReceiver
 from pygnc.host.sentence_types import GPSR, GPSS, PGPS, PRNG, RANG, SENS, SentenceType
 from pygnc.launch.workspace import runtime_folder
+from pygnc_controller.emulator.host_transfer import DownloadReceiver
 from pygnc_ground.replay.inputs import from_files
 from tests.e2e.conftest import SENSE, SENSE_RECORD_BYTES, Flight
 from tests.e2e.linked_flight import RECORDS, LinkedFlight, record, stream, time_of

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from pygnc.host.channel import Channel
 from pygnc.host.channel_events import ChannelEvent, Connected, LineDown, Lost, Received
-from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc.host.sentence import Direction, SentenceParser
 from pygnc.host.sentence_types import SentenceType
+from pygnc_controller.emulator.host_transfer import DownloadReceiver, TransferState, UploadSender
 
 ROOM: Final = 48
 

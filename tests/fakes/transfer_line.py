@@ -4,9 +4,9 @@ import random
 
 from pygnc.host.channel import Channel
 from pygnc.host.channel_events import ChannelEvent, Connected, LineDown, Received
-from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc.host.sentence import Direction
 from pygnc.host.transfer import DownloadSender, OutgoingSentence, Refusal, UploadReceiver
+from pygnc_controller.emulator.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc_controller.emulator.serial_line import LineFaults, SerialLine
 from pygnc_controller.emulator.virtual_pi import LineEnd, VirtualLink
 from tests.fakes.channel_line import ChannelEnd

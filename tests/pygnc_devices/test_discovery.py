@@ -81,7 +81,7 @@ def test_does_not_search_serial_lines_for_networked_devices(monkeypatch: pytest.
         asked.append((url, kind.name))
         raise NoAnswerError("nobody")
 
-    monkeypatch.setattr(discovery, "_probe", ask)
+    monkeypatch.setattr(discovery, "probe", ask)
     search(["/dev/ttyX", "socket://127.0.0.1:1"])
     assert ("/dev/ttyX", "ucb") in asked
     assert ("/dev/ttyX", "monodrive") not in asked

@@ -1,8 +1,9 @@
-"""File transfers, the Pi's side: permitted names, uploads and downloads. `host_transfer` is the host's side.
+"""File transfers, the Pi's side: permitted names, uploads and downloads.
 
 Chunks are ordered sentences, so a file only grows at its end, and the bytes stored of an upload are where it resumes.
 After a restart of the Pi or a loss of the line, the host opens the same transfer again and receives the offset at which
 to continue. No I/O here: responses are returned as `OutgoingSentence`, files are accessed through `Storage`.
+The host's side is `pygnc_controller.emulator.host_transfer`.
 """
 
 import re

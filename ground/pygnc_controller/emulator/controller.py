@@ -9,10 +9,10 @@ from typing import Final, TypeAlias, TypeVar
 
 from pygnc.host.channel import Channel
 from pygnc.host.channel_events import Acknowledged, ChannelEvent, Connected, Incompatible, LineDown, Lost, Received
-from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc.host.sentence import Direction, SentenceParser
 from pygnc.host.sentence_types import DNLE, DNLS, EVNT, INFO, STAT, STRQ, ReportKind, SentenceType
 from pygnc.host.transfer import PAGE_ENTRIES, ListedFile, OutgoingSentence
+from pygnc_controller.emulator.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc_controller.emulator.scenario import LIVE_TYPES, TimedPacket
 
 UNSETTLED: Final = "unresolved at the end"

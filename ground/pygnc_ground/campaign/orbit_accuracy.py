@@ -102,7 +102,7 @@ def _filtered_and_smoothed(
 
 def _score(solution: OrbitSolution, world: World) -> tuple[Score, int]:
     """Return the score without bounds, and the GPS time in ms of its first epoch."""
-    errors = orbit_errors(solution, world)
+    errors = orbit_errors(solution, world.at(solution.gps_ms))
     settled = errors.later(_SETTLED)
     error_m2, formal_m2 = (
         float((vectors[settled] ** 2).sum(axis=1).mean())

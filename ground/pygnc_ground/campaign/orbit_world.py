@@ -36,16 +36,6 @@ class World:
         self.settings = settings
         self.path = Trajectory.of(settings)
 
-    @property
-    def span_gps_ms(self) -> tuple[int, int]:
-        """First and last time of the orbit, GPS milliseconds."""
-        return self.settings.start_gps_ms, self.settings.start_gps_ms + 1000 * self.settings.duration_s
-
-    @property
-    def description(self) -> str:
-        """Description of the truth for reports."""
-        return "scenario"
-
     def at(self, gps_ms: IntArray) -> TrueOrbit:
         """Return the true states in ITRF at times of shape (n,)."""
         states = self.path.states_itrf((gps_ms - self.settings.start_gps_ms) / 1000.0)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from pygnc.environment.frames import EARTH_ROTATION_RAD_S, EarthFrames
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc_ground.truth.orbit_truth import OrbitTruth
+from pygnc_ground.truth.orbit_truth import TrueOrbit
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -124,9 +124,8 @@ def rms_3d(vectors: FloatArray) -> float:
     return float(np.sqrt((vectors**2).sum(axis=1).mean())) if len(vectors) else float("nan")
 
 
-def orbit_errors(solution: OrbitSolution, truth: OrbitTruth) -> OrbitErrors:
-    """Return the errors of a solution against truth, in its rows with known truth."""
-    true = truth.at(solution.gps_ms)
+def orbit_errors(solution: OrbitSolution, true: TrueOrbit) -> OrbitErrors:
+    """Return the errors of a solution in its rows with known truth; `true` has the states at all its times."""
     row = np.flatnonzero(solution.known & np.isfinite(true.position_ecef_m[:, 0]))
     position, velocity = true.position_ecef_m[row], true.velocity_ecef_mps[row]
     axes = _rtn_from_ecef(position, velocity)

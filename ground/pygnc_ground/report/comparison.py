@@ -27,33 +27,12 @@ class ComparedOrbit:
     """Errors against the truth; None without a truth"""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _SolutionAsTruth:
-    """Solution as the reference for another solution with the same rows."""
-
-    solution: OrbitSolution
-
-    @property
-    def span_gps_ms(self) -> tuple[int, int]:
-        return int(self.solution.gps_ms.min()), int(self.solution.gps_ms.max())
-
-    @property
-    def description(self) -> str:
-        return "another solution"
-
-    def at(self, gps_ms: IntArray) -> TrueOrbit:
-        if not np.array_equal(gps_ms, self.solution.gps_ms):
-            raise ValueError(
-                f"the solutions of a replay must have the same rows; got {len(gps_ms)} and {len(self.solution.gps_ms)}"
-            )
-        return TrueOrbit(self.solution.position_ecef_m, self.solution.velocity_ecef_mps)
-
-
 def compared_orbits(result: ReplayResult) -> tuple[ComparedOrbit, ...]:
     """Return filter, smoother and batch, as far as available, in this order."""
     solutions = {"filter": result.solution, "smoother": result.smoothed, "batch": result.batch}
+    truth = result.truth
     return tuple(
-        ComparedOrbit(name, solution, orbit_errors(solution, result.truth) if result.truth else None)
+        ComparedOrbit(name, solution, orbit_errors(solution, truth.at(solution.gps_ms)) if truth else None)
         for name, solution in solutions.items()
         if solution is not None
     )
@@ -68,8 +47,7 @@ def filter_minus_smoother(result: ReplayResult) -> OrbitErrors | None:
     """
     if result.smoothed is None:
         return None
-    reference = _SolutionAsTruth(result.smoothed)
-    difference, own = orbit_errors(result.solution, reference), orbit_errors(result.smoothed, reference)
+    difference, own = _difference(result.solution, result.smoothed), _difference(result.smoothed, result.smoothed)
     at = np.searchsorted(own.row, difference.row)
     return replace(
         difference,
@@ -82,7 +60,15 @@ def smoother_minus_batch(result: ReplayResult) -> OrbitErrors | None:
     """Return the difference with the smoother's standard deviations, or None without a smoother or a batch solution."""
     if result.smoothed is None or result.batch is None:
         return None
-    return orbit_errors(result.smoothed, _SolutionAsTruth(result.batch))
+    return _difference(result.smoothed, result.batch)
+
+
+def _difference(solution: OrbitSolution, reference: OrbitSolution) -> OrbitErrors:
+    if not np.array_equal(solution.gps_ms, reference.gps_ms):
+        raise ValueError(
+            f"the solutions of a replay must have the same rows; got {len(solution.gps_ms)} and {len(reference.gps_ms)}"
+        )
+    return orbit_errors(solution, TrueOrbit(reference.position_ecef_m, reference.velocity_ecef_mps))
 
 
 def _root_difference(larger: FloatArray, smaller: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ import msgspec
 
 from pygnc_devices.declaration import Record
 from pygnc_devices.device import BlockingDevice
-from pygnc_devices.engine import Engine
+from pygnc_devices.discovery import probe
 from pygnc_devices.errors import DeviceError, NoAnswerError
 from pygnc_devices.family import Family, Found, family
 from pygnc_devices.reading import Reading
@@ -102,20 +102,12 @@ def identify(device: Device) -> Found:
         StationError: the family is unknown.
     """
     kind = family_of(device)
-    baud = device.baud or kind.bauds[0]
-    engine = Engine(device.port, baud, kind.wire, kind.interpreter(baud))
     try:
-        task = engine.start(kind.probe())
-        try:
-            return task.result(_PROBE_S)
-        except TimeoutError:
-            raise NoAnswerError(
-                f"{device.port}: no {device.family} device responds within {_PROBE_S:g} s; check that it is switched on"
-            ) from None
-        finally:
-            engine.abort(task)
-    finally:
-        engine.close()
+        return probe(device.port, device.baud or kind.bauds[0], kind, _PROBE_S)
+    except TimeoutError:
+        raise NoAnswerError(
+            f"{device.port}: no {device.family} device responds within {_PROBE_S:g} s; check that it is switched on"
+        ) from None
 
 
 def read_one(device: Device, timeout_s: float) -> Reading:

@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygnc.host.channel_events import Received
-from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc.host.sentence_types import (
     CHUNK_BYTES,
     DNLS,
@@ -21,6 +20,7 @@ from pygnc.host.sentence_types import (
     UploadState,
 )
 from pygnc.host.transfer import DownloadSender, Refusal, UploadReceiver, is_readable, is_writable
+from pygnc_controller.emulator.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc_controller.emulator.serial_line import LineFaults
 from tests.fakes.memory_storage import MemoryStorage
 from tests.fakes.transfer_line import HostEnd, PiEnd, batch, joined

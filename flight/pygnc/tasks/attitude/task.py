@@ -56,11 +56,8 @@ class AttitudeTask(Task):
         self._last_input_seq, self._last_orbit_seq = (saved.last_input_seq, saved.last_orbit_seq) if saved else (0, 0)
         self._output = ResumableWriter(self._stream, saved.last_output_seq if saved else 0)
         self._saved_seq = self._last_input_seq
-        decode_input = msgspec.msgpack.Decoder(InputMessage).decode
-        decode_orbit = msgspec.msgpack.Decoder(OrbitMessage).decode
-        folders = run.journal_folders
-        self._input = StreamReader(context, run.runtime, "input", folders, decode_input, after_seq=self._last_input_seq)
-        self._orbit = StreamReader(context, run.runtime, "orbit", folders, decode_orbit, after_seq=self._last_orbit_seq)
+        self._input = self.open_reader("input", InputMessage, after_seq=self._last_input_seq)
+        self._orbit = self.open_reader("orbit", OrbitMessage, after_seq=self._last_orbit_seq)
         self._current_seq = self._last_input_seq
         self._outcomes: Iterator[SampleOutcome] | None = None
         self._estimates: list[AttitudeEstimate] = []
@@ -136,9 +133,8 @@ class AttitudeTask(Task):
 
     def _read_ahead(self) -> bool:
         """Read messages that are not awaited yet, such as predictions, so that they do not wake the loop again."""
-        ahead = self._orbit.receive(MESSAGES_PER_STEP)
-        self._orbits += ahead
-        return self._orbit.has_backlog or len(ahead) == MESSAGES_PER_STEP
+        self._orbits += self._orbit.receive(MESSAGES_PER_STEP)
+        return self._orbit.is_behind
 
     def _orbit_is_late(self) -> bool:
         now = time.monotonic()

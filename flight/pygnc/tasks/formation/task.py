@@ -27,7 +27,6 @@ from pygnc.bus.messages import (
     OrbitWatermark,
     RangeMeasurement,
 )
-from pygnc.bus.streams import StreamReader
 from pygnc.tasks.recovery import ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task
 
@@ -57,11 +56,8 @@ class FormationTask(Task):
         self._stream = self.open_stream("formation")
         self._output = ResumableWriter(self._stream)
         self._tracker: FormationTracker | None = None
-        folders = run.journal_folders
-        self._decode_input = msgspec.msgpack.Decoder(InputMessage).decode
-        decode_orbit = msgspec.msgpack.Decoder(OrbitMessage).decode
-        self._input = StreamReader(context, run.runtime, "input", folders, self._decode_input)
-        self._orbit = StreamReader(context, run.runtime, "orbit", folders, decode_orbit)
+        self._input = self.open_reader("input", InputMessage)
+        self._orbit = self.open_reader("orbit", OrbitMessage)
         self._inputs: deque[Message] = deque()
         self._orbits: deque[Message] = deque()
         self._result: Future[FormationResult] | None = None
@@ -129,10 +125,11 @@ class FormationTask(Task):
         from pygnc.tasks.formation.tracker import FormationTracker  # noqa: PLC0415 - takes megabytes that most runs do not need
 
         tracker = FormationTracker(self.run.settings, self.run.earth_orientation)
+        decode = msgspec.msgpack.Decoder(InputMessage).decode
         journal = JournalReader(self.run.journal_folders, "input")
         while records := journal.read(MESSAGES_PER_STEP):
             for record in records:
-                message = self._decode_input(record.payload)
+                message = decode(record.payload)
                 if message == first:
                     journal.close()
                     return tracker

@@ -12,7 +12,6 @@ import zmq
 
 from pygnc.bus import control
 from pygnc.bus.messages import InputMessage, Message, OrbitEstimate
-from pygnc.bus.streams import StreamReader
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
 from pygnc.tasks.orbit.tracker import OrbitTracker, watermark_after
@@ -43,10 +42,7 @@ class OrbitTask(Task):
         self._tracker = OrbitTracker(run.settings.orbit, run.earth_orientation, saved.tracker if saved else None)
         self._output = ResumableWriter(self._stream, saved.last_output_seq if saved else 0)
         self._saved_seq = saved.last_input_seq if saved else 0
-        decode = msgspec.msgpack.Decoder(InputMessage).decode
-        self._input = StreamReader(
-            context, run.runtime, "input", run.journal_folders, decode, after_seq=self._saved_seq
-        )
+        self._input = self.open_reader("input", InputMessage, after_seq=self._saved_seq)
         self._orientation_expires_ms = run.earth_orientation.expires_gps_ms
         self._next_prediction_s = 0.0
 

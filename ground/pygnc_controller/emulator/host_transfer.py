@@ -1,4 +1,4 @@
-"""File transfers, the host's side, for the emulator and for tests. `transfer` is the Pi's side."""
+"""File transfers, the host's side. `pygnc.host.transfer` is the Pi's side."""
 
 import zlib
 from dataclasses import dataclass
