@@ -28,9 +28,9 @@ from pygnc_devices.discovery import search
 from pygnc_devices.framing import scan_to_end
 from pygnc_devices.scheduler import Request
 from pygnc_devices.ucb import commands, framing
-from pygnc_devices.ucb.batch import scan_recording
 from pygnc_devices.ucb.driver import FAMILY, Ucb
 from pygnc_devices.ucb.firmware import UpgradeProgress, UpgradeSettings
+from pygnc_devices.ucb.recording import scan_recording
 from pygnc_devices.ucb.unit import PACKETS
 from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint
 from pygnc_instruments.simulators.ucb_bootloader import make_image

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from pygnc_cli.signals import stopped_by_signals
-from pygnc_devices.opc_n3.commands import STANDARD, Timing
+from pygnc_devices.opc_n3.command_channel import STANDARD, Timing
 from pygnc_devices.reading import Reading
 from pygnc_instruments.simulators.emus_unit import EmusSimulator
 from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint

@@ -40,7 +40,7 @@ EXPECTED = {
 QUICKLY = """
 import functools
 import pygnc_devices.opc_n3.driver as driver
-from pygnc_devices.opc_n3.commands import Timing
+from pygnc_devices.opc_n3.command_channel import Timing
 driver.OpcN3.open = functools.partial(driver.OpcN3.open, timing=Timing(fan_s=0.1, laser_s=0.1))
 """
 """Before the particle counter's program, which waits 6 s for fan and laser otherwise."""

@@ -11,7 +11,7 @@ from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import Controls, Family, Setting
 from pygnc_devices.opc_n3 import framing, operations
-from pygnc_devices.opc_n3.commands import STANDARD, Timing, link_for
+from pygnc_devices.opc_n3.command_channel import STANDARD, Timing, link_for
 from pygnc_devices.opc_n3.operations import identify, read_configuration, read_status
 from pygnc_devices.opc_n3.packets import AVERAGE, CONFIGURATION, HISTOGRAM, HISTOGRAM_BYTES, PM, STATUS
 from pygnc_devices.opc_n3.unit import OpcOptions, OpcUnit

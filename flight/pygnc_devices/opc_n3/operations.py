@@ -15,8 +15,8 @@ from typing import Final
 from pygnc_devices.declaration import Value
 from pygnc_devices.errors import AbortedError, DeviceError, PortGoneError, RefusedError, WriteForbiddenError
 from pygnc_devices.family import Found
-from pygnc_devices.opc_n3 import commands
-from pygnc_devices.opc_n3.commands import STANDARD, BrokenAnswerError, HandshakeError, UsbIss
+from pygnc_devices.opc_n3 import command_channel
+from pygnc_devices.opc_n3.command_channel import STANDARD, BrokenAnswerError, HandshakeError, UsbIss
 from pygnc_devices.opc_n3.framing import is_intact
 from pygnc_devices.opc_n3.packets import (
     CONFIGURATION,
@@ -82,11 +82,11 @@ async def identify(unit: OpcUnit) -> Identity:
     Raises:
         OtherDeviceError: the device is another kind of counter, whose commands have other meanings.
     """
-    information = _text(await unit.channel.read(commands.READ_INFORMATION, INFORMATION_BYTES))
+    information = _text(await unit.channel.read(command_channel.READ_INFORMATION, INFORMATION_BYTES))
     if _NAME not in information:
         other = _OTHERS.search(information)
         raise OtherDeviceError(f"the device is not an {_NAME}, but {other[0] if other else repr(information)}")
-    digits = _SERIAL.search(_text(await unit.channel.read(commands.READ_SERIAL, INFORMATION_BYTES)))
+    digits = _SERIAL.search(_text(await unit.channel.read(command_channel.READ_SERIAL, INFORMATION_BYTES)))
     firmware = _FIRMWARE.search(information)
     version = firmware[1] if firmware else "{}.{}".format(*await read_firmware(unit))
     return Identity(information, digits[0] if digits else "", version, unit.channel.adapter)
@@ -94,18 +94,18 @@ async def identify(unit: OpcUnit) -> Identity:
 
 async def read_firmware(unit: OpcUnit) -> tuple[int, int]:
     """Return major and minor version of the firmware."""
-    major, minor = await unit.channel.read(commands.READ_FIRMWARE, 2)
+    major, minor = await unit.channel.read(command_channel.READ_FIRMWARE, 2)
     return major, minor
 
 
 async def check(unit: OpcUnit) -> None:
     """Check that the counter responds."""
-    await unit.channel.read(commands.CHECK, 0)
+    await unit.channel.read(command_channel.CHECK, 0)
 
 
 async def read_status(unit: OpcUnit) -> dict[str, Value]:
     """Return the state of fan, laser and gain, by the names of `packets.STATUS`."""
-    return STATUS.decode(await unit.channel.read(commands.READ_STATUS, STATUS_BYTES))
+    return STATUS.decode(await unit.channel.read(command_channel.READ_STATUS, STATUS_BYTES))
 
 
 async def read_configuration(unit: OpcUnit) -> dict[str, Value]:
@@ -114,7 +114,7 @@ async def read_configuration(unit: OpcUnit) -> dict[str, Value]:
     Raises:
         DeviceError: the response is impossible.
     """
-    octets = await unit.channel.read(commands.READ_CONFIGURATION, CONFIGURATION_BYTES)
+    octets = await unit.channel.read(command_channel.READ_CONFIGURATION, CONFIGURATION_BYTES)
     values = CONFIGURATION.decode(octets)
     boundaries = [float(values[f"boundary_{k}_um"]) for k in range(25)]
     if boundaries != sorted(set(boundaries)) or boundaries[0] <= 0:  # the response has no checksum
@@ -129,7 +129,7 @@ async def read_pm(unit: OpcUnit) -> dict[str, Value]:
     Raises:
         DeviceError: the checksum is wrong.
     """
-    octets = await unit.channel.read(commands.READ_PM, PM_BYTES)
+    octets = await unit.channel.read(command_channel.READ_PM, PM_BYTES)
     unit.forget_time()
     if not is_intact(octets):
         raise BrokenAnswerError("the checksum of the mass concentrations is wrong; the histogram is lost", octets)
@@ -150,7 +150,7 @@ async def read_histogram(unit: OpcUnit) -> dict[str, Value | None]:
 async def read_intact_histogram(unit: OpcUnit) -> bytes:
     """Return the bytes of the histogram, without publishing it; raises as `read_histogram`."""
     try:
-        raw = await unit.channel.read(commands.READ_HISTOGRAM, HISTOGRAM_BYTES)
+        raw = await unit.channel.read(command_channel.READ_HISTOGRAM, HISTOGRAM_BYTES)
         if not is_intact(raw):
             raise BrokenAnswerError("the checksum of a histogram is wrong; the histogram is lost", raw)  # noqa: TRY301 - counted below
     except BrokenAnswerError as error:
@@ -178,10 +178,10 @@ async def switch_on(unit: OpcUnit) -> None:
         if status["fan_is_on"] and status["laser_is_on"]:
             return
         if not status["laser_is_on"]:
-            await unit.channel.write(commands.POWER, bytes([_LASER_ON]))
+            await unit.channel.write(command_channel.POWER, bytes([_LASER_ON]))
             await Sleep(unit.timing.laser_s)
         if not status["fan_is_on"]:
-            await unit.channel.write(commands.POWER, bytes([_FAN_ON]))
+            await unit.channel.write(command_channel.POWER, bytes([_FAN_ON]))
             await Sleep(unit.timing.fan_s)
     status = await read_status(unit)
     if not (status["fan_is_on"] and status["laser_is_on"]):
@@ -200,7 +200,7 @@ async def switch_off(unit: OpcUnit) -> None:
         problem = None
         for option in (_LASER_OFF, _FAN_OFF):
             try:
-                await unit.channel.write(commands.POWER, bytes([option]))
+                await unit.channel.write(command_channel.POWER, bytes([option]))
             except BrokenAnswerError as error:
                 problem = error
         if problem is not None:
@@ -214,12 +214,12 @@ async def switch_off(unit: OpcUnit) -> None:
 
 async def set_gain(unit: OpcUnit, *, is_high: bool) -> None:
     """Fix the gain; only a reset makes the counter switch its gain automatically again."""
-    await unit.channel.write(commands.POWER, bytes([_HIGH_GAIN if is_high else _LOW_GAIN]))
+    await unit.channel.write(command_channel.POWER, bytes([_HIGH_GAIN if is_high else _LOW_GAIN]))
 
 
 async def reset(unit: OpcUnit) -> None:
     """Reset the counter: fan and laser off, gain automatic, configuration as saved."""
-    await unit.channel.read(commands.RESET, 0, rest_s=unit.timing.restart_s)
+    await unit.channel.read(command_channel.RESET, 0, rest_s=unit.timing.restart_s)
     unit.forget_time()
 
 
@@ -244,9 +244,9 @@ async def write_configuration(unit: OpcUnit, changes: Mapping[str, Value]) -> No
     octets = CONFIGURATION.encode(before | dict(changes))
     if changes.keys() - {_INDEX}:
         payload = octets[: CONFIGURATION_BYTES - 1]  # the last byte is the index, which has its own command
-        await unit.channel.write(commands.WRITE_CONFIGURATION, payload, rest_s=unit.timing.restart_s)
+        await unit.channel.write(command_channel.WRITE_CONFIGURATION, payload, rest_s=unit.timing.restart_s)
     if _INDEX in changes:
-        await unit.channel.write(commands.WEIGHTING_INDEX, octets[-1:])
+        await unit.channel.write(command_channel.WEIGHTING_INDEX, octets[-1:])
     after = await read_configuration(unit)
     for name, value in changes.items():
         if abs(float(after[name]) - float(value)) > _TOLERANCE:
@@ -279,7 +279,7 @@ async def set_pot(unit: OpcUnit, channel: int, value: int) -> None:
         _require(unit.options.allow_permanent, "invalidates the calibration", "allow_permanent")
     allowed = unit.options.allow_writes or unit.options.allow_permanent
     _require(allowed, "changes the drive of the fan", "allow_writes")
-    await unit.channel.write(commands.SET_POT, bytes([channel, value]))
+    await unit.channel.write(command_channel.SET_POT, bytes([channel, value]))
     found = (await read_status(unit))["laser_pot" if channel == LASER else "fan_pot"]
     if found != value:
         raise RefusedError(f"drive {channel}: wrote {value}, read back {found!r}")
@@ -288,7 +288,7 @@ async def set_pot(unit: OpcUnit, channel: int, value: int) -> None:
 async def save_configuration(unit: OpcUnit) -> None:
     """Save the configuration in effect over the factory's configuration."""
     _require(unit.options.allow_permanent, "overwrites the saved configuration", "allow_permanent")
-    await unit.channel.write(commands.SAVE, commands.SAVE_KEY)
+    await unit.channel.write(command_channel.SAVE, command_channel.SAVE_KEY)
 
 
 async def write_serial_string(unit: OpcUnit, text: str) -> None:
@@ -301,13 +301,13 @@ async def write_serial_string(unit: OpcUnit, text: str) -> None:
     if not text.isascii() or not text.isprintable() or len(text) > INFORMATION_BYTES:
         raise DeviceError(f"serial number {text!r} is not up to {INFORMATION_BYTES} printable ASCII characters")
     octets = text.ljust(INFORMATION_BYTES).encode("ascii")
-    await unit.channel.write(commands.WRITE_SERIAL, octets)
+    await unit.channel.write(command_channel.WRITE_SERIAL, octets)
 
 
 async def enter_bootloader(unit: OpcUnit) -> None:
     """End the firmware and start the bootloader, which only the manufacturer's program can leave."""
     _require(unit.options.allow_permanent, "ends the firmware", "allow_permanent")
-    await unit.channel.read(commands.BOOTLOADER, 0)
+    await unit.channel.read(command_channel.BOOTLOADER, 0)
 
 
 async def probe() -> Found:

@@ -8,7 +8,7 @@ from typing import Final
 
 from pygnc_devices.declaration import Value
 from pygnc_devices.framing import DamageReason, Frame
-from pygnc_devices.opc_n3.commands import STANDARD, Channel, Link, Timing, UsbIss
+from pygnc_devices.opc_n3.command_channel import STANDARD, Channel, Link, Timing, UsbIss
 from pygnc_devices.opc_n3.evaluation import MassModel, average, flags, volume_ml
 from pygnc_devices.opc_n3.packets import HISTOGRAM, HISTOGRAM_BYTES, PM_NAMES
 from pygnc_devices.reading import Counters, Reading, Stamp

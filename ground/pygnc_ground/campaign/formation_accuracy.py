@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.batch import FormationSolution, FormationSolver, last_loss
-from pygnc.estimators.formation.equations import Noise
+from pygnc.estimators.formation.batch_solver import FormationSolution, FormationSolver, last_loss
+from pygnc.estimators.formation.observation_equations import Noise
 from pygnc.estimators.formation.observations import Arc, select_arc
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.measurement import Fix

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from pygnc.bus.messages import ClosestApproach, FormationEstimate, FormationMessage
-from pygnc.estimators.formation.batch import FormationSolution
+from pygnc.estimators.formation.batch_solver import FormationSolution
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc_ground.formation.relative import relative_truth
 from pygnc_ground.orbit.solution import FloatArray, IntArray

@@ -16,8 +16,8 @@ from scipy.integrate import solve_ivp
 from scipy.interpolate import CubicHermiteSpline, CubicSpline
 from scipy.spatial.transform import Rotation
 
-from pygnc_ground.scenario import earth
-from pygnc_ground.scenario.earth import FloatArray
+from pygnc_ground.scenario import environment
+from pygnc_ground.scenario.environment import FloatArray
 from pygnc_ground.scenario.settings import Attitude
 
 
@@ -100,7 +100,7 @@ def sun_states(attitude: Attitude, path: Path, start_gps_ms: int, t_s: FloatArra
     """Return attitude and rate of a Sun-pointing body `t_s` seconds after the start, shape (n,); without aberration."""
     states = path.states_gcrf(t_s)
     sun_m, before_m, after_m = (
-        earth.sun_position_gcrf_m(start_gps_ms, t_s + step_s) for step_s in (0.0, -_SUN_STEP_S, _SUN_STEP_S)
+        environment.sun_position_gcrf_m(start_gps_ms, t_s + step_s) for step_s in (0.0, -_SUN_STEP_S, _SUN_STEP_S)
     )
     sun_mps = (after_m - before_m) / (2.0 * _SUN_STEP_S)
     to_sun = (sun_m - states[:, :3], sun_mps - states[:, 3:])

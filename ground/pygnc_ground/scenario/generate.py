@@ -10,9 +10,9 @@ import numpy.typing as npt
 from pygnc.common.clock import SPACECRAFT_RESTART_S, utc_iso_from_gps_ms
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets as samples_per_record
 from pygnc.formats.sense import SensorSamples, encode_records
-from pygnc_ground.scenario import earth, imu, ranging, sun_sensors
+from pygnc_ground.scenario import environment, imu, ranging, sun_sensors
 from pygnc_ground.scenario.attitude import attitude_states, to_body
-from pygnc_ground.scenario.earth import FloatArray
+from pygnc_ground.scenario.environment import FloatArray
 from pygnc_ground.scenario.faults import InjectedFaults, inject
 from pygnc_ground.scenario.formation import Link, Satellite, links, satellites
 from pygnc_ground.scenario.gps import make_fixes
@@ -59,14 +59,14 @@ class TrueStates:
     @classmethod
     def at(cls, settings: Settings, trajectory: SatellitePath, t_s: npt.NDArray[np.int64]) -> Self:
         """Return the true states `t_s` seconds after the start, shape (n,)."""
-        instants = earth.epochs(settings.start_gps_ms, t_s)
+        instants = environment.epochs(settings.start_gps_ms, t_s)
         gcrf, ecef = trajectory.states_gcrf(t_s), trajectory.states_itrf(t_s)
         attitude = attitude_states(settings.attitude, trajectory, settings.start_gps_ms, t_s)
         quaternion = attitude.quaternion_gcrf_from_body
-        field_ecef_ut = earth.magnetic_field_itrf_ut(instants, ecef[:, :3])
-        field_gcrf_ut = np.einsum("nji,nj->ni", earth.itrf_from_gcrf(instants), field_ecef_ut)
+        field_ecef_ut = environment.magnetic_field_itrf_ut(instants, ecef[:, :3])
+        field_gcrf_ut = np.einsum("nji,nj->ni", environment.itrf_from_gcrf(instants), field_ecef_ut)
         field_gcrf_ut += settings.imu.field_error_gcrf_ut
-        sun_gcrf_m = earth.sun_position_gcrf_m(settings.start_gps_ms, t_s)
+        sun_gcrf_m = environment.sun_position_gcrf_m(settings.start_gps_ms, t_s)
         return cls(
             gps_ms=settings.start_gps_ms + 1000 * t_s,
             position_ecef_m=ecef[:, :3],
@@ -77,7 +77,7 @@ class TrueStates:
             rate_body_rad_s=attitude.rate_body_rad_s,
             field_body_ut=to_body(quaternion, field_gcrf_ut),
             sun_body_m=to_body(quaternion, sun_gcrf_m - gcrf[:, :3]),
-            sunlit_fraction=earth.sunlit_fraction(gcrf[:, :3], sun_gcrf_m),
+            sunlit_fraction=environment.sunlit_fraction(gcrf[:, :3], sun_gcrf_m),
             gyro_bias_imu_rad_s=gyro_bias_rad_s(settings.imu, t_s, settings.seed),
             mag_bias_imu_ut=mag_bias_ut(settings.imu, len(t_s), settings.seed),
         )
@@ -155,7 +155,7 @@ def _require_generable(settings: Settings) -> None:
         raise ValueError(
             f"duration_s = {settings.duration_s} is shorter than one record of {settings.record_s} s; make it longer"
         )
-    earth.require_coverage(settings.start_gps_ms, settings.start_gps_ms + 1000 * settings.duration_s)
+    environment.require_coverage(settings.start_gps_ms, settings.start_gps_ms + 1000 * settings.duration_s)
 
 
 def scenario_of(settings: Settings, satellite: Satellite, everyone: tuple[Satellite, ...]) -> Scenario:

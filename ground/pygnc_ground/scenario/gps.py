@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc.common.constants import GpsTimeStatus, SolutionStatus
 from pygnc.formats.gps_packet import GpsFixes
-from pygnc_ground.scenario.earth import FloatArray
+from pygnc_ground.scenario.environment import FloatArray
 from pygnc_ground.scenario.settings import Gps, Settings, noise_generator
 from pygnc_ground.scenario.trajectory import SatellitePath
 

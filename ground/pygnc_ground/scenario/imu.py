@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.constants import GYRO_DEG_S_PER_COUNT, MAGNETOMETER_UT_PER_COUNT
-from pygnc_ground.scenario.earth import FloatArray
+from pygnc_ground.scenario.environment import FloatArray
 from pygnc_ground.scenario.settings import Drawn, Imu, Vector3, noise_generator
 
 MAG_RANGE_UT: Final = np.array([1150.0, 1150.0, 2500.0])

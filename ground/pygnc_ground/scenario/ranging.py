@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pygnc.formats.gps_packet import RANGE_GPS_PACKET, GpsFixes, encode_gps_packets
 from pygnc.formats.ranges import RANGE_PACKET, PacketKind, RangeMeasurements, encode_ranges, join_packets
-from pygnc_ground.scenario.earth import FloatArray
+from pygnc_ground.scenario.environment import FloatArray
 from pygnc_ground.scenario.formation import Link
 from pygnc_ground.scenario.settings import Ranging, noise_generator
 from pygnc_ground.scenario.trajectory import SatellitePath

@@ -13,7 +13,7 @@ from typing import Final
 import brahe
 import numpy as np
 
-from pygnc_ground.scenario.earth import FloatArray
+from pygnc_ground.scenario.environment import FloatArray
 from pygnc_ground.scenario.settings import SunSensors, noise_generator
 
 _RINGS: Final = 12

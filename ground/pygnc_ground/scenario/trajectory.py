@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.clock import utc_iso_from_gps_ms
-from pygnc_ground.scenario import earth
-from pygnc_ground.scenario.earth import FloatArray
+from pygnc_ground.scenario import environment
+from pygnc_ground.scenario.environment import FloatArray
 from pygnc_ground.scenario.settings import Forces, Orbit, Partner, Settings, Spacecraft
 from pygnc_ground.truth.ephemeris import NS_PER_MS, Ephemeris
 
@@ -37,7 +37,7 @@ class Trajectory:
         """Propagate position in m and velocity in m/s in GCRF, shape (6,), from the start over the whole duration."""
         self._start_gps_ms = start_gps_ms
         self.initial_state_gcrf = state_gcrf
-        start, end = earth.epochs(start_gps_ms, [0.0, duration_s])
+        start, end = environment.epochs(start_gps_ms, [0.0, duration_s])
         integrator = (
             brahe.NumericalPropagationConfig.with_method(brahe.IntegrationMethod.DP54)
             .with_abs_tol(_ABSOLUTE_TOLERANCE)
@@ -59,12 +59,12 @@ class Trajectory:
 
     def states_gcrf(self, t_s: npt.ArrayLike) -> FloatArray:
         """Return position in m and velocity in m/s in GCRF at `t_s` seconds after the start, shape (n, 6)."""
-        instants = earth.epochs(self._start_gps_ms, t_s)
+        instants = environment.epochs(self._start_gps_ms, t_s)
         return np.asarray(self._propagator.states_gcrf(instants)).reshape(-1, 6)
 
     def states_itrf(self, t_s: npt.ArrayLike) -> FloatArray:
         """Return position in m and velocity in m/s relative to the rotating Earth, in ITRF, shape (n, 6)."""
-        instants = earth.epochs(self._start_gps_ms, t_s)
+        instants = environment.epochs(self._start_gps_ms, t_s)
         return np.asarray(brahe.state_gcrf_to_itrf(instants, self.states_gcrf(t_s))).reshape(-1, 6)
 
 
@@ -138,7 +138,7 @@ class EphemerisTrajectory:
 
     def states_gcrf(self, t_s: npt.ArrayLike) -> FloatArray:
         """Return position in m and velocity in m/s in GCRF `t_s` seconds after the start, shape (n, 6)."""
-        instants = earth.epochs(self.start_gps_ms, t_s)
+        instants = environment.epochs(self.start_gps_ms, t_s)
         return np.asarray(brahe.state_itrf_to_gcrf(instants, self.states_itrf(t_s))).reshape(-1, 6)
 
 

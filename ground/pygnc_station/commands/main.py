@@ -1,6 +1,6 @@
 """The command-line application `pygnc station`; importing the modules below registers their subcommands."""
 
-from pygnc_station.commands import batches, devices, doctor, readings, server, service
+from pygnc_station.commands import batches, devices, doctor, readings, server, systemd_units
 from pygnc_station.commands.common import app
 
-__all__ = ["app", "batches", "devices", "doctor", "readings", "server", "service"]
+__all__ = ["app", "batches", "devices", "doctor", "readings", "server", "systemd_units"]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Final
 
-from pygnc_devices.opc_n3.commands import Timing
+from pygnc_devices.opc_n3.command_channel import Timing
 from pygnc_devices.opc_n3.driver import AsyncOpcN3, OpcN3
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.opc_n3_unit import OpcFaults, OpcN3Simulator

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pygnc_devices.errors import DeviceError, RefusedError, WriteForbiddenError
-from pygnc_devices.opc_n3.commands import BrokenAnswerError, HandshakeError
+from pygnc_devices.opc_n3.command_channel import BrokenAnswerError, HandshakeError
 from pygnc_devices.opc_n3.driver import OpcN3
 from pygnc_devices.opc_n3.evaluation import MASS_DIFFERS, NO_PARTICLES, counts_of
 from pygnc_devices.opc_n3.operations import OtherDeviceError, PowerError

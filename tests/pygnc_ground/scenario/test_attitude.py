@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from scipy.spatial.transform import Rotation
 
 from pygnc.common.clock import gps_ms_from_utc_iso
-from pygnc_ground.scenario import earth
+from pygnc_ground.scenario import environment
 from pygnc_ground.scenario.attitude import (
     AttitudeStates,
     acceleration_gcrf_mps2,
@@ -195,7 +195,7 @@ def test_oblique_axes_point_as_close_as_possible() -> None:
 
 def test_the_pointed_axis_sees_the_sun_and_the_second_celestial_north() -> None:
     states = sun_states(Attitude(pointed_axis_body=(0.0, -2.0, 0.0)), ORBIT, START_GPS_MS, T_S)
-    to_sun_m = earth.sun_position_gcrf_m(START_GPS_MS, T_S) - ORBIT.states_gcrf(T_S)[:, :3]
+    to_sun_m = environment.sun_position_gcrf_m(START_GPS_MS, T_S) - ORBIT.states_gcrf(T_S)[:, :3]
     sun_body = unit(to_body(states.quaternion_gcrf_from_body, to_sun_m))
     np.testing.assert_allclose(sun_body, np.tile([0.0, -1.0, 0.0], (len(T_S), 1)), atol=1e-12)
     # At the solstice the Sun is 23.43 degrees north, so the axis is as far from the pole.

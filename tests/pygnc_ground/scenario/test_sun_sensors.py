@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from scipy.spatial.transform import Rotation
 
 from pygnc.formats.sense import encode_lux, lux_from_words
-from pygnc_ground.scenario import earth
+from pygnc_ground.scenario import environment
 from pygnc_ground.scenario.settings import SunSensors
 from pygnc_ground.scenario.sun_sensors import FACE_NORMALS_BODY, albedo_shares, face_lux
 from tests.pygnc_ground.scenario.circular_orbit import CircularOrbit, FloatArray
@@ -208,7 +208,7 @@ def test_the_sun_may_stand_overhead_and_below(place: list[float]) -> None:
 def test_no_light_of_the_earth_reaches_the_umbra() -> None:
     position_m = CircularOrbit(inclination_rad=1.5).states_gcrf(np.arange(0.0, 5700.0, 1.0))[:, :3]
     sun_m = np.tile([AU_M, 0.0, 0.0], (len(position_m), 1))
-    in_umbra = earth.sunlit_fraction(position_m, sun_m) == 0.0
+    in_umbra = environment.sunlit_fraction(position_m, sun_m) == 0.0
     assert 0.3 < in_umbra.mean() < 0.4
     shares = albedo_shares(position_m, sun_m, FACES)
     assert not shares[in_umbra].any()

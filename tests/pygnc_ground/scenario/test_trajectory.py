@@ -8,7 +8,7 @@ import pytest
 import satkit
 from msgspec.structs import replace
 
-from pygnc_ground.scenario import earth
+from pygnc_ground.scenario import environment
 from pygnc_ground.scenario.settings import Forces, Orbit, Partner, Spacecraft
 from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf, partner_state_gcrf
 
@@ -98,9 +98,9 @@ def test_gravity_sun_and_moon_against_satkit_and_erfa() -> None:
     t_s = np.arange(60.0, 5900.0, 120.0)
     path = trajectory(ORBIT, GRAVITATIONAL, 6000.0)
     position_m = path.states_gcrf(t_s)[:, :3]
-    instants = earth.epochs(START_GPS_MS, t_s)
+    instants = environment.epochs(START_GPS_MS, t_s)
     expected = []
-    for r, rotation, instant in zip(position_m, earth.itrf_from_gcrf(instants), instants, strict=True):
+    for r, rotation, instant in zip(position_m, environment.itrf_from_gcrf(instants), instants, strict=True):
         gravity = rotation.T @ satkit.gravity(rotation @ r, model=satkit.gravmodel.egm2008, degree=70)
         jd_tt = instant.jd_as_time_system(brahe.TimeSystem.TT)
         moon_m = erfa.moon98(2_400_000.5, jd_tt - 2_400_000.5)["p"] * erfa.DAU
@@ -154,7 +154,7 @@ def test_solid_tides_are_those_of_love_numbers_and_the_free_core_nutation(mean_a
     orbit = Orbit(mean_anomaly_deg=mean_anomaly_deg)
     push = early_push_mps2(orbit, replace(GRAVITATIONAL, solid_tides=True))
     r = trajectory(orbit, GRAVITATIONAL, 40.0).states_gcrf([33.3])[0, :3]
-    (instant,) = earth.epochs(START_GPS_MS, [33.3])
+    (instant,) = environment.epochs(START_GPS_MS, [33.3])
     expected = deformed_earth_mps2(r, brahe.moon_position(instant), 4.9028e12)
     expected += deformed_earth_mps2(r, brahe.sun_position(instant), 1.32712440018e20)
     expected += k1_correction_mps2(r, instant)
@@ -178,7 +178,7 @@ def k1_correction_mps2(r: FloatArray, instant: brahe.Epoch) -> FloatArray:
     theta = instant.gmst(brahe.AngleFormat.RADIANS) + np.pi
     c21 = in_phase * np.sin(theta) + out_of_phase * np.cos(theta)
     s21 = in_phase * np.cos(theta) - out_of_phase * np.sin(theta)
-    (rotation,) = earth.itrf_from_gcrf([instant])
+    (rotation,) = environment.itrf_from_gcrf([instant])
     x, y, z = fixed = rotation @ r
     size = np.linalg.norm(r)
     # The gradient of sqrt(15) GM R^2 z (c21 x + s21 y) / r^5.

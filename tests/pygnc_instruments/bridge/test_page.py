@@ -205,7 +205,7 @@ def test_serves_https_and_wss_with_a_certificate(
     bridge = start(*place, "--certificate", str(certificate), "--key", str(key))
     assert bridge.url.startswith("https://")
     trusted = ssl.create_default_context(cafile=str(certificate))
-    with connect(f"{bridge.url.replace('https', 'wss')}v1", ssl=trusted) as client:
+    with connect(f"{bridge.url.replace('https', 'wss')}v1", ssl=trusted, open_timeout=PATIENCE_S) as client:
         assert client.recv(timeout=PATIENCE_S)
     browser.get(bridge.url)
     until_text(browser, "state", "streaming")

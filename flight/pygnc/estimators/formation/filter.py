@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.batch import FormationSolution, Partner, RelativeState
+from pygnc.estimators.formation.batch_solver import FormationSolution, Partner, RelativeState
 from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis, HypothesisBank, partner_groups
 from pygnc.estimators.formation.observations import Pair, RangeObservation, SatelliteFix
 from pygnc.estimators.formation.reference import STATE_SIZE

@@ -21,8 +21,14 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
-from pygnc.estimators.formation.batch import FormationSolution, Partner, RelativeState, relative_state, unsolved_reason
-from pygnc.estimators.formation.equations import scaled_inverse
+from pygnc.estimators.formation.batch_solver import (
+    FormationSolution,
+    Partner,
+    RelativeState,
+    relative_state,
+    unsolved_reason,
+)
+from pygnc.estimators.formation.observation_equations import scaled_inverse
 from pygnc.estimators.formation.observations import Pair, connected_groups
 from pygnc.estimators.formation.reference import STATE_SIZE, parameter_indices
 from pygnc.estimators.formation.relative_coordinates import relative_covariance

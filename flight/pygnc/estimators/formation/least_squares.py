@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array, median
-from pygnc.estimators.formation.equations import Equations, Fit, Noise, scaled_inverse
+from pygnc.estimators.formation.observation_equations import Equations, Fit, Noise, scaled_inverse
 from pygnc.estimators.formation.reference import state_indices
 from pygnc.estimators.formation.relative_coordinates import relative_covariance
 from pygnc.estimators.formation.relative_motion import Motion

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.formation.equations import Equations, Fit, scaled_inverse
 from pygnc.estimators.formation.least_squares import Minima, differs_from
+from pygnc.estimators.formation.observation_equations import Equations, Fit, scaled_inverse
 from pygnc.estimators.formation.reference import state_indices
 from pygnc.estimators.formation.relative_coordinates import d_mirror_elements_d_state, mirror_elements
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.batch import FormationSolution, FormationSolver, RelativeState
+from pygnc.estimators.formation.batch_solver import FormationSolution, FormationSolver, RelativeState
 from pygnc.estimators.formation.filter import FormationFilter, RangeVerdict
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings

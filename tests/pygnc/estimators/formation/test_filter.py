@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.formation.batch import FormationSolution
+from pygnc.estimators.formation.batch_solver import FormationSolution
 from pygnc.estimators.formation.filter import FormationFilter, FormationRejectCause
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from tests.pygnc.estimators.formation.joint_world import (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
-from tests.pygnc.estimators.formation.test_equations import system
+from tests.pygnc.estimators.formation.test_observation_equations import system
 
 
 def candidates_near_truth(count: int) -> Array:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.formation import batch, ridge
-from pygnc.estimators.formation.equations import Equations, Fit, scaled_inverse
+from pygnc.estimators.formation import batch_solver, ridge
 from pygnc.estimators.formation.least_squares import Minima
+from pygnc.estimators.formation.observation_equations import Equations, Fit, scaled_inverse
 from pygnc.estimators.formation.reference import state_indices
 from pygnc.estimators.formation.ridge import CostFunction, RidgePoints, _growth_across, _lower_roots, _ridge_moments
 from pygnc_ground.campaign.formation_posterior import (
@@ -156,7 +156,7 @@ def star(seed: int, satellites: int, monkeypatch: pytest.MonkeyPatch) -> Solved:
         recorded.append(Solved(equations, result, groups, margin))
         return scaled_inverse(result.fit.information)
 
-    monkeypatch.setattr(batch, "ridge_covariances", covariances)
+    monkeypatch.setattr(batch_solver, "ridge_covariances", covariances)
     given(world(seed, FormationKind.BOUNDED, satellites=satellites), STAR_ANCHOR).solved()
     return recorded[0]
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pygnc.estimators.formation.batch import FormationSolution
+from pygnc.estimators.formation.batch_solver import FormationSolution
 from pygnc_ground.formation import relative as ground
-from tests.pygnc.estimators.formation.test_batch import mesh
+from tests.pygnc.estimators.formation.test_batch_solver import mesh
 
 PARTNER = 76
 

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pygnc.estimators.formation.batch import FormationSolution
+from pygnc.estimators.formation.batch_solver import FormationSolution
 from pygnc.estimators.formation.observations import SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc_ground.campaign.formation_world import FormationKind, Instruments

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.formation.batch import FormationSolver, last_loss
-from pygnc.estimators.formation.equations import Equations, Loss, Noise, RangeEquations
+from pygnc.estimators.formation.batch_solver import FormationSolver, last_loss
 from pygnc.estimators.formation.least_squares import apparent_noise
+from pygnc.estimators.formation.observation_equations import Equations, Loss, Noise, RangeEquations
 from pygnc.estimators.formation.observations import select_arc
 from pygnc.estimators.formation.reference import STATE_SIZE
 from pygnc.estimators.formation.settings import FormationSettings

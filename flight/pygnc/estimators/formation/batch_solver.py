@@ -22,13 +22,6 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.equations import (
-    Equations,
-    Loss,
-    initial_prior,
-    linearise_observations,
-    scaled_inverse,
-)
 from pygnc.estimators.formation.least_squares import (
     Minima,
     apparent_noise,
@@ -37,6 +30,13 @@ from pygnc.estimators.formation.least_squares import (
     minimise,
     refined_noise,
     robust_noise,
+)
+from pygnc.estimators.formation.observation_equations import (
+    Equations,
+    Loss,
+    initial_prior,
+    linearise_observations,
+    scaled_inverse,
 )
 from pygnc.estimators.formation.observations import (
     Arc,

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygnc_devices.framing import scan_to_end
-from pygnc_devices.ucb.batch import scan_recording
 from pygnc_devices.ucb.framing import make_frame, scan
+from pygnc_devices.ucb.recording import scan_recording
 from pygnc_devices.ucb.unit import PACKETS
 from tests.reference import recording
 
