@@ -30,7 +30,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # allows to start 
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import OrbitEstimate, OrbitMessage
 from pygnc.formats import status
-from pygnc.formats.sense import SenseLayout, decode_fixes, decode_sensors
+from pygnc.formats.gps_packet import decode_gps_packets
+from pygnc.formats.sense import SenseLayout, decode_sensors
 from pygnc.formats.sense_scan import scan
 from pygnc.formats.status import Phase, Value
 from pygnc_ground.truth.load import load_truth
@@ -84,7 +85,7 @@ def decode_clean(runs: int) -> Iterator[Row]:
 def decoded(content: bytes, count: int) -> None:
     """Decode a whole file of `count` records."""
     records = scan(content).records
-    if not len(decode_sensors(records).lux) == len(decode_fixes(records)) == count:
+    if not len(decode_sensors(records).lux) == len(decode_gps_packets(records["gps"])) == count:
         raise ValueError(f"the file has {count} records; {len(records)} were found")
 
 

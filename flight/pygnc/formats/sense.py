@@ -24,7 +24,6 @@ from pygnc.formats.gps_packet import (
     TERMINATOR,
     GpsFixes,
     cache_blocks,
-    decode_gps_packets,
     encode_gps_packets,
     store_words,
 )
@@ -128,11 +127,6 @@ def decode_sensors(records: NDArray[np.void]) -> SensorSamples:
         np.multiply(packets["gyro"][block], _GYRO_RAD_S_PER_COUNT, out=samples.gyro_imu_rad_s[block])
         _LUX_OF_SWAPPED_WORD.take(packets["lux"][block].view("<u2"), out=samples.lux[block], mode="clip")
     return samples
-
-
-def decode_fixes(records: NDArray[np.void]) -> GpsFixes:
-    """Decode the GPS packets of M records."""
-    return decode_gps_packets(records["gps"])
 
 
 def encode_lux(lux: ArrayLike) -> NDArray[np.uint16]:

@@ -14,7 +14,7 @@ from pygnc.common.constants import SX1280_BANDWIDTH_HZ, GpsTimeStatus, SolutionS
 from pygnc.formats.gps_packet import GpsFixes, decode_gps_packets
 from pygnc.formats.range_scan import RangeScan, RangeScanner, scan
 from pygnc.formats.ranges import PacketKind, RangeMeasurements, decode_ranges
-from pygnc.formats.sense import SENSOR_PACKET, SenseLayout, decode_fixes, decode_sensors
+from pygnc.formats.sense import SENSOR_PACKET, SenseLayout, decode_sensors
 from pygnc.formats.sense_scan import SenseScan, SenseScanner, recognise_layout
 from pygnc.tasks.ingest.range_folders import satellite_of
 from pygnc_ground.inspection.sections import (
@@ -174,7 +174,7 @@ def _sense_summary(path: Path) -> Iterator[Section]:
     for part in _sense_scans(path, layout):
         records += len(part.records)
         times_s = part.records["sensors"]["t_spacecraft_s"].astype(np.int64)
-        tallies.add(part, decode_fixes(part.records), times_s)
+        tallies.add(part, decode_gps_packets(part.records["gps"]), times_s)
         sensor_cadence.add(1000 * times_s.ravel())
     terminated = "CR LF" if layout.terminated else "no CR LF"
     facts: dict[str, Value] = {
@@ -196,7 +196,7 @@ def _sense_entries(path: Path) -> Iterator[Sequence[Entry]]:
     for part in _sense_scans(path, layout) if layout else ():
         for index, offset in enumerate(part.offsets.tolist()):
             record = part.records[index : index + 1]
-            sensors, fixes = decode_sensors(record), decode_fixes(record)
+            sensors, fixes = decode_sensors(record), decode_gps_packets(record["gps"])
             entries = []
             for k in range(part.records["sensors"].shape[1]):
                 place: dict[str, Value] = {"record": number, "at_byte": offset + k * SENSOR_PACKET.itemsize}

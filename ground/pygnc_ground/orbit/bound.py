@@ -25,7 +25,7 @@ from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
-from pygnc.formats.sense import decode_fixes
+from pygnc.formats.gps_packet import decode_gps_packets
 from pygnc.formats.sense_scan import recognise_layout, scan
 from pygnc.tasks.ingest.sense_file import RECOGNITION_BYTES
 from pygnc.tasks.ingest.source import packet_messages
@@ -231,7 +231,7 @@ def _fixes(sense: bytes, settings: OrbitSettings) -> list[Fix]:
     """Return the plausible fixes of a sense file's content, in order of time."""
     records = scan(sense, recognise_layout(sense[:RECOGNITION_BYTES])).records
     places = [(seq, "", 0, b"") for seq in range(len(records))]
-    packets = list(packet_messages(GpsFix, decode_fixes(records), places))
+    packets = list(packet_messages(GpsFix, decode_gps_packets(records["gps"]), places))
     limits = settings.screening
     return usable([fix_from(packet, limits) for packet in packets if screen(packet, limits) is None], limits)
 

@@ -6,15 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc.formats.sense import (
-    SENSOR_PACKET,
-    SenseLayout,
-    decode_fixes,
-    decode_sensors,
-    encode_lux,
-    encode_records,
-    lux_from_words,
-)
+from pygnc.formats.gps_packet import decode_gps_packets
+from pygnc.formats.sense import SENSOR_PACKET, SenseLayout, decode_sensors, encode_lux, encode_records, lux_from_words
 from pygnc.formats.sense_scan import recognise_layout, scan
 from tests.pygnc.formats.streams import sense_records
 from tests.reference import recording
@@ -110,7 +103,7 @@ def test_encoding_inverts_decoding(layout: SenseLayout) -> None:
     records["sensors"]["gyro"] = words.reshape(records["sensors"]["gyro"].shape)
     records["sensors"]["mag"] = words[::-1].reshape(records["sensors"]["mag"].shape)
     records["sensors"]["lux"] = encode_lux(lux_from_words(records["sensors"]["lux"]))
-    encoded = encode_records(decode_sensors(records), decode_fixes(records), layout)
+    encoded = encode_records(decode_sensors(records), decode_gps_packets(records["gps"]), layout)
     assert encoded.tobytes() == records.tobytes()
 
 
@@ -118,7 +111,7 @@ def test_counts_are_rounded_down() -> None:
     samples = decode_sensors(sense_records(1))
     samples.mag_imu_ut[:] = 1.0 / 16 * 2.99
     samples.gyro_imu_rad_s[:] = np.deg2rad(-1 / 65.6 * 0.01)
-    packets = encode_records(samples, decode_fixes(sense_records(1)))["sensors"]
+    packets = encode_records(samples, decode_gps_packets(sense_records(1)["gps"]))["sensors"]
     assert (packets["mag"] == 2).all()
     assert (packets["gyro"] == -1).all()
 
@@ -130,7 +123,9 @@ def test_values_beyond_the_range_of_a_field_are_rejected(field: str, value: floa
     records = sense_records(2)
     samples = decode_sensors(records)
     with pytest.raises(ValueError, match=r"must be"):
-        encode_records(replace(samples, **{field: getattr(samples, field) * 0 + value}), decode_fixes(records))
+        encode_records(
+            replace(samples, **{field: getattr(samples, field) * 0 + value}), decode_gps_packets(records["gps"])
+        )
 
 
 @pytest.mark.parametrize(("name", "count"), [("unittest", 5), ("default", 144)])
@@ -138,7 +133,7 @@ def test_simulated_reference(name: str, count: int) -> None:
     octets = recording(f"{name}_scenario.bin").read_bytes()
     result = scan(octets)
     assert (len(result.records), result.damage, result.anomalies) == (count, (), ())
-    samples, fixes = decode_sensors(result.records), decode_fixes(result.records)
+    samples, fixes = decode_sensors(result.records), decode_gps_packets(result.records["gps"])
     assert samples.t_spacecraft_s[0, 0] == 1_606_694_391
     assert (np.diff(samples.t_spacecraft_s.ravel()) == 5).all()
     assert fixes.t_spacecraft_s is not None
@@ -156,7 +151,7 @@ def test_recorded_reference() -> None:
     result = scan(octets)
     assert (len(result.records), result.damage) == (33, ())
     assert [(anomaly.record, anomaly.reason.value) for anomaly in result.anomalies] == [(1, "out_of_order")]
-    samples, fixes = decode_sensors(result.records), decode_fixes(result.records)
+    samples, fixes = decode_sensors(result.records), decode_gps_packets(result.records["gps"])
     assert samples.t_spacecraft_s[0, 0] - samples.t_spacecraft_s[1, 0] == 1740
     assert fixes.time_status is not None
     assert fixes.t_spacecraft_s is not None

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pygnc.formats.damage import Anomaly, AnomalyReason, Damage, DamageReason
-from pygnc.formats.sense import SenseLayout, decode_fixes, decode_sensors
+from pygnc.formats.gps_packet import decode_gps_packets
+from pygnc.formats.sense import SenseLayout, decode_sensors
 from pygnc.formats.sense_scan import DUPLICATE_REACH_RECORDS, PIECE_BYTES, SenseScan, SenseScanner, scan
 from tests.pygnc.formats.streams import ANY, IN_PLACE, YEAR_S, Stream, damaged, joined, pieces, sense_records
 
@@ -257,7 +258,7 @@ def test_empty_input() -> None:
     result = scan(b"")
     assert (len(result.records), len(result.offsets), result.damage, result.anomalies) == (0, 0, (), ())
     assert decode_sensors(result.records).mag_imu_ut.shape == (0, 5, 3)
-    assert len(decode_fixes(result.records)) == 0
+    assert len(decode_gps_packets(result.records["gps"])) == 0
 
 
 def test_one_byte_is_a_cut_tail() -> None:

@@ -10,8 +10,8 @@ import typer
 from typer.testing import CliRunner
 
 from pygnc.common.clock import gps_ms_from_utc_iso, gps_ms_from_weeks
-from pygnc.formats.gps_packet import GpsFixes
-from pygnc.formats.sense import SenseLayout, decode_fixes
+from pygnc.formats.gps_packet import GpsFixes, decode_gps_packets
+from pygnc.formats.sense import SenseLayout
 from pygnc_ground.commands.scenario import from_ephemeris
 from pygnc_ground.scenario.presets import settings_from_options
 from pygnc_ground.truth.load import load_truth
@@ -45,7 +45,7 @@ def two_satellites() -> str:
 
 
 def fixes(folder: Path) -> GpsFixes:
-    return decode_fixes(np.frombuffer((folder / "sense.bin").read_bytes(), SenseLayout().record))
+    return decode_gps_packets(np.frombuffer((folder / "sense.bin").read_bytes(), SenseLayout().record)["gps"])
 
 
 def after_start_s(read: GpsFixes) -> FloatArray:

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import polars as pl
 import pytest
 
+from pygnc.formats.gps_packet import decode_gps_packets
 from pygnc.formats.range_scan import scan as scan_ranges
 from pygnc.formats.ranges import decode_ranges
-from pygnc.formats.sense import SenseLayout, decode_fixes, decode_sensors
+from pygnc.formats.sense import SenseLayout, decode_sensors
 from pygnc_ground.scenario.generate import Scenario, generate
 from pygnc_ground.scenario.presets import settings_from_options
 
@@ -70,7 +71,7 @@ def test_it_is_three_nominal_hours(kept_records: npt.NDArray[np.void]) -> None:
 
 def test_every_whole_number_is_remade_exactly(remade: Scenario, kept_records: npt.NDArray[np.void]) -> None:
     records = np.frombuffer(remade.sense, SenseLayout().record)
-    kept, again = decode_fixes(kept_records), decode_fixes(records)
+    kept, again = decode_gps_packets(kept_records["gps"]), decode_gps_packets(records["gps"])
     for name in WHOLE_FIELDS:
         np.testing.assert_array_equal(getattr(kept, name), getattr(again, name), err_msg=name)
     np.testing.assert_array_equal(kept_records["sensors"]["t_spacecraft_s"], records["sensors"]["t_spacecraft_s"])
@@ -90,8 +91,8 @@ def test_the_truth_is_remade(remade: Scenario) -> None:
 
 
 def test_the_noise_of_the_fixes_is_identical(remade: Scenario, kept_records: npt.NDArray[np.void]) -> None:
-    kept = decode_fixes(kept_records)
-    again = decode_fixes(np.frombuffer(remade.sense, SenseLayout().record))
+    kept = decode_gps_packets(kept_records["gps"])
+    again = decode_gps_packets(np.frombuffer(remade.sense, SenseLayout().record)["gps"])
     at_fixes = slice(4, None, 5)
     kept_noise_m = kept.position_ecef_m - kept_truth("x_ecef_m", "y_ecef_m", "z_ecef_m")
     noise_m = again.position_ecef_m - remade.truth.position_ecef_m[at_fixes]

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from pygnc.common.clock import gps_ms_from_weeks
+from pygnc.formats.gps_packet import decode_gps_packets
 from pygnc.formats.range_scan import scan as scan_ranges
 from pygnc.formats.ranges import decode_ranges
-from pygnc.formats.sense import SenseLayout, decode_fixes, decode_sensors
+from pygnc.formats.sense import SenseLayout, decode_sensors
 from pygnc.formats.sense_scan import scan as scan_sense
 from pygnc_ground.scenario.generate import Scenario, clock_readings_s, generate, generate_all, sample_delays_s
 from pygnc_ground.scenario.settings import (
@@ -41,11 +42,11 @@ def test_the_sense_file_has_a_record_every_25_s(scenario: Scenario) -> None:
     assert len(records) == 7200 // 25
     t_s = decode_sensors(records).t_spacecraft_s
     assert np.all(np.diff(t_s.ravel()) == 5)
-    np.testing.assert_array_equal(decode_fixes(records).t_spacecraft_s, t_s[:, 4])
+    np.testing.assert_array_equal(decode_gps_packets(records["gps"]).t_spacecraft_s, t_s[:, 4])
 
 
 def test_decoded_fixes_scatter_about_the_truth_with_the_reported_sigma(scenario: Scenario) -> None:
-    fixes = decode_fixes(np.frombuffer(scenario.sense, SenseLayout().record))
+    fixes = decode_gps_packets(np.frombuffer(scenario.sense, SenseLayout().record)["gps"])
     at_fixes = slice(4, None, 5)
     truth = scenario.truth
     np.testing.assert_array_equal(gps_ms_from_weeks(fixes.gps_week, fixes.gps_tow_ms), truth.gps_ms[at_fixes])
@@ -81,7 +82,7 @@ def test_decoded_ranges_are_distance_and_delay_and_noise(scenario: Scenario) -> 
 
 
 def test_both_files_use_the_same_clock(scenario: Scenario) -> None:
-    fixes = decode_fixes(np.frombuffer(scenario.sense, SenseLayout().record))
+    fixes = decode_gps_packets(np.frombuffer(scenario.sense, SenseLayout().record)["gps"])
     assert fixes.t_spacecraft_s is not None
     offset_ms = gps_ms_from_weeks(fixes.gps_week, fixes.gps_tow_ms) - 1000 * fixes.t_spacecraft_s
     truth = scenario.true_ranges
@@ -131,7 +132,7 @@ def test_delays_apply_to_time_stamp_truth_and_fix_alike() -> None:
     late_s = t_s - 5 * np.arange(1000)
     assert {*late_s.tolist()} == {0, 1, 2, 3}
     np.testing.assert_array_equal(made.truth.gps_ms - made.truth.gps_ms[0], 1000 * (t_s - t_s[0]))
-    fixes = decode_fixes(found.records)
+    fixes = decode_gps_packets(found.records["gps"])
     np.testing.assert_allclose(fixes.position_ecef_m, made.truth.position_ecef_m[4::5], atol=1e-6)
     assert {*(fixes.gps_tow_ms - fixes.gps_tow_ms[0] - 1000 * (t_s[4::5] - t_s[4])).tolist()} == {0}
 
@@ -160,7 +161,7 @@ def test_every_satellite_of_a_formation_gets_its_own_files() -> None:
 
     errors_m, clocks = [], set()
     for flight in flights:
-        fixes = decode_fixes(scan_sense(flight.sense).records)
+        fixes = decode_gps_packets(scan_sense(flight.sense).records["gps"])
         assert fixes.t_spacecraft_s is not None
         errors_m.append((fixes.position_ecef_m - flight.truth.position_ecef_m[4::5]).ravel())
         clocks.add(int(fixes.t_spacecraft_s[0]))

@@ -13,7 +13,8 @@ from pygnc.bus.messages import GpsFix, Message, SensorSample, SourceFile
 from pygnc.common.clock import gps_ms_from_weeks
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.damage import Damage
-from pygnc.formats.sense import SENSOR_PACKET, SenseLayout, decode_fixes, decode_sensors
+from pygnc.formats.gps_packet import decode_gps_packets
+from pygnc.formats.sense import SENSOR_PACKET, SenseLayout, decode_sensors
 from pygnc.formats.sense_scan import SenseScanner, recognise_layout
 from pygnc.tasks.ingest.source import DAMAGE_LISTED, BatchSource, packet_messages
 
@@ -46,7 +47,7 @@ def sense_messages(
         seq += len(places)
     samples = packet_messages(SensorSample, decode_sensors(records), sample_places)
     messages: list[Message] = []
-    for fix in packet_messages(GpsFix, decode_fixes(records), fix_places):
+    for fix in packet_messages(GpsFix, decode_gps_packets(records["gps"]), fix_places):
         messages += itertools.islice(samples, sensors)
         messages.append(fix)
     return messages
@@ -90,7 +91,7 @@ class SenseFile(BatchSource):
             wanted = min(CHUNK_BYTES, self._size - position)
             piece = os.pread(self._descriptor, wanted, position)
             found = scanner.finish(piece) if position + wanted >= self._size else scanner.feed(piece)
-            fixes = decode_fixes(found.records)
+            fixes = decode_gps_packets(found.records["gps"])
             offsets.append(found.offsets)
             t_spacecraft_s.append(found.records["gps"]["t_spacecraft_s"])
             gps_ms.append(gps_ms_from_weeks(fixes.gps_week, fixes.gps_tow_ms))
