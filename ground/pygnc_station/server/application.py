@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import func, select
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
@@ -121,7 +121,7 @@ def application(
     uploads = Uploads(store, folder, serve)
     uploads.recover()
     routes = [*(operation.route() for operation in OPERATIONS), Mount("/static", StaticFiles(directory=_STATIC))]
-    errors = (HTTPException, UploadError, RefusedReadingsError, StoreError)
+    errors = (ClientDisconnect, HTTPException, UploadError, RefusedReadingsError, StoreError)
     app = Starlette(routes=routes, exception_handlers=dict.fromkeys(errors, _error_response))
     app.state.context = Context(store, serve, uploads, RateLimit(pin_attempts, 60.0), RateLimit(key_attempts, 60.0))
     return app
@@ -183,6 +183,8 @@ class _ServerMetrics(ReadingCollector):
 
 
 async def _error_response(_: Request, error: Exception) -> Response:
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=400)  # nobody reads it
     if isinstance(error, HTTPException):
         return JSONResponse({"error": error.detail}, error.status_code)
     if isinstance(error, UploadError):

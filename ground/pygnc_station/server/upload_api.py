@@ -17,8 +17,7 @@ import msgspec
 from sqlalchemy import or_, select
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.requests import Request
 
 from pygnc_station.server.access import register
 from pygnc_station.server.context import Context, context_of, secret_of
@@ -94,15 +93,14 @@ async def send(request: Request, gateway: int, query: Offset) -> object:
     """Append the bytes of the body at an offset; the last bytes cause verification and storage of the batch."""
     id_, uploads, offset = _id_of(request), context_of(request).uploads, query.offset
     chunk = bytearray()
-    try:
-        async for octets in request.stream():
-            chunk += octets
-            if len(chunk) >= _CHUNK_BYTES:
-                await run_in_threadpool(uploads.append, gateway, id_, offset, bytes(chunk))
-                offset += len(chunk)
-                chunk.clear()
-    except ClientDisconnect:
-        return Response(status_code=400)  # the appended bytes remain, and the station continues after them
+    async for (
+        octets
+    ) in request.stream():  # after a disconnect the appended bytes remain, and the station continues there
+        chunk += octets
+        if len(chunk) >= _CHUNK_BYTES:
+            await run_in_threadpool(uploads.append, gateway, id_, offset, bytes(chunk))
+            offset += len(chunk)
+            chunk.clear()
     await run_in_threadpool(uploads.append, gateway, id_, offset, bytes(chunk))
     return _json_of(await run_in_threadpool(uploads.complete, gateway, id_))
 

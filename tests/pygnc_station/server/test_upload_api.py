@@ -1,5 +1,6 @@
 import hashlib
 import io
+import socket
 import stat
 import threading
 import zipfile
@@ -424,3 +425,16 @@ def test_bytes_received_before_a_disconnect_remain(tmp_path: Path) -> None:
             assert sent.is_set()
             offset = client.get(place).json()["offset"]
     assert offset % (1 << 20) == 0 or offset <= 3 << 20
+
+
+def test_a_disconnect_within_a_body_is_not_an_error_of_the_server(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with server(tmp_path / "server") as there:
+        url = httpx.URL(there.url)
+        head = f"PUT /api/v1/batches/{'e' * 32} HTTP/1.1\r\nHost: {url.netloc.decode()}\r\n"
+        head += f"Authorization: Bearer {there.new_key()}\r\nContent-Length: 1000\r\n\r\n"
+        with socket.create_connection((url.host, url.port or 80)) as connection:
+            connection.sendall(head.encode() + b"{")
+        httpx.get(there.url)
+    assert "ClientDisconnect" not in capfd.readouterr().err
