@@ -132,7 +132,7 @@ class SerialPort:
                 with contextlib.suppress(BlockingIOError):
                     octets = octets[os.write(self._descriptor, octets) :]
                 if octets and not self._wait_until_writable(end - time.monotonic()):
-                    raise PortGoneError(f"{self.url}: the other end accepts no bytes")
+                    raise PortGoneError(f"{self.url}: the other end accepts no bytes; check that the device is on")
         except OSError as error:
             raise PortGoneError(f"{self.url}: {error.strerror or error}") from None
 

@@ -89,7 +89,7 @@ class CellTable:
         """Return True if the values of all cells are known.
 
         One string has the cells 0 to expected - 1. For several strings it is not documented whether the unit reports
-        the number of cells of one string or of all strings: both count as complete, but gaps do not.
+        the number of cells of one string or of all strings: either number is complete if no cell between is missing.
         """
         if not expected:
             return False

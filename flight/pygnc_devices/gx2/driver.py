@@ -255,7 +255,7 @@ def _open(
 
 
 class Gx2Methods(UnitDevice[Gx2Unit]):
-    """Methods of both APIs; the operations document them and the errors that they raise."""
+    """Methods of the blocking and the asynchronous GX2 driver; `gx2.operations` documents them and their errors."""
 
     open = Opener(_open)
 

@@ -85,7 +85,10 @@ def get_packet(kind: str) -> Request:
 
 
 def calibrate(request: int) -> Request:
-    """Return WC, to which the unit sends back the same word at once; the result follows as CD."""
+    """Return the command WC, which starts or stops a calibration.
+
+    The unit confirms by the same word at once; the result follows as CD.
+    """
     octets = request.to_bytes(2, "big")
     return command("WC", octets, fits=lambda payload: payload == octets)
 

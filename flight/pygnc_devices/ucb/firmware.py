@@ -27,8 +27,8 @@ _OTHER_FORMATS: Final = {
     b":0": "an Intel HEX file; convert it with objcopy -I ihex -O binary",
     b"S0": "an S-record file; convert it with objcopy -I srec -O binary",
     b"PK\x03\x04": "a ZIP archive; extract the image",
-    b"<": "a web page; the download failed",
-    b"{": "JSON text",
+    b"<": "a web page; download the image again",
+    b"{": "JSON text; choose the .bin file of the maker",
 }
 
 

@@ -211,7 +211,9 @@ async def set_parameter(unit: UcbUnit, name: str | int, value: ParameterValue) -
     _check((await commands.send(request)), entry.name)
     found = await get_parameter(unit, entry.number)
     if found != entry.decode(octets):
-        raise ParameterError(f"parameter {entry.name}: wrote {value!r}, read back {found!r}")
+        raise ParameterError(
+            f"parameter {entry.name}: wrote {value!r}, read back {found!r}; check that the unit allows it"
+        )
 
 
 async def set_parameter_range(_unit: UcbUnit, first: int, values: tuple[ParameterValue, ...]) -> None:

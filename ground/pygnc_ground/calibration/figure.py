@@ -118,7 +118,7 @@ def _histogram(axes: Axes, residual_ut: FloatArray, colour: str, noise_ut: float
 
 
 def _plane(axes: Axes, scaled: FloatArray, used: BoolArray, colour: str, limit: float) -> None:
-    """Draw two components; on the sphere of the field none lies outside the circle."""
+    """Draw two components of the samples; a sample on the sphere of the field lies within the circle."""
     axes.set_aspect("equal")
     axes.set_xlim(-limit, limit)
     axes.set_ylim(-limit, limit)

@@ -105,7 +105,7 @@ def estimate_figures(estimate: ComparedOrbit) -> EstimateFigures:
 
 
 def _later(solution: OrbitSolution) -> BoolArray:
-    """Return the known rows after the settling time, shape (n,)."""
+    """Return flags of the rows with a state after the settling time, shape (n,)."""
     known = solution.known
     if not known.any():
         return known

@@ -139,7 +139,7 @@ def prune(
     chosen = read_settings(settings)
     keep_days = days or chosen.store.keep_days
     if not keep_days:
-        raise StationError("no maximum age: set keep_days in [store], or pass --days")
+        raise StationError("no maximum age: set keep_days in [store] of the settings file, or pass --days")
     with Store.open(chosen.store_url) as store:
         deleted = prune_store(store, clock_ms() - int(keep_days * _DAY_MS), readers(chosen))
     typer.echo(f"{deleted} readings deleted")
@@ -155,7 +155,7 @@ def sync(
     """Send new readings to the central store of [sync]."""
     chosen = read_settings(settings)
     if not chosen.sync.url:
-        raise StationError("no central store: set url in [sync]")
+        raise StationError("no central store: set url in [sync] of the settings file")
     now_ms = clock_ms()
     with Store.open(chosen.store_url) as store:
         waiting_ms = retry_state(store, SYNC).next_try_ms - now_ms

@@ -85,7 +85,7 @@ class ArcForces:
     def _drag(
         self, position_m: FloatArray, velocity_mps: FloatArray, log_drag: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return the drag of the rotating atmosphere and its derivatives by position and velocity."""
+        """Return the drag in m/s2, shape (n, 3), and its derivatives by position and velocity, (n, 3, 3) each."""
         wind_mps = velocity_mps - np.einsum("nij,nj->ni", self._spin_cross, position_m)
         speed_mps = np.linalg.norm(wind_mps, axis=1)
         pole = self._spin_rad_s / np.linalg.norm(self._spin_rad_s, axis=1, keepdims=True)

@@ -194,8 +194,8 @@ class Residuals:
     ) -> "Residuals":
         """Return the residuals against a motion.
 
-        `fitted` is the fraction of the measurements that the fit absorbs, 0 to 1. Observations are excluded only if the
-        orbit is `settled`: accurate enough to compare them with it.
+        `fitted` is the fraction of the measurements that the fit absorbs, 0 to 1. `settled`
+        is true if the orbit is accurate enough to exclude observations by their residuals.
         """
         states = motion.states(observations.gps_ms, observations.offset_s)
         computed = np.einsum("nij,nj->ni", observations.from_gcrf, states)
