@@ -24,7 +24,7 @@ run: .venv/project.stamp ## fly the demonstration batch, replay it and print the
 emulate: .venv/project.stamp ## emulate a host controller and a Pi: upload, start, stream, download, stop
 	$(BIN)/python scripts/pycubed_emulator.py data/demo --live-min 10 --speed 60
 
-PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadgroup
 
 test: .venv/development.stamp ## run the tests, except those marked slow
 	$(PYTEST) -m "not slow"

@@ -1,6 +1,7 @@
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from sqlalchemy import create_engine, inspect, select, text
@@ -106,6 +107,19 @@ def test_optional_values_do_not_make_a_reading_partial() -> None:
     assert not quality("BV2", b"01,0008,03,006496")
     assert quality("BV2", b",,,") == Quality.PARTIAL
     assert quality("ST1", b"00,00,0000,000128E3,07,00,00") == Quality.PARTIAL  # older firmware sends no pins
+
+
+def test_programs_that_create_a_store_at_the_same_time_wait_for_each_other(tmp_path: Path) -> None:
+    for attempt in range(20):
+        together = Barrier(2)
+
+        def open_store(file: Path = tmp_path / f"{attempt}.db", together: Barrier = together) -> None:
+            together.wait()
+            Store.open(str(file)).close()
+
+        with ThreadPoolExecutor(2) as pool:
+            for opened in [pool.submit(open_store) for _ in range(2)]:
+                opened.result()
 
 
 def test_two_loggers_of_one_store_number_without_gaps(url: str) -> None:
