@@ -138,7 +138,7 @@ def test_reads_files_that_appear_and_grow_during_the_run(beginning: Flight, demo
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_a_killed_ingest_neither_repeats_nor_loses_late_packets(beginning: Flight, demo_time_s: int, seed: int) -> None:
     rng = random.Random(seed)  # noqa: S311 - moments, not secrets
     folder = beginning.home / "range"

@@ -29,6 +29,8 @@ from tests.e2e.conftest import DEMO, ROOT
 from tests.fakes.pty_flight import HostOnPty, end, start_on_pty
 from tests.fakes.pty_relay import PtyRelay
 
+pytestmark = pytest.mark.slow
+
 RECORDS, RECORD_BYTES = 30, 251
 CONTENT = (DEMO / "sense.bin").read_bytes()[: RECORDS * RECORD_BYTES]
 PACKETS = 6 * 10

@@ -254,6 +254,7 @@ ORBITS = {
 
 
 # A page takes two seconds, and figures of orbit and attitude are independent, so each page has one case of both.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "result",
     [replace(orbit, attitude=attitude) for orbit, attitude in zip(ORBITS.values(), ATTITUDES.values(), strict=True)],
@@ -280,5 +281,6 @@ def test_rows_without_numbers_are_omitted() -> None:
     assert "No estimate" not in text
 
 
+@pytest.mark.slow
 def test_twelve_hours_stay_below_three_megabytes() -> None:
     assert len(render_report(samples.troubled(1728)).encode()) < 3_000_000

@@ -20,6 +20,8 @@ from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from tests.pygnc_instruments.bridge.running import PATIENCE_S, RunningBridge, until
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., RunningBridge]
 READING = Reading(PACKETS["S1"], b"", PACKETS["S1"].decode(bytes(24)), 0, 0)
 SECRETS = {"access_token": "hush-1", "storage": "az://logs/place"}

@@ -27,6 +27,8 @@ from tests.pygnc_station.logger.samples import (
     write_settings,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def _stored(path: Path) -> list[StoredReading]:
     with Store.open(str(path)) as store:

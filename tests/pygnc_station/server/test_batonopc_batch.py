@@ -21,6 +21,8 @@ from pygnc_station.store.store import Store
 from tests.fakes.batonopc import COLUMNS, Station, batch_of, csv_of, log, rows_of
 from tests.pygnc_station.server.samples import Running, server
 
+pytestmark = pytest.mark.slow
+
 DUBLIN = "Europe/Dublin"
 REF = "2021-07-01_12:02_1"
 NAMES = ["rdg_no", "timestamp", "gadget_id", *COLUMNS]

@@ -29,6 +29,8 @@ from pygnc_station.upload.uploader import UploadReport, sender_of, upload_all
 from tests.pygnc_station.server.samples import batch_of, server, station
 from tests.pygnc_station.store.samples import LAYOUT, new
 
+pytestmark = pytest.mark.slow
+
 
 def _upload(store: Store, settings: StationSettings) -> UploadReport:
     sender = sender_of(settings)

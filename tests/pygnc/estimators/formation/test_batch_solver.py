@@ -23,6 +23,8 @@ from tests.pygnc.estimators.formation.worlds import (
     world,
 )
 
+pytestmark = pytest.mark.slow
+
 PARTNERS = (75, 76, 77)
 
 
@@ -58,7 +60,6 @@ def test_a_star_is_ambiguous_and_contains_the_truth() -> None:
     assert right(solution, true, 75).rms_m < 2.0 * float(bound_m(true, STAR_ANCHOR)[0])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "kind"), [(3, FormationKind.BOUNDED), (5, FormationKind.FREE)])
 def test_every_partner_of_a_star_is_a_hypothesis_within_its_covariance(seed: int, kind: FormationKind) -> None:
     true = world(seed, kind)
@@ -189,7 +190,6 @@ def test_a_train_formation_has_no_wrong_and_certain_partner() -> None:
         assert solution.partners[partner].ambiguous or errors(solution, true, partner).nees < 40.0
 
 
-@pytest.mark.slow
 def test_covariance_is_not_too_small_with_few_ranges() -> None:
     # In units of the noise that is found, squared errors are one in the mean: its own uncertainty counts.
     short = [given(world(5, minutes=16), MESH_ALL, draw).solved() for draw in range(16)]

@@ -20,6 +20,8 @@ from pygnc_ground.campaign.formation_posterior import (
 from pygnc_ground.campaign.formation_world import FormationKind
 from tests.pygnc.estimators.formation.worlds import STAR_ANCHOR, given, world
 
+pytestmark = pytest.mark.slow
+
 SIGMA_M = np.array((300.0, 2.0))
 
 

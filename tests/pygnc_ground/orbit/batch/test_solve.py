@@ -29,6 +29,8 @@ from tests.pygnc.estimators.orbit.truth import (
     sun_synchronous,
 )
 
+pytestmark = pytest.mark.slow
+
 FloatArray = npt.NDArray[np.float64]
 TRUTH = sun_synchronous()
 TIMES = np.array(TRUTH.gps_ms)
