@@ -10,5 +10,5 @@ def recording(name: str) -> Path:
     """The recording `name`; without the folder of recordings the test is skipped, and says so."""
     folder = os.environ.get("PYGNC_REFERENCE_DATA")
     if folder is None:
-        pytest.skip("PYGNC_REFERENCE_DATA does not name the folder of the reference recordings")
+        pytest.skip("set PYGNC_REFERENCE_DATA to the folder of the reference recordings")
     return Path(folder) / "pygnc" / name

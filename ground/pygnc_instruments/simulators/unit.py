@@ -73,8 +73,8 @@ class SimulatedUnit(ABC):
         return math.inf
 
     def _tick(self) -> bytes:
-        """Return the periodic output that is due."""
-        raise NotImplementedError
+        """Return the periodic output that is due; units without periodic output have none."""
+        return b""
 
 
 def motion(t_s: float) -> dict[str, Value]:

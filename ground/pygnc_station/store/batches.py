@@ -18,7 +18,7 @@ class BatchState(StrEnum):
     OPEN = "open"
     """Its readings are selected; its file may be missing or incomplete and is written again."""
     READY = "ready"
-    """Its file is complete and can be sent."""
+    """The batch file is complete and can be sent."""
     SENT = "sent"
     """The server has received it and has not decided yet."""
     ACCEPTED = "accepted"

@@ -45,6 +45,9 @@ class ObjectStoreSender(Sender):
             raise TransferError(f"{self._url}: the batch cannot be written ({_line(error)})") from None
         return replace(batch, state=BatchState.ACCEPTED, remote_id=name[-120:])
 
+    def close(self) -> None:
+        """Do nothing: the library closes its connections with the store object."""
+
 
 def _line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

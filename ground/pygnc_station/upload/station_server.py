@@ -2,6 +2,7 @@
 
 import os
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,9 +20,10 @@ _TEMPORARY: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """HTTP status codes after which the same request may succeed later."""
 
 
-class Sender:
+class Sender(ABC):
     """Client of a server that receives batches; base class of all senders."""
 
+    @abstractmethod
     def send(self, batch: Batch, path: Path) -> Batch:
         """Send a batch, continue an interrupted transfer, or query the result of a batch that was sent before.
 
@@ -32,8 +34,8 @@ class Sender:
             StationError: the transfer failed for a reason that the user has to remove.
             TransferError: the transfer failed temporarily.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Close the connections."""
 

@@ -28,7 +28,7 @@ from tests.pygnc_instruments.bridge.running import PATIENCE_S, ROOT, RunningBrid
 
 HAS_TK = subprocess.run([sys.executable, "-c", "import tkinter"], capture_output=True, check=False).returncode == 0
 UNPACK_LIMIT_S = 120.0
-needs_tk = pytest.mark.skipif(not HAS_TK and "CI" not in os.environ, reason="this Python has no Tk")
+needs_tk = pytest.mark.skipif(not HAS_TK and "CI" not in os.environ, reason="no Tk: apt-get install python3-tk")
 
 
 @pytest.fixture(autouse=True)

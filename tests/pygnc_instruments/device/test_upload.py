@@ -28,7 +28,7 @@ def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     if shutil.which("npm") is None or shutil.which("node") is None:
-        pytest.skip("node and npm are not installed: Azurite cannot be started")
+        pytest.skip("no node and npm for Azurite: apt-get install nodejs npm")
     try:
         server, process = azurite_server.start(tmp_path_factory.mktemp("azurite"))
     except subprocess.CalledProcessError as error:

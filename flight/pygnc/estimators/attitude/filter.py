@@ -95,7 +95,7 @@ class AttitudeUpdate:
 
 
 class _Memory(msgspec.Struct, forbid_unknown_fields=True):
-    """All that later results depend on."""
+    """State of the attitude filter that a restarted task needs."""
 
     search: Search
     track: Track | None = None

@@ -87,7 +87,7 @@ class OrbitUpdate:
 
 
 class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
-    """All that later results of an orbit filter depend on.
+    """State of an orbit filter that a restarted task needs.
 
     Attributes:
         earth_orientation: Identification of the Earth orientation table.
@@ -118,7 +118,7 @@ class OrbitFilter:
     Attributes:
         settings: Force model, noise, gates.
         frames: Rotations between GCRF and ITRF.
-        memory: All that later results depend on.
+        memory: State that a restarted task needs.
     """
 
     def __init__(self, settings: OrbitSettings, orientation: EarthOrientationTable) -> None:

@@ -73,7 +73,7 @@ class SampleOutcome(NamedTuple):
 
 
 class _Memory(msgspec.Struct):
-    """All that later estimates depend on, besides the filter; `filter` is the filter's checkpoint."""
+    """State of the tracker that a restarted task needs; `filter` is the checkpoint of the filter."""
 
     filter: bytes = b""
     calibration: MagCalibration = msgspec.field(default_factory=MagCalibration)

@@ -145,7 +145,7 @@ def follow(attitude: AttitudeFilter, truth: Truth, first: int = 0, last: int | N
 
 
 def test_a_separately_mounted_magnetometer_gives_the_same_attitudes() -> None:
-    """By a start with known bias, which takes the field's direction, and by the window of unknown ones."""
+    """Searches in shadow know the bias, searches in sunlight estimate it; both use the other mounting."""
     turned = np.array(((0.0, 0.6, 0.8), (0.0, -0.8, 0.6), (1.0, 0.0, 0.0)))
     x, y, z = (turned @ IMU_FROM_BODY).tolist()
     mounting = replace(SETTINGS.mounting, magnetometer_from_body=(x, y, z))

@@ -70,7 +70,6 @@ def test_two_outliers_of_five_do_no_harm() -> None:
 
 
 def test_applies_the_velocity_latency() -> None:
-    """The same velocities with a latency of a quarter of a second give another orbit."""
     late = [replace(fix, velocity_latency_s=0.25) for fix in FIXES[:5]]
     difference_mps = np.linalg.norm(find(late).x[3:6] - find(FIXES[:5]).x[3:6])
     assert difference_mps == pytest.approx(0.25 * 8.4, rel=0.1)
