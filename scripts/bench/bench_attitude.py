@@ -67,7 +67,7 @@ CASES: Final[dict[str, tuple[Tables, float, float, str, str]]] = {
 
 
 def _signs(rng: np.random.Generator, size: float, count: int) -> list[float]:
-    return (size * rng.choice([-1.0, 1.0], count)).tolist()
+    return [size * float(sign) for sign in rng.choice([-1.0, 1.0], count)]
 
 
 def _mag_scale(rng: np.random.Generator, size: float) -> Tables:

@@ -99,7 +99,7 @@ def mag_bias_ut(imu: Imu, count: int, seed: int) -> FloatArray:
     return np.tile(bias_ut, (count, 1))
 
 
-def gyro_bias_rad_s(imu: Imu, t_s: FloatArray, seed: int) -> FloatArray:
+def gyro_bias_rad_s(imu: Imu, t_s: FloatArray | npt.NDArray[np.int64], seed: int) -> FloatArray:
     """Return the gyro bias in sensor axes at `t_s` seconds after the start, shapes (n,) -> (n, 3).
 
     The random walk has one step per second, so that the result does not depend on the sampling.
