@@ -59,7 +59,7 @@ class Controls:
         snapshot: return all settings as JSON text.
         restore: restore a snapshot, onto another device if the third argument is True; return what changed.
         upgrade: see `ucb.upgrade.upgrade`.
-        align_magnetometer: wait while the device is turned; return the result, and True if it is acceptable.
+        align_magnetometer: wait while the user turns the device; return the result, and True if it is acceptable.
         store_alignment: write the result of the alignment to non-volatile memory.
     """
 
