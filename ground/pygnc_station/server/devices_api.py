@@ -30,7 +30,7 @@ ACTIONS: Final = (
 
 
 class DeviceChanges(msgspec.Struct, frozen=True):
-    """New status and notes of a device; None leaves the old value."""
+    """Request to change the status and notes of a device; None leaves the old value."""
 
     status: str | None = None
     notes: str | None = None
@@ -43,7 +43,7 @@ class DeviceChanges(msgspec.Struct, frozen=True):
 
 
 class NewDevice(DeviceChanges, frozen=True, kw_only=True):
-    """Device to register."""
+    """Request to register a device."""
 
     factory_id: Name
     status: str | None = "_"
