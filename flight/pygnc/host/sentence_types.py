@@ -105,7 +105,7 @@ class SentenceType(NamedTuple):
     def _check_tail(self, length: int) -> None:
         if not self.tail_min <= length <= self.tail_max:
             wanted = f"{self.tail_min} to {self.tail_max}" if self.tail_min < self.tail_max else f"{self.tail_max}"
-            raise BodyError(f"{self.name}: {length} bytes after the fields; the type has {wanted}")
+            raise BodyError(f"{self.name}: the body has {length} bytes after the fields; {wanted} are expected")
 
 
 def _layout(kind: SentenceType) -> str:
