@@ -110,7 +110,7 @@ def add_to_log(request: Request, body: LogEntry) -> object:
     try:
         when_ms = parse_time(body.when) if body.when else clock_ms()
     except ValueError:
-        raise HTTPException(400, "when must be in ISO 8601, such as 2026-11-21T17:00:00Z") from None
+        raise HTTPException(400, f"invalid when {body.when!r:.80}; use a form such as 2026-11-21T17:00:00Z") from None
     row = {"t_utc_ms": when_ms, "action_type": body.action_type, "action": body.action, "notes": body.notes}
     row |= {"place": body.where, "who": body.who[:MAX_NAME_LENGTH]}
     with context_of(request).store.writes() as connection:
