@@ -94,7 +94,7 @@ class Record(ABC):
         name: name in the manual of the device.
         fields: fields in the order of the wire.
         meaning: description, without the name.
-        clock: name of the field with the device's clock; "" if there is none.
+        clock: name of the field with the device's clock; "" if the packet has no clock.
         is_reading: True for a measurement, which subscribers receive; False for a response to a command.
     """
 

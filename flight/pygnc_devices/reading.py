@@ -38,7 +38,7 @@ class Reading:
         t_device_ns: time of the device's own clock since its first reading, ns, unwrapped; None if the device has no
             clock or the driver has not determined the tick of the clock yet.
         lost_before: number of readings missing before this reading, by the device's own count or clock.
-        flags: reasons to doubt the values, named by the family; the values are published all the same.
+        flags: reasons to doubt the values, named by the family; the values are published nevertheless.
     """
 
     packet: Record

@@ -145,7 +145,7 @@ async def restore(unit: Gx2Unit, text: str, to_another_unit: bool) -> list[Setti
     if serial_number != snapshot.serial_number and not to_another_unit:
         raise DeviceError(
             f"the snapshot belongs to unit {snapshot.serial_number}, not to unit {serial_number}; "
-            "to_another_unit=True (--to-another-unit) restores it all the same"
+            "to_another_unit=True (--to-another-unit) restores it nevertheless"
         )
     changed = []
     for address, word in words.items():

@@ -220,7 +220,7 @@ async def restore_snapshot(unit: UcbUnit, snapshot: Snapshot, *, to_another_unit
     if who.serial_number != snapshot.serial_number and not to_another_unit:
         raise SnapshotError(
             f"the snapshot belongs to unit {snapshot.serial_number}, not to unit {who.serial_number}; "
-            "to_another_unit=True (--to-another-unit) restores it all the same"
+            "to_another_unit=True (--to-another-unit) restores it nevertheless"
         )
     stored = await ask_known("RF", list(snapshot.stored))
     changes = _differences(snapshot.stored, stored)
