@@ -66,7 +66,7 @@ class Orbit(Section, frozen=True):
 
 
 class Spacecraft(Section, frozen=True):
-    """Settings of mass and surface. The defaults are a tumbling 1.5U CubeSat with a quarter of its surface in the flow."""
+    """Settings of mass and surface; default: a tumbling 1.5U CubeSat with a quarter of its surface facing the flow."""
 
     mass_kg: Positive = 1.58
     area_m2: NonNegative = 0.02
