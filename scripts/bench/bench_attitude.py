@@ -221,7 +221,7 @@ FAULTS: Final[dict[str, tuple[Callable[[], Change], Tables, Callable[[AttitudeUp
 
 
 def run_case(seed: int, case: str, injection: str | None, fault: str | None) -> dict[str, float]:
-    """Return the figures of one seed of one case."""
+    """Return the figures of one flight of a case by name; `fault` is a key of FAULTS."""
     change, extra, is_flagged = FAULTS[fault] if fault else (lambda: unchanged, {}, None)
     flown = fly(AttitudeFlight.of(scenario_settings(seed, case, injection, extra)), FlightSettings(), change())
     after_s = 1e-3 * (flown.gps_ms - flown.gps_ms[0])
