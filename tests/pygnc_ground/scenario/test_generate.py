@@ -269,7 +269,9 @@ def test_samples_at_any_fraction_of_a_second_have_whole_or_declared_times() -> N
     record = SenseLayout().record
     rows = [np.frombuffer(made.sense, record) for made in (unknown, declared)]
     by_tag, by_ms = (decode_sensors(records) for records in rows)
-    first_fix_s = decode_gps_packets(rows[0]["gps"]).t_spacecraft_s[0]
+    fix_s = decode_gps_packets(rows[0]["gps"]).t_spacecraft_s
+    assert fix_s is not None
+    first_fix_s = fix_s[0]
     tag_ms = 1000 * (by_tag.t_spacecraft_s.ravel() - first_fix_s) + 20_000
     # The clock's reading at the start ends in 0.4 s.
     assert -400 <= (after_ms - tag_ms).min() < -300
@@ -282,5 +284,5 @@ def test_declared_torquers_are_flagged_in_the_hall_word() -> None:
     torquers = Torquers(field_ut=20.0, duty=0.5, declared=True)
     made = generate(Settings(duration_s=3600, forces=LIGHT, torquers=torquers))
     words = decode_sensors(np.frombuffer(made.sense, SenseLayout().record)).hall_raw.ravel()
-    on = torquers_on(torquers, 5.0 * np.arange(len(words)), seed=1)
+    on = torquers_on(torquers, np.linspace(0.0, 5.0 * len(words), len(words), endpoint=False), seed=1)
     np.testing.assert_array_equal(words, np.where(on, TORQUERS_ON, 0))
