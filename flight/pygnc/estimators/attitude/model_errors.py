@@ -80,9 +80,12 @@ class TagErrors(NamedTuple):
         square = sensitivity * sensitivity
         information = (1.0 - _TAG_MEMORY) * self.information + square
         expected = square * (self.variance_s2 - self.used_s2)
-        variance = self.variance_s2 + (min(score, 12.0 * sensitivity) - expected) / max(information, 1e-12)
+        variance = self.variance_s2 + (score - expected) / max(information, 1e-12)
         variance = min(max(variance, 0.0), _TAG_VARIANCE_MAX_S2)
         significant = variance * math.sqrt(0.5 * information) > _TAG_EVIDENCE and self.samples >= _TAG_SAMPLES_MIN
+        if significant and not self.found:
+            # From now on the variance is in S, which makes each sample less informative.
+            information = _TAG_SAMPLES_MIN * (sensitivity / (1.0 + variance * sensitivity)) ** 2
         return TagErrors(variance, information, self.samples + 1, self.found or significant)
 
     def restarted(self) -> "TagErrors":
