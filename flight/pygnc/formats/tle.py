@@ -60,7 +60,7 @@ def parse_tle(text: str) -> ParsedElements:
     """
     lines = [_Line(number, line.rstrip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     name = ""
-    if len(lines) == 3 or (lines and not lines[0].text.startswith(("1 ", "2 "))):
+    if lines and not (lines[0].text.startswith(("1 ", "2 ")) and (len(lines) != 3 or len(lines[0].text) > _NAME_MAX)):
         name = printable_ascii(lines.pop(0).text.removeprefix("0 ").strip()[:_NAME_MAX])
     if len(lines) != 2:
         at = lines[2].number if len(lines) > 2 else max((line.number for line in lines), default=1)

@@ -16,7 +16,7 @@ from pygnc.bus.messages import InputMessage, Message, OrbitEstimate
 from pygnc.common.clock import LEAP_SECONDS_VALID_UNTIL_GPS_MS, utc_iso_from_gps_ms
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
 from pygnc.environment.time_scales import MS_PER_DAY
-from pygnc.tasks.orbit.omm_file import STEP_INTERVAL_S, OmmFile
+from pygnc.tasks.orbit.omm_file import OmmFile
 from pygnc.tasks.orbit.tracker import OrbitTracker, watermark_after
 from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task
@@ -55,10 +55,6 @@ class OrbitTask(Task):
     def sockets(self) -> list["zmq.Socket[bytes]"]:
         """Wake for inputs."""
         return [self._input.socket]
-
-    def wait_s(self) -> float:
-        """Wait until the next step of the fit of mean elements at the most."""
-        return STEP_INTERVAL_S
 
     def work(self) -> bool:
         """Process the next inputs; without any, continue the prediction to the present, then the fit of elements."""
