@@ -45,18 +45,19 @@ def as_tle(elements: MeanElements, name: str = "") -> str:
     days = 1.0 + (unix_ms_from_gps_ms(elements.epoch_gps_ms) - start_ms) / 86_400_000
     exponent = int(np.floor(np.log10(elements.bstar_per_radius))) + 1
     bstar = f" {round(elements.bstar_per_radius / 10.0**exponent * 1e5):05d}{exponent:+d}"
+    eccentricity = f"{round(elements.eccentricity * 1e7):07d}"
+    motion = f"{elements.mean_motion_rev_per_day:11.8f}"
+    perigee = f"{elements.argument_of_perigee_deg:8.4f} {elements.mean_anomaly_deg:8.4f}"
     bodies = (
         f"1 99001U 25001A   {utc[2:4]}{days:012.8f}  .00000000  00000-0 {bstar} 0    0",
-        f"2 99001 {elements.inclination_deg:8.4f} {elements.raan_deg:8.4f} {round(elements.eccentricity * 1e7):07d} "
-        f"{elements.argument_of_perigee_deg:8.4f} {elements.mean_anomaly_deg:8.4f} "
-        f"{elements.mean_motion_rev_per_day:11.8f}    0",
+        f"2 99001 {elements.inclination_deg:8.4f} {elements.raan_deg:8.4f} {eccentricity} {perigee} {motion}    0",
     )
     lines = [f"{body:<68}{checksum(f'{body:<68}0')}" for body in bodies]
     return "\n".join([name, *lines] if name else lines) + "\n"
 
 
 def without_fixes(sense: bytes, *, with_time: bool = True) -> bytes:
-    """Return sense records whose receiver has no fix, and without `with_time` no time; spacecraft times are UTC then."""
+    """Return records without fixes; without `with_time` they have no GPS time either, and spacecraft times are UTC."""
     content = bytearray(sense)
     for start, _ in pairwise(range(0, len(sense) + 1, RECORD_BYTES)):
         content[start + _STATUS] = content[start + _VELOCITY_STATUS] = 1

@@ -11,6 +11,7 @@ import inspect
 import json
 import struct
 import sys
+from collections.abc import Sequence
 from html import escape
 from itertools import accumulate, groupby, pairwise
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Final
 import msgspec
 
 from pygnc.configuration.settings import Settings as FlightSettings
-from pygnc.formats import status
+from pygnc.formats import omm_record, status
 from pygnc.supervisor.process import TaskSpec
 from pygnc.tasks.table import TASKS
 from pygnc_ground.scenario.settings import Partner
@@ -51,7 +52,8 @@ def documents() -> dict[Path, str]:
     tables = {
         "architecture.md": {"task": task_table(TASKS)},
         "interface.md": {
-            "status": status_table(),
+            "status": record_table(status.FIELDS),
+            "elements record": record_table(omm_record.FIELDS),
             "sentence": sentence_table(),
             "sentence example": sentence_examples(),
         },
@@ -75,11 +77,11 @@ def with_tables(path: Path, tables: dict[str, str]) -> str:
 # Status record
 
 
-def status_table() -> str:
-    """Return the layout of the status record; similar consecutive fields share a row."""
+def record_table(layout: Sequence[status.Field]) -> str:
+    """Return the layout of a record; similar consecutive fields share a row."""
     rows = ["| byte | type | field | unit | meaning |", "|---|---|---|---|---|"]
     offset = 0
-    for key, group in groupby(status.FIELDS, _row_key):
+    for key, group in groupby(layout, _row_key):
         fields = list(group)
         size = sum(struct.calcsize(f"<{field.code}") for field in fields)
         if key[0] == "repeated":

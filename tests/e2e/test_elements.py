@@ -46,14 +46,12 @@ def flown(tmp_path_factory: pytest.TempPathFactory) -> Flight:
     return flight
 
 
-@pytest.mark.slow
 def test_the_attitude_starts_on_uploaded_elements(flown: Flight) -> None:
     errors_deg, sunlit = attitude_errors_deg(flown)
     assert len(errors_deg) > 0.9 * sunlit
     assert float(np.sqrt(np.mean(errors_deg**2))) < 3.0
 
 
-@pytest.mark.slow
 def test_status_info_and_events_name_the_origin_of_the_orbit(flown: Flight) -> None:
     final = flown.status()
     assert final["orbit_mode"] == OrbitMode.ELEMENTS
@@ -82,7 +80,6 @@ def test_killed_tasks_give_the_same_estimates(flown: Flight, tmp_path_factory: p
     assert first == second
 
 
-@pytest.mark.slow
 def test_without_any_gps_time_the_spacecraft_clock_counts_as_utc(flight: Flight) -> None:
     sense = without_fixes(SENSE, with_time=False)
     (flight.home / "sense.bin").write_bytes(sense)
@@ -94,7 +91,6 @@ def test_without_any_gps_time_the_spacecraft_clock_counts_as_utc(flight: Flight)
     assert float(np.sqrt(np.mean(errors_deg**2))) < 3.0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "settings", "reason"),
     [

@@ -14,7 +14,9 @@ RANGES: Final = {
     "mean_anomaly_deg": (0.0, 360.0),
     "bstar_per_radius": (-1.0, 1.0),
 }
-"""Permitted values of each element, in the order of `MeanElements`: orbits of the Earth from 200 km to beyond geostationary altitude."""
+"""Permitted values of each element, in the order of `MeanElements`: orbits of the Earth from 200 km to beyond
+geostationary altitude.
+"""
 
 STATED_HOURS: Final = (6, 12, 18, 24)
 """Hours after the epoch for which the error of fitted elements is stated."""

@@ -19,7 +19,7 @@ from pygnc.common.mean_elements import MeanElements
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.time_scales import julian_date
 
-_MODE: Final = satkit.sgp4_opsmode.improved
+_MODE: Final[Any] = satkit.sgp4_opsmode.improved
 """Mode of the published verification cases; it differs from the other for deep space at low inclination only."""
 _NO_OFFSET: Final = np.zeros(1)
 
