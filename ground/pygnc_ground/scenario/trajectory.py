@@ -28,7 +28,9 @@ _MAX_STEP_S = 20.0
 
 
 Thrusting: TypeAlias = Callable[[float, FloatArray, FloatArray | None], FloatArray]
-"""Acceleration in GCRF, m/s2, shape (3,), from time in s, state in GCRF (6,) and parameters, as brahe calls it."""
+"""Contribution to the derivative of the state (m/s, m/s2), shape (6,), from time in s, state in GCRF (6,) and
+parameters, as brahe calls it.
+"""
 
 
 class Manoeuvres(NamedTuple):
@@ -52,12 +54,14 @@ class Manoeuvres(NamedTuple):
         return np.concatenate((state_gcrf[:3], state_gcrf[3:] + axes @ deltas_mps.sum(axis=0)))
 
     def thrust(self, t_s: float) -> Thrusting | None:
-        """Return the acceleration from `t_s` seconds after the start to the next change; None for none."""
+        """Return the contribution of the thrusts from `t_s` seconds after the start to the next change; None for none."""
         active = [each.acceleration_rtn_mps2 for each in self.thrusts if 0.0 <= t_s - each.begin_s < each.duration_s]
         if not active:
             return None
         sum_rtn_mps2 = np.array(active).sum(axis=0)
-        return lambda _time_s, state, _parameters: np.asarray(brahe.rotation_rtn_to_eci(state) @ sum_rtn_mps2)
+        return lambda _time_s, state, _parameters: np.concatenate(
+            (np.zeros(3), brahe.rotation_rtn_to_eci(state) @ sum_rtn_mps2)
+        )
 
 
 NO_MANOEUVRES: Final = Manoeuvres()

@@ -11,7 +11,7 @@ from pygnc_ground.scenario.generate import generate_all
 from pygnc_ground.scenario.presets import preset_summaries, preset_tables
 from pygnc_ground.scenario.settings import Settings, dump_settings, settings_from_tables
 
-NAMES = ("dirty", "formation4", "mm_velocity", "nominal", "sparse_gps", "tumbling")
+NAMES = ("dirty", "formation4", "mm_velocity", "nominal", "realistic", "sparse_gps", "tumbling")
 
 
 def preset(name: str) -> Settings:
@@ -57,6 +57,9 @@ def test_presets_have_the_properties_of_their_names() -> None:
     assert dirty.gps.position_outlier_rate
     assert dirty.clock.jumps_s
     assert dirty.clock.reboots_s
+    realistic = preset("realistic").gps
+    assert realistic.coloured_position_noise_m > realistic.position_noise_m
+    assert any(realistic.position_bias_rtn_m)
     for damage in (dirty.faults.sense, dirty.faults.ranges):
         assert all(getattr(damage, name) for name in damage.__struct_fields__)
 
