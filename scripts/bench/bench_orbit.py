@@ -38,7 +38,7 @@ from pygnc_ground.campaign.orbit_accuracy import (
     preset_consistency,
     score_estimators,
 )
-from pygnc_ground.campaign.orbit_injections import INJECTIONS, InjectionScore, score_injection
+from pygnc_ground.campaign.orbit_injections import INJECTIONS, NOMINAL, REALISTIC, InjectionScore, score_injection
 from pygnc_ground.campaign.orbit_world import ORIENTATION, random_world, run_filter, settings_for
 from pygnc_ground.scenario.settings import Gps
 from scripts.bench.table import print_table, rms, select_parts
@@ -152,7 +152,12 @@ def injections(seeds: int) -> None:
         for estimator, score in run.items():
             scores.setdefault((name, estimator), []).append(score)
     print(f"\n{seeds} orbits of 3 h; RMS, formal 3-D sigma; NEES and NIS per degree of freedom.\n")
-    print_table(("injected", *ESTIMATORS), [[name, *(_figures(scores[name, of]) for of in ESTIMATORS)] for name in INJECTIONS])
+    rows = [[name, *(_figures(scores[name, estimator]) for estimator in ESTIMATORS)] for name in INJECTIONS]
+    print_table(("injected", *ESTIMATORS), rows)
+    print()
+    sides = NOMINAL, REALISTIC
+    rows = [[estimator, *(_figures(scores[name, estimator]) for name in sides)] for estimator in ESTIMATORS]
+    print_table(("estimator", "nominal", "realistic"), rows)
     print()
     rows = []
     for name, injection in INJECTIONS.items():
@@ -246,7 +251,8 @@ def main() -> int:
     parser.add_argument(
         "--seeds", type=int, metavar="N", default=20, help="Number of orbits or seeds of noise (default: 20)."
     )
-    options, chosen = select_parts(parser, {"accuracy": accuracy, "injections": injections, "consistency": consistency, "speed": speed})
+    parts = {"accuracy": accuracy, "injections": injections, "consistency": consistency, "speed": speed}
+    options, chosen = select_parts(parser, parts)
     for part in chosen:
         part(options.seeds)
     return 0

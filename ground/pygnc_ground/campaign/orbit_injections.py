@@ -10,15 +10,14 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from pygnc.estimators.orbit.measurement import Fix, linearise_fix
-from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
-from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import OrbitState
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
+from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.measurement import linearise_fix
+from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.orbit_world import ORIENTATION, World, random_world, run_filter, settings_for, solution_table
 from pygnc_ground.orbit.batch.solve import solve_batch
 from pygnc_ground.orbit.smoother import smooth
-from pygnc_ground.orbit.solution import OrbitErrors, OrbitSolution, orbit_errors
+from pygnc_ground.orbit.solution import OrbitSolution, orbit_errors
 from pygnc_ground.scenario.presets import preset_tables
 from pygnc_ground.scenario.settings import Gps, Impulse, Thrust, settings_from_tables
 
@@ -41,8 +40,11 @@ def _correlated(**errors: object) -> Injection:
     return Injection(msgspec.convert({"position_noise_m": 3.0, **errors}, Gps))
 
 
+NOMINAL: Final = "nominal: white 10 m, 1 cm/s"
+REALISTIC: Final = "realistic"
+
 INJECTIONS: Final[Mapping[str, Injection]] = {
-    "nominal: white 10 m, 1 cm/s": Injection(),
+    NOMINAL: Injection(),
     "white 10 m, 1 mm/s": Injection(Gps(velocity_noise_mps=0.001)),
     "white 3 m + Gauss-Markov 5 m, 3 mm/s, 600 s": _correlated(
         coloured_position_noise_m=5.0, coloured_velocity_noise_mps=0.003
@@ -62,7 +64,7 @@ INJECTIONS: Final[Mapping[str, Injection]] = {
     "thrust of 6e-5 m/s2 for 30 min": Injection(
         thrusts=(Thrust(begin_s=_MANOEUVRE_S, duration_s=1800.0, acceleration_rtn_mps2=(0.0, 6e-5, 0.0)),)
     ),
-    "realistic": Injection(settings_from_tables(preset_tables("realistic"), "realistic").gps),
+    REALISTIC: Injection(settings_from_tables(preset_tables(REALISTIC), REALISTIC).gps),
 }
 """Injections by name; the noise is white and the fixes come every 25 s unless the name states otherwise."""
 

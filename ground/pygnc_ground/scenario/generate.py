@@ -225,8 +225,8 @@ def settings_along(tables: Tables, source: str, ephemeris: Ephemeris) -> Setting
         ephemeris: The trajectory.
 
     Raises:
-        ValueError: A setting is unknown, of the wrong type or out of range, there are partners or manoeuvres, or the ephemeris
-            does not cover the scenario.
+        ValueError: A setting is unknown, of the wrong type or out of range, there are partners or manoeuvres, or the
+            ephemeris does not cover the scenario.
     """
     first_gps_ms, last_gps_ms = ephemeris.span_gps_ms
     # Whole seconds of GPS time and of UTC coincide.

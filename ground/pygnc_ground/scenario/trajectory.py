@@ -54,7 +54,7 @@ class Manoeuvres(NamedTuple):
         return np.concatenate((state_gcrf[:3], state_gcrf[3:] + axes @ deltas_mps.sum(axis=0)))
 
     def thrust(self, t_s: float) -> Thrusting | None:
-        """Return the contribution of the thrusts from `t_s` seconds after the start to the next change; None for none."""
+        """Return the contribution of the thrusts between the changes at `t_s` and after it; None for none."""
         active = [each.acceleration_rtn_mps2 for each in self.thrusts if 0.0 <= t_s - each.begin_s < each.duration_s]
         if not active:
             return None
@@ -80,6 +80,7 @@ class Trajectory:
         state_gcrf: FloatArray,
         craft: Spacecraft,
         forces: Forces,
+        *,
         manoeuvres: Manoeuvres = NO_MANOEUVRES,
     ) -> None:
         """Propagate position in m and velocity in m/s in GCRF, shape (6,), from the start over the whole duration."""
@@ -104,7 +105,8 @@ class Trajectory:
         if partner is not None:
             state = partner_state_gcrf(state, partner)
             manoeuvres = NO_MANOEUVRES
-        return cls(settings.start_gps_ms, settings.duration_s, state, settings.spacecraft, settings.forces, manoeuvres)
+        craft, forces = settings.spacecraft, settings.forces
+        return cls(settings.start_gps_ms, settings.duration_s, state, craft, forces, manoeuvres=manoeuvres)
 
     def states_gcrf(self, t_s: npt.ArrayLike) -> FloatArray:
         """Return position in m and velocity in m/s in GCRF at `t_s` seconds after the start, shape (n, 6)."""

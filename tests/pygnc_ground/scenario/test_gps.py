@@ -304,8 +304,8 @@ def test_a_receiver_reports_all_of_its_noise_or_the_white_part(path: Trajectory)
 
 
 def test_a_bias_is_constant_along_the_axes_of_the_orbit(path: Trajectory) -> None:
-    bias = {"position_bias_rtn_m": (3.0, -2.0, 1.0), "velocity_bias_rtn_mps": (0.0, 0.02, 0.0)}
-    biased, plain = fixes_of(Gps(**bias), path), fixes_of(Gps(), path)
+    gps = Gps(position_bias_rtn_m=(3.0, -2.0, 1.0), velocity_bias_rtn_mps=(0.0, 0.02, 0.0))
+    biased, plain = fixes_of(gps, path), fixes_of(Gps(), path)
     states = path.states_gcrf(T_S)
     itrf_from_gcrf = environment.itrf_from_gcrf(environment.epochs(START_GPS_MS, T_S))
     error_m = np.einsum("nji,nj->ni", itrf_from_gcrf, biased.position_ecef_m - plain.position_ecef_m)

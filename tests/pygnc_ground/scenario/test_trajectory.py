@@ -225,7 +225,7 @@ def test_a_partner_starts_at_its_configured_position() -> None:
 def test_an_impulse_changes_the_velocity_at_its_time_along_the_axes_of_the_orbit() -> None:
     impulse = Impulse(at_s=600.0, delta_v_rtn_mps=(0.01, 0.05, -0.02))
     state = initial_state_gcrf(ORBIT)
-    moved = Trajectory(START_GPS_MS, 1200.0, state, Spacecraft(), GRAVITATIONAL, Manoeuvres((impulse,)))
+    moved = Trajectory(START_GPS_MS, 1200.0, state, Spacecraft(), GRAVITATIONAL, manoeuvres=Manoeuvres((impulse,)))
     plain = trajectory(ORBIT, GRAVITATIONAL, 1200.0)
     np.testing.assert_allclose(moved.states_gcrf([599.9]), plain.states_gcrf([599.9]), atol=1e-6)
     before, after = plain.states_gcrf([600.0])[0], moved.states_gcrf([600.0])[0]
@@ -249,7 +249,7 @@ def test_low_thrust_agrees_with_many_small_impulses() -> None:
     )
     state, end_s = initial_state_gcrf(ORBIT), [299.0, 1200.0]
     continuous, pulsed = (
-        Trajectory(START_GPS_MS, 1200.0, state, Spacecraft(), GRAVITATIONAL, each)
+        Trajectory(START_GPS_MS, 1200.0, state, Spacecraft(), GRAVITATIONAL, manoeuvres=each)
         for each in (Manoeuvres(thrusts=(thrust,)), Manoeuvres(small))
     )
     np.testing.assert_allclose(continuous.states_gcrf(end_s), pulsed.states_gcrf(end_s), atol=2e-3)
