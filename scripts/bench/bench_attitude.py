@@ -160,7 +160,7 @@ FAULTS: Final[dict[str, Fault]] = {
 
 
 def run_case(seed: int, case: str, fault: str | None) -> dict[str, float]:
-    """Return the figures of one seed of one case."""
+    """Return the figures of one flight of a case by name; `fault` is a key of FAULTS."""
     flight = make_flight(seed, case)
     since, change, is_flagged = FAULTS[fault] if fault else (0, lambda sample: sample, None)
     attitude = AttitudeFilter(AttitudeSettings())

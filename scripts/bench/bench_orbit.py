@@ -114,7 +114,7 @@ def accuracy(seeds: int) -> None:
 
 
 def extrapolation_row(what: str, items: Sequence[Extrapolation], limits_m: Sequence[float], limit: str) -> list[str]:
-    """Return a row of results with a limit of each, m, and the text of the limit."""
+    """Return the table row of `items`, given the limit of each in m and the limit as text."""
     errors_m = [item.filter_m for item in items]
     smoothed_m = rms([item.smoother_m for item in items])
     measured = f"{rms(errors_m):.1f} m RMS, {max(errors_m):.1f} m at most"
@@ -201,7 +201,7 @@ def consistency(seeds: int) -> None:
 
 
 def speed(_: int) -> None:
-    """Print the cost of a step, a filter and a replay, and how it grows."""
+    """Print the processor time of a step by gravity degree, and memory and replay time by length of the arc."""
     world = random_world(10, 20)
     fixes = world.fixes(CENTIMETRE, 12.0, 1)
     rows = []
@@ -249,7 +249,11 @@ def main() -> int:
     """Run the requested parts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
-        "--seeds", type=int, metavar="N", default=20, help="Number of orbits or seeds of noise (default: 20)."
+        "--seeds",
+        type=int,
+        metavar="N",
+        default=20,
+        help="Number of orbits; for consistency, number of noise seeds on each preset's orbit (default: 20).",
     )
     parts = {"accuracy": accuracy, "injections": injections, "consistency": consistency, "speed": speed}
     options, chosen = select_parts(parser, parts)

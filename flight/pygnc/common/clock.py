@@ -92,12 +92,12 @@ def leap_seconds_at_gps_ms(gps_ms: int) -> int:
 
 
 def unix_ms_from_gps_ms(gps_ms: int) -> int:
-    """Return POSIX milliseconds. A leap second has the same numbers as the second after it."""
+    """Return the POSIX milliseconds of a GPS time. A leap second has the same numbers as the second after it."""
     return gps_ms + 1000 * (GPS_EPOCH_UNIX_S - leap_seconds_at_gps_ms(gps_ms))
 
 
 def gps_ms_from_unix_ms(unix_ms: int) -> int:
-    """Return GPS milliseconds.
+    """Return the GPS milliseconds of a POSIX time.
 
     Of the two instants with the same POSIX time at a leap second, the later one is returned.
     """
@@ -147,7 +147,7 @@ def gps_ms_from_utc_iso(text: str) -> int:
 
 
 def gps_ms_from_spacecraft_s(t_spacecraft_s: int, offset_ms: int) -> int:
-    """Return the GPS time of a spacecraft time; `offset_ms` is GPS time minus spacecraft time of the boot segment."""
+    """Return the GPS ms of a spacecraft time; `offset_ms` is GPS time minus spacecraft time of the boot segment."""
     return 1000 * t_spacecraft_s + offset_ms
 
 

@@ -1,6 +1,6 @@
 """File transfers, the Pi's side: permitted names, uploads and downloads.
 
-Chunks are ordered sentences, so a file only grows at its end, and the bytes stored of an upload are where it resumes.
+Chunks are ordered sentences, so a file only grows at its end, and an upload resumes after the bytes stored so far.
 After a restart of the Pi or a loss of the line, the host opens the same transfer again and receives the offset at which
 to continue. No I/O here: responses are returned as `OutgoingSentence`, files are accessed through `Storage`.
 The host's side is `pygnc_controller.emulator.host_transfer`.
@@ -110,7 +110,7 @@ class Storage(Protocol):
         ...
 
     def complete(self, upload: Upload) -> bool:
-        """Atomically replace the old file; if the CRC-32 is wrong, delete the upload and return False."""
+        """Replace the old file atomically by the upload; if the CRC-32 is wrong, delete the upload and return False."""
         ...
 
     def listing(self) -> list[ListedFile]:

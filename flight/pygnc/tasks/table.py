@@ -6,9 +6,9 @@ from pygnc.supervisor.process import TaskSpec
 
 SOURCE: Final = "ingest"
 HOST_LINK: Final = "host_link"
-"""Started only if there is a line to the host."""
+"""Name of the task that is started only if there is a line to the host."""
 DEVICE_READER: Final = "devices"
-"""Started only if the settings name a device."""
+"""Name of the task that is started only if the settings name a device."""
 
 SHARED: Final = (
     "pygnc.common.arrays",

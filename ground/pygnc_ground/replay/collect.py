@@ -110,17 +110,17 @@ class TimedRecord:
 
     @property
     def update(self) -> OrbitUpdate | None:
-        """Update of the filter, if the record reached it."""
+        """Update of the filter; None if the record did not reach the filter."""
         return self.outcome.update if self.outcome else None
 
     @property
     def state(self) -> OrbitState | None:
-        """Orbit at the time of the record."""
+        """Orbit at the time of the record; None if it is unknown."""
         return self.outcome.state if self.outcome else None
 
     @property
     def restarted(self) -> bool:
-        """Whether the filter restarted with this record."""
+        """True if the filter restarted with this record."""
         return self.update is not None and self.update.restarted_from_ms is not None
 
     @property
@@ -159,7 +159,7 @@ class Collected(NamedTuple):
 
     @property
     def estimates(self) -> list[OrbitEstimate]:
-        """Orbit estimates in the order of the flight software."""
+        """Orbit estimates of the flight software in the order of their numbers."""
         found = [record.estimate for record in self.timed if record.estimate is not None]
         return sorted(found, key=lambda estimate: estimate.seq)
 

@@ -29,7 +29,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class SpacecraftClock(Section, frozen=True):
-    """Clock of the main controller. It starts at 2000-01-01 at boot and counts whole seconds."""
+    """Settings of the main controller's clock, which starts at 2000-01-01 at boot and counts whole seconds."""
 
     boot_before_start_s: NonNegative = 5130.4
     """Time from the boot of the controller to the start."""
@@ -47,7 +47,7 @@ class SpacecraftClock(Section, frozen=True):
 
 
 class Orbit(Section, frozen=True):
-    """Osculating Keplerian elements at the start, in GCRF."""
+    """Settings of the orbit: osculating Keplerian elements at the start, in GCRF."""
 
     semi_major_axis_m: Annotated[float, msgspec.Meta(gt=6.5e6, lt=5e7)] = 6_898_000.0
     eccentricity: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.001
@@ -66,7 +66,7 @@ class Orbit(Section, frozen=True):
 
 
 class Spacecraft(Section, frozen=True):
-    """Mass and surface. The defaults are a tumbling 1.5U CubeSat with a quarter of its surface facing the flow."""
+    """Settings of mass and surface; default: a tumbling 1.5U CubeSat with a quarter of its surface facing the flow."""
 
     mass_kg: Positive = 1.58
     area_m2: NonNegative = 0.02
@@ -75,7 +75,7 @@ class Spacecraft(Section, frozen=True):
 
 
 class Forces(Section, frozen=True):
-    """Forces on the satellite besides the Earth's central attraction.
+    """Settings of the forces on the satellite besides the Earth's central attraction.
 
     Effect on a 500 km orbit after 3 and 12 hours: degrees 71 to 100 of the gravity field 0.06 and 1.1 m, solid tides
     1.5 and 6.4 m, relativity 0.3 and 1.3 m. Tides and relativity take no measurable computing time; degree 100 takes a
@@ -116,7 +116,7 @@ class Thrust(Section, frozen=True):
 
 
 class Gps(Section, frozen=True):
-    """GPS receiver with position and velocity fixes; noise is per ECEF axis, 1 sigma.
+    """Settings of the GPS receiver and of its position and velocity fixes; noise is per ECEF axis, 1 sigma.
 
     One receiver makes the fixes of the sense file and of the range files. Outages and coloured noise are common to both
     kinds of files, white noise and outliers are not.
@@ -171,7 +171,7 @@ class Gps(Section, frozen=True):
 
 
 class Damage(Section, frozen=True):
-    """Damage to the records or packets of one file; rates are per record and independent of each other."""
+    """Settings of damage to the records or packets of one file; rates are per record and independent of each other."""
 
     flipped_bit_rate: Fraction = 0.0
     """One bit of the record is inverted."""
@@ -188,7 +188,7 @@ class Damage(Section, frozen=True):
 
 
 class Faults(Section, frozen=True):
-    """Damage to the files of every satellite. Range files are damaged before they are split by size."""
+    """Settings of the damage to every satellite's files. Range files are damaged before they are split by size."""
 
     sense: Damage = Damage()
     ranges: Damage = Damage()
@@ -198,7 +198,7 @@ RadioId = Annotated[int, msgspec.Meta(ge=0x4A, le=0x4D)]
 
 
 class Partner(Section, frozen=True):
-    """Satellite to which ranges are measured."""
+    """Settings of a satellite to which ranges are measured."""
 
     id: RadioId
     position_rtn_m: Vector3
@@ -214,7 +214,7 @@ class Partner(Section, frozen=True):
 
 
 class Ranging(Section, frozen=True):
-    """Ranging to the partners: at each epoch one GPS fix, then one range to each partner."""
+    """Settings of the ranging to the partners: at each epoch one GPS fix, then one range to each partner."""
 
     interval_s: Count = 60
     noise_m: NonNegative = 30.0
@@ -226,7 +226,7 @@ class Ranging(Section, frozen=True):
 
 
 class Formation(Section, frozen=True):
-    """Files of the other satellites, and the delay biases of the radio links between them."""
+    """Settings of the other satellites' files, and of the delay biases of the radio links between them."""
 
     all_satellites: bool = False
     """Write the files of every satellite, with its ranges to all others, to a folder named by its id."""
@@ -246,7 +246,7 @@ FaceValues: TypeAlias = tuple[float, float, float, float, float, float]
 
 
 class Attitude(Section, frozen=True):
-    """Attitude motion. Each mode uses only the settings that it needs."""
+    """Settings of the attitude motion. Each mode uses only the settings that it needs."""
 
     mode: Literal["tumble", "rigid", "nadir", "sun"] = "tumble"
     """tumble: constant body rate. rigid: rigid body with its inertia under the gravity gradient along its orbit. nadir:
@@ -290,7 +290,7 @@ class Attitude(Section, frozen=True):
 
 
 class Imu(Section, frozen=True):
-    """Magnetometer and gyro on one chip.
+    """Settings of magnetometer and gyro, which are on one chip.
 
     All settings except the mounting are in sensor axes; noise is 1 sigma per axis.
     """
@@ -328,7 +328,7 @@ class Imu(Section, frozen=True):
 
 
 class SunSensors(Section, frozen=True):
-    """One OPT3001 sun sensor on each face."""
+    """Settings of the sun sensors: one OPT3001 on each face."""
 
     full_sun_lux: NonNegative = 133_378.0
     """Illuminance at normal incidence and 1 au: 1361 W/m2 at 98 lm/W."""

@@ -42,7 +42,7 @@ _FAULTS: Final = ("lost", "flipped", "doubled", "silences_per_s", "silence_s")
 def simulate(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help=f"Model: {', '.join(SIMULATORS)}, or a device family with a declaration."),
+        typer.Argument(metavar="MODEL", help=f"Model: {', '.join(SIMULATORS)}, or a family made from declarations."),
     ],
     *,
     pty: Annotated[Path | None, typer.Option(help="Path of the serial port to create, such as ./imu-port.")] = None,
@@ -58,8 +58,8 @@ def simulate(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the fault generator.")] = 0,
-    speed: Annotated[float, typer.Option(min=0.01, max=100.0, help="Simulated seconds per second.")] = 1.0,
-    seconds: Annotated[float, typer.Option(min=0.0, help="Duration, s; 0: no limit.")] = 0.0,
+    speed: Annotated[float, typer.Option(min=0.01, max=100.0, help="Simulated seconds per second of real time.")] = 1.0,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Duration in real time, s; 0: no limit.")] = 0.0,
 ) -> None:
     """Simulate a device that streams, responds to commands, stores settings and accepts firmware like a real unit."""
     with reported_errors():

@@ -119,7 +119,7 @@ def export(  # noqa: PLR0917 - options of a command
 def import_readings(
     database: Annotated[Path, typer.Argument(metavar="DATABASE", help="SQLite database of batonopc.")],
     settings: SettingsOption = None,
-    gadget: Annotated[str, typer.Option("--gadget", "-g", help="Device name for rows without one.")] = "",
+    gadget: Annotated[str, typer.Option("--gadget", "-g", help="Device name for rows without a device name.")] = "",
     zone: Annotated[str, typer.Option(help="Time zone of DATABASE, such as Europe/Dublin; default: local.")] = "",
 ) -> None:
     """Import readings that batonopc has logged; a repeated import adds only new readings."""

@@ -88,7 +88,7 @@ class Track(NamedTuple):
         field_misfit: Running mean of the magnetometer's accepted normalised innovations squared, per axis, with
             unadapted standard deviations.
         light_misfit: Running mean of the sun sensors' accepted normalised innovations squared, per face.
-        rejected: Running mean of samples whose magnetometer or half of whose faces were rejected, 0 to 1.
+        rejected: Running share, 0 to 1, of samples whose magnetometer or half of whose faces were rejected.
     """
 
     state: AttitudeState

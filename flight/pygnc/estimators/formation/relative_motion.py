@@ -52,11 +52,11 @@ _DIFFERENTIAL_SHARE: Final = 0.1
 
 
 class Motion(NamedTuple):
-    """Motion of k deviations over the arc, in steps of two nodes.
+    """Motion of k deviations from the reference over the arc, in steps of two nodes.
 
     Attributes:
-        constants: Constants y, shape (steps + 1, k, 7).
-        rates: dy/dt, shape (steps + 1, k, 7).
+        constants: Constants y: deviations referred to the epoch (m, m/s, log drag factor), shape (steps + 1, k, 7).
+        rates: dy/dt, per s, shape (steps + 1, k, 7).
         d_constants_d_epoch: Derivatives of y by y at the epoch, shape (steps + 1, k, 7, 7); None if not computed.
     """
 
@@ -153,9 +153,9 @@ class RelativeDynamics:
         return rate
 
     def with_partials(self, motion: Motion) -> Motion:
-        """Return `motion` with its derivatives by the epoch, integrated by the trapezoidal rule (Heun's method).
+        """Return `motion` with its derivatives by y at the epoch, integrated by the trapezoidal rule (Heun's method).
 
-        They differ from the unit matrix as little as the motion differs from a linear one, so this accuracy is
+        The derivatives differ as little from the unit matrix as the motion from linear motion, so this accuracy is
         sufficient.
         """
         path = motion.constants[self._outwards]  # (steps + 1, 2, k, 7)

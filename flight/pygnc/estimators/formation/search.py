@@ -39,7 +39,7 @@ _DIRECTIONS: Final = 4_096
 _BLOCKS: Final = 16
 """Number of blocks in which directions are scaled, to save memory: all at once take ten megabytes."""
 _DIRECTIONS_KEPT: Final = 128
-"""Directions that are improved. With 64, one likelihood ridge took all of them for 2 of 1080 partners of stars."""
+"""Number of directions improved. With 64, one likelihood ridge took all of them for 2 of 1080 partners in stars."""
 _LINEAR_ITERATIONS: Final = 30
 _LINEAR_TOLERANCE: Final = 0.3
 _MINIMA_MAX: Final = 12
@@ -132,7 +132,7 @@ class FormationSearch:
         return candidates, unsolved
 
     def _groups(self) -> tuple[list[list[int]], dict[int, str]]:
-        """Return the partners to search, in groups with ranges among themselves, and why others are not searched."""
+        """Return the partners to search, grouped by ranges between them, and the reason for each partner left out."""
         unsolved = {}
         to_search = []
         for satellite in range(len(self._equations.satellites)):

@@ -12,9 +12,9 @@ from pygnc.common.clock import gps_ms_from_spacecraft_s
 from pygnc.estimators.clock.clock_map import ClockMap, ClockVerdict
 
 BACK_MAX_S: Final = 7
-"""Tolerance for jitter of 3 s to either side and for rounding to whole seconds."""
+"""Largest step back, s, of continuous times: jitter of 3 s to either side and rounding to whole seconds."""
 STEP_MAX_S: Final = 16
-"""Three missing samples; times after longer gaps must be confirmed."""
+"""Largest step forward, s, of continuous times: three missing samples. Times after longer gaps must be confirmed."""
 OFFSET_STEP_MS: Final = 500
 """The map's offset is the median of the latest observations and varies all the time. Each variation would look like a
 rotation of the body, so the offset in use is kept until the map differs from it by more than this."""

@@ -49,7 +49,7 @@ def _solve(problem: "Problem", result: "Future[FormationResult]") -> None:
 
 
 class FormationTask(Task):
-    """Reads the input and orbit streams and writes the formation stream."""
+    """Process that reads the input and orbit streams and writes the formation stream."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)

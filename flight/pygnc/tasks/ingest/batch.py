@@ -136,7 +136,7 @@ def is_of_last_run(source: BatchSource) -> bool:
 
 
 def drop_repeats(source: BatchSource, known: set[tuple[int, bytes]]) -> Iterator[None]:
-    """Drop the records of a scanned file in the home of which the last run has all packets; yields after each step.
+    """Drop the records of a file in the home whose packets are all in the last run's files; yields after each step.
 
     Args:
         source: A file in the home, or a file of the last run, whose records are all kept.

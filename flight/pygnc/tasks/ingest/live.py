@@ -23,7 +23,7 @@ from pygnc.tasks.ingest.input_state import InputCounters
 from pygnc.tasks.ingest.source import packet_messages
 
 BACK_MAX_S: Final = 7
-"""Tolerance for late packets, for jitter of 3 s to either side and for rounding to whole seconds."""
+"""Largest step back, s, that is no restart: late packets, jitter of 3 s to either side, rounding to whole seconds."""
 GPS_BACK_MAX_MS: Final = 60_000
 GPS_AHEAD_MAX_MS: Final = 86_400_000
 """A live packet more than a day ahead of the batch is reported."""

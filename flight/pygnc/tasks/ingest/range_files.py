@@ -200,7 +200,7 @@ class RangeRow(BatchSource):
 
 
 def _content(path: Path, span: Span) -> tuple[bytes, int]:
-    """Return the bytes of a span and the file's modification time; 0 if the file has grown beyond the span."""
+    """Return the bytes of a span and the file's modification time, 0 if the file has grown beyond the span."""
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
         to_byte = status.st_size if span.to_byte is None else span.to_byte
@@ -248,7 +248,7 @@ _NOTHING: Final = SourceFile(seq=0, name="")
 def find_arrivals(
     home: Path, known: dict[str, SourceFile], settings: Settings
 ) -> tuple[list[RangeRow], list[UnreadableFile]]:
-    """Return series of range files that have appeared or grown, and files that cannot be read, or no longer.
+    """Return series of range files that have appeared or grown, and files that cannot be read (any more).
 
     Args:
         home: The home folder.

@@ -61,7 +61,7 @@ class IngestTask(Task):
         self._steps: Iterator[None] | None = self._begin()
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Wake for live packets once the files are read; files are read without waiting."""
+        """Return the sockets of the live streams once the files are read, none before that."""
         return [reader.socket for reader in self._live or ()] if self._steps is None else []
 
     def work(self) -> bool:
@@ -294,7 +294,7 @@ class IngestTask(Task):
                 )
 
     def _report_last_run(self, sources: Sequence[BatchSource]) -> None:
-        """Report what a run with --from-last-run began with, and whether the controller was restarted since."""
+        """Report the numbers of new and known packets with --from-last-run, and a restart of the controller."""
         known = sum(len(source.kept) for source in sources if is_of_last_run(source))
         parts = [f"{known} records and packets from the last run"]
         for source in sources:

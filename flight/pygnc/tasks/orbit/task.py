@@ -32,7 +32,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class OrbitTask(Task):
-    """Reads the input stream and writes the orbit stream."""
+    """Process that reads the input stream and writes the orbit stream."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
@@ -47,7 +47,7 @@ class OrbitTask(Task):
         self._next_prediction_s = 0.0
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Wake for inputs."""
+        """Return the input socket."""
         return [self._input.socket]
 
     def work(self) -> bool:
@@ -98,7 +98,7 @@ class OrbitTask(Task):
             )
 
     def _predict(self, now: float) -> bool:
-        """Predict one slice further; return True if more slices are needed to reach the present."""
+        """Continue the prediction (`predict_to`); return True if more calls are needed to reach the present."""
         estimate, more = self._tracker.predict_to(self.run.spacecraft_time_s())
         if not more:
             self._next_prediction_s = now + PREDICTION_INTERVAL_S

@@ -171,7 +171,7 @@ class OrbitTracker:
         return estimates
 
     def outcomes(self, message: Message) -> Iterator[FixOutcome]:
-        """Process one input; yield one result for each of our own GPS packets, possibly a later one."""
+        """Process one input; yield one result for each of our own GPS packets; it may come with a later input."""
         if isinstance(message, GpsFix) and message.is_own:
             self._memory.last_input_seq = message.seq
             yield from self._process_packet(message)
@@ -180,7 +180,7 @@ class OrbitTracker:
             yield from map(self._decided, self._filter.initialise_from_buffered())
 
     def estimate(self, outcome: FixOutcome, seq: int) -> OrbitEstimate:
-        """Return the message for an outcome with a state; call it before taking the next outcome.
+        """Return the message for an outcome with a state; call this method before taking the next outcome.
 
         Raises:
             ValueError: The outcome has no state.
@@ -190,10 +190,10 @@ class OrbitTracker:
         return self._message(outcome.state, seq, outcome)
 
     def predict_to(self, t_spacecraft_s: int) -> tuple[OrbitEstimate | None, bool]:
-        """Continue the prediction towards spacecraft time `t_spacecraft_s` by one slice.
+        """Continue the prediction towards spacecraft time `t_spacecraft_s` by at most `PREDICTION_SLICE_MS`.
 
         Returns:
-            The prediction once it has reached that time, else None; and True if more slices are needed.
+            The prediction once it has reached that time, else None; and True if more calls are needed.
         """
         state = self._predicted or self._filter.state
         now_ms = self._memory.clock.to_gps_ms(t_spacecraft_s)
@@ -284,7 +284,7 @@ class OrbitTracker:
 
 
 def watermark_after(message: Message, estimates: Sequence[OrbitEstimate], first_seq: int) -> list[OrbitWatermark]:
-    """Return the watermark that ends the response to an input; none if the estimates end it or none is due."""
+    """Return the watermark that ends the response to an input; none if an estimate ends it or no response is due."""
     if not isinstance(message, GpsFix | BatchEnd) or (isinstance(message, GpsFix) and not message.is_own):
         return []
     if estimates and estimates[-1].input_seq == message.seq:
