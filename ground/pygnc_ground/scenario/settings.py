@@ -97,7 +97,7 @@ class Forces(Section, frozen=True):
 
 
 class Impulse(Section, frozen=True):
-    """Instantaneous change of the main satellite's velocity."""
+    """Settings of an impulsive manoeuvre of the main satellite: an instantaneous change of its velocity."""
 
     at_s: NonNegative
     """Time after the start."""
@@ -106,11 +106,12 @@ class Impulse(Section, frozen=True):
 
 
 class Thrust(Section, frozen=True):
-    """Constant acceleration of the main satellite for a time; simultaneous thrusts add up."""
+    """Settings of a thrust of the main satellite: a constant acceleration; simultaneous thrusts add up."""
 
     begin_s: NonNegative
     """Time after the start."""
     duration_s: Positive
+    """Duration of the acceleration."""
     acceleration_rtn_mps2: Vector3
     """Acceleration along radial, transverse and normal of the current orbit."""
 
