@@ -65,7 +65,7 @@ Scanner: TypeAlias = Callable[[bytes, bool], Scan]
 
 
 def scan_to_end(scanner: Scanner, octets: bytes) -> Scan:
-    """Scan a buffer that nothing follows; uses all bytes."""
+    """Return the frames and damage found in a buffer that nothing follows; all bytes are used."""
     frames: list[Frame] = []
     damage: list[Damage] = []
     start, stalled = 0, False
@@ -124,7 +124,7 @@ class ReceiveBuffer:
         return self._since_s + self._longest_bits / max(baud, 1) + self._slack_s if self._octets else None
 
     def scan(self, piece: bytes, baud: int, now_s: float) -> Scan:
-        """Append bytes and scan the buffer."""
+        """Append a piece of the input at time `now_s` and return the frames and damage found in the buffer."""
         stalls_at_s = self.stalls_at_s(baud)
         is_stalled = stalls_at_s is not None and now_s >= stalls_at_s
         if not piece and not is_stalled:
@@ -138,7 +138,7 @@ class ReceiveBuffer:
         return scan
 
     def scan_to_end(self) -> Scan:
-        """Scan the buffer at the end of the input."""
+        """Return the frames and damage found in the buffer at the end of the input, and empty the buffer."""
         octets, self._octets = self._octets, b""
         return scan_to_end(self._scanner, octets)
 

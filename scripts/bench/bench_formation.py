@@ -364,7 +364,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20, help="Number of geometries of each kind (default: 20).")
     parser.add_argument(
-        "--draws", type=int, default=12, help="Measurements of each geometry if all satellites have GPS (default: 12)."
+        "--draws",
+        type=int,
+        default=12,
+        help="Simulated measurements of each geometry with GPS on all, half as many with GPS on one (default: 12).",
     )
     parts: dict[str, Callable[[int, int, ProcessPoolExecutor], None]] = {
         "bound": print_bounds,

@@ -110,6 +110,17 @@ class SensorSamples:
     """Illuminance of the faces +X, +Y, +Z, -X, -Y, -Z, (M, N, 6)"""
 
 
+TORQUERS_ON: Final = 0x4000
+"""Bit of the hall word, where it has this meaning: magnetorquers are on."""
+MILLISECONDS: Final = 0x03FF
+"""Bits of the hall word, where they have this meaning: milliseconds after the spacecraft time."""
+
+
+def hall_words(milliseconds: NDArray[np.int64], torquers_on: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return hall words with milliseconds, 0 to 999, and the torquer flag instead of the Hall resistance."""
+    return milliseconds | np.where(torquers_on, TORQUERS_ON, 0)
+
+
 def decode_sensors(records: NDArray[np.void]) -> SensorSamples:
     """Decode all sensor packets of M records."""
     packets = records["sensors"]

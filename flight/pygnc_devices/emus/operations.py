@@ -286,7 +286,7 @@ async def write_parameter(unit: EmusUnit, number: str, data: str) -> None:
     await request_parameter(number, data.upper())
     found = await read_parameter(unit, number)
     if found.lstrip("0").upper() != data.lstrip("0").upper():
-        raise RefusedError(f"parameter {number}: wrote {data}, read back {found or 'nothing'}")
+        raise RefusedError(f"parameter {number}: wrote {data}, read back {found or 'nothing'}; repeat the write")
 
 
 async def write_function_flag(unit: EmusUnit, bit: int, is_set: bool) -> int:  # noqa: FBT001 - the value written

@@ -207,7 +207,7 @@ async def store_bias(unit: Gx2Unit, quantity: str) -> None:
 
     request = command("D0", _GUARD + struct.pack(">H", number), fits=fits, timeout_s=CYCLE_S, tries=1)
     if struct.unpack_from(">H", (await ask(unit, request)).payload)[0] == _NOT_STORED:
-        raise RefusedError(f"the unit did not store the {quantity} bias")
+        raise RefusedError(f"the unit did not store the {quantity} bias; repeat store_bias")
 
 
 async def temperatures(unit: Gx2Unit) -> Temperatures:

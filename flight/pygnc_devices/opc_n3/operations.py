@@ -250,7 +250,9 @@ async def write_configuration(unit: OpcUnit, changes: Mapping[str, Value]) -> No
     after = await read_configuration(unit)
     for name, value in changes.items():
         if abs(float(after[name]) - float(value)) > _TOLERANCE:
-            raise RefusedError(f"{name}: wrote {value!r}, read back {after[name]!r}")
+            raise RefusedError(
+                f"{name}: wrote {value!r}, read back {after[name]!r}; repeat the write or use another value"
+            )
 
 
 async def set_weighting_index(unit: OpcUnit, index: int) -> None:
@@ -282,7 +284,9 @@ async def set_pot(unit: OpcUnit, channel: int, value: int) -> None:
     await unit.channel.write(command_channel.SET_POT, bytes([channel, value]))
     found = (await read_status(unit))["laser_pot" if channel == LASER else "fan_pot"]
     if found != value:
-        raise RefusedError(f"drive of the {'laser' if channel == LASER else 'fan'}: wrote {value}, read back {found!r}")
+        raise RefusedError(
+            f"{'laser' if channel == LASER else 'fan'} drive: wrote {value}, read back {found!r}; repeat the write"
+        )
 
 
 async def save_configuration(unit: OpcUnit) -> None:

@@ -116,7 +116,10 @@ async def _write(kind: str, values: Values, volatile: dict[int, int]) -> dict[in
     found = await _ask("GF" if kind == "SF" else "RF", list(accepted)) if accepted else {}
     for number, value in accepted.items():
         if found.get(number) != value:
-            raise ReadBackError(f"{_describe(number)}: wrote {value}, read back {found.get(number)}")
+            raise ReadBackError(
+                f"{_describe(number)}: wrote {value}, read back {found.get(number)};"
+                " repeat the write or use another value"
+            )
     if len(accepted) < len(wanted):
         raise FieldsRefusedError(accepted, wanted.keys() - accepted.keys())
     return accepted
@@ -273,7 +276,7 @@ async def set_rate(unit: UcbUnit, rate_hz: int) -> float:
         measured_hz = frames / (time.monotonic() - start_s)
         if abs(measured_hz / rate_hz - 1) <= _RATE_TOLERANCE:
             return measured_hz
-    raise ReadBackError(f"the rate was set to {rate_hz} Hz, but {measured_hz:.1f} Hz were measured")
+    raise ReadBackError(f"the rate was set to {rate_hz} Hz, but {measured_hz:.1f} Hz were measured; set it again")
 
 
 async def set_packet_type(unit: UcbUnit, kind: str) -> None:

@@ -54,7 +54,7 @@ class AttitudeErrors:
 
 
 def attitude_errors(solution: AttitudeSolution, truth: TrueAttitude) -> AttitudeErrors:
-    """Return estimate minus truth; `truth` is given at the times of the n samples of the solution."""
+    """Return estimate minus truth; `truth` is given at the times of the solution's samples."""
     row = np.flatnonzero(solution.known & truth.known)
     turn = quaternion.error_vector(solution.quaternion[row], truth.quaternion[row])
     normalised = np.linalg.solve(solution.attitude_covariance[row], turn[:, :, None])[:, :, 0]

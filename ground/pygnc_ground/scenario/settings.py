@@ -44,6 +44,11 @@ class SpacecraftClock(Section, frozen=True):
     """Maximum delay of late samples in whole seconds; must be less than `sample_interval_s`."""
     jitter_rate: Fraction = 0.02
     """Fraction of samples that are late; in the recorded data 3 of 165 were, by 2 and 3 s."""
+    sub_second: Literal["none", "unknown", "declared"] = "none"
+    """Instant of each sample. none: at the whole second. unknown: at any time within the following second, of which the
+    packet contains the whole seconds of the clock only. declared: the same, with the milliseconds since the whole
+    second in the packet's hall word.
+    """
 
 
 class Orbit(Section, frozen=True):
@@ -316,6 +321,8 @@ class Imu(Section, frozen=True):
     """Scale error per axis; 0.01 reads 1 % too high."""
     mag_nonorthogonality_deg: Vector3 = (0.0, 0.0, 0.0)
     """Tilt of the y axis towards x, of the z axis towards x, and of the z axis towards y."""
+    panel_field_body_ut: Vector3 = (0.0, 0.0, 0.0)
+    """Field of the currents of the solar panels in full sunlight, body axes; none in the umbra."""
 
     gyro_bias_deg_s: Vector3 | Drawn = (-0.495, 0.051, 0.437)
     """Bias at the start, or `drawn`."""
@@ -328,6 +335,17 @@ class Imu(Section, frozen=True):
     """Scale error per axis; 0.01 reads 1 % too high."""
 
 
+class Torquers(Section, frozen=True):
+    """Magnetorquers: their field at the magnetometer has a constant, random direction in body axes for each minute."""
+
+    field_ut: NonNegative = 0.0
+    """Strength of their field while they are on."""
+    duty: Fraction = 0.3
+    """Fraction of minutes in which they are on."""
+    declared: bool = False
+    """The hall word of each packet tells whether they are on."""
+
+
 class SunSensors(Section, frozen=True):
     """Settings of the sun sensors: one OPT3001 on each face."""
 
@@ -337,6 +355,10 @@ class SunSensors(Section, frozen=True):
     """Reflectivity of the sunlit Earth, uniform; 0 disables the albedo."""
     gain_errors: FaceValues = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     """Gain error of each face; 0.01 reads 1 % too high."""
+    cosine_error: Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)] = 0.0
+    """Deviation from the cosine law: at the angle of incidence a, readings of sunlight are lower by this times the
+    square of sin a.
+    """
     noise_fraction: NonNegative = 0.01
     """Noise as a fraction of full sunlight, 1 sigma, on lit and dark faces alike; no reading is negative. It decreases
     with the sunlight in the Earth's shadow, where the noise of the sensor itself is below one count.
@@ -376,6 +398,7 @@ class Settings(Section, frozen=True):
     clock: SpacecraftClock = SpacecraftClock()
     gps: Gps = Gps()
     imu: Imu = Imu()
+    torquers: Torquers = Torquers()
     sun_sensors: SunSensors = SunSensors()
     ranging: Ranging = Ranging()
     formation: Formation = Formation()

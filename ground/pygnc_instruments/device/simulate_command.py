@@ -53,8 +53,8 @@ def simulate(
         list[str] | None,
         typer.Option(
             "--fault",
-            metavar="KIND=RATE",
-            help=f"Fault of the line and its rate, per byte or second: {', '.join(_FAULTS)}.",
+            metavar="KIND=VALUE",
+            help="Line fault: fraction of bytes lost, flipped or doubled; silences_per_s, or their duration silence_s.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the fault generator.")] = 0,
@@ -99,4 +99,6 @@ def _fault(text: str) -> tuple[str, float]:
             return name, float(rate)
     except ValueError:
         pass
-    raise DeviceError(f"--fault {text}: not a fault; write KIND=RATE, where KIND is one of {', '.join(_FAULTS)}")
+    raise DeviceError(
+        f"--fault {text}: expected KIND=VALUE with a value of 0 or more; KIND is one of {', '.join(_FAULTS)}"
+    )

@@ -51,7 +51,7 @@ def recent(
     settings: SettingsOption = None,
     gadget: GadgetOption = "",
     kind: KindOption = "",
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of readings.")] = 10,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Total number of readings to print.")] = 10,
     *,
     as_json: JsonOption = False,
 ) -> None:

@@ -51,6 +51,11 @@ def test_presets_have_the_properties_of_their_names() -> None:
     sparse = preset("sparse_gps")
     assert sparse.gps.fix_every_records * sparse.record_s == 300
     assert sparse.gps.outages_s
+    realistic = preset("realistic")
+    assert realistic.clock.sub_second == "unknown"
+    assert realistic.torquers.field_ut
+    assert realistic.sun_sensors.cosine_error
+    assert any(realistic.imu.panel_field_body_ut)
     dirty = preset("dirty")
     assert dirty.gps.reported_sigma_factor == 0.0
     assert dirty.gps.cold_start_s

@@ -116,7 +116,7 @@ class _Accepted(NamedTuple):
 
     Attributes:
         residual: Measured minus predicted, shape (m,).
-        projected: Measurement partials times the predicted root, shape (m, k).
+        projected: Measurement partials times the square root of the predicted covariance, shape (m, k).
         sigma: Standard deviations of the measurement errors, shape (m,).
     """
 

@@ -97,10 +97,10 @@ class Motion(NamedTuple):
 
 
 class RelativeDynamics:
-    """Dynamics of deviations from one reference.
+    """Propagator of deviations from one reference orbit.
 
-    Cost on a desktop core: 25 us per node of the reference for a few deviations, twice that with derivatives; 1 us
-    per node and deviation for many.
+    Cost of a propagation on a desktop core: 25 us per node of the reference for a few deviations, twice that with
+    derivatives; for many deviations, 1 us per node and deviation.
     """
 
     def __init__(self, reference: Reference) -> None:

@@ -40,7 +40,7 @@ SOLVED_AGAIN_SHARE: Final = 0.25
 
 
 class FormationResult(NamedTuple):
-    """Result of a problem.
+    """Result of `FormationTracker.problem`.
 
     Attributes:
         solution: Solution of the arc, if there is one.
