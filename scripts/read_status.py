@@ -90,7 +90,7 @@ for task in TASKS:
 FIELDS += expand(AFTER_TASKS)
 WORDS = {
     "phase": ("starting", "batch", "idle", "no data", "stopping", "stopped", "failed"),
-    "orbit_mode": ("none", "at the newest fix", "predicted"),
+    "orbit_mode": ("none", "at the newest fix", "predicted", "by mean elements"),
     "attitude_mode": ("none", "searching", "coarse", "fine"),
 }
 STATES = ("none", "starting", "up", "stopped", "failed")

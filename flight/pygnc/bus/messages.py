@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
+from pygnc.common.mean_elements import MeanElements
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -204,6 +206,26 @@ class DeviceReading(Packet, frozen=True):
     flags: tuple[str, ...] = ()
 
 
+class UploadedElements(Message, frozen=True):
+    """Mean elements that were uploaded, or the reason why the file was refused.
+
+    Attributes:
+        name: name of the file.
+        size_bytes: size of the file.
+        modified_ns: time of its last change.
+        elements: the elements; None if the file was refused.
+        epoch_line: number of the line that holds the epoch.
+        fault: line and reason if the file was refused, or empty.
+    """
+
+    name: str
+    size_bytes: int
+    modified_ns: int
+    elements: MeanElements | None = None
+    epoch_line: int = 0
+    fault: str = ""
+
+
 class OrbitEstimate(Estimate, frozen=True):
     """Orbit after one input, or its prediction to the present.
 
@@ -211,7 +233,7 @@ class OrbitEstimate(Estimate, frozen=True):
 
     Attributes:
         gps_ms: time of the orbit, milliseconds since 1980-01-06 in GPS time.
-        fix_gps_ms: time of the newest accepted fix, GPS milliseconds.
+        fix_gps_ms: time of the newest accepted fix, or epoch of the mean elements, GPS milliseconds.
         position_sigma_m: standard deviations of `position_ecef_m`.
         velocity_sigma_mps: standard deviations of `velocity_ecef_mps`.
         cause: reason why this input's fix was rejected, or empty.
@@ -219,6 +241,7 @@ class OrbitEstimate(Estimate, frozen=True):
         nis_mean: mean of `nis` per degree of freedom over all `nis_count` fixes so far.
         spacecraft_to_gps_ms: GPS milliseconds minus 1000 times the spacecraft time in s; None while unknown.
         input_seq: number of the input; 0 for a prediction.
+        from_elements: true if the orbit comes from uploaded mean elements, because there is none from fixes.
     """
 
     gps_ms: int
@@ -237,6 +260,7 @@ class OrbitEstimate(Estimate, frozen=True):
     nis_count: int
     spacecraft_to_gps_ms: int | None
     input_seq: int = 0
+    from_elements: bool = False
 
 
 class OrbitWatermark(Estimate, frozen=True, tag="OrbitMark"):
@@ -363,7 +387,15 @@ FormationMessage: TypeAlias = FormationEstimate | ClosestApproach
 
 
 InputMessage: TypeAlias = (
-    SourceFile | BatchBegin | SensorSample | GpsFix | RangeMeasurement | BatchEnd | TimeMark | DeviceReading
+    SourceFile
+    | BatchBegin
+    | SensorSample
+    | GpsFix
+    | RangeMeasurement
+    | BatchEnd
+    | TimeMark
+    | DeviceReading
+    | UploadedElements
 )
 """All messages of the input journal."""
 

@@ -36,17 +36,18 @@ _DAYS_AFTER_LEAP_SECONDS: Final = (
 )
 
 
-def _midnight_unix_ms(day: str) -> int:
+def midnight_unix_ms(day: str) -> int:
+    """Return the POSIX milliseconds of midnight UTC at the beginning of a day such as "2025-03-20"."""
     return (date.fromisoformat(day) - date(1970, 1, 1)).days * 86_400_000
 
 
 # First instant after each leap second, in UTC and in GPS time.
-_STEPS_UNIX_MS: Final = tuple(_midnight_unix_ms(day) for day in _DAYS_AFTER_LEAP_SECONDS.split())
+_STEPS_UNIX_MS: Final = tuple(midnight_unix_ms(day) for day in _DAYS_AFTER_LEAP_SECONDS.split())
 _STEPS_GPS_MS: Final = tuple(
     unix_ms + 1000 * (offset_s - GPS_EPOCH_UNIX_S) for offset_s, unix_ms in enumerate(_STEPS_UNIX_MS, 1)
 )
 
-LEAP_SECONDS_VALID_UNTIL_GPS_MS: Final = _midnight_unix_ms("2027-06-28") + 1000 * (
+LEAP_SECONDS_VALID_UNTIL_GPS_MS: Final = midnight_unix_ms("2027-06-28") + 1000 * (
     len(_STEPS_UNIX_MS) - GPS_EPOCH_UNIX_S
 )
 """End of validity of Bulletin C 72 (2027-06-28). Later UTC is computed with the last known offset."""
@@ -129,7 +130,7 @@ def gps_ms_from_utc_iso(text: str) -> int:
         raise ValueError(f"{text!r} is not a UTC time like 2025-03-20T09:01:28.000Z")
     day, hours, minutes, seconds, fraction = match.groups(default="0")
     try:
-        midnight_ms = _midnight_unix_ms(day)
+        midnight_ms = midnight_unix_ms(day)
     except ValueError as error:
         raise ValueError(f"{text!r} is not a UTC time: {error}") from error
     if int(hours) > 23 or int(minutes) > 59 or int(seconds) > 60:

@@ -42,6 +42,8 @@ class OrbitMode(IntEnum):
     """State of the filter at the newest fix."""
     PREDICTED = 2
     """State predicted to the time of this record."""
+    ELEMENTS = 3
+    """Orbit by uploaded mean elements, because there is none from fixes."""
 
 
 @unique
@@ -146,10 +148,17 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("spacecraft_time_s", "I", "s", "spacecraft time of this record: time given at the start plus elapsed time"),
     Field("gps_week", "H", "", "GPS week of this record, 0: unknown"),
     Field("gps_tow_ms", "I", "ms", "GPS time of week of this record"),
-    Field("orbit_mode", "B", "", "0 none, 1 at the newest fix, 2 predicted to the time of this record"),
+    Field(
+        "orbit_mode", "B", "", "0 none, 1 at the newest fix, 2 predicted to the time of this record, 3 by mean elements"
+    ),
     Field("orbit_gps_week", "H", "", "epoch of the orbit: GPS week"),
     Field("orbit_gps_tow_ms", "I", "ms", "GPS time of week of that epoch"),
-    Field("orbit_age_s", "f", "s", "time from the newest accepted fix to the epoch of the orbit"),
+    Field(
+        "orbit_age_s",
+        "f",
+        "s",
+        "time from the newest accepted fix, or from the epoch of the mean elements, to the epoch of the orbit",
+    ),
     *_vector("position_ecef_m", "d", "m", "position, ITRF"),
     *_vector("velocity_ecef_mps", "d", "m/s", "velocity, ITRF"),
     *_vector("position_sigma_m", "f", "m", "standard deviation of the position, ITRF axes"),
@@ -159,7 +168,12 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("attitude_mode", "B", "", "0 none, 1 searching, 2 coarse, 3 fine"),
     Field("attitude_gps_week", "H", "", "epoch of the attitude (newest sample): GPS week, 0: unknown"),
     Field("attitude_gps_tow_ms", "I", "ms", "GPS time of week of that epoch"),
-    Field("attitude_orbit_age_s", "f", "s", "time from the newest fix in the orbit used to that epoch"),
+    Field(
+        "attitude_orbit_age_s",
+        "f",
+        "s",
+        "time from the newest fix, or the epoch of the elements, in the orbit used to that epoch",
+    ),
     *(Field(f"quaternion_{part}", "f", "", f"attitude, body to GCRF, Hamilton quaternion, {part}") for part in "wxyz"),
     *_vector("rate_body_rad_s", "f", "rad/s", "angular rate of the body, body axes"),
     *_vector("attitude_sigma_rad", "f", "rad", "standard deviation of the attitude, body axes"),

@@ -253,8 +253,8 @@ def settings_along(tables: Tables, source: str, ephemeris: Ephemeris) -> Setting
         ephemeris: The trajectory.
 
     Raises:
-        ValueError: A setting is unknown, of the wrong type or out of range, there are partners, or the ephemeris does
-            not cover the scenario.
+        ValueError: A setting is unknown, of the wrong type or out of range, there are partners or manoeuvres, or the
+            ephemeris does not cover the scenario.
     """
     first_gps_ms, last_gps_ms = ephemeris.span_gps_ms
     # Whole seconds of GPS time and of UTC coincide.
@@ -264,6 +264,8 @@ def settings_along(tables: Tables, source: str, ephemeris: Ephemeris) -> Setting
     settings = settings_from_tables(own_span | tables, source)
     if settings.partners:
         raise ValueError(f"{source}: an ephemeris describes one satellite only; remove the partners from the settings")
+    if settings.impulses or settings.thrusts:
+        raise ValueError(f"{source}: manoeuvres do not change an ephemeris; remove impulses and thrusts")
     if start < first_gps_ms or start + 1000 * settings.duration_s > last_gps_ms:
         begin, end = (utc_iso_from_gps_ms(gps_ms) for gps_ms in (first_gps_ms, last_gps_ms))
         raise ValueError(

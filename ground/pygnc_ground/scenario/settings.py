@@ -101,6 +101,26 @@ class Forces(Section, frozen=True):
     """Solar radiation pressure with a conical shadow."""
 
 
+class Impulse(Section, frozen=True):
+    """Settings of an impulsive manoeuvre of the main satellite: an instantaneous change of its velocity."""
+
+    at_s: NonNegative
+    """Time after the start."""
+    delta_v_rtn_mps: Vector3
+    """Change of the velocity along radial, transverse and normal."""
+
+
+class Thrust(Section, frozen=True):
+    """Settings of a thrust of the main satellite: a constant acceleration; simultaneous thrusts add up."""
+
+    begin_s: NonNegative
+    """Time after the start."""
+    duration_s: Positive
+    """Duration of the acceleration."""
+    acceleration_rtn_mps2: Vector3
+    """Acceleration along radial, transverse and normal of the current orbit."""
+
+
 class Gps(Section, frozen=True):
     """Settings of the GPS receiver and of its position and velocity fixes; noise is per ECEF axis, 1 sigma.
 
@@ -118,8 +138,16 @@ class Gps(Section, frozen=True):
     """Standard deviation of a Gauss-Markov process in addition to the white noise of the velocity."""
     coloured_noise_time_s: Positive = 600.0
     """Correlation time of the coloured noise."""
+    position_bias_rtn_m: Vector3 = (0.0, 0.0, 0.0)
+    """Constant error of the position along the radial, transverse and normal axes of the orbit."""
+    velocity_bias_rtn_mps: Vector3 = (0.0, 0.0, 0.0)
+    """Constant error of the velocity along the same axes."""
+    reported_errors: Literal["total", "white"] = "total"
+    """Errors that the reported standard deviation covers: the root sum of squares of white and coloured noise, or the
+    white noise only, as of a receiver that evaluates the scatter of its pseudoranges.
+    """
     reported_sigma_factor: NonNegative = 1.0
-    """Ratio of reported to true standard deviation; 0 if the receiver reports none."""
+    """Ratio of the reported standard deviation to that of `reported_errors`; 0 if the receiver reports none."""
     velocity_latency_s: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.15
     """Time from the validity of the velocity to the time of the fix."""
     time_status: Annotated[int, msgspec.Meta(ge=0, le=255)] = 180
@@ -362,6 +390,10 @@ class Settings(Section, frozen=True):
     orbit: Orbit = Orbit()
     spacecraft: Spacecraft = Spacecraft()
     forces: Forces = Forces()
+    impulses: tuple[Impulse, ...] = ()
+    """Impulsive manoeuvres."""
+    thrusts: tuple[Thrust, ...] = ()
+    """Manoeuvres with low thrust, or outgassing."""
     attitude: Attitude = Attitude()
     clock: SpacecraftClock = SpacecraftClock()
     gps: Gps = Gps()

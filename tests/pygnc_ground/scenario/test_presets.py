@@ -62,6 +62,9 @@ def test_presets_have_the_properties_of_their_names() -> None:
     assert dirty.gps.position_outlier_rate
     assert dirty.clock.jumps_s
     assert dirty.clock.reboots_s
+    receiver = preset("realistic").gps
+    assert receiver.coloured_position_noise_m > receiver.position_noise_m
+    assert any(receiver.position_bias_rtn_m)
     for damage in (dirty.faults.sense, dirty.faults.ranges):
         assert all(getattr(damage, name) for name in damage.__struct_fields__)
 

@@ -66,6 +66,10 @@ class ScreeningSettings:
     """
     time_status_min: int = 100
     """Least GPS reference time status; 100 is NovAtel's COARSE."""
+    earliest_gps_week: int = 2048
+    """First possible GPS week, 0 to 4096; earlier weeks are corrected by multiples of 1024, because the receiver's
+    count has rolled over. 2048 began on 2019-04-07; set it to the week of the launch, or lower for older recordings.
+    """
     radius_min_m: float = 6_478_000.0
     radius_max_m: float = 9_000_000.0
     speed_min_mps: float = 5_000.0
@@ -79,6 +83,8 @@ class ScreeningSettings:
                 "0 < radius_min_m < radius_max_m and 0 <= speed_min_mps < speed_max_mps are required, not"
                 f" {self.radius_min_m:g}, {self.radius_max_m:g}, {self.speed_min_mps:g} and {self.speed_max_mps:g}"
             )
+        if not 0 <= self.earliest_gps_week <= 4096:
+            raise ValueError(f"earliest_gps_week must be from 0 to 4096, not {self.earliest_gps_week}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,31 @@ class SpacecraftSettings:
 
     def __post_init__(self) -> None:
         require_positive(self, zero_allowed=("area_m2", "drag_coefficient", "reflectivity_coefficient"))
+
+
+@dataclass(frozen=True, slots=True)
+class ElementsSettings:
+    """Uploaded mean elements (`~/pygnc_elements.txt`), which give the orbit while there is none from fixes."""
+
+    expected_object: str = ""
+    """Catalogue number or international designator (1998-067A) that the elements must have; empty accepts any."""
+    age_max_days: float = 30.0
+    """Longest time between the epoch of the elements and their use, days; 0.1 to 60."""
+    position_sigma_m: tuple[float, float, float] = (300.0, 1_000.0, 300.0)
+    """Standard deviations at the epoch, m: radial, transverse and normal, 1 to 1e6 each; a kilometre in total is
+    typical of low Earth orbit (Kelso, AAS 07-127)."""
+    growth_m_per_day: float = 1_000.0
+    """Growth of the transverse standard deviation, m per day; 0 to 1e6."""
+    drag_error: float = 0.3
+    """Share of the displacement by drag since the epoch that adds to the transverse standard deviation; 0 to 1."""
+
+    def __post_init__(self) -> None:
+        if len(self.position_sigma_m) != 3 or not all(1.0 <= sigma_m <= 1e6 for sigma_m in self.position_sigma_m):
+            raise ValueError(f"position_sigma_m must be three numbers from 1 to 1e6, not {self.position_sigma_m}")
+        limits = {"age_max_days": (0.1, 60.0), "growth_m_per_day": (0.0, 1e6), "drag_error": (0.0, 1.0)}
+        for name, (low, high) in limits.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} must be from {low:g} to {high:g}, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +219,7 @@ class OrbitSettings:
     arc: ArcSettings = field(default_factory=ArcSettings)
     screening: ScreeningSettings = field(default_factory=ScreeningSettings)
     spacecraft: SpacecraftSettings = field(default_factory=SpacecraftSettings)
+    elements: ElementsSettings = field(default_factory=ElementsSettings)
     process_noise: ProcessNoiseSettings = field(default_factory=ProcessNoiseSettings)
     measurement: MeasurementSettings = field(default_factory=MeasurementSettings)
     start: StartSettings = field(default_factory=StartSettings)

@@ -133,6 +133,8 @@ class AttitudeTracker:
         """Process the next message of the orbit stream; call it only while `awaits_orbit`."""
         if isinstance(message, OrbitEstimate):
             self._memory.orbit = PropagatedOrbit.of(message)
+            if message.from_elements:
+                self._memory.clock.as_utc_ms = message.spacecraft_to_gps_ms
             if message.input_seq != message.last_input_seq:
                 return
         self._memory.last_orbit_input_seq = message.last_input_seq

@@ -33,8 +33,15 @@ _TIME: Final = struct.Struct("<IH")
 _ONE_SENSOR: Final = np.dtype([("sensors", SENSOR_PACKET, (1,))])
 
 
-def live_message(packet: Message, seq: int, bandwidth_hz: float) -> Message:
-    """Return the input message of one `LivePacket` or `DeviceReading`, numbered `seq`."""
+def live_message(packet: Message, seq: int, bandwidth_hz: float, earliest_week: int = 0) -> Message:
+    """Return the input message of one `LivePacket` or `DeviceReading`, numbered `seq`.
+
+    Args:
+        packet: The packet or reading.
+        seq: Number of the input message.
+        bandwidth_hz: Bandwidth of the ranging radio, Hz.
+        earliest_week: First possible GPS week; see `decode_gps_packets`.
+    """
     if not isinstance(packet, LivePacket):
         return msgspec.structs.replace(packet, seq=seq)
     places = [(seq, LIVE, packet.seq, packet.raw)]
@@ -42,7 +49,7 @@ def live_message(packet: Message, seq: int, bandwidth_hz: float) -> Message:
         samples = decode_sensors(np.frombuffer(packet.raw, _ONE_SENSOR))
         return next(packet_messages(SensorSample, samples, places))
     if packet.kind in _GPS_PACKETS:
-        fixes = decode_gps_packets(np.frombuffer(packet.raw, _GPS_PACKETS[packet.kind]))
+        fixes = decode_gps_packets(np.frombuffer(packet.raw, _GPS_PACKETS[packet.kind]), earliest_week)
         return next(packet_messages(GpsFix, fixes, places, satellite_id=packet.radio_id))
     if packet.kind in _RANGES:
         ranges = decode_ranges(np.frombuffer(packet.raw, RANGE_PACKET), bandwidth_hz)

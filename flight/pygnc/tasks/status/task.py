@@ -223,8 +223,9 @@ def orbit_fields(estimate: OrbitEstimate | None, t_spacecraft_s: int) -> dict[st
     if estimate is None:
         return {}
     week, tow_ms = week_from_gps_ms(estimate.gps_ms)
+    mode = OrbitMode.AT_FIX if estimate.gps_ms == estimate.fix_gps_ms else OrbitMode.PREDICTED
     values: dict[str, Value] = {
-        "orbit_mode": OrbitMode.AT_FIX if estimate.gps_ms == estimate.fix_gps_ms else OrbitMode.PREDICTED,
+        "orbit_mode": OrbitMode.ELEMENTS if estimate.from_elements else mode,
         "orbit_gps_week": week,
         "orbit_gps_tow_ms": tow_ms,
         "orbit_age_s": (estimate.gps_ms - estimate.fix_gps_ms) * 1e-3,
