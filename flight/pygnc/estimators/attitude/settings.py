@@ -120,7 +120,16 @@ class MagnetometerSettings:
     """Chi-square limit; with 3 degrees of freedom, 21.1 is exceeded once in 10 000."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "noise_ut", "bias_sigma_ut", "bias_walk_ut", "gate", "field_error_ut", "matrix_sigma", "panel_sigma_ut")
+        require_positive(
+            self,
+            "noise_ut",
+            "bias_sigma_ut",
+            "bias_walk_ut",
+            "gate",
+            "field_error_ut",
+            "matrix_sigma",
+            "panel_sigma_ut",
+        )
         matrix = np.array(self.matrix)
         if len(self.bias_ut) != 3 or not np.isfinite(self.bias_ut).all():
             raise ValueError(f"bias_ut must be three finite numbers, not {self.bias_ut}")
