@@ -70,7 +70,7 @@ def initial_hypotheses(
     mounting = settings.mounting
     mag_body_ut = (newest.sample.mag_imu_ut - prior.mean[3:]).dot(mounting.magnetometer)
     field = DirectionPair.along(mag_body_ut, newest.environment.field_gcrf_ut)
-    field = field if field_direction_known(prior) else None
+    field = field if field_direction_known(prior) and not newest.sample.torquers_on else None
     sun = sun_direction(newest, settings, excluded_face)
     line = sun or field
     if line is None:
@@ -177,9 +177,9 @@ class Search(msgspec.Struct, eq=False):
         hypotheses: Hypotheses at the newest sample, best first; None before the first hypotheses.
         damping: Levenberg-Marquardt damping of each hypothesis, shape (k,).
         confirmations: Number of successive samples at which the best hypothesis was clear.
-        tolerant: True after an attempt that did not fit: disturbed magnetometer readings then lose weight.
+        tolerant: True in an attempt in which magnetometer readings that fit badly lose weight.
         excluded_face: Face whose light this attempt does not use; None if it uses all.
-        untried: Faces that the next attempts exclude in rotation.
+        untried: Faces that the next attempts exclude; None for a tolerant attempt with all faces.
     """
 
     settings: AttitudeSettings
@@ -191,7 +191,7 @@ class Search(msgspec.Struct, eq=False):
     confirmations: int = 0
     tolerant: bool = False
     excluded_face: int | None = None
-    untried: list[int] = []
+    untried: list[int | None] = []
 
     def process(self, newest: WindowSample) -> AttitudeState | None:
         """Process one sample; return the first state of a track once the attitude is unambiguous."""
@@ -229,19 +229,20 @@ class Search(msgspec.Struct, eq=False):
         self.samples, self.hypotheses, self.confirmations = [], None, 0
 
     def _next_attempt(self, window: Window, hypotheses: Hypotheses) -> None:
-        """Restart with less weight for disturbed magnetometer readings, then without the next untried face.
+        """Restart with the next attempt; after the last one, with all faces.
 
-        After the last face, all are used again. An attempt with all faces determines their order: the face with the
-        largest cost is excluded first.
+        An attempt with all faces determines the order: the face with the largest cost is excluded first; then all are
+        used with less weight for disturbed magnetometer readings; then the other faces are excluded in turn.
         """
-        if not self.tolerant:
-            self.tolerant = True
-            self.reset()
-            return
-        if self.excluded_face is None:
+        if self.excluded_face is None and not self.tolerant:
             costs = window.face_costs(hypotheses.select(np.array([0])))[0]
-            self.untried = np.argsort(-costs).tolist()
-        self.excluded_face = self.untried.pop(0) if self.untried else None
+            first, *others = np.argsort(-costs).tolist()
+            self.untried = [first, None, *others]
+        if self.untried:
+            self.excluded_face = self.untried.pop(0)
+            self.tolerant = self.excluded_face is None
+        else:
+            self.excluded_face, self.tolerant = None, False
         self.reset()
 
     def _challenged(

@@ -251,7 +251,8 @@ class Window:
             ([_FIELD_ERROR_UT] * 3, [faces.reflectivity_sigma], np.repeat(drift_sigma, 3)),
         )
         field2 = (self._field**2).sum(axis=1)
-        self._field_weight = 1.0 / (magnetometer.noise_ut**2 + field2 * bridge2)
+        undisturbed = np.array([not sample.torquers_on for sample in samples])
+        self._field_weight = undisturbed / (magnetometer.noise_ut**2 + field2 * bridge2)
         self._light_variance = faces.noise_share**2 + (faces.gain_sigma * self._share) ** 2 + bridge2[:, None]
         self._earth_error = faces.albedo_model_error * faces.reflectivity
         self._face_weight = np.ones(len(self._normals))
@@ -259,7 +260,7 @@ class Window:
         if excluded_face is not None:
             self._face_weight[excluded_face] = 0.0
             bright[:, excluded_face] = False
-        self.measurements = 3 * len(samples) + int(bright.sum())
+        self.measurements = 3 * int(undisturbed.sum()) + int(bright.sum())
 
     def fit(self, hypotheses: Hypotheses, prior: BiasPrior) -> Fit:
         """Return cost and normal equations of k hypotheses, with the prior of their biases."""
