@@ -172,10 +172,10 @@ def robust_noise(equations: Equations, best: Array, settings: FormationSettings)
     motion = equations.motion(best, partials=False)
     sigma_m = np.empty(len(equations.pairs))
     for pair in range(len(equations.pairs)):
-        residual = equations.range_residuals(best, pair, equations.relative_positions(pair, motion)[1])[0]
+        residual = equations.range_residuals(best, pair, equations.relative_positions(pair, best, motion)[1])[:, 0]
         scatter_m = _SIGMA_BY_MEDIAN * float(median(np.abs(residual)))
         sigma_m[pair] = _regularised_sigma(scatter_m, len(residual) - 6.0, settings)
-    return Noise(sigma_m, _fix_scales(equations, motion, settings))
+    return Noise(sigma_m, _fix_scales(equations, best, motion, settings))
 
 
 def refined_noise(equations: Equations, result: Minima, settings: FormationSettings) -> Noise:
@@ -188,11 +188,11 @@ def refined_noise(equations: Equations, result: Minima, settings: FormationSetti
     covariance = scaled_inverse(result.fit.information[0])
     sigma_m = np.empty(len(equations.pairs))
     for pair, previous_m in enumerate(equations.noise.range_sigma_m):
-        positions = equations.relative_positions(pair, motion)
-        residual = equations.range_residuals(best, pair, positions[1])[0]
-        columns = equations.pair_parameter_indices(pair)
+        positions = equations.relative_positions(pair, best, motion)
+        residual = equations.range_residuals(best, pair, positions[1])[:, 0]
         used = np.abs(residual) <= equations.loss.limit * previous_m
-        used_partials = equations.range_partials(pair, motion, *positions)[0][used]
+        partials, columns = equations.range_partials(pair, motion, *positions)
+        used_partials = partials[used, 0]
         predicted_variance_m2 = np.einsum(
             "ni,ij,nj->", used_partials, covariance[columns[:, None], columns], used_partials
         )
@@ -202,7 +202,7 @@ def refined_noise(equations: Equations, result: Minima, settings: FormationSetti
         freedom = max(redundancy - 2.0, 0.5 * redundancy)
         scatter_m = math.sqrt(square / freedom) if redundancy > 0.5 else settings.range_noise_m
         sigma_m[pair] = _regularised_sigma(scatter_m, redundancy, settings)
-    return Noise(sigma_m, _fix_scales(equations, motion, settings))
+    return Noise(sigma_m, _fix_scales(equations, best, motion, settings))
 
 
 def _regularised_sigma(scatter_m: float, redundancy: float, settings: FormationSettings) -> float:
@@ -214,13 +214,13 @@ def _regularised_sigma(scatter_m: float, redundancy: float, settings: FormationS
     return min(max(mean_m, settings.range_noise_min_m), settings.range_noise_max_m)
 
 
-def _fix_scales(equations: Equations, motion: Motion, settings: FormationSettings) -> Array:
+def _fix_scales(equations: Equations, best: Array, motion: Motion | None, settings: FormationSettings) -> Array:
     """Return factors on the receivers' standard deviations, (s,); at least 1: a receiver's claim is not reduced."""
     scale = np.ones(len(equations.satellites))
     for satellite, rows in enumerate(equations.fixes):
         if int(rows.available[:, 0].sum()) < _FIXES_MIN:
             continue
-        residual, _ = equations.fix_residuals(satellite, motion, 1)
+        residual, _ = equations.fix_residuals(satellite, best, motion)
         square = (residual[0] ** 2).reshape(-1, 2, 3).sum(axis=-1)[rows.available]
         scale[satellite] = math.sqrt(median(square) / _CHI_SQUARE_MEDIAN)
     return np.clip(scale, 1.0, settings.fix_scale_max)

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from pygnc.common.arrays import Array
 from pygnc.estimators.formation.least_squares import Minima, differs_from
 from pygnc.estimators.formation.observation_equations import Equations, Fit, scaled_inverse
-from pygnc.estimators.formation.reference import state_indices
+from pygnc.estimators.formation.reference import STATE_SIZE, state_indices
 from pygnc.estimators.formation.relative_coordinates import d_mirror_elements_d_state, mirror_elements
 
 _CORRECTIONS: Final = 2
@@ -139,17 +139,19 @@ class CostFunction:
         and summed over all ranges.
         """
         shift = np.sqrt(points.variance())[:, None] * points.tangent()
-        motion = self._equations.motion(points.parameters, partials=False)
+        equations = self._equations
+        motion = equations.motion(points.parameters, partials=False)
         total = np.zeros(len(shift))
-        for pair, rows in enumerate(self._equations.ranges):
-            relative_position_m, distance_m = self._equations.relative_positions(pair, motion)
-            one, other = rows.pair
-            change = shift[:, state_indices(other)] - shift[:, state_indices(one)]
-            moved_m = (rows.design @ change[:, None, :, None])[..., 0]
-            distance_m = np.maximum(distance_m, 1.0)
+        for pair, rows in enumerate(equations.ranges):
+            relative_position_m, distance_m = equations.relative_positions(pair, points.parameters, motion)
+            one, other = (
+                shift[:, state_indices(end)] @ design[..., :STATE_SIZE].swapaxes(1, 2)
+                for end, design in zip(rows.pair, rows.designs, strict=True)
+            )
+            moved_m, distance_m = other - one, np.maximum(distance_m, 1.0)
             radial_m = (moved_m * relative_position_m).sum(axis=2) / distance_m
             second_order_m = 0.5 * ((moved_m**2).sum(axis=2) - radial_m**2) / distance_m
-            total += ((second_order_m / self._equations.noise.range_sigma_m[pair]) ** 2).sum(axis=1)
+            total += ((second_order_m / equations.noise.range_sigma_m[pair]) ** 2).sum(axis=0)
         return total
 
     def size_m(self, parameters: Array) -> Array:
