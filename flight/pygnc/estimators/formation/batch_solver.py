@@ -232,7 +232,7 @@ _NEAR_M: Final = 100.0
 _FAR_M: Final = 50_000.0
 """Distance from our reference beyond which one fix of a satellite is a better first guess of its orbit."""
 _REFERENCES_MAX: Final = 4
-_NEAR_LOG_DRAG: Final = 0.05
+_NEAR_LOG_DRAG: Final = 0.3
 """Maximum change of the log drag factor for linear motion."""
 _MODE_SIGMA: Final = np.array((0.3, 0.3, 0.15, 0.15, 0.2, 0.1))
 """Prior standard deviations of the drag modes, relative to the difference of two satellites' drags."""
@@ -301,8 +301,10 @@ class FormationSolver:
             equations = self._linearised(arc, tracks, own)
             equations = replace(equations, noise=apparent_noise(equations, settings))
         equations, parameters = _preliminary(equations, settings, parameters)
-        tracks = self._moved_to(equations, parameters[0], arc, tracks)
-        equations = replace(self._linearised(arc, tracks, own), noise=equations.noise, loss=last_loss(settings))
+        moved = self._moved_to(equations, parameters[0], arc, tracks)
+        if moved != tracks:
+            equations = replace(self._linearised(arc, moved, own), noise=equations.noise)
+        equations = replace(equations, loss=last_loss(settings))
         return _solution(arc, settings, *_refined(equations, settings, parameters), unsolved=reasons)
 
     def equations(self, arc: Arc, orbit: OrbitState, own: OrbitState | None) -> Equations:

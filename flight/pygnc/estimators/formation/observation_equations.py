@@ -35,8 +35,8 @@ _COINCIDENT_M: Final = 1e-3
 """Minimum distance for the direction of the line of sight."""
 _VARIANCE_MIN: Final = 1e-20
 """Lower limit of a variance; rounding may leave less of the difference of two large numbers."""
-_PARTIALS_MAX: Final = 4_000
-"""Maximum number of 7 x 7 derivative matrices in memory; they take 1.5 megabytes."""
+_CHUNK: Final = 6_000
+"""Maximum number of parameter vectors times nodes that are linearised at once; they take three megabytes."""
 
 
 def scaled_inverse(matrices: Array) -> Array:
@@ -301,12 +301,10 @@ class Equations:
 
     def _partials(self, satellite: int, d_constants: Array, node_time: Array, motion: Motion | None) -> Array:
         """Return derivatives by state and drag modes at the epoch from those by the constants, (n, k, ..., 7 + modes)."""
-        if motion is not None and not self.tracks[satellite].is_linear:
-            partials = motion.partials_at(self._rows(satellite), node_time)
-            if partials is not None:
-                by_state = np.einsum("nk...i,nkij->nk...j", d_constants[..., :STATE_SIZE], partials)
-                d_constants = np.concatenate((by_state, d_constants[..., STATE_SIZE:]), axis=-1)
-        return d_constants
+        if motion is None or self.tracks[satellite].is_linear:
+            return d_constants
+        by_state = motion.by_epoch(self._rows(satellite), node_time, d_constants[..., :STATE_SIZE])
+        return np.concatenate((by_state, d_constants[..., STATE_SIZE:]), axis=-1)
 
     def fit(self, parameters: Array, *, linear: bool = False) -> Fit:
         """Return cost and normal equations of parameters (k, p).
@@ -318,8 +316,7 @@ class Equations:
             linear: If true, the motion is taken as linear.
         """
         motion, count = None if linear else self.motion(parameters, partials=False), len(self.nonlinear)
-        longest = max(1, *(len(rows.node_time) for rows in (*self.fixes, *self.ranges)))
-        chunk = max(1, _PARTIALS_MAX // longest)
+        chunk = max(1, _CHUNK // len(self.dynamics.reference.nodes.state))
         parts = []
         for first in range(0, len(parameters), chunk):
             some = None

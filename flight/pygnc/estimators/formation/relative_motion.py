@@ -29,6 +29,7 @@ constant.
 """
 
 import math
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -94,14 +95,26 @@ class Motion(NamedTuple):
         )
         return result
 
-    def partials_at(self, rows: slice, node_time: Array) -> Array | None:
-        """Return the derivatives of `at` by y at the epoch, (m, rows, 7, 7), by linear interpolation, or None."""
+    def by_epoch(self, rows: slice, node_time: Array, by_constants: Array) -> Array:
+        """Return derivatives by y at the epoch from derivatives by y at m ascending times, both (m, rows, ..., 7).
+
+        The derivatives of y by y at the epoch are interpolated linearly; without them, y is taken as constant.
+        """
         if self.d_constants_d_epoch is None:
-            return None
+            return by_constants
         partials = self.d_constants_d_epoch[:, rows]
         before, t = _step_and_fraction(node_time, len(partials) - 1, _STEP_NODES * _PARTIAL_STEPS)
-        result: Array = partials[before]
-        result += t[:, None, None, None] * (partials[before + 1] - result)
+        weight = t.reshape(-1, *(1,) * (by_constants.ndim - 1))
+        # Both ends of a step at once: (rows, times, 14) @ (rows, 14, 7).
+        both = np.concatenate(((1.0 - weight) * by_constants, weight * by_constants), axis=-1)
+        result = np.empty_like(by_constants)
+        edges = np.searchsorted(before, np.arange(len(partials)))
+        for step, (first, last) in enumerate(pairwise(edges.tolist())):
+            if first < last:
+                some = both[first:last]
+                ends = partials[step : step + 2].swapaxes(0, 1).reshape(-1, 2 * STATE_SIZE, STATE_SIZE)
+                flat = some.swapaxes(0, 1).reshape(len(ends), -1, 2 * STATE_SIZE) @ ends
+                result[first:last] = flat.reshape(len(ends), last - first, *some.shape[2:-1], STATE_SIZE).swapaxes(0, 1)
         return result
 
 

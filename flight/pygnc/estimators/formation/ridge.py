@@ -27,15 +27,13 @@ from pygnc.estimators.formation.observation_equations import Equations, Fit, sca
 from pygnc.estimators.formation.reference import STATE_SIZE, state_indices
 from pygnc.estimators.formation.relative_coordinates import d_mirror_elements_d_state, mirror_elements
 
-_CORRECTIONS: Final = 2
-"""Corrector steps back to the ridge after each step along its tangent."""
 _CORRECTION_MAX: Final = 4.0
 """Limit of a correction, relative to the length of the step; a larger correction means that the step was too long."""
 _CORRECTION_MIN_M: Final = 1e-3
 _SLICE_SIGMA: Final = 0.05
 """Standard deviation of the ridge coordinate within a slice, over that of the ridge; its square remains in the
 covariance."""
-_RIDGES_MAX: Final = 24
+_RIDGES_MAX: Final = 8
 """Maximum number of ridges followed per group; each costs as much as the search of another partner."""
 _SAME_MINIMUM_LIMIT: Final = 0.04
 """Squared Mahalanobis distance between two ends of a search of the same minimum, which stops within 0.01 of its
@@ -120,16 +118,15 @@ class CostFunction:
     def follow(self, start: RidgePoints, length_m: Array, within: RidgePoints | None = None) -> RidgePoints:
         """Return the points on the ridges after steps of `length_m` (k,) in the ridge coordinate."""
         parameters = start.parameters + length_m[:, None] * start.tangent()
-        for _ in range(_CORRECTIONS):
-            fit = self._fit_within(within, parameters)
-            covariance = scaled_inverse(fit.information)
-            step = (covariance @ fit.gradient[..., None])[..., 0]
-            response = (covariance @ start.coordinate[..., None])[..., 0]
-            share = (step * start.coordinate).sum(axis=1) / (response * start.coordinate).sum(axis=1)
-            step = step - share[:, None] * response
-            correction_m = np.abs(step[:, self._position_columns]).max(axis=1)
-            excess = correction_m / (_CORRECTION_MAX * length_m + _CORRECTION_MIN_M)
-            parameters = parameters + step / np.maximum(1.0, excess)[:, None]
+        fit = self._fit_within(within, parameters)
+        covariance = scaled_inverse(fit.information)
+        step = (covariance @ fit.gradient[..., None])[..., 0]
+        response = (covariance @ start.coordinate[..., None])[..., 0]
+        share = (step * start.coordinate).sum(axis=1) / (response * start.coordinate).sum(axis=1)
+        step = step - share[:, None] * response
+        correction_m = np.abs(step[:, self._position_columns]).max(axis=1)
+        excess = correction_m / (_CORRECTION_MAX * length_m + _CORRECTION_MIN_M)
+        parameters = parameters + step / np.maximum(1.0, excess)[:, None]
         return self._points(parameters, within, start.coordinate)
 
     def curvature(self, points: RidgePoints) -> Array:
