@@ -192,8 +192,10 @@ def _run(world: FormationWorld, records: Records) -> _Run:
         FormationSettings(),
         own_id=OWN_ID,
         range_noise_m=records.instruments.range_noise_m,
-        range_bias_sigma_m=max(records.instruments.bias_sigma_m, _KNOWN_BIAS_SIGMA_M),
     )
+    if records.instruments.calibrated:
+        sigma_m = max(records.instruments.bias_sigma_m, _KNOWN_BIAS_SIGMA_M)
+        settings = replace(settings, range_bias_m=records.instruments.bias_m, range_bias_sigma_m=sigma_m)
     orbit_settings = settings_for(Gps(), world.minutes / 60.0, INTERVAL_S)
     own = own_orbit_state([entry.fix for entry in records.fixes if entry.satellite == OWN_ID], orbit_settings)
     solver = FormationSolver(settings, orbit_settings, EarthFrames(ORIENTATION))

@@ -495,7 +495,7 @@ def linearise_observations(
             fix_equations(arc.fixes.get(satellite, ()), tracks[satellite], frames, receiver) for satellite in satellites
         ),
         tuple(_range_equations(arc, pair, satellites, tracks) for pair in arc.ranges),
-        initial_prior(len(satellites), len(arc.ranges), reference, own, settings),
+        initial_prior(len(satellites), tuple(arc.ranges), reference, own, settings),
         RelativeDynamics(reference),
         Noise(np.full(len(arc.ranges), settings.range_noise_m), np.ones(len(satellites))),
         SEARCH_LOSS,
@@ -550,22 +550,26 @@ _UNINFORMATIVE_SIGMA: Final = np.repeat((1e5, 1e3), 3)
 
 
 def initial_prior(
-    satellites: int, pairs: int, reference: Reference, own: OrbitState | None, settings: FormationSettings
+    satellites: int, pairs: Sequence[Pair], reference: Reference, own: OrbitState | None, settings: FormationSettings
 ) -> Prior:
     """Return the prior of all parameters.
 
     Args:
         satellites: Number of satellites, our own first.
-        pairs: Number of pairs.
+        pairs: Pairs of radio ids with ranges.
         reference: Reference orbit, relative to which states are deviations.
         own: Orbit from which the reference was made, if it is the prior of our state; None if our fixes determine it.
         settings: Expected biases and drag factors.
     """
-    size = STATE_SIZE * satellites + pairs
+    size = STATE_SIZE * satellites + len(pairs)
     mean, information = np.zeros(size), np.zeros((size, size))
-    mean[STATE_SIZE * satellites :] = settings.range_bias_m
-    biases = np.arange(STATE_SIZE * satellites, size)
-    information[biases, biases] = settings.range_bias_sigma_m**-2.0
+    calibrated = {
+        (min(one, other), max(one, other)): (bias_m, sigma_m)
+        for one, other, bias_m, sigma_m in settings.calibrated_pairs
+    }
+    for index, pair in enumerate(pairs, start=STATE_SIZE * satellites):
+        bias_m, sigma_m = calibrated.get(pair, (settings.range_bias_m, settings.range_bias_sigma_m))
+        mean[index], information[index, index] = bias_m, sigma_m**-2.0
     for satellite in range(satellites):
         state = STATE_SIZE * satellite + np.arange(6)
         information[state, state] = _UNINFORMATIVE_SIGMA**-2.0
