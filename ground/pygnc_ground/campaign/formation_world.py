@@ -399,6 +399,4 @@ def _displaced(orbit: Orbit, conditions: FormationConditions, number: int, seed:
     draw = np.random.default_rng([2027, seed, number])
     along_m = conditions.baseline_m * float(draw.choice((-1.0, 1.0)) * draw.uniform(0.1, 1.0))
     angle_deg = math.degrees(along_m / orbit.semi_major_axis_m)
-    return initial_state_gcrf(
-        msgspec.structs.replace(orbit, mean_anomaly_deg=orbit.mean_anomaly_deg + angle_deg)
-    )
+    return initial_state_gcrf(msgspec.structs.replace(orbit, mean_anomaly_deg=orbit.mean_anomaly_deg + angle_deg))

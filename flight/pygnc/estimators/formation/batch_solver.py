@@ -6,7 +6,7 @@
 4. Estimate the noise from the residuals of the best solution, and fit again without outliers.
 5. Decide which solutions are distinct, compute their covariances (`ridge`) and whether each partner is ambiguous.
 
-A partner is certain if n ln(1 + d/n), with d the excess of chi-square of the best other solution and n the degrees of
+A partner is certain if its ranges fit to within their noise, and if n ln(1 + d/n), with d the excess of chi-square of the best other solution and n the degrees of
 freedom, reaches the margin of the settings: the likelihood ratio with the noise estimated as well.
 
 The result is a `FormationSolution`. Each of its hypotheses is a solution for the whole formation.
@@ -92,7 +92,7 @@ class Partner:
 
     Attributes:
         unsolved: Reason why there is no orbit; None if there is one.
-        ambiguous: True if another solution fits nearly as well.
+        ambiguous: True if another solution fits nearly as well, or if even the best one does not fit.
         chi_square_best: Chi-square of the best solution.
         chi_square_mirror: Chi-square of the best solution in which this partner moves differently. If all searches
             from its mirror images lead back to the best solution, chi-square of the best image without improvement.
@@ -162,8 +162,8 @@ class FormationSolution:
 
     @property
     def noise_m(self) -> Array:
-        """Standard deviation of the ranges of each pair, in m."""
-        return self.equations.noise.range_sigma_m
+        """Standard deviation of the ranges of each pair without model error, in m."""
+        return self.equations.noise.white_sigma_m
 
     def relative_at(self, gps_ms: int, partner: int, hypothesis: int = 0) -> RelativeState:
         """Return the state of a partner, by radio id, relative to us.
@@ -238,6 +238,10 @@ _MODE_SIGMA: Final = np.array((0.3, 0.3, 0.15, 0.15, 0.2, 0.1))
 """Prior standard deviations of the drag modes, relative to the difference of two satellites' drags."""
 _DRAG_SHARE_MIN: Final = 0.1
 """Least difference of drags, relative to ours; attitudes change the area in the flow."""
+_NONLINEAR_MAX_M: Final = 50_000.0
+"""Largest distance at which the motion of a partner without fixes is accurate."""
+_MISFIT_MAX: Final = 1.01
+"""Largest ratio of the noise with model error to that without in a good fit."""
 _FIRST_ITERATIONS: Final = 12
 _ITERATIONS: Final = 30
 _ROUNDS: Final = 3
@@ -449,7 +453,7 @@ def _solution(
     *,
     unsolved: dict[int, str],
 ) -> FormationSolution:
-    count, noise_m = len(equations.satellites), equations.noise.range_sigma_m
+    count, sigma_m = len(equations.satellites), equations.noise.range_sigma_m
     motion = equations.motion(result.parameters, partials=False)
     residuals = []
     for pair in range(len(equations.pairs)):
@@ -457,8 +461,8 @@ def _solution(
         residuals.append(equations.range_residuals(result.parameters, pair, distance_m).T)
     residual_m = np.concatenate(residuals, axis=1) if residuals else np.zeros((len(result.parameters), 0))
     used = [
-        np.abs(residual[0]) <= equations.loss.limit * sigma_m
-        for residual, sigma_m in zip(residuals, noise_m, strict=True)
+        np.abs(residual[0]) <= equations.loss.limit * pair_sigma_m
+        for residual, pair_sigma_m in zip(residuals, sigma_m, strict=True)
     ]
     groups = connected_groups(range(1, count), equations.index_pairs)
     covariance = ridge_covariances(equations, result, groups, settings.certain_chi_square)
@@ -521,11 +525,20 @@ def _judge_partners(
         sigma_m, distance_m = _position_uncertainty(equations, result, partner, covariance)
         by_partner[equations.satellites[partner]] = Partner(
             unsolved_reason(sigma_m, distance_m, settings.solved_sigma_ratio),
-            excess < settings.certain_chi_square,
+            excess < settings.certain_chi_square or not _fits(equations, partner, distance_m),
             best,
             mirror,
         )
     return by_partner
+
+
+def _fits(equations: Equations, partner: int, distance_m: float) -> bool:
+    """Return True if the model describes the observations of a partner, whatever other solutions there are."""
+    if distance_m > _NONLINEAR_MAX_M and not equations.tracks[partner].is_linear:
+        return False
+    pairs = [number for number, pair in enumerate(equations.index_pairs) if partner in pair]
+    noise = equations.noise
+    return bool((noise.range_sigma_m[pairs] <= _MISFIT_MAX * noise.white_sigma_m[pairs]).all())
 
 
 def _mirror_image_cost(equations: Equations, result: Minima, partner: int) -> float:

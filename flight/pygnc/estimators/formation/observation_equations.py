@@ -68,7 +68,7 @@ class FixEquations(NamedTuple):
 
     def select(self, rows: slice) -> "FixEquations":
         """Return some of the fixes."""
-        return FixEquations(*(part[rows] for part in self))
+        return FixEquations(self.node_time[rows], self.design[rows], self.residual[rows], self.available[rows])
 
 
 class RangeEquations(NamedTuple):
@@ -108,12 +108,23 @@ class Noise(NamedTuple):
     """Measurement noise.
 
     Attributes:
-        range_sigma_m: Standard deviation of the ranges of each pair, in m.
+        range_sigma_m: Standard deviation of the ranges of each pair, in m, model error included.
         fix_scale: Factor on the receiver's standard deviations of each satellite.
+        white_sigma_m: Standard deviation of the ranges without model error, in m.
     """
 
     range_sigma_m: Array
     fix_scale: Array
+    white_sigma_m: Array
+
+    def select(self, pairs: Sequence[int], satellites: Sequence[int]) -> "Noise":
+        """Return the noise of some pairs and satellites, by index."""
+        return Noise(self.range_sigma_m[list(pairs)], self.fix_scale[list(satellites)], self.white_sigma_m[list(pairs)])
+
+
+def white_noise(range_sigma_m: Array, fix_scale: Array) -> Noise:
+    """Return noise without model error."""
+    return Noise(range_sigma_m, fix_scale, range_sigma_m)
 
 
 class Loss(NamedTuple):
@@ -243,7 +254,7 @@ class Equations:
             tuple(ranges),
             prior,
             self.dynamics,
-            Noise(self.noise.range_sigma_m[pairs], self.noise.fix_scale[list(chosen)]),
+            self.noise.select(pairs, chosen),
             self.loss,
             self.modes,
         )
@@ -300,7 +311,7 @@ class Equations:
         return result
 
     def _partials(self, satellite: int, d_constants: Array, node_time: Array, motion: Motion | None) -> Array:
-        """Return derivatives by state and drag modes at the epoch from those by the constants, (n, k, ..., 7 + modes)."""
+        """Return derivatives (n, k, ..., 7 + modes) by state and modes from those by constants and modes."""
         if motion is None or self.tracks[satellite].is_linear:
             return d_constants
         by_state = motion.by_epoch(self._rows(satellite), node_time, d_constants[..., :STATE_SIZE])
@@ -497,7 +508,7 @@ def linearise_observations(
         tuple(_range_equations(arc, pair, satellites, tracks) for pair in arc.ranges),
         initial_prior(len(satellites), tuple(arc.ranges), reference, own, settings),
         RelativeDynamics(reference),
-        Noise(np.full(len(arc.ranges), settings.range_noise_m), np.ones(len(satellites))),
+        white_noise(np.full(len(arc.ranges), settings.range_noise_m), np.ones(len(satellites))),
         SEARCH_LOSS,
     )
 

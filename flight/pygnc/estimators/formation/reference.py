@@ -21,7 +21,7 @@ from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCI
 
 _NODE_MS: Final = 60_000
 NODE_S: Final = _NODE_MS * 1e-3
-NODES_MULTIPLE: Final = 6
+NODES_MULTIPLE: Final = 4
 """The numbers of nodes before and after the epoch are multiples of this."""
 STATE_SIZE: Final = DRAG + 1
 """Estimated parameters of one satellite: position, velocity and logarithm of the drag factor, as deviations from the

@@ -5,10 +5,9 @@ the reference and constants y that equal the deviation at the epoch. Only the no
 
     y' = Phi^-1 (0, N),  N = F(r + d) - F(r) - G d,
 
-with F the acceleration by central body and J2 and G its gradient. For satellites 10 km apart N is 1e-3 of the
-motion, so Runge-Kutta steps of order 4 and two minutes lose a millimetre. Higher harmonics, drag and all other
-forces act through Phi. Many satellites and many parameter vectors are propagated at once, forwards and backwards
-from the epoch.
+with F the acceleration by central body and J2 and G its gradient. For satellites 10 km apart N is 1e-3 of the motion.
+Higher harmonics, drag and all other forces act through Phi. Many parameter vectors are propagated at once, by Picard
+iteration: the integral of y' along the last path, by a quadrature of sixth order, is the next path.
 
 Filter: one step of all satellites near each other (`joint_step`). The first satellite moves with all forces,
 deviations from it by its transition matrix; N changes their velocities for half of the step at either end (operator
@@ -21,7 +20,7 @@ T acts as white noise of density 2 s^2 T along radial, transverse and normal. Th
 apart. Relative motion is disturbed by:
 
 - a tenth of the empirical accelerations: sunlight and drag differ between satellites of one design as their areas do;
-- a tenth of the variation of the air density, for the same reason;
+- the variation of the air density times the difference of the drag factors, but at least a tenth of it;
 - the gradient of the omitted gravity field: degree l changes by the share (l + 2) d / r over a distance d.
 
 Logarithms of drag factors are Gauss-Markov processes, one common to all satellites and one of each. Range biases are
@@ -48,14 +47,16 @@ _J2: Final = 1.082_626_2e-3
 _FLATTENING: Final = 0.5 * _J2 * GM_EARTH_M3_S2 * EARTH_RADIUS_M**2
 _STEP_NODES: Final = 2
 _STEP_S: Final = _STEP_NODES * NODE_S
-_PARTIAL_STEPS: Final = 3
+_PARTIAL_STEPS: Final = 2
 """Steps of the motion per step of its derivatives, which change less."""
 _QUADRATURE_POINTS: Final = 6
 _ITERATIONS_MAX: Final = 40
 _TOLERANCE: Final = np.repeat((1e-3, 1e-6), 3)
 """Largest last change of the position (m) and velocity (m/s) constants."""
 _DIFFERENTIAL_SHARE: Final = 0.1
-"""Share of the empirical accelerations and of the density variation that differs between satellites."""
+"""Least share of the empirical accelerations and of the density variation that differs between satellites."""
+_LOG_DRAG_MAX: Final = 3.0
+"""Upper limit of a difference of log drag factors in the process noise."""
 
 
 class Motion(NamedTuple):
@@ -299,7 +300,7 @@ def process_noise_root(
     step: JointStep,
     *,
     step_s: float,
-    distances_m: Array,
+    deviations: Array,
     biases: int,
 ) -> Array:
     """Return a square root W of the covariance W W' that a step of s satellites and b biases adds.
@@ -309,14 +310,14 @@ def process_noise_root(
         orbit: Force model and process noise of one satellite.
         step: The step; only the state of its first satellite and the directions of the accelerations are used.
         step_s: Length of the step in s, positive.
-        distances_m: Distance of each satellite from the first satellite of the step in m, (s,).
+        deviations: Deviation of each satellite from the first satellite of the step, (s, 7).
         biases: Number b of range biases.
 
     Returns:
         Shape (7 s + b, 7 s + 7).
     """
-    satellites = len(distances_m)
-    shared, own = _acceleration_noise(orbit, step, distances_m)
+    satellites = len(deviations)
+    shared, own = _acceleration_noise(orbit, step, deviations)
     response = np.array(((math.sqrt(step_s**3 / 12.0), 0.5 * math.sqrt(step_s**3)), (0.0, math.sqrt(step_s))))
     drag_factor = math.sqrt(-math.expm1(-2.0 * step_s / orbit.process_noise.drag_log_time_s))
     root = np.zeros((STATE_SIZE * satellites + biases, STATE_SIZE * (satellites + 1)))
@@ -330,15 +331,17 @@ def process_noise_root(
     return root
 
 
-def _acceleration_noise(orbit: OrbitSettings, step: JointStep, distances_m: Array) -> tuple[Array, Array]:
+def _acceleration_noise(orbit: OrbitSettings, step: JointStep, deviations: Array) -> tuple[Array, Array]:
     """Return roots of the acceleration densities: (3, 3) of the common part, (s, 3, 3) of the own parts."""
     noise, drag, degree = orbit.process_noise, step.directions[:, 0], orbit.force_model.gravity_degree
-    sigma = np.array(noise.empirical_sigma_mps2)
-    sigma[1] = math.hypot(sigma[1], noise.density_variation * math.sqrt(drag.dot(drag)))
-    empirical = 2.0 * noise.empirical_time_s * sigma**2
+    sigma, time_s = np.array(noise.empirical_sigma_mps2), 2.0 * noise.empirical_time_s
+    along_track = np.array((0.0, noise.density_variation * math.sqrt(drag.dot(drag)), 0.0))
     radius_m = math.sqrt(step.x[:3].dot(step.x[:3]))
     omitted = omitted_gravity_density(degree, radius_m)
-    relative_change = (degree + 3.0) / radius_m * distances_m
-    own = np.sqrt(_DIFFERENTIAL_SHARE**2 * empirical + omitted * relative_change[:, None] ** 2)
+    relative_change = (degree + 3.0) / radius_m * np.sqrt((deviations[:, :3] ** 2).sum(axis=1))
+    # A change of the density acts on the difference of two drags.
+    drag_share = np.hypot(_DIFFERENTIAL_SHARE, np.expm1(np.minimum(deviations[:, DRAG], _LOG_DRAG_MAX)))
+    empirical = time_s * ((_DIFFERENTIAL_SHARE * sigma) ** 2 + (drag_share[:, None] * along_track) ** 2)
+    own = np.sqrt(empirical + omitted * relative_change[:, None] ** 2)
     axes = step.directions[:, 1:]
-    return axes * np.sqrt(empirical + omitted), axes * own[:, None, :]
+    return axes * np.sqrt(time_s * (sigma**2 + along_track**2) + omitted), axes * own[:, None, :]

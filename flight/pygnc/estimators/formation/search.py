@@ -20,7 +20,7 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.formation.least_squares import Minima, differs_from, distinct_solutions, minimise
-from pygnc.estimators.formation.observation_equations import Equations, FixEquations, Noise, Prior, scaled_inverse
+from pygnc.estimators.formation.observation_equations import Equations, FixEquations, Prior, scaled_inverse, white_noise
 from pygnc.estimators.formation.observations import connected_groups
 from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Reference, state_indices
 from pygnc.estimators.formation.relative_coordinates import (
@@ -171,7 +171,7 @@ class FormationSearch:
         """Return candidates (k, p) for one partner from its ranges to satellites on known orbits, ordered by cost."""
         subset, place, reference = self._subset([partner]), len(self._known), self._reference
         candidates = _scaled_to_ranges(subset, place, _search_directions(reference))
-        expected = Noise(np.full(len(subset.pairs), self._expected_range_noise_m), np.ones(place + 1))
+        expected = white_noise(np.full(len(subset.pairs), self._expected_range_noise_m), np.ones(place + 1))
         result = minimise(
             replace(subset, noise=expected),
             candidates,
