@@ -1,13 +1,14 @@
 """Batch solution: relative orbits of a formation from an arc of ranges and fixes.
 
-1. Determine our own orbit and those of partners with enough fixes.
+1. Determine our own orbit and those of partners with enough fixes, each with a reference of its own.
 2. Search candidates for all other partners (`search`).
 3. Improve every candidate and every mirror image by a joint fit of all observations.
-4. Estimate the noise from the residuals of the best solution, and fit again without outliers.
+4. Estimate the noise from the residuals of the best solution, and fit again without outliers and with drag modes.
 5. Decide which solutions are distinct, compute their covariances (`ridge`) and whether each partner is ambiguous.
 
-A partner is certain if its ranges fit to within their noise, and if n ln(1 + d/n), with d the excess of chi-square of the best other solution and n the degrees of
-freedom, reaches the margin of the settings: the likelihood ratio with the noise estimated as well.
+A partner is certain if its ranges fit to within their noise, and if n ln(1 + d/n) reaches the margin of the settings,
+with d the excess of chi-square of the best other solution and n the degrees of freedom: the likelihood ratio with the
+noise estimated as well.
 
 The result is a `FormationSolution`. Each of its hypotheses is a solution for the whole formation.
 """

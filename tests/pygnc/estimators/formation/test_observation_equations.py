@@ -67,6 +67,16 @@ def test_cost_of_the_truth_matches_the_noise() -> None:
         assert residual.std() == pytest.approx(10.0, rel=0.3)
 
 
+def test_folded_fixes_have_the_same_cost_and_normal_equations() -> None:
+    equations, parameters = system()
+    moved = np.stack((parameters, parameters + np.random.default_rng(1).standard_normal(len(parameters))))
+    smooth = replace(equations, loss=SMOOTH)
+    folded = smooth.folded(parameters)
+    assert all(len(rows.node_time) == 0 for rows in folded.fixes)
+    for found, expected in zip(folded.fit(moved), smooth.fit(moved), strict=True):
+        assert found == pytest.approx(expected, rel=1e-6, abs=1e-6 * np.abs(expected).max())
+
+
 def test_coincident_satellites_give_finite_equations() -> None:
     equations, _ = system()
     fit = equations.fit(equations.prior.mean[None].copy())

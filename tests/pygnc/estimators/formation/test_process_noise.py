@@ -67,7 +67,7 @@ def test_density_variation_acts_on_the_difference_of_two_drags() -> None:
     change = np.diagonal(
         covariance(np.zeros(1), varied, math.log(3.0)) - covariance(np.zeros(1), log_drag=math.log(3.0))
     )
-    assert change[4] == pytest.approx((1.0 + 2.0**2) * 2.0 * 900.0 * (4e-7) ** 2 * STEP_S, rel=1e-6)
+    assert change[4] == pytest.approx((1.0 + 0.01 + 2.0**2) * 2.0 * 900.0 * (4e-7) ** 2 * STEP_S, rel=1e-6)
 
 
 def test_drag_factors_reach_their_stationary_variance_and_biases_are_constant() -> None:
