@@ -151,7 +151,7 @@ def main() -> None:
         nargs="?",
         const="aarch64",
         metavar="MACHINE",
-        help="Add the libraries for MACHINE, aarch64 (default) or x86_64.",
+        help="Add the libraries for MACHINE, aarch64 (if left out) or x86_64.",
     )
     parser.add_argument(
         "--python", default="3.11", metavar="VERSION", help="Python version of the wheels (default: 3.11)."

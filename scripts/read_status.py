@@ -90,7 +90,7 @@ for task in TASKS:
 FIELDS += expand(AFTER_TASKS)
 WORDS = {
     "phase": ("starting", "batch", "idle", "no data", "stopping", "stopped", "failed"),
-    "orbit_mode": ("none", "at the newest fix", "predicted"),
+    "orbit_mode": ("none", "at the newest fix", "predicted", "by mean elements"),
     "attitude_mode": ("none", "searching", "coarse", "fine"),
 }
 STATES = ("none", "starting", "up", "stopped", "failed")
@@ -101,7 +101,9 @@ def decode(record: bytes) -> "dict[str, int | float | bytes]":
     layout = "<" + "".join(field.split()[1] for field in FIELDS)
     size = struct.calcsize(layout)
     if len(record) != size + 4 or record[:4] != b"PGST":
-        raise ValueError(f"{len(record)} bytes are not a status record; expected {size + 4} beginning with PGST")
+        raise ValueError(
+            f"{len(record)} bytes are not a status record ({size + 4} bytes from PGST on); copy pygnc_status.bin again"
+        )
     if record[4] != VERSION:
         raise ValueError(f"status record of version {record[4]}; use the read_status.py of that version, not {VERSION}")
     (crc,) = struct.unpack("<I", record[size:])

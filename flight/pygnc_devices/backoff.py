@@ -37,14 +37,14 @@ class Backoff:
         return cls(delays_s)
 
     def delay_s(self, failures: int) -> float:
-        """Return the delay after `failures` failed attempts in a row (0 or 1: the first delay); changes no state."""
+        """Return the delay after `failures` failed attempts in a row, s (0 or 1: the first delay); changes no state."""
         return self._delays_s[min(max(failures - 1, 0), len(self._delays_s) - 1)]
 
     def next(self) -> float:
-        """Count a failed attempt and return the delay in seconds until the next one."""
+        """Count a failed attempt and return the delay until the next attempt, s."""
         self.failures += 1
         return self.delay_s(self.failures)
 
     def reset(self) -> None:
-        """Start again with the first delay, after a success."""
+        """Restart at the first delay, after a successful attempt."""
         self.failures = 0

@@ -34,7 +34,7 @@ class Labels:
     is_bit_field: bool = False
 
     def describe(self, value: object) -> str:
-        """Return the label of a value, "" if it has none; the labels of all bits set in a bit field, or `none`."""
+        """Return the label of a value, "" without a label. For a bit field: the labels of all set bits, or `none`."""
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             return ""
         if not self.is_bit_field:
@@ -56,7 +56,7 @@ class Field:
         code: struct code of the word; a count and `s` for bytes; `text` for the rest of the payload.
         unit: unit of the value.
         scale: value per bit; None: the value is the word.
-        offset: value of the word 0.
+        offset: value for a word of 0.
         meaning: description, without the name.
         column: name in CSV files; "": `name`.
         labels: labels of the values of a code or bit field.
@@ -94,7 +94,7 @@ class Record(ABC):
         name: name in the manual of the device.
         fields: fields in the order of the wire.
         meaning: description, without the name.
-        clock: name of the field with the device's clock; "" if there is none.
+        clock: name of the field with the device's clock; "" if the packet has no clock.
         is_reading: True for a measurement, which subscribers receive; False for a response to a command.
     """
 
@@ -140,7 +140,7 @@ class Record(ABC):
         return "\n".join(lines)
 
     def is_partial(self, missing: Collection[str]) -> bool:
-        """Return True if a reading without the named values is incomplete."""
+        """Return True if a reading is incomplete when the values named in `missing` are None."""
         return bool(missing)
 
     def columns(self) -> list[tuple[str, str]]:

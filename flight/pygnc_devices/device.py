@@ -1,6 +1,6 @@
 """Base classes of the drivers: a synchronous and an asyncio API over one engine.
 
-A driver states its `open` and its operations once: `Opener` and `method` make the methods of both APIs of them.
+A driver defines `open` and its operations once; `Opener` and `method` turn them into the methods of both APIs.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ class Device:
 
     @property
     def is_connected(self) -> bool:
-        """True if the port is open; a lost port is reopened until the device is closed."""
+        """True if the port is open. A port that is lost is reopened automatically, until the device is closed."""
         return self.engine.is_connected
 
     @property
@@ -54,7 +54,7 @@ class Device:
         return self.engine.counters.snapshot()
 
     def latest(self, max_age_s: float = 1.0) -> Reading | None:
-        """Return the newest reading, or None if it is older than `max_age_s` seconds: old values are never repeated."""
+        """Return the newest reading, or None if it is older than `max_age_s` seconds."""
         return self.engine.publisher.latest(max_age_s)
 
     def subscribe(self, depth: int = QUEUE_DEPTH, notify: Callable[[], None] | None = None) -> Subscription:
@@ -122,7 +122,7 @@ class BlockingDevice(Device):
             return subscription.take(timeout_s)
 
     def run(self, operation: Operation[T]) -> T:
-        """Carry out an operation. Ctrl-C aborts it; its clean-up goes on in the engine's thread."""
+        """Carry out an operation. Ctrl-C aborts it; its clean-up continues in the engine's thread."""
         task = self.engine.start(operation)
         try:
             return task.result()
@@ -174,7 +174,7 @@ class AsyncDevice(Device):
         return None
 
     async def run(self, operation: Operation[T]) -> T:
-        """Carry out an operation. Cancelling aborts it; its clean-up goes on in the engine's thread."""
+        """Carry out an operation. Cancelling aborts it; its clean-up continues in the engine's thread."""
         task = self.engine.start(operation)
         try:
             return await asyncio.wrap_future(task.future)

@@ -1,4 +1,4 @@
-"""Search for devices on ports, several ports at a time. Each port is closed again and left as it was."""
+"""Search for devices on ports, several ports at a time. Each port is closed again, its settings restored."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ _NETWORKS: Final = ("socket", "udp")
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """Device that was found."""
+    """Device that a search has found; `text` is its name, model or state, and `serial_number` may be ""."""
 
     url: str
     baud: int

@@ -45,7 +45,7 @@ class Interpreter(Protocol):
         ...
 
     def reconnected(self) -> Operation[None] | None:
-        """Return the operation that restores the device's settings after a reconnection; None if none is needed."""
+        """Return the operation that restores the device's settings after a reconnection; None: nothing to restore."""
         ...
 
 
@@ -56,7 +56,7 @@ class Wire:
     Attributes:
         scanner: finds the frames; None for a device that only responds, without framing: operations then receive the
             bytes of each read as a frame of kind UNFRAMED.
-        longest_frame: bytes of the longest frame; a frame that takes longer than this frame on the line is discarded.
+        longest_frame: bytes of the longest frame; a frame that takes longer to arrive than so many bytes is discarded.
         closing_limit_s: time limit for operations in progress when the device is closed, s.
     """
 
@@ -122,7 +122,7 @@ class Engine:
         self._call(partial(self._start, task))
 
     def abort(self, task: Task[Any]) -> None:
-        """Raise AbortedError inside an operation; its clean-up goes on in the engine's thread."""
+        """Raise AbortedError inside an operation; its clean-up continues in the engine's thread."""
         self._call(lambda: self._scheduler.abort(task, time.monotonic()))
 
     def run_while_connected(self, make: Callable[[], Operation[None]]) -> None:

@@ -57,9 +57,9 @@ class Controls:
         read: return the settings in non-volatile memory.
         write: write settings to non-volatile memory.
         snapshot: return all settings as JSON text.
-        restore: restore a snapshot, onto another device if the third argument is True; return what changed.
+        restore: restore a snapshot, onto another device if the third argument is True; return the changed settings.
         upgrade: see `ucb.upgrade.upgrade`.
-        align_magnetometer: wait while the device is turned; return the result, and True if it is acceptable.
+        align_magnetometer: wait while the user turns the device; return the result, and True if it is acceptable.
         store_alignment: write the result of the alignment to non-volatile memory.
     """
 
@@ -101,11 +101,11 @@ class Family:
         device: synchronous driver.
         async_device: asyncio driver.
         interpreter: makes the interpreter for a probe, from a baud rate.
-        probe: identifies a device; must end within a second if there is none.
+        probe: identifies a device; must end within a second if no device responds.
         controls: operations for programs that work with any family.
         recorded: wire format of recordings, if it differs from that of the line.
         make_frame: makes a frame from its kind and payload, so that the device can be simulated by its declaration.
-        question: request to which such a simulated device responds; b"" if it sends by itself.
+        question: request to which the simulated device responds; b"" if it sends by itself.
         is_networked: True if the devices are on networks, so that serial lines are not searched for them.
     """
 

@@ -61,11 +61,11 @@ class Scan:
 
 
 Scanner: TypeAlias = Callable[[bytes, bool], Scan]
-"""`scan(octets, stalled)`: if `stalled`, an incomplete frame at the head of the buffer is given up, by one byte."""
+"""`scan(octets, stalled)`: if `stalled`, the first byte of an incomplete frame at the head of the buffer is skipped."""
 
 
 def scan_to_end(scanner: Scanner, octets: bytes) -> Scan:
-    """Scan a buffer that nothing follows; uses all bytes."""
+    """Return the frames and damage found in a buffer that nothing follows; all bytes are used."""
     frames: list[Frame] = []
     damage: list[Damage] = []
     start, stalled = 0, False
@@ -108,7 +108,7 @@ class ReceiveBuffer:
 
     Args:
         scanner: finds the frames.
-        longest_frame: bytes of the longest frame; a frame that takes longer than this frame on the line is stalled.
+        longest_frame: bytes of the longest frame; a frame that takes longer to arrive than so many bytes is stalled.
         url: URL of the port; networks may pause for longer than serial lines.
     """
 
@@ -120,11 +120,11 @@ class ReceiveBuffer:
         self._since_s = 0.0
 
     def stalls_at_s(self, baud: int) -> float | None:
-        """Return the time in s, on the clock of `scan`, at which the first frame is stalled; None without bytes."""
+        """Return the time, s, on the clock of `scan`, at which the first frame stalls; None if the buffer is empty."""
         return self._since_s + self._longest_bits / max(baud, 1) + self._slack_s if self._octets else None
 
     def scan(self, piece: bytes, baud: int, now_s: float) -> Scan:
-        """Append bytes and scan the buffer."""
+        """Append a piece of the input at time `now_s` and return the frames and damage found in the buffer."""
         stalls_at_s = self.stalls_at_s(baud)
         is_stalled = stalls_at_s is not None and now_s >= stalls_at_s
         if not piece and not is_stalled:
@@ -138,7 +138,7 @@ class ReceiveBuffer:
         return scan
 
     def scan_to_end(self) -> Scan:
-        """Scan the buffer when nothing follows."""
+        """Return the frames and damage found in the buffer at the end of the input, and empty the buffer."""
         octets, self._octets = self._octets, b""
         return scan_to_end(self._scanner, octets)
 
@@ -195,10 +195,10 @@ class LineFormat:
     """Format of lines of text, which end with CR LF, CR or LF.
 
     Attributes:
-        candidate: matches where a line may begin, empty lines (CR, LF, NUL) included, and at the end of the buffer
-            also the first part of such a beginning.
-        judge: classifies a line without its end.
-        longest: bytes of the longest line with its end.
+        candidate: matches the beginning of a line or of an empty line (CR, LF, NUL), and an incomplete beginning at
+            the end of the buffer.
+        judge: classifies a line without its line end.
+        longest: bytes of the longest line with its line end.
     """
 
     candidate: re.Pattern[bytes]
@@ -242,7 +242,7 @@ def _empty_line(octets: bytes, at: int, *, stalled: bool) -> Frame | Damage | No
 
 
 def _line_end(octets: bytes, at: int, *, stalled: bool) -> int | None:
-    """Return the end of the terminator at an offset; None if a LF may follow that belongs to it."""
+    """Return the offset after the line end at `at`; None if a LF that belongs to it may follow."""
     if octets[at : at + 1] != b"\r":
         return at + 1
     if at + 1 == len(octets):

@@ -20,7 +20,7 @@ from pygnc_devices.scheduler import Claim, Request, Sleep
 from pygnc_devices.text_declaration import Sentence
 
 LONGEST: Final = 256
-"""Bytes of the longest line with its end."""
+"""Bytes of the longest line with its line end."""
 _ANSWER_TIMEOUT_S: Final = 0.9
 _WITH_CHECKSUM: Final = re.compile(rb"[$\r\n\0]")
 _WITHOUT: Final = re.compile(rb"[!-~\r\n\0]")

@@ -144,8 +144,8 @@ class RecordedPort:
 class UdpPort:
     """Port that receives datagrams at an address of this computer and cannot be written; see `Port`.
 
-    The URL is `udp://:8083` or `udp://192.168.0.2:8083`. In the stream of bytes each datagram follows its length, the
-    length included, as four bytes, little-endian.
+    The URL is `udp://:8083` or `udp://192.168.0.2:8083`. `read` puts four bytes before each datagram: its length,
+    these four bytes included, little-endian.
     """
 
     is_recording = False

@@ -38,7 +38,7 @@ class Reading:
         t_device_ns: time of the device's own clock since its first reading, ns, unwrapped; None if the device has no
             clock or the driver has not determined the tick of the clock yet.
         lost_before: number of readings missing before this reading, by the device's own count or clock.
-        flags: reasons to doubt the values, named by the family; the values are published all the same.
+        flags: reasons to doubt the values, named by the family; the values are published nevertheless.
     """
 
     packet: Record
@@ -112,7 +112,7 @@ class Counters(Statistics):
             self.damaged[DamageReason.NOISE] += 1
 
     def reject(self, octets: int, reason: DamageReason) -> None:
-        """Move bytes from the intact frames to the damaged ranges: they were counted one by one as frames."""
+        """Count bytes as damaged that `add_unframed` has counted as intact."""
         self.frame_bytes -= octets
         self.skipped_bytes += octets
         self.damaged[reason] += 1
@@ -148,15 +148,15 @@ _RESTART_NS: Final = 2 * NS_PER_S
 
 
 class CounterUnwrapper:
-    """Continuation of a counter over its wraps, over gaps longer than a wrap, and over restarts of the device.
+    """Continuous count from a counter that wraps, also over gaps longer than a wrap and restarts of the device.
 
     The host's monotonic clock reveals long gaps and restarts, if the length of a tick is known.
 
     Args:
-        modulus: number of different counts.
+        modulus: number of different counts; 65536 for a 16-bit counter.
 
     Attributes:
-        total: ticks since the first count.
+        total: ticks from the first count to the newest count.
         is_restart: True if the device restarted before the last step, so that the step comes from the host's clock.
     """
 
@@ -174,7 +174,7 @@ class CounterUnwrapper:
     def advance(
         self, count: int, tick_ns: float = 0.0, host_ns: int | None = None, *, may_have_wrapped: bool = True
     ) -> int:
-        """Return the ticks since the previous count, 0 for the first.
+        """Process the next count; return the ticks since the previous count, 0 for the first count.
 
         Args:
             count: value of the counter, 0 to modulus - 1.

@@ -22,7 +22,7 @@ class ReconnectingDevice:
         on_news: called in the driver's thread when a reading has arrived.
         backoff: delays between attempts to open the device.
         interval_s: minimum time in seconds between readings of one kind; 0 keeps all.
-        on_grid: keep the first reading after each multiple of the interval instead, so that the mean does not drift.
+        on_grid: keep the first reading after each multiple of the interval, so that the mean interval is exact.
         depth: number of readings that may wait; the oldest are dropped and counted.
         fatal: subclasses of PortError that `connect` raises instead of retrying.
 

@@ -157,7 +157,7 @@ class Task(Generic[T]):
             return self._operation.send(outcome)
         except StopIteration as end:
             self.future.set_result(end.value)
-        except Exception as error:  # noqa: BLE001 - raised to whoever waits for the result
+        except Exception as error:  # noqa: BLE001 - `result` raises it
             self.future.set_exception(error)
         return None
 

@@ -1,6 +1,6 @@
 """Serial ports: of this computer, found by USB id, and of serial servers.
 
-`usb://0403:6015` or `usb://0403:6015/SERIALNUMBER` name a port by what is on the USB.
+`usb://0403:6015` or `usb://0403:6015/SERIALNUMBER` name a port by USB vendor, product and serial number.
 """
 
 import contextlib
@@ -254,7 +254,7 @@ def _descriptor(port: Any) -> int | None:  # noqa: ANN401 - likewise
 
 
 def _error_number(error: BaseException | None) -> int | None:
-    """Return the system's number of an error; errors of termios have it in their arguments only."""
+    """Return the `errno` of an error; errors of termios have it in their arguments only."""
     found = getattr(error, "errno", None) or (error.args[0] if error and error.args else None)
     return found if isinstance(found, int) else None
 

@@ -127,7 +127,7 @@ def _from_text(field: Field, text: str) -> Value:
 
 
 def _to_value(field: Field, word: float) -> Value:
-    """Return the value of a word, rounded to the decimals of the scale: 3.33, which 2.0 + 133 * 0.01 is not exactly."""
+    """Return the value of a word, rounded to the decimals of the scale: 3 * 0.1 is 0.3, not 0.30000000000000004."""
     if field.scale is None:
         return word
     digits = _digits(field)

@@ -53,6 +53,10 @@ _SUBCOMMANDS: Final = {
         "pygnc_ground.commands.bound",
         "Compute the Cramer-Rao bound: the smallest error that any estimator can have with given fixes.",
     ),
+    "omm": (
+        "pygnc_ground.commands.omm",
+        "Write mean elements of a beacon (pygnc_omm.bin) as an Orbit Mean-elements Message.",
+    ),
     "calibrate-mag": (
         "pygnc_ground.commands.calibrate_mag",
         "Estimate bias, scale and axes of the magnetometer from recorded files; write them as settings.",

@@ -26,7 +26,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Device(Table, frozen=True):
-    """Device to log: `[[device]]`.
+    """Settings of a device to log: `[[device]]`.
 
     Attributes:
         gadget: name of the device in the store, on the server and in topics.
@@ -48,7 +48,7 @@ class Device(Table, frozen=True):
 
 
 class Store(Table, frozen=True):
-    """Database of the readings: `[store]`.
+    """Settings of the database of the readings: `[store]`.
 
     Attributes:
         url: path of an SQLite file, or `mysql://user:password@host/database`; `${NAME}` is replaced by an
@@ -61,7 +61,7 @@ class Store(Table, frozen=True):
 
 
 class Batches(Table, frozen=True):
-    """Files in which readings are uploaded: `[batches]`.
+    """Settings of the files in which readings are uploaded: `[batches]`.
 
     Attributes:
         pending: folder of batches that are not accepted yet.
@@ -85,7 +85,7 @@ class Batches(Table, frozen=True):
 
 
 class Upload(Table, frozen=True):
-    """Destination of batches: `[upload]`.
+    """Settings of the transfer of batches to a server: `[upload]`.
 
     Attributes:
         url: URL of a PyGNC server, of a tinycloud API, or of an object store (`s3://bucket/folder`, `file:///folder`).
@@ -118,7 +118,7 @@ class Upload(Table, frozen=True):
 
 
 class Sync(Table, frozen=True):
-    """Central store that receives all readings: `[sync]`.
+    """Settings of the synchronisation with a central store: `[sync]`.
 
     Attributes:
         url: path or URL of the central store, as in `[store]`; "" disables synchronisation.
@@ -128,7 +128,7 @@ class Sync(Table, frozen=True):
 
 
 class Mqtt(Table, frozen=True):
-    """MQTT broker that receives current readings, with discovery for Home Assistant: `[mqtt]`.
+    """Settings of the MQTT broker that receives current readings: `[mqtt]`.
 
     Attributes:
         host: host name of the broker; "" disables the output.
@@ -154,7 +154,7 @@ class Mqtt(Table, frozen=True):
 
 
 class Influx(Table, frozen=True):
-    """InfluxDB that receives all readings with their own times: `[influx]`.
+    """Settings of the InfluxDB that receives all readings with their own times: `[influx]`.
 
     Attributes:
         url: URL of write requests with path and query; "" disables the output. Examples:
@@ -167,7 +167,7 @@ class Influx(Table, frozen=True):
 
 
 class Prometheus(Table, frozen=True):
-    """Endpoint from which Prometheus scrapes the newest values: `[prometheus]`.
+    """Settings of the endpoint from which Prometheus scrapes the newest values: `[prometheus]`.
 
     Attributes:
         port: TCP port; 0 disables the output.
@@ -201,7 +201,7 @@ class Limits(Table, frozen=True):
 
 
 class Serve(Table, frozen=True):
-    """HTTP server: `[serve]`.
+    """Settings of the HTTP server: `[serve]`.
 
     Attributes:
         host: address to listen on; other than the loopback it requires TLS, `behind_proxy` or `insecure`.

@@ -31,7 +31,7 @@ from scripts.bench.table import print_table
 SECONDS: Final = 20.0
 START_S: Final = 30.0
 INTERVAL_MS: Final = 1000 / 30
-"""30 Hz; the defaults of the protocols are 33 and 50 ms."""
+"""Interval for 30 Hz; the defaults of the protocols are 33 and 50 ms."""
 STALLED_BUFFER_BYTES: Final = 4096
 
 

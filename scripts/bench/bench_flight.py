@@ -47,7 +47,7 @@ RECORD_PERIOD_S: Final = 25
 def main() -> int:
     """Run every measurement and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5, help="Number of runs per figure (default: 5).")
+    parser.add_argument("--runs", type=int, default=5, help="Number of runs per measured value (default: 5).")
     runs = parser.parse_args().runs
     measures = [
         decode_clean(runs),

@@ -65,7 +65,7 @@ _CASES: Final = {
     Instruments("mesh, 10 m, GPS on all", range_noise_m=10.0, mesh=True, fixed=4): 1.3,
     _STAR: 2.0,
 }
-"""Limit of error over bound of the instruments in the accuracy table."""
+"""Instruments in the accuracy table, each with its limit of error over bound."""
 _BOUND_CASES: Final = (*_CASES, _STAR_FINE, _MESH_COARSE)
 _CERTAINTY_CASES: Final = (
     *((instruments, 4) for instruments in (_STAR, _STAR_FINE, _MESH_COARSE, _MESH_ONE)),
@@ -149,7 +149,7 @@ def print_accuracy(seeds: int, draws: int, pool: ProcessPoolExecutor) -> None:
 
 
 def measure_seed(kind: FormationKind, seed: int, draws: int) -> list[Geometry]:
-    """Return all cases of one seed.
+    """Measure the formation of one seed with the instruments of each case.
 
     Differences of drag are drawn again for each measurement, since estimator and bound assume their distribution.
     """
@@ -236,7 +236,7 @@ def consistency_of_seed(kind: FormationKind, seed: int) -> tuple[FloatArray, Flo
 
     Returns:
         NEES of each partner, its squared distance to the minimum reached from the truth, and the expected NEES of one
-        partner; the partners take turns.
+        partner, which changes with the seed.
     """
     world = formation_world(seed, kind)
     motion = true_motion(world)
@@ -267,7 +267,7 @@ def print_certainty(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
 
 
 def certainty_of_seed(kind: FormationKind, seed: int) -> dict[tuple[Instruments, int], FormationScore]:
-    """Return scores by instruments and number of satellites of every third case; the seed selects the first case."""
+    """Return the scores of every third case by instruments and number of satellites; the seed selects the first."""
     world = formation_world(seed, kind)
     scores = {}
     for instruments, satellites in _CERTAINTY_CASES[seed // len(FormationKind) % 3 :: 3]:
@@ -296,7 +296,7 @@ def print_comparison(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None
 def compare_seed(
     instruments: Instruments, kind: FormationKind, seed: int
 ) -> tuple[float, dict[str, tuple[float, float]]]:
-    """Run all estimators on the same ranges; return the bound in m, and the RMS error in m and processor time in s."""
+    """Run all estimators on equal ranges; return the bound in m, and by name RMS error in m and processor time in s."""
     world = formation_world(seed, kind)
     motion = true_motion(world)
     records = world.records(instruments)
@@ -364,7 +364,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20, help="Number of geometries of each kind (default: 20).")
     parser.add_argument(
-        "--draws", type=int, default=12, help="Measurements of each geometry if all satellites have GPS (default: 12)."
+        "--draws",
+        type=int,
+        default=12,
+        help="Simulated measurements of each geometry with GPS on all, half as many with GPS on one (default: 12).",
     )
     parts: dict[str, Callable[[int, int, ProcessPoolExecutor], None]] = {
         "bound": print_bounds,

@@ -214,7 +214,7 @@ def one_hertz() -> Iterator[TimedPacket]:
 
 
 def answers() -> Iterator[Row]:
-    """Measure the time from the moment a status request is due to the end of its answer."""
+    """Measure the time from the moment a status request is due to the end of the response."""
     states: dict[str, Callable[[Link, Path, bytes], object]] = {
         "nothing else": lambda *_: None,
         "1 Hz sensor + 1 Hz GPS": lambda link, *_: link.controller.stream(iter(one_hertz()), 1.0, link.now_s),

@@ -1,6 +1,6 @@
 """Measure the figures of the orbit for docs/benchmarks.md: errors next to bounds, consistency, speed, memory.
 
-Usage: python scripts/bench/bench_orbit.py [--seeds N] [--part accuracy|consistency|speed]
+Usage: python scripts/bench/bench_orbit.py [--seeds N] [--part accuracy|injections|consistency|speed]
 
 Each seed defines an orbit: epoch, altitude from 400 to 600 km, inclination, node, noise, and a drag of half, once or
 twice the drag that the filter expects. Errors are 3-D RMS over all seeds and the last two thirds of the time. The
@@ -38,6 +38,7 @@ from pygnc_ground.campaign.orbit_accuracy import (
     preset_consistency,
     score_estimators,
 )
+from pygnc_ground.campaign.orbit_injections import INJECTIONS, NOMINAL, REALISTIC, InjectionScore, score_injection
 from pygnc_ground.campaign.orbit_world import ORIENTATION, random_world, run_filter, settings_for
 from pygnc_ground.scenario.settings import Gps
 from scripts.bench.table import print_table, rms, select_parts
@@ -113,7 +114,7 @@ def accuracy(seeds: int) -> None:
 
 
 def extrapolation_row(what: str, items: Sequence[Extrapolation], limits_m: Sequence[float], limit: str) -> list[str]:
-    """Return a row of results with a limit of each, m, and the text of the limit."""
+    """Return the table row of `items`, given the limit of each in m and the limit as text."""
     errors_m = [item.filter_m for item in items]
     smoothed_m = rms([item.smoother_m for item in items])
     measured = f"{rms(errors_m):.1f} m RMS, {max(errors_m):.1f} m at most"
@@ -138,6 +139,46 @@ def run_of(seed: int, seeds: int) -> tuple[Scores, dict[str, Extrapolation]]:
     }
 
 
+# --- injections ---------------------------------------------------------------------------------------------------
+
+
+def injections(seeds: int) -> None:
+    """Print errors, formal sigmas and consistency with each unmodelled error source alone, and with all of them."""
+    runs = [(name, seed, seeds) for name in INJECTIONS for seed in range(seeds)]
+    with ProcessPoolExecutor() as pool:
+        found = pool.map(score_injection, *zip(*runs, strict=True))
+    scores: dict[tuple[str, str], list[InjectionScore]] = {}
+    for (name, *_), run in zip(runs, found, strict=True):
+        for estimator, score in run.items():
+            scores.setdefault((name, estimator), []).append(score)
+    print(f"\n{seeds} orbits of 3 h; RMS, formal 3-D sigma; NEES and NIS per degree of freedom.\n")
+    rows = [[name, *(_figures(scores[name, estimator]) for estimator in ESTIMATORS)] for name in INJECTIONS]
+    print_table(("injected", *ESTIMATORS), rows)
+    print()
+    sides = NOMINAL, REALISTIC
+    rows = [[estimator, *(_figures(scores[name, estimator]) for name in sides)] for estimator in ESTIMATORS]
+    print_table(("estimator", "nominal", "realistic"), rows)
+    print()
+    rows = []
+    for name, injection in INJECTIONS.items():
+        if injection.impulses or injection.thrusts:
+            for estimator in ESTIMATORS:
+                of = scores[name, estimator]
+                peak_m, outside_s = max(run.peak_m for run in of), [run.outside_s for run in of]
+                outside = f"{np.mean(outside_s):.0f} s, {max(outside_s):.0f} s at most"
+                rows.append([name, estimator, f"{peak_m:.1f} m", outside])
+    print_table(("manoeuvre", "estimator", "largest error", "time outside 5 sigma"), rows)
+
+
+def _figures(scores: Sequence[InjectionScore]) -> str:
+    """Return the text of the pooled figures."""
+    error_m, formal_m = (
+        float(np.sqrt(np.mean([getattr(score, name) for score in scores]))) for name in ("error_m2", "formal_m2")
+    )
+    nees, nis = (np.mean([getattr(score, name) for score in scores]) for name in ("nees", "nis"))
+    return f"{error_m:.2f} m, {formal_m:.2f} m; {nees:.2f}, {nis:.2f}"
+
+
 # --- consistency --------------------------------------------------------------------------------------------------
 
 
@@ -160,7 +201,7 @@ def consistency(seeds: int) -> None:
 
 
 def speed(_: int) -> None:
-    """Print the cost of a step, a filter and a replay, and how it grows."""
+    """Print the processor time of a step by gravity degree, and memory and replay time by length of the arc."""
     world = random_world(10, 20)
     fixes = world.fixes(CENTIMETRE, 12.0, 1)
     rows = []
@@ -208,9 +249,14 @@ def main() -> int:
     """Run the requested parts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
-        "--seeds", type=int, metavar="N", default=20, help="Number of orbits or seeds of noise (default: 20)."
+        "--seeds",
+        type=int,
+        metavar="N",
+        default=20,
+        help="Number of orbits; for consistency, number of noise seeds on each preset's orbit (default: 20).",
     )
-    options, chosen = select_parts(parser, {"accuracy": accuracy, "consistency": consistency, "speed": speed})
+    parts = {"accuracy": accuracy, "injections": injections, "consistency": consistency, "speed": speed}
+    options, chosen = select_parts(parser, parts)
     for part in chosen:
         part(options.seeds)
     return 0

@@ -70,7 +70,9 @@ class Taken(NamedTuple):
 def main() -> None:
     """Run the selected measurements and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--speed", type=float, default=60.0, help="Speed of the fault run (default: 60 x real time).")
+    parser.add_argument(
+        "--speed", type=float, default=60.0, help="Simulated seconds per second of the fault run (default: 60)."
+    )
     parts = {"vectors": vectors, "store": store, "server": gateways, "logger": logger, "faults": faults}
     options, chosen = select_parts(parser, parts)
     logging.getLogger("pygnc_devices").setLevel(logging.CRITICAL)
@@ -144,7 +146,7 @@ def _fill(opened: Store, count: int) -> None:
 
 
 def _time(work: Callable[[], object], repetitions: int = 1) -> Taken:
-    """Return the shortest of several runs."""
+    """Return the times of the run with the shortest wall-clock time."""
     times = []
     for _ in range(repetitions):
         started_s, used_s = time.perf_counter(), time.process_time()

@@ -62,7 +62,7 @@ OUTAGE_S: Final = 1800.0
 """Duration of an outage in simulated time, as all constants above; those below are real time."""
 _REST_S: Final = 0.12
 """Pause after which the counter takes a byte for a new command; not accelerated, because a busy computer would then cut
-answers in two. The driver's pause below is longer."""
+responses in two. The driver's pause below is longer."""
 _DRIVER_REST_S: Final = 0.16
 _LAST_TRIES_S: Final = 120.0
 _BETWEEN_TRIES_S: Final = 0.2

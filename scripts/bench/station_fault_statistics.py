@@ -21,7 +21,7 @@ STALLED: Final = "stall of the computer"
 UNEXPLAINED: Final = "unexplained"
 SLOW: Final = "no fault"
 _UNSTORED_S: Final = 1.0
-"""Time from an answer to its storage on a busy computer; the logger stores within 0.25 s."""
+"""Time from a response to its storage on a busy computer; the logger stores within 0.25 s."""
 
 
 @dataclass
@@ -85,7 +85,7 @@ def missing_by_cause(
 
 
 def outcomes(answers: Sequence[Answer], faults: Sequence[Fault], stored: Iterable[bytes]) -> Counter[str]:
-    """Return the outcomes of the counter's answers, given the bytes in the store."""
+    """Count the histograms by outcome; `stored` holds the raw bytes of the readings in the store."""
     left = Counter(stored)
     found: Counter[str] = Counter()
     is_first = True

@@ -11,6 +11,7 @@ import inspect
 import json
 import struct
 import sys
+from collections.abc import Sequence
 from html import escape
 from itertools import accumulate, groupby, pairwise
 from pathlib import Path
@@ -20,18 +21,22 @@ from typing import Final
 import msgspec
 
 from pygnc.configuration.settings import Settings as FlightSettings
-from pygnc.formats import status
+from pygnc.formats import omm_record, status
 from pygnc.supervisor.process import TaskSpec
 from pygnc.tasks.table import TASKS
-from pygnc_ground.scenario.settings import Partner
+from pygnc_ground.scenario.settings import Impulse, Partner, Section, Thrust
 from pygnc_ground.scenario.settings import Settings as ScenarioSettings
 from scripts.generate.sentence_tables import sentence_examples, sentence_table
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 BEGIN: Final = "<!-- {} table: made by scripts/generate/docs.py -->\n"
 END: Final = "<!-- end of {} table -->\n"
-PARTNER: Final = Partner(id=0x4B, position_rtn_m=(0.0, 1000.0, 0.0))
-"""Partner for the table of its settings; a scenario has no partner by default."""
+SCENARIO_LISTS: Final[dict[str, Section]] = {
+    "[impulses]": Impulse(at_s=5000.0, delta_v_rtn_mps=(0.0, 0.05, 0.0)),
+    "[thrusts]": Thrust(begin_s=5000.0, duration_s=1800.0, acceleration_rtn_mps2=(0.0, 6e-5, 0.0)),
+    "[partners]": Partner(id=0x4B, position_rtn_m=(0.0, 1000.0, 0.0)),
+}
+"""Examples for the tables of their settings; all these lists are empty by default."""
 REPEATED_BLOCKS: Final = (
     tuple(f"partner{k}_" for k in range(status.PARTNERS)),
     tuple(f"task_{name}_" for name in status.TASK_NAMES),
@@ -51,12 +56,16 @@ def documents() -> dict[Path, str]:
     tables = {
         "architecture.md": {"task": task_table(TASKS)},
         "interface.md": {
-            "status": status_table(),
+            "status": record_table(status.FIELDS),
+            "elements record": record_table(omm_record.FIELDS),
             "sentence": sentence_table(),
             "sentence example": sentence_examples(),
         },
         "settings.md": {"settings": settings_tables(FlightSettings())},
-        "scenario.md": {"settings": settings_tables(ScenarioSettings()) + settings_tables(PARTNER, "[partners]")},
+        "scenario.md": {
+            "settings": settings_tables(ScenarioSettings())
+            + "".join(settings_tables(example, name) for name, example in SCENARIO_LISTS.items())
+        },
     }
     drawings = {DOCS / "architecture.svg": drawing(TASKS)}
     return drawings | {DOCS / name: with_tables(DOCS / name, content) for name, content in tables.items()}
@@ -75,11 +84,11 @@ def with_tables(path: Path, tables: dict[str, str]) -> str:
 # Status record
 
 
-def status_table() -> str:
-    """Return the layout of the status record; similar consecutive fields share a row."""
+def record_table(layout: Sequence[status.Field]) -> str:
+    """Return the layout of a record; similar consecutive fields share a row."""
     rows = ["| byte | type | field | unit | meaning |", "|---|---|---|---|---|"]
     offset = 0
-    for key, group in groupby(status.FIELDS, _row_key):
+    for key, group in groupby(layout, _row_key):
         fields = list(group)
         size = sum(struct.calcsize(f"<{field.code}") for field in fields)
         if key[0] == "repeated":

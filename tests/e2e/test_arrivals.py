@@ -12,6 +12,8 @@ from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, RangeMeasurement, S
 from pygnc.formats.status import OrbitMode, Phase
 from tests.e2e.conftest import RANGE_EPOCH_BYTES, RANGES, SENSE, Flight, shorten_formation, write_ranges
 
+pytestmark = pytest.mark.slow
+
 CUT = 25 * RANGE_EPOCH_BYTES + 60
 """In the middle of a GPS packet of the demonstration's range files."""
 

@@ -16,7 +16,15 @@ from pygnc.bus.journal_files import list_segments
 from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, OrbitEstimate, OrbitMessage
 from pygnc.formats import status
 from pygnc.formats.status import OrbitMode, Phase
-from tests.e2e.conftest import RANGE_EPOCH_BYTES, RANGES, SENSE, SENSE_RECORD_BYTES, Flight, copy_first_hour
+from tests.e2e.conftest import (
+    RANGE_EPOCH_BYTES,
+    RANGES,
+    SENSE,
+    SENSE_RECORD_BYTES,
+    Flight,
+    copy_first_hour,
+    minute_after,
+)
 from tests.fakes.small_disk import disk_of
 from tests.reference import recording
 
@@ -74,6 +82,21 @@ def test_an_unreadable_file(demo: Flight, demo_time_s: int) -> None:
     assert "sense.bin: Permission denied" in unprivileged.stderr
     assert unprivileged.status()["unreadable_files"] == 1
     assert int(unprivileged.status()["source_files"]) >= 1  # the range files are read all the same
+
+
+def test_a_gps_week_that_has_rolled_over_is_corrected(flight: Flight) -> None:
+    records = 20
+    content = bytearray(SENSE[: records * SENSE_RECORD_BYTES])
+    for start in range(0, len(content), SENSE_RECORD_BYTES):
+        week = int.from_bytes(content[start + 155 : start + 157], "little")
+        content[start + 155 : start + 157] = (week - 1024).to_bytes(2, "little")
+    (flight.home / "sense.bin").write_bytes(content)
+    assert flight.run("10", str(minute_after(SENSE)), "--exit-when-done") == 0
+    final = flight.status()
+    assert (final["orbit_gps_week"], final["fixes_accepted"]) == (2358, records)
+    (text,) = (event.text for event in flight.events() if event.name == "gps_week_rollover")
+    assert "GPS week 1334 in input" in text
+    assert "week 2358 is used" in text
 
 
 def test_one_byte(flight: Flight) -> None:

@@ -10,7 +10,7 @@ from pygnc.bus.messages import FormationEstimate
 from tests.e2e.conftest import Flight, write_ranges
 from tests.pygnc.tasks import formation_batch as batch
 
-pytestmark = pytest.mark.xdist_group("formation_batch")  # one worker makes the batch
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("formation_batch")]  # one worker makes the batch
 
 
 @pytest.fixture

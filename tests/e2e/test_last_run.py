@@ -8,6 +8,8 @@ from pygnc.bus.messages import GpsFix, RangeMeasurement, SensorSample
 from pygnc.formats.sense_scan import scan
 from tests.e2e.conftest import RANGES, SENSE, SENSE_RECORD_BYTES, Flight, copy_first_hour
 
+pytestmark = pytest.mark.slow
+
 CONTENT = SENSE[-60 * SENSE_RECORD_BYTES :]
 HALF = 30 * SENSE_RECORD_BYTES
 

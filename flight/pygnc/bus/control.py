@@ -18,7 +18,7 @@ class ControlMessage(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Ping(ControlMessage, frozen=True):
-    """Health check; the task's loop returns the same counter."""
+    """Health check; the task's loop responds with a Pong that has this counter."""
 
     counter: int
 

@@ -15,7 +15,7 @@ from pygnc.formats import journal
 SEGMENT_BYTES: Final = 1 << 20
 SPARE_SEGMENTS: Final = 8
 SYNC_INTERVAL_S: Final = 0.5
-"""Together with the loops' wait of up to 0.5 s: records that are a second old are on the disk."""
+"""Interval of syncs, s; with the loops' wait of up to 0.5 s, records that are a second old are on the disk."""
 
 
 class JournalWriter:

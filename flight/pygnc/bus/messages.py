@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
+from pygnc.common.mean_elements import MeanElements
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -19,7 +21,7 @@ Vector3: TypeAlias = tuple[float, float, float]
 
 
 def vector3(values: "NDArray[np.float64]") -> Vector3:
-    """Return an array of shape (3,) as a message field."""
+    """Return the components of an array of shape (3,) as a tuple, the type of message fields."""
     x, y, z = values.tolist()
     return x, y, z
 
@@ -80,7 +82,7 @@ class SourceFile(Message, frozen=True):
 
 
 class BatchBegin(Message, frozen=True):
-    """End of the list of files of the batch, or of a group that arrived after the batch; their packets follow."""
+    """End of the list of files, of the batch or of a group that arrived after it; the packets of these files follow."""
 
     sensors_per_record: int
     records_terminated: bool
@@ -147,7 +149,7 @@ class RangeMeasurement(Packet, frozen=True):
 class BatchEnd(Message, frozen=True):
     """Last input of the batch. `cause` is the reason why the batch ended early, or empty.
 
-    Range files that appear or grow later follow it.
+    Messages of range files that appear or grow later follow it.
     """
 
     cause: str
@@ -204,6 +206,26 @@ class DeviceReading(Packet, frozen=True):
     flags: tuple[str, ...] = ()
 
 
+class UploadedElements(Message, frozen=True):
+    """Mean elements that were uploaded, or the reason why the file was refused.
+
+    Attributes:
+        name: name of the file.
+        size_bytes: size of the file.
+        modified_ns: time of its last change.
+        elements: the elements; None if the file was refused.
+        epoch_line: number of the line that holds the epoch.
+        fault: line and reason if the file was refused, or empty.
+    """
+
+    name: str
+    size_bytes: int
+    modified_ns: int
+    elements: MeanElements | None = None
+    epoch_line: int = 0
+    fault: str = ""
+
+
 class OrbitEstimate(Estimate, frozen=True):
     """Orbit after one input, or its prediction to the present.
 
@@ -211,14 +233,15 @@ class OrbitEstimate(Estimate, frozen=True):
 
     Attributes:
         gps_ms: time of the orbit, milliseconds since 1980-01-06 in GPS time.
-        fix_gps_ms: time of the newest accepted fix, in the same unit.
+        fix_gps_ms: time of the newest accepted fix, or epoch of the mean elements, GPS milliseconds.
         position_sigma_m: standard deviations of `position_ecef_m`.
         velocity_sigma_mps: standard deviations of `velocity_ecef_mps`.
         cause: reason why this input's fix was rejected, or empty.
         nis: normalised innovation squared of the `nis_dof` measurements of this fix.
-        nis_mean: mean of it per degree of freedom, over all `nis_count` fixes so far.
+        nis_mean: mean of `nis` per degree of freedom over all `nis_count` fixes so far.
         spacecraft_to_gps_ms: GPS milliseconds minus 1000 times the spacecraft time in s; None while unknown.
         input_seq: number of the input; 0 for a prediction.
+        from_elements: true if the orbit comes from uploaded mean elements, because there is none from fixes.
     """
 
     gps_ms: int
@@ -237,6 +260,7 @@ class OrbitEstimate(Estimate, frozen=True):
     nis_count: int
     spacecraft_to_gps_ms: int | None
     input_seq: int = 0
+    from_elements: bool = False
 
 
 class OrbitWatermark(Estimate, frozen=True, tag="OrbitMark"):
@@ -272,7 +296,7 @@ class AttitudeEstimate(Estimate, frozen=True):
         cause: reason why no measurement was used, or empty.
         found: true if a search found this attitude, so that it does not follow from the previous attitude.
         mag_calibration_sigma_ut: standard deviations of the bias by the calibration that needs no attitude; None until
-            that has succeeded.
+            that calibration has succeeded.
     """
 
     input_seq: int
@@ -363,7 +387,15 @@ FormationMessage: TypeAlias = FormationEstimate | ClosestApproach
 
 
 InputMessage: TypeAlias = (
-    SourceFile | BatchBegin | SensorSample | GpsFix | RangeMeasurement | BatchEnd | TimeMark | DeviceReading
+    SourceFile
+    | BatchBegin
+    | SensorSample
+    | GpsFix
+    | RangeMeasurement
+    | BatchEnd
+    | TimeMark
+    | DeviceReading
+    | UploadedElements
 )
 """All messages of the input journal."""
 

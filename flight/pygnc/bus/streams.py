@@ -32,7 +32,7 @@ LOOK_INTERVAL_S: Final = 2.0
 """Maximum delay of a message whose announcement was lost, s."""
 RECONNECT_MS: Final = 2
 RECONNECT_MAX_MS: Final = 200
-"""Tasks start concurrently, so the writer exists within milliseconds; a failed writer is not replaced."""
+"""Longest pause between attempts to connect, ms. Tasks start concurrently, so the writer exists within milliseconds."""
 _NUMBER: Final = struct.Struct("<Q")
 _NUMBER_ONLY: Final = b""
 _TRANSIENT: Final = b"live"
@@ -181,7 +181,7 @@ class StreamReader:
         return messages
 
     def take_transient(self) -> Message | None:
-        """Return the newest transient message, once."""
+        """Return the newest transient message since the last call, or None."""
         transient, self._transient = self._transient, None
         return transient
 

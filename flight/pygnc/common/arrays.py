@@ -1,4 +1,4 @@
-"""Array type of the numerics and small functions of arrays.
+"""Array type of the numerical code, and small functions of arrays.
 
 `numpy.quantile` loads `numpy.ma` at its first call, which costs a flight process 20 ms and 3 MB; hence `quantile` and
 `median`.

@@ -36,17 +36,18 @@ _DAYS_AFTER_LEAP_SECONDS: Final = (
 )
 
 
-def _midnight_unix_ms(day: str) -> int:
+def midnight_unix_ms(day: str) -> int:
+    """Return the POSIX milliseconds of midnight UTC at the beginning of a day such as "2025-03-20"."""
     return (date.fromisoformat(day) - date(1970, 1, 1)).days * 86_400_000
 
 
 # First instant after each leap second, in UTC and in GPS time.
-_STEPS_UNIX_MS: Final = tuple(_midnight_unix_ms(day) for day in _DAYS_AFTER_LEAP_SECONDS.split())
+_STEPS_UNIX_MS: Final = tuple(midnight_unix_ms(day) for day in _DAYS_AFTER_LEAP_SECONDS.split())
 _STEPS_GPS_MS: Final = tuple(
     unix_ms + 1000 * (offset_s - GPS_EPOCH_UNIX_S) for offset_s, unix_ms in enumerate(_STEPS_UNIX_MS, 1)
 )
 
-LEAP_SECONDS_VALID_UNTIL_GPS_MS: Final = _midnight_unix_ms("2027-06-28") + 1000 * (
+LEAP_SECONDS_VALID_UNTIL_GPS_MS: Final = midnight_unix_ms("2027-06-28") + 1000 * (
     len(_STEPS_UNIX_MS) - GPS_EPOCH_UNIX_S
 )
 """End of validity of Bulletin C 72 (2027-06-28). Later UTC is computed with the last known offset."""
@@ -92,12 +93,12 @@ def leap_seconds_at_gps_ms(gps_ms: int) -> int:
 
 
 def unix_ms_from_gps_ms(gps_ms: int) -> int:
-    """Return POSIX milliseconds. A leap second has the same numbers as the second after it."""
+    """Return the POSIX milliseconds of a GPS time. A leap second has the same numbers as the second after it."""
     return gps_ms + 1000 * (GPS_EPOCH_UNIX_S - leap_seconds_at_gps_ms(gps_ms))
 
 
 def gps_ms_from_unix_ms(unix_ms: int) -> int:
-    """Return GPS milliseconds.
+    """Return the GPS milliseconds of a POSIX time.
 
     Of the two instants with the same POSIX time at a leap second, the later one is returned.
     """
@@ -129,7 +130,7 @@ def gps_ms_from_utc_iso(text: str) -> int:
         raise ValueError(f"{text!r} is not a UTC time like 2025-03-20T09:01:28.000Z")
     day, hours, minutes, seconds, fraction = match.groups(default="0")
     try:
-        midnight_ms = _midnight_unix_ms(day)
+        midnight_ms = midnight_unix_ms(day)
     except ValueError as error:
         raise ValueError(f"{text!r} is not a UTC time: {error}") from error
     if int(hours) > 23 or int(minutes) > 59 or int(seconds) > 60:
@@ -147,7 +148,7 @@ def gps_ms_from_utc_iso(text: str) -> int:
 
 
 def gps_ms_from_spacecraft_s(t_spacecraft_s: int, offset_ms: int) -> int:
-    """Return the GPS time of a spacecraft time; `offset_ms` is GPS time minus spacecraft time of the boot segment."""
+    """Return the GPS ms of a spacecraft time; `offset_ms` is GPS time minus spacecraft time of the boot segment."""
     return 1000 * t_spacecraft_s + offset_ms
 
 

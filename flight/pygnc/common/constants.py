@@ -25,7 +25,7 @@ SX1280_FREQUENCY_HZ_PER_COUNT: Final = 1.55
 """frequency_error_hz = raw * SX1280_FREQUENCY_HZ_PER_COUNT / (1 625 000 / bandwidth_hz)."""
 SX1280_FREQUENCY_REFERENCE_HZ: Final = 1_625_000.0
 SX1280_BANDWIDTH_HZ: Final = 812_500.0
-"""Radio setting of the fleet (register code 0x18)."""
+"""LoRa bandwidth of the fleet's radios (register code 0x18)."""
 
 PARTNER_IDS: Final = range(0x4A, 0x4E)
 """Radio IDs of the satellites, 'J' to 'M'."""
@@ -50,7 +50,7 @@ class GpsTimeStatus(IntEnum):
 
 @unique
 class SolutionStatus(IntEnum):
-    """Solution status, the two of NovAtel's values that the interface carries."""
+    """Solution status: the two of NovAtel's values that occur in the interface."""
 
     COMPUTED = 0
     INSUFFICIENT_OBSERVATIONS = 1

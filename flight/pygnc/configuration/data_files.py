@@ -23,7 +23,7 @@ _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
 
 def data_file(name: str) -> Path:
-    """Return the path of a table, given by its path below data/; packed into the package or in the checkout.
+    """Return the absolute path of the table `name`, a path below data/ in the package or in the checkout.
 
     Raises:
         FileNotFoundError: The table is in neither place.
@@ -69,7 +69,7 @@ class DataFileError(ValueError):
 def load_earth_orientation(home: Path) -> tuple[EarthOrientationTable, str]:
     """Return the uploaded table in `home` if it is valid, else the packaged table, else an empty table.
 
-    The second element describes the fault of a file that could not be used; it is empty without a fault.
+    The second element is the fault of a file that could not be used, or empty.
     """
     faults: list[str] = []
     if (home / EARTH_ORIENTATION_UPLOAD).exists():
@@ -89,7 +89,7 @@ def read_earth_orientation(path: Path) -> EarthOrientationTable:
     """Read a table of Earth orientation.
 
     Raises:
-        DataFileError: The file does not have the format described above.
+        DataFileError: The file does not have the format that this module describes.
         OSError: The file cannot be read.
     """
     generator = "earth_orientation.py"
@@ -113,7 +113,7 @@ def read_main_field(path: Path) -> MainField:
     """Read the coefficients of the main field.
 
     Raises:
-        DataFileError: The file does not have the format described above.
+        DataFileError: The file does not have the format that this module describes.
         OSError: The file cannot be read.
     """
     generator = "geomagnetic.py"

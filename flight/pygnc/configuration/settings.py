@@ -20,7 +20,8 @@ class LogSettings:
 
     def __post_init__(self) -> None:
         if self.ceiling_bytes < 0 or self.reserve_bytes < 0:
-            raise ValueError("ceiling_bytes and reserve_bytes must be 0 or more")
+            given = f"{self.ceiling_bytes} and {self.reserve_bytes}"
+            raise ValueError(f"ceiling_bytes and reserve_bytes must be 0 or more, not {given}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,9 @@ class DeviceSettings:
     """`[devices.NAME]`: a sensor on a port of the computer, read during the run; each sensor has a section."""
 
     family: str
-    """ucb (DMU38x, OpenIMU), gx2 (3DM-GX2, Inertia-Link, 3DM-GX3-25), emus, opc_n3, monodrive."""
+    """Family of the sensor: ucb (DMU38x, OpenIMU), gx2 (3DM-GX2, Inertia-Link, 3DM-GX3-25), emus, opc_n3, monodrive."""
     port: str
-    """Path or URL; docs/devices.md lists the forms."""
+    """Path or URL of the port; docs/devices.md lists the forms."""
     baud: int = 0
     """Speed of a serial port, bit/s; 0 for the family's default."""
     interval_s: float = 1.0

@@ -111,7 +111,7 @@ def drag_acceleration(  # noqa: PLR0917 - the arguments of the formula
     drag_area_per_mass_m2_kg: float,
     factor: float,
 ) -> Drag:
-    """Return the drag of an atmosphere that rotates with the Earth.
+    """Return the drag acceleration in an atmosphere that rotates with the Earth, and its partial derivatives.
 
     Source: Montenbruck & Gill, Satellite Orbits, section 3.5.
 

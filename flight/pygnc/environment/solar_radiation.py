@@ -21,8 +21,8 @@ def sunlit_fraction(position_m: Array, sun_m: Array) -> float:
     """Return the visible fraction of the Sun's disc: 0 in umbra, 1 in full sunlight.
 
     All lengths are stretched along the Earth's axis, which makes the ellipsoid a sphere and keeps rays straight; the
-    Sun, stretched by 0.3 % as well, is still treated as a disc (0.1 s). The discs overlap on the satellite's sky like
-    circles on a plane (Montenbruck & Gill, Satellite Orbits, 3.4.2). The atmosphere is neglected.
+    Sun, stretched by 0.3 % as well, is still treated as a disc (an error of 0.1 s). The discs overlap on the
+    satellite's sky like circles on a plane (Montenbruck & Gill, Satellite Orbits, 3.4.2). The atmosphere is neglected.
 
     Args:
         position_m: Geocentric position of the satellite in GCRF or ITRF (the Earth's axis is z), m, shape (3,).

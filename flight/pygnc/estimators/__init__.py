@@ -1,1 +1,1 @@
-"""Numerics only: every input an argument, every output a return value."""
+"""Estimators without I/O: every input is an argument, every output a return value."""

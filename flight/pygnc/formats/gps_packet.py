@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pygnc.common.clock import MS_PER_WEEK
 
+WEEKS_PER_ROLLOVER: Final = 1024
 _BLOCK_RECORDS: Final = 2048
 
 
@@ -99,8 +100,14 @@ class GpsFixes:
         return len(self.gps_week)
 
 
-def decode_gps_packets(packets: NDArray[np.void]) -> GpsFixes:
-    """Decode M packets of either kind (`SENSE_GPS_PACKET` or `RANGE_GPS_PACKET`)."""
+def decode_gps_packets(packets: NDArray[np.void], earliest_week: int = 0) -> GpsFixes:
+    """Decode M packets of either kind (`SENSE_GPS_PACKET` or `RANGE_GPS_PACKET`).
+
+    Args:
+        packets: The packets, shape (M,).
+        earliest_week: First possible GPS week. Earlier weeks, except 0 (unknown), come from a receiver whose count
+            has rolled over after 1024 weeks, and are corrected.
+    """
     names = [field.name for field in fields(GpsFixes) if field.name in (packets.dtype.names or ())]
     native: dict[str, Any] = dict.fromkeys((field.name for field in fields(GpsFixes)), None)
     native |= {
@@ -110,7 +117,16 @@ def decode_gps_packets(packets: NDArray[np.void]) -> GpsFixes:
     for block in cache_blocks(len(packets)):
         for name in names:
             native[name][block] = packets[name][block]
+    week = native["gps_week"]
+    too_early = (week > 0) & (week < earliest_week)
+    week[too_early] += -((week[too_early] - earliest_week) // WEEKS_PER_ROLLOVER) * WEEKS_PER_ROLLOVER
     return GpsFixes(**native)
+
+
+def received_gps_week(raw: bytes) -> int:
+    """Return the GPS week in the bytes of a packet of either kind, without correction."""
+    packet = SENSE_GPS_PACKET if len(raw) == SENSE_GPS_PACKET.itemsize else RANGE_GPS_PACKET
+    return int(np.frombuffer(raw, packet)["gps_week"][0])
 
 
 def encode_gps_packets(fixes: GpsFixes, packet: np.dtype[np.void]) -> NDArray[np.void]:

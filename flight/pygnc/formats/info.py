@@ -33,7 +33,8 @@ def _lines(status: Fields) -> Iterator[str]:
         yield "ORBIT unknown"
     else:
         time = f"GPS {status['orbit_gps_week']} {status['orbit_gps_tow_ms'] / 1e3:.0f}"
-        yield f"{time} AGE {status['orbit_age_s']:.0f} SIG {_largest(status, 'position_sigma_m'):.1f}"
+        origin = "ELEMENTS " if orbit is OrbitMode.ELEMENTS else ""
+        yield f"{time} {origin}AGE {status['orbit_age_s']:.0f} SIG {_largest(status, 'position_sigma_m'):.1f}"
         yield f"R {_vector(status, 'position_ecef_m', 1e-3, 2)}"
     if not partners:
         yield from velocity

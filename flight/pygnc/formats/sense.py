@@ -99,15 +99,26 @@ class SensorSamples:
     """Values of the N sensor packets of each of M records, in sensor axes."""
 
     t_spacecraft_s: NDArray[np.int64]
-    """(M, N)"""
+    """Spacecraft time, (M, N)"""
     mag_imu_ut: NDArray[np.float64]
-    """(M, N, 3)"""
+    """Magnetic field, (M, N, 3)"""
     hall_raw: NDArray[np.int64]
-    """(M, N), for the compensation of the magnetometer"""
+    """Hall value for the compensation of the magnetometer, (M, N)"""
     gyro_imu_rad_s: NDArray[np.float64]
-    """(M, N, 3)"""
+    """Angular rate, (M, N, 3)"""
     lux: NDArray[np.float64]
-    """(M, N, 6), faces +X, +Y, +Z, -X, -Y, -Z"""
+    """Illuminance of the faces +X, +Y, +Z, -X, -Y, -Z, (M, N, 6)"""
+
+
+TORQUERS_ON: Final = 0x4000
+"""Bit of the hall word, where it has this meaning: magnetorquers are on."""
+MILLISECONDS: Final = 0x03FF
+"""Bits of the hall word, where they have this meaning: milliseconds after the spacecraft time."""
+
+
+def hall_words(milliseconds: NDArray[np.int64], torquers_on: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return hall words with milliseconds, 0 to 999, and the torquer flag instead of the Hall resistance."""
+    return milliseconds | np.where(torquers_on, TORQUERS_ON, 0)
 
 
 def decode_sensors(records: NDArray[np.void]) -> SensorSamples:

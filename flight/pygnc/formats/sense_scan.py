@@ -2,8 +2,8 @@
 
 No checksum protects a record, so these rules decide:
 
-1. A record has its length, its CR LF (unless the layout has none) and consistent spacecraft times (`sense_search`). Its
-   other values are not checked; that is left to the estimators.
+1. A window of the length of a record may be a record if it has CR LF at its end (unless the layout has none) and
+   consistent spacecraft times (`sense_search`). The estimators check the other values.
 2. If two such windows overlap, bytes were lost in the first, unless another window follows it directly.
 3. A window that no other follows directly is not trusted if bytes inserted into its GPS packet could have left its
    times and an apparent CR LF in place: always if the layout has no CR LF, else if another CR LF follows directly. It

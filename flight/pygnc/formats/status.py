@@ -42,6 +42,8 @@ class OrbitMode(IntEnum):
     """State of the filter at the newest fix."""
     PREDICTED = 2
     """State predicted to the time of this record."""
+    ELEMENTS = 3
+    """Orbit by uploaded mean elements, because there is none from fixes."""
 
 
 @unique
@@ -146,20 +148,32 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("spacecraft_time_s", "I", "s", "spacecraft time of this record: time given at the start plus elapsed time"),
     Field("gps_week", "H", "", "GPS week of this record, 0: unknown"),
     Field("gps_tow_ms", "I", "ms", "GPS time of week of this record"),
-    Field("orbit_mode", "B", "", "0 none, 1 at the newest fix, 2 predicted to the time of this record"),
+    Field(
+        "orbit_mode", "B", "", "0 none, 1 at the newest fix, 2 predicted to the time of this record, 3 by mean elements"
+    ),
     Field("orbit_gps_week", "H", "", "epoch of the orbit: GPS week"),
     Field("orbit_gps_tow_ms", "I", "ms", "GPS time of week of that epoch"),
-    Field("orbit_age_s", "f", "s", "time from the newest accepted fix to the epoch of the orbit"),
+    Field(
+        "orbit_age_s",
+        "f",
+        "s",
+        "time from the newest accepted fix, or from the epoch of the mean elements, to the epoch of the orbit",
+    ),
     *_vector("position_ecef_m", "d", "m", "position, ITRF"),
     *_vector("velocity_ecef_mps", "d", "m/s", "velocity, ITRF"),
     *_vector("position_sigma_m", "f", "m", "standard deviation of the position, ITRF axes"),
     *_vector("velocity_sigma_mps", "f", "m/s", "standard deviation of the velocity, ITRF axes"),
     Field("nis_mean", "f", "", "mean normalised innovation squared per degree of freedom, 1 if consistent"),
-    Field("nis_count", "I", "", "fixes in that mean"),
+    Field("nis_count", "I", "", "number of fixes in nis_mean"),
     Field("attitude_mode", "B", "", "0 none, 1 searching, 2 coarse, 3 fine"),
     Field("attitude_gps_week", "H", "", "epoch of the attitude (newest sample): GPS week, 0: unknown"),
     Field("attitude_gps_tow_ms", "I", "ms", "GPS time of week of that epoch"),
-    Field("attitude_orbit_age_s", "f", "s", "time from the newest fix in the orbit used to that epoch"),
+    Field(
+        "attitude_orbit_age_s",
+        "f",
+        "s",
+        "time from the newest fix, or the epoch of the elements, in the orbit used to that epoch",
+    ),
     *(Field(f"quaternion_{part}", "f", "", f"attitude, body to GCRF, Hamilton quaternion, {part}") for part in "wxyz"),
     *_vector("rate_body_rad_s", "f", "rad/s", "angular rate of the body, body axes"),
     *_vector("attitude_sigma_rad", "f", "rad", "standard deviation of the attitude, body axes"),
@@ -168,9 +182,9 @@ FIELDS: Final[tuple[Field, ...]] = (
     *_vector("mag_body_ut", "f", "uT", "magnetic field at the newest sample, estimated bias removed, body axes"),
     Field("in_sun", "B", "", "newest sample: 1 in sunlight, 0 in eclipse"),
     Field("dead_faces", "B", "", "sun sensors that are dark in sunlight, bits 0 to 5: +X, +Y, +Z, -X, -Y, -Z"),
-    Field("mirrored_faces", "B", "", "sun sensors that are bright with the Sun behind them, same bits"),
+    Field("mirrored_faces", "B", "", "sun sensors that are bright with the Sun behind them, bits as in dead_faces"),
     Field("stuck_gyro_axes", "B", "", "gyro axes with constant output, bits 0 to 2: x, y, z, sensor axes"),
-    Field("gyro_axes_beyond_range", "B", "", "gyro axes in saturation, same bits"),
+    Field("gyro_axes_beyond_range", "B", "", "gyro axes in saturation, bits as in stuck_gyro_axes"),
     *(field._replace(name=f"partner{k}_{field.name}") for k in range(PARTNERS) for field in _PARTNER),
     *(field for name in TASK_NAMES for field in _task(name)),
     Field("events", "I", "", "events in the journal of the run"),

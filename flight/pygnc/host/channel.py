@@ -338,7 +338,7 @@ class Session:
         self._hello_due_s = -inf
 
     def hello_due_s(self) -> float:
-        """Return the time of the next HELO."""
+        """Return the time (s) of the next HELO."""
         if self.is_ready and self._is_host:
             return min(self._hello_due_s, max(self._received_s, self._hello_sent_s) + SILENCE_S)
         return self._hello_due_s

@@ -81,7 +81,7 @@ class HomeFiles:
     def listing(self) -> list[ListedFile]:
         """See `Storage`. Status and info come first, then the files by time of change."""
         patterns = ("pygnc_batch/*", "pygnc_batch/range/*", "pygnc_batch/range/*/*", "pygnc_logs/*/*")
-        found = [("pygnc_status.bin", 2**63), ("pygnc_info.txt", 2**63 - 1)]
+        found = [("pygnc_status.bin", 2**63), ("pygnc_info.txt", 2**63 - 1), ("pygnc_omm.bin", 2**63 - 2)]
         found += [(str(path.relative_to(self._home)), 0) for pattern in patterns for path in self._home.glob(pattern)]
         listed = []
         for name, first in found:

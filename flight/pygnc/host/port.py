@@ -99,7 +99,7 @@ class Port:
         self.flush()
 
     def flush(self) -> None:
-        """Send the rest of what was written."""
+        """Send the bytes that `write` could not send."""
         try:
             while self._rest:
                 count = os.write(self._descriptor, self._rest)

@@ -52,7 +52,7 @@ class ReorderBuffer(Generic[T]):
     """Receiver of ordered sentences: releases items in the order of their numbers.
 
     Args:
-        window: Numbers accepted, counted from the first missing one.
+        window: Number of sequence numbers accepted, counted from the first missing one.
         next_number: First number to release.
     """
 
@@ -255,7 +255,7 @@ class SendQueue:
 
 
 class Retransmitter:
-    """Queues of ordered and unordered sentences.
+    """Queues of ordered and unordered sentences, which are sent again until acknowledged or given up.
 
     Args:
         events: List to which `Acknowledged` and `Lost` events are appended.
@@ -298,7 +298,7 @@ class Retransmitter:
         return self._tickets
 
     def acknowledge(self, acknowledgement: Acknowledgement, now_s: float) -> None:
-        """Remove what the other end acknowledges and retry what it has evidently lost."""
+        """Remove sentences that the other end acknowledges; retry those that were evidently lost."""
         arrived = self._ordered.remove(lambda item: item.tries > 0 and acknowledgement.covers_ordered(item.number))
         arrived += self._unordered.remove(lambda item: item.tries > 0 and acknowledgement.covers_unordered(item.number))
         sent_once = [item for item in arrived if item.tries == 1]
@@ -329,11 +329,11 @@ class Retransmitter:
         item.mark_sent(self._order, now_s, self._round_trip.timeout_s)
 
     def next_expiry_s(self) -> float:
-        """Return the time at which the next unordered sentence expires."""
+        """Return the time (s) at which the next unordered sentence expires; infinity if there is none."""
         return min((item.queued_s + UNORDERED_LIFETIME_S for item in self._unordered), default=inf)
 
     def next_retry_s(self) -> float:
-        """Return the time of the next retry."""
+        """Return the time (s) of the next retry; infinity if there is none."""
         return min((item.due_s for queue in (self._ordered, self._unordered) for item in queue), default=inf)
 
     def abandon(self, cause: LossCause) -> None:
@@ -350,7 +350,7 @@ class Retransmitter:
         return queue.next_due(now_s, self._order, self._round_trip.timeout_s, window)
 
     def _lose(self, items: list[QueuedSentence], cause: LossCause) -> None:
-        """Report lost sentences, and numbered ones to the other end by LOST."""
+        """Report lost sentences as events, and those already transmitted also to the other end (LOST)."""
         for item in items:
             self._events.append(Lost(item.ticket, item.kind, cause))
             if item.tries and self.room > 0:

@@ -43,7 +43,7 @@ class Delivery(StrEnum):
     UNORDERED = "i"
     """Delivered on arrival; retried for a limited time."""
     UNNUMBERED = "c"
-    """Neither acknowledged nor retried; controls the other two."""
+    """Neither acknowledged nor retried; controls the delivery of the other two kinds."""
 
 
 class Sentence(NamedTuple):

@@ -105,7 +105,7 @@ class SentenceType(NamedTuple):
     def _check_tail(self, length: int) -> None:
         if not self.tail_min <= length <= self.tail_max:
             wanted = f"{self.tail_min} to {self.tail_max}" if self.tail_min < self.tail_max else f"{self.tail_max}"
-            raise BodyError(f"{self.name}: {length} bytes after the fields; the type has {wanted}")
+            raise BodyError(f"{self.name}: the body has {length} bytes after the fields; {wanted} are expected")
 
 
 def _layout(kind: SentenceType) -> str:
@@ -203,7 +203,7 @@ def _packet(name: str, meaning: str, tail: str, size: int, *fields: BodyField) -
     return _live(name, meaning, *fields, tail=tail, tail_max=size, tail_min=size)
 
 
-_RADIO_ID: Final = BodyField("radio_id", "B", "radio id of the partner that sent it, 0x4A to 0x4D")
+_RADIO_ID: Final = BodyField("radio_id", "B", "radio id of the partner that made the packet, 0x4A to 0x4D")
 _TRANSFER: Final = BodyField("transfer", "H", "number of the transfer, chosen by the host")
 _OFFSET: Final = BodyField("offset", "I", "offset of the first byte in the file")
 _SIZE: Final = BodyField("size", "I", "size of the whole file, B")
@@ -213,7 +213,7 @@ _INDEX: Final = BodyField("index", "H", "index of this entry, from 0")
 _TOTAL: Final = BodyField(
     "total", "H", "number of entries; a response without a name means that `first` is beyond them"
 )
-_NUMBER: Final = BodyField("number", "H", "number of that sentence")
+_NUMBER: Final = BodyField("number", "H", "number of the sentence concerned")
 
 HELO: Final = _control(
     "HELO",
@@ -243,7 +243,7 @@ NAKN: Final = _notice(
     "a sentence was received and is rejected",
     _NUMBER,
     BodyField("cause", "B", _CAUSE),
-    tail="four letters of that sentence's type, then the cause as text",
+    tail="four letters of the rejected sentence's type, then the cause as text",
     tail_max=TEXT_MAX,
     tail_min=4,
 )
@@ -251,7 +251,7 @@ LOST: Final = _notice(
     "LOST",
     "the sender gave up an unordered sentence",
     _NUMBER,
-    tail="four letters of its type",
+    tail="four letters of the lost sentence's type",
     tail_max=4,
     tail_min=4,
 )
@@ -298,7 +298,7 @@ UPCL: Final = _request("UPCL", "upload: end", _TRANSFER)
 DNLS: Final = _request("DNLS", "download: list the files, newest first", _FIRST)
 DNLE: Final = _response(
     "DNLE",
-    "download: one file of the list; at most 16 respond to a DNLS",
+    "download: one file of the list; at most 16 DNLE respond to a DNLS",
     _INDEX,
     _TOTAL,
     BodyField("size", "I", "size of the file, B"),
@@ -319,7 +319,7 @@ PSET: Final = _request(
     tail_max=TEXT_MAX - 4,  # the response adds blanks
     tail_min=2,
 )
-PLST: Final = _request("PLST", "lists the settings; at most 16 respond to a PLST", _FIRST)
+PLST: Final = _request("PLST", "lists the settings; at most 16 PVAL respond to a PLST", _FIRST)
 _FLAGS: Final = BodyField("flags", "B", "1 set over this interface, 2 a change takes effect at the next start")
 PVAL: Final = _response(
     "PVAL",

@@ -2,7 +2,7 @@
 
 The kernel's line discipline echoes, buffers lines, changes line ends and acts on control characters. All of this is
 switched off except Ctrl-C, so that a flipped bit cannot end the input, stop the process or block the output. main.py
-sets it because it outlives every task. If main.py itself is killed, a guard process restores the terminal.
+does this because it outlives every task. If main.py itself is killed, a guard process restores the terminal.
 """
 
 import contextlib

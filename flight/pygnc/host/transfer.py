@@ -1,6 +1,6 @@
 """File transfers, the Pi's side: permitted names, uploads and downloads.
 
-Chunks are ordered sentences, so a file only grows at its end, and the bytes stored of an upload are where it resumes.
+Chunks are ordered sentences, so a file only grows at its end, and an upload resumes after the bytes stored so far.
 After a restart of the Pi or a loss of the line, the host opens the same transfer again and receives the offset at which
 to continue. No I/O here: responses are returned as `OutgoingSentence`, files are accessed through `Storage`.
 The host's side is `pygnc_controller.emulator.host_transfer`.
@@ -32,8 +32,12 @@ PAGE_ENTRIES: Final = 16
 """Number of entries in the response to one list request."""
 CHUNK_BYTES_MIN: Final = 93
 """Chunks are halved down to this size each time the line goes down: short chunks pass a bad line more often."""
-_WRITABLE: Final = frozenset({"sense.bin", "pygnc.toml", "pygnc_earth_orientation.csv", "flight.zip"})
-_READABLE: Final = frozenset({"pygnc_status.bin", "pygnc_info.txt", "pygnc_batch/sense.bin", "pygnc_batch/range.bin"})
+_WRITABLE: Final = frozenset(
+    {"sense.bin", "pygnc.toml", "pygnc_earth_orientation.csv", "pygnc_elements.txt", "flight.zip"}
+)
+_READABLE: Final = frozenset(
+    {"pygnc_status.bin", "pygnc_info.txt", "pygnc_omm.bin", "pygnc_batch/sense.bin", "pygnc_batch/range.bin"}
+)
 _RANGE_FOLDERS: Final = frozenset({"range/", *(f"range/partner_{radio_id}/" for radio_id in PARTNER_IDS)})
 _LETTER_FOLDERS: Final = frozenset(f"range/partner_{chr(radio_id)}/" for radio_id in PARTNER_IDS)
 """Partner folders named by a letter, as people may do. The host uses the number, so that a partner has one folder."""
@@ -110,7 +114,7 @@ class Storage(Protocol):
         ...
 
     def complete(self, upload: Upload) -> bool:
-        """Atomically replace the old file; if the CRC-32 is wrong, delete the upload and return False."""
+        """Replace the old file atomically by the upload; if the CRC-32 is wrong, delete the upload and return False."""
         ...
 
     def listing(self) -> list[ListedFile]:

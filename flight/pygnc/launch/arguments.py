@@ -43,10 +43,10 @@ def parse(words: list[str]) -> Arguments:
     """Parse the words after the program's name.
 
     Raises:
-        UsageError: they do not match `USAGE`.
+        UsageError: the words do not match `USAGE`.
     """
     if len(words) < 2:
-        raise UsageError(f"{len(words)} arguments given; two are required")
+        raise UsageError(f"{len(words)} arguments given; timeout and spacecraft time are required")
     timeout_min = _whole("timeout", words[0], MINUTES_MAX)
     t_spacecraft_s = _whole("spacecraft time", words[1], SECONDS_MAX)
     config: Path | None = None

@@ -231,7 +231,7 @@ class EventLog:
                 print(f"pygnc: {task}: {first_line}", file=sys.stderr, flush=True)
 
     def sync_if_due(self) -> None:
-        """Sync recent events and wait for it, because a process that forks must have no other threads."""
+        """Sync due events to the disk and wait for the end, because a process that forks must have no other threads."""
         self._journal.sync_if_due()
         self._journal.finish_sync()
 

@@ -42,7 +42,7 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """Entry of the task table (`pygnc.tasks.table`): what the supervisor knows of a task.
+    """Entry of the task table (`pygnc.tasks.table`): properties of a task for the supervisor.
 
     Attributes:
         name: name in the status, in events and in process lists.

@@ -46,7 +46,7 @@ DRAIN_S: Final = 0.2
 SIGTERM_PATIENCE_S: Final = 3.0
 """After SIGTERM from the host, a task that closes files waits this long for the supervisor's Stop."""
 TRIM_INTERVAL_S: Final = 0.5
-"""Memory that a task has freed must be available to the other tasks within a second."""
+"""Interval of returning freed memory, s; the other tasks need it within a second."""
 TRACEBACK_MAX: Final = 8000
 _NOT_DURABLE: Final = "the stream is kept in memory only"
 
@@ -146,7 +146,7 @@ class Task(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Write what is pending and close all files; the last call."""
+        """Write pending data and close all files; the loop calls this last."""
 
     def on_run_state(self, state: control.RunState) -> None:
         """Receive the state of the run; called only if the task table sets `reports_run`."""
@@ -202,7 +202,7 @@ def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
 
 
 class TaskLoop:
-    """Loop of one task process: wait, respond to the supervisor over `channel`, work."""
+    """Loop of one task process, which waits, responds to the supervisor over `channel` and works."""
 
     def __init__(self, spec: TaskSpec, run: Run, channel: socket.socket) -> None:
         self._closes_files = spec.stop_stage not in DRAIN_STAGES

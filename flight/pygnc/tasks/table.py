@@ -6,9 +6,9 @@ from pygnc.supervisor.process import TaskSpec
 
 SOURCE: Final = "ingest"
 HOST_LINK: Final = "host_link"
-"""Started only if there is a line to the host."""
+"""Name of the task that is started only if there is a line to the host."""
 DEVICE_READER: Final = "devices"
-"""Started only if the settings name a device."""
+"""Name of the task that is started only if the settings name a device."""
 
 SHARED: Final = (
     "pygnc.common.arrays",
@@ -35,7 +35,14 @@ TASKS: Final = (
         name=SOURCE,
         purpose="parses, orders, numbers and journals every input",
         entry="IngestTask",
-        reads=("~/sense.bin", "~/range/rng#####.bin", "~/range/partner_##/rng#####.bin", "host", "devices"),
+        reads=(
+            "~/sense.bin",
+            "~/range/rng#####.bin",
+            "~/range/partner_##/rng#####.bin",
+            "~/pygnc_elements.txt",
+            "host",
+            "devices",
+        ),
         writes=("input",),
         critical=True,
         stop_stage=1,
@@ -43,10 +50,10 @@ TASKS: Final = (
     ),
     TaskSpec(
         name="orbit",
-        purpose="estimates and predicts the orbit from GPS fixes",
+        purpose="estimates and predicts the orbit from GPS fixes, or from mean elements",
         entry="OrbitTask",
         reads=("input",),
-        writes=("orbit",),
+        writes=("orbit", "~/pygnc_omm.bin"),
         stop_stage=2,
         silence_limit_s=3.0,
     ),

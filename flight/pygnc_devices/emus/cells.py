@@ -44,7 +44,7 @@ class CellData:
 
     @property
     def spread(self) -> float | None:
-        """Difference of the highest and the lowest value."""
+        """Highest minus lowest value, in the unit of the sentence."""
         return round(max(self.values.values()) - min(self.values.values()), 6) if self.values else None
 
     @property

@@ -13,7 +13,7 @@ from pygnc_devices.framing import DamageReason, Frame, Judgement, LineFormat, Re
 
 Values: TypeAlias = dict[str, Value | None]
 LONGEST: Final = 512
-"""Bytes of the longest sentence with its end. The longest known sentence, CG1, has about 300."""
+"""Bytes of the longest sentence with its line end. The longest known sentence, CG1, has about 300."""
 crc8: Final = ReflectedCrc(0x8C, seed=0)
 """CRC-8/MAXIM-DOW"""
 _CANDIDATE: Final = re.compile(rb"[A-Z]{2}[0-9],|[\r\n\0]|[A-Z]{2}[0-9]\Z|[A-Z]{1,2}\Z")
@@ -37,7 +37,7 @@ def _judge(line: bytes) -> Judgement:
 
 
 def _fits(name: str, payload: bytes) -> bool:
-    """Return True if a sentence matches its declaration: one of 256 damaged sentences has a right checksum."""
+    """Return True if a sentence matches its declaration. The checksum alone accepts one of 256 damaged sentences."""
     sentence = SENTENCES.get(name)
     if sentence is None:
         return True

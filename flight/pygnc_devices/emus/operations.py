@@ -84,7 +84,7 @@ class Statistic:
         name: name, or `statistic` and its number if it is unknown.
         value: value in `unit`.
         unit: unit of the value; "" for counts.
-        cells: numbers of the cells that have the value.
+        cells: numbers of the cells to which the value belongs; empty if it does not belong to a cell.
         t_local_s: time of the last change, s since 1970 on the unit's local clock, without a zone.
     """
 
@@ -98,7 +98,7 @@ class Statistic:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Identity of a unit, by its own texts. The serial number may be hexadecimal."""
+    """Identity of a unit, as the unit reports it. The serial number may be hexadecimal."""
 
     hardware: str
     serial_number: str
@@ -143,14 +143,14 @@ def request_sentence(
 
 
 def request_list(name: str) -> Request:
-    """Return a request whose response is several sentences, which silence ends."""
+    """Return a request whose response is several sentences; a pause without a sentence ends the response."""
     return request_sentence(
         name, accept=lambda frame: Claim.PART if frame.kind == name else Claim.NO, grace_s=_LIST_SILENCE_S
     )
 
 
 def request_parameter(number: str, data: str = "?") -> Request:
-    """Return CF2, which reads a parameter, or writes it. A write is sent once: read it back to check."""
+    """Return CF2, which reads a parameter, or writes `data`. A write is sent once: read it back to check."""
     wanted = number.upper().encode()
 
     def accept(frame: Frame) -> Claim:
@@ -166,7 +166,7 @@ async def identify(unit: EmusUnit) -> Identity:
 
 
 async def ask(_unit: EmusUnit, name: str) -> Values:
-    """Request a sentence and return its values; a broadcast sentence counts, too. Empty fields are None.
+    """Request a sentence and return its values; a broadcast of that sentence serves as well. Empty fields are None.
 
     Raises:
         DeviceError: `name` cannot be the name of a sentence.
@@ -217,13 +217,13 @@ async def read_log(_unit: EmusUnit) -> list[LogEntry]:
 
 
 async def read_statistics(_unit: EmusUnit, number: int | None = None) -> list[Statistic]:
-    """Return all long-term statistics, or the statistic with a number."""
+    """Return all long-term statistics, or only statistic `number`."""
     request = request_list("SS1") if number is None else request_sentence("SS1", f"{number:02X}")
     return [statistic(decode(frame)) for frame in (await request)]
 
 
 def statistic(values: Mapping[str, Value | None]) -> Statistic:
-    """Return the statistic in the values of a sentence SS1."""
+    """Return the statistic that a sentence SS1 reports, given the values of the sentence."""
     number, word, info, t_local_s = (_whole(values[name]) for name in ("number", "word", "info", "t_local_s"))
     kind = STATISTICS.get(-1 if number is None else number, Kind(f"statistic {number}"))
     value = None if word is None else round(word * kind.scale + kind.offset, 2)
@@ -232,7 +232,7 @@ def statistic(values: Mapping[str, Value | None]) -> Statistic:
 
 
 async def read_parameter(_unit: EmusUnit, number: str) -> str:
-    """Return a parameter of the configuration as the unit's text; "1600" are the function flags."""
+    """Return a parameter of the configuration, as the hexadecimal text that the unit sends; "1600": function flags."""
     return str(decode((await request_parameter(number))[-1])["data"] or "")
 
 
@@ -286,7 +286,7 @@ async def write_parameter(unit: EmusUnit, number: str, data: str) -> None:
     await request_parameter(number, data.upper())
     found = await read_parameter(unit, number)
     if found.lstrip("0").upper() != data.lstrip("0").upper():
-        raise RefusedError(f"parameter {number}: wrote {data}, read back {found or 'nothing'}")
+        raise RefusedError(f"parameter {number}: wrote {data}, read back {found or 'nothing'}; repeat the write")
 
 
 async def write_function_flag(unit: EmusUnit, bit: int, is_set: bool) -> int:  # noqa: FBT001 - the value written

@@ -53,11 +53,11 @@ class EmusUnit:
         self._counts_of_cells.clear()
 
     def expected_cells(self, name: str) -> int | None:
-        """Return the number of cells in the last summary that belongs to a sentence; None if there was none."""
+        """Return the number of cells by the latest summary sentence for `name`; None before the first summary."""
         return self._counts_of_cells.get(SUMMARY[name])
 
     def is_valid(self, name: str, t_mono_ns: int) -> bool | None:
-        """Return True if the unit's status declares a sentence valid; None without a status of the last 60 s."""
+        """Return True if the unit's status declares a sentence valid; None if no status arrived in the last 60 s."""
         if self._status is None or name not in VALIDITY_BIT or t_mono_ns - self._status_t_mono_ns > _STATUS_AGE_NS:
             return None
         return bool(self._status >> VALIDITY_BIT[name] & 1)

@@ -1,4 +1,4 @@
-"""Euler angles from the rotation matrix that the replies C5, C8 and CC carry."""
+"""Euler angles from the rotation matrix in the packets C5, C8 and CC."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ def euler_angles(values: Mapping[str, Value | None]) -> tuple[float, float, floa
     """Return roll, pitch and yaw in rad. The matrix rotates vectors from north-east-down to the axes of the unit.
 
     Raises:
-        KeyError: the reply does not contain the matrix.
+        KeyError: `values` does not contain the matrix.
     """
     m11, m12, m13, m23, m33 = (_number(values[name]) for name in ("m11", "m12", "m13", "m23", "m33"))
     return math.atan2(m23, m33), math.asin(min(1.0, max(-1.0, -m13))), math.atan2(m12, m11)

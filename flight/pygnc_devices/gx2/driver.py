@@ -24,7 +24,7 @@ _SAMPLING: Final = "sampling."
 _SAMPLING_NAMES: Final = tuple(_SAMPLING + field.name for field in fields(Sampling))
 _STORED_NAMES: Final = ("rate", "startup")
 _NO_REPLY: Final = "none"
-_CONTINUOUS: Final = "reply sent in every cycle"
+_CONTINUOUS: Final = "packet sent in every cycle"
 
 
 async def describe(unit: Gx2Unit) -> dict[str, str]:
@@ -61,7 +61,7 @@ async def get(unit: Gx2Unit, names: Sequence[str]) -> list[Setting]:
 
 
 async def put(unit: Gx2Unit, values: Mapping[str, str]) -> list[Setting]:
-    """Set `continuous` (a reply such as CC, or none) and the sampling settings of a 3DM-GX3-25, until power-off."""
+    """Set `continuous` (a packet such as CC, or none) and the sampling settings of a 3DM-GX3-25, until power-off."""
     _check(values, ("continuous", *_SAMPLING_NAMES))
     settings = await _put_sampling(unit, values, keep=False)
     if "continuous" in values:
@@ -75,7 +75,7 @@ async def put(unit: Gx2Unit, values: Mapping[str, str]) -> list[Setting]:
 
 
 async def read(unit: Gx2Unit, names: Sequence[str]) -> list[Setting]:
-    """Return rate, reply at power-up, sampling settings and words of the EEPROM by address (0xFCA2)."""
+    """Return rate, packet streamed from power-up on, sampling settings, and EEPROM words by address (0xFCA2)."""
     await identify(unit)
     sampling = await _sampling(unit) if unit.is_gx3 else {}
     known = (*_STORED_NAMES, *sampling)
@@ -121,7 +121,7 @@ class Snapshot(msgspec.Struct, frozen=True, tag="pygnc 3DM-GX2 settings 1", tag_
 
 
 async def take_snapshot(unit: Gx2Unit) -> str:
-    """Return rate, reply at power-up and sampling settings as JSON text."""
+    """Return rate, packet streamed from power-up on and sampling settings as JSON text."""
     identity = await identify(unit)
     addresses = (RATE_ADDRESS, STARTUP_ADDRESS)
     words = {f"{address:#06x}": await eeprom.read_word(unit, address) for address in addresses}
@@ -143,7 +143,10 @@ async def restore(unit: Gx2Unit, text: str, to_another_unit: bool) -> list[Setti
         raise DeviceError(f"the text is not a snapshot of a unit's settings: {error}") from None
     serial_number = (await identify(unit)).serial_number
     if serial_number != snapshot.serial_number and not to_another_unit:
-        raise DeviceError(f"the snapshot belongs to unit {snapshot.serial_number}, not to unit {serial_number}")
+        raise DeviceError(
+            f"the snapshot belongs to unit {snapshot.serial_number}, not to unit {serial_number}; "
+            "to_another_unit=True (--to-another-unit) restores it nevertheless"
+        )
     changed = []
     for address, word in words.items():
         if (await eeprom.read_word(unit, address)) != word:

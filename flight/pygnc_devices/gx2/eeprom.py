@@ -1,4 +1,4 @@
-"""EEPROM of a unit: words, rate, reply at power-up. A 3DM-GX3-25 has its rate in its sampling settings.
+"""EEPROM of a unit: words, rate, packet streamed from power-up on. A 3DM-GX3-25 has its rate in its sampling settings.
 
 Each operation raises NoAnswerError if the unit does not respond.
 """
@@ -83,7 +83,7 @@ async def write_word(unit: Gx2Unit, address: int, word: int) -> None:
 
 
 async def get_rate(unit: Gx2Unit) -> float:
-    """Return the rate in Hz."""
+    """Return the rate of continuous mode, Hz."""
     if await _is_gx3(unit):
         return (await get_sampling(unit)).rate_hz
     return COUNTS_PER_S / (await read_word(unit, RATE_ADDRESS))
@@ -93,7 +93,7 @@ async def set_rate(unit: Gx2Unit, rate_hz: float) -> float:
     """Write the nearest possible rate to EEPROM and return it. A 3DM-GX2 uses it from the next power-up on.
 
     Raises:
-        DeviceError: the rate is not from 1 to 301 Hz (3DM-GX3-25: 1000 Hz).
+        DeviceError: the rate is not from 1 to 301 Hz; a 3DM-GX3-25 uses the nearest rate from 1 to 1000 Hz instead.
         EepromError: the rate reads back with another value.
     """
     if await _is_gx3(unit):
@@ -109,10 +109,10 @@ async def set_rate(unit: Gx2Unit, rate_hz: float) -> float:
 
 
 async def set_startup(unit: Gx2Unit, kind: str | None) -> None:
-    """Set the reply that is sent continuously from the next power-up on; None: wait for commands.
+    """Set the packet that is streamed from the next power-up on, such as CC; None: wait for commands.
 
     Raises:
-        DeviceError: the reply is not a measurement.
+        DeviceError: `kind` is not a measurement.
         EepromError: the word reads back with another value.
     """
     word = 0
@@ -123,7 +123,7 @@ async def set_startup(unit: Gx2Unit, kind: str | None) -> None:
 
 
 async def get_startup(unit: Gx2Unit) -> str | None:
-    """Return the reply that is sent continuously from power-up on; None if the unit waits for commands."""
+    """Return the packet that is streamed from power-up on; None if the unit waits for commands."""
     word = await read_word(unit, STARTUP_ADDRESS)
     return f"{word & 0xFF:02X}" if word & 0xFF else None
 
@@ -159,7 +159,7 @@ async def _sampling(unit: Gx2Unit, function: int, wanted: Sampling) -> Sampling:
 
 
 def _command(kind: str, data: bytes) -> Request:
-    """Return E4 or E5, sent once: the reply does not name the address, so a late reply must not count for another."""
+    """Return E4 or E5, sent once: responses do not name the address, so a late response could pass for the next."""
     return command(kind, data, timeout_s=CYCLE_S, tries=1, queue=_QUEUE)
 
 

@@ -1,14 +1,14 @@
 """Frames of the single-byte protocol, and their wireless wrapper (ASPP) between a base station and its nodes.
 
-A reply is the command byte, a payload whose length depends on the command, and the sum of all bytes before it, 16 bits.
-One byte and a sum protect little: payloads are full of bytes that could begin a reply. The scanner does not search
+A packet is the command byte, a payload whose length depends on the command, and the 16-bit sum of all bytes before it.
+One byte and a sum protect little: payloads are full of bytes that could begin a packet. The scanner does not search
 inside an intact frame; after damage, a candidate needs the right sum and values that a unit can send.
 
 A wrapped command is AA 0B 00, node, length, 00, command, sum of all but the first byte. The base station sends AA if
-it accepts the command, 21 if not. A wrapped reply is AA 07 00, node, length, 00, command, data, LQI, RSSI, sum of all
+it accepts the command, 21 if not. A wrapped packet is AA 07 00, node, length, 00, command, data, LQI, RSSI, sum of all
 but the first byte, LQI and RSSI. The length counts from the 00 to the end of the data, which has no sum of its own.
 
-Sources: MicroStrain Data Communications Protocol 1.19; a recorded reply in tests/pygnc_devices/gx2/test_framing.py.
+Sources: MicroStrain Data Communications Protocol 1.19; a recorded packet in tests/pygnc_devices/gx2/test_framing.py.
 """
 
 import re
@@ -23,18 +23,18 @@ _LENGTHS: Final = {octet: packet.layout.size + OVERHEAD_BYTES for octet, packet 
 
 
 def checksum(octets: bytes) -> bytes:
-    """Return the sum of bytes, as it follows them in a frame."""
+    """Return the 16-bit sum of the bytes, big-endian, as at the end of a frame."""
     return (sum(octets) & 0xFFFF).to_bytes(2, "big")
 
 
 def make_frame(kind: str, payload: bytes) -> bytes:
-    """Return the reply to a command; `kind` is its byte in hexadecimal."""
+    """Return the packet of a unit; `kind` is the command byte in hexadecimal."""
     body = bytes.fromhex(kind) + payload
     return body + checksum(body)
 
 
 def scan(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - the signature of every scanner
-    """Find the replies of a buffer. After damage the search continues one byte further on."""
+    """Find the packets of a buffer. After damage the search continues one byte further on."""
     return scan_by(_find, octets, stalled=stalled)
 
 
@@ -63,7 +63,7 @@ NACK: Final = "NACK"
 NODE_IS_THERE: Final = "02"
 _BEGIN: Final = b"\xaa\x07\x00"
 _SINGLES: Final = {0xAA: ACK, 0x21: NACK, 0x02: NODE_IS_THERE}
-"""Responses of one byte, without a checksum: they count only before a reply or at the end of the buffer."""
+"""Responses of one byte, without a checksum: they are accepted only before a packet or at the end of the buffer."""
 _HEADER_BYTES: Final = 7
 _TRAILER_BYTES: Final = 4
 LONGEST_WRAPPED: Final = LONGEST_FRAME - OVERHEAD_BYTES + 1 + _HEADER_BYTES + _TRAILER_BYTES
@@ -76,12 +76,12 @@ def wrap(node: int, command: bytes) -> bytes:
 
 
 def link_quality(raw: bytes) -> tuple[int, int]:
-    """Return link quality (LQI) and signal strength (RSSI) of a wrapped reply, as reported by the base station."""
+    """Return link quality (LQI) and signal strength (RSSI) of a wrapped packet, as reported by the base station."""
     return raw[-4], raw[-3]
 
 
 def scanner(node: int) -> Scanner:
-    """Return a scanner for the replies of a node; replies of other nodes get a kind with their number (`C2@95`)."""
+    """Return a scanner for the packets of a node; packets of other nodes get a kind with their node (`C2@95`)."""
     find = partial(_find_wrapped, node)
 
     def scan(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - the signature of every scanner
@@ -112,14 +112,14 @@ def _find_wrapped(node: int, octets: bytes, at: int, stalled: bool) -> Frame | D
 
 
 def _waiting(octets: bytes) -> int:
-    """Return the number of bytes at the end that may begin a response of one byte, a wrapped reply, or both."""
+    """Return the number of bytes at the end that may begin a response of one byte, a wrapped packet, or both."""
     begun = next((count for count in (2, 1) if octets.endswith(_BEGIN[:count])), 0)
     before = octets[-begun - 1 : len(octets) - begun]
     return begun + bool(before and before[0] in _SINGLES)
 
 
 def _judge_wrapped(octets: bytes) -> int | DamageReason | None:
-    """Return the length of the reply at the head, its damage, or None if it is incomplete."""
+    """Return the length of the packet at the head, or its damage; None if the packet is incomplete."""
     if len(octets) <= _HEADER_BYTES:
         return None
     packet = PACKET_OF_BYTE.get(octets[7])

@@ -1,9 +1,9 @@
-"""Operations of a unit: identity, single replies, continuous mode, biases, temperatures, built-in test.
+"""Operations of a unit: identity, single packets, continuous mode, biases, temperatures, built-in test.
 
-Commands are those of the MicroStrain Data Communications Protocol 1.19. A reply arrives at the end of the calculation
-cycle in which the command is carried out: up to a second later at the slowest rate. Continuous mode is volatile; the
-EEPROM can start it at power-up. Each operation raises NoAnswerError if the unit does not respond, and RefusedError if
-the base station does not reach the node.
+Commands are those of the MicroStrain Data Communications Protocol 1.19. A response arrives at the end of the
+calculation cycle in which the command is carried out: up to a second later at the slowest rate. Continuous mode is
+volatile; the EEPROM can start it at power-up. Each operation raises NoAnswerError if the unit does not respond, and
+RefusedError if the base station does not reach the node.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ def command(
     tries: int = _TRIES,
     queue: str = "",
 ) -> Request:
-    """Return the request of a command; the response is a reply of its kind whose payload `fits` accepts."""
+    """Return the request of a command; the response is a packet of the same kind whose payload `fits` accepts."""
 
     def accept(frame: Frame) -> Claim:
         is_mine = frame.kind == NACK or (frame.kind == kind and fits(frame.payload))
@@ -63,7 +63,7 @@ _VOLTS_PER_COUNT: Final = 3.3 / 4096
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Identity of a unit, by its own texts; `firmware` is a version such as 2.1.03."""
+    """Identity of a unit, as the unit reports it; `firmware` is a version such as 2.1.03."""
 
     model: str
     serial_number: str
@@ -74,29 +74,29 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Temperatures:
-    """A/D counts of four temperature sensors; their conversion depends on the gyros, which the unit does not report."""
+    """A/D counts of four temperature sensors; conversion requires the gyro model, which the unit does not report."""
 
     raw_accel: int
     raw_gyro: tuple[int, int, int]
 
     @property
     def accel_degc(self) -> float:
-        """Temperature of the accelerometer."""
+        """Temperature of the accelerometer, degC."""
         return (self.raw_accel * _VOLTS_PER_COUNT - 0.5) * 100.0
 
     def gyro_degc(self, *, is_adxrs61x: bool) -> Vector:
-        """Return the temperatures of the gyros: ADXRS61x, or ADXRS150, 300, 401."""
+        """Return the temperatures of the x, y and z gyro, degC, for ADXRS61x or else for ADXRS150, 300 and 401."""
         volts = tuple(raw * _VOLTS_PER_COUNT for raw in self.raw_gyro)
         x, y, z = ((volt - 2.5) / 0.009 + 25.0 if is_adxrs61x else volt / 0.0084 - 273.0 for volt in volts)
         return x, y, z
 
 
 async def ask(unit: Gx2Unit, request: Request) -> Frame:
-    """Return the reply to a command.
+    """Return the response to a command.
 
     Raises:
         RefusedError: the base station does not reach the node.
-        NoAnswerError: no reply arrived.
+        NoAnswerError: no response arrived.
     """
     frame = (await unit.wrap(request))[-1]
     if frame.kind == NACK:
@@ -105,10 +105,10 @@ async def ask(unit: Gx2Unit, request: Request) -> Frame:
 
 
 async def send(unit: Gx2Unit, kind: str, data: bytes = b"") -> bytes:
-    """Send any command with its data (guard bytes included), unchecked, and return the payload of the reply.
+    """Send any command with its data (guard bytes included), unchecked, and return the payload of the response.
 
     Raises:
-        DeviceError: the reply to this command is not declared.
+        DeviceError: the response to this command is not declared.
     """
     if kind not in PACKETS:
         raise DeviceError(f"unknown command {kind}; choose from {', '.join(PACKETS)}")
@@ -116,10 +116,10 @@ async def send(unit: Gx2Unit, kind: str, data: bytes = b"") -> bytes:
 
 
 async def poll(unit: Gx2Unit, kind: str = "CC") -> Values:
-    """Request one reply and return its values. If that kind is streamed, the reply may belong to the stream.
+    """Request one packet and return its values. If that kind is streamed, the packet may belong to the stream.
 
     Raises:
-        DeviceError: the reply is not a measurement.
+        DeviceError: `kind` is not a measurement.
     """
     check_kind(kind)
     if kind != unit.stream:
@@ -128,7 +128,7 @@ async def poll(unit: Gx2Unit, kind: str = "CC") -> Values:
 
 
 def check_kind(kind: str) -> None:
-    """Raise DeviceError unless a reply is a measurement."""
+    """Raise DeviceError unless `kind` is a measurement."""
     if kind not in STREAMABLE:
         raise DeviceError(f"unknown measurement {kind!r}; choose from {', '.join(sorted(STREAMABLE))}")
 
@@ -144,7 +144,7 @@ async def identify(unit: Gx2Unit) -> Identity:
 
 
 async def probe() -> Found:
-    """Detect and identify a unit, for a search. Only replies to commands count, not a stream."""
+    """Detect and identify a unit, for a search. Only responses to commands count, not a stream."""
     name = await replace(_ask_text(2), timeout_s=_PROBE_S, tries=3)
     serial_number = await replace(_ask_text(1), timeout_s=_PROBE_S, tries=3)
     return Found(_as_text(serial_number[-1].payload), _as_text(name[-1].payload))
@@ -168,17 +168,17 @@ async def ping_node(unit: Gx2Unit) -> bool:
 
 
 async def write_accel_bias(unit: Gx2Unit, bias_mps2: Vector) -> None:
-    """Set the bias of the accelerometer, m/s², until power-off (C9)."""
+    """Set the bias of the accelerometer, m/s² along x, y, z, until power-off (C9)."""
     await _write_bias(unit, "C9", b"\xb7\x44", [axis / STANDARD_GRAVITY_MPS2 for axis in bias_mps2])
 
 
 async def write_gyro_bias(unit: Gx2Unit, bias_rad_s: Vector) -> None:
-    """Set the bias of the gyros, rad/s, until power-off (CA)."""
+    """Set the bias of the gyros, rad/s about x, y, z, until power-off (CA)."""
     await _write_bias(unit, "CA", b"\x12\xa5", bias_rad_s)
 
 
 async def capture_gyro_bias(unit: Gx2Unit, seconds: float = 10.0) -> Vector:
-    """Measure the bias of the gyros in rad/s and use it until power-off (CD). The unit must not move.
+    """Measure the bias of the gyros, rad/s, x, y, z, and use it until power-off (CD). The unit must not move.
 
     Raises:
         DeviceError: the time is not from 10 to 30 s.
@@ -207,7 +207,7 @@ async def store_bias(unit: Gx2Unit, quantity: str) -> None:
 
     request = command("D0", _GUARD + struct.pack(">H", number), fits=fits, timeout_s=CYCLE_S, tries=1)
     if struct.unpack_from(">H", (await ask(unit, request)).payload)[0] == _NOT_STORED:
-        raise RefusedError(f"the unit does not store the {quantity} bias")
+        raise RefusedError(f"the unit did not store the {quantity} bias; repeat store_bias")
 
 
 async def temperatures(unit: Gx2Unit) -> Temperatures:
@@ -234,11 +234,11 @@ async def built_in_test(unit: Gx2Unit, tests: Iterable[str] = ()) -> None:
 
 async def _write_bias(unit: Gx2Unit, kind: str, guard: bytes, words: Iterable[float]) -> None:
     payload = struct.pack(">3f", *words)
-    await ask(unit, command(kind, guard + payload, fits=lambda reply: reply[:12] == payload))
+    await ask(unit, command(kind, guard + payload, fits=lambda received: received[:12] == payload))
 
 
 def _ask_text(selector: int) -> Request:
-    """Return EA: 0 model, 1 serial number, 2 name, 3 options."""
+    """Return EA, which requests a text: 0 model, 1 serial number, 2 name, 3 options."""
     return command("EA", bytes([selector]), fits=lambda payload: payload[0] == selector)
 
 
@@ -250,17 +250,17 @@ _STARTS: Final = 4
 _POLLS: Final = 2
 _STOPS: Final = 10
 _FIRST_S: Final = 1.3
-"""Time limit for the first reply of a stream: longer than a cycle of the slowest rate."""
+"""Time limit for the first packet of a stream: longer than a cycle of the slowest rate."""
 _IDLE_S: Final = 0.15
 
 
 async def start_continuous(unit: Gx2Unit, kind: str = "CC") -> None:
-    """Start sending a reply in every cycle, and wait for the first reply (C4). Other commands work meanwhile.
+    """Start sending a packet in every cycle, and wait for the first packet (C4). Other commands work meanwhile.
 
     Just after power-up a unit may confirm C4 without streaming; after a few polls it streams.
 
     Raises:
-        DeviceError: the reply is not a measurement.
+        DeviceError: `kind` is not a measurement.
         NoAnswerError: the unit does not respond, or does not stream.
     """
     check_kind(kind)
@@ -280,7 +280,7 @@ async def start_continuous(unit: Gx2Unit, kind: str = "CC") -> None:
 
 
 async def stop_continuous(unit: Gx2Unit) -> None:
-    """Stop continuous mode and wait until no replies arrive (C4, FA).
+    """Stop continuous mode and wait until no packets arrive (C4, FA).
 
     Raises:
         RefusedError: the unit is still streaming; by radio another attempt may succeed.
@@ -311,7 +311,7 @@ async def _wake(unit: Gx2Unit) -> None:
 
 
 async def _stop_without_reply(unit: Gx2Unit) -> None:
-    """Send FA, which has no reply; the base station of a node acknowledges it."""
+    """Send FA, which has no response; the base station of a node acknowledges it."""
     octets = b"\xfa\x75\xb4" if unit.is_gx3 else b"\xfa"
 
     def accept(frame: Frame) -> Claim:
@@ -323,15 +323,15 @@ async def _stop_without_reply(unit: Gx2Unit) -> None:
 
 
 def _continuous(kind: str) -> Request:
-    """Return C4: send a reply continuously; "00" ends continuous mode."""
+    """Return C4, which starts streaming packets of a kind; "00" ends continuous mode."""
     octet = bytes.fromhex(kind)
     return command("C4", _GUARD + octet, fits=lambda payload: payload[:1] == octet, tries=2)
 
 
 def _streamed(kind: str, wait_s: float) -> Request:
-    """Return a request that waits for a streamed reply."""
+    """Return a request that waits for a streamed packet."""
 
     def accept(frame: Frame) -> Claim:
         return Claim.LAST if frame.kind == kind else Claim.NO
 
-    return Request(b"", accept, f"next {kind}", wait_s, tries=1, what=f"a streamed reply {kind}")
+    return Request(b"", accept, f"next {kind}", wait_s, tries=1, what=f"a streamed packet {kind}")

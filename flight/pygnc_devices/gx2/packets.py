@@ -1,4 +1,4 @@
-"""Replies of the single-byte protocol: command byte, big-endian words, timer, 16-bit sum.
+"""Packets of the single-byte protocol: command byte, big-endian words, timer, 16-bit sum.
 
 Sources: MicroStrain Data Communications Protocol 1.19 (3DM-GX2, Inertia-Link); drivers of the 3DM-GX3-25 for D4 to DF.
 """
@@ -23,7 +23,7 @@ from pygnc_devices.units import (
 OVERHEAD_BYTES: Final = 3
 """Bytes of a frame besides the payload: command byte, sum."""
 LARGEST_FLOAT: Final = 1e6
-"""Largest float in a reply: bytes with a larger value are not a reply, even if their sum is right."""
+"""Largest float in a packet: bytes with a larger value are not a packet, even if their sum is right."""
 GAUSS_T: Final = 1e-4
 
 
@@ -47,8 +47,8 @@ def _matrix(meaning: str) -> tuple[Field, ...]:
 
 _ACCEL: Final = _axes("accel", ACCELERATION, "mps2", STANDARD_GRAVITY_MPS2, "specific force", "Accel")
 _RATE: Final = _axes("rate", RATE, "rad_s", None, "angular rate", "Rate")
-_MAG: Final = _axes("mag", MAGNETIC, "t", GAUSS_T, "magnetic field; none on an Inertia-Link", "Mag")
-_TURN: Final = _axes("delta_angle", ANGLE, "rad", None, "turn since the sample before", "DeltaAngle")
+_MAG: Final = _axes("mag", MAGNETIC, "t", GAUSS_T, "magnetic field; not measured by an Inertia-Link", "Mag")
+_TURN: Final = _axes("delta_angle", ANGLE, "rad", None, "rotation since the previous sample", "DeltaAngle")
 _PUSH: Final = _axes(
     "delta_velocity", VELOCITY, "mps", STANDARD_GRAVITY_MPS2, "integral of specific force", "DeltaVelocity"
 )
@@ -84,7 +84,7 @@ READINGS: Final = (
         meaning="raw A/D values",
     ),
     _reading("C2", *_ACCEL, *_RATE, meaning="specific force and angular rate"),
-    _reading("C3", *_TURN, *_PUSH, meaning="turn and velocity change"),
+    _reading("C3", *_TURN, *_PUSH, meaning="rotation and velocity change"),
     _reading("C5", *_M, meaning="orientation"),
     _reading("C6", *_matrix("rotation that the last update made"), meaning="update of the orientation"),
     _reading("C7", *_MAG, meaning="magnetic field"),
@@ -106,7 +106,7 @@ READINGS: Final = (
         *(_stabilized(field) for field in _MAG),
         meaning="gravity and magnetic field estimated by the filter, angular rate",
     ),
-    _reading("D3", *_TURN, *_PUSH, *_MAG, meaning="turn, velocity change, magnetic field"),
+    _reading("D3", *_TURN, *_PUSH, *_MAG, meaning="rotation, velocity change, magnetic field"),
     _reading(
         "DF",
         *(_word(f"q{number}", "f", f"component {number} of the quaternion") for number in range(4)),
@@ -114,7 +114,7 @@ READINGS: Final = (
     ),
 )
 ANSWERS: Final = (
-    _answer("C4", _word("command", "B", "reply that is sent continuously, 0: none"), _TIMER, meaning="continuous mode"),
+    _answer("C4", _word("command", "B", "packet that is streamed, 0: none"), _TIMER, meaning="continuous mode"),
     _answer(
         "C9",
         *_axes("accel_bias", ACCELERATION, "mps2", STANDARD_GRAVITY_MPS2, "bias of the accelerometer", "AccelBias"),
@@ -164,9 +164,9 @@ _SELECTORS: Final = range(4)
 
 
 def can_be(packet: Packet, payload: bytes) -> bool:
-    """Return True if a unit can have sent a payload: noise with a right sum seldom passes.
+    """Return True if a unit can have sent a payload; this rejects most noise whose sum is right by chance.
 
-    NaN is legal, for values that the unit does not have. Floats are the first fields of each reply.
+    NaN is legal, for values that the unit does not have. Floats are the first fields of each packet.
     """
     if any(abs(word) > LARGEST_FLOAT for word in _FLOATS[packet.name].unpack_from(payload)):
         return False

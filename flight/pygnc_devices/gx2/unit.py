@@ -1,4 +1,4 @@
-"""State of a unit: its timer, the reply that it streams, its radio link."""
+"""State of a unit: its timer, the packet that it streams, its radio link."""
 
 import math
 from collections import defaultdict, deque
@@ -27,7 +27,7 @@ _STEPS_KEPT: Final = 9
 
 
 class Timer:
-    """Timer of the unit, which most replies contain.
+    """Timer of the unit, which most packets contain.
 
     Attributes:
         hz: ticks per second; None while the frequency is unknown.
@@ -39,10 +39,10 @@ class Timer:
         self._steps: deque[int] = deque(maxlen=_STEPS_TO_DECIDE)
 
     def advance(self, ticks: int, host_ns: int | None) -> int | None:
-        """Return the time in ns since the first reply; None while the frequency is unknown.
+        """Return the time since the first packet, ns; None while the frequency is unknown.
 
         Args:
-            ticks: timer in the reply.
+            ticks: timer in the packet.
             host_ns: arrival time on the host's monotonic clock, ns, to bridge gaps longer than a wrap; None in a
                 recording.
         """
@@ -66,14 +66,14 @@ class Timer:
 
 
 class Cadence:
-    """Usual time between replies of a kind."""
+    """Usual time between packets of a kind."""
 
     def __init__(self) -> None:
         self._last_ns: int | None = None
         self._steps: deque[int] = deque(maxlen=_STEPS_KEPT)
 
     def missing(self, t_device_ns: int | None) -> int:
-        """Return the number of replies missing before a reply with device time `t_device_ns`, ns."""
+        """Return the number of packets missing before a packet with device time `t_device_ns`, ns."""
         last_ns, self._last_ns = self._last_ns, t_device_ns
         if t_device_ns is None or last_ns is None or t_device_ns <= last_ns:
             return 0
@@ -86,7 +86,7 @@ Values: TypeAlias = dict[str, Value | None]
 
 
 class Gx2Unit:
-    """Interpreter of the replies of a unit, and state that its operations share.
+    """Interpreter of the packets of a unit, and state that its operations share.
 
     Args:
         timer_hz: see `Gx2.open`.
@@ -96,9 +96,9 @@ class Gx2Unit:
 
     Attributes:
         timer: timer of the unit.
-        stream: reply that is sent continuously, restored after a reconnection; None: none.
-        polled: kinds of replies that are requested singly, so that a pause means no loss.
-        radio: link quality (LQI) and signal strength (RSSI) of the newest reply; None with a cable.
+        stream: packet that the unit streams, restored after a reconnection; None: the unit does not stream.
+        polled: kinds of packets that are requested singly, so that a pause means no loss.
+        radio: link quality (LQI) and signal strength (RSSI) of the newest packet; None with a cable.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Gx2Unit:
         return request if self.node is None else replace(request, octets=framing.wrap(self.node, request.octets))
 
     def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
-        """Return the reading in a reply; see `engine.Interpreter`."""
+        """Return the reading in a packet; see `engine.Interpreter`."""
         counters.refusals += frame.kind == framing.NACK
         packet = PACKETS.get(frame.kind)
         if packet is None:
@@ -151,12 +151,12 @@ class Gx2Unit:
         return None if self._recover is None or self.stream is None else self._recover(self)
 
     def reset_rate(self) -> None:
-        """Determine the usual times between replies again: the rate has changed."""
+        """Discard the usual times between packets; the rate has changed."""
         self._cadences.clear()
 
 
 def decode(packet: Packet, payload: bytes) -> Values:
-    """Return the values of a reply. NaN means that the unit does not have the value: None."""
+    """Return the values of a packet; None for NaN, which a unit sends for values that it does not have."""
     return {
         name: None if isinstance(value, float) and math.isnan(value) else value
         for name, value in packet.decode(payload).items()

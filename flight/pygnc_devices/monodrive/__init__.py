@@ -1,1 +1,1 @@
-"""The IMU of the monoDrive simulator: replies of a 3DM-GX2 with a time of week behind, by TCP or UDP."""
+"""The IMU of the monoDrive simulator: packets of a 3DM-GX2 followed by the time of week, by TCP or UDP."""

@@ -66,7 +66,7 @@ class MonoDriveUnit:
         return Reading(self._packet, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, t_device_ns, lost)
 
     def reconnected(self) -> None:
-        """Expect a new count of samples; see `engine.Interpreter`."""
+        """Discard the sample count, which may restart; see `engine.Interpreter`."""
         self._last_count = None
 
     def _time(self, ticks: int, host_ns: int | None) -> int:
@@ -80,7 +80,7 @@ class MonoDriveUnit:
         return 0 if last is None else max(0, sample_count[0] - last - 1)
 
     def _check_gravity(self, body: bytes) -> None:
-        """Log a warning if the acceleration looks like gravity in another unit; no document names the unit."""
+        """Log a warning if the acceleration looks like gravity in another unit than `accel_unit`."""
         self._heard += 1
         if self._heard != _LISTENING:
             return
@@ -88,7 +88,7 @@ class MonoDriveUnit:
         for unit, mps2 in MPS2_PER_UNIT.items():
             if abs(length * mps2 / STANDARD_GRAVITY_MPS2 - 1) < _REST and unit != self.layout.accel_unit:
                 _log.warning(
-                    "acceleration of %.3g looks like gravity in %s, but accel_unit is %s",
+                    "acceleration of %.3g looks like gravity in %s, but accel_unit is %s; correct accel_unit",
                     length,
                     unit,
                     self.layout.accel_unit,

@@ -1,4 +1,4 @@
-"""Scanner of frames by the length in their header, in both byte orders and with both lengths of the header."""
+"""Scanner of frames by the length in their header, for both byte orders and both header lengths."""
 
 import math
 import re
@@ -26,7 +26,7 @@ _SMALLEST: Final = 1e-9
 
 
 def scanner(layout: Layout) -> Scanner:
-    """Return the scanner for a layout. The payload of its frames is the header without its length, and the frame."""
+    """Return the scanner for a layout. The payload of its frames is the frame, after the header without its length."""
     return partial(_scan, layout)
 
 
@@ -37,7 +37,7 @@ def header_order(raw: bytes) -> tuple[int, Order]:
 
 
 def orders_by_checksum(body: bytes) -> tuple[Order, ...] | None:
-    """Return the byte orders in which the checksum of a frame of 35 bytes is right; None if it has none."""
+    """Return the byte orders in which the checksum of a 35-byte frame is right; None for a frame without checksum."""
     if body[29:31] == b"\0\0":
         return None
     total = sum(body[:29]) & 0xFFFF
@@ -56,7 +56,7 @@ def likely_order(body: bytes, usual: Order) -> Order:
 
 
 def unpack(body: bytes, order: Order) -> tuple[float | int, ...]:
-    """Return the words of a frame of 35 bytes: accelerations, rates, timer, checksum, time of week."""
+    """Return the words of a frame of 35 bytes, unscaled: accelerations, rates, timer, checksum, time of week."""
     words: tuple[float | int, ...] = _BODY[order].unpack(body)
     return words
 
@@ -106,7 +106,7 @@ def _beginning(octets: bytes) -> int:
 
 
 def _judge(layout: Layout, raw: bytes, header: int) -> DamageReason | None:
-    """Return the damage of a frame, as far as it was received."""
+    """Return the damage of a frame that may be incomplete; None without damage."""
     if len(raw) > header and raw[header] != START:
         return DamageReason.CONTENT
     if len(raw) < header + FRAME_BYTES or layout.checksum != "drop":

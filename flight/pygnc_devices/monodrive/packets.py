@@ -27,7 +27,7 @@ LONGEST: Final = max(HEADERS) + FRAME_BYTES
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """Properties that a simulator does not report.
+    """Layout of a simulator's frames, as far as the simulator does not report it.
 
     Attributes:
         byte_order: byte order of frame and header; `auto`: determined from the frames.
@@ -45,7 +45,7 @@ IMU: Final = Packet(
     (
         Field("time_stamp_ms", "I", NONE, None, 0.0, "milliseconds since Sunday, of the simulator's computer"),
         Field("game_time", "f", NONE, None, 0.0, "time in the game: ms in old simulators, s in newer simulators"),
-        Field("sample_count", "I", NONE, None, 0.0, "samples so far; none in old simulators"),
+        Field("sample_count", "I", NONE, None, 0.0, "number of samples so far; missing in old simulators"),
         *(
             Field(f"accel_{x}_mps2", "f", ACCELERATION, STANDARD_GRAVITY_MPS2, 0.0, f"acceleration, {x}", f"{x}Accel")
             for x in "xyz"

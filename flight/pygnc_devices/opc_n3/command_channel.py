@@ -49,7 +49,7 @@ _REASONS: Final = {5: "unknown command", 6: "internal error 1", 7: "internal err
 
 
 class HandshakeError(DeviceError):
-    """Error raised when the counter did not become ready; it must be left alone for a while."""
+    """Error raised when the counter did not become ready; send nothing to it for `Timing.rest_s`."""
 
 
 class BrokenAnswerError(DeviceError):
@@ -211,7 +211,7 @@ class Channel:
         async with self:
             answer = await self._transfer(command, payload)
             if answer != (bytes([command]) + payload)[: len(payload)]:
-                raise BrokenAnswerError(f"command {command:02X}: the counter received other bytes than sent", answer)
+                raise BrokenAnswerError(f"command {command:02X}: the echo differs from the bytes sent", answer)
             await Sleep(rest_s)
 
     async def __aenter__(self) -> None:

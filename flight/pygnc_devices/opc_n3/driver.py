@@ -34,10 +34,10 @@ async def describe(unit: OpcUnit) -> dict[str, str]:
 
 
 async def get(unit: OpcUnit, names: Sequence[str]) -> list[Setting]:
-    """Return configuration variables, and the state of fan, laser and gain.
+    """Return configuration variables and the state of fan, laser and gain: all, or the named settings.
 
     Raises:
-        DeviceError: a name is unknown, or the counter does not answer.
+        DeviceError: a name is unknown, or the counter does not respond.
     """
     status = await read_status(unit)
     configuration = await read_configuration(unit)
@@ -101,7 +101,7 @@ def _open(
     if sample_s is not None and interval_s is not None:
         sample_s = min(sample_s, interval_s)
     if sample_s is not None and not 0 < sample_s <= LONGEST_SAMPLE_S:
-        raise DeviceError(f"sample_s: {sample_s:g} s is not above 0 and at most {LONGEST_SAMPLE_S:g} s")
+        raise DeviceError(f"sample_s must be above 0 and at most {LONGEST_SAMPLE_S:g} s, not {sample_s:g} s")
     options = OpcOptions(sample_s, interval_s, allow_writes, allow_permanent, timing)
     is_recording = urlsplit(url).scheme == "file"
     counters = Counters()

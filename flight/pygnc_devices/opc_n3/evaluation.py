@@ -1,9 +1,9 @@
 """Evaluation of histograms: mass concentrations, averages, and flags of doubtful histograms.
 
 The mass model is that of the firmware, identified from 17 413 histograms of two units and exact to single precision.
-The diameter d of a bin's particles is the mean of the bin's boundaries. Their mass counts by the product of the
-inhalable fraction, 0.5 (1 + exp(-0.06 d)), and of the share of a normal distribution of ln(d / cut), standard deviation
-ln 1.5, that lies above; the product is rounded down to whole thousandths.
+The diameter d of a bin's particles is the mean of the bin's boundaries. Their mass is multiplied by two fractions: the
+inhalable fraction, 0.5 (1 + exp(-0.06 d)), and the probability that a normal variable of mean 0 and standard deviation
+ln 1.5 exceeds ln(d / cut). The product of the fractions is rounded down to whole thousandths.
 """
 
 import math
@@ -42,7 +42,7 @@ class MassModel:
 
     @classmethod
     def from_configuration(cls, values: Mapping[str, Value | None]) -> Self:
-        """Return the model by the configuration variables of a unit."""
+        """Return the mass model that the configuration variables of a unit define."""
 
         def numbers(names: Sequence[str]) -> tuple[float, ...]:
             return tuple(round(value, 2) for name in names if isinstance(value := values[name], int | float))
@@ -54,7 +54,7 @@ class MassModel:
         )
 
     def concentrations_ug_m3(self, counts: Sequence[int], volume_ml: float) -> tuple[float | None, ...]:
-        """Return the mass concentration of each cut diameter, µg/m³; None if the volume is 0."""
+        """Return the mass concentration for each cut diameter, µg/m³; None for each if the volume is 0."""
         if volume_ml <= 0:
             return (None,) * len(self.cuts_um)
         return tuple(
@@ -65,7 +65,7 @@ class MassModel:
 
 @lru_cache(maxsize=16)
 def masses_pg(model: MassModel) -> tuple[tuple[float, ...], ...]:
-    """Return the mass in pg with which a particle counts, by cut diameter and bin."""
+    """Return the mass that one particle adds, pg: a row per cut diameter, a column per bin."""
     bins = list(zip(model.boundaries_um, model.boundaries_um[1:], model.densities, strict=False))
     return tuple(
         tuple(
@@ -77,14 +77,14 @@ def masses_pg(model: MassModel) -> tuple[tuple[float, ...], ...]:
 
 
 def permille(diameter_um: float, cut_um: float) -> int:
-    """Return the fraction of a particle's mass that counts, in whole thousandths."""
+    """Return the fraction of a particle's mass that the concentration below `cut_um` contains, in whole thousandths."""
     inhalable = 0.5 * (1 + math.exp(-_INHALABLE_PER_UM * diameter_um))
     above = 0.5 * math.erfc(math.log(diameter_um / cut_um) / _LN_DEVIATION / math.sqrt(2))
     return math.floor(1000 * inhalable * above)
 
 
 def counts_of(values: Mapping[str, Value | None]) -> tuple[int, ...]:
-    """Return the particle counts of a histogram, 24 bins."""
+    """Return the particle counts of the 24 bins of a histogram."""
     return tuple(value for k in range(BINS) if isinstance(value := values[f"bin_{k}"], int))
 
 

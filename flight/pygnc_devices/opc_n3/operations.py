@@ -118,7 +118,7 @@ async def read_configuration(unit: OpcUnit) -> dict[str, Value]:
     values = CONFIGURATION.decode(octets)
     boundaries = [float(values[f"boundary_{k}_um"]) for k in range(25)]
     if boundaries != sorted(set(boundaries)) or boundaries[0] <= 0:  # the response has no checksum
-        raise BrokenAnswerError("the configuration is impossible: its bin boundaries do not rise", octets)
+        raise BrokenAnswerError("the configuration is impossible: its bin boundaries do not ascend", octets)
     unit.set_configuration(values)
     return values
 
@@ -160,7 +160,7 @@ async def read_intact_histogram(unit: OpcUnit) -> bytes:
 
 
 async def publish_histogram(unit: OpcUnit, raw: bytes) -> None:
-    """Publish the reading that a histogram makes or completes, if there is one."""
+    """Add a histogram; publish its reading, or the average if the histogram completes an average."""
     reading = unit.add_histogram(raw, Stamp.now())
     if reading is not None:
         await Publish(reading)
@@ -250,7 +250,9 @@ async def write_configuration(unit: OpcUnit, changes: Mapping[str, Value]) -> No
     after = await read_configuration(unit)
     for name, value in changes.items():
         if abs(float(after[name]) - float(value)) > _TOLERANCE:
-            raise RefusedError(f"{name}: wrote {value!r}, read back {after[name]!r}")
+            raise RefusedError(
+                f"{name}: wrote {value!r}, read back {after[name]!r}; repeat the write or use another value"
+            )
 
 
 async def set_weighting_index(unit: OpcUnit, index: int) -> None:
@@ -282,11 +284,13 @@ async def set_pot(unit: OpcUnit, channel: int, value: int) -> None:
     await unit.channel.write(command_channel.SET_POT, bytes([channel, value]))
     found = (await read_status(unit))["laser_pot" if channel == LASER else "fan_pot"]
     if found != value:
-        raise RefusedError(f"drive {channel}: wrote {value}, read back {found!r}")
+        raise RefusedError(
+            f"{'laser' if channel == LASER else 'fan'} drive: wrote {value}, read back {found!r}; repeat the write"
+        )
 
 
 async def save_configuration(unit: OpcUnit) -> None:
-    """Save the configuration in effect over the factory's configuration."""
+    """Save the configuration in effect; this overwrites the factory's configuration."""
     _require(unit.options.allow_permanent, "overwrites the saved configuration", "allow_permanent")
     await unit.channel.write(command_channel.SAVE, command_channel.SAVE_KEY)
 

@@ -110,7 +110,7 @@ CONFIGURATION: Final = _packet(
     _field("am_only_pm", "B", "autonomous mode: 1 saves PM only"),
     _field("am_fan_in_idle", "B", "autonomous mode: 1 leaves the fan on"),
     _field("am_laser_in_idle", "B", "autonomous mode: 1 leaves the laser on"),
-    _field("tof_to_sfr", "B", "conversion from time in the beam to flow"),
+    _field("tof_to_sfr", "B", "conversion from time in the beam to sample flow"),
     _field("validation_period", "B", "validation period of particles, 1/48 µs"),
     _field("weighting_index", "B", "set of weightings; 0: the variables weighting_K, 2: 1.65 from the factory"),
     is_reading=False,

@@ -76,7 +76,7 @@ class OpcUnit:
         self._lost = 0
 
     def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:  # noqa: ARG002 - see `engine.Interpreter`
-        """Return the reading of a recorded histogram."""
+        """Return the reading of a recorded histogram; None if an average is not complete yet."""
         return self.add_histogram(frame.raw, stamp)
 
     def reconnected(self) -> None:
@@ -102,7 +102,7 @@ class OpcUnit:
         return self.finish_average() if is_complete else None
 
     def discard_histogram(self, stamp: Stamp) -> None:
-        """Note the time of a histogram that is not used."""
+        """Store the time of a histogram that is not used, for the next check of the sampling period."""
         self._last_t_mono_ns = stamp.t_mono_ns
 
     def reject_histogram(self, octets: bytes) -> None:
@@ -112,17 +112,17 @@ class OpcUnit:
         self._lost += 1
 
     def finish_average(self) -> Reading | None:
-        """Return the average of the histograms since the last average; None without histograms."""
+        """Return the average of the histograms since the previous average; None if there are no histograms."""
         samples, self._samples = self._samples, []
         return average(samples, self.model) if samples else None
 
     def set_configuration(self, configuration: Mapping[str, Value]) -> None:
-        """Note the configuration variables, which determine the mass model."""
+        """Store the configuration variables and update the mass model."""
         self.configuration = configuration
         self.model = MassModel.from_configuration(configuration)
 
     def set_trouble(self, trouble: str | None) -> None:
-        """Note the fault of the counter, and log it when it changes."""
+        """Store the fault of the counter, None if it works, and log each change."""
         if trouble is not None and trouble != self.trouble:
             _log.warning("OPC-N3: %s", trouble)
         elif trouble is None and self.trouble is not None:

@@ -70,42 +70,42 @@ async def send(request: Request) -> Frame:
 
 
 def ping() -> Request:
-    """Return PK."""
+    """Return the command PK; the unit responds with an empty PK."""
     return command("PK", fits=lambda payload: payload == b"")
 
 
 def echo(octets: bytes) -> Request:
-    """Return CH, to which the unit sends back the same bytes."""
+    """Return the command CH, to which the unit sends back the same bytes."""
     return command("CH", octets, fits=lambda payload: payload == octets)
 
 
 def get_packet(kind: str) -> Request:
-    """Return GP: one packet of any type. If that type is streamed, a packet of the stream counts as the response."""
+    """Return the command GP, which requests one packet. If that type is streamed, a streamed packet is the response."""
     return command("GP", kind.encode("latin-1"), answer=kind)
 
 
 def calibrate(request: int) -> Request:
     """Return the command WC, which starts or stops a calibration.
 
-    The unit confirms by the same word at once; the result follows as CD.
+    The unit confirms at once with the same word; the result follows in a CD packet.
     """
     octets = request.to_bytes(2, "big")
     return command("WC", octets, fits=lambda payload: payload == octets)
 
 
 def read_words(address: int, count: int) -> Request:
-    """Return RE: factory words of the EEPROM."""
+    """Return the command RE, which reads factory words of the EEPROM."""
     octets = struct.pack(">HB", address, count)
     return command("RE", octets, fits=lambda payload: payload[:3] == octets)
 
 
 def ask_fields(kind: str, ids: Sequence[int]) -> Request:
-    """Return GF or RF: values of fields, volatile or in the EEPROM."""
+    """Return the command GF or RF, which reads fields, volatile or in the EEPROM."""
     return _of_fields(command(kind, struct.pack(f">B{len(ids)}H", len(ids), *ids)), kind, ids, words=2)
 
 
 def put_fields(kind: str, values: Mapping[int, int]) -> Request:
-    """Return SF or WF: set fields, volatile or in the EEPROM."""
+    """Return the command SF or WF, which sets fields, volatile or in the EEPROM."""
     words = [word for pair in values.items() for word in pair]
     request = command(kind, struct.pack(f">B{len(words)}H", len(values), *words))
     if (
@@ -135,20 +135,20 @@ def _of_fields(request: Request, kind: str, ids: Sequence[int], *, words: int) -
 
 
 def parse_ids(payload: bytes, words: int) -> tuple[int, ...] | None:
-    """Return the fields that a response names, with `words` words for each; None if the payload is malformed."""
+    """Return the field numbers in a response with `words` words per field; None if the payload is malformed."""
     if not payload or len(payload) != 1 + 2 * words * payload[0]:
         return None
     return struct.unpack_from(f">{words * payload[0]}H", payload, 1)[::words]
 
 
 def parse_values(payload: bytes) -> dict[int, int]:
-    """Return the values in a response to GF or RF, by field."""
+    """Return the values in a response to GF or RF, by field number."""
     words = struct.unpack_from(f">{2 * payload[0]}H", payload, 1)
     return dict(zip(words[::2], words[1::2], strict=True))
 
 
 def where_are_you() -> Request:
-    """Return pG, sent once: an application responds with its name, a bootloader with a text that identifies it."""
+    """Return the command pG, sent once. An application responds with its name, a bootloader with its own text."""
     return command("pG", tries=1)
 
 

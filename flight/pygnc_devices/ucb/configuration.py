@@ -116,17 +116,20 @@ async def _write(kind: str, values: Values, volatile: dict[int, int]) -> dict[in
     found = await _ask("GF" if kind == "SF" else "RF", list(accepted)) if accepted else {}
     for number, value in accepted.items():
         if found.get(number) != value:
-            raise ReadBackError(f"{_describe(number)}: wrote {value}, read back {found.get(number)}")
+            raise ReadBackError(
+                f"{_describe(number)}: wrote {value}, read back {found.get(number)};"
+                " repeat the write or use another value"
+            )
     if len(accepted) < len(wanted):
         raise FieldsRefusedError(accepted, wanted.keys() - accepted.keys())
     return accepted
 
 
 async def _ask(kind: str, ids: Sequence[int]) -> dict[int, int]:
-    """Return the values that the unit reports; it refuses the other fields.
+    """Return the values of the fields that the unit has, by field number.
 
-    Partial success gives two responses. If the response with the values is lost, the other seems to refuse all fields;
-    each field is then requested alone, which is unambiguous.
+    Partial success gives two responses. If the response with the values is lost, the NAK seems to refuse all fields;
+    each field is then requested alone.
     """
     found = await _ask_once(kind, ids)
     if not found and len(ids) > 1:
@@ -143,7 +146,7 @@ async def _ask_once(kind: str, ids: Sequence[int]) -> dict[int, int]:
 
 
 async def _put(kind: str, values: dict[int, int]) -> set[int]:
-    """Return the fields that the unit accepts. EEPROM wears: a write is repeated only if it was not done."""
+    """Write values and return the accepted fields. EEPROM wears: a write is repeated only if it was not done."""
     for _ in range(1 if kind == "SF" else _WRITES):
         try:
             frames = await commands.put_fields(kind, values)
@@ -155,7 +158,7 @@ async def _put(kind: str, values: dict[int, int]) -> set[int]:
         else:
             own = (frame for frame in frames if frame.kind == kind)
             return {number for frame in own for number in commands.parse_ids(frame.payload, 1) or ()}
-    raise NoAnswerError(f"no response to WF of fields {list(values)}, and the EEPROM does not contain the values")
+    raise NoAnswerError(f"no response to WF of fields {list(values)}, and the EEPROM lacks the values; write again")
 
 
 def _describe(number: int) -> str:
@@ -173,8 +176,8 @@ class Snapshot(msgspec.Struct, frozen=True, tag="pygnc UCB fields 1", tag_field=
     Attributes:
         serial_number: serial number of the unit.
         text: model, part number and version.
-        volatile: values in effect, by field.
-        stored: values in EEPROM, by field.
+        volatile: values in effect, by field number.
+        stored: values in EEPROM, by field number.
     """
 
     serial_number: int
@@ -200,7 +203,7 @@ class Snapshot(msgspec.Struct, frozen=True, tag="pygnc UCB fields 1", tag_field=
 
 
 async def take_snapshot(unit: UcbUnit) -> Snapshot:
-    """Return all fields of the unit."""
+    """Return a snapshot of all fields of the unit."""
     who = await identify(unit)
     volatile = await ask_known("GF", list(FIELD_TABLE))
     stored = await ask_known("RF", list(FIELD_TABLE))
@@ -218,7 +221,10 @@ async def restore_snapshot(unit: UcbUnit, snapshot: Snapshot, *, to_another_unit
     """
     who = await identify(unit)
     if who.serial_number != snapshot.serial_number and not to_another_unit:
-        raise SnapshotError(f"the snapshot belongs to unit {snapshot.serial_number}, not to unit {who.serial_number}")
+        raise SnapshotError(
+            f"the snapshot belongs to unit {snapshot.serial_number}, not to unit {who.serial_number}; "
+            "to_another_unit=True (--to-another-unit) restores it nevertheless"
+        )
     stored = await ask_known("RF", list(snapshot.stored))
     changes = _differences(snapshot.stored, stored)
     if changes:
@@ -270,7 +276,7 @@ async def set_rate(unit: UcbUnit, rate_hz: int) -> float:
         measured_hz = frames / (time.monotonic() - start_s)
         if abs(measured_hz / rate_hz - 1) <= _RATE_TOLERANCE:
             return measured_hz
-    raise ReadBackError(f"the rate was set to {rate_hz} Hz, but {measured_hz:.1f} Hz were measured")
+    raise ReadBackError(f"the rate was set to {rate_hz} Hz, but {measured_hz:.1f} Hz were measured; set it again")
 
 
 async def set_packet_type(unit: UcbUnit, kind: str) -> None:
@@ -314,7 +320,7 @@ async def undo_quiet(unit: UcbUnit, holding: "Future[int]") -> None:
 async def change_baud(unit: UcbUnit, baud: int) -> None:
     """Change the baud rate at both ends; if the unit does not respond then, return to the previous rate.
 
-    The response to the command comes at the new rate, and part of the stream is lost meanwhile; a ping decides.
+    The response to the command comes at the new rate and may be lost in the stream; a ping then shows the rate.
 
     Raises:
         FieldError: the unit does not have this baud rate.

@@ -48,7 +48,7 @@ async def describe(unit: UcbUnit) -> dict[str, str]:
 
 
 async def get(unit: UcbUnit, names: Sequence[str]) -> list[Setting]:
-    """Return values in effect: all fields, or the named ones; parameters of an OpenIMU application are `user.NAME`."""
+    """Return values in effect: all fields, or `names`; `user.NAME` is a parameter of an OpenIMU application."""
     settings = await _ask_fields(unit, "GF", names)
     for name in names:
         if name == f"{_USER}*":
@@ -59,7 +59,7 @@ async def get(unit: UcbUnit, names: Sequence[str]) -> list[Setting]:
 
 
 async def read(unit: UcbUnit, names: Sequence[str]) -> list[Setting]:
-    """Return values in EEPROM: all fields, or the named ones."""
+    """Return values in EEPROM: all fields, or the named fields."""
     for name in names:
         if name.startswith(_USER):
             raise FieldError(f"{name}: parameters in flash cannot be read; use `get` for the values in effect")
@@ -129,7 +129,7 @@ def _parse(number: int, text: str) -> int:
     """Return the value of a field from a text such as 0x14, 50Hz, S1, -y-x-z, 57600."""
     spec = FIELD_TABLE.get(number)
     if spec is None:
-        raise FieldError(f"field {number:#06x}: the field is in no table, so that its values cannot be checked")
+        raise FieldError(f"unknown field {number:#06x}; its values cannot be checked")
     plain = text.replace(" ", "").lower()
     for value, meaning in (spec.legal or {}).items():
         if meaning and plain in {(shown := meaning.replace(" ", "").lower()), shown.removesuffix("baud")}:

@@ -74,7 +74,7 @@ class FieldSpec:
         if not 0 <= value <= 0xFFFF:
             raise FieldError(f"{field}: {value} does not fit into 16 bits")
         if self.is_packet_type and not _is_type(value):
-            raise FieldError(f"{field}: {value} is not a packet type, two characters such as S1 (21297)")
+            raise FieldError(f"{field}: {value} is not a packet type; encode two characters, such as 21297 for S1")
         if self.legal is not None and value not in self.legal:
             choices = ", ".join(f"{key} ({text})" if text else str(key) for key, text in self.legal.items())
             raise FieldError(f"{field}: unknown value {value}; choose from {choices}")
@@ -97,7 +97,7 @@ def type_value(text: str) -> int:
 
 
 def fits_line(payload_bytes: int, rate_hz: int, baud: int) -> bool:
-    """Return True if the firmware accepts a packet of this size at a rate and a baud rate; it refuses other fields."""
+    """Return True if the firmware accepts fields with this packet size, packet rate and baud rate."""
     return (payload_bytes + OVERHEAD_BYTES) * rate_hz < _LINE_SHARE * baud / 10
 
 

@@ -114,7 +114,7 @@ class Parameter:
     kind: str
 
     def decode(self, octets: bytes) -> ParameterValue:
-        """Return the value of eight bytes."""
+        """Return the value of type `kind` that eight bytes encode."""
         if self.kind == "text":
             return octets.partition(b"\0")[0].decode("latin-1")
         value: ParameterValue = struct.unpack("<d" if self.kind == "float" else "<q", octets)[0]
@@ -180,14 +180,14 @@ async def user_version(_unit: UcbUnit) -> str:
 
 
 async def get_parameters(_unit: UcbUnit) -> dict[str, ParameterValue]:
-    """Return all parameters by name (gA)."""
+    """Return the values of all parameters by name (gA)."""
     payload = (await commands.send(commands.command("gA"))).payload
     count = min(len(payload) // _PARAMETER_BYTES, len(PARAMETERS))
     return {entry.name: entry.decode(_slot(payload, entry.number)) for entry in PARAMETERS[:count]}
 
 
 async def get_parameter(_unit: UcbUnit, name: str | int) -> ParameterValue:
-    """Return a parameter (gP)."""
+    """Return the value of a parameter, given its name or number (gP)."""
     entry = parameter(name)
     number = struct.pack("<I", entry.number)
     request = commands.command("gP", number, fits=lambda payload: payload[:4] == number and len(payload) == 12)
@@ -195,7 +195,7 @@ async def get_parameter(_unit: UcbUnit, name: str | int) -> ParameterValue:
 
 
 async def get_parameter_range(_unit: UcbUnit, first: int, count: int) -> dict[str, ParameterValue]:
-    """Return `count` consecutive parameters (gC)."""
+    """Return `count` consecutive parameters by name, from number `first` on (gC)."""
     head = struct.pack("<II", count, first)
     size = len(head) + count * _PARAMETER_BYTES
     request = commands.command("gC", head, fits=lambda payload: payload[:8] == head and len(payload) == size)
@@ -217,7 +217,7 @@ async def set_parameter(unit: UcbUnit, name: str | int, value: ParameterValue) -
 
 
 async def set_parameter_range(_unit: UcbUnit, first: int, values: tuple[ParameterValue, ...]) -> None:
-    """Set consecutive parameters until power-off (uC)."""
+    """Set consecutive parameters, from number `first` on, until power-off (uC)."""
     octets = b"".join(PARAMETERS[first + k].encode(value) for k, value in enumerate(values))
     request = commands.command("uC", struct.pack("<II", len(values), first) + octets)
     _check((await commands.send(request)), f"{first} to {first + len(values) - 1}")

@@ -32,14 +32,14 @@ _WORST_SOFT_IRON_RATIO: Final = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Identity of a unit: serial number, and its own text of model, part number and version."""
+    """Identity of a unit: serial number, and the unit's text with model, part number and version."""
 
     serial_number: int
     text: str
 
     @property
     def model(self) -> str:
-        """Model, the first word of the text."""
+        """Model of the unit: the first word of `text`."""
         return self.text.partition(" ")[0]
 
 

@@ -90,7 +90,7 @@ _ITOW16: Final = Field(
     "itow", "H", TICKS, meaning="low word of GPS time of week, ms, or timer of 65536/s", column="GPSITOW"
 )
 _ITOW32: Final = Field("itow_ms", "I", TICKS, meaning="GPS time of week, or of the unit's start, ms", column="timeITOW")
-# Navigation packets have the same words under another column's name, as python-imu380 writes them.
+# In navigation packets these words have other column names, as in python-imu380.
 _N_ITOW16: Final = replace(_ITOW16, column="iTOW")
 _N_ITOW32: Final = replace(_ITOW32, column="iTOW")
 _CLOCKS: Final = (_COUNTER, _ITOW16, _ITOW32, _N_ITOW16, _N_ITOW32)
@@ -140,7 +140,7 @@ _T0: Final = tuple(_word(name, "BIT or status word, see STATUS_BITS") for name i
 
 
 def _output(name: str, meaning: str, *fields: Field) -> Packet:
-    """Return an output packet, whose clock is its field of `_CLOCKS`."""
+    """Return an output packet; its clock is the field that `_CLOCKS` contains."""
     return Packet(name, fields, meaning=meaning, clock=next((field.name for field in fields if field in _CLOCKS), ""))
 
 

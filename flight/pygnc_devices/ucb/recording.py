@@ -32,7 +32,7 @@ class FrameTable:
     lengths: NDArray[np.uint8]
 
     def count(self, kind: str) -> int:
-        """Return the number of frames of a type."""
+        """Return the number of frames whose type is `kind`."""
         return int(np.count_nonzero(self.kinds == _number(kind)))
 
     @property
@@ -78,7 +78,7 @@ def scan_recording(octets: bytes) -> FrameTable:
 
 
 def _without_overlap(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return a mask of the frames without those that begin inside an earlier remaining frame."""
+    """Return a mask, (m,): False for frames that begin inside an earlier frame whose mask is True."""
     kept = np.ones(len(starts), bool)
     if np.any(starts[1:] < stops[:-1]):
         end = 0
@@ -89,14 +89,14 @@ def _without_overlap(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDA
 
 
 def _gather(octets: NDArray[np.uint8], starts: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
-    """Return the `size` bytes at each start, one row each."""
+    """Return the `size` bytes at each start, shape (m, size)."""
     if size == 0 or not len(starts):
         return np.empty((len(starts), size), np.uint8)
     return np.lib.stride_tricks.sliding_window_view(octets, size)[starts]
 
 
 def _crc16_rows(rows: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """Return the CRC of each row, its own two CRC bytes included: 0 where the CRC is right."""
+    """Return the CRC over each row with its two CRC bytes, (m,): 0 where the CRC bytes are right."""
     table, eight = _crc_table(), np.uint16(8)
     register = np.full(len(rows), CRC_INITIAL, np.uint16)
     for column in np.ascontiguousarray(rows.T):

@@ -114,7 +114,7 @@ class PacketClock:
         return Tick.UNKNOWN
 
     def _tick_ns(self, period_ns: int | None) -> float:
-        """Return the length of a tick; 0 if it is unknown."""
+        """Return the length of a tick, ns; 0 if it is unknown."""
         if self.tick is Tick.PACKET:
             return period_ns or 0
         ticks_per_s = _TICKS_PER_S.get(self.tick)

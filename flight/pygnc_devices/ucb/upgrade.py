@@ -120,14 +120,14 @@ async def _is_application(baud: int) -> bool:
 
 
 def _catch_request(limit_s: float) -> Request:
-    """Return JI, sent repeatedly with both byte orders of the CRC: some bootloaders expect it swapped."""
+    """Return the command JI, sent repeatedly with both byte orders of the CRC; some bootloaders expect it swapped."""
     request = commands.command("JI", timeout_s=_CATCH_S, tries=max(1, round(limit_s / _CATCH_S)))
     octets = request.octets + _swap_crc(request.octets)
     return replace(request, octets=octets, again=octets, what="JI command while the unit is switched off and on")
 
 
 def _write_request(address: int, data: bytes, timeout_s: float) -> Request:
-    """Return WA, sent once: a block of the image. The response repeats its address and length, or is empty."""
+    """Return the command WA, sent once, with a block of the image. Its response has address and length or is empty."""
     head = struct.pack(">IB", address, len(data))
     request = commands.command(
         "WA", head + data, fits=lambda payload: payload[:5] in (head, b""), timeout_s=timeout_s, tries=1
@@ -196,7 +196,7 @@ class UpgradeJob:
         seconds = time.monotonic() - self._start_s
         return UpgradeResult(before, after, len(self.image), self.retries, self.interruptions, self.restarts, seconds)
 
-    # Into the bootloader. Nothing is erased yet: if this fails, the unit is unchanged.
+    # Entering the bootloader. Nothing is erased yet: if this fails, the unit is unchanged.
 
     async def _begin(self, *, recover: bool) -> str:
         """Bring the unit into its bootloader; return its identity, "" if it was there already."""
@@ -227,9 +227,8 @@ class UpgradeJob:
     async def _enter(self) -> bool:
         """Bring the unit from its application into its bootloader; return False if the application remains.
 
-        The response to JI comes at the baud rate of the application. If the response is lost, the bootloader's ping
-        decides. If it arrived but no bootloader responds to the ping, the response counts unless the application still
-        responds.
+        The response to JI comes at the baud rate of the application and may be lost. The bootloader is active if it
+        responds to the ping, or if the response to JI arrived and the application no longer responds.
         """
         limit_s = self.settings.enter_s
         for _ in range(_ENTRIES):
@@ -331,7 +330,7 @@ class UpgradeJob:
             if self.address:
                 self._block_times_s.append(time.monotonic() - sent_s)
             if attempt and not frame.payload:
-                # The response does not name the block: a second response must not count for a later block.
+                # The response does not name the block: a second response must not confirm a later block.
                 await _responds(replace(_write_request(self.address, b"", timeout_s), octets=b""))
             self.address += len(block)
             return True
@@ -368,7 +367,7 @@ class UpgradeJob:
         await _responds(replace(request, octets=octets))
 
     async def _find_application(self) -> tuple[int, str] | None:
-        """Search for the application at several baud rates, every second time at the most likely rate."""
+        """Search for the application at several baud rates; every second attempt uses the most likely rate."""
         bauds = (self.application_baud, self.unit.first_baud, *sorted(CODE_OF_BAUD, reverse=True))
         likely, *others = dict.fromkeys(bauds)
         per_round_s = 2 * (_LISTEN_S + _SETTLE_S)

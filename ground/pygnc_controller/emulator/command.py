@@ -119,7 +119,7 @@ def emulate(
     *,
     live_min: Annotated[
         float,
-        typer.Option(min=0.0, help="Duration to stream at the end of the scenario, minutes; the rest is the batch."),
+        typer.Option(min=0.0, help="Minutes streamed at the end of the scenario; all data before them are the batch."),
     ] = 5.0,
     speed: Annotated[
         float,

@@ -55,7 +55,7 @@ def check_home(home: Path, *, was_closed: bool = True) -> HomeCheck:
 
 
 def live_packets(run: Path) -> Counter[bytes]:
-    """Return the number of live packets in the input journal of a run, by their bytes."""
+    """Return how often each live packet, identified by its bytes, is in the input journal of a run."""
     decode = msgspec.msgpack.Decoder(InputMessage).decode
     reader = JournalReader([run], "input")
     messages = [decode(record.payload) for record in reader.read(_ALL)]

@@ -22,7 +22,7 @@ class AttitudeErrors:
     """Estimate minus truth at the k samples for which both are known.
 
     The attitude error is the rotation from the true to the estimated body axes, as a rotation vector in body axes; its
-    length is the angle between both.
+    length is the angle between them.
     """
 
     row: IntArray
@@ -54,7 +54,7 @@ class AttitudeErrors:
 
 
 def attitude_errors(solution: AttitudeSolution, truth: TrueAttitude) -> AttitudeErrors:
-    """Return estimate minus truth; `truth` is given at the times of the n samples of the solution."""
+    """Return estimate minus truth; `truth` is given at the times of the solution's samples."""
     row = np.flatnonzero(solution.known & truth.known)
     turn = quaternion.error_vector(solution.quaternion[row], truth.quaternion[row])
     normalised = np.linalg.solve(solution.attitude_covariance[row], turn[:, :, None])[:, :, 0]
@@ -76,10 +76,10 @@ NEES_DOF: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class AngleRms:
-    """RMS values in degrees over settled samples; NaN without samples, errors and bounds also without truth."""
+    """RMS three-axis angles over settled samples; NaN without samples. Error and bound are also NaN without truth."""
 
     samples: int
-    """Number of samples with an attitude."""
+    """Number of settled samples."""
     error_deg: float
     """Attitude error."""
     sigma_deg: float
@@ -95,7 +95,7 @@ class AngleRms:
 
 @dataclass(frozen=True, slots=True)
 class AttitudeAccuracy:
-    """Figures of one solution; errors are NaN without truth. RMS values are three-dimensional, over settled samples."""
+    """Accuracy of an attitude solution; errors are NaN without truth. RMS values are 3-D, over settled samples."""
 
     known: int
     """Number of samples with an attitude."""
@@ -104,11 +104,11 @@ class AttitudeAccuracy:
     sunlight: AngleRms
     eclipse: AngleRms
     whole: AngleRms
-    """Sunlight, eclipse and samples without an orbit."""
+    """Angles of all settled samples, including those without an orbit."""
     nees_mean: float
     """Mean NEES of settled samples; 3 if the covariance is right."""
     nees_inside: float
-    """Fraction of settled samples in the 95 % band of a single sample; it scatters because errors are correlated."""
+    """Fraction of settled samples with a NEES in the 95 % band of a single sample; correlated errors scatter it."""
     rate_error_rad_s: float
     """RMS error of the body rate."""
     gyro_bias_error_rad_s: float
@@ -118,7 +118,7 @@ class AttitudeAccuracy:
     right_after_s: float
     """Time from the first sample with an orbit to the first attitude within 5 degrees of the truth; NaN if never."""
     wrong_s: float
-    """Longest uninterrupted time with attitudes that are wrong by more than 20 degrees."""
+    """Longest uninterrupted time with attitudes that are wrong by more than 20 degrees; NaN without truth."""
 
 
 def settled(solution: AttitudeSolution) -> tuple[BoolArray, int]:

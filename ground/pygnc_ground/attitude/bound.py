@@ -57,7 +57,7 @@ class _Moment(NamedTuple):
 
 
 def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: AttitudeSettings) -> AttitudeBound:
-    """Return the bound from the first sample with known truth on; it takes as long as filter and smoother.
+    """Return the bound of the attitude from the first sample with known truth on; takes as long as filter and smoother.
 
     Args:
         seen: Samples in order of time.

@@ -17,7 +17,7 @@ from pygnc_ground.orbit.solution import BoolArray, FloatArray
 class FaceIlluminance:
     """Readings of n samples as fractions of full sunlight at the satellite's distance from the Sun.
 
-    If the position is unknown, full sunlight is that at one astronomical unit, and nothing is predicted.
+    If the position is unknown, readings are relative to full sunlight at 1 au, and predictions are NaN.
     """
 
     measured: FloatArray
@@ -40,7 +40,7 @@ def face_illuminance(
     environments: Sequence[AttitudeEnvironment | None],
     settings: AttitudeSettings,
 ) -> FaceIlluminance:
-    """Return readings (n, 6) in lux with the predictions of n states; 0.1 ms per sample."""
+    """Compare the readings `lux`, shape (n, 6), with predictions from n states; this takes 0.1 ms per sample."""
     sensors, limits = SensorModel(settings), settings.sun_sensors
     full_sun_lux = np.full(len(lux), limits.full_sun_lux)
     expected, sigma = np.full((2, len(lux), 6), np.nan)

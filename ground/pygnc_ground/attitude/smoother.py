@@ -16,7 +16,7 @@ from pygnc_ground.orbit.smoother import backward_gain, smoothed_root
 
 
 class Filtered(Protocol):
-    """Result of the filter for a sample, such as the flight's `AttitudeUpdate`."""
+    """Interface of the filter's result for a sample, such as the flight's `AttitudeUpdate`."""
 
     @property
     def state(self) -> AttitudeState | None:
@@ -24,11 +24,11 @@ class Filtered(Protocol):
 
     @property
     def step(self) -> AttitudeStep | None:
-        """Step from the state before to the sample; None if there is none."""
+        """Step from the previous state to the sample; None if there is no previous state."""
 
 
 def smooth(updates: Sequence[Filtered]) -> list[AttitudeState | None]:
-    """Return the smoothed states, None where the filter had none.
+    """Return the smoothed state of each sample, None where the filter has no state.
 
     States before and after a loss of the attitude are smoothed separately.
 

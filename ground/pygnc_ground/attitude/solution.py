@@ -38,7 +38,7 @@ class AttitudeSolution:
 
     @property
     def known(self) -> BoolArray:
-        """Rows with an attitude, shape (n,)."""
+        """True for samples with an attitude, shape (n,)."""
         return np.isfinite(self.quaternion[:, 0])
 
     @property
@@ -48,13 +48,13 @@ class AttitudeSolution:
 
     @property
     def sigma_rss_rad(self) -> FloatArray:
-        """Root of the summed variances of the three angles, shape (n,)."""
+        """Three-axis standard deviation: root of the summed variances of the three angles, shape (n,)."""
         return np.asarray(np.sqrt(np.trace(self.attitude_covariance, axis1=1, axis2=2)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GyroReadings:
-    """Inputs of n samples for body rates, and values for samples without a state."""
+    """Gyro readings of n samples, from which body rates follow, and substitutes for samples without a state."""
 
     gps_ms: IntArray
     """Times in milliseconds since the GPS epoch, shape (n,)."""

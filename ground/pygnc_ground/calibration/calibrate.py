@@ -61,7 +61,7 @@ class FieldReadings(NamedTuple):
 def field_readings(
     inputs: Inputs, settings: Settings, orientation: EarthOrientationTable, main_field: MainField
 ) -> FieldReadings:
-    """Process the inputs with the flight's orbit filter and clock map; 0.2 ms per sample.
+    """Return the magnetometer readings with the modelled field on the flight filter's orbit; takes 0.2 ms per sample.
 
     Raises:
         ReplayError: The inputs give no orbit, or cannot be read.
@@ -147,7 +147,7 @@ def _field_gcrf_ut(model: EnvironmentModel, gps_ms: int, orbits: list[OrbitEstim
 
 
 class Calibrated(NamedTuple):
-    """Calibration with its inputs."""
+    """Magnetometer calibration with its inputs."""
 
     readings: FieldReadings
     settings: CalibrationSettings
@@ -160,7 +160,7 @@ class Calibrated(NamedTuple):
 def calibrated(
     readings: FieldReadings, settings: CalibrationSettings, true_bias_ut: FloatArray | None = None
 ) -> Calibrated:
-    """Return the calibration by the readings.
+    """Return the magnetometer calibration that the readings determine.
 
     Raises:
         CalibrationError: The readings do not determine the bias; the message names the files.
@@ -173,11 +173,11 @@ def calibrated(
 
 
 def true_bias_ut(path: Path) -> FloatArray:
-    """Return the bias in uT in a scenario's table of truth (Parquet), in sensor axes, shape (3,).
+    """Return the mean magnetometer bias in a scenario's truth table (Parquet) in uT, sensor axes, shape (3,).
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The file is not a table of truth.
+        ValueError: The file is not a truth table.
     """
     columns = [f"{axis}_mag_bias_imu_ut" for axis in "xyz"]
     with path.open("rb") as file:
@@ -194,7 +194,7 @@ def true_bias_ut(path: Path) -> FloatArray:
 
 
 def write_settings(result: Calibrated, path: Path) -> None:
-    """Write the settings for `pygnc.toml`.
+    """Write the calibration as settings for `pygnc.toml`.
 
     Raises:
         OSError: The file cannot be written.
@@ -217,7 +217,7 @@ def write_settings(result: Calibrated, path: Path) -> None:
 
 
 def write_json(result: Calibrated, path: Path) -> None:
-    """Write all figures with the covariance, for programs.
+    """Write the calibration, its covariance and its statistics as JSON.
 
     Raises:
         OSError: The file cannot be written.

@@ -107,7 +107,7 @@ def _residuals(axes: Axes, time: TimeAxis, residual_ut: FloatArray, used: BoolAr
 
 
 def _histogram(axes: Axes, residual_ut: FloatArray, colour: str, noise_ut: float | None) -> None:
-    """Draw the counts, and the normal distribution of the noise if it is known."""
+    """Draw the histogram of the residuals and, if the noise is known, its normal distribution."""
     _, edges, _ = axes.hist(residual_ut, bins=60, color=colour, alpha=0.75)
     axes.set_title("Samples", fontweight="bold")
     axes.set_xlabel("residual [µT]", labelpad=1.0)

@@ -41,7 +41,7 @@ WRONG_NEES: Final = 100.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
-    """Hypotheses (h) on p partners at n moments, the best one first."""
+    """Result of the formation estimator: h hypotheses on p partners at n moments, the best first."""
 
     relative_gcrf: FloatArray
     """Partner minus own in m and m/s, shape (h, p, n, 6); NaN for a partner without an orbit"""
@@ -57,25 +57,25 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FormationScore:
-    """Scores of one world for p partners, shape (p,). Errors are the RMS over all moments."""
+    """Errors and flags of one estimate, each array (p,) for p partners. Values in m are 3-D RMS over all moments."""
 
     error_m: FloatArray
-    """Error of the best hypothesis"""
+    """Position error of the best hypothesis"""
     right_error_m: FloatArray
-    """Error of the right hypothesis: the nearest to the truth of those that are not wrong, or of all if all are
-    wrong"""
+    """Position error of the right hypothesis. If it is not given, it is the nearest to the truth among those with a
+    NEES up to `WRONG_NEES`, or among all if there are none"""
     formal_m: FloatArray
-    """Standard deviation of the right hypothesis"""
+    """Standard deviation of the right hypothesis's position"""
     bound_m: FloatArray
-    """Cramer-Rao bound"""
+    """Cramer-Rao bound of the position error"""
     nees: FloatArray
-    """Normalised squared error of its relative orbital elements in the middle of the arc"""
+    """NEES of the right hypothesis's relative orbital elements in the middle of the arc, 6 degrees of freedom"""
     found: BoolArray
-    """True if any hypothesis is right"""
+    """True if any hypothesis has a NEES up to `WRONG_NEES`"""
     ambiguous: BoolArray
     unsolved: BoolArray
     wrong: BoolArray
-    """True if the best hypothesis is not the truth, by its own covariance"""
+    """True if the best hypothesis has a NEES above `WRONG_NEES`"""
     seconds: float
     """Processor time of the solution in s"""
 
@@ -86,7 +86,7 @@ class FormationScore:
 
     @property
     def wrong_and_certain(self) -> int:
-        """Number of partners with a wrong best hypothesis that is not flagged."""
+        """Number of partners that are not flagged although the best hypothesis is wrong."""
         return int((self.wrong & ~self.flagged).sum())
 
 

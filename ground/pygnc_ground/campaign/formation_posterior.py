@@ -26,7 +26,7 @@ _TOLERANCE: Final = 1e-3
 
 
 class JudgedSolution(NamedTuple):
-    """Hypotheses (h) on the parameters (u) of s satellites, the equations of their observations, and the truth."""
+    """Solution with its truth: h hypotheses on the u parameters of s satellites, and their observation equations."""
 
     equations: Equations
     """Observation equations with noise and loss of the last fit"""
@@ -119,7 +119,7 @@ _SAME_MARGIN: Final = 1.0
 
 
 class ExpectedNees(NamedTuple):
-    """Distribution of the NEES of one hypothesis over posterior samples that lead to it."""
+    """Distribution of a hypothesis's NEES over the posterior samples from which least squares lead to it."""
 
     mean: float
     """Mean of the NEES"""
@@ -189,7 +189,7 @@ def importance_samples(equations: Equations, points: RidgePoints) -> tuple[Float
 
 
 def _roots(matrices: FloatArray) -> FloatArray:
-    """Return roots of covariances whose parameters have different units."""
+    """Return roots of covariances (k, u, u) whose parameters have different units, (k, u, u)."""
     unit = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
     values, vectors = np.linalg.eigh(matrices / unit[:, :, None] / unit[:, None, :])
     roots: FloatArray = unit[:, :, None] * vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE))[:, None]

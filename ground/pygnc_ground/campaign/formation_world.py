@@ -35,11 +35,11 @@ class FormationKind(StrEnum):
     FREE = "free"
     """Distances and relative velocities in any inertial direction: tens of kilometres after an hour."""
     BOUNDED = "bounded"
-    """The same distances; they grow only by the drift along the track."""
+    """Distances as in `FREE`; they grow only by the drift along the track."""
     FLAT = "flat"
-    """Hardly any motion across the track: nearly its own mirror image at the orbital plane."""
+    """Hardly any motion across the track: the formation nearly equals its mirror image at the orbital plane."""
     TRAIN = "train"
-    """One behind the other, each on a small ellipse."""
+    """Satellites one behind the other, each on a small ellipse."""
     SAFETY = "safety"
     """Parallel eccentricity and inclination vectors: separated across the track wherever not separated along it."""
     SYMMETRIC = "symmetric"
@@ -56,7 +56,7 @@ class CircularOrbit(NamedTuple):
 
 
 def relative_states(kind: FormationKind, partners: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
-    """Return initial states of p partners minus ours in m and m/s, (p, 6). Each state is the same for every p.
+    """Return initial states of p partners minus ours in m and m/s, (p, 6); no state depends on p.
 
     Positions are radial, transverse, normal, and velocities are relative to the rotating axes. Only the states of
     `FormationKind.FREE` are differences along inertial axes.
@@ -100,7 +100,7 @@ def _safety(number: int, circle: CircularOrbit, draw: np.random.Generator) -> Fl
 
 
 def _symmetric(circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
-    """Return one partner, its image on the other side of our orbital plane, and its image through our satellite."""
+    """Return the states (3, 6) of a partner, of its image at our orbital plane, and of its image at our satellite."""
     first = _bounded(0, circle, draw)
     images = np.array((np.ones(6), (1.0, 1.0, -1.0, 1.0, 1.0, -1.0), -np.ones(6)))
     offset_m = np.array([_vector(draw, 10.0, 50.0) for _ in images])

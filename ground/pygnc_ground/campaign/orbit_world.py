@@ -92,7 +92,7 @@ def run_filter(fixes: Sequence[Fix], settings: OrbitSettings) -> tuple[OrbitFilt
 
 
 def solution_table(states: dict[int, OrbitState], frames: EarthFrames) -> OrbitSolution:
-    """Return the table of states by GPS time in ms."""
+    """Return the table of the states, which are given by GPS time in ms."""
     times = sorted(states)
     return solution_from_states(
         times, [states[ms] for ms in times], [Usage(0.0, 0, accepted=True)] * len(times), frames

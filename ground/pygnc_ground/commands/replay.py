@@ -166,6 +166,10 @@ def replay_files(
         Path | None,
         typer.Option(help="Earth orientation table as uploaded to the satellite. [default: the table of the package]"),
     ] = None,
+    elements: Annotated[
+        Path | None,
+        typer.Option(help="Mean elements (TLE or OMM) as uploaded to the satellite, for the time without fixes."),
+    ] = None,
     filter_name: Annotated[
         FilterName,
         typer.Option("--filter", help="Filter: that of the flight software (ekf), or a reference by filterpy (ukf)."),
@@ -185,7 +189,7 @@ def replay_files(
         orientation = read_earth_orientation(earth_orientation or data_file(EARTH_ORIENTATION_TABLE))
         known = Truth() if truth is None else Truth(load_truth(truth, object_name), load_attitude_truth(truth))
         out.mkdir(parents=True, exist_ok=True)
-        files = Files(sense or [], ranges, config, earth_orientation)
+        files = Files(sense or [], ranges, config, earth_orientation, elements)
         satellites = [SatelliteFolder.named(text) for text in satellite or []]
         of_partners = partner_truths(partner_truth or [], satellites, own_truth=truth is not None)
         known = known._replace(partners=of_partners)
@@ -210,6 +214,7 @@ class Files(NamedTuple):
     ranges: Path | None
     config: Path | None
     earth_orientation: Path | None
+    elements: Path | None
 
 
 @contextmanager
@@ -222,9 +227,9 @@ def _inputs(
             "no input; name sense files, a run's folder, or satellites by --satellite NAME=FOLDER (only one of these)"
         )
     if satellites:
-        if pipeline or files.ranges is not None:
+        if pipeline or files.ranges is not None or files.elements is not None:
             raise ReplayError(
-                "--satellite: each folder holds all files of a satellite; leave out --pipeline and --ranges"
+                "--satellite: each folder holds all files of a satellite; leave out --pipeline, --ranges and --elements"
             )
         yield from_satellites(satellites, settings), None
         return
@@ -235,15 +240,17 @@ def _inputs(
     if len(files.sense) == 1 and first.is_dir():
         if not is_run(first):
             raise ReplayError(f"{first}: has no input journal; name sense files, or a run's folder in ~/pygnc_logs")
-        if pipeline or files.ranges is not None:
-            raise ReplayError(f"{first}: the run's journal holds all of its inputs; leave out --pipeline and --ranges")
+        if pipeline or files.ranges is not None or files.elements is not None:
+            more = "leave out --pipeline, --ranges and --elements"
+            raise ReplayError(f"{first}: the run's journal holds all of its inputs; {more}")
         yield from_run(first), None
     elif pipeline:
         with tempfile.TemporaryDirectory(prefix="pygnc-replay-") as home:
-            run = fly(Path(home), *files)
+            uploads = {"orientation": files.earth_orientation, "elements": files.elements}
+            run = fly(Path(home), files.sense, files.ranges, files.config, **uploads)
             yield from_run(run), journaled_estimates(run)
     else:
-        yield from_files(files.sense, files.ranges, settings), None
+        yield from_files(files.sense, files.ranges, settings, files.elements), None
 
 
 def _run(

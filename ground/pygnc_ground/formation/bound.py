@@ -44,7 +44,7 @@ class FormationMotion:
 
 
 class RangeMeasurements(NamedTuple):
-    """Ranges (m) between satellites."""
+    """Geometry and noise of m ranges between satellites."""
 
     row: IntArray
     """Index of the moment, shape (m,)"""
@@ -57,7 +57,7 @@ class RangeMeasurements(NamedTuple):
 
 
 class FormationMeasurements(NamedTuple):
-    """Geometry and noise of all measurements."""
+    """Geometry and noise of all fixes and ranges."""
 
     fix_sigma: FloatArray
     """Standard deviations of position (m) and velocity (m/s), ITRF, shape (s, n, 6); infinite without a fix"""

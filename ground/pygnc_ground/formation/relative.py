@@ -63,7 +63,7 @@ _DOF = 6
 
 @dataclass(frozen=True, slots=True)
 class RelativeAccuracy:
-    """Accuracy of positions and velocities, RMS over all moments. Errors are NaN without truth."""
+    """Accuracy of a relative orbit: RMS values over all moments. Errors are NaN without truth."""
 
     moments: int
     """Number of moments with a state and, if there is any truth, with a true state"""

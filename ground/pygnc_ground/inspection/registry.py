@@ -10,12 +10,13 @@ from pygnc.bus.journal_files import last_number, list_segments
 from pygnc.formats import journal
 from pygnc_ground.inspection.journal import JOURNALS, decode_message, read_journal
 from pygnc_ground.inspection.old_log import OLD_LOGS
+from pygnc_ground.inspection.omm_view import OMM_RECORDS
 from pygnc_ground.inspection.sections import HEAD_BYTES, Facts, Listing, Note, Section, Value, Viewer
 from pygnc_ground.inspection.sense_and_range import RANGE_FILES, SENSE_FILES
 from pygnc_ground.inspection.status_view import INFO_TEXTS, STATUS_FILES
 from pygnc_ground.inspection.times import format_unix_time
 
-VIEWERS: Final = (JOURNALS, STATUS_FILES, INFO_TEXTS, OLD_LOGS, RANGE_FILES, SENSE_FILES)
+VIEWERS: Final = (JOURNALS, STATUS_FILES, OMM_RECORDS, INFO_TEXTS, OLD_LOGS, RANGE_FILES, SENSE_FILES)
 """Kinds with a magic number are first; the others are recognised by the structure of their content."""
 
 _SHOWN_BYTES: Final = 16

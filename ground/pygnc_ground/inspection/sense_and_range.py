@@ -253,7 +253,7 @@ class PartnerSummary:
 
 
 _BELIEVED_PACKETS: Final = 2
-"""A single range packet could be the beginning of almost any text."""
+"""Minimum number of range packets; a single packet could be the beginning of almost any text."""
 
 
 def _recognises_ranges(head: bytes) -> bool:

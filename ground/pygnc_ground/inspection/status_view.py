@@ -86,7 +86,8 @@ _OLD: Final = re.compile(rb"\s*(T:[^\n]*\n\s*)?OE:\[")
 _LEGEND: Final[dict[str, Value]] = {
     "SC": "spacecraft time [s]",
     "GPS": "week and seconds of the epoch of the orbit",
-    "AGE": "age of the newest used fix at that time [s]",
+    "ELEMENTS": "the orbit comes from mean elements, because there is none from fixes",
+    "AGE": "age of the newest used fix, or of the epoch of the elements, at that time [s]",
     "SIG": "largest standard deviation of the position [m]",
     "R, V": "position [km] and velocity [km/s], ITRF",
     "Q": "attitude from body to GCRF, scalar first; quality of the attitude; SUN or ECL(ipse)",

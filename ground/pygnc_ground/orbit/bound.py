@@ -89,7 +89,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OrbitBounds:
-    """Deterministic and posterior bounds for filters and smoothers."""
+    """Cramer-Rao bounds of an orbit, deterministic and posterior, for filters and smoothers."""
 
     deterministic_filter: Bound
     deterministic_smoother: Bound

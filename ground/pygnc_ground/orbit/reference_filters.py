@@ -36,7 +36,7 @@ All values are in units of their standard deviations: a mixture of metres and m/
 
 
 class ReferenceFilter(OrbitFilter, ABC):
-    """Flight orbit filter with prediction and update by another library."""
+    """Flight orbit filter with prediction and update of the state by filterpy."""
 
     @abstractmethod
     def _predict_by_library(self, state: OrbitState, step: OrbitStep) -> tuple[Array, Array]:

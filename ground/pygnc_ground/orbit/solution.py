@@ -48,7 +48,7 @@ class OrbitSolution:
 
     @property
     def known(self) -> BoolArray:
-        """Rows with a state, shape (n,)."""
+        """True for rows with a state, shape (n,)."""
         return np.isfinite(self.position_ecef_m[:, 0])
 
     @property
@@ -59,7 +59,7 @@ class OrbitSolution:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Use of the record of a row; the fields are those of `OrbitSolution`."""
+    """Use of a GPS record by an estimator; the fields are those of `OrbitSolution`."""
 
     nis: float
     dof: int
@@ -69,7 +69,7 @@ class Usage:
 def solution_from_states(
     gps_ms: Sequence[int], states: Sequence[OrbitState | None], usage: Sequence[Usage], frames: EarthFrames
 ) -> OrbitSolution:
-    """Return the table of states at the times, None where there is no state; all three of length n."""
+    """Return the solution at the times `gps_ms`; unknown states are None. All sequences have equal length."""
     count = len(gps_ms)
     gcrf, ecef = np.full((count, 6), np.nan), np.full((count, 6), np.nan)
     covariance = np.full((count, 6, 6), np.nan)
@@ -112,7 +112,7 @@ class OrbitErrors:
         return len(self.gps_ms)
 
     def later(self, fraction: float) -> BoolArray:
-        """Flag the rows after the first `fraction` of the time span, shape (n,)."""
+        """Return flags, shape (n,), of the rows after the first `fraction` of the time span."""
         if not len(self):
             return np.zeros(0, dtype=bool)
         begin, end = int(self.gps_ms[0]), int(self.gps_ms[-1])

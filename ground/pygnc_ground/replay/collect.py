@@ -110,17 +110,17 @@ class TimedRecord:
 
     @property
     def update(self) -> OrbitUpdate | None:
-        """Update of the filter, if the record reached it."""
+        """Update of the filter; None if the record did not reach the filter."""
         return self.outcome.update if self.outcome else None
 
     @property
     def state(self) -> OrbitState | None:
-        """Orbit at the time of the record."""
+        """Orbit at the time of the record; None if it is unknown."""
         return self.outcome.state if self.outcome else None
 
     @property
     def restarted(self) -> bool:
-        """Whether the filter restarted with this record."""
+        """True if the filter restarted with this record."""
         return self.update is not None and self.update.restarted_from_ms is not None
 
     @property
@@ -145,6 +145,7 @@ class Collected(NamedTuple):
         partners: Messages about partners in their order.
         formation: Newest solution of the formation.
         range_counts: Counters of the ranges and of partners' fixes.
+        estimates: Orbit estimates in the order of the flight software.
     """
 
     timed: list[TimedRecord]
@@ -156,12 +157,7 @@ class Collected(NamedTuple):
     partners: list[FormationMessage]
     formation: FormationSolution | None
     range_counts: dict[str, int]
-
-    @property
-    def estimates(self) -> list[OrbitEstimate]:
-        """Orbit estimates in the order of the flight software."""
-        found = [record.estimate for record in self.timed if record.estimate is not None]
-        return sorted(found, key=lambda estimate: estimate.seq)
+    estimates: list[OrbitEstimate]
 
 
 def collect(
@@ -176,15 +172,13 @@ def collect(
     untimed: list[UntimedRecord] = []
     updates: list[OrbitUpdate] = []
     sources: dict[str, SourceFile] = {}
+    all_estimates: list[OrbitEstimate] = []
     given = 0
     for message in messages:
         if isinstance(message, SourceFile):
             before = sources.get(message.name)
             sources[message.name] = merge_file_counts(before, message) if before else message
-        if isinstance(message, GpsFix) and message.is_own:
-            gps_ms = gps_ms_from_week(message.gps_week, message.gps_tow_ms)
-            if gps_ms is not None:
-                timed[message.seq] = TimedRecord(message, gps_ms)
+        timed |= _timed(message)
         estimates: list[OrbitEstimate] = []
         for outcome in tracker.outcomes(message):
             if outcome.update is not None:
@@ -192,11 +186,13 @@ def collect(
             record = timed.get(outcome.seq)
             if record is None:
                 untimed.append(_untimed(message, outcome))
-                continue
-            record.outcome = outcome
+            else:
+                record.outcome = outcome
             if outcome.state is not None:
-                record.estimate = tracker.estimate(outcome, given + len(estimates) + 1)
-                estimates.append(record.estimate)
+                estimates.append(tracker.estimate(outcome, given + len(estimates) + 1))
+                if record is not None:
+                    record.estimate = estimates[-1]
+        all_estimates += estimates
         answer: list[OrbitMessage] = [*estimates, *watermark_after(message, estimates, given + 1)]
         given += len(answer)
         attitude.process(message, answer)
@@ -213,7 +209,16 @@ def collect(
         partners=formation.messages,
         formation=formation.solution,
         range_counts=formation.counts,
+        estimates=all_estimates,
     )
+
+
+def _timed(message: Message) -> dict[int, TimedRecord]:
+    """Return the record of a message by its number, if it is one of our own GPS packets with a time."""
+    if not isinstance(message, GpsFix) or not message.is_own:
+        return {}
+    gps_ms = gps_ms_from_week(message.gps_week, message.gps_tow_ms)
+    return {} if gps_ms is None else {message.seq: TimedRecord(message, gps_ms)}
 
 
 def _untimed(message: Message, outcome: FixOutcome) -> UntimedRecord:

@@ -12,6 +12,7 @@ from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import BatchEnd, InputMessage, Message
 from pygnc.configuration.settings import Settings
 from pygnc.tasks.ingest.batch import batch_head, record_messages
+from pygnc.tasks.ingest.elements_file import read_elements
 from pygnc.tasks.ingest.range_files import RangeRow
 from pygnc.tasks.ingest.range_folders import list_range_folder
 from pygnc.tasks.ingest.sense_file import SenseFile
@@ -62,23 +63,43 @@ def from_run(folder: Path) -> Inputs:
     return Inputs(_inputs(folder), None, settings, earth_orientation)
 
 
-def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings) -> Inputs:
+def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings, elements: Path | None = None) -> Inputs:
     """Return the messages that the ingest task makes of recorded files.
+
+    Args:
+        sense: Sense files.
+        ranges: Folder of range files.
+        settings: Settings of the run.
+        elements: File of mean elements.
 
     Raises:
         ReplayError: A file cannot be read.
     """
     sources: list[BatchSource] = []
     try:
-        sources += [SenseFile(path, str(path)) for path in sense]
+        earliest_week = settings.orbit.screening.earliest_gps_week
+        sources += [SenseFile(path, str(path), earliest_week) for path in sense]
         sources += _range_rows(ranges, settings) if ranges else []
-        return inputs_of(sources)
+        return inputs_of(sources, _elements(elements, settings) if elements else [])
     except OSError as error:
         raise ReplayError(f"{error.filename}: {error.strerror}") from error
 
 
-def inputs_of(sources: Sequence[BatchSource]) -> Inputs:
+def _elements(path: Path, settings: Settings) -> list[Message]:
+    upload = read_elements(path, settings.orbit.elements.expected_object)
+    if upload is None:
+        raise ReplayError(f"{path}: the file does not exist; name a TLE or an OMM")
+    if upload.fault:
+        raise ReplayError(f"{path}: {upload.fault}")
+    return [msgspec.structs.replace(upload, seq=1)]
+
+
+def inputs_of(sources: Sequence[BatchSource], first: Sequence[Message] = ()) -> Inputs:
     """Return the messages that the ingest task makes of these sources; files are scanned on demand.
+
+    Args:
+        sources: The files.
+        first: Messages before those of the files, numbered from 1.
 
     Raises:
         OSError: A file cannot be read.
@@ -87,7 +108,7 @@ def inputs_of(sources: Sequence[BatchSource]) -> Inputs:
         for _ in source.scan():
             pass
     files = [file for source in sources for file in source.files]
-    head = batch_head(files, terminated=all(source.terminated for source in sources))
+    head = [*first, *batch_head(files, len(first), terminated=all(source.terminated for source in sources))]
     return Inputs(_recorded(head, sources), sum(len(source.keys) for source in sources))
 
 

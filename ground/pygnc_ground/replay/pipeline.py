@@ -12,13 +12,22 @@ from msgspec.msgpack import Decoder
 
 from pygnc.bus.messages import AttitudeEstimate, FormationMessage, OrbitEstimate, OrbitMessage
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
+from pygnc.tasks.ingest.elements_file import ELEMENTS_FILE
 from pygnc_ground.replay.inputs import ReplayError, journaled
 
 _TIMEOUT_MIN: Final = 24 * 60
 _START: Final = "import sys; from pygnc.launch.run import main; sys.exit(main(sys.argv[1:]))"
 
 
-def fly(home: Path, sense: Sequence[Path], ranges: Path | None, config: Path | None, orientation: Path | None) -> Path:
+def fly(
+    home: Path,
+    sense: Sequence[Path],
+    ranges: Path | None = None,
+    config: Path | None = None,
+    *,
+    orientation: Path | None = None,
+    elements: Path | None = None,
+) -> Path:
     """Run the flight software on the files in the empty folder `home`, and return the folder of the run.
 
     Raises:
@@ -32,7 +41,8 @@ def fly(home: Path, sense: Sequence[Path], ranges: Path | None, config: Path | N
         shutil.copy(path, home / "sense.bin")
     if ranges is not None:
         shutil.copytree(ranges, home / "range")
-    for file, name in ((config, "pygnc.toml"), (orientation, EARTH_ORIENTATION_UPLOAD)):
+    named = ((config, "pygnc.toml"), (orientation, EARTH_ORIENTATION_UPLOAD), (elements, ELEMENTS_FILE))
+    for file, name in named:
         if file is not None:
             shutil.copy(file, home / name)
     command = [sys.executable, "-c", _START, str(_TIMEOUT_MIN), "0", "--exit-when-done"]

@@ -85,9 +85,10 @@ def from_satellites(satellites: Sequence[SatelliteFolder], settings: Settings) -
 def _sources(satellite: SatelliteFolder, radio_id: int, settings: Settings) -> list[BatchSource]:
     owner = 0 if radio_id == settings.formation.own_id else radio_id
     found: list[BatchSource] = []
+    earliest_week = settings.orbit.screening.earliest_gps_week
     sense = satellite.folder / SENSE_FILE
     if sense.exists():
-        found.append(PartnerSense(sense, owner) if owner else SenseFile(sense, str(sense)))
+        found.append(PartnerSense(sense, owner) if owner else SenseFile(sense, str(sense), earliest_week))
     for row in satellite.range_rows:
         names = [str(satellite.folder / name) for name in row]
         found.append(RangeRow(Path(), names, settings, satellite_id=owner))

@@ -10,7 +10,7 @@ body to GCRF (Hamilton convention, scalar first); the body rate without the know
 in sensor axes; standard deviations of the attitude about the body axes; the sunlight flag; and the state of the
 attitude.
 
-`formation` has one row per partner and time at which something concerning the partner was measured. Relative means
+`formation` has one row per partner and time of a measurement that involves the partner. Relative means
 partner minus self, along the radial, transverse and normal axes of our orbit, with rates in these rotating axes.
 """
 
@@ -74,7 +74,7 @@ def _time(gps_ms: int | None) -> tuple[int | None, float | None]:
 
 
 def attitude_table(records: Sequence[SampleRecord]) -> pl.DataFrame:
-    """Return the attitudes in the messages of the flight software."""
+    """Return the attitudes in the messages of the flight software, one row per sample."""
     estimates = [record.estimate for record in records]
     numbers = (
         (
@@ -120,7 +120,7 @@ def _attitude_table(
 
 
 def formation_table(messages: Sequence[FormationMessage]) -> pl.DataFrame:
-    """Return the relative states of partners in the messages of the flight software."""
+    """Return the states of partners relative to us in the messages of the flight software, one row per estimate."""
     rows: list[_Row] = []
     for row in messages:
         if isinstance(row, FormationEstimate):
@@ -136,7 +136,7 @@ def formation_table(messages: Sequence[FormationMessage]) -> pl.DataFrame:
 
 
 def orbit_table(timed: Sequence[TimedRecord]) -> pl.DataFrame:
-    """Return the orbit in the messages of the flight software."""
+    """Return the orbit states in the messages of the flight software, one row per GPS record with a time."""
     rows: list[_Row] = []
     for record in timed:
         of, time = record.estimate, _time(record.gps_ms)
@@ -150,7 +150,7 @@ def orbit_table(timed: Sequence[TimedRecord]) -> pl.DataFrame:
 
 
 def solution_table(solution: OrbitSolution) -> pl.DataFrame:
-    """Return an orbit that is computed on the ground, with the columns of `orbit_table`."""
+    """Return the states of an orbit solution that is computed on the ground, with the columns of `orbit_table`."""
     parts = (
         solution.position_ecef_m,
         solution.velocity_ecef_mps,

@@ -158,7 +158,7 @@ def biases(result: AttitudeResult, found: Sequence[ComparedAttitude], time: Time
 
 
 def _bias_panels(panels: Sequence[Axes], time: TimeAxis, series: Sequence[_Bias], true: FloatArray | None) -> None:
-    """Plot one axis per panel, with equal heights that contain settled values, their bounds, and the truth."""
+    """Plot one axis per panel, all to the same scale, which fits settled values, their bounds and the truth."""
     centre = np.median(series[-1].values[series[-1].settled], axis=0)
     reach = [np.abs(one.values - centre)[one.settled] + _SIGMAS * one.sigmas[one.settled] for one in series]
     if true is not None:

@@ -63,7 +63,7 @@ def _segment(number: int, part: IntArray, row: IntArray, offset: FloatArray, res
 
 
 _LIMIT_MIN_MS: Final = 600.0
-"""Rounding to whole seconds alone causes residuals of half a second."""
+"""Minimum limit of the axis; rounding to whole seconds alone causes residuals of half a second."""
 _UNITS: Final = ((86_400_000.0, "d"), (3_600_000.0, "h"), (60_000.0, "min"), (1_000.0, "s"))
 
 

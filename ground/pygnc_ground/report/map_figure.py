@@ -57,7 +57,7 @@ def flat_track(degrees: FloatArray, new_line: BoolArray) -> FloatArray:
 
 
 def _over_the_edge(here: FloatArray, there: FloatArray) -> FloatArray:
-    """Return the crossing of the map edge on this side and on the other side."""
+    """Return longitude and latitude (deg) where the track leaves and enters the map, NaN between them, (3, 2)."""
     edge = np.copysign(180.0, here[0])
     beyond = there[0] + 2.0 * edge
     share = (edge - here[0]) / (beyond - here[0]) if beyond != here[0] else 0.5

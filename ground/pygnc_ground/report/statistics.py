@@ -21,7 +21,7 @@ _WGS84: Final = 1
 
 
 class Accuracy(NamedTuple):
-    """Three-dimensional RMS values over the last two thirds of the time; errors are NaN without truth."""
+    """Accuracy of an orbit: 3-D RMS values over the last two thirds of the time; errors are NaN without truth."""
 
     position_error_m: float
     position_sigma_m: float

@@ -78,7 +78,7 @@ def _use(result: ReplayResult, figures: EstimateFigures) -> Iterator[Finding]:
 
 
 def _booked(counts: dict[str, int], otherwise: int) -> int:
-    """Return the number of received fixes as the sum over their results; `otherwise` if there are no counters."""
+    """Return the sum of accepted, waiting and rejected fixes; `otherwise` if there are no counters."""
     if "fixes_received" not in counts:
         return otherwise
     rejected = sum(count for name, count in counts.items() if name.startswith("rejected_"))

@@ -17,7 +17,7 @@ from pygnc_ground.report.axes import TimeAxis
 from pygnc_ground.report.style import FILTER, LIMIT, MUTED, REJECTED
 
 _GOLDEN: Final = 0.6180339887498949
-"""The fractional parts of its multiples fill the interval evenly and without a period."""
+"""Golden ratio; the fractional parts of its multiples fill the interval evenly and without a period."""
 
 
 def extremes(y: FloatArray, bins: int) -> IntArray:

@@ -85,7 +85,7 @@ _Aim: TypeAlias = tuple[FloatArray, FloatArray]
 
 
 def nadir_states(attitude: Attitude, path: Path, t_s: FloatArray) -> AttitudeStates:
-    """Return attitude and rate of a nadir-pointing body `t_s` seconds after the start, shape (n,).
+    """Return the n states of a nadir-pointing body at `t_s` seconds after the start, shape (n,).
 
     The second axis lies in the plane of position and inertial velocity.
     """
@@ -97,7 +97,7 @@ def nadir_states(attitude: Attitude, path: Path, t_s: FloatArray) -> AttitudeSta
 
 
 def sun_states(attitude: Attitude, path: Path, start_gps_ms: int, t_s: FloatArray) -> AttitudeStates:
-    """Return attitude and rate of a Sun-pointing body `t_s` seconds after the start, shape (n,); without aberration."""
+    """Return the n states of a Sun-pointing body at `t_s` seconds after the start, shape (n,); without aberration."""
     states = path.states_gcrf(t_s)
     sun_m, before_m, after_m = (
         environment.sun_position_gcrf_m(start_gps_ms, t_s + step_s) for step_s in (0.0, -_SUN_STEP_S, _SUN_STEP_S)
@@ -139,7 +139,7 @@ def _unit(vector: FloatArray, change: FloatArray) -> tuple[FloatArray, FloatArra
 
 
 def rigid_states(attitude: Attitude, path: Path, t_s: FloatArray) -> AttitudeStates:
-    """Return attitude and rate of a rigid body along `path` at `t_s` seconds after the start, shape (n,).
+    """Return the n states of a rigid body along `path` at `t_s` seconds after the start, shape (n,).
 
     The computing time is about 20 ms per hour for each deg/s of body rate.
     """
@@ -194,7 +194,7 @@ def _derivative(moments: FloatArray, position_gcrf_m: Any) -> Callable[[float, F
 
 
 def tumble_states(attitude: Attitude, t_s: FloatArray) -> AttitudeStates:
-    """Return attitude and rate of a tumbling body `t_s` seconds after the start, shape (n,).
+    """Return the n states of a tumbling body at `t_s` seconds after the start, shape (n,).
 
     The body rate is constant, so q(t) = q(0) * exp(rate * t / 2).
     """

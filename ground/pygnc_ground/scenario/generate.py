@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pygnc.common.clock import SPACECRAFT_RESTART_S, utc_iso_from_gps_ms
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets as samples_per_record
-from pygnc.formats.sense import SensorSamples, encode_records
+from pygnc.formats.sense import SensorSamples, encode_records, hall_words
 from pygnc_ground.scenario import environment, imu, ranging, sun_sensors
 from pygnc_ground.scenario.attitude import attitude_states, to_body
 from pygnc_ground.scenario.environment import FloatArray
@@ -57,8 +57,8 @@ class TrueStates:
     """Magnetometer reading minus scaled field in sensor axes, without noise and quantisation."""
 
     @classmethod
-    def at(cls, settings: Settings, trajectory: SatellitePath, t_s: npt.NDArray[np.int64]) -> Self:
-        """Return the true states `t_s` seconds after the start, shape (n,)."""
+    def at(cls, settings: Settings, trajectory: SatellitePath, t_s: FloatArray) -> Self:
+        """Return the true states `t_s` seconds after the start, on whole milliseconds, shape (n,)."""
         instants = environment.epochs(settings.start_gps_ms, t_s)
         gcrf, ecef = trajectory.states_gcrf(t_s), trajectory.states_itrf(t_s)
         attitude = attitude_states(settings.attitude, trajectory, settings.start_gps_ms, t_s)
@@ -68,7 +68,7 @@ class TrueStates:
         field_gcrf_ut += settings.imu.field_error_gcrf_ut
         sun_gcrf_m = environment.sun_position_gcrf_m(settings.start_gps_ms, t_s)
         return cls(
-            gps_ms=settings.start_gps_ms + 1000 * t_s,
+            gps_ms=settings.start_gps_ms + np.rint(1000.0 * t_s).astype(np.int64),
             position_ecef_m=ecef[:, :3],
             velocity_ecef_mps=ecef[:, 3:],
             position_gcrf_m=gcrf[:, :3],
@@ -107,6 +107,13 @@ def sample_delays_s(clock: SpacecraftClock, count: int, seed: int) -> npt.NDArra
     is_late = noise_generator(seed, "late samples").random(count) < clock.jitter_rate
     delay_s = noise_generator(seed, "lateness").integers(1, clock.jitter_s, count, endpoint=True)
     return np.where(is_late, delay_s, 0)
+
+
+def sub_seconds_ms(clock: SpacecraftClock, count: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return the time of each of `count` samples after its whole second in ms, shape (count,)."""
+    if clock.sub_second == "none":
+        return np.zeros(count, np.int64)
+    return noise_generator(seed, "sub-second times").integers(0, 1000, count)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,10 +173,12 @@ def scenario_of(settings: Settings, satellite: Satellite, everyone: tuple[Satell
     """
     own = satellite.settings
     count = own.duration_s // own.record_s * samples_per_record
-    t_s = own.sample_interval_s * np.arange(count) + sample_delays_s(own.clock, count, own.seed)
-    truth = TrueStates.at(own, satellite.path, t_s)
+    second_s = own.sample_interval_s * np.arange(count) + sample_delays_s(own.clock, count, own.seed)
+    milliseconds = sub_seconds_ms(own.clock, count, own.seed)
+    truth = TrueStates.at(own, satellite.path, second_s + 1e-3 * milliseconds)
     packets, true_ranges = _ranges(satellite, links(settings, satellite, everyone))
-    sense = _sense(own, satellite.path, truth, t_s.reshape(-1, samples_per_record))
+    shape = (-1, samples_per_record)
+    sense = _sense(own, satellite.path, truth, second_s.reshape(shape), milliseconds.reshape(shape))
     streams, faults = {}, {}
     for file, records, damage in (("sense", sense, settings.faults.sense), ("ranges", packets, settings.faults.ranges)):
         streams[file] = b"".join(records)
@@ -178,26 +187,45 @@ def scenario_of(settings: Settings, satellite: Satellite, everyone: tuple[Satell
     return Scenario(satellite.id, streams["sense"], truth, streams["ranges"], true_ranges, faults)
 
 
+_HALL_RAW = 26_400
+"""Typical of recorded data; the temperature is not modelled."""
+
+
 def _sense(
-    settings: Settings, own: SatellitePath, truth: TrueStates, samples_t_s: npt.NDArray[np.int64]
+    settings: Settings,
+    own: SatellitePath,
+    truth: TrueStates,
+    second_s: npt.NDArray[np.int64],
+    milliseconds: npt.NDArray[np.int64],
 ) -> list[bytes]:
-    """Return the sense records; the fix of each record is taken with its last sample."""
-    seed, shape = settings.seed, samples_t_s.shape
-    t_spacecraft_s = clock_readings_s(settings.clock, samples_t_s)
-    mag_ut = imu.magnetometer_ut(settings.imu, truth.field_body_ut, truth.mag_bias_imu_ut, seed)
+    """Return the sense records; the fix of each record is taken at the whole second of its last sample."""
+    seed, shape, clock = settings.seed, second_s.shape, settings.clock
+    t_s = second_s + 1e-3 * milliseconds
+    fix_spacecraft_s = clock_readings_s(clock, second_s[:, -1])
+    # Declared milliseconds count from the reading at the whole second, which is the time scale of the fixes.
+    t_spacecraft_s = clock_readings_s(clock, second_s if clock.sub_second == "declared" else t_s)
+    own_field_ut = imu.satellite_field_body_ut(
+        settings.imu, settings.torquers, t_s.ravel(), truth.sunlit_fraction, seed
+    )
+    mag_ut = imu.magnetometer_ut(settings.imu, truth.field_body_ut + own_field_ut, truth.mag_bias_imu_ut, seed)
     gyro_rad_s = imu.gyro_rad_s(settings.imu, truth.rate_body_rad_s, truth.gyro_bias_imu_rad_s, seed)
     lux = sun_sensors.face_lux(
         settings.sun_sensors, truth.sun_body_m, truth.position_body_m, truth.sunlit_fraction, seed
     )
+    hall_raw = np.full(shape, _HALL_RAW)
+    if clock.sub_second == "declared" or settings.torquers.declared:
+        shown_ms = milliseconds if clock.sub_second == "declared" else np.zeros(shape, np.int64)
+        shown = settings.torquers.declared & imu.torquers_on(settings.torquers, t_s.ravel(), seed)
+        hall_raw = hall_words(shown_ms, shown.reshape(shape))
     samples = SensorSamples(
         t_spacecraft_s=t_spacecraft_s,
         mag_imu_ut=mag_ut.reshape(*shape, 3),
-        hall_raw=np.full(shape, 26_400),  # typical of recorded data; the temperature is not modelled
+        hall_raw=hall_raw,
         gyro_imu_rad_s=gyro_rad_s.reshape(*shape, 3),
         lux=lux.reshape(*shape, 6),
     )
-    fixes = make_fixes(settings, own, samples_t_s[:, -1], log="sense")
-    records = encode_records(samples, replace(fixes, t_spacecraft_s=t_spacecraft_s[:, -1]))
+    fixes = make_fixes(settings, own, second_s[:, -1], log="sense")
+    records = encode_records(samples, replace(fixes, t_spacecraft_s=fix_spacecraft_s))
     return [record.tobytes() for record in records]
 
 
@@ -225,8 +253,8 @@ def settings_along(tables: Tables, source: str, ephemeris: Ephemeris) -> Setting
         ephemeris: The trajectory.
 
     Raises:
-        ValueError: A setting is unknown, of the wrong type or out of range, there are partners, or the ephemeris does
-            not cover the scenario.
+        ValueError: A setting is unknown, of the wrong type or out of range, there are partners or manoeuvres, or the
+            ephemeris does not cover the scenario.
     """
     first_gps_ms, last_gps_ms = ephemeris.span_gps_ms
     # Whole seconds of GPS time and of UTC coincide.
@@ -236,6 +264,8 @@ def settings_along(tables: Tables, source: str, ephemeris: Ephemeris) -> Setting
     settings = settings_from_tables(own_span | tables, source)
     if settings.partners:
         raise ValueError(f"{source}: an ephemeris describes one satellite only; remove the partners from the settings")
+    if settings.impulses or settings.thrusts:
+        raise ValueError(f"{source}: manoeuvres do not change an ephemeris; remove impulses and thrusts")
     if start < first_gps_ms or start + 1000 * settings.duration_s > last_gps_ms:
         begin, end = (utc_iso_from_gps_ms(gps_ms) for gps_ms in (first_gps_ms, last_gps_ms))
         raise ValueError(

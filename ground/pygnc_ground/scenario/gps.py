@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc.common.constants import GpsTimeStatus, SolutionStatus
+from pygnc.environment.frames import EARTH_ROTATION_RAD_S
 from pygnc.formats.gps_packet import GpsFixes
 from pygnc_ground.scenario.environment import FloatArray
-from pygnc_ground.scenario.settings import Gps, Settings, noise_generator
+from pygnc_ground.scenario.settings import Gps, Settings, Vector3, noise_generator
 from pygnc_ground.scenario.trajectory import SatellitePath
 
 
@@ -33,6 +34,10 @@ class FixErrors(NamedTuple):
     def sigma(self) -> float:
         """Standard deviation per axis without outliers, in m or m/s."""
         return math.hypot(self.white, self.coloured)
+
+    def reported_sigma(self, receiver: Gps) -> float:
+        """Return the standard deviation per axis that the receiver reports, in m or m/s."""
+        return receiver.reported_sigma_factor * (self.white if receiver.reported_errors == "white" else self.sigma)
 
     def draw(self, t_s: npt.NDArray[np.int64], seed: int, log: str) -> FloatArray:
         """Return errors along the ITRF axes in m or m/s, `t_s` whole seconds after the start, shape (n, 3).
@@ -70,6 +75,20 @@ def velocity_errors(receiver: Gps) -> FixErrors:
     noise_mps = (receiver.velocity_noise_mps, receiver.coloured_velocity_noise_mps)
     outliers = (receiver.velocity_outlier_rate, receiver.velocity_outlier_mps)
     return FixErrors("velocity", *noise_mps, receiver.coloured_noise_time_s, *outliers)
+
+
+def bias_itrf(states_itrf: FloatArray, bias_rtn: Vector3) -> FloatArray:
+    """Return a constant error along radial, transverse and normal of the inertial motion in ITRF axes, shape (n, 3).
+
+    `states_itrf` are the positions in m and the velocities in m/s at the times of validity, shape (n, 6).
+    """
+    position_m, velocity_mps = states_itrf[:, :3], states_itrf[:, 3:]
+    inertial_mps = velocity_mps + np.cross((0.0, 0.0, EARTH_ROTATION_RAD_S), position_m)
+    radial = position_m / np.linalg.norm(position_m, axis=1, keepdims=True)
+    normal = np.cross(position_m, inertial_mps)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    axes = np.stack((radial, np.cross(normal, radial), normal), axis=2)
+    return np.asarray(axes @ np.array(bias_rtn))
 
 
 @unique
@@ -136,8 +155,10 @@ def make_fixes(settings: Settings, trajectory: SatellitePath, t_s: npt.NDArray[n
     missing = noise_generator(seed, f"{log}.missing velocities").random(count) < receiver.velocity_missing_rate
     has_velocity = has_fix & ~missing
     of_position, of_velocity = position_errors(receiver), velocity_errors(receiver)
-    position_m = trajectory.states_itrf(t_s)[:, :3] + of_position.draw(t_s, seed, log)
-    velocity_mps = trajectory.states_itrf(t_s - receiver.velocity_latency_s)[:, 3:] + of_velocity.draw(t_s, seed, log)
+    now, earlier = trajectory.states_itrf(t_s), trajectory.states_itrf(t_s - receiver.velocity_latency_s)
+    position_m = now[:, :3] + of_position.draw(t_s, seed, log) + bias_itrf(now, receiver.position_bias_rtn_m)
+    velocity_mps = earlier[:, 3:] + of_velocity.draw(t_s, seed, log)
+    velocity_mps += bias_itrf(earlier, receiver.velocity_bias_rtn_mps)
 
     week, tow_ms = np.divmod(settings.start_gps_ms + 1000 * t_s, MS_PER_WEEK)
     has_time = reception != Reception.NOTHING
@@ -159,10 +180,10 @@ def make_fixes(settings: Settings, trajectory: SatellitePath, t_s: npt.NDArray[n
         gps_tow_ms=np.where(has_time, tow_ms, 1000 * (t_s + 15)),
         position_status=status(has_fix),
         position_ecef_m=vector(has_fix, position_m),
-        position_sigma_m=vector(has_fix, receiver.reported_sigma_factor * of_position.sigma),
+        position_sigma_m=vector(has_fix, of_position.reported_sigma(receiver)),
         velocity_status=status(has_velocity),
         velocity_ecef_mps=vector(has_velocity, velocity_mps),
-        velocity_sigma_mps=vector(has_velocity, receiver.reported_sigma_factor * of_velocity.sigma),
+        velocity_sigma_mps=vector(has_velocity, of_velocity.reported_sigma(receiver)),
         velocity_latency_s=np.where(has_velocity, receiver.velocity_latency_s, 0.0),
         differential_age_s=np.zeros(count),
         solution_age_s=np.zeros(count),

@@ -1,4 +1,7 @@
-"""IMU (BMX160 magnetometer and gyro): mounting, misalignment, scale, bias, noise, range and quantisation."""
+"""IMU (BMX160 magnetometer and gyro): mounting, misalignment, scale, bias, noise, range and quantisation.
+
+The magnetometer also measures the fields of the satellite itself: panel currents and magnetorquers.
+"""
 
 import math
 from typing import Final
@@ -8,7 +11,7 @@ import numpy.typing as npt
 
 from pygnc.common.constants import GYRO_DEG_S_PER_COUNT, MAGNETOMETER_UT_PER_COUNT
 from pygnc_ground.scenario.environment import FloatArray
-from pygnc_ground.scenario.settings import Drawn, Imu, Vector3, noise_generator
+from pygnc_ground.scenario.settings import Drawn, Imu, Torquers, Vector3, noise_generator
 
 MAG_RANGE_UT: Final = np.array([1150.0, 1150.0, 2500.0])
 """Range by the BMX160 data sheet. Along z the 16-bit word of the file ends earlier, at 2048 uT."""
@@ -31,6 +34,36 @@ def gyro_rad_s(imu: Imu, rate_body_rad_s: FloatArray, bias_imu_rad_s: FloatArray
     noise = noise_generator(seed, "gyro").standard_normal(rate_body_rad_s.shape)
     reading_deg_s = np.degrees(rate_body_rad_s @ matrix.T + bias_imu_rad_s) + imu.gyro_noise_deg_s * noise
     return np.radians(_in_counts(imu, reading_deg_s, GYRO_RANGE_DEG_S, GYRO_DEG_S_PER_COUNT))
+
+
+_MINUTE_S = 60.0
+
+
+def torquers_on(torquers: Torquers, t_s: FloatArray, seed: int) -> npt.NDArray[np.bool_]:
+    """Return whether the magnetorquers are on at `t_s` seconds after the start, shapes (n,) -> (n,)."""
+    minute = (t_s // _MINUTE_S).astype(np.int64)
+    draws = noise_generator(seed, "torquer minutes").random(int(minute.max(initial=0)) + 1)
+    return np.asarray((draws < torquers.duty)[minute] & (torquers.field_ut > 0.0))
+
+
+def satellite_field_body_ut(
+    imu: Imu, torquers: Torquers, t_s: FloatArray, sunlit_fraction: FloatArray, seed: int
+) -> FloatArray:
+    """Return the field of the satellite at the magnetometer in body axes, uT, shape (n, 3).
+
+    Args:
+        imu: Settings with the field of the panels.
+        torquers: Settings of the magnetorquers.
+        t_s: Times after the start, shape (n,).
+        sunlit_fraction: Visible fraction of the Sun's disc, shape (n,).
+        seed: Seed of the scenario.
+    """
+    minute = (t_s // _MINUTE_S).astype(np.int64)
+    direction = noise_generator(seed, "torquer directions").standard_normal((int(minute.max(initial=0)) + 1, 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    active = torquers.field_ut * torquers_on(torquers, t_s, seed)
+    panels: FloatArray = sunlit_fraction[:, np.newaxis] * np.array(imu.panel_field_body_ut)
+    return panels + active[:, np.newaxis] * direction[minute]
 
 
 def axes_from_orthogonal(imu: Imu) -> FloatArray:
@@ -66,8 +99,8 @@ def mag_bias_ut(imu: Imu, count: int, seed: int) -> FloatArray:
     return np.tile(bias_ut, (count, 1))
 
 
-def gyro_bias_rad_s(imu: Imu, t_s: npt.NDArray[np.int64], seed: int) -> FloatArray:
-    """Return the gyro bias in sensor axes at `t_s` whole seconds after the start, shapes (n,) -> (n, 3).
+def gyro_bias_rad_s(imu: Imu, t_s: FloatArray | npt.NDArray[np.int64], seed: int) -> FloatArray:
+    """Return the gyro bias in sensor axes at `t_s` seconds after the start, shapes (n,) -> (n, 3).
 
     The random walk has one step per second, so that the result does not depend on the sampling.
     """
@@ -75,7 +108,7 @@ def gyro_bias_rad_s(imu: Imu, t_s: npt.NDArray[np.int64], seed: int) -> FloatArr
     step_deg_s = imu.gyro_bias_stability_deg_h / _SECONDS_PER_HOUR / math.sqrt(_SECONDS_PER_HOUR)
     steps = noise_generator(seed, "gyro bias walk").standard_normal((int(t_s.max(initial=0)), 3))
     walked_deg_s = step_deg_s * np.cumsum(np.vstack((np.zeros(3), steps)), axis=0)
-    return np.radians(bias_deg_s + walked_deg_s[t_s])
+    return np.radians(bias_deg_s + walked_deg_s[t_s.astype(np.int64)])
 
 
 def _given_or_drawn(bias: Vector3 | Drawn, bound: float, seed: int, name: str) -> FloatArray:

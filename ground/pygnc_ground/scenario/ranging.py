@@ -20,7 +20,7 @@ from pygnc_ground.scenario.trajectory import SatellitePath
 _TRANSMIT_POWER_DBM: Final = 12.5
 """Maximum output power of the SX1280; the antennas have no gain."""
 _CARRIER_HZ: Final = 2.44e9
-"""Middle of the band."""
+"""Carrier frequency in the middle of the band."""
 _LIGHT_MPS: Final = 299_792_458.0
 _RSSI_RANGE_DBM: Final = (-127.5, 0.0)
 """Range of the packet's RSSI byte."""

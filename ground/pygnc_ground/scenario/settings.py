@@ -29,7 +29,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class SpacecraftClock(Section, frozen=True):
-    """Clock of the main controller. It starts at 2000-01-01 at boot and counts whole seconds."""
+    """Settings of the main controller's clock, which starts at 2000-01-01 at boot and counts whole seconds."""
 
     boot_before_start_s: NonNegative = 5130.4
     """Time from the boot of the controller to the start."""
@@ -44,10 +44,15 @@ class SpacecraftClock(Section, frozen=True):
     """Maximum delay of late samples in whole seconds; must be less than `sample_interval_s`."""
     jitter_rate: Fraction = 0.02
     """Fraction of samples that are late; in the recorded data 3 of 165 were, by 2 and 3 s."""
+    sub_second: Literal["none", "unknown", "declared"] = "none"
+    """Instant of each sample. none: at the whole second. unknown: at any time within the following second, of which the
+    packet contains the whole seconds of the clock only. declared: the same, with the milliseconds since the whole
+    second in the packet's hall word.
+    """
 
 
 class Orbit(Section, frozen=True):
-    """Osculating Keplerian elements at the start, in GCRF."""
+    """Settings of the orbit: osculating Keplerian elements at the start, in GCRF."""
 
     semi_major_axis_m: Annotated[float, msgspec.Meta(gt=6.5e6, lt=5e7)] = 6_898_000.0
     eccentricity: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.001
@@ -66,7 +71,7 @@ class Orbit(Section, frozen=True):
 
 
 class Spacecraft(Section, frozen=True):
-    """Mass and surface. The defaults are a tumbling 1.5U CubeSat with a quarter of its surface facing the flow."""
+    """Settings of mass and surface; default: a tumbling 1.5U CubeSat with a quarter of its surface facing the flow."""
 
     mass_kg: Positive = 1.58
     area_m2: NonNegative = 0.02
@@ -75,7 +80,7 @@ class Spacecraft(Section, frozen=True):
 
 
 class Forces(Section, frozen=True):
-    """Forces on the satellite besides the Earth's central attraction.
+    """Settings of the forces on the satellite besides the Earth's central attraction.
 
     Effect on a 500 km orbit after 3 and 12 hours: degrees 71 to 100 of the gravity field 0.06 and 1.1 m, solid tides
     1.5 and 6.4 m, relativity 0.3 and 1.3 m. Tides and relativity take no measurable computing time; degree 100 takes a
@@ -96,8 +101,28 @@ class Forces(Section, frozen=True):
     """Solar radiation pressure with a conical shadow."""
 
 
+class Impulse(Section, frozen=True):
+    """Settings of an impulsive manoeuvre of the main satellite: an instantaneous change of its velocity."""
+
+    at_s: NonNegative
+    """Time after the start."""
+    delta_v_rtn_mps: Vector3
+    """Change of the velocity along radial, transverse and normal."""
+
+
+class Thrust(Section, frozen=True):
+    """Settings of a thrust of the main satellite: a constant acceleration; simultaneous thrusts add up."""
+
+    begin_s: NonNegative
+    """Time after the start."""
+    duration_s: Positive
+    """Duration of the acceleration."""
+    acceleration_rtn_mps2: Vector3
+    """Acceleration along radial, transverse and normal of the current orbit."""
+
+
 class Gps(Section, frozen=True):
-    """GPS receiver with position and velocity fixes; noise is per ECEF axis, 1 sigma.
+    """Settings of the GPS receiver and of its position and velocity fixes; noise is per ECEF axis, 1 sigma.
 
     One receiver makes the fixes of the sense file and of the range files. Outages and coloured noise are common to both
     kinds of files, white noise and outliers are not.
@@ -113,8 +138,16 @@ class Gps(Section, frozen=True):
     """Standard deviation of a Gauss-Markov process in addition to the white noise of the velocity."""
     coloured_noise_time_s: Positive = 600.0
     """Correlation time of the coloured noise."""
+    position_bias_rtn_m: Vector3 = (0.0, 0.0, 0.0)
+    """Constant error of the position along the radial, transverse and normal axes of the orbit."""
+    velocity_bias_rtn_mps: Vector3 = (0.0, 0.0, 0.0)
+    """Constant error of the velocity along the same axes."""
+    reported_errors: Literal["total", "white"] = "total"
+    """Errors that the reported standard deviation covers: the root sum of squares of white and coloured noise, or the
+    white noise only, as of a receiver that evaluates the scatter of its pseudoranges.
+    """
     reported_sigma_factor: NonNegative = 1.0
-    """Ratio of reported to true standard deviation; 0 if the receiver reports none."""
+    """Ratio of the reported standard deviation to that of `reported_errors`; 0 if the receiver reports none."""
     velocity_latency_s: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.15
     """Time from the validity of the velocity to the time of the fix."""
     time_status: Annotated[int, msgspec.Meta(ge=0, le=255)] = 180
@@ -144,7 +177,7 @@ class Gps(Section, frozen=True):
 
 
 class Damage(Section, frozen=True):
-    """Damage to the records or packets of one file; rates are per record and independent of each other."""
+    """Settings of damage to the records or packets of one file; rates are per record and independent of each other."""
 
     flipped_bit_rate: Fraction = 0.0
     """One bit of the record is inverted."""
@@ -161,7 +194,7 @@ class Damage(Section, frozen=True):
 
 
 class Faults(Section, frozen=True):
-    """Damage to the files of every satellite. Range files are damaged before they are split by size."""
+    """Settings of the damage to every satellite's files. Range files are damaged before they are split by size."""
 
     sense: Damage = Damage()
     ranges: Damage = Damage()
@@ -171,7 +204,7 @@ RadioId = Annotated[int, msgspec.Meta(ge=0x4A, le=0x4D)]
 
 
 class Partner(Section, frozen=True):
-    """Satellite to which ranges are measured."""
+    """Settings of a satellite to which ranges are measured."""
 
     id: RadioId
     position_rtn_m: Vector3
@@ -187,7 +220,7 @@ class Partner(Section, frozen=True):
 
 
 class Ranging(Section, frozen=True):
-    """Ranging to the partners: at each epoch one GPS fix, then one range to each partner."""
+    """Settings of the ranging to the partners: at each epoch one GPS fix, then one range to each partner."""
 
     interval_s: Count = 60
     noise_m: NonNegative = 30.0
@@ -199,7 +232,7 @@ class Ranging(Section, frozen=True):
 
 
 class Formation(Section, frozen=True):
-    """Files of the other satellites, and the delay biases of the radio links between them."""
+    """Settings of the other satellites' files, and of the delay biases of the radio links between them."""
 
     all_satellites: bool = False
     """Write the files of every satellite, with its ranges to all others, to a folder named by its id."""
@@ -219,7 +252,7 @@ FaceValues: TypeAlias = tuple[float, float, float, float, float, float]
 
 
 class Attitude(Section, frozen=True):
-    """Attitude motion. Each mode uses only the settings that it needs."""
+    """Settings of the attitude motion. Each mode uses only the settings that it needs."""
 
     mode: Literal["tumble", "rigid", "nadir", "sun"] = "tumble"
     """tumble: constant body rate. rigid: rigid body with its inertia under the gravity gradient along its orbit. nadir:
@@ -263,7 +296,7 @@ class Attitude(Section, frozen=True):
 
 
 class Imu(Section, frozen=True):
-    """Magnetometer and gyro on one chip.
+    """Settings of magnetometer and gyro, which are on one chip.
 
     All settings except the mounting are in sensor axes; noise is 1 sigma per axis.
     """
@@ -288,6 +321,8 @@ class Imu(Section, frozen=True):
     """Scale error per axis; 0.01 reads 1 % too high."""
     mag_nonorthogonality_deg: Vector3 = (0.0, 0.0, 0.0)
     """Tilt of the y axis towards x, of the z axis towards x, and of the z axis towards y."""
+    panel_field_body_ut: Vector3 = (0.0, 0.0, 0.0)
+    """Field of the currents of the solar panels in full sunlight, body axes; none in the umbra."""
 
     gyro_bias_deg_s: Vector3 | Drawn = (-0.495, 0.051, 0.437)
     """Bias at the start, or `drawn`."""
@@ -300,8 +335,19 @@ class Imu(Section, frozen=True):
     """Scale error per axis; 0.01 reads 1 % too high."""
 
 
+class Torquers(Section, frozen=True):
+    """Magnetorquers: their field at the magnetometer has a constant, random direction in body axes for each minute."""
+
+    field_ut: NonNegative = 0.0
+    """Strength of their field while they are on."""
+    duty: Fraction = 0.3
+    """Fraction of minutes in which they are on."""
+    declared: bool = False
+    """The hall word of each packet tells whether they are on."""
+
+
 class SunSensors(Section, frozen=True):
-    """One OPT3001 sun sensor on each face."""
+    """Settings of the sun sensors: one OPT3001 on each face."""
 
     full_sun_lux: NonNegative = 133_378.0
     """Illuminance at normal incidence and 1 au: 1361 W/m2 at 98 lm/W."""
@@ -309,6 +355,10 @@ class SunSensors(Section, frozen=True):
     """Reflectivity of the sunlit Earth, uniform; 0 disables the albedo."""
     gain_errors: FaceValues = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     """Gain error of each face; 0.01 reads 1 % too high."""
+    cosine_error: Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)] = 0.0
+    """Deviation from the cosine law: at the angle of incidence a, readings of sunlight are lower by this times the
+    square of sin a.
+    """
     noise_fraction: NonNegative = 0.01
     """Noise as a fraction of full sunlight, 1 sigma, on lit and dark faces alike; no reading is negative. It decreases
     with the sunlight in the Earth's shadow, where the noise of the sensor itself is below one count.
@@ -340,10 +390,15 @@ class Settings(Section, frozen=True):
     orbit: Orbit = Orbit()
     spacecraft: Spacecraft = Spacecraft()
     forces: Forces = Forces()
+    impulses: tuple[Impulse, ...] = ()
+    """Impulsive manoeuvres."""
+    thrusts: tuple[Thrust, ...] = ()
+    """Manoeuvres with low thrust, or outgassing."""
     attitude: Attitude = Attitude()
     clock: SpacecraftClock = SpacecraftClock()
     gps: Gps = Gps()
     imu: Imu = Imu()
+    torquers: Torquers = Torquers()
     sun_sensors: SunSensors = SunSensors()
     ranging: Ranging = Ranging()
     formation: Formation = Formation()

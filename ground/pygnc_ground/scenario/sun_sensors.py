@@ -99,7 +99,8 @@ def face_lux(
     """
     distance_m = np.linalg.norm(sun_body_m, axis=1, keepdims=True)
     full_lux = sensors.full_sun_lux * (_AU_M / distance_m) ** 2
-    direct = sunlit_fraction[:, np.newaxis] * np.maximum(sun_body_m / distance_m @ FACE_NORMALS_BODY.T, 0.0)
+    cosine = np.maximum(sun_body_m / distance_m @ FACE_NORMALS_BODY.T, 0.0)
+    direct = sunlit_fraction[:, np.newaxis] * cosine * (1.0 - sensors.cosine_error * (1.0 - cosine**2))
     reflected = sensors.earth_reflectivity * albedo_shares(position_body_m, sun_body_m, FACE_NORMALS_BODY)
     shown = (1.0 + np.array(sensors.gain_errors)) * (direct + reflected)
     noise = noise_generator(seed, "sun sensors").standard_normal(shown.shape)

@@ -1,7 +1,9 @@
 """True trajectory of a satellite: propagated numerically by brahe under all forces, or read from an ephemeris."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, Self
+from itertools import pairwise
+from typing import Final, NamedTuple, Protocol, Self, TypeAlias
 
 import brahe
 import msgspec
@@ -11,7 +13,7 @@ import numpy.typing as npt
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_ground.scenario import environment
 from pygnc_ground.scenario.environment import FloatArray
-from pygnc_ground.scenario.settings import Forces, Orbit, Partner, Settings, Spacecraft
+from pygnc_ground.scenario.settings import Forces, Impulse, Orbit, Partner, Settings, Spacecraft, Thrust
 from pygnc_ground.truth.ephemeris import NS_PER_MS, Ephemeris
 
 # mypy: disable-error-code="arg-type"
@@ -25,6 +27,46 @@ _RELATIVE_TOLERANCE = 1e-12
 _MAX_STEP_S = 20.0
 
 
+Thrusting: TypeAlias = Callable[[float, FloatArray, FloatArray | None], FloatArray]
+"""Contribution to the derivative of the state (m/s, m/s2), shape (6,), from time in s, state in GCRF (6,) and
+parameters, as brahe calls it.
+"""
+
+
+class Manoeuvres(NamedTuple):
+    """Impulses and thrusts of a satellite."""
+
+    impulses: tuple[Impulse, ...] = ()
+    thrusts: tuple[Thrust, ...] = ()
+
+    @property
+    def changes_s(self) -> list[float]:
+        """Times after the start at which velocity or acceleration changes abruptly."""
+        of_thrusts = (time_s for each in self.thrusts for time_s in (each.begin_s, each.begin_s + each.duration_s))
+        return [*(impulse.at_s for impulse in self.impulses), *of_thrusts]
+
+    def after_impulses(self, t_s: float, state_gcrf: FloatArray) -> FloatArray:
+        """Return a state (6,) with the impulses at `t_s` seconds after the start."""
+        deltas_mps = np.array([impulse.delta_v_rtn_mps for impulse in self.impulses if impulse.at_s == t_s])
+        if not len(deltas_mps):
+            return state_gcrf
+        axes = np.asarray(brahe.rotation_rtn_to_eci(state_gcrf))
+        return np.concatenate((state_gcrf[:3], state_gcrf[3:] + axes @ deltas_mps.sum(axis=0)))
+
+    def thrust(self, t_s: float) -> Thrusting | None:
+        """Return the contribution of the thrusts between the changes at `t_s` and after it; None for none."""
+        active = [each.acceleration_rtn_mps2 for each in self.thrusts if 0.0 <= t_s - each.begin_s < each.duration_s]
+        if not active:
+            return None
+        sum_rtn_mps2 = np.array(active).sum(axis=0)
+        return lambda _time_s, state, _parameters: np.concatenate(
+            (np.zeros(3), brahe.rotation_rtn_to_eci(state) @ sum_rtn_mps2)
+        )
+
+
+NO_MANOEUVRES: Final = Manoeuvres()
+
+
 class Trajectory:
     """Propagated trajectory of one satellite.
 
@@ -32,35 +74,50 @@ class Trajectory:
     """
 
     def __init__(
-        self, start_gps_ms: int, duration_s: float, state_gcrf: FloatArray, craft: Spacecraft, forces: Forces
+        self,
+        start_gps_ms: int,
+        duration_s: float,
+        state_gcrf: FloatArray,
+        craft: Spacecraft,
+        forces: Forces,
+        *,
+        manoeuvres: Manoeuvres = NO_MANOEUVRES,
     ) -> None:
         """Propagate position in m and velocity in m/s in GCRF, shape (6,), from the start over the whole duration."""
         self._start_gps_ms = start_gps_ms
         self.initial_state_gcrf = state_gcrf
-        start, end = environment.epochs(start_gps_ms, [0.0, duration_s])
-        integrator = (
-            brahe.NumericalPropagationConfig.with_method(brahe.IntegrationMethod.DP54)
-            .with_abs_tol(_ABSOLUTE_TOLERANCE)
-            .with_rel_tol(_RELATIVE_TOLERANCE)
-            .with_max_step(_MAX_STEP_S)
-            .with_store_accelerations(store=True)
-            .with_interpolation_method(brahe.InterpolationMethod.HERMITE_QUINTIC)
-        )
-        self._propagator = brahe.NumericalOrbitPropagator(start, state_gcrf, integrator, _force_model(craft, forces))
-        self._propagator.propagate_to(end)
+        # No integration step extends over an impulse or over the begin or the end of a thrust.
+        changes_s = sorted({0.0, *(time_s for time_s in manoeuvres.changes_s if time_s < duration_s)})
+        self._begins_s = np.array(changes_s)
+        self._parts: list[brahe.NumericalOrbitPropagator] = []
+        for begin_s, end_s in pairwise([*changes_s, duration_s]):
+            begin, end = environment.epochs(start_gps_ms, [begin_s, end_s])
+            state_gcrf = manoeuvres.after_impulses(begin_s, state_gcrf)
+            part = _propagator(begin, state_gcrf, _force_model(craft, forces), manoeuvres.thrust(begin_s))
+            part.propagate_to(end)
+            state_gcrf = np.asarray(part.current_state())
+            self._parts.append(part)
 
     @classmethod
     def of(cls, settings: Settings, partner: Partner | None = None) -> Self:
         """Propagate the main satellite of a scenario, or one of its partners."""
-        state = initial_state_gcrf(settings.orbit)
+        state, manoeuvres = initial_state_gcrf(settings.orbit), Manoeuvres(settings.impulses, settings.thrusts)
         if partner is not None:
             state = partner_state_gcrf(state, partner)
-        return cls(settings.start_gps_ms, settings.duration_s, state, settings.spacecraft, settings.forces)
+            manoeuvres = NO_MANOEUVRES
+        craft, forces = settings.spacecraft, settings.forces
+        return cls(settings.start_gps_ms, settings.duration_s, state, craft, forces, manoeuvres=manoeuvres)
 
     def states_gcrf(self, t_s: npt.ArrayLike) -> FloatArray:
         """Return position in m and velocity in m/s in GCRF at `t_s` seconds after the start, shape (n, 6)."""
-        instants = environment.epochs(self._start_gps_ms, t_s)
-        return np.asarray(self._propagator.states_gcrf(instants)).reshape(-1, 6)
+        times_s = np.atleast_1d(np.asarray(t_s, dtype=np.float64))
+        states = np.empty((len(times_s), 6))
+        number = np.searchsorted(self._begins_s[1:], times_s, side="right")
+        for part, propagator in enumerate(self._parts):
+            rows = number == part
+            if rows.any():
+                states[rows] = propagator.states_gcrf(environment.epochs(self._start_gps_ms, times_s[rows]))
+        return states
 
     def states_itrf(self, t_s: npt.ArrayLike) -> FloatArray:
         """Return position in m and velocity in m/s relative to the rotating Earth, in ITRF, shape (n, 6)."""
@@ -79,6 +136,20 @@ def partner_state_gcrf(own_state_gcrf: FloatArray, partner: Partner) -> FloatArr
     """Return the state of a partner in GCRF, shape (6,), from the main satellite's state and the partner's settings."""
     relative = np.array([*partner.position_rtn_m, *partner.velocity_rtn_mps])
     return np.asarray(brahe.state_rtn_to_eci(own_state_gcrf, relative))
+
+
+def _propagator(
+    start: brahe.Epoch, state_gcrf: FloatArray, model: brahe.ForceModelConfig, thrust: Thrusting | None
+) -> brahe.NumericalOrbitPropagator:
+    integrator = (
+        brahe.NumericalPropagationConfig.with_method(brahe.IntegrationMethod.DP54)
+        .with_abs_tol(_ABSOLUTE_TOLERANCE)
+        .with_rel_tol(_RELATIVE_TOLERANCE)
+        .with_max_step(_MAX_STEP_S)
+        .with_store_accelerations(store=True)
+        .with_interpolation_method(brahe.InterpolationMethod.HERMITE_QUINTIC)
+    )
+    return brahe.NumericalOrbitPropagator(start, state_gcrf, integrator, model, control_input=thrust)
 
 
 def _force_model(craft: Spacecraft, forces: Forces) -> brahe.ForceModelConfig:

@@ -43,7 +43,7 @@ _VECTORS: Final = {
 
 
 def truth_table(states: TrueStates, every: int) -> pl.DataFrame:
-    """Return the truth table with the last of every `every` samples."""
+    """Return the truth table with the last sample of each group of `every` samples."""
     columns: dict[str, npt.NDArray[Any]] = {
         "gps_week": states.gps_ms // MS_PER_WEEK,
         "gps_tow_ms": states.gps_ms % MS_PER_WEEK,

@@ -66,11 +66,10 @@ def hermite(sample_ns: IntArray, state: FloatArray, window: int, gps_ns: IntArra
 def _windows(
     sample_ns: IntArray, window: int, gps_ns: IntArray
 ) -> tuple[IntArray, tuple[FloatArray, FloatArray], FloatArray]:
-    """Return the samples around each time, (n, window), and their times in units of the mean step.
+    """Return the indices of the samples around each time, (n, window), time differences, and the mean step in s, (n,).
 
-    The times are those of each interpolation time minus each sample, (n, window), and of each sample minus each other
-    sample, (n, window, window). The third value is the mean step in s, (n,). Near an end of the arc the window is no
-    longer centred.
+    The differences, in units of the mean step, are those of each time minus each of its samples, (n, window), and of
+    each sample minus each other sample, (n, window, window). Near an end of the arc the window is not centred.
     """
     before = np.searchsorted(sample_ns, gps_ns, side="right") - 1
     first = np.clip(before - (window - 1) // 2, 0, len(sample_ns) - window)

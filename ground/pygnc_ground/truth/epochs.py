@@ -11,7 +11,7 @@ _NS_PER_MS = 1_000_000
 _S_PER_DAY = 86_400
 _GPS_EPOCH = date(1980, 1, 6)
 _YEARS = range(1980, 2200)
-"""Nanoseconds of GPS time fit in 64 bits until 2272."""
+"""Supported years; nanoseconds of GPS time fit in 64 bits until 2272."""
 
 _UTC_SYSTEMS = frozenset({"UTC", "GLO"})
 """GLONASS time in files is UTC without the three hours of Moscow time (RINEX 3.04, SP3-d)."""

@@ -88,8 +88,9 @@ class _Reader:
 
     def _choose(self) -> str:
         """Return the satellite to read; raise ValueError at the first epoch if the header is incomplete."""
-        if not (self.version and self.interval_ns and self.time_system):
-            raise ValueError("the header lacks '#c', '##' (interval) or '%c' (time system); get the file again")
+        found = {"#c": self.version, "## (interval)": self.interval_ns, "%c (time system)": self.time_system}
+        if missing := [name for name, value in found.items() if not value]:
+            raise ValueError(f"the header lacks {', '.join(missing)}; get the file again")
         if self.coordinate_system.upper().startswith(_INERTIAL):
             raise ValueError(
                 f"the coordinate system {self.coordinate_system} is inertial but SP3 is Earth-fixed; convert the file"
@@ -106,7 +107,7 @@ class _Reader:
         second_ns = round(_number(line[20:31], "seconds") * _NS_PER_S)
         moment_ns = gps_ns(calendar_date(year, month, day), hour, minute, second_ns, self.time_system)
         if self.samples and moment_ns <= self.samples[-1].gps_ns:
-            raise ValueError("the epoch is not later than the one before; sort the epochs")
+            raise ValueError(f"{line.strip()!r} is not later than the previous epoch; sort the epochs")
         return moment_ns
 
     def _take_record(self, line: str) -> None:

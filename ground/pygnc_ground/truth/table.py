@@ -15,7 +15,7 @@ _TIME = ("gps_week", "gps_tow_ms")
 _POSITION = ("x_ecef_m", "y_ecef_m", "z_ecef_m")
 _VELOCITY = ("vx_ecef_mps", "vy_ecef_mps", "vz_ecef_mps")
 _WEEKS = 15_000
-"""Nanoseconds of GPS time fit in 64 bits until week 15 250."""
+"""End of the supported GPS weeks; nanoseconds of GPS time fit in 64 bits until week 15 250."""
 
 
 def parquet_table(content: bytes) -> pl.DataFrame:
@@ -66,16 +66,18 @@ def checked_rows(table: pl.DataFrame, columns: Sequence[str]) -> tuple[IntArray,
     if numbers.is_empty():
         raise ValueError("the truth table has no rows; generate the scenario again")
     if gaps := [name for name in numbers.columns if numbers[name].null_count()]:
-        raise ValueError(f"a value is missing in column {gaps[0]} of the truth table; generate the scenario again")
+        row = int(np.flatnonzero(numbers[gaps[0]].is_null())[0]) + 1
+        raise ValueError(f"row {row} of the truth table: no value in column {gaps[0]}; generate the scenario again")
     week, tow_ms = (numbers[name].to_numpy() for name in _TIME)
     values = numbers.select(columns).to_numpy()
     gps_ms = week * MS_PER_WEEK + tow_ms
     known = (week > 0) & (week < _WEEKS) & (tow_ms >= 0) & (tow_ms < MS_PER_WEEK) & np.isfinite(values).all(axis=1)
     wrong = np.flatnonzero(~known | (np.diff(gps_ms, prepend=0) <= 0))
     if wrong.size:
+        row = int(wrong[0])
         raise ValueError(
-            f"row {wrong[0] + 1} of the truth table: the time is out of range or not later than in the row before, or a"
-            " value is not finite; generate the scenario again"
+            f"row {row + 1} of the truth table: the time (week {week[row]}, {tow_ms[row]} ms) is out of range or"
+            " not later than in the row before, or a value is not finite; generate the scenario again"
         )
     return gps_ms, values
 

@@ -42,7 +42,7 @@ class AccessRules:
     token: str = field(default="", repr=False)
 
     def rejection(self, path: str, headers: Headers, *, is_websocket: bool) -> tuple[HTTPStatus, str] | None:
-        """Return status and reason if a request must be rejected, else None."""
+        """Return HTTP status and reason if a request must be rejected, else None."""
         host = headers.get("Host", "")
         if not self.token and not self._is_own_name(host):
             # DNS rebinding: a foreign name that resolves to this computer would make a foreign page same-origin.

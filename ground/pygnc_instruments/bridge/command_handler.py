@@ -31,7 +31,7 @@ class FirmwareUpgrader:
         publish: function that is called with an event for each step.
 
     Attributes:
-        progress: state of the current or last upgrade as JSON; None before the first.
+        progress: state of the current or last upgrade as JSON; None before the first upgrade.
     """
 
     def __init__(self, link: DeviceLink, publish: Callable[[Event], None]) -> None:
@@ -138,7 +138,7 @@ class CommandHandler:
         }
 
     async def handle(self, request: Request) -> Any:  # noqa: ANN401 - each command has its own result
-        """Carry out a command and return its result as JSON; fields as values by field number.
+        """Carry out a command and return its result as JSON; the result of a field command is values by field number.
 
         Raises:
             BridgeError: the command cannot be carried out.
@@ -195,7 +195,7 @@ class CommandHandler:
 
 
 def list_log_files(folder: Path) -> list[dict[str, Any]]:
-    """Return name, size in bytes and time of modification (UTC) of each log file, newest first."""
+    """Return name, size (bytes) and time of modification (UTC) of each log file, newest first."""
     if not folder.is_dir():
         return []
     files = [(path, path.stat()) for path in folder.iterdir() if _is_log(path)]

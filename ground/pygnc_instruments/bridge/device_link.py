@@ -53,7 +53,7 @@ class DeviceLink:
     """Connection to a device, which is searched for again after each disconnection.
 
     Args:
-        selection: the device; without a port, the first one that is found at the USB serial adapters.
+        selection: the device; without a port, the first device that is found at the USB serial adapters.
         publish: function that is called with a `device` event at each change of state.
 
     Attributes:
@@ -128,7 +128,7 @@ class DeviceLink:
         }
 
     async def run(self) -> None:
-        """Find and read the device, again after each loss, until cancelled or until a recording has ended."""
+        """Find the device and read it, again after each disconnection, until cancelled or a recording has ended."""
         while self.state is not LinkState.ENDED:
             try:
                 self.device = device = await self._open()

@@ -27,7 +27,7 @@ _LOG_TAIL_BYTES: Final = 4096
 
 
 def find_running(port: int, host: str = "127.0.0.1") -> tuple[str, dict[str, Any]] | None:
-    """Return scheme and status of the bridge that responds at a port, or None; the status is {} without the token."""
+    """Return scheme and status of the bridge that responds at a port, or None; status {} if it requires a token."""
     for scheme in ("http", "https"):
         try:
             return _request_status(scheme, host, port)
@@ -69,7 +69,7 @@ def write_instance_file(pid: int, port: int, url: str) -> None:
 
 
 def read_instance_pid(port: int) -> int | None:
-    """Return the process that the instance file names; None if the file does not exist or is not valid."""
+    """Return the process id that the instance file names; None if the file does not exist or is not valid."""
     try:
         return int(json.loads(instance_path(port).read_text())["pid"])
     except (OSError, ValueError, KeyError, TypeError):

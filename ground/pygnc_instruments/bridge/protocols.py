@@ -101,7 +101,7 @@ class ProtocolV1(MessageProtocol):
         return super().response(request, result)
 
     def rejection(self, name: str, error: BridgeError) -> str:
-        """Return the response to a failed request in the form of its success; see `MessageProtocol`."""
+        """Return the response to a failed request, in the form of a successful response; see `MessageProtocol`."""
         if name in _FIELD_COMMANDS:
             return _json({"cmd": name, "data": [], "err": error.to_json()})
         if name.startswith("bare") or not name:
@@ -109,13 +109,13 @@ class ProtocolV1(MessageProtocol):
         return super().rejection(name, error)
 
     def output(self, values: Mapping[str, Scalar], time_s: float) -> str:
-        """Return a message with a reading; `time` counts the messages, as in the original. See `MessageProtocol`."""
+        """Return a message with a reading; `time` counts the messages, as in python-imu380. See `MessageProtocol`."""
         del time_s
         self._outputs += 1
         return _json({**values, "time": self._outputs})
 
     def event(self, event: Event) -> str:
-        """Return a message with an event; a disconnection is an error, as in the original. See `MessageProtocol`."""
+        """Return a message with an event; a disconnection is an error, as in python-imu380. See `MessageProtocol`."""
         if event.name == "device" and not event.data["connected"]:
             return _json({"error": {"code": "no_device", "message": event.data["reason"]}})
         return super().event(event)
@@ -159,7 +159,7 @@ class ProtocolV2(MessageProtocol):
         return _json({"messageType": "requestAction", "data": {request.name: result}})
 
     def rejection(self, name: str, error: BridgeError) -> str:
-        """Return an empty value, and `err`; see `MessageProtocol`."""
+        """Return a response with an empty value and `err`; see `MessageProtocol`."""
         if name not in V2_ACTIONS:
             return _json({"messageType": "error", "data": None, "err": error.to_json()})
         key = "logfile" if name in ("startLog", "stopLog") else name
@@ -194,7 +194,7 @@ V2_ACTIONS: Final = {
 _V1_WORDS: Final = {"status": "status", "start_log": "start_log", "stop_log": "stop_log", "stream": "start_stream"}
 _FIELD_COMMANDS: Final = ("GF", "RF", "SF", "WF")
 _V2_EMPTY: Final[dict[str, Any]] = {"startLog": "", "stopLog": "", "loadFile": "", "upgrade": None}
-"""Empty values of failed actions; for all others it is an empty list. Old clients can read both."""
+"""Values in the response to a failed action; [] for all other actions. Old clients can read both."""
 
 
 def _server_status(status: dict[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class Recorder:
         return {**self.summary(), "closed": [path.name for path in writer.closed], "rows": writer.csv.rows}
 
     async def close(self) -> None:
-        """Complete the log, and wait until its upload has arrived or stays in the spool."""
+        """Complete the log, and wait until its upload has succeeded or is left in the spool."""
         if self._writer is not None:
             await self.stop()
         if self._uploads:
@@ -217,7 +217,7 @@ class _Writer:
 
 
 def _destination(storage: str, user: str, access_token: str) -> Destination | None:
-    """Return the store that the message names, else that of the environment."""
+    """Return the store that the message names, or else the store that the environment names."""
     if urlsplit(storage).scheme in _LOCAL_STORES:
         raise DestinationError(
             "the store is a folder of the bridge's computer; name a remote store: az://, s3:// or gs://"

@@ -288,7 +288,8 @@ def _bind(host: str, port: int) -> socket.socket:
         running = find_running(port) if port else None
         if running is None:
             raise BridgeSettingsError(
-                f"{host}:{port}: the bridge cannot listen: {error.strerror or error}; choose another port: --port"
+                f"{host}:{port}: the bridge cannot listen: {error.strerror or error}; check --host or "
+                "choose another port: --port"
             ) from None
         scheme, status = running
         process = f" (process {status['pid']})" if "pid" in status else ""

@@ -80,7 +80,7 @@ class Session:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def disconnect_if_stalled(self) -> None:
-        """Abort the connection if a message is stuck in it; a closing handshake would get stuck as well."""
+        """Abort the connection if the client does not take a message; a closing handshake would not end either."""
         if self._sending:
             self._connection.transport.abort()
 

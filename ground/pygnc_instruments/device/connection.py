@@ -30,7 +30,7 @@ class DeviceSelection:
     """The device that a user has selected.
 
     Attributes:
-        port: path or URL; "" for the only device that is found.
+        port: path or URL; "" for the only device found at the USB serial adapters.
         family: name of the family; "" to detect it.
         baud: baud rate, bits per second; 0 to detect it.
         user_packets: JSON description of the user-defined packets of an OpenIMU application.
@@ -91,7 +91,7 @@ class ConnectedDevice:
             self.device.run(start(self.unit))
 
     def readings(self, count: int = 0, seconds: float = 0.0) -> Generator[Reading | None, None, None]:
-        """Yield readings, and None whenever none has arrived for 0.2 s; print a note after 3 s without readings.
+        """Yield readings, and None after each 0.2 s without a reading; print a note after 3 s without readings.
 
         Args:
             count: number of readings after which to stop; 0 for no limit.
@@ -123,7 +123,7 @@ class ConnectedDevice:
 
 
 def connect(selection: DeviceSelection) -> ConnectedDevice:
-    """Open the selected device.
+    """Open the selected device, or the only device that a search finds.
 
     Raises:
         DeviceError: no device or several devices match, or the device cannot be opened.
@@ -147,7 +147,7 @@ def find_devices(ports: Sequence[str], family_name: str = "", baud: int = 0) -> 
     """Search for devices.
 
     Args:
-        ports: paths or URLs to search; none for all USB serial adapters.
+        ports: paths or URLs to search; empty for all USB serial adapters.
         family_name: name of the only family to try; "" for all.
         baud: the only baud rate to try, bits per second; 0 for the default baud rates of each family.
     """

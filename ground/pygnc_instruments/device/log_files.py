@@ -170,7 +170,7 @@ class _CsvFile:
         self.append(f"{self._elapsed_s(reading):.5f},{','.join(cells)}\n")
 
     def _elapsed_s(self, reading: Reading) -> float:
-        """Return the time since the first reading, by the device's clock as soon as that is known, else by arrival."""
+        """Return the time since the first reading, s, by the device's clock once its tick is known, else by arrival."""
         now_ns = reading.t_device_ns
         if self._clock_start is None or now_ns is None:
             if now_ns is not None:

@@ -85,7 +85,7 @@ Sample: TypeAlias = tuple[float, Mapping[str, Mapping[str, float]]]
 
 
 def sample_of(reading: Reading) -> Sample:
-    """Return the motion in a reading, in the units of CSV columns; without motion, all its numbers by unit."""
+    """Return the motion values of a reading in the units of CSV columns; all its numbers if it has no motion values."""
     motion = [entry for entry in reading.packet.fields if entry.unit in _MOTION]
     panels: dict[str, dict[str, float]] = {}
     for entry in motion or reading.packet.fields:
@@ -98,7 +98,7 @@ def sample_of(reading: Reading) -> Sample:
 
 @dataclass(slots=True)
 class Panel:
-    """Curves of the last seconds that share an axis."""
+    """Curves on one axis, over the last seconds."""
 
     curves: dict[str, deque[tuple[float, float]]] = field(default_factory=dict)
 
@@ -120,7 +120,7 @@ class Panel:
         return low - margin, high + margin
 
     def points(self, name: str, width: float, height: float) -> list[float]:
-        """Return a curve as x, y, x, y ... in pixels; y grows downwards and the newest point is at the right edge."""
+        """Return a curve as [x, y, x, y ...], pixels, y downwards; the newest point of all curves is at x = `width`."""
         low, high = self.limits()
         newest_s = max(curve[-1][0] for curve in self.curves.values())
         flat = []

@@ -56,7 +56,7 @@ SpoolFolder = Annotated[
 def log(
     port: Port = "",
     *,
-    out: Annotated[Path, typer.Option(help="Folder of the CSV files; created if missing.")] = Path(),
+    out: Annotated[Path, typer.Option(help="Folder for the CSV files; created if missing.")] = Path(),
     name: Annotated[str, typer.Option(help="File name; default: data- and the local time.")] = "",
     raw: Annotated[bool, typer.Option("--raw", help="Write all received bytes to a .raw file, for replay.")] = False,
     rotate_mb: Annotated[float, typer.Option(min=0.0, help="Begin a new file at this size, MB; 0: never.")] = 0.0,
@@ -117,7 +117,7 @@ def upload(
     with reported_errors():
         store = destination(to, user)
         if store is None:
-            raise DestinationError("no object store: use --to az://container/prefix or set PYGNC_STORE_URL")
+            raise DestinationError("no object store is named; use --to az://container/prefix or set PYGNC_STORE_URL")
         for path in files or []:
             if not path.is_file():
                 raise LogError(f"{path}: no such file; check the path")
@@ -208,7 +208,7 @@ def _as_line(reading: Reading) -> str:
 
 
 def _show_live(connected: ConnectedDevice, count: int, seconds: float) -> None:
-    """Show the newest reading of each kind of packet, and the statistics, in place."""
+    """Show the newest reading of each kind of packet and the statistics, updated in place."""
     newest: dict[str, Reading] = {}
     drawn_s = 0.0
     with Live(console=console, auto_refresh=False, transient=False) as live:

@@ -42,7 +42,7 @@ _FAULTS: Final = ("lost", "flipped", "doubled", "silences_per_s", "silence_s")
 def simulate(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help=f"Model: {', '.join(SIMULATORS)}, or a device family with a declaration."),
+        typer.Argument(metavar="MODEL", help=f"Model: {', '.join(SIMULATORS)}, or a family made from declarations."),
     ],
     *,
     pty: Annotated[Path | None, typer.Option(help="Path of the serial port to create, such as ./imu-port.")] = None,
@@ -53,13 +53,13 @@ def simulate(
         list[str] | None,
         typer.Option(
             "--fault",
-            metavar="KIND=RATE",
-            help=f"Fault of the line and its rate, per byte or second: {', '.join(_FAULTS)}.",
+            metavar="KIND=VALUE",
+            help="Line fault: fraction of bytes lost, flipped or doubled; silences_per_s, or their duration silence_s.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the fault generator.")] = 0,
-    speed: Annotated[float, typer.Option(min=0.01, max=100.0, help="Simulated seconds per second.")] = 1.0,
-    seconds: Annotated[float, typer.Option(min=0.0, help="Duration, s; 0: no limit.")] = 0.0,
+    speed: Annotated[float, typer.Option(min=0.01, max=100.0, help="Simulated seconds per second of real time.")] = 1.0,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Duration in real time, s; 0: no limit.")] = 0.0,
 ) -> None:
     """Simulate a device that streams, responds to commands, stores settings and accepts firmware like a real unit."""
     with reported_errors():
@@ -99,4 +99,6 @@ def _fault(text: str) -> tuple[str, float]:
             return name, float(rate)
     except ValueError:
         pass
-    raise DeviceError(f"--fault {text}: not a fault; write KIND=RATE, where KIND is one of {', '.join(_FAULTS)}")
+    raise DeviceError(
+        f"--fault {text}: expected KIND=VALUE with a value of 0 or more; KIND is one of {', '.join(_FAULTS)}"
+    )

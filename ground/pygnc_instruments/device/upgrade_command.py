@@ -38,15 +38,15 @@ def upgrade(
         bool, typer.Option("--write-firmware", help="Write the firmware; without it, only check image and device.")
     ] = False,
     recover: Annotated[
-        bool, typer.Option("--recover", help="Continue with a device that an interrupted upgrade left in bootloader.")
+        bool, typer.Option("--recover", help="Continue with a device that a failed upgrade left in its bootloader.")
     ] = False,
     at_power_up: Annotated[
         bool, typer.Option("--at-power-up", help="Enter the bootloader while you switch the device off and on.")
     ] = False,
     sha256: Annotated[str, typer.Option(help="Expected SHA-256 of the image, as published by the maker.")] = "",
-    any_content: Annotated[bool, typer.Option("--any-image", help="Skip the check of the image's content.")] = False,
+    any_content: Annotated[bool, typer.Option("--any-image", help="Skip the check for ARM Cortex-M firmware.")] = False,
     keep_settings: Annotated[
-        Path | None, typer.Option("--save-settings", metavar="FILE", help="Save all settings to FILE first.")
+        Path | None, typer.Option("--save-settings", metavar="FILE", help="Save all settings to FILE beforehand.")
     ] = None,
     family: FamilyName = "",
     baud: Baud = 0,

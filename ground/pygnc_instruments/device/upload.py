@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 
 class DestinationError(Exception):
-    """Error raised when a store cannot be used or a file did not arrive there; the message contains no credentials."""
+    """Error raised when a store cannot be used or an upload failed; the message contains no credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Destination:
 
 
 def destination(url: str = "", user: str = "", token: str = "") -> Destination | None:
-    """Return the destination with these properties, or else those of the environment; None if none has a URL.
+    """Return the destination by the arguments, or else by the environment; None if neither names a URL.
 
     Args:
         url: URL of the store; "" for the variable PYGNC_STORE_URL.
@@ -201,7 +201,7 @@ def send(job: Job, to: Destination) -> None:
         DestinationError: the file did not arrive; its job stays in the spool.
     """
     if job.url != to.url:
-        raise DestinationError(f"{job.path.name}: the file is for {job.url}, not for {to.url}; name that store")
+        raise DestinationError(f"{job.path.name}: the file is for {job.url}, not for {to.url}; name the first store")
     store = to.open()
     attributes = {"Content-Type": _TYPES.get(job.path.suffix, "application/octet-stream")}
     try:
@@ -243,7 +243,7 @@ class Uploader:
         return len(self._pending())
 
     def _pending(self) -> list[Job]:
-        """Return the spool's jobs for this store and user; other users' stores need other credentials."""
+        """Return the spool's jobs for this store and user; other jobs may need other credentials."""
         return [job for job in self._spool.jobs() if job.url == self._to.url and job.key == self._to.key(job.path.name)]
 
     def _run(self) -> None:

@@ -56,7 +56,7 @@ class Battery:
         return 10.0 * math.sin(2 * math.pi * t_s / _PERIOD_S) + self.current_offset_a
 
     def element(self, name: str, string: int, number: int, t_s: float) -> float:
-        """Return the value of a cell in a sentence about cells: V, degC or percent."""
+        """Return the value of a cell in sentence `name`: V (BV2), percent (BB2) or degC (others)."""
         spread = ((7 * number + 3 * string) % 5 - 2) / 100
         if name == "BV2":
             return round(3.20 + 0.25 * self.state_of_charge + 0.001 * self.current_a(t_s) + spread, 2)

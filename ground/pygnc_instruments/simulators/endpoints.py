@@ -197,7 +197,7 @@ class Endpoint(ABC):
         has_same_baud = self._has_same_baud()
         sent = self.unit.run(now_s)
         if sent:
-            # With a wrong baud rate as many bytes arrive, but different ones.
+            # With a wrong baud rate the same number of bytes arrives, with other values.
             self._write(self.faults.apply(sent, now_s) if has_same_baud else bytes(octet ^ 0xA5 for octet in sent))
 
     def _has_same_baud(self) -> bool:

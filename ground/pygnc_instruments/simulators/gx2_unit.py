@@ -85,7 +85,7 @@ class Gx2Simulator(SimulatedUnit):
         return True
 
     def _tick_s(self) -> float:
-        """Return the end of the current measurement cycle, when output is sent."""
+        """Return the end of the current measurement cycle, s; output is sent then."""
         return self._boot_s + (self._cycles + 1) * self._cycle_s
 
     def _tick(self) -> bytes:
@@ -285,10 +285,10 @@ class Gx2BaseStation(SimulatedUnit):
         return self.unit.next_s()
 
     def _tick(self) -> bytes:
-        sent, replies = b"", self.unit.run(self.unit.next_s())
-        while replies:
-            length = PACKETS[f"{replies[0]:02X}"].layout.size + 3
-            data, replies = replies[: length - 2], replies[length:]
+        sent, responses = b"", self.unit.run(self.unit.next_s())
+        while responses:
+            length = PACKETS[f"{responses[0]:02X}"].layout.size + 3
+            data, responses = responses[: length - 2], responses[length:]
             body = b"\x07\x00" + self.node.to_bytes(2, "big") + bytes([len(data) + 1, 0]) + data
             sent += b"\xaa" + body + b"\x26\xd4" + (sum(body) & 0xFFFF).to_bytes(2, "big")
         return sent

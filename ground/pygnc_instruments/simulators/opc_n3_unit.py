@@ -63,13 +63,13 @@ def factory_configuration() -> dict[str, Value]:
 
 @dataclass
 class OpcFaults:
-    """Faults of a counter; the numbers decrease with each fault that has occurred.
+    """Faults of a simulated counter; each number decreases by one when its fault occurs.
 
     Attributes:
         busy: number of additional busy responses at the next handshake.
         is_stuck: True if the counter stays busy for ever.
         bad_checksums: number of histograms with a wrong checksum.
-        truncated: number of histograms whose last 13 bytes are 0, as when another program interferes.
+        truncated: number of histograms whose last 13 bytes are 0, as if another program had interfered.
         deaf_fan: number of fan-on commands without effect.
         dead_laser: True if the laser emits no light when it is on.
         is_autonomous: True if the counter records autonomously and responds with 0 until a power cycle.

@@ -57,7 +57,7 @@ class Bootloader:
         self._enters_s = self._leaves_s = math.inf
 
     def enter(self, _: bytes, now_s: float) -> bytes | None:
-        """Handle JI sent to the application: the response has the old baud rate, then the bootloader starts."""
+        """Handle JI sent to the application: respond at the application's baud rate, then start the bootloader."""
         if self.catch_s is not None:
             self._unit.refuse(b"JI", now_s)
             return None
@@ -65,7 +65,7 @@ class Bootloader:
         return b""
 
     def run(self, now_s: float) -> None:
-        """Enter or leave the bootloader if this is due."""
+        """Enter or leave the bootloader if `next_s` has passed."""
         if now_s >= self._enters_s:
             self._activate(now_s)
         if now_s >= self._leaves_s:

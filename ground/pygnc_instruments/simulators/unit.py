@@ -78,7 +78,7 @@ class SimulatedUnit(ABC):
 
 
 def motion(t_s: float) -> dict[str, Value]:
-    """Return what an IMU measures after `t_s` seconds of a known motion, by field name, in SI units and radians.
+    """Return the values that an IMU measures `t_s` seconds into a known motion, by field name, in SI units and radians.
 
     The body rotates about its vertical axis at 0.5 rad/s and wobbles by 0.1 rad.
     """

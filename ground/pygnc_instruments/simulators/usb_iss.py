@@ -15,12 +15,12 @@ class UsbIssSimulator(SimulatedUnit):
     """Simulated USB-ISS adapter.
 
     Args:
-        opc: the counter on its SPI bus; None for none.
+        opc: the counter on its SPI bus; None: no counter.
         serial_number: serial number of the adapter, 8 characters.
         nacks: number of SPI exchanges that it rejects.
 
     Attributes:
-        exchanges_left: number of exchanges until the adapter stops responding; negative for no end.
+        exchanges_left: number of exchanges until the adapter stops responding; negative: no limit.
     """
 
     _input_gap_s = 0.05

@@ -80,7 +80,7 @@ def upload(settings: SettingsOption = None, *, now: NowOption = False) -> None:
     for name in report.waiting:
         typer.echo(f"{name}  sent, not accepted yet")
     for name, reason in report.rejected:
-        typer.echo(f"{name}  rejected: {reason}")
+        typer.echo(f"{name}  rejected: {reason}; `pygnc station batch --again {name}` makes it ready again")
     if not (report.accepted or report.waiting or report.rejected or report.problem):
         typer.echo("nothing to send")
     if report.problem:

@@ -67,5 +67,5 @@ def command(name: str | None = None) -> Callable[[Callable[P, None]], Callable[P
 
 
 def open_store(settings: Path | None) -> Store:
-    """Open the store of the settings."""
+    """Open the store that the settings file names; None: the file that `find_settings` finds."""
     return Store.open(read_settings(settings).store_url)

@@ -51,7 +51,7 @@ def recent(
     settings: SettingsOption = None,
     gadget: GadgetOption = "",
     kind: KindOption = "",
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of readings.")] = 10,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Total number of readings to print.")] = 10,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -119,7 +119,7 @@ def export(  # noqa: PLR0917 - options of a command
 def import_readings(
     database: Annotated[Path, typer.Argument(metavar="DATABASE", help="SQLite database of batonopc.")],
     settings: SettingsOption = None,
-    gadget: Annotated[str, typer.Option("--gadget", "-g", help="Device name for rows without one.")] = "",
+    gadget: Annotated[str, typer.Option("--gadget", "-g", help="Device name for rows without a device name.")] = "",
     zone: Annotated[str, typer.Option(help="Time zone of DATABASE, such as Europe/Dublin; default: local.")] = "",
 ) -> None:
     """Import readings that batonopc has logged; a repeated import adds only new readings."""

@@ -15,7 +15,7 @@ from pygnc_station.store import schema
 from pygnc_station.store.store import Store
 
 KEY_LENGTH: Final = 20
-"""Length that batonopc expects."""
+"""Number of characters of a key, as batonopc expects it."""
 _PIN_DIGITS: Final = 8
 _ALPHABET: Final = string.ascii_letters + string.digits
 

@@ -71,7 +71,7 @@ def store_readings(connection: Connection, archive: zipfile.ZipFile, stem: str, 
                     streams[key] = _stream(connection, *key, origin)
                     if len(streams) > _MAX_STREAMS:
                         raise BadBatchError(
-                            f"the batch contains more than {_MAX_STREAMS} devices and kinds of readings"
+                            f"the batch contains more than {_MAX_STREAMS} streams (kinds of readings of a device)"
                         )
                 stream = streams[key]
                 put(connection, stream.id, [entry for entry in numbered if entry[0] >= stream.next_number])
@@ -144,7 +144,7 @@ def _values_of(names: tuple[str, ...], row: list[str], line: int) -> list[Any]:
     values = [cell or None if name in _TEXT_COLUMNS else _value(cell) for name, cell in zip(names, row, strict=True)]
     number = values[names.index("rdg_no")]
     if not isinstance(number, int) or number < 1:
-        raise BadBatchError(f"row {line}: rdg_no must be a positive integer")
+        raise BadBatchError(f"row {line}: rdg_no must be a positive integer, not {number!r:.40}")
     return values
 
 
@@ -159,5 +159,5 @@ def _value(cell: str) -> int | float | str | None:
 
 def _stream(connection: Connection, gadget_id: str, layout: Layout, origin: str) -> Stream:
     if not 0 < len(gadget_id) <= MAX_NAME_LENGTH or not gadget_id.isprintable():
-        raise BadBatchError(f"the name of the device must have 1 to {MAX_NAME_LENGTH} printable characters")
+        raise BadBatchError(f"device name {gadget_id!r:.80} must have 1 to {MAX_NAME_LENGTH} printable characters")
     return make_stream(connection, gadget_id, layout, family=FAMILY, origin=origin)

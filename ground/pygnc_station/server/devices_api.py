@@ -30,7 +30,7 @@ ACTIONS: Final = (
 
 
 class DeviceChanges(msgspec.Struct, frozen=True):
-    """New status and notes of a device; None leaves the old value."""
+    """Request to change the status and notes of a device; None leaves the old value."""
 
     status: str | None = None
     notes: str | None = None
@@ -43,7 +43,7 @@ class DeviceChanges(msgspec.Struct, frozen=True):
 
 
 class NewDevice(DeviceChanges, frozen=True, kw_only=True):
-    """Device to register."""
+    """Request to register a device."""
 
     factory_id: Name
     status: str | None = "_"
@@ -110,7 +110,7 @@ def add_to_log(request: Request, body: LogEntry) -> object:
     try:
         when_ms = parse_time(body.when) if body.when else clock_ms()
     except ValueError:
-        raise HTTPException(400, "when must be in ISO 8601, such as 2026-11-21T17:00:00Z") from None
+        raise HTTPException(400, f"invalid when {body.when!r:.80}; use a form such as 2026-11-21T17:00:00Z") from None
     row = {"t_utc_ms": when_ms, "action_type": body.action_type, "action": body.action, "notes": body.notes}
     row |= {"place": body.where, "who": body.who[:MAX_NAME_LENGTH]}
     with context_of(request).store.writes() as connection:

@@ -145,7 +145,7 @@ def _validated(name: str, fields: dict[str, str], kind: type[T]) -> T:
 
 
 def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of some operations: their paths, parameters, bodies and secrets."""
+    """Return the OpenAPI 3.1 document of the operations: paths, parameters, bodies and security schemes."""
     arguments = ("query", "body")
     structs = [operation.kinds[name] for operation in operations for name in arguments if name in operation.kinds]
     _, schemas = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")

@@ -35,7 +35,7 @@ _ID: Final = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 
 
 class Filters(msgspec.Struct, frozen=True):
-    """Readings to return: those of a device, of a kind, and of a time span in ISO 8601; "" selects all."""
+    """Selection of readings by device, kind, and time span in ISO 8601; "" selects all."""
 
     gadget: str = ""
     gadget_id: str = ""
@@ -61,20 +61,20 @@ class Filters(msgspec.Struct, frozen=True):
 
 
 class Page(Filters, frozen=True):
-    """Readings to return in one response: at most `limit`, after the `offset` newest of those selected."""
+    """Selection of one page of readings: at most `limit`, after the `offset` newest of the selected readings."""
 
     limit: Natural = _PAGE
     offset: Natural = 0
 
 
 class SeriesFilters(Filters, frozen=True):
-    """Readings and name of the value to plot."""
+    """Selection of the readings and of the value to plot."""
 
     name: str = ""
 
 
 class BulkImport(msgspec.Struct, frozen=True):
-    """Readings of a device, in the form in which tinycloud forwards them."""
+    """Request to import readings of a device, in the form in which tinycloud forwards them."""
 
     gadget_id: Name
     readings: list[dict[str, Any]]

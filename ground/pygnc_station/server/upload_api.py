@@ -41,7 +41,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Registration(Form, frozen=True):
-    """PIN of the server, and serial number and name of the station."""
+    """Request for a key: PIN of the server, serial number and name of the station."""
 
     pin: str = ""
     device_id: str = ""
@@ -49,7 +49,7 @@ class Registration(Form, frozen=True):
 
 
 class Announcement(msgspec.Struct, frozen=True):
-    """Name, size and checksum of a batch that a station is going to send."""
+    """Announcement of a batch that a station is going to send: name, size in bytes, SHA-256."""
 
     name: str
     bytes: Positive
@@ -57,13 +57,13 @@ class Announcement(msgspec.Struct, frozen=True):
 
 
 class Offset(msgspec.Struct, frozen=True):
-    """Number of bytes of the batch before those in the body."""
+    """Query of a chunk: number of bytes of the batch before those in the body."""
 
     offset: Natural
 
 
 class QuarantineRequest(Form, frozen=True):
-    """Name, size in bytes and MD5 of a batch, as batonopc sends them."""
+    """Request of batonopc for the id of a batch: name, size in bytes and MD5 of the batch."""
 
     source_ref: Annotated[str, msgspec.Meta(min_length=1)]
     zip_size: Positive

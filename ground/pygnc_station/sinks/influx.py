@@ -100,7 +100,7 @@ class InfluxSink:
 
 
 def _checked(url: str) -> httpx.URL:
-    """Return the URL of write requests with the unit of times, which would be nanoseconds by default.
+    """Return the URL of write requests with `precision=ms`, because InfluxDB expects nanoseconds by default.
 
     Raises:
         StationError: the URL is invalid; the message contains neither name nor password.

@@ -92,7 +92,7 @@ class Layout(msgspec.Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """First 16 hexadecimal digits of the SHA-256 of the JSON text; another layout starts another stream."""
+        """First 16 hexadecimal digits of the SHA-256 of the JSON text; a different layout starts a new stream."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def to_json(self) -> str:

@@ -42,7 +42,8 @@ class ObjectStoreSender(Sender):
         except (PermissionDeniedError, UnauthenticatedError) as error:
             raise StationError(f"{self._url}: the login is refused ({_line(error)}); check its credentials") from None
         except BaseError as error:
-            raise TransferError(f"{self._url}: the batch cannot be written ({_line(error)})") from None
+            why = f"the batch cannot be written ({_line(error)}); the next upload tries again"
+            raise TransferError(f"{self._url}: {why}") from None
         return replace(batch, state=BatchState.ACCEPTED, remote_id=name[-120:])
 
     def close(self) -> None:

@@ -107,7 +107,8 @@ def send_request(client: httpx.Client, method: str, path: str, **content: Any) -
             f"{client.base_url}: no connection ({error}); check that the server is running, and url in [upload]"
         ) from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise TransferError(f"{client.base_url}: the request failed ({error or type(error).__name__})") from None
+        why = f"the request failed ({error or type(error).__name__}); retry later"
+        raise TransferError(f"{client.base_url}: {why}") from None
     if response.status_code in _TEMPORARY:
         raise TransferError(f"{client.base_url}: temporary failure ({error_of(response)}); retry later")
     if response.status_code in {401, 403} and "authorization" in client.headers:
@@ -159,7 +160,8 @@ def register(settings: StationSettings, pin: str) -> Path:
             raise StationError(f"{response.url.host} does not register this station: {error_of(response)}")
         key = str(json_object(response).get("key", ""))
         if not key.isalnum():
-            raise StationError(f"{response.url.host} does not register this station: its response contains no key")
+            why = "its response contains no key; check url in [upload]"
+            raise StationError(f"{response.url.host} does not register this station: {why}")
         write(key)
     return file
 

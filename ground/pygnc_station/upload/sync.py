@@ -1,4 +1,4 @@
-"""Synchronisation with a central store: sends each reading once and in order, whatever is killed or unreachable.
+"""Synchronisation with a central store, which receives all readings in order and keeps each of them once.
 
 The cursor advances after the central store has committed. If the program is killed in between, the same readings are
 sent again, and the central store ignores them.

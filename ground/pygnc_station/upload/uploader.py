@@ -27,7 +27,7 @@ class UploadReport:
     Attributes:
         accepted: names of batches that the server has accepted.
         rejected: names and reasons of batches that it has rejected.
-        waiting: names of batches that it has received and not decided on.
+        waiting: names of batches that it has received but neither accepted nor rejected.
         problem: temporary failure that ended the upload early, "" if there was none.
     """
 

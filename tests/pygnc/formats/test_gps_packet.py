@@ -11,6 +11,8 @@ from pygnc.formats.gps_packet import (
     decode_gps_packets,
     encode_gps_packets,
     plausible_gps_packets,
+    range_packet_from_sense,
+    received_gps_week,
 )
 from tests.pygnc.formats.streams import sense_records
 
@@ -129,3 +131,15 @@ def test_impossible_values_are_implausible(field: str, value: float) -> None:
 
 def test_a_receiver_without_a_fix_is_plausible() -> None:
     assert plausible_gps_packets(sense_records(4, has_fix=False)["gps"]).all()
+
+
+@pytest.mark.parametrize(
+    ("week", "expected"), [(0, 0), (398, 2446), (1422, 2446), (2047, 3071), (2048, 2048), (2446, 2446)]
+)
+def test_a_week_before_the_earliest_is_a_rollover(week: int, expected: int) -> None:
+    packets = np.frombuffer(packed_sense_packet(), SENSE_GPS_PACKET).copy()
+    packets["gps_week"] = week
+    assert decode_gps_packets(packets, 2048).gps_week.tolist() == [expected]
+    assert decode_gps_packets(packets).gps_week.tolist() == [week]
+    assert received_gps_week(packets.tobytes()) == week
+    assert received_gps_week(range_packet_from_sense(packets.tobytes())) == week

@@ -211,6 +211,7 @@ WRITABLE = [
     "sense.bin",
     "pygnc.toml",
     "pygnc_earth_orientation.csv",
+    "pygnc_elements.txt",
     "flight.zip",
     "range/rng00000.bin",
     "range/rng65535.bin",
@@ -219,6 +220,7 @@ WRITABLE = [
 READABLE = [
     "pygnc_status.bin",
     "pygnc_info.txt",
+    "pygnc_omm.bin",
     "pygnc_batch/sense.bin",
     "pygnc_batch/rng00000.bin",
     "pygnc_batch/range.bin",

@@ -86,7 +86,7 @@ def test_warns_once_of_gravity_in_another_unit(caplog: pytest.LogCaptureFixture)
     with caplog.at_level(logging.WARNING):
         read((vectors.HEADER_BIG + body) * 30)
     assert [record.getMessage() for record in caplog.records] == [
-        "acceleration of 981 looks like gravity in cm/s2, but accel_unit is g"
+        "acceleration of 981 looks like gravity in cm/s2, but accel_unit is g; correct accel_unit"
     ]
 
 

@@ -361,7 +361,7 @@ def test_rejects_impossible_values_before_sending(url: str) -> None:
             device.set_pot(0, 256)
         with pytest.raises(DeviceError, match="60 printable ASCII"):
             device.write_serial_string("x" * 61)
-    with pytest.raises(DeviceError, match="300 s is not above 0 and at most 60 s"):
+    with pytest.raises(DeviceError, match="above 0 and at most 60 s, not 300 s"):
         OpcN3.open(url, sample_s=300)
 
 

@@ -10,6 +10,8 @@ from pygnc_ground.campaign.formation_world import FormationKind, FormationWorld,
 from pygnc_ground.formation.bound import FormationBound, FormationMotion
 from pygnc_ground.orbit.solution import BoolArray, FloatArray
 
+pytestmark = pytest.mark.slow
+
 MESH = Instruments("mesh", range_noise_m=1.0, mesh=True, fixed=4)
 SURE = np.zeros(2, dtype=np.bool_)
 

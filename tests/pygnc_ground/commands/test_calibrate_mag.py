@@ -96,6 +96,7 @@ def test_the_file_can_be_put_behind_other_settings(calibrated: tuple[Path, str],
     assert settings.magnetometer.bias_ut == pytest.approx(TRUE_BIAS_UT, abs=0.3)
 
 
+@pytest.mark.slow
 def test_a_replay_with_the_file_reports_the_total_bias_from_the_first_sample(
     hour: Path, calibrated: tuple[Path, str], tmp_path: Path
 ) -> None:

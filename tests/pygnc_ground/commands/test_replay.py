@@ -67,6 +67,7 @@ def replayed(hour: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     return out, result.stdout
 
 
+@pytest.mark.slow
 def test_every_table_is_written_in_both_forms(replayed: tuple[Path, str]) -> None:
     out, printed = replayed
     names = ("orbit", "orbit_smoothed", "orbit_batch", "attitude", "attitude_smoothed", "rejected", "fixes")

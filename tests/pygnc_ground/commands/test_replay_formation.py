@@ -43,6 +43,7 @@ def test_the_table_has_its_columns_and_a_row_for_each_moment(replayed: tuple[Pat
     assert of_partner["r_m"].null_count() == 0
 
 
+@pytest.mark.slow
 def test_the_report_has_the_formation(replayed: tuple[Path, str]) -> None:
     page = (replayed[0] / "report.html").read_text(encoding="utf-8")
     assert "Relative motion in three planes" in page

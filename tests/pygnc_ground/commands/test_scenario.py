@@ -120,7 +120,7 @@ def test_presets_are_listed_with_a_line_each() -> None:
     result = CliRunner().invoke(app, ["presets"])
     assert result.exit_code == 0
     names = [line.split()[0] for line in result.output.splitlines()]
-    assert names == ["dirty", "formation4", "mm_velocity", "nominal", "sparse_gps", "tumbling"]
+    assert names == ["dirty", "formation4", "mm_velocity", "nominal", "realistic", "sparse_gps", "tumbling"]
 
 
 @pytest.mark.parametrize(

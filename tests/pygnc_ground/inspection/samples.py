@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pygnc.bus.messages import BatchEnd, Event, SensorSample
-from pygnc.formats import info, journal, status
+from pygnc.common.mean_elements import MeanElements
+from pygnc.formats import info, journal, omm_record, status
 from pygnc.formats.gps_packet import RANGE_GPS_PACKET, GpsFixes, encode_gps_packets
 from pygnc.formats.ranges import RangeMeasurements, encode_ranges
 from pygnc.formats.sense import SenseLayout, SensorSamples, encode_records
@@ -143,6 +144,10 @@ def old_orbit_estimate(second: int = 0) -> bytes:
 SAMPLES = {
     "run journal": journal_bytes([sensor_sample(1), event(2), BatchEnd(seq=3, cause="")]),
     "status file": status.encode(status_values()),
+    "mean elements": omm_record.encode(
+        MeanElements(WEEK * 604_800_000 + TOW_MS, 15.2, 0.001, 97.5, 10.0, 20.0, 30.0, 1e-4),
+        {field.name: 1 for field in omm_record.FIELDS[-8:]},
+    ),
     "info text": info.compose(status.decode(status.encode(status_values()))),
     "old PyGNC log": old_orbit_estimate(18) + old_orbit_estimate(43),
     "range file": range_bytes(2),

@@ -70,6 +70,7 @@ def test_the_report_is_written_to_the_file(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").read_bytes() == render_report(result).encode()
 
 
+@pytest.mark.slow
 def test_equal_results_give_equal_bytes(troubled: str) -> None:
     assert render_report(samples.troubled(150)) == troubled
 

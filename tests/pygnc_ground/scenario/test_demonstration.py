@@ -37,6 +37,8 @@ WHOLE_FIELDS = (
     "satellites_used",
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def remade() -> Scenario:

@@ -2,14 +2,16 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from pygnc.common.clock import gps_ms_from_weeks
 from pygnc.formats.gps_packet import decode_gps_packets
 from pygnc.formats.range_scan import scan as scan_ranges
 from pygnc.formats.ranges import decode_ranges
-from pygnc.formats.sense import SenseLayout, decode_sensors
+from pygnc.formats.sense import TORQUERS_ON, SenseLayout, decode_sensors
 from pygnc.formats.sense_scan import scan as scan_sense
 from pygnc_ground.scenario.generate import Scenario, clock_readings_s, generate, generate_all, sample_delays_s
+from pygnc_ground.scenario.imu import torquers_on
 from pygnc_ground.scenario.settings import (
     Forces,
     Formation,
@@ -19,6 +21,7 @@ from pygnc_ground.scenario.settings import (
     Ranging,
     Settings,
     SpacecraftClock,
+    Torquers,
     noise_generator,
     partner_seed,
 )
@@ -252,3 +255,34 @@ def test_a_stream_depends_on_seed_and_name() -> None:
 def test_each_partner_has_a_seed_of_its_own() -> None:
     assert partner_seed(1, 75) == partner_seed(1, 75)
     assert len({1, 2, partner_seed(1, 75), partner_seed(2, 75), partner_seed(1, 76)}) == 5
+
+
+def test_samples_at_any_fraction_of_a_second_have_whole_or_declared_times() -> None:
+    clock = SpacecraftClock(sub_second="unknown")
+    short = Settings(duration_s=3600, forces=LIGHT, clock=clock)
+    unknown, declared = (
+        generate(replace(short, clock=replace(clock, sub_second=kind))) for kind in ("unknown", "declared")
+    )
+    after_ms = unknown.truth.gps_ms - short.start_gps_ms
+    assert len(np.unique(after_ms % 1000)) > 400
+    np.testing.assert_array_equal(declared.truth.gps_ms, unknown.truth.gps_ms)
+    record = SenseLayout().record
+    rows = [np.frombuffer(made.sense, record) for made in (unknown, declared)]
+    by_tag, by_ms = (decode_sensors(records) for records in rows)
+    fix_s = decode_gps_packets(rows[0]["gps"]).t_spacecraft_s
+    assert fix_s is not None
+    first_fix_s = fix_s[0]
+    tag_ms = 1000 * (by_tag.t_spacecraft_s.ravel() - first_fix_s) + 20_000
+    # The clock's reading at the start ends in 0.4 s.
+    assert -400 <= (after_ms - tag_ms).min() < -300
+    assert 500 < (after_ms - tag_ms).max() <= 600
+    declared_ms = 1000 * (by_ms.t_spacecraft_s.ravel() - first_fix_s) + 20_000 + by_ms.hall_raw.ravel()
+    np.testing.assert_array_equal(declared_ms, after_ms)
+
+
+def test_declared_torquers_are_flagged_in_the_hall_word() -> None:
+    torquers = Torquers(field_ut=20.0, duty=0.5, declared=True)
+    made = generate(Settings(duration_s=3600, forces=LIGHT, torquers=torquers))
+    words = decode_sensors(np.frombuffer(made.sense, SenseLayout().record)).hall_raw.ravel()
+    on = torquers_on(torquers, np.linspace(0.0, 5.0 * len(words), len(words), endpoint=False), seed=1)
+    np.testing.assert_array_equal(words, np.where(on, TORQUERS_ON, 0))

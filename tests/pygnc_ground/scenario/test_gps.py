@@ -1,9 +1,12 @@
 """GPS errors against the configured statistics."""
 
+import brahe
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from pygnc.formats.gps_packet import GpsFixes
+from pygnc_ground.scenario import environment
 from pygnc_ground.scenario.gps import Reception, make_fixes, position_errors, receptions, time_statuses, velocity_errors
 from pygnc_ground.scenario.settings import Forces, Gps, Orbit, Settings, Spacecraft
 from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
@@ -289,3 +292,26 @@ def test_a_longer_scenario_begins_with_the_same_outages() -> None:
     whole = receptions(receiver, RECEPTION_T_S, RECORD_S, seed=1)
     np.testing.assert_array_equal(receptions(receiver, RECEPTION_T_S[:300], RECORD_S, seed=1), whole[:300])
     assert Reception.INTERRUPTED in whole
+
+
+def test_a_receiver_reports_all_of_its_noise_or_the_white_part(path: Trajectory) -> None:
+    gps = Gps(position_noise_m=3.0, coloured_position_noise_m=4.0, velocity_noise_mps=0.01, reported_errors="total")
+    assert np.unique(fixes_of(gps, path).position_sigma_m) == pytest.approx([5.0])
+    of_white = fixes_of(replace(gps, reported_errors="white"), path)
+    assert np.unique(of_white.position_sigma_m) == pytest.approx([3.0])
+    assert np.unique(of_white.velocity_sigma_mps) == pytest.approx([0.01])
+    np.testing.assert_array_equal(of_white.position_ecef_m, fixes_of(gps, path).position_ecef_m)
+
+
+def test_a_bias_is_constant_along_the_axes_of_the_orbit(path: Trajectory) -> None:
+    gps = Gps(position_bias_rtn_m=(3.0, -2.0, 1.0), velocity_bias_rtn_mps=(0.0, 0.02, 0.0))
+    biased, plain = fixes_of(gps, path), fixes_of(Gps(), path)
+    states = path.states_gcrf(T_S)
+    itrf_from_gcrf = environment.itrf_from_gcrf(environment.epochs(START_GPS_MS, T_S))
+    error_m = np.einsum("nji,nj->ni", itrf_from_gcrf, biased.position_ecef_m - plain.position_ecef_m)
+    axes = np.array([brahe.rotation_eci_to_rtn(state) for state in states])
+    np.testing.assert_allclose(
+        np.einsum("nij,nj->ni", axes, error_m), np.tile([3.0, -2.0, 1.0], (len(T_S), 1)), atol=1e-5
+    )
+    error_mps = biased.velocity_ecef_mps - plain.velocity_ecef_mps
+    np.testing.assert_allclose(np.linalg.norm(error_mps, axis=1), 0.02, rtol=1e-6)

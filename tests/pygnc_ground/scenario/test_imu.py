@@ -9,8 +9,16 @@ from msgspec.structs import replace
 
 from pygnc.formats.sense import SenseLayout, decode_sensors
 from pygnc_ground.scenario.generate import generate
-from pygnc_ground.scenario.imu import axes_from_orthogonal, gyro_bias_rad_s, gyro_rad_s, mag_bias_ut, magnetometer_ut
-from pygnc_ground.scenario.settings import Attitude, Forces, Imu, Settings
+from pygnc_ground.scenario.imu import (
+    axes_from_orthogonal,
+    gyro_bias_rad_s,
+    gyro_rad_s,
+    mag_bias_ut,
+    magnetometer_ut,
+    satellite_field_body_ut,
+    torquers_on,
+)
+from pygnc_ground.scenario.settings import Attitude, Forces, Imu, Settings, Torquers
 
 COUNT = 4000
 UPRIGHT = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -183,3 +191,21 @@ def test_drawn_biases_and_walk_are_independent_streams_of_the_seed() -> None:
     np.testing.assert_allclose(drawn_and_walked - drawn_and_walked[0], walk, rtol=0, atol=1e-15)
     unlike = mag_bias_ut(Imu(mag_bias_ut="drawn"), 1, seed=1) - mag_bias_ut(Imu(mag_bias_ut="drawn"), 1, seed=2)
     assert np.all(unlike)
+
+
+def test_torquers_are_on_for_whole_minutes_with_a_constant_field_of_the_declared_strength() -> None:
+    torquers, t_s = Torquers(field_ut=20.0, duty=0.3), np.arange(0.0, 36_000.0, 5.0)
+    field_ut = satellite_field_body_ut(Imu(), torquers, t_s, np.zeros(len(t_s)), seed=1).reshape(-1, 12, 3)
+    np.testing.assert_array_equal(field_ut, np.repeat(field_ut[:, :1], 12, axis=1))
+    strength_ut = np.linalg.norm(field_ut[:, 0], axis=1)
+    on = torquers_on(torquers, t_s, seed=1)[::12]
+    np.testing.assert_allclose(strength_ut, np.where(on, 20.0, 0.0), atol=1e-12)
+    assert on.mean() == pytest.approx(0.3, abs=4.0 * math.sqrt(0.3 * 0.7 / len(on)))
+    off = torquers_on(Torquers(), t_s, seed=1)
+    assert not off.any()
+
+
+def test_the_field_of_the_panels_follows_the_sunlight() -> None:
+    imu, sunlit = Imu(panel_field_body_ut=(1.0, -2.0, 0.5)), np.array([0.0, 0.5, 1.0])
+    field_ut = satellite_field_body_ut(imu, Torquers(), np.arange(3.0), sunlit, seed=1)
+    np.testing.assert_allclose(field_ut, sunlit[:, None] * [1.0, -2.0, 0.5])

@@ -11,7 +11,7 @@ from pygnc_ground.scenario.generate import generate_all
 from pygnc_ground.scenario.presets import preset_summaries, preset_tables
 from pygnc_ground.scenario.settings import Settings, dump_settings, settings_from_tables
 
-NAMES = ("dirty", "formation4", "mm_velocity", "nominal", "sparse_gps", "tumbling")
+NAMES = ("dirty", "formation4", "mm_velocity", "nominal", "realistic", "sparse_gps", "tumbling")
 
 
 def preset(name: str) -> Settings:
@@ -51,12 +51,20 @@ def test_presets_have_the_properties_of_their_names() -> None:
     sparse = preset("sparse_gps")
     assert sparse.gps.fix_every_records * sparse.record_s == 300
     assert sparse.gps.outages_s
+    realistic = preset("realistic")
+    assert realistic.clock.sub_second == "unknown"
+    assert realistic.torquers.field_ut
+    assert realistic.sun_sensors.cosine_error
+    assert any(realistic.imu.panel_field_body_ut)
     dirty = preset("dirty")
     assert dirty.gps.reported_sigma_factor == 0.0
     assert dirty.gps.cold_start_s
     assert dirty.gps.position_outlier_rate
     assert dirty.clock.jumps_s
     assert dirty.clock.reboots_s
+    receiver = preset("realistic").gps
+    assert receiver.coloured_position_noise_m > receiver.position_noise_m
+    assert any(receiver.position_bias_rtn_m)
     for damage in (dirty.faults.sense, dirty.faults.ranges):
         assert all(getattr(damage, name) for name in damage.__struct_fields__)
 

@@ -68,6 +68,14 @@ def test_gain_errors_scale_all_light_of_a_face() -> None:
     np.testing.assert_allclose(after, before * [1.1, 0.95, 1.0, 1.02, 1.0, 0.0], rtol=1e-12)
 
 
+def test_a_deviation_from_the_cosine_law_grows_with_the_square_of_the_sine() -> None:
+    direction = AU_M * np.array([[1.0, 0.0, 0.0], [0.6, 0.0, 0.8]])
+    sensors = replace(BARE, cosine_error=0.2)
+    share = face_lux(sensors, direction, np.tile(BELOW, (2, 1)), np.ones(2), seed=1) / FULL_LUX
+    np.testing.assert_allclose(share[0], [1.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    np.testing.assert_allclose(share[1], [0.6 * (1.0 - 0.2 * 0.64), 0.0, 0.8 * (1.0 - 0.2 * 0.36), 0.0, 0.0, 0.0])
+
+
 def test_noise_is_the_declared_share_of_full_sunlight_on_every_face() -> None:
     sensors = SunSensors(noise_fraction=0.01, earth_reflectivity=0.0)
     toward_sun = 1.02 * AU_M * np.tile([0.6, 0.8, 0.0], (COUNT, 1))

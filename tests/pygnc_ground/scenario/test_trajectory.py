@@ -9,8 +9,8 @@ import satkit
 from msgspec.structs import replace
 
 from pygnc_ground.scenario import environment
-from pygnc_ground.scenario.settings import Forces, Orbit, Partner, Spacecraft
-from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf, partner_state_gcrf
+from pygnc_ground.scenario.settings import Forces, Impulse, Orbit, Partner, Settings, Spacecraft, Thrust
+from pygnc_ground.scenario.trajectory import Manoeuvres, Trajectory, initial_state_gcrf, partner_state_gcrf
 
 # mypy: disable-error-code="arg-type"
 # brahe's stubs declare the members of its enumerations as methods.
@@ -220,3 +220,51 @@ def test_a_partner_starts_at_its_configured_position() -> None:
     radial, normal = r / np.linalg.norm(r), np.cross(r, v) / np.linalg.norm(np.cross(r, v))
     axes = np.array([radial, np.cross(normal, radial), normal])
     np.testing.assert_allclose(axes @ (partner[:3] - r), [30.0, 1000.0, -400.0], atol=1e-6)
+
+
+def test_an_impulse_changes_the_velocity_at_its_time_along_the_axes_of_the_orbit() -> None:
+    impulse = Impulse(at_s=600.0, delta_v_rtn_mps=(0.01, 0.05, -0.02))
+    state = initial_state_gcrf(ORBIT)
+    moved = Trajectory(START_GPS_MS, 1200.0, state, Spacecraft(), GRAVITATIONAL, manoeuvres=Manoeuvres((impulse,)))
+    plain = trajectory(ORBIT, GRAVITATIONAL, 1200.0)
+    np.testing.assert_allclose(moved.states_gcrf([599.9]), plain.states_gcrf([599.9]), atol=1e-6)
+    before, after = plain.states_gcrf([600.0])[0], moved.states_gcrf([600.0])[0]
+    np.testing.assert_allclose(after[:3], before[:3], atol=1e-6)
+    radial = before[:3] / np.linalg.norm(before[:3])
+    normal = np.cross(before[:3], before[3:])
+    normal /= np.linalg.norm(normal)
+    axes = np.stack((radial, np.cross(normal, radial), normal))
+    np.testing.assert_allclose(axes @ (after - before)[3:], impulse.delta_v_rtn_mps, atol=1e-8)
+    # Thereafter it moves like a satellite with that state.
+    again = Trajectory(START_GPS_MS + 600_000, 600.0, after, Spacecraft(), GRAVITATIONAL)
+    np.testing.assert_allclose(moved.states_gcrf([1200.0]), again.states_gcrf([600.0]), atol=2e-3)
+
+
+def test_low_thrust_agrees_with_many_small_impulses() -> None:
+    acceleration = (1e-5, 6e-5, -2e-5)
+    thrust = Thrust(begin_s=300.0, duration_s=600.0, acceleration_rtn_mps2=acceleration)
+    small = tuple(
+        Impulse(at_s=305.0 + 10.0 * number, delta_v_rtn_mps=tuple(10.0 * part for part in acceleration))
+        for number in range(60)
+    )
+    state, end_s = initial_state_gcrf(ORBIT), [299.0, 1200.0]
+    continuous, pulsed = (
+        Trajectory(START_GPS_MS, 1200.0, state, Spacecraft(), GRAVITATIONAL, manoeuvres=each)
+        for each in (Manoeuvres(thrusts=(thrust,)), Manoeuvres(small))
+    )
+    np.testing.assert_allclose(continuous.states_gcrf(end_s), pulsed.states_gcrf(end_s), atol=2e-3)
+    plain = trajectory(ORBIT, GRAVITATIONAL, 1200.0).states_gcrf(end_s)
+    assert np.linalg.norm((continuous.states_gcrf(end_s) - plain)[1, :3]) > 20.0
+
+
+def test_simultaneous_thrusts_add_up_and_partners_do_not_manoeuvre() -> None:
+    half = Thrust(begin_s=100.0, duration_s=500.0, acceleration_rtn_mps2=(0.0, 3e-5, 0.0))
+    whole = replace(half, acceleration_rtn_mps2=(0.0, 6e-5, 0.0))
+    settings = Settings(duration_s=700, forces=GRAVITATIONAL, orbit=ORBIT, thrusts=(half, half))
+    both = Trajectory.of(settings).states_gcrf([700.0])
+    np.testing.assert_array_equal(both, Trajectory.of(replace(settings, thrusts=(whole,))).states_gcrf([700.0]))
+    partner = Partner(id=0x4B, position_rtn_m=(0.0, 500.0, 0.0))
+    quiet = replace(settings, thrusts=())
+    np.testing.assert_array_equal(
+        Trajectory.of(settings, partner).states_gcrf([700.0]), Trajectory.of(quiet, partner).states_gcrf([700.0])
+    )

@@ -177,7 +177,7 @@ def test_a_missing_epoch_is_a_gap() -> None:
         (13, "PL47   4200.000000      0.0x0000   5600.000000", "line 13: '0.0x0000' is not a number"),
         (13, "PL47   4200.000000      0.000000", "line 13: '' is not a number"),
         (13, "PL47   4200.000000           nan   5600.000000", "line 13: 'nan' is not a number"),
-        (18, "*  2025  3 20 11  0 30.00000000", "line 18: the epoch is not later"),
+        (18, "*  2025  3 20 11  0 30.00000000", "line 18: .* is not later than the previous epoch"),
         (18, "Q  2025  3 20 11  0 30.00000000", "line 18: 'Q  2025  3 20 11  0 '"),
         (28, "", "line 28: .*EOF"),
         (1, "#dV2025  3 20 12  0  0.00000000       3 ORBIT J2000 FIT  TST", "line 12: .*J2000 is inertial"),

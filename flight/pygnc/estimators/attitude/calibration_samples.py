@@ -14,7 +14,7 @@ from pygnc.common.arrays import Array, quantile
 from pygnc.estimators.attitude.magnetometer_calibration import Calibration, CalibrationSettings, calibrate
 
 CAPACITY: Final = 1536
-"""Two hours with a reading every 5 s, more than a revolution."""
+"""Largest number of stored readings: two hours with a reading every 5 s, more than a revolution."""
 
 _KEPT: Final = 0.75
 _CELLS: Final = 4
@@ -79,7 +79,7 @@ class CalibrationSamples(msgspec.Struct, eq=False):
 
 
 def _directions(mag_ut: Array) -> npt.NDArray[np.intp]:
-    """Return the cells of the directions of readings (n, 3), seen from their centre, shape (n,)."""
+    """Return the index of each reading's direction cell, seen from the centre of the readings (n, 3), shape (n,)."""
     seen_ut = mag_ut - 0.5 * (quantile(mag_ut, 0.02) + quantile(mag_ut, 0.98))
     axis = np.abs(seen_ut).argmax(axis=1)
     row = np.arange(len(seen_ut))
@@ -94,7 +94,7 @@ def _directions(mag_ut: Array) -> npt.NDArray[np.intp]:
 
 
 def _share(sizes: npt.NDArray[np.intp], wanted: int) -> int:
-    """Return the number of readings that each cell may keep so that all keep at most `wanted`; at least 1."""
+    """Return the largest number of readings per cell with which all cells keep at most `wanted`; at least 1."""
     low, high = 1, max(int(sizes.max()), 1)
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,4 +1,4 @@
-"""Attitude filter: search, track, abandon the track, search again.
+"""Attitude filter: searches the attitude, tracks it, and searches again when the track is abandoned.
 
 The filter performs no I/O; each sample carries its environment. Without an environment it still provides a body rate.
 """
@@ -45,7 +45,7 @@ _STUCK_SHARE: Final = 0.3
 
 @unique
 class Mode(StrEnum):
-    """Accuracy of the attitude."""
+    """Accuracy class of the attitude."""
 
     SEARCHING = "searching"
     """The attitude is unknown."""
@@ -108,7 +108,7 @@ class _Memory(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class AttitudeFilter:
-    """Estimates attitudes from samples; about 0.2 ms each once the attitude is known, memory is constant."""
+    """Filter that estimates attitudes from samples; about 0.2 ms each once the attitude is known, constant memory."""
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self.settings = settings

@@ -37,19 +37,19 @@ _HUBER: Final = 1.345
 
 
 class Readings(NamedTuple):
-    """Measured and modelled field of the undamaged readings, both (n, 3), and the strength of the latter (n,)."""
+    """Measured and modelled field of the undamaged readings, (n, 3), and modelled field strength, (n,), in uT."""
 
     mag_ut: Array
     field_ut: Array
     strength_ut: Array
 
     def select(self, rows: Flags) -> "Readings":
-        """Return the readings of the given rows."""
+        """Return the readings whose flag in `rows` (n,) is True."""
         return Readings(self.mag_ut[rows], self.field_ut[rows], self.strength_ut[rows])
 
 
 def centred_estimate(readings: Readings, free: int) -> tuple[Array, Array] | None:
-    """Return bias and matrix by linear least squares with Huber weights; None without a solution.
+    """Return bias (uT) and matrix by linear least squares with Huber weights; None without a solution.
 
     The squared strength is m' S m - 2 (S b)' m + constant, with S = matrix squared; centring removes the constant.
     """
@@ -92,9 +92,9 @@ class CalibrationSettings:
     """Error of each element of the matrix if it is not estimated."""
     samples_min: int = 60
     gate: float = 4.5
-    """Readings with larger deviations, in sigmas of the others' noise, are excluded."""
+    """Largest deviation, in sigmas of the other readings' noise, with which a reading is used."""
     bias_sigma_max_ut: float = 3.0
-    """An axis whose bias is less certain is unresolved."""
+    """Largest standard deviation of the bias with which an axis counts as resolved."""
     prior_sigma_max_ut: float = 1.0
     """Largest sigma with which a solution may serve as prior of the attitude filter."""
 
@@ -115,7 +115,7 @@ _SCALE_MIN: Final = 0.1
 """A smaller scale factor means that the iteration has diverged."""
 _CONDITION_MAX: Final = 1e14
 _SHARE_MIN: Final = 0.5
-"""A direction with less information than this share beyond noise is unresolved."""
+"""A direction in parameter space is unresolved if less than this share of its information is not from noise."""
 _UNRESOLVED: Final = 1e-9
 _STEP_MAX: Final = 1e-3
 """Steps below this many sigmas end the iteration."""
@@ -260,7 +260,7 @@ def _solved_from(
 def _solve_from(
     readings: Readings, bias_ut: Array, matrix: Array, free: int, settings: CalibrationSettings
 ) -> Calibration | None:
-    """Return the solution from an initial value; readings are excluded and included again on the way."""
+    """Return the solution from an initial value; readings are excluded and included again during the iteration."""
     misfit_ut = _linearised(readings, bias_ut, matrix, 0.0).misfit_ut
     gate_ut = settings.gate * MEDIAN_TO_SIGMA * float(median(np.abs(misfit_ut)))
     noise_ut, used, settled = 0.0, np.abs(misfit_ut) <= gate_ut, False

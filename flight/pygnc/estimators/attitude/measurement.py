@@ -92,7 +92,7 @@ class IlluminanceObservation(NamedTuple):
 
 
 class SensorModel:
-    """Predictions of magnetometer and sun sensors under one set of settings."""
+    """Model that predicts the readings of magnetometer and sun sensors."""
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._sun_sensors = settings.sun_sensors

@@ -88,7 +88,7 @@ class Track(NamedTuple):
         field_misfit: Running mean of the magnetometer's accepted normalised innovations squared, per axis, with
             unadapted standard deviations.
         light_misfit: Running mean of the sun sensors' accepted normalised innovations squared, per face.
-        rejected: Running mean of samples whose magnetometer or half of whose faces were rejected, 0 to 1.
+        rejected: Running share, 0 to 1, of samples whose magnetometer or half of whose faces were rejected.
     """
 
     state: AttitudeState
@@ -116,7 +116,7 @@ class _Accepted(NamedTuple):
 
     Attributes:
         residual: Measured minus predicted, shape (m,).
-        projected: Measurement partials times the predicted root, shape (m, k).
+        projected: Measurement partials times the square root of the predicted covariance, shape (m, k).
         sigma: Standard deviations of the measurement errors, shape (m,).
     """
 

@@ -138,7 +138,7 @@ class AttitudeDynamics:
 def right_jacobian(rotation_rad: Array) -> Array:
     """Return the right Jacobian of a rotation vector in rad, shape (3, 3).
 
-    It maps a change of the rotation vector to the rotation, in final body axes, by which the end attitude changes.
+    It maps a small change of the rotation vector to the resulting rotation of the final attitude, in final body axes.
     Source: Chirikjian, Stochastic Models, Information Theory, and Lie Groups 2, equation 10.86.
     """
     angle2 = float(rotation_rad.dot(rotation_rad))

@@ -73,7 +73,7 @@ class MagnetometerCorrection:
 
 
 class SampleCorrection:
-    """Converts raw readings into samples by the settings.
+    """Converter of raw readings into samples by the settings.
 
     Attributes:
         magnetometer: Correction of the magnetometer.
@@ -88,7 +88,7 @@ class SampleCorrection:
     def sample(
         self, seq: int, gps_ms: int, mag_imu_ut: Sequence[float], gyro_imu_rad_s: Sequence[float], lux: Sequence[float]
     ) -> AttitudeSample:
-        """Return the corrected sample; the arguments are those of `AttitudeSample`, as measured."""
+        """Return the corrected sample; the arguments are those of `AttitudeSample`, uncorrected."""
         mag_ut = self.magnetometer.corrected_ut(np.array(mag_imu_ut))
         rate = self.gyro_scale * np.array(gyro_imu_rad_s)
         return AttitudeSample(gps_ms, mag_ut, rate, self.lux_scale * np.array(lux), seq)

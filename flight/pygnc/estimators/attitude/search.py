@@ -1,8 +1,8 @@
 """Attitude search without prior attitude: many hypotheses in parallel until one wins clearly.
 
-Neither bias is known at first, and the magnetometer bias may be as large as the field. The first hypotheses come from
-three samples (`initial_hypotheses`). The window grows with every sample, each hypothesis is fitted to all of it by one
-or two damped Gauss-Newton steps, and hypotheses that fit much worse or have become equal are dropped.
+Gyro and magnetometer bias are unknown at first, and the latter may be as large as the field. The first hypotheses come
+from three samples (`initial_hypotheses`). The window grows with every sample, each hypothesis is fitted to all of it by
+one or two damped Gauss-Newton steps, and hypotheses that fit much worse or have become equal are dropped.
 
 The first hypotheses are all rotations about the direction to the Sun, each with several gyro biases along that
 direction, which the motion of the direction does not reveal. If the magnetometer bias is known beforehand, the q-method
@@ -43,12 +43,12 @@ class DirectionPair(NamedTuple):
 
     @classmethod
     def along(cls, body: Array, gcrf: Array) -> "DirectionPair | None":
-        """Return the pair of two vectors of any length; None if the first has no direction."""
+        """Return the pair of unit vectors along two vectors; None if `body` is nearly zero."""
         length = np.linalg.norm(body)
         return cls(body / length, gcrf / np.linalg.norm(gcrf)) if length > _LENGTH_MIN else None
 
     def rotations(self) -> Array:
-        """Return attitudes that map the pair, evenly spaced in the rotation about it, shape (k, 4)."""
+        """Return attitudes that map `body` to `gcrf`, evenly spaced in the rotation about it, shape (k, 4)."""
         return rotations_about(self.body, self.gcrf, _ROTATIONS)
 
 
@@ -79,7 +79,7 @@ def initial_hypotheses(
 
 
 def sun_direction(newest: WindowSample, settings: AttitudeSettings, excluded_face: int | None) -> DirectionPair | None:
-    """Return the direction to the Sun by the light of all faces but `excluded_face`; None in the dark."""
+    """Return the direction to the Sun from the light of all faces but `excluded_face`; None in the dark."""
     share = newest.sample.lux / newest.sources.full_sun_lux
     if excluded_face is not None:
         share[excluded_face] = 0.0
@@ -297,7 +297,7 @@ class Search(msgspec.Struct, eq=False):
         return hypotheses.select(rows), Fit(*(part[rows] for part in fit))
 
     def _winner(self, window: Window, hypotheses: Hypotheses, fit: Fit) -> AttitudeState | None:
-        """Return the state by the best hypothesis once it was clear several times in a row."""
+        """Return the state of the best hypothesis once it was clear several times in a row, else None."""
         enough = len(self.samples) >= self.settings.start.samples_min
         clear = enough and self._clear(hypotheses, fit, window.measurements)
         self.confirmations = self.confirmations + 1 if clear else 0

@@ -24,7 +24,7 @@ class MountingSettings:
     """Orientation of the sensors on the body."""
 
     imu_from_body: Matrix = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, -1.0))
-    """Takes body components of the field and of the body rate to sensor components. The default is the map that the
+    """Matrix from body to sensor components of the field and of the body rate. The default is the map that the
     fleet's software inverts. It is a reflection (determinant -1) and therefore a convention of that software rather
     than a mounting: the rate is treated as three components like the field, without the sign change of an axial vector
     under reflection.
@@ -71,7 +71,7 @@ class GyroSettings:
     """Noise and errors of the gyro, 1 sigma per axis."""
 
     scale: float = 1.0
-    """Readings are multiplied by it, for a range or sensor other than the interface's 65.6 counts per degree/s."""
+    """Factor on the readings, for a range or sensor other than the interface's 65.6 counts per degree/s."""
     noise_rad_s: float = 0.025 * _DEGREE
     """Noise of a reading."""
     bias_sigma_rad_s: float = 2.0 * _DEGREE
@@ -81,11 +81,11 @@ class GyroSettings:
     scale_sigma: float = 0.01
     scale_time_s: float = 86_400.0
     range_rad_s: float = 499.0 * _DEGREE
-    """Readings of at least this magnitude are out of range."""
+    """Magnitude from which a reading is out of range."""
     stuck_samples: int = 10
-    """An axis is stuck after this many equal readings in a row while another axis changes."""
+    """Number of equal readings in a row, while another axis changes, after which an axis is stuck."""
     bridged_max_s: float = 16.0
-    """Over longer gaps the mean of two readings is not a reliable rate."""
+    """Longest gap over which the mean of two readings is a reliable rate."""
 
     def __post_init__(self) -> None:
         require_positive(self)
@@ -97,13 +97,13 @@ class GyroSettings:
 class MagnetometerSettings:
     """Calibration, noise and errors of magnetometer and field model; errors are 1 sigma per axis.
 
-    The filter uses matrix (reading - bias_ut), in sensor axes; `pygnc calibrate-mag` writes both.
+    The filter uses matrix (reading - bias_ut), in sensor axes; `pygnc calibrate-mag` writes `matrix` and `bias_ut`.
     """
 
     bias_ut: Vector = (0.0, 0.0, 0.0)
-    """Bias in sensor axes. The reported bias is the sum of this and of what the filter estimates."""
+    """Bias in sensor axes. The reported bias is the sum of this bias and the filter's estimate."""
     matrix: tuple[Vector, Vector, Vector] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-    """Corrects scale and misalignment of the axes; row by row."""
+    """Correction of scale and misalignment of the axes, row by row."""
     noise_ut: float = 0.6
     field_error_ut: float = 0.3
     """Error of the geomagnetic field model, external fields included, per axis; it varies slowly in inertial axes."""
@@ -121,9 +121,9 @@ class MagnetometerSettings:
         if len(self.bias_ut) != 3 or not np.isfinite(self.bias_ut).all():
             raise ValueError(f"bias_ut must be three finite numbers, not {self.bias_ut}")
         if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
-            raise ValueError("matrix must be 3 by 3 finite numbers")
+            raise ValueError(f"matrix must be 3 by 3 finite numbers, not {self.matrix}")
         if np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[0] < _SCALE_MIN or np.abs(matrix).max() > 1.0 / _SCALE_MIN:
-            raise ValueError("matrix must be near the identity, with scale factors between 0.1 and 10")
+            raise ValueError(f"matrix must be near the identity (scale factors 0.1 to 10), not {self.matrix}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +131,7 @@ class SunSensorSettings:
     """Illuminance of the faces. Shares are fractions of full sunlight at normal incidence; errors are 1 sigma."""
 
     scale: float = 1.0
-    """Readings are multiplied by it, for other sensors or windows than the interface's; the full scale applies
-    afterwards.
-    """
+    """Factor on the readings, for sensors or windows other than the interface's; the full scale applies afterwards."""
     full_sun_lux: float = 133_378.0
     """Illuminance at normal incidence and 1 au: 1361 W/m2 at 98 lm/W."""
     saturation_lux: float = 83_865.6
@@ -142,17 +140,15 @@ class SunSensorSettings:
     gain_sigma: float = 0.02
     gain_time_s: float = 86_400.0
     reflectivity: float = 0.3
-    """Mean reflectivity of the Earth, before the first sample, and (reflectivity_sigma) its variation in place and
-    time.
-    """
+    """Mean reflectivity of the Earth before the first sample; reflectivity_sigma is its variation in place and time."""
     reflectivity_sigma: float = 0.06
     reflectivity_time_s: float = 3_600.0
     albedo_model_error: float = 0.05
     """Error of the albedo model on each face, as a fraction of the modelled illuminance."""
     cosine_min: float = 0.15
-    """Faces with a smaller cosine of the Sun's angle of incidence are not used."""
+    """Least cosine of the Sun's angle of incidence with which a face is used."""
     dark_share: float = 0.03
-    """A face below this share is dark."""
+    """Share below which a face is dark."""
     gate: float = 15.1
     """Chi-square limit of a face; with 1 degree of freedom, 15.1 is exceeded once in 10 000."""
 
@@ -162,7 +158,7 @@ class SunSensorSettings:
 
 @dataclass(frozen=True, slots=True)
 class StartSettings:
-    """Attitude search, and limits for abandoning a track."""
+    """Settings of the attitude search, and limits beyond which a track is abandoned."""
 
     window_samples: int = 48
     """Largest number of samples in the search window."""
@@ -170,25 +166,26 @@ class StartSettings:
     hypotheses_max: int = 24
     """Largest number of hypotheses after the first samples."""
     advantage: float = 30.0
-    """The cost (chi-square) of the best hypothesis must be lower by this much than that of any other attitude."""
+    """Least excess of any other attitude's cost (chi-square) over that of a hypothesis that wins the search."""
     misfit_max: float = 2.5
-    """Largest cost per measurement of the best hypothesis."""
+    """Largest cost per measurement with which the best hypothesis fits."""
     samples_judged: int = 16
-    """Number of samples that do not fit after which the search restarts without one of the faces."""
+    """Number of samples after which a search whose best hypothesis does not fit restarts without one of the faces."""
     attitude_sigma_max_rad: float = 6.0 * _DEGREE
     rejected_max: float = 0.6
-    """Running mean of rejected samples, over some ten, that ends a track."""
+    """Share of rejected samples, a running mean over some ten, that ends a track."""
     unknown_sigma_rad: float = 25.0 * _DEGREE
     """Uncertainty from which an attitude counts as unknown."""
     fine_sigma_rad: float = 3.0 * _DEGREE
-    """Below this uncertainty the mode is "fine"."""
+    """Uncertainty below which the mode is "fine"."""
 
     def __post_init__(self) -> None:
         require_positive(self)
         if not 3 <= self.samples_min <= self.window_samples:
-            raise ValueError(f"samples_min must be from 3 to window_samples, not {self.samples_min}")
+            raise ValueError(f"samples_min {self.samples_min} must be from 3 to window_samples {self.window_samples}")
         if self.fine_sigma_rad >= self.unknown_sigma_rad:
-            raise ValueError(f"fine_sigma_rad must be less than unknown_sigma_rad, not {self.fine_sigma_rad}")
+            limit = f"unknown_sigma_rad {self.unknown_sigma_rad:g}"
+            raise ValueError(f"fine_sigma_rad {self.fine_sigma_rad:g} must be less than {limit}")
 
 
 @dataclass(frozen=True, slots=True)

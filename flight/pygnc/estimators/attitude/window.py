@@ -46,11 +46,11 @@ class Hypotheses(NamedTuple):
     biases: Array
 
     def select(self, rows: Array) -> "Hypotheses":
-        """Return the hypotheses of the given rows."""
+        """Return some of the hypotheses, by index or by mask."""
         return Hypotheses(self.quaternion[rows], self.biases[rows])
 
     def corrected(self, error: Array) -> "Hypotheses":
-        """Return the hypotheses corrected by errors of attitude (rad, body axes) and biases, shape (k, 9)."""
+        """Return the hypotheses corrected by errors (k, 9): attitude (rad, body axes), then `biases`."""
         rotated = quaternion.multiply(self.quaternion, quaternion.exponential(error[:, :3]))
         return Hypotheses(quaternion.normalised(rotated), self.biases + error[:, 3:])
 
@@ -123,12 +123,12 @@ class LinearisedMeasurements(NamedTuple):
 
 
 class MarginalNormalEquations(NamedTuple):
-    """Normal equations of the estimated parameters.
+    """Normal equations of the w estimated parameters for k hypotheses.
 
     Attributes:
         information: Matrices, shape (k, w, w).
         gradient: Right-hand sides, shape (k, w).
-        nuisance: Estimates of the nuisance parameters at unchanged wanted parameters, shape (k, a).
+        nuisance: Estimates of the a nuisance parameters at unchanged estimated parameters, shape (k, a).
     """
 
     information: Array
@@ -173,11 +173,11 @@ _FIELD_ERROR: Final = slice(9, 12)
 """Error of the field model, uT, GCRF."""
 _REFLECTIVITY: Final = 12
 _DRIFT: Final = 13
-"""Three components of a rate, sensor axes, rad/s, for each stretch, the newest stretch first."""
+"""Index of the first drift rate: three components, sensor axes, rad/s, for each stretch, the newest first."""
 _STRETCH: Final = 16
 """Samples per stretch. The remaining effect of gyro noise within a stretch is below the noise of the other sensors."""
 _FIELD_ERROR_UT: Final = 0.5
-"""Larger than in tracking, because the fit of the field model has not been observed yet."""
+"""Error of the field model; larger than in tracking, because its fit has not been observed yet."""
 _OUTLIER_SIGMA: Final = 4.0
 """Deviation from which a face loses weight, since it may be dead or mirrored."""
 
@@ -205,7 +205,7 @@ class Fit(NamedTuple):
 
 
 class Window:
-    """The samples as arrays, without the illuminance of the face `excluded_face`."""
+    """Window of samples as arrays, without the illuminance of the face `excluded_face`."""
 
     def __init__(
         self, window_samples: list[WindowSample], settings: AttitudeSettings, excluded_face: int | None = None

@@ -65,7 +65,7 @@ class ClockSegment(msgspec.Struct):
         return median_low(self.offsets_ms) if self.offsets_ms else None
 
     def fits(self, t_spacecraft_s: int, gps_ms: int | None) -> bool:
-        """Return True if an observation may belong to this boot. If both have GPS time, it alone decides."""
+        """Return True if an observation may belong to this boot. If both have GPS times, these alone decide."""
         if gps_ms is not None and self.offsets_ms:
             offset_ms = spacecraft_offset_ms(t_spacecraft_s, gps_ms)
             return abs(offset_ms - median_low(self.offsets_ms)) <= TOLERANCE_MS
@@ -98,7 +98,7 @@ class ClockMap(msgspec.Struct):
     challenger: ClockSegment | None = None
 
     def observe(self, t_spacecraft_s: int, gps_ms: int | None) -> ClockVerdict:
-        """Add the two times of the next GPS packet, in the order of arrival.
+        """Add the two times of the next GPS packet, in the order of arrival; return the verdict.
 
         Args:
             t_spacecraft_s: Spacecraft time of the packet, s.

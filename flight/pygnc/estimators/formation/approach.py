@@ -1,13 +1,13 @@
 """Closest approaches of the partners within a day, and their uncertainty.
 
 All hypotheses on all partners are propagated together, as deviations from our own orbit. The covariance of a
-relative state grows with the transition matrix and with the difference of two drag factors: its initial error, and
-its future random variation in Karhunen-Loeve modes. Only the error along the line of sight changes a distance to
-first order; errors across it make distances longer. Hence the partner is farther away than
+relative state is propagated by the transition matrix. The difference of two drag factors adds its initial error and
+its future random variation, the latter in Karhunen-Loeve modes. Only the error along the line of sight changes a
+distance to first order; errors across it make distances longer. Hence the partner is farther away than
 
     distance - 3 sqrt(e' P e),
 
-with the line of sight e and the covariance P of the relative position, whatever the other errors are.
+with the direction e of the line of sight and the covariance P of the relative position, whatever the other errors are.
 """
 
 import math
@@ -71,11 +71,11 @@ class Approach:
 
 
 class _Track(NamedTuple):
-    """Relative orbit at n nodes: position in the first column, root of its covariance in the others.
+    """Relative orbit at n nodes.
 
     Attributes:
-        values: Shape (n, 3, c).
-        rates: Time derivatives of `values`, same shape.
+        values: Position in the first column, root of its covariance in the others, GCRF, m, shape (n, 3, c).
+        rates: Time derivatives of `values`, m/s, shape (n, 3, c).
     """
 
     values: Array
@@ -199,7 +199,7 @@ def _approach(track: _Track, partner: int, hypothesis: int, chi_square: float, b
 def _minimum_time(track: _Track, measure: Callable[[Array], Array]) -> float:
     """Return the time in s, to a second, at which a measure of position and root is smallest.
 
-    Searches around every local minimum of the nodes, because the least node may belong to the wrong one of two passes.
+    Searches around every local minimum of the nodes, because the pass with the least node need not be the closest.
     """
     at_nodes = measure(track.values)
     padded = np.concatenate(((math.inf,), at_nodes, (math.inf,)))
@@ -211,13 +211,13 @@ def _minimum_time(track: _Track, measure: Callable[[Array], Array]) -> float:
 
 
 def _distances(values: Array) -> Array:
-    """Return the lengths of the first columns, (k, 3, c) -> (k,)."""
+    """Return the distances in m for `_Track.values` (k, 3, c), shape (k,)."""
     distances: Array = np.sqrt(np.einsum("ki,ki->k", values[..., 0], values[..., 0]))
     return distances
 
 
 def _lower_bounds(values: Array) -> Array:
-    """Return distances minus three standard deviations along the line of sight, (k, 3, c) -> (k,)."""
+    """Return distances minus three sigmas along the line of sight for `_Track.values` (k, 3, c), m, shape (k,)."""
     distance_m = _distances(values)
     line_of_sight = values[..., 0] / np.maximum(distance_m, _COINCIDENT_M)[:, None]
     along = (line_of_sight[:, None] @ values[..., 1:])[:, 0]
@@ -226,9 +226,10 @@ def _lower_bounds(values: Array) -> Array:
 
 
 def _sigma_m(values: Array) -> float:
-    """Return the standard deviation of one distance, (3, c), to second order in errors across the line of sight.
+    """Return the standard deviation in m of the distance for `_Track.values` (3, c) at one node.
 
-    These make it longer by half their square over the distance, but never by more than their length.
+    Errors across the line of sight make the distance longer by half their square over the distance, but never by more
+    than their length.
     """
     relative_position_m, root = values[:, 0], values[:, 1:]
     distance_m = max(math.sqrt(relative_position_m.dot(relative_position_m)), _COINCIDENT_M)

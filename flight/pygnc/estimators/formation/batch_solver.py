@@ -73,8 +73,8 @@ class Hypothesis:
 
     Attributes:
         chi_square: Cost of all observations and priors. A rejected observation costs as much as one at the gate.
-        parameters: Seven parameters of each satellite (position, velocity, log drag factor at the epoch, as
-            deviations from the reference), then one bias per pair, shape (p,).
+        parameters: Seven parameters of each satellite (position in m, velocity in m/s, log drag factor at the epoch, as
+            deviations from the reference), then one bias in m per pair, shape (p,).
         covariance: Covariance of the parameters, shape (p, p).
         motion: Motion of the satellites that do not move linearly; None without any.
         residual_m: Residuals of the ranges in m, in the order of `FormationSolution.ranges`.
@@ -123,7 +123,7 @@ class RelativeState(NamedTuple):
 
 
 def relative_state(own: Array, gcrf: Array, covariance_gcrf: Array) -> RelativeState:
-    """Return a relative state in both frames, from our own state (6,), the relative state (6,) and its covariance."""
+    """Return a relative state in RTN and GCRF, from our state (6,), the relative state (6,) and its covariance."""
     rotation = rtn_from_gcrf(own)
     return RelativeState(rotation.dot(gcrf), rotation.dot(covariance_gcrf).dot(rotation.T), gcrf, covariance_gcrf)
 
@@ -256,7 +256,7 @@ _ARC_FRACTIONS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class FormationSolver:
-    """Solver of arcs with one set of settings and models.
+    """Solver of the orbits of a formation from the observations of an arc.
 
     Args:
         settings: Settings of the formation estimator.
@@ -273,7 +273,7 @@ class FormationSolver:
     def solve(
         self, orbit: OrbitState, fixes: Sequence[SatelliteFix], ranges: Sequence[RangeObservation]
     ) -> FormationSolution | None:
-        """Solve an arc.
+        """Estimate the orbits of all satellites from the observations of an arc.
 
         Args:
             orbit: Our orbit at a moment in the arc: the reference and, if the arc has few of our fixes, the prior of
@@ -318,7 +318,7 @@ class FormationSolver:
         Args:
             arc: Observations.
             orbit: Our orbit at a moment in the arc.
-            own: The same orbit if it is the prior of our state; None if our fixes determine it.
+            own: `orbit` if it is the prior of our state; None if our fixes determine our orbit.
         """
         return self._linearised(arc, self._tracks(arc, orbit, own), own)
 
@@ -552,7 +552,7 @@ def _mirror_image_cost(equations: Equations, result: Minima, partner: int) -> fl
 def _position_uncertainty(equations: Equations, result: Minima, partner: int, covariance: Array) -> tuple[float, float]:
     """Return standard deviation and distance of a partner's position in the best solution, in m.
 
-    They are the largest and the RMS of some moments of the arc.
+    Both are RMS values over some moments of the arc. The larger of the linear covariance and `covariance` counts.
     """
     first_ms, last_ms = equations.dynamics.reference.span_ms
     moments = first_ms + (last_ms - first_ms) * np.array(_ARC_FRACTIONS)

@@ -34,11 +34,11 @@ class FormationRejectCause(StrEnum):
 
     NOT_FINITE = "not_finite"
     NOT_LATER = "not_later"
-    """Older than the state."""
+    """The observation is older than the state."""
     DUPLICATE = "duplicate"
-    """Repetition of an observation that has already been used."""
+    """The observation has been used already."""
     GAP = "gap"
-    """Too long after the state to propagate it."""
+    """The gap since the state is too long to propagate the state."""
     SATELLITE = "satellite"
     """The solution does not contain the satellite, or no bias of the pair; a later solution may contain it."""
     VAGUE = "vague"
@@ -167,7 +167,7 @@ class FormationFilter:
         return bank.hypotheses[hypothesis].bias(bank.pairs.index(pair))
 
     def process_range(self, observation: RangeObservation) -> RangeVerdict:
-        """Update with a range."""
+        """Update the hypotheses with a range; return the verdict."""
         cause = self._fault(observation)
         if cause is not None:
             return RangeVerdict(cause, math.nan, math.nan, math.nan, moved=False)
@@ -195,7 +195,7 @@ class FormationFilter:
         return RangeVerdict(cause, best.residual, best.sigma, best.nis, moved)
 
     def process_fix(self, observation: SatelliteFix) -> FixVerdict:
-        """Update with a fix: its position, then its velocity.
+        """Update the hypotheses with the position, then the velocity of a fix; return the verdict.
 
         A fix of our own satellite updates all groups; the verdict is that of the first group.
         """

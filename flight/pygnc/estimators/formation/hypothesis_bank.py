@@ -100,7 +100,7 @@ class FilterHypothesis(NamedTuple):
         return covariance
 
     def relative(self, satellite: int) -> RelativeState:
-        """Return the state of a satellite, by index, minus our own."""
+        """Return the state of a satellite, by index, relative to ours."""
         states = self.states
         root = self._rows(satellite, DRAG) - self._rows(0, DRAG)
         return relative_state(states[0, :DRAG], states[satellite, :DRAG] - states[0, :DRAG], root.dot(root.T))

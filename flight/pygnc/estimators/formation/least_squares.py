@@ -100,7 +100,7 @@ cost, is at most this."""
 
 
 def distinct_solutions(result: Minima, satellites: int) -> Minima:
-    """Return the distinct minima of a number of satellites, ordered by cost."""
+    """Return the minima without those whose orbits all agree with a better minimum, ordered by cost."""
     order = np.argsort(result.fit.cost, kind="stable")
     is_candidate = np.ones(len(order), dtype=np.bool_)
     chosen = []

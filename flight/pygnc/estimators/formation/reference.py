@@ -127,7 +127,7 @@ class Reference:
         return ReferenceStates(state, d_state_d_epoch, d_state_d_epoch[..., :6] @ (first + fraction * (last - first)))
 
     def _columns(self, rows: slice) -> Array:
-        """Return positions or velocities at the nodes next to their derivatives, (n, 3, 8)."""
+        """Return positions or velocities at the nodes in column 0 and their derivatives in the others, (n, 3, 8)."""
         return np.concatenate((self.nodes.state[:, rows, None], self.nodes.d_state_d_epoch[:, rows]), axis=2)
 
     def _node_accelerations(self, frames: EarthFrames) -> Array:

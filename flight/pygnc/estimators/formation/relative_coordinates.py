@@ -88,14 +88,14 @@ def d_elements_d_state(own: Array, other: Array) -> Array:
 
 
 def _differentiate(function: Callable[[Array], Array], state: Array) -> Array:
-    """Return central differences of a function (..., 6, 6) -> (..., 6, 6) of rows of states, by `state` (..., 6)."""
+    """Return the derivatives (..., 6, 6) of a function of rows of states by `state` (..., 6): central differences."""
     difference = function(state[..., None, :] + _STEP) - function(state[..., None, :] - _STEP)
     derivatives: Array = (difference / (2.0 * np.diagonal(_STEP))[:, None]).swapaxes(-1, -2)
     return derivatives
 
 
 def state_from_elements(own: Array, relative: Array) -> Array:
-    """Return states with relative elements `relative` (..., 6) to `own` (6,). Inverse of `relative_elements`."""
+    """Return the states (..., 6) whose `relative_elements` with respect to `own` (6,) are `relative` (..., 6), in m."""
     one = _osculating_elements(own)
     axis_m, inclination = one[0], one[4]
     change = relative / axis_m
@@ -236,7 +236,7 @@ def d_state_d_mirror_elements(own: Array) -> Array:
 def _polar_rotation(own: Array) -> Array:
     """Return the rotation of states (6, 6) into a frame whose poles lie in our orbital plane.
 
-    No orbit near ours is equatorial in this frame, so every one has a node.
+    No orbit near ours is equatorial in this frame, so every such orbit has a node.
     """
     radial, transverse, normal = rtn_axes(own[:3], own[3:]).T
     rotation = np.zeros((6, 6))

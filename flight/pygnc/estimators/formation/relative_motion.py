@@ -60,12 +60,13 @@ _LOG_DRAG_MAX: Final = 3.0
 
 
 class Motion(NamedTuple):
-    """Motion of k deviations over the arc.
+    """Motion of k deviations from the reference over the arc.
 
     Attributes:
-        constants: Constants y in steps of two nodes, shape (steps + 1, k, 7).
-        rates: dy/dt, shape (steps + 1, k, 7).
-        d_constants_d_epoch: Derivatives of y by y at the epoch in steps of six nodes, shape (n, k, 7, 7); None if not
+        constants: Constants y: deviations referred to the epoch (m, m/s, log drag factor), in steps of two nodes, shape
+            (steps + 1, k, 7).
+        rates: dy/dt, per s, shape (steps + 1, k, 7).
+        d_constants_d_epoch: Derivatives of y by y at the epoch in steps of four nodes, shape (n, k, 7, 7); None if not
             computed.
     """
 
@@ -120,7 +121,7 @@ class Motion(NamedTuple):
 
 
 class RelativeDynamics:
-    """Dynamics of deviations from one reference, by Picard iteration over the whole arc at once.
+    """Propagator of deviations from one reference orbit, by Picard iteration over the whole arc at once.
 
     Cost on a desktop core: 0.3 us per node and deviation.
     """
@@ -159,9 +160,9 @@ class RelativeDynamics:
         return rates
 
     def with_partials(self, motion: Motion) -> Motion:
-        """Return `motion` with its derivatives by the epoch, integrated by the trapezoidal rule (Heun's method).
+        """Return `motion` with its derivatives by y at the epoch, integrated by the trapezoidal rule (Heun's method).
 
-        They differ from the unit matrix as little as the motion differs from a linear one, so this accuracy is
+        The derivatives differ as little from the unit matrix as the motion from linear motion, so this accuracy is
         sufficient.
         """
         steps = slice(None, None, _PARTIAL_STEPS)

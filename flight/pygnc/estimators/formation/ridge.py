@@ -43,7 +43,7 @@ _CURVATURE_MIN: Final = 0.03
 _FIRST_STEP: Final = 0.5
 """First step in standard deviations; at most half of the longest step."""
 _LONGEST_STEP: Final = 0.2
-"""Longest step in sizes of the relative orbit."""
+"""Longest step as a fraction of the size of the relative orbit (`CostFunction.size_m`)."""
 _GROWTH: Final = 1.6
 _SHRINKAGE: Final = 0.4
 _COST_RISE_MAX: Final = 2.5
@@ -276,7 +276,7 @@ def _covariance_corrections(
 
 
 def _growth_across(cost_function: CostFunction, lowest: RidgePoints) -> Array:
-    """Return what curved ridges within the slices through the minima add to the second moments, (k, q, q)."""
+    """Return the second moments that curved ridges within the slices through the minima add, (k, q, q)."""
     within = cost_function.points_at(lowest.parameters, lowest)
     growth = np.zeros_like(within.covariance)
     bent = np.flatnonzero(cost_function.curvature(within) > _CURVATURE_MIN)

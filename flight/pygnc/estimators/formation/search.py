@@ -39,7 +39,7 @@ _DIRECTIONS: Final = 4_096
 _BLOCKS: Final = 16
 """Number of blocks in which directions are scaled, to save memory: all at once take ten megabytes."""
 _DIRECTIONS_KEPT: Final = 128
-"""Directions that are improved. With 64, one likelihood ridge took all of them for 2 of 1080 partners of stars."""
+"""Number of directions improved. With 64, one likelihood ridge took all of them for 2 of 1080 partners in stars."""
 _BIAS_QUANTILES: Final = (-1.5, -0.75, 0.0, 0.75, 1.5)
 """Biases tried, in standard deviations from the mean, if their standard deviation exceeds `_BIAS_SIGMA_MAX_M`."""
 _BIAS_SIGMA_MAX_M: Final = 100.0
@@ -131,7 +131,7 @@ class FormationSearch:
         return candidates, unsolved
 
     def _groups(self) -> tuple[list[list[int]], dict[int, str]]:
-        """Return the partners to search, in groups with ranges among themselves, and why others are not searched."""
+        """Return the partners to search, grouped by ranges between them, and the reason for each partner left out."""
         unsolved = {}
         to_search = []
         for satellite in range(len(self._equations.satellites)):

@@ -30,7 +30,7 @@ from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
 
 _GRADIENT_DEGREE: Final = 8
-"""Higher degrees change the gravity gradient by a relative 1e-5."""
+"""Degree of the gravity gradient; higher degrees change the gradient by a relative 1e-5."""
 
 _PARTIALS_OF_POSITION: Final = np.eye(3, SIZE)
 _PARTIALS_OF_VELOCITY: Final = np.eye(3, SIZE, 3)
@@ -199,8 +199,8 @@ def perturbation(
         minor_forces: True to include solid Earth tides and radiation pressure.
 
     Returns:
-        Acceleration in m/s^2, GCRF, shape (3,), and its derivative by the state, (3, 10); by the position for drag
-        only.
+        Acceleration in m/s^2, GCRF, shape (3,), and its derivative by the state, (3, 10). The derivative by position
+        contains drag only.
     """
     position_m, velocity_mps = x[POSITION], x[VELOCITY]
     axes = rtn_axes(position_m, velocity_mps)

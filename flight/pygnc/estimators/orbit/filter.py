@@ -107,7 +107,7 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class OrbitFilter:
-    """Estimates orbit states from fixes.
+    """Filter that estimates orbit states from fixes.
 
     A fix costs a propagation step per started 30 s (or 60 s) since the last fix plus an update; memory is constant.
 
@@ -216,7 +216,7 @@ class OrbitFilter:
         return self._begin(replace(initial, fixes=everything), widen=max(initial.position_spread, 1.0))
 
     def _warm_up(self) -> None:
-        """Run an initialisation before the last fix arrives and discard it, which halves the response to the last fix.
+        """Run an initialisation before the last fix arrives and discard it, which halves the response time to the fix.
 
         This fills the tables for the current time and touches code and memory for the first time since the fork.
         """

@@ -25,12 +25,12 @@ _AGREEMENT_SIGMA: Final = 5.0
 _DRIFT_PER_VELOCITY: Final = 3.0
 """A velocity error displaces an orbit along its track at three times its size (Clohessy-Wiltshire)."""
 _PAIR_MAX_MS: Final = 600_000
-"""Two positions that are further apart in time give no velocity by simple iteration."""
+"""Longest time between two positions that give a velocity by simple iteration."""
 _SHOOTING_ITERATIONS: Final = 5
 
 
 class InitialFix(NamedTuple):
-    """Fix with True for its position and its velocity if they agree with the initial orbit."""
+    """Fix with flags that are True if its position or its velocity agrees with the initial orbit."""
 
     fix: Fix
     position_agrees: bool
@@ -39,7 +39,7 @@ class InitialFix(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InitialOrbit:
-    """Initial orbit.
+    """Initial orbit of the filter, and its agreement with the fixes.
 
     Attributes:
         x: State vector at the first of the fixes, shape (10,).

@@ -14,7 +14,7 @@ StateVector: TypeAlias = tuple[float, ...]
 
 _J2: Final = 1.082_626_2e-3
 _STEP_MAX_S: Final = 60.0
-"""With this step the integration error is some metres per revolution."""
+"""Longest integration step; it causes an error of some metres per revolution."""
 
 
 def propagate(state: StateVector, duration_s: float) -> StateVector:

@@ -88,7 +88,7 @@ class Fix:
 
 
 _GRAVITY_DEGREE: Final = 16
-"""Gravity for the propagation over the latency; higher degrees add 1e-5 m/s^2, which is 3e-6 m/s in 0.25 s."""
+"""Degree of the gravity field over the latency; higher degrees add 1e-5 m/s^2, which is 3e-6 m/s in 0.25 s."""
 
 _WEIGHT: Final = 1.0 / 100.0
 """Weight of a pair of fixes in the square of the noise factor."""
@@ -97,7 +97,7 @@ _SPREAD_SUSPICIOUS: Final = 2.0
 
 _MODEL_WEIGHT: Final = 0.2
 _MODEL_BIAS: Final = 0.1
-"""Rate at which correlated innovations widen the empirical accelerations; below this correlation they narrow."""
+"""Correlation of the innovations above which the empirical accelerations widen, and below which they narrow."""
 
 
 class Observation(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Final
 from pygnc.common.validation import require_positive
 
 _MEAN_MOTION_RAD_S: Final = 1.1e-3
-"""At 500 km altitude; it differs by 5 % between 300 and 900 km."""
+"""Mean motion at 500 km altitude; it differs by 5 % between 300 and 900 km."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +66,30 @@ class ScreeningSettings:
     """
     time_status_min: int = 100
     """Least GPS reference time status; 100 is NovAtel's COARSE."""
+    earliest_gps_week: int = 2048
+    """First possible GPS week, 0 to 4096; earlier weeks are corrected by multiples of 1024, because the receiver's
+    count has rolled over. 2048 began on 2019-04-07; set it to the week of the launch, or lower for older recordings.
+    """
     radius_min_m: float = 6_478_000.0
     radius_max_m: float = 9_000_000.0
     speed_min_mps: float = 5_000.0
-    """Speeds are relative to the rotating Earth."""
+    """Least speed relative to the rotating Earth; speed_max_mps is the largest."""
     speed_max_mps: float = 9_500.0
     velocity_latency_max_s: float = 2.0
 
     def __post_init__(self) -> None:
         if not 0.0 < self.radius_min_m < self.radius_max_m or not 0.0 <= self.speed_min_mps < self.speed_max_mps:
-            raise ValueError("0 < radius_min_m < radius_max_m and 0 <= speed_min_mps < speed_max_mps are required")
+            raise ValueError(
+                "0 < radius_min_m < radius_max_m and 0 <= speed_min_mps < speed_max_mps are required, not"
+                f" {self.radius_min_m:g}, {self.radius_max_m:g}, {self.speed_min_mps:g} and {self.speed_max_mps:g}"
+            )
+        if not 0 <= self.earliest_gps_week <= 4096:
+            raise ValueError(f"earliest_gps_week must be from 0 to 4096, not {self.earliest_gps_week}")
 
 
 @dataclass(frozen=True, slots=True)
 class SpacecraftSettings:
-    """Surface properties of the satellite. The filter estimates a factor on the drag that results from them."""
+    """Mass and surface of the satellite. The filter estimates a factor on the drag that results from them."""
 
     mass_kg: float = 1.58
     area_m2: float = 0.02
@@ -89,6 +98,31 @@ class SpacecraftSettings:
 
     def __post_init__(self) -> None:
         require_positive(self, zero_allowed=("area_m2", "drag_coefficient", "reflectivity_coefficient"))
+
+
+@dataclass(frozen=True, slots=True)
+class ElementsSettings:
+    """Uploaded mean elements (`~/pygnc_elements.txt`), which give the orbit while there is none from fixes."""
+
+    expected_object: str = ""
+    """Catalogue number or international designator (1998-067A) that the elements must have; empty accepts any."""
+    age_max_days: float = 30.0
+    """Longest time between the epoch of the elements and their use, days; 0.1 to 60."""
+    position_sigma_m: tuple[float, float, float] = (300.0, 1_000.0, 300.0)
+    """Standard deviations at the epoch, m: radial, transverse and normal, 1 to 1e6 each; a kilometre in total is
+    typical of low Earth orbit (Kelso, AAS 07-127)."""
+    growth_m_per_day: float = 1_000.0
+    """Growth of the transverse standard deviation, m per day; 0 to 1e6."""
+    drag_error: float = 0.3
+    """Share of the displacement by drag since the epoch that adds to the transverse standard deviation; 0 to 1."""
+
+    def __post_init__(self) -> None:
+        if len(self.position_sigma_m) != 3 or not all(1.0 <= sigma_m <= 1e6 for sigma_m in self.position_sigma_m):
+            raise ValueError(f"position_sigma_m must be three numbers from 1 to 1e6, not {self.position_sigma_m}")
+        limits = {"age_max_days": (0.1, 60.0), "growth_m_per_day": (0.0, 1e6), "drag_error": (0.0, 1.0)}
+        for name, (low, high) in limits.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} must be from {low:g} to {high:g}, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +150,10 @@ class ProcessNoiseSettings:
         if len(self.empirical_sigma_mps2) != 3 or min(self.empirical_sigma_mps2) <= 0.0:
             raise ValueError(f"empirical_sigma_mps2 must be three positive numbers, not {self.empirical_sigma_mps2}")
         if self.density_variation < 0.0 or self.empirical_factor_max < 1.0:
-            raise ValueError("density_variation must not be negative, and empirical_factor_max must be at least 1")
+            raise ValueError(
+                f"density_variation {self.density_variation:g} must be at least 0,"
+                f" empirical_factor_max {self.empirical_factor_max:g} at least 1"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,34 +161,37 @@ class MeasurementSettings:
     """Measurement noise and gate."""
 
     position_sigma_default_m: float = 10.0
-    """Used if the receiver reports zero; together with that of the velocity it also determines the force model."""
+    """Standard deviation if the receiver reports zero; with that of the velocity it also determines the force model."""
     position_sigma_floor_m: float = 1.0
     velocity_sigma_default_mps: float = 0.01
     velocity_sigma_floor_mps: float = 0.001
     gate: float = 21.1
     """Chi-square limit for position and for velocity; with 3 degrees of freedom, 21.1 is exceeded once in 10 000."""
     noise_scale_min: float = 0.5
-    """Limits of the adaptive factor on the standard deviations."""
+    """Lower limit of the adaptive factor on the standard deviations; noise_scale_max is the upper limit."""
     noise_scale_max: float = 10.0
 
     def __post_init__(self) -> None:
         require_positive(self)
         if not self.noise_scale_min <= 1.0 <= self.noise_scale_max:
-            raise ValueError("noise_scale_min must be at most 1, and noise_scale_max must be at least 1")
+            raise ValueError(
+                f"noise_scale_min {self.noise_scale_min:g} must be at most 1,"
+                f" noise_scale_max {self.noise_scale_max:g} at least 1"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class StartSettings:
-    """Initialisation and re-initialisation of the filter."""
+    """Settings of the initialisation and re-initialisation of the filter."""
 
     fixes: int = 5
     """Number of fixes that are buffered before the initialisation."""
     restart_fixes: int = 3
     """Number of successive rejected fixes that, if they agree with each other, replace the state."""
     span_max_s: float = 7_200.0
-    """Fixes that are further apart than this do not initialise a state together."""
+    """Largest time between the median time of the buffered fixes and a fix used for the initialisation."""
     gap_max_s: float = 43_200.0
-    """After a longer gap the state is not propagated; the filter re-initialises."""
+    """Longest gap over which the state is propagated; after a longer gap the filter re-initialises."""
 
     def __post_init__(self) -> None:
         require_positive(self)
@@ -179,6 +219,7 @@ class OrbitSettings:
     arc: ArcSettings = field(default_factory=ArcSettings)
     screening: ScreeningSettings = field(default_factory=ScreeningSettings)
     spacecraft: SpacecraftSettings = field(default_factory=SpacecraftSettings)
+    elements: ElementsSettings = field(default_factory=ElementsSettings)
     process_noise: ProcessNoiseSettings = field(default_factory=ProcessNoiseSettings)
     measurement: MeasurementSettings = field(default_factory=MeasurementSettings)
     start: StartSettings = field(default_factory=StartSettings)

@@ -25,7 +25,7 @@ class OrbitState:
 
     Attributes:
         gps_ms: GPS milliseconds since the GPS epoch.
-        x: State vector in the order above, shape (10,).
+        x: Position, velocity, log drag factor and empirical acceleration, shape (10,).
         sqrt_covariance: Lower triangular L with covariance L L', shape (10, 10).
     """
 

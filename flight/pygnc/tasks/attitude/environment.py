@@ -22,23 +22,26 @@ class PropagatedOrbit(msgspec.Struct):
     """An orbit, propagated to the time of the last request.
 
     Attributes:
-        fix_gps_ms: Time of the newest fix in the orbit, GPS ms.
+        fix_gps_ms: Time of the newest fix in the orbit, or epoch of the mean elements, GPS ms.
         gps_ms: Time of `state`, GPS ms.
         state: Position in m and velocity in m/s, GCRF.
+        known_gps_ms: Time up to which the orbit is good: the newest fix, or the evaluation of the elements.
     """
 
     fix_gps_ms: int
     gps_ms: int
     state: StateVector
+    known_gps_ms: int
 
     @classmethod
     def of(cls, estimate: OrbitEstimate) -> "PropagatedOrbit":
         """Return the orbit of an estimate, at the estimate's time."""
         state = (*estimate.position_gcrf_m, *estimate.velocity_gcrf_mps)
-        return cls(estimate.fix_gps_ms, estimate.gps_ms, state)
+        known_gps_ms = estimate.gps_ms if estimate.from_elements else estimate.fix_gps_ms
+        return cls(estimate.fix_gps_ms, estimate.gps_ms, state, known_gps_ms)
 
     def age_s(self, gps_ms: int) -> float:
-        """Return the time since the newest fix in s, negative before it."""
+        """Return the time since the newest fix or the epoch of the elements in s, negative before it."""
         return (gps_ms - self.fix_gps_ms) * 1e-3
 
 
@@ -65,7 +68,9 @@ class EnvironmentModel:
         Returns:
             The environment; None without an orbit or a field model, or if the orbit is older than `ORBIT_AGE_MAX_S`.
         """
-        if orbit is None or self._main_field is None or abs(orbit.age_s(gps_ms)) > ORBIT_AGE_MAX_S:
+        if orbit is None or self._main_field is None:
+            return None
+        if abs(gps_ms - orbit.known_gps_ms) > 1e3 * ORBIT_AGE_MAX_S:
             return None
         orbit.state, orbit.gps_ms = propagate(orbit.state, (gps_ms - orbit.gps_ms) * 1e-3), gps_ms
         position_gcrf_m = np.array(orbit.state[:3])

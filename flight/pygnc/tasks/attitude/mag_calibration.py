@@ -57,7 +57,7 @@ class AcceptedCalibration(NamedTuple):
 
 
 class MagCalibration(msgspec.Struct):
-    """Collects readings and calibrates with them; `pygnc.estimators.checkpoint` encodes it.
+    """Collector of readings that calibrates the magnetometer; `pygnc.estimators.checkpoint` encodes it.
 
     Attributes:
         samples: Stored readings.

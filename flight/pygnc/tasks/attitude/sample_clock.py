@@ -12,9 +12,9 @@ from pygnc.common.clock import gps_ms_from_spacecraft_s
 from pygnc.estimators.clock.clock_map import ClockMap, ClockVerdict
 
 BACK_MAX_S: Final = 7
-"""Tolerance for jitter of 3 s to either side and for rounding to whole seconds."""
+"""Largest step back, s, of continuous times: jitter of 3 s to either side and rounding to whole seconds."""
 STEP_MAX_S: Final = 16
-"""Three missing samples; times after longer gaps must be confirmed."""
+"""Largest step forward, s, of continuous times: three missing samples. Times after longer gaps must be confirmed."""
 OFFSET_STEP_MS: Final = 500
 """The map's offset is the median of the latest observations and varies all the time. Each variation would look like a
 rotation of the body, so the offset in use is kept until the map differs from it by more than this."""
@@ -27,11 +27,13 @@ class SampleClock(msgspec.Struct):
         map: Map from spacecraft time to GPS time.
         reference_s: Last accepted spacecraft time; None if unknown.
         offset_ms: GPS time minus spacecraft time that samples get; None if unknown.
+        as_utc_ms: The same if the spacecraft clock counts UTC; used while there is no GPS time. None if unknown.
     """
 
     map: ClockMap = msgspec.field(default_factory=ClockMap)
     reference_s: int | None = None
     offset_ms: int | None = None
+    as_utc_ms: int | None = None
 
     def is_continuous(self, t_spacecraft_s: int) -> bool:
         """Return True if a spacecraft time continues the last accepted one."""
@@ -43,14 +45,16 @@ class SampleClock(msgspec.Struct):
         offset_ms = self.map.offset_ms
         if self.offset_ms is None or offset_ms is None or abs(offset_ms - self.offset_ms) > OFFSET_STEP_MS:
             self.offset_ms = offset_ms
-        accepted = verdict is ClockVerdict.CONSISTENT or self.is_continuous(t_spacecraft_s)
+        is_first = self.reference_s is None and self._uses_utc
+        accepted = verdict is ClockVerdict.CONSISTENT or self.is_continuous(t_spacecraft_s) or is_first
         if accepted:
             self.reference_s = t_spacecraft_s
         return accepted
 
     def settle(self, t_spacecraft_s: int) -> None:
         """Accept an uncertain time that cannot be confirmed, if the map covers it."""
-        self.reference_s = None if self.map.to_gps_ms(t_spacecraft_s) is None else t_spacecraft_s
+        is_covered = self._uses_utc or self.map.to_gps_ms(t_spacecraft_s) is not None
+        self.reference_s = t_spacecraft_s if is_covered else None
 
     def fell_back(self, t_spacecraft_s: int) -> bool:
         """Return True if a time is before the last accepted one: the clock was restarted or the value is damaged."""
@@ -58,4 +62,9 @@ class SampleClock(msgspec.Struct):
 
     def gps_ms(self, t_spacecraft_s: int) -> int | None:
         """Return the GPS time in ms of an accepted spacecraft time; None while the clock offset is unknown."""
-        return None if self.offset_ms is None else gps_ms_from_spacecraft_s(t_spacecraft_s, self.offset_ms)
+        offset_ms = self.as_utc_ms if self._uses_utc else self.offset_ms
+        return None if offset_ms is None else gps_ms_from_spacecraft_s(t_spacecraft_s, offset_ms)
+
+    @property
+    def _uses_utc(self) -> bool:
+        return self.offset_ms is None and self.as_utc_ms is not None

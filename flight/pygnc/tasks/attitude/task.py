@@ -26,9 +26,9 @@ from pygnc.tasks.runtime import Notify, Run, Task
 
 MESSAGES_PER_STEP: Final = 64
 STEP_S: Final = 0.05
-"""During the search for the attitude, a single sample may take this long."""
+"""Duration of a step of work, s; during the search for the attitude, a single sample may take this long."""
 ORBIT_PATIENCE_S: Final = 12.0
-"""A frozen orbit task is killed after 3 s and restarted after at most 5 s more."""
+"""Longest wait for the orbit task: if frozen, it is killed after 3 s and restarted after at most 5 s more."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class AttitudeTask(Task):
-    """Reads the input and orbit streams and writes the attitude stream."""
+    """Process that reads the input and orbit streams and writes the attitude stream."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
@@ -68,7 +68,7 @@ class AttitudeTask(Task):
         self._orbit_late_reported = False
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Wake for orbits, and for inputs unless an orbit must come first."""
+        """Return the orbit socket, and the input socket unless an orbit must come first."""
         return [self._orbit.socket] if self._tracker.awaits_orbit else [self._orbit.socket, self._input.socket]
 
     def work(self) -> bool:

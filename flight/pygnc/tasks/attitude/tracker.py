@@ -40,10 +40,10 @@ from pygnc.tasks.attitude.sample_clock import SampleClock
 NO_TIME: Final = "no_time"
 """Cause: the GPS time of the sample is unknown."""
 HELD_MAX: Final = 360
-"""Half an hour with a sample every 5 s. A batch is complete, so holding its samples delays nothing; the orbit filter
-needs five fixes, which may be minutes apart."""
+"""Maximum number of held samples: half an hour with a sample every 5 s. Holding delays nothing in a batch, which is
+complete; the orbit filter needs five fixes, which may be minutes apart."""
 LIVE_HELD_MAX: Final = 5
-"""The host waits for the estimate of each live sample."""
+"""Maximum number of held samples after a live sample, because the host waits for each estimate."""
 HELD_SPAN_S: Final = 3600
 """Held samples are released if they are within this time of the packet that confirms their clock."""
 
@@ -58,7 +58,7 @@ class SampleOutcome(NamedTuple):
         orbit_age_s: Time from the newest fix in the orbit to the sample, s; None if the environment is unknown.
         update: Result of the filter; None if the sample was rejected before the filter.
         late: True if the orbit task had not responded in time.
-        calibrated: Magnetometer bias by the calibration that needs no attitude; None before that has succeeded.
+        calibrated: Magnetometer bias by the calibration that needs no attitude; None before it has succeeded.
         calibrated_anew: True if that bias is new.
     """
 
@@ -132,6 +132,8 @@ class AttitudeTracker:
         """Process the next message of the orbit stream; call it only while `awaits_orbit`."""
         if isinstance(message, OrbitEstimate):
             self._memory.orbit = PropagatedOrbit.of(message)
+            if message.from_elements:
+                self._memory.clock.as_utc_ms = message.spacecraft_to_gps_ms
             if message.input_seq != message.last_input_seq:
                 return
         self._memory.last_orbit_input_seq = message.last_input_seq
@@ -143,7 +145,7 @@ class AttitudeTracker:
         return [self.estimate(outcome, seq) for seq, outcome in enumerate(self.outcomes(message), first_seq)]
 
     def outcomes(self, message: Message) -> Iterator[SampleOutcome]:
-        """Process one input; yield one result for each sample, possibly a later one."""
+        """Process one input; yield one result for each sample; that of a held sample comes with a later input."""
         memory = self._memory
         if isinstance(message, GpsFix) and not message.is_own:
             return
@@ -253,7 +255,7 @@ class AttitudeTracker:
     # --- Messages --------------------------------------------------------------------------------------------------
 
     def estimate(self, outcome: SampleOutcome, seq: int) -> AttitudeEstimate:
-        """Return the message for an outcome; call it before taking the next outcome."""
+        """Return the message for an outcome; call this method before taking the next outcome."""
         sample, update = outcome.sample, outcome.update
         state = None if update is None else update.state
         mounting, magnetometer = self._settings.mounting, self._correction.magnetometer

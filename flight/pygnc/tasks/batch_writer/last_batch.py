@@ -29,7 +29,7 @@ _SAMPLE_BYTES: Final = SENSOR_PACKET.itemsize
 
 
 def add_open_record(home: Path) -> int:
-    """Append packets after the end of the last run's `sense.bin` from its input journal; return the number of records.
+    """Complete the last run's `sense.bin` from its input journal; return the number of records added.
 
     Raises:
         OSError: the disk is full or gone; an incomplete record may have been appended, which readers skip.
@@ -60,9 +60,9 @@ def add_open_record(home: Path) -> int:
 
 
 def remove_oldest(home: Path, limit_bytes: int) -> int:
-    """Remove the oldest range files and sense records of the last run beyond a limit; return the number of bytes.
+    """Remove the last run's oldest range files and sense records beyond a limit; return the number of bytes removed.
 
-    Each of the two kinds may use half of the limit and what the other one does not use.
+    Range files and sense records may each use half of the limit, and more if the other kind uses less.
 
     Raises:
         OSError: the disk is full or gone.

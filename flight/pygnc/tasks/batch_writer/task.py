@@ -35,7 +35,7 @@ from pygnc.tasks.ingest.range_folders import satellite_of
 from pygnc.tasks.runtime import Notify, Run, Task
 
 MESSAGES_PER_STEP: Final = 64
-"""A larger number would cost memory until the end: Python keeps its pools of small objects."""
+"""Maximum number of messages read in a step. A larger number would cost memory: Python keeps its pools of objects."""
 
 
 class BatchWriterTask(Task):
@@ -54,7 +54,7 @@ class BatchWriterTask(Task):
         self._faults = 0
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Wake for inputs."""
+        """Return the input socket."""
         return [self._input.socket]
 
     def work(self) -> bool:
@@ -121,8 +121,8 @@ class BatchWriterTask(Task):
     def _keeps_offsets(self, source: str) -> bool:
         """Return True if packets of a file are written at their offset in it.
 
-        In a run with --from-last-run, only the packets of the last run's files are. Otherwise the packets of all files
-        are, until a satellite has additional range files, whose numbers may collide with those of later input files.
+        In a run with --from-last-run, these are the last run's files. Otherwise they are all files until a satellite
+        has additional range files, whose numbers may collide with those of later input files.
         """
         if self.run.from_last_run:
             return source.startswith(f"{LAST}/")

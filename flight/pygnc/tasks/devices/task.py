@@ -44,7 +44,7 @@ class DevicesTask(Task):
         ]
 
     def sockets(self) -> Sequence[int]:
-        """Wake for readings."""
+        """Return the descriptor that becomes readable when readings arrive."""
         return [self._wake]
 
     def work(self) -> bool:

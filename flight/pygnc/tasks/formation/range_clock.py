@@ -17,7 +17,7 @@ from pygnc.estimators.clock.clock_map import CONFIRMATIONS, TOLERANCE_MS, ClockM
 HELD_MAX: Final = 256
 """Maximum number of held ranges: more than an hour of ranges to three partners, one per minute each."""
 ALONE_S: Final = 3600
-"""Maximum distance in s of a range without GPS time in its group from an accepted range with GPS time."""
+"""Maximum time in s from an accepted range to a range whose group (a GPS packet and its ranges) has no GPS time."""
 
 
 class SatelliteClock:

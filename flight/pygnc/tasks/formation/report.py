@@ -27,7 +27,7 @@ def solved_estimates(
     Args:
         solution: Solution of the arc, if there is one.
         times: Measurement times, sorted.
-        cause: Reason why the orbit of a partner is unknown that the solution does not contain.
+        cause: Reason to report for a partner that the solution does not contain.
         last_input_seq: Number of the newest input.
         first_seq: Number of the first message.
     """
@@ -113,7 +113,7 @@ def _estimate(
     Args:
         time: Time of the measurement.
         solution: Newest solution.
-        source: The solution or the filter that continues it, which has the state.
+        source: Source of the state: the solution, or the filter that continues it.
         partner: Knowledge of the partner's orbit.
         states: State by the best orbit and, if there is one, by the best alternative orbit.
         residual_m: Residual of our own range at this time in m, if there is one.

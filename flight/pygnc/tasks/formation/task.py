@@ -49,7 +49,7 @@ def _solve(problem: "Problem", result: "Future[FormationResult]") -> None:
 
 
 class FormationTask(Task):
-    """Reads the input and orbit streams and writes the formation stream."""
+    """Process that reads the input and orbit streams and writes the formation stream."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
@@ -66,11 +66,11 @@ class FormationTask(Task):
         self._orbit_due_s = math.inf
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Return the input socket; orbits are read when a problem needs them."""
+        """Return the input socket; `work` reads orbits only when the tracker awaits one."""
         return [self._input.socket]
 
     def work(self) -> bool:
-        """Process waiting inputs until a problem is posed; then wait for its solution."""
+        """Process waiting inputs until the tracker has a problem to solve; then wait for its solution."""
         tracker = self._tracker
         if tracker is not None and self._result is not None:
             if wait((self._result,), STEP_MS * 1e-3).done:

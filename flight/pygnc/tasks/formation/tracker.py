@@ -40,7 +40,7 @@ SOLVED_AGAIN_SHARE: Final = 0.25
 
 
 class FormationResult(NamedTuple):
-    """Result of a problem.
+    """Result of `FormationTracker.problem`.
 
     Attributes:
         solution: Solution of the arc, if there is one.
@@ -97,7 +97,8 @@ class FormationTracker:
     def take_orbit(self, message: OrbitMessage) -> None:
         """Process the next message of the orbit stream; call it only while `awaits_orbit`."""
         if isinstance(message, OrbitEstimate):
-            self._orbit = message
+            # Mean elements are too inaccurate for the formation.
+            self._orbit = self._orbit if message.from_elements else message
             if message.input_seq != message.last_input_seq:
                 return
         self._answered = message.last_input_seq

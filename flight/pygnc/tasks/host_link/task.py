@@ -59,11 +59,11 @@ class HostLinkTask(Task):
         self._next_events_s = 0.0
 
     def sockets(self) -> Sequence[int]:
-        """Wake for bytes from the host."""
+        """Return the descriptors of the open ports."""
         return [line.port.descriptor for line in self._lines if line.port.is_open]
 
     def wait_s(self) -> float:
-        """Wake for retransmissions, and when a port is free again."""
+        """Return the time until a retransmission is due or a port is free again, s."""
         return min(WAIT_S, *(line.wait_s() for line in self._lines if line.port.is_open), WAIT_S)
 
     def work(self) -> bool:
@@ -158,7 +158,7 @@ class Line:
             self.port.write(portion)
 
     def wait_s(self) -> float:
-        """Return the time until the line must be served if no bytes arrive."""
+        """Return the time until the line must be served if no bytes arrive, s."""
         free_s = self.port.ready_in_s()
         if free_s > 0.0:  # nothing can be sent before the port is free
             return max(free_s, POLL_S)
@@ -184,7 +184,8 @@ class RunServices:
         fields, tail = received.body
         kind = received.kind
         if kind.name in _WITH_SYNC and not tail.startswith(RANGE_GPS_SYNC):
-            raise Refusal(NakCause.BODY, ": a GPS packet of a range file begins with AA 44 12")
+            begin = tail[:3].hex(" ").upper()
+            raise Refusal(NakCause.BODY, f": a GPS packet of a range file begins with AA 44 12, not {begin}")
         radio_id = fields.get("radio_id", 0)
         if radio_id and (radio_id not in PARTNER_IDS or radio_id == self._run.settings.formation.own_id):
             raise Refusal(

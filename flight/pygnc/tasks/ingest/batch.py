@@ -43,7 +43,7 @@ def find_sources(home: Path, settings: Settings, prefix: str = "") -> tuple[list
     folders, unreadable = list_range_files(home, settings.formation.own_id, prefix)
     if (home / sense).exists():
         try:
-            sources.append(SenseFile(home / sense, sense))
+            sources.append(SenseFile(home / sense, sense, settings.orbit.screening.earliest_gps_week))
         except OSError as error:
             unreadable.insert(0, UnreadableFile.from_error(error, home, sense))
     for folder in folders:
@@ -72,7 +72,7 @@ def open_named(home: Path, files: Sequence[tuple[SourceFile, int]], settings: Se
         if file.fault:
             continue
         if Path(file.name).name == SENSE_FILE:
-            sources.append(SenseFile(home / file.name, file.name))
+            sources.append(SenseFile(home / file.name, file.name, settings.orbit.screening.earliest_gps_week))
         elif rows and file.from_byte == 0 and is_next_file(rows[-1][-1][0].name, file.name):
             rows[-1].append((file, delivered_before))
         else:
@@ -136,7 +136,7 @@ def is_of_last_run(source: BatchSource) -> bool:
 
 
 def drop_repeats(source: BatchSource, known: set[tuple[int, bytes]]) -> Iterator[None]:
-    """Drop the records of a scanned file in the home of which the last run has all packets; yields after each step.
+    """Drop the records of a file in the home whose packets are all in the last run's files; yields after each step.
 
     Args:
         source: A file in the home, or a file of the last run, whose records are all kept.

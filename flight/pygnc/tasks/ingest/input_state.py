@@ -24,9 +24,11 @@ from pygnc.bus.messages import (
     SensorSample,
     SourceFile,
     TimeMark,
+    UploadedElements,
 )
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.clock.clock_map import ClockMap
+from pygnc.formats.gps_packet import received_gps_week
 
 RECORDS_PER_READ: Final = 512
 _FILE_COUNTS: Final = {
@@ -47,6 +49,8 @@ class InputCounters:
         last_live_seq: Number of the newest live packet and of the newest device reading, by stream.
         newest_spacecraft_s: Spacecraft time of the newest of our own packets.
         newest_gps_ms: GPS time of the newest of our own GPS packets that has one.
+        elements: Newest file of mean elements, usable or not; None before.
+        has_rolled_over: True if the week of a GPS packet was corrected for a rollover.
     """
 
     def __init__(self) -> None:
@@ -55,6 +59,8 @@ class InputCounters:
         self.last_live_seq = {LIVE: 0, DEVICES: 0}
         self.newest_spacecraft_s: int | None = None
         self.newest_gps_ms: int | None = None
+        self.elements: UploadedElements | None = None
+        self.has_rolled_over = False
         self._clock = ClockMap()
 
     @property
@@ -74,6 +80,10 @@ class InputCounters:
         elif isinstance(message, GpsFix) and message.is_own:
             self._add("gps_packets")
             self._note_times(message)
+        elif isinstance(message, UploadedElements):
+            self.elements = message
+        if isinstance(message, GpsFix) and not self.has_rolled_over:
+            self.has_rolled_over = received_gps_week(message.raw) != message.gps_week
         if isinstance(message, DeviceReading):
             self.last_live_seq[DEVICES] = message.offset
         elif isinstance(message, SensorSample | RangeMeasurement | GpsFix | TimeMark) and message.source == LIVE:
@@ -141,6 +151,7 @@ class InputRecovery:
             the bytes between the packets of sense records.
         is_ended: True if the batch is over.
         is_complete: True if no message number is missing.
+        elements: Mean elements before the files of the batch; None if there are none.
     """
 
     def __init__(self, folders: Sequence[Path], counters: InputCounters) -> None:
@@ -149,6 +160,7 @@ class InputRecovery:
         self.missing_bytes = 0
         self.is_ended = False
         self.is_complete = True
+        self.elements: UploadedElements | None = None
         self._journal = JournalReader(folders, "input")
         self._counters = counters
 
@@ -185,6 +197,8 @@ class InputRecovery:
             total = self._counters.files.get(message.name)
             self.group.append((message, total.delivered_bytes if total else 0))
             self.missing_bytes += message.delivered_bytes
+        elif isinstance(message, UploadedElements) and not self.group:
+            self.elements = message
         elif isinstance(message, BatchBegin):
             self.begin_seq = message.seq
         elif isinstance(message, GpsFix | RangeMeasurement) and message.source != LIVE:

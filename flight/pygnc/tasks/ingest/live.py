@@ -23,7 +23,7 @@ from pygnc.tasks.ingest.input_state import InputCounters
 from pygnc.tasks.ingest.source import packet_messages
 
 BACK_MAX_S: Final = 7
-"""Tolerance for late packets, for jitter of 3 s to either side and for rounding to whole seconds."""
+"""Largest step back, s, that is no restart: late packets, jitter of 3 s to either side, rounding to whole seconds."""
 GPS_BACK_MAX_MS: Final = 60_000
 GPS_AHEAD_MAX_MS: Final = 86_400_000
 """A live packet more than a day ahead of the batch is reported."""
@@ -33,8 +33,15 @@ _TIME: Final = struct.Struct("<IH")
 _ONE_SENSOR: Final = np.dtype([("sensors", SENSOR_PACKET, (1,))])
 
 
-def live_message(packet: Message, seq: int, bandwidth_hz: float) -> Message:
-    """Return the input message of one `LivePacket` or `DeviceReading`, numbered `seq`."""
+def live_message(packet: Message, seq: int, bandwidth_hz: float, earliest_week: int = 0) -> Message:
+    """Return the input message of one `LivePacket` or `DeviceReading`, numbered `seq`.
+
+    Args:
+        packet: The packet or reading.
+        seq: Number of the input message.
+        bandwidth_hz: Bandwidth of the ranging radio, Hz.
+        earliest_week: First possible GPS week; see `decode_gps_packets`.
+    """
     if not isinstance(packet, LivePacket):
         return msgspec.structs.replace(packet, seq=seq)
     places = [(seq, LIVE, packet.seq, packet.raw)]
@@ -42,7 +49,7 @@ def live_message(packet: Message, seq: int, bandwidth_hz: float) -> Message:
         samples = decode_sensors(np.frombuffer(packet.raw, _ONE_SENSOR))
         return next(packet_messages(SensorSample, samples, places))
     if packet.kind in _GPS_PACKETS:
-        fixes = decode_gps_packets(np.frombuffer(packet.raw, _GPS_PACKETS[packet.kind]))
+        fixes = decode_gps_packets(np.frombuffer(packet.raw, _GPS_PACKETS[packet.kind]), earliest_week)
         return next(packet_messages(GpsFix, fixes, places, satellite_id=packet.radio_id))
     if packet.kind in _RANGES:
         ranges = decode_ranges(np.frombuffer(packet.raw, RANGE_PACKET), bandwidth_hz)

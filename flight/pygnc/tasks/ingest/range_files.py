@@ -86,6 +86,7 @@ class RangeRow(BatchSource):
         contents = [_content(root / name, span) for name, span in zip(names, self._spans, strict=True)]
         self._modified_ns = [modified_ns for _, modified_ns in contents]
         self._settings = settings
+        self._earliest_week = settings.orbit.screening.earliest_gps_week
         self._satellite_id = satellite_id
         self._borders = np.cumsum([0, *(len(content) for content, _ in contents)])
         self._data = b"".join(content for content, _ in contents)
@@ -153,7 +154,7 @@ class RangeRow(BatchSource):
         places = [(seq, *self._place(k)) for seq, k in enumerate(ordinals.tolist(), first_seq)]
         fixes = packet_messages(
             GpsFix,
-            decode_gps_packets(self._found.fixes[self._places[ordinals[is_gps]]]),
+            decode_gps_packets(self._found.fixes[self._places[ordinals[is_gps]]], self._earliest_week),
             list(itertools.compress(places, is_gps.tolist())),
             satellite_id=self._satellite_id,
         )
@@ -182,7 +183,7 @@ class RangeRow(BatchSource):
     def _order(self) -> NDArray[np.int64]:
         """Return the sort keys; the ranges that follow a GPS packet share its key."""
         is_gps = self._found.kinds == PacketKind.GPS
-        gps, ranges = decode_gps_packets(self._found.fixes), self._found.ranges
+        gps, ranges = decode_gps_packets(self._found.fixes, self._earliest_week), self._found.ranges
         if len(gps) == 0:
             return np.zeros(len(is_gps), np.int64)
         group = np.maximum(np.cumsum(is_gps) - 1, 0)
@@ -200,7 +201,7 @@ class RangeRow(BatchSource):
 
 
 def _content(path: Path, span: Span) -> tuple[bytes, int]:
-    """Return the bytes of a span and the file's modification time; 0 if the file has grown beyond the span."""
+    """Return the bytes of a span and the file's modification time, 0 if the file has grown beyond the span."""
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
         to_byte = status.st_size if span.to_byte is None else span.to_byte
@@ -248,7 +249,7 @@ _NOTHING: Final = SourceFile(seq=0, name="")
 def find_arrivals(
     home: Path, known: dict[str, SourceFile], settings: Settings
 ) -> tuple[list[RangeRow], list[UnreadableFile]]:
-    """Return series of range files that have appeared or grown, and files that cannot be read, or no longer.
+    """Return series of range files that have appeared or grown, and files that cannot be read (any more).
 
     Args:
         home: The home folder.

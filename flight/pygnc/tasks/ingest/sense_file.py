@@ -23,7 +23,13 @@ RECOGNITION_BYTES: Final = 1 << 16
 
 
 def sense_messages(
-    records: NDArray[np.void], ordinals: NDArray[np.int64], source: str, layout: SenseLayout, first_seq: int
+    records: NDArray[np.void],
+    ordinals: NDArray[np.int64],
+    source: str,
+    layout: SenseLayout,
+    first_seq: int,
+    *,
+    earliest_week: int = 0,
 ) -> list[Message]:
     """Return the messages of M sense records in order: each record's N sensor samples, then its GPS fix.
 
@@ -33,6 +39,7 @@ def sense_messages(
         source: Name of the file.
         layout: Layout of the records.
         first_seq: Number of the first message.
+        earliest_week: First possible GPS week; see `decode_gps_packets`.
     """
     sensors = layout.sensors_per_record
     borders = [*range(0, (sensors + 1) * SENSOR_PACKET.itemsize, SENSOR_PACKET.itemsize)]
@@ -47,7 +54,7 @@ def sense_messages(
         seq += len(places)
     samples = packet_messages(SensorSample, decode_sensors(records), sample_places)
     messages: list[Message] = []
-    for fix in packet_messages(GpsFix, decode_gps_packets(records["gps"]), fix_places):
+    for fix in packet_messages(GpsFix, decode_gps_packets(records["gps"], earliest_week), fix_places):
         messages += itertools.islice(samples, sensors)
         messages.append(fix)
     return messages
@@ -65,6 +72,7 @@ class SenseFile(BatchSource):
     Args:
         path: The file.
         name: Its name relative to the home folder.
+        earliest_week: First possible GPS week; see `decode_gps_packets`.
 
     Attributes:
         layout: Layout of the records.
@@ -73,11 +81,12 @@ class SenseFile(BatchSource):
         OSError: The file cannot be read.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, earliest_week: int = 0) -> None:
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         status = os.fstat(self._descriptor)
         self._size = status.st_size
         self._modified_ns = status.st_mtime_ns
+        self._earliest_week = earliest_week
         self.layout = recognise_layout(os.pread(self._descriptor, RECOGNITION_BYTES, 0)) or SenseLayout()
         super().__init__([name], terminated=self.layout.terminated)
         self._damage: list[Damage] = []
@@ -91,7 +100,7 @@ class SenseFile(BatchSource):
             wanted = min(CHUNK_BYTES, self._size - position)
             piece = os.pread(self._descriptor, wanted, position)
             found = scanner.finish(piece) if position + wanted >= self._size else scanner.feed(piece)
-            fixes = decode_gps_packets(found.records["gps"])
+            fixes = decode_gps_packets(found.records["gps"], self._earliest_week)
             offsets.append(found.offsets)
             t_spacecraft_s.append(found.records["gps"]["t_spacecraft_s"])
             gps_ms.append(gps_ms_from_weeks(fixes.gps_week, fixes.gps_tow_ms))
@@ -128,4 +137,5 @@ class SenseFile(BatchSource):
         raw = b"".join(os.pread(self._descriptor, size, offset) for offset in self._offsets[ordinals].tolist())
         if len(raw) != size * len(ordinals) or os.fstat(self._descriptor).st_mtime_ns != self._modified_ns:
             raise FileChangedError(f"{self.names[0]}: the file was changed during the run; start the run again")
-        return sense_messages(np.frombuffer(raw, self.layout.record), ordinals, self.names[0], self.layout, first_seq)
+        records, week = np.frombuffer(raw, self.layout.record), self._earliest_week
+        return sense_messages(records, ordinals, self.names[0], self.layout, first_seq, earliest_week=week)

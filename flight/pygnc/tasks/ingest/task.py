@@ -15,11 +15,14 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Final
 
+import msgspec
 import zmq
 
 from pygnc.bus import control
-from pygnc.bus.messages import DEVICES, LIVE, BatchEnd, DeviceReading, LivePacket, Message, SourceFile
+from pygnc.bus.messages import DEVICES, LIVE, BatchEnd, DeviceReading, GpsFix, LivePacket, Message, SourceFile
 from pygnc.bus.streams import StreamReader
+from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc.formats.gps_packet import received_gps_week
 from pygnc.tasks.ingest.batch import (
     PREFIX,
     batch_head,
@@ -29,6 +32,7 @@ from pygnc.tasks.ingest.batch import (
     open_named,
     record_messages,
 )
+from pygnc.tasks.ingest.elements_file import ELEMENTS_FILE, read_elements
 from pygnc.tasks.ingest.input_state import InputCounters, InputRecovery
 from pygnc.tasks.ingest.live import live_anomalies, live_message
 from pygnc.tasks.ingest.range_files import find_arrivals
@@ -61,7 +65,7 @@ class IngestTask(Task):
         self._steps: Iterator[None] | None = self._begin()
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Wake for live packets once the files are read; files are read without waiting."""
+        """Return the sockets of the live streams once the files are read, none before that."""
         return [reader.socket for reader in self._live or ()] if self._steps is None else []
 
     def work(self) -> bool:
@@ -109,7 +113,9 @@ class IngestTask(Task):
         """Write waiting live packets and readings; return True if more are waiting."""
         readers = self._live_readers()
         for packet in chain.from_iterable([reader.receive(LIVE_MESSAGES_PER_STEP) for reader in readers]):
-            message = live_message(packet, self._seq + 1, self.run.settings.radio.bandwidth_hz)
+            settings = self.run.settings
+            earliest_week = settings.orbit.screening.earliest_gps_week
+            message = live_message(packet, self._seq + 1, settings.radio.bandwidth_hz, earliest_week)
             for name, text in live_anomalies(message, self._counters):
                 self.notify("warning", name, text)
             self._write([message])
@@ -144,6 +150,7 @@ class IngestTask(Task):
             yield from self._read_batch(recovery)
 
     def _read_batch(self, recovery: InputRecovery) -> Iterator[None]:
+        self._begin_with_elements(recovery)
         try:
             found, unreadable = self._find_batch(recovery)
         except OSError:
@@ -213,7 +220,8 @@ class IngestTask(Task):
         yield from self._write_records(sources)
 
     def _read_arrivals(self) -> Iterator[None]:
-        """Read range files that have appeared or grown since the last look."""
+        """Read elements and range files that have appeared, changed or grown since the last look."""
+        self._take_elements()
         found, unreadable = find_arrivals(self.run.home, self._counters.files, self.run.settings)
         rows = []
         for row in found:
@@ -224,6 +232,27 @@ class IngestTask(Task):
             files = _files(rows)
             self._report_files(rows, files, unreadable)
             yield from self._write_group(rows, files, unreadable)
+
+    def _begin_with_elements(self, recovery: InputRecovery) -> None:
+        """Write the elements in the home before the batch, in a restarted task those in the journal."""
+        if recovery.elements is not None:
+            self._write_from_files([recovery.elements])
+        elif not self._resume_after:
+            self._take_elements()
+
+    def _take_elements(self) -> None:
+        """Write the mean elements in the home if their file is new or has changed."""
+        upload = read_elements(
+            self.run.home / ELEMENTS_FILE, self.run.settings.orbit.elements.expected_object, self._counters.elements
+        )
+        if upload is None:
+            return
+        self._write_from_files([msgspec.structs.replace(upload, seq=self._seq + 1)])
+        if upload.elements is None:
+            self.notify("error", "elements_refused", f"{upload.name}, {upload.fault}; the file is ignored")
+            return
+        epoch = utc_iso_from_gps_ms(upload.elements.epoch_gps_ms)
+        self.notify("info", "elements", f"{upload.name}: {upload.elements.description}, epoch {epoch}")
 
     # --- Output ----------------------------------------------------------------------------------------------------
 
@@ -254,8 +283,12 @@ class IngestTask(Task):
         fresh = messages[max(0, self._resume_after - self._seq) :]
         self._seq += len(messages)
         for seq, message in enumerate(fresh, self._stream.next_seq):
-            boots = self._counters.boots
+            boots, had_rolled_over = self._counters.boots, self._counters.has_rolled_over
             self._counters.count(message)
+            if self._counters.has_rolled_over and not had_rolled_over and isinstance(message, GpsFix):
+                received = received_gps_week(message.raw)
+                text = f"GPS week {received} in input {seq} is a rollover of the receiver's count"
+                self.notify("warning", "gps_week_rollover", f"{text}; week {message.gps_week} is used")
             if self._counters.boots > boots:
                 text = f"GPS packets up to input {seq} show that the spacecraft clock was restarted or set"
                 self.notify("warning", "new_boot", f"{text}; it is mapped to GPS time again")
@@ -294,7 +327,7 @@ class IngestTask(Task):
                 )
 
     def _report_last_run(self, sources: Sequence[BatchSource]) -> None:
-        """Report what a run with --from-last-run began with, and whether the controller was restarted since."""
+        """Report the numbers of new and known packets with --from-last-run, and a restart of the controller."""
         known = sum(len(source.kept) for source in sources if is_of_last_run(source))
         parts = [f"{known} records and packets from the last run"]
         for source in sources:

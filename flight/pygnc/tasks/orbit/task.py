@@ -4,6 +4,7 @@ The estimates are a function of the checkpoint and the input journal from there 
 estimates bit for bit.
 """
 
+import math
 import time
 from typing import Final
 
@@ -12,8 +13,10 @@ import zmq
 
 from pygnc.bus import control
 from pygnc.bus.messages import InputMessage, Message, OrbitEstimate
-from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc.common.clock import LEAP_SECONDS_VALID_UNTIL_GPS_MS, utc_iso_from_gps_ms
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
+from pygnc.environment.time_scales import MS_PER_DAY
+from pygnc.tasks.orbit.omm_file import OmmFile
 from pygnc.tasks.orbit.tracker import OrbitTracker, watermark_after
 from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task
@@ -32,7 +35,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class OrbitTask(Task):
-    """Reads the input stream and writes the orbit stream."""
+    """Process that reads the input stream and writes the orbit stream."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
@@ -44,14 +47,17 @@ class OrbitTask(Task):
         self._saved_seq = saved.last_input_seq if saved else 0
         self._input = self.open_reader("input", InputMessage, after_seq=self._saved_seq)
         self._orientation_expires_ms = run.earth_orientation.expires_gps_ms
+        self._leap_seconds_known = True
         self._next_prediction_s = 0.0
+        self._is_from_elements: bool | None = None
+        self._omm_file = OmmFile(run, self._tracker, notify)
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Wake for inputs."""
+        """Return the input socket."""
         return [self._input.socket]
 
     def work(self) -> bool:
-        """Process the next inputs; without any, continue the prediction to the present."""
+        """Process the next inputs; without any, continue the prediction to the present, then the fit of elements."""
         messages = self._input.receive(MESSAGES_PER_STEP)
         for message in messages:
             self._process(message)
@@ -61,8 +67,9 @@ class OrbitTask(Task):
         if self._input.has_backlog or messages:
             return True
         now = time.monotonic()
-        if now >= self._next_prediction_s:
-            return self._predict(now)
+        if now >= self._next_prediction_s and self._predict(now):
+            return True
+        self._omm_file.advance(now)
         return False
 
     def progress(self) -> control.Progress:
@@ -84,11 +91,35 @@ class OrbitTask(Task):
     def _process(self, message: Message) -> None:
         first_seq = self._output.last_seq + 1
         estimates = self._tracker.process(message, first_seq)
-        self._check_earth_orientation(estimates)
+        self._check_tables(estimates)
+        self._report_origin(estimates)
+        for notice in self._tracker.take_notices():
+            self.notify(*notice)
         self._output.write([*estimates, *watermark_after(message, estimates, first_seq)])
 
-    def _check_earth_orientation(self, estimates: list[OrbitEstimate]) -> None:
-        """Report once that the orbit is later than the last day of the Earth orientation table."""
+    def _report_origin(self, estimates: list[OrbitEstimate]) -> None:
+        """Report that the orbit comes from uploaded elements, and that fixes have taken over."""
+        for estimate in estimates:
+            if estimate.from_elements == self._is_from_elements:
+                continue
+            if estimate.from_elements:
+                age_days = (estimate.gps_ms - estimate.fix_gps_ms) / MS_PER_DAY
+                sigma_km = 1e-3 * math.hypot(*estimate.position_sigma_m)
+                text = (
+                    f"the orbit comes from mean elements {age_days:.2f} days after their epoch, sigma {sigma_km:.1f} km"
+                )
+                self.notify("warning", "orbit_from_elements", text)
+            elif self._is_from_elements:
+                self.notify("info", "orbit_from_fixes", "fixes have replaced the orbit from mean elements")
+            self._is_from_elements = estimate.from_elements
+
+    def _check_tables(self, estimates: list[OrbitEstimate]) -> None:
+        """Report once that the orbit is later than the tables of Earth orientation or of leap seconds."""
+        if self._leap_seconds_known and estimates and estimates[-1].gps_ms > LEAP_SECONDS_VALID_UNTIL_GPS_MS:
+            self._leap_seconds_known = False
+            day = utc_iso_from_gps_ms(LEAP_SECONDS_VALID_UNTIL_GPS_MS)[:10]
+            text = f"leap seconds are known until {day}; UTC may be off by a second, update the flight software"
+            self.notify("warning", "leap_seconds", text)
         expires_ms = self._orientation_expires_ms
         if expires_ms is not None and estimates and estimates[-1].gps_ms > expires_ms:
             self._orientation_expires_ms = None
@@ -98,7 +129,7 @@ class OrbitTask(Task):
             )
 
     def _predict(self, now: float) -> bool:
-        """Predict one slice further; return True if more slices are needed to reach the present."""
+        """Continue the prediction (`predict_to`); return True if more calls are needed to reach the present."""
         estimate, more = self._tracker.predict_to(self.run.spacecraft_time_s())
         if not more:
             self._next_prediction_s = now + PREDICTION_INTERVAL_S

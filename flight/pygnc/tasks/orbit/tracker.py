@@ -14,15 +14,27 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate, OrbitWatermark, Vector3, vector3
+from pygnc.bus.messages import (
+    BatchEnd,
+    GpsFix,
+    Message,
+    OrbitEstimate,
+    OrbitWatermark,
+    UploadedElements,
+    Vector3,
+    vector3,
+)
 from pygnc.common.clock import gps_ms_from_week
+from pygnc.common.mean_elements import STATED_HOURS
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.checkpoint import decode, encode
 from pygnc.estimators.clock.clock_map import ClockMap, ClockVerdict
+from pygnc.estimators.orbit.elements_fit import FittedElements, fit_in_steps
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings, ScreeningSettings
 from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState
+from pygnc.tasks.orbit.uploaded_elements import ElementsMemory, ElementsSource, Notice
 
 
 def screen(packet: GpsFix, settings: ScreeningSettings) -> RejectCause | None:
@@ -101,6 +113,7 @@ class FixOutcome(NamedTuple):
         state: Orbit at that time, whether or not the packet was used; None if unknown.
         cause: Reason why the packet was rejected, or empty.
         update: Result of the filter; None if the packet was rejected before the filter.
+        from_elements: True if the state comes from uploaded mean elements.
     """
 
     seq: int
@@ -108,6 +121,7 @@ class FixOutcome(NamedTuple):
     state: OrbitState | None
     cause: str
     update: OrbitUpdate | None
+    from_elements: bool = False
 
 
 class _Memory(msgspec.Struct):
@@ -116,6 +130,7 @@ class _Memory(msgspec.Struct):
     filter: bytes = b""
     coasting: OrbitState | None = None
     clock: ClockMap = msgspec.field(default_factory=ClockMap)
+    elements: ElementsMemory = msgspec.field(default_factory=ElementsMemory)
     counts: dict[str, int] = msgspec.field(
         default_factory=lambda: {"fixes_received": 0, "fixes_accepted": 0, "fixes_waiting": 0}
     )
@@ -150,6 +165,7 @@ class OrbitTracker:
         else:
             self._memory = decode(checkpoint, _Memory)
             self._filter = kind.restore(settings, orientation, self._memory.filter)
+        self._elements = ElementsSource(settings, self._filter.frames, self._memory.elements)
         self._predicted: OrbitState | None = None
 
     def checkpoint(self) -> bytes:
@@ -162,6 +178,30 @@ class OrbitTracker:
         """Numbers of fixes received, accepted, waiting, and rejected by cause, named as in the status record."""
         return self._memory.counts
 
+    def fit_in_steps(self) -> Iterator[FittedElements | None]:
+        """Fit mean elements to the newest orbit from fixes; yields None after each step, and the result as last item.
+
+        Nothing is yielded without an orbit from fixes.
+
+        Raises:
+            FitError: No mean elements fit the orbit.
+        """
+        state = self._predicted or self._filter.state
+        if state is not None:
+            yield from fit_in_steps(self._filter, state)
+
+    def fit_values(self, fitted: FittedElements) -> dict[str, float]:
+        """Return the fields of the record of fitted elements that the tracker knows, by name."""
+        errors = {f"error_{hours}h_m": error for hours, error in zip(STATED_HOURS, fitted.error_m, strict=True)}
+        age_s = (fitted.elements.epoch_gps_ms - self._memory.fix_gps_ms) * 1e-3
+        accepted = self.counts["fixes_accepted"]
+        return errors | {"fit_rms_m": fitted.rms_m, "fix_age_s": age_s, "fixes_accepted": accepted}
+
+    def take_notices(self) -> list[Notice]:
+        """Return the events about uploaded elements since the last call."""
+        notices, self._elements.notices = self._elements.notices, []
+        return notices
+
     def process(self, message: Message, first_seq: int) -> list[OrbitEstimate]:
         """Process one input; return the resulting estimates, numbered from `first_seq`."""
         estimates: list[OrbitEstimate] = []
@@ -171,35 +211,38 @@ class OrbitTracker:
         return estimates
 
     def outcomes(self, message: Message) -> Iterator[FixOutcome]:
-        """Process one input; yield one result for each of our own GPS packets, possibly a later one."""
+        """Process one input; yield one result for each of our own GPS packets; it may come with a later input."""
         if isinstance(message, GpsFix) and message.is_own:
             self._memory.last_input_seq = message.seq
             yield from self._process_packet(message)
         elif isinstance(message, BatchEnd):
             self._memory.last_input_seq = message.seq
             yield from map(self._decided, self._filter.initialise_from_buffered())
+        elif isinstance(message, UploadedElements):
+            self._elements.take(message)
 
     def estimate(self, outcome: FixOutcome, seq: int) -> OrbitEstimate:
-        """Return the message for an outcome with a state; call it before taking the next outcome.
+        """Return the message for an outcome with a state; call this method before taking the next outcome.
 
         Raises:
             ValueError: The outcome has no state.
         """
         if outcome.state is None:
             raise ValueError(f"outcome of input {outcome.seq} has no orbit; an estimate needs one")
-        return self._message(outcome.state, seq, outcome)
+        return self._message(outcome.state, seq, outcome, from_elements=outcome.from_elements)
 
     def predict_to(self, t_spacecraft_s: int) -> tuple[OrbitEstimate | None, bool]:
-        """Continue the prediction towards spacecraft time `t_spacecraft_s` by one slice.
+        """Continue the prediction towards spacecraft time `t_spacecraft_s` by at most `PREDICTION_SLICE_MS`.
 
         Returns:
-            The prediction once it has reached that time, else None; and True if more slices are needed.
+            The prediction once it has reached that time, else None; and True if more calls are needed.
         """
         state = self._predicted or self._filter.state
         now_ms = self._memory.clock.to_gps_ms(t_spacecraft_s)
-        if state is None or now_ms is None:
-            return None, False
-        if not state.gps_ms < now_ms <= self._memory.fix_gps_ms + PREDICTION_MAX_MS:
+        if state is None or (now_ms is not None and now_ms > self._memory.fix_gps_ms + PREDICTION_MAX_MS):
+            found = self._elements.at_spacecraft_time(t_spacecraft_s, self._memory.clock)
+            return (None if found is None else self._message(found, 0, None, from_elements=True)), False
+        if now_ms is None or now_ms <= state.gps_ms:
             return None, False
         target_ms = min(now_ms, state.gps_ms + PREDICTION_SLICE_MS)
         self._predicted = self._filter.predict(target_ms, state)
@@ -217,7 +260,10 @@ class OrbitTracker:
                 cause = cause or TIME_INCONSISTENT
         if cause:
             self._count(f"rejected_{cause}")
-            yield FixOutcome(packet.seq, gps_ms, self._coast(gps_ms), str(cause), None)
+            state = self._coast(gps_ms)
+            by_elements = self._by_elements(packet, gps_ms, cause) if state is None else None
+            found = by_elements is not None
+            yield FixOutcome(packet.seq, gps_ms, by_elements or state, str(cause), None, from_elements=found)
             return
         self._count("fixes_waiting")
         yield from map(self._decided, self._filter.process(fix_from(packet, self._settings.screening)))
@@ -236,6 +282,15 @@ class OrbitTracker:
             state = coasting
         self._memory.coasting = self._filter.predict(gps_ms, state)
         return self._memory.coasting
+
+    def _by_elements(self, packet: GpsFix, gps_ms: int | None, cause: str) -> OrbitState | None:
+        """Return the orbit by uploaded elements at the time of a rejected packet, if the last fix is too old."""
+        clock, t_spacecraft_s, state = self._memory.clock, packet.t_spacecraft_s, self._filter.state
+        if gps_ms is None or cause == TIME_INCONSISTENT:
+            gps_ms = None if t_spacecraft_s is None else clock.to_gps_ms(t_spacecraft_s)
+        if state is not None and (gps_ms is None or gps_ms - state.gps_ms <= 1e3 * self._settings.start.gap_max_s):
+            return None
+        return self._elements.at_spacecraft_time(t_spacecraft_s, clock) if gps_ms is None else self._elements.at(gps_ms)
 
     def _decided(self, update: OrbitUpdate) -> FixOutcome:
         memory, state = self._memory, update.state
@@ -258,14 +313,16 @@ class OrbitTracker:
     def _count(self, name: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1
 
-    def _message(self, state: OrbitState, seq: int, outcome: FixOutcome | None) -> OrbitEstimate:
+    def _message(
+        self, state: OrbitState, seq: int, outcome: FixOutcome | None, *, from_elements: bool = False
+    ) -> OrbitEstimate:
         ecef = self._filter.ecef(state)
         memory, update = self._memory, outcome.update if outcome else None
         return OrbitEstimate(
             seq=seq,
             last_input_seq=memory.last_input_seq,
             gps_ms=state.gps_ms,
-            fix_gps_ms=memory.fix_gps_ms,
+            fix_gps_ms=self._elements.epoch_gps_ms if from_elements else memory.fix_gps_ms,
             position_ecef_m=vector3(ecef.position_m),
             velocity_ecef_mps=vector3(ecef.velocity_mps),
             position_sigma_m=vector3(ecef.position_sigma_m),
@@ -278,13 +335,19 @@ class OrbitTracker:
             nis_dof=update.dof if update else 0,
             nis_mean=memory.nis_sum / memory.nis_dof if memory.nis_dof else 0.0,
             nis_count=memory.nis_count,
-            spacecraft_to_gps_ms=memory.clock.offset_ms,
+            spacecraft_to_gps_ms=self._spacecraft_to_gps_ms,
             input_seq=outcome.seq if outcome else 0,
+            from_elements=from_elements,
         )
+
+    @property
+    def _spacecraft_to_gps_ms(self) -> int | None:
+        offset_ms = self._memory.clock.offset_ms
+        return self._memory.elements.clock_as_utc_ms if offset_ms is None else offset_ms
 
 
 def watermark_after(message: Message, estimates: Sequence[OrbitEstimate], first_seq: int) -> list[OrbitWatermark]:
-    """Return the watermark that ends the response to an input; none if the estimates end it or none is due."""
+    """Return the watermark that ends the response to an input; none if an estimate ends it or no response is due."""
     if not isinstance(message, GpsFix | BatchEnd) or (isinstance(message, GpsFix) and not message.is_own):
         return []
     if estimates and estimates[-1].input_seq == message.seq:

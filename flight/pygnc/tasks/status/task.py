@@ -37,7 +37,7 @@ INTERVAL_S: Final = 1.0
 RESERVE_BYTES: Final = 1 << 15
 """Space reserved in the run's folder, so that the status can be written when the journals have filled the disk."""
 MESSAGES_PER_STEP: Final = 64
-"""A larger number would cost memory until the end: Python keeps its pools of small objects."""
+"""Maximum number of messages read in a step. A larger number would cost memory: Python keeps its pools of objects."""
 
 
 class StatusTask(Task):
@@ -64,7 +64,7 @@ class StatusTask(Task):
         self._readers = (self._orbits, self._attitudes, self._formations)
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Wake for estimates."""
+        """Return the sockets of the estimates."""
         return [reader.socket for reader in self._readers]
 
     def work(self) -> bool:
@@ -152,7 +152,7 @@ class PartnerStatus:
                 self._approaches[message.partner_id] = message
 
     def fields(self) -> dict[str, Value]:
-        """Return the status fields of the partners with the lowest ids."""
+        """Return the status fields of at most `PARTNERS` partners, the lowest ids first."""
         values: dict[str, Value] = {}
         for k, partner_id in enumerate(sorted(self._estimates)[:PARTNERS]):
             fields = _partner_fields(self._estimates[partner_id], self._approaches.get(partner_id))
@@ -189,7 +189,7 @@ def _partner_fields(estimate: FormationEstimate, approach: ClosestApproach | Non
 
 
 def correct_final_phase(home: Path, *, failed: bool) -> None:
-    """Correct the phase in a status file whose task was killed before it could write the last one."""
+    """Correct the phase in the status file if the status task was killed before it wrote the last status."""
     path = home / "pygnc_status.bin"
     phase = Phase.FAILED if failed else Phase.STOPPED
     try:
@@ -223,8 +223,9 @@ def orbit_fields(estimate: OrbitEstimate | None, t_spacecraft_s: int) -> dict[st
     if estimate is None:
         return {}
     week, tow_ms = week_from_gps_ms(estimate.gps_ms)
+    mode = OrbitMode.AT_FIX if estimate.gps_ms == estimate.fix_gps_ms else OrbitMode.PREDICTED
     values: dict[str, Value] = {
-        "orbit_mode": OrbitMode.AT_FIX if estimate.gps_ms == estimate.fix_gps_ms else OrbitMode.PREDICTED,
+        "orbit_mode": OrbitMode.ELEMENTS if estimate.from_elements else mode,
         "orbit_gps_week": week,
         "orbit_gps_tow_ms": tow_ms,
         "orbit_age_s": (estimate.gps_ms - estimate.fix_gps_ms) * 1e-3,

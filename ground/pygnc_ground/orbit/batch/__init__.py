@@ -1,1 +1,1 @@
-"""Batch least squares, independent of the flight filter."""
+"""Orbit determination by batch least squares, independent of the flight filter."""

@@ -115,11 +115,11 @@ def choose_factors(
 
 _ITERATIONS_MAX: Final = 30
 _CHOICES: Final = 4
-"""How often the factors on the a-priori sigmas are chosen; without a limit, weights and factors could alternate for
+"""Maximum number of choices of the a-priori sigmas' factors; without a limit, weights and factors could alternate for
 ever.
 """
 _SETTLED_M: Final = 1.0
-"""Once the orbit moves by less, weights may exclude fixes and the factors are chosen."""
+"""Change of the orbit below which weights may exclude fixes and the factors are chosen."""
 _CONVERGED_M: Final = 1e-3
 _RADIUS_MIN_M: Final = 6.2e6
 _RADIUS_MAX_M: Final = 1e9
@@ -137,7 +137,7 @@ class ArcError(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ArcFit:
-    """Solution of an arc."""
+    """Fit of an arc: parameters, residuals, and the motion that they describe."""
 
     values: FloatArray
     """Parameters, shape (p,)."""
@@ -166,7 +166,7 @@ class ArcFit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchArc:
-    """Parameters and residuals of an arc."""
+    """Statistics of an arc's fit: estimated factors, residuals and convergence."""
 
     first_gps_ms: int
     last_gps_ms: int
@@ -178,7 +178,7 @@ class BatchArc:
     factors: Factors
     """Estimated factors on the settings' a-priori sigmas."""
     position_noise_scale: float
-    """Factor on the receiver's position sigmas."""
+    """Estimated factor on the receiver's position sigmas."""
     position_rms_m: float
     velocity_rms_mps: float
     """RMS of the accepted residuals, 3-D; NaN if there is none."""
@@ -190,7 +190,7 @@ class BatchArc:
 def solve_arc(
     fixes: Sequence[Fix], times_gps_ms: IntArray, settings: OrbitSettings, frames: EarthFrames
 ) -> tuple[BatchArc, ArcFit]:
-    """Fit the fixes of an arc, in order of time; the fit covers them and the times `times_gps_ms`, shape (n,).
+    """Fit an orbit to the fixes of an arc, in order of time; it covers them and the times `times_gps_ms`, shape (n,).
 
     Raises:
         ArcError: The fixes give no orbit.

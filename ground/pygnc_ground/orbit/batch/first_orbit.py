@@ -23,7 +23,7 @@ _PAIR_MAX_S: Final = 1_800.0
 _ITERATIONS: Final = 8
 _SHOTS: Final = 8
 _RADIUS_MIN_M: Final = 0.5 * EARTH_RADIUS_M
-"""Below this radius the gravity on an outlying candidate is limited."""
+"""Radius below which gravity does not increase, for candidates made of outliers."""
 
 
 def oblate_earth(position_m: FloatArray, pole: FloatArray) -> FloatArray:
@@ -39,7 +39,7 @@ def oblate_earth(position_m: FloatArray, pole: FloatArray) -> FloatArray:
 def first_orbit(
     gps_ms: IntArray, position_m: FloatArray, velocity_mps: FloatArray, grid: Grid, pole: FloatArray
 ) -> tuple[FloatArray, FloatArray] | None:
-    """Return the best candidate; None if no fix or pair gives one.
+    """Return the best of the orbits through single fixes and pairs of fixes; None if there is no such orbit.
 
     Args:
         gps_ms: Times of the n fixes of the arc, in ascending order, shape (n,).

@@ -24,7 +24,7 @@ from pygnc_ground.orbit.batch.collocation import NODE, SEGMENT_S, LinearForce
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 _GRADIENT_DEGREE: Final = 20
-"""It affects the convergence only; higher degrees change it by a relative 1e-6."""
+"""Degree of the gravity gradient, which affects the convergence only; higher degrees change it by 1e-6."""
 
 DRAG: Final = 0
 EMPIRICAL: Final = slice(1, 4)
@@ -35,7 +35,7 @@ transverse and normal in m/s2, radiation coefficient.
 
 
 class ArcForces:
-    """Forces at n epochs.
+    """Force model at n fixed epochs.
 
     Cost: 60 us per epoch when constructed, 35 us per epoch and call.
     """
@@ -54,7 +54,7 @@ class ArcForces:
         self._area_per_mass = craft.area_m2 / craft.mass_kg
 
     def at(self, states: FloatArray, parameters: FloatArray) -> LinearForce:
-        """Return the forces on a satellite at the n epochs.
+        """Return the accelerations at the n epochs, linearised about the given states and parameters.
 
         Args:
             states: Positions in m and velocities in m/s in GCRF, shape (n, 6).
@@ -85,7 +85,7 @@ class ArcForces:
     def _drag(
         self, position_m: FloatArray, velocity_mps: FloatArray, log_drag: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return the drag in m/s2, shape (n, 3), and its derivatives by position and velocity, (n, 3, 3) each."""
+        """Return the drag acceleration, m/s2, (n, 3), and its derivatives by position and velocity, (n, 3, 3) each."""
         wind_mps = velocity_mps - np.einsum("nij,nj->ni", self._spin_cross, position_m)
         speed_mps = np.linalg.norm(wind_mps, axis=1)
         pole = self._spin_rad_s / np.linalg.norm(self._spin_rad_s, axis=1, keepdims=True)

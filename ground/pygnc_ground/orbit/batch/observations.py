@@ -121,23 +121,23 @@ def _possible(fix: Fix, limits: ScreeningSettings) -> Fix | None:
 
 
 _HUBER_LIMIT: Final = 2.5
-"""Nine in ten lengths of vectors of three normal components are below."""
+"""Residual length up to which the weight is one; nine in ten vectors of three normal components are shorter."""
 _FULL_WEIGHT: Final = 0.75
-"""Up to this fraction of the gate's length a residual has full weight."""
+"""Fraction of the gate's length up to which a residual has full weight."""
 _MEDIAN_OF_CHI_SQUARE: Final = 2.366
-"""With three degrees of freedom."""
+"""Median of chi-square with three degrees of freedom."""
 _FITTED_MAX: Final = 0.8
 _CLAIM: Final = 20.0
 """The receiver's own standard deviations count as much as this many residuals."""
 
 
 def huber(length: FloatArray) -> FloatArray:
-    """Return the weights for residuals with a length in standard deviations, shape (n,)."""
+    """Return Huber's weights, 0 to 1, shape (n,), of residuals with a `length` in standard deviations."""
     return _HUBER_LIMIT / np.maximum(length, _HUBER_LIMIT)
 
 
 def redescending(length: FloatArray, gate: float) -> FloatArray:
-    """Return the weights, which are zero from the chi-square limit `gate` on, shape (n,)."""
+    """Return IGG III weights, shape (n,), as in `huber`, but zero from the chi-square limit `gate` on."""
     last = np.sqrt(gate)
     full = _FULL_WEIGHT * last
     falling = full / np.maximum(length, full) * (np.clip(last - length, 0.0, last - full) / (last - full)) ** 2
@@ -161,7 +161,7 @@ def noise_scale(chi_square: FloatArray, fitted: float, gate: float, scale_min: f
 
 
 def _variance(chi_square: FloatArray) -> float:
-    """Return the variance of one component by the median."""
+    """Return the variance of one component, in the receiver's variances, from the median of the squared lengths."""
     return float(np.median(chi_square)) / _MEDIAN_OF_CHI_SQUARE
 
 
@@ -192,7 +192,7 @@ class Residuals:
         *,
         settled: bool,
     ) -> "Residuals":
-        """Return the residuals against a motion.
+        """Return the residuals of the observations against a motion.
 
         `fitted` is the fraction of the measurements that the fit absorbs, 0 to 1. `settled`
         is true if the orbit is accurate enough to exclude observations by their residuals.

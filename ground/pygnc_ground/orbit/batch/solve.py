@@ -25,7 +25,7 @@ from pygnc_ground.orbit.batch.observations import usable
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution
 
 ARC_MAX_MS: Final = 172_800_000
-"""The equations of a longer arc would take tens of seconds."""
+"""Maximum length of an arc; the equations of a longer arc would take tens of seconds."""
 
 
 def cut_fixes(fixes: Sequence[Fix], settings: OrbitSettings, restarts_gps_ms: Sequence[int]) -> list[Sequence[Fix]]:
@@ -80,12 +80,12 @@ class SkippedArc:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchResult:
-    """Orbits of all arcs."""
+    """Result of the batch: states at the requested times, and statistics of all arcs."""
 
     solution: OrbitSolution
-    """States, one row per requested time; `nis` is the squared sum of the normalised residuals."""
+    """States, one row per requested time; `nis` is the sum of the squared normalised residuals."""
     arcs: tuple[BatchArc, ...]
-    """Parameters and residuals of at least one arc, in order of time."""
+    """Arcs with an orbit, at least one, in order of time."""
     left_out: tuple[SkippedArc, ...]
     """Arcs without an orbit."""
 
@@ -96,7 +96,7 @@ class BatchResult:
 
     @property
     def iterations(self) -> int:
-        """Iterations of the arc that needed most."""
+        """Largest number of iterations of any arc."""
         return max(arc.iterations for arc in self.arcs)
 
 

@@ -18,7 +18,7 @@ SEGMENT_MS = round(1e3 * SEGMENT_S)
 
 
 class Grid:
-    """The segments of an arc, of equal length, from its first epoch to beyond its last."""
+    """Segments of equal length that cover an arc from its first epoch to its last or beyond."""
 
     def __init__(self, first_gps_ms: int, last_gps_ms: int) -> None:
         self.begin_gps_ms = first_gps_ms
@@ -32,7 +32,7 @@ class Grid:
 
 
 class ArcDynamics:
-    """Forces of an arc."""
+    """Equations of motion of an arc, with the forces at the nodes of its grid."""
 
     def __init__(self, grid: Grid, frames: EarthFrames, craft: SpacecraftSettings) -> None:
         self.grid = grid

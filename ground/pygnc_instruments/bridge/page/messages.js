@@ -1,10 +1,10 @@
-// WebSocket connection to the bridge: messages {cmd, data, err}; answers arrive in the order of the commands.
+// WebSocket connection to the bridge: messages {cmd, data, err}; responses arrive in the order of the commands.
 
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 5000;
 
 export class Connection {
-  // onMessage is called with each message that is not an answer; onState with "open", "closed" or "token" (required).
+  // onMessage is called with each message that is not a response; onState with "open", "closed" or "token" (required).
   constructor(onMessage, onState) {
     this.onMessage = onMessage;
     this.onState = onState;
@@ -37,7 +37,7 @@ export class Connection {
     this.socket.addEventListener("close", () => this.closed());
   }
 
-  // Send a command; resolve with the data of its answer, or reject with an Error that has the bridge's message.
+  // Send a command; resolve with the data of its response, or reject with an Error that has the bridge's message.
   ask(cmd, data = null) {
     return new Promise((resolve, reject) => {
       if (this.socket?.readyState !== WebSocket.OPEN) {

@@ -11,7 +11,7 @@ ItemValue: TypeAlias = Value | list[Value] | None
 Item: TypeAlias = dict[str, str | dict[str, ItemValue]]
 """Sentence as scripts read it: `name`, and `values` by label."""
 _POLL_S: Final = 0.05
-"""Scripts poll `is_queue_processed` without a pause, so each call waits this long."""
+"""Wait of each call of `is_queue_processed`, because scripts poll it without a pause."""
 
 
 class ResponseQueue:

@@ -33,7 +33,7 @@ def orbit_at(truth: pl.DataFrame, row: int) -> PropagatedOrbit:
     values = truth.row(row, named=True)
     x, y, z = (values[f"{axis}_gcrf_m"] for axis in "xyz")
     vx, vy, vz = (values[f"v{axis}_gcrf_mps"] for axis in "xyz")
-    return PropagatedOrbit(values["ms"], values["ms"], (x, y, z, vx, vy, vz))
+    return PropagatedOrbit(values["ms"], values["ms"], (x, y, z, vx, vy, vz), values["ms"])
 
 
 def test_position_and_sunlight_agree_with_the_truth(truth: pl.DataFrame, model: EnvironmentModel) -> None:

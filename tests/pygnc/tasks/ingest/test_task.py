@@ -9,16 +9,20 @@ import zmq
 
 from pygnc.bus import journal_writer
 from pygnc.bus.journal_reader import JournalReader
-from pygnc.bus.messages import BatchEnd, GpsFix, InputMessage, Message, RangeMeasurement
+from pygnc.bus.messages import BatchEnd, GpsFix, InputMessage, Message, RangeMeasurement, UploadedElements
 from pygnc.tasks.ingest import batch, task
 from pygnc.tasks.ingest.task import IngestTask
 from tests.pygnc.formats.streams import range_packets
 from tests.pygnc.tasks.runs import run_in
 
 STREAM = b"".join(range_packets(8, seed=5))
+TLE = b"""\
+1 25544U 98067A   21264.51782528  .00002893  00000-0  58680-4 0  9996
+2 25544  51.6442 208.5856 0001458  47.2277  50.1624 15.48919419302874
+"""
 STEPS = (
-    {"range/rng00003.bin": STREAM[:333], "range/partner_75/rng00000.bin": STREAM},
-    {"range/rng00003.bin": STREAM[333:500], "range/rng00004.bin": STREAM[500:700]},
+    {"range/rng00003.bin": STREAM[:333], "range/partner_75/rng00000.bin": STREAM, "pygnc_elements.txt": TLE},
+    {"range/rng00003.bin": STREAM[333:500], "range/rng00004.bin": STREAM[500:700], "pygnc_elements.txt": b"x"},
     {"range/partner_76/rng65535.bin": STREAM[:650]},
     {"range/rng00005.bin": STREAM[700:], "range/partner_76/rng00000.bin": STREAM[650:]},
 )
@@ -106,7 +110,7 @@ def without_times(payloads: list[bytes]) -> list[Message]:
     ]
 
 
-@pytest.mark.parametrize("lost_at", range(28))
+@pytest.mark.parametrize("lost_at", range(30))
 def test_a_restart_after_any_write_gives_the_same_journal(homes: list[Home], lost_at: int) -> None:
     undisturbed, lost = homes
     times_lost = 0
@@ -129,12 +133,27 @@ def test_a_restart_after_any_write_gives_the_same_journal(homes: list[Home], los
         assert b"".join(m.raw for m in packets if m.satellite_id == satellite_id) == STREAM
 
 
+def test_elements_come_before_the_batch_and_a_damaged_file_is_named(homes: list[Home]) -> None:
+    home, _ = homes
+    for step in STEPS[:2]:
+        home.append(step)
+        home.work()
+    messages = without_times(home.journal())
+    first, second = (message for message in messages if isinstance(message, UploadedElements))
+    assert messages[0] == first
+    assert first.elements is not None
+    assert (first.elements.catalogue_number, first.epoch_line, first.fault) == (25544, 1, "")
+    assert (second.elements, second.fault.partition(":")[0]) == (None, "line 3")
+    (refused,) = (text for _, name, text in home.events if name == "elements_refused")
+    assert refused.startswith("pygnc_elements.txt, line 3: 3 element lines instead of 2")
+
+
 def test_every_write_is_tried(homes: list[Home]) -> None:
     home, _ = homes
     for step in STEPS:
         home.append(step)
         home.work()
-    assert 20 <= home.writes <= 28
+    assert 22 <= home.writes <= 30
 
 
 def test_reports_files_that_are_missing_after_a_restart(homes: list[Home]) -> None:

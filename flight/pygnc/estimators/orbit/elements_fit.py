@@ -1,0 +1,171 @@
+"""Mean elements of SGP4 fitted to the predicted orbit of the filter, with the error to expect from them.
+
+The filter's orbit is predicted over the next day with all forces and its covariance. Gauss-Newton least squares fits
+the elements to the predicted positions. B* is held by a prior, because the effect of drag in a day may be smaller than
+what SGP4 neglects. The stated error at a time is the largest value until then of the distance between elements and
+prediction plus two standard deviations of the prediction along its worst direction.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pygnc.common.arrays import Array
+from pygnc.common.mean_elements import RANGES, STATED_HOURS, MeanElements
+from pygnc.environment.frames import EarthFrames
+from pygnc.environment.gravity import GM_EARTH_M3_S2
+from pygnc.environment.sgp4 import Sgp4Error, gcrf_from_teme, teme_states
+from pygnc.estimators.orbit.filter import OrbitFilter
+from pygnc.estimators.orbit.settings import SpacecraftSettings
+from pygnc.estimators.orbit.state import DRAG, POSITION, VELOCITY, OrbitState
+
+SPAN_MS: Final = 86_400_000
+SLICE_MS: Final = 900_000
+"""Time between two predicted positions."""
+_BSTAR_PER_DRAG_AREA: Final = 0.5 * 0.15696615
+"""B* per drag coefficient times area over mass (m^2/kg): half of SGP4's density constant (Hoots, Spacetrack 3)."""
+_MODEL_SIGMA_M: Final = 500.0
+"""Size of what SGP4 neglects over a day in low Earth orbit; it balances positions against the prior of B*."""
+_SIGMAS: Final = 2.0
+_ITERATIONS: Final = 12
+_CONVERGED_M: Final = 0.1
+_DEG: Final = 180.0 / math.pi
+_BSTAR = 6
+_STEPS: Final = np.array((1e-7, 1e-6, 1e-6, 1e-6, 1e-6, 1e-6, 1e-5))
+"""Steps of the numerical partial derivatives: a few metres each."""
+_SECONDS_PER_DAY: Final = 86_400.0
+
+
+class FitError(ValueError):
+    """Error raised when no mean elements fit an orbit."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedElements:
+    """Mean elements and the error to expect from them.
+
+    Attributes:
+        elements: The elements; their epoch is that of the fitted state.
+        rms_m: RMS distance between the elements' orbit and the prediction, m.
+        error_m: Errors at `STATED_HOURS` that are exceeded with a probability of at most about 5 %, m.
+    """
+
+    elements: MeanElements
+    rms_m: float
+    error_m: tuple[float, ...]
+
+
+def fit_in_steps(orbit: OrbitFilter, state: OrbitState) -> Iterator[FittedElements | None]:
+    """Predict a day in slices, then fit; yield None after each slice, and the result as last item.
+
+    Args:
+        orbit: Filter that predicts; it does not change.
+        state: State at the epoch of the elements.
+
+    Raises:
+        FitError: No mean elements fit the orbit.
+    """
+    states = [state]
+    while states[-1].gps_ms < state.gps_ms + SPAN_MS:
+        states.append(orbit.predict(states[-1].gps_ms + SLICE_MS, states[-1]))
+        yield None
+    yield fit_elements(states, orbit.frames, orbit.settings.spacecraft)
+
+
+def fit_elements(states: Sequence[OrbitState], frames: EarthFrames, spacecraft: SpacecraftSettings) -> FittedElements:
+    """Fit mean elements at the first state's time to all states.
+
+    Args:
+        states: Predicted states, ascending in time, at least three.
+        frames: Rotations between GCRF and ITRF.
+        spacecraft: Area, mass and drag coefficient, which give the prior of B*.
+
+    Raises:
+        FitError: No mean elements fit the states.
+    """
+    times = [state.gps_ms for state in states]
+    rotations = [gcrf_from_teme(ms, frames).T for ms in times]
+    positions_m = np.array([rotation.dot(s.x[POSITION]) for rotation, s in zip(rotations, states, strict=True)])
+    first = states[0]
+    drag_area = spacecraft.drag_coefficient * spacecraft.area_m2 / spacecraft.mass_kg
+    prior = _BSTAR_PER_DRAG_AREA * drag_area * math.exp(first.x[DRAG])
+    start = rotations[0].dot(first.x[POSITION]), rotations[0].dot(first.x[VELOCITY])
+    try:
+        parameters = _least_squares(_osculating(*start, prior), times, positions_m, prior)
+        elements = _elements(parameters, times[0])
+        distance_m = np.linalg.norm(teme_states(elements, times)[:, POSITION] - positions_m, axis=1)
+    except Sgp4Error as error:
+        raise FitError(f"no mean elements fit the orbit: {error}") from error
+    sigma_m = [math.sqrt(np.linalg.eigvalsh(s.covariance[POSITION, POSITION])[-1]) for s in states]
+    bound_m = np.maximum.accumulate(distance_m + _SIGMAS * np.array(sigma_m))
+    hours = (np.array(times) - times[0]) / 3.6e6
+    stated = tuple(float(bound_m[hours <= hour][-1]) for hour in STATED_HOURS)
+    return FittedElements(elements, float(np.sqrt(np.mean(distance_m**2))), stated)
+
+
+def _least_squares(parameters: Array, times: Sequence[int], positions_m: Array, prior: float) -> Array:
+    """Return the parameters of the best fit by Gauss-Newton with numerical partial derivatives."""
+    scale = np.concatenate((np.full(positions_m.size, 1.0 / _MODEL_SIGMA_M), (1.0 / max(prior, 1e-6),)))
+
+    def residuals(at: Array) -> Array:
+        computed_m = teme_states(_elements(at, times[0]), times)[:, POSITION]
+        weighted: Array = scale * np.append((positions_m - computed_m).ravel(), prior - at[_BSTAR])
+        return weighted
+
+    for _ in range(_ITERATIONS):
+        now = residuals(parameters)
+        columns = [
+            (residuals(parameters + step) - residuals(parameters - step)) / (2.0 * step.sum())
+            for step in np.diag(_STEPS)
+        ]
+        partials = -np.stack(columns, axis=1)
+        change = np.linalg.lstsq(partials, now, rcond=None)[0]
+        parameters = parameters + change
+        if np.abs(partials.dot(change)).max() * _MODEL_SIGMA_M < _CONVERGED_M:
+            return parameters
+    raise FitError(f"no mean elements fit the orbit: not converged after {_ITERATIONS} iterations")
+
+
+def _elements(parameters: Array, epoch_gps_ms: int) -> MeanElements:
+    """Return elements from mean motion (rad/s, times 1000), e cos w, e sin w, i, node and w + M (rad), and B*."""
+    motion, e_cos, e_sin, inclination, node, latitude, bstar = parameters.tolist()
+    perigee = math.atan2(e_sin, e_cos)
+    eccentricity = math.hypot(e_cos, e_sin)
+    if eccentricity > RANGES["eccentricity"][1]:
+        raise FitError(f"the eccentricity of the orbit is {eccentricity:.3f}; mean elements need less")
+    return MeanElements(
+        epoch_gps_ms=epoch_gps_ms,
+        mean_motion_rev_per_day=1e-3 * motion * _SECONDS_PER_DAY / (2.0 * math.pi),
+        eccentricity=eccentricity,
+        inclination_deg=inclination * _DEG,
+        raan_deg=node * _DEG % 360.0,
+        argument_of_perigee_deg=perigee * _DEG % 360.0,
+        mean_anomaly_deg=(latitude - perigee) * _DEG % 360.0,
+        bstar_per_radius=bstar,
+    )
+
+
+def _osculating(position_m: Array, velocity_mps: Array, bstar: float) -> Array:
+    """Return the osculating elements of a state as parameters of `_elements`."""
+    momentum = np.cross(position_m, velocity_mps)
+    normal = momentum / np.linalg.norm(momentum)
+    inclination = math.acos(normal[2])
+    node = math.atan2(normal[0], -normal[1])
+    towards_node = np.array((math.cos(node), math.sin(node), 0.0))
+    ahead = np.cross(normal, towards_node)
+    radius_m = float(np.linalg.norm(position_m))
+    speed_squared = float(velocity_mps.dot(velocity_mps))
+    semi_major_m = 1.0 / (2.0 / radius_m - speed_squared / GM_EARTH_M3_S2)
+    vector = np.cross(velocity_mps, momentum) / GM_EARTH_M3_S2 - position_m / radius_m
+    e_cos, e_sin = float(vector.dot(towards_node)), float(vector.dot(ahead))
+    eccentricity, perigee = math.hypot(e_cos, e_sin), math.atan2(e_sin, e_cos)
+    true_latitude = math.atan2(float(position_m.dot(ahead)), float(position_m.dot(towards_node)))
+    half = 0.5 * (true_latitude - perigee)
+    ratio = math.sqrt((1.0 - eccentricity) / (1.0 + eccentricity))
+    eccentric = 2.0 * math.atan2(ratio * math.sin(half), math.cos(half))
+    latitude = perigee + eccentric - eccentricity * math.sin(eccentric)
+    motion = 1e3 * math.sqrt(GM_EARTH_M3_S2 / semi_major_m**3)
+    return np.array((motion, e_cos, e_sin, inclination, node, latitude, bstar))

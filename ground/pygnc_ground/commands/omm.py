@@ -1,0 +1,47 @@
+"""`pygnc omm`: write received mean elements as an Orbit Mean-elements Message."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from msgspec.structs import replace
+
+from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc.common.mean_elements import STATED_HOURS
+from pygnc.formats import omm_record
+from pygnc.formats.omm import write_kvn
+from pygnc.formats.status import Value
+from pygnc_cli.files import echo_files, report_user_errors
+
+app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+
+
+@app.command()
+def write_omm(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Record of a beacon: pygnc_omm.bin.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Message to write, in keyword = value notation.")],
+    name: Annotated[str, typer.Option(help="Name of the object.")] = "",
+    designator: Annotated[str, typer.Option(help="International designator, such as 1998-067A.")] = "",
+) -> None:
+    """Write received mean elements as an Orbit Mean-elements Message (CCSDS 502.0-B-3)."""
+    with report_user_errors("pygnc omm"):
+        try:
+            elements, values = omm_record.decode(file.read_bytes())
+        except omm_record.OmmRecordError as error:
+            raise ValueError(f"{file}: {error}") from error
+        elements = replace(elements, name=name, designator=designator)
+        comments = (
+            f"Fitted to GPS fixes; newest fix {utc_iso_from_gps_ms(elements.epoch_gps_ms - _milliseconds(values))}",
+            *(
+                f"Position error within {hours} h after the epoch, exceeded in 5 % of cases: "
+                f"{float(values[f'error_{hours}h_m']) / 1e3:.3f} km"
+                for hours in STATED_HOURS
+            ),
+        )
+        out.write_text(write_kvn(elements, comments, elements.epoch_gps_ms))
+    echo_files([out])
+
+
+def _milliseconds(values: dict[str, Value]) -> int:
+    return round(1e3 * float(values["fix_age_s"]))
