@@ -162,8 +162,8 @@ class FormationConditions:
 
     altitude_m: float | None = None
     """Altitude of the orbit; drawn from 400 to 600 km if None"""
-    drag_ratio: float = 1.0
-    """Drag of the partners over ours, besides random differences"""
+    drag_ratio: tuple[float, float] = (1.0, 1.0)
+    """Least and greatest drag of a partner over ours, besides random differences; drawn with a uniform logarithm"""
     baseline_m: float = 0.0
     """Distance of the most distant partner along the track; each partner is at 0.1 to 1 times this"""
 
@@ -199,6 +199,8 @@ class Instruments:
     """Mean of the pairs' biases in m"""
     bias_sigma_m: float = 20.0
     """Standard deviation of the pairs' biases about their mean, in m"""
+    bias_span_m: float = 0.0
+    """Greatest additional difference of a bias from the mean in m, drawn uniformly"""
     calibrated: bool = True
     """If true, the estimator's settings contain mean and standard deviation of the biases"""
     both_directions: bool = False
@@ -253,8 +255,11 @@ class FormationWorld:
         seed = int(noise_generator(self.seed, f"draw {draw}").integers(1 << 32))
         ids, links = self.ids, self._links(instruments)
         drawn = noise_generator(seed, "range biases").standard_normal((_SATELLITES_MAX, _SATELLITES_MAX))
+        spread = noise_generator(seed, "spread of range biases").uniform(-1.0, 1.0, drawn.shape)
         bias_m = {
-            (ids[one], ids[other]): instruments.bias_m + instruments.bias_sigma_m * float(drawn[one, other])
+            (ids[one], ids[other]): instruments.bias_m
+            + instruments.bias_sigma_m * float(drawn[one, other])
+            + instruments.bias_span_m * float(spread[one, other])
             for one, other in links
             if one < other
         }
@@ -361,7 +366,7 @@ def formation_world(
     if drag_draw:
         redrawn = np.random.default_rng([2026, seed, drag_draw])
         own_drag = np.exp(DIFFERENTIAL_DRAG_SIGMA * redrawn.standard_normal(_SATELLITES_MAX))
-    own_drag[1:] *= conditions.drag_ratio
+    own_drag[1:] *= _drag_ratios(conditions, seed)
     own = initial_state_gcrf(orbit)
     circle = CircularOrbit(
         motion_rad_s=float(np.sqrt(GM_EARTH_M3_S2 / orbit.semi_major_axis_m**3)),
@@ -390,6 +395,13 @@ def formation_world(
 def _altitude_m(conditions: FormationConditions, draw: np.random.Generator) -> float:
     drawn = float(draw.uniform(400e3, 600e3))
     return drawn if conditions.altitude_m is None else conditions.altitude_m
+
+
+def _drag_ratios(conditions: FormationConditions, seed: int) -> FloatArray:
+    draw = np.random.default_rng([2028, seed])
+    least, greatest = np.log(conditions.drag_ratio)
+    ratios: FloatArray = np.exp(draw.uniform(least, greatest, _SATELLITES_MAX - 1))
+    return ratios
 
 
 def _displaced(orbit: Orbit, conditions: FormationConditions, number: int, seed: int) -> FloatArray:

@@ -24,7 +24,7 @@ FINE = Instruments("mesh, fixes of all", 1.0, mesh=True, fixed=4, calibrated=Fal
 
 @cache
 def world(drag_ratio: float = 1.0, baseline_m: float = 0.0, minutes: int = 64) -> FormationWorld:
-    conditions = FormationConditions(altitude_m=400e3, drag_ratio=drag_ratio, baseline_m=baseline_m)
+    conditions = FormationConditions(altitude_m=400e3, drag_ratio=(drag_ratio, drag_ratio), baseline_m=baseline_m)
     return formation_world(505, FormationKind.BOUNDED, 3, minutes, conditions=conditions)
 
 
