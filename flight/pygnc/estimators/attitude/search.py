@@ -164,6 +164,11 @@ _SAME_BIASES: Final = np.repeat((math.radians(0.1), 5.0), 3)
 _RIVAL_RAD: Final = math.radians(15.0)
 """Attitudes closer than this are not rivals."""
 _CONFIRMATIONS: Final = 3
+_MISFIT_DOUBTFUL: Final = (1.25, 2.2)
+"""Range of the cost per measurement in which a track begins with unknown gains of the sun sensors; a higher cost is
+more likely that of a broken face."""
+_DOUBTFUL_SIGMA_RAD: Final = math.radians(8.0)
+"""Additional uncertainty of its attitude about each axis."""
 
 
 class Search(msgspec.Struct, eq=False):
@@ -323,6 +328,10 @@ class Search(msgspec.Struct, eq=False):
             return None
         best = hypotheses.select(np.array([0]))
         covariance = _scatter(fit) * window.covariances(best, self.prior)[0]
+        least, most = _MISFIT_DOUBTFUL
+        if least < fit.misfit[0] < most:
+            self.errors = self.errors._replace(light=True)
+            covariance[:3, :3] += np.eye(3) * _DOUBTFUL_SIGMA_RAD**2
         return _initial_state(self.samples[-1].sample.gps_ms, best, covariance, self.settings, self.errors)
 
     def _clear(self, hypotheses: Hypotheses, fit: Fit) -> bool:
