@@ -11,6 +11,7 @@ The script prints Markdown tables; a repeated run prints the same numbers.
 """
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -111,7 +112,8 @@ def attitude_of(seed: int, injection: str) -> dict[str, float]:
         flown = fly(flight, change=change)
         settled = flown.errors.known & (flown.gps_ms >= flown.gps_ms[0] + SETTLED_MS)
         for light, chosen in {"sun": settled & flown.lit, "dark": settled & ~flown.lit}.items():
-            found[f"{name} {light}"] = rms(flown.errors.angle_deg[chosen])
+            # A flight may have no eclipse.
+            found[f"{name} {light}"] = rms(flown.errors.angle_deg[chosen]) if chosen.any() else math.nan
         found[f"{name} NEES"] = float(np.mean(flown.errors.nees[settled]))
         found[f"{name} known"] = float(np.mean(flown.errors.known))
     return found
@@ -145,7 +147,8 @@ def attitude(seeds: int) -> None:
     for injection in ("nominal", "realistic"):
         found = [attitude_of(seed, injection) for seed in range(seeds)]
         for name in ("elements", "fixes"):
-            error = [f"{rms([one[f'{name} {light}'] for one in found]):.2f} deg" for light in ("sun", "dark")]
+            of_light = [np.array([one[f"{name} {light}"] for one in found]) for light in ("sun", "dark")]
+            error = [f"{rms(values[np.isfinite(values)]):.2f} deg" for values in of_light]
             nees, known = (float(np.mean([one[f"{name} {what}"] for one in found])) for what in ("NEES", "known"))
             rows.append([f"{injection}, by {name}", *error, f"{nees:.2f}", f"{known:.1%}"])
     print_table(("flight", "in sunlight", "in eclipse", "NEES", "known"), rows)
