@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from itertools import product, repeat
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -38,6 +39,7 @@ from pygnc_ground.campaign.formation_posterior import ExpectedNees, expected_nee
 from pygnc_ground.campaign.formation_world import (
     OWN_ID,
     RANGE_BIAS_M,
+    FormationConditions,
     FormationKind,
     FormationWorld,
     Instruments,
@@ -77,6 +79,34 @@ _CERTAINTY_CASES: Final = (
     (Instruments("star, 10 m, GPS on one, 3 fixes of each", 10.0, mesh=False, fixed=4, partner_fixes=3), 4),
 )
 """Instruments and numbers of satellites."""
+_UNCALIBRATED: Final = tuple(
+    replace(instruments, bias_sigma_m=15.0, calibrated=False)
+    for instruments in (
+        _MESH_ALL,
+        Instruments("star, 10 m, GPS on one, 3 fixes of each", 10.0, mesh=False, fixed=4, partner_fixes=3),
+        Instruments("mesh, 1 m, GPS on two", range_noise_m=1.0, mesh=True, fixed=2),
+        _STAR,
+    )
+)
+_FAR: Final = FormationConditions(baseline_m=500e3)
+_ALL_TOGETHER: Final = FormationConditions(altitude_m=400e3, drag_ratio=(0.3, 3.0), baseline_m=500e3)
+_REALISTIC_CASES: Final = (
+    *(
+        (f"drag ratio {ratio:g} at 400 km, 3 h", _UNCALIBRATED[0], 180, FormationConditions(400e3, (ratio, ratio)))
+        for ratio in (1.0, 1.5, 3.0)
+    ),
+    *(
+        (f"bias {bias_m:g} m", replace(instruments, bias_m=bias_m), 64, FormationConditions())
+        for bias_m in (0.0, 1_050.0, 2_000.0)
+        for instruments in _UNCALIBRATED
+    ),
+    *(("baselines to 500 km", instruments, 64, _FAR) for instruments in _UNCALIBRATED),
+    *(
+        ("all together", replace(instruments, bias_m=1_000.0, bias_span_m=1_000.0), 64, _ALL_TOGETHER)
+        for instruments in _UNCALIBRATED
+    ),
+)
+"""Name, instruments, minutes and conditions of the cases that differ from the estimator's expectations."""
 _CONSISTENCY_SEEDS: Final = 6
 """Geometries per requested seed: as many measurements as `print_accuracy` makes, each of another geometry."""
 _ELEMENTS: Final = 6
@@ -276,6 +306,33 @@ def certainty_of_seed(kind: FormationKind, seed: int) -> dict[tuple[Instruments,
     return scores
 
 
+def print_realistic(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
+    """Print errors, consistency and wrong claims for formations that differ from the estimator's expectations."""
+    print(f"\n{seeds} geometries, kinds in turn, three partners each; radios are not calibrated.\n")
+    rows = []
+    for number, (name, instruments, _, _) in enumerate(_REALISTIC_CASES):
+        scores = list(pool.map(realistic_of_seed, repeat(number), range(seeds)))
+        found = pooled(scores, "found") > 0.0
+        error_m, formal_m, bound_m, nees = (
+            pooled(scores, each)[found] for each in ("right_error_m", "formal_m", "bound_m", "nees")
+        )
+        flags = ", ".join(f"{100.0 * pooled(scores, flag).mean():.0f} %" for flag in ("ambiguous", "unsolved"))
+        claims = f"{(~found).sum()}", f"{sum(score.wrong_and_certain for score in scores)} of {len(found)}"
+        figures = (f"{np.median(each):.3g}" for each in (error_m, formal_m, bound_m))
+        nees_text = f"{nees.mean() / _ELEMENTS:.2f}", f"{np.median(nees) / _ELEMENTS:.2f}"
+        rows.append([name, instruments.name, *figures, *nees_text, flags, *claims])
+    header = "case", "instruments", "error, m: median", "sigma", "bound", "NEES / 6: mean", "median"
+    print_table([*header, "ambiguous, unsolved", "truth missing", "wrong and certain"], rows)
+
+
+def realistic_of_seed(case: int, seed: int) -> FormationScore:
+    """Return the score of one geometry of a case, by its number."""
+    _, instruments, minutes, conditions = _REALISTIC_CASES[case]
+    kinds = list(FormationKind)
+    world = formation_world(seed, kinds[seed % len(kinds)], minutes=minutes, conditions=conditions)
+    return measure_geometry([(world, true_motion(world))], instruments)[1][0]
+
+
 def print_comparison(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
     """Print errors on a star of ranges next to those of SciPy's Levenberg-Marquardt method with our true orbit."""
     print(f"\n{seeds} geometries of each kind, four satellites, ranges to our own only.\n")
@@ -374,6 +431,7 @@ def main() -> int:
         "accuracy": print_accuracy,
         "consistency": print_consistency,
         "certainty": print_certainty,
+        "realistic": print_realistic,
         "peer": print_comparison,
         "speed": print_speed,
     }

@@ -7,9 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.batch_solver import FormationSolution, FormationSolver, last_loss
-from pygnc.estimators.formation.observation_equations import Noise
-from pygnc.estimators.formation.observations import Arc, select_arc
+from pygnc.estimators.formation.batch_solver import FormationSolution, FormationSolver
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
@@ -152,10 +150,6 @@ _KNOWN_BIAS_SIGMA_M: Final = 1e-3
 
 
 class _Run(NamedTuple):
-    settings: FormationSettings
-    solver: FormationSolver
-    own: OrbitState
-    arc: Arc
     solution: FormationSolution
     seconds: float
 
@@ -176,10 +170,9 @@ def solve_with_truth(world: FormationWorld, records: Records, gps_ms: IntArray) 
         RuntimeError: The orbit filter did not start, or there is no solution.
     """
     run = _run(world, records)
-    equations = run.solver.equations(run.arc, run.own, None)
-    noise = Noise(run.solution.noise_m, np.ones(len(equations.satellites)))
+    equations = run.solution.equations
     return _estimate(run, world.ids[1:], gps_ms), JudgedSolution(
-        replace(equations, noise=noise, loss=last_loss(run.settings)),
+        equations,
         np.array([hypothesis.parameters for hypothesis in run.solution.hypotheses]),
         np.array([hypothesis.covariance for hypothesis in run.solution.hypotheses]),
         true_parameters(world, records, equations),
@@ -192,18 +185,19 @@ def _run(world: FormationWorld, records: Records) -> _Run:
         FormationSettings(),
         own_id=OWN_ID,
         range_noise_m=records.instruments.range_noise_m,
-        range_bias_sigma_m=max(records.instruments.bias_sigma_m, _KNOWN_BIAS_SIGMA_M),
     )
+    if records.instruments.calibrated:
+        sigma_m = max(records.instruments.bias_sigma_m, _KNOWN_BIAS_SIGMA_M)
+        settings = replace(settings, range_bias_m=records.instruments.bias_m, range_bias_sigma_m=sigma_m)
     orbit_settings = settings_for(Gps(), world.minutes / 60.0, INTERVAL_S)
     own = own_orbit_state([entry.fix for entry in records.fixes if entry.satellite == OWN_ID], orbit_settings)
     solver = FormationSolver(settings, orbit_settings, EarthFrames(ORIENTATION))
     began = time.process_time()
     solution = solver.solve(own, records.fixes, records.ranges)
     seconds = time.process_time() - began
-    arc = select_arc(settings, own.gps_ms, records.fixes, records.ranges)
-    if solution is None or arc is None:
+    if solution is None:
         raise RuntimeError(f"world of seed {world.seed}: the formation estimator found no observation in the arc")
-    return _Run(settings, solver, own, arc, solution, seconds)
+    return _Run(solution, seconds)
 
 
 def own_orbit_state(fixes: list[Fix], settings: OrbitSettings) -> OrbitState:

@@ -91,7 +91,8 @@ def true_parameters(world: FormationWorld, records: Records, equations: Equation
     for number, identity in enumerate(equations.satellites):
         deviation = states[world.ids.index(identity)] - reference.nodes.state[reference.epoch_node]
         truth[state_indices(number)[:6]] = deviation
-    truth[STATE_SIZE * len(equations.satellites) :] = [records.bias_m[pair] for pair in equations.pairs]
+    first = STATE_SIZE * len(equations.satellites)
+    truth[first : first + len(equations.pairs)] = [records.bias_m[pair] for pair in equations.pairs]
     return truth
 
 

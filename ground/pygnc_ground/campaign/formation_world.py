@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum, unique
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 
 from pygnc.common.clock import gps_ms_from_utc_iso
@@ -155,6 +156,21 @@ def _plane(draw: np.random.Generator, minimum: float, maximum: float) -> FloatAr
     return draw.uniform(minimum, maximum) * np.array((math.cos(phase), math.sin(phase)))
 
 
+@dataclass(frozen=True, slots=True)
+class FormationConditions:
+    """Deviations of a world from satellites of one design near each other."""
+
+    altitude_m: float | None = None
+    """Altitude of the orbit; drawn from 400 to 600 km if None"""
+    drag_ratio: tuple[float, float] = (1.0, 1.0)
+    """Least and greatest drag of a partner over ours, besides random differences; drawn with a uniform logarithm"""
+    baseline_m: float = 0.0
+    """Distance of the most distant partner along the track; each partner is at 0.1 to 1 times this"""
+
+
+NOMINAL: Final = FormationConditions()
+
+
 OWN_ID: Final = 74
 INTERVAL_S: Final = 60
 _RANGE_AFTER_FIX_S: Final = 20
@@ -179,8 +195,14 @@ class Instruments:
     """If true, all pairs measure ranges; otherwise only the pairs with our satellite"""
     fixed: int
     """Number of satellites whose GPS fixes are available, our own first"""
+    bias_m: float = RANGE_BIAS_M
+    """Mean of the pairs' biases in m"""
     bias_sigma_m: float = 20.0
-    """Standard deviation of the pairs' biases about `RANGE_BIAS_M`, in m"""
+    """Standard deviation of the pairs' biases about their mean, in m"""
+    bias_span_m: float = 0.0
+    """Greatest additional difference of a bias from the mean in m, drawn uniformly"""
+    calibrated: bool = True
+    """If true, the estimator's settings contain mean and standard deviation of the biases"""
     both_directions: bool = False
     """If true, each pair measures from both ends"""
     partner_fixes: int | None = None
@@ -233,8 +255,11 @@ class FormationWorld:
         seed = int(noise_generator(self.seed, f"draw {draw}").integers(1 << 32))
         ids, links = self.ids, self._links(instruments)
         drawn = noise_generator(seed, "range biases").standard_normal((_SATELLITES_MAX, _SATELLITES_MAX))
+        spread = noise_generator(seed, "spread of range biases").uniform(-1.0, 1.0, drawn.shape)
         bias_m = {
-            (ids[one], ids[other]): RANGE_BIAS_M + instruments.bias_sigma_m * float(drawn[one, other])
+            (ids[one], ids[other]): instruments.bias_m
+            + instruments.bias_sigma_m * float(drawn[one, other])
+            + instruments.bias_span_m * float(spread[one, other])
             for one, other in links
             if one < other
         }
@@ -306,7 +331,13 @@ class FormationWorld:
 
 
 def formation_world(
-    seed: int, kind: FormationKind, satellites: int = 4, minutes: int = 64, *, drag_draw: int = 0
+    seed: int,
+    kind: FormationKind,
+    satellites: int = 4,
+    minutes: int = 64,
+    *,
+    drag_draw: int = 0,
+    conditions: FormationConditions = NOMINAL,
 ) -> FormationWorld:
     """Return the formation of a seed, with fixes and ranges each minute.
 
@@ -318,12 +349,13 @@ def formation_world(
         satellites: Number of satellites, 2 to 4. A satellite's orbit does not depend on it.
         minutes: Duration of the measurements in minutes.
         drag_draw: Number of the realisation of the satellites' differences of drag; changes nothing else.
+        conditions: Altitude, drag and distances; they change no other draw.
     """
     draw = np.random.default_rng([2026, seed])
     day = gps_ms_from_utc_iso("2022-06-01T00:00:00Z") // 86_400_000 + int(draw.integers(0, 1_100))
     start_gps_ms = 86_400_000 * int(day)
     orbit = Orbit(
-        semi_major_axis_m=EARTH_RADIUS_M + float(draw.uniform(400e3, 600e3)),
+        semi_major_axis_m=EARTH_RADIUS_M + _altitude_m(conditions, draw),
         inclination_deg=float(draw.choice([51.6, 97.5])),
         raan_deg=float(draw.uniform(0.0, 360.0)),
         argument_of_perigee_deg=90.0,
@@ -334,14 +366,18 @@ def formation_world(
     if drag_draw:
         redrawn = np.random.default_rng([2026, seed, drag_draw])
         own_drag = np.exp(DIFFERENTIAL_DRAG_SIGMA * redrawn.standard_normal(_SATELLITES_MAX))
+    own_drag[1:] *= _drag_ratios(conditions, seed)
     own = initial_state_gcrf(orbit)
     circle = CircularOrbit(
         motion_rad_s=float(np.sqrt(GM_EARTH_M3_S2 / orbit.semi_major_axis_m**3)),
         argument_rad=float(np.radians(orbit.argument_of_perigee_deg + orbit.mean_anomaly_deg)),
     )
     relative = relative_states(kind, satellites - 1, circle, draw)
+    centres = [_displaced(orbit, conditions, number, seed) for number in range(satellites - 1)]
     if kind is not FormationKind.FREE:
-        relative = relative @ np.linalg.inv(rtn_from_gcrf(own)).T
+        relative = np.array(
+            [np.linalg.solve(rtn_from_gcrf(centre), state) for centre, state in zip(centres, relative, strict=True)]
+        )
     duration_s = float(INTERVAL_S * (minutes + 1))
     paths = tuple(
         Trajectory(
@@ -351,6 +387,28 @@ def formation_world(
             Spacecraft(drag_coefficient=common_drag * drag),
             Forces(),
         )
-        for state, drag in zip((own, *(own + relative)), own_drag, strict=False)
+        for state, drag in zip((own, *(centres + relative)), own_drag, strict=False)
     )
     return FormationWorld(seed, kind, start_gps_ms, minutes, paths)
+
+
+def _altitude_m(conditions: FormationConditions, draw: np.random.Generator) -> float:
+    drawn = float(draw.uniform(400e3, 600e3))
+    return drawn if conditions.altitude_m is None else conditions.altitude_m
+
+
+def _drag_ratios(conditions: FormationConditions, seed: int) -> FloatArray:
+    draw = np.random.default_rng([2028, seed])
+    least, greatest = np.log(conditions.drag_ratio)
+    ratios: FloatArray = np.exp(draw.uniform(least, greatest, _SATELLITES_MAX - 1))
+    return ratios
+
+
+def _displaced(orbit: Orbit, conditions: FormationConditions, number: int, seed: int) -> FloatArray:
+    """Return the state on our orbit about which a partner is placed, in front of us or behind us."""
+    if conditions.baseline_m == 0.0:
+        return initial_state_gcrf(orbit)
+    draw = np.random.default_rng([2027, seed, number])
+    along_m = conditions.baseline_m * float(draw.choice((-1.0, 1.0)) * draw.uniform(0.1, 1.0))
+    angle_deg = math.degrees(along_m / orbit.semi_major_axis_m)
+    return initial_state_gcrf(msgspec.structs.replace(orbit, mean_anomaly_deg=orbit.mean_anomaly_deg + angle_deg))

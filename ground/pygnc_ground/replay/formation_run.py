@@ -8,6 +8,7 @@ import numpy as np
 
 from pygnc.bus.messages import ClosestApproach, FormationEstimate, FormationMessage
 from pygnc.estimators.formation.batch_solver import FormationSolution
+from pygnc.estimators.formation.least_squares import SAME_ORBIT_LIMIT
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc_ground.formation.relative import relative_truth
 from pygnc_ground.orbit.solution import FloatArray, IntArray
@@ -21,8 +22,6 @@ from pygnc_ground.replay.result import (
 )
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
-_DISTINCT: Final = 25.0
-"""Squared difference over the covariance of the better orbit from which two orbits are distinct."""
 _STEP_MS: Final = 90_000
 _MOMENTS: Final = (60, 240)
 """Minimum and maximum number of times of a track."""
@@ -145,7 +144,7 @@ def _orbits(solution: FormationSolution, partner: int, times: IntArray, margin: 
 
 
 def _differ(change: FloatArray, covariance: FloatArray) -> bool:
-    return float(change @ np.linalg.solve(covariance, change)) > _DISTINCT
+    return float(change @ np.linalg.solve(covariance, change)) > SAME_ORBIT_LIMIT
 
 
 def _links(solution: FormationSolution) -> tuple[LinkResult, ...]:

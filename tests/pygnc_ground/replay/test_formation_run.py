@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -15,6 +16,7 @@ from pygnc.bus.messages import (
     InputMessage,
     RangeMeasurement,
 )
+from pygnc.configuration.settings import Settings
 from pygnc_ground.replay.collect import FormationCollector
 from pygnc_ground.replay.formation_run import formation_result
 from pygnc_ground.replay.result import FormationResult
@@ -31,8 +33,8 @@ def truths() -> dict[int, OrbitTruth]:
     return {number: load_truth(folder / str(number) / "truth.parquet") for number in (batch.OWN_ID, *batch.PARTNERS)}
 
 
-def run(messages: Iterable[InputMessage]) -> FormationCollector:
-    collector = FormationCollector(batch.SETTINGS, batch.orientation())
+def run(messages: Iterable[InputMessage], settings: Settings = batch.SETTINGS) -> FormationCollector:
+    collector = FormationCollector(settings, batch.orientation())
     for message in messages:
         collector.process(message, batch.answers()[message.seq])
     return collector
@@ -58,14 +60,14 @@ def solved(everything: FormationCollector) -> FormationResult:
 
 @pytest.fixture(scope="module")
 def ranges_only() -> FormationResult:
-    """Formation from our own radio and receiver alone."""
-    return result(
-        run(
-            message
-            for message in batch.inputs()
-            if not (isinstance(message, GpsFix | RangeMeasurement) and message.satellite_id)
-        )
-    )
+    """Formation from our own radio and receiver alone; both radios are calibrated."""
+    calibrated = replace(batch.SETTINGS.formation, range_bias_m=1_050.0, range_bias_sigma_m=20.0)
+    own = [
+        message
+        for message in batch.inputs()
+        if not (isinstance(message, GpsFix | RangeMeasurement) and message.satellite_id)
+    ]
+    return result(run(own, replace(batch.SETTINGS, formation=calibrated)))
 
 
 def test_no_result_without_partners() -> None:

@@ -1,13 +1,14 @@
 """Batch solution: relative orbits of a formation from an arc of ranges and fixes.
 
-1. Determine our own orbit and those of partners with enough fixes.
+1. Determine our own orbit and those of partners with enough fixes, each with a reference of its own.
 2. Search candidates for all other partners (`search`).
 3. Improve every candidate and every mirror image by a joint fit of all observations.
-4. Estimate the noise from the residuals of the best solution, and fit again without outliers.
+4. Estimate the noise from the residuals of the best solution, and fit again without outliers and with drag modes.
 5. Decide which solutions are distinct, compute their covariances (`ridge`) and whether each partner is ambiguous.
 
-A partner is certain if n ln(1 + d/n), with d the excess of chi-square of the best other solution and n the degrees of
-freedom, reaches the margin of the settings: the likelihood ratio with the noise estimated as well.
+A partner is certain if its ranges fit to within their noise, and if n ln(1 + d/n) reaches the margin of the settings,
+with d the excess of chi-square of the best other solution and n the degrees of freedom: the likelihood ratio with the
+noise estimated as well.
 
 The result is a `FormationSolution`. Each of its hypotheses is a solution for the whole formation.
 """
@@ -34,7 +35,7 @@ from pygnc.estimators.formation.least_squares import (
 from pygnc.estimators.formation.observation_equations import (
     Equations,
     Loss,
-    initial_prior,
+    fix_equations,
     linearise_observations,
     scaled_inverse,
 )
@@ -46,15 +47,24 @@ from pygnc.estimators.formation.observations import (
     connected_groups,
     select_arc,
 )
-from pygnc.estimators.formation.reference import STATE_SIZE, Reference, state_indices
+from pygnc.estimators.formation.reference import (
+    DRAG_MODES,
+    STATE_SIZE,
+    Reference,
+    Track,
+    log_drag,
+    log_factor,
+    state_indices,
+)
 from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf
 from pygnc.estimators.formation.relative_motion import Motion
 from pygnc.estimators.formation.ridge import ridge_covariances
-from pygnc.estimators.formation.search import FormationSearch, mirrored_candidates
+from pygnc.estimators.formation.search import FormationSearch, mirrored_candidates, orbit_from_fixes
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import OrbitState
+from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,14 +76,14 @@ class Hypothesis:
         parameters: Seven parameters of each satellite (position in m, velocity in m/s, log drag factor at the epoch, as
             deviations from the reference), then one bias in m per pair, shape (p,).
         covariance: Covariance of the parameters, shape (p, p).
-        motion: Motion of all satellites.
+        motion: Motion of the satellites that do not move linearly; None without any.
         residual_m: Residuals of the ranges in m, in the order of `FormationSolution.ranges`.
     """
 
     chi_square: float
     parameters: Array
     covariance: Array
-    motion: Motion
+    motion: Motion | None
     residual_m: Array
 
 
@@ -83,7 +93,7 @@ class Partner:
 
     Attributes:
         unsolved: Reason why there is no orbit; None if there is one.
-        ambiguous: True if another solution fits nearly as well.
+        ambiguous: True if another solution fits nearly as well, or if even the best one does not fit.
         chi_square_best: Chi-square of the best solution.
         chi_square_mirror: Chi-square of the best solution in which this partner moves differently. If all searches
             from its mirror images lead back to the best solution, chi-square of the best image without improvement.
@@ -123,24 +133,38 @@ class FormationSolution:
     """Solution of an arc.
 
     Attributes:
-        reference: Reference orbit of the deviations.
-        satellites: Radio ids of the satellites solved jointly, our own first.
-        pairs: Pairs with ranges among them.
+        equations: Equations of the last fit, with all satellites solved jointly.
         hypotheses: Hypotheses, the best first.
         partners: All partners in the observations, by radio id.
-        noise_m: Standard deviation of the ranges of each pair, in m.
         ranges: Ranges in use, pair by pair.
         used: True for each range that passed the gate in the best hypothesis.
     """
 
-    reference: Reference
-    satellites: tuple[int, ...]
-    pairs: tuple[Pair, ...]
+    equations: Equations
     hypotheses: tuple[Hypothesis, ...]
     partners: dict[int, Partner]
-    noise_m: Array
     ranges: tuple[RangeObservation, ...]
     used: npt.NDArray[np.bool_]
+
+    @property
+    def reference(self) -> Reference:
+        """Our reference orbit, from which the parameters deviate."""
+        return self.equations.dynamics.reference
+
+    @property
+    def satellites(self) -> tuple[int, ...]:
+        """Radio ids of the satellites solved jointly, our own first."""
+        return self.equations.satellites
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Pairs with ranges among them."""
+        return self.equations.pairs
+
+    @property
+    def noise_m(self) -> Array:
+        """Standard deviation of the ranges of each pair without model error, in m."""
+        return self.equations.noise.white_sigma_m
 
     def relative_at(self, gps_ms: int, partner: int, hypothesis: int = 0) -> RelativeState:
         """Return the state of a partner, by radio id, relative to us.
@@ -151,31 +175,32 @@ class FormationSolution:
         if partner not in self.satellites[1:]:
             raise ValueError(f"satellite {partner} is not solved; choose from {self.satellites[1:]}")
         index = self.satellites.index(partner)
-        reference, deviations, partials = self._states(gps_ms, hypothesis)
-        columns = np.concatenate((state_indices(0), state_indices(index)))
-        joint = self.hypotheses[hypothesis].covariance[columns[:, None], columns]
-        d_relative = np.concatenate((-partials[0], partials[index]), axis=1)
-        covariance = d_relative.dot(joint).dot(d_relative.T)
-        return relative_state(reference + deviations[0], deviations[index] - deviations[0], covariance)
+        states, partials = self._states(gps_ms, hypothesis)
+        d_relative, covariance = partials[index] - partials[0], self.hypotheses[hypothesis].covariance
+        relative_covariance = d_relative.dot(covariance).dot(d_relative.T)
+        return relative_state(states[0], states[index] - states[0], relative_covariance)
 
     def joint_at(self, gps_ms: int, hypothesis: int = 0) -> tuple[Array, Array]:
         """Return the joint state of all satellites and its covariance, the initial state of a filter.
 
         Returns:
             Position and velocity (GCRF, m and m/s) and log drag factor of each satellite, then the range biases in m,
-            shape (p,), and the covariance, shape (p, p).
+            shape (n,), and the covariance, shape (n, n).
 
         Raises:
             ValueError: The moment is outside the arc.
         """
-        reference, deviations, partials = self._states(gps_ms, hypothesis)
+        states, partials = self._states(gps_ms, hypothesis)
         parameters, covariance = self.hypotheses[hypothesis].parameters, self.hypotheses[hypothesis].covariance
-        joint, transition = parameters.copy(), np.eye(len(parameters))
-        for satellite, (deviation, d_state) in enumerate(zip(deviations, partials, strict=True)):
+        size = STATE_SIZE * len(self.satellites) + len(self.pairs)
+        joint, transition = parameters[:size].copy(), np.eye(size, len(parameters))
+        for satellite, (state, d_state) in enumerate(zip(states, partials, strict=True)):
             first = STATE_SIZE * satellite
-            joint[first : first + 6] = reference + deviation
-            joint[first + 6] = self.reference.log_drag + parameters[first + 6]
-            transition[first : first + 6, first : first + STATE_SIZE] = d_state
+            joint[first : first + 6] = state
+            track = self.equations.tracks[satellite]
+            joint[first + 6] = log_drag(track, parameters, satellite)
+            transition[first : first + 6] = d_state
+            transition[first + 6] *= math.exp(track.reference.log_drag - joint[first + 6])
         return joint, transition.dot(covariance).dot(transition.T)
 
     def bias_of(self, pair: Pair, hypothesis: int = 0) -> tuple[float, float]:
@@ -184,17 +209,14 @@ class FormationSolution:
         solved = self.hypotheses[hypothesis]
         return float(solved.parameters[index]), float(np.sqrt(solved.covariance[index, index]))
 
-    def _states(self, gps_ms: int, hypothesis: int) -> tuple[Array, Array, Array]:
-        """Return the reference (6,), deviations (s, 6) and their derivatives by each satellite's state (s, 6, 7)."""
+    def _states(self, gps_ms: int, hypothesis: int) -> tuple[Array, Array]:
+        """Return position and velocity of each satellite (s, 6), and their derivatives by all parameters (s, 6, p)."""
         if not self.reference.covers(gps_ms):
             first_ms, last_ms = self.reference.span_ms
             raise ValueError(f"gps_ms {gps_ms} is outside the arc of the solution, {first_ms} to {last_ms}")
-        moment = np.array([float(gps_ms)])
-        node_time, reference = self.reference.node_time(moment), self.reference.at(moment)
-        motion, d_state_d_epoch = self.hypotheses[hypothesis].motion, reference.d_state_d_epoch[0]
-        deviations = motion.at(slice(None), node_time)[0] @ d_state_d_epoch.T
-        partials = motion.partials_at(slice(None), node_time)
-        return reference.state[0], deviations, d_state_d_epoch if partials is None else d_state_d_epoch @ partials[0]
+        chosen = self.hypotheses[hypothesis]
+        states, partials = self.equations.states_at(np.array([float(gps_ms)]), chosen.parameters, chosen.motion)
+        return states[:, 0], partials[:, 0]
 
 
 def unsolved_reason(sigma_m: float, distance_m: float, sigma_ratio_max: float) -> str | None:
@@ -206,6 +228,21 @@ def unsolved_reason(sigma_m: float, distance_m: float, sigma_ratio_max: float) -
 
 _FIX_GATE: Final = 4.6
 """Gate of a fix in standard deviations of three components together; 1e-4 of good fixes lie beyond."""
+_NEAR_M: Final = 100.0
+"""Maximum distance at the epoch for linear motion relative to a reference."""
+_FAR_M: Final = 50_000.0
+"""Distance from our reference beyond which one fix of a satellite is a better first guess of its orbit."""
+_REFERENCES_MAX: Final = 4
+_NEAR_LOG_DRAG: Final = 0.3
+"""Maximum change of the log drag factor for linear motion."""
+_MODE_SIGMA: Final = np.array((0.3, 0.3, 0.15, 0.15, 0.2, 0.1))
+"""Prior standard deviations of the drag modes, relative to the difference of two satellites' drags."""
+_DRAG_SHARE_MIN: Final = 0.1
+"""Least difference of drags, relative to ours; attitudes change the area in the flow."""
+_NONLINEAR_MAX_M: Final = 50_000.0
+"""Largest distance at which the motion of a partner without fixes is accurate."""
+_MISFIT_MAX: Final = 1.01
+"""Largest ratio of the noise with model error to that without in a good fit."""
 _FIRST_ITERATIONS: Final = 12
 _ITERATIONS: Final = 30
 _ROUNDS: Final = 3
@@ -257,31 +294,106 @@ class FormationSolver:
             own, arc = orbit, Arc({**arc.fixes, settings.own_id: ()}, arc.ranges)
             if not arc.ranges and not any(arc.fixes.values()):
                 return None
-        equations = self.equations(arc, orbit, own)
+        tracks = self._tracks(arc, orbit, own)
+        equations = self._linearised(arc, tracks, own)
         equations = replace(equations, noise=apparent_noise(equations, settings))
         parameters, unsolved = FormationSearch(equations, settings).candidates()
         reasons = {equations.satellites[number]: reason for number, reason in unsolved.items()}
-        if unsolved:
+        if reasons:
             solved = [number for number in range(len(equations.satellites)) if number not in unsolved]
             parameters = parameters[:, equations.parameter_indices(solved)]
-            pairs = len(equations.pairs_among(solved))
-            prior = initial_prior(len(solved), pairs, equations.dynamics.reference, own, settings)
-            equations = equations.subset(solved, prior=prior)
+            arc = arc.without(reasons)
+            equations = self._linearised(arc, tracks, own)
+            equations = replace(equations, noise=apparent_noise(equations, settings))
+        equations, parameters = _preliminary(equations, settings, parameters)
+        moved = self._moved_to(equations, parameters[0], arc, tracks)
+        if moved != tracks:
+            equations = replace(self._linearised(arc, moved, own), noise=equations.noise)
+        equations = replace(equations, loss=last_loss(settings))
         return _solution(arc, settings, *_refined(equations, settings, parameters), unsolved=reasons)
 
     def equations(self, arc: Arc, orbit: OrbitState, own: OrbitState | None) -> Equations:
-        """Return the observation equations of an arc, linearised at our orbit propagated from `orbit`.
+        """Return the observation equations of an arc, linearised at the references of all satellites.
 
         Args:
             arc: Observations.
             orbit: Our orbit at a moment in the arc.
             own: `orbit` if it is the prior of our state; None if our fixes determine our orbit.
         """
-        step_max_ms = self._orbit.force_model.step_max_ms
-        reference = Reference(orbit, arc.span_ms, dynamics=self._dynamics, step_max_ms=step_max_ms, frames=self._frames)
+        return self._linearised(arc, self._tracks(arc, orbit, own), own)
+
+    def _linearised(self, arc: Arc, tracks: dict[int, Track], own: OrbitState | None) -> Equations:
         return linearise_observations(
-            arc, reference, own, self._settings, frames=self._frames, receiver=self._orbit.measurement
+            arc, tracks, own, self._settings, frames=self._frames, receiver=self._orbit.measurement
         )
+
+    def _tracks(self, arc: Arc, orbit: OrbitState, own: OrbitState | None) -> dict[int, Track]:
+        """Return tracks of all satellites, with references of their own if their fixes determine their orbits."""
+        own_id = self._settings.own_id
+        ours = Track(self._reference(orbit, arc), np.zeros(STATE_SIZE), is_linear=True)
+        if own is None:
+            ours = Track(self._track_from_fixes(arc, own_id, ours).reference, np.zeros(STATE_SIZE), is_linear=True)
+        tracks = {own_id: ours}
+        for satellite in arc.satellites:
+            if satellite != own_id:
+                tracks[satellite] = self._track_from_fixes(arc, satellite, ours._replace(is_linear=False))
+        return tracks
+
+    def _moved_to(
+        self, equations: Equations, parameters: Array, arc: Arc, tracks: dict[int, Track]
+    ) -> dict[int, Track]:
+        """Return tracks of partners with references at their solution (p,), if it is not close to the present one."""
+        ours, moved = equations.tracks[0].reference, dict(tracks)
+        for number, identity in enumerate(equations.satellites[1:], start=1):
+            track = tracks[identity]
+            change = parameters[state_indices(number)] - track.offset
+            if track.is_linear and (np.abs(change[:3]).max() > _NEAR_M or abs(change[DRAG]) > _NEAR_LOG_DRAG):
+                x = np.zeros(SIZE)
+                x[:6] = ours.nodes.state[ours.epoch_node] + parameters[state_indices(number)][:6]
+                x[DRAG] = track.reference.log_drag + log_factor(change[DRAG])
+                moved[identity] = self._track(OrbitState(ours.epoch_ms, x, np.zeros((SIZE, SIZE))), arc, ours)
+        return moved
+
+    def _track(self, orbit: OrbitState, arc: Arc, ours: Reference) -> Track:
+        """Return the track of a partner on an orbit."""
+        reference = self._reference(orbit, arc)
+        offset = reference.nodes.state[ours.epoch_node] - ours.nodes.state[ours.epoch_node]
+        return Track(reference, np.append(offset, reference.log_drag - ours.log_drag), is_linear=True)
+
+    def _reference(self, orbit: OrbitState, arc: Arc) -> Reference:
+        step_max_ms = self._orbit.force_model.step_max_ms
+        return Reference(orbit, arc.span_ms, dynamics=self._dynamics, step_max_ms=step_max_ms, frames=self._frames)
+
+    def _track_from_fixes(self, arc: Arc, satellite: int, track: Track) -> Track:
+        """Return a track with a reference near the satellite's fixes; `track` if they do not determine an orbit."""
+        fixes, origin = arc.fixes.get(satellite, ()), track.reference
+        for attempt in range(_REFERENCES_MAX):
+            at_reference = track._replace(offset=np.zeros(STATE_SIZE))
+            change = orbit_from_fixes(fix_equations(fixes, at_reference, self._frames, self._orbit.measurement))
+            if change is None:
+                return track
+            distance_m = np.abs(change[:3]).max()
+            if distance_m < _NEAR_M:
+                return track._replace(is_linear=True)
+            x = np.zeros(SIZE)
+            x[:6], x[DRAG] = track.reference.nodes.state[origin.epoch_node] + change, track.reference.log_drag
+            orbit = OrbitState(origin.epoch_ms, x, np.zeros((SIZE, SIZE)))
+            if distance_m > _FAR_M and attempt == 0:
+                orbit = self._orbit_of_fix(fixes, origin.epoch_ms) or orbit
+            track = self._track(orbit, arc, origin)
+        return track
+
+    def _orbit_of_fix(self, fixes: Sequence[Fix], epoch_ms: int) -> OrbitState | None:
+        """Return the orbit by the fix with a velocity that is nearest to an epoch."""
+        complete = [fix for fix in fixes if fix.velocity_ecef_mps is not None]
+        fix = min(complete, key=lambda each: abs(each.gps_ms - epoch_ms), default=None)
+        if fix is None or fix.velocity_ecef_mps is None:
+            return None
+        x = np.zeros(SIZE)
+        x[:6] = np.linalg.solve(
+            self._frames.ecef_state_from_gcrf(fix.gps_ms), np.append(fix.position_ecef_m, fix.velocity_ecef_mps)
+        )
+        return OrbitState(fix.gps_ms, x, np.zeros((SIZE, SIZE)))
 
 
 def last_loss(settings: FormationSettings) -> Loss:
@@ -289,26 +401,48 @@ def last_loss(settings: FormationSettings) -> Loss:
     return Loss(settings.range_gate_sigma, _FIX_GATE, hard=True)
 
 
+def _minima(equations: Equations, parameters: Array, iterations: int = _ITERATIONS) -> Minima:
+    """Return the distinct minima reached from parameters (k, p), whose first row decides on outliers of fixes."""
+    found = minimise(equations.folded(parameters[0]), parameters, iterations=iterations)
+    return distinct_solutions(found, len(equations.satellites))
+
+
+def _preliminary(equations: Equations, settings: FormationSettings, parameters: Array) -> tuple[Equations, Array]:
+    """Refine candidates (k, p) with the loss of the search; return equations with robust noise, and the parameters."""
+    parameters = _minima(equations, parameters, _FIRST_ITERATIONS).parameters[:_SOLUTIONS_MAX]
+    return replace(equations, noise=robust_noise(equations, parameters[:1], settings)), parameters
+
+
 def _refined(equations: Equations, settings: FormationSettings, parameters: Array) -> tuple[Equations, Minima, Array]:
-    """Refine candidates (k, p) and estimate the noise from the residuals of the best solution.
+    """Refine parameters (k, p) with drag modes, and estimate the noise from the residuals of the best solution.
 
     Returns:
-        Equations with the estimated noise and the loss of the last fit; the distinct solutions, the best first; and
-        the parameters (k, p) that were distinct after the first fit.
+        Equations with the estimated noise; the distinct solutions, the best first; and the parameters (k, p) that were
+        distinct before.
     """
     count = len(equations.satellites)
-    result = distinct_solutions(minimise(equations, parameters, iterations=_FIRST_ITERATIONS), count)
-    intermediate = result.parameters[:_SOLUTIONS_MAX]
-    equations = replace(equations, noise=robust_noise(equations, result.parameters[:1], settings))
-    result = distinct_solutions(minimise(equations, intermediate, iterations=_ITERATIONS), count)
-    plausible = int((result.fit.cost <= result.fit.cost[0] + _COST_MARGIN).sum())
-    parameters = result.parameters[:plausible]
-    equations = replace(equations, loss=last_loss(settings))
+    added = np.zeros((len(parameters), DRAG_MODES * (count - 1)))
+    intermediate = parameters = np.concatenate((parameters, added), axis=1)
     for _ in range(_ROUNDS):
-        result = distinct_solutions(minimise(equations, parameters, iterations=_ITERATIONS), count)
+        equations = equations.with_drag_modes(_mode_sigma(equations, parameters[0]))
+        result = _minima(equations, parameters)
         equations = replace(equations, noise=refined_noise(equations, result, settings))
-        parameters = result.parameters
+        parameters = result.parameters[result.fit.cost <= result.fit.cost[0] + _COST_MARGIN]
+    equations = equations.folded(parameters[0])
     return equations, distinct_solutions(Minima(parameters, equations.fit(parameters)), count), intermediate
+
+
+def _mode_sigma(equations: Equations, parameters: Array) -> Array:
+    """Return prior standard deviations of the drag modes of all partners, (s - 1, `DRAG_MODES`).
+
+    An error of the density acts on the difference of two drags.
+    """
+    drags = [log_drag(track, parameters, number) for number, track in enumerate(equations.tracks)]
+    factors = [
+        math.hypot(_DRAG_SHARE_MIN, math.expm1(drag - drags[0])) * math.exp(drags[0] - track.reference.log_drag)
+        for drag, track in zip(drags[1:], equations.tracks[1:], strict=True)
+    ]
+    return np.outer(factors, _MODE_SIGMA)
 
 
 def _solution(
@@ -320,28 +454,35 @@ def _solution(
     *,
     unsolved: dict[int, str],
 ) -> FormationSolution:
-    count, noise_m = len(equations.satellites), equations.noise.range_sigma_m
+    count, sigma_m = len(equations.satellites), equations.noise.range_sigma_m
     motion = equations.motion(result.parameters, partials=False)
-    residuals = [
-        equations.range_residuals(result.parameters, pair, equations.relative_positions(pair, motion)[1])
-        for pair in range(len(equations.pairs))
-    ]
+    residuals = []
+    for pair in range(len(equations.pairs)):
+        distance_m = equations.relative_positions(pair, result.parameters, motion)[1]
+        residuals.append(equations.range_residuals(result.parameters, pair, distance_m).T)
     residual_m = np.concatenate(residuals, axis=1) if residuals else np.zeros((len(result.parameters), 0))
     used = [
-        np.abs(residual[0]) <= equations.loss.limit * sigma_m
-        for residual, sigma_m in zip(residuals, noise_m, strict=True)
+        np.abs(residual[0]) <= equations.loss.limit * pair_sigma_m
+        for residual, pair_sigma_m in zip(residuals, sigma_m, strict=True)
     ]
     groups = connected_groups(range(1, count), equations.index_pairs)
     covariance = ridge_covariances(equations, result, groups, settings.certain_chi_square)
+    rows, size = range(len(result.parameters)), len(equations.nonlinear)
+    motions = [
+        None
+        if motion is None
+        else equations.dynamics.with_partials(motion.select(slice(size * row, size * row + size)))
+        for row in rows
+    ]
     hypotheses = tuple(
         Hypothesis(
             float(result.fit.cost[row]),
             result.parameters[row],
             covariance[row],
-            equations.dynamics.with_partials(motion.select(slice(count * row, count * (row + 1)))),
+            motions[row],
             residual_m[row],
         )
-        for row in range(len(result.parameters))
+        for row in rows
     )
     partners = {
         identity: Partner(reason, ambiguous=False, chi_square_best=math.nan, chi_square_mirror=math.nan)
@@ -349,12 +490,9 @@ def _solution(
     }
     partners |= _judge_partners(equations, settings, result, intermediate, covariance[0])
     return FormationSolution(
-        equations.dynamics.reference,
-        equations.satellites,
-        equations.pairs,
+        equations,
         hypotheses,
         partners,
-        noise_m,
         tuple(observation for pair in equations.pairs for observation in arc.ranges[pair]),
         np.concatenate(used) if used else np.zeros(0, dtype=np.bool_),
     )
@@ -388,11 +526,20 @@ def _judge_partners(
         sigma_m, distance_m = _position_uncertainty(equations, result, partner, covariance)
         by_partner[equations.satellites[partner]] = Partner(
             unsolved_reason(sigma_m, distance_m, settings.solved_sigma_ratio),
-            excess < settings.certain_chi_square,
+            excess < settings.certain_chi_square or not _fits(equations, partner, distance_m),
             best,
             mirror,
         )
     return by_partner
+
+
+def _fits(equations: Equations, partner: int, distance_m: float) -> bool:
+    """Return True if the model describes the observations of a partner, whatever other solutions there are."""
+    if distance_m > _NONLINEAR_MAX_M and not equations.tracks[partner].is_linear:
+        return False
+    pairs = [number for number, pair in enumerate(equations.index_pairs) if partner in pair]
+    noise = equations.noise
+    return bool((noise.range_sigma_m[pairs] <= _MISFIT_MAX * noise.white_sigma_m[pairs]).all())
 
 
 def _mirror_image_cost(equations: Equations, result: Minima, partner: int) -> float:
@@ -407,15 +554,13 @@ def _position_uncertainty(equations: Equations, result: Minima, partner: int, co
 
     Both are RMS values over some moments of the arc. The larger of the linear covariance and `covariance` counts.
     """
-    reference = equations.dynamics.reference
-    node_time = 2.0 * reference.epoch_node * np.array(_ARC_FRACTIONS)
-    d_position = reference.nodes.d_state_d_epoch[node_time.astype(np.int64), :3]
-    columns = np.concatenate((np.arange(STATE_SIZE), STATE_SIZE * partner + np.arange(STATE_SIZE)))
+    first_ms, last_ms = equations.dynamics.reference.span_ms
+    moments = first_ms + (last_ms - first_ms) * np.array(_ARC_FRACTIONS)
+    best = result.parameters[0]
+    states, partials = equations.states_at(moments, best, equations.motion(best[None]))
+    relative_position_m, d_relative = (part[partner, :, :3] - part[0, :, :3] for part in (states, partials))
     # The larger of both: a ridge that is shorter than its linear covariance is hardly bounded by the data.
-    joint = np.stack((scaled_inverse(result.fit.information[0]), covariance))[:, columns[:, None], columns]
-    constants = equations.motion(result.parameters[:1], partials=False).at(slice(None), node_time)
-    relative_position_m = (d_position @ (constants[:, partner] - constants[:, 0])[..., None])[..., 0]
-    d_relative = np.concatenate((-d_position, d_position), axis=2)
+    joint = np.stack((scaled_inverse(result.fit.information[0]), covariance))
     propagated = d_relative @ joint[:, None] @ d_relative.swapaxes(1, 2)
     variance = np.trace(propagated, axis1=2, axis2=3).mean(axis=1).max()
     return math.sqrt(variance), math.sqrt((relative_position_m**2).sum(axis=1).mean())

@@ -293,11 +293,10 @@ class FormationFilter:
         step_s, count = (end_ms - gps_ms) * 1e-3, hypotheses[0].satellites
         own = hypotheses[0].states[0]
         deviations = np.concatenate([hypothesis.states - own for hypothesis in hypotheses])
-        distances_m = np.sqrt((deviations[:count, :3] ** 2).sum(axis=1))
         step = joint_step(self._dynamics, gps_ms, orbit_vector(own), deviations, step_s)
         biases = len(hypotheses[0].x) - STATE_SIZE * count
         noise = process_noise_root(
-            self._settings, self._orbit, step, step_s=step_s, distances_m=distances_m, biases=biases
+            self._settings, self._orbit, step, step_s=step_s, deviations=deviations[:count], biases=biases
         )
         states = (step.x[:STATE_SIZE] + step.deviations).reshape(len(hypotheses), count, STATE_SIZE)
         return [

@@ -28,6 +28,7 @@ from pygnc.estimators.formation.batch_solver import (
     relative_state,
     unsolved_reason,
 )
+from pygnc.estimators.formation.least_squares import SAME_ORBIT_LIMIT
 from pygnc.estimators.formation.observation_equations import scaled_inverse
 from pygnc.estimators.formation.observations import Pair, connected_groups
 from pygnc.estimators.formation.reference import STATE_SIZE, parameter_indices
@@ -42,9 +43,6 @@ _COINCIDENT_M: Final = 1e-3
 """Minimum distance for the direction of the line of sight."""
 _LEAST_EIGENVALUE: Final = 1e-14
 """Minimum eigenvalue of a correlation matrix; less is rounding."""
-_DISTINCT_ORBIT_LIMIT: Final = 25.0
-"""Two orbits differ if their squared Mahalanobis distance, with the covariance of the orbit of lower chi-square, is
-larger."""
 _MERGE_LIMIT: Final = 1.0
 """Hypotheses coincide if the squared distances of all partners are smaller. Stricter than the batch's limit:
 distinct hypotheses must not merge because a gap has increased their covariance."""
@@ -327,6 +325,6 @@ def _differing_orbits(
         for worse in range(better + 1, count):
             change = (solution.hypotheses[worse].parameters - one.parameters)[columns]
             for satellite in range(1, satellites):
-                differs = _squared_orbit_distance(change, covariance, satellite) > _DISTINCT_ORBIT_LIMIT
+                differs = _squared_orbit_distance(change, covariance, satellite) > SAME_ORBIT_LIMIT
                 differing[better, worse, satellite] = differing[worse, better, satellite] = differs
     return differing

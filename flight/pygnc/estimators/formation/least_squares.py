@@ -15,8 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array, median
-from pygnc.estimators.formation.observation_equations import Equations, Fit, Noise, scaled_inverse
-from pygnc.estimators.formation.reference import state_indices
+from pygnc.estimators.formation.observation_equations import (
+    Equations,
+    Fit,
+    Noise,
+    RangeEquations,
+    scaled_inverse,
+    white_noise,
+)
+from pygnc.estimators.formation.reference import NODE_S, state_indices
 from pygnc.estimators.formation.relative_coordinates import relative_covariance
 from pygnc.estimators.formation.relative_motion import Motion
 from pygnc.estimators.formation.settings import FormationSettings
@@ -135,6 +142,11 @@ _GROUP: Final = 8
 """Number of ranges in a group that is fitted by a polynomial."""
 _GROUP_NODES_MAX: Final = 20.0
 """Longest time that the polynomial of a group of ranges spans, in nodes (minutes)."""
+_GROUPS_MIN: Final = 4
+_WHITE_MARGIN: Final = 4.0
+"""Margin of the scatter about polynomials, in about standard deviations for one group."""
+_MODEL_ERROR_S: Final = 900.0
+"""Correlation time of model errors: a sixth of an orbit."""
 _FIXES_MIN: Final = 8
 """Minimum number of fixes for an estimate of their scatter."""
 
@@ -150,7 +162,16 @@ def apparent_noise(equations: Equations, settings: FormationSettings) -> Noise:
         if len(squares):
             scatter_m = math.sqrt(median(squares) / _CHI_SQUARE_MEDIAN)
             range_sigma_m[pair] = _regularised_sigma(scatter_m, float(len(squares)), settings)
-    return equations.noise._replace(range_sigma_m=range_sigma_m)
+    return white_noise(range_sigma_m, equations.noise.fix_scale)
+
+
+def _white_sigma_max_m(rows: RangeEquations, settings: FormationSettings) -> float:
+    """Return the largest standard deviation that white noise can have by the scatter about polynomials, in m."""
+    squares = _polynomial_residual_squares(rows.node_time, rows.range_m)
+    if len(squares) < _GROUPS_MIN:
+        return math.inf
+    scatter_m = math.sqrt(median(squares) / _CHI_SQUARE_MEDIAN)
+    return max(scatter_m, settings.range_noise_min_m) * (1.0 + _WHITE_MARGIN / math.sqrt(len(squares)))
 
 
 def _polynomial_residual_squares(node_time: Array, range_m: Array) -> Array:
@@ -172,27 +193,28 @@ def robust_noise(equations: Equations, best: Array, settings: FormationSettings)
     motion = equations.motion(best, partials=False)
     sigma_m = np.empty(len(equations.pairs))
     for pair in range(len(equations.pairs)):
-        residual = equations.range_residuals(best, pair, equations.relative_positions(pair, motion)[1])[0]
+        residual = equations.range_residuals(best, pair, equations.relative_positions(pair, best, motion)[1])[:, 0]
         scatter_m = _SIGMA_BY_MEDIAN * float(median(np.abs(residual)))
         sigma_m[pair] = _regularised_sigma(scatter_m, len(residual) - 6.0, settings)
-    return Noise(sigma_m, _fix_scales(equations, motion, settings))
+    return white_noise(sigma_m, _fix_scales(equations, best, motion, settings))
 
 
 def refined_noise(equations: Equations, result: Minima, settings: FormationSettings) -> Noise:
     """Return the noise from residuals within the gate and their redundancy.
 
-    Uses the best minimum, which comes first.
+    Uses the best minimum, which comes first. Residuals in excess of the scatter about polynomials are model errors.
+    These are correlated: n ranges within a correlation time know no more than one.
     """
     best = result.parameters[:1]
     motion = equations.motion(best)
     covariance = scaled_inverse(result.fit.information[0])
-    sigma_m = np.empty(len(equations.pairs))
+    sigma_m, white_m = np.empty((2, len(equations.pairs)))
     for pair, previous_m in enumerate(equations.noise.range_sigma_m):
-        positions = equations.relative_positions(pair, motion)
-        residual = equations.range_residuals(best, pair, positions[1])[0]
-        columns = equations.pair_parameter_indices(pair)
+        positions = equations.relative_positions(pair, best, motion)
+        residual = equations.range_residuals(best, pair, positions[1])[:, 0]
         used = np.abs(residual) <= equations.loss.limit * previous_m
-        used_partials = equations.range_partials(pair, motion, *positions)[0][used]
+        partials, columns = equations.range_partials(pair, motion, *positions)
+        used_partials = partials[used, 0]
         predicted_variance_m2 = np.einsum(
             "ni,ij,nj->", used_partials, covariance[columns[:, None], columns], used_partials
         )
@@ -201,8 +223,12 @@ def refined_noise(equations: Equations, result: Minima, settings: FormationSetti
         # Posterior mean of the variance. Its mode would make the covariance too small.
         freedom = max(redundancy - 2.0, 0.5 * redundancy)
         scatter_m = math.sqrt(square / freedom) if redundancy > 0.5 else settings.range_noise_m
-        sigma_m[pair] = _regularised_sigma(scatter_m, redundancy, settings)
-    return Noise(sigma_m, _fix_scales(equations, motion, settings))
+        total_m, rows = _regularised_sigma(scatter_m, redundancy, settings), equations.ranges[pair]
+        white_m[pair] = min(total_m, _white_sigma_max_m(rows, settings))
+        span_s = NODE_S * float(rows.node_time[-1] - rows.node_time[0])
+        correlated = max(1.0, 2.0 * _MODEL_ERROR_S * len(rows.node_time) / max(span_s, 1.0))
+        sigma_m[pair] = math.sqrt(white_m[pair] ** 2 + correlated * (total_m**2 - white_m[pair] ** 2))
+    return Noise(sigma_m, _fix_scales(equations, best, motion, settings), white_m)
 
 
 def _regularised_sigma(scatter_m: float, redundancy: float, settings: FormationSettings) -> float:
@@ -214,13 +240,13 @@ def _regularised_sigma(scatter_m: float, redundancy: float, settings: FormationS
     return min(max(mean_m, settings.range_noise_min_m), settings.range_noise_max_m)
 
 
-def _fix_scales(equations: Equations, motion: Motion, settings: FormationSettings) -> Array:
+def _fix_scales(equations: Equations, best: Array, motion: Motion | None, settings: FormationSettings) -> Array:
     """Return factors on the receivers' standard deviations, (s,); at least 1: a receiver's claim is not reduced."""
     scale = np.ones(len(equations.satellites))
     for satellite, rows in enumerate(equations.fixes):
         if int(rows.available[:, 0].sum()) < _FIXES_MIN:
             continue
-        residual, _ = equations.fix_residuals(satellite, motion, 1)
+        residual, _ = equations.fix_residuals(satellite, best, motion)
         square = (residual[0] ** 2).reshape(-1, 2, 3).sum(axis=-1)[rows.available]
         scale[satellite] = math.sqrt(median(square) / _CHI_SQUARE_MEDIAN)
     return np.clip(scale, 1.0, settings.fix_scale_max)

@@ -1,17 +1,21 @@
 """Observation equations of an arc: residuals, cost, normal equations and prior.
 
 The parameter vector (p,) holds seven numbers per satellite (position, velocity and log drag factor at the epoch, as
-deviations from the reference) followed by one range bias per pair. With v = observed - predicted, the cost is
+deviations from our reference), one range bias per pair and, in the last fits, the drag modes of each partner. With
+v = observed - predicted, the cost is
 
     J(x) = (m - x)' P (m - x) + sum over fixes of rho(|v|^2 / s^2) + sum over ranges of rho(v^2 / s^2),
 
 with prior mean m, prior information P, noise s and the loss rho of `Loss`. A range is |d_j - d_i| + b_ij, with d the
 positions and b the bias of the pair. The normal equations are N = P + A' W A and g = P (m - x) + A' W v. All functions
 treat k parameter vectors (k, p) at once.
+
+A satellite with a known orbit has a reference of its own with all forces and moves linearly relative to it. Its fixes
+are quadratic in the parameters, so that they can become part of the prior (`Equations.folded`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -20,10 +24,10 @@ import numpy.typing as npt
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.observations import Arc, Pair
-from pygnc.estimators.formation.reference import STATE_SIZE, Reference, parameter_indices
+from pygnc.estimators.formation.reference import STATE_SIZE, Reference, Track, parameter_indices, state_indices
 from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.orbit.measurement import linearise_fix
+from pygnc.estimators.orbit.measurement import Fix, linearise_fix
 from pygnc.estimators.orbit.settings import MeasurementSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
 
@@ -31,8 +35,8 @@ _COINCIDENT_M: Final = 1e-3
 """Minimum distance for the direction of the line of sight."""
 _VARIANCE_MIN: Final = 1e-20
 """Lower limit of a variance; rounding may leave less of the difference of two large numbers."""
-_PARTIALS_MAX: Final = 8_000
-"""Maximum number of 7 x 7 derivative matrices in memory; they take three megabytes."""
+_CHUNK: Final = 6_000
+"""Maximum number of parameter vectors times nodes that are linearised at once; they take three megabytes."""
 
 
 def scaled_inverse(matrices: Array) -> Array:
@@ -52,8 +56,8 @@ class FixEquations(NamedTuple):
 
     Attributes:
         node_time: Times in node intervals of the reference, shape (m,).
-        design: Derivatives of position and velocity by the satellite's state, shape (m, 6, 7).
-        residual: Residuals of the reference, shape (m, 6).
+        design: Derivatives of position and velocity by the satellite's state and drag modes, shape (m, 6, 7 + modes).
+        residual: Residuals for parameters of zero, shape (m, 6).
         available: True if the fix has a position and a velocity, shape (m, 2).
     """
 
@@ -62,6 +66,10 @@ class FixEquations(NamedTuple):
     residual: Array
     available: npt.NDArray[np.bool_]
 
+    def select(self, rows: slice) -> "FixEquations":
+        """Return some of the fixes."""
+        return FixEquations(self.node_time[rows], self.design[rows], self.residual[rows], self.available[rows])
+
 
 class RangeEquations(NamedTuple):
     """Linearised ranges of one pair.
@@ -69,33 +77,54 @@ class RangeEquations(NamedTuple):
     Attributes:
         pair: Indices of the two satellites.
         node_time: Times in node intervals of the reference, shape (n,).
-        design: Derivatives of the relative position by the relative state, shape (n, 3, 7).
+        offset_m: Relative position for parameters of zero, shape (n, 3).
+        designs: Derivatives of the positions of both satellites by their states and drag modes, (n, 3, 7 + modes) each.
         range_m: Measured ranges, shape (n,).
     """
 
     pair: tuple[int, int]
     node_time: Array
-    design: Array
+    offset_m: Array
+    designs: tuple[Array, Array]
     range_m: Array
+
+    def select(self, pair: tuple[int, int], rows: slice) -> "RangeEquations":
+        """Return some of the ranges, with other indices of the satellites."""
+        one, other = self.designs
+        return RangeEquations(
+            pair, self.node_time[rows], self.offset_m[rows], (one[rows], other[rows]), self.range_m[rows]
+        )
 
 
 class Prior(NamedTuple):
-    """Prior distribution of all parameters: mean (p,) and information matrix (p, p)."""
+    """Prior distribution of all parameters: mean (p,), information matrix (p, p), and cost of the mean."""
 
     mean: Array
     information: Array
+    cost: float = 0.0
 
 
 class Noise(NamedTuple):
     """Measurement noise.
 
     Attributes:
-        range_sigma_m: Standard deviation of the ranges of each pair, in m.
+        range_sigma_m: Standard deviation of the ranges of each pair, in m, model error included.
         fix_scale: Factor on the receiver's standard deviations of each satellite.
+        white_sigma_m: Standard deviation of the ranges without model error, in m.
     """
 
     range_sigma_m: Array
     fix_scale: Array
+    white_sigma_m: Array
+
+    def select(self, pairs: Sequence[int], satellites: Sequence[int]) -> "Noise":
+        """Return the noise of some pairs and satellites, by index."""
+        return Noise(self.range_sigma_m[list(pairs)], self.fix_scale[list(satellites)], self.white_sigma_m[list(pairs)])
+
+
+def white_noise(range_sigma_m: Array, fix_scale: Array) -> Noise:
+    """Return noise without model error."""
+    return Noise(range_sigma_m, fix_scale, range_sigma_m)
 
 
 class Loss(NamedTuple):
@@ -141,35 +170,51 @@ class Fit(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Equations:
-    """Weighted observation equations of s satellites, our own first."""
+    """Observation equations of an arc.
+
+    Attributes:
+        satellites: Radio ids, our own first.
+        pairs: Pairs of radio ids with ranges.
+        tracks: References of the satellites.
+        fixes: Fixes of each satellite.
+        ranges: Ranges of each pair.
+        prior: Prior of all parameters.
+        dynamics: Motion of deviations from our reference.
+        noise: Noise of the observations.
+        loss: Loss function.
+        modes: Number of drag modes of each partner among the parameters.
+    """
 
     satellites: tuple[int, ...]
-    """Radio ids, our own first."""
     pairs: tuple[Pair, ...]
-    """Radio ids of the pairs with ranges."""
+    tracks: tuple[Track, ...]
     fixes: tuple[FixEquations, ...]
-    """Fixes of each satellite."""
     ranges: tuple[RangeEquations, ...]
-    """Ranges of each pair."""
     prior: Prior
     dynamics: RelativeDynamics
     noise: Noise
     loss: Loss
+    modes: int = 0
 
     @property
     def parameter_count(self) -> int:
-        """Length p of the parameter vector."""
-        return STATE_SIZE * len(self.satellites) + len(self.pairs)
-
-    @property
-    def index_pairs(self) -> list[tuple[int, int]]:
-        """Indices of the satellites of each pair."""
-        return [rows.pair for rows in self.ranges]
+        """Number of parameters p."""
+        return len(self.prior.mean)
 
     @property
     def range_count(self) -> int:
         """Number of ranges."""
-        return sum(len(rows.node_time) for rows in self.ranges)
+        return sum(len(rows.range_m) for rows in self.ranges)
+
+    @property
+    def index_pairs(self) -> list[tuple[int, int]]:
+        """Pairs of indices of satellites with ranges."""
+        return [rows.pair for rows in self.ranges]
+
+    @property
+    def nonlinear(self) -> list[int]:
+        """Indices of the satellites that do not move linearly, in the order of `motion`."""
+        return [satellite for satellite, track in enumerate(self.tracks) if not track.is_linear]
 
     def subset(
         self,
@@ -179,7 +224,7 @@ class Equations:
         fixes_of: Sequence[int] | None = None,
         ranges_max: int | None = None,
     ) -> "Equations":
-        """Return the equations of some satellites and of the ranges among them.
+        """Return the equations of some satellites and the ranges among them.
 
         Args:
             chosen: Indices of the satellites.
@@ -191,28 +236,27 @@ class Equations:
         if prior is None:
             columns = self.parameter_indices(chosen)
             covariance = scaled_inverse(self.prior.information)[columns[:, None], columns]
-            prior = Prior(self.prior.mean[columns], scaled_inverse(covariance))
+            prior = Prior(self.prior.mean[columns], scaled_inverse(covariance), self.prior.cost)
         pairs = self.pairs_among(chosen)
-        fixes = []
-        for satellite in chosen:
-            used, rows = slice(None if fixes_of is None or satellite in fixes_of else 0), self.fixes[satellite]
-            fixes.append(
-                FixEquations(rows.node_time[used], rows.design[used], rows.residual[used], rows.available[used])
-            )
         ranges = []
         for number in pairs:
-            (one, other), *parts = self.ranges[number]
-            thinned = slice(None, None, 1 if ranges_max is None else -(-len(parts[0]) // ranges_max))
-            ranges.append(RangeEquations((chosen.index(one), chosen.index(other)), *(part[thinned] for part in parts)))
+            rows, (one, other) = self.ranges[number], self.ranges[number].pair
+            step = 1 if ranges_max is None else max(1, -(-len(rows.range_m) // ranges_max))
+            ranges.append(rows.select((chosen.index(one), chosen.index(other)), slice(None, None, step)))
         return Equations(
             tuple(self.satellites[satellite] for satellite in chosen),
             tuple(self.pairs[number] for number in pairs),
-            tuple(fixes),
+            tuple(self.tracks[satellite] for satellite in chosen),
+            tuple(
+                self.fixes[satellite].select(slice(None if fixes_of is None or satellite in fixes_of else 0))
+                for satellite in chosen
+            ),
             tuple(ranges),
             prior,
             self.dynamics,
-            Noise(self.noise.range_sigma_m[pairs], self.noise.fix_scale[list(chosen)]),
+            self.noise.select(pairs, chosen),
             self.loss,
+            self.modes,
         )
 
     def pairs_among(self, satellites: Sequence[int]) -> list[int]:
@@ -221,15 +265,57 @@ class Equations:
 
     def parameter_indices(self, satellites: Sequence[int]) -> npt.NDArray[np.int64]:
         """Return the indices of the parameters of some satellites and of the pairs among them."""
-        return parameter_indices(satellites, self.pairs_among(satellites), len(self.satellites))
+        indices = parameter_indices(satellites, self.pairs_among(satellites), len(self.satellites))
+        return np.concatenate((indices, *(self._mode_indices(satellite) for satellite in satellites)))
 
-    def motion(self, parameters: Array, *, partials: bool = True) -> Motion:
-        """Return the motion of all satellites for parameters (k, p): k s deviations, satellite by satellite."""
-        return self.dynamics.propagate(self._states(parameters), partials=partials)
+    def _mode_indices(self, satellite: int) -> npt.NDArray[np.int64]:
+        """Return the indices of a partner's drag modes; none for our own satellite."""
+        first = STATE_SIZE * len(self.satellites) + len(self.pairs) + self.modes * (satellite - 1)
+        return first + np.arange(self.modes if satellite else 0)
+
+    def _satellite_indices(self, satellite: int) -> npt.NDArray[np.int64]:
+        """Return the indices of a satellite's state and drag modes, the columns of its designs."""
+        return np.append(state_indices(satellite), self._mode_indices(satellite))
+
+    def motion(self, parameters: Array, *, partials: bool = True) -> Motion | None:
+        """Return the motion of the satellites that do not move linearly, for parameters (k, p); None without any.
+
+        The motion has k times n deviations: those of the n satellites `nonlinear` for the first vector, then for the
+        second, and so on.
+        """
+        nonlinear = self.nonlinear
+        if not nonlinear:
+            return None
+        states = self._states(parameters)[:, nonlinear].reshape(-1, STATE_SIZE)
+        return self.dynamics.propagate(states, partials=partials)
 
     def _states(self, parameters: Array) -> Array:
-        """Return the states of all satellites in the parameter vectors, (k, p) -> (k s, 7)."""
-        return parameters[:, : STATE_SIZE * len(self.satellites)].reshape(-1, STATE_SIZE)
+        """Return the states of all satellites in the parameter vectors, (k, p) -> (k, s, 7)."""
+        return parameters[:, : STATE_SIZE * len(self.satellites)].reshape(len(parameters), -1, STATE_SIZE)
+
+    def _rows(self, satellite: int) -> slice:
+        """Return the rows of a satellite in `motion`."""
+        nonlinear = self.nonlinear
+        return slice(nonlinear.index(satellite), None, len(nonlinear))
+
+    def _changes(
+        self, satellite: int, design: Array, node_time: Array, parameters: Array, motion: Motion | None
+    ) -> Array:
+        """Return design (n, r, 7 + modes) times the constants of motion and drag modes of a satellite, (n, k, r)."""
+        constants: Array = self._states(parameters)[None, :, satellite]
+        if motion is not None and not self.tracks[satellite].is_linear:
+            constants = motion.at(self._rows(satellite), node_time)
+        result: Array = constants @ design[..., :STATE_SIZE].swapaxes(1, 2)
+        if self.modes and satellite:
+            result += parameters[:, self._mode_indices(satellite)] @ design[..., STATE_SIZE:].swapaxes(1, 2)
+        return result
+
+    def _partials(self, satellite: int, d_constants: Array, node_time: Array, motion: Motion | None) -> Array:
+        """Return derivatives (n, k, ..., 7 + modes) by state and modes from those by constants and modes."""
+        if motion is None or self.tracks[satellite].is_linear:
+            return d_constants
+        by_state = motion.by_epoch(self._rows(satellite), node_time, d_constants[..., :STATE_SIZE])
+        return np.concatenate((by_state, d_constants[..., STATE_SIZE:]), axis=-1)
 
     def fit(self, parameters: Array, *, linear: bool = False) -> Fit:
         """Return cost and normal equations of parameters (k, p).
@@ -240,156 +326,199 @@ class Equations:
             parameters: Parameter vectors, shape (k, p).
             linear: If true, the motion is taken as linear.
         """
-        states, satellites = self._states(parameters), len(self.satellites)
-        motion = self.dynamics.linear(states) if linear else self.dynamics.propagate(states, partials=False)
-        # At once there are three such matrices per step and satellite, and six per observation of one kind.
-        longest = max([len(rows.node_time) for rows in self.fixes] + [len(rows.node_time) for rows in self.ranges])
-        chunk = max(1, _PARTIALS_MAX // (3 * satellites * len(motion.constants) + 6 * longest))
+        motion, count = None if linear else self.motion(parameters, partials=False), len(self.nonlinear)
+        chunk = max(1, _CHUNK // len(self.dynamics.reference.nodes.state))
         parts = []
         for first in range(0, len(parameters), chunk):
-            chunk_motion = motion.select(slice(satellites * first, satellites * (first + chunk)))
-            if not linear:
-                chunk_motion = self.dynamics.with_partials(chunk_motion)
-            parts.append(self._fit_motion(parameters[first : first + chunk], chunk_motion))
+            some = None
+            if motion is not None:
+                some = self.dynamics.with_partials(motion.select(slice(count * first, count * (first + chunk))))
+            parts.append(self._fit_motion(parameters[first : first + chunk], some))
         return Fit(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
-    def _fit_motion(self, parameters: Array, motion: Motion) -> Fit:
+    def _fit_motion(self, parameters: Array, motion: Motion | None) -> Fit:
         deviation = self.prior.mean - parameters
         gradient = deviation @ self.prior.information
-        cost = np.einsum("kp,kp->k", deviation, gradient)
+        cost = self.prior.cost + np.einsum("kp,kp->k", deviation, gradient)
         fit = Fit(cost, np.tile(self.prior.information, (len(parameters), 1, 1)), gradient)
         for satellite, rows in enumerate(self.fixes):
             if len(rows.node_time):
-                self._add_fixes(fit, satellite, motion)
+                self._add_fixes(fit, satellite, parameters, motion)
         for pair in range(len(self.pairs)):
             self._add_ranges(fit, parameters, pair, motion)
         return fit
 
-    def fix_residuals(self, satellite: int, motion: Motion, count: int) -> tuple[Array, Array]:
-        """Return residuals and derivatives of a satellite's fixes for k parameter vectors.
+    def folded(self, parameters: Array) -> "Equations":
+        """Return equations in which the fixes of all satellites with linear motion are part of the prior.
 
         Args:
-            satellite: Index of the satellite.
-            motion: Motion for the parameter vectors.
-            count: Number k of parameter vectors.
+            parameters: Parameters (p,) near the solution; they decide which fixes are outliers.
+        """
+        prior, size = self.prior, self.parameter_count
+        fit = Fit(np.zeros(1), np.zeros((1, size, size)), np.zeros((1, size)))
+        fixes = list(self.fixes)
+        for satellite, track in enumerate(self.tracks):
+            if track.is_linear and len(fixes[satellite].node_time):
+                self._add_fixes(fit, satellite, parameters[None], None)
+                fixes[satellite] = fixes[satellite].select(slice(0))
+        deviation = prior.mean - parameters
+        information = prior.information + fit.information[0]
+        gradient = prior.information @ deviation + fit.gradient[0]
+        step = scaled_inverse(information) @ gradient
+        cost = prior.cost + deviation @ prior.information @ deviation + fit.cost[0] - step @ information @ step
+        return replace(self, fixes=tuple(fixes), prior=Prior(parameters + step, information, float(cost)))
+
+    def with_drag_modes(self, sigma: Array) -> "Equations":
+        """Return equations with the partners' drag modes as last parameters, (s - 1, modes), with prior sigmas."""
+        size, prior = self.parameter_count - self.modes * (len(self.satellites) - 1), self.prior
+        mean, information = np.zeros(size + sigma.size), np.diag(np.append(np.zeros(size), sigma.reshape(-1) ** -2.0))
+        mean[:size], information[:size, :size] = prior.mean[:size], prior.information[:size, :size]
+        return replace(self, prior=Prior(mean, information, prior.cost), modes=sigma.shape[1])
+
+    def fix_residuals(self, satellite: int, parameters: Array, motion: Motion | None) -> tuple[Array, Array]:
+        """Return residuals and derivatives of a satellite's fixes for parameters (k, p).
 
         Returns:
             Residuals in units of the receiver's standard deviations, shape (k, m, 6), and derivatives of the fixes
-            by the satellite's state, shape (k, m, 6, 7).
+            by the satellite's state and drag modes, shape (k, m, 6, 7 + modes).
         """
         rows = self.fixes[satellite]
-        rows_of_satellite = slice(satellite, None, len(self.satellites))
-        constants = motion.at(rows_of_satellite, rows.node_time).swapaxes(0, 1)
-        residual = rows.residual - (rows.design @ constants[..., None])[..., 0]
-        partials = motion.partials_at(rows_of_satellite, rows.node_time)
-        if partials is None:
-            return residual, np.broadcast_to(rows.design, (count, *rows.design.shape))
-        return residual, rows.design @ partials.swapaxes(0, 1)
+        residual = rows.residual[:, None] - self._changes(satellite, rows.design, rows.node_time, parameters, motion)
+        partials = self._design_partials(satellite, rows.design, rows.node_time, len(parameters), motion)
+        return residual.swapaxes(0, 1), partials.swapaxes(0, 1)
 
-    def relative_positions(self, pair: int, motion: Motion) -> tuple[Array, Array]:
-        """Return the relative positions of a pair at its ranges, GCRF, m, (k, n, 3), and the distances, m, (k, n)."""
-        rows, count = self.ranges[pair], len(self.satellites)
-        one, other = (motion.at(slice(end, None, count), rows.node_time) for end in rows.pair)
-        relative_position_m = (rows.design @ (other - one).swapaxes(0, 1)[..., None])[..., 0]
-        return relative_position_m, np.sqrt(np.einsum("kni,kni->kn", relative_position_m, relative_position_m))
+    def states_at(self, gps_ms: Array, parameters: Array, motion: Motion | None) -> tuple[Array, Array]:
+        """Return the states of all satellites at m GPS times, and their derivatives by the parameters (p,).
+
+        Args:
+            gps_ms: GPS milliseconds within the arc, (m,).
+            parameters: One parameter vector, (p,).
+            motion: Motion for this vector.
+
+        Returns:
+            Position and velocity, GCRF, (s, m, 6), and derivatives, (s, m, 6, p).
+        """
+        shape = len(self.satellites), len(gps_ms), 6
+        states, partials = np.empty(shape), np.zeros((*shape, self.parameter_count))
+        for satellite, track in enumerate(self.tracks):
+            points, node_time = track.reference.at(gps_ms), track.reference.node_time(gps_ms)
+            design = np.concatenate((points.d_state_d_epoch, points.d_state_d_modes), axis=-1)
+            change = self._changes(satellite, design, node_time, parameters[None], motion)[:, 0]
+            states[satellite] = points.state - points.d_state_d_epoch @ track.offset + change
+            d_state = self._design_partials(satellite, design, node_time, 1, motion)[:, 0]
+            partials[satellite][..., self._satellite_indices(satellite)] = d_state
+        return states, partials
+
+    def _design_partials(
+        self, satellite: int, design: Array, node_time: Array, count: int, motion: Motion | None
+    ) -> Array:
+        """Return derivatives by state and drag modes from a design (n, r, j), for `count` vectors, (n, k, r, j)."""
+        used = design[:, None, :, : STATE_SIZE + self.modes if satellite else STATE_SIZE]
+        repeated = np.broadcast_to(used, (len(used), count, *used.shape[2:]))
+        return self._partials(satellite, repeated, node_time, motion)
+
+    def relative_positions(self, pair: int, parameters: Array, motion: Motion | None) -> tuple[Array, Array]:
+        """Return the relative positions of a pair at its ranges, GCRF, m, (n, k, 3), and the distances, m, (n, k)."""
+        rows = self.ranges[pair]
+        one, other = (
+            self._changes(end, design, rows.node_time, parameters, motion)
+            for end, design in zip(rows.pair, rows.designs, strict=True)
+        )
+        relative_position_m = rows.offset_m[:, None] + other - one
+        return relative_position_m, np.sqrt(np.einsum("nki,nki->nk", relative_position_m, relative_position_m))
 
     def range_residuals(self, parameters: Array, pair: int, distance_m: Array) -> Array:
-        """Return measured minus predicted ranges for parameters (k, p) and distances (k, n), in m, (k, n)."""
-        bias_m = parameters[:, STATE_SIZE * len(self.satellites) + pair, None]
-        residual_m: Array = self.ranges[pair].range_m - distance_m - bias_m
+        """Return measured minus predicted ranges for parameters (k, p) and distances (n, k), in m, (n, k)."""
+        bias_m = parameters[:, STATE_SIZE * len(self.satellites) + pair]
+        residual_m: Array = self.ranges[pair].range_m[:, None] - distance_m - bias_m
         return residual_m
 
-    def range_partials(self, pair: int, motion: Motion, relative_position_m: Array, distance_m: Array) -> Array:
-        """Return the derivatives of ranges by the states of both satellites and the bias, (k, n, 15)."""
-        rows, count = self.ranges[pair], len(self.satellites)
+    def range_partials(
+        self, pair: int, motion: Motion | None, relative_position_m: Array, distance_m: Array
+    ) -> tuple[Array, npt.NDArray[np.int64]]:
+        """Return the derivatives of ranges, (n, k, j), and the indices of their j parameters."""
+        rows = self.ranges[pair]
         line_of_sight = relative_position_m / np.maximum(distance_m, _COINCIDENT_M)[..., None]
-        d_range_d_constants = (line_of_sight[..., None, :] @ rows.design)[..., 0, :]
-        result = np.ones((*distance_m.shape, 2 * STATE_SIZE + 1))
-        for end, column, sign in ((rows.pair[0], 0, -1.0), (rows.pair[1], STATE_SIZE, 1.0)):
-            partials = motion.partials_at(slice(end, None, count), rows.node_time)
-            d_range_d_state = d_range_d_constants
-            if partials is not None:
-                d_range_d_state = (d_range_d_constants[..., None, :] @ partials.swapaxes(0, 1))[..., 0, :]
-            result[..., column : column + STATE_SIZE] = sign * d_range_d_state
-        return result
+        partials, columns = [], []
+        for end, design, sign in zip(rows.pair, rows.designs, (-1.0, 1.0), strict=True):
+            used = design[..., : STATE_SIZE + self.modes if end else STATE_SIZE]
+            partials.append(self._partials(end, (sign * line_of_sight) @ used, rows.node_time, motion))
+            columns.append(self._satellite_indices(end))
+        partials.append(np.ones((*distance_m.shape, 1)))
+        columns.append(np.array([STATE_SIZE * len(self.satellites) + pair]))
+        return np.concatenate(partials, axis=-1), np.concatenate(columns)
 
-    def pair_parameter_indices(self, pair: int) -> npt.NDArray[np.int64]:
-        """Return the indices of the parameters of `range_partials`, (15,)."""
-        return parameter_indices(self.ranges[pair].pair, [pair], len(self.satellites))
-
-    def _add_fixes(self, fit: Fit, satellite: int, motion: Motion) -> None:
+    def _add_fixes(self, fit: Fit, satellite: int, parameters: Array, motion: Motion | None) -> None:
         count, scale = len(fit.cost), self.noise.fix_scale[satellite]
         available = self.fixes[satellite].available
-        residual, design = self.fix_residuals(satellite, motion, count)
+        residual, design = self.fix_residuals(satellite, parameters, motion)
         square = (residual**2).reshape(count, -1, 2, 3).sum(axis=-1) / scale**2
         cost, weight = self.loss.cost_and_weight(square, self.loss.limit_fix)
         fit.cost[:] += (cost * available).sum(axis=(1, 2))
         weight = np.repeat(weight * available / scale**2, 3, axis=-1).reshape(count, -1)
-        columns = slice(STATE_SIZE * satellite, STATE_SIZE * (satellite + 1))
-        _accumulate(fit, columns, design.reshape(count, -1, STATE_SIZE), residual.reshape(count, -1), weight)
+        columns, rows = self._satellite_indices(satellite), weight.shape[1]
+        _accumulate(fit, columns, design.reshape(count, rows, -1), residual.reshape(count, -1), weight)
 
-    def _add_ranges(self, fit: Fit, parameters: Array, pair: int, motion: Motion) -> None:
+    def _add_ranges(self, fit: Fit, parameters: Array, pair: int, motion: Motion | None) -> None:
         sigma_m = self.noise.range_sigma_m[pair]
-        relative_position_m, distance_m = self.relative_positions(pair, motion)
-        residual_m = self.range_residuals(parameters, pair, distance_m)
+        positions = self.relative_positions(pair, parameters, motion)
+        residual_m = self.range_residuals(parameters, pair, positions[1]).T
         cost, weight = self.loss.cost_and_weight((residual_m / sigma_m) ** 2, self.loss.limit)
         fit.cost[:] += cost.sum(axis=1)
-        partials = self.range_partials(pair, motion, relative_position_m, distance_m)
-        _accumulate(fit, self.pair_parameter_indices(pair), partials, residual_m, weight / sigma_m**2)
+        partials, columns = self.range_partials(pair, motion, *positions)
+        _accumulate(fit, columns, partials.swapaxes(0, 1), residual_m, weight / sigma_m**2)
 
 
-def _accumulate(
-    fit: Fit, columns: slice | npt.NDArray[np.int64], partials: Array, residual: Array, weight: Array
-) -> None:
+def _accumulate(fit: Fit, columns: npt.NDArray[np.int64], partials: Array, residual: Array, weight: Array) -> None:
     """Add k sets of m equations with partial derivatives (k, m, j) to the normal equations."""
     weighted = (partials * weight[..., None]).swapaxes(-1, -2)
-    block = (slice(None), columns, columns) if isinstance(columns, slice) else (slice(None), columns[:, None], columns)
-    fit.information[block] += weighted @ partials
+    fit.information[:, columns[:, None], columns] += weighted @ partials
     fit.gradient[:, columns] += (weighted @ residual[..., None])[..., 0]
 
 
 def linearise_observations(
     arc: Arc,
-    reference: Reference,
+    tracks: dict[int, Track],
     own: OrbitState | None,
     settings: FormationSettings,
     *,
     frames: EarthFrames,
     receiver: MeasurementSettings,
 ) -> Equations:
-    """Return the observation equations, linearised at the reference, with the noise of the settings.
+    """Return the observation equations, linearised at the references, with the noise of the settings.
 
     Args:
         arc: Observations.
-        reference: Reference orbit that covers the arc.
-        own: Orbit from which the reference was made, if it is the prior of our state; None if our fixes determine it.
+        tracks: References of all satellites that cover the arc.
+        own: Orbit from which our reference was made, if it is the prior of our state; None if our fixes determine it.
         settings: Expected noise, biases and drag factors.
         frames: Earth orientation.
         receiver: Measurement model of the GPS receivers.
     """
     own_id = settings.own_id
     satellites = (own_id, *(satellite for satellite in arc.satellites if satellite != own_id))
-    fixes = tuple(_fix_equations(arc, satellite, reference, frames, receiver) for satellite in satellites)
-    ranges = tuple(_range_equations(arc, pair, satellites, reference) for pair in arc.ranges)
+    reference = tracks[own_id].reference
     return Equations(
         satellites,
         tuple(arc.ranges),
-        fixes,
-        ranges,
-        initial_prior(len(satellites), len(ranges), reference, own, settings),
+        tuple(tracks[satellite] for satellite in satellites),
+        tuple(
+            fix_equations(arc.fixes.get(satellite, ()), tracks[satellite], frames, receiver) for satellite in satellites
+        ),
+        tuple(_range_equations(arc, pair, satellites, tracks) for pair in arc.ranges),
+        initial_prior(len(satellites), tuple(arc.ranges), reference, own, settings),
         RelativeDynamics(reference),
-        Noise(np.full(len(ranges), settings.range_noise_m), np.ones(len(satellites))),
+        white_noise(np.full(len(arc.ranges), settings.range_noise_m), np.ones(len(satellites))),
         SEARCH_LOSS,
     )
 
 
-def _fix_equations(
-    arc: Arc, satellite: int, reference: Reference, frames: EarthFrames, receiver: MeasurementSettings
+def fix_equations(
+    fixes: Sequence[Fix], track: Track, frames: EarthFrames, receiver: MeasurementSettings
 ) -> FixEquations:
-    """Return the fixes of a satellite, linearised at the reference; neglected terms are micrometres per second."""
-    fixes = arc.fixes.get(satellite, ())
+    """Return fixes of a satellite, linearised at its reference; neglected terms are micrometres per second."""
     times = np.array([float(fix.gps_ms) for fix in fixes])
-    points = reference.at(times)
+    points = track.reference.at(times)
     design, residual = np.zeros((len(fixes), 6, 6)), np.zeros((len(fixes), 6))
     available = np.ones((len(fixes), 2), dtype=np.bool_)
     x = np.zeros(SIZE)
@@ -401,17 +530,28 @@ def _fix_equations(
                 rows = slice(3 * part, 3 * part + 3)
                 design[row, rows] = observation.partials[:, :6] / observation.sigma[:, None]
                 residual[row, rows] = observation.residual / observation.sigma
-    return FixEquations(reference.node_time(times), design @ points.d_state_d_epoch, residual, available)
+    by_state = design @ points.d_state_d_epoch
+    return FixEquations(
+        track.reference.node_time(times),
+        np.concatenate((by_state, design @ points.d_state_d_modes), axis=-1),
+        residual + by_state @ track.offset,
+        available,
+    )
 
 
-def _range_equations(arc: Arc, pair: Pair, satellites: tuple[int, ...], reference: Reference) -> RangeEquations:
+def _range_equations(arc: Arc, pair: Pair, satellites: tuple[int, ...], tracks: dict[int, Track]) -> RangeEquations:
     ranges = arc.ranges[pair]
     times = np.array([float(each.gps_ms) for each in ranges])
-    indices = (satellites.index(pair[0]), satellites.index(pair[1]))
+    positions, designs = [], []
+    for end in pair:
+        points, offset = tracks[end].reference.at(times), tracks[end].offset
+        positions.append(points.state[:, :3] - points.d_state_d_epoch[:, :3] @ offset)
+        designs.append(np.concatenate((points.d_state_d_epoch[:, :3], points.d_state_d_modes[:, :3]), axis=-1))
     return RangeEquations(
-        indices,
-        reference.node_time(times),
-        reference.at(times).d_state_d_epoch[:, :3],
+        (satellites.index(pair[0]), satellites.index(pair[1])),
+        tracks[pair[0]].reference.node_time(times),
+        positions[1] - positions[0],
+        (designs[0], designs[1]),
         np.array([each.range_m for each in ranges]),
     )
 
@@ -421,22 +561,26 @@ _UNINFORMATIVE_SIGMA: Final = np.repeat((1e5, 1e3), 3)
 
 
 def initial_prior(
-    satellites: int, pairs: int, reference: Reference, own: OrbitState | None, settings: FormationSettings
+    satellites: int, pairs: Sequence[Pair], reference: Reference, own: OrbitState | None, settings: FormationSettings
 ) -> Prior:
     """Return the prior of all parameters.
 
     Args:
         satellites: Number of satellites, our own first.
-        pairs: Number of pairs.
+        pairs: Pairs of radio ids with ranges.
         reference: Reference orbit, relative to which states are deviations.
         own: Orbit from which the reference was made, if it is the prior of our state; None if our fixes determine it.
         settings: Expected biases and drag factors.
     """
-    size = STATE_SIZE * satellites + pairs
+    size = STATE_SIZE * satellites + len(pairs)
     mean, information = np.zeros(size), np.zeros((size, size))
-    mean[STATE_SIZE * satellites :] = settings.range_bias_m
-    biases = np.arange(STATE_SIZE * satellites, size)
-    information[biases, biases] = settings.range_bias_sigma_m**-2.0
+    calibrated = {
+        (min(one, other), max(one, other)): (bias_m, sigma_m)
+        for one, other, bias_m, sigma_m in settings.calibrated_pairs
+    }
+    for index, pair in enumerate(pairs, start=STATE_SIZE * satellites):
+        bias_m, sigma_m = calibrated.get(pair, (settings.range_bias_m, settings.range_bias_sigma_m))
+        mean[index], information[index, index] = bias_m, sigma_m**-2.0
     for satellite in range(satellites):
         state = STATE_SIZE * satellite + np.arange(6)
         information[state, state] = _UNINFORMATIVE_SIGMA**-2.0

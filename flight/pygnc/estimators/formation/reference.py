@@ -21,9 +21,16 @@ from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCI
 
 _NODE_MS: Final = 60_000
 NODE_S: Final = _NODE_MS * 1e-3
+NODES_MULTIPLE: Final = 4
+"""The numbers of nodes before and after the epoch are multiples of this."""
 STATE_SIZE: Final = DRAG + 1
 """Estimated parameters of one satellite: position, velocity and logarithm of the drag factor, as deviations from the
 reference."""
+_DRAG_CHANGE_MIN: Final = -0.9
+"""Least relative change of a drag factor; a linear solution may be less than -1."""
+DRAG_MODES: Final = 6
+"""Relative variations of drag over the arc: cosine and sine of the argument of latitude and of twice that, and the
+Legendre polynomials of degree 1 and 2."""
 _INTERPOLATION_DEGREE: Final = 36
 """Degree of the gravity field for the accelerations at the nodes; higher terms change the interpolation by
 millimetres."""
@@ -35,10 +42,12 @@ class ReferenceStates(NamedTuple):
     Attributes:
         state: Position in m and velocity in m/s, GCRF, shape (k, 6).
         d_state_d_epoch: Derivatives by position, velocity and log drag factor at the epoch, shape (k, 6, 7).
+        d_state_d_modes: Derivatives by the drag modes, shape (k, 6, `DRAG_MODES`).
     """
 
     state: Array
     d_state_d_epoch: Array
+    d_state_d_modes: Array
 
 
 class Reference:
@@ -54,7 +63,7 @@ class Reference:
 
     Attributes:
         epoch_ms: GPS milliseconds of the epoch, a node in the middle of the arc.
-        epoch_node: Index of the epoch among the nodes. Even; the same number of nodes lie before and after it.
+        epoch_node: Index of the epoch among the nodes, a multiple of `NODES_MULTIPLE`; as many nodes lie after it.
         log_drag: Logarithm of the reference's drag factor at the epoch.
         d_epoch_d_orbit: Transition matrix from `orbit` to the epoch, shape (7, 7).
         nodes: Reference states at the nodes.
@@ -72,7 +81,7 @@ class Reference:
         self._steps_per_node = math.ceil(_NODE_MS / step_max_ms)
         self.epoch_ms = (span_ms[0] + span_ms[1]) // 2
         half_ms = self.epoch_ms - span_ms[0] + 1
-        self.epoch_node = 2 * math.ceil(max(half_ms, 1) / (2 * _NODE_MS))
+        self.epoch_node = NODES_MULTIPLE * math.ceil(max(half_ms, 1) / (NODES_MULTIPLE * _NODE_MS))
         x = orbit.x.copy()
         x[EMPIRICAL] = 0.0
         x, transition = self._propagate(orbit.gps_ms, x, self.epoch_ms, step_max_ms)
@@ -81,7 +90,9 @@ class Reference:
         halves = [self._propagate_nodes(x, sign * _NODE_MS) for sign in (-1, 1)]
         states = np.array([*reversed(halves[0][0]), x, *halves[1][0]])
         d_state_d_epoch = np.array([*reversed(halves[0][1]), np.eye(SIZE), *halves[1][1]])[:, :6, :STATE_SIZE]
-        self.nodes = ReferenceStates(states[:, :6], d_state_d_epoch)
+        self._mode_constants = _drag_mode_constants(states, d_state_d_epoch, self.epoch_node)
+        modes = d_state_d_epoch[..., :6] @ self._mode_constants
+        self.nodes = ReferenceStates(states[:, :6], d_state_d_epoch, modes)
         self._accelerations = self._node_accelerations(frames)
 
     @property
@@ -110,7 +121,10 @@ class Reference:
         value = np.einsum("ke,keij->kij", value_weights, ends)
         rate = np.einsum("ke,keij->kij", rate_weights, ends)
         state = np.concatenate((value[..., 0], rate[..., 0]), axis=1)
-        return ReferenceStates(state, np.concatenate((value[..., 1:], rate[..., 1:]), axis=1))
+        d_state_d_epoch = np.concatenate((value[..., 1:], rate[..., 1:]), axis=1)
+        fraction = (node_time - before)[:, None, None]
+        first, last = self._mode_constants[before], self._mode_constants[before + 1]
+        return ReferenceStates(state, d_state_d_epoch, d_state_d_epoch[..., :6] @ (first + fraction * (last - first)))
 
     def _columns(self, rows: slice) -> Array:
         """Return positions or velocities at the nodes in column 0 and their derivatives in the others, (n, 3, 8)."""
@@ -147,6 +161,54 @@ class Reference:
             transition = step.dot(transition)
             gps_ms += step_ms
         return x, transition
+
+
+class Track(NamedTuple):
+    """Path of one satellite near a reference.
+
+    Attributes:
+        reference: The satellite's own reference if its orbit is known, otherwise ours.
+        offset: State of that reference minus ours at the epoch, (7,).
+        is_linear: True if the satellite is so close to the reference that its motion relative to it is linear.
+    """
+
+    reference: Reference
+    offset: Array
+    is_linear: bool
+
+
+def log_factor(change: float) -> float:
+    """Return the logarithm of a drag factor that differs by a relative change from that of a reference."""
+    return math.log1p(max(change, _DRAG_CHANGE_MIN))
+
+
+def log_drag(track: Track, parameters: Array, satellite: int) -> float:
+    """Return the log drag factor of a satellite, by index, for parameters (p,): drag is linear in the parameter."""
+    change = parameters[STATE_SIZE * satellite + DRAG] - track.offset[DRAG]
+    return track.reference.log_drag + log_factor(float(change))
+
+
+def _drag_mode_constants(states: Array, d_state_d_epoch: Array, epoch: int) -> Array:
+    """Return the changes of the constants of motion by the drag modes at the nodes, (n, 6, `DRAG_MODES`).
+
+    The response to a constant change of drag grows by some amount per interval; a mode multiplies each of these
+    amounts by its value in the middle of the interval.
+    """
+    response = np.linalg.solve(d_state_d_epoch[..., :6], d_state_d_epoch[..., 6:])
+    before, after = states[:-1, POSITION], states[1:, POSITION]
+    lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+    angles = np.arccos(np.einsum("ni,ni->n", before, after) / lengths)
+    argument = np.cumsum(angles) - 0.5 * angles
+    time = (np.arange(len(angles)) + 0.5 - epoch) / epoch
+    modes = (
+        *(function(order * argument) for order in (1.0, 2.0) for function in (np.cos, np.sin)),
+        time,
+        1.5 * time**2 - 0.5,
+    )
+    grown = np.cumsum(np.diff(response, axis=0) * np.stack(modes, axis=1)[:, None], axis=0)
+    constants = np.concatenate((np.zeros((1, 6, DRAG_MODES)), grown))
+    result: Array = constants - constants[epoch]
+    return result
 
 
 def state_indices(satellite: int) -> npt.NDArray[np.int64]:

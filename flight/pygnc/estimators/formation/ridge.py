@@ -24,18 +24,16 @@ import numpy.typing as npt
 from pygnc.common.arrays import Array
 from pygnc.estimators.formation.least_squares import Minima, differs_from
 from pygnc.estimators.formation.observation_equations import Equations, Fit, scaled_inverse
-from pygnc.estimators.formation.reference import state_indices
+from pygnc.estimators.formation.reference import STATE_SIZE, state_indices
 from pygnc.estimators.formation.relative_coordinates import d_mirror_elements_d_state, mirror_elements
 
-_CORRECTIONS: Final = 2
-"""Corrector steps back to the ridge after each step along its tangent."""
 _CORRECTION_MAX: Final = 4.0
 """Limit of a correction, relative to the length of the step; a larger correction means that the step was too long."""
 _CORRECTION_MIN_M: Final = 1e-3
 _SLICE_SIGMA: Final = 0.05
 """Standard deviation of the ridge coordinate within a slice, over that of the ridge; its square remains in the
 covariance."""
-_RIDGES_MAX: Final = 24
+_RIDGES_MAX: Final = 8
 """Maximum number of ridges followed per group; each costs as much as the search of another partner."""
 _SAME_MINIMUM_LIMIT: Final = 0.04
 """Squared Mahalanobis distance between two ends of a search of the same minimum, which stops within 0.01 of its
@@ -120,16 +118,15 @@ class CostFunction:
     def follow(self, start: RidgePoints, length_m: Array, within: RidgePoints | None = None) -> RidgePoints:
         """Return the points on the ridges after steps of `length_m` (k,) in the ridge coordinate."""
         parameters = start.parameters + length_m[:, None] * start.tangent()
-        for _ in range(_CORRECTIONS):
-            fit = self._fit_within(within, parameters)
-            covariance = scaled_inverse(fit.information)
-            step = (covariance @ fit.gradient[..., None])[..., 0]
-            response = (covariance @ start.coordinate[..., None])[..., 0]
-            share = (step * start.coordinate).sum(axis=1) / (response * start.coordinate).sum(axis=1)
-            step = step - share[:, None] * response
-            correction_m = np.abs(step[:, self._position_columns]).max(axis=1)
-            excess = correction_m / (_CORRECTION_MAX * length_m + _CORRECTION_MIN_M)
-            parameters = parameters + step / np.maximum(1.0, excess)[:, None]
+        fit = self._fit_within(within, parameters)
+        covariance = scaled_inverse(fit.information)
+        step = (covariance @ fit.gradient[..., None])[..., 0]
+        response = (covariance @ start.coordinate[..., None])[..., 0]
+        share = (step * start.coordinate).sum(axis=1) / (response * start.coordinate).sum(axis=1)
+        step = step - share[:, None] * response
+        correction_m = np.abs(step[:, self._position_columns]).max(axis=1)
+        excess = correction_m / (_CORRECTION_MAX * length_m + _CORRECTION_MIN_M)
+        parameters = parameters + step / np.maximum(1.0, excess)[:, None]
         return self._points(parameters, within, start.coordinate)
 
     def curvature(self, points: RidgePoints) -> Array:
@@ -139,17 +136,19 @@ class CostFunction:
         and summed over all ranges.
         """
         shift = np.sqrt(points.variance())[:, None] * points.tangent()
-        motion = self._equations.motion(points.parameters, partials=False)
+        equations = self._equations
+        motion = equations.motion(points.parameters, partials=False)
         total = np.zeros(len(shift))
-        for pair, rows in enumerate(self._equations.ranges):
-            relative_position_m, distance_m = self._equations.relative_positions(pair, motion)
-            one, other = rows.pair
-            change = shift[:, state_indices(other)] - shift[:, state_indices(one)]
-            moved_m = (rows.design @ change[:, None, :, None])[..., 0]
-            distance_m = np.maximum(distance_m, 1.0)
+        for pair, rows in enumerate(equations.ranges):
+            relative_position_m, distance_m = equations.relative_positions(pair, points.parameters, motion)
+            one, other = (
+                shift[:, state_indices(end)] @ design[..., :STATE_SIZE].swapaxes(1, 2)
+                for end, design in zip(rows.pair, rows.designs, strict=True)
+            )
+            moved_m, distance_m = other - one, np.maximum(distance_m, 1.0)
             radial_m = (moved_m * relative_position_m).sum(axis=2) / distance_m
             second_order_m = 0.5 * ((moved_m**2).sum(axis=2) - radial_m**2) / distance_m
-            total += ((second_order_m / self._equations.noise.range_sigma_m[pair]) ** 2).sum(axis=1)
+            total += ((second_order_m / equations.noise.range_sigma_m[pair]) ** 2).sum(axis=0)
         return total
 
     def size_m(self, parameters: Array) -> Array:

@@ -20,7 +20,7 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.formation.least_squares import Minima, differs_from, distinct_solutions, minimise
-from pygnc.estimators.formation.observation_equations import Equations, Noise, Prior, scaled_inverse
+from pygnc.estimators.formation.observation_equations import Equations, FixEquations, Prior, scaled_inverse, white_noise
 from pygnc.estimators.formation.observations import connected_groups
 from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Reference, state_indices
 from pygnc.estimators.formation.relative_coordinates import (
@@ -40,6 +40,9 @@ _BLOCKS: Final = 16
 """Number of blocks in which directions are scaled, to save memory: all at once take ten megabytes."""
 _DIRECTIONS_KEPT: Final = 128
 """Number of directions improved. With 64, one likelihood ridge took all of them for 2 of 1080 partners in stars."""
+_BIAS_QUANTILES: Final = (-1.5, -0.75, 0.0, 0.75, 1.5)
+"""Biases tried, in standard deviations from the mean, if their standard deviation exceeds `_BIAS_SIGMA_MAX_M`."""
+_BIAS_SIGMA_MAX_M: Final = 100.0
 _LINEAR_ITERATIONS: Final = 30
 _LINEAR_TOLERANCE: Final = 0.3
 _MINIMA_MAX: Final = 12
@@ -83,13 +86,9 @@ class FormationSearch:
         self._reference = equations.dynamics.reference
         satellites = len(equations.satellites)
         parameters = equations.prior.mean.copy()
-        known = {0}
-        for satellite in range(satellites):
-            state = _orbit_from_fixes(equations, satellite)
-            if state is not None:
-                parameters[state_indices(satellite)[:6]] = state
-                known.add(satellite)
-        self._known = sorted(known)
+        self._known = [number for number, track in enumerate(equations.tracks) if track.is_linear]
+        for satellite in self._known:
+            parameters[state_indices(satellite)] = equations.tracks[satellite].offset
         states = STATE_SIZE * satellites
         prior = Prior(equations.prior.mean[:states], equations.prior.information[:states, :states])
         without_ranges = replace(equations, pairs=(), ranges=(), prior=prior)
@@ -171,9 +170,8 @@ class FormationSearch:
     def _partner_candidates(self, partner: int, count_max: int) -> Array:
         """Return candidates (k, p) for one partner from its ranges to satellites on known orbits, ordered by cost."""
         subset, place, reference = self._subset([partner]), len(self._known), self._reference
-        candidates = np.tile(subset.prior.mean, (_DIRECTIONS_KEPT, 1))
-        candidates[:, state_indices(place)[:6]] = _scaled_to_ranges(subset, place, _search_directions(reference))
-        expected = Noise(np.full(len(subset.pairs), self._expected_range_noise_m), np.ones(place + 1))
+        candidates = _scaled_to_ranges(subset, place, _search_directions(reference))
+        expected = white_noise(np.full(len(subset.pairs), self._expected_range_noise_m), np.ones(place + 1))
         result = minimise(
             replace(subset, noise=expected),
             candidates,
@@ -225,15 +223,14 @@ class FormationSearch:
         return candidates
 
 
-def _orbit_from_fixes(equations: Equations, satellite: int) -> Array | None:
-    """Return position and velocity (6,) of a satellite from its fixes alone; None if they do not determine an orbit.
+def orbit_from_fixes(rows: FixEquations) -> Array | None:
+    """Return position and velocity (6,) at the epoch from fixes alone; None if they do not determine an orbit.
 
     Uses linear motion and least absolute residuals (iteratively reweighted least squares), so that outliers in less
     than half of the fixes have little influence.
     """
-    rows = equations.fixes[satellite]
     available = np.repeat(rows.available, 3, axis=1).reshape(-1)
-    design = rows.design.reshape(-1, STATE_SIZE)[available, :6]
+    design = rows.design.reshape(-1, rows.design.shape[-1])[available, :6]
     residual = rows.residual.reshape(-1)[available]
     if len(residual) < 6:
         return None
@@ -365,24 +362,36 @@ def _search_directions(reference: Reference) -> Array:
 
 
 def _scaled_to_ranges(equations: Equations, partner: int, directions: Array) -> Array:
-    """Return the states (_DIRECTIONS_KEPT, 6) whose distances, scaled, fit the pair with the most ranges best."""
+    """Return parameters (_DIRECTIONS_KEPT, p) whose distances, scaled, fit the pair with the most ranges best.
+
+    An uncertain bias is tried with several values, because bias and size of an orbit are hardly separable here.
+    """
     pair = max(
         (pair for pair, rows in enumerate(equations.ranges) if partner in rows.pair),
         key=lambda pair: len(equations.ranges[pair].node_time),
     )
     rows, parameters = equations.ranges[pair], equations.prior.mean
-    anchor = rows.pair[0] if rows.pair[1] == partner else rows.pair[1]
+    end = rows.pair.index(partner)
+    anchor = rows.pair[1 - end]
     thinned = slice(None, None, max(1, len(rows.node_time) // 30))
-    bias = STATE_SIZE * len(equations.satellites) + pair
-    distance_m = np.maximum(rows.range_m[thinned] - parameters[bias], 1.0)[:, None]
+    design, bias = rows.designs[end][thinned, :, :6].reshape(-1, 6), STATE_SIZE * len(equations.satellites) + pair
+    sigma_m = equations.prior.information[bias, bias] ** -0.5
+    biases_m = parameters[bias] + sigma_m * np.array(_BIAS_QUANTILES if sigma_m > _BIAS_SIGMA_MAX_M else (0.0,))
     scales, misfits = [], []
     for block in np.split(directions, _BLOCKS):
-        position = rows.design[thinned, :, :6].reshape(-1, 6) @ block.T
-        length = np.sqrt((position.reshape(-1, 3, len(block)) ** 2).sum(axis=1))
-        scale = (length * distance_m).sum(axis=0) / (length**2).sum(axis=0)
-        scales.append(scale)
-        misfits.append(np.abs(length * scale - distance_m).sum(axis=0))
+        length = np.sqrt(((design @ block.T).reshape(-1, 3, len(block)) ** 2).sum(axis=1))
+        for bias_m in biases_m:
+            distance_m = np.maximum(rows.range_m[thinned] - bias_m, 1.0)[:, None]
+            scale = (length * distance_m).sum(axis=0) / (length**2).sum(axis=0)
+            scales.append(scale)
+            misfits.append(np.abs(length * scale + bias_m - rows.range_m[thinned, None]).sum(axis=0))
     best = np.argsort(np.concatenate(misfits), kind="stable")[:_DIRECTIONS_KEPT]
-    scale = np.concatenate(scales)[best, None]
-    result: Array = parameters[STATE_SIZE * anchor : STATE_SIZE * anchor + 6] + directions[best] * scale
-    return result
+    # Blocks of directions, then biases, then the directions of a block.
+    size = len(directions) // _BLOCKS
+    number, direction = (best // size) % len(biases_m), best // (size * len(biases_m)) * size + best % size
+    candidates = np.tile(parameters, (len(best), 1))
+    states = slice(STATE_SIZE * partner, STATE_SIZE * partner + 6)
+    anchor_state = parameters[STATE_SIZE * anchor : STATE_SIZE * anchor + 6]
+    candidates[:, states] = anchor_state + directions[direction] * np.concatenate(scales)[best, None]
+    candidates[:, bias] = biases_m[number]
+    return candidates

@@ -11,10 +11,12 @@ class FormationSettings:
 
     own_id: int = 74
     """Radio id of our satellite."""
-    range_bias_m: float = 1050.0
+    range_bias_m: float = 1000.0
     """Expected bias of a range in m: the delay that the radios of a pair add to every measurement."""
-    range_bias_sigma_m: float = 20.0
+    range_bias_sigma_m: float = 600.0
     """Standard deviation of the bias from pair to pair, in m."""
+    calibrated_pairs: tuple[tuple[int, int, float, float], ...] = ()
+    """Calibrated pairs of radios, each as (radio id, radio id, bias in m, its standard deviation in m)."""
     range_noise_m: float = 10.0
     """Expected standard deviation of a range in m. The estimator refines it for each pair."""
     range_noise_min_m: float = 0.3
@@ -31,8 +33,9 @@ class FormationSettings:
     """Minimum number of our own fixes in the arc. With fewer, the orbit estimate serves as the prior of our orbit."""
     log_drag_sigma: float = 0.8
     """Standard deviation of the logarithm of the drag factor that all satellites share."""
-    differential_log_drag_sigma: float = 0.1
-    """Standard deviation of each satellite's own part of the logarithm of its drag factor."""
+    differential_log_drag_sigma: float = 0.35
+    """Standard deviation of each satellite's own part of the logarithm of its drag factor; 0.5 in the logarithm of the
+    ratio of two satellites."""
     certain_chi_square: float = 30.0
     """A solution is certain if the chi-square of every other solution is larger by at least this margin."""
     solved_sigma_ratio: float = 1.0
@@ -42,6 +45,10 @@ class FormationSettings:
         require_positive(self, "range_bias_sigma_m", "range_noise_min_m", "range_gate_sigma", "arc_max_s")
         require_positive(self, "log_drag_sigma", "differential_log_drag_sigma")
         require_positive(self, "certain_chi_square", "solved_sigma_ratio")
+        for one, other, _, sigma_m in self.calibrated_pairs:
+            if one == other or not sigma_m > 0.0:
+                text = "needs two different radio ids and a positive standard deviation"
+                raise ValueError(f"calibrated_pairs: the pair {one}, {other} with a sigma of {sigma_m:g} m {text}")
         if not self.range_noise_min_m <= self.range_noise_m <= self.range_noise_max_m:
             limits = (
                 f"range_noise_min_m ({self.range_noise_min_m:g}) and range_noise_max_m ({self.range_noise_max_m:g})"

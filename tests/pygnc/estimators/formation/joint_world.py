@@ -18,6 +18,7 @@ from pygnc_ground.campaign.formation_world import FormationKind, FormationWorld,
 from pygnc_ground.campaign.orbit_world import ORIENTATION, settings_for
 from pygnc_ground.formation.relative import elements_nees
 from pygnc_ground.scenario.settings import Gps
+from tests.pygnc.estimators.formation.worlds import CALIBRATED
 
 ARC_MIN = 64
 FRAMES = EarthFrames(ORIENTATION)
@@ -61,7 +62,7 @@ def solved(
     end_ms = made.start_gps_ms + 60_000 * arc_minutes + 20_000
     records = made.records(instruments, draw)
     fixes, ranges = records.fixes, records.ranges
-    settings = replace(FormationSettings(), range_noise_m=instruments.range_noise_m)
+    settings = replace(CALIBRATED, range_noise_m=instruments.range_noise_m)
     own = own_orbit_state([seen.fix for seen in fixes if seen.satellite == 74 and seen.fix.gps_ms <= end_ms], ORBIT)
     solution = FormationSolver(settings, ORBIT, FRAMES).solve(
         own, [seen for seen in fixes if seen.fix.gps_ms <= end_ms], [seen for seen in ranges if seen.gps_ms <= end_ms]

@@ -10,7 +10,7 @@ import pytest
 from pygnc.common.arrays import Array
 from pygnc.estimators.formation.batch_solver import FormationSolver, last_loss
 from pygnc.estimators.formation.least_squares import apparent_noise
-from pygnc.estimators.formation.observation_equations import Equations, Loss, Noise, RangeEquations
+from pygnc.estimators.formation.observation_equations import Equations, Loss, white_noise
 from pygnc.estimators.formation.observations import select_arc
 from pygnc.estimators.formation.reference import STATE_SIZE
 from pygnc.estimators.formation.settings import FormationSettings
@@ -37,7 +37,7 @@ def system() -> System:
     epoch = true.states_gcrf(np.array([reference.epoch_ms]))[:, 0]
     parameters = equations.prior.mean.copy()
     parameters[: 4 * STATE_SIZE].reshape(4, STATE_SIZE)[:, :6] = epoch - reference.nodes.state[reference.epoch_node]
-    noise = Noise(np.full(6, 10.0), np.ones(4))
+    noise = white_noise(np.full(6, 10.0), np.ones(4))
     return System(replace(equations, noise=noise, loss=last_loss(SETTINGS)), parameters)
 
 
@@ -59,11 +59,22 @@ def test_cost_of_the_truth_matches_the_noise() -> None:
     equations, parameters = system()
     motion = equations.motion(parameters[None])
     for satellite in range(4):
-        residual, _ = equations.fix_residuals(satellite, motion, 1)
+        residual, _ = equations.fix_residuals(satellite, parameters[None], motion)
         assert np.sqrt((residual**2).mean()) == pytest.approx(1.0, abs=0.1)
     for pair in range(6):
-        residual = equations.range_residuals(parameters[None], pair, equations.relative_positions(pair, motion)[1])[0]
+        distance_m = equations.relative_positions(pair, parameters[None], motion)[1]
+        residual = equations.range_residuals(parameters[None], pair, distance_m)
         assert residual.std() == pytest.approx(10.0, rel=0.3)
+
+
+def test_folded_fixes_have_the_same_cost_and_normal_equations() -> None:
+    equations, parameters = system()
+    moved = np.stack((parameters, parameters + np.random.default_rng(1).standard_normal(len(parameters))))
+    smooth = replace(equations, loss=SMOOTH)
+    folded = smooth.folded(parameters)
+    assert all(len(rows.node_time) == 0 for rows in folded.fixes)
+    for found, expected in zip(folded.fit(moved), smooth.fit(moved), strict=True):
+        assert found == pytest.approx(expected, rel=1e-6, abs=1e-6 * np.abs(expected).max())
 
 
 def test_coincident_satellites_give_finite_equations() -> None:
@@ -86,5 +97,5 @@ def test_estimates_range_noise_without_an_orbit() -> None:
     apparent = apparent_noise(equations, SETTINGS).range_sigma_m
     assert apparent == pytest.approx(np.full(6, 10.0), rel=0.5)
     first, *others = equations.ranges
-    few = replace(equations, ranges=(RangeEquations(first.pair, *(part[:5] for part in first[1:])), *others))
+    few = replace(equations, ranges=(first.select(first.pair, slice(5)), *others))
     assert apparent_noise(few, SETTINGS).range_sigma_m[0] == SETTINGS.range_noise_m

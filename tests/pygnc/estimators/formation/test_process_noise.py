@@ -21,8 +21,10 @@ DIRECTIONS = np.concatenate((np.array(((0.0,), (0.0,), (-4e-7,))), np.eye(3)), a
 STEP = JointStep(X, np.zeros((0, 7)), np.eye(7), DIRECTIONS)
 
 
-def covariance(distances_m: Array, orbit: OrbitSettings = ORBIT) -> Array:
-    root = process_noise_root(FormationSettings(), orbit, STEP, step_s=STEP_S, distances_m=distances_m, biases=2)
+def covariance(distances_m: Array, orbit: OrbitSettings = ORBIT, log_drag: float = 0.0) -> Array:
+    deviations = np.zeros((len(distances_m), 7))
+    deviations[:, 0], deviations[:, 6] = distances_m, log_drag
+    root = process_noise_root(FormationSettings(), orbit, STEP, step_s=STEP_S, deviations=deviations, biases=2)
     return np.asarray(root @ root.T)
 
 
@@ -60,12 +62,20 @@ def test_density_variation_acts_along_the_track() -> None:
     np.testing.assert_allclose(change[[3, 5]], 0.0, atol=1e-20)
 
 
+def test_density_variation_acts_on_the_difference_of_two_drags() -> None:
+    varied = replace(ORBIT, process_noise=replace(PROCESSES, density_variation=1.0))
+    change = np.diagonal(
+        covariance(np.zeros(1), varied, math.log(3.0)) - covariance(np.zeros(1), log_drag=math.log(3.0))
+    )
+    assert change[4] == pytest.approx((1.0 + 0.01 + 2.0**2) * 2.0 * 900.0 * (4e-7) ** 2 * STEP_S, rel=1e-6)
+
+
 def test_drag_factors_reach_their_stationary_variance_and_biases_are_constant() -> None:
     noise, total = covariance(np.zeros(2)), np.zeros((16, 16))
     left = math.exp(-STEP_S / PROCESSES.drag_log_time_s)
     drags = np.ix_((6, 13), (6, 13))
     for _ in range(20_000):
         total[drags] = left**2 * total[drags] + noise[drags]
-    assert total[6, 6] == pytest.approx(0.8**2 + 0.1**2, rel=1e-3)
+    assert total[6, 6] == pytest.approx(0.8**2 + 0.35**2, rel=1e-3)
     assert total[6, 13] == pytest.approx(0.8**2, rel=1e-3)
     np.testing.assert_array_equal(noise[14:], 0.0)

