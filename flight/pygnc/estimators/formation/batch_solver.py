@@ -239,9 +239,11 @@ _MODE_SIGMA: Final = np.array((0.3, 0.3, 0.15, 0.15, 0.2, 0.1))
 """Prior standard deviations of the drag modes, relative to the difference of two satellites' drags."""
 _DRAG_SHARE_MIN: Final = 0.1
 """Least difference of drags, relative to ours; attitudes change the area in the flow."""
+_GRADIENT_DEGREE: Final = 40
+"""Degree of the gravity gradient: degree 8 changes the relative motion by 1e-5 of the distance."""
 _NONLINEAR_MAX_M: Final = 50_000.0
 """Largest distance at which the motion of a partner without fixes is accurate."""
-_MISFIT_MAX: Final = 1.01
+_MISFIT_MAX: Final = 1.1
 """Largest ratio of the noise with model error to that without in a good fit."""
 _FIRST_ITERATIONS: Final = 12
 _ITERATIONS: Final = 30
@@ -268,7 +270,7 @@ class FormationSolver:
         self._settings = settings
         self._orbit = orbit
         self._frames = frames
-        self._dynamics = OrbitDynamics(orbit, frames)
+        self._dynamics = OrbitDynamics(orbit, frames, gradient_degree=_GRADIENT_DEGREE)
 
     def solve(
         self, orbit: OrbitState, fixes: Sequence[SatelliteFix], ranges: Sequence[RangeObservation]
