@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import groupby, repeat
 from pathlib import Path
@@ -223,7 +224,10 @@ FAULTS: Final[dict[str, tuple[Callable[[], Change], Tables, Callable[[AttitudeUp
 def run_case(seed: int, case: str, injection: str | None, fault: str | None) -> dict[str, float]:
     """Return the figures of one flight of a case by name; `fault` is a key of FAULTS."""
     change, extra, is_flagged = FAULTS[fault] if fault else (lambda: unchanged, {}, None)
-    flown = fly(AttitudeFlight.of(scenario_settings(seed, case, injection, extra)), FlightSettings(), change())
+    flight_settings = FlightSettings()
+    if injection is not None and "declared" in injection:
+        flight_settings = replace(flight_settings, attitude=replace(flight_settings.attitude, hall_word="times"))
+    flown = fly(AttitudeFlight.of(scenario_settings(seed, case, injection, extra)), flight_settings, change())
     after_s = 1e-3 * (flown.gps_ms - flown.gps_ms[0])
     errors, smoothed, lit = flown.errors, flown.smoothed, flown.lit
     settled, known = after_s >= SETTLED_S, errors.known

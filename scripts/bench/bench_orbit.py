@@ -166,8 +166,22 @@ def injections(seeds: int) -> None:
                 of = scores[name, estimator]
                 peak_m, outside_s = max(run.peak_m for run in of), [run.outside_s for run in of]
                 outside = f"{np.mean(outside_s):.0f} s, {max(outside_s):.0f} s at most"
-                rows.append([name, estimator, f"{peak_m:.1f} m", outside])
-    print_table(("manoeuvre", "estimator", "largest error", "time outside 5 sigma"), rows)
+                detected = f"{sum(run.detections > 0 for run in of)} of {seeds}" if estimator == "filter" else "-"
+                delta_v = "-"
+                if estimator != "filter":
+                    errors_mps = [run.delta_v_mps for run in of if run.delta_v_sigmas >= 0.0]
+                    within = sum(run.delta_v_sigmas <= 3.0 for run in of)
+                    delta_v = f"{1e3 * rms(errors_mps):.1f} mm/s, {within} within 3 sigma"
+                rows.append([name, estimator, f"{peak_m:.1f} m", outside, detected, delta_v])
+    header = ("manoeuvre", "estimator", "largest error", "time outside 5 sigma", "detected", "error of delta-v")
+    print_table(header, rows)
+    alarms = sum(
+        score.detections
+        for name, injection in INJECTIONS.items()
+        if not (injection.impulses or injection.thrusts)
+        for score in scores[name, "filter"]
+    )
+    print(f"\nReported manoeuvres in all other cases: {alarms} in {3 * seeds * (len(INJECTIONS) - 2)} h.")
 
 
 def _figures(scores: Sequence[InjectionScore]) -> str:

@@ -242,6 +242,10 @@ class OrbitEstimate(Estimate, frozen=True):
         spacecraft_to_gps_ms: GPS milliseconds minus 1000 times the spacecraft time in s; None while unknown.
         input_seq: number of the input; 0 for a prediction.
         from_elements: true if the orbit comes from uploaded mean elements, because there is none from fixes.
+        manoeuvre: change of the motion that this fix confirms: `impulse`, `thrust_begin`, `thrust_end`, or empty.
+        manoeuvre_gps_ms: time of the first fix after the change, in the same unit as `gps_ms`.
+        delta_v_rtn_mps: velocity at this fix minus that without the change, along radial, transverse and normal.
+        delta_v_sigma_rtn_mps: standard deviations of `delta_v_rtn_mps`.
     """
 
     gps_ms: int
@@ -261,6 +265,10 @@ class OrbitEstimate(Estimate, frozen=True):
     spacecraft_to_gps_ms: int | None
     input_seq: int = 0
     from_elements: bool = False
+    manoeuvre: str = ""
+    manoeuvre_gps_ms: int = 0
+    delta_v_rtn_mps: Vector3 = (0.0, 0.0, 0.0)
+    delta_v_sigma_rtn_mps: Vector3 = (0.0, 0.0, 0.0)
 
 
 class OrbitWatermark(Estimate, frozen=True, tag="OrbitMark"):

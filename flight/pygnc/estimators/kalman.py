@@ -13,14 +13,14 @@ from pygnc.common.arrays import Array
 
 
 def triangular(root: Array) -> Array:
-    """Return the lower triangular L (n, n) with L L' = root root', for a root of shape (n, m).
+    """Return the lower triangular L (..., n, n) with L L' = root root', for roots of shape (..., n, m).
 
     The result is always a new array in C order: a filter that continues from a checkpoint must have the same memory
     layout, or sums may round differently.
     """
-    size = len(root)
-    reflectors, _ = np.linalg.qr(root.T, mode="raw")
-    lower: Array = np.tri(size) * reflectors[:, :size]
+    size = root.shape[-2]
+    reflectors, _ = np.linalg.qr(root.swapaxes(-1, -2), mode="raw")
+    lower: Array = np.ascontiguousarray(np.tri(size) * reflectors[..., :size])
     return lower
 
 
@@ -51,14 +51,39 @@ def update(x: Array, root: Array, residual: Array, partials: Array, sigma: Array
     Returns:
         Posterior state (n,), lower triangular root (n, n), and the normalised innovation squared r' S^-1 r.
     """
-    size = len(sigma)
-    array = np.zeros((size + len(x), size + len(x)))
-    array[:size, :size].flat[:: size + 1] = sigma
-    array[:size, size:] = partials.dot(root)
-    array[size:, size:] = root
+    states, roots, nis, _ = update_stacked(x[None], root[None], residual[None], partials[None], sigma[None])
+    return states[0], roots[0], float(nis[0])
+
+
+def update_stacked(
+    x: Array, root: Array, residual: Array, partials: Array, sigma: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Return k independent states and covariance square roots after a measurement of each.
+
+    Args:
+        x: Prior states, shape (k, n).
+        root: L with prior covariance L L', shape (k, n, n).
+        residual: Measured minus predicted, shape (k, m).
+        partials: Measurement partials H, shape (k, m, n).
+        sigma: Standard deviations of independent measurement errors, shape (k, m).
+
+    Returns:
+        Posterior states (k, n), lower triangular roots (k, n, n), normalised innovations squared (k,), and logarithms
+        of the likelihoods of the innovations, without the constant that all measurements of m components share, (k,).
+    """
+    count, size = sigma.shape
+    whole = size + x.shape[1]
+    array = np.zeros((count, whole, whole))
+    rows = np.arange(size)
+    array[:, rows, rows] = sigma
+    array[:, :size, size:] = partials @ root
+    array[:, size:, size:] = root
     lower = triangular(array)
-    normalised = np.linalg.solve(lower[:size, :size], residual)
-    return x + lower[size:, :size].dot(normalised), lower[size:, size:].copy(), float(normalised.dot(normalised))
+    normalised = np.linalg.solve(lower[:, :size, :size], residual[:, :, None])
+    nis = np.einsum("kij,kij->k", normalised, normalised)
+    log_likelihood = -0.5 * nis - np.log(np.abs(lower[:, rows, rows])).sum(axis=1)
+    posterior = x + (lower[:, size:, :size] @ normalised)[:, :, 0]
+    return posterior, np.ascontiguousarray(lower[:, size:, size:]), nis, log_likelihood
 
 
 def chi_square(residual: Array, covariance: Array) -> float:

@@ -111,14 +111,20 @@ class SensorSamples:
 
 
 TORQUERS_ON: Final = 0x4000
-"""Bit of the hall word, where it has this meaning: magnetorquers are on."""
-MILLISECONDS: Final = 0x03FF
-"""Bits of the hall word, where they have this meaning: milliseconds after the spacecraft time."""
+"""Bit of a hall word with times: magnetorquers are on."""
+_MILLISECONDS: Final = 0x03FF
+"""Bits of a hall word with times: milliseconds after the spacecraft time."""
 
 
 def hall_words(milliseconds: NDArray[np.int64], torquers_on: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return hall words with milliseconds, 0 to 999, and the torquer flag instead of the Hall resistance."""
     return milliseconds | np.where(torquers_on, TORQUERS_ON, 0)
+
+
+def milliseconds_from_hall_word(word: int) -> int:
+    """Return the milliseconds in a hall word with times, 0 to 999; 0 if the word is damaged."""
+    milliseconds = word & _MILLISECONDS
+    return milliseconds if milliseconds < 1000 and word & ~(_MILLISECONDS | TORQUERS_ON) == 0 else 0
 
 
 def decode_sensors(records: NDArray[np.void]) -> SensorSamples:

@@ -15,11 +15,21 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.estimators.attitude.mekf import MultiplicativeEkf, Track
+from pygnc.estimators.attitude.model_errors import ModelErrors
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, MagnetometerCorrection
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, MAG_BIAS, REFLECTIVITY, SIZE, AttitudeState
+from pygnc.estimators.attitude.state import (
+    ATTITUDE,
+    FIELD_ERROR,
+    GYRO_BIAS,
+    GYRO_SCALE,
+    MAG_BIAS,
+    REFLECTIVITY,
+    SIZE,
+    AttitudeState,
+)
 from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.truth.attitude_truth import TrueAttitude
@@ -97,15 +107,10 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
 
 
 def _unknown_sigma(settings: AttitudeSettings) -> FloatArray:
-    """Return the standard deviations of the error state before the first sample, shape (22,)."""
+    """Return the standard deviations of the error state before the first sample, shape (35,)."""
     sun, magnetometer = settings.sun_sensors, settings.magnetometer
-    parts = (
-        (_UNKNOWN_RAD, 3),
-        (settings.gyro.bias_sigma_rad_s, 3),
-        (magnetometer.bias_sigma_ut, 3),
-        (settings.gyro.scale_sigma, 3),
-        (sun.gain_sigma, 6),
-        (sun.reflectivity_sigma, 1),
-        (magnetometer.field_error_ut, 3),
-    )
-    return np.concatenate([np.full(count, sigma) for sigma, count in parts])
+    sigma = ModelErrors().sigma(settings)
+    sigma[ATTITUDE], sigma[GYRO_BIAS] = _UNKNOWN_RAD, settings.gyro.bias_sigma_rad_s
+    sigma[MAG_BIAS], sigma[GYRO_SCALE] = magnetometer.bias_sigma_ut, settings.gyro.scale_sigma
+    sigma[REFLECTIVITY], sigma[FIELD_ERROR] = sun.reflectivity_sigma, magnetometer.field_error_ut
+    return sigma

@@ -64,6 +64,8 @@ class GyroReadings:
     """Body rate for samples without a state, shape (n, 3)."""
     mag_bias_imu_ut: FloatArray
     """Magnetometer bias in sensor axes for samples without a state, shape (n, 3); NaN if unknown."""
+    time_sigma_s: FloatArray
+    """Uncertainty of the sample times that is common to all samples, shape (n,)."""
 
 
 def solution_from_states(
@@ -79,8 +81,10 @@ def solution_from_states(
         if state is None:
             continue
         root, field = state.sqrt_covariance, state.sqrt_covariance[MAG_BIAS]
-        quaternion[row], covariance[row] = state.quaternion, root[ATTITUDE].dot(root[ATTITUDE].T)
         rate[row] = motion.rate_body_rad_s(readings.gyro_imu_rad_s[row], state)
+        turned = readings.time_sigma_s[row] * rate[row]
+        quaternion[row] = state.quaternion
+        covariance[row] = root[ATTITUDE].dot(root[ATTITUDE].T) + np.outer(turned, turned)
         gyro_bias[row] = state.gyro_bias_rad_s
         gyro_sigma[row] = np.sqrt(np.square(root[GYRO_BIAS]).sum(axis=1))
         mag_bias[row] = correction.total_bias_ut(state.mag_bias_ut)

@@ -82,11 +82,13 @@ class FlownAttitude:
 
     def _trace(self, states: "list[AttitudeState | None]") -> "AttitudeTrace":
         angle, sigma, nees = np.full((3, len(states)), np.nan)
-        for row, state in enumerate(states):
+        for row, (state, update) in enumerate(zip(states, self.updates, strict=True)):
             if state is not None:
                 turn = quaternion.error_vector(self.true.quaternion[row], state.quaternion)
-                angle[row], sigma[row] = np.linalg.norm(turn), state.attitude_sigma_rad
-                nees[row] = turn @ np.linalg.solve(state.covariance[ATTITUDE, ATTITUDE], turn) / 3.0
+                moved = update.time_sigma_s * update.rate_body_rad_s
+                covariance = state.covariance[ATTITUDE, ATTITUDE] + np.outer(moved, moved)
+                angle[row], sigma[row] = np.linalg.norm(turn), np.sqrt(np.trace(covariance))
+                nees[row] = turn @ np.linalg.solve(covariance, turn) / 3.0
         return AttitudeTrace(np.degrees(angle), np.degrees(sigma), nees)
 
 

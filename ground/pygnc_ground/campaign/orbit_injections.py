@@ -16,8 +16,9 @@ from pygnc.estimators.orbit.measurement import linearise_fix
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.orbit_world import ORIENTATION, World, random_world, run_filter, settings_for, solution_table
 from pygnc_ground.orbit.batch.solve import solve_batch
+from pygnc_ground.orbit.delta_v import delta_vs, restarts
 from pygnc_ground.orbit.smoother import smooth
-from pygnc_ground.orbit.solution import OrbitSolution, orbit_errors
+from pygnc_ground.orbit.solution import FloatArray, OrbitSolution, orbit_errors
 from pygnc_ground.scenario.presets import preset_tables
 from pygnc_ground.scenario.settings import Gps, Impulse, Thrust, settings_from_tables
 
@@ -34,6 +35,13 @@ class Injection(NamedTuple):
     gps: Gps = Gps()
     impulses: tuple[Impulse, ...] = ()
     thrusts: tuple[Thrust, ...] = ()
+
+    @property
+    def delta_v_rtn_mps(self) -> FloatArray:
+        """Sum of all changes of the velocity, shape (3,)."""
+        changes = [np.array(impulse.delta_v_rtn_mps) for impulse in self.impulses]
+        changes += [thrust.duration_s * np.array(thrust.acceleration_rtn_mps2) for thrust in self.thrusts]
+        return np.sum(changes, axis=0) if changes else np.zeros(3)
 
 
 def _correlated(**errors: object) -> Injection:
@@ -86,6 +94,12 @@ class InjectionScore(NamedTuple):
     """Largest position error."""
     outside_s: float
     """Time with a position error of more than five formal 3-D standard deviations."""
+    delta_v_mps: float = math.nan
+    """Length of the error of the sum of all changes of the velocity; NaN for the filter and without any."""
+    delta_v_sigmas: float = math.nan
+    """Its largest component in standard deviations."""
+    detections: int = 0
+    """Changes of the motion that the filter has reported."""
 
 
 def injected_world(injection: Injection, seed: int, seeds: int) -> World:
@@ -105,18 +119,28 @@ def score_injection(name: str, seed: int, seeds: int) -> dict[str, InjectionScor
     forward = {update.fix.gps_ms: update.state for update in updates if update.state is not None}
     smoothed = smooth(updates, list(forward), OrbitDynamics(settings, orbit.frames), settings)
     times = np.array(sorted(forward))
-    batch = solve_batch(fixes, times, settings, ORIENTATION).solution
+    batch = solve_batch(fixes, times, settings, ORIENTATION, restarts(updates)).solution
     innovations = [update for update in updates if update.dof]
     used = np.isfinite(batch.nis)
-    return {
-        "filter": _score(
-            solution_table(forward, orbit.frames),
-            world,
-            sum(update.nis for update in innovations) / sum(update.dof for update in innovations),
-        ),
-        "smoother": _score(solution_table(smoothed, orbit.frames), world, _residuals(smoothed, updates, orbit)),
-        "batch": _score(batch, world, float(batch.nis[used].sum() / batch.dof[used].sum())),
+    filter_nis = sum(update.nis for update in innovations) / sum(update.dof for update in innovations)
+    tables = {"filter": solution_table(forward, orbit.frames), "smoother": solution_table(smoothed, orbit.frames)}
+    batch_nis = float(batch.nis[used].sum() / batch.dof[used].sum())
+    scores = {
+        "filter": _score(tables["filter"], world, filter_nis),
+        "smoother": _score(tables["smoother"], world, _residuals(smoothed, updates, orbit)),
+        "batch": _score(batch, world, batch_nis),
     }
+    for estimator, before, after in (("smoother", tables["filter"], tables["smoother"]), ("batch", batch, batch)):
+        changes = delta_vs(updates, before, after, settings, orbit.frames)
+        if changes:
+            error_mps = np.sum([change.rtn_mps for change in changes], axis=0) - injection.delta_v_rtn_mps
+            sigma_mps = np.sqrt(np.sum([change.sigma_mps**2 for change in changes], axis=0))
+            scores[estimator] = scores[estimator]._replace(
+                delta_v_mps=float(np.linalg.norm(error_mps)),
+                delta_v_sigmas=float(np.abs(error_mps / sigma_mps).max()),
+            )
+    scores["filter"] = scores["filter"]._replace(detections=sum(update.manoeuvre is not None for update in updates))
+    return scores
 
 
 def _score(solution: OrbitSolution, world: World, nis: float) -> InjectionScore:

@@ -51,7 +51,7 @@ class World:
         return [fix_from(packet, limits) for packet in packets if screen(packet, limits) is None]
 
 
-def random_world(seed: int, seeds: int) -> World:
+def random_world(seed: int, seeds: int, hours: int = 12) -> World:
     """Return orbit number `seed` of `seeds` orbits; the altitude grows with the number from 400 to 600 km."""
     draw = np.random.default_rng([2025, seed])
     altitude_m = 400e3 + 200e3 * seed / max(seeds - 1, 1)
@@ -61,7 +61,7 @@ def random_world(seed: int, seeds: int) -> World:
     return World(
         Settings(
             start_utc=f"{start_utc}Z",
-            duration_s=3600 * 12,
+            duration_s=3600 * hours,
             orbit=Orbit(
                 semi_major_axis_m=EARTH_RADIUS_M + altitude_m,
                 inclination_deg=float(draw.choice([51.6, 97.5])),

@@ -1,6 +1,7 @@
 """Reference orbit filters with the algebra of filterpy 2.0 (R. Labbe): extended and unscented Kalman filter.
 
 Models, gates and decisions are those of the flight filter; prediction and update of the state come from filterpy. The
+receiver's errors are taken as white, so a single hypothesis remains. The
 state after the first fixes is the flight filter's own, also after a restart: the uncertainty before them (100 km and
 1 km/s) is too large for sigma points.
 
@@ -15,6 +16,7 @@ covariance is the same in other units.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -23,7 +25,8 @@ from filterpy.kalman import ExtendedKalmanFilter, MerweScaledSigmaPoints, Unscen
 from pygnc.common.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.dynamics import OrbitStep
-from pygnc.estimators.orbit.filter import OrbitFilter, UsedObservations
+from pygnc.estimators.orbit.error_models import Hypotheses, InnovationTest
+from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix, Observation, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
@@ -46,26 +49,38 @@ class ReferenceFilter(OrbitFilter, ABC):
     def _update_by_library(self, state: OrbitState, observe: Observe) -> tuple[Array, Array, float]:
         """Return state vector (10,), covariance (10, 10) and normalised innovation squared after an observation."""
 
-    def _propagated(self, state: OrbitState, gps_ms: int) -> OrbitState:
+    def __init__(self, settings: OrbitSettings, orientation: EarthOrientationTable) -> None:
+        measurement = replace(settings.measurement, correlated_errors=False)
+        super().__init__(replace(settings, measurement=measurement, manoeuvre_detection=False), orientation)
+
+    def _propagated(self, state: OrbitState, gps_ms: int, empirical_factor: float) -> OrbitState:
         if gps_ms < state.gps_ms:
             raise ValueError(f"cannot propagate the covariance back from {state.gps_ms} to {gps_ms} ms GPS")
         while state.gps_ms < gps_ms:
-            step = self._dynamics.advance(state, gps_ms, self.memory.empirical_factor)
+            step = self._dynamics.advance(state, gps_ms, empirical_factor)
             state = _state_from_covariance(step.state.gps_ms, *self._predict_by_library(state, step))
         return state
 
-    def _updated(self, predicted: OrbitState, fix: Fix, used: UsedObservations) -> tuple[OrbitState, float]:
+    def _predicted(self, state: OrbitState, hypotheses: Hypotheses, gps_ms: int) -> tuple[Array, Hypotheses]:
+        state = self._propagated(state, gps_ms, float(hypotheses.empirical_factor[0]))
+        return state.x, hypotheses.with_single(state.sqrt_covariance)
+
+    def _updated(
+        self, x: Array, hypotheses: Hypotheses, fix: Fix, test: InnovationTest, used: tuple[bool, bool]
+    ) -> tuple[OrbitState, Hypotheses, float]:
+        predicted = hypotheses.mixture(fix.gps_ms, x)
         if not any(used):
-            return predicted, 0.0
+            return predicted, hypotheses, 0.0
+        sigma = test.sigma[0, np.flatnonzero(np.repeat(used, 3))]
 
         def observe(x: Array) -> Observation:
             parts = zip(linearise_fix(fix, x, self.frames, self.settings.measurement), used, strict=True)
-            seen = [part._replace(sigma=accepted.sigma) for part, accepted in parts if part and accepted]
-            residual, partials, sigma = Observation.stacked(seen)
+            residual, partials, _ = Observation.stacked([part for part, is_used in parts if part and is_used])
             return Observation(residual / sigma, partials / sigma[:, None], np.ones(len(sigma)))
 
         x, covariance, nis = self._update_by_library(predicted, observe)
-        return _state_from_covariance(fix.gps_ms, x, covariance), nis
+        state = _state_from_covariance(fix.gps_ms, x, covariance)
+        return state, hypotheses.with_single(state.sqrt_covariance), nis
 
 
 def _state_from_covariance(gps_ms: int, x: Array, covariance: Array) -> OrbitState:

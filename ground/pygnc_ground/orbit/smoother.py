@@ -5,25 +5,31 @@ one QR factorisation of [[F L, W], [L, 0]] (F transition matrix, L root of the f
 process noise) gives the gain and the part of the covariance that later fixes cannot reduce (Park & Kailath, IEEE TAC
 40, 1995). Nothing is subtracted, so a covariance cannot become negative.
 
+Each hypothesis on the receiver's errors is smoothed on its own; the weights after the last fix mix the results.
+
 A filter that initialises or re-initialises obtains its first state from several fixes at once. The smoother places an
 uninformative state before it, at the earliest requested time, so that the recursion also propagates the result back
 from there.
 """
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.kalman import triangular
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
+from pygnc.estimators.orbit.error_models import ErrorBank, Hypotheses, mixture
 from pygnc.estimators.orbit.filter import OrbitUpdate, uninformative_state
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import OrbitState
+from pygnc.estimators.orbit.state import SIZE, OrbitState
 
-_Track: TypeAlias = list[tuple[OrbitUpdate, OrbitState]]
+_Track: TypeAlias = list[tuple[OrbitUpdate, OrbitState, Hypotheses]]
 """Updates of one uninterrupted state, between two initialisations."""
+
+_WEIGHT_MIN: Final = 0.01
+"""Hypotheses with less weight after the last fix are left out."""
 
 
 def smooth(
@@ -31,7 +37,7 @@ def smooth(
 ) -> dict[int, OrbitState]:
     """Return the smoothed states by GPS time in ms.
 
-    Cost: as much time as the filter; 3 kB of memory per fix.
+    Cost: as much time as the filter; 10 kB of memory per fix and hypothesis.
 
     Args:
         updates: Results of the filter in its order.
@@ -43,16 +49,20 @@ def smooth(
     tracks: list[_Track] = []
     begins_ms: list[int] = []
     for update in updates:
-        if update.state is None or not (update.position_accepted or update.velocity_accepted):
+        if update.state is None or update.hypotheses is None:
             continue
         if update.restarted_from_ms is not None or not tracks:
+            begin_ms = update.restarted_from_ms or update.fix.gps_ms
+            if tracks:
+                # Until it was confirmed, a manoeuvre was not in the states.
+                tracks[-1] = [moment for moment in tracks[-1] if moment[0].fix.gps_ms < begin_ms]
             tracks.append([])
-            begins_ms.append(update.restarted_from_ms or update.fix.gps_ms)
-        tracks[-1].append((update, update.state))
+            begins_ms.append(begin_ms)
+        tracks[-1].append((update, update.state, update.hypotheses))
     states: dict[int, OrbitState] = {}
     gap_ms = round(settings.start.gap_max_s * 1e3)
     for number, track in enumerate(tracks):
-        first, last = (update.fix.gps_ms for update, _ in (track[0], track[-1]))
+        first, last = (update.fix.gps_ms for update, *_ in (track[0], track[-1]))
         begin_ms = begins_ms[number] if number else first - gap_ms
         end_ms = min([last + gap_ms, *(later_ms - 1 for later_ms in begins_ms[number + 1 : number + 2])])
         wanted = {time for time in times_gps_ms if begin_ms <= time <= end_ms}
@@ -60,56 +70,81 @@ def smooth(
     return states
 
 
+class _Backward(NamedTuple):
+    """Step of the recursion: extended states before it and predicted after it, (k, 16); gain and root, (k, 16, 16)."""
+
+    gps_ms: int
+    before: Array
+    predicted: Array
+    gain: Array
+    root: Array
+
+
 def _smooth_track(
     track: _Track, wanted: set[int], dynamics: OrbitDynamics, settings: OrbitSettings
 ) -> dict[int, OrbitState]:
-    filtered = {update.fix.gps_ms: state for update, state in track}
+    filtered = {update.fix.gps_ms: (state, hypotheses) for update, state, hypotheses in track}
     times = sorted(wanted | filtered.keys())
-    first, state = track[0]
+    bank = ErrorBank(settings.measurement, settings.process_noise)
+    (first, state, hypotheses), (*_, last) = track[0], track[-1]
     if times[0] < first.fix.gps_ms:
         x = dynamics.propagate_vector(first.fix.gps_ms, state.x, times[0])
         state = uninformative_state(times[0], x, settings)
-    backward: list[tuple[OrbitState, Array, Array, Array]] = []
-    factors = iter([update.empirical_factor for update, _ in track])
+        hypotheses = bank.restarted(hypotheses, state.sqrt_covariance, (1.0, 1.0))
+    # All fixes weigh the hypotheses; the improbable ones are left out.
+    chosen = np.flatnonzero(last.weight > _WEIGHT_MIN)
+    weight = last.weight[chosen] / last.weight[chosen].sum()
+    backward: list[_Backward] = []
+    unadapted = np.ones(len(last.weight))
+    factors = iter([unadapted if update.empirical_factor is None else update.empirical_factor for update, *_ in track])
     factor = next(factors)
+    gps_ms, x = state.gps_ms, state.x
     for time in times:
-        while state.gps_ms < time:
-            step = dynamics.advance(state, time, factor)
-            backward.append(
-                (state, step.state.x, *backward_gain(state.sqrt_covariance, step.transition, step.sqrt_noise))
-            )
-            state = step.state
+        while gps_ms < time:
+            step = dynamics.linear_step(gps_ms, x, time, factor)
+            transition, noise = bank.transition(step, (step.gps_ms - gps_ms) * 1e-3)
+            predicted = (transition[chosen] @ hypotheses.deviation[chosen, :, None])[:, :, 0]
+            gain, root = backward_gain(hypotheses.root[chosen], transition[chosen], noise[chosen])
+            before = hypotheses.deviation[chosen] + np.pad(x, (0, predicted.shape[1] - len(x)))
+            after = predicted + np.pad(step.x, (0, predicted.shape[1] - len(x)))
+            backward.append(_Backward(gps_ms, before, after, gain, root))
+            hypotheses = bank.predicted(hypotheses, step, (step.gps_ms - gps_ms) * 1e-3)
+            gps_ms, x = step.gps_ms, step.x
         if time in filtered:
-            state = filtered[time]
+            state, hypotheses = filtered[time]
+            x = state.x
             factor = next(factors, factor)
     # The last filtered state is already smoothed.
-    states = {state.gps_ms: state}
-    for before, predicted_x, gain, root in reversed(backward):
-        x = before.x + gain.dot(state.x - predicted_x)
-        state = OrbitState(before.gps_ms, x, smoothed_root(gain, root, state.sqrt_covariance))
-        if state.gps_ms in filtered or state.gps_ms in wanted:
-            states[state.gps_ms] = state
+    states = {gps_ms: hypotheses.mixture(gps_ms, x)}
+    smoothed = hypotheses.deviation[chosen] + np.pad(x, (0, hypotheses.deviation.shape[1] - len(x)))
+    smoothed_roots = hypotheses.root[chosen]
+    for moment in reversed(backward):
+        smoothed = moment.before + (moment.gain @ (smoothed - moment.predicted)[:, :, None])[:, :, 0]
+        smoothed_roots = smoothed_root(moment.gain, moment.root, smoothed_roots)
+        if moment.gps_ms in filtered or moment.gps_ms in wanted:
+            states[moment.gps_ms] = mixture(moment.gps_ms, smoothed[:, :SIZE], smoothed_roots[:, :SIZE], weight)
     return states
 
 
 def backward_gain(root: Array, transition: Array, sqrt_noise: Array) -> tuple[Array, Array]:
-    """Return the gain P F' (F P F' + Q)^-1 and the root of P - gain (F P F' + Q) gain', each of shape (m, m).
+    """Return the gain P F' (F P F' + Q)^-1 and the root of P - gain (F P F' + Q) gain', each of shape (..., m, m).
 
     Args:
-        root: Root of the filtered covariance P, shape (m, m).
-        transition: Transition matrix F, shape (m, m).
-        sqrt_noise: Root of the process noise Q, shape (m, k).
+        root: Root of the filtered covariance P, shape (..., m, m).
+        transition: Transition matrix F, shape (..., m, m).
+        sqrt_noise: Root of the process noise Q, shape (..., m, k).
     """
-    size = len(root)
-    array = np.zeros((2 * size, size + sqrt_noise.shape[1]))
-    array[:size, :size] = transition.dot(root)
-    array[:size, size:] = sqrt_noise
-    array[size:, :size] = root
+    size = root.shape[-1]
+    array = np.zeros((*root.shape[:-2], 2 * size, size + sqrt_noise.shape[-1]))
+    array[..., :size, :size] = transition @ root
+    array[..., :size, size:] = sqrt_noise
+    array[..., size:, :size] = root
     lower = triangular(array)
-    gain = np.asarray(np.linalg.solve(lower[:size, :size].T, lower[size:, :size].T).T, dtype=np.float64)
-    return gain, lower[size:, size:]
+    innovation, cross = lower[..., :size, :size], lower[..., size:, :size]
+    gain = np.linalg.solve(innovation.swapaxes(-1, -2), cross.swapaxes(-1, -2)).swapaxes(-1, -2)
+    return np.asarray(gain, dtype=np.float64), lower[..., size:, size:]
 
 
 def smoothed_root(gain: Array, root: Array, later_root: Array) -> Array:
-    """Return the root of the smoothed covariance from `backward_gain` and the later smoothed root, shape (m, m)."""
-    return triangular(np.concatenate((root, gain.dot(later_root)), axis=1))
+    """Return the root of the smoothed covariance from `backward_gain` and the later smoothed root, (..., m, m)."""
+    return triangular(np.concatenate((root, gain @ later_root), axis=-1))

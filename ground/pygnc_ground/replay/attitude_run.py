@@ -31,13 +31,14 @@ def attitude_result(
     """
     samples, correction = _samples(records), SampleCorrection(settings)
     raw = [record.outcome.sample for record in records]
+    updates = [record.outcome.update for record in records]
     readings = GyroReadings(
         gps_ms=samples.gps_ms,
         gyro_imu_rad_s=correction.gyro_scale * column((sample.gyro_imu_rad_s for sample in raw), 3),
         rate_body_rad_s=column((record.estimate.rate_body_rad_s for record in records), 3),
         mag_bias_imu_ut=column((record.estimate.mag_bias_imu_ut for record in records), 3),
+        time_sigma_s=np.array([0.0 if update is None else update.time_sigma_s for update in updates]),
     )
-    updates = [record.outcome.update for record in records]
     smoothed = _smoothed(updates)
     lux = correction.lux_scale * column((sample.lux for sample in raw), 6)
     environments = [record.outcome.environment for record in records]

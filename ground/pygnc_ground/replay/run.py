@@ -18,6 +18,7 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT, OrbitTracker
 from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
+from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, restarts
 from pygnc_ground.orbit.reference_filters import UkfOrbitFilter
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, solution_from_states
@@ -95,6 +96,18 @@ def replay(
     frames = EarthFrames(orientation)
     timed = collected.timed
     notes: list[str] = []
+    solution = solution_from_states(
+        [record.gps_ms for record in timed],
+        [record.state for record in timed],
+        [_filter_usage(record) for record in timed],
+        frames,
+    )
+    smoothed = _smoothed(collected, settings.orbit, frames)
+    batch = _batch(collected, settings.orbit, orientation, notes)
+    for name, before, after in (("filter and smoother", solution, smoothed), ("batch", batch, batch)):
+        if before is not None and after is not None:
+            found = delta_vs(collected.updates, before, after, settings.orbit, frames)
+            notes += [f"manoeuvre by {name}: {_delta_v_text(change)}" for change in found]
     result = ReplayResult(
         settings=settings,
         filter_name=description,
@@ -102,14 +115,9 @@ def replay(
         counts=collected.counts,
         fixes=fix_records(timed),
         untimed=tuple(collected.untimed),
-        solution=solution_from_states(
-            [record.gps_ms for record in timed],
-            [record.state for record in timed],
-            [_filter_usage(record) for record in timed],
-            frames,
-        ),
-        smoothed=_smoothed(collected, settings.orbit, frames),
-        batch=_batch(collected, settings.orbit, orientation, notes),
+        solution=solution,
+        smoothed=smoothed,
+        batch=batch,
         truth=truth.orbit,
         attitude=attitude_result(collected.samples, settings.attitude, truth.attitude),
         formation=formation_result(
@@ -122,6 +130,13 @@ def replay(
         notes=tuple(notes),
     )
     return result, collected
+
+
+def _delta_v_text(change: DeltaV) -> str:
+    begin, end = (utc_iso_from_gps_ms(ms) for ms in (change.span.before_ms, change.span.after_ms))
+    components = zip("RTN", 1e3 * change.rtn_mps, 1e3 * change.sigma_mps, strict=True)
+    text = ", ".join(f"{axis} {value:.1f} +- {sigma:.1f}" for axis, value, sigma in components)
+    return f"{begin} to {end}, change of the velocity in mm/s: {text}"
 
 
 def _filter_usage(record: TimedRecord) -> Usage:
@@ -169,9 +184,8 @@ def _batch(
 ) -> OrbitSolution | None:
     fixes: list[Fix] = [record.update.fix for record in collected.timed if record.update is not None]
     times = np.array([record.gps_ms for record in collected.timed], dtype=np.int64)
-    restarts = [ms for update in collected.updates if (ms := update.restarted_from_ms) is not None]
     try:
-        batch = solve_batch(fixes, times, settings, orientation, restarts)
+        batch = solve_batch(fixes, times, settings, orientation, restarts(collected.updates))
     except BatchError as failure:
         notes.append(f"batch: {failure}")
         return None

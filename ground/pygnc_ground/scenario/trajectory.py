@@ -93,7 +93,7 @@ class Trajectory:
         for begin_s, end_s in pairwise([*changes_s, duration_s]):
             begin, end = environment.epochs(start_gps_ms, [begin_s, end_s])
             state_gcrf = manoeuvres.after_impulses(begin_s, state_gcrf)
-            part = _propagator(begin, state_gcrf, _force_model(craft, forces), manoeuvres.thrust(begin_s))
+            part = _propagator(begin, state_gcrf, force_model(craft, forces), manoeuvres.thrust(begin_s))
             part.propagate_to(end)
             state_gcrf = np.asarray(part.current_state())
             self._parts.append(part)
@@ -152,7 +152,8 @@ def _propagator(
     return brahe.NumericalOrbitPropagator(start, state_gcrf, integrator, model, control_input=thrust)
 
 
-def _force_model(craft: Spacecraft, forces: Forces) -> brahe.ForceModelConfig:
+def force_model(craft: Spacecraft, forces: Forces) -> brahe.ForceModelConfig:
+    """Return the configuration of brahe's forces on a spacecraft."""
     fixed = brahe.ParameterSource.value
     gravity = brahe.GravityConfiguration.point_mass()
     if forces.gravity_degree > 0:

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc.formats.gps_packet import decode_gps_packets
-from pygnc.formats.sense import SENSOR_PACKET, SenseLayout, decode_sensors, encode_lux, encode_records, lux_from_words
+from pygnc.formats.sense import (
+    SENSOR_PACKET,
+    TORQUERS_ON,
+    SenseLayout,
+    decode_sensors,
+    encode_lux,
+    encode_records,
+    hall_words,
+    lux_from_words,
+    milliseconds_from_hall_word,
+)
 from pygnc.formats.sense_scan import recognise_layout, scan
 from tests.pygnc.formats.streams import sense_records
 from tests.reference import recording
@@ -178,3 +188,15 @@ def test_layout_is_recognised() -> None:
         assert recognise_layout(sense_records(4, layout=layout).tobytes(), number) == layout
     assert recognise_layout(np.random.default_rng(0).bytes(5000)) is None
     assert recognise_layout(b"") is None
+
+
+@given(st.integers(0, 999), st.booleans())
+def test_hall_words_with_times_are_read_back(milliseconds: int, torquers_on: bool) -> None:  # noqa: FBT001 - a drawn value
+    (word,) = hall_words(np.array([milliseconds]), np.array([torquers_on])).tolist()
+    assert milliseconds_from_hall_word(word) == milliseconds
+    assert bool(word & TORQUERS_ON) == torquers_on
+
+
+@given(st.integers(-(1 << 15), (1 << 15) - 1))
+def test_any_hall_word_gives_less_than_a_second(word: int) -> None:
+    assert 0 <= milliseconds_from_hall_word(word) < 1000

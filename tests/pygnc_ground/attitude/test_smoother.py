@@ -2,7 +2,7 @@ import numpy as np
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.state import AttitudeState
+from pygnc.estimators.attitude.state import SIZE, AttitudeState
 from pygnc_ground.attitude.smoother import smooth
 from tests.pygnc.estimators.attitude.truth import errors_deg, fly, run
 
@@ -74,6 +74,6 @@ def test_agrees_with_the_solution_of_all_equations_at_once() -> None:
     predicted = step.transition.dot(filtered.covariance).dot(step.transition.T) + np.diag(step.noise_sigma**2)
     gain = filtered.covariance.dot(step.transition.T).dot(np.linalg.inv(predicted))
     expected = filtered.corrected(gain.dot(step.state.error_to(last)), filtered.sqrt_covariance)
-    np.testing.assert_allclose(before.error_to(expected), np.zeros(22), atol=1e-6)
+    np.testing.assert_allclose(before.error_to(expected), np.zeros(SIZE), atol=1e-6)
     covariance = filtered.covariance + gain.dot(last.covariance - predicted).dot(gain.T)
     np.testing.assert_allclose(before.covariance, covariance, atol=1e-7)

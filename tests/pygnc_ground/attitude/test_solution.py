@@ -10,13 +10,14 @@ from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SETTINGS
 
 GPS_MS = np.array([1000, 6000, 11_000])
 ROOT = np.tril(np.random.default_rng(3).normal(size=(SIZE, SIZE)))
-SLOW = np.concatenate(([0.01, -0.02, 0.03], [5.0, 6.0, -7.0], [0.02, 0.0, -0.01], np.zeros(10)))
+SLOW = np.concatenate(([0.01, -0.02, 0.03], [5.0, 6.0, -7.0], [0.02, 0.0, -0.01], np.zeros(23)))
 STATE = AttitudeState(6000, np.array([0.5, 0.5, -0.5, 0.5]), SLOW, ROOT)
 READINGS = GyroReadings(
     GPS_MS,
     np.array([[0.1, 0.2, 0.3]] * 3),
     np.array([[1.0, 2.0, 3.0]] * 3),
     np.array([[20.0, 21.0, 22.0], [0.0, 0.0, 0.0], [np.nan] * 3]),
+    np.zeros(3),
 )
 SOLUTION = solution_from_states([None, STATE, None], READINGS, SETTINGS)
 
@@ -52,3 +53,11 @@ def test_the_magnetometers_bias_is_all_of_it() -> None:
     found = solution_from_states([None, STATE, None], READINGS, calibrated)
     assert found.mag_bias_imu_ut[1] == pytest.approx([20.0 + 5.0 / 1.25, 10.0 + 6.0 / 0.8, -32.0])
     assert found.mag_bias_sigma_ut[1] == pytest.approx(SOLUTION.mag_bias_sigma_ut[1] / [1.25, 0.8, 1.0])
+
+
+def test_an_uncertain_time_makes_the_attitude_uncertain_about_the_axis_of_rotation() -> None:
+    late = solution_from_states([None, STATE, None], replace(READINGS, time_sigma_s=np.full(3, 0.3)), SETTINGS)
+    rate = SOLUTION.rate_body_rad_s[1]
+    np.testing.assert_allclose(
+        late.attitude_covariance[1] - SOLUTION.attitude_covariance[1], 0.09 * np.outer(rate, rate), atol=1e-12
+    )

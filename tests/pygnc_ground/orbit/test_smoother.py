@@ -36,12 +36,14 @@ def rms(errors: Array) -> float:
 
 def test_states_and_covariances_are_those_of_filterpys_recursion() -> None:
     """filterpy smooths deviations from the filter's path, which move linearly with the transition matrices."""
-    orbit, updates = run(make_fixes(TRUTH)[:60])
-    dynamics = OrbitDynamics(SETTINGS, orbit.frames)
+    white = replace(SETTINGS, measurement=replace(SETTINGS.measurement, correlated_errors=False))
+    orbit, updates = run(make_fixes(TRUTH)[:60], white)
+    dynamics = OrbitDynamics(white, orbit.frames)
     filtered = [update.state for update in updates if update.state]
     deviations, transitions, noises = [np.zeros(10)], [], []
     for before, after, update in zip(filtered, filtered[1:], updates[1:], strict=False):
-        step = dynamics.advance(before, after.gps_ms, update.empirical_factor)
+        factor = 1.0 if update.empirical_factor is None else float(update.empirical_factor[0])
+        step = dynamics.advance(before, after.gps_ms, factor)
         transitions.append(step.transition / SCALE[:, None] * SCALE)
         noise = step.sqrt_noise / SCALE[:, None]
         noises.append(noise.dot(noise.T))
@@ -51,7 +53,7 @@ def test_states_and_covariances_are_those_of_filterpys_recursion() -> None:
     expected, expected_covariance, _, _ = reference.rts_smoother(
         np.array(deviations), covariances, [np.eye(10), *transitions], [np.eye(10), *noises]
     )
-    states = smoothed(updates, orbit, TIMES[:60])
+    states = smooth(updates, TIMES[:60], dynamics, white)
     for k, state in enumerate(filtered):
         ours = states[state.gps_ms]
         change = (ours.x - state.x) / SCALE

@@ -20,12 +20,13 @@ from pygnc.estimators.attitude.mekf import (
     MultiplicativeEkf,
     Track,
 )
+from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ModelErrors
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.search import Search
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, SIZE, AttitudeState, Flags
+from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, MAG_BIAS, SIZE, AttitudeState, Flags
 from pygnc.estimators.attitude.window import (
     MagnetometerBias,
     WindowSample,
@@ -39,6 +40,8 @@ from pygnc.estimators.kalman import triangular
 
 _BACKWARDS_MAX: Final = 3
 """The clock was set if this many successive, ascending sample times are not later than the state."""
+_MISLED_SIGMA_RAD: Final = math.radians(8.0)
+"""Uncertainty of an attitude that a wrong magnetometer bias has misled."""
 _STUCK_SHARE: Final = 0.3
 """Sigma of the attitude when an axis is found stuck, as a fraction of that of an unknown attitude."""
 
@@ -75,6 +78,8 @@ class AttitudeUpdate:
         dof: Number of measurements used.
         restarted: True if a search found this state, so that it does not follow from the previous state.
         step: Step from the state before, for the smoother; None if there is none.
+        time_sigma_s: Uncertainty of the sample's time that is common to all samples. The state is that of the instant
+            of the sample; at `gps_ms`, this time the body rate is an additional error.
     """
 
     gps_ms: int
@@ -92,6 +97,7 @@ class AttitudeUpdate:
     dof: int = 0
     restarted: bool = False
     step: AttitudeStep | None = None
+    time_sigma_s: float = 0.0
 
 
 class _Memory(msgspec.Struct, forbid_unknown_fields=True):
@@ -102,6 +108,9 @@ class _Memory(msgspec.Struct, forbid_unknown_fields=True):
     calibrated: MagnetometerBias | None = None
     faces: FaceHealth = msgspec.field(default_factory=FaceHealth.unknown)
     gyro: GyroHealth = msgspec.field(default_factory=GyroHealth.unknown)
+    errors: ModelErrors = ModelErrors()
+    opened: Array | None = None
+    """Standard deviations by which the next step opens states."""
     last_ms: int | None = None
     backwards: tuple[int, int] = (0, 0)
     """Number of successive samples that were not later than `last_ms`, and the GPS ms of the last of them."""
@@ -179,11 +188,23 @@ class AttitudeFilter:
         self, track: Track, sample: AttitudeSample, environment: AttitudeEnvironment | None
     ) -> AttitudeUpdate:
         memory, limits = self._memory, self.settings.start
-        update = self._ekf.process(track, sample, environment, memory.faces, memory.gyro)
+        update = self._ekf.process(
+            track, sample, environment, memory.faces, memory.gyro, tags=memory.errors.tags, opened=memory.opened
+        )
         memory.track, memory.faces = update.track, update.faces
+        before = memory.errors._replace(tags=update.tags)
+        memory.errors = before.found(update.track.field_misfit, update.track.light_misfit, update.track.samples)
+        memory.opened = memory.errors.opening(before, self.settings)
+        if memory.opened is not None:
+            memory.track = update.track._replace(field_misfit=1.0, light_misfit=1.0)
         if update.track.rejected > limits.rejected_max:
             # A wrong attitude has led to wrong biases.
             self._abandon_track(keep_biases=False)
+        elif update.track.field_rejected > limits.field_rejected_max:
+            if update.light is not None and np.count_nonzero(update.light.used):
+                memory.track, memory.opened = self._with_unknown_mag_bias(memory.track)
+            else:
+                self._abandon_track(keep_biases=False)
         elif update.step.state.attitude_sigma_rad > limits.unknown_sigma_rad:
             # With such an error, the update of a linearised filter is not reliable.
             self._abandon_track()
@@ -211,6 +232,16 @@ class AttitudeFilter:
         root = triangular(np.concatenate((state.sqrt_covariance, column), axis=1))
         return track._replace(state=AttitudeState(state.gps_ms, state.quaternion, state.slow, root))
 
+    def _with_unknown_mag_bias(self, track: Track) -> tuple[Track, Array]:
+        """Return a track that the light supports but the field does not, and what its next step opens.
+
+        The search may have taken the field of magnetorquers for a bias.
+        """
+        opened = np.zeros(SIZE)
+        opened[MAG_BIAS] = self.settings.magnetometer.bias_sigma_ut
+        opened[ATTITUDE] = _MISLED_SIGMA_RAD
+        return track._replace(field_rejected=0.0, samples=0, field_left_ut=None, disturbed=0), opened
+
     def _abandon_track(self, *, keep_biases: bool = True) -> None:
         """Begin a new search, with the biases of the track if they are to be kept."""
         memory = self._memory
@@ -218,7 +249,9 @@ class AttitudeFilter:
             return
         state, settings = memory.track.state, self.settings
         prior = bias_prior_from_state(state, settings) if keep_biases else initial_bias_prior(settings)
-        memory.track, memory.search = None, Search(settings, with_calibrated_bias(prior, memory.calibrated))
+        prior = with_calibrated_bias(prior, memory.calibrated)
+        memory.track, memory.opened = None, None
+        memory.search = Search(settings, prior, memory.errors)
 
     def _clock_was_set(self, sample: AttitudeSample) -> bool:
         """Count a sample that is not later than the last one; return True and begin a new search if the clock was set.
@@ -231,7 +264,7 @@ class AttitudeFilter:
         if memory.backwards[0] < _BACKWARDS_MAX:
             return False
         if memory.track is None:
-            memory.search = Search(self.settings, memory.search.prior)
+            memory.search = Search(self.settings, memory.search.prior, memory.errors)
         self._abandon_track()
         return True
 
@@ -250,7 +283,7 @@ class AttitudeFilter:
         memory.track = self._widened(Track(found, sample.gyro_imu_rad_s), memory.gyro.stuck)
         if memory.search.excluded_face is not None:
             memory.faces = memory.faces.with_suspect(memory.search.excluded_face)
-        memory.search = Search(self.settings, memory.search.prior)
+        memory.search = Search(self.settings, memory.search.prior, memory.errors)
         return replace(self._result(sample, environment, memory.track, None), restarted=True)
 
     # --- Results ---------------------------------------------------------------------------------------------------
@@ -283,6 +316,7 @@ class AttitudeFilter:
             cause=cause,
             faces=memory.faces,
             gyro=memory.gyro,
+            time_sigma_s=WHOLE_SECOND_SIGMA_S if memory.errors.tags.found else 0.0,
         )
 
 

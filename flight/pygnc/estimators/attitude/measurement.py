@@ -12,9 +12,12 @@ from pygnc.estimators.attitude.sample import AttitudeEnvironment
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
+    COSINE_ERROR,
     FACE_GAINS,
     FIELD_ERROR,
     MAG_BIAS,
+    MAG_MATRIX,
+    PANEL_FIELD,
     REFLECTIVITY,
     SIZE,
     AttitudeState,
@@ -62,7 +65,7 @@ class Observation(NamedTuple):
 
     Attributes:
         residual: Measured minus predicted, in uT or fractions of full sunlight, shape (m,).
-        partials: Derivative of the prediction by the error state, shape (m, 22).
+        partials: Derivative of the prediction by the error state, shape (m, 35).
         sigma: Standard deviations of independent measurement errors, shape (m,).
     """
 
@@ -102,7 +105,12 @@ class SensorModel:
         self._field_sigma_ut = np.full(3, settings.magnetometer.noise_ut)
 
     def field(
-        self, state: AttitudeState, body_from_gcrf: Array, mag_imu_ut: Array, field_gcrf_ut: Array, factor: float
+        self,
+        state: AttitudeState,
+        body_from_gcrf: Array,
+        mag_imu_ut: Array,
+        environment: AttitudeEnvironment,
+        factor: float,
     ) -> Observation:
         """Return the observation of the magnetometer.
 
@@ -110,15 +118,20 @@ class SensorModel:
             state: Predicted state.
             body_from_gcrf: Rotation matrix of its attitude, shape (3, 3).
             mag_imu_ut: Reading in sensor axes, uT, shape (3,).
-            field_gcrf_ut: Modelled field, GCRF, uT, shape (3,).
+            environment: Modelled field and sunlight.
             factor: Multiplies the standard deviations.
         """
-        field_body = body_from_gcrf.dot(field_gcrf_ut + state.field_error_gcrf_ut)
+        field_body = body_from_gcrf.dot(environment.field_gcrf_ut + state.field_error_gcrf_ut)
+        matrix = (_IDENTITY + state.mag_matrix_error).dot(self._magnetometer_from_body)
         partials = np.zeros((3, SIZE))
-        partials[:, ATTITUDE] = self._magnetometer_from_body.dot(cross_matrix(field_body))
+        partials[:, ATTITUDE] = matrix.dot(cross_matrix(field_body))
         partials[:, MAG_BIAS] = _IDENTITY
-        partials[:, FIELD_ERROR] = self._magnetometer_from_body.dot(body_from_gcrf)
-        predicted = self._magnetometer_from_body.dot(field_body) + state.mag_bias_ut
+        partials[:, FIELD_ERROR] = matrix.dot(body_from_gcrf)
+        ideal = self._magnetometer_from_body.dot(field_body)
+        for axis in range(3):
+            partials[axis, MAG_MATRIX.start + 3 * axis : MAG_MATRIX.start + 3 * axis + 3] = ideal
+        partials[:, PANEL_FIELD] = environment.sunlit_fraction * _IDENTITY
+        predicted = matrix.dot(field_body) + state.mag_bias_ut + environment.sunlit_fraction * state.panel_field_ut
         return Observation(mag_imu_ut - predicted, partials, factor * self._field_sigma_ut)
 
     def light(
@@ -138,9 +151,12 @@ class SensorModel:
         # Reflected light as a vector: its product with a normal is the share on that face.
         albedo_share, vector_gcrf = sources.earth.on_plates(self._normals.dot(body_from_gcrf))
         earth_vector = state.reflectivity * vector_gcrf.dot(body_from_gcrf.T)
-        sun_vector = ((cosine > 0.0) * sources.sunlit_fraction)[:, None] * sun
+        lit = (cosine > 0.0) * sources.sunlit_fraction
+        below, sine2 = state.cosine_error, 1.0 - cosine * cosine
+        sun_vector = (lit * (1.0 + below * (2.0 - 3.0 * sine2)))[:, None] * sun
         gain = 1.0 + state.face_gain_errors
-        ungained = np.maximum(cosine, 0.0) * sources.sunlit_fraction + state.reflectivity * albedo_share
+        direct = lit * cosine
+        ungained = direct * (1.0 - below * sine2) + state.reflectivity * albedo_share
         expected_share = gain * ungained
         partials = np.zeros((len(self._normals), SIZE))
         d_attitude = (self._normal_crosses @ (sun_vector + earth_vector)[:, :, None])[:, :, 0]
@@ -148,6 +164,7 @@ class SensorModel:
         # The diagonal of this block, in place.
         partials.ravel()[FACE_GAINS.start :: SIZE + 1] = ungained
         partials[:, REFLECTIVITY] = gain * albedo_share
+        partials[:, COSINE_ERROR] = -gain * direct * sine2
 
         limits = self._sun_sensors
         share = lux / sources.full_sun_lux

@@ -14,19 +14,34 @@ import numpy as np
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.measurement import IlluminanceObservation, SensorModel, light_sources
+from pygnc.estimators.attitude.model_errors import NO_TAG_ERRORS, TagErrors
 from pygnc.estimators.attitude.propagation import AttitudeDynamics, AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import AttitudeState, Flags
+from pygnc.estimators.attitude.state import ATTITUDE, MAG_MATRIX, AttitudeState, Flags
 from pygnc.estimators.kalman import chi_square, triangular
 
 _WEIGHT: Final = 1.0 / 50.0
 """Weight of a sample in the running means of the misfits."""
 _REJECTED_WEIGHT: Final = 1.0 / 10.0
-"""Weight of a sample in the running mean of rejected samples."""
+"""Weight of a sample in the running mean of samples whose light was rejected."""
+_FIELD_REJECTED_WEIGHT: Final = 1.0 / 100.0
+"""The same for the field, which magnetorquers may disturb for minutes."""
+_FIRST_SAMPLES: Final = 3.0
+"""In a young track, its samples so far plus this replace the inverse of the weight."""
 _JUDGING_SIGMA_RAD: Final = math.radians(10.0)
 """Faces are checked for faults while the attitude is known better than this."""
+
+
+_FIELD_MAX_UT: Final = 60.0
+"""Strongest field in a low orbit."""
+_ENDED_GATE: Final = 7.8
+"""Chi-square limit of the first reading after a disturbance; with 3 degrees of freedom, exceeded once in 20."""
+_ENDED_SAMPLES: Final = 3
+"""Readings after a sudden change that may end a disturbance."""
+_DISTURBED_MAX: Final = 36
+"""Readings without a change from which a disturbance may end without one."""
 
 
 @unique
@@ -88,7 +103,12 @@ class Track(NamedTuple):
         field_misfit: Running mean of the magnetometer's accepted normalised innovations squared, per axis, with
             unadapted standard deviations.
         light_misfit: Running mean of the sun sensors' accepted normalised innovations squared, per face.
-        rejected: Running share, 0 to 1, of samples whose magnetometer or half of whose faces were rejected.
+        rejected: Running share of samples half of whose faces were rejected, 0 to 1.
+        field_rejected: Running share of samples whose magnetometer was rejected, 0 to 1.
+        samples: Number of samples in the track.
+        field_left_ut: Difference of the last magnetometer reading from the state after it, sensor axes, shape (3,);
+            None if there was no reading.
+        disturbed: Number of readings since a magnetorquer seems to have been switched on; 0 if none disturbs them.
     """
 
     state: AttitudeState
@@ -96,6 +116,10 @@ class Track(NamedTuple):
     field_misfit: float = 1.0
     light_misfit: float = 1.0
     rejected: float = 0.0
+    field_rejected: float = 0.0
+    samples: int = 0
+    field_left_ut: Array | None = None
+    disturbed: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,6 +133,7 @@ class TrackUpdate:
     light: IlluminanceInnovation | None = None
     nis: float = 0.0
     dof: int = 0
+    tags: TagErrors = NO_TAG_ERRORS
 
 
 class _Accepted(NamedTuple):
@@ -118,11 +143,31 @@ class _Accepted(NamedTuple):
         residual: Measured minus predicted, shape (m,).
         projected: Measurement partials times the square root of the predicted covariance, shape (m, k).
         sigma: Standard deviations of the measurement errors, shape (m,).
+        d_time: Change of the prediction per second of delay of the sample, shape (m,).
     """
 
     residual: Array
     projected: Array
     sigma: Array
+    d_time: Array
+
+
+class _TestedField(NamedTuple):
+    """Reading of the magnetometer after its tests.
+
+    Attributes:
+        innovation: The innovation.
+        partials: Derivative of the prediction by the error state, shape (3, 35).
+        misfit: Running mean of the misfit after it.
+        disturbed: Number of readings since a disturbance began or changed; 0 if there is none.
+        accepted: The measurement; None if it was rejected.
+    """
+
+    innovation: FieldInnovation
+    partials: Array
+    misfit: float
+    disturbed: int
+    accepted: _Accepted | None
 
 
 class MultiplicativeEkf:
@@ -144,68 +189,136 @@ class MultiplicativeEkf:
         environment: AttitudeEnvironment | None,
         faces: FaceHealth,
         gyro: GyroHealth,
+        *,
+        tags: TagErrors = NO_TAG_ERRORS,
+        opened: Array | None = None,
     ) -> TrackUpdate:
-        """Propagate the track to a sample and update it with the measurements that pass the gates."""
+        """Propagate the track to a sample and update it with the measurements that pass the gates.
+
+        Args:
+            track: Track before the sample.
+            sample: The sample.
+            environment: Environment at its time; None if unknown.
+            faces: Fault counters of the sun sensors.
+            gyro: Faults of the gyro axes.
+            tags: Errors of the sample times; none by default.
+            opened: Standard deviations by which the error state becomes less certain, shape (35,).
+        """
         gyro_imu_rad_s = sample.gyro_imu_rad_s
-        step = self.motion.advance(track.state, track.gyro_imu_rad_s, gyro_imu_rad_s, sample.gps_ms, gyro.stuck)
+        step = self.motion.advance(
+            track.state, track.gyro_imu_rad_s, gyro_imu_rad_s, sample.gps_ms, gyro.stuck, opened=opened
+        )
+        track = track._replace(gyro_imu_rad_s=gyro_imu_rad_s, samples=track.samples + 1)
         if environment is None:
             state = step.state.corrected(None, _triangular(step.state.sqrt_covariance))
-            return TrackUpdate(track._replace(state=state, gyro_imu_rad_s=gyro_imu_rad_s), faces, step)
+            return TrackUpdate(track._replace(state=state), faces, step, tags=tags)
 
         body_from_gcrf = quaternion.to_matrix(step.state.quaternion).T
-        field, field_misfit, used_field = self._test_field(
-            track, step.state, body_from_gcrf, sample.mag_imu_ut, environment.field_gcrf_ut
-        )
-        rejected = field.cause is not None
-        accepted = [] if used_field is None else [used_field]
-        light, light_misfit = None, track.light_misfit
+        accepted, tested, field_rejected = [], None, track.field_rejected
+        if not sample.torquers_on:
+            tested = self._test_field(
+                track, step, body_from_gcrf, sample.mag_imu_ut, environment, tag_variance_s2=tags.used_s2
+            )
+            accepted += [] if tested.accepted is None else [tested.accepted]
+            weight = max(_FIELD_REJECTED_WEIGHT, 1.0 / (track.samples + _FIRST_SAMPLES))
+            field_rejected += weight * ((tested.accepted is None) - field_rejected)
+        light, light_misfit, rejected = None, track.light_misfit, track.rejected
         if environment.sunlit_fraction > 0.0:
             factor = self._factor(track.light_misfit)
             sources = light_sources(environment, self._settings)
             illuminance = self._sensors.light(step.state, body_from_gcrf, sample.lux, sources, factor)
             if environment.sunlit_fraction == 1.0 and step.state.attitude_sigma_rad < _JUDGING_SIGMA_RAD:
                 faces = faces.updated(illuminance, self._settings.sun_sensors.dark_share)
-            light, light_misfit, used_light = self._test_illuminance(track, step.state, illuminance, faces)
-            rejected |= 2 * len(used_light.sigma) < int(np.count_nonzero(light.usable))
+            light, light_misfit, used_light = self._test_illuminance(track, step, illuminance, faces, tags.used_s2)
+            is_rejected = 2 * len(used_light.sigma) < int(np.count_nonzero(light.usable))
+            rejected += _REJECTED_WEIGHT * (is_rejected - rejected)
             if len(used_light.sigma):
                 accepted.append(used_light)
 
-        state, nis, dof = _updated(step.state, accepted)
-        rejected_mean = track.rejected + _REJECTED_WEIGHT * (rejected - track.rejected)
-        updated_track = Track(state, gyro_imu_rad_s, field_misfit, light_misfit, rejected_mean)
-        return TrackUpdate(updated_track, faces, step, field, light, nis, dof)
+        state, error, nis, dof, tags = _updated(step.state, accepted, tags)
+        updated_track = track._replace(
+            state=state,
+            field_misfit=track.field_misfit if tested is None else tested.misfit,
+            light_misfit=light_misfit,
+            rejected=rejected,
+            field_rejected=field_rejected,
+            field_left_ut=None if tested is None else tested.innovation.residual - tested.partials.dot(error),
+            disturbed=0 if tested is None else tested.disturbed,
+        )
+        field = None if tested is None else tested.innovation
+        return TrackUpdate(updated_track, faces, step, field, light, nis, dof, tags)
 
     def _factor(self, misfit: float) -> float:
         """Return the factor on a sensor's standard deviations for the running mean of its misfit."""
         return min(max(math.sqrt(misfit), 1.0), self._settings.noise_scale_max)
 
     def _test_field(
-        self, track: Track, predicted: AttitudeState, body_from_gcrf: Array, mag_imu_ut: Array, field_gcrf_ut: Array
-    ) -> tuple[FieldInnovation, float, _Accepted | None]:
-        """Return the innovation, the running mean of the misfit after it, and the measurement if it is accepted."""
+        self,
+        track: Track,
+        step: AttitudeStep,
+        body_from_gcrf: Array,
+        mag_imu_ut: Array,
+        environment: AttitudeEnvironment,
+        *,
+        tag_variance_s2: float,
+    ) -> _TestedField:
+        """Return the tested reading of the magnetometer."""
+        predicted = step.state
         factor = self._factor(track.field_misfit)
-        residual, partials, sigma = self._sensors.field(predicted, body_from_gcrf, mag_imu_ut, field_gcrf_ut, factor)
+        residual, partials, sigma = self._sensors.field(predicted, body_from_gcrf, mag_imu_ut, environment, factor)
         projected = partials.dot(predicted.sqrt_covariance)
-        covariance = projected.dot(projected.T)
+        d_time = partials[:, ATTITUDE].dot(step.rate_body_rad_s)
+        covariance = projected.dot(projected.T) + tag_variance_s2 * np.multiply.outer(d_time, d_time)
         covariance.ravel()[::4] += sigma * sigma
         distance = chi_square(residual, covariance)
-        accepted = distance <= self._settings.magnetometer.gate
+        sample_variance = 2.0 * float(sigma[0]) ** 2
+        jumped = track.field_left_ut is not None and self._jumped(
+            residual - track.field_left_ut, step, d_time, sample_variance, tag_variance_s2
+        )
+        if track.disturbed:
+            ended = jumped or not _ENDED_SAMPLES < track.disturbed <= _DISTURBED_MAX
+            accepted = ended and distance <= _ENDED_GATE
+        else:
+            accepted = not jumped and distance <= self._settings.magnetometer.gate
         # With unadapted sigmas, the squares would be larger by about the square of the factor.
         cause = None if accepted else AttitudeRejectCause.GATE
         innovation = FieldInnovation(residual, np.sqrt(np.diagonal(covariance)), distance, cause)
         if not accepted:
-            return innovation, track.field_misfit, None
+            disturbed = 1 if jumped else track.disturbed + 1
+            return _TestedField(innovation, partials, track.field_misfit, disturbed, None)
         misfit = _running_mean(track.field_misfit, distance * factor * factor / 3.0)
-        return innovation, misfit, _Accepted(residual, projected, sigma)
+        return _TestedField(innovation, partials, misfit, 0, _Accepted(residual, projected, sigma, d_time))
+
+    def _jumped(
+        self, change_ut: Array, step: AttitudeStep, d_time: Array, variance_ut2: float, tag_variance_s2: float
+    ) -> bool:
+        """Return True if residuals of two successive readings differ by more than noise and rotation explain.
+
+        Errors of attitude and biases change them slowly; a magnetorquer that is switched changes them at once.
+        """
+        gate = self._settings.magnetometer.gate
+        square = float(change_ut.dot(change_ut))
+        if square <= gate * variance_ut2:
+            return False
+        matrix_root = step.state.sqrt_covariance[MAG_MATRIX]
+        relative2 = step.noise_sigma[0] ** 2 + float(np.einsum("ij,ij->i", matrix_root, matrix_root).max())
+        variance_ut2 += relative2 * _FIELD_MAX_UT**2 + 2.0 * tag_variance_s2 * float(d_time.dot(d_time))
+        return square > gate * variance_ut2
 
     def _test_illuminance(
-        self, track: Track, predicted: AttitudeState, illuminance: IlluminanceObservation, faces: FaceHealth
+        self,
+        track: Track,
+        step: AttitudeStep,
+        illuminance: IlluminanceObservation,
+        faces: FaceHealth,
+        tag_variance_s2: float,
     ) -> tuple[IlluminanceInnovation, float, _Accepted]:
         """Return the innovation, the running mean of the misfit after it, and the accepted measurements."""
         limits = self._settings.sun_sensors
         residual, partials, sigma = illuminance.observation
-        projected = partials.dot(predicted.sqrt_covariance)
-        variance = np.einsum("ij,ij->i", projected, projected) + sigma * sigma
+        projected = partials.dot(step.state.sqrt_covariance)
+        d_time = partials[:, ATTITUDE].dot(step.rate_body_rad_s)
+        variance = np.einsum("ij,ij->i", projected, projected) + sigma * sigma + tag_variance_s2 * d_time * d_time
         squares = residual * residual / variance
         usable = illuminance.usable & faces.trusted
         if max(illuminance.share.tolist()) <= limits.dark_share:
@@ -217,32 +330,43 @@ class MultiplicativeEkf:
         if len(plain):
             misfit = _running_mean(misfit, float(plain.sum()) / len(plain) * self._factor(misfit) ** 2)
         innovation = IlluminanceInnovation(residual, np.sqrt(variance), usable, used, illuminance.saturated)
-        return innovation, misfit, _Accepted(residual[used], projected[used], sigma[used])
+        return innovation, misfit, _Accepted(residual[used], projected[used], sigma[used], d_time[used])
 
 
-def _updated(predicted: AttitudeState, accepted: list[_Accepted]) -> tuple[AttitudeState, float, int]:
-    """Return the state after the accepted measurements, their normalised innovation squared, and their number.
+def _updated(
+    predicted: AttitudeState, accepted: list[_Accepted], tags: TagErrors
+) -> tuple[AttitudeState, Array, float, int, TagErrors]:
+    """Update the predicted state.
+
+    Returns:
+        State, its correction (35,), normalised innovation squared, number of measurements, and tag errors.
 
     This is the array algorithm of `pygnc.estimators.kalman` on a root that is not triangular yet. Triangularisation
-    turns the residuals in the last row into the error, in units of the new root.
+    turns the residuals in the last row but one into the error, in units of the new root. The last row shows how the
+    normalised residuals change with the time of the sample, whose error is common to all measurements.
     """
     root = predicted.sqrt_covariance
     if not accepted:
-        return predicted.corrected(None, _triangular(root)), 0.0, 0
-    residual, projected, sigma = map(np.concatenate, zip(*accepted, strict=True))
+        return predicted.corrected(None, _triangular(root)), np.zeros(len(root)), 0.0, 0, tags
+    residual, projected, sigma, d_time = map(np.concatenate, zip(*accepted, strict=True))
     count = len(sigma)
-    array = np.zeros((count + len(root) + 1, count + root.shape[1] + 1))
+    array = np.zeros((count + len(root) + 2, count + root.shape[1] + 3))
     array.ravel()[: count * array.shape[1] : array.shape[1] + 1] = sigma
-    array[:count, count:-1] = projected
-    array[count:-1, count:-1] = root
-    array[-1, :count] = -residual / sigma
+    array[:count, count:-3] = projected
+    array[:count, -3] = math.sqrt(tags.used_s2) * d_time
+    array[count:-2, count:-3] = root
+    array[-2, :count] = -residual / sigma
+    array[-1, :count] = d_time / sigma
     # Keeps the array non-singular.
-    array[-1, -1] = 1.0
+    array[-2, -2] = array[-1, -1] = 1.0
     lower = _triangular(array)
-    updated = lower[count:-1, count:-1].copy()
-    normalised = lower[-1, :count]
-    error = updated.dot(lower[-1, count:-1])
-    return predicted.corrected(error, updated), float(normalised.dot(normalised)), count
+    updated = lower[count:-2, count:-2].copy()
+    normalised, delayed = lower[-2, :count], lower[-1, :count]
+    error = updated.dot(lower[-2, count:-2])
+    sensitivity = float(delayed.dot(delayed))
+    along = float(delayed.dot(normalised))
+    tags = tags.updated(along * along - sensitivity, sensitivity)
+    return predicted.corrected(error, updated), error, float(normalised.dot(normalised)), count, tags
 
 
 def _triangular(root: Array) -> Array:

@@ -42,14 +42,16 @@ class AttitudeStep(NamedTuple):
     """One step of the error state.
 
     Attributes:
-        state: The propagated state; its root is not yet triangular, shape (22, 44).
-        transition: State transition matrix of the error state, shape (22, 22).
-        noise_sigma: Standard deviations of the process noise of the step, shape (22,).
+        state: The propagated state; its root is not yet triangular, shape (35, 35 + number of noisy elements).
+        transition: State transition matrix of the error state, shape (35, 35).
+        noise_sigma: Standard deviations of the process noise of the step, shape (35,).
+        rate_body_rad_s: Body rate at the end of the step by the state before it, body axes, shape (3,).
     """
 
     state: AttitudeState
     transition: Array
     noise_sigma: Array
+    rate_body_rad_s: Array
 
 
 class AttitudeDynamics:
@@ -79,7 +81,14 @@ class AttitudeDynamics:
         return np.asarray(self._body_from_gyro.dot(rate_imu_rad_s))
 
     def advance(
-        self, state: AttitudeState, before_imu_rad_s: Array, after_imu_rad_s: Array, gps_ms: int, stuck: Flags
+        self,
+        state: AttitudeState,
+        before_imu_rad_s: Array,
+        after_imu_rad_s: Array,
+        gps_ms: int,
+        stuck: Flags,
+        *,
+        opened: Array | None = None,
     ) -> AttitudeStep:
         """Propagate a state over one step.
 
@@ -89,6 +98,7 @@ class AttitudeDynamics:
             after_imu_rad_s: Gyro reading at the end of the step, sensor axes, rad/s, shape (3,).
             gps_ms: End of the step in GPS ms, later than the state.
             stuck: True for gyro axes that are stuck, shape (3,).
+            opened: Standard deviations by which the error state becomes less certain in this step, shape (35,).
         """
         step_s = (gps_ms - state.gps_ms) * 1e-3
         gain = 1.0 / (1.0 + state.gyro_scale_error)
@@ -104,15 +114,20 @@ class AttitudeDynamics:
         if np.count_nonzero(stuck):
             noise[GYRO_BIAS][stuck] = _STUCK_WALK_RAD_S * math.sqrt(step_s)
         noise[ATTITUDE] = self._rotation_sigma_rad(step_s, rotation, last - first)
+        if opened is not None:
+            noise = np.hypot(noise, opened)
         d_rate = -step_s * right_jacobian(rotation).dot(self._body_from_gyro * gain)
         transition[ATTITUDE, ATTITUDE] = quaternion.to_matrix(rotation_quaternion).T
         transition[ATTITUDE, GYRO_BIAS] = d_rate
         transition[ATTITUDE, GYRO_SCALE] = d_rate * (0.5 * (rates_imu[0] + rates_imu[1]))
         slow_after = self._centre + decay * (state.slow - self._centre)
-        root = np.zeros((SIZE, 2 * SIZE))
-        root[:, :SIZE] = transition.dot(state.sqrt_covariance)
-        root.ravel()[SIZE :: 2 * SIZE + 1] = noise
-        return AttitudeStep(AttitudeState(gps_ms, rotated, slow_after, root), transition, noise)
+        noisy = np.flatnonzero(noise)
+        root = np.zeros((SIZE, SIZE + len(noisy)))
+        # Only the attitude depends on other elements.
+        np.multiply(transition.diagonal()[:, None], state.sqrt_covariance, out=root[:, :SIZE])
+        root[ATTITUDE, :SIZE] = transition[ATTITUDE].dot(state.sqrt_covariance)
+        root[noisy, SIZE + np.arange(len(noisy))] = noise[noisy]
+        return AttitudeStep(AttitudeState(gps_ms, rotated, slow_after, root), transition, noise, last)
 
     def _rotation_sigma_rad(self, step_s: float, rotation: Array, change_rad_s: Array) -> float:
         gyro = self._settings.gyro
@@ -126,8 +141,8 @@ class AttitudeDynamics:
         """Return the effect of a step on the slowly varying parameters, without rotation.
 
         Returns:
-            Decay factors (19,), state transition matrix of the error state (22, 22), and standard deviations of the
-            process noise (22,).
+            Decay factors (32,), state transition matrix of the error state (35, 35), and standard deviations of the
+            process noise (35,).
         """
         decay = np.exp(-step_s / self._time_s)
         lost = -np.expm1(-2.0 * step_s / self._time_s)

@@ -22,6 +22,7 @@ class AttitudeSample:
         gyro_imu_rad_s: Body rate in sensor axes, rad/s, shape (3,).
         lux: Illuminance of the six faces in the order of the settings' normals, lux, shape (6,).
         seq: The caller's sequence number of the sample.
+        torquers_on: True if magnetorquers disturb the magnetic field.
     """
 
     gps_ms: int
@@ -29,6 +30,7 @@ class AttitudeSample:
     gyro_imu_rad_s: Array
     lux: Array
     seq: int = 0
+    torquers_on: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,9 +88,16 @@ class SampleCorrection:
         self.gyro_scale, self.lux_scale = settings.gyro.scale, settings.sun_sensors.scale
 
     def sample(
-        self, seq: int, gps_ms: int, mag_imu_ut: Sequence[float], gyro_imu_rad_s: Sequence[float], lux: Sequence[float]
+        self,
+        seq: int,
+        gps_ms: int,
+        mag_imu_ut: Sequence[float],
+        gyro_imu_rad_s: Sequence[float],
+        lux: Sequence[float],
+        *,
+        torquers_on: bool = False,
     ) -> AttitudeSample:
         """Return the corrected sample; the arguments are those of `AttitudeSample`, uncorrected."""
         mag_ut = self.magnetometer.corrected_ut(np.array(mag_imu_ut))
         rate = self.gyro_scale * np.array(gyro_imu_rad_s)
-        return AttitudeSample(gps_ms, mag_ut, rate, self.lux_scale * np.array(lux), seq)
+        return AttitudeSample(gps_ms, mag_ut, rate, self.lux_scale * np.array(lux), seq, torquers_on)

@@ -19,8 +19,16 @@ import numpy as np
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array, cross_matrix
 from pygnc.estimators.attitude.measurement import DIRECT_SUN_SHARE
+from pygnc.estimators.attitude.model_errors import ModelErrors
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import FIELD_ERROR, REFLECTIVITY, SIZE, AttitudeState, Flags
+from pygnc.estimators.attitude.state import (
+    FIELD_ERROR,
+    GYRO_SCALE,
+    REFLECTIVITY,
+    SIZE,
+    AttitudeState,
+    Flags,
+)
 from pygnc.estimators.attitude.window import BiasPrior, Fit, Hypotheses, Window, WindowSample, field_direction_known
 
 _ROTATIONS: Final = 12
@@ -62,7 +70,7 @@ def initial_hypotheses(
     mounting = settings.mounting
     mag_body_ut = (newest.sample.mag_imu_ut - prior.mean[3:]).dot(mounting.magnetometer)
     field = DirectionPair.along(mag_body_ut, newest.environment.field_gcrf_ut)
-    field = field if field_direction_known(prior) else None
+    field = field if field_direction_known(prior) and not newest.sample.torquers_on else None
     sun = sun_direction(newest, settings, excluded_face)
     line = sun or field
     if line is None:
@@ -164,22 +172,26 @@ class Search(msgspec.Struct, eq=False):
     Attributes:
         settings: Settings of the filter.
         prior: Prior of the biases.
+        errors: Errors of the sensor models.
         samples: Samples of the window, oldest first.
         hypotheses: Hypotheses at the newest sample, best first; None before the first hypotheses.
         damping: Levenberg-Marquardt damping of each hypothesis, shape (k,).
         confirmations: Number of successive samples at which the best hypothesis was clear.
+        tolerant: True in an attempt in which magnetometer readings that fit badly lose weight.
         excluded_face: Face whose light this attempt does not use; None if it uses all.
-        untried: Faces that the next attempts exclude in rotation.
+        untried: Faces that the next attempts exclude; None for a tolerant attempt with all faces.
     """
 
     settings: AttitudeSettings
     prior: BiasPrior
+    errors: ModelErrors = ModelErrors()
     samples: list[WindowSample] = []
     hypotheses: Hypotheses | None = None
     damping: Array = msgspec.field(default_factory=lambda: np.zeros(0))
     confirmations: int = 0
+    tolerant: bool = False
     excluded_face: int | None = None
-    untried: list[int] = []
+    untried: list[int | None] = []
 
     def process(self, newest: WindowSample) -> AttitudeState | None:
         """Process one sample; return the first state of a track once the attitude is unambiguous."""
@@ -201,12 +213,12 @@ class Search(msgspec.Struct, eq=False):
             iterations = _SEED_ITERATIONS
         else:
             iterations = _ITERATIONS
-        window = Window(self.samples, self.settings, self.excluded_face)
+        window = Window(self.samples, self.settings, self.excluded_face, tolerant=self.tolerant)
         hypotheses, fit = self._pruned(*self._improved(window, hypotheses, iterations))
         if len(self.samples) >= limits.samples_min and self.confirmations == 0:
             hypotheses, fit = self._challenged(newest, window, hypotheses, fit)
         self.hypotheses = hypotheses
-        misfit = float(fit.cost[0]) / window.measurements
+        misfit = float(fit.misfit[0])
         if misfit > limits.misfit_max and len(self.samples) >= limits.samples_judged:
             self._next_attempt(window, hypotheses)
             return None
@@ -217,14 +229,20 @@ class Search(msgspec.Struct, eq=False):
         self.samples, self.hypotheses, self.confirmations = [], None, 0
 
     def _next_attempt(self, window: Window, hypotheses: Hypotheses) -> None:
-        """Restart without the next untried face; after the last one, with all faces.
+        """Restart with the next attempt; after the last one, with all faces.
 
-        An attempt with all faces determines the order: the face with the largest cost is excluded first.
+        An attempt with all faces determines the order: the face with the largest cost is excluded first; then all are
+        used with less weight for disturbed magnetometer readings; then the other faces are excluded in turn.
         """
-        if self.excluded_face is None:
+        if self.excluded_face is None and not self.tolerant:
             costs = window.face_costs(hypotheses.select(np.array([0])))[0]
-            self.untried = np.argsort(-costs).tolist()
-        self.excluded_face = self.untried.pop(0) if self.untried else None
+            first, *others = np.argsort(-costs).tolist()
+            self.untried = [first, None, *others]
+        if self.untried:
+            self.excluded_face = self.untried.pop(0)
+            self.tolerant = self.excluded_face is None
+        else:
+            self.excluded_face, self.tolerant = None, False
         self.reset()
 
     def _challenged(
@@ -235,7 +253,7 @@ class Search(msgspec.Struct, eq=False):
         If the body hardly rotates, the right attitude may have been dropped before the window could distinguish it.
         """
         sun = sun_direction(newest, self.settings, self.excluded_face)
-        if sun is None or not self._clear(hypotheses, fit, window.measurements):
+        if sun is None or not self._clear(hypotheses, fit):
             return hypotheses, fit
         rotations = sun.rotations()
         biases = np.repeat(hypotheses.biases[:1], len(rotations), axis=0)
@@ -299,27 +317,27 @@ class Search(msgspec.Struct, eq=False):
     def _winner(self, window: Window, hypotheses: Hypotheses, fit: Fit) -> AttitudeState | None:
         """Return the state of the best hypothesis once it was clear several times in a row, else None."""
         enough = len(self.samples) >= self.settings.start.samples_min
-        clear = enough and self._clear(hypotheses, fit, window.measurements)
+        clear = enough and self._clear(hypotheses, fit)
         self.confirmations = self.confirmations + 1 if clear else 0
         if self.confirmations < _CONFIRMATIONS:
             return None
         best = hypotheses.select(np.array([0]))
-        covariance = _scatter(fit, window.measurements) * window.covariances(best, self.prior)[0]
-        return _initial_state(self.samples[-1].sample.gps_ms, best, covariance, self.settings)
+        covariance = _scatter(fit) * window.covariances(best, self.prior)[0]
+        return _initial_state(self.samples[-1].sample.gps_ms, best, covariance, self.settings, self.errors)
 
-    def _clear(self, hypotheses: Hypotheses, fit: Fit, measurements: int) -> bool:
+    def _clear(self, hypotheses: Hypotheses, fit: Fit) -> bool:
         """Return True if the first hypothesis is certain enough and fits much better than any other attitude."""
         limits = self.settings.start
-        scatter = _scatter(fit, measurements)
+        scatter = _scatter(fit)
         sigma = math.sqrt(scatter * float(np.trace(np.linalg.inv(fit.information[0])[:3, :3])))
         rivals = fit.cost[_angle(hypotheses.quaternion, hypotheses.quaternion[0]) > _RIVAL_RAD]
         advantage = (float(rivals.min(initial=math.inf)) - float(fit.cost[0])) / scatter
         return sigma <= limits.attitude_sigma_max_rad and advantage >= limits.advantage
 
 
-def _scatter(fit: Fit, measurements: int) -> float:
+def _scatter(fit: Fit) -> float:
     """Return the factor on all variances that the best hypothesis requires; 1 if it fits as expected."""
-    return max(1.0, float(fit.cost[0]) / measurements)
+    return max(1.0, float(fit.misfit[0]))
 
 
 def _angle(quaternions: Array, other: Array) -> Array:
@@ -333,15 +351,16 @@ def _chosen(first: Flags, new: Iterable[Array], old: Iterable[Array]) -> list[Ar
     return [np.where(first.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(new, old, strict=True)]
 
 
-def _initial_state(gps_ms: int, best: Hypotheses, covariance12: Array, settings: AttitudeSettings) -> AttitudeState:
+def _initial_state(
+    gps_ms: int, best: Hypotheses, covariance12: Array, settings: AttitudeSettings, errors: ModelErrors
+) -> AttitudeState:
     """Return the state of a hypothesis and the covariance of its attitude, biases and field error, shape (12, 12)."""
     slow = np.zeros(SIZE - 3)
     slow[:6] = best.biases[0]
     slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity
-    faces = settings.sun_sensors
-    sigma = np.repeat((settings.gyro.scale_sigma, faces.gain_sigma, faces.reflectivity_sigma), (3, 6, 1))
-    covariance = np.zeros((SIZE, SIZE))
-    covariance[9:19, 9:19] = np.diag(sigma**2)
+    sigma = errors.sigma(settings)
+    sigma[GYRO_SCALE], sigma[REFLECTIVITY] = settings.gyro.scale_sigma, settings.sun_sensors.reflectivity_sigma
+    covariance = np.diag(sigma**2)
     together = np.r_[0:9, FIELD_ERROR]
     covariance[np.ix_(together, together)] = covariance12
     root = np.asarray(np.linalg.cholesky(covariance), np.float64)

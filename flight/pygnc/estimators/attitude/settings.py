@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -112,11 +112,24 @@ class MagnetometerSettings:
     """Uncertainty of the bias left by bias_ut, before the first sample."""
     bias_walk_ut: float = 0.05 * _PER_ROOT_HOUR
     """Random walk of the bias per root second."""
+    matrix_sigma: float = 0.1
+    """Scale and misalignment left by matrix, per element, that the filter estimates once the readings show them."""
+    panel_sigma_ut: float = 3.0
+    """Field of the solar panels' currents, which it estimates from then on too."""
     gate: float = 21.1
     """Chi-square limit; with 3 degrees of freedom, 21.1 is exceeded once in 10 000."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "noise_ut", "bias_sigma_ut", "bias_walk_ut", "gate", "field_error_ut")
+        require_positive(
+            self,
+            "noise_ut",
+            "bias_sigma_ut",
+            "bias_walk_ut",
+            "gate",
+            "field_error_ut",
+            "matrix_sigma",
+            "panel_sigma_ut",
+        )
         matrix = np.array(self.matrix)
         if len(self.bias_ut) != 3 or not np.isfinite(self.bias_ut).all():
             raise ValueError(f"bias_ut must be three finite numbers, not {self.bias_ut}")
@@ -139,6 +152,10 @@ class SunSensorSettings:
     noise_share: float = 0.01
     gain_sigma: float = 0.02
     gain_time_s: float = 86_400.0
+    gain_sigma_max: float = 0.25
+    """Gain error that the filter assumes once the readings contradict gain_sigma."""
+    cosine_sigma: float = 0.15
+    """Deviation from the cosine law, relative to the square of the sine, that it estimates from then on."""
     reflectivity: float = 0.3
     """Mean reflectivity of the Earth before the first sample; reflectivity_sigma is its variation in place and time."""
     reflectivity_sigma: float = 0.06
@@ -173,7 +190,11 @@ class StartSettings:
     """Number of samples after which a search whose best hypothesis does not fit restarts without one of the faces."""
     attitude_sigma_max_rad: float = 6.0 * _DEGREE
     rejected_max: float = 0.6
-    """Share of rejected samples, a running mean over some ten, that ends a track."""
+    """Share of samples whose light is rejected, a running mean over some ten, that ends a track."""
+    field_rejected_max: float = 0.85
+    """Share of rejected magnetometer readings, a running mean over some hundred, from which the magnetometer bias of a
+    track counts as wrong; in the dark, it ends the track.
+    """
     unknown_sigma_rad: float = 25.0 * _DEGREE
     """Uncertainty from which an attitude counts as unknown."""
     fine_sigma_rad: float = 3.0 * _DEGREE
@@ -197,6 +218,10 @@ class AttitudeSettings:
     magnetometer: MagnetometerSettings = field(default_factory=MagnetometerSettings)
     sun_sensors: SunSensorSettings = field(default_factory=SunSensorSettings)
     start: StartSettings = field(default_factory=StartSettings)
+    hall_word: Literal["resistance", "times"] = "resistance"
+    """Meaning of the hall word of sensor packets, in files and live. times: bits 0 to 9 are milliseconds after the
+    spacecraft time, 0 at the instant of a GPS packet's spacecraft time; bit 14 is set while magnetorquers are on.
+    """
     noise_scale_max: float = 5.0
     """Upper limit of the factors by which the innovations widen the sigmas of magnetometer and sun sensors."""
 

@@ -1,9 +1,10 @@
 """Attitude state: quaternion, slowly varying parameters, their epoch and their covariance.
 
 The attitude is a quaternion, and its error three angles in body axes: true = estimate exponential(error). The error
-state has 22 elements: attitude (rad, body axes), gyro bias (rad/s, sensor axes), magnetometer bias (uT, sensor axes),
-gyro scale error (sensor axes), gain error of each sun sensor, the Earth's reflectivity, and the error of the
-geomagnetic field model (uT, GCRF).
+state has 35 elements: attitude (rad, body axes), gyro bias (rad/s, sensor axes), magnetometer bias (uT, sensor axes),
+gyro scale error (sensor axes), gain error of each sun sensor, the Earth's reflectivity, the error of the geomagnetic
+field model (uT, GCRF), scale and misalignment of the magnetometer (matrix, row by row), the field of the solar panels
+in full sunlight (uT, sensor axes), and the deviation of the sun sensors from the cosine law.
 """
 
 import math
@@ -18,7 +19,7 @@ from pygnc.common.arrays import Array
 
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
-SIZE: Final = 22
+SIZE: Final = 35
 ATTITUDE: Final = slice(0, 3)
 GYRO_BIAS: Final = slice(3, 6)
 MAG_BIAS: Final = slice(6, 9)
@@ -26,6 +27,9 @@ GYRO_SCALE: Final = slice(9, 12)
 FACE_GAINS: Final = slice(12, 18)
 REFLECTIVITY: Final = 18
 FIELD_ERROR: Final = slice(19, 22)
+MAG_MATRIX: Final = slice(22, 31)
+PANEL_FIELD: Final = slice(31, 34)
+COSINE_ERROR: Final = 34
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,8 +39,8 @@ class AttitudeState:
     Attributes:
         gps_ms: GPS milliseconds since the GPS epoch.
         quaternion: GCRF from body, scalar first, shape (4,).
-        slow: Slowly varying parameters: the error state's elements from the gyro bias on, shape (19,).
-        sqrt_covariance: Lower triangular L with the error state's covariance L L', shape (22, 22).
+        slow: Slowly varying parameters: the error state's elements from the gyro bias on, shape (32,).
+        sqrt_covariance: Lower triangular L with the error state's covariance L L', shape (35, 35).
     """
 
     gps_ms: int
@@ -75,14 +79,29 @@ class AttitudeState:
         return self.slow[16:19]
 
     @property
+    def mag_matrix_error(self) -> Array:
+        """Readings of a unit field along each sensor axis minus the ideal ones, shape (3, 3)."""
+        return self.slow[19:28].reshape(3, 3)
+
+    @property
+    def panel_field_ut(self) -> Array:
+        """Field of the solar panels in full sunlight, sensor axes, uT, shape (3,)."""
+        return self.slow[28:31]
+
+    @property
+    def cosine_error(self) -> float:
+        """Deviation from the cosine law: at the angle of incidence a, readings are lower by this times sin(a)^2."""
+        return float(self.slow[31])
+
+    @property
     def covariance(self) -> Array:
-        """Covariance of the error state, shape (22, 22)."""
+        """Covariance of the error state, shape (35, 35)."""
         covariance: Array = self.sqrt_covariance.dot(self.sqrt_covariance.T)
         return covariance
 
     @property
     def sigma(self) -> Array:
-        """Standard deviations of the error state, shape (22,)."""
+        """Standard deviations of the error state, shape (35,)."""
         sigma: Array = np.sqrt(np.einsum("ij,ij->i", self.sqrt_covariance, self.sqrt_covariance))
         return sigma
 
@@ -93,13 +112,13 @@ class AttitudeState:
         return math.sqrt(rows.dot(rows))
 
     def corrected(self, error: Array | None, sqrt_covariance: Array) -> "AttitudeState":
-        """Return the state corrected by `error` (22,), if any, with the covariance root `sqrt_covariance` (22, 22)."""
+        """Return the state corrected by `error` (35,), if any, with the covariance root `sqrt_covariance` (35, 35)."""
         if error is None:
             return AttitudeState(self.gps_ms, self.quaternion, self.slow, sqrt_covariance)
         rotated = quaternion.multiply(self.quaternion, quaternion.exponential(error[ATTITUDE]))
         return AttitudeState(self.gps_ms, quaternion.normalised(rotated), self.slow + error[3:], sqrt_covariance)
 
     def error_to(self, other: "AttitudeState") -> Array:
-        """Return the error (22,) by which this state must be corrected to equal `other`."""
+        """Return the error (35,) by which this state must be corrected to equal `other`."""
         turn = quaternion.error_vector(other.quaternion, self.quaternion)
         return np.concatenate((turn, other.slow - self.slow))

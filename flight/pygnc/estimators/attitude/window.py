@@ -180,6 +180,12 @@ _FIELD_ERROR_UT: Final = 0.5
 """Error of the field model; larger than in tracking, because its fit has not been observed yet."""
 _OUTLIER_SIGMA: Final = 4.0
 """Deviation from which a face loses weight, since it may be dead or mirrored."""
+_FIELD_OUTLIER_SIGMA: Final = 6.0
+"""Deviation from which a magnetometer reading loses weight, since magnetorquers may be on."""
+_FIELD_OUTLIERS_MAX: Final = 0.6
+"""Share of disturbed readings up to which the others determine the misfit."""
+_FIELD_OUTLIER_COST: Final = 6.0
+"""Cost of a disturbed reading in the misfit."""
 
 
 class WindowSample(NamedTuple):
@@ -197,19 +203,27 @@ class Fit(NamedTuple):
         cost: Sum of squared residuals over their variances with a robust loss, shape (k,).
         information: Normal matrices, shape (k, 9, 9).
         gradient: Right-hand sides, shape (k, 9).
+        misfit: Cost per measurement, shape (k,), in which a minority of disturbed magnetometer readings counts little.
     """
 
     cost: Array
     information: Array
     gradient: Array
+    misfit: Array
 
 
 class Window:
     """Window of samples as arrays, without the illuminance of the face `excluded_face`."""
 
     def __init__(
-        self, window_samples: list[WindowSample], settings: AttitudeSettings, excluded_face: int | None = None
+        self,
+        window_samples: list[WindowSample],
+        settings: AttitudeSettings,
+        excluded_face: int | None = None,
+        *,
+        tolerant: bool = False,
     ) -> None:
+        self._tolerant = tolerant
         self._magnetometer_from_body = settings.mounting.magnetometer
         self._body_from_gyro = settings.mounting.gyro.T
         self._normals = np.array(settings.mounting.face_normals_body)
@@ -237,7 +251,8 @@ class Window:
             ([_FIELD_ERROR_UT] * 3, [faces.reflectivity_sigma], np.repeat(drift_sigma, 3)),
         )
         field2 = (self._field**2).sum(axis=1)
-        self._field_weight = 1.0 / (magnetometer.noise_ut**2 + field2 * bridge2)
+        undisturbed = np.array([not sample.torquers_on for sample in samples])
+        self._field_weight = undisturbed / (magnetometer.noise_ut**2 + field2 * bridge2)
         self._light_variance = faces.noise_share**2 + (faces.gain_sigma * self._share) ** 2 + bridge2[:, None]
         self._earth_error = faces.albedo_model_error * faces.reflectivity
         self._face_weight = np.ones(len(self._normals))
@@ -245,19 +260,24 @@ class Window:
         if excluded_face is not None:
             self._face_weight[excluded_face] = 0.0
             bright[:, excluded_face] = False
-        self.measurements = 3 * len(samples) + int(bright.sum())
+        self.measurements = 3 * int(undisturbed.sum()) + int(bright.sum())
 
     def fit(self, hypotheses: Hypotheses, prior: BiasPrior) -> Fit:
         """Return cost and normal equations of k hypotheses, with the prior of their biases."""
         field, light = self._linearised(hypotheses)
-        information, gradient, nuisance = marginalise((field, _with_robust_weight(light)), self._nuisance_sigma)
+        robust = self._field_with_weight(field), _with_robust_weight(light)
+        information, gradient, nuisance = marginalise(robust, self._nuisance_sigma)
         off = (prior.mean - hypotheses.biases) / prior.sigma
         information[:, 3:, 3:] += np.diag(prior.sigma**-2.0)
         gradient[:, 3:] += off / prior.sigma
         cost = (off**2).sum(axis=1) + ((nuisance / self._nuisance_sigma) ** 2).sum(axis=1)
-        cost += (field.weight * field.residual_after(nuisance) ** 2).sum(axis=(1, 2))
         cost += _cauchy_cost(light.weight * light.residual_after(nuisance) ** 2).sum(axis=(1, 2))
-        return Fit(cost, information, gradient)
+        squares = (field.weight * field.residual_after(nuisance) ** 2).sum(axis=2)
+        each = _cauchy_cost(squares, _FIELD_OUTLIER_SIGMA) if self._tolerant else squares
+        disturbed = (squares > _FIELD_OUTLIER_SIGMA**2) & self._tolerant
+        few = disturbed.mean(axis=1, keepdims=True) <= _FIELD_OUTLIERS_MAX
+        counted = np.where(disturbed & few, _FIELD_OUTLIER_COST, each).sum(axis=1)
+        return Fit(cost + each.sum(axis=1), information, gradient, (cost + counted) / self.measurements)
 
     def covariances(self, hypotheses: Hypotheses, prior: BiasPrior) -> Array:
         """Return the covariances of attitude error, both biases and the error of the field model, shape (k, 12, 12).
@@ -265,7 +285,8 @@ class Window:
         A bias and the field error are correlated: if the body hardly rotates, only their sum is observable.
         """
         field, light = self._linearised(hypotheses)
-        information = marginalise((field, _with_robust_weight(light)), self._nuisance_sigma[3:]).information
+        robust = self._field_with_weight(field), _with_robust_weight(light)
+        information = marginalise(robust, self._nuisance_sigma[3:]).information
         known = np.concatenate((prior.sigma, self._nuisance_sigma[:3]))
         information[:, 3:, 3:] += np.diag(known**-2.0)
         return np.asarray(np.linalg.inv(information), np.float64)
@@ -275,6 +296,13 @@ class Window:
         residual, _, weight = self._linearised(hypotheses)[1]
         costs: Array = _cauchy_cost(weight * residual**2).sum(axis=1)
         return costs
+
+    def _field_with_weight(self, field: LinearisedMeasurements) -> LinearisedMeasurements:
+        """Return the measurements, if tolerant with lower weights for readings whose three residuals are large."""
+        if not self._tolerant:
+            return field
+        squares = (field.weight * field.residual**2).sum(axis=2, keepdims=True)
+        return field._replace(weight=field.weight / (1.0 + squares / _FIELD_OUTLIER_SIGMA**2))
 
     def _linearised(self, hypotheses: Hypotheses) -> tuple[LinearisedMeasurements, LinearisedMeasurements]:
         """Return the linearised measurements of magnetometer and sun sensors."""
@@ -343,8 +371,8 @@ def _with_robust_weight(light: LinearisedMeasurements) -> LinearisedMeasurements
     return light._replace(weight=light.weight / (1.0 + light.weight * light.residual**2 / _OUTLIER_SIGMA**2))
 
 
-def _cauchy_cost(square: Array) -> Array:
-    """Return Cauchy's robust loss, in which the residuals of a broken face count logarithmically."""
-    limit = _OUTLIER_SIGMA**2
+def _cauchy_cost(square: Array, outlier_sigma: float = _OUTLIER_SIGMA) -> Array:
+    """Return Cauchy's robust loss, in which the residuals of a broken sensor count logarithmically."""
+    limit = outlier_sigma**2
     cost: Array = limit * np.log1p(square / limit)
     return cost

@@ -68,6 +68,22 @@ class OrbitStep(NamedTuple):
     sqrt_noise: Array
 
 
+class LinearStep(NamedTuple):
+    """One integration step, linearised about a state vector.
+
+    Attributes:
+        gps_ms: GPS milliseconds at the end of the step.
+        x: State vector at the end, shape (10,).
+        transition: State transition matrix, shape (10, 10).
+        sqrt_noise: Square roots of the process noise covariance of the step, shape (..., 10, 18).
+    """
+
+    gps_ms: int
+    x: Array
+    transition: Array
+    sqrt_noise: Array
+
+
 class OrbitDynamics:
     """Propagation of orbit states.
 
@@ -104,13 +120,21 @@ class OrbitDynamics:
 
     def advance(self, state: OrbitState, gps_ms: int, empirical_factor: float = 1.0) -> OrbitStep:
         """Return the first step of `propagate`, to `gps_ms` or by the longest step of the force model."""
-        end_ms = min(state.gps_ms + self._model.step_max_ms, gps_ms)
-        step_s = (end_ms - state.gps_ms) * 1e-3
-        x, transition, directions = self.step(state.gps_ms, state.x, step_s)
-        white_density = omitted_gravity_density(self._model.gravity_degree, math.sqrt(x[POSITION].dot(x[POSITION])))
-        noise = sqrt_process_noise(self._noise, step_s, directions, white_density, empirical_factor)
+        end_ms, x, transition, noise = self.linear_step(state.gps_ms, state.x, gps_ms, empirical_factor)
         root = np.concatenate((transition.dot(state.sqrt_covariance), noise), axis=1)
         return OrbitStep(OrbitState(end_ms, x, triangular(root)), transition, noise)
+
+    def linear_step(self, gps_ms: int, x: Array, to_gps_ms: int, empirical_factor: float | Array) -> LinearStep:
+        """Return the first step from a state vector (10,) to a later time, without covariance.
+
+        The process noise has the shape of `empirical_factor`.
+        """
+        end_ms = min(gps_ms + self._model.step_max_ms, to_gps_ms)
+        step_s = (end_ms - gps_ms) * 1e-3
+        x, transition, directions = self.step(gps_ms, x, step_s)
+        white_density = omitted_gravity_density(self._model.gravity_degree, math.sqrt(x[POSITION].dot(x[POSITION])))
+        noise = sqrt_process_noise(self._noise, step_s, directions, white_density, empirical_factor)
+        return LinearStep(end_ms, x, transition, noise)
 
     def propagate_vector(self, gps_ms: int, x: Array, to_gps_ms: int) -> Array:
         """Return the state vector (10,) at `to_gps_ms`, before or after `gps_ms`, without covariance."""

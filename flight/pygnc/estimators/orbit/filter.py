@@ -1,12 +1,13 @@
 """Square-root extended Kalman filter for the orbit.
 
-The filter buffers the first fixes, initialises from them, then predicts, tests, and updates with each fix; it
-re-initialises if successive rejected fixes agree with each other. A fix that is rejected entirely leaves the state at
-its old time, so a wrong time tag cannot carry the filter into the future.
+The filter buffers the first fixes, initialises from them, then predicts, tests, and updates with each fix. The state is
+the mean of hypotheses on the receiver's errors (`error_models`), which share one trajectory. The filter re-initialises
+if successive rejected fixes agree with each other, and widens the covariance after a manoeuvre (`manoeuvre`). A fix
+that is rejected entirely leaves the state at its old time, so a wrong time tag cannot carry the filter into the future.
 """
 
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -14,25 +15,24 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators import kalman
 from pygnc.estimators.checkpoint import decode, encode
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
+from pygnc.estimators.orbit.error_models import ErrorBank, Hypotheses, InnovationTest
 from pygnc.estimators.orbit.initialisation import InitialFix, InitialOrbit, OrbitInitialiser
-from pygnc.estimators.orbit.measurement import (
-    Fix,
-    Gate,
-    Innovation,
-    Observation,
-    RejectCause,
-    empirical_factor,
-    linearise_fix,
+from pygnc.estimators.orbit.manoeuvre import (
+    Candidate,
+    Change,
+    Manoeuvre,
+    confirmed,
+    impulse_root,
+    is_thrust_suspected,
+    thrust_factor,
+    thrust_root,
 )
+from pygnc.estimators.orbit.measurement import Fix, Innovation, Observation, RejectCause, linearise_fix
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import EcefOrbit, OrbitState, to_ecef
-
-UsedObservations: TypeAlias = tuple[Observation | None, Observation | None]
-"""Accepted observations of the position and the velocity of a fix, with adapted sigmas; None for a rejected part."""
 
 _UNKNOWN_POSITION_M: Final = 1e5
 _UNKNOWN_VELOCITY_MPS: Final = 1e3
@@ -52,11 +52,14 @@ class OrbitUpdate:
         nis: Normalised innovation squared of the accepted parts; chi-square with `dof` degrees of freedom if the filter
             is consistent.
         dof: 3 or 6; 0 for a rejected fix and for fixes of the initialisation.
-        restarted_from_ms: GPS ms of the first rejected fix if the state was re-initialised from rejected fixes; else
-            None.
+        restarted_from_ms: GPS ms of the first fix of a new orbit, if the state was re-initialised from rejected fixes
+            or after a manoeuvre; else None.
         position: Innovation of the position; None without a prediction.
         velocity: Innovation of the velocity; None without a prediction or velocity.
-        empirical_factor: Factor on the empirical accelerations during the propagation to this fix.
+        empirical_factor: Factors of the hypotheses on the empirical accelerations during the propagation to this fix,
+            shape (k,); None in the initialisation.
+        hypotheses: Hypotheses at the fix's time relative to `state`; None if the fix was rejected entirely.
+        manoeuvre: Manoeuvre that this fix confirms.
     """
 
     fix: Fix
@@ -68,7 +71,9 @@ class OrbitUpdate:
     restarted_from_ms: int | None = None
     position: Innovation | None = None
     velocity: Innovation | None = None
-    empirical_factor: float = 1.0
+    empirical_factor: Array | None = None
+    hypotheses: Hypotheses | None = None
+    manoeuvre: Manoeuvre | None = None
 
     @classmethod
     def rejected(cls, fix: Fix, cause: RejectCause) -> "OrbitUpdate":
@@ -91,19 +96,19 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
 
     Attributes:
         earth_orientation: Identification of the Earth orientation table.
+        hypotheses: Hypotheses on the receiver's errors, relative to the state.
         state: Estimate after the last accepted fix; None before the initialisation.
-        position_gate: Gate for the next position.
-        velocity_gate: Gate for the next velocity.
-        empirical_factor: Factor on the empirical accelerations.
         buffered: Fixes before the initialisation; afterwards, the latest successive rejected fixes.
+        candidates: Assumed changes of the motion that the next fixes confirm or refute.
+        in_thrust: True between begin and end of a thrust.
     """
 
     earth_orientation: str
+    hypotheses: Hypotheses
     state: OrbitState | None = None
-    position_gate: Gate = Gate()
-    velocity_gate: Gate = Gate()
-    empirical_factor: float = 1.0
     buffered: list[Fix] = []
+    candidates: list[Candidate] = []
+    in_thrust: bool = False
 
 
 class OrbitFilter:
@@ -126,7 +131,8 @@ class OrbitFilter:
         self.frames = EarthFrames(orientation)
         self._dynamics = OrbitDynamics(settings, self.frames)
         self._initialiser = OrbitInitialiser(self._dynamics, self.frames, settings)
-        self.memory = FilterMemory(orientation.identification)
+        self._bank = ErrorBank(settings.measurement, settings.process_noise)
+        self.memory = FilterMemory(orientation.identification, self._bank.unknown())
 
     @property
     def state(self) -> OrbitState | None:
@@ -172,7 +178,8 @@ class OrbitFilter:
         state = start or self.memory.state
         if state is None:
             raise ValueError("the orbit filter is not initialised: process fixes before predicting")
-        return self._propagated(state, gps_ms)
+        hypotheses = self.memory.hypotheses
+        return self._propagated(state, gps_ms, float(hypotheses.weight.dot(hypotheses.empirical_factor)))
 
     def ecef(self, state: OrbitState) -> EcefOrbit:
         """Return a state in ITRF with its standard deviations."""
@@ -224,78 +231,206 @@ class OrbitFilter:
         if initial is None:
             return
         state = uninformative_state(initial.fixes[0].fix.gps_ms, initial.x, self.settings)
+        hypotheses = self._bank.restarted(self.memory.hypotheses, state.sqrt_covariance, (1.0, 1.0))
         for fix, _, _ in initial.fixes:
-            state = self._dynamics.propagate(state, fix.gps_ms)
-            state, _ = _updated(state, self._linearise(state, fix))
+            x, hypotheses = self._predicted(state, hypotheses, fix.gps_ms)
+            test = self._bank.test(hypotheses, *self._linearise(x, fix))
+            state, hypotheses, _ = self._updated(x, hypotheses, fix, test, (True, test.velocity is not None))
             to_ecef(state, self.frames)
 
     def _begin(self, initial: InitialOrbit, widen: float = 1.0) -> tuple[OrbitUpdate, ...]:
         """Filter the fixes from an uninformative state, using the parts that agree."""
-        memory, limits = self.memory, self.settings.measurement
+        memory = self.memory
         usable = [each.fix for each in initial.fixes]
         left_out = [fix for fix in memory.buffered if not any(fix is other for other in usable)]
         updates = [OrbitUpdate.rejected(fix, RejectCause.START) for fix in left_out]
-        memory.position_gate = memory.position_gate.restarted(initial.position_spread, limits)
-        memory.velocity_gate = memory.velocity_gate.restarted(initial.velocity_spread, limits)
         state = uninformative_state(usable[0].gps_ms, initial.x, self.settings)
+        spreads = (initial.position_spread, initial.velocity_spread)
+        start = self._bank.restarted(memory.hypotheses, state.sqrt_covariance, spreads)
+        # So few fixes tell nothing of the correlation of their errors, and unmodelled forces have no effect yet.
+        hypotheses = replace(
+            start,
+            noise_factor=np.maximum(widen, start.noise_factor),
+            empirical_factor=np.ones_like(start.empirical_factor),
+        )
         for fix, position_agrees, velocity_agrees in initial.fixes:
-            state = self._dynamics.propagate(state, fix.gps_ms)
-            position, velocity = self._linearise(state, fix)
-            used = (
-                position.scaled(max(widen, memory.position_gate.factor)) if position_agrees else None,
-                velocity.scaled(max(widen, memory.velocity_gate.factor)) if velocity and velocity_agrees else None,
-            )
-            state, _ = _updated(state, used)
-            updates.append(_result(fix, state, used, RejectCause.START))
+            x, hypotheses = self._predicted(state, hypotheses, fix.gps_ms)
+            test = self._bank.test(hypotheses, *self._linearise(x, fix))
+            used = position_agrees, velocity_agrees and test.velocity is not None
+            state, hypotheses, _ = self._updated(x, hypotheses, fix, test, used)
+            hypotheses = replace(hypotheses, log_weight=start.log_weight)
+            updates.append(_result(fix, state, used, RejectCause.START, hypotheses))
+        memory.hypotheses = replace(
+            hypotheses, noise_factor=start.noise_factor, empirical_factor=start.empirical_factor
+        )
         memory.state, memory.buffered = state, []
+        memory.candidates, memory.in_thrust = [], False
         return tuple(sorted(updates, key=lambda update: update.fix.gps_ms))
 
     # --- Flight (reference filters on the ground override the first two methods) -------------------------------------
 
-    def _propagated(self, state: OrbitState, gps_ms: int) -> OrbitState:
-        return self._dynamics.propagate(state, gps_ms, self.memory.empirical_factor)
+    def _propagated(self, state: OrbitState, gps_ms: int, empirical_factor: float) -> OrbitState:
+        return self._dynamics.propagate(state, gps_ms, empirical_factor)
+
+    def _predicted(self, state: OrbitState, hypotheses: Hypotheses, gps_ms: int) -> tuple[Array, Hypotheses]:
+        """Return the common state vector (10,) and the hypotheses about it at a later time."""
+        time_ms, x = state.gps_ms, state.x
+        while time_ms < gps_ms:
+            step = self._dynamics.linear_step(time_ms, x, gps_ms, hypotheses.empirical_factor)
+            hypotheses = self._bank.predicted(hypotheses, step, (step.gps_ms - time_ms) * 1e-3)
+            time_ms, x = step.gps_ms, step.x
+        return x, hypotheses
 
     def _updated(
         self,
-        predicted: OrbitState,
-        fix: Fix,  # noqa: ARG002 - the unscented filter observes it at its sigma points
-        used: UsedObservations,
-    ) -> tuple[OrbitState, float]:
-        return _updated(predicted, used)
+        x: Array,
+        hypotheses: Hypotheses,
+        fix: Fix,
+        test: InnovationTest,
+        used: tuple[bool, bool],
+    ) -> tuple[OrbitState, Hypotheses, float]:
+        """Return state, hypotheses about it, and NIS after the used parts of a fix, from a common state vector."""
+        hypotheses, nis = self._bank.updated(hypotheses, test, used)
+        state = hypotheses.mixture(fix.gps_ms, x)
+        return state, hypotheses.centred(state.x - x), nis
 
     def _process_in_flight(self, state: OrbitState, fix: Fix) -> OrbitUpdate:
         if fix.gps_ms <= state.gps_ms:
             return OrbitUpdate.rejected(fix, RejectCause.NOT_LATER)
         if fix.gps_ms - state.gps_ms > self.settings.start.gap_max_s * 1e3:
             return self._try_restart(OrbitUpdate.rejected(fix, RejectCause.GAP))
-        update = self._update(self._propagated(state, fix.gps_ms), fix)
-        if update.position_accepted or update.velocity_accepted:
-            self.memory.state = update.state
+        update = self._update(state, fix)
         if not update.position_accepted:
             return self._try_restart(update)
         self.memory.buffered = []
         return update
 
-    def _update(self, predicted: OrbitState, fix: Fix) -> OrbitUpdate:
+    def _update(self, state: OrbitState, fix: Fix) -> OrbitUpdate:
         """Test position and velocity separately, then update with the parts that pass."""
-        position, velocity = self._linearise(predicted, fix)
-        memory, limits, factor = self.memory, self.settings.measurement, self.memory.empirical_factor
-        position_test = memory.position_gate.test(position, predicted, limits)
-        velocity_test = memory.velocity_gate.test(velocity, predicted, limits) if velocity else None
-        tests = [position_test] if velocity_test is None else [position_test, velocity_test]
-        memory.position_gate = position_test.gate
-        memory.velocity_gate = velocity_test.gate if velocity_test else memory.velocity_gate
-        factor_max = self.settings.process_noise.empirical_factor_max
-        memory.empirical_factor = empirical_factor(factor, [test.gate for test in tests], factor_max)
-        used = (position_test.used, velocity_test.used if velocity_test else None)
-        state, nis = self._updated(predicted, fix, used)
+        memory = self.memory
+        x, hypotheses = self._predicted(state, memory.hypotheses, fix.gps_ms)
+        observations = self._linearise(x, fix)
+        test = self._bank.test(hypotheses, *observations)
+        factor = hypotheses.empirical_factor
+        candidates = self._next_candidates(state, x, hypotheses, test, fix, observations)
+        certain = confirmed(candidates)
+        if certain is not None:
+            return self._after_manoeuvre(certain, x, fix, test, factor)
+        if any(test.accepted):
+            updated, hypotheses, nis = self._updated(x, hypotheses, fix, test, test.accepted)
+            memory.hypotheses = self._bank.adapted(hypotheses, test)
+            memory.state = updated
+            result = _result(fix, updated, test.accepted, RejectCause.GATE, memory.hypotheses)
+        else:
+            nis = 0.0
+            predicted = hypotheses.mixture(fix.gps_ms, x)
+            result = _result(fix, predicted, test.accepted, RejectCause.GATE, None)
+            if not candidates:
+                memory.hypotheses = self._bank.adapted(memory.hypotheses, test)
+            else:
+                # A candidate explains the fix, so its time is right.
+                memory.state = predicted
+                memory.hypotheses = self._bank.adapted(hypotheses.centred(predicted.x - x), test)
+        memory_x = memory.state.x if memory.state else x
+        memory.candidates = [
+            replace(candidate, hypotheses=candidate.hypotheses.centred(memory_x - x))
+            for candidate in candidates
+            if not candidate.is_refuted
+        ]
         return replace(
-            _result(fix, state, used, RejectCause.GATE),
+            result,
             nis=nis,
-            dof=3 * sum(observation is not None for observation in used),
-            position=position_test.innovation,
-            velocity=velocity_test.innovation if velocity_test else None,
+            dof=3 * sum(test.accepted),
+            position=test.position,
+            velocity=test.velocity,
             empirical_factor=factor,
+        )
+
+    def _next_candidates(  # noqa: PLR0917 - all that is known of the fix
+        self,
+        state: OrbitState,
+        x: Array,
+        hypotheses: Hypotheses,
+        test: InnovationTest,
+        fix: Fix,
+        observations: tuple[Observation, Observation | None],
+    ) -> list[Candidate]:
+        """Return the candidates after a fix, relative to the common state vector `x`; new ones if it is suspicious."""
+        if not self.settings.manoeuvre_detection:
+            return []
+        candidates = [
+            replace(
+                candidate,
+                hypotheses=self._predicted(state, candidate.hypotheses, fix.gps_ms)[1],
+                before=self._propagated(candidate.before, fix.gps_ms, 1.0),
+            )
+            for candidate in self.memory.candidates
+        ]
+        interval_s = (fix.gps_ms - state.gps_ms) * 1e-3
+        candidates = self._with_suspected(candidates, x, hypotheses, test, fix.gps_ms, interval_s)
+        tested = []
+        for candidate in candidates:
+            result = self._bank.test(candidate.hypotheses, *observations)
+            if candidate.fixes == 0 and not (result.accepted[0] and (result.accepted[1] or result.velocity is None)):
+                continue
+            updated, _ = self._bank.updated(candidate.hypotheses, result, result.accepted)
+            tested.append(
+                replace(
+                    candidate,
+                    hypotheses=self._bank.adapted(updated, result),
+                    lead=candidate.lead + result.log_likelihood - test.log_likelihood,
+                    fixes=candidate.fixes + 1,
+                )
+            )
+        return tested
+
+    def _with_suspected(  # noqa: PLR0917 - all that is known of the fix
+        self,
+        candidates: list[Candidate],
+        x: Array,
+        hypotheses: Hypotheses,
+        test: InnovationTest,
+        gps_ms: int,
+        interval_s: float,
+    ) -> list[Candidate]:
+        """Return the candidates and those that the innovations of a fix suggest."""
+        sigma_mps2 = np.array(self.settings.process_noise.empirical_sigma_mps2)
+        known = {candidate.change: candidate for candidate in candidates}
+        if self.memory.in_thrust:
+            if Change.THRUST_END not in known:
+                quiet = self._bank.without_acceleration(hypotheses, x, sigma_mps2)
+                before = hypotheses.mixture(gps_ms, x)
+                known[Change.THRUST_END] = Candidate(Change.THRUST_END, gps_ms, quiet, before)
+            return list(known.values())
+        root = impulse_root(test, interval_s)
+        factor = float(hypotheses.weight.dot(hypotheses.empirical_factor))
+        if Change.THRUST_BEGIN not in known and (root is not None or is_thrust_suspected(factor, interval_s)):
+            opened = self._bank.opened(hypotheses, thrust_root())
+            factors = np.full_like(hypotheses.empirical_factor, thrust_factor(float(sigma_mps2.min())))
+            thrust = replace(opened, empirical_factor=factors)
+            before = hypotheses.mixture(gps_ms, x)
+            known[Change.THRUST_BEGIN] = Candidate(Change.THRUST_BEGIN, gps_ms, thrust, before)
+        if root is not None and (Change.IMPULSE not in known or known[Change.IMPULSE].lead < 0.0):
+            impulse = self._bank.opened(hypotheses, root)
+            known[Change.IMPULSE] = Candidate(Change.IMPULSE, gps_ms, impulse, hypotheses.mixture(gps_ms, x))
+        return list(known.values())
+
+    def _after_manoeuvre(
+        self, candidate: Candidate, x: Array, fix: Fix, test: InnovationTest, factor: Array
+    ) -> OrbitUpdate:
+        """Continue with the orbit after a confirmed manoeuvre."""
+        memory = self.memory
+        state = candidate.hypotheses.mixture(fix.gps_ms, x)
+        memory.state, memory.hypotheses = state, candidate.hypotheses.centred(state.x - x)
+        memory.candidates, memory.in_thrust = [], candidate.change is Change.THRUST_BEGIN
+        used = (True, test.velocity is not None)
+        return replace(
+            _result(fix, state, used, RejectCause.GATE, memory.hypotheses),
+            restarted_from_ms=candidate.first_gps_ms,
+            position=test.position,
+            velocity=test.velocity,
+            empirical_factor=factor,
+            manoeuvre=candidate.manoeuvre(state),
         )
 
     def _try_restart(self, rejected: OrbitUpdate) -> OrbitUpdate:
@@ -312,8 +447,8 @@ class OrbitFilter:
         update = next(update for update in updates if update.fix is rejected.fix)
         return replace(update, restarted_from_ms=updates[0].fix.gps_ms)
 
-    def _linearise(self, state: OrbitState, fix: Fix) -> tuple[Observation, Observation | None]:
-        return linearise_fix(fix, state.x, self.frames, self.settings.measurement)
+    def _linearise(self, x: Array, fix: Fix) -> tuple[Observation, Observation | None]:
+        return linearise_fix(fix, x, self.frames, self.settings.measurement)
 
 
 def uninformative_state(gps_ms: int, x: Array, settings: OrbitSettings) -> OrbitState:
@@ -323,16 +458,11 @@ def uninformative_state(gps_ms: int, x: Array, settings: OrbitSettings) -> Orbit
     return OrbitState(gps_ms, x, np.diag(sigma))
 
 
-def _updated(state: OrbitState, used: UsedObservations) -> tuple[OrbitState, float]:
-    """Return the state after the observations and their normalised innovation squared."""
-    present = [observation for observation in used if observation is not None]
-    if not present:
-        return state, 0.0
-    x, root, nis = kalman.update(state.x, state.sqrt_covariance, *Observation.stacked(present))
-    return OrbitState(state.gps_ms, x, root), nis
-
-
-def _result(fix: Fix, state: OrbitState, used: UsedObservations, cause: RejectCause) -> OrbitUpdate:
+def _result(
+    fix: Fix, state: OrbitState, used: tuple[bool, bool], cause: RejectCause, hypotheses: Hypotheses | None
+) -> OrbitUpdate:
     """Return the result of a fix; `cause` applies to the parts that it has and that were not used."""
     velocity_cause = RejectCause.NO_VELOCITY if fix.velocity_ecef_mps is None else cause
-    return OrbitUpdate(fix, state, None if used[0] else cause, None if used[1] else velocity_cause)
+    return OrbitUpdate(
+        fix, state, None if used[0] else cause, None if used[1] else velocity_cause, hypotheses=hypotheses
+    )

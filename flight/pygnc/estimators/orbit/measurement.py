@@ -4,16 +4,9 @@ A receiver reports the position at the fix's time and a velocity that was valid 
 OEM manual, BESTVEL). In 50 ms the velocity of a low orbit changes by 0.4 m/s, so the state is propagated back by the
 latency.
 
-Two successive innovations distinguish measurement noise from model error:
-
-- The square of their difference over its predicted variance (von Neumann, 1941) is 1 on average if the receiver's
-  standard deviations are right; a slowly varying model error cancels in it. It adapts a factor on those standard
-  deviations.
-- Their product (Mehra, IEEE TAC 15, 1970) is zero on average if the model is right, whatever the noise. It adapts the
-  process noise.
-
-If one statistic adapted both, model errors would be mistaken for receiver noise, and the filter would trust the wrong
-model even more.
+The square of the difference of two successive innovations over its predicted variance (von Neumann, 1941) is 1 on
+average if the receiver's standard deviations are right; a slowly varying model error cancels in it. It adapts a factor
+on those standard deviations.
 """
 
 import math
@@ -92,12 +85,6 @@ _GRAVITY_DEGREE: Final = 16
 
 _WEIGHT: Final = 1.0 / 100.0
 """Weight of a pair of fixes in the square of the noise factor."""
-_SPREAD_SUSPICIOUS: Final = 2.0
-"""If half a dozen fixes scatter by more than this factor, the receiver's standard deviations are too small."""
-
-_MODEL_WEIGHT: Final = 0.2
-_MODEL_BIAS: Final = 0.1
-"""Correlation of the innovations above which the empirical accelerations widen, and below which they narrow."""
 
 
 class Observation(NamedTuple):
@@ -161,20 +148,12 @@ class Gate:
         variance: Predicted variance of the last innovation; infinite if there is none.
         accepted: True if the last innovation passed. Only pairs with equal results are compared, because an outlier
             among good fixes carries no information on noise or model.
-        correlation: Product of the last two innovations in standard deviations, averaged over the axes; zero if they
-            were not compared.
     """
 
     factor: float = 1.0
     residual: tuple[float, ...] = (0.0, 0.0, 0.0)
     variance: tuple[float, ...] = (math.inf, math.inf, math.inf)
     accepted: bool = False
-    correlation: float = 0.0
-
-    def restarted(self, spread: float, limits: MeasurementSettings) -> "Gate":
-        """Return the gate for a state initialised from fixes that scatter by `spread` standard deviations."""
-        scale = spread if spread > _SPREAD_SUSPICIOUS else 1.0
-        return Gate(min(max(self.factor, scale), limits.noise_scale_max))
 
     def test(self, observation: Observation, predicted: OrbitState, limits: MeasurementSettings) -> GateResult:
         """Test an observation of three components against the predicted state and adapt the noise factor."""
@@ -184,33 +163,16 @@ class Gate:
         accepted = distance <= limits.gate
         residual = tuple(observation.residual.tolist())
         variance = tuple(np.diagonal(covariance).tolist())
-        ratio, correlation = 1.0, 0.0
+        ratio = 1.0
         if accepted == self.accepted and self.variance[0] < math.inf:
             axes = list(zip(residual, self.residual, variance, self.variance, strict=True))
             ratio = sum((new - old) ** 2 / (var + var_old) for new, old, var, var_old in axes) / len(axes)
-            correlation = sum(new * old / math.sqrt(var * var_old) for new, old, var, var_old in axes) / len(axes)
         most = limits.gate / len(residual)
         factor = self.factor * math.sqrt(1.0 + _WEIGHT * (min(ratio, most) - 1.0))
         factor = min(max(factor, limits.noise_scale_min), limits.noise_scale_max)
-        correlation = min(max(correlation, -most), most)
         innovation = Innovation(residual, tuple(map(math.sqrt, variance)), distance)
-        gate = Gate(factor, residual, variance, accepted, correlation)
+        gate = Gate(factor, residual, variance, accepted)
         return GateResult(scaled if accepted else None, innovation, gate)
-
-
-def empirical_factor(factor: float, gates: Sequence[Gate], factor_max: float) -> float:
-    """Return the factor on the empirical accelerations after the gate tests of a fix.
-
-    It grows while successive innovations are correlated and decays towards 1 otherwise.
-
-    Args:
-        factor: Factor before the fix.
-        gates: At least one gate, after the fix.
-        factor_max: Upper limit.
-    """
-    correlation = sum(gate.correlation for gate in gates) / len(gates)
-    factor *= math.exp(0.5 * _MODEL_WEIGHT * (correlation - _MODEL_BIAS))
-    return min(max(factor, 1.0), factor_max)
 
 
 def linearise_fix(

@@ -47,26 +47,33 @@ def decay(noise: ProcessNoiseSettings, step_s: float) -> Array:
 
 
 def sqrt_process_noise(
-    noise: ProcessNoiseSettings, step_s: float, directions: Array, white_density: float, empirical_factor: float
+    noise: ProcessNoiseSettings,
+    step_s: float,
+    directions: Array,
+    white_density: float,
+    empirical_factor: float | Array,
 ) -> Array:
-    """Return the square root W of the process noise covariance Q = W W' of a step, shape (10, 18).
+    """Return the square root W of the process noise covariance Q = W W' of a step, shape (..., 10, 18).
 
     Args:
         noise: Settings of the processes.
         step_s: Step length, s, positive.
         directions: Acceleration per unit of each process, GCRF, m/s^2, shape (3, 4); the first column is the drag.
         white_density: Power spectral density of white acceleration noise on each axis, in m^2/s^3.
-        empirical_factor: Factor on the standard deviations of the empirical accelerations.
+        empirical_factor: Factors on the standard deviations of the empirical accelerations, of any shape (...).
     """
+    factor = np.asarray(empirical_factor)
     drag = directions[:, 0]
     variation = noise.density_variation / noise.empirical_sigma_mps2[_TRANSVERSE - 1]
-    transverse = math.sqrt(empirical_factor**2 + variation * variation * drag.dot(drag))
-    amplitude = np.array((1.0, empirical_factor, transverse, empirical_factor))
-    response = amplitude[:, None] * _response(noise, step_s)
-    root = np.zeros((SIZE, _COLUMNS))
-    root[:DRAG, :_PROCESS_COLUMNS] = (directions[:, :, None] * response[:2, None]).reshape(6, -1)
-    root[DRAG:, :_PROCESS_COLUMNS] = (_EACH_SOURCE * response[2]).reshape(_SOURCES, -1)
-    root[:DRAG, _PROCESS_COLUMNS:] = math.sqrt(white_density) * _sqrt_white(step_s)
+    transverse = np.sqrt(factor**2 + variation * variation * drag.dot(drag))
+    amplitude = np.stack((np.ones_like(factor), factor, transverse, factor), axis=-1)
+    response = amplitude[..., None, :, None] * _response(noise, step_s)
+    root = np.zeros((*factor.shape, SIZE, _COLUMNS))
+    moved = directions[:, :, None] * response[..., :2, None, :, :]
+    root[..., :DRAG, :_PROCESS_COLUMNS] = moved.reshape(*factor.shape, 6, -1)
+    each = _EACH_SOURCE * response[..., 2, None, :, :]
+    root[..., DRAG:, :_PROCESS_COLUMNS] = each.reshape(*factor.shape, _SOURCES, -1)
+    root[..., :DRAG, _PROCESS_COLUMNS:] = math.sqrt(white_density) * _sqrt_white(step_s)
     return root
 
 

@@ -165,6 +165,8 @@ class MeasurementSettings:
     position_sigma_floor_m: float = 1.0
     velocity_sigma_default_mps: float = 0.01
     velocity_sigma_floor_mps: float = 0.001
+    correlated_errors: bool = True
+    """Weigh hypotheses on time-correlated errors of the receiver; otherwise all errors are taken as white."""
     gate: float = 21.1
     """Chi-square limit for position and for velocity; with 3 degrees of freedom, 21.1 is exceeded once in 10 000."""
     noise_scale_min: float = 0.5
@@ -172,7 +174,7 @@ class MeasurementSettings:
     noise_scale_max: float = 10.0
 
     def __post_init__(self) -> None:
-        require_positive(self)
+        require_positive(self, zero_allowed=("correlated_errors",))
         if not self.noise_scale_min <= 1.0 <= self.noise_scale_max:
             raise ValueError(
                 f"noise_scale_min {self.noise_scale_min:g} must be at most 1,"
@@ -216,6 +218,8 @@ class OrbitSettings:
 
     gravity_degree: int | None = None
     """Degree and order of the gravity field, 2 to 70; by default chosen from the expected noise and arc."""
+    manoeuvre_detection: bool = True
+    """Detect changes of the velocity by the innovations, and report them."""
     arc: ArcSettings = field(default_factory=ArcSettings)
     screening: ScreeningSettings = field(default_factory=ScreeningSettings)
     spacecraft: SpacecraftSettings = field(default_factory=SpacecraftSettings)

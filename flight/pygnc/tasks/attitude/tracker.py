@@ -31,8 +31,9 @@ from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mod
 from pygnc.estimators.attitude.measurement import DAYLIGHT_SHARE
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, Flags
+from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, Flags
 from pygnc.estimators.checkpoint import decode, encode
+from pygnc.formats.sense import TORQUERS_ON, milliseconds_from_hall_word
 from pygnc.tasks.attitude.environment import EnvironmentModel, PropagatedOrbit
 from pygnc.tasks.attitude.mag_calibration import MagCalibration, TotalBias
 from pygnc.tasks.attitude.sample_clock import SampleClock
@@ -216,6 +217,8 @@ class AttitudeTracker:
         gps_ms = self._memory.clock.gps_ms(sample.t_spacecraft_s)
         if gps_ms is None:
             return self._untimed(sample)
+        if self._settings.hall_word == "times":
+            gps_ms += milliseconds_from_hall_word(sample.hall_raw)
         orbit, calibration = self._memory.orbit, self._memory.calibration
         environment = self._model.at(gps_ms, orbit)
         measured = self._measured(sample, gps_ms)
@@ -228,7 +231,10 @@ class AttitudeTracker:
         orbit_age_s, solved = None, None
         if orbit is not None and environment is not None:
             orbit_age_s = orbit.age_s(gps_ms)
-            solved = calibration.process(measured.mag_imu_ut, environment.field_gcrf_ut, self._settings.magnetometer)
+            if not measured.torquers_on:
+                solved = calibration.process(
+                    measured.mag_imu_ut, environment.field_gcrf_ut, self._settings.magnetometer
+                )
         if solved is not None:
             self._filter.set_calibrated_bias(solved.residual)
         return SampleOutcome(
@@ -247,7 +253,9 @@ class AttitudeTracker:
         return SampleOutcome(sample, None, None, None, None, self.awaits_orbit, self._memory.calibration.known)
 
     def _measured(self, sample: SensorSample, gps_ms: int) -> AttitudeSample:
-        return self._correction.sample(sample.seq, gps_ms, sample.mag_imu_ut, sample.gyro_imu_rad_s, sample.lux)
+        readings = sample.mag_imu_ut, sample.gyro_imu_rad_s, sample.lux
+        torquers_on = self._settings.hall_word == "times" and bool(sample.hall_raw & TORQUERS_ON)
+        return self._correction.sample(sample.seq, gps_ms, *readings, torquers_on=torquers_on)
 
     def _count(self, name: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1
@@ -284,7 +292,7 @@ class AttitudeTracker:
             mag_body_ut=vector3(mag_ut.dot(mounting.magnetometer)),
             gyro_bias_imu_rad_s=None if state is None else vector3(state.gyro_bias_rad_s),
             mag_bias_imu_ut=None if mag_bias_ut is None else vector3(magnetometer.total_bias_ut(mag_bias_ut)),
-            sigma_rad=None if state is None else vector3(state.sigma[ATTITUDE]),
+            sigma_rad=None if update is None or state is None else vector3(_sigma_rad(update, state)),
             in_sun=in_sun,
             orbit_age_s=outcome.orbit_age_s,
             orbit_late=outcome.late,
@@ -298,6 +306,12 @@ class AttitudeTracker:
             gyro_axes_beyond_range=() if update is None else _numbers(update.gyro.beyond_range),
             mag_calibration_sigma_ut=None if outcome.calibrated is None else outcome.calibrated.sigma_ut,
         )
+
+
+def _sigma_rad(update: AttitudeUpdate, state: AttitudeState) -> Array:
+    """Return the standard deviations of the attitude at the time of the estimate about the body axes, shape (3,)."""
+    sigma: Array = np.hypot(state.sigma[ATTITUDE], update.time_sigma_s * update.rate_body_rad_s)
+    return sigma
 
 
 def _numbers(flags: Flags) -> tuple[int, ...]:

@@ -12,8 +12,8 @@ from pygnc.tasks.orbit.tracker import OrbitTracker
 from pygnc.tasks.runtime import Notify, Run
 
 OMM_FILE: Final = "pygnc_omm.bin"
-STEP_INTERVAL_S: Final = 0.5
-"""A step takes 15 ms on a desktop core; the hundred steps of a fit must not load a slow core."""
+STEP_INTERVAL_S: Final = 2.0
+"""A step takes 15 ms on a desktop core; the hundred steps of a fit must not load a slow core, nor use much power."""
 PERIOD_S: Final = 1_800.0
 """Time from the end of a fit to the next."""
 

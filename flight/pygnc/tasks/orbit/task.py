@@ -95,6 +95,9 @@ class OrbitTask(Task):
         self._report_origin(estimates)
         for notice in self._tracker.take_notices():
             self.notify(*notice)
+        for estimate in estimates:
+            if estimate.manoeuvre:
+                self.notify("warning", "manoeuvre", manoeuvre_text(estimate))
         self._output.write([*estimates, *watermark_after(message, estimates, first_seq)])
 
     def _report_origin(self, estimates: list[OrbitEstimate]) -> None:
@@ -136,3 +139,12 @@ class OrbitTask(Task):
         if estimate is not None:
             self._stream.publish_transient(estimate)
         return more
+
+
+def manoeuvre_text(estimate: OrbitEstimate) -> str:
+    """Return the text of the event of an estimate whose fix confirms a change of the motion."""
+    change = {"impulse": "impulse", "thrust_begin": "begin of a thrust", "thrust_end": "end of a thrust"}
+    components = zip("RTN", estimate.delta_v_rtn_mps, estimate.delta_v_sigma_rtn_mps, strict=True)
+    text = ", ".join(f"{axis} {1e3 * value:.0f} +- {1e3 * sigma:.0f}" for axis, value, sigma in components)
+    when = utc_iso_from_gps_ms(estimate.manoeuvre_gps_ms)
+    return f"{change[estimate.manoeuvre]} before {when}; change of the velocity so far in mm/s: {text}"

@@ -318,7 +318,8 @@ class OrbitTracker:
     ) -> OrbitEstimate:
         ecef = self._filter.ecef(state)
         memory, update = self._memory, outcome.update if outcome else None
-        return OrbitEstimate(
+        manoeuvre = update.manoeuvre if update else None
+        estimate = OrbitEstimate(
             seq=seq,
             last_input_seq=memory.last_input_seq,
             gps_ms=state.gps_ms,
@@ -338,6 +339,15 @@ class OrbitTracker:
             spacecraft_to_gps_ms=self._spacecraft_to_gps_ms,
             input_seq=outcome.seq if outcome else 0,
             from_elements=from_elements,
+        )
+        if manoeuvre is None:
+            return estimate
+        return msgspec.structs.replace(
+            estimate,
+            manoeuvre=str(manoeuvre.change),
+            manoeuvre_gps_ms=manoeuvre.first_gps_ms,
+            delta_v_rtn_mps=vector3(np.array(manoeuvre.delta_v_rtn_mps)),
+            delta_v_sigma_rtn_mps=vector3(np.array(manoeuvre.sigma_rtn_mps)),
         )
 
     @property

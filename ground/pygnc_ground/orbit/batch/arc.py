@@ -8,7 +8,7 @@ one with unmodelled forces gets the freedom that it needs.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final, NamedTuple, TypeAlias
 
@@ -16,11 +16,12 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.orbit.error_models import ERROR_MODELS, WHITE, ErrorModel, log_prior
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.orbit.batch.first_orbit import first_orbit
 from pygnc_ground.orbit.batch.forces import FIRST_NODE, PER_NODE, STATE, ArcParameters, Factors, Prior
-from pygnc_ground.orbit.batch.observations import Observations, Residuals, inertial, observe
+from pygnc_ground.orbit.batch.observations import Correlation, Observations, Residuals, inertial, observe
 from pygnc_ground.orbit.batch.trajectory import ArcDynamics, Grid, LinearMotion
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
@@ -80,8 +81,10 @@ def solve(normal: NormalEquations, prior: Prior, values: FloatArray) -> Solution
 
 def choose_factors(
     normal: NormalEquations, unknowns: ArcParameters, settings: OrbitSettings, values: FloatArray, start: Factors | None
-) -> Factors:
+) -> tuple[Factors, float]:
     """Return the factors with the largest evidence, by hill climbing from `start` or from the best of a coarse grid.
+
+    The second result is the logarithm of that evidence, with the prior of the factors.
 
     Cost: a factorisation of the normal equations for each of some 25 pairs, or for 5 or more with a start.
     """
@@ -110,7 +113,67 @@ def choose_factors(
         found = power(start.density_variation), power(start.empirical)
     while (higher := best(around(*found))) != found:
         found = higher
-    return Factors(_STEP ** found[0], _STEP ** found[1])
+    return Factors(_STEP ** found[0], _STEP ** found[1]), evidence(*found)
+
+
+def normal_equations(kinds: Iterable[Residuals], motion: LinearMotion, count: int) -> NormalEquations:
+    """Return the normal equations of observations for corrections of `count` parameters."""
+    matrix, right = np.zeros((count, count)), np.zeros(count)
+    for residuals in kinds:
+        residuals.add_to(matrix, right, motion)
+    return matrix, right
+
+
+def choose_error_model(
+    kinds: Sequence[Residuals],
+    motion: LinearMotion,
+    unknowns: ArcParameters,
+    values: FloatArray,
+    settings: OrbitSettings,
+) -> tuple[ErrorModel, Factors]:
+    """Return the correlation of position and velocity errors, and the factors, with the largest evidence together.
+
+    Correlated errors and unmodelled forces explain similar residuals, so each model is compared with its best factors
+    and with the noise of the residuals that remain after its own fit.
+
+    Args:
+        kinds: Residuals of positions and velocities with white errors.
+        motion: Motion about which the residuals are linearised.
+        unknowns: Parameters of the arc.
+        values: Values of the parameters, shape (p,).
+        settings: Limits of the noise, and standard deviations of the forces.
+    """
+    limits = settings.measurement
+    count = 3 * sum(len(residuals.observations) for residuals in kinds)
+
+    def best(model: ErrorModel) -> tuple[float, Factors]:
+        seen = [
+            residuals.correlated(limits, 0.0, each) for residuals, each in zip(kinds, correlations(model), strict=True)
+        ]
+        parts = [normal_equations([replace(residuals, scale=1.0)], motion, len(values)) for residuals in seen]
+        factors, total = None, -math.inf
+        for _ in range(_RESCALINGS):
+            scaled = [residuals.scale**-2 for residuals in seen]
+            matrix, right = (
+                sum((factor * part[item] for factor, part in zip(scaled, parts, strict=True)), np.zeros(1))
+                for item in (0, 1)
+            )
+            factors, log_evidence = choose_factors((matrix, right), unknowns, settings, values, factors)
+            total = log_evidence + sum(residuals.log_likelihood for residuals in seen) + log_prior(model)
+            solution = solve((matrix, right), unknowns.prior(settings, factors), values)
+            fitted = float((matrix * solution.covariance()).sum()) / count
+            seen = [residuals.rescaled(motion, solution.correction, limits, fitted) for residuals in seen]
+        return total, factors or Factors()
+
+    models = ERROR_MODELS if limits.correlated_errors else (WHITE,)
+    found = {model: best(model) for model in models}
+    model = max(models, key=lambda model: found[model][0])
+    return model, found[model][1]
+
+
+def correlations(model: ErrorModel) -> tuple[Correlation, Correlation]:
+    """Return the correlation of position and velocity errors."""
+    return Correlation(model.position_share, model.time_s), Correlation(model.velocity_share, model.time_s)
 
 
 _ITERATIONS_MAX: Final = 30
@@ -118,6 +181,12 @@ _CHOICES: Final = 4
 """Maximum number of choices of the a-priori sigmas' factors; without a limit, weights and factors could alternate for
 ever.
 """
+_RESCALINGS: Final = 3
+"""Evaluations of an error model, each with the noise that remained after the fit before."""
+_MODEL_CHOICES: Final = 2
+"""How often the correlation of the errors is chosen."""
+_PATIENCE: Final = 8
+"""Number of the iteration in which the factors are chosen at the latest."""
 _SETTLED_M: Final = 1.0
 """Change of the orbit below which weights may exclude fixes and the factors are chosen."""
 _CONVERGED_M: Final = 1e-3
@@ -144,6 +213,7 @@ class ArcFit:
     covariance: FloatArray
     """Covariance of the parameters, shape (p, p)."""
     factors: Factors
+    error_model: ErrorModel
     positions: Residuals
     velocities: Residuals
     iterations: int
@@ -177,6 +247,8 @@ class BatchArc:
     """Factor on the density of the model at every quarter of an hour, shape (k,)."""
     factors: Factors
     """Estimated factors on the settings' a-priori sigmas."""
+    error_model: ErrorModel
+    """Most probable correlation of the receiver's errors."""
     position_noise_scale: float
     """Estimated factor on the receiver's position sigmas."""
     position_rms_m: float
@@ -211,6 +283,7 @@ def solve_arc(
         positions_accepted=accepted,
         drag_factor=np.exp(fit.values[FIRST_NODE::PER_NODE]),
         factors=fit.factors,
+        error_model=fit.error_model,
         position_noise_scale=fit.positions.scale,
         position_rms_m=fit.positions.rms,
         velocity_rms_mps=fit.velocities.rms,
@@ -232,7 +305,7 @@ def _fit(kinds: tuple[Observations, Observations], grid: Grid, settings: OrbitSe
         raise ArcError("no velocity, and no two positions close enough in time to give one")
     begin, reference = first
     dynamics = ArcDynamics(grid, frames, settings.spacecraft)
-    unknowns, factors, choices = dynamics.unknowns, Factors(), 0
+    unknowns, factors, choices, error_model = dynamics.unknowns, Factors(), 0, WHITE
     values = unknowns.prior(settings, factors).mean
     values[STATE] = begin
     fitted, settled, converged, iteration = 0.0, False, False, 0
@@ -242,20 +315,38 @@ def _fit(kinds: tuple[Observations, Observations], grid: Grid, settings: OrbitSe
         if not (radius_m.min() > _RADIUS_MIN_M and radius_m.max() < _RADIUS_MAX_M):
             raise ArcError("the fixes contradict each other: no satellite orbit fits most of them")
         motion = dynamics.linearise(reference, values)
+        white = [
+            Residuals.of(kind, motion, settings.measurement, fitted, Correlation(0.0, 1.0), settled=settled)
+            for kind in kinds
+        ]
+        # Stiff forces keep an arc with a thrust from settling.
+        is_due = settled or iteration == _PATIENCE
+        if is_due and choices < _MODEL_CHOICES:
+            error_model, factors = choose_error_model(white, motion, unknowns, values, settings)
         positions, velocities = (
-            Residuals.of(kind, motion, settings.measurement, fitted, settled=settled) for kind in kinds
+            residuals.correlated(settings.measurement, fitted, correlation)
+            for residuals, correlation in zip(white, correlations(error_model), strict=True)
         )
-        matrix, right = np.zeros((unknowns.count, unknowns.count)), np.zeros(unknowns.count)
-        positions.add_to(matrix, right, motion)
-        velocities.add_to(matrix, right, motion)
-        if settled and choices < _CHOICES:
-            factors = choose_factors((matrix, right), unknowns, settings, values, factors if choices else None)
+        normal = normal_equations((positions, velocities), motion, unknowns.count)
+        if is_due and choices < _CHOICES:
+            factors, _ = choose_factors(normal, unknowns, settings, values, factors)
             choices += 1
-        solution = solve((matrix, right), unknowns.prior(settings, factors), values)
+        solution = solve(normal, unknowns.prior(settings, factors), values)
         covariance, moved = solution.covariance(), motion.nodes(solution.correction)
         shift_m = float(np.abs(moved - reference)[..., :3].max())
         reference, values = moved, values + solution.correction
-        fitted = float((matrix * covariance).sum()) / (3 * sum(map(len, kinds)))
+        fitted = float((normal[0] * covariance).sum()) / (3 * sum(map(len, kinds)))
         converged = settled and shift_m < _CONVERGED_M
         settled |= shift_m < _SETTLED_M
-    return ArcFit(values, covariance, factors, positions, velocities, iteration, converged, motion, solution.correction)
+    return ArcFit(
+        values,
+        covariance,
+        factors,
+        error_model,
+        positions,
+        velocities,
+        iteration,
+        converged,
+        motion,
+        solution.correction,
+    )

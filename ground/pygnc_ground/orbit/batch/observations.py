@@ -8,7 +8,7 @@ Afterwards the weights of Yang's IGG III scheme (J. Geodesy 73, 1999) are one, d
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, ScreeningSettings
 from pygnc_ground.orbit.batch.first_orbit import oblate_earth
 from pygnc_ground.orbit.batch.trajectory import LinearMotion
+from pygnc_ground.orbit.batch.whitening import Whitening
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, rms_3d
 
 
@@ -165,6 +166,15 @@ def _variance(chi_square: FloatArray) -> float:
     return float(np.median(chi_square)) / _MEDIAN_OF_CHI_SQUARE
 
 
+class Correlation(NamedTuple):
+    """First-order Gauss-Markov part of the errors of one kind of observations."""
+
+    share: float
+    """Share of the variance, 0 to less than 1."""
+    time_s: float
+    """Correlation time."""
+
+
 _ACCEPTED_WEIGHT: Final = 0.1
 _BLOCK: Final = 512
 """Number of observations whose derivatives are in memory at once."""
@@ -181,6 +191,8 @@ class Residuals:
     """Estimated factor on the receiver's standard deviations."""
     weight: FloatArray
     """Robust weights, 0 to 1, shape (n,)."""
+    whitening: Whitening
+    """Operation that makes the errors independent."""
 
     @classmethod
     def of(
@@ -189,13 +201,14 @@ class Residuals:
         motion: LinearMotion,
         limits: MeasurementSettings,
         fitted: float,
+        correlation: Correlation,
         *,
         settled: bool,
     ) -> "Residuals":
         """Return the residuals of the observations against a motion.
 
-        `fitted` is the fraction of the measurements that the fit absorbs, 0 to 1. `settled`
-        is true if the orbit is accurate enough to exclude observations by their residuals.
+        `fitted` is the fraction of the measurements that the fit absorbs, 0 to 1. `correlation` is that of the errors.
+        `settled` is true if the orbit is accurate enough to exclude observations by their residuals.
         """
         states = motion.states(observations.gps_ms, observations.offset_s)
         computed = np.einsum("nij,nj->ni", observations.from_gcrf, states)
@@ -203,7 +216,40 @@ class Residuals:
         length = np.linalg.norm(normalised, axis=1)
         scale = noise_scale(length**2, fitted, limits.gate, limits.noise_scale_min)
         weight = redescending(length / scale, limits.gate) if settled else huber(length / scale)
-        return cls(observations, normalised, scale, weight)
+        uncorrelated = cls(observations, normalised, scale, weight, Whitening(observations.gps_ms, weight, 0.0, 1.0))
+        return uncorrelated.correlated(limits, fitted, correlation)
+
+    def correlated(self, limits: MeasurementSettings, fitted: float, correlation: Correlation) -> "Residuals":
+        """Return the residuals with the same weights for another correlation of the errors."""
+        if correlation.share == 0.0:
+            return self
+        whitening = Whitening(self.observations.gps_ms, self.weight, *correlation)
+        white = whitening.apply(self.normalised, 0, np.zeros(3))
+        scale = noise_scale((white**2).sum(axis=1), fitted, limits.gate, limits.noise_scale_min)
+        return replace(self, scale=scale, whitening=whitening)
+
+    def rescaled(
+        self, motion: LinearMotion, correction: FloatArray, limits: MeasurementSettings, fitted: float
+    ) -> "Residuals":
+        """Return the residuals with the noise scale that they have after a correction (p,) of the parameters."""
+        seen, after = self.observations, np.empty_like(self.normalised)
+        for first in range(0, len(seen), _BLOCK):
+            block = slice(first, first + _BLOCK)
+            derivatives = motion.derivatives(seen.gps_ms[block], seen.offset_s[block])
+            moved = derivatives @ correction[: derivatives.shape[2]]
+            change = np.einsum("nij,nj->ni", seen.from_gcrf[block], moved)
+            after[block] = self.normalised[block] - change / seen.sigma[block]
+        white = self.whitening.apply(after, 0, np.zeros(3))
+        scale = noise_scale((white**2).sum(axis=1), fitted, limits.gate, limits.noise_scale_min)
+        return replace(self, scale=scale)
+
+    @property
+    def log_likelihood(self) -> float:
+        """Logarithm of the likelihood of the residuals, except for a constant."""
+        white = self.whitening.apply(self.normalised, 0, np.zeros(3)) / self.scale
+        used = int((self.weight > 0.0).sum())
+        log_determinant = 3.0 * (self.whitening.log_determinant + 2.0 * used * math.log(self.scale))
+        return -0.5 * (float((white**2).sum()) + log_determinant)
 
     @property
     def chi_square(self) -> FloatArray:
@@ -227,13 +273,14 @@ class Residuals:
         Both `matrix`, shape (p, p), and `right`, shape (p,), are changed.
         """
         seen = self.observations
-        each = (np.sqrt(self.weight) / self.scale)[:, None]
+        residual = self.whitening.apply(self.normalised / self.scale, 0, np.zeros(3))
+        carried = np.zeros((3, len(right)))
         for first in range(0, len(seen), _BLOCK):
             block = slice(first, first + _BLOCK)
             derivatives = motion.derivatives(seen.gps_ms[block], seen.offset_s[block])
-            whitened = (seen.from_gcrf[block] * (each[block] / seen.sigma[block])[:, :, None]) @ derivatives
+            scaled = (seen.from_gcrf[block] / (self.scale * seen.sigma[block])[:, :, None]) @ derivatives
             # The later parameters act after all observations of the block.
-            acting = whitened.shape[2]
-            rows = whitened.reshape(-1, acting)
+            acting = scaled.shape[2]
+            rows = self.whitening.apply(scaled, first, carried[:, :acting]).reshape(-1, acting)
             matrix[:acting, :acting] += rows.T @ rows
-            right[:acting] += rows.T @ (each[block] * self.normalised[block]).ravel()
+            right[:acting] += rows.T @ residual[block].ravel()

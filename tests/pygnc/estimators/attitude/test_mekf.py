@@ -15,9 +15,9 @@ TRUTH = fly(3, 2.0)
 
 def begun() -> Track:
     """A track near the truth, its errors not independent of each other."""
-    sigma = np.repeat((0.03, 0.002, 1.0, 0.01, 0.02, 0.05, 0.3), (3, 3, 3, 3, 6, 1, 3))
+    sigma = np.repeat((0.03, 0.002, 1.0, 0.01, 0.02, 0.05, 0.3, 0.05, 1.0, 0.1), (3, 3, 3, 3, 6, 1, 3, 9, 3, 1))
     mixed = np.tril(np.random.default_rng(1).normal(size=(SIZE, SIZE)), -1) / SIZE + np.eye(SIZE)
-    slow = np.concatenate((TRUTH.gyro_bias_rad_s, TRUTH.mag_bias_ut + 0.5, np.zeros(9), [0.3], np.zeros(3)))
+    slow = np.concatenate((TRUTH.gyro_bias_rad_s, TRUTH.mag_bias_ut + 0.5, np.zeros(9), [0.3], np.zeros(16)))
     q = quaternion.multiply(TRUTH.quaternion[0], quaternion.exponential(np.array([0.01, -0.02, 0.01])))
     return Track(
         AttitudeState(TRUTH.samples[0].gps_ms, q, slow, sigma[:, None] * mixed), TRUTH.samples[0].gyro_imu_rad_s
@@ -30,7 +30,7 @@ def test_update_agrees_with_the_kalman_equations() -> None:
     predicted = tracked.step.state
     body_from_gcrf = quaternion.to_matrix(predicted.quaternion).T
     sensors = SensorModel(SETTINGS)
-    field = sensors.field(predicted, body_from_gcrf, sample.mag_imu_ut, around.field_gcrf_ut, 1.0)
+    field = sensors.field(predicted, body_from_gcrf, sample.mag_imu_ut, around, 1.0)
     light = sensors.light(predicted, body_from_gcrf, sample.lux, light_sources(around, SETTINGS), 1.0).observation
     assert tracked.light is not None
     used = tracked.light.used

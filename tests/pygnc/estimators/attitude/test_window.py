@@ -204,7 +204,7 @@ def test_a_search_after_a_lost_track_uses_the_calibrated_bias(*, restored: bool)
     attitude.set_calibrated_bias(calibrated(SUN, 0.0))
     if restored:
         attitude = AttitudeFilter.restore(SETTINGS, attitude.checkpoint())
-    turned = [replace(sample, mag_imu_ut=-sample.mag_imu_ut) for sample in SUN.samples]
+    turned = [replace(sample, lux=np.roll(sample.lux, 1)) for sample in SUN.samples]
     follow(attitude, replace(SUN, samples=turned), 60, 90)
     assert attitude.state is None
     assert attitude.mag_bias_ut == pytest.approx(SUN.mag_bias_ut)

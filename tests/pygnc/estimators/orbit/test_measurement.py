@@ -145,29 +145,8 @@ def test_a_slow_model_error_is_not_taken_for_noise() -> None:
     assert gate.factor == pytest.approx(1.0, rel=0.15)
 
 
-def test_a_model_error_shows_as_correlation() -> None:
-    means = []
-    for residuals in (noise(10.0), noise(10.0) + 15.0):
-        gate, correlations = Gate(), []
-        for residual in residuals:
-            gate = gate.test(observation(residual), EXACT, LIMITS).gate
-            correlations.append(gate.correlation)
-        means.append(float(np.mean(correlations)))
-    white, biased = means
-    assert abs(white) < 0.1
-    assert 1.0 < biased < 1.5**2
-
-
 def test_one_outlier_does_not_adapt_noise_or_model() -> None:
     residuals = noise(10.0)
     undisturbed = after(residuals)
     residuals[-5] = 1e4
     assert after(residuals).factor == pytest.approx(undisturbed.factor, rel=0.03)
-
-
-def test_a_restart_keeps_the_factor_and_widens_it_for_scattered_fixes() -> None:
-    learnt = Gate(factor=3.0, residual=(1.0, 1.0, 1.0), variance=(1.0, 1.0, 1.0), accepted=True)
-    assert learnt.restarted(0.9, LIMITS) == Gate(factor=3.0)
-    assert Gate().restarted(0.9, LIMITS) == Gate()
-    assert Gate().restarted(4.0, LIMITS) == Gate(factor=4.0)
-    assert Gate().restarted(1e6, LIMITS) == Gate(factor=LIMITS.noise_scale_max)

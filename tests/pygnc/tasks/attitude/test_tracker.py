@@ -16,6 +16,8 @@ from pygnc.bus.messages import (
     SensorSample,
 )
 from pygnc.common.clock import gps_ms_from_week
+from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.formats.sense import TORQUERS_ON
 from pygnc.tasks.attitude import tracker as tracker_module
 from pygnc.tasks.attitude.tracker import AttitudeTracker
 from tests.pygnc.tasks.attitude_batch import MODEL, RECORDS, SETTINGS, assert_books_balance, run, samples_of, tracker
@@ -189,3 +191,27 @@ def test_a_rate_beyond_the_gyros_range_is_flagged(inputs: list[InputMessage], or
     assert estimates[victim.seq].gyro_axes_beyond_range == (1,)
     assert estimates[victim.seq].mode == "searching"
     assert estimates[victim.seq - 1].gyro_axes_beyond_range == ()
+
+
+def test_hall_words_give_milliseconds_and_torquers_where_the_settings_say_so(
+    inputs: list[InputMessage], orbits: list[OrbitMessage], undisturbed: list[AttitudeEstimate]
+) -> None:
+    words = {50: 999, 51: 7 | TORQUERS_ON, 52: 1001, 53: 0}
+    told = [
+        msgspec.structs.replace(message, hall_raw=words.get(message.seq, 0))
+        if isinstance(message, SensorSample)
+        else message
+        for message in inputs
+    ]
+    assert [e.gps_ms for e in run(tracker(), told, orbits)] == [e.gps_ms for e in undisturbed]
+    settings = replace(AttitudeSettings(), hall_word="times")
+    estimates = run(AttitudeTracker(settings, MODEL), told, orbits)
+    later_ms = {
+        e.input_seq: e.gps_ms - before.gps_ms
+        for e, before in zip(estimates, undisturbed, strict=True)
+        if e.gps_ms is not None and before.gps_ms is not None
+    }
+    expected = {50: 999, 51: 7, 52: 0, 53: 0}
+    assert {seq: later for seq, later in later_ms.items() if later} == {
+        seq: ms for seq, ms in expected.items() if ms and seq in later_ms
+    }

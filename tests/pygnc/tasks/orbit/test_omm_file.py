@@ -14,7 +14,7 @@ from pygnc.formats.elements import parse_elements
 from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.tasks.ingest.sense_file import sense_messages
 from pygnc.tasks.orbit import omm_file
-from pygnc.tasks.orbit.omm_file import OMM_FILE, PERIOD_S, OmmFile
+from pygnc.tasks.orbit.omm_file import OMM_FILE, PERIOD_S, STEP_INTERVAL_S, OmmFile
 from pygnc.tasks.orbit.tracker import OrbitTracker
 from pygnc.tasks.runtime import Run
 from pygnc_ground.commands.omm import app
@@ -55,7 +55,7 @@ def tracker_of(run: Run) -> OrbitTracker:
 def test_writes_nothing_without_an_orbit_from_fixes(run: Run) -> None:
     writer = OmmFile(run, tracker_of(run), Events())
     for step in range(5):
-        writer.advance(float(step))
+        writer.advance(STEP_INTERVAL_S * step)
     assert list(run.home.iterdir()) == []
 
 
@@ -68,7 +68,7 @@ def test_the_file_holds_the_orbit_of_a_day_and_becomes_a_message(run: Run, tmp_p
     writer = OmmFile(run, tracker, events)
     steps = 0
     while not (run.home / OMM_FILE).exists():
-        writer.advance(float(steps))
+        writer.advance(STEP_INTERVAL_S * steps)
         steps += 1
         assert steps < 120
     written = (run.home / OMM_FILE).read_bytes()
@@ -81,7 +81,7 @@ def test_the_file_holds_the_orbit_of_a_day_and_becomes_a_message(run: Run, tmp_p
     # The same orbit is not fitted again.
     (run.home / OMM_FILE).unlink()
     for step in range(200):
-        writer.advance(steps + PERIOD_S + step)
+        writer.advance(STEP_INTERVAL_S * (steps + PERIOD_S + step))
     assert not (run.home / OMM_FILE).exists()
 
     (run.home / OMM_FILE).write_bytes(written)
@@ -118,5 +118,5 @@ def test_a_full_disk_is_an_event(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("pygnc.estimators.orbit.elements_fit.SPAN_MS", 3_600_000)
     writer = OmmFile(run, tracker, events)
     for step in range(20):
-        writer.advance(float(step))
+        writer.advance(STEP_INTERVAL_S * step)
     assert events.names == ["omm_not_written"]

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate
+from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.estimators.orbit.manoeuvre import Change
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.tasks.ingest.sense_file import SenseFile
+from pygnc.tasks.orbit.task import manoeuvre_text
 from pygnc.tasks.orbit.tracker import PREDICTION_MAX_MS, OrbitTracker, watermark_after
 
 DEMO = Path(__file__).resolve().parents[4] / "data" / "demo" / "sense.bin"
@@ -152,3 +155,20 @@ def test_fixes_after_the_end_of_the_batch_continue_the_orbit(inputs: list[Messag
     late = run(tracker, inputs[20:30])
     assert len(late) == 10
     assert all(estimate.accepted for estimate in late)
+
+
+def test_the_event_of_a_manoeuvre_gives_time_and_change_of_the_velocity(inputs: list[Message]) -> None:
+    estimate = run(OrbitTracker(SETTINGS, NONE), inputs[:10])[-1]
+    assert estimate.manoeuvre == ""
+    moved = msgspec.structs.replace(
+        estimate,
+        manoeuvre=str(Change.IMPULSE),
+        manoeuvre_gps_ms=gps_ms_from_utc_iso("2025-03-20T01:30:00Z"),
+        delta_v_rtn_mps=(0.001, 0.05, -0.002),
+        delta_v_sigma_rtn_mps=(0.006, 0.005, 0.005),
+    )
+    assert manoeuvre_text(moved) == (
+        "impulse before 2025-03-20T01:30:00.000Z; change of the velocity so far in mm/s: R 1 +- 6, T 50 +- 5, N -2 +- 5"
+    )
+    for change in Change:
+        assert manoeuvre_text(msgspec.structs.replace(moved, manoeuvre=str(change)))

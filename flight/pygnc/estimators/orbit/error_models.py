@@ -1,0 +1,352 @@
+"""Hypotheses on the time correlation of a receiver's errors, each with its own square-root filter of the orbit.
+
+Ionosphere, multipath and broadcast ephemerides change the fixes slowly. A filter that takes such errors as white is too
+certain: it averages the same error many times. How much of the errors is correlated, and for how long, is unknown, so a
+bank of filters runs side by side (Magill, IEEE TAC 10, 1965). Each splits the variance of the position and of the
+velocity into a white and a first-order Gauss-Markov part, whose six errors along the ITRF axes extend the state, and
+adapts its own noise factors. The likelihood of its innovations weighs each filter, and the estimate is the mean of the
+mixture.
+
+All filters share one trajectory, about which their states are linearised: the equations of motion are integrated once,
+and a hypothesis costs two small factorisations per fix.
+
+Two successive innovations of a filter distinguish wrong noise from a wrong model:
+
+- The square of their difference over its predicted variance (von Neumann, 1941) is 1 on average if the standard
+  deviations are right; a slowly varying model error cancels in it. It adapts a factor on those standard deviations.
+- Their product (Mehra, IEEE TAC 15, 1970) is zero on average if the model is right, whatever the noise. It adapts the
+  process noise. A hypothesis that describes correlated errors has uncorrelated innovations, so they do not widen its
+  process noise.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pygnc.common.arrays import Array
+from pygnc.estimators import kalman
+from pygnc.estimators.orbit.dynamics import LinearStep
+from pygnc.estimators.orbit.measurement import Innovation, Observation
+from pygnc.estimators.orbit.settings import MeasurementSettings, ProcessNoiseSettings
+from pygnc.estimators.orbit.state import EMPIRICAL, SIZE, OrbitState
+
+_ERRORS: Final = 6
+"""Correlated errors of position and velocity, in units of their standard deviations."""
+_EXTENDED: Final = SIZE + _ERRORS
+
+
+class ErrorModel(NamedTuple):
+    """Split of the error variance of a receiver.
+
+    Attributes:
+        position_share: Correlated share of the variance of the position, 0 to 1.
+        velocity_share: Correlated share of the variance of the velocity, 0 to 1.
+        time_s: Correlation time, s.
+    """
+
+    position_share: float
+    velocity_share: float
+    time_s: float
+
+
+WHITE: Final = ErrorModel(0.0, 0.0, 600.0)
+CORRELATED: Final = (
+    ErrorModel(0.5, 0.0, 600.0),
+    ErrorModel(0.5, 0.1, 600.0),
+    ErrorModel(0.8, 0.1, 600.0),
+    ErrorModel(0.8, 0.1, 1800.0),
+    ErrorModel(0.7, 0.1, 120.0),
+)
+ERROR_MODELS: Final = (WHITE, *CORRELATED)
+_PRIOR_WHITE: Final = 0.95
+"""Prior weight of white errors; the other models share the rest."""
+_LOG_WEIGHT_MIN: Final = -12.0
+"""Least weight relative to the largest one, so that the bank can follow a change of the receiver's errors."""
+
+_FACTOR_WEIGHT: Final = 1.0 / 100.0
+"""Weight of a pair of fixes in the square of the noise factor."""
+_SPREAD_SUSPICIOUS: Final = 2.0
+"""If half a dozen fixes scatter by more than this factor, the receiver's standard deviations are too small."""
+_MODEL_WEIGHT: Final = 0.2
+_MODEL_BIAS: Final = 0.1
+"""Rate at which correlated innovations widen the empirical accelerations; below this correlation they narrow."""
+
+
+def log_prior(model: ErrorModel) -> float:
+    """Return the logarithm of the prior weight of an error model."""
+    return math.log(_PRIOR_WHITE if model == WHITE else (1.0 - _PRIOR_WHITE) / len(CORRELATED))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hypotheses:
+    """Filters of k error models, relative to a common state vector.
+
+    Attributes:
+        deviation: State minus the common state vector, then the correlated errors, shape (k, 16).
+        root: Lower triangular roots of the covariances, shape (k, 16, 16).
+        log_weight: Logarithms of the weights, which add up to 1, shape (k,).
+        empirical_factor: Factors on the empirical accelerations, shape (k,).
+        noise_factor: Factors on the receiver's standard deviations of position and velocity, shape (2, k).
+        residual: Last innovations of position and velocity, m and m/s, shape (2, k, 3).
+        variance: Their predicted variances, infinite if there is none, shape (2, k, 3).
+        accepted: True if the last position, or velocity, passed its gate. Only pairs with equal results are compared,
+            because an outlier among good fixes carries no information on noise or model.
+    """
+
+    deviation: Array
+    root: Array
+    log_weight: Array
+    empirical_factor: Array
+    noise_factor: Array
+    residual: Array
+    variance: Array
+    accepted: tuple[bool, bool] = (False, False)
+
+    @property
+    def weight(self) -> Array:
+        """Weights, shape (k,)."""
+        return np.exp(self.log_weight)
+
+    def mixture(self, gps_ms: int, x: Array) -> OrbitState:
+        """Return mean and covariance of the mixture; `x` is the common state vector, shape (10,)."""
+        return mixture(gps_ms, x + self.deviation[:, :SIZE], self.root[:, :SIZE], self.weight)
+
+    def centred(self, by: Array) -> "Hypotheses":
+        """Return the hypotheses relative to a common state vector that has moved by `by` (10,)."""
+        deviation = self.deviation.copy()
+        deviation[:, :SIZE] -= by
+        return replace(self, deviation=deviation)
+
+    def with_single(self, root: Array) -> "Hypotheses":
+        """Return a bank of one hypothesis at the common state vector with the given root, shape (10, 10)."""
+        extended = np.eye(_EXTENDED)[None].copy()
+        extended[0, :SIZE, :SIZE] = root
+        return replace(self, deviation=np.zeros((1, _EXTENDED)), root=extended)
+
+
+def mixture(gps_ms: int, x: Array, root: Array, weight: Array) -> OrbitState:
+    """Return mean and covariance of k weighted states.
+
+    Args:
+        gps_ms: Time, GPS ms.
+        x: States, shape (k, 10).
+        root: Roots of their covariances, shape (k, 10, m).
+        weight: Weights, which add up to 1, shape (k,).
+    """
+    mean = weight.dot(x)
+    each = np.sqrt(weight)[:, None, None] * np.concatenate((root, (x - mean)[:, :, None]), axis=2)
+    return OrbitState(gps_ms, mean, kalman.triangular(np.concatenate(list(each), axis=1)))
+
+
+class InnovationTest(NamedTuple):
+    """Innovations of a fix.
+
+    Attributes:
+        position: Innovation of the position in the mixture.
+        velocity: Innovation of the velocity in the mixture; None without a velocity.
+        accepted: True if position and velocity pass their gates.
+        residual: Innovations of the hypotheses, shape (k, m) with m 3 or 6.
+        partials: Partials by the extended state, shape (k, m, 16).
+        sigma: Standard deviations of the white errors, shape (k, m).
+        variance: Predicted variances of the innovations, shape (k, m).
+        log_likelihood: Logarithm of the likelihood of the innovations in the mixture, except for a constant. A part
+            beyond its gate counts as one at the gate.
+    """
+
+    position: Innovation
+    velocity: Innovation | None
+    accepted: tuple[bool, bool]
+    residual: Array
+    partials: Array
+    sigma: Array
+    variance: Array
+    log_likelihood: float
+
+
+class ErrorBank:
+    """Algebra of the hypotheses.
+
+    Args:
+        measurement: Gates, limits of the noise factors, and whether correlated errors are considered.
+        process_noise: Upper limit of the factor on the empirical accelerations.
+    """
+
+    def __init__(self, measurement: MeasurementSettings, process_noise: ProcessNoiseSettings) -> None:
+        self._limits = measurement
+        self._factor_max = process_noise.empirical_factor_max
+        models = ERROR_MODELS if measurement.correlated_errors else (WHITE,)
+        shares = np.array([(model.position_share, model.velocity_share) for model in models])
+        self._correlated = np.repeat(np.sqrt(shares), 3, axis=1)
+        self._white = np.repeat(np.sqrt(1.0 - shares), 3, axis=1)
+        self._time_s = np.array([model.time_s for model in models])
+        self._log_prior = np.array([log_prior(model) for model in models]) if len(models) > 1 else np.zeros(1)
+
+    def unknown(self) -> Hypotheses:
+        """Return the hypotheses before the first fix."""
+        count = len(self._time_s)
+        return Hypotheses(
+            deviation=np.zeros((count, _EXTENDED)),
+            root=np.tile(np.eye(_EXTENDED), (count, 1, 1)),
+            log_weight=self._log_prior,
+            empirical_factor=np.ones(count),
+            noise_factor=np.ones((2, count)),
+            residual=np.zeros((2, count, 3)),
+            variance=np.full((2, count, 3), math.inf),
+        )
+
+    def restarted(self, hypotheses: Hypotheses, root: Array, spreads: Sequence[float]) -> Hypotheses:
+        """Return the hypotheses at a new state with root (10, 10), from fixes that scatter by `spreads` sigmas."""
+        start = self.unknown()
+        start.root[:, :SIZE, :SIZE] = root
+        scale = np.array([[spread if spread > _SPREAD_SUSPICIOUS else 1.0] for spread in spreads])
+        return replace(
+            start,
+            log_weight=hypotheses.log_weight,
+            empirical_factor=hypotheses.empirical_factor,
+            noise_factor=np.minimum(np.maximum(hypotheses.noise_factor, scale), self._limits.noise_scale_max),
+        )
+
+    def predicted(self, hypotheses: Hypotheses, step: LinearStep, step_s: float) -> Hypotheses:
+        """Return the hypotheses after a step with one root of the process noise per hypothesis."""
+        transition, noise = self.transition(step, step_s)
+        deviation = (transition @ hypotheses.deviation[:, :, None])[:, :, 0]
+        array = np.concatenate((transition @ hypotheses.root, noise), axis=2)
+        return replace(hypotheses, deviation=deviation, root=kalman.triangular(array))
+
+    def transition(self, step: LinearStep, step_s: float) -> tuple[Array, Array]:
+        """Return transition matrices (k, 16, 16) and roots of the process noise (k, 16, 24) of the extended state."""
+        count, _, columns = step.sqrt_noise.shape
+        kept = np.exp(-step_s / self._time_s)[:, None]
+        transition = np.zeros((count, _EXTENDED, _EXTENDED))
+        transition[:, :SIZE, :SIZE] = step.transition
+        error = np.arange(SIZE, _EXTENDED)
+        transition[:, error, error] = kept
+        noise = np.zeros((count, _EXTENDED, columns + _ERRORS))
+        noise[:, :SIZE, :columns] = step.sqrt_noise
+        noise[:, error, columns + np.arange(_ERRORS)] = np.sqrt(1.0 - kept * kept)
+        return transition, noise
+
+    def test(self, hypotheses: Hypotheses, position: Observation, velocity: Observation | None) -> InnovationTest:
+        """Test the parts of a fix, linearised about the common state vector, against the predicted mixture."""
+        parts = [position] if velocity is None else [position, velocity]
+        seen = Observation.stacked(parts)
+        rows = len(seen.residual)
+        sigma = np.repeat(hypotheses.noise_factor[: len(parts)].T, 3, axis=1) * seen.sigma
+        partials = np.zeros((len(sigma), rows, _EXTENDED))
+        partials[:, :, :SIZE] = seen.partials
+        partials[:, np.arange(rows), SIZE + np.arange(rows)] = self._correlated[:, :rows] * sigma
+        white = self._white[:, :rows] * sigma
+        residual = seen.residual - (partials @ hypotheses.deviation[:, :, None])[:, :, 0]
+        projected = partials @ hypotheses.root
+        covariance = projected @ projected.swapaxes(1, 2)
+        covariance[:, np.arange(rows), np.arange(rows)] += white * white
+        variance = covariance[:, np.arange(rows), np.arange(rows)]
+        weight = hypotheses.weight
+        mean = weight.dot(residual)
+        spread = residual - mean
+        mixed = np.einsum("k,kij->ij", weight, covariance) + (weight[:, None] * spread).T @ spread
+        innovations = [_innovation(mean[at : at + 3], mixed[at : at + 3, at : at + 3]) for at in range(0, rows, 3)]
+        accepted = [innovation.chi_square <= self._limits.gate for innovation in innovations]
+        return InnovationTest(
+            innovations[0],
+            innovations[1] if velocity else None,
+            (accepted[0], velocity is not None and accepted[1]),
+            residual,
+            partials,
+            white,
+            variance,
+            -0.5 * sum(min(innovation.chi_square, self._limits.gate) for innovation in innovations)
+            - 0.5 * sum(_log_determinant(mixed[at : at + 3, at : at + 3]) for at in range(0, rows, 3)),
+        )
+
+    def opened(self, hypotheses: Hypotheses, root: Array) -> Hypotheses:
+        """Return the hypotheses with an independent deviation of the orbit, whose covariance has the root (10, m)."""
+        added = np.zeros((len(self._time_s), _EXTENDED, root.shape[1]))
+        added[:, :SIZE] = root
+        opened = kalman.triangular(np.concatenate((hypotheses.root, added), axis=2))
+        return replace(hypotheses, root=opened, variance=np.full_like(hypotheses.variance, math.inf))
+
+    def without_acceleration(self, hypotheses: Hypotheses, x: Array, sigma_mps2: Array) -> Hypotheses:
+        """Return the hypotheses with empirical accelerations about zero, relative to the same state vector `x` (10,).
+
+        `sigma_mps2` are the standard deviations of the accelerations, shape (3,).
+        """
+        deviation, root = hypotheses.deviation.copy(), hypotheses.root.copy()
+        deviation[:, EMPIRICAL] = -x[EMPIRICAL]
+        root[:, EMPIRICAL] = 0.0
+        added = np.zeros((SIZE, 3))
+        added[EMPIRICAL] = np.diag(sigma_mps2)
+        quiet = replace(
+            hypotheses, deviation=deviation, root=root, empirical_factor=np.ones_like(hypotheses.empirical_factor)
+        )
+        return self.opened(quiet, added)
+
+    def updated(
+        self, hypotheses: Hypotheses, test: InnovationTest, used: tuple[bool, bool]
+    ) -> tuple[Hypotheses, float]:
+        """Return the hypotheses after the used parts of a fix, with weights by their likelihood, and the mean NIS."""
+        rows = np.flatnonzero(np.repeat(used, 3))
+        if not len(rows):
+            return hypotheses, 0.0
+        x, root, nis, log_likelihood = kalman.update_stacked(
+            hypotheses.deviation,
+            hypotheses.root,
+            test.residual[:, rows],
+            test.partials[:, rows],
+            test.sigma[:, rows],
+        )
+        log_weight = hypotheses.log_weight + log_likelihood
+        log_weight = np.maximum(log_weight - log_weight.max(), _LOG_WEIGHT_MIN)
+        log_weight -= math.log(np.exp(log_weight).sum())
+        updated = replace(hypotheses, deviation=x, root=root, log_weight=log_weight)
+        return updated, float(hypotheses.weight.dot(nis))
+
+    def adapted(self, hypotheses: Hypotheses, test: InnovationTest) -> Hypotheses:
+        """Return the hypotheses with noise factors adapted to the innovations of a fix."""
+        limits = self._limits
+        kinds = test.residual.shape[1] // 3
+        most = limits.gate / 3.0
+        # Components: position or velocity, hypothesis, axis.
+        now = test.residual.reshape(-1, kinds, 3).swapaxes(0, 1)
+        of_now = test.variance.reshape(-1, kinds, 3).swapaxes(0, 1)
+        before, of_before = hypotheses.residual[:kinds], hypotheses.variance[:kinds]
+        ratio = np.ones(now.shape[:2])
+        correlation = np.zeros(now.shape[1])
+        for kind in range(kinds):
+            if test.accepted[kind] == hypotheses.accepted[kind] and of_before[kind, 0, 0] < math.inf:
+                change, scale = now[kind] - before[kind], of_now[kind] + of_before[kind]
+                ratio[kind] = np.minimum((change * change / scale).sum(axis=1) / 3.0, most)
+                scale = np.sqrt(of_now[kind] * of_before[kind])
+                product = (now[kind] * before[kind] / scale).sum(axis=1) / (3.0 * kinds)
+                correlation += np.minimum(np.maximum(product, -most / kinds), most / kinds)
+        factor, residual, variance = (
+            values.copy() for values in (hypotheses.noise_factor, hypotheses.residual, hypotheses.variance)
+        )
+        grown = factor[:kinds] * np.sqrt(1.0 + _FACTOR_WEIGHT * (ratio - 1.0))
+        factor[:kinds] = np.minimum(np.maximum(grown, limits.noise_scale_min), limits.noise_scale_max)
+        residual[:kinds], variance[:kinds] = now, of_now
+        empirical = hypotheses.empirical_factor * np.exp(0.5 * _MODEL_WEIGHT * (correlation - _MODEL_BIAS))
+        return Hypotheses(
+            deviation=hypotheses.deviation,
+            root=hypotheses.root,
+            log_weight=hypotheses.log_weight,
+            empirical_factor=np.minimum(np.maximum(empirical, 1.0), self._factor_max),
+            noise_factor=factor,
+            residual=residual,
+            variance=variance,
+            accepted=(test.accepted[0], test.accepted[1] if kinds > 1 else hypotheses.accepted[1]),
+        )
+
+
+def _log_determinant(covariance: Array) -> float:
+    """Return the logarithm of the determinant of a covariance, shape (3, 3)."""
+    (a, b, c), (_, d, e), (_, _, f) = covariance.tolist()
+    return math.log(a * (d * f - e * e) - b * (b * f - e * c) + c * (b * e - d * c))
+
+
+def _innovation(residual: Array, covariance: Array) -> Innovation:
+    sigma = np.sqrt(np.diagonal(covariance))
+    return Innovation(tuple(residual.tolist()), tuple(sigma.tolist()), kalman.chi_square(residual, covariance))

@@ -1,0 +1,162 @@
+"""Detection of manoeuvres by the likelihood of position and velocity innovations.
+
+Innovations that are improbable or correlated start candidates: copies of the bank of filters that differ by an unknown
+change of the velocity before the fix (impulse), by an unknown acceleration from then on (begin of a thrust) or, during
+a thrust, by its end. They process the next fixes beside the original. A candidate that explains them better by far is a
+manoeuvre (generalised likelihood ratio test; Willsky & Jones, IEEE TAC 21, 1976). A ratio of likelihoods exceeds e^L by
+chance with a probability of at most e^-L, and one outlier contributes no more than the gate allows.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pygnc.common.arrays import Array
+from pygnc.environment.frames import rtn_axes
+from pygnc.estimators.orbit.error_models import Hypotheses, InnovationTest
+from pygnc.estimators.orbit.state import EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
+
+_CHI_SQUARE_SUSPICIOUS: Final = 14.2
+"""Normalised innovation squared of three components that makes an impulse suspected: exceeded by 1 in 360 good ones."""
+_FACTOR_SUSPICIOUS: Final = 1.25
+"""Factor on the empirical accelerations that makes a thrust suspected: innovations were correlated for some fixes."""
+_LEAD_MIN: Final = 15.0
+_LEAD_OVER_OTHERS: Final = 3.0
+"""Logarithms of the likelihood ratios that confirm a manoeuvre: to the original, and to the other candidates."""
+_LEAD_END: Final = 5.0
+"""The same for the end of a thrust, which is certain to come."""
+_LEAD_LOST: Final = -4.0
+_FIXES_MIN: Final = 3
+_FIXES_CLEAR: Final = 7
+"""Fixes after which a candidate is confirmed at the earliest, and after which it need not be ahead of the others."""
+_CHANGE_MIN_MPS: Final = 0.01
+_CHANGE_MAX_MPS: Final = 2.0
+"""Larger innovations are damage or need a new orbit."""
+_INTERVAL_MAX_S: Final = 600.0
+"""After a longer time without fixes the change of the velocity and that of the position are not proportional."""
+_THRUST_MPS2: Final = 1e-4
+_THRUST_S: Final = 100.0
+"""Expected size of an acceleration, and its duration until it becomes suspicious."""
+
+
+@unique
+class Change(StrEnum):
+    """Kind of a change of the motion, as in events."""
+
+    IMPULSE = "impulse"
+    THRUST_BEGIN = "thrust_begin"
+    THRUST_END = "thrust_end"
+
+
+_FIXES_MAX: Final = {Change.IMPULSE: 8, Change.THRUST_BEGIN: 24, Change.THRUST_END: 72}
+"""Fixes after which a candidate is dropped."""
+
+
+class Manoeuvre(NamedTuple):
+    """Change of the motion that the fixes show.
+
+    Attributes:
+        change: Kind of the change.
+        first_gps_ms: Time of the first fix after the change, GPS ms.
+        delta_v_rtn_mps: Velocity with the change minus velocity without it, at the time of confirmation, along radial,
+            transverse and normal, m/s.
+        sigma_rtn_mps: Its standard deviations, m/s.
+    """
+
+    change: Change
+    first_gps_ms: int
+    delta_v_rtn_mps: tuple[float, ...]
+    sigma_rtn_mps: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """Assumed change of the motion.
+
+    Attributes:
+        change: Kind of the change.
+        first_gps_ms: Time of the first fix after it, GPS ms.
+        hypotheses: Hypotheses with the change, relative to the state of the filter.
+        before: Orbit without the change, predicted from the last fix before it.
+        lead: Logarithm of the likelihood ratio to the hypotheses without it.
+        fixes: Number of fixes that the ratio covers.
+    """
+
+    change: Change
+    first_gps_ms: int
+    hypotheses: Hypotheses
+    before: OrbitState
+    lead: float = 0.0
+    fixes: int = 0
+
+    @property
+    def is_refuted(self) -> bool:
+        """True if the fixes do not support the change."""
+        return self.lead < _LEAD_LOST or self.fixes >= _FIXES_MAX[self.change]
+
+    def manoeuvre(self, after: OrbitState) -> Manoeuvre:
+        """Return the manoeuvre; `after` is the orbit with it at the time of `before`."""
+        axes = rtn_axes(after.x[POSITION], after.x[VELOCITY])
+        delta_mps = axes.T.dot(after.x[VELOCITY] - self.before.x[VELOCITY])
+        covariance = (after.covariance + self.before.covariance)[VELOCITY, VELOCITY]
+        sigma = np.sqrt(np.diagonal(axes.T.dot(covariance).dot(axes)))
+        return Manoeuvre(self.change, self.first_gps_ms, tuple(delta_mps.tolist()), tuple(sigma.tolist()))
+
+
+def confirmed(candidates: Sequence[Candidate]) -> Candidate | None:
+    """Return the candidate that is certain; None if none is, or if it is unclear which of them."""
+    if not candidates:
+        return None
+    *others, best = sorted(candidates, key=lambda candidate: candidate.lead)
+    ahead = best.lead - max((other.lead for other in others), default=-math.inf)
+    is_clear = ahead >= _LEAD_OVER_OTHERS or best.fixes >= _FIXES_CLEAR
+    lead_min = _LEAD_END if best.change is Change.THRUST_END else _LEAD_MIN
+    return best if best.fixes >= _FIXES_MIN and best.lead >= lead_min and is_clear else None
+
+
+def impulse_root(test: InnovationTest, interval_s: float) -> Array | None:
+    """Return the root (10, 6) of the covariance that a suspected impulse adds; None if the innovations show none.
+
+    Args:
+        test: Innovations without an impulse; those of the velocity, if any, give its size.
+        interval_s: Time since the fix before, in which the impulse happened.
+    """
+    parts = [part for part in (test.position, test.velocity) if part is not None]
+    if interval_s > _INTERVAL_MAX_S or max(part.chi_square for part in parts) < _CHI_SQUARE_SUSPICIOUS:
+        return None
+    size_mps = (
+        math.hypot(*test.velocity.residual) if test.velocity else math.hypot(*test.position.residual) / interval_s
+    )
+    if size_mps > _CHANGE_MAX_MPS:
+        return None
+    sigma_mps = max(size_mps, _CHANGE_MIN_MPS)
+    root = np.zeros((SIZE, 6))
+    eye = np.eye(3)
+    root[POSITION, :3] = 0.5 * interval_s * sigma_mps * eye
+    root[VELOCITY, :3] = sigma_mps * eye
+    root[POSITION, 3:] = interval_s / math.sqrt(12.0) * sigma_mps * eye
+    return root
+
+
+def is_thrust_suspected(empirical_factor: float, interval_s: float) -> bool:
+    """Return True if the innovations up to a fix, `interval_s` after the one before, have been correlated."""
+    return interval_s <= _INTERVAL_MAX_S and empirical_factor > _FACTOR_SUSPICIOUS
+
+
+def thrust_root() -> Array:
+    """Return the root (10, 3) of the covariance that an acceleration since some minutes adds."""
+    root = np.zeros((SIZE, 3))
+    eye = np.eye(3)
+    root[POSITION] = 0.5 * _THRUST_S**2 * _THRUST_MPS2 * eye
+    root[VELOCITY] = _THRUST_S * _THRUST_MPS2 * eye
+    root[EMPIRICAL] = _THRUST_MPS2 * eye
+    return root
+
+
+def thrust_factor(empirical_sigma_mps2: float) -> float:
+    """Return the factor on the empirical accelerations during a thrust."""
+    return 0.3 * _THRUST_MPS2 / empirical_sigma_mps2

@@ -1,0 +1,163 @@
+"""Errors of the sensor models: estimated once they show, and harmless before."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate
+from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ModelErrors, TagErrors
+from pygnc.estimators.attitude.state import COSINE_ERROR, FACE_GAINS, MAG_MATRIX, PANEL_FIELD
+from tests.pygnc.estimators.attitude.truth import SETTINGS, Truth, errors_deg, fly, run, with_samples
+
+TRUTH = fly(3, 60.0)
+SETTLED = 480
+"""Samples in 40 minutes."""
+
+
+def rms(errors: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(errors))))
+
+
+def with_fields(truth: Truth, disturbance_ut: Array, matrix: Array, *, declared: bool = False) -> Truth:
+    """Return the flight with readings of a wrong scale, and with a disturbance (n, 3) in sensor axes."""
+    return with_samples(
+        truth,
+        [
+            replace(
+                sample,
+                mag_imu_ut=truth.mag_bias_ut + matrix @ (sample.mag_imu_ut - truth.mag_bias_ut) + disturbance,
+                torquers_on=declared and bool(disturbance.any()),
+            )
+            for sample, disturbance in zip(truth.samples, disturbance_ut, strict=True)
+        ],
+    )
+
+
+def torquer_field_ut(size_ut: float, duty: float) -> Array:
+    """Return a field that changes every minute, shape (n, 3)."""
+    rng = np.random.default_rng(8)
+    minutes = len(TRUTH.samples) // 12 + 1
+    direction = rng.normal(size=(minutes, 3))
+    direction *= size_ut / np.linalg.norm(direction, axis=1, keepdims=True)
+    on = rng.random(minutes) < duty
+    on[0] = False
+    return np.repeat(direction * on[:, None], 12, axis=0)[: len(TRUTH.samples)]
+
+
+def opened(attitude: AttitudeFilter, states: slice | int) -> bool:
+    assert attitude.state is not None
+    return bool(np.any(attitude.state.sigma[states] > 2e-4))
+
+
+def test_nothing_is_estimated_that_does_not_show() -> None:
+    attitude, updates = run(TRUTH)
+    assert not any(opened(attitude, states) for states in (MAG_MATRIX, PANEL_FIELD, COSINE_ERROR))
+    assert attitude.state is not None
+    assert attitude.state.sigma[FACE_GAINS].max() < 0.021
+    assert updates[-1].time_sigma_s == 0.0
+
+
+def test_scale_and_misalignment_of_the_magnetometer_are_estimated() -> None:
+    matrix = np.eye(3) + np.array([[0.15, 0.02, 0.0], [0.0, -0.15, 0.01], [0.0, 0.03, 0.1]])
+    truth = with_fields(TRUTH, np.zeros((len(TRUTH.samples), 3)), matrix)
+    attitude, updates = run(truth)
+    assert sum(update.restarted for update in updates) == 1
+    assert rms(errors_deg(truth, updates[SETTLED:])) < 1.2
+    assert attitude.state is not None
+    np.testing.assert_allclose(attitude.state.mag_matrix_error, matrix - np.eye(3), atol=0.02)
+
+
+def test_gains_and_cosine_law_of_the_faces_are_estimated() -> None:
+    gains = 1.0 + np.array([0.25, -0.3, 0.2, -0.15, 0.3, -0.25])
+    truth = with_samples(TRUTH, [replace(s, lux=np.minimum(gains * s.lux, 83_865.6)) for s in TRUTH.samples])
+    attitude, updates = run(truth)
+    assert opened(attitude, COSINE_ERROR)
+    assert rms(errors_deg(truth, updates[SETTLED:])) < 1.5
+
+
+@pytest.mark.parametrize(("size_ut", "duty"), [(20.0, 0.3), (5.0, 0.5)])
+def test_magnetorquers_do_not_end_a_track(size_ut: float, duty: float) -> None:
+    truth = with_fields(TRUTH, torquer_field_ut(size_ut, duty), np.eye(3))
+    updates = run(truth)[1]
+    errors = errors_deg(truth, updates[SETTLED:])
+    assert np.isfinite(errors).all()
+    assert rms(errors) < 2.0
+
+
+def test_declared_magnetorquers_are_not_used() -> None:
+    field_ut = torquer_field_ut(2.0, 0.5)
+    truth = with_fields(TRUTH, field_ut, np.eye(3), declared=True)
+    on = np.linalg.norm(field_ut, axis=1) > 0.0
+    updates = [
+        update for update, is_on in zip(run(truth)[1], on, strict=True) if update.state and update.step and is_on
+    ]
+    assert updates
+    assert all(update.field is None for update in updates)
+
+
+def late_by(truth: Truth, rate_deg_s: float, delays_s: Array) -> Truth:
+    """Return the flight with tags that are earlier than the samples; the body rate is constant."""
+    assert rate_deg_s * delays_s.max() < 15.0
+    tagged = [
+        replace(sample, gps_ms=sample.gps_ms - round(1e3 * delay_s))
+        for sample, delay_s in zip(truth.samples, delays_s, strict=True)
+    ]
+    return with_samples(truth, tagged)
+
+
+def test_a_scatter_of_the_sample_times_is_found_and_covers_their_common_error() -> None:
+    fast = fly(3, 30.0, rate_deg_s=10.0)
+    delays_s = np.random.default_rng(2).uniform(-0.4, 0.6, len(fast.samples))
+    updates = run(late_by(fast, 10.0, delays_s))[1]
+    assert updates[-1].time_sigma_s == WHOLE_SECOND_SIGMA_S
+    assert run(fast)[1][-1].time_sigma_s == 0.0
+
+
+def test_a_checkpoint_in_every_state_continues_bit_for_bit() -> None:
+    matrix = np.diag([1.15, 0.85, 1.1])
+    truth = with_fields(TRUTH, torquer_field_ut(20.0, 0.3), matrix)
+    straight, restored = AttitudeFilter(SETTINGS), AttitudeFilter(SETTINGS)
+    for number, pair in enumerate(zip(truth.samples, truth.surroundings, strict=True)):
+        one, other = straight.process(*pair), restored.process(*pair)
+        assert same(one, other), number
+        if number % 7 == 0 or 40 < number < 120:
+            restored = AttitudeFilter.restore(SETTINGS, restored.checkpoint())
+
+
+def same(one: AttitudeUpdate, other: AttitudeUpdate) -> bool:
+    if one.state is None or other.state is None:
+        return one.state is other.state
+    pairs = ((one.state.quaternion, other.state.quaternion), (one.state.sqrt_covariance, other.state.sqrt_covariance))
+    return all(first.tobytes() == second.tobytes() for first, second in pairs)
+
+
+@pytest.mark.parametrize("sigma_s", [0.0, 0.3])
+def test_the_variance_of_the_tags_is_that_of_the_innovations(sigma_s: float) -> None:
+    rng, tags = np.random.default_rng(4), TagErrors()
+    for _ in range(600):
+        h = rng.normal(size=4) * 10.0
+        residual = rng.normal(size=4) + h * rng.normal(0.0, sigma_s)
+        covariance = np.eye(4) + tags.used_s2 * np.outer(h, h)
+        weighted = np.linalg.solve(covariance, h)
+        sensitivity = float(h @ weighted)
+        tags = tags.updated(float(residual @ weighted) ** 2 - sensitivity, sensitivity)
+    assert tags.found == (sigma_s > 0.0)
+    assert np.sqrt(tags.variance_s2) == pytest.approx(sigma_s, abs=0.04)
+
+
+def test_models_open_once() -> None:
+    none = ModelErrors()
+    assert none.found(10.0, 10.0, samples=5) is none
+    field = none.found(10.0, 1.0, samples=100)
+    both = field.found(10.0, 10.0, samples=100)
+    assert (field.field, field.light, both.field, both.light) == (True, False, True, True)
+    assert none.opening(none, SETTINGS) is None
+    first, second = field.opening(none, SETTINGS), both.opening(field, SETTINGS)
+    assert first is not None
+    assert second is not None
+    assert first[MAG_MATRIX].all()
+    assert not first[FACE_GAINS].any()
+    assert second[FACE_GAINS].all()
+    assert not second[MAG_MATRIX].any()
