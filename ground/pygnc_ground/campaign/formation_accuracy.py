@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.batch_solver import FormationSolution, FormationSolver
+from pygnc.estimators.formation.batch_solver import FormationSolver
 from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState

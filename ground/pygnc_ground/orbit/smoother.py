@@ -37,7 +37,7 @@ def smooth(
 ) -> dict[int, OrbitState]:
     """Return the smoothed states by GPS time in ms.
 
-    Cost: as much time as the filter; 10 kB of memory per fix and hypothesis.
+    Cost: as much time as the filter; 5 kB of memory per fix and probable hypothesis, besides 14 kB of the update.
 
     Args:
         updates: Results of the filter in its order.

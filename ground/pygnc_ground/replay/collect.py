@@ -21,7 +21,7 @@ from pygnc.configuration.data_files import MAIN_FIELD_TABLE, data_file, read_mai
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.formation.batch_solver import FormationSolution
+from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.filter import OrbitUpdate
 from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.state import OrbitState

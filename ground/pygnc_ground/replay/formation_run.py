@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 
 from pygnc.bus.messages import ClosestApproach, FormationEstimate, FormationMessage
-from pygnc.estimators.formation.batch_solver import FormationSolution
 from pygnc.estimators.formation.least_squares import SAME_ORBIT_LIMIT
 from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.formation.solution import FormationSolution
 from pygnc_ground.formation.relative import relative_truth
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.result import (

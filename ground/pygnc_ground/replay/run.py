@@ -75,7 +75,7 @@ def replay(
 ) -> tuple[ReplayResult, Collected]:
     """Run the inputs through the estimators.
 
-    Filter and smoother take about 0.5 ms each per fix, the attitude 0.4 ms per sample. A fix needs 6 kB of memory, a
+    Filter and smoother take about 0.5 ms each per fix, the attitude 0.4 ms per sample. A fix needs 25 kB of memory, a
     sample 20 kB.
 
     Args:

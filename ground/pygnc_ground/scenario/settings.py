@@ -77,6 +77,10 @@ class Spacecraft(Section, frozen=True):
     area_m2: NonNegative = 0.02
     drag_coefficient: NonNegative = 2.2
     reflectivity_coefficient: NonNegative = 1.3
+    area_variation: Fraction = 0.0
+    """Amplitude of a sinusoidal variation of the area with the attitude, as a fraction of the area."""
+    area_variation_period_s: Annotated[float, msgspec.Meta(ge=60.0)] = 5_600.0
+    """Period of the variation; the default is one orbit, as for a satellite at rest in inertial space."""
 
 
 class Forces(Section, frozen=True):
@@ -211,6 +215,10 @@ class Partner(Section, frozen=True):
     """Position relative to the main satellite at the start: radial, transverse, normal."""
     velocity_rtn_mps: Vector3 = (0.0, 0.0, 0.0)
     """Relative velocity in the rotating RTN frame."""
+    drag_ratio: Annotated[float, msgspec.Meta(ge=0.1, le=10.0)] = 1.0
+    """Drag coefficient times area over mass, relative to the main satellite's."""
+    area_variation_phase_deg: float = 0.0
+    """Phase of the variation of its area ahead of the main satellite's."""
     delay_bias_m: float = 1050.0
     """Delay bias of the pair's radios, included in every range."""
     frequency_offset_hz: float = 190.0

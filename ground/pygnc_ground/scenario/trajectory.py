@@ -26,6 +26,9 @@ _ABSOLUTE_TOLERANCE = 1e-10
 _RELATIVE_TOLERANCE = 1e-12
 _MAX_STEP_S = 20.0
 
+_AREA_STEPS = 16
+"""Steps of constant area in a period of its variation."""
+
 
 Thrusting: TypeAlias = Callable[[float, FloatArray, FloatArray | None], FloatArray]
 """Contribution to the derivative of the state (m/s, m/s2), shape (6,), from time in s, state in GCRF (6,) and
@@ -82,18 +85,23 @@ class Trajectory:
         forces: Forces,
         *,
         manoeuvres: Manoeuvres = NO_MANOEUVRES,
+        area_phase_deg: float = 0.0,
     ) -> None:
         """Propagate position in m and velocity in m/s in GCRF, shape (6,), from the start over the whole duration."""
         self._start_gps_ms = start_gps_ms
         self.initial_state_gcrf = state_gcrf
-        # No integration step extends over an impulse or over the begin or the end of a thrust.
-        changes_s = sorted({0.0, *(time_s for time_s in manoeuvres.changes_s if time_s < duration_s)})
+        # No integration step extends over an impulse, the begin or the end of a thrust, or a change of the area.
+        area_step_s = craft.area_variation_period_s / _AREA_STEPS if craft.area_variation > 0.0 else duration_s
+        area_changes_s = np.arange(0.0, duration_s, area_step_s).tolist()
+        changes_s = sorted({*area_changes_s, *(time_s for time_s in manoeuvres.changes_s if time_s < duration_s)})
         self._begins_s = np.array(changes_s)
         self._parts: list[brahe.NumericalOrbitPropagator] = []
         for begin_s, end_s in pairwise([*changes_s, duration_s]):
             begin, end = environment.epochs(start_gps_ms, [begin_s, end_s])
             state_gcrf = manoeuvres.after_impulses(begin_s, state_gcrf)
-            part = _propagator(begin, state_gcrf, force_model(craft, forces), manoeuvres.thrust(begin_s))
+            middle_s = (begin_s // area_step_s + 0.5) * area_step_s
+            seen = craft_at(craft, middle_s, area_phase_deg)
+            part = _propagator(begin, state_gcrf, force_model(seen, forces), manoeuvres.thrust(begin_s))
             part.propagate_to(end)
             state_gcrf = np.asarray(part.current_state())
             self._parts.append(part)
@@ -105,8 +113,19 @@ class Trajectory:
         if partner is not None:
             state = partner_state_gcrf(state, partner)
             manoeuvres = NO_MANOEUVRES
-        craft, forces = settings.spacecraft, settings.forces
-        return cls(settings.start_gps_ms, settings.duration_s, state, craft, forces, manoeuvres=manoeuvres)
+        craft, phase_deg = settings.spacecraft, 0.0
+        if partner is not None:
+            craft = msgspec.structs.replace(craft, drag_coefficient=partner.drag_ratio * craft.drag_coefficient)
+            phase_deg = partner.area_variation_phase_deg
+        return cls(
+            settings.start_gps_ms,
+            settings.duration_s,
+            state,
+            craft,
+            settings.forces,
+            manoeuvres=manoeuvres,
+            area_phase_deg=phase_deg,
+        )
 
     def states_gcrf(self, t_s: npt.ArrayLike) -> FloatArray:
         """Return position in m and velocity in m/s in GCRF at `t_s` seconds after the start, shape (n, 6)."""
@@ -123,6 +142,13 @@ class Trajectory:
         """Return position in m and velocity in m/s relative to the rotating Earth, in ITRF, shape (n, 6)."""
         instants = environment.epochs(self._start_gps_ms, t_s)
         return np.asarray(brahe.state_gcrf_to_itrf(instants, self.states_gcrf(t_s))).reshape(-1, 6)
+
+
+def craft_at(craft: Spacecraft, t_s: float, phase_deg: float) -> Spacecraft:
+    """Return a spacecraft with the area that it has `t_s` seconds after the start."""
+    phase = 2.0 * np.pi * t_s / craft.area_variation_period_s + np.radians(phase_deg)
+    area_m2 = craft.area_m2 * (1.0 + craft.area_variation * float(np.sin(phase)))
+    return msgspec.structs.replace(craft, area_m2=max(area_m2, 0.0))
 
 
 def initial_state_gcrf(orbit: Orbit) -> FloatArray:

@@ -268,3 +268,31 @@ def test_simultaneous_thrusts_add_up_and_partners_do_not_manoeuvre() -> None:
     np.testing.assert_array_equal(
         Trajectory.of(settings, partner).states_gcrf([700.0]), Trajectory.of(quiet, partner).states_gcrf([700.0])
     )
+
+
+def lost_axis_m(craft: Spacecraft, drag_ratio: float = 1.0, phase_deg: float = 0.0) -> float:
+    """Return the decrease of a partner's semi-major axis by drag in one period of the area's variation."""
+    settings = Settings(
+        duration_s=5_600,
+        orbit=Orbit(semi_major_axis_m=6_778_000.0, eccentricity=0.0),
+        spacecraft=craft,
+        forces=replace(CENTRAL_ONLY, drag=True),
+    )
+    partner = Partner(id=75, position_rtn_m=(0.0, 0.0, 0.0), drag_ratio=drag_ratio, area_variation_phase_deg=phase_deg)
+    states = Trajectory.of(settings, partner).states_gcrf([0.0, 2_800.0, 5_600.0])
+    energy = 0.5 * np.sum(states[:, 3:] ** 2, axis=1) - GM_EARTH_M3_S2 / np.linalg.norm(states[:, :3], axis=1)
+    axis_m = -0.5 * GM_EARTH_M3_S2 / energy
+    return float(axis_m[0] - axis_m[1])
+
+
+def test_drag_of_a_partner_is_in_proportion_to_its_ratio() -> None:
+    assert lost_axis_m(Spacecraft(), 3.0) == pytest.approx(3.0 * lost_axis_m(Spacecraft()), rel=1e-2)
+
+
+def test_the_area_varies_with_its_phase() -> None:
+    varied = Spacecraft(area_variation=0.5)
+    # The mean of a sine over its first half is 2 / pi.
+    more, less = (lost_axis_m(varied, phase_deg=phase_deg) for phase_deg in (0.0, 180.0))
+    mean = lost_axis_m(Spacecraft())
+    assert 0.5 * (more + less) == pytest.approx(mean, rel=1e-3)
+    assert (more - less) / mean == pytest.approx(2.0 * 0.5 * 2.0 / np.pi, rel=0.3)

@@ -197,17 +197,16 @@ class AttitudeFilter:
         memory.opened = memory.errors.opening(before, self.settings)
         if memory.opened is not None:
             memory.track = update.track._replace(field_misfit=1.0, light_misfit=1.0)
-        if update.track.rejected > limits.rejected_max:
+        lit = update.light is not None and bool(np.count_nonzero(update.light.used))
+        field_rejected = update.track.field_rejected
+        if update.track.rejected > limits.rejected_max or (not lit and field_rejected > limits.field_rejected_dark_max):
             # A wrong attitude has led to wrong biases.
             self._abandon_track(keep_biases=False)
-        elif update.track.field_rejected > limits.field_rejected_max:
-            if update.light is not None and np.count_nonzero(update.light.used):
-                memory.track, memory.opened = self._with_unknown_mag_bias(memory.track)
-            else:
-                self._abandon_track(keep_biases=False)
         elif update.step.state.attitude_sigma_rad > limits.unknown_sigma_rad:
             # With such an error, the update of a linearised filter is not reliable.
             self._abandon_track()
+        elif lit and field_rejected > limits.field_rejected_max:
+            memory.track, memory.opened = self._with_unknown_mag_bias(memory.track)
         unused = AttitudeRejectCause.NO_SURROUNDINGS if environment is None else AttitudeRejectCause.GATE
         if memory.track is None:
             return self._result(sample, environment, None, unused)
@@ -283,6 +282,7 @@ class AttitudeFilter:
         memory.track = self._widened(Track(found, sample.gyro_imu_rad_s), memory.gyro.stuck)
         if memory.search.excluded_face is not None:
             memory.faces = memory.faces.with_suspect(memory.search.excluded_face)
+        memory.errors = memory.search.errors
         memory.search = Search(self.settings, memory.search.prior, memory.errors)
         return replace(self._result(sample, environment, memory.track, None), restarted=True)
 

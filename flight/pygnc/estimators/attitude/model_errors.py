@@ -29,9 +29,11 @@ UNOPENED_SIGMA: Final = 1e-4
 """Standard deviation of states that are not estimated; positive, so that the covariance is not singular."""
 _MISFIT_MAX: Final = 2.0
 """Running mean of normalised innovations squared, per measurement, from which a model is wrong."""
-_SAMPLES_MIN: Final = 24
-"""Samples of a track before its innovations count; the first ones are not linear."""
-_ATTITUDE_SIGMA_RAD: Final = math.radians(4.0)
+_LIGHT_SAMPLES_MIN: Final = 8
+"""Samples of a track before the innovations of its light count; the first ones are not linear."""
+_FIELD_SAMPLES_MIN: Final = 36
+"""The same for the field; if the light is wrong, the attitude and so the field are wrong, too."""
+_ATTITUDE_SIGMA_RAD: Final = math.radians(8.0)
 """Uncertainty of an attitude that a wrong model has misled."""
 _GYRO_BIAS_SIGMA_RAD_S: Final = math.radians(0.02)
 _MAG_BIAS_SIGMA_UT: Final = 5.0
@@ -111,9 +113,8 @@ class ModelErrors(NamedTuple):
 
     def found(self, field_misfit: float, light_misfit: float, samples: int) -> "ModelErrors":
         """Return the flags after a sample of a track, given the misfits of its accepted innovations."""
-        if samples < _SAMPLES_MIN:
-            return self
-        field, light = self.field or field_misfit > _MISFIT_MAX, self.light or light_misfit > _MISFIT_MAX
+        field = self.field or (field_misfit > _MISFIT_MAX and samples >= _FIELD_SAMPLES_MIN)
+        light = self.light or (light_misfit > _MISFIT_MAX and samples >= _LIGHT_SAMPLES_MIN)
         return self if (field, light) == self[:2] else ModelErrors(field, light, self.tags.restarted())
 
     def sigma(self, settings: AttitudeSettings) -> Array:

@@ -164,6 +164,16 @@ _SAME_BIASES: Final = np.repeat((math.radians(0.1), 5.0), 3)
 _RIVAL_RAD: Final = math.radians(15.0)
 """Attitudes closer than this are not rivals."""
 _CONFIRMATIONS: Final = 3
+_MISFIT_DOUBTFUL: Final = 1.25
+"""Cost per measurement from which a track begins with unknown gains of the sun sensors, if the window is short: over
+a long one, wrong gains have been noticed.
+"""
+_MISFIT_BROKEN: Final = 2.2
+"""Cost per measurement from which a face is more likely broken than its gain unknown."""
+_ONE_FACE_SHARE: Final = 0.6
+"""The same for the share of one face in the cost of the light."""
+_DOUBTFUL_SIGMA_RAD: Final = math.radians(8.0)
+"""Additional uncertainty of its attitude about each axis."""
 
 
 class Search(msgspec.Struct, eq=False):
@@ -323,6 +333,12 @@ class Search(msgspec.Struct, eq=False):
             return None
         best = hypotheses.select(np.array([0]))
         covariance = _scatter(fit) * window.covariances(best, self.prior)[0]
+        face_costs = window.face_costs(best)[0]
+        one_face = face_costs.max() > _ONE_FACE_SHARE * face_costs.sum()
+        short = len(self.samples) < self.settings.start.window_samples
+        if short and _MISFIT_DOUBTFUL < fit.misfit[0] < _MISFIT_BROKEN and not one_face:
+            self.errors = self.errors._replace(light=True)
+            covariance[:3, :3] += np.eye(3) * _DOUBTFUL_SIGMA_RAD**2
         return _initial_state(self.samples[-1].sample.gps_ms, best, covariance, self.settings, self.errors)
 
     def _clear(self, hypotheses: Hypotheses, fit: Fit) -> bool:

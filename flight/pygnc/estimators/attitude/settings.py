@@ -193,8 +193,10 @@ class StartSettings:
     """Share of samples whose light is rejected, a running mean over some ten, that ends a track."""
     field_rejected_max: float = 0.85
     """Share of rejected magnetometer readings, a running mean over some hundred, from which the magnetometer bias of a
-    track counts as wrong; in the dark, it ends the track.
+    track that the light supports counts as wrong.
     """
+    field_rejected_dark_max: float = 0.95
+    """The same share from which a track in the dark ends."""
     unknown_sigma_rad: float = 25.0 * _DEGREE
     """Uncertainty from which an attitude counts as unknown."""
     fine_sigma_rad: float = 3.0 * _DEGREE

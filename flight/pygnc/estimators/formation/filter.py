@@ -16,12 +16,12 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.batch_solver import FormationSolution, Partner, RelativeState
 from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis, HypothesisBank, partner_groups
 from pygnc.estimators.formation.observations import Pair, RangeObservation, SatelliteFix
 from pygnc.estimators.formation.reference import STATE_SIZE
 from pygnc.estimators.formation.relative_motion import joint_step, orbit_vector, process_noise_root
 from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.formation.solution import FormationSolution, Partner, RelativeState
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.measurement import Gate, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings

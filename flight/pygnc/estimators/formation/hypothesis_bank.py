@@ -21,19 +21,19 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
-from pygnc.estimators.formation.batch_solver import (
-    FormationSolution,
-    Partner,
-    RelativeState,
-    relative_state,
-    unsolved_reason,
-)
 from pygnc.estimators.formation.least_squares import SAME_ORBIT_LIMIT
 from pygnc.estimators.formation.observation_equations import scaled_inverse
 from pygnc.estimators.formation.observations import Pair, connected_groups
 from pygnc.estimators.formation.reference import STATE_SIZE, parameter_indices
 from pygnc.estimators.formation.relative_coordinates import relative_covariance
 from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.formation.solution import (
+    FormationSolution,
+    Partner,
+    RelativeState,
+    relative_state,
+    unsolved_reason,
+)
 from pygnc.estimators.orbit.measurement import Gate, GateResult
 from pygnc.estimators.orbit.process_noise import decay
 from pygnc.estimators.orbit.settings import ProcessNoiseSettings

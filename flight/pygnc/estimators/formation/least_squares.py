@@ -147,6 +147,9 @@ _WHITE_MARGIN: Final = 4.0
 """Margin of the scatter about polynomials, in about standard deviations for one group."""
 _MODEL_ERROR_S: Final = 900.0
 """Correlation time of model errors: a sixth of an orbit."""
+_FIELD_ERROR_PER_M: Final = 2.5e-11
+"""Error of a range to a partner without fixes over the square of its distance, by the curvature of the gravity field
+beyond J2."""
 _FIXES_MIN: Final = 8
 """Minimum number of fixes for an estimate of their scatter."""
 
@@ -227,7 +230,10 @@ def refined_noise(equations: Equations, result: Minima, settings: FormationSetti
         white_m[pair] = min(total_m, _white_sigma_max_m(rows, settings))
         span_s = NODE_S * float(rows.node_time[-1] - rows.node_time[0])
         correlated = max(1.0, 2.0 * _MODEL_ERROR_S * len(rows.node_time) / max(span_s, 1.0))
-        sigma_m[pair] = math.sqrt(white_m[pair] ** 2 + correlated * (total_m**2 - white_m[pair] ** 2))
+        model_m2 = total_m**2 - white_m[pair] ** 2
+        if not all(equations.tracks[end].is_linear for end in rows.pair):
+            model_m2 += (_FIELD_ERROR_PER_M * float((positions[1] ** 2).mean())) ** 2
+        sigma_m[pair] = math.sqrt(white_m[pair] ** 2 + correlated * model_m2)
     return Noise(sigma_m, _fix_scales(equations, best, motion, settings), white_m)
 
 

@@ -91,8 +91,11 @@ class OrbitDynamics:
     with the square of the degree, and about as much again for everything else (0.2 to 0.4 ms in all on a desktop core).
     """
 
-    def __init__(self, settings: OrbitSettings, frames: EarthFrames) -> None:
+    def __init__(
+        self, settings: OrbitSettings, frames: EarthFrames, *, gradient_degree: int = _GRADIENT_DEGREE
+    ) -> None:
         self._model = settings.force_model
+        self._gradient_degree = gradient_degree
         self._spacecraft = settings.spacecraft
         self._noise = settings.process_noise
         self._frames = frames
@@ -167,7 +170,7 @@ class OrbitDynamics:
             rotation = ecef_from_gcrf[stage]
             position_ecef_m = rotation.dot(y[:, 0])
             inverse = rotation.T
-            _, gradient = gravity_and_gradient(position_ecef_m, _GRADIENT_DEGREE)
+            _, gradient = gravity_and_gradient(position_ecef_m, self._gradient_degree)
             result: Array = inverse.dot(gradient).dot(rotation).dot(y)
             result[:, 1:] += d_start
             result[:, 0] = inverse.dot(gravity(position_ecef_m, self._model.gravity_degree)) + middle_mps2

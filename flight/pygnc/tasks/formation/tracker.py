@@ -25,9 +25,10 @@ from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.approach import Approach, approaches
-from pygnc.estimators.formation.batch_solver import FormationSolution, FormationSolver
+from pygnc.estimators.formation.batch_solver import FormationSolver
 from pygnc.estimators.formation.filter import FormationFilter
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
+from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
 from pygnc.tasks.formation.arc import FormationArc, MeasurementTime

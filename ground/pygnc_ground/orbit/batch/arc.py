@@ -130,6 +130,8 @@ def choose_error_model(
     unknowns: ArcParameters,
     values: FloatArray,
     settings: OrbitSettings,
+    *,
+    models: Sequence[ErrorModel],
 ) -> tuple[ErrorModel, Factors]:
     """Return the correlation of position and velocity errors, and the factors, with the largest evidence together.
 
@@ -142,6 +144,7 @@ def choose_error_model(
         unknowns: Parameters of the arc.
         values: Values of the parameters, shape (p,).
         settings: Limits of the noise, and standard deviations of the forces.
+        models: Models to compare; the evaluation of one costs as much as two iterations of the fit.
     """
     limits = settings.measurement
     count = 3 * sum(len(residuals.observations) for residuals in kinds)
@@ -165,7 +168,6 @@ def choose_error_model(
             seen = [residuals.rescaled(motion, solution.correction, limits, fitted) for residuals in seen]
         return total, factors or Factors()
 
-    models = ERROR_MODELS if limits.correlated_errors else (WHITE,)
     found = {model: best(model) for model in models}
     model = max(models, key=lambda model: found[model][0])
     return model, found[model][1]
@@ -184,7 +186,7 @@ ever.
 _RESCALINGS: Final = 3
 """Evaluations of an error model, each with the noise that remained after the fit before."""
 _MODEL_CHOICES: Final = 2
-"""How often the correlation of the errors is chosen."""
+"""How often the correlation of the errors is chosen: from all models, then from white errors and the best other one."""
 _PATIENCE: Final = 8
 """Number of the iteration in which the factors are chosen at the latest."""
 _SETTLED_M: Final = 1.0
@@ -308,6 +310,7 @@ def _fit(kinds: tuple[Observations, Observations], grid: Grid, settings: OrbitSe
     unknowns, factors, choices, error_model = dynamics.unknowns, Factors(), 0, WHITE
     values = unknowns.prior(settings, factors).mean
     values[STATE] = begin
+    models: Sequence[ErrorModel] = ERROR_MODELS if settings.measurement.correlated_errors else (WHITE,)
     fitted, settled, converged, iteration = 0.0, False, False, 0
     while not converged and iteration < _ITERATIONS_MAX:
         iteration += 1
@@ -322,7 +325,8 @@ def _fit(kinds: tuple[Observations, Observations], grid: Grid, settings: OrbitSe
         # Stiff forces keep an arc with a thrust from settling.
         is_due = settled or iteration == _PATIENCE
         if is_due and choices < _MODEL_CHOICES:
-            error_model, factors = choose_error_model(white, motion, unknowns, values, settings)
+            error_model, factors = choose_error_model(white, motion, unknowns, values, settings, models=models)
+            models = tuple(dict.fromkeys((WHITE, error_model)))
         positions, velocities = (
             residuals.correlated(settings.measurement, fitted, correlation)
             for residuals, correlation in zip(white, correlations(error_model), strict=True)

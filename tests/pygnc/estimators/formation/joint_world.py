@@ -8,10 +8,11 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.batch_solver import FormationSolution, FormationSolver, RelativeState
+from pygnc.estimators.formation.batch_solver import FormationSolver
 from pygnc.estimators.formation.filter import FormationFilter, RangeVerdict
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.formation.solution import FormationSolution, RelativeState
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.formation_accuracy import own_orbit_state
 from pygnc_ground.campaign.formation_world import FormationKind, FormationWorld, Instruments, formation_world

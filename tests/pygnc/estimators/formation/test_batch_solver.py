@@ -6,9 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pygnc.estimators.formation.batch_solver import FormationSolution
 from pygnc.estimators.formation.observations import SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.formation.solution import FormationSolution
 from pygnc_ground.campaign.formation_world import FormationKind, Instruments
 from tests.pygnc.estimators.formation.worlds import (
     MESH_ALL,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.formation.batch_solver import FormationSolution
 from pygnc.estimators.formation.filter import FormationFilter, FormationRejectCause
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
+from pygnc.estimators.formation.solution import FormationSolution
 from tests.pygnc.estimators.formation.joint_world import (
     ARC_MIN,
     GPS_ON_ALL,

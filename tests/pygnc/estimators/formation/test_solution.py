@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pygnc.estimators.formation.batch_solver import FormationSolution
+from pygnc.estimators.formation.solution import FormationSolution
 from pygnc_ground.formation import relative as ground
 from tests.pygnc.estimators.formation.test_batch_solver import mesh
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.batch_solver import FormationSolution, FormationSolver
+from pygnc.estimators.formation.batch_solver import FormationSolver
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.formation_accuracy import own_orbit_state

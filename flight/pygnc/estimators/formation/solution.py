@@ -1,0 +1,174 @@
+"""Solution of an arc: hypotheses for the whole formation, and the knowledge of each partner's orbit."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pygnc.common.arrays import Array
+from pygnc.estimators.formation.observation_equations import Equations
+from pygnc.estimators.formation.observations import Pair, RangeObservation
+from pygnc.estimators.formation.reference import STATE_SIZE, Reference, log_drag
+from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf
+from pygnc.estimators.formation.relative_motion import Motion
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hypothesis:
+    """One solution for the whole formation.
+
+    Attributes:
+        chi_square: Cost of all observations and priors. A rejected observation costs as much as one at the gate.
+        parameters: Seven parameters of each satellite (position in m, velocity in m/s, log drag factor at the epoch, as
+            deviations from the reference), then one bias in m per pair, shape (p,).
+        covariance: Covariance of the parameters, shape (p, p).
+        motion: Motion of the satellites that do not move linearly; None without any.
+        residual_m: Residuals of the ranges in m, in the order of `FormationSolution.ranges`.
+    """
+
+    chi_square: float
+    parameters: Array
+    covariance: Array
+    motion: Motion | None
+    residual_m: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """Knowledge of a partner's orbit.
+
+    Attributes:
+        unsolved: Reason why there is no orbit; None if there is one.
+        ambiguous: True if another solution fits nearly as well, or if even the best one does not fit.
+        chi_square_best: Chi-square of the best solution.
+        chi_square_mirror: Chi-square of the best solution in which this partner moves differently. If all searches
+            from its mirror images lead back to the best solution, chi-square of the best image without improvement.
+            If the images differ from the best solution by less than its uncertainty, equal to `chi_square_best`.
+    """
+
+    unsolved: str | None
+    ambiguous: bool
+    chi_square_best: float
+    chi_square_mirror: float
+
+
+class RelativeState(NamedTuple):
+    """Partner minus our satellite: positions in m, velocities in m/s.
+
+    Attributes:
+        rtn: Radial, transverse, normal; velocities relative to the rotating axes; shape (6,).
+        covariance_rtn: Covariance of `rtn`, shape (6, 6).
+        gcrf: Position and velocity, GCRF, shape (6,).
+        covariance_gcrf: Covariance of `gcrf`, shape (6, 6).
+    """
+
+    rtn: Array
+    covariance_rtn: Array
+    gcrf: Array
+    covariance_gcrf: Array
+
+
+def relative_state(own: Array, gcrf: Array, covariance_gcrf: Array) -> RelativeState:
+    """Return a relative state in RTN and GCRF, from our state (6,), the relative state (6,) and its covariance."""
+    rotation = rtn_from_gcrf(own)
+    return RelativeState(rotation.dot(gcrf), rotation.dot(covariance_gcrf).dot(rotation.T), gcrf, covariance_gcrf)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FormationSolution:
+    """Solution of an arc.
+
+    Attributes:
+        equations: Equations of the last fit, with all satellites solved jointly.
+        hypotheses: Hypotheses, the best first.
+        partners: All partners in the observations, by radio id.
+        ranges: Ranges in use, pair by pair.
+        used: True for each range that passed the gate in the best hypothesis.
+    """
+
+    equations: Equations
+    hypotheses: tuple[Hypothesis, ...]
+    partners: dict[int, Partner]
+    ranges: tuple[RangeObservation, ...]
+    used: npt.NDArray[np.bool_]
+
+    @property
+    def reference(self) -> Reference:
+        """Our reference orbit, from which the parameters deviate."""
+        return self.equations.dynamics.reference
+
+    @property
+    def satellites(self) -> tuple[int, ...]:
+        """Radio ids of the satellites solved jointly, our own first."""
+        return self.equations.satellites
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Pairs with ranges among them."""
+        return self.equations.pairs
+
+    @property
+    def noise_m(self) -> Array:
+        """Standard deviation of the ranges of each pair without model error, in m."""
+        return self.equations.noise.white_sigma_m
+
+    def relative_at(self, gps_ms: int, partner: int, hypothesis: int = 0) -> RelativeState:
+        """Return the state of a partner, by radio id, relative to us.
+
+        Raises:
+            ValueError: The moment is outside the arc, or the partner is not solved.
+        """
+        if partner not in self.satellites[1:]:
+            raise ValueError(f"satellite {partner} is not solved; choose from {self.satellites[1:]}")
+        index = self.satellites.index(partner)
+        states, partials = self._states(gps_ms, hypothesis)
+        d_relative, covariance = partials[index] - partials[0], self.hypotheses[hypothesis].covariance
+        relative_covariance = d_relative.dot(covariance).dot(d_relative.T)
+        return relative_state(states[0], states[index] - states[0], relative_covariance)
+
+    def joint_at(self, gps_ms: int, hypothesis: int = 0) -> tuple[Array, Array]:
+        """Return the joint state of all satellites and its covariance, the initial state of a filter.
+
+        Returns:
+            Position and velocity (GCRF, m and m/s) and log drag factor of each satellite, then the range biases in m,
+            shape (n,), and the covariance, shape (n, n).
+
+        Raises:
+            ValueError: The moment is outside the arc.
+        """
+        states, partials = self._states(gps_ms, hypothesis)
+        parameters, covariance = self.hypotheses[hypothesis].parameters, self.hypotheses[hypothesis].covariance
+        size = STATE_SIZE * len(self.satellites) + len(self.pairs)
+        joint, transition = parameters[:size].copy(), np.eye(size, len(parameters))
+        for satellite, (state, d_state) in enumerate(zip(states, partials, strict=True)):
+            first = STATE_SIZE * satellite
+            joint[first : first + 6] = state
+            track = self.equations.tracks[satellite]
+            joint[first + 6] = log_drag(track, parameters, satellite)
+            transition[first : first + 6] = d_state
+            transition[first + 6] *= math.exp(track.reference.log_drag - joint[first + 6])
+        return joint, transition.dot(covariance).dot(transition.T)
+
+    def bias_of(self, pair: Pair, hypothesis: int = 0) -> tuple[float, float]:
+        """Return the range bias of a pair and its standard deviation, in m."""
+        index = STATE_SIZE * len(self.satellites) + self.pairs.index(pair)
+        solved = self.hypotheses[hypothesis]
+        return float(solved.parameters[index]), float(np.sqrt(solved.covariance[index, index]))
+
+    def _states(self, gps_ms: int, hypothesis: int) -> tuple[Array, Array]:
+        """Return position and velocity of each satellite (s, 6), and their derivatives by all parameters (s, 6, p)."""
+        if not self.reference.covers(gps_ms):
+            first_ms, last_ms = self.reference.span_ms
+            raise ValueError(f"gps_ms {gps_ms} is outside the arc of the solution, {first_ms} to {last_ms}")
+        chosen = self.hypotheses[hypothesis]
+        states, partials = self.equations.states_at(np.array([float(gps_ms)]), chosen.parameters, chosen.motion)
+        return states[:, 0], partials[:, 0]
+
+
+def unsolved_reason(sigma_m: float, distance_m: float, sigma_ratio_max: float) -> str | None:
+    """Return the reason why a partner's orbit is unknown; None if its uncertainty is small relative to its distance."""
+    if sigma_m < sigma_ratio_max * distance_m:
+        return None
+    return f"standard deviation of its position {sigma_m:.0f} m at a distance of {distance_m:.0f} m"
