@@ -373,9 +373,16 @@ def _judge_partners(
 
 def _fits(equations: Equations, partner: int, distance_m: float) -> bool:
     """Return True if the model describes the observations of a partner, whatever other solutions there are."""
-    if distance_m > _NONLINEAR_MAX_M and not equations.tracks[partner].is_linear:
+    tracks = equations.tracks
+    if distance_m > _NONLINEAR_MAX_M and not tracks[partner].is_linear:
         return False
-    pairs = [number for number, pair in enumerate(equations.index_pairs) if partner in pair]
+    # Ranges to a partner with a less accurate model say nothing about one whose orbit its fixes determine.
+    known = tracks[partner].is_linear
+    pairs = [
+        number
+        for number, pair in enumerate(equations.index_pairs)
+        if partner in pair and (not known or all(tracks[end].is_linear for end in pair))
+    ]
     noise = equations.noise
     return bool((noise.range_sigma_m[pairs] <= _MISFIT_MAX * noise.white_sigma_m[pairs]).all())
 
