@@ -13,6 +13,7 @@ from there.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -85,8 +86,10 @@ def _smooth_track(
 ) -> dict[int, OrbitState]:
     filtered = {update.fix.gps_ms: (state, hypotheses) for update, state, hypotheses in track}
     times = sorted(wanted | filtered.keys())
-    bank = ErrorBank(settings.measurement, settings.process_noise)
     (first, state, hypotheses), (*_, last) = track[0], track[-1]
+    # Reference filters have one hypothesis, whatever the settings.
+    measurement = replace(settings.measurement, correlated_errors=len(last.weight) > 1)
+    bank = ErrorBank(measurement, settings.process_noise)
     if times[0] < first.fix.gps_ms:
         x = dynamics.propagate_vector(first.fix.gps_ms, state.x, times[0])
         state = uninformative_state(times[0], x, settings)
