@@ -3,7 +3,6 @@
 import csv
 from pathlib import Path
 
-import brahe
 import erfa
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.environment.sgp4 import Sgp4Error, gcrf_from_teme, gcrf_states, teme_states
 from pygnc.environment.time_scales import TT_MINUS_GPS_S, julian_date
 from pygnc.formats.tle import parse_tle
+from tests.pygnc.environment.authority import EOP, brahe
 
 VECTORS = Path(__file__).with_name("sgp4_vectors.csv")
 ISS = (
@@ -47,17 +47,19 @@ def test_states_agree_with_the_published_verification_cases() -> None:
 
 
 def test_positions_in_gcrf_agree_with_an_independent_library() -> None:
-    brahe.set_global_eop_provider(brahe.StaticEOPProvider.from_zero())
     elements = parse_tle("\n".join(ISS)).elements
-    propagator = brahe.SGPPropagator.from_tle(*ISS, 60.0)
     frames = EarthFrames(EarthOrientationTable.none())
-    for hours in (0, 7, 30):
-        gps_ms = elements.epoch_gps_ms + 3_600_000 * hours
-        (found,) = gcrf_states(elements, [gps_ms], frames)
-        expected = np.asarray(propagator.state_gcrf(brahe.Epoch(utc_iso_from_gps_ms(gps_ms))))
-        # Its SGP4 differs from the published cases by some metres already in TEME.
-        np.testing.assert_allclose(found[:3], expected[:3], rtol=0.0, atol=60.0)
-        np.testing.assert_allclose(found[3:], expected[3:], rtol=0.0, atol=0.06)
+    times = [elements.epoch_gps_ms + 3_600_000 * hours for hours in (0, 7, 30)]
+    brahe.set_global_eop_provider(brahe.StaticEOPProvider.from_zero())
+    try:
+        propagator = brahe.SGPPropagator.from_tle(*ISS, 60.0)
+        expected = [propagator.state_gcrf(brahe.Epoch(utc_iso_from_gps_ms(gps_ms))) for gps_ms in times]
+    finally:
+        brahe.set_global_eop_provider(EOP)
+    found = gcrf_states(elements, times, frames)
+    # Its SGP4 differs from the published cases by some metres already in TEME.
+    np.testing.assert_allclose(found[:, :3], np.array(expected)[:, :3], rtol=0.0, atol=60.0)
+    np.testing.assert_allclose(found[:, 3:], np.array(expected)[:, 3:], rtol=0.0, atol=0.06)
 
 
 def test_the_rotation_from_teme_agrees_with_the_precession_and_nutation_of_its_definition() -> None:
