@@ -239,7 +239,16 @@ def test_ends_the_batch_if_an_input_file_changes_during_the_run(demo: Flight, de
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("task", ["ingest", "orbit", "attitude", "formation", "batch_writer", "status"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        "orbit",
+        *(
+            pytest.param(n, marks=pytest.mark.slow)
+            for n in ("ingest", "attitude", "formation", "batch_writer", "status")
+        ),
+    ],
+)
 def test_restarts_a_lost_task_without_changing_the_estimates(
     demo: Flight, demo_time_s: int, undisturbed: Estimates, task: str, number: signal.Signals
 ) -> None:

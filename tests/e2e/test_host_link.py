@@ -40,6 +40,8 @@ from tests.e2e.conftest import ROOT, SENSE, SENSE_RECORD_BYTES, Flight, copy_fir
 from tests.e2e.linked_flight import RECORDS, LinkedFlight, record, stream, time_of
 from tests.fakes.pty_flight import HostOnPty, start_on_pty
 
+pytestmark = pytest.mark.slow
+
 TASKS = {"ingest", "orbit", "attitude", "formation", "batch_writer", "status", "host_link"}
 
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from pygnc_cli.app import app
 from tests.pygnc.tasks.formation_batch import home
 
-pytestmark = pytest.mark.xdist_group("formation_batch")  # one worker makes the fixtures of this module
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("formation_batch")]  # one worker makes its fixtures
 
 
 def replay(*words: str | Path) -> Result:
@@ -43,7 +43,6 @@ def test_the_table_has_its_columns_and_a_row_for_each_moment(replayed: tuple[Pat
     assert of_partner["r_m"].null_count() == 0
 
 
-@pytest.mark.slow
 def test_the_report_has_the_formation(replayed: tuple[Path, str]) -> None:
     page = (replayed[0] / "report.html").read_text(encoding="utf-8")
     assert "Relative motion in three planes" in page

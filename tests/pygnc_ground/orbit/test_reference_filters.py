@@ -22,6 +22,8 @@ WHITE = replace(
     measurement=replace(OrbitSettings().measurement, correlated_errors=False),
     manoeuvre_detection=False,
 )
+
+pytestmark = pytest.mark.slow
 """The reference filters have no other hypotheses on the errors, and detect no manoeuvres."""
 STEP_S = 25.0
 EYE = np.eye(3)

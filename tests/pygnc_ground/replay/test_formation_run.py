@@ -24,7 +24,7 @@ from pygnc_ground.truth.load import load_truth
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 from tests.pygnc.tasks import formation_batch as batch
 
-pytestmark = pytest.mark.xdist_group("formation_batch")  # one worker makes the fixtures of this module
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("formation_batch")]  # one worker makes its fixtures
 
 
 @cache
