@@ -97,7 +97,7 @@ class InjectionScore(NamedTuple):
     delta_v_mps: float = math.nan
     """Length of the error of the sum of all changes of the velocity; NaN for the filter and without any."""
     delta_v_sigmas: float = math.nan
-    """Its largest component in standard deviations."""
+    """Largest component of the error of the velocity change, in standard deviations."""
     detections: int = 0
     """Changes of the motion that the filter has reported."""
 

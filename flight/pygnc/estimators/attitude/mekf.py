@@ -27,7 +27,7 @@ _WEIGHT: Final = 1.0 / 50.0
 _REJECTED_WEIGHT: Final = 1.0 / 10.0
 """Weight of a sample in the running mean of samples whose light was rejected."""
 _FIELD_REJECTED_WEIGHT: Final = 1.0 / 100.0
-"""The same for the field, which magnetorquers may disturb for minutes."""
+"""Weight of a sample in the mean of rejected fields: small, as magnetorquers may disturb the field for minutes."""
 _FIRST_SAMPLES: Final = 3.0
 """In a young track, its samples so far plus this replace the inverse of the weight."""
 _JUDGING_SIGMA_RAD: Final = math.radians(10.0)

@@ -32,7 +32,7 @@ _MISFIT_MAX: Final = 2.0
 _LIGHT_SAMPLES_MIN: Final = 8
 """Samples of a track before the innovations of its light count; the first ones are not linear."""
 _FIELD_SAMPLES_MIN: Final = 36
-"""The same for the field; if the light is wrong, the attitude and so the field are wrong, too."""
+"""Samples of a track before the innovations of its field count; wrong light makes them wrong, too, so they wait."""
 _ATTITUDE_SIGMA_RAD: Final = math.radians(8.0)
 """Uncertainty of an attitude that a wrong model has misled."""
 _GYRO_BIAS_SIGMA_RAD_S: Final = math.radians(0.02)

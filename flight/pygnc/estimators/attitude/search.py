@@ -171,7 +171,7 @@ a long one, wrong gains have been noticed.
 _MISFIT_BROKEN: Final = 2.2
 """Cost per measurement from which a face is more likely broken than its gain unknown."""
 _ONE_FACE_SHARE: Final = 0.6
-"""The same for the share of one face in the cost of the light."""
+"""Share of one face in the cost of the light from which it is more likely broken than its gain unknown."""
 _DOUBTFUL_SIGMA_RAD: Final = math.radians(8.0)
 """Additional uncertainty of its attitude about each axis."""
 

@@ -196,7 +196,7 @@ class StartSettings:
     track that the light supports counts as wrong.
     """
     field_rejected_dark_max: float = 0.95
-    """The same share from which a track in the dark ends."""
+    """Share of rejected magnetometer readings from which a track in the dark ends."""
     unknown_sigma_rad: float = 25.0 * _DEGREE
     """Uncertainty from which an attitude counts as unknown."""
     fine_sigma_rad: float = 3.0 * _DEGREE

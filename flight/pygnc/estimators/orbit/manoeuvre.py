@@ -28,7 +28,7 @@ _LEAD_MIN: Final = 15.0
 _LEAD_OVER_OTHERS: Final = 3.0
 """Logarithms of the likelihood ratios that confirm a manoeuvre: to the original, and to the other candidates."""
 _LEAD_END: Final = 5.0
-"""The same for the end of a thrust, which is certain to come."""
+"""Logarithm of the likelihood ratio that confirms the end of a thrust, which is certain to come."""
 _LEAD_LOST: Final = -4.0
 _FIXES_MIN: Final = 3
 _FIXES_CLEAR: Final = 7

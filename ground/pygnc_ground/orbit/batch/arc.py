@@ -186,7 +186,7 @@ ever.
 _RESCALINGS: Final = 3
 """Evaluations of an error model, each with the noise that remained after the fit before."""
 _MODEL_CHOICES: Final = 2
-"""How often the correlation of the errors is chosen: from all models, then from white errors and the best other one."""
+"""Number of choices of an error model: from all models, then from white errors and the best other one."""
 _PATIENCE: Final = 8
 """Number of the iteration in which the factors are chosen at the latest."""
 _SETTLED_M: Final = 1.0
