@@ -275,7 +275,7 @@ nonsense = st.builds(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(nonsense, max_size=12))
 def test_random_fixes_raise_an_error_or_give_an_orbit(fixes: list[Fix]) -> None:
     times = np.array([fix.gps_ms for fix in fixes], dtype=np.int64)
