@@ -21,7 +21,15 @@ from pygnc.estimators.orbit.error_models import ERROR_MODELS, WHITE, ErrorModel,
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.orbit.batch.first_orbit import first_orbit
-from pygnc_ground.orbit.batch.forces import FIRST_NODE, PER_NODE, SEGMENTS_PER_INTERVAL, STATE, ArcParameters, Factors, Prior
+from pygnc_ground.orbit.batch.forces import (
+    FIRST_NODE,
+    PER_NODE,
+    SEGMENTS_PER_INTERVAL,
+    STATE,
+    ArcParameters,
+    Factors,
+    Prior,
+)
 from pygnc_ground.orbit.batch.observations import Correlation, Observations, Residuals, inertial, observe
 from pygnc_ground.orbit.batch.trajectory import ArcDynamics, Grid, LinearMotion
 from pygnc_ground.orbit.solution import FloatArray, IntArray

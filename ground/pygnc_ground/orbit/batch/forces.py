@@ -5,8 +5,9 @@ at the epochs do not change while the orbit is improved, so they are computed on
 
 Besides the initial state the batch estimates uncertain forces. The logarithm of the drag factor and the empirical
 accelerations along radial, transverse and normal are linear between nodes every quarter of an hour, a sixth of a
-revolution, or every five minutes if large forces are unknown. Their prior is that of the flight filter's process of the same name: zero mean, a standard deviation, a
-correlation time. The variation of the density along the orbit is a second, faster part of the drag factor.
+revolution, or every five minutes if large forces are unknown. Their prior is that of the flight filter's process of the
+same name: zero mean, a standard deviation, a correlation time. The variation of the density along the orbit is a
+second, faster part of the drag factor.
 """
 
 from typing import Final, NamedTuple
@@ -142,7 +143,7 @@ class Prior(NamedTuple):
 
 
 class ArcParameters:
-    """Order and meaning of the parameters of an arc of `segments` segments, `per_interval` of them between two nodes."""
+    """Order and meaning of the parameters of an arc of `segments` segments, with `per_interval` between two nodes."""
 
     def __init__(self, segments: int, per_interval: int = SEGMENTS_PER_INTERVAL) -> None:
         self.interval_s = per_interval * SEGMENT_S
