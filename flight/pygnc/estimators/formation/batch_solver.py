@@ -27,6 +27,7 @@ from pygnc.estimators.formation.least_squares import (
     apparent_noise,
     differs_from,
     distinct_solutions,
+    likely_errors,
     minimise,
     refined_noise,
     robust_noise,
@@ -144,9 +145,12 @@ class FormationSolver:
             equations = self._linearised(arc, tracks, own)
             equations = replace(equations, noise=apparent_noise(equations, settings))
         equations, parameters = _preliminary(equations, settings, parameters)
+        if self._orbit.measurement.correlated_errors:
+            equations = replace(equations, errors=likely_errors(equations, parameters[0]))
         moved = self._moved_to(equations, parameters[0], arc, tracks)
         if moved != tracks:
-            equations = replace(self._linearised(arc, moved, own), noise=equations.noise)
+            linearised = self._linearised(arc, moved, own)
+            equations = replace(linearised, noise=equations.noise, errors=equations.errors)
         equations = replace(equations, loss=last_loss(settings))
         return _solution(arc, settings, *_refined(equations, settings, parameters), unsolved=reasons)
 
