@@ -331,9 +331,12 @@ def _solution(
         for identity, reason in unsolved.items()
     }
     partners |= _judge_partners(equations, settings, result, intermediate, covariance[0])
+    worse = np.stack([differs_from(result, row, result.parameters, count) for row in rows])
+    worse[np.tril_indices(len(worse))] = False  # The covariance of the better solution decides.
     return FormationSolution(
         equations,
         hypotheses,
+        worse | worse.swapaxes(0, 1),
         partners,
         tuple(observation for pair in equations.pairs for observation in arc.ranges[pair]),
         np.concatenate(used) if used else np.zeros(0, dtype=np.bool_),

@@ -10,6 +10,7 @@ covariance, are independent. The model is the one with the largest evidence, whi
 all orbits marginalised (MacKay, Neural Computation 4, 1992).
 """
 
+import math
 from collections.abc import Sequence
 from itertools import product
 from typing import Final, NamedTuple
@@ -29,6 +30,16 @@ class FixErrors(NamedTuple):
 
     model: ErrorModel
     common: float = 0.0
+
+    def inflation(self, interval_s: float) -> tuple[float, float]:
+        """Return factors on standard deviations of positions and velocities with which errors may count as white.
+
+        With them the mean of many fixes at equal intervals, in s, has its true variance.
+        """
+        kept = math.exp(-max(interval_s, 1.0) / self.model.time_s)
+        growth = 2.0 * kept / (1.0 - kept)
+        shares = self.model.position_share, self.model.velocity_share
+        return math.sqrt(1.0 + shares[0] * growth), math.sqrt(1.0 + shares[1] * growth)
 
 
 WHITE_ERRORS: Final = FixErrors(WHITE)

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array
+from pygnc.estimators import kalman
 from pygnc.estimators.formation.fix_errors import WHITE_ERRORS, FixErrors, FixRows, whiten
 from pygnc.estimators.formation.observations import Pair
 from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Track, parameter_indices, state_indices
@@ -31,6 +32,8 @@ _COINCIDENT_M: Final = 1e-3
 """Minimum distance for the direction of the line of sight."""
 _VARIANCE_MIN: Final = 1e-20
 """Lower limit of a variance; rounding may leave less of the difference of two large numbers."""
+_LEAST_EIGENVALUE: Final = 1e-14
+"""Minimum eigenvalue of a correlation matrix; less is rounding."""
 _CHUNK: Final = 6_000
 """Maximum number of parameter vectors times nodes that are linearised at once; they take three megabytes."""
 
@@ -45,6 +48,16 @@ def scaled_inverse(matrices: Array) -> Array:
     scaled = unit[..., :, None] * matrices * unit[..., None, :]
     inverse: Array = unit[..., :, None] * np.linalg.inv(scaled) * unit[..., None, :]
     return inverse
+
+
+def covariance_root(matrices: Array) -> Array:
+    """Return lower triangular roots of covariances (..., p, p) whose parameters have different units."""
+    unit = np.sqrt(np.diagonal(matrices, axis1=-2, axis2=-1))
+    values, vectors = np.linalg.eigh(matrices / unit[..., :, None] / unit[..., None, :])
+    lower = kalman.triangular(vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE))[..., None, :])
+    signs = np.where(np.diagonal(lower, axis1=-2, axis2=-1) < 0.0, -1.0, 1.0)
+    root: Array = unit[..., :, None] * lower * signs[..., None, :]
+    return root
 
 
 class FixEquations(NamedTuple):
