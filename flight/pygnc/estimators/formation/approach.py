@@ -104,14 +104,14 @@ def approaches(
 ) -> tuple[Approach, ...]:
     """Return the closest approaches of all partners in all hypotheses, from the epoch of the states on.
 
-    A day of four satellites takes about half a second on a desktop core.
+    A day of four satellites takes about a quarter of a second on a desktop core.
 
     Args:
         groups: Groups of `FormationFilter.groups`.
         settings: Settings of the formation estimator (processes of the drag factors).
         orbit: Force model.
         frames: Earth orientation.
-        duration_s: Duration of the prediction in s, at least a minute.
+        duration_s: Duration of the prediction in s, at least two minutes.
     """
     if not groups:
         return ()
