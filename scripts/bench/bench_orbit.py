@@ -47,7 +47,7 @@ from pygnc_ground.campaign.orbit_injections import (
     score_injection,
 )
 from pygnc_ground.campaign.orbit_world import ORBIT_CLASSES, ORIENTATION, random_world, run_filter, settings_for
-from pygnc_ground.scenario.settings import Gps
+from pygnc_ground.scenario.sensor_settings import Gps
 from scripts.bench.table import print_table, rms, select_parts
 
 EXTRAPOLATIONS: Final = {

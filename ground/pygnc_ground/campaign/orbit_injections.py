@@ -29,7 +29,8 @@ from pygnc_ground.orbit.delta_v import delta_vs, restarts
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import FloatArray, OrbitSolution, orbit_errors
 from pygnc_ground.scenario.presets import preset_tables
-from pygnc_ground.scenario.settings import Gps, Impulse, Thrust, settings_from_tables
+from pygnc_ground.scenario.sensor_settings import Gps
+from pygnc_ground.scenario.settings import Impulse, Thrust, settings_from_tables
 
 HOURS: Final = 3.0
 _SETTLED: Final = 1.0 / 3.0

@@ -20,7 +20,8 @@ from pygnc.tasks.ingest.source import packet_messages
 from pygnc.tasks.orbit.tracker import fix_from, screen
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, solution_from_states
 from pygnc_ground.scenario.gps import make_fixes
-from pygnc_ground.scenario.settings import Gps, Orbit, Settings, Spacecraft
+from pygnc_ground.scenario.sensor_settings import Gps
+from pygnc_ground.scenario.settings import Orbit, Settings, Spacecraft
 from pygnc_ground.scenario.trajectory import Trajectory
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 
