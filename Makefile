@@ -9,6 +9,8 @@ FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON = $(firstword $(foreach name,python3.11 python3 python3.12 python3.13 python3.14,\
 	$(shell $(name) -c '$(FITS)' 2>/dev/null && echo $(name))))
 BIN := .venv/bin
+# Without bytecode on disk every test worker and every program that tests start compiles all sources again.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 INSTALL := $(PIP) --require-hashes --only-binary :all: --requirement
 UV := uv

@@ -32,7 +32,7 @@ SPEED = 4.0
 """Of simulated units: seconds of theirs in one of ours, so that readings come sooner."""
 EMPTY_LINES = {b"\r\n", b"\r", b"\n"}
 """A flipped bit may cut a line in two: they carry nothing."""
-INHERITED = settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+INHERITED = settings(suppress_health_check=[HealthCheck.differing_executors])
 """Each family runs these tests in a class of its own."""
 
 

@@ -88,7 +88,7 @@ def test_a_new_writer_continues_after_a_torn_record(disk: Path, memory: Path) ->
     assert reader.damage == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cut=st.integers(min_value=0, max_value=400))
 def test_every_complete_record_before_a_cut_survives(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     folder = tmp_path_factory.mktemp("cut")

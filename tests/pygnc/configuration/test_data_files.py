@@ -139,7 +139,7 @@ def test_a_damaged_file_is_named_with_its_remedy(content: str, says: str, tmp_pa
     assert "scripts/" in str(raised.value)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(0, len(TEXT) - 1), junk=st.binary(max_size=4), lost=st.integers(0, 4))
 def test_no_damage_leads_to_another_error(at: int, junk: bytes, lost: int, tmp_path: Path) -> None:
     path = tmp_path / "field.csv"

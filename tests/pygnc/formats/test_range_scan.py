@@ -15,7 +15,7 @@ from tests.pygnc.formats.streams import IN_PLACE, Stream, damaged, joined, piece
 GPS_SIZE, RANGE_SIZE = 102, 12
 
 # Without a checksum the right loss at the right place makes one good packet of two; a search would find it some day.
-FIXED_EXAMPLES = settings(deadline=None, derandomize=True, max_examples=150)
+FIXED_EXAMPLES = settings(derandomize=True, max_examples=150)
 
 
 @st.composite
@@ -61,7 +61,6 @@ def surely_intact(stream: Stream) -> dict[int, int]:
     }
 
 
-@settings(deadline=None)
 @given(st.integers(0, 20), st.integers(0, 1000))
 def test_an_undamaged_stream_is_reproduced_byte_for_byte(count: int, seed: int) -> None:
     packets = range_packets(count, seed=seed)
@@ -96,7 +95,6 @@ def test_pages_duplicates_swaps_and_cuts_cost_exactly_what_they_touch(data: st.D
     assert false_packets(stream, result, packets) == {}
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_pieces_do_not_change_the_result(data: st.DataObject) -> None:
     octets = bytes(data.draw(damaged(pristine())))

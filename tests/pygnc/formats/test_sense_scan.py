@@ -19,7 +19,7 @@ from tests.pygnc.formats.streams import ANY, IN_PLACE, YEAR_S, Stream, damaged, 
 BARE = SenseLayout(terminated=False)
 
 # Without a checksum the right loss at the right place makes one good record of two; a search would find it some day.
-FIXED_EXAMPLES = settings(deadline=None, derandomize=True, max_examples=150)
+FIXED_EXAMPLES = settings(derandomize=True, max_examples=150)
 
 
 def stream_of(records: NDArray[np.void]) -> Stream:
@@ -73,7 +73,6 @@ def test_exactly_the_intact_records_are_delivered(data: st.DataObject, layout: S
     assert_exactly_the_intact_ones(stream, records, layout)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_without_terminator_every_intact_record_is_delivered(data: st.DataObject) -> None:
     stream = data.draw(damaged(pristine(BARE, random_payload=False), ANY))
@@ -82,7 +81,6 @@ def test_without_terminator_every_intact_record_is_delivered(data: st.DataObject
     assert stream.intact().keys() <= set(result.offsets.tolist())
 
 
-@settings(deadline=None)
 @given(st.data(), st.sampled_from([SenseLayout(), BARE, SenseLayout(1), SenseLayout(2)]))
 def test_pieces_do_not_change_the_result(data: st.DataObject, layout: SenseLayout) -> None:
     octets = bytes(data.draw(damaged(pristine(layout, random_payload=False))))
@@ -272,7 +270,6 @@ def test_records_of_an_undamaged_file_are_a_view_of_it() -> None:
     assert not records.flags.writeable
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_swaps_duplicates_and_pages_in_unterminated_streams(data: st.DataObject) -> None:
     stream = data.draw(damaged(pristine(BARE, random_payload=False), IN_PLACE))

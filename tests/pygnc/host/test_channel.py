@@ -96,7 +96,7 @@ LINE_FAULTS = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(LINE_FAULTS, st.integers(0, 1000), st.integers(0, 60), st.sampled_from([1, 4, 16]))
 def test_ordered_sentences_arrive_once_and_in_order_on_a_faulty_line(
     faults: LineFaults, seed: int, count: int, window: int
@@ -116,7 +116,7 @@ def test_ordered_sentences_arrive_once_and_in_order_on_a_faulty_line(
     assert naks == list(range(count))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(LINE_FAULTS, st.integers(0, 1000))
 def test_every_live_packet_arrives_at_most_once_and_is_acknowledged_or_lost(faults: LineFaults, seed: int) -> None:
     pair = Pair(faults, seed)

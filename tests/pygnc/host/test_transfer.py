@@ -53,7 +53,7 @@ def test_an_upload_at_a_byte_error_rate_of_1e_4_is_exact(size: int, seed: int) -
     assert host.channel.counts.retried > 0
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.integers(0, 20_000),
     st.builds(
@@ -70,7 +70,7 @@ def test_uploads_on_a_faulty_line_are_exact(size: int, faults: LineFaults, seed:
     upload(size, faults, seed)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 20_000), st.integers(0, 1000), st.sampled_from([(), ((0.5, 2.0),), ((0.4, 25.0),)]))
 def test_downloads_on_a_faulty_line_are_exact(size: int, seed: int, cuts: tuple[tuple[float, float], ...]) -> None:
     content = batch(size, seed)

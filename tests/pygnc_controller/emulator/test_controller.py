@@ -46,7 +46,7 @@ def packets(count: int, interval_s: float = 0.5) -> list[TimedPacket]:
     ]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 10_000),
     rate=st.sampled_from([0.0, 1e-4, 3e-3]),

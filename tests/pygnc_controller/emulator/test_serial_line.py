@@ -47,7 +47,7 @@ def test_each_fault_occurs_at_its_rate_and_is_counted(name: str) -> None:
         assert arrived == CONTENT
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.lists(st.integers(1, 500), max_size=20))
 def test_faults_depend_only_on_the_seed(seed: int, cuts: list[int]) -> None:
     faults = LineFaults(0.01, 0.01, 0.01, 0.01)

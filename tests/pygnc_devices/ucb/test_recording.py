@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc_devices.framing import scan_to_end
@@ -19,7 +19,6 @@ PIECES = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(PIECES, max_size=12).map(b"".join))
 def test_both_paths_find_the_same_frames(octets: bytes) -> None:
     slow, fast = scan_to_end(scan, octets), scan_recording(octets)

@@ -189,7 +189,7 @@ def test_without_ranges_the_bound_is_that_of_two_single_orbits() -> None:
 # --- What it must keep ------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.data())
 def test_another_measurement_never_increases_the_bound(data: st.DataObject) -> None:
     chosen = data.draw(st.sets(st.sampled_from(mesh(4)), min_size=1, max_size=5))

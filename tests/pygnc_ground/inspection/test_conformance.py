@@ -83,7 +83,7 @@ def test_a_file_cut_anywhere_is_shown(viewer: Viewer, tmp_path: Path) -> None:
 
 
 @every_viewer
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_file_is_shown(viewer: Viewer, tmp_path: Path, data: st.DataObject) -> None:
     sample = SAMPLES[viewer.kind]

@@ -108,7 +108,7 @@ def assert_alike(pairs: list[tuple[OrbitUpdate, OrbitUpdate]]) -> None:
             continue
         assert ours.state.gps_ms == theirs.state.gps_ms
         scale = np.sqrt(np.diagonal(ours.state.covariance))
-        np.testing.assert_allclose((ours.state.x - theirs.state.x) / scale, 0.0, atol=1e-8)
+        np.testing.assert_allclose((ours.state.x - theirs.state.x) / scale, 0.0, atol=1e-9)
         np.testing.assert_allclose(ours.state.x[:3], theirs.state.x[:3], rtol=0.0, atol=1e-6)
         difference = (ours.state.covariance - theirs.state.covariance) / np.outer(scale, scale)
         np.testing.assert_allclose(difference, 0.0, atol=1e-9)

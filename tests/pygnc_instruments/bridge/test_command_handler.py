@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc_instruments.bridge import command_handler
@@ -42,7 +42,6 @@ def test_rejects_names_outside_the_folder(folder: Path, name: str) -> None:
     assert caught.value.code is ErrorCode.NO_FILE
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="./\\a.csv\0~%", max_size=20))
 def test_rejects_random_names(name: str) -> None:
     here = Path(__file__).parent

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc_devices.declaration import Field, Packet
@@ -223,7 +223,6 @@ MESSAGES = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(MESSAGES)
 def test_any_message_is_parsed_or_rejected_with_an_error_object(message: str | bytes) -> None:
     for make in PROTOCOLS:

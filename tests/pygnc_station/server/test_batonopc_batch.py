@@ -256,7 +256,7 @@ def test_an_unknown_time_zone_is_reported_when_the_server_starts(tmp_path: Path)
         application(store, Serve(batonopc_zone="Dublin"), tmp_path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(table=st.one_of(st.binary(max_size=300), st.text(",\"\r\n1a.-é{'[", max_size=200).map(str.encode)))
 def test_any_table_is_stored_or_rejected_with_a_reason(tmp_path: Path, table: bytes) -> None:
     path = tmp_path / "batch.zip"

@@ -157,7 +157,7 @@ def sink(database: InfluxDb) -> Iterator[InfluxSink]:
     sink.close()
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 @given(st.tuples(NAMES, NAMES, NAMES), NUMBERS, st.none() | st.booleans() | NAMES)
 def test_influxdb_accepts_any_names_and_values(
     database: InfluxDb, sink: InfluxSink, names: tuple[str, str, str], number: float, other: PlainValue

@@ -33,7 +33,7 @@ def store(mariadb: MariaDb) -> Iterator[Store]:
         yield store
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(READINGS, max_size=8))
 def test_packed_readings_equal_the_stored_ones(store: Store, given_readings: list[NewReading]) -> None:
     stream = store.stream(next(GADGETS), LAYOUT)

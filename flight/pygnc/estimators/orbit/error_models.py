@@ -10,6 +10,10 @@ mixture.
 All filters share one trajectory, about which their states are linearised: the equations of motion are integrated once,
 and a hypothesis costs two small factorisations per fix.
 
+A slowly varying force that the dynamics lack resembles correlated errors too. One more hypothesis has white errors and
+an unknown force from the first fix on, so that the likelihood decides between the two. Good fixes refute it within half
+an hour; it does not return, because a force that begins later is a manoeuvre or widens the process noise.
+
 Two successive innovations of a filter distinguish wrong noise from a wrong model:
 
 - The square of their difference over its predicted variance (von Neumann, 1941) is 1 on average if the standard
@@ -66,6 +70,13 @@ _PRIOR_WHITE: Final = 0.95
 _LOG_WEIGHT_MIN: Final = -12.0
 """Least weight relative to the largest one, so that the bank can follow a change of the receiver's errors."""
 
+_PRIOR_UNKNOWN_FORCE: Final = 1e-3
+"""Prior weight of an unknown force; the error models share the rest."""
+_UNKNOWN_FORCE_MPS2: Final = 1e-4
+"""Standard deviation of its components."""
+_LOG_WEIGHT_REFUTED: Final = -20.0
+"""Weight relative to the largest one below which an unknown force is given up."""
+
 _FACTOR_WEIGHT: Final = 1.0 / 100.0
 """Weight of a pair of fixes in the square of the noise factor."""
 _SPREAD_SUSPICIOUS: Final = 2.0
@@ -76,13 +87,13 @@ _MODEL_BIAS: Final = 0.1
 
 
 def log_prior(model: ErrorModel) -> float:
-    """Return the logarithm of the prior weight of an error model."""
+    """Return the logarithm of the prior weight of an error model if the forces are known."""
     return math.log(_PRIOR_WHITE if model == WHITE else (1.0 - _PRIOR_WHITE) / len(CORRELATED))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hypotheses:
-    """Filters of k error models, relative to a common state vector.
+    """Filters of k hypotheses, relative to a common state vector: one per error model, the last with an unknown force.
 
     Attributes:
         deviation: State minus the common state vector, then the correlated errors, shape (k, 16).
@@ -114,10 +125,11 @@ class Hypotheses:
         """Return mean and covariance of the mixture; `x` is the common state vector, shape (10,)."""
         return mixture(gps_ms, x + self.deviation[:, :SIZE], self.root[:, :SIZE], self.weight)
 
-    def centred(self, by: Array) -> "Hypotheses":
-        """Return the hypotheses relative to a common state vector that has moved by `by` (10,)."""
+    def centred(self, x: Array, at: Array) -> "Hypotheses":
+        """Return the hypotheses relative to the common state vector `at` (10,) instead of `x` (10,)."""
         deviation = self.deviation.copy()
-        deviation[:, :SIZE] -= by
+        # The sum has the rounding of a state vector, so that a single hypothesis is at its own mean.
+        deviation[:, :SIZE] = (x + deviation[:, :SIZE]) - at
         return replace(self, deviation=deviation)
 
     def with_single(self, root: Array) -> "Hypotheses":
@@ -176,13 +188,20 @@ class ErrorBank:
 
     def __init__(self, measurement: MeasurementSettings, process_noise: ProcessNoiseSettings) -> None:
         self._limits = measurement
-        self._factor_max = process_noise.empirical_factor_max
-        models = ERROR_MODELS if measurement.correlated_errors else (WHITE,)
+        models = (*ERROR_MODELS, WHITE) if measurement.correlated_errors else (WHITE,)
         shares = np.array([(model.position_share, model.velocity_share) for model in models])
         self._correlated = np.repeat(np.sqrt(shares), 3, axis=1)
         self._white = np.repeat(np.sqrt(1.0 - shares), 3, axis=1)
         self._time_s = np.array([model.time_s for model in models])
-        self._log_prior = np.array([log_prior(model) for model in models]) if len(models) > 1 else np.zeros(1)
+        self._factor_min, self._factor_max = np.ones(len(models)), process_noise.empirical_factor_max
+        self._log_prior, self._log_weight_min = np.zeros(1), np.full(len(models), _LOG_WEIGHT_MIN)
+        if measurement.correlated_errors:
+            known = math.log1p(-_PRIOR_UNKNOWN_FORCE)
+            self._log_prior = np.array([log_prior(model) + known for model in models])
+            self._log_prior[-1] = math.log(_PRIOR_UNKNOWN_FORCE)
+            factor = _UNKNOWN_FORCE_MPS2 / min(process_noise.empirical_sigma_mps2)
+            self._factor_min[-1] = min(max(factor, 1.0), self._factor_max)
+            self._log_weight_min[-1] = -math.inf
 
     def unknown(self) -> Hypotheses:
         """Return the hypotheses before the first fix."""
@@ -191,7 +210,7 @@ class ErrorBank:
             deviation=np.zeros((count, _EXTENDED)),
             root=np.tile(np.eye(_EXTENDED), (count, 1, 1)),
             log_weight=self._log_prior,
-            empirical_factor=np.ones(count),
+            empirical_factor=self._factor_min,
             noise_factor=np.ones((2, count)),
             residual=np.zeros((2, count, 3)),
             variance=np.full((2, count, 3), math.inf),
@@ -201,6 +220,7 @@ class ErrorBank:
         """Return the hypotheses at a new state with root (10, 10), from fixes that scatter by `spreads` sigmas."""
         start = self.unknown()
         start.root[:, :SIZE, :SIZE] = root
+        start.root[:, EMPIRICAL, EMPIRICAL] *= self._factor_min[:, None, None]
         scale = np.array([[spread if spread > _SPREAD_SUSPICIOUS else 1.0] for spread in spreads])
         return replace(
             start,
@@ -262,6 +282,10 @@ class ErrorBank:
             - 0.5 * sum(_log_determinant(mixed[at : at + 3, at : at + 3]) for at in range(0, rows, 3)),
         )
 
+    def widening(self, hypotheses: Hypotheses) -> float:
+        """Return the mean factor by which correlated innovations have widened the empirical accelerations."""
+        return float(hypotheses.weight.dot(hypotheses.empirical_factor / self._factor_min))
+
     def opened(self, hypotheses: Hypotheses, root: Array) -> Hypotheses:
         """Return the hypotheses with an independent deviation of the orbit, whose covariance has the root (10, m)."""
         added = np.zeros((len(self._time_s), _EXTENDED, root.shape[1]))
@@ -279,9 +303,7 @@ class ErrorBank:
         root[:, EMPIRICAL] = 0.0
         added = np.zeros((SIZE, 3))
         added[EMPIRICAL] = np.diag(sigma_mps2)
-        quiet = replace(
-            hypotheses, deviation=deviation, root=root, empirical_factor=np.ones_like(hypotheses.empirical_factor)
-        )
+        quiet = replace(hypotheses, deviation=deviation, root=root, empirical_factor=self._factor_min)
         return self.opened(quiet, added)
 
     def updated(
@@ -299,7 +321,9 @@ class ErrorBank:
             test.sigma[:, rows],
         )
         log_weight = hypotheses.log_weight + log_likelihood
-        log_weight = np.maximum(log_weight - log_weight.max(), _LOG_WEIGHT_MIN)
+        log_weight -= log_weight.max()
+        kept = np.maximum(log_weight, self._log_weight_min)
+        log_weight = np.where(kept < _LOG_WEIGHT_REFUTED, -math.inf, kept)
         log_weight -= math.log(np.exp(log_weight).sum())
         updated = replace(hypotheses, deviation=x, root=root, log_weight=log_weight)
         return updated, float(hypotheses.weight.dot(nis))
@@ -333,7 +357,7 @@ class ErrorBank:
             deviation=hypotheses.deviation,
             root=hypotheses.root,
             log_weight=hypotheses.log_weight,
-            empirical_factor=np.minimum(np.maximum(empirical, 1.0), self._factor_max),
+            empirical_factor=np.minimum(np.maximum(empirical, self._factor_min), self._factor_max),
             noise_factor=factor,
             residual=residual,
             variance=variance,

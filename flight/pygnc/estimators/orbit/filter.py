@@ -143,12 +143,14 @@ class OrbitFilter:
         """Process one fix.
 
         Returns:
-            The fixes that are now accepted or rejected, in order of time: none while the filter buffers fixes, all
-            buffered fixes when it initialises, only this fix afterwards.
+            The fixes that are now accepted or rejected, in order of time: none while the filter buffers fixes (except a
+            repeated one), all buffered fixes when it initialises, only this fix afterwards.
         """
         state, buffered, fixes = self.memory.state, self.memory.buffered, self.settings.start.fixes
         if state is not None:
             return (self._process_in_flight(state, fix),)
+        if any(fix.gps_ms == other.gps_ms for other in buffered):
+            return (OrbitUpdate.rejected(fix, RejectCause.NOT_LATER),)
         buffered.append(fix)
         if len(buffered) >= fixes:
             # If the fixes disagree, the filter waits for up to twice their number.
@@ -251,14 +253,16 @@ class OrbitFilter:
         hypotheses = replace(
             start,
             noise_factor=np.maximum(widen, start.noise_factor),
-            empirical_factor=np.ones_like(start.empirical_factor),
+            empirical_factor=self._bank.unknown().empirical_factor,
         )
         for fix, position_agrees, velocity_agrees in initial.fixes:
             x, hypotheses = self._predicted(state, hypotheses, fix.gps_ms)
             test = self._bank.test(hypotheses, *self._linearise(x, fix))
             used = position_agrees, velocity_agrees and test.velocity is not None
-            state, hypotheses, _ = self._updated(x, hypotheses, fix, test, used)
+            updated, hypotheses, _ = self._updated(x, hypotheses, fix, test, used)
             hypotheses = replace(hypotheses, log_weight=start.log_weight)
+            state = hypotheses.mixture(fix.gps_ms, updated.x)
+            hypotheses = hypotheses.centred(updated.x, state.x)
             updates.append(_result(fix, state, used, RejectCause.START, hypotheses))
         memory.hypotheses = replace(
             hypotheses, noise_factor=start.noise_factor, empirical_factor=start.empirical_factor
@@ -292,7 +296,7 @@ class OrbitFilter:
         """Return state, hypotheses about it, and NIS after the used parts of a fix, from a common state vector."""
         hypotheses, nis = self._bank.updated(hypotheses, test, used)
         state = hypotheses.mixture(fix.gps_ms, x)
-        return state, hypotheses.centred(state.x - x), nis
+        return state, hypotheses.centred(x, state.x), nis
 
     def _process_in_flight(self, state: OrbitState, fix: Fix) -> OrbitUpdate:
         if fix.gps_ms <= state.gps_ms:
@@ -330,10 +334,10 @@ class OrbitFilter:
             else:
                 # A candidate explains the fix, so its time is right.
                 memory.state = predicted
-                memory.hypotheses = self._bank.adapted(hypotheses.centred(predicted.x - x), test)
+                memory.hypotheses = self._bank.adapted(hypotheses.centred(x, predicted.x), test)
         memory_x = memory.state.x if memory.state else x
         memory.candidates = [
-            replace(candidate, hypotheses=candidate.hypotheses.centred(memory_x - x))
+            replace(candidate, hypotheses=candidate.hypotheses.centred(x, memory_x))
             for candidate in candidates
             if not candidate.is_refuted
         ]
@@ -403,10 +407,10 @@ class OrbitFilter:
                 known[Change.THRUST_END] = Candidate(Change.THRUST_END, gps_ms, quiet, before)
             return list(known.values())
         root = impulse_root(test, interval_s)
-        factor = float(hypotheses.weight.dot(hypotheses.empirical_factor))
+        factor = self._bank.widening(hypotheses)
         if Change.THRUST_BEGIN not in known and (root is not None or is_thrust_suspected(factor, interval_s)):
             opened = self._bank.opened(hypotheses, thrust_root())
-            factors = np.full_like(hypotheses.empirical_factor, thrust_factor(float(sigma_mps2.min())))
+            factors = np.maximum(hypotheses.empirical_factor, thrust_factor(float(sigma_mps2.min())))
             thrust = replace(opened, empirical_factor=factors)
             before = hypotheses.mixture(gps_ms, x)
             known[Change.THRUST_BEGIN] = Candidate(Change.THRUST_BEGIN, gps_ms, thrust, before)
@@ -421,7 +425,7 @@ class OrbitFilter:
         """Continue with the orbit after a confirmed manoeuvre."""
         memory = self.memory
         state = candidate.hypotheses.mixture(fix.gps_ms, x)
-        memory.state, memory.hypotheses = state, candidate.hypotheses.centred(state.x - x)
+        memory.state, memory.hypotheses = state, candidate.hypotheses.centred(x, state.x)
         memory.candidates, memory.in_thrust = [], candidate.change is Change.THRUST_BEGIN
         used = (True, test.velocity is not None)
         return replace(

@@ -3,7 +3,8 @@
 The standard deviations of the density variation and of the empirical accelerations are unknown beforehand. They are
 chosen to maximise the evidence: the probability of the fixes with the parameters marginalised (MacKay, Neural
 Computation 4, 1992; variance component estimation in geodesy). An arc with well modelled forces thus remains stiff, and
-one with unmodelled forces gets the freedom that it needs.
+one with unmodelled forces gets the freedom that it needs. If these are large, a second fit with three times as many
+parameters follows them; with fewer, the rest resembles correlated errors of the receiver.
 """
 
 import math
@@ -20,7 +21,15 @@ from pygnc.estimators.orbit.error_models import ERROR_MODELS, WHITE, ErrorModel,
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.orbit.batch.first_orbit import first_orbit
-from pygnc_ground.orbit.batch.forces import FIRST_NODE, PER_NODE, STATE, ArcParameters, Factors, Prior
+from pygnc_ground.orbit.batch.forces import (
+    FIRST_NODE,
+    PER_NODE,
+    SEGMENTS_PER_INTERVAL,
+    STATE,
+    ArcParameters,
+    Factors,
+    Prior,
+)
 from pygnc_ground.orbit.batch.observations import Correlation, Observations, Residuals, inertial, observe
 from pygnc_ground.orbit.batch.trajectory import ArcDynamics, Grid, LinearMotion
 from pygnc_ground.orbit.solution import FloatArray, IntArray
@@ -189,6 +198,10 @@ _MODEL_CHOICES: Final = 2
 """Number of choices of an error model: from all models, then from white errors and the best other one."""
 _PATIENCE: Final = 8
 """Number of the iteration in which the factors are chosen at the latest."""
+_FACTOR_LARGE: Final = 100.0
+"""Factor on the empirical accelerations from which an arc gets parameters in every segment."""
+_SEGMENTS_DENSE: Final = 144
+"""Segments of the longest such arc, half a day; the cost grows with the cube of the number of parameters."""
 _SETTLED_M: Final = 1.0
 """Change of the orbit below which weights may exclude fixes and the factors are chosen."""
 _CONVERGED_M: Final = 1e-3
@@ -246,7 +259,7 @@ class BatchArc:
     positions_accepted: int
     """Number of positions that the fit uses."""
     drag_factor: FloatArray
-    """Factor on the density of the model at every quarter of an hour, shape (k,)."""
+    """Factor on the density of the model at the nodes of the forces, shape (k,)."""
     factors: Factors
     """Estimated factors on the settings' a-priori sigmas."""
     error_model: ErrorModel
@@ -275,9 +288,12 @@ def solve_arc(
     first_ms, last_ms = fixes[0].gps_ms, fixes[-1].gps_ms
     grid = Grid(min((first_ms, *times_gps_ms.tolist())), max((last_ms, *times_gps_ms.tolist())))
     try:
-        fit = _fit(observe(fixes, frames, settings.measurement), grid, settings, frames)
+        seen = observe(fixes, frames, settings.measurement)
+        fit = _fit(seen, grid, settings, frames, SEGMENTS_PER_INTERVAL)
+        if fit.factors.empirical >= _FACTOR_LARGE and grid.segments <= _SEGMENTS_DENSE:
+            fit = _fit(seen, grid, settings, frames, 1)
     except np.linalg.LinAlgError:
-        raise ArcError(f"{len(fixes)} fixes do not determine an orbit") from None
+        raise ArcError(f"{len(fixes)} fixes do not determine an orbit; give a longer recording") from None
     accepted = int(fit.positions.accepted.sum())
     return BatchArc(
         first_gps_ms=first_ms,
@@ -294,7 +310,13 @@ def solve_arc(
     ), fit
 
 
-def _fit(kinds: tuple[Observations, Observations], grid: Grid, settings: OrbitSettings, frames: EarthFrames) -> ArcFit:
+def _fit(
+    kinds: tuple[Observations, Observations],
+    grid: Grid,
+    settings: OrbitSettings,
+    frames: EarthFrames,
+    segments_per_interval: int,
+) -> ArcFit:
     """Fit positions and velocities, each in order of time.
 
     The first orbit is accurate to kilometres and the equations of motion are solved anew in each iteration, so the
@@ -306,7 +328,7 @@ def _fit(kinds: tuple[Observations, Observations], grid: Grid, settings: OrbitSe
     if first is None:
         raise ArcError("no velocity, and no two positions close enough in time to give one")
     begin, reference = first
-    dynamics = ArcDynamics(grid, frames, settings.spacecraft)
+    dynamics = ArcDynamics(grid, frames, settings.spacecraft, segments_per_interval)
     unknowns, factors, choices, error_model = dynamics.unknowns, Factors(), 0, WHITE
     values = unknowns.prior(settings, factors).mean
     values[STATE] = begin

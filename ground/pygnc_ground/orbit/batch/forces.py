@@ -5,8 +5,9 @@ at the epochs do not change while the orbit is improved, so they are computed on
 
 Besides the initial state the batch estimates uncertain forces. The logarithm of the drag factor and the empirical
 accelerations along radial, transverse and normal are linear between nodes every quarter of an hour, a sixth of a
-revolution. Their prior is that of the flight filter's process of the same name: zero mean, a standard deviation, a
-correlation time. The variation of the density along the orbit is a second, faster part of the drag factor.
+revolution, or every five minutes if large forces are unknown. Their prior is that of the flight filter's process of the
+same name: zero mean, a standard deviation, a correlation time. The variation of the density along the orbit is a
+second, faster part of the drag factor.
 """
 
 from typing import Final, NamedTuple
@@ -19,6 +20,7 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import DEGREE_MAX, gravity, gravity_and_gradient, solid_tide_acceleration
 from pygnc.environment.solar_radiation import radiation_pressure_acceleration
 from pygnc.environment.sun_moon import SunMoon, third_body_acceleration
+from pygnc.estimators.orbit.force_model import degree_at
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc_ground.orbit.batch.collocation import NODE, SEGMENT_S, LinearForce
 from pygnc_ground.orbit.solution import FloatArray, IntArray
@@ -62,7 +64,13 @@ class ArcForces:
         """
         position_m, velocity_mps = states[:, :3], states[:, 3:]
         position_ecef_m = np.einsum("nij,nj->ni", self._ecef_from_gcrf, position_m)
-        attraction = np.array([gravity(place, DEGREE_MAX) for place in position_ecef_m])
+        radii_m = np.linalg.norm(position_m, axis=1).tolist()
+        attraction = np.array(
+            [
+                gravity(place, degree_at(radius_m, DEGREE_MAX))
+                for place, radius_m in zip(position_ecef_m, radii_m, strict=True)
+            ]
+        )
         gradient = np.array([gravity_and_gradient(place, _GRADIENT_DEGREE)[1] for place in position_ecef_m])
         inverse = self._ecef_from_gcrf.transpose(0, 2, 1)
         acceleration = np.einsum("nij,nj->ni", inverse, attraction)
@@ -117,7 +125,7 @@ logarithm of the drag factor and three empirical accelerations.
 """
 
 SEGMENTS_PER_INTERVAL: Final = 3
-INTERVAL_S: Final = SEGMENTS_PER_INTERVAL * SEGMENT_S
+"""Segments between nodes a quarter of an hour apart."""
 _RADIATION_SIGMA: Final = 0.3
 _LEAST_VARIATION: Final = 1e-3
 """Least density variation; it keeps the covariance of a nearly constant drag factor invertible."""
@@ -142,16 +150,17 @@ class Prior(NamedTuple):
 
 
 class ArcParameters:
-    """Order and meaning of the parameters of an arc of `segments` segments."""
+    """Order and meaning of the parameters of an arc of `segments` segments, with `per_interval` between two nodes."""
 
-    def __init__(self, segments: int) -> None:
-        self.nodes = -(-segments // SEGMENTS_PER_INTERVAL) + 1
+    def __init__(self, segments: int, per_interval: int = SEGMENTS_PER_INTERVAL) -> None:
+        self.interval_s = per_interval * SEGMENT_S
+        self.nodes = -(-segments // per_interval) + 1
         self.count = FIRST_NODE + PER_NODE * self.nodes
-        interval, place = np.divmod(np.arange(segments), SEGMENTS_PER_INTERVAL)
+        interval, place = np.divmod(np.arange(segments), per_interval)
         self.local_columns: IntArray = FIRST_NODE + PER_NODE * interval[:, None] + np.arange(2 * PER_NODE)
         self.local_columns = np.column_stack((self.local_columns, np.full(segments, RADIATION)))
         """Parameters that act in each segment, shape (k, 9)."""
-        self._later = (place[:, None] + NODE) / SEGMENTS_PER_INTERVAL
+        self._later = (place[:, None] + NODE) / per_interval
 
     def at_nodes(self, values: FloatArray) -> FloatArray:
         """Return the forces' five parameters at all nodes of all segments, in order, shape (k s, 5)."""
@@ -170,8 +179,8 @@ class ArcParameters:
     def prior(self, settings: OrbitSettings, factors: Factors) -> Prior:
         """Return the prior with the settings' standard deviations times the factors."""
         noise = settings.process_noise
-        fast = _correlation(self.nodes, noise.empirical_time_s)
-        drag = noise.drag_log_sigma**2 * _correlation(self.nodes, noise.drag_log_time_s)
+        fast = self._correlation(noise.empirical_time_s)
+        drag = noise.drag_log_sigma**2 * self._correlation(noise.drag_log_time_s)
         drag += max(noise.density_variation * factors.density_variation, _LEAST_VARIATION) ** 2 * fast
         sigma = factors.empirical * np.array(noise.empirical_sigma_mps2)
         mean = np.zeros(self.count)
@@ -185,8 +194,7 @@ class ArcParameters:
             log_determinant -= np.linalg.slogdet(covariance)[1]
         return Prior(mean, information, float(log_determinant))
 
-
-def _correlation(nodes: int, time_s: float) -> FloatArray:
-    """Return the correlation of a first-order Gauss-Markov process at the nodes, shape (nodes, nodes)."""
-    place_s = INTERVAL_S * np.arange(nodes)
-    return np.exp(-np.abs(place_s[:, None] - place_s) / time_s)
+    def _correlation(self, time_s: float) -> FloatArray:
+        """Return the correlation of a first-order Gauss-Markov process at the nodes, shape (nodes, nodes)."""
+        place_s = self.interval_s * np.arange(self.nodes)
+        return np.exp(-np.abs(place_s[:, None] - place_s) / time_s)

@@ -11,7 +11,7 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import SpacecraftSettings
 from pygnc_ground.orbit.batch import collocation
 from pygnc_ground.orbit.batch.collocation import NODE, NODES, SEGMENT_S, LinearForce, integrate, respond, states_at
-from pygnc_ground.orbit.batch.forces import STATE, ArcForces, ArcParameters
+from pygnc_ground.orbit.batch.forces import SEGMENTS_PER_INTERVAL, STATE, ArcForces, ArcParameters
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 SEGMENT_MS = round(1e3 * SEGMENT_S)
@@ -34,9 +34,15 @@ class Grid:
 class ArcDynamics:
     """Equations of motion of an arc, with the forces at the nodes of its grid."""
 
-    def __init__(self, grid: Grid, frames: EarthFrames, craft: SpacecraftSettings) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        frames: EarthFrames,
+        craft: SpacecraftSettings,
+        segments_per_interval: int = SEGMENTS_PER_INTERVAL,
+    ) -> None:
         self.grid = grid
-        self.unknowns = ArcParameters(grid.segments)
+        self.unknowns = ArcParameters(grid.segments, segments_per_interval)
         starts_gps_ms = grid.begin_gps_ms + SEGMENT_MS * np.arange(grid.segments)
         node_s = np.tile(SEGMENT_S * NODE, grid.segments)
         self._forces = ArcForces(np.repeat(starts_gps_ms, NODES), node_s, frames, craft)

@@ -176,7 +176,7 @@ def test_only_an_accurate_solution_serves_as_prior() -> None:
     assert not replace(calibrated(fly(4, 1.5), settings), converged=False).good_enough(settings)
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 @given(st.binary(min_size=6 * 64, max_size=6 * 64), st.integers(0, 100))
 def test_random_readings_are_calibrated_or_rejected(words: bytes, seed: int) -> None:
     mag_ut = np.frombuffer(words, "<i2").reshape(-1, 3) / 16.0

@@ -41,7 +41,7 @@ def test_reproduces_published_cases(case: int) -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(2, 6))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_agrees_with_scipys_align_vectors(seed: int, number: int) -> None:
     rng = np.random.default_rng(seed)
     gcrf = directions(seed, number)

@@ -11,7 +11,7 @@ from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
 from pygnc.estimators.orbit.error_models import ERROR_MODELS, WHITE, ErrorBank, log_prior, mixture
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.measurement import Fix, Observation
 from pygnc.estimators.orbit.settings import MeasurementSettings, OrbitSettings, ProcessNoiseSettings
 from tests.pygnc.estimators.orbit.truth import CADENCE_S, make_fixes, run, sun_synchronous
 
@@ -95,6 +95,22 @@ def test_white_errors_stay_white() -> None:
         np.testing.assert_allclose(np.sqrt(np.diagonal(with_bank.state.covariance)), sigma, rtol=0.1)
 
 
+def test_good_fixes_refute_an_unknown_force_for_good() -> None:
+    orbit, _ = run(make_fixes(TRUTH)[:SETTLED])
+    assert len(weights(orbit)) == len(ERROR_MODELS) + 1
+    assert weights(orbit)[-1] == 0.0
+
+
+@pytest.mark.parametrize(("bias_m", "least", "most"), [(0.0, 1.0, 2.0), (15.0, 100.0, 3_000.0)])
+def test_innovations_that_repeat_themselves_widen_the_process_noise(bias_m: float, least: float, most: float) -> None:
+    bank = ErrorBank(without_correlation().measurement, ProcessNoiseSettings())
+    hypotheses = replace(bank.unknown(), root=np.zeros((1, 16, 16)))
+    for residual in np.random.default_rng(2).normal(bias_m, 10.0, (100, 3)):
+        test = bank.test(hypotheses, Observation(residual, np.eye(3, 10), np.full(3, 10.0)), None)
+        hypotheses = bank.adapted(hypotheses, test)
+    assert least <= hypotheses.empirical_factor[0] <= most
+
+
 def test_prior_weights_add_up_to_one() -> None:
     assert sum(np.exp(log_prior(model)) for model in ERROR_MODELS) == pytest.approx(1.0)
     bank = ErrorBank(MeasurementSettings(), ProcessNoiseSettings())
@@ -133,7 +149,7 @@ def test_stacked_updates_are_independent_and_their_likelihood_is_gaussian() -> N
 
 def test_a_restart_keeps_the_noise_factors_and_widens_them_for_scattered_fixes() -> None:
     bank = ErrorBank(MeasurementSettings(), ProcessNoiseSettings())
-    learnt = replace(bank.unknown(), noise_factor=np.full((2, len(ERROR_MODELS)), 3.0))
+    learnt = replace(bank.unknown(), noise_factor=np.full_like(bank.unknown().noise_factor, 3.0))
     again = bank.restarted(learnt, np.eye(10), (0.9, 1e6))
     np.testing.assert_array_equal(again.noise_factor[0], 3.0)
     np.testing.assert_array_equal(again.noise_factor[1], MeasurementSettings().noise_scale_max)

@@ -20,7 +20,7 @@ from pygnc.tasks.ingest.source import BatchSource
 from tests.pygnc.formats.streams import range_packets
 
 SETTINGS = Settings()
-EXAMPLES = settings(deadline=None, derandomize=True, max_examples=40)
+EXAMPLES = settings(derandomize=True, max_examples=40)
 
 
 class Reader:

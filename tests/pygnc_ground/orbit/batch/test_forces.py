@@ -104,11 +104,12 @@ def test_light_pushes_away_from_the_sun_and_not_in_the_shadow() -> None:
 SETTINGS = OrbitSettings()
 
 
-def test_parameters_at_the_nodes_are_linear_in_time_between_the_quarters_of_an_hour() -> None:
-    unknowns = ArcParameters(segments=7)
+@pytest.mark.parametrize("per_interval", [3, 1])
+def test_parameters_at_the_nodes_are_linear_in_time(per_interval: int) -> None:
+    unknowns = ArcParameters(7, per_interval)
     values = np.zeros(unknowns.count)
     slope = np.array([0.1, 1e-7, -2e-7, 3e-7])
-    place_s = forces.INTERVAL_S * np.arange(unknowns.nodes)
+    place_s = unknowns.interval_s * np.arange(unknowns.nodes)
     values[forces.FIRST_NODE :] = (place_s[:, None] * slope).ravel()
     values[forces.RADIATION] = 1.4
     at_nodes = unknowns.at_nodes(values)
@@ -140,7 +141,7 @@ def test_the_prior_has_the_settings_sigmas_and_correlation_times() -> None:
     np.testing.assert_allclose(sigma[:, 0], drag_sigma, rtol=1e-9)
     np.testing.assert_allclose(sigma[:, 1:], 3.0 * np.tile(noise.empirical_sigma_mps2, (len(sigma), 1)), rtol=1e-9)
     transverse = covariance[1 + 2 :: 4, 1 + 2 :: 4]
-    expected = np.exp(-2.0 * forces.INTERVAL_S / noise.empirical_time_s)
+    expected = np.exp(-2.0 * unknowns.interval_s / noise.empirical_time_s)
     assert transverse[3, 5] / transverse[3, 3] == pytest.approx(expected, rel=1e-9)
     assert prior.log_determinant == pytest.approx(-np.linalg.slogdet(covariance)[1], rel=1e-9)
 

@@ -179,10 +179,9 @@ def test_an_unknown_force_is_followed() -> None:
     ]
     result = solve_batch(fixes, TIMES[rows], SETTINGS, ORIENTATION)
     assert result.converged
-    # What the parameters cannot follow within minutes is taken for correlated errors.
-    assert rms_3d(result.solution.position_gcrf_m - gcrf[:, :3]) < 8.0
+    assert rms_3d(result.solution.position_gcrf_m - gcrf[:, :3]) < 5.0
     assert result.arcs[0].factors.empirical > 100.0
-    assert result.arcs[0].position_noise_scale < 1.5
+    assert result.arcs[0].position_noise_scale < 1.2
 
 
 def test_rows_follow_the_times_asked_for() -> None:
@@ -276,7 +275,7 @@ nonsense = st.builds(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(nonsense, max_size=12))
 def test_random_fixes_raise_an_error_or_give_an_orbit(fixes: list[Fix]) -> None:
     times = np.array([fix.gps_ms for fix in fixes], dtype=np.int64)

@@ -9,7 +9,7 @@ from pygnc_ground.orbit.batch.whitening import Whitening
 
 
 @given(st.integers(1, 40), st.floats(0.0, 0.95), st.floats(10.0, 5000.0), st.integers(0, 1000))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_it_is_the_dense_whitening(count: int, share: float, time_s: float, seed: int) -> None:
     random = np.random.default_rng(seed)
     gps_ms = np.cumsum(random.integers(1, 100_000, count))

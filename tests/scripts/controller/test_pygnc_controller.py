@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from pygnc.formats import status
@@ -237,15 +237,17 @@ def test_the_parser_finds_nested_sentences(octets: bytes, places: list[int], ste
         done = place
     broken = bytearray(stream + line[done:] + b"\n")
     if flip % 2:
-        broken[flip // 16 % len(broken)] ^= 1 << (flip // 2 % 8)
+        at, bit = flip // 16 % len(broken), 1 << (flip // 2 % 8)
+        assume(bit != 0x20 or broken[at] not in b"ABCDEF")  # the controller also accepts lower-case hexadecimal digits
+        broken[at] ^= bit
     parser = controller.Parser()
     found = [s for at in range(0, len(broken), step) for s in parser.feed(bytes(broken[at : at + step]))]
     theirs = [s.body for s in SentenceParser().feed(bytes(broken)).sentences]
     ours = [s[-1] for s in found]
-    assert [body for body in ours if body in theirs] == theirs  # it also accepts lower-case hexadecimal digits
+    assert ours == theirs
     assert set(ours) <= {octets, *(bytes(k) for k in range(len(places)))}
     if not flip % 2:
-        assert len(ours) == len(theirs) == len(places) + 1
+        assert len(ours) == len(places) + 1
 
 
 # On a line.
@@ -260,7 +262,7 @@ FAULTS = st.builds(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(FAULTS, st.integers(0, 1000), st.integers(0, 20_000))
 def test_uploads_on_a_faulty_line_are_exact(faults: LineFaults, seed: int, size: int) -> None:
     content = batch(size, seed)
@@ -339,7 +341,7 @@ def test_a_rejection_is_reported() -> None:
     assert "main.py may not be written" in host.upload.cause
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(FAULTS, st.integers(0, 1000))
 def test_packets_and_answers_arrive_once(faults: LineFaults, seed: int) -> None:
     host, pi = ControllerEnd(), PiEnd(MemoryStorage())
