@@ -93,8 +93,9 @@ class ElementsSettings:
     age_max_days: float = 30.0
     """Longest time between the epoch of the elements and their use, days; 0.1 to 60."""
     position_sigma_m: tuple[float, float, float] = (300.0, 1_000.0, 300.0)
-    """Standard deviations at the epoch, m: radial, transverse and normal, 1 to 1e6 each; a kilometre in total is
-    typical of low Earth orbit (Kelso, AAS 07-127)."""
+    """Standard deviations at the epoch, m: radial, transverse and normal, 1 to 1e6 each. Errors of a few kilometres
+    were found for small satellites in low Earth orbit (Kahr et al., J. Spacecraft Rockets 50, 2013).
+    """
     growth_m_per_day: float = 1_000.0
     """Growth of the transverse standard deviation, m per day; 0 to 1e6."""
     drag_error: float = 0.3
