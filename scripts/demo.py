@@ -26,7 +26,8 @@ def main() -> int:
     """Copy the batch to a new home, run main.py to the end of the batch, print its output and replay the batch."""
     shutil.rmtree(HOME, ignore_errors=True)
     shutil.copytree(BATCH / "range", HOME / "range")
-    shutil.copy(BATCH / "sense.bin", HOME)
+    for name in ("sense.bin", "pygnc.toml"):
+        shutil.copy(BATCH / name, HOME)
     records = np.fromfile(HOME / "sense.bin", np.dtype([("sensors", SENSOR_PACKET, (5,)), ("rest", "V101")]))
     t_spacecraft_s = int(records["sensors"]["t_spacecraft_s"].max()) + SECONDS_AFTER_THE_BATCH
     command = [sys.executable, "flight/main.py", str(TIMEOUT_MIN), str(t_spacecraft_s), "--exit-when-done"]
@@ -52,7 +53,8 @@ def replay() -> int:
     """Replay the batch on the ground and print the path of the report."""
     shutil.rmtree(REPLAY, ignore_errors=True)
     words: list[str | Path] = [Path(sys.executable).with_name("pygnc"), "replay", BATCH / "sense.bin"]
-    words += ["--ranges", BATCH / "range", "--truth", BATCH / "truth.parquet", "--out", REPLAY]
+    words += ["--config", BATCH / "pygnc.toml", "--ranges", BATCH / "range"]
+    words += ["--truth", BATCH / "truth.parquet", "--out", REPLAY]
     shown = [str(word.relative_to(ROOT)) if isinstance(word, Path) else word for word in words]
     print(f"\n$ {' '.join(shown)}", flush=True)
     code = subprocess.run(words, cwd=ROOT, check=False).returncode

@@ -33,7 +33,7 @@ from pygnc_ground.campaign.attitude_world import AttitudeFlight, fly, unchanged
 from pygnc_ground.campaign.orbit_world import ORIENTATION, random_world, run_filter, settings_for
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario.generate import TrueStates
-from pygnc_ground.scenario.settings import Gps
+from pygnc_ground.scenario.sensor_settings import Gps
 from scripts.bench.bench_attitude import scenario_settings
 from scripts.bench.table import print_table, rms, select_parts
 

@@ -79,6 +79,9 @@ _CERTAINTY_CASES: Final = (
     (Instruments("star, 10 m, GPS on one, 3 fixes of each", 10.0, mesh=False, fixed=4, partner_fixes=3), 4),
 )
 """Instruments and numbers of satellites."""
+_STAR_ALL: Final = Instruments(
+    "star, 10 m, GPS on all", range_noise_m=10.0, mesh=False, fixed=4, bias_sigma_m=15.0, calibrated=False
+)
 _UNCALIBRATED: Final = tuple(
     replace(instruments, bias_sigma_m=15.0, calibrated=False)
     for instruments in (
@@ -88,15 +91,42 @@ _UNCALIBRATED: Final = tuple(
         _STAR,
     )
 )
+
+
+def _with_fixes(instruments: Instruments, correlated: tuple[float, float], common: float) -> Instruments:
+    return replace(instruments, fix_noise=(3.0, 0.01), fix_correlated=correlated, fix_common=common)
+
+
 _FAR: Final = FormationConditions(baseline_m=500e3)
 _ALL_TOGETHER: Final = FormationConditions(altitude_m=400e3, drag_ratio=(0.3, 3.0), baseline_m=500e3)
+_CLOSE: Final = replace(_ALL_TOGETHER, baseline_m=0.0)
+_NOMINAL: Final = FormationConditions()
+_CORRELATED: Final = 5.0, 0.003
+_SIDE_BY_SIDE: Final = (
+    *(("nominal", replace(each, bias_sigma_m=20.0, calibrated=True), 64, _NOMINAL) for each in _UNCALIBRATED),
+    *(
+        ("realistic", _with_fixes(replace(each, bias_m=1_000.0, bias_span_m=1_000.0), _CORRELATED, 0.5), 64, _CLOSE)
+        for each in _UNCALIBRATED
+    ),
+)
+"""Cases whose figures stand next to each other, in the same order of instruments."""
 _REALISTIC_CASES: Final = (
     *(
         (f"drag ratio {ratio:g} at 400 km, 3 h", _UNCALIBRATED[0], 180, FormationConditions(400e3, (ratio, ratio)))
         for ratio in (1.0, 1.5, 3.0)
     ),
     *(
-        (f"bias {bias_m:g} m", replace(instruments, bias_m=bias_m), 64, FormationConditions())
+        (name, _with_fixes(instruments, correlated, common), 64, _NOMINAL)
+        for name, correlated, common in (
+            ("fixes: white 3 m, 1 cm/s", (0.0, 0.0), 0.0),
+            ("and correlated 3 m, 0 mm/s", (3.0, 0.0), 0.0),
+            ("and correlated 5 m, 3 mm/s", _CORRELATED, 0.0),
+            ("the same, 90 % common", _CORRELATED, 0.9),
+        )
+        for instruments in (_UNCALIBRATED[0], _STAR_ALL)
+    ),
+    *(
+        (f"bias {bias_m:g} m", replace(instruments, bias_m=bias_m), 64, _NOMINAL)
         for bias_m in (0.0, 1_050.0, 2_000.0)
         for instruments in _UNCALIBRATED
     ),
@@ -308,29 +338,54 @@ def certainty_of_seed(kind: FormationKind, seed: int) -> dict[tuple[Instruments,
 
 def print_realistic(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
     """Print errors, consistency and wrong claims for formations that differ from the estimator's expectations."""
-    print(f"\n{seeds} geometries, kinds in turn, three partners each; radios are not calibrated.\n")
+    print(f"\n{seeds} geometries, kinds in turn, three partners each.\n")
+    print_realistic_scores(list(pool.map(realistic_of_seed, range(seeds))))
+
+
+def print_realistic_scores(runs: Sequence[Sequence[FormationScore]]) -> None:
+    """Print the tables of `realistic_of_seed` for several seeds."""
+    cases = list(zip((*_SIDE_BY_SIDE, *_REALISTIC_CASES), zip(*runs, strict=True), strict=True))
+    columns = "error, m: median", "sigma", "bound", "NEES / 6: mean", "median", "ambiguous, unsolved"
+    header = *columns, "truth missing", "wrong and certain"
+    pairs = len(_UNCALIBRATED)
     rows = []
-    for number, (name, instruments, _, _) in enumerate(_REALISTIC_CASES):
-        scores = list(pool.map(realistic_of_seed, repeat(number), range(seeds)))
-        found = pooled(scores, "found") > 0.0
-        error_m, formal_m, bound_m, nees = (
-            pooled(scores, each)[found] for each in ("right_error_m", "formal_m", "bound_m", "nees")
-        )
-        flags = ", ".join(f"{100.0 * pooled(scores, flag).mean():.0f} %" for flag in ("ambiguous", "unsolved"))
-        claims = f"{(~found).sum()}", f"{sum(score.wrong_and_certain for score in scores)} of {len(found)}"
-        figures = (f"{np.median(each):.3g}" for each in (error_m, formal_m, bound_m))
-        nees_text = f"{nees.mean() / _ELEMENTS:.2f}", f"{np.median(nees) / _ELEMENTS:.2f}"
-        rows.append([name, instruments.name, *figures, *nees_text, flags, *claims])
-    header = "case", "instruments", "error, m: median", "sigma", "bound", "NEES / 6: mean", "median"
-    print_table([*header, "ambiguous, unsolved", "truth missing", "wrong and certain"], rows)
+    for (nominal, scores), (_, realistic) in zip(cases[:pairs], cases[pairs : 2 * pairs], strict=True):
+        figures = zip(realistic_figures(scores), realistic_figures(realistic), strict=True)
+        rows.append([nominal[1].name, *(f"{one} | {other}" for one, other in figures)])
+    titles = [title for name in header for title in (f"{name}, nominal", "realistic")]
+    print_table(["instruments", *titles], [[cell for text in row for cell in text.split(" | ")] for row in rows])
+    print()
+    rows = [[case[0], case[1].name, *realistic_figures(scores)] for case, scores in cases[2 * pairs :]]
+    print_table(["case", "instruments", *header], rows)
 
 
-def realistic_of_seed(case: int, seed: int) -> FormationScore:
-    """Return the score of one geometry of a case, by its number."""
-    _, instruments, minutes, conditions = _REALISTIC_CASES[case]
+def realistic_figures(scores: Sequence[FormationScore]) -> list[str]:
+    """Return the figures of one case."""
+    found = pooled(scores, "found") > 0.0
+    error_m, formal_m, bound_m, nees = (
+        pooled(scores, each)[found] for each in ("right_error_m", "formal_m", "bound_m", "nees")
+    )
+    return [
+        *(f"{np.median(each):.3g}" for each in (error_m, formal_m, bound_m)),
+        f"{nees.mean() / _ELEMENTS:.2f}",
+        f"{np.median(nees) / _ELEMENTS:.2f}",
+        ", ".join(f"{100.0 * pooled(scores, flag).mean():.0f} %" for flag in ("ambiguous", "unsolved")),
+        f"{(~found).sum()}",
+        f"{sum(score.wrong_and_certain for score in scores)} of {len(found)}",
+    ]
+
+
+def realistic_of_seed(seed: int) -> list[FormationScore]:
+    """Return the scores of one geometry in all cases; cases with equal orbits share a world."""
     kinds = list(FormationKind)
-    world = formation_world(seed, kinds[seed % len(kinds)], minutes=minutes, conditions=conditions)
-    return measure_geometry([(world, true_motion(world))], instruments)[1][0]
+    worlds: dict[tuple[int, FormationConditions], tuple[FormationWorld, FormationMotion]] = {}
+    scores = []
+    for _, instruments, minutes, conditions in (*_SIDE_BY_SIDE, *_REALISTIC_CASES):
+        if (minutes, conditions) not in worlds:
+            world = formation_world(seed, kinds[seed % len(kinds)], minutes=minutes, conditions=conditions)
+            worlds[minutes, conditions] = world, true_motion(world)
+        scores.append(measure_geometry([worlds[minutes, conditions]], instruments)[1][0])
+    return scores
 
 
 def print_comparison(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:

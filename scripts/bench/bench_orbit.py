@@ -1,6 +1,6 @@
 """Measure the figures of the orbit for docs/benchmarks.md: errors next to bounds, consistency, speed, memory.
 
-Usage: python scripts/bench/bench_orbit.py [--seeds N] [--part accuracy|injections|consistency|speed]
+Usage: python scripts/bench/bench_orbit.py [--seeds N] [--part accuracy|injections|orbits|consistency|speed]
 
 Each seed defines an orbit: epoch, altitude from 400 to 600 km, inclination, node, noise, and a drag of half, once or
 twice the drag that the filter expects. Errors are 3-D RMS over all seeds and the last two thirds of the time. The
@@ -38,9 +38,16 @@ from pygnc_ground.campaign.orbit_accuracy import (
     preset_consistency,
     score_estimators,
 )
-from pygnc_ground.campaign.orbit_injections import INJECTIONS, NOMINAL, REALISTIC, InjectionScore, score_injection
-from pygnc_ground.campaign.orbit_world import ORIENTATION, random_world, run_filter, settings_for
-from pygnc_ground.scenario.settings import Gps
+from pygnc_ground.campaign.orbit_injections import (
+    INJECTIONS,
+    NOMINAL,
+    REALISTIC,
+    InjectionScore,
+    score_class,
+    score_injection,
+)
+from pygnc_ground.campaign.orbit_world import ORBIT_CLASSES, ORIENTATION, random_world, run_filter, settings_for
+from pygnc_ground.scenario.sensor_settings import Gps
 from scripts.bench.table import print_table, rms, select_parts
 
 EXTRAPOLATIONS: Final = {
@@ -50,6 +57,10 @@ EXTRAPOLATIONS: Final = {
 }
 """Times without fixes: begin and end in minutes, and limit of the error in m at 500 km and higher."""
 
+
+SIDES: Final = NOMINAL, REALISTIC
+ORBIT_HOURS: Final = 12
+"""Time in elliptical and geostationary orbits: more than the period of the largest ellipse."""
 
 CENTIMETRE: Final = Gps()
 MILLIMETRE: Final = Gps(velocity_noise_mps=0.001)
@@ -155,8 +166,7 @@ def injections(seeds: int) -> None:
     rows = [[name, *(_figures(scores[name, estimator]) for estimator in ESTIMATORS)] for name in INJECTIONS]
     print_table(("injected", *ESTIMATORS), rows)
     print()
-    sides = NOMINAL, REALISTIC
-    rows = [[estimator, *(_figures(scores[name, estimator]) for name in sides)] for estimator in ESTIMATORS]
+    rows = [[estimator, *(_figures(scores[name, estimator]) for name in SIDES)] for estimator in ESTIMATORS]
     print_table(("estimator", "nominal", "realistic"), rows)
     print()
     rows = []
@@ -191,6 +201,28 @@ def _figures(scores: Sequence[InjectionScore]) -> str:
     )
     nees, nis = (np.mean([getattr(score, name) for score in scores]) for name in ("nees", "nis"))
     return f"{error_m:.2f} m, {formal_m:.2f} m; {nees:.2f}, {nis:.2f}"
+
+
+# --- orbits ---------------------------------------------------------------------------------------------------------
+
+
+def orbits(seeds: int) -> None:
+    """Print errors, formal sigmas and consistency in elliptical and geostationary orbits."""
+    runs = [(name, side, seed, ORBIT_HOURS) for name in ORBIT_CLASSES for side in SIDES for seed in range(seeds)]
+    with ProcessPoolExecutor() as pool:
+        found = list(pool.map(score_class, *zip(*runs, strict=True)))
+    print(f"\n{seeds} orbits of {ORBIT_HOURS} h each; RMS, formal 3-D sigma; NEES and NIS per degree of freedom.\n")
+    rows = []
+    for name in ORBIT_CLASSES:
+        for estimator in ESTIMATORS:
+            columns = []
+            for side in SIDES:
+                scores = [score[estimator] for run, score in zip(runs, found, strict=True) if run[:2] == (name, side)]
+                columns.append(_figures(scores))
+            rows.append([name, estimator, *columns])
+    print_table(("orbit", "estimator", "nominal", "realistic"), rows)
+    alarms = sum(score["filter"].detections for score in found)
+    print(f"\nReported manoeuvres: {alarms} in {ORBIT_HOURS * len(runs)} h.")
 
 
 # --- consistency --------------------------------------------------------------------------------------------------
@@ -269,7 +301,13 @@ def main() -> int:
         default=20,
         help="Number of orbits; for consistency, number of noise seeds on each preset's orbit (default: 20).",
     )
-    parts = {"accuracy": accuracy, "injections": injections, "consistency": consistency, "speed": speed}
+    parts = {
+        "accuracy": accuracy,
+        "injections": injections,
+        "orbits": orbits,
+        "consistency": consistency,
+        "speed": speed,
+    }
     options, chosen = select_parts(parser, parts)
     for part in chosen:
         part(options.seeds)

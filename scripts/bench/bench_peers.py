@@ -39,7 +39,8 @@ from pygnc_ground.orbit.batch.solve import solve_batch
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import FloatArray, OrbitSolution, orbit_errors
 from pygnc_ground.scenario import environment
-from pygnc_ground.scenario.settings import Forces, Gps, Spacecraft
+from pygnc_ground.scenario.sensor_settings import Gps
+from pygnc_ground.scenario.settings import Forces, Spacecraft
 from pygnc_ground.scenario.trajectory import force_model
 from scripts.bench.table import print_table, rms
 

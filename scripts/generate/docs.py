@@ -24,7 +24,8 @@ from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.formats import omm_record, status
 from pygnc.supervisor.process import TaskSpec
 from pygnc.tasks.table import TASKS
-from pygnc_ground.scenario.settings import Impulse, Partner, Section, Thrust
+from pygnc_ground.scenario.sensor_settings import Section
+from pygnc_ground.scenario.settings import Impulse, Partner, Thrust
 from pygnc_ground.scenario.settings import Settings as ScenarioSettings
 from scripts.generate.sentence_tables import sentence_examples, sentence_table
 

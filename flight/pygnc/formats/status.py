@@ -250,8 +250,10 @@ def decode(record: bytes) -> dict[str, Value]:
         StatusError: Wrong magic, version, length or CRC.
     """
     if len(record) != SIZE or record[:4] != MAGIC or record[4] != VERSION:
-        expected = f"a record of version {VERSION} has {SIZE} bytes and begins with {MAGIC!r}"
-        raise StatusError(f"not a status record: {len(record)} bytes that begin with {record[:4]!r}; {expected}")
+        raise StatusError(
+            f"not a status record: {len(record)} bytes that begin with {record[:4]!r}; one of version {VERSION} has"
+            f" {SIZE} bytes and begins with {MAGIC!r}; read the whole pygnc_status.bin"
+        )
     if zlib.crc32(record[: _BODY.size]) != _CRC.unpack_from(record, _BODY.size)[0]:
         raise StatusError(f"damaged status record of {SIZE} bytes: wrong CRC-32; read the file again")
     return dict(zip((field.name for field in FIELDS), _BODY.unpack_from(record), strict=True))

@@ -79,7 +79,10 @@ async def write_word(unit: Gx2Unit, address: int, word: int) -> None:
         found = await read_word(unit, address)
         if found == word:
             return
-    raise EepromError(f"word {address:#06x}: wrote {word:#06x} twice, read back {found:#06x}")
+    raise EepromError(
+        f"word {address:#06x}: wrote {word:#06x} twice, read back {found:#06x}; the unit does not take this value: see"
+        " its manual for the values of the word"
+    )
 
 
 async def get_rate(unit: Gx2Unit) -> float:

@@ -43,10 +43,10 @@ class FieldsRefusedError(RefusedError):
         refused: numbers of the refused fields.
     """
 
-    def __init__(self, accepted: dict[int, int], refused: Iterable[int]) -> None:
+    def __init__(self, accepted: dict[int, int], refused: Iterable[int], remedy: str) -> None:
         self.accepted = accepted
         self.refused = tuple(refused)
-        super().__init__("the unit refuses " + ", ".join(_describe(number) for number in self.refused))
+        super().__init__(f"the unit refuses {', '.join(_describe(number) for number in self.refused)}; {remedy}")
 
 
 class ReadBackError(DeviceError):
@@ -99,7 +99,7 @@ async def _read(kind: str, names: Names) -> dict[int, int]:
     ids = [field_id(name) for name in names]
     found = await _ask(kind, ids)
     if refused := [number for number in ids if number not in found]:
-        raise FieldsRefusedError(found, refused)
+        raise FieldsRefusedError(found, refused, "its firmware does not have them: leave them out")
     return found
 
 
@@ -121,7 +121,8 @@ async def _write(kind: str, values: Values, volatile: dict[int, int]) -> dict[in
                 " repeat the write or use another value"
             )
     if len(accepted) < len(wanted):
-        raise FieldsRefusedError(accepted, wanted.keys() - accepted.keys())
+        remedy = "use values that its manual lists for this firmware; the other fields are written"
+        raise FieldsRefusedError(accepted, wanted.keys() - accepted.keys(), remedy)
     return accepted
 
 

@@ -32,7 +32,7 @@ from pygnc_ground.formation.bound import (
 )
 from pygnc_ground.formation.relative import elements_nees
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
-from pygnc_ground.scenario.settings import Gps
+from pygnc_ground.scenario.sensor_settings import Gps
 
 SCORED_EPOCHS: Final = slice(None, None, 4)
 """Every fourth epoch of a world is evaluated; errors of orbits hardly change in between."""

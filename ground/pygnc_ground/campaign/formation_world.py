@@ -176,8 +176,8 @@ INTERVAL_S: Final = 60
 _RANGE_AFTER_FIX_S: Final = 20
 RANGE_BIAS_M: Final = 1_050.0
 VELOCITY_LATENCY_S: Final = 0.15
-_FIX_SIGMA: Final = np.repeat((10.0, 0.01), 3)
-"""Noise of position (m) and velocity (m/s)."""
+_CORRELATION_TIME_S: Final = 600.0
+"""Correlation time of the Gauss-Markov errors of fixes."""
 _SATELLITES_MAX: Final = 4
 """Maximum number of satellites; noise is drawn for all of them, so that it does not depend on their number."""
 DIFFERENTIAL_DRAG_SIGMA: Final = 0.1
@@ -207,6 +207,17 @@ class Instruments:
     """If true, each pair measures from both ends"""
     partner_fixes: int | None = None
     """Maximum number of each partner's fixes, the first of the arc; no limit if None"""
+    fix_noise: tuple[float, float] = (10.0, 0.01)
+    """Standard deviations of the white errors of position (m) and velocity (m/s)"""
+    fix_correlated: tuple[float, float] = (0.0, 0.0)
+    """Standard deviations of the Gauss-Markov errors of position (m) and velocity (m/s), correlated over ten minutes"""
+    fix_common: float = 0.0
+    """Share of the variance of the Gauss-Markov errors that all receivers have in common"""
+
+    @property
+    def fix_sigma(self) -> FloatArray:
+        """Standard deviations that the receivers report: all errors of position (m) and velocity (m/s), (6,)."""
+        return np.repeat(np.hypot(self.fix_noise, self.fix_correlated), 3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -278,7 +289,7 @@ class FormationWorld:
             for (one, other), range_m in zip(links, ranges_m, strict=True)
         ]
         fixed = range(min(instruments.fixed, len(self.paths)))
-        by_satellite = [self._fixes(satellite, INTERVAL_S * minutes, seed) for satellite in fixed]
+        by_satellite = [self._fixes(satellite, INTERVAL_S * minutes, seed, instruments) for satellite in fixed]
         fixes = [
             SatelliteFix(ids[satellite], fix)
             for number, moment in enumerate(zip(*by_satellite, strict=True))
@@ -299,7 +310,9 @@ class FormationWorld:
         moments, ranges = self.moments_gps_ms, records.ranges
         fix_sigma = np.full((len(self.paths), len(moments), 6), np.inf)
         for entry in records.fixes:
-            fix_sigma[self.ids.index(entry.satellite), np.searchsorted(moments, entry.gps_ms)] = _FIX_SIGMA
+            fix_sigma[self.ids.index(entry.satellite), np.searchsorted(moments, entry.gps_ms)] = (
+                records.instruments.fix_sigma
+            )
         row = np.searchsorted(moments, [seen.gps_ms for seen in ranges])
         one, other = (np.array(end) - OWN_ID for end in zip(*((seen.one, seen.other) for seen in ranges), strict=True))
         sigma_m = np.full(len(ranges), records.instruments.range_noise_m)
@@ -311,12 +324,17 @@ class FormationWorld:
         pairs = [(one, other) for one in range(count if instruments.mesh else 1) for other in range(one + 1, count)]
         return [*pairs, *((other, one) for one, other in pairs)] if instruments.both_directions else pairs
 
-    def _fixes(self, satellite: int, t_s: IntArray, seed: int) -> list[Fix]:
+    def _fixes(self, satellite: int, t_s: IntArray, seed: int, instruments: Instruments) -> list[Fix]:
         noise = noise_generator(seed, f"fixes {satellite}").standard_normal((2, len(t_s), 3))
+        errors = np.array(instruments.fix_noise)[:, None, None] * noise
+        for share, name in ((instruments.fix_common, "all"), (1.0 - instruments.fix_common, str(satellite))):
+            drawn = noise_generator(seed, f"correlated errors of fixes {name}").standard_normal(noise.shape)
+            size = math.sqrt(share) * np.array(instruments.fix_correlated)
+            errors += size[:, None, None] * gauss_markov(drawn, math.exp(-INTERVAL_S / _CORRELATION_TIME_S))
         path = self.paths[satellite]
-        position_sigma_m, velocity_sigma_mps = np.split(_FIX_SIGMA, 2)
-        position_m = path.states_itrf(t_s)[:, :3] + position_sigma_m * noise[0]
-        velocity_mps = path.states_itrf(t_s - VELOCITY_LATENCY_S)[:, 3:] + velocity_sigma_mps * noise[1]
+        position_sigma_m, velocity_sigma_mps = np.split(instruments.fix_sigma, 2)
+        position_m = path.states_itrf(t_s)[:, :3] + errors[0]
+        velocity_mps = path.states_itrf(t_s - VELOCITY_LATENCY_S)[:, 3:] + errors[1]
         return [
             Fix(
                 gps_ms=self.start_gps_ms + 1000 * int(seconds),
@@ -328,6 +346,14 @@ class FormationWorld:
             )
             for seconds, position, velocity in zip(t_s, position_m, velocity_mps, strict=True)
         ]
+
+
+def gauss_markov(drawn: FloatArray, kept: float) -> FloatArray:
+    """Return first-order Gauss-Markov processes of unit variance along the second axis, from white noise."""
+    process = drawn.copy()
+    for step in range(1, drawn.shape[1]):
+        process[:, step] = kept * process[:, step - 1] + math.sqrt(1.0 - kept**2) * drawn[:, step]
+    return process
 
 
 def formation_world(

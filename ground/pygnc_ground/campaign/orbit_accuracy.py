@@ -26,7 +26,8 @@ from pygnc_ground.orbit.consistency import NeesConsistency, NisConsistency, nees
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import FloatArray, OrbitSolution, orbit_errors
 from pygnc_ground.scenario.presets import preset_tables
-from pygnc_ground.scenario.settings import Gps, settings_from_tables
+from pygnc_ground.scenario.sensor_settings import Gps
+from pygnc_ground.scenario.settings import settings_from_tables
 from pygnc_ground.scenario.trajectory import Trajectory
 
 ESTIMATORS: Final = ("filter", "smoother", "batch")

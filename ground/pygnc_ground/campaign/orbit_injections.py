@@ -5,6 +5,7 @@ The estimators run with their default settings: nothing is declared to them exce
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import msgspec
@@ -14,13 +15,22 @@ from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.measurement import linearise_fix
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc_ground.campaign.orbit_world import ORIENTATION, World, random_world, run_filter, settings_for, solution_table
+from pygnc_ground.campaign.orbit_world import (
+    ORIENTATION,
+    World,
+    random_world,
+    run_filter,
+    settings_for,
+    solution_table,
+    world_of_class,
+)
 from pygnc_ground.orbit.batch.solve import solve_batch
 from pygnc_ground.orbit.delta_v import delta_vs, restarts
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import FloatArray, OrbitSolution, orbit_errors
 from pygnc_ground.scenario.presets import preset_tables
-from pygnc_ground.scenario.settings import Gps, Impulse, Thrust, settings_from_tables
+from pygnc_ground.scenario.sensor_settings import Gps
+from pygnc_ground.scenario.settings import Impulse, Thrust, settings_from_tables
 
 HOURS: Final = 3.0
 _SETTLED: Final = 1.0 / 3.0
@@ -111,10 +121,17 @@ def injected_world(injection: Injection, seed: int, seeds: int) -> World:
 
 def score_injection(name: str, seed: int, seeds: int) -> dict[str, InjectionScore]:
     """Return the scores of filter, smoother and batch for an injection on orbit `seed` of `seeds`."""
-    injection = INJECTIONS[name]
-    world = injected_world(injection, seed, seeds)
-    settings = settings_for(Gps(), HOURS)
-    fixes = world.fixes(injection.gps, HOURS, seed)
+    return _scores(injected_world(INJECTIONS[name], seed, seeds), INJECTIONS[name], HOURS, seed)
+
+
+def score_class(name: str, receiver: str, seed: int, hours: int) -> dict[str, InjectionScore]:
+    """Return the scores for the receiver of an injection on a random orbit of a class in `ORBIT_CLASSES`."""
+    return _scores(world_of_class(name, seed, hours), Injection(INJECTIONS[receiver].gps), hours, seed)
+
+
+def _scores(world: World, injection: Injection, hours: float, seed: int) -> dict[str, InjectionScore]:
+    settings = replace(settings_for(Gps(), hours), screening=world.screening)
+    fixes = world.fixes(injection.gps, hours, seed)
     orbit, updates = run_filter(fixes, settings)
     forward = {update.fix.gps_ms: update.state for update in updates if update.state is not None}
     smoothed = smooth(updates, list(forward), OrbitDynamics(settings, orbit.frames), settings)

@@ -1,8 +1,8 @@
 """True orbits of scenarios, the fixes of a receiver on them, and the flight's orbit filter with these fixes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,18 +14,20 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import EARTH_RADIUS_M
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.measurement import Fix
-from pygnc.estimators.orbit.settings import ArcSettings, OrbitSettings
+from pygnc.estimators.orbit.settings import ArcSettings, OrbitSettings, ScreeningSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.tasks.ingest.source import packet_messages
 from pygnc.tasks.orbit.tracker import fix_from, screen
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, solution_from_states
 from pygnc_ground.scenario.gps import make_fixes
-from pygnc_ground.scenario.settings import Gps, Orbit, Settings, Spacecraft
+from pygnc_ground.scenario.sensor_settings import Gps
+from pygnc_ground.scenario.settings import Orbit, Settings, Spacecraft
 from pygnc_ground.scenario.trajectory import Trajectory
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 
 CADENCE_S: Final = 25
 DRAG_FACTORS: Final = (1.0, 0.5, 2.0)
+_APOGEE_MARGIN: Final = 1.05
 ORIENTATION: Final = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
 
 
@@ -35,6 +37,10 @@ class World:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.path = Trajectory.of(settings)
+        # An operator knows the planned apogee.
+        apogee_m = settings.orbit.semi_major_axis_m * (1.0 + settings.orbit.eccentricity)
+        usual = ScreeningSettings()
+        self.screening = replace(usual, radius_max_m=max(usual.radius_max_m, _APOGEE_MARGIN * apogee_m))
 
     def at(self, gps_ms: IntArray) -> TrueOrbit:
         """Return the true states in ITRF at times of shape (n,)."""
@@ -45,33 +51,67 @@ class World:
         """Return the plausible fixes of the first `hours` hours with noise from `seed`."""
         settings = msgspec.structs.replace(self.settings, gps=gps, seed=seed)
         t_s = CADENCE_S * np.arange(1, round(hours * 3600 / CADENCE_S) + 1)
-        limits = OrbitSettings().screening
         fixes = make_fixes(settings, self.path, t_s, log="sense")
         packets = packet_messages(GpsFix, fixes, [(seq, "", 0, b"") for seq in range(len(fixes))])
-        return [fix_from(packet, limits) for packet in packets if screen(packet, limits) is None]
+        return [fix_from(packet, self.screening) for packet in packets if screen(packet, self.screening) is None]
 
 
 def random_world(seed: int, seeds: int, hours: int = 12) -> World:
     """Return orbit number `seed` of `seeds` orbits; the altitude grows with the number from 400 to 600 km."""
     draw = np.random.default_rng([2025, seed])
-    altitude_m = 400e3 + 200e3 * seed / max(seeds - 1, 1)
-    day = gps_ms_from_utc_iso("2022-06-01T00:00:00Z") // 86_400_000 + int(draw.integers(0, 1_100))
-    start_utc = np.datetime64("1980-01-06T00:00:00") + np.timedelta64(int(day), "D")
-    drag = DRAG_FACTORS[seed % len(DRAG_FACTORS)]
-    return World(
-        Settings(
-            start_utc=f"{start_utc}Z",
-            duration_s=3600 * hours,
-            orbit=Orbit(
-                semi_major_axis_m=EARTH_RADIUS_M + altitude_m,
-                inclination_deg=float(draw.choice([51.6, 97.5])),
-                raan_deg=float(draw.uniform(0.0, 360.0)),
-                argument_of_perigee_deg=90.0,
-                mean_anomaly_deg=float(draw.uniform(0.0, 360.0)),
-            ),
-            spacecraft=Spacecraft(drag_coefficient=2.2 * drag),
-        )
+    day = _random_day(draw)
+    orbit = Orbit(
+        semi_major_axis_m=EARTH_RADIUS_M + 400e3 + 200e3 * seed / max(seeds - 1, 1),
+        inclination_deg=float(draw.choice([51.6, 97.5])),
+        raan_deg=float(draw.uniform(0.0, 360.0)),
+        argument_of_perigee_deg=90.0,
+        mean_anomaly_deg=float(draw.uniform(0.0, 360.0)),
     )
+    return _world(day, orbit, hours, seed)
+
+
+class OrbitClass(NamedTuple):
+    """Class of orbits: eccentricity, and lowest and highest altitude of the perigee in m and inclination in degrees."""
+
+    eccentricity: float
+    perigee_altitude_m: tuple[float, float]
+    inclination_deg: tuple[float, float]
+
+
+ORBIT_CLASSES: Final[Mapping[str, OrbitClass]] = {
+    "e = 0.2, perigee 400 to 1200 km": OrbitClass(0.2, (400e3, 1_200e3), (0.0, 98.0)),
+    "e = 0.7, perigee 300 to 600 km": OrbitClass(0.7, (300e3, 600e3), (5.0, 63.4)),
+    "geostationary": OrbitClass(0.0003, (35_773e3, 35_773e3), (0.0, 5.0)),
+}
+"""Classes of orbits above low Earth orbit, by name."""
+
+
+def world_of_class(name: str, seed: int, hours: int = 12) -> World:
+    """Return a random orbit of a class in `ORBIT_CLASSES`."""
+    of = ORBIT_CLASSES[name]
+    draw = np.random.default_rng([2026, seed])
+    day = _random_day(draw)
+    orbit = Orbit(
+        semi_major_axis_m=(EARTH_RADIUS_M + float(draw.uniform(*of.perigee_altitude_m))) / (1.0 - of.eccentricity),
+        eccentricity=of.eccentricity,
+        inclination_deg=float(draw.uniform(*of.inclination_deg)),
+        raan_deg=float(draw.uniform(0.0, 360.0)),
+        argument_of_perigee_deg=float(draw.uniform(0.0, 360.0)),
+        mean_anomaly_deg=float(draw.uniform(0.0, 360.0)),
+    )
+    return _world(day, orbit, hours, seed)
+
+
+def _random_day(draw: np.random.Generator) -> str:
+    """Return the begin of a day from 2022-06-01 to 2025-06-04 as ISO text."""
+    day = gps_ms_from_utc_iso("2022-06-01T00:00:00Z") // 86_400_000 + int(draw.integers(0, 1_100))
+    return f"{np.datetime64('1980-01-06T00:00:00') + np.timedelta64(int(day), 'D')}Z"
+
+
+def _world(start_utc: str, orbit: Orbit, hours: int, seed: int) -> World:
+    drag = DRAG_FACTORS[seed % len(DRAG_FACTORS)]
+    spacecraft = Spacecraft(drag_coefficient=2.2 * drag)
+    return World(Settings(start_utc=start_utc, duration_s=3600 * hours, orbit=orbit, spacecraft=spacecraft))
 
 
 def settings_for(gps: Gps, hours: float, interval_s: float = CADENCE_S) -> OrbitSettings:

@@ -18,14 +18,8 @@ from pygnc_ground.scenario.formation import Link, Satellite, links, satellites
 from pygnc_ground.scenario.gps import make_fixes
 from pygnc_ground.scenario.imu import gyro_bias_rad_s, mag_bias_ut
 from pygnc_ground.scenario.ranging import TrueRanges
-from pygnc_ground.scenario.settings import (
-    Damage,
-    Settings,
-    SpacecraftClock,
-    Tables,
-    noise_generator,
-    settings_from_tables,
-)
+from pygnc_ground.scenario.sensor_settings import SpacecraftClock
+from pygnc_ground.scenario.settings import Damage, Settings, Tables, noise_generator, settings_from_tables
 from pygnc_ground.scenario.trajectory import EphemerisTrajectory, SatellitePath
 from pygnc_ground.truth.ephemeris import Ephemeris
 

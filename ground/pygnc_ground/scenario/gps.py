@@ -13,7 +13,8 @@ from pygnc.common.constants import GpsTimeStatus, SolutionStatus
 from pygnc.environment.frames import EARTH_ROTATION_RAD_S
 from pygnc.formats.gps_packet import GpsFixes
 from pygnc_ground.scenario.environment import FloatArray
-from pygnc_ground.scenario.settings import Gps, Settings, Vector3, noise_generator
+from pygnc_ground.scenario.sensor_settings import Gps, Vector3
+from pygnc_ground.scenario.settings import Settings, noise_generator
 from pygnc_ground.scenario.trajectory import SatellitePath
 
 

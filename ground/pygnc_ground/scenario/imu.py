@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from pygnc.common.constants import GYRO_DEG_S_PER_COUNT, MAGNETOMETER_UT_PER_COUNT
 from pygnc_ground.scenario.environment import FloatArray
-from pygnc_ground.scenario.settings import Drawn, Imu, Torquers, Vector3, noise_generator
+from pygnc_ground.scenario.sensor_settings import Drawn, Imu, Torquers, Vector3
+from pygnc_ground.scenario.settings import noise_generator
 
 MAG_RANGE_UT: Final = np.array([1150.0, 1150.0, 2500.0])
 """Range by the BMX160 data sheet. Along z the 16-bit word of the file ends earlier, at 2048 uT."""

@@ -15,40 +15,20 @@ import numpy as np
 
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
-
-Count = Annotated[int, msgspec.Meta(ge=1)]
-NonNegative = Annotated[float, msgspec.Meta(ge=0.0)]
-Positive = Annotated[float, msgspec.Meta(gt=0.0)]
-Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-Vector3 = tuple[float, float, float]
-Matrix3 = tuple[Vector3, Vector3, Vector3]
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Table of the settings file."""
-
-
-class SpacecraftClock(Section, frozen=True):
-    """Settings of the main controller's clock, which starts at 2000-01-01 at boot and counts whole seconds."""
-
-    boot_before_start_s: NonNegative = 5130.4
-    """Time from the boot of the controller to the start."""
-    drift_ppm: float = 0.0
-    """Rate error; a positive drift runs fast."""
-    jumps_s: tuple[tuple[NonNegative, Annotated[float, msgspec.Meta(ge=-9e8, le=3e9)]], ...] = ()
-    """Clock steps as (seconds after the start, step in seconds); a negative step sets the clock back."""
-    reboots_s: tuple[NonNegative, ...] = ()
-    """Reboots in seconds after the start: the clock restarts at 2000-01-01 and earlier jumps have no effect any more.
-    """
-    jitter_s: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """Maximum delay of late samples in whole seconds; must be less than `sample_interval_s`."""
-    jitter_rate: Fraction = 0.02
-    """Fraction of samples that are late; in the recorded data 3 of 165 were, by 2 and 3 s."""
-    sub_second: Literal["none", "unknown", "declared"] = "none"
-    """Instant of each sample. none: at the whole second. unknown: at any time within the following second, of which the
-    packet contains the whole seconds of the clock only. declared: the same, with the milliseconds since the whole
-    second in the packet's hall word.
-    """
+from pygnc_ground.scenario.sensor_settings import (
+    Count,
+    Fraction,
+    Gps,
+    Imu,
+    Matrix3,
+    NonNegative,
+    Positive,
+    Section,
+    SpacecraftClock,
+    SunSensors,
+    Torquers,
+    Vector3,
+)
 
 
 class Orbit(Section, frozen=True):
@@ -125,61 +105,6 @@ class Thrust(Section, frozen=True):
     """Acceleration along radial, transverse and normal of the current orbit."""
 
 
-class Gps(Section, frozen=True):
-    """Settings of the GPS receiver and of its position and velocity fixes; noise is per ECEF axis, 1 sigma.
-
-    One receiver makes the fixes of the sense file and of the range files. Outages and coloured noise are common to both
-    kinds of files, white noise and outliers are not.
-    """
-
-    position_noise_m: NonNegative = 10.0
-    """Standard deviation of the white noise of the position."""
-    velocity_noise_mps: NonNegative = 0.01
-    """Standard deviation of the white noise of the velocity."""
-    coloured_position_noise_m: NonNegative = 0.0
-    """Standard deviation of a first-order Gauss-Markov process in addition to the white noise."""
-    coloured_velocity_noise_mps: NonNegative = 0.0
-    """Standard deviation of a Gauss-Markov process in addition to the white noise of the velocity."""
-    coloured_noise_time_s: Positive = 600.0
-    """Correlation time of the coloured noise."""
-    position_bias_rtn_m: Vector3 = (0.0, 0.0, 0.0)
-    """Constant error of the position along the radial, transverse and normal axes of the orbit."""
-    velocity_bias_rtn_mps: Vector3 = (0.0, 0.0, 0.0)
-    """Constant error of the velocity along the same axes."""
-    reported_errors: Literal["total", "white"] = "total"
-    """Errors that the reported standard deviation covers: the root sum of squares of white and coloured noise, or the
-    white noise only, as of a receiver that evaluates the scatter of its pseudoranges.
-    """
-    reported_sigma_factor: NonNegative = 1.0
-    """Ratio of the reported standard deviation to that of `reported_errors`; 0 if the receiver reports none."""
-    velocity_latency_s: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.15
-    """Time from the validity of the velocity to the time of the fix."""
-    time_status: Annotated[int, msgspec.Meta(ge=0, le=255)] = 180
-    """Time status word with a fix; in the first minute after a cold start it is 160 instead."""
-
-    cold_start_s: NonNegative = 0.0
-    """Time after the start without a fix."""
-    time_unknown_fraction: Fraction = 0.5
-    """First part of the cold start in which the time is unknown too, as a fraction."""
-    outages_s: tuple[tuple[NonNegative, Positive], ...] = ()
-    """Outages without a fix, each as (seconds after the start, duration in seconds)."""
-    outage_rate_per_h: Annotated[float, msgspec.Meta(ge=0.0, le=3600.0)] = 0.0
-    """Rate of additional random outages."""
-    outage_mean_s: Positive = 120.0
-    """Mean duration of the random outages (exponential distribution)."""
-    fix_every_records: Count = 1
-    """The receiver is on during the first of every N records and has no fix during the others."""
-
-    position_outlier_rate: Fraction = 0.0
-    """Fraction of fixes with an error of `position_outlier_m` in a random direction."""
-    position_outlier_m: NonNegative = 1000.0
-    velocity_outlier_rate: Fraction = 0.0
-    """Fraction of fixes with an error of `velocity_outlier_mps` in a random direction."""
-    velocity_outlier_mps: NonNegative = 10.0
-    velocity_missing_rate: Fraction = 0.0
-    """Fraction of fixes without a velocity."""
-
-
 class Damage(Section, frozen=True):
     """Settings of damage to the records or packets of one file; rates are per record and independent of each other."""
 
@@ -252,13 +177,6 @@ class Formation(Section, frozen=True):
     """
 
 
-Drawn: TypeAlias = Literal["drawn"]
-"""Draw each axis from the seed, uniformly between minus and plus the bound."""
-
-FaceValues: TypeAlias = tuple[float, float, float, float, float, float]
-"""Values for the faces +X, +Y, +Z, -X, -Y, -Z."""
-
-
 class Attitude(Section, frozen=True):
     """Settings of the attitude motion. Each mode uses only the settings that it needs."""
 
@@ -301,76 +219,6 @@ class Attitude(Section, frozen=True):
             raise ValueError(
                 "pointed_axis_body and second_axis_body are parallel or zero; choose two different directions"
             )
-
-
-class Imu(Section, frozen=True):
-    """Settings of magnetometer and gyro, which are on one chip.
-
-    All settings except the mounting are in sensor axes; noise is 1 sigma per axis.
-    """
-
-    imu_from_body: Matrix3 = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, -1.0))
-    """Matrix from body to sensor components. The default is the map that the fleet's software inverts. Its determinant
-    is -1 (a mirror), so it is a convention of that software and not a physical mounting.
-    """
-    rounding: Literal["nearest", "floor"] = "nearest"
-    """Quantisation to whole counts. The generator of the original PyGNC uses floor, which adds a bias of half a count:
-    0.031 uT and 0.0076 deg/s.
-    """
-
-    field_error_gcrf_ut: Vector3 = (0.0, 0.0, 0.0)
-    """Difference between the Earth's field and its model, constant in GCRF; part of the true field."""
-    mag_bias_ut: Vector3 | Drawn = (20.0, 10.0, -25.0)
-    """Constant bias, or `drawn`."""
-    mag_bias_bound_ut: NonNegative = 40.0
-    """Bound of a drawn bias."""
-    mag_noise_ut: NonNegative = 0.6
-    mag_scale_error: Vector3 = (0.0, 0.0, 0.0)
-    """Scale error per axis; 0.01 reads 1 % too high."""
-    mag_nonorthogonality_deg: Vector3 = (0.0, 0.0, 0.0)
-    """Tilt of the y axis towards x, of the z axis towards x, and of the z axis towards y."""
-    panel_field_body_ut: Vector3 = (0.0, 0.0, 0.0)
-    """Field of the currents of the solar panels in full sunlight, body axes; none in the umbra."""
-
-    gyro_bias_deg_s: Vector3 | Drawn = (-0.495, 0.051, 0.437)
-    """Bias at the start, or `drawn`."""
-    gyro_bias_bound_deg_s: NonNegative = 3.0
-    """Bound of a drawn bias."""
-    gyro_bias_stability_deg_h: NonNegative = 3.0
-    """Random walk of the bias: 1 sigma after one hour, growing with the square root of time."""
-    gyro_noise_deg_s: NonNegative = 0.025
-    gyro_scale_error: Vector3 = (0.0, 0.0, 0.0)
-    """Scale error per axis; 0.01 reads 1 % too high."""
-
-
-class Torquers(Section, frozen=True):
-    """Magnetorquers: their field at the magnetometer has a constant, random direction in body axes for each minute."""
-
-    field_ut: NonNegative = 0.0
-    """Strength of their field while they are on."""
-    duty: Fraction = 0.3
-    """Fraction of minutes in which they are on."""
-    declared: bool = False
-    """The hall word of each packet tells whether they are on."""
-
-
-class SunSensors(Section, frozen=True):
-    """Settings of the sun sensors: one OPT3001 on each face."""
-
-    full_sun_lux: NonNegative = 133_378.0
-    """Illuminance at normal incidence and 1 au: 1361 W/m2 at 98 lm/W."""
-    earth_reflectivity: Fraction = 0.3
-    """Reflectivity of the sunlit Earth, uniform; 0 disables the albedo."""
-    gain_errors: FaceValues = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    """Gain error of each face; 0.01 reads 1 % too high."""
-    cosine_error: Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)] = 0.0
-    """Deviation from the cosine law: at the angle of incidence a, readings of sunlight are lower by this times the
-    square of sin a.
-    """
-    noise_fraction: NonNegative = 0.01
-    """Noise as a fraction of full sunlight, 1 sigma, on lit and dark faces alike; no reading is negative. It decreases
-    with the sunlight in the Earth's shadow, where the noise of the sensor itself is below one count.
-    """
 
 
 Tables: TypeAlias = dict[str, Any]

@@ -14,7 +14,8 @@ import brahe
 import numpy as np
 
 from pygnc_ground.scenario.environment import FloatArray
-from pygnc_ground.scenario.settings import SunSensors, noise_generator
+from pygnc_ground.scenario.sensor_settings import SunSensors
+from pygnc_ground.scenario.settings import noise_generator
 
 _RINGS: Final = 12
 """Rings of the integration grid from the subsatellite point to the horizon."""

@@ -19,6 +19,7 @@ from pygnc_ground.commands import replay as replay_command
 from pygnc_ground.commands.replay import attitude_lines, formation_lines
 from pygnc_ground.replay import pipeline
 from pygnc_ground.replay.tables import ORBIT_COLUMNS
+from tests.demo_elements import as_tle, demo_elements, without_fixes
 from tests.pygnc_ground.report import attitude_samples, formation_samples, samples
 from tests.pygnc_ground.report.samples import BEGIN_MS
 
@@ -333,3 +334,36 @@ def test_the_cause_of_an_unknown_partner_is_reported() -> None:
     lines = list(formation_lines(formation_samples.unsolved(BEGIN_MS)))
     assert lines[0] == "9 ranges: 0 used, 0 rejected, 2 without a time"
     assert lines[1] == "partner 75: not known: our own orbit is unknown"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_report")
+def test_uploaded_elements_give_orbit_and_attitude_without_fixes(hour: Path, tmp_path: Path) -> None:
+    sense, elements, out = tmp_path / "sense.bin", tmp_path / "elements.txt", tmp_path / "out"
+    sense.write_bytes(without_fixes(hour.read_bytes()))
+    elements.write_text(as_tle(demo_elements(), "DEMO"))
+    result = replay(sense, "--elements", elements, "--truth", TRUTH, "--out", out)
+    assert result.exit_code == 0, result.output
+    table = pl.read_parquet(out / "attitude.parquet")
+    known = table.filter(pl.col("q_w").is_not_null())
+    assert len(known) > 0.5 * len(table)
+    truth = pl.read_parquet(TRUTH).with_columns(gps_tow_s=pl.col("gps_tow_ms") / 1e3)
+    both = known.join(truth, on=("gps_week", "gps_tow_s"), suffix="_true")
+    assert len(both) > 0.9 * HOUR  # the truth has a row per record
+    found, true = (
+        both.select(f"q{part}" for part in parts).to_numpy()
+        for parts in (("_w", "_x", "_y", "_z"), [f"{axis}_gcrf_from_body" for axis in "wxyz"])
+    )
+    errors_deg = np.degrees(np.linalg.norm(quaternion.error_vector(found, true), axis=1))
+    in_sun = both["in_sun"].to_numpy().astype(bool)
+    assert float(np.sqrt(np.mean(errors_deg[in_sun] ** 2))) < 3.0
+
+
+def test_damaged_elements_end_a_replay_with_line_and_reason(few: Path, tmp_path: Path) -> None:
+    elements = tmp_path / "elements.txt"
+    elements.write_text(as_tle(demo_elements())[:68] + "x\n")
+    result = replay(few, "--elements", elements, "--out", tmp_path / "out")
+    assert result.exit_code != 0
+    assert "elements.txt" in result.output
+    assert "line" in result.output
+    assert "Traceback" not in result.output

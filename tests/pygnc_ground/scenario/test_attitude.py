@@ -23,7 +23,8 @@ from pygnc_ground.scenario.attitude import (
     to_body,
     tumble_states,
 )
-from pygnc_ground.scenario.settings import Attitude, Forces, Settings, Vector3
+from pygnc_ground.scenario.sensor_settings import Vector3
+from pygnc_ground.scenario.settings import Attitude, Forces, Settings
 from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 from tests.pygnc_ground.scenario.circular_orbit import FAR_AWAY, CircularOrbit, FloatArray
 

@@ -12,19 +12,8 @@ from pygnc.formats.sense import TORQUERS_ON, SenseLayout, decode_sensors
 from pygnc.formats.sense_scan import scan as scan_sense
 from pygnc_ground.scenario.generate import Scenario, clock_readings_s, generate, generate_all, sample_delays_s
 from pygnc_ground.scenario.imu import torquers_on
-from pygnc_ground.scenario.settings import (
-    Forces,
-    Formation,
-    Gps,
-    Imu,
-    Partner,
-    Ranging,
-    Settings,
-    SpacecraftClock,
-    Torquers,
-    noise_generator,
-    partner_seed,
-)
+from pygnc_ground.scenario.sensor_settings import Gps, Imu, SpacecraftClock, Torquers
+from pygnc_ground.scenario.settings import Forces, Formation, Partner, Ranging, Settings, noise_generator, partner_seed
 
 PARTNERS = (
     Partner(id=0x4B, position_rtn_m=(0.0, 1500.0, 0.0), delay_bias_m=1050.0),

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from pygnc.formats.gps_packet import GpsFixes
 from pygnc_ground.scenario import environment
 from pygnc_ground.scenario.gps import Reception, make_fixes, position_errors, receptions, time_statuses, velocity_errors
-from pygnc_ground.scenario.settings import Forces, Gps, Orbit, Settings, Spacecraft
+from pygnc_ground.scenario.sensor_settings import Gps
+from pygnc_ground.scenario.settings import Forces, Orbit, Settings, Spacecraft
 from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 
 START_UTC = "2025-03-22T23:46:22Z"

@@ -18,7 +18,8 @@ from pygnc_ground.scenario.imu import (
     satellite_field_body_ut,
     torquers_on,
 )
-from pygnc_ground.scenario.settings import Attitude, Forces, Imu, Settings, Torquers
+from pygnc_ground.scenario.sensor_settings import Imu, Torquers
+from pygnc_ground.scenario.settings import Attitude, Forces, Settings
 
 COUNT = 4000
 UPRIGHT = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))

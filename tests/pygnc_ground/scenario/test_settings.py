@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 
 from pygnc_ground.scenario.presets import settings_from_options
+from pygnc_ground.scenario.sensor_settings import Gps, Imu, SpacecraftClock
 from pygnc_ground.scenario.settings import (
     Attitude,
     Damage,
     Faults,
-    Gps,
-    Imu,
     Partner,
     Settings,
-    SpacecraftClock,
     dump_settings,
     merge_tables,
     settings_from_tables,

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from pygnc.formats.sense import encode_lux, lux_from_words
 from pygnc_ground.scenario import environment
-from pygnc_ground.scenario.settings import SunSensors
+from pygnc_ground.scenario.sensor_settings import SunSensors
 from pygnc_ground.scenario.sun_sensors import FACE_NORMALS_BODY, albedo_shares, face_lux
 from tests.pygnc_ground.scenario.circular_orbit import CircularOrbit, FloatArray
 

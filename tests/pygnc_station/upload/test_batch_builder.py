@@ -27,7 +27,7 @@ from pygnc_station.store.store import Store
 from pygnc_station.upload import batch_builder as module
 from pygnc_station.upload.batch_builder import exclusive_lock, make_batch
 from tests.pygnc_station.store.samples import LAYOUT, START_MS, new
-from tests.pygnc_station.store.test_layout import PLAIN
+from tests.pygnc_station.store.test_readings import PLAIN
 
 NOW_MS = START_MS + 10**9
 

@@ -40,6 +40,10 @@ from pygnc.estimators.kalman import triangular
 
 _BACKWARDS_MAX: Final = 3
 """The clock was set if this many successive, ascending sample times are not later than the state."""
+_WITHOUT_FIELD_MAX_MS: Final = 3_600_000
+"""Longest time by Sun and gyro alone where the field is weak. The rotation about the Sun's direction is then
+unobserved, and the resolution of the gyro makes an error of some degrees per hour.
+"""
 _MISLED_SIGMA_RAD: Final = math.radians(8.0)
 """Uncertainty of an attitude that a wrong magnetometer bias has misled."""
 _STUCK_SHARE: Final = 0.3
@@ -112,6 +116,8 @@ class _Memory(msgspec.Struct, forbid_unknown_fields=True):
     opened: Array | None = None
     """Standard deviations by which the next step opens states."""
     last_ms: int | None = None
+    field_ms: int | None = None
+    """GPS ms of the last sample at which the magnetic field was strong enough, or unknown."""
     backwards: tuple[int, int] = (0, 0)
     """Number of successive samples that were not later than `last_ms`, and the GPS ms of the last of them."""
 
@@ -151,6 +157,12 @@ class AttitudeFilter:
         if memory.last_ms is not None and sample.gps_ms <= memory.last_ms and not self._clock_was_set(sample):
             return self._result(sample, environment, None, AttitudeRejectCause.NOT_LATER)
         memory.last_ms, memory.backwards = sample.gps_ms, (0, 0)
+        if environment is not None and environment.field_is_weak(self.settings.magnetometer):
+            sample = replace(sample, field_unusable=True)
+            if memory.field_ms is not None and sample.gps_ms - memory.field_ms > _WITHOUT_FIELD_MAX_MS:
+                self._abandon_track()
+        else:
+            memory.field_ms = sample.gps_ms
         before = memory.gyro.stuck
         memory.gyro = memory.gyro.updated(sample.gyro_imu_rad_s, self.settings.gyro)
         if memory.gyro.beyond_range.any():
@@ -271,7 +283,8 @@ class AttitudeFilter:
 
     def _update_search(self, sample: AttitudeSample, environment: AttitudeEnvironment | None) -> AttitudeUpdate:
         memory = self._memory
-        if environment is None or memory.gyro.beyond_range.any():
+        is_weak = environment is not None and environment.field_is_weak(self.settings.magnetometer)
+        if environment is None or is_weak or memory.gyro.beyond_range.any():
             memory.search.reset()
             cause = AttitudeRejectCause.NO_SURROUNDINGS if environment is None else None
             return self._result(sample, environment, None, cause)

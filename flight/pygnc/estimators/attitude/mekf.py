@@ -215,7 +215,7 @@ class MultiplicativeEkf:
 
         body_from_gcrf = quaternion.to_matrix(step.state.quaternion).T
         accepted, tested, field_rejected = [], None, track.field_rejected
-        if not sample.torquers_on:
+        if not sample.field_unusable:
             tested = self._test_field(
                 track, step, body_from_gcrf, sample.mag_imu_ut, environment, tag_variance_s2=tags.used_s2
             )

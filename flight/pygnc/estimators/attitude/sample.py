@@ -3,13 +3,18 @@
 The filter processes corrected readings. Its magnetometer bias is the part that the calibration has left in them.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.settings import AttitudeSettings, MagnetometerSettings
+
+_FIELD_PER_ERROR_MIN: Final = 10.0
+"""Least usable field in standard deviations of its model: errors turn it by a tenth of a radian."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,7 +27,7 @@ class AttitudeSample:
         gyro_imu_rad_s: Body rate in sensor axes, rad/s, shape (3,).
         lux: Illuminance of the six faces in the order of the settings' normals, lux, shape (6,).
         seq: The caller's sequence number of the sample.
-        torquers_on: True if magnetorquers disturb the magnetic field.
+        field_unusable: True if magnetorquers disturb the magnetic field, or if its model is too weak.
     """
 
     gps_ms: int
@@ -30,7 +35,7 @@ class AttitudeSample:
     gyro_imu_rad_s: Array
     lux: Array
     seq: int = 0
-    torquers_on: bool = False
+    field_unusable: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +53,13 @@ class AttitudeEnvironment:
     sun_gcrf_m: Array
     position_gcrf_m: Array
     sunlit_fraction: float
+
+    def field_is_weak(self, settings: MagnetometerSettings) -> bool:
+        """Return True if the field is too weak for its direction, as at high altitude, where external fields prevail.
+
+        With the error state of the field, a linearised filter would then claim an attitude that it does not have.
+        """
+        return math.sqrt(self.field_gcrf_ut.dot(self.field_gcrf_ut)) < _FIELD_PER_ERROR_MIN * settings.field_error_ut
 
 
 class MagnetometerCorrection:
@@ -95,9 +107,9 @@ class SampleCorrection:
         gyro_imu_rad_s: Sequence[float],
         lux: Sequence[float],
         *,
-        torquers_on: bool = False,
+        field_unusable: bool = False,
     ) -> AttitudeSample:
         """Return the corrected sample; the arguments are those of `AttitudeSample`, uncorrected."""
         mag_ut = self.magnetometer.corrected_ut(np.array(mag_imu_ut))
         rate = self.gyro_scale * np.array(gyro_imu_rad_s)
-        return AttitudeSample(gps_ms, mag_ut, rate, self.lux_scale * np.array(lux), seq, torquers_on)
+        return AttitudeSample(gps_ms, mag_ut, rate, self.lux_scale * np.array(lux), seq, field_unusable)

@@ -70,7 +70,7 @@ def initial_hypotheses(
     mounting = settings.mounting
     mag_body_ut = (newest.sample.mag_imu_ut - prior.mean[3:]).dot(mounting.magnetometer)
     field = DirectionPair.along(mag_body_ut, newest.environment.field_gcrf_ut)
-    field = field if field_direction_known(prior) and not newest.sample.torquers_on else None
+    field = field if field_direction_known(prior) and not newest.sample.field_unusable else None
     sun = sun_direction(newest, settings, excluded_face)
     line = sun or field
     if line is None:

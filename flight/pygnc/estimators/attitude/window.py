@@ -251,7 +251,7 @@ class Window:
             ([_FIELD_ERROR_UT] * 3, [faces.reflectivity_sigma], np.repeat(drift_sigma, 3)),
         )
         field2 = (self._field**2).sum(axis=1)
-        undisturbed = np.array([not sample.torquers_on for sample in samples])
+        undisturbed = np.array([not sample.field_unusable for sample in samples])
         self._field_weight = undisturbed / (magnetometer.noise_ut**2 + field2 * bridge2)
         self._light_variance = faces.noise_share**2 + (faces.gain_sigma * self._share) ** 2 + bridge2[:, None]
         self._earth_error = faces.albedo_model_error * faces.reflectivity

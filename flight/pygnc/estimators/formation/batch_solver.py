@@ -27,6 +27,7 @@ from pygnc.estimators.formation.least_squares import (
     apparent_noise,
     differs_from,
     distinct_solutions,
+    likely_errors,
     minimise,
     refined_noise,
     robust_noise,
@@ -144,9 +145,12 @@ class FormationSolver:
             equations = self._linearised(arc, tracks, own)
             equations = replace(equations, noise=apparent_noise(equations, settings))
         equations, parameters = _preliminary(equations, settings, parameters)
+        if self._orbit.measurement.correlated_errors:
+            equations = replace(equations, errors=likely_errors(equations, parameters[0]))
         moved = self._moved_to(equations, parameters[0], arc, tracks)
         if moved != tracks:
-            equations = replace(self._linearised(arc, moved, own), noise=equations.noise)
+            linearised = self._linearised(arc, moved, own)
+            equations = replace(linearised, noise=equations.noise, errors=equations.errors)
         equations = replace(equations, loss=last_loss(settings))
         return _solution(arc, settings, *_refined(equations, settings, parameters), unsolved=reasons)
 
@@ -327,9 +331,12 @@ def _solution(
         for identity, reason in unsolved.items()
     }
     partners |= _judge_partners(equations, settings, result, intermediate, covariance[0])
+    worse = np.stack([differs_from(result, row, result.parameters, count) for row in rows])
+    worse[np.tril_indices(len(worse))] = False  # The covariance of the better solution decides.
     return FormationSolution(
         equations,
         hypotheses,
+        worse | worse.swapaxes(0, 1),
         partners,
         tuple(observation for pair in equations.pairs for observation in arc.ranges[pair]),
         np.concatenate(used) if used else np.zeros(0, dtype=np.bool_),

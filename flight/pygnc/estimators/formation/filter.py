@@ -4,6 +4,7 @@ One square-root filter (`hypothesis_bank`) runs per hypothesis that the batch co
 the joint dynamics (`joint_step`) with common and differential process noise. Update: each hypothesis uses the
 observations that pass its own gate; others add the gate to its chi-square. The best hypothesis decides on the verdicts
 reported and on the scale of the receivers' noise, so that a worse hypothesis cannot enlarge the noise until it fits.
+Correlated errors of the receivers enlarge the standard deviations, so that many fixes weigh as much as in the batch.
 
 If an observation is rejected, all states remain at their time: a wrong time tag cannot move the filter into the
 future.
@@ -138,6 +139,8 @@ class FormationFilter:
             for partners in partner_groups(solution)
         ]
         self._predicted_ms = self.gps_ms
+        self._errors = solution.equations.errors
+        self._fix_gps_ms: dict[int, int] = {}
 
     @property
     def partners(self) -> dict[int, Partner]:
@@ -207,6 +210,7 @@ class FormationFilter:
         results = [self._updated_with_fix(bank, observation) for bank in banks]
         moved = any(accepted for *_, accepted in results)
         if moved:
+            self._fix_gps_ms[observation.satellite] = observation.gps_ms
             for bank, (_, gates, *_) in zip(banks, results, strict=True):
                 bank.gates[observation.satellite] = gates
             updated = {bank: hypotheses for bank, (hypotheses, *_) in zip(banks, results, strict=True)}
@@ -218,6 +222,8 @@ class FormationFilter:
     ) -> tuple[list[FilterHypothesis], tuple[Gate, Gate], tuple[_Cause, _Cause], bool]:
         """Return hypotheses and gates after a fix, causes of rejection, and True if any hypothesis accepted a part."""
         receiver, satellite = self._orbit.measurement, bank.satellites.index(observation.satellite)
+        elapsed_ms = observation.gps_ms - self._fix_gps_ms.get(observation.satellite, -math.inf)
+        inflation = self._errors.inflation(1e-3 * elapsed_ms)
         hypotheses, gates, accepted = bank.predicted, list(bank.gates[observation.satellite]), False
         causes: list[_Cause] = [FormationRejectCause.NO_VELOCITY] * 2
         for part in (0, 1):
@@ -227,7 +233,9 @@ class FormationFilter:
                 linearised = linearise_fix(observation.fix, x, self._frames, receiver)[part]
                 if linearised is not None:
                     predicted = OrbitState(observation.gps_ms, x, hypothesis.orbit_root(satellite))
-                    results.append(gates[part].test(linearised, predicted, receiver))
+                    result = gates[part].test(linearised, predicted, receiver)
+                    used = None if result.used is None else result.used.scaled(inflation[part])
+                    results.append(result._replace(used=used))
             if results:
                 hypotheses = [
                     hypothesis.updated_with_fix(result, satellite, receiver.gate)

@@ -21,8 +21,7 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
-from pygnc.estimators.formation.least_squares import SAME_ORBIT_LIMIT
-from pygnc.estimators.formation.observation_equations import scaled_inverse
+from pygnc.estimators.formation.observation_equations import covariance_root, scaled_inverse
 from pygnc.estimators.formation.observations import Pair, connected_groups
 from pygnc.estimators.formation.reference import STATE_SIZE, parameter_indices
 from pygnc.estimators.formation.relative_coordinates import relative_covariance
@@ -41,8 +40,6 @@ from pygnc.estimators.orbit.state import DRAG
 
 _COINCIDENT_M: Final = 1e-3
 """Minimum distance for the direction of the line of sight."""
-_LEAST_EIGENVALUE: Final = 1e-14
-"""Minimum eigenvalue of a correlation matrix; less is rounding."""
 _MERGE_LIMIT: Final = 1.0
 """Hypotheses coincide if the squared distances of all partners are smaller. Stricter than the batch's limit:
 distinct hypotheses must not merge because a gap has increased their covariance."""
@@ -180,13 +177,6 @@ class FilterHypothesis(NamedTuple):
         return self._replace(x=x, root=root, chi_square=self.chi_square + cost)
 
 
-def covariance_root(covariance: Array) -> Array:
-    """Return a triangular root of a covariance whose parameters have different units."""
-    unit = np.sqrt(np.diagonal(covariance))
-    values, vectors = np.linalg.eigh(covariance / unit / unit[:, None])
-    return kalman.triangular(unit[:, None] * vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE)))
-
-
 def _squared_orbit_distance(change: Array, covariance: Array, satellite: int) -> float:
     """Return the squared Mahalanobis distance of a change (n,) of a satellite's orbit relative to ours."""
     first = STATE_SIZE * satellite
@@ -222,7 +212,7 @@ class HypothesisBank:
         noise: ProcessNoiseSettings,
     ) -> None:
         self._settings = settings
-        chosen = (0, *group)
+        chosen = [0, *group]
         self.satellites = tuple(solution.satellites[satellite] for satellite in chosen)
         pairs = [number for number, pair in enumerate(solution.pairs) if set(self.satellites) >= set(pair)]
         self.pairs: tuple[Pair, ...] = tuple(solution.pairs[number] for number in pairs)
@@ -235,7 +225,7 @@ class HypothesisBank:
             partner = solution.partners[identity]
             self._dropped_excess[satellite] = partner.chi_square_mirror - partner.chi_square_best
         columns = parameter_indices(chosen, pairs, len(solution.satellites))
-        self._differing = _differing_orbits(solution, columns, len(chosen))
+        self._differing = solution.differing[..., chosen]
         self.hypotheses: list[FilterHypothesis] = []
         for number, hypothesis in enumerate(solution.hypotheses):
             is_competitive = self._is_within_margin(hypothesis.chi_square - solution.hypotheses[0].chi_square)
@@ -312,19 +302,3 @@ def partner_groups(solution: FormationSolution) -> list[list[int]]:
     """Return the partners by index, in groups with ranges among themselves."""
     pairs = [(solution.satellites.index(one), solution.satellites.index(other)) for one, other in solution.pairs]
     return connected_groups(range(1, len(solution.satellites)), pairs)
-
-
-def _differing_orbits(
-    solution: FormationSolution, columns: npt.NDArray[np.int64], satellites: int
-) -> npt.NDArray[np.bool_]:
-    """Return True for each satellite that moves differently in each pair of hypotheses, (h, h, s)."""
-    count = len(solution.hypotheses)
-    differing = np.zeros((count, count, satellites), dtype=np.bool_)
-    for better, one in enumerate(solution.hypotheses):
-        covariance = one.covariance[columns[:, None], columns]
-        for worse in range(better + 1, count):
-            change = (solution.hypotheses[worse].parameters - one.parameters)[columns]
-            for satellite in range(1, satellites):
-                differs = _squared_orbit_distance(change, covariance, satellite) > SAME_ORBIT_LIMIT
-                differing[better, worse, satellite] = differing[worse, better, satellite] = differs
-    return differing

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array, median
+from pygnc.estimators.formation.fix_errors import FIX_ERRORS, WHITE_ERRORS, FixErrors, whiten
 from pygnc.estimators.formation.observation_equations import (
     Equations,
     Fit,
@@ -27,6 +28,7 @@ from pygnc.estimators.formation.reference import NODE_S, state_indices
 from pygnc.estimators.formation.relative_coordinates import relative_covariance
 from pygnc.estimators.formation.relative_motion import Motion
 from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.orbit.error_models import log_prior
 
 _DAMPING: Final = 1e-3
 _DAMPING_DECREASE: Final = 0.1
@@ -152,6 +154,9 @@ _FIELD_ERROR_PER_M: Final = 2.5e-11
 beyond J2."""
 _FIXES_MIN: Final = 8
 """Minimum number of fixes for an estimate of their scatter."""
+_RECEIVERS_MIN: Final = 2
+_TIMES_MAX: Final = 256
+"""Maximum number of times at which fixes are compared with error models."""
 
 
 def apparent_noise(equations: Equations, settings: FormationSettings) -> Noise:
@@ -244,6 +249,25 @@ def _regularised_sigma(scatter_m: float, redundancy: float, settings: FormationS
     logarithm = weight * math.log(observed_m) + _EXPECTED_WEIGHT * math.log(settings.range_noise_m)
     mean_m = math.exp(logarithm / (weight + _EXPECTED_WEIGHT))
     return min(max(mean_m, settings.range_noise_min_m), settings.range_noise_max_m)
+
+
+def likely_errors(equations: Equations, parameters: Array) -> FixErrors:
+    """Return the correlation of the fixes with the largest evidence, at parameters (p,).
+
+    Errors of a single receiver hardly change relative orbits; they are taken as white.
+    """
+    if len(equations.known) < _RECEIVERS_MIN:
+        return WHITE_ERRORS
+    prior = equations.prior
+    white, log_determinant = whiten(equations.known_fixes(parameters)[0].thinned(_TIMES_MAX), FIX_ERRORS)
+    squares = white.swapaxes(1, 2) @ white
+    information = prior.information + squares[:, :-1, :-1]
+    deviation = prior.mean - parameters
+    gradient = prior.information @ deviation + squares[:, :-1, -1]
+    step = (scaled_inverse(information) @ gradient[..., None])[..., 0]
+    cost = squares[:, -1, -1] - (gradient * step).sum(axis=1) + log_determinant + np.linalg.slogdet(information)[1]
+    log_prior_weight = [log_prior(errors.model) for errors in FIX_ERRORS]
+    return FIX_ERRORS[int(np.argmax(np.array(log_prior_weight) - 0.5 * cost))]
 
 
 def _fix_scales(equations: Equations, best: Array, motion: Motion | None, settings: FormationSettings) -> Array:

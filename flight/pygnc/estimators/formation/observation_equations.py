@@ -22,14 +22,18 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array
+from pygnc.estimators import kalman
+from pygnc.estimators.formation.fix_errors import WHITE_ERRORS, FixErrors, FixRows, whiten
 from pygnc.estimators.formation.observations import Pair
-from pygnc.estimators.formation.reference import STATE_SIZE, Track, parameter_indices, state_indices
+from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Track, parameter_indices, state_indices
 from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics
 
 _COINCIDENT_M: Final = 1e-3
 """Minimum distance for the direction of the line of sight."""
 _VARIANCE_MIN: Final = 1e-20
 """Lower limit of a variance; rounding may leave less of the difference of two large numbers."""
+_LEAST_EIGENVALUE: Final = 1e-14
+"""Minimum eigenvalue of a correlation matrix; less is rounding."""
 _CHUNK: Final = 6_000
 """Maximum number of parameter vectors times nodes that are linearised at once; they take three megabytes."""
 
@@ -44,6 +48,16 @@ def scaled_inverse(matrices: Array) -> Array:
     scaled = unit[..., :, None] * matrices * unit[..., None, :]
     inverse: Array = unit[..., :, None] * np.linalg.inv(scaled) * unit[..., None, :]
     return inverse
+
+
+def covariance_root(matrices: Array) -> Array:
+    """Return lower triangular roots of covariances (..., p, p) whose parameters have different units."""
+    unit = np.sqrt(np.diagonal(matrices, axis1=-2, axis2=-1))
+    values, vectors = np.linalg.eigh(matrices / unit[..., :, None] / unit[..., None, :])
+    lower = kalman.triangular(vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE))[..., None, :])
+    signs = np.where(np.diagonal(lower, axis1=-2, axis2=-1) < 0.0, -1.0, 1.0)
+    root: Array = unit[..., :, None] * lower * signs[..., None, :]
+    return root
 
 
 class FixEquations(NamedTuple):
@@ -178,6 +192,7 @@ class Equations:
         noise: Noise of the observations.
         loss: Loss function.
         modes: Number of drag modes of each partner among the parameters.
+        errors: Correlation of the fixes of satellites that move linearly; used when they become part of the prior.
     """
 
     satellites: tuple[int, ...]
@@ -190,6 +205,7 @@ class Equations:
     noise: Noise
     loss: Loss
     modes: int = 0
+    errors: FixErrors = WHITE_ERRORS
 
     @property
     def parameter_count(self) -> int:
@@ -349,19 +365,56 @@ class Equations:
         Args:
             parameters: Parameters (p,) near the solution; they decide which fixes are outliers.
         """
-        prior, size = self.prior, self.parameter_count
-        fit = Fit(np.zeros(1), np.zeros((1, size, size)), np.zeros((1, size)))
-        fixes = list(self.fixes)
-        for satellite, track in enumerate(self.tracks):
-            if track.is_linear and len(fixes[satellite].node_time):
+        prior, fixes, added = self.prior, list(self.fixes), self.prior.information @ (self.prior.mean - parameters)
+        if self.errors == WHITE_ERRORS:
+            size = self.parameter_count
+            fit = Fit(np.zeros(1), np.zeros((1, size, size)), np.zeros((1, size)))
+            for satellite in self.known:
                 self._add_fixes(fit, satellite, parameters[None], None)
-                fixes[satellite] = fixes[satellite].select(slice(0))
+            cost, normal, gradient = fit.cost[0], fit.information[0], fit.gradient[0]
+        else:
+            rows, rejected = self.known_fixes(parameters)
+            white = whiten(rows, (self.errors,))[0][0]
+            squares = white.T @ white
+            normal, gradient, cost = squares[:-1, :-1], squares[:-1, -1], squares[-1, -1]
+            cost += rejected * self.loss.limit_fix**2
+        for satellite in self.known:
+            fixes[satellite] = fixes[satellite].select(slice(0))
+        information = prior.information + normal
         deviation = prior.mean - parameters
-        information = prior.information + fit.information[0]
-        gradient = prior.information @ deviation + fit.gradient[0]
+        gradient = gradient + added
         step = scaled_inverse(information) @ gradient
-        cost = prior.cost + deviation @ prior.information @ deviation + fit.cost[0] - step @ information @ step
+        cost += prior.cost + deviation @ added - step @ information @ step
         return replace(self, fixes=tuple(fixes), prior=Prior(parameters + step, information, float(cost)))
+
+    @property
+    def known(self) -> list[int]:
+        """Indices of the satellites with fixes that move linearly."""
+        return [
+            number for number, rows in enumerate(self.fixes) if len(rows.node_time) and self.tracks[number].is_linear
+        ]
+
+    def known_fixes(self, parameters: Array) -> tuple[FixRows, int]:
+        """Return the fixes of all satellites that move linearly, without outliers at parameters (p,).
+
+        The second result is the number of outliers.
+        """
+        times = np.unique(np.concatenate([self.fixes[satellite].node_time for satellite in self.known]))
+        shape = len(times), 2, len(self.known)
+        values, used, rejected = np.zeros((*shape, 3, self.parameter_count + 1)), np.zeros(shape, dtype=np.bool_), 0
+        for place, satellite in enumerate(self.known):
+            rows, scale = self.fixes[satellite], self.noise.fix_scale[satellite]
+            residual, design = self.fix_residuals(satellite, parameters[None], None)
+            scaled = np.concatenate((design[0], residual[0][..., None]), axis=-1).reshape(len(rows.available), 2, 3, -1)
+            inside = (residual[0] ** 2).reshape(-1, 2, 3).sum(axis=-1) <= (self.loss.limit_fix * scale) ** 2
+            at, chosen = np.searchsorted(times, rows.node_time), rows.available & inside
+            columns = np.append(self._satellite_indices(satellite), self.parameter_count)
+            values[at[:, None, None, None], [[[0]], [[1]]], place, [[[0], [1], [2]]], columns] = (
+                scaled * chosen[..., None, None] / scale
+            )
+            used[at, :, place] = chosen
+            rejected += int((rows.available & ~inside).sum())
+        return FixRows(NODE_S * times, values, used), rejected
 
     def with_drag_modes(self, sigma: Array) -> "Equations":
         """Return equations with the partners' drag modes as last parameters, (s - 1, modes), with prior sigmas."""

@@ -206,22 +206,6 @@ def d_mirror_elements_d_state(own: Array, relative: Array) -> Array:
     return _differentiate(lambda state: mirror_elements(own, state), relative)
 
 
-def vary_normal_motion(own: Array, relative: Array, factors: Array) -> Array:
-    """Return variations of a relative state (6,) with other motions normal to our orbital plane, shape (n, 6).
-
-    Args:
-        own: Our state in GCRF, shape (6,).
-        relative: Partner state minus our state, GCRF, shape (6,).
-        factors: Both elements of the normal motion divided by its present amplitude, shape (n, 2).
-    """
-    rotation = _polar_rotation(own)
-    polar = own @ rotation.T
-    elements = np.tile(relative_elements(polar, polar + relative @ rotation.T), (len(factors), 1))
-    elements[:, 4:] = np.hypot(elements[:, 4:5], elements[:, 5:]) * factors
-    result: Array = (state_from_elements(polar, elements) - polar) @ rotation
-    return result
-
-
 def d_state_d_mirror_elements(own: Array) -> Array:
     """Return the derivatives of a relative state in GCRF by mirror elements, (6, 6)."""
     rotation = _polar_rotation(own)

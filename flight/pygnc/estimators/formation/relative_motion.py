@@ -334,7 +334,8 @@ def process_noise_root(
 
 def _acceleration_noise(orbit: OrbitSettings, step: JointStep, deviations: Array) -> tuple[Array, Array]:
     """Return roots of the acceleration densities: (3, 3) of the common part, (s, 3, 3) of the own parts."""
-    noise, drag, degree = orbit.process_noise, step.directions[:, 0], orbit.force_model.gravity_degree
+    noise, drag = orbit.process_noise, step.directions[:, 0]
+    degree = orbit.force_model.at(step.x[POSITION], step.x[VELOCITY]).gravity_degree
     sigma, time_s = np.array(noise.empirical_sigma_mps2), 2.0 * noise.empirical_time_s
     along_track = np.array((0.0, noise.density_variation * math.sqrt(drag.dot(drag)), 0.0))
     radius_m = math.sqrt(step.x[:3].dot(step.x[:3]))

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.formation.least_squares import Minima, differs_from
-from pygnc.estimators.formation.observation_equations import Equations, Fit, scaled_inverse
+from pygnc.estimators.formation.observation_equations import Equations, Fit, covariance_root, scaled_inverse
 from pygnc.estimators.formation.reference import STATE_SIZE, state_indices
 from pygnc.estimators.formation.relative_coordinates import d_mirror_elements_d_state, mirror_elements
 
@@ -55,8 +55,6 @@ _COST_END: Final = 12.0
 _STEPS: Final = 14
 _DENSITY_MAX: Final = 5.0
 """Limit of the log density over that of the minimum; a higher density belongs to another solution."""
-_LEAST_EIGENVALUE: Final = 1e-14
-"""Minimum eigenvalue of a correlation matrix; less is rounding."""
 
 
 class RidgePoints(NamedTuple):
@@ -271,8 +269,8 @@ def _covariance_corrections(
     selected = minima.select(followed)
     moments = _ridge_moments(cost_function, selected) + _growth_across(cost_function, selected)
     # Searches that end at different points of a flat minimum have different linear covariances.
-    linear = minima.covariance[bent]
-    return bent, _lower_roots(moments)[np.searchsorted(followed, first[bent])] @ np.linalg.inv(_lower_roots(linear))
+    linear = covariance_root(minima.covariance[bent])
+    return bent, covariance_root(moments)[np.searchsorted(followed, first[bent])] @ np.linalg.inv(linear)
 
 
 def _growth_across(cost_function: CostFunction, lowest: RidgePoints) -> Array:
@@ -288,7 +286,7 @@ def _growth_across(cost_function: CostFunction, lowest: RidgePoints) -> Array:
 
 def _excess_covariance(covariance: Array, moments: Array) -> Array:
     """Return the excess of second moments over a covariance, in the directions in which it is positive, (k, q, q)."""
-    root = _lower_roots(covariance)
+    root = covariance_root(covariance)
     inverse = np.linalg.inv(root)
     values, vectors = np.linalg.eigh(inverse @ moments @ inverse.swapaxes(1, 2))
     excess_root = root @ vectors * np.sqrt(np.maximum(values - 1.0, 0.0))[:, None]
@@ -346,15 +344,3 @@ def _local_moments(cost_function: CostFunction, points: RidgePoints, lowest: Rid
     difference = cost_function.differences(points.parameters, lowest.parameters)
     local_moment: Array = across_ridge + difference[:, :, None] * difference[:, None, :]
     return local_moment
-
-
-def _lower_roots(matrices: Array) -> Array:
-    """Return lower triangular roots of covariances whose parameters have different units."""
-    unit = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
-    values, vectors = np.linalg.eigh(matrices / unit[:, :, None] / unit[:, None, :])
-    root = vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE))[:, None]
-    upper = np.asarray(np.linalg.qr(root.swapaxes(1, 2), mode="r"), dtype=np.float64)
-    lower = upper.swapaxes(1, 2)
-    signs = np.where(np.diagonal(lower, axis1=1, axis2=2) < 0.0, -1.0, 1.0)
-    triangular: Array = unit[:, :, None] * lower * signs[:, None]
-    return triangular

@@ -30,7 +30,6 @@ from pygnc.estimators.formation.relative_coordinates import (
     NORMAL,
     d_state_d_mirror_elements,
     mirror_images,
-    vary_normal_motion,
 )
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.state import DRAG
@@ -59,18 +58,12 @@ _KNOWN_ITERATIONS: Final = 12
 """Iterations of the joint fit of the known orbits."""
 _MEDIAN_ITERATIONS: Final = 20
 _ROOT_ITERATIONS: Final = 40
-_VARIATIONS: Final = 32
-_VARIATION_MAX: Final = 1.5
 _SINGULAR_VALUE_MIN: Final = 1e-6
 """Minimum singular value of the design matrix with columns of unit length."""
 _RANGES_MIN: Final = 7
 """Minimum number of ranges to satellites on known orbits: six for an orbit, one for a bias."""
 _RANGES_MAX: Final = 64
 """Maximum number of ranges of a pair in the search."""
-_ROUNDS_MAX: Final = 3
-"""Maximum rounds of variations."""
-_IMPROVEMENT_MIN: Final = 1.0
-"""Minimum decrease of the cost for another round."""
 
 
 class FormationSearch:
@@ -164,7 +157,7 @@ class FormationSearch:
             for place, satellite in enumerate((*self._known, *group[:number])):
                 reduced[:, state_indices(place)] = merged[:, state_indices(satellite)]
             result = _refine_candidates(subset, reduced, count_max)
-            candidates = self._from_subset(subset, result, group[:number], count_max, improve=number == len(group))
+            candidates = self._from_subset(subset, result, group[:number], count_max)
         return candidates
 
     def _partner_candidates(self, partner: int, count_max: int) -> Array:
@@ -182,7 +175,7 @@ class FormationSearch:
         images = mirrored_candidates(result.parameters, (place,), reference)
         chosen = _distinct_up_to_mirrors(result, images, place + 1)[:_MINIMA_MAX]
         result = _refine_candidates(subset, images[:, chosen].reshape(-1, subset.parameter_count), count_max)
-        return self._from_subset(subset, result, [partner], count_max, improve=True)
+        return self._from_subset(subset, result, [partner], count_max)
 
     def _subset(self, partners: Sequence[int]) -> Equations:
         """Return the equations of the known satellites and some partners.
@@ -209,16 +202,11 @@ class FormationSearch:
         prior = Prior(mean, information)
         return self._equations.subset(members, prior=prior, fixes_of=partners, ranges_max=_RANGES_MAX)
 
-    def _from_subset(
-        self, subset: Equations, result: Minima, partners: Sequence[int], count_max: int, *, improve: bool
-    ) -> Array:
-        """Return the plausible minima of a subset, improved by variations if wanted, with all parameters (k, p)."""
-        places = range(len(self._known), len(self._known) + len(partners))
-        if improve:
-            result = _improve_by_variations(subset, result, places, count_max)
+    def _from_subset(self, subset: Equations, result: Minima, partners: Sequence[int], count_max: int) -> Array:
+        """Return the plausible minima of a subset with all parameters (k, p)."""
         reduced = _plausible_candidates(result, subset, count_max)
         candidates = np.tile(self._parameters, (len(reduced), 1))
-        for place, satellite in zip(places, partners, strict=True):
+        for place, satellite in enumerate(partners, start=len(self._known)):
             candidates[:, state_indices(satellite)] = reduced[:, state_indices(place)]
         return candidates
 
@@ -281,23 +269,6 @@ def _plausible_candidates(result: Minima, equations: Equations, count_max: int) 
     return result.parameters[: min(plausible, count_max)]
 
 
-def _improve_by_variations(subset: Equations, result: Minima, group: Sequence[int], count_max: int) -> Minima:
-    """Improve the minima by mirror images and variations of the best, as long as the best cost decreases."""
-    reference = subset.dynamics.reference
-    for _ in range(_ROUNDS_MAX):
-        best = result.parameters[:1]
-        variations = [
-            mirrored_candidates(best, flipped, reference)[image] for flipped, image in _mirror_combinations(group)
-        ]
-        variations.append(_varied_candidates(best[0], group, reference))
-        cost = float(result.fit.cost[0])
-        candidates = np.concatenate((_plausible_candidates(result, subset, count_max), *variations))
-        result = _refine_candidates(subset, candidates, count_max)
-        if float(result.fit.cost[0]) > cost - _IMPROVEMENT_MIN:
-            break
-    return result
-
-
 def _mirror_combinations(group: Sequence[int]) -> list[tuple[tuple[int, ...], int]]:
     """Return the combinations of partners to mirror and the image of each.
 
@@ -309,29 +280,16 @@ def _mirror_combinations(group: Sequence[int]) -> list[tuple[tuple[int, ...], in
 
 
 def mirrored_candidates(candidates: Array, partners: tuple[int, ...], reference: Reference) -> Array:
-    """Return candidates (k, p) with the mirror images of the relative motion of `partners`, shape (4, k, p)."""
+    """Return candidates (k, p) with the mirror images of the relative motion of `partners`, shape (4, k, p).
+
+    Our own orbit is that of the first candidate: those of the others differ by metres.
+    """
     flipped = np.tile(candidates, (IMAGE_COUNT, 1, 1))
-    for row, parameters in enumerate(candidates):
-        own = reference.nodes.state[reference.epoch_node] + parameters[:6]
-        for partner in partners:
-            columns = state_indices(partner)[:6]
-            relative = parameters[columns] - parameters[:6]
-            flipped[:, row, columns] = parameters[:6] + mirror_images(own, relative[None])[:, 0]
-    return flipped
-
-
-def _varied_candidates(parameters: Array, partners: Sequence[int], reference: Reference) -> Array:
-    """Return variations of parameters (p,) in the partners' motion normal to our orbital plane, shape (n, p)."""
-    own = reference.nodes.state[reference.epoch_node] + parameters[:6]
-    factors = _VARIATION_MAX * _quasirandom_points(_VARIATIONS, 2 * len(partners))
-    candidates = np.tile(parameters, (_VARIATIONS, 1))
-    for number, partner in enumerate(partners):
+    own = reference.nodes.state[reference.epoch_node] + candidates[0, :6]
+    for partner in partners:
         columns = state_indices(partner)[:6]
-        relative = parameters[columns] - parameters[:6]
-        candidates[:, columns] = parameters[:6] + vary_normal_motion(
-            own, relative, factors[:, 2 * number : 2 * number + 2]
-        )
-    return candidates
+        flipped[..., columns] = candidates[:, :6] + mirror_images(own, candidates[:, columns] - candidates[:, :6])
+    return flipped
 
 
 def _quasirandom_points(count: int, dimensions: int) -> Array:

@@ -83,6 +83,7 @@ class FormationSolution:
     Attributes:
         equations: Equations of the last fit, with all satellites solved jointly.
         hypotheses: Hypotheses, the best first.
+        differing: True for each satellite that moves differently in two hypotheses, shape (h, h, s).
         partners: All partners in the observations, by radio id.
         ranges: Ranges in use, pair by pair.
         used: True for each range that passed the gate in the best hypothesis.
@@ -90,6 +91,7 @@ class FormationSolution:
 
     equations: Equations
     hypotheses: tuple[Hypothesis, ...]
+    differing: npt.NDArray[np.bool_]
     partners: dict[int, Partner]
     ranges: tuple[RangeObservation, ...]
     used: npt.NDArray[np.bool_]

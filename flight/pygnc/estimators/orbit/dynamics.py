@@ -129,17 +129,18 @@ class OrbitDynamics:
 
         The process noise has the shape of `empirical_factor`.
         """
-        end_ms = min(gps_ms + self._model.step_max_ms, to_gps_ms)
+        model = self._model.at(x[POSITION], x[VELOCITY])
+        end_ms = min(gps_ms + model.step_max_ms, to_gps_ms)
         step_s = (end_ms - gps_ms) * 1e-3
         x, transition, directions = self.step(gps_ms, x, step_s)
-        white_density = omitted_gravity_density(self._model.gravity_degree, math.sqrt(x[POSITION].dot(x[POSITION])))
+        white_density = omitted_gravity_density(model.gravity_degree, math.sqrt(x[POSITION].dot(x[POSITION])))
         noise = sqrt_process_noise(self._noise, step_s, directions, white_density, empirical_factor)
         return LinearStep(end_ms, x, transition, noise)
 
     def propagate_vector(self, gps_ms: int, x: Array, to_gps_ms: int) -> Array:
         """Return the state vector (10,) at `to_gps_ms`, before or after `gps_ms`, without covariance."""
-        longest_ms = self._model.step_max_ms
         while gps_ms != to_gps_ms:
+            longest_ms = self._model.at(x[POSITION], x[VELOCITY]).step_max_ms
             step_ms = max(-longest_ms, min(longest_ms, to_gps_ms - gps_ms))
             x, _, _ = self.step(gps_ms, x, step_ms * 1e-3)
             gps_ms += step_ms
@@ -159,9 +160,12 @@ class OrbitDynamics:
         """
         if x[POSITION].dot(x[POSITION]) < EARTH_RADIUS_M**2:
             return x, np.eye(SIZE), np.zeros((3, SIZE - DRAG))
+        model = self._model.at(x[POSITION], x[VELOCITY])
         attitude = self._frames.at(gps_ms, _STAGES * step_s)
         ecef_from_gcrf = attitude.ecef_from_gcrf
-        middle_mps2, middle_partials = self._perturbation_at_middle(gps_ms, x, step_s, attitude.rotation_gcrf_rad_s)
+        middle_mps2, middle_partials = self._perturbation_at_middle(
+            gps_ms, x, step_s, attitude.rotation_gcrf_rad_s, minor_forces=model.minor_forces
+        )
         # Partials count from the start of the step, and at its middle the processes have decayed for half a step.
         d_start = middle_partials.copy()
         d_start[:, DRAG:] *= decay(self._noise, 0.5 * step_s)
@@ -173,7 +177,7 @@ class OrbitDynamics:
             _, gradient = gravity_and_gradient(position_ecef_m, self._gradient_degree)
             result: Array = inverse.dot(gradient).dot(rotation).dot(y)
             result[:, 1:] += d_start
-            result[:, 0] = inverse.dot(gravity(position_ecef_m, self._model.gravity_degree)) + middle_mps2
+            result[:, 0] = inverse.dot(gravity(position_ecef_m, model.gravity_degree)) + middle_mps2
             return result
 
         y = np.concatenate((x[POSITION, None], _PARTIALS_OF_POSITION), axis=1)
@@ -187,7 +191,7 @@ class OrbitDynamics:
         return np.concatenate((y[:, 0], rate[:, 0], remaining * x[DRAG:])), transition, middle_partials[:, DRAG:]
 
     def _perturbation_at_middle(
-        self, gps_ms: int, x: Array, step_s: float, earth_rotation_rad_s: Array
+        self, gps_ms: int, x: Array, step_s: float, earth_rotation_rad_s: Array, *, minor_forces: bool
     ) -> tuple[Array, Array]:
         """Return the perturbation halfway through a step, at a position extrapolated to within a metre."""
         half_s = 0.5 * step_s
@@ -199,7 +203,6 @@ class OrbitDynamics:
         x_middle[VELOCITY] = cosine * velocity_mps - (half_s * mean_motion_squared) * position_m
         x_middle[DRAG:] = decay(self._noise, half_s) * x[DRAG:]
         sun_m, moon_m = self._sun_moon.at(gps_ms, half_s)
-        minor_forces = self._model.minor_forces
         return perturbation(x_middle, sun_m, moon_m, earth_rotation_rad_s, self._spacecraft, minor_forces=minor_forces)
 
 

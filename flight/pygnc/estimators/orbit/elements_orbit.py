@@ -1,10 +1,10 @@
 """Orbit by uploaded mean elements, with the standard deviations that such elements have.
 
-Published elements carry no covariance. At their epoch they are good to about a kilometre in low Earth orbit (Kelso,
-"Validation of SGP4 and IS-GPS-200D against GPS precision ephemerides", AAS 07-127), most of it along the track. Later
-the error along the track grows with the error of the mean motion and with that of the drag. The effect of drag is the
-distance between the orbits with the elements' B* and without drag; a share of it is unknown, because the density
-varies.
+Published elements carry no covariance. Those of small satellites in low Earth orbit are accurate to a few kilometres,
+and after five days their errors along the track spread over 10 km (Kahr, Montenbruck & O'Keefe, "Estimation and
+analysis of two-line elements for small satellites", J. Spacecraft Rockets 50, 2013). The error along the track grows
+with the error of the mean motion and with that of the drag. The effect of drag is the distance between the orbits with
+the elements' B* and without drag; a share of it is unknown, because the density varies.
 """
 
 import math

@@ -1,64 +1,22 @@
-"""Settings of the orbit filter with units and defaults, and the choice of its force model.
-
-The force model follows from the accuracy that the fixes allow. Fixes with position sigma p and velocity sigma v locate
-an orbit of mean motion n as well as positions of sigma e do, with 1/e^2 = 1/p^2 + (n/v)^2, and N of them reduce the
-position error to about 3 e / sqrt(N) (within 15 % of the Cramer-Rao bound at 500 km for arcs of 3 h and more). The
-effect of neglected forces should stay below a quarter of that.
-"""
+"""Settings of the orbit filter with units and defaults."""
 
 import math
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pygnc.common.validation import require_positive
+from pygnc.environment.frames import EARTH_ROTATION_RAD_S
+from pygnc.environment.gravity import GM_EARTH_M3_S2
+from pygnc.estimators.orbit.force_model import ForceModel, attainable_accuracy_m, select_force_model
 
-_MEAN_MOTION_RAD_S: Final = 1.1e-3
-"""Mean motion at 500 km altitude; it differs by 5 % between 300 and 900 km."""
-
-
-@dataclass(frozen=True, slots=True)
-class ForceModel:
-    """Forces of the propagation.
-
-    Attributes:
-        gravity_degree: Degree and order of the gravity field.
-        step_max_ms: Longest integration step, ms.
-        minor_forces: True to include solid Earth tides and radiation pressure, some 1e-7 m/s^2 each.
-    """
-
-    gravity_degree: int
-    step_max_ms: int
-    minor_forces: bool
-
-
-_MODELS: Final = (
-    (4.0, ForceModel(20, 60_000, minor_forces=False)),
-    (2.0, ForceModel(40, 60_000, minor_forces=True)),
-    (1.2, ForceModel(50, 30_000, minor_forces=True)),
-    (0.0, ForceModel(70, 30_000, minor_forces=True)),
-)
-"""Least position error in m for which each model suffices. The gravity field beyond degree 20, 40, 50 and 70 causes
-errors of 2, 0.5, 0.1 and 0.06 m in 3 h and five times as much in 12 h; steps of 60 s cause 5 cm in 3 h, steps of 30 s 1
-cm.
-"""
-
-
-def attainable_accuracy_m(
-    position_sigma_m: float, velocity_sigma_mps: float, arc_s: float, fix_interval_s: float
-) -> float:
-    """Return the position error (3-D RMS over the arc, smoothed) that fixes every `fix_interval_s` seconds allow."""
-    effective_m = 1.0 / math.hypot(1.0 / position_sigma_m, _MEAN_MOTION_RAD_S / velocity_sigma_mps)
-    return 3.0 * effective_m / math.sqrt(max(arc_s / fix_interval_s, 1.0))
-
-
-def select_force_model(accuracy_m: float) -> ForceModel:
-    """Return the cheapest force model that suffices for a position error in m."""
-    return next(model for least_m, model in _MODELS if accuracy_m >= least_m)
+_RADIUS_RANGE_M: Final = (6.2e6, 5.0e7)
+"""Limits of the settings: from below all orbits to beyond geostationary altitude."""
+_SPEED_MARGIN: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class ScreeningSettings:
-    """Limits of a plausible fix of a satellite in low Earth orbit."""
+    """Limits of a plausible fix; the defaults are those of low Earth orbit."""
 
     accept_position_status: tuple[int, ...] = (0,)
     """Accepted solution statuses of positions and velocities. NovAtel's 0 means "computed"; PyGNC's simulator always
@@ -71,20 +29,46 @@ class ScreeningSettings:
     count has rolled over. 2048 began on 2019-04-07; set it to the week of the launch, or lower for older recordings.
     """
     radius_min_m: float = 6_478_000.0
+    """Least distance from the Earth's centre, m; 6.2e6 or more."""
     radius_max_m: float = 9_000_000.0
-    speed_min_mps: float = 5_000.0
-    """Least speed relative to the rotating Earth; speed_max_mps is the largest."""
-    speed_max_mps: float = 9_500.0
+    """Largest distance, m; up to 5e7. Set it above the apogee of an elliptical orbit, or to 4.3e7 for a geostationary
+    one.
+    """
+    speed_min_mps: float | None = None
+    """Least speed relative to the rotating Earth, m/s; by default that of all orbits between the two radii."""
+    speed_max_mps: float | None = None
+    """Largest such speed, m/s."""
     velocity_latency_max_s: float = 2.0
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.radius_min_m < self.radius_max_m or not 0.0 <= self.speed_min_mps < self.speed_max_mps:
+        low_m, high_m = _RADIUS_RANGE_M
+        if not low_m <= self.radius_min_m < self.radius_max_m <= high_m:
             raise ValueError(
-                "0 < radius_min_m < radius_max_m and 0 <= speed_min_mps < speed_max_mps are required, not"
-                f" {self.radius_min_m:g}, {self.radius_max_m:g}, {self.speed_min_mps:g} and {self.speed_max_mps:g}"
+                f"radius_min_m must be less than radius_max_m, both from {low_m:g} to {high_m:g}, not"
+                f" {self.radius_min_m:g} and {self.radius_max_m:g}"
+            )
+        slowest_mps, fastest_mps = self.speed_limits_mps
+        if not 0.0 <= slowest_mps < fastest_mps:
+            raise ValueError(
+                f"speed_min_mps must be at least 0 and less than speed_max_mps, not {slowest_mps:g} and {fastest_mps:g}"
             )
         if not 0 <= self.earliest_gps_week <= 4096:
             raise ValueError(f"earliest_gps_week must be from 0 to 4096, not {self.earliest_gps_week}")
+
+    @property
+    def speed_limits_mps(self) -> tuple[float, float]:
+        """Least and largest speed relative to the rotating Earth, m/s: 5 % beyond all orbits between the radii."""
+        near_m, far_m = self.radius_min_m, self.radius_max_m
+        # Both extremes belong to the ellipse that touches both radii (vis-viva equation).
+        at_perigee_mps, at_apogee_mps = (
+            math.sqrt(2.0 * GM_EARTH_M3_S2 * (1.0 / radius_m - 1.0 / (near_m + far_m))) for radius_m in (near_m, far_m)
+        )
+        slowest_mps = max(at_apogee_mps - EARTH_ROTATION_RAD_S * far_m, 0.0) * (1.0 - _SPEED_MARGIN)
+        fastest_mps = (at_perigee_mps + EARTH_ROTATION_RAD_S * near_m) * (1.0 + _SPEED_MARGIN)
+        return (
+            slowest_mps if self.speed_min_mps is None else self.speed_min_mps,
+            fastest_mps if self.speed_max_mps is None else self.speed_max_mps,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +93,9 @@ class ElementsSettings:
     age_max_days: float = 30.0
     """Longest time between the epoch of the elements and their use, days; 0.1 to 60."""
     position_sigma_m: tuple[float, float, float] = (300.0, 1_000.0, 300.0)
-    """Standard deviations at the epoch, m: radial, transverse and normal, 1 to 1e6 each; a kilometre in total is
-    typical of low Earth orbit (Kelso, AAS 07-127)."""
+    """Standard deviations at the epoch, m: radial, transverse and normal, 1 to 1e6 each. Errors of a few kilometres
+    were found for small satellites in low Earth orbit (Kahr et al., J. Spacecraft Rockets 50, 2013).
+    """
     growth_m_per_day: float = 1_000.0
     """Growth of the transverse standard deviation, m per day; 0 to 1e6."""
     drag_error: float = 0.3

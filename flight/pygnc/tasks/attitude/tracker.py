@@ -231,7 +231,7 @@ class AttitudeTracker:
         orbit_age_s, solved = None, None
         if orbit is not None and environment is not None:
             orbit_age_s = orbit.age_s(gps_ms)
-            if not measured.torquers_on:
+            if not measured.field_unusable and not environment.field_is_weak(self._settings.magnetometer):
                 solved = calibration.process(
                     measured.mag_imu_ut, environment.field_gcrf_ut, self._settings.magnetometer
                 )
@@ -255,7 +255,7 @@ class AttitudeTracker:
     def _measured(self, sample: SensorSample, gps_ms: int) -> AttitudeSample:
         readings = sample.mag_imu_ut, sample.gyro_imu_rad_s, sample.lux
         torquers_on = self._settings.hall_word == "times" and bool(sample.hall_raw & TORQUERS_ON)
-        return self._correction.sample(sample.seq, gps_ms, *readings, torquers_on=torquers_on)
+        return self._correction.sample(sample.seq, gps_ms, *readings, field_unusable=torquers_on)
 
     def _count(self, name: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1

@@ -65,7 +65,8 @@ def screen_velocity(packet: GpsFix, settings: ScreeningSettings) -> RejectCause 
         return RejectCause.VELOCITY_STATUS
     if not _finite(packet.velocity_ecef_mps, packet.velocity_sigma_mps):
         return RejectCause.VELOCITY_NOT_FINITE
-    if not settings.speed_min_mps <= math.hypot(*packet.velocity_ecef_mps) <= settings.speed_max_mps:
+    slowest_mps, fastest_mps = settings.speed_limits_mps
+    if not slowest_mps <= math.hypot(*packet.velocity_ecef_mps) <= fastest_mps:
         return RejectCause.SPEED
     if not 0.0 <= packet.velocity_latency_s <= settings.velocity_latency_max_s:
         return RejectCause.LATENCY

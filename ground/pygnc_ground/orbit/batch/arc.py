@@ -293,7 +293,7 @@ def solve_arc(
         if fit.factors.empirical >= _FACTOR_LARGE and grid.segments <= _SEGMENTS_DENSE:
             fit = _fit(seen, grid, settings, frames, 1)
     except np.linalg.LinAlgError:
-        raise ArcError(f"{len(fixes)} fixes do not determine an orbit") from None
+        raise ArcError(f"{len(fixes)} fixes do not determine an orbit; give a longer recording") from None
     accepted = int(fit.positions.accepted.sum())
     return BatchArc(
         first_gps_ms=first_ms,

@@ -20,6 +20,7 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import DEGREE_MAX, gravity, gravity_and_gradient, solid_tide_acceleration
 from pygnc.environment.solar_radiation import radiation_pressure_acceleration
 from pygnc.environment.sun_moon import SunMoon, third_body_acceleration
+from pygnc.estimators.orbit.force_model import degree_at
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc_ground.orbit.batch.collocation import NODE, SEGMENT_S, LinearForce
 from pygnc_ground.orbit.solution import FloatArray, IntArray
@@ -63,7 +64,13 @@ class ArcForces:
         """
         position_m, velocity_mps = states[:, :3], states[:, 3:]
         position_ecef_m = np.einsum("nij,nj->ni", self._ecef_from_gcrf, position_m)
-        attraction = np.array([gravity(place, DEGREE_MAX) for place in position_ecef_m])
+        radii_m = np.linalg.norm(position_m, axis=1).tolist()
+        attraction = np.array(
+            [
+                gravity(place, degree_at(radius_m, DEGREE_MAX))
+                for place, radius_m in zip(position_ecef_m, radii_m, strict=True)
+            ]
+        )
         gradient = np.array([gravity_and_gradient(place, _GRADIENT_DEGREE)[1] for place in position_ecef_m])
         inverse = self._ecef_from_gcrf.transpose(0, 2, 1)
         acceleration = np.einsum("nij,nj->ni", inverse, attraction)

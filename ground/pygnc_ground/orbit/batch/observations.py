@@ -115,7 +115,8 @@ def _possible(fix: Fix, limits: ScreeningSettings) -> Fix | None:
         return None
     possible = False
     if fix.velocity_ecef_mps is not None and fix.velocity_sigma_mps is not None:
-        possible = limits.speed_min_mps <= math.hypot(*fix.velocity_ecef_mps) <= limits.speed_max_mps
+        slowest_mps, fastest_mps = limits.speed_limits_mps
+        possible = slowest_mps <= math.hypot(*fix.velocity_ecef_mps) <= fastest_mps
         possible &= 0.0 <= fix.velocity_latency_s <= limits.velocity_latency_max_s
         possible &= bool(np.isfinite(fix.velocity_sigma_mps).all())
     return fix if possible else replace(fix, velocity_ecef_mps=None, velocity_sigma_mps=None, velocity_latency_s=0.0)

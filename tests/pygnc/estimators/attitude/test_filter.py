@@ -117,6 +117,23 @@ def test_a_track_bridges_a_while_without_orbit() -> None:
     assert error_deg(TRUTH, updates[-1]) < 5.0
 
 
+def test_a_weak_field_is_not_used_and_the_attitude_without_it_ends_after_an_hour() -> None:
+    """As after the ascent of an elliptical orbit; the readings are those of external fields."""
+    attitude, updates = run(replace(TRUTH, samples=TRUTH.samples[:SETTLED], surroundings=TRUTH.surroundings[:SETTLED]))
+    assert updates[-1].state is not None
+    sample, environment = TRUTH.samples[SETTLED], TRUTH.surroundings[SETTLED]
+    weak = replace(environment, field_gcrf_ut=np.array((0.1, -0.1, 0.15)), sunlit_fraction=0.0)
+    begin_ms = updates[-1].gps_ms
+    known_until_ms = 0
+    for step in range(1, 400):
+        update = attitude.process(replace(sample, gps_ms=begin_ms + 10_000 * step), weak)
+        assert update.field is None
+        if update.state is not None:
+            known_until_ms = update.gps_ms
+    assert 0 < known_until_ms - begin_ms <= 3_600_000
+    assert update.mode is Mode.SEARCHING
+
+
 def test_a_restored_filter_continues_bit_for_bit() -> None:
     for cut in (2, 8, 400):
         attitude = AttitudeFilter(SETTINGS)

@@ -28,7 +28,7 @@ def with_fields(truth: Truth, disturbance_ut: Array, matrix: Array, *, declared:
             replace(
                 sample,
                 mag_imu_ut=truth.mag_bias_ut + matrix @ (sample.mag_imu_ut - truth.mag_bias_ut) + disturbance,
-                torquers_on=declared and bool(disturbance.any()),
+                field_unusable=declared and bool(disturbance.any()),
             )
             for sample, disturbance in zip(truth.samples, disturbance_ut, strict=True)
         ],

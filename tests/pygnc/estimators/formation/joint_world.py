@@ -18,7 +18,7 @@ from pygnc_ground.campaign.formation_accuracy import own_orbit_state
 from pygnc_ground.campaign.formation_world import FormationKind, FormationWorld, Instruments, formation_world
 from pygnc_ground.campaign.orbit_world import ORIENTATION, settings_for
 from pygnc_ground.formation.relative import elements_nees
-from pygnc_ground.scenario.settings import Gps
+from pygnc_ground.scenario.sensor_settings import Gps
 from tests.pygnc.estimators.formation.worlds import CALIBRATED
 
 ARC_MIN = 64

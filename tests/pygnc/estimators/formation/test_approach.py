@@ -10,7 +10,8 @@ from pygnc.common.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.formation.approach import DAY_S, Approach, approaches
 from pygnc.estimators.formation.filter import JointGroup
-from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis, covariance_root
+from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis
+from pygnc.estimators.formation.observation_equations import covariance_root
 from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings

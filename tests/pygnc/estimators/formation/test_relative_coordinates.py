@@ -20,7 +20,6 @@ from pygnc.estimators.formation.relative_coordinates import (
     relative_elements,
     rtn_from_gcrf,
     state_from_elements,
-    vary_normal_motion,
 )
 from pygnc_ground.formation import relative as ground
 from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft
@@ -126,11 +125,6 @@ def test_image_of_an_image_is_the_original_at_forty_kilometres() -> None:
 
 def test_rtn_axes_match_the_ground_analysis() -> None:
     assert pytest.approx(ground.rtn_from_gcrf(OWN), abs=1e-15) == RTN
-
-
-def test_varied_normal_motion_keeps_the_motion_in_the_plane() -> None:
-    tilts = vary_normal_motion(OWN, RELATIVE_STATES, np.array(((1.0, 0.0), (0.0, -2.0)))) @ RTN.T
-    assert tilts[:, [0, 1, 3, 4]] == pytest.approx(np.tile((RTN @ RELATIVE_STATES)[[0, 1, 3, 4]], (2, 1)), rel=1e-2)
 
 
 def test_elements_match_first_order_geometry() -> None:

@@ -8,9 +8,9 @@ import pytest
 from pygnc.common.arrays import Array
 from pygnc.estimators.formation import batch_solver, ridge
 from pygnc.estimators.formation.least_squares import Minima
-from pygnc.estimators.formation.observation_equations import Equations, Fit, scaled_inverse
+from pygnc.estimators.formation.observation_equations import Equations, Fit, covariance_root, scaled_inverse
 from pygnc.estimators.formation.reference import state_indices
-from pygnc.estimators.formation.ridge import CostFunction, RidgePoints, _growth_across, _lower_roots, _ridge_moments
+from pygnc.estimators.formation.ridge import CostFunction, RidgePoints, _growth_across, _ridge_moments
 from pygnc_ground.campaign.formation_posterior import (
     SAMPLES,
     d_relative_d_parameters,
@@ -123,15 +123,15 @@ def test_ridge_moments_include_curvature_across_the_ridge(bend_x: float, bend_y:
     assert np.sqrt(np.diagonal(found)) == pytest.approx(np.sqrt((along, across, height)), rel=0.1)
 
 
-def test_lower_roots_equal_the_cholesky_factors() -> None:
+def testcovariance_root_equal_the_cholesky_factors() -> None:
     draw = np.random.default_rng(1).standard_normal((3, 5, 9)) * np.logspace(-3, 4, 5)[:, None]
     matrices = draw @ draw.swapaxes(1, 2)
-    roots = _lower_roots(matrices)
+    roots = covariance_root(matrices)
     assert roots == pytest.approx(np.linalg.cholesky(matrices), rel=1e-6, abs=1e-12)
 
 
 def test_lower_root_of_a_singular_matrix_is_finite() -> None:
-    assert np.isfinite(_lower_roots(np.ones((1, 4, 4)))).all()
+    assert np.isfinite(covariance_root(np.ones((1, 4, 4)))).all()
 
 
 class Solved(NamedTuple):

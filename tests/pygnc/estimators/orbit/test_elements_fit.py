@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -39,6 +40,28 @@ def test_elements_that_made_the_orbit_are_found_again() -> None:
     assert found.elements.raan_deg == pytest.approx(ELEMENTS.raan_deg, abs=1e-6)
     assert found.elements.eccentricity == pytest.approx(ELEMENTS.eccentricity, abs=1e-7)
     assert found.elements.bstar_per_radius == pytest.approx(ELEMENTS.bstar_per_radius, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("mean_motion_rev_per_day", "eccentricity", "inclination_deg", "limit_m"),
+    # At the perigee of a large ellipse SGP4 neglects kilometres.
+    [(2.6, 0.7, 28.0, 6_000.0), (10.2, 0.2, 63.4, 2_000.0), (1.0027, 0.0003, 0.02, 1_500.0)],
+)
+def test_high_orbits_are_fitted_by_the_deep_space_part(
+    mean_motion_rev_per_day: float, eccentricity: float, inclination_deg: float, limit_m: float
+) -> None:
+    made = msgspec.structs.replace(
+        ELEMENTS,
+        mean_motion_rev_per_day=mean_motion_rev_per_day,
+        eccentricity=eccentricity,
+        inclination_deg=inclination_deg,
+    )
+    row = gcrf_states(made, [made.epoch_gps_ms], FRAMES)[0]
+    orbit = OrbitFilter(replace(OrbitSettings(), gravity_degree=10), EarthOrientationTable.none())
+    _, found = fitted(orbit, OrbitState(made.epoch_gps_ms, np.append(row, np.zeros(4)), NO_COVARIANCE))
+    assert found.rms_m < limit_m
+    assert 0.0 <= found.elements.inclination_deg == pytest.approx(inclination_deg, abs=0.05)
+    assert found.elements.eccentricity == pytest.approx(eccentricity, abs=2e-3)
 
 
 def test_the_prior_holds_bstar_where_the_arc_does_not_show_drag() -> None:

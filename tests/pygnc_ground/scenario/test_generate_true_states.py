@@ -7,7 +7,8 @@ from msgspec.structs import replace
 from pygnc.formats.sense import SenseLayout, decode_sensors
 from pygnc_ground.scenario.attitude import to_body
 from pygnc_ground.scenario.generate import Scenario, generate
-from pygnc_ground.scenario.settings import Attitude, Forces, Imu, Settings, SunSensors
+from pygnc_ground.scenario.sensor_settings import Imu, SunSensors
+from pygnc_ground.scenario.settings import Attitude, Forces, Settings
 from pygnc_ground.scenario.sun_sensors import face_lux
 
 SETTINGS = Settings(

@@ -1,0 +1,97 @@
+"""Correlated errors of the receivers: likelihoods of error models, and whitened fixes.
+
+Ionosphere, multipath and broadcast ephemerides change the fixes slowly. As in the orbit filter (`error_models`), the
+variance of positions and velocities consists of a white and a first-order Gauss-Markov part. A share of the latter is
+common to all receivers: satellites near each other see the same GPS satellites through the same ionosphere. Such errors
+cancel in differences of simultaneous fixes, and thus in relative orbits.
+
+A Kalman filter of the Gauss-Markov errors alone makes the fixes white: its innovations, divided by the root of their
+covariance, are independent. The model is the one with the largest evidence, which is the probability of the fixes with
+all orbits marginalised (MacKay, Neural Computation 4, 1992).
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import product
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pygnc.common.arrays import Array
+from pygnc.estimators.orbit.error_models import CORRELATED, WHITE, ErrorModel
+
+COMMON_SHARES: Final = (0.0, 0.5, 0.9)
+"""Shares of the variance of correlated errors that are common to all receivers."""
+
+
+class FixErrors(NamedTuple):
+    """Errors of all receivers: split of their variance, and share of the correlated variance that is common."""
+
+    model: ErrorModel
+    common: float = 0.0
+
+    def inflation(self, interval_s: float) -> tuple[float, float]:
+        """Return factors on standard deviations of positions and velocities with which errors may count as white.
+
+        With them the mean of many fixes at equal intervals, in s, has its true variance.
+        """
+        kept = math.exp(-max(interval_s, 1.0) / self.model.time_s)
+        growth = 2.0 * kept / (1.0 - kept)
+        shares = self.model.position_share, self.model.velocity_share
+        return math.sqrt(1.0 + shares[0] * growth), math.sqrt(1.0 + shares[1] * growth)
+
+
+WHITE_ERRORS: Final = FixErrors(WHITE)
+FIX_ERRORS: Final = (WHITE_ERRORS, *(FixErrors(*each) for each in product(CORRELATED, COMMON_SHARES)))
+
+
+class FixRows(NamedTuple):
+    """Fixes of s satellites at n times as equations, in units of their standard deviations.
+
+    Attributes:
+        time_s: Times in ascending order, (n,).
+        values: Derivatives by q - 1 parameters, then the residual; zero without a fix. Second axis: positions and
+            velocities. Shape (n, 2, s, 3, q).
+        used: True if a position or velocity is used, (n, 2, s).
+    """
+
+    time_s: Array
+    values: Array
+    used: npt.NDArray[np.bool_]
+
+    def thinned(self, count_max: int) -> "FixRows":
+        """Return at most `count_max` times, evenly chosen."""
+        step = -(-len(self.time_s) // count_max)
+        return FixRows(self.time_s[::step], self.values[::step], self.used[::step])
+
+
+def whiten(rows: FixRows, errors: Sequence[FixErrors]) -> tuple[Array, Array]:
+    """Return white equations under k error models.
+
+    Returns:
+        Equations of shape (k, m, q) with errors of unit variance, and the log determinants (k,) of the covariances of
+        the errors in `rows`.
+    """
+    times, kinds, count, axes, columns = rows.values.shape
+    shares = np.array([(each.model.position_share, each.model.velocity_share) for each in errors])[..., None]
+    common = np.array([each.common for each in errors])[:, None, None, None]
+    stationary = common + (1.0 - common) * np.eye(count)
+    step_s = np.diff(rows.time_s, prepend=rows.time_s[:1])
+    kept = np.exp(-step_s[:, None] / np.array([each.model.time_s for each in errors]))[..., None, None, None]
+    covariance = np.broadcast_to(stationary, (len(errors), kinds, count, count))
+    error = np.zeros((len(errors), kinds, count, axes * columns))
+    white, log_determinant = np.empty((times, *error.shape)), np.zeros(len(errors))
+    for time, values in enumerate(rows.values.reshape(times, kinds, count, -1)):
+        covariance = kept[time] ** 2 * covariance + (1.0 - kept[time] ** 2) * stationary
+        error = kept[time] * error
+        response = np.sqrt(shares) * rows.used[time]
+        cross = response[..., None] * covariance
+        variance = cross * response[..., None, :] + (1.0 - response**2)[..., None] * np.eye(count)
+        root = np.linalg.cholesky(variance)
+        solved = np.linalg.solve(root, np.concatenate((cross, values - response[..., None] * error), axis=-1))
+        gain, white[time] = solved[..., :count].swapaxes(-1, -2), solved[..., count:]
+        covariance = covariance - gain @ solved[..., :count]
+        error = error + gain @ white[time]
+        log_determinant += 2.0 * axes * np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=(1, 2))
+    return white.swapaxes(0, 1).reshape(len(errors), -1, columns), log_determinant
