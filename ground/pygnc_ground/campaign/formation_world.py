@@ -330,7 +330,7 @@ class FormationWorld:
         for share, name in ((instruments.fix_common, "all"), (1.0 - instruments.fix_common, str(satellite))):
             drawn = noise_generator(seed, f"correlated errors of fixes {name}").standard_normal(noise.shape)
             size = math.sqrt(share) * np.array(instruments.fix_correlated)
-            errors += size[:, None, None] * _gauss_markov(drawn, math.exp(-INTERVAL_S / _CORRELATION_TIME_S))
+            errors += size[:, None, None] * gauss_markov(drawn, math.exp(-INTERVAL_S / _CORRELATION_TIME_S))
         path = self.paths[satellite]
         position_sigma_m, velocity_sigma_mps = np.split(instruments.fix_sigma, 2)
         position_m = path.states_itrf(t_s)[:, :3] + errors[0]
@@ -348,7 +348,7 @@ class FormationWorld:
         ]
 
 
-def _gauss_markov(drawn: FloatArray, kept: float) -> FloatArray:
+def gauss_markov(drawn: FloatArray, kept: float) -> FloatArray:
     """Return first-order Gauss-Markov processes of unit variance along the second axis, from white noise."""
     process = drawn.copy()
     for step in range(1, drawn.shape[1]):
