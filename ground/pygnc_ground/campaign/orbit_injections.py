@@ -147,8 +147,8 @@ def _scores(world: World, injection: Injection, hours: float, seed: int) -> dict
         "smoother": _score(tables["smoother"], world, _residuals(smoothed, updates, orbit)),
         "batch": _score(batch, world, batch_nis),
     }
-    for estimator, before, after in (("smoother", tables["filter"], tables["smoother"]), ("batch", batch, batch)):
-        changes = delta_vs(updates, before, after, settings, orbit.frames)
+    for estimator, after in (("smoother", tables["smoother"]), ("batch", batch)):
+        changes = delta_vs(updates, after, settings, orbit.frames, is_smoothed=estimator == "smoother")
         if changes:
             error_mps = np.sum([change.rtn_mps for change in changes], axis=0) - injection.delta_v_rtn_mps
             sigma_mps = np.sqrt(np.sum([change.sigma_mps**2 for change in changes], axis=0))

@@ -104,9 +104,9 @@ def replay(
     )
     smoothed = _smoothed(collected, settings.orbit, frames)
     batch = _batch(collected, settings.orbit, orientation, notes)
-    for name, before, after in (("filter and smoother", solution, smoothed), ("batch", batch, batch)):
-        if before is not None and after is not None:
-            found = delta_vs(collected.updates, before, after, settings.orbit, frames)
+    for name, after in (("smoother", smoothed), ("batch", batch)):
+        if after is not None:
+            found = delta_vs(collected.updates, after, settings.orbit, frames, is_smoothed=name == "smoother")
             notes += [f"manoeuvre by {name}: {_delta_v_text(change)}" for change in found]
     result = ReplayResult(
         settings=settings,

@@ -6,6 +6,7 @@ if successive rejected fixes agree with each other, and widens the covariance af
 that is rejected entirely leaves the state at its old time, so a wrong time tag cannot carry the filter into the future.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,11 +21,13 @@ from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.error_models import ErrorBank, Hypotheses, InnovationTest
 from pygnc.estimators.orbit.initialisation import InitialFix, InitialOrbit, OrbitInitialiser
 from pygnc.estimators.orbit.manoeuvre import (
+    IMPULSE_INTERVAL_MAX_S,
     Candidate,
     Change,
     Manoeuvre,
     confirmed,
     impulse_root,
+    impulse_size_mps,
     is_thrust_suspected,
     thrust_factor,
     thrust_root,
@@ -34,6 +37,8 @@ from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import EcefOrbit, OrbitState, to_ecef
 
+_RECENT: Final = 2
+"""Fixes before the first suspicious one before which an impulse may have happened."""
 _UNKNOWN_POSITION_M: Final = 1e5
 _UNKNOWN_VELOCITY_MPS: Final = 1e3
 """Standard deviations before the first fix: uninformative, but small enough to keep the numbers well scaled."""
@@ -91,6 +96,15 @@ class OrbitUpdate:
         return self.velocity_cause is None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """Estimate before one of the last fixes, and that fix."""
+
+    state: OrbitState
+    hypotheses: Hypotheses
+    fix: Fix
+
+
 class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
     """State of an orbit filter that a restarted task needs.
 
@@ -101,6 +115,7 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
         buffered: Fixes before the initialisation; afterwards, the latest successive rejected fixes.
         candidates: Assumed changes of the motion that the next fixes confirm or refute.
         in_thrust: True between begin and end of a thrust.
+        recent: The last accepted fixes, before one of which a suspected impulse may have happened.
     """
 
     earth_orientation: str
@@ -109,6 +124,7 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
     buffered: list[Fix] = []
     candidates: list[Candidate] = []
     in_thrust: bool = False
+    recent: list[Moment] = []
 
 
 class OrbitFilter:
@@ -268,7 +284,7 @@ class OrbitFilter:
             hypotheses, noise_factor=start.noise_factor, empirical_factor=start.empirical_factor
         )
         memory.state, memory.buffered = state, []
-        memory.candidates, memory.in_thrust = [], False
+        memory.candidates, memory.in_thrust, memory.recent = [], False, []
         return tuple(sorted(updates, key=lambda update: update.fix.gps_ms))
 
     # --- Flight (reference filters on the ground override the first two methods) -------------------------------------
@@ -320,7 +336,9 @@ class OrbitFilter:
         certain = confirmed(candidates)
         if certain is not None:
             return self._after_manoeuvre(certain, x, fix, test, factor)
+        recent = [*memory.recent, Moment(state, memory.hypotheses, fix)][-_RECENT:]
         if any(test.accepted):
+            memory.recent = recent
             updated, hypotheses, nis = self._updated(x, hypotheses, fix, test, test.accepted)
             memory.hypotheses = self._bank.adapted(hypotheses, test)
             memory.state = updated
@@ -333,7 +351,7 @@ class OrbitFilter:
                 memory.hypotheses = self._bank.adapted(memory.hypotheses, test)
             else:
                 # A candidate explains the fix, so its time is right.
-                memory.state = predicted
+                memory.state, memory.recent = predicted, []
                 memory.hypotheses = self._bank.adapted(hypotheses.centred(x, predicted.x), test)
         memory_x = memory.state.x if memory.state else x
         memory.candidates = [
@@ -362,16 +380,25 @@ class OrbitFilter:
         """Return the candidates after a fix, relative to the common state vector `x`; new ones if it is suspicious."""
         if not self.settings.manoeuvre_detection:
             return []
-        candidates = [
-            replace(
-                candidate,
-                hypotheses=self._predicted(state, candidate.hypotheses, fix.gps_ms)[1],
-                before=self._propagated(candidate.before, fix.gps_ms, 1.0),
-            )
-            for candidate in self.memory.candidates
-        ]
-        interval_s = (fix.gps_ms - state.gps_ms) * 1e-3
-        candidates = self._with_suspected(candidates, x, hypotheses, test, fix.gps_ms, interval_s)
+        candidates = [self._carried(candidate, state, fix.gps_ms) for candidate in self.memory.candidates]
+        candidates = self._with_suspected(candidates, state, x, hypotheses, test, fix.gps_ms)
+        return self._tested(candidates, test, observations)
+
+    def _carried(self, candidate: Candidate, state: OrbitState, gps_ms: int) -> Candidate:
+        """Return a candidate, given relative to `state`, at a later time."""
+        return replace(
+            candidate,
+            hypotheses=self._predicted(state, candidate.hypotheses, gps_ms)[1],
+            before=self._propagated(candidate.before, gps_ms, 1.0),
+        )
+
+    def _tested(
+        self,
+        candidates: Sequence[Candidate],
+        test: InnovationTest,
+        observations: tuple[Observation, Observation | None],
+    ) -> list[Candidate]:
+        """Return the candidates updated with a fix, which has the innovations `test` without them."""
         tested = []
         for candidate in candidates:
             result = self._bank.test(candidate.hypotheses, *observations)
@@ -388,36 +415,63 @@ class OrbitFilter:
             )
         return tested
 
+    def _earlier_impulses(self, size_mps: float) -> list[Candidate]:
+        """Return impulses of an expected size before each of the last fixes, relative to the state."""
+        candidates: list[Candidate] = []
+        recent = self.memory.recent
+        states = [*(moment.state for moment in recent), self.memory.state]
+        for moment, after in zip(recent, states[1:], strict=True):
+            gps_ms = moment.fix.gps_ms
+            x, hypotheses = self._predicted(moment.state, moment.hypotheses, gps_ms)
+            candidates = [self._carried(candidate, moment.state, gps_ms) for candidate in candidates]
+            candidates += self._impulse(moment.state, x, hypotheses, gps_ms, size_mps)
+            observations = self._linearise(x, moment.fix)
+            tested = self._tested(candidates, self._bank.test(hypotheses, *observations), observations)
+            candidates = [replace(each, hypotheses=each.hypotheses.centred(x, after.x)) for each in tested if after]
+        return candidates
+
+    def _impulse(
+        self, state: OrbitState, x: Array, hypotheses: Hypotheses, gps_ms: int, size_mps: float
+    ) -> list[Candidate]:
+        """Return an impulse between a state and the prediction from it, if these are close enough in time."""
+        interval_s = (gps_ms - state.gps_ms) * 1e-3
+        if interval_s > IMPULSE_INTERVAL_MAX_S:
+            return []
+        opened = self._bank.opened(hypotheses, impulse_root(size_mps, interval_s))
+        return [Candidate(Change.IMPULSE, gps_ms, opened, hypotheses.mixture(gps_ms, x))]
+
     def _with_suspected(  # noqa: PLR0917 - all that is known of the fix
         self,
         candidates: list[Candidate],
+        state: OrbitState,
         x: Array,
         hypotheses: Hypotheses,
         test: InnovationTest,
         gps_ms: int,
-        interval_s: float,
     ) -> list[Candidate]:
         """Return the candidates and those that the innovations of a fix suggest."""
         sigma_mps2 = np.array(self.settings.process_noise.empirical_sigma_mps2)
-        known = {candidate.change: candidate for candidate in candidates}
+        interval_s = (gps_ms - state.gps_ms) * 1e-3
+        known = {candidate.change for candidate in candidates}
         if self.memory.in_thrust:
             if Change.THRUST_END not in known:
                 quiet = self._bank.without_acceleration(hypotheses, x, sigma_mps2)
-                before = hypotheses.mixture(gps_ms, x)
-                known[Change.THRUST_END] = Candidate(Change.THRUST_END, gps_ms, quiet, before)
-            return list(known.values())
-        root = impulse_root(test, interval_s)
+                candidates.append(Candidate(Change.THRUST_END, gps_ms, quiet, hypotheses.mixture(gps_ms, x)))
+            return candidates
+        size_mps = impulse_size_mps(test, interval_s)
         factor = self._bank.widening(hypotheses)
-        if Change.THRUST_BEGIN not in known and (root is not None or is_thrust_suspected(factor, interval_s)):
+        is_suspected = size_mps is not None or is_thrust_suspected(factor, interval_s)
+        if Change.THRUST_BEGIN not in known and is_suspected:
             opened = self._bank.opened(hypotheses, thrust_root())
             factors = np.maximum(hypotheses.empirical_factor, thrust_factor(float(sigma_mps2.min())))
             thrust = replace(opened, empirical_factor=factors)
-            before = hypotheses.mixture(gps_ms, x)
-            known[Change.THRUST_BEGIN] = Candidate(Change.THRUST_BEGIN, gps_ms, thrust, before)
-        if root is not None and (Change.IMPULSE not in known or known[Change.IMPULSE].lead < 0.0):
-            impulse = self._bank.opened(hypotheses, root)
-            known[Change.IMPULSE] = Candidate(Change.IMPULSE, gps_ms, impulse, hypotheses.mixture(gps_ms, x))
-        return list(known.values())
+            candidates.append(Candidate(Change.THRUST_BEGIN, gps_ms, thrust, hypotheses.mixture(gps_ms, x)))
+        impulses = [candidate for candidate in candidates if candidate.change is Change.IMPULSE]
+        if size_mps is not None and all(impulse.lead < 0.0 for impulse in impulses):
+            candidates = [candidate for candidate in candidates if candidate.change is not Change.IMPULSE]
+            candidates += [self._carried(one, state, gps_ms) for one in self._earlier_impulses(size_mps)]
+            candidates += self._impulse(state, x, hypotheses, gps_ms, size_mps)
+        return candidates
 
     def _after_manoeuvre(
         self, candidate: Candidate, x: Array, fix: Fix, test: InnovationTest, factor: Array
@@ -426,7 +480,7 @@ class OrbitFilter:
         memory = self.memory
         state = candidate.hypotheses.mixture(fix.gps_ms, x)
         memory.state, memory.hypotheses = state, candidate.hypotheses.centred(x, state.x)
-        memory.candidates, memory.in_thrust = [], candidate.change is Change.THRUST_BEGIN
+        memory.candidates, memory.in_thrust, memory.recent = [], candidate.change is Change.THRUST_BEGIN, []
         used = (True, test.velocity is not None)
         return replace(
             _result(fix, state, used, RejectCause.GATE, memory.hypotheses),

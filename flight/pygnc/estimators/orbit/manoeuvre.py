@@ -36,7 +36,7 @@ _FIXES_CLEAR: Final = 7
 _CHANGE_MIN_MPS: Final = 0.01
 _CHANGE_MAX_MPS: Final = 2.0
 """Larger innovations are damage or need a new orbit."""
-_INTERVAL_MAX_S: Final = 600.0
+IMPULSE_INTERVAL_MAX_S: Final = 600.0
 """After a longer time without fixes the change of the velocity and that of the position are not proportional."""
 _THRUST_MPS2: Final = 1e-4
 _THRUST_S: Final = 100.0
@@ -111,29 +111,37 @@ def confirmed(candidates: Sequence[Candidate]) -> Candidate | None:
     """Return the candidate that is certain; None if none is, or if it is unclear which of them."""
     if not candidates:
         return None
-    *others, best = sorted(candidates, key=lambda candidate: candidate.lead)
-    ahead = best.lead - max((other.lead for other in others), default=-math.inf)
+    best = max(candidates, key=lambda candidate: candidate.lead)
+    others = [candidate.lead for candidate in candidates if candidate.change is not best.change]
+    ahead = best.lead - max(others, default=-math.inf)
     is_clear = ahead >= _LEAD_OVER_OTHERS or best.fixes >= _FIXES_CLEAR
     lead_min = _LEAD_END if best.change is Change.THRUST_END else _LEAD_MIN
     return best if best.fixes >= _FIXES_MIN and best.lead >= lead_min and is_clear else None
 
 
-def impulse_root(test: InnovationTest, interval_s: float) -> Array | None:
-    """Return the root (10, 6) of the covariance that a suspected impulse adds; None if the innovations show none.
+def impulse_size_mps(test: InnovationTest, interval_s: float) -> float | None:
+    """Return the expected size of a suspected impulse; None if the innovations show none.
 
     Args:
         test: Innovations without an impulse; those of the velocity, if any, give its size.
-        interval_s: Time since the fix before, in which the impulse happened.
+        interval_s: Time since the fix before.
     """
     parts = [part for part in (test.position, test.velocity) if part is not None]
-    if interval_s > _INTERVAL_MAX_S or max(part.chi_square for part in parts) < _CHI_SQUARE_SUSPICIOUS:
+    if max(part.chi_square for part in parts) < _CHI_SQUARE_SUSPICIOUS:
         return None
     size_mps = (
         math.hypot(*test.velocity.residual) if test.velocity else math.hypot(*test.position.residual) / interval_s
     )
-    if size_mps > _CHANGE_MAX_MPS:
-        return None
-    sigma_mps = max(size_mps, _CHANGE_MIN_MPS)
+    return None if size_mps > _CHANGE_MAX_MPS else max(size_mps, _CHANGE_MIN_MPS)
+
+
+def impulse_root(sigma_mps: float, interval_s: float) -> Array:
+    """Return the root (10, 6) of the covariance that an impulse adds at the end of the interval in which it happened.
+
+    Args:
+        sigma_mps: Expected size of the impulse.
+        interval_s: Length of the interval.
+    """
     root = np.zeros((SIZE, 6))
     eye = np.eye(3)
     root[POSITION, :3] = 0.5 * interval_s * sigma_mps * eye
@@ -144,7 +152,7 @@ def impulse_root(test: InnovationTest, interval_s: float) -> Array | None:
 
 def is_thrust_suspected(empirical_factor: float, interval_s: float) -> bool:
     """Return True if the innovations up to a fix, `interval_s` after the one before, have been correlated."""
-    return interval_s <= _INTERVAL_MAX_S and empirical_factor > _FACTOR_SUSPICIOUS
+    return interval_s <= IMPULSE_INTERVAL_MAX_S and empirical_factor > _FACTOR_SUSPICIOUS
 
 
 def thrust_root() -> Array:

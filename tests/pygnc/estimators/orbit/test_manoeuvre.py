@@ -77,6 +77,21 @@ def test_an_impulse_is_detected_and_does_not_lead_the_filter_astray(seed: int) -
         assert error_m < 5.0 * np.sqrt(np.trace(each.state.covariance[:3, :3]))
 
 
+def test_an_impulse_is_dated_before_its_first_suspicious_fix() -> None:
+    """The error of the first velocity hides a third of the impulse."""
+    fixes = make_fixes(with_pulses((0.0, 0.05, 0.0)))[: BEFORE + 15]
+    first = BEFORE + 1
+    velocity_mps, true_mps = fixes[first].velocity_ecef_mps, with_pulses((0.0, 0.05, 0.0)).ecef[first, 3:]
+    assert velocity_mps is not None
+    change_mps = true_mps - NOMINAL.ecef[first, 3:]
+    fixes[first] = replace(fixes[first], velocity_ecef_mps=true_mps - change_mps / 3.0)
+    _, updates = run(fixes)
+    velocity = updates[first].velocity
+    assert velocity is not None
+    assert velocity.chi_square < 14.2
+    assert changes(updates) == [(Change.IMPULSE, first)]
+
+
 def test_a_thrust_is_detected_from_begin_to_end() -> None:
     pulses = 1800 // CADENCE_S
     truth = with_pulses((0.0, 6e-5 * CADENCE_S, 0.0), pulses)
