@@ -345,15 +345,15 @@ def print_realistic(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
 def print_realistic_scores(runs: Sequence[Sequence[FormationScore]]) -> None:
     """Print the tables of `realistic_of_seed` for several seeds."""
     cases = list(zip((*_SIDE_BY_SIDE, *_REALISTIC_CASES), zip(*runs, strict=True), strict=True))
-    columns = "error, m: median", "sigma", "bound", "NEES / 6: mean", "median", "ambiguous, unsolved"
-    header = *columns, "truth missing", "wrong and certain"
-    pairs = len(_UNCALIBRATED)
+    accuracy = "error, m: median", "sigma", "bound", "NEES / 6: mean", "median"
+    header = *accuracy, "ambiguous, unsolved", "truth missing", "wrong and certain"
+    pairs, shown = len(_UNCALIBRATED), (0, 1, 3, 5, 7)
     rows = []
-    for (nominal, scores), (_, realistic) in zip(cases[:pairs], cases[pairs : 2 * pairs], strict=True):
-        figures = zip(realistic_figures(scores), realistic_figures(realistic), strict=True)
-        rows.append([nominal[1].name, *(f"{one} | {other}" for one, other in figures)])
-    titles = [title for name in header for title in (f"{name}, nominal", "realistic")]
-    print_table(["instruments", *titles], [[cell for text in row for cell in text.split(" | ")] for row in rows])
+    for (case, nominal), (_, realistic) in zip(cases[:pairs], cases[pairs : 2 * pairs], strict=True):
+        figures = realistic_figures(nominal), realistic_figures(realistic)
+        rows.append([case[1].name, *(each[column] for column in shown for each in figures)])
+    titles = [f"{header[column]}, {case}" for column in shown for case in ("nominal", "realistic")]
+    print_table(["instruments", *titles], rows)
     print()
     rows = [[case[0], case[1].name, *realistic_figures(scores)] for case, scores in cases[2 * pairs :]]
     print_table(["case", "instruments", *header], rows)

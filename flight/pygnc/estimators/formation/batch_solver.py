@@ -22,6 +22,7 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.formation.fix_errors import WHITE_ERRORS
 from pygnc.estimators.formation.least_squares import (
     Minima,
     apparent_noise,
@@ -147,6 +148,9 @@ class FormationSolver:
         equations, parameters = _preliminary(equations, settings, parameters)
         if self._orbit.measurement.correlated_errors:
             equations = replace(equations, errors=likely_errors(equations, parameters[0]))
+            if equations.errors != WHITE_ERRORS:
+                # The candidates are fits with white errors.
+                parameters = _minima(equations, parameters, _FIRST_ITERATIONS).parameters
         moved = self._moved_to(equations, parameters[0], arc, tracks)
         if moved != tracks:
             linearised = self._linearised(arc, moved, own)

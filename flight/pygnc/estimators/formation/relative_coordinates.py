@@ -187,11 +187,7 @@ def mirror_images(own: Array, relative: Array) -> Array:
     Returns:
         Relative states in GCRF, shape (4, k, 6): unchanged, `NORMAL`, `IN_PLANE` and `BOTH`.
     """
-    rotation = _polar_rotation(own)
-    polar = own @ rotation.T
-    flipped = _IMAGE_SIGNS[:, None] * relative_elements(polar, polar + relative @ rotation.T)
-    images: Array = (state_from_elements(polar, flipped) - polar) @ rotation
-    return images
+    return _from_mirror_elements(own, _IMAGE_SIGNS[:, None] * mirror_elements(own, relative))
 
 
 def mirror_elements(own: Array, relative: Array) -> Array:
@@ -208,13 +204,18 @@ def d_mirror_elements_d_state(own: Array, relative: Array) -> Array:
 
 def d_state_d_mirror_elements(own: Array) -> Array:
     """Return the derivatives of a relative state in GCRF by mirror elements, (6, 6)."""
-    rotation = _polar_rotation(own)
-    polar = own @ rotation.T
     unit_m = 10.0
     elements = unit_m * np.eye(6)
-    columns = (state_from_elements(polar, elements) - state_from_elements(polar, -elements)) / (2.0 * unit_m)
-    result: Array = (columns @ rotation).T
-    return result
+    change: Array = _from_mirror_elements(own, elements) - _from_mirror_elements(own, -elements)
+    return change.T / (2.0 * unit_m)
+
+
+def _from_mirror_elements(own: Array, elements: Array) -> Array:
+    """Return the relative states in GCRF whose `mirror_elements` are `elements` (..., 6) in m."""
+    rotation = _polar_rotation(own)
+    polar = own @ rotation.T
+    relative: Array = (state_from_elements(polar, elements) - polar) @ rotation
+    return relative
 
 
 def _polar_rotation(own: Array) -> Array:
