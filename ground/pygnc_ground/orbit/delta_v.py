@@ -186,7 +186,7 @@ def _delta_v(  # noqa: PLR0917 - the arguments of `delta_vs`
     begin, hypotheses = estimates[span.before_ms]
     noise = _noise_factors(hypotheses)
     constant = replace(settings, process_noise=replace(settings.process_noise, empirical_time_s=_CONSTANT_S))
-    response, plain = OrbitDynamics(constant, frames), OrbitDynamics(settings, frames)
+    plain, response = OrbitDynamics(settings, frames), None if span.is_impulse else OrbitDynamics(constant, frames)
     x, d_state, d_change = begin.x, np.eye(SIZE), np.zeros((steps, SIZE, 3))
     parts: list[_Rows] = []
     unknown: list[tuple[int, FloatArray]] = []
@@ -201,16 +201,8 @@ def _delta_v(  # noqa: PLR0917 - the arguments of `delta_vs`
         if begin_ms - span.before_ms >= 2000.0 * settings.process_noise.empirical_time_s * len(unknown):
             drag_mps2 = float(np.linalg.norm(plain.step(begin_ms, x, 1.0)[2][:, 0]))
             unknown.append((number, _acceleration_sigma(settings, drag_mps2)))
-        step = plain.linear_step(begin_ms, x, end_ms, 1.0)
-        if span.is_impulse:
-            axes = np.zeros((SIZE, 3))
-            axes[VELOCITY] = rtn_axes(x[POSITION], x[VELOCITY])
-            change = step.transition @ axes
-        else:
-            seconds = 1e-3 * (end_ms - begin_ms)
-            change = response.linear_step(begin_ms, x, end_ms, 1.0).transition[:, EMPIRICAL] / seconds
-            change[EMPIRICAL] = 0.0
-        x, d_state, d_change = step.x, step.transition @ d_state, step.transition @ d_change
+        x, transition, change = _advanced(begin_ms, x, end_ms, plain, response)
+        d_state, d_change = transition @ d_state, transition @ d_change
         d_change[number] = change
         if end_ms in fixes:
             update = fixes[end_ms]
@@ -232,6 +224,25 @@ def _delta_v(  # noqa: PLR0917 - the arguments of `delta_vs`
     is_good = np.repeat(np.square(found.residual.reshape(-1, 3)).sum(axis=1) <= settings.measurement.gate, 3)
     found = fit(used=is_good, is_impulse=span.is_impulse)
     return DeltaV(span, found.rtn_mps, _SIGMA_FACTOR**2 * found.covariance_mps2)
+
+
+def _advanced(
+    begin_ms: int, x: FloatArray, end_ms: int, plain: OrbitDynamics, response: OrbitDynamics | None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the state at the end of a step (10,), and its derivatives by that before (10, 10) and a change (10, 3).
+
+    `response` has constant accelerations; without it the change is an impulse at the begin of the step.
+    """
+    step_s, transition, change = 1e-3 * (end_ms - begin_ms), np.eye(SIZE), np.zeros((SIZE, 3))
+    if response is None:
+        change[VELOCITY] = rtn_axes(x[POSITION], x[VELOCITY])
+    while begin_ms < end_ms:
+        step = plain.linear_step(begin_ms, x, end_ms, 1.0)
+        transition, change = step.transition @ transition, step.transition @ change
+        if response is not None:
+            change[:6] += response.linear_step(begin_ms, x, end_ms, 1.0).transition[:6, EMPIRICAL] / step_s
+        begin_ms, x = step.gps_ms, step.x
+    return x, transition, change
 
 
 def _acceleration_sigma(settings: OrbitSettings, drag_mps2: float) -> FloatArray:
