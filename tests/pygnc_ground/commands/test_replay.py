@@ -123,6 +123,7 @@ def attitude_errors_deg(path: Path) -> NDArray[np.float64]:
     return np.asarray(np.degrees(np.linalg.norm(quaternion.error_vector(found, true), axis=1)), np.float64)
 
 
+@pytest.mark.slow
 def test_attitude_errors_are_printed_with_their_bound(replayed: tuple[Path, str]) -> None:
     lines = replayed[1].splitlines()
     assert "720 sensor samples: 709 with an attitude" in lines
@@ -136,6 +137,7 @@ def test_attitude_errors_are_printed_with_their_bound(replayed: tuple[Path, str]
     assert "within 5 deg of the true attitude after" in start
 
 
+@pytest.mark.slow
 def test_the_report_has_the_attitude(replayed: tuple[Path, str]) -> None:
     page = (replayed[0] / "report.html").read_text(encoding="utf-8")
     for words in ("Attitude error against truth", "Biases", "Light on the faces", "Magnetometer residuals"):
@@ -175,6 +177,7 @@ def test_a_runs_own_journal_gives_its_estimates_again(hour: Path, replayed: tupl
         assert (tmp_path / "out" / name).read_bytes() == (replayed[0] / name).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_report")
 def test_the_reference_filter_runs_in_place_of_the_flights(
     hour: Path, replayed: tuple[Path, str], tmp_path: Path

@@ -128,6 +128,7 @@ def displaced() -> tuple[FloatArray, FloatArray]:
     return kinds[0], kinds[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("links", "fixed", "sigma_m"), [(mesh(3), 3, 1.0), (mesh(3), 1, 10.0), (star(3), 2, 5.0)])
 def test_bound_matches_finite_differences_of_trajectories(
     links: list[tuple[int, int]], fixed: int, sigma_m: float

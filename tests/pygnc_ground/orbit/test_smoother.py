@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from filterpy.kalman import KalmanFilter
 
 from pygnc.common.arrays import Array
@@ -63,6 +64,7 @@ def test_states_and_covariances_are_those_of_filterpys_recursion() -> None:
         )
 
 
+@pytest.mark.slow
 def test_errors_shrink_and_the_covariance_covers_them() -> None:
     nees, ratios = [], []
     for seed in range(4):

@@ -106,6 +106,7 @@ def test_figures_raise_no_warning_and_are_reproducible(caplog: pytest.LogCapture
     assert first == second
 
 
+@pytest.mark.slow
 def test_four_satellites_take_less_than_a_megabyte() -> None:
     charts = section(formation_samples.clean(BEGIN_MS, 720)).charts
     assert sum(len(chart.svg.encode()) for chart in charts) < 900_000

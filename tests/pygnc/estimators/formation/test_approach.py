@@ -153,6 +153,7 @@ def test_four_hours_agree_with_brahe_to_decimetres() -> None:
     assert approach.distance_m == pytest.approx(distance_m[nearest], abs=0.5)
 
 
+@pytest.mark.slow
 def test_prediction_of_a_solution_contains_the_truth() -> None:
     done = solved()
     filtering = done.filter()

@@ -87,6 +87,7 @@ def test_agrees_with_a_batch_of_the_whole_arc_after_an_hour() -> None:
     assert np.linalg.norm(after.rtn[:3] - batch.rtn[:3]) < sigma_m[2]
 
 
+@pytest.mark.slow
 def test_partner_fixes_resolve_the_ambiguity_even_if_the_batch_chose_wrong() -> None:
     batch_case = solved(GPS_ON_OURS, draw=1)
     assert error_m(batch_case.filter(), PARTNER) < 50.0

@@ -68,6 +68,7 @@ def weights(orbit: OrbitFilter) -> Array:
     return orbit.memory.hypotheses.weight
 
 
+@pytest.mark.slow
 def test_correlated_errors_are_recognised_and_neither_averaged_away_nor_absorbed() -> None:
     orbit, updates = run(list(correlated_fixes()))
     _, naive = run(list(correlated_fixes()), without_correlation())

@@ -51,6 +51,7 @@ def test_corrections_count_from_the_present_values() -> None:
     np.testing.assert_allclose(present + rest.correction, whole.correction, rtol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("power", [-1.0, 0.0, 1.0, 3.0])
 def test_chooses_the_sigmas_of_the_forces_by_evidence(power: float) -> None:
     settings, unknowns = OrbitSettings(), ArcParameters(segments=90)
