@@ -80,6 +80,7 @@ def test_killed_tasks_give_the_same_estimates(flown: Flight, tmp_path_factory: p
     assert first == second
 
 
+@pytest.mark.slow
 def test_without_any_gps_time_the_spacecraft_clock_counts_as_utc(flight: Flight) -> None:
     sense = without_fixes(SENSE, with_time=False)
     (flight.home / "sense.bin").write_bytes(sense)

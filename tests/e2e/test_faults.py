@@ -161,6 +161,7 @@ def test_flipped_bits_cost_at_most_their_records(demo: Flight, demo_time_s: int)
     assert final["orbit_mode"] == OrbitMode.PREDICTED
 
 
+@pytest.mark.slow
 def test_orders_a_ring_file_by_time(demo: Flight, demo_time_s: int, undisturbed: Estimates) -> None:
     file = demo.home / "sense.bin"
     content = file.read_bytes()
@@ -171,6 +172,7 @@ def test_orders_a_ring_file_by_time(demo: Flight, demo_time_s: int, undisturbed:
     assert (demo.home / "pygnc_batch" / "sense.bin").read_bytes() == ring
 
 
+@pytest.mark.slow
 def test_swapped_and_repeated_records_change_no_estimate(
     demo: Flight, demo_time_s: int, undisturbed: Estimates
 ) -> None:
@@ -382,6 +384,7 @@ def test_a_read_only_home(demo: Flight, demo_time_s: int) -> None:
         demo.home.chmod(0o755)
 
 
+@pytest.mark.slow
 def test_more_range_files_than_a_process_may_open(demo: Flight, demo_time_s: int) -> None:
     folder = demo.home / "range"
     shutil.rmtree(folder)

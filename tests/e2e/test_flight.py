@@ -153,6 +153,7 @@ def test_rejects_a_second_run_in_the_same_home(demo: Flight, demo_time_s: int) -
     assert demo.wait() == 0
 
 
+@pytest.mark.slow
 def test_each_run_has_a_new_log_folder(demo: Flight, demo_time_s: int) -> None:
     for _ in range(2):
         demo.run("10", str(demo_time_s), "--exit-when-done")
@@ -161,6 +162,7 @@ def test_each_run_has_a_new_log_folder(demo: Flight, demo_time_s: int) -> None:
     assert not any(c in path.name for path in (demo.home / "pygnc_logs").rglob("*") for c in " :")
 
 
+@pytest.mark.slow
 def test_two_runs_give_the_same_estimates_bit_for_bit(
     flown_hour: Flight, tmp_path_factory: pytest.TempPathFactory, demo_time_s: int
 ) -> None:

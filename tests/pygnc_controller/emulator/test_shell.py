@@ -63,7 +63,7 @@ def test_a_shell_stuck_in_an_incomplete_command_is_recovered(tmp_path: Path, mon
 
 
 @pytest.mark.timeout(180)  # many retries on a bad line
-@pytest.mark.parametrize(("faults", "size"), [(None, 36_144), (BAD, 6000)])
+@pytest.mark.parametrize(("faults", "size"), [(None, 36_144), pytest.param(BAD, 6000, marks=pytest.mark.slow)])
 def test_files_are_exact_in_both_directions(tmp_path: Path, faults: LineFaults | None, size: int) -> None:
     content = random.Random(1).randbytes(size)  # noqa: S311 - a test's input
     with shell_on_pty(tmp_path, faults, seed=4) as (_, station, shell):

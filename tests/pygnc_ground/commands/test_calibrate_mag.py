@@ -80,6 +80,7 @@ def test_settings_and_json_agree(calibrated: tuple[Path, str]) -> None:
     assert np.array(settings["matrix"]) == pytest.approx(np.array(figures["matrix"]), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_file_is_taken_as_settings_and_calibrating_again_reads_the_raw_readings(
     hour: Path, calibrated: tuple[Path, str], tmp_path: Path
 ) -> None:

@@ -153,6 +153,7 @@ def test_smoother_and_batch_are_nearer_to_the_truth(replayed: tuple[Path, str]) 
     assert errors_m["batch"] < errors_m["filter"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_report")
 def test_the_real_processes_give_the_same_bits(hour: Path, replayed: tuple[Path, str], tmp_path: Path) -> None:
     result = replay(hour, "--pipeline", "--out", tmp_path)
@@ -163,6 +164,7 @@ def test_the_real_processes_give_the_same_bits(hour: Path, replayed: tuple[Path,
     assert (tmp_path / "attitude.csv").read_bytes() == (replayed[0] / "attitude.csv").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_report")
 def test_a_runs_own_journal_gives_its_estimates_again(hour: Path, replayed: tuple[Path, str], tmp_path: Path) -> None:
     home = tmp_path / "home"

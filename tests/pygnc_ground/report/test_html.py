@@ -128,6 +128,7 @@ def test_with_truth_errors_are_shown_and_without_sigmas_and_what_smoothing_chang
     assert "NEES of" not in without
 
 
+@pytest.mark.slow
 def test_the_attitude_is_compared_with_the_truth_or_filter_and_smoother_with_each_other(troubled: str) -> None:
     assert "Attitude error against truth" in troubled
     assert "bound for any smoother" in troubled
@@ -184,6 +185,7 @@ def test_tables_of_records_are_bounded() -> None:
     assert page.tags["tr"] < 400
 
 
+@pytest.mark.slow
 def test_text_from_the_input_is_escaped() -> None:
     result = samples.troubled(40)
     fixes = replace(result.fixes, source=(_HOSTILE,) * 40, position_cause=(_HOSTILE,) * 40)

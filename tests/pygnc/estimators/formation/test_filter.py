@@ -126,6 +126,7 @@ def test_unconnected_partners_have_separate_hypotheses() -> None:
         filtering.relative(99)
 
 
+@pytest.mark.slow
 def test_bridges_a_gap_of_three_hours_with_a_larger_covariance() -> None:
     batch_case = solved()
     filtering = batch_case.filter()
