@@ -55,6 +55,7 @@ from pygnc.estimators.formation.reference import (
     log_factor,
     state_indices,
 )
+from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE
 from pygnc.estimators.formation.ridge import ridge_covariances
 from pygnc.estimators.formation.search import FormationSearch, mirrored_candidates, orbit_from_fixes
 from pygnc.estimators.formation.settings import FormationSettings
@@ -77,8 +78,6 @@ _MODE_SIGMA: Final = np.array((0.3, 0.3, 0.15, 0.15, 0.2, 0.1))
 """Prior standard deviations of the drag modes, relative to the difference of two satellites' drags."""
 _DRAG_SHARE_MIN: Final = 0.1
 """Least difference of drags, relative to ours; attitudes change the area in the flow."""
-_GRADIENT_DEGREE: Final = 40
-"""Degree of the gravity gradient: degree 8 changes the relative motion by 1e-5 of the distance."""
 _NONLINEAR_MAX_M: Final = 50_000.0
 """Largest distance at which the motion of a partner without fixes is accurate."""
 _MISFIT_MAX: Final = 1.1
@@ -108,7 +107,7 @@ class FormationSolver:
         self._settings = settings
         self._orbit = orbit
         self._frames = frames
-        self._dynamics = OrbitDynamics(orbit, frames, gradient_degree=_GRADIENT_DEGREE)
+        self._dynamics = OrbitDynamics(orbit, frames, gradient_degree=GRADIENT_DEGREE)
 
     def solve(
         self, orbit: OrbitState, fixes: Sequence[SatelliteFix], ranges: Sequence[RangeObservation]

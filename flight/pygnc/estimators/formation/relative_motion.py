@@ -43,6 +43,9 @@ from pygnc.estimators.orbit.process_noise import omitted_gravity_density
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, POSITION, SIZE, VELOCITY
 
+GRADIENT_DEGREE: Final = 40
+"""Degree of the gravity gradient of relative motion. With degree 8, relative positions change by 1e-4 of the distance
+in an orbit: two metres at 20 km."""
 _J2: Final = 1.082_626_2e-3
 _FLATTENING: Final = 0.5 * _J2 * GM_EARTH_M3_S2 * EARTH_RADIUS_M**2
 _STEP_NODES: Final = 2
