@@ -227,47 +227,30 @@ class Equations:
         """Indices of the satellites that do not move linearly, in the order of `motion`."""
         return [satellite for satellite, track in enumerate(self.tracks) if not track.is_linear]
 
-    def subset(
-        self,
-        chosen: Sequence[int],
-        *,
-        prior: Prior | None = None,
-        fixes_of: Sequence[int] | None = None,
-        ranges_max: int | None = None,
-    ) -> "Equations":
-        """Return the equations of some satellites and the ranges among them.
+    def subset(self, chosen: Sequence[int], *, ranges_max: int | None = None) -> "Equations":
+        """Return the equations of some satellites and the ranges among them; other parameters are marginalised.
 
         Args:
             chosen: Indices of the satellites.
-            prior: Prior of the smaller parameter vector; None for the present prior, with all other parameters
-                marginalised.
-            fixes_of: Indices, in these equations, of the satellites whose fixes are used; all chosen if None.
             ranges_max: Maximum number of ranges of a pair; more are thinned evenly. No limit if None.
         """
-        if prior is None:
-            columns = self.parameter_indices(chosen)
-            covariance = scaled_inverse(self.prior.information)[columns[:, None], columns]
-            prior = Prior(self.prior.mean[columns], scaled_inverse(covariance), self.prior.cost)
+        columns = self.parameter_indices(chosen)
+        covariance = scaled_inverse(self.prior.information)[columns[:, None], columns]
         pairs = self.pairs_among(chosen)
         ranges = []
         for number in pairs:
             rows, (one, other) = self.ranges[number], self.ranges[number].pair
             step = 1 if ranges_max is None else max(1, -(-len(rows.range_m) // ranges_max))
             ranges.append(rows.select((chosen.index(one), chosen.index(other)), slice(None, None, step)))
-        return Equations(
-            tuple(self.satellites[satellite] for satellite in chosen),
-            tuple(self.pairs[number] for number in pairs),
-            tuple(self.tracks[satellite] for satellite in chosen),
-            tuple(
-                self.fixes[satellite].select(slice(None if fixes_of is None or satellite in fixes_of else 0))
-                for satellite in chosen
-            ),
-            tuple(ranges),
-            prior,
-            self.dynamics,
-            self.noise.select(pairs, chosen),
-            self.loss,
-            self.modes,
+        return replace(
+            self,
+            satellites=tuple(self.satellites[satellite] for satellite in chosen),
+            pairs=tuple(self.pairs[number] for number in pairs),
+            tracks=tuple(self.tracks[satellite] for satellite in chosen),
+            fixes=tuple(self.fixes[satellite] for satellite in chosen),
+            ranges=tuple(ranges),
+            prior=Prior(self.prior.mean[columns], scaled_inverse(covariance), self.prior.cost),
+            noise=self.noise.select(pairs, chosen),
         )
 
     def pairs_among(self, satellites: Sequence[int]) -> list[int]:
