@@ -72,6 +72,8 @@ _NEAR_M: Final = 100.0
 _FAR_M: Final = 50_000.0
 """Distance from our reference beyond which one fix of a satellite is a better first guess of its orbit."""
 _REFERENCES_MAX: Final = 4
+_FIXES_MAX: Final = 128
+"""Maximum number of a satellite's fixes, evenly chosen, from which its reference is made."""
 _NEAR_LOG_DRAG: Final = 0.3
 """Maximum change of the log drag factor for linear motion."""
 _MODE_SIGMA: Final = np.array((0.3, 0.3, 0.15, 0.15, 0.2, 0.1))
@@ -138,12 +140,9 @@ class FormationSolver:
         equations = replace(equations, noise=apparent_noise(equations, settings))
         parameters, unsolved = FormationSearch(equations, settings).candidates()
         reasons = {equations.satellites[number]: reason for number, reason in unsolved.items()}
-        if reasons:
-            solved = [number for number in range(len(equations.satellites)) if number not in unsolved]
-            parameters = parameters[:, equations.parameter_indices(solved)]
-            arc = arc.without(reasons)
-            equations = self._linearised(arc, tracks, own)
-            equations = replace(equations, noise=apparent_noise(equations, settings))
+        solved = [number for number in range(len(equations.satellites)) if number not in unsolved]
+        parameters = parameters[:, equations.parameter_indices(solved)]
+        equations = equations.subset(solved)
         equations, parameters = _preliminary(equations, settings, parameters)
         if self._orbit.measurement.correlated_errors:
             equations = replace(equations, errors=likely_errors(equations, parameters[0]))
@@ -152,7 +151,7 @@ class FormationSolver:
                 parameters = _minima(equations, parameters, _FIRST_ITERATIONS).parameters
         moved = self._moved_to(equations, parameters[0], arc, tracks)
         if moved != tracks:
-            linearised = self._linearised(arc, moved, own)
+            linearised = self._linearised(arc, moved, own).subset(solved)
             equations = replace(linearised, noise=equations.noise, errors=equations.errors)
         equations = replace(equations, loss=last_loss(settings))
         return _solution(arc, settings, *_refined(equations, settings, parameters), unsolved=reasons)
@@ -212,6 +211,7 @@ class FormationSolver:
     def _track_from_fixes(self, arc: Arc, satellite: int, track: Track) -> Track:
         """Return a track with a reference near the satellite's fixes; `track` if they do not determine an orbit."""
         fixes, origin = arc.fixes.get(satellite, ()), track.reference
+        fixes = fixes[:: -(-len(fixes) // _FIXES_MAX) or 1]
         for attempt in range(_REFERENCES_MAX):
             at_reference = track._replace(offset=np.zeros(STATE_SIZE))
             change = orbit_from_fixes(fix_equations(fixes, at_reference, self._frames, self._orbit.measurement))
