@@ -24,7 +24,6 @@ from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.fix_errors import WHITE_ERRORS
 from pygnc.estimators.formation.least_squares import (
-    Minima,
     apparent_noise,
     differs_from,
     distinct_solutions,
@@ -34,11 +33,7 @@ from pygnc.estimators.formation.least_squares import (
     robust_noise,
 )
 from pygnc.estimators.formation.linearisation import fix_equations, linearise_observations
-from pygnc.estimators.formation.observation_equations import (
-    Equations,
-    Loss,
-    scaled_inverse,
-)
+from pygnc.estimators.formation.observation_equations import Equations, Fit, Loss, scaled_inverse
 from pygnc.estimators.formation.observations import (
     Arc,
     RangeObservation,
@@ -246,7 +241,7 @@ def last_loss(settings: FormationSettings) -> Loss:
     return Loss(settings.range_gate_sigma, _FIX_GATE, hard=True)
 
 
-def _minima(equations: Equations, parameters: Array, iterations: int = _ITERATIONS) -> Minima:
+def _minima(equations: Equations, parameters: Array, iterations: int = _ITERATIONS) -> Fit:
     """Return the distinct minima reached from parameters (k, p), whose first row decides on outliers of fixes."""
     found = minimise(equations.folded(parameters[0]), parameters, iterations=iterations)
     return distinct_solutions(found, len(equations.satellites))
@@ -258,7 +253,7 @@ def _preliminary(equations: Equations, settings: FormationSettings, parameters: 
     return replace(equations, noise=robust_noise(equations, parameters[:1], settings)), parameters
 
 
-def _refined(equations: Equations, settings: FormationSettings, parameters: Array) -> tuple[Equations, Minima, Array]:
+def _refined(equations: Equations, settings: FormationSettings, parameters: Array) -> tuple[Equations, Fit, Array]:
     """Refine parameters (k, p) with drag modes, and estimate the noise from the residuals of the best solution.
 
     Returns:
@@ -272,9 +267,9 @@ def _refined(equations: Equations, settings: FormationSettings, parameters: Arra
         equations = equations.with_drag_modes(_mode_sigma(equations, parameters[0]))
         result = _minima(equations, parameters)
         equations = replace(equations, noise=refined_noise(equations, result, settings))
-        parameters = result.parameters[result.fit.cost <= result.fit.cost[0] + _COST_MARGIN]
+        parameters = result.parameters[result.cost <= result.cost[0] + _COST_MARGIN]
     equations = equations.folded(parameters[0])
-    return equations, distinct_solutions(Minima(parameters, equations.fit(parameters)), count), intermediate
+    return equations, distinct_solutions(equations.fit(parameters), count), intermediate
 
 
 def _mode_sigma(equations: Equations, parameters: Array) -> Array:
@@ -294,7 +289,7 @@ def _solution(
     arc: Arc,
     settings: FormationSettings,
     equations: Equations,
-    result: Minima,
+    result: Fit,
     intermediate: Array,
     *,
     unsolved: dict[int, str],
@@ -321,7 +316,7 @@ def _solution(
     ]
     hypotheses = tuple(
         Hypothesis(
-            float(result.fit.cost[row]),
+            float(result.cost[row]),
             result.parameters[row],
             covariance[row],
             motions[row],
@@ -347,7 +342,7 @@ def _solution(
 
 
 def _judge_partners(
-    equations: Equations, settings: FormationSettings, result: Minima, intermediate: Array, covariance: Array
+    equations: Equations, settings: FormationSettings, result: Fit, intermediate: Array, covariance: Array
 ) -> dict[int, Partner]:
     """Return the knowledge of each partner's orbit, by radio id.
 
@@ -361,7 +356,7 @@ def _judge_partners(
         covariance: Covariance of the best solution, (p, p).
     """
     count = len(equations.satellites)
-    cost = np.concatenate((result.fit.cost, equations.fit(intermediate).cost))
+    cost = np.concatenate((result.cost, equations.fit(intermediate).cost))
     differs = differs_from(result, 0, np.concatenate((result.parameters, intermediate)), count)
     best = float(cost[0])
     freedom = max(equations.range_count - equations.parameter_count, 1)
@@ -397,14 +392,14 @@ def _fits(equations: Equations, partner: int, distance_m: float) -> bool:
     return bool((noise.range_sigma_m[pairs] <= _MISFIT_MAX * noise.white_sigma_m[pairs]).all())
 
 
-def _mirror_image_cost(equations: Equations, result: Minima, partner: int) -> float:
+def _mirror_image_cost(equations: Equations, result: Fit, partner: int) -> float:
     """Return the least cost of this partner's mirror images, or the best cost if they are not distinct orbits."""
     images = mirrored_candidates(result.parameters[:1], (partner,), equations.dynamics.reference)[1:, 0]
     parameters = images[differs_from(result, 0, images, len(equations.satellites))[:, partner]]
-    return float(equations.fit(parameters).cost.min() if len(parameters) else result.fit.cost[0])
+    return float(equations.fit(parameters).cost.min() if len(parameters) else result.cost[0])
 
 
-def _position_uncertainty(equations: Equations, result: Minima, partner: int, covariance: Array) -> tuple[float, float]:
+def _position_uncertainty(equations: Equations, result: Fit, partner: int, covariance: Array) -> tuple[float, float]:
     """Return standard deviation and distance of a partner's position in the best solution, in m.
 
     Both are RMS values over some moments of the arc. The larger of the linear covariance and `covariance` counts.
@@ -415,7 +410,7 @@ def _position_uncertainty(equations: Equations, result: Minima, partner: int, co
     states, partials = equations.states_at(moments, best, equations.motion(best[None]))
     relative_position_m, d_relative = (part[partner, :, :3] - part[0, :, :3] for part in (states, partials))
     # The larger of both: a ridge that is shorter than its linear covariance is hardly bounded by the data.
-    joint = np.stack((scaled_inverse(result.fit.information[0]), covariance))
+    joint = np.stack((scaled_inverse(result.information[0]), covariance))
     propagated = d_relative @ joint[:, None] @ d_relative.swapaxes(1, 2)
     variance = np.trace(propagated, axis1=2, axis2=3).mean(axis=1).max()
     return math.sqrt(variance), math.sqrt((relative_position_m**2).sum(axis=1).mean())

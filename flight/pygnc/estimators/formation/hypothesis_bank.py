@@ -21,10 +21,10 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
-from pygnc.estimators.formation.observation_equations import covariance_root, scaled_inverse
+from pygnc.estimators.formation.least_squares import squared_orbit_distances
+from pygnc.estimators.formation.observation_equations import covariance_root
 from pygnc.estimators.formation.observations import Pair, connected_groups
 from pygnc.estimators.formation.reference import STATE_SIZE, parameter_indices
-from pygnc.estimators.formation.relative_coordinates import relative_covariance
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import (
     FormationSolution,
@@ -177,13 +177,6 @@ class FilterHypothesis(NamedTuple):
         return self._replace(x=x, root=root, chi_square=self.chi_square + cost)
 
 
-def _squared_orbit_distance(change: Array, covariance: Array, satellite: int) -> float:
-    """Return the squared Mahalanobis distance of a change (n,) of a satellite's orbit relative to ours."""
-    first = STATE_SIZE * satellite
-    difference = change[first : first + DRAG] - change[:DRAG]
-    return float(difference.dot(scaled_inverse(relative_covariance(covariance, satellite, DRAG))).dot(difference))
-
-
 class HypothesisBank:
     """Hypotheses on the partners of one group, ordered by chi-square, and the noise of their observations.
 
@@ -275,8 +268,9 @@ class HypothesisBank:
         return self._freedom * math.log1p(excess / self._freedom) < self._settings.certain_chi_square
 
     def _coincide(self, better: FilterHypothesis, worse: FilterHypothesis) -> bool:
-        change, partners = worse.x - better.x, range(1, better.satellites)
-        return all(_squared_orbit_distance(change, better.covariance, each) < _MERGE_LIMIT for each in partners)
+        change, covariance = (worse.x - better.x)[None], better.covariance
+        distances = [squared_orbit_distances(change, covariance, each)[0] for each in range(1, better.satellites)]
+        return bool(max(distances) < _MERGE_LIMIT)
 
 
 def _initial_state(

@@ -167,14 +167,20 @@ class Fit(NamedTuple):
     """Cost and normal equations of k parameter vectors.
 
     Attributes:
+        parameters: Parameter vectors, shape (k, p).
         cost: Cost J, shape (k,).
         information: Normal matrices N, shape (k, p, p).
         gradient: Right-hand sides g = -dJ/dx / 2, shape (k, p).
     """
 
+    parameters: Array
     cost: Array
     information: Array
     gradient: Array
+
+    def select(self, rows: list[int] | npt.NDArray[np.int64]) -> "Fit":
+        """Return the fit of some of the vectors, by index."""
+        return Fit(*(part[rows] for part in self))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -334,7 +340,7 @@ class Equations:
         deviation = self.prior.mean - parameters
         gradient = deviation @ self.prior.information
         cost = self.prior.cost + np.einsum("kp,kp->k", deviation, gradient)
-        fit = Fit(cost, np.tile(self.prior.information, (len(parameters), 1, 1)), gradient)
+        fit = Fit(parameters, cost, np.tile(self.prior.information, (len(parameters), 1, 1)), gradient)
         for satellite, rows in enumerate(self.fixes):
             if len(rows.node_time):
                 self._add_fixes(fit, satellite, parameters, motion)
@@ -351,7 +357,7 @@ class Equations:
         prior, fixes, added = self.prior, list(self.fixes), self.prior.information @ (self.prior.mean - parameters)
         if self.errors == WHITE_ERRORS:
             size = self.parameter_count
-            fit = Fit(np.zeros(1), np.zeros((1, size, size)), np.zeros((1, size)))
+            fit = Fit(parameters[None], np.zeros(1), np.zeros((1, size, size)), np.zeros((1, size)))
             for satellite in self.known:
                 self._add_fixes(fit, satellite, parameters[None], None)
             cost, normal, gradient = fit.cost[0], fit.information[0], fit.gradient[0]

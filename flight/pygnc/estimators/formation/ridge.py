@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.formation.least_squares import Minima, differs_from
+from pygnc.estimators.formation.least_squares import differs_from
 from pygnc.estimators.formation.observation_equations import Equations, Fit, covariance_root, scaled_inverse
 from pygnc.estimators.formation.reference import STATE_SIZE, state_indices
 from pygnc.estimators.formation.relative_coordinates import d_mirror_elements_d_state, mirror_elements
@@ -192,6 +192,7 @@ class CostFunction:
         offset_m = ((parameters - within.parameters) * within.coordinate).sum(axis=1)
         weighted = within.coordinate / variance[:, None]
         return Fit(
+            parameters,
             fit.cost + offset_m**2 / variance,
             fit.information + weighted[:, :, None] * within.coordinate[:, None, :],
             fit.gradient - weighted * offset_m[:, None],
@@ -213,7 +214,7 @@ class CostFunction:
         return RidgePoints(parameters, fit.cost, covariance, coordinate, log_volume)
 
 
-def ridge_covariances(equations: Equations, result: Minima, groups: Sequence[Sequence[int]], margin: float) -> Array:
+def ridge_covariances(equations: Equations, result: Fit, groups: Sequence[Sequence[int]], margin: float) -> Array:
     """Return the covariances of distinct solutions, (k, p, p).
 
     Args:
@@ -223,7 +224,7 @@ def ridge_covariances(equations: Equations, result: Minima, groups: Sequence[Seq
         margin: Excess of the cost over the best beyond which solutions keep the linear covariance. All but the best
             few of a group keep it, too.
     """
-    covariance = scaled_inverse(result.fit.information)
+    covariance = scaled_inverse(result.information)
     for group in groups:
         columns = equations.parameter_indices((0, *group))
         bent, corrections = _covariance_corrections(equations, result, group, margin)
@@ -234,7 +235,7 @@ def ridge_covariances(equations: Equations, result: Minima, groups: Sequence[Seq
     return covariance
 
 
-def _first_with_same_orbits(result: Minima, group: Sequence[int], satellites: int) -> npt.NDArray[np.int64]:
+def _first_with_same_orbits(result: Fit, group: Sequence[int], satellites: int) -> npt.NDArray[np.int64]:
     """Return, for each solution, the index of the first solution with the same orbits of a group, (k,)."""
     first = np.full(len(result.parameters), -1, dtype=np.int64)
     for row in range(len(first)):
@@ -247,7 +248,7 @@ def _first_with_same_orbits(result: Minima, group: Sequence[int], satellites: in
 
 
 def _covariance_corrections(
-    equations: Equations, result: Minima, group: Sequence[int], margin: float
+    equations: Equations, result: Fit, group: Sequence[int], margin: float
 ) -> tuple[npt.NDArray[np.int64], Array]:
     """Return the indices of solutions on curved ridges of a group, and the matrices that map their linear errors.
 

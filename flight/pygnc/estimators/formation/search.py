@@ -19,8 +19,8 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
-from pygnc.estimators.formation.least_squares import Minima, differs_from, distinct_solutions, minimise
-from pygnc.estimators.formation.observation_equations import Equations, FixEquations, white_noise
+from pygnc.estimators.formation.least_squares import differs_from, distinct_solutions, minimise
+from pygnc.estimators.formation.observation_equations import Equations, Fit, FixEquations, white_noise
 from pygnc.estimators.formation.observations import connected_groups
 from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Reference, state_indices
 from pygnc.estimators.formation.relative_coordinates import (
@@ -169,7 +169,7 @@ class FormationSearch:
         """Return the equations of the known satellites and some partners."""
         return self._equations.subset([*self._known, *partners], ranges_max=_RANGES_MAX)
 
-    def _from_subset(self, subset: Equations, result: Minima, partners: Sequence[int], count_max: int) -> Array:
+    def _from_subset(self, subset: Equations, result: Fit, partners: Sequence[int], count_max: int) -> Array:
         """Return the plausible minima of a subset with all parameters (k, p)."""
         reduced = _plausible_candidates(result, subset, count_max)
         candidates = np.tile(self._parameters, (len(reduced), 1))
@@ -205,11 +205,11 @@ def orbit_from_fixes(rows: FixEquations) -> Array | None:
     return state
 
 
-def _distinct_up_to_mirrors(result: Minima, images: Array, satellites: int) -> list[int]:
+def _distinct_up_to_mirrors(result: Fit, images: Array, satellites: int) -> list[int]:
     """Return the rows that differ from all better ones and from their mirror images, ordered by cost."""
     is_candidate = np.ones(len(result.parameters), dtype=np.bool_)
     chosen = []
-    for row in np.argsort(result.fit.cost, kind="stable").tolist():
+    for row in np.argsort(result.cost, kind="stable").tolist():
         if is_candidate[row]:
             chosen.append(row)
             differs = differs_from(result, row, images.reshape(-1, images.shape[-1]), satellites).any(axis=1)
@@ -217,7 +217,7 @@ def _distinct_up_to_mirrors(result: Minima, images: Array, satellites: int) -> l
     return chosen
 
 
-def _refine_candidates(equations: Equations, candidates: Array, count_max: int) -> Minima:
+def _refine_candidates(equations: Equations, candidates: Array, count_max: int) -> Fit:
     """Return the distinct minima reached from candidates (k, p) with full motion, ordered by cost.
 
     Candidates that remain implausible after the first phase are dropped.
@@ -229,10 +229,10 @@ def _refine_candidates(equations: Equations, candidates: Array, count_max: int) 
     return result
 
 
-def _plausible_candidates(result: Minima, equations: Equations, count_max: int) -> Array:
+def _plausible_candidates(result: Fit, equations: Equations, count_max: int) -> Array:
     """Return the parameters of the minima whose cost is within a margin of the best, at most `count_max`."""
-    good = max(1.0, float(result.fit.cost[0]) / max(equations.range_count, 1))
-    plausible = int((result.fit.cost <= result.fit.cost[0] + _COST_MARGIN * good).sum())
+    good = max(1.0, float(result.cost[0]) / max(equations.range_count, 1))
+    plausible = int((result.cost <= result.cost[0] + _COST_MARGIN * good).sum())
     return result.parameters[: min(plausible, count_max)]
 
 
