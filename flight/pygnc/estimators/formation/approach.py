@@ -31,7 +31,7 @@ from pygnc.estimators.orbit.state import DRAG
 
 DAY_S: Final = 86_400
 SIGMAS: Final = 3.0
-_STEP_S: Final = 120
+_STEP_S: Final = 180
 _STEP_MS: Final = 1000 * _STEP_S
 _DEGREE: Final = 20
 """Degree of the gravity field. Higher terms move our own orbit by 60 m in a day, and relative orbits by 1e-4 of the
@@ -111,7 +111,7 @@ def approaches(
         settings: Settings of the formation estimator (processes of the drag factors).
         orbit: Force model.
         frames: Earth orientation.
-        duration_s: Duration of the prediction in s, at least two minutes.
+        duration_s: Duration of the prediction in s, at least three minutes.
     """
     if not groups:
         return ()
