@@ -151,16 +151,6 @@ class FormationSolver:
         equations = replace(equations, loss=last_loss(settings))
         return _solution(arc, settings, *_refined(equations, settings, parameters), unsolved=reasons)
 
-    def equations(self, arc: Arc, orbit: OrbitState, own: OrbitState | None) -> Equations:
-        """Return the observation equations of an arc, linearised at the references of all satellites.
-
-        Args:
-            arc: Observations.
-            orbit: Our orbit at a moment in the arc.
-            own: `orbit` if it is the prior of our state; None if our fixes determine our orbit.
-        """
-        return self._linearised(arc, self._tracks(arc, orbit, own), own)
-
     def _linearised(self, arc: Arc, tracks: dict[int, Track], own: OrbitState | None) -> Equations:
         return linearise_observations(
             arc, tracks, own, self._settings, frames=self._frames, receiver=self._orbit.measurement

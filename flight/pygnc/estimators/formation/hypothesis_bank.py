@@ -23,7 +23,7 @@ from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
 from pygnc.estimators.formation.least_squares import squared_orbit_distances
 from pygnc.estimators.formation.observation_equations import covariance_root
-from pygnc.estimators.formation.observations import Pair, connected_groups
+from pygnc.estimators.formation.observations import Pair
 from pygnc.estimators.formation.reference import STATE_SIZE, parameter_indices
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import (
@@ -290,9 +290,3 @@ def _initial_state(
     scale[drags] = decay(noise, (gps_ms - solution.reference.epoch_ms) * 1e-3)[0]
     scaled = (scale[:, None] * covariance * scale)[columns[:, None], columns]
     return (scale * joint)[columns], covariance_root(scaled)
-
-
-def partner_groups(solution: FormationSolution) -> list[list[int]]:
-    """Return the partners by index, in groups with ranges among themselves."""
-    pairs = [(solution.satellites.index(one), solution.satellites.index(other)) for one, other in solution.pairs]
-    return connected_groups(range(1, len(solution.satellites)), pairs)

@@ -37,14 +37,9 @@ _DAMPING_MIN: Final = 1e-9
 _DAMPING_MAX: Final = 1e8
 
 
-def minimise(
-    equations: Equations, parameters: Array, *, iterations: int, tolerance: float = 1e-2, linear: bool = False
-) -> Fit:
-    """Improve parameters (k, p) until a step would lower the cost by less than `tolerance`.
-
-    If `linear` is true, the motion is taken as linear.
-    """
-    fit = equations.fit(parameters, linear=linear)
+def minimise(equations: Equations, parameters: Array, *, iterations: int, tolerance: float = 1e-2) -> Fit:
+    """Improve parameters (k, p) until a step would lower the cost by less than `tolerance`."""
+    fit = equations.fit(parameters)
     damping = np.full(len(parameters), _DAMPING)
     active = np.arange(len(parameters))
     for _ in range(iterations):
@@ -53,7 +48,7 @@ def minimise(
         active, step = active[is_worthwhile], step[is_worthwhile]
         if not len(active):
             break
-        trial = equations.fit(fit.parameters[active] + step, linear=linear)
+        trial = equations.fit(fit.parameters[active] + step)
         better = trial.cost < fit.cost[active]
         accepted = active[better]
         for part, new in zip(fit, trial, strict=True):

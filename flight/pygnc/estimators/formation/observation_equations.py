@@ -317,16 +317,12 @@ class Equations:
         by_state = motion.by_epoch(self._rows(satellite), node_time, d_constants[..., :STATE_SIZE])
         return np.concatenate((by_state, d_constants[..., STATE_SIZE:]), axis=-1)
 
-    def fit(self, parameters: Array, *, linear: bool = False) -> Fit:
+    def fit(self, parameters: Array) -> Fit:
         """Return cost and normal equations of parameters (k, p).
 
         The motion of all vectors is propagated at once, its derivatives in chunks: they take megabytes.
-
-        Args:
-            parameters: Parameter vectors, shape (k, p).
-            linear: If true, the motion is taken as linear.
         """
-        motion, count = None if linear else self.motion(parameters, partials=False), len(self.nonlinear)
+        motion, count = self.motion(parameters, partials=False), len(self.nonlinear)
         chunk = max(1, _CHUNK // len(self.dynamics.reference.nodes.state))
         parts = []
         for first in range(0, len(parameters), chunk):

@@ -109,10 +109,6 @@ class CostFunction:
         self._partners = [state_indices(number)[:6] for number in range(1, len(equations.satellites))]
         self._position_columns = np.concatenate([columns[:3] for columns in self._partners])
 
-    def points_at(self, parameters: Array, within: RidgePoints | None = None) -> RidgePoints:
-        """Return cost, covariance and ridge direction at `parameters` (k, p), taken as points on ridges."""
-        return self._points(parameters, within, None)
-
     def follow(self, start: RidgePoints, length_m: Array, within: RidgePoints | None = None) -> RidgePoints:
         """Return the points on the ridges after steps of `length_m` (k,) in the ridge coordinate."""
         parameters = start.parameters + length_m[:, None] * start.tangent()
@@ -125,7 +121,7 @@ class CostFunction:
         correction_m = np.abs(step[:, self._position_columns]).max(axis=1)
         excess = correction_m / (_CORRECTION_MAX * length_m + _CORRECTION_MIN_M)
         parameters = parameters + step / np.maximum(1.0, excess)[:, None]
-        return self._points(parameters, within, start.coordinate)
+        return self.points_at(parameters, within, start.coordinate)
 
     def curvature(self, points: RidgePoints) -> Array:
         """Return the curvature of the ridges in units of the noise, (k,).
@@ -201,13 +197,19 @@ class CostFunction:
     def _fit(self, parameters: Array) -> Fit:
         return self._equations.fit(parameters)
 
-    def _points(self, parameters: Array, within: RidgePoints | None, previous: Array | None) -> RidgePoints:
+    def points_at(
+        self, parameters: Array, within: RidgePoints | None = None, previous: Array | None = None
+    ) -> RidgePoints:
+        """Return cost, covariance and ridge direction at `parameters` (k, p), taken as points on ridges.
+
+        The directions agree with the coordinates `previous` (k, p) of the last step, if given.
+        """
         fit, d_elements = self._fit_within(within, parameters), self._d_elements_d_parameters(parameters)
         covariance = scaled_inverse(fit.information)
         variances, directions = np.linalg.eigh(d_elements @ covariance @ d_elements.swapaxes(1, 2))
         coordinate = (directions[:, None, :, -1] @ d_elements)[:, 0]
         if previous is not None:
-            # The sign of an eigenvector is arbitrary: continue in the direction of the previous step.
+            # The sign of an eigenvector is arbitrary.
             response = (covariance @ coordinate[..., None])[..., 0]
             coordinate *= np.where((response * previous).sum(axis=1) < 0.0, -1.0, 1.0)[:, None]
         log_volume = -0.5 * (np.linalg.slogdet(fit.information)[1] + np.log(variances[:, -1]))

@@ -1,6 +1,6 @@
 """Search for all orbits of the partners that fit the observations.
 
-The orbit of a partner with enough fixes is determined from them (`_orbit_from_fixes`). Ranges alone allow several
+The orbit of a partner with enough fixes is determined from them (`orbit_from_fixes`). Ranges alone allow several
 orbits: a quasi-random set of relative orbital elements is scaled to the ranges, and the best are improved with linear
 motion. Then they and their mirror images are improved with full motion. Partners with ranges among themselves join one
 by one: all candidates so far are combined with all candidates of the next partner, and the best combinations are kept.
@@ -153,12 +153,12 @@ class FormationSearch:
         subset, place, reference = self._subset([partner]), len(self._known), self._reference
         candidates = _scaled_to_ranges(subset, place, _search_directions(reference))
         expected = white_noise(np.full(len(subset.pairs), self._expected_range_noise_m), np.ones(place + 1))
+        linear = tuple(track._replace(is_linear=True) for track in subset.tracks)
         result = minimise(
-            replace(subset, noise=expected),
+            replace(subset, noise=expected, tracks=linear),
             candidates,
             iterations=_LINEAR_ITERATIONS,
             tolerance=_LINEAR_TOLERANCE,
-            linear=True,
         )
         images = mirrored_candidates(result.parameters, (place,), reference)
         chosen = _distinct_up_to_mirrors(result, images, place + 1)[:_MINIMA_MAX]
