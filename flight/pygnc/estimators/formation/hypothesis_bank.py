@@ -24,7 +24,7 @@ from pygnc.estimators import kalman
 from pygnc.estimators.formation.least_squares import squared_orbit_distances
 from pygnc.estimators.formation.observation_equations import covariance_root
 from pygnc.estimators.formation.observations import Pair
-from pygnc.estimators.formation.reference import STATE_SIZE, parameter_indices
+from pygnc.estimators.formation.reference import STATE_SIZE
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import (
     FormationSolution,
@@ -207,7 +207,7 @@ class HypothesisBank:
         self._settings = settings
         chosen = [0, *group]
         self.satellites = tuple(solution.satellites[satellite] for satellite in chosen)
-        pairs = [number for number, pair in enumerate(solution.pairs) if set(self.satellites) >= set(pair)]
+        pairs = solution.equations.pairs_among(chosen)
         self.pairs: tuple[Pair, ...] = tuple(solution.pairs[number] for number in pairs)
         self.range_noise_m: list[float] = solution.noise_m[pairs].tolist()
         self.gates = {satellite: (Gate(), Gate()) for satellite in self.satellites}
@@ -217,7 +217,8 @@ class HypothesisBank:
         for satellite, identity in enumerate(self.satellites[1:], start=1):
             partner = solution.partners[identity]
             self._dropped_excess[satellite] = partner.chi_square_mirror - partner.chi_square_best
-        columns = parameter_indices(chosen, pairs, len(solution.satellites))
+        # A filter has no drag modes, which come last.
+        columns = solution.equations.parameter_indices(chosen)[: STATE_SIZE * len(chosen) + len(pairs)]
         self._differing = solution.differing[..., chosen]
         self.hypotheses: list[FilterHypothesis] = []
         for number, hypothesis in enumerate(solution.hypotheses):

@@ -25,7 +25,7 @@ from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
 from pygnc.estimators.formation.fix_errors import WHITE_ERRORS, FixErrors, FixRows, whiten
 from pygnc.estimators.formation.observations import Pair
-from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Track, parameter_indices, state_indices
+from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Track, state_indices
 from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics
 
 _COINCIDENT_M: Final = 1e-3
@@ -265,8 +265,9 @@ class Equations:
 
     def parameter_indices(self, satellites: Sequence[int]) -> npt.NDArray[np.int64]:
         """Return the indices of the parameters of some satellites and of the pairs among them."""
-        indices = parameter_indices(satellites, self.pairs_among(satellites), len(self.satellites))
-        return np.concatenate((indices, *(self._mode_indices(satellite) for satellite in satellites)))
+        states = [state_indices(satellite) for satellite in satellites]
+        biases = STATE_SIZE * len(self.satellites) + np.array(self.pairs_among(satellites), dtype=np.int64)
+        return np.concatenate((*states, biases, *(self._mode_indices(satellite) for satellite in satellites)))
 
     def _mode_indices(self, satellite: int) -> npt.NDArray[np.int64]:
         """Return the indices of a partner's drag modes; none for our own satellite."""
