@@ -79,14 +79,18 @@ cost, is at most this."""
 
 def distinct_solutions(result: Fit, satellites: int) -> Fit:
     """Return the minima without those whose orbits all agree with a better minimum, ordered by cost."""
-    order = np.argsort(result.cost, kind="stable")
-    is_candidate = np.ones(len(order), dtype=np.bool_)
-    chosen = []
-    for row in order.tolist():
+    return result.select(distinct_rows(result, result.parameters[None], satellites))
+
+
+def distinct_rows(result: Fit, images: Array, satellites: int) -> list[int]:
+    """Return the minima of which all images (i, k, p) differ from every better minimum, by index, ordered by cost."""
+    is_candidate, chosen = np.ones(len(result.cost), dtype=np.bool_), []
+    for row in np.argsort(result.cost, kind="stable").tolist():
         if is_candidate[row]:
             chosen.append(row)
-            is_candidate &= differs_from(result, row, result.parameters, satellites).any(axis=1)
-    return result.select(chosen)
+            differs = differs_from(result, row, images.reshape(-1, images.shape[-1]), satellites).any(axis=1)
+            is_candidate &= differs.reshape(images.shape[:2]).all(axis=0)
+    return chosen
 
 
 def differs_from(

@@ -19,7 +19,7 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
-from pygnc.estimators.formation.least_squares import differs_from, distinct_solutions, minimise
+from pygnc.estimators.formation.least_squares import distinct_rows, distinct_solutions, minimise
 from pygnc.estimators.formation.observation_equations import Equations, Fit, FixEquations, white_noise
 from pygnc.estimators.formation.observations import connected_groups
 from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Reference, state_indices
@@ -161,7 +161,7 @@ class FormationSearch:
             tolerance=_LINEAR_TOLERANCE,
         )
         images = mirrored_candidates(result.parameters, (place,), reference)
-        chosen = _distinct_up_to_mirrors(result, images, place + 1)[:_MINIMA_MAX]
+        chosen = distinct_rows(result, images, place + 1)[:_MINIMA_MAX]
         result = _refine_candidates(subset, images[:, chosen].reshape(-1, subset.parameter_count), count_max)
         return self._from_subset(subset, result, [partner], count_max)
 
@@ -203,18 +203,6 @@ def orbit_from_fixes(rows: FixEquations) -> Array | None:
         weight = np.repeat(1.0 / np.maximum(size, 1.0), 3)
     state: Array = solution / unit
     return state
-
-
-def _distinct_up_to_mirrors(result: Fit, images: Array, satellites: int) -> list[int]:
-    """Return the rows that differ from all better ones and from their mirror images, ordered by cost."""
-    is_candidate = np.ones(len(result.parameters), dtype=np.bool_)
-    chosen = []
-    for row in np.argsort(result.cost, kind="stable").tolist():
-        if is_candidate[row]:
-            chosen.append(row)
-            differs = differs_from(result, row, images.reshape(-1, images.shape[-1]), satellites).any(axis=1)
-            is_candidate &= differs.reshape(images.shape[:2]).all(axis=0)
-    return chosen
 
 
 def _refine_candidates(equations: Equations, candidates: Array, count_max: int) -> Fit:
