@@ -177,7 +177,7 @@ class OrbitTracker:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Numbers of fixes received, accepted, waiting, and rejected by cause, named as in the status record."""
+        """Numbers of manoeuvres and of fixes: received, accepted, waiting, and rejected by cause, as in the status."""
         return self._memory.counts
 
     def fit_in_steps(self) -> Iterator[FittedElements | None]:
@@ -322,6 +322,8 @@ class OrbitTracker:
             memory.nis_sum += update.nis
             memory.nis_dof += update.dof
             memory.nis_count += update.dof > 0
+            if update.manoeuvre:
+                self._count("manoeuvres")
             if not update.velocity_accepted:
                 self._count("velocities_rejected")
         else:
