@@ -1,8 +1,9 @@
 """Solution of an arc: hypotheses for the whole formation, and the knowledge of each partner's orbit."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from pygnc.estimators.formation.observations import Pair, RangeObservation
 from pygnc.estimators.formation.reference import STATE_SIZE, Reference, log_drag
 from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf
 from pygnc.estimators.formation.relative_motion import Motion
+
+_CHUNK: Final = 128
+"""Moments evaluated at once; with four satellites, their derivatives take a megabyte."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,13 +126,24 @@ class FormationSolution:
         Raises:
             ValueError: The moment is outside the arc, or the partner is not solved.
         """
+        return self.relative_states((gps_ms,), partner, hypothesis)[0]
+
+    def relative_states(self, gps_ms: Sequence[int], partner: int, hypothesis: int = 0) -> list[RelativeState]:
+        """Return the states of a partner, by radio id, relative to us at several moments in ascending order.
+
+        Raises:
+            ValueError: A moment is outside the arc, or the partner is not solved.
+        """
         if partner not in self.satellites[1:]:
             raise ValueError(f"satellite {partner} is not solved; choose from {self.satellites[1:]}")
-        index = self.satellites.index(partner)
-        states, partials = self._states(gps_ms, hypothesis)
-        d_relative, covariance = partials[index] - partials[0], self.hypotheses[hypothesis].covariance
-        relative_covariance = d_relative.dot(covariance).dot(d_relative.T)
-        return relative_state(states[0], states[index] - states[0], relative_covariance)
+        index, covariance = self.satellites.index(partner), self.hypotheses[hypothesis].covariance
+        found: list[RelativeState] = []
+        for first in range(0, len(gps_ms), _CHUNK):
+            states, partials = self._states(gps_ms[first : first + _CHUNK], hypothesis)
+            relative, d_relative = states[index] - states[0], partials[index] - partials[0]
+            covariances = d_relative @ covariance @ d_relative.swapaxes(1, 2)
+            found += [relative_state(*each) for each in zip(states[0], relative, covariances, strict=True)]
+        return found
 
     def joint_at(self, gps_ms: int, hypothesis: int = 0) -> tuple[Array, Array]:
         """Return the joint state of all satellites and its covariance, the initial state of a filter.
@@ -140,7 +155,7 @@ class FormationSolution:
         Raises:
             ValueError: The moment is outside the arc.
         """
-        states, partials = self._states(gps_ms, hypothesis)
+        states, partials = (part[:, 0] for part in self._states((gps_ms,), hypothesis))
         parameters, covariance = self.hypotheses[hypothesis].parameters, self.hypotheses[hypothesis].covariance
         size = STATE_SIZE * len(self.satellites) + len(self.pairs)
         joint, transition = parameters[:size].copy(), np.eye(size, len(parameters))
@@ -159,14 +174,14 @@ class FormationSolution:
         solved = self.hypotheses[hypothesis]
         return float(solved.parameters[index]), float(np.sqrt(solved.covariance[index, index]))
 
-    def _states(self, gps_ms: int, hypothesis: int) -> tuple[Array, Array]:
-        """Return position and velocity of each satellite (s, 6), and their derivatives by all parameters (s, 6, p)."""
-        if not self.reference.covers(gps_ms):
-            first_ms, last_ms = self.reference.span_ms
-            raise ValueError(f"gps_ms {gps_ms} is outside the arc of the solution, {first_ms} to {last_ms}")
+    def _states(self, gps_ms: Sequence[int], hypothesis: int) -> tuple[Array, Array]:
+        """Return positions and velocities at m moments (s, m, 6), and their derivatives by all parameters."""
+        for moment in gps_ms:
+            if not self.reference.covers(moment):
+                first_ms, last_ms = self.reference.span_ms
+                raise ValueError(f"gps_ms {moment} is outside the arc of the solution, {first_ms} to {last_ms}")
         chosen = self.hypotheses[hypothesis]
-        states, partials = self.equations.states_at(np.array([float(gps_ms)]), chosen.parameters, chosen.motion)
-        return states[:, 0], partials[:, 0]
+        return self.equations.states_at(np.array(gps_ms, dtype=np.float64), chosen.parameters, chosen.motion)
 
 
 def unsolved_reason(sigma_m: float, distance_m: float, sigma_ratio_max: float) -> str | None:

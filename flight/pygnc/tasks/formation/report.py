@@ -31,24 +31,17 @@ def solved_estimates(
         last_input_seq: Number of the newest input.
         first_seq: Number of the first message.
     """
-    seq, residual_m = first_seq, _own_residuals_m(solution)
+    seq, residual_m, states = first_seq, _own_residuals_m(solution), _states(solution, times)
     newest = {time.partner: time for time in times}
     for time in times:
         partner = None if solution is None else solution.partners.get(time.partner)
-        is_solved = partner is not None and partner.unsolved is None
-        if solution is not None and partner is not None and is_solved and solution.reference.covers(time.gps_ms):
-            others = enumerate(solution.hypotheses[1:], 1)
-            mirror = next((number for number, each in others if each.chi_square == partner.chi_square_mirror), None)
+        if solution is not None and partner is not None and time in states:
             yield _estimate(
                 time,
                 solution,
                 solution,
                 partner,
-                [
-                    solution.relative_at(time.gps_ms, time.partner, number)
-                    for number in (0, mirror)
-                    if number is not None
-                ],
+                states[time],
                 residual_m=residual_m.get((time.gps_ms, time.partner)),
                 last_input_seq=last_input_seq,
                 seq=seq,
@@ -65,6 +58,28 @@ def solved_estimates(
         else:
             continue
         seq += 1
+
+
+def _states(
+    solution: FormationSolution | None, times: Sequence[MeasurementTime]
+) -> dict[MeasurementTime, list[RelativeState]]:
+    """Return the states by the best orbit and, if there is one, by the best alternative orbit, where they are known."""
+    states: dict[MeasurementTime, list[RelativeState]] = {}
+    if solution is None:
+        return states
+    for identity, partner in solution.partners.items():
+        if partner.unsolved is not None:
+            continue
+        chosen = [time for time in times if time.partner == identity and solution.reference.covers(time.gps_ms)]
+        others = enumerate(solution.hypotheses[1:], 1)
+        mirror = next((number for number, each in others if each.chi_square == partner.chi_square_mirror), None)
+        tracks = [
+            solution.relative_states([time.gps_ms for time in chosen], identity, number)
+            for number in (0, mirror)
+            if number is not None
+        ]
+        states |= {time: list(each) for time, *each in zip(chosen, *tracks, strict=True)}
+    return states
 
 
 def _own_residuals_m(solution: FormationSolution | None) -> dict[tuple[int, int], float]:

@@ -9,7 +9,7 @@ import pytest
 from pygnc.common.arrays import Array
 from pygnc.estimators.formation.reference import STATE_SIZE, Reference
 from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf, state_from_elements
-from pygnc.estimators.formation.relative_motion import RelativeDynamics, joint_step, orbit_vector
+from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE, RelativeDynamics, joint_step, orbit_vector
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
@@ -141,6 +141,20 @@ def test_joint_step_matches_full_dynamics_for_three_hours() -> None:
         assert np.linalg.norm(deviation[:3] - (alone - own)[:3]) < limit_m
         assert np.linalg.norm(deviation[3:6] - (alone - own)[3:6]) < 1e-3 * limit_m * 2.0
         np.testing.assert_allclose(deviation[6], (alone - own)[6])
+
+
+def test_gradient_is_accurate_at_large_distances() -> None:
+    dynamics = OrbitDynamics(replace(OrbitSettings(), gravity_degree=60), FRAMES, gradient_degree=GRADIENT_DEGREE)
+    relative = np.array((0.0, 20e3, 0.0, 0.0, 0.0, 5e3))
+    state = np.append(state_from_elements(OWN_STATE[:6], relative), OWN_STATE[6])
+    x, deviations = orbit_vector(OWN_STATE), (state - OWN_STATE)[None]
+    for minute in range(90):
+        step = joint_step(dynamics, GPS_MS + 60_000 * minute, x, deviations, 60.0)
+        x, deviations = step.x, step.deviations
+    alone, own = (
+        dynamics.propagate_vector(GPS_MS, orbit_vector(each), GPS_MS + 5_400_000) for each in (state, OWN_STATE)
+    )
+    assert np.linalg.norm(deviations[0, :3] - (alone - own)[:3]) < 0.4
 
 
 def test_small_deviations_follow_the_transition_matrix() -> None:
