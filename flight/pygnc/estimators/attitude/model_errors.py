@@ -1,4 +1,4 @@
-"""Errors of sensor models that are estimated only once the innovations show them.
+"""Errors of sensor models that are estimated only as long as the readings may contain them.
 
 Scale, misalignment and panel field of the magnetometer, large gain errors and the cosine law of the sun sensors, and
 samples at any time within the tagged second would make all estimates of a good satellite worse if the filter always

@@ -153,9 +153,9 @@ class SunSensorSettings:
     gain_sigma: float = 0.02
     gain_time_s: float = 86_400.0
     gain_sigma_max: float = 0.25
-    """Gain error that the filter assumes once the readings contradict gain_sigma."""
+    """Gain error that the filter assumes until the readings agree with gain_sigma, and once they contradict it."""
     cosine_sigma: float = 0.15
-    """Deviation from the cosine law, relative to the square of the sine, that it estimates from then on."""
+    """Deviation from the cosine law, relative to the square of the sine, that it estimates at the same times."""
     reflectivity: float = 0.3
     """Mean reflectivity of the Earth before the first sample; reflectivity_sigma is its variation in place and time."""
     reflectivity_sigma: float = 0.06
