@@ -3,6 +3,7 @@
 A segment is named `<journal>-<index>.pgj`, with `.part` appended until it is closed.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -35,14 +36,18 @@ class Segment:
 
 
 def list_segments(folders: Sequence[Path], name: str | None = None) -> list[Segment]:
-    """Return the files of journal `name` (default: of all journals) in `folders`, in order."""
-    found: list[Segment] = []
+    """Return the files of journal `name` (default: of all journals) in `folders`, in order.
+
+    A file that is in two folders is being moved; it is returned from the later folder only.
+    """
+    found: dict[tuple[str, int], Segment] = {}
     for folder in folders:
         for path in folder.iterdir() if folder.is_dir() else ():
             match = _NAME.fullmatch(path.name)
             if match and name in {None, match["journal"]}:
-                found.append(Segment(match["journal"], int(match["index"]), path))
-    return sorted(found, key=lambda segment: (segment.journal, segment.index))
+                segment = Segment(match["journal"], int(match["index"]), path)
+                found[segment.journal, segment.index] = segment
+    return [found[key] for key in sorted(found)]
 
 
 def last_number(path: Path) -> int:
@@ -104,8 +109,9 @@ class SegmentWriter:
         try:
             writer.append(journal.encode(journal.Kind.HEADER, last_seq, header))
         except OSError:
-            os.close(descriptor)
-            path.unlink()
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+                path.unlink()
             raise
         return writer
 
@@ -124,7 +130,8 @@ class SegmentWriter:
         try:
             write_all(self._descriptor, block)
         except OSError:
-            os.ftruncate(self._descriptor, self.size)
+            with contextlib.suppress(OSError):  # the first error names the cause
+                os.ftruncate(self._descriptor, self.size)
             raise
         self.size += len(block)
         self._dirty = True

@@ -41,6 +41,14 @@ def durable_write(path: Path, content: bytes | bytearray | memoryview, mode: int
         raise
 
 
+def overwrite(path: Path, content: bytes | bytearray | memoryview) -> None:
+    """Overwrite an existing file in place and sync it, as a full disk allows; a power cut may mix both contents."""
+    with path.open("r+b", buffering=0) as file:
+        write_all(file.fileno(), content)
+        file.truncate()
+        os.fsync(file.fileno())
+
+
 def durable_append(path: Path, content: bytes | bytearray | memoryview) -> None:
     """Append `content` to an existing file and sync it."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | _FLAGS)

@@ -182,10 +182,12 @@ class Task(ABC):
             journal.sync_if_due()
 
     def not_recorded(self) -> int:
-        """Return the number of durable streams that are not completely on disk; report each stream once."""
+        """Return the number of durable streams that are not completely on disk; report each change."""
         faults = [journal.fault for journal in self._durable if journal.fault]
         for fault in faults[self._faults_reported :]:
             self.notify("error", "not_recorded", f"{fault}; from now on this journal is kept in memory only")
+        if len(faults) < self._faults_reported:
+            self.notify("info", "recorded", "the disk has room again; records in memory were moved to it")
         self._faults_reported = len(faults)
         return len(faults)
 

@@ -138,7 +138,8 @@ class BatchFolder:
 
     def _close_all(self) -> None:
         for descriptor in self._open_files.values():
-            os.close(descriptor)
+            with contextlib.suppress(OSError):  # the failed write or sync has reported the disk
+                os.close(descriptor)
         self._open_files.clear()
 
     def _is_ours_and_complete(self) -> bool:
@@ -146,9 +147,9 @@ class BatchFolder:
         try:
             if self._note.read_bytes() != self._identity() + _COMPLETE:
                 return False
-        except FileNotFoundError:
+            self._rename_parts()
+        except OSError:
             return False
-        self._rename_parts()
         return True
 
     def _identity(self) -> bytes:

@@ -6,6 +6,7 @@ input journal: a restarted writer reads it from the beginning and writes the sam
 """
 
 import errno
+import math
 import time
 from typing import Final
 
@@ -13,7 +14,7 @@ import msgspec
 import zmq
 
 from pygnc.bus import control
-from pygnc.bus.journal_writer import SYNC_INTERVAL_S
+from pygnc.bus.journal_writer import RETURN_INTERVAL_S, SYNC_INTERVAL_S
 from pygnc.bus.messages import (
     LIVE,
     BatchBegin,
@@ -43,9 +44,14 @@ class BatchWriterTask(Task):
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
+        self._return_at_s = math.inf
+        self._begin_folder()
+
+    def _begin_folder(self) -> None:
+        """Begin with the first input; files that exist get the same bytes again."""
         self._input = self.open_reader("input", InputMessage)
         self._named: list[SourceFile] = []
-        self._folder: BatchFolder | None = BatchFolder(run.home, run.runtime)
+        self._folder: BatchFolder | None = BatchFolder(self.run.home, self.run.runtime)
         self._copies = BatchCopies(self._folder)
         self._additions: BatchAdditions | None = None
         self._terminated = True
@@ -58,7 +64,14 @@ class BatchWriterTask(Task):
         return [self._input.socket]
 
     def work(self) -> bool:
-        """Write the next packets."""
+        """Write the next packets; begin again if a full disk has room again."""
+        now = time.monotonic()
+        if now >= self._return_at_s:
+            self._return_at_s = now + RETURN_INTERVAL_S
+            if self._is_room():
+                self._return_at_s = math.inf
+                self._input.close()
+                self._begin_folder()
         messages = self._input.receive(MESSAGES_PER_STEP)
         try:
             for message in messages:
@@ -154,12 +167,22 @@ class BatchWriterTask(Task):
         if free_bytes(self.run.home) < reserve_bytes:
             raise OSError(errno.ENOSPC, f"less than {reserve_bytes} bytes are free on the disk")
 
+    def _is_room(self) -> bool:
+        """Return True if the disk has room for all files of which the sizes are known."""
+        needed = self.run.settings.logs.reserve_bytes + sum(self._copies.size_bytes.values())
+        try:
+            return free_bytes(self.run.home) > needed
+        except OSError:
+            return False
+
     def _give_up(self, error: OSError) -> None:
         """Continue the run without these files; remove an incomplete batch to free the disk."""
         if self._folder is not None:
             self._written_bytes = self._folder.written_bytes
             self._folder.abandon()
             self._folder = None
+        if error.errno == errno.ENOSPC:
+            self._return_at_s = time.monotonic() + RETURN_INTERVAL_S
         self._faults += 1
         self.notify(
             "error",

@@ -26,7 +26,7 @@ from pygnc.bus.messages import (
     OrbitMessage,
 )
 from pygnc.common.clock import gps_ms_from_spacecraft_s, week_from_gps_ms
-from pygnc.common.files import durable_write, reserve_space
+from pygnc.common.files import durable_write, overwrite, reserve_space
 from pygnc.formats import info, status
 from pygnc.formats.status import PARTNERS, AttitudeMode, OrbitMode, Phase, TaskState, Value
 from pygnc.tasks.runtime import Notify, Run, Task
@@ -115,24 +115,33 @@ class StatusTask(Task):
         values |= attitude_fields(self._attitude) | self._partners.fields()
         values["generation"] = self._generation
         record = status.encode(values)
+        files = {"pygnc_status.bin": record, "pygnc_info.txt": info.compose(status.decode(record))}
         try:
-            self._replace("pygnc_status.bin", record)
-            self._replace("pygnc_info.txt", info.compose(status.decode(record)))
+            for name, content in files.items():
+                self._replace(name, content)
+                (self.run.runtime / name).unlink(missing_ok=True)
+            self._fault = ""
         except OSError as error:
             fault = f"{error.filename or self.run.home}: {error.strerror}"
             if fault != self._fault:
                 self._fault = fault
                 self.notify("error", "status_not_written", fault)
+            with contextlib.suppress(OSError):  # the host link reads these
+                for name, content in files.items():
+                    durable_write(self.run.runtime / name, content)
 
     def _replace(self, name: str, content: bytes) -> None:
-        """Replace a file in the home; on a full disk, use the reserved space."""
+        """Replace a file in the home; on a full disk, use the reserved space, then the old file's."""
         try:
             durable_write(self.run.home / name, content)
         except OSError as error:
-            if error.errno != errno.ENOSPC or not self._reserve.exists():
+            if error.errno != errno.ENOSPC:
                 raise
-            self._reserve.unlink()
-            durable_write(self.run.home / name, content)
+            self._reserve.unlink(missing_ok=True)
+            try:
+                durable_write(self.run.home / name, content)
+            except OSError:
+                overwrite(self.run.home / name, content)
 
 
 class PartnerStatus:
