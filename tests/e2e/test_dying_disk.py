@@ -1,6 +1,7 @@
 """Disks that fail during a run, with real processes."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -8,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from pygnc.bus.messages import LIVE
+from pygnc.bus.streams import socket_file
 from pygnc.formats import status
 from pygnc.formats.status import OrbitMode, Phase
 from pygnc.host.channel_events import Received
 from pygnc.host.sentence_types import STAT, STRQ, ReportKind
+from pygnc.launch.workspace import runtime_folder
 from tests.e2e.conftest import SENSE, SENSE_RECORD_BYTES, Flight, copy_first_hour
 from tests.e2e.linked_flight import RECORDS, LinkedFlight, stream, time_of
 from tests.fakes.small_disk import DyingDisk, disk_of, dying_disk_of
@@ -31,6 +35,14 @@ def disk(tmp_path: Path) -> Iterator[DyingDisk]:
 @pytest.fixture
 def linked(disk: DyingDisk) -> Iterator[LinkedFlight]:
     flight = LinkedFlight(disk.folder)
+    yield flight
+    flight.stop_hard()
+    flight.host.close()
+
+
+@pytest.fixture
+def linked_home(tmp_path: Path) -> Iterator[LinkedFlight]:
+    flight = LinkedFlight(tmp_path)
     yield flight
     flight.stop_hard()
     flight.host.close()
@@ -134,6 +146,40 @@ def test_a_disk_without_inodes_keeps_the_status_current(tmp_path: Path, demo_tim
             assert "Traceback" not in flight.stderr
         finally:
             flight.stop_hard()
+
+
+def test_a_private_folder_that_the_system_removes_is_made_again(linked_home: LinkedFlight) -> None:
+    linked, host = linked_home, linked_home.host
+    copy_first_hour(linked.home)
+    (linked.home / "sense.bin").write_bytes(SENSE[: FIRST_LIVE * SENSE_RECORD_BYTES])
+    linked.connect("10", str(time_of(FIRST_LIVE)))
+    linked.until_phase(Phase.IDLE)
+    fixes = int(linked.status()["fixes_received"])
+    tasks = linked.tasks()
+    shutil.rmtree(runtime_folder(linked.home))
+    stream(host, range(FIRST_LIVE, FIRST_LIVE + 2))
+    host.run(lambda: linked.status()["fixes_received"] == fixes + 2)
+    host.run(socket_file(runtime_folder(linked.home), LIVE).exists)
+    killed = {"orbit", "ingest"}
+    for name in killed:
+        os.kill(tasks[name], signal.SIGKILL)
+    host.run(lambda: all(linked.tasks().get(name, tasks[name]) != tasks[name] for name in killed))
+    stream(host, range(FIRST_LIVE + 2, RECORDS))
+    host.run(lambda: linked.status()["fixes_received"] == fixes + RECORDS - FIRST_LIVE)
+    assert {name for name, pid in linked.tasks().items() if tasks[name] != pid} == killed
+    linked.signal(signal.SIGINT)
+    assert linked.until_ended() == 0
+    assert "Traceback" not in host.heard.decode(errors="replace")
+
+
+@pytest.mark.parametrize("name", ["sense.bin", "range/rng00000.bin", "pygnc_elements.txt", "pygnc_settings_0.bin"])
+def test_a_fifo_in_place_of_a_file_is_refused_at_once(flight: Flight, name: str) -> None:
+    (flight.home / "range").mkdir()
+    os.mkfifo(flight.home / name)
+    assert flight.run("10", "1000", "--exit-when-done", timeout_s=20.0) == 0
+    if not name.startswith("pygnc_settings"):
+        assert name in flight.stderr
+        assert "not a regular file" in flight.stderr
 
 
 def fill_inodes(folder: Path) -> None:

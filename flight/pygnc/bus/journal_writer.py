@@ -121,6 +121,13 @@ class JournalWriter:
         except OSError as error:
             self._leave_disk(error)
 
+    def restore_file(self) -> None:
+        """Continue in a new file if the present file was removed."""
+        if not self._segment.path.exists():
+            with contextlib.suppress(OSError):
+                self._segment.close(self.last_seq)
+            self._segment = self._begin_segment()
+
     def close(self) -> None:
         """Sync all records and give the last file its final name."""
         try:
@@ -178,6 +185,7 @@ class JournalWriter:
                 self.fault = refusal
             except OSError as error:
                 self._note_fault(error)
+        self._memory.mkdir(mode=0o700, exist_ok=True)  # the system may remove it at a logout
         for old in list_segments([self._memory], self._name)[: -SPARE_SEGMENTS + 1 or None]:
             old.path.unlink()
         return self._create_segment(self._memory, self._index)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pygnc.common.files import read_input
 from pygnc.configuration.settings import Settings
 
 SETTINGS_FILE: Final = "pygnc.toml"
@@ -37,7 +38,7 @@ def read_table(file: Path | None, home: Path) -> dict[str, Any]:
     """
     path = file or home / SETTINGS_FILE
     try:
-        content = path.read_bytes().decode()
+        content = read_input(path).decode()
     except FileNotFoundError:
         if file is None:
             return {}

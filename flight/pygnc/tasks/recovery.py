@@ -49,6 +49,7 @@ class CheckpointFile(Generic[_Checkpoint]):
     def save(self, checkpoint: _Checkpoint) -> None:
         """Replace the checkpoint."""
         self._due_s = time.monotonic() + INTERVAL_S
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)  # the system may remove it at a logout
         durable_write(self._path, msgspec.msgpack.encode(checkpoint))
 
 

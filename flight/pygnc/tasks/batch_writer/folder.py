@@ -69,6 +69,7 @@ class BatchFolder:
         if not self._names and not self._is_noted_complete:
             retire_batch(self._home)
             self._folder.mkdir()
+            self._note.parent.mkdir(mode=0o700, exist_ok=True)
             durable_write(self._note, self._identity() + (_COMPLETE if self.is_complete else b""))
         self._names.append(name)
         path = self._path(name)

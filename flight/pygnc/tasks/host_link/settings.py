@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Final
 
-from pygnc.common.files import durable_write
+from pygnc.common.files import durable_write, read_input
 from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, load, read_table, settings_from_table
 from pygnc.configuration.settings import Settings
 
@@ -56,7 +56,7 @@ class SettingsSlots:
     def read(self, slot: int) -> bytes:
         """See `Slots`."""
         try:
-            return self._paths[slot].read_bytes()
+            return read_input(self._paths[slot])
         except OSError:
             return b""
 

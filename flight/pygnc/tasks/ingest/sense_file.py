@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pygnc.bus.messages import GpsFix, Message, SensorSample, SourceFile
 from pygnc.common.clock import gps_ms_from_weeks
+from pygnc.common.files import open_input
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.damage import Damage
 from pygnc.formats.gps_packet import decode_gps_packets
@@ -85,7 +86,7 @@ class SenseFile(BatchSource):
     """
 
     def __init__(self, path: Path, name: str, earliest_week: int = 0, size: int | None = None) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptor = open_input(path)
         status = os.fstat(self._descriptor)
         self._size = status.st_size if size is None else size
         self._modified_ns = status.st_mtime_ns if status.st_size == self._size else 0

@@ -26,7 +26,7 @@ from pygnc.bus.messages import (
     OrbitMessage,
 )
 from pygnc.common.clock import gps_ms_from_spacecraft_s, week_from_gps_ms
-from pygnc.common.files import durable_write, overwrite, reserve_space
+from pygnc.common.files import durable_write, overwrite, read_input, reserve_space
 from pygnc.formats import info, status
 from pygnc.formats.status import PARTNERS, AttitudeMode, OrbitMode, Phase, TaskState, Value
 from pygnc.tasks.runtime import Notify, Run, Task
@@ -202,7 +202,7 @@ def correct_final_phase(home: Path, *, failed: bool) -> None:
     path = home / "pygnc_status.bin"
     phase = Phase.FAILED if failed else Phase.STOPPED
     try:
-        values = status.decode(path.read_bytes())
+        values = status.decode(read_input(path))
         if values["phase"] != phase:
             durable_write(path, status.encode(values | {"phase": phase}))
     except (OSError, status.StatusError):
