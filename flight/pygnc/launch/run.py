@@ -58,7 +58,7 @@ def main(words: list[str]) -> int:
     home = Path(os.environ.get("HOME") or "HOME is not set")
     try:
         arguments = parse(words)
-        settings, changes_fault = load_settings(arguments.config, home)
+        settings, settings_fault = load_settings(arguments.config, home, strict=arguments.strict)
         lock = HomeLock(home)
     except (UsageError, ConfigurationError) as error:
         return _refuse(str(error), ExitCode.USAGE)
@@ -69,7 +69,7 @@ def main(words: list[str]) -> int:
     runtime = make_runtime_folder(home)
     dismiss_guard = guard_terminal(terminal) if terminal is not None else lambda: None
     try:
-        return _run(arguments, settings, home, runtime, inbox, terminal=terminal, changes_fault=changes_fault)
+        return _run(arguments, settings, home, runtime, inbox, terminal=terminal, settings_fault=settings_fault)
     finally:
         dismiss_guard()
         if terminal is not None:
@@ -100,7 +100,7 @@ def _run(
     inbox: SignalInbox,
     *,
     terminal: "Terminal | None",
-    changes_fault: str,
+    settings_fault: str,
 ) -> int:
     number, folder, fault = make_run_folder(home)
     orientation, orientation_fault = load_earth_orientation(home)
@@ -123,8 +123,8 @@ def _run(
     elif arguments.from_last_run:
         text = f"no earlier run has left a complete {BATCH}; the run begins with the files in the home"
         log.report(SUPERVISOR, "warning", "no_last_run", text)
-    if changes_fault:
-        log.report(SUPERVISOR, "warning", "settings", changes_fault)
+    if settings_fault:
+        log.report(SUPERVISOR, "warning", "settings", settings_fault)
     if fault:
         log.report(SUPERVISOR, "error", "not_recorded", f"{fault}; the run continues without logs")
     if orientation_fault:
