@@ -206,7 +206,7 @@ def test_continues_when_the_terminal_is_closed(flight: Flight) -> None:
 
 def test_reports_why_a_recording_has_no_fix(flight: Flight) -> None:
     shutil.copy(recording("recorded_sense.bin"), flight.home / "sense.bin")
-    assert flight.run("10", "1000", "--exit-when-done") == 0
+    assert flight.run("10", "1000", "--exit-when-done") == 9
     final = flight.status()
     assert final["orbit_mode"] == OrbitMode.NONE
     assert final["fixes_received"] == 33
@@ -216,8 +216,11 @@ def test_reports_why_a_recording_has_no_fix(flight: Flight) -> None:
 
 def test_the_simulators_status_word_needs_an_explicit_option(flight: Flight) -> None:
     shutil.copy(recording("default_scenario.bin"), flight.home / "sense.bin")
-    assert flight.run("10", "1606698100", "--exit-when-done") == 0
+    assert flight.run("10", "1606698100", "--exit-when-done") == 9
     assert flight.status()["rejected_position_status"] == 144
+    assert b"\nWARN NOFIX\n" in (flight.home / "pygnc_info.txt").read_bytes()
+    (text,) = (event.text for event in flight.events() if event.name == "limited")
+    assert text == "NOFIX: none of 144 fixes was used; 144 were rejected for position_status"
     (flight.home / "pygnc.toml").write_text("[orbit.screening]\naccept_position_status = [0, 1]\n")
     assert flight.run("10", "1606698100", "--exit-when-done") == 0
     assert int(flight.status()["fixes_accepted"]) > 100

@@ -146,7 +146,8 @@ def test_rejects_unusable_settings_with_file_and_reason(flight: Flight, content:
 def test_a_faulty_settings_file_does_not_cost_the_run(flight: Flight, demo_time_s: int) -> None:
     (flight.home / "sense.bin").write_bytes(SENSE)
     (flight.home / "pygnc.toml").write_text("[formation\n")
-    assert flight.run("10", str(demo_time_s), "--exit-when-done") == 0
+    assert flight.run("10", str(demo_time_s), "--exit-when-done") == 9
+    assert b"\nWARN SETTINGS\n" in (flight.home / "pygnc_info.txt").read_bytes()
     assert flight.status()["orbit_mode"] == OrbitMode.PREDICTED
     assert "the run uses the default settings" in flight.stderr
     assert [event.severity for event in flight.events() if event.name == "settings"] == ["warning"]

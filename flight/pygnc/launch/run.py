@@ -40,7 +40,7 @@ from pygnc.supervisor.supervisor import Supervisor
 from pygnc.tasks.batch_writer.folder import BATCH, LAST, retire_batch
 from pygnc.tasks.host_link.settings import load_settings
 from pygnc.tasks.runtime import Run, run_task, share_heap_among_threads
-from pygnc.tasks.status.task import correct_final_phase
+from pygnc.tasks.status.task import correct_final_phase, final_causes
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ def _run(
         has_terminal=terminal is not None,
         config=arguments.config,
         from_last_run=arguments.from_last_run and _retire_last_batch(home),
+        settings_fault=settings_fault,
     )
     log = EventLog(run)
     if run.from_last_run:
@@ -153,7 +154,14 @@ def _run(
     correct_final_phase(home, failed=code == ExitCode.TASK_FAILED)
     log.close()
     recover_run(folder)
-    return code or (ExitCode.NOT_RECORDED if supervisor.not_recorded or log.fault else ExitCode.OK)
+    is_recorded = not (supervisor.not_recorded or log.fault)
+    return code or _code_of_result(run, is_recorded=is_recorded)
+
+
+def _code_of_result(run: Run, *, is_recorded: bool) -> ExitCode:
+    if not is_recorded:
+        return ExitCode.NOT_RECORDED
+    return ExitCode.LIMITED if final_causes(run) else ExitCode.OK
 
 
 def _is_needed(task: str, run: Run) -> bool:

@@ -38,6 +38,8 @@ class ExitCode(IntEnum):
     """The run was stopped, but a task had to be killed."""
     NO_HOME = 7
     """The home folder does not exist or cannot be entered."""
+    LIMITED = 9
+    """The run finished and is recorded, but a cause that the info line names limits its results."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ class Run:
         has_terminal: true if the host communicates over the terminal that started main.py.
         config: settings file given by --config.
         from_last_run: true if the run begins with the files written by the previous run.
+        settings_fault: fault of the settings, or empty.
     """
 
     home: Path
@@ -85,6 +86,7 @@ class Run:
     has_terminal: bool = False
     config: Path | None = None
     from_last_run: bool = False
+    settings_fault: str = ""
 
     @property
     def has_host(self) -> bool:

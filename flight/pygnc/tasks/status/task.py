@@ -28,6 +28,7 @@ from pygnc.bus.messages import (
 from pygnc.common.clock import gps_ms_from_spacecraft_s, week_from_gps_ms
 from pygnc.common.files import durable_write, overwrite, read_input, reserve_space
 from pygnc.formats import info, status
+from pygnc.formats.causes import SETTINGS, find_causes
 from pygnc.formats.status import PARTNERS, AttitudeMode, OrbitMode, Phase, TaskState, Value
 from pygnc.tasks.runtime import Notify, Run, Task
 
@@ -57,6 +58,8 @@ class StatusTask(Task):
         self._next_write_s = time.monotonic() + INTERVAL_S
         self._generation = 0
         self._fault = ""
+        # Faults of disk and settings have their own events.
+        self._causes_reported = {"DISK", SETTINGS}
         self._reserve = run.folder / "reserve"
         with contextlib.suppress(OSError):
             reserve_space(self._reserve, RESERVE_BYTES)
@@ -115,7 +118,8 @@ class StatusTask(Task):
         values |= attitude_fields(self._attitude) | self._partners.fields()
         values["generation"] = self._generation
         record = status.encode(values)
-        files = {"pygnc_status.bin": record, "pygnc_info.txt": info.compose(status.decode(record))}
+        causes = self._report_causes(status.decode(record))
+        files = {"pygnc_status.bin": record, "pygnc_info.txt": info.compose(status.decode(record), causes)}
         try:
             for name, content in files.items():
                 self._replace(name, content)
@@ -129,6 +133,14 @@ class StatusTask(Task):
             with contextlib.suppress(OSError):  # the host link reads these
                 for name, content in files.items():
                     durable_write(self.run.runtime / name, content)
+
+    def _report_causes(self, values: dict[str, Value]) -> list[str]:
+        """Report each cause that limits the results once; return the words of the present causes."""
+        causes = find_causes(values, self.run.settings_fault)
+        for word in causes.keys() - self._causes_reported:
+            self.notify("warning", "limited", f"{word}: {causes[word]}")
+        self._causes_reported |= causes.keys()
+        return list(causes)
 
     def _replace(self, name: str, content: bytes) -> None:
         """Replace a file in the home; on a full disk, use the reserved space, then the old file's."""
@@ -207,6 +219,14 @@ def correct_final_phase(home: Path, *, failed: bool) -> None:
             durable_write(path, status.encode(values | {"phase": phase}))
     except (OSError, status.StatusError):
         return  # no valid status to correct
+
+
+def final_causes(run: Run) -> list[str]:
+    """Return the words for what limits the results of a run that has ended."""
+    for folder in (run.runtime, run.home):
+        with contextlib.suppress(OSError, status.StatusError):
+            return list(find_causes(status.decode(read_input(folder / "pygnc_status.bin")), run.settings_fault))
+    return []
 
 
 def run_fields(run: Run, state: control.RunState) -> dict[str, Value]:
