@@ -31,7 +31,7 @@ def find_causes(status: dict[str, Value], settings_fault: str = "") -> dict[str,
     if settings_fault:
         found[SETTINGS] = settings_fault
     if status["not_recorded"]:
-        found["DISK"] = f"{status['not_recorded']} tasks cannot record everything on the disk"
+        found["DISK"] = f"{int(status['not_recorded'])} tasks cannot record everything on the disk"
     if status["lost_messages"]:
-        found["LOST"] = f"{status['lost_messages']} inputs did not reach a task"
+        found["LOST"] = f"{int(status['lost_messages'])} inputs did not reach a task"
     return found

@@ -6,8 +6,8 @@ from pygnc.formats import info, status
 from pygnc.formats.causes import FIXES_MIN, SAMPLES_MIN, find_causes
 from pygnc.formats.status import AttitudeMode, OrbitMode, Value
 
-NOFIX = {"fixes_received": FIXES_MIN, "rejected_radius": FIXES_MIN - 1, "rejected_gap": 1}
-NOATT = {"attitude_mode": AttitudeMode.SEARCHING, "samples_searching": SAMPLES_MIN}
+NOFIX: dict[str, Value] = {"fixes_received": FIXES_MIN, "rejected_radius": FIXES_MIN - 1, "rejected_gap": 1}
+NOATT: dict[str, Value] = {"attitude_mode": AttitudeMode.SEARCHING, "samples_searching": SAMPLES_MIN}
 
 
 @pytest.mark.parametrize(
