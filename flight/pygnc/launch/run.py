@@ -66,7 +66,10 @@ def main(words: list[str]) -> int:
         return _refuse(f"another main.py is already running in {home}; stop it first", ExitCode.ALREADY_RUNNING)
     except OSError as error:
         return _refuse(f"HOME={str(home)!r}: {error.strerror}; set HOME to an existing folder", ExitCode.NO_HOME)
-    runtime = make_runtime_folder(home)
+    try:
+        runtime = make_runtime_folder(home)
+    except OSError as error:
+        return _refuse(f"{error.filename}: {error.strerror}; free space for a temporary folder", ExitCode.NO_HOME)
     dismiss_guard = guard_terminal(terminal) if terminal is not None else lambda: None
     try:
         return _run(arguments, settings, home, runtime, inbox, terminal=terminal, changes_fault=changes_fault)
@@ -150,10 +153,10 @@ def _run(
         before_hard_exit=terminal.restore if terminal else lambda: None,
     )
     code = supervisor.run()
-    correct_final_phase(home, failed=code == ExitCode.TASK_FAILED)
+    correct_final_phase(home, failed=supervisor.state.phase == "failed")
     log.close()
     recover_run(folder)
-    return code or (ExitCode.NOT_RECORDED if supervisor.not_recorded or log.fault else ExitCode.OK)
+    return code or (ExitCode.NOT_RECORDED if supervisor.not_recorded else ExitCode.OK)
 
 
 def _is_needed(task: str, run: Run) -> bool:
@@ -210,34 +213,58 @@ def _journal_header(arguments: Arguments, settings: Settings, number: int, orien
 
 
 class EventLog:
-    """The events journal; warnings and errors are also printed to stderr."""
+    """The events journal; warnings and errors are also printed to stderr.
+
+    Attributes:
+        fault: reason why events are not recorded on the disk, or None.
+    """
 
     def __init__(self, run: Run) -> None:
-        self._journal: JournalWriter = run.open_journal("events")
-
-    @property
-    def fault(self) -> str | None:
-        """Reason why events are not recorded on the disk, or None."""
-        return self._journal.fault
+        self._run = run
+        self._journal: JournalWriter | None = None
+        self._lost = 0
+        self.fault: str | None = None
 
     def report(self, task: str, severity: str, name: str, text: str) -> None:
-        """Record an event."""
-        seq = self._journal.last_seq + 1
-        event = Event(seq, task, severity, name, text, t_mono_ns=time.monotonic_ns(), t_wall_ns=time.time_ns())
-        self._journal.append([msgspec.msgpack.encode(event)])
+        """Record an event; count it as lost if neither disk nor memory has room for it."""
         if severity != "info":
             first_line = text.partition("\n")[0]
             with contextlib.suppress(OSError):  # the terminal may be gone; the journal has the event
                 print(f"pygnc: {task}: {first_line}", file=sys.stderr, flush=True)
+        if self._lost and self._use(partial(_append, SUPERVISOR, "error", "events_lost", f"{self._lost} not recorded")):
+            self._lost = 0
+        if not self._use(partial(_append, task, severity, name, text)):
+            self._lost += 1
 
     def sync_if_due(self) -> None:
         """Sync due events to the disk and wait for the end, because a process that forks must have no other threads."""
-        self._journal.sync_if_due()
-        self._journal.finish_sync()
+        self._use(JournalWriter.sync_if_due)
+        self._use(JournalWriter.finish_sync)
 
     def close(self) -> None:
         """Close the journal."""
-        self._journal.close()
+        self._use(JournalWriter.close)
+
+    def _use(self, action: Callable[[JournalWriter], None]) -> bool:
+        """Apply `action` to the journal; after an OSError, open the journal again at the next use."""
+        try:
+            self._journal = self._journal or self._run.open_journal("events")
+            action(self._journal)
+        except OSError as error:
+            self.fault = f"events: {error.strerror}"
+            if self._journal is not None:
+                with contextlib.suppress(OSError):
+                    self._journal.close()
+            self._journal = None
+            return False
+        self.fault = self.fault or self._journal.fault
+        return True
+
+
+def _append(task: str, severity: str, name: str, text: str, journal: JournalWriter) -> None:
+    seq = journal.last_seq + 1
+    event = Event(seq, task, severity, name, text, t_mono_ns=time.monotonic_ns(), t_wall_ns=time.time_ns())
+    journal.append([msgspec.msgpack.encode(event)])
 
 
 def guard_terminal(terminal: "Terminal") -> Callable[[], None]:
@@ -248,7 +275,11 @@ def guard_terminal(terminal: "Terminal") -> Callable[[], None]:
     """
     terminal.prepare()
     ending, held = os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:  # no process is left; main.py itself still restores the terminal in every orderly end
+        os.close(ending)
+        return partial(os.close, held)
     if pid == 0:
         _wait_and_restore(ending, terminal)
     os.close(ending)

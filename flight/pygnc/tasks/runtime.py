@@ -23,7 +23,7 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -37,7 +37,7 @@ from pygnc.bus.streams import LINGER_MS, StreamReader, StreamWriter
 from pygnc.common.clock import SpacecraftReading, spacecraft_s_at
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.supervisor.process import SignalInbox, TaskSpec
+from pygnc.supervisor.process import ExitCode, SignalInbox, TaskSpec
 from pygnc.supervisor.supervisor import DRAIN_STAGES
 
 WAIT_S: Final = 0.5
@@ -72,6 +72,7 @@ class Run:
         has_terminal: true if the host communicates over the terminal that started main.py.
         config: settings file given by --config.
         from_last_run: true if the run begins with the files written by the previous run.
+        memory_kills: how often this process's task has run out of memory in this run.
     """
 
     home: Path
@@ -85,6 +86,7 @@ class Run:
     has_terminal: bool = False
     config: Path | None = None
     from_last_run: bool = False
+    memory_kills: int = 0
 
     @property
     def has_host(self) -> bool:
@@ -193,11 +195,11 @@ class Task(ABC):
 def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
     """Run one task in this process until it is stopped; return the exit code."""
     try:
-        TaskLoop(spec, run, channel).run()
+        TaskLoop(spec, replace(run, memory_kills=spec.memory_kills), channel).run()
     except Exception as error:  # noqa: BLE001 - whatever it is, it must reach the events journal before the restart
         trace = "".join(traceback.format_exception(error))[-TRACEBACK_MAX:]
         control.send(channel, control.Notice("error", "crash", f"{error!r:.500}\n{trace}"))
-        return 1
+        return ExitCode.OUT_OF_MEMORY if isinstance(error, MemoryError) else 1
     return 0
 
 

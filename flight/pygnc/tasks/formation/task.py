@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future, wait
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -39,6 +40,9 @@ objects."""
 STEP_MS: Final = 50
 ORBIT_PATIENCE_S: Final = 60.0
 """Longest wait for the orbit task, which responds to the end of the batch only after all its fixes."""
+
+SMALLER: Final = 4
+"""Factor by which arcs are shortened each time the task has run out of memory."""
 
 
 def _solve(problem: "Problem", result: "Future[FormationResult]") -> None:
@@ -124,7 +128,12 @@ class FormationTask(Task):
         """Load the estimators and process the inputs before the first input that concerns a partner."""
         from pygnc.tasks.formation.tracker import FormationTracker  # noqa: PLC0415 - takes megabytes that most runs do not need
 
-        tracker = FormationTracker(self.run.settings, self.run.earth_orientation)
+        settings = self.run.settings
+        if self.run.memory_kills:
+            arc_max_s = settings.formation.arc_max_s / SMALLER**self.run.memory_kills
+            settings = replace(settings, formation=replace(settings.formation, arc_max_s=arc_max_s))
+            self.notify("warning", "smaller", f"after lack of memory, arcs are limited to {arc_max_s:.0f} s")
+        tracker = FormationTracker(settings, self.run.earth_orientation)
         decode = msgspec.msgpack.Decoder(InputMessage).decode
         journal = JournalReader(self.run.journal_folders, "input")
         while records := journal.read(MESSAGES_PER_STEP):
