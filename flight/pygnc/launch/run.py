@@ -32,7 +32,7 @@ from pygnc.launch.workspace import (
     HomeLock,
     make_run_folder,
     make_runtime_folder,
-    recover_older_runs,
+    recover_previous_run,
     recover_run,
 )
 from pygnc.supervisor.process import PR_SET_NAME, STOP_SIGNALS, ExitCode, SignalInbox, close_all_but
@@ -134,7 +134,7 @@ def _run(
         log.report(SUPERVISOR, "warning", "earth_orientation", orientation_fault)
     for name in settings.attitude.mounting.mirrors:
         log.report(SUPERVISOR, "warning", "mounting", f"attitude.mounting.{name} {_MIRRORED}")
-    for path in recover_older_runs(folder):
+    for path in recover_previous_run(folder):
         log.report(SUPERVISOR, "warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
     share_heap_among_threads()
     for module in SHARED:
