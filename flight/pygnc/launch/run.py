@@ -40,7 +40,7 @@ from pygnc.supervisor.supervisor import Supervisor
 from pygnc.tasks.batch_writer.folder import BATCH, LAST, retire_batch
 from pygnc.tasks.host_link.settings import load_settings
 from pygnc.tasks.runtime import Run, run_task, share_heap_among_threads
-from pygnc.tasks.status.task import correct_final_phase
+from pygnc.tasks.status.task import write_final_status
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _run(
         before_hard_exit=terminal.restore if terminal else lambda: None,
     )
     code = supervisor.run()
-    correct_final_phase(home, failed=supervisor.state.phase == "failed")
+    write_final_status(run, supervisor.state)
     log.close()
     recover_run(folder)
     return code or (ExitCode.NOT_RECORDED if supervisor.not_recorded else ExitCode.OK)
