@@ -66,7 +66,7 @@ def distances_after_minimisation(judged: JudgedSolution, parameters: FloatArray)
         Squared Mahalanobis distance of each partner's orbit relative to ours, (n, s - 1, h).
     """
     found = minimise(judged.equations, parameters, iterations=_ITERATIONS, tolerance=_TOLERANCE)
-    covariance = scaled_inverse(found.fit.information)
+    covariance = scaled_inverse(found.information)
     distances = []
     for partner in range(1, len(judged.equations.satellites)):
         relative = d_relative_d_parameters(judged.equations, partner)

@@ -23,7 +23,7 @@ from pygnc.estimators.formation.filter import JointGroup
 from pygnc.estimators.formation.observation_equations import covariance_root
 from pygnc.estimators.formation.reference import STATE_SIZE
 from pygnc.estimators.formation.relative_coordinates import relative_covariance
-from pygnc.estimators.formation.relative_motion import joint_step, orbit_vector
+from pygnc.estimators.formation.relative_motion import cubic_hermite, joint_step, orbit_vector
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings
@@ -31,7 +31,7 @@ from pygnc.estimators.orbit.state import DRAG
 
 DAY_S: Final = 86_400
 SIGMAS: Final = 3.0
-_STEP_S: Final = 120
+_STEP_S: Final = 180
 _STEP_MS: Final = 1000 * _STEP_S
 _DEGREE: Final = 20
 """Degree of the gravity field. Higher terms move our own orbit by 60 m in a day, and relative orbits by 1e-4 of the
@@ -83,16 +83,7 @@ class _Track(NamedTuple):
 
     def at(self, seconds: Array) -> Array:
         """Return position and root at times (k,) in s after the first node, (k, 3, c). Cubic Hermite interpolation."""
-        node_time = seconds / _STEP_S
-        before = np.clip(node_time.astype(np.int64), 0, len(self.values) - 2)
-        t = (node_time - before)[:, None, None]
-        first, last = self.values[before], self.values[before + 1]
-        change = last - first
-        curvature = (1.0 - t) * (_STEP_S * self.rates[before] - change) - t * (
-            _STEP_S * self.rates[before + 1] - change
-        )
-        between: Array = first + t * (change + (1.0 - t) * curvature)
-        return between
+        return cubic_hermite(self.values, self.rates, seconds / _STEP_S, _STEP_S)
 
 
 def approaches(
@@ -111,7 +102,7 @@ def approaches(
         settings: Settings of the formation estimator (processes of the drag factors).
         orbit: Force model.
         frames: Earth orientation.
-        duration_s: Duration of the prediction in s, at least two minutes.
+        duration_s: Duration of the prediction in s, at least three minutes.
     """
     if not groups:
         return ()

@@ -24,7 +24,6 @@ from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.fix_errors import WHITE_ERRORS
 from pygnc.estimators.formation.least_squares import (
-    Minima,
     apparent_noise,
     differs_from,
     distinct_solutions,
@@ -34,11 +33,7 @@ from pygnc.estimators.formation.least_squares import (
     robust_noise,
 )
 from pygnc.estimators.formation.linearisation import fix_equations, linearise_observations
-from pygnc.estimators.formation.observation_equations import (
-    Equations,
-    Loss,
-    scaled_inverse,
-)
+from pygnc.estimators.formation.observation_equations import Equations, Fit, Loss, scaled_inverse
 from pygnc.estimators.formation.observations import (
     Arc,
     RangeObservation,
@@ -72,6 +67,8 @@ _NEAR_M: Final = 100.0
 _FAR_M: Final = 50_000.0
 """Distance from our reference beyond which one fix of a satellite is a better first guess of its orbit."""
 _REFERENCES_MAX: Final = 4
+_FIXES_MAX: Final = 128
+"""Maximum number of a satellite's fixes, evenly chosen, from which its reference is made."""
 _NEAR_LOG_DRAG: Final = 0.3
 """Maximum change of the log drag factor for linear motion."""
 _MODE_SIGMA: Final = np.array((0.3, 0.3, 0.15, 0.15, 0.2, 0.1))
@@ -138,12 +135,9 @@ class FormationSolver:
         equations = replace(equations, noise=apparent_noise(equations, settings))
         parameters, unsolved = FormationSearch(equations, settings).candidates()
         reasons = {equations.satellites[number]: reason for number, reason in unsolved.items()}
-        if reasons:
-            solved = [number for number in range(len(equations.satellites)) if number not in unsolved]
-            parameters = parameters[:, equations.parameter_indices(solved)]
-            arc = arc.without(reasons)
-            equations = self._linearised(arc, tracks, own)
-            equations = replace(equations, noise=apparent_noise(equations, settings))
+        solved = [number for number in range(len(equations.satellites)) if number not in unsolved]
+        parameters = parameters[:, equations.parameter_indices(solved)]
+        equations = equations.subset(solved)
         equations, parameters = _preliminary(equations, settings, parameters)
         if self._orbit.measurement.correlated_errors:
             equations = replace(equations, errors=likely_errors(equations, parameters[0]))
@@ -152,20 +146,10 @@ class FormationSolver:
                 parameters = _minima(equations, parameters, _FIRST_ITERATIONS).parameters
         moved = self._moved_to(equations, parameters[0], arc, tracks)
         if moved != tracks:
-            linearised = self._linearised(arc, moved, own)
+            linearised = self._linearised(arc, moved, own).subset(solved)
             equations = replace(linearised, noise=equations.noise, errors=equations.errors)
         equations = replace(equations, loss=last_loss(settings))
         return _solution(arc, settings, *_refined(equations, settings, parameters), unsolved=reasons)
-
-    def equations(self, arc: Arc, orbit: OrbitState, own: OrbitState | None) -> Equations:
-        """Return the observation equations of an arc, linearised at the references of all satellites.
-
-        Args:
-            arc: Observations.
-            orbit: Our orbit at a moment in the arc.
-            own: `orbit` if it is the prior of our state; None if our fixes determine our orbit.
-        """
-        return self._linearised(arc, self._tracks(arc, orbit, own), own)
 
     def _linearised(self, arc: Arc, tracks: dict[int, Track], own: OrbitState | None) -> Equations:
         return linearise_observations(
@@ -212,6 +196,7 @@ class FormationSolver:
     def _track_from_fixes(self, arc: Arc, satellite: int, track: Track) -> Track:
         """Return a track with a reference near the satellite's fixes; `track` if they do not determine an orbit."""
         fixes, origin = arc.fixes.get(satellite, ()), track.reference
+        fixes = fixes[:: -(-len(fixes) // _FIXES_MAX) or 1]
         for attempt in range(_REFERENCES_MAX):
             at_reference = track._replace(offset=np.zeros(STATE_SIZE))
             change = orbit_from_fixes(fix_equations(fixes, at_reference, self._frames, self._orbit.measurement))
@@ -246,7 +231,7 @@ def last_loss(settings: FormationSettings) -> Loss:
     return Loss(settings.range_gate_sigma, _FIX_GATE, hard=True)
 
 
-def _minima(equations: Equations, parameters: Array, iterations: int = _ITERATIONS) -> Minima:
+def _minima(equations: Equations, parameters: Array, iterations: int = _ITERATIONS) -> Fit:
     """Return the distinct minima reached from parameters (k, p), whose first row decides on outliers of fixes."""
     found = minimise(equations.folded(parameters[0]), parameters, iterations=iterations)
     return distinct_solutions(found, len(equations.satellites))
@@ -258,7 +243,7 @@ def _preliminary(equations: Equations, settings: FormationSettings, parameters: 
     return replace(equations, noise=robust_noise(equations, parameters[:1], settings)), parameters
 
 
-def _refined(equations: Equations, settings: FormationSettings, parameters: Array) -> tuple[Equations, Minima, Array]:
+def _refined(equations: Equations, settings: FormationSettings, parameters: Array) -> tuple[Equations, Fit, Array]:
     """Refine parameters (k, p) with drag modes, and estimate the noise from the residuals of the best solution.
 
     Returns:
@@ -272,9 +257,9 @@ def _refined(equations: Equations, settings: FormationSettings, parameters: Arra
         equations = equations.with_drag_modes(_mode_sigma(equations, parameters[0]))
         result = _minima(equations, parameters)
         equations = replace(equations, noise=refined_noise(equations, result, settings))
-        parameters = result.parameters[result.fit.cost <= result.fit.cost[0] + _COST_MARGIN]
+        parameters = result.parameters[result.cost <= result.cost[0] + _COST_MARGIN]
     equations = equations.folded(parameters[0])
-    return equations, distinct_solutions(Minima(parameters, equations.fit(parameters)), count), intermediate
+    return equations, distinct_solutions(equations.fit(parameters), count), intermediate
 
 
 def _mode_sigma(equations: Equations, parameters: Array) -> Array:
@@ -294,7 +279,7 @@ def _solution(
     arc: Arc,
     settings: FormationSettings,
     equations: Equations,
-    result: Minima,
+    result: Fit,
     intermediate: Array,
     *,
     unsolved: dict[int, str],
@@ -321,7 +306,7 @@ def _solution(
     ]
     hypotheses = tuple(
         Hypothesis(
-            float(result.fit.cost[row]),
+            float(result.cost[row]),
             result.parameters[row],
             covariance[row],
             motions[row],
@@ -347,7 +332,7 @@ def _solution(
 
 
 def _judge_partners(
-    equations: Equations, settings: FormationSettings, result: Minima, intermediate: Array, covariance: Array
+    equations: Equations, settings: FormationSettings, result: Fit, intermediate: Array, covariance: Array
 ) -> dict[int, Partner]:
     """Return the knowledge of each partner's orbit, by radio id.
 
@@ -361,7 +346,7 @@ def _judge_partners(
         covariance: Covariance of the best solution, (p, p).
     """
     count = len(equations.satellites)
-    cost = np.concatenate((result.fit.cost, equations.fit(intermediate).cost))
+    cost = np.concatenate((result.cost, equations.fit(intermediate).cost))
     differs = differs_from(result, 0, np.concatenate((result.parameters, intermediate)), count)
     best = float(cost[0])
     freedom = max(equations.range_count - equations.parameter_count, 1)
@@ -397,14 +382,14 @@ def _fits(equations: Equations, partner: int, distance_m: float) -> bool:
     return bool((noise.range_sigma_m[pairs] <= _MISFIT_MAX * noise.white_sigma_m[pairs]).all())
 
 
-def _mirror_image_cost(equations: Equations, result: Minima, partner: int) -> float:
+def _mirror_image_cost(equations: Equations, result: Fit, partner: int) -> float:
     """Return the least cost of this partner's mirror images, or the best cost if they are not distinct orbits."""
     images = mirrored_candidates(result.parameters[:1], (partner,), equations.dynamics.reference)[1:, 0]
     parameters = images[differs_from(result, 0, images, len(equations.satellites))[:, partner]]
-    return float(equations.fit(parameters).cost.min() if len(parameters) else result.fit.cost[0])
+    return float(equations.fit(parameters).cost.min() if len(parameters) else result.cost[0])
 
 
-def _position_uncertainty(equations: Equations, result: Minima, partner: int, covariance: Array) -> tuple[float, float]:
+def _position_uncertainty(equations: Equations, result: Fit, partner: int, covariance: Array) -> tuple[float, float]:
     """Return standard deviation and distance of a partner's position in the best solution, in m.
 
     Both are RMS values over some moments of the arc. The larger of the linear covariance and `covariance` counts.
@@ -415,7 +400,7 @@ def _position_uncertainty(equations: Equations, result: Minima, partner: int, co
     states, partials = equations.states_at(moments, best, equations.motion(best[None]))
     relative_position_m, d_relative = (part[partner, :, :3] - part[0, :, :3] for part in (states, partials))
     # The larger of both: a ridge that is shorter than its linear covariance is hardly bounded by the data.
-    joint = np.stack((scaled_inverse(result.fit.information[0]), covariance))
+    joint = np.stack((scaled_inverse(result.information[0]), covariance))
     propagated = d_relative @ joint[:, None] @ d_relative.swapaxes(1, 2)
     variance = np.trace(propagated, axis1=2, axis2=3).mean(axis=1).max()
     return math.sqrt(variance), math.sqrt((relative_position_m**2).sum(axis=1).mean())

@@ -17,8 +17,8 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis, HypothesisBank, partner_groups
-from pygnc.estimators.formation.observations import Pair, RangeObservation, SatelliteFix
+from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis, HypothesisBank
+from pygnc.estimators.formation.observations import Pair, RangeObservation, SatelliteFix, connected_groups
 from pygnc.estimators.formation.reference import STATE_SIZE
 from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE, joint_step, orbit_vector, process_noise_root
 from pygnc.estimators.formation.settings import FormationSettings
@@ -136,7 +136,7 @@ class FormationFilter:
         self._used = {observation.satellites for observation in solution.ranges if observation.gps_ms == self.gps_ms}
         self._banks = [
             HypothesisBank(solution, partners, self.gps_ms, settings, orbit.process_noise)
-            for partners in partner_groups(solution)
+            for partners in connected_groups(range(1, len(self.satellites)), solution.equations.index_pairs)
         ]
         self._predicted_ms = self.gps_ms
         self._errors = solution.equations.errors

@@ -21,10 +21,10 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
-from pygnc.estimators.formation.observation_equations import covariance_root, scaled_inverse
-from pygnc.estimators.formation.observations import Pair, connected_groups
-from pygnc.estimators.formation.reference import STATE_SIZE, parameter_indices
-from pygnc.estimators.formation.relative_coordinates import relative_covariance
+from pygnc.estimators.formation.least_squares import squared_orbit_distances
+from pygnc.estimators.formation.observation_equations import covariance_root
+from pygnc.estimators.formation.observations import Pair
+from pygnc.estimators.formation.reference import STATE_SIZE
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import (
     FormationSolution,
@@ -177,13 +177,6 @@ class FilterHypothesis(NamedTuple):
         return self._replace(x=x, root=root, chi_square=self.chi_square + cost)
 
 
-def _squared_orbit_distance(change: Array, covariance: Array, satellite: int) -> float:
-    """Return the squared Mahalanobis distance of a change (n,) of a satellite's orbit relative to ours."""
-    first = STATE_SIZE * satellite
-    difference = change[first : first + DRAG] - change[:DRAG]
-    return float(difference.dot(scaled_inverse(relative_covariance(covariance, satellite, DRAG))).dot(difference))
-
-
 class HypothesisBank:
     """Hypotheses on the partners of one group, ordered by chi-square, and the noise of their observations.
 
@@ -214,7 +207,7 @@ class HypothesisBank:
         self._settings = settings
         chosen = [0, *group]
         self.satellites = tuple(solution.satellites[satellite] for satellite in chosen)
-        pairs = [number for number, pair in enumerate(solution.pairs) if set(self.satellites) >= set(pair)]
+        pairs = solution.equations.pairs_among(chosen)
         self.pairs: tuple[Pair, ...] = tuple(solution.pairs[number] for number in pairs)
         self.range_noise_m: list[float] = solution.noise_m[pairs].tolist()
         self.gates = {satellite: (Gate(), Gate()) for satellite in self.satellites}
@@ -224,7 +217,8 @@ class HypothesisBank:
         for satellite, identity in enumerate(self.satellites[1:], start=1):
             partner = solution.partners[identity]
             self._dropped_excess[satellite] = partner.chi_square_mirror - partner.chi_square_best
-        columns = parameter_indices(chosen, pairs, len(solution.satellites))
+        # A filter has no drag modes, which come last.
+        columns = solution.equations.parameter_indices(chosen)[: STATE_SIZE * len(chosen) + len(pairs)]
         self._differing = solution.differing[..., chosen]
         self.hypotheses: list[FilterHypothesis] = []
         for number, hypothesis in enumerate(solution.hypotheses):
@@ -275,8 +269,9 @@ class HypothesisBank:
         return self._freedom * math.log1p(excess / self._freedom) < self._settings.certain_chi_square
 
     def _coincide(self, better: FilterHypothesis, worse: FilterHypothesis) -> bool:
-        change, partners = worse.x - better.x, range(1, better.satellites)
-        return all(_squared_orbit_distance(change, better.covariance, each) < _MERGE_LIMIT for each in partners)
+        change, covariance = (worse.x - better.x)[None], better.covariance
+        distances = [squared_orbit_distances(change, covariance, each)[0] for each in range(1, better.satellites)]
+        return bool(max(distances) < _MERGE_LIMIT)
 
 
 def _initial_state(
@@ -296,9 +291,3 @@ def _initial_state(
     scale[drags] = decay(noise, (gps_ms - solution.reference.epoch_ms) * 1e-3)[0]
     scaled = (scale[:, None] * covariance * scale)[columns[:, None], columns]
     return (scale * joint)[columns], covariance_root(scaled)
-
-
-def partner_groups(solution: FormationSolution) -> list[list[int]]:
-    """Return the partners by index, in groups with ranges among themselves."""
-    pairs = [(solution.satellites.index(one), solution.satellites.index(other)) for one, other in solution.pairs]
-    return connected_groups(range(1, len(solution.satellites)), pairs)

@@ -9,7 +9,7 @@ robust estimates from medians are used.
 """
 
 import math
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -37,50 +37,26 @@ _DAMPING_MIN: Final = 1e-9
 _DAMPING_MAX: Final = 1e8
 
 
-class Minima(NamedTuple):
-    """Final parameter vectors of k minimisations.
-
-    Attributes:
-        parameters: Parameter vectors, shape (k, p).
-        fit: Their cost and normal equations.
-    """
-
-    parameters: Array
-    fit: Fit
-
-    def select(self, rows: list[int]) -> "Minima":
-        """Return some of the minima, by index."""
-        return Minima(self.parameters[rows], Fit(*(part[rows] for part in self.fit)))
-
-
-def minimise(
-    equations: Equations, parameters: Array, *, iterations: int, tolerance: float = 1e-2, linear: bool = False
-) -> Minima:
-    """Improve parameters (k, p) until a step would lower the cost by less than `tolerance`.
-
-    If `linear` is true, the motion is taken as linear.
-    """
-    parameters = parameters.copy()
-    fit = equations.fit(parameters, linear=linear)
+def minimise(equations: Equations, parameters: Array, *, iterations: int, tolerance: float = 1e-2) -> Fit:
+    """Improve parameters (k, p) until a step would lower the cost by less than `tolerance`."""
+    fit = equations.fit(parameters)
     damping = np.full(len(parameters), _DAMPING)
     active = np.arange(len(parameters))
     for _ in range(iterations):
-        step, predicted_decrease = _steps(Fit(*(part[active] for part in fit)), damping[active])
+        step, predicted_decrease = _steps(fit.select(active), damping[active])
         is_worthwhile = predicted_decrease > tolerance
         active, step = active[is_worthwhile], step[is_worthwhile]
         if not len(active):
             break
-        trial = parameters[active] + step
-        trial_fit = equations.fit(trial, linear=linear)
-        better = trial_fit.cost < fit.cost[active]
+        trial = equations.fit(fit.parameters[active] + step)
+        better = trial.cost < fit.cost[active]
         accepted = active[better]
-        parameters[accepted] = trial[better]
-        for part, new in zip(fit, trial_fit, strict=True):
+        for part, new in zip(fit, trial, strict=True):
             part[accepted] = new[better]
         factor = np.where(better, _DAMPING_DECREASE, _DAMPING_INCREASE)
         damping[active] = np.clip(damping[active] * factor, _DAMPING_MIN, None)
         active = active[damping[active] < _DAMPING_MAX]
-    return Minima(parameters, fit)
+    return fit
 
 
 def _steps(fit: Fit, damping: Array) -> tuple[Array, Array]:
@@ -101,20 +77,24 @@ SAME_ORBIT_LIMIT: Final = 9.0
 cost, is at most this."""
 
 
-def distinct_solutions(result: Minima, satellites: int) -> Minima:
+def distinct_solutions(result: Fit, satellites: int) -> Fit:
     """Return the minima without those whose orbits all agree with a better minimum, ordered by cost."""
-    order = np.argsort(result.fit.cost, kind="stable")
-    is_candidate = np.ones(len(order), dtype=np.bool_)
-    chosen = []
-    for row in order.tolist():
+    return result.select(distinct_rows(result, result.parameters[None], satellites))
+
+
+def distinct_rows(result: Fit, images: Array, satellites: int) -> list[int]:
+    """Return the minima of which all images (i, k, p) differ from every better minimum, by index, ordered by cost."""
+    is_candidate, chosen = np.ones(len(result.cost), dtype=np.bool_), []
+    for row in np.argsort(result.cost, kind="stable").tolist():
         if is_candidate[row]:
             chosen.append(row)
-            is_candidate &= differs_from(result, row, result.parameters, satellites).any(axis=1)
-    return result.select(chosen)
+            differs = differs_from(result, row, images.reshape(-1, images.shape[-1]), satellites).any(axis=1)
+            is_candidate &= differs.reshape(images.shape[:2]).all(axis=0)
+    return chosen
 
 
 def differs_from(
-    result: Minima, row: int, parameters: Array, satellites: int, *, limit: float = SAME_ORBIT_LIMIT
+    result: Fit, row: int, parameters: Array, satellites: int, *, limit: float = SAME_ORBIT_LIMIT
 ) -> npt.NDArray[np.bool_]:
     """Return True for each orbit in `parameters` (k, p) that differs from that of minimum number `row`.
 
@@ -124,14 +104,22 @@ def differs_from(
     Returns:
         Shape (k, satellites); always false for our own satellite.
     """
-    covariance = scaled_inverse(result.fit.information[row])
-    change = parameters - result.parameters[row]
+    covariance, change = scaled_inverse(result.information[row]), parameters - result.parameters[row]
     different = np.zeros((len(parameters), satellites), dtype=np.bool_)
     for partner in range(1, satellites):
-        difference = change[:, state_indices(partner)[:6]] - change[:, :6]
-        relative = relative_covariance(covariance, partner, 6)
-        different[:, partner] = np.einsum("ki,ij,kj->k", difference, scaled_inverse(relative), difference) > limit
+        different[:, partner] = squared_orbit_distances(change, covariance, partner) > limit
     return different
+
+
+def squared_orbit_distances(change: Array, covariance: Array, satellite: int) -> Array:
+    """Return the squared Mahalanobis distances of changes (k, n) of a satellite's orbit relative to ours, (k,).
+
+    The covariance (n, n) is joint, with our satellite first; the satellite is given by index.
+    """
+    difference = change[:, state_indices(satellite)[:6]] - change[:, :6]
+    information = scaled_inverse(relative_covariance(covariance, satellite, 6))
+    squares: Array = np.einsum("ki,ij,kj->k", difference, information, difference)
+    return squares
 
 
 _SIGMA_BY_MEDIAN: Final = 1.4826
@@ -207,7 +195,7 @@ def robust_noise(equations: Equations, best: Array, settings: FormationSettings)
     return white_noise(sigma_m, _fix_scales(equations, best, motion, settings))
 
 
-def refined_noise(equations: Equations, result: Minima, settings: FormationSettings) -> Noise:
+def refined_noise(equations: Equations, result: Fit, settings: FormationSettings) -> Noise:
     """Return the noise from residuals within the gate and their redundancy.
 
     Uses the best minimum, which comes first. Residuals in excess of the scatter about polynomials are model errors.
@@ -215,7 +203,7 @@ def refined_noise(equations: Equations, result: Minima, settings: FormationSetti
     """
     best = result.parameters[:1]
     motion = equations.motion(best)
-    covariance = scaled_inverse(result.fit.information[0])
+    covariance = scaled_inverse(result.information[0])
     sigma_m, white_m = np.empty((2, len(equations.pairs)))
     for pair, previous_m in enumerate(equations.noise.range_sigma_m):
         positions = equations.relative_positions(pair, best, motion)

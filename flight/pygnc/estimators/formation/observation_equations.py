@@ -25,7 +25,7 @@ from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
 from pygnc.estimators.formation.fix_errors import WHITE_ERRORS, FixErrors, FixRows, whiten
 from pygnc.estimators.formation.observations import Pair
-from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Track, parameter_indices, state_indices
+from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Track, state_indices
 from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics
 
 _COINCIDENT_M: Final = 1e-3
@@ -167,14 +167,20 @@ class Fit(NamedTuple):
     """Cost and normal equations of k parameter vectors.
 
     Attributes:
+        parameters: Parameter vectors, shape (k, p).
         cost: Cost J, shape (k,).
         information: Normal matrices N, shape (k, p, p).
         gradient: Right-hand sides g = -dJ/dx / 2, shape (k, p).
     """
 
+    parameters: Array
     cost: Array
     information: Array
     gradient: Array
+
+    def select(self, rows: list[int] | npt.NDArray[np.int64]) -> "Fit":
+        """Return the fit of some of the vectors, by index."""
+        return Fit(*(part[rows] for part in self))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -227,47 +233,30 @@ class Equations:
         """Indices of the satellites that do not move linearly, in the order of `motion`."""
         return [satellite for satellite, track in enumerate(self.tracks) if not track.is_linear]
 
-    def subset(
-        self,
-        chosen: Sequence[int],
-        *,
-        prior: Prior | None = None,
-        fixes_of: Sequence[int] | None = None,
-        ranges_max: int | None = None,
-    ) -> "Equations":
-        """Return the equations of some satellites and the ranges among them.
+    def subset(self, chosen: Sequence[int], *, ranges_max: int | None = None) -> "Equations":
+        """Return the equations of some satellites and the ranges among them; other parameters are marginalised.
 
         Args:
             chosen: Indices of the satellites.
-            prior: Prior of the smaller parameter vector; None for the present prior, with all other parameters
-                marginalised.
-            fixes_of: Indices, in these equations, of the satellites whose fixes are used; all chosen if None.
             ranges_max: Maximum number of ranges of a pair; more are thinned evenly. No limit if None.
         """
-        if prior is None:
-            columns = self.parameter_indices(chosen)
-            covariance = scaled_inverse(self.prior.information)[columns[:, None], columns]
-            prior = Prior(self.prior.mean[columns], scaled_inverse(covariance), self.prior.cost)
+        columns = self.parameter_indices(chosen)
+        covariance = scaled_inverse(self.prior.information)[columns[:, None], columns]
         pairs = self.pairs_among(chosen)
         ranges = []
         for number in pairs:
             rows, (one, other) = self.ranges[number], self.ranges[number].pair
             step = 1 if ranges_max is None else max(1, -(-len(rows.range_m) // ranges_max))
             ranges.append(rows.select((chosen.index(one), chosen.index(other)), slice(None, None, step)))
-        return Equations(
-            tuple(self.satellites[satellite] for satellite in chosen),
-            tuple(self.pairs[number] for number in pairs),
-            tuple(self.tracks[satellite] for satellite in chosen),
-            tuple(
-                self.fixes[satellite].select(slice(None if fixes_of is None or satellite in fixes_of else 0))
-                for satellite in chosen
-            ),
-            tuple(ranges),
-            prior,
-            self.dynamics,
-            self.noise.select(pairs, chosen),
-            self.loss,
-            self.modes,
+        return replace(
+            self,
+            satellites=tuple(self.satellites[satellite] for satellite in chosen),
+            pairs=tuple(self.pairs[number] for number in pairs),
+            tracks=tuple(self.tracks[satellite] for satellite in chosen),
+            fixes=tuple(self.fixes[satellite] for satellite in chosen),
+            ranges=tuple(ranges),
+            prior=Prior(self.prior.mean[columns], scaled_inverse(covariance), self.prior.cost),
+            noise=self.noise.select(pairs, chosen),
         )
 
     def pairs_among(self, satellites: Sequence[int]) -> list[int]:
@@ -276,8 +265,9 @@ class Equations:
 
     def parameter_indices(self, satellites: Sequence[int]) -> npt.NDArray[np.int64]:
         """Return the indices of the parameters of some satellites and of the pairs among them."""
-        indices = parameter_indices(satellites, self.pairs_among(satellites), len(self.satellites))
-        return np.concatenate((indices, *(self._mode_indices(satellite) for satellite in satellites)))
+        states = [state_indices(satellite) for satellite in satellites]
+        biases = STATE_SIZE * len(self.satellites) + np.array(self.pairs_among(satellites), dtype=np.int64)
+        return np.concatenate((*states, biases, *(self._mode_indices(satellite) for satellite in satellites)))
 
     def _mode_indices(self, satellite: int) -> npt.NDArray[np.int64]:
         """Return the indices of a partner's drag modes; none for our own satellite."""
@@ -328,16 +318,12 @@ class Equations:
         by_state = motion.by_epoch(self._rows(satellite), node_time, d_constants[..., :STATE_SIZE])
         return np.concatenate((by_state, d_constants[..., STATE_SIZE:]), axis=-1)
 
-    def fit(self, parameters: Array, *, linear: bool = False) -> Fit:
+    def fit(self, parameters: Array) -> Fit:
         """Return cost and normal equations of parameters (k, p).
 
         The motion of all vectors is propagated at once, its derivatives in chunks: they take megabytes.
-
-        Args:
-            parameters: Parameter vectors, shape (k, p).
-            linear: If true, the motion is taken as linear.
         """
-        motion, count = None if linear else self.motion(parameters, partials=False), len(self.nonlinear)
+        motion, count = self.motion(parameters, partials=False), len(self.nonlinear)
         chunk = max(1, _CHUNK // len(self.dynamics.reference.nodes.state))
         parts = []
         for first in range(0, len(parameters), chunk):
@@ -351,7 +337,7 @@ class Equations:
         deviation = self.prior.mean - parameters
         gradient = deviation @ self.prior.information
         cost = self.prior.cost + np.einsum("kp,kp->k", deviation, gradient)
-        fit = Fit(cost, np.tile(self.prior.information, (len(parameters), 1, 1)), gradient)
+        fit = Fit(parameters, cost, np.tile(self.prior.information, (len(parameters), 1, 1)), gradient)
         for satellite, rows in enumerate(self.fixes):
             if len(rows.node_time):
                 self._add_fixes(fit, satellite, parameters, motion)
@@ -368,7 +354,7 @@ class Equations:
         prior, fixes, added = self.prior, list(self.fixes), self.prior.information @ (self.prior.mean - parameters)
         if self.errors == WHITE_ERRORS:
             size = self.parameter_count
-            fit = Fit(np.zeros(1), np.zeros((1, size, size)), np.zeros((1, size)))
+            fit = Fit(parameters[None], np.zeros(1), np.zeros((1, size, size)), np.zeros((1, size)))
             for satellite in self.known:
                 self._add_fixes(fit, satellite, parameters[None], None)
             cost, normal, gradient = fit.cost[0], fit.information[0], fit.gradient[0]

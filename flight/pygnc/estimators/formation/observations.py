@@ -1,7 +1,7 @@
 """Observations of the formation estimator: ranges between radios, GPS fixes, and the arc selected from them."""
 
 import math
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -79,13 +79,6 @@ class Arc(NamedTuple):
     def satellites(self) -> tuple[int, ...]:
         """Radio ids of all satellites in the observations, in ascending order."""
         return tuple(sorted({*self.fixes, *(end for pair in self.ranges for end in pair)}))
-
-    def without(self, satellites: Container[int]) -> "Arc":
-        """Return the arc without the observations of some partners."""
-        return Arc(
-            {satellite: fixes for satellite, fixes in self.fixes.items() if satellite not in satellites},
-            {pair: ranges for pair, ranges in self.ranges.items() if not any(end in satellites for end in pair)},
-        )
 
 
 def select_arc(

@@ -7,7 +7,6 @@ interpolated in the same way, with accelerations d2(Phi_r)/dt2 = G Phi_r from th
 """
 
 import math
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -214,12 +213,6 @@ def _drag_mode_constants(states: Array, d_state_d_epoch: Array, epoch: int) -> A
 def state_indices(satellite: int) -> npt.NDArray[np.int64]:
     """Return the indices (7,) of a satellite's state in the parameter vector."""
     return STATE_SIZE * satellite + np.arange(STATE_SIZE)
-
-
-def parameter_indices(chosen: Sequence[int], pairs: Sequence[int], satellites: int) -> npt.NDArray[np.int64]:
-    """Return the indices of the states of `chosen` and the biases of `pairs` in the parameters of `satellites`."""
-    biases = STATE_SIZE * satellites + np.array(pairs, dtype=np.int64)
-    return np.concatenate([*(state_indices(satellite) for satellite in chosen), biases])
 
 
 def _quintic_weights(t: Array) -> tuple[Array, Array]:

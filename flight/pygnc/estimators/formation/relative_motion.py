@@ -87,18 +87,7 @@ class Motion(NamedTuple):
 
         `node_time` (m,) counts node intervals of the reference since its first node.
         """
-        before, t = _step_and_fraction(node_time, len(self.constants) - 1, _STEP_NODES)
-        t = t[:, None, None]
-        constants, rates = self.constants[:, rows], self.rates[:, rows]
-        first, last = constants[before], constants[before + 1]
-        change = last - first
-        result: Array = (
-            first
-            + t * change
-            + (t * (1.0 - t))
-            * ((1.0 - t) * (_STEP_S * rates[before] - change) - t * (_STEP_S * rates[before + 1] - change))
-        )
-        return result
+        return cubic_hermite(self.constants[:, rows], self.rates[:, rows], node_time / _STEP_NODES, _STEP_S)
 
     def by_epoch(self, rows: slice, node_time: Array, by_constants: Array) -> Array:
         """Return derivatives by y at the epoch from derivatives by y at m ascending times, both (m, rows, ..., 7).
@@ -108,7 +97,7 @@ class Motion(NamedTuple):
         if self.d_constants_d_epoch is None:
             return by_constants
         partials = self.d_constants_d_epoch[:, rows]
-        before, t = _step_and_fraction(node_time, len(partials) - 1, _STEP_NODES * _PARTIAL_STEPS)
+        before, t = _step_and_fraction(node_time / (_STEP_NODES * _PARTIAL_STEPS), len(partials) - 1)
         weight = t.reshape(-1, *(1,) * (by_constants.ndim - 1))
         # Both ends of a step at once: (rows, times, 14) @ (rows, 14, 7).
         both = np.concatenate(((1.0 - weight) * by_constants, weight * by_constants), axis=-1)
@@ -205,9 +194,26 @@ def _quadrature(count: int, origin: int) -> Array:
     return result
 
 
-def _step_and_fraction(node_time: Array, count: int, nodes: int) -> tuple[npt.NDArray[np.int64], Array]:
-    """Return, for each time, the index of its step of some nodes and the elapsed fraction of the step, both (m,)."""
-    steps = node_time / nodes
+def cubic_hermite(values: Array, rates: Array, steps: Array, step_s: float) -> Array:
+    """Return the cubic Hermite polynomials through values and rates (n, ...) at equal steps, (m, ...).
+
+    Args:
+        values: Values at the ends of the steps.
+        rates: Their time derivatives, per s.
+        steps: Times of the result, in steps since the first value, (m,).
+        step_s: Length of a step in s.
+    """
+    before, t = _step_and_fraction(steps, len(values) - 1)
+    t = t.reshape(-1, *(1,) * (values.ndim - 1))
+    first, last = values[before], values[before + 1]
+    change = last - first
+    curvature = (1.0 - t) * (step_s * rates[before] - change) - t * (step_s * rates[before + 1] - change)
+    result: Array = first + t * (change + (1.0 - t) * curvature)
+    return result
+
+
+def _step_and_fraction(steps: Array, count: int) -> tuple[npt.NDArray[np.int64], Array]:
+    """Return, for each time in steps, the index of its step, of `count`, and the elapsed fraction of it, both (m,)."""
     before = np.clip(steps.astype(np.int64), 0, count - 1)
     return before, steps - before
 

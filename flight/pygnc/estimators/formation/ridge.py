@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.formation.least_squares import Minima, differs_from
+from pygnc.estimators.formation.least_squares import differs_from
 from pygnc.estimators.formation.observation_equations import Equations, Fit, covariance_root, scaled_inverse
 from pygnc.estimators.formation.reference import STATE_SIZE, state_indices
 from pygnc.estimators.formation.relative_coordinates import d_mirror_elements_d_state, mirror_elements
@@ -109,10 +109,6 @@ class CostFunction:
         self._partners = [state_indices(number)[:6] for number in range(1, len(equations.satellites))]
         self._position_columns = np.concatenate([columns[:3] for columns in self._partners])
 
-    def points_at(self, parameters: Array, within: RidgePoints | None = None) -> RidgePoints:
-        """Return cost, covariance and ridge direction at `parameters` (k, p), taken as points on ridges."""
-        return self._points(parameters, within, None)
-
     def follow(self, start: RidgePoints, length_m: Array, within: RidgePoints | None = None) -> RidgePoints:
         """Return the points on the ridges after steps of `length_m` (k,) in the ridge coordinate."""
         parameters = start.parameters + length_m[:, None] * start.tangent()
@@ -125,7 +121,7 @@ class CostFunction:
         correction_m = np.abs(step[:, self._position_columns]).max(axis=1)
         excess = correction_m / (_CORRECTION_MAX * length_m + _CORRECTION_MIN_M)
         parameters = parameters + step / np.maximum(1.0, excess)[:, None]
-        return self._points(parameters, within, start.coordinate)
+        return self.points_at(parameters, within, start.coordinate)
 
     def curvature(self, points: RidgePoints) -> Array:
         """Return the curvature of the ridges in units of the noise, (k,).
@@ -192,6 +188,7 @@ class CostFunction:
         offset_m = ((parameters - within.parameters) * within.coordinate).sum(axis=1)
         weighted = within.coordinate / variance[:, None]
         return Fit(
+            parameters,
             fit.cost + offset_m**2 / variance,
             fit.information + weighted[:, :, None] * within.coordinate[:, None, :],
             fit.gradient - weighted * offset_m[:, None],
@@ -200,20 +197,26 @@ class CostFunction:
     def _fit(self, parameters: Array) -> Fit:
         return self._equations.fit(parameters)
 
-    def _points(self, parameters: Array, within: RidgePoints | None, previous: Array | None) -> RidgePoints:
+    def points_at(
+        self, parameters: Array, within: RidgePoints | None = None, previous: Array | None = None
+    ) -> RidgePoints:
+        """Return cost, covariance and ridge direction at `parameters` (k, p), taken as points on ridges.
+
+        The directions agree with the coordinates `previous` (k, p) of the last step, if given.
+        """
         fit, d_elements = self._fit_within(within, parameters), self._d_elements_d_parameters(parameters)
         covariance = scaled_inverse(fit.information)
         variances, directions = np.linalg.eigh(d_elements @ covariance @ d_elements.swapaxes(1, 2))
         coordinate = (directions[:, None, :, -1] @ d_elements)[:, 0]
         if previous is not None:
-            # The sign of an eigenvector is arbitrary: continue in the direction of the previous step.
+            # The sign of an eigenvector is arbitrary.
             response = (covariance @ coordinate[..., None])[..., 0]
             coordinate *= np.where((response * previous).sum(axis=1) < 0.0, -1.0, 1.0)[:, None]
         log_volume = -0.5 * (np.linalg.slogdet(fit.information)[1] + np.log(variances[:, -1]))
         return RidgePoints(parameters, fit.cost, covariance, coordinate, log_volume)
 
 
-def ridge_covariances(equations: Equations, result: Minima, groups: Sequence[Sequence[int]], margin: float) -> Array:
+def ridge_covariances(equations: Equations, result: Fit, groups: Sequence[Sequence[int]], margin: float) -> Array:
     """Return the covariances of distinct solutions, (k, p, p).
 
     Args:
@@ -223,7 +226,7 @@ def ridge_covariances(equations: Equations, result: Minima, groups: Sequence[Seq
         margin: Excess of the cost over the best beyond which solutions keep the linear covariance. All but the best
             few of a group keep it, too.
     """
-    covariance = scaled_inverse(result.fit.information)
+    covariance = scaled_inverse(result.information)
     for group in groups:
         columns = equations.parameter_indices((0, *group))
         bent, corrections = _covariance_corrections(equations, result, group, margin)
@@ -234,7 +237,7 @@ def ridge_covariances(equations: Equations, result: Minima, groups: Sequence[Seq
     return covariance
 
 
-def _first_with_same_orbits(result: Minima, group: Sequence[int], satellites: int) -> npt.NDArray[np.int64]:
+def _first_with_same_orbits(result: Fit, group: Sequence[int], satellites: int) -> npt.NDArray[np.int64]:
     """Return, for each solution, the index of the first solution with the same orbits of a group, (k,)."""
     first = np.full(len(result.parameters), -1, dtype=np.int64)
     for row in range(len(first)):
@@ -247,7 +250,7 @@ def _first_with_same_orbits(result: Minima, group: Sequence[int], satellites: in
 
 
 def _covariance_corrections(
-    equations: Equations, result: Minima, group: Sequence[int], margin: float
+    equations: Equations, result: Fit, group: Sequence[int], margin: float
 ) -> tuple[npt.NDArray[np.int64], Array]:
     """Return the indices of solutions on curved ridges of a group, and the matrices that map their linear errors.
 

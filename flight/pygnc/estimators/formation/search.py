@@ -1,6 +1,6 @@
 """Search for all orbits of the partners that fit the observations.
 
-The orbit of a partner with enough fixes is determined from them (`_orbit_from_fixes`). Ranges alone allow several
+The orbit of a partner with enough fixes is determined from them (`orbit_from_fixes`). Ranges alone allow several
 orbits: a quasi-random set of relative orbital elements is scaled to the ranges, and the best are improved with linear
 motion. Then they and their mirror images are improved with full motion. Partners with ranges among themselves join one
 by one: all candidates so far are combined with all candidates of the next partner, and the best combinations are kept.
@@ -19,8 +19,8 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
-from pygnc.estimators.formation.least_squares import Minima, differs_from, distinct_solutions, minimise
-from pygnc.estimators.formation.observation_equations import Equations, FixEquations, Prior, scaled_inverse, white_noise
+from pygnc.estimators.formation.least_squares import distinct_rows, distinct_solutions, minimise
+from pygnc.estimators.formation.observation_equations import Equations, Fit, FixEquations, white_noise
 from pygnc.estimators.formation.observations import connected_groups
 from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Reference, state_indices
 from pygnc.estimators.formation.relative_coordinates import (
@@ -32,7 +32,6 @@ from pygnc.estimators.formation.relative_coordinates import (
     mirror_images,
 )
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.orbit.state import DRAG
 
 _DIRECTIONS: Final = 4_096
 _BLOCKS: Final = 16
@@ -54,8 +53,8 @@ _CANDIDATES: Final = 40
 """Maximum number of candidates of a partner with ranges to known satellites only."""
 _CANDIDATES_OF_MANY: Final = 16
 """Maximum number of candidates of a group of partners, and of a partner that joins a group."""
-_KNOWN_ITERATIONS: Final = 12
-"""Iterations of the joint fit of the known orbits."""
+_KNOWN_ITERATIONS: Final = 6
+"""Iterations of the joint fit of the known orbits, which decide on outliers of their fixes."""
 _MEDIAN_ITERATIONS: Final = 20
 _ROOT_ITERATIONS: Final = 40
 _SINGULAR_VALUE_MIN: Final = 1e-6
@@ -75,25 +74,14 @@ class FormationSearch:
     """
 
     def __init__(self, equations: Equations, settings: FormationSettings) -> None:
-        self._equations = equations
         self._reference = equations.dynamics.reference
-        satellites = len(equations.satellites)
-        parameters = equations.prior.mean.copy()
         self._known = [number for number, track in enumerate(equations.tracks) if track.is_linear]
+        self._equations, self._parameters = equations, equations.prior.mean.copy()
         for satellite in self._known:
-            parameters[state_indices(satellite)] = equations.tracks[satellite].offset
-        states = STATE_SIZE * satellites
-        prior = Prior(equations.prior.mean[:states], equations.prior.information[:states, :states])
-        without_ranges = replace(equations, pairs=(), ranges=(), prior=prior)
-        result = minimise(without_ranges, parameters[None, :states], iterations=_KNOWN_ITERATIONS)
-        parameters[:states] = result.parameters[0]
-        self._parameters = parameters
-        covariance = scaled_inverse(result.fit.information[0])
-        self._information: dict[int, Array] = {}
-        """Information on the state of each known satellite, (7, 7)."""
-        for satellite in self._known:
-            columns = slice(STATE_SIZE * satellite, STATE_SIZE * (satellite + 1))
-            self._information[satellite] = scaled_inverse(covariance[columns, columns])
+            self._parameters[state_indices(satellite)] = equations.tracks[satellite].offset
+        for _ in range(_KNOWN_ITERATIONS):
+            self._equations = equations.folded(self._parameters)
+            self._parameters = self._equations.prior.mean
         self._expected_range_noise_m = settings.range_noise_m
 
     def candidates(self) -> tuple[Array, dict[int, str]]:
@@ -154,7 +142,7 @@ class FormationSearch:
             merged[:, columns] = np.tile(partner_candidates, (len(candidates), 1))[:, columns]
             subset = self._subset(group[:number])
             reduced = np.tile(subset.prior.mean, (len(merged), 1))
-            for place, satellite in enumerate((*self._known, *group[:number])):
+            for place, satellite in enumerate(group[:number], start=len(self._known)):
                 reduced[:, state_indices(place)] = merged[:, state_indices(satellite)]
             result = _refine_candidates(subset, reduced, count_max)
             candidates = self._from_subset(subset, result, group[:number], count_max)
@@ -165,44 +153,23 @@ class FormationSearch:
         subset, place, reference = self._subset([partner]), len(self._known), self._reference
         candidates = _scaled_to_ranges(subset, place, _search_directions(reference))
         expected = white_noise(np.full(len(subset.pairs), self._expected_range_noise_m), np.ones(place + 1))
+        linear = tuple(track._replace(is_linear=True) for track in subset.tracks)
         result = minimise(
-            replace(subset, noise=expected),
+            replace(subset, noise=expected, tracks=linear),
             candidates,
             iterations=_LINEAR_ITERATIONS,
             tolerance=_LINEAR_TOLERANCE,
-            linear=True,
         )
         images = mirrored_candidates(result.parameters, (place,), reference)
-        chosen = _distinct_up_to_mirrors(result, images, place + 1)[:_MINIMA_MAX]
+        chosen = distinct_rows(result, images, place + 1)[:_MINIMA_MAX]
         result = _refine_candidates(subset, images[:, chosen].reshape(-1, subset.parameter_count), count_max)
         return self._from_subset(subset, result, [partner], count_max)
 
     def _subset(self, partners: Sequence[int]) -> Equations:
-        """Return the equations of the known satellites and some partners.
+        """Return the equations of the known satellites and some partners."""
+        return self._equations.subset([*self._known, *partners], ranges_max=_RANGES_MAX)
 
-        Known orbits have the information of their fixes as prior.
-        """
-        members, full = [*self._known, *partners], self._equations.prior
-        states = STATE_SIZE * len(members)
-        biases = STATE_SIZE * len(self._equations.satellites) + np.array(
-            self._equations.pairs_among(members), dtype=np.int64
-        )
-        size = states + len(biases)
-        mean, information = np.zeros(size), np.zeros((size, size))
-        mean[states:] = full.mean[biases]
-        information[states:, states:] = full.information[biases[:, None], biases]
-        for number, satellite in enumerate(members):
-            to, source = state_indices(number), state_indices(satellite)
-            if satellite in self._known:
-                mean[to] = self._parameters[source]
-                information[to[:, None], to] = self._information[satellite]
-            else:
-                information[to[:, None], to] = full.information[source[:, None], source]
-                mean[to[DRAG]] = self._parameters[DRAG]
-        prior = Prior(mean, information)
-        return self._equations.subset(members, prior=prior, fixes_of=partners, ranges_max=_RANGES_MAX)
-
-    def _from_subset(self, subset: Equations, result: Minima, partners: Sequence[int], count_max: int) -> Array:
+    def _from_subset(self, subset: Equations, result: Fit, partners: Sequence[int], count_max: int) -> Array:
         """Return the plausible minima of a subset with all parameters (k, p)."""
         reduced = _plausible_candidates(result, subset, count_max)
         candidates = np.tile(self._parameters, (len(reduced), 1))
@@ -238,19 +205,7 @@ def orbit_from_fixes(rows: FixEquations) -> Array | None:
     return state
 
 
-def _distinct_up_to_mirrors(result: Minima, images: Array, satellites: int) -> list[int]:
-    """Return the rows that differ from all better ones and from their mirror images, ordered by cost."""
-    is_candidate = np.ones(len(result.parameters), dtype=np.bool_)
-    chosen = []
-    for row in np.argsort(result.fit.cost, kind="stable").tolist():
-        if is_candidate[row]:
-            chosen.append(row)
-            differs = differs_from(result, row, images.reshape(-1, images.shape[-1]), satellites).any(axis=1)
-            is_candidate &= differs.reshape(images.shape[:2]).all(axis=0)
-    return chosen
-
-
-def _refine_candidates(equations: Equations, candidates: Array, count_max: int) -> Minima:
+def _refine_candidates(equations: Equations, candidates: Array, count_max: int) -> Fit:
     """Return the distinct minima reached from candidates (k, p) with full motion, ordered by cost.
 
     Candidates that remain implausible after the first phase are dropped.
@@ -262,10 +217,10 @@ def _refine_candidates(equations: Equations, candidates: Array, count_max: int) 
     return result
 
 
-def _plausible_candidates(result: Minima, equations: Equations, count_max: int) -> Array:
+def _plausible_candidates(result: Fit, equations: Equations, count_max: int) -> Array:
     """Return the parameters of the minima whose cost is within a margin of the best, at most `count_max`."""
-    good = max(1.0, float(result.fit.cost[0]) / max(equations.range_count, 1))
-    plausible = int((result.fit.cost <= result.fit.cost[0] + _COST_MARGIN * good).sum())
+    good = max(1.0, float(result.cost[0]) / max(equations.range_count, 1))
+    plausible = int((result.cost <= result.cost[0] + _COST_MARGIN * good).sum())
     return result.parameters[: min(plausible, count_max)]
 
 

@@ -32,7 +32,8 @@ def system() -> System:
     measured = given(true, MESH_ALL)
     arc = select_arc(SETTINGS, measured.orbit.gps_ms, measured.fixes, measured.ranges)
     assert arc is not None
-    equations = FormationSolver(SETTINGS, ORBIT, FRAMES).equations(arc, measured.orbit, None)
+    solver = FormationSolver(SETTINGS, ORBIT, FRAMES)
+    equations = solver._linearised(arc, solver._tracks(arc, measured.orbit, None), None)
     reference = equations.dynamics.reference
     epoch = true.states_gcrf(np.array([reference.epoch_ms]))[:, 0]
     parameters = equations.prior.mean.copy()

@@ -7,7 +7,6 @@ import pytest
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.formation import batch_solver, ridge
-from pygnc.estimators.formation.least_squares import Minima
 from pygnc.estimators.formation.observation_equations import Equations, Fit, covariance_root, scaled_inverse
 from pygnc.estimators.formation.reference import state_indices
 from pygnc.estimators.formation.ridge import CostFunction, RidgePoints, _growth_across, _ridge_moments
@@ -53,7 +52,9 @@ class Banana(CostFunction):
         partials[:, 1, 0] = -2.0 * self._curvature * x
         partials *= self._units_m / SIGMA_M[:, None]
         transposed = partials.swapaxes(1, 2)
-        return Fit((residual**2).sum(axis=1), transposed @ partials, (transposed @ residual[..., None])[..., 0])
+        return Fit(
+            parameters, (residual**2).sum(axis=1), transposed @ partials, (transposed @ residual[..., None])[..., 0]
+        )
 
 
 @pytest.mark.parametrize("curvature", [0.0, 1e-5, 1e-4, 3e-4])
@@ -107,7 +108,9 @@ class Bowl(CostFunction):
         partials[:, 2, :2] = -2.0 * self._bends * aside
         residual, partials = difference / BOWL_M, partials / BOWL_M[:, None]
         transposed = partials.swapaxes(1, 2)
-        return Fit((residual**2).sum(axis=1), transposed @ partials, (transposed @ residual[..., None])[..., 0])
+        return Fit(
+            parameters, (residual**2).sum(axis=1), transposed @ partials, (transposed @ residual[..., None])[..., 0]
+        )
 
 
 BOWL_M = np.array((300.0, 100.0, 2.0))
@@ -138,12 +141,12 @@ class Solved(NamedTuple):
     """Input of `ridge_covariances` for a star, with its distinct solutions."""
 
     equations: Equations
-    result: Minima
+    result: Fit
     groups: list[list[int]]
     margin: float
 
     def covariances(self, parameters: Array) -> Array:
-        result = Minima(parameters, self.equations.fit(parameters))
+        result = self.equations.fit(parameters)
         return ridge.ridge_covariances(self.equations, result, self.groups, self.margin)
 
     def relative(self, partner: int) -> Array:
@@ -154,9 +157,9 @@ class Solved(NamedTuple):
 def star(seed: int, satellites: int, monkeypatch: pytest.MonkeyPatch) -> Solved:
     recorded: list[Solved] = []
 
-    def covariances(equations: Equations, result: Minima, groups: list[list[int]], margin: float) -> Array:
+    def covariances(equations: Equations, result: Fit, groups: list[list[int]], margin: float) -> Array:
         recorded.append(Solved(equations, result, groups, margin))
-        return scaled_inverse(result.fit.information)
+        return scaled_inverse(result.information)
 
     monkeypatch.setattr(batch_solver, "ridge_covariances", covariances)
     given(world(seed, FormationKind.BOUNDED, satellites=satellites), STAR_ANCHOR).solved()
@@ -173,7 +176,7 @@ def test_covariance_agrees_with_posterior_samples(monkeypatch: pytest.MonkeyPatc
     error = (samples - best) @ relative.T
     linear, curved = (
         float(weight @ np.einsum("ni,ij,nj->n", error, scaled_inverse(relative @ each[0] @ relative.T), error))
-        for each in (scaled_inverse(solved.result.fit.information), solved.covariances(best))
+        for each in (scaled_inverse(solved.result.information), solved.covariances(best))
     )
     assert linear > 100.0
     assert curved == pytest.approx(6.0, rel=0.15)

@@ -49,3 +49,13 @@ def test_raises_outside_the_arc() -> None:
     solution = mesh()
     with pytest.raises(ValueError, match="outside"):
         solution.relative_at(moment(solution, 90), PARTNER)
+
+
+def test_states_at_many_moments_equal_those_at_each() -> None:
+    solution = mesh()
+    moments = [moment(solution, 0) + 1_000 * second for second in range(-150, 150)]
+    many = solution.relative_states(moments, PARTNER)
+    assert len(many) == len(moments)
+    for number in (0, 127, 128, 299):
+        for part, expected in zip(many[number], solution.relative_at(moments[number], PARTNER), strict=True):
+            assert part == pytest.approx(expected, rel=1e-9, abs=1e-9)
