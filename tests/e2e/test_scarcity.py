@@ -89,6 +89,27 @@ def test_a_failed_fork_is_retried(few_processes: Group, tmp_path: Path, demo_tim
         flight.stop_hard()
 
 
+def test_a_task_without_threads_is_retried(few_processes: Group, tmp_path: Path, demo_time_s: int) -> None:
+    copy_first_hour(tmp_path)
+    flight = Flight(tmp_path, few_processes.prefix)
+    try:
+        flight.start("10", str(demo_time_s))
+        flight.until_phase(Phase.IDLE)
+        pid = flight.tasks()["batch_writer"]
+        others = few_processes.count() - len(list(Path(f"/proc/{pid}/task").iterdir()))
+        few_processes.limit(others + 2)  # the process and one of the two threads of ZeroMQ
+        os.kill(pid, signal.SIGKILL)
+        flight.until(lambda: "not_started" in names(flight, "batch_writer"))
+        flight.until_elapsed(8.0)  # longer than three restarts with their pauses
+        few_processes.limit("max")
+        flight.until(lambda: flight.status()["task_batch_writer_state"] == TaskState.UP)
+        flight.signal(signal.SIGINT)
+        assert flight.wait() == 0
+    finally:
+        few_processes.limit("max")
+        flight.stop_hard()
+
+
 # --- Disk and memory in /dev/shm ----------------------------------------------------------------------------------
 
 

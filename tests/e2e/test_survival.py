@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,14 @@ def test_a_task_that_fails_at_every_start_does_not_keep_the_run_starting(
     final = demo.status()
     assert (final["phase"], final["task_attitude_state"]) == (Phase.STOPPED, TaskState.FAILED)
     assert final["orbit_mode"] == OrbitMode.PREDICTED
+
+
+def test_sigchld_inherited_as_ignored(demo: Flight, demo_time_s: int) -> None:
+    program = (
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    ignoring = Flight(demo.home, (sys.executable, "-c", program))
+    assert ignoring.run("10", str(demo_time_s), "--exit-when-done") == 0
 
 
 # --- Checkpoints --------------------------------------------------------------------------------------------------

@@ -33,6 +33,10 @@ class Group:
         """Set the limit."""
         self._file.write_text(f"{value} 100000" if self._file.name == "cpu.max" else str(value))
 
+    def count(self) -> int:
+        """Return the number of processes and threads in a group with the controller pids."""
+        return int((self._folder / "pids.current").read_text())
+
     def add(self, pid: int) -> None:
         """Move a process into the group."""
         (self._folder / "cgroup.procs").write_text(str(pid))

@@ -18,6 +18,8 @@ _PR_SET_PDEATHSIG: Final = 1
 PR_SET_NAME: Final = 15
 _HIGHEST_DESCRIPTOR: Final = 4096
 
+NOT_STARTED: Final = os.EX_TEMPFAIL
+"""Exit code of a task that could not start, because the system has no thread for it."""
 START_LIMIT_S: Final = 10.0
 """Silence limit until the first response, s: a start reads its modules from a card that may be slow."""
 BUSY_LIMIT_S: Final = 30.0
@@ -246,6 +248,7 @@ class SignalInbox:
         self.descriptor, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._received: list[signal.Signals] = []
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if inherited as ignored, exit codes would be lost
         for number in numbers:
             signal.signal(number, self._on_signal)
 

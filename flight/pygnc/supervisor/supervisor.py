@@ -27,6 +27,7 @@ import msgspec
 
 from pygnc.bus import control
 from pygnc.supervisor.process import (
+    NOT_STARTED,
     Child,
     ExitCode,
     RunChild,
@@ -239,16 +240,17 @@ class Supervisor:
         try:
             self._children[name] = self._start_child(self._specs[name], self._run_child, now)
         except OSError as error:
-            self._finished.setdefault(name, control.TaskState(name, "starting", 0, control.Progress()))
-            began_at_s = self._unstarted_since_s.setdefault(name, now)
-            if began_at_s == now:
-                self._report(name, "warning", "not_started", f"{error.strerror}; retrying every {START_INTERVAL_S:g} s")
-            if now - began_at_s < START_PATIENCE_S:
-                self._restart_at_s[name] = now + START_INTERVAL_S
-            else:
-                self._give_up(name, f"could not be started for {START_PATIENCE_S:g} s: {error.strerror}", now)
+            self._retry_start(name, str(error.strerror), now)
+
+    def _retry_start(self, name: str, reason: str, now: float) -> None:
+        self._finished.setdefault(name, control.TaskState(name, "starting", 0, control.Progress()))
+        began_at_s = self._unstarted_since_s.setdefault(name, now)
+        if began_at_s == now:
+            self._report(name, "warning", "not_started", f"{reason}; retrying every {START_INTERVAL_S:g} s")
+        if now - began_at_s < START_PATIENCE_S:
+            self._restart_at_s[name] = now + START_INTERVAL_S
         else:
-            self._unstarted_since_s.pop(name, None)
+            self._give_up(name, f"could not be started for {START_PATIENCE_S:g} s: {reason}", now)
 
     def _wait(self) -> None:
         poller = select.poll()
@@ -265,6 +267,7 @@ class Supervisor:
         while message := control.receive_from_task(child.channel):
             if isinstance(message, control.Pong):
                 child.receive_pong(message, now)
+                self._unstarted_since_s.pop(child.spec.name, None)
             elif isinstance(message, control.StopRequest):
                 self._begin_stop(message.cause, ExitCode.OK, now)
             else:
@@ -285,6 +288,9 @@ class Supervisor:
             if code != 0:
                 self._report(name, "warning", "killed", f"ended with {_exit_text(code)} while stopping")
                 self.exit_code = self.exit_code or ExitCode.FORCED
+            return
+        if code == NOT_STARTED:
+            self._retry_start(name, "no thread is left", now)
             return
         how = _exit_text(code)
         if code == ExitCode.OUT_OF_MEMORY or self._was_killed_for_memory(child, code):

@@ -19,6 +19,7 @@ import importlib
 import math
 import signal
 import socket
+import threading
 import time
 import traceback
 from abc import ABC, abstractmethod
@@ -37,7 +38,7 @@ from pygnc.bus.streams import LINGER_MS, StreamReader, StreamWriter
 from pygnc.common.clock import SpacecraftReading, spacecraft_s_at
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.supervisor.process import ExitCode, SignalInbox, TaskSpec
+from pygnc.supervisor.process import NOT_STARTED, ExitCode, SignalInbox, TaskSpec
 from pygnc.supervisor.supervisor import DRAIN_STAGES
 
 WAIT_S: Final = 0.5
@@ -47,6 +48,7 @@ SIGTERM_PATIENCE_S: Final = 3.0
 """After SIGTERM from the host, a task that closes files waits this long for the supervisor's Stop."""
 TRIM_INTERVAL_S: Final = 0.5
 """Interval of returning freed memory, s; the other tasks need it within a second."""
+ZMQ_THREADS: Final = 2
 TRACEBACK_MAX: Final = 8000
 _NOT_DURABLE: Final = "the stream is kept in memory only"
 
@@ -194,6 +196,8 @@ class Task(ABC):
 
 def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
     """Run one task in this process until it is stopped; return the exit code."""
+    if not _has_threads():
+        return NOT_STARTED
     try:
         TaskLoop(spec, replace(run, memory_kills=spec.memory_kills), channel).run()
     except Exception as error:  # noqa: BLE001 - whatever it is, it must reach the events journal before the restart
@@ -201,6 +205,19 @@ def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
         control.send(channel, control.Notice("error", "crash", f"{error!r:.500}\n{trace}"))
         return ExitCode.OUT_OF_MEMORY if isinstance(error, MemoryError) else 1
     return 0
+
+
+def _has_threads() -> bool:
+    """Return True if the system has the threads that ZeroMQ needs; it ends the process if it gets none."""
+    release = threading.Event()
+    try:
+        for _ in range(ZMQ_THREADS):
+            threading.Thread(target=release.wait, daemon=True).start()
+    except RuntimeError:
+        return False
+    finally:
+        release.set()
+    return True
 
 
 class TaskLoop:

@@ -52,6 +52,16 @@ def _solve(problem: "Problem", result: "Future[FormationResult]") -> None:
         result.set_exception(error)
 
 
+def _begin_to_solve(problem: "Problem") -> "Future[FormationResult]":
+    """Solve a problem in a thread, so that the task responds meanwhile; if there is no thread left, solve it here."""
+    result: Future[FormationResult] = Future()
+    try:
+        threading.Thread(target=_solve, args=(problem, result), daemon=True).start()
+    except RuntimeError:
+        _solve(problem, result)
+    return result
+
+
 class FormationTask(Task):
     """Process that reads the input and orbit streams and writes the formation stream."""
 
@@ -82,9 +92,7 @@ class FormationTask(Task):
                 self._output.write(tracker.accept(result))
             return True
         if tracker is not None and tracker.problem is not None:
-            # In a thread, so that the task responds to the supervisor meanwhile.
-            self._result = Future()
-            threading.Thread(target=_solve, args=(tracker.problem, self._result), daemon=True).start()
+            self._result = _begin_to_solve(tracker.problem)
             return True
         if tracker is not None and tracker.awaits_orbit:
             self._take_orbits(tracker)
