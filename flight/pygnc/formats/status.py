@@ -13,7 +13,7 @@ from enum import IntEnum, unique
 from typing import Final, NamedTuple, TypeAlias
 
 MAGIC: Final = b"PGST"
-VERSION: Final = 4
+VERSION: Final = 5
 PARTNERS: Final = 3
 
 Value: TypeAlias = int | float | bytes
@@ -219,10 +219,14 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("ranges_used", "I", "", "ranges used in the newest solution"),
     Field("ranges_rejected", "H", "", "ranges rejected by the newest solution"),
     Field("fixes_of_partners", "I", "", "usable GPS packets of partners"),
+    # From version 5 on.
+    Field("manoeuvres", "H", "", "impulses, and begins and ends of thrusts, that the fixes showed; 0 in version 4"),
 )
 _BODY: Final = struct.Struct("<" + "".join(field.code for field in FIELDS))
 _CRC: Final = struct.Struct("<I")
 SIZE: Final = _BODY.size + _CRC.size
+_SIZES: Final = {4: SIZE - 2, VERSION: SIZE}
+"""Sizes of the readable versions."""
 
 
 class StatusError(ValueError):
@@ -244,19 +248,21 @@ def encode(values: dict[str, Value]) -> bytes:
 
 
 def decode(record: bytes) -> dict[str, Value]:
-    """Decode a record to its fields by name.
+    """Decode a record of this version or an earlier one from 4 on to its fields by name; missing counters are 0.
 
     Raises:
         StatusError: Wrong magic, version, length or CRC.
     """
-    if len(record) != SIZE or record[:4] != MAGIC or record[4] != VERSION:
+    if record[:4] != MAGIC or len(record) != _SIZES.get(record[4] if len(record) > 4 else 0):
         raise StatusError(
             f"not a status record: {len(record)} bytes that begin with {record[:4]!r}; one of version {VERSION} has"
             f" {SIZE} bytes and begins with {MAGIC!r}; read the whole pygnc_status.bin"
         )
-    if zlib.crc32(record[: _BODY.size]) != _CRC.unpack_from(record, _BODY.size)[0]:
-        raise StatusError(f"damaged status record of {SIZE} bytes: wrong CRC-32; read the file again")
-    return dict(zip((field.name for field in FIELDS), _BODY.unpack_from(record), strict=True))
+    body = record[: -_CRC.size]
+    if zlib.crc32(body) != _CRC.unpack_from(record, len(body))[0]:
+        raise StatusError(f"damaged status record of {len(record)} bytes: wrong CRC-32; read the file again")
+    filled = body + bytes(_BODY.size - len(body))
+    return dict(zip((field.name for field in FIELDS), _BODY.unpack(filled), strict=True))
 
 
 def _clamped(field: Field, value: Value) -> Value:

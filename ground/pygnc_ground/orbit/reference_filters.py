@@ -15,7 +15,7 @@ covariance is the same in other units.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -61,9 +61,10 @@ class ReferenceFilter(OrbitFilter, ABC):
             state = _state_from_covariance(step.state.gps_ms, *self._predict_by_library(state, step))
         return state
 
-    def _predicted(self, state: OrbitState, hypotheses: Hypotheses, gps_ms: int) -> tuple[Array, Hypotheses]:
+    def _predicted(self, state: OrbitState, banks: Sequence[Hypotheses], gps_ms: int) -> tuple[Array, list[Hypotheses]]:
+        (hypotheses,) = banks
         state = self._propagated(state, gps_ms, float(hypotheses.empirical_factor[0]))
-        return state.x, hypotheses.with_single(state.sqrt_covariance)
+        return state.x, [hypotheses.with_single(state.sqrt_covariance)]
 
     def _updated(
         self, x: Array, hypotheses: Hypotheses, fix: Fix, test: InnovationTest, used: tuple[bool, bool]

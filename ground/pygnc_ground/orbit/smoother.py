@@ -94,12 +94,16 @@ def _smooth_track(
         x = dynamics.propagate_vector(first.fix.gps_ms, state.x, times[0])
         state = uninformative_state(times[0], x, settings)
         hypotheses = bank.restarted(hypotheses, state.sqrt_covariance, (1.0, 1.0))
+    # A hypothesis that was refuted on the way is left out from the begin.
+    count = len(last.weight)
+    hypotheses = hypotheses.first(count)
     # All fixes weigh the hypotheses; the improbable ones are left out.
     chosen = np.flatnonzero(last.weight > _WEIGHT_MIN)
     weight = last.weight[chosen] / last.weight[chosen].sum()
     backward: list[_Backward] = []
-    unadapted = np.ones(len(last.weight))
-    factors = iter([unadapted if update.empirical_factor is None else update.empirical_factor for update, *_ in track])
+    unadapted = np.ones(count)
+    every = [unadapted if update.empirical_factor is None else update.empirical_factor for update, *_ in track]
+    factors = iter([factor[:count] for factor in every])
     factor = next(factors)
     gps_ms, x = state.gps_ms, state.x
     for time in times:
@@ -115,7 +119,7 @@ def _smooth_track(
             gps_ms, x = step.gps_ms, step.x
         if time in filtered:
             state, hypotheses = filtered[time]
-            x = state.x
+            hypotheses, x = hypotheses.first(count), state.x
             factor = next(factors, factor)
     # The last filtered state is already smoothed.
     states = {gps_ms: hypotheses.mixture(gps_ms, x)}

@@ -28,7 +28,7 @@ _MEANINGS: Final = MappingProxyType(
         RejectCause.NO_SATELLITES: "no satellite was used",
         RejectCause.NOT_FINITE: "the position is not finite",
         RejectCause.ZERO_POSITION: "the position is all zero",
-        RejectCause.RADIUS: "too close to the Earth's centre, or too far from it",
+        RejectCause.RADIUS: "outside radius_min_m and radius_max_m of [orbit.screening]",
         RejectCause.VELOCITY_STATUS: "the receiver reports no computed velocity",
         RejectCause.VELOCITY_NOT_FINITE: "the velocity is not finite",
         RejectCause.SPEED: "too slow or too fast for an orbit",

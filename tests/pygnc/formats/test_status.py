@@ -1,6 +1,8 @@
 """Status record and info text."""
 
 import math
+import struct
+import zlib
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from pygnc.formats import info, status
 from pygnc.tasks.attitude.tracker import NO_TIME
 from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT
 from pygnc.tasks.table import TASKS
+from scripts import read_status
 
 
 def test_the_record_is_small_and_self_describing() -> None:
@@ -37,6 +40,30 @@ def test_unknown_quantities_are_nan() -> None:
 def test_values_survive_encoding_and_decoding(values: dict[str, status.Value]) -> None:
     decoded = status.decode(status.encode(values))
     assert {name: decoded[name] for name in values} == values
+
+
+def version_4(record: bytes) -> bytes:
+    """Return a record as the layout before the manoeuvres had it."""
+    size = len(record) - 2
+    body = record[:4] + struct.pack("<BBH", 4, record[5], size) + record[8 : size - 4]
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def test_a_record_of_version_4_is_readable() -> None:
+    record = version_4(status.encode({"generation": 7, "fixes_of_partners": 3, "manoeuvres": 2}))
+    assert len(record) == 622
+    decoded = status.decode(record)
+    assert (decoded["version"], decoded["generation"], decoded["fixes_of_partners"]) == (4, 7, 3)
+    assert decoded["manoeuvres"] == 0
+    theirs = read_status.decode(record)
+    assert (theirs["version"], theirs["fixes_of_partners"], theirs["manoeuvres"]) == (4, 3, 0)
+
+
+@pytest.mark.parametrize("version", [3, 6])
+def test_other_versions_are_refused(version: int) -> None:
+    record = status.encode({})
+    with pytest.raises(status.StatusError, match="version 5 has 624 bytes"):
+        status.decode(record[:4] + bytes([version]) + record[5:])
 
 
 @given(st.integers(0, 8 * status.SIZE - 1))

@@ -25,6 +25,9 @@ from pygnc.estimators.orbit.state import DRAG, POSITION, VELOCITY, OrbitState
 SPAN_MS: Final = 86_400_000
 SLICE_MS: Final = 900_000
 """Time between two predicted positions."""
+_NEAR_PERIGEE: Final = 0.8
+_NEAR_PERIGEE_MS: Final = 180_000
+"""Time between two predicted positions below this share of the semi-major axis, where SGP4's error changes fast."""
 _BSTAR_PER_DRAG_AREA: Final = 0.5 * 0.15696615
 """B* per drag coefficient times area over mass (m^2/kg): half of SGP4's density constant (Hoots, Spacetrack 3)."""
 _MODEL_SIGMA_M: Final = 500.0
@@ -70,9 +73,17 @@ def fit_in_steps(orbit: OrbitFilter, state: OrbitState) -> Iterator[FittedElemen
     """
     states = [state]
     while states[-1].gps_ms < state.gps_ms + SPAN_MS:
-        states.append(orbit.predict(states[-1].gps_ms + SLICE_MS, states[-1]))
+        states.append(orbit.predict(states[-1].gps_ms + _slice_ms(states[-1]), states[-1]))
         yield None
     yield fit_elements(states, orbit.frames, orbit.settings.spacecraft)
+
+
+def _slice_ms(state: OrbitState) -> int:
+    """Return the time from a state to the next predicted position."""
+    radius_m, velocity_mps = float(np.linalg.norm(state.x[POSITION])), state.x[VELOCITY]
+    # The ratio of radius and semi-major axis, by the vis-viva equation.
+    ratio = 2.0 - radius_m * float(velocity_mps.dot(velocity_mps)) / GM_EARTH_M3_S2
+    return _NEAR_PERIGEE_MS if ratio < _NEAR_PERIGEE else SLICE_MS
 
 
 def fit_elements(states: Sequence[OrbitState], frames: EarthFrames, spacecraft: SpacecraftSettings) -> FittedElements:

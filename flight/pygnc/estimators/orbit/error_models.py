@@ -93,7 +93,9 @@ def log_prior(model: ErrorModel) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hypotheses:
-    """Filters of k hypotheses, relative to a common state vector: one per error model, the last with an unknown force.
+    """Filters of k hypotheses, relative to a common state vector: one per error model, then one with an unknown force.
+
+    The last one is left out once it is refuted.
 
     Attributes:
         deviation: State minus the common state vector, then the correlated errors, shape (k, 16).
@@ -131,6 +133,19 @@ class Hypotheses:
         # The sum has the rounding of a state vector, so that a single hypothesis is at its own mean.
         deviation[:, :SIZE] = (x + deviation[:, :SIZE]) - at
         return replace(self, deviation=deviation)
+
+    def first(self, count: int) -> "Hypotheses":
+        """Return the first `count` hypotheses with unchanged weights."""
+        return replace(
+            self,
+            deviation=self.deviation[:count].copy(),
+            root=self.root[:count].copy(),
+            log_weight=self.log_weight[:count].copy(),
+            empirical_factor=self.empirical_factor[:count].copy(),
+            noise_factor=self.noise_factor[:, :count].copy(),
+            residual=self.residual[:, :count].copy(),
+            variance=self.variance[:, :count].copy(),
+        )
 
     def with_single(self, root: Array) -> "Hypotheses":
         """Return a bank of one hypothesis at the common state vector with the given root, shape (10, 10)."""
@@ -218,9 +233,10 @@ class ErrorBank:
 
     def restarted(self, hypotheses: Hypotheses, root: Array, spreads: Sequence[float]) -> Hypotheses:
         """Return the hypotheses at a new state with root (10, 10), from fixes that scatter by `spreads` sigmas."""
-        start = self.unknown()
+        count = len(hypotheses.log_weight)
+        start = self.unknown().first(count)
         start.root[:, :SIZE, :SIZE] = root
-        start.root[:, EMPIRICAL, EMPIRICAL] *= self._factor_min[:, None, None]
+        start.root[:, EMPIRICAL, EMPIRICAL] *= self._factor_min[:count, None, None]
         scale = np.array([[spread if spread > _SPREAD_SUSPICIOUS else 1.0] for spread in spreads])
         return replace(
             start,
@@ -239,7 +255,7 @@ class ErrorBank:
     def transition(self, step: LinearStep, step_s: float) -> tuple[Array, Array]:
         """Return transition matrices (k, 16, 16) and roots of the process noise (k, 16, 24) of the extended state."""
         count, _, columns = step.sqrt_noise.shape
-        kept = np.exp(-step_s / self._time_s)[:, None]
+        kept = np.exp(-step_s / self._time_s[:count])[:, None]
         transition = np.zeros((count, _EXTENDED, _EXTENDED))
         transition[:, :SIZE, :SIZE] = step.transition
         error = np.arange(SIZE, _EXTENDED)
@@ -257,8 +273,8 @@ class ErrorBank:
         sigma = np.repeat(hypotheses.noise_factor[: len(parts)].T, 3, axis=1) * seen.sigma
         partials = np.zeros((len(sigma), rows, _EXTENDED))
         partials[:, :, :SIZE] = seen.partials
-        partials[:, np.arange(rows), SIZE + np.arange(rows)] = self._correlated[:, :rows] * sigma
-        white = self._white[:, :rows] * sigma
+        partials[:, np.arange(rows), SIZE + np.arange(rows)] = self._correlated[: len(sigma), :rows] * sigma
+        white = self._white[: len(sigma), :rows] * sigma
         residual = seen.residual - (partials @ hypotheses.deviation[:, :, None])[:, :, 0]
         projected = partials @ hypotheses.root
         covariance = projected @ projected.swapaxes(1, 2)
@@ -284,11 +300,12 @@ class ErrorBank:
 
     def widening(self, hypotheses: Hypotheses) -> float:
         """Return the mean factor by which correlated innovations have widened the empirical accelerations."""
-        return float(hypotheses.weight.dot(hypotheses.empirical_factor / self._factor_min))
+        ratio = hypotheses.empirical_factor / self._factor_min[: len(hypotheses.empirical_factor)]
+        return float(hypotheses.weight.dot(ratio))
 
     def opened(self, hypotheses: Hypotheses, root: Array) -> Hypotheses:
         """Return the hypotheses with an independent deviation of the orbit, whose covariance has the root (10, m)."""
-        added = np.zeros((len(self._time_s), _EXTENDED, root.shape[1]))
+        added = np.zeros((len(hypotheses.root), _EXTENDED, root.shape[1]))
         added[:, :SIZE] = root
         opened = kalman.triangular(np.concatenate((hypotheses.root, added), axis=2))
         return replace(hypotheses, root=opened, variance=np.full_like(hypotheses.variance, math.inf))
@@ -303,7 +320,7 @@ class ErrorBank:
         root[:, EMPIRICAL] = 0.0
         added = np.zeros((SIZE, 3))
         added[EMPIRICAL] = np.diag(sigma_mps2)
-        quiet = replace(hypotheses, deviation=deviation, root=root, empirical_factor=self._factor_min)
+        quiet = replace(hypotheses, deviation=deviation, root=root, empirical_factor=self._factor_min[: len(root)])
         return self.opened(quiet, added)
 
     def updated(
@@ -322,14 +339,13 @@ class ErrorBank:
         )
         log_weight = hypotheses.log_weight + log_likelihood
         log_weight -= log_weight.max()
-        kept = np.maximum(log_weight, self._log_weight_min)
-        log_weight = np.where(kept < _LOG_WEIGHT_REFUTED, -math.inf, kept)
+        log_weight = np.maximum(log_weight, self._log_weight_min[: len(log_weight)])
         log_weight -= math.log(np.exp(log_weight).sum())
         updated = replace(hypotheses, deviation=x, root=root, log_weight=log_weight)
         return updated, float(hypotheses.weight.dot(nis))
 
     def adapted(self, hypotheses: Hypotheses, test: InnovationTest) -> Hypotheses:
-        """Return the hypotheses with noise factors adapted to the innovations of a fix."""
+        """Return the hypotheses with noise factors adapted to a fix's innovations, without a refuted unknown force."""
         limits = self._limits
         kinds = test.residual.shape[1] // 3
         most = limits.gate / 3.0
@@ -353,16 +369,18 @@ class ErrorBank:
         factor[:kinds] = np.minimum(np.maximum(grown, limits.noise_scale_min), limits.noise_scale_max)
         residual[:kinds], variance[:kinds] = now, of_now
         empirical = hypotheses.empirical_factor * np.exp(0.5 * _MODEL_WEIGHT * (correlation - _MODEL_BIAS))
-        return Hypotheses(
+        adapted = Hypotheses(
             deviation=hypotheses.deviation,
             root=hypotheses.root,
             log_weight=hypotheses.log_weight,
-            empirical_factor=np.minimum(np.maximum(empirical, self._factor_min), self._factor_max),
+            empirical_factor=np.minimum(np.maximum(empirical, self._factor_min[: len(empirical)]), self._factor_max),
             noise_factor=factor,
             residual=residual,
             variance=variance,
             accepted=(test.accepted[0], test.accepted[1] if kinds > 1 else hypotheses.accepted[1]),
         )
+        is_refuted = hypotheses.log_weight[-1] < _LOG_WEIGHT_REFUTED
+        return adapted.first(len(hypotheses.log_weight) - 1) if is_refuted else adapted
 
 
 def _log_determinant(covariance: Array) -> float:

@@ -251,7 +251,7 @@ class OrbitFilter:
         state = uninformative_state(initial.fixes[0].fix.gps_ms, initial.x, self.settings)
         hypotheses = self._bank.restarted(self.memory.hypotheses, state.sqrt_covariance, (1.0, 1.0))
         for fix, _, _ in initial.fixes:
-            x, hypotheses = self._predicted(state, hypotheses, fix.gps_ms)
+            x, (hypotheses,) = self._predicted(state, [hypotheses], fix.gps_ms)
             test = self._bank.test(hypotheses, *self._linearise(x, fix))
             state, hypotheses, _ = self._updated(x, hypotheses, fix, test, (True, test.velocity is not None))
             to_ecef(state, self.frames)
@@ -269,10 +269,10 @@ class OrbitFilter:
         hypotheses = replace(
             start,
             noise_factor=np.maximum(widen, start.noise_factor),
-            empirical_factor=self._bank.unknown().empirical_factor,
+            empirical_factor=self._bank.unknown().empirical_factor[: len(start.log_weight)],
         )
         for fix, position_agrees, velocity_agrees in initial.fixes:
-            x, hypotheses = self._predicted(state, hypotheses, fix.gps_ms)
+            x, (hypotheses,) = self._predicted(state, [hypotheses], fix.gps_ms)
             test = self._bank.test(hypotheses, *self._linearise(x, fix))
             used = position_agrees, velocity_agrees and test.velocity is not None
             updated, hypotheses, _ = self._updated(x, hypotheses, fix, test, used)
@@ -292,14 +292,21 @@ class OrbitFilter:
     def _propagated(self, state: OrbitState, gps_ms: int, empirical_factor: float) -> OrbitState:
         return self._dynamics.propagate(state, gps_ms, empirical_factor)
 
-    def _predicted(self, state: OrbitState, hypotheses: Hypotheses, gps_ms: int) -> tuple[Array, Hypotheses]:
-        """Return the common state vector (10,) and the hypotheses about it at a later time."""
-        time_ms, x = state.gps_ms, state.x
+    def _predicted(self, state: OrbitState, banks: Sequence[Hypotheses], gps_ms: int) -> tuple[Array, list[Hypotheses]]:
+        """Return the common state vector (10,) and banks of hypotheses about it at a later time."""
+        time_ms, x, banks = state.gps_ms, state.x, list(banks)
+        ends = np.cumsum([len(bank.weight) for bank in banks])[:-1]
         while time_ms < gps_ms:
-            step = self._dynamics.linear_step(time_ms, x, gps_ms, hypotheses.empirical_factor)
-            hypotheses = self._bank.predicted(hypotheses, step, (step.gps_ms - time_ms) * 1e-3)
+            factor = np.concatenate([bank.empirical_factor for bank in banks])
+            step = self._dynamics.linear_step(time_ms, x, gps_ms, factor)
+            step_s = (step.gps_ms - time_ms) * 1e-3
+            noise = np.split(step.sqrt_noise, ends)
+            banks = [
+                self._bank.predicted(bank, step._replace(sqrt_noise=root), step_s)
+                for bank, root in zip(banks, noise, strict=True)
+            ]
             time_ms, x = step.gps_ms, step.x
-        return x, hypotheses
+        return x, banks
 
     def _updated(
         self,
@@ -328,11 +335,15 @@ class OrbitFilter:
     def _update(self, state: OrbitState, fix: Fix) -> OrbitUpdate:
         """Test position and velocity separately, then update with the parts that pass."""
         memory = self.memory
-        x, hypotheses = self._predicted(state, memory.hypotheses, fix.gps_ms)
+        candidates = memory.candidates if self.settings.manoeuvre_detection else []
+        banks = [memory.hypotheses, *(candidate.hypotheses for candidate in candidates)]
+        x, (hypotheses, *changed) = self._predicted(state, banks, fix.gps_ms)
         observations = self._linearise(x, fix)
         test = self._bank.test(hypotheses, *observations)
         factor = hypotheses.empirical_factor
-        candidates = self._next_candidates(state, x, hypotheses, test, fix, observations)
+        if self.settings.manoeuvre_detection:
+            candidates = self._with_suspected(_moved(candidates, changed), state, x, hypotheses, test, fix.gps_ms)
+            candidates = self._tested(candidates, test, observations)
         certain = confirmed(candidates)
         if certain is not None:
             return self._after_manoeuvre(certain, x, fix, test, factor)
@@ -368,30 +379,6 @@ class OrbitFilter:
             empirical_factor=factor,
         )
 
-    def _next_candidates(  # noqa: PLR0917 - all that is known of the fix
-        self,
-        state: OrbitState,
-        x: Array,
-        hypotheses: Hypotheses,
-        test: InnovationTest,
-        fix: Fix,
-        observations: tuple[Observation, Observation | None],
-    ) -> list[Candidate]:
-        """Return the candidates after a fix, relative to the common state vector `x`; new ones if it is suspicious."""
-        if not self.settings.manoeuvre_detection:
-            return []
-        candidates = [self._carried(candidate, state, fix.gps_ms) for candidate in self.memory.candidates]
-        candidates = self._with_suspected(candidates, state, x, hypotheses, test, fix.gps_ms)
-        return self._tested(candidates, test, observations)
-
-    def _carried(self, candidate: Candidate, state: OrbitState, gps_ms: int) -> Candidate:
-        """Return a candidate, given relative to `state`, at a later time."""
-        return replace(
-            candidate,
-            hypotheses=self._predicted(state, candidate.hypotheses, gps_ms)[1],
-            before=self._propagated(candidate.before, gps_ms, 1.0),
-        )
-
     def _tested(
         self,
         candidates: Sequence[Candidate],
@@ -422,8 +409,9 @@ class OrbitFilter:
         states = [*(moment.state for moment in recent), self.memory.state]
         for moment, after in zip(recent, states[1:], strict=True):
             gps_ms = moment.fix.gps_ms
-            x, hypotheses = self._predicted(moment.state, moment.hypotheses, gps_ms)
-            candidates = [self._carried(candidate, moment.state, gps_ms) for candidate in candidates]
+            banks = [moment.hypotheses, *(candidate.hypotheses for candidate in candidates)]
+            x, (hypotheses, *changed) = self._predicted(moment.state, banks, gps_ms)
+            candidates = _moved(candidates, changed)
             candidates += self._impulse(moment.state, x, hypotheses, gps_ms, size_mps)
             observations = self._linearise(x, moment.fix)
             tested = self._tested(candidates, self._bank.test(hypotheses, *observations), observations)
@@ -469,7 +457,10 @@ class OrbitFilter:
         impulses = [candidate for candidate in candidates if candidate.change is Change.IMPULSE]
         if size_mps is not None and all(impulse.lead < 0.0 for impulse in impulses):
             candidates = [candidate for candidate in candidates if candidate.change is not Change.IMPULSE]
-            candidates += [self._carried(one, state, gps_ms) for one in self._earlier_impulses(size_mps)]
+            earlier = self._earlier_impulses(size_mps)
+            if earlier:
+                _, changed = self._predicted(state, [candidate.hypotheses for candidate in earlier], gps_ms)
+                candidates += _moved(earlier, changed)
             candidates += self._impulse(state, x, hypotheses, gps_ms, size_mps)
         return candidates
 
@@ -488,7 +479,7 @@ class OrbitFilter:
             position=test.position,
             velocity=test.velocity,
             empirical_factor=factor,
-            manoeuvre=candidate.manoeuvre(state),
+            manoeuvre=candidate.manoeuvre(state, self._propagated(candidate.before, fix.gps_ms, 1.0)),
         )
 
     def _try_restart(self, rejected: OrbitUpdate) -> OrbitUpdate:
@@ -514,6 +505,11 @@ def uninformative_state(gps_ms: int, x: Array, settings: OrbitSettings) -> Orbit
     process_sigma = steady_sigma(settings.process_noise)
     sigma = np.concatenate((np.full(3, _UNKNOWN_POSITION_M), np.full(3, _UNKNOWN_VELOCITY_MPS), process_sigma))
     return OrbitState(gps_ms, x, np.diag(sigma))
+
+
+def _moved(candidates: Sequence[Candidate], hypotheses: Sequence[Hypotheses]) -> list[Candidate]:
+    """Return candidates with their hypotheses at another time."""
+    return [replace(each, hypotheses=bank) for each, bank in zip(candidates, hypotheses, strict=True)]
 
 
 def _result(

@@ -81,7 +81,7 @@ class Candidate:
         change: Kind of the change.
         first_gps_ms: Time of the first fix after it, GPS ms.
         hypotheses: Hypotheses with the change, relative to the state of the filter.
-        before: Orbit without the change, predicted from the last fix before it.
+        before: Orbit without the change at `first_gps_ms`, predicted from the last fix before it.
         lead: Logarithm of the likelihood ratio to the hypotheses without it.
         fixes: Number of fixes that the ratio covers.
     """
@@ -98,11 +98,11 @@ class Candidate:
         """True if the fixes do not support the change."""
         return self.lead < _LEAD_LOST or self.fixes >= _FIXES_MAX[self.change]
 
-    def manoeuvre(self, after: OrbitState) -> Manoeuvre:
-        """Return the manoeuvre; `after` is the orbit with it at the time of `before`."""
+    def manoeuvre(self, after: OrbitState, before: OrbitState) -> Manoeuvre:
+        """Return the manoeuvre from the orbits with it and without it at the same time."""
         axes = rtn_axes(after.x[POSITION], after.x[VELOCITY])
-        delta_mps = axes.T.dot(after.x[VELOCITY] - self.before.x[VELOCITY])
-        covariance = (after.covariance + self.before.covariance)[VELOCITY, VELOCITY]
+        delta_mps = axes.T.dot(after.x[VELOCITY] - before.x[VELOCITY])
+        covariance = (after.covariance + before.covariance)[VELOCITY, VELOCITY]
         sigma = np.sqrt(np.diagonal(axes.T.dot(covariance).dot(axes)))
         return Manoeuvre(self.change, self.first_gps_ms, tuple(delta_mps.tolist()), tuple(sigma.tolist()))
 

@@ -9,7 +9,7 @@ from pygnc.environment.frames import EARTH_ROTATION_RAD_S
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.orbit.force_model import ForceModel, attainable_accuracy_m, select_force_model
 
-_RADIUS_RANGE_M: Final = (6.2e6, 5.0e7)
+RADIUS_RANGE_M: Final = (6.2e6, 5.0e7)
 """Limits of the settings: from below all orbits to beyond geostationary altitude."""
 _SPEED_MARGIN: Final = 0.05
 
@@ -41,7 +41,7 @@ class ScreeningSettings:
     velocity_latency_max_s: float = 2.0
 
     def __post_init__(self) -> None:
-        low_m, high_m = _RADIUS_RANGE_M
+        low_m, high_m = RADIUS_RANGE_M
         if not low_m <= self.radius_min_m < self.radius_max_m <= high_m:
             raise ValueError(
                 f"radius_min_m must be less than radius_max_m, both from {low_m:g} to {high_m:g}, not"

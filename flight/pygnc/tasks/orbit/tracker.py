@@ -32,7 +32,7 @@ from pygnc.estimators.clock.clock_map import ClockMap, ClockVerdict
 from pygnc.estimators.orbit.elements_fit import FittedElements, fit_in_steps
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.measurement import Fix, RejectCause
-from pygnc.estimators.orbit.settings import OrbitSettings, ScreeningSettings
+from pygnc.estimators.orbit.settings import RADIUS_RANGE_M, OrbitSettings, ScreeningSettings
 from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState
 from pygnc.tasks.orbit.uploaded_elements import ElementsMemory, ElementsSource, Notice
 
@@ -168,6 +168,7 @@ class OrbitTracker:
             self._filter = kind.restore(settings, orientation, self._memory.filter)
         self._elements = ElementsSource(settings, self._filter.frames, self._memory.elements)
         self._predicted: OrbitState | None = None
+        self._notices: list[Notice] = []
 
     def checkpoint(self) -> bytes:
         """Return all state that later estimates depend on."""
@@ -176,7 +177,7 @@ class OrbitTracker:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Numbers of fixes received, accepted, waiting, and rejected by cause, named as in the status record."""
+        """Numbers of manoeuvres and of fixes: received, accepted, waiting, and rejected by cause, as in the status."""
         return self._memory.counts
 
     def fit_in_steps(self) -> Iterator[FittedElements | None]:
@@ -199,8 +200,9 @@ class OrbitTracker:
         return errors | {"fit_rms_m": fitted.rms_m, "fix_age_s": age_s, "fixes_accepted": accepted}
 
     def take_notices(self) -> list[Notice]:
-        """Return the events about uploaded elements since the last call."""
-        notices, self._elements.notices = self._elements.notices, []
+        """Return the events about uploaded elements and screened fixes since the last call."""
+        notices = [*self._elements.notices, *self._notices]
+        self._elements.notices, self._notices = [], []
         return notices
 
     def process(self, message: Message, first_seq: int) -> list[OrbitEstimate]:
@@ -261,6 +263,8 @@ class OrbitTracker:
                 cause = cause or TIME_INCONSISTENT
         if cause:
             self._count(f"rejected_{cause}")
+            if cause == RejectCause.RADIUS and self._only_radius_rejected():
+                self._notices.append(Notice("warning", "fixes_beyond_radius", self._radius_text(packet)))
             state = self._coast(gps_ms)
             by_elements = self._by_elements(packet, gps_ms, cause) if state is None else None
             found = by_elements is not None
@@ -268,6 +272,21 @@ class OrbitTracker:
             return
         self._count("fixes_waiting")
         yield from map(self._decided, self._filter.process(fix_from(packet, self._settings.screening)))
+
+    def _only_radius_rejected(self) -> bool:
+        """Return True once: when as many fixes as an initialisation needs were rejected by radius, and none used."""
+        counts = self.counts
+        used = counts["fixes_accepted"] + counts["fixes_waiting"]
+        return not used and counts[f"rejected_{RejectCause.RADIUS}"] == self._settings.start.fixes
+
+    def _radius_text(self, packet: GpsFix) -> str:
+        limits, radius_m = self._settings.screening, math.hypot(*packet.position_ecef_m)
+        low_m, high_m = RADIUS_RANGE_M
+        return (
+            f"no fix was used: {self._settings.start.fixes} fixes are outside [orbit.screening] radius_min_m"
+            f" {limits.radius_min_m:.0f} and radius_max_m {limits.radius_max_m:.0f}, the last one {radius_m:.0f} m from"
+            f" the Earth's centre; set them below the perigee and above the apogee, from {low_m:.0f} to {high_m:.0f}"
+        )
 
     def _coast(self, gps_ms: int | None) -> OrbitState | None:
         """Return the orbit predicted to the time of a rejected packet, or None if that is too far from the last fix.
@@ -303,6 +322,8 @@ class OrbitTracker:
             memory.nis_sum += update.nis
             memory.nis_dof += update.dof
             memory.nis_count += update.dof > 0
+            if update.manoeuvre:
+                self._count("manoeuvres")
             if not update.velocity_accepted:
                 self._count("velocities_rejected")
         else:

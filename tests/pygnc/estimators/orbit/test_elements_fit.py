@@ -86,6 +86,20 @@ def fitted(orbit: OrbitFilter, state: OrbitState) -> tuple[int, FittedElements]:
     return len(waiting), last
 
 
+def test_the_stated_error_covers_the_perigee_of_a_large_ellipse() -> None:
+    ellipse = {"mean_motion_rev_per_day": 2.6, "eccentricity": 0.7, "inclination_deg": 28.0, "mean_anomaly_deg": 65.0}
+    made = msgspec.structs.replace(ELEMENTS, **ellipse)
+    row = gcrf_states(made, [made.epoch_gps_ms], FRAMES)[0]
+    orbit = OrbitFilter(replace(OrbitSettings(), gravity_degree=10), EarthOrientationTable.none())
+    states = [OrbitState(made.epoch_gps_ms, np.append(row, np.zeros(4)), NO_COVARIANCE)]
+    _, found = fitted(orbit, states[0])
+    for _ in range(10 * 20):
+        states.append(orbit.predict(states[-1].gps_ms + 180_000, states[-1]))
+    rows = gcrf_states(found.elements, [state.gps_ms for state in states], FRAMES)
+    error_m = np.linalg.norm([state.x[:3] - by[:3] for state, by in zip(states, rows, strict=True)], axis=1)
+    assert error_m.max() <= found.error_m[STATED_HOURS.index(12)]
+
+
 def test_a_filters_orbit_is_fitted_within_a_kilometre_over_a_day() -> None:
     settings = replace(OrbitSettings(), gravity_degree=10)
     orbit = OrbitFilter(settings, EarthOrientationTable.none())

@@ -7,11 +7,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate
+from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate, vector3
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.manoeuvre import Change
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.formats import status
 from pygnc.tasks.ingest.sense_file import SenseFile
 from pygnc.tasks.orbit.task import manoeuvre_text
 from pygnc.tasks.orbit.tracker import PREDICTION_MAX_MS, OrbitTracker, watermark_after
@@ -155,6 +156,27 @@ def test_fixes_after_the_end_of_the_batch_continue_the_orbit(inputs: list[Messag
     late = run(tracker, inputs[20:30])
     assert len(late) == 10
     assert all(estimate.accepted for estimate in late)
+
+
+def test_the_counts_contain_the_manoeuvres(inputs: list[Message]) -> None:
+    change_mps = np.array([0.3, 0.0, 0.0])
+    moved: list[Message] = []
+    for number, message in enumerate(inputs):
+        if isinstance(message, GpsFix) and number >= 30:
+            # At 25 s between fixes; the curvature of the relative motion is small in a quarter of an hour.
+            position_m = np.array(message.position_ecef_m) + 25.0 * (number - 29.5) * change_mps
+            velocity_mps = np.array(message.velocity_ecef_mps) + change_mps
+            moved.append(
+                msgspec.structs.replace(
+                    message, position_ecef_m=vector3(position_m), velocity_ecef_mps=vector3(velocity_mps)
+                )
+            )
+        else:
+            moved.append(message)
+    tracker = OrbitTracker(SETTINGS, NONE)
+    found = [estimate for estimate in run(tracker, moved[:42]) if estimate.manoeuvre]
+    assert len(found) == tracker.counts["manoeuvres"] == 1
+    assert tracker.counts.keys() <= {field.name for field in status.FIELDS}
 
 
 def test_the_event_of_a_manoeuvre_gives_time_and_change_of_the_velocity(inputs: list[Message]) -> None:

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc.bus.messages import GpsFix
+from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.measurement import RejectCause
-from pygnc.estimators.orbit.settings import ScreeningSettings
-from pygnc.tasks.orbit.tracker import fix_from, screen, screen_velocity
+from pygnc.estimators.orbit.settings import OrbitSettings, ScreeningSettings
+from pygnc.tasks.orbit.tracker import OrbitTracker, fix_from, screen, screen_velocity
 
 SETTINGS = ScreeningSettings()
 
@@ -70,6 +71,26 @@ def test_makes_a_fix_of_a_good_packet() -> None:
 )
 def test_rejects_implausible_packets_with_their_cause(changes: dict[str, Any], cause: RejectCause) -> None:
     assert screen(changed(**changes), SETTINGS) is cause
+
+
+def test_the_event_about_fixes_beyond_the_radii_names_the_settings_and_their_limits_once() -> None:
+    tracker = OrbitTracker(OrbitSettings(), EarthOrientationTable.none())
+    for number in range(12):
+        far = changed(seq=number, gps_tow_ms=25_000 * number, position_ecef_m=(26_560_000.0, 0.0, 0.0))
+        tracker.process(far, 1)
+    ((severity, name, text),) = tracker.take_notices()
+    assert (severity, name) == ("warning", "fixes_beyond_radius")
+    assert "[orbit.screening] radius_min_m 6478000 and radius_max_m 9000000" in text
+    assert "26560000 m" in text
+    assert text.endswith("from 6200000 to 50000000")
+
+
+def test_damaged_radii_among_used_fixes_raise_no_event() -> None:
+    tracker = OrbitTracker(OrbitSettings(), EarthOrientationTable.none())
+    tracker.process(GOOD, 1)
+    for number in range(12):
+        tracker.process(changed(seq=8 + number, position_ecef_m=(26_560_000.0, 0.0, 0.0)), 1)
+    assert tracker.take_notices() == []
 
 
 @pytest.mark.parametrize("time_status", [None, 100, 120, 160, 180])
