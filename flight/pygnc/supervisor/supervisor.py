@@ -306,8 +306,9 @@ class Supervisor:
     def _was_killed_for_memory(self, child: Child, code: int) -> bool:
         if code != -signal.SIGKILL or child.is_killed:
             return False
-        before, self._memory_kills = self._memory_kills, memory_kills()
-        return self._memory_kills > before
+        is_for_memory = memory_kills() > self._memory_kills
+        self._memory_kills += is_for_memory  # the others may be of tasks that are not reaped yet
+        return is_for_memory
 
     def _give_up(self, name: str, text: str, now: float) -> None:
         self._finished[name] = msgspec.structs.replace(self._finished[name], state="failed")

@@ -18,6 +18,7 @@ from pygnc.supervisor.process import (
     RunChild,
     SignalInbox,
     TaskSpec,
+    memory_kills,
 )
 from pygnc.supervisor.supervisor import (
     DRAIN_END_S,
@@ -477,7 +478,7 @@ def test_stops_the_run_when_a_critical_task_fails(harness: Harness) -> None:
 def test_a_task_given_up_for_lack_of_memory_gives_the_exit_code(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, name: str, phase: str
 ) -> None:
-    killed_for_memory = 7
+    killed_for_memory = memory_kills()
     monkeypatch.setattr(module, "memory_kills", lambda: killed_for_memory)
     harness.bring_up()
     for kill in range(RESTARTS_MAX + 1):
@@ -493,6 +494,18 @@ def test_a_task_given_up_for_lack_of_memory_gives_the_exit_code(
     assert harness.supervisor.is_over
     assert harness.supervisor.exit_code is ExitCode.OUT_OF_MEMORY
     assert harness.supervisor.state.phase == phase
+
+
+def test_two_tasks_killed_for_memory_at_once_are_both_recognised(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.bring_up()
+    kills = memory_kills()
+    monkeypatch.setattr(module, "memory_kills", lambda: kills + 2)
+    for name in ("estimator", "writer", "line"):
+        harness.end(name, -signal.SIGKILL)
+    harness.advance(max(PAUSES_S))
+    assert [harness.children[name].spec.memory_kills for name in ("estimator", "writer", "line")] == [1, 1, 0]
 
 
 def test_a_kill_by_another_process_is_no_lack_of_memory(harness: Harness) -> None:
