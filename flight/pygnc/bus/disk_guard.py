@@ -79,13 +79,14 @@ class OldRuns:
 
     def step(self) -> None:
         """Do a slice of the work if it is due."""
-        begin_s = now_s = time.monotonic()
+        begin_s = time.monotonic()
+        if begin_s < self._due_s:
+            return
         more = True
-        while self._due_s <= begin_s and more and now_s - begin_s < SLICE_S:
+        while more and time.monotonic() - begin_s < SLICE_S:
             more = next(self._steps)
-            now_s = time.monotonic()
-        if self._due_s <= begin_s:
-            self._due_s = now_s + (now_s - begin_s if more else LOOK_INTERVAL_S)
+        end_s = time.monotonic()
+        self._due_s = end_s + (end_s - begin_s if more else LOOK_INTERVAL_S)
 
     def _work(self) -> Iterator[bool]:
         """Work for ever in small steps; yield False when nothing is to be done now."""

@@ -237,8 +237,11 @@ class EventLog:
             self._lost += 1
 
     def sync_if_due(self) -> None:
-        """Sync due events to the disk and wait for the end, because a process that forks must have no other threads."""
+        """Start to sync due events to the disk."""
         self._use(JournalWriter.sync_if_due)
+
+    def finish_sync(self) -> None:
+        """Wait for the end of a sync, because a process that forks must have no other threads."""
         self._use(JournalWriter.finish_sync)
 
     def close(self) -> None:

@@ -122,7 +122,10 @@ class Events(Protocol):
         """Record an event."""
 
     def sync_if_due(self) -> None:
-        """Sync recent events to the disk; called twice a second."""
+        """Start to sync recent events to the disk; called twice a second."""
+
+    def finish_sync(self) -> None:
+        """Wait for the end of a sync; called before each fork."""
 
 
 class Supervisor:
@@ -236,6 +239,7 @@ class Supervisor:
             self._advance_stop(self._stop, now)
 
     def _start_task(self, name: str) -> None:
+        self._events.finish_sync()
         now = self._clock()
         try:
             self._children[name] = self._start_child(self._specs[name], self._run_child, now)

@@ -2,11 +2,13 @@
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from pygnc.bus import journal_writer
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Event
@@ -44,3 +46,17 @@ def test_lost_events_are_counted_and_do_not_end_the_run(tmp_path: Path, monkeypa
         ("events_lost", "2 not recorded"),
         ("last", ""),
     ]
+
+
+def test_a_slow_disk_does_not_hold_up_the_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(os, "fdatasync", lambda _: released.wait(30.0))
+    monkeypatch.setattr(journal_writer, "SYNC_INTERVAL_S", 0.0)
+    log = EventLog(run_in(tmp_path))
+    log.report("orbit", "info", "first", "")
+    log.sync_if_due()
+    log.sync_if_due()
+    assert not released.is_set()
+    released.set()
+    log.finish_sync()
+    log.close()

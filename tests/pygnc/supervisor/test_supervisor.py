@@ -127,6 +127,7 @@ class Events:
         self.fault: str | None = None
         self.seen: list[tuple[str, str, str]] = []
         self.syncs = 0
+        self.is_syncing = False
 
     def report(self, task: str, severity: str, name: str, text: str) -> None:
         del text
@@ -134,6 +135,10 @@ class Events:
 
     def sync_if_due(self) -> None:
         self.syncs += 1
+        self.is_syncing = True
+
+    def finish_sync(self) -> None:
+        self.is_syncing = False
 
 
 class Harness:
@@ -162,6 +167,7 @@ class Harness:
 
     def _start(self, task: TaskSpec, run_child: RunChild, now_s: float) -> FakeChild:
         del run_child
+        assert not self.events.is_syncing
         if task.name in self.cannot_start:
             raise OSError(errno.EAGAIN, "no process is left")
         child = FakeChild(task, now_s)
