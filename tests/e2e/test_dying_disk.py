@@ -93,8 +93,14 @@ def test_a_dying_card_stops_recording_but_not_the_run(
     for name in KILLED:
         os.kill(tasks[name], signal.SIGKILL)
     host.run(lambda: all(linked.tasks().get(name, pid) != pid for name, pid in tasks.items() if name in KILLED))
-    host.run(lambda: status_over_the_line(linked)["task_batch_writer_state"] == status.TaskState.UP)
-    assert [status_over_the_line(linked)[f"task_{name}_restarts"] for name in KILLED] == [1, 1]
+
+    def are_up() -> bool:
+        newest = status_over_the_line(linked)
+        return all(
+            (newest[f"task_{k}_restarts"], newest[f"task_{k}_state"]) == (1, status.TaskState.UP) for k in KILLED
+        )
+
+    host.run(are_up)
     linked.signal(signal.SIGINT)
     assert linked.until_ended() == 5
     heard = host.heard.decode(errors="replace")
@@ -176,10 +182,9 @@ def test_a_private_folder_that_the_system_removes_is_made_again(linked_home: Lin
 def test_a_fifo_in_place_of_a_file_is_refused_at_once(flight: Flight, name: str) -> None:
     (flight.home / "range").mkdir()
     os.mkfifo(flight.home / name)
-    assert flight.run("10", "1000", "--exit-when-done", timeout_s=20.0) == 0
-    if not name.startswith("pygnc_settings"):
-        assert name in flight.stderr
-        assert "not a regular file" in flight.stderr
+    code = flight.run("10", "1000", "--exit-when-done", timeout_s=20.0)
+    assert code == (9 if name.startswith("pygnc_settings") else 0)
+    assert name in flight.stderr
 
 
 def fill_inodes(folder: Path) -> None:

@@ -70,7 +70,10 @@ class _DiskSync(Thread):
         super().__init__(name="disk-sync", daemon=True)
         self._descriptor = descriptor
         self._error: OSError | None = None
-        self.start()
+        try:
+            self.start()
+        except RuntimeError:  # no thread is left, so the sync happens here
+            self.run()
 
     def run(self) -> None:
         try:
@@ -79,7 +82,8 @@ class _DiskSync(Thread):
             self._error = error
 
     def finish(self) -> None:
-        self.join()
+        if self.ident is not None:
+            self.join()
         if self._error is not None:
             raise self._error
 
@@ -163,6 +167,7 @@ class SegmentWriter:
             os.fsync(self._descriptor)
         finally:
             os.close(self._descriptor)
+            self._descriptor = -1  # another file may get the number
         durable_rename(self.path, self.path.with_name(self.path.name.removesuffix(PART)))
 
 

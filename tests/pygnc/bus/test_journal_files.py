@@ -306,3 +306,19 @@ def test_a_dying_disk_is_not_used_again(disk: Path, memory: Path, monkeypatch: p
     assert writer.fault == f"{disk}: Read-only file system"
     assert asked == [SEGMENT_BYTES]
     assert payloads_of(JournalReader([disk, memory], "input")) == [b"one"]
+
+
+def test_syncs_without_a_thread(disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    synced: list[int] = []
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    monkeypatch.setattr(journal_writer, "SYNC_INTERVAL_S", 0.0)
+    writer = JournalWriter(disk, memory, "input", HEADER)
+    writer.append([b"one"])
+    writer.sync_if_due()
+    writer.finish_sync()
+    assert len(synced) == 1
+    writer.close()

@@ -8,12 +8,14 @@ input journal: a restarted writer reads it from the beginning and writes the sam
 import errno
 import math
 import time
+from pathlib import Path
 from typing import Final
 
 import msgspec
 import zmq
 
 from pygnc.bus import control
+from pygnc.bus.disk_guard import OldRuns
 from pygnc.bus.journal_writer import RETURN_INTERVAL_S, SYNC_INTERVAL_S
 from pygnc.bus.messages import (
     LIVE,
@@ -33,7 +35,7 @@ from pygnc.formats.sense import SenseLayout
 from pygnc.tasks.batch_writer.folder import BATCH, LAST, BatchFolder
 from pygnc.tasks.batch_writer.output_files import BatchAdditions, BatchCopies
 from pygnc.tasks.ingest.range_folders import satellite_of
-from pygnc.tasks.runtime import Notify, Run, Task
+from pygnc.tasks.runtime import WAIT_S, Notify, Run, Task
 
 MESSAGES_PER_STEP: Final = 64
 """Maximum number of messages read in a step. A larger number would cost memory: Python keeps its pools of objects."""
@@ -46,6 +48,9 @@ class BatchWriterTask(Task):
         super().__init__(run, context, notify)
         self._return_at_s = math.inf
         self._begin_folder()
+        logs = run.settings.logs
+        self._old_runs = OldRuns(run.folder, logs.ceiling_bytes, logs.reserve_bytes, self._report_recovered)
+        self._is_starting = True
 
     def _begin_folder(self) -> None:
         """Begin with the first input; files that exist get the same bytes again."""
@@ -63,8 +68,19 @@ class BatchWriterTask(Task):
         """Return the input socket."""
         return [self._input.socket]
 
+    def wait_s(self) -> float:
+        """Return the time until the next slice of work on old runs, s."""
+        return WAIT_S if self._is_starting else self._old_runs.wait_s()
+
+    def on_run_state(self, state: control.RunState) -> None:
+        """Begin to work on old runs when the run has started and the first status is written."""
+        self._is_starting = state.phase == "starting"
+
     def work(self) -> bool:
-        """Write the next packets; begin again if a full disk has room again."""
+        """Write the next packets; without any, do a slice of the work on old runs, for which a stop never waits.
+
+        The files begin again if a full disk has room again.
+        """
         now = time.monotonic()
         if now >= self._return_at_s:
             self._return_at_s = now + RETURN_INTERVAL_S
@@ -79,7 +95,12 @@ class BatchWriterTask(Task):
             self._sync_if_due()
         except OSError as error:
             self._give_up(error)
+        if not self._is_starting and not self._input.is_behind:
+            self._old_runs.step()
         return self._input.is_behind
+
+    def _report_recovered(self, path: Path) -> None:
+        self.notify("warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
 
     def progress(self) -> control.Progress:
         """Return the number of bytes written."""
