@@ -37,7 +37,7 @@ class ExitCode(IntEnum):
     OK = 0
     """The batch is done, the timeout has expired, or the host has stopped the run."""
     USAGE = 2
-    """Wrong arguments or an unusable settings file."""
+    """Wrong arguments, or an unusable settings file with --strict."""
     ALREADY_RUNNING = 3
     """Another main.py runs in the same home."""
     TASK_FAILED = 4
