@@ -146,6 +146,7 @@ def test_a_truncated_file(demo: Flight, demo_time_s: int) -> None:
     assert demo.status()["damaged_bytes"] == SENSE_RECORD_BYTES - 100
 
 
+@pytest.mark.slow
 def test_flipped_bits_cost_at_most_their_records(demo: Flight, demo_time_s: int) -> None:
     file = demo.home / "sense.bin"
     content = bytearray(file.read_bytes())
@@ -214,6 +215,7 @@ def test_reports_why_a_recording_has_no_fix(flight: Flight) -> None:
     assert int(final["rejected_no_time"]) + int(final["rejected_position_status"]) == 33
 
 
+@pytest.mark.slow
 def test_the_simulators_status_word_needs_an_explicit_option(flight: Flight) -> None:
     shutil.copy(recording("default_scenario.bin"), flight.home / "sense.bin")
     assert flight.run("10", "1606698100", "--exit-when-done") == 9
@@ -226,6 +228,7 @@ def test_the_simulators_status_word_needs_an_explicit_option(flight: Flight) -> 
     assert int(flight.status()["fixes_accepted"]) > 100
 
 
+@pytest.mark.slow
 def test_ends_the_batch_if_an_input_file_changes_during_the_run(demo: Flight, demo_time_s: int) -> None:
     demo.start("10", str(demo_time_s))
     demo.until(lambda: "ingest" in demo.tasks())
@@ -311,6 +314,7 @@ def test_restarts_a_lost_task_without_changing_the_estimates(
         assert any(e.name == "restart" and e.task == task for e in demo.events())
 
 
+@pytest.mark.slow
 def test_gives_up_an_optional_task_that_always_fails_and_continues(demo: Flight, demo_time_s: int) -> None:
     demo.start("10", str(demo_time_s))
     demo.until_phase(Phase.IDLE)
@@ -355,6 +359,7 @@ def test_reports_rates_without_an_orbit_task(demo: Flight, demo_time_s: int) -> 
     ]
 
 
+@pytest.mark.slow
 def test_stops_in_order_when_a_critical_task_always_fails(demo: Flight, demo_time_s: int) -> None:
     demo.start("10", str(demo_time_s))
     demo.until_phase(Phase.IDLE)

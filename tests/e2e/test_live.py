@@ -67,6 +67,7 @@ def undisturbed(folder: Path) -> dict[int, np.ndarray[tuple[int], np.dtype[np.fl
     return {one.gps_ms: np.array(one.position_ecef_m) for one in flight.estimates()}
 
 
+@pytest.mark.slow
 def test_processes_late_missing_repeated_and_swapped_packets(linked: LinkedFlight) -> None:
     (linked.home / "sense.bin").write_bytes(SENSE[EARLY * SENSE_RECORD_BYTES : BEGIN * SENSE_RECORD_BYTES])
     host = linked.connect("10", str(time_of(BEGIN)))
@@ -168,6 +169,7 @@ def test_keeps_the_samples_of_a_record_that_a_power_cut_left_open(linked: Linked
     assert (len(found.records), found.damage) == (22, ())
 
 
+@pytest.mark.slow
 def test_estimates_the_formation_from_live_packets(linked: LinkedFlight) -> None:
     (linked.home / "sense.bin").write_bytes((formation_batch.home() / "sense.bin").read_bytes())
     host = linked.connect("10", "1000")

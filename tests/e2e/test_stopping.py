@@ -69,6 +69,7 @@ def test_a_signal_to_the_whole_group(demo: Flight, demo_time_s: int, number: sig
     assert_files_are_valid(demo)
 
 
+@pytest.mark.slow
 def test_sigint_inherited_as_ignored(demo: Flight, demo_time_s: int) -> None:
     # A shell starts background jobs with SIGINT ignored.
     program = (
@@ -81,6 +82,7 @@ def test_sigint_inherited_as_ignored(demo: Flight, demo_time_s: int) -> None:
     assert ignoring.wait() == 0
 
 
+@pytest.mark.slow
 def test_signals_inherited_as_blocked(demo: Flight, demo_time_s: int) -> None:
     program = (
         "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals());"
@@ -106,6 +108,7 @@ def test_output_that_nobody_takes_does_not_change_the_exit_code() -> None:
     assert ended.returncode == 2
 
 
+@pytest.mark.slow
 def test_the_controller_signals_every_process_right_after_main(demo: Flight, demo_time_s: int) -> None:
     demo.start("10", str(demo_time_s))
     demo.until_phase(Phase.IDLE)
@@ -130,6 +133,7 @@ def test_stops_despite_a_frozen_task(demo: Flight, demo_time_s: int) -> None:
     assert_files_are_valid(demo)
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_shortens_the_stop(demo: Flight, demo_time_s: int) -> None:
     demo.start("10", str(demo_time_s))
     demo.until_phase(Phase.IDLE)
@@ -161,6 +165,7 @@ def test_no_task_survives_a_killed_main(demo: Flight, demo_time_s: int) -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_stops_at_random_moments(demo: Flight, demo_time_s: int) -> None:
     rng = random.Random(20)  # noqa: S311 - not a secret
     for _ in range(RANDOM_STOPS):

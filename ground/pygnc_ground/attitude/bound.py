@@ -109,7 +109,7 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
 def _unknown_sigma(settings: AttitudeSettings) -> FloatArray:
     """Return the standard deviations of the error state before the first sample, shape (35,)."""
     sun, magnetometer = settings.sun_sensors, settings.magnetometer
-    sigma = ModelErrors().sigma(settings)
+    sigma = ModelErrors(light=False).sigma(settings)
     sigma[ATTITUDE], sigma[GYRO_BIAS] = _UNKNOWN_RAD, settings.gyro.bias_sigma_rad_s
     sigma[MAG_BIAS], sigma[GYRO_SCALE] = magnetometer.bias_sigma_ut, settings.gyro.scale_sigma
     sigma[REFLECTIVITY], sigma[FIELD_ERROR] = sun.reflectivity_sigma, magnetometer.field_error_ut

@@ -14,6 +14,7 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.measurement import DAYLIGHT_SHARE, light_sources
 from pygnc.estimators.attitude.mekf import (
+    DISTURBED_MAX,
     AttitudeRejectCause,
     FieldInnovation,
     IlluminanceInnovation,
@@ -46,6 +47,10 @@ unobserved, and the resolution of the gyro makes an error of some degrees per ho
 """
 _MISLED_SIGMA_RAD: Final = math.radians(8.0)
 """Uncertainty of an attitude that a wrong magnetometer bias has misled."""
+_UNUSED_MAX: Final = 3
+"""Successive samples with light of which nothing was used that end a track."""
+_YOUNG_SAMPLES: Final = 150
+"""Samples of a track before which the magnetometer ends it sooner."""
 _STUCK_SHARE: Final = 0.3
 """Sigma of the attitude when an axis is found stuck, as a fraction of that of an unknown attitude."""
 
@@ -207,11 +212,16 @@ class AttitudeFilter:
         before = memory.errors._replace(tags=update.tags)
         memory.errors = before.found(update.track.field_misfit, update.track.light_misfit, update.track.samples)
         memory.opened = memory.errors.opening(before, self.settings)
+        if memory.errors.light is None:
+            memory.errors, state = memory.errors.decided(update.track.state, self.settings)
+            update = replace(update, track=update.track._replace(state=state))
+            memory.track = update.track
         if memory.opened is not None:
             memory.track = update.track._replace(field_misfit=1.0, light_misfit=1.0)
         lit = update.light is not None and bool(np.count_nonzero(update.light.used))
         field_rejected = update.track.field_rejected
-        if update.track.rejected > limits.rejected_max or (not lit and field_rejected > limits.field_rejected_dark_max):
+        dark_rejected = not lit and field_rejected > limits.field_rejected_dark_max
+        if update.track.rejected > limits.rejected_max or dark_rejected or _contradicted(update.track):
             # A wrong attitude has led to wrong biases.
             self._abandon_track(keep_biases=False)
         elif update.step.state.attitude_sigma_rad > limits.unknown_sigma_rad:
@@ -331,6 +341,11 @@ class AttitudeFilter:
             gyro=memory.gyro,
             time_sigma_s=WHOLE_SECOND_SIGMA_S if memory.errors.tags.found else 0.0,
         )
+
+
+def _contradicted(track: Track) -> bool:
+    """Return True if a young track contradicts its readings for longer than a disturbance explains."""
+    return track.unused >= _UNUSED_MAX or (track.samples < _YOUNG_SAMPLES and track.disturbed > DISTURBED_MAX)
 
 
 def _finite(sample: AttitudeSample) -> bool:

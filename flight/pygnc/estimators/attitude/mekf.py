@@ -40,7 +40,7 @@ _ENDED_GATE: Final = 7.8
 """Chi-square limit of the first reading after a disturbance; with 3 degrees of freedom, exceeded once in 20."""
 _ENDED_SAMPLES: Final = 3
 """Readings after a sudden change that may end a disturbance."""
-_DISTURBED_MAX: Final = 36
+DISTURBED_MAX: Final = 36
 """Readings without a change from which a disturbance may end without one."""
 
 
@@ -109,6 +109,7 @@ class Track(NamedTuple):
         field_left_ut: Difference of the last magnetometer reading from the state after it, sensor axes, shape (3,);
             None if there was no reading.
         disturbed: Number of readings since a magnetorquer seems to have been switched on; 0 if none disturbs them.
+        unused: Number of successive samples of which nothing was used although a face saw light.
     """
 
     state: AttitudeState
@@ -120,6 +121,7 @@ class Track(NamedTuple):
     samples: int = 0
     field_left_ut: Array | None = None
     disturbed: int = 0
+    unused: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -236,6 +238,7 @@ class MultiplicativeEkf:
                 accepted.append(used_light)
 
         state, error, nis, dof, tags = _updated(step.state, accepted, tags)
+        unused = 0 if dof else track.unused + (light is not None and bool(np.count_nonzero(light.usable)))
         updated_track = track._replace(
             state=state,
             field_misfit=track.field_misfit if tested is None else tested.misfit,
@@ -244,6 +247,7 @@ class MultiplicativeEkf:
             field_rejected=field_rejected,
             field_left_ut=None if tested is None else tested.innovation.residual - tested.partials.dot(error),
             disturbed=0 if tested is None else tested.disturbed,
+            unused=unused,
         )
         field = None if tested is None else tested.innovation
         return TrackUpdate(updated_track, faces, step, field, light, nis, dof, tags)
@@ -276,7 +280,7 @@ class MultiplicativeEkf:
             residual - track.field_left_ut, step, d_time, sample_variance, tag_variance_s2
         )
         if track.disturbed:
-            ended = jumped or not _ENDED_SAMPLES < track.disturbed <= _DISTURBED_MAX
+            ended = jumped or not _ENDED_SAMPLES < track.disturbed <= DISTURBED_MAX
             accepted = ended and distance <= _ENDED_GATE
         else:
             accepted = not jumped and distance <= self._settings.magnetometer.gate

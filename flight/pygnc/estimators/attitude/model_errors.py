@@ -2,9 +2,13 @@
 
 Scale, misalignment and panel field of the magnetometer, large gain errors and the cosine law of the sun sensors, and
 samples at any time within the tagged second would make all estimates of a good satellite worse if the filter always
-allowed for them. Their states are therefore known exactly at first. When the normalised innovations of a sensor exceed
-what noise explains, the step to the next sample opens its states: process noise makes them, and the states that they
-have misled, uncertain.
+allowed for them. The magnetometer's states are therefore known exactly at first. When the normalised innovations of a
+sensor exceed what noise explains, the step to the next sample opens its states: process noise makes them, and the
+states that they have misled, uncertain.
+
+The first samples of a track fit as well with wrong gains of the sun sensors and a wrong attitude. Gains and cosine law
+are therefore estimated from the first sample on, until the estimates are evidence that the sensors are as good as
+declared. From then on they are held to that.
 """
 
 import math
@@ -23,12 +27,16 @@ from pygnc.estimators.attitude.state import (
     MAG_MATRIX,
     PANEL_FIELD,
     SIZE,
+    AttitudeState,
 )
 
 UNOPENED_SIGMA: Final = 1e-4
 """Standard deviation of states that are not estimated; positive, so that the covariance is not singular."""
 _MISFIT_MAX: Final = 2.0
 """Running mean of normalised innovations squared, per measurement, from which a model is wrong."""
+_EVIDENCE_MIN: Final = 5.0
+"""Natural logarithm of the Bayes factor, of small errors over large ones, from which errors count as small."""
+_LIGHT_ROWS: Final = np.r_[FACE_GAINS, COSINE_ERROR]
 _LIGHT_SAMPLES_MIN: Final = 8
 """Samples of a track before the innovations of its light count; the first ones are not linear."""
 _FIELD_SAMPLES_MIN: Final = 36
@@ -103,19 +111,39 @@ class ModelErrors(NamedTuple):
 
     Attributes:
         field: True for the magnetometer.
-        light: True for the sun sensors.
+        light: True for the sun sensors; None while that is undecided.
         tags: Scatter of the sample times.
     """
 
     field: bool = False
-    light: bool = False
+    light: bool | None = None
     tags: TagErrors = NO_TAG_ERRORS
 
     def found(self, field_misfit: float, light_misfit: float, samples: int) -> "ModelErrors":
         """Return the flags after a sample of a track, given the misfits of its accepted innovations."""
         field = self.field or (field_misfit > _MISFIT_MAX and samples >= _FIELD_SAMPLES_MIN)
-        light = self.light or (light_misfit > _MISFIT_MAX and samples >= _LIGHT_SAMPLES_MIN)
+        light = True if light_misfit > _MISFIT_MAX and samples >= _LIGHT_SAMPLES_MIN else self.light
         return self if (field, light) == self[:2] else ModelErrors(field, light, self.tags.restarted())
+
+    def decided(self, state: AttitudeState, settings: AttitudeSettings) -> "tuple[ModelErrors, AttitudeState]":
+        """Return errors and state after an undecided sensor model was tested by its estimated errors.
+
+        The Bayes factor of small errors over large ones is the ratio of the densities of zero after and before the
+        readings (Dickey, Ann. Math. Statist. 42, 1971).
+        """
+        if self.light is not None:
+            return self, state
+        error, root = state.slow[_LIGHT_ROWS - 3], state.sqrt_covariance[_LIGHT_ROWS]
+        small, large = (self._replace(light=light).sigma(settings)[_LIGHT_ROWS] ** 2 for light in (False, True))
+        covariance = root.dot(root.T) + np.diag(small)
+        normalised = np.linalg.solve(covariance, error)
+        density_after = -0.5 * (np.linalg.slogdet(covariance)[1] + float(error.dot(normalised)))
+        if density_after + 0.5 * float(np.log(large + small).sum()) < _EVIDENCE_MIN:
+            return self, state
+        cross = state.sqrt_covariance.dot(root.T)
+        known = state.covariance - cross.dot(np.linalg.solve(covariance, cross.T))
+        known_root = np.asarray(np.linalg.cholesky(0.5 * (known + known.T)), np.float64)
+        return self._replace(light=False), state.corrected(-cross.dot(normalised), known_root)
 
     def sigma(self, settings: AttitudeSettings) -> Array:
         """Return the standard deviations of the states at the begin of a track, zero for those it does not know."""
@@ -123,20 +151,20 @@ class ModelErrors(NamedTuple):
         magnetometer, faces = settings.magnetometer, settings.sun_sensors
         sigma[MAG_MATRIX] = magnetometer.matrix_sigma if self.field else UNOPENED_SIGMA
         sigma[PANEL_FIELD] = magnetometer.panel_sigma_ut if self.field else UNOPENED_SIGMA
-        sigma[FACE_GAINS] = faces.gain_sigma_max if self.light else faces.gain_sigma
-        sigma[COSINE_ERROR] = faces.cosine_sigma if self.light else UNOPENED_SIGMA
+        sigma[FACE_GAINS] = faces.gain_sigma if self.light is False else faces.gain_sigma_max
+        sigma[COSINE_ERROR] = UNOPENED_SIGMA if self.light is False else faces.cosine_sigma
         return sigma
 
     def opening(self, before: "ModelErrors", settings: AttitudeSettings) -> Array | None:
         """Return the process noise of the step after `before` became these errors, shape (35,); None if it is none."""
-        if self[:2] == before[:2]:
+        if (self.field, self.light is True) == (before.field, before.light is True):
             return None
         sigma = self.sigma(settings)
         if self.field == before.field:
             sigma[MAG_MATRIX] = sigma[PANEL_FIELD] = 0.0
         else:
             sigma[MAG_BIAS] = _MAG_BIAS_SIGMA_UT
-        if self.light == before.light:
+        if self.light is before.light:
             sigma[FACE_GAINS] = sigma[COSINE_ERROR] = 0.0
         sigma[ATTITUDE], sigma[GYRO_BIAS] = _ATTITUDE_SIGMA_RAD, _GYRO_BIAS_SIGMA_RAD_S
         return sigma

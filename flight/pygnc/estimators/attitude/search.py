@@ -22,8 +22,8 @@ from pygnc.estimators.attitude.measurement import DIRECT_SUN_SHARE
 from pygnc.estimators.attitude.model_errors import ModelErrors
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
-    FIELD_ERROR,
     GYRO_SCALE,
+    MAG_MATRIX,
     REFLECTIVITY,
     SIZE,
     AttitudeState,
@@ -164,16 +164,10 @@ _SAME_BIASES: Final = np.repeat((math.radians(0.1), 5.0), 3)
 _RIVAL_RAD: Final = math.radians(15.0)
 """Attitudes closer than this are not rivals."""
 _CONFIRMATIONS: Final = 3
-_MISFIT_DOUBTFUL: Final = 1.25
-"""Cost per measurement from which a track begins with unknown gains of the sun sensors, if the window is short: over
-a long one, wrong gains have been noticed.
+_MATRIX_SIGMA: Final = 0.03
+"""Scale and misalignment of the magnetometer by which a first attitude allows for a wrong calibration. A few samples
+cannot tell them from wrong biases, so they make attitude and biases uncertain but are not estimated.
 """
-_MISFIT_BROKEN: Final = 2.2
-"""Cost per measurement from which a face is more likely broken than its gain unknown."""
-_ONE_FACE_SHARE: Final = 0.6
-"""Share of one face in the cost of the light from which it is more likely broken than its gain unknown."""
-_DOUBTFUL_SIGMA_RAD: Final = math.radians(8.0)
-"""Additional uncertainty of its attitude about each axis."""
 
 
 class Search(msgspec.Struct, eq=False):
@@ -332,14 +326,24 @@ class Search(msgspec.Struct, eq=False):
         if self.confirmations < _CONFIRMATIONS:
             return None
         best = hypotheses.select(np.array([0]))
-        covariance = _scatter(fit) * window.covariances(best, self.prior)[0]
-        face_costs = window.face_costs(best)[0]
-        one_face = face_costs.max() > _ONE_FACE_SHARE * face_costs.sum()
-        short = len(self.samples) < self.settings.start.window_samples
-        if short and _MISFIT_DOUBTFUL < fit.misfit[0] < _MISFIT_BROKEN and not one_face:
-            self.errors = self.errors._replace(light=True)
-            covariance[:3, :3] += np.eye(3) * _DOUBTFUL_SIGMA_RAD**2
-        return _initial_state(self.samples[-1].sample.gps_ms, best, covariance, self.settings, self.errors)
+        return self._first_state(window, best, _scatter(fit))
+
+    def _first_state(self, window: Window, best: Hypotheses, scatter: float) -> AttitudeState:
+        """Return the state of a hypothesis; the factor `scatter` enlarges its covariance."""
+        settings = self.settings
+        sigma = self.errors.sigma(settings)
+        sigma[GYRO_SCALE], sigma[REFLECTIVITY] = settings.gyro.scale_sigma, settings.sun_sensors.reflectivity_sigma
+        estimated = sigma.copy()
+        estimated[MAG_MATRIX] = np.maximum(sigma[MAG_MATRIX], _MATRIX_SIGMA)
+        error, covariance = window.solution(best, self.prior, estimated)
+        if not self.errors.field:
+            error[MAG_MATRIX] = covariance[MAG_MATRIX] = covariance[:, MAG_MATRIX] = 0.0
+            covariance[MAG_MATRIX, MAG_MATRIX] = np.diag(sigma[MAG_MATRIX] ** 2)
+        slow = np.zeros(SIZE - 3)
+        slow[:6] = best.biases[0]
+        slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity
+        root = np.asarray(np.linalg.cholesky(scatter * covariance), np.float64)
+        return AttitudeState(self.samples[-1].sample.gps_ms, best.quaternion[0], slow, root).corrected(error, root)
 
     def _clear(self, hypotheses: Hypotheses, fit: Fit) -> bool:
         """Return True if the first hypothesis is certain enough and fits much better than any other attitude."""
@@ -365,19 +369,3 @@ def _angle(quaternions: Array, other: Array) -> Array:
 def _chosen(first: Flags, new: Iterable[Array], old: Iterable[Array]) -> list[Array]:
     """Return the rows of each new array where `first` (k,) is true, and those of the old one elsewhere."""
     return [np.where(first.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(new, old, strict=True)]
-
-
-def _initial_state(
-    gps_ms: int, best: Hypotheses, covariance12: Array, settings: AttitudeSettings, errors: ModelErrors
-) -> AttitudeState:
-    """Return the state of a hypothesis and the covariance of its attitude, biases and field error, shape (12, 12)."""
-    slow = np.zeros(SIZE - 3)
-    slow[:6] = best.biases[0]
-    slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity
-    sigma = errors.sigma(settings)
-    sigma[GYRO_SCALE], sigma[REFLECTIVITY] = settings.gyro.scale_sigma, settings.sun_sensors.reflectivity_sigma
-    covariance = np.diag(sigma**2)
-    together = np.r_[0:9, FIELD_ERROR]
-    covariance[np.ix_(together, together)] = covariance12
-    root = np.asarray(np.linalg.cholesky(covariance), np.float64)
-    return AttitudeState(gps_ms, best.quaternion[0], slow, root)

@@ -19,7 +19,18 @@ from pygnc.estimators.attitude.measurement import LightSources
 from pygnc.estimators.attitude.propagation import cross_matrices, right_jacobians
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import GYRO_BIAS, MAG_BIAS, AttitudeState
+from pygnc.estimators.attitude.state import (
+    COSINE_ERROR,
+    FACE_GAINS,
+    FIELD_ERROR,
+    GYRO_BIAS,
+    MAG_BIAS,
+    MAG_MATRIX,
+    PANEL_FIELD,
+    REFLECTIVITY,
+    SIZE,
+    AttitudeState,
+)
 
 
 class BiasPrior(NamedTuple):
@@ -174,6 +185,8 @@ _FIELD_ERROR: Final = slice(9, 12)
 _REFLECTIVITY: Final = 12
 _DRIFT: Final = 13
 """Index of the first drift rate: three components, sensor axes, rad/s, for each stretch, the newest first."""
+_WINDOW_STATES: Final = np.r_[0:9, FIELD_ERROR, REFLECTIVITY, MAG_MATRIX, PANEL_FIELD, FACE_GAINS, COSINE_ERROR]
+"""Elements of the error state that `Window.solution` estimates."""
 _STRETCH: Final = 16
 """Samples per stretch. The remaining effect of gyro noise within a stretch is below the noise of the other sensors."""
 _FIELD_ERROR_UT: Final = 0.5
@@ -279,23 +292,59 @@ class Window:
         counted = np.where(disturbed & few, _FIELD_OUTLIER_COST, each).sum(axis=1)
         return Fit(cost + each.sum(axis=1), information, gradient, (cost + counted) / self.measurements)
 
-    def covariances(self, hypotheses: Hypotheses, prior: BiasPrior) -> Array:
-        """Return the covariances of attitude error, both biases and the error of the field model, shape (k, 12, 12).
+    def solution(self, best: Hypotheses, prior: BiasPrior, sigma: Array) -> tuple[Array, Array]:
+        """Return correction and covariance of the whole error state for one hypothesis.
 
-        A bias and the field error are correlated: if the body hardly rotates, only their sum is observable.
+        Errors of the sensor models are estimated too. A bias and the field error are correlated: if the body hardly
+        rotates, only their sum is observable.
+
+        Args:
+            best: The only hypothesis.
+            prior: Prior of its biases.
+            sigma: Prior standard deviations of the error state, shape (35,); those of attitude and biases do not count.
+
+        Returns:
+            Correction, shape (35,), and covariance, shape (35, 35).
         """
-        field, light = self._linearised(hypotheses)
+        field, light = self._linearised(best)
+        parts = []
         robust = self._field_with_weight(field), _with_robust_weight(light)
-        information = marginalise(robust, self._nuisance_sigma[3:]).information
-        known = np.concatenate((prior.sigma, self._nuisance_sigma[:3]))
-        information[:, 3:, 3:] += np.diag(known**-2.0)
-        return np.asarray(np.linalg.inv(information), np.float64)
+        for part, columns in zip(robust, self._model_partials(best, light), strict=True):
+            known, drift = np.split(part.partials, [_DRIFT], axis=-1)
+            parts.append(part._replace(partials=np.concatenate((known, columns, drift), axis=-1)))
+        normal = marginalise(parts, self._nuisance_sigma[_DRIFT - PARAMETERS :])
+        information, gradient = normal.information[0], normal.gradient[0]
+        window_sigma = sigma[_WINDOW_STATES]
+        window_sigma[3:_DRIFT] = np.concatenate((prior.sigma, self._nuisance_sigma[: _DRIFT - PARAMETERS]))
+        information[3:, 3:] += np.diag(window_sigma[3:] ** -2.0)
+        gradient[3:PARAMETERS] += (prior.mean - best.biases[0]) / prior.sigma**2
+        known_covariance = np.linalg.inv(information)
+        error, covariance = np.zeros(SIZE), np.diag(sigma**2)
+        error[_WINDOW_STATES] = known_covariance.dot(gradient)
+        covariance[np.ix_(_WINDOW_STATES, _WINDOW_STATES)] = known_covariance
+        return error, covariance
 
     def face_costs(self, hypotheses: Hypotheses) -> Array:
         """Return the contribution of each face to the costs, shape (k, 6)."""
         residual, _, weight = self._linearised(hypotheses)[1]
         costs: Array = _cauchy_cost(weight * residual**2).sum(axis=1)
         return costs
+
+    def _model_partials(self, best: Hypotheses, light: LinearisedMeasurements) -> tuple[Array, Array]:
+        """Return the partials of magnetometer (1, n, 3, 19) and sun sensors (1, n, 6, 19) by the model errors.
+
+        These are matrix and panel field of the magnetometer, gains and cosine error of the sun sensors.
+        """
+        attitude, _ = self._propagated_back(best)
+        ideal = np.einsum("knij,nj->kni", attitude, self._field) @ self._magnetometer_from_body.T
+        field, faces = (np.zeros((1, len(self._mag), rows, 19)) for rows in (3, 6))
+        for axis in range(3):
+            field[..., axis, 3 * axis : 3 * axis + 3] = ideal
+        field[..., 9:12] = self._sunlit[:, None, None] * np.eye(3)
+        cosine = np.einsum("knij,nj->kni", attitude, self._sun) @ self._normals.T
+        faces[..., 12:18] = (self._share - light.residual)[..., None] * np.eye(6)
+        faces[..., 18] = -self._sunlit[:, None] * np.maximum(cosine, 0.0) * (1.0 - cosine**2)
+        return field, faces
 
     def _field_with_weight(self, field: LinearisedMeasurements) -> LinearisedMeasurements:
         """Return the measurements, if tolerant with lower weights for readings whose three residuals are large."""

@@ -8,7 +8,14 @@ import pytest
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate
 from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ModelErrors, TagErrors
-from pygnc.estimators.attitude.state import COSINE_ERROR, FACE_GAINS, MAG_MATRIX, PANEL_FIELD
+from pygnc.estimators.attitude.state import (
+    COSINE_ERROR,
+    FACE_GAINS,
+    MAG_MATRIX,
+    PANEL_FIELD,
+    SIZE,
+    AttitudeState,
+)
 from tests.pygnc.estimators.attitude.truth import SETTINGS, Truth, errors_deg, fly, run, with_samples
 
 TRUTH = fly(3, 60.0)
@@ -147,8 +154,34 @@ def test_the_variance_of_the_tags_is_that_of_the_innovations(sigma_s: float) -> 
     assert np.sqrt(tags.variance_s2) == pytest.approx(sigma_s, abs=0.04)
 
 
+def decided(gain_errors: Array, sigma: float) -> tuple[ModelErrors, AttitudeState]:
+    """Return the decision for a state with these estimates of the gains and their standard deviation."""
+    undecided, slow = ModelErrors(), np.zeros(SIZE - 3)
+    slow[FACE_GAINS.start - 3 : FACE_GAINS.stop - 3] = gain_errors
+    covariance = np.diag(np.where(np.arange(SIZE) == COSINE_ERROR, sigma, 0.01) ** 2)
+    covariance[FACE_GAINS, FACE_GAINS] = sigma**2 * np.eye(6)
+    # The attitude has followed the gain of the first face.
+    covariance[0, FACE_GAINS.start] = covariance[FACE_GAINS.start, 0] = 0.005 * sigma
+    state = AttitudeState(0, np.array((1.0, 0.0, 0.0, 0.0)), slow, np.linalg.cholesky(covariance))
+    return undecided.decided(state, SETTINGS)
+
+
+def test_sun_sensors_are_as_declared_once_their_estimates_show_it() -> None:
+    close = 0.01 * np.array([1.0, -2.0, 0.5, 2.0, -1.0, 1.5])
+    errors, state = decided(close, 0.02)
+    assert errors.light is False
+    assert state.sigma[FACE_GAINS].max() < SETTINGS.sun_sensors.gain_sigma
+    assert np.abs(state.face_gain_errors).max() < np.abs(close).max()
+    # The attitude follows the correction of the gain by their covariance.
+    np.testing.assert_allclose(state.quaternion[1], -0.5 * 0.25 * 0.01 * 0.5, rtol=1e-2)
+    for gains, sigma in ((close, 0.2), (10.0 * close, 0.02)):
+        errors, state = decided(gains, sigma)
+        assert errors.light is None
+        np.testing.assert_array_equal(state.face_gain_errors, gains)
+
+
 def test_models_open_once() -> None:
-    none = ModelErrors()
+    none = ModelErrors(light=False)
     assert none.found(10.0, 10.0, samples=5) is none
     field = none.found(10.0, 1.0, samples=100)
     both = field.found(10.0, 10.0, samples=100)

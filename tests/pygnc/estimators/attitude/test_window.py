@@ -9,6 +9,7 @@ from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
 from pygnc.estimators.attitude.measurement import light_sources
+from pygnc.estimators.attitude.state import FACE_GAINS, FIELD_ERROR, MAG_BIAS, SIZE
 from pygnc.estimators.attitude.window import (
     BiasPrior,
     Hypotheses,
@@ -25,10 +26,12 @@ from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SETTINGS, STEP_
 
 SAMPLES = 30
 PRIOR = BiasPrior(np.zeros(6), np.repeat((np.radians(2.0), 25.0), 3))
+KNOWN_MODELS = np.full(SIZE, 1e-7)
+"""Standard deviations with which the sensor models have no errors."""
 
 
 def fitted(seed: int, rate_deg_s: float) -> tuple[Array, Array, float]:
-    """Errors (9,) of the fit that lies next to the truth, its covariance (12, 12), and its cost per measurement."""
+    """Errors (9,) of the fit that lies next to the truth, its covariance (35, 35), and its cost per measurement."""
     truth = fly(seed, 2.5, rate_deg_s=rate_deg_s)
     pairs = zip(truth.samples[:SAMPLES], truth.surroundings[:SAMPLES], strict=True)
     window = Window(
@@ -44,7 +47,7 @@ def fitted(seed: int, rate_deg_s: float) -> tuple[Array, Array, float]:
     biases = truth.gyro_bias_rad_s - guess.biases[0, :3], truth.mag_bias_ut - guess.biases[0, 3:]
     return (
         np.concatenate((turn, *biases)),
-        window.covariances(guess, PRIOR)[0],
+        window.solution(guess, PRIOR, KNOWN_MODELS)[1],
         float(fit.cost[0]) / window.measurements,
     )
 
@@ -68,11 +71,33 @@ def test_costs_and_covariances_use_the_same_information() -> None:
         [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs], SETTINGS
     )
     guess = Hypotheses(truth.quaternion[-1:], np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut))[None])
-    covariance = window.covariances(guess, PRIOR)[0]
-    np.testing.assert_allclose(covariance[:9, :9], np.linalg.inv(window.fit(guess, PRIOR).information[0]), rtol=1e-6)
+    error, covariance = window.solution(guess, PRIOR, KNOWN_MODELS)
+    fit = window.fit(guess, PRIOR)
+    np.testing.assert_allclose(error[:9], np.linalg.solve(fit.information[0], fit.gradient[0]), rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(covariance[:9, :9], np.linalg.inv(fit.information[0]), rtol=1e-4)
     # The sum of bias and field error is known better than either.
     correlation = covariance / np.sqrt(np.outer(np.diagonal(covariance), np.diagonal(covariance)))
-    assert np.abs(correlation[6:9, 9:12]).max() > 0.3
+    assert np.abs(correlation[MAG_BIAS, FIELD_ERROR]).max() > 0.3
+
+
+def test_a_solution_estimates_wrong_gains() -> None:
+    truth = fly(1, 2.5)
+    gains = 1.0 + np.array((0.1, -0.1, 0.05, -0.05, 0.08, -0.08))
+    pairs = zip(truth.samples, truth.surroundings, strict=True)
+    bright = [
+        WindowSample(replace(sample, lux=gains * sample.lux), around, light_sources(around, SETTINGS))
+        for sample, around in pairs
+    ]
+    guess = Hypotheses(truth.quaternion[-1:], np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut))[None])
+    sigma = KNOWN_MODELS.copy()
+    sigma[FACE_GAINS] = 0.25
+    error, covariance = Window(bright, SETTINGS).solution(guess, PRIOR, sigma)
+    found = np.sqrt(np.diagonal(covariance))[FACE_GAINS] < 0.1
+    assert found.sum() >= 2
+    normalised = (error[FACE_GAINS] - (gains - 1.0)) / np.sqrt(np.diagonal(covariance))[FACE_GAINS]
+    assert np.abs(normalised).max() < 3.0
+    known = Window(bright, SETTINGS).solution(guess, PRIOR, KNOWN_MODELS)[1]
+    assert np.trace(covariance[:3, :3]) > np.trace(known[:3, :3])
 
 
 WANTED, NUISANCE, PROBLEMS = 3, 2, 4

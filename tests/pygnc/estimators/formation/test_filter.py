@@ -47,6 +47,7 @@ def swapped_solution(solution: FormationSolution) -> FormationSolution:
     return replace(solution, hypotheses=swapped)
 
 
+@pytest.mark.slow
 def test_initial_state_equals_the_batch() -> None:
     batch_case = solved()
     filtering = batch_case.filter()

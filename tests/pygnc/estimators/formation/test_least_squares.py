@@ -23,6 +23,7 @@ def peak_bytes(count: int) -> int:
     return peak
 
 
+@pytest.mark.slow
 def test_candidates_fit_as_each_does_alone() -> None:
     equations, candidates = system().equations, candidates_near_truth(12)
     joint = equations.fit(candidates)

@@ -83,6 +83,7 @@ def test_correlated_errors_are_recognised_and_neither_averaged_away_nor_absorbed
     assert orbit.memory.hypotheses.empirical_factor[weights(orbit).argmax()] < 3.0
 
 
+@pytest.mark.slow
 def test_white_errors_stay_white() -> None:
     fixes = make_fixes(TRUTH)
     orbit, updates = run(fixes)

@@ -124,6 +124,7 @@ def test_all_ranges_of_four_satellites_are_timed_within_a_second(tmp_path: Path)
         assert errors_ms(of_satellite, truth).max() <= 1000
 
 
+@pytest.mark.slow
 def test_jumps_a_reboot_and_damage_cost_few_ranges_and_mistime_none(tmp_path: Path) -> None:
     preset = settings_from_tables(preset_tables("dirty"), "dirty")
     (satellite, *_) = everyone = satellites(preset)

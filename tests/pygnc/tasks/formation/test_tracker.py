@@ -163,6 +163,7 @@ def in_two() -> tuple[FormationTracker, list[FormationMessage], list[FormationMe
     return tracker, said, fly(tracker, late, answers)
 
 
+@pytest.mark.slow
 def test_estimates_observations_after_the_batch_at_once(
     in_two: tuple[FormationTracker, list[FormationMessage], list[FormationMessage]],
 ) -> None:
