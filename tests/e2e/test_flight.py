@@ -143,6 +143,7 @@ def test_rejects_unusable_settings_with_file_and_reason(flight: Flight, content:
     assert flight.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_faulty_settings_file_does_not_cost_the_run(flight: Flight, demo_time_s: int) -> None:
     (flight.home / "sense.bin").write_bytes(SENSE)
     (flight.home / "pygnc.toml").write_text("[formation\n")

@@ -82,6 +82,7 @@ def test_sigint_inherited_as_ignored(demo: Flight, demo_time_s: int) -> None:
     assert ignoring.wait() == 0
 
 
+@pytest.mark.slow
 def test_signals_inherited_as_blocked(demo: Flight, demo_time_s: int) -> None:
     program = (
         "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals());"
