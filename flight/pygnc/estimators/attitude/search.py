@@ -164,7 +164,7 @@ _SAME_BIASES: Final = np.repeat((math.radians(0.1), 5.0), 3)
 _RIVAL_RAD: Final = math.radians(15.0)
 """Attitudes closer than this are not rivals."""
 _CONFIRMATIONS: Final = 3
-_MATRIX_SIGMA: Final = 0.03
+_MATRIX_SIGMA: Final = 0.032
 """Scale and misalignment of the magnetometer by which a first attitude allows for a wrong calibration. A few samples
 cannot tell them from wrong biases, so they make attitude and biases uncertain but are not estimated.
 """
