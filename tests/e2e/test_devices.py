@@ -173,5 +173,5 @@ def test_reports_a_wrong_device_and_continues(
 
 def test_rejects_an_unknown_setting_of_a_device(flight: Flight) -> None:
     (flight.home / "pygnc.toml").write_text('[devices.imu]\nfamily = "ucb"\nport = "x"\nbuad = 9600\n')
-    assert flight.run("10", "1000") == 2
+    assert flight.run("10", "1000", "--strict") == 2
     assert "unknown setting devices.imu.buad" in flight.stderr

@@ -111,7 +111,7 @@ def test_unusable_elements_are_refused_and_the_run_goes_on(
     (flight.home / "sense.bin").write_bytes(sense)
     (flight.home / NAME).write_text(content)
     (flight.home / "pygnc.toml").write_text(f'[orbit.elements]\nexpected_object = "{settings}"\n')
-    assert flight.run("10", str(minute_after(sense)), "--exit-when-done") == 0
+    assert flight.run("10", str(minute_after(sense)), "--exit-when-done") == 9
     (refused,) = (event.text for event in flight.events() if event.name == "elements_refused")
     assert refused.startswith(NAME)
     assert reason in refused

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from pygnc.bus.journal_files import list_segments
-from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, OrbitEstimate, OrbitMessage
+from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, OrbitEstimate, OrbitMessage, RangeMeasurement, SensorSample
 from pygnc.formats import status
 from pygnc.formats.status import OrbitMode, Phase
 from tests.e2e.conftest import (
@@ -207,7 +207,7 @@ def test_continues_when_the_terminal_is_closed(flight: Flight) -> None:
 
 def test_reports_why_a_recording_has_no_fix(flight: Flight) -> None:
     shutil.copy(recording("recorded_sense.bin"), flight.home / "sense.bin")
-    assert flight.run("10", "1000", "--exit-when-done") == 0
+    assert flight.run("10", "1000", "--exit-when-done") == 9
     final = flight.status()
     assert final["orbit_mode"] == OrbitMode.NONE
     assert final["fixes_received"] == 33
@@ -218,8 +218,11 @@ def test_reports_why_a_recording_has_no_fix(flight: Flight) -> None:
 @pytest.mark.slow
 def test_the_simulators_status_word_needs_an_explicit_option(flight: Flight) -> None:
     shutil.copy(recording("default_scenario.bin"), flight.home / "sense.bin")
-    assert flight.run("10", "1606698100", "--exit-when-done") == 0
+    assert flight.run("10", "1606698100", "--exit-when-done") == 9
     assert flight.status()["rejected_position_status"] == 144
+    assert b"\nWARN NOFIX\n" in (flight.home / "pygnc_info.txt").read_bytes()
+    (text,) = (event.text for event in flight.events() if event.name == "limited")
+    assert text == "NOFIX: none of 144 fixes was used; 144 were rejected for position_status"
     (flight.home / "pygnc.toml").write_text("[orbit.screening]\naccept_position_status = [0, 1]\n")
     assert flight.run("10", "1606698100", "--exit-when-done") == 0
     assert int(flight.status()["fixes_accepted"]) > 100
@@ -237,6 +240,42 @@ def test_ends_the_batch_if_an_input_file_changes_during_the_run(demo: Flight, de
     ends = [message for message in demo.inputs() if isinstance(message, BatchEnd)]
     begins = [message for message in demo.inputs() if isinstance(message, BatchBegin)]
     assert len(ends) == len(begins) == 1
+    final = demo.status()
+    assert int(final["delivered_bytes"]) + int(final["damaged_bytes"]) == final["source_bytes"]
+    if ends[0].cause:
+        used = sum(len(m.raw) for m in demo.inputs() if isinstance(m, SensorSample | GpsFix | RangeMeasurement))
+        assert final["delivered_bytes"] == used + 2 * fixes_in(demo)
+
+
+@pytest.mark.slow
+def test_a_sense_file_that_grows_while_it_is_read_is_used(flight: Flight, demo_time_s: int) -> None:
+    file = flight.home / "sense.bin"
+    file.write_bytes(SENSE[: 100 * SENSE_RECORD_BYTES])
+    flight.start("10", str(demo_time_s))
+    octets = iter(SENSE[100 * SENSE_RECORD_BYTES :])
+
+    def grow() -> bool:
+        with file.open("ab") as growing:
+            growing.write(bytes([next(octets)]))
+        status_file = flight.home / "pygnc_status.bin"
+        return status_file.exists() and flight.status()["phase"] == Phase.IDLE
+
+    flight.until(grow)
+    flight.until(lambda: any(event.name == "input_changed" for event in flight.events()))
+    flight.signal(signal.SIGINT)
+    assert flight.wait() == 0
+    final = flight.status()
+    assert int(final["fixes_received"]) == fixes_in(flight) >= 100
+    assert final["delivered_bytes"] == fixes_in(flight) * SENSE_RECORD_BYTES
+    assert int(final["delivered_bytes"]) + int(final["damaged_bytes"]) == final["source_bytes"]
+
+
+@pytest.mark.slow
+def test_ranges_of_a_satellite_to_itself_are_counted_as_rejected(demo: Flight, demo_time_s: int) -> None:
+    (demo.home / "pygnc.toml").write_text("[formation]\nown_id = 75\narc_max_s = 600.0\n")
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    final = demo.status()
+    assert int(final["ranges_rejected"]) >= int(final["ranges_received"]) // 2 > 0
 
 
 # --- dying tasks --------------------------------------------------------------------------------------------------

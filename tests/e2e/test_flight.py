@@ -17,7 +17,7 @@ from pygnc.common.clock import MS_PER_WEEK, gps_ms_from_week
 from pygnc.formats import status
 from pygnc.formats.status import AttitudeMode, OrbitMode, Phase
 from pygnc_ground.truth.load import load_truth
-from tests.e2e.conftest import DEMO, Flight, copy_first_hour
+from tests.e2e.conftest import DEMO, SENSE, Flight, copy_first_hour
 
 pytestmark = pytest.mark.xdist_group("flown_demo")  # one worker makes the fixtures of this module
 
@@ -137,10 +137,21 @@ def test_rejects_wrong_arguments_with_one_line_and_exit_code_2(flight: Flight, w
 )
 def test_rejects_unusable_settings_with_file_and_reason(flight: Flight, content: str, complaint: str) -> None:
     (flight.home / "mine.toml").write_text(content)
-    assert flight.run("10", "0", "--config", str(flight.home / "mine.toml")) == 2
+    assert flight.run("10", "0", "--config", str(flight.home / "mine.toml"), "--strict") == 2
     assert "mine.toml" in flight.stderr
     assert complaint in flight.stderr
     assert flight.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_faulty_settings_file_does_not_cost_the_run(flight: Flight, demo_time_s: int) -> None:
+    (flight.home / "sense.bin").write_bytes(SENSE)
+    (flight.home / "pygnc.toml").write_text("[formation\n")
+    assert flight.run("10", str(demo_time_s), "--exit-when-done") == 9
+    assert b"\nWARN SETTINGS\n" in (flight.home / "pygnc_info.txt").read_bytes()
+    assert flight.status()["orbit_mode"] == OrbitMode.PREDICTED
+    assert "the run uses the default settings" in flight.stderr
+    assert [event.severity for event in flight.events() if event.name == "settings"] == ["warning"]
 
 
 def test_rejects_a_second_run_in_the_same_home(demo: Flight, demo_time_s: int) -> None:

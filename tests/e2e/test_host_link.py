@@ -153,7 +153,7 @@ def test_ignores_changed_settings_that_no_longer_fit(linked: LinkedFlight) -> No
         body = content[:-4].replace(b"gate = 30.0", b"gate = -3.0")
         slot.write_bytes(body + zlib.crc32(body).to_bytes(4, "little"))
     plain = Flight(linked.home)
-    assert plain.run("0", "1000") == 0
+    assert plain.run("0", "1000") == 9
     assert "ignored" in plain.stderr
 
 

@@ -18,7 +18,7 @@ from pygnc.bus.journal_files import list_segments
 from pygnc.formats import journal, sense_scan
 from pygnc.formats.status import Phase
 from pygnc.supervisor.supervisor import KILL_AT_S
-from tests.e2e.conftest import Flight
+from tests.e2e.conftest import ROOT, Flight
 
 PATIENCE_S = 60.0
 """The supervisor's own deadlines are tested with a fake clock; here a slow machine may take longer."""
@@ -80,6 +80,32 @@ def test_sigint_inherited_as_ignored(demo: Flight, demo_time_s: int) -> None:
     ignoring.until_phase(Phase.IDLE)
     ignoring.signal(signal.SIGINT)
     assert ignoring.wait() == 0
+
+
+@pytest.mark.slow
+def test_signals_inherited_as_blocked(demo: Flight, demo_time_s: int) -> None:
+    program = (
+        "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals());"
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    blocking = Flight(demo.home, (sys.executable, "-c", program))
+    blocking.start("10", str(demo_time_s))
+    try:
+        blocking.until_phase(Phase.IDLE)
+        blocking.signal(signal.SIGINT)
+        assert blocking.wait(PATIENCE_S) == 0
+    finally:
+        blocking.stop_hard()
+
+
+def test_output_that_nobody_takes_does_not_change_the_exit_code() -> None:
+    main = str(ROOT / "flight" / "main.py")
+    program = f"import runpy, sys; print('x'); sys.argv = [{main!r}]; runpy.run_path({main!r}, run_name='__main__')"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", program]
+        ended = subprocess.run(command, env=environment, stdout=full, stderr=subprocess.DEVNULL, check=False)
+    assert ended.returncode == 2
 
 
 @pytest.mark.slow

@@ -1,5 +1,8 @@
-"""A small file system, to test full disks."""
+"""Small file systems that become full, read-only or unreadable."""
 
+import fcntl
+import os
+import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,3 +24,54 @@ def disk_of(folder: Path, size: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["/bin/umount", "-l", folder], check=True)
+
+
+class DyingDisk:
+    """An ext4 file system in a file; its faults are those of a dying card.
+
+    Attributes:
+        folder: where it is mounted.
+    """
+
+    _GOING_DOWN = 0x8004587D
+    """EXT4_IOC_SHUTDOWN."""
+    _WITHOUT_FLUSH = 2
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def turn_read_only(self) -> None:
+        """Let every change fail with EROFS from now on, as after an error of the file system."""
+        subprocess.run(["/bin/mount", "-o", "remount,abort", self.folder], check=True)
+
+    def fail(self) -> None:
+        """Let every read and write fail with EIO from now on."""
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.ioctl(descriptor, self._GOING_DOWN, struct.pack("I", self._WITHOUT_FLUSH))
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def dying_disk_of(folder: Path, size: str, *options: str) -> Iterator[DyingDisk]:
+    """Make and mount an ext4 file system of a size, such as 8M; a test that may not is skipped."""
+    folder.mkdir()
+    image = folder.with_name(f"{folder.name}.img")
+    commands: list[list[str | Path]] = [
+        ["/usr/bin/truncate", "-s", size, image],
+        ["/sbin/mkfs.ext4", "-q", *options, image],
+        ["/bin/mount", "-o", "loop", image, folder],
+    ]
+    for command in commands:
+        try:
+            done = subprocess.run(command, check=False, capture_output=True)
+        except FileNotFoundError as error:
+            pytest.skip(f"needs {error.filename}")
+        if done.returncode:
+            pytest.skip(f"needs the right to mount a file system: {done.stderr.decode().strip()}")
+    try:
+        yield DyingDisk(folder)
+    finally:
+        subprocess.run(["/bin/umount", "-l", folder], check=True)
+        image.unlink()

@@ -75,13 +75,16 @@ class RunState(ControlMessage, frozen=True):
     """State of the whole run, sent to the tasks with `reports_run`.
 
     `phase` is starting, batch, idle, no_data, stopping, stopped or failed. `cause` is the reason why the run ended, or
-    empty.
+    empty. `not_recorded` is 1 if the events are not completely on the disk, else 0. `limits` has causes that limit the
+    results: a word for the info line, and a text.
     """
 
     phase: str
     cause: str
     tasks: tuple[TaskState, ...]
     events: int
+    not_recorded: int = 0
+    limits: dict[str, str] = {}
 
 
 FromSupervisor: TypeAlias = Ping | Stop | RunState
@@ -101,10 +104,10 @@ def make_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def send(channel: socket.socket, message: ControlMessage) -> bool:
-    """Send without waiting; return False if the other end is closed or its buffer is full."""
+    """Send without waiting; return False if the other end is closed or a buffer or the memory is full."""
     try:
         channel.send(_encode(message))
-    except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+    except OSError:
         return False
     return True
 

@@ -1,21 +1,33 @@
-"""Disk ceiling of `~/pygnc_logs`, kept by removing the oldest runs, delivered runs first."""
+"""Disk ceiling of `~/pygnc_logs`: a limit for each journal, and removal of old runs by one process in small steps."""
 
-import stat
+import contextlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pygnc.common.files import free_bytes, remove_flat_folder
+from pygnc.bus.journal_files import PART, recover_folder
+from pygnc.common.files import free_bytes
 
 DELIVERED: Final = "delivered"
 """Name of the file that the host puts into the folder of a run that it has downloaded."""
+RUN: Final = "run-"
+"""Beginning of the names of run folders."""
+HEADROOM_BYTES: Final = 8 << 20
+"""Space kept free of old runs for the growth of the present run."""
+SLICE_S: Final = 0.02
+LOOK_INTERVAL_S: Final = 2.0
+_BLOCK_BYTES: Final = 512
 
 
 class DiskGuard:
-    """Limit of the disk space of all runs, kept by removing older runs.
+    """Limit of the disk space of a run.
 
     Args:
-        run_folder: folder of the present run, which is never removed.
-        ceiling_bytes: limit for all runs together.
+        run_folder: folder of the present run.
+        ceiling_bytes: limit for all runs together; `OldRuns` removes older ones to keep it.
         reserve_bytes: space on the file system that stays free for the status file and the host.
     """
 
@@ -25,36 +37,118 @@ class DiskGuard:
         self._reserve_bytes = reserve_bytes
 
     def may_grow(self, size_bytes: int) -> str | None:
-        """Make room for `size_bytes` more; return None, or the reason why there is no room."""
-        older_runs = self._older_runs()
-        while reason := self._refusal(size_bytes):
-            if not older_runs:
-                return reason
-            remove_flat_folder(older_runs.pop(0))
-        return None
-
-    def _refusal(self, size_bytes: int) -> str | None:
-        used = _size_bytes(self._run_folder.parent)
-        if used + size_bytes > self._ceiling_bytes:
-            return f"the logs would exceed the ceiling of {self._ceiling_bytes} bytes ([logs] ceiling_bytes)"
+        """Return None if the run may use `size_bytes` more, else the reason why not."""
         try:
-            is_full = free_bytes(self._run_folder) < self._reserve_bytes
+            used_bytes, _ = _measure(self._run_folder)
+            is_full = free_bytes(self._run_folder) < self._reserve_bytes and not _older_runs(self._run_folder)
         except OSError as error:
             return f"{self._run_folder}: {error.strerror}"
+        if used_bytes + size_bytes > self._ceiling_bytes:
+            return f"the logs would exceed the ceiling of {self._ceiling_bytes} bytes ([logs] ceiling_bytes)"
         return f"less than {self._reserve_bytes} bytes are free on the disk ([logs] reserve_bytes)" if is_full else None
 
-    def _older_runs(self) -> list[Path]:
-        logs = self._run_folder.parent
-        runs = [p for p in logs.iterdir() if p.is_dir() and p != self._run_folder] if logs.is_dir() else []
-        return sorted(runs, key=lambda run: (not (run / DELIVERED).exists(), run.name))
 
+class OldRuns:
+    """Older runs of a home: closes journals that power cuts left open, and removes runs to keep the disk ceiling.
 
-def _size_bytes(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
+    Exactly one process of a run uses it. It works in slices of about `SLICE_S`, and for half of the time at most.
+
+    Args:
+        run_folder: folder of the present run, which is never removed.
+        ceiling_bytes: limit for all runs together.
+        reserve_bytes: space on the file system that stays free.
+        on_recovered: called with the path of each journal that was left open.
+    """
+
+    def __init__(
+        self, run_folder: Path, ceiling_bytes: int, reserve_bytes: int, on_recovered: Callable[[Path], None]
+    ) -> None:
+        self._run_folder = run_folder
+        self._headroom_bytes = min(HEADROOM_BYTES, ceiling_bytes // 8)
+        self._ceiling_bytes = ceiling_bytes
+        self._reserve_bytes = reserve_bytes
+        self._on_recovered = on_recovered
+        self._runs: deque[tuple[bool, str, int]] = deque()
+        self._bytes = 0
+        self._steps = self._work()
+        self._due_s = 0.0
+
+    def wait_s(self) -> float:
+        """Return the time until `step` has something to do, s."""
+        return max(0.0, self._due_s - time.monotonic())
+
+    def step(self) -> None:
+        """Do a slice of the work if it is due."""
+        begin_s = time.monotonic()
+        if begin_s < self._due_s:
+            return
+        more = True
+        while more and time.monotonic() - begin_s < SLICE_S:
+            more = next(self._steps)
+        end_s = time.monotonic()
+        self._due_s = end_s + (end_s - begin_s if more else LOOK_INTERVAL_S)
+
+    def _work(self) -> Iterator[bool]:
+        """Work for ever in small steps; yield False when nothing is to be done now."""
+        yield from self._index()
+        while True:
+            if self._has_room(self._headroom_bytes):
+                yield False
+                continue
+            yield from self._index()  # the host may have marked runs as delivered
+            while self._runs and not self._has_room(2 * self._headroom_bytes):
+                _, name, size_bytes = self._runs.popleft()
+                self._bytes -= size_bytes
+                yield from self._remove(self._run_folder.with_name(name))
+            yield False
+
+    def _index(self) -> Iterator[bool]:
+        """List the older runs in the order of their removal: delivered ones first, then the oldest."""
+        runs: list[tuple[bool, str, int]] = []
+        for name in _older_runs(self._run_folder):
+            folder = self._run_folder.with_name(name)
+            with contextlib.suppress(OSError):
+                size_bytes, files = _measure(folder)
+                if any(file.endswith(PART) for file in files):
+                    for path in recover_folder(folder):
+                        self._on_recovered(path)
+                runs.append((DELIVERED not in files, name, size_bytes))
+            yield True
+        self._runs = deque(sorted(runs))
+        self._bytes = sum(size_bytes for _, _, size_bytes in runs)
+
+    def _has_room(self, headroom_bytes: int) -> bool:
         try:
-            status = path.lstat()
-        except FileNotFoundError:
-            continue  # removed since it was listed
-        total += status.st_size if stat.S_ISREG(status.st_mode) else 0
-    return total
+            used_bytes = self._bytes + _measure(self._run_folder)[0]
+            free = free_bytes(self._run_folder)
+        except OSError:
+            return True  # the disk is gone; nothing can be removed
+        return used_bytes + headroom_bytes <= self._ceiling_bytes and free >= self._reserve_bytes + headroom_bytes
+
+    def _remove(self, folder: Path) -> Iterator[bool]:
+        with contextlib.suppress(OSError):
+            for path in folder.iterdir():
+                path.unlink()
+                yield True
+            folder.rmdir()
+
+
+def _older_runs(run_folder: Path) -> list[str]:
+    try:
+        names = os.listdir(run_folder.parent)  # noqa: PTH208 - there may be thousands
+    except OSError:
+        return []
+    return sorted(name for name in names if name.startswith(RUN) and name != run_folder.name)
+
+
+def _measure(folder: Path) -> tuple[int, set[str]]:
+    """Return the disk space of a folder without subfolders, B, and the names of its files."""
+    used_bytes = 0
+    names = set()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):  # renamed or removed since it was listed
+                status = entry.stat(follow_symlinks=False)
+                used_bytes += max(status.st_size, status.st_blocks * _BLOCK_BYTES)
+                names.add(entry.name)
+    return used_bytes, names

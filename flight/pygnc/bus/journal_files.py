@@ -3,6 +3,7 @@
 A segment is named `<journal>-<index>.pgj`, with `.part` appended until it is closed.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -35,14 +36,18 @@ class Segment:
 
 
 def list_segments(folders: Sequence[Path], name: str | None = None) -> list[Segment]:
-    """Return the files of journal `name` (default: of all journals) in `folders`, in order."""
-    found: list[Segment] = []
+    """Return the files of journal `name` (default: of all journals) in `folders`, in order.
+
+    A file that is in two folders is being moved; it is returned from the later folder only.
+    """
+    found: dict[tuple[str, int], Segment] = {}
     for folder in folders:
         for path in folder.iterdir() if folder.is_dir() else ():
             match = _NAME.fullmatch(path.name)
             if match and name in {None, match["journal"]}:
-                found.append(Segment(match["journal"], int(match["index"]), path))
-    return sorted(found, key=lambda segment: (segment.journal, segment.index))
+                segment = Segment(match["journal"], int(match["index"]), path)
+                found[segment.journal, segment.index] = segment
+    return [found[key] for key in sorted(found)]
 
 
 def last_number(path: Path) -> int:
@@ -65,7 +70,10 @@ class _DiskSync(Thread):
         super().__init__(name="disk-sync", daemon=True)
         self._descriptor = descriptor
         self._error: OSError | None = None
-        self.start()
+        try:
+            self.start()
+        except RuntimeError:  # no thread is left, so the sync happens here
+            self.run()
 
     def run(self) -> None:
         try:
@@ -74,7 +82,8 @@ class _DiskSync(Thread):
             self._error = error
 
     def finish(self) -> None:
-        self.join()
+        if self.ident is not None:
+            self.join()
         if self._error is not None:
             raise self._error
 
@@ -104,8 +113,9 @@ class SegmentWriter:
         try:
             writer.append(journal.encode(journal.Kind.HEADER, last_seq, header))
         except OSError:
-            os.close(descriptor)
-            path.unlink()
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+                path.unlink()
             raise
         return writer
 
@@ -124,7 +134,8 @@ class SegmentWriter:
         try:
             write_all(self._descriptor, block)
         except OSError:
-            os.ftruncate(self._descriptor, self.size)
+            with contextlib.suppress(OSError):  # the first error names the cause
+                os.ftruncate(self._descriptor, self.size)
             raise
         self.size += len(block)
         self._dirty = True
@@ -156,6 +167,7 @@ class SegmentWriter:
             os.fsync(self._descriptor)
         finally:
             os.close(self._descriptor)
+            self._descriptor = -1  # another file may get the number
         durable_rename(self.path, self.path.with_name(self.path.name.removesuffix(PART)))
 
 

@@ -1,5 +1,6 @@
 """Reader of a journal that may still be growing."""
 
+import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,7 +61,7 @@ class JournalReader:
         # List the files before reading: a segment is complete only if it had a successor when its end was reached.
         successor = self._successor()
         if self._descriptor >= 0:
-            data = os.pread(self._descriptor, CHUNK_BYTES, self._offset)
+            data = self._read_at_offset()
             is_complete = len(data) < CHUNK_BYTES and successor is not None
             scan = journal.scan(data, base_offset=self._offset, final=is_complete, limit=limit)
             if scan.consumed:
@@ -72,9 +73,22 @@ class JournalReader:
             descriptor = os.open(successor.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:  # renamed when it was closed, or removed, since it was listed
             return []
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            descriptor = -1  # the disk fails; the next segment may be in memory
         self.close()
         self._segment, self._descriptor, self._offset = successor, descriptor, 0
         return []
+
+    def _read_at_offset(self) -> bytes:
+        """Return the next bytes of the open file, none if the disk fails: the next segment may be in memory."""
+        try:
+            return os.pread(self._descriptor, CHUNK_BYTES, self._offset)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return b""
 
     def _wanted(self, scan: journal.JournalScan) -> list[journal.Record]:
         if self._segment is not None:

@@ -1,27 +1,33 @@
-"""Writer of a journal: a series of segment files, on disk as long as the disk accepts them, then in memory.
+"""Writer of a journal: a series of segment files, on disk as long as the disk accepts them, otherwise in memory.
 
 Every append is one unbuffered write, so a killed process loses nothing. Data are synced on a timer, so a power cut
-costs at most the last second.
+costs at most the last second. A journal leaves the disk at the first error of any kind. If the disk was only full, the
+journal returns, with the records written meanwhile, as soon as there is room.
 """
 
+import contextlib
+import errno
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from pygnc.bus.journal_files import PART, SegmentWriter, last_number, list_segments
+from pygnc.common.files import durable_write, free_bytes
 from pygnc.formats import journal
 
 SEGMENT_BYTES: Final = 1 << 20
 SPARE_SEGMENTS: Final = 8
 SYNC_INTERVAL_S: Final = 0.5
 """Interval of syncs, s; with the loops' wait of up to 0.5 s, records that are a second old are on the disk."""
+RETURN_INTERVAL_S: Final = 5.0
+"""Interval of looking for room on a full disk, s."""
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class JournalWriter:
     """Writer of one journal; after a restart, a new writer continues where the previous writer ended.
-
-    Every method raises OSError if a sync has failed, or if neither disk nor memory has room.
 
     Args:
         disk: the run's folder.
@@ -32,7 +38,10 @@ class JournalWriter:
 
     Attributes:
         last_seq: number of the last record, 0 before the first.
-        fault: reason why records go to memory and will not survive the run; None while they go to the disk.
+        fault: reason why some records will not survive the run; None while all are on the disk.
+
+    Raises:
+        OSError: neither disk nor memory has room.
     """
 
     def __init__(
@@ -51,60 +60,135 @@ class JournalWriter:
         self._header = header
         self._may_grow = may_grow
         self._synced_at_s = time.monotonic()
+        self._return_at_s = self._synced_at_s + RETURN_INTERVAL_S
         existing = list_segments([disk, memory], name)
         self._index = existing[-1].index if existing else -1
-        if existing and existing[-1].path.parent == memory:
+        self._is_on_disk = not existing or existing[-1].path.parent == disk
+        if not self._is_on_disk:
             self.fault = "this journal's records could not be written to the disk earlier in the run"
-        if existing and existing[-1].is_open:
-            self._segment, self.last_seq = SegmentWriter.resume(existing[-1].path)
-        else:
-            if existing:
-                self.last_seq = last_number(existing[-1].path)
-            self._segment = self._begin_segment()
+        try:
+            if existing and existing[-1].is_open:
+                self._segment, self.last_seq = SegmentWriter.resume(existing[-1].path)
+                return
+        except OSError as error:
+            self._note_fault(error)
+        for segment in reversed(existing):
+            with contextlib.suppress(OSError):
+                self.last_seq = last_number(segment.path)
+                break
+        self._segment = self._begin_segment()
 
     def append(self, payloads: Sequence[bytes]) -> None:
-        """Append `payloads` as the next messages."""
+        """Append `payloads` as the next messages.
+
+        Raises:
+            OSError: neither disk nor memory has room.
+        """
         records = journal.encode_messages(self.last_seq + 1, payloads)
         if self._segment.size >= SEGMENT_BYTES:
-            self._segment.close(self.last_seq)
+            try:
+                self._segment.close(self.last_seq)
+            except OSError as error:
+                self._note_fault(error)
             self._segment = self._begin_segment()
         block = b"".join(records)
         try:
             self._segment.append(block)
         except OSError as error:
-            if self.fault:
+            if not self._is_on_disk:
                 raise
-            self.fault = f"{self._segment.path.parent}: {error.strerror}"
-            self._segment.close(self.last_seq)
-            self._segment = self._begin_segment()
+            self._leave_disk(error)
             self._segment.append(block)
         self.last_seq += len(records)
 
     def sync_if_due(self) -> None:
-        """Start to sync new records if the last sync was `SYNC_INTERVAL_S` ago."""
+        """Start to sync new records if the last sync was `SYNC_INTERVAL_S` ago; look for room on a full disk."""
         now = time.monotonic()
         if now - self._synced_at_s >= SYNC_INTERVAL_S:
-            self._segment.begin_sync()
             self._synced_at_s = now
+            try:
+                self._segment.begin_sync()
+            except OSError as error:
+                self._leave_disk(error)
+        if not self._is_on_disk and now >= self._return_at_s:
+            self._return_at_s = now + RETURN_INTERVAL_S
+            self._return_to_disk()
 
     def finish_sync(self) -> None:
         """Wait for a running sync."""
-        self._segment.finish_sync()
+        try:
+            self._segment.finish_sync()
+        except OSError as error:
+            self._leave_disk(error)
+
+    def restore_file(self) -> None:
+        """Continue in a new file if the present file was removed."""
+        if not self._segment.path.exists():
+            with contextlib.suppress(OSError):
+                self._segment.close(self.last_seq)
+            self._segment = self._begin_segment()
 
     def close(self) -> None:
         """Sync all records and give the last file its final name."""
+        try:
+            self._segment.close(self.last_seq)
+        except OSError as error:
+            self._note_fault(error)
+
+    def _note_fault(self, error: OSError) -> None:
+        """Use memory from now on; only a full disk is used again, because a dying card may block each access."""
+        self._is_on_disk = False
+        self.fault = f"{self._disk}: {error.strerror}"
+        self._return_at_s = time.monotonic() + RETURN_INTERVAL_S if error.errno in _FULL else math.inf
+
+    def _leave_disk(self, error: OSError) -> None:
+        """Continue in memory after an error of the disk."""
+        self._note_fault(error)
+        with contextlib.suppress(OSError):
+            self._segment.close(self.last_seq)
+        self._segment = self._begin_segment()
+
+    def _return_to_disk(self) -> None:
+        """Move the segments in memory to the disk and continue there, if the disk has room for all of them."""
+        kept = list_segments([self._memory], self._name)
+        copies = {segment.path: self._disk / segment.path.name.removesuffix(PART) for segment in kept}
+        try:
+            size = SEGMENT_BYTES + sum(path.stat().st_size for path in copies)
+            if self._may_grow(size) is not None or free_bytes(self._disk) < size:
+                return
+            for path, copy in copies.items():
+                durable_write(copy, path.read_bytes())
+            following = self._create_segment(self._disk, self._index + 1)
+        except OSError:
+            with contextlib.suppress(OSError):
+                for copy in copies.values():
+                    copy.unlink(missing_ok=True)
+            return
         self._segment.close(self.last_seq)
+        for path in copies:
+            path.unlink(missing_ok=True)
+            path.with_name(path.name.removesuffix(PART)).unlink(missing_ok=True)
+        self._segment = following
+        self._index += 1
+        self._is_on_disk = True
+        is_whole = len(list_segments([self._disk], self._name)) == self._index + 1
+        self.fault = None if is_whole else "records were lost while the disk was full"
 
     def _begin_segment(self) -> SegmentWriter:
         self._index += 1
-        file_name = f"{self._name}-{self._index:05d}.pgj{PART}"
-        if self.fault is None:
-            self.fault = self._may_grow(SEGMENT_BYTES)
-        if self.fault is None:
+        if self._is_on_disk:
             try:
-                return SegmentWriter.create(self._disk / file_name, self._header, self.last_seq)
+                refusal = self._may_grow(SEGMENT_BYTES)
+                if refusal is None:
+                    return self._create_segment(self._disk, self._index)
+                self._is_on_disk = False
+                self.fault = refusal
             except OSError as error:
-                self.fault = f"{self._disk}: {error.strerror}"
+                self._note_fault(error)
+        self._memory.mkdir(mode=0o700, exist_ok=True)  # the system may remove it at a logout
         for old in list_segments([self._memory], self._name)[: -SPARE_SEGMENTS + 1 or None]:
             old.path.unlink()
-        return SegmentWriter.create(self._memory / file_name, self._header, self.last_seq)
+        return self._create_segment(self._memory, self._index)
+
+    def _create_segment(self, folder: Path, index: int) -> SegmentWriter:
+        return SegmentWriter.create(folder / f"{self._name}-{index:05d}.pgj{PART}", self._header, self.last_seq)

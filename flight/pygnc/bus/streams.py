@@ -41,9 +41,9 @@ _JOINED: Final = b"\x01"
 encode: Final = msgspec.msgpack.Encoder().encode
 
 
-def endpoint(runtime: Path, stream: str) -> str:
-    """Return the address of a stream's socket in the run's private folder."""
-    return f"ipc://{runtime}/{stream}.sock"
+def socket_file(runtime: Path, stream: str) -> Path:
+    """Return the path of a stream's socket in the run's private folder."""
+    return runtime / f"{stream}.sock"
 
 
 class StreamWriter:
@@ -71,7 +71,9 @@ class StreamWriter:
         self.socket.set(zmq.XPUB_VERBOSE, 1)
         self.socket.set(zmq.LINGER, LINGER_MS)
         self.socket.set(zmq.SNDHWM, QUEUE_MESSAGES)
-        self.socket.bind(endpoint(runtime, stream))
+        self._file = socket_file(runtime, stream)
+        self._look_at_s = 0.0
+        self._bind()
 
     @property
     def next_seq(self) -> int:
@@ -96,6 +98,12 @@ class StreamWriter:
                 joined |= self.socket.recv(zmq.NOBLOCK).startswith(_JOINED)
         if joined:
             self._announce(_NUMBER_ONLY)
+        if time.monotonic() >= self._look_at_s:
+            if self._file.exists():
+                self._look_at_s = time.monotonic() + LOOK_INTERVAL_S
+            else:
+                self._bind()
+                self.journal.restore_file()
 
     def publish_transient(self, message: Message) -> None:
         """Send a message that is neither numbered nor journaled, because it is of no use later."""
@@ -105,6 +113,12 @@ class StreamWriter:
         """Close the journal, then the socket."""
         self.journal.close()
         self.socket.close()
+
+    def _bind(self) -> None:
+        """Make the socket's file, and its folder, which the system may remove at a logout."""
+        self._look_at_s = time.monotonic() + LOOK_INTERVAL_S
+        self._file.parent.mkdir(mode=0o700, exist_ok=True)
+        self.socket.bind(f"ipc://{self._file}")
 
     def _announce(self, payload: bytes) -> None:
         self.socket.send_multipart([self._stream, _NUMBER.pack(self.journal.last_seq), payload])
@@ -154,7 +168,7 @@ class StreamReader:
         self.socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
         self.socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
         self.socket.subscribe(stream.encode())
-        self.socket.connect(endpoint(runtime, stream))
+        self.socket.connect(f"ipc://{socket_file(runtime, stream)}")
 
     def receive(self, limit: int) -> list[Message]:
         """Return up to `limit` next messages without waiting."""

@@ -7,7 +7,9 @@ The functions raise OSError if the disk is full or gone; a part of the content m
 """
 
 import contextlib
+import errno
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +41,36 @@ def durable_write(path: Path, content: bytes | bytearray | memoryview, mode: int
     except OSError:
         part.unlink(missing_ok=True)
         raise
+
+
+def overwrite(path: Path, content: bytes | bytearray | memoryview) -> None:
+    """Overwrite an existing file in place and sync it, as a full disk allows; a power cut may mix both contents."""
+    with path.open("r+b", buffering=0) as file:
+        write_all(file.fileno(), content)
+        file.truncate()
+        os.fsync(file.fileno())
+
+
+def open_input(path: Path) -> int:
+    """Return a descriptor for reading a regular file; a FIFO or device, which could block for ever, is refused.
+
+    Raises:
+        OSError: the file cannot be read, or is not a regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | _FLAGS)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "not a regular file; put a file there", str(path))
+
+
+def read_input(path: Path) -> bytes:
+    """Return the content of a regular file; see `open_input`."""
+    with open(open_input(path), "rb") as file:
+        return file.read()
 
 
 def durable_append(path: Path, content: bytes | bytearray | memoryview) -> None:

@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 
 from pygnc.common.clock import gps_ms_from_utc_iso
+from pygnc.common.files import read_input
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.geomagnetic import DEGREE, MainField
 
@@ -142,7 +143,7 @@ def read_main_field(path: Path) -> MainField:
 
 def _lines(path: Path) -> list[str]:
     """Return the lines of a file; none if the first line does not name a source."""
-    lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    lines = read_input(path).decode("ascii", "replace").splitlines()
     return lines if lines and lines[0].startswith("# ") else []
 
 

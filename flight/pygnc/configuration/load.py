@@ -1,5 +1,6 @@
 """Loader of the settings file `pygnc.toml`."""
 
+import contextlib
 import dataclasses
 import typing
 from pathlib import Path
@@ -7,9 +8,12 @@ from typing import Any, Final
 
 import msgspec
 
+from pygnc.common.files import durable_write, read_input
 from pygnc.configuration.settings import Settings
 
 SETTINGS_FILE: Final = "pygnc.toml"
+LAST_GOOD_FILE: Final = "pygnc_last_valid.toml"
+"""Copy of the last settings file that a run could use, in the home."""
 
 
 class ConfigurationError(ValueError):
@@ -37,7 +41,7 @@ def read_table(file: Path | None, home: Path) -> dict[str, Any]:
     """
     path = file or home / SETTINGS_FILE
     try:
-        content = path.read_bytes().decode()
+        content = read_input(path).decode()
     except FileNotFoundError:
         if file is None:
             return {}
@@ -52,6 +56,34 @@ def read_table(file: Path | None, home: Path) -> dict[str, Any]:
         return tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: not TOML: {error}; correct the line") from None
+
+
+def usable_table(file: Path | None, home: Path) -> tuple[dict[str, Any], str]:
+    """Return a table of settings with which a run can start, and the fault of the settings file, or empty.
+
+    A faulty file is replaced by the last one that was not, of which the home has a copy, or else by the defaults.
+
+    Args:
+        file: settings file; None for `pygnc.toml` in `home`, which may be missing.
+        home: home folder.
+    """
+    path, copy = file or home / SETTINGS_FILE, home / LAST_GOOD_FILE
+    try:
+        table = read_table(file, home)
+        settings_from_table(table, path)
+    except ConfigurationError as error:
+        try:
+            table = read_table(copy, home)
+            settings_from_table(table, copy)
+        except ConfigurationError:
+            return {}, f"{error}; the run uses the default settings"
+        return table, f"{error}; the run uses the last valid settings, {LAST_GOOD_FILE}"
+    with contextlib.suppress(OSError):  # a full disk must not keep a run from starting
+        if not table:
+            copy.unlink(missing_ok=True)
+        elif not copy.exists() or read_input(copy) != read_input(path):
+            durable_write(copy, read_input(path))
+    return table, ""
 
 
 def settings_from_table(table: dict[str, Any], path: Path) -> Settings:

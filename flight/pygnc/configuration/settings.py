@@ -8,6 +8,9 @@ from pygnc.estimators.attitude.settings import AttitudeSettings, MountingSetting
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.settings import OrbitSettings
 
+BYTES_MAX: Final = 10**12
+"""Largest ceiling of disk space, B: no computer of a satellite has more."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
@@ -19,9 +22,9 @@ class LogSettings:
     """Free space kept on the file system for the status file and the host, B; recording stops before it is used."""
 
     def __post_init__(self) -> None:
-        if self.ceiling_bytes < 0 or self.reserve_bytes < 0:
-            given = f"{self.ceiling_bytes} and {self.reserve_bytes}"
-            raise ValueError(f"ceiling_bytes and reserve_bytes must be 0 or more, not {given}")
+        for name in ("ceiling_bytes", "reserve_bytes"):
+            if not 0 <= getattr(self, name) <= BYTES_MAX:
+                raise ValueError(f"{name} must be 0 to {BYTES_MAX}, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,8 @@ class BatchSettings:
     it and removes the oldest data. `~/pygnc_batch_last` may need the same space again."""
 
     def __post_init__(self) -> None:
-        if self.ceiling_bytes < 100_000:
-            raise ValueError(f"ceiling_bytes must be at least 100000, not {self.ceiling_bytes}")
+        if not 100_000 <= self.ceiling_bytes <= BYTES_MAX:
+            raise ValueError(f"ceiling_bytes must be 100000 to {BYTES_MAX}, not {self.ceiling_bytes}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ class Slots(Protocol):
     """Storage of the two slots."""
 
     def read(self, slot: int) -> bytes:
-        """Return the content of a slot; empty if it does not exist or cannot be read."""
+        """Return the content of a slot; empty if it does not exist, without meaning if it cannot be read."""
         ...
 
     def write(self, slot: int, content: bytes) -> None:
@@ -48,11 +48,15 @@ class Slots(Protocol):
 
 
 class StoredSettings(NamedTuple):
-    """Content of the newest valid slot; generation 0 and empty text if there is none."""
+    """Content of the newest valid slot; generation 0 and empty text if there is none.
+
+    `damaged` are the slots that have a content that is not valid.
+    """
 
     generation: int
     slot: int
     text: str
+    damaged: tuple[int, ...] = ()
 
 
 def encode_slot(generation: int, text: str) -> bytes:
@@ -70,8 +74,11 @@ def encode_slot(generation: int, text: str) -> bytes:
 
 def read_slots(slots: Slots) -> StoredSettings:
     """Return the newest valid slot."""
-    found = [stored for slot in SLOTS if (stored := _decode(slot, slots.read(slot))) is not None]
-    return max(found, default=StoredSettings(0, SLOTS[-1], ""))
+    contents = {slot: slots.read(slot) for slot in SLOTS}
+    decoded = {slot: _decode(slot, content) for slot, content in contents.items()}
+    damaged = tuple(slot for slot in SLOTS if contents[slot] and decoded[slot] is None)
+    newest = max((stored for stored in decoded.values() if stored), default=StoredSettings(0, SLOTS[-1], ""))
+    return newest._replace(damaged=damaged)
 
 
 def _decode(slot: int, content: bytes) -> StoredSettings | None:
@@ -109,8 +116,9 @@ class Parameters:
         self._values = dict(values)
         self._check = check
         self._slots = slots
-        self._generation, self._slot, text = read_slots(slots)
-        lines = (line.split(" = ", 1) for line in text.splitlines())
+        stored = read_slots(slots)
+        self._generation, self._slot = stored.generation, stored.slot
+        lines = (line.split(" = ", 1) for line in stored.text.splitlines())
         # Another software version may have stored settings that do not exist here.
         self._changes = {name: literal for name, literal in lines if name in self._values}
 

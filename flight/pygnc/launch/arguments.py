@@ -6,7 +6,7 @@ from typing import Final
 
 USAGE: Final = (
     "usage: python main.py <timeout_minutes> <spacecraft_time_seconds> [--config FILE] [--exit-when-done]"
-    " [--from-last-run] (two whole numbers, not negative)"
+    " [--from-last-run] [--strict] (two whole numbers, not negative)"
 )
 MINUTES_MAX: Final = 10**7
 SECONDS_MAX: Final = 2**32 - 1
@@ -30,6 +30,7 @@ class Arguments:
         config: settings file.
         exit_when_done: true if the run ends when its batch is processed.
         from_last_run: true if the run begins with the files written by the previous run.
+        strict: true if a faulty settings file ends the run; otherwise the last valid or default settings are used.
     """
 
     timeout_min: int
@@ -37,6 +38,7 @@ class Arguments:
     config: Path | None = None
     exit_when_done: bool = False
     from_last_run: bool = False
+    strict: bool = False
 
 
 def parse(words: list[str]) -> Arguments:
@@ -53,13 +55,20 @@ def parse(words: list[str]) -> Arguments:
     flags: set[str] = set()
     options = iter(words[2:])
     for option in options:
-        if option in {"--exit-when-done", "--from-last-run"}:
+        if option in {"--exit-when-done", "--from-last-run", "--strict"}:
             flags.add(option)
         elif option == "--config" and (file := next(options, None)) is not None:
             config = Path(file)
         else:
             raise UsageError(f"unknown or incomplete option {option!r}")
-    return Arguments(timeout_min, t_spacecraft_s, config, "--exit-when-done" in flags, "--from-last-run" in flags)
+    return Arguments(
+        timeout_min,
+        t_spacecraft_s,
+        config,
+        exit_when_done="--exit-when-done" in flags,
+        from_last_run="--from-last-run" in flags,
+        strict="--strict" in flags,
+    )
 
 
 def _whole(name: str, word: str, largest: int) -> int:

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -32,7 +32,7 @@ from pygnc.launch.workspace import (
     HomeLock,
     make_run_folder,
     make_runtime_folder,
-    recover_older_runs,
+    recover_previous_run,
     recover_run,
 )
 from pygnc.supervisor.process import PR_SET_NAME, STOP_SIGNALS, ExitCode, SignalInbox, close_all_but
@@ -40,7 +40,7 @@ from pygnc.supervisor.supervisor import Supervisor
 from pygnc.tasks.batch_writer.folder import BATCH, LAST, retire_batch
 from pygnc.tasks.host_link.settings import load_settings
 from pygnc.tasks.runtime import Run, run_task, share_heap_among_threads
-from pygnc.tasks.status.task import correct_final_phase
+from pygnc.tasks.status.task import final_causes, write_final_status
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def main(words: list[str]) -> int:
     home = Path(os.environ.get("HOME") or "HOME is not set")
     try:
         arguments = parse(words)
-        settings, changes_fault = load_settings(arguments.config, home)
+        settings, settings_fault = load_settings(arguments.config, home, strict=arguments.strict)
         lock = HomeLock(home)
     except (UsageError, ConfigurationError) as error:
         return _refuse(str(error), ExitCode.USAGE)
@@ -66,10 +66,13 @@ def main(words: list[str]) -> int:
         return _refuse(f"another main.py is already running in {home}; stop it first", ExitCode.ALREADY_RUNNING)
     except OSError as error:
         return _refuse(f"HOME={str(home)!r}: {error.strerror}; set HOME to an existing folder", ExitCode.NO_HOME)
-    runtime = make_runtime_folder(home)
+    try:
+        runtime = make_runtime_folder(home)
+    except OSError as error:
+        return _refuse(f"{error.filename}: {error.strerror}; free space for a temporary folder", ExitCode.NO_HOME)
     dismiss_guard = guard_terminal(terminal) if terminal is not None else lambda: None
     try:
-        return _run(arguments, settings, home, runtime, inbox, terminal=terminal, changes_fault=changes_fault)
+        return _run(arguments, settings, home, runtime, inbox, terminal=terminal, settings_fault=settings_fault)
     finally:
         dismiss_guard()
         if terminal is not None:
@@ -100,7 +103,7 @@ def _run(
     inbox: SignalInbox,
     *,
     terminal: "Terminal | None",
-    changes_fault: str,
+    settings_fault: str,
 ) -> int:
     number, folder, fault = make_run_folder(home)
     orientation, orientation_fault = load_earth_orientation(home)
@@ -123,15 +126,15 @@ def _run(
     elif arguments.from_last_run:
         text = f"no earlier run has left a complete {BATCH}; the run begins with the files in the home"
         log.report(SUPERVISOR, "warning", "no_last_run", text)
-    if changes_fault:
-        log.report(SUPERVISOR, "warning", "settings", changes_fault)
+    if settings_fault:
+        log.report(SUPERVISOR, "warning", "settings", settings_fault)
     if fault:
         log.report(SUPERVISOR, "error", "not_recorded", f"{fault}; the run continues without logs")
     if orientation_fault:
         log.report(SUPERVISOR, "warning", "earth_orientation", orientation_fault)
     for name in settings.attitude.mounting.mirrors:
         log.report(SUPERVISOR, "warning", "mounting", f"attitude.mounting.{name} {_MIRRORED}")
-    for path in recover_older_runs(folder):
+    for path in recover_previous_run(folder):
         log.report(SUPERVISOR, "warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
     share_heap_among_threads()
     for module in SHARED:
@@ -148,12 +151,19 @@ def _run(
         exit_when_done=arguments.exit_when_done,
         source=SOURCE,
         before_hard_exit=terminal.restore if terminal else lambda: None,
+        limits={"SETTINGS": settings_fault} if settings_fault else {},
     )
     code = supervisor.run()
-    correct_final_phase(home, failed=code == ExitCode.TASK_FAILED)
+    write_final_status(run, supervisor.state)
     log.close()
     recover_run(folder)
-    return code or (ExitCode.NOT_RECORDED if supervisor.not_recorded or log.fault else ExitCode.OK)
+    return code or _code_of_result(run, supervisor.state.limits, is_recorded=not supervisor.not_recorded)
+
+
+def _code_of_result(run: Run, limits: Mapping[str, str], *, is_recorded: bool) -> ExitCode:
+    if not is_recorded:
+        return ExitCode.NOT_RECORDED
+    return ExitCode.LIMITED if final_causes(run, limits) else ExitCode.OK
 
 
 def _is_needed(task: str, run: Run) -> bool:
@@ -210,34 +220,62 @@ def _journal_header(arguments: Arguments, settings: Settings, number: int, orien
 
 
 class EventLog:
-    """The events journal; warnings and errors are also printed to stderr."""
+    """The events journal; warnings and errors are also printed to stderr.
+
+    Attributes:
+        fault: reason why events are not recorded on the disk, or None.
+    """
 
     def __init__(self, run: Run) -> None:
-        self._journal: JournalWriter = run.open_journal("events")
-
-    @property
-    def fault(self) -> str | None:
-        """Reason why events are not recorded on the disk, or None."""
-        return self._journal.fault
+        self._run = run
+        self._journal: JournalWriter | None = None
+        self._lost = 0
+        self._loss: str | None = None
+        self.fault: str | None = None
 
     def report(self, task: str, severity: str, name: str, text: str) -> None:
-        """Record an event."""
-        seq = self._journal.last_seq + 1
-        event = Event(seq, task, severity, name, text, t_mono_ns=time.monotonic_ns(), t_wall_ns=time.time_ns())
-        self._journal.append([msgspec.msgpack.encode(event)])
+        """Record an event; count it as lost if neither disk nor memory has room for it."""
         if severity != "info":
             first_line = text.partition("\n")[0]
             with contextlib.suppress(OSError):  # the terminal may be gone; the journal has the event
                 print(f"pygnc: {task}: {first_line}", file=sys.stderr, flush=True)
+        if self._lost and self._use(partial(_append, SUPERVISOR, "error", "events_lost", f"{self._lost} not recorded")):
+            self._lost = 0
+        if not self._use(partial(_append, task, severity, name, text)):
+            self._lost += 1
 
     def sync_if_due(self) -> None:
-        """Sync due events to the disk and wait for the end, because a process that forks must have no other threads."""
-        self._journal.sync_if_due()
-        self._journal.finish_sync()
+        """Start to sync due events to the disk."""
+        self._use(JournalWriter.sync_if_due)
+
+    def finish_sync(self) -> None:
+        """Wait for the end of a sync, because a process that forks must have no other threads."""
+        self._use(JournalWriter.finish_sync)
 
     def close(self) -> None:
         """Close the journal."""
-        self._journal.close()
+        self._use(JournalWriter.close)
+
+    def _use(self, action: Callable[[JournalWriter], None]) -> bool:
+        """Apply `action` to the journal; after an OSError, open the journal again at the next use."""
+        try:
+            self._journal = self._journal or self._run.open_journal("events")
+            action(self._journal)
+        except OSError as error:
+            self.fault = self._loss = f"events: {error.strerror}"
+            if self._journal is not None:
+                with contextlib.suppress(OSError):
+                    self._journal.close()
+            self._journal = None
+            return False
+        self.fault = self._loss or self._journal.fault
+        return True
+
+
+def _append(task: str, severity: str, name: str, text: str, journal: JournalWriter) -> None:
+    seq = journal.last_seq + 1
+    event = Event(seq, task, severity, name, text, t_mono_ns=time.monotonic_ns(), t_wall_ns=time.time_ns())
+    journal.append([msgspec.msgpack.encode(event)])
 
 
 def guard_terminal(terminal: "Terminal") -> Callable[[], None]:
@@ -248,7 +286,11 @@ def guard_terminal(terminal: "Terminal") -> Callable[[], None]:
     """
     terminal.prepare()
     ending, held = os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:  # no process is left; main.py itself still restores the terminal in every orderly end
+        os.close(ending)
+        return partial(os.close, held)
     if pid == 0:
         _wait_and_restore(ending, terminal)
     os.close(ending)

@@ -6,11 +6,11 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from pygnc.bus.disk_guard import RUN
 from pygnc.bus.journal_files import recover_folder
 from pygnc.common.files import remove_flat_folder
 
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made in it is private (0700), owned and checked
-_RUN: Final = "run-{:05d}"
 
 
 class AlreadyRunningError(RuntimeError):
@@ -45,7 +45,7 @@ def make_run_folder(home: Path) -> tuple[int, Path, str | None]:
     """
     logs = home / "pygnc_logs"
     number = 1 + max((_number_of(path) for path in _entries(logs)), default=0)
-    folder = logs / _RUN.format(number)
+    folder = logs / f"{RUN}{number:05d}"
     try:
         folder.mkdir(parents=True)
     except OSError as error:
@@ -53,10 +53,10 @@ def make_run_folder(home: Path) -> tuple[int, Path, str | None]:
     return number, folder, None
 
 
-def recover_older_runs(folder: Path) -> list[Path]:
-    """Close journals that power cuts left open in other runs than `folder`; return their paths."""
+def recover_previous_run(folder: Path) -> list[Path]:
+    """Close journals that a power cut left open in the run before that of `folder`; return their paths."""
     older_runs = [path for path in _entries(folder.parent) if path != folder and _number_of(path)]
-    return [path for older in older_runs for path in recover_run(older)]
+    return recover_run(max(older_runs, key=_number_of)) if older_runs else []
 
 
 def recover_run(folder: Path) -> list[Path]:
@@ -74,9 +74,12 @@ def runtime_folder(home: Path) -> Path:
 
 
 def make_runtime_folder(home: Path) -> Path:
-    """Create the run's private folder (mode 0700), in memory if the system has /dev/shm.
+    """Create the run's private folder (mode 0700), in memory if the system has /dev/shm, else in any temporary folder.
 
     All runs of a home use the same name, so the files of a killed run are removed here.
+
+    Raises:
+        OSError: no folder is writable.
     """
     folder = runtime_folder(home)
     try:
@@ -86,7 +89,10 @@ def make_runtime_folder(home: Path) -> Path:
     except OSError:
         import tempfile  # noqa: PLC0415 - seldom needed, and it would delay every start
 
-        return Path(tempfile.mkdtemp(prefix="pygnc-"))
+        try:
+            return Path(tempfile.mkdtemp(prefix="pygnc-"))
+        except OSError:
+            return Path(tempfile.mkdtemp(prefix="pygnc-", dir=home))
     return folder
 
 
@@ -100,11 +106,11 @@ def _is_ours(folder: Path) -> bool:
 
 def _entries(logs: Path) -> list[Path]:
     try:
-        return sorted(logs.iterdir())
+        return list(logs.iterdir())
     except OSError:
         return []
 
 
 def _number_of(path: Path) -> int:
-    digits = path.name.removeprefix("run-")
-    return int(digits) if path.name.startswith("run-") and digits.isdigit() else 0
+    digits = path.name.removeprefix(RUN)
+    return int(digits) if path.name.startswith(RUN) and digits.isdigit() else 0

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, unique
+from pathlib import Path
 from typing import Final, Self
 
 from pygnc.bus import control
@@ -16,6 +17,15 @@ STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG: Final = 1
 PR_SET_NAME: Final = 15
 _HIGHEST_DESCRIPTOR: Final = 4096
+
+NOT_STARTED: Final = os.EX_TEMPFAIL
+"""Exit code of a task that could not start, because the system has no thread for it."""
+START_LIMIT_S: Final = 10.0
+"""Silence limit until the first response, s: a start reads its modules from a card that may be slow."""
+BUSY_LIMIT_S: Final = 30.0
+"""Processor time without a response after which a task counts as caught in an endless loop, s."""
+LATE_S: Final = 1.0
+"""Time without a response from which on the processor time is measured, s."""
 
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
@@ -27,7 +37,7 @@ class ExitCode(IntEnum):
     OK = 0
     """The batch is done, the timeout has expired, or the host has stopped the run."""
     USAGE = 2
-    """Wrong arguments or an unusable settings file."""
+    """Wrong arguments, or an unusable settings file with --strict."""
     ALREADY_RUNNING = 3
     """Another main.py runs in the same home."""
     TASK_FAILED = 4
@@ -38,6 +48,10 @@ class ExitCode(IntEnum):
     """The run was stopped, but a task had to be killed."""
     NO_HOME = 7
     """The home folder does not exist or cannot be entered."""
+    OUT_OF_MEMORY = 8
+    """A task was given up because it ran out of memory; also the exit code of such a task."""
+    LIMITED = 9
+    """The run finished and is recorded, but a cause that the info line names limits its results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +66,12 @@ class TaskSpec:
         writes: streams and files that the task writes.
         stop_stage: number of the stage of a stop, 0 to 4, in which the task is asked to finish.
         critical: true if the run ends when the task fails after all restarts.
-        silence_limit_s: time without a response to a ping after which the task is killed and restarted.
+        silence_limit_s: time without a response to a ping, and without using or awaiting a processor, after which the
+            task is killed and restarted.
         reports_run: true if the task receives the state of the run.
+        oom_score_adj: addition to main.py's own value; the kernel first kills the process with the highest sum of this
+            and its memory (in thousandths of the whole memory), see proc(5).
+        memory_kills: how often the task has run out of memory in this run.
     """
 
     name: str
@@ -65,6 +83,8 @@ class TaskSpec:
     critical: bool = False
     silence_limit_s: float = 5.0
     reports_run: bool = False
+    oom_score_adj: int = 0
+    memory_kills: int = 0
 
 
 RunChild = Callable[[TaskSpec, socket.socket], int]
@@ -82,6 +102,7 @@ class Child:
         progress: last reported progress.
         is_up: true once the task has reported progress.
         answered_at_s: monotonic time of the last response to the newest ping.
+        is_killed: true once the supervisor has sent SIGKILL.
     """
 
     def __init__(self, spec: TaskSpec, pid: int, channel: socket.socket, now_s: float) -> None:
@@ -92,19 +113,29 @@ class Child:
         self.progress = control.Progress()
         self.is_up = False
         self.answered_at_s = now_s
+        self.is_killed = False
         self._last_ping = 0
         self._last_pong = 0
+        self._processor_s: tuple[float, float] | None = None
 
     @classmethod
     def start(cls, spec: TaskSpec, run_child: RunChild, now_s: float) -> Self:
-        """Fork the task's process."""
+        """Fork the task's process.
+
+        Raises:
+            OSError: the system has no process, memory or descriptor left.
+        """
         ours, theirs = control.make_pair()
-        parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            _run_forked(spec, run_child, theirs, parent)
-        theirs.close()
-        return cls(spec, pid, ours, now_s)
+        with theirs, contextlib.ExitStack() as on_error:
+            on_error.callback(ours.close)
+            parent = os.getpid()
+            pid = os.fork()
+            if pid == 0:
+                _run_forked(spec, run_child, theirs, parent)
+            on_error.callback(_kill, pid)
+            child = cls(spec, pid, ours, now_s)
+            on_error.pop_all()
+        return child
 
     def ping(self) -> None:
         """Send the next ping if the task has responded to the last one."""
@@ -121,11 +152,30 @@ class Child:
             self.answered_at_s = now_s
 
     def is_silent(self, now_s: float) -> bool:
-        """Return True if the task has not responded for longer than its limit."""
-        return now_s - self.answered_at_s > self.spec.silence_limit_s
+        """Return True if the task is frozen (neither responds nor uses or awaits a processor) or in an endless loop."""
+        silence_s = now_s - self.answered_at_s
+        if silence_s <= LATE_S:
+            self._processor_s = None
+            return False
+        used_s, awaited_s = self.processor_s()
+        if self._processor_s is None:
+            self._processor_s = used_s, awaited_s
+        used_s, awaited_s = used_s - self._processor_s[0], awaited_s - self._processor_s[1]
+        limit_s = self.spec.silence_limit_s if self.is_up else START_LIMIT_S
+        return silence_s - used_s - awaited_s > limit_s or used_s > BUSY_LIMIT_S
+
+    def processor_s(self) -> tuple[float, float]:
+        """Return the time for which the process's threads have used and awaited a processor, s; see sched-stats.rst."""
+        used_ns = awaited_ns = 0
+        with contextlib.suppress(OSError):  # a thread may end meanwhile
+            for thread in Path(f"/proc/{self.pid}/task").iterdir():
+                used, awaited, _ = (thread / "schedstat").read_text().split()
+                used_ns, awaited_ns = used_ns + int(used), awaited_ns + int(awaited)
+        return used_ns * 1e-9, awaited_ns * 1e-9
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal if the process still exists."""
+        self.is_killed |= number is signal.SIGKILL
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
@@ -138,6 +188,20 @@ class Child:
         return os.waitstatus_to_exitcode(status)
 
 
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def memory_kills() -> int:
+    """Return how many processes the kernel has killed for lack of memory since the boot."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
 def _run_forked(spec: TaskSpec, run_child: RunChild, channel: socket.socket, parent: int) -> None:
     """Run the task in the forked process; never returns."""
     code = 1
@@ -146,6 +210,7 @@ def _run_forked(spec: TaskSpec, run_child: RunChild, channel: socket.socket, par
         # call, therefore the check of getppid() below.
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         _prctl(PR_SET_NAME, f"pygnc-{spec.name}"[:15].encode())
+        _raise_oom_score(spec.oom_score_adj)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -155,6 +220,12 @@ def _run_forked(spec: TaskSpec, run_child: RunChild, channel: socket.socket, par
             code = run_child(spec, channel)
     finally:
         os._exit(code)
+
+
+def _raise_oom_score(addition: int) -> None:
+    file = Path("/proc/self/oom_score_adj")
+    with contextlib.suppress(OSError):
+        file.write_text(str(min(1000, int(file.read_text()) + addition)))
 
 
 def close_all_but(descriptor: int) -> None:
@@ -179,6 +250,7 @@ class SignalInbox:
         self.descriptor, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._received: list[signal.Signals] = []
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if inherited as ignored, exit codes would be lost
         for number in numbers:
             signal.signal(number, self._on_signal)
 

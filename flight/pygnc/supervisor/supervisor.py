@@ -19,18 +19,33 @@ A stage begins as soon as the tasks of the earlier stages have ended, or when th
 import select
 import signal
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Final, Protocol
 
+import msgspec
+
 from pygnc.bus import control
-from pygnc.supervisor.process import Child, ExitCode, RunChild, SignalInbox, TaskSpec, arm_hard_exit
+from pygnc.supervisor.process import (
+    NOT_STARTED,
+    Child,
+    ExitCode,
+    RunChild,
+    SignalInbox,
+    TaskSpec,
+    arm_hard_exit,
+    memory_kills,
+)
 
 PING_INTERVAL_S: Final = 0.5
 
 RESTARTS_MAX: Final = 3
 WINDOW_S: Final = 60.0
 PAUSES_S: Final = (0.2, 1.0, 5.0)
+START_INTERVAL_S: Final = 1.0
+START_PATIENCE_S: Final = 60.0
+"""Time for which the start of a task is tried again if the system has no process, memory or descriptor for it, s."""
 
 LINE_END_S: Final = 1.0
 DRAIN_END_S: Final = 3.0
@@ -72,11 +87,13 @@ class StopPlan:
     Attributes:
         cause: reason why the run ends.
         began_at_s: monotonic time of the request, s.
+        is_failure: true if the run ends because a critical task has failed.
         stage: the stop stage that was last asked to finish.
     """
 
     cause: str
     began_at_s: float
+    is_failure: bool = False
     stage: int = -1
     _sent: int = 0
 
@@ -96,13 +113,20 @@ class StopPlan:
 
 
 class Events(Protocol):
-    """Destination of events."""
+    """Destination of events; its methods raise no OSError."""
+
+    @property
+    def fault(self) -> str | None:
+        """Reason why events are not recorded on the disk, or None."""
 
     def report(self, task: str, severity: str, name: str, text: str) -> None:
         """Record an event."""
 
     def sync_if_due(self) -> None:
-        """Sync recent events to the disk; called twice a second."""
+        """Start to sync recent events to the disk; called twice a second."""
+
+    def finish_sync(self) -> None:
+        """Wait for the end of a sync; called before each fork."""
 
 
 class Supervisor:
@@ -117,6 +141,7 @@ class Supervisor:
         exit_when_done: true if the run ends when its batch is processed.
         source: name of the task that feeds all others; the batch is processed when all its readers are.
         before_hard_exit: called before a hard exit.
+        limits: causes known before the start that limit the results, by their words.
         start_child: forks a task; replaced in tests.
         clock: monotonic time in s; replaced in tests.
 
@@ -135,6 +160,7 @@ class Supervisor:
         exit_when_done: bool,
         source: str,
         before_hard_exit: Callable[[], None] = lambda: None,
+        limits: Mapping[str, str] = MappingProxyType({}),
         start_child: Callable[[TaskSpec, RunChild, float], Child] = Child.start,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -154,6 +180,9 @@ class Supervisor:
         self._finished: dict[str, control.TaskState] = {}
         self._budgets = {name: RestartBudget() for name in self._specs}
         self._restart_at_s: dict[str, float] = {}
+        self._unstarted_since_s: dict[str, float] = {}
+        self._memory_kills = memory_kills()
+        self._limits = dict(limits)
         self._stop: StopPlan | None = None
         self.exit_code = ExitCode.OK
         self._phase = "starting"
@@ -167,8 +196,16 @@ class Supervisor:
 
     @property
     def not_recorded(self) -> bool:
-        """True if a task has reported output that is not on the disk."""
-        return any(state.progress.counts.get("not_recorded") for state in self._task_states())
+        """True if events or a task's output are not on the disk."""
+        states = self._task_states()
+        return self._events.fault is not None or any(state.progress.counts.get("not_recorded") for state in states)
+
+    @property
+    def state(self) -> control.RunState:
+        """State of the run and its tasks."""
+        not_recorded = int(self._events.fault is not None)
+        tasks = tuple(self._task_states())
+        return control.RunState(self._phase, self.cause, tasks, self._event_count, not_recorded, self._limits)
 
     def run(self) -> ExitCode:
         """Start all tasks; return when all have ended."""
@@ -176,6 +213,7 @@ class Supervisor:
         while not self.is_over:
             self._wait()
             self.step()
+        self._phase = self._final_phase()
         return self.exit_code
 
     def start(self) -> None:
@@ -206,7 +244,22 @@ class Supervisor:
             self._advance_stop(self._stop, now)
 
     def _start_task(self, name: str) -> None:
-        self._children[name] = self._start_child(self._specs[name], self._run_child, self._clock())
+        self._events.finish_sync()
+        now = self._clock()
+        try:
+            self._children[name] = self._start_child(self._specs[name], self._run_child, now)
+        except OSError as error:
+            self._retry_start(name, str(error.strerror), now)
+
+    def _retry_start(self, name: str, reason: str, now: float) -> None:
+        self._finished.setdefault(name, control.TaskState(name, "starting", 0, control.Progress()))
+        began_at_s = self._unstarted_since_s.setdefault(name, now)
+        if began_at_s == now:
+            self._report(name, "warning", "not_started", f"{reason}; retrying every {START_INTERVAL_S:g} s")
+        if now - began_at_s < START_PATIENCE_S:
+            self._restart_at_s[name] = now + START_INTERVAL_S
+        else:
+            self._give_up(name, f"could not be started for {START_PATIENCE_S:g} s: {reason}", now)
 
     def _wait(self) -> None:
         poller = select.poll()
@@ -223,6 +276,7 @@ class Supervisor:
         while message := control.receive_from_task(child.channel):
             if isinstance(message, control.Pong):
                 child.receive_pong(message, now)
+                self._unstarted_since_s.pop(child.spec.name, None)
             elif isinstance(message, control.StopRequest):
                 self._begin_stop(message.cause, ExitCode.OK, now)
             else:
@@ -244,15 +298,35 @@ class Supervisor:
                 self._report(name, "warning", "killed", f"ended with {_exit_text(code)} while stopping")
                 self.exit_code = self.exit_code or ExitCode.FORCED
             return
+        if code == NOT_STARTED:
+            self._retry_start(name, "no thread is left", now)
+            return
+        how = _exit_text(code)
+        if code == ExitCode.OUT_OF_MEMORY or self._was_killed_for_memory(child, code):
+            how = "lack of memory"
+            self._specs[name] = replace(child.spec, memory_kills=child.spec.memory_kills + 1)
+            self._limits["MEMORY"] = f"{name} ran out of memory"
         pause_s = self._budgets[name].pause_s(now)
         if pause_s is not None:
-            self._report(name, "warning", "restart", f"ended with {_exit_text(code)}; restarting in {pause_s} s")
+            self._report(name, "warning", "restart", f"ended with {how}; restarting in {pause_s} s")
             self._restart_at_s[name] = now + pause_s
-            return
-        self._finished[name] = control.TaskState(name, "failed", self._budgets[name].total, child.progress)
-        self._report(name, "error", "failed", f"ended with {_exit_text(code)}; no restarts are left")
-        if child.spec.critical:
-            self._begin_stop(f"critical task {name} failed", ExitCode.TASK_FAILED, now)
+        else:
+            self._give_up(name, f"ended with {how}; no restarts are left", now)
+
+    def _was_killed_for_memory(self, child: Child, code: int) -> bool:
+        if code != -signal.SIGKILL or child.is_killed:
+            return False
+        is_for_memory = memory_kills() > self._memory_kills
+        self._memory_kills += is_for_memory  # the others may be of tasks that are not reaped yet
+        return is_for_memory
+
+    def _give_up(self, name: str, text: str, now: float) -> None:
+        self._finished[name] = msgspec.structs.replace(self._finished[name], state="failed")
+        self._report(name, "error", "failed", text)
+        code = ExitCode.OUT_OF_MEMORY if self._specs[name].memory_kills else ExitCode.OK
+        self.exit_code = self.exit_code or code
+        if self._specs[name].critical:
+            self._begin_stop(f"critical task {name} failed", code or ExitCode.TASK_FAILED, now)
 
     # --- Health ----------------------------------------------------------------------------------------------------
 
@@ -270,8 +344,8 @@ class Supervisor:
         if self._stop is None:
             for child in self._children.values():
                 if child.is_silent(now):
-                    limit_s = child.spec.silence_limit_s
-                    self._report(child.spec.name, "warning", "silent", f"no response for {limit_s} s; killed")
+                    silence_s = now - child.answered_at_s
+                    self._report(child.spec.name, "warning", "silent", f"no response for {silence_s:.1f} s; killed")
                     child.signal(signal.SIGKILL)
                     child.answered_at_s = now
         if now >= self._next_ping_s:
@@ -299,7 +373,7 @@ class Supervisor:
 
     def _present_phase(self) -> str:
         children = self._children
-        if self._phase == "starting" and not all(name in children and children[name].is_up for name in self._specs):
+        if self._phase == "starting" and not all(map(self._is_settled, self._specs)):
             return "starting"
         source = children.get(self._source)
         if source is None or not source.progress.idle:
@@ -315,13 +389,19 @@ class Supervisor:
         )
         return "batch" if is_behind else "idle"
 
+    def _is_settled(self, name: str) -> bool:
+        """Return True if a task has come up or is given up."""
+        if name in self._children:
+            return self._children[name].is_up
+        return name not in self._restart_at_s
+
     # --- Stop ------------------------------------------------------------------------------------------------------
 
     def _begin_stop(self, cause: str, code: ExitCode, now: float) -> None:
         if self._stop is not None:
             return
-        self._stop = StopPlan(cause, now)
-        self.exit_code = code
+        self._stop = StopPlan(cause, now, is_failure=code is not ExitCode.OK)
+        self.exit_code = code or self.exit_code
         self._phase = "stopping"
         self._restart_at_s.clear()
         arm_hard_exit(HARD_EXIT_AT_S, self._before_hard_exit)
@@ -333,7 +413,7 @@ class Supervisor:
         if stages and (not running or now >= stop.stage_end_s()) and stages[-1] > stop.stage:
             stop.stage = next(stage for stage in stages if stage > stop.stage)
             if stop.stage == stages[-1]:
-                self._phase = "failed" if self.exit_code == ExitCode.TASK_FAILED else "stopped"
+                self._phase = self._final_phase()
             self._send_run_state()
             for child in self._children.values():
                 if child.spec.stop_stage == stop.stage:
@@ -342,10 +422,13 @@ class Supervisor:
             for child in self._children.values():
                 child.signal(number)
 
+    def _final_phase(self) -> str:
+        return "failed" if self._stop and self._stop.is_failure else "stopped"
+
     # --- Reports ---------------------------------------------------------------------------------------------------
 
     def _send_run_state(self) -> None:
-        state = control.RunState(self._phase, self.cause, tuple(self._task_states()), self._event_count)
+        state = self.state
         for child in self._children.values():
             if child.spec.reports_run:
                 control.send(child.channel, state)
@@ -358,8 +441,7 @@ class Supervisor:
                 state = "up" if child.is_up else "starting"
                 states.append(control.TaskState(name, state, self._budgets[name].total, child.progress))
             elif name in self._restart_at_s:
-                last = self._finished[name].progress
-                states.append(control.TaskState(name, "starting", self._budgets[name].total, last))
+                states.append(msgspec.structs.replace(self._finished[name], state="starting"))
             elif name in self._finished:
                 states.append(self._finished[name])
         return states

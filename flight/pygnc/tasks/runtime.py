@@ -19,11 +19,12 @@ import importlib
 import math
 import signal
 import socket
+import threading
 import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -37,7 +38,7 @@ from pygnc.bus.streams import LINGER_MS, StreamReader, StreamWriter
 from pygnc.common.clock import SpacecraftReading, spacecraft_s_at
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.supervisor.process import SignalInbox, TaskSpec
+from pygnc.supervisor.process import NOT_STARTED, ExitCode, SignalInbox, TaskSpec
 from pygnc.supervisor.supervisor import DRAIN_STAGES
 
 WAIT_S: Final = 0.5
@@ -47,6 +48,7 @@ SIGTERM_PATIENCE_S: Final = 3.0
 """After SIGTERM from the host, a task that closes files waits this long for the supervisor's Stop."""
 TRIM_INTERVAL_S: Final = 0.5
 """Interval of returning freed memory, s; the other tasks need it within a second."""
+ZMQ_THREADS: Final = 2
 TRACEBACK_MAX: Final = 8000
 _NOT_DURABLE: Final = "the stream is kept in memory only"
 
@@ -72,6 +74,7 @@ class Run:
         has_terminal: true if the host communicates over the terminal that started main.py.
         config: settings file given by --config.
         from_last_run: true if the run begins with the files written by the previous run.
+        memory_kills: how often this process's task has run out of memory in this run.
     """
 
     home: Path
@@ -85,6 +88,7 @@ class Run:
     has_terminal: bool = False
     config: Path | None = None
     from_last_run: bool = False
+    memory_kills: int = 0
 
     @property
     def has_host(self) -> bool:
@@ -182,23 +186,40 @@ class Task(ABC):
             journal.sync_if_due()
 
     def not_recorded(self) -> int:
-        """Return the number of durable streams that are not completely on disk; report each stream once."""
+        """Return the number of durable streams that are not completely on disk; report each change."""
         faults = [journal.fault for journal in self._durable if journal.fault]
         for fault in faults[self._faults_reported :]:
             self.notify("error", "not_recorded", f"{fault}; from now on this journal is kept in memory only")
+        if len(faults) < self._faults_reported:
+            self.notify("info", "recorded", "the disk has room again; records in memory were moved to it")
         self._faults_reported = len(faults)
         return len(faults)
 
 
 def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
     """Run one task in this process until it is stopped; return the exit code."""
+    if not _has_threads():
+        return NOT_STARTED
     try:
-        TaskLoop(spec, run, channel).run()
+        TaskLoop(spec, replace(run, memory_kills=spec.memory_kills), channel).run()
     except Exception as error:  # noqa: BLE001 - whatever it is, it must reach the events journal before the restart
         trace = "".join(traceback.format_exception(error))[-TRACEBACK_MAX:]
         control.send(channel, control.Notice("error", "crash", f"{error!r:.500}\n{trace}"))
-        return 1
+        return ExitCode.OUT_OF_MEMORY if isinstance(error, MemoryError) else 1
     return 0
+
+
+def _has_threads() -> bool:
+    """Return True if the system has the threads that ZeroMQ needs; it ends the process if it gets none."""
+    release = threading.Event()
+    try:
+        for _ in range(ZMQ_THREADS):
+            threading.Thread(target=release.wait, daemon=True).start()
+    except RuntimeError:
+        return False
+    finally:
+        release.set()
+    return True
 
 
 class TaskLoop:

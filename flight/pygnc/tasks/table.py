@@ -47,6 +47,7 @@ TASKS: Final = (
         critical=True,
         stop_stage=1,
         silence_limit_s=3.0,
+        oom_score_adj=150,
     ),
     TaskSpec(
         name="orbit",
@@ -56,6 +57,7 @@ TASKS: Final = (
         writes=("orbit", "~/pygnc_omm.bin"),
         stop_stage=2,
         silence_limit_s=3.0,
+        oom_score_adj=200,
     ),
     TaskSpec(
         name="attitude",
@@ -66,6 +68,7 @@ TASKS: Final = (
         stop_stage=2,
         silence_limit_s=3.0,
         reports_run=True,
+        oom_score_adj=700,
     ),
     TaskSpec(
         name="formation",
@@ -75,14 +78,17 @@ TASKS: Final = (
         writes=("formation",),
         stop_stage=2,
         reports_run=True,
+        oom_score_adj=900,
     ),
     TaskSpec(
         name="batch_writer",
-        purpose="writes the interface's files from the input journal",
+        purpose="writes the interface's files from the input journal; removes old runs",
         entry="BatchWriterTask",
         reads=("input",),
         writes=("~/pygnc_batch/",),
         stop_stage=3,
+        reports_run=True,
+        oom_score_adj=500,
     ),
     TaskSpec(
         name="status",
@@ -93,6 +99,7 @@ TASKS: Final = (
         critical=True,
         stop_stage=4,
         reports_run=True,
+        oom_score_adj=100,
     ),
     TaskSpec(
         name=HOST_LINK,
@@ -101,6 +108,7 @@ TASKS: Final = (
         reads=("~tty",),
         writes=("host",),
         stop_stage=0,
+        oom_score_adj=300,
     ),
     TaskSpec(
         name=DEVICE_READER,
@@ -109,5 +117,6 @@ TASKS: Final = (
         reads=("~ports",),
         writes=("devices",),
         stop_stage=0,
+        oom_score_adj=400,
     ),
 )

@@ -237,15 +237,88 @@ def test_records_written_during_a_sync_are_synced_by_the_next(
     assert sizes[1] == list_segments([disk])[0].path.stat().st_size > sizes[0]
 
 
-def test_a_failed_sync_raises(disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_sync_moves_the_journal_to_memory(disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
+    writer = JournalWriter(disk, memory, "input", HEADER)
+    writer.append([b"one"])
     monkeypatch.setattr(os, "fdatasync", refuse)
+    monkeypatch.setattr(journal_writer, "SYNC_INTERVAL_S", 0.0)
+    writer.sync_if_due()
+    writer.finish_sync()
+    assert writer.fault == f"{disk}: Input/output error"
+    writer.append([b"two"])
+    assert [len(list_segments([folder])) for folder in (disk, memory)] == [1, 1]
+    assert payloads_of(JournalReader([disk, memory], "input")) == [b"one", b"two"]
+
+
+def test_a_journal_continues_on_a_disk_that_has_room_again(
+    disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_writer, "RETURN_INTERVAL_S", 0.0)
+    refusals = ["no room"]
+    writer = JournalWriter(disk, memory, "input", HEADER, lambda _: refusals[0] if refusals else None)
+    reader = JournalReader([disk, memory], "input")
+    sent = [bytes([k]) * 16_000 for k in range(100)]  # two segments
+    for payload in sent:
+        writer.append([payload])
+    found = payloads_of(reader)
+    writer.append([b"before"])
+    writer.sync_if_due()
+    assert writer.fault == "no room"
+    refusals.clear()
+    writer.sync_if_due()
+    assert writer.fault is None
+    assert list_segments([memory]) == []
+    writer.append([b"after"])
+    assert found + payloads_of(reader) == [*sent, b"before", b"after"]
+    writer.close()
+    assert payloads_of(JournalReader([disk], "input")) == [*sent, b"before", b"after"]
+
+
+def test_records_lost_while_the_disk_was_full_are_reported(
+    disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_writer, "RETURN_INTERVAL_S", 0.0)
+    refusals = ["no room"]
+    writer = JournalWriter(disk, memory, "input", HEADER, lambda _: refusals[0] if refusals else None)
+    for _ in range((SPARE_SEGMENTS + 3) * SEGMENT_BYTES // 16_000):
+        writer.append([b"x" * 16_000])
+    refusals.clear()
+    writer.sync_if_due()
+    assert writer.fault == "records were lost while the disk was full"
+    assert list_segments([memory]) == []
+
+
+def test_a_dying_disk_is_not_used_again(disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_writer, "RETURN_INTERVAL_S", 0.0)
+    asked: list[int] = []
+    writer = JournalWriter(disk, memory, "input", HEADER, asked.append)
+
+    def refuse(_: int, __: bytes) -> None:
+        monkeypatch.undo()
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(journal_files, "write_all", refuse)
+    writer.append([b"one"])
+    writer.sync_if_due()
+    assert writer.fault == f"{disk}: Read-only file system"
+    assert asked == [SEGMENT_BYTES]
+    assert payloads_of(JournalReader([disk, memory], "input")) == [b"one"]
+
+
+def test_syncs_without_a_thread(disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    synced: list[int] = []
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    monkeypatch.setattr(os, "fdatasync", synced.append)
     monkeypatch.setattr(journal_writer, "SYNC_INTERVAL_S", 0.0)
     writer = JournalWriter(disk, memory, "input", HEADER)
     writer.append([b"one"])
     writer.sync_if_due()
-    with pytest.raises(OSError, match="Input/output error"):
-        writer.finish_sync()
-    assert payloads_of(JournalReader([disk, memory], "input")) == [b"one"]
+    writer.finish_sync()
+    assert len(synced) == 1
+    writer.close()

@@ -17,7 +17,7 @@ import zmq
 from pygnc.bus import streams
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import BatchEnd, InputMessage, Message
-from pygnc.bus.streams import StreamReader, StreamWriter, endpoint
+from pygnc.bus.streams import StreamReader, StreamWriter, socket_file
 
 COUNT = 20_000
 FORK = multiprocessing.get_context("fork")
@@ -251,7 +251,7 @@ def heard(reader: StreamReader, count: int) -> list[int]:
 def test_messages_are_plain_messagepack(context: Context, tmp_path: Path) -> None:
     with closing(make_writer(context, tmp_path)) as writer, context.socket(zmq.SUB) as plain:
         plain.subscribe(b"input")
-        plain.connect(endpoint(tmp_path, "input"))
+        plain.connect(f"ipc://{socket_file(tmp_path, 'input')}")
         while not plain.poll(20):  # the subscription is on its way
             writer.answer_subscriptions()
         writer.write(messages(1, 1))

@@ -88,3 +88,22 @@ def test_remove_flat_folder_ignores_what_it_cannot_remove(tmp_path: Path) -> Non
     files.remove_flat_folder(folder)
     assert not folder.exists()
     files.remove_flat_folder(folder)
+
+
+def test_a_fifo_a_device_and_a_folder_are_no_input(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    assert files.read_input(tmp_path / "file") == b"content"
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", Path("/dev/zero")):
+        with pytest.raises(OSError, match="not a regular file"):
+            files.read_input(path)
+    with pytest.raises(IsADirectoryError):
+        files.read_input(tmp_path)
+
+
+def test_overwrites_a_file_in_place(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"longer than the new content")
+    inode = path.stat().st_ino
+    files.overwrite(path, b"short")
+    assert (path.read_bytes(), path.stat().st_ino) == (b"short", inode)

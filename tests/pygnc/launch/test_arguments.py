@@ -13,6 +13,7 @@ def test_two_whole_numbers_suffice() -> None:
 
 
 def test_options_follow_in_any_order() -> None:
+    assert parse(["0", "0", "--strict"]) == Arguments(0, 0, strict=True)
     expected = Arguments(0, 0, Path("a.toml"), exit_when_done=True)
     assert parse(["0", "0", "--config", "a.toml", "--exit-when-done"]) == expected
     assert parse(["0", "0", "--exit-when-done", "--config", "a.toml"]) == expected

@@ -1,17 +1,19 @@
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from pygnc.bus.journal_files import list_segments
 from pygnc.bus.journal_writer import JournalWriter
+from pygnc.launch import workspace
 from pygnc.launch.workspace import (
     AlreadyRunningError,
     HomeLock,
     make_run_folder,
     make_runtime_folder,
-    recover_older_runs,
+    recover_previous_run,
 )
 
 
@@ -49,9 +51,10 @@ def test_reports_a_run_folder_that_cannot_be_created(tmp_path: Path) -> None:
 def test_closes_journals_that_a_power_cut_left_open(tmp_path: Path) -> None:
     _, first, _ = make_run_folder(tmp_path)
     JournalWriter(first, first, "input", b"").append([b"one"])
+    assert recover_previous_run(first) == []
     _, second, _ = make_run_folder(tmp_path)
     JournalWriter(second, second, "input", b"")
-    assert [path.name for path in recover_older_runs(second)] == ["input-00000.pgj"]
+    assert [path.name for path in recover_previous_run(second)] == ["input-00000.pgj"]
     assert list_segments([second])[0].is_open
 
 
@@ -64,3 +67,13 @@ def test_the_runtime_folder_is_private_and_empty(tmp_path: Path) -> None:
         assert list(folder.iterdir()) == []
     finally:
         folder.rmdir()
+
+
+def test_the_runtime_folder_is_in_the_home_if_no_temporary_folder_is_writable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workspace, "_MEMORY", tmp_path / "missing")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing too"))
+    folder = make_runtime_folder(tmp_path)
+    assert folder.parent == tmp_path
+    assert folder.stat().st_mode & 0o777 == 0o700

@@ -1,9 +1,19 @@
-"""The hard exit, in a process of its own."""
+"""The hard exit, in a process of its own, and what is measured of a task's process."""
 
+import errno
+import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
-from pygnc.supervisor.process import ExitCode
+import pytest
+
+from pygnc.supervisor.process import Child, ExitCode, TaskSpec
 
 PROGRAM = """
 import os, signal, sys, time
@@ -28,3 +38,52 @@ def test_a_hard_exit_during_the_interpreters_shutdown_has_its_exit_code() -> Non
     program = PROGRAM.replace("while True:\n    time.sleep(1.0)", "import atexit; atexit.register(time.sleep, 10.0)")
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=30, check=False)
     assert (result.returncode, result.stderr) == (ExitCode.FORCED, b"")
+
+
+SPEC = TaskSpec("test", "", "", (), (), stop_stage=0, oom_score_adj=321)
+
+
+def report_score_and_spin(_spec: TaskSpec, channel: socket.socket) -> int:
+    channel.send(Path("/proc/self/oom_score_adj").read_bytes())
+    while True:
+        pass
+
+
+@pytest.fixture
+def spinning() -> Iterator[Child]:
+    child = Child.start(SPEC, report_score_and_spin, 0.0)
+    yield child
+    child.signal(signal.SIGKILL)
+    os.waitpid(child.pid, 0)
+    os.close(child.pidfd)
+    child.channel.close()
+
+
+def test_measures_used_and_awaited_processor_time_until_the_process_is_frozen(spinning: Child) -> None:
+    before = sum(spinning.processor_s())
+    while sum(spinning.processor_s()) < before + 0.05:
+        time.sleep(0.005)
+    spinning.signal(signal.SIGSTOP)
+    os.waitpid(spinning.pid, os.WUNTRACED)
+    frozen = spinning.processor_s()
+    time.sleep(0.05)
+    assert spinning.processor_s() == frozen
+
+
+def test_raises_the_oom_score_of_a_task(spinning: Child) -> None:
+    spinning.channel.settimeout(10.0)
+    own = int(Path("/proc/self/oom_score_adj").read_text())
+    assert int(spinning.channel.recv(100)) == min(1000, own + SPEC.oom_score_adj)
+
+
+def test_a_start_without_a_descriptor_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_pid: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a Path would open a descriptor itself
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        Child.start(replace(SPEC, oom_score_adj=0), report_score_and_spin, 0.0)
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)

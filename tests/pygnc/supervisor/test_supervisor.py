@@ -1,5 +1,6 @@
 """Supervisor with a fake clock and fake task processes: order, health, restarts, phases, stop."""
 
+import errno
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -8,7 +9,17 @@ import pytest
 
 from pygnc.bus import control
 from pygnc.supervisor import supervisor as module
-from pygnc.supervisor.process import Child, ExitCode, RunChild, SignalInbox, TaskSpec
+from pygnc.supervisor.process import (
+    BUSY_LIMIT_S,
+    LATE_S,
+    START_LIMIT_S,
+    Child,
+    ExitCode,
+    RunChild,
+    SignalInbox,
+    TaskSpec,
+    memory_kills,
+)
 from pygnc.supervisor.supervisor import (
     DRAIN_END_S,
     HARD_EXIT_AT_S,
@@ -17,6 +28,8 @@ from pygnc.supervisor.supervisor import (
     PAUSES_S,
     PING_INTERVAL_S,
     RESTARTS_MAX,
+    START_INTERVAL_S,
+    START_PATIENCE_S,
     TERMINATE_AT_S,
     WINDOW_S,
     WRITE_END_S,
@@ -62,13 +75,20 @@ class FakeChild(Child):
         self.progress = control.Progress()
         self.is_up = False
         self.answered_at_s = now_s
+        self.is_killed = False
         self._last_ping = self._last_pong = 0
+        self._processor_s = None
+        self.used_s = self.awaited_s = 0.0
         self.signals: list[signal.Signals] = []
         self.exit_code: int | None = None
         self.answers_pings = True
 
     def signal(self, number: signal.Signals) -> None:
         self.signals.append(number)
+        self.is_killed |= number is signal.SIGKILL
+
+    def processor_s(self) -> tuple[float, float]:
+        return self.used_s, self.awaited_s
 
     def reap(self) -> int | None:
         return self.exit_code
@@ -104,8 +124,10 @@ class Events:
     """Collects events."""
 
     def __init__(self) -> None:
+        self.fault: str | None = None
         self.seen: list[tuple[str, str, str]] = []
         self.syncs = 0
+        self.is_syncing = False
 
     def report(self, task: str, severity: str, name: str, text: str) -> None:
         del text
@@ -113,12 +135,16 @@ class Events:
 
     def sync_if_due(self) -> None:
         self.syncs += 1
+        self.is_syncing = True
+
+    def finish_sync(self) -> None:
+        self.is_syncing = False
 
 
 class Harness:
     """A supervisor whose clock and tasks the test controls."""
 
-    def __init__(self, *, exit_when_done: bool = False) -> None:
+    def __init__(self, *, exit_when_done: bool = False, cannot_start: tuple[str, ...] = ()) -> None:
         self.now_s = 1000.0
         self.started: list[str] = []
         self.children: dict[str, FakeChild] = {}
@@ -136,10 +162,14 @@ class Harness:
             start_child=self._start,
             clock=lambda: self.now_s,
         )
+        self.cannot_start = set(cannot_start)
         self.supervisor.start()
 
     def _start(self, task: TaskSpec, run_child: RunChild, now_s: float) -> FakeChild:
         del run_child
+        assert not self.events.is_syncing
+        if task.name in self.cannot_start:
+            raise OSError(errno.EAGAIN, "no process is left")
         child = FakeChild(task, now_s)
         self.started.append(task.name)
         self.children[task.name] = child
@@ -272,6 +302,49 @@ def test_the_timeout_stops_the_run(harness: Harness) -> None:
     assert harness.supervisor.cause == "timeout"
 
 
+@pytest.mark.parametrize("given_up", ["estimator", "line"])
+def test_an_optional_task_given_up_during_the_start_does_not_delay_the_run(armed: list[float], given_up: str) -> None:
+    harness = Harness(exit_when_done=True)
+    for _ in range(RESTARTS_MAX + 1):
+        harness.end(given_up, 1)
+        harness.advance(max(PAUSES_S) + PING_INTERVAL_S)
+    assert harness.names(given_up)[-1] == "failed"
+    for name in {task.name for task in SPECS} - {given_up}:
+        harness.children[name].report(0, idle=name == "source", delivered_bytes=1)
+    harness.supervisor.step()
+    assert harness.supervisor.cause == "done"
+    assert armed == [HARD_EXIT_AT_S]
+    close_all(harness)
+
+
+def test_a_task_that_cannot_be_started_is_retried(armed: list[float]) -> None:
+    del armed
+    harness = Harness(cannot_start=("writer",))
+    harness.bring_up()
+    harness.advance(10 * START_INTERVAL_S)
+    assert harness.started.count("writer") == 0
+    assert harness.names("writer") == ["not_started"]
+    states = {task.name: task.state for task in harness.supervisor.state.tasks}
+    assert states["writer"] == "starting"
+    harness.cannot_start.clear()
+    harness.advance(2 * START_INTERVAL_S)
+    harness.bring_up()
+    assert harness.started.count("writer") == 1
+    assert harness.supervisor.state.phase == "batch"
+    close_all(harness)
+
+
+@pytest.mark.parametrize(("task", "cause"), [("writer", ""), ("source", "critical task source failed")])
+def test_a_task_that_cannot_be_started_for_a_minute_is_given_up(armed: list[float], task: str, cause: str) -> None:
+    del armed
+    harness = Harness(cannot_start=(task,))
+    harness.bring_up()
+    harness.advance(START_PATIENCE_S + 2 * START_INTERVAL_S)
+    assert harness.names(task) == ["not_started", "failed"]
+    assert harness.supervisor.cause == cause
+    close_all(harness)
+
+
 # --- Health -----------------------------------------------------------------------------------------------------------
 
 
@@ -299,6 +372,44 @@ def test_kills_a_task_that_is_silent_for_longer_than_its_limit(harness: Harness)
     assert harness.children["estimator"].signals == [signal.SIGKILL]
     assert harness.names("estimator") == ["silent"]
     assert harness.children["writer"].signals == []
+
+
+def test_a_task_that_uses_or_awaits_a_processor_is_not_silent(harness: Harness) -> None:
+    harness.bring_up()
+    child = harness.children["estimator"]
+    child.answers_pings = False
+    for _ in range(int(6 * SILENCE_LIMIT_S / PING_INTERVAL_S)):
+        child.used_s += 0.2 * PING_INTERVAL_S
+        child.awaited_s += 0.8 * PING_INTERVAL_S
+        harness.advance(PING_INTERVAL_S)
+    assert child.signals == []
+    harness.advance(SILENCE_LIMIT_S + LATE_S)
+    assert child.signals == [signal.SIGKILL]
+
+
+def test_a_task_in_an_endless_loop_is_killed(harness: Harness) -> None:
+    harness.bring_up()
+    child = harness.children["estimator"]
+    child.answers_pings = False
+    while child.used_s < BUSY_LIMIT_S:
+        assert child.signals == []
+        child.used_s += PING_INTERVAL_S
+        harness.advance(PING_INTERVAL_S)
+    for _ in range(int(2 * LATE_S / PING_INTERVAL_S)):
+        child.used_s += PING_INTERVAL_S
+        harness.advance(PING_INTERVAL_S)
+    assert child.signals == [signal.SIGKILL]
+
+
+def test_a_start_has_more_time_than_a_response(harness: Harness) -> None:
+    child = harness.children["estimator"]
+    child.answers_pings = False
+    for name in ("line", "source", "writer", "status"):
+        harness.children[name].report()
+    harness.advance(START_LIMIT_S)
+    assert child.signals == []
+    harness.advance(2 * PING_INTERVAL_S)
+    assert child.signals == [signal.SIGKILL]
 
 
 def test_unsolicited_reports_do_not_count_as_answers(harness: Harness) -> None:
@@ -367,6 +478,48 @@ def test_stops_the_run_when_a_critical_task_fails(harness: Harness) -> None:
         harness.end(name)
     assert harness.supervisor.is_over
     assert harness.supervisor.exit_code is ExitCode.TASK_FAILED
+
+
+@pytest.mark.parametrize(("name", "phase"), [("estimator", "stopped"), ("source", "failed")])
+def test_a_task_given_up_for_lack_of_memory_gives_the_exit_code(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, name: str, phase: str
+) -> None:
+    killed_for_memory = memory_kills()
+    monkeypatch.setattr(module, "memory_kills", lambda: killed_for_memory)
+    harness.bring_up()
+    for kill in range(RESTARTS_MAX + 1):
+        assert harness.children[name].spec.memory_kills == kill
+        killed_for_memory += 1
+        harness.end(name, -signal.SIGKILL)
+        harness.advance(max(PAUSES_S) + PING_INTERVAL_S)
+    if harness.supervisor.cause == "":
+        harness.stop()
+    for task in SPECS:
+        if task.name != name:
+            harness.end(task.name)
+    assert harness.supervisor.is_over
+    assert harness.supervisor.exit_code is ExitCode.OUT_OF_MEMORY
+    assert harness.supervisor.state.phase == phase
+    assert harness.supervisor.state.limits == {"MEMORY": f"{name} ran out of memory"}
+
+
+def test_two_tasks_killed_for_memory_at_once_are_both_recognised(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.bring_up()
+    kills = memory_kills()
+    monkeypatch.setattr(module, "memory_kills", lambda: kills + 2)
+    for name in ("estimator", "writer", "line"):
+        harness.end(name, -signal.SIGKILL)
+    harness.advance(max(PAUSES_S))
+    assert [harness.children[name].spec.memory_kills for name in ("estimator", "writer", "line")] == [1, 1, 0]
+
+
+def test_a_kill_by_another_process_is_no_lack_of_memory(harness: Harness) -> None:
+    harness.bring_up()
+    harness.end("estimator", -signal.SIGKILL)
+    harness.advance(max(PAUSES_S))
+    assert harness.children["estimator"].spec.memory_kills == 0
 
 
 def test_pauses_grow_until_the_restarts_are_exhausted() -> None:

@@ -44,19 +44,65 @@ class Memory(msgspec.Struct, frozen=True):
     last_input_seq: int
 
 
+class Events:
+    """Collects the names of events."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __call__(self, severity: str, name: str, text: str) -> None:
+        assert severity
+        assert text
+        self.names.append(name)
+
+
 def test_loads_the_newest_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "some.checkpoint"
-    assert CheckpointFile(path, Memory).load() is None
-    file = CheckpointFile(path, Memory)
+    file = CheckpointFile(path, Memory, events := Events())
+    assert file.load() is None
     for through in (1, 2):
         file.save(Memory(through))
-    assert CheckpointFile(path, Memory).load() == Memory(2)
+    assert file.load() == Memory(2)
+    assert events.names == []
+
+
+@pytest.mark.parametrize("size", range(7))
+def test_a_cut_checkpoint_gives_way_to_the_previous_one(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "some.checkpoint"
+    file = CheckpointFile(path, Memory, events := Events())
+    for through in (1, 2):
+        file.save(Memory(through))
+    assert len(path.read_bytes()) > size
+    path.write_bytes(path.read_bytes()[:size])
+    assert file.load() == Memory(1)
+    assert events.names == ["checkpoint"]
+
+
+def test_any_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "some.checkpoint"
+    file = CheckpointFile(path, Memory, events := Events())
+    file.save(Memory(77))
+    content = path.read_bytes()
+    for bit in range(8 * len(content)):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        assert file.load() is None
+    assert len(events.names) == 8 * len(content)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_reported_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    file = CheckpointFile(tmp_path / "file" / "some.checkpoint", Memory, events := Events())
+    for through in (1, 2):
+        file.save(Memory(through))
+    assert events.names == ["checkpoint"]
 
 
 def test_a_checkpoint_is_due_after_the_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 100.0
     monkeypatch.setattr("pygnc.tasks.recovery.time.monotonic", lambda: now_s)
-    file = CheckpointFile(tmp_path / "some.checkpoint", Memory)
+    file = CheckpointFile(tmp_path / "some.checkpoint", Memory, Events())
     assert not file.is_due
     now_s += INTERVAL_S
     assert file.is_due

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pygnc.common.constants import PARTNER_IDS
 from pygnc.common.validation import require_positive
 
 
@@ -42,6 +43,8 @@ class FormationSettings:
     """A partner is solved if the standard deviation of its position is less than its distance times this ratio."""
 
     def __post_init__(self) -> None:
+        if self.own_id not in PARTNER_IDS:
+            raise ValueError(f"own_id must be {PARTNER_IDS[0]} to {PARTNER_IDS[-1]}, not {self.own_id}")
         require_positive(self, "range_bias_sigma_m", "range_noise_min_m", "range_gate_sigma", "arc_max_s")
         require_positive(self, "log_drag_sigma", "differential_log_drag_sigma")
         require_positive(self, "certain_chi_square", "solved_sigma_ratio")

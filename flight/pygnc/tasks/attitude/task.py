@@ -46,7 +46,7 @@ class AttitudeTask(Task):
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
         self._stream = self.open_stream("attitude")
-        self._checkpoint = CheckpointFile(run.runtime / "attitude.checkpoint", Checkpoint)
+        self._checkpoint = CheckpointFile(run.runtime / "attitude.checkpoint", Checkpoint, notify)
         saved = self._checkpoint.load()
         self._tracker = AttitudeTracker(
             run.settings.attitude,

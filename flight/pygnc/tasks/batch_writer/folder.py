@@ -69,6 +69,7 @@ class BatchFolder:
         if not self._names and not self._is_noted_complete:
             retire_batch(self._home)
             self._folder.mkdir()
+            self._note.parent.mkdir(mode=0o700, exist_ok=True)
             durable_write(self._note, self._identity() + (_COMPLETE if self.is_complete else b""))
         self._names.append(name)
         path = self._path(name)
@@ -138,7 +139,8 @@ class BatchFolder:
 
     def _close_all(self) -> None:
         for descriptor in self._open_files.values():
-            os.close(descriptor)
+            with contextlib.suppress(OSError):  # the failed write or sync has reported the disk
+                os.close(descriptor)
         self._open_files.clear()
 
     def _is_ours_and_complete(self) -> bool:
@@ -146,9 +148,9 @@ class BatchFolder:
         try:
             if self._note.read_bytes() != self._identity() + _COMPLETE:
                 return False
-        except FileNotFoundError:
+            self._rename_parts()
+        except OSError:
             return False
-        self._rename_parts()
         return True
 
     def _identity(self) -> bytes:

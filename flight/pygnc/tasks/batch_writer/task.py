@@ -6,14 +6,17 @@ input journal: a restarted writer reads it from the beginning and writes the sam
 """
 
 import errno
+import math
 import time
+from pathlib import Path
 from typing import Final
 
 import msgspec
 import zmq
 
 from pygnc.bus import control
-from pygnc.bus.journal_writer import SYNC_INTERVAL_S
+from pygnc.bus.disk_guard import OldRuns
+from pygnc.bus.journal_writer import RETURN_INTERVAL_S, SYNC_INTERVAL_S
 from pygnc.bus.messages import (
     LIVE,
     BatchBegin,
@@ -32,7 +35,7 @@ from pygnc.formats.sense import SenseLayout
 from pygnc.tasks.batch_writer.folder import BATCH, LAST, BatchFolder
 from pygnc.tasks.batch_writer.output_files import BatchAdditions, BatchCopies
 from pygnc.tasks.ingest.range_folders import satellite_of
-from pygnc.tasks.runtime import Notify, Run, Task
+from pygnc.tasks.runtime import WAIT_S, Notify, Run, Task
 
 MESSAGES_PER_STEP: Final = 64
 """Maximum number of messages read in a step. A larger number would cost memory: Python keeps its pools of objects."""
@@ -43,9 +46,17 @@ class BatchWriterTask(Task):
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
+        self._return_at_s = math.inf
+        self._begin_folder()
+        logs = run.settings.logs
+        self._old_runs = OldRuns(run.folder, logs.ceiling_bytes, logs.reserve_bytes, self._report_recovered)
+        self._is_starting = True
+
+    def _begin_folder(self) -> None:
+        """Begin with the first input; files that exist get the same bytes again."""
         self._input = self.open_reader("input", InputMessage)
         self._named: list[SourceFile] = []
-        self._folder: BatchFolder | None = BatchFolder(run.home, run.runtime)
+        self._folder: BatchFolder | None = BatchFolder(self.run.home, self.run.runtime)
         self._copies = BatchCopies(self._folder)
         self._additions: BatchAdditions | None = None
         self._terminated = True
@@ -57,8 +68,26 @@ class BatchWriterTask(Task):
         """Return the input socket."""
         return [self._input.socket]
 
+    def wait_s(self) -> float:
+        """Return the time until the next slice of work on old runs, s."""
+        return WAIT_S if self._is_starting else self._old_runs.wait_s()
+
+    def on_run_state(self, state: control.RunState) -> None:
+        """Begin to work on old runs when the run has started and the first status is written."""
+        self._is_starting = state.phase == "starting"
+
     def work(self) -> bool:
-        """Write the next packets."""
+        """Write the next packets; without any, do a slice of the work on old runs, for which a stop never waits.
+
+        The files begin again if a full disk has room again.
+        """
+        now = time.monotonic()
+        if now >= self._return_at_s:
+            self._return_at_s = now + RETURN_INTERVAL_S
+            if self._is_room():
+                self._return_at_s = math.inf
+                self._input.close()
+                self._begin_folder()
         messages = self._input.receive(MESSAGES_PER_STEP)
         try:
             for message in messages:
@@ -66,7 +95,12 @@ class BatchWriterTask(Task):
             self._sync_if_due()
         except OSError as error:
             self._give_up(error)
+        if not self._is_starting and not self._input.is_behind:
+            self._old_runs.step()
         return self._input.is_behind
+
+    def _report_recovered(self, path: Path) -> None:
+        self.notify("warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
 
     def progress(self) -> control.Progress:
         """Return the number of bytes written."""
@@ -154,12 +188,22 @@ class BatchWriterTask(Task):
         if free_bytes(self.run.home) < reserve_bytes:
             raise OSError(errno.ENOSPC, f"less than {reserve_bytes} bytes are free on the disk")
 
+    def _is_room(self) -> bool:
+        """Return True if the disk has room for all files of which the sizes are known."""
+        needed = self.run.settings.logs.reserve_bytes + sum(self._copies.size_bytes.values())
+        try:
+            return free_bytes(self.run.home) > needed
+        except OSError:
+            return False
+
     def _give_up(self, error: OSError) -> None:
         """Continue the run without these files; remove an incomplete batch to free the disk."""
         if self._folder is not None:
             self._written_bytes = self._folder.written_bytes
             self._folder.abandon()
             self._folder = None
+        if error.errno == errno.ENOSPC:
+            self._return_at_s = time.monotonic() + RETURN_INTERVAL_S
         self._faults += 1
         self.notify(
             "error",

@@ -38,8 +38,8 @@ class FormationArc:
     Attributes:
         ranges: Ranges between all satellites.
         newest_gps_ms: GPS milliseconds of the newest observation that concerns a partner; None before the first.
-        counts: Numbers of ranges received, of ranges held until their time is known, of ranges without time, and of
-            partners' fixes; named as in the status record.
+        counts: Numbers of ranges received, of ranges held until their time is known, of ranges without time, of ranges
+            from a satellite to itself, and of partners' fixes; named as in the status record.
     """
 
     def __init__(self, settings: FormationSettings, screening: ScreeningSettings) -> None:
@@ -52,7 +52,8 @@ class FormationArc:
         self._known: set[RangeObservation] = set()
         self._times: dict[tuple[int, int], MeasurementTime] = {}
         self.newest_gps_ms: int | None = None
-        self.counts = dict.fromkeys(("ranges_received", "ranges_held", "ranges_no_time", "fixes_of_partners"), 0)
+        names = ("ranges_received", "ranges_held", "ranges_no_time", "ranges_rejected", "fixes_of_partners")
+        self.counts = dict.fromkeys(names, 0)
 
     @property
     def fixes(self) -> Sequence[SatelliteFix]:
@@ -81,6 +82,9 @@ class FormationArc:
         for packet, gps_ms in self._clock.process(message):
             self.counts["ranges_held"] -= 1
             measured = RangeObservation(gps_ms, packet.satellite_id or self._own_id, packet.partner_id, packet.range_m)
+            if measured.satellites[0] == measured.satellites[1]:
+                self.counts["ranges_rejected"] += 1
+                continue
             # A sender that got no acknowledgement repeats its range.
             if measured not in self._known:
                 self._known.add(measured)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future, wait
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -40,12 +41,25 @@ STEP_MS: Final = 50
 ORBIT_PATIENCE_S: Final = 60.0
 """Longest wait for the orbit task, which responds to the end of the batch only after all its fixes."""
 
+SMALLER: Final = 4
+"""Factor by which arcs are shortened each time the task has run out of memory."""
+
 
 def _solve(problem: "Problem", result: "Future[FormationResult]") -> None:
     try:
         result.set_result(problem())
     except Exception as error:  # noqa: BLE001 - the task raises it again, and its crash is reported
         result.set_exception(error)
+
+
+def _begin_to_solve(problem: "Problem") -> "Future[FormationResult]":
+    """Solve a problem in a thread, so that the task responds meanwhile; if there is no thread left, solve it here."""
+    result: Future[FormationResult] = Future()
+    try:
+        threading.Thread(target=_solve, args=(problem, result), daemon=True).start()
+    except RuntimeError:
+        _solve(problem, result)
+    return result
 
 
 class FormationTask(Task):
@@ -78,9 +92,7 @@ class FormationTask(Task):
                 self._output.write(tracker.accept(result))
             return True
         if tracker is not None and tracker.problem is not None:
-            # In a thread, so that the task responds to the supervisor meanwhile.
-            self._result = Future()
-            threading.Thread(target=_solve, args=(tracker.problem, self._result), daemon=True).start()
+            self._result = _begin_to_solve(tracker.problem)
             return True
         if tracker is not None and tracker.awaits_orbit:
             self._take_orbits(tracker)
@@ -124,7 +136,12 @@ class FormationTask(Task):
         """Load the estimators and process the inputs before the first input that concerns a partner."""
         from pygnc.tasks.formation.tracker import FormationTracker  # noqa: PLC0415 - takes megabytes that most runs do not need
 
-        tracker = FormationTracker(self.run.settings, self.run.earth_orientation)
+        settings = self.run.settings
+        if self.run.memory_kills:
+            arc_max_s = settings.formation.arc_max_s / SMALLER**self.run.memory_kills
+            settings = replace(settings, formation=replace(settings.formation, arc_max_s=arc_max_s))
+            self.notify("warning", "smaller", f"after lack of memory, arcs are limited to {arc_max_s:.0f} s")
+        tracker = FormationTracker(settings, self.run.earth_orientation)
         decode = msgspec.msgpack.Decoder(InputMessage).decode
         journal = JournalReader(self.run.journal_folders, "input")
         while records := journal.read(MESSAGES_PER_STEP):

@@ -83,7 +83,8 @@ class FormationTracker:
     def counts(self) -> dict[str, int]:
         """Range and fix counters, named as in the status record; used and rejected ranges are of the newest arc."""
         used = [] if self.solution is None else self.solution.used.tolist()
-        return self._arc.counts | {"ranges_used": used.count(True), "ranges_rejected": used.count(False)}
+        rejected = self._arc.counts["ranges_rejected"] + used.count(False)
+        return self._arc.counts | {"ranges_used": used.count(True), "ranges_rejected": rejected}
 
     @property
     def awaits_orbit(self) -> bool:

@@ -7,8 +7,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Final
 
-from pygnc.common.files import durable_write
-from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, load, read_table, settings_from_table
+from pygnc.common.files import durable_write, read_input
+from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, read_table, settings_from_table, usable_table
 from pygnc.configuration.settings import Settings
 
 
@@ -25,14 +25,14 @@ def named_values(section: Any, prefix: str = "") -> dict[str, Any]:  # noqa: ANN
 
 
 def changed_settings(file: Path | None, home: Path, changes: dict[str, Any]) -> Settings:
-    """Return the settings of the file with these changes.
+    """Return the settings of the file, or of the copy used in its place, with these changes.
 
     Raises:
         ConfigurationError: no run could start with these settings.
     """
     from pygnc.host.parameters import merge_settings  # noqa: PLC0415 - most runs have no changes; it delays the start
 
-    return settings_from_table(merge_settings(read_table(file, home), changes), file or home / SETTINGS_FILE)
+    return settings_from_table(merge_settings(usable_table(file, home)[0], changes), file or home / SETTINGS_FILE)
 
 
 NAMES: Final = ("pygnc_settings_0.bin", "pygnc_settings_1.bin")
@@ -56,33 +56,47 @@ class SettingsSlots:
     def read(self, slot: int) -> bytes:
         """See `Slots`."""
         try:
-            return self._paths[slot].read_bytes()
-        except OSError:
+            return read_input(self._paths[slot])
+        except FileNotFoundError:
             return b""
+        except OSError as error:
+            return (error.strerror or "").encode()  # no valid content, so it counts as damaged
 
     def write(self, slot: int, content: bytes) -> None:
         """See `Slots`."""
         durable_write(self._paths[slot], content)
 
 
-def load_settings(file: Path | None, home: Path) -> tuple[Settings, str]:
-    """Return the settings of the file with the host's changes, and the reason if the changes are ignored, else empty.
+def load_settings(file: Path | None, home: Path, *, strict: bool = False) -> tuple[Settings, str]:
+    """Return the settings of the file with the host's changes, and the reasons if others are used, else empty.
 
     Changes are validated when they are made. If they no longer fit the settings file, the run starts without them.
 
+    Args:
+        file: settings file; None for `pygnc.toml` in `home`, which may be missing.
+        home: home folder.
+        strict: true to refuse a faulty settings file; otherwise `usable_table` replaces it.
+
     Raises:
-        ConfigurationError: the settings file cannot be used.
+        ConfigurationError: `strict`, and the settings file cannot be used.
     """
-    settings = load(file, home)
+    table, fault = (read_table(file, home), "") if strict else usable_table(file, home)
+    settings = settings_from_table(table, file or home / SETTINGS_FILE)
     slots = SettingsSlots(home)
     if not slots.exist:
-        return settings, ""
+        return settings, fault
     # Few runs have changes, and these imports delay the start.
     import tomllib  # noqa: PLC0415
 
     from pygnc.host.parameters import read_slots  # noqa: PLC0415
 
+    faults = [fault] if fault else []
+    stored = read_slots(slots)
+    for slot in stored.damaged:
+        remaining = f"generation {stored.generation} is used" if stored.generation else "there is no other"
+        faults.append(f"{NAMES[slot]}, which holds settings changed over the line, is damaged; {remaining}")
     try:
-        return changed_settings(file, home, tomllib.loads(read_slots(slots).text)), ""
+        settings = changed_settings(file, home, tomllib.loads(stored.text))
     except (ConfigurationError, tomllib.TOMLDecodeError) as error:
-        return settings, f"settings changed over the line are ignored: {error}"
+        faults.append(f"settings changed over the line are ignored: {error}")
+    return settings, "; ".join(faults)

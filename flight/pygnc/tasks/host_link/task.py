@@ -212,8 +212,9 @@ class RunServices:
     def report(self, kind: SentenceType) -> bytes:
         """See `HostServices`."""
         name = "pygnc_status.bin" if kind is STAT else "pygnc_info.txt"
+        in_memory = self._run.runtime / name  # exists while the home does not take the file
         try:
-            return (self._run.home / name).read_bytes()
+            return (in_memory if in_memory.exists() else self._run.home / name).read_bytes()
         except OSError as error:
             raise Refusal(NakCause.UNABLE, f": {name}: {error.strerror}; ask again in a second") from None
 

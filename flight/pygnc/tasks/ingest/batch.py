@@ -72,7 +72,8 @@ def open_named(home: Path, files: Sequence[tuple[SourceFile, int]], settings: Se
         if file.fault:
             continue
         if Path(file.name).name == SENSE_FILE:
-            sources.append(SenseFile(home / file.name, file.name, settings.orbit.screening.earliest_gps_week))
+            earliest_week = settings.orbit.screening.earliest_gps_week
+            sources.append(SenseFile(home / file.name, file.name, earliest_week, file.size_bytes))
         elif rows and file.from_byte == 0 and is_next_file(rows[-1][-1][0].name, file.name):
             rows[-1].append((file, delivered_before))
         else:

@@ -7,6 +7,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from pygnc.bus.messages import UploadedElements
+from pygnc.common.files import open_input
 from pygnc.common.mean_elements import ELEMENTS_SIZE_MAX, ElementsError
 
 ELEMENTS_FILE: Final = "pygnc_elements.txt"
@@ -22,7 +23,7 @@ def read_elements(path: Path, expected_object: str, known: UploadedElements | No
         known: Message of the file that was read last; None before.
     """
     try:
-        with path.open("rb") as file:
+        with open(open_input(path), "rb") as file:  # noqa: PTH123 - a descriptor
             status = os.fstat(file.fileno())
             if known is not None and (known.size_bytes, known.modified_ns) == (status.st_size, status.st_mtime_ns):
                 return None

@@ -4,6 +4,7 @@ Everything that ingest does next follows from this state. A restarted ingest the
 like the process before it.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -28,7 +29,7 @@ from pygnc.bus.messages import (
 )
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.clock.clock_map import ClockMap
-from pygnc.formats.gps_packet import received_gps_week
+from pygnc.formats.gps_packet import SENSE_GPS_PACKET, TERMINATOR, received_gps_week
 
 RECORDS_PER_READ: Final = 512
 _FILE_COUNTS: Final = {
@@ -51,6 +52,7 @@ class InputCounters:
         newest_gps_ms: GPS time of the newest of our own GPS packets that has one.
         elements: Newest file of mean elements, usable or not; None before.
         has_rolled_over: True if the week of a GPS packet was corrected for a rollover.
+        packet_bytes: Number of bytes of the packets of each file, by name, with the ends of sense records.
     """
 
     def __init__(self) -> None:
@@ -61,6 +63,8 @@ class InputCounters:
         self.newest_gps_ms: int | None = None
         self.elements: UploadedElements | None = None
         self.has_rolled_over = False
+        self.packet_bytes: Counter[str] = Counter()
+        self._terminator_bytes = 0
         self._clock = ClockMap()
 
     @property
@@ -82,6 +86,7 @@ class InputCounters:
             self._note_times(message)
         elif isinstance(message, UploadedElements):
             self.elements = message
+        self._count_bytes(message)
         if isinstance(message, GpsFix) and not self.has_rolled_over:
             self.has_rolled_over = received_gps_week(message.raw) != message.gps_week
         if isinstance(message, DeviceReading):
@@ -91,6 +96,33 @@ class InputCounters:
             if not isinstance(message, TimeMark):
                 self._add("source_bytes", len(message.raw))
                 self._add("delivered_bytes", len(message.raw))
+
+    def _count_bytes(self, message: Message) -> None:
+        if isinstance(message, BatchBegin):
+            self._terminator_bytes = len(TERMINATOR) if message.records_terminated else 0
+        elif isinstance(message, SensorSample | RangeMeasurement | GpsFix):
+            is_end = len(message.raw) == SENSE_GPS_PACKET.itemsize
+            self.packet_bytes[message.source] += len(message.raw) + is_end * self._terminator_bytes
+
+    def corrections(self, first_seq: int, cause: str) -> list[SourceFile]:
+        """Return reports, numbered from `first_seq`, on the files of which not all announced packets have followed."""
+        found: list[SourceFile] = []
+        for file in self.files.values():
+            missing = file.delivered_bytes - self.packet_bytes[file.name]
+            if missing > 0:
+                found.append(
+                    SourceFile(
+                        seq=first_seq + len(found),
+                        name=file.name,
+                        modified_ns=file.modified_ns,
+                        from_byte=file.size_bytes,
+                        delivered_bytes=-missing,
+                        damaged_bytes=missing,
+                        damaged_ranges=1,
+                        damage=((0, file.size_bytes, cause),),
+                    )
+                )
+        return found
 
     def _note_times(self, fix: GpsFix) -> None:
         gps_ms = gps_ms_from_week(fix.gps_week, fix.gps_tow_ms)

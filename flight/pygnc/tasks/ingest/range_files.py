@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pygnc.bus.messages import GpsFix, Message, RangeMeasurement, SourceFile
 from pygnc.common.clock import gps_ms_from_weeks
+from pygnc.common.files import open_input
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.damage import DamageReason
@@ -202,7 +203,7 @@ class RangeRow(BatchSource):
 
 def _content(path: Path, span: Span) -> tuple[bytes, int]:
     """Return the bytes of a span and the file's modification time, 0 if the file has grown beyond the span."""
-    with path.open("rb") as file:
+    with open(open_input(path), "rb") as file:  # noqa: PTH123 - a descriptor
         status = os.fstat(file.fileno())
         to_byte = status.st_size if span.to_byte is None else span.to_byte
         if to_byte > FILE_BYTES_MAX:

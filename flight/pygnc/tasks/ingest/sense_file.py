@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import zlib
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from pygnc.bus.messages import GpsFix, Message, SensorSample, SourceFile
 from pygnc.common.clock import gps_ms_from_weeks
+from pygnc.common.files import open_input
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.damage import Damage
 from pygnc.formats.gps_packet import decode_gps_packets
@@ -67,12 +69,14 @@ class FileChangedError(OSError):
 class SenseFile(BatchSource):
     """An input file of sense records.
 
-    The scan reads the file once and keeps 24 bytes per record.
+    The scan reads the file once and keeps 28 bytes per record. The file may grow or be replaced by another file
+    meanwhile: the bytes that it had when it was opened are used.
 
     Args:
         path: The file.
         name: Its name relative to the home folder.
         earliest_week: First possible GPS week; see `decode_gps_packets`.
+        size: Number of bytes to read; None for all.
 
     Attributes:
         layout: Layout of the records.
@@ -81,17 +85,18 @@ class SenseFile(BatchSource):
         OSError: The file cannot be read.
     """
 
-    def __init__(self, path: Path, name: str, earliest_week: int = 0) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    def __init__(self, path: Path, name: str, earliest_week: int = 0, size: int | None = None) -> None:
+        self._descriptor = open_input(path)
         status = os.fstat(self._descriptor)
-        self._size = status.st_size
-        self._modified_ns = status.st_mtime_ns
+        self._size = status.st_size if size is None else size
+        self._modified_ns = status.st_mtime_ns if status.st_size == self._size else 0
         self._earliest_week = earliest_week
         self.layout = recognise_layout(os.pread(self._descriptor, RECOGNITION_BYTES, 0)) or SenseLayout()
         super().__init__([name], terminated=self.layout.terminated)
         self._damage: list[Damage] = []
         self._damaged_ranges = 0
         self._offsets: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._checksums: list[int] = []
 
     def _scan(self) -> Generator[None, None, NDArray[np.int64]]:
         scanner = SenseScanner(self.layout)
@@ -102,6 +107,7 @@ class SenseFile(BatchSource):
             found = scanner.finish(piece) if position + wanted >= self._size else scanner.feed(piece)
             fixes = decode_gps_packets(found.records["gps"], self._earliest_week)
             offsets.append(found.offsets)
+            self._checksums += [zlib.crc32(record.tobytes()) for record in found.records]
             t_spacecraft_s.append(found.records["gps"]["t_spacecraft_s"])
             gps_ms.append(gps_ms_from_weeks(fixes.gps_week, fixes.gps_tow_ms))
             self._damaged_ranges += len(found.damage)
@@ -133,9 +139,9 @@ class SenseFile(BatchSource):
         Raises:
             FileChangedError: The file was changed since it was scanned.
         """
-        size = self.layout.size
-        raw = b"".join(os.pread(self._descriptor, size, offset) for offset in self._offsets[ordinals].tolist())
-        if len(raw) != size * len(ordinals) or os.fstat(self._descriptor).st_mtime_ns != self._modified_ns:
+        pieces = [os.pread(self._descriptor, self.layout.size, offset) for offset in self._offsets[ordinals].tolist()]
+        if any(zlib.crc32(piece) != self._checksums[k] for piece, k in zip(pieces, ordinals.tolist(), strict=True)):
             raise FileChangedError(f"{self.names[0]}: the file was changed during the run; start the run again")
+        raw = b"".join(pieces)
         records, week = np.frombuffer(raw, self.layout.record), self._earliest_week
         return sense_messages(records, ordinals, self.names[0], self.layout, first_seq, earliest_week=week)

@@ -22,6 +22,7 @@ from pygnc.bus import control
 from pygnc.bus.messages import DEVICES, LIVE, BatchEnd, DeviceReading, GpsFix, LivePacket, Message, SourceFile
 from pygnc.bus.streams import StreamReader
 from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc.common.constants import SENSE_FILE
 from pygnc.formats.gps_packet import received_gps_week
 from pygnc.tasks.ingest.batch import (
     PREFIX,
@@ -61,6 +62,7 @@ class IngestTask(Task):
         self._last_file_seq = 0
         self._live: list[StreamReader] | None = None
         self._looks_for_files = True
+        self._sense_change_reported = False
         self._next_look_s = 0.0
         self._steps: Iterator[None] | None = self._begin()
 
@@ -211,17 +213,21 @@ class IngestTask(Task):
         except OSError:
             self._break_off(recovery, CHANGED)
             return
-        for source in sources:
-            yield from source.scan()
-        if not recovery.matches(_files(sources)):
-            self._break_off(recovery, CHANGED)
-            return
-        self._seq = recovery.begin_seq
-        yield from self._write_records(sources)
+        try:
+            for source in sources:
+                yield from source.scan()
+            if not recovery.matches(_files(sources)):
+                self._break_off(recovery, CHANGED)
+                return
+            self._seq = recovery.begin_seq
+            yield from self._write_records(sources)
+        except OSError as error:
+            self._break_off(recovery, error.strerror or str(error))
 
     def _read_arrivals(self) -> Iterator[None]:
         """Read elements and range files that have appeared, changed or grown since the last look."""
         self._take_elements()
+        self._report_changed_sense_file()
         found, unreadable = find_arrivals(self.run.home, self._counters.files, self.run.settings)
         rows = []
         for row in found:
@@ -253,6 +259,20 @@ class IngestTask(Task):
             return
         epoch = utc_iso_from_gps_ms(upload.elements.epoch_gps_ms)
         self.notify("info", "elements", f"{upload.name}: {upload.elements.description}, epoch {epoch}")
+
+    def _report_changed_sense_file(self) -> None:
+        """Report once that the home's sense file is not the file that was read."""
+        file = self._counters.files.get(SENSE_FILE)
+        if file is None or file.fault or self._sense_change_reported:
+            return
+        try:
+            status = (self.run.home / SENSE_FILE).stat()
+        except OSError:
+            return
+        if (status.st_size, status.st_mtime_ns) != (file.size_bytes, file.modified_ns):
+            self._sense_change_reported = True
+            text = f"{SENSE_FILE} was changed after its first {file.size_bytes} bytes had been read"
+            self.notify("warning", "input_changed", f"{text}; the next run reads the rest")
 
     # --- Output ----------------------------------------------------------------------------------------------------
 
@@ -300,7 +320,8 @@ class IngestTask(Task):
         if recovery.is_ended:
             self.notify("error", "arrival_broken_off", cause)
         else:
-            self._write_from_files([BatchEnd(seq=self._seq + 1, cause=cause)])
+            corrections = [] if self.run.from_last_run else self._counters.corrections(self._seq + 1, cause)
+            self._write_from_files([*corrections, BatchEnd(seq=self._seq + 1 + len(corrections), cause=cause)])
             self.notify("error", "batch_ended_early", cause)
 
     # --- Events ----------------------------------------------------------------------------------------------------

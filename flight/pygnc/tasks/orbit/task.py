@@ -40,7 +40,7 @@ class OrbitTask(Task):
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
         self._stream = self.open_stream("orbit")
-        self._checkpoint = CheckpointFile(run.runtime / "orbit.checkpoint", Checkpoint)
+        self._checkpoint = CheckpointFile(run.runtime / "orbit.checkpoint", Checkpoint, notify)
         saved = self._checkpoint.load()
         self._tracker = OrbitTracker(run.settings.orbit, run.earth_orientation, saved.tracker if saved else None)
         self._output = ResumableWriter(self._stream, saved.last_output_seq if saved else 0)

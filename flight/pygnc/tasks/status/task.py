@@ -8,14 +8,15 @@ import contextlib
 import errno
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Final
 
+import msgspec
 import zmq
 
 from pygnc.bus import control
+from pygnc.bus.journal_files import list_segments
 from pygnc.bus.messages import (
     AttitudeEstimate,
     ClosestApproach,
@@ -26,14 +27,18 @@ from pygnc.bus.messages import (
     OrbitMessage,
 )
 from pygnc.common.clock import gps_ms_from_spacecraft_s, week_from_gps_ms
-from pygnc.common.files import durable_write, reserve_space
-from pygnc.formats import info, status
+from pygnc.common.files import durable_write, overwrite, read_input, reserve_space
+from pygnc.formats import info, journal, status
+from pygnc.formats.causes import find_causes
 from pygnc.formats.status import PARTNERS, AttitudeMode, OrbitMode, Phase, TaskState, Value
 from pygnc.tasks.runtime import Notify, Run, Task
 
 _VARIANCES = (0, 2, 5)
 """Indices of the position's variances in the lower triangle of a 6 x 6 covariance."""
 INTERVAL_S: Final = 1.0
+STATUS_FILE: Final = "pygnc_status.bin"
+INFO_FILE: Final = "pygnc_info.txt"
+RESERVE_FILE: Final = "reserve"
 RESERVE_BYTES: Final = 1 << 15
 """Space reserved in the run's folder, so that the status can be written when the journals have filled the disk."""
 MESSAGES_PER_STEP: Final = 64
@@ -48,16 +53,15 @@ class StatusTask(Task):
         self._orbits = self.open_reader("orbit", OrbitMessage)
         self._attitudes = self.open_reader("attitude", AttitudeEstimate)
         self._formations = self.open_reader("formation", FormationMessage)
-        self._orbit: OrbitEstimate | None = None
-        self._attitude: AttitudeEstimate | None = None
-        self._partners = PartnerStatus()
+        self._newest = NewestEstimates()
         self._state = control.RunState("starting", "", (), 0)
         # The first record is written when the tasks are up, at the latest after `INTERVAL_S`.
         self._phase_written = self._state.phase
         self._next_write_s = time.monotonic() + INTERVAL_S
         self._generation = 0
         self._fault = ""
-        self._reserve = run.folder / "reserve"
+        self._causes_reported = {"DISK"}  # it has events of its own
+        self._reserve = run.folder / RESERVE_FILE
         with contextlib.suppress(OSError):
             reserve_space(self._reserve, RESERVE_BYTES)
 
@@ -80,12 +84,7 @@ class StatusTask(Task):
         """Read new estimates; return True if more are waiting."""
         received = [reader.receive(MESSAGES_PER_STEP) for reader in self._readers]
         for message in [*chain.from_iterable(received), self._orbits.take_transient()]:
-            if isinstance(message, OrbitEstimate):
-                self._orbit = message
-            elif isinstance(message, AttitudeEstimate):
-                self._attitude = message
-            elif message is not None:
-                self._partners.take(message)
+            self._newest.take(message)
         return any(reader.is_behind for reader in self._readers)
 
     def on_run_state(self, state: control.RunState) -> None:
@@ -111,28 +110,80 @@ class StatusTask(Task):
     def _write(self) -> None:
         self._generation += 1
         self._phase_written = self._state.phase
-        values = run_fields(self.run, self._state) | orbit_fields(self._orbit, self.run.spacecraft_time_s())
-        values |= attitude_fields(self._attitude) | self._partners.fields()
+        values = run_fields(self.run, self._state) | self._newest.fields(self.run.spacecraft_time_s())
         values["generation"] = self._generation
-        record = status.encode(values)
+        self._report_causes(status.decode(status.encode(values)))
         try:
-            self._replace("pygnc_status.bin", record)
-            self._replace("pygnc_info.txt", info.compose(status.decode(record)))
+            write_status(self.run, values, self._state.limits)
+            self._fault = ""
         except OSError as error:
             fault = f"{error.filename or self.run.home}: {error.strerror}"
             if fault != self._fault:
                 self._fault = fault
                 self.notify("error", "status_not_written", fault)
 
-    def _replace(self, name: str, content: bytes) -> None:
-        """Replace a file in the home; on a full disk, use the reserved space."""
+    def _report_causes(self, values: dict[str, Value]) -> None:
+        """Report once each cause that the record contains; the others have events of their own."""
+        causes = find_causes(values, {})
+        for word in causes.keys() - self._causes_reported:
+            self.notify("warning", "limited", f"{word}: {causes[word]}")
+        self._causes_reported |= causes.keys()
+
+
+def write_status(run: Run, values: dict[str, Value], limits: Mapping[str, str]) -> None:
+    """Replace the status record and the info line in the home, or if that is impossible in the private folder.
+
+    Raises:
+        OSError: the files in the home cannot be written.
+    """
+    record = status.encode(values)
+    fields = status.decode(record)
+    files = {STATUS_FILE: record, INFO_FILE: info.compose(fields, find_causes(fields, limits))}
+    try:
+        for name, content in files.items():
+            _replace(run, name, content)
+            (run.runtime / name).unlink(missing_ok=True)
+    except OSError:
+        with contextlib.suppress(OSError):  # the host link reads these
+            for name, content in files.items():
+                durable_write(run.runtime / name, content)
+        raise
+
+
+def _replace(run: Run, name: str, content: bytes) -> None:
+    """Replace a file in the home; on a full disk, use the reserved space, then the old file's."""
+    try:
+        durable_write(run.home / name, content)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        (run.folder / RESERVE_FILE).unlink(missing_ok=True)
         try:
-            durable_write(self.run.home / name, content)
-        except OSError as error:
-            if error.errno != errno.ENOSPC or not self._reserve.exists():
-                raise
-            self._reserve.unlink()
-            durable_write(self.run.home / name, content)
+            durable_write(run.home / name, content)
+        except OSError:
+            overwrite(run.home / name, content)
+
+
+class NewestEstimates:
+    """Newest estimate of each kind."""
+
+    def __init__(self) -> None:
+        self.orbit: OrbitEstimate | None = None
+        self._attitude: AttitudeEstimate | None = None
+        self._partners = PartnerStatus()
+
+    def take(self, message: Message | None) -> None:
+        """Store a message of any of the estimators' streams."""
+        if isinstance(message, OrbitEstimate):
+            self.orbit = message
+        elif isinstance(message, AttitudeEstimate):
+            self._attitude = message
+        elif message is not None:
+            self._partners.take(message)
+
+    def fields(self, t_spacecraft_s: int) -> dict[str, Value]:
+        """Return the status fields of all estimates."""
+        return orbit_fields(self.orbit, t_spacecraft_s) | attitude_fields(self._attitude) | self._partners.fields()
 
 
 class PartnerStatus:
@@ -188,16 +239,48 @@ def _partner_fields(estimate: FormationEstimate, approach: ClosestApproach | Non
     return values | {name: value for name, value in numbers.items() if value is not None}
 
 
-def correct_final_phase(home: Path, *, failed: bool) -> None:
-    """Correct the phase in the status file if the status task was killed before it wrote the last status."""
-    path = home / "pygnc_status.bin"
-    phase = Phase.FAILED if failed else Phase.STOPPED
+def write_final_status(run: Run, state: control.RunState) -> None:
+    """Write the last status if the status task was killed before it did: the newest estimates are in the journals.
+
+    Args:
+        run: the run.
+        state: its final state.
+    """
     try:
-        values = status.decode(path.read_bytes())
-        if values["phase"] != phase:
-            durable_write(path, status.encode(values | {"phase": phase}))
+        last = status.decode(read_input(run.home / STATUS_FILE))
     except (OSError, status.StatusError):
-        return  # no valid status to correct
+        last = {}
+    if last.get("run_number") != run.number:
+        last = {}
+    if last.get("phase") == Phase[state.phase.upper()]:
+        return
+    newest = NewestEstimates()
+    decode = msgspec.msgpack.Decoder(OrbitMessage | AttitudeEstimate | FormationMessage).decode
+    try:
+        for stream in ("orbit", "attitude", "formation"):
+            for segment in list_segments(run.journal_folders, stream)[-2:]:
+                for record in journal.scan(segment.path.read_bytes()).records:
+                    if record.kind is journal.Kind.MESSAGE:
+                        newest.take(decode(record.payload))
+        fields = newest.fields(run.spacecraft_time_s())
+        if _orbit_epoch(last) > _orbit_epoch(fields):  # the last record has a prediction, the journal has none
+            fields |= {name: last[name] for name in orbit_fields(newest.orbit, 0)}
+        fields |= run_fields(run, state) | {"generation": int(last.get("generation", 0)) + 1}
+        write_status(run, fields, state.limits)
+    except OSError:
+        return  # the events and the exit code report a disk that fails
+
+
+def _orbit_epoch(fields: dict[str, Value]) -> tuple[Value, Value]:
+    return fields.get("orbit_gps_week", 0), fields.get("orbit_gps_tow_ms", 0)
+
+
+def final_causes(run: Run, limits: Mapping[str, str]) -> list[str]:
+    """Return the words for what limits the results of a run that has ended."""
+    for folder in (run.runtime, run.home):
+        with contextlib.suppress(OSError, status.StatusError):
+            return list(find_causes(status.decode(read_input(folder / STATUS_FILE)), limits))
+    return []
 
 
 def run_fields(run: Run, state: control.RunState) -> dict[str, Value]:
@@ -208,6 +291,7 @@ def run_fields(run: Run, state: control.RunState) -> dict[str, Value]:
         "uptime_s": run.spacecraft_time_s() - run.start.t_spacecraft_s,
         "spacecraft_time_s": run.spacecraft_time_s(),
         "events": state.events,
+        "not_recorded": state.not_recorded,
     }
     for task in state.tasks:
         values[f"task_{task.name}_state"] = TaskState[task.state.upper()]

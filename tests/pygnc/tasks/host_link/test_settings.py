@@ -7,7 +7,7 @@ import pytest
 from pygnc.configuration.load import ConfigurationError
 from pygnc.configuration.settings import HostSettings, Settings
 from pygnc.host.parameters import encode_slot
-from pygnc.tasks.host_link.settings import SettingsSlots, changed_settings, load_settings, named_values
+from pygnc.tasks.host_link.settings import NAMES, SettingsSlots, changed_settings, load_settings, named_values
 
 
 def keep(home: Path, generation: int, text: str) -> None:
@@ -42,7 +42,21 @@ def test_rejects_an_unusable_settings_file_despite_changes(tmp_path: Path) -> No
     keep(tmp_path, 1, "logs.ceiling_bytes = 2000\n")
     (tmp_path / "pygnc.toml").write_text("[logs]\nceiling_bytes = -1\n")
     with pytest.raises(ConfigurationError, match=r"pygnc\.toml"):
-        load_settings(None, tmp_path)
+        load_settings(None, tmp_path, strict=True)
+    settings, fault = load_settings(None, tmp_path)
+    assert settings.logs.ceiling_bytes == 2000
+    assert "ceiling_bytes must be 0 to" in fault
+
+
+def test_reports_a_damaged_slot_and_uses_the_other(tmp_path: Path) -> None:
+    keep(tmp_path, 1, "logs.ceiling_bytes = 2000\n")
+    keep(tmp_path, 2, "logs.ceiling_bytes = 3000\n")
+    file = tmp_path / NAMES[0]
+    file.write_bytes(file.read_bytes()[:-1])
+    settings, fault = load_settings(None, tmp_path)
+    assert settings.logs.ceiling_bytes == 2000
+    assert "pygnc_settings_0.bin" in fault
+    assert fault.endswith("is damaged; generation 1 is used")
 
 
 def test_every_setting_has_a_name() -> None:
@@ -58,5 +72,4 @@ def test_validates_a_change_against_the_present_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="baud"):
         changed_settings(None, tmp_path, {"host": {"baud": 12}})
     (tmp_path / "pygnc.toml").write_text("[logs]\nno_such = 5\n")
-    with pytest.raises(ValueError, match="unknown setting"):
-        changed_settings(None, tmp_path, {"logs": {"ceiling_bytes": 5}})
+    assert changed_settings(None, tmp_path, {"logs": {"ceiling_bytes": 5}}).logs.ceiling_bytes == 5

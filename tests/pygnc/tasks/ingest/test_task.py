@@ -12,9 +12,13 @@ from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import BatchEnd, GpsFix, InputMessage, Message, RangeMeasurement, UploadedElements
 from pygnc.tasks.ingest import batch, task
 from pygnc.tasks.ingest.task import IngestTask
+from tests.e2e.conftest import DEMO
 from tests.pygnc.formats.streams import range_packets
 from tests.pygnc.tasks.runs import run_in
 
+RECORDS, RECORD_BYTES = 20, 251
+SENSE = (DEMO / "sense.bin").read_bytes()[: RECORDS * RECORD_BYTES]
+RECORD = SENSE[:RECORD_BYTES]
 STREAM = b"".join(range_packets(8, seed=5))
 TLE = b"""\
 1 25544U 98067A   21264.51782528  .00002893  00000-0  58680-4 0  9996
@@ -50,8 +54,11 @@ class Home:
             with (self.home / name).open("ab") as file:
                 file.write(content)
 
-    def work(self, lost_at: int | None = None) -> None:
-        """Work until nothing is left to do; the task is lost instead of making write number `lost_at`."""
+    def work(self, lost_at: int | None = None, writes: int | None = None) -> None:
+        """Work until nothing is left to do, or until so many writes are made.
+
+        The task is lost instead of making write number `lost_at`.
+        """
         if self._task is None:
             self._context = zmq.Context()
             self._task = IngestTask(self.run, self._context, lambda *event: self.events.append(event))
@@ -65,8 +72,10 @@ class Home:
 
             self._task._stream.write = counted  # type: ignore[method-assign]
         self._task._next_look_s = 0.0
-        while self._task.work():
+        while self.writes != writes and self._task.work():
             pass
+        if self.writes == writes:
+            return
         self._task._next_look_s = 0.0
         while self._task.work():
             pass
@@ -191,3 +200,46 @@ def test_reads_nothing_twice_without_the_beginning_of_the_journal(
     home.work()
     assert [name for severity, name, _ in home.events if severity == "error"] == ["arrival_broken_off"]
     assert home.journal() == before[-len(home.journal()) :]
+
+
+@pytest.fixture
+def sense_home(homes: list[Home]) -> Home:
+    """Return a home with a sense file whose records are announced, but not yet written."""
+    home, _ = homes
+    home.append({"sense.bin": SENSE})
+    home.work(writes=1)
+    return home
+
+
+def fixes(home: Home) -> int:
+    return sum(isinstance(message, GpsFix) for message in without_times(home.journal()))
+
+
+def test_uses_the_part_of_a_growing_sense_file_that_was_read(sense_home: Home) -> None:
+    sense_home.append({"sense.bin": RECORD})
+    sense_home.work()
+    assert fixes(sense_home) == RECORDS
+    assert sense_home.counts()["delivered_bytes"] == len(SENSE)
+    assert [text for _, name, text in sense_home.events if name == "input_changed"] == [
+        f"sense.bin was changed after its first {len(SENSE)} bytes had been read; the next run reads the rest"
+    ]
+
+
+def test_a_restarted_task_uses_the_same_part_of_a_growing_sense_file(sense_home: Home) -> None:
+    sense_home.append({"sense.bin": RECORD})
+    sense_home.lose()
+    sense_home.work()
+    assert fixes(sense_home) == RECORDS
+    assert sense_home.counts()["delivered_bytes"] == len(SENSE)
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_packets_of_a_replaced_sense_file_are_not_counted_as_delivered(sense_home: Home, *, is_lost: bool) -> None:
+    (sense_home.home / "sense.bin").write_bytes(bytes(len(SENSE)))
+    if is_lost:
+        sense_home.lose()
+    sense_home.work()
+    assert fixes(sense_home) == 0
+    counts = sense_home.counts()
+    assert (counts["source_bytes"], counts["delivered_bytes"], counts["damaged_bytes"]) == (len(SENSE), 0, len(SENSE))
+    assert sum(isinstance(message, BatchEnd) for message in without_times(sense_home.journal())) == 1

@@ -85,7 +85,7 @@ def test_the_info_line_says_where_the_partner_is_and_whether_that_is_certain(*, 
     assert line in info.compose(decoded(shown))
 
 
-def test_three_partners_fit_into_the_info_line_beside_orbit_and_attitude() -> None:
+def test_three_partners_and_the_counters_fit_into_the_info_line_beside_the_orbit() -> None:
     shown = PartnerStatus()
     for partner in (75, 76, 77):
         shown.take(estimate(partner, position_rtn_m=(-1234.0, 56789.0, -1234.0)))
@@ -100,3 +100,4 @@ def test_three_partners_fit_into_the_info_line_beside_orbit_and_attitude() -> No
     text = info.compose(status.decode(status.encode(shown.fields() | known)))
     assert len(text) < 200
     assert text.count(b"\nP7") == 3
+    assert b"\nFIX 0/0 DMG 0B\n" in text

@@ -1,0 +1,36 @@
+"""Causes that limit the results of a run, by its status record: a word for the info line, a text for the event."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from pygnc.formats.status import REJECT_CAUSES, AttitudeMode, OrbitMode, Value
+
+FIXES_MIN: Final = 10
+SAMPLES_MIN: Final = 600
+"""Number of samples, 50 minutes of the controller's files, in which an attitude is found even after an eclipse."""
+
+
+def find_causes(status: dict[str, Value], limits: Mapping[str, str]) -> dict[str, str]:
+    """Return the text of each cause, by its word, in the order of importance.
+
+    Args:
+        status: fields of a status record.
+        limits: causes that the status record does not contain, by their words.
+    """
+    found: dict[str, str] = {}
+    received = int(status["fixes_received"])
+    is_unknown = status["orbit_mode"] == OrbitMode.NONE
+    if is_unknown and received >= FIXES_MIN and not status["fixes_accepted"] and not status["fixes_waiting"]:
+        counts = {cause: int(status[f"rejected_{cause}"]) for cause in REJECT_CAUSES}
+        most = max(counts, key=lambda cause: counts[cause])
+        found["NOFIX"] = f"none of {received} fixes was used; {counts[most]} were rejected for {most}"
+    searched = int(status["samples_searching"])
+    if status["attitude_mode"] == AttitudeMode.SEARCHING and searched >= SAMPLES_MIN:
+        remedy = "check [attitude.mounting] and the sensors"
+        found["NOATT"] = f"no attitude was found in {searched} samples; {remedy}"
+    found |= limits
+    if status["not_recorded"]:
+        found["DISK"] = f"{int(status['not_recorded'])} tasks cannot record everything on the disk"
+    if status["lost_messages"]:
+        found["LOST"] = f"{int(status['lost_messages'])} inputs did not reach a task"
+    return found

@@ -1,0 +1,196 @@
+"""Disks that fail during a run, with real processes."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from pygnc.bus.messages import LIVE
+from pygnc.bus.streams import socket_file
+from pygnc.formats import status
+from pygnc.formats.status import OrbitMode, Phase
+from pygnc.host.channel_events import Received
+from pygnc.host.sentence_types import STAT, STRQ, ReportKind
+from pygnc.launch.workspace import runtime_folder
+from tests.e2e.conftest import SENSE, SENSE_RECORD_BYTES, Flight, copy_first_hour
+from tests.e2e.linked_flight import RECORDS, LinkedFlight, stream, time_of
+from tests.fakes.small_disk import DyingDisk, disk_of, dying_disk_of
+
+pytestmark = pytest.mark.slow
+
+FIRST_LIVE = RECORDS - 6
+KILLED = ("orbit", "batch_writer")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[DyingDisk]:
+    with dying_disk_of(tmp_path / "card", "8M") as disk:
+        yield disk
+
+
+@pytest.fixture
+def linked(disk: DyingDisk) -> Iterator[LinkedFlight]:
+    flight = LinkedFlight(disk.folder)
+    yield flight
+    flight.stop_hard()
+    flight.host.close()
+
+
+@pytest.fixture
+def linked_home(tmp_path: Path) -> Iterator[LinkedFlight]:
+    flight = LinkedFlight(tmp_path)
+    yield flight
+    flight.stop_hard()
+    flight.host.close()
+
+
+def status_over_the_line(linked: LinkedFlight) -> dict[str, status.Value]:
+    """Ask for the status record until it comes; return it."""
+    host = linked.host
+
+    def answers() -> list[bytes]:
+        return [o.body[1] for o in host.outcomes if isinstance(o, Received) and o.kind is STAT]
+
+    before = len(answers())
+    host.send(STRQ, ReportKind.STATUS)
+    host.run(lambda: len(answers()) > before)
+    return status.decode(answers()[-1])
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [(DyingDisk.turn_read_only, "Read-only file system"), (DyingDisk.fail, "Input/output error")],
+)
+def test_a_dying_card_stops_recording_but_not_the_run(
+    disk: DyingDisk, linked: LinkedFlight, fault: Callable[[DyingDisk], None], text: str
+) -> None:
+    copy_first_hour(disk.folder)
+    (disk.folder / "sense.bin").write_bytes(SENSE[: FIRST_LIVE * SENSE_RECORD_BYTES])
+    with (disk.folder / "pygnc.toml").open("a") as settings:
+        settings.write("[logs]\nreserve_bytes = 0\n")
+    os.sync()
+    host = linked.connect("10", str(time_of(FIRST_LIVE)))
+    linked.until_phase(Phase.IDLE)
+    tasks = linked.tasks()
+    fixes = int(linked.status()["fixes_received"])
+    fault(disk)
+    stream(host, range(FIRST_LIVE, RECORDS))
+    newest = status_over_the_line(linked)
+
+    def has_used_all() -> bool:
+        newest.update(status_over_the_line(linked))
+        return newest["fixes_received"] == fixes + RECORDS - FIRST_LIVE and int(newest["not_recorded"]) > 0
+
+    host.run(has_used_all)
+    assert newest["phase"] == Phase.IDLE
+    assert newest["orbit_mode"] in {OrbitMode.AT_FIX, OrbitMode.PREDICTED}
+    assert newest["lost_messages"] == 0
+    assert linked.tasks() == tasks, "no task was restarted"
+    for name in KILLED:
+        os.kill(tasks[name], signal.SIGKILL)
+    host.run(lambda: all(linked.tasks().get(name, pid) != pid for name, pid in tasks.items() if name in KILLED))
+
+    def are_up() -> bool:
+        newest = status_over_the_line(linked)
+        return all(
+            (newest[f"task_{k}_restarts"], newest[f"task_{k}_state"]) == (1, status.TaskState.UP) for k in KILLED
+        )
+
+    host.run(are_up)
+    linked.signal(signal.SIGINT)
+    assert linked.until_ended() == 5
+    heard = host.heard.decode(errors="replace")
+    assert text in heard
+    assert "Traceback" not in heard
+
+
+def test_a_full_disk_that_is_freed_is_used_again(tmp_path: Path, demo_time_s: int) -> None:
+    with disk_of(tmp_path / "small", "2m") as home:
+        copy_first_hour(home)
+        with (home / "pygnc.toml").open("a") as settings:
+            settings.write("[logs]\nreserve_bytes = 0\n")
+        ballast = home / "ballast"
+        ballast.write_bytes(bytes(1_700_000))
+        flight = Flight(home)
+        try:
+            flight.start("10", str(demo_time_s))
+            flight.until_phase(Phase.IDLE)
+            assert int(flight.status()["not_recorded"]) > 0
+            ballast.unlink()
+            flight.until(lambda: flight.status()["not_recorded"] == 0)
+            flight.until_phase(Phase.IDLE)
+            flight.signal(signal.SIGINT)
+            assert flight.wait() == 0
+            assert {event.name for event in flight.events()} >= {"not_recorded", "recorded"}
+            inputs = flight.inputs()
+            assert [message.seq for message in inputs] == list(range(1, len(inputs) + 1))
+            assert (home / "pygnc_batch" / "sense.bin").read_bytes() == SENSE
+        finally:
+            flight.stop_hard()
+
+
+def test_a_disk_without_inodes_keeps_the_status_current(tmp_path: Path, demo_time_s: int) -> None:
+    with disk_of(tmp_path / "small", "40m,nr_inodes=40") as home:
+        copy_first_hour(home)
+        flight = Flight(home)
+        try:
+            flight.start("10", str(demo_time_s))
+            flight.until_phase(Phase.IDLE)
+            fill_inodes(home)
+            before = flight.status()
+            flight.until(lambda: int(flight.status()["generation"]) > int(before["generation"]) + 3)
+            fill_inodes(home)
+            before = flight.status()
+            flight.until(lambda: int(flight.status()["generation"]) > int(before["generation"]) + 3)
+            flight.signal(signal.SIGINT)
+            assert flight.wait() in {0, 5}
+            assert flight.status()["phase"] == Phase.STOPPED
+            assert "Traceback" not in flight.stderr
+        finally:
+            flight.stop_hard()
+
+
+def test_a_private_folder_that_the_system_removes_is_made_again(linked_home: LinkedFlight) -> None:
+    linked, host = linked_home, linked_home.host
+    copy_first_hour(linked.home)
+    (linked.home / "sense.bin").write_bytes(SENSE[: FIRST_LIVE * SENSE_RECORD_BYTES])
+    linked.connect("10", str(time_of(FIRST_LIVE)))
+    linked.until_phase(Phase.IDLE)
+    fixes = int(linked.status()["fixes_received"])
+    tasks = linked.tasks()
+    shutil.rmtree(runtime_folder(linked.home))
+    stream(host, range(FIRST_LIVE, FIRST_LIVE + 2))
+    host.run(lambda: linked.status()["fixes_received"] == fixes + 2)
+    host.run(socket_file(runtime_folder(linked.home), LIVE).exists)
+    killed = {"orbit", "ingest"}
+    for name in killed:
+        os.kill(tasks[name], signal.SIGKILL)
+    host.run(lambda: all(linked.tasks().get(name, tasks[name]) != tasks[name] for name in killed))
+    stream(host, range(FIRST_LIVE + 2, RECORDS))
+    host.run(lambda: linked.status()["fixes_received"] == fixes + RECORDS - FIRST_LIVE)
+    assert {name for name, pid in linked.tasks().items() if tasks[name] != pid} == killed
+    linked.signal(signal.SIGINT)
+    assert linked.until_ended() == 0
+    assert "Traceback" not in host.heard.decode(errors="replace")
+
+
+@pytest.mark.parametrize("name", ["sense.bin", "range/rng00000.bin", "pygnc_elements.txt", "pygnc_settings_0.bin"])
+def test_a_fifo_in_place_of_a_file_is_refused_at_once(flight: Flight, name: str) -> None:
+    (flight.home / "range").mkdir()
+    os.mkfifo(flight.home / name)
+    code = flight.run("10", "1000", "--exit-when-done", timeout_s=20.0)
+    assert code == (9 if name.startswith("pygnc_settings") else 0)
+    assert name in flight.stderr
+
+
+def fill_inodes(folder: Path) -> None:
+    """Create empty files until the file system has no inode left."""
+    for number in count():
+        try:
+            (folder / f"empty{number}").touch()
+        except OSError:
+            return
