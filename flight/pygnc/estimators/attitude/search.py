@@ -169,7 +169,7 @@ HOPELESS_SAMPLES: Final = 600
 attitude is found before, even after an eclipse."""
 _REST: Final = 3
 """Number of samples that a search without hope leaves out for each one that it uses, so that it costs a quarter."""
-_MATRIX_SIGMA: Final = 0.03
+_MATRIX_SIGMA: Final = 0.032
 """Scale and misalignment of the magnetometer by which a first attitude allows for a wrong calibration. A few samples
 cannot tell them from wrong biases, so they make attitude and biases uncertain but are not estimated.
 """
