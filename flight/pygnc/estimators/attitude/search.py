@@ -164,6 +164,8 @@ _SAME_BIASES: Final = np.repeat((math.radians(0.1), 5.0), 3)
 _RIVAL_RAD: Final = math.radians(15.0)
 """Attitudes closer than this are not rivals."""
 _CONFIRMATIONS: Final = 3
+_FIRST_SIGMA_MAX_RAD: Final = math.radians(15.0)
+"""Largest sigma of a first attitude that allows for wrong gains; beyond it, its estimate is far from linear."""
 HOPELESS_SAMPLES: Final = 600
 """Number of samples, 50 minutes of the controller's files, after which a search rests after each attempt, because an
 attitude is found before, even after an eclipse."""
@@ -353,8 +355,8 @@ class Search(msgspec.Struct, eq=False):
         self.confirmations = self.confirmations + 1 if clear else 0
         if self.confirmations < _CONFIRMATIONS:
             return None
-        best = hypotheses.select(np.array([0]))
-        return self._first_state(window, best, _scatter(fit))
+        state = self._first_state(window, hypotheses.select(np.array([0])), _scatter(fit))
+        return state if state.attitude_sigma_rad <= _FIRST_SIGMA_MAX_RAD else None
 
     def _first_state(self, window: Window, best: Hypotheses, scatter: float) -> AttitudeState:
         """Return the state of a hypothesis; the factor `scatter` enlarges its covariance."""
