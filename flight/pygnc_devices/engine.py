@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from pygnc_devices.backoff import Backoff
+from pygnc_devices.continuity import Continuity
 from pygnc_devices.errors import AbortedError, EndOfRecordingError, PortError, PortGoneError
 from pygnc_devices.framing import Frame, ReceiveBuffer, Scan, Scanner
 from pygnc_devices.port import Port, open_port
@@ -95,7 +96,9 @@ class Engine:
         self._interpreter = interpreter
         self._port: Port | None = open_port(url, baud)
         self.publisher = Publisher(self.counters, is_lossless=self._port.is_recording)
-        self._scheduler = Scheduler(self.counters, self._set_baud, self.publisher.publish)
+        self._scheduler = Scheduler(self.counters, self._set_baud, self._publish)
+        self._continuity = Continuity()
+        self._recovery: Task[None] | None = None
         self._make_polling: Callable[[], Operation[None]] | None = None
         self._polling: Task[None] | None = None
         self._calls: deque[Callable[[], None]] = deque()
@@ -212,10 +215,10 @@ class Engine:
                 self._port = open_port(self.url, self.baud)
                 break
         self.counters.add_reconnect()
+        self._continuity.interrupt()
         self._scheduler.port_opened(time.monotonic())
         operation = self._interpreter.reconnected()
-        if operation is not None:
-            self.start(operation)
+        self._recovery = None if operation is None else self.start(operation)
         self._call(self._start_polling)
 
     def _start_polling(self) -> None:
@@ -276,7 +279,13 @@ class Engine:
             self._scheduler.take(frame, time.monotonic())
             reading = self._interpreter.interpret(frame, stamp, self.counters)
             if reading is not None:
-                self.publisher.publish(reading)
+                self._publish(reading)
+
+    def _publish(self, reading: Reading) -> None:
+        """Publish a reading, unless the device sends another kind of packet until its settings are restored."""
+        is_recovering = self._recovery is not None and not self._recovery.future.done()
+        if not is_recovering or self._continuity.is_same_kind(reading):
+            self.publisher.publish(self._continuity.follow(reading))
 
     def _make_calls(self) -> None:
         while True:

@@ -196,6 +196,7 @@ def _as_json(reading: Reading) -> dict[str, Any]:
         "t_mono_ns": reading.t_mono_ns,
         "t_device_ns": reading.t_device_ns,
         "lost_before": reading.lost_before,
+        "gap_ns": reading.gap_ns,
         "values": {name: _json_value(value) for name, value in reading.values.items()},
         "raw": reading.raw.hex(),
     }

@@ -1,6 +1,7 @@
 """Commands on the simulated unit, while it streams at 100 Hz."""
 
 import asyncio
+import itertools
 import threading
 import time
 from pathlib import Path
@@ -189,6 +190,19 @@ def test_restores_volatile_fields_and_baud_rate_after_unplugging(
 def _ping_until_it_fails(device: Ucb) -> None:
     while True:
         device.ping()
+
+
+def test_a_reconnected_unit_sends_no_other_packet_until_its_settings_are_restored(
+    device: Ucb, line: PtyEndpoint
+) -> None:
+    device.set_packet_type("A1")
+    readings = device.readings(silence_s=10.0)
+    assert next(reading for reading in readings if reading.packet.name == "A1")
+    line.unplug()
+    line.plug_in()
+    reconnected = itertools.dropwhile(lambda reading: not reading.gap_ns, readings)
+    assert {reading.packet.name for reading in itertools.islice(reconnected, 10)} == {"A1"}
+    assert device.statistics.frames["S1"] > 0
 
 
 def test_a_snapshot_restores_all_fields(device: Ucb, unit: UcbSimulator) -> None:

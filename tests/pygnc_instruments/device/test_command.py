@@ -1,5 +1,6 @@
 """`pygnc device`: every command against simulated devices."""
 
+import csv
 import json
 import os
 import pty
@@ -8,8 +9,9 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+from pygnc_instruments.simulators.unit import SimulatedUnit
 
 ROOT = Path(__file__).resolve().parents[3]
 NEW = "IMU381ZA-400 5020-1383-01 11.00.00"
@@ -225,6 +228,43 @@ def test_log_has_the_devices_description_in_its_head(line: PtyEndpoint, tmp_path
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", head["start_utc"])
     assert len(lines) == len(head) + 21
     assert len(run("stream", out / "run.raw").stdout.splitlines()) >= 20
+
+
+@pytest.mark.parametrize("kind", ["pty", "tcp"])
+@pytest.mark.parametrize(
+    ("family", "make"),
+    [
+        ("ucb", UcbSimulator),
+        ("gx2", lambda: Gx2Simulator(ignored_starts=1)),
+        ("monodrive", MonoDriveSimulator),
+    ],
+)
+def test_a_log_continues_over_a_reconnection(
+    family: str, make: Callable[[], SimulatedUnit], kind: str, tmp_path: Path
+) -> None:
+    unit, out = make(), tmp_path / "logs"
+    with PtyEndpoint(unit, tmp_path / "port") if kind == "pty" else TcpEndpoint(unit) as line:
+
+        def disturb() -> None:
+            _wait_for(lambda: any(path.stat().st_size > 3000 for path in out.glob("*")))
+            line.unplug()
+            time.sleep(0.3)
+            line.plug_in()
+
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        run("log", line.url, "--family", family, "--baud", 115200, "--out", out, "--name", "run", "--count", 150)
+        thread.join()
+    assert [path.name for path in out.iterdir()] == ["run.csv"]
+    lines = [line for line in (out / "run.csv").read_text().splitlines() if not line.startswith("#")]
+    rows = list(csv.DictReader(lines))
+    times_s = [float(row["time"]) for row in rows]
+    assert times_s == sorted(times_s)
+    assert all(row["utc"].endswith("Z") for row in rows)
+    (gap,) = (row for row in rows if row["gap"] != "0")
+    assert float(gap["gap"]) > 0.3
+    sent = 1 + round((times_s[-1] - times_s[0]) * 100.0)
+    assert len(rows) + sum(int(row["lost_before"]) for row in rows) == pytest.approx(sent, abs=2)
 
 
 def test_finished_logs_are_uploaded(line: PtyEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
