@@ -145,6 +145,7 @@ class PacketClock:
 
 
 PACKETS: Final = {packet.name: packet for packet in (*OUTPUT_PACKETS, *ANSWER_PACKETS, *USER_PACKETS)}
+_RESTARTS: Final = ("SR", "PR")
 _CHANGES_RATE: Final = ("SF", "AR", "SR", "PR", "uP", "rS")
 
 
@@ -188,6 +189,11 @@ class UcbUnit:
         self._clock: PacketClock | None = None
         """Clock of the newest packet."""
 
+    @property
+    def counts_packets(self) -> bool:
+        """True if the time word of the newest packet is a packet count."""
+        return self._clock is not None and self._clock.tick is Tick.PACKET
+
     def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
         """Return the reading in a frame; see `engine.Interpreter`."""
         if frame.kind in commands.NAK_KINDS:
@@ -212,6 +218,8 @@ class UcbUnit:
     def _learn(self, frame: Frame) -> None:
         if frame.kind in _CHANGES_RATE and self._clock is not None:
             self._clock.reset_rate()
+        if frame.kind in _RESTARTS:
+            self.period_ns = None  # the rate in EEPROM takes effect
         if frame.kind == "GF" and commands.parse_ids(frame.payload, 2) is not None:
             hz = HZ_OF_DIVIDER.get(commands.parse_values(frame.payload).get(RATE, -1), 0)
             self.period_ns = NS_PER_S // hz if hz else self.period_ns

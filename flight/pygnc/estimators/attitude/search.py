@@ -171,7 +171,12 @@ HOPELESS_SAMPLES: Final = 600
 attitude is found before, even after an eclipse."""
 _REST: Final = 3
 """Number of samples that a search without hope leaves out for each one that it uses, so that it costs a quarter."""
-_MATRIX_SIGMA: Final = 0.032
+_SOLUTION_ITERATIONS: Final = 6
+_LINEAR_MISFIT_MAX: Final = 1.25
+"""Misfit up to which the fit without gain errors counts as close to the truth. One linear step then estimates them;
+more would drift along the likelihood ridge where the first samples hardly determine the attitude.
+"""
+_MATRIX_SIGMA: Final = 0.03
 """Scale and misalignment of the magnetometer by which a first attitude allows for a wrong calibration. A few samples
 cannot tell them from wrong biases, so they make attitude and biases uncertain but are not estimated.
 """
@@ -365,7 +370,8 @@ class Search(msgspec.Struct, eq=False):
         sigma[GYRO_SCALE], sigma[REFLECTIVITY] = settings.gyro.scale_sigma, settings.sun_sensors.reflectivity_sigma
         estimated = sigma.copy()
         estimated[MAG_MATRIX] = np.maximum(sigma[MAG_MATRIX], _MATRIX_SIGMA)
-        error, covariance = window.solution(best, self.prior, estimated)
+        iterations = 1 if scatter < _LINEAR_MISFIT_MAX else _SOLUTION_ITERATIONS
+        error, covariance = window.solution(best, self.prior, estimated, iterations=iterations)
         if not self.errors.field:
             error[MAG_MATRIX] = covariance[MAG_MATRIX] = covariance[:, MAG_MATRIX] = 0.0
             covariance[MAG_MATRIX, MAG_MATRIX] = np.diag(sigma[MAG_MATRIX] ** 2)

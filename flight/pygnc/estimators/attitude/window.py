@@ -192,8 +192,6 @@ _LIGHT_ERRORS: Final = slice(-7, None)
 _NO_LIGHT_ERRORS: Final = np.zeros(7)
 _LIGHT_ERROR_MIN: Final = -0.9
 """Keeps the gain of a face that sees no light positive."""
-_SOLUTION_ITERATIONS: Final = 6
-"""Gauss-Newton steps of `Window.solution`; wrong gains have misled its hypothesis by up to 20 degrees."""
 _STRETCH: Final = 16
 """Samples per stretch. The remaining effect of gyro noise within a stretch is below the noise of the other sensors."""
 _FIELD_ERROR_UT: Final = 0.5
@@ -299,17 +297,18 @@ class Window:
         counted = np.where(disturbed & few, _FIELD_OUTLIER_COST, each).sum(axis=1)
         return Fit(cost + each.sum(axis=1), information, gradient, (cost + counted) / self.measurements)
 
-    def solution(self, best: Hypotheses, prior: BiasPrior, sigma: Array) -> tuple[Array, Array]:
+    def solution(self, best: Hypotheses, prior: BiasPrior, sigma: Array, *, iterations: int = 6) -> tuple[Array, Array]:
         """Return correction and covariance of the whole error state for one hypothesis.
 
-        Errors of the sensor models are estimated too. The hypothesis was fitted without them, so the measurements are
-        linearised repeatedly. A bias and the field error are correlated: if the body hardly rotates, only their sum is
-        observable.
+        Errors of the sensor models are estimated too. Where they have misled the fit of the hypothesis, which is
+        without them, by up to 20 degrees, several Gauss-Newton steps are necessary. A bias and the field error are
+        correlated: if the body hardly rotates, only their sum is observable.
 
         Args:
             best: The only hypothesis.
             prior: Prior of its biases.
             sigma: Prior standard deviations of the error state, shape (35,); those of attitude and biases do not count.
+            iterations: Number of Gauss-Newton steps.
 
         Returns:
             Correction, shape (35,), and covariance, shape (35, 35).
@@ -317,7 +316,7 @@ class Window:
         window_sigma = sigma[_WINDOW_STATES]
         window_sigma[3:_DRIFT] = np.concatenate((prior.sigma, self._nuisance_sigma[: _DRIFT - PARAMETERS]))
         found, light_errors = best, _NO_LIGHT_ERRORS
-        for _ in range(_SOLUTION_ITERATIONS):
+        for _ in range(iterations):
             step, known_covariance = self._solution_step(found, prior, window_sigma, light_errors)
             found = found.corrected(step[None, :PARAMETERS])
             light_errors = np.maximum(light_errors + step[_LIGHT_ERRORS], _LIGHT_ERROR_MIN)
