@@ -1,6 +1,7 @@
 """Find and open the device that a user selects, and iterate over its readings."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -12,8 +13,8 @@ from pygnc_devices.device import BlockingDevice
 from pygnc_devices.discovery import Discovery, Search, search
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import Family, all_families, family
-from pygnc_devices.framing import Scanner, scan_to_end
-from pygnc_devices.reading import Reading
+from pygnc_devices.framing import DamageReason, Scanner, scan_to_end
+from pygnc_devices.reading import NS_PER_S, Reading
 from pygnc_devices.scheduler import Operation
 from pygnc_devices.ucb.openimu import packets_from_json
 from pygnc_instruments.device.terminal import print_note
@@ -83,6 +84,22 @@ class ConnectedDevice:
         """Return identity and configuration as the device reports them; {} if the device has no such command."""
         describe = self.family.controls.describe
         return {} if describe is None or self.is_recording else self.device.run(describe(self.unit))
+
+    def describe_recording(self) -> dict[str, str]:
+        """Read a recording to its end, and return the number and duration of its readings and its damage."""
+        kinds: Counter[str] = Counter()
+        duration_ns = 0
+        for reading in self.device:
+            kinds[reading.packet.name] += 1
+            duration_ns = max(duration_ns, reading.t_device_ns or 0)
+        statistics = self.device.statistics
+        return {
+            "readings": ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none",
+            "duration": f"{duration_ns / NS_PER_S:.3f} s" if duration_ns else "unknown",
+            "missing": str(statistics.lost_readings),
+            "bad_checksums": str(statistics.damaged.get(DamageReason.CHECKSUM, 0)),
+            "skipped_bytes": str(statistics.skipped_bytes),
+        }
 
     def start_streaming(self) -> None:
         """Switch the stream on, for families that do not stream by default."""

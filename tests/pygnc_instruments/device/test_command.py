@@ -208,6 +208,41 @@ def test_family_of_a_recording_is_detected(tmp_path: Path) -> None:
     assert "not a recording of a known device family" in run("stream", tmp_path / "y.raw", code=1).stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("get",),
+        ("read",),
+        ("set", "orientation=-y-x-z"),
+        ("write", "orientation=-y-x-z"),
+        ("snapshot",),
+        ("calibrate-mag",),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_recording_refuses_commands_at_once(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "x.raw").write_bytes(make_frame("S1", bytes(24)) * 3000)
+    command, *values = arguments
+    result = run(command, tmp_path / "x.raw", *values, code=1)
+    assert "is a recording, which accepts no commands" in result.stderr
+
+
+def test_info_reads_a_recording_to_its_end(tmp_path: Path) -> None:
+    frames = [make_frame("z1", k.to_bytes(4, "little") + bytes(36)) for k in range(0, 5_000_000, 10_000) if k != 50_000]
+    (tmp_path / "x.raw").write_bytes(b"noise" + b"".join(frames) + b"UU")
+    report = run_json("info", tmp_path / "x.raw")
+    assert report | {"port": ""} == {
+        "port": "",
+        "family": "ucb",
+        "title": "Aceinna DMU38x, IMU38x, OpenIMU",
+        "readings": "499 z1",
+        "duration": "4.990 s",
+        "missing": "1",
+        "bad_checksums": "0",
+        "skipped_bytes": "7",
+    }
+
+
 def test_streams_user_defined_packets(tmp_path: Path) -> None:
     description = {"name": "xy", "payload": [{"type": "uint32", "name": "timer"}, {"type": "float", "name": "level"}]}
     (tmp_path / "mine.json").write_text(json.dumps(description))
