@@ -88,3 +88,33 @@ def test_does_not_search_serial_lines_for_networked_devices(monkeypatch: pytest.
     assert ("socket://127.0.0.1:1", "monodrive") in asked
     search(["/dev/ttyX"], [family("monodrive")])  # somebody knows better
     assert ("/dev/ttyX", "monodrive") in asked
+
+
+class TransmitOnly(UcbSimulator):
+    """Unit whose receive line is not connected."""
+
+    def receive(self, octets: bytes, now_s: float) -> None:
+        del octets, now_s
+
+
+class ApplicationOnly(UcbSimulator):
+    """OpenIMU application with lower-case commands only, such as python-openimu's mock."""
+
+    def _obey(self, kind: bytes, payload: bytes, now_s: float) -> None:
+        self._user.obey(kind, payload, now_s)
+
+
+@pytest.mark.parametrize(("divider", "code"), [(1, 5), (20, 2)])
+def test_finds_a_unit_that_only_transmits(divider: int, code: int, tmp_path: Path) -> None:
+    with PtyEndpoint(TransmitOnly(eeprom={1: divider, 2: code}), tmp_path / "unit") as line:
+        (entry,) = search([line.url], [FAMILY]).found
+    assert (entry.family, entry.baud) == ("ucb", 115200 if code == 5 else 38400)
+    assert entry.text == "streams S1; does not respond to commands"
+
+
+@pytest.mark.parametrize("divider", [0, 1])
+def test_finds_an_application_that_responds_to_lower_case_commands_only(divider: int, tmp_path: Path) -> None:
+    unit = ApplicationOnly(77, "OpenIMU300ZI 5020-3885-02 1.1.1", eeprom={1: divider})
+    with PtyEndpoint(unit, tmp_path / "unit") as line:
+        (entry,) = search([line.url], [FAMILY]).found
+    assert (entry.serial_number, entry.text) == ("77", "OpenIMU300ZI 5020-3885-02 1.1.1")

@@ -34,10 +34,15 @@ async def describe(unit: UcbUnit) -> dict[str, str]:
     identity = await _identify(unit)
     description = {"serial_number": str(identity.serial_number), "model": identity.model, "identity": identity.text}
     try:
+        found = await configuration.ask_known("GF", [RATE, PACKET_TYPE, ORIENTATION, *_FILTERS])
+    except NoAnswerError:  # an application with lower-case commands only
+        parameters = await user.get_parameters(unit)
+        description |= {"version": await user.user_version(unit), "baud": str(unit.baud)}
+        return description | {_USER + name: str(value) for name, value in parameters.items()}
+    try:
         description["version"] = await operations.version(unit)
     except (RefusedError, NoAnswerError):
-        description["version"] = identity.text.split()[-1]
-    found = await configuration.ask_known("GF", [RATE, PACKET_TYPE, ORIENTATION, *_FILTERS])
+        description["version"] = identity.text.rpartition(" ")[2]
     stored = await configuration.ask_known("RF", [RATE])
     description["baud"] = str(unit.baud)
     description |= {

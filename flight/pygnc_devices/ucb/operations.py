@@ -22,6 +22,8 @@ from pygnc_devices.ucb.unit import PACKETS, UcbUnit
 _RATE_TRIES: Final = 3
 _LISTEN_S: Final = 0.25
 _PROBE_PING_S: Final = 0.1
+_NEXT_PACKET_S: Final = 1.2
+"""Longer than the step of the slowest stream, 1 Hz."""
 _RESTART_S: Final = 0.5
 _RESTART_PINGS: Final = 10
 _LEVEL_START: Final = 0x0006
@@ -98,8 +100,15 @@ async def echo(_unit: UcbUnit, octets: bytes) -> bytes:
 
 
 async def identify(unit: UcbUnit) -> Identity:
-    """Return the identity of the unit (GP ID)."""
-    values = await get_packet(unit, "ID")
+    """Return the identity of the unit (GP ID); of an application that does not respond to GP, by pG."""
+    try:
+        values = await get_packet(unit, "ID")
+    except NoAnswerError as error:
+        try:
+            answer = await commands.send(commands.where_are_you())
+        except (NoAnswerError, RefusedError):
+            raise error from None
+        return _application(answer)
     return Identity(int(values["serial_number"]), str(values["text"]))
 
 
@@ -206,17 +215,43 @@ async def _alignment(unit: UcbUnit) -> MagAlignment:
 
 
 async def probe() -> Found:
-    """Detect a unit by its stream or by a ping, and identify it, for a search."""
+    """Detect a unit by its stream or by its response to PK or pG, and identify it, for a search.
+
+    A unit that streams without responding to commands is found, too.
+    """
     try:
-        await Request(b"", lambda _: Claim.LAST, "stream", _LISTEN_S, tries=1, what="the stream")
+        frames = await Request(b"", lambda _: Claim.LAST, "stream", _LISTEN_S, tries=1, what="the stream")
     except NoAnswerError:
-        await replace(commands.ping(), timeout_s=_PROBE_PING_S, tries=2)
-    frame = (await commands.get_packet("ID"))[-1]
-    if frame.kind == "ID":
-        values = PACKETS["ID"].decode(frame.payload)
-        return Found(str(values["serial_number"]), str(values["text"]))
+        octets = commands.ping().octets + commands.where_are_you().octets
+        frames = await Request(octets, lambda _: Claim.LAST, "PK", _PROBE_PING_S, tries=2, what="PK and pG commands")
+    with contextlib.suppress(NoAnswerError):
+        frame = (await commands.get_packet("ID"))[-1]
+        if frame.kind == "ID":
+            values = PACKETS["ID"].decode(frame.payload)
+            return Found(str(values["serial_number"]), str(values["text"]))
     try:
         answer = (await commands.where_are_you())[-1]
     except NoAnswerError:
-        return Found("", "")
-    return Found("", "in its bootloader" if commands.is_bootloader(answer) else "")
+        kind = frames[-1].kind
+        if kind in ("PK", "pG"):
+            return Found("", "")
+        # Noise may contain a valid frame; a stream repeats it.
+        await Request(
+            b"",
+            lambda frame: Claim.LAST if frame.kind == kind else Claim.NO,
+            "stream",
+            _NEXT_PACKET_S,
+            tries=1,
+            what="the stream",
+        )
+        return Found("", f"streams {kind}; does not respond to commands")
+    if commands.is_bootloader(answer):
+        return Found("", "in its bootloader")
+    identity = _application(answer)
+    return Found(str(identity.serial_number or ""), identity.text)
+
+
+def _application(answer: Frame) -> Identity:
+    """Return the identity in the response to pG; its serial number is 0 if the text has none."""
+    text, _, number = answer.payload.partition(b"\0")[0].decode("latin-1").partition("SN:")
+    return Identity(int(number) if number.strip().isdecimal() else 0, text.strip())

@@ -16,6 +16,7 @@ from rich.text import Text
 import pygnc
 from pygnc_cli.signals import stopped_by_signals, until_interrupted
 from pygnc_devices.declaration import Value
+from pygnc_devices.errors import NoAnswerError
 from pygnc_devices.reading import Reading
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
 from pygnc_instruments.device.log_files import CsvLog, LogError, RawLog, Rotation, checked_log_name, recover_logs
@@ -157,7 +158,12 @@ def _uploader(store: Destination | None, spool: Path | None) -> Generator[Upload
 
 
 def _head(connected: ConnectedDevice) -> dict[str, str]:
-    return connected.describe() | {
+    try:
+        description = connected.describe()
+    except NoAnswerError:  # wired for reception only, for example
+        print_note(f"{connected.device.url}: does not respond to commands; its stream is logged without a description")
+        description = {}
+    return description | {
         "software": f"pygnc {pygnc.__version__}",
         "family": connected.family.name,
         "port": connected.device.url,

@@ -471,3 +471,21 @@ def _wait_for(condition: Any) -> None:  # noqa: ANN401 - any callable
     while not condition():
         assert time.monotonic() < end_s
         time.sleep(0.02)
+
+
+def test_logs_a_unit_that_only_transmits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(UcbSimulator, "receive", lambda *_: None)
+    with TcpEndpoint(UcbSimulator()) as line:
+        run("log", line.url, *UCB, "--out", tmp_path, "--name", "passive.csv", "--count", 20)
+    rows = [row for row in (tmp_path / "passive.csv").read_text().splitlines() if not row.startswith("#")]
+    assert len(rows) == 21
+
+
+def test_describes_an_application_that_responds_to_lower_case_commands_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(UcbSimulator, "_obey", lambda unit, *command: unit._user.obey(*command))
+    with PtyEndpoint(UcbSimulator(77, "OpenIMU300ZI 5020-3885-02 1.1.1"), tmp_path / "port") as line:
+        report = json.loads(run("info", line.url, *UCB, "--json").stdout)
+    assert (report["serial_number"], report["model"]) == ("77", "OpenIMU300ZI")
+    assert report["user.packet_type"] == "z1"
