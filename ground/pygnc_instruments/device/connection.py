@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -101,23 +101,34 @@ class ConnectedDevice:
             "skipped_bytes": str(statistics.skipped_bytes),
         }
 
-    def start_streaming(self) -> None:
-        """Switch the stream on, for families that do not stream by default."""
+    def start_streaming(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
+        """Switch the stream on, for families that do not stream by default, unless `is_stopped` returns True."""
         start = self.family.controls.start
-        if start is not None and not self.is_recording:
-            self.device.run(start(self.unit))
+        if start is None or self.is_recording:
+            return
+        task = self.device.engine.start(start(self.unit))
+        try:
+            while not is_stopped():
+                with suppress(TimeoutError):
+                    task.result(_POLL_S)
+                    return
+        finally:
+            self.device.engine.abort(task)
 
-    def readings(self, count: int = 0, seconds: float = 0.0) -> Generator[Reading | None, None, None]:
+    def readings(
+        self, count: int = 0, seconds: float = 0.0, is_stopped: Callable[[], bool] = lambda: False
+    ) -> Generator[Reading | None, None, None]:
         """Yield readings, and None after each 0.2 s without a reading; print a note after 3 s without readings.
 
         Args:
             count: number of readings after which to stop; 0 for no limit.
             seconds: time after which to stop, s; 0 for no limit.
+            is_stopped: returns True if the readings are to end.
         """
         end_s = time.monotonic() + seconds if seconds else float("inf")
         last_s: float | None = time.monotonic()
         with closing(self.device.subscribe()) as subscription:
-            while (now_s := time.monotonic()) < end_s:
+            while (now_s := time.monotonic()) < end_s and not is_stopped():
                 reading = subscription.take(min(_POLL_S, end_s - now_s))
                 if reading is None and subscription.is_over:
                     return

@@ -18,8 +18,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.framing import make_frame
+from pygnc_instruments.device import log_files
 from pygnc_instruments.device.command import app
+from pygnc_instruments.device.connection import DeviceSelection, connect
+from pygnc_instruments.device.log_files import CsvLog
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
@@ -404,6 +408,39 @@ def test_signals_end_simulation_stream_and_log_in_order(tmp_path: Path) -> None:
         simulator.send_signal(signal.SIGINT)
         _, notes = simulator.communicate(timeout=20)
         assert (simulator.returncode, "Traceback" in notes) == (0, False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_cut_the_closing_of_a_log(
+    number: signal.Signals, line: PtyEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rename(path: Path, target: Path) -> None:
+        signal.raise_signal(number)
+        path.rename(target)
+        signal.raise_signal(number)
+
+    def write(log: CsvLog, reading: Reading) -> None:
+        original(log, reading)
+        if log.rows == 20:
+            signal.raise_signal(number)
+
+    original = CsvLog.write
+    monkeypatch.setattr(CsvLog, "write", write)
+    monkeypatch.setattr(log_files, "durable_rename", rename)
+    store = (tmp_path / "store").as_uri()
+    arguments = ("--out", tmp_path / "logs", "--name", "run", "--raw", "--to", store, "--spool", tmp_path / "spool")
+    result = run_json("log", line.url, *arguments, *UCB)
+    assert [Path(path).name for path in result["files"]] == ["run.csv", "run.raw"]
+    assert result["rows"] >= 20
+    assert sorted(path.name for path in (tmp_path / "logs").iterdir()) == ["run.csv", "run.raw"]
+
+
+def test_a_stop_ends_the_wait_for_a_unit_that_does_not_start(gx2: PtyEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gx2.unit, "receive", lambda *_: None)
+    with connect(DeviceSelection(gx2.url, "gx2", 115200)) as connected:
+        answers = iter([False, True])
+        connected.start_streaming(lambda: next(answers))
+        assert next(answers, None) is None
 
 
 def test_stream_draws_a_live_table_on_a_terminal(line: PtyEndpoint, tmp_path: Path) -> None:
