@@ -24,7 +24,7 @@ def main(words: list[str]) -> int:
     if words == ["--version"]:
         from pygnc.launch.arguments import version_text  # noqa: PLC0415 - needs no library that may be missing
 
-        print(version_text())
+        sys.stdout.write(f"{version_text()}\n")
         return 0
     from pygnc.launch.run import main as run  # noqa: PLC0415 - the lines above must run first
 
