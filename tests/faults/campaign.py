@@ -26,9 +26,40 @@ from pygnc.formats.causes import find_causes
 from scripts.bench.table import print_table
 from tests.e2e.conftest import SENSE, Estimates, Flight, all_estimates, minute_after
 from tests.faults.accounting import Recorded, balance
-from tests.faults.kinds import KINDS, Fault, Flown
+from tests.faults.clock_faults import SpacecraftClock, WallClock
+from tests.faults.disk_faults import Eio, Erofs, FullDisk, Inodes, PowerCut
+from tests.faults.fault import Fault, Flown
+from tests.faults.process_faults import (
+    Descriptors,
+    Freeze,
+    Kill,
+    KillMain,
+    OldRuns,
+    Pids,
+    RunMemory,
+    SlowComputer,
+    TaskMemory,
+)
 from tests.faults.produced import damaged_hour
 
+KINDS: Final[tuple[type[Fault], ...]] = (
+    Kill,
+    Freeze,
+    KillMain,
+    TaskMemory,
+    RunMemory,
+    Pids,
+    Descriptors,
+    SlowComputer,
+    OldRuns,
+    FullDisk,
+    Inodes,
+    Eio,
+    Erofs,
+    PowerCut,
+    WallClock,
+    SpacecraftClock,
+)
 POWER_OFF_S: Final = 10.0
 """Time from Ctrl-C until the power goes."""
 REASON_MAX: Final = 300
@@ -143,14 +174,8 @@ def judge(begun: Trial, fault: Fault, flight: Flight, flown: Flown, undisturbed:
         reasons.append("slow stop")
     if result.lost and not fault.limits_recording and flown.code == 0:
         reasons.append("loss without a report")
-    lost = result.lost | fault.lost
-    for name in fault.exact:
-        expected, found = (encoded(getattr(run, name)) for run in (undisturbed, all_estimates(flight)))
-        missing = [message for message in expected if message not in found] if fault.limits_recording else []
-        if found != [message for message in expected if message not in missing]:
-            reasons.append(f"other {name}")
-        elif missing:
-            lost[f"{name} not on the disk"] = (sum(map(len, missing)), len(missing))
+    different, missing = compare(fault, flight, undisturbed)
+    reasons += different
     bit_for_bit = f", {', '.join(fault.exact)} bit for bit" if fault.exact else ""
     if fault.exact and fault.limits_recording:
         bit_for_bit += " as far as recorded"
@@ -161,9 +186,22 @@ def judge(begun: Trial, fault: Fault, flight: Flight, flown: Flown, undisturbed:
         injected=flown.injected,
         noticed=", ".join(noticed),
         verdict=f"NO: {'; '.join(reasons)}" if reasons else f"yes{bit_for_bit}",
-        lost=lost,
+        lost=result.lost | fault.lost | missing,
         stop_s=flown.stop_s,
     )
+
+
+def compare(fault: Fault, flight: Flight, undisturbed: Estimates) -> tuple[list[str], dict[str, tuple[int, int]]]:
+    """Compare the estimates with those of the undisturbed run; return the differences and what is not recorded."""
+    different, lost = [], {}
+    for name in fault.exact:
+        expected, found = (encoded(getattr(run, name)) for run in (undisturbed, all_estimates(flight)))
+        missing = [message for message in expected if message not in found] if fault.limits_recording else []
+        if found != [message for message in expected if message not in missing]:
+            different.append(f"other {name}")
+        elif missing:
+            lost[f"{name} not on the disk"] = (sum(map(len, missing)), len(missing))
+    return different, lost
 
 
 def encoded(messages: bytes) -> list[bytes]:

@@ -6,8 +6,8 @@ import pytest
 
 from tests.e2e.conftest import Estimates
 from tests.faults import campaign
-from tests.faults.campaign import Trial, fly, fly_undisturbed
-from tests.faults.kinds import KINDS, Fault
+from tests.faults.campaign import KINDS, Trial, fly, fly_undisturbed
+from tests.faults.fault import Fault
 
 
 @pytest.fixture(scope="session")
