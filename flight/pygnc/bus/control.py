@@ -75,7 +75,8 @@ class RunState(ControlMessage, frozen=True):
     """State of the whole run, sent to the tasks with `reports_run`.
 
     `phase` is starting, batch, idle, no_data, stopping, stopped or failed. `cause` is the reason why the run ended, or
-    empty. `not_recorded` is 1 if the events are not completely on the disk, else 0.
+    empty. `not_recorded` is 1 if the events are not completely on the disk, else 0. `limits` has causes that limit the
+    results: a word for the info line, and a text.
     """
 
     phase: str
@@ -83,6 +84,7 @@ class RunState(ControlMessage, frozen=True):
     tasks: tuple[TaskState, ...]
     events: int
     not_recorded: int = 0
+    limits: dict[str, str] = {}
 
 
 FromSupervisor: TypeAlias = Ping | Stop | RunState

@@ -1,5 +1,6 @@
 """Causes that limit the results of a run, by its status record: a word for the info line, a text for the event."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from pygnc.formats.status import REJECT_CAUSES, AttitudeMode, OrbitMode, Value
@@ -7,15 +8,14 @@ from pygnc.formats.status import REJECT_CAUSES, AttitudeMode, OrbitMode, Value
 FIXES_MIN: Final = 10
 SAMPLES_MIN: Final = 600
 """Number of samples, 50 minutes of the controller's files, in which an attitude is found even after an eclipse."""
-SETTINGS: Final = "SETTINGS"
 
 
-def find_causes(status: dict[str, Value], settings_fault: str = "") -> dict[str, str]:
+def find_causes(status: dict[str, Value], limits: Mapping[str, str]) -> dict[str, str]:
     """Return the text of each cause, by its word, in the order of importance.
 
     Args:
         status: fields of a status record.
-        settings_fault: fault of the settings, or empty.
+        limits: causes that the status record does not contain, by their words.
     """
     found: dict[str, str] = {}
     received = int(status["fixes_received"])
@@ -28,8 +28,7 @@ def find_causes(status: dict[str, Value], settings_fault: str = "") -> dict[str,
     if status["attitude_mode"] == AttitudeMode.SEARCHING and searched >= SAMPLES_MIN:
         remedy = "check [attitude.mounting] and the sensors"
         found["NOATT"] = f"no attitude was found in {searched} samples; {remedy}"
-    if settings_fault:
-        found[SETTINGS] = settings_fault
+    found |= limits
     if status["not_recorded"]:
         found["DISK"] = f"{int(status['not_recorded'])} tasks cannot record everything on the disk"
     if status["lost_messages"]:

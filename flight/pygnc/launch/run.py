@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -119,7 +119,6 @@ def _run(
         has_terminal=terminal is not None,
         config=arguments.config,
         from_last_run=arguments.from_last_run and _retire_last_batch(home),
-        settings_fault=settings_fault,
     )
     log = EventLog(run)
     if run.from_last_run:
@@ -152,18 +151,19 @@ def _run(
         exit_when_done=arguments.exit_when_done,
         source=SOURCE,
         before_hard_exit=terminal.restore if terminal else lambda: None,
+        limits={"SETTINGS": settings_fault} if settings_fault else {},
     )
     code = supervisor.run()
     write_final_status(run, supervisor.state)
     log.close()
     recover_run(folder)
-    return code or _code_of_result(run, is_recorded=not supervisor.not_recorded)
+    return code or _code_of_result(run, supervisor.state.limits, is_recorded=not supervisor.not_recorded)
 
 
-def _code_of_result(run: Run, *, is_recorded: bool) -> ExitCode:
+def _code_of_result(run: Run, limits: Mapping[str, str], *, is_recorded: bool) -> ExitCode:
     if not is_recorded:
         return ExitCode.NOT_RECORDED
-    return ExitCode.LIMITED if final_causes(run) else ExitCode.OK
+    return ExitCode.LIMITED if final_causes(run, limits) else ExitCode.OK
 
 
 def _is_needed(task: str, run: Run) -> bool:

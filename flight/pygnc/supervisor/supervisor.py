@@ -19,8 +19,9 @@ A stage begins as soon as the tasks of the earlier stages have ended, or when th
 import select
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Final, Protocol
 
 import msgspec
@@ -140,6 +141,7 @@ class Supervisor:
         exit_when_done: true if the run ends when its batch is processed.
         source: name of the task that feeds all others; the batch is processed when all its readers are.
         before_hard_exit: called before a hard exit.
+        limits: causes known before the start that limit the results, by their words.
         start_child: forks a task; replaced in tests.
         clock: monotonic time in s; replaced in tests.
 
@@ -158,6 +160,7 @@ class Supervisor:
         exit_when_done: bool,
         source: str,
         before_hard_exit: Callable[[], None] = lambda: None,
+        limits: Mapping[str, str] = MappingProxyType({}),
         start_child: Callable[[TaskSpec, RunChild, float], Child] = Child.start,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -179,6 +182,7 @@ class Supervisor:
         self._restart_at_s: dict[str, float] = {}
         self._unstarted_since_s: dict[str, float] = {}
         self._memory_kills = memory_kills()
+        self._limits = dict(limits)
         self._stop: StopPlan | None = None
         self.exit_code = ExitCode.OK
         self._phase = "starting"
@@ -200,7 +204,8 @@ class Supervisor:
     def state(self) -> control.RunState:
         """State of the run and its tasks."""
         not_recorded = int(self._events.fault is not None)
-        return control.RunState(self._phase, self.cause, tuple(self._task_states()), self._event_count, not_recorded)
+        tasks = tuple(self._task_states())
+        return control.RunState(self._phase, self.cause, tasks, self._event_count, not_recorded, self._limits)
 
     def run(self) -> ExitCode:
         """Start all tasks; return when all have ended."""
@@ -300,6 +305,7 @@ class Supervisor:
         if code == ExitCode.OUT_OF_MEMORY or self._was_killed_for_memory(child, code):
             how = "lack of memory"
             self._specs[name] = replace(child.spec, memory_kills=child.spec.memory_kills + 1)
+            self._limits["MEMORY"] = f"{name} ran out of memory"
         pause_s = self._budgets[name].pause_s(now)
         if pause_s is not None:
             self._report(name, "warning", "restart", f"ended with {how}; restarting in {pause_s} s")

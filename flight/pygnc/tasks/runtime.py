@@ -74,7 +74,6 @@ class Run:
         has_terminal: true if the host communicates over the terminal that started main.py.
         config: settings file given by --config.
         from_last_run: true if the run begins with the files written by the previous run.
-        settings_fault: fault of the settings, or empty.
         memory_kills: how often this process's task has run out of memory in this run.
     """
 
@@ -89,7 +88,6 @@ class Run:
     has_terminal: bool = False
     config: Path | None = None
     from_last_run: bool = False
-    settings_fault: str = ""
     memory_kills: int = 0
 
     @property

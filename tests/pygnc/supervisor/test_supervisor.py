@@ -500,6 +500,7 @@ def test_a_task_given_up_for_lack_of_memory_gives_the_exit_code(
     assert harness.supervisor.is_over
     assert harness.supervisor.exit_code is ExitCode.OUT_OF_MEMORY
     assert harness.supervisor.state.phase == phase
+    assert harness.supervisor.state.limits == {"MEMORY": f"{name} ran out of memory"}
 
 
 def test_two_tasks_killed_for_memory_at_once_are_both_recognised(

@@ -8,7 +8,7 @@ import contextlib
 import errno
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Final
 
@@ -29,7 +29,7 @@ from pygnc.bus.messages import (
 from pygnc.common.clock import gps_ms_from_spacecraft_s, week_from_gps_ms
 from pygnc.common.files import durable_write, overwrite, read_input, reserve_space
 from pygnc.formats import info, journal, status
-from pygnc.formats.causes import SETTINGS, find_causes
+from pygnc.formats.causes import find_causes
 from pygnc.formats.status import PARTNERS, AttitudeMode, OrbitMode, Phase, TaskState, Value
 from pygnc.tasks.runtime import Notify, Run, Task
 
@@ -60,8 +60,7 @@ class StatusTask(Task):
         self._next_write_s = time.monotonic() + INTERVAL_S
         self._generation = 0
         self._fault = ""
-        # Faults of disk and settings have their own events.
-        self._causes_reported = {"DISK", SETTINGS}
+        self._causes_reported = {"DISK"}  # it has events of its own
         self._reserve = run.folder / RESERVE_FILE
         with contextlib.suppress(OSError):
             reserve_space(self._reserve, RESERVE_BYTES)
@@ -115,7 +114,7 @@ class StatusTask(Task):
         values["generation"] = self._generation
         self._report_causes(status.decode(status.encode(values)))
         try:
-            write_status(self.run, values)
+            write_status(self.run, values, self._state.limits)
             self._fault = ""
         except OSError as error:
             fault = f"{error.filename or self.run.home}: {error.strerror}"
@@ -124,14 +123,14 @@ class StatusTask(Task):
                 self.notify("error", "status_not_written", fault)
 
     def _report_causes(self, values: dict[str, Value]) -> None:
-        """Report each cause that limits the results once."""
-        causes = find_causes(values, self.run.settings_fault)
+        """Report once each cause that the record contains; the others have events of their own."""
+        causes = find_causes(values, {})
         for word in causes.keys() - self._causes_reported:
             self.notify("warning", "limited", f"{word}: {causes[word]}")
         self._causes_reported |= causes.keys()
 
 
-def write_status(run: Run, values: dict[str, Value]) -> None:
+def write_status(run: Run, values: dict[str, Value], limits: Mapping[str, str]) -> None:
     """Replace the status record and the info line in the home, or if that is impossible in the private folder.
 
     Raises:
@@ -139,7 +138,7 @@ def write_status(run: Run, values: dict[str, Value]) -> None:
     """
     record = status.encode(values)
     fields = status.decode(record)
-    files = {STATUS_FILE: record, INFO_FILE: info.compose(fields, find_causes(fields, run.settings_fault))}
+    files = {STATUS_FILE: record, INFO_FILE: info.compose(fields, find_causes(fields, limits))}
     try:
         for name, content in files.items():
             _replace(run, name, content)
@@ -267,7 +266,7 @@ def write_final_status(run: Run, state: control.RunState) -> None:
         if _orbit_epoch(last) > _orbit_epoch(fields):  # the last record has a prediction, the journal has none
             fields |= {name: last[name] for name in orbit_fields(newest.orbit, 0)}
         fields |= run_fields(run, state) | {"generation": int(last.get("generation", 0)) + 1}
-        write_status(run, fields)
+        write_status(run, fields, state.limits)
     except OSError:
         return  # the events and the exit code report a disk that fails
 
@@ -276,11 +275,11 @@ def _orbit_epoch(fields: dict[str, Value]) -> tuple[Value, Value]:
     return fields.get("orbit_gps_week", 0), fields.get("orbit_gps_tow_ms", 0)
 
 
-def final_causes(run: Run) -> list[str]:
+def final_causes(run: Run, limits: Mapping[str, str]) -> list[str]:
     """Return the words for what limits the results of a run that has ended."""
     for folder in (run.runtime, run.home):
         with contextlib.suppress(OSError, status.StatusError):
-            return list(find_causes(status.decode(read_input(folder / STATUS_FILE)), run.settings_fault))
+            return list(find_causes(status.decode(read_input(folder / STATUS_FILE)), limits))
     return []
 
 
