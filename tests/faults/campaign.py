@@ -157,7 +157,7 @@ def judge(begun: Trial, fault: Fault, flight: Flight, flown: Flown, undisturbed:
     """Compare a run with what its fault may cost."""
     events = [event for event in flight.events() if event.severity != "info" and event.name not in UNRELATED]
     names = {event.name for event in events}
-    causes = list(find_causes(flown.status))
+    causes = sorted({*find_causes(flown.status, {}), *words_of_info(flight.home)})
     records = sum(isinstance(message, SensorSample | GpsFix | RangeMeasurement) for message in flight.inputs())
     written = sum(file.stat().st_size for file in (flight.home / "pygnc_batch").rglob("*") if file.is_file())
     result = balance(flown.status, fault.produced, fault.live_records, Recorded(records, written))
@@ -189,6 +189,13 @@ def judge(begun: Trial, fault: Fault, flight: Flight, flown: Flown, undisturbed:
         lost=result.lost | fault.lost | missing,
         stop_s=flown.stop_s,
     )
+
+
+def words_of_info(home: Path) -> list[str]:
+    """Return the causes that the info line names."""
+    file = home / "pygnc_info.txt"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [word for line in lines if line.startswith("WARN ") for word in line.split()[1:]]
 
 
 def compare(fault: Fault, flight: Flight, undisturbed: Estimates) -> tuple[list[str], dict[str, tuple[int, int]]]:

@@ -59,7 +59,8 @@ class TaskMemory(Fault):
     """Memory limit at which any allocation of one task ends it."""
 
     name = "memory_task"
-    reported_by = frozenset({"restart"})
+    reported_by = frozenset({"MEMORY"})
+    codes = frozenset({9})
 
     @contextmanager
     def home(self, folder: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
@@ -80,7 +81,7 @@ class RunMemory(Fault):
     """Memory limit of the whole run."""
 
     name = "memory_run"
-    codes = frozenset({0, 8})
+    codes = frozenset({0, 8, 9})
     exact = ("orbits",)
 
     @contextmanager
@@ -123,7 +124,7 @@ class Descriptors(Fault):
     """No new file descriptor in main.py for a few seconds while a task must be restarted."""
 
     name = "descriptors"
-    reported_by = frozenset({"not_started"})
+    reported_by = frozenset({"not_started", "restart"})
 
     def inject(self, flight: Flight) -> str:
         at = self.moment(flight)
