@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from pygnc_devices.backoff import Backoff
+from pygnc_devices.continuity import Continuity
 from pygnc_devices.errors import AbortedError, EndOfRecordingError, PortError, PortGoneError
 from pygnc_devices.framing import Frame, ReceiveBuffer, Scan, Scanner
 from pygnc_devices.port import Port, open_port
@@ -94,8 +95,11 @@ class Engine:
         self._wire = wire
         self._interpreter = interpreter
         self._port: Port | None = open_port(url, baud)
-        self.publisher = Publisher(self.counters, is_lossless=self._port.is_recording)
-        self._scheduler = Scheduler(self.counters, self._set_baud, self.publisher.publish)
+        self._is_recording = self._port.is_recording
+        self.publisher = Publisher(self.counters, is_lossless=self._is_recording)
+        self._scheduler = Scheduler(self.counters, self._set_baud, self._publish)
+        self._continuity = Continuity()
+        self._recovery: Task[None] | None = None
         self._make_polling: Callable[[], Operation[None]] | None = None
         self._polling: Task[None] | None = None
         self._calls: deque[Callable[[], None]] = deque()
@@ -118,7 +122,10 @@ class Engine:
         return task
 
     def submit(self, task: Task[Any]) -> None:
-        """Start the operation of an existing task."""
+        """Start the operation of an existing task; at a recording it fails at once with PortGoneError."""
+        if self._is_recording:  # whose thread may wait for a subscriber to take readings
+            task.resume(PortGoneError(f"{self.url} is a recording, which accepts no commands; name the device's port"))
+            return
         self._call(partial(self._start, task))
 
     def abort(self, task: Task[Any]) -> None:
@@ -126,12 +133,13 @@ class Engine:
         self._call(lambda: self._scheduler.abort(task, time.monotonic()))
 
     def run_while_connected(self, make: Callable[[], Operation[None]]) -> None:
-        """Run an operation as long as the port is open, and start it again after a reconnection.
+        """Run an operation as long as the port is open, and start it again after a reconnection; not at a recording.
 
         `close` aborts it and waits for its clean-up. An error that it raises reaches all subscribers.
         """
-        self._make_polling = make
-        self._call(self._start_polling)
+        if not self._is_recording:
+            self._make_polling = make
+            self._call(self._start_polling)
 
     def close(self) -> None:
         """Let operations end, close the port, end the thread; may be called twice."""
@@ -212,10 +220,10 @@ class Engine:
                 self._port = open_port(self.url, self.baud)
                 break
         self.counters.add_reconnect()
+        self._continuity.interrupt()
         self._scheduler.port_opened(time.monotonic())
         operation = self._interpreter.reconnected()
-        if operation is not None:
-            self.start(operation)
+        self._recovery = None if operation is None else self.start(operation)
         self._call(self._start_polling)
 
     def _start_polling(self) -> None:
@@ -250,7 +258,7 @@ class Engine:
         if self._close_by_s is None:
             return False
         is_idle = self._scheduler.is_idle and not self._calls
-        return self._port is None or self._port.is_recording or is_idle or time.monotonic() > self._close_by_s
+        return self._port is None or self._is_recording or is_idle or time.monotonic() > self._close_by_s
 
     def _wait_s(self) -> float:
         now_s = time.monotonic()
@@ -276,7 +284,13 @@ class Engine:
             self._scheduler.take(frame, time.monotonic())
             reading = self._interpreter.interpret(frame, stamp, self.counters)
             if reading is not None:
-                self.publisher.publish(reading)
+                self._publish(reading)
+
+    def _publish(self, reading: Reading) -> None:
+        """Publish a reading, unless the device sends another kind of packet until its settings are restored."""
+        is_recovering = self._recovery is not None and not self._recovery.future.done()
+        if not is_recovering or self._continuity.is_same_kind(reading):
+            self.publisher.publish(self._continuity.follow(reading))
 
     def _make_calls(self) -> None:
         while True:

@@ -36,9 +36,13 @@ class Reading:
         t_mono_ns: arrival time on the monotonic clock of this computer, ns.
         t_wall_ns: arrival time on the wall clock of this computer, ns since 1970 (UTC). May jump.
         t_device_ns: time of the device's own clock since its first reading, ns, unwrapped; None if the device has no
-            clock or the driver has not determined the tick of the clock yet.
-        lost_before: number of readings missing before this reading, by the device's own count or clock.
+            clock or the driver has not determined the tick of the clock yet. It continues over reconnections, by the
+            host's clock if the device has restarted.
+        lost_before: number of readings missing before this reading, by the device's own count or clock; after a
+            reconnection estimated from the time without readings and the rate before it.
         flags: reasons to doubt the values, named by the family; the values are published nevertheless.
+        gap_ns: time since the previous reading of this kind of packet, ns, if the connection was interrupted in
+            between; else 0.
     """
 
     packet: Record
@@ -49,6 +53,7 @@ class Reading:
     t_device_ns: int | None = None
     lost_before: int = 0
     flags: tuple[str, ...] = ()
+    gap_ns: int = 0
 
 
 @dataclass(slots=True)

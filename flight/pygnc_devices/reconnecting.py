@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from pygnc_devices.backoff import Backoff
+from pygnc_devices.continuity import Continuity
 from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import PortError
 from pygnc_devices.reading import Reading
@@ -55,7 +56,9 @@ class ReconnectingDevice:
         self._is_connected = True
         self._next_attempt_s = 0.0
         self._due_ns: dict[str, int] = {}
-        self._lost: dict[str, int] = {}
+        self._continuity = Continuity()
+        self._omitted: dict[str, tuple[int, int]] = {}
+        """Missing readings and gaps, ns, before the omitted readings of each kind of packet."""
 
     def connect(self) -> bool:
         """Open the device if an attempt is due, or report that its port has disappeared or is back.
@@ -84,6 +87,7 @@ class ReconnectingDevice:
                 self._report("warning", f"{error}; retrying")
             self._next_attempt_s = time.monotonic() + self._backoff.next()
             return False
+        self._continuity.interrupt()
         self._readings = self.device.subscribe(self._depth, self._on_news)
         self._report("warning" if self._backoff.failures else "info", f"{self.device.url}: connected")
         self._backoff.reset()
@@ -91,12 +95,17 @@ class ReconnectingDevice:
         return True
 
     def take(self) -> Iterator[Reading]:
-        """Yield the readings that have arrived, thinned to the interval; `lost_before` covers the omitted readings."""
+        """Yield the readings that have arrived, thinned to the interval.
+
+        `lost_before` and `gap_ns` cover the omitted readings. Device time continues when the device is opened again.
+        """
         while (reading := self._next()) is not None:
             kind = reading.packet.name
-            self._lost[kind] = self._lost.get(kind, 0) + reading.lost_before
+            lost, gap_ns = self._omitted.get(kind, (0, 0))
+            self._omitted[kind] = lost + reading.lost_before, gap_ns + reading.gap_ns
             if self._is_due(kind, reading.t_mono_ns):
-                yield replace(reading, lost_before=self._lost.pop(kind))
+                lost, gap_ns = self._omitted.pop(kind)
+                yield replace(reading, lost_before=lost, gap_ns=gap_ns)
 
     @property
     def is_over(self) -> bool:
@@ -118,12 +127,13 @@ class ReconnectingDevice:
         if self._readings is None:
             return None
         try:
-            return self._readings.take(0)
+            reading = self._readings.take(0)
         except Exception as error:  # noqa: BLE001 - a fault of any driver must not end the program that logs it
             self._report("error", f"the driver has failed: {error!r:.200}; restarting it")
             self._readings = None
             self.reopen_later()
             return None
+        return None if reading is None else self._continuity.follow(reading)
 
     def _is_due(self, kind: str, t_mono_ns: int) -> bool:
         if not self._interval_ns:

@@ -11,6 +11,12 @@ LINE_END: Final = b"\r\n"
 ESTIMATORS: Final = {"samples": "attitude", "fixes": "orbit", "ranges": "formation"}
 """Tasks that count the records they receive."""
 
+OUTCOMES: Final = {
+    "fixes": ("fixes_accepted", "fixes_waiting", *(f"rejected_{cause}" for cause in REJECT_CAUSES)),
+    "samples": ("samples_used", "samples_held", *(f"samples_{cause}" for cause in SAMPLE_CAUSES)),
+}
+"""Counters of what happens to received records."""
+
 
 class Recorded(NamedTuple):
     """What a run has left on the disk: records of the input journal, and bytes in `pygnc_batch`."""
@@ -57,12 +63,16 @@ def balance(status: Mapping[str, Value], produced: Produced, live_records: int, 
             lost[f"records not processed, {task} failed"] = (0, missing)
         else:
             sums.append((f"{name} produced = received", due, due - missing))
-    used = counts["fixes_accepted"] + counts["fixes_waiting"]
-    rejected = sum(counts[f"rejected_{cause}"] for cause in REJECT_CAUSES)
-    sums.append(("fixes received = used + waiting + rejected", counts["fixes_received"], used + rejected))
-    used = counts["samples_used"] + counts["samples_held"]
-    rejected = sum(counts[f"samples_{cause}"] for cause in SAMPLE_CAUSES)
-    sums.append(("samples received = used + held + rejected", counts["samples_received"], used + rejected))
+    sums += [
+        (
+            f"{name} received = used + waiting + rejected",
+            counts[f"{name}_received"],
+            sum(map(counts.__getitem__, parts)),
+        )
+        for name, parts in OUTCOMES.items()
+        # The last counters of a task that was given up are from the middle of a step.
+        if counts[f"task_{ESTIMATORS[name]}_state"] != TaskState.FAILED
+    ]
     # Ranges that are neither used nor rejected are older than the arc, or without a solution.
     of_arc = sum(counts[f"ranges_{name}"] for name in ("used", "rejected", "held", "no_time"))
     if of_arc > counts["ranges_received"]:

@@ -296,6 +296,26 @@ class DriverConformance(ABC):
             assert next(reading for reading in readings if reading.t_mono_ns > plugged_ns)
             assert device.statistics.reconnects == 1
 
+    def test_time_continues_over_a_reconnection_and_the_gap_is_marked(self, tmp_path: Path) -> None:
+        with PtyEndpoint(self.simulator(), tmp_path / "port") as line, self.open(line.url) as device:
+            subscription = device.subscribe()
+            before = [subscription.take(self.patience_s) for _ in range(self.some_readings)]
+            line.unplug()
+            time.sleep(0.3)
+            line.plug_in()
+            after = [subscription.take(self.patience_s) for _ in range(2 * self.some_readings)]
+            lost = device.statistics.lost_readings
+        readings = [*before, *after]
+        kinds = {reading.packet.name for reading in before}
+        gaps = [reading for reading in readings if reading.gap_ns]
+        assert gaps
+        assert kinds >= {reading.packet.name for reading in gaps}
+        for gap in gaps:
+            times = [r.t_device_ns for r in readings if r.packet is gap.packet and r.t_device_ns is not None]
+            assert times == sorted(set(times))
+            assert gap.gap_ns > 0.3e9
+        assert lost == sum(reading.lost_before for reading in readings)
+
     @pytest.mark.parametrize("kind", LINES)
     def test_a_bad_line_loses_readings_but_invents_none(self, kind: str, tmp_path: Path) -> None:
         with self.make_line(kind, tmp_path, self.fair_line) as line:

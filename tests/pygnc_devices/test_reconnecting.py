@@ -99,6 +99,22 @@ def test_opens_the_device_again_after_its_driver_has_failed() -> None:
     assert [item.t_mono_ns for item in bench.device.take()] == [10**9]
 
 
+def test_time_continues_when_the_device_is_opened_again() -> None:
+    def stamped(t_s: float, device_s: float) -> Reading:
+        return Reading(KIND, b"", {}, round(t_s * 1e9), 0, round(device_s * 1e9))
+
+    failing = FakeDevice(*(stamped(0.1 * k, 7.0 + 0.1 * k) for k in range(10)), RuntimeError("driver"))
+    bench = Bench(failing, FakeDevice(stamped(2.9, 0.0), stamped(3.0, 0.1)), interval_s=0.3)
+    bench.device.connect()
+    before = list(bench.device.take())
+    bench.device.connect()
+    gap, *_ = after = list(bench.device.take())
+    assert [item.t_device_ns for item in [*before, *after]] == [
+        7_000_000_000 + round(t * 1e9) for t in (0, 0.3, 0.6, 0.9, 2.9)
+    ]
+    assert (gap.gap_ns, gap.lost_before) == (2_000_000_000, 19)
+
+
 def test_thins_readings_on_a_grid_that_does_not_drift() -> None:
     times_s = [0.0, 0.13, 0.49, 0.52, 0.9, 1.03, 1.04, 1.6, 3.4, 3.6]
     bench = Bench(FakeDevice(*map(reading, times_s)), interval_s=0.5, on_grid=True)

@@ -36,7 +36,7 @@ from pygnc.launch.workspace import (
     recover_run,
 )
 from pygnc.supervisor.process import PR_SET_NAME, STOP_SIGNALS, ExitCode, SignalInbox, close_all_but
-from pygnc.supervisor.supervisor import Supervisor
+from pygnc.supervisor.supervisor import PARTIAL, Supervisor
 from pygnc.tasks.batch_writer.folder import BATCH, LAST, retire_batch
 from pygnc.tasks.host_link.settings import load_settings
 from pygnc.tasks.runtime import Run, run_task, share_heap_among_threads
@@ -163,7 +163,8 @@ def _run(
 def _code_of_result(run: Run, limits: Mapping[str, str], *, is_recorded: bool) -> ExitCode:
     if not is_recorded:
         return ExitCode.NOT_RECORDED
-    return ExitCode.LIMITED if final_causes(run, limits) else ExitCode.OK
+    causes = set(final_causes(run, limits)) - {PARTIAL}  # the host or the timeout has ended the run
+    return ExitCode.LIMITED if causes else ExitCode.OK
 
 
 def _is_needed(task: str, run: Run) -> bool:

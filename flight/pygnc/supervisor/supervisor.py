@@ -43,6 +43,8 @@ PING_INTERVAL_S: Final = 0.5
 RESTARTS_MAX: Final = 3
 WINDOW_S: Final = 60.0
 PAUSES_S: Final = (0.2, 1.0, 5.0)
+PARTIAL: Final = "PARTIAL"
+"""Word for a run whose results do not contain all inputs."""
 START_INTERVAL_S: Final = 1.0
 START_PATIENCE_S: Final = 60.0
 """Time for which the start of a task is tried again if the system has no process, memory or descriptor for it, s."""
@@ -183,6 +185,7 @@ class Supervisor:
         self._unstarted_since_s: dict[str, float] = {}
         self._memory_kills = memory_kills()
         self._limits = dict(limits)
+        self._readers = {spec.name for spec in specs if "input" in spec.reads}
         self._stop: StopPlan | None = None
         self.exit_code = ExitCode.OK
         self._phase = "starting"
@@ -205,7 +208,8 @@ class Supervisor:
         """State of the run and its tasks."""
         not_recorded = int(self._events.fault is not None)
         tasks = tuple(self._task_states())
-        return control.RunState(self._phase, self.cause, tasks, self._event_count, not_recorded, self._limits)
+        partial = {PARTIAL: "the run ended before all inputs were processed"} if self._is_partial else {}
+        return control.RunState(self._phase, self.cause, tasks, self._event_count, not_recorded, self._limits | partial)
 
     def run(self) -> ExitCode:
         """Start all tasks; return when all have ended."""
@@ -380,14 +384,17 @@ class Supervisor:
             return "batch"
         if not source.progress.counts.get("delivered_bytes"):
             return "no_data"
-        last_seq = source.progress.last_sequence_processed
-        readers = [spec.name for spec in self._specs.values() if "input" in spec.reads]
-        is_behind = any(
-            name in self._restart_at_s
-            or (name in children and children[name].progress.last_sequence_processed < last_seq)
-            for name in readers
-        )
-        return "batch" if is_behind else "idle"
+        return "batch" if self._is_behind(source.progress) or self._restart_at_s.keys() & self._readers else "idle"
+
+    def _is_behind(self, source: control.Progress) -> bool:
+        """Return True if a task that is not given up has not processed all of the source's messages."""
+        states = [state for state in self._task_states() if state.name in self._readers and state.state != "failed"]
+        return any(state.progress.last_sequence_processed < source.last_sequence_processed for state in states)
+
+    @property
+    def _is_partial(self) -> bool:
+        source = next((state.progress for state in self._task_states() if state.name == self._source), None)
+        return self._stop is not None and (source is None or not source.idle or self._is_behind(source))
 
     def _is_settled(self, name: str) -> bool:
         """Return True if a task has come up or is given up."""

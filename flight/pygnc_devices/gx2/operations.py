@@ -264,6 +264,16 @@ async def start_continuous(unit: Gx2Unit, kind: str = "CC") -> None:
         NoAnswerError: the unit does not respond, or does not stream.
     """
     check_kind(kind)
+    try:
+        await _start(unit, kind)
+    finally:
+        unit.is_waking = False
+    unit.stream = kind
+    unit.polled.discard(kind)
+    unit.reset_rate()
+
+
+async def _start(unit: Gx2Unit, kind: str) -> None:
     for attempt in range(_STARTS):
         try:
             await ask(unit, _continuous(kind))
@@ -273,9 +283,6 @@ async def start_continuous(unit: Gx2Unit, kind: str = "CC") -> None:
                 raise
             await _wake(unit)
         else:
-            unit.stream = kind
-            unit.polled.discard(kind)
-            unit.reset_rate()
             return
 
 
@@ -305,6 +312,7 @@ async def recover(unit: Gx2Unit) -> None:
 
 
 async def _wake(unit: Gx2Unit) -> None:
+    unit.is_waking = True
     for _ in range(_POLLS):
         with contextlib.suppress(NoAnswerError):
             await ask(unit, command("C2", tries=1))

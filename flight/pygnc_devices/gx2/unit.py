@@ -98,6 +98,7 @@ class Gx2Unit:
         timer: timer of the unit.
         stream: packet that the unit streams, restored after a reconnection; None: the unit does not stream.
         polled: kinds of packets that are requested singly, so that a pause means no loss.
+        is_waking: True while C2 is polled only so that the unit starts streaming; the responses are no readings.
         radio: link quality (LQI) and signal strength (RSSI) of the newest packet; None with a cable.
     """
 
@@ -112,6 +113,7 @@ class Gx2Unit:
         self.timer = Timer(timer_hz)
         self.stream: str | None = None
         self.polled: set[str] = set()
+        self.is_waking = False
         self.radio: tuple[int, int] | None = None
         self.node = node
         self._recover = recover
@@ -135,7 +137,7 @@ class Gx2Unit:
             return None
         if self.node is not None:
             self.radio = framing.link_quality(frame.raw)
-        if not packet.is_reading:
+        if not packet.is_reading or (self.is_waking and frame.kind == "C2"):
             return None
         values = decode(packet, frame.payload)
         ticks = values[packet.clock]

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -239,7 +240,9 @@ def _open(
     """
     is_recording = urlsplit(url).scheme == "file"
     unit = UcbUnit(baud, user_packets, magnetic_range, recover=configuration.recover, is_recording=is_recording)
-    return Engine(url, baud, WIRE, unit), unit
+    engine = Engine(url, baud, WIRE, unit)
+    engine.run_while_connected(partial(operations.follow_rate, unit))
+    return engine, unit
 
 
 class UcbMethods(UnitDevice[UcbUnit]):

@@ -1,8 +1,10 @@
-"""Operations of a unit: identity, status, packets on request, restarts, level and magnetic alignment.
+"""Operations of a unit: identity, status, packets on request, rate, restarts, level and magnetic alignment.
 
 Each operation raises NoAnswerError if the unit does not respond, and RefusedError if it refuses the command.
 """
 
+import contextlib
+import math
 import struct
 from dataclasses import dataclass, replace
 from typing import Final
@@ -13,9 +15,11 @@ from pygnc_devices.family import Found
 from pygnc_devices.framing import Frame
 from pygnc_devices.scheduler import Claim, Request, Sleep
 from pygnc_devices.ucb import commands, packets
+from pygnc_devices.ucb.fields import RATE
 from pygnc_devices.ucb.packets import STATUS_WORDS
 from pygnc_devices.ucb.unit import PACKETS, UcbUnit
 
+_RATE_TRIES: Final = 3
 _LISTEN_S: Final = 0.25
 _PROBE_PING_S: Final = 0.1
 _RESTART_S: Final = 0.5
@@ -57,6 +61,30 @@ class MagAlignment:
         """True if the manual accepts the result: hard iron below 2.5 G, ratio above 0.95."""
         is_weak = max(abs(self.hard_iron_x_t), abs(self.hard_iron_y_t)) < _WORST_HARD_IRON_T
         return is_weak and self.soft_iron_ratio > _WORST_SOFT_IRON_RATIO
+
+
+async def follow_rate(unit: UcbUnit) -> None:
+    """Read the packet rate when the unit streams packets that contain only their count, and again after a restart.
+
+    The operation runs as long as the port is open. It ends if the unit does not report its rate.
+    """
+    is_known = False
+
+    def accept(_: Frame) -> Claim:
+        return Claim.LAST if unit.counts_packets and not (is_known and unit.period_ns) else Claim.NO
+
+    while True:
+        await Request(b"", accept, "rate", math.inf, tries=1)
+        if unit.is_upgrading:
+            return
+        for _ in range(_RATE_TRIES):
+            with contextlib.suppress(NoAnswerError):
+                await replace(commands.ask_fields("GF", [RATE]), tries=1)
+                break
+        await Sleep(0.0)  # the unit interprets the response after this operation has received it
+        if unit.period_ns is None:
+            return
+        is_known = True
 
 
 async def ping(_unit: UcbUnit) -> None:

@@ -64,10 +64,16 @@ class PacketClock:
         self._unwrapper = CounterUnwrapper(self._modulus)
         self._steps: deque[int] = deque(maxlen=_STEPS_KEPT)
         self._packets_ns = 0
+        self._has_paused = self._is_identified = False
 
     def reset_rate(self) -> None:
         """Discard the learned sample interval; the packet rate may have changed."""
         self._steps.clear()
+
+    def resume(self) -> None:
+        """Continue after a pause of any length, in which the unit may have restarted or been replaced."""
+        self._steps.clear()
+        self._has_paused, self._is_identified = True, False
 
     def advance(self, word: int, period_ns: int | None, host_ns: int | None) -> tuple[int | None, int]:
         """Process the time word of the next packet.
@@ -87,9 +93,10 @@ class PacketClock:
         tick_ns = self._tick_ns(period_ns)
         usual = median(self._steps) if len(self._steps) >= _STEPS_TO_DECIDE else 0
         # A packet at the usual step behind its predecessor was delayed by this computer; no wrap is missing. A packet
-        # count is never bridged, because it counts the missing packets.
+        # count is bridged only over pauses; otherwise it counts the missing packets.
         is_next = usual > 0 and abs(self._unwrapper.step_to(word) - usual) <= _JITTER * usual + 1
-        may_have_wrapped = not is_next and self.tick is not Tick.PACKET
+        may_have_wrapped = not is_next and (self._has_paused or self.tick is not Tick.PACKET)
+        self._has_paused = False
         step = self._unwrapper.advance(word, tick_ns, host_ns, may_have_wrapped=may_have_wrapped)
         if self._unwrapper.is_restart:
             self._steps.clear()
@@ -97,9 +104,18 @@ class PacketClock:
         lost = max(0, round(step / usual) - 1) if usual else 0
         if step:
             self._steps.append(step)
-        if self.tick is Tick.UNKNOWN and len(self._steps) >= _STEPS_TO_DECIDE:
-            self.tick = self._decide(median(self._steps))
+        if not self._is_identified and len(self._steps) >= _STEPS_TO_DECIDE:
+            self._identify(word)
         return self._time_ns(period_ns), lost
+
+    def _identify(self, word: int) -> None:
+        tick = self._decide(median(self._steps))
+        if tick is Tick.UNKNOWN:
+            return
+        if self.tick not in {Tick.UNKNOWN, tick}:  # of another unit, whose time starts
+            self._unwrapper, self._packets_ns = CounterUnwrapper(self._modulus), 0
+            self._unwrapper.advance(word)
+        self.tick, self._is_identified = tick, True
 
     def _decide(self, step: float) -> Tick:
         if self._is_week or self.packet.clock == "time_ms":
@@ -129,6 +145,7 @@ class PacketClock:
 
 
 PACKETS: Final = {packet.name: packet for packet in (*OUTPUT_PACKETS, *ANSWER_PACKETS, *USER_PACKETS)}
+_RESTARTS: Final = ("SR", "PR")
 _CHANGES_RATE: Final = ("SF", "AR", "SR", "PR", "uP", "rS")
 
 
@@ -168,7 +185,14 @@ class UcbUnit:
         self.period_ns: int | None = None
         self.is_upgrading = False
         self._is_recording = is_recording
+        self._clocks: dict[str, PacketClock] = {}
         self._clock: PacketClock | None = None
+        """Clock of the newest packet."""
+
+    @property
+    def counts_packets(self) -> bool:
+        """True if the time word of the newest packet is a packet count."""
+        return self._clock is not None and self._clock.tick is Tick.PACKET
 
     def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
         """Return the reading in a frame; see `engine.Interpreter`."""
@@ -188,12 +212,14 @@ class UcbUnit:
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that restores the settings; see `engine.Interpreter`."""
-        self._clock = None
+        self._clock = None  # the clock of the next packet resumes
         return None if self._recover is None or self.is_upgrading else self._recover(self)
 
     def _learn(self, frame: Frame) -> None:
         if frame.kind in _CHANGES_RATE and self._clock is not None:
             self._clock.reset_rate()
+        if frame.kind in _RESTARTS:
+            self.period_ns = None  # the rate in EEPROM takes effect
         if frame.kind == "GF" and commands.parse_ids(frame.payload, 2) is not None:
             hz = HZ_OF_DIVIDER.get(commands.parse_values(frame.payload).get(RATE, -1), 0)
             self.period_ns = NS_PER_S // hz if hz else self.period_ns
@@ -202,7 +228,8 @@ class UcbUnit:
         if not isinstance(word, int):
             return None, 0
         if self._clock is None or self._clock.packet is not packet:
-            self._clock = PacketClock(packet)
+            self._clock = self._clocks.setdefault(packet.name, PacketClock(packet))
+            self._clock.resume()
         return self._clock.advance(word, self.period_ns, None if self._is_recording else stamp.t_mono_ns)
 
 

@@ -11,6 +11,7 @@ from itertools import accumulate, groupby
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from pygnc_devices.continuity import Continuity
 from pygnc_devices.declaration import Field, Packet, Record
 from pygnc_devices.device import AsyncDevice
 from pygnc_devices.discovery import search
@@ -69,6 +70,7 @@ class DeviceLink:
     def __init__(self, selection: DeviceSelection, publish: Callable[[Event], None]) -> None:
         self._selection = selection
         self._publish = publish
+        self._continuity = Continuity()
         self._reason = "no device has been found yet"
         self.device: AsyncDevice | None = None
         self.family: Family | None = None
@@ -136,6 +138,7 @@ class DeviceLink:
                 self._change(LinkState.SEARCHING, str(error))
                 await asyncio.sleep(SEARCH_PAUSE_S)
                 continue
+            self._continuity.interrupt()
             try:
                 await self._read(device)
             except Exception:  # noqa: BLE001 - a fault of one driver must not end the bridge
@@ -204,7 +207,7 @@ class DeviceLink:
             self._change(LinkState.SEARCHING, f"{device.url}: disconnected; searching all USB serial adapters")
 
     def _receive(self, reading: Reading) -> None:
-        self.latest = reading
+        reading = self.latest = self._continuity.follow(reading)
         if self.state not in (LinkState.STREAMING, LinkState.UNPLUGGED):
             self._change(LinkState.STREAMING, "")
         for listener in self.listeners:

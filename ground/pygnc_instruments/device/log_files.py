@@ -4,9 +4,12 @@ A CSV file begins with comment lines that describe the device and the start time
 
     # serial_number: 2008705635
     # start_utc: 2026-03-01T12:00:00.000Z
-    # units: s,m/s^2,...
-    time,xAccel,yAccel,...
-    0.00000,-0.09577,...
+    # units: s,m/s^2,...,UTC,,s
+    time,xAccel,yAccel,...,utc,lost_before,gap
+    0.00000,-0.09577,...,2026-03-01T12:00:00.000000Z,0,0
+
+The last three columns describe the row: its arrival time by this computer's clock, the number of readings missing
+before it, and, after a reconnection, the time since the previous row.
 
 A CSV file has the suffix `.part` until it is complete. Each line is written at once and synced to the disk once a
 second, so a power cut loses at most one second of readings. `recover_logs` truncates an incomplete file to complete
@@ -37,6 +40,8 @@ _SYNC_S: Final = 1.0
 _PART: Final = ".part"
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,120}")
 _MIN_DECIMALS: Final = 5
+_ROW_COLUMNS: Final = (("utc", "UTC"), ("lost_before", ""), ("gap", "s"))
+"""Names and units of the columns that follow those of the packet."""
 
 
 class LogError(Exception):
@@ -117,12 +122,11 @@ class CsvLog:
         stem = _stem(self.name) + ("" if kind == self._first_kind else f"-{kind}")
         self.current, descriptor = _create(self.folder, stem, ".csv", _PART)
         _lock(descriptor)
-        columns = [("time", "s"), *reading.packet.columns()]
-        start = datetime.fromtimestamp(reading.t_wall_ns / 1e9, UTC)
+        columns = [("time", "s"), *reading.packet.columns(), *_ROW_COLUMNS]
         head = {
             **self.head,
             "packet": kind,
-            "start_utc": start.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "start_utc": _utc(reading.t_wall_ns, "milliseconds"),
             "units": ",".join(unit for _, unit in columns),
         }
         file = _CsvFile(self.current, descriptor, reading)
@@ -167,6 +171,7 @@ class _CsvFile:
     def append_reading(self, reading: Reading) -> None:
         values = reading.packet.row(reading.values)
         cells = [_cell(form, value) for form, value in zip(self._formats, values, strict=True)]
+        cells += [_utc(reading.t_wall_ns), str(reading.lost_before), _gap(reading.gap_ns)]
         self.append(f"{self._elapsed_s(reading):.5f},{','.join(cells)}\n")
 
     def _elapsed_s(self, reading: Reading) -> float:
@@ -275,6 +280,14 @@ def _format(entry: Field) -> str:
     while abs(entry.scale * entry.unit.column_per_unit) < 10.0**-decimals:
         decimals += 1
     return f".{decimals}f"
+
+
+def _utc(t_wall_ns: int, timespec: str = "microseconds") -> str:
+    return datetime.fromtimestamp(t_wall_ns / 1e9, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
+def _gap(gap_ns: int) -> str:
+    return f"{gap_ns / 1e9:.5f}" if gap_ns else "0"
 
 
 def _cell(form: str, value: Value | None) -> str:

@@ -25,6 +25,7 @@ from pygnc.supervisor.supervisor import (
     HARD_EXIT_AT_S,
     KILL_AT_S,
     LINE_END_S,
+    PARTIAL,
     PAUSES_S,
     PING_INTERVAL_S,
     RESTARTS_MAX,
@@ -267,6 +268,22 @@ def test_phase_is_idle_only_when_all_readers_have_processed_the_last_input(harne
     assert harness.run_states()[-1].phase == "idle"
 
 
+@pytest.mark.parametrize(
+    ("idle", "processed", "limits"), [(True, 100, []), (True, 99, [PARTIAL]), (False, 100, [PARTIAL])]
+)
+def test_a_run_that_ends_before_all_inputs_are_processed_is_partial(
+    harness: Harness, *, idle: bool, processed: int, limits: list[str]
+) -> None:
+    harness.bring_up()
+    harness.children["source"].report(100, idle=idle, delivered_bytes=1)
+    harness.children["writer"].report(100)
+    harness.children["estimator"].report(processed)
+    harness.supervisor.step()
+    assert not harness.supervisor.state.limits
+    harness.stop()
+    assert [*harness.supervisor.state.limits] == limits
+
+
 def test_phase_is_no_data_if_the_source_delivered_nothing(harness: Harness) -> None:
     harness.bring_up()
     harness.children["source"].report(1, idle=True)
@@ -500,7 +517,7 @@ def test_a_task_given_up_for_lack_of_memory_gives_the_exit_code(
     assert harness.supervisor.is_over
     assert harness.supervisor.exit_code is ExitCode.OUT_OF_MEMORY
     assert harness.supervisor.state.phase == phase
-    assert harness.supervisor.state.limits == {"MEMORY": f"{name} ran out of memory"}
+    assert harness.supervisor.state.limits["MEMORY"] == f"{name} ran out of memory"
 
 
 def test_two_tasks_killed_for_memory_at_once_are_both_recognised(

@@ -1,6 +1,7 @@
 """Commands on the simulated unit, while it streams at 100 Hz."""
 
 import asyncio
+import itertools
 import threading
 import time
 from pathlib import Path
@@ -191,6 +192,19 @@ def _ping_until_it_fails(device: Ucb) -> None:
         device.ping()
 
 
+def test_a_reconnected_unit_sends_no_other_packet_until_its_settings_are_restored(
+    device: Ucb, line: PtyEndpoint
+) -> None:
+    device.set_packet_type("A1")
+    readings = device.readings(silence_s=10.0)
+    assert next(reading for reading in readings if reading.packet.name == "A1")
+    line.unplug()
+    line.plug_in()
+    reconnected = itertools.dropwhile(lambda reading: not reading.gap_ns, readings)
+    assert {reading.packet.name for reading in itertools.islice(reconnected, 10)} == {"A1"}
+    assert device.statistics.frames["S1"] > 0
+
+
 def test_a_snapshot_restores_all_fields(device: Ucb, unit: UcbSimulator) -> None:
     before = dict(unit.eeprom), dict(unit.ram)
     kept = Snapshot.from_json(device.take_snapshot().to_json())
@@ -261,7 +275,36 @@ def test_many_threads_request_at_once_and_get_their_own_answers(device: Ucb) -> 
     assert not wrong
 
 
+def test_the_rate_is_read_on_opening_so_that_a_packet_count_gives_time(device: Ucb) -> None:
+    readings = list(itertools.islice(device, 40))
+    times_ns = [reading.t_device_ns for reading in readings if reading.t_device_ns is not None]
+    assert len(times_ns) >= 30
+    assert {after - before for before, after in itertools.pairwise(times_ns)} == {10_000_000}
+    assert {reading.lost_before for reading in readings} == {0}
+
+
+def test_the_rate_is_read_again_after_a_restart(device: Ucb, unit: UcbSimulator) -> None:
+    assert device.read_fields([1]) == {1: 1}
+    device.write_fields({1: 2})
+    assert next(reading for reading in device if reading.t_device_ns is not None)
+    device.restart()
+    readings = device.readings(silence_s=10.0)
+    assert any(device.unit.period_ns == 20_000_000 for _ in itertools.islice(readings, 40))
+    assert unit.ram[1] == 2
+
+
+def test_a_unit_that_does_not_respond_streams_without_device_time(
+    line: PtyEndpoint, unit: UcbSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit, "receive", lambda *_: None)
+    with Ucb.open(line.url) as device:
+        readings = itertools.islice(device.readings(silence_s=5.0), 80)
+        assert {reading.t_device_ns for reading in readings} == {None}
+        assert device.statistics.timeouts == 3
+
+
 def test_raises_in_time_without_an_answer(device: Ucb, line: PtyEndpoint) -> None:
+    assert next(reading for reading in device if reading.t_device_ns is not None)  # the rate is known
     with line.hold():
         start_s = time.monotonic()
         with pytest.raises(NoAnswerError, match=r"PK command \(10 attempts"):

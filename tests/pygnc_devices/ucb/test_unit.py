@@ -45,6 +45,25 @@ def test_bridges_a_gap_of_seconds_by_the_host_clock() -> None:
     assert lost == 429
 
 
+def test_a_packet_count_is_bridged_over_a_reconnection() -> None:
+    clock = PacketClock(PACKETS["S1"])
+    for k in range(10):
+        clock.advance(k, 10_000_000, k * 10_000_000)
+    clock.resume()
+    count = 9 + 65536 + 100
+    assert clock.advance(count % 65536, 10_000_000, count * 10_000_000 + 5_000_000) == (count * 10_000_000, 0)
+
+
+def test_the_clock_of_another_unit_is_identified_again() -> None:
+    clock = PacketClock(PACKETS["S1"])
+    for k in range(10):
+        clock.advance(k * 65536 // 100, 10_000_000, k * 10_000_000)
+    clock.resume()
+    times_ns = [clock.advance(k, 10_000_000, (100 + k) * 10_000_000)[0] for k in range(10)]
+    assert clock.tick is Tick.PACKET
+    assert times_ns[-2:] == [60_000_000, 70_000_000]
+
+
 def test_packets_delayed_by_a_busy_computer_do_not_count_as_missing() -> None:
     clock = PacketClock(PACKETS["S1"])
     for k in range(10):

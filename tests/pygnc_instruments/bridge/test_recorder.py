@@ -169,4 +169,13 @@ def test_a_log_continues_after_reconnection(bridge: RunningBridge, line: PtyEndp
         before = client.ask("status")["log"]["rows"]
         line.plug_in()
         until(lambda: client.ask("status")["log"]["rows"] > before, "more rows")
+        client.ask("stop_log")
     assert unit.ram[1] == 1
+    assert [path.name for path in bridge.folder.iterdir()] == ["a.csv"]
+    header, *content = (line.split(",") for line in rows(bridge.folder / "a.csv"))
+    times_s = [float(row[header.index("time")]) for row in content]
+    assert times_s == sorted(times_s)
+    (gap,) = (row for row in content if row[header.index("gap")] != "0")
+    sent = 1 + round((times_s[-1] - times_s[0]) * 100.0)
+    assert len(content) + sum(int(row[header.index("lost_before")]) for row in content) == pytest.approx(sent, abs=2)
+    assert float(gap[header.index("gap")]) > 0.01 * int(gap[header.index("lost_before")])

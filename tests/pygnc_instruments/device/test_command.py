@@ -1,5 +1,6 @@
 """`pygnc device`: every command against simulated devices."""
 
+import csv
 import json
 import os
 import pty
@@ -8,21 +9,27 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.framing import make_frame
+from pygnc_instruments.device import log_files
 from pygnc_instruments.device.command import app
+from pygnc_instruments.device.connection import DeviceSelection, connect
+from pygnc_instruments.device.log_files import CsvLog
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+from pygnc_instruments.simulators.unit import SimulatedUnit
 
 ROOT = Path(__file__).resolve().parents[3]
 NEW = "IMU381ZA-400 5020-1383-01 11.00.00"
@@ -205,6 +212,41 @@ def test_family_of_a_recording_is_detected(tmp_path: Path) -> None:
     assert "not a recording of a known device family" in run("stream", tmp_path / "y.raw", code=1).stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("get",),
+        ("read",),
+        ("set", "orientation=-y-x-z"),
+        ("write", "orientation=-y-x-z"),
+        ("snapshot",),
+        ("calibrate-mag",),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_recording_refuses_commands_at_once(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "x.raw").write_bytes(make_frame("S1", bytes(24)) * 3000)
+    command, *values = arguments
+    result = run(command, tmp_path / "x.raw", *values, code=1)
+    assert "is a recording, which accepts no commands" in result.stderr
+
+
+def test_info_reads_a_recording_to_its_end(tmp_path: Path) -> None:
+    frames = [make_frame("z1", k.to_bytes(4, "little") + bytes(36)) for k in range(0, 5_000_000, 10_000) if k != 50_000]
+    (tmp_path / "x.raw").write_bytes(b"noise" + b"".join(frames) + b"UU")
+    report = run_json("info", tmp_path / "x.raw")
+    assert report | {"port": ""} == {
+        "port": "",
+        "family": "ucb",
+        "title": "Aceinna DMU38x, IMU38x, OpenIMU",
+        "readings": "499 z1",
+        "duration": "4.990 s",
+        "missing": "1",
+        "bad_checksums": "0",
+        "skipped_bytes": "7",
+    }
+
+
 def test_streams_user_defined_packets(tmp_path: Path) -> None:
     description = {"name": "xy", "payload": [{"type": "uint32", "name": "timer"}, {"type": "float", "name": "level"}]}
     (tmp_path / "mine.json").write_text(json.dumps(description))
@@ -225,6 +267,43 @@ def test_log_has_the_devices_description_in_its_head(line: PtyEndpoint, tmp_path
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", head["start_utc"])
     assert len(lines) == len(head) + 21
     assert len(run("stream", out / "run.raw").stdout.splitlines()) >= 20
+
+
+@pytest.mark.parametrize("kind", ["pty", "tcp"])
+@pytest.mark.parametrize(
+    ("family", "make"),
+    [
+        ("ucb", UcbSimulator),
+        ("gx2", lambda: Gx2Simulator(ignored_starts=1)),
+        ("monodrive", MonoDriveSimulator),
+    ],
+)
+def test_a_log_continues_over_a_reconnection(
+    family: str, make: Callable[[], SimulatedUnit], kind: str, tmp_path: Path
+) -> None:
+    unit, out = make(), tmp_path / "logs"
+    with PtyEndpoint(unit, tmp_path / "port") if kind == "pty" else TcpEndpoint(unit) as line:
+
+        def disturb() -> None:
+            _wait_for(lambda: any(path.stat().st_size > 3000 for path in out.glob("*")))
+            line.unplug()
+            time.sleep(0.3)
+            line.plug_in()
+
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        run("log", line.url, "--family", family, "--baud", 115200, "--out", out, "--name", "run", "--count", 150)
+        thread.join()
+    assert [path.name for path in out.iterdir()] == ["run.csv"]
+    lines = [line for line in (out / "run.csv").read_text().splitlines() if not line.startswith("#")]
+    rows = list(csv.DictReader(lines))
+    times_s = [float(row["time"]) for row in rows]
+    assert times_s == sorted(times_s)
+    assert all(row["utc"].endswith("Z") for row in rows)
+    (gap,) = (row for row in rows if row["gap"] != "0")
+    assert float(gap["gap"]) > 0.3
+    sent = 1 + round((times_s[-1] - times_s[0]) * 100.0)
+    assert len(rows) + sum(int(row["lost_before"]) for row in rows) == pytest.approx(sent, abs=2)
 
 
 def test_finished_logs_are_uploaded(line: PtyEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,6 +408,39 @@ def test_signals_end_simulation_stream_and_log_in_order(tmp_path: Path) -> None:
         simulator.send_signal(signal.SIGINT)
         _, notes = simulator.communicate(timeout=20)
         assert (simulator.returncode, "Traceback" in notes) == (0, False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_cut_the_closing_of_a_log(
+    number: signal.Signals, line: PtyEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rename(path: Path, target: Path) -> None:
+        signal.raise_signal(number)
+        path.rename(target)
+        signal.raise_signal(number)
+
+    def write(log: CsvLog, reading: Reading) -> None:
+        original(log, reading)
+        if log.rows == 20:
+            signal.raise_signal(number)
+
+    original = CsvLog.write
+    monkeypatch.setattr(CsvLog, "write", write)
+    monkeypatch.setattr(log_files, "durable_rename", rename)
+    store = (tmp_path / "store").as_uri()
+    arguments = ("--out", tmp_path / "logs", "--name", "run", "--raw", "--to", store, "--spool", tmp_path / "spool")
+    result = run_json("log", line.url, *arguments, *UCB)
+    assert [Path(path).name for path in result["files"]] == ["run.csv", "run.raw"]
+    assert result["rows"] >= 20
+    assert sorted(path.name for path in (tmp_path / "logs").iterdir()) == ["run.csv", "run.raw"]
+
+
+def test_a_stop_ends_the_wait_for_a_unit_that_does_not_start(gx2: PtyEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gx2.unit, "receive", lambda *_: None)
+    with connect(DeviceSelection(gx2.url, "gx2", 115200)) as connected:
+        answers = iter([False, True])
+        connected.start_streaming(lambda: next(answers))
+        assert next(answers, None) is None
 
 
 def test_stream_draws_a_live_table_on_a_terminal(line: PtyEndpoint, tmp_path: Path) -> None:

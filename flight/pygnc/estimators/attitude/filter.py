@@ -24,7 +24,7 @@ from pygnc.estimators.attitude.mekf import (
 from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ModelErrors
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
-from pygnc.estimators.attitude.search import Search
+from pygnc.estimators.attitude.search import HOPELESS_SAMPLES, Search
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, MAG_BIAS, SIZE, AttitudeState, Flags
@@ -271,8 +271,10 @@ class AttitudeFilter:
         state, settings = memory.track.state, self.settings
         prior = bias_prior_from_state(state, settings) if keep_biases else initial_bias_prior(settings)
         prior = with_calibrated_bias(prior, memory.calibrated)
+        # A track that was short has probably been wrong.
+        searched = memory.search.received if memory.track.samples < HOPELESS_SAMPLES else 0
         memory.track, memory.opened = None, None
-        memory.search = Search(settings, prior, memory.errors)
+        memory.search = Search(settings, prior, memory.errors, received=searched)
 
     def _clock_was_set(self, sample: AttitudeSample) -> bool:
         """Count a sample that is not later than the last one; return True and begin a new search if the clock was set.
@@ -306,7 +308,8 @@ class AttitudeFilter:
         if memory.search.excluded_face is not None:
             memory.faces = memory.faces.with_suspect(memory.search.excluded_face)
         memory.errors = memory.search.errors
-        memory.search = Search(self.settings, memory.search.prior, memory.errors)
+        searched = memory.search.received
+        memory.search = Search(self.settings, memory.search.prior, memory.errors, received=searched)
         return replace(self._result(sample, environment, memory.track, None), restarted=True)
 
     # --- Results ---------------------------------------------------------------------------------------------------

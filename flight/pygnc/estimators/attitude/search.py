@@ -164,6 +164,18 @@ _SAME_BIASES: Final = np.repeat((math.radians(0.1), 5.0), 3)
 _RIVAL_RAD: Final = math.radians(15.0)
 """Attitudes closer than this are not rivals."""
 _CONFIRMATIONS: Final = 3
+_FIRST_SIGMA_MAX_RAD: Final = math.radians(15.0)
+"""Largest sigma of a first attitude that allows for wrong gains; beyond it, its estimate is far from linear."""
+HOPELESS_SAMPLES: Final = 600
+"""Number of samples, 50 minutes of the controller's files, after which a search rests after each attempt, because an
+attitude is found before, even after an eclipse."""
+_REST: Final = 3
+"""Number of samples that a search without hope leaves out for each one that it uses, so that it costs a quarter."""
+_SOLUTION_ITERATIONS: Final = 6
+_LINEAR_MISFIT_MAX: Final = 1.25
+"""Misfit up to which the fit without gain errors counts as close to the truth. One linear step then estimates them;
+more would drift along the likelihood ridge where the first samples hardly determine the attitude.
+"""
 _MATRIX_SIGMA: Final = 0.03
 """Scale and misalignment of the magnetometer by which a first attitude allows for a wrong calibration. A few samples
 cannot tell them from wrong biases, so they make attitude and biases uncertain but are not estimated.
@@ -184,6 +196,9 @@ class Search(msgspec.Struct, eq=False):
         tolerant: True in an attempt in which magnetometer readings that fit badly lose weight.
         excluded_face: Face whose light this attempt does not use; None if it uses all.
         untried: Faces that the next attempts exclude; None for a tolerant attempt with all faces.
+        received: Number of samples received, also by earlier searches that have only led to short tracks.
+        attempt_samples: Number of samples that this attempt has fitted.
+        rest: Number of next samples that are left out.
     """
 
     settings: AttitudeSettings
@@ -196,10 +211,17 @@ class Search(msgspec.Struct, eq=False):
     tolerant: bool = False
     excluded_face: int | None = None
     untried: list[int | None] = []
+    received: int = 0
+    attempt_samples: int = 0
+    rest: int = 0
 
     def process(self, newest: WindowSample) -> AttitudeState | None:
         """Process one sample; return the first state of a track once the attitude is unambiguous."""
         limits = self.settings.start
+        self.received += 1
+        if self.rest:
+            self.rest -= 1
+            return None
         if self.samples:
             step_s = (newest.sample.gps_ms - self.samples[-1].sample.gps_ms) * 1e-3
             if step_s > self.settings.gyro.bridged_max_s:
@@ -217,6 +239,7 @@ class Search(msgspec.Struct, eq=False):
             iterations = _SEED_ITERATIONS
         else:
             iterations = _ITERATIONS
+        self.attempt_samples += 1
         window = Window(self.samples, self.settings, self.excluded_face, tolerant=self.tolerant)
         hypotheses, fit = self._pruned(*self._improved(window, hypotheses, iterations))
         if len(self.samples) >= limits.samples_min and self.confirmations == 0:
@@ -226,11 +249,23 @@ class Search(msgspec.Struct, eq=False):
         if misfit > limits.misfit_max and len(self.samples) >= limits.samples_judged:
             self._next_attempt(window, hypotheses)
             return None
-        return self._winner(window, hypotheses, fit) if misfit <= limits.misfit_max else None
+        found = self._winner(window, hypotheses, fit) if misfit <= limits.misfit_max else None
+        if self._is_hopeless and self.attempt_samples >= limits.window_samples and not self.confirmations:
+            self._end_attempt()
+        return found
 
     def reset(self) -> None:
         """Restart with an empty window; prior and excluded face remain."""
-        self.samples, self.hypotheses, self.confirmations = [], None, 0
+        self.samples, self.hypotheses, self.confirmations, self.attempt_samples = [], None, 0, 0
+
+    @property
+    def _is_hopeless(self) -> bool:
+        return self.received > HOPELESS_SAMPLES
+
+    def _end_attempt(self) -> None:
+        """Restart, after a rest if there is little hope."""
+        self.rest = _REST * self.attempt_samples if self._is_hopeless else 0
+        self.reset()
 
     def _next_attempt(self, window: Window, hypotheses: Hypotheses) -> None:
         """Restart with the next attempt; after the last one, with all faces.
@@ -247,7 +282,7 @@ class Search(msgspec.Struct, eq=False):
             self.tolerant = self.excluded_face is None
         else:
             self.excluded_face, self.tolerant = None, False
-        self.reset()
+        self._end_attempt()
 
     def _challenged(
         self, newest: WindowSample, window: Window, hypotheses: Hypotheses, fit: Fit
@@ -325,8 +360,8 @@ class Search(msgspec.Struct, eq=False):
         self.confirmations = self.confirmations + 1 if clear else 0
         if self.confirmations < _CONFIRMATIONS:
             return None
-        best = hypotheses.select(np.array([0]))
-        return self._first_state(window, best, _scatter(fit))
+        state = self._first_state(window, hypotheses.select(np.array([0])), _scatter(fit))
+        return state if state.attitude_sigma_rad <= _FIRST_SIGMA_MAX_RAD else None
 
     def _first_state(self, window: Window, best: Hypotheses, scatter: float) -> AttitudeState:
         """Return the state of a hypothesis; the factor `scatter` enlarges its covariance."""
@@ -335,7 +370,8 @@ class Search(msgspec.Struct, eq=False):
         sigma[GYRO_SCALE], sigma[REFLECTIVITY] = settings.gyro.scale_sigma, settings.sun_sensors.reflectivity_sigma
         estimated = sigma.copy()
         estimated[MAG_MATRIX] = np.maximum(sigma[MAG_MATRIX], _MATRIX_SIGMA)
-        error, covariance = window.solution(best, self.prior, estimated)
+        iterations = 1 if scatter < _LINEAR_MISFIT_MAX else _SOLUTION_ITERATIONS
+        error, covariance = window.solution(best, self.prior, estimated, iterations=iterations)
         if not self.errors.field:
             error[MAG_MATRIX] = covariance[MAG_MATRIX] = covariance[:, MAG_MATRIX] = 0.0
             covariance[MAG_MATRIX, MAG_MATRIX] = np.diag(sigma[MAG_MATRIX] ** 2)

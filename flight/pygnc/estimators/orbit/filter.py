@@ -21,7 +21,7 @@ from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.error_models import ErrorBank, Hypotheses, InnovationTest
 from pygnc.estimators.orbit.initialisation import InitialFix, InitialOrbit, OrbitInitialiser
 from pygnc.estimators.orbit.manoeuvre import (
-    IMPULSE_INTERVAL_MAX_S,
+    GAP_MAX_S,
     Candidate,
     Change,
     Manoeuvre,
@@ -335,6 +335,8 @@ class OrbitFilter:
     def _update(self, state: OrbitState, fix: Fix) -> OrbitUpdate:
         """Test position and velocity separately, then update with the parts that pass."""
         memory = self.memory
+        if fix.gps_ms - state.gps_ms > 1e3 * GAP_MAX_S:
+            memory.candidates, memory.recent = [], []
         candidates = memory.candidates if self.settings.manoeuvre_detection else []
         banks = [memory.hypotheses, *(candidate.hypotheses for candidate in candidates)]
         x, (hypotheses, *changed) = self._predicted(state, banks, fix.gps_ms)
@@ -412,21 +414,17 @@ class OrbitFilter:
             banks = [moment.hypotheses, *(candidate.hypotheses for candidate in candidates)]
             x, (hypotheses, *changed) = self._predicted(moment.state, banks, gps_ms)
             candidates = _moved(candidates, changed)
-            candidates += self._impulse(moment.state, x, hypotheses, gps_ms, size_mps)
+            candidates.append(self._impulse(moment.state, x, hypotheses, gps_ms, size_mps))
             observations = self._linearise(x, moment.fix)
             tested = self._tested(candidates, self._bank.test(hypotheses, *observations), observations)
             candidates = [replace(each, hypotheses=each.hypotheses.centred(x, after.x)) for each in tested if after]
         return candidates
 
-    def _impulse(
-        self, state: OrbitState, x: Array, hypotheses: Hypotheses, gps_ms: int, size_mps: float
-    ) -> list[Candidate]:
-        """Return an impulse between a state and the prediction from it, if these are close enough in time."""
+    def _impulse(self, state: OrbitState, x: Array, hypotheses: Hypotheses, gps_ms: int, size_mps: float) -> Candidate:
+        """Return an impulse between a state and the prediction from it."""
         interval_s = (gps_ms - state.gps_ms) * 1e-3
-        if interval_s > IMPULSE_INTERVAL_MAX_S:
-            return []
         opened = self._bank.opened(hypotheses, impulse_root(size_mps, interval_s))
-        return [Candidate(Change.IMPULSE, gps_ms, opened, hypotheses.mixture(gps_ms, x))]
+        return Candidate(Change.IMPULSE, gps_ms, opened, hypotheses.mixture(gps_ms, x))
 
     def _with_suspected(  # noqa: PLR0917 - all that is known of the fix
         self,
@@ -446,9 +444,11 @@ class OrbitFilter:
                 quiet = self._bank.without_acceleration(hypotheses, x, sigma_mps2)
                 candidates.append(Candidate(Change.THRUST_END, gps_ms, quiet, hypotheses.mixture(gps_ms, x)))
             return candidates
+        if interval_s > GAP_MAX_S:
+            return candidates
         size_mps = impulse_size_mps(test, interval_s)
         factor = self._bank.widening(hypotheses)
-        is_suspected = size_mps is not None or is_thrust_suspected(factor, interval_s)
+        is_suspected = size_mps is not None or is_thrust_suspected(factor)
         if Change.THRUST_BEGIN not in known and is_suspected:
             opened = self._bank.opened(hypotheses, thrust_root())
             factors = np.maximum(hypotheses.empirical_factor, thrust_factor(float(sigma_mps2.min())))
@@ -461,7 +461,7 @@ class OrbitFilter:
             if earlier:
                 _, changed = self._predicted(state, [candidate.hypotheses for candidate in earlier], gps_ms)
                 candidates += _moved(earlier, changed)
-            candidates += self._impulse(state, x, hypotheses, gps_ms, size_mps)
+            candidates.append(self._impulse(state, x, hypotheses, gps_ms, size_mps))
         return candidates
 
     def _after_manoeuvre(

@@ -36,8 +36,8 @@ _FIXES_CLEAR: Final = 7
 _CHANGE_MIN_MPS: Final = 0.01
 _CHANGE_MAX_MPS: Final = 2.0
 """Larger innovations are damage or need a new orbit."""
-IMPULSE_INTERVAL_MAX_S: Final = 600.0
-"""After a longer time without fixes the change of the velocity and that of the position are not proportional."""
+GAP_MAX_S: Final = 600.0
+"""Longest time without fixes across which a manoeuvre is detected: unknown drag changes the orbit, too."""
 _THRUST_MPS2: Final = 1e-4
 _THRUST_S: Final = 100.0
 """Expected size of an acceleration, and its duration until it becomes suspicious."""
@@ -150,9 +150,9 @@ def impulse_root(sigma_mps: float, interval_s: float) -> Array:
     return root
 
 
-def is_thrust_suspected(empirical_factor: float, interval_s: float) -> bool:
-    """Return True if the innovations up to a fix, `interval_s` after the one before, have been correlated."""
-    return interval_s <= IMPULSE_INTERVAL_MAX_S and empirical_factor > _FACTOR_SUSPICIOUS
+def is_thrust_suspected(empirical_factor: float) -> bool:
+    """Return True if the innovations up to a fix have been correlated."""
+    return empirical_factor > _FACTOR_SUSPICIOUS
 
 
 def thrust_root() -> Array:

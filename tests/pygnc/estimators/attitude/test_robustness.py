@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
+from pygnc.estimators.attitude import search
 from pygnc.estimators.attitude.filter import Mode
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.sample import AttitudeSample
+from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.window import Window, WindowSample
 from tests.pygnc.estimators.attitude.truth import SETTINGS, Truth, errors_deg, fly, run, with_samples
 
 TRUTH = fly(3, 30.0)
@@ -171,3 +174,25 @@ def _with(vector: Array, axis: int, value: float) -> Array:
     changed = vector.copy()
     changed[axis] = value
     return changed
+
+
+def test_a_search_without_hope_costs_a_quarter_and_still_finds_the_attitude(monkeypatch: pytest.MonkeyPatch) -> None:
+    hopeful = 60
+    fitted = []
+
+    class CountedWindow(Window):
+        def __init__(
+            self, samples: list[WindowSample], settings: AttitudeSettings, face: int | None, *, tolerant: bool
+        ) -> None:
+            fitted.append(samples[-1].sample.seq)
+            super().__init__(samples, settings, face, tolerant=tolerant)
+
+    monkeypatch.setattr(search, "HOPELESS_SAMPLES", hopeful)
+    monkeypatch.setattr(search, "Window", CountedWindow)
+    order = np.random.default_rng(4).permutation(BREAKS)
+    wrong = [replace(TRUTH.samples[k], mag_imu_ut=TRUTH.samples[order[k]].mag_imu_ut) for k in range(BREAKS)]
+    truth = with_samples(TRUTH, [*wrong, *TRUTH.samples[BREAKS:]])
+    updates = run(truth)[1]
+    assert all(update.state is None for update in updates[:BREAKS])
+    assert sum(hopeful <= seq < BREAKS for seq in fitted) < 0.4 * (BREAKS - hopeful)
+    assert errors_deg(truth, updates[-1:])[0] < 5.0

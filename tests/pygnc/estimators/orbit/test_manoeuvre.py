@@ -122,6 +122,13 @@ def test_noise_and_outliers_are_no_manoeuvre() -> None:
     assert changes(run(with_errors())[1]) == []
 
 
+def test_drag_during_an_outage_is_no_manoeuvre() -> None:
+    truth = with_pulses((0.0, -0.03, 0.0))
+    fixes = make_fixes(truth, seed=3)
+    _, updates = run([*fixes[: BEFORE - 50], *fixes[BEFORE + 150 :]])
+    assert changes(updates) == []
+
+
 def test_detection_can_be_switched_off() -> None:
     settings = replace(OrbitSettings(), manoeuvre_detection=False)
     orbit, updates = run(make_fixes(with_pulses((0.0, 0.05, 0.0)))[: BEFORE + 20], settings)

@@ -1,0 +1,97 @@
+"""Device time, gaps and missing readings over interruptions."""
+
+import pytest
+
+from pygnc_devices.continuity import Continuity
+from pygnc_devices.declaration import Packet
+from pygnc_devices.reading import Reading
+
+MS = 1_000_000
+KINDS = {name: Packet(name, ()) for name in ("S1", "A1")}
+
+
+def reading(host_ms: float, device_ms: float | None = None, *, kind: str = "S1", lost: int = 0) -> Reading:
+    device_ns = None if device_ms is None else round(device_ms * MS)
+    return Reading(KINDS[kind], b"", {}, round(host_ms * MS), 0, device_ns, lost)
+
+
+def started(*, has_clock: bool = True) -> Continuity:
+    """Return a continuity with readings at 0, 10 ... 90 ms."""
+    continuity = Continuity()
+    for k in range(10):
+        continuity.follow(reading(1000 + 10 * k, 10 * k if has_clock else None))
+    return continuity
+
+
+def test_readings_of_an_uninterrupted_connection_are_unchanged() -> None:
+    continuity = Continuity()
+    for entry in (reading(0.0, 5.0), reading(11.0, 15.0, lost=2), reading(11.0, kind="A1"), reading(12.0, kind="A1")):
+        assert continuity.follow(entry) is entry
+
+
+def test_the_clock_of_a_unit_that_kept_running_counts_the_missing_readings() -> None:
+    continuity = started()
+    continuity.interrupt()
+    found = continuity.follow(reading(2096, 1090))  # delivered 6 ms late
+    assert (found.t_device_ns, found.lost_before, found.gap_ns) == (1090 * MS, 99, 1006 * MS)
+    after = continuity.follow(reading(2100, 1100))
+    assert (after.t_device_ns, after.lost_before, after.gap_ns) == (1100 * MS, 0, 0)
+
+
+@pytest.mark.parametrize("restarts_at_ms", [0, 20, 90, 100_000])
+def test_the_host_clock_continues_the_time_of_a_restarted_unit(restarts_at_ms: int) -> None:
+    continuity = started()
+    continuity.interrupt()
+    found = continuity.follow(reading(3090, restarts_at_ms))
+    assert (found.t_device_ns, found.lost_before, found.gap_ns) == (2090 * MS, 199, 2000 * MS)
+    assert continuity.follow(reading(3100, restarts_at_ms + 10)).t_device_ns == 2100 * MS
+
+
+def test_the_host_clock_bridges_the_time_until_the_new_clock_is_known() -> None:
+    continuity = started()
+    continuity.interrupt()
+    times = [continuity.follow(entry).t_device_ns for entry in (reading(2090), reading(2100), reading(2110, 20))]
+    assert times == [1090 * MS, 1100 * MS, 1110 * MS]
+    assert continuity.follow(reading(2121, 30)).t_device_ns == 1120 * MS
+
+
+def test_readings_without_device_time_are_counted_by_arrival() -> None:
+    continuity = started(has_clock=False)
+    continuity.interrupt()
+    found = continuity.follow(reading(2090))
+    assert (found.t_device_ns, found.lost_before, found.gap_ns) == (None, 99, 1000 * MS)
+
+
+def test_losses_before_the_interruption_do_not_change_the_rate() -> None:
+    continuity = Continuity()
+    for k in (0, 1, 5, 6):
+        continuity.follow(reading(10 * k, 10 * k, lost=3 if k == 5 else 0))
+    continuity.interrupt()
+    assert continuity.follow(reading(160, 160)).lost_before == 9
+
+
+def test_a_second_interruption_uses_the_rate_before_the_first() -> None:
+    continuity = started()
+    continuity.interrupt()
+    continuity.follow(reading(2090, 1090))
+    continuity.interrupt()
+    assert continuity.follow(reading(2590, 1590)).lost_before == 49
+
+
+def test_nothing_is_estimated_from_fewer_than_four_readings() -> None:
+    continuity = Continuity()
+    for k in range(3):
+        continuity.follow(reading(10 * k))
+    continuity.interrupt()
+    found = continuity.follow(reading(1000))
+    assert (found.lost_before, found.gap_ns) == (0, 980 * MS)
+
+
+def test_a_kind_of_packet_that_begins_after_the_interruption_has_no_gap() -> None:
+    continuity = started()
+    continuity.interrupt()
+    entry = reading(2090, 5, kind="A1")
+    assert not continuity.is_same_kind(entry)
+    assert continuity.follow(entry) is entry
+    assert continuity.is_same_kind(entry)
+    assert continuity.follow(reading(2095, 1095)).gap_ns == 1005 * MS
