@@ -95,7 +95,8 @@ class Engine:
         self._wire = wire
         self._interpreter = interpreter
         self._port: Port | None = open_port(url, baud)
-        self.publisher = Publisher(self.counters, is_lossless=self._port.is_recording)
+        self._is_recording = self._port.is_recording
+        self.publisher = Publisher(self.counters, is_lossless=self._is_recording)
         self._scheduler = Scheduler(self.counters, self._set_baud, self._publish)
         self._continuity = Continuity()
         self._recovery: Task[None] | None = None
@@ -121,7 +122,10 @@ class Engine:
         return task
 
     def submit(self, task: Task[Any]) -> None:
-        """Start the operation of an existing task."""
+        """Start the operation of an existing task; at a recording it fails at once with PortGoneError."""
+        if self._is_recording:  # whose thread may wait for a subscriber to take readings
+            task.resume(PortGoneError(f"{self.url} is a recording, which accepts no commands; name the device's port"))
+            return
         self._call(partial(self._start, task))
 
     def abort(self, task: Task[Any]) -> None:
@@ -129,12 +133,13 @@ class Engine:
         self._call(lambda: self._scheduler.abort(task, time.monotonic()))
 
     def run_while_connected(self, make: Callable[[], Operation[None]]) -> None:
-        """Run an operation as long as the port is open, and start it again after a reconnection.
+        """Run an operation as long as the port is open, and start it again after a reconnection; not at a recording.
 
         `close` aborts it and waits for its clean-up. An error that it raises reaches all subscribers.
         """
-        self._make_polling = make
-        self._call(self._start_polling)
+        if not self._is_recording:
+            self._make_polling = make
+            self._call(self._start_polling)
 
     def close(self) -> None:
         """Let operations end, close the port, end the thread; may be called twice."""
@@ -253,7 +258,7 @@ class Engine:
         if self._close_by_s is None:
             return False
         is_idle = self._scheduler.is_idle and not self._calls
-        return self._port is None or self._port.is_recording or is_idle or time.monotonic() > self._close_by_s
+        return self._port is None or self._is_recording or is_idle or time.monotonic() > self._close_by_s
 
     def _wait_s(self) -> float:
         now_s = time.monotonic()

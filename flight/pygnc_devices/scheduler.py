@@ -26,6 +26,8 @@ ANSWER_TIMEOUT_S: Final = 0.2
 ANSWER_TRIES: Final = 10
 """Attempts per request. With 1 % of the bytes damaged, 75 % of the attempts succeed, and ten in a row fail in 1e-6."""
 GRACE_S: Final = 0.05
+LONGEST_RESPONSE_S: Final = 30.0
+"""Time limit for a response after its first frame, s: a device that streams the same frames never pauses."""
 _PORT_CHECK_S: Final = 0.05
 """Wait of `WaitForPort` on a port that seems open: its reader needs this time to notice that the port was lost."""
 
@@ -164,12 +166,16 @@ class Task(Generic[T]):
 
 @dataclass(slots=True)
 class _Pending:
-    """Request without a complete response. `deadline_s` is None until the request is sent."""
+    """Request without a complete response.
+
+    `deadline_s` is None until the request is sent, `end_s` until the first frame of the response arrives.
+    """
 
     request: Request
     task: Task[Any]
     tries: int = 0
     deadline_s: float | None = None
+    end_s: float | None = None
     frames: list[Frame] = field(default_factory=list)
 
 
@@ -225,7 +231,8 @@ class Scheduler:
             if claim is Claim.NO:
                 continue
             pending.frames.append(frame)
-            pending.deadline_s = now_s + pending.request.grace_s
+            pending.end_s = pending.end_s or now_s + LONGEST_RESPONSE_S
+            pending.deadline_s = min(now_s + pending.request.grace_s, pending.end_s)
             if claim is Claim.LAST:
                 queue.popleft()
                 self._resume(pending.task, tuple(pending.frames))

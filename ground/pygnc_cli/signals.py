@@ -24,10 +24,14 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def until_interrupted() -> Iterator[None]:
-    """End the block, without an error, on Ctrl-C, SIGTERM or SIGHUP."""
+    """End the block, without an error, on Ctrl-C, SIGTERM or SIGHUP; further signals do not disturb its clean-up."""
+    is_interrupted = False
 
     def interrupt() -> None:
-        raise KeyboardInterrupt
+        nonlocal is_interrupted
+        if not is_interrupted:
+            is_interrupted = True
+            raise KeyboardInterrupt
 
     with contextlib.suppress(KeyboardInterrupt), stopped_by_signals(interrupt):
         yield

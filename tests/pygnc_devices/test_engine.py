@@ -11,7 +11,7 @@ import pytest
 
 from pygnc_devices.declaration import Field, Packet
 from pygnc_devices.engine import UNFRAMED, Engine, Wire
-from pygnc_devices.errors import RefusedError
+from pygnc_devices.errors import PortGoneError, RefusedError
 from pygnc_devices.framing import Frame
 from pygnc_devices.reading import Counters, Reading, Stamp
 from pygnc_devices.scheduler import Claim, Operation, Publish, Request, Sleep
@@ -76,6 +76,20 @@ def test_a_recording_waits_for_slow_subscribers_and_drops_nothing(tmp_path: os.P
                 time.sleep(0.001)
             assert len(subscription.queue) == subscription.depth
     assert (count, subscription.drops) == (500, 0)
+    engine.close()
+
+
+def test_a_recording_refuses_operations_at_once(tmp_path: os.PathLike[str]) -> None:
+    path = os.path.join(tmp_path, "x.raw")  # noqa: PTH118
+    with open(path, "wb") as file:  # noqa: PTH123
+        file.write(S1 * 500)
+    engine = Engine(f"file://{path}", 115200, Wire(scan, LONGEST_FRAME), UcbUnit(115200, is_recording=True))
+    subscription = engine.publisher.subscribe(depth=3)  # full: the engine's thread waits for room
+    with pytest.raises(PortGoneError, match="recording, which accepts no commands"):
+        engine.start(Polled().poll()).result(5.0)
+    engine.run_while_connected(Polled().poll)
+    assert sum(subscription.take(5.0) is not None for _ in range(500)) == 500
+    assert subscription.take(5.0) is None
     engine.close()
 
 

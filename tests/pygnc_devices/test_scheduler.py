@@ -9,7 +9,18 @@ from pygnc_devices.declaration import Field, Packet
 from pygnc_devices.errors import AbortedError, NoAnswerError, PortGoneError, RefusedError
 from pygnc_devices.framing import Frame
 from pygnc_devices.reading import Counters, Reading
-from pygnc_devices.scheduler import Claim, Operation, Publish, Request, Scheduler, SetBaud, Sleep, Task, WaitForPort
+from pygnc_devices.scheduler import (
+    LONGEST_RESPONSE_S,
+    Claim,
+    Operation,
+    Publish,
+    Request,
+    Scheduler,
+    SetBaud,
+    Sleep,
+    Task,
+    WaitForPort,
+)
 
 
 def frame(kind: str, payload: bytes = b"") -> Frame:
@@ -110,6 +121,15 @@ def test_waits_for_the_grace_time_after_a_part_of_an_answer(world: World) -> Non
     world.scheduler.due(0.66)
     assert task.future.result(0) == [2]
     assert world.counters.timeouts == 0
+
+
+def test_a_response_that_never_pauses_ends_after_the_longest_time(world: World) -> None:
+    task = world.start(ask(request("A", last=1000)))
+    world.scheduler.due(0.0)
+    for k in range(int(LONGEST_RESPONSE_S / 0.09) + 2):
+        world.scheduler.take(frame("A"), 0.09 * k)
+        world.scheduler.due(0.09 * k)
+    assert task.future.result(0)[0] > 300
 
 
 def test_sends_requests_of_one_queue_one_after_the_other(world: World) -> None:

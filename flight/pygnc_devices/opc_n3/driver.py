@@ -107,8 +107,7 @@ def _open(
     counters = Counters()
     unit = OpcUnit(link_for(url, timing.adapter_s), options, counters, is_recording=is_recording)
     engine = Engine(url, baud, RECORDED if is_recording else LIVE, unit, counters)
-    if not is_recording:
-        engine.run_while_connected(partial(operations.run_sampling, unit))
+    engine.run_while_connected(partial(operations.run_sampling, unit))
     return engine, unit
 
 

@@ -241,8 +241,7 @@ def _open(
     is_recording = urlsplit(url).scheme == "file"
     unit = UcbUnit(baud, user_packets, magnetic_range, recover=configuration.recover, is_recording=is_recording)
     engine = Engine(url, baud, WIRE, unit)
-    if not is_recording:
-        engine.run_while_connected(partial(operations.follow_rate, unit))
+    engine.run_while_connected(partial(operations.follow_rate, unit))
     return engine, unit
 
 

@@ -78,10 +78,11 @@ def list_devices(
 
 @app.command()
 def info(port: Port = "", *, family: FamilyName = "", baud: Baud = 0, as_json: Json = False) -> None:
-    """Show identity, configuration and status of a device."""
+    """Show identity, configuration and status of a device, or the content of a recording."""
     with reported_errors(), connect(DeviceSelection(port, family, baud)) as connected:
         device, kind = connected.device, connected.family
-        report = {"port": device.url, "family": kind.name, "title": kind.title} | connected.describe()
+        content = connected.describe_recording() if connected.is_recording else connected.describe()
+        report = {"port": device.url, "family": kind.name, "title": kind.title} | content
     print_report("", report, as_json=as_json)
 
 

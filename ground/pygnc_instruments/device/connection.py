@@ -1,8 +1,9 @@
 """Find and open the device that a user selects, and iterate over its readings."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -12,8 +13,8 @@ from pygnc_devices.device import BlockingDevice
 from pygnc_devices.discovery import Discovery, Search, search
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import Family, all_families, family
-from pygnc_devices.framing import Scanner, scan_to_end
-from pygnc_devices.reading import Reading
+from pygnc_devices.framing import DamageReason, Scanner, scan_to_end
+from pygnc_devices.reading import NS_PER_S, Reading
 from pygnc_devices.scheduler import Operation
 from pygnc_devices.ucb.openimu import packets_from_json
 from pygnc_instruments.device.terminal import print_note
@@ -84,23 +85,50 @@ class ConnectedDevice:
         describe = self.family.controls.describe
         return {} if describe is None or self.is_recording else self.device.run(describe(self.unit))
 
-    def start_streaming(self) -> None:
-        """Switch the stream on, for families that do not stream by default."""
-        start = self.family.controls.start
-        if start is not None and not self.is_recording:
-            self.device.run(start(self.unit))
+    def describe_recording(self) -> dict[str, str]:
+        """Read a recording to its end, and return the number and duration of its readings and its damage."""
+        kinds: Counter[str] = Counter()
+        duration_ns = 0
+        for reading in self.device:
+            kinds[reading.packet.name] += 1
+            duration_ns = max(duration_ns, reading.t_device_ns or 0)
+        statistics = self.device.statistics
+        return {
+            "readings": ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none",
+            "duration": f"{duration_ns / NS_PER_S:.3f} s" if duration_ns else "unknown",
+            "missing": str(statistics.lost_readings),
+            "bad_checksums": str(statistics.damaged.get(DamageReason.CHECKSUM, 0)),
+            "skipped_bytes": str(statistics.skipped_bytes),
+        }
 
-    def readings(self, count: int = 0, seconds: float = 0.0) -> Generator[Reading | None, None, None]:
+    def start_streaming(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
+        """Switch the stream on, for families that do not stream by default, unless `is_stopped` returns True."""
+        start = self.family.controls.start
+        if start is None or self.is_recording:
+            return
+        task = self.device.engine.start(start(self.unit))
+        try:
+            while not is_stopped():
+                with suppress(TimeoutError):
+                    task.result(_POLL_S)
+                    return
+        finally:
+            self.device.engine.abort(task)
+
+    def readings(
+        self, count: int = 0, seconds: float = 0.0, is_stopped: Callable[[], bool] = lambda: False
+    ) -> Generator[Reading | None, None, None]:
         """Yield readings, and None after each 0.2 s without a reading; print a note after 3 s without readings.
 
         Args:
             count: number of readings after which to stop; 0 for no limit.
             seconds: time after which to stop, s; 0 for no limit.
+            is_stopped: returns True if the readings are to end.
         """
         end_s = time.monotonic() + seconds if seconds else float("inf")
         last_s: float | None = time.monotonic()
         with closing(self.device.subscribe()) as subscription:
-            while (now_s := time.monotonic()) < end_s:
+            while (now_s := time.monotonic()) < end_s and not is_stopped():
                 reading = subscription.take(min(_POLL_S, end_s - now_s))
                 if reading is None and subscription.is_over:
                     return

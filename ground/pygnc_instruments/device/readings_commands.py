@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 import pygnc
-from pygnc_cli.signals import until_interrupted
+from pygnc_cli.signals import stopped_by_signals, until_interrupted
 from pygnc_devices.declaration import Value
 from pygnc_devices.reading import Reading
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
@@ -72,6 +72,12 @@ def log(
     as_json: Json = False,
 ) -> None:
     """Log readings to CSV files until Ctrl-C."""
+    is_stopped = False
+
+    def stop() -> None:
+        nonlocal is_stopped
+        is_stopped = True
+
     with reported_errors():
         store = destination(to, user)
         rotation = Rotation(round(rotate_mb * _MEGABYTE), rotate_minutes * 60.0)
@@ -80,30 +86,34 @@ def log(
             print_note(f"{path}: recovered; its last rows may be missing")
         closed: list[Path] = []
         selection = DeviceSelection(port, family, baud, user_packets)
-        with connect(selection) as connected, _uploader(store, spool) as uploader:
+        with connect(selection) as connected:
+            head = _head(connected)
+            with stopped_by_signals(stop):  # also a second Ctrl-C must not cut the closing of the files
+                with _uploader(store, spool) as uploader:
 
-            def finish(path: Path) -> None:
-                closed.append(path)
-                if uploader is not None:
-                    uploader.add(path)
+                    def finish(path: Path) -> None:
+                        closed.append(path)
+                        if uploader is not None:
+                            uploader.add(path)
 
-            csv = CsvLog(out, file_name, _head(connected), rotation, finish)
-            raw_log = RawLog(out, file_name, connected.device.engine) if raw else None
-            try:
-                with until_interrupted():
-                    connected.start_streaming()
-                    _write(connected, csv, count, seconds)
-            finally:
-                csv.close()
-                if raw_log is not None:
-                    finish(raw_log.close())
-            statistics = connected.device.statistics
-    if as_json:
-        print_json({"files": [str(path) for path in closed], "rows": csv.rows, "statistics": asdict(statistics)})
-    else:
-        for path in closed:
-            typer.echo(f"{path}  {path.stat().st_size} bytes")
-        print_note(f"{csv.rows} rows; {statistics_line(statistics)}")
+                    csv = CsvLog(out, file_name, head, rotation, finish)
+                    raw_log = RawLog(out, file_name, connected.device.engine) if raw else None
+                    try:
+                        connected.start_streaming(lambda: is_stopped)
+                        _write(connected, csv, count, seconds, lambda: is_stopped)
+                    finally:
+                        csv.close()
+                        if raw_log is not None:
+                            finish(raw_log.close())
+                statistics = connected.device.statistics
+                connected.device.close()
+                if as_json:
+                    files = [str(path) for path in closed]
+                    print_json({"files": files, "rows": csv.rows, "statistics": asdict(statistics)})
+                else:
+                    for path in closed:
+                        typer.echo(f"{path}  {path.stat().st_size} bytes")
+                    print_note(f"{csv.rows} rows; {statistics_line(statistics)}")
 
 
 def upload(
@@ -139,7 +149,9 @@ def _uploader(store: Destination | None, spool: Path | None) -> Generator[Upload
     try:
         yield uploader
     finally:
-        pending = uploader.close()
+        with until_interrupted():
+            uploader.close()
+        pending = len(uploader.pending())
         if pending:
             print_note(f"{pending} files stay in the spool; `pygnc device upload` sends them")
 
@@ -152,11 +164,11 @@ def _head(connected: ConnectedDevice) -> dict[str, str]:
     }
 
 
-def _write(connected: ConnectedDevice, csv: CsvLog, count: int, seconds: float) -> None:
+def _write(connected: ConnectedDevice, csv: CsvLog, count: int, seconds: float, is_stopped: Callable[[], bool]) -> None:
     with contextlib.ExitStack() as stack:
         is_shown = stderr_console.is_terminal
         live = stack.enter_context(Live(console=stderr_console, auto_refresh=False)) if is_shown else None
-        for number, reading in enumerate(connected.readings(count, seconds)):
+        for number, reading in enumerate(connected.readings(count, seconds, is_stopped)):
             if reading is not None:
                 csv.write(reading)
             if live is not None and (number % _READINGS_PER_DRAW == 0 or reading is None):

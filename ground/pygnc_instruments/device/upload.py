@@ -226,7 +226,7 @@ class Uploader:
         self._on_event = on_event
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._closing = threading.Event()
-        for job in self._pending():
+        for job in self.pending():
             self._jobs.put(job)
         self._thread = threading.Thread(target=self._run, name="upload", daemon=True)
         self._thread.start()
@@ -240,9 +240,9 @@ class Uploader:
         self._closing.set()
         self._jobs.put(None)
         self._thread.join(timeout_s)
-        return len(self._pending())
+        return len(self.pending())
 
-    def _pending(self) -> list[Job]:
+    def pending(self) -> list[Job]:
         """Return the spool's jobs for this store and user; other jobs may need other credentials."""
         return [job for job in self._spool.jobs() if job.url == self._to.url and job.key == self._to.key(job.path.name)]
 

@@ -18,8 +18,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.framing import make_frame
+from pygnc_instruments.device import log_files
 from pygnc_instruments.device.command import app
+from pygnc_instruments.device.connection import DeviceSelection, connect
+from pygnc_instruments.device.log_files import CsvLog
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
@@ -208,6 +212,41 @@ def test_family_of_a_recording_is_detected(tmp_path: Path) -> None:
     assert "not a recording of a known device family" in run("stream", tmp_path / "y.raw", code=1).stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("get",),
+        ("read",),
+        ("set", "orientation=-y-x-z"),
+        ("write", "orientation=-y-x-z"),
+        ("snapshot",),
+        ("calibrate-mag",),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_recording_refuses_commands_at_once(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "x.raw").write_bytes(make_frame("S1", bytes(24)) * 3000)
+    command, *values = arguments
+    result = run(command, tmp_path / "x.raw", *values, code=1)
+    assert "is a recording, which accepts no commands" in result.stderr
+
+
+def test_info_reads_a_recording_to_its_end(tmp_path: Path) -> None:
+    frames = [make_frame("z1", k.to_bytes(4, "little") + bytes(36)) for k in range(0, 5_000_000, 10_000) if k != 50_000]
+    (tmp_path / "x.raw").write_bytes(b"noise" + b"".join(frames) + b"UU")
+    report = run_json("info", tmp_path / "x.raw")
+    assert report | {"port": ""} == {
+        "port": "",
+        "family": "ucb",
+        "title": "Aceinna DMU38x, IMU38x, OpenIMU",
+        "readings": "499 z1",
+        "duration": "4.990 s",
+        "missing": "1",
+        "bad_checksums": "0",
+        "skipped_bytes": "7",
+    }
+
+
 def test_streams_user_defined_packets(tmp_path: Path) -> None:
     description = {"name": "xy", "payload": [{"type": "uint32", "name": "timer"}, {"type": "float", "name": "level"}]}
     (tmp_path / "mine.json").write_text(json.dumps(description))
@@ -369,6 +408,39 @@ def test_signals_end_simulation_stream_and_log_in_order(tmp_path: Path) -> None:
         simulator.send_signal(signal.SIGINT)
         _, notes = simulator.communicate(timeout=20)
         assert (simulator.returncode, "Traceback" in notes) == (0, False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_cut_the_closing_of_a_log(
+    number: signal.Signals, line: PtyEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rename(path: Path, target: Path) -> None:
+        signal.raise_signal(number)
+        path.rename(target)
+        signal.raise_signal(number)
+
+    def write(log: CsvLog, reading: Reading) -> None:
+        original(log, reading)
+        if log.rows == 20:
+            signal.raise_signal(number)
+
+    original = CsvLog.write
+    monkeypatch.setattr(CsvLog, "write", write)
+    monkeypatch.setattr(log_files, "durable_rename", rename)
+    store = (tmp_path / "store").as_uri()
+    arguments = ("--out", tmp_path / "logs", "--name", "run", "--raw", "--to", store, "--spool", tmp_path / "spool")
+    result = run_json("log", line.url, *arguments, *UCB)
+    assert [Path(path).name for path in result["files"]] == ["run.csv", "run.raw"]
+    assert result["rows"] >= 20
+    assert sorted(path.name for path in (tmp_path / "logs").iterdir()) == ["run.csv", "run.raw"]
+
+
+def test_a_stop_ends_the_wait_for_a_unit_that_does_not_start(gx2: PtyEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gx2.unit, "receive", lambda *_: None)
+    with connect(DeviceSelection(gx2.url, "gx2", 115200)) as connected:
+        answers = iter([False, True])
+        connected.start_streaming(lambda: next(answers))
+        assert next(answers, None) is None
 
 
 def test_stream_draws_a_live_table_on_a_terminal(line: PtyEndpoint, tmp_path: Path) -> None:

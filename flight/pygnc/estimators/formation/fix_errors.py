@@ -1,4 +1,4 @@
-"""Correlated errors of the receivers: likelihoods of error models, and whitened fixes.
+"""Correlated errors of the receivers: likelihoods of error models, and normal equations of whitened fixes.
 
 Ionosphere, multipath and broadcast ephemerides change the fixes slowly. As in the orbit filter (`error_models`), the
 variance of positions and velocities consists of a white and a first-order Gauss-Markov part. A share of the latter is
@@ -11,7 +11,7 @@ all orbits marginalised (MacKay, Neural Computation 4, 1992).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Final, NamedTuple
 
@@ -60,38 +60,47 @@ class FixRows(NamedTuple):
     values: Array
     used: npt.NDArray[np.bool_]
 
-    def thinned(self, count_max: int) -> "FixRows":
-        """Return at most `count_max` times, evenly chosen."""
-        step = -(-len(self.time_s) // count_max)
-        return FixRows(self.time_s[::step], self.values[::step], self.used[::step])
 
+def whitened_squares(blocks: Iterable[FixRows], errors: Sequence[FixErrors]) -> tuple[Array, Array]:
+    """Return the normal equations of the fixes in units of uncorrelated errors, under k error models.
 
-def whiten(rows: FixRows, errors: Sequence[FixErrors]) -> tuple[Array, Array]:
-    """Return white equations under k error models.
+    Args:
+        blocks: Successive parts of the fixes, each with at least one time; the whole would take megabytes.
+        errors: The error models.
 
     Returns:
-        Equations of shape (k, m, q) with errors of unit variance, and the log determinants (k,) of the covariances of
-        the errors in `rows`.
+        A' A of shape (k, q, q) for the whitened equations A, and the log determinants (k,) of the covariances of the
+        errors of the fixes.
     """
-    times, kinds, count, axes, columns = rows.values.shape
     shares = np.array([(each.model.position_share, each.model.velocity_share) for each in errors])[..., None]
     common = np.array([each.common for each in errors])[:, None, None, None]
-    stationary = common + (1.0 - common) * np.eye(count)
-    step_s = np.diff(rows.time_s, prepend=rows.time_s[:1])
-    kept = np.exp(-step_s[:, None] / np.array([each.model.time_s for each in errors]))[..., None, None, None]
-    covariance = np.broadcast_to(stationary, (len(errors), kinds, count, count))
-    error = np.zeros((len(errors), kinds, count, axes * columns))
-    white, log_determinant = np.empty((times, *error.shape)), np.zeros(len(errors))
-    for time, values in enumerate(rows.values.reshape(times, kinds, count, -1)):
-        covariance = kept[time] ** 2 * covariance + (1.0 - kept[time] ** 2) * stationary
-        error = kept[time] * error
-        response = np.sqrt(shares) * rows.used[time]
-        cross = response[..., None] * covariance
-        variance = cross * response[..., None, :] + (1.0 - response**2)[..., None] * np.eye(count)
-        root = np.linalg.cholesky(variance)
-        solved = np.linalg.solve(root, np.concatenate((cross, values - response[..., None] * error), axis=-1))
-        gain, white[time] = solved[..., :count].swapaxes(-1, -2), solved[..., count:]
-        covariance = covariance - gain @ solved[..., :count]
-        error = error + gain @ white[time]
-        log_determinant += 2.0 * axes * np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=(1, 2))
-    return white.swapaxes(0, 1).reshape(len(errors), -1, columns), log_determinant
+    correlation_s = np.array([each.model.time_s for each in errors])
+    covariance = error = np.zeros(0)
+    squares, log_determinant = np.zeros(0), np.zeros(len(errors))
+    before_s = None
+    for block in blocks:
+        times, kinds, count, axes, columns = block.values.shape
+        stationary = common + (1.0 - common) * np.eye(count)
+        if before_s is None:
+            before_s = block.time_s[0]
+            covariance = np.broadcast_to(stationary, (len(errors), kinds, count, count))
+            error = np.zeros((len(errors), kinds, count, axes * columns))
+            squares = np.zeros((len(errors), columns, columns))
+        white = np.empty((times, *error.shape))
+        step_s, before_s = np.diff(block.time_s, prepend=before_s), block.time_s[-1]
+        kept = np.exp(-step_s[:, None] / correlation_s)[..., None, None, None]
+        for time, values in enumerate(block.values.reshape(times, kinds, count, -1)):
+            covariance = kept[time] ** 2 * covariance + (1.0 - kept[time] ** 2) * stationary
+            error = kept[time] * error
+            response = np.sqrt(shares) * block.used[time]
+            cross = response[..., None] * covariance
+            variance = cross * response[..., None, :] + (1.0 - response**2)[..., None] * np.eye(count)
+            root = np.linalg.cholesky(variance)
+            solved = np.linalg.solve(root, np.concatenate((cross, values - response[..., None] * error), axis=-1))
+            gain, white[time] = solved[..., :count].swapaxes(-1, -2), solved[..., count:]
+            covariance = covariance - gain @ solved[..., :count]
+            error = error + gain @ white[time]
+            log_determinant += 2.0 * axes * np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=(1, 2))
+        rows = white.swapaxes(0, 1).reshape(len(errors), -1, columns)
+        squares += rows.swapaxes(1, 2) @ rows
+    return squares, log_determinant

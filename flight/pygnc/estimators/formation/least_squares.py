@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array, median
-from pygnc.estimators.formation.fix_errors import FIX_ERRORS, WHITE_ERRORS, FixErrors, whiten
+from pygnc.estimators.formation.fix_errors import FIX_ERRORS, WHITE_ERRORS, FixErrors, whitened_squares
 from pygnc.estimators.formation.observation_equations import (
     Equations,
     Fit,
@@ -247,8 +247,8 @@ def likely_errors(equations: Equations, parameters: Array) -> FixErrors:
     if len(equations.known) < _RECEIVERS_MIN:
         return WHITE_ERRORS
     prior = equations.prior
-    white, log_determinant = whiten(equations.known_fixes(parameters)[0].thinned(_TIMES_MAX), FIX_ERRORS)
-    squares = white.swapaxes(1, 2) @ white
+    blocks, _ = equations.known_fixes(parameters, times_max=_TIMES_MAX)
+    squares, log_determinant = whitened_squares(blocks, FIX_ERRORS)
     information = prior.information + squares[:, :-1, :-1]
     deviation = prior.mean - parameters
     gradient = prior.information @ deviation + squares[:, :-1, -1]

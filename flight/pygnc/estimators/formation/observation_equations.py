@@ -14,7 +14,7 @@ A satellite with a known orbit has a reference of its own with all forces and mo
 are quadratic in the parameters, so that they can become part of the prior (`Equations.folded`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
-from pygnc.estimators.formation.fix_errors import WHITE_ERRORS, FixErrors, FixRows, whiten
+from pygnc.estimators.formation.fix_errors import WHITE_ERRORS, FixErrors, FixRows, whitened_squares
 from pygnc.estimators.formation.observations import Pair
 from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Track, state_indices
 from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics
@@ -34,6 +34,8 @@ _VARIANCE_MIN: Final = 1e-20
 """Lower limit of a variance; rounding may leave less of the difference of two large numbers."""
 _LEAST_EIGENVALUE: Final = 1e-14
 """Minimum eigenvalue of a correlation matrix; less is rounding."""
+_BLOCK: Final = 64
+"""Number of times whose fixes are whitened at once; those of four satellites take a megabyte."""
 _CHUNK: Final = 6_000
 """Maximum number of parameter vectors times nodes that are linearised at once; they take three megabytes."""
 
@@ -319,18 +321,10 @@ class Equations:
         return np.concatenate((by_state, d_constants[..., STATE_SIZE:]), axis=-1)
 
     def fit(self, parameters: Array) -> Fit:
-        """Return cost and normal equations of parameters (k, p).
-
-        The motion of all vectors is propagated at once, its derivatives in chunks: they take megabytes.
-        """
-        motion, count = self.motion(parameters, partials=False), len(self.nonlinear)
+        """Return cost and normal equations of parameters (k, p), in chunks: motion and derivatives take megabytes."""
         chunk = max(1, _CHUNK // len(self.dynamics.reference.nodes.state))
-        parts = []
-        for first in range(0, len(parameters), chunk):
-            some = None
-            if motion is not None:
-                some = self.dynamics.with_partials(motion.select(slice(count * first, count * (first + chunk))))
-            parts.append(self._fit_motion(parameters[first : first + chunk], some))
+        chunks = [parameters[first : first + chunk] for first in range(0, len(parameters), chunk)]
+        parts = [self._fit_motion(some, self.motion(some)) for some in chunks]
         return Fit(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
     def _fit_motion(self, parameters: Array, motion: Motion | None) -> Fit:
@@ -359,9 +353,8 @@ class Equations:
                 self._add_fixes(fit, satellite, parameters[None], None)
             cost, normal, gradient = fit.cost[0], fit.information[0], fit.gradient[0]
         else:
-            rows, rejected = self.known_fixes(parameters)
-            white = whiten(rows, (self.errors,))[0][0]
-            squares = white.T @ white
+            blocks, rejected = self.known_fixes(parameters)
+            squares = whitened_squares(blocks, (self.errors,))[0][0]
             normal, gradient, cost = squares[:-1, :-1], squares[:-1, -1], squares[-1, -1]
             cost += rejected * self.loss.limit_fix**2
         for satellite in self.known:
@@ -380,27 +373,40 @@ class Equations:
             number for number, rows in enumerate(self.fixes) if len(rows.node_time) and self.tracks[number].is_linear
         ]
 
-    def known_fixes(self, parameters: Array) -> tuple[FixRows, int]:
-        """Return the fixes of all satellites that move linearly, without outliers at parameters (p,).
+    def known_fixes(self, parameters: Array, *, times_max: int | None = None) -> tuple[Iterator[FixRows], int]:
+        """Return the fixes of all satellites that move linearly, without outliers at parameters (p,), in blocks.
 
-        The second result is the number of outliers.
+        If there are more than `times_max` times, evenly chosen ones are returned. The second result is the number of
+        outliers at all times.
         """
         times = np.unique(np.concatenate([self.fixes[satellite].node_time for satellite in self.known]))
-        shape = len(times), 2, len(self.known)
-        values, used, rejected = np.zeros((*shape, 3, self.parameter_count + 1)), np.zeros(shape, dtype=np.bool_), 0
-        for place, satellite in enumerate(self.known):
+        chosen = times if times_max is None else times[:: -(-len(times) // times_max)]
+        parts, rejected = [], 0
+        for satellite in self.known:
             rows, scale = self.fixes[satellite], self.noise.fix_scale[satellite]
             residual, design = self.fix_residuals(satellite, parameters[None], None)
-            scaled = np.concatenate((design[0], residual[0][..., None]), axis=-1).reshape(len(rows.available), 2, 3, -1)
             inside = (residual[0] ** 2).reshape(-1, 2, 3).sum(axis=-1) <= (self.loss.limit_fix * scale) ** 2
-            at, chosen = np.searchsorted(times, rows.node_time), rows.available & inside
-            columns = np.append(self._satellite_indices(satellite), self.parameter_count)
-            values[at[:, None, None, None], [[[0]], [[1]]], place, [[[0], [1], [2]]], columns] = (
-                scaled * chosen[..., None, None] / scale
-            )
-            used[at, :, place] = chosen
             rejected += int((rows.available & ~inside).sum())
-        return FixRows(NODE_S * times, values, used), rejected
+            used = (rows.available & inside)[..., None, None]
+            scaled = np.concatenate((design[0], residual[0][..., None]), axis=-1).reshape(len(used), 2, 3, -1)
+            columns = np.append(self._satellite_indices(satellite), self.parameter_count)
+            parts.append((rows.node_time, scaled * used / scale, used[..., 0, 0], columns))
+        return self._blocks(chosen, parts), rejected
+
+    def _blocks(
+        self, times: Array, parts: Sequence[tuple[Array, Array, npt.NDArray[np.bool_], npt.NDArray[np.int64]]]
+    ) -> Iterator[FixRows]:
+        """Yield the equations at some times from times, values, use and columns of each satellite's fixes."""
+        for first in range(0, len(times), _BLOCK):
+            block = times[first : first + _BLOCK]
+            shape = len(block), 2, len(parts)
+            values, used = np.zeros((*shape, 3, self.parameter_count + 1)), np.zeros(shape, dtype=np.bool_)
+            for place, (node_time, scaled, is_used, columns) in enumerate(parts):
+                rows = np.flatnonzero(np.isin(node_time, block))
+                at = np.searchsorted(block, node_time[rows])
+                values[at[:, None, None, None], [[[0]], [[1]]], place, [[[0], [1], [2]]], columns] = scaled[rows]
+                used[at, :, place] = is_used[rows]
+            yield FixRows(NODE_S * block, values, used)
 
     def with_drag_modes(self, sigma: Array) -> "Equations":
         """Return equations with the partners' drag modes as last parameters, (s - 1, modes), with prior sigmas."""

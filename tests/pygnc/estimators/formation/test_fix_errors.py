@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pygnc.estimators.formation.fix_errors import WHITE_ERRORS, FixErrors, FixRows, whiten
+from pygnc.estimators.formation.fix_errors import WHITE_ERRORS, FixErrors, FixRows, whitened_squares
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.error_models import ErrorModel
 from pygnc_ground.campaign.formation_world import Instruments
@@ -21,7 +21,8 @@ def test_whitening_is_that_of_the_dense_covariance(common: float) -> None:
     draw = np.random.default_rng(1)
     used = draw.random((len(TIMES_S), 2, RECEIVERS)) < 0.8
     values = draw.standard_normal((len(TIMES_S), 2, RECEIVERS, 3, 4)) * used[..., None, None]
-    white, log_determinant = whiten(FixRows(TIMES_S, values, used), (FixErrors(MODEL, common), WHITE_ERRORS))
+    blocks = [FixRows(TIMES_S[part], values[part], used[part]) for part in (slice(0, 2), slice(2, 5))]
+    found, log_determinant = whitened_squares(blocks, (FixErrors(MODEL, common), WHITE_ERRORS))
     in_time = np.exp(-np.abs(TIMES_S[:, None] - TIMES_S) / MODEL.time_s)
     of_receivers = common + (1.0 - common) * np.eye(RECEIVERS)
     squares, expected = np.zeros((4, 4)), 0.0
@@ -33,7 +34,7 @@ def test_whitening_is_that_of_the_dense_covariance(common: float) -> None:
         for axis in range(3):
             rows = values[:, kind, :, axis].reshape(-1, 4)[chosen]
             squares += rows.T @ np.linalg.solve(covariance, rows)
-    assert white[0].T @ white[0] == pytest.approx(squares, rel=1e-9, abs=1e-9)
+    assert found[0] == pytest.approx(squares, rel=1e-9, abs=1e-9)
     assert log_determinant == pytest.approx((expected, 0.0), abs=1e-9)
 
 
