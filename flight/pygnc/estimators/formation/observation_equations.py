@@ -321,18 +321,10 @@ class Equations:
         return np.concatenate((by_state, d_constants[..., STATE_SIZE:]), axis=-1)
 
     def fit(self, parameters: Array) -> Fit:
-        """Return cost and normal equations of parameters (k, p).
-
-        The motion of all vectors is propagated at once, its derivatives in chunks: they take megabytes.
-        """
-        motion, count = self.motion(parameters, partials=False), len(self.nonlinear)
+        """Return cost and normal equations of parameters (k, p), in chunks: motion and derivatives take megabytes."""
         chunk = max(1, _CHUNK // len(self.dynamics.reference.nodes.state))
-        parts = []
-        for first in range(0, len(parameters), chunk):
-            some = None
-            if motion is not None:
-                some = self.dynamics.with_partials(motion.select(slice(count * first, count * (first + chunk))))
-            parts.append(self._fit_motion(parameters[first : first + chunk], some))
+        chunks = [parameters[first : first + chunk] for first in range(0, len(parameters), chunk)]
+        parts = [self._fit_motion(some, self.motion(some)) for some in chunks]
         return Fit(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
     def _fit_motion(self, parameters: Array, motion: Motion | None) -> Fit:
