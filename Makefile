@@ -2,7 +2,7 @@
 # that requirements/*.txt pin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run emulate test test-slow test-all lint format lock clean python
+.PHONY: help run emulate test test-slow test-all faults lint format lock clean python
 
 # Python 3.11 flies, so it is tried first. Debian packages ensurepip separately; .venv cannot be created without it.
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -36,6 +36,9 @@ test-slow: .venv/development.stamp ## run the slow tests: builds, browsers, serv
 
 test-all: .venv/development.stamp ## run all tests
 	$(PYTEST)
+
+faults: .venv/development.stamp ## run the fault campaign; ARGS="--minutes 60" continues with further seeds
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults.campaign $(ARGS)
 
 lint: .venv/development.stamp ## check style, types and import rules
 	$(BIN)/ruff check

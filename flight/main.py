@@ -18,7 +18,18 @@ gc.disable()
 # The tasks share four slow cores, so libraries must not start threads. This must precede the import of numpy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from pygnc.launch.run import main  # noqa: E402 - the lines above must run first
+
+def main(words: list[str]) -> int:
+    """Print the version or run PyGNC, as the command-line arguments demand; return the exit code."""
+    if words == ["--version"]:
+        from pygnc.launch.arguments import version_text  # noqa: PLC0415 - needs no library that may be missing
+
+        sys.stdout.write(f"{version_text()}\n")
+        return 0
+    from pygnc.launch.run import main as run  # noqa: PLC0415 - the lines above must run first
+
+    return run(words)
+
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])

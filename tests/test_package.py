@@ -114,10 +114,15 @@ def version_info(archive: Path) -> list[str]:
         return content.read("pygnc_version.info").decode("ascii").split()
 
 
-def test_version_info_names_date_commit_and_version(checkout: Path) -> None:
+def test_version_info_names_date_commit_and_version(checkout: Path, tmp_path: Path) -> None:
     commit = git(checkout, "rev-parse", "HEAD").strip()
-    date, named, version = version_info(package(checkout))
+    archive = package(checkout)
+    date, named, version = version_info(archive)
     assert (date, named) == (COMMIT_DATE, commit)
+    with zipfile.ZipFile(archive) as content:
+        content.extractall(tmp_path)
+    printed = subprocess.run([sys.executable, tmp_path / "main.py", "--version"], capture_output=True, check=True)
+    assert printed.stdout.decode() == f"PyGNC {version} {date} {commit}\n"
     assert f'__version__ = "{version}"' in (ROOT / "flight" / "pygnc" / "__init__.py").read_text()
 
 

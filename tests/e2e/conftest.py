@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import pytest
@@ -180,6 +180,33 @@ def write_ranges(folder: Path) -> None:
 def shorten_formation(home: Path) -> None:
     """Limit the formation to two minutes of ranges: three hours take seconds to solve and have their own tests."""
     (home / "pygnc.toml").write_text("[formation]\narc_max_s = 120.0\n")
+
+
+class Estimates(NamedTuple):
+    """All estimates of a run, encoded."""
+
+    orbits: bytes
+    attitudes: bytes
+    partners: bytes
+
+
+def all_estimates(flight: Flight) -> Estimates:
+    streams = (flight.orbit_messages(), flight.attitudes(), flight.partners())
+    return Estimates(*(msgspec.msgpack.encode(messages) for messages in streams))
+
+
+def write_old_runs(home: Path, count: int) -> None:
+    """Write the logs of earlier runs into a home: four files of one page each."""
+    for number in range(1, count + 1):
+        folder = home / "pygnc_logs" / f"run-{number:05d}"
+        folder.mkdir(parents=True)
+        for name in ("attitude", "events", "input", "orbit"):
+            (folder / f"{name}-00000.pgj").write_bytes(bytes(4000))
+
+
+def runs_in(home: Path) -> list[str]:
+    """Return the names of the runs whose logs are in a home."""
+    return sorted(path.name for path in (home / "pygnc_logs").iterdir())
 
 
 @pytest.fixture

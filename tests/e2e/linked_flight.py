@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from pygnc.bus.messages import LIVE, GpsFix, RangeMeasurement, SensorSample, TimeMark
-from pygnc.formats.status import Phase
-from pygnc.host.sentence_types import GPSS, SENS
+from pygnc.formats.status import Phase, Value, decode
+from pygnc.host.channel_events import Received
+from pygnc.host.sentence_types import GPSS, NAKN, SENS, STAT, STRQ, ReportKind
 from tests.e2e.conftest import ROOT, SENSE, SENSE_RECORD_BYTES, Flight
 from tests.fakes.pty_flight import HostOnPty, start_on_pty
 
@@ -54,6 +55,22 @@ class LinkedFlight(Flight):
         """Speak on until the status file says so."""
         file = self.home / "pygnc_status.bin"
         self.host.run(lambda: file.exists() and self.status()["phase"] == phase, timeout_s)
+
+    def status_over_line(self) -> dict[str, Value]:
+        """Ask for the status record until it comes; return it."""
+        while True:
+            known = len(self.host.outcomes)
+            self.host.send(STRQ, ReportKind.STATUS)
+            answers: list[Received] = []
+
+            def is_answered(known: int = known, answers: list[Received] = answers) -> bool:
+                new = self.host.outcomes[known:]
+                answers[:] = [o for o in new if isinstance(o, Received) and o.kind in {STAT, NAKN}]
+                return bool(answers)
+
+            self.host.run(is_answered)
+            if answers[-1].kind is STAT:
+                return decode(answers[-1].body[1])
 
     def until_info(self) -> None:
         """Speak on until the first info line is there: it comes after the first status."""

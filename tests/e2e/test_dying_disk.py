@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,10 @@ from pygnc.bus.messages import LIVE
 from pygnc.bus.streams import socket_file
 from pygnc.formats import status
 from pygnc.formats.status import OrbitMode, Phase
-from pygnc.host.channel_events import Received
-from pygnc.host.sentence_types import STAT, STRQ, ReportKind
 from pygnc.launch.workspace import runtime_folder
 from tests.e2e.conftest import SENSE, SENSE_RECORD_BYTES, Flight, copy_first_hour
 from tests.e2e.linked_flight import RECORDS, LinkedFlight, stream, time_of
-from tests.fakes.small_disk import DyingDisk, disk_of, dying_disk_of
+from tests.fakes.small_disk import DyingDisk, disk_of, dying_disk_of, fill_inodes
 
 pytestmark = pytest.mark.slow
 
@@ -48,19 +45,6 @@ def linked_home(tmp_path: Path) -> Iterator[LinkedFlight]:
     flight.host.close()
 
 
-def status_over_the_line(linked: LinkedFlight) -> dict[str, status.Value]:
-    """Ask for the status record until it comes; return it."""
-    host = linked.host
-
-    def answers() -> list[bytes]:
-        return [o.body[1] for o in host.outcomes if isinstance(o, Received) and o.kind is STAT]
-
-    before = len(answers())
-    host.send(STRQ, ReportKind.STATUS)
-    host.run(lambda: len(answers()) > before)
-    return status.decode(answers()[-1])
-
-
 @pytest.mark.parametrize(
     ("fault", "text"),
     [(DyingDisk.turn_read_only, "Read-only file system"), (DyingDisk.fail, "Input/output error")],
@@ -79,10 +63,10 @@ def test_a_dying_card_stops_recording_but_not_the_run(
     fixes = int(linked.status()["fixes_received"])
     fault(disk)
     stream(host, range(FIRST_LIVE, RECORDS))
-    newest = status_over_the_line(linked)
+    newest = linked.status_over_line()
 
     def has_used_all() -> bool:
-        newest.update(status_over_the_line(linked))
+        newest.update(linked.status_over_line())
         return newest["fixes_received"] == fixes + RECORDS - FIRST_LIVE and int(newest["not_recorded"]) > 0
 
     host.run(has_used_all)
@@ -95,7 +79,7 @@ def test_a_dying_card_stops_recording_but_not_the_run(
     host.run(lambda: all(linked.tasks().get(name, pid) != pid for name, pid in tasks.items() if name in KILLED))
 
     def are_up() -> bool:
-        newest = status_over_the_line(linked)
+        newest = linked.status_over_line()
         return all(
             (newest[f"task_{k}_restarts"], newest[f"task_{k}_state"]) == (1, status.TaskState.UP) for k in KILLED
         )
@@ -185,12 +169,3 @@ def test_a_fifo_in_place_of_a_file_is_refused_at_once(flight: Flight, name: str)
     code = flight.run("10", "1000", "--exit-when-done", timeout_s=20.0)
     assert code == (9 if name.startswith("pygnc_settings") else 0)
     assert name in flight.stderr
-
-
-def fill_inodes(folder: Path) -> None:
-    """Create empty files until the file system has no inode left."""
-    for number in count():
-        try:
-            (folder / f"empty{number}").touch()
-        except OSError:
-            return

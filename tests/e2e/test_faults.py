@@ -7,7 +7,6 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -21,7 +20,9 @@ from tests.e2e.conftest import (
     RANGES,
     SENSE,
     SENSE_RECORD_BYTES,
+    Estimates,
     Flight,
+    all_estimates,
     copy_first_hour,
     minute_after,
 )
@@ -36,19 +37,6 @@ WITHOUT_RIGHTS = ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all") if 
 
 def fixes_in(flight: Flight) -> int:
     return sum(isinstance(message, GpsFix) and message.source == "sense.bin" for message in flight.inputs())
-
-
-class Estimates(NamedTuple):
-    """All estimates of a run, encoded."""
-
-    orbits: bytes
-    attitudes: bytes
-    partners: bytes
-
-
-def all_estimates(flight: Flight) -> Estimates:
-    streams = (flight.orbit_messages(), flight.attitudes(), flight.partners())
-    return Estimates(*(msgspec.msgpack.encode(messages) for messages in streams))
 
 
 @pytest.fixture(scope="session")

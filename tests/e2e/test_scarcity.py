@@ -13,7 +13,7 @@ from pygnc.formats.status import OrbitMode, Phase, TaskState
 from pygnc.tasks.table import TASKS
 from tests.e2e.conftest import Flight, copy_first_hour
 from tests.fakes.cgroup import Group, group_of
-from tests.fakes.small_disk import disk_of
+from tests.fakes.small_disk import disk_of, fill
 
 pytestmark = pytest.mark.slow
 
@@ -131,17 +131,6 @@ def test_a_task_without_threads_is_retried(few_processes: Group, tmp_path: Path,
 
 
 # --- Disk and memory in /dev/shm ----------------------------------------------------------------------------------
-
-
-def fill(file: Path) -> None:
-    """Write zeros into a file until its file system is full."""
-    with file.open("wb", buffering=0) as opened:
-        size = 1 << 20
-        while size:
-            try:
-                opened.write(bytes(size))
-            except OSError:
-                size //= 2
 
 
 @pytest.fixture

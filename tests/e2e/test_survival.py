@@ -11,8 +11,7 @@ import pytest
 from pygnc.common.clock import week_from_gps_ms
 from pygnc.formats.status import OrbitMode, Phase, TaskState
 from pygnc.launch.workspace import runtime_folder
-from tests.e2e.conftest import Flight, copy_first_hour
-from tests.e2e.test_faults import all_estimates
+from tests.e2e.conftest import Flight, all_estimates, copy_first_hour, runs_in, write_old_runs
 from tests.fakes.small_disk import disk_of
 
 pytestmark = pytest.mark.slow
@@ -102,7 +101,7 @@ def test_a_frozen_status_task_does_not_leave_a_stale_final_record(demo: Flight, 
 
 RUNS = 4000
 RUN_BYTES = 4 * 4096
-"""Size of a run of four files of one page each; all runs have 65.5 MB, the ceiling is 64 MB."""
+"""Size of an old run on the disk; all have 65.5 MB, the ceiling is 64 MB."""
 
 
 @pytest.fixture(scope="module")
@@ -110,16 +109,8 @@ def many_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return a home with the logs of many runs, on a disk in memory."""
     with disk_of(tmp_path_factory.mktemp("many") / "home", "400m") as home:
         copy_first_hour(home)
-        for number in range(1, RUNS + 1):
-            folder = home / "pygnc_logs" / f"run-{number:05d}"
-            folder.mkdir(parents=True)
-            for name in ("attitude", "events", "input", "orbit"):
-                (folder / f"{name}-00000.pgj").write_bytes(bytes(4000))
+        write_old_runs(home, RUNS)
         yield home
-
-
-def runs_in(home: Path) -> list[str]:
-    return sorted(path.name for path in (home / "pygnc_logs").iterdir())
 
 
 @pytest.mark.timeout(300)

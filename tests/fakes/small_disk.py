@@ -6,6 +6,7 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -26,19 +27,41 @@ def disk_of(folder: Path, size: str) -> Iterator[Path]:
         subprocess.run(["/bin/umount", "-l", folder], check=True)
 
 
+def fill(file: Path) -> None:
+    """Write zeros into a file until its file system is full."""
+    with file.open("wb", buffering=0) as opened:
+        size = 1 << 20
+        while size:
+            try:
+                opened.write(bytes(size))
+            except OSError:
+                size //= 2
+
+
+def fill_inodes(folder: Path) -> None:
+    """Create empty files until the file system has no inode left."""
+    for number in count():
+        try:
+            (folder / f"empty{number}").touch()
+        except OSError:
+            return
+
+
 class DyingDisk:
     """An ext4 file system in a file; its faults are those of a dying card.
 
     Attributes:
         folder: where it is mounted.
+        image: file that contains it.
     """
 
     _GOING_DOWN = 0x8004587D
     """EXT4_IOC_SHUTDOWN."""
     _WITHOUT_FLUSH = 2
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, image: Path) -> None:
         self.folder = folder
+        self.image = image
 
     def turn_read_only(self) -> None:
         """Let every change fail with EROFS from now on, as after an error of the file system."""
@@ -51,6 +74,11 @@ class DyingDisk:
             fcntl.ioctl(descriptor, self._GOING_DOWN, struct.pack("I", self._WITHOUT_FLUSH))
         finally:
             os.close(descriptor)
+
+    def remount(self) -> None:
+        """Mount again what has arrived on the disk, as after a power cut; no process may use it."""
+        subprocess.run(["/bin/umount", self.folder], check=True)
+        subprocess.run(["/bin/mount", "-o", "loop", self.image, self.folder], check=True)
 
 
 @contextmanager
@@ -71,7 +99,7 @@ def dying_disk_of(folder: Path, size: str, *options: str) -> Iterator[DyingDisk]
         if done.returncode:
             pytest.skip(f"needs the right to mount a file system: {done.stderr.decode().strip()}")
     try:
-        yield DyingDisk(folder)
+        yield DyingDisk(folder, image)
     finally:
         subprocess.run(["/bin/umount", "-l", folder], check=True)
         image.unlink()

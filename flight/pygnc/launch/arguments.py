@@ -4,13 +4,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import pygnc
+
 USAGE: Final = (
     "usage: python main.py <timeout_minutes> <spacecraft_time_seconds> [--config FILE] [--exit-when-done]"
-    " [--from-last-run] [--strict] (two whole numbers, not negative)"
+    " [--from-last-run] [--strict] (two whole numbers, not negative), or: python main.py --version"
 )
 MINUTES_MAX: Final = 10**7
 SECONDS_MAX: Final = 2**32 - 1
 """Spacecraft time is a 32-bit number in all packets."""
+
+
+_PACKAGE_INFO: Final = "pygnc_version.info"
+"""Date, commit and version of an unpacked package, beside main.py."""
 
 
 class UsageError(ValueError):
@@ -69,6 +75,15 @@ def parse(words: list[str]) -> Arguments:
         from_last_run="--from-last-run" in flags,
         strict="--strict" in flags,
     )
+
+
+def version_text() -> str:
+    """Return name and version, followed by date and commit in an unpacked package."""
+    try:
+        date, commit, version = (Path(pygnc.__file__).parents[1] / _PACKAGE_INFO).read_text("ascii").split()
+    except (OSError, ValueError):  # a checkout, or a file of something else
+        return f"PyGNC {pygnc.__version__}"
+    return f"PyGNC {version} {date} {commit}"
 
 
 def _whole(name: str, word: str, largest: int) -> int:

@@ -1,10 +1,13 @@
 import contextlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pygnc
 from pygnc.launch.arguments import SECONDS_MAX, Arguments, UsageError, parse
 
 
@@ -51,3 +54,9 @@ def test_rejects_anything_else(words: list[str]) -> None:
 def test_any_words_are_accepted_or_rejected(words: list[str]) -> None:
     with contextlib.suppress(UsageError):
         parse(words)
+
+
+def test_the_version_needs_neither_home_nor_libraries() -> None:
+    main = Path(pygnc.__file__).parents[1] / "main.py"
+    printed = subprocess.run([sys.executable, "-S", main, "--version"], env={}, capture_output=True, check=True)
+    assert printed.stdout.decode().split()[:2] == ["PyGNC", pygnc.__version__]
