@@ -59,6 +59,26 @@ def test_a_slow_computer_causes_no_restart(slow_computer: Group, tmp_path: Path,
         flight.stop_hard()
 
 
+@pytest.mark.timeout(400)
+def test_a_slow_computer_stops_in_time_with_the_best_estimate_so_far(
+    slow_computer: Group, tmp_path: Path, demo_time_s: int
+) -> None:
+    copy_first_hour(tmp_path)
+    flight = Flight(tmp_path, slow_computer.prefix)
+    try:
+        flight.start("10", str(demo_time_s))
+        flight.until((tmp_path / "pygnc_status.bin").exists, timeout_s=120.0)
+        flight.until(lambda: int(flight.status()["samples_used"]) > 0, timeout_s=120.0)
+        flight.signal(signal.SIGINT)
+        # Exit code 6 would say that the stop exceeded nine seconds.
+        assert flight.wait() == 0
+        assert flight.status()["phase"] == Phase.STOPPED
+        assert flight.status()["orbit_mode"] != OrbitMode.NONE
+        assert "PARTIAL" in (tmp_path / "pygnc_info.txt").read_text()
+    finally:
+        flight.stop_hard()
+
+
 # --- Processes and threads ----------------------------------------------------------------------------------------
 
 
