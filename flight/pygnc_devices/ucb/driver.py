@@ -125,6 +125,8 @@ async def align_magnetometer(unit: UcbUnit) -> tuple[dict[str, str], bool]:
 
 
 def _field_id(name: str) -> int:
+    if name == _NAMES[RATE]:  # as `describe` and the heads of logs show it
+        return RATE
     return fields.field_id(int(name, 0) if name[:1].isdecimal() else name)
 
 
