@@ -1,8 +1,8 @@
 """Configuration fields (all u16), volatile (GF, SF) and in EEPROM (RF, WF): names, legal values, meaning."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final
 
 from pygnc_devices.errors import DeviceError
