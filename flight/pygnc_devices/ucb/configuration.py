@@ -14,7 +14,7 @@ import msgspec
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortGoneError, RefusedError
 from pygnc_devices.framing import Frame
 from pygnc_devices.scheduler import Claim, Request, SetBaud, Sleep
-from pygnc_devices.ucb import commands
+from pygnc_devices.ucb import commands, openimu
 from pygnc_devices.ucb.fields import (
     BAUD,
     CODE_OF_BAUD,
@@ -27,10 +27,13 @@ from pygnc_devices.ucb.fields import (
     field_id,
     type_value,
 )
+from pygnc_devices.ucb.openimu import ParameterValue
 from pygnc_devices.ucb.operations import identify
 from pygnc_devices.ucb.unit import UcbUnit
 
 _WRITES: Final = 3
+_NOT_RESTORED: Final = ("data_crc", "data_size", "baud_rate")
+"""Parameters that the application computes, and the rate of the line."""
 Names = Sequence[str | int]
 Values = Mapping[str, int] | Mapping[int, int]
 
@@ -179,12 +182,19 @@ class Snapshot(msgspec.Struct, frozen=True, tag="pygnc UCB fields 1", tag_field=
         text: model, part number and version.
         volatile: values in effect, by field number.
         stored: values in EEPROM, by field number.
+        parameters: parameters of an OpenIMU application by name; empty for other units and in older files.
     """
 
     serial_number: int
     text: str
     volatile: dict[int, int]
     stored: dict[int, int]
+    parameters: dict[str, ParameterValue | None] = {}
+
+    @property
+    def model(self) -> str:
+        """Model of the unit: the first word of `text`."""
+        return self.text.partition(" ")[0]
 
     def to_json(self) -> str:
         """Return the snapshot as JSON text."""
@@ -208,22 +218,40 @@ async def take_snapshot(unit: UcbUnit) -> Snapshot:
     who = await identify(unit)
     volatile = await ask_known("GF", list(FIELD_TABLE))
     stored = await ask_known("RF", list(FIELD_TABLE))
-    return Snapshot(who.serial_number, who.text, volatile, stored)
+    return Snapshot(who.serial_number, who.text, volatile, stored, {**await _parameters(unit, who.model)})
 
 
-async def restore_snapshot(unit: UcbUnit, snapshot: Snapshot, *, to_another_unit: bool = False) -> dict[int, int]:
-    """Restore the fields that differ from a snapshot, in EEPROM and in effect; return the fields written to EEPROM.
+async def _parameters(unit: UcbUnit, model: str) -> dict[str, ParameterValue]:
+    """Return the parameters that can be restored; {} for a unit without an OpenIMU application."""
+    if not model.lower().startswith("openimu"):
+        return {}
+    try:
+        parameters = await openimu.get_parameters(unit)
+    except (NoAnswerError, RefusedError):  # an application without parameters
+        return {}
+    return {name: value for name, value in parameters.items() if name not in _NOT_RESTORED}
 
-    The baud rate in effect does not change; `change_baud` changes it.
+
+async def restore_snapshot(
+    unit: UcbUnit, snapshot: Snapshot, *, to_another_unit: bool = False
+) -> dict[int | str, ParameterValue]:
+    """Restore the fields and parameters that differ from a snapshot.
+
+    Return the fields written to EEPROM by number, and the parameters by name.
+
+    Fields are restored in EEPROM and in effect, parameters of an application in effect and in flash. The baud rate in
+    effect does not change; `change_baud` changes it.
 
     Raises:
         SnapshotError: the snapshot belongs to another unit, and `to_another_unit` is not set.
         FieldsRefusedError: the unit did not accept some of the values.
     """
     who = await identify(unit)
-    if who.serial_number != snapshot.serial_number and not to_another_unit:
+    is_same = (who.serial_number, who.model) == (snapshot.serial_number, snapshot.model)
+    if not is_same and not to_another_unit:
         raise SnapshotError(
-            f"the snapshot belongs to unit {snapshot.serial_number}, not to unit {who.serial_number}; "
+            f"the snapshot belongs to unit {snapshot.serial_number} ({snapshot.model}), "
+            f"not to unit {who.serial_number} ({who.model}); "
             "to_another_unit=True (--to-another-unit) restores it nevertheless"
         )
     stored = await ask_known("RF", list(snapshot.stored))
@@ -234,7 +262,17 @@ async def restore_snapshot(unit: UcbUnit, snapshot: Snapshot, *, to_another_unit
     now = {number: value for number, value in _differences(snapshot.volatile, volatile).items() if number != BAUD}
     if now:
         await set_fields(unit, now)
-    return changes
+    present = await _parameters(unit, who.model) if snapshot.parameters else {}
+    wanted = {name: value for name, value in snapshot.parameters.items() if value is not None}
+    new = {name: value for name, value in wanted.items() if name in present and present[name] != value}
+    if new:
+        for name, value in new.items():
+            await openimu.set_parameter(unit, name, value)
+        await openimu.save_parameters(unit)
+    restored: dict[int | str, ParameterValue] = {}
+    restored.update(changes.items())
+    restored.update(new.items())
+    return restored
 
 
 def _differences(wanted: dict[int, int], found: dict[int, int]) -> dict[int, int]:

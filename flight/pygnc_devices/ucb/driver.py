@@ -101,9 +101,11 @@ async def take_snapshot(unit: UcbUnit) -> str:
 
 
 async def restore(unit: UcbUnit, text: str, to_another_unit: bool) -> list[Setting]:  # noqa: FBT001 - see Controls
-    """Restore a snapshot; return the fields written to EEPROM."""
+    """Restore a snapshot; return the fields written to EEPROM, and the parameters written to flash."""
     snapshot = configuration.Snapshot.from_json(text)
-    return _settings(await configuration.restore_snapshot(unit, snapshot, to_another_unit=to_another_unit))
+    changed = await configuration.restore_snapshot(unit, snapshot, to_another_unit=to_another_unit)
+    restored = _settings({key: int(value) for key, value in changed.items() if isinstance(key, int)})
+    return restored + [Setting(_USER + key, value) for key, value in changed.items() if isinstance(key, str)]
 
 
 async def align_magnetometer(unit: UcbUnit) -> tuple[dict[str, str], bool]:
@@ -123,6 +125,8 @@ async def align_magnetometer(unit: UcbUnit) -> tuple[dict[str, str], bool]:
 
 
 def _field_id(name: str) -> int:
+    if name == _NAMES[RATE]:  # as `describe` and the heads of logs show it
+        return RATE
     return fields.field_id(int(name, 0) if name[:1].isdecimal() else name)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final
 
 from pygnc_devices.errors import DeviceError
@@ -177,8 +178,9 @@ def field_id(name: str | int) -> int:
     for spec in FIELD_TABLE.values():
         if name and name in (spec.name, spec.alias):
             return spec.id
-    known = ", ".join(spec.name for spec in FIELD_TABLE.values())
-    raise FieldError(f"unknown field {name!r}; choose from {known}")
+    known = [spec.name for spec in FIELD_TABLE.values()]
+    nearest = "".join(f"did you mean {match}? " for match in get_close_matches(name, known, n=1))
+    raise FieldError(f"unknown field {name!r}; {nearest}choose from {', '.join(known)}")
 
 
 def check_values(values: Mapping[int, int]) -> None:

@@ -25,9 +25,9 @@ _CONTINUOUS: Final = {0xFCA6: 0xCC}
 """EEPROM word of a GX2 that streams packet CC after power-up."""
 SIMULATORS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
     "dmu380": UcbSimulator,
-    "imu383": lambda: UcbSimulator(text="IMU383ZA-400 5020-3885-01 1.0.3", counter_is_timer=True),
+    "imu383": lambda: UcbSimulator(2008705636, "IMU383ZA-400 5020-3885-01 1.0.3", counter_is_timer=True),
     "openimu": lambda: UcbSimulator(
-        text="OpenIMU300ZI 5020-3885-02 1.1.1", nak=b"\0\0", eeprom={0x03: int.from_bytes(b"z1", "big")}
+        2008705637, "OpenIMU300ZI 5020-3885-02 1.1.1", nak=b"\0\0", eeprom={0x03: int.from_bytes(b"z1", "big")}
     ),
     "3dm-gx2": lambda: Gx2Simulator(eeprom=_CONTINUOUS),
     "inertia-link": lambda: Gx2Simulator("Inertia-Link", eeprom=_CONTINUOUS),

@@ -205,6 +205,19 @@ def test_a_reconnected_unit_sends_no_other_packet_until_its_settings_are_restore
     assert device.statistics.frames["S1"] > 0
 
 
+def test_a_snapshot_restores_the_parameters_of_an_application(device: Ucb, unit: UcbSimulator) -> None:
+    unit.text = "OpenIMU300ZI 5020-3885-02 1.1.1"
+    device.set_parameter("hard_iron_x", 0.25)
+    kept = Snapshot.from_json(device.take_snapshot().to_json())
+    device.set_parameters({"hard_iron_x": 0.0, "orientation": "-X-Y+Z"})
+    assert device.restore_snapshot(kept) == {"hard_iron_x": 0.25, "orientation": "+X+Y+Z"}
+    assert (device.get_parameter("hard_iron_x"), device.get_parameter("orientation")) == (0.25, "+X+Y+Z")
+    assert unit._user.flash == unit._user.ram  # also in flash
+    unit.text = "OpenIMU330BI 5020-3885-02 1.1.1"
+    with pytest.raises(SnapshotError, match="OpenIMU300ZI"):
+        device.restore_snapshot(kept)
+
+
 def test_a_snapshot_restores_all_fields(device: Ucb, unit: UcbSimulator) -> None:
     before = dict(unit.eeprom), dict(unit.ram)
     kept = Snapshot.from_json(device.take_snapshot().to_json())

@@ -489,3 +489,12 @@ def test_describes_an_application_that_responds_to_lower_case_commands_only(
         report = json.loads(run("info", line.url, *UCB, "--json").stdout)
     assert (report["serial_number"], report["model"]) == ("77", "OpenIMU300ZI")
     assert report["user.packet_type"] == "z1"
+
+
+def test_sets_the_rate_by_the_name_that_info_shows(line: PtyEndpoint, unit: UcbSimulator) -> None:
+    run("set", line.url, "rate=50Hz", *UCB)
+    assert unit.ram[1] == 2
+
+
+def test_suggests_the_nearest_field(line: PtyEndpoint) -> None:
+    assert "did you mean orientation?" in run("get", line.url, "orientaton", *UCB, code=1).stderr
