@@ -70,8 +70,6 @@ def balance(status: Mapping[str, Value], produced: Produced, live_records: int, 
             sum(map(counts.__getitem__, parts)),
         )
         for name, parts in OUTCOMES.items()
-        # The last counters of a task that was given up are from the middle of a step.
-        if counts[f"task_{ESTIMATORS[name]}_state"] != TaskState.FAILED
     ]
     # Ranges that are neither used nor rejected are older than the arc, or without a solution.
     of_arc = sum(counts[f"ranges_{name}"] for name in ("used", "rejected", "held", "no_time"))

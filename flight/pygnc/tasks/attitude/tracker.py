@@ -120,7 +120,7 @@ class AttitudeTracker:
     @property
     def counts(self) -> dict[str, int]:
         """Numbers of samples received, held, used, and unused by cause, named as in the status record."""
-        return self._memory.counts
+        return self._memory.counts | {"samples_held": len(self._memory.held)}
 
     # --- Orbit -----------------------------------------------------------------------------------------------------
 
@@ -161,18 +161,20 @@ class AttitudeTracker:
             yield from self._process_fix(message)
         elif isinstance(message, BatchEnd):
             yield from self._give_up_waiting()
-        memory.counts |= {"samples_held": len(memory.held)} | memory.calibration.counts
+        memory.counts |= memory.calibration.counts
 
     def _process_sample(self, sample: SensorSample) -> Iterator[SampleOutcome]:
         memory, clock = self._memory, self._memory.clock
-        self._count("samples_received")
-        if memory.started and clock.reference_s is None:
-            yield self._untimed(sample)
-        elif memory.started and clock.is_continuous(sample.t_spacecraft_s):
+        is_continuous = memory.started and clock.reference_s is not None and clock.is_continuous(sample.t_spacecraft_s)
+        if is_continuous:
             # The clock continues, so the held samples in between had damaged times.
             yield from self._drop()
+        self._count("samples_received")
+        if is_continuous:
             clock.reference_s = sample.t_spacecraft_s
             yield self._timed(sample)
+        elif memory.started and clock.reference_s is None:
+            yield self._untimed(sample)
         else:
             memory.held.append(sample)
             if sample.source == LIVE and len(memory.held) > LIVE_HELD_MAX:
@@ -204,14 +206,16 @@ class AttitudeTracker:
     def _release(self) -> Iterator[SampleOutcome]:
         """Process the held samples; those that are not near the confirmed time remain without time."""
         reference_s = self._memory.clock.reference_s
-        held, self._memory.held = self._memory.held, []
-        for sample in held:
+        held = self._memory.held
+        while held:
+            sample = held.pop(0)
             near = reference_s is not None and abs(sample.t_spacecraft_s - reference_s) <= HELD_SPAN_S
             yield self._timed(sample) if near else self._untimed(sample)
 
     def _drop(self) -> Iterator[SampleOutcome]:
-        held, self._memory.held = self._memory.held, []
-        yield from map(self._untimed, held)
+        held = self._memory.held
+        while held:
+            yield self._untimed(held.pop(0))
 
     def _timed(self, sample: SensorSample) -> SampleOutcome:
         gps_ms = self._memory.clock.gps_ms(sample.t_spacecraft_s)
@@ -223,7 +227,7 @@ class AttitudeTracker:
         environment = self._model.at(gps_ms, orbit)
         measured = self._measured(sample, gps_ms)
         update = self._filter.process(measured, environment)
-        self.counts["attitude_starts"] += update.restarted
+        self._memory.counts["attitude_starts"] += update.restarted
         if update.cause is not None:
             self._count(f"samples_{update.cause}")
         else:
@@ -258,7 +262,8 @@ class AttitudeTracker:
         return self._correction.sample(sample.seq, gps_ms, *readings, field_unusable=torquers_on)
 
     def _count(self, name: str) -> None:
-        self.counts[name] = self.counts.get(name, 0) + 1
+        counts = self._memory.counts
+        counts[name] = counts.get(name, 0) + 1
 
     # --- Messages --------------------------------------------------------------------------------------------------
 

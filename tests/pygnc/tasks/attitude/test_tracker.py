@@ -156,6 +156,16 @@ def test_a_limited_number_of_samples_waits_for_the_first_orbit(
     assert set(given[held_max + 1 :]) == {1}
 
 
+def test_the_counters_are_right_while_held_samples_are_released(
+    inputs: list[InputMessage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracker_module, "HELD_MAX", held_max := 8)
+    attitude = tracker()
+    for received, message in enumerate(samples_of(inputs)[: 2 * held_max], 1):
+        for _ in attitude.outcomes(message):
+            assert_books_balance(attitude, samples_of(inputs)[:received])
+
+
 def test_propagates_an_old_orbit_and_reports_its_age(
     inputs: list[InputMessage], orbits: list[OrbitMessage], undisturbed: list[AttitudeEstimate]
 ) -> None:
