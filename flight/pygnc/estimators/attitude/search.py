@@ -166,9 +166,9 @@ _RIVAL_RAD: Final = math.radians(15.0)
 _CONFIRMATIONS: Final = 3
 _FIRST_SIGMA_MAX_RAD: Final = math.radians(15.0)
 """Largest sigma of a first attitude that allows for wrong gains; beyond it, its estimate is far from linear."""
-HOPELESS_SAMPLES: Final = 600
-"""Number of samples, 50 minutes of the controller's files, after which a search rests after each attempt, because an
-attitude is found before, even after an eclipse."""
+HOPELESS_SAMPLES: Final = 2160
+"""Number of samples, 3 h of the controller's files, after which a search rests after each attempt. The attitude of a
+body that points at the Sun may need two sunlit arcs."""
 _REST: Final = 3
 """Number of samples that a search without hope leaves out for each one that it uses, so that it costs a quarter."""
 _SOLUTION_ITERATIONS: Final = 6
