@@ -95,7 +95,7 @@ class FormationCollector:
             self._solve()
 
     def _solve(self) -> None:
-        if self._tracker.problem is not None:
+        while self._tracker.problem is not None:
             self.messages += self._tracker.accept(self._tracker.problem())
 
 

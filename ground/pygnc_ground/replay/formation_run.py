@@ -52,7 +52,7 @@ def formation_result(
     partners = []
     for partner in sorted({estimate.partner_id for estimate in estimates}):
         own = [estimate for estimate in estimates if estimate.partner_id == partner]
-        newest = own[-1]
+        newest, by_time = own[-1], {estimate.gps_ms: estimate for estimate in own}
         truth = partial(_truth, truths.get(settings.own_id), truths.get(partner))
         partners.append(
             PartnerResult(
@@ -61,7 +61,7 @@ def formation_result(
                 ambiguous=newest.ambiguous,
                 chi2_best=_number(newest.chi2_best),
                 chi2_mirror=_number(newest.chi2_mirror),
-                states=_states(sorted(own, key=lambda estimate: estimate.gps_ms), truth),
+                states=_states(sorted(by_time.values(), key=lambda estimate: estimate.gps_ms), truth),
                 orbits=() if solution is None else _orbits(solution, partner, times, margin),
                 true_track=truth(times),
             )

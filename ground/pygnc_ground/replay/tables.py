@@ -120,18 +120,26 @@ def _attitude_table(
 
 
 def formation_table(messages: Sequence[FormationMessage]) -> pl.DataFrame:
-    """Return the states of partners relative to us in the messages of the flight software, one row per estimate."""
+    """Return the states of partners relative to us in the messages of the flight software.
+
+    There is one row per partner and time. A preliminary estimate for a time is replaced by the final one.
+    """
+    estimates: dict[tuple[int, int], FormationEstimate] = {}
+    for message in messages:
+        if isinstance(message, FormationEstimate):
+            key = message.partner_id, message.gps_ms
+            estimates.pop(key, None)
+            estimates[key] = message
     rows: list[_Row] = []
-    for row in messages:
-        if isinstance(row, FormationEstimate):
-            covariance = row.covariance_rtn
-            variances = None if covariance is None else [covariance[place] for place in _POSITION_VARIANCES]
-            vectors = (row.position_rtn_m, row.velocity_rtn_mps, row.position_gcrf_m)
-            numbers = (number for vector in vectors for number in vector or (None,) * 3)
-            sigma_m = (None,) * 3 if variances is None else np.sqrt(variances).tolist()
-            chi_squares = (row.chi2_best, row.chi2_mirror)
-            identity = (row.partner_id, *_time(row.gps_ms))
-            rows.append((*identity, *numbers, *sigma_m, row.range_bias_m, int(row.ambiguous), *chi_squares))
+    for row in estimates.values():
+        covariance = row.covariance_rtn
+        variances = None if covariance is None else [covariance[place] for place in _POSITION_VARIANCES]
+        vectors = (row.position_rtn_m, row.velocity_rtn_mps, row.position_gcrf_m)
+        numbers = (number for vector in vectors for number in vector or (None,) * 3)
+        sigma_m = (None,) * 3 if variances is None else np.sqrt(variances).tolist()
+        chi_squares = (row.chi2_best, row.chi2_mirror)
+        identity = (row.partner_id, *_time(row.gps_ms))
+        rows.append((*identity, *numbers, *sigma_m, row.range_bias_m, int(row.ambiguous), *chi_squares))
     return _table(FORMATION_COLUMNS, rows)
 
 

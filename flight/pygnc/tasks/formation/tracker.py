@@ -2,9 +2,10 @@
 
 It performs no I/O and reads no clock. The replay on the ground runs it, too.
 
-The batch is solved at its end. Later observations update a filter. When the arc has grown by a quarter since the last
-solution, and by at least ten minutes, all of it is solved again. A solution may take seconds. Therefore the tracker
-only poses a `problem`; the caller solves it and passes the result to `accept` before it continues with other inputs.
+The batch is solved at its end; if it is long, its last hour is solved first, so that a slow computer soon has a result.
+Later observations update a filter. When the arc has grown by a quarter since the last solution, and by at least ten
+minutes, all of it is solved again. A solution may take seconds. Therefore the tracker only poses a `problem`; the
+caller solves it and passes the result to `accept` before it continues with other inputs.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,6 +35,9 @@ from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCI
 from pygnc.tasks.formation.arc import FormationArc, MeasurementTime
 from pygnc.tasks.formation.report import approach_messages, filtered_estimate, solved_estimates
 
+LAST_HOUR_MS: Final = 3_600_000
+LONG_ARC_MS: Final = 2 * LAST_HOUR_MS
+"""Span of an arc from which its last hour is solved first."""
 SOLVED_AGAIN_MS: Final = 600_000
 """Minimum growth of the arc in ms after which it is solved again."""
 SOLVED_AGAIN_SHARE: Final = 0.25
@@ -47,11 +51,13 @@ class FormationResult(NamedTuple):
         solution: Solution of the arc, if there is one.
         formation: Filter that continues the solution, if there is one.
         approaches: Closest approaches within a day after the end of the solution.
+        is_preliminary: True for the last hour of a long arc, whose solution follows.
     """
 
     solution: FormationSolution | None = None
     formation: FormationFilter | None = None
     approaches: tuple[Approach, ...] = ()
+    is_preliminary: bool = False
 
 
 Problem: TypeAlias = Callable[[], FormationResult]
@@ -75,6 +81,7 @@ class FormationTracker:
         self._batch_ended = False
         self._reported_gps_ms: dict[int, int] = {}
         self._due_gps_ms = 0
+        self._has_begun = False
         self._formation: FormationFilter | None = None
         self.problem: Problem | None = None
         self.solution: FormationSolution | None = None
@@ -126,20 +133,26 @@ class FormationTracker:
         return messages
 
     def accept(self, solved: FormationResult) -> list[FormationMessage]:
-        """Process the result of `problem`; return the resulting messages."""
+        """Process the result of `problem`; return the resulting messages, of a preliminary one for the newest times."""
         self.problem = None
         if solved.solution is not None:
             self.solution, self._formation = solved.solution, solved.formation
         cause = "our own orbit is unknown" if self._orbit is None else "outside the arc of our own orbit"
         times = [time for time in self._arc.times if time.gps_ms > self._reported_gps_ms.get(time.partner, 0)]
+        if solved.is_preliminary:
+            times = sorted({time.partner: time for time in times if solved.solution is not None}.values())
         last_input_seq, first_seq = self._last_input_seq, self._last_seq + 1
         messages: list[FormationMessage] = [
             *solved_estimates(solved.solution, times, cause, last_input_seq=last_input_seq, first_seq=first_seq)
         ]
-        messages += approach_messages(solved.approaches, last_input_seq, first_seq + len(messages))
-        self._reported_gps_ms |= {time.partner: time.gps_ms for time in times}
         self._last_seq += len(messages)
-        return messages
+        if solved.is_preliminary:
+            self._pose_problem_if_due()
+            return messages
+        approached = approach_messages(solved.approaches, last_input_seq, self._last_seq + 1)
+        self._reported_gps_ms |= {time.partner: time.gps_ms for time in times}
+        self._last_seq += len(approached)
+        return [*messages, *approached]
 
     def _filtered(self, observation: RangeObservation | SatelliteFix, input_seq: int) -> list[FormationMessage]:
         """Update the filter with an observation after a solution; return messages on the partners that it concerns."""
@@ -183,20 +196,31 @@ class FormationTracker:
         self._arc.remove_old()
         known, fixes, ranges = self._orbit, self._arc.fixes, tuple(self._arc.ranges)
         begin_ms = min((seen.gps_ms for seen in ranges), default=newest_ms)
-        self._due_gps_ms = newest_ms + max(SOLVED_AGAIN_MS, round(SOLVED_AGAIN_SHARE * (newest_ms - begin_ms)))
+        is_preliminary = not self._has_begun and newest_ms - begin_ms > LONG_ARC_MS
+        self._has_begun = True
+        if is_preliminary:
+            fixes = [fix for fix in fixes if fix.gps_ms > newest_ms - LAST_HOUR_MS]
+            ranges = tuple(seen for seen in ranges if seen.gps_ms > newest_ms - LAST_HOUR_MS)
+        else:
+            self._due_gps_ms = newest_ms + max(SOLVED_AGAIN_MS, round(SOLVED_AGAIN_SHARE * (newest_ms - begin_ms)))
         orbit = None if known is None else orbit_state(known, self._settings.orbit)
-        self.problem = lambda: FormationResult() if orbit is None else self._solve(orbit, fixes, ranges)
+        result = FormationResult(is_preliminary=is_preliminary)
+        self.problem = lambda: result if orbit is None else self._solve(result, orbit, fixes, ranges)
 
     def _solve(
-        self, orbit: OrbitState, fixes: Sequence[SatelliteFix], ranges: Sequence[RangeObservation]
+        self,
+        result: FormationResult,
+        orbit: OrbitState,
+        fixes: Sequence[SatelliteFix],
+        ranges: Sequence[RangeObservation],
     ) -> FormationResult:
         solution = self._solver.solve(orbit, fixes, ranges)
-        if solution is None:
-            return FormationResult()
+        if solution is None or result.is_preliminary:
+            return result._replace(solution=solution)
         settings = self._settings
         formation = FormationFilter(solution, settings.formation, settings.orbit, self._frames)
         found = approaches(formation.groups, settings.formation, settings.orbit, self._frames)
-        return FormationResult(solution, formation, found)
+        return result._replace(solution=solution, formation=formation, approaches=found)
 
 
 def orbit_state(estimate: OrbitEstimate, settings: OrbitSettings) -> OrbitState:

@@ -16,6 +16,7 @@ from pygnc.bus.messages import (
     OrbitMessage,
     RangeMeasurement,
 )
+from pygnc.tasks.formation import tracker as module
 from pygnc.tasks.formation.tracker import SOLVED_AGAIN_MS, FormationTracker
 from tests.pygnc.tasks import formation_batch as batch
 
@@ -33,13 +34,18 @@ def fly(
         orbits += answers.get(message.seq, [])
         while tracker.awaits_orbit and orbits:
             tracker.take_orbit(orbits.pop(0))
-        if tracker.problem is not None:
+        while tracker.problem is not None:
             said += tracker.accept(tracker.problem())
     return said
 
 
 def estimates(said: Sequence[FormationMessage], partner: int) -> list[FormationEstimate]:
     return [one for one in said if isinstance(one, FormationEstimate) and one.partner_id == partner]
+
+
+def sigma_m(estimate: FormationEstimate) -> float:
+    assert estimate.covariance_rtn is not None
+    return float(np.sqrt(sum(estimate.covariance_rtn[place] for place in (0, 2, 5))))
 
 
 def fresh() -> FormationTracker:
@@ -60,9 +66,8 @@ def test_partners_are_near_the_truth_at_every_range(said: list[FormationMessage]
     # A range may follow the last of the samples that the table of truth is of.
     for one in [one for one in found if one.gps_ms in batch.truth(partner)]:
         assert one.position_gcrf_m is not None
-        assert one.covariance_rtn is not None
         errors_m.append(np.linalg.norm(np.array(one.position_gcrf_m) - batch.true_place_m(one.gps_ms, partner)))
-        sigmas_m.append(np.sqrt(sum(one.covariance_rtn[place] for place in (0, 2, 5))))
+        sigmas_m.append(sigma_m(one))
     assert len(errors_m) >= 49
     assert np.sqrt(np.mean(np.square(errors_m))) < 3.0 * np.sqrt(np.mean(np.square(sigmas_m))) < 15.0
 
@@ -131,6 +136,27 @@ def test_reports_the_cause_for_each_partner_without_an_orbit() -> None:
     said = tracker.accept(tracker.problem())
     named = [(one.partner_id, one.cause) for one in said if isinstance(one, FormationEstimate)]
     assert sorted(named) == [(partner, "our own orbit is unknown") for partner in batch.PARTNERS]
+
+
+def test_a_long_arc_gives_a_preliminary_result_of_its_end_first(
+    said: list[FormationMessage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONG_ARC_MS", 1_200_000)
+    monkeypatch.setattr(module, "LAST_HOUR_MS", 900_000)
+    found = fly(fresh(), batch.inputs(), batch.answers())
+    first, rest = found[: len(batch.PARTNERS)], found[len(batch.PARTNERS) :]
+    assert [msgspec.structs.replace(one, seq=0) for one in rest] == [
+        msgspec.structs.replace(one, seq=0) for one in said
+    ]
+    for partner in batch.PARTNERS:
+        (preliminary,) = estimates(first, partner)
+        final = max(estimates(said, partner), key=lambda estimate: estimate.gps_ms)
+        assert preliminary.gps_ms == final.gps_ms
+        assert preliminary.position_rtn_m is not None
+        assert final.position_rtn_m is not None
+        away_m = np.subtract(preliminary.position_rtn_m, final.position_rtn_m)
+        assert np.linalg.norm(away_m) < 5.0 * sigma_m(preliminary)
+        assert sigma_m(preliminary) > sigma_m(final)
 
 
 def test_poses_no_problem_before_the_end_of_the_batch_or_without_a_partner() -> None:
