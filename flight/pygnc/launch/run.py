@@ -36,7 +36,7 @@ from pygnc.launch.workspace import (
     recover_run,
 )
 from pygnc.supervisor.process import PR_SET_NAME, STOP_SIGNALS, ExitCode, SignalInbox, close_all_but
-from pygnc.supervisor.supervisor import PARTIAL, Supervisor
+from pygnc.supervisor.supervisor import PARTIAL, SLOW, Supervisor
 from pygnc.tasks.batch_writer.folder import BATCH, LAST, retire_batch
 from pygnc.tasks.host_link.settings import load_settings
 from pygnc.tasks.runtime import Run, run_task, share_heap_among_threads
@@ -163,7 +163,7 @@ def _run(
 def _code_of_result(run: Run, limits: Mapping[str, str], *, is_recorded: bool) -> ExitCode:
     if not is_recorded:
         return ExitCode.NOT_RECORDED
-    causes = set(final_causes(run, limits)) - {PARTIAL}  # the host or the timeout has ended the run
+    causes = set(final_causes(run, limits)) - {PARTIAL, SLOW}  # the results are what the time permits
     return ExitCode.LIMITED if causes else ExitCode.OK
 
 

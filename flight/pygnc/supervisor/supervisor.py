@@ -43,8 +43,11 @@ PING_INTERVAL_S: Final = 0.5
 RESTARTS_MAX: Final = 3
 WINDOW_S: Final = 60.0
 PAUSES_S: Final = (0.2, 1.0, 5.0)
+SLOW: Final = "SLOW"
 PARTIAL: Final = "PARTIAL"
-"""Word for a run whose results do not contain all inputs."""
+"""Words for a slow computer, and for a run whose results do not contain all inputs."""
+SLOW_START_S: Final = 8.0
+"""Time until all tasks are up from which the computer counts as slow: it is 0.25 s on a fast one, s."""
 START_INTERVAL_S: Final = 1.0
 START_PATIENCE_S: Final = 60.0
 """Time for which the start of a task is tried again if the system has no process, memory or descriptor for it, s."""
@@ -175,6 +178,7 @@ class Supervisor:
         self._start_child = start_child
         self._clock = clock
         now = clock()
+        self._began_at_s = now
         self._deadline_s = now + timeout_s
         self._next_ping_s = now + PING_INTERVAL_S
         self._last_step_s = now
@@ -369,11 +373,18 @@ class Supervisor:
             return
         phase = self._present_phase()
         if phase != self._phase:
+            self._note_slow_start(now)
             self._phase = phase
             self._report("supervisor", "info", "phase", phase)
             self._send_run_state()
         if self._exit_when_done and phase in {"idle", "no_data"}:
             self._begin_stop("done", ExitCode.OK, now)
+
+    def _note_slow_start(self, now: float) -> None:
+        start_s = now - self._began_at_s
+        if self._phase == "starting" and start_s > SLOW_START_S:
+            self._limits[SLOW] = f"the start of the tasks took {start_s:.0f} s; results take long"
+            self._report("supervisor", "warning", "slow", self._limits[SLOW])
 
     def _present_phase(self) -> str:
         children = self._children

@@ -29,6 +29,8 @@ from pygnc.supervisor.supervisor import (
     PAUSES_S,
     PING_INTERVAL_S,
     RESTARTS_MAX,
+    SLOW,
+    SLOW_START_S,
     START_INTERVAL_S,
     START_PATIENCE_S,
     TERMINATE_AT_S,
@@ -266,6 +268,16 @@ def test_phase_is_idle_only_when_all_readers_have_processed_the_last_input(harne
     harness.children["writer"].report(100)
     harness.supervisor.step()
     assert harness.run_states()[-1].phase == "idle"
+
+
+@pytest.mark.parametrize(("start_s", "limits"), [(SLOW_START_S - 1.0, []), (SLOW_START_S + 1.0, [SLOW])])
+def test_a_slow_start_is_reported_once(harness: Harness, start_s: float, limits: list[str]) -> None:
+    harness.children["writer"].answers_pings = False
+    harness.advance(start_s)
+    harness.bring_up()
+    harness.supervisor.step()
+    assert [*harness.supervisor.state.limits] == limits
+    assert harness.names("supervisor").count("slow") == len(limits)
 
 
 @pytest.mark.parametrize(
