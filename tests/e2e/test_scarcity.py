@@ -195,6 +195,7 @@ def no_memory() -> Iterator[Group]:
         yield group
 
 
+@pytest.mark.alone
 def test_a_task_without_memory_comes_back_smaller_and_is_given_up_with_its_cause(
     no_memory: Group, demo: Flight, demo_time_s: int
 ) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import yaml
 
+DEADLINE_S = 30.0
+
 BINS = [f"bin_{number}" for number in range(24)]
 COLUMNS = [
     "temp", "rh", "pm_01", "pm_25", "pm_10", *BINS, "bin1_mtof", "bin3_mtof", "bin5_mtof", "bin7_mtof",
@@ -88,7 +90,9 @@ class Station:
             "key": self.key, "source_ref": ref, "filelist": f"{ref}.csv,{ref}.yaml", "batch_type": "OPC",
             "batch_mode": "LIVE", "zip_size": len(octets), "zip_md5": "d41d8cd98f00b204e9800998ecf8427e",
         }  # fmt: skip
-        answer = httpx.post(f"{self.url}/api/v1/quarantine_request/", data=form, headers=self._headers)
+        answer = httpx.post(
+            f"{self.url}/api/v1/quarantine_request/", data=form, headers=self._headers, timeout=DEADLINE_S
+        )
         told: dict[str, Any] = answer.raise_for_status().json()
         return told
 
@@ -96,11 +100,11 @@ class Station:
         """Upload by HTTPS."""
         headers = {"X-Gascloud-Logas": self.key, "X-Gascloud-Logpw": id_}
         files = {"file": (f"{id_}.zip", octets, "application/zip")}
-        httpx.post(f"{self.url}/upload", files=files, headers=headers).raise_for_status()
+        httpx.post(f"{self.url}/upload", files=files, headers=headers, timeout=DEADLINE_S).raise_for_status()
 
     def status(self, id_: str) -> tuple[str, str]:
         """Return status and reason of a batch."""
-        answer = httpx.get(f"{self.url}/api/v1/upload_status/{id_}/", headers=self._headers)
+        answer = httpx.get(f"{self.url}/api/v1/upload_status/{id_}/", headers=self._headers, timeout=DEADLINE_S)
         told = answer.raise_for_status().json()
         return told["status"], told["reason"]
 

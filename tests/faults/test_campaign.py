@@ -17,7 +17,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Estimates:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, id=kind.name, marks=[pytest.mark.alone] * kind.name.startswith("memory")) for kind in KINDS],
+)
 def test_a_fault_is_survived_and_every_record_is_accounted_for(kind: type[Fault], undisturbed: Estimates) -> None:
     trial = fly(kind, 1, undisturbed)
     if trial.verdict.startswith("skipped"):
