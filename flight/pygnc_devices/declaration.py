@@ -97,6 +97,8 @@ class Record(ABC):
         meaning: description, without the name.
         clock: name of the field with the device's clock; "" if the packet has no clock.
         is_reading: True for a measurement, which subscribers receive; False for a response to a command.
+        slow_s: the values change slowly: one reading per this time is enough while no labelled value changes; 0 if each
+            reading counts.
     """
 
     PLACE: ClassVar[str] = "field"
@@ -107,6 +109,7 @@ class Record(ABC):
     meaning: str = attribute(default="", kw_only=True)
     clock: str = attribute(default="", kw_only=True)
     is_reading: bool = attribute(default=True, kw_only=True)
+    slow_s: float = attribute(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
@@ -143,6 +146,11 @@ class Record(ABC):
             cells = (str(place), f"`{field.code}`", f"`{field.name}`", field.unit.name, scale, field.meaning)
             lines.append(f"| {' | '.join(cells)} |")
         return "\n".join(lines)
+
+    @property
+    def labelled(self) -> list[str]:
+        """Names of the codes and bit fields."""
+        return [field.name for field in self.fields if field.labels is not None]
 
     def is_partial(self, missing: Collection[str]) -> bool:
         """Return True if a reading is incomplete when the values named in `missing` are None."""
