@@ -82,10 +82,17 @@ _BUILT_IN: Final = ("ucb", "gx2", "monodrive", "emus", "opc_n3")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Identity of the device that responds at a port."""
+    """Identity of the device that responds at a port.
+
+    Attributes:
+        serial_number: serial number; "" if unknown.
+        text: name, model or state.
+        is_certain: False if a device of another family may send such frames, too.
+    """
 
     serial_number: str
     text: str
+    is_certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ SIMULATORS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
         2008705637, "OpenIMU300ZI 5020-3885-02 1.1.1", nak=b"\0\0", eeprom={0x03: int.from_bytes(b"z1", "big")}
     ),
     "3dm-gx2": lambda: Gx2Simulator(eeprom=_CONTINUOUS),
-    "inertia-link": lambda: Gx2Simulator("Inertia-Link", eeprom=_CONTINUOUS),
-    "3dm-gx3-25": lambda: Gx2Simulator("3DM-GX3-25", eeprom=_CONTINUOUS),
+    "inertia-link": lambda: Gx2Simulator("Inertia-Link", "2143-01877", eeprom=_CONTINUOUS),
+    "3dm-gx3-25": lambda: Gx2Simulator("3DM-GX3-25", "2143-01878", eeprom=_CONTINUOUS),
     "monodrive": MonoDriveSimulator,
     "opc-n3": lambda: UsbIssSimulator(OpcN3Simulator()),
     "emus": EmusSimulator,

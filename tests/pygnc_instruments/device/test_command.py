@@ -24,6 +24,7 @@ from pygnc_instruments.device import log_files
 from pygnc_instruments.device.command import app
 from pygnc_instruments.device.connection import DeviceSelection, connect
 from pygnc_instruments.device.log_files import CsvLog
+from pygnc_instruments.device.simulate_command import SIMULATORS
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
@@ -378,6 +379,13 @@ def test_reports_unusable_simulation_options(arguments: list[str], why: str) -> 
     assert why in run("simulate", *arguments, code=1).stderr
 
 
+def test_simulated_units_have_distinct_serial_numbers() -> None:
+    numbers = [getattr(make(), "serial_number", None) for make in SIMULATORS.values()]
+    known = [number for number in numbers if number is not None]
+    assert len(known) >= 6
+    assert len(set(known)) == len(known)
+
+
 def test_signals_end_simulation_stream_and_log_in_order(tmp_path: Path) -> None:
     program = "from pygnc_cli.app import app; app()"
     environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": os.defpath, "HOME": str(tmp_path)}
@@ -477,6 +485,15 @@ def test_logs_a_unit_that_only_transmits(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(UcbSimulator, "receive", lambda *_: None)
     with TcpEndpoint(UcbSimulator()) as line:
         run("log", line.url, *UCB, "--out", tmp_path, "--name", "passive.csv", "--count", 20)
+    rows = [row for row in (tmp_path / "passive.csv").read_text().splitlines() if not row.startswith("#")]
+    assert len(rows) == 21
+
+
+def test_logs_a_streaming_gx2_that_only_transmits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Gx2Simulator, "receive", lambda *_: None)
+    place = ("--family", "gx2", "--baud", 115200)
+    with TcpEndpoint(Gx2Simulator(eeprom={0xFCA6: 0xC2})) as line:
+        run("log", line.url, *place, "--out", tmp_path, "--name", "passive.csv", "--count", 20)
     rows = [row for row in (tmp_path / "passive.csv").read_text().splitlines() if not row.startswith("#")]
     assert len(rows) == 21
 
