@@ -71,9 +71,19 @@ def simulate(
         if pty is not None:
             if pty.exists() and not pty.is_symlink():
                 raise DeviceError(f"{pty}: the file exists and is not a simulated port; name another path")
+            if pty.exists():  # the link of a simulator that was killed leads nowhere
+                raise DeviceError(
+                    f"{pty}: another simulator uses this link; stop it or name another path. "
+                    "If none is running, remove the link"
+                )
             endpoint = PtyEndpoint(unit, pty, faults=rates, seed=seed, speed=speed)
         else:
-            endpoint = TcpEndpoint(unit, port=tcp or 0, faults=rates, seed=seed, speed=speed)
+            try:
+                endpoint = TcpEndpoint(unit, port=tcp or 0, faults=rates, seed=seed, speed=speed)
+            except OSError as error:
+                raise DeviceError(
+                    f"--tcp {tcp}: another program uses this port ({error.strerror}); name another port"
+                ) from None
         stopped = threading.Event()
         with endpoint, stopped_by_signals(stopped.set):
             typer.echo(endpoint.url)
