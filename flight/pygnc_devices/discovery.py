@@ -70,8 +70,10 @@ def search(urls: Sequence[str] | None = None, families: Iterable[Family] | None 
 def _search_port(url: str, families: list[Family]) -> Discovery | PortError | None:
     """Try all families and their baud rates on one port, the most likely rate of each family first.
 
-    Networked families are tried on serial lines only if no other families are searched for.
+    Networked families are tried on serial lines only if no other families are searched for. A device that may be of
+    another family is returned only if no other attempt succeeds.
     """
+    uncertain: Discovery | None = None
     if urlsplit(url).scheme not in _NETWORKS:
         families = [family for family in families if not family.is_networked] or families
     attempts = [
@@ -90,8 +92,11 @@ def _search_port(url: str, families: list[Family]) -> Discovery | PortError | No
             return error
         except (DeviceError, TimeoutError):
             continue
-        return Discovery(url, baud, family.name, found.serial_number, found.text)
-    return None
+        discovery = Discovery(url, baud, family.name, found.serial_number, found.text)
+        if found.is_certain:
+            return discovery
+        uncertain = uncertain or discovery
+    return uncertain
 
 
 def probe(url: str, baud: int, family: Family, timeout_s: float) -> Found:

@@ -176,6 +176,15 @@ def restore(
     print_settings(title, changed, as_json=as_json)
 
 
+@app.command()
+def reset(port: NeededPort, *, family: FamilyName = "", baud: Baud = 0, as_json: Json = False) -> None:
+    """Restart a device and wait until it responds. Values that were set until power-off are lost."""
+    with reported_errors(), connect(DeviceSelection(port, family, baud)) as connected:
+        connected.run(connected.family.controls.reset, "restarts by a command")
+        report = connected.describe()
+    print_report("after the restart", report, as_json=as_json)
+
+
 @app.command(name="calibrate-mag")
 def calibrate_mag(
     port: NeededPort,
