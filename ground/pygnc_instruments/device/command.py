@@ -60,7 +60,8 @@ def list_devices(
         outcome = find_devices(ports or [], family, baud)
     if as_json:
         found = [asdict(entry) for entry in outcome.found]
-        print_json({"found": found, "silent": outcome.silent, "problems": outcome.problems})
+        silent = {"silent": outcome.silent, "foreign": outcome.foreign}
+        print_json({"found": found, "problems": outcome.problems} | silent)
         return
     table = Table("port", "baud", "family", "serial number", "device")
     for entry in outcome.found:
@@ -68,7 +69,7 @@ def list_devices(
     if outcome.found:
         console.print(table)
     for url in outcome.silent:
-        print_note(f"{url}: no response; check cable, power and baud rate")
+        print_note(outcome.reason(url))
     for problem in outcome.problems.values():
         print_note(problem)
     if not outcome.found:
