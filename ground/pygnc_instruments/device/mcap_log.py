@@ -1,7 +1,8 @@
 """MCAP files of readings, for Foxglove, Lichtblick, PlotJuggler and programs that use the library `mcap`.
 
 A channel `/FAMILY/PACKET` carries the readings of a kind of packet as JSON objects. Their JSON schema is made from the
-declaration of the packet: names with units, SI and radians, meanings. Besides the values an object contains:
+declaration of the packet; the keyword `unit` of a property is its unit, SI and radians. Besides the values an object
+contains:
 
 - `device_time_s`: time of the device's own clock since its first reading; missing while it is unknown
 - `lost_before`: number of readings missing before this one
@@ -58,9 +59,9 @@ from pygnc_instruments.device.log_files import ElapsedTime, LogFile, ReadingsLog
 DEVICE_METADATA: Final = "device"
 """Name of the metadata record with the description of the device."""
 _ROW_FIELDS: Final = {
-    "device_time_s": ("number", "time of the device's clock since its first reading [s]"),
-    "lost_before": ("number", "number of readings missing before this one"),
-    "gap_s": ("number", "time since the previous reading if the connection was interrupted in between, else 0 [s]"),
+    "device_time_s": ("time of the device's clock since its first reading", "s"),
+    "lost_before": ("number of readings missing before this one", ""),
+    "gap_s": ("time since the previous reading if the connection was interrupted in between, else 0", "s"),
 }
 _FLAGS: Final = {"type": "array", "items": {"type": "string"}, "description": "reasons to doubt the values"}
 _JSON_TYPES: Final[Mapping[str, dict[str, str]]] = {
@@ -87,10 +88,11 @@ class McapLog(ReadingsLog):
 
 def json_schema(packet: Record) -> dict[str, Any]:
     """Return the JSON schema of the messages that carry readings of a packet."""
-    row = {name: {"type": kind, "description": meaning} for name, (kind, meaning) in _ROW_FIELDS.items()}
+    row = {
+        name: {"type": "number", "description": meaning, "unit": unit} for name, (meaning, unit) in _ROW_FIELDS.items()
+    }
     values = {
-        entry.name: _JSON_TYPES[packet.kind_of(entry)]
-        | {"description": f"{entry.meaning or entry.name}{f' [{entry.unit.name}]' if entry.unit.name else ''}"}
+        entry.name: _JSON_TYPES[packet.kind_of(entry)] | {"description": entry.meaning, "unit": entry.unit.name}
         for entry in packet.fields
     }
     properties = row | values | {"flags": _FLAGS}
