@@ -36,7 +36,7 @@ from pygnc_station.store.query import Span
 from pygnc_station.store.readings import Layout, NewReading
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
-from scripts.bench.processes import cpu_s, memory_mb, running
+from scripts.bench.processes import ROOT, cpu_s, memory_mb, running
 from scripts.bench.station_fault_run import FaultRun
 from scripts.bench.table import Row, print_rows, select_parts
 from tests.fakes.browser import chromium
@@ -244,15 +244,16 @@ def writes(_: float) -> Iterator[Row]:
 
 def _written(family: str, more: str, store_more: str) -> tuple[float, float, float]:
     """Return bytes written, growth of the database in bytes, and number of readings, each per day."""
-    with tempfile.TemporaryDirectory(dir=".") as name:
+    (ROOT / "build").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as name:  # a tmpfs would count no bytes
         folder = Path(name)
         settings, database = folder / "station.toml", folder / "readings.db"
-        device = f'[[device]]\ngadget = "it"\nfamily = "{family}"\nport = "{folder.absolute() / "port"}"\n{more}'
+        device = f'[[device]]\ngadget = "it"\nfamily = "{family}"\nport = "{folder / "port"}"\n{more}'
         settings.write_text(f"{device}[store]\n{store_more}")
         simulator = UsbIssSimulator(OpcN3Simulator()) if family == "opc_n3" else EmusSimulator(broadcast_s=1.0)
         words = [sys.executable, "-m", "pygnc_station.logger.process", "--settings", str(settings), "--quiet"]
         with (
-            PtyEndpoint(simulator, folder.absolute() / "port"),
+            PtyEndpoint(simulator, folder / "port"),
             running(words, stdout=subprocess.DEVNULL) as process,
         ):
             time.sleep(WARM_UP_S)
