@@ -11,6 +11,7 @@ from typing import ClassVar, Final, Literal, TypeAlias
 from pygnc_devices.units import NONE, Unit
 
 Value: TypeAlias = int | float | str | bytes
+ValueKind: TypeAlias = Literal["number", "text", "bytes"]
 
 TEXT: Final = "text"
 """Code of a last field that holds the rest of the payload: text that ends at a NUL or with the payload."""
@@ -96,6 +97,8 @@ class Record(ABC):
         meaning: description, without the name.
         clock: name of the field with the device's clock; "" if the packet has no clock.
         is_reading: True for a measurement, which subscribers receive; False for a response to a command.
+        slow_s: the values change slowly: one reading per this time is enough while no labelled value changes; 0 if each
+            reading counts.
     """
 
     PLACE: ClassVar[str] = "field"
@@ -106,6 +109,7 @@ class Record(ABC):
     meaning: str = attribute(default="", kw_only=True)
     clock: str = attribute(default="", kw_only=True)
     is_reading: bool = attribute(default=True, kw_only=True)
+    slow_s: float = attribute(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
@@ -127,6 +131,10 @@ class Record(ABC):
         """Return the payload with the given values; missing values are zero or empty."""
 
     @abstractmethod
+    def kind_of(self, field: Field) -> ValueKind:
+        """Return the kind of a field's values."""
+
+    @abstractmethod
     def places(self) -> Iterable[tuple[int, Field]]:
         """Return the fields with their places in the payload, for `table`."""
 
@@ -138,6 +146,11 @@ class Record(ABC):
             cells = (str(place), f"`{field.code}`", f"`{field.name}`", field.unit.name, scale, field.meaning)
             lines.append(f"| {' | '.join(cells)} |")
         return "\n".join(lines)
+
+    @property
+    def labelled(self) -> list[str]:
+        """Names of the codes and bit fields."""
+        return [field.name for field in self.fields if field.labels is not None]
 
     def is_partial(self, missing: Collection[str]) -> bool:
         """Return True if a reading is incomplete when the values named in `missing` are None."""
@@ -212,6 +225,12 @@ class Packet(Record):
         if not self.has_text:
             return self.layout.pack(*words)
         return self.layout.pack(*words[:-1]) + str(words[-1]).encode("latin-1") + b"\0"
+
+    def kind_of(self, field: Field) -> ValueKind:
+        """Return the kind of a field's values."""
+        if field.code == TEXT:
+            return "text"
+        return "bytes" if field.code.endswith("s") else "number"
 
     def places(self) -> Iterable[tuple[int, Field]]:
         """Return the fields with their offsets in bytes."""

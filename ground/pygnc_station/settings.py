@@ -15,6 +15,7 @@ Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Days: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+Size: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 _SQLITE: Final = "sqlite:///"
 _OBJECT_STORES: Final = frozenset({"s3", "gs", "az", "abfs", "file"})
@@ -35,6 +36,8 @@ class Device(Table, frozen=True):
         baud: baud rate of the line; 0 selects the default of the family.
         interval_s: time between readings in seconds; by default the driver's own interval.
         silence_s: log a warning after this many seconds without a reading.
+        thin: store slow kinds of readings, such as EMUS' temperatures, once per the time that the driver declares, and
+            at once when a code or a flag changes; otherwise store every reading.
         options: options of the driver.
     """
 
@@ -44,6 +47,7 @@ class Device(Table, frozen=True):
     baud: Annotated[int, msgspec.Meta(ge=0)] = 0
     interval_s: Seconds | None = None
     silence_s: Seconds = 60.0
+    thin: bool = True
     options: dict[str, Any] = {}
 
 
@@ -53,11 +57,16 @@ class Store(Table, frozen=True):
     Attributes:
         url: path of an SQLite file, or `mysql://user:password@host/database`; `${NAME}` is replaced by an
             environment variable.
+        write_s: write readings to the database at most this often; a power cut loses the readings of this time at most.
         keep_days: delete readings that are older than this, unless they are still to be transferred; 0 keeps all.
+        max_bytes: delete the oldest readings while the database is larger, unless they are still to be transferred;
+            0: no limit.
     """
 
     url: str = "readings.db"
+    write_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 10.0
     keep_days: Days = 0.0
+    max_bytes: Size = 8_000_000_000
 
 
 class Batches(Table, frozen=True):
@@ -70,6 +79,7 @@ class Batches(Table, frozen=True):
         mode: LIVE, TEST or PASS, which is passed to the server.
         most_readings: maximum number of readings in a batch.
         delete_when_accepted: delete accepted batches instead of moving them to `uploaded`.
+        max_uploaded_bytes: delete the oldest files in `uploaded` while they are larger in total; 0: no limit.
         delete_readings: delete readings from the store when their batch has been accepted.
         flight_folders: folders whose flight files (`sense.bin`, range files, journals) are added to batches.
     """
@@ -80,6 +90,7 @@ class Batches(Table, frozen=True):
     mode: Literal["LIVE", "TEST", "PASS"] = "LIVE"
     most_readings: Count = 100_000
     delete_when_accepted: bool = False
+    max_uploaded_bytes: Size = 1_000_000_000
     delete_readings: bool = False
     flight_folders: list[str] = []
 
@@ -190,6 +201,8 @@ class Limits(Table, frozen=True):
         entries: maximum number of entries of a batch.
         body_bytes: maximum size of any other request.
         rows: maximum number of readings in a response.
+        folder_bytes: `pygnc station prune` deletes the oldest zips of each folder of received batches (quarantine,
+            rejected, accepted) while they are larger in total; 0: no limit.
     """
 
     batch_bytes: Count = 200_000_000
@@ -198,6 +211,7 @@ class Limits(Table, frozen=True):
     entries: Count = 5_000
     body_bytes: Count = 10_000_000
     rows: Count = 10_000
+    folder_bytes: Size = 2_000_000_000
 
 
 class Serve(Table, frozen=True):

@@ -48,9 +48,14 @@ def _time(name: str, meaning: str) -> Field:
 
 
 def _sentence(
-    name: str, meaning: str, *fields: Field, reserved: tuple[int, ...] = (), is_reading: bool = True
+    name: str,
+    meaning: str,
+    *fields: Field,
+    reserved: tuple[int, ...] = (),
+    is_reading: bool = True,
+    slow_s: float = 0.0,
 ) -> Sentence:
-    return Sentence(name, fields, meaning=meaning, reserved=frozenset(reserved), is_reading=is_reading)
+    return Sentence(name, fields, meaning=meaning, reserved=frozenset(reserved), is_reading=is_reading, slow_s=slow_s)
 
 
 _CLOCK: Final = ("month", "day", "hour", "minute", "second")
@@ -65,7 +70,7 @@ _GROUP: Final = (
 def _module_or_cell(name: str, what: str) -> Sentence:
     limits = (("min", "lowest"), ("max", "highest"), ("average", "average"))
     fields = (_temperature(f"temperature_{key}_degc", f"{word} {what} temperature") for key, word in limits)
-    return _sentence(name, f"{what} temperatures, summary", _CELLS, *fields)
+    return _sentence(name, f"{what} temperatures, summary", _CELLS, *fields, slow_s=10)
 
 
 def _of_each_cell(name: str, kind: Callable[[str, str, str], Field], field: str, what: str) -> Sentence:
@@ -109,6 +114,7 @@ _ALL: Final = (
         _rate("rate_average_percent", "average balancing rate"),
         _voltage("threshold_v", "cells above this voltage are balanced"),
         reserved=(5,),
+        slow_s=10,
     ),
     _of_each_cell("BB2", _rate, "rate_{}_percent", "balancing rate"),
     _sentence(
@@ -117,6 +123,7 @@ _ALL: Final = (
         Field("charge_c", "i8", CHARGE, 1, 0, "charge left", "charge"),
         Field("capacity_c", "i8", CHARGE, 1, 0, "capacity", "capacity"),
         Field("state_of_charge_percent", "u4", PERCENT, 0.01, 0.0, "state of charge"),
+        slow_s=10,
     ),
     _sentence(
         "CV1",
@@ -149,6 +156,7 @@ _ALL: Final = (
         Field("max_discharge_wh", "u4", ENERGY, 1, 0.0, "largest energy of a discharge"),
         Field("trip_consumption_wh_km", "u4", _CONSUMPTION, 0.1, 0.0, "average consumption of this trip"),
         Field("distance_left_by_average_km", "u4", _DISTANCE, 0.01, 0.0, "distance left by average consumption"),
+        slow_s=10,
     ),
     _sentence(
         "ST1",
@@ -161,11 +169,13 @@ _ALL: Final = (
         Field("protections", "u4", meaning="bits: protections that act", labels=_bits(labels.PROTECTIONS)),
         Field("reductions", "u2", meaning="bits: causes of reduced power", labels=_bits(labels.REDUCTIONS)),
         Field("pins", "u8", meaning="bits: pins that are active", labels=_bits(labels.PINS)),
+        slow_s=60,
     ),
     Sentence(
         "IN1",
         (Field("inputs", "u2", meaning="bits of pins; prefer ST1", labels=_pins(labels.INPUTS)),),
         meaning="input pins",
+        slow_s=60,
     ),
     _sentence(
         "OT1",
@@ -173,6 +183,7 @@ _ALL: Final = (
         Field("charger", "u2", meaning="bits of pins; prefer ST1", labels=_pins(labels.CHARGER_OUTPUT)),
         Field("outputs", "u2", meaning="bits of pins; prefer ST1", labels=_pins(labels.OUTPUTS)),
         reserved=(2,),
+        slow_s=60,
     ),
     _sentence(
         "VR1",
@@ -187,6 +198,7 @@ _ALL: Final = (
         Field("year", "d2", meaning="below 100: since 2000"),
         *(Field(name, "d2", meaning="local clock of the unit, no zone") for name in _CLOCK),
         Field("uptime_s", "u8", TIME, 1, 0, "time since power-on"),
+        slow_s=60,
     ),
     _sentence(
         "LG1",

@@ -54,6 +54,13 @@ def bridge(
     key: Annotated[
         Path | None, typer.Option(help="PEM file of the certificate's key; default: the file of the certificate.")
     ] = None,
+    allow_local_clients: Annotated[
+        bool,
+        typer.Option(
+            "--allow-local-clients",
+            help="Let every program on this computer send commands without a token, for old clients.",
+        ),
+    ] = False,
 ) -> None:
     """Serve one device to browsers: WebSocket for Aceinna Navigation Studio and other programs, and a web page."""
     try:
@@ -70,6 +77,7 @@ def bridge(
             os.environ.get(TOKEN_VARIABLE, ""),
             certificate,
             key,
+            allow_local_clients,
         )
         asyncio.run(_run(settings))
     except (BridgeSettingsError, DeviceError) as error:

@@ -1,7 +1,7 @@
 """Find, start and stop the bridge of a port from another program.
 
 A request to the port finds the bridge, even if another program has started it. The instance file in `~/.pygnc` names
-the bridge's process.
+the bridge's process and contains the token of programs that send commands.
 """
 
 import contextlib
@@ -57,15 +57,21 @@ def instance_path(port: int) -> Path:
     return Path.home() / ".pygnc" / f"bridge-{port}.json"
 
 
-def write_instance_file(pid: int, port: int, url: str) -> None:
+def write_instance_file(pid: int, port: int, url: str, token: str = "") -> None:
     """Write the instance file, readable by its owner only.
+
+    Args:
+        pid: process of the bridge.
+        port: TCP port of the bridge.
+        url: URL of the bridge's page.
+        token: token of programs that send commands; "" if none is needed.
 
     Raises:
         OSError: the file cannot be written.
     """
     path = instance_path(port)
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    durable_write(path, json.dumps({"pid": pid, "port": port, "url": url}).encode(), mode=0o600)
+    durable_write(path, json.dumps({"pid": pid, "port": port, "url": url, "token": token}).encode(), mode=0o600)
 
 
 def read_instance_pid(port: int) -> int | None:

@@ -79,6 +79,7 @@ class ErrorCode(StrEnum):
     BAD_VALUE = "bad_value"
     NOT_KEPT = "not_kept"
     NOT_SUPPORTED = "not_supported"
+    TOKEN = "token"  # noqa: S105 - the name of the error
     NO_FILE = "no_file"
     TOO_LARGE = "too_large"
     LOGGING = "logging"
@@ -263,3 +264,5 @@ COMMANDS: Final[Mapping[str, Callable[[object], Arguments]]] = {
 
 GF and RF return, SF and WF change fields in effect and in EEPROM.
 """
+READING_COMMANDS: Final = frozenset({"status", "describe", "start_stream", "stop_stream", "GF", "RF"})
+"""Commands that need no token: they read from the device, or concern only the client's own stream."""

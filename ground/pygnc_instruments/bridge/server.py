@@ -5,6 +5,8 @@ import contextlib
 import json
 import logging
 import os
+import secrets
+import shlex
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable
@@ -20,7 +22,8 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from pygnc_instruments.bridge.access import AccessRules, is_loopback
+from pygnc_cli.text import printable
+from pygnc_instruments.bridge.access import AccessRules, belongs_to_own_user, is_loopback
 from pygnc_instruments.bridge.command_handler import CommandHandler, FirmwareUpgrader
 from pygnc_instruments.bridge.device_link import DeviceLink
 from pygnc_instruments.bridge.instance import (
@@ -38,6 +41,8 @@ from pygnc_instruments.device.connection import DeviceSelection
 
 TOKEN_VARIABLE: Final = "PYGNC_BRIDGE_TOKEN"  # noqa: S105 - the name of the variable
 _MAX_CLIENTS: Final = 64
+_MAX_REJECTED_ORIGINS: Final = 100
+_ORIGIN_CHARACTERS: Final = 80
 _SEND_BUFFER_BYTES: Final = 1 << 16
 """Send buffer of a connection: messages that a slow client does not read are dropped here instead of queued there."""
 _MAX_MESSAGE_BYTES: Final = LARGEST_IMAGE_BYTES * 4 // 3 + 4096
@@ -77,12 +82,14 @@ class BridgeSettings:
         protocol: message protocol at the path `/`; at `/v1`, `/v2` and `/envelope` the path selects it.
         interval_s: time between readings, s; None for the default of each protocol.
         origins: origins of foreign web pages that may connect.
-        token: token that clients must send; "" for none.
+        token: token that every client must send; "" for a new one that only commands need.
         certificate: PEM file of the TLS certificate; None for no TLS.
         key: PEM file of the certificate's key; None if it is in the same file.
+        allow_local_clients: True if every program on this computer may send commands without a token.
 
     Raises:
-        BridgeSettingsError: the protocol is unknown, or the token for an address of the network is missing.
+        BridgeSettingsError: the protocol is unknown, the token for an address of the network is missing, or a token
+            is set although clients are allowed to omit it.
     """
 
     device: DeviceSelection
@@ -95,6 +102,7 @@ class BridgeSettings:
     token: str = field(default="", repr=False)
     certificate: Path | None = None
     key: Path | None = None
+    allow_local_clients: bool = False
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -105,6 +113,10 @@ class BridgeSettings:
             raise BridgeSettingsError(
                 f"--host {self.host}: other computers can reach this address; set a token for clients in the "
                 f"environment variable {TOKEN_VARIABLE}"
+            )
+        if self.token and self.allow_local_clients:
+            raise BridgeSettingsError(
+                f"--allow-local-clients: {TOKEN_VARIABLE} requires a token of every client; omit one of them"
             )
 
     @property
@@ -159,6 +171,7 @@ class Bridge:
         self._access: AccessRules | None = None
         self._sessions: set[Session] = set()
         self._dropped_by_closed_sessions = 0
+        self._rejected_origins: set[str] = set()
         self._port = 0
         self.url = ""
 
@@ -194,7 +207,10 @@ class Bridge:
         tls = settings.tls_context()
         listener = await asyncio.to_thread(_bind, settings.host, settings.port)
         self._port = port = listener.getsockname()[1]
-        self._access = AccessRules(settings.host, port, settings.scheme, settings.origins, settings.token)
+        token = settings.token or ("" if settings.allow_local_clients else secrets.token_urlsafe())
+        self._access = AccessRules(
+            settings.host, port, settings.scheme, settings.origins, token, is_token_required=bool(settings.token)
+        )
         name = f"[{settings.host}]" if ":" in settings.host else settings.host
         self.url = f"{settings.scheme}://{name}:{port}/"
         server = await serve(
@@ -210,9 +226,9 @@ class Bridge:
             logger=_silent_logger(),
         )
         try:
-            write_instance_file(os.getpid(), port, self.url)
-        except OSError as error:  # the window cannot stop this bridge, everything else works
-            _log.warning("%s: %s", error.filename, error.strerror)
+            write_instance_file(os.getpid(), port, self.url, token)
+        except OSError as error:  # the window cannot stop this bridge, and programs cannot read the token
+            _log.warning("%s: %s; programs may only read from this bridge", error.filename, error.strerror)
         return server
 
     async def _respond(self, connection: ServerConnection, request: Request) -> Response | None:
@@ -226,6 +242,8 @@ class Bridge:
         # The page itself contains no data and asks for the token, so it is served without one.
         is_page = not is_websocket and path in self._page
         if rejection is not None and not (rejection[0] is HTTPStatus.UNAUTHORIZED and is_page):
+            if rejection[0] is HTTPStatus.FORBIDDEN:
+                self._report_origin(request.headers["Origin"])
             return _rejection(*rejection)
         if not is_websocket:
             return self._http_response(path)
@@ -237,6 +255,13 @@ class Bridge:
             )
         return None
 
+    def _report_origin(self, origin: str) -> None:
+        """Print each rejected origin once, because browsers do not show the reason to the page."""
+        shown = printable(origin)[:_ORIGIN_CHARACTERS]
+        if shown not in self._rejected_origins and len(self._rejected_origins) < _MAX_REJECTED_ORIGINS:
+            self._rejected_origins.add(shown)
+            _log.warning("rejected a page of %s; to let its pages connect, add --origin %s", shown, shlex.quote(shown))
+
     def _http_response(self, path: str) -> Response:
         if path in self._page:
             return _response(HTTPStatus.OK, *self._page[path])
@@ -245,12 +270,19 @@ class Bridge:
         return _rejection(HTTPStatus.NOT_FOUND, f"unknown path {path:.80}; choose from {', '.join(_PAGE)}")
 
     async def _serve_client(self, connection: ServerConnection) -> None:
-        path = urlsplit(connection.request.path).path if connection.request is not None else "/"
-        protocol = self._settings.message_protocol(path)
+        request = connection.request
+        if request is None or self._access is None:
+            return
+        protocol = self._settings.message_protocol(urlsplit(request.path).path)
         if protocol is None:
             return
         interval_s = self._settings.interval_s or protocol.interval_s
-        session = Session(connection, protocol, interval_s, self._link, self._handler)
+        # The allowed origin was checked on connection; any program can send it, hence the owner is checked here.
+        is_own_page = "Origin" in request.headers and await asyncio.to_thread(
+            belongs_to_own_user, connection.remote_address[:2], connection.local_address[:2]
+        )
+        refusal = self._access.command_refusal(request.path, request.headers, is_own_page=is_own_page)
+        session = Session(connection, protocol, interval_s, self._link, self._handler, command_refusal=refusal)
         self._sessions.add(session)
         try:
             await session.run()

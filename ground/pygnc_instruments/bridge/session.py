@@ -14,7 +14,14 @@ from websockets.exceptions import ConnectionClosed
 from pygnc_devices.reading import Reading
 from pygnc_instruments.bridge.command_handler import CommandHandler
 from pygnc_instruments.bridge.device_link import DeviceLink
-from pygnc_instruments.bridge.messages import BridgeError, ErrorCode, Event, Request, output_values
+from pygnc_instruments.bridge.messages import (
+    READING_COMMANDS,
+    BridgeError,
+    ErrorCode,
+    Event,
+    Request,
+    output_values,
+)
 from pygnc_instruments.bridge.protocols import MessageProtocol
 
 QUEUE_DEPTH: Final = 64
@@ -33,6 +40,7 @@ class Session:
         interval_s: time between readings, s.
         link: source of the readings.
         handler: carries out the requests.
+        command_refusal: why the client may only read; "" if it may send all commands.
 
     Attributes:
         dropped: number of readings and events that the client did not fetch in time.
@@ -45,6 +53,8 @@ class Session:
         interval_s: float,
         link: DeviceLink,
         handler: CommandHandler,
+        *,
+        command_refusal: str = "",
     ) -> None:
         self.dropped = 0
         self._connection = connection
@@ -52,6 +62,7 @@ class Session:
         self._interval_s = interval_s
         self._link = link
         self._handler = handler
+        self._command_refusal = command_refusal
         self._is_streaming = True
         self._sending = 0
         self._last: Reading | None = link.latest
@@ -143,10 +154,16 @@ class Session:
             return self._protocol.rejection(name, internal)
 
     async def _carry_out(self, request: Request) -> Any:  # noqa: ANN401 - each command has its own result
+        if self._command_refusal and request.command not in READING_COMMANDS:
+            raise BridgeError(ErrorCode.TOKEN, self._command_refusal)
         if request.command in {"start_stream", "stop_stream"}:
             self._is_streaming = request.command == "start_stream"
             return {"on": self._is_streaming}
         result = await self._handler.handle(request)
         if request.command in {"status", "describe"}:
-            result |= {"dropped": self.dropped, "interval_ms": round(self._interval_s * 1000)}
+            result |= {
+                "dropped": self.dropped,
+                "interval_ms": round(self._interval_s * 1000),
+                "may_command": not self._command_refusal,
+            }
         return result

@@ -73,7 +73,7 @@ def log(
     *,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not print readings.")] = False,
 ) -> None:
-    """Log until Ctrl-C or SIGTERM; each reading is in the store within a quarter of a second."""
+    """Log until Ctrl-C or SIGTERM; each reading is in the store after at most write_s of [store]."""
     with open_store(settings):
         pass  # reports problems of settings and store before the logger process replaces this one
     arguments = ["--settings", str(settings)] if settings else []

@@ -18,8 +18,9 @@ from pygnc_station.settings import StationSettings, read_settings
 from pygnc_station.store import query
 from pygnc_station.store.batonopc import import_batonopc, zone_of
 from pygnc_station.store.cursors import BATCHES, INFLUX, SYNC
-from pygnc_station.store.cursors import prune as prune_store
 from pygnc_station.store.export import export as export_files
+from pygnc_station.store.pruning import prune as prune_store
+from pygnc_station.store.pruning import prune_files, prune_to_size
 from pygnc_station.store.query import Span, newest_of_each_kind
 from pygnc_station.store.readings import StoredReading, Stream, clock_ms, iso_time, parse_time
 from pygnc_station.store.store import Store
@@ -27,6 +28,8 @@ from pygnc_station.upload.retry import retry_state
 from pygnc_station.upload.sync import send_dead_letters, synchronise
 
 _DAY_MS: Final = 86_400_000
+_ARRIVING_S: Final = 86_400.0
+"""Time within which an interrupted upload is continued."""
 _POLL_S: Final = 0.5
 _PAGE: Final = 500
 _UNITS: Final = {"BV2": "V", "BT2": "°C", "BT4": "°C", "BB2": "%"}
@@ -135,14 +138,18 @@ def prune(
     settings: SettingsOption = None,
     days: Annotated[float, typer.Option(min=0, help="Minimum age to delete, days; 0: keep_days in [store].")] = 0.0,
 ) -> None:
-    """Delete old readings that have been transferred everywhere."""
+    """Delete readings and zips above the age and the sizes of the settings; readings that are not transferred stay."""
     chosen = read_settings(settings)
-    keep_days = days or chosen.store.keep_days
-    if not keep_days:
-        raise StationError("no maximum age: set keep_days in [store] of the settings file, or pass --days")
+    keep_days, max_bytes, now_ms = days or chosen.store.keep_days, chosen.store.max_bytes, clock_ms()
     with Store.open(chosen.store_url) as store:
-        deleted = prune_store(store, clock_ms() - int(keep_days * _DAY_MS), readers(chosen))
+        deleted = prune_store(store, now_ms - int(keep_days * _DAY_MS), readers(chosen)) if keep_days else 0
+        if max_bytes:
+            deleted += prune_to_size(store, max_bytes, readers(chosen))
+            if (used := store.used_bytes()) > max_bytes:
+                problem = f"{used / 1e9:.1f} GB of readings are above max_bytes in [store], but not transferred yet"
+                typer.echo(f"{problem}; see `pygnc station status`", err=True)
     typer.echo(f"{deleted} readings deleted")
+    typer.echo(f"{_prune_zips(chosen, now_ms / 1000)} zips deleted")
 
 
 @command()
@@ -169,6 +176,14 @@ def sync(
     typer.echo(f"{done.sent} readings sent" + (f", {done.refused} refused" if done.refused else ""))
     if done.problem:
         raise StationError(done.problem)
+
+
+def _prune_zips(settings: StationSettings, now_s: float) -> int:
+    limits = {settings.path(settings.batches.uploaded): settings.batches.max_uploaded_bytes}
+    received = settings.path(settings.serve.folder)
+    limits |= {received / name: settings.serve.limits.folder_bytes for name in ("quarantine", "rejected", "accepted")}
+    # A batch in the quarantine may still be arriving.
+    return sum(prune_files(folder, limit, now_s - _ARRIVING_S) for folder, limit in limits.items() if limit)
 
 
 def readers(settings: StationSettings) -> list[str]:

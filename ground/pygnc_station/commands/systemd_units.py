@@ -1,6 +1,7 @@
 """`pygnc station units`: systemd units.
 
-A station gets a service that logs, and timers that batch, upload, synchronise and prune; a server gets a service.
+A station gets a service that logs, and timers that batch, upload, synchronise and prune; a server gets a service and
+a timer that prunes.
 """
 
 import getpass
@@ -61,7 +62,7 @@ def unit_files(settings: StationSettings, file: Path, user: str, *, is_server: b
         settings: settings of the station; jobs that they do not configure get no timer.
         file: path of the settings file.
         user: user that runs the services.
-        is_server: return the unit of the server instead of those of the station.
+        is_server: return the units of the server instead of those of the station.
     """
     folders = " ".join(_quoted(str(folder)) for folder in _writable_folders(settings, is_server=is_server))
     name = _escaped(settings.name)
@@ -77,22 +78,19 @@ def unit_files(settings: StationSettings, file: Path, user: str, *, is_server: b
 
     if is_server:
         service = f"{_RESTART}\n{_MAY_BIND}" if settings.serve.port < _LOW_PORT else _RESTART
-        return {"pygnc-station-serve.service": unit("serve", service) + _AT_BOOT}
-    files = {
-        "pygnc-station.service": unit("log", _LOGGER, "time-sync.target", "--quiet", title="log devices") + _AT_BOOT
-    }
-    if settings.mqtt.host or settings.influx.url or settings.prometheus.port:
-        files["pygnc-station-publish.service"] = unit("publish", _RESTART) + _AT_BOOT
-    is_wanted = {
-        "batch": settings.upload.url,
-        "upload": settings.upload.url,
-        "sync": settings.sync.url,
-        "prune": settings.store.keep_days > 0,
-    }
-    for job, (calendar, delay) in JOBS.items():
-        if is_wanted[job]:
-            files[f"pygnc-station-{job}.service"] = unit(job, "Type=oneshot")
-            files[f"pygnc-station-{job}.timer"] = _TIMER.format(name=name, job=job, calendar=calendar, delay=delay)
+        files = {"pygnc-station-serve.service": unit("serve", service) + _AT_BOOT}
+        jobs = ["prune"]
+    else:
+        logger = unit("log", _LOGGER, "time-sync.target", "--quiet", title="log devices")
+        files = {"pygnc-station.service": logger + _AT_BOOT}
+        if settings.mqtt.host or settings.influx.url or settings.prometheus.port:
+            files["pygnc-station-publish.service"] = unit("publish", _RESTART) + _AT_BOOT
+        urls = {"batch": settings.upload.url, "upload": settings.upload.url, "sync": settings.sync.url}
+        jobs = [job for job in JOBS if urls.get(job, "prune")]
+    for job in jobs:
+        calendar, delay = JOBS[job]
+        files[f"pygnc-station-{job}.service"] = unit(job, "Type=oneshot")
+        files[f"pygnc-station-{job}.timer"] = _TIMER.format(name=name, job=job, calendar=calendar, delay=delay)
     return files
 
 
@@ -132,7 +130,7 @@ def units(
     ] = None,
     user: Annotated[str, typer.Option(help="User that runs the services; by default the current user.")] = "",
     *,
-    server: Annotated[bool, typer.Option("--server", help="Create the unit of the server instead.")] = False,
+    server: Annotated[bool, typer.Option("--server", help="Create the units of the server instead.")] = False,
 ) -> None:
     """Create systemd units: a service that logs, and timers for the jobs that the settings configure."""
     file = settings or find_settings()

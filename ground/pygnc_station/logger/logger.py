@@ -1,9 +1,11 @@
 """Logger: stores the readings of devices until it is stopped.
 
-A reading is in the store within a quarter of a second. Devices whose port is missing are opened when it appears.
+Readings are written together, `write_s` after the last write at the latest, because each write costs a card several
+pages, however few the readings. Devices whose port is missing are opened when it appears.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +22,7 @@ from pygnc_station.settings import Device
 from pygnc_station.store.readings import Layout, NewReading
 from pygnc_station.store.store import Store, append
 
-FLUSH_S: Final = 0.25
+TICK_S: Final = 0.25
 _MAX_WAITING: Final = 100_000
 """Readings that may wait while the store cannot be written: hours at 5 s per reading, minutes at 200 Hz."""
 _OPEN_RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -55,9 +57,10 @@ class LoggedDevice:
         )
         self._last_reading_s = time.monotonic()
         self._is_silent = False
+        self._stored: dict[str, Reading] = {}
 
     def take(self) -> list[Reading]:
-        """Return the readings that have arrived and are due."""
+        """Return the readings that have arrived and are to be stored."""
         readings = list(self.connection.take())
         now_s = time.monotonic()
         if readings:
@@ -72,7 +75,25 @@ class LoggedDevice:
                 self.settings.gadget,
                 self.settings.silence_s,
             )
-        return readings
+        return [reading for reading in readings if self._is_due(reading)] if self.settings.thin else readings
+
+    def _is_due(self, reading: Reading) -> bool:
+        """Return False for a reading of a slow kind that follows too soon, unless a code or flag has changed."""
+        slow_s = reading.packet.slow_s
+        if not slow_s:
+            return True
+        last = self._stored.get(reading.packet.name)
+        # Half of a second is tolerated, so that a sentence per second is stored at the same second of each period.
+        is_due = (
+            last is None
+            or reading.t_mono_ns - last.t_mono_ns >= (slow_s - 0.5) * 1e9
+            or reading.flags != last.flags
+            or bool(reading.lost_before)
+            or any(reading.values[name] != last.values[name] for name in reading.packet.labelled)
+        )
+        if is_due:
+            self._stored[reading.packet.name] = reading
+        return is_due
 
 
 class Logger:
@@ -82,14 +103,19 @@ class Logger:
         store: receives the readings.
         devices: settings of the devices.
         listener: called with the device's name and each reading when the reading has been stored.
+        write_s: time between writes in seconds; a power cut or SIGKILL loses the readings of this time at most.
 
     Attributes:
         stored: number of readings stored so far.
     """
 
-    def __init__(self, store: Store, devices: Sequence[Device], listener: Listener | None = None) -> None:
+    def __init__(
+        self, store: Store, devices: Sequence[Device], listener: Listener | None = None, write_s: float = 0.0
+    ) -> None:
         self._store = store
         self._listener = listener
+        self._write_s = write_s
+        self._written_s = -math.inf
         self._news = threading.Event()
         self._stopping = False
         self._logged = [LoggedDevice(device, self._news.set) for device in devices]
@@ -114,12 +140,14 @@ class Logger:
             while not self._stopping:
                 for logged in self._logged:
                     logged.connection.connect()
-                self._news.wait(_POLL_S)
+                self._news.wait(TICK_S if self._waiting else _POLL_S)
                 self._news.clear()
                 self._collect()
-                if self._waiting and not self._flush():
+                # A tick earlier, because the next look comes a tick later.
+                is_due = time.monotonic() - self._written_s >= self._write_s - TICK_S
+                if self._waiting and is_due and not self._flush():
                     self._pause(_STORE_RETRY_S)
-                self._pause(FLUSH_S)
+                self._pause(TICK_S)
         finally:
             for logged in self._logged:
                 try:
@@ -134,7 +162,7 @@ class Logger:
         """Wait while readings accumulate; return early when the logger is stopped."""
         end_s = time.monotonic() + pause_s
         while not self._stopping and (left_s := end_s - time.monotonic()) > 0:
-            time.sleep(min(left_s, FLUSH_S))
+            time.sleep(min(left_s, TICK_S))
 
     def _collect(self) -> None:
         for logged in self._logged:
@@ -180,6 +208,7 @@ class Logger:
         with self._store.writes() as connection:
             for stream_id, new in groups.items():
                 append(connection, stream_id, new)
+        self._written_s = time.monotonic()
         del self._waiting[:count]
         self.stored += count
         if self._listener is not None:

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = read_settings(chosen.settings)
         devices = settings.devices(chosen.gadget)
         with Store.open(settings.store_url) as store:
-            logger = Logger(store, devices, None if chosen.quiet else _print)
+            logger = Logger(store, devices, None if chosen.quiet else _print, settings.store.write_s)
             with stopped_by_signals(logger.stop):
                 logger.run()
             print(f"{logger.stored} readings stored", flush=True)  # noqa: T201 - output of a command

@@ -57,6 +57,17 @@ class Store:
         """Close all connections."""
         self.engine.dispose()
 
+    def used_bytes(self) -> int:
+        """Return the size of the used part of an SQLite database; 0 for other databases."""
+        if self.engine.dialect.name != "sqlite":
+            return 0
+        with self.reads() as connection:
+            pages, free, page = (
+                int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return (pages - free) * page
+
     @contextmanager
     def writes(self) -> Iterator[Connection]:
         """Begin a write transaction; errors are those of `database.translated_errors`."""

@@ -10,7 +10,8 @@ from pygnc.common.files import durable_rename, sync_file
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store.batches import Batch, BatchState, batches, update_batch
-from pygnc_station.store.cursors import BATCHES, SYNC, delete_range
+from pygnc_station.store.cursors import BATCHES, SYNC
+from pygnc_station.store.pruning import delete_range
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import exclusive_lock
 from pygnc_station.upload.retry import note_failure, note_success

@@ -42,8 +42,18 @@ class RunningBridge:
         first = self.log.read_text().partition(" serves ")
         return first[0].splitlines()[-1] if first[1] else None
 
+    @property
+    def token(self) -> str:
+        return str(json.loads((self.log.parent / f".pygnc/bridge-{self.port}.json").read_text())["token"])
+
     @contextmanager
     def connect(self, path: str = "envelope", **options: Any) -> Iterator["Client"]:  # noqa: ANN401 - options of the library
+        """Connect a program that may send commands."""
+        with self.connect_without_token(path, additional_headers=bearer(self.token), **options) as client:
+            yield client
+
+    @contextmanager
+    def connect_without_token(self, path: str = "envelope", **options: Any) -> Iterator["Client"]:  # noqa: ANN401 - as above
         url = f"{self.url.replace('http', 'ws', 1)}{path}"
         with connect(url, open_timeout=PATIENCE_S, close_timeout=1, **options) as connection:
             yield Client(connection)
@@ -74,6 +84,10 @@ class Client:
     def ask_in_full(self, cmd: str, data: object = None) -> dict[str, Any]:
         self.send({"cmd": cmd, "data": data})
         return self.wait(lambda message: message["cmd"] == cmd)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The bridge in a separate process, with a simulated unit on a pseudo-terminal and clients on real sockets."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from pygnc_devices.ucb.driver import Ucb
+from pygnc_instruments.bridge.messages import COMMANDS, READING_COMMANDS
 from pygnc_instruments.bridge.server import TOKEN_VARIABLE
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
@@ -25,6 +27,7 @@ from tests.pygnc_instruments.bridge.running import PATIENCE_S, ROOT, RunningBrid
 pytestmark = pytest.mark.slow
 
 Start = Callable[..., RunningBridge]
+NOBODY = 65534
 S1 = {"xAccel", "yAccel", "zAccel", "xRate", "yRate", "zRate", "xRateTemp", "boardTemp", "counter", "BITstatus"}
 
 
@@ -242,17 +245,102 @@ def test_rejects_foreign_pages_hosts_and_paths(start: Start, line: PtyEndpoint) 
         pass
 
 
+def test_reports_each_rejected_origin_once_with_the_option_that_admits_it(bridge: RunningBridge) -> None:
+    for origin in ("http://evil.example", "http://evil.example", "https://x.example;reboot \x9b2J"):
+        with pytest.raises(InvalidStatus, match="403"), bridge.connect_without_token(origin=origin):
+            pass
+    text = bridge.log.read_text()
+    assert text.count("--origin http://evil.example\n") == 1
+    assert text.count("--origin 'https://x.example;reboot") == 1
+    assert "\x9b" not in text
+
+
 def test_requires_the_token_if_one_is_set(start: Start, line: PtyEndpoint) -> None:
     place = [line.url, "--baud", "115200", "--family", "ucb", "--port", "0"]
     bridge = start(*place, "--host", "0.0.0.0", **{TOKEN_VARIABLE: "hush-77"})  # noqa: S104 - what is tested
-    with pytest.raises(InvalidStatus, match="401"), bridge.connect():
+    with pytest.raises(InvalidStatus, match="401"), bridge.connect_without_token():
         pass
-    with bridge.connect("envelope?token=hush-77") as client:
+    with bridge.connect_without_token("envelope?token=hush-77") as client:
         client.wait(is_output)
     assert get(bridge, "/status")[0] == 401
     assert get(bridge, "/status", Authorization="Bearer hush-77")[0] == 200
     assert get(bridge, "/")[0] == 200  # the page, which asks for the token
     assert "hush-77" not in bridge.log.read_text()
+
+
+def test_commands_of_programs_need_the_token(bridge: RunningBridge, unit: UcbSimulator) -> None:
+    before = dict(unit.ram), dict(unit.eeprom)
+    commands: dict[str, object] = dict.fromkeys(COMMANDS)
+    commands |= {"SF": [[1, 2]], "WF": [[1, 2]], "load_file": "x.csv", "upgrade": {"image": "", "confirm": True}}
+    with bridge.connect_without_token() as client:
+        client.wait(is_output)
+        errors = {name: client.ask_in_full(name, data)["err"] for name, data in commands.items()}
+        assert {name for name, error in errors.items() if error is None} == READING_COMMANDS
+        assert {error["code"] for error in errors.values() if error is not None} == {"token"}
+        assert f"bridge-{bridge.port}.json" in errors["SF"]["message"]
+        assert client.ask("status")["may_command"] is False
+    assert (unit.ram, unit.eeprom) == before
+    assert not bridge.folder.exists() or not list(bridge.folder.iterdir())
+    with bridge.connect(f"envelope?token={bridge.token}") as client:
+        assert client.ask("SF", [[1, 2]]) == [[1, 2]]
+        assert client.ask("status")["may_command"] is True
+    with pytest.raises(InvalidStatus, match="401"), bridge.connect_without_token("envelope?token=wrong"):
+        pass
+
+
+def test_the_token_is_only_in_a_private_file(bridge: RunningBridge, tmp_path: Path) -> None:
+    path = tmp_path / f".pygnc/bridge-{bridge.port}.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert len(bridge.token) > 30
+    with bridge.connect():
+        pass
+    shown = b"".join(get(bridge, name)[1] for name in ("/", "/bridge.js", "/messages.js", "/status"))
+    shown += Path(f"/proc/{bridge.process.pid}/cmdline").read_bytes() + bridge.log.read_bytes()
+    assert bridge.token.encode() not in shown
+
+
+def test_allowed_pages_of_the_user_need_no_token(start: Start, line: PtyEndpoint, unit: UcbSimulator) -> None:
+    page = "https://developers.aceinna.com"
+    bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0", "--origin", page)
+    for value, origin in ((2, page), (5, bridge.url.rstrip("/"))):
+        with bridge.connect_without_token(origin=origin) as client:
+            assert client.ask("SF", [[1, value]]) == [[1, value]]
+    assert unit.ram[1] == 5
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program of another user")
+def test_another_user_cannot_pretend_to_be_a_page(bridge: RunningBridge, unit: UcbSimulator, tmp_path: Path) -> None:
+    program = """
+import encodings.idna, json, os, sys
+from websockets.sync.client import connect
+url, origin, user = sys.argv[1:]
+os.setuid(int(user))
+with connect(url, origin=origin) as client:
+    client.send('{"cmd": "SF", "data": [[1, 2]]}')
+    while (message := json.loads(client.recv(timeout=30)))["cmd"] != "SF":
+        pass
+    print(message["err"]["code"])
+"""
+    url = f"ws://127.0.0.1:{bridge.port}/envelope"
+    stranger = subprocess.run(
+        [sys.executable, "-c", program, url, bridge.url.rstrip("/"), str(NOBODY)],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (stranger.stdout, stranger.stderr) == ("token\n", "")
+    assert unit.ram[1] == 1
+
+
+def test_old_clients_can_be_allowed(start: Start, line: PtyEndpoint, unit: UcbSimulator) -> None:
+    place = [line.url, "--baud", "115200", "--family", "ucb", "--port", "0"]
+    bridge = start(*place, "--allow-local-clients")
+    with bridge.connect_without_token("v1") as client:
+        client.send({"cmd": "SF", "data": [[1, 2]]})
+        assert client.wait(lambda message: message.get("cmd") == "SF")["data"] == 1
+    assert (bridge.token, unit.ram[1]) == ("", 2)
 
 
 def run(*arguments: str, home: Path, **more: str) -> subprocess.CompletedProcess[str]:
@@ -268,6 +356,12 @@ def test_does_not_listen_on_the_network_without_a_token(tmp_path: Path) -> None:
     assert "PYGNC_BRIDGE_TOKEN" in done.stderr
 
 
+def test_clients_cannot_be_allowed_and_need_a_token_at_once(tmp_path: Path) -> None:
+    done = run("/dev/null", "--allow-local-clients", home=tmp_path, **{TOKEN_VARIABLE: "hush-77"})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert TOKEN_VARIABLE in done.stderr
+
+
 def test_a_second_bridge_reports_the_running_one(bridge: RunningBridge, tmp_path: Path) -> None:
     done = run("/dev/null", "--port", str(bridge.port), home=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
@@ -279,7 +373,7 @@ def test_an_unwritable_home_causes_only_a_warning(start: Start, line: PtyEndpoin
     (tmp_path / ".pygnc").write_text("not a folder")
     bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0")
     assert str(tmp_path / ".pygnc") in bridge.log.read_text()
-    with bridge.connect() as client:
+    with bridge.connect_without_token() as client:
         client.wait(is_output)
 
 

@@ -13,7 +13,7 @@ TEXT = (ROOT / "docs/bridge.md").read_text()
 
 
 def test_the_documented_program_runs(bridge: RunningBridge, tmp_path: Path) -> None:
-    program = TEXT.partition("```python\n")[2].partition("```")[0].replace("127.0.0.1:8000", f"127.0.0.1:{bridge.port}")
+    program = TEXT.partition("```python\n")[2].partition("```")[0].replace("8000", str(bridge.port))
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         env=environment(tmp_path),

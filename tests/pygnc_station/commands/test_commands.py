@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -111,9 +112,20 @@ def test_exports_the_readings_of_a_time_span(settings: Path, tmp_path: Path) -> 
     assert "invalid time 'soon'" in _invoke("export", out, "--settings", settings, "--since", "soon", code=1)
 
 
-def test_prunes_only_with_a_maximum_age(settings: Path) -> None:
-    assert "no maximum age" in _invoke("prune", "--settings", settings, code=1)
-    assert _invoke("prune", "--settings", settings, "--days", 1) == "30 readings deleted\n"
+def test_prunes_by_age_and_size(settings: Path, tmp_path: Path) -> None:
+    assert _invoke("prune", "--settings", settings) == "0 readings deleted\n0 zips deleted\n"
+    assert _invoke("prune", "--settings", settings, "--days", 1) == "30 readings deleted\n0 zips deleted\n"
+    uploaded = tmp_path / "batches_uploaded"
+    uploaded.mkdir()
+    for rank in range(4):
+        path = uploaded / f"{rank}.zip"
+        path.write_bytes(bytes(1000))
+        os.utime(path, (1e9 + rank, 1e9 + rank))
+    settings.write_text(settings.read_text() + "max_bytes = 1\n[batches]\nmax_uploaded_bytes = 2500\n")
+    output = _invoke("prune", "--settings", settings)
+    assert "are above max_bytes in [store]" in output
+    assert "2 zips deleted" in output
+    assert sorted(path.name for path in uploaded.iterdir()) == ["2.zip", "3.zip"]
 
 
 def test_sync_sends_readings_to_the_central_store(tmp_path: Path, settings: Path) -> None:
@@ -129,7 +141,7 @@ def test_sync_sends_readings_to_the_central_store(tmp_path: Path, settings: Path
 
 
 def test_units_contain_this_installation_and_the_settings_file(settings: Path, tmp_path: Path) -> None:
-    settings.write_text(settings.read_text() + '[store]\nkeep_days = 30\n[sync]\nurl = "c.db"\n')
+    settings.write_text(settings.read_text() + '[sync]\nurl = "c.db"\n')
     output = _invoke("units", "--settings", settings, "--out", tmp_path / "units", "--user", "pi")
     names = sorted(path.name for path in (tmp_path / "units").iterdir())
     assert names == [

@@ -40,6 +40,8 @@ family = "ucb"
 port = "{port or folder / "port"}"
 {device}
 {more if more.lstrip().startswith("[") else ""}
+[store]
+write_s = 0
 """)
     return path
 

@@ -1,16 +1,19 @@
 import os
 import signal
 import threading
+import time
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pygnc_devices.emus.sentences import SENTENCES
 from pygnc_devices.errors import PortBusyError
 from pygnc_devices.reading import Reading
 from pygnc_station.errors import RefusedReadingsError, StationError, StoreError
-from pygnc_station.logger.logger import Logger
+from pygnc_station.logger.logger import LoggedDevice, Logger
 from pygnc_station.settings import Device
 from pygnc_station.store import query
 from pygnc_station.store.readings import StoredReading
@@ -114,6 +117,50 @@ def test_readings_wait_while_the_store_is_unreachable(tmp_path: Path, monkeypatc
         found = query.between(store, query.streams(store))
     counters = [item.values[10] for item in found]
     assert counters == [(int(str(counters[0])) + rank) % 65536 for rank in range(len(counters))]
+
+
+def test_writes_readings_together_after_the_set_time(tmp_path: Path) -> None:
+    writes: list[tuple[float, int]] = []
+    with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
+        logger = Logger(store, [Device("imu", "ucb", port.url)], write_s=1.5)
+        logger._listener = lambda *_: writes.append((time.monotonic(), logger.stored))
+        with running(logger):
+            wait_for(lambda: len({stored for _, stored in writes}) == 4, "four writes")
+        found = query.between(store, query.streams(store))
+    assert [item.number for item in found] == list(range(1, logger.stored + 1))
+    at_s = sorted({stored: at_s for at_s, stored in writes}.values())
+    assert all(later - earlier > 1.0 for earlier, later in pairwise(at_s[:4]))
+
+
+def _battery(kind: str, **values: float) -> Reading:
+    sentence = SENTENCES[kind]
+    payload = sentence.encode(values)
+    return Reading(sentence, payload, sentence.decode(payload), int(values["t_s"] * 1e9), 0)
+
+
+def test_stores_slow_kinds_of_readings_from_time_to_time_and_when_a_code_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protections = [0] * 100 + [4] * 50
+    sent = [
+        reading
+        for t_s, protection in enumerate(protections)
+        for reading in (
+            _battery("CV1", pack_v=50.0, current_a=1.0, t_s=t_s),
+            _battery("BC1", charge_c=t_s, t_s=t_s),
+            _battery("ST1", protections=protection, stage_s=t_s, t_s=t_s),
+        )
+    ]
+    stored = {}
+    for thin in (True, False):
+        device = LoggedDevice(Device("pack", "emus", str(tmp_path / "port"), thin=thin), lambda: None)
+        monkeypatch.setattr(device.connection, "take", lambda: sent)
+        stored[thin] = device.take()
+    assert stored[False] == sent
+    times = {kind: [r.t_mono_ns // 10**9 for r in stored[True] if r.packet.name == kind] for kind in SENTENCES}
+    assert times["CV1"] == list(range(150))
+    assert times["BC1"] == list(range(0, 150, 10))
+    assert times["ST1"] == [0, 60, 100]
 
 
 def _fill(path: Path) -> None:

@@ -15,7 +15,7 @@ from pygnc_station.server.ingest import ingest
 from pygnc_station.settings import Limits, Serve
 from pygnc_station.store import query
 from pygnc_station.store.batonopc import Imported, import_batonopc
-from pygnc_station.store.cursors import prune
+from pygnc_station.store.pruning import prune
 from pygnc_station.store.readings import Quality, parse_time
 from pygnc_station.store.store import Store
 from tests.fakes.batonopc import COLUMNS, Station, batch_of, csv_of, log, rows_of

@@ -5,12 +5,10 @@ import polars as pl
 import pytest
 
 from pygnc_station.store import query
-from pygnc_station.store.cursors import SYNC, prune
 from pygnc_station.store.export import export, file_names
 from pygnc_station.store.query import Span
 from pygnc_station.store.readings import Layout
 from pygnc_station.store.store import Store
-from pygnc_station.upload.sync import synchronise
 from tests.pygnc_station.store.samples import LAYOUT, START_MS, new
 
 
@@ -61,16 +59,4 @@ def test_file_names_differ_on_every_file_system(store: Store) -> None:
     for gadget in ("a:b", "a/b", "A?B"):
         store.stream(gadget, Layout("S1", ()))
     assert file_names(query.streams(store)) == ["pump_1_S1", "a_b_S1", "a_b_S1_2", "A_B_S1_3"]
-    store.close()
-
-
-def test_prunes_readings_that_all_readers_have_processed(store: Store, tmp_path: Path) -> None:
-    cutoff = START_MS + 5 * 5000
-    assert prune(store, cutoff, [SYNC]) == 0
-    assert synchronise(store, str(tmp_path / "central.db"), START_MS).sent == 10
-    assert prune(store, cutoff, [SYNC]) == 5
-    assert [item.number for item in query.between(store, query.streams(store))] == [6, 7, 8, 9, 10]
-    assert prune(store, cutoff + 10**9) == 5
-    stream = store.stream("pump/1", LAYOUT)
-    assert store.append(stream, [new(0)]) == 11
     store.close()

@@ -21,7 +21,7 @@ from pygnc_station.errors import StationError
 from pygnc_station.settings import Batches, StationSettings
 from pygnc_station.store import cursors, query
 from pygnc_station.store.batches import BatchState, batches, retry_rejected, update_batch
-from pygnc_station.store.cursors import prune
+from pygnc_station.store.pruning import prune
 from pygnc_station.store.readings import Column, Layout, NewReading, StoredReading, to_text
 from pygnc_station.store.store import Store
 from pygnc_station.upload import batch_builder as module

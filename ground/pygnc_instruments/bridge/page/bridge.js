@@ -30,13 +30,18 @@ function receive({ cmd, data, err }) {
 }
 
 function showConnection(state) {
-  byId("token-form").hidden = state !== "token";
+  showTokenForm(state === "token", "This bridge requires a valid token");
   if (state === "open") {
     refresh();
   } else {
     device = {};
     showState(state === "token" ? "token required" : "bridge disconnected", "closed");
   }
+}
+
+function showTokenForm(isShown, reason) {
+  byId("token-form").hidden = !isShown;
+  byId("token-reason").textContent = reason;
 }
 
 async function attempt(action) {
@@ -72,7 +77,11 @@ async function refresh() {
     if (status.upgrade) {
       showUpgrade(status.upgrade);
     }
-    await showFiles();
+    const file = `~/.pygnc/bridge-${location.port}.json`;
+    showTokenForm(!status.may_command, `This page may only read; commands need the token in ${file}`);
+    if (status.may_command) {
+      await showFiles();
+    }
     await showFields();
   });
 }
@@ -131,7 +140,7 @@ byId("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   connection.token = byId("token").value;
   byId("token").value = "";
-  connection.open();
+  connection.reopen();
 });
 
 // ---- live

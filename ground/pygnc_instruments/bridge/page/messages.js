@@ -37,6 +37,15 @@ export class Connection {
     this.socket.addEventListener("close", () => this.closed());
   }
 
+  // Connect again, with the current token.
+  reopen() {
+    if (this.socket?.readyState === WebSocket.OPEN) {
+      this.socket.close(); // its listener opens the next connection
+    } else {
+      this.open();
+    }
+  }
+
   // Send a command; resolve with the data of its response, or reject with an Error that has the bridge's message.
   ask(cmd, data = null) {
     return new Promise((resolve, reject) => {

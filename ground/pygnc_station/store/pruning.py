@@ -1,0 +1,101 @@
+"""Deletion of what no reader needs any more: old readings, readings above the size of the database, old zip files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import delete, func, select
+
+from pygnc_station.store import schema
+from pygnc_station.store.batches import ReadingRange, first_unaccepted
+from pygnc_station.store.cursors import position
+from pygnc_station.store.query import streams
+from pygnc_station.store.store import Store
+
+_DELETED_AT_ONCE: Final = 2000
+"""Readings deleted in one transaction; a logger that writes at this time waits for the transaction."""
+
+
+def prune(store: Store, before_ms: int, readers: Sequence[str] = ()) -> int:
+    """Delete old readings that all readers have processed and that are in no unaccepted batch.
+
+    Args:
+        store: store to delete from.
+        before_ms: delete readings that are older than this, milliseconds since 1970 (UTC).
+        readers: names of the cursors that limit the deletion.
+
+    Returns:
+        The number of deleted readings.
+    """
+    deleted = 0
+    table = schema.readings
+    for stream in streams(store):
+        while True:
+            with store.writes() as connection:
+                last = min((position(connection, reader, stream.id) for reader in readers), default=stream.next_number)
+                last = min(last, first_unaccepted(connection).get(stream.id, last + 1) - 1)
+                old = (table.c.stream_id == stream.id, table.c.t_utc_ms < before_ms, table.c.number <= last)
+                query = select(table.c.number).where(*old).order_by(table.c.t_utc_ms).limit(_DELETED_AT_ONCE)
+                numbers = list(connection.execute(query).scalars())
+                if not numbers:
+                    break
+                condition = (table.c.stream_id == stream.id, table.c.number.in_(numbers))
+                connection.execute(delete(table).where(*condition))
+                deleted += len(numbers)
+    return deleted
+
+
+def prune_to_size(store: Store, max_bytes: int, readers: Sequence[str] = ()) -> int:
+    """Delete the oldest readings while an SQLite database is too large; see `prune` for those that are kept.
+
+    The file keeps its size, and new readings fill the space.
+
+    Args:
+        store: store to delete from; other databases than SQLite are left unchanged.
+        max_bytes: largest size of the used part of the file.
+        readers: names of the cursors that limit the deletion.
+
+    Returns:
+        The number of deleted readings.
+    """
+    deleted, share = 0, 0.0
+    table = schema.readings
+    while share < 1 and (used := store.used_bytes()) > max_bytes:
+        with store.reads() as connection:
+            first_ms, last_ms = connection.execute(select(func.min(table.c.t_utc_ms), func.max(table.c.t_utc_ms))).one()
+        if first_ms is None:
+            break
+        # If all readings of this time are still to be transferred, younger ones may not be.
+        share = min(1.0, max(2 * share, 1 - max_bytes / used))
+        count = prune(store, first_ms + int((last_ms - first_ms) * share) + 1, readers)
+        deleted += count
+        share = 0.0 if count else share
+    return deleted
+
+
+def prune_files(folder: Path, max_bytes: int, before_s: float) -> int:
+    """Delete the oldest zip files of a folder while their total size is too large; return the number of deleted files.
+
+    Args:
+        folder: the folder; it may be missing.
+        max_bytes: largest total size.
+        before_s: files that were changed after this time are kept, seconds since 1970 (UTC).
+    """
+    found = sorted((status.st_mtime, status.st_size, path) for path in folder.glob("*.zip") if (status := path.stat()))
+    total, deleted = sum(size for _, size, _ in found), 0
+    for changed_s, size, path in found:
+        if total <= max_bytes or changed_s >= before_s:
+            break
+        path.unlink(missing_ok=True)
+        total -= size
+        deleted += 1
+    return deleted
+
+
+def delete_range(store: Store, part: ReadingRange, readers: Sequence[str] = ()) -> int:
+    """Delete the readings of a range that all readers have processed; return their number."""
+    table = schema.readings
+    with store.writes() as connection:
+        last = min((position(connection, reader, part.stream_id) for reader in readers), default=part.last)
+        condition = (table.c.stream_id == part.stream_id, table.c.number.between(part.first, min(part.last, last)))
+        return int(connection.execute(delete(table).where(*condition)).rowcount)
