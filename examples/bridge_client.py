@@ -7,8 +7,6 @@ from urllib.parse import urlsplit
 
 from websockets.sync.client import connect
 
-USAGE = "usage: python examples/bridge_client.py ws://127.0.0.1:8000/envelope [HZ]"
-
 
 def main(url: str, rate_hz: str = "") -> None:
     """Print the fields in effect and ten readings; set the packet rate first if it is given."""
@@ -33,6 +31,6 @@ def credentials(url: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
-        sys.exit(USAGE)
+    if len(sys.argv) == 1:
+        sys.exit("usage: python examples/bridge_client.py ws://127.0.0.1:8000/envelope [HZ]")
     main(*sys.argv[1:])

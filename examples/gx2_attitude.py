@@ -21,4 +21,6 @@ def main(url: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        sys.exit("usage: python examples/gx2_attitude.py PORT")
     main(*sys.argv[1:])

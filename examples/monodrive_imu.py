@@ -23,4 +23,6 @@ def main(configuration: str, server_ip: str = "127.0.0.1") -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        sys.exit("usage: python examples/monodrive_imu.py CONFIGURATION.json [HOST]")
     main(*sys.argv[1:])

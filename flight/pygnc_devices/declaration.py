@@ -11,6 +11,7 @@ from typing import ClassVar, Final, Literal, TypeAlias
 from pygnc_devices.units import NONE, Unit
 
 Value: TypeAlias = int | float | str | bytes
+ValueKind: TypeAlias = Literal["number", "text", "bytes"]
 
 TEXT: Final = "text"
 """Code of a last field that holds the rest of the payload: text that ends at a NUL or with the payload."""
@@ -130,6 +131,10 @@ class Record(ABC):
         """Return the payload with the given values; missing values are zero or empty."""
 
     @abstractmethod
+    def kind_of(self, field: Field) -> ValueKind:
+        """Return the kind of a field's values."""
+
+    @abstractmethod
     def places(self) -> Iterable[tuple[int, Field]]:
         """Return the fields with their places in the payload, for `table`."""
 
@@ -220,6 +225,12 @@ class Packet(Record):
         if not self.has_text:
             return self.layout.pack(*words)
         return self.layout.pack(*words[:-1]) + str(words[-1]).encode("latin-1") + b"\0"
+
+    def kind_of(self, field: Field) -> ValueKind:
+        """Return the kind of a field's values."""
+        if field.code == TEXT:
+            return "text"
+        return "bytes" if field.code.endswith("s") else "number"
 
     def places(self) -> Iterable[tuple[int, Field]]:
         """Return the fields with their offsets in bytes."""

@@ -59,6 +59,8 @@ class Controls:
         snapshot: return all settings as JSON text.
         restore: restore a snapshot, onto another device if the third argument is True; return the changed settings.
         upgrade: see `ucb.upgrade.upgrade`.
+        check_upgrade: see `ucb.upgrade.check_upgrade`.
+        reset: restart the device and wait until it responds; values set until power-off are lost.
         align_magnetometer: wait while the user turns the device; return the result, and True if it is acceptable.
         store_alignment: write the result of the alignment to non-volatile memory.
     """
@@ -72,6 +74,8 @@ class Controls:
     snapshot: Callable[[Any], Operation[str]] | None = None
     restore: Callable[[Any, str, bool], Operation[list[Setting]]] | None = None
     upgrade: Callable[..., Operation[Any]] | None = None
+    check_upgrade: Callable[..., Operation[str]] | None = None
+    reset: Callable[[Any], Operation[None]] | None = None
     align_magnetometer: Callable[[Any], Operation[tuple[dict[str, str], bool]]] | None = None
     store_alignment: Callable[[Any], Operation[None]] | None = None
 
@@ -82,10 +86,17 @@ _BUILT_IN: Final = ("ucb", "gx2", "monodrive", "emus", "opc_n3")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Identity of the device that responds at a port."""
+    """Identity of the device that responds at a port.
+
+    Attributes:
+        serial_number: serial number; "" if unknown.
+        text: name, model or state.
+        is_certain: False if a device of another family may send such frames, too.
+    """
 
     serial_number: str
     text: str
+    is_certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import Final
 
-from pygnc_devices.declaration import Field, Record, Value
+from pygnc_devices.declaration import Field, Record, Value, ValueKind
 
 _PATTERNS: Final = {
     "u": re.compile(r"[0-9A-Fa-f]{1,16}"),
@@ -80,6 +80,11 @@ class Sentence(Record):
     def is_partial(self, missing: Collection[str]) -> bool:
         """Return True if declared values are missing; an array may have fewer elements than declared."""
         return any(slot[0].name in missing for slot in self._slots if slot)
+
+    def kind_of(self, field: Field) -> ValueKind:
+        """Return the kind of a field's values."""
+        kinds: dict[str, ValueKind] = {"t": "text", "h": "bytes"}
+        return kinds.get(field.code[0], "number")
 
     def places(self) -> Iterable[tuple[int, Field]]:
         """Return the fields with their positions in the text, counted from 1."""

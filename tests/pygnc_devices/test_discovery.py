@@ -13,8 +13,9 @@ from pygnc_devices.errors import DeviceError, NoAnswerError
 from pygnc_devices.family import Family, Found, all_families, family
 from pygnc_devices.ucb.driver import FAMILY
 from pygnc_instruments.simulators.emus_unit import EmusSimulator
-from pygnc_instruments.simulators.endpoints import PtyEndpoint
+from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
+from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
@@ -118,3 +119,61 @@ def test_finds_an_application_that_responds_to_lower_case_commands_only(divider:
     with PtyEndpoint(unit, tmp_path / "unit") as line:
         (entry,) = search([line.url], [FAMILY]).found
     assert (entry.serial_number, entry.text) == ("77", "OpenIMU300ZI 5020-3885-02 1.1.1")
+
+
+class TransmitOnlyGx2(Gx2Simulator):
+    """Unit that streams from power-up on, and whose receive line is not connected."""
+
+    def receive(self, octets: bytes, now_s: float) -> None:
+        del octets, now_s
+
+
+@pytest.mark.parametrize("kind", ["C2", "CC"])
+def test_finds_a_streaming_gx2_that_only_transmits(kind: str, tmp_path: Path) -> None:
+    unit = TransmitOnlyGx2(eeprom={0xFCA6: int(kind, 16), 0xFCA2: 5120})  # 10 Hz
+    with PtyEndpoint(unit, tmp_path / "unit") as line:
+        (entry,) = search([line.url], [family("gx2"), FAMILY]).found
+    assert (entry.family, entry.serial_number) == ("gx2", "")
+    assert entry.text == f"streams {kind}; does not respond to commands"
+
+
+@pytest.mark.parametrize("divider", [512, 25600])
+def test_identifies_a_gx2_that_streams_already(divider: int, tmp_path: Path) -> None:
+    unit = Gx2Simulator(eeprom={0xFCA6: 0xCC, 0xFCA2: divider})
+    with PtyEndpoint(unit, tmp_path / "unit") as line:
+        (entry,) = search([line.url], [family("gx2")]).found
+    assert (entry.serial_number, entry.text) == ("2143-01876", "3DM-GX2")
+
+
+def test_a_monodrive_simulator_is_not_taken_for_a_streaming_gx2() -> None:
+    with TcpEndpoint(MonoDriveSimulator()) as network:
+        (entry,) = search([network.url], [family("gx2"), family("monodrive")]).found
+    assert (entry.family, entry.text) == ("monodrive", "monoDrive IMU")
+
+
+class Chatter(SimulatedUnit):
+    """Device without a driver that sends the same bytes once per second."""
+
+    def __init__(self, octets: bytes, baud: int) -> None:
+        super().__init__()
+        self.baud = baud
+        self._octets = octets
+        self._restart(0.0)
+
+    def _restart(self, now_s: float) -> None:
+        self._next_s = now_s
+
+    def _tick_s(self) -> float:
+        return self._next_s
+
+    def _tick(self) -> bytes:
+        self._next_s += 1.0
+        return self._octets
+
+
+def test_names_the_protocol_of_a_device_without_a_driver(tmp_path: Path) -> None:
+    nmea = b"$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47\r\n"
+    with PtyEndpoint(Chatter(nmea, 9600), tmp_path / "unit") as line:
+        outcome = search([line.url], [FAMILY])
+    assert outcome.foreign == {line.url: "NMEA 0183 (GNSS receivers)"}
+    assert outcome.reason(line.url).startswith(f"{line.url}: receives NMEA 0183")

@@ -26,6 +26,7 @@ EXPECTED = {
     "Read": "serial_number=2008705635",
     "Command": "{1: 1, 7: 0}",
     "Log": "",
+    "MCAP": "",
     "Upgrade": "IMU381ZA-400 5020-1383-01 10.00.01 -> IMU381ZA-400 5020-1383-01 11.00.00",
     "asyncio": "serial_number=2008705635",
     "Find": "115200 ucb 2008705635",

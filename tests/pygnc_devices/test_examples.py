@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
@@ -51,3 +53,12 @@ def test_the_monodrive_example_shows_messages(tmp_path: Path) -> None:
     assert len(lines) == 11
     assert all("34560" in line for line in lines[:10])
     assert "'angular_velocity_vector'" in lines[10]
+
+
+@pytest.mark.parametrize("program", ["bridge_client.py", "gx2_attitude.py", "monodrive_imu.py"])
+def test_an_example_without_its_arguments_prints_its_usage(program: str) -> None:
+    environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": os.defpath}
+    command = [sys.executable, "-W", "error", str(ROOT / "examples" / program)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"usage: python examples/{program} ")

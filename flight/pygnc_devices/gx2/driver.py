@@ -10,7 +10,7 @@ import msgspec
 
 from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice, method
 from pygnc_devices.engine import Engine, Wire
-from pygnc_devices.errors import DeviceError
+from pygnc_devices.errors import DeviceError, NoAnswerError
 from pygnc_devices.family import Controls, Family, Setting
 from pygnc_devices.gx2 import eeprom, framing, operations
 from pygnc_devices.gx2.eeprom import COUNTS_PER_S, RATE_ADDRESS, STARTUP_ADDRESS, Sampling
@@ -45,9 +45,12 @@ async def describe(unit: Gx2Unit) -> dict[str, str]:
 
 
 async def start(unit: Gx2Unit) -> None:
-    """Start continuous mode, if it is not active."""
+    """Start continuous mode, if it is not active; a unit that cannot respond may stream from power-up on."""
     if unit.stream is None:
-        await operations.start_continuous(unit)
+        try:
+            await operations.start_continuous(unit)
+        except NoAnswerError:
+            await operations.streamed_kind(operations.CYCLE_S)
 
 
 async def get(unit: Gx2Unit, names: Sequence[str]) -> list[Setting]:

@@ -58,6 +58,8 @@ TEST_BITS: Final = {
 }
 _BIASES: Final = {"accel": 1, "gyro": 2}
 _PROBE_S: Final = 0.12
+_LISTEN_S: Final = 0.6
+_STREAMED_PACKETS: Final = 3
 _VOLTS_PER_COUNT: Final = 3.3 / 4096
 
 
@@ -144,10 +146,40 @@ async def identify(unit: Gx2Unit) -> Identity:
 
 
 async def probe() -> Found:
-    """Detect and identify a unit, for a search. Only responses to commands count, not a stream."""
-    name = await replace(_ask_text(2), timeout_s=_PROBE_S, tries=3)
-    serial_number = await replace(_ask_text(1), timeout_s=_PROBE_S, tries=3)
+    """Detect and identify a unit, for a search; a stream of 2 Hz or more is found without a response, too.
+
+    The checksum of one packet proves little, and the frames of monoDrive's simulator contain packets C2. Therefore a
+    stream needs several packets of one kind, and is not certain.
+    """
+    try:
+        return await _identity_for_search(_PROBE_S, 3)
+    except NoAnswerError:
+        kind = await streamed_kind(_LISTEN_S)
+    for _ in range(_STREAMED_PACKETS - 1):
+        await _streamed(kind, CYCLE_S)
+    try:
+        return await _identity_for_search(CYCLE_S, 1)  # at a low rate, the responses arrive late
+    except NoAnswerError:
+        return Found("", f"streams {kind}; does not respond to commands", is_certain=False)
+
+
+async def _identity_for_search(timeout_s: float, tries: int) -> Found:
+    name = await replace(_ask_text(2), timeout_s=timeout_s, tries=tries)
+    serial_number = await replace(_ask_text(1), timeout_s=timeout_s, tries=tries)
     return Found(_as_text(serial_number[-1].payload), _as_text(name[-1].payload))
+
+
+async def streamed_kind(wait_s: float) -> str:
+    """Return the kind of the next measurement that the unit sends.
+
+    Raises:
+        NoAnswerError: no measurement arrives within `wait_s` seconds.
+    """
+
+    def accept(frame: Frame) -> Claim:
+        return Claim.LAST if frame.kind in STREAMABLE else Claim.NO
+
+    return (await Request(b"", accept, "stream", wait_s, tries=1, what="a stream"))[-1].kind
 
 
 async def ping_node(unit: Gx2Unit) -> bool:

@@ -97,7 +97,7 @@ class MonoDriveUnit:
 
 _BAUD: Final = 115200
 """For recordings played on a serial line; networks have no baud rate."""
-_PROBE_S: Final = 0.5
+_PROBE_S: Final = 0.9
 
 
 def wire(layout: Layout) -> Wire:

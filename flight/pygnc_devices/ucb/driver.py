@@ -20,7 +20,7 @@ from pygnc_devices.ucb import upgrade as firmware
 from pygnc_devices.ucb.fields import BAUD, FIELD_TABLE, FILTER_CODE_OF_HZ, ORIENTATION, PACKET_TYPE, RATE, FieldError
 from pygnc_devices.ucb.firmware import HOW_TO_RECOVER, UpgradeError
 from pygnc_devices.ucb.unit import PACKETS, UcbUnit
-from pygnc_devices.ucb.upgrade import is_in_bootloader, upgrade
+from pygnc_devices.ucb.upgrade import check_upgrade, is_in_bootloader, upgrade
 
 _USER: Final = "user."
 _FILTERS: Final = (0x0005, 0x0006)
@@ -222,6 +222,8 @@ CONTROLS: Final = Controls(
     snapshot=take_snapshot,
     restore=restore,
     upgrade=upgrade,
+    check_upgrade=check_upgrade,
+    reset=operations.restart,
     align_magnetometer=align_magnetometer,
     store_alignment=operations.store_alignment,
 )

@@ -16,6 +16,7 @@ from pygnc_devices.framing import Frame
 from pygnc_devices.scheduler import Claim, Request, Sleep
 from pygnc_devices.ucb import commands, packets
 from pygnc_devices.ucb.fields import RATE
+from pygnc_devices.ucb.openimu import user_reset
 from pygnc_devices.ucb.packets import STATUS_WORDS
 from pygnc_devices.ucb.unit import PACKETS, UcbUnit
 
@@ -26,6 +27,7 @@ _NEXT_PACKET_S: Final = 1.2
 """Longer than the step of the slowest stream, 1 Hz."""
 _RESTART_S: Final = 0.5
 _RESTART_PINGS: Final = 10
+_RESTART_TRIES: Final = 3
 _LEVEL_START: Final = 0x0006
 _MAG_ALIGN_START: Final = 0x0009
 _MAG_ALIGN_STOP: Final = 0x000B
@@ -158,13 +160,20 @@ async def reset_algorithm(_unit: UcbUnit) -> None:
 
 
 async def restart(unit: UcbUnit) -> None:
-    """Restart the unit and wait until it responds; volatile fields are lost (SR)."""
-    await commands.send(commands.command("SR"))
+    """Restart the unit and wait until it responds; volatile fields are lost (SR; rS of an OpenIMU application)."""
+    try:
+        await commands.send(commands.command("SR", tries=_RESTART_TRIES))
+    except (NoAnswerError, RefusedError) as error:
+        try:
+            await commands.send(commands.where_are_you())
+        except (NoAnswerError, RefusedError):
+            raise error from None
+        await user_reset(unit)
     unit.volatile.clear()
     for attempt in range(_RESTART_PINGS):
         await Sleep(_RESTART_S)
         try:
-            await commands.ping()
+            await identify(unit)
         except NoAnswerError:
             if attempt == _RESTART_PINGS - 1:
                 raise

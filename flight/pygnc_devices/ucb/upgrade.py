@@ -86,6 +86,26 @@ async def upgrade(
     return await UpgradeJob(unit, image, settings, on_progress).run(recover=recover)
 
 
+async def check_upgrade(unit: UcbUnit, image: bytes, *, settings: UpgradeSettings | None = None) -> str:
+    """Check an image and find the unit, without a command that changes the unit.
+
+    Args:
+        unit: state of the unit.
+        image: image of the application.
+        settings: see `upgrade`.
+
+    Returns:
+        Identity of the unit; "" if it is in its bootloader.
+
+    Raises:
+        ImageError: the image is invalid; nothing was sent.
+        UpgradeError: neither an application nor a bootloader responds.
+    """
+    settings = settings or UpgradeSettings()
+    check_image(image, any_content=settings.any_content, sha256=settings.sha256)
+    return await UpgradeJob(unit, image, settings, None).find()
+
+
 async def is_in_bootloader(baud: int, limit_s: float) -> bool:
     """Return True if a bootloader responds to the ping; some bootloaders do not."""
     await SetBaud(baud)
@@ -195,6 +215,17 @@ class UpgradeJob:
                 _log.debug("the baud rate cannot be restored to %d: the port was lost", self.application_baud)
         seconds = time.monotonic() - self._start_s
         return UpgradeResult(before, after, len(self.image), self.retries, self.interruptions, self.restarts, seconds)
+
+    async def find(self) -> str:
+        """Return the identity of the unit, "" if it is in its bootloader; see `check_upgrade`."""
+        try:
+            if await _responds(commands.ping()):
+                return (await identify(self.unit)).text
+            await self._find_bootloader(recover=False)
+            return ""
+        finally:
+            self.unit.is_upgrading = False
+            await SetBaud(self.application_baud)
 
     # Entering the bootloader. Nothing is erased yet: if this fails, the unit is unchanged.
 

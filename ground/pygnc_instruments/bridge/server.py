@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import secrets
+import shlex
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable
@@ -21,6 +22,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from pygnc_cli.text import printable
 from pygnc_instruments.bridge.access import AccessRules, belongs_to_own_user, is_loopback
 from pygnc_instruments.bridge.command_handler import CommandHandler, FirmwareUpgrader
 from pygnc_instruments.bridge.device_link import DeviceLink
@@ -39,6 +41,8 @@ from pygnc_instruments.device.connection import DeviceSelection
 
 TOKEN_VARIABLE: Final = "PYGNC_BRIDGE_TOKEN"  # noqa: S105 - the name of the variable
 _MAX_CLIENTS: Final = 64
+_MAX_REJECTED_ORIGINS: Final = 100
+_ORIGIN_CHARACTERS: Final = 80
 _SEND_BUFFER_BYTES: Final = 1 << 16
 """Send buffer of a connection: messages that a slow client does not read are dropped here instead of queued there."""
 _MAX_MESSAGE_BYTES: Final = LARGEST_IMAGE_BYTES * 4 // 3 + 4096
@@ -167,6 +171,7 @@ class Bridge:
         self._access: AccessRules | None = None
         self._sessions: set[Session] = set()
         self._dropped_by_closed_sessions = 0
+        self._rejected_origins: set[str] = set()
         self._port = 0
         self.url = ""
 
@@ -237,6 +242,8 @@ class Bridge:
         # The page itself contains no data and asks for the token, so it is served without one.
         is_page = not is_websocket and path in self._page
         if rejection is not None and not (rejection[0] is HTTPStatus.UNAUTHORIZED and is_page):
+            if rejection[0] is HTTPStatus.FORBIDDEN:
+                self._report_origin(request.headers["Origin"])
             return _rejection(*rejection)
         if not is_websocket:
             return self._http_response(path)
@@ -247,6 +254,13 @@ class Bridge:
                 HTTPStatus.SERVICE_UNAVAILABLE, f"{_MAX_CLIENTS} clients are connected already; close one of them"
             )
         return None
+
+    def _report_origin(self, origin: str) -> None:
+        """Print each rejected origin once, because browsers do not show the reason to the page."""
+        shown = printable(origin)[:_ORIGIN_CHARACTERS]
+        if shown not in self._rejected_origins and len(self._rejected_origins) < _MAX_REJECTED_ORIGINS:
+            self._rejected_origins.add(shown)
+            _log.warning("rejected a page of %s; to let its pages connect, add --origin %s", shown, shlex.quote(shown))
 
     def _http_response(self, path: str) -> Response:
         if path in self._page:

@@ -17,7 +17,7 @@ from rich.table import Table
 from pygnc_cli.signals import INTERRUPTED
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.scheduler import Operation
-from pygnc_instruments.device import plot_command, readings_commands, simulate_command, upgrade_command
+from pygnc_instruments.device import noise_command, plot_command, readings_commands, simulate_command, upgrade_command
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, find_devices
 from pygnc_instruments.device.terminal import (
     Baud,
@@ -60,7 +60,8 @@ def list_devices(
         outcome = find_devices(ports or [], family, baud)
     if as_json:
         found = [asdict(entry) for entry in outcome.found]
-        print_json({"found": found, "silent": outcome.silent, "problems": outcome.problems})
+        silent = {"silent": outcome.silent, "foreign": outcome.foreign}
+        print_json({"found": found, "problems": outcome.problems} | silent)
         return
     table = Table("port", "baud", "family", "serial number", "device")
     for entry in outcome.found:
@@ -68,7 +69,7 @@ def list_devices(
     if outcome.found:
         console.print(table)
     for url in outcome.silent:
-        print_note(f"{url}: no response; check cable, power and baud rate")
+        print_note(outcome.reason(url))
     for problem in outcome.problems.values():
         print_note(problem)
     if not outcome.found:
@@ -176,6 +177,15 @@ def restore(
     print_settings(title, changed, as_json=as_json)
 
 
+@app.command()
+def reset(port: NeededPort, *, family: FamilyName = "", baud: Baud = 0, as_json: Json = False) -> None:
+    """Restart a device and wait until it responds. Values that were set until power-off are lost."""
+    with reported_errors(), connect(DeviceSelection(port, family, baud)) as connected:
+        connected.run(connected.family.controls.reset, "restarts by a command")
+        report = connected.describe()
+    print_report("after the restart", report, as_json=as_json)
+
+
 @app.command(name="calibrate-mag")
 def calibrate_mag(
     port: NeededPort,
@@ -225,6 +235,7 @@ def _align(connected: ConnectedDevice, procedure: Operation[Any]) -> tuple[dict[
 app.command(name="stream")(readings_commands.stream)
 app.command(name="plot")(plot_command.plot)
 app.command(name="log")(readings_commands.log)
+app.command(name="noise")(noise_command.noise)
 app.command(name="upload")(readings_commands.upload)
 app.command(name="upgrade")(upgrade_command.upgrade)
 app.command(name="simulate")(simulate_command.simulate)

@@ -1,4 +1,4 @@
-"""Log files of readings: CSV with the columns and units of python-imu380, and raw bytes.
+"""Log files of readings: their folder, names, rotation and recovery; CSV with the columns and units of python-imu380.
 
 A CSV file begins with comment lines that describe the device and the start time:
 
@@ -11,25 +11,26 @@ A CSV file begins with comment lines that describe the device and the start time
 The last three columns describe the row: its arrival time by this computer's clock, the number of readings missing
 before it, and, after a reconnection, the time since the previous row.
 
-A CSV file has the suffix `.part` until it is complete. Each line is written at once and synced to the disk once a
-second, so a power cut loses at most one second of readings. `recover_logs` truncates an incomplete file to complete
-lines and removes the suffix.
+A file has the suffix `.part` until it is complete. Each line of a CSV file is written at once and synced to the disk
+once a second, so a power cut loses at most one second of readings. `recover_logs` truncates an incomplete file to
+complete lines and removes the suffix. `mcap_log` writes the same readings to MCAP files, and `RawLog` all bytes.
 """
 
 import contextlib
 import os
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import IO, ClassVar, Final
 
 from pygnc.common.files import durable_rename, write_all
 from pygnc_devices.declaration import Field, Value
 from pygnc_devices.engine import Engine
-from pygnc_devices.reading import Reading
+from pygnc_devices.reading import NS_PER_S, Reading
 
 try:
     import fcntl
@@ -37,7 +38,7 @@ except ImportError:  # Windows does not rename open files, so no lock is needed 
     fcntl = None  # type: ignore[assignment]
 
 _SYNC_S: Final = 1.0
-_PART: Final = ".part"
+PART: Final = ".part"
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,120}")
 _MIN_DECIMALS: Final = 5
 _ROW_COLUMNS: Final = (("utc", "UTC"), ("lost_before", ""), ("gap", "s"))
@@ -62,18 +63,20 @@ class Rotation:
 
 
 @dataclass(slots=True)
-class CsvLog:
-    """Writer of readings to CSV files in a folder, one file per kind of packet.
+class ReadingsLog(ABC):
+    """Writer of readings to files in a folder.
 
     Attributes:
         folder: folder of the files; created on the first reading.
         name: file name from `checked_log_name`; "" to name files by local time, `data-2026_03_01_12_00_00.csv`.
-        head: description of the device for the comment lines of each file.
+        head: description of the device, written to each file.
         rotation: limits of size and age of a file.
         on_closed: function that is called with the path of each completed file.
-        rows: number of rows written.
+        rows: number of readings written.
         current: path of the newest file, without `.part`; None before the first reading.
     """
+
+    SUFFIX: ClassVar[str]
 
     folder: Path
     name: str = ""
@@ -82,22 +85,22 @@ class CsvLog:
     on_closed: Callable[[Path], None] = lambda _: None
     rows: int = 0
     current: Path | None = None
-    _files: dict[str, "_CsvFile"] = field(default_factory=dict)
-    _first_kind: str = ""
+    _files: dict[str, "LogFile"] = field(default_factory=dict)
+    _first_group: str | None = None
 
     def write(self, reading: Reading) -> None:
-        """Append a reading to the file of its kind of packet.
+        """Append a reading to the file of its group.
 
         Raises:
-            LogError: the file cannot be written; earlier rows are kept.
+            LogError: the file cannot be written; earlier readings are kept.
         """
-        kind = reading.packet.name
-        if kind in self._files and self._is_full(self._files[kind]):
-            self._close(kind)
+        group = self._group(reading)
+        if group in self._files and self._is_full(self._files[group]):
+            self._close(group)
         try:
-            if kind not in self._files:
-                self._files[kind] = self._open(reading)
-            self._files[kind].append_reading(reading)
+            if group not in self._files:
+                self._files[group] = self._open(group, reading)
+            self._files[group].append_reading(reading)
         except OSError as error:
             raise _write_error(self.folder, error) from None
         self.rows += 1
@@ -106,83 +109,150 @@ class CsvLog:
         """Complete all open files; may be called twice.
 
         Raises:
-            LogError: a file cannot be synced or renamed.
+            LogError: a file cannot be written, synced or renamed.
         """
-        for kind in list(self._files):
-            self._close(kind)
+        for group in list(self._files):
+            self._close(group)
 
-    def _is_full(self, file: "_CsvFile") -> bool:
+    @abstractmethod
+    def _group(self, reading: Reading) -> str:
+        """Return the name of the group of readings that share a file."""
+
+    @abstractmethod
+    def _begin(self, path: Path, descriptor: int, first: Reading) -> "LogFile":
+        """Return a new file that begins with the description of the device."""
+
+    def _is_full(self, file: "LogFile") -> bool:
         age_s = time.monotonic() - file.opened_s
         return 0 < self.rotation.bytes <= file.size or 0.0 < self.rotation.seconds <= age_s
 
-    def _open(self, reading: Reading) -> "_CsvFile":
-        kind = reading.packet.name
-        self._first_kind = self._first_kind or kind
+    def _open(self, group: str, reading: Reading) -> "LogFile":
+        if self._first_group is None:
+            self._first_group = group
         self.folder.mkdir(parents=True, exist_ok=True)
-        stem = _stem(self.name) + ("" if kind == self._first_kind else f"-{kind}")
-        self.current, descriptor = _create(self.folder, stem, ".csv", _PART)
+        stem = _stem(self.name, self.SUFFIX) + ("" if group == self._first_group else f"-{group}")
+        self.current, descriptor = _create(self.folder, stem, self.SUFFIX, PART)
         _lock(descriptor)
-        columns = [("time", "s"), *reading.packet.columns(), *_ROW_COLUMNS]
-        head = {
-            **self.head,
-            "packet": kind,
-            "start_utc": _utc(reading.t_wall_ns, "milliseconds"),
-            "units": ",".join(unit for _, unit in columns),
-        }
-        file = _CsvFile(self.current, descriptor, reading)
-        lines = [f"# {key}: {' '.join(value.split())}\n" for key, value in head.items()]
-        file.append("".join(lines) + ",".join(name for name, _ in columns) + "\n")
-        return file
+        return self._begin(self.current, descriptor, reading)
 
-    def _close(self, kind: str) -> None:
-        file = self._files.pop(kind)
+    def _close(self, group: str) -> None:
+        file = self._files.pop(group)
         try:
-            os.fsync(file.descriptor)
-            os.close(file.descriptor)
-            durable_rename(file.path.with_name(file.path.name + _PART), file.path)
+            file.finish()
         except OSError as error:
             raise _write_error(file.path, error) from None
         self.on_closed(file.path)
 
 
-class _CsvFile:
-    """Open CSV file with the readings of one kind of packet."""
+class LogFile(ABC):
+    """Open file with readings.
 
-    def __init__(self, path: Path, descriptor: int, first: Reading) -> None:
+    Args:
+        path: path of the complete file.
+        descriptor: the file, which still has the suffix `.part`.
+
+    Attributes:
+        opened_s: time of its creation, s, monotonic clock.
+        size: bytes written.
+    """
+
+    def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self.descriptor = descriptor
         self.opened_s = time.monotonic()
         self.size = 0
         self._synced_s = 0.0
-        self._formats = [_format(entry) for entry in first.packet.fields]
+
+    @abstractmethod
+    def append_reading(self, reading: Reading) -> None:
+        """Append a reading.
+
+        Raises:
+            OSError: the disk is full or gone.
+        """
+
+    @property
+    def is_sync_due(self) -> bool:
+        """True if the file was not synced within the last second."""
+        return time.monotonic() - self._synced_s >= _SYNC_S
+
+    def sync(self) -> None:
+        """Sync the file to the disk."""
+        os.fsync(self.descriptor)
+        self._synced_s = time.monotonic()
+
+    def finish(self) -> None:
+        """Sync and close the file and remove the suffix `.part`.
+
+        Raises:
+            OSError: the disk is full or gone.
+        """
+        os.fsync(self.descriptor)
+        os.close(self.descriptor)
+        durable_rename(self.path.with_name(self.path.name + PART), self.path)
+
+
+class ElapsedTime:
+    """Time since the first of several readings, by the device's clock once its tick is known, else by arrival."""
+
+    def __init__(self, first: Reading) -> None:
         self._start_ns = first.t_mono_ns
         self._clock_start: tuple[int, int] | None = None
         """Arrival and device time of the first reading with a device time."""
+
+    def at_ns(self, reading: Reading) -> int:
+        """Return the time of the next reading, ns."""
+        now_ns = reading.t_device_ns
+        if self._clock_start is None or now_ns is None:
+            if now_ns is not None:
+                self._clock_start = reading.t_mono_ns, now_ns
+            return reading.t_mono_ns - self._start_ns
+        arrival_ns, device_ns = self._clock_start
+        return arrival_ns - self._start_ns + now_ns - device_ns
+
+
+class CsvLog(ReadingsLog):
+    """Writer of readings to CSV files in a folder, one file per kind of packet."""
+
+    SUFFIX: ClassVar[str] = ".csv"
+
+    def _group(self, reading: Reading) -> str:
+        return reading.packet.name
+
+    def _begin(self, path: Path, descriptor: int, first: Reading) -> "_CsvFile":
+        columns = [("time", "s"), *first.packet.columns(), *_ROW_COLUMNS]
+        head = {
+            **self.head,
+            "packet": first.packet.name,
+            "start_utc": _utc(first.t_wall_ns, "milliseconds"),
+            "units": ",".join(unit for _, unit in columns),
+        }
+        file = _CsvFile(path, descriptor, first)
+        lines = [f"# {key}: {' '.join(value.split())}\n" for key, value in head.items()]
+        file.append("".join(lines) + ",".join(name for name, _ in columns) + "\n")
+        return file
+
+
+class _CsvFile(LogFile):
+    """Open CSV file with the readings of one kind of packet."""
+
+    def __init__(self, path: Path, descriptor: int, first: Reading) -> None:
+        super().__init__(path, descriptor)
+        self._formats = [_format(entry) for entry in first.packet.fields]
+        self._elapsed = ElapsedTime(first)
 
     def append(self, text: str) -> None:
         octets = text.encode()
         write_all(self.descriptor, octets)
         self.size += len(octets)
-        now_s = time.monotonic()
-        if now_s - self._synced_s >= _SYNC_S:
-            os.fsync(self.descriptor)
-            self._synced_s = now_s
+        if self.is_sync_due:
+            self.sync()
 
     def append_reading(self, reading: Reading) -> None:
         values = reading.packet.row(reading.values)
         cells = [_cell(form, value) for form, value in zip(self._formats, values, strict=True)]
         cells += [_utc(reading.t_wall_ns), str(reading.lost_before), _gap(reading.gap_ns)]
-        self.append(f"{self._elapsed_s(reading):.5f},{','.join(cells)}\n")
-
-    def _elapsed_s(self, reading: Reading) -> float:
-        """Return the time since the first reading, s, by the device's clock once its tick is known, else by arrival."""
-        now_ns = reading.t_device_ns
-        if self._clock_start is None or now_ns is None:
-            if now_ns is not None:
-                self._clock_start = reading.t_mono_ns, now_ns
-            return (reading.t_mono_ns - self._start_ns) / 1e9
-        arrival_ns, device_ns = self._clock_start
-        return (arrival_ns - self._start_ns + now_ns - device_ns) / 1e9
+        self.append(f"{self._elapsed.at_ns(reading) / NS_PER_S:.5f},{','.join(cells)}\n")
 
 
 class RawLog:
@@ -202,7 +272,7 @@ class RawLog:
         self._error: OSError | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.path, self._descriptor = _create(folder, _stem(name), ".raw")
+            self.path, self._descriptor = _create(folder, _stem(name, ".raw"), ".raw")
         except OSError as error:
             raise LogError(f"{error.filename}: the raw log cannot be created: {error.strerror}") from None
         engine.tap = self._write
@@ -248,26 +318,44 @@ def checked_log_name(name: str) -> str:
 def recover_logs(folder: Path) -> list[Path]:
     """Complete the `.part` files that a power cut or a killed program has left, and return their new paths.
 
-    Each file is truncated to complete lines and renamed. Files that a running program is still writing are skipped.
+    Each file is truncated to complete readings and renamed. Files that a running program is still writing are skipped.
     """
     recovered = []
-    for part in sorted(folder.glob(f"*.csv{_PART}")):
+    for part in sorted(folder.glob(f"*{PART}")):
+        mend = _MENDERS.get(part.with_suffix("").suffix)
+        if mend is None:
+            continue
         with part.open("r+b") as file:
             if not _lock(file.fileno()):
                 continue
-            size = file.read().rfind(b"\n") + 1
-            file.truncate(size)
+            is_empty = not mend(file)
             file.flush()
             os.fsync(file.fileno())
-        if not size:
+        if is_empty:
             part.unlink()
             continue
         path = part.with_suffix("")
         if path.exists():
-            path = _free_path(folder, path.stem, ".csv", _PART)
+            path = _free_path(folder, path.stem, path.suffix, PART)
         durable_rename(part, path)
         recovered.append(path)
     return recovered
+
+
+def _mend_csv(file: IO[bytes]) -> bool:
+    """Truncate a file to complete lines; return False if none is left."""
+    size = file.read().rfind(b"\n") + 1
+    file.truncate(size)
+    return size > 0
+
+
+def _mend_mcap(file: IO[bytes]) -> bool:
+    from pygnc_instruments.device.mcap_log import mend  # noqa: PLC0415 - loads its library on demand
+
+    return mend(file)
+
+
+_MENDERS: Final[Mapping[str, Callable[[IO[bytes]], bool]]] = {".csv": _mend_csv, ".mcap": _mend_mcap}
 
 
 def _format(entry: Field) -> str:
@@ -300,8 +388,8 @@ def _cell(form: str, value: Value | None) -> str:
     return format(value, form) if isinstance(value, float) else str(value)
 
 
-def _stem(name: str) -> str:
-    return name.removesuffix(".csv") or f"data-{datetime.now().astimezone():%Y_%m_%d_%H_%M_%S}"
+def _stem(name: str, suffix: str) -> str:
+    return name.removesuffix(".csv").removesuffix(suffix) or f"data-{datetime.now().astimezone():%Y_%m_%d_%H_%M_%S}"
 
 
 def _create(folder: Path, stem: str, suffix: str, part: str = "") -> tuple[Path, int]:

@@ -1,9 +1,10 @@
-"""`pygnc device stream`, `log` and `upload`: show readings, log readings to CSV files, send the files to a store."""
+"""`pygnc device stream`, `log` and `upload`: show readings, log readings to files, send the files to a store."""
 
 import contextlib
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict
+from enum import StrEnum, unique
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -19,7 +20,15 @@ from pygnc_devices.declaration import Value
 from pygnc_devices.errors import NoAnswerError
 from pygnc_devices.reading import Reading
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
-from pygnc_instruments.device.log_files import CsvLog, LogError, RawLog, Rotation, checked_log_name, recover_logs
+from pygnc_instruments.device.log_files import (
+    CsvLog,
+    LogError,
+    RawLog,
+    ReadingsLog,
+    Rotation,
+    checked_log_name,
+    recover_logs,
+)
 from pygnc_instruments.device.terminal import (
     Baud,
     Count,
@@ -41,6 +50,15 @@ _DRAWS_PER_S: Final = 10
 _READINGS_PER_DRAW: Final = 16
 _MEGABYTE: Final = 1_000_000
 
+
+@unique
+class LogFormat(StrEnum):
+    """Format of log files."""
+
+    CSV = "csv"
+    MCAP = "mcap"
+
+
 To = Annotated[
     str,
     typer.Option("--to", metavar="URL", help="Object store for finished files: az://container/prefix, s3://, gs:// or "
@@ -57,7 +75,10 @@ SpoolFolder = Annotated[
 def log(
     port: Port = "",
     *,
-    out: Annotated[Path, typer.Option(help="Folder for the CSV files; created if missing.")] = Path(),
+    out: Annotated[Path, typer.Option(help="Folder for the files; created if missing.")] = Path(),
+    file_format: Annotated[
+        LogFormat, typer.Option("--format", help="Format: csv, or mcap for Foxglove, Lichtblick and PlotJuggler.")
+    ] = LogFormat.CSV,
     name: Annotated[str, typer.Option(help="File name; default: data- and the local time.")] = "",
     raw: Annotated[bool, typer.Option("--raw", help="Write all received bytes to a .raw file, for replay.")] = False,
     rotate_mb: Annotated[float, typer.Option(min=0.0, help="Begin a new file at this size, MB; 0: never.")] = 0.0,
@@ -72,7 +93,7 @@ def log(
     user_packets: UserPackets = None,
     as_json: Json = False,
 ) -> None:
-    """Log readings to CSV files until Ctrl-C."""
+    """Log readings to CSV or MCAP files until Ctrl-C."""
     is_stopped = False
 
     def stop() -> None:
@@ -97,24 +118,24 @@ def log(
                         if uploader is not None:
                             uploader.add(path)
 
-                    csv = CsvLog(out, file_name, head, rotation, finish)
+                    readings = _log_class(file_format)(out, file_name, head, rotation, finish)
                     raw_log = RawLog(out, file_name, connected.device.engine) if raw else None
                     try:
                         connected.start_streaming(lambda: is_stopped)
-                        _write(connected, csv, count, seconds, lambda: is_stopped)
+                        _write(connected, readings, count, seconds, lambda: is_stopped)
                     finally:
-                        csv.close()
+                        readings.close()
                         if raw_log is not None:
                             finish(raw_log.close())
                 statistics = connected.device.statistics
                 connected.device.close()
                 if as_json:
                     files = [str(path) for path in closed]
-                    print_json({"files": files, "rows": csv.rows, "statistics": asdict(statistics)})
+                    print_json({"files": files, "rows": readings.rows, "statistics": asdict(statistics)})
                 else:
                     for path in closed:
                         typer.echo(f"{path}  {path.stat().st_size} bytes")
-                    print_note(f"{csv.rows} rows; {statistics_line(statistics)}")
+                    print_note(f"{readings.rows} rows; {statistics_line(statistics)}")
 
 
 def upload(
@@ -170,16 +191,26 @@ def _head(connected: ConnectedDevice) -> dict[str, str]:
     }
 
 
-def _write(connected: ConnectedDevice, csv: CsvLog, count: int, seconds: float, is_stopped: Callable[[], bool]) -> None:
+def _log_class(file_format: LogFormat) -> type[ReadingsLog]:
+    if file_format is LogFormat.CSV:
+        return CsvLog
+    from pygnc_instruments.device.mcap_log import McapLog  # noqa: PLC0415 - loads its library on demand
+
+    return McapLog
+
+
+def _write(
+    connected: ConnectedDevice, written: ReadingsLog, count: int, seconds: float, is_stopped: Callable[[], bool]
+) -> None:
     with contextlib.ExitStack() as stack:
         is_shown = stderr_console.is_terminal
         live = stack.enter_context(Live(console=stderr_console, auto_refresh=False)) if is_shown else None
         for number, reading in enumerate(connected.readings(count, seconds, is_stopped)):
             if reading is not None:
-                csv.write(reading)
+                written.write(reading)
             if live is not None and (number % _READINGS_PER_DRAW == 0 or reading is None):
-                line = f"{csv.current or 'waiting'}: {csv.rows} rows; {statistics_line(connected.device.statistics)}"
-                live.update(Text(line), refresh=True)
+                state = statistics_line(connected.device.statistics)
+                live.update(Text(f"{written.current or 'waiting'}: {written.rows} rows; {state}"), refresh=True)
 
 
 def stream(

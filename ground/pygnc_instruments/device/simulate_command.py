@@ -30,8 +30,8 @@ SIMULATORS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
         2008705637, "OpenIMU300ZI 5020-3885-02 1.1.1", nak=b"\0\0", eeprom={0x03: int.from_bytes(b"z1", "big")}
     ),
     "3dm-gx2": lambda: Gx2Simulator(eeprom=_CONTINUOUS),
-    "inertia-link": lambda: Gx2Simulator("Inertia-Link", eeprom=_CONTINUOUS),
-    "3dm-gx3-25": lambda: Gx2Simulator("3DM-GX3-25", eeprom=_CONTINUOUS),
+    "inertia-link": lambda: Gx2Simulator("Inertia-Link", "2143-01877", eeprom=_CONTINUOUS),
+    "3dm-gx3-25": lambda: Gx2Simulator("3DM-GX3-25", "2143-01878", eeprom=_CONTINUOUS),
     "monodrive": MonoDriveSimulator,
     "opc-n3": lambda: UsbIssSimulator(OpcN3Simulator()),
     "emus": EmusSimulator,
@@ -71,9 +71,19 @@ def simulate(
         if pty is not None:
             if pty.exists() and not pty.is_symlink():
                 raise DeviceError(f"{pty}: the file exists and is not a simulated port; name another path")
+            if pty.exists():  # the link of a simulator that was killed leads nowhere
+                raise DeviceError(
+                    f"{pty}: another simulator uses this link; stop it or name another path. "
+                    "If none is running, remove the link"
+                )
             endpoint = PtyEndpoint(unit, pty, faults=rates, seed=seed, speed=speed)
         else:
-            endpoint = TcpEndpoint(unit, port=tcp or 0, faults=rates, seed=seed, speed=speed)
+            try:
+                endpoint = TcpEndpoint(unit, port=tcp or 0, faults=rates, seed=seed, speed=speed)
+            except OSError as error:
+                raise DeviceError(
+                    f"--tcp {tcp}: another program uses this port ({error.strerror}); name another port"
+                ) from None
         stopped = threading.Event()
         with endpoint, stopped_by_signals(stopped.set):
             typer.echo(endpoint.url)

@@ -1,5 +1,6 @@
 """`pygnc device upgrade`: replace a device's firmware, with a progress bar and advice after an interruption."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -35,7 +36,10 @@ def upgrade(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Firmware image from the device's maker (.bin).")],
     *,
     write_firmware: Annotated[
-        bool, typer.Option("--write-firmware", help="Write the firmware; without it, only check image and device.")
+        bool, typer.Option("--write-firmware", help="Write the firmware; without it, the command refuses to write.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check image and device, and report what the upgrade would do.")
     ] = False,
     recover: Annotated[
         bool, typer.Option("--recover", help="Continue with a device that a failed upgrade left in its bootloader.")
@@ -54,6 +58,8 @@ def upgrade(
 ) -> None:
     """Replace the firmware of a device. The image is checked first; nothing is written without --write-firmware."""
     with reported_errors():
+        if dry_run and write_firmware:
+            raise DeviceError("--dry-run and --write-firmware exclude each other; omit one of them")
         content = image.read_bytes()
         settings = UpgradeSettings(at_power_up=at_power_up, sha256=sha256, any_content=any_content)
         selection = DeviceSelection(port, family, baud)
@@ -61,6 +67,10 @@ def upgrade(
             upgrade_device = connected.family.controls.upgrade
             if upgrade_device is None:
                 raise DeviceError(f"{connected.family.title}: these devices do not support firmware upgrades")
+            if dry_run:
+                before = _check(connected, content, settings)
+                _print_check(content, before, as_json=as_json)
+                return
             if keep_settings is not None:
                 _save_settings(connected, keep_settings)
             procedure = partial(
@@ -81,6 +91,24 @@ def upgrade(
             f"{result.written_bytes} bytes in {result.seconds:.1f} s; {result.retries} blocks repeated,"
             f" {result.interruptions} disconnections, {result.restarts} restarts from the first block"
         )
+
+
+def _check(connected: ConnectedDevice, image: bytes, settings: UpgradeSettings) -> str:
+    check = connected.family.controls.check_upgrade
+    if check is None:
+        raise DeviceError(f"{connected.family.title}: these devices do not support a dry run of an upgrade")
+    return connected.device.run(check(connected.unit, image, settings=settings))
+
+
+def _print_check(image: bytes, before: str, *, as_json: bool) -> None:
+    digest = hashlib.sha256(image).hexdigest()
+    if as_json:
+        print_json({"image_bytes": len(image), "sha256": digest, "device": before, "is_in_bootloader": not before})
+        return
+    typer.echo(f"image:  {len(image)} bytes, SHA-256 {digest}: accepted")
+    typer.echo(f"device: {before or 'in its bootloader'}: ready")
+    recover = "" if before else " --recover"
+    print_note(f"nothing was written; to upgrade, replace --dry-run by{recover} --write-firmware")
 
 
 def _connect(selection: DeviceSelection, *, in_bootloader: bool) -> ConnectedDevice:

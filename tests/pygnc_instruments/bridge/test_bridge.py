@@ -245,6 +245,16 @@ def test_rejects_foreign_pages_hosts_and_paths(start: Start, line: PtyEndpoint) 
         pass
 
 
+def test_reports_each_rejected_origin_once_with_the_option_that_admits_it(bridge: RunningBridge) -> None:
+    for origin in ("http://evil.example", "http://evil.example", "https://x.example;reboot \x9b2J"):
+        with pytest.raises(InvalidStatus, match="403"), bridge.connect_without_token(origin=origin):
+            pass
+    text = bridge.log.read_text()
+    assert text.count("--origin http://evil.example\n") == 1
+    assert text.count("--origin 'https://x.example;reboot") == 1
+    assert "\x9b" not in text
+
+
 def test_requires_the_token_if_one_is_set(start: Start, line: PtyEndpoint) -> None:
     place = [line.url, "--baud", "115200", "--family", "ucb", "--port", "0"]
     bridge = start(*place, "--host", "0.0.0.0", **{TOKEN_VARIABLE: "hush-77"})  # noqa: S104 - what is tested

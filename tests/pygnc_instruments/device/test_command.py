@@ -24,6 +24,7 @@ from pygnc_instruments.device import log_files
 from pygnc_instruments.device.command import app
 from pygnc_instruments.device.connection import DeviceSelection, connect
 from pygnc_instruments.device.log_files import CsvLog
+from pygnc_instruments.device.simulate_command import SIMULATORS
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
@@ -329,6 +330,45 @@ def test_upgrade_replaces_the_firmware(line: PtyEndpoint, unit: UcbSimulator, tm
     assert json.loads((tmp_path / "kept").read_text())["serial_number"] == unit.serial_number
 
 
+def test_a_dry_run_checks_image_and_unit(line: PtyEndpoint, unit: UcbSimulator, tmp_path: Path) -> None:
+    (tmp_path / "new.bin").write_bytes(make_image(NEW, 3000))
+    before = unit.text, dict(unit.ram)
+    result = run("upgrade", line.url, tmp_path / "new.bin", "--dry-run", *UCB)
+    assert "image:  3000 bytes" in result.stdout
+    assert f"device: {unit.text}" in result.stdout
+    assert (unit.text, unit.ram) == before
+    report = run_json("upgrade", line.url, tmp_path / "new.bin", "--dry-run", *UCB)
+    assert (report["device"], report["is_in_bootloader"]) == (unit.text, False)
+    (tmp_path / "bad.bin").write_bytes(b"<html>" * 1000)
+    assert "a web page" in run("upgrade", line.url, tmp_path / "bad.bin", "--dry-run", *UCB, code=1).stderr
+    both = ("--dry-run", "--write-firmware")
+    assert "exclude each other" in run("upgrade", line.url, tmp_path / "new.bin", *both, *UCB, code=1).stderr
+    with line.hold():
+        unit.bootloader._flash = bytearray(100)
+        unit.power_cycle(line.now_s())
+    report = run_json("upgrade", line.url, tmp_path / "new.bin", "--dry-run", *UCB)
+    assert (report["device"], report["is_in_bootloader"]) == ("", True)
+    assert len(unit.bootloader._flash) == 100
+
+
+def test_reset_restarts_a_unit(line: PtyEndpoint, gx2: PtyEndpoint, unit: UcbSimulator) -> None:
+    run("set", line.url, "packet_rate_divider=50Hz", *UCB)
+    assert "2008705635" in run("reset", line.url, *UCB).stdout
+    assert unit.ram[1] == 1
+    assert "do not support" in run("reset", gx2.url, "--family", "gx2", code=1).stderr
+
+
+def test_reset_restarts_an_application_with_lower_case_commands_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(UcbSimulator, "_obey", lambda unit, *command: unit._user.obey(*command))
+    unit = UcbSimulator(77, "OpenIMU300ZI 5020-3885-02 1.1.1", restart_s=0.01)
+    with PtyEndpoint(unit, tmp_path / "port") as line:
+        run("set", line.url, "user.packet_rate=50", *UCB)
+        run("reset", line.url, *UCB)
+        assert run_json("get", line.url, "user.packet_rate", *UCB)["user.packet_rate"]["value"] != 50
+
+
 def test_recovers_a_unit_in_its_bootloader(line: PtyEndpoint, unit: UcbSimulator, tmp_path: Path) -> None:
     (tmp_path / "new.bin").write_bytes(make_image(NEW, 3000))
     with line.hold():
@@ -376,6 +416,27 @@ def test_magnetometer_alignment_is_stored_on_request(line: PtyEndpoint, unit: Uc
 )
 def test_reports_unusable_simulation_options(arguments: list[str], why: str) -> None:
     assert why in run("simulate", *arguments, code=1).stderr
+
+
+@pytest.mark.parametrize("kind", ["--pty", "--tcp"])
+def test_a_second_simulator_at_a_port_is_refused(kind: str, line: PtyEndpoint) -> None:
+    with TcpEndpoint(UcbSimulator()) as network:
+        place = line.url if kind == "--pty" else network._port
+        error = run("simulate", "dmu380", kind, place, "--seconds", 0.01, code=1).stderr
+    assert "another" in error
+    assert Path(line.url).exists()
+
+
+def test_a_link_that_a_killed_simulator_left_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "port").symlink_to(tmp_path / "gone")
+    assert str(tmp_path / "port") in run("simulate", "dmu380", "--pty", tmp_path / "port", "--seconds", 0.01).stdout
+
+
+def test_simulated_units_have_distinct_serial_numbers() -> None:
+    numbers = [getattr(make(), "serial_number", None) for make in SIMULATORS.values()]
+    known = [number for number in numbers if number is not None]
+    assert len(known) >= 6
+    assert len(set(known)) == len(known)
 
 
 def test_signals_end_simulation_stream_and_log_in_order(tmp_path: Path) -> None:
@@ -477,6 +538,15 @@ def test_logs_a_unit_that_only_transmits(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(UcbSimulator, "receive", lambda *_: None)
     with TcpEndpoint(UcbSimulator()) as line:
         run("log", line.url, *UCB, "--out", tmp_path, "--name", "passive.csv", "--count", 20)
+    rows = [row for row in (tmp_path / "passive.csv").read_text().splitlines() if not row.startswith("#")]
+    assert len(rows) == 21
+
+
+def test_logs_a_streaming_gx2_that_only_transmits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Gx2Simulator, "receive", lambda *_: None)
+    place = ("--family", "gx2", "--baud", 115200)
+    with TcpEndpoint(Gx2Simulator(eeprom={0xFCA6: 0xC2})) as line:
+        run("log", line.url, *place, "--out", tmp_path, "--name", "passive.csv", "--count", 20)
     rows = [row for row in (tmp_path / "passive.csv").read_text().splitlines() if not row.startswith("#")]
     assert len(rows) == 21
 

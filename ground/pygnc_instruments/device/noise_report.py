@@ -1,0 +1,254 @@
+"""Report of the noise of sensors at rest: coefficients by the Allan deviation, settings of the filter, figure."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import typer
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from pygnc_devices.errors import DeviceError
+from pygnc_devices.units import ACCELERATION, MAGNETIC, RATE, STANDARD_GRAVITY_MPS2, Unit
+from pygnc_instruments.device.allan import (
+    AllanDeviation,
+    Coefficient,
+    FloatArray,
+    NoiseModel,
+    allan_deviation,
+    fit_noise,
+)
+from pygnc_instruments.device.sensor_log import SENSORS, Axis, SensorLog
+from pygnc_instruments.device.terminal import console, print_json, print_note
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """Names and units in which the noise of a kind of sensor is stated.
+
+    Attributes:
+        title: name of the quantity.
+        white, flicker, walk: name, unit, and value in this unit per value in SI.
+    """
+
+    title: str
+    white: tuple[str, str, float]
+    flicker: tuple[str, str, float]
+    walk: tuple[str, str, float]
+
+
+_HOUR_S: Final = 3600.0
+_ROOT_HOUR: Final = math.sqrt(_HOUR_S)
+_DEGREE: Final = math.degrees(1.0)
+_MICRO_G: Final = 1e6 / STANDARD_GRAVITY_MPS2
+_NANO_TESLA: Final = 1e9
+QUANTITIES: Final = {
+    RATE: Quantity(
+        "angular rate",
+        ("angle random walk", "deg/√h", _DEGREE * _ROOT_HOUR),
+        ("bias instability", "deg/h", _DEGREE * _HOUR_S),
+        ("rate random walk", "deg/h/√h", _DEGREE * _HOUR_S * _ROOT_HOUR),
+    ),
+    ACCELERATION: Quantity(
+        "specific force",
+        ("velocity random walk", "m/s/√h", _ROOT_HOUR),
+        ("bias instability", "µg", _MICRO_G),
+        ("acceleration random walk", "µg/√h", _MICRO_G * _ROOT_HOUR),
+    ),
+    MAGNETIC: Quantity(
+        "magnetic field",
+        ("white noise", "nT/√Hz", _NANO_TESLA),
+        ("bias instability", "nT", _NANO_TESLA),
+        ("random walk", "nT/√h", _NANO_TESLA * _ROOT_HOUR),
+    ),
+}
+_STRETCH_S: Final = 1.0
+_STRETCH_READINGS: Final = 16
+_COLOURS: Final = ("#0a62b0", "#c4570a", "#177245", "#a62f7e", "#6d3fa3", "#5a6572")
+_INCHES: Final = (9.0, 3.4)
+_DPI: Final = 130
+_FORMATS: Final = (".png", ".svg")
+
+
+@dataclass(frozen=True, slots=True)
+class AxisNoise:
+    """Noise of an axis.
+
+    Attributes:
+        reading_sigma: standard deviation of the readings within about a second, unit of the axis.
+        lowest: lowest Allan deviation, unit of the axis, and its averaging time, s.
+    """
+
+    axis: Axis
+    allan: AllanDeviation
+    model: NoiseModel
+    reading_sigma: float
+    lowest: tuple[float, float]
+
+
+def report_noise(log: SensorLog, title: str, plot: Path | None, *, as_json: bool) -> None:
+    """Print the noise of a log, and draw its figure.
+
+    Args:
+        log: readings.
+        title: name of the log.
+        plot: file of the figure, PNG or SVG; None for no figure.
+        as_json: print JSON.
+
+    Raises:
+        DeviceError: no axis has noise, or the suffix of the figure is unknown.
+    """
+    if plot is not None and plot.suffix.lower() not in _FORMATS:
+        raise DeviceError(f"{plot}: unknown format of the figure; use one of the suffixes {', '.join(_FORMATS)}")
+    found = [entry for axis in log.axes if (entry := _measure(title, axis, log.interval_s)) is not None]
+    if not found:
+        raise DeviceError(f"{title}: no axis has noise; log raw readings of a unit at rest")
+    if plot is not None:
+        draw(found, f"{title}, packet {log.packet}").savefig(plot, dpi=_DPI)
+    if as_json:
+        print_json(_report(log, found))
+    else:
+        _print(log, found)
+    if plot is not None:
+        print_note(f"{plot}: written")
+
+
+def _measure(title: str, axis: Axis, interval_s: float) -> AxisNoise | None:
+    allan = allan_deviation(axis.readings, interval_s)
+    try:
+        model = fit_noise(allan)
+    except ValueError as error:
+        print_note(f"{title}: {axis.name} is left out: {error}")
+        return None
+    best = int(np.argmin(allan.deviation))
+    return AxisNoise(
+        axis,
+        allan,
+        model,
+        _reading_sigma(axis.readings, interval_s),
+        (float(allan.deviation[best]), float(allan.tau_s[best])),
+    )
+
+
+def _reading_sigma(readings: FloatArray, interval_s: float) -> float:
+    size = max(_STRETCH_READINGS, round(_STRETCH_S / interval_s))
+    stretches = readings[: len(readings) // size * size].reshape(-1, size)
+    return float(np.sqrt(stretches.var(axis=1, ddof=1).mean()))
+
+
+def filter_settings(found: Sequence[AxisNoise]) -> str:
+    """Return the settings of the attitude filter as TOML, of the axis with the most noise each; "" without any."""
+    sections = []
+    for unit, section, suffix, per_si in ((RATE, "gyro", "rad_s", 1.0), (MAGNETIC, "magnetometer", "ut", 1e6)):
+        axes = [entry for entry in found if entry.axis.unit is unit]
+        if not axes:
+            continue
+        sigma = max(entry.reading_sigma for entry in axes) * per_si
+        walks = [entry.model.walk for entry in axes]
+        walk = max(entry.value if entry.is_significant else entry.limit for entry in walks) * per_si
+        remark = "" if all(entry.is_significant for entry in walks) else "  # upper limit; a longer log may lower it"
+        sections.append(
+            f"[attitude.{section}]\nnoise_{suffix} = {sigma:.4g}\nbias_walk_{suffix} = {walk:.4g}{remark}\n"
+        )
+    return "\n".join(sections)
+
+
+def _print(log: SensorLog, found: Sequence[AxisNoise]) -> None:
+    count = len(found[0].axis.readings)
+    duration_s = count * log.interval_s
+    print_note(
+        f"packet {log.packet or 'unknown'}: {count} readings without a gap of {log.total} in the log, from reading "
+        f"{log.first}; {1.0 / log.interval_s:.4g} Hz, {duration_s / _HOUR_S:.3g} h"
+    )
+    for unit in SENSORS:
+        axes = [entry for entry in found if entry.axis.unit is unit]
+        if not axes:
+            continue
+        kind = QUANTITIES[unit]
+        names = [f"{name}\n{shown}" for name, shown, _ in (kind.white, kind.flicker, kind.walk)]
+        lowest = f"lowest Allan deviation\n{kind.flicker[1]}"
+        table = Table("axis", *names, lowest, "at\ns", title=kind.title, title_justify="left")
+        for entry in axes:
+            cells = [_cell(value, scale) for value, scale in _coefficients(entry, kind)]
+            table.add_row(entry.axis.name, *cells, f"{entry.lowest[0] * kind.flicker[2]:.4g}", f"{entry.lowest[1]:.3g}")
+        console.print(table)
+    toml = filter_settings(found)
+    if toml:
+        print_note(
+            "settings of the attitude filter, by the axis with the most noise; the filter uses no accelerometer:"
+        )
+        typer.echo(toml, nl=False)
+    else:
+        print_note("the attitude filter has no setting for these sensors")
+
+
+def _coefficients(entry: AxisNoise, kind: Quantity) -> Iterable[tuple[Coefficient, float]]:
+    model = entry.model
+    return (model.white, kind.white[2]), (model.flicker, kind.flicker[2]), (model.walk, kind.walk[2])
+
+
+def _cell(coefficient: Coefficient, scale: float) -> str:
+    if coefficient.is_significant:
+        return f"{coefficient.value * scale:.4g}"
+    return f"< {coefficient.limit * scale:.3g}"
+
+
+def _report(log: SensorLog, found: Sequence[AxisNoise]) -> dict[str, Any]:
+    return {
+        "packet": log.packet,
+        "rate_hz": 1.0 / log.interval_s,
+        "first_reading": log.first,
+        "readings": len(found[0].axis.readings),
+        "readings_in_log": log.total,
+        "axes": [_axis_report(entry) for entry in found],
+        "settings": filter_settings(found),
+    }
+
+
+def _axis_report(entry: AxisNoise) -> dict[str, Any]:
+    names = ("quantisation", "white", "flicker", "walk", "ramp")
+    coefficients: dict[str, Coefficient] = {name: getattr(entry.model, name) for name in names}
+    return {
+        "name": entry.axis.name,
+        "unit": entry.axis.unit.name,
+        **{
+            name: {"value": found.value if found.is_significant else None, "limit": found.limit}
+            for name, found in coefficients.items()
+        },
+        "reading_sigma": entry.reading_sigma,
+        "lowest_deviation": entry.lowest[0],
+        "lowest_at_s": entry.lowest[1],
+        "tau_s": entry.allan.tau_s.tolist(),
+        "deviation": entry.allan.deviation.tolist(),
+        "relative_sigma": entry.allan.relative_sigma.tolist(),
+    }
+
+
+def draw(found: Sequence[AxisNoise], title: str) -> Figure:
+    """Return a figure with a panel for each kind of sensor: measured Allan deviations and their models."""
+    units = [unit for unit in SENSORS if any(entry.axis.unit is unit for entry in found)]
+    figure = Figure(figsize=(_INCHES[0], _INCHES[1] * len(units)), layout="constrained")
+    figure.suptitle(f"Allan deviation: {title}", fontsize=10)
+    for axes, unit in zip(figure.subplots(len(units), 1, squeeze=False)[:, 0], units, strict=True):
+        _draw_panel(axes, unit, [entry for entry in found if entry.axis.unit is unit])
+    return figure
+
+
+def _draw_panel(axes: Axes, unit: Unit, found: Sequence[AxisNoise]) -> None:
+    _, shown, scale = QUANTITIES[unit].flicker
+    for entry, colour in zip(found, _COLOURS * len(found), strict=False):
+        tau_s, deviation = entry.allan.tau_s, entry.allan.deviation * scale
+        spread = deviation * entry.allan.relative_sigma
+        axes.fill_between(
+            tau_s, np.maximum(deviation - spread, 0.1 * deviation), deviation + spread, color=colour, alpha=0.18, lw=0
+        )
+        axes.plot(tau_s, deviation, ".", color=colour, markersize=3.5, label=entry.axis.name)
+        axes.plot(tau_s, entry.model.deviation(tau_s) * scale, color=colour, lw=1.0)
+    axes.set(xscale="log", yscale="log", xlabel="averaging time, s", ylabel=f"{QUANTITIES[unit].title}, {shown}")
+    axes.grid(visible=True, which="both", lw=0.3, alpha=0.5)
+    axes.plot([], [], color="#5a6572", lw=1.0, label="model; shaded: 1 sigma")
+    axes.legend(fontsize=8, ncols=2)

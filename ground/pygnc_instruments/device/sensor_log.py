@@ -1,0 +1,278 @@
+"""Readings of inertial sensors and magnetometers from a log file: CSV, MCAP, or a recording of the received bytes."""
+
+import csv
+import re
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import polars as pl
+from mcap.exceptions import McapError
+from mcap.reader import McapReader, make_reader
+
+from pygnc_devices.declaration import Field
+from pygnc_devices.errors import DeviceError
+from pygnc_devices.reading import NS_PER_S
+from pygnc_devices.units import ACCELERATION, MAGNETIC, RATE, Unit
+from pygnc_instruments.device.allan import MIN_READINGS, FloatArray
+from pygnc_instruments.device.connection import DeviceSelection, connect
+
+SENSORS: Final = (RATE, ACCELERATION, MAGNETIC)
+_UNIT_OF_COLUMN: Final = {unit.column: unit for unit in SENSORS}
+_UNIT_OF_VALUE: Final = {unit.name: unit for unit in SENSORS}
+_DERIVED: Final = re.compile("bias|stabilized|steering", re.IGNORECASE)
+"""Names of values that are not readings of a sensor."""
+_FOREIGN_COLUMN: Final = re.compile("[xyz](Rate|Accel|Mag)(Corrected|Scaled)?")
+_FOREIGN_UNITS: Final = {"Rate": RATE, "Accel": ACCELERATION, "Mag": MAGNETIC}
+"""Units of files without a line of units, such as those of python-imu380."""
+_MISSING_STEP: Final = 1.5
+"""Time between rows, relative to the median, from which a row is missing in a file that does not count them."""
+_RATE_PARTS: Final = 16
+_RATE_TOLERANCE: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Readings of a sensor along an axis.
+
+    Attributes:
+        name: name of the value or column in the log.
+        unit: unit of the readings.
+        readings: readings, (n,).
+    """
+
+    name: str
+    unit: Unit
+    readings: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class SensorLog:
+    """Longest part of a log without a missing reading.
+
+    Attributes:
+        packet: kind of the packets.
+        axes: axes, all with the same number of readings.
+        interval_s: time between readings, s.
+        first: index of the first reading in the log.
+        total: number of readings in the log.
+    """
+
+    packet: str
+    axes: list[Axis]
+    interval_s: float
+    first: int
+    total: int
+
+
+@dataclass(slots=True)
+class _Table:
+    """Columns of a log.
+
+    Attributes:
+        units: units of the columns with readings, by name.
+        columns: readings in these units, by name; NaN: no value.
+        times_s: time of each reading, s; NaN: unknown.
+        lost: number of readings missing before each reading; 0 if the log does not contain it.
+        counts_lost: True if the log contains `lost`.
+    """
+
+    packet: str
+    units: dict[str, Unit]
+    columns: dict[str, Any]
+    times_s: Any = field(default_factory=lambda: array("d"))
+    lost: Any = field(default_factory=lambda: array("d"))
+    counts_lost: bool = True
+
+    def append(self, values: Mapping[str, Any], time_s: float, lost: float) -> None:
+        """Append a reading."""
+        for name, column in self.columns.items():
+            value = values.get(name)
+            column.append(value if isinstance(value, int | float) else np.nan)
+        self.times_s.append(time_s)
+        self.lost.append(lost)
+
+
+def read_sensor_log(path: Path, selection: DeviceSelection, *, packet: str = "", rate_hz: float = 0.0) -> SensorLog:
+    """Read a log.
+
+    Args:
+        path: CSV or MCAP file of `pygnc device log`, CSV file of python-imu380, or recording.
+        selection: family and packets of a recording.
+        packet: kind of packet; "" for the most frequent kind with sensors.
+        rate_hz: rate of the readings, Hz; 0 to take it from the log's time.
+
+    Raises:
+        DeviceError: the log cannot be read, has no sensor, no known or no steady rate, or too few readings in a row.
+    """
+    match path.suffix:
+        case ".csv":
+            table = _read_csv(path)
+        case ".mcap":
+            table = _read_mcap(path, packet)
+        case _:
+            table = _read_recording(selection, packet)
+    return _longest_part(path, table, rate_hz)
+
+
+def _sensor_fields(fields: Iterable[Field]) -> dict[str, Unit]:
+    return {entry.name: entry.unit for entry in fields if entry.unit in SENSORS and not _DERIVED.search(entry.name)}
+
+
+def _read_csv(path: Path) -> _Table:
+    head: dict[str, str] = {}
+    names: list[str] = []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for line in file:
+                if not line.startswith("#"):
+                    names = next(csv.reader([line]))
+                    break
+                key, _, value = line[1:].partition(":")
+                head[key.strip()] = value.strip()
+        units = _csv_units(names, head.get("units", ""))
+        if not units:
+            raise DeviceError(f"{path}: contains no angular rate, specific force or magnetic field")
+        wanted = [name for name in names if name in {*units, "time", "lost_before", "gap"}]
+        frame = pl.read_csv(
+            path, comment_prefix="#", columns=wanted, schema_overrides=dict.fromkeys(wanted, pl.Float64)
+        )
+    except (OSError, UnicodeDecodeError, csv.Error, pl.exceptions.PolarsError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DeviceError(f"{path}: not a readable CSV log: {reason}") from None
+    columns = {name: frame[name].to_numpy() / unit.column_per_unit for name, unit in units.items()}
+    times_s = frame["time"].to_numpy() if "time" in wanted else np.full(frame.height, np.nan)
+    is_counted = "lost_before" in wanted
+    lost = frame["lost_before"].to_numpy() if is_counted else np.zeros(frame.height)
+    if "gap" in wanted:
+        lost = lost + (frame["gap"].to_numpy() > 0.0)
+    return _Table(head.get("packet", ""), units, columns, times_s, lost, is_counted)
+
+
+def _csv_units(names: list[str], text: str) -> dict[str, Unit]:
+    if not text:
+        found = {name: match for name in names if (match := _FOREIGN_COLUMN.fullmatch(name))}
+        return {name: _FOREIGN_UNITS[match[1]] for name, match in found.items()}
+    pairs = zip(names, text.split(","), strict=False)
+    return {
+        name: _UNIT_OF_COLUMN[unit] for name, unit in pairs if unit in _UNIT_OF_COLUMN and not _DERIVED.search(name)
+    }
+
+
+def _read_mcap(path: Path, packet: str) -> _Table:
+    try:
+        with path.open("rb") as file:
+            return _read_topic(path, make_reader(file, validate_crcs=True), packet)
+    except (OSError, McapError, ValueError) as error:
+        reason = f"not a complete MCAP file: {error or 'its end is missing'}; `mcap recover` completes it"
+        raise DeviceError(f"{path}: {reason}") from None
+
+
+def _read_topic(path: Path, reader: McapReader, packet: str) -> _Table:
+    summary = reader.get_summary()
+    counts: Mapping[int, int] = {}
+    tables: dict[int, _Table] = {}
+    if summary is not None and summary.statistics is not None:
+        counts = summary.statistics.channel_message_counts
+        for number, channel in summary.channels.items():
+            schema = summary.schemas.get(channel.schema_id)
+            properties = {} if schema is None else msgspec.json.decode(schema.data).get("properties", {})
+            named = {name: _UNIT_OF_VALUE.get(entry.get("unit", "")) for name, entry in properties.items()}
+            units = {name: unit for name, unit in named.items() if unit is not None and not _DERIVED.search(name)}
+            kind = channel.topic.rpartition("/")[2]
+            if units and packet in {"", kind}:
+                tables[number] = _Table(kind, units, {name: array("d") for name in units})
+    if not tables:
+        raise DeviceError(f"{path}: {_no_packet(packet)}")
+    chosen = max(tables, key=lambda number: counts.get(number, 0))
+    table = tables[chosen]
+    decode = msgspec.json.Decoder(dict[str, Any]).decode
+    start_ns: int | None = None
+    for _, channel, message in reader.iter_messages(log_time_order=False):
+        if channel.id == chosen:
+            values = decode(message.data)
+            start_ns = message.publish_time if start_ns is None else start_ns
+            lost = values.get("lost_before", 0) + (values.get("gap_s", 0.0) > 0.0)
+            table.append(values, (message.publish_time - start_ns) / NS_PER_S, lost)
+    return table
+
+
+def _read_recording(selection: DeviceSelection, packet: str) -> _Table:
+    tables: dict[str, _Table] = {}
+    with connect(selection) as connected:
+        if not connected.is_recording:
+            raise DeviceError(f"{selection.port}: not a file; log the device first: pygnc device log {selection.port}")
+        for reading in connected.device:
+            kind = reading.packet.name
+            if packet not in {"", kind}:
+                continue
+            if kind not in tables:
+                units = _sensor_fields(reading.packet.fields)
+                tables[kind] = _Table(kind, units, {name: array("d") for name in units})
+            time_s = np.nan if reading.t_device_ns is None else reading.t_device_ns / NS_PER_S
+            tables[kind].append(reading.values, time_s, reading.lost_before)
+    with_sensors = [table for table in tables.values() if table.units]
+    if not with_sensors:
+        raise DeviceError(f"{selection.port}: {_no_packet(packet)}")
+    return max(with_sensors, key=lambda table: len(table.times_s))
+
+
+def _no_packet(packet: str) -> str:
+    return f"contains no packet {packet} with sensors; see --packet" if packet else "contains no packet with sensors"
+
+
+def _longest_part(path: Path, table: _Table, rate_hz: float) -> SensorLog:
+    columns = {name: np.asarray(column, np.float64) for name, column in table.columns.items()}
+    # A magnetometer that the unit does not have is no reason to refuse the other sensors.
+    columns = {name: column for name, column in columns.items() if np.isfinite(column).any()}
+    times_s = np.asarray(table.times_s, np.float64)
+    total = len(times_s)
+    absent = np.zeros(total, bool)
+    for column in columns.values():
+        absent |= ~np.isfinite(column)
+    breaks = absent | (np.asarray(table.lost, np.float64) > 0.0)
+    steps_s = np.diff(times_s)
+    if not table.counts_lost and np.isfinite(steps_s).any():
+        breaks[1:] |= ~(steps_s < _MISSING_STEP * np.nanmedian(steps_s))
+    edges = np.concatenate(([0], np.flatnonzero(breaks), [total]))
+    longest = int(np.argmax(np.diff(edges)))
+    first, stop = int(edges[longest]), int(edges[longest + 1])
+    first += bool(first < stop and absent[first])
+    if stop - first < MIN_READINGS:
+        pieces = len(edges) - 2
+        raise DeviceError(
+            f"{path}: the longest part without a missing reading has {max(0, stop - first)} of {total} readings "
+            f"({pieces} interruptions); {MIN_READINGS} are needed, hours are better"
+        )
+    interval_s = _interval_s(path, times_s[first:stop], rate_hz)
+    axes = [Axis(name, table.units[name], column[first:stop]) for name, column in columns.items()]
+    return SensorLog(table.packet, axes, interval_s, first, total)
+
+
+def _interval_s(path: Path, times_s: FloatArray, rate_hz: float) -> float:
+    """Return the time between readings; check that it is steady."""
+    known = np.flatnonzero(np.isfinite(times_s))
+    # The first readings of a recording have no time: its clock is not identified yet.
+    if len(known) < MIN_READINGS // 2 or times_s[known[-1]] <= times_s[known[0]]:
+        if rate_hz:
+            return 1.0 / rate_hz
+        raise DeviceError(f"{path}: the rate of its readings is unknown; state it: --rate 100")
+    marks = known[np.linspace(0, len(known) - 1, _RATE_PARTS + 1).astype(int)]
+    mean_s = float((times_s[marks[-1]] - times_s[marks[0]]) / (marks[-1] - marks[0]))
+    part_s = np.diff(times_s[marks]) / np.diff(marks)
+    odd = np.flatnonzero(np.abs(part_s / mean_s - 1.0) > _RATE_TOLERANCE)
+    if len(odd):
+        raise DeviceError(
+            f"{path}: the rate is not steady: one reading in {1e3 * mean_s:.4g} ms on average, in "
+            f"{1e3 * part_s[odd[0]]:.4g} ms near reading {marks[odd[0]]} of the part in use; "
+            "log at one rate, or cut the file where the rate changes"
+        )
+    if rate_hz and abs(mean_s * rate_hz - 1.0) > _RATE_TOLERANCE:
+        raise DeviceError(
+            f"{path}: its times give {1.0 / mean_s:.4g} Hz, not the {rate_hz:g} Hz of --rate; omit --rate"
+        )
+    return 1.0 / rate_hz if rate_hz else mean_s
