@@ -81,8 +81,10 @@ def main() -> None:
     parser.add_argument(
         "--speed", type=float, default=60.0, help="Simulated seconds per second of the fault run (default: 60)."
     )
-    parts = {"vectors": vectors, "store": store, "server": gateways, "logger": logger}
-    parts |= {"writes": writes, "publish": publish, "page": page, "faults": faults}
+    parts = {
+        "vectors": vectors, "store": store, "server": gateways, "logger": logger, "writes": writes, "publish": publish,
+        "page": page, "faults": faults,
+    }  # fmt: skip
     options, chosen = select_parts(parser, parts)
     logging.getLogger("pygnc_devices").setLevel(logging.CRITICAL)
     print_rows(chain.from_iterable(part(options.speed) for part in chosen))
@@ -307,7 +309,7 @@ def page(_: float) -> Iterator[Row]:
 def _open(browser: Chrome, url: str) -> float:
     started_s = time.perf_counter()
     browser.get(url)
-    while not browser.execute_script("return document.body.dataset.ready"):  # type: ignore[no-untyped-call]
+    while not browser.execute_script("return document.body.dataset.ready"):
         time.sleep(0.02)
     return time.perf_counter() - started_s
 
