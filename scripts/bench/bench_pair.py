@@ -96,7 +96,7 @@ def score_arc(
         raise RuntimeError(f"arc {seed}: the formation estimator found no observation")
     moments = times[5::10]
     true_rtn = relative_truth(orbits[0], orbits[1], moments)
-    found = [solution.relative_at(gps_ms, PARTNER) for gps_ms in moments.tolist()]
+    found = list(solution.relative_states(moments.tolist(), PARTNER))
     errors = np.array([each.rtn for each in found]) - true_rtn
     covariance = np.array([each.covariance_rtn for each in found])
     nees = np.einsum("ni,nij,nj->n", errors, np.linalg.inv(covariance), errors) / errors.shape[1]

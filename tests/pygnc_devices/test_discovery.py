@@ -149,3 +149,31 @@ def test_a_monodrive_simulator_is_not_taken_for_a_streaming_gx2() -> None:
     with TcpEndpoint(MonoDriveSimulator()) as network:
         (entry,) = search([network.url], [family("gx2"), family("monodrive")]).found
     assert (entry.family, entry.text) == ("monodrive", "monoDrive IMU")
+
+
+class Chatter(SimulatedUnit):
+    """Device without a driver that sends the same bytes once per second."""
+
+    def __init__(self, octets: bytes, baud: int) -> None:
+        super().__init__()
+        self.baud = baud
+        self._octets = octets
+        self._restart(0.0)
+
+    def _restart(self, now_s: float) -> None:
+        self._next_s = now_s
+
+    def _tick_s(self) -> float:
+        return self._next_s
+
+    def _tick(self) -> bytes:
+        self._next_s += 1.0
+        return self._octets
+
+
+def test_names_the_protocol_of_a_device_without_a_driver(tmp_path: Path) -> None:
+    nmea = b"$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47\r\n"
+    with PtyEndpoint(Chatter(nmea, 9600), tmp_path / "unit") as line:
+        outcome = search([line.url], [FAMILY])
+    assert outcome.foreign == {line.url: "NMEA 0183 (GNSS receivers)"}
+    assert outcome.reason(line.url).startswith(f"{line.url}: receives NMEA 0183")

@@ -218,11 +218,11 @@ def _estimate(run: _Run, partners: tuple[int, ...], gps_ms: IntArray) -> Estimat
     solution = run.solution
     shape = (len(solution.hypotheses), len(partners), len(gps_ms))
     relative, covariance = np.full((*shape, 6), np.nan), np.full((*shape, 6, 6), np.nan)
-    for hypothesis, number, row in np.ndindex(shape):
+    for hypothesis, number in np.ndindex(shape[:2]):
         if partners[number] in solution.satellites:
-            found = solution.relative_at(int(gps_ms[row]), partners[number], hypothesis)
-            relative[hypothesis, number, row] = found.gcrf
-            covariance[hypothesis, number, row] = found.covariance_gcrf
+            found = list(solution.relative_states(gps_ms.tolist(), partners[number], hypothesis))
+            relative[hypothesis, number] = [state.gcrf for state in found]
+            covariance[hypothesis, number] = [state.covariance_gcrf for state in found]
     judged = [solution.partners[partner] for partner in partners]
     return Estimate(
         relative_gcrf=relative,

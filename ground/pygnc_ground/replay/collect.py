@@ -68,17 +68,14 @@ class FormationCollector:
 
     Attributes:
         messages: Messages of the tracker in their order.
+        solution: Newest solution.
     """
 
     def __init__(self, settings: Settings, orientation: EarthOrientationTable) -> None:
         self._tracker = FormationTracker(settings, orientation)
         self._orbits: deque[OrbitMessage] = deque()
         self.messages: list[FormationMessage] = []
-
-    @property
-    def solution(self) -> FormationSolution | None:
-        """Newest solution."""
-        return self._tracker.solution
+        self.solution: FormationSolution | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -96,7 +93,9 @@ class FormationCollector:
 
     def _solve(self) -> None:
         while self._tracker.problem is not None:
-            self.messages += self._tracker.accept(self._tracker.problem())
+            result = self._tracker.problem()
+            self.solution = result.solution or self.solution
+            self.messages += [message for messages in self._tracker.accept(result) for message in messages]
 
 
 @dataclass(slots=True)

@@ -131,7 +131,7 @@ def _orbits(solution: FormationSolution, partner: int, times: IntArray, margin: 
             states.append((state.rtn, state.covariance_rtn))
     found = []
     for number in chosen:
-        track = [solution.relative_at(gps_ms, partner, number) for gps_ms in times.tolist()]
+        track = list(solution.relative_states(times.tolist(), partner, number))
         found.append(
             CandidateOrbit(
                 hypothesis=number,

@@ -186,9 +186,8 @@ class DeviceLink:
             if baud in (0, found.baud):
                 self.family = family(found.family)
                 return await _open(self.family, found.url, found.baud)
-        problems = "; ".join(result.problems.values())
-        where = port or "the USB serial adapters"
-        raise PortError(problems or f"{where}: no device responds; check cable and power of the device")
+        problems = [*result.problems.values(), *map(result.reason, result.silent)]
+        raise PortError("; ".join(problems) or "no USB serial adapter is connected; name a port or connect one")
 
     async def _read(self, device: AsyncDevice) -> None:
         await self.identify()

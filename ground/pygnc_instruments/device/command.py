@@ -17,7 +17,14 @@ from rich.table import Table
 from pygnc_cli.signals import INTERRUPTED
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.scheduler import Operation
-from pygnc_instruments.device import noise_command, plot_command, readings_commands, simulate_command, upgrade_command
+from pygnc_instruments.device import (
+    noise_command,
+    plot_command,
+    readings_commands,
+    simulate_command,
+    stream_command,
+    upgrade_command,
+)
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, find_devices
 from pygnc_instruments.device.terminal import (
     Baud,
@@ -60,7 +67,8 @@ def list_devices(
         outcome = find_devices(ports or [], family, baud)
     if as_json:
         found = [asdict(entry) for entry in outcome.found]
-        print_json({"found": found, "silent": outcome.silent, "problems": outcome.problems})
+        silent = {"silent": outcome.silent, "foreign": outcome.foreign}
+        print_json({"found": found, "problems": outcome.problems} | silent)
         return
     table = Table("port", "baud", "family", "serial number", "device")
     for entry in outcome.found:
@@ -68,7 +76,7 @@ def list_devices(
     if outcome.found:
         console.print(table)
     for url in outcome.silent:
-        print_note(f"{url}: no response; check cable, power and baud rate")
+        print_note(outcome.reason(url))
     for problem in outcome.problems.values():
         print_note(problem)
     if not outcome.found:
@@ -231,7 +239,7 @@ def _align(connected: ConnectedDevice, procedure: Operation[Any]) -> tuple[dict[
     return result
 
 
-app.command(name="stream")(readings_commands.stream)
+app.command(name="stream")(stream_command.stream)
 app.command(name="plot")(plot_command.plot)
 app.command(name="log")(readings_commands.log)
 app.command(name="noise")(noise_command.noise)

@@ -146,7 +146,8 @@ class ConnectedDevice:
         if not self.device.is_connected:
             return f"{self.device.url}: disconnected; reconnecting"
         if self.device.statistics.bytes_received:
-            return f"{self.device.url}: the received bytes contain no valid frame; check --baud and --family"
+            url = self.device.url
+            return f"{url}: the received bytes contain no valid frame; `pygnc device list {url}` names their sender"
         return f"{self.device.url}: no data; the device may be in quiet mode: `pygnc device get` shows its rate"
 
 
@@ -205,9 +206,9 @@ def _single_device(outcome: Search, port: str) -> Discovery:
         found = ", ".join(f"{entry.url} ({entry.family} {entry.serial_number})" for entry in outcome.found)
         raise DeviceError(f"several devices were found; name the port of the device to use: {found}")
     if port:
-        raise DeviceError(f"{port}: no device responds; switch it on, or name an uncommon baud rate: --baud 230400")
+        raise DeviceError(outcome.reason(port))
     problems = "".join(f"; {problem}" for problem in outcome.problems.values())
-    silent = f" ({', '.join(outcome.silent)}: no response)" if outcome.silent else ""
+    silent = f" ({'; '.join(map(outcome.reason, outcome.silent))})" if outcome.silent else ""
     raise DeviceError(
         f"no device was found at the USB serial adapters{silent}{problems}; "
         "name a port such as /dev/ttyUSB0, COM3 or socket://host:4000"

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,58 @@ def test_stream_prints_lines_or_json(line: PtyEndpoint) -> None:
     reading = json.loads(run("stream", line.url, "--count", 1, "--json", *UCB).stdout)
     assert reading["values"]["accel_z_mps2"] == pytest.approx(9.76, abs=0.05)
     assert bytes.fromhex(reading["raw"])[:4] == b"UUS1"
+
+
+def test_every_line_has_the_time_of_arrival(line: PtyEndpoint) -> None:
+    lines = run("stream", line.url, "--count", 3, *UCB).stdout.splitlines()
+    before = datetime.now(UTC)
+    for text in lines:
+        assert abs(datetime.fromisoformat(text.split()[1]) - before) < timedelta(minutes=1)
+
+
+def test_stream_shows_one_in_n_readings_of_each_kind(tmp_path: Path) -> None:
+    frames = [make_frame("xy" if k % 2 else "zz", k.to_bytes(4, "little")) for k in range(20)]
+    (tmp_path / "x.raw").write_bytes(b"".join(frames))
+    described = [{"name": name, "payload": [{"type": "uint32", "name": "number"}]} for name in ("xy", "zz")]
+    (tmp_path / "mine.json").write_text(json.dumps(described))
+    arguments = ("stream", tmp_path / "x.raw", "--user-packets", tmp_path / "mine.json", "--every", 4)
+    lines = run(*arguments).stdout.splitlines()
+    assert lines == [
+        f"{name} number={k}" for name, k in (("zz", 0), ("xy", 1), ("zz", 8), ("xy", 9), ("zz", 16), ("xy", 17))
+    ]
+    assert len(run(*arguments, "--count", 3).stdout.splitlines()) == 3
+
+
+def test_stream_prints_csv_like_a_log(line: PtyEndpoint, tmp_path: Path) -> None:
+    run("log", line.url, "--out", tmp_path, "--name", "run", "--raw", "--count", 5, *UCB)
+    logged = [text for text in (tmp_path / "run.csv").read_text().splitlines() if not text.startswith("#")]
+    printed = list(csv.DictReader(run("stream", tmp_path / "run.raw", "--csv", "--count", 5).stdout.splitlines()))
+    for row, other in zip(csv.DictReader(logged), printed, strict=True):
+        assert {name: row[name] for name in row if name not in ("time", "utc")} == {
+            name: other[name] for name in other if name not in ("time", "utc")
+        }
+    assert "exclude each other" in run("stream", line.url, "--csv", "--json", *UCB, code=1).stderr
+
+
+def test_csv_has_one_kind_of_packet(tmp_path: Path) -> None:
+    (tmp_path / "x.raw").write_bytes((make_frame("S1", bytes(24)) + make_frame("S0", bytes(30))) * 3)
+    result = run("stream", tmp_path / "x.raw", "--csv")
+    assert len(result.stdout.splitlines()) == 4
+    assert result.stderr.count("S0: omitted") == 1
+
+
+def test_streams_all_imus_of_a_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "imus.json"
+    with TcpEndpoint(MonoDriveSimulator()) as first, TcpEndpoint(MonoDriveSimulator()) as second:
+        imus = [{"type": "IMU", "id": str(k), "listen_port": end._port} for k, end in enumerate((first, second))]
+        path.write_text(json.dumps({"sensors": imus}))
+        lines = run("stream", path, "--count", 10).stdout.splitlines()
+        assert {text.split()[0] for text in lines} == {f"IMU_{first._port}", f"IMU_{second._port}"}
+        path.write_text(json.dumps(imus[0]))
+        reading = run_json("stream", path, "--count", 1)
+        assert (reading["sensor"], reading["packet"]) == (f"IMU_{first._port}", "IMU")
+    path.write_text(json.dumps(imus[0] | {"sensor_process": False}))
+    assert "sensor_process" in run("stream", path, code=1).stderr
 
 
 def test_family_of_a_recording_is_detected(tmp_path: Path) -> None:

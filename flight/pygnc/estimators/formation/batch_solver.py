@@ -297,22 +297,9 @@ def _solution(
     ]
     groups = connected_groups(range(1, count), equations.index_pairs)
     covariance = ridge_covariances(equations, result, groups, settings.certain_chi_square)
-    rows, size = range(len(result.parameters)), len(equations.nonlinear)
-    motions = [
-        None
-        if motion is None
-        else equations.dynamics.with_partials(motion.select(slice(size * row, size * row + size)))
-        for row in rows
-    ]
+    rows = range(len(result.parameters))
     hypotheses = tuple(
-        Hypothesis(
-            float(result.cost[row]),
-            result.parameters[row],
-            covariance[row],
-            motions[row],
-            residual_m[row],
-        )
-        for row in rows
+        Hypothesis(float(result.cost[row]), result.parameters[row], covariance[row], residual_m[row]) for row in rows
     )
     partners = {
         identity: Partner(reason, ambiguous=False, chi_square_best=math.nan, chi_square_mirror=math.nan)

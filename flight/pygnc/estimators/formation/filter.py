@@ -117,6 +117,7 @@ class FormationFilter:
     Attributes:
         satellites: Radio ids, our own first.
         pairs: Pairs with a bias.
+        freedom: Degrees of freedom of the solution.
         gps_ms: GPS milliseconds of the state.
     """
 
@@ -125,6 +126,7 @@ class FormationFilter:
     ) -> None:
         self.satellites = solution.satellites
         self.pairs = solution.pairs
+        self.freedom = solution.freedom
         self._settings = settings
         self._orbit = orbit
         self._frames = frames
@@ -166,8 +168,13 @@ class FormationFilter:
 
     def bias_of(self, pair: Pair, hypothesis: int = 0) -> tuple[float, float]:
         """Return the range bias of a pair and its standard deviation, in m."""
-        bank = self._bank_of(max(pair, key=lambda end: end != self.satellites[0]))
+        bank = self._bank_with(pair)
         return bank.hypotheses[hypothesis].bias(bank.pairs.index(pair))
+
+    def noise_of(self, pair: Pair) -> float:
+        """Return the standard deviation of the ranges of a pair without model error, in m."""
+        bank = self._bank_with(pair)
+        return bank.range_noise_m[bank.pairs.index(pair)]
 
     def process_range(self, observation: RangeObservation) -> RangeVerdict:
         """Update the hypotheses with a range; return the verdict."""
@@ -175,7 +182,7 @@ class FormationFilter:
         if cause is not None:
             return RangeVerdict(cause, math.nan, math.nan, math.nan, moved=False)
         self._propagate(observation.gps_ms)
-        bank = next(bank for bank in self._banks if observation.pair in bank.pairs)
+        bank = self._bank_with(observation.pair)
         one, other = (bank.satellites.index(end) for end in observation.pair)
         pair = bank.pairs.index(observation.pair)
         noise_m, gate = bank.range_noise_m[pair], self._settings.range_gate_sigma**2
@@ -286,6 +293,9 @@ class FormationFilter:
         if elapsed_ms == 0 and observation.satellites in self._used:
             return FormationRejectCause.DUPLICATE
         return FormationRejectCause.GAP if elapsed_ms > 1e3 * self._orbit.start.gap_max_s else None
+
+    def _bank_with(self, pair: Pair) -> HypothesisBank:
+        return next(bank for bank in self._banks if pair in bank.pairs)
 
     def _bank_of(self, partner: int) -> HypothesisBank:
         for bank in self._banks:

@@ -53,6 +53,8 @@ _STEP_S: Final = _STEP_NODES * NODE_S
 _PARTIAL_STEPS: Final = 2
 """Steps of the motion per step of its derivatives, which change less."""
 _QUADRATURE_POINTS: Final = 6
+_DENSE_MAX: Final = 96
+"""Number of points up to which a matrix of all weights integrates faster than sums over few points."""
 _ITERATIONS_MAX: Final = 40
 _TOLERANCE: Final = np.repeat((1e-3, 1e-6), 3)
 """Largest last change of the position (m) and velocity (m/s) constants."""
@@ -76,11 +78,6 @@ class Motion(NamedTuple):
     constants: Array
     rates: Array
     d_constants_d_epoch: Array | None
-
-    def select(self, rows: slice) -> "Motion":
-        """Return the motion of some of the deviations, by index."""
-        d_constants_d_epoch = None if self.d_constants_d_epoch is None else self.d_constants_d_epoch[:, rows]
-        return Motion(self.constants[:, rows], self.rates[:, rows], d_constants_d_epoch)
 
     def at(self, rows: slice, node_time: Array) -> Array:
         """Return the constants y of the deviations `rows` at m times, (m, rows, 7), by cubic Hermite interpolation.
@@ -129,20 +126,19 @@ class RelativeDynamics:
         self._acceleration = _oblate_acceleration(self._reference_m)
         self._gradient = _oblate_gradient(self._reference_m)
         self._epoch = reference.epoch_node // _STEP_NODES
-        self._quadrature = _STEP_S * _quadrature(len(transition), self._epoch)
+        self._integral = _Integral(len(transition), self._epoch)
 
     def propagate(self, deviations: Array, *, partials: bool = True) -> Motion:
         """Return the motion of deviations (k, 7) at the epoch."""
-        constants = np.broadcast_to(deviations, (len(self._quadrature), *deviations.shape))
+        constants = np.broadcast_to(deviations, (len(self._reference_m), *deviations.shape))
         for _ in range(_ITERATIONS_MAX):
             rates = self._rates(constants)
-            integral = self._quadrature @ rates.reshape(len(rates), -1)
-            previous, constants = constants, deviations + integral.reshape(rates.shape)
+            previous, constants = constants, deviations + _STEP_S * self._integral.of(rates)
             change = np.abs(constants - previous).max(axis=(0, 1))[:6]
             if (change <= _TOLERANCE).all():
                 break
         motion = Motion(constants, rates, None)
-        return self.with_partials(motion) if partials else motion
+        return self._with_partials(motion) if partials else motion
 
     def _rates(self, constants: Array) -> Array:
         """Return dy/dt, shape of `constants` (n, k, 7)."""
@@ -151,7 +147,7 @@ class RelativeDynamics:
         rates: Array = (nonlinear - deviation @ self._gradient[:, 0]) @ self._velocity_map
         return rates
 
-    def with_partials(self, motion: Motion) -> Motion:
+    def _with_partials(self, motion: Motion) -> Motion:
         """Return `motion` with its derivatives by y at the epoch, integrated by the trapezoidal rule (Heun's method).
 
         The derivatives differ as little from the unit matrix as the motion from linear motion, so this accuracy is
@@ -175,23 +171,49 @@ class RelativeDynamics:
         return motion._replace(d_constants_d_epoch=result)
 
 
-def _quadrature(count: int, origin: int) -> Array:
-    """Return weights (count, count) of the integrals from point `origin` to each of `count` points at unit distances.
+class _Integral:
+    """Integral from point `origin` to each of `count` points at unit distances.
 
     Each interval is integrated by the polynomial through the nearest `_QUADRATURE_POINTS` points.
     """
-    order = min(_QUADRATURE_POINTS, count)
+
+    def __init__(self, count: int, origin: int) -> None:
+        self._origin, self._order = origin, min(_QUADRATURE_POINTS, count)
+        # Intervals before the middle of the polynomial through the first points, in that middle, and after it.
+        before = self._order // 2 - 1
+        weights = _interval_weights(self._order)
+        self._first, self._middle, self._last = weights[:before], weights[before], weights[before + 1 :]
+        self._matrix = self._of_columns(np.eye(count)) if count <= _DENSE_MAX else None
+
+    def of(self, values: Array) -> Array:
+        """Return the integrals of values (count, ...), (count, ...)."""
+        flat = values.reshape(len(values), -1)
+        integral = self._of_columns(flat) if self._matrix is None else self._matrix @ flat
+        return integral.reshape(values.shape)
+
+    def _of_columns(self, flat: Array) -> Array:
+        integral, order = np.zeros(flat.shape), self._order
+        before, after = len(self._first), len(flat) - len(self._last)
+        integral[1 : before + 1] = self._first @ flat[:order]
+        integral[after:] = self._last @ flat[-order:]
+        middle = integral[before + 1 : after]
+        for point, weight in enumerate(self._middle.tolist()):
+            middle += weight * flat[point : point + len(middle)]
+        np.cumsum(integral, axis=0, out=integral)
+        integral -= integral[self._origin].copy()
+        return integral
+
+
+def _interval_weights(order: int) -> Array:
+    """Return the weights of the integrals over the intervals between `order` points, (order - 1, order).
+
+    They belong to the polynomial through all these points.
+    """
     powers = np.arange(order)
-    weights = np.zeros((count, count))
-    for interval in range(count - 1):
-        first = min(max(interval + 1 - order // 2, 0), count - order)
-        points = np.arange(first, first + order) - interval
-        weights[interval + 1, first : first + order] = np.linalg.solve(
-            points.astype(np.float64) ** powers[:, None], 1.0 / (powers + 1.0)
-        )
-    integral = np.cumsum(weights, axis=0)
-    result: Array = integral - integral[origin]
-    return result
+    points = powers - np.arange(order - 1.0)[:, None]
+    moments = np.broadcast_to(1.0 / (powers + 1.0), points.shape)
+    weights: Array = np.linalg.solve(points[:, None, :] ** powers[:, None], moments[..., None])[..., 0]
+    return weights
 
 
 def cubic_hermite(values: Array, rates: Array, steps: Array, step_s: float) -> Array:

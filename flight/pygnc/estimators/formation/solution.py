@@ -1,7 +1,7 @@
 """Solution of an arc: hypotheses for the whole formation, and the knowledge of each partner's orbit."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -13,10 +13,9 @@ from pygnc.estimators.formation.observation_equations import Equations
 from pygnc.estimators.formation.observations import Pair, RangeObservation
 from pygnc.estimators.formation.reference import STATE_SIZE, Reference, log_drag
 from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf
-from pygnc.estimators.formation.relative_motion import Motion
 
-_CHUNK: Final = 128
-"""Moments evaluated at once; with four satellites, their derivatives take a megabyte."""
+_CHUNK: Final = 32
+"""Moments evaluated at once; with four satellites, their derivatives take a third of a megabyte."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,14 +27,12 @@ class Hypothesis:
         parameters: Seven parameters of each satellite (position in m, velocity in m/s, log drag factor at the epoch, as
             deviations from the reference), then one bias in m per pair, shape (p,).
         covariance: Covariance of the parameters, shape (p, p).
-        motion: Motion of the satellites that do not move linearly; None without any.
         residual_m: Residuals of the ranges in m, in the order of `FormationSolution.ranges`.
     """
 
     chi_square: float
     parameters: Array
     covariance: Array
-    motion: Motion | None
     residual_m: Array
 
 
@@ -120,16 +117,21 @@ class FormationSolution:
         """Standard deviation of the ranges of each pair without model error, in m."""
         return self.equations.noise.white_sigma_m
 
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom: ranges in use minus parameters, at least 0."""
+        return max(0, int(self.used.sum()) - len(self.hypotheses[0].parameters))
+
     def relative_at(self, gps_ms: int, partner: int, hypothesis: int = 0) -> RelativeState:
         """Return the state of a partner, by radio id, relative to us.
 
         Raises:
             ValueError: The moment is outside the arc, or the partner is not solved.
         """
-        return self.relative_states((gps_ms,), partner, hypothesis)[0]
+        return next(self.relative_states((gps_ms,), partner, hypothesis))
 
-    def relative_states(self, gps_ms: Sequence[int], partner: int, hypothesis: int = 0) -> list[RelativeState]:
-        """Return the states of a partner, by radio id, relative to us at several moments in ascending order.
+    def relative_states(self, gps_ms: Sequence[int], partner: int, hypothesis: int = 0) -> Iterator[RelativeState]:
+        """Yield the states of a partner, by radio id, relative to us at several moments in ascending order.
 
         Raises:
             ValueError: A moment is outside the arc, or the partner is not solved.
@@ -137,13 +139,10 @@ class FormationSolution:
         if partner not in self.satellites[1:]:
             raise ValueError(f"satellite {partner} is not solved; choose from {self.satellites[1:]}")
         index, covariance = self.satellites.index(partner), self.hypotheses[hypothesis].covariance
-        found: list[RelativeState] = []
-        for first in range(0, len(gps_ms), _CHUNK):
-            states, partials = self._states(gps_ms[first : first + _CHUNK], hypothesis)
+        for states, partials in self._states(gps_ms, hypothesis):
             relative, d_relative = states[index] - states[0], partials[index] - partials[0]
             covariances = d_relative @ covariance @ d_relative.swapaxes(1, 2)
-            found += [relative_state(*each) for each in zip(states[0], relative, covariances, strict=True)]
-        return found
+            yield from (relative_state(*each) for each in zip(states[0], relative, covariances, strict=True))
 
     def joint_at(self, gps_ms: int, hypothesis: int = 0) -> tuple[Array, Array]:
         """Return the joint state of all satellites and its covariance, the initial state of a filter.
@@ -155,7 +154,7 @@ class FormationSolution:
         Raises:
             ValueError: The moment is outside the arc.
         """
-        states, partials = (part[:, 0] for part in self._states((gps_ms,), hypothesis))
+        states, partials = (part[:, 0] for part in next(self._states((gps_ms,), hypothesis)))
         parameters, covariance = self.hypotheses[hypothesis].parameters, self.hypotheses[hypothesis].covariance
         size = STATE_SIZE * len(self.satellites) + len(self.pairs)
         joint, transition = parameters[:size].copy(), np.eye(size, len(parameters))
@@ -174,14 +173,21 @@ class FormationSolution:
         solved = self.hypotheses[hypothesis]
         return float(solved.parameters[index]), float(np.sqrt(solved.covariance[index, index]))
 
-    def _states(self, gps_ms: Sequence[int], hypothesis: int) -> tuple[Array, Array]:
-        """Return positions and velocities at m moments (s, m, 6), and their derivatives by all parameters."""
+    def noise_of(self, pair: Pair) -> float:
+        """Return the standard deviation of the ranges of a pair without model error, in m."""
+        return float(self.noise_m[self.pairs.index(pair)])
+
+    def _states(self, gps_ms: Sequence[int], hypothesis: int) -> Iterator[tuple[Array, Array]]:
+        """Yield positions and velocities at some of the moments (s, m, 6), and their derivatives by all parameters."""
         for moment in gps_ms:
             if not self.reference.covers(moment):
                 first_ms, last_ms = self.reference.span_ms
                 raise ValueError(f"gps_ms {moment} is outside the arc of the solution, {first_ms} to {last_ms}")
-        chosen = self.hypotheses[hypothesis]
-        return self.equations.states_at(np.array(gps_ms, dtype=np.float64), chosen.parameters, chosen.motion)
+        parameters, times = self.hypotheses[hypothesis].parameters, np.array(gps_ms, dtype=np.float64)
+        # Hypotheses do not keep their motion: for half a day it would take half a megabyte each.
+        motion = self.equations.motion(parameters[None])
+        for first in range(0, len(times), _CHUNK):
+            yield self.equations.states_at(times[first : first + _CHUNK], parameters, motion)
 
 
 def unsolved_reason(sigma_m: float, distance_m: float, sigma_ratio_max: float) -> str | None:

@@ -35,13 +35,13 @@ def solved_estimates(
     newest = {time.partner: time for time in times}
     for time in times:
         partner = None if solution is None else solution.partners.get(time.partner)
-        if solution is not None and partner is not None and time in states:
+        tracks = None if solution is None or not solution.reference.covers(time.gps_ms) else states.get(time.partner)
+        if solution is not None and partner is not None and tracks is not None:
             yield _estimate(
                 time,
                 solution,
-                solution,
                 partner,
-                states[time],
+                [next(track) for track in tracks],
                 residual_m=residual_m.get((time.gps_ms, time.partner)),
                 last_input_seq=last_input_seq,
                 seq=seq,
@@ -62,23 +62,22 @@ def solved_estimates(
 
 def _states(
     solution: FormationSolution | None, times: Sequence[MeasurementTime]
-) -> dict[MeasurementTime, list[RelativeState]]:
-    """Return the states by the best orbit and, if there is one, by the best alternative orbit, where they are known."""
-    states: dict[MeasurementTime, list[RelativeState]] = {}
+) -> dict[int, list[Iterator[RelativeState]]]:
+    """Return the states at those times that the solution covers, by partner.
+
+    They are those by the best orbit and, if there is one, by the best alternative orbit.
+    """
+    states: dict[int, list[Iterator[RelativeState]]] = {}
     if solution is None:
         return states
     for identity, partner in solution.partners.items():
         if partner.unsolved is not None:
             continue
-        chosen = [time for time in times if time.partner == identity and solution.reference.covers(time.gps_ms)]
+        covered = [time.gps_ms for time in times if time.partner == identity and solution.reference.covers(time.gps_ms)]
         others = enumerate(solution.hypotheses[1:], 1)
         mirror = next((number for number, each in others if each.chi_square == partner.chi_square_mirror), None)
-        tracks = [
-            solution.relative_states([time.gps_ms for time in chosen], identity, number)
-            for number in (0, mirror)
-            if number is not None
-        ]
-        states |= {time: list(each) for time, *each in zip(chosen, *tracks, strict=True)}
+        numbers = (0,) if mirror is None else (0, mirror)
+        states[identity] = [solution.relative_states(covered, identity, number) for number in numbers]
     return states
 
 
@@ -96,7 +95,6 @@ def _own_residuals_m(solution: FormationSolution | None) -> dict[tuple[int, int]
 def filtered_estimate(
     time: MeasurementTime,
     formation: FormationFilter,
-    solution: FormationSolution,
     *,
     residual_m: float | None,
     last_input_seq: int,
@@ -107,14 +105,11 @@ def filtered_estimate(
     if partner is None or partner.unsolved is not None or time.partner not in formation.satellites:
         return None
     states = [formation.relative(time.partner, number) for number in ((0, 1) if partner.ambiguous else (0,))]
-    return _estimate(
-        time, solution, formation, partner, states, residual_m=residual_m, last_input_seq=last_input_seq, seq=seq
-    )
+    return _estimate(time, formation, partner, states, residual_m=residual_m, last_input_seq=last_input_seq, seq=seq)
 
 
 def _estimate(
     time: MeasurementTime,
-    solution: FormationSolution,
     source: FormationSolution | FormationFilter,
     partner: Partner,
     states: Sequence[RelativeState],
@@ -127,7 +122,6 @@ def _estimate(
 
     Args:
         time: Time of the measurement.
-        solution: Newest solution.
         source: Source of the state: the solution, or the filter that continues it.
         partner: Knowledge of the partner's orbit.
         states: State by the best orbit and, if there is one, by the best alternative orbit.
@@ -140,7 +134,7 @@ def _estimate(
     bias_m, bias_sigma_m, noise_m = None, None, None
     if (one, other) in source.pairs:
         bias_m, bias_sigma_m = source.bias_of((one, other))
-        noise_m = float(solution.noise_m[solution.pairs.index((one, other))])
+        noise_m = source.noise_of((one, other))
     return FormationEstimate(
         seq=seq,
         last_input_seq=last_input_seq,
@@ -160,7 +154,7 @@ def _estimate(
         ambiguous=partner.ambiguous,
         chi2_best=partner.chi_square_best,
         chi2_mirror=partner.chi_square_mirror if math.isfinite(partner.chi_square_mirror) else None,
-        dof=max(0, int(solution.used.sum()) - len(solution.hypotheses[0].parameters)),
+        dof=source.freedom,
         mirror_rtn_m=vector3(states[1].rtn[:3]) if len(states) > 1 else None,
     )
 

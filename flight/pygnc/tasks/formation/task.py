@@ -9,6 +9,7 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -29,7 +30,7 @@ from pygnc.bus.messages import (
     RangeMeasurement,
 )
 from pygnc.tasks.recovery import ResumableWriter
-from pygnc.tasks.runtime import Notify, Run, Task
+from pygnc.tasks.runtime import Notify, Run, Task, trim_heap
 
 if TYPE_CHECKING:
     from pygnc.tasks.formation.tracker import FormationResult, FormationTracker, Problem
@@ -75,6 +76,7 @@ class FormationTask(Task):
         self._inputs: deque[Message] = deque()
         self._orbits: deque[Message] = deque()
         self._result: Future[FormationResult] | None = None
+        self._reports: Iterator[list[FormationMessage]] = iter(())
         self._last_input_seq = 0
         self._orbit_failed = False
         self._orbit_due_s = math.inf
@@ -85,17 +87,7 @@ class FormationTask(Task):
 
     def work(self) -> bool:
         """Process waiting inputs until the tracker has a problem to solve; then wait for its solution."""
-        tracker = self._tracker
-        if tracker is not None and self._result is not None:
-            if wait((self._result,), STEP_MS * 1e-3).done:
-                result, self._result = self._result.result(), None
-                self._output.write(tracker.accept(result))
-            return True
-        if tracker is not None and tracker.problem is not None:
-            self._result = _begin_to_solve(tracker.problem)
-            return True
-        if tracker is not None and tracker.awaits_orbit:
-            self._take_orbits(tracker)
+        if self._tracker is not None and self._unblock(self._tracker):
             return True
         if not self._inputs:
             self._inputs += self._input.receive(MESSAGES_PER_STEP)
@@ -131,6 +123,25 @@ class FormationTask(Task):
         self._stream.close()
         self._input.close()
         self._orbit.close()
+
+    def _unblock(self, tracker: "FormationTracker") -> bool:
+        """Do a part of what must be done before the next input; return False if nothing must."""
+        if self._result is not None:
+            if wait((self._result,), STEP_MS * 1e-3).done:
+                trim_heap()
+                self._reports, self._result = tracker.accept(self._result.result()), None
+            return True
+        messages = next(self._reports, None)
+        if messages is not None:
+            self._output.write(messages)
+        elif tracker.problem is not None:
+            trim_heap()
+            self._result = _begin_to_solve(tracker.problem)
+        elif tracker.awaits_orbit:
+            self._take_orbits(tracker)
+        else:
+            return False
+        return True
 
     def _make_tracker(self, first: Message) -> "FormationTracker":
         """Load the estimators and process the inputs before the first input that concerns a partner."""

@@ -8,7 +8,8 @@ minutes, all of it is solved again. A solution may take seconds. Therefore the t
 caller solves it and passes the result to `accept` before it continues with other inputs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -35,6 +36,7 @@ from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCI
 from pygnc.tasks.formation.arc import FormationArc, MeasurementTime
 from pygnc.tasks.formation.report import approach_messages, filtered_estimate, solved_estimates
 
+MESSAGES_PER_SLICE: Final = 64
 LAST_HOUR_MS: Final = 3_600_000
 LONG_ARC_MS: Final = 2 * LAST_HOUR_MS
 """Span of an arc from which its last hour is solved first."""
@@ -68,7 +70,6 @@ class FormationTracker:
 
     Attributes:
         problem: Computation to run before the next input; None if there is none.
-        solution: Newest solution, if there is one.
     """
 
     def __init__(self, settings: Settings, orientation: EarthOrientationTable) -> None:
@@ -83,15 +84,14 @@ class FormationTracker:
         self._due_gps_ms = 0
         self._has_begun = False
         self._formation: FormationFilter | None = None
+        self._ranges_used, self._ranges_rejected = 0, 0
         self.problem: Problem | None = None
-        self.solution: FormationSolution | None = None
 
     @property
     def counts(self) -> dict[str, int]:
         """Range and fix counters, named as in the status record; used and rejected ranges are of the newest arc."""
-        used = [] if self.solution is None else self.solution.used.tolist()
-        rejected = self._arc.counts["ranges_rejected"] + used.count(False)
-        return self._arc.counts | {"ranges_used": used.count(True), "ranges_rejected": rejected}
+        rejected = self._arc.counts["ranges_rejected"] + self._ranges_rejected
+        return self._arc.counts | {"ranges_used": self._ranges_used, "ranges_rejected": rejected}
 
     @property
     def awaits_orbit(self) -> bool:
@@ -132,32 +132,38 @@ class FormationTracker:
         self._pose_problem_if_due()
         return messages
 
-    def accept(self, solved: FormationResult) -> list[FormationMessage]:
-        """Process the result of `problem`; return the resulting messages, of a preliminary one for the newest times."""
-        self.problem = None
+    def accept(self, solved: FormationResult) -> Iterator[list[FormationMessage]]:
+        """Process the result of `problem`; yield the resulting messages, of a preliminary one for the newest times.
+
+        Iterate to the end before the next input. The messages of half a day at once would take megabytes.
+        """
+        self.problem, self._formation = None, solved.formation or self._formation
         if solved.solution is not None:
-            self.solution, self._formation = solved.solution, solved.formation
+            self._ranges_used = int(solved.solution.used.sum())
+            self._ranges_rejected = len(solved.solution.used) - self._ranges_used
         cause = "our own orbit is unknown" if self._orbit is None else "outside the arc of our own orbit"
         times = [time for time in self._arc.times if time.gps_ms > self._reported_gps_ms.get(time.partner, 0)]
         if solved.is_preliminary:
             times = sorted({time.partner: time for time in times if solved.solution is not None}.values())
         last_input_seq, first_seq = self._last_input_seq, self._last_seq + 1
-        messages: list[FormationMessage] = [
-            *solved_estimates(solved.solution, times, cause, last_input_seq=last_input_seq, first_seq=first_seq)
-        ]
-        self._last_seq += len(messages)
+        estimates: Iterator[FormationMessage] = solved_estimates(
+            solved.solution, times, cause, last_input_seq=last_input_seq, first_seq=first_seq
+        )
+        while messages := [*islice(estimates, MESSAGES_PER_SLICE)]:
+            self._last_seq += len(messages)
+            yield messages
         if solved.is_preliminary:
             self._pose_problem_if_due()
-            return messages
-        approached = approach_messages(solved.approaches, last_input_seq, self._last_seq + 1)
+            return
+        approached: list[FormationMessage] = [*approach_messages(solved.approaches, last_input_seq, self._last_seq + 1)]
         self._reported_gps_ms |= {time.partner: time.gps_ms for time in times}
         self._last_seq += len(approached)
-        return [*messages, *approached]
+        yield approached
 
     def _filtered(self, observation: RangeObservation | SatelliteFix, input_seq: int) -> list[FormationMessage]:
         """Update the filter with an observation after a solution; return messages on the partners that it concerns."""
-        formation, solution = self._formation, self.solution
-        if formation is None or solution is None:
+        formation = self._formation
+        if formation is None:
             return []
         residual_m = None
         if isinstance(observation, RangeObservation):
@@ -173,7 +179,6 @@ class FormationTracker:
             message = filtered_estimate(
                 time,
                 formation,
-                solution,
                 residual_m=residual_m,
                 last_input_seq=self._last_input_seq,
                 seq=self._last_seq + 1,

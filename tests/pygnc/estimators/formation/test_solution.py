@@ -54,7 +54,7 @@ def test_raises_outside_the_arc() -> None:
 def test_states_at_many_moments_equal_those_at_each() -> None:
     solution = mesh()
     moments = [moment(solution, 0) + 1_000 * second for second in range(-150, 150)]
-    many = solution.relative_states(moments, PARTNER)
+    many = list(solution.relative_states(moments, PARTNER))
     assert len(many) == len(moments)
     for number in (0, 127, 128, 299):
         for part, expected in zip(many[number], solution.relative_at(moments[number], PARTNER), strict=True):

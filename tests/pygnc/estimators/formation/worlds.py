@@ -78,8 +78,7 @@ def errors(solution: FormationSolution, true: FormationWorld, partner: int, hypo
     states = true.states_gcrf(np.array(moments))
     truths = states[true.ids.index(partner)] - states[0]
     squares, variances, nees = [], [], []
-    for gps_ms, truth in zip(moments, truths, strict=True):
-        found = solution.relative_at(gps_ms, partner, hypothesis)
+    for found, truth in zip(solution.relative_states(moments, partner, hypothesis), truths, strict=True):
         error = found.gcrf - truth
         squares.append(error[:3].dot(error[:3]))
         variances.append(np.trace(found.covariance_gcrf[:3, :3]))
