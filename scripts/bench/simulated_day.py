@@ -84,18 +84,18 @@ def log_day(  # noqa: PLR0917 - the conditions of a run
         folder: empty folder for the log.
         seed: seed of delays and cut frames.
     """
-    line = _Line(unit, outages, Random(seed))  # noqa: S311 - repeatable delays, no secrets
+    line = _Line(unit, outages, Random(seed), duration_s)  # noqa: S311 - repeatable delays, no secrets
     arrivals_ns: list[int] = []
     with line.patched():
         device = family.device.open("simulated", family.bauds[0])  # type: ignore[attr-defined]
         log = CsvLog(folder, "day")
         line.reader = subscription = device.subscribe()
-        while line.clock.now_s < duration_s:
+        while line.clock.now_s < duration_s or subscription.queue:
             reading = subscription.take(0.1)
             if reading is not None:
                 log.write(reading)
                 arrivals_ns = [*arrivals_ns[:1], reading.t_mono_ns]
-        line.reader = None
+        line.is_closing = True
         device.close()
         log.close()
     files = list(folder.iterdir())
@@ -135,8 +135,11 @@ class _Line:
     unit: SimulatedUnit
     outages: Outages
     random: Random
+    ends_s: float
+    """Time at which the clock stops until all readings are in the log."""
     clock: _Clock = field(default_factory=_Clock)
     reader: Subscription | None = None
+    is_closing: bool = False
     url: str = "simulated"
     baud: int = 0
     is_recording: bool = False
@@ -177,7 +180,7 @@ class _Line:
         return self
 
     def read(self, timeout_s: float) -> bytes:
-        while self.reader is not None and len(self.reader.queue) > _WAITING:
+        while self._must_wait():
             _sleep(_REAL_PAUSE_S)
         if self._rest:
             rest, self._rest = self._rest, b""
@@ -192,6 +195,11 @@ class _Line:
         if self.outages and octets and self.outages[0][0] < self.unit.next_s():  # the last packet may be cut
             octets = octets[: self.random.randrange(1, len(octets) + 1)]
         return octets
+
+    def _must_wait(self) -> bool:
+        if self.is_closing:
+            return False
+        return self.reader is None or self.clock.now_s >= self.ends_s or len(self.reader.queue) > _WAITING
 
     def write(self, octets: bytes) -> None:
         self.unit.receive(octets, self.clock.now_s)
