@@ -14,6 +14,7 @@ _COUNTS_PER_S: Final = 51_200
 _TICKS_PER_COUNT: Final = 384
 _GX3_HZ: Final = 62_500
 _RATE, _STARTUP = 0xFCA2, 0xFCA6
+_STORE_SAMPLING = 2
 _LENGTHS: Final = {
     0x02: 3, 0xC4: 4, 0xC9: 15, 0xCA: 15, 0xCD: 5, 0xD0: 5, 0xDB: 20, 0xE4: 8, 0xE5: 4, 0xEA: 2, 0xFA: 1, 0xFB: 4,
 }  # fmt: skip
@@ -59,7 +60,7 @@ class Gx2Simulator(SimulatedUnit):
         self.deafness = 0
         self.writes = 0
         self.is_gx3 = "GX3" in name
-        self.sampling = struct.pack(">HHBBHHB5x", 10, 3, 15, 17, 10, 10, 0)
+        self.stored_sampling = struct.pack(">HHBBHHB5x", 10, 3, 15, 17, 10, 10, 0)
         self._faults_after_boot = (ignored_starts, failing_writes)
         self._restart(0.0)
 
@@ -107,6 +108,7 @@ class Gx2Simulator(SimulatedUnit):
         self._continuous = self.eeprom[_STARTUP] & 0xFF
         self._captured = b""
         self._commands: deque[bytes] = deque()
+        self.sampling = self.stored_sampling
         self._set_rate()
 
     def ticks(self) -> int:
@@ -194,6 +196,8 @@ class Gx2Simulator(SimulatedUnit):
     def _sample(self, command: bytes) -> bytes:
         if command[3]:
             self.sampling = command[4:]
+            if command[3] == _STORE_SAMPLING:
+                self.stored_sampling = self.sampling
             self._boot_s += self._cycles * self._cycle_s
             self._cycles = 0
             self._set_rate()
