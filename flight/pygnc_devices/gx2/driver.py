@@ -234,6 +234,7 @@ CONTROLS: Final = Controls(
     write=write,
     snapshot=take_snapshot,
     restore=restore,
+    reset=operations.reset,
 )
 
 
@@ -283,6 +284,7 @@ class Gx2Methods(UnitDevice[Gx2Unit]):
 
     start_continuous = method(operations.start_continuous)
     stop_continuous = method(operations.stop_continuous)
+    reset = method(operations.reset)
 
     read_word = method(eeprom.read_word)
     write_word = method(eeprom.write_word)

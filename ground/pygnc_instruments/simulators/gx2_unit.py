@@ -24,6 +24,9 @@ _GUARDS: Final = {
 }  # fmt: skip
 
 
+_GX3_GUARDS: Final = {0xFA: b"\x75\xb4", 0xFE: b"\x9e\x3a"}
+
+
 class Gx2Simulator(SimulatedUnit):
     """Simulated 3DM-GX2, Inertia-Link or 3DM-GX3-25.
 
@@ -64,11 +67,11 @@ class Gx2Simulator(SimulatedUnit):
         self._faults_after_boot = (ignored_starts, failing_writes)
         self._restart(0.0)
 
-    def _take(self, now_s: float) -> bool:  # noqa: ARG002 - commands are carried out at the end of a cycle
-        """Queue a command, recognised by its first byte and its fixed guard bytes."""
+    def _take(self, now_s: float) -> bool:
+        """Queue a command, recognised by its first byte and its fixed guard bytes, for the end of the cycle."""
         head = self._input[0]
-        if self.is_gx3 and head == 0xFA:
-            length, guard = 3, b"\x75\xb4"
+        if self.is_gx3 and head in _GX3_GUARDS:
+            length, guard = 3, _GX3_GUARDS[head]
         else:
             length, guard = _LENGTHS.get(head, 1), _GUARDS.get(head, b"")
         if len(self._input) < length:
@@ -78,7 +81,9 @@ class Gx2Simulator(SimulatedUnit):
             self._input = self._input[1:]
             return True
         self._input = self._input[length:]
-        if head == 0xFA:
+        if head == 0xFE and self.is_gx3:
+            self.power_cycle(now_s)
+        elif head == 0xFA:
             self.deafness = max(0, self.deafness - 1)
             self._continuous = self._continuous if self.deafness else 0
         elif head in {*_LENGTHS, 0xE9} or f"{head:02X}" in STREAMABLE:
