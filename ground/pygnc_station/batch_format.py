@@ -9,6 +9,7 @@ The same readings give the same bytes, so an interrupted batch can be written ag
 import csv
 import hashlib
 import os
+import re
 import time
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -35,6 +36,12 @@ METADATA: Final = "metadata.json"
 FILES: Final = "files/"
 _COMMON: Final = ("number", "time", "t_utc_ms", "quality", "lost_before", "flags")
 _RAW_VALUES: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_ONLY_NUMBERS: Final = re.compile(r"\[[-+.,0-9Eaeflnrstu]+\]")
+"""Compact JSON list of numbers, true, false and null."""
+_QUOTED: Final = re.compile(r'[,"\r\n]')
+"""Characters for which a CSV cell is quoted."""
+_EARLIEST_S: Final = 315_532_800
+"""1980-01-01, the earliest time of a zip entry; a Raspberry Pi whose clock is not set is before it."""
 _COPY_BYTES: Final = 1 << 20
 _NUMBERS: Final = range(1, 1 << 63)
 """Numbers that every database can store."""
@@ -103,7 +110,7 @@ class BatchWriter:
     def __init__(self, path: Path, created_ms: int) -> None:
         self._file = path.open("wb")
         self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED, compresslevel=6)
-        self._created = time.gmtime(created_ms // 1000)[:6]
+        self._created = time.gmtime(max(created_ms // 1000, _EARLIEST_S))[:6]
         self._entries: dict[str, Digest] = {}
 
     def add_readings(self, name: str, layout: Layout, pages: Iterable[list[StoredReading]]) -> int:
@@ -115,7 +122,7 @@ class BatchWriter:
             yield csv_text([[*_COMMON, *layout.names, "raw"]]).encode()
             for page in pages:
                 count += len(page)
-                yield csv_text(map(_to_row, page)).encode()
+                yield "".join(map(_to_line, page)).encode()
 
         self.add(name, lines())
         return count
@@ -180,11 +187,15 @@ def read_rows(text: Iterable[str], entry: StreamEntry) -> Iterator[tuple[int, Ne
         yield number, new
 
 
-def _to_row(reading: StoredReading) -> list[str]:
-    cells = [_to_cell(bytes(value)) for value in _RAW_VALUES.decode(reading.content)]
+def _to_line(reading: StoredReading) -> str:
+    """Return the CSV line of a reading; JSON numbers are copied, because decoding them takes most of the time."""
+    number, t_utc_ms, flags, content = reading.number, reading.t_utc_ms, reading.flags, reading.content
     raw = "" if reading.raw is None else f"x{reading.raw.hex()}"
-    common = (reading.number, iso_time(reading.t_utc_ms), reading.t_utc_ms, reading.quality, reading.lost_before)
-    return [*map(str, common), reading.flags, *cells, raw]
+    common = f"{number},{iso_time(t_utc_ms)},{t_utc_ms},{reading.quality},{reading.lost_before},"
+    if _ONLY_NUMBERS.fullmatch(content) and not _QUOTED.search(flags):
+        return f"{common}{flags},{content[1:-1].replace('null', '')},{raw}\r\n"
+    cells = (_to_cell(bytes(value)) for value in _RAW_VALUES.decode(content))
+    return common + csv_text([[flags, *cells, raw]])
 
 
 def _to_cell(value: bytes) -> str:

@@ -1,6 +1,6 @@
 """Benchmarks of stations in docs/benchmarks.md: recorded vectors, store, batches, server, logger, a day of faults.
 
-Usage: python -m scripts.bench.bench_station [--part vectors|store|server|logger|faults] [--speed N]
+Usage: python -m scripts.bench.bench_station [--part vectors|store|server|logger|writes|publish|page|faults] [--speed N]
 
 --speed: simulated seconds per second of the fault run; at 60 it takes 25 minutes and reads the counter every 83 ms.
 Prints Markdown tables.
@@ -20,6 +20,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from selenium.webdriver import Chrome
+
 from pygnc_devices.emus import framing as emus_framing
 from pygnc_devices.emus.sentences import SENTENCES
 from pygnc_devices.opc_n3 import framing as opc_framing
@@ -34,9 +36,10 @@ from pygnc_station.store.query import Span
 from pygnc_station.store.readings import Layout, NewReading
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
-from scripts.bench.processes import cpu_s, memory_mb, running
+from scripts.bench.processes import ROOT, cpu_s, memory_mb, running
 from scripts.bench.station_fault_run import FaultRun
 from scripts.bench.table import Row, print_rows, select_parts
+from tests.fakes.browser import chromium
 from tests.fakes.mariadb import MariaDb
 from tests.pygnc_devices.emus.vectors import SENTENCES as SHEET
 from tests.pygnc_devices.opc_n3.vectors import HISTOGRAMS, INTACT
@@ -52,6 +55,11 @@ GATEWAYS: Final = 20
 READINGS_PER_GATEWAY: Final = 2_000
 LOG_S: Final = 60.0
 WARM_UP_S: Final = 20.0
+WRITES_S: Final = 120.0
+DAY_S: Final = 86_400
+GADGETS: Final = 200
+IDLE_STREAMS: Final = 36
+IDLE_S: Final = 30.0
 LAYOUT: Final = Layout.of(SENTENCES["BV2"])
 CONTENT: Final = "[0,0,8,3.39,3.33,3.33,3.33,3.33,3.34,3.33,3.35]"
 RAW: Final = b"BV2,00,0000,08,8B85858585868587,93\r\n"
@@ -73,7 +81,10 @@ def main() -> None:
     parser.add_argument(
         "--speed", type=float, default=60.0, help="Simulated seconds per second of the fault run (default: 60)."
     )
-    parts = {"vectors": vectors, "store": store, "server": gateways, "logger": logger, "faults": faults}
+    parts = {
+        "vectors": vectors, "store": store, "server": gateways, "logger": logger, "writes": writes, "publish": publish,
+        "page": page, "faults": faults,
+    }  # fmt: skip
     options, chosen = select_parts(parser, parts)
     logging.getLogger("pygnc_devices").setLevel(logging.CRITICAL)
     print_rows(chain.from_iterable(part(options.speed) for part in chosen))
@@ -138,8 +149,8 @@ def _batch(folder: Path) -> Row:
     return Row(what, str(taken), "3 s", taken.wall_s <= 3)
 
 
-def _fill(opened: Store, count: int) -> None:
-    stream = opened.stream("pack", LAYOUT)
+def _fill(opened: Store, count: int, gadget: str = "pack") -> None:
+    stream = opened.stream(gadget, LAYOUT)
     for first in range(0, count, IN_A_BATCH):
         times_ms = (START_MS + rank * EVERY_MS for rank in range(first, first + IN_A_BATCH))
         opened.append(stream, [NewReading(t_utc_ms, 0, 0, "", CONTENT, RAW) for t_utc_ms in times_ms])
@@ -208,6 +219,99 @@ def logger(_: float) -> Iterator[Row]:
     what = f"logger, OPC-N3 at 5 s and EMUS broadcast at 1 s ({logged}): processor"
     yield Row(what, f"{share:.1%} of a core", "3 %", share < 0.03)
     yield Row("logger: memory", f"{megabytes:.0f} MB", "60 MB", megabytes < 60)
+
+
+def writes(_: float) -> Iterator[Row]:
+    """Measure the bytes that loggers write, for a day."""
+    asked = 'options = { ask = ["BV2", "BT2"] }\n'
+    pack = ("EMUS, 16 cells, broadcast at 1 s", "emus", asked)
+    limit = 1e9
+    for (what, family, more), store_more in (
+        (pack, "write_s = 0\n"),
+        ((f"{pack[0]}, every reading at once", "emus", f"{asked}thin = false\n"), "write_s = 0\n"),
+        (pack, ""),
+        (("OPC-N3 at 5 s", "opc_n3", "interval_s = 5\n"), ""),
+    ):
+        written, grown, count = _written(family, more, store_more)
+        label = f"{what}{', written at once' if store_more else ', default'}: written per day"
+        is_default = not store_more
+        yield Row(label, f"{written / 1e9:.2f} GB", "1 GB" if is_default else "", not is_default or written <= limit)
+        yield Row("- growth of the database per day", f"{grown / 1e6:.1f} MB, {count:.0f} readings")
+        if family == "opc_n3":
+            each = written / (DAY_S / 10)
+            yield Row(
+                "OPC-N3 at 300 s, default: written per day, from the bytes of one write", f"{each * 288 / 1e6:.1f} MB"
+            )
+
+
+def _written(family: str, more: str, store_more: str) -> tuple[float, float, float]:
+    """Return bytes written, growth of the database in bytes, and number of readings, each per day."""
+    (ROOT / "build").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as name:  # a tmpfs would count no bytes
+        folder = Path(name)
+        settings, database = folder / "station.toml", folder / "readings.db"
+        device = f'[[device]]\ngadget = "it"\nfamily = "{family}"\nport = "{folder / "port"}"\n{more}'
+        settings.write_text(f"{device}[store]\n{store_more}")
+        simulator = UsbIssSimulator(OpcN3Simulator()) if family == "opc_n3" else EmusSimulator(broadcast_s=1.0)
+        words = [sys.executable, "-m", "pygnc_station.logger.process", "--settings", str(settings), "--quiet"]
+        with (
+            PtyEndpoint(simulator, folder / "port"),
+            running(words, stdout=subprocess.DEVNULL) as process,
+        ):
+            time.sleep(WARM_UP_S)
+            before, (size, count) = _io_bytes(process.pid), _size_and_count(database)
+            time.sleep(WRITES_S)
+            after, (new_size, new_count) = _io_bytes(process.pid), _size_and_count(database)
+    per_day = DAY_S / WRITES_S
+    return (after - before) * per_day, (new_size - size) * per_day, (new_count - count) * per_day
+
+
+def _io_bytes(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
+
+
+def _size_and_count(database: Path) -> tuple[int, int]:
+    with Store.open(str(database)) as opened:
+        return opened.used_bytes(), sum(query.count(opened, item) for item in query.streams(opened))
+
+
+def publish(_: float) -> Iterator[Row]:
+    """Measure the processor time of `pygnc station publish` without new readings."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        settings = folder / "station.toml"
+        settings.write_text("[prometheus]\nport = 19321\n[mqtt]\nhost = '127.0.0.1'\nport = 9\n")
+        with Store.open(str(folder / "readings.db")) as opened:
+            for rank in range(IDLE_STREAMS):
+                _fill(opened, IN_A_BATCH, f"pack {rank}")
+        words = [str(Path(sys.executable).with_name("pygnc")), "station", "publish", "--settings", str(settings)]
+        with running(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            time.sleep(WARM_UP_S)
+            before_s = cpu_s(process.pid)
+            time.sleep(IDLE_S)
+            share = (cpu_s(process.pid) - before_s) / IDLE_S
+    yield Row(f"publisher without new readings, {IDLE_STREAMS} kinds: processor", f"{share:.2%}", "1 %", share < 0.01)
+
+
+def page(_: float) -> Iterator[Row]:
+    """Measure the time until the server's page shows all devices, in Chromium."""
+    with tempfile.TemporaryDirectory() as name, server(Path(name)) as there:
+        for rank in range(GADGETS):
+            _fill(there.store, DAY_MS // EVERY_MS, f"OPC {rank}")
+        with chromium(Path(name) / "profile") as browser:
+            times = [_open(browser, there.url) for _ in range(3)]
+    readings = GADGETS * (DAY_MS // EVERY_MS)
+    what = f"page with {GADGETS} devices, {readings / 1e6:.1f} million readings"
+    yield Row(what, f"{min(times):.2f} to {max(times):.2f} s", "2 s", max(times) <= 2)
+
+
+def _open(browser: Chrome, url: str) -> float:
+    started_s = time.perf_counter()
+    browser.get(url)
+    while not browser.execute_script("return document.body.dataset.ready"):
+        time.sleep(0.02)
+    return time.perf_counter() - started_s
 
 
 def faults(speed: float) -> Iterator[Row]:

@@ -59,17 +59,22 @@ class Publisher:
             StationError: an output fails for a reason that the user has to remove.
         """
         with self._closing:
-            while True:
-                self.publish_mqtt()
-                self.write_influx(clock_ms())
-                if self._stopping.wait(POLL_S):
-                    return
+            published, is_behind = -1, False
+            while not self._stopping.is_set():
+                if self.mqtt is not None:
+                    self.mqtt.check()
+                counted = query.count_numbered(self._store)
+                if counted != published:
+                    self.publish_mqtt()
+                if counted != published or is_behind:
+                    is_behind = not self.write_influx(clock_ms())
+                published = counted
+                self._stopping.wait(POLL_S)
 
     def publish_mqtt(self) -> None:
         """Publish the readings since the last call to MQTT."""
         if self.mqtt is None:
             return
-        self.mqtt.check()
         for stream in query.streams(self._store):
             last = stream.next_number - 1
             first = max(self._seen.get(stream.id, 0) + 1, last - _MAX_MQTT_READINGS + 1)
@@ -81,19 +86,22 @@ class Publisher:
                 self.mqtt.publish(stream, reading)
             self._seen[stream.id] = last
 
-    def write_influx(self, now_ms: int) -> None:
-        """Write readings to InfluxDB, the oldest first; retry later if it cannot be reached."""
-        if self.influx is None or retry_state(self._store, INFLUX).next_try_ms > now_ms:
-            return
+    def write_influx(self, now_ms: int) -> bool:
+        """Write readings to InfluxDB, the oldest first; return False if some are left, because it cannot be reached."""
+        if self.influx is None:
+            return True
+        if retry_state(self._store, INFLUX).next_try_ms > now_ms:
+            return False
         try:
             while self._write_page():
                 if self._stopping.is_set():
-                    return
+                    return False
         except TransferError as error:
             _log.warning("%s", error)
             note_failure(self._store, INFLUX, str(error), now_ms)
-            return
+            return False
         note_success(self._store, INFLUX, now_ms)
+        return True
 
     def _write_page(self) -> bool:
         """Write a page of readings of one stream; return False if no readings are pending."""

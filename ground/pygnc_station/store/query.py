@@ -59,6 +59,12 @@ def streams_of(connection: Connection, gadget_id: str = "", kind: str = "") -> l
     return [Stream(row[0], row[1], row[2], row[3], msgspec.json.decode(row[4], type=Layout), row[5]) for row in found]
 
 
+def count_numbered(store: Store) -> int:
+    """Return how many readings were ever numbered; it changes with each new reading, and is cheap to query."""
+    with store.reads() as connection:
+        return int(connection.execute(select(func.sum(schema.streams.c.next_number))).scalar() or 0)
+
+
 def recent(
     store: Store, among: Sequence[Stream], limit: int, span: Span = ALWAYS, skip: int = 0
 ) -> list[StoredReading]:

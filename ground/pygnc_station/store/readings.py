@@ -263,7 +263,7 @@ class Stream:
 def iso_time(t_utc_ms: int) -> str:
     """Return a time in ISO 8601, such as 2026-11-21T17:22:28.000Z."""
     second, millisecond = divmod(t_utc_ms, 1000)
-    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}.{millisecond:03d}Z"
+    return f"{datetime.fromtimestamp(second, UTC).isoformat()[:19]}.{millisecond:03d}Z"
 
 
 def parse_time(text: str) -> int:

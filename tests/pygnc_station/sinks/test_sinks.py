@@ -3,10 +3,11 @@ import queue
 import re
 import shutil
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,27 @@ def test_influxdb_receives_every_reading_once_despite_failures(store: Store) -> 
         "histogram,family=opc_n3,gadget=opc\\ 7,station=roof pm_2_5_ug_m3=7.0,temperature_degc=21.5,"
         'humidity_percent=40.0,it\'s="text",quality=0i 1790000000007'
     )
+
+
+def test_a_publisher_without_new_readings_leaves_the_store_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pygnc_station.sinks.publisher.POLL_S", 0.01)
+    stream = store.stream("opc", LAYOUT)
+    store.append(stream, [_new(1.0)])
+    with _database() as (url, lines):
+        publisher = Publisher(store, StationSettings(influx=Influx(url, "word")))
+        thread = threading.Thread(target=publisher.run)
+        thread.start()
+        try:
+            wait_for(lambda: retry_state(store, INFLUX).last_success_ms is not None, "the first line")
+            with closing(sqlite3.connect(str(store.engine.url.database), isolation_level=None)) as connection:
+                version = connection.execute("PRAGMA data_version").fetchone()
+                time.sleep(0.5)
+                assert connection.execute("PRAGMA data_version").fetchone() == version
+            store.append(stream, [_new(2.0)])
+            wait_for(lambda: len(lines) == 2, "the second line")
+        finally:
+            publisher.stop()
+            thread.join()
 
 
 @pytest.mark.parametrize(("code", "why"), [(401, "the token or login is not accepted"), (400, "HTTP 400")])

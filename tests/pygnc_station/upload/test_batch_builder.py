@@ -52,6 +52,13 @@ def _rows(path: Path) -> list[tuple[str, int]]:
     return found
 
 
+def test_a_batch_is_made_before_the_clock_is_set(store: Store, tmp_path: Path) -> None:
+    store.append(store.stream("opc", LAYOUT), [new(0)])
+    (made,) = make_batch(store, _settings(tmp_path), 5_000)
+    assert made.state == BatchState.READY
+    assert _rows(tmp_path / "batches2upload" / made.file_name) == [("opc", 1)]
+
+
 def test_a_batch_contains_what_is_in_no_batch_yet(store: Store, tmp_path: Path) -> None:
     settings = _settings(tmp_path, type="OPC")
     store.append(store.stream("opc: 1", LAYOUT, family="opc"), [new(rank) for rank in range(5)])

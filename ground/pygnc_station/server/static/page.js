@@ -68,6 +68,14 @@ function fill(reading) {
   }
 }
 
+// Only plots near the window are drawn: with 200 devices, the readings of a day of each would take half a minute.
+function visible() {
+  return [...shown.values()].filter(({ node }) => {
+    const { top, bottom } = node.getBoundingClientRect();
+    return bottom > -innerHeight / 2 && top < 1.5 * innerHeight;
+  });
+}
+
 async function plot(entry) {
   const { gadget, kind } = entry.reading, name = entry.name;
   for (const [other, row] of entry.rows) row.classList.toggle("chosen", other === name);
@@ -145,7 +153,7 @@ async function refresh() {
     const count = new Set(results.map(item => item.gadget)).size;
     state.textContent = count ? `${count} device${count === 1 ? "" : "s"}` : "No readings yet.";
     state.classList.remove("doubt");
-    await Promise.all([...shown.values()].map(plot));
+    await Promise.all(visible().map(plot));
     document.body.dataset.ready = "yes";
   } catch (error) {
     state.textContent = `The server does not answer: ${error.message}`;
@@ -156,5 +164,10 @@ async function refresh() {
 
 // The server has stored the token as a cookie, so it is removed from the address and the history.
 if (location.search) history.replaceState(null, "", location.pathname);
-window.addEventListener("resize", () => shown.forEach(plot));
+window.addEventListener("resize", () => visible().forEach(plot));
+let scrolled;
+window.addEventListener("scroll", () => {
+  clearTimeout(scrolled);
+  scrolled = setTimeout(() => visible().filter(entry => !entry.node.dataset.points).forEach(plot), 100);
+});
 refresh();
