@@ -408,7 +408,7 @@ def test_reset_restarts_a_unit(line: PtyEndpoint, gx2: PtyEndpoint, unit: UcbSim
     run("set", line.url, "packet_rate_divider=50Hz", *UCB)
     assert "2008705635" in run("reset", line.url, *UCB).stdout
     assert unit.ram[1] == 1
-    assert "do not support" in run("reset", gx2.url, "--family", "gx2", code=1).stderr
+    assert "switch it off and on" in run("reset", gx2.url, "--family", "gx2", code=1).stderr
 
 
 def test_reset_restarts_an_application_with_lower_case_commands_only(
@@ -621,3 +621,30 @@ def test_sets_the_rate_by_the_name_that_info_shows(line: PtyEndpoint, unit: UcbS
 
 def test_suggests_the_nearest_field(line: PtyEndpoint) -> None:
     assert "did you mean orientation?" in run("get", line.url, "orientaton", *UCB, code=1).stderr
+
+
+def test_hard_and_soft_iron_have_units(line: PtyEndpoint, unit: UcbSimulator, tmp_path: Path) -> None:
+    written = {0x09: 0xFF00, 0x0A: 0x0100, 0x0B: 0x7D71, 0x0C: 0xC000, 0x0E: 0x4000}
+    unit.ram |= written
+    names = ("hard_iron_x", "hard_iron_y", "soft_iron_ratio", "heading_track_offset", "soft_iron_angle")
+    settings = run_json("get", line.url, *names, *UCB)
+    assert [settings[name]["text"] for name in names] == [
+        "-0.00781 G",
+        "0.00781 G",
+        "0.98001",
+        "-1.57080 rad",
+        "1.57080 rad",
+    ]
+    openimu = UcbSimulator(77, "OpenIMU300ZI 5020-3885-02 1.1.1", eeprom=written)
+    with PtyEndpoint(openimu, tmp_path / "openimu") as other:
+        assert run_json("get", other.url, "hard_iron_x", *UCB)["hard_iron_x"]["text"] == "-0.07812 G"
+
+
+def test_the_rate_of_a_gx3_is_set_and_that_of_a_gx2_is_written(gx2: PtyEndpoint, tmp_path: Path) -> None:
+    unit = Gx2Simulator("3DM-GX3-25")
+    with PtyEndpoint(unit, tmp_path / "gx3") as line:
+        run("set", line.url, "rate=50Hz", "--family", "gx2")
+        assert run_json("info", line.url, "--family", "gx2")["rate"] == "50 Hz"
+        assert "2143-01876" in run("reset", line.url, "--family", "gx2").stdout
+        assert run_json("info", line.url, "--family", "gx2")["rate"] == "100 Hz"
+    assert "pygnc device write PORT rate=50Hz" in run("set", gx2.url, "rate=50Hz", "--family", "gx2", code=1).stderr
