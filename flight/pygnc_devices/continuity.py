@@ -5,8 +5,9 @@ be a new one. The host's monotonic clock then continues the device's time.
 """
 
 from collections import deque
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from pygnc_devices.reading import NS_PER_S, Reading
 

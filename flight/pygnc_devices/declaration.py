@@ -187,7 +187,7 @@ class Packet(Record):
         """Layout of the fields of fixed length."""
         return struct.Struct(self.byte_order + "".join(f.code for f in self.fields if f.code != TEXT))
 
-    @property
+    @cached_property
     def has_text(self) -> bool:
         """True if the last field holds the rest of the payload."""
         return bool(self.fields) and self.fields[-1].code == TEXT

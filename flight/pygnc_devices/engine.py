@@ -21,7 +21,7 @@ from pygnc_devices.continuity import Continuity
 from pygnc_devices.errors import AbortedError, EndOfRecordingError, PortError, PortGoneError
 from pygnc_devices.framing import Frame, ReceiveBuffer, Scan, Scanner
 from pygnc_devices.port import Port, open_port
-from pygnc_devices.reading import Counters, Reading, Stamp
+from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation, Scheduler, Task
 from pygnc_devices.subscriptions import Publisher
 from pygnc_devices.wake_event import WakeEvent
@@ -281,7 +281,7 @@ class Engine:
         stamp = Stamp.now()
         self.counters.add_scan(scan)
         for frame in scan.frames:
-            self._scheduler.take(frame, time.monotonic())
+            self._scheduler.take(frame, stamp.t_mono_ns / NS_PER_S)
             reading = self._interpreter.interpret(frame, stamp, self.counters)
             if reading is not None:
                 self._publish(reading)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final, TypeAlias
 
+import msgspec
+
 
 @unique
 class DamageReason(StrEnum):
@@ -34,8 +36,7 @@ class Damage:
     reason: DamageReason
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True):
     """Frame that passed all checks.
 
     Attributes:
@@ -71,8 +72,12 @@ def scan_to_end(scanner: Scanner, octets: bytes) -> Scan:
     start, stalled = 0, False
     while start < len(octets):
         part = scanner(octets[start:], stalled)
-        frames += (Frame(frame.kind, frame.payload, frame.raw, frame.start + start) for frame in part.frames)
-        damage += (Damage(entry.start + start, entry.stop + start, entry.reason) for entry in part.damage)
+        if start == 0:
+            frames += part.frames
+            damage += part.damage
+        else:
+            frames += (Frame(frame.kind, frame.payload, frame.raw, frame.start + start) for frame in part.frames)
+            damage += (Damage(entry.start + start, entry.stop + start, entry.reason) for entry in part.damage)
         start += part.used
         stalled = True
     return Scan(tuple(frames), tuple(damage), start)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, NamedTuple, Self
 
+import msgspec
+
 from pygnc_devices.declaration import Record, Value
 from pygnc_devices.framing import DamageReason, Scan
 
@@ -25,8 +27,7 @@ class Stamp(NamedTuple):
         return cls(time.monotonic_ns(), time.time_ns())
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """One measurement of a device.
 
     Attributes:

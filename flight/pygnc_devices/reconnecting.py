@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from pygnc_devices.backoff import Backoff
 from pygnc_devices.continuity import Continuity

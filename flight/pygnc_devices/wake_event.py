@@ -22,8 +22,9 @@ class WakeEvent:
 
     def set(self) -> None:
         """Wake the waiting thread, or the next thread that waits. Has no effect while the event is set."""
-        with contextlib.suppress(RuntimeError):  # "release unlocked lock": already set
-            self._cleared.release()
+        if self._cleared.locked():
+            with contextlib.suppress(RuntimeError):  # "release unlocked lock": another thread has just set it
+                self._cleared.release()
 
     def wait(self, timeout_s: float | None) -> bool:
         """Wait until the event is set, clear it and return True; return False after the timeout (None: no limit)."""

@@ -177,3 +177,12 @@ def test_names_the_protocol_of_a_device_without_a_driver(tmp_path: Path) -> None
         outcome = search([line.url], [FAMILY])
     assert outcome.foreign == {line.url: "NMEA 0183 (GNSS receivers)"}
     assert outcome.reason(line.url).startswith(f"{line.url}: receives NMEA 0183")
+
+
+def test_names_a_unit_in_its_bootloader(tmp_path: Path) -> None:
+    unit = UcbSimulator()
+    unit.bootloader._flash = bytearray(100)  # an interrupted upgrade
+    unit.power_cycle(0.0)
+    with PtyEndpoint(unit, tmp_path / "unit") as line:
+        (entry,) = search([line.url]).found
+    assert (entry.baud, entry.text) == (57600, "in its bootloader")

@@ -64,9 +64,11 @@ async def get(unit: Gx2Unit, names: Sequence[str]) -> list[Setting]:
 
 
 async def put(unit: Gx2Unit, values: Mapping[str, str]) -> list[Setting]:
-    """Set `continuous` (a packet such as CC, or none) and the sampling settings of a 3DM-GX3-25, until power-off."""
-    _check(values, ("continuous", *_SAMPLING_NAMES))
+    """Set `continuous` (a packet such as CC, or none), rate and sampling settings of a 3DM-GX3-25, until power-off."""
+    _check(values, ("continuous", "rate", *_SAMPLING_NAMES))
     settings = await _put_sampling(unit, values, keep=False)
+    if "rate" in values:
+        settings.append(_rate(await eeprom.set_rate(unit, _hz(values["rate"]), keep=False)))
     if "continuous" in values:
         kind = _reply(values["continuous"])
         if kind is None:
@@ -102,8 +104,7 @@ async def write(unit: Gx2Unit, values: Mapping[str, str]) -> list[Setting]:
     settings = await _put_sampling(unit, values, keep=True)
     for name, text in values.items():
         if name == "rate":
-            wanted_hz = _number(name, text.lower().removesuffix("hz"), float)
-            settings.append(_rate(await eeprom.set_rate(unit, wanted_hz)))
+            settings.append(_rate(await eeprom.set_rate(unit, _hz(text))))
         elif name == "startup":
             await eeprom.set_startup(unit, _reply(text))
             settings.append(_startup(_reply(text)))
@@ -193,7 +194,7 @@ def _reply(text: str) -> str | None:
 
 def _check(names: Iterable[str], known: Sequence[str]) -> None:
     for name in names:
-        if name not in known and not (_is_address(name) and "rate" in known):
+        if name not in known and not (_is_address(name) and "startup" in known):
             raise DeviceError(f"unknown setting {name!r}; choose from {', '.join(known)}")
 
 
@@ -206,6 +207,10 @@ def _number(name: str, text: str, convert: Callable[[str], T]) -> T:
         return convert(text.strip())
     except ValueError:
         raise DeviceError(f"{name}: {text!r} is not a number") from None
+
+
+def _hz(text: str) -> float:
+    return _number("rate", text.lower().removesuffix("hz"), float)
 
 
 def _word(name: str, word: int) -> Setting:
@@ -229,6 +234,7 @@ CONTROLS: Final = Controls(
     write=write,
     snapshot=take_snapshot,
     restore=restore,
+    reset=operations.reset,
 )
 
 
@@ -278,6 +284,7 @@ class Gx2Methods(UnitDevice[Gx2Unit]):
 
     start_continuous = method(operations.start_continuous)
     stop_continuous = method(operations.stop_continuous)
+    reset = method(operations.reset)
 
     read_word = method(eeprom.read_word)
     write_word = method(eeprom.write_word)

@@ -92,18 +92,29 @@ async def get_rate(unit: Gx2Unit) -> float:
     return COUNTS_PER_S / (await read_word(unit, RATE_ADDRESS))
 
 
-async def set_rate(unit: Gx2Unit, rate_hz: float) -> float:
+async def set_rate(unit: Gx2Unit, rate_hz: float, *, keep: bool = True) -> float:
     """Write the nearest possible rate to EEPROM and return it. A 3DM-GX2 uses it from the next power-up on.
 
+    Args:
+        unit: state of the unit.
+        rate_hz: rate of the calculation cycle, Hz.
+        keep: False sets the rate until power-off, which only a 3DM-GX3-25 can do.
+
     Raises:
-        DeviceError: the rate is not from 1 to 301 Hz; a 3DM-GX3-25 uses the nearest rate from 1 to 1000 Hz instead.
+        DeviceError: `keep` is False for a 3DM-GX2, or the rate is not from 1 to 301 Hz; a 3DM-GX3-25 uses the nearest
+            rate from 1 to 1000 Hz instead.
         EepromError: the rate reads back with another value.
     """
     if await _is_gx3(unit):
         sampling = await get_sampling(unit)
         decimation = min(1000, max(1, round(_GX3_HZ / rate_hz))) if rate_hz > 0 else 1000
-        await set_sampling(unit, replace(sampling, decimation=decimation), keep=True)
+        await set_sampling(unit, replace(sampling, decimation=decimation), keep=keep)
         return _GX3_HZ / decimation
+    if not keep:
+        raise DeviceError(
+            "a 3DM-GX2 changes its rate at power-up only; write it to the EEPROM (`pygnc device write PORT "
+            f"rate={rate_hz:g}Hz`), then switch the unit off and on"
+        )
     divider = round(COUNTS_PER_S / rate_hz) if rate_hz > 0 else 0
     if divider not in DIVIDERS:
         raise DeviceError(f"rate {rate_hz} Hz is not from 1 to {COUNTS_PER_S / DIVIDERS[0]:.0f} Hz")

@@ -18,7 +18,7 @@ from pygnc_devices.framing import Frame
 from pygnc_devices.gx2.framing import ACK, NACK, NODE_IS_THERE
 from pygnc_devices.gx2.packets import PACKETS, STREAMABLE
 from pygnc_devices.gx2.unit import GX2_HZ, GX3_HZ, Gx2Unit, Values, decode
-from pygnc_devices.scheduler import Claim, Request
+from pygnc_devices.scheduler import Claim, Request, Sleep
 from pygnc_devices.units import STANDARD_GRAVITY_MPS2
 
 _TIMEOUT_S: Final = 0.4
@@ -281,6 +281,8 @@ def _as_text(payload: bytes) -> str:
 _STARTS: Final = 4
 _POLLS: Final = 2
 _STOPS: Final = 10
+_RESTART_ATTEMPTS: Final = 5
+_RESTART_S: Final = 0.5
 _FIRST_S: Final = 1.3
 """Time limit for the first packet of a stream: longer than a cycle of the slowest rate."""
 _IDLE_S: Final = 0.15
@@ -341,6 +343,31 @@ async def recover(unit: Gx2Unit) -> None:
     """Restore continuous mode after a reconnection; the unit may have lost its power."""
     if unit.stream is not None:
         await start_continuous(unit, unit.stream)
+
+
+async def reset(unit: Gx2Unit) -> None:
+    """Restart a 3DM-GX3-25 and wait until it responds; values set until power-off are lost (FE).
+
+    Raises:
+        DeviceError: the unit is no 3DM-GX3-25.
+    """
+    await identify(unit)
+    if not unit.is_gx3:
+        raise DeviceError("a 3DM-GX2 has no command for a restart; switch it off and on")
+    with contextlib.suppress(NoAnswerError):  # it has no response
+        await unit.wrap(Request(b"\xfe\x9e\x3a", lambda _: Claim.NO, "FE", 0.0, tries=1, what="command FE"))
+    unit.stream = None
+    unit.timer.restart()
+    unit.reset_rate()
+    for attempt in range(_RESTART_ATTEMPTS):
+        await Sleep(_RESTART_S)
+        try:
+            await identify(unit)
+        except NoAnswerError:
+            if attempt == _RESTART_ATTEMPTS - 1:
+                raise
+        else:
+            return
 
 
 async def _wake(unit: Gx2Unit) -> None:

@@ -1,6 +1,7 @@
 """Driver of Aceinna DMU380, DMU381, IMU380 to IMU383, OpenIMU: `Ucb`, `AsyncUcb`, their controls and family."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -77,18 +78,18 @@ async def put(unit: UcbUnit, values: Mapping[str, str]) -> list[Setting]:
     wanted = _parse_fields(values)
     fields.check_values(wanted)
     code = wanted.pop(BAUD, None)
-    settings = _settings(await configuration.set_fields(unit, wanted)) if wanted else []
+    settings = await _settings(unit, await configuration.set_fields(unit, wanted)) if wanted else []
     settings += await _put_parameters(unit, values)
     if code is not None:  # last: it changes the baud rate of the line
         await configuration.change_baud(unit, fields.BAUD_OF_CODE[code])
-        settings += _settings({BAUD: code})
+        settings += await _settings(unit, {BAUD: code})
     return settings
 
 
 async def write(unit: UcbUnit, values: Mapping[str, str]) -> list[Setting]:
     """Write fields to EEPROM, in effect from the next power-up on, and parameters of an application to flash."""
     wanted = _parse_fields(values)
-    settings = _settings(await configuration.write_fields(unit, wanted)) if wanted else []
+    settings = await _settings(unit, await configuration.write_fields(unit, wanted)) if wanted else []
     parameters = await _put_parameters(unit, values)
     if parameters:
         await user.save_parameters(unit)
@@ -104,7 +105,7 @@ async def restore(unit: UcbUnit, text: str, to_another_unit: bool) -> list[Setti
     """Restore a snapshot; return the fields written to EEPROM, and the parameters written to flash."""
     snapshot = configuration.Snapshot.from_json(text)
     changed = await configuration.restore_snapshot(unit, snapshot, to_another_unit=to_another_unit)
-    restored = _settings({key: int(value) for key, value in changed.items() if isinstance(key, int)})
+    restored = await _settings(unit, {key: int(value) for key, value in changed.items() if isinstance(key, int)})
     return restored + [Setting(_USER + key, value) for key, value in changed.items() if isinstance(key, str)]
 
 
@@ -160,10 +161,10 @@ def _parse(number: int, text: str) -> int:
 
 async def _ask_fields(unit: UcbUnit, kind: str, names: Sequence[str]) -> list[Setting]:
     if not names:
-        return _settings(await configuration.ask_known(kind, list(FIELD_TABLE)))
+        return await _settings(unit, await configuration.ask_known(kind, list(FIELD_TABLE)))
     ids = [_field_id(name) for name in names if not name.startswith(_USER)]
     ask = configuration.get_fields if kind == "GF" else configuration.read_fields
-    return _settings(await ask(unit, ids)) if ids else []
+    return await _settings(unit, await ask(unit, ids)) if ids else []
 
 
 async def _put_parameters(unit: UcbUnit, values: Mapping[str, str]) -> list[Setting]:
@@ -180,19 +181,23 @@ async def _put_parameters(unit: UcbUnit, values: Mapping[str, str]) -> list[Sett
     return settings
 
 
-def _settings(values: Mapping[int, int]) -> list[Setting]:
+async def _settings(unit: UcbUnit, values: Mapping[int, int]) -> list[Setting]:
+    model = ""
+    if fields.HARD_IRON & values.keys():
+        with contextlib.suppress(NoAnswerError, RefusedError):
+            model = (await operations.identify(unit)).model
     return [
-        Setting(spec.name, value, _text(number, value), spec.meaning)
+        Setting(spec.name, value, _text(number, value, model), spec.meaning)
         for number, value in values.items()
         for spec in [FIELD_TABLE[number]]
     ]
 
 
-def _text(number: int, value: int) -> str:
+def _text(number: int, value: int, model: str = "") -> str:
     if number in _FILTERS:
         hz = fields.filter_hz(value)
         return f"{hz} Hz" if hz else "unfiltered, or 50 Hz"
-    return FIELD_TABLE[number].describe(value)
+    return FIELD_TABLE[number].describe(value, model)
 
 
 async def _identify(unit: UcbUnit) -> operations.Identity:

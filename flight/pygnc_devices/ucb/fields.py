@@ -1,5 +1,6 @@
 """Configuration fields (all u16), volatile (GF, SF) and in EEPROM (RF, WF): names, legal values, meaning."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -26,6 +27,8 @@ BAUD: Final = 0x0002
 PACKET_TYPE: Final = 0x0003
 ORIENTATION: Final = 0x0007
 PRODUCT_CONFIGURATION: Final = 0x071C
+HARD_IRON: Final = frozenset({0x0009, 0x000A, 0x001C, 0x001D})
+"""Fields whose unit depends on the model."""
 
 HZ_OF_DIVIDER: Final = {0: 0, 1: 100, 2: 50, 4: 25, 5: 20, 10: 10, 20: 5, 25: 4, 50: 2, 100: 1, 200: 200}
 """Rate by value of field 1, from recordings and the maker's tests; the table in the manual is off by one line."""
@@ -53,6 +56,9 @@ class FieldSpec:
         writable: True if SF and WF accept the field.
         alias: name of the field on a DMU380, if the models differ; "" for other fields.
         is_packet_type: True if the value is a packet type, two characters.
+        full_scale: physical value of 65536 bits; 0 if the value has no unit.
+        unit: unit of the physical value; "" for a ratio.
+        is_signed: True if the value is signed.
     """
 
     id: int
@@ -62,6 +68,9 @@ class FieldSpec:
     writable: bool = True
     alias: str = ""
     is_packet_type: bool = False
+    full_scale: float = 0.0
+    unit: str = ""
+    is_signed: bool = True
 
     def check(self, value: int) -> None:
         """Check a value before it is written.
@@ -80,10 +89,14 @@ class FieldSpec:
             choices = ", ".join(f"{key} ({text})" if text else str(key) for key, text in self.legal.items())
             raise FieldError(f"{field}: unknown value {value}; choose from {choices}")
 
-    def describe(self, value: int) -> str:
-        """Return the meaning of a value; "" if it has none."""
+    def describe(self, value: int, model: str = "") -> str:
+        """Return the meaning of a value; "" if it has none, or if its unit depends on the model and that is ""."""
         if self.is_packet_type and _is_type(value):
             return type_text(value)
+        if self.full_scale and (model or self.id not in HARD_IRON):
+            is_wide = self.id in HARD_IRON and model.startswith(_WIDE_MODELS)
+            bits = value - 0x10000 if self.is_signed and value > 0x7FFF else value
+            return f"{bits * self.full_scale * (_WIDE if is_wide else 1.0) / 0x10000:.5f} {self.unit}".strip()
         return (self.legal or {}).get(value, "")
 
 
@@ -109,6 +122,11 @@ def _is_type(value: int) -> bool:
 _RATES: Final = {divider: f"{hz} Hz" if hz else "quiet" for divider, hz in HZ_OF_DIVIDER.items()}
 _BAUDS: Final = {code: f"{baud} baud" for code, baud in BAUD_OF_CODE.items()}
 _ON_OFF: Final = {0: "off", 1: "on"}
+_HARD_IRON_G: Final = 2.0
+_WIDE_MODELS: Final = ("OpenIMU",)
+_WIDE: Final = 10.0
+"""Factor of the hard iron's unit in newer models."""
+_TURN_RAD: Final = 2.0 * math.pi
 
 FIELD_TABLE: Final[Mapping[int, FieldSpec]] = {
     spec.id: spec
@@ -121,12 +139,12 @@ FIELD_TABLE: Final[Mapping[int, FieldSpec]] = {
         FieldSpec(ORIENTATION, "orientation", "axes of the unit along X, Y, Z", ORIENTATION_TEXTS),
         FieldSpec(0x0008, "user_behaviour", "bits: 0 free integration, 1 magnetometer, 2 GPS, 3 stationary yaw lock, "
                   "4 restart on over range, 5 dynamic motion, 7 external magnetometer, 8 external GPS"),
-        FieldSpec(0x0009, "hard_iron_x", "signed, 2/65536 G per bit (newer models 20/65536)"),
-        FieldSpec(0x000A, "hard_iron_y", "signed, 2/65536 G per bit (newer models 20/65536)"),
-        FieldSpec(0x000B, "soft_iron_ratio", "2/65536 per bit"),
-        FieldSpec(0x000C, "heading_track_offset", "signed, 2 pi/65536 rad per bit"),
+        *(FieldSpec(0x0009 + k, f"hard_iron_{axis}", "signed, 2/65536 G per bit (OpenIMU 20/65536)",
+                    full_scale=_HARD_IRON_G, unit="G") for k, axis in enumerate("xy")),
+        FieldSpec(0x000B, "soft_iron_ratio", "2/65536 per bit", full_scale=2.0, is_signed=False),
+        FieldSpec(0x000C, "heading_track_offset", "signed, 2 pi/65536 rad per bit", full_scale=_TURN_RAD, unit="rad"),
         FieldSpec(0x000D, "turn_switch_threshold", "rate above which the turn switch acts"),
-        FieldSpec(0x000E, "soft_iron_angle", "signed, 2 pi/65536 rad per bit"),
+        FieldSpec(0x000E, "soft_iron_angle", "signed, 2 pi/65536 rad per bit", full_scale=_TURN_RAD, unit="rad"),
         FieldSpec(0x0010, "hardware_status_enable", "mask: bits that raise the master status"),
         FieldSpec(0x0011, "com_status_enable", "mask: bits that raise the master status"),
         FieldSpec(0x0012, "software_status_enable", "mask: bits that raise the master status"),
@@ -137,8 +155,11 @@ FIELD_TABLE: Final[Mapping[int, FieldSpec]] = {
         FieldSpec(0x0017, "external_mag_angle_1", "mounting of the external magnetometer"),
         FieldSpec(0x0018, "external_mag_angle_2", "mounting of the external magnetometer"),
         *(FieldSpec(0x0019 + k, f"align_{name}", "mounting angle") for k, name in enumerate(("roll", "pitch", "yaw"))),
-        *(FieldSpec(0x001C + k, f"external_{name}", "of the external magnetometer")
-          for k, name in enumerate(("hard_iron_x", "hard_iron_y", "soft_iron_ratio", "soft_iron_angle"))),
+        *(FieldSpec(0x001C + k, f"external_{name}", "of the external magnetometer", full_scale=full_scale, unit=unit,
+                    is_signed=name != "soft_iron_ratio")
+          for k, (name, full_scale, unit) in enumerate((
+              ("hard_iron_x", _HARD_IRON_G, "G"), ("hard_iron_y", _HARD_IRON_G, "G"), ("soft_iron_ratio", 2.0, ""),
+              ("soft_iron_angle", _TURN_RAD, "rad")))),
         FieldSpec(0x0020, "external_orientation", "of the external magnetometer", ORIENTATION_TEXTS),
         *(FieldSpec(0x0021 + k, f"port_{k}_use", "what the port is for") for k in range(4)),
         *(FieldSpec(0x0025 + k, f"port_{k}_baud_code", "of the port", _BAUDS) for k in range(4)),

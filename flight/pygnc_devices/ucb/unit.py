@@ -56,6 +56,7 @@ class PacketClock:
     def __init__(self, packet: Packet) -> None:
         self.packet = packet
         self.tick = Tick.UNKNOWN
+        self._ticks_per_s: int | None = None
         code = next(field.code for field in packet.fields if field.name == packet.clock)
         self._is_short = code == "H"
         bits = 8 * struct.calcsize(f"<{code}")
@@ -63,16 +64,19 @@ class PacketClock:
         self._modulus = _MS_PER_WEEK if self._is_week else 1 << bits
         self._unwrapper = CounterUnwrapper(self._modulus)
         self._steps: deque[int] = deque(maxlen=_STEPS_KEPT)
+        self._usual = 0.0
+        """Median of the steps; 0 while there are too few."""
         self._packets_ns = 0
         self._has_paused = self._is_identified = False
 
     def reset_rate(self) -> None:
         """Discard the learned sample interval; the packet rate may have changed."""
         self._steps.clear()
+        self._usual = 0.0
 
     def resume(self) -> None:
         """Continue after a pause of any length, in which the unit may have restarted or been replaced."""
-        self._steps.clear()
+        self.reset_rate()
         self._has_paused, self._is_identified = True, False
 
     def advance(self, word: int, period_ns: int | None, host_ns: int | None) -> tuple[int | None, int]:
@@ -91,7 +95,7 @@ class PacketClock:
         if self._is_week and word >= _MS_PER_WEEK:  # time since the unit's start, not a time of week
             self._is_week, self._modulus, self._unwrapper = False, 1 << 32, CounterUnwrapper(1 << 32)
         tick_ns = self._tick_ns(period_ns)
-        usual = median(self._steps) if len(self._steps) >= _STEPS_TO_DECIDE else 0
+        usual = self._usual
         # A packet at the usual step behind its predecessor was delayed by this computer; no wrap is missing. A packet
         # count is bridged only over pauses; otherwise it counts the missing packets.
         is_next = usual > 0 and abs(self._unwrapper.step_to(word) - usual) <= _JITTER * usual + 1
@@ -99,14 +103,21 @@ class PacketClock:
         self._has_paused = False
         step = self._unwrapper.advance(word, tick_ns, host_ns, may_have_wrapped=may_have_wrapped)
         if self._unwrapper.is_restart:
-            self._steps.clear()
+            self.reset_rate()
         self._packets_ns += step * (period_ns or 0)
         lost = max(0, round(step / usual) - 1) if usual else 0
         if step:
-            self._steps.append(step)
+            self._keep(step)
         if not self._is_identified and len(self._steps) >= _STEPS_TO_DECIDE:
             self._identify(word)
         return self._time_ns(period_ns), lost
+
+    def _keep(self, step: int) -> None:
+        steps = self._steps
+        is_median_kept = len(steps) == _STEPS_KEPT and steps[0] == step  # the new step replaces an equal step
+        steps.append(step)
+        if not is_median_kept and len(steps) >= _STEPS_TO_DECIDE:
+            self._usual = median(steps)
 
     def _identify(self, word: int) -> None:
         tick = self._decide(median(self._steps))
@@ -116,6 +127,7 @@ class PacketClock:
             self._unwrapper, self._packets_ns = CounterUnwrapper(self._modulus), 0
             self._unwrapper.advance(word)
         self.tick, self._is_identified = tick, True
+        self._ticks_per_s = _TICKS_PER_S.get(tick)
 
     def _decide(self, step: float) -> Tick:
         if self._is_week or self.packet.clock == "time_ms":
@@ -133,15 +145,13 @@ class PacketClock:
         """Return the length of a tick, ns; 0 if it is unknown."""
         if self.tick is Tick.PACKET:
             return period_ns or 0
-        ticks_per_s = _TICKS_PER_S.get(self.tick)
-        return NS_PER_S / ticks_per_s if ticks_per_s else 0.0
+        return NS_PER_S / self._ticks_per_s if self._ticks_per_s else 0.0
 
     def _time_ns(self, period_ns: int | None) -> int | None:
         total = self._unwrapper.total
         if self.tick is Tick.PACKET:
             return None if period_ns is None else self._packets_ns
-        ticks_per_s = _TICKS_PER_S.get(self.tick)
-        return None if ticks_per_s is None else round(total * NS_PER_S / ticks_per_s)
+        return None if self._ticks_per_s is None else round(total * NS_PER_S / self._ticks_per_s)
 
 
 PACKETS: Final = {packet.name: packet for packet in (*OUTPUT_PACKETS, *ANSWER_PACKETS, *USER_PACKETS)}
@@ -196,17 +206,16 @@ class UcbUnit:
 
     def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
         """Return the reading in a frame; see `engine.Interpreter`."""
-        if frame.kind in commands.NAK_KINDS:
-            counters.refusals += 1
-            return None
-        self._learn(frame)
         packet = self.packets.get(frame.kind)
         if packet is None or not packet.is_reading:
+            counters.refusals += frame.kind in commands.NAK_KINDS
+            self._learn(frame)
             return None
-        if not packet.fits(len(frame.payload)):
+        try:
+            values = packet.decode(frame.payload)
+        except ValueError:  # of another length
             counters.damaged[DamageReason.CONTENT] += 1
             return None
-        values = packet.decode(frame.payload)
         t_device_ns, lost = self._time(packet, values.get(packet.clock), stamp)
         return Reading(packet, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, t_device_ns, lost)
 

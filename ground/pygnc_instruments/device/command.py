@@ -17,7 +17,14 @@ from rich.table import Table
 from pygnc_cli.signals import INTERRUPTED
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.scheduler import Operation
-from pygnc_instruments.device import noise_command, plot_command, readings_commands, simulate_command, upgrade_command
+from pygnc_instruments.device import (
+    noise_command,
+    plot_command,
+    readings_commands,
+    simulate_command,
+    stream_command,
+    upgrade_command,
+)
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, find_devices
 from pygnc_instruments.device.terminal import (
     Baud,
@@ -232,7 +239,7 @@ def _align(connected: ConnectedDevice, procedure: Operation[Any]) -> tuple[dict[
     return result
 
 
-app.command(name="stream")(readings_commands.stream)
+app.command(name="stream")(stream_command.stream)
 app.command(name="plot")(plot_command.plot)
 app.command(name="log")(readings_commands.log)
 app.command(name="noise")(noise_command.noise)

@@ -220,26 +220,48 @@ class CsvLog(ReadingsLog):
         return reading.packet.name
 
     def _begin(self, path: Path, descriptor: int, first: Reading) -> "_CsvFile":
-        columns = [("time", "s"), *first.packet.columns(), *_ROW_COLUMNS]
+        rows = CsvRows(first)
         head = {
             **self.head,
             "packet": first.packet.name,
-            "start_utc": _utc(first.t_wall_ns, "milliseconds"),
-            "units": ",".join(unit for _, unit in columns),
+            "start_utc": utc_text(first.t_wall_ns, "milliseconds"),
+            "units": ",".join(unit for _, unit in rows.columns),
         }
-        file = _CsvFile(path, descriptor, first)
+        file = _CsvFile(path, descriptor, rows)
         lines = [f"# {key}: {' '.join(value.split())}\n" for key, value in head.items()]
-        file.append("".join(lines) + ",".join(name for name, _ in columns) + "\n")
+        file.append("".join(lines) + ",".join(name for name, _ in rows.columns) + "\n")
         return file
+
+
+class CsvRows:
+    """Rows of the readings of one kind of packet.
+
+    Args:
+        first: the first reading.
+
+    Attributes:
+        columns: names and units of the columns.
+    """
+
+    def __init__(self, first: Reading) -> None:
+        self.columns = [("time", "s"), *first.packet.columns(), *_ROW_COLUMNS]
+        self._formats = [_format(entry) for entry in first.packet.fields]
+        self._elapsed = ElapsedTime(first)
+
+    def row(self, reading: Reading) -> str:
+        """Return the row of the next reading, without its line end."""
+        values = reading.packet.row(reading.values)
+        cells = [_cell(form, value) for form, value in zip(self._formats, values, strict=True)]
+        cells += [utc_text(reading.t_wall_ns), str(reading.lost_before), _gap(reading.gap_ns)]
+        return f"{self._elapsed.at_ns(reading) / NS_PER_S:.5f},{','.join(cells)}"
 
 
 class _CsvFile(LogFile):
     """Open CSV file with the readings of one kind of packet."""
 
-    def __init__(self, path: Path, descriptor: int, first: Reading) -> None:
+    def __init__(self, path: Path, descriptor: int, rows: CsvRows) -> None:
         super().__init__(path, descriptor)
-        self._formats = [_format(entry) for entry in first.packet.fields]
-        self._elapsed = ElapsedTime(first)
+        self._rows = rows
 
     def append(self, text: str) -> None:
         octets = text.encode()
@@ -249,10 +271,7 @@ class _CsvFile(LogFile):
             self.sync()
 
     def append_reading(self, reading: Reading) -> None:
-        values = reading.packet.row(reading.values)
-        cells = [_cell(form, value) for form, value in zip(self._formats, values, strict=True)]
-        cells += [_utc(reading.t_wall_ns), str(reading.lost_before), _gap(reading.gap_ns)]
-        self.append(f"{self._elapsed.at_ns(reading) / NS_PER_S:.5f},{','.join(cells)}\n")
+        self.append(f"{self._rows.row(reading)}\n")
 
 
 class RawLog:
@@ -370,7 +389,8 @@ def _format(entry: Field) -> str:
     return f".{decimals}f"
 
 
-def _utc(t_wall_ns: int, timespec: str = "microseconds") -> str:
+def utc_text(t_wall_ns: int, timespec: str = "microseconds") -> str:
+    """Return a time of this computer's clock as ISO 8601 text in UTC."""
     return datetime.fromtimestamp(t_wall_ns / 1e9, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 

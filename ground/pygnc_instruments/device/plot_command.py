@@ -10,9 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
-
-import typer
+from typing import Final, TypeAlias
 
 from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.device import BlockingDevice
@@ -26,6 +24,7 @@ from pygnc_instruments.device.terminal import (
     FamilyName,
     Port,
     Seconds,
+    Server,
     UserPackets,
     reported_errors,
     statistics_line,
@@ -51,7 +50,7 @@ _TEXT_COLOUR, _GRID_COLOUR, _BACKGROUND = "#333333", "#dddddd", "#ffffff"
 def plot(
     port: Port = "",
     *,
-    server: Annotated[str, typer.Option(help="Host of monoDrive's simulator.")] = "127.0.0.1",
+    server: Server = "127.0.0.1",
     seconds: Seconds = 0.0,
     family: FamilyName = "",
     baud: Baud = 0,

@@ -34,6 +34,7 @@ UserPackets: TypeAlias = Annotated[
     Path | None,
     typer.Option("--user-packets", metavar="FILE", help="JSON description of user-defined packets (family ucb)."),
 ]
+Server: TypeAlias = Annotated[str, typer.Option(help="Host of monoDrive's simulator.")]
 Count: TypeAlias = Annotated[
     int, typer.Option("--count", min=0, help="Number of readings after which to stop; 0: no limit.")
 ]

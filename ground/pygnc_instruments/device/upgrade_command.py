@@ -39,7 +39,7 @@ def upgrade(
         bool, typer.Option("--write-firmware", help="Write the firmware; without it, the command refuses to write.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check image and device, and report what the upgrade would do.")
+        bool, typer.Option("--dry-run", help="Check image and device without writing; 0: the upgrade can begin.")
     ] = False,
     recover: Annotated[
         bool, typer.Option("--recover", help="Continue with a device that a failed upgrade left in its bootloader.")

@@ -14,6 +14,7 @@ _COUNTS_PER_S: Final = 51_200
 _TICKS_PER_COUNT: Final = 384
 _GX3_HZ: Final = 62_500
 _RATE, _STARTUP = 0xFCA2, 0xFCA6
+_STORE_SAMPLING = 2
 _LENGTHS: Final = {
     0x02: 3, 0xC4: 4, 0xC9: 15, 0xCA: 15, 0xCD: 5, 0xD0: 5, 0xDB: 20, 0xE4: 8, 0xE5: 4, 0xEA: 2, 0xFA: 1, 0xFB: 4,
 }  # fmt: skip
@@ -21,6 +22,9 @@ _GUARDS: Final = {
     0xC4: b"\xc1\x29", 0xC9: b"\xb7\x44", 0xCA: b"\x12\xa5", 0xCD: b"\xc1\x29", 0xD0: b"\xc1\x29", 0xDB: b"\xa8\xb9",
     0xE4: b"\xc1\x29", 0xFB: b"\xc1\x29",
 }  # fmt: skip
+
+
+_GX3_GUARDS: Final = {0xFA: b"\x75\xb4", 0xFE: b"\x9e\x3a"}
 
 
 class Gx2Simulator(SimulatedUnit):
@@ -59,15 +63,15 @@ class Gx2Simulator(SimulatedUnit):
         self.deafness = 0
         self.writes = 0
         self.is_gx3 = "GX3" in name
-        self.sampling = struct.pack(">HHBBHHB5x", 10, 3, 15, 17, 10, 10, 0)
+        self.stored_sampling = struct.pack(">HHBBHHB5x", 10, 3, 15, 17, 10, 10, 0)
         self._faults_after_boot = (ignored_starts, failing_writes)
         self._restart(0.0)
 
-    def _take(self, now_s: float) -> bool:  # noqa: ARG002 - commands are carried out at the end of a cycle
-        """Queue a command, recognised by its first byte and its fixed guard bytes."""
+    def _take(self, now_s: float) -> bool:
+        """Queue a command, recognised by its first byte and its fixed guard bytes, for the end of the cycle."""
         head = self._input[0]
-        if self.is_gx3 and head == 0xFA:
-            length, guard = 3, b"\x75\xb4"
+        if self.is_gx3 and head in _GX3_GUARDS:
+            length, guard = 3, _GX3_GUARDS[head]
         else:
             length, guard = _LENGTHS.get(head, 1), _GUARDS.get(head, b"")
         if len(self._input) < length:
@@ -77,7 +81,9 @@ class Gx2Simulator(SimulatedUnit):
             self._input = self._input[1:]
             return True
         self._input = self._input[length:]
-        if head == 0xFA:
+        if head == 0xFE and self.is_gx3:
+            self.power_cycle(now_s)
+        elif head == 0xFA:
             self.deafness = max(0, self.deafness - 1)
             self._continuous = self._continuous if self.deafness else 0
         elif head in {*_LENGTHS, 0xE9} or f"{head:02X}" in STREAMABLE:
@@ -107,6 +113,7 @@ class Gx2Simulator(SimulatedUnit):
         self._continuous = self.eeprom[_STARTUP] & 0xFF
         self._captured = b""
         self._commands: deque[bytes] = deque()
+        self.sampling = self.stored_sampling
         self._set_rate()
 
     def ticks(self) -> int:
@@ -194,6 +201,8 @@ class Gx2Simulator(SimulatedUnit):
     def _sample(self, command: bytes) -> bytes:
         if command[3]:
             self.sampling = command[4:]
+            if command[3] == _STORE_SAMPLING:
+                self.stored_sampling = self.sampling
             self._boot_s += self._cycles * self._cycle_s
             self._cycles = 0
             self._set_rate()

@@ -1,9 +1,12 @@
 """The bridge's page in a real browser."""
 
+import os
 import re
 import shutil
+import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -191,6 +194,52 @@ def test_page_asks_for_a_required_token(browser: Chrome, start: Start, line: Pty
     at(browser, "token").submit()
     until_text(browser, "state", "streaming")
     browser.get("about:blank")
+
+
+RELAY = """
+import encodings.idna, os, socket, sys, threading
+user, target = map(int, sys.argv[1:])
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+os.setuid(user)
+def copy(source, sink):
+    while octets := source.recv(65536):
+        sink.sendall(octets)
+    sink.shutdown(socket.SHUT_WR)
+while True:
+    near, _ = listener.accept()
+    far = socket.create_connection(("127.0.0.1", target))
+    for ends in ((near, far), (far, near)):
+        threading.Thread(target=copy, args=ends, daemon=True).start()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program of another user")
+def test_page_of_another_user_asks_for_the_token(browser: Chrome, start: Start, line: PtyEndpoint) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    with subprocess.Popen([sys.executable, "-c", RELAY, "65534", str(port)], stdout=subprocess.PIPE) as relay:
+        try:
+            assert relay.stdout is not None
+            page = f"http://127.0.0.1:{int(relay.stdout.readline())}"
+            place = [line.url, "--baud", "115200", "--family", "ucb", "--port", str(port)]
+            bridge = start(*place, "--origin", page)
+            browser.get(page)
+            until_text(browser, "state", "streaming")
+            until_text(browser, "token-form", "may only read.*bridge-")
+            at(browser, "start-log").click()
+            until_text(browser, "messages", "needs the token")
+            at(browser, "token").send_keys(bridge.token)
+            at(browser, "token").submit()
+            until(
+                lambda: "streaming" in at(browser, "state").text and not at(browser, "token").is_displayed(),
+                "permission",
+            )
+            at(browser, "start-log").click()
+            until_text(browser, "log-state", "logging to")
+            browser.get("about:blank")
+        finally:
+            relay.kill()
 
 
 @needs("openssl")

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,58 @@ def test_stream_prints_lines_or_json(line: PtyEndpoint) -> None:
     assert bytes.fromhex(reading["raw"])[:4] == b"UUS1"
 
 
+def test_every_line_has_the_time_of_arrival(line: PtyEndpoint) -> None:
+    lines = run("stream", line.url, "--count", 3, *UCB).stdout.splitlines()
+    before = datetime.now(UTC)
+    for text in lines:
+        assert abs(datetime.fromisoformat(text.split()[1]) - before) < timedelta(minutes=1)
+
+
+def test_stream_shows_one_in_n_readings_of_each_kind(tmp_path: Path) -> None:
+    frames = [make_frame("xy" if k % 2 else "zz", k.to_bytes(4, "little")) for k in range(20)]
+    (tmp_path / "x.raw").write_bytes(b"".join(frames))
+    described = [{"name": name, "payload": [{"type": "uint32", "name": "number"}]} for name in ("xy", "zz")]
+    (tmp_path / "mine.json").write_text(json.dumps(described))
+    arguments = ("stream", tmp_path / "x.raw", "--user-packets", tmp_path / "mine.json", "--every", 4)
+    lines = run(*arguments).stdout.splitlines()
+    assert lines == [
+        f"{name} number={k}" for name, k in (("zz", 0), ("xy", 1), ("zz", 8), ("xy", 9), ("zz", 16), ("xy", 17))
+    ]
+    assert len(run(*arguments, "--count", 3).stdout.splitlines()) == 3
+
+
+def test_stream_prints_csv_like_a_log(line: PtyEndpoint, tmp_path: Path) -> None:
+    run("log", line.url, "--out", tmp_path, "--name", "run", "--raw", "--count", 5, *UCB)
+    logged = [text for text in (tmp_path / "run.csv").read_text().splitlines() if not text.startswith("#")]
+    printed = list(csv.DictReader(run("stream", tmp_path / "run.raw", "--csv", "--count", 5).stdout.splitlines()))
+    for row, other in zip(csv.DictReader(logged), printed, strict=True):
+        assert {name: row[name] for name in row if name not in ("time", "utc")} == {
+            name: other[name] for name in other if name not in ("time", "utc")
+        }
+    assert "exclude each other" in run("stream", line.url, "--csv", "--json", *UCB, code=1).stderr
+
+
+def test_csv_has_one_kind_of_packet(tmp_path: Path) -> None:
+    (tmp_path / "x.raw").write_bytes((make_frame("S1", bytes(24)) + make_frame("S0", bytes(30))) * 3)
+    result = run("stream", tmp_path / "x.raw", "--csv")
+    assert len(result.stdout.splitlines()) == 4
+    assert result.stderr.count("S0: omitted") == 1
+
+
+def test_streams_all_imus_of_a_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "imus.json"
+    with TcpEndpoint(MonoDriveSimulator()) as first, TcpEndpoint(MonoDriveSimulator()) as second:
+        imus = [{"type": "IMU", "id": str(k), "listen_port": end._port} for k, end in enumerate((first, second))]
+        path.write_text(json.dumps({"sensors": imus}))
+        lines = run("stream", path, "--count", 10).stdout.splitlines()
+        assert {text.split()[0] for text in lines} == {f"IMU_{first._port}", f"IMU_{second._port}"}
+        path.write_text(json.dumps(imus[0]))
+        reading = run_json("stream", path, "--count", 1)
+        assert (reading["sensor"], reading["packet"]) == (f"IMU_{first._port}", "IMU")
+    path.write_text(json.dumps(imus[0] | {"sensor_process": False}))
+    assert "sensor_process" in run("stream", path, code=1).stderr
+
+
 def test_family_of_a_recording_is_detected(tmp_path: Path) -> None:
     (tmp_path / "x.raw").write_bytes(make_frame("S1", bytes(24)) * 3)
     assert len(run("stream", tmp_path / "x.raw").stdout.splitlines()) == 3
@@ -355,7 +408,7 @@ def test_reset_restarts_a_unit(line: PtyEndpoint, gx2: PtyEndpoint, unit: UcbSim
     run("set", line.url, "packet_rate_divider=50Hz", *UCB)
     assert "2008705635" in run("reset", line.url, *UCB).stdout
     assert unit.ram[1] == 1
-    assert "do not support" in run("reset", gx2.url, "--family", "gx2", code=1).stderr
+    assert "switch it off and on" in run("reset", gx2.url, "--family", "gx2", code=1).stderr
 
 
 def test_reset_restarts_an_application_with_lower_case_commands_only(
@@ -568,3 +621,30 @@ def test_sets_the_rate_by_the_name_that_info_shows(line: PtyEndpoint, unit: UcbS
 
 def test_suggests_the_nearest_field(line: PtyEndpoint) -> None:
     assert "did you mean orientation?" in run("get", line.url, "orientaton", *UCB, code=1).stderr
+
+
+def test_hard_and_soft_iron_have_units(line: PtyEndpoint, unit: UcbSimulator, tmp_path: Path) -> None:
+    written = {0x09: 0xFF00, 0x0A: 0x0100, 0x0B: 0x7D71, 0x0C: 0xC000, 0x0E: 0x4000}
+    unit.ram |= written
+    names = ("hard_iron_x", "hard_iron_y", "soft_iron_ratio", "heading_track_offset", "soft_iron_angle")
+    settings = run_json("get", line.url, *names, *UCB)
+    assert [settings[name]["text"] for name in names] == [
+        "-0.00781 G",
+        "0.00781 G",
+        "0.98001",
+        "-1.57080 rad",
+        "1.57080 rad",
+    ]
+    openimu = UcbSimulator(77, "OpenIMU300ZI 5020-3885-02 1.1.1", eeprom=written)
+    with PtyEndpoint(openimu, tmp_path / "openimu") as other:
+        assert run_json("get", other.url, "hard_iron_x", *UCB)["hard_iron_x"]["text"] == "-0.07812 G"
+
+
+def test_the_rate_of_a_gx3_is_set_and_that_of_a_gx2_is_written(gx2: PtyEndpoint, tmp_path: Path) -> None:
+    unit = Gx2Simulator("3DM-GX3-25")
+    with PtyEndpoint(unit, tmp_path / "gx3") as line:
+        run("set", line.url, "rate=50Hz", "--family", "gx2")
+        assert run_json("info", line.url, "--family", "gx2")["rate"] == "50 Hz"
+        assert "2143-01876" in run("reset", line.url, "--family", "gx2").stdout
+        assert run_json("info", line.url, "--family", "gx2")["rate"] == "100 Hz"
+    assert "pygnc device write PORT rate=50Hz" in run("set", gx2.url, "rate=50Hz", "--family", "gx2", code=1).stderr

@@ -6,13 +6,14 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner, Result
 
 from pygnc.estimators.attitude.settings import AttitudeSettings
