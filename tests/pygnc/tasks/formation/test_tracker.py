@@ -150,6 +150,7 @@ def test_range_counters_add_up() -> None:
     assert counts["ranges_received"] == sum(isinstance(m, RangeMeasurement) for m in batch.inputs()) == 300
     assert counts["ranges_held"] == counts["ranges_no_time"] == 0
     assert counts["ranges_used"] + counts["ranges_rejected"] == 300
+    assert counts["ranges_unsolved"] == counts["ranges_old"] == counts["ranges_repeated"] == 0
     assert counts["fixes_of_partners"] == 100
 
 
