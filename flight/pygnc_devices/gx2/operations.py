@@ -58,7 +58,6 @@ TEST_BITS: Final = {
 }
 _BIASES: Final = {"accel": 1, "gyro": 2}
 _PROBE_S: Final = 0.12
-_LISTEN_S: Final = 0.6
 _STREAMED_PACKETS: Final = 3
 _VOLTS_PER_COUNT: Final = 3.3 / 4096
 
@@ -146,15 +145,21 @@ async def identify(unit: Gx2Unit) -> Identity:
 
 
 async def probe() -> Found:
-    """Detect and identify a unit, for a search; a stream of 2 Hz or more is found without a response, too.
+    """Detect and identify a unit, for a search; a stream of 3 Hz or more is found without a response, too.
 
     The checksum of one packet proves little, and the frames of monoDrive's simulator contain packets C2. Therefore a
     stream needs several packets of one kind, and is not certain.
     """
+
+    def accept(frame: Frame) -> Claim:
+        return Claim.LAST if frame.kind == "EA" or frame.kind in STREAMABLE else Claim.NO
+
+    kind = (await replace(_ask_text(2), accept=accept, timeout_s=_PROBE_S, tries=3))[-1].kind
     try:
         return await _identity_for_search(_PROBE_S, 3)
     except NoAnswerError:
-        kind = await streamed_kind(_LISTEN_S)
+        if kind == "EA":
+            raise
     for _ in range(_STREAMED_PACKETS - 1):
         await _streamed(kind, CYCLE_S)
     try:
