@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -32,9 +32,15 @@ from pygnc_devices.ucb.driver import FAMILY, Ucb
 from pygnc_devices.ucb.firmware import UpgradeProgress, UpgradeSettings
 from pygnc_devices.ucb.recording import scan_recording
 from pygnc_devices.ucb.unit import PACKETS
-from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint
+from pygnc_instruments.simulators.emus_unit import EmusSimulator
+from pygnc_instruments.simulators.endpoints import Endpoint, FaultRates, PtyEndpoint, TcpEndpoint
+from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
+from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
+from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+from pygnc_instruments.simulators.unit import SimulatedUnit
+from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 from scripts.bench.table import Row, print_rows, select_parts
 
 RECORDINGS: Final = (("dmu380_s1.raw", "S1", 1002), ("openimu_z1.raw", "z1", 2127))
@@ -45,6 +51,15 @@ REQUESTS: Final = 1000
 PERIOD_S: Final = 0.01
 IMAGE_BYTES: Final = 160_000
 """Size of the published images for the OpenIMU300."""
+LONE_UNITS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
+    "DMU380": UcbSimulator,
+    "3DM-GX2": lambda: Gx2Simulator(eeprom={0xFCA6: 0xCC}),
+    "monoDrive": MonoDriveSimulator,
+    "EMUS": EmusSimulator,
+    "OPC-N3": lambda: UsbIssSimulator(OpcN3Simulator()),
+}
+TRANSMITTERS: Final = ("DMU380", "3DM-GX2")
+"""Units that stream from power-up on, also if their receive line is not connected."""
 ONE_PERCENT: Final = FaultRates(lost=0.0033, flipped=0.0034, doubled=0.0033)
 PYTHON_IMU380: Final = """
 import collections, math, sys, time, types
@@ -197,6 +212,22 @@ def discovery(_options: argparse.Namespace) -> Iterator[Row]:
             is_found = [entry.url for entry in outcome.found] == [url]
             found = f"{took_s:.2f} s" if is_found else "not found"
             yield Row(f"discovery of one unit among 8 ports, {what}", found, "3 s", is_found and took_s <= 3)
+    with tempfile.TemporaryDirectory() as folder:
+        for what, make in LONE_UNITS.items():
+            unit = make()
+            is_networked = isinstance(unit, MonoDriveSimulator)
+            with TcpEndpoint(unit) if is_networked else PtyEndpoint(unit, Path(folder) / "port") as endpoint:
+                yield _lone_discovery(what, endpoint)
+                if what in TRANSMITTERS:
+                    endpoint.unit.receive = lambda *_: None  # type: ignore[method-assign]
+                    yield _lone_discovery(f"{what}, transmit-only", endpoint)
+
+
+def _lone_discovery(what: str, endpoint: Endpoint) -> Row:
+    start_s = time.monotonic()
+    outcome = search([endpoint.url])
+    found = f"{time.monotonic() - start_s:.2f} s" if outcome.found else "not found"
+    return Row(f"discovery at one port, all families: {what}", found)
 
 
 def _response_times_s(device: Ucb, name: str) -> tuple[list[float], list[int]]:

@@ -8,6 +8,7 @@ RefusedError if the base station does not reach the node.
 
 import contextlib
 import struct
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -59,6 +60,7 @@ TEST_BITS: Final = {
 _BIASES: Final = {"accel": 1, "gyro": 2}
 _PROBE_S: Final = 0.12
 _STREAMED_PACKETS: Final = 3
+_WAITING_COMMANDS: Final = 6
 _VOLTS_PER_COUNT: Final = 3.3 / 4096
 
 
@@ -160,10 +162,12 @@ async def probe() -> Found:
     except NoAnswerError:
         if kind == "EA":
             raise
+    start_s = time.monotonic()
     for _ in range(_STREAMED_PACKETS - 1):
         await _streamed(kind, CYCLE_S)
-    try:
-        return await _identity_for_search(CYCLE_S, 1)  # at a low rate, the responses arrive late
+    cycle_s = (time.monotonic() - start_s) / (_STREAMED_PACKETS - 1)
+    try:  # a unit carries out one command per cycle, and up to six earlier ones may wait
+        return await _identity_for_search(_PROBE_S + _WAITING_COMMANDS * cycle_s, 1)
     except NoAnswerError:
         return Found("", f"streams {kind}; does not respond to commands", is_certain=False)
 
