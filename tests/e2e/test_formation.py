@@ -1,13 +1,19 @@
 """Formation estimates by real processes: from range files to journal, status and info line."""
 
+import os
+import re
 import shutil
+import signal
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from pygnc.bus.messages import FormationEstimate
-from tests.e2e.conftest import Flight, write_ranges
+from pygnc.launch.workspace import runtime_folder
+from tests.e2e.conftest import DEMO, Flight, all_estimates, minute_after, write_ranges
 from tests.pygnc.tasks import formation_batch as batch
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("formation_batch")]  # one worker makes the batch
@@ -46,6 +52,40 @@ def test_partners_are_in_journal_status_and_info_and_near_the_truth(formation: F
     assert final["ranges_received"] == final["ranges_used"] == 300
     text = (formation.home / "pygnc_info.txt").read_text()
     assert f"P75 {newest.position_rtn_m[0]:.0f} " in text
+
+
+def test_a_killed_task_continues_the_solution_bit_for_bit(
+    flight: Flight, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A batch of three hours: its last hour is solved first, then all of it."""
+    calm = Flight(tmp_path_factory.mktemp("calm"))
+    time_s = str(minute_after((DEMO / "sense.bin").read_bytes()))
+    for home in (calm.home, flight.home):
+        shutil.copy(DEMO / "sense.bin", home)
+        shutil.copytree(DEMO / "range", home / "range")
+    assert calm.run("10", time_s, "--exit-when-done") == 0
+    flight.start("10", time_s, "--exit-when-done")
+    for posed in ("last hour", "arc"):
+        flight.until(partial(has_stage, flight.home, posed))
+        pid = flight.tasks()["formation"]
+        os.kill(pid, signal.SIGKILL)
+        flight.until_replaced("formation", pid)
+    assert flight.wait() == 0
+    texts = [event.text for event in flight.events() if event.name == "continued"]
+    stages = [re.fullmatch(r".* solution of the (last hour|arc) after ([1-9]\d*) stages", text) for text in texts]
+    assert [found and found[1] for found in stages] == ["last hour", "arc"]
+    assert places(flight) == places(calm)
+    assert all_estimates(flight) == all_estimates(calm)
+
+
+def has_stage(home: Path, posed: str) -> bool:
+    """Return True if the checkpoint holds a complete stage of the solution of these observations."""
+    try:
+        checkpoint = msgspec.msgpack.decode((runtime_folder(home) / "formation.checkpoint").read_bytes()[4:])
+    except (FileNotFoundError, msgspec.DecodeError):
+        return False
+    tracker = msgspec.msgpack.decode(checkpoint["tracker"])
+    return bool(tracker["posed"] == posed and tracker["stages"])
 
 
 def test_our_own_ranges_alone_leave_the_partners_ambiguous(demo: Flight, demo_time_s: int) -> None:

@@ -54,7 +54,7 @@ def test_sigchld_inherited_as_ignored(demo: Flight, demo_time_s: int) -> None:
 
 
 @pytest.mark.parametrize("damage", ["", "not a checkpoint"], ids=["empty", "damaged"])
-@pytest.mark.parametrize("task", ["orbit", "attitude"])
+@pytest.mark.parametrize("task", ["orbit", "attitude", "formation"])
 def test_a_damaged_checkpoint_costs_nothing(
     demo: Flight, demo_time_s: int, flown_hour: Flight, task: str, damage: str
 ) -> None:

@@ -6,6 +6,8 @@
 4. Estimate the noise from the residuals of the best solution, and fit again without outliers and with drag modes.
 5. Decide which solutions are distinct, compute their covariances (`ridge`) and whether each partner is ambiguous.
 
+The results of steps 2 to 4 are recorded, so that an interrupted solution continues (`Stage`).
+
 A partner is certain if its ranges fit to within their noise, and if n ln(1 + d/n) reaches the margin of the settings,
 with d the excess of chi-square of the best other solution and n the degrees of freedom: the likelihood ratio with the
 noise estimated as well.
@@ -16,6 +18,7 @@ The result is a `FormationSolution`. Each of its hypotheses is a solution for th
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -54,7 +57,14 @@ from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE
 from pygnc.estimators.formation.ridge import ridge_covariances
 from pygnc.estimators.formation.search import FormationSearch, mirrored_candidates, orbit_from_fixes
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.solution import FormationSolution, Hypothesis, Partner, unsolved_reason
+from pygnc.estimators.formation.solution import (
+    FormationSolution,
+    Hypothesis,
+    Partner,
+    Stage,
+    Stages,
+    unsolved_reason,
+)
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
@@ -107,7 +117,11 @@ class FormationSolver:
         self._dynamics = OrbitDynamics(orbit, frames, gradient_degree=GRADIENT_DEGREE)
 
     def solve(
-        self, orbit: OrbitState, fixes: Sequence[SatelliteFix], ranges: Sequence[RangeObservation]
+        self,
+        orbit: OrbitState,
+        fixes: Sequence[SatelliteFix],
+        ranges: Sequence[RangeObservation],
+        recorded: list[Stage] | None = None,
     ) -> FormationSolution | None:
         """Estimate the orbits of all satellites from the observations of an arc.
 
@@ -116,6 +130,7 @@ class FormationSolver:
                 our orbit.
             fixes: Fixes of all satellites, in any order, with or without duplicates.
             ranges: Ranges of all pairs, in any order, with or without duplicates.
+            recorded: Stages of an interrupted solution of the same observations; further stages are appended.
 
         Returns:
             The solution, or None if the arc holds no observation except a few fixes of our own.
@@ -133,23 +148,18 @@ class FormationSolver:
         tracks = self._tracks(arc, orbit, own)
         equations = self._linearised(arc, tracks, own)
         equations = replace(equations, noise=apparent_noise(equations, settings))
-        parameters, unsolved = FormationSearch(equations, settings).candidates()
-        reasons = {equations.satellites[number]: reason for number, reason in unsolved.items()}
-        solved = [number for number in range(len(equations.satellites)) if number not in unsolved]
-        parameters = parameters[:, equations.parameter_indices(solved)]
-        equations = equations.subset(solved)
-        equations, parameters = _preliminary(equations, settings, parameters)
-        if self._orbit.measurement.correlated_errors:
-            equations = replace(equations, errors=likely_errors(equations, parameters[0]))
-            if equations.errors != WHITE_ERRORS:
-                # The candidates are fits with white errors.
-                parameters = _minima(equations, parameters, _FIRST_ITERATIONS).parameters
-        moved = self._moved_to(equations, parameters[0], arc, tracks)
+        stages = Stages([] if recorded is None else recorded)
+        searched = stages.next(partial(_searched, equations, settings))
+        reasons = {equations.satellites[number]: reason for number, reason in searched.unsolved.items()}
+        solved = [number for number in range(len(equations.satellites)) if number not in searched.unsolved]
+        candidates = searched.parameters[:, equations.parameter_indices(solved)]
+        equations, correlated = equations.subset(solved), self._orbit.measurement.correlated_errors
+        found = stages.next(partial(_preliminary, equations, settings, candidates, correlated=correlated))
+        moved = self._moved_to(equations, found.parameters[0], arc, tracks)
         if moved != tracks:
-            linearised = self._linearised(arc, moved, own).subset(solved)
-            equations = replace(linearised, noise=equations.noise, errors=equations.errors)
-        equations = replace(equations, loss=last_loss(settings))
-        return _solution(arc, settings, *_refined(equations, settings, parameters), unsolved=reasons)
+            equations = self._linearised(arc, moved, own).subset(solved)
+        equations = replace(equations, noise=found.noise, errors=found.errors, loss=last_loss(settings))
+        return _solution(arc, settings, *_refined(equations, settings, found.parameters, stages), unsolved=reasons)
 
     def _linearised(self, arc: Arc, tracks: dict[int, Track], own: OrbitState | None) -> Equations:
         return linearise_observations(
@@ -237,13 +247,26 @@ def _minima(equations: Equations, parameters: Array, iterations: int = _ITERATIO
     return distinct_solutions(found, len(equations.satellites))
 
 
-def _preliminary(equations: Equations, settings: FormationSettings, parameters: Array) -> tuple[Equations, Array]:
-    """Refine candidates (k, p) with the loss of the search; return equations with robust noise, and the parameters."""
+def _searched(equations: Equations, settings: FormationSettings) -> Stage:
+    parameters, unsolved = FormationSearch(equations, settings).candidates()
+    return Stage(parameters, equations.noise, equations.errors, unsolved)
+
+
+def _preliminary(equations: Equations, settings: FormationSettings, parameters: Array, *, correlated: bool) -> Stage:
+    """Refine candidates (k, p) with the loss of the search; return them with robust noise and, if wanted, errors."""
     parameters = _minima(equations, parameters, _FIRST_ITERATIONS).parameters[:_SOLUTIONS_MAX]
-    return replace(equations, noise=robust_noise(equations, parameters[:1], settings)), parameters
+    equations = replace(equations, noise=robust_noise(equations, parameters[:1], settings))
+    if correlated:
+        equations = replace(equations, errors=likely_errors(equations, parameters[0]))
+        if equations.errors != WHITE_ERRORS:
+            # The candidates are fits with white errors.
+            parameters = _minima(equations, parameters, _FIRST_ITERATIONS).parameters
+    return Stage(parameters, equations.noise, equations.errors, {})
 
 
-def _refined(equations: Equations, settings: FormationSettings, parameters: Array) -> tuple[Equations, Fit, Array]:
+def _refined(
+    equations: Equations, settings: FormationSettings, parameters: Array, stages: Stages
+) -> tuple[Equations, Fit, Array]:
     """Refine parameters (k, p) with drag modes, and estimate the noise from the residuals of the best solution.
 
     Returns:
@@ -255,11 +278,16 @@ def _refined(equations: Equations, settings: FormationSettings, parameters: Arra
     intermediate = parameters = np.concatenate((parameters, added), axis=1)
     for _ in range(_ROUNDS):
         equations = equations.with_drag_modes(_mode_sigma(equations, parameters[0]))
-        result = _minima(equations, parameters)
-        equations = replace(equations, noise=refined_noise(equations, result, settings))
-        parameters = result.parameters[result.cost <= result.cost[0] + _COST_MARGIN]
+        refined = stages.next(partial(_refined_once, equations, settings, parameters))
+        equations, parameters = replace(equations, noise=refined.noise), refined.parameters
     equations = equations.folded(parameters[0])
     return equations, distinct_solutions(equations.fit(parameters), count), intermediate
+
+
+def _refined_once(equations: Equations, settings: FormationSettings, parameters: Array) -> Stage:
+    result = _minima(equations, parameters)
+    kept = result.parameters[result.cost <= result.cost[0] + _COST_MARGIN]
+    return Stage(kept, refined_noise(equations, result, settings), equations.errors, {})
 
 
 def _mode_sigma(equations: Equations, parameters: Array) -> Array:

@@ -14,9 +14,11 @@ import math
 from enum import StrEnum, unique
 from typing import Final, NamedTuple, TypeAlias
 
+import msgspec
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.formation.fix_errors import FixErrors
 from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis, HypothesisBank
 from pygnc.estimators.formation.observations import Pair, RangeObservation, SatelliteFix, connected_groups
 from pygnc.estimators.formation.reference import STATE_SIZE
@@ -25,7 +27,7 @@ from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, Partner, RelativeState
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.measurement import Gate, linearise_fix
-from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.estimators.orbit.settings import OrbitSettings, ProcessNoiseSettings
 from pygnc.estimators.orbit.state import OrbitState
 
 
@@ -102,60 +104,112 @@ class JointGroup(NamedTuple):
     hypotheses: tuple[FilterHypothesis, ...]
 
 
-class FormationFilter:
-    """Filter of relative orbits that processes ranges and fixes one by one.
-
-    Starts at the last range of the solution; do not process the fixes of the batch again. An observation costs a step
-    of the orbit dynamics per started 30 or 60 s and group, and about a millisecond per hypothesis on a desktop core.
-
-    Args:
-        solution: Batch solution to continue.
-        settings: Settings of the solution.
-        orbit: Force model and measurement model of the orbit filter.
-        frames: Earth orientation.
+class FilterMemory(msgspec.Struct):
+    """State of a formation filter; a filter continues from a decoded one with identical results.
 
     Attributes:
         satellites: Radio ids, our own first.
         pairs: Pairs with a bias.
         freedom: Degrees of freedom of the solution.
+        unsolved: Partners without a state, by radio id.
+        errors: Correlation of the fixes.
         gps_ms: GPS milliseconds of the state.
+        used: Radio ids of the observations used at that time.
+        banks: Hypotheses of each group of partners.
+        predicted_ms: GPS milliseconds of the predicted hypotheses.
+        fix_gps_ms: GPS milliseconds of the last fix used, by radio id.
+    """
+
+    satellites: tuple[int, ...]
+    pairs: tuple[Pair, ...]
+    freedom: int
+    unsolved: dict[int, Partner]
+    errors: FixErrors
+    gps_ms: int
+    used: set[tuple[int, ...]]
+    banks: list[HypothesisBank]
+    predicted_ms: int
+    fix_gps_ms: dict[int, int] = {}
+
+
+def initial_memory(
+    solution: FormationSolution, settings: FormationSettings, noise: ProcessNoiseSettings
+) -> FilterMemory:
+    """Return the memory of a filter that continues a solution from its last range on."""
+    gps_ms = max((observation.gps_ms for observation in solution.ranges), default=solution.reference.epoch_ms)
+    groups = connected_groups(range(1, len(solution.satellites)), solution.equations.index_pairs)
+    return FilterMemory(
+        satellites=solution.satellites,
+        pairs=solution.pairs,
+        freedom=solution.freedom,
+        unsolved={
+            identity: partner for identity, partner in solution.partners.items() if identity not in solution.satellites
+        },
+        errors=solution.equations.errors,
+        gps_ms=gps_ms,
+        used={observation.satellites for observation in solution.ranges if observation.gps_ms == gps_ms},
+        banks=[HypothesisBank.of_group(solution, group, gps_ms, settings, noise) for group in groups],
+        predicted_ms=gps_ms,
+    )
+
+
+class FormationFilter:
+    """Filter of relative orbits that processes ranges and fixes one by one.
+
+    Do not process the fixes of the batch again. An observation costs a step of the orbit dynamics per started 30 or
+    60 s and group, and about a millisecond per hypothesis on a desktop core.
+
+    Args:
+        memory: State to continue from.
+        settings: Settings of the solution.
+        orbit: Force model and measurement model of the orbit filter.
+        frames: Earth orientation.
+
+    Attributes:
+        memory: State of the filter.
     """
 
     def __init__(
-        self, solution: FormationSolution, settings: FormationSettings, orbit: OrbitSettings, frames: EarthFrames
+        self, memory: FilterMemory, settings: FormationSettings, orbit: OrbitSettings, frames: EarthFrames
     ) -> None:
-        self.satellites = solution.satellites
-        self.pairs = solution.pairs
-        self.freedom = solution.freedom
+        self.memory = memory
         self._settings = settings
         self._orbit = orbit
         self._frames = frames
         self._dynamics = OrbitDynamics(orbit, frames, gradient_degree=GRADIENT_DEGREE)
-        self._unsolved = {
-            identity: partner for identity, partner in solution.partners.items() if identity not in solution.satellites
-        }
-        self.gps_ms = max((observation.gps_ms for observation in solution.ranges), default=solution.reference.epoch_ms)
-        self._used = {observation.satellites for observation in solution.ranges if observation.gps_ms == self.gps_ms}
-        self._banks = [
-            HypothesisBank(solution, partners, self.gps_ms, settings, orbit.process_noise)
-            for partners in connected_groups(range(1, len(self.satellites)), solution.equations.index_pairs)
-        ]
-        self._predicted_ms = self.gps_ms
-        self._errors = solution.equations.errors
-        self._fix_gps_ms: dict[int, int] = {}
+
+    @property
+    def satellites(self) -> tuple[int, ...]:
+        """Radio ids, our own first."""
+        return self.memory.satellites
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Pairs with a bias."""
+        return self.memory.pairs
+
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom of the solution."""
+        return self.memory.freedom
+
+    @property
+    def gps_ms(self) -> int:
+        """GPS milliseconds of the state."""
+        return self.memory.gps_ms
 
     @property
     def partners(self) -> dict[int, Partner]:
         """Knowledge of each partner's orbit, by radio id."""
-        partners = dict(self._unsolved)
-        for bank in self._banks:
+        partners = dict(self.memory.unsolved)
+        for bank in self.memory.banks:
             partners |= bank.partners()
         return partners
 
     @property
     def groups(self) -> list[JointGroup]:
         """All groups with their hypotheses, the input of predictions."""
-        return [JointGroup(self.gps_ms, bank.satellites, tuple(bank.hypotheses)) for bank in self._banks]
+        return [JointGroup(self.gps_ms, bank.satellites, tuple(bank.hypotheses)) for bank in self.memory.banks]
 
     def relative(self, partner: int, hypothesis: int = 0) -> RelativeState:
         """Return the state of a partner, by radio id, relative to us.
@@ -213,11 +267,11 @@ class FormationFilter:
         if cause is not None:
             return FixVerdict(cause, cause, moved=False)
         self._propagate(observation.gps_ms)
-        banks = [bank for bank in self._banks if observation.satellite in bank.satellites]
+        banks = [bank for bank in self.memory.banks if observation.satellite in bank.satellites]
         results = [self._updated_with_fix(bank, observation) for bank in banks]
         moved = any(accepted for *_, accepted in results)
         if moved:
-            self._fix_gps_ms[observation.satellite] = observation.gps_ms
+            self.memory.fix_gps_ms[observation.satellite] = observation.gps_ms
             for bank, (_, gates, *_) in zip(banks, results, strict=True):
                 bank.gates[observation.satellite] = gates
             updated = {bank: hypotheses for bank, (hypotheses, *_) in zip(banks, results, strict=True)}
@@ -229,8 +283,8 @@ class FormationFilter:
     ) -> tuple[list[FilterHypothesis], tuple[Gate, Gate], tuple[_Cause, _Cause], bool]:
         """Return hypotheses and gates after a fix, causes of rejection, and True if any hypothesis accepted a part."""
         receiver, satellite = self._orbit.measurement, bank.satellites.index(observation.satellite)
-        elapsed_ms = observation.gps_ms - self._fix_gps_ms.get(observation.satellite, -math.inf)
-        inflation = self._errors.inflation(1e-3 * elapsed_ms)
+        elapsed_ms = observation.gps_ms - self.memory.fix_gps_ms.get(observation.satellite, -math.inf)
+        inflation = self.memory.errors.inflation(1e-3 * elapsed_ms)
         hypotheses, gates, accepted = bank.predicted, list(bank.gates[observation.satellite]), False
         causes: list[_Cause] = [FormationRejectCause.NO_VELOCITY] * 2
         for part in (0, 1):
@@ -260,22 +314,22 @@ class FormationFilter:
         ranges: int,
     ) -> None:
         """Replace the hypotheses by the updated ones and, in other banks, by the predicted ones."""
-        self._used = {observation.satellites} | (self._used if observation.gps_ms == self.gps_ms else set())
-        self.gps_ms = observation.gps_ms
-        for bank in self._banks:
+        self.memory.used = {observation.satellites} | (self.memory.used if observation.gps_ms == self.gps_ms else set())
+        self.memory.gps_ms = observation.gps_ms
+        for bank in self.memory.banks:
             bank.replace(updated.get(bank, bank.predicted), ranges if bank in updated else 0)
 
     def _propagate(self, gps_ms: int) -> None:
         """Predict all hypotheses, from the last prediction if no accepted observation followed it."""
-        if not self.gps_ms <= self._predicted_ms <= gps_ms:
-            self._predicted_ms = self.gps_ms
-            for bank in self._banks:
+        if not self.gps_ms <= self.memory.predicted_ms <= gps_ms:
+            self.memory.predicted_ms = self.gps_ms
+            for bank in self.memory.banks:
                 bank.predicted = bank.hypotheses
-        while self._predicted_ms < gps_ms:
-            end_ms = min(self._predicted_ms + self._orbit.force_model.step_max_ms, gps_ms)
-            for bank in self._banks:
-                bank.predicted = self._step(self._predicted_ms, bank.predicted, end_ms)
-            self._predicted_ms = end_ms
+        while self.memory.predicted_ms < gps_ms:
+            end_ms = min(self.memory.predicted_ms + self._orbit.force_model.step_max_ms, gps_ms)
+            for bank in self.memory.banks:
+                bank.predicted = self._step(self.memory.predicted_ms, bank.predicted, end_ms)
+            self.memory.predicted_ms = end_ms
 
     def _fault(self, observation: RangeObservation | SatelliteFix) -> FormationRejectCause | None:
         """Return the reason why an observation cannot be compared with the states; None if it can."""
@@ -284,21 +338,21 @@ class FormationFilter:
                 return FormationRejectCause.NOT_FINITE
             is_known = observation.pair in self.pairs
         else:
-            is_known = bool(self._banks) and observation.satellite in self.satellites
+            is_known = bool(self.memory.banks) and observation.satellite in self.satellites
         if not is_known:
             return FormationRejectCause.SATELLITE
         elapsed_ms = observation.gps_ms - self.gps_ms
         if elapsed_ms < 0:
             return FormationRejectCause.NOT_LATER
-        if elapsed_ms == 0 and observation.satellites in self._used:
+        if elapsed_ms == 0 and observation.satellites in self.memory.used:
             return FormationRejectCause.DUPLICATE
         return FormationRejectCause.GAP if elapsed_ms > 1e3 * self._orbit.start.gap_max_s else None
 
     def _bank_with(self, pair: Pair) -> HypothesisBank:
-        return next(bank for bank in self._banks if pair in bank.pairs)
+        return next(bank for bank in self.memory.banks if pair in bank.pairs)
 
     def _bank_of(self, partner: int) -> HypothesisBank:
-        for bank in self._banks:
+        for bank in self.memory.banks:
             if partner in bank.satellites[1:]:
                 return bank
         raise ValueError(f"satellite {partner} is not solved; choose from {self.satellites[1:]}")

@@ -16,6 +16,7 @@ import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -177,68 +178,94 @@ class FilterHypothesis(NamedTuple):
         return self._replace(x=x, root=root, chi_square=self.chi_square + cost)
 
 
-class HypothesisBank:
+class HypothesisBank(msgspec.Struct, eq=False):
     """Hypotheses on the partners of one group, ordered by chi-square, and the noise of their observations.
 
-    Args:
-        solution: Batch solution with the initial hypotheses.
-        group: Indices of the partners in the solution.
-        gps_ms: GPS milliseconds of the initial moment, inside the arc.
-        settings: Settings of the formation estimator.
-        noise: Process noise of the orbit.
+    It can be encoded: a decoded bank continues with identical results.
 
     Attributes:
+        settings: Settings of the formation estimator.
         satellites: Radio ids, our own first.
         pairs: Pairs with a bias.
         range_noise_m: Standard deviation of the ranges of each pair, in m.
-        gates: Gates of position and velocity, by radio id.
+        freedom: Degrees of freedom: ranges of the batch and accepted ones minus parameters, at least 1.
+        dropped_excess: For each satellite, chi-square above the best, when dropped, of the best hypothesis that differs
+            in it.
+        differing: True for each satellite that moves differently in two hypotheses of the solution, shape (h, h, s).
         hypotheses: Remaining hypotheses, the best first.
         predicted: Hypotheses predicted for the next observations.
+        gates: Gates of position and velocity, by radio id.
     """
 
-    def __init__(
-        self,
+    settings: FormationSettings
+    satellites: tuple[int, ...]
+    pairs: tuple[Pair, ...]
+    range_noise_m: list[float]
+    freedom: int
+    dropped_excess: list[float]
+    differing: npt.NDArray[np.bool_]
+    hypotheses: list[FilterHypothesis]
+    predicted: list[FilterHypothesis]
+    gates: dict[int, tuple[Gate, Gate]]
+
+    @classmethod
+    def of_group(
+        cls,
         solution: FormationSolution,
         group: Sequence[int],
         gps_ms: int,
         settings: FormationSettings,
         noise: ProcessNoiseSettings,
-    ) -> None:
-        self._settings = settings
+    ) -> "HypothesisBank":
+        """Return the bank of a group of a solution.
+
+        Args:
+            solution: Batch solution with the initial hypotheses.
+            group: Indices of the partners in the solution.
+            gps_ms: GPS milliseconds of the initial moment, inside the arc.
+            settings: Settings of the formation estimator.
+            noise: Process noise of the orbit.
+        """
         chosen = [0, *group]
-        self.satellites = tuple(solution.satellites[satellite] for satellite in chosen)
+        satellites = tuple(solution.satellites[satellite] for satellite in chosen)
         pairs = solution.equations.pairs_among(chosen)
-        self.pairs: tuple[Pair, ...] = tuple(solution.pairs[number] for number in pairs)
-        self.range_noise_m: list[float] = solution.noise_m[pairs].tolist()
-        self.gates = {satellite: (Gate(), Gate()) for satellite in self.satellites}
-        self._freedom = max(len(solution.ranges) - len(solution.hypotheses[0].parameters), 1)
-        self._dropped_excess = [math.inf] * len(chosen)
-        """Chi-square above the best, when dropped, of the best hypothesis that differs in each satellite."""
-        for satellite, identity in enumerate(self.satellites[1:], start=1):
+        dropped_excess = [math.inf] * len(chosen)
+        for satellite, identity in enumerate(satellites[1:], start=1):
             partner = solution.partners[identity]
-            self._dropped_excess[satellite] = partner.chi_square_mirror - partner.chi_square_best
+            dropped_excess[satellite] = partner.chi_square_mirror - partner.chi_square_best
+        bank = cls(
+            settings,
+            satellites,
+            tuple(solution.pairs[number] for number in pairs),
+            solution.noise_m[pairs].tolist(),
+            max(len(solution.ranges) - len(solution.hypotheses[0].parameters), 1),
+            dropped_excess,
+            solution.differing[..., chosen],
+            [],
+            [],
+            {satellite: (Gate(), Gate()) for satellite in satellites},
+        )
         # A filter has no drag modes, which come last.
         columns = solution.equations.parameter_indices(chosen)[: STATE_SIZE * len(chosen) + len(pairs)]
-        self._differing = solution.differing[..., chosen]
-        self.hypotheses: list[FilterHypothesis] = []
         for number, hypothesis in enumerate(solution.hypotheses):
-            is_competitive = self._is_within_margin(hypothesis.chi_square - solution.hypotheses[0].chi_square)
-            if is_competitive and all(self._differing[number, other.number].any() for other in self.hypotheses):
+            is_competitive = bank._is_within_margin(hypothesis.chi_square - solution.hypotheses[0].chi_square)
+            if is_competitive and all(bank.differing[number, other.number].any() for other in bank.hypotheses):
                 x, root = _initial_state(solution, gps_ms, number, columns, noise)
-                self.hypotheses.append(FilterHypothesis(number, len(chosen), x, root, hypothesis.chi_square))
-        self.predicted = self.hypotheses
+                bank.hypotheses.append(FilterHypothesis(number, len(chosen), x, root, hypothesis.chi_square))
+        bank.predicted = bank.hypotheses
+        return bank
 
     def replace(self, hypotheses: list[FilterHypothesis], ranges: int) -> None:
         """Replace the hypotheses after `ranges` more ranges; drop those beyond the margin and those that coincide."""
-        self._freedom += ranges
+        self.freedom += ranges
         ordered = sorted(hypotheses, key=lambda hypothesis: hypothesis.chi_square)
         best = ordered[0]
         self.hypotheses = [best]
         for hypothesis in ordered[1:]:
             excess = hypothesis.chi_square - best.chi_square
             if not self._is_within_margin(excess):
-                for satellite in np.flatnonzero(self._differing[best.number, hypothesis.number]).tolist():
-                    self._dropped_excess[satellite] = excess
+                for satellite in np.flatnonzero(self.differing[best.number, hypothesis.number]).tolist():
+                    self.dropped_excess[satellite] = excess
             elif not any(self._coincide(better, hypothesis) for better in self.hypotheses):
                 self.hypotheses.append(hypothesis)
         self.predicted = self.hypotheses
@@ -255,18 +282,18 @@ class HypothesisBank:
             others = [
                 hypothesis.chi_square - best.chi_square
                 for hypothesis in self.hypotheses[1:]
-                if self._differing[best.number, hypothesis.number, satellite]
+                if self.differing[best.number, hypothesis.number, satellite]
             ]
-            mirror = best.chi_square + min(others, default=self._dropped_excess[satellite])
+            mirror = best.chi_square + min(others, default=self.dropped_excess[satellite])
             relative = best.relative(satellite)
             sigma_m = math.sqrt(np.trace(relative.covariance_gcrf[:3, :3]))
             distance_m = math.sqrt(relative.gcrf[:3].dot(relative.gcrf[:3]))
-            unsolved = unsolved_reason(sigma_m, distance_m, self._settings.solved_sigma_ratio)
+            unsolved = unsolved_reason(sigma_m, distance_m, self.settings.solved_sigma_ratio)
             partners[identity] = Partner(unsolved, bool(others), best.chi_square, mirror)
         return partners
 
     def _is_within_margin(self, excess: float) -> bool:
-        return self._freedom * math.log1p(excess / self._freedom) < self._settings.certain_chi_square
+        return self.freedom * math.log1p(excess / self.freedom) < self.settings.certain_chi_square
 
     def _coincide(self, better: FilterHypothesis, worse: FilterHypothesis) -> bool:
         change, covariance = (worse.x - better.x)[None], better.covariance

@@ -1,7 +1,7 @@
-"""Solution of an arc: hypotheses for the whole formation, and the knowledge of each partner's orbit."""
+"""Solution of an arc: its stages, hypotheses for the whole formation, and the knowledge of each partner's orbit."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -9,13 +9,51 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.formation.observation_equations import Equations
+from pygnc.estimators.formation.fix_errors import FixErrors
+from pygnc.estimators.formation.observation_equations import Equations, Noise
 from pygnc.estimators.formation.observations import Pair, RangeObservation
 from pygnc.estimators.formation.reference import STATE_SIZE, Reference, log_drag
 from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf
 
 _CHUNK: Final = 32
 """Moments evaluated at once; with four satellites, their derivatives take a third of a megabyte."""
+
+
+class Stage(NamedTuple):
+    """Result of a part of a solution.
+
+    Attributes:
+        parameters: Parameters of the solutions so far, the best first, (k, p).
+        noise: Noise of the observations.
+        errors: Correlation of the fixes.
+        unsolved: Reason why a satellite cannot be searched, by index; of the search only.
+    """
+
+    parameters: Array
+    noise: Noise
+    errors: FixErrors
+    unsolved: dict[int, str]
+
+
+class Stages:
+    """Stages of one solution in their order.
+
+    Args:
+        recorded: Stages that are not computed again; new ones are appended as soon as they are known.
+    """
+
+    def __init__(self, recorded: list[Stage]) -> None:
+        self._recorded = recorded
+        self._done = 0
+
+    def next(self, compute: Callable[[], Stage]) -> Stage:
+        """Return the next stage."""
+        if self._done == len(self._recorded):
+            stage = compute()
+            # The memory layout of a decoded stage, or sums may round differently after a restart.
+            self._recorded.append(stage._replace(parameters=np.ascontiguousarray(stage.parameters)))
+        self._done += 1
+        return self._recorded[self._done - 1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

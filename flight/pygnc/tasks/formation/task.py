@@ -1,8 +1,9 @@
 """Formation process: estimates the orbits of the partners from ranges, fixes of all satellites and our own orbit.
 
-The estimates are a function of the input and orbit journals from their beginning. There is no checkpoint: a restarted
-task reads both journals again, solves the same arcs and writes what is not in its journal yet. The estimators are
-loaded only when a packet concerns a partner.
+The estimates are a function of the checkpoint and of the input and orbit journals. The checkpoint holds all results,
+also those of a solution's stages, but not the observations: a restarted task reads the inputs before the checkpoint
+again, continues, and writes what is not in its journal yet. The estimators are loaded only when a packet concerns a
+partner.
 """
 
 import math
@@ -21,15 +22,14 @@ from pygnc.bus import control
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import (
     FormationMessage,
-    GpsFix,
     InputMessage,
     Message,
     OrbitEstimate,
     OrbitMessage,
     OrbitWatermark,
-    RangeMeasurement,
+    concerns_partner,
 )
-from pygnc.tasks.recovery import ResumableWriter
+from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task, trim_heap
 
 if TYPE_CHECKING:
@@ -63,16 +63,36 @@ def _begin_to_solve(problem: "Problem") -> "Future[FormationResult]":
     return result
 
 
+class Checkpoint(msgspec.Struct, frozen=True):
+    """State of a restarted task: last messages read and written, and the tracker.
+
+    After lack of memory the task has shorter arcs. A checkpoint is valid for the same number of such kills only.
+    """
+
+    memory_kills: int
+    last_input_seq: int = 0
+    last_orbit_seq: int = 0
+    last_output_seq: int = 0
+    tracker: bytes = b""
+
+
 class FormationTask(Task):
     """Process that reads the input and orbit streams and writes the formation stream."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
         self._stream = self.open_stream("formation")
-        self._output = ResumableWriter(self._stream)
+        self._checkpoint = CheckpointFile(run.runtime / "formation.checkpoint", Checkpoint, notify)
+        saved = self._checkpoint.load()
+        if saved is None or saved.memory_kills != run.memory_kills:
+            saved = Checkpoint(run.memory_kills)
+        self._loaded = saved if saved.tracker else None
+        self._saved_seq, self._saved_stage = saved.last_input_seq, ("", 0)
+        self._output = ResumableWriter(self._stream, saved.last_output_seq)
         self._tracker: FormationTracker | None = None
-        self._input = self.open_reader("input", InputMessage)
-        self._orbit = self.open_reader("orbit", OrbitMessage)
+        self._input_seq, self._orbit_seq = saved.last_input_seq, saved.last_orbit_seq
+        self._input = self.open_reader("input", InputMessage, after_seq=self._input_seq)
+        self._orbit = self.open_reader("orbit", OrbitMessage, after_seq=self._orbit_seq)
         self._inputs: deque[Message] = deque()
         self._orbits: deque[Message] = deque()
         self._result: Future[FormationResult] | None = None
@@ -87,6 +107,8 @@ class FormationTask(Task):
 
     def work(self) -> bool:
         """Process waiting inputs until the tracker has a problem to solve; then wait for its solution."""
+        if self._tracker is None and self._loaded is not None:
+            self._tracker = self._make_tracker(self._input_seq + 1)
         if self._tracker is not None and self._unblock(self._tracker):
             return True
         if not self._inputs:
@@ -96,10 +118,11 @@ class FormationTask(Task):
         is_blocked = False
         while self._inputs and not is_blocked and time.monotonic() < step_ends_s:
             message = self._inputs.popleft()
-            if self._tracker is None and _concerns_partner(message):
-                self._tracker = self._make_tracker(message)
+            if self._tracker is None and concerns_partner(message):
+                self._tracker = self._make_tracker(message.seq)
             if self._tracker is not None:
                 estimates += self._tracker.process(message)
+                self._input_seq = message.seq
                 is_blocked = self._tracker.is_blocked
         self._output.write(estimates)
         if not self._inputs and not is_blocked:
@@ -130,11 +153,15 @@ class FormationTask(Task):
             if wait((self._result,), STEP_MS * 1e-3).done:
                 trim_heap()
                 self._reports, self._result = tracker.accept(self._result.result()), None
+            else:
+                self._save_if_due(tracker)
             return True
         messages = next(self._reports, None)
         if messages is not None:
             self._output.write(messages)
-        elif tracker.problem is not None:
+            return True
+        self._save_if_due(tracker)
+        if tracker.problem is not None:
             trim_heap()
             self._result = _begin_to_solve(tracker.problem)
         elif tracker.awaits_orbit:
@@ -143,8 +170,17 @@ class FormationTask(Task):
             return False
         return True
 
-    def _make_tracker(self, first: Message) -> "FormationTracker":
-        """Load the estimators and process the inputs before the first input that concerns a partner."""
+    def _save_if_due(self, tracker: "FormationTracker") -> None:
+        """Save a checkpoint once a second while inputs arrive, and after each stage of a solution."""
+        is_due = self._checkpoint.is_due and self._input_seq > self._saved_seq
+        if tracker.stage == self._saved_stage and not is_due:
+            return
+        self._saved_seq, self._saved_stage = self._input_seq, tracker.stage
+        last_seqs = self._input_seq, self._orbit_seq, self._output.last_seq
+        self._checkpoint.save(Checkpoint(self.run.memory_kills, *last_seqs, tracker.checkpoint()))
+
+    def _make_tracker(self, before_seq: int) -> "FormationTracker":
+        """Load the estimators and process the inputs before number `before_seq`, or continue from the checkpoint."""
         from pygnc.tasks.formation.tracker import FormationTracker  # noqa: PLC0415 - takes megabytes that most runs do not need
 
         settings = self.run.settings
@@ -152,17 +188,30 @@ class FormationTask(Task):
             arc_max_s = settings.formation.arc_max_s / SMALLER**self.run.memory_kills
             settings = replace(settings, formation=replace(settings.formation, arc_max_s=arc_max_s))
             self.notify("warning", "smaller", f"after lack of memory, arcs are limited to {arc_max_s:.0f} s")
-        tracker = FormationTracker(settings, self.run.earth_orientation)
+        loaded, self._loaded = self._loaded, None
+        saved = None if loaded is None else loaded.tracker
+        tracker = FormationTracker(settings, self.run.earth_orientation, saved)
+        if loaded is None:
+            for message in self._inputs_before(before_seq):
+                tracker.process(message)
+            return tracker
+        tracker.restore(self._inputs_before(before_seq))
+        posed, stages = tracker.stage
+        if posed:
+            self.notify("info", "continued", f"continues the solution of the {posed} after {stages} stages")
+        return tracker
+
+    def _inputs_before(self, before_seq: int) -> Iterator[Message]:
+        """Yield the inputs before number `before_seq` from the journal."""
         decode = msgspec.msgpack.Decoder(InputMessage).decode
         journal = JournalReader(self.run.journal_folders, "input")
         while records := journal.read(MESSAGES_PER_STEP):
             for record in records:
-                message = decode(record.payload)
-                if message == first:
+                if record.seq >= before_seq:
                     journal.close()
-                    return tracker
-                tracker.process(message)
-        return tracker
+                    return
+                yield decode(record.payload)
+        journal.close()
 
     def _take_orbits(self, tracker: "FormationTracker") -> None:
         """Process orbits until the awaited one; wait at most `ORBIT_PATIENCE_S` in total."""
@@ -170,6 +219,7 @@ class FormationTask(Task):
             self._orbits += self._orbit.receive(MESSAGES_PER_STEP)
         while self._orbits and tracker.awaits_orbit:
             orbit = self._orbits.popleft()
+            self._orbit_seq = orbit.seq
             if isinstance(orbit, OrbitEstimate | OrbitWatermark):
                 tracker.take_orbit(orbit)
         now = time.monotonic()
@@ -187,7 +237,3 @@ class FormationTask(Task):
             self._orbit_due_s = min(self._orbit_due_s, now + ORBIT_PATIENCE_S)
             if not self._orbit.has_backlog:
                 self._orbit.socket.poll(STEP_MS)
-
-
-def _concerns_partner(message: Message) -> bool:
-    return isinstance(message, RangeMeasurement) or (isinstance(message, GpsFix) and not message.is_own)

@@ -6,12 +6,17 @@ The batch is solved at its end; if it is long, its last hour is solved first, so
 Later observations update a filter. When the arc has grown by a quarter since the last solution, and by at least ten
 minutes, all of it is solved again. A solution may take seconds. Therefore the tracker only poses a `problem`; the
 caller solves it and passes the result to `accept` before it continues with other inputs.
+
+A checkpoint holds everything but the arc, which `restore` makes again from the inputs before it. An interrupted
+solution continues after its last complete stage.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
+import msgspec
 import numpy as np
 
 from pygnc.bus.messages import (
@@ -26,11 +31,12 @@ from pygnc.bus.messages import (
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.checkpoint import decode, encode
 from pygnc.estimators.formation.approach import Approach, approaches
 from pygnc.estimators.formation.batch_solver import FormationSolver
-from pygnc.estimators.formation.filter import FormationFilter
+from pygnc.estimators.formation.filter import FilterMemory, FormationFilter, initial_memory
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
-from pygnc.estimators.formation.solution import FormationSolution
+from pygnc.estimators.formation.solution import FormationSolution, Stage
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
 from pygnc.tasks.formation.arc import FormationArc, MeasurementTime
@@ -65,38 +71,91 @@ class FormationResult(NamedTuple):
 Problem: TypeAlias = Callable[[], FormationResult]
 
 
+class _Memory(msgspec.Struct):
+    """State of the tracker without the arc.
+
+    Attributes:
+        orbit: Newest orbit of our satellite.
+        expected_seq: Number of the newest input to which the orbit task must respond.
+        answered_seq: Number of the newest input to which it has responded.
+        last_input_seq: Number of the newest input that may change the estimates.
+        last_seq: Number of the newest message.
+        batch_ended: True after the end of the batch.
+        reported_gps_ms: GPS milliseconds of the newest final estimate of each partner.
+        due_gps_ms: GPS milliseconds of the observation after which the arc is solved again.
+        has_begun: True after the first problem.
+        ranges_used: Number of ranges used in the newest solution.
+        ranges_rejected: Number of ranges rejected in the newest solution.
+        posed: Observations of the problem: of the last hour or of the whole arc; empty without a problem.
+        stages: Complete stages of the problem's solution.
+        filter: State of the filter that continues the newest solution.
+    """
+
+    orbit: OrbitEstimate | None = None
+    expected_seq: int = 0
+    answered_seq: int = 0
+    last_input_seq: int = 0
+    last_seq: int = 0
+    batch_ended: bool = False
+    reported_gps_ms: dict[int, int] = {}
+    due_gps_ms: int = 0
+    has_begun: bool = False
+    ranges_used: int = 0
+    ranges_rejected: int = 0
+    posed: Literal["", "last hour", "arc"] = ""
+    stages: list[Stage] = []
+    filter: FilterMemory | None = None
+
+
 class FormationTracker:
     """Tracker that processes inputs and orbits one by one and returns estimates, numbered from 1.
+
+    Args:
+        settings: Settings of the run.
+        orientation: Table of Earth orientation parameters.
+        checkpoint: State of an earlier tracker; call `restore` before the next input.
 
     Attributes:
         problem: Computation to run before the next input; None if there is none.
     """
 
-    def __init__(self, settings: Settings, orientation: EarthOrientationTable) -> None:
+    def __init__(self, settings: Settings, orientation: EarthOrientationTable, checkpoint: bytes | None = None) -> None:
         self._settings = settings
         self._arc = FormationArc(settings.formation, settings.orbit.screening)
         self._frames = EarthFrames(orientation)
         self._solver = FormationSolver(settings.formation, settings.orbit, self._frames)
-        self._orbit: OrbitEstimate | None = None
-        self._expected, self._answered, self._last_input_seq, self._last_seq = 0, 0, 0, 0
-        self._batch_ended = False
-        self._reported_gps_ms: dict[int, int] = {}
-        self._due_gps_ms = 0
-        self._has_begun = False
-        self._formation: FormationFilter | None = None
-        self._ranges_used, self._ranges_rejected = 0, 0
+        self._memory = _Memory() if checkpoint is None else decode(checkpoint, _Memory)
+        self._formation = None if self._memory.filter is None else self._filter(self._memory.filter)
         self.problem: Problem | None = None
+
+    def checkpoint(self) -> bytes:
+        """Return all state but the arc; do not call it while the messages of `accept` are being iterated."""
+        # Another thread may append a stage meanwhile.
+        return encode(msgspec.structs.replace(self._memory, stages=[*self._memory.stages]))
+
+    def restore(self, inputs: Iterable[Message]) -> None:
+        """Continue from the checkpoint, with all inputs before it."""
+        for message in inputs:
+            self._arc.process(message)
+        if self._memory.posed:
+            self._arc.remove_old()
+            self._make_problem()
+
+    @property
+    def stage(self) -> tuple[str, int]:
+        """Observations of the problem (last hour, arc; empty without a problem) and number of stages solved."""
+        return self._memory.posed, len(self._memory.stages)
 
     @property
     def counts(self) -> dict[str, int]:
         """Range and fix counters, named as in the status record; used and rejected ranges are of the newest arc."""
-        rejected = self._arc.counts["ranges_rejected"] + self._ranges_rejected
-        return self._arc.counts | {"ranges_used": self._ranges_used, "ranges_rejected": rejected}
+        rejected = self._arc.counts["ranges_rejected"] + self._memory.ranges_rejected
+        return self._arc.counts | {"ranges_used": self._memory.ranges_used, "ranges_rejected": rejected}
 
     @property
     def awaits_orbit(self) -> bool:
         """True if the orbit task's response to the newest input must be processed before anything else."""
-        return self._is_due and self.problem is None and self._answered < self._expected
+        return self._is_due and self.problem is None and self._memory.answered_seq < self._memory.expected_seq
 
     @property
     def is_blocked(self) -> bool:
@@ -107,28 +166,28 @@ class FormationTracker:
         """Process the next message of the orbit stream; call it only while `awaits_orbit`."""
         if isinstance(message, OrbitEstimate):
             # Mean elements are too inaccurate for the formation.
-            self._orbit = self._orbit if message.from_elements else message
+            self._memory.orbit = self._memory.orbit if message.from_elements else message
             if message.input_seq != message.last_input_seq:
                 return
-        self._answered = message.last_input_seq
+        self._memory.answered_seq = message.last_input_seq
         self._pose_problem_if_due()
 
     def give_up_orbit(self) -> None:
         """Continue with the newest known orbit instead of waiting for the orbit task."""
-        self._answered = self._expected
+        self._memory.answered_seq = self._memory.expected_seq
         self._pose_problem_if_due()
 
     def process(self, message: Message) -> list[FormationMessage]:
         """Process one input; return the resulting messages."""
         if isinstance(message, GpsFix | RangeMeasurement | BatchEnd):
-            self._last_input_seq = message.seq
+            self._memory.last_input_seq = message.seq
         messages: list[FormationMessage] = []
         for observation, input_seq in self._arc.process(message):
             messages += self._filtered(observation, input_seq)
         if isinstance(message, BatchEnd):
-            self._batch_ended = True
+            self._memory.batch_ended = True
         if isinstance(message, BatchEnd) or (isinstance(message, GpsFix) and message.is_own):
-            self._expected = message.seq
+            self._memory.expected_seq = message.seq
         self._pose_problem_if_due()
         return messages
 
@@ -137,27 +196,32 @@ class FormationTracker:
 
         Iterate to the end before the next input. The messages of half a day at once would take megabytes.
         """
-        self.problem, self._formation = None, solved.formation or self._formation
+        memory = self._memory
+        self.problem, memory.posed, memory.stages = None, "", []
+        if solved.formation is not None:
+            self._formation, memory.filter = solved.formation, solved.formation.memory
         if solved.solution is not None:
-            self._ranges_used = int(solved.solution.used.sum())
-            self._ranges_rejected = len(solved.solution.used) - self._ranges_used
-        cause = "our own orbit is unknown" if self._orbit is None else "outside the arc of our own orbit"
-        times = [time for time in self._arc.times if time.gps_ms > self._reported_gps_ms.get(time.partner, 0)]
+            memory.ranges_used = int(solved.solution.used.sum())
+            memory.ranges_rejected = len(solved.solution.used) - memory.ranges_used
+        cause = "our own orbit is unknown" if self._memory.orbit is None else "outside the arc of our own orbit"
+        times = [time for time in self._arc.times if time.gps_ms > self._memory.reported_gps_ms.get(time.partner, 0)]
         if solved.is_preliminary:
             times = sorted({time.partner: time for time in times if solved.solution is not None}.values())
-        last_input_seq, first_seq = self._last_input_seq, self._last_seq + 1
+        last_input_seq, first_seq = self._memory.last_input_seq, self._memory.last_seq + 1
         estimates: Iterator[FormationMessage] = solved_estimates(
             solved.solution, times, cause, last_input_seq=last_input_seq, first_seq=first_seq
         )
         while messages := [*islice(estimates, MESSAGES_PER_SLICE)]:
-            self._last_seq += len(messages)
+            self._memory.last_seq += len(messages)
             yield messages
         if solved.is_preliminary:
             self._pose_problem_if_due()
             return
-        approached: list[FormationMessage] = [*approach_messages(solved.approaches, last_input_seq, self._last_seq + 1)]
-        self._reported_gps_ms |= {time.partner: time.gps_ms for time in times}
-        self._last_seq += len(approached)
+        approached: list[FormationMessage] = [
+            *approach_messages(solved.approaches, last_input_seq, self._memory.last_seq + 1)
+        ]
+        self._memory.reported_gps_ms |= {time.partner: time.gps_ms for time in times}
+        self._memory.last_seq += len(approached)
         yield approached
 
     def _filtered(self, observation: RangeObservation | SatelliteFix, input_seq: int) -> list[FormationMessage]:
@@ -180,52 +244,58 @@ class FormationTracker:
                 time,
                 formation,
                 residual_m=residual_m,
-                last_input_seq=self._last_input_seq,
-                seq=self._last_seq + 1,
+                last_input_seq=self._memory.last_input_seq,
+                seq=self._memory.last_seq + 1,
             )
             if message is not None:
-                self._reported_gps_ms[partner] = observation.gps_ms
-                self._last_seq += 1
+                self._memory.reported_gps_ms[partner] = observation.gps_ms
+                self._memory.last_seq += 1
                 messages.append(message)
         return messages
 
     @property
     def _is_due(self) -> bool:
         newest_ms = self._arc.newest_gps_ms
-        return self._batch_ended and newest_ms is not None and newest_ms >= self._due_gps_ms
+        return self._memory.batch_ended and newest_ms is not None and newest_ms >= self._memory.due_gps_ms
 
     def _pose_problem_if_due(self) -> None:
         newest_ms = self._arc.newest_gps_ms
         if newest_ms is None or not self._is_due or self.problem is not None or self.awaits_orbit:
             return
         self._arc.remove_old()
-        known, fixes, ranges = self._orbit, self._arc.fixes, tuple(self._arc.ranges)
-        begin_ms = min((seen.gps_ms for seen in ranges), default=newest_ms)
-        is_preliminary = not self._has_begun and newest_ms - begin_ms > LONG_ARC_MS
-        self._has_begun = True
-        if is_preliminary:
-            fixes = [fix for fix in fixes if fix.gps_ms > newest_ms - LAST_HOUR_MS]
-            ranges = tuple(seen for seen in ranges if seen.gps_ms > newest_ms - LAST_HOUR_MS)
+        memory = self._memory
+        span_ms = newest_ms - min((seen.gps_ms for seen in self._arc.ranges), default=newest_ms)
+        if not memory.has_begun and span_ms > LONG_ARC_MS:
+            memory.posed = "last hour"
         else:
-            self._due_gps_ms = newest_ms + max(SOLVED_AGAIN_MS, round(SOLVED_AGAIN_SHARE * (newest_ms - begin_ms)))
-        orbit = None if known is None else orbit_state(known, self._settings.orbit)
-        result = FormationResult(is_preliminary=is_preliminary)
-        self.problem = lambda: result if orbit is None else self._solve(result, orbit, fixes, ranges)
+            memory.posed = "arc"
+            memory.due_gps_ms = newest_ms + max(SOLVED_AGAIN_MS, round(SOLVED_AGAIN_SHARE * span_ms))
+        memory.has_begun = True
+        self._make_problem()
 
-    def _solve(
-        self,
-        result: FormationResult,
-        orbit: OrbitState,
-        fixes: Sequence[SatelliteFix],
-        ranges: Sequence[RangeObservation],
-    ) -> FormationResult:
-        solution = self._solver.solve(orbit, fixes, ranges)
-        if solution is None or result.is_preliminary:
-            return result._replace(solution=solution)
-        settings = self._settings
-        formation = FormationFilter(solution, settings.formation, settings.orbit, self._frames)
-        found = approaches(formation.groups, settings.formation, settings.orbit, self._frames)
-        return result._replace(solution=solution, formation=formation, approaches=found)
+    def _make_problem(self) -> None:
+        """Make the problem that is posed, from the observations and the orbit so far."""
+        orbit, stages, settings = self._memory.orbit, self._memory.stages, self._settings
+        is_preliminary = self._memory.posed == "last hour"
+        begin_ms = (self._arc.newest_gps_ms or 0) - LAST_HOUR_MS if is_preliminary else -math.inf
+        fixes = [fix for fix in self._arc.fixes if fix.gps_ms > begin_ms]
+        ranges = [seen for seen in self._arc.ranges if seen.gps_ms > begin_ms]
+
+        def problem() -> FormationResult:
+            result = FormationResult(is_preliminary=is_preliminary)
+            if orbit is None:
+                return result
+            solution = self._solver.solve(orbit_state(orbit, settings.orbit), fixes, ranges, stages)
+            if solution is None or is_preliminary:
+                return result._replace(solution=solution)
+            formation = self._filter(initial_memory(solution, settings.formation, settings.orbit.process_noise))
+            found = approaches(formation.groups, settings.formation, settings.orbit, self._frames)
+            return result._replace(solution=solution, formation=formation, approaches=found)
+
+        self.problem = problem
+
+    def _filter(self, memory: FilterMemory) -> FormationFilter:
+        return FormationFilter(memory, self._settings.formation, self._settings.orbit, self._frames)
 
 
 def orbit_state(estimate: OrbitEstimate, settings: OrbitSettings) -> OrbitState:

@@ -9,7 +9,7 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.batch_solver import FormationSolver
-from pygnc.estimators.formation.filter import FormationFilter, RangeVerdict
+from pygnc.estimators.formation.filter import FormationFilter, RangeVerdict, initial_memory
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, RelativeState
@@ -43,7 +43,8 @@ class Solved:
     later: dict[int, tuple[list[RangeObservation], list[SatelliteFix]]]
 
     def filter(self, solution: FormationSolution | None = None) -> FormationFilter:
-        return FormationFilter(solution or self.solution, self.settings, self.orbit, FRAMES)
+        memory = initial_memory(solution or self.solution, self.settings, self.orbit.process_noise)
+        return FormationFilter(memory, self.settings, self.orbit, FRAMES)
 
     def until(self, minutes: float) -> list[tuple[list[RangeObservation], list[SatelliteFix]]]:
         """Return the measurements of the first minutes after the batch."""

@@ -27,6 +27,16 @@ def fly(
     tracker: FormationTracker, messages: Iterable[InputMessage], answers: dict[int, list[OrbitMessage]]
 ) -> list[FormationMessage]:
     """Give the tracker messages, and orbits as far as it waits for them."""
+    return flown(tracker, messages, answers, None)[1]
+
+
+def flown(
+    tracker: FormationTracker,
+    messages: Iterable[InputMessage],
+    answers: dict[int, list[OrbitMessage]],
+    before: list[InputMessage] | None,
+) -> tuple[FormationTracker, list[FormationMessage]]:
+    """Do the same; given the inputs so far, continue from a checkpoint after every seventh input and each solution."""
     said: list[FormationMessage] = []
     orbits: list[OrbitMessage] = []
     for message in messages:
@@ -34,9 +44,20 @@ def fly(
         orbits += answers.get(message.seq, [])
         while tracker.awaits_orbit and orbits:
             tracker.take_orbit(orbits.pop(0))
+        if before is not None:
+            before.append(message)
+            if tracker.problem is not None or len(before) % 7 == 0:
+                tracker = restarted(tracker, before)
         while tracker.problem is not None:
             said += solved(tracker)
-    return said
+    return tracker, said
+
+
+def restarted(tracker: FormationTracker, before: Sequence[InputMessage]) -> FormationTracker:
+    """Return a tracker that continues from the checkpoint of another one."""
+    again = FormationTracker(batch.SETTINGS, batch.orientation(), tracker.checkpoint())
+    again.restore(before)
+    return again
 
 
 def solved(tracker: FormationTracker) -> list[FormationMessage]:
@@ -178,19 +199,26 @@ def test_poses_no_problem_before_the_end_of_the_batch_or_without_a_partner() -> 
     assert not alone.awaits_orbit
 
 
-@pytest.fixture(scope="module")
-def in_two() -> tuple[FormationTracker, list[FormationMessage], list[FormationMessage]]:
-    """Messages before and after the end of a batch of thirty minutes; later inputs are processed one by one."""
+def fly_in_two(
+    before: list[InputMessage] | None = None,
+) -> tuple[FormationTracker, list[FormationMessage], list[FormationMessage]]:
+    """Return messages before and after the end of a batch of thirty minutes; later inputs are processed one by one."""
     *messages, end = batch.inputs()
     ranges = [number for number, message in enumerate(messages) if isinstance(message, RangeMeasurement)]
     early, late = messages[: ranges[180]], messages[ranges[180] :]
-    tracker = fresh()
     # Its number is not taken from another input: answers go by numbers.
     batch_end = BatchEnd(seq=early[-1].seq, cause="")
     answers = {seq: answer for seq, answer in batch.answers().items() if seq < end.seq}
     mark = msgspec.structs.replace(batch.answers()[end.seq][-1], last_input_seq=batch_end.seq, seq=1)
-    said = fly(tracker, [*early, batch_end], answers | {batch_end.seq: [*answers.get(batch_end.seq, []), mark]})
-    return tracker, said, fly(tracker, late, answers)
+    of_batch = answers | {batch_end.seq: [*answers.get(batch_end.seq, []), mark]}
+    tracker, said = flown(fresh(), [*early, batch_end], of_batch, before)
+    tracker, later = flown(tracker, late, answers, before)
+    return tracker, said, later
+
+
+@pytest.fixture(scope="module")
+def in_two() -> tuple[FormationTracker, list[FormationMessage], list[FormationMessage]]:
+    return fly_in_two()
 
 
 @pytest.mark.slow
@@ -229,6 +257,36 @@ def test_reports_closest_approaches_of_every_partner_and_hypothesis(said: list[F
         assert one.distance_m > 0.0
         assert one.sigma_m > 0.0
         assert one.least_m <= one.distance_m
+
+
+def test_complete_stages_are_not_computed_again(said: list[FormationMessage], monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = fresh()
+    before = fly(tracker, batch.inputs()[:-1], batch.answers())
+    tracker.process(batch.inputs()[-1])
+    for message in [each for answer in batch.answers().values() for each in answer]:
+        if tracker.awaits_orbit:
+            tracker.take_orbit(message)
+    assert tracker.stage == ("arc", 0)
+    assert tracker.problem is not None
+    tracker.problem()
+    posed, stages = tracker.stage
+    assert posed == "arc"
+    assert stages >= 4
+    monkeypatch.setattr("pygnc.estimators.formation.batch_solver.minimise", None)
+    monkeypatch.setattr("pygnc.estimators.formation.search.FormationSearch.candidates", None)
+    again = restarted(tracker, batch.inputs())
+    assert again.stage == (posed, stages)
+    assert [*before, *solved(again)] == said
+
+
+@pytest.mark.slow
+def test_restarts_change_no_bit_of_solution_and_filter(
+    in_two: tuple[FormationTracker, list[FormationMessage], list[FormationMessage]],
+) -> None:
+    tracker, said, later = in_two
+    again, *found = fly_in_two([])
+    assert again.counts == tracker.counts
+    assert found == [said, later]
 
 
 def test_counts_a_repeated_range_once() -> None:
