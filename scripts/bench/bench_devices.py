@@ -1,9 +1,10 @@
-"""Measure the device layer for docs/benchmarks.md: parsing, load, responses, upgrades, discovery.
+"""Measure the device layer for docs/benchmarks.md: parsing, load, responses, upgrades, discovery, unplugged cables.
 
-Usage: python scripts/bench/bench_devices.py [--part parse|load|answers|upgrade|discovery] [--python-imu380 FOLDER]
+Usage: python scripts/bench/bench_devices.py [--part parse|load|answers|upgrade|discovery|unplugs] [--peers FOLDER]
 
-PYGNC_REFERENCE_DATA names the folder of the reference recordings. Simulated units run in separate processes. Prints a
-Markdown table.
+PYGNC_REFERENCE_DATA names the folder of the reference recordings. FOLDER, by default PYGNC_PEERS, contains checkouts
+`python-imu380` and `python-openimu`, whose parsers are measured too. Simulated units run in separate processes. Prints
+a Markdown table.
 """
 
 import argparse
@@ -25,16 +26,23 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # allows to start the program by its path
 
 from pygnc_devices.discovery import search
+from pygnc_devices.family import Family, family
 from pygnc_devices.framing import scan_to_end
+from pygnc_devices.gx2.eeprom import RATE_ADDRESS, STARTUP_ADDRESS
 from pygnc_devices.scheduler import Request
 from pygnc_devices.ucb import commands, framing
 from pygnc_devices.ucb.driver import FAMILY, Ucb
+from pygnc_devices.ucb.fields import BAUD, PACKET_TYPE, RATE, type_value
 from pygnc_devices.ucb.firmware import UpgradeProgress, UpgradeSettings
 from pygnc_devices.ucb.recording import scan_recording
 from pygnc_devices.ucb.unit import PACKETS
-from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint
+from pygnc_instruments.device.simulate_command import SIMULATORS
+from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint, TcpEndpoint
+from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+from pygnc_instruments.simulators.unit import SimulatedUnit
+from scripts.bench.simulated_day import log_day, random_outages
 from scripts.bench.table import Row, print_rows, select_parts
 
 RECORDINGS: Final = (("dmu380_s1.raw", "S1", 1002), ("openimu_z1.raw", "z1", 2127))
@@ -47,7 +55,7 @@ IMAGE_BYTES: Final = 160_000
 """Size of the published images for the OpenIMU300."""
 ONE_PERCENT: Final = FaultRates(lost=0.0033, flipped=0.0034, doubled=0.0033)
 PYTHON_IMU380: Final = """
-import collections, math, sys, time, types
+import sys, time, types
 for name in ("serial", "quat", "file_storage", "glob"):
     sys.modules[name] = types.ModuleType(name)
 sys.path.insert(0, sys.argv[1])
@@ -62,21 +70,55 @@ for frame in frames:
         imu.data = imu.parse_packet(frame[5:-2])
 print(len(frames) / (time.perf_counter() - start))
 """
+PYTHON_OPENIMU: Final = """
+import importlib.abc, importlib.machinery, json, sys, time
+from unittest.mock import MagicMock
+ABSENT = {"azure", "can", "dateutil", "psutil", "requests", "scapy", "serial", "six", "tornado"}
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def find_spec(self, name, path=None, target=None):
+        is_absent = name.partition(".")[0] in ABSENT
+        return importlib.machinery.ModuleSpec(name, self, is_package=True) if is_absent else None
+    def create_module(self, spec):
+        return MagicMock(name=spec.name, __path__=[])
+    def exec_module(self, module):
+        pass
+sys.meta_path.insert(0, Finder())
+sys.path.insert(0, sys.argv[1] + "/src")
+from aceinna.devices.parsers.dmu_message_parser import UartMessageParser
+parser = UartMessageParser(json.load(open(sys.argv[1] + "/src/aceinna/setting/dmu/dmu.json")))
+data = open(sys.argv[2], "rb").read()
+messages = []
+parser.on("continuous_message", lambda **message: messages.append(message["data"]))
+start = time.perf_counter()
+for at in range(0, len(data), 4096):
+    parser.analyse(data[at : at + 4096])
+print(len(messages) / (time.perf_counter() - start))
+"""
+PEERS: Final = {"python-imu380": PYTHON_IMU380, "python-openimu": PYTHON_OPENIMU}
+HOURS: Final = 24.0
+UNPLUGS: Final = 200
+DAY_HZ: Final = 25.0
+STREAMING_MODELS: Final = ("dmu380", "openimu", "3dm-gx2", "monodrive", "emus")
+"""Models that stream by themselves, so that they can be found without a response."""
 
 
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--python-imu380", type=Path, metavar="FOLDER", help="Checkout of python-imu380, whose parser is measured too."
+        "--peers",
+        type=Path,
+        metavar="FOLDER",
+        default=os.environ.get("PYGNC_PEERS"),
+        help="Folder with checkouts of python-imu380 and python-openimu, whose parsers are measured too.",
     )
-    parts = {part.__name__: part for part in (parse, load, answers, upgrade, discovery)}
+    parts = {part.__name__: part for part in (parse, load, answers, upgrade, discovery, unplugs)}
     options, chosen = select_parts(parser, parts)
     print_rows(chain.from_iterable(part(options) for part in chosen))
 
 
 def parse(options: argparse.Namespace) -> Iterator[Row]:
-    """Count packets of recordings; measure both parsers and the parser of python-imu380."""
+    """Count packets of recordings; measure both parsers and the driver, and the parsers of the peers."""
     folder = os.environ.get("PYGNC_REFERENCE_DATA")
     if folder is None:
         sys.exit("PYGNC_REFERENCE_DATA is not set; set it to the folder of the reference recordings")
@@ -95,16 +137,29 @@ def parse(options: argparse.Namespace) -> Iterator[Row]:
         frames = scan_to_end(framing.scan, octets).frames
         return sum(len(packet.decode(frame.payload)) > 0 for frame in frames)
 
-    whole = _per_s(lambda: len(scan_recording(octets).values(packet)))
-    yield Row("S1 with CRC and typed values, whole recordings, packets/s", f"{whole:,.0f}", "300 000", whole >= 300_000)
-    yield Row("the same, as a stream of readings, packets/s", f"{_per_s(streaming):,.0f}")
-    if options.python_imu380 is not None:
-        command = [sys.executable, "-c", PYTHON_IMU380, str(options.python_imu380), str(path)]
+    with tempfile.TemporaryDirectory() as scratch:
+        recording = Path(scratch) / "s1.raw"
+        recording.write_bytes(octets)
+
+        def driver() -> int:
+            with Ucb.open(recording.as_uri()) as device:
+                return sum(len(reading.values) > 0 for reading in device)
+
+        whole = _per_s(lambda: len(scan_recording(octets).values(packet)))
+        yield Row(
+            "S1 with CRC and typed values, whole recordings, packets/s", f"{whole:,.0f}", "300 000", whole >= 300_000
+        )
+        single = _per_s(driver)
+        what = "the same, one by one, as readings of the driver with time and losses, packets/s"
+        yield Row(what, f"{single:,.0f}", "100 000", single >= 100_000)
+        yield Row("the same, one by one, frames and values only, packets/s", f"{_per_s(streaming):,.0f}")
+    for name, program in PEERS.items() if options.peers is not None else ():
+        command = [sys.executable, "-c", program, str(Path(options.peers) / name), str(path)]
         rates = [
             float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
             for _ in range(ROUNDS)
         ]
-        yield Row("python-imu380's parser, packets/s", f"{max(rates):,.0f}")
+        yield Row(f"{name}'s parser, one by one, packets/s", f"{max(rates):,.0f}")
 
 
 def load(_: argparse.Namespace) -> Iterator[Row]:
@@ -182,8 +237,8 @@ def upgrade(_: argparse.Namespace) -> Iterator[Row]:
 
 
 def discovery(_options: argparse.Namespace) -> Iterator[Row]:
-    """Find a quiet unit among eight ports; the unit uses the baud rate that is tried last."""
-    with _unit({0x01: 0, 0x02: 2}) as url, contextlib.ExitStack() as stack:
+    """Find a quiet unit among eight ports, at the baud rate that is tried last; find each model at its own port."""
+    with _served(lambda: UcbSimulator(eeprom={RATE: 0, BAUD: 2})) as url, contextlib.ExitStack() as stack:
         dead = []
         for _ in range(7):
             master, slave = os.openpty()
@@ -191,12 +246,43 @@ def discovery(_options: argparse.Namespace) -> Iterator[Row]:
             stack.callback(os.close, slave)
             dead.append(os.ttyname(slave))
         for what, families in (("its family", [FAMILY]), ("all families", None)):
-            start_s = time.monotonic()
-            outcome = search([*dead[:4], url, *dead[4:]], families)
-            took_s = time.monotonic() - start_s
-            is_found = [entry.url for entry in outcome.found] == [url]
+            is_found, took_s = _time_search([*dead[:4], url, *dead[4:]], url, families)
             found = f"{took_s:.2f} s" if is_found else "not found"
             yield Row(f"discovery of one unit among 8 ports, {what}", found, "3 s", is_found and took_s <= 3)
+    for model, make in SIMULATORS.items():
+        makes = [make, _deaf(make)] if model in STREAMING_MODELS else [make]
+        times = []
+        for each in makes:
+            with _served(each, is_networked=model == "monodrive") as url:
+                is_found, took_s = _time_search([url], url, None)
+            times.append(f"{took_s:.2f} s" if is_found else f"not found ({took_s:.2f} s)")
+        yield Row(f"discovery, all families: {model}" + "; without responses" * (len(times) > 1), "; ".join(times))
+
+
+def _time_search(urls: list[str], url: str, families: list[Family] | None) -> tuple[bool, float]:
+    """Search ports; return True if only the unit at `url` was found, and the duration in s."""
+    start_s = time.monotonic()
+    outcome = search(urls, families)
+    return [entry.url for entry in outcome.found] == [url], time.monotonic() - start_s
+
+
+def unplugs(_options: argparse.Namespace) -> Iterator[Row]:
+    """Log a simulated day in which the cable is unplugged at random while the unit runs on."""
+    units: dict[str, tuple[SimulatedUnit, Family]] = {
+        "DMU380, packet count": (UcbSimulator(eeprom={RATE: 4}), FAMILY),
+        "OpenIMU, clock": (UcbSimulator(nak=b"\0\0", eeprom={RATE: 4, PACKET_TYPE: type_value("z1")}), FAMILY),
+        "3DM-GX2, clock": (Gx2Simulator(eeprom={STARTUP_ADDRESS: 0xCC, RATE_ADDRESS: 2048}), family("gx2")),
+    }
+    outages = random_outages(UNPLUGS, HOURS * 3600.0, seed=1)
+    for name, (unit, kind) in units.items():
+        with tempfile.TemporaryDirectory() as folder:
+            day = log_day(unit, kind, DAY_HZ, HOURS * 3600.0, outages, Path(folder), seed=2)
+        measured = (
+            f"{day.rows} rows, {day.missing} reported missing of {day.sent} sent, {day.gaps} gaps, "
+            f"{day.backward} steps back, {day.files} file"
+        )
+        holds = day.rows + day.missing == day.sent and day.gaps == UNPLUGS and not day.backward and day.files == 1
+        yield Row(f"{HOURS:.0f} h log, {UNPLUGS} unplugs: {name}", measured, "complete, no step back", holds)
 
 
 def _response_times_s(device: Ucb, name: str) -> tuple[list[float], list[int]]:
@@ -230,12 +316,31 @@ def _per_s(parse_all: Callable[[], int]) -> float:
     return max(rates)
 
 
+def _unit(eeprom: dict[int, int], faults: FaultRates | None = None) -> contextlib.AbstractContextManager[str]:
+    """Run a simulated DMU380 in a separate process and yield its port."""
+    return _served(lambda: UcbSimulator(eeprom=eeprom), faults)
+
+
+def _deaf(make: Callable[[], SimulatedUnit]) -> Callable[[], SimulatedUnit]:
+    """Return a function that makes a unit whose receiving wire is not connected."""
+
+    def make_deaf() -> SimulatedUnit:
+        unit = make()
+        unit.receive = lambda *_: None  # type: ignore[method-assign]
+        return unit
+
+    return make_deaf
+
+
 @contextlib.contextmanager
-def _unit(eeprom: dict[int, int], faults: FaultRates | None = None) -> Iterator[str]:
+def _served(
+    make: Callable[[], SimulatedUnit], faults: FaultRates | None = None, *, is_networked: bool = False
+) -> Iterator[str]:
     """Run a simulated unit in a separate process and yield its port."""
     ours, theirs = multiprocessing.Pipe()
     with tempfile.TemporaryDirectory() as folder:
-        process = multiprocessing.Process(target=_serve, args=(theirs, folder, eeprom, faults))
+        link = None if is_networked else Path(folder) / "port"
+        process = multiprocessing.Process(target=_serve, args=(theirs, link, make, faults))
         process.start()
         try:
             url: str = ours.recv()
@@ -245,8 +350,13 @@ def _unit(eeprom: dict[int, int], faults: FaultRates | None = None) -> Iterator[
             process.join()
 
 
-def _serve(channel: Connection, folder: str, eeprom: dict[int, int], faults: FaultRates | None) -> None:
-    with PtyEndpoint(UcbSimulator(eeprom=eeprom), Path(folder) / "port", faults=faults, seed=6) as line:
+def _serve(
+    channel: Connection, link: Path | None, make: Callable[[], SimulatedUnit], faults: FaultRates | None
+) -> None:
+    endpoint = (
+        TcpEndpoint(make(), faults=faults, seed=6) if link is None else PtyEndpoint(make(), link, faults=faults, seed=6)
+    )
+    with endpoint as line:
         channel.send(line.url)
         channel.recv()
 

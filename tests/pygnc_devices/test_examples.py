@@ -55,7 +55,7 @@ def test_the_monodrive_example_shows_messages(tmp_path: Path) -> None:
     assert "'angular_velocity_vector'" in lines[10]
 
 
-@pytest.mark.parametrize("program", ["bridge_client.py", "gx2_attitude.py", "monodrive_imu.py"])
+@pytest.mark.parametrize("program", ["bridge_client.py", "gx2_attitude.py", "monodrive_imu.py", "ros2_imu.py"])
 def test_an_example_without_its_arguments_prints_its_usage(program: str) -> None:
     environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": os.defpath}
     command = [sys.executable, "-W", "error", str(ROOT / "examples" / program)]

@@ -22,13 +22,12 @@ from pygnc.bus import control
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import (
     FormationMessage,
-    GpsFix,
     InputMessage,
     Message,
     OrbitEstimate,
     OrbitMessage,
     OrbitWatermark,
-    RangeMeasurement,
+    concerns_partner,
 )
 from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task, trim_heap
@@ -119,7 +118,7 @@ class FormationTask(Task):
         is_blocked = False
         while self._inputs and not is_blocked and time.monotonic() < step_ends_s:
             message = self._inputs.popleft()
-            if self._tracker is None and _concerns_partner(message):
+            if self._tracker is None and concerns_partner(message):
                 self._tracker = self._make_tracker(message.seq)
             if self._tracker is not None:
                 estimates += self._tracker.process(message)
@@ -239,7 +238,3 @@ class FormationTask(Task):
             self._orbit_due_s = min(self._orbit_due_s, now + ORBIT_PATIENCE_S)
             if not self._orbit.has_backlog:
                 self._orbit.socket.poll(STEP_MS)
-
-
-def _concerns_partner(message: Message) -> bool:
-    return isinstance(message, RangeMeasurement) or (isinstance(message, GpsFix) and not message.is_own)
