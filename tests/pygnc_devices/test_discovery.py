@@ -137,7 +137,7 @@ def test_finds_a_streaming_gx2_that_only_transmits(kind: str, tmp_path: Path) ->
     assert entry.text == f"streams {kind}; does not respond to commands"
 
 
-@pytest.mark.parametrize("divider", [512, 25600])
+@pytest.mark.parametrize("divider", [512, 10240])
 def test_identifies_a_gx2_that_streams_already(divider: int, tmp_path: Path) -> None:
     unit = Gx2Simulator(eeprom={0xFCA6: 0xCC, 0xFCA2: divider})
     with PtyEndpoint(unit, tmp_path / "unit") as line:
