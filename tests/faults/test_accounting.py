@@ -55,7 +55,9 @@ def test_a_run_without_loss_adds_up(final: dict[str, Value], produced: Produced,
         "samples_received",
         "samples_gate",
         "rejected_gap",
+        "ranges_received",
         "ranges_old",
+        "ranges_unsolved",
     ],
 )
 def test_a_wrong_counter_is_found(name: str, final: dict[str, Value], produced: Produced, recorded: Recorded) -> None:
