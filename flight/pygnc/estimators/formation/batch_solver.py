@@ -312,17 +312,10 @@ def _solution(
     *,
     unsolved: dict[int, str],
 ) -> FormationSolution:
-    count, sigma_m = len(equations.satellites), equations.noise.range_sigma_m
-    motion = equations.motion(result.parameters, partials=False)
-    residuals = []
-    for pair in range(len(equations.pairs)):
-        distance_m = equations.relative_positions(pair, result.parameters, motion)[1]
-        residuals.append(equations.range_residuals(result.parameters, pair, distance_m).T)
-    residual_m = np.concatenate(residuals, axis=1) if residuals else np.zeros((len(result.parameters), 0))
-    used = [
-        np.abs(residual[0]) <= equations.loss.limit * pair_sigma_m
-        for residual, pair_sigma_m in zip(residuals, sigma_m, strict=True)
-    ]
+    count = len(equations.satellites)
+    # One by one: the motion of all hypotheses over half a day takes megabytes.
+    residual_m = [_range_residuals(equations, parameters[None]) for parameters in result.parameters]
+    sigma_m = np.repeat(equations.noise.range_sigma_m, [len(rows.range_m) for rows in equations.ranges])
     groups = connected_groups(range(1, count), equations.index_pairs)
     covariance = ridge_covariances(equations, result, groups, settings.certain_chi_square)
     rows = range(len(result.parameters))
@@ -342,8 +335,18 @@ def _solution(
         worse | worse.swapaxes(0, 1),
         partners,
         tuple(observation for pair in equations.pairs for observation in arc.ranges[pair]),
-        np.concatenate(used) if used else np.zeros(0, dtype=np.bool_),
+        np.abs(residual_m[0]) <= equations.loss.limit * sigma_m,
     )
+
+
+def _range_residuals(equations: Equations, parameters: Array) -> Array:
+    """Return the residuals of all ranges, pair by pair, in m, for parameters (1, p)."""
+    motion = equations.motion(parameters, partials=False)
+    residuals = [np.zeros(0)]
+    for pair in range(len(equations.pairs)):
+        distance_m = equations.relative_positions(pair, parameters, motion)[1]
+        residuals.append(equations.range_residuals(parameters, pair, distance_m)[:, 0])
+    return np.concatenate(residuals)
 
 
 def _judge_partners(
