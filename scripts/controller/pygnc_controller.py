@@ -181,7 +181,8 @@ def decode(piece: bytes) -> "tuple[str, str, int, str, int, bytes] | None":
     """Return direction, type, session, delivery letter, number and body of a valid sentence, or None."""
     star = piece.find(b"*")
     try:
-        if int(piece[star + 1 : star + 9], 16) != binascii.crc32(piece[: star + 1]) & 0xFFFFFFFF:
+        # As text: int() would also accept a digit that was damaged into a space.
+        if piece[star + 1 : star + 9] != b"%08X" % (binascii.crc32(piece[: star + 1]) & 0xFFFFFFFF):
             return None
         kind, session, number, octets = piece[1:star].split(b",")
         text = number.decode()

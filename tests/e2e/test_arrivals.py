@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, RangeMeasurement, SourceFile
-from pygnc.formats.status import OrbitMode, Phase
+from pygnc.formats.status import OrbitMode, Phase, TaskState
 from tests.e2e.conftest import RANGE_EPOCH_BYTES, RANGES, SENSE, Flight, shorten_formation, write_ranges
 
 pytestmark = pytest.mark.slow
@@ -103,6 +103,24 @@ def test_reads_only_one_of_two_folders_of_a_partner(demo: Flight, demo_time_s: i
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
     assert "range/partner_K: range/partner_75 is of the same satellite" in demo.stderr
     assert content(demo, 75) == RANGES
+
+
+def test_the_formation_task_starts_with_the_first_range(flight: Flight, demo_time_s: int) -> None:
+    (flight.home / "sense.bin").write_bytes(SENSE)
+    shorten_formation(flight.home)
+    flight.start("10", str(demo_time_s))
+    flight.until_phase(Phase.IDLE)
+    flight.until(lambda: flight.status()["orbit_mode"] == OrbitMode.PREDICTED)
+    assert "formation" not in flight.tasks()
+    assert flight.status()["task_formation_state"] == TaskState.NONE
+    (flight.home / "range").mkdir()
+    (flight.home / "range" / "rng00007.bin").write_bytes(RANGES)
+    flight.until(lambda: flight.status()["task_formation_state"] == TaskState.UP)
+    flight.until_phase(Phase.IDLE)
+    flight.until(lambda: flight.status()["partner1_id"] != 0)
+    flight.signal(signal.SIGINT)
+    assert flight.wait() == 0
+    assert 0 < int(flight.status()["ranges_received"]) == flight.status()["range_packets"]
 
 
 def test_reads_files_that_appear_and_grow_during_the_run(beginning: Flight, demo_time_s: int) -> None:

@@ -27,12 +27,14 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     """Progress and counters of a task.
 
     `last_sequence_processed` is the number of the last input processed. `idle` is set by the source when the batch is
-    finished. `counts` are totals since the start of the run, by name.
+    finished. `counts` are totals since the start of the run, by name. `needed` names the tasks on demand for which the
+    source has written an input.
     """
 
     last_sequence_processed: int = 0
     idle: bool = False
     counts: dict[str, int] = {}
+    needed: tuple[str, ...] = ()
 
 
 class Pong(ControlMessage, frozen=True):

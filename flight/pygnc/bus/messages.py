@@ -408,6 +408,11 @@ InputMessage: TypeAlias = (
 """All messages of the input journal."""
 
 
+def concerns_partner(message: Message) -> bool:
+    """Return True for a range and for a fix of another satellite."""
+    return isinstance(message, RangeMeasurement) or (isinstance(message, GpsFix) and not message.is_own)
+
+
 class Event(Message, frozen=True):
     """An event for operators, kept in the events journal.
 

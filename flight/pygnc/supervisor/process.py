@@ -65,6 +65,7 @@ class TaskSpec:
         reads: streams and files that the task reads.
         writes: streams and files that the task writes.
         stop_stage: number of the stage of a stop, 0 to 4, in which the task is asked to finish.
+        on_demand: true if the task is started when the source says that it is needed, not with the run.
         critical: true if the run ends when the task fails after all restarts.
         silence_limit_s: time without a response to a ping, and without using or awaiting a processor, after which the
             task is killed and restarted.
@@ -80,6 +81,7 @@ class TaskSpec:
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     stop_stage: int
+    on_demand: bool = False
     critical: bool = False
     silence_limit_s: float = 5.0
     reports_run: bool = False

@@ -225,9 +225,10 @@ class Supervisor:
         return self.exit_code
 
     def start(self) -> None:
-        """Start all tasks in the order of the table."""
-        for name in self._specs:
-            self._start_task(name)
+        """Start all tasks in the order of the table, except those on demand."""
+        for name, spec in self._specs.items():
+            if not spec.on_demand:
+                self._start_task(name)
 
     @property
     def is_over(self) -> bool:
@@ -247,6 +248,7 @@ class Supervisor:
             self._reap(child, now)
         self._check_health(now)
         self._restart_due(now)
+        self._start_needed()
         self._update_phase(now)
         if self._stop:
             self._advance_stop(self._stop, now)
@@ -343,6 +345,14 @@ class Supervisor:
             del self._restart_at_s[name]
             self._start_task(name)
 
+    def _start_needed(self) -> None:
+        """Start the tasks on demand that the source needs; until then they save memory."""
+        if self._stop is None and self._source in self._children:
+            known = self._children.keys() | self._finished.keys()
+            for name in self._children[self._source].progress.needed:
+                if name not in known:
+                    self._start_task(name)
+
     def _check_health(self, now: float) -> None:
         if now - self._last_step_s > 2 * PING_INTERVAL_S:
             # This loop itself was held up (slow disk, frozen machine), so the tasks are not to blame for the silence.
@@ -408,7 +418,7 @@ class Supervisor:
         return self._stop is not None and (source is None or not source.idle or self._is_behind(source))
 
     def _is_settled(self, name: str) -> bool:
-        """Return True if a task has come up or is given up."""
+        """Return True if a task has come up, is given up or is not needed yet."""
         if name in self._children:
             return self._children[name].is_up
         return name not in self._restart_at_s

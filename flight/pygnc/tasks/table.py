@@ -7,6 +7,8 @@ from pygnc.supervisor.process import TaskSpec
 SOURCE: Final = "ingest"
 HOST_LINK: Final = "host_link"
 """Name of the task that is started only if there is a line to the host."""
+FORMATION: Final = "formation"
+"""Name of the task that is started only if a packet concerns a partner."""
 DEVICE_READER: Final = "devices"
 """Name of the task that is started only if the settings name a device."""
 
@@ -71,12 +73,13 @@ TASKS: Final = (
         oom_score_adj=700,
     ),
     TaskSpec(
-        name="formation",
-        purpose="estimates the partners' orbits from ranges and fixes",
+        name=FORMATION,
+        purpose="estimates the partners' orbits from ranges and fixes; started by the first packet of a partner",
         entry="FormationTask",
         reads=("input", "orbit"),
         writes=("formation",),
         stop_stage=2,
+        on_demand=True,
         reports_run=True,
         oom_score_adj=900,
     ),

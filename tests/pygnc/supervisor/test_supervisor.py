@@ -45,13 +45,16 @@ SILENCE_LIMIT_S = 3.0
 TIMEOUT_S = 3600.0
 
 
-def spec(name: str, stage: int, *, critical: bool = False, reads: tuple[str, ...] = ()) -> TaskSpec:
+def spec(
+    name: str, stage: int, *, critical: bool = False, reads: tuple[str, ...] = (), on_demand: bool = False
+) -> TaskSpec:
     return TaskSpec(
         name=name,
         purpose="",
         entry="",
         reads=reads,
         writes=(),
+        on_demand=on_demand,
         critical=critical,
         stop_stage=stage,
         silence_limit_s=SILENCE_LIMIT_S,
@@ -99,8 +102,8 @@ class FakeChild(Child):
     def send(self, message: control.Pong | control.Notice | control.StopRequest) -> None:
         control.send(self.task_end, message)
 
-    def report(self, last_seq: int = 0, *, idle: bool = False, **counts: int) -> None:
-        self.send(control.Pong(0, control.Progress(last_seq, idle, counts)))
+    def report(self, last_seq: int = 0, *, idle: bool = False, needed: tuple[str, ...] = (), **counts: int) -> None:
+        self.send(control.Pong(0, control.Progress(last_seq, idle, counts, needed)))
 
     def received(self) -> list[control.FromSupervisor]:
         """Take what the supervisor has sent; answer pings."""
@@ -147,7 +150,13 @@ class Events:
 class Harness:
     """A supervisor whose clock and tasks the test controls."""
 
-    def __init__(self, *, exit_when_done: bool = False, cannot_start: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        exit_when_done: bool = False,
+        cannot_start: tuple[str, ...] = (),
+        specs: tuple[TaskSpec, ...] = SPECS,
+    ) -> None:
         self.now_s = 1000.0
         self.started: list[str] = []
         self.children: dict[str, FakeChild] = {}
@@ -155,7 +164,7 @@ class Harness:
         self.events = Events()
         self.inbox = FakeInbox()
         self.supervisor = Supervisor(
-            SPECS,
+            specs,
             lambda _spec, _channel: 0,
             self.events,
             self.inbox,
@@ -256,6 +265,28 @@ def test_phase_is_starting_until_every_task_has_reported(harness: Harness) -> No
     harness.supervisor.step()
     assert harness.names("supervisor") == ["phase"]
     assert harness.run_states()[-1].phase == "batch"
+
+
+def test_a_task_on_demand_starts_when_it_is_needed_and_then_counts_as_a_reader(armed: list[float]) -> None:
+    del armed
+    harness = Harness(specs=(*SPECS, spec("partners", 2, reads=("input",), on_demand=True)))
+    harness.bring_up()
+    harness.children["estimator"].report(7)
+    harness.children["writer"].report(7)
+    harness.children["source"].report(7, idle=True, delivered_bytes=1)
+    harness.supervisor.step()
+    assert harness.supervisor.state.phase == "idle"
+    assert "partners" not in [task.name for task in harness.supervisor.state.tasks]
+    harness.children["source"].report(7, idle=True, needed=("partners",), delivered_bytes=1)
+    harness.supervisor.step()
+    assert harness.supervisor.state.phase == "batch"
+    harness.children["partners"].report(7)
+    harness.supervisor.step()
+    assert harness.supervisor.state.phase == "idle"
+    harness.end("partners", 1)
+    harness.advance(PAUSES_S[0] + 0.1)
+    assert harness.started.count("partners") == 2
+    close_all(harness)
 
 
 def test_phase_is_idle_only_when_all_readers_have_processed_the_last_input(harness: Harness) -> None:

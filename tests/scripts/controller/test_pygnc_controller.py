@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pygnc.formats import status
@@ -229,6 +229,7 @@ def test_both_parsers_find_the_same_sentences(parts: list[bytes | int], step: in
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(1, 400), max_size=4), st.integers(1, 60), st.integers(0, 2**32))
+@example(b"16\x9c\x95\xc3\xc1", [27, 27, 27, 27], 1, 3001)
 def test_the_parser_finds_nested_sentences(octets: bytes, places: list[int], step: int, flip: int) -> None:
     line = encode(Sentence(Direction.TO_HOST, "DNCH", 7, Delivery.ORDERED, 9, octets))
     stream, done = b"", 0
@@ -238,7 +239,6 @@ def test_the_parser_finds_nested_sentences(octets: bytes, places: list[int], ste
     broken = bytearray(stream + line[done:] + b"\n")
     if flip % 2:
         at, bit = flip // 16 % len(broken), 1 << (flip // 2 % 8)
-        assume(bit != 0x20 or broken[at] not in b"ABCDEF")  # the controller also accepts lower-case hexadecimal digits
         broken[at] ^= bit
     parser = controller.Parser()
     found = [s for at in range(0, len(broken), step) for s in parser.feed(bytes(broken[at : at + step]))]

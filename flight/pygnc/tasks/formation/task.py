@@ -22,13 +22,12 @@ from pygnc.bus import control
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import (
     FormationMessage,
-    GpsFix,
     InputMessage,
     Message,
     OrbitEstimate,
     OrbitMessage,
     OrbitWatermark,
-    RangeMeasurement,
+    concerns_partner,
 )
 from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task, trim_heap
@@ -119,7 +118,7 @@ class FormationTask(Task):
         is_blocked = False
         while self._inputs and not is_blocked and time.monotonic() < step_ends_s:
             message = self._inputs.popleft()
-            if self._tracker is None and _concerns_partner(message):
+            if self._tracker is None and concerns_partner(message):
                 self._tracker = self._make_tracker(message.seq)
             if self._tracker is not None:
                 estimates += self._tracker.process(message)
@@ -163,7 +162,6 @@ class FormationTask(Task):
             return True
         self._save_if_due(tracker)
         if tracker.problem is not None:
-            trim_heap()
             self._result = _begin_to_solve(tracker.problem)
         elif tracker.awaits_orbit:
             self._take_orbits(tracker)
@@ -176,6 +174,8 @@ class FormationTask(Task):
         is_due = self._checkpoint.is_due and self._input_seq > self._saved_seq
         if tracker.stage == self._saved_stage and not is_due:
             return
+        if tracker.stage != self._saved_stage:
+            trim_heap()  # a stage leaves megabytes behind
         self._saved_seq, self._saved_stage = self._input_seq, tracker.stage
         last_seqs = self._input_seq, self._orbit_seq, self._output.last_seq
         self._checkpoint.save(Checkpoint(self.run.memory_kills, *last_seqs, tracker.checkpoint()))
@@ -199,7 +199,7 @@ class FormationTask(Task):
         tracker.restore(self._inputs_before(before_seq))
         posed, stages = tracker.stage
         if posed:
-            self.notify("info", "continued", f"continues the solution of the {posed} after {stages} stages")
+            self.notify("info", "continued", f"continues the solution of the {posed}; complete stages: {stages}")
         return tracker
 
     def _inputs_before(self, before_seq: int) -> Iterator[Message]:
@@ -238,7 +238,3 @@ class FormationTask(Task):
             self._orbit_due_s = min(self._orbit_due_s, now + ORBIT_PATIENCE_S)
             if not self._orbit.has_backlog:
                 self._orbit.socket.poll(STEP_MS)
-
-
-def _concerns_partner(message: Message) -> bool:
-    return isinstance(message, RangeMeasurement) or (isinstance(message, GpsFix) and not message.is_own)

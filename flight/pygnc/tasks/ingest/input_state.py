@@ -26,6 +26,7 @@ from pygnc.bus.messages import (
     SourceFile,
     TimeMark,
     UploadedElements,
+    concerns_partner,
 )
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.clock.clock_map import ClockMap
@@ -51,6 +52,7 @@ class InputCounters:
         newest_spacecraft_s: Spacecraft time of the newest of our own packets.
         newest_gps_ms: GPS time of the newest of our own GPS packets that has one.
         elements: Newest file of mean elements, usable or not; None before.
+        has_partners: True if a packet concerns a partner.
         has_rolled_over: True if the week of a GPS packet was corrected for a rollover.
         packet_bytes: Number of bytes of the packets of each file, by name, with the ends of sense records.
     """
@@ -62,6 +64,7 @@ class InputCounters:
         self.newest_spacecraft_s: int | None = None
         self.newest_gps_ms: int | None = None
         self.elements: UploadedElements | None = None
+        self.has_partners = False
         self.has_rolled_over = False
         self.packet_bytes: Counter[str] = Counter()
         self._terminator_bytes = 0
@@ -87,6 +90,7 @@ class InputCounters:
         elif isinstance(message, UploadedElements):
             self.elements = message
         self._count_bytes(message)
+        self.has_partners |= concerns_partner(message)
         if isinstance(message, GpsFix) and not self.has_rolled_over:
             self.has_rolled_over = received_gps_week(message.raw) != message.gps_week
         if isinstance(message, DeviceReading):

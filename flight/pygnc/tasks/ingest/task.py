@@ -40,6 +40,7 @@ from pygnc.tasks.ingest.range_files import find_arrivals
 from pygnc.tasks.ingest.range_folders import UnreadableFile
 from pygnc.tasks.ingest.source import BatchSource
 from pygnc.tasks.runtime import Notify, Run, Task
+from pygnc.tasks.table import FORMATION
 
 LOOK_INTERVAL_S: Final = 1.0
 LIVE_MESSAGES_PER_STEP: Final = 64
@@ -87,14 +88,17 @@ class IngestTask(Task):
         return self._take_live()
 
     def progress(self) -> control.Progress:
-        """Return the number of the last input, the end of the batch, and the counters of bytes and packets.
+        """Return the number of the last input, the end of the batch, the counters, and the tasks that are needed.
 
         Live packets do not advance `last_sequence_processed` after the batch, because each one would start a new
         "batch" phase.
         """
         counts = self._counters.counts | {"not_recorded": self.not_recorded()}
         last_seq = self._last_file_seq if self._batch_is_over else self._stream.journal.last_seq
-        return control.Progress(last_sequence_processed=last_seq, idle=self._batch_is_over, counts=counts)
+        needed = (FORMATION,) if self._counters.has_partners else ()
+        return control.Progress(
+            last_sequence_processed=last_seq, idle=self._batch_is_over, counts=counts, needed=needed
+        )
 
     def close(self) -> None:
         """Write all live packets that were acknowledged to the host, even if the batch is cut short."""
