@@ -199,7 +199,7 @@ class FormationTask(Task):
         tracker.restore(self._inputs_before(before_seq))
         posed, stages = tracker.stage
         if posed:
-            self.notify("info", "continued", f"continues the solution of the {posed} after {stages} stages")
+            self.notify("info", "continued", f"continues the solution of the {posed}; complete stages: {stages}")
         return tracker
 
     def _inputs_before(self, before_seq: int) -> Iterator[Message]:
