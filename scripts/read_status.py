@@ -13,7 +13,7 @@ import binascii
 import struct
 import sys
 
-VERSION = 5
+VERSION = 6
 # Consecutive fields of one struct code in a row: the code, then the names. A suffix "_xyz" or "_wxyz" is one field per
 # axis.
 PARTNER = """
@@ -65,8 +65,10 @@ H ranges_held ranges_no_time
 I ranges_used
 H ranges_rejected
 I fixes_of_partners
-H manoeuvres
+H manoeuvres ranges_repeated
+I ranges_old ranges_unsolved
 """
+ADDED = {4: 4, 5: 3}  # number of fields at the end that a record of an earlier version lacks
 
 
 def expand(rows: str, prefix: str = "") -> "list[str]":
@@ -99,22 +101,23 @@ STATES = ("none", "starting", "up", "stopped", "failed")
 
 def decode(record: bytes) -> "dict[str, int | float | bytes]":
     """Return the fields by name; raise ValueError if the record is not complete, undamaged and of this version."""
-    # A record of version 4 ends before the manoeuvres.
-    fields = FIELDS[:-1] if record[4:5] == b"\x04" else FIELDS
+    count = len(FIELDS) - ADDED.get(record[4] if len(record) > 4 else 0, 0)
+    fields = FIELDS[:count]
     layout = "<" + "".join(field.split()[1] for field in fields)
     size = struct.calcsize(layout)
     if len(record) != size + 4 or record[:4] != b"PGST":
         raise ValueError(
             f"{len(record)} bytes are not a status record ({size + 4} bytes from PGST on); copy pygnc_status.bin again"
         )
-    if record[4] not in (4, VERSION):
+    if record[4] != VERSION and record[4] not in ADDED:
         raise ValueError(f"status record of version {record[4]}; use the read_status.py of that version, not {VERSION}")
     (crc,) = struct.unpack("<I", record[size:])
     if binascii.crc32(record[:size]) & 0xFFFFFFFF != crc:
         raise ValueError("the CRC-32 of the status record is wrong; copy the file again")
     values = struct.unpack(layout, record[:size])
     status = {field.split()[0]: value for field, value in zip(fields, values)}
-    status.setdefault("manoeuvres", 0)
+    for field in FIELDS[count:]:
+        status[field.split()[0]] = 0
     return status
 
 

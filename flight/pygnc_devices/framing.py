@@ -37,7 +37,7 @@ class Damage:
     reason: DamageReason
 
 
-class Frame(msgspec.Struct, frozen=True):
+class Frame(msgspec.Struct, frozen=True, gc=False):  # neither frames nor readings form cycles
     """Frame that passed all checks.
 
     Attributes:

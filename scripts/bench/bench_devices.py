@@ -46,7 +46,7 @@ from scripts.bench.simulated_day import log_day, random_outages
 from scripts.bench.table import Row, print_rows, select_parts
 
 RECORDINGS: Final = (("dmu380_s1.raw", "S1", 1002), ("openimu_z1.raw", "z1", 2127))
-ROUNDS: Final = 5
+ROUNDS: Final = 20
 DEVICES: Final = 8
 LOAD_S: Final = 10.0
 REQUESTS: Final = 1000

@@ -72,7 +72,7 @@ def test_a_killed_task_continues_the_solution_bit_for_bit(
         flight.until_replaced("formation", pid)
     assert flight.wait() == 0
     texts = [event.text for event in flight.events() if event.name == "continued"]
-    stages = [re.fullmatch(r".* solution of the (last hour|arc) after ([1-9]\d*) stages", text) for text in texts]
+    stages = [re.fullmatch(r".* the (last hour|arc); complete stages: ([1-9]\d*)", text) for text in texts]
     assert [found and found[1] for found in stages] == ["last hour", "arc"]
     assert places(flight) == places(calm)
     assert all_estimates(flight) == all_estimates(calm)

@@ -137,7 +137,7 @@ def test_finds_a_streaming_gx2_that_only_transmits(kind: str, tmp_path: Path) ->
     assert entry.text == f"streams {kind}; does not respond to commands"
 
 
-@pytest.mark.parametrize("divider", [512, 25600])
+@pytest.mark.parametrize("divider", [512, 10240])
 def test_identifies_a_gx2_that_streams_already(divider: int, tmp_path: Path) -> None:
     unit = Gx2Simulator(eeprom={0xFCA6: 0xCC, 0xFCA2: divider})
     with PtyEndpoint(unit, tmp_path / "unit") as line:
@@ -174,7 +174,7 @@ class Chatter(SimulatedUnit):
 def test_names_the_protocol_of_a_device_without_a_driver(tmp_path: Path) -> None:
     nmea = b"$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47\r\n"
     with PtyEndpoint(Chatter(nmea, 9600), tmp_path / "unit") as line:
-        outcome = search([line.url], [FAMILY])
+        outcome = search([line.url])
     assert outcome.foreign == {line.url: "NMEA 0183 (GNSS receivers)"}
     assert outcome.reason(line.url).startswith(f"{line.url}: receives NMEA 0183")
 

@@ -13,7 +13,7 @@ from enum import IntEnum, unique
 from typing import Final, NamedTuple, TypeAlias
 
 MAGIC: Final = b"PGST"
-VERSION: Final = 5
+VERSION: Final = 6
 PARTNERS: Final = 3
 
 Value: TypeAlias = int | float | bytes
@@ -221,11 +221,15 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("fixes_of_partners", "I", "", "usable GPS packets of partners"),
     # From version 5 on.
     Field("manoeuvres", "H", "", "impulses, and begins and ends of thrusts, that the fixes showed; 0 in version 4"),
+    # From version 6 on.
+    Field("ranges_repeated", "H", "", "ranges not used: received before; 0 before version 6"),
+    Field("ranges_old", "I", "", "ranges not used: older than the formation's arc; 0 before version 6"),
+    Field("ranges_unsolved", "I", "", "ranges in no solution so far; 0 before version 6"),
 )
 _BODY: Final = struct.Struct("<" + "".join(field.code for field in FIELDS))
 _CRC: Final = struct.Struct("<I")
 SIZE: Final = _BODY.size + _CRC.size
-_SIZES: Final = {4: SIZE - 2, VERSION: SIZE}
+_SIZES: Final = {4: SIZE - 12, 5: SIZE - 10, VERSION: SIZE}
 """Sizes of the readable versions."""
 
 

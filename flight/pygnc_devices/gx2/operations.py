@@ -8,6 +8,7 @@ RefusedError if the base station does not reach the node.
 
 import contextlib
 import struct
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -58,8 +59,8 @@ TEST_BITS: Final = {
 }
 _BIASES: Final = {"accel": 1, "gyro": 2}
 _PROBE_S: Final = 0.12
-_LISTEN_S: Final = 0.6
 _STREAMED_PACKETS: Final = 3
+_WAITING_COMMANDS: Final = 6
 _VOLTS_PER_COUNT: Final = 3.3 / 4096
 
 
@@ -146,19 +147,27 @@ async def identify(unit: Gx2Unit) -> Identity:
 
 
 async def probe() -> Found:
-    """Detect and identify a unit, for a search; a stream of 2 Hz or more is found without a response, too.
+    """Detect and identify a unit, for a search; a stream of 3 Hz or more is found without a response, too.
 
     The checksum of one packet proves little, and the frames of monoDrive's simulator contain packets C2. Therefore a
     stream needs several packets of one kind, and is not certain.
     """
+
+    def accept(frame: Frame) -> Claim:
+        return Claim.LAST if frame.kind == "EA" or frame.kind in STREAMABLE else Claim.NO
+
+    kind = (await replace(_ask_text(2), accept=accept, timeout_s=_PROBE_S, tries=3))[-1].kind
     try:
         return await _identity_for_search(_PROBE_S, 3)
     except NoAnswerError:
-        kind = await streamed_kind(_LISTEN_S)
+        if kind == "EA":
+            raise
+    start_s = time.monotonic()
     for _ in range(_STREAMED_PACKETS - 1):
         await _streamed(kind, CYCLE_S)
-    try:
-        return await _identity_for_search(CYCLE_S, 1)  # at a low rate, the responses arrive late
+    cycle_s = (time.monotonic() - start_s) / (_STREAMED_PACKETS - 1)
+    try:  # a unit carries out one command per cycle, and up to six earlier ones may wait
+        return await _identity_for_search(_PROBE_S + _WAITING_COMMANDS * cycle_s, 1)
     except NoAnswerError:
         return Found("", f"streams {kind}; does not respond to commands", is_certain=False)
 

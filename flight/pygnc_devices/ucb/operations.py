@@ -21,8 +21,8 @@ from pygnc_devices.ucb.packets import STATUS_WORDS
 from pygnc_devices.ucb.unit import PACKETS, UcbUnit
 
 _RATE_TRIES: Final = 3
-_LISTEN_S: Final = 0.25
-_PROBE_PING_S: Final = 0.1
+_PROBE_S: Final = 0.15
+"""Time for a stream or a response; two attempts receive a packet of each stream of 4 Hz or more."""
 _NEXT_PACKET_S: Final = 1.2
 """Longer than the step of the slowest stream, 1 Hz."""
 _RESTART_S: Final = 0.5
@@ -228,11 +228,8 @@ async def probe() -> Found:
 
     A unit that streams without responding to commands is found, too.
     """
-    try:
-        frames = await Request(b"", lambda _: Claim.LAST, "stream", _LISTEN_S, tries=1, what="the stream")
-    except NoAnswerError:
-        octets = commands.ping().octets + commands.where_are_you().octets
-        frames = await Request(octets, lambda _: Claim.LAST, "PK", _PROBE_PING_S, tries=2, what="PK and pG commands")
+    octets = commands.ping().octets + commands.where_are_you().octets
+    frames = await Request(octets, lambda _: Claim.LAST, "PK", _PROBE_S, tries=2, what="a stream or PK and pG commands")
     with contextlib.suppress(NoAnswerError):
         frame = (await commands.get_packet("ID"))[-1]
         if frame.kind == "ID":

@@ -4,13 +4,10 @@
 2. Search candidates for all other partners (`search`).
 3. Improve every candidate and every mirror image by a joint fit of all observations.
 4. Estimate the noise from the residuals of the best solution, and fit again without outliers and with drag modes.
-5. Decide which solutions are distinct, compute their covariances (`ridge`) and whether each partner is ambiguous.
+5. Decide which solutions are distinct, compute their covariances (`ridge`) and whether each partner is ambiguous
+   (`certainty`).
 
 The results of steps 2 to 4 are recorded, so that an interrupted solution continues (`Stage`).
-
-A partner is certain if its ranges fit to within their noise, and if n ln(1 + d/n) reaches the margin of the settings,
-with d the excess of chi-square of the best other solution and n the degrees of freedom: the likelihood ratio with the
-noise estimated as well.
 
 The result is a `FormationSolution`. Each of its hypotheses is a solution for the whole formation.
 """
@@ -25,6 +22,7 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.formation.certainty import Partner, judge_partners
 from pygnc.estimators.formation.fix_errors import WHITE_ERRORS
 from pygnc.estimators.formation.least_squares import (
     apparent_noise,
@@ -36,7 +34,7 @@ from pygnc.estimators.formation.least_squares import (
     robust_noise,
 )
 from pygnc.estimators.formation.linearisation import fix_equations, linearise_observations
-from pygnc.estimators.formation.observation_equations import Equations, Fit, Loss, scaled_inverse
+from pygnc.estimators.formation.observation_equations import Equations, Fit, Loss
 from pygnc.estimators.formation.observations import (
     Arc,
     RangeObservation,
@@ -55,16 +53,9 @@ from pygnc.estimators.formation.reference import (
 )
 from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE
 from pygnc.estimators.formation.ridge import ridge_covariances
-from pygnc.estimators.formation.search import FormationSearch, mirrored_candidates, orbit_from_fixes
+from pygnc.estimators.formation.search import FormationSearch, orbit_from_fixes
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.solution import (
-    FormationSolution,
-    Hypothesis,
-    Partner,
-    Stage,
-    Stages,
-    unsolved_reason,
-)
+from pygnc.estimators.formation.solution import FormationSolution, Hypothesis, Stage, Stages
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
@@ -85,10 +76,6 @@ _MODE_SIGMA: Final = np.array((0.3, 0.3, 0.15, 0.15, 0.2, 0.1))
 """Prior standard deviations of the drag modes, relative to the difference of two satellites' drags."""
 _DRAG_SHARE_MIN: Final = 0.1
 """Least difference of drags, relative to ours; attitudes change the area in the flow."""
-_NONLINEAR_MAX_M: Final = 50_000.0
-"""Largest distance at which the motion of a partner without fixes is accurate."""
-_MISFIT_MAX: Final = 1.1
-"""Largest ratio of the noise with model error to that without in a good fit."""
 _FIRST_ITERATIONS: Final = 12
 _ITERATIONS: Final = 30
 _ROUNDS: Final = 3
@@ -97,8 +84,6 @@ _COST_MARGIN: Final = 2_000.0
 """Solutions whose cost exceeds the best by more are dropped."""
 _SOLUTIONS_MAX: Final = 40
 """Maximum number of distinct solutions in the last fits."""
-_ARC_FRACTIONS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Moments of the arc, as fractions of its length, at which the uncertainty of a position is evaluated."""
 
 
 class FormationSolver:
@@ -312,17 +297,10 @@ def _solution(
     *,
     unsolved: dict[int, str],
 ) -> FormationSolution:
-    count, sigma_m = len(equations.satellites), equations.noise.range_sigma_m
-    motion = equations.motion(result.parameters, partials=False)
-    residuals = []
-    for pair in range(len(equations.pairs)):
-        distance_m = equations.relative_positions(pair, result.parameters, motion)[1]
-        residuals.append(equations.range_residuals(result.parameters, pair, distance_m).T)
-    residual_m = np.concatenate(residuals, axis=1) if residuals else np.zeros((len(result.parameters), 0))
-    used = [
-        np.abs(residual[0]) <= equations.loss.limit * pair_sigma_m
-        for residual, pair_sigma_m in zip(residuals, sigma_m, strict=True)
-    ]
+    count = len(equations.satellites)
+    # One by one: the motion of all hypotheses over half a day takes megabytes.
+    residual_m = [_range_residuals(equations, parameters[None]) for parameters in result.parameters]
+    sigma_m = np.repeat(equations.noise.range_sigma_m, [len(rows.range_m) for rows in equations.ranges])
     groups = connected_groups(range(1, count), equations.index_pairs)
     covariance = ridge_covariances(equations, result, groups, settings.certain_chi_square)
     rows = range(len(result.parameters))
@@ -333,7 +311,7 @@ def _solution(
         identity: Partner(reason, ambiguous=False, chi_square_best=math.nan, chi_square_mirror=math.nan)
         for identity, reason in unsolved.items()
     }
-    partners |= _judge_partners(equations, settings, result, intermediate, covariance[0])
+    partners |= judge_partners(equations, settings, result, intermediate, covariance[0])
     worse = np.stack([differs_from(result, row, result.parameters, count) for row in rows])
     worse[np.tril_indices(len(worse))] = False  # The covariance of the better solution decides.
     return FormationSolution(
@@ -342,80 +320,15 @@ def _solution(
         worse | worse.swapaxes(0, 1),
         partners,
         tuple(observation for pair in equations.pairs for observation in arc.ranges[pair]),
-        np.concatenate(used) if used else np.zeros(0, dtype=np.bool_),
+        np.abs(residual_m[0]) <= equations.loss.limit * sigma_m,
     )
 
 
-def _judge_partners(
-    equations: Equations, settings: FormationSettings, result: Fit, intermediate: Array, covariance: Array
-) -> dict[int, Partner]:
-    """Return the knowledge of each partner's orbit, by radio id.
-
-    Args:
-        equations: Equations of all satellites.
-        settings: Margins of certainty and of the uncertainty of a position.
-        result: Distinct solutions, the best first.
-        intermediate: Parameters (k, p) from earlier stages. If the last fit moves some of them into another solution,
-            the cost has a plateau there instead of a minimum. If they fit nearly as well, they count as other
-            solutions.
-        covariance: Covariance of the best solution, (p, p).
-    """
-    count = len(equations.satellites)
-    cost = np.concatenate((result.cost, equations.fit(intermediate).cost))
-    differs = differs_from(result, 0, np.concatenate((result.parameters, intermediate)), count)
-    best = float(cost[0])
-    freedom = max(equations.range_count - equations.parameter_count, 1)
-    by_partner = {}
-    for partner in range(1, count):
-        competitors = cost[differs[:, partner]].tolist()
-        mirror = min(competitors) if competitors else _mirror_image_cost(equations, result, partner)
-        # Likelihood ratio with the noise estimated as well.
-        excess = freedom * math.log1p(max(mirror - best, 0.0) / freedom) if competitors else math.inf
-        sigma_m, distance_m = _position_uncertainty(equations, result, partner, covariance)
-        by_partner[equations.satellites[partner]] = Partner(
-            unsolved_reason(sigma_m, distance_m, settings.solved_sigma_ratio),
-            excess < settings.certain_chi_square or not _fits(equations, partner, distance_m),
-            best,
-            mirror,
-        )
-    return by_partner
-
-
-def _fits(equations: Equations, partner: int, distance_m: float) -> bool:
-    """Return True if the model describes the observations of a partner, whatever other solutions there are."""
-    tracks = equations.tracks
-    if distance_m > _NONLINEAR_MAX_M and not tracks[partner].is_linear:
-        return False
-    # Ranges to a partner with a less accurate model say nothing about one whose orbit its fixes determine.
-    known = tracks[partner].is_linear
-    pairs = [
-        number
-        for number, pair in enumerate(equations.index_pairs)
-        if partner in pair and (not known or all(tracks[end].is_linear for end in pair))
-    ]
-    noise = equations.noise
-    return bool((noise.range_sigma_m[pairs] <= _MISFIT_MAX * noise.white_sigma_m[pairs]).all())
-
-
-def _mirror_image_cost(equations: Equations, result: Fit, partner: int) -> float:
-    """Return the least cost of this partner's mirror images, or the best cost if they are not distinct orbits."""
-    images = mirrored_candidates(result.parameters[:1], (partner,), equations.dynamics.reference)[1:, 0]
-    parameters = images[differs_from(result, 0, images, len(equations.satellites))[:, partner]]
-    return float(equations.fit(parameters).cost.min() if len(parameters) else result.cost[0])
-
-
-def _position_uncertainty(equations: Equations, result: Fit, partner: int, covariance: Array) -> tuple[float, float]:
-    """Return standard deviation and distance of a partner's position in the best solution, in m.
-
-    Both are RMS values over some moments of the arc. The larger of the linear covariance and `covariance` counts.
-    """
-    first_ms, last_ms = equations.dynamics.reference.span_ms
-    moments = first_ms + (last_ms - first_ms) * np.array(_ARC_FRACTIONS)
-    best = result.parameters[0]
-    states, partials = equations.states_at(moments, best, equations.motion(best[None]))
-    relative_position_m, d_relative = (part[partner, :, :3] - part[0, :, :3] for part in (states, partials))
-    # The larger of both: a ridge that is shorter than its linear covariance is hardly bounded by the data.
-    joint = np.stack((scaled_inverse(result.information[0]), covariance))
-    propagated = d_relative @ joint[:, None] @ d_relative.swapaxes(1, 2)
-    variance = np.trace(propagated, axis1=2, axis2=3).mean(axis=1).max()
-    return math.sqrt(variance), math.sqrt((relative_position_m**2).sum(axis=1).mean())
+def _range_residuals(equations: Equations, parameters: Array) -> Array:
+    """Return the residuals of all ranges, pair by pair, in m, for parameters (1, p)."""
+    motion = equations.motion(parameters, partials=False)
+    residuals = [np.zeros(0)]
+    for pair in range(len(equations.pairs)):
+        distance_m = equations.relative_positions(pair, parameters, motion)[1]
+        residuals.append(equations.range_residuals(parameters, pair, distance_m)[:, 0])
+    return np.concatenate(residuals)

@@ -18,13 +18,14 @@ import msgspec
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.formation.certainty import Partner
 from pygnc.estimators.formation.fix_errors import FixErrors
 from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis, HypothesisBank
 from pygnc.estimators.formation.observations import Pair, RangeObservation, SatelliteFix, connected_groups
 from pygnc.estimators.formation.reference import STATE_SIZE
 from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE, joint_step, orbit_vector, process_noise_root
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.solution import FormationSolution, Partner, RelativeState
+from pygnc.estimators.formation.solution import FormationSolution, RelativeState
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.measurement import Gate, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings, ProcessNoiseSettings

@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.observation_equations import (
     SEARCH_LOSS,
@@ -90,11 +91,15 @@ def fix_equations(
 def _range_equations(arc: Arc, pair: Pair, satellites: tuple[int, ...], tracks: dict[int, Track]) -> RangeEquations:
     ranges = arc.ranges[pair]
     times = np.array([float(each.gps_ms) for each in ranges])
-    positions, designs = [], []
+    positions: list[Array] = []
+    designs: list[Array] = []
     for end in pair:
-        points, offset = tracks[end].reference.at(times), tracks[end].offset
+        reference, offset = tracks[end].reference, tracks[end].offset
+        if not designs or reference is not tracks[pair[0]].reference:
+            points = reference.at(times)
+            design = np.concatenate((points.d_state_d_epoch[:, :3], points.d_state_d_modes[:, :3]), axis=-1)
         positions.append(points.state[:, :3] - points.d_state_d_epoch[:, :3] @ offset)
-        designs.append(np.concatenate((points.d_state_d_epoch[:, :3], points.d_state_d_modes[:, :3]), axis=-1))
+        designs.append(design)
     return RangeEquations(
         (satellites.index(pair[0]), satellites.index(pair[1])),
         tracks[pair[0]].reference.node_time(times),

@@ -1,4 +1,4 @@
-"""Solution of an arc: its stages, hypotheses for the whole formation, and the knowledge of each partner's orbit."""
+"""Solution of an arc: its stages, and hypotheses for the whole formation."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array
+from pygnc.estimators.formation.certainty import Partner
 from pygnc.estimators.formation.fix_errors import FixErrors
 from pygnc.estimators.formation.observation_equations import Equations, Noise
 from pygnc.estimators.formation.observations import Pair, RangeObservation
@@ -72,25 +73,6 @@ class Hypothesis:
     parameters: Array
     covariance: Array
     residual_m: Array
-
-
-@dataclass(frozen=True, slots=True)
-class Partner:
-    """Knowledge of a partner's orbit.
-
-    Attributes:
-        unsolved: Reason why there is no orbit; None if there is one.
-        ambiguous: True if another solution fits nearly as well, or if even the best one does not fit.
-        chi_square_best: Chi-square of the best solution.
-        chi_square_mirror: Chi-square of the best solution in which this partner moves differently. If all searches
-            from its mirror images lead back to the best solution, chi-square of the best image without improvement.
-            If the images differ from the best solution by less than its uncertainty, equal to `chi_square_best`.
-    """
-
-    unsolved: str | None
-    ambiguous: bool
-    chi_square_best: float
-    chi_square_mirror: float
 
 
 class RelativeState(NamedTuple):
@@ -226,10 +208,3 @@ class FormationSolution:
         motion = self.equations.motion(parameters[None])
         for first in range(0, len(times), _CHUNK):
             yield self.equations.states_at(times[first : first + _CHUNK], parameters, motion)
-
-
-def unsolved_reason(sigma_m: float, distance_m: float, sigma_ratio_max: float) -> str | None:
-    """Return the reason why a partner's orbit is unknown; None if its uncertainty is small relative to its distance."""
-    if sigma_m < sigma_ratio_max * distance_m:
-        return None
-    return f"standard deviation of its position {sigma_m:.0f} m at a distance of {distance_m:.0f} m"

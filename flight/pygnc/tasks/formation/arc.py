@@ -38,8 +38,8 @@ class FormationArc:
     Attributes:
         ranges: Ranges between all satellites.
         newest_gps_ms: GPS milliseconds of the newest observation that concerns a partner; None before the first.
-        counts: Numbers of ranges received, of ranges held until their time is known, of ranges without time, of ranges
-            from a satellite to itself, and of partners' fixes; named as in the status record.
+        counts: Numbers of ranges received, held until their time is known, without time, from a satellite to itself,
+            repeated, and older than the arc, and of partners' fixes; named as in the status record.
     """
 
     def __init__(self, settings: FormationSettings, screening: ScreeningSettings) -> None:
@@ -52,8 +52,8 @@ class FormationArc:
         self._known: set[RangeObservation] = set()
         self._times: dict[tuple[int, int], MeasurementTime] = {}
         self.newest_gps_ms: int | None = None
-        names = ("ranges_received", "ranges_held", "ranges_no_time", "ranges_rejected", "fixes_of_partners")
-        self.counts = dict.fromkeys(names, 0)
+        ranges = ("received", "held", "no_time", "rejected", "repeated", "old")
+        self.counts = dict.fromkeys(("fixes_of_partners", *(f"ranges_{name}" for name in ranges)), 0)
 
     @property
     def fixes(self) -> Sequence[SatelliteFix]:
@@ -86,10 +86,12 @@ class FormationArc:
                 self.counts["ranges_rejected"] += 1
                 continue
             # A sender that got no acknowledgement repeats its range.
-            if measured not in self._known:
-                self._known.add(measured)
-                self.ranges.append(measured)
-                new.append((measured, packet.seq))
+            if measured in self._known:
+                self.counts["ranges_repeated"] += 1
+                continue
+            self._known.add(measured)
+            self.ranges.append(measured)
+            new.append((measured, packet.seq))
         self.counts["ranges_no_time"] += self._clock.discarded - discarded
         self.counts["ranges_held"] -= self._clock.discarded - discarded
         for observation, seq in new:
@@ -104,6 +106,8 @@ class FormationArc:
         """Remove observations that are older than the arc."""
         begin_ms = (self.newest_gps_ms or 0) - self._arc_max_ms
         self._fixes = {key: entry for key, entry in self._fixes.items() if entry.gps_ms >= begin_ms}
+        count = len(self.ranges)
         self.ranges = [measured for measured in self.ranges if measured.gps_ms >= begin_ms]
+        self.counts["ranges_old"] += count - len(self.ranges)
         self._known = set(self.ranges)
         self._times = {key: time for key, time in self._times.items() if time.gps_ms >= begin_ms}

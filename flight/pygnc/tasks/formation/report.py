@@ -7,8 +7,9 @@ import numpy as np
 
 from pygnc.bus.messages import ClosestApproach, FormationEstimate, vector3
 from pygnc.estimators.formation.approach import Approach
+from pygnc.estimators.formation.certainty import Partner
 from pygnc.estimators.formation.filter import FormationFilter
-from pygnc.estimators.formation.solution import FormationSolution, Partner, RelativeState
+from pygnc.estimators.formation.solution import FormationSolution, RelativeState
 from pygnc.tasks.formation.arc import MeasurementTime
 
 _LOWER = np.tril_indices(6)

@@ -162,7 +162,6 @@ class FormationTask(Task):
             return True
         self._save_if_due(tracker)
         if tracker.problem is not None:
-            trim_heap()
             self._result = _begin_to_solve(tracker.problem)
         elif tracker.awaits_orbit:
             self._take_orbits(tracker)
@@ -175,6 +174,8 @@ class FormationTask(Task):
         is_due = self._checkpoint.is_due and self._input_seq > self._saved_seq
         if tracker.stage == self._saved_stage and not is_due:
             return
+        if tracker.stage != self._saved_stage:
+            trim_heap()  # a stage leaves megabytes behind
         self._saved_seq, self._saved_stage = self._input_seq, tracker.stage
         last_seqs = self._input_seq, self._orbit_seq, self._output.last_seq
         self._checkpoint.save(Checkpoint(self.run.memory_kills, *last_seqs, tracker.checkpoint()))
@@ -198,7 +199,7 @@ class FormationTask(Task):
         tracker.restore(self._inputs_before(before_seq))
         posed, stages = tracker.stage
         if posed:
-            self.notify("info", "continued", f"continues the solution of the {posed} after {stages} stages")
+            self.notify("info", "continued", f"continues the solution of the {posed}; complete stages: {stages}")
         return tracker
 
     def _inputs_before(self, before_seq: int) -> Iterator[Message]:

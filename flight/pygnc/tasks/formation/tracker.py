@@ -148,9 +148,16 @@ class FormationTracker:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Range and fix counters, named as in the status record; used and rejected ranges are of the newest arc."""
-        rejected = self._arc.counts["ranges_rejected"] + self._memory.ranges_rejected
-        return self._arc.counts | {"ranges_used": self._memory.ranges_used, "ranges_rejected": rejected}
+        """Range and fix counters, named as in the status record; used and rejected ranges are of the newest solution.
+
+        While an arc is solved again, ranges of the former solution may also count as old.
+        """
+        used, rejected = self._memory.ranges_used, self._memory.ranges_rejected
+        return self._arc.counts | {
+            "ranges_used": used,
+            "ranges_rejected": rejected + self._arc.counts["ranges_rejected"],
+            "ranges_unsolved": max(0, len(self._arc.ranges) - used - rejected),
+        }
 
     @property
     def awaits_orbit(self) -> bool:

@@ -150,6 +150,7 @@ def test_range_counters_add_up() -> None:
     assert counts["ranges_received"] == sum(isinstance(m, RangeMeasurement) for m in batch.inputs()) == 300
     assert counts["ranges_held"] == counts["ranges_no_time"] == 0
     assert counts["ranges_used"] + counts["ranges_rejected"] == 300
+    assert counts["ranges_unsolved"] == counts["ranges_old"] == counts["ranges_repeated"] == 0
     assert counts["fixes_of_partners"] == 100
 
 
@@ -243,6 +244,7 @@ def test_solves_the_whole_arc_again_later(
     first = next(place for place, one in enumerate(later) if isinstance(one, ClosestApproach))
     last_ms = max(one.gps_ms for one in later[:first] if isinstance(one, FormationEstimate))
     assert tracker.counts["ranges_used"] > 180
+    assert _sums_up(tracker)
     newest_ms = max(one.gps_ms for one in said if isinstance(one, FormationEstimate))
     assert last_ms - newest_ms >= SOLVED_AGAIN_MS - 60_000
     assert [one.seq for one in [*said, *later]] == list(range(1, len(said) + len(later) + 1))
@@ -289,6 +291,13 @@ def test_restarts_change_no_bit_of_solution_and_filter(
     assert found == [said, later]
 
 
+def _sums_up(tracker: FormationTracker) -> bool:
+    counts = tracker.counts
+    return counts["ranges_received"] == sum(
+        counts[f"ranges_{name}"] for name in ("held", "no_time", "used", "rejected", "repeated", "old", "unsolved")
+    )
+
+
 def test_counts_a_repeated_range_once() -> None:
     messages = batch.inputs()[:200]
     ranges = [message for message in messages if isinstance(message, RangeMeasurement)]
@@ -298,3 +307,5 @@ def test_counts_a_repeated_range_once() -> None:
     assert twice.counts["ranges_received"] == 2 * len(ranges)
     assert twice.counts["ranges_held"] == once.counts["ranges_held"]
     assert len(twice._arc.ranges) == len(once._arc.ranges) == len(ranges) - once.counts["ranges_held"]
+    assert twice.counts["ranges_repeated"] == len(once._arc.ranges)
+    assert all(_sums_up(tracker) for tracker in (once, twice))
