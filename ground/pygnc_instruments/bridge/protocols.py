@@ -1,7 +1,7 @@
 """Message protocols of the bridge: how commands, responses, readings and events are written as JSON text.
 
-`v1` and `v2` are those of python-imu380's two generations; `envelope` is the form that its README proposes and that the
-bridge's own page uses. A protocol performs no I/O.
+`v1` and `v2` are those of python-imu380's two generations, `openimu` is that of python-openimu 2. `envelope` is the
+form that python-imu380's README proposes and that the bridge's own page uses. A protocol performs no I/O.
 """
 
 import json
@@ -31,10 +31,14 @@ class MessageProtocol:
     Attributes:
         name: name in the option `--protocol` and in the path of the URL.
         interval_s: time between readings, s, unless the bridge's settings specify it.
+        streams_at_once: True if readings are sent before the client asks for them.
+        greets: True if the state of the device is sent at the begin of a session.
     """
 
     name = "envelope"
     interval_s = 0.033
+    streams_at_once = True
+    greets = False
 
     def parse(self, text: str | bytes) -> Request:
         """Return the request in a message.
@@ -57,12 +61,13 @@ class MessageProtocol:
         """Return the response to a request that failed; `name` is "" if its name could not be read."""
         return _envelope(name or None, None, error)
 
-    def output(self, values: Mapping[str, Scalar], time_s: float) -> str:
+    def output(self, values: Mapping[str, Scalar], time_s: float, packet: str) -> str:
         """Return a message with a reading; `time_s` is the time since the client's first reading, s."""
+        del packet
         return _envelope("output", {"time": time_s, **values})
 
     def event(self, event: Event) -> str:
-        """Return a message with an event."""
+        """Return a message with an event; "" if the protocol has none for it."""
         return _envelope(event.name, event.data)
 
 
@@ -108,9 +113,9 @@ class ProtocolV1(MessageProtocol):
             return _json({"err": error.to_json()})
         return super().rejection(name, error)
 
-    def output(self, values: Mapping[str, Scalar], time_s: float) -> str:
+    def output(self, values: Mapping[str, Scalar], time_s: float, packet: str) -> str:
         """Return a message with a reading; `time` counts the messages, as in python-imu380. See `MessageProtocol`."""
-        del time_s
+        del time_s, packet
         self._outputs += 1
         return _json({**values, "time": self._outputs})
 
@@ -166,8 +171,9 @@ class ProtocolV2(MessageProtocol):
         data = {key: _V2_EMPTY.get(name, [])}
         return _json({"messageType": "requestAction", "data": data, "err": error.to_json()})
 
-    def output(self, values: Mapping[str, Scalar], time_s: float) -> str:
+    def output(self, values: Mapping[str, Scalar], time_s: float, packet: str) -> str:
         """See `MessageProtocol`."""
+        del packet
         return _json({"messageType": "event", "data": {"newOutput": {"time": time_s, **values}}})
 
     def event(self, event: Event) -> str:
@@ -176,7 +182,89 @@ class ProtocolV2(MessageProtocol):
         return _json({"messageType": "event", "data": {name: event.data}})
 
 
-PROTOCOLS: Final = {kind.name: kind for kind in (ProtocolV1, ProtocolV2, MessageProtocol)}
+class ProtocolOpenImu(MessageProtocol):
+    """Protocol of python-openimu 2: {method, params}, and {method, result: {packetType, data}} in return.
+
+    Readings and events have the method `stream`. A client gets the state of the server at once, readings after
+    `startStream`. Source: its tunnel_web.py and devices/openimu/uart_provider.py, version 2.7.0.
+    """
+
+    name = "openimu"
+    interval_s = 0.050
+    streams_at_once = False
+    greets = True
+
+    def parse(self, text: str | bytes) -> Request:
+        """See `MessageProtocol`."""
+        message = parse_object(text)
+        name = message.get("method")
+        if not isinstance(name, str) or name not in OPENIMU_METHODS:
+            known = ", ".join(OPENIMU_METHODS)
+            raise BridgeError(ErrorCode.UNKNOWN_COMMAND, f"unknown method {name!r:.80}; choose from {known}")
+        return parse_request(OPENIMU_METHODS[name], name, message.get("params"))
+
+    def response(self, request: Request, result: Any) -> str:  # noqa: ANN401 - see `MessageProtocol`
+        """See `MessageProtocol`."""
+        kind, data = "success", result
+        match request.name:
+            case "getServerInfo":
+                kind, data = "serverInfo", _openimu_server(result["device"])
+            case "getDeviceInfo":
+                kind, data = "deviceInfo", _openimu_device(result["device"]["id"])
+            case "getConf":
+                kind = "conf"
+            case "getParams":
+                kind = "inputParams"
+            case "getParam":
+                kind, data = "inputParam", result[0]
+            case "startLog" | "stopLog":
+                data = result["file"]
+            case "startStream" | "stopStream" | "upgradeFramework":
+                return _method(request.name, "success")
+        return _method(request.name, kind, data)
+
+    def rejection(self, name: str, error: BridgeError) -> str:
+        """See `MessageProtocol`."""
+        details = error.to_json()
+        return _method(name or "unknown", "error", details | {"error": details["code"]})
+
+    def output(self, values: Mapping[str, Scalar], time_s: float, packet: str) -> str:
+        """Return a message with a list of one reading; `time` is the device's own if it has one."""
+        return _method("stream", packet, [{"time": time_s, **values}])
+
+    def event(self, event: Event) -> str:
+        """See `MessageProtocol`."""
+        data = event.data
+        match event.name:
+            case "device":
+                return _method("stream", "serverInfo", _openimu_server(data))
+            case "upgrade_progress" if data["state"] == "running":
+                progress = {"addr": data["written_bytes"], "fs_len": data["total_bytes"]}
+                return _method("stream", "upgrade_progress", [progress])
+            case "upgrade_progress":
+                success = data["state"] == "done"
+                return _method("stream", "upgrade_complete", {"success": success, "message": data.get("message", "")})
+        return ""
+
+
+PROTOCOLS: Final = {kind.name: kind for kind in (ProtocolV1, ProtocolV2, ProtocolOpenImu, MessageProtocol)}
+OPENIMU_METHODS: Final = {
+    "getServerInfo": "status",
+    "getDeviceInfo": "status",
+    "getConf": "conf",
+    "getParams": "params",
+    "getParam": "params",
+    "setParam": "set_params",
+    "setParams": "set_params",
+    "saveConfig": "save_params",
+    "resetParams": "reset_params",
+    "startStream": "start_stream",
+    "stopStream": "stop_stream",
+    "startLog": "start_log",
+    "stopLog": "stop_log",
+    "upgradeFramework": "upgrade",
+}
+"""Names of the commands in protocol openimu."""
 V2_ACTIONS: Final = {
     "getFields": "GF",
     "readFields": "RF",
@@ -210,6 +298,29 @@ def _server_status(status: dict[str, Any]) -> dict[str, Any]:
     if device["connected"]:
         data |= {"packetType": device["packet"], "deviceProperties": status["properties"]}
     return data
+
+
+def _openimu_server(device: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "version": SERVER_VERSION,
+        "serverUpdateRate": round(ProtocolOpenImu.interval_s * 1000),
+        "deviceConnected": device["connected"],
+        "clientCount": 0,  # a positive number would be a refusal
+        "deviceType": "IMU",
+    }
+
+
+def _openimu_device(identity: str) -> list[dict[str, str]]:
+    """Return serial number, model, part number and version from the identity of a device."""
+    serial_number, _, text = identity.partition(" ")
+    words = [*text.split(), "-", "-", "-"][:3]
+    names = ("Product Name", "PN", "Firmware Version")
+    values = [*zip(names, words, strict=True), ("SN", serial_number), ("App Version", text)]
+    return [{"name": name, "value": value} for name, value in values]
+
+
+def _method(method: str, kind: str, data: Any = None) -> str:  # noqa: ANN401 - any JSON
+    return _json({"method": method, "result": {"packetType": kind} | ({} if data is None else {"data": data})})
 
 
 def _pairs(fields: Mapping[int, int]) -> list[list[int]]:

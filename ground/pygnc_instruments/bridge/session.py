@@ -63,7 +63,7 @@ class Session:
         self._link = link
         self._handler = handler
         self._command_refusal = command_refusal
-        self._is_streaming = True
+        self._is_streaming = protocol.streams_at_once
         self._sending = 0
         self._last: Reading | None = link.latest
         self._first_ns: int | None = None
@@ -71,12 +71,13 @@ class Session:
         self._available = asyncio.Event()
 
     def publish(self, event: Event) -> None:
-        """Queue an event for the client."""
-        self._queue(self._protocol.event(event))
+        """Queue an event for the client, unless its protocol has none of this kind."""
+        if message := self._protocol.event(event):
+            self._queue(message)
 
     async def run(self) -> None:
         """Serve the client until it disconnects."""
-        if not self._link.is_connected:
+        if self._protocol.greets or not self._link.is_connected:
             self.publish(Event("device", self._link.summary()))
         tasks = [asyncio.create_task(self._send_messages()), asyncio.create_task(self._queue_readings())]
         try:
@@ -137,7 +138,7 @@ class Session:
                     if self._first_ns is None:
                         self._first_ns = reading.t_mono_ns
                     time_s = (reading.t_mono_ns - self._first_ns) / 1e9
-                    self._queue(self._protocol.output(output_values(reading), time_s))
+                    self._queue(self._protocol.output(output_values(reading), time_s, reading.packet.name))
 
     async def _response(self, message: str | bytes) -> str:
         """Return the response to a message; every error becomes a response."""
