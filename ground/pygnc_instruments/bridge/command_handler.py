@@ -179,8 +179,7 @@ class CommandHandler:
         return self.status()
 
     async def _describe(self) -> dict[str, Any]:
-        model = self._link.identity.partition(" ")[2]
-        return describe(self._packets(), has_fields=self._has_fields(), model=model)
+        return describe(self._packets(), has_fields=self._has_fields(), model=self._link.model)
 
     async def _get(self, kind: str, ids: Sequence[int] | None) -> dict[int, int]:
         device = self._link.connected_ucb()

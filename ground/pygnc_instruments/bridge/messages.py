@@ -190,11 +190,11 @@ def _parameter_values(arguments: object) -> Arguments:
     return {"values": values}
 
 
-def _parameter_ids(arguments: object) -> Arguments:
-    """Return `ids`, the number in an object {paramId}; None, for all parameters, without one."""
+def _parameter_number(arguments: object) -> Arguments:
+    """Return `number`, that in an object {paramId}; None, for all parameters, without one."""
     if not isinstance(arguments, dict) or "paramId" not in arguments:
-        return {"ids": None}
-    return {"ids": (_uint16(arguments["paramId"], "number of a parameter"),)}
+        return {"number": None}
+    return {"number": _uint16(arguments["paramId"], "number of a parameter")}
 
 
 def _start_log(arguments: object) -> Arguments:
@@ -280,7 +280,7 @@ COMMANDS: Final[Mapping[str, Callable[[object], Arguments]]] = {
     "load_file": _load_file,
     "upgrade": _upgrade,
     "conf": _none,
-    "params": _parameter_ids,
+    "params": _parameter_number,
     "set_params": _parameter_values,
     "save_params": _none,
     "reset_params": _none,

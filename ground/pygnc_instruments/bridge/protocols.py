@@ -5,7 +5,7 @@ form that python-imu380's README proposes and that the bridge's own page uses. A
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pygnc_instruments.bridge.messages import (
@@ -33,12 +33,14 @@ class MessageProtocol:
         interval_s: time between readings, s, unless the bridge's settings specify it.
         streams_at_once: True if readings are sent before the client asks for them.
         greets: True if the state of the device is sent at the begin of a session.
+        sends_all: True if a client receives all readings, False if it receives the newest at each interval.
     """
 
     name = "envelope"
     interval_s = 0.033
     streams_at_once = True
     greets = False
+    sends_all = False
 
     def parse(self, text: str | bytes) -> Request:
         """Return the request in a message.
@@ -61,14 +63,14 @@ class MessageProtocol:
         """Return the response to a request that failed; `name` is "" if its name could not be read."""
         return _envelope(name or None, None, error)
 
-    def output(self, values: Mapping[str, Scalar], time_s: float, packet: str) -> str:
-        """Return a message with a reading; `time_s` is the time since the client's first reading, s."""
+    def output(self, readings: Sequence[Mapping[str, Scalar]], packet: str) -> str:
+        """Return a message with readings of one packet; one reading unless the protocol sends all."""
         del packet
-        return _envelope("output", {"time": time_s, **values})
+        return _envelope("output", readings[-1])
 
-    def event(self, event: Event) -> str:
-        """Return a message with an event; "" if the protocol has none for it."""
-        return _envelope(event.name, event.data)
+    def events(self, event: Event) -> list[str]:
+        """Return the messages of an event."""
+        return [_envelope(event.name, event.data)]
 
 
 class ProtocolV1(MessageProtocol):
@@ -113,17 +115,17 @@ class ProtocolV1(MessageProtocol):
             return _json({"err": error.to_json()})
         return super().rejection(name, error)
 
-    def output(self, values: Mapping[str, Scalar], time_s: float, packet: str) -> str:
+    def output(self, readings: Sequence[Mapping[str, Scalar]], packet: str) -> str:
         """Return a message with a reading; `time` counts the messages, as in python-imu380. See `MessageProtocol`."""
-        del time_s, packet
+        del packet
         self._outputs += 1
-        return _json({**values, "time": self._outputs})
+        return _json({**readings[-1], "time": self._outputs})
 
-    def event(self, event: Event) -> str:
+    def events(self, event: Event) -> list[str]:
         """Return a message with an event; a disconnection is an error, as in python-imu380. See `MessageProtocol`."""
         if event.name == "device" and not event.data["connected"]:
-            return _json({"error": {"code": "no_device", "message": event.data["reason"]}})
-        return super().event(event)
+            return [_json({"error": {"code": "no_device", "message": event.data["reason"]}})]
+        return super().events(event)
 
 
 class ProtocolV2(MessageProtocol):
@@ -171,15 +173,15 @@ class ProtocolV2(MessageProtocol):
         data = {key: _V2_EMPTY.get(name, [])}
         return _json({"messageType": "requestAction", "data": data, "err": error.to_json()})
 
-    def output(self, values: Mapping[str, Scalar], time_s: float, packet: str) -> str:
+    def output(self, readings: Sequence[Mapping[str, Scalar]], packet: str) -> str:
         """See `MessageProtocol`."""
         del packet
-        return _json({"messageType": "event", "data": {"newOutput": {"time": time_s, **values}}})
+        return _json({"messageType": "event", "data": {"newOutput": readings[-1]}})
 
-    def event(self, event: Event) -> str:
+    def events(self, event: Event) -> list[str]:
         """See `MessageProtocol`."""
         name = "upgradeProgress" if event.name == "upgrade_progress" else event.name
-        return _json({"messageType": "event", "data": {name: event.data}})
+        return [_json({"messageType": "event", "data": {name: event.data}})]
 
 
 class ProtocolOpenImu(MessageProtocol):
@@ -193,6 +195,10 @@ class ProtocolOpenImu(MessageProtocol):
     interval_s = 0.050
     streams_at_once = False
     greets = True
+    sends_all = True
+
+    def __init__(self) -> None:
+        self._is_connected: bool | None = None
 
     def parse(self, text: str | bytes) -> Request:
         """See `MessageProtocol`."""
@@ -201,7 +207,10 @@ class ProtocolOpenImu(MessageProtocol):
         if not isinstance(name, str) or name not in OPENIMU_METHODS:
             known = ", ".join(OPENIMU_METHODS)
             raise BridgeError(ErrorCode.UNKNOWN_COMMAND, f"unknown method {name!r:.80}; choose from {known}")
-        return parse_request(OPENIMU_METHODS[name], name, message.get("params"))
+        request = parse_request(OPENIMU_METHODS[name], name, message.get("params"))
+        if name == "getParam" and request.arguments["number"] is None:
+            raise BridgeError(ErrorCode.BAD_MESSAGE, 'the number is missing; send {"paramId": NUMBER}', cmd=name)
+        return request
 
     def response(self, request: Request, result: Any) -> str:  # noqa: ANN401 - see `MessageProtocol`
         """See `MessageProtocol`."""
@@ -228,23 +237,27 @@ class ProtocolOpenImu(MessageProtocol):
         details = error.to_json()
         return _method(name or "unknown", "error", details | {"error": details["code"]})
 
-    def output(self, values: Mapping[str, Scalar], time_s: float, packet: str) -> str:
-        """Return a message with a list of one reading; `time` is the device's own if it has one."""
-        return _method("stream", packet, [{"time": time_s, **values}])
+    def output(self, readings: Sequence[Mapping[str, Scalar]], packet: str) -> str:
+        """Return a message with a list of readings; `time` is the device's own if it has one."""
+        return _method("stream", packet, readings)
 
-    def event(self, event: Event) -> str:
-        """See `MessageProtocol`."""
+    def events(self, event: Event) -> list[str]:
+        """See `MessageProtocol`; the state of the device is sent when it changes, a loss also as a ping."""
         data = event.data
         match event.name:
-            case "device":
-                return _method("stream", "serverInfo", _openimu_server(data))
+            case "device" if data["connected"] != self._is_connected:
+                lost = [_method("stream", "ping", {"status": 2})] if self._is_connected else []
+                self._is_connected = data["connected"]
+                return [*lost, _method("stream", "serverInfo", _openimu_server(data))]
             case "upgrade_progress" if data["state"] == "running":
                 progress = {"addr": data["written_bytes"], "fs_len": data["total_bytes"]}
-                return _method("stream", "upgrade_progress", [progress])
+                return [_method("stream", "upgrade_progress", progress)]
+            case "upgrade_progress" if data["state"] == "done":
+                return [_method("stream", "upgrade_complete", {"success": True})]
             case "upgrade_progress":
-                success = data["state"] == "done"
-                return _method("stream", "upgrade_complete", {"success": success, "message": data.get("message", "")})
-        return ""
+                failure = {"success": False, "code": _UPGRADE_FAILED, "message": data["message"]}
+                return [_method("stream", "upgrade_complete", failure)]
+        return []
 
 
 PROTOCOLS: Final = {kind.name: kind for kind in (ProtocolV1, ProtocolV2, ProtocolOpenImu, MessageProtocol)}
@@ -280,6 +293,7 @@ V2_ACTIONS: Final = {
 }
 """Names of the commands in protocol v2."""
 _V1_WORDS: Final = {"status": "status", "start_log": "start_log", "stop_log": "stop_log", "stream": "start_stream"}
+_UPGRADE_FAILED: Final = "UPGRADE.FAILED.001"
 _FIELD_COMMANDS: Final = ("GF", "RF", "SF", "WF")
 _V2_EMPTY: Final[dict[str, Any]] = {"startLog": "", "stopLog": "", "loadFile": "", "upgrade": None}
 """Values in the response to a failed action; [] for all other actions. Old clients can read both."""
@@ -306,8 +320,11 @@ def _openimu_server(device: Mapping[str, Any]) -> dict[str, Any]:
         "serverUpdateRate": round(ProtocolOpenImu.interval_s * 1000),
         "deviceConnected": device["connected"],
         "clientCount": 0,  # a positive number would be a refusal
-        "deviceType": "IMU",
-    }
+    } | ({"deviceType": _openimu_type(device["id"])} if device["connected"] else {})
+
+
+def _openimu_type(identity: str) -> str:
+    return "IMU" if identity.partition(" ")[2].lower().startswith("openimu") else "DMU"
 
 
 def _openimu_device(identity: str) -> list[dict[str, str]]:

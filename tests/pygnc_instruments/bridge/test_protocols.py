@@ -165,8 +165,8 @@ def method(name: str, parameters: object = None) -> str:
     ("name", "parameters", "command"),
     [
         ("getServerInfo", None, ("status", {})),
-        ("getParams", [], ("params", {"ids": None})),
-        ("getParam", {"paramId": 4}, ("params", {"ids": (4,)})),
+        ("getParams", [], ("params", {"number": None})),
+        ("getParam", {"paramId": 4}, ("params", {"number": 4})),
         ("setParam", {"paramId": 4, "value": 100}, ("set_params", {"values": {4: 100}})),
         ("setParams", [{"paramId": "3", "value": "z1"}], ("set_params", {"values": {3: "z1"}})),
         ("saveConfig", None, ("save_params", {})),
@@ -206,34 +206,44 @@ def test_openimu_reports_errors_and_events() -> None:
         "result": {"packetType": "error", "data": {"message": "unknown method"}
                    | dict.fromkeys(("code", "error"), "unknown_command")},
     }  # fmt: skip
-    lost = json.loads(protocol.event(Event("device", DEVICE | {"connected": False, "reason": "unplugged"})))
-    assert lost["result"]["packetType"] == "serverInfo"
-    assert lost["result"]["data"]["deviceConnected"] is False
+    found = json.loads(protocol.events(Event("device", DEVICE))[0])
+    assert found["result"]["data"]["deviceType"] == "DMU"
+    assert protocol.events(Event("device", DEVICE)) == []
+    lost = [json.loads(text) for text in protocol.events(Event("device", DEVICE | {"connected": False}))]
+    assert lost[0] == {"method": "stream", "result": {"packetType": "ping", "data": {"status": 2}}}
+    assert lost[1]["result"]["data"].items() >= {"deviceConnected": False}.items()
     running = {"state": "running", "phase": "write", "written_bytes": 240, "total_bytes": 1000}
-    assert json.loads(protocol.event(Event("upgrade_progress", running)))["result"] == {
+    assert json.loads(protocol.events(Event("upgrade_progress", running))[0])["result"] == {
         "packetType": "upgrade_progress",
-        "data": [{"addr": 240, "fs_len": 1000}],
+        "data": {"addr": 240, "fs_len": 1000},
     }
-    done = json.loads(protocol.event(Event("upgrade_progress", {"state": "done"})))
-    assert done["result"]["data"]["success"] is True
-    assert protocol.event(Event("log", {"active": True})) == ""
+    (done,) = protocol.events(Event("upgrade_progress", {"state": "done"}))
+    assert json.loads(done)["result"]["data"] == {"success": True}
+    (failed,) = protocol.events(Event("upgrade_progress", {"state": "failed", "message": "no"}))
+    assert json.loads(failed)["result"]["data"].items() >= {"success": False, "message": "no"}.items()
+    assert protocol.events(Event("log", {"active": True})) == []
+
+
+def test_openimu_requires_the_number_of_a_parameter() -> None:
+    with pytest.raises(BridgeError, match="number is missing"):
+        ProtocolOpenImu().parse(method("getParam", {}))
 
 
 def test_readings_in_each_protocol() -> None:
-    values = {"xAccel": 0.5, "counter": 7}
+    values = {"time": 9.0, "xAccel": 0.5, "counter": 7}
     v1 = ProtocolV1()
-    assert [json.loads(v1.output(values, 9.0, "S1")) for _ in range(2)] == [values | {"time": 1}, values | {"time": 2}]
-    assert json.loads(ProtocolOpenImu().output(values | {"time": 3}, 9.0, "z1")) == {
+    assert [json.loads(v1.output([values], "S1")) for _ in range(2)] == [values | {"time": 1}, values | {"time": 2}]
+    assert json.loads(ProtocolOpenImu().output([values, values], "z1")) == {
         "method": "stream",
-        "result": {"packetType": "z1", "data": [values | {"time": 3}]},
+        "result": {"packetType": "z1", "data": [values, values]},
     }
-    assert json.loads(ProtocolV2().output(values, 9.0, "S1")) == {
+    assert json.loads(ProtocolV2().output([values], "S1")) == {
         "messageType": "event",
-        "data": {"newOutput": {"time": 9.0, **values}},
+        "data": {"newOutput": values},
     }
-    assert json.loads(MessageProtocol().output(values, 9.0, "S1")) == {
+    assert json.loads(MessageProtocol().output([values], "S1")) == {
         "cmd": "output",
-        "data": {"time": 9.0, **values},
+        "data": values,
         "err": None,
     }
 
@@ -256,9 +266,9 @@ def test_errors_are_objects_in_every_protocol() -> None:
 
 def test_disconnection_is_reported_in_every_protocol() -> None:
     event = Event("device", DEVICE | {"connected": False, "reason": "unplugged"})
-    assert json.loads(ProtocolV1().event(event)) == {"error": {"code": "no_device", "message": "unplugged"}}
-    assert json.loads(ProtocolV2().event(event))["data"]["device"]["reason"] == "unplugged"
-    assert json.loads(MessageProtocol().event(event))["data"]["connected"] is False
+    assert json.loads(ProtocolV1().events(event)[0]) == {"error": {"code": "no_device", "message": "unplugged"}}
+    assert json.loads(ProtocolV2().events(event)[0])["data"]["device"]["reason"] == "unplugged"
+    assert json.loads(MessageProtocol().events(event)[0])["data"]["connected"] is False
 
 
 def test_repr_of_a_command_does_not_contain_the_access_token() -> None:
@@ -270,7 +280,7 @@ def test_nan_becomes_null() -> None:
     packet = Packet("zz", (Field("rate_rad_s", "f", RATE), Field("tag", "2s")))
     reading = Reading(packet, b"", {"rate_rad_s": math.nan, "tag": b"ab"}, 0, 0)
     assert output_values(reading) == {"rate_rad_s": None, "tag": "ab"}
-    assert json.loads(MessageProtocol().output(output_values(reading), 0.0, "S1"))["data"]["rate_rad_s"] is None
+    assert json.loads(MessageProtocol().output([output_values(reading)], "S1"))["data"]["rate_rad_s"] is None
 
 
 def test_readings_have_names_and_units_of_csv_columns() -> None:
