@@ -27,7 +27,7 @@ class Stamp(NamedTuple):
         return cls(time.monotonic_ns(), time.time_ns())
 
 
-class Reading(msgspec.Struct, frozen=True):
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """One measurement of a device.
 
     Attributes:

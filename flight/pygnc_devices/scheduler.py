@@ -222,6 +222,8 @@ class Scheduler:
     def take(self, frame: Frame, now_s: float) -> bool:
         """Pass a frame to the first request that accepts it; return True if a request accepted it."""
         self._now_s = now_s
+        if not self._tasks:
+            return False
         for queue in list(self._queues.values()):
             pending = queue[0] if queue else None
             # A request that is not sent has no response yet; a request that only waits accepts frames from now on.

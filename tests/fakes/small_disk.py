@@ -63,6 +63,10 @@ class DyingDisk:
         self.folder = folder
         self.image = image
 
+    def sync(self) -> None:
+        """Write this file system to its disk; the other disks of the computer may be busy."""
+        subprocess.run(["/bin/sync", "--file-system", self.folder], check=True)
+
     def turn_read_only(self) -> None:
         """Let every change fail with EROFS from now on, as after an error of the file system."""
         subprocess.run(["/bin/mount", "-o", "remount,abort", self.folder], check=True)

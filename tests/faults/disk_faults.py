@@ -1,6 +1,5 @@
 """Faults of disks: full, without inodes, failing, read-only, cut off from power."""
 
-import os
 import random
 import signal
 import time
@@ -95,7 +94,7 @@ class DyingCard(Fault):
             self.produced.write(self._disk.folder)
             with (self._disk.folder / "pygnc.toml").open("a") as settings:
                 settings.write("[logs]\nreserve_bytes = 0\n")
-            os.sync()
+            self._disk.sync()
             flight = LinkedFlight(self._disk.folder)
             try:
                 yield flight
@@ -161,7 +160,7 @@ class PowerCut(Fault):
             yield self._disk.folder, ()
 
     def start(self, flight: Flight) -> None:
-        os.sync()
+        self._disk.sync()
         super().start(flight)
 
     def inject(self, flight: Flight) -> str:

@@ -113,6 +113,11 @@ class Fault:
         flight.until(lambda: bool(flight.tasks()), LONGEST_S)
         return self.injected
 
+    def process_of(self, flight: Flight, task: str) -> int:
+        """Wait until a task runs, which the formation does from its first input on; return its process id."""
+        flight.until(lambda: task in flight.tasks(), LONGEST_S)
+        return flight.tasks()[task]
+
     def moment(self, flight: Flight) -> str:
         """Wait for a random moment of the batch; return it."""
         after_s = self.dice.uniform(0.0, MOMENT_MAX_S)

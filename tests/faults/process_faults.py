@@ -25,8 +25,7 @@ class Kill(Fault):
         done = []
         for task in self.dice.sample(TASKS, self.dice.randint(2, 3)):
             at = self.moment(flight)
-            flight.until(lambda task=task: task in flight.tasks(), LONGEST_S)  # type: ignore[misc]
-            hit = flight.tasks()[task]
+            hit = self.process_of(flight, task)
             os.kill(hit, self.number)
             done.append((task, hit, at))
         for task, hit, _ in done:
@@ -71,7 +70,7 @@ class TaskMemory(Fault):
     def inject(self, flight: Flight) -> str:
         at = self.moment(flight)
         task = self.dice.choice(TASKS)
-        hit = flight.tasks()[task]
+        hit = self.process_of(flight, task)
         self._group.add(hit)
         flight.until_replaced(task, hit)
         return f"no memory for {task} after {at}"
@@ -111,7 +110,7 @@ class Pids(Fault):
         at = self.moment(flight)
         task = self.dice.choice(TASKS)
         lasts_s = self.dice.uniform(1.0, 5.0)
-        hit = flight.tasks()[task]
+        hit = self.process_of(flight, task)
         self._group.limit(1)
         os.kill(hit, signal.SIGKILL)
         flight.until_elapsed(lasts_s)
@@ -130,7 +129,7 @@ class Descriptors(Fault):
         at = self.moment(flight)
         task = self.dice.choice(TASKS)
         lasts_s = self.dice.uniform(1.0, 5.0)
-        hit = flight.tasks()[task]
+        hit = self.process_of(flight, task)
         main = flight.process.pid
         before = resource.prlimit(main, resource.RLIMIT_NOFILE)
         # With a much lower limit poll(2) would fail, which no lack of descriptors causes.

@@ -93,11 +93,16 @@ class FieldSpec:
         """Return the meaning of a value; "" if it has none, or if its unit depends on the model and that is ""."""
         if self.is_packet_type and _is_type(value):
             return type_text(value)
-        if self.full_scale and (model or self.id not in HARD_IRON):
-            is_wide = self.id in HARD_IRON and model.startswith(_WIDE_MODELS)
+        if step := self.step(model):
             bits = value - 0x10000 if self.is_signed and value > 0x7FFF else value
-            return f"{bits * self.full_scale * (_WIDE if is_wide else 1.0) / 0x10000:.5f} {self.unit}".strip()
+            return f"{bits * step:.5f} {self.unit}".strip()
         return (self.legal or {}).get(value, "")
+
+    def step(self, model: str = "") -> float:
+        """Return the physical value of one bit; 0 if it has none, or if it depends on the model and that is ""."""
+        if self.id not in HARD_IRON:
+            return self.full_scale / 0x10000
+        return self.full_scale / 0x10000 * (_WIDE if model.startswith(_WIDE_MODELS) else 1.0) if model else 0.0
 
 
 def type_text(value: int) -> str:

@@ -65,7 +65,7 @@ class PacketClock:
         self._unwrapper = CounterUnwrapper(self._modulus)
         self._steps: deque[int] = deque(maxlen=_STEPS_KEPT)
         self._usual = 0.0
-        """Median of the steps; 0 while there are too few."""
+        """Median of the steps when the last unusual one arrived; 0 while there are too few."""
         self._packets_ns = 0
         self._has_paused = self._is_identified = False
 
@@ -94,7 +94,7 @@ class PacketClock:
         """
         if self._is_week and word >= _MS_PER_WEEK:  # time since the unit's start, not a time of week
             self._is_week, self._modulus, self._unwrapper = False, 1 << 32, CounterUnwrapper(1 << 32)
-        tick_ns = self._tick_ns(period_ns)
+        tick_ns = 0.0 if host_ns is None else self._tick_ns(period_ns)
         usual = self._usual
         # A packet at the usual step behind its predecessor was delayed by this computer; no wrap is missing. A packet
         # count is bridged only over pauses; otherwise it counts the missing packets.
@@ -105,19 +105,14 @@ class PacketClock:
         if self._unwrapper.is_restart:
             self.reset_rate()
         self._packets_ns += step * (period_ns or 0)
-        lost = max(0, round(step / usual) - 1) if usual else 0
+        lost = max(0, round(step / usual) - 1) if usual and step != usual else 0
         if step:
-            self._keep(step)
+            self._steps.append(step)
+            if not is_next and len(self._steps) >= _STEPS_TO_DECIDE:  # usual steps do not change the median by much
+                self._usual = median(self._steps)
         if not self._is_identified and len(self._steps) >= _STEPS_TO_DECIDE:
             self._identify(word)
         return self._time_ns(period_ns), lost
-
-    def _keep(self, step: int) -> None:
-        steps = self._steps
-        is_median_kept = len(steps) == _STEPS_KEPT and steps[0] == step  # the new step replaces an equal step
-        steps.append(step)
-        if not is_median_kept and len(steps) >= _STEPS_TO_DECIDE:
-            self._usual = median(steps)
 
     def _identify(self, word: int) -> None:
         tick = self._decide(median(self._steps))

@@ -165,7 +165,8 @@ class CommandHandler:
         return self.status()
 
     async def _describe(self) -> dict[str, Any]:
-        return describe(self._packets(), has_fields=self._has_fields())
+        model = self._link.identity.partition(" ")[2]
+        return describe(self._packets(), has_fields=self._has_fields(), model=model)
 
     async def _get(self, kind: str, ids: Sequence[int] | None) -> dict[int, int]:
         device = self._link.connected_ucb()

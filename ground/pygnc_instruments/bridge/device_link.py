@@ -35,7 +35,8 @@ _COLOURS: Final = ("#c0392b", "#1e8449", "#1f5fa8", "#8e44ad")
 _SETTINGS: Final = {"orientation": ORIENTATION, "packetType": PACKET_TYPE, "baudRate": BAUD, "packetRate": RATE}
 """Fields by the names that Navigation Studio uses for them."""
 
-_FIELD_KEYS: Final = ("id", "name", "meaning", "legal", "writable", "is_packet_type")
+_FIELD_KEYS: Final = ("id", "name", "meaning", "legal", "writable", "is_packet_type", "unit", "is_signed")
+_ATTITUDE: Final = ("roll_rad", "pitch_rad", "yaw_rad")
 _log = logging.getLogger(__name__)
 
 
@@ -250,12 +251,12 @@ async def _open(kind: Family, url: str, baud: int) -> AsyncDevice:
     return device
 
 
-def describe(packets: Iterable[Record], *, has_fields: bool) -> dict[str, Any]:
-    """Return packets with columns and graphs, and the table of fields, for the bridge's page."""
+def describe(packets: Iterable[Record], *, has_fields: bool, model: str = "") -> dict[str, Any]:
+    """Return packets with columns and graphs, and the fields of a model, for the bridge's page."""
     fields = FIELD_TABLE.values() if has_fields else ()
     return {
         "packets": {packet.name: _packet_json(packet) for packet in packets if packet.is_reading},
-        "fields": [{key: getattr(spec, key) for key in _FIELD_KEYS} for spec in fields],
+        "fields": [{key: getattr(spec, key) for key in _FIELD_KEYS} | {"step": spec.step(model)} for spec in fields],
     }
 
 
@@ -297,7 +298,15 @@ def _packet_json(packet: Record) -> dict[str, Any]:
             for field in packet.fields
         ],
         "graphs": graphs(packet),
+        "attitude": _attitude(packet),
     }
+
+
+def _attitude(packet: Record) -> list[str]:
+    """Return the columns of roll, pitch and, if the packet has it, yaw; [] without roll and pitch."""
+    columns = {field.name: field.column or field.name for field in packet.fields}
+    found = [columns[name] for name in _ATTITUDE if name in columns]
+    return found if len(found) > 1 else []
 
 
 def _setting(name: str, spec: FieldSpec, readings: list[Record]) -> dict[str, Any]:

@@ -29,6 +29,21 @@ def test_every_family_can_be_described(kind: Family) -> None:
         assert drawn == [column["name"] for column in packet["columns"] if column["unit"]]
 
 
+def test_attitude_names_the_columns_of_roll_pitch_and_yaw() -> None:
+    packets = describe(family("ucb").packets, has_fields=False)["packets"]
+    assert packets["A1"]["attitude"] == ["rollAngle", "pitchAngle", "yawAngleMag"]
+    assert packets["S1"]["attitude"] == []
+
+
+def test_the_unit_of_the_hard_iron_depends_on_the_model() -> None:
+    steps = {}
+    for model in ("", "IMU381ZA-400", "OpenIMU300RI"):
+        fields = {entry["name"]: entry for entry in describe((), has_fields=True, model=model)["fields"]}
+        assert fields["soft_iron_ratio"]["step"] == 2 / 65536
+        steps[model] = fields["hard_iron_x"]["step"]
+    assert steps == {"": 0.0, "IMU381ZA-400": 2 / 65536, "OpenIMU300RI": 20 / 65536}
+
+
 def test_device_properties_have_the_keys_of_navigation_studio() -> None:
     properties = json.loads(json.dumps(device_properties("IMU381", family("ucb").packets, has_fields=True)))
     assert properties["properties"]["packetRate"]["options"]["5"] == "20 Hz"

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from selenium.webdriver import Chrome
+from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.select import Select
 from websockets.sync.client import connect
 
@@ -121,6 +122,67 @@ def test_page_reads_sets_and_writes_fields(page: Chrome, unit: UcbSimulator) -> 
     Select(row("packet_type").find_element(By.TAG_NAME, "select")).select_by_visible_text("A1")
     row("packet_type").find_elements(By.TAG_NAME, "button")[0].click()
     until(lambda: page.find_elements(By.CSS_SELECTOR, "[data-column=yawAngleMag]"), "drawings of the other packet")
+
+
+def field_row(page: Chrome, name: str) -> WebElement:
+    return until(lambda: page.find_elements(By.CSS_SELECTOR, f"[data-field={name}]"), name)[0]  # type: ignore[no-any-return]
+
+
+def newest_label(page: Chrome) -> str:
+    return str(page.find_element(By.CSS_SELECTOR, "[data-column=xAccel]").text)
+
+
+def test_page_pauses_and_zooms_the_plots(page: Chrome) -> None:
+    until_text(page, "shown", r"[1-9]\d* Hz")
+    at(page, "pause").click()
+    assert at(page, "pause").text == "Resume"
+    paused = until(lambda: newest_label(page) == newest_label(page) and newest_label(page), "a value")
+    until_text(page, "shown", r"[1-9]\d* Hz")
+    assert newest_label(page) == paused
+    at(page, "zoom-in").click()
+    assert Select(at(page, "span")).first_selected_option.get_attribute("textContent") == "5 s"
+    canvas = page.find_element(By.CSS_SELECTOR, "#plots canvas")
+    ActionChains(page).drag_and_drop_by_offset(canvas, 80, 0).perform()
+    until(lambda: newest_label(page) != paused, "an earlier value")
+    ActionChains(page).double_click(canvas).perform()
+    assert at(page, "pause").text == "Pause"
+    before = newest_label(page)
+    until(lambda: newest_label(page) != before, "a new value")
+
+
+def test_page_shows_the_body_in_its_attitude(page: Chrome, unit: UcbSimulator) -> None:
+    until_text(page, "state", "streaming")
+    assert not page.find_elements(By.ID, "attitude")  # S1 has no angles
+    unit.ram[3] = 0x4131
+    drawing = until(lambda: page.find_elements(By.CSS_SELECTOR, "#attitude canvas"), "the drawing")[0]
+    until(lambda: inked(page)[0] > 1000, "a drawn body")
+    label = str(drawing.get_attribute("aria-label"))
+    assert re.fullmatch(r"attitude: roll -?[\d.]+°  pitch -?[\d.]+°  yaw -?[\d.]+°", label), label
+
+
+def test_page_shows_and_takes_calibration_fields_in_units(page: Chrome, unit: UcbSimulator) -> None:
+    row = field_row(page, "hard_iron_x")
+    until(lambda: f"{unit.ram[9]} (" in row.text and " G)" in row.text, "the value in gauss")
+    number = row.find_element(By.TAG_NAME, "input")
+    number.clear()
+    number.send_keys("-0.25")
+    row.find_elements(By.TAG_NAME, "button")[0].click()
+    until(lambda: unit.ram[9] == 0x10000 - 8192, "the field")
+    until_text(page, "messages", r"hard_iron_x: 57344 \(-0\.25000 G\) was set")
+
+
+def test_page_confirms_a_change_of_the_baud_rate(page: Chrome, unit: UcbSimulator) -> None:
+    row = field_row(page, "baud_code")
+    before = unit.ram[2]
+    Select(row.find_element(By.TAG_NAME, "select")).select_by_visible_text("57600 baud")
+    row.find_elements(By.TAG_NAME, "button")[0].click()
+    question = until(lambda: expected_conditions.alert_is_present()(page), "the question")
+    assert "57600 baud" in question.text
+    question.dismiss()
+    row.find_elements(By.TAG_NAME, "button")[1].click()
+    until(lambda: expected_conditions.alert_is_present()(page), "the question").accept()
+    until(lambda: unit.eeprom[2] == 3, "the written rate")
+    assert unit.ram[2] == before
 
 
 def test_page_shows_refusals_of_the_unit(page: Chrome, unit: UcbSimulator) -> None:

@@ -1,17 +1,25 @@
 // The bridge's page: plots, log, fields and firmware of the device.
 
+import { Attitude } from "./attitude.js";
 import { Connection } from "./messages.js";
 import { Plot } from "./plot.js";
+import { View } from "./view.js";
 
 const STATUS_MS = 1000;
 const MESSAGE_MS = 15000;
 const MAX_MESSAGES = 5;
+const BAUD_QUESTIONS = {
+  SF: (rate) => `Change the line to ${rate} now? The bridge follows. If the line cannot carry this rate, the device is`
+    + " lost until it is switched off and on.",
+  WF: (rate) => `Let the device use ${rate} from its next power-up on? Programs with a fixed rate will not find it.`,
+};
 const byId = (id) => document.getElementById(id);
 const connection = new Connection(receive, showConnection);
 
 let description = { packets: {}, fields: [] };
 let device = {};
 let plots = [];
+let attitude = null;
 let plotted = "";
 let isDirty = false;
 let readingCount = 0;
@@ -150,10 +158,15 @@ function showOutput(values) {
   if (packet !== plotted && description.packets[packet]) {
     plotted = packet;
     byId("plots").replaceChildren();
-    plots = description.packets[packet].graphs.map((graph) => new Plot(graph, byId("plots")));
+    const { graphs, attitude: columns } = description.packets[packet];
+    attitude = columns.length ? new Attitude(columns, byId("plots")) : null;
+    plots = graphs.map((graph) => new Plot(graph, byId("plots")));
+    plots.forEach((plot) => view.listenTo(plot.canvas));
+    view.resume();
   }
   readingCount += 1;
   isDirty = true;
+  attitude?.add(values);
   for (const plot of plots) {
     plot.add(values);
   }
@@ -162,9 +175,9 @@ function showOutput(values) {
 function drawAll() {
   if (isDirty) {
     isDirty = false;
-    const span = Number(byId("span").value);
+    attitude?.draw();
     for (const plot of plots) {
-      plot.draw(span);
+      plot.draw(view);
     }
   }
   requestAnimationFrame(drawAll);
@@ -174,7 +187,20 @@ requestAnimationFrame(drawAll);
 for (const [id, cmd] of [["start-stream", "start_stream"], ["stop-stream", "stop_stream"]]) {
   byId(id).addEventListener("click", () => attempt(() => connection.ask(cmd)));
 }
-byId("span").addEventListener("change", () => { isDirty = true; });
+
+const view = new View(() => plots[0]?.points.at(-1)?.t ?? null, () => {
+  isDirty = true;
+  byId("pause").textContent = view.isPaused ? "Resume" : "Pause";
+  byId("pause").setAttribute("aria-pressed", view.isPaused);
+  const custom = byId("span").querySelector("[hidden]");
+  custom.textContent = `${Number(view.span.toPrecision(2))} s`;
+  custom.value = String(view.span);
+  byId("span").value = String(view.span);
+});
+byId("pause").addEventListener("click", () => (view.isPaused ? view.resume() : view.pause()));
+byId("zoom-in").addEventListener("click", () => view.zoom(0.5, 0.5));
+byId("zoom-out").addEventListener("click", () => view.zoom(2, 0.5));
+byId("span").addEventListener("change", () => view.show(Number(byId("span").value)));
 addEventListener("resize", () => { isDirty = true; });
 
 // ---- log
@@ -254,9 +280,13 @@ function fieldRow(field, inEffect) {
   name.append(field.name, meaning);
   const choice = field.writable ? chooser(field, inEffect) : "";
   const change = (cmd) => attempt(async () => {
-    await connection.ask(cmd, [[field.id, Number(choice.value)]]);
+    const value = bitsOf(field, Number(choice.value));
+    if (field.name === "baud_code" && !confirm(BAUD_QUESTIONS[cmd](field.legal[value]))) {
+      return;
+    }
+    await connection.ask(cmd, [[field.id, value]]);
     await showFields();
-    showMessage(`${field.name}: ${describeValue(field, Number(choice.value))} was ${cmd === "SF" ? "set" : "written"}`, "note");
+    showMessage(`${field.name}: ${describeValue(field, value)} was ${cmd === "SF" ? "set" : "written"}`, "note");
   });
   const buttons = document.createElement("span");
   if (field.writable) {
@@ -271,8 +301,18 @@ function describeValue(field, value) {
   if (value === undefined) {
     return "–";
   }
-  const text = field.is_packet_type ? String.fromCharCode(value >> 8, value & 255) : field.legal?.[value] ?? "";
+  const text = field.is_packet_type ? String.fromCharCode(value >> 8, value & 255)
+    : field.step ? `${physical(field, value).toFixed(5)} ${field.unit}`.trim() : field.legal?.[value] ?? "";
   return text ? `${value} (${text})` : String(value);
+}
+
+// Physical value of the bits of a field, and the bits of a physical value; bits are both if a field has no unit.
+function physical(field, bits) {
+  return field.step ? (field.is_signed && bits > 0x7fff ? bits - 0x10000 : bits) * field.step : bits;
+}
+
+function bitsOf(field, value) {
+  return field.step ? Math.round(value / field.step) & 0xffff : value;
 }
 
 function chooser(field, value) {
@@ -285,9 +325,12 @@ function chooser(field, value) {
   if (options.length) {
     element.append(...options.map(([number, text]) => new Option(text || number, number)));
   } else {
-    Object.assign(element, { type: "number", min: 0, max: 65535 });
+    const [low, high] = field.step && field.is_signed ? [-0x8000, 0x7fff] : [0, 0xffff];
+    const step = field.step || 1;
+    Object.assign(element, { type: "number", min: low * step, max: high * step, step: field.step ? "any" : 1 });
+    element.title = field.step ? `in ${field.unit || "units of 1"}, in steps of ${step.toPrecision(3)}` : "";
   }
-  element.value = value;
+  element.value = element.type === "number" && value !== undefined ? Number(physical(field, value).toFixed(5)) : value;
   return element;
 }
 

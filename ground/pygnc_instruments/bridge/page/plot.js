@@ -1,4 +1,4 @@
-// Line plot of the last seconds on a canvas.
+// Line plot of a time span on a canvas.
 
 export const COLOURS = ["#d1493f", "#2a9d57", "#3f82d0", "#b06fc7", "#d08a2a", "#2aa3a3"];
 const MARGIN = { left: 58, right: 8, top: 8, bottom: 22 };
@@ -39,7 +39,8 @@ export class Plot {
     }
   }
 
-  draw(span) {
+  // view: {span, end, pausedAt}, in s of the device's time; end is null for the newest readings.
+  draw({ span, end, pausedAt }) {
     const { canvas } = this;
     const scale = window.devicePixelRatio || 1;
     const width = canvas.clientWidth;
@@ -52,17 +53,19 @@ export class Plot {
     if (!last) {
       return;
     }
-    const shown = this.points.filter((point) => point.t >= last.t - span);
+    const right = end ?? last.t;
+    const shown = this.points.filter((point) => point.t >= right - span && point.t <= right);
     this.labels.forEach((label, k) => {
-      label.textContent = `${this.columns[k]} ${last.ys[k] === null ? "–" : last.ys[k].toFixed(3)}`;
+      const value = (shown.at(-1) ?? last).ys[k];
+      label.textContent = `${this.columns[k]} ${value === null ? "–" : value.toFixed(3)}`;
     });
     const [low, high] = range(shown);
-    const x = (t) => MARGIN.left + ((t - last.t + span) / span) * (width - MARGIN.left - MARGIN.right);
+    const x = (t) => MARGIN.left + ((t - right + span) / span) * (width - MARGIN.left - MARGIN.right);
     const y = (value) => MARGIN.top + ((high - value) / (high - low)) * (height - MARGIN.top - MARGIN.bottom);
     const pen = canvas.getContext("2d");
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, width, height);
-    this.drawGrid(pen, { width, height, low, high, x, y, span, t: last.t });
+    this.drawGrid(pen, { width, height, low, high, x, y, span, right, zero: end === null ? ["now", last.t] : ["pause", pausedAt] });
     pen.lineWidth = 1.5;
     pen.lineJoin = "round";
     this.columns.forEach((_, k) => {
@@ -85,7 +88,7 @@ export class Plot {
     return before !== null && t - before.t <= GAP_S && !(this.isAngle && Math.abs(value - before.value) > WRAP_DEG);
   }
 
-  drawGrid(pen, { width, height, low, high, x, y, span, t }) {
+  drawGrid(pen, { width, height, low, high, x, y, span, right, zero: [zero, zeroT] }) {
     const style = getComputedStyle(this.figure);
     const step = niceStep((high - low) / 4);
     const digits = Math.max(0, -Math.floor(Math.log10(step)));
@@ -100,10 +103,13 @@ export class Plot {
       pen.fillText((Math.abs(value) < step / 2 ? 0 : value).toFixed(digits), MARGIN.left - 6, y(value));
     }
     pen.textAlign = "center";
-    for (let age = 0; age <= span; age += span / 5) {
-      const at = x(t - age);
+    for (let k = 0; k <= 5; k += 1) {
+      const t = right - (k * span) / 5;
+      const at = x(t);
       line(pen, at, MARGIN.top, at, height - MARGIN.bottom);
-      pen.fillText(age === 0 ? "now" : `−${age} s`, Math.min(at, width - 16), height - MARGIN.bottom / 2);
+      const age = Number((t - zeroT).toFixed(span < 2 ? 2 : 1));
+      const text = age === 0 ? zero : `${age < 0 ? "−" : "+"}${Math.abs(age)} s`;
+      pen.fillText(text, Math.min(at, width - 22), height - MARGIN.bottom / 2);
     }
   }
 }
