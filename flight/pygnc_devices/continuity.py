@@ -5,6 +5,7 @@ be a new one. The host's monotonic clock then continues the device's time.
 """
 
 from collections import deque
+from statistics import median
 from typing import Final
 
 from msgspec.structs import replace
@@ -13,6 +14,8 @@ from pygnc_devices.reading import NS_PER_S, Reading
 
 _STEPS_TO_ESTIMATE: Final = 3
 _STEPS_KEPT: Final = 16
+_USUAL_STEPS: Final = 9
+"""Steps of which the median is the usual time between packets."""
 _AGREEMENT_NS: Final = NS_PER_S // 2
 """Difference between the device's clock and the host's clock over an interruption, ns; larger if the clock restarted.
 
@@ -102,3 +105,20 @@ def _between(first: Reading, last: Reading) -> int:
     if first.t_device_ns is None or last.t_device_ns is None:
         return last.t_mono_ns - first.t_mono_ns
     return last.t_device_ns - first.t_device_ns
+
+
+class Cadence:
+    """Usual time between packets of a kind."""
+
+    def __init__(self) -> None:
+        self._last_ns: int | None = None
+        self._steps: deque[int] = deque(maxlen=_USUAL_STEPS)
+
+    def missing(self, t_device_ns: int | None) -> int:
+        """Return the number of packets missing before a packet with device time `t_device_ns`, ns."""
+        last_ns, self._last_ns = self._last_ns, t_device_ns
+        if t_device_ns is None or last_ns is None or t_device_ns <= last_ns:
+            return 0
+        usual = median(self._steps) if len(self._steps) >= _STEPS_TO_ESTIMATE else 0
+        self._steps.append(t_device_ns - last_ns)
+        return max(0, round((t_device_ns - last_ns) / usual) - 1) if usual else 0

@@ -87,6 +87,17 @@ class Field:
         return word if limits is None else min(max(round(word), limits[0]), limits[1])
 
 
+def axes(  # noqa: PLR0917 - a table's columns
+    name: str, unit: Unit, suffix: str, scale: float | None, meaning: str, column: str
+) -> tuple[Field, ...]:
+    """Return the fields of a vector of floats: `name_x_suffix`, with the CSV column `xColumn`, and so on."""
+    end = f"_{suffix}" if suffix else ""
+    return tuple(
+        Field(f"{name}_{axis}{end}", "f", unit, scale, 0.0, f"{meaning}, {axis}", f"{axis}{column}")
+        for axis in ("x", "y", "z")
+    )
+
+
 @dataclass(frozen=True)
 class Record(ABC):
     """Declaration of the values that a device sends together.

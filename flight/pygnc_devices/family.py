@@ -81,7 +81,7 @@ class Controls:
 
 
 ENTRY_POINTS: Final = "pygnc_devices"
-_BUILT_IN: Final = ("ucb", "gx2", "monodrive", "emus", "opc_n3")
+_BUILT_IN: Final = ("ucb", "gx2", "mip", "monodrive", "emus", "opc_n3")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Protocols of devices without a driver, recognised in received bytes, so that a search can name them.
 
-A family that is added for one of these protocols replaces its line in `PROTOCOLS`. Sources: MicroStrain, MIP Protocol
-Reference; Xsens, MT Low Level Communication Protocol (MT0101P); NMEA 0183; u-blox, interface description UBX-13003221.
+A family that is added for one of these protocols replaces its line in `PROTOCOLS`. Sources: Xsens, MT Low Level
+Communication Protocol (MT0101P); NMEA 0183; u-blox, interface description UBX-13003221.
 """
 
 import re
@@ -11,11 +11,12 @@ from functools import reduce
 from operator import xor
 from typing import Final
 
+from pygnc_devices.framing import fletcher16
+
 LISTEN_BAUDS: Final = (115200, 9600, 38400)
 """Usual baud rates of such devices, bits per second."""
 _NMEA: Final = re.compile(rb"\$([A-Z]{5}[ -)+-~]*)\*([0-9A-F]{2})")
-_HEADER_BYTES: Final = 6
-"""Bytes before the payload of UBX, and length of the shortest MIP packet."""
+_UBX_HEADER_BYTES: Final = 6
 _SHORTEST_XBUS: Final = 5
 _BUS_MASTER: Final = 0xFF
 
@@ -44,12 +45,6 @@ def foreign_protocol(octets: bytes) -> str:
     return ""
 
 
-def _is_mip(octets: bytes) -> bool:
-    """Check 75 65, descriptor set, length, payload, Fletcher checksum over all bytes before it."""
-    stop = 4 + octets[3] if len(octets) >= _HEADER_BYTES else len(octets)
-    return len(octets) >= stop + 2 and octets[3] > 0 and _fletcher(octets[:stop]) == octets[stop : stop + 2]
-
-
 def _is_xbus(octets: bytes) -> bool:
     """Check FA, FF, message id, length (FF: two further bytes), data, checksum; all but FA add up to zero."""
     if len(octets) < _SHORTEST_XBUS or octets[1] != _BUS_MASTER:
@@ -66,20 +61,11 @@ def _is_nmea(octets: bytes) -> bool:
 
 def _is_ubx(octets: bytes) -> bool:
     """Check B5 62, class, id, length, payload, Fletcher checksum from the class on."""
-    stop = _HEADER_BYTES + int.from_bytes(octets[4:6], "little")
-    return len(octets) >= stop + 2 and _fletcher(octets[2:stop]) == octets[stop : stop + 2]
-
-
-def _fletcher(octets: bytes) -> bytes:
-    first = second = 0
-    for octet in octets:
-        first = (first + octet) & 0xFF
-        second = (second + first) & 0xFF
-    return bytes([first, second])
+    stop = _UBX_HEADER_BYTES + int.from_bytes(octets[4:6], "little")
+    return len(octets) >= stop + 2 and fletcher16(octets[2:stop]) == octets[stop : stop + 2]
 
 
 PROTOCOLS: Final = (
-    ForeignProtocol("MicroStrain MIP (3DM-GX3-45, GX4, GX5, CV5, CV7, GQ7)", b"\x75\x65", _is_mip),
     ForeignProtocol("Xsens XBus (MTi)", b"\xfa", _is_xbus),
     ForeignProtocol("NMEA 0183 (GNSS receivers)", b"$", _is_nmea),
     ForeignProtocol("UBX (u-blox receivers)", b"\xb5\x62", _is_ubx),

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum, unique
+from itertools import accumulate
 from typing import Final, TypeAlias
 
 import msgspec
@@ -185,6 +186,11 @@ class ReflectedCrc:
         for octet in octets:
             crc = crc >> 8 ^ table[(crc ^ octet) & 0xFF]
         return crc
+
+
+def fletcher16(octets: bytes) -> bytes:
+    """Return Fletcher's checksum: the sum of the bytes and the sum of these sums, each modulo 256."""
+    return bytes((sum(octets) & 0xFF, sum(accumulate(octets)) & 0xFF))
 
 
 LINE_END: Final = "line end"

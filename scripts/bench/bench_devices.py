@@ -9,6 +9,7 @@ a Markdown table.
 
 import argparse
 import contextlib
+import logging
 import multiprocessing
 import os
 import statistics
@@ -273,6 +274,7 @@ def unplugs(_options: argparse.Namespace) -> Iterator[Row]:
         "OpenIMU, clock": (UcbSimulator(nak=b"\0\0", eeprom={RATE: 4, PACKET_TYPE: type_value("z1")}), FAMILY),
         "3DM-GX2, clock": (Gx2Simulator(eeprom={STARTUP_ADDRESS: 0xCC, RATE_ADDRESS: 2048}), family("gx2")),
     }
+    logging.getLogger("pygnc_devices").setLevel(logging.ERROR)  # each disconnection is a warning
     outages = random_outages(UNPLUGS, HOURS * 3600.0, seed=1)
     for name, (unit, kind) in units.items():
         with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from pygnc_devices.foreign import PROTOCOLS, foreign_protocol
 
 FRAMES = {
-    "MIP": bytes.fromhex("7565 01 02 0201 e0c6"),  # ping: MIP Protocol Reference
     "XBus": bytes.fromhex("fa ff 3e 00 c3"),  # WakeUp: MT0101P
     "NMEA": b"$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47\r\n",
     "UBX": bytes.fromhex("b562 0a04 0000 0e34"),  # MON-VER poll: UBX-13003221

@@ -7,7 +7,7 @@ import struct
 from dataclasses import replace
 from typing import Final
 
-from pygnc_devices.declaration import Field, Packet
+from pygnc_devices.declaration import Field, Packet, axes
 from pygnc_devices.units import (
     ACCELERATION,
     ANGLE,
@@ -17,7 +17,6 @@ from pygnc_devices.units import (
     STANDARD_GRAVITY_MPS2,
     TICKS,
     VELOCITY,
-    Unit,
 )
 
 OVERHEAD_BYTES: Final = 3
@@ -25,16 +24,6 @@ OVERHEAD_BYTES: Final = 3
 LARGEST_FLOAT: Final = 1e6
 """Largest float in a packet: bytes with a larger value are not a packet, even if their sum is right."""
 GAUSS_T: Final = 1e-4
-
-
-def _axes(  # noqa: PLR0917 - a table's columns
-    name: str, unit: Unit, suffix: str, scale: float | None, meaning: str, column: str
-) -> tuple[Field, ...]:
-    end = f"_{suffix}" if suffix else ""
-    return tuple(
-        Field(f"{name}_{axis}{end}", "f", unit, scale, 0.0, f"{meaning}, {axis}", f"{axis}{column}")
-        for axis in ("x", "y", "z")
-    )
 
 
 def _matrix(meaning: str) -> tuple[Field, ...]:
@@ -45,14 +34,14 @@ def _matrix(meaning: str) -> tuple[Field, ...]:
     )
 
 
-_ACCEL: Final = _axes("accel", ACCELERATION, "mps2", STANDARD_GRAVITY_MPS2, "specific force", "Accel")
-_RATE: Final = _axes("rate", RATE, "rad_s", None, "angular rate", "Rate")
-_MAG: Final = _axes("mag", MAGNETIC, "t", GAUSS_T, "magnetic field; not measured by an Inertia-Link", "Mag")
-_TURN: Final = _axes("delta_angle", ANGLE, "rad", None, "rotation since the previous sample", "DeltaAngle")
-_PUSH: Final = _axes(
+_ACCEL: Final = axes("accel", ACCELERATION, "mps2", STANDARD_GRAVITY_MPS2, "specific force", "Accel")
+_RATE: Final = axes("rate", RATE, "rad_s", None, "angular rate", "Rate")
+_MAG: Final = axes("mag", MAGNETIC, "t", GAUSS_T, "magnetic field; not measured by an Inertia-Link", "Mag")
+_TURN: Final = axes("delta_angle", ANGLE, "rad", None, "rotation since the previous sample", "DeltaAngle")
+_PUSH: Final = axes(
     "delta_velocity", VELOCITY, "mps", STANDARD_GRAVITY_MPS2, "integral of specific force", "DeltaVelocity"
 )
-_GYRO_BIAS: Final = _axes("gyro_bias", RATE, "rad_s", None, "bias of the gyros", "RateBias")
+_GYRO_BIAS: Final = axes("gyro_bias", RATE, "rad_s", None, "bias of the gyros", "RateBias")
 _M: Final = _matrix("rotation from north-east-down to the unit's axes")
 _EULER: Final = tuple(
     Field(f"{name}_rad", "f", ANGLE, None, 0.0, f"{name} angle", f"{name}Angle") for name in ("roll", "pitch", "yaw")
@@ -79,8 +68,8 @@ def _word(name: str, code: str, meaning: str) -> Field:
 READINGS: Final = (
     _reading(
         "C1",
-        *_axes("raw_accel", NONE, "", None, "A/D counts of the accelerometer, 65536 for 5 V", "AccelCounts"),
-        *_axes("raw_rate", NONE, "", None, "A/D counts of the gyro, 65536 for 5 V", "RateCounts"),
+        *axes("raw_accel", NONE, "", None, "A/D counts of the accelerometer, 65536 for 5 V", "AccelCounts"),
+        *axes("raw_rate", NONE, "", None, "A/D counts of the gyro, 65536 for 5 V", "RateCounts"),
         meaning="raw A/D values",
     ),
     _reading("C2", *_ACCEL, *_RATE, meaning="specific force and angular rate"),
@@ -117,7 +106,7 @@ ANSWERS: Final = (
     _answer("C4", _word("command", "B", "packet that is streamed, 0: none"), _TIMER, meaning="continuous mode"),
     _answer(
         "C9",
-        *_axes("accel_bias", ACCELERATION, "mps2", STANDARD_GRAVITY_MPS2, "bias of the accelerometer", "AccelBias"),
+        *axes("accel_bias", ACCELERATION, "mps2", STANDARD_GRAVITY_MPS2, "bias of the accelerometer", "AccelBias"),
         _TIMER,
         meaning="bias of the accelerometer, as written",
     ),

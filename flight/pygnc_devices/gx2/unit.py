@@ -4,9 +4,9 @@ import math
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import replace
-from statistics import median
 from typing import Final, TypeAlias
 
+from pygnc_devices.continuity import Cadence
 from pygnc_devices.declaration import Packet, Value
 from pygnc_devices.framing import Frame
 from pygnc_devices.gx2 import framing
@@ -23,7 +23,6 @@ _TICKS_PER_COUNT: Final = 384
 _SHORTEST_GX2_STEP: Final = 170 * _TICKS_PER_COUNT
 """Ticks at the fastest rate; a 3DM-GX3-25 has fewer at its slowest rate, so that the steps identify the model."""
 _STEPS_TO_DECIDE: Final = 3
-_STEPS_KEPT: Final = 9
 
 
 class Timer:
@@ -63,23 +62,6 @@ class Timer:
         if all(step % _TICKS_PER_COUNT == 0 and step >= _SHORTEST_GX2_STEP for step in self._steps):
             return GX2_HZ
         return GX3_HZ if all(step < _SHORTEST_GX2_STEP for step in self._steps) else None
-
-
-class Cadence:
-    """Usual time between packets of a kind."""
-
-    def __init__(self) -> None:
-        self._last_ns: int | None = None
-        self._steps: deque[int] = deque(maxlen=_STEPS_KEPT)
-
-    def missing(self, t_device_ns: int | None) -> int:
-        """Return the number of packets missing before a packet with device time `t_device_ns`, ns."""
-        last_ns, self._last_ns = self._last_ns, t_device_ns
-        if t_device_ns is None or last_ns is None or t_device_ns <= last_ns:
-            return 0
-        usual = median(self._steps) if len(self._steps) >= _STEPS_TO_DECIDE else 0
-        self._steps.append(t_device_ns - last_ns)
-        return max(0, round((t_device_ns - last_ns) / usual) - 1) if usual else 0
 
 
 Values: TypeAlias = dict[str, Value | None]

@@ -15,7 +15,7 @@ def noise(
         Path, typer.Argument(metavar="FILE", help="Log of a unit at rest: CSV, MCAP, or recording of bytes (.raw).")
     ],
     *,
-    plot: Annotated[Path | None, typer.Option(help="New figure of the Allan deviation, PNG or SVG.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Figure of the Allan deviation to write, PNG or SVG.")] = None,
     packet: Annotated[str, typer.Option(help="Kind of packet; default: the most frequent kind with sensors.")] = "",
     rate: Annotated[float, typer.Option(min=0.0, help="Rate of the readings, Hz; default: by the log's time.")] = 0.0,
     family: FamilyName = "",

@@ -10,7 +10,7 @@ import numpy as np
 import typer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich.table import Table
+from rich.table import Column, Table
 
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.units import ACCELERATION, MAGNETIC, RATE, STANDARD_GRAVITY_MPS2, Unit
@@ -66,6 +66,8 @@ QUANTITIES: Final = {
         ("random walk", "nT/√h", _NANO_TESLA * _ROOT_HOUR),
     ),
 }
+_MOVING: Final = {RATE: math.radians(1.0), ACCELERATION: 0.5}
+"""Standard deviation of all readings, in SI, that no sensor at rest has."""
 _STRETCH_S: Final = 1.0
 _STRETCH_READINGS: Final = 16
 _COLOURS: Final = ("#0a62b0", "#c4570a", "#177245", "#a62f7e", "#6d3fa3", "#5a6572")
@@ -100,10 +102,15 @@ def report_noise(log: SensorLog, title: str, plot: Path | None, *, as_json: bool
         as_json: print JSON.
 
     Raises:
-        DeviceError: no axis has noise, or the suffix of the figure is unknown.
+        DeviceError: the unit moves, no axis has noise, or the suffix of the figure is unknown.
     """
     if plot is not None and plot.suffix.lower() not in _FORMATS:
         raise DeviceError(f"{plot}: unknown format of the figure; use one of the suffixes {', '.join(_FORMATS)}")
+    for axis in log.axes:
+        deviation = float(axis.readings.std())
+        if deviation > _MOVING.get(axis.unit, math.inf):
+            shown = f"{deviation * axis.unit.column_per_unit:.3g} {axis.unit.column}"
+            raise DeviceError(f"{title}: the unit moves ({axis.name} varies by {shown}, 1 sigma); log it at rest")
     found = [entry for axis in log.axes if (entry := _measure(title, axis, log.interval_s)) is not None]
     if not found:
         raise DeviceError(f"{title}: no axis has noise; log raw readings of a unit at rest")
@@ -171,7 +178,7 @@ def _print(log: SensorLog, found: Sequence[AxisNoise]) -> None:
         kind = QUANTITIES[unit]
         names = [f"{name}\n{shown}" for name, shown, _ in (kind.white, kind.flicker, kind.walk)]
         lowest = f"lowest Allan deviation\n{kind.flicker[1]}"
-        table = Table("axis", *names, lowest, "at\ns", title=kind.title, title_justify="left")
+        table = Table(Column("axis", no_wrap=True), *names, lowest, "at\ns", title=kind.title, title_justify="left")
         for entry in axes:
             cells = [_cell(value, scale) for value, scale in _coefficients(entry, kind)]
             table.add_row(entry.axis.name, *cells, f"{entry.lowest[0] * kind.flicker[2]:.4g}", f"{entry.lowest[1]:.3g}")

@@ -15,6 +15,7 @@ from pygnc_instruments.simulators.declared_unit import DeclaredSimulator
 from pygnc_instruments.simulators.emus_unit import EmusSimulator
 from pygnc_instruments.simulators.endpoints import Endpoint, FaultRates, PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
+from pygnc_instruments.simulators.mip_unit import MipSimulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
@@ -32,6 +33,8 @@ SIMULATORS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
     "3dm-gx2": lambda: Gx2Simulator(eeprom=_CONTINUOUS),
     "inertia-link": lambda: Gx2Simulator("Inertia-Link", "2143-01877", eeprom=_CONTINUOUS),
     "3dm-gx3-25": lambda: Gx2Simulator("3DM-GX3-25", "2143-01878", eeprom=_CONTINUOUS),
+    "3dm-cv7": MipSimulator,
+    "3dm-gx4": lambda: MipSimulator("3DM-GX4-25", "6234.00002", is_legacy=True),
     "monodrive": MonoDriveSimulator,
     "opc-n3": lambda: UsbIssSimulator(OpcN3Simulator()),
     "emus": EmusSimulator,

@@ -1,6 +1,7 @@
 import pytest
 
-from pygnc_devices.gx2.unit import GX2_HZ, GX3_HZ, Cadence, Timer
+from pygnc_devices.continuity import Cadence
+from pygnc_devices.gx2.unit import GX2_HZ, GX3_HZ, Timer
 
 S = 1_000_000_000
 WRAP = 1 << 32

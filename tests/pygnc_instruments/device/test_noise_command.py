@@ -183,6 +183,15 @@ def test_refuses_a_log_whose_rate_changes(tmp_path: Path) -> None:
     assert "the rate is not steady" in run(csv_log(tmp_path, entries), code=1).stderr
 
 
+def test_refuses_a_unit_that_moves(tmp_path: Path) -> None:
+    entries = readings()
+    for k in range(3000, COUNT):
+        entries[k] = replace(entries[k], values={**entries[k].values, "rate_x_rad_s": 0.1})
+    message = run(csv_log(tmp_path, entries), code=1).stderr
+    assert "run.csv: the unit moves (xRate varies by 2.8" in message
+    assert "log it at rest" in message
+
+
 def test_a_recording_without_a_clock_needs_the_rate(tmp_path: Path) -> None:
     path = tmp_path / "s1.raw"
     path.write_bytes(b"".join(make_frame("S1", payload) for payload in frames("S1", 1)))

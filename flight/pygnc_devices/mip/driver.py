@@ -1,0 +1,227 @@
+"""Driver of MicroStrain units with the MIP protocol: `Mip`, `AsyncMip`, their controls and family."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from pygnc_devices.declaration import Record
+from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice, method
+from pygnc_devices.engine import Engine, Wire
+from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
+from pygnc_devices.family import Controls, Family, Setting
+from pygnc_devices.mip import framing, operations
+from pygnc_devices.mip.fields import DATA_SETS, SHARED
+from pygnc_devices.mip.settings import BAUD, SETTINGS, parse_format, setting
+from pygnc_devices.mip.unit import MipUnit, field_set
+
+_FORMATS: Final = {f"format.{name}": key for key, (name, _) in DATA_SETS.items() if f"format.{name}" in SETTINGS}
+
+
+async def describe(unit: MipUnit) -> dict[str, str]:
+    """Return identity, rates and baud rate of the unit, and the fields that were skipped."""
+    identity = await operations.identify(unit)
+    description = {
+        "serial_number": identity.serial_number,
+        "model": identity.model,
+        "model_number": identity.model_number,
+        "lot": identity.lot,
+        "options": identity.options,
+        "version": identity.firmware,
+        "baud": str(unit.baud),
+    }
+    for name, key in _FORMATS.items():
+        hz = await _fastest_hz(unit, name, key)
+        if hz:
+            data_set = name.removeprefix("format.")
+            description["rate" if data_set == "sensor" else f"rate_{data_set}"] = f"{hz:g} Hz"
+    if unit.unknown_fields:
+        description["skipped_fields"] = ", ".join(f"{name} ({count})" for name, count in unit.unknown_fields.items())
+    return description
+
+
+async def get(unit: MipUnit, names: Sequence[str]) -> list[Setting]:
+    """Return values in effect: the named settings, or all that the unit has."""
+    if names:
+        return [_setting(name, await operations.read_setting(unit, name)) for name in names]
+    found = await _all_values(unit)
+    return [_setting(name, text) for name, text in found.items()]
+
+
+async def put(unit: MipUnit, values: Mapping[str, str]) -> list[Setting]:
+    """Set values until power-off. The baud rate comes last: it changes the line."""
+    _check(values)
+    order = sorted(values, key=lambda name: name == BAUD)
+    return [_setting(name, await operations.write_setting(unit, name, values[name])) for name in order]
+
+
+async def write(unit: MipUnit, values: Mapping[str, str]) -> list[Setting]:
+    """Set values and write them to non-volatile memory."""
+    settings = await put(unit, values)
+    for name in values:
+        await operations.save_setting(unit, name)
+    return settings
+
+
+class Snapshot(msgspec.Struct, frozen=True, tag="pygnc MIP settings 1", tag_field="format"):
+    """Snapshot of a unit: its settings as texts by name, without the baud rate of the line."""
+
+    serial_number: str
+    model: str
+    settings: dict[str, str]
+
+
+async def take_snapshot(unit: MipUnit) -> str:
+    """Return all settings in effect, without the baud rate, as JSON text."""
+    identity = await operations.identify(unit)
+    values = await _all_values(unit)
+    values.pop(BAUD, None)
+    snapshot = Snapshot(identity.serial_number, identity.model, values)
+    return msgspec.json.format(msgspec.json.encode(snapshot), indent=2).decode()
+
+
+async def restore(unit: MipUnit, text: str, to_another_unit: bool) -> list[Setting]:  # noqa: FBT001 - see Controls
+    """Restore a snapshot: set the values that differ and write them to non-volatile memory.
+
+    Raises:
+        DeviceError: the text is not a snapshot, or it belongs to another unit and `to_another_unit` is not set.
+    """
+    try:
+        snapshot = msgspec.json.decode(text, type=Snapshot)
+    except msgspec.MsgspecError as error:
+        raise DeviceError(f"the text is not a snapshot of a unit's settings: {error}") from None
+    identity = await operations.identify(unit)
+    is_same = (identity.serial_number, identity.model) == (snapshot.serial_number, snapshot.model)
+    if not is_same and not to_another_unit:
+        raise DeviceError(
+            f"the snapshot belongs to unit {snapshot.serial_number} ({snapshot.model}), not to unit "
+            f"{identity.serial_number} ({identity.model}); to_another_unit=True (--to-another-unit) restores it "
+            "nevertheless"
+        )
+    _check(snapshot.settings)
+    current = await _all_values(unit)
+    return await write(unit, {name: value for name, value in snapshot.settings.items() if current.get(name) != value})
+
+
+async def _all_values(unit: MipUnit) -> dict[str, str]:
+    values = {}
+    for name in SETTINGS:
+        try:
+            values[name] = await operations.read_setting(unit, name)
+        except RefusedError:  # the model does not have the setting
+            continue
+    return values
+
+
+async def _fastest_hz(unit: MipUnit, name: str, data_set: int) -> float | None:
+    """Return the rate of the packets of a data set, Hz; None if the unit does not send it."""
+    try:
+        if await operations.read_setting(unit, name.replace("format.", "stream.")) == "off":
+            return None
+        data = setting(name).to_bytes(await operations.read_setting(unit, name))
+        dividers = [divider for _, divider in parse_format(data) if divider]
+        return await operations.base_rate(unit, data_set) / min(dividers) if dividers else None
+    except (RefusedError, NoAnswerError):
+        return None
+
+
+def _check(values: Mapping[str, str]) -> None:
+    for name, text in values.items():
+        setting(name).to_bytes(text)
+
+
+def _setting(name: str, text: str) -> Setting:
+    number = text if not text.isdecimal() else int(text)
+    return Setting(name, number, "", SETTINGS[name].meaning)
+
+
+CONTROLS: Final = Controls(
+    describe=describe,
+    start=operations.start,
+    get=get,
+    set=put,
+    write=write,
+    snapshot=take_snapshot,
+    restore=restore,
+    reset=operations.reset,
+)
+
+
+DEFAULT_BAUD: Final = 115200
+WIRE: Final = Wire(framing.scan, framing.LONGEST_FRAME)
+
+
+def _open(url: str, baud: int = DEFAULT_BAUD) -> tuple[Engine, MipUnit]:
+    """Open a unit, and read which fields its packets have.
+
+    Args:
+        url: serial path, `socket://host:port`, `rfc2217://host:port`, `file://recording.raw`.
+        baud: baud rate of the line; on USB, any.
+
+    Raises:
+        PortError: the port cannot be opened.
+    """
+    is_recording = urlsplit(url).scheme == "file"
+    unit = MipUnit(baud, recover=operations.recover, is_recording=is_recording)
+    unit.is_ready = is_recording
+    engine = Engine(url, baud, WIRE, unit)
+    engine.run_while_connected(partial(operations.learn_formats, unit))
+    return engine, unit
+
+
+class MipMethods(UnitDevice[MipUnit]):
+    """Methods of the synchronous and the asyncio API; `mip.operations` documents them and their errors."""
+
+    open = Opener(_open)
+
+    ping = method(operations.ping)
+    idle = method(operations.idle)
+    resume = method(operations.resume)
+    identify = method(operations.identify)
+    descriptors = method(operations.descriptors)
+    built_in_test = method(operations.built_in_test)
+    update_gps_time = method(operations.update_gps_time)
+    reset = method(operations.reset)
+    poll = method(operations.poll)
+    base_rate = method(operations.base_rate)
+    read_setting = method(operations.read_setting)
+    write_setting = method(operations.write_setting)
+    save_setting = method(operations.save_setting)
+    load_setting = method(operations.load_setting)
+    reset_setting = method(operations.reset_setting)
+    save_all = method(operations.save_all)
+    load_all = method(operations.load_all)
+    reset_all = method(operations.reset_all)
+    capture_gyro_bias = method(operations.capture_gyro_bias)
+    sensor_ranges = method(operations.sensor_ranges)
+    reset_filter = method(operations.reset_filter)
+    run_filter = method(operations.run_filter)
+    set_initial_attitude = method(operations.set_initial_attitude)
+    set_initial_heading = method(operations.set_initial_heading)
+
+
+class Mip(MipMethods, BlockingDevice):
+    """Synchronous driver."""
+
+
+class AsyncMip(MipMethods, AsyncDevice):
+    """Driver for asyncio."""
+
+
+PACKETS: Final[tuple[Record, ...]] = tuple(field_set(name, (*fields, *SHARED)) for name, fields in DATA_SETS.values())
+"""Readings of the data sets with all declared fields; a unit sends some of them."""
+
+FAMILY: Final = Family(
+    name="mip",
+    title="MicroStrain MIP: 3DM-GX3-45, GX4, GX5, CV5, CV7, GQ7",
+    bauds=(DEFAULT_BAUD, 921_600, 460_800),
+    wire=WIRE,
+    packets=PACKETS,
+    device=Mip,
+    async_device=AsyncMip,
+    interpreter=MipUnit,
+    probe=operations.probe,
+    controls=CONTROLS,
+)

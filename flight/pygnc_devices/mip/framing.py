@@ -1,0 +1,79 @@
+"""MIP packets: 75 65, descriptor set, length, fields, checksum. A field: length, descriptor, data.
+
+The length of a field counts its own two bytes of header. The checksum is Fletcher's, modulo 256, over all bytes before
+it; numbers are big-endian. Source: MIP SDK of MicroStrain (`mip_packet`, `mip_field`).
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from pygnc_devices.framing import Damage, DamageReason, Frame, Scan, fletcher16, scan_by
+
+PREAMBLE: Final = b"\x75\x65"
+HEADER_BYTES: Final = 4
+OVERHEAD_BYTES: Final = 6
+LONGEST_FRAME: Final = OVERHEAD_BYTES + 255
+FIELD_HEADER_BYTES: Final = 2
+
+
+def make_field(descriptor: int, data: bytes = b"") -> bytes:
+    """Return a field."""
+    return bytes([len(data) + FIELD_HEADER_BYTES, descriptor]) + data
+
+
+def make_frame(kind: str, payload: bytes) -> bytes:
+    """Return the packet of fields; `kind` is the descriptor set in hexadecimal."""
+    body = PREAMBLE + bytes.fromhex(kind) + bytes([len(payload)]) + payload
+    return body + fletcher16(body)
+
+
+def make_packet(descriptor_set: int, fields: Iterable[tuple[int, bytes]]) -> bytes:
+    """Return the packet of fields, each a descriptor and its data."""
+    return make_frame(f"{descriptor_set:02X}", b"".join(make_field(*field) for field in fields))
+
+
+def field_headers(payload: bytes) -> tuple[tuple[int, int], ...]:
+    """Return descriptor and length of the data of each field; the scanner has checked the lengths."""
+    headers, at = [], 0
+    while at < len(payload):
+        headers.append((payload[at + 1], payload[at] - FIELD_HEADER_BYTES))
+        at += payload[at]
+    return tuple(headers)
+
+
+def split_fields(payload: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield descriptor and data of each field."""
+    at = 0
+    for descriptor, length in field_headers(payload):
+        at += FIELD_HEADER_BYTES + length
+        yield descriptor, payload[at - length : at]
+
+
+def scan(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - the signature of every scanner
+    """Find the packets of a buffer. After damage the search continues one byte further on."""
+    return scan_by(_find, octets, stalled=stalled)
+
+
+def _find(octets: bytes, at: int, stalled: bool) -> Frame | Damage | None:  # noqa: FBT001 - see `scan_by`
+    size = len(octets)
+    begin = octets.find(PREAMBLE, at)
+    if begin < 0:  # the last byte may be the first byte of a preamble
+        begin = size - 1 if octets[-1] == PREAMBLE[0] else size
+    if begin > at:
+        return Damage(at, begin, DamageReason.NOISE)
+    end = at + OVERHEAD_BYTES + octets[at + 3] if size - at >= HEADER_BYTES else size + 1
+    if end > size:
+        return Damage(at, at + 1, DamageReason.CUT) if stalled else None
+    if fletcher16(octets[at : end - 2]) != octets[end - 2 : end]:
+        return Damage(at, at + 1, DamageReason.CHECKSUM)
+    payload = octets[at + HEADER_BYTES : end - 2]
+    if not _has_whole_fields(payload):
+        return Damage(at, at + 1, DamageReason.CONTENT)
+    return Frame(f"{octets[at + 2]:02X}", payload, octets[at:end], at)
+
+
+def _has_whole_fields(payload: bytes) -> bool:
+    at, size = 0, len(payload)
+    while at < size and payload[at] >= FIELD_HEADER_BYTES:
+        at += payload[at]
+    return at == size > 0

@@ -1,0 +1,278 @@
+"""State of a unit: the fields of its data packets, its clock, the settings of this session.
+
+A packet holds those fields whose turn it is. The readings of a descriptor set have the values of all fields that the
+set has contained so far; a value that is not in a packet is None. A new field makes a new kind of reading: `sensor`,
+`sensor-2`, and so on, so that each table has one set of columns.
+"""
+
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from dataclasses import field as attribute
+from functools import cached_property
+from typing import Final, NamedTuple, TypeAlias
+
+from pygnc_devices.continuity import Cadence
+from pygnc_devices.declaration import Field, Record, Value, ValueKind
+from pygnc_devices.framing import Frame
+from pygnc_devices.mip.commands import refusal
+from pygnc_devices.mip.fields import DATA_SETS, FIELDS, FIRST_DATA_SET, DataField
+from pygnc_devices.mip.framing import field_headers, make_field
+from pygnc_devices.reading import NS_PER_S, Counters, CounterUnwrapper, Reading, Stamp
+from pygnc_devices.scheduler import Operation
+
+Header: TypeAlias = tuple[int, int]
+_WEEK_NS: Final = 604_800 * NS_PER_S
+_CLOCKS: Final = {
+    "reference_time_ns": (1, 1 << 64),
+    "gps_tow_s": (NS_PER_S, _WEEK_NS),
+    "tow_s": (NS_PER_S, _WEEK_NS),
+    "internal_ticks": (NS_PER_S // 62_500, NS_PER_S // 62_500 << 32),
+}
+"""Clocks, the best first: nanoseconds per count, and nanoseconds after which they wrap.
+
+The tick of the internal time stamp is that of the 3DM-GX3, 62.5 kHz."""
+
+
+@dataclass(frozen=True)
+class FieldSet(Record):
+    """Declaration of the readings of a descriptor set.
+
+    Attributes:
+        parts: fields of the packets, in the order of their first appearance.
+    """
+
+    parts: tuple[DataField, ...] = attribute(default=(), kw_only=True)
+
+    def decode(self, payload: bytes) -> Mapping[str, Value | None]:
+        """Return the values by name, None for fields that are not in the payload."""
+        return self.empty | decode(layout_of(self._by_descriptor, field_headers(payload)), payload)
+
+    def encode(self, values: Mapping[str, Value | None]) -> bytes:
+        """Return the payload with the fields of which `values` has a value."""
+        given = (part for part in self.parts if any(values.get(field.name) is not None for field in part.fields))
+        return b"".join(make_field(part.descriptor, part.encode(values)) for part in given)
+
+    def kind_of(self, field: Field) -> ValueKind:
+        """Return the kind of a field's values."""
+        return "bytes" if field.code.endswith("s") else "number"
+
+    def places(self) -> Iterable[tuple[int, Field]]:
+        """Return the fields, each with the descriptor of the field that contains it."""
+        return ((part.descriptor, field) for part in self.parts for field in part.fields)
+
+    def is_partial(self, missing: object) -> bool:  # noqa: ARG002 - fields have rates of their own
+        """Return False: not every packet has all fields."""
+        return False
+
+    @cached_property
+    def _by_descriptor(self) -> dict[int, DataField]:
+        return {part.descriptor: part for part in self.parts}
+
+    @cached_property
+    def empty(self) -> dict[str, Value | None]:
+        """Values of a packet without fields."""
+        return {field.name: None for field in self.fields}
+
+
+def field_set(name: str, parts: tuple[DataField, ...]) -> FieldSet:
+    """Return the declaration of readings with the given fields."""
+    fields = tuple(field for part in parts for field in part.fields)
+    names = {field.name for field in fields}
+    clock = next((name for name in _CLOCKS if name in names), "")
+    return FieldSet(name, fields, meaning=f"data set {name.partition('-')[0]}", clock=clock, parts=parts)
+
+
+class Layout(NamedTuple):
+    """Layout of a payload, made from the headers of its fields.
+
+    Attributes:
+        struct: words of the declared fields; headers and other fields are padding.
+        conversions: name, scale and offset of each word.
+        descriptors: descriptors of the declared fields.
+        validity: name of the word with the valid bits, and the flag of a reading without one.
+        unknown: descriptors of the other fields.
+    """
+
+    struct: struct.Struct
+    conversions: tuple[tuple[str, float | None, float], ...]
+    descriptors: frozenset[int]
+    validity: tuple[tuple[str, str], ...]
+    unknown: tuple[int, ...]
+
+
+def layout_of(known: Mapping[int, DataField], headers: Iterable[Header]) -> Layout:
+    """Return the layout of a payload; a declared field of another length is unknown."""
+    codes, parts, unknown = [">"], [], []
+    for descriptor, length in headers:
+        part = known.get(descriptor)
+        if part is not None and part.layout.size == length:
+            codes.append("2x" + part.layout.format.removeprefix(">"))
+            parts.append(part)
+        else:
+            codes.append(f"{length + 2}x")
+            unknown.append(descriptor)
+    conversions = tuple((field.name, field.scale, field.offset) for part in parts for field in part.fields)
+    validity = tuple((part.validity, f"{part.name} invalid") for part in parts if part.validity)
+    descriptors = frozenset(part.descriptor for part in parts)
+    return Layout(struct.Struct("".join(codes)), conversions, descriptors, validity, tuple(unknown))
+
+
+def decode(layout: Layout, payload: bytes) -> dict[str, Value | None]:
+    """Return the values of the declared fields of a payload; None for NaN."""
+    words: tuple[Value, ...] = layout.struct.unpack(payload)
+    return {
+        # NaN is the only value that differs from itself.
+        name: None if word != word else word if scale is None else word * scale + offset  # type: ignore[operator] # noqa: PLR0124
+        for (name, scale, offset), word in zip(layout.conversions, words, strict=True)
+    }
+
+
+class DataStream:
+    """Readings of a descriptor set.
+
+    Args:
+        name: name of the set.
+        known: declared fields by descriptor.
+        origins: first value of each clock of the unit, ns; the sets of a unit share it.
+
+    Attributes:
+        record: declaration of the readings so far.
+    """
+
+    def __init__(self, name: str, known: Mapping[int, DataField], origins: dict[str, int]) -> None:
+        self.record: FieldSet = field_set(name, ())
+        self._name = name
+        self._known = known
+        self._origins = origins
+        self._layouts: dict[tuple[Header, ...], Layout] = {}
+        self._expected: set[int] = set()
+        self._generation = 0
+        self._is_used = False
+        self._regular: frozenset[int] | None = None
+        """Descriptors that every packet had; without one, packets have no regular interval."""
+        self._restart_clock()
+
+    def expect(self, descriptors: Iterable[int]) -> None:
+        """Add fields to the declaration."""
+        new = [key for key in dict.fromkeys(descriptors) if key in self._known and key not in self._expected]
+        if new:
+            self._expected |= set(new)
+            self._generation += self._is_used
+            self._is_used = False
+            name = f"{self._name}-{self._generation + 1}" if self._generation else self._name
+            clock = self.record.clock
+            self.record = field_set(name, (*self.record.parts, *(self._known[key] for key in new)))
+            if self.record.clock != clock:
+                self._restart_clock()
+
+    def reset_rate(self) -> None:
+        """Discard the usual interval of the packets."""
+        self._regular = None
+        self._cadence = Cadence()
+
+    def layout(self, payload: bytes) -> Layout:
+        """Return the layout of a payload."""
+        headers = field_headers(payload)
+        layout = self._layouts.get(headers)
+        if layout is None:
+            if len(self._layouts) >= _LAYOUTS_KEPT:
+                self._layouts.clear()
+            layout = self._layouts[headers] = layout_of(self._known, headers)
+        return layout
+
+    def reading(self, frame: Frame, layout: Layout, stamp: Stamp, host_ns: int | None) -> Reading:
+        """Return the reading of a packet with at least one declared field."""
+        if not layout.descriptors <= self._expected:
+            self.expect(descriptor for descriptor, _ in field_headers(frame.payload))
+        self._is_used = True
+        self._regular = layout.descriptors if self._regular is None else self._regular & layout.descriptors
+        values = self.record.empty | decode(layout, frame.payload)
+        t_device_ns = self._time_ns(values.get(self.record.clock), host_ns)
+        lost = self._cadence.missing(t_device_ns) if self._regular else 0
+        flags = tuple(flag for name, flag in layout.validity if not values[name])
+        return Reading(self.record, frame.raw, values, *stamp, t_device_ns, lost, flags)
+
+    def _restart_clock(self) -> None:
+        _, modulus_ns = _CLOCKS.get(self.record.clock, (1, 1))
+        self._unwrapper = CounterUnwrapper(modulus_ns)
+        self._start_ns: int | None = None
+        self._cadence = Cadence()
+
+    def _time_ns(self, count: Value | None, host_ns: int | None) -> int | None:
+        if not isinstance(count, int | float):
+            return None
+        per_count_ns, modulus_ns = _CLOCKS[self.record.clock]
+        now_ns = round(count * per_count_ns) % modulus_ns
+        self._unwrapper.advance(now_ns, 1.0, host_ns)
+        if self._start_ns is None:
+            self._start_ns = now_ns - self._origins.setdefault(self.record.clock, now_ns)
+        return self._start_ns + self._unwrapper.total
+
+
+_LAYOUTS_KEPT: Final = 256
+
+
+class MipUnit:
+    """Interpreter of the packets of a unit, and state that its operations share.
+
+    Args:
+        baud: baud rate of the line.
+        recover: operation that restores the settings of this session after a reconnection.
+        is_recording: True if arrival times have no meaning.
+
+    Attributes:
+        baud: baud rate of the line.
+        volatile: settings of this session by name, which are restored after a reconnection.
+        unknown_fields: number of skipped fields by set and descriptor, such as "82:2A".
+        legacy: names of the settings that need the commands of older models.
+        is_ready: False while the formats of the data sets are read; no readings are made meanwhile.
+    """
+
+    def __init__(
+        self,
+        baud: int = 115200,
+        *,
+        recover: Callable[["MipUnit"], Operation[None]] | None = None,
+        is_recording: bool = False,
+    ) -> None:
+        self.baud = baud
+        self.volatile: dict[str, bytes] = {}
+        self.unknown_fields: Counter[str] = Counter()
+        self.legacy: set[str] = set()
+        self.is_ready = True
+        self._recover = recover
+        self._is_recording = is_recording
+        origins: dict[str, int] = {}
+        self.streams = {key: DataStream(name, FIELDS[key], origins) for key, (name, _) in DATA_SETS.items()}
+
+    def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
+        """Return the reading in a packet; see `engine.Interpreter`."""
+        descriptor_set = int(frame.kind, 16)
+        if descriptor_set < FIRST_DATA_SET:
+            counters.refusals += refusal(frame) is not None
+            return None
+        stream = self.streams.get(descriptor_set)
+        if stream is None:
+            self._count(frame.kind, (descriptor for descriptor, _ in field_headers(frame.payload)))
+            return None
+        layout = stream.layout(frame.payload)
+        if layout.unknown:
+            self._count(frame.kind, layout.unknown)
+        if not layout.descriptors or not self.is_ready:
+            return None
+        return stream.reading(frame, layout, stamp, None if self._is_recording else stamp.t_mono_ns)
+
+    def reconnected(self) -> Operation[None] | None:
+        """Return the operation that restores the settings of this session; see `engine.Interpreter`."""
+        self.reset_rate()
+        return None if self._recover is None or not self.volatile else self._recover(self)
+
+    def reset_rate(self) -> None:
+        """Discard the usual intervals of the packets; the rate may have changed."""
+        for stream in self.streams.values():
+            stream.reset_rate()
+
+    def _count(self, kind: str, descriptors: Iterable[int]) -> None:
+        self.unknown_fields.update(f"{kind}:{descriptor:02X}" for descriptor in descriptors)

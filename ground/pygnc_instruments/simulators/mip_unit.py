@@ -1,0 +1,298 @@
+"""Simulated MicroStrain unit with the MIP protocol."""
+
+import math
+import struct
+from typing import Final
+
+from pygnc_devices.declaration import Value
+from pygnc_devices.mip.fields import FIELDS
+from pygnc_instruments.simulators.declared_unit import values_at
+from pygnc_instruments.simulators.unit import SimulatedUnit, motion
+
+_PREAMBLE: Final = b"ue"
+_ACKNOWLEDGEMENT: Final = 0xF1
+_UNKNOWN, _INVALID = 1, 3
+_WRITE, _READ, _SAVE, _LOAD, _DEFAULT = range(1, 6)
+_BASE_HZ: Final = {0x80: 500, 0x81: 4, 0x82: 500, 0x91: 2, 0x92: 2}
+_TICK_HZ: Final = 500
+_RESTART_S: Final = 0.3
+_START_TOW_S: Final = 345_600.0
+_WEEK: Final = 2400
+_INTERNAL_HZ: Final = 62_500
+_DATA_SETS: Final = (0x80, 0x81, 0x82)
+_BAUD: Final = (0x0C, 0x40, b"")
+_RESET, _POLL = (0x01, 0x7E), (0x0C, 0x0D)
+_FORMAT, _STREAM = (0x0C, 0x0F), (0x0C, 0x11)
+_LEGACY_FORMATS: Final = {0x08: 0x80, 0x09: 0x81, 0x0A: 0x82}
+_LEGACY_RATES: Final = {0x06: 0x80, 0x07: 0x81, 0x0B: 0x82}
+_STREAM_NUMBERS: Final = {1: 0x80, 2: 0x81, 3: 0x82}
+
+
+def _format(*descriptors: int, divider: int = 5) -> bytes:
+    return bytes([len(descriptors)]) + b"".join(struct.pack(">BH", key, divider) for key in descriptors)
+
+
+_VALUES: Final[dict[tuple[int, int, bytes], tuple[int, bytes]]] = {
+    (0x0C, 0x0F, b"\x80"): (0x8F, _format(0x04, 0x05, 0x06, 0x12)),
+    (0x0C, 0x0F, b"\x81"): (0x8F, _format()),
+    (0x0C, 0x0F, b"\x82"): (0x8F, _format(0x05, 0x10, 0x11)),
+    (0x0C, 0x11, b"\x80"): (0x85, b"\x01"),
+    (0x0C, 0x11, b"\x81"): (0x85, b"\x00"),
+    (0x0C, 0x11, b"\x82"): (0x85, b"\x00"),
+    (0x0C, 0x31, b""): (0xB1, bytes(12)),
+    (0x0C, 0x37, b""): (0x9A, bytes(12)),
+    (0x0C, 0x38, b""): (0x9B, bytes(12)),
+    (0x0C, 0x3A, b""): (0x9C, bytes(12)),
+    (0x0C, 0x3B, b""): (0x9D, struct.pack(">9f", 1, 0, 0, 0, 1, 0, 0, 0, 1)),
+    (0x0C, 0x3E, b""): (0x9E, b"\x01"),
+    (0x0C, 0x52, b"\x01"): (0xD2, b"\x02"),
+    _BAUD: (0x87, (115_200).to_bytes(4, "big")),
+    (0x0D, 0x10, b""): (0x80, b"\x01"),
+    (0x0D, 0x18, b""): (0x87, b"\x01"),
+    (0x0D, 0x19, b""): (0x88, b"\x01"),
+}
+"""Settings by descriptor set, command and selector: descriptor of the reply and factory default."""
+
+
+class MipSimulator(SimulatedUnit):
+    """Simulated unit, which streams sensor data at 100 Hz after power-up.
+
+    Args:
+        model: name of the model.
+        serial_number: serial number.
+        is_legacy: True for a unit of the generation of the 3DM-GX4, with a command for each data set's format.
+        formats: stored formats of data sets: descriptors and dividers; such a set is streamed.
+        is_deaf: True for a unit that does not respond to commands.
+    """
+
+    _input_gap_s = 0.1
+
+    def __init__(
+        self,
+        model: str = "3DM-CV7-AHRS",
+        serial_number: str = "6286.00001",
+        *,
+        is_legacy: bool = False,
+        formats: dict[int, list[tuple[int, int]]] | None = None,
+        is_deaf: bool = False,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.serial_number = serial_number
+        self.is_legacy = is_legacy
+        self.is_deaf = is_deaf
+        self.stored = {key: value for key, (_, value) in _VALUES.items()}
+        for data_set, entries in (formats or {}).items():
+            packed = b"".join(struct.pack(">BH", *entry) for entry in entries)
+            self.stored[*_FORMAT, bytes([data_set])] = bytes([len(entries)]) + packed
+            self.stored[*_STREAM, bytes([data_set])] = b"\x01"
+        self.commands: list[tuple[int, int, bytes]] = []
+        self._restart(0.0)
+
+    def _restart(self, now_s: float) -> None:
+        self.values = dict(self.stored)
+        self._boot_s, self._ticks, self._is_idle = now_s, 0, False
+        self._ready_s = now_s
+        self.baud = int.from_bytes(self.values[_BAUD], "big")
+
+    def _take(self, now_s: float) -> bool:
+        begin = self._input.find(_PREAMBLE)
+        if begin < 0:
+            self._input = self._input[-1:] if self._input.endswith(_PREAMBLE[:1]) else b""
+            return False
+        self._input = self._input[begin:]
+        end = 6 + self._input[3] if len(self._input) > 3 else math.inf
+        if len(self._input) < end:
+            return False
+        packet = self._input[: int(end)]
+        if _checksum(packet[:-2]) != packet[-2:]:
+            self._input = self._input[1:]
+            return True
+        self._input = self._input[len(packet) :]
+        if not self.is_deaf and now_s >= self._ready_s:
+            self._obey(packet[2], packet[4:-2], now_s)
+        return True
+
+    def _obey(self, descriptor_set: int, fields: bytes, now_s: float) -> None:
+        """Carry out the commands of a packet; one packet has all responses."""
+        replies, polled = b"", b""
+        while fields:
+            command, data, fields = fields[1], fields[2 : fields[0]], fields[fields[0] :]
+            self.commands.append((descriptor_set, command, data))
+            error, reply = self._carry_out(descriptor_set, command, data)
+            replies += _field(_ACKNOWLEDGEMENT, bytes([command, error])) + reply
+            if (descriptor_set, command) == _POLL:
+                polled += self._data_packet(data[0], data[3 : 3 + data[2]], now_s - self._boot_s)
+        self._send(_packet(descriptor_set, replies) + polled, now_s)
+        if self.commands[-1][:2] == _RESET:
+            self._restart(now_s)
+            self._ready_s = now_s + _RESTART_S
+        elif self.commands[-1][:2] == _BAUD[:2]:
+            self.baud = int.from_bytes(self.values[_BAUD], "big")
+
+    def _carry_out(self, descriptor_set: int, command: int, data: bytes) -> tuple[int, bytes]:
+        """Return error code and fields of the response."""
+        fixed = {
+            (0x01, 0x01): b"",
+            (0x01, 0x02): b"",
+            (0x01, 0x06): b"",
+            (0x01, 0x03): _field(0x81, self._identity()),
+            (0x01, 0x04): _field(0x82, b"".join(bytes(pair) for pair in self._descriptors())),
+            (0x01, 0x05): _field(0x83, bytes(4)),
+            _RESET: b"",
+            _POLL: b"",
+            (0x0C, 0x39): _field(0x9B, struct.pack(">3f", 0.001, -0.002, 0.003)),
+            (0x0D, 0x01): b"",
+            (0x0D, 0x02): b"",
+            (0x0D, 0x03): b"",
+        }
+        key = descriptor_set, command
+        if key in {(0x01, 0x02), (0x01, 0x06)}:
+            self._is_idle = command == 0x02
+        if key in fixed:
+            return 0, fixed[key]
+        if key == (0x0C, 0x30):
+            return self._all_settings(data[0])
+        if key == (0x0C, 0x53) and data == b"\x01":
+            return 0, _field(0xD3, data + b"\x02" + struct.pack(">BfBf", 1, 2.0, 2, 8.0))
+        if key == (0x0C, 0x0E) and not self.is_legacy and data[0] in _BASE_HZ:
+            return 0, _field(0x8E, data + _BASE_HZ[data[0]].to_bytes(2, "big"))
+        if self.is_legacy and descriptor_set == 0x0C and command in _LEGACY_RATES:
+            reply = {0x06: 0x83, 0x07: 0x84, 0x0B: 0x8A}[command]
+            return 0, _field(reply, _BASE_HZ[_LEGACY_RATES[command]].to_bytes(2, "big"))
+        return self._setting(descriptor_set, command, data)
+
+    def _setting(self, descriptor_set: int, command: int, data: bytes) -> tuple[int, bytes]:
+        """Carry out a command of a setting; older units number the streams and have a command for each format."""
+        if not data:
+            return _UNKNOWN, b""
+        function, parameters = data[0], data[1:]
+        if self.is_legacy and descriptor_set == 0x0C and command in _LEGACY_FORMATS:
+            return self._change(
+                (*_FORMAT, bytes([_LEGACY_FORMATS[command]])), function, parameters, b"", 0x80 + command - 8
+            )
+        if self.is_legacy and (descriptor_set, command) == _FORMAT:
+            return _UNKNOWN, b""
+        keys = [key for key in _VALUES if key[:2] == (descriptor_set, command)]
+        if not keys:
+            return _UNKNOWN, b""
+        size = len(keys[0][2])
+        selector, values = parameters[:size], parameters[size:]
+        key = (descriptor_set, command, selector)
+        if self.is_legacy and key[:2] == _STREAM:
+            key = (*_STREAM, bytes([_STREAM_NUMBERS.get(selector[0], 0)]))
+        if key not in self.values:
+            return _INVALID, b""
+        return self._change(key, function, values, selector, _VALUES[key][0])
+
+    def _change(
+        self, key: tuple[int, int, bytes], function: int, values: bytes, selector: bytes, reply: int
+    ) -> tuple[int, bytes]:
+        if function == _READ:
+            return 0, _field(reply, selector + self.values[key])
+        if function == _WRITE:
+            is_format = key[:2] == _FORMAT
+            fits = values[0] * 3 + 1 == len(values) if is_format else len(values) == len(self.values[key])
+            if not fits or (is_format and not self._has_fields(key[2][0], values)):
+                return _INVALID, b""
+            self.values[key] = values
+        elif function == _SAVE:
+            self.stored[key] = self.values[key]
+        elif function == _LOAD:
+            self.values[key] = self.stored[key]
+        elif function == _DEFAULT:
+            self.values[key] = _VALUES[key][1]
+        else:
+            return _INVALID, b""
+        return 0, b""
+
+    def _all_settings(self, function: int) -> tuple[int, bytes]:
+        if function == _SAVE:
+            self.stored = dict(self.values)
+        elif function == _LOAD:
+            self.values = dict(self.stored)
+        elif function == _DEFAULT:
+            self.values = {key: value for key, (_, value) in _VALUES.items()}
+        else:
+            return _INVALID, b""
+        return 0, b""
+
+    def _has_fields(self, data_set: int, values: bytes) -> bool:
+        known = FIELDS[data_set]
+        return all(
+            values[at] in known and not (self.is_legacy and values[at] >= 0xD0) for at in range(1, len(values), 3)
+        )
+
+    def _identity(self) -> bytes:
+        texts = (self.model, "6286-9999", self.serial_number, "I042Y", "8g, 500d/s")
+        return struct.pack(">H", 1105) + b"".join(text.encode().rjust(16) for text in texts)
+
+    def _descriptors(self) -> list[tuple[int, int]]:
+        commands = [(0x01, 0x01), (0x01, 0x02), (0x01, 0x03), *(key[:2] for key in _VALUES)]
+        return sorted({*commands, *((data_set, key) for data_set in _DATA_SETS for key in FIELDS[data_set])})
+
+    def _tick_s(self) -> float:
+        return max(self._ready_s, self._boot_s + (self._ticks + 1) / _TICK_HZ)
+
+    def _tick(self) -> bytes:
+        self._ticks += 1
+        if self._is_idle:
+            return b""
+        sent = b""
+        for data_set in _DATA_SETS:
+            selector = bytes([data_set])
+            every = _TICK_HZ // _BASE_HZ[data_set]
+            if self.values[*_STREAM, selector] == b"\x00" or self._ticks % every:
+                continue
+            layout = self.values[*_FORMAT, selector]
+            entries = struct.iter_unpack(">BH", layout[1:])
+            due = bytes(key for key, divider in entries if divider and self._ticks // every % divider == 0)
+            if due:
+                sent += self._data_packet(data_set, due, self._ticks / _TICK_HZ)
+        return sent
+
+    def _data_packet(self, data_set: int, descriptors: bytes, t_s: float) -> bytes:
+        parts = [FIELDS[data_set][key] for key in descriptors]
+        fields = b"".join(
+            _field(part.descriptor, part.encode(values_at(part, t_s) | self._values(t_s) | _valid(part.validity)))
+            for part in parts
+        )
+        return _packet(data_set, fields)
+
+    def _values(self, t_s: float) -> dict[str, Value]:
+        """Return the measurements and the clocks at a time since the start, s."""
+        times: dict[str, Value] = {
+            f"{prefix}{name}": value
+            for prefix in ("", "gps_")
+            for name, value in (("tow_s", _START_TOW_S + t_s), ("week", _WEEK), ("time_flags", 0x1F))
+        }
+        return (
+            motion(t_s)
+            | times
+            | {
+                "reference_time_ns": round(t_s * 1e9),
+                "internal_ticks": round(t_s * _INTERNAL_HZ) & 0xFFFFFFFF,
+                "pressure_pa": 101_325.0,
+            }
+        )
+
+
+def _valid(name: str) -> dict[str, Value]:
+    return {name: 1} if name else {}
+
+
+def _field(descriptor: int, data: bytes) -> bytes:
+    return bytes([len(data) + 2, descriptor]) + data
+
+
+def _packet(descriptor_set: int, fields: bytes) -> bytes:
+    body = _PREAMBLE + bytes([descriptor_set, len(fields)]) + fields
+    return body + _checksum(body)
+
+
+def _checksum(octets: bytes) -> bytes:
+    first = second = 0
+    for octet in octets:
+        first = (first + octet) & 0xFF
+        second = (second + first) & 0xFF
+    return bytes([first, second])
