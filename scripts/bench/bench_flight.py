@@ -292,7 +292,7 @@ def hopeless() -> Iterator[Row]:
         run.until(lambda s: s["phase"] == Phase.IDLE, limit_s=300.0)
         names = {Path(f"/proc/{pid}/comm").read_text().strip(): pid for pid in run.processes()}
         used_s = cpu_s(names["pygnc-attitude"])
-        found = run.status()
+        found = run.status() or {}
     searched = int(found["samples_searching"]) / int(found["samples_received"])
     what = f"24 h without an attitude ({searched:.0%} of the samples in searches): processor time of the attitude task"
     yield Row(what, f"{used_s:.0f} s", "60 s", used_s <= 60.0)
