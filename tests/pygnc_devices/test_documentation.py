@@ -12,6 +12,7 @@ from pygnc_devices.ucb.framing import make_frame
 from pygnc_instruments.simulators.emus_unit import EmusSimulator
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
+from pygnc_instruments.simulators.mip_unit import MipSimulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_instruments.simulators.ucb_bootloader import make_image
@@ -33,6 +34,7 @@ EXPECTED = {
     "Without a unit": "serial_number=2008705635",
     "A whole recording at once": "3 0 0.0",
     "MicroStrain": "name='3DM-GX2'",
+    "MicroStrain MIP": "model='3DM-CV7-AHRS'",
     "monoDrive": "'time_of_week': 34560",
     "OPC-N3": "serial_number='177700019'",
     "EMUS": "True (0, 0) 0.04 3.38",
@@ -51,6 +53,8 @@ def simulated(title: str) -> SimulatedUnit:
     match title:
         case "MicroStrain":
             return Gx2Simulator()
+        case "MicroStrain MIP":
+            return MipSimulator()
         case "OPC-N3":
             return UsbIssSimulator(OpcN3Simulator())
         case "EMUS":

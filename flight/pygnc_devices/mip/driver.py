@@ -118,6 +118,8 @@ async def _all_values(unit: MipUnit) -> dict[str, str]:
 async def _fastest_hz(unit: MipUnit, name: str, data_set: int) -> float | None:
     """Return the rate of the packets of a data set, Hz; None if the unit does not send it."""
     try:
+        if await operations.read_setting(unit, name.replace("format.", "stream.")) == "off":
+            return None
         data = setting(name).to_bytes(await operations.read_setting(unit, name))
         dividers = [divider for _, divider in parse_format(data) if divider]
         return await operations.base_rate(unit, data_set) / min(dividers) if dividers else None
@@ -163,6 +165,7 @@ def _open(url: str, baud: int = DEFAULT_BAUD) -> tuple[Engine, MipUnit]:
     """
     is_recording = urlsplit(url).scheme == "file"
     unit = MipUnit(baud, recover=operations.recover, is_recording=is_recording)
+    unit.is_ready = is_recording
     engine = Engine(url, baud, WIRE, unit)
     engine.run_while_connected(partial(operations.learn_formats, unit))
     return engine, unit

@@ -261,12 +261,21 @@ async def start(unit: MipUnit) -> None:
 
 
 async def learn_formats(unit: MipUnit) -> None:
-    """Read the formats of the data sets, so that the first reading already has all columns."""
-    for key, (name, _) in DATA_SETS.items():
-        with contextlib.suppress(NoAnswerError, RefusedError):
-            if (declaration := SETTINGS.get(f"format.{name}")) is not None:
-                data = await _read(unit, declaration, tries=2)
-                unit.streams[key].expect(descriptor for descriptor, _ in parse_format(data))
+    """Read the formats of the data sets, so that the first reading already has all columns.
+
+    A unit that does not respond is asked for one format only; its readings get further columns as fields appear.
+    """
+    try:
+        for key, (name, _) in DATA_SETS.items():
+            declaration = SETTINGS.get(f"format.{name}")
+            if declaration is not None:
+                with contextlib.suppress(RefusedError):
+                    data = await _read(unit, declaration, tries=2)
+                    unit.streams[key].expect(descriptor for descriptor, _ in parse_format(data))
+    except NoAnswerError:
+        pass
+    finally:
+        unit.is_ready = True
 
 
 async def recover(unit: MipUnit) -> None:
@@ -350,7 +359,8 @@ async def _apply(  # noqa: PLR0917 - the parts of a command
 
 async def _change_baud(unit: MipUnit, baud: int) -> None:
     """Change the baud rate at both ends; if the unit does not respond then, return to the previous rate."""
-    await _apply(unit, SETTINGS[BAUD], Function.WRITE, baud.to_bytes(4, "big"), tries=1)
+    with contextlib.suppress(NoAnswerError):  # the response may come at the new baud rate
+        await _apply(unit, SETTINGS[BAUD], Function.WRITE, baud.to_bytes(4, "big"), tries=1)
     if await _answers_at(baud):
         unit.baud = baud
     elif await _answers_at(unit.baud):

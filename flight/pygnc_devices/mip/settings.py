@@ -68,7 +68,7 @@ class SettingCommand:
             values = struct.unpack(">" + self.codes, data)
         except struct.error:
             raise SettingError(f"{self.name}: the unit sends {data.hex()}, which is not {self.codes}") from None
-        return ",".join(self.labels.get(value) or f"{value:.9g}" for value in values)
+        return ",".join(self.labels.get(value) or _shortest(value) for value in values)
 
     def to_bytes(self, text: str) -> bytes:
         """Return the value of a text.
@@ -90,6 +90,14 @@ class SettingCommand:
 
     def _number(self, word: str) -> int | float:
         return float(word) if self.codes.endswith("f") else int(word, 0)
+
+
+def _shortest(value: float) -> str:
+    """Return the shortest text of a number; of a float, the shortest that gives the same 32 bits."""
+    if isinstance(value, int):
+        return str(value)
+    texts = (f"{value:.{digits}g}" for digits in range(6, 10))
+    return next((text for text in texts if struct.pack(">f", float(text)) == struct.pack(">f", value)), str(value))
 
 
 def parse_format(data: bytes) -> Iterator[tuple[int, int]]:

@@ -90,13 +90,15 @@ class Layout(NamedTuple):
     Attributes:
         struct: words of the declared fields; headers and other fields are padding.
         conversions: name, scale and offset of each word.
-        parts: declared fields.
+        descriptors: descriptors of the declared fields.
+        validity: name of the word with the valid bits, and the flag of a reading without one.
         unknown: descriptors of the other fields.
     """
 
     struct: struct.Struct
     conversions: tuple[tuple[str, float | None, float], ...]
-    parts: tuple[DataField, ...]
+    descriptors: frozenset[int]
+    validity: tuple[tuple[str, str], ...]
     unknown: tuple[int, ...]
 
 
@@ -112,7 +114,9 @@ def layout_of(known: Mapping[int, DataField], headers: Iterable[Header]) -> Layo
             codes.append(f"{length + 2}x")
             unknown.append(descriptor)
     conversions = tuple((field.name, field.scale, field.offset) for part in parts for field in part.fields)
-    return Layout(struct.Struct("".join(codes)), conversions, tuple(parts), tuple(unknown))
+    validity = tuple((part.validity, f"{part.name} invalid") for part in parts if part.validity)
+    descriptors = frozenset(part.descriptor for part in parts)
+    return Layout(struct.Struct("".join(codes)), conversions, descriptors, validity, tuple(unknown))
 
 
 def decode(layout: Layout, payload: bytes) -> dict[str, Value | None]:
@@ -143,22 +147,23 @@ class DataStream:
         self._known = known
         self._origins = origins
         self._layouts: dict[tuple[Header, ...], Layout] = {}
+        self._expected: set[int] = set()
         self._generation = 0
         self._is_used = False
-        self._regular: set[int] | None = None
+        self._regular: frozenset[int] | None = None
         """Descriptors that every packet had; without one, packets have no regular interval."""
         self._restart_clock()
 
     def expect(self, descriptors: Iterable[int]) -> None:
         """Add fields to the declaration."""
-        names = {part.name for part in self.record.parts}
-        new = [self._known[key] for key in descriptors if key in self._known and self._known[key].name not in names]
+        new = [key for key in dict.fromkeys(descriptors) if key in self._known and key not in self._expected]
         if new:
+            self._expected |= set(new)
             self._generation += self._is_used
             self._is_used = False
             name = f"{self._name}-{self._generation + 1}" if self._generation else self._name
             clock = self.record.clock
-            self.record = field_set(name, (*self.record.parts, *dict.fromkeys(new)))
+            self.record = field_set(name, (*self.record.parts, *(self._known[key] for key in new)))
             if self.record.clock != clock:
                 self._restart_clock()
 
@@ -179,16 +184,14 @@ class DataStream:
 
     def reading(self, frame: Frame, layout: Layout, stamp: Stamp, host_ns: int | None) -> Reading:
         """Return the reading of a packet with at least one declared field."""
-        descriptors = {part.descriptor for part in layout.parts}
-        self.expect(part.descriptor for part in layout.parts)
+        if not layout.descriptors <= self._expected:
+            self.expect(descriptor for descriptor, _ in field_headers(frame.payload))
         self._is_used = True
-        self._regular = descriptors if self._regular is None else self._regular & descriptors
+        self._regular = layout.descriptors if self._regular is None else self._regular & layout.descriptors
         values = self.record.empty | decode(layout, frame.payload)
         t_device_ns = self._time_ns(values.get(self.record.clock), host_ns)
         lost = self._cadence.missing(t_device_ns) if self._regular else 0
-        flags = tuple(
-            f"{part.name} invalid" for part in layout.parts if part.validity and values.get(part.validity) == 0
-        )
+        flags = tuple(flag for name, flag in layout.validity if not values[name])
         return Reading(self.record, frame.raw, values, *stamp, t_device_ns, lost, flags)
 
     def _restart_clock(self) -> None:
@@ -224,6 +227,7 @@ class MipUnit:
         volatile: settings of this session by name, which are restored after a reconnection.
         unknown_fields: number of skipped fields by set and descriptor, such as "82:2A".
         legacy: names of the settings that need the commands of older models.
+        is_ready: False while the formats of the data sets are read; no readings are made meanwhile.
     """
 
     def __init__(
@@ -237,6 +241,7 @@ class MipUnit:
         self.volatile: dict[str, bytes] = {}
         self.unknown_fields: Counter[str] = Counter()
         self.legacy: set[str] = set()
+        self.is_ready = True
         self._recover = recover
         self._is_recording = is_recording
         origins: dict[str, int] = {}
@@ -255,8 +260,9 @@ class MipUnit:
         layout = stream.layout(frame.payload)
         if layout.unknown:
             self._count(frame.kind, layout.unknown)
-        host_ns = None if self._is_recording else stamp.t_mono_ns
-        return stream.reading(frame, layout, stamp, host_ns) if layout.parts else None
+        if not layout.descriptors or not self.is_ready:
+            return None
+        return stream.reading(frame, layout, stamp, None if self._is_recording else stamp.t_mono_ns)
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that restores the settings of this session; see `engine.Interpreter`."""

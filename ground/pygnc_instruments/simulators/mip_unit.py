@@ -21,6 +21,7 @@ _WEEK: Final = 2400
 _INTERNAL_HZ: Final = 62_500
 _DATA_SETS: Final = (0x80, 0x81, 0x82)
 _BAUD: Final = (0x0C, 0x40, b"")
+_RESET, _POLL = (0x01, 0x7E), (0x0C, 0x0D)
 _FORMAT, _STREAM = (0x0C, 0x0F), (0x0C, 0x11)
 _LEGACY_FORMATS: Final = {0x08: 0x80, 0x09: 0x81, 0x0A: 0x82}
 _LEGACY_RATES: Final = {0x06: 0x80, 0x07: 0x81, 0x0B: 0x82}
@@ -64,7 +65,7 @@ class MipSimulator(SimulatedUnit):
         is_deaf: True for a unit that does not respond to commands.
     """
 
-    _input_gap_s = 0.5
+    _input_gap_s = 0.1
 
     def __init__(
         self,
@@ -86,7 +87,6 @@ class MipSimulator(SimulatedUnit):
             self.stored[*_FORMAT, bytes([data_set])] = bytes([len(entries)]) + packed
             self.stored[*_STREAM, bytes([data_set])] = b"\x01"
         self.commands: list[tuple[int, int, bytes]] = []
-        self.lost_ticks: set[int] = set()
         self._restart(0.0)
 
     def _restart(self, now_s: float) -> None:
@@ -110,22 +110,24 @@ class MipSimulator(SimulatedUnit):
             return True
         self._input = self._input[len(packet) :]
         if not self.is_deaf and now_s >= self._ready_s:
-            self._obey(packet[2], packet[5], packet[6:-2], now_s)
+            self._obey(packet[2], packet[4:-2], now_s)
         return True
 
-    def _obey(self, descriptor_set: int, command: int, data: bytes, now_s: float) -> None:
-        self.commands.append((descriptor_set, command, data))
-        old_baud = self.baud
-        error, reply = self._carry_out(descriptor_set, command, data)
-        fields = _field(_ACKNOWLEDGEMENT, bytes([command, error])) + reply
-        self._send(_packet(descriptor_set, fields), now_s)
-        if (descriptor_set, command) == (0x0C, 0x0D) and not error:
-            wanted = data[3 : 3 + data[2]]
-            self._send(self._data_packet(data[0], wanted, now_s - self._boot_s), now_s)
-        if (descriptor_set, command) == (0x01, 0x7E):
+    def _obey(self, descriptor_set: int, fields: bytes, now_s: float) -> None:
+        """Carry out the commands of a packet; one packet has all responses."""
+        replies, polled = b"", b""
+        while fields:
+            command, data, fields = fields[1], fields[2 : fields[0]], fields[fields[0] :]
+            self.commands.append((descriptor_set, command, data))
+            error, reply = self._carry_out(descriptor_set, command, data)
+            replies += _field(_ACKNOWLEDGEMENT, bytes([command, error])) + reply
+            if (descriptor_set, command) == _POLL:
+                polled += self._data_packet(data[0], data[3 : 3 + data[2]], now_s - self._boot_s)
+        self._send(_packet(descriptor_set, replies) + polled, now_s)
+        if self.commands[-1][:2] == _RESET:
             self._restart(now_s)
             self._ready_s = now_s + _RESTART_S
-        if self.baud == old_baud and (descriptor_set, command, b"") == _BAUD:
+        elif self.commands[-1][:2] == _BAUD[:2]:
             self.baud = int.from_bytes(self.values[_BAUD], "big")
 
     def _carry_out(self, descriptor_set: int, command: int, data: bytes) -> tuple[int, bytes]:
@@ -137,8 +139,8 @@ class MipSimulator(SimulatedUnit):
             (0x01, 0x03): _field(0x81, self._identity()),
             (0x01, 0x04): _field(0x82, b"".join(bytes(pair) for pair in self._descriptors())),
             (0x01, 0x05): _field(0x83, bytes(4)),
-            (0x01, 0x7E): b"",
-            (0x0C, 0x0D): b"",
+            _RESET: b"",
+            _POLL: b"",
             (0x0C, 0x39): _field(0x9B, struct.pack(">3f", 0.001, -0.002, 0.003)),
             (0x0D, 0x01): b"",
             (0x0D, 0x02): b"",
@@ -234,7 +236,7 @@ class MipSimulator(SimulatedUnit):
 
     def _tick(self) -> bytes:
         self._ticks += 1
-        if self._is_idle or self._ticks in self.lost_ticks:
+        if self._is_idle:
             return b""
         sent = b""
         for data_set in _DATA_SETS:
