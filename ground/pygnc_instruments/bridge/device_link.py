@@ -89,6 +89,11 @@ class DeviceLink:
         return self.device is not None and self.device.is_connected
 
     @property
+    def model(self) -> str:
+        """Model of the device and what follows it in the identity; "" if unknown."""
+        return self.identity.partition(" ")[2]
+
+    @property
     def is_recording(self) -> bool:
         """True if a recorded file is played instead of a device."""
         return self.device is not None and urlsplit(self.device.url).scheme == "file"

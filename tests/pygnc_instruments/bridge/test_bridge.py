@@ -272,7 +272,13 @@ def test_requires_the_token_if_one_is_set(start: Start, line: PtyEndpoint) -> No
 def test_commands_of_programs_need_the_token(bridge: RunningBridge, unit: UcbSimulator) -> None:
     before = dict(unit.ram), dict(unit.eeprom)
     commands: dict[str, object] = dict.fromkeys(COMMANDS)
-    commands |= {"SF": [[1, 2]], "WF": [[1, 2]], "load_file": "x.csv", "upgrade": {"image": "", "confirm": True}}
+    commands |= {
+        "set_params": {"paramId": 1, "value": 2},
+        "SF": [[1, 2]],
+        "WF": [[1, 2]],
+        "load_file": "x.csv",
+        "upgrade": {"image": "", "confirm": True},
+    }
     with bridge.connect_without_token() as client:
         client.wait(is_output)
         errors = {name: client.ask_in_full(name, data)["err"] for name, data in commands.items()}
@@ -389,7 +395,7 @@ def test_reports_a_port_that_another_program_uses(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--protocol", "v3"), "v1, v2, envelope"),
+        (("--protocol", "v3"), "v1, v2, openimu, envelope"),
         (("--family", "none"), "unknown device family"),
         (("--certificate", "/nowhere.pem"), "not a certificate"),
     ],

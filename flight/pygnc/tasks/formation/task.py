@@ -40,7 +40,7 @@ MESSAGES_PER_STEP: Final = 64
 objects."""
 STEP_MS: Final = 50
 ORBIT_PATIENCE_S: Final = 60.0
-"""Longest wait for the orbit task, which responds to the end of the batch only after all its fixes."""
+"""Longest wait for the next message of the orbit task, which responds to the end of the batch after all its fixes."""
 
 SMALLER: Final = 4
 """Factor by which arcs are shortened each time the task has run out of memory."""
@@ -215,9 +215,11 @@ class FormationTask(Task):
         journal.close()
 
     def _take_orbits(self, tracker: "FormationTracker") -> None:
-        """Process orbits until the awaited one; wait at most `ORBIT_PATIENCE_S` in total."""
+        """Process orbits until the awaited one; wait at most `ORBIT_PATIENCE_S` for each."""
         if not self._orbits:
             self._orbits += self._orbit.receive(MESSAGES_PER_STEP)
+        if self._orbits:
+            self._orbit_due_s = math.inf
         while self._orbits and tracker.awaits_orbit:
             orbit = self._orbits.popleft()
             self._orbit_seq = orbit.seq

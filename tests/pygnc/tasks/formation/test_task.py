@@ -1,0 +1,40 @@
+"""The formation task waits for the orbit task as long as it responds."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import zmq
+
+from pygnc.bus.streams import StreamWriter
+from pygnc.tasks.formation import task as module
+from pygnc.tasks.formation.task import ORBIT_PATIENCE_S, FormationTask
+from tests.pygnc.tasks import formation_batch as batch
+from tests.pygnc.tasks.runs import run_in
+
+pytestmark = pytest.mark.xdist_group("formation_batch")  # one worker makes the batch
+
+
+def test_a_slow_orbit_task_is_awaited_and_a_silent_one_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s, notices = 0.0, []
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now_s))
+    run, context = run_in(tmp_path), zmq.Context()
+    try:
+        inputs = StreamWriter(context, run.runtime, "input", run.open_journal("input"))
+        orbits = StreamWriter(context, run.runtime, "orbit", run.open_journal("orbit"))
+        task = FormationTask(run, context, lambda _, name, __: notices.append(name))
+        inputs.write(batch.inputs())
+        messages = [message for answer in batch.answers().values() for message in answer]
+        for message in messages[:5]:
+            orbits.write([message])
+            while task._orbit_seq < message.seq and not notices:
+                task.work()
+            now_s += 0.8 * ORBIT_PATIENCE_S
+            task.work()
+        assert notices == []
+        now_s += 0.4 * ORBIT_PATIENCE_S
+        task.work()
+        assert notices == ["orbit_late"]
+        task.close()
+    finally:
+        context.destroy(linger=0)
