@@ -80,6 +80,8 @@ def upload(settings: SettingsOption = None, *, now: NowOption = False) -> None:
             sender.close()
     for name in report.accepted:
         typer.echo(f"{name}  accepted")
+    for note in report.notes:
+        typer.echo(note)
     for name in report.waiting:
         typer.echo(f"{name}  sent, not accepted yet")
     for name, reason in report.rejected:

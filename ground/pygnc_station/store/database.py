@@ -25,6 +25,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.schema import CreateColumn
 
 from pygnc_station.errors import RefusedReadingsError, StoreError
 from pygnc_station.store.schema import REVISION, facts, metadata
@@ -45,8 +46,8 @@ _REMEDIES: Final = {
     "disk I/O error": "; the disk or card is failing or was removed",
 }
 """Remedies by SQLite's error message."""
-_OLDER_REVISIONS: Final = ("0001", "0002")
-"""Revisions whose tables have the columns of today; later revisions added tables."""
+_OLDER_REVISIONS: Final = ("0001", "0002", "0003")
+"""Revisions whose tables lack nothing but tables and columns of later revisions."""
 _CREATION_LOCK: Final = "pygnc_migration"
 _LOCK_WAIT_S: Final = 60
 _SERVER_WAIT_S: Final = 10
@@ -166,7 +167,7 @@ def _server_engine(url: URL) -> Engine:
 
 
 def _complete_tables(engine: Engine) -> None:
-    """Create all tables that a new, older or incompletely created store lacks."""
+    """Create all tables and columns that a new, older or incompletely created store lacks."""
     with engine.connect() as connection:
         if _revision(connection) == REVISION:
             return
@@ -182,6 +183,12 @@ def _complete_tables(engine: Engine) -> None:
                 f"{name}: the database contains tables of another program ({foreign}); use another database"
             )
         metadata.create_all(connection)
+        for table in metadata.tables.values():
+            known = {column["name"] for column in inspect(connection).get_columns(table.name)}
+            for column in table.columns:
+                if column.name not in known:
+                    declared = CreateColumn(column).compile(dialect=connection.dialect)
+                    connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {declared}"))
         _VERSION.create(connection, checkfirst=True)
         connection.execute(delete(_VERSION))
         connection.execute(insert(_VERSION), {"version_num": REVISION})

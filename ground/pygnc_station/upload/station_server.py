@@ -254,7 +254,9 @@ class StationSender(HttpSender):
             if status["state"] == "receiving" and status["offset"] == batch.bytes:  # received, but not verified yet
                 status = self._request("PATCH", batch, params={"offset": batch.bytes}, content=b"")
             if status["state"] in _FINAL_STATES:
-                return replace(batch, state=BatchState(status["state"]), reason=str(status["reason"]))
+                conflict = str(status.get("conflict", ""))
+                state = BatchState(status["state"])
+                return replace(batch, state=state, reason=str(status["reason"]), conflict=conflict)
         raise TransferError(
             f"{self._client.base_url}: {batch.name} arrived damaged {_MAX_ATTEMPTS} times; the next upload sends it"
             " again"
