@@ -205,7 +205,8 @@ class CommandHandler:
         return self._link.family is not None and self._link.family.name == "ucb"
 
     def _packets(self) -> list[Record]:
-        return [] if self._link.family is None else list(self._link.family.packets)
+        declared = () if self._link.family is None else self._link.family.packets
+        return list({**{packet.name: packet for packet in declared}, **self._link.packets}.values())
 
 
 def list_log_files(folder: Path) -> list[dict[str, Any]]:

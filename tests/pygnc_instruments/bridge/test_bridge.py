@@ -20,6 +20,7 @@ from pygnc_instruments.bridge.messages import COMMANDS, READING_COMMANDS
 from pygnc_instruments.bridge.server import TOKEN_VARIABLE
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
+from pygnc_instruments.simulators.mip_unit import MipSimulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from tests.pygnc_instruments.bridge.running import PATIENCE_S, ROOT, RunningBridge, environment, get, until
@@ -184,10 +185,10 @@ def test_plays_a_recording_to_its_end(start: Start, tmp_path: Path) -> None:
         client.wait(lambda message: is_device(message, "ended"))
 
 
-@pytest.mark.parametrize("family", ["gx2", "monodrive"])
+@pytest.mark.parametrize("family", ["gx2", "mip", "monodrive"])
 def test_streams_and_logs_units_of_other_families(start: Start, family: str) -> None:
-    unit = Gx2Simulator() if family == "gx2" else MonoDriveSimulator()
-    with TcpEndpoint(unit) as network:
+    units = {"gx2": Gx2Simulator, "mip": MipSimulator, "monodrive": MonoDriveSimulator}
+    with TcpEndpoint(units[family]()) as network:
         bridge = start(network.url, "--baud", "115200", "--family", family, "--port", "0")
         with bridge.connect() as client:
             assert any("ccel" in name for name in client.wait(is_output)["data"])
