@@ -5,6 +5,7 @@ The number of received bytes is the size of the file, so it survives the death o
 
 import hashlib
 import logging
+import shutil
 import threading
 import zipfile
 from dataclasses import dataclass
@@ -93,6 +94,10 @@ class Uploads:
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
         for name in ("quarantine", "rejected"):
             (folder / name).mkdir(parents=True, exist_ok=True)
+
+    def free_bytes(self) -> int:
+        """Return the free space of the disk of received batches."""
+        return shutil.disk_usage(self._folder).free
 
     def path(self, id_: str) -> Path:
         """Return the path of a batch that is not verified yet."""

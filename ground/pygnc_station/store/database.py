@@ -120,7 +120,10 @@ def _reason(error: SQLAlchemyError) -> str:
 def _sqlite_engine(url: URL) -> Engine:
     if url.database and url.database != ":memory:":
         Path(url.database).expanduser().absolute().parent.mkdir(parents=True, exist_ok=True)
-        url = url.set(database=str(Path(url.database).expanduser()))
+        path = Path(url.database).expanduser()
+        if not path.exists():
+            path.touch(mode=0o600)  # the files that SQLite puts beside it get the same mode
+        url = url.set(database=str(path))
     engine = create_engine(url, connect_args={"timeout": _LOCK_WAIT_S})
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
