@@ -108,7 +108,7 @@ class BatchWriter:
     """
 
     def __init__(self, path: Path, created_ms: int) -> None:
-        self._file = path.open("wb")
+        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
         self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED, compresslevel=6)
         self._created = time.gmtime(max(created_ms // 1000, _EARLIEST_S))[:6]
         self._entries: dict[str, Digest] = {}

@@ -108,6 +108,7 @@ class Upload(Table, frozen=True):
         scp_user: user name for SCP; by default the key, with the batch's id as password, as tinycloud requires.
         scp_identity: private SSH key file for SCP.
         timeout_s: response timeout in seconds.
+        insecure: allow plain HTTP to another computer, where everybody on the way can read the key.
     """
 
     url: str = ""
@@ -119,6 +120,7 @@ class Upload(Table, frozen=True):
     scp_user: str = ""
     scp_identity: str = ""
     timeout_s: Seconds = 30.0
+    insecure: bool = False
 
     @property
     def kind(self) -> Literal["station", "tinycloud", "object_store"]:

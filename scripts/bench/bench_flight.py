@@ -57,6 +57,7 @@ def main() -> int:
         batch(runs, length=3, limit_s=1.5),
         idle(),
         formation(),
+        hopeless(),
         stop(runs, Phase.IDLE, hours(1), "idle"),
         stop(runs, Phase.BATCH, hours(3), "during a batch"),
         outlier(),
@@ -167,15 +168,15 @@ class Run(NamedTuple):
             return status.decode((self.home / "pygnc_status.bin").read_bytes())
         return None
 
-    def until(self, condition: Callable[[dict[str, Value]], bool]) -> float:
+    def until(self, condition: Callable[[dict[str, Value]], bool], limit_s: float = 60.0) -> float:
         """Return the time from the start until the status fulfils a condition, s."""
-        while time.perf_counter() - self.began < 60:
+        while time.perf_counter() - self.began < limit_s:
             found = self.status()
             if found and condition(found):
                 return time.perf_counter() - self.began
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.001)
-        raise TimeoutError(f"{self.home}: the status did not fulfil the condition within 60 s")
+        raise TimeoutError(f"{self.home}: the status did not fulfil the condition within {limit_s:g} s")
 
     def processes(self) -> list[int]:
         """Return the process ids of main and its tasks."""
@@ -262,22 +263,51 @@ def idle() -> Iterator[Row]:
 
 def formation() -> Iterator[Row]:
     """Measure memory with three partners: the maximum during the batch, and afterwards."""
-    with tempfile.TemporaryDirectory() as folder:
-        pygnc = str(Path(sys.executable).with_name("pygnc"))
-        words = [pygnc, "scenario", "make", "--preset", "formation4", "--out", f"{folder}/scenario"]
-        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
-        files = min(path for path in Path(folder, "scenario").iterdir() if path.is_dir())
-        with flight(records=(files / "sense.bin").read_bytes(), ranges=files / "range") as run:
-            run.until(lambda s: s["phase"] == Phase.BATCH)
-            most = [0.0]
+    with (
+        scenario("formation4") as files,
+        flight(records=(files / "sense.bin").read_bytes(), ranges=files / "range") as run,
+    ):
+        run.until(lambda s: s["phase"] == Phase.BATCH)
+        most = [0.0]
 
-            def is_at_rest(found: dict[str, Value]) -> bool:
-                most.append(memory_mb("Pss", *run.processes()))
-                return found["phase"] == Phase.IDLE and bool(found["partner2_id"]) and int(found["uptime_s"]) >= 10
+        def is_at_rest(found: dict[str, Value]) -> bool:
+            most.append(memory_mb("Pss", *run.processes()))
+            return found["phase"] == Phase.IDLE and bool(found["partner2_id"]) and int(found["uptime_s"]) >= 10
 
-            run.until(is_at_rest)
+        run.until(is_at_rest)
     for when, mb in (("idle", most[-1]), ("maximum during the batch", max(most))):
         yield Row(f"memory with three partners, {when}", f"{mb:.0f} MB", "100 MB", mb <= 100)
+
+
+def hopeless() -> Iterator[Row]:
+    """Measure the processor time of a day whose attitude cannot be found: the magnetometer's direction is random."""
+    with scenario("nominal", 24) as files:
+        records = np.frombuffer((files / "sense.bin").read_bytes(), LAYOUT.record).copy()
+    rng = np.random.default_rng(1)
+    mag = records["sensors"]["mag"]
+    directions = rng.normal(size=mag.shape)
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    records["sensors"]["mag"] = np.linalg.norm(mag, axis=-1, keepdims=True) * directions
+    with flight(records=records.tobytes()) as run:
+        run.until(lambda s: s["phase"] == Phase.IDLE, limit_s=300.0)
+        names = {Path(f"/proc/{pid}/comm").read_text().strip(): pid for pid in run.processes()}
+        used_s = cpu_s(names["pygnc-attitude"])
+        found = run.status() or {}
+    searched = int(found["samples_searching"]) / int(found["samples_received"])
+    what = f"24 h without an attitude ({searched:.0%} of the samples in searches): processor time of the attitude task"
+    yield Row(what, f"{used_s:.0f} s", "60 s", used_s <= 60.0)
+
+
+@contextlib.contextmanager
+def scenario(preset: str, length: int = 3) -> Iterator[Path]:
+    """Generate the files of a scenario of so many hours; return the folder of the first satellite."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Path(folder, "hours.toml")
+        settings.write_text(f"duration_s = {3600 * length}\n")
+        words = ["scenario", "make", "--preset", preset, "--config", str(settings), "--out", f"{folder}/files"]
+        subprocess.run([str(Path(sys.executable).with_name("pygnc")), *words], check=True, stdout=subprocess.DEVNULL)
+        made = Path(folder, "files")
+        yield made if (made / "sense.bin").exists() else min(path for path in made.iterdir() if path.is_dir())
 
 
 # --- Wrong and missing fixes ----------------------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""`pygnc bridge`: a WebSocket server in three message protocols, and a web page, for one device."""
+"""`pygnc bridge`: a WebSocket server in four message protocols, and a web page, for one device."""

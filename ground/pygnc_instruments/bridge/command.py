@@ -38,7 +38,7 @@ def bridge(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port to listen on; 0 for any free port.")] = 8000,
     protocol: Annotated[
-        str, typer.Option(help="Message protocol at ws://HOST:PORT/: v1, v2 (of python-imu380) or envelope.")
+        str, typer.Option(help="Message protocol at ws://HOST:PORT/: v1, v2 (python-imu380), openimu, envelope.")
     ] = "v2",
     interval_ms: Annotated[
         float | None,

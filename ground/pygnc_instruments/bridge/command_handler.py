@@ -16,7 +16,15 @@ from pygnc_devices.ucb.driver import AsyncUcb
 from pygnc_devices.ucb.fields import BAUD, BAUD_OF_CODE, FIELD_TABLE, RATE
 from pygnc_devices.ucb.firmware import ImageError, UpgradeError, UpgradeProgress, UpgradeSettings, check_image
 from pygnc_instruments.bridge.device_link import DeviceLink, describe, device_properties
-from pygnc_instruments.bridge.messages import BridgeError, ErrorCode, Event, Request, bridge_error
+from pygnc_instruments.bridge.messages import (
+    DEVICE_COMMANDS,
+    BridgeError,
+    ErrorCode,
+    Event,
+    Request,
+    bridge_error,
+)
+from pygnc_instruments.bridge.parameters import Parameters
 from pygnc_instruments.bridge.recorder import Recorder
 
 LARGEST_FILE_BYTES: Final = 32 * 1024 * 1024
@@ -123,6 +131,7 @@ class CommandHandler:
         self._link = link
         self._recorder = recorder
         self._firmware = firmware
+        parameters = Parameters(link, self._set)
         self._commands: dict[str, Callable[..., Awaitable[Any]]] = {
             "status": self._status,
             "describe": self._describe,
@@ -135,6 +144,11 @@ class CommandHandler:
             "list_files": lambda: asyncio.to_thread(list_log_files, folder),
             "load_file": lambda name: asyncio.to_thread(load_log_file, folder, name),
             "upgrade": firmware.start,
+            "conf": parameters.describe,
+            "params": parameters.get,
+            "set_params": parameters.set,
+            "save_params": parameters.save,
+            "reset_params": parameters.reset,
         }
 
     async def handle(self, request: Request) -> Any:  # noqa: ANN401 - each command has its own result
@@ -143,8 +157,8 @@ class CommandHandler:
         Raises:
             BridgeError: the command cannot be carried out.
         """
-        if request.command in {"GF", "RF", "SF", "WF"} and self._firmware.is_running:
-            raise BridgeError(ErrorCode.UPGRADE, "a firmware upgrade is running; access fields when it is done")
+        if request.command in DEVICE_COMMANDS and self._firmware.is_running:
+            raise BridgeError(ErrorCode.UPGRADE, "a firmware upgrade is running; access the device when it is done")
         try:
             return await self._commands[request.command](**request.arguments)
         except DeviceError as error:
@@ -165,8 +179,7 @@ class CommandHandler:
         return self.status()
 
     async def _describe(self) -> dict[str, Any]:
-        model = self._link.identity.partition(" ")[2]
-        return describe(self._packets(), has_fields=self._has_fields(), model=model)
+        return describe(self._packets(), has_fields=self._has_fields(), model=self._link.model)
 
     async def _get(self, kind: str, ids: Sequence[int] | None) -> dict[int, int]:
         device = self._link.connected_ucb()
@@ -192,7 +205,8 @@ class CommandHandler:
         return self._link.family is not None and self._link.family.name == "ucb"
 
     def _packets(self) -> list[Record]:
-        return [] if self._link.family is None else list(self._link.family.packets)
+        declared = () if self._link.family is None else self._link.family.packets
+        return list({**{packet.name: packet for packet in declared}, **self._link.packets}.values())
 
 
 def list_log_files(folder: Path) -> list[dict[str, Any]]:

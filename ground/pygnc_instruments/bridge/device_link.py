@@ -64,6 +64,7 @@ class DeviceLink:
         identity: serial number and model as the device reports them; "" while unknown.
         divider: packet rate divider (field 1) of a UCB device; None while unknown.
         latest: the newest reading.
+        packets: declarations of the readings so far, by name.
         state: state of the connection.
         listeners: functions that are called with each reading.
     """
@@ -78,6 +79,7 @@ class DeviceLink:
         self.identity = ""
         self.divider: int | None = None
         self.latest: Reading | None = None
+        self.packets: dict[str, Record] = {}
         self.state = LinkState.SEARCHING
         self.listeners: list[Callable[[Reading], None]] = []
 
@@ -85,6 +87,11 @@ class DeviceLink:
     def is_connected(self) -> bool:
         """True if the device's port is open."""
         return self.device is not None and self.device.is_connected
+
+    @property
+    def model(self) -> str:
+        """Model of the device and what follows it in the identity; "" if unknown."""
+        return self.identity.partition(" ")[2]
 
     @property
     def is_recording(self) -> bool:
@@ -208,6 +215,7 @@ class DeviceLink:
 
     def _receive(self, reading: Reading) -> None:
         reading = self.latest = self._continuity.follow(reading)
+        self.packets[reading.packet.name] = reading.packet
         if self.state not in (LinkState.STREAMING, LinkState.UNPLUGGED):
             self._change(LinkState.STREAMING, "")
         for listener in self.listeners:

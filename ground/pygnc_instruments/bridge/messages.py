@@ -177,6 +177,26 @@ def _field_values(arguments: object) -> Arguments:
     return {"values": values}
 
 
+def _parameter_values(arguments: object) -> Arguments:
+    """Return `values` by parameter number, from one object {paramId, value} or a list of such objects."""
+    entries = arguments if isinstance(arguments, list) else [arguments]
+    if not 0 < len(entries) <= _MAX_FIELDS:
+        raise _bad(f"parameters must be 1 to {_MAX_FIELDS} objects {{paramId, value}}")
+    values = {}
+    for entry in entries:
+        if not isinstance(entry, dict) or not isinstance(value := entry.get("value"), int | float | str):
+            raise _bad(f"{entry!r:.80} is not a parameter; send {{paramId, value}}")
+        values[_uint16(entry.get("paramId"), "number of a parameter")] = value
+    return {"values": values}
+
+
+def _parameter_number(arguments: object) -> Arguments:
+    """Return `number`, that in an object {paramId}; None, for all parameters, without one."""
+    if not isinstance(arguments, dict) or "paramId" not in arguments:
+        return {"number": None}
+    return {"number": _uint16(arguments["paramId"], "number of a parameter")}
+
+
 def _start_log(arguments: object) -> Arguments:
     """Return the arguments of a log; Navigation Studio calls two of them `fileName` and `id`."""
     if arguments is not None and not isinstance(arguments, dict):
@@ -259,10 +279,20 @@ COMMANDS: Final[Mapping[str, Callable[[object], Arguments]]] = {
     "list_files": _none,
     "load_file": _load_file,
     "upgrade": _upgrade,
+    "conf": _none,
+    "params": _parameter_number,
+    "set_params": _parameter_values,
+    "save_params": _none,
+    "reset_params": _none,
 }
 """Functions that return the checked arguments of each command from its JSON arguments, which any program may send.
 
-GF and RF return, SF and WF change fields in effect and in EEPROM.
+GF and RF return, SF and WF change fields in effect and in EEPROM. `conf` and the commands of parameters are those of
+python-openimu.
 """
-READING_COMMANDS: Final = frozenset({"status", "describe", "start_stream", "stop_stream", "GF", "RF"})
+DEVICE_COMMANDS: Final = frozenset(
+    {"GF", "RF", "SF", "WF", "conf", "params", "set_params", "save_params", "reset_params"}
+)
+"""Commands that send requests to the device."""
+READING_COMMANDS: Final = frozenset({"status", "describe", "start_stream", "stop_stream", "GF", "RF", "conf", "params"})
 """Commands that need no token: they read from the device, or concern only the client's own stream."""

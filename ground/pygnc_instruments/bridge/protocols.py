@@ -1,11 +1,11 @@
 """Message protocols of the bridge: how commands, responses, readings and events are written as JSON text.
 
-`v1` and `v2` are those of python-imu380's two generations; `envelope` is the form that its README proposes and that the
-bridge's own page uses. A protocol performs no I/O.
+`v1` and `v2` are those of python-imu380's two generations, `openimu` is that of python-openimu 2. `envelope` is the
+form that python-imu380's README proposes and that the bridge's own page uses. A protocol performs no I/O.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pygnc_instruments.bridge.messages import (
@@ -31,10 +31,16 @@ class MessageProtocol:
     Attributes:
         name: name in the option `--protocol` and in the path of the URL.
         interval_s: time between readings, s, unless the bridge's settings specify it.
+        streams_at_once: True if readings are sent before the client asks for them.
+        greets: True if the state of the device is sent at the begin of a session.
+        sends_all: True if a client receives all readings, False if it receives the newest at each interval.
     """
 
     name = "envelope"
     interval_s = 0.033
+    streams_at_once = True
+    greets = False
+    sends_all = False
 
     def parse(self, text: str | bytes) -> Request:
         """Return the request in a message.
@@ -57,13 +63,14 @@ class MessageProtocol:
         """Return the response to a request that failed; `name` is "" if its name could not be read."""
         return _envelope(name or None, None, error)
 
-    def output(self, values: Mapping[str, Scalar], time_s: float) -> str:
-        """Return a message with a reading; `time_s` is the time since the client's first reading, s."""
-        return _envelope("output", {"time": time_s, **values})
+    def output(self, readings: Sequence[Mapping[str, Scalar]], packet: str) -> str:
+        """Return a message with readings of one packet; one reading unless the protocol sends all."""
+        del packet
+        return _envelope("output", readings[-1])
 
-    def event(self, event: Event) -> str:
-        """Return a message with an event."""
-        return _envelope(event.name, event.data)
+    def events(self, event: Event) -> list[str]:
+        """Return the messages of an event."""
+        return [_envelope(event.name, event.data)]
 
 
 class ProtocolV1(MessageProtocol):
@@ -108,17 +115,17 @@ class ProtocolV1(MessageProtocol):
             return _json({"err": error.to_json()})
         return super().rejection(name, error)
 
-    def output(self, values: Mapping[str, Scalar], time_s: float) -> str:
+    def output(self, readings: Sequence[Mapping[str, Scalar]], packet: str) -> str:
         """Return a message with a reading; `time` counts the messages, as in python-imu380. See `MessageProtocol`."""
-        del time_s
+        del packet
         self._outputs += 1
-        return _json({**values, "time": self._outputs})
+        return _json({**readings[-1], "time": self._outputs})
 
-    def event(self, event: Event) -> str:
+    def events(self, event: Event) -> list[str]:
         """Return a message with an event; a disconnection is an error, as in python-imu380. See `MessageProtocol`."""
         if event.name == "device" and not event.data["connected"]:
-            return _json({"error": {"code": "no_device", "message": event.data["reason"]}})
-        return super().event(event)
+            return [_json({"error": {"code": "no_device", "message": event.data["reason"]}})]
+        return super().events(event)
 
 
 class ProtocolV2(MessageProtocol):
@@ -166,17 +173,111 @@ class ProtocolV2(MessageProtocol):
         data = {key: _V2_EMPTY.get(name, [])}
         return _json({"messageType": "requestAction", "data": data, "err": error.to_json()})
 
-    def output(self, values: Mapping[str, Scalar], time_s: float) -> str:
+    def output(self, readings: Sequence[Mapping[str, Scalar]], packet: str) -> str:
         """See `MessageProtocol`."""
-        return _json({"messageType": "event", "data": {"newOutput": {"time": time_s, **values}}})
+        del packet
+        return _json({"messageType": "event", "data": {"newOutput": readings[-1]}})
 
-    def event(self, event: Event) -> str:
+    def events(self, event: Event) -> list[str]:
         """See `MessageProtocol`."""
         name = "upgradeProgress" if event.name == "upgrade_progress" else event.name
-        return _json({"messageType": "event", "data": {name: event.data}})
+        return [_json({"messageType": "event", "data": {name: event.data}})]
 
 
-PROTOCOLS: Final = {kind.name: kind for kind in (ProtocolV1, ProtocolV2, MessageProtocol)}
+class ProtocolOpenImu(MessageProtocol):
+    """Protocol of python-openimu 2: {method, params}, and {method, result: {packetType, data}} in return.
+
+    Readings and events have the method `stream`. A client gets the state of the server at once, readings after
+    `startStream`. Source: its tunnel_web.py and devices/openimu/uart_provider.py, version 2.7.0.
+    """
+
+    name = "openimu"
+    interval_s = 0.050
+    streams_at_once = False
+    greets = True
+    sends_all = True
+
+    def __init__(self) -> None:
+        self._is_connected: bool | None = None
+
+    def parse(self, text: str | bytes) -> Request:
+        """See `MessageProtocol`."""
+        message = parse_object(text)
+        name = message.get("method")
+        if not isinstance(name, str) or name not in OPENIMU_METHODS:
+            known = ", ".join(OPENIMU_METHODS)
+            raise BridgeError(ErrorCode.UNKNOWN_COMMAND, f"unknown method {name!r:.80}; choose from {known}")
+        request = parse_request(OPENIMU_METHODS[name], name, message.get("params"))
+        if name == "getParam" and request.arguments["number"] is None:
+            raise BridgeError(ErrorCode.BAD_MESSAGE, 'the number is missing; send {"paramId": NUMBER}', cmd=name)
+        return request
+
+    def response(self, request: Request, result: Any) -> str:  # noqa: ANN401 - see `MessageProtocol`
+        """See `MessageProtocol`."""
+        kind, data = "success", result
+        match request.name:
+            case "getServerInfo":
+                kind, data = "serverInfo", _openimu_server(result["device"])
+            case "getDeviceInfo":
+                kind, data = "deviceInfo", _openimu_device(result["device"]["id"])
+            case "getConf":
+                kind = "conf"
+            case "getParams":
+                kind = "inputParams"
+            case "getParam":
+                kind, data = "inputParam", result[0]
+            case "startLog" | "stopLog":
+                data = result["file"]
+            case "startStream" | "stopStream" | "upgradeFramework":
+                return _method(request.name, "success")
+        return _method(request.name, kind, data)
+
+    def rejection(self, name: str, error: BridgeError) -> str:
+        """See `MessageProtocol`."""
+        details = error.to_json()
+        return _method(name or "unknown", "error", details | {"error": details["code"]})
+
+    def output(self, readings: Sequence[Mapping[str, Scalar]], packet: str) -> str:
+        """Return a message with a list of readings; `time` is the device's own if it has one."""
+        return _method("stream", packet, readings)
+
+    def events(self, event: Event) -> list[str]:
+        """See `MessageProtocol`; the state of the device is sent when it changes, a loss also as a ping."""
+        data = event.data
+        match event.name:
+            case "device" if data["connected"] != self._is_connected:
+                lost = [_method("stream", "ping", {"status": 2})] if self._is_connected else []
+                self._is_connected = data["connected"]
+                return [*lost, _method("stream", "serverInfo", _openimu_server(data))]
+            case "upgrade_progress" if data["state"] == "running":
+                progress = {"addr": data["written_bytes"], "fs_len": data["total_bytes"]}
+                return [_method("stream", "upgrade_progress", progress)]
+            case "upgrade_progress" if data["state"] == "done":
+                return [_method("stream", "upgrade_complete", {"success": True})]
+            case "upgrade_progress":
+                failure = {"success": False, "code": _UPGRADE_FAILED, "message": data["message"]}
+                return [_method("stream", "upgrade_complete", failure)]
+        return []
+
+
+PROTOCOLS: Final = {kind.name: kind for kind in (ProtocolV1, ProtocolV2, ProtocolOpenImu, MessageProtocol)}
+OPENIMU_METHODS: Final = {
+    "getServerInfo": "status",
+    "getDeviceInfo": "status",
+    "getConf": "conf",
+    "getParams": "params",
+    "getParam": "params",
+    "setParam": "set_params",
+    "setParams": "set_params",
+    "saveConfig": "save_params",
+    "resetParams": "reset_params",
+    "startStream": "start_stream",
+    "stopStream": "stop_stream",
+    "startLog": "start_log",
+    "stopLog": "stop_log",
+    "upgradeFramework": "upgrade",
+}
+"""Names of the commands in protocol openimu."""
 V2_ACTIONS: Final = {
     "getFields": "GF",
     "readFields": "RF",
@@ -192,6 +293,7 @@ V2_ACTIONS: Final = {
 }
 """Names of the commands in protocol v2."""
 _V1_WORDS: Final = {"status": "status", "start_log": "start_log", "stop_log": "stop_log", "stream": "start_stream"}
+_UPGRADE_FAILED: Final = "UPGRADE.FAILED.001"
 _FIELD_COMMANDS: Final = ("GF", "RF", "SF", "WF")
 _V2_EMPTY: Final[dict[str, Any]] = {"startLog": "", "stopLog": "", "loadFile": "", "upgrade": None}
 """Values in the response to a failed action; [] for all other actions. Old clients can read both."""
@@ -210,6 +312,32 @@ def _server_status(status: dict[str, Any]) -> dict[str, Any]:
     if device["connected"]:
         data |= {"packetType": device["packet"], "deviceProperties": status["properties"]}
     return data
+
+
+def _openimu_server(device: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "version": SERVER_VERSION,
+        "serverUpdateRate": round(ProtocolOpenImu.interval_s * 1000),
+        "deviceConnected": device["connected"],
+        "clientCount": 0,  # a positive number would be a refusal
+    } | ({"deviceType": _openimu_type(device["id"])} if device["connected"] else {})
+
+
+def _openimu_type(identity: str) -> str:
+    return "IMU" if identity.partition(" ")[2].lower().startswith("openimu") else "DMU"
+
+
+def _openimu_device(identity: str) -> list[dict[str, str]]:
+    """Return serial number, model, part number and version from the identity of a device."""
+    serial_number, _, text = identity.partition(" ")
+    words = [*text.split(), "-", "-", "-"][:3]
+    names = ("Product Name", "PN", "Firmware Version")
+    values = [*zip(names, words, strict=True), ("SN", serial_number), ("App Version", text)]
+    return [{"name": name, "value": value} for name, value in values]
+
+
+def _method(method: str, kind: str, data: Any = None) -> str:  # noqa: ANN401 - any JSON
+    return _json({"method": method, "result": {"packetType": kind} | ({} if data is None else {"data": data})})
 
 
 def _pairs(fields: Mapping[int, int]) -> list[list[int]]:

@@ -81,7 +81,7 @@ class BridgeSettings:
         folder: folder of the log files.
         host: address to listen on.
         port: TCP port to listen on; 0 for any free port.
-        protocol: message protocol at the path `/`; at `/v1`, `/v2` and `/envelope` the path selects it.
+        protocol: message protocol at the path `/`; at `/v1`, `/v2`, `/openimu` and `/envelope` the path selects it.
         interval_s: time between readings, s; None for the default of each protocol.
         origins: origins of foreign web pages that may connect.
         token: token that every client must send; "" for a new one that only commands need.

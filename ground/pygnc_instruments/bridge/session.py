@@ -6,6 +6,7 @@ A slow client does not delay other clients: readings and events that it does not
 import asyncio
 import logging
 from collections import deque
+from itertools import groupby
 from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection
@@ -20,10 +21,13 @@ from pygnc_instruments.bridge.messages import (
     ErrorCode,
     Event,
     Request,
+    Scalar,
     output_values,
 )
 from pygnc_instruments.bridge.protocols import MessageProtocol
 
+MAX_READINGS: Final = 512
+"""Readings between two messages to a client that receives all."""
 QUEUE_DEPTH: Final = 64
 """Readings and events that may wait for a client: two seconds of readings."""
 STALL_LIMIT_S: Final = 60.0
@@ -63,7 +67,8 @@ class Session:
         self._link = link
         self._handler = handler
         self._command_refusal = command_refusal
-        self._is_streaming = True
+        self._is_streaming = protocol.streams_at_once
+        self._readings: deque[Reading] = deque(maxlen=MAX_READINGS)
         self._sending = 0
         self._last: Reading | None = link.latest
         self._first_ns: int | None = None
@@ -71,14 +76,17 @@ class Session:
         self._available = asyncio.Event()
 
     def publish(self, event: Event) -> None:
-        """Queue an event for the client."""
-        self._queue(self._protocol.event(event))
+        """Queue an event for the client, unless its protocol has none of this kind."""
+        for message in self._protocol.events(event):
+            self._queue(message)
 
     async def run(self) -> None:
         """Serve the client until it disconnects."""
-        if not self._link.is_connected:
+        if self._protocol.greets or not self._link.is_connected:
             self.publish(Event("device", self._link.summary()))
         tasks = [asyncio.create_task(self._send_messages()), asyncio.create_task(self._queue_readings())]
+        if self._protocol.sends_all:
+            self._link.listeners.append(self._readings.append)
         try:
             # Responses need no queue: the next request is read only after the previous response has been sent.
             async for message in self._connection:
@@ -86,6 +94,8 @@ class Session:
         except ConnectionClosed:
             pass
         finally:
+            if self._protocol.sends_all:
+                self._link.listeners.remove(self._readings.append)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -130,14 +140,25 @@ class Session:
             if clock() > tick_s + self._interval_s:
                 tick_s = clock()
             await asyncio.sleep(tick_s - clock())
-            reading = self._link.latest
-            if reading is not None and reading is not self._last:
-                self._last = reading
-                if self._is_streaming:
-                    if self._first_ns is None:
-                        self._first_ns = reading.t_mono_ns
-                    time_s = (reading.t_mono_ns - self._first_ns) / 1e9
-                    self._queue(self._protocol.output(output_values(reading), time_s))
+            for packet, group in groupby(self._new_readings(), lambda reading: reading.packet.name):
+                self._queue(self._protocol.output([self._output(reading) for reading in group], packet))
+
+    def _new_readings(self) -> list[Reading]:
+        """Return the readings to send: all since the last call, or the newest, as the protocol demands."""
+        if self._protocol.sends_all:
+            found = list(self._readings)
+            self._readings.clear()
+        else:
+            latest = self._link.latest
+            found = [] if latest is None or latest is self._last else [latest]
+            self._last = latest
+        return found if self._is_streaming else []
+
+    def _output(self, reading: Reading) -> dict[str, Scalar]:
+        """Return the values of a reading and, as `time`, the seconds since the first one; a value `time` prevails."""
+        if self._first_ns is None:
+            self._first_ns = reading.t_mono_ns
+        return {"time": (reading.t_mono_ns - self._first_ns) / 1e9, **output_values(reading)}
 
     async def _response(self, message: str | bytes) -> str:
         """Return the response to a message; every error becomes a response."""

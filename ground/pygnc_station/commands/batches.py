@@ -7,6 +7,7 @@ import typer
 from pygnc_station.commands.common import NowOption, SettingsOption, command, open_store
 from pygnc_station.errors import StationError
 from pygnc_station.settings import read_settings
+from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches, count_accepted, retry_rejected
 from pygnc_station.store.cursors import BATCHES, pending
 from pygnc_station.store.readings import clock_ms, iso_time
@@ -37,10 +38,12 @@ def batch(
 
 @command()
 def status(settings: SettingsOption = None) -> None:
-    """Show the batches that are not accepted yet, and the number of readings in no batch."""
+    """Show the numbers of readings in the store and in no batch, and the batches that are not accepted yet."""
     with open_store(settings) as store:
         with store.reads() as connection:
             waiting = sum(item.last - item.first + 1 for item in pending(connection, BATCHES))
+        stored = sum(query.count(store, stream) for stream in query.streams(store))
+        typer.echo(f"{stored} readings in the store")
         typer.echo(f"{waiting} readings in no batch")
         for item in batches(store, *(state for state in BatchState if state is not BatchState.ACCEPTED)):
             reason = f": {item.reason}" if item.reason else ""
@@ -77,6 +80,8 @@ def upload(settings: SettingsOption = None, *, now: NowOption = False) -> None:
             sender.close()
     for name in report.accepted:
         typer.echo(f"{name}  accepted")
+    for note in report.notes:
+        typer.echo(note)
     for name in report.waiting:
         typer.echo(f"{name}  sent, not accepted yet")
     for name, reason in report.rejected:

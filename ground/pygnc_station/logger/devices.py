@@ -111,13 +111,15 @@ def identify(device: Device) -> Found:
 
 
 def read_one(device: Device, timeout_s: float) -> Reading:
-    """Open a device, return its next reading, and switch it off.
+    """Open a device, return its next reading whatever its interval is, and switch it off.
 
     Raises:
         NoAnswerError: no reading arrived within `timeout_s`.
         PortError: the port cannot be opened.
     """
-    with open_device(device) as opened:
+    interval_s = None if device.interval_s is None else min(device.interval_s, DEFAULT_INTERVAL_S)
+    options = {name: value for name, value in device.options.items() if name not in {"sample_s", *_INTERVAL_OPTIONS}}
+    with open_device(msgspec.structs.replace(device, interval_s=interval_s, options=options)) as opened:
         end_s = time.monotonic() + timeout_s
         while time.monotonic() < end_s:
             reading = opened.read(min(1.0, end_s - time.monotonic()))

@@ -29,6 +29,7 @@ from pygnc_station.store import schema
 from pygnc_station.store.store import Store
 
 METRICS_MAX_AGE_S: Final = 300.0
+LEAST_FREE_BYTES: Final = 100_000_000
 _GRACE_S: Final = 5
 _STATIC: Final = Path(__file__).parent / "static"
 _PAGE_HEADERS: Final = {
@@ -138,9 +139,13 @@ def page(request: Request) -> Response:
 
 
 def health(request: Request) -> object:
-    """Return status 200 if the store can be read, else 503."""
-    with context_of(request).store.reads() as connection:
+    """Return status 200 if the store can be read and the disk has room for batches, else 503."""
+    context = context_of(request)
+    with context.store.reads() as connection:
         connection.execute(select(schema.facts.c.value))
+    free = context.uploads.free_bytes()
+    if free < LEAST_FREE_BYTES:
+        raise HTTPException(503, f"the disk of the received batches has {free / 1e6:.0f} MB left; free some space")
     return {"status": "ok"}
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import tzinfo
 from itertools import islice
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
@@ -25,32 +25,44 @@ from pygnc_station.batch_format import FILES, FORMAT, MANIFEST, METADATA, Manife
 from pygnc_station.errors import BadBatchError
 from pygnc_station.server import batonopc_batch
 from pygnc_station.settings import Limits
+from pygnc_station.store.readings import Stream
 from pygnc_station.store.schema import MAX_NAME_LENGTH
-from pygnc_station.store.store import Store, make_stream, put
+from pygnc_station.store.store import conflicting, make_stream, put, store_origin
 
 T = TypeVar("T")
+_MAX_COPIES: Final = 16
+"""Copies of one store whose readings are told apart."""
 _PAGE: Final = 2000
 _COPY_BYTES: Final = 1 << 18
 _MAX_JSON_BYTES: Final = 20_000_000
 _METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 
 
-def ingest(  # noqa: PLR0917 - parameters of different types
-    store: Store, connection: Connection, path: Path, files: Path, limits: Limits, zone: tzinfo | None
-) -> tuple[int, int, str]:
+class Ingested(NamedTuple):
+    """Content of an accepted batch.
+
+    Attributes:
+        readings: number of readings, including those that were stored before.
+        files: number of flight files.
+        note: rows that were left out and readings that were kept under another origin, "" if there are none.
+        conflict: origin under whose numbers other readings were stored before, "" if there is none.
+    """
+
+    readings: int
+    files: int
+    note: str
+    conflict: str
+
+
+def ingest(connection: Connection, path: Path, files: Path, limits: Limits, zone: tzinfo | None) -> Ingested:
     """Store the readings of a batch within a transaction, and its flight files in a folder.
 
     Args:
-        store: receives the readings.
-        connection: write transaction.
+        connection: write transaction of the store that receives the readings.
         path: zip file of the batch.
         files: folder for flight files, created if there are any.
         limits: size limits of batches.
         zone: time zone of batonopc's timestamps; None means the zone of this computer.
-
-    Returns:
-        The number of readings, including those that were stored before; the number of flight files; and a note about
-        rows that were left out, "" if there are none.
 
     Raises:
         BadBatchError: the batch is rejected; the transaction has to be rolled back.
@@ -60,13 +72,19 @@ def ingest(  # noqa: PLR0917 - parameters of different types
             stem = batonopc_batch.stem_of(archive)
             if stem:
                 count, untimed = batonopc_batch.store_readings(connection, archive, stem, zone)
-                return count, 0, f"{untimed} rows without a valid time were left out" if untimed else ""
+                return Ingested(count, 0, f"{untimed} rows without a valid time were left out" if untimed else "", "")
             metadata = _verified(archive)
-            readings = sum(_store_readings(store, connection, archive, entry) for entry in metadata.streams)
+            conflicts: dict[str, list[str]] = {}
+            readings = sum(_store_readings(connection, archive, entry, conflicts) for entry in metadata.streams)
         except (ValueError, RecursionError, csv.Error) as error:  # includes msgspec's errors
             raise BadBatchError(str(error)) from None
         _extract_files(archive, metadata, files)
-        return readings, len(metadata.files), ""
+        note = "; ".join(
+            f"{', '.join(moved)} differ from those stored under the same numbers of origin {origin}: two stations use"
+            " copies of one store, and these readings are kept under another origin"
+            for origin, moved in conflicts.items()
+        )
+        return Ingested(readings, len(metadata.files), note, next(iter(conflicts), ""))
 
 
 @contextmanager
@@ -148,25 +166,50 @@ def _check_digests(archive: zipfile.ZipFile, manifest: Manifest) -> None:
             raise BadBatchError(f"{name} does not match the manifest")
 
 
-def _store_readings(store: Store, connection: Connection, archive: zipfile.ZipFile, entry: StreamEntry) -> int:
+def _store_readings(
+    connection: Connection, archive: zipfile.ZipFile, entry: StreamEntry, conflicts: dict[str, list[str]]
+) -> int:
+    """Store the readings of a stream and add its conflict, if any, to `conflicts`; return the number of readings."""
     names = {"device": entry.gadget_id, "family": entry.family, "origin": entry.origin, "kind": entry.layout.kind}
     for what, name in names.items():
         least = int(what == "device")
         if not least <= len(name) <= MAX_NAME_LENGTH or not name.isprintable():
             rule = f"must have {least} to {MAX_NAME_LENGTH} printable characters"
             raise BadBatchError(f"{entry.file}: {what} {name!r:.80} {rule}")
-    if entry.origin == store.origin:
+    if entry.origin == store_origin(connection):
         raise BadBatchError(f"{entry.file}: origin {entry.origin} of its readings is this server")
-    stream = make_stream(connection, entry.gadget_id, entry.layout, family=entry.family, origin=entry.origin)
-    count = 0
+    # The stored reading keeps its number; a different one gets the first origin in which it is new, or was stored.
+    origins = [entry.origin, *(_origin_of_copy(entry.origin, rank) for rank in range(_MAX_COPIES))]
+    streams: list[Stream] = []
+    count = moved = 0
     with archive.open(entry.file) as octets:
         rows = read_rows(io.TextIOWrapper(octets, encoding="utf-8", newline=""), entry)
         while page := list(islice(rows, _PAGE)):
-            put(connection, stream.id, page)
             count += len(page)
+            for rank, origin in enumerate(origins):
+                if rank == len(streams):
+                    family = entry.family
+                    streams += [make_stream(connection, entry.gadget_id, entry.layout, family=family, origin=origin)]
+                refused = conflicting(connection, streams[rank].id, page)
+                put(connection, streams[rank].id, [item for item in page if item[0] not in refused])
+                page = [item for item in page if item[0] in refused]
+                moved += len(page) if rank == 0 else 0
+                if not page:
+                    break
+            else:
+                raise BadBatchError(
+                    f"{entry.file}: more than {_MAX_COPIES} stations use copies of the store with the origin"
+                    f" {entry.origin}; upload from each with a current PyGNC, which renews its origin"
+                )
+    if moved:
+        conflicts.setdefault(entry.origin, []).append(f"{moved} readings of {entry.gadget_id}")
     if count != entry.count:
         raise BadBatchError(f"{entry.file} has {count} readings instead of {entry.count}")
     return count
+
+
+def _origin_of_copy(origin: str, rank: int) -> str:
+    return hashlib.sha256(f"{origin} {rank}".encode()).hexdigest()[:32]
 
 
 def _extract_files(archive: zipfile.ZipFile, metadata: Metadata, folder: Path) -> None:

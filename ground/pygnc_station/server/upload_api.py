@@ -162,7 +162,8 @@ def _id_of(request: Request) -> str:
 
 
 def _json_of(status: UploadStatus) -> dict[str, Any]:
-    return {name: getattr(status, name) for name in ("id", "state", "offset", "bytes", "readings", "reason")}
+    names = ("id", "state", "offset", "bytes", "readings", "reason", "conflict")
+    return {name: getattr(status, name) for name in names}
 
 
 def _tinycloud_json_of(status: UploadStatus) -> dict[str, Any]:

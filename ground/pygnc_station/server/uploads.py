@@ -5,6 +5,7 @@ The number of received bytes is the size of the file, so it survives the death o
 
 import hashlib
 import logging
+import shutil
 import threading
 import zipfile
 from dataclasses import dataclass
@@ -57,7 +58,8 @@ class UploadStatus:
         digest: announced checksum, `sha256:...`; in tinycloud's protocol `md5:...`, or "" if the client sent none.
         offset: number of received bytes.
         readings: number of readings in an accepted batch.
-        reason: cause of the rejection, or rows of an accepted batch that were left out.
+        reason: cause of the rejection, or what was left out of an accepted batch or kept under another origin.
+        conflict: origin that another station uses too, "" if there is none.
     """
 
     id: str
@@ -68,6 +70,7 @@ class UploadStatus:
     offset: int
     readings: int
     reason: str
+    conflict: str
 
 
 class Uploads:
@@ -91,6 +94,10 @@ class Uploads:
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
         for name in ("quarantine", "rejected"):
             (folder / name).mkdir(parents=True, exist_ok=True)
+
+    def free_bytes(self) -> int:
+        """Return the free space of the disk of received batches."""
+        return shutil.disk_usage(self._folder).free
 
     def path(self, id_: str) -> Path:
         """Return the path of a batch that is not verified yet."""
@@ -195,15 +202,17 @@ class Uploads:
         try:
             with self._store.writes() as connection:
                 files = self._folder / "files" / portable_name(upload.id)
-                readings, count, note = ingest(self._store, connection, path, files, self._limits, self._zone)
-                values = {"state": UploadState.ACCEPTED, "readings": readings, "files": count, "reason": note}
-                changed = update(schema.uploads).where(schema.uploads.c.id == upload.id)
-                connection.execute(changed.values(changed_ms=clock_ms(), **values))
+                found = ingest(connection, path, files, self._limits, self._zone)
+                values = {"state": UploadState.ACCEPTED, "readings": found.readings, "files": found.files}
+                values |= {"reason": found.note, "conflict": found.conflict, "changed_ms": clock_ms()}
+                connection.execute(update(schema.uploads).where(schema.uploads.c.id == upload.id).values(**values))
         except BadBatchError as error:
             self._reject(upload, str(error))
         except RefusedReadingsError as error:
             self._reject(upload, f"the database refuses the readings: {error.reason}")
         else:
+            if found.conflict:
+                _log.warning("batch %s: %s", upload.name, found.note)
             self._archive(path)
 
     def _archive(self, path: Path) -> None:
@@ -237,7 +246,7 @@ class Uploads:
 
     def _find(self, gateway: int, id_: str) -> UploadStatus | None:
         c = schema.uploads.c
-        columns = (c.name, c.state, c.bytes, c.digest, c.readings, c.reason, c.gateway_id)
+        columns = (c.name, c.state, c.bytes, c.digest, c.readings, c.reason, c.conflict, c.gateway_id)
         with self._store.reads() as connection:
             row = connection.execute(select(*columns).where(c.id == id_)).first()
         if row is None:
@@ -248,7 +257,7 @@ class Uploads:
         state = UploadState(row.state)
         received = path.stat().st_size if state is UploadState.RECEIVING and path.exists() else 0
         offset = row.bytes if state is UploadState.ACCEPTED else received
-        return UploadStatus(id_, row.name, state, row.bytes, row.digest, offset, row.readings, row.reason)
+        return UploadStatus(id_, row.name, state, row.bytes, row.digest, offset, row.readings, row.reason, row.conflict)
 
     def _update(self, id_: str, **values: object) -> None:
         table = schema.uploads

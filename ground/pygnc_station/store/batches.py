@@ -65,6 +65,7 @@ class Batch:
         sha256: checksum of its file, hexadecimal.
         remote_id: identifier that the server has assigned, "" if none.
         reason: reason of the server for a rejection, "" if there is none.
+        conflict: origin that another station uses too, as the server reports with an accepted batch; not recorded.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Batch:
     sha256: str
     remote_id: str
     reason: str
+    conflict: str = ""
 
     @property
     def file_name(self) -> str:

@@ -25,6 +25,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.schema import CreateColumn
 
 from pygnc_station.errors import RefusedReadingsError, StoreError
 from pygnc_station.store.schema import REVISION, facts, metadata
@@ -45,8 +46,8 @@ _REMEDIES: Final = {
     "disk I/O error": "; the disk or card is failing or was removed",
 }
 """Remedies by SQLite's error message."""
-_OLDER_REVISIONS: Final = ("0001", "0002")
-"""Revisions whose tables have the columns of today; later revisions added tables."""
+_OLDER_REVISIONS: Final = ("0001", "0002", "0003")
+"""Revisions whose tables lack nothing but tables and columns of later revisions."""
 _CREATION_LOCK: Final = "pygnc_migration"
 _LOCK_WAIT_S: Final = 60
 _SERVER_WAIT_S: Final = 10
@@ -119,7 +120,10 @@ def _reason(error: SQLAlchemyError) -> str:
 def _sqlite_engine(url: URL) -> Engine:
     if url.database and url.database != ":memory:":
         Path(url.database).expanduser().absolute().parent.mkdir(parents=True, exist_ok=True)
-        url = url.set(database=str(Path(url.database).expanduser()))
+        path = Path(url.database).expanduser()
+        if not path.exists():
+            path.touch(mode=0o600)  # the files that SQLite puts beside it get the same mode
+        url = url.set(database=str(path))
     engine = create_engine(url, connect_args={"timeout": _LOCK_WAIT_S})
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -163,7 +167,7 @@ def _server_engine(url: URL) -> Engine:
 
 
 def _complete_tables(engine: Engine) -> None:
-    """Create all tables that a new, older or incompletely created store lacks."""
+    """Create all tables and columns that a new, older or incompletely created store lacks."""
     with engine.connect() as connection:
         if _revision(connection) == REVISION:
             return
@@ -179,6 +183,12 @@ def _complete_tables(engine: Engine) -> None:
                 f"{name}: the database contains tables of another program ({foreign}); use another database"
             )
         metadata.create_all(connection)
+        for table in metadata.tables.values():
+            known = {column["name"] for column in inspect(connection).get_columns(table.name)}
+            for column in table.columns:
+                if column.name not in known:
+                    declared = CreateColumn(column).compile(dialect=connection.dialect)
+                    connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {declared}"))
         _VERSION.create(connection, checkfirst=True)
         connection.execute(delete(_VERSION))
         connection.execute(insert(_VERSION), {"version_num": REVISION})

@@ -1,6 +1,7 @@
 """Tables of a store, the same for every kind of database.
 
-A new table requires a new `REVISION`; a changed column also requires a migration in `database`.
+A new table or column requires a new `REVISION`. A column that older stores lack is nullable or has a `server_default`;
+any other change also requires a migration in `database`.
 """
 
 from typing import Any, Final
@@ -21,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMBLOB
 from sqlalchemy.schema import SchemaItem
 
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 """Revision of these tables, which every store records."""
 
 metadata: Final = MetaData()
@@ -183,6 +184,7 @@ uploads: Final = _table(
     Column("reason", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("changed_ms", BigInteger, nullable=False),
+    Column("conflict", String(64), nullable=False, server_default="", comment="origin that two stations use"),
     comment="batches that the server receives or has received",
 )
 

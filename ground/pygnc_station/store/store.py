@@ -1,5 +1,6 @@
 """Store of readings: it creates streams, numbers readings, and stores each reading once."""
 
+import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,8 +24,6 @@ class Store:
     Args:
         engine: open database, see `database.open_engine`.
 
-    Attributes:
-        origin: identifier of this store in the identity of its readings.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -33,8 +32,6 @@ class Store:
         self._streams: dict[tuple[str, str, str], Stream] = {}
         with self.writes() as connection:
             add_once(connection, schema.facts, [{"name": _ORIGIN, "value": uuid.uuid4().hex}])
-            query = select(schema.facts.c.value).where(schema.facts.c.name == _ORIGIN)
-            self.origin: str = connection.execute(query).scalar_one()
 
     @classmethod
     def open(cls, where: str) -> Self:
@@ -56,6 +53,23 @@ class Store:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+    @property
+    def origin(self) -> str:
+        """Identifier of this store in the identity of its readings; another program may renew it."""
+        with self.reads() as connection:
+            return store_origin(connection)
+
+    def renew_origin(self) -> str:
+        """Give this store and its own streams a new origin, because a copy of the store uses the old one; return it."""
+        origin = uuid.uuid4().hex
+        streams = schema.streams
+        with self.writes() as connection:
+            # The streams keep ids and numbers, so loggers and cursors continue in them.
+            own = streams.c.origin == store_origin(connection)
+            connection.execute(update(streams).where(own).values(origin=origin))
+            connection.execute(update(schema.facts).where(schema.facts.c.name == _ORIGIN).values(value=origin))
+        return origin
 
     def used_bytes(self) -> int:
         """Return the size of the used part of an SQLite database; 0 for other databases."""
@@ -89,10 +103,11 @@ class Store:
             family: kind of a new device.
             origin: identifier of the store that numbered the readings; by default this store.
         """
-        key = (gadget_id, origin or self.origin, layout.digest)
+        key = (gadget_id, origin, layout.digest)
         if key not in self._streams:
             with self.writes() as connection:
-                self._streams[key] = make_stream(connection, gadget_id, layout, family=family, origin=key[1])
+                origin = origin or store_origin(connection)
+                self._streams[key] = make_stream(connection, gadget_id, layout, family=family, origin=origin)
         return self._streams[key]
 
     def append(self, stream: Stream, new: Sequence[NewReading]) -> int:
@@ -137,6 +152,25 @@ def put(connection: Connection, stream_id: int, numbered: Iterable[tuple[int, Ne
     )
 
 
+def conflicting(connection: Connection, stream_id: int, numbered: Sequence[tuple[int, NewReading]]) -> set[int]:
+    """Return the numbers under which a stream contains readings of another time, other values or other bytes."""
+    c = schema.readings.c
+    next_number = connection.execute(
+        select(schema.streams.c.next_number).where(schema.streams.c.id == stream_id)
+    ).scalar_one()
+    known = [(number, new) for number, new in numbered if number < next_number]
+    found: set[int] = set()
+    for start in range(0, len(known), _MAX_PARAMETERS):
+        news = dict(known[start : start + _MAX_PARAMETERS])
+        query = select(c.number, c.t_utc_ms, c.content, c.raw).where(c.stream_id == stream_id, c.number.in_(news))
+        for number, t_utc_ms, content, raw in connection.execute(query):
+            new = news[number]
+            is_same = t_utc_ms == new.t_utc_ms and raw == new.raw
+            if not is_same or (content != new.content and json.loads(content) != json.loads(new.content)):
+                found.add(number)
+    return found
+
+
 def add_new(connection: Connection, stream_id: int, numbered: Sequence[tuple[int, NewReading]]) -> int:
     """Store numbered readings within a transaction; return the number of new readings."""
     c = schema.readings.c
@@ -147,6 +181,12 @@ def add_new(connection: Connection, stream_id: int, numbered: Sequence[tuple[int
         known |= set(connection.execute(query).scalars())
     put(connection, stream_id, numbered)
     return len(set(numbers) - known)
+
+
+def store_origin(connection: Connection) -> str:
+    """Return the origin of a store within a transaction; see `Store.origin`."""
+    query = select(schema.facts.c.value).where(schema.facts.c.name == _ORIGIN)
+    return str(connection.execute(query).scalar_one())
 
 
 def add_once(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:

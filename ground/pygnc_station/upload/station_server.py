@@ -1,5 +1,6 @@
 """Clients of servers: HTTP requests, registration and key file, and the sender for PyGNC servers."""
 
+import logging
 import os
 import ssl
 from abc import ABC, abstractmethod
@@ -13,9 +14,11 @@ import httpx
 
 from pygnc.common.files import durable_rename
 from pygnc_station.errors import StationError, TransferError
-from pygnc_station.settings import StationSettings
+from pygnc_station.settings import StationSettings, Upload
 from pygnc_station.store.batches import Batch, BatchState
 
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_log: Final = logging.getLogger(__name__)
 _TEMPORARY: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """HTTP status codes after which the same request may succeed later."""
 
@@ -79,14 +82,26 @@ def http_client(settings: StationSettings, key: str = "") -> httpx.Client:
         key: the gateway's key; "" sends none.
 
     Raises:
-        StationError: the CA file cannot be read.
+        StationError: the CA file cannot be read, or the key would be sent without encryption.
     """
     upload = settings.upload
+    _require_encryption(upload)
     context = tls_context(settings, upload.ca_file, "upload")
     headers = {"authorization": f"Bearer {key}"} if key else {}
     return httpx.Client(
         base_url=upload.url.rstrip("/") + "/", verify=context, timeout=upload.timeout_s, headers=headers, trust_env=True
     )
+
+
+def _require_encryption(upload: Upload) -> None:
+    """Refuse to send keys and PINs over plain HTTP, unless the server is on this computer or [upload] allows it."""
+    url = httpx.URL(upload.url)
+    if url.scheme != "http" or url.host in _LOOPBACK:
+        return
+    danger = f"{upload.url}: everybody on the way can read the station's key"
+    if not upload.insecure:
+        raise StationError(f"{danger}; use https, or set insecure = true in [upload]")
+    _log.warning("%s, because of insecure in [upload]; use https", danger)
 
 
 def send_request(client: httpx.Client, method: str, path: str, **content: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
@@ -239,7 +254,9 @@ class StationSender(HttpSender):
             if status["state"] == "receiving" and status["offset"] == batch.bytes:  # received, but not verified yet
                 status = self._request("PATCH", batch, params={"offset": batch.bytes}, content=b"")
             if status["state"] in _FINAL_STATES:
-                return replace(batch, state=BatchState(status["state"]), reason=str(status["reason"]))
+                conflict = str(status.get("conflict", ""))
+                state = BatchState(status["state"])
+                return replace(batch, state=state, reason=str(status["reason"]), conflict=conflict)
         raise TransferError(
             f"{self._client.base_url}: {batch.name} arrived damaged {_MAX_ATTEMPTS} times; the next upload sends it"
             " again"

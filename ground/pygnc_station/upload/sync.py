@@ -14,10 +14,14 @@ from pygnc_station.store import schema
 from pygnc_station.store.cursors import SYNC, advance, pending
 from pygnc_station.store.query import numbered, numbered_pages, streams_of
 from pygnc_station.store.readings import NewReading, StoredReading, Stream
-from pygnc_station.store.store import Store
+from pygnc_station.store.store import Store, conflicting, put
 from pygnc_station.upload.retry import note_failure, note_success
 
 _PAGE: Final = 1000
+_CONFLICT: Final = (
+    "the central store contains another reading under this number: two stations use copies of one store; this station"
+    " has a new origin now, and `pygnc station sync --dead-letters` sends the reading"
+)
 
 
 class SyncResult(NamedTuple):
@@ -56,6 +60,8 @@ def synchronise(local: Store, central_url: str, now_ms: int) -> SyncResult:
                             letter = (SYNC, part.stream.id, reading.number, reason, now_ms)
                             connection.execute(insert(schema.dead_letters).values(letter))
                         advance(connection, SYNC, part.stream.id, page[-1].number)
+                    if part.stream.origin == local.origin and any(reason == _CONFLICT for _, reason in refusals):
+                        local.renew_origin()
                     sent += len(page) - len(refusals)
                     refused += len(refusals)
     except StoreError as error:
@@ -104,10 +110,13 @@ def _central_stream(central: Store, stream: Stream) -> Stream:
 def _send(central: Store, stream: Stream, page: Sequence[StoredReading]) -> list[tuple[StoredReading, str]]:
     """Store a page in the central store; return the readings that it refuses, found by bisection, with reasons."""
     try:
-        central.put(stream, [(reading.number, NewReading(*reading[2:])) for reading in page])
+        rows = [(reading.number, NewReading(*reading[2:])) for reading in page]
+        with central.writes() as connection:
+            refused = conflicting(connection, stream.id, rows)
+            put(connection, stream.id, [row for row in rows if row[0] not in refused])
     except RefusedReadingsError as error:
         if len(page) == 1:
             return [(page[0], str(error))]
         middle = len(page) // 2
         return _send(central, stream, page[:middle]) + _send(central, stream, page[middle:])
-    return []
+    return [(reading, _CONFLICT) for reading in page if reading.number in refused]

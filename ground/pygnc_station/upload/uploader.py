@@ -29,12 +29,14 @@ class UploadReport:
         accepted: names of batches that the server has accepted.
         rejected: names and reasons of batches that it has rejected.
         waiting: names of batches that it has received but neither accepted nor rejected.
+        notes: remarks of the server about accepted batches.
         problem: temporary failure that ended the upload early, "" if there was none.
     """
 
     accepted: list[str] = field(default_factory=list)
     rejected: list[tuple[str, str]] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     problem: str = ""
 
 
@@ -92,6 +94,10 @@ def _send(store: Store, settings: StationSettings, sender: Sender, batch: Batch,
     update_batch(store, batch, state=sent.state, remote_id=sent.remote_id, reason=sent.reason)
     if sent.state is BatchState.ACCEPTED:
         report.accepted.append(batch.name)
+        if sent.reason:
+            report.notes.append(f"{batch.name}: {sent.reason}")
+        if sent.conflict and sent.conflict == store.origin:
+            report.notes.append(f"{settings.name}: the new origin of this station's readings is {store.renew_origin()}")
         _archive_accepted(store, settings)
     elif sent.state is BatchState.REJECTED:
         report.rejected.append((batch.name, sent.reason))

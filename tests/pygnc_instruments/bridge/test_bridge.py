@@ -20,6 +20,7 @@ from pygnc_instruments.bridge.messages import COMMANDS, READING_COMMANDS
 from pygnc_instruments.bridge.server import TOKEN_VARIABLE
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
+from pygnc_instruments.simulators.mip_unit import MipSimulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from tests.pygnc_instruments.bridge.running import PATIENCE_S, ROOT, RunningBridge, environment, get, until
@@ -184,10 +185,10 @@ def test_plays_a_recording_to_its_end(start: Start, tmp_path: Path) -> None:
         client.wait(lambda message: is_device(message, "ended"))
 
 
-@pytest.mark.parametrize("family", ["gx2", "monodrive"])
+@pytest.mark.parametrize("family", ["gx2", "mip", "monodrive"])
 def test_streams_and_logs_units_of_other_families(start: Start, family: str) -> None:
-    unit = Gx2Simulator() if family == "gx2" else MonoDriveSimulator()
-    with TcpEndpoint(unit) as network:
+    units = {"gx2": Gx2Simulator, "mip": MipSimulator, "monodrive": MonoDriveSimulator}
+    with TcpEndpoint(units[family]()) as network:
         bridge = start(network.url, "--baud", "115200", "--family", family, "--port", "0")
         with bridge.connect() as client:
             assert any("ccel" in name for name in client.wait(is_output)["data"])
@@ -271,7 +272,13 @@ def test_requires_the_token_if_one_is_set(start: Start, line: PtyEndpoint) -> No
 def test_commands_of_programs_need_the_token(bridge: RunningBridge, unit: UcbSimulator) -> None:
     before = dict(unit.ram), dict(unit.eeprom)
     commands: dict[str, object] = dict.fromkeys(COMMANDS)
-    commands |= {"SF": [[1, 2]], "WF": [[1, 2]], "load_file": "x.csv", "upgrade": {"image": "", "confirm": True}}
+    commands |= {
+        "set_params": {"paramId": 1, "value": 2},
+        "SF": [[1, 2]],
+        "WF": [[1, 2]],
+        "load_file": "x.csv",
+        "upgrade": {"image": "", "confirm": True},
+    }
     with bridge.connect_without_token() as client:
         client.wait(is_output)
         errors = {name: client.ask_in_full(name, data)["err"] for name, data in commands.items()}
@@ -388,7 +395,7 @@ def test_reports_a_port_that_another_program_uses(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--protocol", "v3"), "v1, v2, envelope"),
+        (("--protocol", "v3"), "v1, v2, openimu, envelope"),
         (("--family", "none"), "unknown device family"),
         (("--certificate", "/nowhere.pem"), "not a certificate"),
     ],

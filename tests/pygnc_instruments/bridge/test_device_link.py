@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pygnc_devices.declaration import Record
 from pygnc_devices.framing import Frame
 from pygnc_devices.reading import Counters, Reading, Stamp
 from pygnc_devices.ucb.unit import UcbUnit
@@ -15,6 +16,7 @@ from pygnc_instruments.bridge.messages import Event
 from pygnc_instruments.device.connection import DeviceSelection
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
+from pygnc_instruments.simulators.mip_unit import MipSimulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
 PATIENCE_S = 30.0
@@ -55,6 +57,18 @@ def test_a_failing_driver_is_reported_and_restarted(tmp_path: Path, monkeypatch:
             lambda link: link.state is LinkState.STREAMING and link.latest is not None,
         )
     assert any("internal error of the driver" in event.data["reason"] for event in events)
+
+
+def test_the_packets_of_the_readings_are_known(tmp_path: Path) -> None:
+    found: dict[str, Record] = {}
+
+    def has_readings(link: DeviceLink) -> bool:
+        found.update(link.packets)
+        return bool(found)
+
+    with PtyEndpoint(MipSimulator(formats={0x80: [(0x04, 5), (0x12, 5)]}), tmp_path / "port") as line:
+        serve(DeviceSelection(line.url, "mip", 115200), has_readings)
+    assert [name for name, _ in found["sensor"].columns()][:4] == ["xAccel", "yAccel", "zAccel", "tow_s"]
 
 
 def test_identifies_a_unit_without_fields(tmp_path: Path) -> None:

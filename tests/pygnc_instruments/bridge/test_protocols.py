@@ -14,7 +14,14 @@ from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.packets import OUTPUT_PACKETS
 from pygnc_devices.units import RATE
 from pygnc_instruments.bridge.messages import COMMANDS, BridgeError, ErrorCode, Event, output_values
-from pygnc_instruments.bridge.protocols import V2_ACTIONS, MessageProtocol, ProtocolV1, ProtocolV2
+from pygnc_instruments.bridge.protocols import (
+    OPENIMU_METHODS,
+    V2_ACTIONS,
+    MessageProtocol,
+    ProtocolOpenImu,
+    ProtocolV1,
+    ProtocolV2,
+)
 
 NO_LOG_OPTIONS = {"file_name": "", "user": "", "access_token": "", "storage": ""}
 NO_UPGRADE_OPTIONS = {"image": b"", "confirmed": False, "recover": False, "sha256": ""}
@@ -150,17 +157,93 @@ def test_envelope_answers() -> None:
     assert answer(MessageProtocol(), '{"cmd":"GF"}', {1: 5}) == {"cmd": "GF", "data": [[1, 5]], "err": None}
 
 
-def test_readings_in_each_protocol() -> None:
-    values = {"xAccel": 0.5, "counter": 7}
-    v1 = ProtocolV1()
-    assert [json.loads(v1.output(values, 9.0)) for _ in range(2)] == [values | {"time": 1}, values | {"time": 2}]
-    assert json.loads(ProtocolV2().output(values, 9.0)) == {
-        "messageType": "event",
-        "data": {"newOutput": {"time": 9.0, **values}},
+def method(name: str, parameters: object = None) -> str:
+    return json.dumps({"method": name, "params": parameters})
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "command"),
+    [
+        ("getServerInfo", None, ("status", {})),
+        ("getParams", [], ("params", {"number": None})),
+        ("getParam", {"paramId": 4}, ("params", {"number": 4})),
+        ("setParam", {"paramId": 4, "value": 100}, ("set_params", {"values": {4: 100}})),
+        ("setParams", [{"paramId": "3", "value": "z1"}], ("set_params", {"values": {3: "z1"}})),
+        ("saveConfig", None, ("save_params", {})),
+        ("startLog", {"fileName": "a", "id": "u"}, ("start_log", NO_LOG_OPTIONS | {"file_name": "a", "user": "u"})),
+    ],
+)
+def test_openimu_parses_requests(name: str, parameters: object, command: Parsed) -> None:
+    assert parsed(ProtocolOpenImu(), method(name, parameters)) == command
+
+
+def test_openimu_answers() -> None:
+    protocol = ProtocolOpenImu()
+    parameter = {"paramId": 4, "name": "Packet Rate", "value": 100}
+
+    def result(name: str, value: Any = None, parameters: object = None) -> Any:  # noqa: ANN401 - any JSON
+        message = answer(protocol, method(name, parameters), value)
+        assert message["method"] == name
+        return message["result"]
+
+    assert result("getServerInfo", STATUS)["packetType"] == "serverInfo"
+    assert result("getServerInfo", STATUS)["data"].items() >= {"deviceConnected": True, "clientCount": 0}.items()
+    names = {entry["name"]: entry["value"] for entry in result("getDeviceInfo", STATUS)["data"]}
+    assert names == {"Product Name": "IMU", "PN": "-", "Firmware Version": "-", "SN": "7", "App Version": "IMU"}
+    assert result("getParams", [parameter]) == {"packetType": "inputParams", "data": [parameter]}
+    assert result("getParam", [parameter], {"paramId": 4}) == {"packetType": "inputParam", "data": parameter}
+    expected = {"packetType": "success", "data": {"error": 0}}
+    assert result("setParam", {"error": 0}, {"paramId": 4, "value": 50}) == expected
+    assert result("startStream", {"on": True}) == {"packetType": "success"}
+    assert result("startLog", {"file": "a.csv"}) == {"packetType": "success", "data": "a.csv"}
+
+
+def test_openimu_reports_errors_and_events() -> None:
+    protocol = ProtocolOpenImu()
+    error = BridgeError(ErrorCode.UNKNOWN_COMMAND, "unknown method")
+    assert json.loads(protocol.rejection("", error)) == {
+        "method": "unknown",
+        "result": {"packetType": "error", "data": {"message": "unknown method"}
+                   | dict.fromkeys(("code", "error"), "unknown_command")},
+    }  # fmt: skip
+    found = json.loads(protocol.events(Event("device", DEVICE))[0])
+    assert found["result"]["data"]["deviceType"] == "DMU"
+    assert protocol.events(Event("device", DEVICE)) == []
+    lost = [json.loads(text) for text in protocol.events(Event("device", DEVICE | {"connected": False}))]
+    assert lost[0] == {"method": "stream", "result": {"packetType": "ping", "data": {"status": 2}}}
+    assert lost[1]["result"]["data"].items() >= {"deviceConnected": False}.items()
+    running = {"state": "running", "phase": "write", "written_bytes": 240, "total_bytes": 1000}
+    assert json.loads(protocol.events(Event("upgrade_progress", running))[0])["result"] == {
+        "packetType": "upgrade_progress",
+        "data": {"addr": 240, "fs_len": 1000},
     }
-    assert json.loads(MessageProtocol().output(values, 9.0)) == {
+    (done,) = protocol.events(Event("upgrade_progress", {"state": "done"}))
+    assert json.loads(done)["result"]["data"] == {"success": True}
+    (failed,) = protocol.events(Event("upgrade_progress", {"state": "failed", "message": "no"}))
+    assert json.loads(failed)["result"]["data"].items() >= {"success": False, "message": "no"}.items()
+    assert protocol.events(Event("log", {"active": True})) == []
+
+
+def test_openimu_requires_the_number_of_a_parameter() -> None:
+    with pytest.raises(BridgeError, match="number is missing"):
+        ProtocolOpenImu().parse(method("getParam", {}))
+
+
+def test_readings_in_each_protocol() -> None:
+    values = {"time": 9.0, "xAccel": 0.5, "counter": 7}
+    v1 = ProtocolV1()
+    assert [json.loads(v1.output([values], "S1")) for _ in range(2)] == [values | {"time": 1}, values | {"time": 2}]
+    assert json.loads(ProtocolOpenImu().output([values, values], "z1")) == {
+        "method": "stream",
+        "result": {"packetType": "z1", "data": [values, values]},
+    }
+    assert json.loads(ProtocolV2().output([values], "S1")) == {
+        "messageType": "event",
+        "data": {"newOutput": values},
+    }
+    assert json.loads(MessageProtocol().output([values], "S1")) == {
         "cmd": "output",
-        "data": {"time": 9.0, **values},
+        "data": values,
         "err": None,
     }
 
@@ -183,9 +266,9 @@ def test_errors_are_objects_in_every_protocol() -> None:
 
 def test_disconnection_is_reported_in_every_protocol() -> None:
     event = Event("device", DEVICE | {"connected": False, "reason": "unplugged"})
-    assert json.loads(ProtocolV1().event(event)) == {"error": {"code": "no_device", "message": "unplugged"}}
-    assert json.loads(ProtocolV2().event(event))["data"]["device"]["reason"] == "unplugged"
-    assert json.loads(MessageProtocol().event(event))["data"]["connected"] is False
+    assert json.loads(ProtocolV1().events(event)[0]) == {"error": {"code": "no_device", "message": "unplugged"}}
+    assert json.loads(ProtocolV2().events(event)[0])["data"]["device"]["reason"] == "unplugged"
+    assert json.loads(MessageProtocol().events(event)[0])["data"]["connected"] is False
 
 
 def test_repr_of_a_command_does_not_contain_the_access_token() -> None:
@@ -197,7 +280,7 @@ def test_nan_becomes_null() -> None:
     packet = Packet("zz", (Field("rate_rad_s", "f", RATE), Field("tag", "2s")))
     reading = Reading(packet, b"", {"rate_rad_s": math.nan, "tag": b"ab"}, 0, 0)
     assert output_values(reading) == {"rate_rad_s": None, "tag": "ab"}
-    assert json.loads(MessageProtocol().output(output_values(reading), 0.0))["data"]["rate_rad_s"] is None
+    assert json.loads(MessageProtocol().output([output_values(reading)], "S1"))["data"]["rate_rad_s"] is None
 
 
 def test_readings_have_names_and_units_of_csv_columns() -> None:
@@ -220,6 +303,7 @@ MESSAGES = st.one_of(
     JSON.map(json.dumps),
     st.builds(lambda cmd, data: json.dumps({"cmd": cmd, "data": data}), st.sampled_from(sorted(COMMANDS)), JSON),
     st.builds(action, st.sampled_from(sorted(V2_ACTIONS)), JSON),
+    st.builds(method, st.sampled_from(sorted(OPENIMU_METHODS)), JSON),
 )
 
 
@@ -234,6 +318,18 @@ def test_any_message_is_parsed_or_rejected_with_an_error_object(message: str | b
             assert refusal["err"].keys() >= {"code", "message"}
         else:
             assert request.name
+
+
+@given(MESSAGES)
+def test_any_message_is_parsed_or_rejected_in_the_form_of_openimu(message: str | bytes) -> None:
+    protocol = ProtocolOpenImu()
+    try:
+        request = protocol.parse(message)
+    except BridgeError as error:
+        refusal = json.loads(protocol.rejection(str(error.details.pop("cmd", "")), error))
+        assert refusal["result"]["packetType"] == "error"
+    else:
+        assert request.name in OPENIMU_METHODS
 
 
 @pytest.mark.parametrize("depth", [10_000])

@@ -28,6 +28,7 @@ from pygnc_instruments.device.log_files import CsvLog
 from pygnc_instruments.device.simulate_command import SIMULATORS
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
+from pygnc_instruments.simulators.mip_unit import MipSimulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
@@ -149,6 +150,22 @@ def test_reports_a_port_without_a_device(tmp_path: Path) -> None:
         os.close(master)
         os.close(slave)
     assert str(tmp_path / "nothing") in run("info", tmp_path / "nothing", code=1).stderr
+
+
+def test_a_mip_unit_is_found_configured_and_logged(tmp_path: Path) -> None:
+    with PtyEndpoint(MipSimulator(), tmp_path / "mip") as line:
+        assert run_json("list", line.url)["found"][0]["family"] == "mip"
+        port = (line.url, "--family", "mip", "--baud", 115200)
+        assert run_json("info", *port)["rate"] == "100 Hz"
+        run("set", *port, "stream.filter=on", "format.sensor=scaled_accel:5,scaled_mag:50,sensor_timestamp:5")
+        assert "scaled_mag:50" in run("get", *port, "format.sensor", "--json").stdout
+        run("log", *port, "--out", tmp_path / "logs", "--name", "x", "--count", 60)
+    texts = ((tmp_path / "logs" / name).read_text().splitlines() for name in ("x.csv", "x-filter.csv"))
+    sensor, attitude = (list(csv.DictReader(row for row in text if row[0] != "#")) for text in texts)
+    assert len(sensor) + len(attitude) == 60
+    assert {"zAccel", "xMag", "tow_s"} <= sensor[0].keys()
+    assert {"rollAngle", "pitchAngle", "yawAngle", "filter_state"} <= attitude[0].keys()
+    assert {row["xMag"] == "" for row in sensor} == {True, False}
 
 
 def test_gx2_settings_are_words_of_its_eeprom(gx2: PtyEndpoint) -> None:

@@ -17,7 +17,7 @@ from pygnc_instruments.simulators.opc_n3_unit import OpcFaults
 from pygnc_station.commands.doctor import examine
 from pygnc_station.commands.main import app
 from pygnc_station.errors import StationError
-from pygnc_station.logger.devices import interval_options, open_device
+from pygnc_station.logger.devices import interval_options, open_device, read_one
 from pygnc_station.logger.logger import Logger
 from pygnc_station.settings import Device, StationSettings
 from pygnc_station.store import query
@@ -94,6 +94,12 @@ def test_stores_the_unfinished_average_when_it_is_stopped(tmp_path: Path, number
     assert isinstance(values["samples"], int)
     assert values["samples"] >= 1
     assert len(found.raw or b"") == 86 * values["samples"]
+
+
+def test_a_single_reading_does_not_wait_for_a_long_interval(tmp_path: Path) -> None:
+    with line_of(counter(), tmp_path) as line:
+        device = Device("opc", "opc_n3", line.url, interval_s=300, options={"timing": timing(REST_S)})
+        assert read_one(device, DEADLINE_S).packet.name == "histogram"
 
 
 @pytest.mark.parametrize(

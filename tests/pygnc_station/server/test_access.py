@@ -6,10 +6,11 @@ from sqlalchemy import select
 
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server import access
+from pygnc_station.settings import StationSettings, Upload
 from pygnc_station.store import schema
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
-from pygnc_station.upload.station_server import register
+from pygnc_station.upload.station_server import http_client, register
 from tests.pygnc_station.server.samples import server, station
 
 NOW_MS = 1_790_000_000_000
@@ -49,6 +50,28 @@ def test_the_store_contains_only_hashes_of_secrets(store: Store, tmp_path: Path)
     assert b"grafana" in content
     for secret in (str(key), token, other):
         assert secret.encode() not in content
+
+
+def test_keys_are_not_sent_over_plain_http_to_another_computer(caplog: pytest.LogCaptureFixture) -> None:
+    def client(url: str, *, insecure: bool = False) -> None:
+        http_client(StationSettings(upload=Upload(url, insecure=insecure)), "key").close()
+
+    with pytest.raises(StationError, match="read the station's key; use https, or set insecure = true"):
+        client("http://stations.example:8321")
+    for url in ("https://stations.example", "http://127.0.0.1:8321", "http://[::1]:8321", "http://localhost"):
+        client(url)
+    assert caplog.text == ""
+    client("http://stations.example", insecure=True)
+    assert "because of insecure in [upload]" in caplog.text
+
+
+def test_health_reports_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with server(tmp_path / "server") as there:
+        assert httpx.get(f"{there.url}/health").status_code == 200
+        monkeypatch.setattr("pygnc_station.server.application.LEAST_FREE_BYTES", 1 << 60)
+        answer = httpx.get(f"{there.url}/health")
+    assert answer.status_code == 503
+    assert "MB left; free some space" in answer.text
 
 
 def test_tokens_expire_and_read_only_tokens_do_not_permit_writing(store: Store) -> None:

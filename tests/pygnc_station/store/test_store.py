@@ -130,7 +130,9 @@ def test_two_loggers_of_one_store_number_without_gaps(url: str) -> None:
     assert sorted(numbers) == list(range(1, 51))
 
 
-@pytest.mark.parametrize(("revision", "missing"), [("0001", "batches"), ("0002", "gateways"), (None, "readings")])
+@pytest.mark.parametrize(
+    ("revision", "missing"), [("0001", "batches"), ("0002", "gateways"), ("0003", "gadget_log"), (None, "readings")]
+)
 def test_completes_the_tables_of_an_older_store_without_losing_data(
     url: str, revision: str | None, missing: str
 ) -> None:
@@ -148,7 +150,9 @@ def test_completes_the_tables_of_an_older_store_without_losing_data(
             store.append(store.stream("g", LAYOUT), [new(1)])
             with store.reads() as connection:
                 assert inspect(connection).get_table_names() == sorted([*schema.metadata.tables, "alembic_version"])
-                assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == ["0003"]
+                assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == [
+                    schema.REVISION
+                ]
                 assert connection.execute(select(schema.devices.c.id)).scalars().all() == [1]
 
 
@@ -219,3 +223,17 @@ def test_times_are_utc_with_milliseconds() -> None:
     assert parse_time("2026-09-21 16:13:20.007+02:00") == 1_790_000_000_007
     assert parse_time("2026-09-21T14:13") == 1_790_000_000_000 - 20_000
     assert iso_time(-1) == "1969-12-31T23:59:59.999Z"
+
+
+def test_adds_the_columns_that_an_older_store_lacks(url: str) -> None:
+    Store.open(url).close()
+    engine = create_engine(url.replace("mysql://", "mysql+pymysql://"))
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE uploads DROP COLUMN conflict"))
+        connection.execute(text("INSERT INTO gateways VALUES (1, 'roof', '', '', 0, NULL, NULL)"))
+        connection.execute(text("INSERT INTO uploads VALUES ('a', 1, 'b', 'accepted', 1, '', 1, 0, '', 0, 0)"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
+    engine.dispose()
+    for _ in range(2):
+        with Store.open(url) as store, store.reads() as connection:
+            assert connection.execute(select(schema.uploads.c.id, schema.uploads.c.conflict)).all() == [("a", "")]

@@ -3,6 +3,7 @@ import hashlib
 import io
 import json
 import os
+import stat
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -50,6 +51,14 @@ def _rows(path: Path) -> list[tuple[str, int]]:
             text = io.StringIO(archive.read(entry["file"]).decode())
             found += [(entry["gadget_id"], int(row["number"])) for row in csv.DictReader(text)]
     return found
+
+
+def test_database_and_batches_are_private(store: Store, tmp_path: Path) -> None:
+    store.append(store.stream("opc", LAYOUT), [new(0)])
+    (made,) = make_batch(store, _settings(tmp_path), NOW_MS)
+    files = [tmp_path / "batches2upload" / made.file_name, *tmp_path.glob("*.db*")]
+    assert len(files) >= 2
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
 def test_a_batch_is_made_before_the_clock_is_set(store: Store, tmp_path: Path) -> None:
@@ -286,7 +295,7 @@ def test_commands_print_batched_and_waiting_readings(tmp_path: Path) -> None:
         assert result.exit_code == code, result.output
         return result.output
 
-    assert "2 readings in no batch" in invoke("status")
+    assert "2 readings in the store\n2 readings in no batch" in invoke("status")
     assert "2 readings, 0 files" in invoke("batch")
     assert invoke("batch") == "nothing new\n"
     assert "  ready  2 readings" in invoke("status")

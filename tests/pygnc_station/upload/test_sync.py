@@ -1,5 +1,7 @@
+import shutil
+
 import pytest
-from sqlalchemy import update
+from sqlalchemy import make_url, update
 
 from pygnc_station.store import query, schema
 from pygnc_station.store.store import Store
@@ -78,3 +80,27 @@ def test_retry_delays_double_up_to_an_hour() -> None:
     assert 4_000 <= retry_delay_ms(1) <= 6_000
     assert 64_000 <= retry_delay_ms(5) <= 96_000
     assert 2_880_000 <= retry_delay_ms(1000) <= 4_320_000
+
+
+def test_a_copied_store_gets_a_new_origin_and_loses_no_reading(sqlite_url: str, url: str) -> None:
+    original, copy = sqlite_url + "-original", sqlite_url + "-copy"
+    with Store.open(original) as local:
+        local.append(local.stream("g", LAYOUT), [new(rank) for rank in range(3)])
+        synchronise(local, url, START_MS)
+    shutil.copy(make_url(original).database or "", make_url(copy).database or "")
+    for where, ranks in ((original, range(3, 8)), (copy, range(103, 106))):
+        with Store.open(where) as local:
+            local.append(local.stream("g", LAYOUT), [new(rank) for rank in ranks])
+            origin = local.origin
+            result = synchronise(local, url, START_MS)
+            if where == original:
+                assert result == sync.SyncResult(sent=5)
+            else:
+                assert (result.sent, result.refused) == (0, 3)
+                assert "copies" in dead_letters(local)[0][2]
+                assert local.origin != origin
+                assert send_dead_letters(local, url) == sync.SyncResult(sent=3)
+    with Store.open(url) as central:
+        found = query.between(central, query.streams(central))
+    expected = [new(rank).t_utc_ms for rank in (*range(8), *range(103, 106))]
+    assert [item.t_utc_ms for item in found] == expected

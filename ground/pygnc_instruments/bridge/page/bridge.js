@@ -156,13 +156,21 @@ byId("token-form").addEventListener("submit", (event) => {
 function showOutput(values) {
   const { packet } = device;
   if (packet !== plotted && description.packets[packet]) {
+    const isSent = (column) => column in values;
+    const { graphs: declared, attitude: columns } = description.packets[packet];
+    const graphs = declared.filter((graph) => graph.columns.every(isSent));
+    if (!graphs.length) {
+      return;
+    }
     plotted = packet;
     byId("plots").replaceChildren();
-    const { graphs, attitude: columns } = description.packets[packet];
-    attitude = columns.length ? new Attitude(columns, byId("plots")) : null;
+    attitude = columns.length && columns.every(isSent) ? new Attitude(columns, byId("plots")) : null;
     plots = graphs.map((graph) => new Plot(graph, byId("plots")));
     plots.forEach((plot) => view.listenTo(plot.canvas));
     view.resume();
+  }
+  if (!plots.every((plot) => plot.columns.every((column) => column in values))) {
+    return;  // the reading is of another packet
   }
   readingCount += 1;
   isDirty = true;

@@ -1,0 +1,93 @@
+"""Stations whose stores are copies of each other: cloned cards and restored backups."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pygnc_station.settings import StationSettings
+from pygnc_station.store import query
+from pygnc_station.store.readings import clock_ms
+from pygnc_station.store.store import Store
+from pygnc_station.upload.uploader import UploadReport, sender_of, upload_all
+from tests.pygnc_station.server.samples import batch_of, server, station
+from tests.pygnc_station.store.samples import LAYOUT, new
+
+pytestmark = pytest.mark.slow
+
+
+def _upload(store: Store, settings: StationSettings) -> UploadReport:
+    sender = sender_of(settings)
+    try:
+        return upload_all(store, settings, sender, clock_ms())
+    finally:
+        sender.close()
+
+
+def _times(store: Store) -> list[int]:
+    return sorted(item.t_utc_ms for item in query.between(store, query.streams(store)))
+
+
+def test_cloned_stations_lose_no_reading_and_part_their_origins(
+    tmp_path: Path, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with server(tmp_path / "server", url) as there:
+        settings = station(tmp_path / "a", there.url, there.new_key())
+        with Store.open(str(tmp_path / "a.db")) as store:
+            batch_of(store, settings, range(3))
+            assert _upload(store, settings).notes == []
+        shutil.copytree(tmp_path / "a", tmp_path / "b")
+        shutil.copy(tmp_path / "a.db", tmp_path / "b.db")
+        clone = station(tmp_path / "b", there.url)
+        with Store.open(str(tmp_path / "a.db")) as store, Store.open(str(tmp_path / "b.db")) as copy:
+            origin = store.origin
+            batch_of(store, settings, range(3, 6))
+            batch_of(copy, clone, range(103, 105))
+            assert _upload(store, settings).notes == []
+            with caplog.at_level(logging.WARNING):
+                note, renewal = _upload(copy, clone).notes
+            assert "2 readings of imu" in note
+            assert "copies" in note
+            assert copy.origin in renewal
+            assert "2 readings of imu" in caplog.text
+            assert copy.origin not in {origin, store.origin}
+            # The running logger of the clone continues in its streams, and no later batch is in conflict.
+            batch_of(store, settings, range(6, 8))
+            batch_of(copy, clone, range(105, 108))
+            assert (_upload(copy, clone).notes, _upload(store, settings).notes) == ([], [])
+        assert _times(there.store) == [new(rank).t_utc_ms for rank in (*range(8), *range(103, 108))]
+
+
+def test_a_conflicting_batch_that_is_sent_again_changes_nothing(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
+        settings = station(tmp_path / "pi", there.url, there.new_key())
+        mine = there.store.stream("imu", LAYOUT, family="ucb", origin=store.origin)
+        there.store.put(mine, [(2, new(50))])
+        first = batch_of(store, settings, range(3))
+        path = tmp_path / "pi/batches2upload" / first.file_name
+        sender = sender_of(settings)
+        conflicts = [sender.send(first, path).conflict for _ in range(2)]
+        sender.close()
+        assert conflicts == [store.origin] * 2
+        assert _times(there.store) == [new(rank).t_utc_ms for rank in (0, 1, 2, 50)]
+
+
+def test_a_restored_backup_gets_a_new_origin(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        settings = station(tmp_path / "pi", there.url, there.new_key())
+        path, backup = tmp_path / "r.db", tmp_path / "backup.db"
+        with Store.open(str(path)) as store:
+            batch_of(store, settings, range(3))
+            _upload(store, settings)
+        shutil.copy(path, backup)
+        with Store.open(str(path)) as store:
+            origin = store.origin
+            batch_of(store, settings, range(3, 5))
+            _upload(store, settings)
+        shutil.copy(backup, path)
+        with Store.open(str(path)) as store:
+            batch_of(store, settings, range(10, 14))
+            assert len(_upload(store, settings).notes) == 2
+            assert store.origin != origin
+        assert _times(there.store) == [new(rank).t_utc_ms for rank in (*range(5), *range(10, 14))]
