@@ -2,7 +2,8 @@
 
 It performs no I/O and reads no clock. The replay on the ground runs it, too.
 
-The batch is solved at its end; if it is long, its last hour is solved first, so that a slow computer soon has a result.
+The batch is solved at its end; if it is long, its last hour is solved first, without awaiting the orbit, so that a slow
+computer soon has a result.
 Later observations update a filter. When the arc has grown by a quarter since the last solution, and by at least ten
 minutes, all of it is solved again. A solution may take seconds. Therefore the tracker only poses a `problem`; the
 caller solves it and passes the result to `accept` before it continues with other inputs.
