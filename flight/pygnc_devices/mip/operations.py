@@ -3,7 +3,7 @@
 import contextlib
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pygnc_devices.declaration import Value
@@ -23,7 +23,8 @@ _SELF_TEST_S: Final = 6.0
 _RESTART_S: Final = 0.5
 _RESTART_ATTEMPTS: Final = 20
 _SETTLE_S: Final = 0.25
-_PROBE_S: Final = 0.2
+_PROBE_S: Final = 0.1
+_PROBES: Final = 2
 _STREAM_S: Final = 1.1
 """Time in which a unit that streams sends a packet: the slowest rate is 1 Hz."""
 _LONGEST_BIAS_S: Final = 65.535
@@ -285,23 +286,26 @@ async def recover(unit: MipUnit) -> None:
 
 
 async def probe() -> Found:
-    """Identify a unit, for a search; a unit that streams without responding to commands is found, too."""
-    kinds: list[str] = []
-    identity = request(BASE, 0x03, reply=0x81, timeout_s=_PROBE_S, tries=4)
+    """Identify a unit, for a search; a stream of 5 Hz or more is found without a response, too."""
+    kinds: set[str] = set()
+    identity = request(BASE, 0x03, reply=0x81)
 
     def accept(frame: Frame) -> Claim:
         if int(frame.kind, 16) >= FIRST_DATA_SET:
-            kinds.append(frame.kind)
+            kinds.add(frame.kind)
         return identity.accept(frame)
 
-    step = Request(identity.octets, accept, "identity", _PROBE_S, 4, what="command 01 03")
     try:
-        found = _identity(await ask(step, 0x81))
+        data = await ask(replace(identity, accept=accept, timeout_s=_PROBE_S, tries=_PROBES), 0x81)
     except NoAnswerError:
         if not kinds:
             raise
-        names = sorted({DATA_SETS.get(int(kind, 16), (kind,))[0] for kind in kinds})
-        return Found("", f"streams {', '.join(names)}; does not respond to commands")
+        try:
+            data = await ask(replace(identity, tries=_PROBES), 0x81)
+        except NoAnswerError:
+            names = sorted(DATA_SETS.get(int(kind, 16), (kind,))[0] for kind in kinds)
+            return Found("", f"streams {', '.join(names)}; does not respond to commands")
+    found = _identity(data)
     return Found(found.serial_number, found.model)
 
 

@@ -32,7 +32,7 @@ _CLOCKS: Final = {
 }
 """Clocks, the best first: nanoseconds per count, and nanoseconds after which they wrap.
 
-The tick of the internal time stamp is that of the 3DM-GX3, 62.5 kHz."""
+The SDK does not state the tick of the internal time stamp, a field of old models. 62.5 kHz is that of a 3DM-GX3."""
 
 
 @dataclass(frozen=True)
