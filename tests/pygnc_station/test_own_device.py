@@ -62,8 +62,8 @@ def test_a_declaration_is_all_that_a_new_device_needs(tmp_path: Path) -> None:
         shown = json.loads(CliRunner().invoke(app, arguments).output)
         assert set(shown["values"]) == {"rain_mm", "rate_mm_h", "temperature_degc"}
         found = entities("roof", stream, "t", "a", 60)
-        assert found["roof_gauge_RAIN_temperature_degc"]["device_class"] == "temperature"
-        assert found["roof_gauge_RAIN_rain_mm"]["unit_of_measurement"] == "mm"
+        assert found["sensor/roof_gauge_RAIN_temperature_degc"]["device_class"] == "temperature"
+        assert found["sensor/roof_gauge_RAIN_rain_mm"]["unit_of_measurement"] == "mm"
         with server(tmp_path / "server") as there:
             place = station(tmp_path, there.url, there.new_key())
             make_batch(store, place, clock_ms())

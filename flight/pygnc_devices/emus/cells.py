@@ -1,15 +1,19 @@
 """Values of single cells, assembled from sentences of up to eight cells by string and number, in any order."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from pygnc_devices.declaration import Value
 from pygnc_devices.emus.sentences import SENTENCES
+from pygnc_devices.text_declaration import Sentence
 
 Cell: TypeAlias = tuple[int, int]
 """Number of the string, and number of the cell within it, both from 0."""
-_GROUP_FIELDS: Final = 3
+GROUP_FIELDS: Final = 3
+_CELL_NAME: Final = re.compile(r"(?:string_(\d+)_)?cell_(\d+)_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +73,14 @@ class CellTable:
     def __init__(self, name: str) -> None:
         self.name = name
         self.has_communication = True
-        self._fields = [field.name for field in SENTENCES[name].fields[_GROUP_FIELDS:]]
+        self._fields = [field.name for field in SENTENCES[name].fields[GROUP_FIELDS:]]
         self._values: dict[Cell, float] = {}
 
     def add(self, values: Mapping[str, Value | None], *, clear_at_first: bool = False) -> None:
         """Add a sentence; with `clear_at_first` the first cell of the first string discards all earlier values."""
+        if "first_cell" not in values:
+            self._add_named(values, clear_at_first=clear_at_first)
+            return
         string, first = values["string"], values["first_cell"]
         self.has_communication = isinstance(string, int) and isinstance(first, int)
         if not isinstance(string, int) or not isinstance(first, int):
@@ -84,6 +91,18 @@ class CellTable:
             value = values[name]
             if isinstance(value, int | float):
                 self._values[string, number] = float(value)
+
+    def _add_named(self, values: Mapping[str, Value | None], *, clear_at_first: bool) -> None:
+        """Add the values of a sentence of `sentence_of`."""
+        for name, value in values.items():
+            found = _CELL_NAME.match(name)
+            if found is None:
+                continue
+            cell = (int(found[1] or 0), int(found[2]))
+            if clear_at_first and cell == (0, 0):
+                self._values.clear()
+            if isinstance(value, int | float):
+                self._values[cell] = float(value)
 
     def is_complete(self, expected: int | None) -> bool:
         """Return True if the values of all cells are known.
@@ -111,6 +130,32 @@ class CellTable:
             is_valid,
             self.has_communication,
         )
+
+
+@lru_cache(maxsize=1024)
+def sentence_of(name: str, string: int, first: int) -> Sentence:
+    """Return the declaration of the values of up to eight cells whose names contain the cell's number.
+
+    The names are `cell_8_voltage_v`, and `string_1_cell_8_voltage_v` in strings other than the first, numbered from 0.
+
+    Args:
+        name: name of the sentence: BV2, BT2, BT4 or BB2.
+        string: number of the string.
+        first: number of the first cell.
+    """
+    declared = SENTENCES[name]
+    place = f"string {string} " if string else ""
+    fields = tuple(
+        replace(
+            field,
+            # "voltage_1_v" names the first cell of the sentence, whichever that is.
+            name=f"{place}cell {number} ".replace(" ", "_") + field.name.replace(f"_{rank}_", "_"),
+            meaning=f"{field.meaning.split(',')[0]} of {place}cell {number}",
+        )
+        for rank, (number, field) in enumerate(enumerate(declared.fields[GROUP_FIELDS:], first), 1)
+    )
+    title = f"{name} {place}cells {first}-{first + len(fields) - 1}"
+    return replace(declared, name=title, fields=fields)
 
 
 def size_fits(values: Mapping[str, Value | None]) -> bool:

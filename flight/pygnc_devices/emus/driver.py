@@ -40,6 +40,7 @@ def _open(
     ask: Sequence[str] = (),
     every_s: float = 10.0,
     allow_writes: bool = False,
+    name_cells: bool = False,
 ) -> tuple[Engine, EmusUnit]:
     """Open a unit and receive the sentences that it broadcasts.
 
@@ -49,6 +50,7 @@ def _open(
         ask: names of sentences to request repeatedly, such as BV2 and BT2, which are not broadcast.
         every_s: interval of these requests in seconds.
         allow_writes: allow methods that change the unit; otherwise they raise WriteForbiddenError.
+        name_cells: name values of single cells by the number of the cell, which makes each cell a series of its own.
 
     Raises:
         DeviceError: an entry of `ask` is not the name of a sentence.
@@ -56,7 +58,7 @@ def _open(
     """
     for name in ask:
         operations.check_name(name)
-    unit = EmusUnit(allow_writes=allow_writes)
+    unit = EmusUnit(allow_writes=allow_writes, name_cells=name_cells)
     engine = Engine(url, baud, WIRE, unit)
     if ask:
         engine.run_while_connected(partial(operations.poll, unit, tuple(ask), every_s))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from pygnc_devices.declaration import Value
+from pygnc_devices.emus.cells import GROUP_FIELDS, sentence_of
 from pygnc_devices.emus.framing import decode
 from pygnc_devices.emus.sentences import SENTENCES, SUMMARY, UNKNOWN
 from pygnc_devices.framing import LINE_END, Frame
@@ -27,10 +28,12 @@ class EmusUnit:
 
     Attributes:
         allow_writes: True if operations may change the unit.
+        name_cells: True if readings of single cells name each value by the number of its cell, see `cells.sentence_of`.
     """
 
-    def __init__(self, *, allow_writes: bool = False) -> None:
+    def __init__(self, *, allow_writes: bool = False, name_cells: bool = False) -> None:
         self.allow_writes = allow_writes
+        self.name_cells = name_cells
         self._counts_of_cells: dict[str, int] = {}
         self._status: int | None = None
         self._status_t_mono_ns = 0
@@ -45,6 +48,13 @@ class EmusUnit:
         if not sentence.is_reading:
             return None
         flags = self._flags(frame.kind, values, stamp.t_mono_ns)
+        if self.name_cells and frame.kind in SUMMARY:
+            string, first = values["string"], values["first_cell"]
+            if isinstance(string, int) and isinstance(first, int):
+                sentence = sentence_of(frame.kind, string, first)
+                values = dict(
+                    zip((field.name for field in sentence.fields), list(values.values())[GROUP_FIELDS:], strict=True)
+                )
         return Reading(sentence, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, flags=flags)
 
     def reconnected(self) -> None:

@@ -219,10 +219,11 @@ def cells(
         for name in names:
             newest = {stream.layout.kind: (reading, stream) for reading, stream in newest_of_each_kind(store, name)}
             for kind, summary in SUMMARY.items():
-                if kind in newest:
+                times = [newest[found][0].t_utc_ms for found in newest if _is_of(found, kind)]
+                if times:
                     shown = True
                     count = _values(*newest[summary])["cells"] if summary in newest else None
-                    t_utc_ms = newest[kind][0].t_utc_ms
+                    t_utc_ms = max(times)
                     data = _response(store, name, kind, t_utc_ms).data(count if isinstance(count, int) else None)
                     _show(name, kind, data, t_utc_ms, bars=bars)
             if _STATUS in newest:
@@ -236,12 +237,17 @@ def cells(
 
 def _response(store: Store, gadget: str, kind: str, t_utc_ms: int) -> CellTable:
     """Return the cells in the response that ends at a time."""
-    streams = query.streams(store, gadget, kind)
+    streams = [stream for stream in query.streams(store, gadget) if _is_of(stream.layout.kind, kind)]
     by_id = {stream.id: stream for stream in streams}
     table = CellTable(kind)
     for reading in query.between(store, streams, Span(t_utc_ms - _RESPONSE_MS, t_utc_ms + 1)):
         table.add(_values(reading, by_id[reading.stream_id]), clear_at_first=True)
     return table
+
+
+def _is_of(stored: str, kind: str) -> bool:
+    """Return True if a stored kind of reading is `kind`, or some of its cells."""
+    return stored == kind or stored.startswith(f"{kind} ")
 
 
 def _values(reading: StoredReading, stream: Stream) -> dict[str, Value | None]:

@@ -17,6 +17,8 @@ from pygnc_station.settings import Device
 
 DEFAULT_INTERVAL_S: Final = 10.0
 _INTERVAL_OPTIONS: Final = ("interval_s", "every_s")
+_NAME_CELLS: Final = "name_cells"
+"""Option of drivers for batteries, with which each cell becomes a series of its own in all outputs."""
 _MAX_SAMPLE_S: Final = 20.0
 """Longest interval that is passed to a driver as the averaging time of a sample."""
 _PROBE_S: Final = 5.0
@@ -46,6 +48,8 @@ def open_device(device: Device) -> BlockingDevice:
     kind = family_of(device)
     opener: Any = kind.device.open  # type: ignore[attr-defined]  # every driver class has it, with options of its own
     options = interval_options(kind, device.interval_s) | _options(device, opener)
+    if _NAME_CELLS in inspect.signature(opener).parameters:
+        options = {_NAME_CELLS: True} | options
     opened: BlockingDevice = opener(device.port, device.baud or kind.bauds[0], **options)
     return opened
 

@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import threading
+from collections.abc import Iterator
 from typing import Any, Final
 
 import paho.mqtt.client as paho
@@ -27,6 +28,8 @@ _CLASSES: Final = {
 _MASS: Final = {"pm_1_": "pm1", "pm_01": "pm1", "pm_2_5_": "pm25", "pm_25": "pm25", "pm_10": "pm10"}
 _FORBIDDEN: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _SKIPPED: Final = frozenset({"raw", "checksum"})
+_ALARMS: Final = {"protections": "protection", "reductions": "power reduced", "charging_error": "charging error"}
+"""Values whose labelled bits or codes are alarms, and the names of the alarms."""
 _KEEPALIVE_S: Final = 30
 _QOS: Final = 1
 _MAX_WAITING: Final = 1000
@@ -41,7 +44,7 @@ def topic_part(text: str) -> str:
 def entities(
     station: str, stream: Stream, state_topic: str, availability: str, expire_s: int
 ) -> dict[str, dict[str, Any]]:
-    """Return Home Assistant's configuration of each value of a stream, by entity id.
+    """Return Home Assistant's configuration of each value and alarm of a stream, by component and entity id.
 
     Args:
         station: name of the station.
@@ -58,16 +61,40 @@ def entities(
             continue
         id_ = f"{node}_{topic_part(stream.layout.kind)}_{topic_part(column.name)}"
         key = column.name.replace("\\", "\\\\").replace("'", "\\'")
-        found[id_] = {
-            "name": f"{stream.layout.kind} {column.name.replace('_', ' ')}",
-            "unique_id": f"pygnc_{id_}",
+        # In a template, `value_json.values` would be the method of the dictionary.
+        value = f"value_json['values']['{key}']"
+        common: dict[str, Any] = {
             "state_topic": state_topic,
-            "value_template": "{{ value_json.values['" + key + "'] }}",
             "availability_topic": availability,
             "expire_after": expire_s,
             "device": device,
-        } | _quantity(column)
+        }
+        found[f"sensor/{id_}"] = {
+            "name": f"{stream.layout.kind} {column.name.replace('_', ' ')}",
+            "unique_id": f"pygnc_{id_}",
+            "value_template": "{{ " + value + " }}",
+            **common,
+            **_quantity(column),
+        }
+        for suffix, name, condition in _alarms(column, value):
+            found[f"binary_sensor/{id_}_{suffix}"] = {
+                "name": name,
+                "unique_id": f"pygnc_{id_}_{suffix}",
+                "value_template": f"{{{{ 'None' if {value} is none else 'ON' if {condition} else 'OFF' }}}}",
+                "device_class": "problem",
+                **common,
+            }
     return found
+
+
+def _alarms(column: Column, value: str) -> Iterator[tuple[str, str, str]]:
+    """Yield suffix of the id, name and condition of each alarm in a column; `value` is the expression of its value."""
+    title = _ALARMS.get(column.name)
+    if title is None:
+        return
+    yield "any", title, f"{value} > 0"  # bits without a label too
+    for bit, label in column.words if column.of_bits else ():
+        yield str(bit), f"{title}: {label}", f"{value} // {1 << bit} % 2 == 1"
 
 
 def _quantity(column: Column) -> dict[str, str]:
@@ -151,7 +178,7 @@ class MqttSink:
 
     def _announce(self, found: dict[str, dict[str, Any]]) -> None:
         for id_, configuration in found.items():
-            topic = f"{self._mqtt.discovery_prefix}/sensor/{id_}/config"
+            topic = f"{self._mqtt.discovery_prefix}/{id_}/config"
             self._client.publish(topic, json.dumps(configuration, ensure_ascii=False), _QOS, retain=True)
 
     def _on_connect(self, _: paho.Client, __: object, ___: object, reason: ReasonCode, ____: object) -> None:

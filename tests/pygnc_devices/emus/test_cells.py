@@ -7,6 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc_devices.emus.cells import CellTable
+from pygnc_devices.emus.unit import EmusUnit
+from pygnc_devices.framing import Frame
+from pygnc_devices.reading import Counters, Reading, Stamp
 from tests.pygnc_devices.emus.vectors import Values, cells
 
 
@@ -76,3 +79,30 @@ def test_finds_lowest_highest_and_spread() -> None:
 def test_empty_fields_mean_no_cell_communication() -> None:
     empty: Values = dict.fromkeys(cells("BV2", 0, 0, []))
     assert not table(empty).data(16).has_communication
+
+
+def _named(name: str, text: bytes) -> Reading:
+    reading = EmusUnit(name_cells=True).interpret(Frame(name, text, text), Stamp(0, 0), Counters())
+    assert reading is not None
+    return reading
+
+
+def test_names_values_by_the_number_of_the_cell() -> None:
+    first, second = _named("BV2", b"00,0000,08,8585858585858585"), _named("BV2", b"00,0008,02,8686")
+    assert (first.packet.name, second.packet.name) == ("BV2 cells 0-7", "BV2 cells 8-15")
+    assert list(first.values) == [f"cell_{number}_voltage_v" for number in range(8)]
+    assert second.values["cell_9_voltage_v"] == pytest.approx(3.34)
+    assert [field.name for field in second.packet.fields] == list(second.values)
+    assert second.packet.fields[0].unit.name == "V"
+    other = _named("BT2", b"01,0008,01,78")
+    assert other.values["string_1_cell_8_temperature_degc"] == 20
+    made = CellTable("BV2")
+    for reading in (first, second):
+        made.add(reading.values, clear_at_first=True)
+    assert made.data(10).values == {(0, number): pytest.approx(3.33 + 0.01 * (number > 7)) for number in range(10)}
+    assert made.data(10).is_complete
+
+
+def test_a_response_without_cells_keeps_its_name_and_flag() -> None:
+    reading = _named("BV2", b",,,")
+    assert (reading.packet.name, reading.flags) == ("BV2", ("no cell communication",))

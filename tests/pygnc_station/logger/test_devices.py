@@ -131,8 +131,10 @@ def test_cells_prints_the_values_of_each_cell(tmp_path: Path) -> None:
     with PtyEndpoint(unit, tmp_path / "port") as line, Store.open(str(tmp_path / "readings.db")) as store:
         logger = Logger(store, [Device("pack", "emus", line.url, interval_s=0.5, options={"ask": ["BV2"]})])
         with running(logger):
-            wait_for(lambda: len(query.streams(store, "pack", "BV2")) == 1, "cells")
-            wait_for(lambda: query.count(store, query.streams(store, "pack", "BV2")[0]) >= 4, "rounds of cells")
+            wait_for(lambda: len(query.streams(store, "pack", "BV2 cells 8-15")) == 1, "cells")
+            wait_for(
+                lambda: query.count(store, query.streams(store, "pack", "BV2 cells 8-15")[0]) >= 2, "rounds of cells"
+            )
             wait_for(lambda: len(query.streams(store, "pack", "BV1")) == 1, "the summary")
     output = CliRunner().invoke(app, arguments).output
     assert "pack  voltage, V" in output

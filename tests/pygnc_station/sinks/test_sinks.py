@@ -17,15 +17,30 @@ import paho.mqtt.client as paho
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import Template
 from paho.mqtt.enums import CallbackAPIVersion
 
+from pygnc_devices.emus.unit import EmusUnit
+from pygnc_devices.framing import Frame
+from pygnc_devices.reading import Counters, Stamp
 from pygnc_station.errors import StationError
 from pygnc_station.settings import Influx, Mqtt, Prometheus, StationSettings
 from pygnc_station.sinks.influx import line_of
 from pygnc_station.sinks.mqtt import entities
+from pygnc_station.sinks.prometheus import reading_metrics
 from pygnc_station.sinks.publisher import Publisher
 from pygnc_station.store.cursors import INFLUX
-from pygnc_station.store.readings import Column, Layout, NewReading, PlainValue, StoredReading, Stream, to_text
+from pygnc_station.store.query import newest_of_each_kind
+from pygnc_station.store.readings import (
+    Column,
+    Layout,
+    NewReading,
+    PlainValue,
+    StoredReading,
+    Stream,
+    clock_ms,
+    to_text,
+)
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import retry_state
 from tests.fakes.mosquitto import Mosquitto
@@ -118,7 +133,7 @@ def test_home_assistant_discovers_values_with_expiry_and_availability(broker: Mo
     assert configuration["expire_after"] == 77
     assert configuration["availability_topic"] == "pygnc/roof_1/availability"
     assert configuration["state_topic"] == "pygnc/roof_1/OPC_7/histogram"
-    assert configuration["value_template"] == "{{ value_json.values['pm_2_5_ug_m3'] }}"
+    assert Template(configuration["value_template"]).render(value_json=told) == "12.5"
     assert configuration["device"]["name"] == "OPC 7"
     with _listening(broker.port) as heard:  # a late subscriber receives the entities, but no old value
         retained = _until(heard, f"homeassistant/sensor/{id_}/config")
@@ -188,6 +203,49 @@ def test_entities_have_the_device_classes_of_home_assistant() -> None:
     assert classes == ["voltage", "current", "battery", "humidity", "pm10", None, "energy"]
     assert [entity.get("state_class") for entity in found.values()][4:] == ["measurement", None, "total"]
     assert len({entity["unique_id"] for entity in found.values()}) == 7
+
+
+def _log_battery(store: Store, *texts: tuple[str, bytes]) -> None:
+    """Store sentences of a battery, all received in the same millisecond, as a station does."""
+    unit = EmusUnit(name_cells=True)
+    for name, text in texts:
+        reading = unit.interpret(Frame(name, text, text), Stamp(0, clock_ms() * 1_000_000), Counters())
+        assert reading is not None
+        stream = store.stream("pack", Layout.of(reading.packet), family="emus")
+        store.append(stream, [NewReading.of(reading)])
+
+
+def test_each_cell_of_a_battery_is_a_series_of_its_own(store: Store) -> None:
+    _log_battery(store, ("BV2", b"00,0000,08,8081828384858687"), ("BV2", b"00,0008,08,88898A8B8C8D8E8F"))
+    names = [f"cell_{number}_voltage_v" for number in range(16)]
+    newest = newest_of_each_kind(store)
+    assert [name for _, stream in newest for name in stream.layout.names] == names  # what the page shows
+    metrics = [
+        metric for metric in reading_metrics(newest, clock_ms(), 60) if metric.name != "pygnc_reading_age_seconds"
+    ]
+    assert [metric.name for metric in metrics] == [f"pygnc_{name}" for name in names]
+    assert [metric.samples[0].value for metric in metrics] == pytest.approx([3.28 + k / 100 for k in range(16)])
+    lines = [line_of("s", stream, reading) for reading, stream in newest]
+    assert len({line.split(" cell_")[0] for line in lines}) == 2  # points of one measurement would overwrite each other
+    ids = [id_ for _, stream in newest for id_ in entities("s", stream, "t", "a", 60)]
+    assert len(set(ids)) == 16
+
+
+def test_alarms_of_a_battery_are_entities(store: Store) -> None:
+    _log_battery(store, ("ST1", b"03,06,0000,000128E3,05,0402,00,00040802"))
+    ((reading, stream),) = newest_of_each_kind(store)
+    found = entities("s", stream, "t", "a", 60)
+    values = dict(zip(stream.layout.names, reading.values, strict=True))
+
+    def state(id_: str, **changes: int | None) -> str:
+        entity = found[f"binary_sensor/s_pack_ST1_{id_}"]
+        assert entity["device_class"] == "problem"
+        return str(Template(entity["value_template"]).render(value_json={"values": values | changes}))
+
+    assert [state("protections_0"), state("protections_1"), state("protections_any")] == ["OFF", "ON", "ON"]
+    assert [state("reductions_any"), state("charging_error_any")] == ["OFF", "ON"]
+    assert [state("protections_1", protections=0), state("protections_1", protections=None)] == ["OFF", "None"]
+    assert found["binary_sensor/s_pack_ST1_protections_1"]["name"] == "protection: cell over-voltage"
 
 
 class _Database(BaseHTTPRequestHandler):
