@@ -18,6 +18,7 @@ _NO_LABELS: Final[Mapping[int, str]] = {}
 _ON_OFF: Final = {0: "off", 1: "on"}
 _FORMAT: Final = "format."
 _NO_FIELDS: Final = "none"
+_ENTRY: Final = struct.Struct(">BH")
 
 
 class SettingError(DeviceError):
@@ -101,9 +102,9 @@ def _shortest(value: float) -> str:
 
 
 def parse_format(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield descriptor and divider of the base rate of each field of a format."""
-    for at in range(1, 1 + 3 * data[0], 3):
-        yield data[at], int.from_bytes(data[at + 1 : at + 3], "big")
+    """Return descriptor and divider of the base rate of each field of a format; a cut entry is omitted."""
+    count = min(data[0], (len(data) - 1) // _ENTRY.size) if data else 0
+    return _ENTRY.iter_unpack(data[1 : 1 + count * _ENTRY.size])
 
 
 def _format_text(data_set: int, data: bytes) -> str:
@@ -119,7 +120,7 @@ def _format_bytes(data_set: int, text: str) -> bytes:
         name, _, divider = (part.strip() for part in entry.partition(":"))
         try:
             descriptor = descriptors[name] if name in descriptors else int(name, 16)
-            entries.append(struct.pack(">BH", descriptor, int(divider or "1")))
+            entries.append(_ENTRY.pack(descriptor, int(divider or "1")))
         except (ValueError, struct.error):
             raise SettingError(
                 f"{entry!r} is no field with a divider, such as scaled_accel:10; fields: {', '.join(descriptors)}"

@@ -116,7 +116,7 @@ class MipSimulator(SimulatedUnit):
     def _obey(self, descriptor_set: int, fields: bytes, now_s: float) -> None:
         """Carry out the commands of a packet; one packet has all responses."""
         replies, polled = b"", b""
-        while fields:
+        while len(fields) > 1 and fields[0] > 1:
             command, data, fields = fields[1], fields[2 : fields[0]], fields[fields[0] :]
             self.commands.append((descriptor_set, command, data))
             error, reply = self._carry_out(descriptor_set, command, data)

@@ -1,10 +1,12 @@
 """Settings as texts and as parameters of commands."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pygnc_devices.mip.commands import THREE_DM
 from pygnc_devices.mip.framing import make_packet, split_fields
-from pygnc_devices.mip.settings import SETTINGS, SettingError, setting
+from pygnc_devices.mip.settings import SETTINGS, SettingError, parse_format, setting
 from tests.pygnc_devices.mip.vectors import FORMAT, HARD_IRON, SENSOR_FORMAT
 
 
@@ -79,3 +81,8 @@ def test_an_unknown_setting_is_refused() -> None:
 def test_another_layout_is_an_error() -> None:
     with pytest.raises(SettingError, match="the unit sends 0001"):
         setting("hard_iron").to_text(b"\x00\x01")
+
+
+@given(st.binary(max_size=40))
+def test_a_format_of_any_bytes_has_entries_or_none(data: bytes) -> None:
+    assert len(list(parse_format(data))) <= (data[0] if data else 0)

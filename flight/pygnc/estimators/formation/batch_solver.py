@@ -204,11 +204,11 @@ class FormationSolver:
             x[:6], x[DRAG] = track.reference.nodes.state[origin.epoch_node] + change, track.reference.log_drag
             orbit = OrbitState(origin.epoch_ms, x, np.zeros((SIZE, SIZE)))
             if distance_m > _FAR_M and attempt == 0:
-                orbit = self._orbit_of_fix(fixes, origin.epoch_ms) or orbit
+                orbit = self.orbit_of_fix(fixes, origin.epoch_ms) or orbit
             track = self._track(orbit, arc, origin)
         return track
 
-    def _orbit_of_fix(self, fixes: Sequence[Fix], epoch_ms: int) -> OrbitState | None:
+    def orbit_of_fix(self, fixes: Sequence[Fix], epoch_ms: int) -> OrbitState | None:
         """Return the orbit by the fix with a velocity that is nearest to an epoch."""
         complete = [fix for fix in fixes if fix.velocity_ecef_mps is not None]
         fix = min(complete, key=lambda each: abs(each.gps_ms - epoch_ms), default=None)

@@ -2,7 +2,8 @@
 
 It performs no I/O and reads no clock. The replay on the ground runs it, too.
 
-The batch is solved at its end; if it is long, its last hour is solved first, so that a slow computer soon has a result.
+The batch is solved at its end; if it is long, its last hour is solved first, without awaiting the orbit, so that a slow
+computer soon has a result.
 Later observations update a filter. When the arc has grown by a quarter since the last solution, and by at least ten
 minutes, all of it is solved again. A solution may take seconds. Therefore the tracker only poses a `problem`; the
 caller solves it and passes the result to `accept` before it continues with other inputs.
@@ -193,6 +194,7 @@ class FormationTracker:
             messages += self._filtered(observation, input_seq)
         if isinstance(message, BatchEnd):
             self._memory.batch_ended = True
+            self._pose_last_hour_if_long()
         if isinstance(message, BatchEnd) or (isinstance(message, GpsFix) and message.is_own):
             self._memory.expected_seq = message.seq
         self._pose_problem_if_due()
@@ -265,13 +267,27 @@ class FormationTracker:
         newest_ms = self._arc.newest_gps_ms
         return self._memory.batch_ended and newest_ms is not None and newest_ms >= self._memory.due_gps_ms
 
+    def _pose_last_hour_if_long(self) -> None:
+        """Pose the last hour of a long arc without awaiting the orbit, if our own fixes determine it."""
+        self._arc.remove_old()
+        if self._span_ms() > LONG_ARC_MS and not self._memory.has_begun:
+            own_id, begin_ms = self._settings.formation.own_id, (self._arc.newest_gps_ms or 0) - LAST_HOUR_MS
+            own = [fix for fix in self._arc.fixes if fix.satellite == own_id and fix.gps_ms > begin_ms]
+            if len(own) >= self._settings.formation.own_fixes_min:
+                self._memory.posed, self._memory.has_begun = "last hour", True
+                self._make_problem()
+
+    def _span_ms(self) -> int:
+        newest_ms = self._arc.newest_gps_ms or 0
+        return newest_ms - min((seen.gps_ms for seen in self._arc.ranges), default=newest_ms)
+
     def _pose_problem_if_due(self) -> None:
         newest_ms = self._arc.newest_gps_ms
         if newest_ms is None or not self._is_due or self.problem is not None or self.awaits_orbit:
             return
         self._arc.remove_old()
         memory = self._memory
-        span_ms = newest_ms - min((seen.gps_ms for seen in self._arc.ranges), default=newest_ms)
+        span_ms = self._span_ms()
         if not memory.has_begun and span_ms > LONG_ARC_MS:
             memory.posed = "last hour"
         else:
@@ -282,7 +298,7 @@ class FormationTracker:
 
     def _make_problem(self) -> None:
         """Make the problem that is posed, from the observations and the orbit so far."""
-        orbit, stages, settings = self._memory.orbit, self._memory.stages, self._settings
+        known, stages, settings = self._memory.orbit, self._memory.stages, self._settings
         is_preliminary = self._memory.posed == "last hour"
         begin_ms = (self._arc.newest_gps_ms or 0) - LAST_HOUR_MS if is_preliminary else -math.inf
         fixes = [fix for fix in self._arc.fixes if fix.gps_ms > begin_ms]
@@ -290,9 +306,15 @@ class FormationTracker:
 
         def problem() -> FormationResult:
             result = FormationResult(is_preliminary=is_preliminary)
+            orbit = None if known is None else orbit_state(known, settings.orbit)
+            if orbit is None and is_preliminary:
+                own = sorted(fix.gps_ms for fix in fixes if fix.satellite == settings.formation.own_id)
+                ours = [fix.fix for fix in fixes if fix.satellite == settings.formation.own_id]
+                # A wrong time tag is at one end.
+                orbit = self._solver.orbit_of_fix(ours, own[len(own) // 2]) if own else None
             if orbit is None:
                 return result
-            solution = self._solver.solve(orbit_state(orbit, settings.orbit), fixes, ranges, stages)
+            solution = self._solver.solve(orbit, fixes, ranges, stages)
             if solution is None or is_preliminary:
                 return result._replace(solution=solution)
             formation = self._filter(initial_memory(solution, settings.formation, settings.orbit.process_noise))

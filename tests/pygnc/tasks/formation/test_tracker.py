@@ -42,14 +42,17 @@ def flown(
     for message in messages:
         said += tracker.process(message)
         orbits += answers.get(message.seq, [])
-        while tracker.awaits_orbit and orbits:
-            tracker.take_orbit(orbits.pop(0))
+        while tracker.problem is not None or (tracker.awaits_orbit and orbits):
+            if tracker.problem is None:
+                tracker.take_orbit(orbits.pop(0))
+            if before is not None and tracker.problem is not None:
+                tracker = restarted(tracker, [*before, message])
+            if tracker.problem is not None:
+                said += solved(tracker)
         if before is not None:
             before.append(message)
-            if tracker.problem is not None or len(before) % 7 == 0:
+            if len(before) % 7 == 0:
                 tracker = restarted(tracker, before)
-        while tracker.problem is not None:
-            said += solved(tracker)
     return tracker, said
 
 
@@ -170,6 +173,8 @@ def test_a_long_arc_gives_a_preliminary_result_of_its_end_first(
     monkeypatch.setattr(module, "LONG_ARC_MS", 1_200_000)
     monkeypatch.setattr(module, "LAST_HOUR_MS", 900_000)
     found = fly(fresh(), batch.inputs(), batch.answers())
+    early = fly(fresh(), batch.inputs(), {})
+    assert early == found[: len(batch.PARTNERS)]  # it does not await the orbit task
     first, rest = found[: len(batch.PARTNERS)], found[len(batch.PARTNERS) :]
     assert [msgspec.structs.replace(one, seq=0) for one in rest] == [
         msgspec.structs.replace(one, seq=0) for one in said
