@@ -20,8 +20,6 @@ from pygnc_station.upload.station_server import Sender, StationSender
 
 UPLOAD: Final = "upload"
 """Name of the upload's retry state."""
-_MAX_FAILURES: Final = 3
-"""Failures in succession that end an upload."""
 
 
 @dataclass
@@ -65,8 +63,8 @@ def sender_of(settings: StationSettings) -> Sender:
 def upload_all(store: Store, settings: StationSettings, sender: Sender, now_ms: int) -> UploadReport:
     """Send all batches that are ready, and query the result of those that were sent before.
 
-    A batch that fails temporarily blocks no other, and is sent after the others next time. The upload ends when the
-    server cannot be reached, or after several failures in succession; `retry` then delays the next attempt.
+    A batch that fails temporarily blocks no other. The upload ends early only if the server cannot be reached. After a
+    failure, `retry` delays the next attempt.
 
     Raises:
         StationError: the upload failed for a reason that the user has to remove; the failure is recorded too.
@@ -74,8 +72,7 @@ def upload_all(store: Store, settings: StationSettings, sender: Sender, now_ms: 
     report = UploadReport()
     with exclusive_lock(settings.path(settings.batches.pending), "uploading batches"):
         _archive_accepted(store, settings)
-        failures = 0
-        for batch in sorted(batches(store, BatchState.READY, BatchState.SENT), key=lambda batch: batch.reason != ""):
+        for batch in batches(store, BatchState.READY, BatchState.SENT):
             try:
                 _send(store, settings, sender, batch, report)
             except UnreachableError as error:
@@ -84,14 +81,9 @@ def upload_all(store: Store, settings: StationSettings, sender: Sender, now_ms: 
             except TransferError as error:
                 report.problem = str(error)
                 update_batch(store, batch, reason=str(error))
-                failures += 1
-                if failures == _MAX_FAILURES:
-                    break
             except StationError as error:
                 note_failure(store, UPLOAD, str(error), now_ms)
                 raise
-            else:
-                failures = 0
     if report.problem:
         note_failure(store, UPLOAD, report.problem, now_ms)
     else:
