@@ -27,3 +27,7 @@ class BadBatchError(Exception):
 
 class TransferError(Exception):
     """Temporary failure of a remote system: no response, or a response that asks for a later retry."""
+
+
+class UnreachableError(TransferError):
+    """Temporary failure that would affect every request: no connection, or a system that is overloaded or down."""

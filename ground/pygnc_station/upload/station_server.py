@@ -1,5 +1,6 @@
 """Clients of servers: HTTP requests, registration and key file, and the sender for PyGNC servers."""
 
+import hashlib
 import logging
 import os
 import ssl
@@ -13,7 +14,7 @@ from typing import Any, Final
 import httpx
 
 from pygnc.common.files import durable_rename
-from pygnc_station.errors import StationError, TransferError
+from pygnc_station.errors import StationError, TransferError, UnreachableError
 from pygnc_station.settings import StationSettings, Upload
 from pygnc_station.store.batches import Batch, BatchState
 
@@ -21,6 +22,8 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _log: Final = logging.getLogger(__name__)
 _TEMPORARY: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """HTTP status codes after which the same request may succeed later."""
+_UNREACHABLE: Final = frozenset({429, 502, 503})
+"""Those of a server that is overloaded or down; the others may concern a single batch."""
 
 
 class Sender(ABC):
@@ -109,7 +112,8 @@ def send_request(client: httpx.Client, method: str, path: str, **content: Any) -
 
     Raises:
         StationError: the server does not accept the key, or its certificate is not trusted.
-        TransferError: the server does not respond, or responds with a temporary failure.
+        TransferError: the request failed temporarily.
+        UnreachableError: the server cannot be reached, or is overloaded or down.
     """
     try:
         response = client.request(method, path, **content)
@@ -118,14 +122,17 @@ def send_request(client: httpx.Client, method: str, path: str, **content: Any) -
             raise StationError(
                 f"{client.base_url}: the server's certificate is not trusted; set ca_file in [upload]"
             ) from None
-        raise TransferError(
+        raise UnreachableError(
             f"{client.base_url}: no connection ({error}); check that the server is running, and url in [upload]"
         ) from None
+    except (httpx.ConnectTimeout, httpx.PoolTimeout):
+        raise UnreachableError(f"{client.base_url}: no connection (timeout); retry later") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         why = f"the request failed ({error or type(error).__name__}); retry later"
         raise TransferError(f"{client.base_url}: {why}") from None
     if response.status_code in _TEMPORARY:
-        raise TransferError(f"{client.base_url}: temporary failure ({error_of(response)}); retry later")
+        kind = UnreachableError if response.status_code in _UNREACHABLE else TransferError
+        raise kind(f"{client.base_url}: temporary failure ({error_of(response)}); retry later")
     if response.status_code in {401, 403} and "authorization" in client.headers:
         raise StationError(f"{client.base_url}: the server does not accept the key ({error_of(response)})")
     return response
@@ -232,6 +239,8 @@ def serial_of_this_computer() -> str:
 
 CHUNK_BYTES: Final = 4 << 20
 _FINAL_STATES: Final = {BatchState.ACCEPTED, BatchState.REJECTED}
+_REFUSED: Final = frozenset({400, 413, 422})
+"""HTTP status codes with which a server refuses a batch."""
 _MAX_ATTEMPTS: Final = 3
 """Number of times that a batch is sent if it arrives damaged."""
 
@@ -244,6 +253,9 @@ class StationSender(HttpSender):
         for _ in range(_MAX_ATTEMPTS):
             announcement = {"name": batch.name, "bytes": batch.bytes, "sha256": batch.sha256}
             status = self._request("PUT", batch, json=announcement)
+            if status["state"] == "foreign":  # announced before this station registered anew
+                batch = replace(batch, id=hashlib.sha256(f"{batch.id} {self._key}".encode()).hexdigest()[:32])
+                status = self._request("PUT", batch, json=announcement)
             with path.open("rb") as file:
                 while status["state"] == "receiving" and status["offset"] < batch.bytes:
                     file.seek(status["offset"])
@@ -264,7 +276,10 @@ class StationSender(HttpSender):
 
     def _request(self, method: str, batch: Batch, **content: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's
         response = send_request(self._client, method, f"api/v1/batches/{batch.id}", **content)
-        if response.status_code == 413:
+        error = str(json_object(response).get("error", ""))
+        if response.status_code == 404 and batch.id in error:
+            return {"state": "foreign", "reason": error, "offset": 0}
+        if response.status_code == 413 or (response.status_code in _REFUSED and error):
             return {"state": "rejected", "reason": error_of(response), "offset": 0}
         if response.status_code != 200:
             raise StationError(f"{response.url}: the request is refused ({error_of(response)})")

@@ -55,7 +55,7 @@ class TinycloudSender(HttpSender):
             "zip_md5": md5,
         }
         response = send_request(self._client, "POST", "quarantine_request/", data=form)
-        if response.status_code == 413:
+        if response.status_code == 413 or (response.status_code in {400, 422} and json_object(response)):
             return replace(batch, state=BatchState.REJECTED, reason=error_of(response))
         values = json_object(response) if response.status_code == 200 else {}
         remote_id = str(values.get("batchid", ""))

@@ -1,13 +1,14 @@
 """Uploads the batches that are ready, one after the other, and archives batches that the server has accepted."""
 
 import errno
+import hashlib
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from pygnc.common.files import durable_rename, sync_file
-from pygnc_station.errors import StationError, TransferError
+from pygnc_station.errors import StationError, TransferError, UnreachableError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store.batches import Batch, BatchState, batches, update_batch
 from pygnc_station.store.cursors import BATCHES, SYNC
@@ -30,7 +31,7 @@ class UploadReport:
         rejected: names and reasons of batches that it has rejected.
         waiting: names of batches that it has received but neither accepted nor rejected.
         notes: remarks of the server about accepted batches.
-        problem: temporary failure that ended the upload early, "" if there was none.
+        problem: last temporary failure of a batch or of the upload, "" if there was none.
     """
 
     accepted: list[str] = field(default_factory=list)
@@ -62,7 +63,8 @@ def sender_of(settings: StationSettings) -> Sender:
 def upload_all(store: Store, settings: StationSettings, sender: Sender, now_ms: int) -> UploadReport:
     """Send all batches that are ready, and query the result of those that were sent before.
 
-    A temporary failure ends the upload; `retry` then delays the next attempt.
+    A batch that fails temporarily blocks no other. The upload ends early only if the server cannot be reached. After a
+    failure, `retry` delays the next attempt.
 
     Raises:
         StationError: the upload failed for a reason that the user has to remove; the failure is recorded too.
@@ -70,24 +72,29 @@ def upload_all(store: Store, settings: StationSettings, sender: Sender, now_ms: 
     report = UploadReport()
     with exclusive_lock(settings.path(settings.batches.pending), "uploading batches"):
         _archive_accepted(store, settings)
-        try:
-            for batch in batches(store, BatchState.READY, BatchState.SENT):
+        for batch in batches(store, BatchState.READY, BatchState.SENT):
+            try:
                 _send(store, settings, sender, batch, report)
-        except TransferError as error:
-            report.problem = str(error)
-            note_failure(store, UPLOAD, report.problem, now_ms)
-            return report
-        except StationError as error:
-            note_failure(store, UPLOAD, str(error), now_ms)
-            raise
-    note_success(store, UPLOAD, now_ms)
+            except UnreachableError as error:
+                report.problem = str(error)
+                break
+            except TransferError as error:
+                report.problem = str(error)
+                update_batch(store, batch, reason=str(error))
+            except StationError as error:
+                note_failure(store, UPLOAD, str(error), now_ms)
+                raise
+    if report.problem:
+        note_failure(store, UPLOAD, report.problem, now_ms)
+    else:
+        note_success(store, UPLOAD, now_ms)
     return report
 
 
 def _send(store: Store, settings: StationSettings, sender: Sender, batch: Batch, report: UploadReport) -> None:
     path = settings.path(settings.batches.pending) / batch.file_name
-    if not path.is_file():
-        # The file was deleted; its readings are still in the store, so it is written again.
+    if not _is_intact(path, batch):
+        # The file was deleted or damaged; its readings are still in the store, so it is written again.
         update_batch(store, batch, state=BatchState.OPEN, reason="")
         return
     sent = sender.send(batch, path)
@@ -103,6 +110,14 @@ def _send(store: Store, settings: StationSettings, sender: Sender, batch: Batch,
         report.rejected.append((batch.name, sent.reason))
     else:
         report.waiting.append(batch.name)
+
+
+def _is_intact(path: Path, batch: Batch) -> bool:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == batch.sha256
+    except OSError:
+        return False
 
 
 def _archive_accepted(store: Store, settings: StationSettings) -> None:

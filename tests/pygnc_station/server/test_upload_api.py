@@ -16,9 +16,10 @@ import pytest
 from pygnc_station.batch_format import BatchWriter, Metadata, StreamEntry
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server.access import new_pin
+from pygnc_station.server.ingest import ingest
 from pygnc_station.settings import Batches, Limits, StationSettings, Upload
 from pygnc_station.store import query
-from pygnc_station.store.batches import BatchState, batches
+from pygnc_station.store.batches import BatchState, batches, retry_rejected, update_batch
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload import station_server
@@ -210,6 +211,73 @@ def test_a_deleted_batch_file_is_written_again(tmp_path: Path) -> None:
         settings = station(tmp_path / "pi", there.url, there.new_key())
         batch = batch_of(store, settings, range(3))
         (tmp_path / "pi/batches2upload" / batch.file_name).unlink()
+        assert _upload(store, settings) == UploadReport()
+        assert [made.name for made in make_batch(store, settings, clock_ms())] == [batch.name]
+        assert _upload(store, settings).accepted == [batch.name]
+        assert _numbers(there.store) == [1, 2, 3]
+
+
+def test_registering_anew_blocks_no_upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(client: httpx.Client, method: str, path: str, **content: Any) -> httpx.Response:  # noqa: ANN401 - as httpx
+        if method == "PATCH":
+            raise TransferError("the line is cut")
+        return send_request(client, method, path, **content)
+
+    with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
+        settings = station(tmp_path / "pi", there.url, there.new_key())
+        names = [batch_of(store, settings, range(3)).name]
+        with monkeypatch.context() as patch:
+            patch.setattr(station_server, "send_request", cut)
+            assert _upload(store, settings).problem == "the line is cut"
+        register(settings, new_pin(there.store, clock_ms(), 5))
+        names.append(batch_of(store, settings, range(3, 5)).name)
+        assert sorted(_upload(store, settings).accepted) == sorted(names)
+        assert _numbers(there.store) == [1, 2, 3, 4, 5]
+
+
+def test_a_batch_that_fails_blocks_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
+        settings = station(tmp_path / "pi", there.url, there.new_key())
+        made = [batch_of(store, settings, range(rank, rank + 1)) for rank in range(6)]
+        bad = {batch.id for batch in made[:4]}
+
+        def fail(connection: Any, path: Path, *arguments: Any) -> Any:  # noqa: ANN401 - the arguments of `ingest`
+            if path.stem in bad:
+                raise RuntimeError("a fault of the server")
+            return ingest(connection, path, *arguments)
+
+        monkeypatch.setattr("pygnc_station.server.uploads.ingest", fail)
+        for _ in range(4):  # the server may also close the connection after a fault
+            assert _upload(store, settings).problem
+        assert _numbers(there.store) == [5, 6]
+        monkeypatch.undo()
+        report = _upload(store, settings)
+        assert (sorted(report.accepted), report.problem) == (sorted(batch.name for batch in made[:4]), "")
+        assert _numbers(there.store) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_refused_announcement_rejects_only_its_batch_which_can_be_sent_again(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
+        settings = station(tmp_path / "pi", there.url, there.new_key())
+        first, second = batch_of(store, settings, range(1)), batch_of(store, settings, range(1, 2))
+        update_batch(store, first, bytes=0)
+        report = _upload(store, settings)
+        assert report.accepted == [second.name]
+        ((name, reason),) = report.rejected
+        assert (name, "$.bytes" in reason) == (first.name, True)
+        retry_rejected(store, first.name)
+        update_batch(store, first, bytes=first.bytes)
+        assert _upload(store, settings).accepted == [first.name]
+        assert _numbers(there.store) == [1, 2]
+
+
+@pytest.mark.parametrize("damage", [b"", b"x" * 900], ids=["truncated", "overwritten"])
+def test_a_batch_file_damaged_on_the_card_is_written_again(tmp_path: Path, damage: bytes) -> None:
+    with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
+        settings = station(tmp_path / "pi", there.url, there.new_key())
+        batch = batch_of(store, settings, range(3))
+        path = tmp_path / "pi/batches2upload" / batch.file_name
+        path.write_bytes(damage.ljust(batch.bytes if damage else 0, b"x"))
         assert _upload(store, settings) == UploadReport()
         assert [made.name for made in make_batch(store, settings, clock_ms())] == [batch.name]
         assert _upload(store, settings).accepted == [batch.name]
