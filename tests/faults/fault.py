@@ -61,7 +61,7 @@ class Fault:
     reported_by: ClassVar[frozenset[str]] = frozenset()
     excluded: ClassVar[frozenset[str]] = frozenset()
     codes: ClassVar[frozenset[int]] = frozenset({0})
-    exact: ClassVar[tuple[str, ...]] = ("orbits", "attitudes", "partners")
+    exact: tuple[str, ...] = ("orbits", "attitudes", "partners")
     limits_recording: ClassVar[bool] = False
     live_records: ClassVar[int] = 0
 

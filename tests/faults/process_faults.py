@@ -70,6 +70,8 @@ class TaskMemory(Fault):
     def inject(self, flight: Flight) -> str:
         at = self.moment(flight)
         task = self.dice.choice(TASKS)
+        if task == "formation":  # it comes back with shorter arcs
+            self.exact = ("orbits", "attitudes")
         hit = self.process_of(flight, task)
         self._group.add(hit)
         flight.until_replaced(task, hit)

@@ -118,7 +118,7 @@ class Child:
         self.is_killed = False
         self._last_ping = 0
         self._last_pong = 0
-        self._processor_s: tuple[float, float] | None = None
+        self._late_since: dict[int, tuple[float, float]] | None = None
 
     @classmethod
     def start(cls, spec: TaskSpec, run_child: RunChild, now_s: float) -> Self:
@@ -157,23 +157,25 @@ class Child:
         """Return True if the task is frozen (neither responds nor uses or awaits a processor) or in an endless loop."""
         silence_s = now_s - self.answered_at_s
         if silence_s <= LATE_S:
-            self._processor_s = None
+            self._late_since = None
             return False
-        used_s, awaited_s = self.processor_s()
-        if self._processor_s is None:
-            self._processor_s = used_s, awaited_s
-        used_s, awaited_s = used_s - self._processor_s[0], awaited_s - self._processor_s[1]
+        times = self.thread_times()
+        before = self._late_since = times if self._late_since is None else self._late_since
+        # A thread that has ended must not count as negative time.
+        used_s = sum(used - before.get(thread, (0.0, 0.0))[0] for thread, (used, _) in times.items())
+        awaited_s = sum(awaited - before.get(thread, (0.0, 0.0))[1] for thread, (_, awaited) in times.items())
         limit_s = self.spec.silence_limit_s if self.is_up else START_LIMIT_S
         return silence_s - used_s - awaited_s > limit_s or used_s > BUSY_LIMIT_S
 
-    def processor_s(self) -> tuple[float, float]:
-        """Return the time for which the process's threads have used and awaited a processor, s; see sched-stats.rst."""
-        used_ns = awaited_ns = 0
-        with contextlib.suppress(OSError):  # a thread may end meanwhile
+    def thread_times(self) -> dict[int, tuple[float, float]]:
+        """Return the times for which each thread has used and awaited a processor, s, by id; see sched-stats.rst."""
+        times = {}
+        with contextlib.suppress(OSError):  # the process may have ended
             for thread in Path(f"/proc/{self.pid}/task").iterdir():
-                used, awaited, _ = (thread / "schedstat").read_text().split()
-                used_ns, awaited_ns = used_ns + int(used), awaited_ns + int(awaited)
-        return used_ns * 1e-9, awaited_ns * 1e-9
+                with contextlib.suppress(OSError):  # a thread may end meanwhile
+                    used, awaited, _ = (thread / "schedstat").read_text().split()
+                    times[int(thread.name)] = int(used) * 1e-9, int(awaited) * 1e-9
+        return times
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal if the process still exists."""

@@ -83,8 +83,9 @@ class FakeChild(Child):
         self.answered_at_s = now_s
         self.is_killed = False
         self._last_ping = self._last_pong = 0
-        self._processor_s = None
+        self._late_since = None
         self.used_s = self.awaited_s = 0.0
+        self.other_threads: dict[int, tuple[float, float]] = {}
         self.signals: list[signal.Signals] = []
         self.exit_code: int | None = None
         self.answers_pings = True
@@ -93,8 +94,8 @@ class FakeChild(Child):
         self.signals.append(number)
         self.is_killed |= number is signal.SIGKILL
 
-    def processor_s(self) -> tuple[float, float]:
-        return self.used_s, self.awaited_s
+    def thread_times(self) -> dict[int, tuple[float, float]]:
+        return {1: (self.used_s, self.awaited_s)} | self.other_threads
 
     def reap(self) -> int | None:
         return self.exit_code
@@ -445,6 +446,20 @@ def test_a_task_that_uses_or_awaits_a_processor_is_not_silent(harness: Harness) 
     assert child.signals == []
     harness.advance(SILENCE_LIMIT_S + LATE_S)
     assert child.signals == [signal.SIGKILL]
+
+
+def test_a_thread_that_ends_does_not_make_its_task_silent(harness: Harness) -> None:
+    harness.bring_up()
+    child = harness.children["estimator"]
+    child.other_threads = {2: (5.0, 20.0)}
+    child.answers_pings = False
+    for _ in range(int(2 * LATE_S / PING_INTERVAL_S)):
+        child.used_s += PING_INTERVAL_S
+        harness.advance(PING_INTERVAL_S)
+    child.other_threads = {}
+    child.used_s += PING_INTERVAL_S
+    harness.advance(PING_INTERVAL_S)
+    assert child.signals == []
 
 
 def test_a_task_in_an_endless_loop_is_killed(harness: Harness) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from pygnc_devices.family import family
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
+from pygnc_instruments.simulators.mip_unit import MipSimulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
 from scripts.bench.simulated_day import log_day, random_outages
@@ -28,6 +29,7 @@ def test_outages_do_not_overlap() -> None:
     [
         ("ucb", lambda: UcbSimulator(eeprom={1: 10})),
         ("gx2", lambda: Gx2Simulator(eeprom={0xFCA6: 0xCC, 0xFCA2: 5120})),
+        pytest.param("mip", lambda: MipSimulator(formats={0x80: [(0x04, 50), (0x12, 50)]}), marks=pytest.mark.slow),
     ],
 )
 def test_rows_and_reported_gaps_are_all_packets(
