@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
+from sqlalchemy import update
+
 from pygnc_devices.backoff import Backoff
 from pygnc_devices.errors import DeviceError, PortBusyError
 from pygnc_devices.reading import Reading
@@ -19,7 +21,8 @@ from pygnc_devices.reconnecting import ReconnectingDevice
 from pygnc_station.errors import RefusedReadingsError, StoreError
 from pygnc_station.logger.devices import family_of, interval_options, open_device
 from pygnc_station.settings import Device
-from pygnc_station.store.readings import Layout, NewReading
+from pygnc_station.store import query, schema
+from pygnc_station.store.readings import Layout, NewReading, Quality
 from pygnc_station.store.store import Store, append
 
 TICK_S: Final = 0.25
@@ -29,6 +32,10 @@ _OPEN_RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 _STORE_RETRY_S: Final = 5.0
 _REPORT_INTERVAL_S: Final = 600.0
 _POLL_S: Final = 1.0
+_CLOCK_JUMP_NS: Final = 5_000_000_000
+"""Change of the clock between two readings beyond which it was set; NTP slews smaller errors."""
+_WRONG_CLOCK_MS: Final = 86_400_000
+"""Readings of this time before the clock was set are flagged."""
 
 _log = logging.getLogger(__name__)
 Listener = Callable[[str, Reading], None]
@@ -119,7 +126,11 @@ class Logger:
         self._news = threading.Event()
         self._stopping = False
         self._logged = [LoggedDevice(device, self._news.set) for device in devices]
-        self._waiting: list[tuple[LoggedDevice, Reading]] = []
+        self._waiting: list[tuple[LoggedDevice, Reading, Quality]] = []
+        self._first_numbers: dict[int, int] = {}
+        self._clock_offset_ns: int | None = None
+        self._clock_wrong_since_ms: int | None = None
+        self._not_before_ms = max((_newest_ms(store, device.gadget) for device in devices), default=0)
         self._reported_s: float | None = None
         self._lost = 0
         self.stored = 0
@@ -166,9 +177,24 @@ class Logger:
 
     def _collect(self) -> None:
         for logged in self._logged:
-            self._waiting += [(logged, reading) for reading in logged.take()]
+            for reading in logged.take():
+                quality = self._check_clock(reading)
+                self._waiting.append((logged, reading, quality))
             if logged.connection.is_over and logged.connection.device is not None:
                 logged.connection.reopen_later()
+
+    def _check_clock(self, reading: Reading) -> Quality:
+        """Return the flag of a reading whose time is doubtful; if the clock was set, the readings before get it too."""
+        offset_ns = reading.t_wall_ns - reading.t_mono_ns
+        change_ns = 0 if self._clock_offset_ns is None else offset_ns - self._clock_offset_ns
+        self._clock_offset_ns = offset_ns
+        if abs(change_ns) > _CLOCK_JUMP_NS:
+            _log.warning("the clock was set by %+.1f s; the readings before are flagged", change_ns / 1e9)
+            self._waiting = [(logged, before, quality | Quality.CLOCK) for logged, before, quality in self._waiting]
+            self._clock_wrong_since_ms = (reading.t_wall_ns - change_ns) // 1_000_000 - _WRONG_CLOCK_MS
+            return Quality.CLOCK
+        # A Raspberry Pi without a clock battery boots with the time that it saved last.
+        return Quality.CLOCK if reading.t_wall_ns // 1_000_000 < self._not_before_ms else Quality(0)
 
     def _flush(self) -> bool:
         """Store the waiting readings in one transaction; return False if the store cannot be written now."""
@@ -201,23 +227,35 @@ class Logger:
         """Store the first waiting readings, remove them from the queue, and only then call the listener."""
         entries = self._waiting[:count]
         groups: dict[int, list[NewReading]] = {}
-        for logged, reading in entries:
+        for logged, reading, quality in entries:
             device = logged.settings
             stream = self._store.stream(device.gadget, Layout.of(reading.packet), family=device.family)
-            groups.setdefault(stream.id, []).append(NewReading.of(reading))
+            is_first = stream.id not in groups and stream.id not in self._first_numbers
+            gap = Quality.GAP if is_first and stream.next_number > 1 else 0  # while the logger did not run
+            new = NewReading.of(reading)
+            groups.setdefault(stream.id, []).append(new._replace(quality=new.quality | quality | gap))
+        table, first_numbers, since_ms = schema.readings, {}, self._clock_wrong_since_ms
         with self._store.writes() as connection:
-            for stream_id, new in groups.items():
-                append(connection, stream_id, new)
+            for stream_id, first in self._first_numbers.items() if since_ms is not None else ():
+                before = (table.c.stream_id == stream_id, table.c.t_utc_ms >= since_ms, table.c.number >= first)
+                flagged = table.c.quality.op("|")(int(Quality.CLOCK))
+                connection.execute(update(table).where(*before).values(quality=flagged))
+            for stream_id, news in groups.items():
+                first_numbers[stream_id] = append(connection, stream_id, news)
+        if since_ms is not None:  # a later change of the clock does not concern the readings that are flagged now
+            self._first_numbers |= first_numbers
+        self._first_numbers = first_numbers | self._first_numbers
+        self._clock_wrong_since_ms = None
         self._written_s = time.monotonic()
         del self._waiting[:count]
         self.stored += count
         if self._listener is not None:
-            for logged, reading in entries:
+            for logged, reading, _ in entries:
                 self._listener(logged.settings.gadget, reading)
 
     def _store_one_by_one(self) -> None:
         while self._waiting:
-            logged, reading = self._waiting[0]
+            logged, reading, _ = self._waiting[0]
             try:
                 self._store_first(1)
             except RefusedReadingsError as error:
@@ -228,3 +266,9 @@ class Logger:
                     reading.raw.hex(),
                 )
                 del self._waiting[0]
+
+
+def _newest_ms(store: Store, gadget: str) -> int:
+    """Return the time of a device's newest reading, 0 if it has none or its time is doubtful."""
+    newest = query.recent(store, query.streams(store, gadget), 1)
+    return newest[0].t_utc_ms if newest and not newest[0].quality & Quality.CLOCK else 0

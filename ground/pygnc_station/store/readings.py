@@ -153,9 +153,9 @@ class Quality(IntFlag):
     """Quality flags of a reading. A doubtful reading is stored and flagged, never dropped."""
 
     GAP = 1
-    """The device reports that readings before this reading are missing."""
+    """Readings before this reading are missing: by the device's count, or the logger or connection was down."""
     CLOCK = 2
-    """The clock of this computer had not been set when the reading arrived."""
+    """The clock of this computer was wrong when the reading arrived, or was set just before."""
     PARTIAL = 4
     """Some of the declared values are missing."""
     DEVICE = 8
@@ -190,7 +190,7 @@ class NewReading(NamedTuple):
         values = {field.name: plain(reading.values.get(field.name)) for field in reading.packet.fields}
         missing = {name for name, value in values.items() if value is None}
         causes = {
-            Quality.GAP: reading.lost_before > 0,
+            Quality.GAP: reading.lost_before > 0 or reading.gap_ns > 0,
             Quality.CLOCK: t_utc_ms < EARLIEST_PLAUSIBLE_MS,
             Quality.PARTIAL: reading.packet.is_partial(missing),
             Quality.DEVICE: bool(reading.flags),

@@ -2,6 +2,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,7 @@ from pygnc_station.errors import RefusedReadingsError, StationError, StoreError
 from pygnc_station.logger.logger import LoggedDevice, Logger
 from pygnc_station.settings import Device
 from pygnc_station.store import query
-from pygnc_station.store.readings import StoredReading
+from pygnc_station.store.readings import Quality, StoredReading
 from pygnc_station.store.store import Store
 from tests.fakes.small_disk import disk_of
 from tests.pygnc_station.logger.samples import (
@@ -318,3 +319,59 @@ def test_the_log_command_replaces_itself_by_the_logger_process(tmp_path: Path) -
         assert process.communicate()[1] == ""
     assert b"pygnc_station.logger.process" in program
     assert process.returncode == 0
+
+
+def _log_until(store: Store, url: str, count: int, then: Callable[[], None] | None = None, more: int = 0) -> None:
+    """Log until there are `count` new readings; then do something, and log `more` readings."""
+
+    def total() -> int:
+        return sum(query.count(store, stream) for stream in query.streams(store))
+
+    before = total()
+    with running(Logger(store, [Device("imu", "ucb", url)])):
+        wait_for(lambda: total() >= before + count, "readings")
+        if then is not None:
+            then()
+            wait_for(lambda: total() >= before + count + more, "further readings")
+
+
+def _qualities(store: Store) -> list[int]:
+    (stream,) = query.streams(store)
+    with store.reads() as connection:
+        return [item.quality for item in query.numbered(connection, stream.id, 1, stream.next_number)]
+
+
+def test_flags_the_first_reading_after_a_pause_of_the_logger(tmp_path: Path) -> None:
+    counts = []
+    with line(tmp_path) as port:
+        for _ in range(2):
+            with Store.open(str(tmp_path / "r.db")) as store:
+                _log_until(store, port.url, 2)
+                found = _qualities(store)
+                counts.append(len(found))
+    assert [number for number, quality in enumerate(found) if quality & Quality.GAP] == counts[:1]
+
+
+def test_flags_readings_from_before_the_clock_was_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = time.time_ns
+    with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
+        _log_until(
+            store, port.url, 3, lambda: monkeypatch.setattr(time, "time_ns", lambda: real() + 3_600_000_000_000), 12
+        )
+        (stream,) = query.streams(store)
+        with store.reads() as connection:
+            found = query.numbered(connection, stream.id, 1, stream.next_number)
+    after = next(rank for rank, item in enumerate(found) if item.t_utc_ms > found[0].t_utc_ms + 1_800_000)
+    flagged = [rank for rank, item in enumerate(found) if item.quality & Quality.CLOCK]
+    assert flagged == list(range(after + 1))
+
+
+def test_flags_readings_older_than_the_newest_in_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = time.time_ns
+    with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
+        _log_until(store, port.url, 2)
+        count = len(_qualities(store))
+        monkeypatch.setattr(time, "time_ns", lambda: real() - 1_800_000_000_000)  # booted with the time saved last
+        _log_until(store, port.url, 2)
+        found = _qualities(store)
+    assert [bool(quality & Quality.CLOCK) for quality in found] == [False] * count + [True] * (len(found) - count)
