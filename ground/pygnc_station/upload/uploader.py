@@ -71,7 +71,7 @@ def upload_all(store: Store, settings: StationSettings, sender: Sender, now_ms: 
     """
     report = UploadReport()
     with exclusive_lock(settings.path(settings.batches.pending), "uploading batches"):
-        _archive_accepted(store, settings)
+        _archive_accepted(store, settings, report)
         for batch in batches(store, BatchState.READY, BatchState.SENT):
             try:
                 _send(store, settings, sender, batch, report)
@@ -105,7 +105,7 @@ def _send(store: Store, settings: StationSettings, sender: Sender, batch: Batch,
             report.notes.append(f"{batch.name}: {sent.reason}")
         if sent.conflict and sent.conflict == store.origin:
             report.notes.append(f"{settings.name}: the new origin of this station's readings is {store.renew_origin()}")
-        _archive_accepted(store, settings)
+        _archive_accepted(store, settings, report)
     elif sent.state is BatchState.REJECTED:
         report.rejected.append((batch.name, sent.reason))
     else:
@@ -120,8 +120,11 @@ def _is_intact(path: Path, batch: Batch) -> bool:
         return False
 
 
-def _archive_accepted(store: Store, settings: StationSettings) -> None:
-    """Move or delete the files of accepted batches, and delete their readings if the settings demand it."""
+def _archive_accepted(store: Store, settings: StationSettings, report: UploadReport) -> None:
+    """Move or delete the files of accepted batches, and delete their readings if the settings demand it.
+
+    A folder that accepts no files stops no upload; the files stay in the pending folder until the next attempt.
+    """
     pending = settings.path(settings.batches.pending)
     readers = [BATCHES, SYNC] if settings.sync.url else [BATCHES]
     names = [path.stem for path in pending.glob("*.zip")]
@@ -132,10 +135,18 @@ def _archive_accepted(store: Store, settings: StationSettings) -> None:
                 delete_range(store, part, readers)
         if settings.batches.delete_when_accepted:
             path.unlink()
-        else:
-            folder = settings.path(settings.batches.uploaded)
+            continue
+        folder = settings.path(settings.batches.uploaded)
+        try:
             folder.mkdir(parents=True, exist_ok=True)
             move_durably(path, folder / path.name)
+        except OSError as error:
+            note = (
+                f"{folder}: accepted batches cannot be moved here ({error.strerror or error}) and stay in {pending};"
+                " free some space, or set uploaded or delete_when_accepted in [batches]"
+            )
+            if note not in report.notes:
+                report.notes.append(note)
 
 
 def move_durably(source: Path, target: Path) -> None:
@@ -150,7 +161,11 @@ def move_durably(source: Path, target: Path) -> None:
         if error.errno != errno.EXDEV:  # another file system
             raise
         part = target.with_name(f".{target.name}.part")
-        shutil.copyfile(source, part)
-        sync_file(part)
-        durable_rename(part, target)
+        try:
+            shutil.copyfile(source, part)
+            sync_file(part)
+            durable_rename(part, target)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
         source.unlink()
