@@ -34,6 +34,7 @@ from pygnc.formats.gps_packet import decode_gps_packets
 from pygnc.formats.sense import SenseLayout, decode_sensors
 from pygnc.formats.sense_scan import scan
 from pygnc.formats.status import Phase, Value
+from pygnc.supervisor.process import ExitCode
 from pygnc_ground.truth.load import load_truth
 from scripts.bench.processes import ROOT, cpu_s, memory_mb, running
 from scripts.bench.table import Row, print_rows, timed
@@ -353,7 +354,7 @@ def no_fix() -> Iterator[Row]:
         code = run.process.wait(60)
         final = run.status() or {}
     causes = ", ".join(f"{int(final[f'rejected_{c}'])} {c}" for c in status.REJECT_CAUSES if final.get(f"rejected_{c}"))
-    yield Row(what, f"exit code {code}; {causes}", limit, code == 0 and bool(causes))
+    yield Row(what, f"exit code {code}; {causes}", limit, code == ExitCode.LIMITED and bool(causes))
 
 
 if __name__ == "__main__":
