@@ -80,7 +80,10 @@ def test_raises_the_oom_score_of_a_task(spinning: Child) -> None:
 
 
 def test_a_start_without_a_descriptor_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_pid: int) -> int:
+    started = []
+
+    def refuse(pid: int) -> int:
+        started.append(pid)
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a Path would open a descriptor itself
@@ -89,4 +92,4 @@ def test_a_start_without_a_descriptor_leaves_no_process(monkeypatch: pytest.Monk
         Child.start(replace(SPEC, oom_score_adj=0), report_score_and_spin, 0.0)
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(started[0], os.WNOHANG)
