@@ -14,7 +14,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pygnc_cli.signals import INTERRUPTED
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.scheduler import Operation
 from pygnc_instruments.device import (
@@ -81,7 +81,7 @@ def list_devices(
         print_note(problem)
     if not outcome.found:
         print_note("no device was found; check cable and power, or name the port")
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.DEVICE)
 
 
 @app.command()
@@ -216,7 +216,7 @@ def calibrate_mag(
     if is_acceptable and not store and not as_json:
         print_note("alignment not stored: it is in effect until power-off; use --store to store it")
     if not is_acceptable:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILURE)
 
 
 def _align(connected: ConnectedDevice, procedure: Operation[Any]) -> tuple[dict[str, str], bool]:
@@ -234,7 +234,7 @@ def _align(connected: ConnectedDevice, procedure: Operation[Any]) -> tuple[dict[
         connected.device.engine.abort(task)
         wait([task.future], 2.0)
         print_note("interrupted: the alignment was stopped and nothing was stored")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
     result: tuple[dict[str, str], bool] = task.result()
     return result
 

@@ -11,7 +11,8 @@ import typer
 from rich.live import Live
 from rich.text import Text
 
-import pygnc
+import pygnc_devices
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.signals import stopped_by_signals, until_interrupted
 from pygnc_devices.errors import NoAnswerError
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
@@ -153,7 +154,7 @@ def upload(
         pending = uploader.close()
     if pending:
         print_note(f"{pending} files stay in the spool")
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.NETWORK)
 
 
 @contextlib.contextmanager
@@ -179,7 +180,7 @@ def _head(connected: ConnectedDevice) -> dict[str, str]:
         print_note(f"{connected.device.url}: does not respond to commands; its stream is logged without a description")
         description = {}
     return description | {
-        "software": f"pygnc {pygnc.__version__}",
+        "software": f"pygnc {pygnc_devices.__version__}",
         "family": connected.family.name,
         "port": connected.device.url,
     }

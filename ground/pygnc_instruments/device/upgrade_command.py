@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pygnc_cli.signals import INTERRUPTED
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import family as family_of
@@ -156,4 +156,4 @@ def _run(device: BlockingDevice, make_procedure: Callable[..., Operation[Any]]) 
             # After the first phase, the driver's message explains how to continue.
             is_unchanged = all(phase is Phase.ENTER for phase in phases)
             print_note("interrupted; the device is unchanged" if is_unchanged else "interrupted")
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(ExitCode.INTERRUPTED) from None

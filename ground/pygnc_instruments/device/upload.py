@@ -26,8 +26,8 @@ from uuid import uuid4
 import obstore
 import obstore.store
 
-from pygnc.common.files import durable_write
 from pygnc_devices.backoff import Backoff
+from pygnc_devices.files import durable_write
 
 STORE_VARIABLE: Final = "PYGNC_STORE_URL"
 USER_VARIABLE: Final = "PYGNC_STORE_USER"

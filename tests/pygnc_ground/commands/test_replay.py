@@ -14,12 +14,12 @@ from typer.testing import CliRunner, Result
 
 from pygnc.common import quaternion
 from pygnc.formats.sense import SenseLayout
-from pygnc_cli.app import app
 from pygnc_ground.commands import replay as replay_command
 from pygnc_ground.commands.replay import attitude_lines, formation_lines
 from pygnc_ground.replay import pipeline
 from pygnc_ground.replay.tables import ORBIT_COLUMNS
 from tests.demo_elements import as_tle, demo_elements, without_fixes
+from tests.pygnc_command import app
 from tests.pygnc_ground.report import attitude_samples, formation_samples, samples
 from tests.pygnc_ground.report.samples import BEGIN_MS
 

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
-from pygnc_cli.app import app
 from tests.pygnc.tasks.formation_batch import home
+from tests.pygnc_command import app
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("formation_batch")]  # one worker makes its fixtures
 

@@ -453,7 +453,7 @@ def test_recovers_a_unit_in_its_bootloader(line: PtyEndpoint, unit: UcbSimulator
 def test_ctrl_c_in_an_upgrade_prints_how_to_continue(unit: UcbSimulator, line: PtyEndpoint, tmp_path: Path) -> None:
     (tmp_path / "new.bin").write_bytes(make_image(NEW, 3000))
     unit.bootloader.erase_s = 600.0
-    program = "from pygnc_cli.app import app; app()"
+    program = "import sys; from pygnc_cli.app import main; sys.exit(main())"
     environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": os.defpath, "HOME": str(tmp_path)}
     command = [sys.executable, "-W", "error", "-c", program, "device", "upgrade", line.url, str(tmp_path / "new.bin")]
     command += ["--write-firmware", *UCB]
@@ -510,7 +510,7 @@ def test_simulated_units_have_distinct_serial_numbers() -> None:
 
 
 def test_signals_end_simulation_stream_and_log_in_order(tmp_path: Path) -> None:
-    program = "from pygnc_cli.app import app; app()"
+    program = "import sys; from pygnc_cli.app import main; sys.exit(main())"
     environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": os.defpath, "HOME": str(tmp_path)}
 
     def start(*arguments: object) -> subprocess.Popen[str]:
@@ -575,7 +575,7 @@ def test_a_stop_ends_the_wait_for_a_unit_that_does_not_start(gx2: PtyEndpoint, m
 
 
 def test_stream_draws_a_live_table_on_a_terminal(line: PtyEndpoint, tmp_path: Path) -> None:
-    program = "from pygnc_cli.app import app; app()"
+    program = "import sys; from pygnc_cli.app import main; sys.exit(main())"
     environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": os.defpath, "HOME": str(tmp_path)}
     environment |= {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
     master, slave = pty.openpty()

@@ -23,7 +23,7 @@ from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
 ROOT = Path(__file__).resolve().parents[3]
-PROGRAM = "from pygnc_cli.app import app; app()"
+PROGRAM = "import sys; from pygnc_cli.app import main; sys.exit(main())"
 
 
 def reading(packet: Packet, payload: bytes = b"") -> Reading:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from pygnc.common import files
+from pygnc_devices import files
 from pygnc_station.batch_format import BatchWriter, StreamEntry, read_rows
 from pygnc_station.commands.main import app
 from pygnc_station.errors import StationError
