@@ -1,4 +1,4 @@
-"""Build the source distributions and wheels: `python scripts/build_distributions.py --out dist`.
+"""Build the source distributions and wheels: `python -m scripts.build_distributions --out dist`.
 
 `[tool.pygnc.distributions]` in pyproject.toml says which packages and data files each contains. All have one version,
 and the same commit gives the same bytes: the files are dated by SOURCE_DATE_EPOCH if set, else by the commit.
@@ -19,7 +19,7 @@ from typing import Any, Final
 import tomlkit
 from packaging.requirements import Requirement
 
-from package_flight_code import ZIP_EPOCH_S, git, read_version
+from scripts.package_flight_code import ZIP_EPOCH_S, git, read_version
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DATA: Final = "pygnc_data"

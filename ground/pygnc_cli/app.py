@@ -15,7 +15,7 @@ import pygnc_devices
 from pygnc_cli.exit_codes import ExitCode
 
 GROUP: Final = "pygnc.commands"
-"""Group of the entry points of subcommands. Other packages may add theirs; see docs/plugins.md."""
+"""Group of the entry points of subcommands. Other packages may add theirs; see docs/commands.md."""
 _COMPLETION: Final = "_PYGNC_COMPLETE"
 """Set by the shell when it asks for completions."""
 

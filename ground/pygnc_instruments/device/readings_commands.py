@@ -32,6 +32,7 @@ from pygnc_instruments.device.terminal import (
     Json,
     Port,
     Seconds,
+    UsageError,
     UserPackets,
     print_json,
     print_note,
@@ -39,7 +40,7 @@ from pygnc_instruments.device.terminal import (
     statistics_line,
     stderr_console,
 )
-from pygnc_instruments.device.upload import Destination, DestinationError, Spool, Uploader, destination
+from pygnc_instruments.device.upload import Destination, Spool, Uploader, destination
 
 _DRAWS_PER_S: Final = 10
 _READINGS_PER_DRAW: Final = 16
@@ -144,7 +145,7 @@ def upload(
     with reported_errors():
         store = destination(to, user)
         if store is None:
-            raise DestinationError("no object store is named; use --to az://container/prefix or set PYGNC_STORE_URL")
+            raise UsageError("no object store is named; use --to az://container/prefix or set PYGNC_STORE_URL")
         for path in files or []:
             if not path.is_file():
                 raise LogError(f"{path}: no such file; check the path")

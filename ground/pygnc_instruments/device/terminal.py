@@ -47,11 +47,17 @@ console: Final = Console(highlight=False)
 stderr_console: Final = Console(stderr=True, highlight=False)
 
 
+class UsageError(Exception):
+    """Error raised when arguments of a command contradict each other or miss a part."""
+
+
 @contextlib.contextmanager
 def reported_errors() -> Generator[None, None, None]:
     """Print an expected error as a single line on standard error and exit with the code of its kind."""
     try:
         yield
+    except UsageError as error:
+        _exit_with(str(error), ExitCode.USAGE)
     except DeviceError as error:
         _exit_with(str(error), ExitCode.DEVICE)
     except DestinationError as error:

@@ -22,6 +22,7 @@ from pygnc_instruments.device.terminal import (
     FamilyName,
     Json,
     NeededPort,
+    UsageError,
     print_json,
     print_note,
     reported_errors,
@@ -59,7 +60,7 @@ def upgrade(
     """Replace the firmware of a device. The image is checked first; nothing is written without --write-firmware."""
     with reported_errors():
         if dry_run and write_firmware:
-            raise DeviceError("--dry-run and --write-firmware exclude each other; omit one of them")
+            raise UsageError("--dry-run and --write-firmware exclude each other; omit one of them")
         content = image.read_bytes()
         settings = UpgradeSettings(at_power_up=at_power_up, sha256=sha256, any_content=any_content)
         selection = DeviceSelection(port, family, baud)
