@@ -21,7 +21,7 @@ help: ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: .venv/project.stamp ## fly the demonstration batch, replay it and print the path of the report
-	$(BIN)/python scripts/demo.py
+	$(BIN)/pygnc demo --out build/demo
 
 emulate: .venv/project.stamp ## emulate a host controller and a Pi: upload, start, stream, download, stop
 	$(BIN)/python scripts/pycubed_emulator.py data/demo --live-min 10 --speed 60

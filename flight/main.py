@@ -1,39 +1,8 @@
 """Start PyGNC: python main.py <timeout_minutes> <spacecraft_time_seconds> [options]; see --help."""
 
-import contextlib
-import gc
-import os
-import signal
 import sys
 
-# Nothing needs an orderly shutdown until the run has begun.
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-    signal.signal(number, lambda *_: os._exit(0))
-# The program that started this one may have blocked signals, and the tasks would inherit it.
-signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-# Imports create no garbage; a collection would take a tenth of the time to the first status.
-gc.disable()
-
-# The tasks share four slow cores, so libraries must not start threads. This must precede the import of numpy.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
-
-def main(words: list[str]) -> int:
-    """Print the version or run PyGNC, as the command-line arguments demand; return the exit code."""
-    if words == ["--version"]:
-        from pygnc.launch.arguments import version_text  # noqa: PLC0415 - needs no library that may be missing
-
-        sys.stdout.write(f"{version_text()}\n")
-        return 0
-    from pygnc.launch.run import main as run  # noqa: PLC0415 - the lines above must run first
-
-    return run(words)
-
+from pygnc.__main__ import fly
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):  # the terminal may be gone; the interpreter would exit with code 120
-            stream.flush()
-    os._exit(code)
+    fly(sys.argv[1:])

@@ -21,7 +21,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 FLIGHT: Final = ROOT / "flight"
 TABLES: Final = ("data/earth_orientation/earth_orientation.csv", "data/geomagnetic/igrf14.csv")
-"""Files of data/ that are packed, inside the package."""
+"""Files of data/ that are packed, in the folder that `pygnc_devices.files.data_file` searches."""
 LOCK: Final = ROOT / "requirements" / "flight.txt"
 
 ZIP_EPOCH_S: Final = 315_532_800
@@ -70,7 +70,7 @@ def read_checkout() -> tuple[str, int, list[Path]] | None:
 
 def read_version() -> str:
     """Return `__version__` of the package, without importing it."""
-    module = ast.parse((FLIGHT / "pygnc" / "__init__.py").read_text(encoding="utf-8"))
+    module = ast.parse((FLIGHT / "pygnc_devices" / "__init__.py").read_text(encoding="utf-8"))
     return next(
         str(ast.literal_eval(statement.value))
         for statement in module.body
@@ -94,10 +94,9 @@ def collect() -> tuple[dict[str, bytes], int]:
     content = {}
     for path in files:
         if "__pycache__" not in path.parts and path.suffix != ".pyc" and path.name != "README.md":
-            # Files of data/ are inside the package.
-            inside = FLIGHT in path.parents
-            name = path.relative_to(FLIGHT).as_posix() if inside else f"pygnc/{path.relative_to(ROOT).as_posix()}"
-            content[name] = path.read_bytes()
+            inside = path.is_relative_to(FLIGHT)
+            name = path.relative_to(FLIGHT) if inside else "pygnc_data" / path.relative_to(ROOT / "data")
+            content[name.as_posix()] = path.read_bytes()
     content["pygnc_version.info"] = f"{date} {commit} {read_version()}\n".encode()
     content["requirements.txt"] = LOCK.read_bytes()
     return content, epoch_s or ZIP_EPOCH_S

@@ -102,7 +102,7 @@ def test_exactly_the_tracked_files_are_packed(checkout: Path) -> None:
     tracked = {name.removeprefix("flight/") for name in git(checkout, "ls-files", "flight").splitlines()}
     with zipfile.ZipFile(package(checkout)) as archive:
         names = archive.namelist()
-        tables = {f"pygnc/data/{name}.csv" for name in ("earth_orientation/earth_orientation", "geomagnetic/igrf14")}
+        tables = {f"pygnc_data/{name}.csv" for name in ("earth_orientation/earth_orientation", "geomagnetic/igrf14")}
         assert set(names) == tracked - {"README.md"} | {"pygnc_version.info", "requirements.txt"} | tables
         assert names == sorted(names)
         assert {entry.external_attr >> 16 for entry in archive.infolist()} == {0o100644}
@@ -123,7 +123,7 @@ def test_version_info_names_date_commit_and_version(checkout: Path, tmp_path: Pa
         content.extractall(tmp_path)
     printed = subprocess.run([sys.executable, tmp_path / "main.py", "--version"], capture_output=True, check=True)
     assert printed.stdout.decode() == f"PyGNC {version} {date} {commit}\n"
-    assert f'__version__ = "{version}"' in (ROOT / "flight" / "pygnc" / "__init__.py").read_text()
+    assert f'__version__ = "{version}"' in (ROOT / "flight" / "pygnc_devices" / "__init__.py").read_text()
 
 
 def test_changed_tracked_file_is_admitted(tmp_path: Path) -> None:

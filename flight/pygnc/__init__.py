@@ -1,3 +1,3 @@
 """PyGNC's flight side: orbit, attitude and formation estimates on a satellite's second computer."""
 
-__version__ = "0.1.0"
+from pygnc_devices import __version__ as __version__

@@ -1,103 +1,209 @@
-"""`pygnc`: subcommands of the ground software, each loaded on demand with its own libraries."""
+"""`pygnc`: runs the subcommands of all installed distributions, each loaded on demand with its own libraries."""
 
 import os
+import sys
 
 # OpenBLAS threads slow small matrices down, tenfold on a busy machine. This must be set before numpy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from importlib import import_module
-from typing import Annotated, Any, Final
+import re
+from collections.abc import Mapping, Sequence
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from typing import Final, NamedTuple, Protocol
 
-import typer
+import pygnc_devices
+from pygnc_cli.exit_codes import ExitCode
 
-import pygnc
-
-app: Final = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
-_PASSED_ON: Final[dict[str, Any]] = {
-    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
-    "add_help_option": False,
-}
-
-
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
-    if wanted:
-        typer.echo(f"pygnc {pygnc.__version__}")
-        raise typer.Exit
+GROUP: Final = "pygnc.commands"
+"""Group of the entry points of subcommands. Other packages may add theirs; see docs/commands.md."""
+_COMPLETION: Final = "_PYGNC_COMPLETE"
+"""Set by the shell when it asks for completions."""
 
 
-@app.callback()
-def options(
-    *,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    """Work with the files of PyGNC."""
+class Subcommand(Protocol):
+    """What an entry point refers to: a function, or an application of Typer or click."""
+
+    def __call__(self, arguments: list[str], /, *, prog_name: str) -> object:
+        """Run the subcommand; return the exit code, or None for 0."""
 
 
-# Module with the Typer application `app`, and description, by name.
-_SUBCOMMANDS: Final = {
-    "inspect": (
-        "pygnc_ground.commands.inspect",
+class BuiltIn(NamedTuple):
+    """Distribution and description of one of our subcommands."""
+
+    distribution: str
+    description: str
+
+
+BUILT_IN: Final[Mapping[str, BuiltIn]] = {
+    "fly": BuiltIn("pygnc", "Run the flight software: pygnc fly TIMEOUT_MINUTES SPACECRAFT_TIME_SECONDS."),
+    "demo": BuiltIn("pygnc-ground", "Fly a demonstration batch in a new folder, replay it, and write a report."),
+    "inspect": BuiltIn(
+        "pygnc-ground",
         "Show the content of files: journals, status, info, sense and range files, logs of the original PyGNC.",
     ),
-    "scenario": (
-        "pygnc_ground.commands.scenario",
-        "Generate input files with known truth: pygnc scenario make, from-ephemeris, presets.",
+    "scenario": BuiltIn(
+        "pygnc-ground", "Generate input files with known truth: pygnc scenario make, from-ephemeris, presets."
     ),
-    "replay": (
-        "pygnc_ground.commands.replay",
-        "Run the estimators of the flight software on recorded files; write tables and a report.",
+    "replay": BuiltIn(
+        "pygnc-ground", "Run the estimators of the flight software on recorded files; write tables and a report."
     ),
-    "bound": (
-        "pygnc_ground.commands.bound",
-        "Compute the Cramer-Rao bound: the smallest error that any estimator can have with given fixes.",
+    "bound": BuiltIn(
+        "pygnc-ground", "Compute the Cramer-Rao bound: the smallest error that any estimator can have with given fixes."
     ),
-    "omm": (
-        "pygnc_ground.commands.omm",
-        "Write mean elements of a beacon (pygnc_omm.bin) as an Orbit Mean-elements Message.",
+    "omm": BuiltIn(
+        "pygnc-ground", "Write mean elements of a beacon (pygnc_omm.bin) as an Orbit Mean-elements Message."
     ),
-    "calibrate-mag": (
-        "pygnc_ground.commands.calibrate_mag",
+    "calibrate-mag": BuiltIn(
+        "pygnc-ground",
         "Estimate bias, scale and axes of the magnetometer from recorded files; write them as settings.",
     ),
-    "device": (
-        "pygnc_instruments.device.command",
-        "Work with sensors: pygnc device list, info, stream, log, get, set, upgrade, simulate ...",
+    "device": BuiltIn(
+        "pygnc-station", "Work with sensors: pygnc device list, info, stream, log, get, set, upgrade, simulate ..."
     ),
-    "station": (
-        "pygnc_station.commands.main",
+    "station": BuiltIn(
+        "pygnc-station",
         "Log sensors for years and upload their readings to a server: pygnc station log, batch, upload, serve ...",
     ),
-    "bridge": (
-        "pygnc_instruments.bridge.command",
-        "Serve a sensor to browsers: WebSocket for Aceinna Navigation Studio, and a web page.",
+    "bridge": BuiltIn(
+        "pygnc-station", "Serve a sensor to browsers: WebSocket for Aceinna Navigation Studio, and a web page."
     ),
-    "bridge-window": (
-        "pygnc_instruments.bridge.window",
-        "Control and watch the bridge in a small window.",
-    ),
+    "bridge-window": BuiltIn("pygnc-station", "Control and watch the bridge in a small window."),
+}
+_OPTIONS: Final = {
+    "--help": "Show this list and exit.",
+    "--version": "Show the version and exit.",
+    "--show-completion": "Print the completion script for this shell.",
+    "--install-completion": "Install completion for this shell.",
 }
 
 
-def _run(name: str, module: str, context: typer.Context) -> None:
-    """Run the module of a subcommand, whose libraries the other subcommands do not need."""
+class CommandError(Exception):
+    """Error raised when a subcommand cannot be run; the message names the remedy."""
+
+    def __init__(self, message: str, exit_code: ExitCode = ExitCode.FAILURE) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the subcommand that the arguments name, by default those of the process; return the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    first = words[0] if words else ""
     try:
-        commands: typer.Typer = import_module(module).app
+        if _COMPLETION in os.environ or first in {"--show-completion", "--install-completion"}:
+            _complete(words)
+        elif first == "--version":
+            sys.stdout.write(f"pygnc {pygnc_devices.__version__}\n")
+        elif first in {"", "--help", "-h"}:
+            sys.stdout.write(_help())
+            return ExitCode.DONE if first else ExitCode.USAGE
+        else:
+            return _run(first, words[1:])
+    except CommandError as error:
+        sys.stderr.write(f"pygnc: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    return ExitCode.DONE
+
+
+def installed() -> dict[str, EntryPoint]:
+    """Return the entry points of the installed subcommands by name; ours before those of other packages."""
+    found: dict[str, EntryPoint] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: not _is_ours(entry)):
+        if _is_ours(entry) or entry.name not in BUILT_IN:
+            found.setdefault(entry.name, entry)
+    return found
+
+
+def load(entry: EntryPoint) -> Subcommand:
+    """Import a subcommand.
+
+    Raises:
+        CommandError: The distribution has another version, a library is missing, or the import fails.
+    """
+    distribution = _distribution(entry)
+    if _is_ours(entry) and distribution.version != pygnc_devices.__version__:
+        found, ours = f"{distribution.metadata['Name']} {distribution.version}", pygnc_devices.__version__
+        raise CommandError(f"{found} does not work with pygnc-devices {ours}; install the same version of both")
+    try:
+        command: Subcommand = entry.load()
     except ModuleNotFoundError as error:
-        remedy = f"pip install 'pygnc[{'scenario' if name in {'scenario', 'bound'} else 'ground'}]'"
-        if error.name in {"tkinter", "_tkinter"}:
-            remedy = "on Debian: apt install python3-tk"
-        typer.echo(f"pygnc: `{name}` needs the library {error.name}: {remedy}", err=True)
-        raise typer.Exit(1) from None
-    commands(context.args, prog_name=context.command_path)
+        raise _missing_library(entry, error) from error
+    except Exception as error:
+        name = distribution.metadata["Name"]
+        raise CommandError(f"`{entry.name}` of {name} cannot be loaded: {type(error).__name__}: {error}") from error
+    return command
 
 
-def _add(name: str, module: str, description: str) -> None:
-    @app.command(name=name, help=description, **_PASSED_ON)
-    def run(context: typer.Context) -> None:
-        _run(name, module, context)
+def _run(name: str, arguments: list[str]) -> int:
+    entry = installed().get(name)
+    if entry is None:
+        raise CommandError(_unknown(name), ExitCode.USAGE)
+    try:
+        code = load(entry)(arguments, prog_name=f"pygnc {name}")
+    except ModuleNotFoundError as error:  # a library that only a part of the subcommand uses
+        raise _missing_library(entry, error) from error
+    return code if isinstance(code, int) else 0
 
 
-for _name, (_module, _description) in _SUBCOMMANDS.items():
-    _add(_name, _module, _description)
+def _unknown(name: str) -> str:
+    if name in BUILT_IN:
+        distribution = BUILT_IN[name].distribution
+        return f"{name} needs {distribution}: pip install {distribution}"
+    import difflib  # noqa: PLC0415 - takes a tenth of the time of --help
+
+    (nearest, *_) = [*difflib.get_close_matches(name, [*installed(), *BUILT_IN], 1), ""]
+    return f"no subcommand {name!r}; " + (f"did you mean {nearest}?" if nearest else "see pygnc --help")
+
+
+def _missing_library(entry: EntryPoint, error: ModuleNotFoundError) -> CommandError:
+    """Return an error that names the extra of the subcommand's distribution which installs a missing library."""
+    library = (error.name or "").partition(".")[0]
+    if library in {"tkinter", "_tkinter"}:
+        return CommandError(f"`{entry.name}` needs Tk; on Debian: apt install python3-tk")
+    distribution = _distribution(entry)
+    project = re.compile(rf"{re.escape(library)}\b", re.IGNORECASE)
+    for requirement in distribution.requires or ():
+        extra = re.search(r"extra == ['\"](.+?)['\"]", requirement)
+        if extra and project.match(requirement.replace("-", "_")):
+            name = distribution.metadata["Name"]
+            return CommandError(f"`{entry.name}` needs the library {library}: pip install '{name}[{extra[1]}]'")
+    return CommandError(f"`{entry.name}` needs the library {library}: pip install {library}")
+
+
+def _complete(words: list[str]) -> None:
+    try:
+        from pygnc_cli.completion import complete  # noqa: PLC0415 - needs Typer
+    except ModuleNotFoundError as error:
+        raise CommandError(f"completion needs the library {error.name}: pip install {error.name}") from error
+    complete(words)
+
+
+def _help() -> str:
+    """Return the text of --help, which lists what is installed."""
+    texts = {name: summary(name, entry) for name, entry in installed().items()}
+    ordered = [name for name in BUILT_IN if name in texts] + sorted(set(texts) - set(BUILT_IN))
+    lines = ["Usage: pygnc SUBCOMMAND [ARGUMENTS]", "", "Orbit, attitude and formation estimates, and sensors.", ""]
+    lines += ["Subcommands (pygnc SUBCOMMAND --help shows more):"]
+    lines += [f"  {name:15} {texts[name]}" for name in ordered]
+    lines += ["", "Options:", *(f"  {name:22} {text}" for name, text in _OPTIONS.items())]
+    return "\n".join(lines) + "\n"
+
+
+def summary(name: str, entry: EntryPoint) -> str:
+    """Return the description of a subcommand without importing it; for other packages, that of the package."""
+    if name in BUILT_IN:
+        return BUILT_IN[name].description
+    metadata = _distribution(entry).metadata
+    return f"{metadata['Summary'] or ''} ({metadata['Name']})".strip()
+
+
+def _distribution(entry: EntryPoint) -> Distribution:
+    if entry.dist is None:
+        raise CommandError(f"the entry point {entry.name} belongs to no distribution")
+    return entry.dist
+
+
+def _is_ours(entry: EntryPoint) -> bool:
+    return _distribution(entry).metadata["Name"] in {"pygnc", *(one.distribution for one in BUILT_IN.values())}

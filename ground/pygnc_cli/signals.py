@@ -5,8 +5,6 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import Final
 
-INTERRUPTED: Final = 130
-"""Exit code of a command that Ctrl-C has ended, as shells report it."""
 # Windows has no SIGHUP.
 _ENDING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 

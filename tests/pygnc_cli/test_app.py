@@ -1,17 +1,19 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Annotated
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-import pygnc
-from pygnc_cli.app import app
+import pygnc_devices
+from pygnc_cli.app import BUILT_IN
+from pygnc_cli.exit_codes import ExitCode
+from tests.pygnc_command import app
 from tests.pygnc_ground.inspection.samples import SAMPLES
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 
 def test_version() -> None:
-    assert CliRunner().invoke(app, ["--version"]).stdout == f"pygnc {pygnc.__version__}\n"
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"pygnc {pygnc_devices.__version__}\n"
 
 
 def test_files_of_every_kind_are_shown_one_after_another(files: dict[str, Path]) -> None:
@@ -54,7 +56,7 @@ def test_an_unknown_file_gives_one_error_line_and_the_others_are_shown(files: di
     unknown = tmp_path / "unknown"
     unknown.write_bytes(b"MZ\x90\x00")
     result = CliRunner().invoke(app, ["inspect", str(unknown), str(files["info text"])])
-    assert result.exit_code == 1
+    assert result.exit_code == ExitCode.INPUT
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"pygnc: {unknown}: unknown kind of file; supported: run journal, status file")
     assert line.endswith("It begins with 4d 5a 90 00")
@@ -74,7 +76,7 @@ def test_an_unknown_file_gives_one_error_line_and_the_others_are_shown(files: di
 def test_an_unreadable_file_gives_one_error_line(tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / "empty").touch()
     result = CliRunner().invoke(app, ["inspect", str(tmp_path / name)])
-    assert result.exit_code == 1
+    assert result.exit_code == ExitCode.INPUT
     assert result.stderr.startswith(f"pygnc: {tmp_path / name}: {reason}")
     assert result.stderr.count("\n") == 1
 
@@ -82,11 +84,11 @@ def test_an_unreadable_file_gives_one_error_line(tmp_path: Path, name: str, reas
 def test_a_wholly_damaged_file_is_a_failure_in_both_forms(tmp_path: Path) -> None:
     (tmp_path / "status").write_bytes(SAMPLES["status file"][:-1])
     for form in ([], ["--json"]):
-        assert CliRunner().invoke(app, ["inspect", *form, str(tmp_path / "status")]).exit_code == 1
+        assert CliRunner().invoke(app, ["inspect", *form, str(tmp_path / "status")]).exit_code == ExitCode.INPUT
 
 
 def test_a_reader_that_stops_reading_gets_no_traceback(files: dict[str, Path]) -> None:
-    program = "from pygnc_cli.app import app; app()"
+    program = "import sys; from pygnc_cli.app import main; sys.exit(main())"
     many = [str(files["sense file"])] * 30
     with subprocess.Popen(
         [sys.executable, "-c", program, "inspect", "--json", *many], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -103,28 +105,92 @@ def test_inspect_works_without_the_scenario_library() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_scenario_passes_its_arguments_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    commands = typer.Typer()
+class Packages:
+    """Folder of packages of other authors, and `pygnc` with them."""
 
-    @commands.command()
-    def make(config: Annotated[Path, typer.Option(help="Settings.")]) -> None:
-        typer.echo(f"made of {config.name}")
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
-    @commands.command()
-    def presets() -> None:
-        typer.echo("calm")
+    def add(self, entry_point: str, source: str, name: str = "pygnc-other", version: str = "1.0") -> None:
+        (self.folder / "other.py").write_text(source)
+        info = self.folder / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: Greets\n"
+        (info / "METADATA").write_text(head + 'Requires-Dist: brahe-like>=1; extra == "orbits"\n')
+        (info / "entry_points.txt").write_text(f"[pygnc.commands]\n{entry_point}\n")
 
-    monkeypatch.setitem(sys.modules, "pygnc_ground.commands.scenario", SimpleNamespace(app=commands))
-    result = CliRunner().invoke(app, ["scenario", "make", "--config", "x.toml"])
-    assert (result.exit_code, result.stdout) == (0, "made of x.toml\n")
-    assert CliRunner().invoke(app, ["scenario", "presets"]).stdout == "calm\n"
-    assert "--config" in CliRunner().invoke(app, ["scenario", "make", "--help"]).stdout
-    assert CliRunner().invoke(app, ["scenario", "make"]).exit_code == 2
-    assert CliRunner().invoke(app, ["scenario", "nonsense"]).exit_code == 2
+    def pygnc(self, *words: str, alone: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run `pygnc`; alone: without the distributions of the environment."""
+        program = "import sys; from pygnc_cli.app import main; sys.exit(main())"
+        paths = os.pathsep.join(map(str, (self.folder, ROOT / "flight", ROOT / "ground")))
+        command = [sys.executable, *(["-S"] if alone else []), "-c", program, *words]
+        environment = os.environ | {"PYTHONPATH": paths}
+        return subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
 
 
-def test_scenario_without_its_library_names_the_extra() -> None:
-    program = "import sys; sys.modules['brahe'] = None; from pygnc_cli.app import app; app(['scenario', 'make'])"
-    result = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
-    assert result.returncode == 1
-    assert result.stderr == "pygnc: `scenario` needs the library brahe: pip install 'pygnc[scenario]'\n"
+@pytest.fixture
+def packages(tmp_path: Path) -> Packages:
+    return Packages(tmp_path)
+
+
+GREET = "def greet(words, *, prog_name):\n    print(words, prog_name)\n    return 7\n"
+
+
+def test_a_subcommand_gets_its_arguments_and_decides_the_exit_code(packages: Packages) -> None:
+    packages.add("greet = other:greet", GREET)
+    done = packages.pygnc("greet", "a", "--b")
+    assert (done.returncode, done.stdout) == (7, "['a', '--b'] pygnc greet\n")
+
+
+def test_help_lists_what_is_installed_with_the_packages_of_others(packages: Packages) -> None:
+    assert "greet" not in packages.pygnc("--help").stdout
+    packages.add("greet = other:greet", "raise RuntimeError('never imported')")
+    listed = packages.pygnc("--help").stdout
+    assert "greet           Greets (pygnc-other)" in listed
+    assert {word for line in listed.splitlines() if line.startswith("  ") for word in line.split()[:1]} > {*BUILT_IN}
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("raise RuntimeError('out of cheese')", "`greet` of pygnc-other cannot be loaded: RuntimeError: out of cheese"),
+        ("import nothing_such", "`greet` needs the library nothing_such: pip install nothing_such"),
+        ("import brahe_like.part", "`greet` needs the library brahe_like: pip install 'pygnc-other[orbits]'"),
+        ("def greet(words, *, prog_name): import nothing_such", "`greet` needs the library nothing_such"),
+    ],
+)
+def test_a_broken_subcommand_is_named_and_the_others_work(packages: Packages, source: str, reason: str) -> None:
+    packages.add("greet = other:greet", source)
+    done = packages.pygnc("greet")
+    assert (done.returncode, done.stderr.count("\n")) == (ExitCode.FAILURE, 1)
+    assert done.stderr.startswith(f"pygnc: {reason}")
+    assert packages.pygnc("omm", "--help").returncode == 0
+
+
+def test_another_package_does_not_replace_a_subcommand_of_ours(packages: Packages) -> None:
+    packages.add("inspect = other:greet", GREET)
+    assert packages.pygnc("inspect", "--help").returncode == 0
+
+
+def test_a_distribution_of_another_version_is_refused(packages: Packages) -> None:
+    packages.add("omm = other:greet", GREET, "pygnc-ground", "9.9")
+    done = packages.pygnc("omm", alone=True)
+    assert done.returncode == ExitCode.FAILURE
+    assert f"pygnc-ground 9.9 does not work with pygnc-devices {pygnc_devices.__version__}" in done.stderr
+
+
+def test_a_subcommand_that_is_not_installed_names_its_distribution(packages: Packages) -> None:
+    done = packages.pygnc("replay", alone=True)
+    assert (done.returncode, done.stderr) == (
+        ExitCode.USAGE,
+        "pygnc: replay needs pygnc-ground: pip install pygnc-ground\n",
+    )
+
+
+def test_an_unknown_subcommand_names_the_nearest(packages: Packages) -> None:
+    done = packages.pygnc("reply")
+    assert (done.returncode, done.stderr) == (ExitCode.USAGE, "pygnc: no subcommand 'reply'; did you mean replay?\n")
+
+
+def test_no_arguments_print_the_help_as_an_error_of_usage(packages: Packages) -> None:
+    assert packages.pygnc().returncode == ExitCode.USAGE

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from pygnc_cli.app import app
 from pygnc_devices.discovery import search
 from pygnc_devices.family import Family, family, family_names
 from pygnc_devices.line_family import line_family
 from pygnc_instruments.simulators.declared_unit import DeclaredSimulator, values_at
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
+from tests.pygnc_command import app
 from tests.pygnc_devices.conformance import DriverConformance, PacketConformance, ScannerConformance
 
 ROOT = Path(__file__).resolve().parents[2]

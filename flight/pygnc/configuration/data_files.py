@@ -1,4 +1,4 @@
-"""Data tables: location of the files in data/, readers for Earth orientation and the main geomagnetic field.
+"""Readers of the data tables: Earth orientation and the main geomagnetic field.
 
 Both tables are text. The first line is "# " and the source, the second names the columns.
 
@@ -16,26 +16,9 @@ from typing import Final
 import numpy as np
 
 from pygnc.common.clock import gps_ms_from_utc_iso
-from pygnc.common.files import read_input
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.geomagnetic import DEGREE, MainField
-
-_PACKAGE: Final = Path(__file__).resolve().parent.parent
-
-
-def data_file(name: str) -> Path:
-    """Return the absolute path of the table `name`, a path below data/ in the package or in the checkout.
-
-    Raises:
-        FileNotFoundError: The table is in neither place.
-    """
-    packed = _PACKAGE / "data" / name
-    checkout = _PACKAGE.parent.parent / "data" / name
-    for path in (packed, checkout):
-        if path.is_file():
-            return path
-    raise FileNotFoundError(f"{packed}: the table is missing; install the package again")
-
+from pygnc_devices.files import data_file, read_input
 
 EARTH_ORIENTATION_UPLOAD: Final = "pygnc_earth_orientation.csv"
 """Name of an uploaded table in the home, which replaces the packaged table."""

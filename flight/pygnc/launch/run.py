@@ -21,7 +21,6 @@ import pygnc
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Event
 from pygnc.common.clock import SpacecraftReading
-from pygnc.common.files import remove_flat_folder
 from pygnc.configuration.data_files import load_earth_orientation
 from pygnc.configuration.load import ConfigurationError
 from pygnc.configuration.settings import Settings
@@ -42,6 +41,7 @@ from pygnc.tasks.host_link.settings import load_settings
 from pygnc.tasks.runtime import Run, run_task, share_heap_among_threads
 from pygnc.tasks.status.task import final_causes, write_final_status
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
+from pygnc_devices.files import remove_flat_folder
 
 if TYPE_CHECKING:
     from pygnc.host.terminal import Terminal

@@ -9,7 +9,7 @@ import numpy as np
 
 from pygnc.bus.messages import GpsFix
 from pygnc.common.clock import gps_ms_from_utc_iso
-from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, read_earth_orientation
+from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import EARTH_RADIUS_M
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
@@ -18,6 +18,7 @@ from pygnc.estimators.orbit.settings import ArcSettings, OrbitSettings, Screenin
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.tasks.ingest.source import packet_messages
 from pygnc.tasks.orbit.tracker import fix_from, screen
+from pygnc_devices.files import data_file
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, solution_from_states
 from pygnc_ground.scenario.gps import make_fixes
 from pygnc_ground.scenario.sensor_settings import Gps

@@ -13,6 +13,7 @@ from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import report_user_errors
 from pygnc_ground.formation.bound import bound_json as formation_as_json
 from pygnc_ground.formation.bound import bound_table as formation_as_table
@@ -88,7 +89,7 @@ def _show(found: dict[str, object] | Table) -> None:
 
 def _fail(reason: str) -> NoReturn:
     typer.echo(f"pygnc bound: {reason}", err=True)
-    raise typer.Exit(2) from None
+    raise typer.Exit(ExitCode.INPUT) from None
 
 
 def _as_table(known_fixes: KnownFixes, bounds: OrbitBounds) -> Table:

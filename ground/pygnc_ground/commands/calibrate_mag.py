@@ -7,11 +7,12 @@ import typer
 
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE as EARTH_ORIENTATION
 from pygnc.configuration.data_files import MAIN_FIELD_TABLE as MAIN_FIELD
-from pygnc.configuration.data_files import data_file, read_earth_orientation, read_main_field
+from pygnc.configuration.data_files import read_earth_orientation, read_main_field
 from pygnc.configuration.load import load
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.attitude.magnetometer_calibration import CalibrationSettings
 from pygnc_cli.files import echo_files, report_user_errors
+from pygnc_devices.files import data_file
 from pygnc_ground.calibration.calibrate import (
     Calibrated,
     calibrated,

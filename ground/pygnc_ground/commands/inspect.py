@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.text import printable
 from pygnc_ground.inspection.registry import UnknownFileError, inspect
 from pygnc_ground.inspection.render import render, to_json_lines
@@ -26,13 +27,13 @@ def inspect_files(
 ) -> None:
     """Show the content of files: journals, status, info, sense and range files, logs of the original PyGNC, folders.
 
-    The kind of a file is recognised by its content. The exit code is 1 if a file is unknown, unreadable or wholly
+    The kind of a file is recognised by its content. The exit code is 3 if a file is unknown, unreadable or wholly
     damaged.
     """
     console = Console(highlight=False)
     shown = [_show(path, messages, None if as_json else console) for path in paths]
     if not all(shown):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.INPUT)
 
 
 def _show(path: Path, messages: int, console: Console | None) -> bool:

@@ -17,7 +17,7 @@ from pygnc.bus.messages import (
     SourceFile,
 )
 from pygnc.common.clock import gps_ms_from_week
-from pygnc.configuration.data_files import MAIN_FIELD_TABLE, data_file, read_main_field
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE, read_main_field
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import AttitudeSettings
@@ -31,6 +31,7 @@ from pygnc.tasks.attitude.tracker import SampleOutcome as AttitudeOutcome
 from pygnc.tasks.formation.tracker import FormationTracker
 from pygnc.tasks.ingest.input_state import merge_file_counts
 from pygnc.tasks.orbit.tracker import FixOutcome, OrbitTracker, watermark_after
+from pygnc_devices.files import data_file
 from pygnc_ground.replay.result import FixRecords, UntimedRecord, column
 
 

@@ -8,7 +8,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 from matplotlib.patheffects import withStroke
 
-from pygnc.configuration.data_files import data_file
+from pygnc_devices.files import data_file
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.report.axes import TimeAxis

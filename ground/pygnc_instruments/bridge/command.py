@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import family
 from pygnc_instruments.bridge.messages import Event
@@ -82,7 +83,7 @@ def bridge(
         asyncio.run(_run(settings))
     except (BridgeSettingsError, DeviceError) as error:
         typer.echo(f"pygnc: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(ExitCode.DEVICE if isinstance(error, DeviceError) else ExitCode.INPUT) from None
 
 
 async def _run(settings: BridgeSettings) -> None:

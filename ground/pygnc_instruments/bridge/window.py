@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.serial_port import candidate_ports
 from pygnc_instruments.bridge.instance import BridgeProcess, BridgeProcessError, BridgeState
 from pygnc_instruments.bridge.protocols import PROTOCOLS
@@ -128,6 +129,6 @@ def bridge_window(
         typer.echo(
             f"pygnc: the window needs a display: {error}; start it on a desktop, or use `pygnc bridge`", err=True
         )
-        raise typer.Exit(1) from None
+        raise typer.Exit(ExitCode.FAILURE) from None
     Window(root, BridgeProcess(port), device)
     root.mainloop()

@@ -14,8 +14,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pygnc_cli.signals import INTERRUPTED
-from pygnc_devices.errors import DeviceError
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.scheduler import Operation
 from pygnc_instruments.device import (
     noise_command,
@@ -26,12 +25,14 @@ from pygnc_instruments.device import (
     upgrade_command,
 )
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, find_devices
+from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.device.terminal import (
     Baud,
     FamilyName,
     Json,
     NeededPort,
     Port,
+    UsageError,
     console,
     print_json,
     print_note,
@@ -81,7 +82,7 @@ def list_devices(
         print_note(problem)
     if not outcome.found:
         print_note("no device was found; check cable and power, or name the port")
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.DEVICE)
 
 
 @app.command()
@@ -123,7 +124,7 @@ def _change_command(title: str, *, stored: bool) -> Callable[..., None]:
 def _pair(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     if not name or not value:
-        raise DeviceError(f"{text!r}: not a setting; write NAME=VALUE")
+        raise UsageError(f"{text!r}: not a setting; write NAME=VALUE")
     return name, value
 
 
@@ -153,7 +154,7 @@ def snapshot(
     """Save all settings of a device as JSON."""
     with reported_errors():
         if file is not None and file.exists():
-            raise DeviceError(f"{file}: the file exists already; choose another name")
+            raise LogError(f"{file}: the file exists already; choose another name")
         with connect(DeviceSelection(port, family, baud)) as connected:
             text = connected.run(connected.family.controls.snapshot, "saving of settings")
         if file is None:
@@ -216,7 +217,7 @@ def calibrate_mag(
     if is_acceptable and not store and not as_json:
         print_note("alignment not stored: it is in effect until power-off; use --store to store it")
     if not is_acceptable:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILURE)
 
 
 def _align(connected: ConnectedDevice, procedure: Operation[Any]) -> tuple[dict[str, str], bool]:
@@ -234,7 +235,7 @@ def _align(connected: ConnectedDevice, procedure: Operation[Any]) -> tuple[dict[
         connected.device.engine.abort(task)
         wait([task.future], 2.0)
         print_note("interrupted: the alignment was stopped and nothing was stored")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
     result: tuple[dict[str, str], bool] = task.result()
     return result
 

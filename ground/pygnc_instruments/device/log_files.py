@@ -27,9 +27,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, ClassVar, Final
 
-from pygnc.common.files import durable_rename, write_all
 from pygnc_devices.declaration import Field, Value
 from pygnc_devices.engine import Engine
+from pygnc_devices.files import durable_rename, write_all
 from pygnc_devices.reading import NS_PER_S, Reading
 
 try:

@@ -51,8 +51,8 @@ from mcap.stream_reader import breakup_chunk, get_chunk_data_stream
 from mcap.well_known import MessageEncoding, SchemaEncoding
 from mcap.writer import MCAP0_MAGIC, Writer
 
-from pygnc.common.files import write_all
 from pygnc_devices.declaration import Record
+from pygnc_devices.files import write_all
 from pygnc_devices.reading import NS_PER_S, Reading
 from pygnc_instruments.device.log_files import ElapsedTime, LogFile, ReadingsLog
 

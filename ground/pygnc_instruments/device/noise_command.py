@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pygnc_devices.errors import DeviceError
 from pygnc_instruments.device.connection import DeviceSelection
+from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.device.terminal import FamilyName, Json, UserPackets, reported_errors
 
 
@@ -29,7 +29,7 @@ def noise(
 
     with reported_errors():
         if not file.is_file():
-            raise DeviceError(f"{file}: no such file; name a log of `pygnc device log`")
+            raise LogError(f"{file}: no such file; name a log of `pygnc device log`")
         selection = DeviceSelection(str(file), family, 0, user_packets)
         log = read_sensor_log(file, selection, packet=packet, rate_hz=rate)
         report_noise(log, file.name, plot, as_json=as_json)

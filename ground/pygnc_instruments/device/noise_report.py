@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Column, Table
 
-from pygnc_devices.errors import DeviceError
 from pygnc_devices.units import ACCELERATION, MAGNETIC, RATE, STANDARD_GRAVITY_MPS2, Unit
 from pygnc_instruments.device.allan import (
     AllanDeviation,
@@ -22,6 +21,7 @@ from pygnc_instruments.device.allan import (
     allan_deviation,
     fit_noise,
 )
+from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.device.sensor_log import SENSORS, Axis, SensorLog
 from pygnc_instruments.device.terminal import console, print_json, print_note
 
@@ -102,18 +102,18 @@ def report_noise(log: SensorLog, title: str, plot: Path | None, *, as_json: bool
         as_json: print JSON.
 
     Raises:
-        DeviceError: the unit moves, no axis has noise, or the suffix of the figure is unknown.
+        LogError: the unit moves, no axis has noise, or the suffix of the figure is unknown.
     """
     if plot is not None and plot.suffix.lower() not in _FORMATS:
-        raise DeviceError(f"{plot}: unknown format of the figure; use one of the suffixes {', '.join(_FORMATS)}")
+        raise LogError(f"{plot}: unknown format of the figure; use one of the suffixes {', '.join(_FORMATS)}")
     for axis in log.axes:
         deviation = float(axis.readings.std())
         if deviation > _MOVING.get(axis.unit, math.inf):
             shown = f"{deviation * axis.unit.column_per_unit:.3g} {axis.unit.column}"
-            raise DeviceError(f"{title}: the unit moves ({axis.name} varies by {shown}, 1 sigma); log it at rest")
+            raise LogError(f"{title}: the unit moves ({axis.name} varies by {shown}, 1 sigma); log it at rest")
     found = [entry for axis in log.axes if (entry := _measure(title, axis, log.interval_s)) is not None]
     if not found:
-        raise DeviceError(f"{title}: no axis has noise; log raw readings of a unit at rest")
+        raise LogError(f"{title}: no axis has noise; log raw readings of a unit at rest")
     if plot is not None:
         draw(found, f"{title}, packet {log.packet}").savefig(plot, dpi=_DPI)
     if as_json:

@@ -11,7 +11,8 @@ import typer
 from rich.live import Live
 from rich.text import Text
 
-import pygnc
+import pygnc_devices
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.signals import stopped_by_signals, until_interrupted
 from pygnc_devices.errors import NoAnswerError
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
@@ -31,6 +32,7 @@ from pygnc_instruments.device.terminal import (
     Json,
     Port,
     Seconds,
+    UsageError,
     UserPackets,
     print_json,
     print_note,
@@ -38,7 +40,7 @@ from pygnc_instruments.device.terminal import (
     statistics_line,
     stderr_console,
 )
-from pygnc_instruments.device.upload import Destination, DestinationError, Spool, Uploader, destination
+from pygnc_instruments.device.upload import Destination, Spool, Uploader, destination
 
 _DRAWS_PER_S: Final = 10
 _READINGS_PER_DRAW: Final = 16
@@ -143,7 +145,7 @@ def upload(
     with reported_errors():
         store = destination(to, user)
         if store is None:
-            raise DestinationError("no object store is named; use --to az://container/prefix or set PYGNC_STORE_URL")
+            raise UsageError("no object store is named; use --to az://container/prefix or set PYGNC_STORE_URL")
         for path in files or []:
             if not path.is_file():
                 raise LogError(f"{path}: no such file; check the path")
@@ -153,7 +155,7 @@ def upload(
         pending = uploader.close()
     if pending:
         print_note(f"{pending} files stay in the spool")
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.NETWORK)
 
 
 @contextlib.contextmanager
@@ -179,7 +181,7 @@ def _head(connected: ConnectedDevice) -> dict[str, str]:
         print_note(f"{connected.device.url}: does not respond to commands; its stream is logged without a description")
         description = {}
     return description | {
-        "software": f"pygnc {pygnc.__version__}",
+        "software": f"pygnc {pygnc_devices.__version__}",
         "family": connected.family.name,
         "port": connected.device.url,
     }

@@ -15,11 +15,11 @@ from mcap.exceptions import McapError
 from mcap.reader import McapReader, make_reader
 
 from pygnc_devices.declaration import Field
-from pygnc_devices.errors import DeviceError
 from pygnc_devices.reading import NS_PER_S
 from pygnc_devices.units import ACCELERATION, MAGNETIC, RATE, Unit
 from pygnc_instruments.device.allan import MIN_READINGS, FloatArray
 from pygnc_instruments.device.connection import DeviceSelection, connect
+from pygnc_instruments.device.log_files import LogError
 
 SENSORS: Final = (RATE, ACCELERATION, MAGNETIC)
 _UNIT_OF_COLUMN: Final = {unit.column: unit for unit in SENSORS}
@@ -107,7 +107,7 @@ def read_sensor_log(path: Path, selection: DeviceSelection, *, packet: str = "",
         rate_hz: rate of the readings, Hz; 0 to take it from the log's time.
 
     Raises:
-        DeviceError: the log cannot be read, has no sensor, no known or no steady rate, or too few readings in a row.
+        LogError: the log cannot be read, has no sensor, no known or no steady rate, or too few readings in a row.
     """
     match path.suffix:
         case ".csv":
@@ -136,14 +136,14 @@ def _read_csv(path: Path) -> _Table:
                 head[key.strip()] = value.strip()
         units = _csv_units(names, head.get("units", ""))
         if not units:
-            raise DeviceError(f"{path}: contains no angular rate, specific force or magnetic field")
+            raise LogError(f"{path}: contains no angular rate, specific force or magnetic field")
         wanted = [name for name in names if name in {*units, "time", "lost_before", "gap"}]
         frame = pl.read_csv(
             path, comment_prefix="#", columns=wanted, schema_overrides=dict.fromkeys(wanted, pl.Float64)
         )
     except (OSError, UnicodeDecodeError, csv.Error, pl.exceptions.PolarsError) as error:
         reason = str(error).partition("\n")[0]
-        raise DeviceError(f"{path}: not a readable CSV log: {reason}") from None
+        raise LogError(f"{path}: not a readable CSV log: {reason}") from None
     columns = {name: frame[name].to_numpy() / unit.column_per_unit for name, unit in units.items()}
     times_s = frame["time"].to_numpy() if "time" in wanted else np.full(frame.height, np.nan)
     is_counted = "lost_before" in wanted
@@ -169,7 +169,7 @@ def _read_mcap(path: Path, packet: str) -> _Table:
             return _read_topic(path, make_reader(file, validate_crcs=True), packet)
     except (OSError, McapError, ValueError) as error:
         reason = f"not a complete MCAP file: {error or 'its end is missing'}; `mcap recover` completes it"
-        raise DeviceError(f"{path}: {reason}") from None
+        raise LogError(f"{path}: {reason}") from None
 
 
 def _read_topic(path: Path, reader: McapReader, packet: str) -> _Table:
@@ -187,7 +187,7 @@ def _read_topic(path: Path, reader: McapReader, packet: str) -> _Table:
             if units and packet in {"", kind}:
                 tables[number] = _Table(kind, units, {name: array("d") for name in units})
     if not tables:
-        raise DeviceError(f"{path}: {_no_packet(packet)}")
+        raise LogError(f"{path}: {_no_packet(packet)}")
     chosen = max(tables, key=lambda number: counts.get(number, 0))
     table = tables[chosen]
     decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -205,7 +205,7 @@ def _read_recording(selection: DeviceSelection, packet: str) -> _Table:
     tables: dict[str, _Table] = {}
     with connect(selection) as connected:
         if not connected.is_recording:
-            raise DeviceError(f"{selection.port}: not a file; log the device first: pygnc device log {selection.port}")
+            raise LogError(f"{selection.port}: not a file; log the device first: pygnc device log {selection.port}")
         for reading in connected.device:
             kind = reading.packet.name
             if packet not in {"", kind}:
@@ -217,7 +217,7 @@ def _read_recording(selection: DeviceSelection, packet: str) -> _Table:
             tables[kind].append(reading.values, time_s, reading.lost_before)
     with_sensors = [table for table in tables.values() if table.units]
     if not with_sensors:
-        raise DeviceError(f"{selection.port}: {_no_packet(packet)}")
+        raise LogError(f"{selection.port}: {_no_packet(packet)}")
     return max(with_sensors, key=lambda table: len(table.times_s))
 
 
@@ -244,7 +244,7 @@ def _longest_part(path: Path, table: _Table, rate_hz: float) -> SensorLog:
     first += bool(first < stop and absent[first])
     if stop - first < MIN_READINGS:
         pieces = len(edges) - 2
-        raise DeviceError(
+        raise LogError(
             f"{path}: the longest part without a missing reading has {max(0, stop - first)} of {total} readings "
             f"({pieces} interruptions); {MIN_READINGS} are needed, hours are better"
         )
@@ -260,19 +260,17 @@ def _interval_s(path: Path, times_s: FloatArray, rate_hz: float) -> float:
     if len(known) < MIN_READINGS // 2 or times_s[known[-1]] <= times_s[known[0]]:
         if rate_hz:
             return 1.0 / rate_hz
-        raise DeviceError(f"{path}: the rate of its readings is unknown; state it: --rate 100")
+        raise LogError(f"{path}: the rate of its readings is unknown; state it: --rate 100")
     marks = known[np.linspace(0, len(known) - 1, _RATE_PARTS + 1).astype(int)]
     mean_s = float((times_s[marks[-1]] - times_s[marks[0]]) / (marks[-1] - marks[0]))
     part_s = np.diff(times_s[marks]) / np.diff(marks)
     odd = np.flatnonzero(np.abs(part_s / mean_s - 1.0) > _RATE_TOLERANCE)
     if len(odd):
-        raise DeviceError(
+        raise LogError(
             f"{path}: the rate is not steady: one reading in {1e3 * mean_s:.4g} ms on average, in "
             f"{1e3 * part_s[odd[0]]:.4g} ms near reading {marks[odd[0]]} of the part in use; "
             "log at one rate, or cut the file where the rate changes"
         )
     if rate_hz and abs(mean_s * rate_hz - 1.0) > _RATE_TOLERANCE:
-        raise DeviceError(
-            f"{path}: its times give {1.0 / mean_s:.4g} Hz, not the {rate_hz:g} Hz of --rate; omit --rate"
-        )
+        raise LogError(f"{path}: its times give {1.0 / mean_s:.4g} Hz, not the {rate_hz:g} Hz of --rate; omit --rate")
     return 1.0 / rate_hz if rate_hz else mean_s

@@ -10,7 +10,7 @@ import typer
 from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import all_families
-from pygnc_instruments.device.terminal import print_note, reported_errors
+from pygnc_instruments.device.terminal import UsageError, print_note, reported_errors
 from pygnc_instruments.simulators.declared_unit import DeclaredSimulator
 from pygnc_instruments.simulators.emus_unit import EmusSimulator
 from pygnc_instruments.simulators.endpoints import Endpoint, FaultRates, PtyEndpoint, TcpEndpoint
@@ -68,7 +68,7 @@ def simulate(
     with reported_errors():
         rates = FaultRates(**dict(_fault(text) for text in faults or []))
         if (pty is None) == (tcp is None):
-            raise DeviceError("the endpoint is missing or ambiguous; name either --pty PATH or --tcp PORT")
+            raise UsageError("the endpoint is missing or ambiguous; name either --pty PATH or --tcp PORT")
         unit = _unit(model)
         endpoint: Endpoint
         if pty is not None:

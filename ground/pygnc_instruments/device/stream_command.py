@@ -30,6 +30,7 @@ from pygnc_instruments.device.terminal import (
     Port,
     Seconds,
     Server,
+    UsageError,
     UserPackets,
     console,
     print_json,
@@ -63,7 +64,7 @@ def stream(
     """
     with reported_errors(), contextlib.ExitStack() as stack:
         if as_csv and as_json:
-            raise DeviceError("--csv and --json exclude each other; omit one of them")
+            raise UsageError("--csv and --json exclude each other; omit one of them")
         if port.endswith(".json"):
             sensors = _connect_sensors(Path(port), server, stack)
         else:

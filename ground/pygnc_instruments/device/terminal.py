@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.text import printable
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import Setting
@@ -46,24 +47,35 @@ console: Final = Console(highlight=False)
 stderr_console: Final = Console(stderr=True, highlight=False)
 
 
+class UsageError(Exception):
+    """Error raised when arguments of a command contradict each other or miss a part."""
+
+
 @contextlib.contextmanager
 def reported_errors() -> Generator[None, None, None]:
-    """Print an expected error as a single line on standard error and exit with code 1."""
+    """Print an expected error as a single line on standard error and exit with the code of its kind."""
     try:
         yield
-    except (DeviceError, DestinationError, LogError) as error:
-        _exit_with(str(error))
+    except UsageError as error:
+        _exit_with(str(error), ExitCode.USAGE)
+    except DeviceError as error:
+        _exit_with(str(error), ExitCode.DEVICE)
+    except DestinationError as error:
+        _exit_with(str(error), ExitCode.NETWORK)
+    except LogError as error:
+        _exit_with(str(error), ExitCode.INPUT)
     except BrokenPipeError:  # the reader of the output, such as `head`, has ended
         with contextlib.suppress(OSError):
             sys.stdout = None
         raise typer.Exit(0) from None
     except OSError as error:
-        _exit_with(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+        _exit_with(reason, ExitCode.INPUT)
 
 
-def _exit_with(message: str) -> None:
+def _exit_with(message: str, code: ExitCode) -> None:
     typer.echo(f"pygnc device: {printable(message)}", err=True)
-    raise typer.Exit(1) from None
+    raise typer.Exit(code) from None
 
 
 def print_note(text: str) -> None:

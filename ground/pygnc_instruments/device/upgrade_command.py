@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pygnc_cli.signals import INTERRUPTED
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import family as family_of
@@ -22,6 +22,7 @@ from pygnc_instruments.device.terminal import (
     FamilyName,
     Json,
     NeededPort,
+    UsageError,
     print_json,
     print_note,
     reported_errors,
@@ -59,7 +60,7 @@ def upgrade(
     """Replace the firmware of a device. The image is checked first; nothing is written without --write-firmware."""
     with reported_errors():
         if dry_run and write_firmware:
-            raise DeviceError("--dry-run and --write-firmware exclude each other; omit one of them")
+            raise UsageError("--dry-run and --write-firmware exclude each other; omit one of them")
         content = image.read_bytes()
         settings = UpgradeSettings(at_power_up=at_power_up, sha256=sha256, any_content=any_content)
         selection = DeviceSelection(port, family, baud)
@@ -156,4 +157,4 @@ def _run(device: BlockingDevice, make_procedure: Callable[..., Operation[Any]]) 
             # After the first phase, the driver's message explains how to continue.
             is_unchanged = all(phase is Phase.ENTER for phase in phases)
             print_note("interrupted; the device is unchanged" if is_unchanged else "interrupted")
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(ExitCode.INTERRUPTED) from None

@@ -23,11 +23,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-import obstore
-import obstore.store
-
-from pygnc.common.files import durable_write
 from pygnc_devices.backoff import Backoff
+from pygnc_devices.files import durable_write
 
 STORE_VARIABLE: Final = "PYGNC_STORE_URL"
 USER_VARIABLE: Final = "PYGNC_STORE_USER"
@@ -97,6 +94,8 @@ class Destination:
         Raises:
             DestinationError: the store cannot be opened.
         """
+        from obstore.store import LocalStore, from_url  # noqa: PLC0415 - an optional library
+
         scheme = urlsplit(self.url).scheme
         config = _azure_config(self.token) if scheme in _AZURE else {}
         endpoint = config.get("endpoint", os.environ.get("AWS_ENDPOINT", ""))
@@ -104,11 +103,11 @@ class Destination:
         client = _CLIENT | ({"allow_http": True} if is_local else {})
         try:
             if scheme == "file":
-                return obstore.store.LocalStore(urlsplit(self.url).path, mkdir=True)
+                return LocalStore(urlsplit(self.url).path, mkdir=True)
             if scheme == "memory":
-                return obstore.store.from_url(self.url)
+                return from_url(self.url)
             options: dict[str, Any] = {"config": config, "client_options": client, "retry_config": {"max_retries": 2}}
-            return obstore.store.from_url(self.url, **options)
+            return from_url(self.url, **options)
         except Exception as error:  # noqa: BLE001 - obstore raises errors of its own and those of its libraries
             raise DestinationError(f"{self.url}: the store cannot be opened: {self.reason(error)}") from None
 
@@ -204,8 +203,10 @@ def send(job: Job, to: Destination) -> None:
         raise DestinationError(f"{job.path.name}: the file is for {job.url}, not for {to.url}; name the first store")
     store = to.open()
     attributes = {"Content-Type": _TYPES.get(job.path.suffix, "application/octet-stream")}
+    from obstore import put  # noqa: PLC0415 - an optional library
+
     try:
-        obstore.put(store, job.key, job.path, attributes=attributes if to.takes_attributes else None)
+        put(store, job.key, job.path, attributes=attributes if to.takes_attributes else None)
     except Exception as error:  # noqa: BLE001 - obstore raises errors of its own and those of its libraries
         raise DestinationError(f"{job.path.name}: upload to {to.url} failed: {to.reason(error)}") from None
     job.note.unlink(missing_ok=True)

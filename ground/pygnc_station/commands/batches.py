@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_station.commands.common import NowOption, SettingsOption, command, open_store
 from pygnc_station.errors import StationError
 from pygnc_station.settings import read_settings
@@ -91,4 +92,4 @@ def upload(settings: SettingsOption = None, *, now: NowOption = False) -> None:
     if report.problem:
         raise StationError(report.problem)
     if report.rejected:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILURE)

@@ -7,6 +7,7 @@ from typing import Annotated, Final, ParamSpec
 
 import typer
 
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.errors import DeviceError
 from pygnc_station.errors import StationError, StoreError, TransferError
 from pygnc_station.settings import read_settings
@@ -41,7 +42,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 def command(name: str | None = None) -> Callable[[Callable[P, None]], Callable[P, None]]:
     """Return a decorator that registers a subcommand, by default under the function's name.
 
-    The subcommand prints an expected error as one line and exits with code 1.
+    The subcommand prints an expected error as one line and exits with its code.
     """
 
     def register(function: Callable[P, None]) -> Callable[P, None]:
@@ -53,17 +54,27 @@ def command(name: str | None = None) -> Callable[[Callable[P, None]], Callable[P
                 function(*arguments, **options)
             except (DeviceError, StationError, StoreError, TransferError) as error:
                 typer.echo(f"{shown_name}: {error}", err=True)
-                raise typer.Exit(1) from None
+                raise typer.Exit(_exit_code(error)) from None
             except BrokenPipeError:
                 raise  # typer ends the command quietly
             except OSError as error:
                 where = f"{error.filename}: " if error.filename else ""
                 typer.echo(f"{shown_name}: {where}{error.strerror or error}", err=True)
-                raise typer.Exit(1) from None
+                raise typer.Exit(ExitCode.INPUT) from None
 
         return app.command(name)(run)
 
     return register
+
+
+def _exit_code(error: Exception) -> ExitCode:
+    match error:
+        case DeviceError():
+            return ExitCode.DEVICE
+        case TransferError():
+            return ExitCode.NETWORK
+        case _:
+            return ExitCode.INPUT
 
 
 def open_store(settings: Path | None) -> Store:

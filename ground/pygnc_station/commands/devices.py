@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import all_families
@@ -48,7 +49,7 @@ def check(
         else:
             typer.echo(line_of(device.gadget, Layout.of(reading.packet), as_stored(reading)))
     if failures:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.DEVICE)
 
 
 @command("read-once")

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import typer
 
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.emus import unit as emus
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortBusyError, PortError
 from pygnc_devices.family import Found, family
@@ -78,7 +79,7 @@ def doctor(settings: SettingsOption = None) -> None:
         typer.echo(f"{'ok     ' if finding.is_good else 'PROBLEM'}  {finding.subject}: {finding.text}")
         is_well &= finding.is_good
     if not is_well:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILURE)
 
 
 def examine(settings: StationSettings, now_s: float) -> Iterator[Finding]:

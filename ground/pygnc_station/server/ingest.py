@@ -20,7 +20,7 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 from sqlalchemy import Connection
 
-from pygnc.common.files import durable_rename, sync_file, sync_folder
+from pygnc_devices.files import durable_rename, sync_file, sync_folder
 from pygnc_station.batch_format import FILES, FORMAT, MANIFEST, METADATA, Manifest, Metadata, StreamEntry, read_rows
 from pygnc_station.errors import BadBatchError
 from pygnc_station.server import batonopc_batch

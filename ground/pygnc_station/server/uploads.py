@@ -15,7 +15,7 @@ from typing import Final
 
 from sqlalchemy import insert, select, update
 
-from pygnc.common.files import durable_rename, sync_file
+from pygnc_devices.files import durable_rename, sync_file
 from pygnc_station.errors import BadBatchError, RefusedReadingsError
 from pygnc_station.server import batonopc_batch
 from pygnc_station.server.ingest import ingest

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pygnc.common.files import durable_rename, sync_file
+from pygnc_devices.files import durable_rename, sync_file
 from pygnc_station.store.query import ALWAYS, Span, walk
 from pygnc_station.store.readings import Column, StoredReading, Stream, to_cell
 from pygnc_station.store.store import Store

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
-from pygnc.common.files import durable_rename
+from pygnc_devices.files import durable_rename
 from pygnc_station.batch_format import FILES, FORMAT, BatchWriter, FileEntry, Metadata, StreamEntry
 from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings

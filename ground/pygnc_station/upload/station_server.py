@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import httpx
 
-from pygnc.common.files import durable_rename
+from pygnc_devices.files import durable_rename
 from pygnc_station.errors import StationError, TransferError, UnreachableError
 from pygnc_station.settings import StationSettings, Upload
 from pygnc_station.store.batches import Batch, BatchState

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pygnc.common.files import durable_rename, sync_file
+from pygnc_devices.files import durable_rename, sync_file
 from pygnc_station.errors import StationError, TransferError, UnreachableError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store.batches import Batch, BatchState, batches, update_batch

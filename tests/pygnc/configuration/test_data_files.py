@@ -13,12 +13,12 @@ from pygnc.configuration.data_files import (
     EARTH_ORIENTATION_UPLOAD,
     MAIN_FIELD_TABLE,
     DataFileError,
-    data_file,
     load_earth_orientation,
     read_earth_orientation,
     read_main_field,
 )
 from pygnc.environment.geomagnetic import COEFFICIENTS, MainField
+from pygnc_devices.files import data_file
 from tests.pygnc.environment.authority import orientation_table
 
 ORIENTATION_HEAD = f"# IERS test\n{COLUMNS}\n"

@@ -9,12 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from pygnc.common.clock import gps_ms_from_utc_iso, utc_iso_from_gps_ms
-from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, read_earth_orientation
+from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.sgp4 import Sgp4Error, gcrf_from_teme, gcrf_states, teme_states
 from pygnc.environment.time_scales import TT_MINUS_GPS_S, julian_date
 from pygnc.formats.tle import parse_tle
+from pygnc_devices.files import data_file
 from tests.pygnc.environment.authority import EOP, brahe
 
 VECTORS = Path(__file__).with_name("sgp4_vectors.csv")

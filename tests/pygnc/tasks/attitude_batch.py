@@ -15,7 +15,7 @@ from pygnc.bus.messages import (
     OrbitMessage,
     SensorSample,
 )
-from pygnc.configuration.data_files import MAIN_FIELD_TABLE, data_file, read_main_field
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE, read_main_field
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.orbit.settings import OrbitSettings
@@ -23,6 +23,7 @@ from pygnc.tasks.attitude.environment import EnvironmentModel
 from pygnc.tasks.attitude.tracker import AttitudeTracker
 from pygnc.tasks.ingest.sense_file import SenseFile
 from pygnc.tasks.orbit.tracker import OrbitTracker, watermark_after
+from pygnc_devices.files import data_file
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo" / "sense.bin"
 RECORDS = 24

@@ -11,11 +11,12 @@ import polars as pl
 from pygnc.bus.messages import BatchEnd, InputMessage, OrbitMessage
 from pygnc.common.arrays import Array
 from pygnc.common.clock import MS_PER_WEEK
-from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, read_earth_orientation
+from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.tasks.ingest.batch import find_sources, record_messages
 from pygnc.tasks.orbit.tracker import OrbitTracker, watermark_after
+from pygnc_devices.files import data_file
 from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.generate import scenario_of
 from pygnc_ground.scenario.presets import preset_tables

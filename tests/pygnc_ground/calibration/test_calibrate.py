@@ -6,10 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pygnc.configuration.data_files import MAIN_FIELD_TABLE, data_file, read_main_field
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE, read_main_field
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.formats.sense import SenseLayout
+from pygnc_devices.files import data_file
 from pygnc_ground.calibration.calibrate import FieldReadings, field_readings
 from pygnc_ground.replay.inputs import from_files
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands.bound import app
 from pygnc_ground.commands.scenario import app as scenario_app
 from pygnc_ground.orbit import bound
@@ -108,7 +109,7 @@ def test_a_file_is_laid_over_a_preset(made: Path) -> None:
 )
 def test_reports_usage_errors_in_one_line(arguments: list[str], message: str) -> None:
     code, output = run(*arguments)
-    assert code == 2
+    assert code == ExitCode.INPUT
     assert output.startswith("pygnc bound: ")
     assert message in output
     assert output.count("\n") == 1
@@ -118,7 +119,7 @@ def test_a_file_without_a_fix_is_named(tmp_path: Path, truth_file: Path) -> None
     empty = tmp_path / "empty.bin"
     empty.write_bytes(bytes(1000))
     code, output = run(empty, "--truth", truth_file)
-    assert code == 2
+    assert code == ExitCode.INPUT
     assert output.startswith(f"pygnc bound: {empty}: no plausible fix;")
 
 

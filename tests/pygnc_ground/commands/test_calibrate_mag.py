@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from pygnc.configuration.load import load
 from pygnc.formats.sense import SenseLayout
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands.calibrate_mag import app
 from tests.reference import recording
 
@@ -149,7 +150,7 @@ def test_equal_files_give_equal_bytes_and_repeated_samples_count_once(
 
 def test_reports_a_recording_without_orbit(tmp_path: Path) -> None:
     result = calibrate_mag(recording("recorded_sense.bin"), "--out", tmp_path / "out")
-    assert result.exit_code == 2
+    assert result.exit_code == ExitCode.INPUT
     assert "recorded_sense.bin: no orbit: none of 33 GPS records" in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
@@ -159,7 +160,7 @@ def test_ten_records_are_too_few(hour: Path, tmp_path: Path) -> None:
     few = tmp_path / "few.bin"
     few.write_bytes(hour.read_bytes()[: 10 * RECORD_BYTES])
     result = calibrate_mag(few, "--out", tmp_path / "out")
-    assert result.exit_code == 2
+    assert result.exit_code == ExitCode.INPUT
     assert "few.bin: too few samples: 50;" in result.stderr
 
 
@@ -170,27 +171,27 @@ def test_reports_missing_rotation_for_constant_readings(hour: Path, tmp_path: Pa
     still = tmp_path / "still.bin"
     still.write_bytes(records.tobytes())
     result = calibrate_mag(still, "--out", tmp_path / "out")
-    assert result.exit_code == 2
+    assert result.exit_code == ExitCode.INPUT
     assert "not enough rotation: x, y, z axes unresolved" in result.stderr
 
 
 def test_names_unreadable_files(hour: Path, tmp_path: Path) -> None:
     missing = calibrate_mag(tmp_path / "none.bin", "--out", tmp_path / "out")
-    assert missing.exit_code == 2
+    assert missing.exit_code == ExitCode.INPUT
     assert "none.bin: No such file or directory" in missing.stderr
     folder = calibrate_mag(hour, tmp_path, "--out", tmp_path / "out")
-    assert folder.exit_code == 2
+    assert folder.exit_code == ExitCode.INPUT
     assert folder.stderr.startswith(f"pygnc calibrate-mag: {tmp_path} is a folder;")
     other = tmp_path / "other.txt"
     other.write_text("no packets here\n" * 100)
     nothing = calibrate_mag(other, "--out", tmp_path / "out")
-    assert nothing.exit_code == 2
+    assert nothing.exit_code == ExitCode.INPUT
     assert f"{other}: no sensor packets" in nothing.stderr
     no_truth = tmp_path / "truth.parquet"
     pl.DataFrame({"x": [1.0]}).write_parquet(no_truth)
     for truth in (no_truth, hour):
         wrong = calibrate_mag(hour, "--truth", truth, "--out", tmp_path / "out")
-        assert wrong.exit_code == 2
+        assert wrong.exit_code == ExitCode.INPUT
         assert f"{truth}: has no columns with the magnetometer bias" in wrong.stderr
 
 

@@ -14,12 +14,13 @@ from typer.testing import CliRunner, Result
 
 from pygnc.common import quaternion
 from pygnc.formats.sense import SenseLayout
-from pygnc_cli.app import app
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands import replay as replay_command
 from pygnc_ground.commands.replay import attitude_lines, formation_lines
 from pygnc_ground.replay import pipeline
 from pygnc_ground.replay.tables import ORBIT_COLUMNS
 from tests.demo_elements import as_tle, demo_elements, without_fixes
+from tests.pygnc_command import app
 from tests.pygnc_ground.report import attitude_samples, formation_samples, samples
 from tests.pygnc_ground.report.samples import BEGIN_MS
 
@@ -223,7 +224,7 @@ def test_user_errors_are_reported_in_one_line(words: list[str], says: str, hour:
     bad.write_text("[orbt]\n")
     arguments = [word.format(hour=hour, empty=empty, bad=bad) for word in words]
     result = replay(*arguments, "--out", tmp_path / "out")
-    assert result.exit_code == 2
+    assert result.exit_code == ExitCode.INPUT
     assert says in result.stderr
     assert result.stderr.count("\n") == 1
 
@@ -259,7 +260,7 @@ def test_a_difference_from_the_flights_estimates_is_an_error(
 
     monkeypatch.setattr(replay_command, "journaled_estimates", altered)
     result = replay(few, "--pipeline", "--out", tmp_path / "out")
-    assert result.exit_code == 2
+    assert result.exit_code == ExitCode.INPUT
     assert "differ from estimate 100 on" in result.stderr
 
 

@@ -6,8 +6,9 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
-from pygnc_cli.app import app
+from pygnc_cli.exit_codes import ExitCode
 from tests.pygnc.tasks.formation_batch import home
+from tests.pygnc_command import app
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("formation_batch")]  # one worker makes its fixtures
 
@@ -61,6 +62,6 @@ def test_user_errors_are_reported_in_one_line(words: list[str], says: str, tmp_p
     truth = home() / "truth.parquet"
     arguments = [word.format(none=tmp_path / "none.parquet", truth=truth) for word in words]
     result = replay(home() / "sense.bin", *arguments, "--out", tmp_path / "out")
-    assert result.exit_code == 2
+    assert result.exit_code == ExitCode.INPUT
     assert says in result.stderr
     assert result.stderr.count("\n") == 1

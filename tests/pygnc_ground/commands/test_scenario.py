@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands.scenario import app
 from pygnc_ground.scenario.presets import settings_from_options
 
@@ -133,7 +134,7 @@ def test_presets_are_listed_with_a_line_each() -> None:
 )
 def test_errors_in_the_settings_are_reported_in_one_line(tmp_path: Path, settings: str, complaint: str) -> None:
     code, output = run(tmp_path, settings)
-    assert code == 2
+    assert code == ExitCode.INPUT
     assert complaint in output
     assert len(output.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
@@ -143,7 +144,7 @@ def test_a_folder_with_content_is_rejected_and_unchanged(tmp_path: Path) -> None
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("mine")
     code, output = run(tmp_path, "duration_s = 60")
-    assert code == 2
+    assert code == ExitCode.INPUT
     assert "not empty" in output
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["notes.txt"]
 
@@ -158,7 +159,7 @@ def test_a_folder_with_content_is_rejected_and_unchanged(tmp_path: Path) -> None
 )
 def test_missing_settings_are_reported(tmp_path: Path, options: list[str], complaint: str) -> None:
     code, output = run(tmp_path, None, *options)
-    assert code == 2
+    assert code == ExitCode.INPUT
     assert complaint in output
     assert len(output.strip().splitlines()) == 1
 
@@ -166,5 +167,5 @@ def test_missing_settings_are_reported(tmp_path: Path, options: list[str], compl
 def test_a_file_instead_of_the_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     code, output = run(tmp_path, "duration_s = 60")
-    assert code == 2
+    assert code == ExitCode.INPUT
     assert "out" in output

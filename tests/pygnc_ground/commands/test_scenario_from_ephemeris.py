@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from pygnc.common.clock import gps_ms_from_utc_iso, gps_ms_from_weeks
 from pygnc.formats.gps_packet import GpsFixes, decode_gps_packets
 from pygnc.formats.sense import SenseLayout
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands.scenario import from_ephemeris
 from pygnc_ground.scenario.presets import settings_from_options
 from pygnc_ground.truth.load import load_truth
@@ -162,7 +163,7 @@ def test_errors_are_reported_in_one_line(
 ) -> None:
     file, config = written(tmp_path, "orbit.sp3", two_satellites()), written(tmp_path, "settings.toml", settings)
     code, output = run(file, *options, "--config", config, "--out", tmp_path / "out")
-    assert code == 2
+    assert code == ExitCode.INPUT
     assert complaint in output
     assert len(output.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
@@ -173,13 +174,13 @@ def test_a_gap_is_reported_with_its_time(tmp_path: Path) -> None:
     states[20] = np.nan
     file = written(tmp_path, "orbit.sp3", sp3(GPS, {"L47": states}))
     code, output = run(file, "--out", tmp_path / "out")
-    assert code == 2
+    assert code == ExitCode.INPUT
     assert "no state at 2025-03-20T00:19:05.000Z; choose a begin and a duration between its gaps" in output
     assert run(file, "--begin", "2025-03-20T00:21:00Z", "--out", tmp_path / "out")[0] == 0
 
 
 def test_a_file_that_is_not_an_ephemeris_is_rejected(tmp_path: Path) -> None:
     code, output = run(written(tmp_path, "notes.txt", "nothing"), "--out", tmp_path / "out")
-    assert (code, "not a true orbit" in output) == (2, True)
+    assert (code, "not a true orbit" in output) == (ExitCode.INPUT, True)
     code, output = run(tmp_path / "none.sp3", "--out", tmp_path / "out")
-    assert (code, "none.sp3" in output) == (2, True)
+    assert (code, "none.sp3" in output) == (ExitCode.INPUT, True)

@@ -7,10 +7,11 @@ import polars as pl
 import pytest
 
 from pygnc.common.clock import MS_PER_WEEK
-from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, read_earth_orientation
+from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.attitude.state import ATTITUDE
 from pygnc.formats.sense import SenseLayout
+from pygnc_devices.files import data_file
 from pygnc_ground.attitude.accuracy import attitude_errors
 from pygnc_ground.replay.attitude_run import attitude_result
 from pygnc_ground.replay.collect import Collected, SampleRecord

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 
-from pygnc.configuration.data_files import data_file
+from pygnc_devices.files import data_file
 from pygnc_ground.report.map_figure import coastline, flat_track
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pygnc_cli.app import app
 from pygnc_instruments.bridge import instance as instance_module
 from pygnc_instruments.bridge.instance import (
     BridgeProcess,
@@ -24,6 +23,7 @@ from pygnc_instruments.bridge.instance import (
 )
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from tests.programs import needs
+from tests.pygnc_command import app
 from tests.pygnc_instruments.bridge.running import PATIENCE_S, ROOT, RunningBridge, environment, until
 
 HAS_TK = subprocess.run([sys.executable, "-c", "import tkinter"], capture_output=True, check=False).returncode == 0

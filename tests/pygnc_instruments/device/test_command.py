@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.framing import make_frame
 from pygnc_instruments.device import log_files
@@ -85,7 +86,7 @@ def test_list_prints_a_table(line: PtyEndpoint) -> None:
 
 
 def test_list_exits_with_1_if_no_device_is_found(tmp_path: Path) -> None:
-    result = run("list", tmp_path / "nothing", code=1)
+    result = run("list", tmp_path / "nothing", code=ExitCode.DEVICE)
     assert str(tmp_path / "nothing") in result.stderr
 
 
@@ -118,25 +119,29 @@ def test_openimu_application_parameters_are_settings(line: PtyEndpoint, unit: Uc
 
 
 @pytest.mark.parametrize(
-    ("arguments", "why"),
+    ("arguments", "why", "code"),
     [
-        (["set", "PORT", "packet_rate_divider=7"], "unknown value 7; choose from 0 (quiet), 1 (100 Hz)"),
-        (["set", "PORT", "orientation=+x+x+x"], "choose from +x+y+z"),
-        (["set", "PORT", "colour=red"], "unknown field 'colour'"),
-        (["set", "PORT", "orientation"], "NAME=VALUE"),
-        (["set", "PORT", "user.packet_rate=x"], "is not of type int"),
-        (["get", "PORT", "accel_consistency_check"], "97"),
-        (["read", "PORT", "user.packet_rate"], "cannot be read"),
-        (["upgrade", "PORT", "/dev/null"], "image"),
-        (["restore", "PORT", "/dev/null"], "not a snapshot"),
-        (["restore", "PORT", "/nonexistent"], "/nonexistent: No such file"),
-        (["log", "PORT", "--name", "../x"], "log name '../x' is not allowed"),
-        (["log", "PORT", "--to", "ftp://x"], "'ftp://x' is not the URL of a store"),
-        (["stream", "PORT", "--user-packets", "/dev/null"], "not JSON"),
+        (
+            ["set", "PORT", "packet_rate_divider=7"],
+            "unknown value 7; choose from 0 (quiet), 1 (100 Hz)",
+            ExitCode.DEVICE,
+        ),
+        (["set", "PORT", "orientation=+x+x+x"], "choose from +x+y+z", ExitCode.DEVICE),
+        (["set", "PORT", "colour=red"], "unknown field 'colour'", ExitCode.DEVICE),
+        (["set", "PORT", "orientation"], "NAME=VALUE", ExitCode.USAGE),
+        (["set", "PORT", "user.packet_rate=x"], "is not of type int", ExitCode.DEVICE),
+        (["get", "PORT", "accel_consistency_check"], "97", ExitCode.DEVICE),
+        (["read", "PORT", "user.packet_rate"], "cannot be read", ExitCode.DEVICE),
+        (["upgrade", "PORT", "/dev/null"], "image", ExitCode.DEVICE),
+        (["restore", "PORT", "/dev/null"], "not a snapshot", ExitCode.DEVICE),
+        (["restore", "PORT", "/nonexistent"], "/nonexistent: No such file", ExitCode.INPUT),
+        (["log", "PORT", "--name", "../x"], "log name '../x' is not allowed", ExitCode.INPUT),
+        (["log", "PORT", "--to", "ftp://x"], "'ftp://x' is not the URL of a store", ExitCode.NETWORK),
+        (["stream", "PORT", "--user-packets", "/dev/null"], "not JSON", ExitCode.DEVICE),
     ],
 )
-def test_errors_are_one_line_with_the_reason(arguments: list[str], why: str, line: PtyEndpoint) -> None:
-    result = run(*(line.url if argument == "PORT" else argument for argument in arguments), *UCB, code=1)
+def test_errors_are_one_line_with_the_reason(arguments: list[str], why: str, code: ExitCode, line: PtyEndpoint) -> None:
+    result = run(*(line.url if argument == "PORT" else argument for argument in arguments), *UCB, code=code)
     assert result.stderr.startswith("pygnc device: ")
     assert why in result.stderr
     assert "Traceback" not in result.output
@@ -145,11 +150,11 @@ def test_errors_are_one_line_with_the_reason(arguments: list[str], why: str, lin
 def test_reports_a_port_without_a_device(tmp_path: Path) -> None:
     master, slave = os.openpty()
     try:
-        assert "no device responds" in run("info", os.ttyname(slave), code=1).stderr
+        assert "no device responds" in run("info", os.ttyname(slave), code=ExitCode.DEVICE).stderr
     finally:
         os.close(master)
         os.close(slave)
-    assert str(tmp_path / "nothing") in run("info", tmp_path / "nothing", code=1).stderr
+    assert str(tmp_path / "nothing") in run("info", tmp_path / "nothing", code=ExitCode.DEVICE).stderr
 
 
 def test_a_mip_unit_is_found_configured_and_logged(tmp_path: Path) -> None:
@@ -174,10 +179,10 @@ def test_gx2_settings_are_words_of_its_eeprom(gx2: PtyEndpoint) -> None:
     unit: Any = gx2.unit
     assert (unit.eeprom[0xFCA2], unit.eeprom[0xFCA6], unit.eeprom[0xFC1A]) == (1024, 0xC2, 0x1234)
     assert run_json("read", *port, "startup", "0xFC1A")["0xFC1A"]["value"] == 0x1234
-    assert "does not report" in run("get", *port, code=1).stderr
+    assert "does not report" in run("get", *port, code=ExitCode.DEVICE).stderr
     run("set", *port, "continuous=none")
     assert unit._continuous == 0
-    assert "EA" in run("set", *port, "continuous=EA", code=1).stderr
+    assert "EA" in run("set", *port, "continuous=EA", code=ExitCode.DEVICE).stderr
 
 
 def test_gx3_has_sampling_settings(tmp_path: Path) -> None:
@@ -191,7 +196,7 @@ def test_gx3_has_sampling_settings(tmp_path: Path) -> None:
 def test_reports_an_unsupported_command() -> None:
     with TcpEndpoint(MonoDriveSimulator()) as line:
         for command in (["get", line.url], ["snapshot", line.url], ["calibrate-mag", line.url]):
-            assert "these devices do not support" in run(*command, "--family", "monodrive", code=1).stderr
+            assert "these devices do not support" in run(*command, "--family", "monodrive", code=ExitCode.DEVICE).stderr
 
 
 def test_snapshot_is_saved_and_restored(
@@ -201,7 +206,8 @@ def test_snapshot_is_saved_and_restored(
     unit.eeprom[8] = 3
     assert run_json("restore", line.url, tmp_path / "ucb.json", *UCB)["user_behaviour"]["value"] == 0
     assert unit.eeprom[8] == 0
-    assert "the file exists already" in run("snapshot", line.url, tmp_path / "ucb.json", *UCB, code=1).stderr
+    again = run("snapshot", line.url, tmp_path / "ucb.json", *UCB, code=ExitCode.INPUT)
+    assert "the file exists already" in again.stderr
     text = run("snapshot", gx2.url, "--family", "gx2").stdout
     (tmp_path / "gx2.json").write_text(text)
     gx2_unit: Any = gx2.unit
@@ -211,7 +217,7 @@ def test_snapshot_is_saved_and_restored(
     gx2_unit.serial_number = "another"
     assert (
         "the snapshot belongs to unit"
-        in run("restore", gx2.url, tmp_path / "gx2.json", "--family", "gx2", code=1).stderr
+        in run("restore", gx2.url, tmp_path / "gx2.json", "--family", "gx2", code=ExitCode.DEVICE).stderr
     )
 
 
@@ -252,7 +258,7 @@ def test_stream_prints_csv_like_a_log(line: PtyEndpoint, tmp_path: Path) -> None
         assert {name: row[name] for name in row if name not in ("time", "utc")} == {
             name: other[name] for name in other if name not in ("time", "utc")
         }
-    assert "exclude each other" in run("stream", line.url, "--csv", "--json", *UCB, code=1).stderr
+    assert "exclude each other" in run("stream", line.url, "--csv", "--json", *UCB, code=ExitCode.USAGE).stderr
 
 
 def test_csv_has_one_kind_of_packet(tmp_path: Path) -> None:
@@ -273,14 +279,14 @@ def test_streams_all_imus_of_a_configuration(tmp_path: Path) -> None:
         reading = run_json("stream", path, "--count", 1)
         assert (reading["sensor"], reading["packet"]) == (f"IMU_{first._port}", "IMU")
     path.write_text(json.dumps(imus[0] | {"sensor_process": False}))
-    assert "sensor_process" in run("stream", path, code=1).stderr
+    assert "sensor_process" in run("stream", path, code=ExitCode.DEVICE).stderr
 
 
 def test_family_of_a_recording_is_detected(tmp_path: Path) -> None:
     (tmp_path / "x.raw").write_bytes(make_frame("S1", bytes(24)) * 3)
     assert len(run("stream", tmp_path / "x.raw").stdout.splitlines()) == 3
     (tmp_path / "y.raw").write_bytes(bytes(5000))
-    assert "not a recording of a known device family" in run("stream", tmp_path / "y.raw", code=1).stderr
+    assert "not a recording of a known device family" in run("stream", tmp_path / "y.raw", code=ExitCode.DEVICE).stderr
 
 
 @pytest.mark.parametrize(
@@ -298,7 +304,7 @@ def test_family_of_a_recording_is_detected(tmp_path: Path) -> None:
 def test_a_recording_refuses_commands_at_once(arguments: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "x.raw").write_bytes(make_frame("S1", bytes(24)) * 3000)
     command, *values = arguments
-    result = run(command, tmp_path / "x.raw", *values, code=1)
+    result = run(command, tmp_path / "x.raw", *values, code=ExitCode.DEVICE)
     assert "is a recording, which accepts no commands" in result.stderr
 
 
@@ -386,12 +392,12 @@ def test_finished_logs_are_uploaded(line: PtyEndpoint, tmp_path: Path, monkeypat
     sent.unlink()
     run("upload", tmp_path / "logs/run.csv", *store)
     assert sent.exists()
-    assert "no object store" in run("upload", code=1).stderr
+    assert "no object store" in run("upload", code=ExitCode.USAGE).stderr
 
 
 def test_upgrade_replaces_the_firmware(line: PtyEndpoint, unit: UcbSimulator, tmp_path: Path) -> None:
     (tmp_path / "new.bin").write_bytes(make_image(NEW, 3000))
-    assert "--write-firmware" in run("upgrade", line.url, tmp_path / "new.bin", *UCB, code=1).stderr
+    assert "--write-firmware" in run("upgrade", line.url, tmp_path / "new.bin", *UCB, code=ExitCode.DEVICE).stderr
     result = run(
         "upgrade", line.url, tmp_path / "new.bin", "--write-firmware", "--save-settings", tmp_path / "kept", *UCB
     )
@@ -410,9 +416,11 @@ def test_a_dry_run_checks_image_and_unit(line: PtyEndpoint, unit: UcbSimulator, 
     report = run_json("upgrade", line.url, tmp_path / "new.bin", "--dry-run", *UCB)
     assert (report["device"], report["is_in_bootloader"]) == (unit.text, False)
     (tmp_path / "bad.bin").write_bytes(b"<html>" * 1000)
-    assert "a web page" in run("upgrade", line.url, tmp_path / "bad.bin", "--dry-run", *UCB, code=1).stderr
-    both = ("--dry-run", "--write-firmware")
-    assert "exclude each other" in run("upgrade", line.url, tmp_path / "new.bin", *both, *UCB, code=1).stderr
+    assert (
+        "a web page" in run("upgrade", line.url, tmp_path / "bad.bin", "--dry-run", *UCB, code=ExitCode.DEVICE).stderr
+    )
+    both = run("upgrade", line.url, tmp_path / "new.bin", "--dry-run", "--write-firmware", *UCB, code=ExitCode.USAGE)
+    assert "exclude each other" in both.stderr
     with line.hold():
         unit.bootloader._flash = bytearray(100)
         unit.power_cycle(line.now_s())
@@ -425,7 +433,7 @@ def test_reset_restarts_a_unit(line: PtyEndpoint, gx2: PtyEndpoint, unit: UcbSim
     run("set", line.url, "packet_rate_divider=50Hz", *UCB)
     assert "2008705635" in run("reset", line.url, *UCB).stdout
     assert unit.ram[1] == 1
-    assert "switch it off and on" in run("reset", gx2.url, "--family", "gx2", code=1).stderr
+    assert "switch it off and on" in run("reset", gx2.url, "--family", "gx2", code=ExitCode.DEVICE).stderr
 
 
 def test_reset_restarts_an_application_with_lower_case_commands_only(
@@ -445,7 +453,7 @@ def test_recovers_a_unit_in_its_bootloader(line: PtyEndpoint, unit: UcbSimulator
         unit.bootloader._flash = bytearray(100)
         unit.power_cycle(line.now_s())
     assert run_json("list", line.url, "--family", "ucb")["found"][0]["text"] == "in its bootloader"
-    assert "--recover" in run("info", line.url, "--family", "ucb", code=1).stderr
+    assert "--recover" in run("info", line.url, "--family", "ucb", code=ExitCode.DEVICE).stderr
     result = run_json("upgrade", line.url, tmp_path / "new.bin", "--write-firmware", "--recover")
     assert (result["before"], result["after"]) == ("", NEW)
 
@@ -453,7 +461,7 @@ def test_recovers_a_unit_in_its_bootloader(line: PtyEndpoint, unit: UcbSimulator
 def test_ctrl_c_in_an_upgrade_prints_how_to_continue(unit: UcbSimulator, line: PtyEndpoint, tmp_path: Path) -> None:
     (tmp_path / "new.bin").write_bytes(make_image(NEW, 3000))
     unit.bootloader.erase_s = 600.0
-    program = "from pygnc_cli.app import app; app()"
+    program = "import sys; from pygnc_cli.app import main; sys.exit(main())"
     environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": os.defpath, "HOME": str(tmp_path)}
     command = [sys.executable, "-W", "error", "-c", program, "device", "upgrade", line.url, str(tmp_path / "new.bin")]
     command += ["--write-firmware", *UCB]
@@ -476,23 +484,23 @@ def test_magnetometer_alignment_is_stored_on_request(line: PtyEndpoint, unit: Uc
 
 
 @pytest.mark.parametrize(
-    ("arguments", "why"),
+    ("arguments", "why", "code"),
     [
-        (["toaster", "--pty", "x"], "choose from dmu380"),
-        (["dmu380"], "--pty PATH or --tcp PORT"),
-        (["dmu380", "--pty", "x", "--fault", "heat=1"], "KIND is one of lost"),
-        (["dmu380", "--pty", "/dev/null"], "is not a simulated port"),
+        (["toaster", "--pty", "x"], "choose from dmu380", ExitCode.DEVICE),
+        (["dmu380"], "--pty PATH or --tcp PORT", ExitCode.USAGE),
+        (["dmu380", "--pty", "x", "--fault", "heat=1"], "KIND is one of lost", ExitCode.DEVICE),
+        (["dmu380", "--pty", "/dev/null"], "is not a simulated port", ExitCode.DEVICE),
     ],
 )
-def test_reports_unusable_simulation_options(arguments: list[str], why: str) -> None:
-    assert why in run("simulate", *arguments, code=1).stderr
+def test_reports_unusable_simulation_options(arguments: list[str], why: str, code: ExitCode) -> None:
+    assert why in run("simulate", *arguments, code=code).stderr
 
 
 @pytest.mark.parametrize("kind", ["--pty", "--tcp"])
 def test_a_second_simulator_at_a_port_is_refused(kind: str, line: PtyEndpoint) -> None:
     with TcpEndpoint(UcbSimulator()) as network:
         place = line.url if kind == "--pty" else network._port
-        error = run("simulate", "dmu380", kind, place, "--seconds", 0.01, code=1).stderr
+        error = run("simulate", "dmu380", kind, place, "--seconds", 0.01, code=ExitCode.DEVICE).stderr
     assert "another" in error
     assert Path(line.url).exists()
 
@@ -510,7 +518,7 @@ def test_simulated_units_have_distinct_serial_numbers() -> None:
 
 
 def test_signals_end_simulation_stream_and_log_in_order(tmp_path: Path) -> None:
-    program = "from pygnc_cli.app import app; app()"
+    program = "import sys; from pygnc_cli.app import main; sys.exit(main())"
     environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": os.defpath, "HOME": str(tmp_path)}
 
     def start(*arguments: object) -> subprocess.Popen[str]:
@@ -575,7 +583,7 @@ def test_a_stop_ends_the_wait_for_a_unit_that_does_not_start(gx2: PtyEndpoint, m
 
 
 def test_stream_draws_a_live_table_on_a_terminal(line: PtyEndpoint, tmp_path: Path) -> None:
-    program = "from pygnc_cli.app import app; app()"
+    program = "import sys; from pygnc_cli.app import main; sys.exit(main())"
     environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": os.defpath, "HOME": str(tmp_path)}
     environment |= {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
     master, slave = pty.openpty()
@@ -637,7 +645,7 @@ def test_sets_the_rate_by_the_name_that_info_shows(line: PtyEndpoint, unit: UcbS
 
 
 def test_suggests_the_nearest_field(line: PtyEndpoint) -> None:
-    assert "did you mean orientation?" in run("get", line.url, "orientaton", *UCB, code=1).stderr
+    assert "did you mean orientation?" in run("get", line.url, "orientaton", *UCB, code=ExitCode.DEVICE).stderr
 
 
 def test_hard_and_soft_iron_have_units(line: PtyEndpoint, unit: UcbSimulator, tmp_path: Path) -> None:
@@ -664,4 +672,7 @@ def test_the_rate_of_a_gx3_is_set_and_that_of_a_gx2_is_written(gx2: PtyEndpoint,
         assert run_json("info", line.url, "--family", "gx2")["rate"] == "50 Hz"
         assert "2143-01876" in run("reset", line.url, "--family", "gx2").stdout
         assert run_json("info", line.url, "--family", "gx2")["rate"] == "100 Hz"
-    assert "pygnc device write PORT rate=50Hz" in run("set", gx2.url, "rate=50Hz", "--family", "gx2", code=1).stderr
+    assert (
+        "pygnc device write PORT rate=50Hz"
+        in run("set", gx2.url, "rate=50Hz", "--family", "gx2", code=ExitCode.DEVICE).stderr
+    )

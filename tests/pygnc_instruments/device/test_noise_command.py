@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from typer.testing import CliRunner, Result
 
 from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.gx2.packets import PACKETS as GX2_PACKETS
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.framing import make_frame
@@ -170,7 +171,7 @@ def test_a_row_that_a_foreign_file_lacks_ends_a_part(tmp_path: Path) -> None:
 
 def test_refuses_a_log_with_many_gaps(tmp_path: Path) -> None:
     entries = [replace(entry, lost_before=int(k % 500 == 499)) for k, entry in enumerate(readings())]
-    message = run(csv_log(tmp_path, entries), code=1).stderr
+    message = run(csv_log(tmp_path, entries), code=ExitCode.INPUT).stderr
     assert "run.csv: the longest part without a missing reading has 500 of 6000 readings (12 interruptions)" in message
     assert "1000 are needed" in message
 
@@ -180,14 +181,14 @@ def test_refuses_a_log_whose_rate_changes(tmp_path: Path) -> None:
     for k in range(3000, COUNT):
         at_ns = entries[2999].t_mono_ns + (k - 2999) * 20_000_000
         entries[k] = replace(entries[k], t_mono_ns=at_ns, t_device_ns=at_ns)
-    assert "the rate is not steady" in run(csv_log(tmp_path, entries), code=1).stderr
+    assert "the rate is not steady" in run(csv_log(tmp_path, entries), code=ExitCode.INPUT).stderr
 
 
 def test_refuses_a_unit_that_moves(tmp_path: Path) -> None:
     entries = readings()
     for k in range(3000, COUNT):
         entries[k] = replace(entries[k], values={**entries[k].values, "rate_x_rad_s": 0.1})
-    message = run(csv_log(tmp_path, entries), code=1).stderr
+    message = run(csv_log(tmp_path, entries), code=ExitCode.INPUT).stderr
     assert "run.csv: the unit moves (xRate varies by 2.8" in message
     assert "log it at rest" in message
 
@@ -195,11 +196,11 @@ def test_refuses_a_unit_that_moves(tmp_path: Path) -> None:
 def test_a_recording_without_a_clock_needs_the_rate(tmp_path: Path) -> None:
     path = tmp_path / "s1.raw"
     path.write_bytes(b"".join(make_frame("S1", payload) for payload in frames("S1", 1)))
-    assert "--rate" in run(path, "--family", "ucb", code=1).stderr
+    assert "--rate" in run(path, "--family", "ucb", code=ExitCode.INPUT).stderr
     report = run_json(path, "--family", "ucb", "--rate", "10")
     assert report["rate_hz"] == 10.0
     assert report["packet"] == "S1"
-    assert "omit --rate" in run(csv_log(tmp_path), "--rate", "50", code=1).stderr
+    assert "omit --rate" in run(csv_log(tmp_path), "--rate", "50", code=ExitCode.INPUT).stderr
 
 
 def test_an_axis_without_noise_is_left_out(tmp_path: Path) -> None:
@@ -225,7 +226,7 @@ def test_an_axis_without_noise_is_left_out(tmp_path: Path) -> None:
 def test_reports_unusable_files(name: str, content: bytes | None, why: str, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    message = run(tmp_path / name, code=1).stderr
+    message = run(tmp_path / name, code=ExitCode.INPUT).stderr
     assert why in message
     assert name in message
     assert message.count("\n") == 1
@@ -234,13 +235,13 @@ def test_reports_unusable_files(name: str, content: bytes | None, why: str, tmp_
 def test_reports_a_log_cut_by_a_power_failure(tmp_path: Path) -> None:
     path = mcap_log(tmp_path)
     path.write_bytes(path.read_bytes()[:-1000])
-    assert "not a complete MCAP file" in run(path, code=1).stderr
+    assert "not a complete MCAP file" in run(path, code=ExitCode.INPUT).stderr
 
 
 def test_reports_an_unknown_packet_or_format(tmp_path: Path) -> None:
     path = mcap_log(tmp_path)
-    assert "contains no packet A1 with sensors" in run(path, "--packet", "A1", code=1).stderr
-    assert ".png, .svg" in run(path, "--plot", tmp_path / "x.pdf", code=1).stderr
+    assert "contains no packet A1 with sensors" in run(path, "--packet", "A1", code=ExitCode.INPUT).stderr
+    assert ".png, .svg" in run(path, "--plot", tmp_path / "x.pdf", code=ExitCode.INPUT).stderr
 
 
 def test_other_commands_do_not_load_the_libraries() -> None:

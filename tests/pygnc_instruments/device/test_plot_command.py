@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.declaration import Field, Packet
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.unit import PACKETS
@@ -23,7 +24,7 @@ from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
 ROOT = Path(__file__).resolve().parents[3]
-PROGRAM = "from pygnc_cli.app import app; app()"
+PROGRAM = "import sys; from pygnc_cli.app import main; sys.exit(main())"
 
 
 def reading(packet: Packet, payload: bytes = b"") -> Reading:
@@ -129,7 +130,7 @@ def test_window_shows_monodrive_sensors_with_display_process(display: str, tmp_p
         (tmp_path / "imu.json").write_text(json.dumps(configuration | {"display_process": False}))
         process = plot(display, tmp_path, tmp_path / "imu.json")
         _, notes = process.communicate(timeout=20)
-        assert process.returncode == 1
+        assert process.returncode == ExitCode.DEVICE
         assert "display_process" in notes
 
 
@@ -138,5 +139,5 @@ def test_reports_a_missing_display(tmp_path: Path) -> None:
     with PtyEndpoint(UcbSimulator(), tmp_path / "port") as line:
         process = plot("", tmp_path, line.url, "--family", "ucb", "--baud", 115200)
         _, notes = process.communicate(timeout=20)
-    assert process.returncode == 1
+    assert process.returncode == ExitCode.DEVICE
     assert "the window cannot be shown" in notes

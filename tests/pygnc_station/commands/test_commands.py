@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_station.commands.main import app
 from pygnc_station.store.store import Store
 from tests.pygnc_station.logger.samples import line, start, write_settings
@@ -42,7 +43,7 @@ def test_identifies_each_device_by_its_family(tmp_path: Path) -> None:
         output = _invoke("test", "--settings", path)
     assert "imu: IMU381ZA-400 5020-1383-01 10.00.01 2008705635" in output
     assert "xRate" in output
-    assert "no such port; check the cable" in _invoke("test", "--settings", path, code=1)
+    assert "no such port; check the cable" in _invoke("test", "--settings", path, code=ExitCode.DEVICE)
 
 
 def test_read_once_prints_a_reading_without_storing_it(tmp_path: Path) -> None:
@@ -109,7 +110,9 @@ def test_exports_the_readings_of_a_time_span(settings: Path, tmp_path: Path) -> 
     with (out / "imu_S1.csv").open(newline="") as file:
         assert len(list(csv.reader(file))) == 7
     assert "imu_S1.parquet" in _invoke("export", out, "--settings", settings, "--form", "parquet")
-    assert "invalid time 'soon'" in _invoke("export", out, "--settings", settings, "--since", "soon", code=1)
+    assert "invalid time 'soon'" in _invoke(
+        "export", out, "--settings", settings, "--since", "soon", code=ExitCode.INPUT
+    )
 
 
 def test_prunes_by_age_and_size(settings: Path, tmp_path: Path) -> None:
@@ -129,13 +132,13 @@ def test_prunes_by_age_and_size(settings: Path, tmp_path: Path) -> None:
 
 
 def test_sync_sends_readings_to_the_central_store(tmp_path: Path, settings: Path) -> None:
-    assert "set url in [sync]" in _invoke("sync", "--settings", settings, code=1)
+    assert "set url in [sync]" in _invoke("sync", "--settings", settings, code=ExitCode.INPUT)
     settings.write_text(settings.read_text() + '[sync]\nurl = "central.db"\n')
     assert _invoke("sync", "--settings", settings) == "30 readings sent\n"
     assert (tmp_path / "central.db").exists()
     settings.write_text(settings.read_text().replace("central.db", "settings.toml/central.db"))
     (tmp_path / "settings.toml").write_text("a file in the way")
-    assert "settings.toml" in _invoke("sync", "--settings", settings, code=1)
+    assert "settings.toml" in _invoke("sync", "--settings", settings, code=ExitCode.INPUT)
     assert "the next attempt is due in" in _invoke("sync", "--settings", settings)
     assert "PROBLEM  central store: 1 failures in a row" in _invoke("doctor", "--settings", settings, code=1)
 
@@ -184,7 +187,7 @@ def test_systemd_accepts_units_with_any_station_name_and_folder(tmp_path: Path) 
 
 
 def test_imports_a_database_of_batonopc(settings: Path, tmp_path: Path) -> None:
-    assert "does not exist" in _invoke("import", tmp_path / "none.db", "--settings", settings, code=1)
+    assert "does not exist" in _invoke("import", tmp_path / "none.db", "--settings", settings, code=ExitCode.INPUT)
     assert "unknown time zone" in _invoke(
-        "import", tmp_path / "none.db", "--settings", settings, "--zone", "Mars", code=1
+        "import", tmp_path / "none.db", "--settings", settings, "--zone", "Mars", code=ExitCode.INPUT
     )

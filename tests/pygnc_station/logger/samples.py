@@ -59,7 +59,7 @@ def environment() -> dict[str, str]:
 
 def start(*arguments: object) -> subprocess.Popen[str]:
     """Start `pygnc station` as a process of its own."""
-    return _start("-c", "from pygnc_cli.app import app; app()", "station", *arguments)
+    return _start("-c", "import sys; from pygnc_cli.app import main; sys.exit(main())", "station", *arguments)
 
 
 def start_logger(*arguments: object, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:

@@ -10,6 +10,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from typer.testing import CliRunner
 
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_station.commands.main import app
 from pygnc_station.store.readings import Column, Layout, NewReading, clock_ms
 from pygnc_station.store.store import Store
@@ -42,10 +43,10 @@ def test_commands_transfer_readings_to_a_server_over_tls(tmp_path: Path) -> None
         pi.write_text(text)
         with Store.open(str(tmp_path / "pi.db")) as store:
             store.append(store.stream("imu", LAYOUT, family="ucb"), [new(rank) for rank in range(5)])
-        assert "certificate is not trusted" in _invoke("register", "--settings", pi, "--pin", "1", code=1)
+        assert "certificate is not trusted" in _invoke("register", "--settings", pi, "--pin", "1", code=ExitCode.INPUT)
         pi.write_text(f'{text}ca_file = "cert.pem"\n')
         pin = _invoke("pin", "--settings", central).strip()
-        assert "the PIN is wrong" in _invoke("register", "--settings", pi, "--pin", "00000000", code=1)
+        assert "the PIN is wrong" in _invoke("register", "--settings", pi, "--pin", "00000000", code=ExitCode.INPUT)
         assert "registered; the key is stored in" in _invoke("register", "--settings", pi, "--pin", pin)
         assert _invoke("upload", "--settings", pi) == "nothing to send\n"
         _invoke("batch", "--settings", pi)
@@ -54,7 +55,7 @@ def test_commands_transfer_readings_to_a_server_over_tls(tmp_path: Path) -> None
         shown = _invoke("recent", "--settings", central, "--json", "-n", 1)
         assert json.loads(shown)["number"] == 5
         assert _invoke("revoke", "roof", "--settings", central) == "1 keys revoked\n"
-        assert "station 'roof': no valid key" in _invoke("revoke", "roof", "--settings", central, code=1)
+        assert "station 'roof': no valid key" in _invoke("revoke", "roof", "--settings", central, code=ExitCode.INPUT)
         assert len(_invoke("token", "me", "--settings", central).strip()) == 40
     finally:
         process.send_signal(signal.SIGTERM)
@@ -77,7 +78,7 @@ def test_commands_transfer_readings_to_a_server_over_tls(tmp_path: Path) -> None
 def test_refuses_unsafe_and_impossible_server_settings(tmp_path: Path, serve: str, why: str) -> None:
     path = tmp_path / "s.toml"
     path.write_text(f"[serve]\n{serve}\n")
-    assert why in _invoke("serve", "--settings", path, code=1)
+    assert why in _invoke("serve", "--settings", path, code=ExitCode.INPUT)
 
 
 def test_reports_a_port_that_is_in_use(tmp_path: Path) -> None:
@@ -85,7 +86,9 @@ def test_reports_a_port_that_is_in_use(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         path.write_text(f"[serve]\nport = {port}\n")
-        assert f"127.0.0.1:{port}: another program listens on this port" in _invoke("serve", "--settings", path, code=1)
+        assert f"127.0.0.1:{port}: another program listens on this port" in _invoke(
+            "serve", "--settings", path, code=ExitCode.INPUT
+        )
 
 
 in_browser = needs("chromium", "chromedriver")

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from pygnc.common import files
+from pygnc_cli.exit_codes import ExitCode
+from pygnc_devices import files
 from pygnc_station.batch_format import BatchWriter, StreamEntry, read_rows
 from pygnc_station.commands.main import app
 from pygnc_station.errors import StationError
@@ -299,4 +300,4 @@ def test_commands_print_batched_and_waiting_readings(tmp_path: Path) -> None:
     assert "2 readings, 0 files" in invoke("batch")
     assert invoke("batch") == "nothing new\n"
     assert "  ready  2 readings" in invoke("status")
-    assert "'x' is not a rejected batch" in invoke("batch", "--again", "x", code=1)
+    assert "'x' is not a rejected batch" in invoke("batch", "--again", "x", code=ExitCode.INPUT)

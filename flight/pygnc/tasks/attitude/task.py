@@ -17,12 +17,13 @@ import zmq
 from pygnc.bus import control
 from pygnc.bus.messages import AttitudeEstimate, InputMessage, Message, OrbitEstimate, OrbitMessage, OrbitWatermark
 from pygnc.bus.streams import StreamReader
-from pygnc.configuration.data_files import MAIN_FIELD_TABLE, DataFileError, data_file, read_main_field
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE, DataFileError, read_main_field
 from pygnc.environment.geomagnetic import MainField
 from pygnc.tasks.attitude.environment import EnvironmentModel
 from pygnc.tasks.attitude.tracker import AttitudeTracker, SampleOutcome
 from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task
+from pygnc_devices.files import data_file
 
 MESSAGES_PER_STEP: Final = 64
 STEP_S: Final = 0.05

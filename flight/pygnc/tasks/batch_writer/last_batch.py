@@ -13,7 +13,6 @@ import msgspec
 from pygnc.bus.journal_files import list_segments
 from pygnc.bus.messages import GpsFix, InputMessage, SensorSample
 from pygnc.common.constants import SENSE_FILE
-from pygnc.common.files import durable_append, durable_write
 from pygnc.formats import journal
 from pygnc.formats.gps_packet import SENSE_GPS_PACKET
 from pygnc.formats.sense import SENSOR_PACKET, SenseLayout
@@ -21,6 +20,7 @@ from pygnc.formats.sense_assembler import SenseAssembler
 from pygnc.formats.sense_scan import recognise_layout
 from pygnc.tasks.batch_writer.folder import LAST
 from pygnc.tasks.ingest.range_folders import list_range_files
+from pygnc_devices.files import durable_append, durable_write
 
 _HEAD_BYTES: Final = 1 << 16
 _SEGMENTS_READ: Final = 2

@@ -29,13 +29,13 @@ from pygnc.bus.messages import (
     SourceFile,
 )
 from pygnc.common.constants import SENSE_FILE
-from pygnc.common.files import free_bytes
 from pygnc.formats.gps_packet import SENSE_GPS_PACKET, TERMINATOR
 from pygnc.formats.sense import SenseLayout
 from pygnc.tasks.batch_writer.folder import BATCH, LAST, BatchFolder
 from pygnc.tasks.batch_writer.output_files import BatchAdditions, BatchCopies
 from pygnc.tasks.ingest.range_folders import satellite_of
 from pygnc.tasks.runtime import WAIT_S, Notify, Run, Task
+from pygnc_devices.files import free_bytes
 
 MESSAGES_PER_STEP: Final = 64
 """Maximum number of messages read in a step. A larger number would cost memory: Python keeps its pools of objects."""

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from pygnc.bus.messages import GpsFix, Message, RangeMeasurement, SourceFile
 from pygnc.common.clock import gps_ms_from_weeks
-from pygnc.common.files import open_input
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.damage import DamageReason
@@ -32,6 +31,7 @@ from pygnc.formats.ranges import (
 )
 from pygnc.tasks.ingest.range_folders import RangeFolder, UnreadableFile, is_next_file, list_range_files
 from pygnc.tasks.ingest.source import DAMAGE_LISTED, BatchSource, packet_messages
+from pygnc_devices.files import open_input
 
 FILE_BYTES_MAX: Final = 1 << 24
 """Maximum size of a range file: a thousand times the size of the controller's files."""

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from pygnc.bus.messages import GpsFix, Message, SensorSample, SourceFile
 from pygnc.common.clock import gps_ms_from_weeks
-from pygnc.common.files import open_input
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.damage import Damage
 from pygnc.formats.gps_packet import decode_gps_packets
 from pygnc.formats.sense import SENSOR_PACKET, SenseLayout, decode_sensors
 from pygnc.formats.sense_scan import SenseScanner, recognise_layout
 from pygnc.tasks.ingest.source import DAMAGE_LISTED, BatchSource, packet_messages
+from pygnc_devices.files import open_input
 
 CHUNK_BYTES: Final = 1 << 20
 RECOGNITION_BYTES: Final = 1 << 16

@@ -27,11 +27,11 @@ from pygnc.bus.messages import (
     OrbitMessage,
 )
 from pygnc.common.clock import gps_ms_from_spacecraft_s, week_from_gps_ms
-from pygnc.common.files import durable_write, overwrite, read_input, reserve_space
 from pygnc.formats import info, journal, status
 from pygnc.formats.causes import find_causes
 from pygnc.formats.status import PARTNERS, AttitudeMode, OrbitMode, Phase, TaskState, Value
 from pygnc.tasks.runtime import Notify, Run, Task
+from pygnc_devices.files import durable_write, overwrite, read_input, reserve_space
 
 _VARIANCES = (0, 2, 5)
 """Indices of the position's variances in the lower triangle of a 6 x 6 covariance."""

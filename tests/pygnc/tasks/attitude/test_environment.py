@@ -9,11 +9,12 @@ import pytest
 from pygnc.bus.messages import OrbitEstimate
 from pygnc.common import quaternion
 from pygnc.common.clock import MS_PER_WEEK
-from pygnc.configuration.data_files import MAIN_FIELD_TABLE, data_file, load_earth_orientation, read_main_field
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE, load_earth_orientation, read_main_field
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import MountingSettings
 from pygnc.formats.sense import SenseLayout, decode_sensors
 from pygnc.tasks.attitude.environment import ORBIT_AGE_MAX_S, EnvironmentModel, PropagatedOrbit
+from pygnc_devices.files import data_file
 
 DEMO = Path(__file__).resolve().parents[4] / "data" / "demo" / "truth.parquet"
 

@@ -1,4 +1,4 @@
-"""Files that survive a power cut.
+"""Files that survive a power cut, and the place of data files.
 
 A small file is replaced in four steps: write a new file beside it, sync the new file, rename it over the old file, and
 sync the folder. A reader, or a restart after a power cut, then finds either the old content or the new content.
@@ -15,6 +15,24 @@ from typing import Final
 
 _FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 """O_CLOEXEC does not exist on Windows, O_BINARY exists on Windows only."""
+
+
+_PACKAGES: Final = Path(__file__).resolve().parent.parent
+
+
+def data_file(name: str) -> Path:
+    """Return the absolute path of the file or folder `name`, a path below data/ in a checkout.
+
+    Every distribution installs its data files in one folder, `pygnc_data`, beside the packages.
+
+    Raises:
+        FileNotFoundError: The file is in neither place.
+    """
+    installed = _PACKAGES / "pygnc_data" / name
+    for path in (installed, _PACKAGES.parent / "data" / name):
+        if path.exists():
+            return path
+    raise FileNotFoundError(f"{installed}: the data file is missing; install the package again")
 
 
 def durable_write(path: Path, content: bytes | bytearray | memoryview, mode: int = 0o644) -> None:

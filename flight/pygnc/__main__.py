@@ -1,0 +1,40 @@
+"""Start PyGNC: python main.py, python -m pygnc or pygnc fly <timeout_minutes> <spacecraft_time_seconds> [options]."""
+
+import contextlib
+import gc
+import os
+import signal
+import sys
+
+
+def fly(arguments: list[str], *, prog_name: str = "") -> None:  # noqa: ARG001 - the usage names main.py
+    """Print the version or run PyGNC, as the arguments demand, and end the process with the exit code of the run."""
+    # Nothing needs an orderly shutdown until the run has begun.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: os._exit(0))
+    # The program that started this one may have blocked signals, and the tasks would inherit it.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # Imports create no garbage; a collection would take a tenth of the time to the first status.
+    gc.disable()
+    # The tasks share four slow cores, so libraries must not start threads. This must precede the import of numpy.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    code = _run(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # the terminal may be gone; the interpreter would exit with code 120
+            stream.flush()
+    os._exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments == ["--version"]:
+        from pygnc.launch.arguments import version_text  # noqa: PLC0415 - needs no library that may be missing
+
+        sys.stdout.write(f"{version_text()}\n")
+        return 0
+    from pygnc.launch.run import main  # noqa: PLC0415 - the signals come first
+
+    return main(arguments)
+
+
+if __name__ == "__main__":
+    fly(sys.argv[1:])

@@ -1,0 +1,25 @@
+"""Exit codes of the `pygnc` commands; docs/commands.md explains them to users."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes; `pygnc fly` has those of main.py instead.
+
+    Attributes:
+        DONE: the command did what it was asked for.
+        FAILURE: a check with a negative result, or a fault that no other code describes.
+        USAGE: unknown option or subcommand, or one that is not installed.
+        INPUT: a file or setting is missing, damaged, or cannot be read or written.
+        DEVICE: a device or its port does not answer, refuses, or is in use.
+        NETWORK: a server, database or broker does not answer, or refuses.
+        INTERRUPTED: Ctrl-C ended the command before it was done.
+    """
+
+    DONE = 0
+    FAILURE = 1
+    USAGE = 2
+    INPUT = 3
+    DEVICE = 4
+    NETWORK = 5
+    INTERRUPTED = 130
