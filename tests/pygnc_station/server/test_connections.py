@@ -58,7 +58,15 @@ def _serving(folder: Path, limits: str, serve: str = "") -> Iterator[_Server]:
     """Run a server process with few descriptors; its standard error must remain short."""
     path = folder / "central.toml"
     path.write_text(f'[store]\nurl = "central.db"\n[serve]\nport = 0\n{serve}\n[serve.limits]\n{limits}\n')
-    program = [sys.executable, "-c", "from pygnc_cli.app import app; app()", "station", "serve", "-s", str(path)]
+    program = [
+        sys.executable,
+        "-c",
+        "import sys; from pygnc_cli.app import main; sys.exit(main())",
+        "station",
+        "serve",
+        "-s",
+        str(path),
+    ]
     process = subprocess.Popen(
         ["/bin/sh", "-c", f'ulimit -n {_DESCRIPTORS}; exec "$@"', "sh", *program],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), cwd=ROOT,
