@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from pygnc_station.store import schema
-from pygnc_station.store.readings import Layout, StoredReading, Stream
+from pygnc_station.store.readings import FUTURE_LIMIT_MS, Layout, StoredReading, Stream, clock_ms
 from pygnc_station.store.store import Store
 
 _R: Final = schema.readings.c
@@ -90,10 +90,14 @@ def recent(
 
 
 def newest_of_each_kind(store: Store, gadget_id: str = "") -> list[tuple[StoredReading, Stream]]:
-    """Return the newest reading of each kind of a device ("" selects all) with its stream, by device and kind."""
+    """Return the newest reading of each kind of a device ("" selects all) with its stream, by device and kind.
+
+    Readings dated in the future do not count.
+    """
+    span = Span(stop_ms=clock_ms() + FUTURE_LIMIT_MS)
     found: dict[tuple[str, str], tuple[StoredReading, Stream]] = {}
     for stream in streams(store, gadget_id):
-        for reading in recent(store, [stream], 1):
+        for reading in recent(store, [stream], 1, span):
             key = (stream.gadget_id, stream.layout.kind)
             if key not in found or found[key][0].t_utc_ms < reading.t_utc_ms:
                 found[key] = (reading, stream)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Insert, Table, insert, select, update
 
 from pygnc_station.store import schema
 from pygnc_station.store.database import open_engine, translated_errors
-from pygnc_station.store.readings import Layout, NewReading, Stream, clock_ms
+from pygnc_station.store.readings import FUTURE_LIMIT_MS, Layout, NewReading, Quality, Stream, clock_ms
 
 UNKNOWN_STATUS: Final = "U"
 """Status of a device that was not registered; `server.devices_api` lists all statuses."""
@@ -144,6 +144,10 @@ def put(connection: Connection, stream_id: int, numbered: Iterable[tuple[int, Ne
     rows = [_row(stream_id, number, item) for number, item in numbered]
     if not rows:
         return
+    latest_ms = clock_ms() + FUTURE_LIMIT_MS
+    for row in rows:
+        if row["t_utc_ms"] > latest_ms:
+            row["quality"] |= Quality.FUTURE
     add_once(connection, schema.readings, rows)
     after = max(row["number"] for row in rows) + 1
     table = schema.streams

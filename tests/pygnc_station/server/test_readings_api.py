@@ -11,8 +11,11 @@ import pytest
 from pygnc_station.server.access import new_token
 from pygnc_station.store import query
 from pygnc_station.store.readings import Column, Layout, NewReading, clock_ms
+from pygnc_station.store.store import Store
+from pygnc_station.upload.batch_builder import make_batch
+from pygnc_station.upload.uploader import sender_of, upload_all
 from tests.pygnc_station.logger.samples import store_sentence
-from tests.pygnc_station.server.samples import Running, server
+from tests.pygnc_station.server.samples import Running, server, station
 from tests.pygnc_station.store.samples import LAYOUT, START_MS, new
 
 
@@ -242,3 +245,21 @@ def test_describes_its_operations_in_openapi(client: httpx.Client) -> None:
     assert set(posted["requestBody"]["content"]) == {"application/x-www-form-urlencoded", "application/json"}
     assert posted["security"] == [{"gateway_key": []}]
     assert document["components"]["schemas"]["QuarantineRequest"]["required"] == ["source_ref", "zip_size"]
+
+
+def test_a_reading_dated_in_the_future_is_marked_and_never_the_latest(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
+        settings = station(tmp_path / "pi", there.url, there.new_key())
+        forged = new(0)._replace(t_utc_ms=clock_ms() + 86_400_000)
+        ahead = new(2)._replace(t_utc_ms=clock_ms() + 60_000)  # a clock that is slightly ahead
+        store.append(store.stream("imu", LAYOUT), [forged, new(1), ahead])
+        make_batch(store, settings, clock_ms())
+        sender = sender_of(settings)
+        assert len(upload_all(store, settings, sender, clock_ms()).accepted) == 1
+        sender.close()
+        (latest,) = httpx.get(f"{there.url}/api/v1/reading/latest/").json()["results"]
+        assert (latest["values"]["temp_degc"], latest["quality"]) == (2, [])
+        listed = httpx.get(f"{there.url}/api/v1/reading/").json()["results"]
+        assert [item["quality"] for item in listed] == [["FUTURE"], [], []]
+        (device,) = httpx.get(f"{there.url}/api/v1/gadget/").json()["results"]
+        assert device["last_received_data"] == latest["timestamp"]
