@@ -5,7 +5,6 @@ import json
 import os
 import stat
 import subprocess
-import sys
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -31,7 +30,7 @@ from pygnc_station.store.store import Store
 from pygnc_station.upload import batch_builder as module
 from pygnc_station.upload.batch_builder import exclusive_lock, make_batch
 from tests.programs import needs
-from tests.pygnc_station.logger.samples import ROOT, environment
+from tests.pygnc_station.logger.samples import ROOT, command_line, environment
 from tests.pygnc_station.store.samples import LAYOUT, START_MS, new
 from tests.pygnc_station.store.test_readings import PLAIN
 
@@ -227,7 +226,7 @@ def test_names_and_skips_a_file_without_read_permission(tmp_path: Path) -> None:
     (tmp_path / "rng1.bin").chmod(0)
     settings = tmp_path / "station.toml"
     settings.write_text('[batches]\nflight_folders = ["."]\n')
-    program = [sys.executable, "-c", "from pygnc_cli.app import app; app()", "station", "batch", "-s", str(settings)]
+    program = command_line("batch", "-s", settings)
     if os.geteuid() == 0:  # root without its right to read everything
         program = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *program]
 
