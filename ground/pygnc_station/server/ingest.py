@@ -26,7 +26,7 @@ from pygnc_station.errors import BadBatchError
 from pygnc_station.server import batonopc_batch
 from pygnc_station.server.ownership import owned_gadget
 from pygnc_station.settings import Limits
-from pygnc_station.store.readings import Stream
+from pygnc_station.store.readings import Stream, clock_ms
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 from pygnc_station.store.store import conflicting, make_stream, put, store_origin
 
@@ -73,14 +73,18 @@ def ingest(
     """
     with _opened(path, limits) as archive:
         try:
+            latest_ms = limits.latest_ms(clock_ms())
             stem = batonopc_batch.stem_of(archive)
             if stem:
-                count, untimed = batonopc_batch.store_readings(connection, gateway, archive, stem, zone)
+                count, untimed = batonopc_batch.store_readings(
+                    connection, gateway, archive, stem, zone=zone, latest_ms=latest_ms
+                )
                 return Ingested(count, 0, f"{untimed} rows without a valid time were left out" if untimed else "", "")
             metadata = _verified(archive)
             conflicts: dict[str, list[str]] = {}
             readings = sum(
-                _store_readings(connection, gateway, archive, entry, conflicts) for entry in metadata.streams
+                _store_readings(connection, gateway, archive, entry, conflicts=conflicts, latest_ms=latest_ms)
+                for entry in metadata.streams
             )
         except (ValueError, RecursionError, csv.Error) as error:  # includes msgspec's errors
             raise BadBatchError(str(error)) from None
@@ -177,7 +181,9 @@ def _store_readings(
     gateway: int,
     archive: zipfile.ZipFile,
     entry: StreamEntry,
+    *,
     conflicts: dict[str, list[str]],
+    latest_ms: int,
 ) -> int:
     """Store the readings of a stream and add its conflict, if any, to `conflicts`; return the number of readings."""
     names = {"device": entry.gadget_id, "family": entry.family, "origin": entry.origin, "kind": entry.layout.kind}
@@ -202,7 +208,7 @@ def _store_readings(
                     family = entry.family
                     streams += [make_stream(connection, gadget_id, entry.layout, family=family, origin=origin)]
                 refused = conflicting(connection, streams[rank].id, page)
-                put(connection, streams[rank].id, [item for item in page if item[0] not in refused])
+                put(connection, streams[rank].id, [item for item in page if item[0] not in refused], latest_ms)
                 page = [item for item in page if item[0] in refused]
                 moved += len(page) if rank == 0 else 0
                 if not page:

@@ -86,10 +86,10 @@ def http_client(settings: StationSettings, key: str = "") -> httpx.Client:
         key: the gateway's key; "" sends none.
 
     Raises:
-        StationError: the CA file cannot be read, or the key would be sent without encryption.
+        StationError: the CA file cannot be read, the URL is invalid, or the key would be sent without encryption.
     """
     upload = settings.upload
-    _require_encryption(upload)
+    _check_url(upload)
     context = tls_context(settings, upload.ca_file, "upload")
     headers = {"authorization": f"Bearer {key}"} if key else {}
     return httpx.Client(
@@ -97,9 +97,14 @@ def http_client(settings: StationSettings, key: str = "") -> httpx.Client:
     )
 
 
-def _require_encryption(upload: Upload) -> None:
+def _check_url(upload: Upload) -> None:
     """Refuse to send keys and PINs over plain HTTP, unless the server is on this computer or [upload] allows it."""
-    url = httpx.URL(upload.url)
+    try:
+        url = httpx.URL(upload.url)
+    except httpx.InvalidURL as error:
+        raise StationError(f"url in [upload] is invalid ({error}); an example: https://stations.example") from None
+    if url.userinfo:
+        raise StationError("url in [upload] contains a login, which would replace the station's key; remove it")
     if url.scheme != "http" or url.host in _LOOPBACK:
         return
     danger = f"{upload.url}: everybody on the way can read the station's key"

@@ -4,7 +4,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +17,7 @@ import pytest
 from pygnc_station.server.access import new_pin, new_token, register
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
-from tests.pygnc_station.logger.samples import ROOT, environment, wait_for
+from tests.pygnc_station.logger.samples import ROOT, command_line, environment, wait_for
 from tests.pygnc_station.server.samples import batch_of, certificate, station
 
 pytestmark = pytest.mark.slow  # server processes
@@ -58,17 +57,8 @@ def _serving(folder: Path, limits: str, serve: str = "") -> Iterator[_Server]:
     """Run a server process with few descriptors; its standard error must remain short."""
     path = folder / "central.toml"
     path.write_text(f'[store]\nurl = "central.db"\n[serve]\nport = 0\n{serve}\n[serve.limits]\n{limits}\n')
-    program = [
-        sys.executable,
-        "-c",
-        "import sys; from pygnc_cli.app import main; sys.exit(main())",
-        "station",
-        "serve",
-        "-s",
-        str(path),
-    ]
     process = subprocess.Popen(
-        ["/bin/sh", "-c", f'ulimit -n {_DESCRIPTORS}; exec "$@"', "sh", *program],
+        ["/bin/sh", "-c", f'ulimit -n {_DESCRIPTORS}; exec "$@"', "sh", *command_line("serve", "-s", path)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), cwd=ROOT,
     )  # fmt: skip
     try:

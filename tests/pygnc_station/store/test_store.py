@@ -189,6 +189,9 @@ def test_reports_an_unreachable_database_without_its_password() -> None:
         Store.open("mysql://pi:secret-word@127.0.0.1:1/x")
     assert str(error.value).startswith("mysql://pi:***@127.0.0.1:1/x: ")
     assert "secret-word" not in str(error.value)
+    with pytest.raises(StoreError, match="%40 for @") as error:
+        Store.open("mysql://pi:secret@word@127.0.0.1:1/x")
+    assert "word" not in str(error.value).partition("use a form")[0]
 
 
 def test_reports_an_unusable_store_with_a_remedy(tmp_path: Path) -> None:
