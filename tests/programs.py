@@ -10,6 +10,7 @@ _PACKAGES = {
     "chromedriver": "chromium-driver",
     "mosquitto_passwd": "mosquitto",
     "mariadb-install-db": "mariadb-server",
+    "setpriv": "util-linux",
     "sshd": "openssh-server",
 }
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin"])

@@ -203,6 +203,12 @@ class Limits(Table, frozen=True):
         entries: maximum number of entries of a batch.
         body_bytes: maximum size of any other request.
         rows: maximum number of readings in a response.
+        connections: maximum number of open connections; fewer if the process may not open that many files.
+        header_s: maximum time from the opening of a connection to the end of a request's headers, in seconds.
+        transfer_s: time over which `slowest_bytes_s` is averaged, in seconds.
+        slowest_bytes_s: minimum rate at which a client sends a body or receives a response, in bytes per second.
+        future_s: maximum time in seconds by which a reading may be ahead of the server's clock before it is flagged as
+            dated in the future and never shown as the latest.
         folder_bytes: `pygnc station prune` deletes the oldest zips of each folder of received batches (quarantine,
             rejected, accepted) while they are larger in total; 0: no limit.
     """
@@ -213,7 +219,16 @@ class Limits(Table, frozen=True):
     entries: Count = 5_000
     body_bytes: Count = 10_000_000
     rows: Count = 10_000
+    connections: Count = 500
+    header_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
+    transfer_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
+    slowest_bytes_s: Size = 100
+    future_s: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 600.0
     folder_bytes: Size = 2_000_000_000
+
+    def latest_ms(self, now_ms: int) -> int:
+        """Return the latest time of a reading received at `now_ms` that is not in the future, milliseconds."""
+        return now_ms + int(self.future_s * 1000)
 
 
 class Serve(Table, frozen=True):
@@ -232,6 +247,9 @@ class Serve(Table, frozen=True):
         scp_port: TCP port of that sshd.
         scp_folder: folder as seen by that sshd; batches are expected in KEY/inbox/ID.zip below it.
         keep_batches: keep the zips of accepted batches.
+        log_folder: folder of access.log (requests) and failures.log (warnings, errors); "" writes no log files.
+        log_bytes: size at which a log file is renamed and a new one begun.
+        log_files: number of renamed files of each log that are kept.
         batonopc_zone: time zone of the local times in batonopc's batches, such as `Europe/Dublin`; "" selects this
             computer's zone.
         limits: limits of requests and batches.
@@ -249,6 +267,9 @@ class Serve(Table, frozen=True):
     scp_port: Port = 22
     scp_folder: str = ""
     keep_batches: bool = False
+    log_folder: str = "server_log"
+    log_bytes: Count = 10_000_000
+    log_files: Count = 5
     batonopc_zone: str = ""
     limits: Limits = Limits()
 

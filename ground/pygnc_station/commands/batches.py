@@ -56,7 +56,9 @@ def status(settings: SettingsOption = None) -> None:
 @command()
 def register(
     settings: SettingsOption = None,
-    pin: Annotated[str, typer.Option(help="PIN from the server; by default the command asks for it.")] = "",
+    pin: Annotated[
+        str, typer.Option(envvar="PYGNC_PIN", help="PIN from the server; by default the command asks for it.")
+    ] = "",
 ) -> None:
     """Exchange a PIN of the server for a key, and store it in a file that only you can read."""
     from pygnc_station.upload.station_server import register as exchange  # noqa: PLC0415 - imports an HTTP client

@@ -99,7 +99,7 @@ def _writable_folders(settings: StationSettings, *, is_server: bool) -> list[Pat
     files = [url for url in (settings.store_url, settings.central_url) if url and "://" not in url]
     folders = [Path(file).parent for file in files]
     if is_server:
-        names = [settings.serve.folder, settings.serve.scp_folder]
+        names = [settings.serve.folder, settings.serve.scp_folder, settings.serve.log_folder]
     else:
         names = [settings.batches.pending, settings.batches.uploaded]
         folders.append(settings.path(settings.upload.key_file).parent)

@@ -20,7 +20,9 @@ from starlette.staticfiles import StaticFiles
 
 from pygnc_station.errors import RefusedReadingsError, StationError, StoreError
 from pygnc_station.server import devices_api, readings_api, upload_api
+from pygnc_station.server.connections import LimitedServer
 from pygnc_station.server.context import COOKIE, Context, RateLimit, context_of
+from pygnc_station.server.logs import start_logs
 from pygnc_station.server.operations import Access, Operation, openapi
 from pygnc_station.server.uploads import UploadError, Uploads
 from pygnc_station.settings import Serve, StationSettings
@@ -71,8 +73,10 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
         raise StationError(f"{chosen.host}:{chosen.port}: {why}") from None
     config = uvicorn.Config(
         app,
-        log_level="warning",
-        access_log=False,
+        http="h11",
+        ws="none",
+        log_config=None,
+        log_level=None,
         ssl_certfile=cert,
         ssl_keyfile=key,
         proxy_headers=chosen.behind_proxy,
@@ -80,10 +84,11 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
+    start_logs(chosen, settings.path(chosen.log_folder) if chosen.log_folder else None)
     host, port = listener.getsockname()[:2]
     on_listening(f"{'https' if cert else 'http'}://{host}:{port}/")
     with listener:
-        uvicorn.Server(config).run(sockets=[listener])
+        LimitedServer(config, chosen.limits).run(sockets=[listener])
 
 
 def _tls_files(settings: StationSettings) -> tuple[str | None, str | None]:

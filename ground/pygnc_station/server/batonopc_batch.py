@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from pygnc_station.errors import BadBatchError
+from pygnc_station.server.ownership import owned_gadget
 from pygnc_station.store.batonopc import FAMILY, KEYS, RAW, TABLES, Table, group_rows, origin_of
 from pygnc_station.store.readings import Layout, Stream
 from pygnc_station.store.schema import MAX_NAME_LENGTH
@@ -35,11 +36,13 @@ def stem_of(archive: zipfile.ZipFile) -> str:
     return stem if names == [stem + _CSV, stem + _YAML] else ""
 
 
-def store_readings(connection: Connection, archive: zipfile.ZipFile, stem: str, zone: tzinfo | None) -> tuple[int, int]:
+def store_readings(
+    connection: Connection, gateway: int, archive: zipfile.ZipFile, stem: str, *, zone: tzinfo | None, latest_ms: int
+) -> tuple[int, int]:
     """Store the new readings of a batch within a transaction.
 
     Numbers increase, so readings below the stream's next number were stored before, and remain deleted if they were
-    pruned.
+    pruned. Readings after `latest_ms` are flagged as dated in the future.
 
     Returns:
         The number of readings in the batch, and the number of rows without a valid time.
@@ -68,13 +71,14 @@ def store_readings(connection: Connection, archive: zipfile.ZipFile, stem: str, 
             untimed += without_time
             for key, numbered in groups.items():
                 if key not in streams:
-                    streams[key] = _stream(connection, *key, origin)
+                    streams[key] = _stream(connection, gateway, *key, origin)
                     if len(streams) > _MAX_STREAMS:
                         raise BadBatchError(
                             f"the batch contains more than {_MAX_STREAMS} streams (kinds of readings of a device)"
                         )
                 stream = streams[key]
-                put(connection, stream.id, [entry for entry in numbered if entry[0] >= stream.next_number])
+                new = [entry for entry in numbered if entry[0] >= stream.next_number]
+                put(connection, stream.id, new, latest_ms)
                 readings += len(numbered)
     return readings, untimed
 
@@ -157,7 +161,8 @@ def _value(cell: str) -> int | float | str | None:
         return cell
 
 
-def _stream(connection: Connection, gadget_id: str, layout: Layout, origin: str) -> Stream:
+def _stream(connection: Connection, gateway: int, gadget_id: str, layout: Layout, origin: str) -> Stream:
     if not 0 < len(gadget_id) <= MAX_NAME_LENGTH or not gadget_id.isprintable():
         raise BadBatchError(f"device name {gadget_id!r:.80} must have 1 to {MAX_NAME_LENGTH} printable characters")
-    return make_stream(connection, gadget_id, layout, family=FAMILY, origin=origin)
+    stored = owned_gadget(connection, gateway, gadget_id, origin, FAMILY)
+    return make_stream(connection, stored, layout, family=FAMILY, origin=origin)

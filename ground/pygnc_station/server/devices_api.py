@@ -11,6 +11,7 @@ from starlette.responses import Response
 from pygnc_station.server.context import context_of
 from pygnc_station.server.operations import Access, Name, Operation
 from pygnc_station.store import schema
+from pygnc_station.store.query import IS_CREDIBLE
 from pygnc_station.store.readings import clock_ms, iso_time, parse_time
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 from pygnc_station.store.store import UNKNOWN_STATUS, make_device
@@ -143,10 +144,13 @@ OPERATIONS: Final = (
 def _list(request: Request, name: str) -> list[dict[str, Any]]:
     """Return the device with this name, or all devices for ""."""
     d, r, s = schema.devices.c, schema.readings.c, schema.streams.c
-    query = select(d.id, d.gadget_id, d.family, d.status, d.notes, d.created_ms).order_by(d.gadget_id)
+    g = schema.gateways.c
+    query = select(d.id, d.gadget_id, d.family, d.status, d.notes, d.created_ms, g.name.label("gateway"))
+    query = query.join_from(schema.devices, schema.gateways, d.gateway_id == g.id, isouter=True).order_by(d.gadget_id)
     if name:
         query = query.where(func.lower(d.gadget_id) == name.lower())
-    newest_ms = select(func.max(r.t_utc_ms)).where(r.stream_id == s.id).scalar_subquery()
+    newest = select(r.t_utc_ms).where(r.stream_id == s.id, IS_CREDIBLE).order_by(r.t_utc_ms.desc()).limit(1)
+    newest_ms = newest.scalar_subquery()
     last_ms: dict[int, int] = {}
     with context_of(request).store.reads() as connection:
         rows = connection.execute(query).all()
@@ -156,6 +160,7 @@ def _list(request: Request, name: str) -> list[dict[str, Any]]:
         {
             "factory_id": row.gadget_id,
             "family": row.family,
+            "gateway": row.gateway or "",
             "status": row.status,
             "status_text": STATUSES.get(row.status, ""),
             "notes": row.notes,

@@ -46,7 +46,7 @@ _REMEDIES: Final = {
     "disk I/O error": "; the disk or card is failing or was removed",
 }
 """Remedies by SQLite's error message."""
-_OLDER_REVISIONS: Final = ("0001", "0002", "0003")
+_OLDER_REVISIONS: Final = ("0001", "0002", "0003", "0004")
 """Revisions whose tables lack nothing but tables and columns of later revisions."""
 _CREATION_LOCK: Final = "pygnc_migration"
 _LOCK_WAIT_S: Final = 60
@@ -77,10 +77,13 @@ def parse_url(where: str) -> URL:
     """
     if "://" not in where:
         return URL.create("sqlite", database=where)
+    form = "use a form such as mysql://user:password@host/database, and %40 for @ in the password"
+    if where.count("@") > 1 and not where.startswith("sqlite"):  # the host would be a part of the password
+        raise StoreError(f"invalid URL of the store; {form}")
     try:
         url = make_url(where)
     except (ArgumentError, ValueError):
-        raise StoreError("invalid URL of the store; use a form such as mysql://user:password@host/database") from None
+        raise StoreError(f"invalid URL of the store; {form}") from None
     if url.get_backend_name() not in _DRIVERS:
         raise StoreError(f"unknown kind of store {url.get_backend_name()!r}; choose from sqlite, mariadb, mysql")
     return url.set(drivername=_DRIVERS[url.get_backend_name()])

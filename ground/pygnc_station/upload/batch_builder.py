@@ -7,6 +7,8 @@ the recorded selection. Each reading is therefore in exactly one batch, whenever
 import fcntl
 import hashlib
 import json
+import logging
+import os
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -47,6 +49,7 @@ FLIGHT_FILES: Final = (
 """Patterns of the files that `flight_folders` in [batches] contributes."""
 _INCOMPLETE: Final = ".part"
 _MAX_FILES: Final = 2000
+_log: Final = logging.getLogger(__name__)
 _DESCRIPTION_VERSION: Final = "1.3 Dec 2020"
 """Version of batonopc's batch description."""
 
@@ -123,7 +126,10 @@ def _select_new(store: Store, settings: StationSettings, now_ms: int) -> None:
 
 
 def _find_new_files(connection: Connection, folders: Sequence[Path]) -> list[BatchedFile]:
-    """Return flight files that are in no batch or have changed since; incomplete journals are skipped."""
+    """Return flight files that are in no batch or have changed since.
+
+    Incomplete journals are skipped. A file that cannot be read is named in the log and stays for a later batch.
+    """
     c = schema.batched_files.c
     known = {row[0]: (row[1], row[2]) for row in connection.execute(select(c.path, c.bytes, c.modified_ns))}
     found: dict[str, BatchedFile] = {}
@@ -132,7 +138,15 @@ def _find_new_files(connection: Connection, folders: Sequence[Path]) -> list[Bat
             for path in sorted(folder.glob(pattern)):
                 if path.is_symlink() or not path.is_file() or path.suffix == _INCOMPLETE:
                     continue
-                status = path.stat()
+                try:
+                    with path.open("rb") as file:
+                        status = os.fstat(file.fileno())
+                except FileNotFoundError:  # deleted since it was found
+                    continue
+                except OSError as error:
+                    remedy = "it is left out until this user can read it (chmod, chown)"
+                    _log.warning("%s: %s; %s", path, error.strerror, remedy)
+                    continue
                 if known.get(str(path)) != (status.st_size, status.st_mtime_ns):
                     found[str(path)] = BatchedFile(str(path), status.st_size, status.st_mtime_ns)
     return list(found.values())[:_MAX_FILES]
@@ -185,6 +199,9 @@ def _add_files(writer: BatchWriter, files: Sequence[BatchedFile]) -> Iterator[Fi
         try:
             writer.add_file(name, path)
         except FileNotFoundError:  # deleted since it was selected
+            continue
+        except PermissionError as error:
+            _log.warning("%s: %s; %s is left out until it changes", path, error.strerror, path.name)
             continue
         yield FileEntry(name, file.path, file.modified_ns)
 

@@ -1,8 +1,10 @@
 """Sender for object stores (S3, Google, Azure, a folder): each batch becomes one object with a checksum beside it."""
 
 import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
@@ -14,19 +16,22 @@ from pygnc_station.store.batches import Batch, BatchState
 from pygnc_station.store.export import portable_name
 from pygnc_station.upload.station_server import Sender
 
+_PASSWORD: Final = re.compile(r"//[^/@]*:[^/@]*@")
+
 
 class ObjectStoreSender(Sender):
     """Client of an object store; its credentials come from the environment variables of its own tools."""
 
     def __init__(self, settings: StationSettings) -> None:
         self._url = settings.upload.url
+        self._name = _PASSWORD.sub("//***@", self._url.partition("?")[0])  # without credentials
         self._station = portable_name(settings.name)
         try:
             if self._url.startswith("file://"):
                 Path(self._url.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
             self._store = from_url(self._url)
         except (BaseError, ValueError, OSError) as error:
-            raise StationError(f"{self._url}: {_line(error)}; correct url in [upload]") from None
+            raise StationError(f"{self._name}: {self._line(error)}; correct url in [upload]") from None
 
     def send(self, batch: Batch, path: Path) -> Batch:
         """Write a batch and then its checksum; see `Sender.send`."""
@@ -40,15 +45,18 @@ class ObjectStoreSender(Sender):
                     obstore.put(self._store, name, path)
             obstore.put(self._store, f"{name}.sha256", f"{batch.sha256}  {batch.file_name}\n".encode())
         except (PermissionDeniedError, UnauthenticatedError) as error:
-            raise StationError(f"{self._url}: the login is refused ({_line(error)}); check its credentials") from None
+            raise StationError(
+                f"{self._name}: the login is refused ({self._line(error)}); check its credentials"
+            ) from None
         except BaseError as error:
-            why = f"the batch cannot be written ({_line(error)}); the next upload tries again"
-            raise TransferError(f"{self._url}: {why}") from None
+            why = f"the batch cannot be written ({self._line(error)}); the next upload tries again"
+            raise TransferError(f"{self._name}: {why}") from None
         return replace(batch, state=BatchState.ACCEPTED, remote_id=name[-120:])
 
     def close(self) -> None:
         """Do nothing: the library closes its connections with the store object."""
 
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    def _line(self, error: Exception) -> str:
+        """Return the first line of an error, without credentials."""
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return lines[0].replace(self._url, self._name)

@@ -1,5 +1,6 @@
 """Clients of servers: HTTP requests, registration and key file, and the sender for PyGNC servers."""
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -85,10 +86,10 @@ def http_client(settings: StationSettings, key: str = "") -> httpx.Client:
         key: the gateway's key; "" sends none.
 
     Raises:
-        StationError: the CA file cannot be read, or the key would be sent without encryption.
+        StationError: the CA file cannot be read, the URL is invalid, or the key would be sent without encryption.
     """
     upload = settings.upload
-    _require_encryption(upload)
+    _check_url(upload)
     context = tls_context(settings, upload.ca_file, "upload")
     headers = {"authorization": f"Bearer {key}"} if key else {}
     return httpx.Client(
@@ -96,9 +97,14 @@ def http_client(settings: StationSettings, key: str = "") -> httpx.Client:
     )
 
 
-def _require_encryption(upload: Upload) -> None:
+def _check_url(upload: Upload) -> None:
     """Refuse to send keys and PINs over plain HTTP, unless the server is on this computer or [upload] allows it."""
-    url = httpx.URL(upload.url)
+    try:
+        url = httpx.URL(upload.url)
+    except httpx.InvalidURL as error:
+        raise StationError(f"url in [upload] is invalid ({error}); an example: https://stations.example") from None
+    if url.userinfo:
+        raise StationError("url in [upload] contains a login, which would replace the station's key; remove it")
     if url.scheme != "http" or url.host in _LOOPBACK:
         return
     danger = f"{upload.url}: everybody on the way can read the station's key"
@@ -172,7 +178,11 @@ def register(settings: StationSettings, pin: str) -> Path:
     form = {"pin": pin.strip(), "device_id": serial_of_this_computer(), "name": settings.name}
     path = "api/v1/activate/" if settings.upload.kind == "station" else "activate/"
     file = settings.path(settings.upload.key_file)
-    with writing_key(file) as write, http_client(settings) as client:
+    old_key = ""
+    with contextlib.suppress(StationError):
+        if settings.upload.kind == "station":
+            old_key = read_key(file)  # with it, the station remains the same gateway
+    with writing_key(file) as write, http_client(settings, old_key) as client:
         response = send_request(client, "POST", path, data=form)
         if response.status_code == 404:
             raise StationError(

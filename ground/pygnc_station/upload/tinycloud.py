@@ -3,12 +3,13 @@
 import hashlib
 import os
 import re
+import select
 import shutil
-import stat
 import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, replace
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -22,9 +23,11 @@ POLL_S: Final = 5.0
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _STATES: Final = {"Processed": BatchState.ACCEPTED, "Rejected": BatchState.REJECTED}
 _SCP_TIMEOUT_S: Final = 600.0
-_ASKPASS: Final = '#!/bin/sh\nprintf "%s\\n" "$PYGNC_SCP_PASSWORD"\n'
+_PROMPT: Final = re.compile(r"pass(word|phrase)[^\n]*: ?\Z", re.IGNORECASE)
 _UNTRUSTED: Final = ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED", "host key is known")
 """Parts of OpenSSH's messages about a wrong or unknown host key."""
+_QUOTES: Final = frozenset("\"'\\*?[")
+"""Characters with a meaning in sftp's commands and in ssh's configuration."""
 
 
 class TinycloudSender(HttpSender):
@@ -110,63 +113,99 @@ class ScpTarget:
 
 
 def copy_by_scp(source: Path, target: ScpTarget, settings: StationSettings) -> None:
-    """Copy a file by OpenSSH's scp, which checks the host key; the password is not on a command line.
+    """Copy a file by OpenSSH's sftp, whose protocol scp uses too; the host key is checked.
+
+    Neither the login nor the destination, which contain the gateway's key, are on a command line, which every user of
+    this computer could read.
 
     Raises:
-        StationError: the host key is not known, the login is refused, or scp is not installed.
+        StationError: the host key is not known, the login is refused, or sftp is not installed.
         TransferError: the host does not respond or cannot store the file now.
     """
-    program = shutil.which("scp")
+    program = shutil.which("sftp")
     if program is None:
-        raise StationError("scp is not installed; apt-get install openssh-client, or set scp = false in [upload]")
+        raise StationError("sftp is not installed; apt-get install openssh-client, or set scp = false in [upload]")
     upload = settings.upload
-    if any(text.startswith("-") or not text.isprintable() for text in (target.host, target.user, target.path)):
+    user = upload.scp_user or target.user
+    texts = (target.host, user, target.path)
+    if target.host.startswith("-") or any(not text.isprintable() or set(text) & _QUOTES for text in texts):
         raise StationError(
             f"{target.host!r}: the server has sent an invalid destination for SCP; set scp = false in [upload]"
         )
     options = {
+        "BatchMode": "no",  # -b would forbid the password
         "StrictHostKeyChecking": "yes",
         "UserKnownHostsFile": str(settings.path(upload.known_hosts)),
         "ConnectTimeout": str(int(upload.timeout_s)),
         "NumberOfPasswordPrompts": "1",
         "PreferredAuthentications": "publickey,password,keyboard-interactive",
+        "Port": str(target.port),
     }
     if upload.scp_identity:
         options |= {"IdentityFile": str(settings.path(upload.scp_identity)), "IdentitiesOnly": "yes"}
     arguments = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-    url = f"scp://{upload.scp_user or target.user}@{target.host}:{target.port}/{target.path}"
+    host = f"[{target.host}]" if ":" in target.host else target.host
     with tempfile.TemporaryDirectory() as folder:
-        askpass = Path(folder) / "askpass"  # prints the password, which is only in the environment
-        askpass.write_text(_ASKPASS)
-        askpass.chmod(stat.S_IRWXU)
-        environment = os.environ | {
-            "SSH_ASKPASS": str(askpass),
-            "SSH_ASKPASS_REQUIRE": "force",
-            "PYGNC_SCP_PASSWORD": target.password,
-        }
-        try:
-            done = subprocess.run(  # noqa: S603 - the arguments from the server are checked above
-                [program, "-F", "none", *arguments, str(source), url],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=_SCP_TIMEOUT_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            why = f"scp did not finish within {_SCP_TIMEOUT_S:.0f} s; the next upload tries again"
-            raise TransferError(f"{target.host}: {why}") from None
-    if done.returncode:
-        raise _scp_error(done.stderr, target, settings)
+        config, commands = Path(folder) / "config", Path(folder) / "commands"
+        config.write_text(f'User "{user}"\n')
+        commands.write_text(f'put "{source.name}" "{target.path}"\n')
+        words = [program, "-F", str(config), *arguments, "-b", str(commands), host]
+        code, output = _run_on_terminal(words, source.parent, target)
+    if code:
+        raise _scp_error(output, target, settings)
+
+
+def _run_on_terminal(words: list[str], folder: Path, target: ScpTarget) -> tuple[int, str]:
+    """Run a program and answer its request for a password; return exit code and output.
+
+    The password goes through a terminal, because ssh's other ways show the login on the command line of a helper.
+
+    Raises:
+        TransferError: the program does not end in time.
+    """
+    master, slave = os.openpty()
+    end_s = time.monotonic() + _SCP_TIMEOUT_S
+    output = ""
+    with os.fdopen(master, "r+b", buffering=0) as terminal:
+        process = subprocess.Popen(  # noqa: S603 - the arguments from the server are checked by the caller
+            ["setsid", "--ctty", "--wait", *words],  # noqa: S607 - of every Linux
+            stdin=slave, stdout=slave, stderr=slave, cwd=folder, env=os.environ | {"SSH_ASKPASS_REQUIRE": "never"},
+        )  # fmt: skip
+        os.close(slave)
+        with process:
+            try:
+                while octets := _read_until(terminal, end_s):
+                    output += octets.decode(errors="replace")
+                    if _PROMPT.search(output):
+                        terminal.write(f"{target.password}\n".encode())
+                        output = ""
+            except BaseException:
+                process.kill()
+                raise
+    return process.returncode, output
+
+
+def _read_until(terminal: FileIO, end_s: float) -> bytes:
+    """Return the next output on a terminal, b"" at its end; raise TransferError at the time `end_s`."""
+    ready, _, _ = select.select([terminal], [], [], max(0.0, end_s - time.monotonic()))
+    if not ready:
+        raise TransferError(f"the transfer did not finish within {_SCP_TIMEOUT_S:.0f} s; the next upload tries again")
+    try:
+        return terminal.read(4096) or b""
+    except OSError:  # EIO: all programs on the terminal have ended
+        return b""
 
 
 def _scp_error(stderr: str, target: ScpTarget, settings: StationSettings) -> StationError | TransferError:
-    message = " ".join(stderr.split()) or "scp failed"
+    message = " ".join(stderr.split()) or "sftp failed"
+    for secret in filter(None, (target.user, target.password)):
+        message = message.replace(secret, "***")
     where = f"{target.host} port {target.port}"
     if any(words in stderr for words in _UNTRUSTED):
         known = settings.path(settings.upload.known_hosts)
         return StationError(f"{where}: the host key does not match {known}; add the right key there ({message})")
     if "Permission denied" in stderr:
         return StationError(f"{where}: the login is refused ({message})")
+    if "subsystem request failed" in stderr:
+        return StationError(f"{where}: the host does not offer SFTP; set scp = false in [upload] ({message})")
     return TransferError(f"{where}: {message}")

@@ -57,14 +57,20 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PYTHONWARNINGS": "error"}
 
 
+def command_line(*arguments: object) -> list[str]:
+    """Return the command line of `pygnc station`."""
+    script = "import sys; from pygnc_cli.app import main; sys.exit(main())"
+    return [sys.executable, "-c", script, "station", *map(str, arguments)]
+
+
 def start(*arguments: object) -> subprocess.Popen[str]:
     """Start `pygnc station` as a process of its own."""
-    return _start("-c", "import sys; from pygnc_cli.app import main; sys.exit(main())", "station", *arguments)
+    return _start(command_line(*arguments))
 
 
 def start_logger(*arguments: object, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
     """Start the logger process of `pygnc station log`."""
-    return _start("-m", "pygnc_station.logger.process", *arguments, stdout=stdout)
+    return _start([sys.executable, "-m", "pygnc_station.logger.process", *map(str, arguments)], stdout)
 
 
 def run(*arguments: object, expected: Sequence[int] = (0,)) -> subprocess.CompletedProcess[str]:
@@ -96,8 +102,7 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-def _start(*arguments: object, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
-    command = [sys.executable, *map(str, arguments)]
+def _start(command: list[str], stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment(), cwd=ROOT)
 
 

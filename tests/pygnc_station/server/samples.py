@@ -1,5 +1,7 @@
 """Server on a port of the loopback, and stations with batches for it."""
 
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -8,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import uvicorn
 
 from pygnc_station.server.access import new_pin, register
@@ -73,3 +76,15 @@ def batch_of(store: Store, settings: StationSettings, ranks: range, gadget: str 
     store.append(store.stream(gadget, LAYOUT, family="ucb"), [new(rank) for rank in ranks])
     (batch,) = make_batch(store, settings, clock_ms())
     return batch
+
+
+def certificate(folder: Path) -> None:
+    """Write cert.pem and key.pem for this computer, valid for two days."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("no openssl: apt-get install openssl")
+    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    words += ["-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run([program, *words, *names, *files], check=True, capture_output=True)

@@ -61,6 +61,11 @@ def test_keys_are_not_sent_over_plain_http_to_another_computer(caplog: pytest.Lo
     for url in ("https://stations.example", "http://127.0.0.1:8321", "http://[::1]:8321", "http://localhost"):
         client(url)
     assert caplog.text == ""
+    with pytest.raises(StationError, match="contains a login") as refused:
+        client("https://me:word@stations.example")
+    assert "word" not in str(refused.value)
+    with pytest.raises(StationError, match="is invalid"):
+        client("https://x:port")
     client("http://stations.example", insecure=True)
     assert "because of insecure in [upload]" in caplog.text
 

@@ -1,8 +1,6 @@
 import json
-import shutil
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from tests.fakes.batonopc import Station, batch_of, csv_of, log, rows_of
 from tests.fakes.browser import chromium
 from tests.programs import needs
 from tests.pygnc_station.logger.samples import start, store_sentence
-from tests.pygnc_station.server.samples import server
+from tests.pygnc_station.server.samples import certificate, server
 from tests.pygnc_station.store.samples import LAYOUT, new
 
 
@@ -30,19 +28,8 @@ def _invoke(*arguments: object, code: int = 0) -> str:
     return result.output
 
 
-def _certificate(folder: Path) -> None:
-    program = shutil.which("openssl")
-    if program is None:
-        pytest.skip("no openssl: apt-get install openssl")
-    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    words += ["-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run([program, *words, *names, *files], check=True, capture_output=True)
-
-
 def test_commands_transfer_readings_to_a_server_over_tls(tmp_path: Path) -> None:
-    _certificate(tmp_path)
+    certificate(tmp_path)
     central, pi = tmp_path / "central.toml", tmp_path / "pi.toml"
     central.write_text(
         '[store]\nurl = "central.db"\n[serve]\nport = 0\ntls_cert = "cert.pem"\ntls_key = "key.pem"\nopen = false\n'

@@ -1,6 +1,7 @@
 import getpass
-import os
 import shutil
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -110,17 +111,44 @@ def test_an_scp_host_that_does_not_respond_is_a_temporary_failure(tmp_path: Path
         copy_by_scp(tmp_path / "file", ScpTarget("-oProxyCommand=x", 9, "u", "w", "/x"), StationSettings())
 
 
-def test_the_password_is_on_no_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "scp"
-    program.write_text(f'#!/bin/sh\n"$SSH_ASKPASS" "Password:" > {tmp_path}/told\necho "$@" > {tmp_path}/words\n')
-    program.chmod(0o700)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    copy_by_scp(tmp_path / "b.zip", ScpTarget("host", 2222, "k" * 20, "pass word", "/in/x.zip"), StationSettings())
-    assert (tmp_path / "told").read_text() == "pass word\n"
-    words = (tmp_path / "words").read_text()
-    assert "pass word" not in words
-    assert "StrictHostKeyChecking=yes" in words
-    assert words.strip().endswith(f"scp://{'k' * 20}@host:2222//in/x.zip")
+def _command_lines(stop: threading.Event, seen: set[str]) -> None:
+    """Collect the command lines of all processes; sshd shows the login in its own."""
+    while not stop.is_set():
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:  # the process has ended
+                continue
+            if line and "sshd" not in line:
+                seen.add(line)
+
+
+@HAS_SSHD
+@HAS_WRAPPER
+def test_key_and_password_are_on_no_command_line_and_in_no_message(tmp_path: Path) -> None:
+    key, password, seen, stop = "k3y" * 6 + "ab", "0123456789abcdef" * 2, set[str](), threading.Event()
+    with Sshd(tmp_path / "ssh", has_accounts=True) as sshd:
+        sshd.add_account(key, password)
+        inbox = tmp_path / key / "inbox"
+        inbox.mkdir(parents=True)
+        settings = station(tmp_path / "pi", "http://127.0.0.1:9", known_hosts=str(sshd.known_hosts))
+        (tmp_path / "b.zip").write_bytes(b"x" * 1_000_000)
+        target = ScpTarget("127.0.0.1", sshd.port, key, password, str(inbox / "b.zip"))
+        watching = threading.Thread(target=_command_lines, args=(stop, seen))
+        watching.start()
+        try:
+            copy_by_scp(tmp_path / "b.zip", target, settings)
+        finally:
+            stop.set()
+            watching.join()
+        assert (inbox / "b.zip").stat().st_size == 1_000_000
+        with pytest.raises(StationError, match="the login is refused") as refused:
+            copy_by_scp(tmp_path / "b.zip", replace(target, password="wrong"), settings)  # noqa: S106 - on purpose
+        with pytest.raises(TransferError) as failed:
+            copy_by_scp(tmp_path / "b.zip", replace(target, path=f"/{key}/missing/b.zip"), settings)
+    assert any("sftp" in line for line in seen)
+    texts = [*seen, str(refused.value), str(failed.value)]
+    assert [line for line in texts if key in line or password in line] == []
 
 
 def test_an_undecided_batch_is_queried_at_the_next_upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import stat
+import subprocess
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -28,6 +29,8 @@ from pygnc_station.store.readings import Column, Layout, NewReading, StoredReadi
 from pygnc_station.store.store import Store
 from pygnc_station.upload import batch_builder as module
 from pygnc_station.upload.batch_builder import exclusive_lock, make_batch
+from tests.programs import needs
+from tests.pygnc_station.logger.samples import ROOT, command_line, environment
 from tests.pygnc_station.store.samples import LAYOUT, START_MS, new
 from tests.pygnc_station.store.test_readings import PLAIN
 
@@ -214,6 +217,30 @@ def test_skips_a_file_that_was_deleted_after_its_selection(
     (batch,) = make_batch(store, settings, NOW_MS)
     assert batch.state is BatchState.READY
     store.close()
+
+
+@needs("setpriv")
+def test_names_and_skips_a_file_without_read_permission(tmp_path: Path) -> None:
+    for rank in (1, 2):
+        (tmp_path / f"rng{rank}.bin").write_bytes(b"range")
+    (tmp_path / "rng1.bin").chmod(0)
+    settings = tmp_path / "station.toml"
+    settings.write_text('[batches]\nflight_folders = ["."]\n')
+    program = command_line("batch", "-s", settings)
+    if os.geteuid() == 0:  # root without its right to read everything
+        program = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *program]
+
+    def build() -> tuple[str, str]:
+        done = subprocess.run(program, capture_output=True, text=True, env=environment(), cwd=ROOT, check=True)
+        return done.stdout, done.stderr
+
+    output, errors = build()
+    assert " 1 files" in output
+    assert errors.startswith(f"{tmp_path}/rng1.bin: Permission denied; ")
+    (tmp_path / "rng1.bin").chmod(0o600)
+    output, errors = build()
+    assert " 1 files" in output
+    assert errors == ""
 
 
 def test_only_one_program_builds_batches_at_a_time(store: Store, tmp_path: Path) -> None:

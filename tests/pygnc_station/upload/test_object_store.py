@@ -47,6 +47,10 @@ def test_reports_an_unusable_object_store(tmp_path: Path) -> None:
         sender_of(_settings(tmp_path, f"file://{tmp_path}/way/bucket"))
     with pytest.raises(StationError, match="s3://"):
         sender_of(_settings(tmp_path, "s3://"))
+    with pytest.raises(StationError) as refused:
+        sender_of(_settings(tmp_path, "s3://name:word@/?sig=letters"))
+    assert "word" not in str(refused.value)
+    assert "letters" not in str(refused.value)
 
 
 def test_retries_after_a_temporary_failure_of_the_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
