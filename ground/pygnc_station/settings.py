@@ -207,6 +207,8 @@ class Limits(Table, frozen=True):
         header_s: maximum time from the opening of a connection to the end of a request's headers, in seconds.
         transfer_s: time over which `slowest_bytes_s` is averaged, in seconds.
         slowest_bytes_s: minimum rate at which a client sends a body or receives a response, in bytes per second.
+        future_s: maximum time in seconds by which a reading may be ahead of the server's clock before it is flagged as
+            dated in the future and never shown as the latest.
         folder_bytes: `pygnc station prune` deletes the oldest zips of each folder of received batches (quarantine,
             rejected, accepted) while they are larger in total; 0: no limit.
     """
@@ -221,7 +223,12 @@ class Limits(Table, frozen=True):
     header_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
     transfer_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
     slowest_bytes_s: Size = 100
+    future_s: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 600.0
     folder_bytes: Size = 2_000_000_000
+
+    def latest_ms(self, now_ms: int) -> int:
+        """Return the latest time of a reading received at `now_ms` that is not in the future, milliseconds."""
+        return now_ms + int(self.future_s * 1000)
 
 
 class Serve(Table, frozen=True):

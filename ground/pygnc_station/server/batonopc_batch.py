@@ -35,11 +35,13 @@ def stem_of(archive: zipfile.ZipFile) -> str:
     return stem if names == [stem + _CSV, stem + _YAML] else ""
 
 
-def store_readings(connection: Connection, archive: zipfile.ZipFile, stem: str, zone: tzinfo | None) -> tuple[int, int]:
+def store_readings(
+    connection: Connection, archive: zipfile.ZipFile, stem: str, zone: tzinfo | None, latest_ms: int
+) -> tuple[int, int]:
     """Store the new readings of a batch within a transaction.
 
     Numbers increase, so readings below the stream's next number were stored before, and remain deleted if they were
-    pruned.
+    pruned. Readings after `latest_ms` are flagged as dated in the future.
 
     Returns:
         The number of readings in the batch, and the number of rows without a valid time.
@@ -74,7 +76,8 @@ def store_readings(connection: Connection, archive: zipfile.ZipFile, stem: str, 
                             f"the batch contains more than {_MAX_STREAMS} streams (kinds of readings of a device)"
                         )
                 stream = streams[key]
-                put(connection, stream.id, [entry for entry in numbered if entry[0] >= stream.next_number])
+                new = [entry for entry in numbered if entry[0] >= stream.next_number]
+                put(connection, stream.id, new, latest_ms)
                 readings += len(numbered)
     return readings, untimed
 

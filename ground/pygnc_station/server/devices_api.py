@@ -11,6 +11,7 @@ from starlette.responses import Response
 from pygnc_station.server.context import context_of
 from pygnc_station.server.operations import Access, Name, Operation
 from pygnc_station.store import schema
+from pygnc_station.store.query import IS_CREDIBLE
 from pygnc_station.store.readings import clock_ms, iso_time, parse_time
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 from pygnc_station.store.store import UNKNOWN_STATUS, make_device
@@ -146,7 +147,8 @@ def _list(request: Request, name: str) -> list[dict[str, Any]]:
     query = select(d.id, d.gadget_id, d.family, d.status, d.notes, d.created_ms).order_by(d.gadget_id)
     if name:
         query = query.where(func.lower(d.gadget_id) == name.lower())
-    newest_ms = select(func.max(r.t_utc_ms)).where(r.stream_id == s.id).scalar_subquery()
+    newest = select(r.t_utc_ms).where(r.stream_id == s.id, IS_CREDIBLE).order_by(r.t_utc_ms.desc()).limit(1)
+    newest_ms = newest.scalar_subquery()
     last_ms: dict[int, int] = {}
     with context_of(request).store.reads() as connection:
         rows = connection.execute(query).all()

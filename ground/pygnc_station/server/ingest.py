@@ -25,7 +25,7 @@ from pygnc_station.batch_format import FILES, FORMAT, MANIFEST, METADATA, Manife
 from pygnc_station.errors import BadBatchError
 from pygnc_station.server import batonopc_batch
 from pygnc_station.settings import Limits
-from pygnc_station.store.readings import Stream
+from pygnc_station.store.readings import Stream, clock_ms
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 from pygnc_station.store.store import conflicting, make_stream, put, store_origin
 
@@ -69,13 +69,16 @@ def ingest(connection: Connection, path: Path, files: Path, limits: Limits, zone
     """
     with _opened(path, limits) as archive:
         try:
+            latest_ms = limits.latest_ms(clock_ms())
             stem = batonopc_batch.stem_of(archive)
             if stem:
-                count, untimed = batonopc_batch.store_readings(connection, archive, stem, zone)
+                count, untimed = batonopc_batch.store_readings(connection, archive, stem, zone, latest_ms)
                 return Ingested(count, 0, f"{untimed} rows without a valid time were left out" if untimed else "", "")
             metadata = _verified(archive)
             conflicts: dict[str, list[str]] = {}
-            readings = sum(_store_readings(connection, archive, entry, conflicts) for entry in metadata.streams)
+            readings = sum(
+                _store_readings(connection, archive, entry, conflicts, latest_ms) for entry in metadata.streams
+            )
         except (ValueError, RecursionError, csv.Error) as error:  # includes msgspec's errors
             raise BadBatchError(str(error)) from None
         _extract_files(archive, metadata, files)
@@ -167,7 +170,11 @@ def _check_digests(archive: zipfile.ZipFile, manifest: Manifest) -> None:
 
 
 def _store_readings(
-    connection: Connection, archive: zipfile.ZipFile, entry: StreamEntry, conflicts: dict[str, list[str]]
+    connection: Connection,
+    archive: zipfile.ZipFile,
+    entry: StreamEntry,
+    conflicts: dict[str, list[str]],
+    latest_ms: int,
 ) -> int:
     """Store the readings of a stream and add its conflict, if any, to `conflicts`; return the number of readings."""
     names = {"device": entry.gadget_id, "family": entry.family, "origin": entry.origin, "kind": entry.layout.kind}
@@ -191,7 +198,7 @@ def _store_readings(
                     family = entry.family
                     streams += [make_stream(connection, entry.gadget_id, entry.layout, family=family, origin=origin)]
                 refused = conflicting(connection, streams[rank].id, page)
-                put(connection, streams[rank].id, [item for item in page if item[0] not in refused])
+                put(connection, streams[rank].id, [item for item in page if item[0] not in refused], latest_ms)
                 page = [item for item in page if item[0] in refused]
                 moved += len(page) if rank == 0 else 0
                 if not page:

@@ -20,6 +20,7 @@ from pygnc_station.store.readings import (
     Quality,
     StoredReading,
     Stream,
+    clock_ms,
     parse_time,
     plain,
     to_text,
@@ -129,12 +130,13 @@ def bulk(request: Request, body: BulkImport) -> object:
         reading = NewReading(t_utc_ms, int(Quality.IMPORTED), 0, "", to_text(values.values()), None)
         groups.setdefault(tuple(values), []).append((t_utc_ms, reading))
     origin = f"{IMPORTED}-{hashlib.sha256(body.source_ref.encode()).hexdigest()[:32]}"
-    created = 0
-    with context_of(request).store.writes() as connection:
+    created, context = 0, context_of(request)
+    latest_ms = context.serve.limits.latest_ms(clock_ms())
+    with context.store.writes() as connection:
         for names, rows in groups.items():
             layout = Layout(IMPORTED, tuple(Column(name) for name in names))
             stream = make_stream(connection, body.gadget_id, layout, family="", origin=origin)
-            created += add_new(connection, stream.id, rows)
+            created += add_new(connection, stream.id, rows, latest_ms)
     return {"created": created}
 
 

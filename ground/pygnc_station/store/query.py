@@ -15,11 +15,13 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from pygnc_station.store import schema
-from pygnc_station.store.readings import Layout, StoredReading, Stream
+from pygnc_station.store.readings import Layout, Quality, StoredReading, Stream
 from pygnc_station.store.store import Store
 
 _R: Final = schema.readings.c
 _COLUMNS: Final = (_R.stream_id, _R.number, _R.t_utc_ms, _R.quality, _R.lost_before, _R.flags, _R.content, _R.raw)
+IS_CREDIBLE: Final = _R.quality.bitwise_and(int(Quality.FUTURE)) == 0
+"""Condition on readings: the reading was not dated in the future when it was received."""
 _PAGE: Final = 5000
 _NUMBER: Final = StoredReading._fields.index("number")
 _BY_NUMBER: Final = itemgetter(_NUMBER)
@@ -90,13 +92,19 @@ def recent(
 
 
 def newest_of_each_kind(store: Store, gadget_id: str = "") -> list[tuple[StoredReading, Stream]]:
-    """Return the newest reading of each kind of a device ("" selects all) with its stream, by device and kind."""
+    """Return the newest reading of each kind of a device ("" selects all) with its stream, by device and kind.
+
+    Readings that were dated in the future when they were received do not count.
+    """
     found: dict[tuple[str, str], tuple[StoredReading, Stream]] = {}
-    for stream in streams(store, gadget_id):
-        for reading in recent(store, [stream], 1):
-            key = (stream.gadget_id, stream.layout.kind)
-            if key not in found or found[key][0].t_utc_ms < reading.t_utc_ms:
-                found[key] = (reading, stream)
+    order = (_R.t_utc_ms.desc(), _R.number.desc())
+    with store.reads() as connection:
+        for stream in streams_of(connection, gadget_id):
+            query = select_readings(stream).where(IS_CREDIBLE).order_by(*order).limit(1)
+            for reading in _read(connection, query):
+                key = (stream.gadget_id, stream.layout.kind)
+                if key not in found or found[key][0].t_utc_ms < reading.t_utc_ms:
+                    found[key] = (reading, stream)
     return [found[key] for key in sorted(found)]
 
 

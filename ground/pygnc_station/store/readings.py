@@ -162,6 +162,8 @@ class Quality(IntFlag):
     """The driver or the device has flagged the reading."""
     IMPORTED = 16
     """The reading was imported from another program's database: rounded by that program and without raw bytes."""
+    FUTURE = 32
+    """The reading was dated in the future when it was received from another store; it never counts as the newest."""
 
 
 class NewReading(NamedTuple):

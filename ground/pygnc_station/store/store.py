@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Insert, Table, insert, select, update
 
 from pygnc_station.store import schema
 from pygnc_station.store.database import open_engine, translated_errors
-from pygnc_station.store.readings import Layout, NewReading, Stream, clock_ms
+from pygnc_station.store.readings import TIMES_MS, Layout, NewReading, Quality, Stream, clock_ms
 
 UNKNOWN_STATUS: Final = "U"
 """Status of a device that was not registered; `server.devices_api` lists all statuses."""
@@ -139,11 +139,19 @@ def append(connection: Connection, stream_id: int, new: Sequence[NewReading]) ->
     return first
 
 
-def put(connection: Connection, stream_id: int, numbered: Iterable[tuple[int, NewReading]]) -> None:
-    """Store numbered readings within a transaction; see `Store.put`."""
+def put(
+    connection: Connection,
+    stream_id: int,
+    numbered: Iterable[tuple[int, NewReading]],
+    latest_ms: int = TIMES_MS.stop,
+) -> None:
+    """Store numbered readings within a transaction and flag those after `latest_ms` as FUTURE; see `Store.put`."""
     rows = [_row(stream_id, number, item) for number, item in numbered]
     if not rows:
         return
+    for row in rows:
+        if row["t_utc_ms"] > latest_ms:
+            row["quality"] |= Quality.FUTURE
     add_once(connection, schema.readings, rows)
     after = max(row["number"] for row in rows) + 1
     table = schema.streams
@@ -171,15 +179,15 @@ def conflicting(connection: Connection, stream_id: int, numbered: Sequence[tuple
     return found
 
 
-def add_new(connection: Connection, stream_id: int, numbered: Sequence[tuple[int, NewReading]]) -> int:
-    """Store numbered readings within a transaction; return the number of new readings."""
+def add_new(connection: Connection, stream_id: int, numbered: Sequence[tuple[int, NewReading]], latest_ms: int) -> int:
+    """Store numbered readings within a transaction as `put` does; return the number of new readings."""
     c = schema.readings.c
     known: set[int] = set()
     numbers = [number for number, _ in numbered]
     for start in range(0, len(numbers), _MAX_PARAMETERS):
         query = select(c.number).where(c.stream_id == stream_id, c.number.in_(numbers[start : start + _MAX_PARAMETERS]))
         known |= set(connection.execute(query).scalars())
-    put(connection, stream_id, numbered)
+    put(connection, stream_id, numbered, latest_ms)
     return len(set(numbers) - known)
 
 

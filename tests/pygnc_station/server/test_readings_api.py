@@ -9,10 +9,14 @@ import httpx
 import pytest
 
 from pygnc_station.server.access import new_token
+from pygnc_station.settings import Limits
 from pygnc_station.store import query
 from pygnc_station.store.readings import Column, Layout, NewReading, clock_ms
+from pygnc_station.store.store import Store
+from pygnc_station.upload.batch_builder import make_batch
+from pygnc_station.upload.uploader import sender_of, upload_all
 from tests.pygnc_station.logger.samples import store_sentence
-from tests.pygnc_station.server.samples import Running, server
+from tests.pygnc_station.server.samples import Running, server, station
 from tests.pygnc_station.store.samples import LAYOUT, START_MS, new
 
 
@@ -242,3 +246,35 @@ def test_describes_its_operations_in_openapi(client: httpx.Client) -> None:
     assert set(posted["requestBody"]["content"]) == {"application/x-www-form-urlencoded", "application/json"}
     assert posted["security"] == [{"gateway_key": []}]
     assert document["components"]["schemas"]["QuarantineRequest"]["required"] == ["source_ref", "zip_size"]
+
+
+def test_a_reading_dated_in_the_future_is_marked_and_never_the_latest(tmp_path: Path) -> None:
+    limits = Limits(future_s=120)
+    with server(tmp_path / "server", limits=limits) as there, Store.open(str(tmp_path / "r.db")) as store:
+        settings = station(tmp_path / "pi", there.url, there.new_key())
+        forged = new(0)._replace(t_utc_ms=clock_ms() + 180_000)
+        ahead = new(2)._replace(t_utc_ms=clock_ms() + 60_000)  # a clock that is slightly ahead
+        store.append(store.stream("imu", LAYOUT), [forged, new(1), ahead])
+        make_batch(store, settings, clock_ms())
+        sender = sender_of(settings)
+        assert len(upload_all(store, settings, sender, clock_ms()).accepted) == 1
+        sender.close()
+        (latest,) = httpx.get(f"{there.url}/api/v1/reading/latest/").json()["results"]
+        assert (latest["values"]["temp_degc"], latest["quality"]) == (2, [])
+        listed = httpx.get(f"{there.url}/api/v1/reading/").json()["results"]
+        assert [item["quality"] for item in listed] == [["FUTURE"], [], []]
+        (device,) = httpx.get(f"{there.url}/api/v1/gadget/").json()["results"]
+        assert device["last_received_data"] == latest["timestamp"]
+
+
+def test_an_imported_reading_in_the_future_is_never_the_latest(there: Running) -> None:
+    token = new_token(there.store, "tinycloud", clock_ms(), may_write=True)
+    readings = [
+        {"timestamp": "2026-01-01T00:00:00Z", "temp": 20.0},
+        {"timestamp": "9000-01-01T00:00:00Z", "temp": 99.0},
+    ]
+    sent = {"gadget_id": "OPC_1", "readings": readings}
+    url, headers = f"{there.url}/api/v1/readings/", {"authorization": f"Bearer {token}"}
+    assert httpx.post(url, json=sent, headers=headers).json() == {"created": 2}
+    latest = httpx.get(f"{there.url}/api/v1/reading/latest/").json()["results"]
+    assert [item["values"]["temp"] for item in latest if item["gadget"] == "OPC_1"] == [20.0]
