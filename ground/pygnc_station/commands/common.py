@@ -39,14 +39,15 @@ NowOption = Annotated[bool, typer.Option("--now", help="Send now, even if the de
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
 
-def command(name: str | None = None) -> Callable[[Callable[P, None]], Callable[P, None]]:
+def command(name: str | None = None, *, of: typer.Typer = app) -> Callable[[Callable[P, None]], Callable[P, None]]:
     """Return a decorator that registers a subcommand, by default under the function's name.
 
     The subcommand prints an expected error as one line and exits with its code.
     """
 
     def register(function: Callable[P, None]) -> Callable[P, None]:
-        shown_name = f"pygnc station {name or function.__name__}"
+        group = "" if of is app else f"{of.info.name} "
+        shown_name = f"pygnc station {group}{name or function.__name__}"
 
         @wraps(function)
         def run(*arguments: P.args, **options: P.kwargs) -> None:
@@ -62,7 +63,7 @@ def command(name: str | None = None) -> Callable[[Callable[P, None]], Callable[P
                 typer.echo(f"{shown_name}: {where}{error.strerror or error}", err=True)
                 raise typer.Exit(ExitCode.INPUT) from None
 
-        return app.command(name)(run)
+        return of.command(name)(run)
 
     return register
 

@@ -1,14 +1,16 @@
-"""`pygnc station serve | pin | token | revoke`: the server, and access to it."""
+"""`pygnc station serve | pin | token | revoke | gateways`: the server, and access to it."""
 
-from typing import Annotated
+import json
+from typing import Annotated, Final
 
 import typer
 
-from pygnc_station.commands.common import SettingsOption, command, open_store
+from pygnc_station.commands.common import JsonOption, SettingsOption, app, command, open_store
 from pygnc_station.errors import StationError
 from pygnc_station.server import access
-from pygnc_station.settings import read_settings
-from pygnc_station.store.readings import clock_ms
+from pygnc_station.server.ownership import transfer
+from pygnc_station.settings import Serve, read_settings
+from pygnc_station.store.readings import clock_ms, iso_time
 from pygnc_station.store.store import Store
 
 
@@ -26,10 +28,17 @@ def serve(settings: SettingsOption = None) -> None:
 def pin(
     settings: SettingsOption = None,
     minutes: Annotated[float, typer.Option(min=0.1, help="Validity of the PIN in minutes.")] = 10.0,
+    gateway: Annotated[
+        str, typer.Option(metavar="NAME", help="Registered gateway that gets a new key and keeps its gadgets.")
+    ] = "",
 ) -> None:
     """Create a PIN with which one station can register."""
-    with open_store(settings) as store:
-        typer.echo(access.new_pin(store, clock_ms(), minutes))
+    chosen = read_settings(settings)
+    if chosen.serve == Serve() and (chosen.upload.url or chosen.device):
+        where = f"the server at {chosen.upload.url}" if chosen.upload.url else "a server"
+        raise StationError(f"this station cannot issue PINs, because its settings have no [serve]; run this on {where}")
+    with Store.open(chosen.store_url) as store:
+        typer.echo(access.new_pin(store, clock_ms(), minutes, gateway))
 
 
 @command()
@@ -58,3 +67,54 @@ def revoke(
                 f"station {name!r}: no valid key; the name is unknown, or all its keys are revoked already"
             )
         typer.echo(f"{count} keys revoked")
+
+
+gateways: Final = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Gateways, the stations that may upload, and owners of gadgets."
+)
+app.add_typer(gateways, name="gateways")
+GatewayArgument = Annotated[str, typer.Argument(metavar="GATEWAY", help="Name of the gateway, or its number.")]
+
+
+@command("list", of=gateways)
+def list_gateways(settings: SettingsOption = None, *, as_json: JsonOption = False) -> None:
+    """Show gateways with their gadgets and the time of their last request."""
+    with open_store(settings) as store:
+        for gateway in access.list_gateways(store):
+            if as_json:
+                typer.echo(json.dumps(gateway._asdict()))
+                continue
+            seen = iso_time(gateway.seen_ms) if gateway.seen_ms else "never"
+            state = "  revoked" if gateway.revoked_ms else ""
+            gadgets = ", ".join(gateway.gadgets) or "none"
+            typer.echo(f"{gateway.id:4}  {gateway.name}  seen {seen}{state}  gadgets: {gadgets}")
+
+
+@command("rename", of=gateways)
+def rename_gateway(
+    gateway: GatewayArgument,
+    name: Annotated[str, typer.Argument(help="New name.")],
+    settings: SettingsOption = None,
+) -> None:
+    """Give a gateway another name; its key and gadgets stay."""
+    with open_store(settings) as store:
+        access.rename(store, gateway, name)
+    typer.echo(f"{gateway} is {name} now")
+
+
+@command("revoke", of=gateways)
+def revoke_gateway(gateway: GatewayArgument, settings: SettingsOption = None) -> None:
+    """Revoke the key of a gateway; `pygnc station pin --gateway` issues a PIN for a new one."""
+    revoke(gateway, settings)
+
+
+@command("transfer", of=gateways)
+def transfer_gadget(
+    gadget: Annotated[str, typer.Argument(help="Name of the gadget on the server.")],
+    gateway: GatewayArgument,
+    settings: SettingsOption = None,
+) -> None:
+    """Give a gadget to another gateway, for example after a station was replaced."""
+    with open_store(settings) as store, store.writes() as connection:
+        last = transfer(connection, gadget, gateway, clock_ms())
+    typer.echo(f"{gadget} belongs to {gateway} now{f', and belonged to {last} before' if last else ''}")

@@ -7,10 +7,12 @@ The store contains only hashes of these secrets. A PIN is valid for minutes and 
 import hashlib
 import secrets
 import string
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from pygnc_station.errors import StationError
+from pygnc_station.server.ownership import gateway_named
 from pygnc_station.store import schema
 from pygnc_station.store.store import Store
 
@@ -20,25 +22,47 @@ _PIN_DIGITS: Final = 8
 _ALPHABET: Final = string.ascii_letters + string.digits
 
 
-def new_pin(store: Store, now_ms: int, minutes: float) -> str:
-    """Create a PIN for the registration of one station."""
+def new_pin(store: Store, now_ms: int, minutes: float, gateway: str = "") -> str:
+    """Create a PIN for the registration of one station.
+
+    Args:
+        store: store of the server.
+        now_ms: current time, milliseconds since 1970 (UTC).
+        minutes: validity of the PIN.
+        gateway: name of the registered gateway that gets a new key and keeps its gadgets; "" for a new gateway.
+
+    Raises:
+        StationError: no gateway has this name, or several have it.
+    """
     pin = "".join(secrets.choice(string.digits) for _ in range(_PIN_DIGITS))
     with store.writes() as connection:
         connection.execute(delete(schema.pins).where(schema.pins.c.expires_ms < now_ms))
-        connection.execute(insert(schema.pins), {"pin_hash": _hash(pin), "expires_ms": now_ms + int(minutes * 60_000)})
+        row = {"pin_hash": _hash(pin), "expires_ms": now_ms + int(minutes * 60_000)}
+        row["gateway_id"] = gateway_named(connection, gateway) if gateway else None
+        connection.execute(insert(schema.pins), row)
     return pin
 
 
-def register(store: Store, pin: str, device_id: str, name: str, now_ms: int) -> str | None:
-    """Return a new key for a station and delete the PIN; None if the PIN is wrong, used or expired."""
+def register(store: Store, pin: str, device_id: str, name: str, now_ms: int, *, old_key: str = "") -> str | None:
+    """Return a new key for a station and delete the PIN; None if the PIN is wrong, used or expired.
+
+    A station that shows its old key, or a PIN for its gateway, remains the same gateway and keeps its gadgets; the old
+    key is no longer valid.
+    """
     key = "".join(secrets.choice(_ALPHABET) for _ in range(KEY_LENGTH))
+    table, c = schema.gateways, schema.pins.c
     with store.writes() as connection:
-        c = schema.pins.c
+        gateway = connection.execute(select(c.gateway_id).where(c.pin_hash == _hash(pin))).scalar()
         used = connection.execute(delete(schema.pins).where(c.pin_hash == _hash(pin), c.expires_ms >= now_ms))
         if used.rowcount != 1:
             return None
-        row = {"name": name[:120], "device_id": device_id[:120], "key_hash": _hash(key), "created_ms": now_ms}
-        connection.execute(insert(schema.gateways), row)
+        if gateway is None and old_key:
+            gateway = gateway_of(connection, old_key, now_ms)
+        row = {"device_id": device_id[:120], "key_hash": _hash(key), "revoked_ms": None}
+        if gateway is None:
+            connection.execute(insert(table), row | {"name": name[:120], "created_ms": now_ms})
+        else:
+            connection.execute(update(table).where(table.c.id == gateway).values(**row))
     return key
 
 
@@ -52,11 +76,50 @@ def gateway_of(connection: Connection, key: str, now_ms: int) -> int | None:
     return found
 
 
-def revoke(store: Store, name: str, now_ms: int) -> int:
-    """Revoke the keys of a station; return their number."""
+class Gateway(NamedTuple):
+    """A registered station: times in milliseconds since 1970 (UTC), names of its gadgets on this server."""
+
+    id: int
+    name: str
+    created_ms: int
+    seen_ms: int | None
+    revoked_ms: int | None
+    gadgets: list[str]
+
+
+def list_gateways(store: Store) -> list[Gateway]:
+    """Return all gateways in the order of their registration."""
+    c, d = schema.gateways.c, schema.devices.c
+    gadgets: dict[int, list[str]] = {}
+    with store.reads() as connection:
+        for owner, name in connection.execute(select(d.gateway_id, d.gadget_id).order_by(d.gadget_id)):
+            gadgets.setdefault(owner, []).append(name)
+        rows = connection.execute(select(c.id, c.name, c.created_ms, c.seen_ms, c.revoked_ms).order_by(c.id))
+        return [Gateway(*row, gadgets.get(row.id, [])) for row in rows]
+
+
+def rename(store: Store, gateway: str, name: str) -> None:
+    """Rename a gateway.
+
+    Raises:
+        StationError: the gateway is unknown, or another gateway has the new name.
+    """
     table = schema.gateways
     with store.writes() as connection:
-        condition = (table.c.name == name, table.c.revoked_ms.is_(None))
+        id_ = gateway_named(connection, gateway)
+        if connection.execute(select(table.c.id).where(table.c.name == name, table.c.id != id_)).first():
+            raise StationError(f"another gateway has the name {name}; choose another name")
+        connection.execute(update(table).where(table.c.id == id_).values(name=name[:120]))
+
+
+def revoke(store: Store, name: str, now_ms: int) -> int:
+    """Revoke the keys of a station, by its name or number; return their number."""
+    table = schema.gateways
+    with store.writes() as connection:
+        is_named = table.c.name == name
+        if name.isdecimal():
+            is_named |= table.c.id == int(name)
+        condition = (is_named, table.c.revoked_ms.is_(None))
         return int(connection.execute(update(table).where(*condition).values(revoked_ms=now_ms)).rowcount)
 
 

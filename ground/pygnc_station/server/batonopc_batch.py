@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from pygnc_station.errors import BadBatchError
+from pygnc_station.server.ownership import owned_gadget
 from pygnc_station.store.batonopc import FAMILY, KEYS, RAW, TABLES, Table, group_rows, origin_of
 from pygnc_station.store.readings import Layout, Stream
 from pygnc_station.store.schema import MAX_NAME_LENGTH
@@ -36,7 +37,7 @@ def stem_of(archive: zipfile.ZipFile) -> str:
 
 
 def store_readings(
-    connection: Connection, archive: zipfile.ZipFile, stem: str, zone: tzinfo | None, latest_ms: int
+    connection: Connection, gateway: int, archive: zipfile.ZipFile, stem: str, *, zone: tzinfo | None, latest_ms: int
 ) -> tuple[int, int]:
     """Store the new readings of a batch within a transaction.
 
@@ -70,7 +71,7 @@ def store_readings(
             untimed += without_time
             for key, numbered in groups.items():
                 if key not in streams:
-                    streams[key] = _stream(connection, *key, origin)
+                    streams[key] = _stream(connection, gateway, *key, origin)
                     if len(streams) > _MAX_STREAMS:
                         raise BadBatchError(
                             f"the batch contains more than {_MAX_STREAMS} streams (kinds of readings of a device)"
@@ -160,7 +161,8 @@ def _value(cell: str) -> int | float | str | None:
         return cell
 
 
-def _stream(connection: Connection, gadget_id: str, layout: Layout, origin: str) -> Stream:
+def _stream(connection: Connection, gateway: int, gadget_id: str, layout: Layout, origin: str) -> Stream:
     if not 0 < len(gadget_id) <= MAX_NAME_LENGTH or not gadget_id.isprintable():
         raise BadBatchError(f"device name {gadget_id!r:.80} must have 1 to {MAX_NAME_LENGTH} printable characters")
-    return make_stream(connection, gadget_id, layout, family=FAMILY, origin=origin)
+    stored = owned_gadget(connection, gateway, gadget_id, origin, FAMILY)
+    return make_stream(connection, stored, layout, family=FAMILY, origin=origin)

@@ -144,7 +144,9 @@ OPERATIONS: Final = (
 def _list(request: Request, name: str) -> list[dict[str, Any]]:
     """Return the device with this name, or all devices for ""."""
     d, r, s = schema.devices.c, schema.readings.c, schema.streams.c
-    query = select(d.id, d.gadget_id, d.family, d.status, d.notes, d.created_ms).order_by(d.gadget_id)
+    g = schema.gateways.c
+    query = select(d.id, d.gadget_id, d.family, d.status, d.notes, d.created_ms, g.name.label("gateway"))
+    query = query.join_from(schema.devices, schema.gateways, d.gateway_id == g.id, isouter=True).order_by(d.gadget_id)
     if name:
         query = query.where(func.lower(d.gadget_id) == name.lower())
     newest = select(r.t_utc_ms).where(r.stream_id == s.id, IS_CREDIBLE).order_by(r.t_utc_ms.desc()).limit(1)
@@ -158,6 +160,7 @@ def _list(request: Request, name: str) -> list[dict[str, Any]]:
         {
             "factory_id": row.gadget_id,
             "family": row.family,
+            "gateway": row.gateway or "",
             "status": row.status,
             "status_text": STATUSES.get(row.status, ""),
             "notes": row.notes,

@@ -24,6 +24,7 @@ from pygnc_devices.files import durable_rename, sync_file, sync_folder
 from pygnc_station.batch_format import FILES, FORMAT, MANIFEST, METADATA, Manifest, Metadata, StreamEntry, read_rows
 from pygnc_station.errors import BadBatchError
 from pygnc_station.server import batonopc_batch
+from pygnc_station.server.ownership import owned_gadget
 from pygnc_station.settings import Limits
 from pygnc_station.store.readings import Stream, clock_ms
 from pygnc_station.store.schema import MAX_NAME_LENGTH
@@ -54,11 +55,14 @@ class Ingested(NamedTuple):
     conflict: str
 
 
-def ingest(connection: Connection, path: Path, files: Path, limits: Limits, zone: tzinfo | None) -> Ingested:
+def ingest(
+    connection: Connection, gateway: int, path: Path, files: Path, *, limits: Limits, zone: tzinfo | None
+) -> Ingested:
     """Store the readings of a batch within a transaction, and its flight files in a folder.
 
     Args:
         connection: write transaction of the store that receives the readings.
+        gateway: id of the gateway that uploads.
         path: zip file of the batch.
         files: folder for flight files, created if there are any.
         limits: size limits of batches.
@@ -72,12 +76,15 @@ def ingest(connection: Connection, path: Path, files: Path, limits: Limits, zone
             latest_ms = limits.latest_ms(clock_ms())
             stem = batonopc_batch.stem_of(archive)
             if stem:
-                count, untimed = batonopc_batch.store_readings(connection, archive, stem, zone, latest_ms)
+                count, untimed = batonopc_batch.store_readings(
+                    connection, gateway, archive, stem, zone=zone, latest_ms=latest_ms
+                )
                 return Ingested(count, 0, f"{untimed} rows without a valid time were left out" if untimed else "", "")
             metadata = _verified(archive)
             conflicts: dict[str, list[str]] = {}
             readings = sum(
-                _store_readings(connection, archive, entry, conflicts, latest_ms) for entry in metadata.streams
+                _store_readings(connection, gateway, archive, entry, conflicts=conflicts, latest_ms=latest_ms)
+                for entry in metadata.streams
             )
         except (ValueError, RecursionError, csv.Error) as error:  # includes msgspec's errors
             raise BadBatchError(str(error)) from None
@@ -171,8 +178,10 @@ def _check_digests(archive: zipfile.ZipFile, manifest: Manifest) -> None:
 
 def _store_readings(
     connection: Connection,
+    gateway: int,
     archive: zipfile.ZipFile,
     entry: StreamEntry,
+    *,
     conflicts: dict[str, list[str]],
     latest_ms: int,
 ) -> int:
@@ -185,6 +194,7 @@ def _store_readings(
             raise BadBatchError(f"{entry.file}: {what} {name!r:.80} {rule}")
     if entry.origin == store_origin(connection):
         raise BadBatchError(f"{entry.file}: origin {entry.origin} of its readings is this server")
+    gadget_id = owned_gadget(connection, gateway, entry.gadget_id, entry.origin, entry.family)
     # The stored reading keeps its number; a different one gets the first origin in which it is new, or was stored.
     origins = [entry.origin, *(_origin_of_copy(entry.origin, rank) for rank in range(_MAX_COPIES))]
     streams: list[Stream] = []
@@ -196,7 +206,7 @@ def _store_readings(
             for rank, origin in enumerate(origins):
                 if rank == len(streams):
                     family = entry.family
-                    streams += [make_stream(connection, entry.gadget_id, entry.layout, family=family, origin=origin)]
+                    streams += [make_stream(connection, gadget_id, entry.layout, family=family, origin=origin)]
                 refused = conflicting(connection, streams[rank].id, page)
                 put(connection, streams[rank].id, [item for item in page if item[0] not in refused], latest_ms)
                 page = [item for item in page if item[0] in refused]

@@ -72,7 +72,8 @@ class QuarantineRequest(Form, frozen=True):
 
 def activate(request: Request, body: Registration) -> object:
     """Exchange a PIN for a key; this operation serves PyGNC stations and tinycloud clients."""
-    key = register(context_of(request).store, body.pin, body.device_id, body.name, clock_ms())
+    old_key = secret_of(request)
+    key = register(context_of(request).store, body.pin, body.device_id, body.name, clock_ms(), old_key=old_key)
     if key is None:
         raise HTTPException(403, "the PIN is wrong, used or expired; create a new PIN by `pygnc station pin`")
     return {"key": key}

@@ -19,6 +19,7 @@ from pygnc_devices.files import durable_rename, sync_file
 from pygnc_station.errors import BadBatchError, RefusedReadingsError
 from pygnc_station.server import batonopc_batch
 from pygnc_station.server.ingest import ingest
+from pygnc_station.server.ownership import ForeignOriginError
 from pygnc_station.settings import Serve
 from pygnc_station.store import schema
 from pygnc_station.store.batonopc import zone_of
@@ -126,7 +127,7 @@ class Uploads:
                 return known
             elif (known.bytes, known.digest) != (size, digest) or known.state is UploadState.REJECTED:
                 self.path(id_).unlink(missing_ok=True)
-                self._update(id_, state=UploadState.RECEIVING, bytes=size, digest=digest, reason="")
+                self._update(id_, state=UploadState.RECEIVING, bytes=size, digest=digest, reason="", conflict="")
             return self.get(gateway, id_)
 
     def get(self, gateway: int, id_: str) -> UploadStatus:
@@ -166,7 +167,7 @@ class Uploads:
         with self._lock_of(id_):
             upload = self.get(gateway, id_)
             if upload.state is UploadState.RECEIVING and upload.offset == upload.bytes:
-                self._process(upload)
+                self._process(gateway, upload)
             return self.get(gateway, id_)
 
     def recover(self) -> None:
@@ -182,7 +183,7 @@ class Uploads:
                 if upload.state is UploadState.ACCEPTED and path.exists():
                     self._archive(path)
                 elif upload.state is UploadState.REJECTED and path.exists():
-                    self._reject(upload, upload.reason)
+                    self._reject(upload, upload.reason, upload.conflict)
             except Exception:  # noqa: BLE001 - one batch must not prevent the start
                 _log.exception("batch %s cannot be processed; its file is %s", path.stem, path)
 
@@ -190,7 +191,7 @@ class Uploads:
         """Return the lock of a batch; batches share a fixed number of locks."""
         return self._locks[hash(id_) % _LOCKS]
 
-    def _process(self, upload: UploadStatus) -> None:
+    def _process(self, gateway: int, upload: UploadStatus) -> None:
         path = self.path(upload.id)
         kind, _, wanted = upload.digest.partition(":")
         if kind:
@@ -202,10 +203,13 @@ class Uploads:
         try:
             with self._store.writes() as connection:
                 files = self._folder / "files" / portable_name(upload.id)
-                found = ingest(connection, path, files, self._limits, self._zone)
+                found = ingest(connection, gateway, path, files, limits=self._limits, zone=self._zone)
                 values = {"state": UploadState.ACCEPTED, "readings": found.readings, "files": found.files}
                 values |= {"reason": found.note, "conflict": found.conflict, "changed_ms": clock_ms()}
                 connection.execute(update(schema.uploads).where(schema.uploads.c.id == upload.id).values(**values))
+        except ForeignOriginError as error:
+            _log.warning("batch %s of gateway %d is refused: %s", upload.name, gateway, error)
+            self._reject(upload, str(error), error.origin)
         except BadBatchError as error:
             self._reject(upload, str(error))
         except RefusedReadingsError as error:
@@ -235,9 +239,9 @@ class Uploads:
         else:
             path.replace(folder / path.name)
 
-    def _reject(self, upload: UploadStatus, reason: str) -> None:
+    def _reject(self, upload: UploadStatus, reason: str, conflict: str = "") -> None:
         """Record why a batch is rejected; keep its zip unless it is tinycloud's, which may contain a key."""
-        self._update(upload.id, state=UploadState.REJECTED, reason=reason)
+        self._update(upload.id, state=UploadState.REJECTED, reason=reason, conflict=conflict)
         path = self.path(upload.id)
         if not upload.digest.startswith("sha256:"):
             path.unlink(missing_ok=True)

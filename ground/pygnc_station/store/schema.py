@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMBLOB
 from sqlalchemy.schema import SchemaItem
 
-REVISION: Final = "0004"
+REVISION: Final = "0005"
 """Revision of these tables, which every store records."""
 
 metadata: Final = MetaData()
@@ -60,6 +60,8 @@ devices: Final = _table(
     Column("status", String(1), nullable=False),
     Column("notes", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
+    Column("gateway_id", Integer, comment="owner: id in gateways; null: none"),
+    Column("local_name", NAME, comment="name of the device at its owner"),
 )
 
 streams: Final = _table(
@@ -159,6 +161,7 @@ pins: Final = _table(
     "pins",
     Column("pin_hash", String(64), primary_key=True),
     Column("expires_ms", BigInteger, nullable=False),
+    Column("gateway_id", Integer, comment="gateway that gets a new key; null: a new one"),
     comment="PINs for the registration of one station each",
 )
 

@@ -10,6 +10,7 @@ from typing import Final
 from pygnc_devices.files import durable_rename, sync_file
 from pygnc_station.errors import StationError, TransferError, UnreachableError
 from pygnc_station.settings import StationSettings
+from pygnc_station.store import query
 from pygnc_station.store.batches import Batch, BatchState, batches, update_batch
 from pygnc_station.store.cursors import BATCHES, SYNC
 from pygnc_station.store.pruning import delete_range
@@ -106,10 +107,24 @@ def _send(store: Store, settings: StationSettings, sender: Sender, batch: Batch,
         if sent.conflict and sent.conflict == store.origin:
             report.notes.append(f"{settings.name}: the new origin of this station's readings is {store.renew_origin()}")
         _archive_accepted(store, settings, report)
+    elif sent.state is BatchState.REJECTED and _is_written_anew(store, settings, sent, report):
+        update_batch(store, batch, state=BatchState.OPEN, remote_id="", reason="")
     elif sent.state is BatchState.REJECTED:
         report.rejected.append((batch.name, sent.reason))
     else:
         report.waiting.append(batch.name)
+
+
+def _is_written_anew(store: Store, settings: StationSettings, sent: Batch, report: UploadReport) -> bool:
+    """Return True if a batch was rejected for its origin and this store has another one now; renew it if necessary."""
+    if not sent.conflict:
+        return False
+    if sent.conflict == store.origin:
+        report.notes.append(f"{settings.name}: the new origin of this station's readings is {store.renew_origin()}")
+    elif sent.conflict in {stream.origin for stream in query.streams(store)}:  # readings of another program's database
+        return False
+    report.notes.append(f"{sent.name}: {sent.reason}; the batch is written again under the new origin")
+    return True
 
 
 def _is_intact(path: Path, batch: Batch) -> bool:

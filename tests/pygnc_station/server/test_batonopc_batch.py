@@ -266,4 +266,4 @@ def test_any_table_is_stored_or_rejected_with_a_reason(tmp_path: Path, table: by
         suppress(BadBatchError),
         store.writes() as connection,
     ):
-        ingest(connection, path, tmp_path / "files", Limits(), None)
+        ingest(connection, 1, path, tmp_path / "files", limits=Limits(), zone=None)

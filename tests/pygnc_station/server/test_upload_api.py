@@ -241,10 +241,10 @@ def test_a_batch_that_fails_blocks_no_other(tmp_path: Path, monkeypatch: pytest.
         made = [batch_of(store, settings, range(rank, rank + 1)) for rank in range(6)]
         bad = {batch.id for batch in made[:4]}
 
-        def fail(connection: Any, path: Path, *arguments: Any) -> Any:  # noqa: ANN401 - the arguments of `ingest`
+        def fail(connection: Any, gateway: int, path: Path, *rest: Any, **limits: Any) -> Any:  # noqa: ANN401 - as `ingest`
             if path.stem in bad:
                 raise RuntimeError("a fault of the server")
-            return ingest(connection, path, *arguments)
+            return ingest(connection, gateway, path, *rest, **limits)
 
         monkeypatch.setattr("pygnc_station.server.uploads.ingest", fail)
         for _ in range(4):  # the server may also close the connection after a fault

@@ -1,0 +1,149 @@
+"""Owners of gadgets: each belongs to the gateway that uploads its readings, and only that gateway may add to it.
+
+The name of a gadget is unique per gateway. Another gateway's gadget of the same name is stored as `NAME@GATEWAY`.
+Readings are identified by the origin of the store that numbered them, which only that store and this server know; so
+an origin that another gateway has used proves a forgery, or a copy of that gateway's store.
+"""
+
+import logging
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from pygnc_station.errors import BadBatchError, StationError
+from pygnc_station.store import schema
+from pygnc_station.store.schema import MAX_NAME_LENGTH
+from pygnc_station.store.store import make_device
+
+_D: Final = schema.devices.c
+_G: Final = schema.gateways.c
+_log: Final = logging.getLogger(__name__)
+
+
+class ForeignOriginError(BadBatchError):
+    """Error raised when a gateway uploads readings of another gateway's store.
+
+    Attributes:
+        origin: identifier of that store.
+    """
+
+    def __init__(self, origin: str, owner: str) -> None:
+        super().__init__(
+            f"readings of origin {origin} belong to gateway {owner}; a copy of its store gets a new origin and is"
+            " uploaded under that; if this gateway replaces it, transfer its gadgets on the server:"
+            " pygnc station gateways transfer"
+        )
+        self.origin = origin
+
+
+def owned_gadget(connection: Connection, gateway: int, name: str, origin: str, family: str) -> str:
+    """Return the name under which a gateway's gadget is stored; the gadget is created if it is new.
+
+    A gadget without an owner, from a store of an older version, is given to the gateway that continues its readings.
+
+    Args:
+        connection: write transaction.
+        gateway: id of the gateway that uploads.
+        name: name of the gadget at the gateway; upper and lower case are not distinguished.
+        origin: identifier of the store that numbered the readings.
+        family: kind of a new device.
+
+    Raises:
+        ForeignOriginError: another gateway's gadget has readings of this origin.
+    """
+    _require_own_origin(connection, gateway, origin)
+    if (mine := _gadget(connection, gateway, name)) is not None:
+        return str(mine.gadget_id)
+    same_name = connection.execute(_select().where(func.lower(_D.gadget_id) == name.lower())).first()
+    if same_name is None or (same_name.gateway_id is None and _may_claim(connection, same_name.id, origin)):
+        stored = name if same_name is None else str(same_name.gadget_id)
+    else:
+        stored = _free_name(connection, gateway, name)
+        _log.warning(
+            "gateway %s: its gadget %s is stored as %s, because another owner has a gadget of this name",
+            name_of_gateway(connection, gateway), name, stored,
+        )  # fmt: skip
+    _give(connection, make_device(connection, stored, family), gateway, name)
+    return stored
+
+
+def transfer(connection: Connection, gadget: str, gateway_name: str, now_ms: int) -> str:
+    """Give a gadget to another gateway and write that into the gadget's log; return the name of its last owner.
+
+    Raises:
+        StationError: gadget or gateway are unknown, or the gateway has another gadget of this name.
+    """
+    found = connection.execute(_select().where(func.lower(_D.gadget_id) == gadget.lower())).first()
+    if found is None:
+        raise StationError(f"unknown gadget {gadget}; the page of the server lists all")
+    gateway = gateway_named(connection, gateway_name)
+    name = found.local_name or found.gadget_id
+    present = _gadget(connection, gateway, name)
+    if present is not None and present.id != found.id:
+        raise StationError(f"gateway {gateway_name} has a gadget {name} already: {present.gadget_id}")
+    last = name_of_gateway(connection, found.gateway_id)
+    _give(connection, found.id, gateway, name)
+    entry = {"device_id": found.id, "t_utc_ms": now_ms, "action_type": "Updated", "notes": "", "place": "", "who": ""}
+    action = f"transferred from gateway {last or 'none'} to {gateway_name}"
+    connection.execute(insert(schema.gadget_log), entry | {"action": action})
+    _log.warning("gadget %s: %s", found.gadget_id, action)
+    return last
+
+
+def gateway_named(connection: Connection, name: str) -> int:
+    """Return the id of the gateway with a name.
+
+    Raises:
+        StationError: no gateway has this name, or several have it.
+    """
+    ids = connection.execute(select(_G.id).where(_G.name == name)).scalars().all()
+    if len(ids) != 1:
+        reason = "several gateways have it; name it by its number" if ids else "`pygnc station gateways list` lists all"
+        if name.isdecimal() and connection.execute(select(_G.id).where(_G.id == int(name))).first():
+            return int(name)
+        raise StationError(f"no single gateway {name!r}: {reason}")
+    return int(ids[0])
+
+
+def name_of_gateway(connection: Connection, gateway: int | None) -> str:
+    """Return the name of a gateway, its number if it has none, or "" for None."""
+    if gateway is None:
+        return ""
+    return str(connection.execute(select(_G.name).where(_G.id == gateway)).scalar() or gateway)
+
+
+def _require_own_origin(connection: Connection, gateway: int, origin: str) -> None:
+    s = schema.streams.c
+    query = select(_D.gateway_id).join_from(schema.streams, schema.devices)
+    query = query.where(s.origin == origin, _D.gateway_id.is_not(None), _D.gateway_id != gateway)
+    if (owner := connection.execute(query.limit(1)).scalar()) is not None:
+        raise ForeignOriginError(origin, name_of_gateway(connection, owner))
+
+
+def _may_claim(connection: Connection, device_id: int, origin: str) -> bool:
+    """Return True if a gadget without an owner has no readings yet, or readings of this origin."""
+    s = schema.streams.c
+    origins = set(connection.execute(select(s.origin).where(s.device_id == device_id)).scalars())
+    return not origins or origin in origins
+
+
+def _free_name(connection: Connection, gateway: int, name: str) -> str:
+    for suffix in (f"@{name_of_gateway(connection, gateway)}"[: MAX_NAME_LENGTH // 2], f"@{gateway}"):
+        stored = name[: MAX_NAME_LENGTH - len(suffix)] + suffix
+        if connection.execute(_select().where(func.lower(_D.gadget_id) == stored.lower())).first() is None:
+            return stored
+    raise BadBatchError(f"gadget {name}: no name is free for it on the server; give the gadget another name")
+
+
+def _gadget(connection: Connection, gateway: int, name: str) -> Row[Any] | None:
+    has_name = func.lower(_D.local_name) == name.lower()
+    return connection.execute(_select().where(_D.gateway_id == gateway, has_name)).first()
+
+
+def _give(connection: Connection, device_id: int, gateway: int, local_name: str) -> None:
+    statement = update(schema.devices).where(_D.id == device_id)
+    connection.execute(statement.values(gateway_id=gateway, local_name=local_name))
+
+
+def _select() -> Any:  # noqa: ANN401 - SQLAlchemy's type would repeat the columns
+    return select(_D.id, _D.gadget_id, _D.gateway_id, _D.local_name)

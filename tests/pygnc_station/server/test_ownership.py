@@ -1,0 +1,212 @@
+"""Gadgets belong to the gateways that upload their readings."""
+
+import logging
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner, Result
+
+from pygnc_cli.exit_codes import ExitCode
+from pygnc_station.commands.main import app
+from pygnc_station.server.access import list_gateways, new_pin
+from pygnc_station.server.access import register as new_key
+from pygnc_station.settings import StationSettings
+from pygnc_station.store import query
+from pygnc_station.store.readings import clock_ms
+from pygnc_station.store.store import Store, make_device
+from pygnc_station.upload.batch_builder import make_batch
+from pygnc_station.upload.station_server import read_key, register
+from pygnc_station.upload.uploader import UploadReport, sender_of, upload_all
+from tests.pygnc_station.server.samples import Running, server, station
+from tests.pygnc_station.store.samples import LAYOUT, new
+
+
+class Station:
+    """A station with its store."""
+
+    def __init__(self, there: Running, folder: Path, name: str) -> None:
+        self.settings: StationSettings = station(folder / name, there.url, there.new_key(name), name=name)
+        self.store = Store.open(str(folder / f"{name}.db"))
+
+    def upload(self, ranks: range, gadget: str = "imu") -> UploadReport:
+        self.store.append(self.store.stream(gadget, LAYOUT, family="ucb"), [new(rank) for rank in ranks])
+        return self.send()
+
+    def send(self) -> UploadReport:
+        make_batch(self.store, self.settings, clock_ms())
+        sender = sender_of(self.settings)
+        try:
+            return upload_all(self.store, self.settings, sender, clock_ms())
+        finally:
+            sender.close()
+
+
+def times(there: Running) -> dict[str, list[int]]:
+    """Return the times of the readings of each gadget on the server."""
+    found: dict[str, list[int]] = {}
+    for stream in query.streams(there.store):
+        found.setdefault(stream.gadget_id, []).extend(item.t_utc_ms for item in query.between(there.store, [stream]))
+    return {name: sorted(moments) for name, moments in found.items()}
+
+
+def at(ranks: range) -> list[int]:
+    return [new(rank).t_utc_ms for rank in ranks]
+
+
+def owners(there: Running) -> dict[str, list[str]]:
+    return {gateway.name: gateway.gadgets for gateway in list_gateways(there.store)}
+
+
+def test_gadgets_of_one_name_are_kept_apart(tmp_path: Path, url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with server(tmp_path / "server", url) as there, caplog.at_level(logging.WARNING):
+        roof, cellar = Station(there, tmp_path, "roof"), Station(there, tmp_path, "cellar")
+        assert roof.upload(range(3)).problem == ""
+        cellar.upload(range(3, 5), "IMU")
+        roof.upload(range(5, 6), "Imu")  # of the same gateway, upper and lower case are not distinguished
+        cellar.upload(range(6, 7), "IMU")
+        assert times(there) == {"imu": at(range(3)) + at(range(5, 6)), "IMU@cellar": at(range(3, 5)) + at(range(6, 7))}
+        assert owners(there) == {"roof": ["imu"], "cellar": ["IMU@cellar"]}
+        assert "gateway cellar: its gadget IMU is stored as IMU@cellar" in caplog.text
+
+
+def test_two_gateways_of_one_name_get_gadgets_of_their_own(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        for folder in "abc":
+            Station(there, tmp_path / folder, "roof").upload(range(2))
+        assert sorted(times(there)) == ["imu", "imu@3", "imu@roof"]
+
+
+def test_a_forged_upload_is_refused_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with server(tmp_path / "server") as there, caplog.at_level(logging.WARNING):
+        roof, thief = Station(there, tmp_path, "roof"), Station(there, tmp_path, "thief")
+        roof.upload(range(3))
+        # Readings of other values under the next numbers of the genuine store, as if it had numbered them.
+        forged = thief.store.stream("imu", LAYOUT, family="ucb", origin=roof.store.origin)
+        thief.store.put(forged, [(number, new(90 + number)) for number in range(1, 9)])
+        report = thief.upload(range(3), "other")
+        ((_, reason),) = report.rejected
+        assert "belong to gateway roof" in reason
+        assert "of gateway 2 is refused" in caplog.text
+        assert times(there) == {"imu": at(range(3))}
+        assert roof.upload(range(3, 6)).notes == []
+        assert times(there) == {"imu": at(range(6))}
+
+
+def test_a_copy_of_a_store_with_a_key_of_its_own_loses_nothing(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        roof = Station(there, tmp_path, "roof")
+        roof.upload(range(3))
+        roof.store.close()  # so that the file contains the whole store
+        (tmp_path / "clone.db").write_bytes((tmp_path / "roof.db").read_bytes())
+        clone = Station(there, tmp_path, "clone")
+        origin = clone.store.origin
+        first = clone.upload(range(100, 103))
+        assert (first.rejected, clone.store.origin != origin) == ([], True)
+        clone.upload(range(103, 105))
+        clone.send()
+        assert times(there) == {"imu": at(range(3)), "imu@clone": at(range(100, 105))}
+        assert roof.upload(range(3, 5)).notes == []
+
+
+def test_a_gadget_is_transferred_explicitly(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        roof, spare = Station(there, tmp_path, "roof"), Station(there, tmp_path, "spare")
+        roof.upload(range(3))
+        settings = tmp_path / "server" / "station.toml"
+        settings.write_text('[store]\nurl = "central.db"\n[serve]\nport = 1\n')
+
+        def run(*words: str) -> Result:
+            return CliRunner().invoke(app, [*words, "--settings", str(settings)])
+
+        assert "belonged to roof before" in run("gateways", "transfer", "imu", "spare").stdout
+        spare.upload(range(3, 5))
+        assert times(there) == {"imu": at(range(5))}
+        assert owners(there) == {"roof": [], "spare": ["imu"]}
+        entries = httpx.get(f"{there.url}/api/v1/gadget/imu/log/").json()["results"]
+        assert [entry["action"] for entry in entries] == ["transferred from gateway roof to spare"]
+        for gadget, gateway in (("nothing", "roof"), ("imu", "nobody")):
+            failed = run("gateways", "transfer", gadget, gateway)
+            assert (failed.exit_code, failed.stderr.count("\n")) == (ExitCode.INPUT, 1)
+        assert run("gateways", "rename", "spare", "roof").exit_code == ExitCode.INPUT
+        run("gateways", "rename", "spare", "attic")
+        assert "attic" in run("gateways", "list").stdout
+        run("gateways", "revoke", "attic")
+        assert "revoked" in run("gateways", "list").stdout
+        assert run("gateways", "revoke", "attic").exit_code == ExitCode.INPUT
+
+
+def test_a_gadget_of_an_older_server_goes_to_the_gateway_that_continues_it(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        roof, other = Station(there, tmp_path, "roof"), Station(there, tmp_path, "other")
+        old = there.store.stream("imu", LAYOUT, family="ucb", origin=roof.store.origin)
+        there.store.put(old, [(1, new(0))])
+        other.upload(range(50, 52))
+        roof.upload(range(3))
+        assert times(there) == {"imu": at(range(3)), "imu@other": at(range(50, 52))}
+        assert owners(there) == {"roof": ["imu"], "other": ["imu@other"]}
+
+
+def test_a_registered_gadget_without_readings_goes_to_the_first_gateway(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        with there.store.writes() as connection:
+            make_device(connection, "imu")
+        Station(there, tmp_path, "roof").upload(range(2))
+        assert owners(there) == {"roof": ["imu"]}
+
+
+def test_registering_anew_keeps_the_gateway_and_its_gadgets(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        roof = Station(there, tmp_path, "roof")
+        roof.upload(range(2))
+        old = read_key(tmp_path / "roof" / "gateway_key.txt")
+        register(roof.settings, new_pin(there.store, clock_ms(), 5))
+        assert read_key(tmp_path / "roof" / "gateway_key.txt") != old
+        roof.upload(range(2, 4))
+        assert times(there) == {"imu": at(range(4))}
+        assert owners(there) == {"roof": ["imu"]}
+        # The old key is lost: a PIN for the gateway.
+        (tmp_path / "roof" / "gateway_key.txt").unlink()
+        register(roof.settings, new_pin(there.store, clock_ms(), 5, "roof"))
+        roof.upload(range(4, 6))
+        assert times(there) == {"imu": at(range(6))}
+        assert new_key(there.store, "00000000", "", "", clock_ms(), old_key=old) is None
+
+
+def test_a_replaced_station_without_its_key_is_told_what_to_do(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        roof = Station(there, tmp_path, "roof")
+        roof.upload(range(2))
+        (tmp_path / "roof" / "gateway_key.txt").unlink()
+        register(roof.settings, new_pin(there.store, clock_ms(), 5))
+        report = roof.upload(range(2, 4))
+        assert "transfer" in " ".join(report.notes)
+        roof.upload(range(4, 5))
+        roof.send()
+        assert sorted(moment for moments in times(there).values() for moment in moments) == at(range(5))
+
+
+def test_a_store_of_the_revision_before_gets_owners(tmp_path: Path) -> None:
+    path = tmp_path / "central.db"
+    with Store.open(str(path)) as store:
+        store.put(store.stream("imu", LAYOUT, family="ucb", origin="a"), [(1, new(0))])
+    with closing(sqlite3.connect(path)) as connection:
+        for table, column in (("devices", "gateway_id"), ("devices", "local_name"), ("pins", "gateway_id")):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute("UPDATE alembic_version SET version_num = '0004'")
+        connection.commit()
+    with server(tmp_path, str(path)) as there:
+        roof = Station(there, tmp_path, "roof")
+        roof.upload(range(2))
+        assert owners(there) == {"roof": ["imu@roof"]}
+        assert times(there)["imu"] == at(range(1))
+
+
+def test_a_station_that_cannot_issue_pins_says_so(tmp_path: Path) -> None:
+    settings = tmp_path / "station.toml"
+    settings.write_text('[upload]\nurl = "https://stations.example"\n')
+    result = CliRunner().invoke(app, ["pin", "--settings", str(settings)])
+    assert result.exit_code == ExitCode.INPUT
+    assert "run this on the server at https://stations.example" in result.stderr
