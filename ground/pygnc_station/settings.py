@@ -279,6 +279,9 @@ class Serve(Table, frozen=True):
         return self.host in {"127.0.0.1", "::1", "localhost"}
 
 
+_NO_SERVER: Final = Serve()
+
+
 class StationSettings(Table, frozen=True):
     """All settings of a station or server.
 
@@ -294,7 +297,7 @@ class StationSettings(Table, frozen=True):
     batches: Batches = Batches()
     upload: Upload = Upload()
     sync: Sync = Sync()
-    serve: Serve = Serve()
+    serve: Serve = _NO_SERVER
     mqtt: Mqtt = Mqtt()
     influx: Influx = Influx()
     prometheus: Prometheus = Prometheus()
@@ -302,6 +305,11 @@ class StationSettings(Table, frozen=True):
     def path(self, name: str) -> Path:
         """Return a path of the settings relative to `folder`, with `~` expanded."""
         return Path(self.folder) / Path(name).expanduser()
+
+    @property
+    def is_server(self) -> bool:
+        """True if the settings contain the table [serve]."""
+        return self.serve is not _NO_SERVER
 
     @property
     def store_url(self) -> str:

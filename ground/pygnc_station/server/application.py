@@ -58,12 +58,7 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
         StationError: the settings are unsafe, or the server cannot listen.
     """
     chosen = settings.serve
-    cert, key = _tls_files(settings)
-    if not chosen.is_local and not (cert or chosen.behind_proxy or chosen.insecure):
-        raise StationError(
-            f"host {chosen.host} in [serve]: keys would travel unencrypted; set tls_cert and tls_key, behind_proxy or"
-            " insecure"
-        )
+    cert, key = tls_files(settings)
     app = application(store, chosen, settings.path(chosen.folder))
     family = socket.AF_INET6 if ":" in chosen.host else socket.AF_INET
     try:
@@ -91,8 +86,19 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
         LimitedServer(config, chosen.limits).run(sockets=[listener])
 
 
-def _tls_files(settings: StationSettings) -> tuple[str | None, str | None]:
+def tls_files(settings: StationSettings) -> tuple[str | None, str | None]:
+    """Return the paths of certificate and key, None without TLS.
+
+    Raises:
+        StationError: a file is missing or not usable, or keys would travel unencrypted.
+    """
     chosen = settings.serve
+    is_safe = chosen.is_local or chosen.tls_cert or chosen.tls_key or chosen.behind_proxy or chosen.insecure
+    if not is_safe:
+        raise StationError(
+            f"host {chosen.host} in [serve]: keys would travel unencrypted; set tls_cert and tls_key, behind_proxy or"
+            " insecure"
+        )
     if bool(chosen.tls_cert) != bool(chosen.tls_key):
         raise StationError("[serve]: TLS requires both tls_cert and tls_key; set the missing key")
     if not chosen.tls_cert:

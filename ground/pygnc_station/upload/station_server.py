@@ -43,17 +43,41 @@ class Sender(ABC):
         """
 
     @abstractmethod
+    def check(self) -> str:
+        """Check that the server responds and accepts the login; return the date of its response, "" if unknown.
+
+        Raises:
+            StationError: the server does not accept the login, or is not one of this kind.
+            TransferError: the server does not respond.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Close the connections."""
 
 
 class HttpSender(Sender):
-    """Sender with an HTTP client that sends the gateway's key."""
+    """Sender with an HTTP client that sends the gateway's key.
+
+    Attributes:
+        status_path: path at which the server reports the state of the batch with the id `{}`.
+    """
+
+    status_path: str
 
     def __init__(self, settings: StationSettings) -> None:
         self._settings = settings
         self._key = read_key(settings.path(settings.upload.key_file))
         self._client = http_client(settings, self._key)
+
+    def check(self) -> str:
+        """Query the state of a batch that does not exist; see `Sender.check`."""
+        response = send_request(self._client, "GET", self.status_path.format(_NO_BATCH))
+        is_ours = bool(json_object(response)) or self._settings.upload.kind == "tinycloud"
+        if response.status_code not in {200, 404} or not is_ours:
+            why = f"the response is not that of such a server ({error_of(response)})"
+            raise StationError(f"{self._client.base_url}: {why}; check url in [upload]")
+        return str(response.headers.get("date", ""))
 
     def close(self) -> None:
         """Close the connection."""
@@ -159,6 +183,7 @@ def error_of(response: httpx.Response) -> str:
     return str(value.get("error") or value.get("reason") or f"HTTP {response.status_code}")
 
 
+_NO_BATCH: Final = "0" * 32
 _CPU: Final = Path("/proc/cpuinfo")
 _NO_SERIAL: Final = "0" * 16
 
@@ -258,6 +283,8 @@ _MAX_ATTEMPTS: Final = 3
 class StationSender(HttpSender):
     """Client of a PyGNC server."""
 
+    status_path = "api/v1/batches/{}"
+
     def send(self, batch: Batch, path: Path) -> Batch:
         """Send a batch; see `Sender.send`."""
         for _ in range(_MAX_ATTEMPTS):
@@ -285,7 +312,7 @@ class StationSender(HttpSender):
         )
 
     def _request(self, method: str, batch: Batch, **content: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's
-        response = send_request(self._client, method, f"api/v1/batches/{batch.id}", **content)
+        response = send_request(self._client, method, self.status_path.format(batch.id), **content)
         error = str(json_object(response).get("error", ""))
         if response.status_code == 404 and batch.id in error:
             return {"state": "foreign", "reason": error, "offset": 0}
