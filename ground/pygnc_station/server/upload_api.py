@@ -21,7 +21,7 @@ from starlette.requests import Request
 
 from pygnc_station.server.access import register
 from pygnc_station.server.context import Context, context_of, secret_of
-from pygnc_station.server.operations import Access, Form, Natural, Operation, Positive, read_body
+from pygnc_station.server.operations import Access, Form, KeyForm, Natural, Operation, Positive, read_body
 from pygnc_station.server.uploads import UploadState, UploadStatus
 from pygnc_station.store import schema
 from pygnc_station.store.readings import clock_ms
@@ -62,8 +62,8 @@ class Offset(msgspec.Struct, frozen=True):
     offset: Natural
 
 
-class QuarantineRequest(Form, frozen=True):
-    """Request of batonopc for the id of a batch: name, size in bytes and MD5 of the batch."""
+class QuarantineRequest(KeyForm, frozen=True, kw_only=True):
+    """Request of batonopc for the id of a batch: the gateway's key; name, size in bytes and MD5 of the batch."""
 
     source_ref: Annotated[str, msgspec.Meta(min_length=1)]
     zip_size: Positive
