@@ -116,10 +116,10 @@ def revoke(store: Store, name: str, now_ms: int) -> int:
     """Revoke the keys of a station, by its name or number; return their number."""
     table = schema.gateways
     with store.writes() as connection:
-        is_named = table.c.name == name
-        if name.isdecimal():
-            is_named |= table.c.id == int(name)
-        condition = (is_named, table.c.revoked_ms.is_(None))
+        is_meant = table.c.name == name
+        if name.isdecimal() and connection.execute(select(table.c.id).where(is_meant)).first() is None:
+            is_meant = table.c.id == int(name)
+        condition = (is_meant, table.c.revoked_ms.is_(None))
         return int(connection.execute(update(table).where(*condition).values(revoked_ms=now_ms)).rowcount)
 
 

@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from pygnc_station.server.batonopc_readings import flat_json
 from pygnc_station.server.context import context_of, is_baton_client
 from pygnc_station.server.operations import Access, Name, Natural, Operation
+from pygnc_station.server.ownership import stored_name
 from pygnc_station.store.export import csv_pages
 from pygnc_station.store.query import Span, between, count, newest_of_each_kind, numbered, recent, streams, streams_of
 from pygnc_station.store.readings import (
@@ -156,9 +157,10 @@ def bulk(request: Request, body: BulkImport) -> object:
     created, context = 0, context_of(request)
     latest_ms = context.serve.limits.latest_ms(clock_ms())
     with context.store.writes() as connection:
+        gadget_id = stored_name(connection, body.gadget_id)
         for names, rows in groups.items():
             layout = Layout(IMPORTED, tuple(Column(name) for name in names))
-            stream = make_stream(connection, body.gadget_id, layout, family="", origin=origin)
+            stream = make_stream(connection, gadget_id, layout, family="", origin=origin)
             created += add_new(connection, stream.id, rows, latest_ms)
     return {"created": created}
 

@@ -41,11 +41,12 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Registration(Form, frozen=True):
-    """Request for a key: PIN of the server, serial number and name of the station."""
+    """Request for a key: PIN of the server; serial number, name and former key of the station."""
 
     pin: str = ""
     device_id: str = ""
     name: str = ""
+    old_key: str = ""
 
 
 class Announcement(msgspec.Struct, frozen=True):
@@ -72,8 +73,8 @@ class QuarantineRequest(KeyForm, frozen=True, kw_only=True):
 
 def activate(request: Request, body: Registration) -> object:
     """Exchange a PIN for a key; this operation serves PyGNC stations and tinycloud clients."""
-    old_key = secret_of(request)
-    key = register(context_of(request).store, body.pin, body.device_id, body.name, clock_ms(), old_key=old_key)
+    store = context_of(request).store
+    key = register(store, body.pin, body.device_id, body.name, clock_ms(), old_key=body.old_key)
     if key is None:
         raise HTTPException(403, "the PIN is wrong, used or expired; create a new PIN by `pygnc station pin`")
     return {"key": key}

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    ColumnElement,
     ForeignKey,
     Integer,
     LargeBinary,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
 )
 from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMBLOB
 from sqlalchemy.schema import SchemaItem
@@ -41,6 +43,14 @@ def _table(name: str, *parts: SchemaItem, **options: Any) -> Table:  # noqa: ANN
         mysql_collate="utf8mb4_bin",
         **options,
     )
+
+
+def is_named(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """Return the condition that a column contains a name, in any case of its letters.
+
+    Both sides are converted by the database: SQLite converts only ASCII letters, so Python's conversion would differ.
+    """
+    return func.lower(column) == func.lower(name)
 
 
 facts: Final = _table(

@@ -207,11 +207,9 @@ def register(settings: StationSettings, pin: str) -> Path:
     form = {"pin": pin.strip(), "device_id": serial_of_this_computer(), "name": settings.name}
     path = "api/v1/activate/" if settings.upload.kind == "station" else "activate/"
     file = settings.path(settings.upload.key_file)
-    old_key = ""
     with contextlib.suppress(StationError):
-        if settings.upload.kind == "station":
-            old_key = read_key(file)  # with it, the station remains the same gateway
-    with writing_key(file) as write, http_client(settings, old_key) as client:
+        form["old_key"] = read_key(file)  # with it, the station remains the same gateway
+    with writing_key(file) as write, http_client(settings) as client:
         response = send_request(client, "POST", path, data=form)
         if response.status_code == 404:
             raise StationError(

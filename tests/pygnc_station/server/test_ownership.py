@@ -7,14 +7,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import Connection, update
 from typer.testing import CliRunner, Result
 
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_station.commands.main import app
-from pygnc_station.server.access import list_gateways, new_pin
+from pygnc_station.errors import StationError
+from pygnc_station.server import ownership
+from pygnc_station.server.access import list_gateways, new_pin, new_token, revoke
 from pygnc_station.server.access import register as new_key
 from pygnc_station.settings import StationSettings
-from pygnc_station.store import query
+from pygnc_station.store import query, schema
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store, make_device
 from pygnc_station.upload.batch_builder import make_batch
@@ -210,3 +213,86 @@ def test_a_station_that_cannot_issue_pins_says_so(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["pin", "--settings", str(settings)])
     assert result.exit_code == ExitCode.INPUT
     assert "run this on the server at https://stations.example" in result.stderr
+
+
+def test_names_outside_ascii_have_owners_too(tmp_path: Path, url: str) -> None:
+    with server(tmp_path / "server", url) as there:
+        roof, cellar = Station(there, tmp_path, "roof"), Station(there, tmp_path, "cellar")
+        roof.upload(range(2), "ÄTHER")
+        cellar.upload(range(2, 4), "ÄTHER")
+        roof.upload(range(4, 6), "ÄTHER")
+        assert times(there) == {"ÄTHER": at(range(2)) + at(range(4, 6)), "ÄTHER@cellar": at(range(2, 4))}
+        assert httpx.get(f"{there.url}/api/v1/gadget/ÄTHER/").json()["factory_id"] == "ÄTHER"
+
+
+def test_two_gateways_cannot_take_one_name_at_the_same_time(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other gateway's device appears between the look for the name and the creation of the device."""
+    with server(tmp_path / "server", url) as there:
+        there.new_key("roof")
+        there.new_key("cellar")
+
+        def make_device_of_roof(connection: Connection, name: str, family: str = "") -> int:
+            id_ = make_device(connection, name, family)
+            if name == "imu":
+                table = schema.devices
+                connection.execute(update(table).where(table.c.id == id_).values(gateway_id=1, local_name=name))
+            return id_
+
+        monkeypatch.setattr(ownership, "make_device", make_device_of_roof)
+        with there.store.writes() as connection:
+            assert ownership.owned_gadget(connection, 2, "imu", "b", "ucb") == "imu@cellar"
+        assert owners(there) == {"roof": ["imu"], "cellar": ["imu@cellar"]}
+
+
+def test_a_station_keeps_its_other_gadgets_after_a_transfer(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        roof, spare = Station(there, tmp_path, "roof"), Station(there, tmp_path, "spare")
+        roof.upload(range(3))
+        roof.upload(range(3), "opc")
+        origin = roof.store.origin
+        with there.store.writes() as connection:
+            ownership.transfer(connection, "imu", "spare", clock_ms())
+        spare.upload(range(3, 5))
+        report = roof.upload(range(3, 5), "opc")
+        assert (report.rejected, report.notes, roof.store.origin) == ([], [], origin)
+        assert times(there) == {"imu": at(range(5)), "opc": at(range(5))}
+
+
+def test_a_gadget_can_be_transferred_to_a_gateway_with_one_of_the_same_name(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        Station(there, tmp_path, "roof").upload(range(2))
+        spare = Station(there, tmp_path, "spare")
+        spare.upload(range(2, 4))
+        with there.store.writes() as connection:
+            ownership.transfer(connection, "imu", "spare", clock_ms())
+        spare.upload(range(4, 6))
+        assert times(there) == {"imu": at(range(2)) + at(range(4, 6)), "imu@spare": at(range(2, 4))}
+        assert owners(there)["spare"] == ["imu", "imu@spare"]
+
+
+def test_an_import_goes_to_the_gadget_of_this_name_in_any_case(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        Station(there, tmp_path, "roof").upload(range(2))
+        token = new_token(there.store, "tinycloud", clock_ms(), may_write=True)
+        sent = {"gadget_id": "IMU", "readings": [{"timestamp": "2026-01-01T00:00:00Z", "temp": 20.0}]}
+        headers = {"authorization": f"Bearer {token}"}
+        httpx.post(f"{there.url}/api/v1/readings/", json=sent, headers=headers).raise_for_status()
+        assert set(times(there)) == {"imu"}
+
+
+def test_a_wrong_pin_is_reported_as_such_although_the_station_has_a_key(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        roof = Station(there, tmp_path, "roof")
+        with pytest.raises(StationError, match="does not register this station: the PIN is wrong"):
+            register(roof.settings, "00000000")
+        assert roof.upload(range(2)).problem == ""
+
+
+def test_revoking_a_station_whose_name_is_a_number_spares_the_gateway_of_this_number(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        there.new_key("roof")
+        there.new_key("1")
+        revoke(there.store, "1", clock_ms())
+        assert [gateway.name for gateway in list_gateways(there.store) if gateway.revoked_ms] == ["1"]
