@@ -356,14 +356,27 @@ def settings_of(table: dict[str, Any], source: str) -> StationSettings:
         raise StationError(f"{source}: {error}") from None
     names = [device.gadget for device in settings.device]
     for name in names:
-        if not _GADGET_NAME.fullmatch(name):
-            raise StationError(
-                f"{source}: gadget {name!r} may contain only letters, digits, spaces, dots, hyphens and underscores,"
-                " and must begin and end with a letter or digit"
-            )
+        try:
+            check_gadget(name)
+        except StationError as error:
+            raise StationError(f"{source}: {error}") from None
         if names.count(name) > 1:
             raise StationError(f"{source}: gadget {name!r} is the name of two devices; rename one of the devices")
     return settings
+
+
+def check_gadget(name: str) -> str:
+    """Return the name of a device.
+
+    Raises:
+        StationError: the name contains characters that are not allowed.
+    """
+    if not _GADGET_NAME.fullmatch(name):
+        raise StationError(
+            f"gadget {name!r} may contain only letters, digits, spaces, dots, hyphens and underscores, and must begin"
+            " and end with a letter or digit"
+        )
+    return name
 
 
 NAMES: Final = ("station.toml", "station.yaml", "settings.yaml")

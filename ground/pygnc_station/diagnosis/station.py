@@ -2,6 +2,7 @@
 
 import contextlib
 import stat
+import time
 from collections.abc import Generator, Iterator
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -52,11 +53,12 @@ def examine_station(settings: StationSettings, now_s: float) -> Iterator[Finding
         settings: settings of the station.
         now_s: current time, seconds since 1970 (UTC).
     """
+    begin_s = time.monotonic()
     is_logging = False
     for device in settings.device:
         is_logging |= yield from examine_device(device)
     yield from _examine_store(settings, now_s, is_logging=is_logging)
-    yield from examine_key(settings, now_s)
+    yield from examine_key(settings, now_s + time.monotonic() - begin_s)  # devices may take a minute
     if settings.sync.url:
         yield _examine_central_store(settings)
     if settings.mqtt.host:
@@ -166,10 +168,10 @@ def examine_key(settings: StationSettings, now_s: float) -> Iterator[Finding]:
         yield bad("key", f"{error}; `pygnc station register` creates a new key")
     else:
         yield good("key", f"{settings.upload.url} accepts the key in {path}")
-        yield from _examine_offset(date, now_s)
+        yield from examine_offset(date, now_s)
 
 
-def _examine_offset(date: str, now_s: float) -> Iterator[Finding]:
+def examine_offset(date: str, now_s: float) -> Iterator[Finding]:
     """Compare the clock with the date of the server's response."""
     with contextlib.suppress(ValueError):
         offset_s = now_s - parsedate_to_datetime(date).replace(tzinfo=UTC).timestamp()

@@ -59,15 +59,19 @@ class Sender(ABC):
 class HttpSender(Sender):
     """Sender with an HTTP client that sends the gateway's key.
 
+    Args:
+        settings: settings of the station.
+        key: the key; by default that of the key file.
+
     Attributes:
         status_path: path at which the server reports the state of the batch with the id `{}`.
     """
 
     status_path: str
 
-    def __init__(self, settings: StationSettings) -> None:
+    def __init__(self, settings: StationSettings, key: str = "") -> None:
         self._settings = settings
-        self._key = read_key(settings.path(settings.upload.key_file))
+        self._key = key or read_key(settings.path(settings.upload.key_file))
         self._client = http_client(settings, self._key)
 
     def check(self) -> str:
