@@ -75,7 +75,7 @@ gateways: Final = typer.Typer(
     rich_markup_mode=None,
     help="Gateways, the stations that may upload, and owners of gadgets.",
 )
-app.add_typer(gateways)
+app.add_typer(gateways, name=gateways.info.name)
 GatewayArgument = Annotated[str, typer.Argument(metavar="GATEWAY", help="Name of the gateway, or its number.")]
 
 
