@@ -169,7 +169,8 @@ def _json_of(status: UploadStatus) -> dict[str, Any]:
 
 
 def _tinycloud_json_of(status: UploadStatus) -> dict[str, Any]:
-    return {"batchid": status.id, "status": _TINYCLOUD_STATUS[status.state], "reason": status.reason}
+    state = _TINYCLOUD_STATUS[status.state]
+    return {"batchid": status.id, "status": state, "reason": status.reason, "conflict": status.conflict}
 
 
 def _fetch_from_inbox(context: Context, gateway: int, status: UploadStatus, key: str) -> UploadStatus:

@@ -32,8 +32,9 @@ from tests.pygnc_station.store.samples import LAYOUT, new
 class Station:
     """A station with its store."""
 
-    def __init__(self, there: Running, folder: Path, name: str) -> None:
-        self.settings: StationSettings = station(folder / name, there.url, there.new_key(name), name=name)
+    def __init__(self, there: Running, folder: Path, name: str, **upload: str) -> None:
+        url = upload.pop("url", there.url)
+        self.settings: StationSettings = station(folder / name, url, there.new_key(name), name=name, **upload)
         self.store = Store.open(str(folder / f"{name}.db"))
 
     def upload(self, ranks: range, gadget: str = "imu") -> UploadReport:
@@ -100,13 +101,15 @@ def test_a_forged_upload_is_refused_and_logged(tmp_path: Path, caplog: pytest.Lo
         assert times(there) == {"imu": at(range(6))}
 
 
-def test_a_copy_of_a_store_with_a_key_of_its_own_loses_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["station", "tinycloud"])
+def test_a_copy_of_a_store_with_a_key_of_its_own_loses_nothing(tmp_path: Path, way: str) -> None:
     with server(tmp_path / "server") as there:
+        url = there.url if way == "station" else f"{there.url}/api/v1"
         roof = Station(there, tmp_path, "roof")
         roof.upload(range(3))
         roof.store.close()  # so that the file contains the whole store
         (tmp_path / "clone.db").write_bytes((tmp_path / "roof.db").read_bytes())
-        clone = Station(there, tmp_path, "clone")
+        clone = Station(there, tmp_path, "clone", way=way, url=url)
         origin = clone.store.origin
         first = clone.upload(range(100, 103))
         assert (first.rejected, clone.store.origin != origin) == ([], True)
