@@ -14,15 +14,17 @@ from pygnc_cli.exit_codes import ExitCode
 from pygnc_station.commands.main import app
 from pygnc_station.errors import StationError
 from pygnc_station.server import ownership
-from pygnc_station.server.access import list_gateways, new_pin, new_token, revoke
+from pygnc_station.server.access import gateway_of, list_gateways, new_pin, new_token, revoke
 from pygnc_station.server.access import register as new_key
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import query, schema
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store, make_device
 from pygnc_station.upload.batch_builder import make_batch
-from pygnc_station.upload.station_server import read_key, register
+from pygnc_station.upload.station_server import read_key, register, writing_key
 from pygnc_station.upload.uploader import UploadReport, sender_of, upload_all
+from tests.fakes import batonopc
+from tests.fakes.batonopc import batch_of, csv_of, log, rows_of
 from tests.pygnc_station.server.samples import Running, server, station
 from tests.pygnc_station.store.samples import LAYOUT, new
 
@@ -296,3 +298,48 @@ def test_revoking_a_station_whose_name_is_a_number_spares_the_gateway_of_this_nu
         there.new_key("1")
         revoke(there.store, "1", clock_ms())
         assert [gateway.name for gateway in list_gateways(there.store) if gateway.revoked_ms] == ["1"]
+
+
+def test_the_former_key_is_valid_until_the_new_key_arrives(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        roof = Station(there, tmp_path, "roof")
+        former = read_key(tmp_path / "roof" / "gateway_key.txt")
+
+        def renew() -> str | None:
+            return new_key(there.store, new_pin(there.store, clock_ms(), 5), "", "roof", clock_ms(), old_key=former)
+
+        lost = renew()  # the response is lost, so the station still has its former key
+        assert roof.upload(range(2)).problem == ""
+        key = renew()
+        assert key is not None
+        with writing_key(tmp_path / "roof" / "gateway_key.txt") as write:
+            write(key)
+        assert roof.upload(range(2, 4)).problem == ""
+        with there.store.writes() as connection:
+            assert [gateway_of(connection, str(each), clock_ms()) for each in (former, lost, key)] == [None, None, 1]
+        assert times(there) == {"imu": at(range(4))}
+
+
+def test_a_pin_for_a_gateway_ends_the_former_key_at_once(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        former = there.new_key("roof")
+        assert new_key(there.store, new_pin(there.store, clock_ms(), 5, "roof"), "", "roof", clock_ms(), old_key=former)
+        with there.store.writes() as connection:
+            assert gateway_of(connection, former, clock_ms()) is None
+
+
+def test_a_copied_database_of_batonopc_is_refused_with_another_key(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log(tmp_path / "old.db", 2)
+    table = csv_of(rows_of(tmp_path / "old.db"))
+    with server(tmp_path / "server", batonopc_zone="Europe/Dublin") as there, caplog.at_level(logging.WARNING):
+        genuine = batonopc.Station(there.url, there.new_key("roof"))
+        thief = batonopc.Station(there.url, there.new_key("thief"))
+        assert genuine.upload("a_1", batch_of("a_1", genuine.key, table)) == ("Processed", "")
+        status, reason = thief.upload("b_1", batch_of("b_1", thief.key, table))
+        assert (status, "belong to gateway roof" in reason) == ("Rejected", True)
+        assert "of gateway 2 is refused" in caplog.text
+        other = csv_of([(1, "2021-07-01 11:30", *row[2:]) for row in rows_of(tmp_path / "old.db")[:1]])
+        assert thief.upload("b_2", batch_of("b_2", thief.key, other)) == ("Processed", "")
+        assert {name: len(moments) for name, moments in times(there).items()} == {"OPC_7": 2, "OPC_7@thief": 1}
