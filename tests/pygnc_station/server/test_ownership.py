@@ -135,6 +135,7 @@ def test_a_gadget_is_transferred_explicitly(tmp_path: Path) -> None:
         for gadget, gateway in (("nothing", "roof"), ("imu", "nobody")):
             failed = run("gateways", "transfer", gadget, gateway)
             assert (failed.exit_code, failed.stderr.count("\n")) == (ExitCode.INPUT, 1)
+            assert failed.stderr.startswith("pygnc station gateways transfer: ")
         assert run("gateways", "rename", "spare", "roof").exit_code == ExitCode.INPUT
         run("gateways", "rename", "spare", "attic")
         assert "attic" in run("gateways", "list").stdout
