@@ -33,6 +33,8 @@ from pygnc_station.store.store import Store
 METRICS_MAX_AGE_S: Final = 300.0
 LEAST_FREE_BYTES: Final = 100_000_000
 _GRACE_S: Final = 5
+_BACKLOG: Final = 1024
+"""Connections that wait to be accepted; beyond that, clients wait a second or longer."""
 _STATIC: Final = Path(__file__).parent / "static"
 _PAGE_HEADERS: Final = {
     "content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -62,7 +64,7 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
     app = application(store, chosen, settings.path(chosen.folder))
     family = socket.AF_INET6 if ":" in chosen.host else socket.AF_INET
     try:
-        listener = socket.create_server((chosen.host, chosen.port), family=family)
+        listener = socket.create_server((chosen.host, chosen.port), family=family, backlog=_BACKLOG)
     except OSError as error:
         why = _LISTEN_REMEDIES.get(error.errno or 0, error.strerror or str(error))
         raise StationError(f"{chosen.host}:{chosen.port}: {why}") from None
