@@ -14,7 +14,7 @@ from pygnc_cli.exit_codes import ExitCode
 from pygnc_station.commands.main import app
 from pygnc_station.errors import StationError
 from pygnc_station.server import ownership
-from pygnc_station.server.access import gateway_of, list_gateways, new_pin, new_token, revoke
+from pygnc_station.server.access import gateway_of, list_gateways, new_pin, new_token, rename, revoke
 from pygnc_station.server.access import register as new_key
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import query, schema
@@ -347,3 +347,13 @@ def test_a_copied_database_of_batonopc_is_refused_with_another_key(
         other = csv_of([(1, "2021-07-01 11:30", *row[2:]) for row in rows_of(tmp_path / "old.db")[:1]])
         assert thief.upload("b_2", batch_of("b_2", thief.key, other)) == ("Processed", "")
         assert {name: len(moments) for name, moments in times(there).items()} == {"OPC_7": 2, "OPC_7@thief": 1}
+
+
+def test_names_of_gateways_are_printable(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        form = {"pin": new_pin(there.store, clock_ms(), 5), "name": "\x1b[2Jroof\n2026 ERROR", "device_id": "a\nb"}
+        httpx.post(f"{there.url}/api/v1/activate/", data=form).raise_for_status()
+        assert [gateway.name for gateway in list_gateways(there.store)] == ["[2Jroof2026 ERROR"]
+        for name in ("", "a\nb", "x" * 121):
+            with pytest.raises(StationError, match="printable"):
+                rename(there.store, "1", name)
