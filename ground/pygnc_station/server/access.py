@@ -56,11 +56,11 @@ def register(store: Store, pin: str, device_id: str, name: str, now_ms: int, *, 
         used = connection.execute(delete(schema.pins).where(c.pin_hash == _hash(pin), c.expires_ms >= now_ms))
         if used.rowcount != 1:
             return None
-        row = {"device_id": _printable(device_id), "key_hash": _hash(key), "revoked_ms": None, "former_key_hash": None}
+        row = {"device_id": printable(device_id), "key_hash": _hash(key), "revoked_ms": None, "former_key_hash": None}
         if gateway is None and old_key and (gateway := gateway_of(connection, old_key, now_ms)) is not None:
             row["former_key_hash"] = _hash(old_key)
         if gateway is None:
-            connection.execute(insert(table), row | {"name": _printable(name), "created_ms": now_ms})
+            connection.execute(insert(table), row | {"name": printable(name), "created_ms": now_ms})
         else:
             connection.execute(update(table).where(table.c.id == gateway).values(**row))
     return key
@@ -108,7 +108,7 @@ def rename(store: Store, gateway: str, name: str) -> None:
     Raises:
         StationError: the gateway is unknown, or the new name is invalid or another gateway's.
     """
-    if not name or name != _printable(name):
+    if not name or name != printable(name):
         raise StationError(f"name {name!r:.80} must have 1 to {schema.MAX_NAME_LENGTH} printable characters")
     table = schema.gateways
     with store.writes() as connection:
@@ -150,7 +150,7 @@ def token_allows(store: Store, token: str, now_ms: int, *, to_write: bool) -> bo
     return bool(found[0]) or not to_write
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     """Return a name that a station has sent, as it may be logged and shown on a terminal."""
     return "".join(filter(str.isprintable, name))[: schema.MAX_NAME_LENGTH]
 

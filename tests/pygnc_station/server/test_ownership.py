@@ -357,3 +357,14 @@ def test_names_of_gateways_are_printable(tmp_path: Path) -> None:
         for name in ("", "a\nb", "x" * 121):
             with pytest.raises(StationError, match="printable"):
                 rename(there.store, "1", name)
+
+
+def test_a_name_of_a_batch_adds_no_line_to_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with server(tmp_path / "server") as there, caplog.at_level(logging.WARNING):
+        log(tmp_path / "old.db", 2)
+        table = csv_of(rows_of(tmp_path / "old.db"))
+        genuine = batonopc.Station(there.url, there.new_key("roof"))
+        thief = batonopc.Station(there.url, there.new_key("thief"))
+        genuine.upload("a_1", batch_of("a_1", genuine.key, table))
+        assert thief.upload("b_1\n2026 ERROR", batch_of("b_1", thief.key, table))[0] == "Rejected"
+        assert all("\n" not in record.getMessage() for record in caplog.records)
