@@ -56,11 +56,11 @@ def register(store: Store, pin: str, device_id: str, name: str, now_ms: int, *, 
         used = connection.execute(delete(schema.pins).where(c.pin_hash == _hash(pin), c.expires_ms >= now_ms))
         if used.rowcount != 1:
             return None
-        row = {"device_id": device_id[:120], "key_hash": _hash(key), "revoked_ms": None, "former_key_hash": None}
+        row = {"device_id": printable(device_id), "key_hash": _hash(key), "revoked_ms": None, "former_key_hash": None}
         if gateway is None and old_key and (gateway := gateway_of(connection, old_key, now_ms)) is not None:
             row["former_key_hash"] = _hash(old_key)
         if gateway is None:
-            connection.execute(insert(table), row | {"name": name[:120], "created_ms": now_ms})
+            connection.execute(insert(table), row | {"name": printable(name), "created_ms": now_ms})
         else:
             connection.execute(update(table).where(table.c.id == gateway).values(**row))
     return key
@@ -106,14 +106,16 @@ def rename(store: Store, gateway: str, name: str) -> None:
     """Rename a gateway.
 
     Raises:
-        StationError: the gateway is unknown, or another gateway has the new name.
+        StationError: the gateway is unknown, or the new name is invalid or another gateway's.
     """
+    if not name or name != printable(name):
+        raise StationError(f"name {name!r:.80} must have 1 to {schema.MAX_NAME_LENGTH} printable characters")
     table = schema.gateways
     with store.writes() as connection:
         id_ = gateway_named(connection, gateway)
         if connection.execute(select(table.c.id).where(table.c.name == name, table.c.id != id_)).first():
             raise StationError(f"another gateway has the name {name}; choose another name")
-        connection.execute(update(table).where(table.c.id == id_).values(name=name[:120]))
+        connection.execute(update(table).where(table.c.id == id_).values(name=name))
 
 
 def revoke(store: Store, name: str, now_ms: int) -> int:
@@ -146,6 +148,11 @@ def token_allows(store: Store, token: str, now_ms: int, *, to_write: bool) -> bo
     if found is None or (found[1] is not None and found[1] < now_ms):
         return False
     return bool(found[0]) or not to_write
+
+
+def printable(name: str) -> str:
+    """Return a name that a station has sent, as it may be logged and shown on a terminal."""
+    return "".join(filter(str.isprintable, name))[: schema.MAX_NAME_LENGTH]
 
 
 def _hash(secret: str) -> str:

@@ -19,13 +19,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from pygnc_station.server.access import register
+from pygnc_station.server.access import printable, register
 from pygnc_station.server.context import Context, context_of, secret_of
 from pygnc_station.server.operations import Access, Form, KeyForm, Natural, Operation, Positive, read_body
 from pygnc_station.server.uploads import UploadState, UploadStatus
 from pygnc_station.store import schema
 from pygnc_station.store.readings import clock_ms
-from pygnc_station.store.schema import MAX_NAME_LENGTH
 
 _CHUNK_BYTES: Final = 1 << 20
 _MULTIPART_OVERHEAD_BYTES: Final = 10_000
@@ -82,7 +81,7 @@ def activate(request: Request, body: Registration) -> object:
 
 def announce(request: Request, gateway: int, body: Announcement) -> object:
     """Start an upload, or return the offset at which an interrupted upload continues."""
-    uploads, name = context_of(request).uploads, body.name[:MAX_NAME_LENGTH]
+    uploads, name = context_of(request).uploads, printable(body.name)
     return _json_of(uploads.announce(gateway, _id_of(request), name, body.bytes, f"sha256:{body.sha256}"))
 
 
@@ -110,7 +109,7 @@ async def send(request: Request, gateway: int, query: Offset) -> object:
 def quarantine_request(request: Request, gateway: int, body: QuarantineRequest) -> object:
     """Assign an id to a batch and return the destination of its file; the same batch always gets the same id."""
     context, serve = context_of(request), context_of(request).serve
-    name, md5 = body.source_ref[:MAX_NAME_LENGTH], body.zip_md5
+    name, md5 = printable(body.source_ref), body.zip_md5
     id_ = _known_id(context, gateway, name, body.zip_size) or uuid.uuid4().hex
     digest = f"md5:{md5}" if len(md5) == 32 and md5 != _MD5_OF_NOTHING else ""
     context.uploads.announce(gateway, id_, name, body.zip_size, digest)
@@ -169,7 +168,8 @@ def _json_of(status: UploadStatus) -> dict[str, Any]:
 
 
 def _tinycloud_json_of(status: UploadStatus) -> dict[str, Any]:
-    return {"batchid": status.id, "status": _TINYCLOUD_STATUS[status.state], "reason": status.reason}
+    state = _TINYCLOUD_STATUS[status.state]
+    return {"batchid": status.id, "status": state, "reason": status.reason, "conflict": status.conflict}
 
 
 def _fetch_from_inbox(context: Context, gateway: int, status: UploadStatus, key: str) -> UploadStatus:

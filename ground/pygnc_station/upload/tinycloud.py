@@ -99,7 +99,8 @@ class TinycloudSender(HttpSender):
             values = json_object(response) if response.status_code == 200 else {}
             state = _STATES.get(str(values.get("status", "")))
             if state is not None:
-                return replace(batch, state=state, reason=str(values.get("reason", "")))
+                reason, conflict = str(values.get("reason", "")), str(values.get("conflict", ""))
+                return replace(batch, state=state, reason=reason, conflict=conflict)
         return replace(batch, state=BatchState.SENT, reason="")
 
 

@@ -14,7 +14,7 @@ from pygnc_cli.exit_codes import ExitCode
 from pygnc_station.commands.main import app
 from pygnc_station.errors import StationError
 from pygnc_station.server import ownership
-from pygnc_station.server.access import gateway_of, list_gateways, new_pin, new_token, revoke
+from pygnc_station.server.access import gateway_of, list_gateways, new_pin, new_token, rename, revoke
 from pygnc_station.server.access import register as new_key
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import query, schema
@@ -32,8 +32,9 @@ from tests.pygnc_station.store.samples import LAYOUT, new
 class Station:
     """A station with its store."""
 
-    def __init__(self, there: Running, folder: Path, name: str) -> None:
-        self.settings: StationSettings = station(folder / name, there.url, there.new_key(name), name=name)
+    def __init__(self, there: Running, folder: Path, name: str, **upload: str) -> None:
+        url = upload.pop("url", there.url)
+        self.settings: StationSettings = station(folder / name, url, there.new_key(name), name=name, **upload)
         self.store = Store.open(str(folder / f"{name}.db"))
 
     def upload(self, ranks: range, gadget: str = "imu") -> UploadReport:
@@ -100,13 +101,15 @@ def test_a_forged_upload_is_refused_and_logged(tmp_path: Path, caplog: pytest.Lo
         assert times(there) == {"imu": at(range(6))}
 
 
-def test_a_copy_of_a_store_with_a_key_of_its_own_loses_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["station", "tinycloud"])
+def test_a_copy_of_a_store_with_a_key_of_its_own_loses_nothing(tmp_path: Path, way: str) -> None:
     with server(tmp_path / "server") as there:
+        url = there.url if way == "station" else f"{there.url}/api/v1"
         roof = Station(there, tmp_path, "roof")
         roof.upload(range(3))
         roof.store.close()  # so that the file contains the whole store
         (tmp_path / "clone.db").write_bytes((tmp_path / "roof.db").read_bytes())
-        clone = Station(there, tmp_path, "clone")
+        clone = Station(there, tmp_path, "clone", way=way, url=url)
         origin = clone.store.origin
         first = clone.upload(range(100, 103))
         assert (first.rejected, clone.store.origin != origin) == ([], True)
@@ -344,3 +347,24 @@ def test_a_copied_database_of_batonopc_is_refused_with_another_key(
         other = csv_of([(1, "2021-07-01 11:30", *row[2:]) for row in rows_of(tmp_path / "old.db")[:1]])
         assert thief.upload("b_2", batch_of("b_2", thief.key, other)) == ("Processed", "")
         assert {name: len(moments) for name, moments in times(there).items()} == {"OPC_7": 2, "OPC_7@thief": 1}
+
+
+def test_names_of_gateways_are_printable(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        form = {"pin": new_pin(there.store, clock_ms(), 5), "name": "\x1b[2Jroof\n2026 ERROR", "device_id": "a\nb"}
+        httpx.post(f"{there.url}/api/v1/activate/", data=form).raise_for_status()
+        assert [gateway.name for gateway in list_gateways(there.store)] == ["[2Jroof2026 ERROR"]
+        for name in ("", "a\nb", "x" * 121):
+            with pytest.raises(StationError, match="printable"):
+                rename(there.store, "1", name)
+
+
+def test_a_name_of_a_batch_adds_no_line_to_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with server(tmp_path / "server") as there, caplog.at_level(logging.WARNING):
+        log(tmp_path / "old.db", 2)
+        table = csv_of(rows_of(tmp_path / "old.db"))
+        genuine = batonopc.Station(there.url, there.new_key("roof"))
+        thief = batonopc.Station(there.url, there.new_key("thief"))
+        genuine.upload("a_1", batch_of("a_1", genuine.key, table))
+        assert thief.upload("b_1\n2026 ERROR", batch_of("b_1", thief.key, table))[0] == "Rejected"
+        assert all("\n" not in record.getMessage() for record in caplog.records)
