@@ -129,8 +129,8 @@ def _check_url(upload: Upload) -> None:
     """Refuse to send keys and PINs over plain HTTP, unless the server is on this computer or [upload] allows it."""
     try:
         url = httpx.URL(upload.url)
-    except httpx.InvalidURL as error:
-        raise StationError(f"url in [upload] is invalid ({error}); an example: https://stations.example") from None
+    except httpx.InvalidURL:
+        raise StationError("url in [upload] is invalid; an example: https://stations.example") from None
     if url.userinfo:
         raise StationError("url in [upload] contains a login, which would replace the station's key; remove it")
     if url.scheme != "http" or url.host in _LOOPBACK:
