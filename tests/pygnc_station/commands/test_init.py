@@ -23,6 +23,7 @@ from pygnc_station.store import query
 from pygnc_station.store.store import Store
 from tests.pygnc_station.commands.test_doctor import findings
 from tests.pygnc_station.logger.samples import ROOT, command_line, environment, line, run, start
+from tests.pygnc_station.server.samples import server
 
 DEADLINE_S = 40.0
 
@@ -177,6 +178,22 @@ def test_a_station_that_only_logs_needs_no_server(tmp_path: Path) -> None:
     assert sorted(path.name for path in (pi / "units").iterdir()) == [
         "pygnc-station-prune.service", "pygnc-station-prune.timer", "pygnc-station.service"
     ]  # fmt: skip
+
+
+def test_a_station_may_use_a_key_that_it_has_already(tmp_path: Path) -> None:
+    with line(tmp_path) as unit, server(tmp_path / "server") as there:
+        key = there.new_key()
+        options = ("--port", unit.url, "--family", "ucb", "--gadget", "imu", "--server", there.url)
+        code, output = _invoke("--folder", tmp_path / "bad", *options, "--pin", "k" * 20)
+        assert code != 0
+        assert "does not accept the key" in output
+        assert [path for path in (tmp_path / "bad").rglob("*") if path.is_file()] == []
+        code, output = _invoke("--folder", tmp_path / "pi", *options, "--pin", key)
+        assert code == 0, output
+        assert key not in output
+        assert (tmp_path / "pi/gateway_key.txt").read_text() == f"{key}\n"
+        assert (tmp_path / "pi/gateway_key.txt").stat().st_mode & 0o777 == 0o600
+        assert [query.count(there.store, stream) for stream in query.streams(there.store)] == [1]
 
 
 def test_an_interruption_while_writing_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
