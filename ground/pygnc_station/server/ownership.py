@@ -6,6 +6,7 @@ an origin that another gateway has used proves a forgery, or a copy of that gate
 """
 
 import logging
+from itertools import chain, count
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, or_, select, update
@@ -135,11 +136,12 @@ def _may_claim(connection: Connection, device_id: int, origin: str) -> bool:
 
 
 def _free_name(connection: Connection, gateway: int, name: str) -> str:
-    for suffix in (f"@{name_of_gateway(connection, gateway)}"[: MAX_NAME_LENGTH // 2], f"@{gateway}"):
+    suffixes = (f"@{name_of_gateway(connection, gateway)}"[: MAX_NAME_LENGTH // 2], f"@{gateway}")
+    for suffix in chain(suffixes, (f"@{gateway}-{rank}" for rank in count(2))):
         stored = name[: MAX_NAME_LENGTH - len(suffix)] + suffix
         if _gadget_named(connection, stored) is None:
-            return stored
-    raise BadBatchError(f"gadget {name}: no name is free for it on the server; give the gadget another name")
+            break
+    return stored
 
 
 def _gadget(connection: Connection, gateway: int, name: str) -> Row[Any] | None:

@@ -332,6 +332,18 @@ def test_a_pin_for_a_gateway_ends_the_former_key_at_once(tmp_path: Path) -> None
             assert gateway_of(connection, former, clock_ms()) is None
 
 
+def test_a_name_is_free_after_any_number_of_transfers(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        roof, spare = Station(there, tmp_path, "roof"), Station(there, tmp_path, "spare")
+        roof.upload(range(1))
+        for rank in range(1, 5):
+            spare.upload(range(rank, rank + 1))
+            spare.send()  # under a new origin: that of its last gadget went to the new owner
+            with there.store.writes() as connection:
+                ownership.transfer(connection, owners(there)["spare"][0], "roof", clock_ms())
+        assert sorted(times(there)) == ["imu", "imu@2", "imu@2-2", "imu@2-3", "imu@spare"]
+
+
 def test_a_copied_database_of_batonopc_is_refused_with_another_key(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
