@@ -24,7 +24,7 @@ from pygnc_station.commands.settings_template import settings_text
 from pygnc_station.commands.systemd_units import install_command, unit_files
 from pygnc_station.diagnosis.computer import examine_clock
 from pygnc_station.diagnosis.station import FLAG_REMEDIES, examine_offset
-from pygnc_station.errors import StationError, TransferError
+from pygnc_station.errors import StationError, TransferError, UntrustedError
 from pygnc_station.logger.devices import read_one
 from pygnc_station.logger.display import as_stored, line_of
 from pygnc_station.settings import NAMES, Device, StationSettings, Upload, check_gadget, read_settings
@@ -111,7 +111,15 @@ def init(
     authority = str(Path(ca_file).absolute()) if ca_file else ""
 
     def connect(url: str) -> StationSettings:
-        return _with_server(draft, Upload(_url(url), ca_file=authority, insecure=insecure))
+        upload = Upload(_url(url), ca_file=authority, insecure=insecure)
+        try:
+            return _with_server(draft, upload)
+        except UntrustedError as error:
+            if not answers.is_interactive:
+                raise StationError(f"{upload.url}: its certificate is not trusted; name its CA by --ca-file") from None
+            typer.echo(str(error).partition(";")[0], err=True)
+            given = str(typer.prompt("File of the CA's certificate")).strip()
+            return _with_server(draft, msgspec.structs.replace(upload, ca_file=str(Path(given).absolute())))
 
     question = "Address of the server, such as https://stations.example (- for none)"
     settings = answers.ask(server, "--server", question, None, connect)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import httpx
 
 from pygnc_devices.files import durable_rename
-from pygnc_station.errors import StationError, TransferError, UnreachableError
+from pygnc_station.errors import StationError, TransferError, UnreachableError, UntrustedError
 from pygnc_station.settings import StationSettings, Upload
 from pygnc_station.store.batches import Batch, BatchState
 
@@ -153,7 +153,7 @@ def send_request(client: httpx.Client, method: str, path: str, **content: Any) -
         response = client.request(method, path, **content)
     except httpx.ConnectError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            raise StationError(
+            raise UntrustedError(
                 f"{client.base_url}: the server's certificate is not trusted; set ca_file in [upload]"
             ) from None
         raise UnreachableError(

@@ -1,5 +1,6 @@
 """`pygnc station init` with a simulated device, a server process, and a person or script."""
 
+import contextlib
 import os
 import select
 import signal
@@ -23,6 +24,7 @@ from pygnc_station.store import query
 from pygnc_station.store.store import Store
 from tests.pygnc_station.commands.test_doctor import findings
 from tests.pygnc_station.logger.samples import ROOT, command_line, environment, line, run, start
+from tests.pygnc_station.server.samples import certificate, server
 
 DEADLINE_S = 40.0
 
@@ -58,8 +60,14 @@ class _Terminal:
         os.write(self._master, f"{text}\n".encode())
         return before
 
-    def interrupt(self) -> None:
-        self._process.send_signal(signal.SIGINT)
+    def interrupt(self) -> int:
+        """Interrupt until the command ends: readline misses a signal just before it waits. Return the exit code."""
+        end_s = time.monotonic() + DEADLINE_S
+        while time.monotonic() < end_s:
+            self._process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self._process.wait(1.0)
+        raise TimeoutError("the command does not end")
 
     def end(self) -> int:
         """Wait for the end; return the exit code."""
@@ -75,10 +83,10 @@ class _Terminal:
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[str]:
-    folder.mkdir()
+def _server(folder: Path, more: str = "") -> Iterator[str]:
+    folder.mkdir(exist_ok=True)
     path = folder / "station.toml"
-    path.write_text('[store]\nurl = "central.db"\n[serve]\nport = 0\n')
+    path.write_text(f'[store]\nurl = "central.db"\n[serve]\nport = 0\n{more}')
     process = start("serve", "-s", path)
     try:
         assert process.stdout is not None
@@ -144,6 +152,21 @@ def test_questions_lead_to_the_first_reading_on_the_server(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+def test_asks_for_the_authority_of_a_server_that_is_not_trusted(tmp_path: Path) -> None:
+    certificate(tmp_path)
+    with line(tmp_path) as unit, _server(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"\n') as url:
+        options = ("init", "--folder", tmp_path / "pi", "--port", unit.url, "--name", "roof", "--gadget", "imu")
+        assert "--ca-file" in run(*options, "--server", url, expected=(3,)).stderr
+        with _Terminal(*options) as terminal:
+            terminal.answer("Address of the server", url.removeprefix("https://"))
+            assert "is not trusted" in terminal.answer("File of the CA", str(tmp_path / "cert.pem"))
+            terminal.answer("PIN from", _new_pin(tmp_path))
+            terminal.wait_for(f"first readings on {url}: 1")
+            terminal.wait_for("systemctl")
+            assert terminal.end() == 0
+
+
+@pytest.mark.slow
 def test_ctrl_c_at_a_question_leaves_nothing(tmp_path: Path) -> None:
     with line(tmp_path) as unit, _server(tmp_path / "server") as url:
         pi = tmp_path / "pi"
@@ -151,8 +174,7 @@ def test_ctrl_c_at_a_question_leaves_nothing(tmp_path: Path) -> None:
         for question, more in (("Address of the server", ()), ("PIN from", ("--server", url))):
             with _Terminal(*options, *more) as terminal:
                 terminal.wait_for(question)
-                terminal.interrupt()
-                assert terminal.end() not in {0, -signal.SIGKILL}
+                assert terminal.interrupt() not in {0, -signal.SIGKILL}
             assert list(pi.rglob("*")) == []
 
 
@@ -177,6 +199,22 @@ def test_a_station_that_only_logs_needs_no_server(tmp_path: Path) -> None:
     assert sorted(path.name for path in (pi / "units").iterdir()) == [
         "pygnc-station-prune.service", "pygnc-station-prune.timer", "pygnc-station.service"
     ]  # fmt: skip
+
+
+def test_a_station_may_use_a_key_that_it_has_already(tmp_path: Path) -> None:
+    with line(tmp_path) as unit, server(tmp_path / "server") as there:
+        key = there.new_key()
+        options = ("--port", unit.url, "--family", "ucb", "--gadget", "imu", "--server", there.url)
+        code, output = _invoke("--folder", tmp_path / "bad", *options, "--pin", "k" * 20)
+        assert code != 0
+        assert "does not accept the key" in output
+        assert [path for path in (tmp_path / "bad").rglob("*") if path.is_file()] == []
+        code, output = _invoke("--folder", tmp_path / "pi", *options, "--pin", key)
+        assert code == 0, output
+        assert key not in output
+        assert (tmp_path / "pi/gateway_key.txt").read_text() == f"{key}\n"
+        assert (tmp_path / "pi/gateway_key.txt").stat().st_mode & 0o777 == 0o600
+        assert [query.count(there.store, stream) for stream in query.streams(there.store)] == [1]
 
 
 def test_an_interruption_while_writing_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
