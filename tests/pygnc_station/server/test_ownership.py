@@ -101,6 +101,23 @@ def test_a_forged_upload_is_refused_and_logged(tmp_path: Path, caplog: pytest.Lo
         assert times(there) == {"imu": at(range(6))}
 
 
+def test_a_restored_backup_of_a_copy_adds_no_reading_twice(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        roof, clone = Station(there, tmp_path, "roof"), Station(there, tmp_path, "clone")
+        roof.upload(range(2))
+        for _ in range(2):  # the second time, readings 2 and 3 have reached the server under another origin
+            clone.store.close()
+            roof.store.close()
+            for path in tmp_path.glob("clone.db*"):
+                path.unlink()
+            (tmp_path / "clone.db").write_bytes((tmp_path / "roof.db").read_bytes())
+            clone.store = Store.open(str(tmp_path / "clone.db"))
+            clone.upload(range(2, 4))
+            clone.send()
+            clone.upload(range(4, 5))
+        assert times(there) == {"imu": at(range(2)), "imu@clone": at(range(2, 5))}
+
+
 @pytest.mark.parametrize("way", ["station", "tinycloud"])
 def test_a_copy_of_a_store_with_a_key_of_its_own_loses_nothing(tmp_path: Path, way: str) -> None:
     with server(tmp_path / "server") as there:
