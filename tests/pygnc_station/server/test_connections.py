@@ -169,3 +169,13 @@ def test_logs_requests_without_secrets_in_private_files_of_limited_size(tmp_path
         assert [path.name for path in files] == ["access.log", "access.log.1", "access.log.2"]
         assert max(path.stat().st_size for path in files) <= 5000
         assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+def test_invalid_requests_do_not_fill_the_log(tmp_path: Path) -> None:
+    with _serving(tmp_path, "") as server:
+        for _ in range(50):
+            with server.open() as client:
+                client.sendall(b"no HTTP\r\n\r\n")
+                assert client.recv(100).startswith(b"HTTP/1.1 400")
+        assert server.get("/health").json() == {"status": "ok"}
+        assert 1 <= len(server.log("failures").splitlines()) <= 5
