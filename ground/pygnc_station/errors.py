@@ -25,6 +25,10 @@ class BadBatchError(Exception):
     """Error raised when a batch is rejected; the message is the reason."""
 
 
+class UntrustedError(StationError):
+    """Error raised when a server's certificate is not trusted."""
+
+
 class TransferError(Exception):
     """Temporary failure of a remote system: no response, or a response that asks for a later retry."""
 

@@ -279,6 +279,9 @@ class Serve(Table, frozen=True):
         return self.host in {"127.0.0.1", "::1", "localhost"}
 
 
+_NO_SERVER: Final = Serve()
+
+
 class StationSettings(Table, frozen=True):
     """All settings of a station or server.
 
@@ -294,7 +297,7 @@ class StationSettings(Table, frozen=True):
     batches: Batches = Batches()
     upload: Upload = Upload()
     sync: Sync = Sync()
-    serve: Serve = Serve()
+    serve: Serve = _NO_SERVER
     mqtt: Mqtt = Mqtt()
     influx: Influx = Influx()
     prometheus: Prometheus = Prometheus()
@@ -302,6 +305,11 @@ class StationSettings(Table, frozen=True):
     def path(self, name: str) -> Path:
         """Return a path of the settings relative to `folder`, with `~` expanded."""
         return Path(self.folder) / Path(name).expanduser()
+
+    @property
+    def is_server(self) -> bool:
+        """True if the settings contain the table [serve]."""
+        return self.serve is not _NO_SERVER
 
     @property
     def store_url(self) -> str:
@@ -348,14 +356,27 @@ def settings_of(table: dict[str, Any], source: str) -> StationSettings:
         raise StationError(f"{source}: {error}") from None
     names = [device.gadget for device in settings.device]
     for name in names:
-        if not _GADGET_NAME.fullmatch(name):
-            raise StationError(
-                f"{source}: gadget {name!r} may contain only letters, digits, spaces, dots, hyphens and underscores,"
-                " and must begin and end with a letter or digit"
-            )
+        try:
+            check_gadget(name)
+        except StationError as error:
+            raise StationError(f"{source}: {error}") from None
         if names.count(name) > 1:
             raise StationError(f"{source}: gadget {name!r} is the name of two devices; rename one of the devices")
     return settings
+
+
+def check_gadget(name: str) -> str:
+    """Return the name of a device.
+
+    Raises:
+        StationError: the name contains characters that are not allowed.
+    """
+    if not _GADGET_NAME.fullmatch(name):
+        raise StationError(
+            f"gadget {name!r} may contain only letters, digits, spaces, dots, hyphens and underscores, and must begin"
+            " and end with a letter or digit"
+        )
+    return name
 
 
 NAMES: Final = ("station.toml", "station.yaml", "settings.yaml")

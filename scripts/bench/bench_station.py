@@ -1,21 +1,27 @@
 """Benchmarks of stations in docs/benchmarks.md: recorded vectors, store, batches, server, logger, a day of faults.
 
-Usage: python -m scripts.bench.bench_station [--part vectors|store|server|logger|writes|publish|page|faults] [--speed N]
+Usage: python -m scripts.bench.bench_station [--speed N]
+           [--part vectors|store|server|logger|writes|publish|page|init|flood|faults]
 
 --speed: simulated seconds per second of the fault run; at 60 it takes 25 minutes and reads the counter every 83 ms.
 Prints Markdown tables.
 """
 
 import argparse
+import contextlib
 import logging
+import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
+from http import HTTPStatus
+from http.client import HTTPConnection
 from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -29,11 +35,12 @@ from pygnc_instruments.simulators.emus_unit import EmusSimulator
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
+from pygnc_station.server.access import new_pin
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import query
 from pygnc_station.store.batches import batches
 from pygnc_station.store.query import Span
-from pygnc_station.store.readings import Layout, NewReading
+from pygnc_station.store.readings import Layout, NewReading, clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
 from scripts.bench.processes import ROOT, cpu_s, memory_mb, running
@@ -62,7 +69,12 @@ IDLE_STREAMS: Final = 36
 IDLE_S: Final = 30.0
 LAYOUT: Final = Layout.of(SENTENCES["BV2"])
 CONTENT: Final = "[0,0,8,3.39,3.33,3.33,3.33,3.33,3.34,3.33,3.35]"
+DESCRIPTORS: Final = 1024
+HALF_OPEN: Final = 900
 RAW: Final = b"BV2,00,0000,08,8B85858585868587,93\r\n"
+
+
+_PYGNC: Final = str(Path(sys.executable).with_name("pygnc"))
 
 
 class Taken(NamedTuple):
@@ -83,7 +95,7 @@ def main() -> None:
     )
     parts = {
         "vectors": vectors, "store": store, "server": gateways, "logger": logger, "writes": writes, "publish": publish,
-        "page": page, "faults": faults,
+        "page": page, "init": first_reading, "flood": flood, "faults": faults,
     }  # fmt: skip
     options, chosen = select_parts(parser, parts)
     logging.getLogger("pygnc_devices").setLevel(logging.CRITICAL)
@@ -285,7 +297,7 @@ def publish(_: float) -> Iterator[Row]:
         with Store.open(str(folder / "readings.db")) as opened:
             for rank in range(IDLE_STREAMS):
                 _fill(opened, IN_A_BATCH, f"pack {rank}")
-        words = [str(Path(sys.executable).with_name("pygnc")), "station", "publish", "--settings", str(settings)]
+        words = [_PYGNC, "station", "publish", "--settings", str(settings)]
         with running(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             time.sleep(WARM_UP_S)
             before_s = cpu_s(process.pid)
@@ -312,6 +324,61 @@ def _open(browser: Chrome, url: str) -> float:
     while not browser.execute_script("return document.body.dataset.ready"):
         time.sleep(0.02)
     return time.perf_counter() - started_s
+
+
+def first_reading(_: float) -> Iterator[Row]:
+    """Count the commands of docs/station.md to the first reading on a server, and measure `pygnc station init`."""
+    text = (ROOT / "docs/station.md").read_text(encoding="utf-8")
+    commands = text.partition("```\n")[2].partition("```")[0].splitlines()
+    needed = next(rank for rank, words in enumerate(commands, 1) if "station init" in words)
+    with tempfile.TemporaryDirectory() as name, server(Path(name) / "server") as there:
+        port = Path(name) / "port"
+        options = ["--folder", f"{name}/pi", "--port", str(port), "--server", there.url]
+        environment = os.environ | {"PYGNC_PIN": new_pin(there.store, clock_ms(), 5)}
+        with PtyEndpoint(UsbIssSimulator(OpcN3Simulator()), port):
+            started_s = time.perf_counter()
+            subprocess.run(
+                [_PYGNC, "station", "init", *options], env=environment, check=True, stdout=subprocess.DEVNULL
+            )
+            taken_s = time.perf_counter() - started_s
+        (stream,) = query.streams(there.store)
+        arrived = query.count(there.store, stream)
+    counts = f"{needed} to {arrived} reading on the server, {len(commands)} to services that start at boot"
+    yield Row("commands from a new computer", counts, "3", arrived == 1 and len(commands) <= 3)
+    yield Row("`pygnc station init` with options, OPC-N3: first reading on the server", f"{taken_s:.0f} s")
+
+
+def flood(_: float) -> Iterator[Row]:
+    """Measure the server under half-open connections, in its usual limits and 1024 descriptors."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        settings = folder / "station.toml"
+        settings.write_text("[serve]\nport = 18321\n")
+        words = ["prlimit", f"--nofile={DESCRIPTORS}", _PYGNC, "station", "serve", "--settings", str(settings)]
+        with running(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process, ExitStack() as stack:
+            if process.stdout:
+                process.stdout.readline()
+            started_s = time.perf_counter()
+            clients = []
+            for _rank in range(HALF_OPEN):
+                clients.append(stack.enter_context(socket.create_connection(("127.0.0.1", 18321), timeout=60)))
+                clients[-1].sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n")
+            times = [_time(_ask_health).wall_s for _ in range(20)]
+            for client in clients:
+                with contextlib.suppress(ConnectionResetError):
+                    client.recv(1)
+            held_s = time.perf_counter() - started_s
+            lines = sum(len(path.read_text().splitlines()) for path in (folder / "server_log").glob("failures.log*"))
+    what = f"{HALF_OPEN} half-open connections, {DESCRIPTORS} descriptors"
+    yield Row(f"{what}: response to `/health`, maximum of 20", f"{1e3 * max(times):.0f} ms")
+    yield Row(f"{what}: the last one ends after; lines in the log", f"{held_s:.0f} s; {lines}", "60 s", held_s < 60)
+
+
+def _ask_health() -> None:
+    with closing(HTTPConnection("127.0.0.1", 18321, timeout=60)) as connection:
+        connection.request("GET", "/health")
+        if connection.getresponse().status != HTTPStatus.OK:
+            raise ConnectionError("/health does not report a healthy server")
 
 
 def faults(speed: float) -> Iterator[Row]:

@@ -90,9 +90,8 @@ class Station:
             "key": self.key, "source_ref": ref, "filelist": f"{ref}.csv,{ref}.yaml", "batch_type": "OPC",
             "batch_mode": "LIVE", "zip_size": len(octets), "zip_md5": "d41d8cd98f00b204e9800998ecf8427e",
         }  # fmt: skip
-        answer = httpx.post(
-            f"{self.url}/api/v1/quarantine_request/", data=form, headers=self._headers, timeout=DEADLINE_S
-        )
+        headers = {"authorization": "Bearer {self.gateway_key}"}  # batonopc sends this placeholder, literally
+        answer = httpx.post(f"{self.url}/api/v1/quarantine_request/", data=form, headers=headers, timeout=DEADLINE_S)
         told: dict[str, Any] = answer.raise_for_status().json()
         return told
 

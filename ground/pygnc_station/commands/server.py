@@ -70,9 +70,12 @@ def revoke(
 
 
 gateways: Final = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Gateways, the stations that may upload, and owners of gadgets."
+    name="gateways",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Gateways, the stations that may upload, and owners of gadgets.",
 )
-app.add_typer(gateways, name="gateways")
+app.add_typer(gateways, name=gateways.info.name)
 GatewayArgument = Annotated[str, typer.Argument(metavar="GATEWAY", help="Name of the gateway, or its number.")]
 
 

@@ -5,7 +5,9 @@ a timer that prunes.
 """
 
 import getpass
+import shlex
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -143,5 +145,11 @@ def units(
         (out / name).write_text(text)
         typer.echo(str(out / name))
     if out is not None:
-        enabled = " ".join(name for name in made if name.endswith(".timer") or f"{name[:-8]}.timer" not in made)
-        typer.echo(f"sudo cp {out}/* /etc/systemd/system/ && sudo systemctl enable --now {enabled}")
+        typer.echo(install_command(out, made))
+
+
+def install_command(folder: Path, units: Collection[str]) -> str:
+    """Return the shell command that installs and starts the units in a folder."""
+    enabled = " ".join(name for name in units if name.endswith(".timer") or f"{name[:-8]}.timer" not in units)
+    files = f"{shlex.quote(str(folder))}/*"
+    return f"sudo cp {files} /etc/systemd/system/ && sudo systemctl enable --now {enabled}"

@@ -9,7 +9,7 @@ import secrets
 import string
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from pygnc_station.errors import StationError
 from pygnc_station.server.ownership import gateway_named
@@ -46,8 +46,8 @@ def new_pin(store: Store, now_ms: int, minutes: float, gateway: str = "") -> str
 def register(store: Store, pin: str, device_id: str, name: str, now_ms: int, *, old_key: str = "") -> str | None:
     """Return a new key for a station and delete the PIN; None if the PIN is wrong, used or expired.
 
-    A station that shows its old key, or a PIN for its gateway, remains the same gateway and keeps its gadgets; the old
-    key is no longer valid.
+    A station that shows its old key, or a PIN for its gateway, remains the same gateway and keeps its gadgets. The old
+    key is valid until the new key is used, because the response may be lost; a PIN for the gateway ends it at once.
     """
     key = "".join(secrets.choice(_ALPHABET) for _ in range(KEY_LENGTH))
     table, c = schema.gateways, schema.pins.c
@@ -56,11 +56,11 @@ def register(store: Store, pin: str, device_id: str, name: str, now_ms: int, *, 
         used = connection.execute(delete(schema.pins).where(c.pin_hash == _hash(pin), c.expires_ms >= now_ms))
         if used.rowcount != 1:
             return None
-        if gateway is None and old_key:
-            gateway = gateway_of(connection, old_key, now_ms)
-        row = {"device_id": device_id[:120], "key_hash": _hash(key), "revoked_ms": None}
+        row = {"device_id": printable(device_id), "key_hash": _hash(key), "revoked_ms": None, "former_key_hash": None}
+        if gateway is None and old_key and (gateway := gateway_of(connection, old_key, now_ms)) is not None:
+            row["former_key_hash"] = _hash(old_key)
         if gateway is None:
-            connection.execute(insert(table), row | {"name": name[:120], "created_ms": now_ms})
+            connection.execute(insert(table), row | {"name": printable(name), "created_ms": now_ms})
         else:
             connection.execute(update(table).where(table.c.id == gateway).values(**row))
     return key
@@ -68,12 +68,16 @@ def register(store: Store, pin: str, device_id: str, name: str, now_ms: int, *, 
 
 def gateway_of(connection: Connection, key: str, now_ms: int) -> int | None:
     """Return the id of the gateway of a key and record the time of its visit; None if the key is unknown or revoked."""
-    table = schema.gateways
-    query = select(table.c.id).where(table.c.key_hash == _hash(key), table.c.revoked_ms.is_(None))
-    found = connection.execute(query).scalar()
-    if found is not None:
-        connection.execute(update(table).where(table.c.id == found).values(seen_ms=now_ms))
-    return found
+    c, digest = schema.gateways.c, _hash(key)
+    is_key = or_(c.key_hash == digest, c.former_key_hash == digest)
+    found = connection.execute(select(c.id, c.key_hash).where(is_key, c.revoked_ms.is_(None))).first()
+    if found is None:
+        return None
+    values: dict[str, object] = {"seen_ms": now_ms}
+    if found.key_hash == digest:
+        values["former_key_hash"] = None
+    connection.execute(update(schema.gateways).where(c.id == found.id).values(**values))
+    return int(found.id)
 
 
 class Gateway(NamedTuple):
@@ -102,24 +106,26 @@ def rename(store: Store, gateway: str, name: str) -> None:
     """Rename a gateway.
 
     Raises:
-        StationError: the gateway is unknown, or another gateway has the new name.
+        StationError: the gateway is unknown, or the new name is invalid or another gateway's.
     """
+    if not name or name != printable(name):
+        raise StationError(f"name {name!r:.80} must have 1 to {schema.MAX_NAME_LENGTH} printable characters")
     table = schema.gateways
     with store.writes() as connection:
         id_ = gateway_named(connection, gateway)
         if connection.execute(select(table.c.id).where(table.c.name == name, table.c.id != id_)).first():
             raise StationError(f"another gateway has the name {name}; choose another name")
-        connection.execute(update(table).where(table.c.id == id_).values(name=name[:120]))
+        connection.execute(update(table).where(table.c.id == id_).values(name=name))
 
 
 def revoke(store: Store, name: str, now_ms: int) -> int:
     """Revoke the keys of a station, by its name or number; return their number."""
     table = schema.gateways
     with store.writes() as connection:
-        is_named = table.c.name == name
-        if name.isdecimal():
-            is_named |= table.c.id == int(name)
-        condition = (is_named, table.c.revoked_ms.is_(None))
+        is_meant = table.c.name == name
+        if name.isdecimal() and connection.execute(select(table.c.id).where(is_meant)).first() is None:
+            is_meant = table.c.id == int(name)
+        condition = (is_meant, table.c.revoked_ms.is_(None))
         return int(connection.execute(update(table).where(*condition).values(revoked_ms=now_ms)).rowcount)
 
 
@@ -142,6 +148,11 @@ def token_allows(store: Store, token: str, now_ms: int, *, to_write: bool) -> bo
     if found is None or (found[1] is not None and found[1] < now_ms):
         return False
     return bool(found[0]) or not to_write
+
+
+def printable(name: str) -> str:
+    """Return a name that a station has sent, as it may be logged and shown on a terminal."""
+    return "".join(filter(str.isprintable, name))[: schema.MAX_NAME_LENGTH]
 
 
 def _hash(secret: str) -> str:

@@ -33,6 +33,8 @@ from pygnc_station.store.store import Store
 METRICS_MAX_AGE_S: Final = 300.0
 LEAST_FREE_BYTES: Final = 100_000_000
 _GRACE_S: Final = 5
+_BACKLOG: Final = 1024
+"""Connections that wait to be accepted; beyond that, clients wait a second or longer."""
 _STATIC: Final = Path(__file__).parent / "static"
 _PAGE_HEADERS: Final = {
     "content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -58,16 +60,11 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
         StationError: the settings are unsafe, or the server cannot listen.
     """
     chosen = settings.serve
-    cert, key = _tls_files(settings)
-    if not chosen.is_local and not (cert or chosen.behind_proxy or chosen.insecure):
-        raise StationError(
-            f"host {chosen.host} in [serve]: keys would travel unencrypted; set tls_cert and tls_key, behind_proxy or"
-            " insecure"
-        )
+    cert, key = tls_files(settings)
     app = application(store, chosen, settings.path(chosen.folder))
     family = socket.AF_INET6 if ":" in chosen.host else socket.AF_INET
     try:
-        listener = socket.create_server((chosen.host, chosen.port), family=family)
+        listener = socket.create_server((chosen.host, chosen.port), family=family, backlog=_BACKLOG)
     except OSError as error:
         why = _LISTEN_REMEDIES.get(error.errno or 0, error.strerror or str(error))
         raise StationError(f"{chosen.host}:{chosen.port}: {why}") from None
@@ -91,8 +88,19 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
         LimitedServer(config, chosen.limits).run(sockets=[listener])
 
 
-def _tls_files(settings: StationSettings) -> tuple[str | None, str | None]:
+def tls_files(settings: StationSettings) -> tuple[str | None, str | None]:
+    """Return the paths of certificate and key, None without TLS.
+
+    Raises:
+        StationError: a file is missing or not usable, or keys would travel unencrypted.
+    """
     chosen = settings.serve
+    is_safe = chosen.is_local or chosen.tls_cert or chosen.tls_key or chosen.behind_proxy or chosen.insecure
+    if not is_safe:
+        raise StationError(
+            f"host {chosen.host} in [serve]: keys would travel unencrypted; set tls_cert and tls_key, behind_proxy or"
+            " insecure"
+        )
     if bool(chosen.tls_cert) != bool(chosen.tls_key):
         raise StationError("[serve]: TLS requires both tls_cert and tls_key; set the missing key")
     if not chosen.tls_cert:

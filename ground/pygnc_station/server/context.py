@@ -16,7 +16,9 @@ from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 
 COOKIE: Final = "pygnc_token"
-_BEARER: Final = ("bearer ", "http_bat_api_key ")
+_BATON: Final = "http_bat_api_key "
+"""Scheme that clients of batonopc's own server put before their token."""
+_BEARER: Final = ("bearer ", _BATON)
 
 
 class RateLimit:
@@ -68,14 +70,19 @@ def context_of(request: Request) -> Context:
     return found
 
 
-def require_gateway(request: Request) -> int:
+def require_gateway(request: Request, form_key: str = "") -> int:
     """Return the id of the gateway whose key a request contains.
+
+    Args:
+        request: request with the key in a header.
+        form_key: key in the form of the request, which is used if no header contains a possible key.
 
     Raises:
         HTTPException: 401 if the key is missing or unknown, 429 after too many wrong keys.
     """
     context = context_of(request)
     key = secret_of(request) or request.headers.get("x-gascloud-logas", "")
+    key = key if key.isalnum() else form_key
     if key:
         with context.store.writes() as connection:
             found = gateway_of(connection, key, clock_ms())
@@ -112,6 +119,11 @@ def secret_of(request: Request) -> str:
         if header.lower().startswith(prefix):
             return header[len(prefix) :].strip()
     return request.query_params.get("api-key", "")
+
+
+def is_baton_client(request: Request) -> bool:
+    """Return True if a client of batonopc's own server sends the request."""
+    return request.headers.get("authorization", "").lower().startswith(_BATON)
 
 
 def _refusal(request: Request, reason: str) -> HTTPException:

@@ -3,7 +3,7 @@
 from typing import Any, Final, NoReturn
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -148,7 +148,7 @@ def _list(request: Request, name: str) -> list[dict[str, Any]]:
     query = select(d.id, d.gadget_id, d.family, d.status, d.notes, d.created_ms, g.name.label("gateway"))
     query = query.join_from(schema.devices, schema.gateways, d.gateway_id == g.id, isouter=True).order_by(d.gadget_id)
     if name:
-        query = query.where(func.lower(d.gadget_id) == name.lower())
+        query = query.where(schema.is_named(d.gadget_id, name))
     newest = select(r.t_utc_ms).where(r.stream_id == s.id, IS_CREDIBLE).order_by(r.t_utc_ms.desc()).limit(1)
     newest_ms = newest.scalar_subquery()
     last_ms: dict[int, int] = {}
@@ -180,7 +180,7 @@ def _change(connection: Connection, device_id: int, changes: DeviceChanges) -> N
 def _id_of(connection: Connection, request: Request) -> int:
     name: str = request.path_params["name"]
     d = schema.devices.c
-    found = connection.execute(select(d.id).where(func.lower(d.gadget_id) == name.lower())).scalar()
+    found = connection.execute(select(d.id).where(schema.is_named(d.gadget_id, name))).scalar()
     return int(found or _raise_unknown(name))
 
 

@@ -28,7 +28,7 @@ from pygnc_station.server.ownership import owned_gadget
 from pygnc_station.settings import Limits
 from pygnc_station.store.readings import Stream, clock_ms
 from pygnc_station.store.schema import MAX_NAME_LENGTH
-from pygnc_station.store.store import conflicting, make_stream, put, store_origin
+from pygnc_station.store.store import conflicting, make_stream, put, store_origin, stored_elsewhere
 
 T = TypeVar("T")
 _MAX_COPIES: Final = 16
@@ -208,7 +208,9 @@ def _store_readings(
                     family = entry.family
                     streams += [make_stream(connection, gadget_id, entry.layout, family=family, origin=origin)]
                 refused = conflicting(connection, streams[rank].id, page)
-                put(connection, streams[rank].id, [item for item in page if item[0] not in refused], latest_ms)
+                accepted = [item for item in page if item[0] not in refused]
+                known = stored_elsewhere(connection, streams[0], accepted) if rank == 0 else set()
+                put(connection, streams[rank].id, [item for item in accepted if item[0] not in known], latest_ms)
                 page = [item for item in page if item[0] in refused]
                 moved += len(page) if rank == 0 else 0
                 if not page:

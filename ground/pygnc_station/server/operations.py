@@ -34,6 +34,12 @@ class Form(msgspec.Struct, frozen=True):
     """Body of a request that is a form, or a JSON object of the same fields."""
 
 
+class KeyForm(Form, frozen=True):
+    """Form with the gateway's key, which is used if the header contains none: batonopc's header is a placeholder."""
+
+    key: str = ""
+
+
 class Access(StrEnum):
     """Secret that a request must contain."""
 
@@ -92,14 +98,18 @@ class Operation:
         kinds = self.kinds
         arguments: dict[str, Any] = {}
         if self.access is Access.GATEWAY:
-            arguments["gateway"] = await run_in_threadpool(require_gateway, request)
+            key = ""
+            if "body" in kinds and issubclass(kinds["body"], KeyForm):
+                arguments["body"] = await _body_of(request, kinds["body"])
+                key = arguments["body"].key
+            arguments["gateway"] = await run_in_threadpool(require_gateway, request, key)
         elif self.access is Access.PIN:
             require_attempt(request)
         elif self.access is Access.WRITE or (self.access is Access.READ and not context_of(request).is_open):
             await run_in_threadpool(require_token, request, to_write=self.access is Access.WRITE)
         if "query" in kinds:
             arguments["query"] = _validated("query", dict(request.query_params), kinds["query"])
-        if "body" in kinds:
+        if "body" in kinds and "body" not in arguments:
             arguments["body"] = await _body_of(request, kinds["body"])
         if inspect.iscoroutinefunction(self.work):
             result = await self.work(request, **arguments)

@@ -6,9 +6,10 @@ an origin that another gateway has used proves a forgery, or a copy of that gate
 """
 
 import logging
+from itertools import chain, count
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from pygnc_station.errors import BadBatchError, StationError
 from pygnc_station.store import schema
@@ -49,44 +50,51 @@ def owned_gadget(connection: Connection, gateway: int, name: str, origin: str, f
         family: kind of a new device.
 
     Raises:
-        ForeignOriginError: another gateway's gadget has readings of this origin.
+        ForeignOriginError: another gateway's gadget has readings of this origin, and no gadget of this gateway has.
     """
     _require_own_origin(connection, gateway, origin)
     if (mine := _gadget(connection, gateway, name)) is not None:
         return str(mine.gadget_id)
-    same_name = connection.execute(_select().where(func.lower(_D.gadget_id) == name.lower())).first()
+    same_name = _gadget_named(connection, name)
     if same_name is None or (same_name.gateway_id is None and _may_claim(connection, same_name.id, origin)):
         stored = name if same_name is None else str(same_name.gadget_id)
-    else:
-        stored = _free_name(connection, gateway, name)
-        _log.warning(
-            "gateway %s: its gadget %s is stored as %s, because another owner has a gadget of this name",
-            name_of_gateway(connection, gateway), name, stored,
-        )  # fmt: skip
+        if _claim(connection, make_device(connection, stored, family), gateway, name):
+            return stored
+    stored = _free_name(connection, gateway, name)
     _give(connection, make_device(connection, stored, family), gateway, name)
+    _log.warning(
+        "gateway %s: its gadget %s is stored as %s, because another owner has a gadget of this name",
+        name_of_gateway(connection, gateway), name, stored,
+    )  # fmt: skip
     return stored
+
+
+def stored_name(connection: Connection, name: str) -> str:
+    """Return the name of the stored gadget with this name in any case, or the name itself if there is none."""
+    found = _gadget_named(connection, name)
+    return name if found is None else str(found.gadget_id)
 
 
 def transfer(connection: Connection, gadget: str, gateway_name: str, now_ms: int) -> str:
     """Give a gadget to another gateway and write that into the gadget's log; return the name of its last owner.
 
+    If the gateway has a gadget of this name, that one gets no further readings.
+
     Raises:
-        StationError: gadget or gateway are unknown, or the gateway has another gadget of this name.
+        StationError: gadget or gateway are unknown.
     """
-    found = connection.execute(_select().where(func.lower(_D.gadget_id) == gadget.lower())).first()
+    found = _gadget_named(connection, gadget)
     if found is None:
         raise StationError(f"unknown gadget {gadget}; the page of the server lists all")
     gateway = gateway_named(connection, gateway_name)
     name = found.local_name or found.gadget_id
     present = _gadget(connection, gateway, name)
     if present is not None and present.id != found.id:
-        raise StationError(f"gateway {gateway_name} has a gadget {name} already: {present.gadget_id}")
+        _give(connection, present.id, gateway, None)
+        _log_action(connection, present, f"replaced by {found.gadget_id}; gets no further readings", now_ms)
     last = name_of_gateway(connection, found.gateway_id)
     _give(connection, found.id, gateway, name)
-    entry = {"device_id": found.id, "t_utc_ms": now_ms, "action_type": "Updated", "notes": "", "place": "", "who": ""}
-    action = f"transferred from gateway {last or 'none'} to {gateway_name}"
-    connection.execute(insert(schema.gadget_log), entry | {"action": action})
-    _log.warning("gadget %s: %s", found.gadget_id, action)
+    _log_action(connection, found, f"transferred from gateway {last or 'none'} to {gateway_name}", now_ms)
     return last
 
 
@@ -113,11 +121,11 @@ def name_of_gateway(connection: Connection, gateway: int | None) -> str:
 
 
 def _require_own_origin(connection: Connection, gateway: int, origin: str) -> None:
-    s = schema.streams.c
-    query = select(_D.gateway_id).join_from(schema.streams, schema.devices)
-    query = query.where(s.origin == origin, _D.gateway_id.is_not(None), _D.gateway_id != gateway)
-    if (owner := connection.execute(query.limit(1)).scalar()) is not None:
-        raise ForeignOriginError(origin, name_of_gateway(connection, owner))
+    query = select(_D.gateway_id).join_from(schema.streams, schema.devices).distinct()
+    query = query.where(schema.streams.c.origin == origin, _D.gateway_id.is_not(None))
+    owners = connection.execute(query).scalars().all()
+    if owners and gateway not in owners:  # after a transfer, gadgets with readings of one store have several owners
+        raise ForeignOriginError(origin, name_of_gateway(connection, owners[0]))
 
 
 def _may_claim(connection: Connection, device_id: int, origin: str) -> bool:
@@ -128,21 +136,38 @@ def _may_claim(connection: Connection, device_id: int, origin: str) -> bool:
 
 
 def _free_name(connection: Connection, gateway: int, name: str) -> str:
-    for suffix in (f"@{name_of_gateway(connection, gateway)}"[: MAX_NAME_LENGTH // 2], f"@{gateway}"):
+    suffixes = (f"@{name_of_gateway(connection, gateway)}"[: MAX_NAME_LENGTH // 2], f"@{gateway}")
+    for suffix in chain(suffixes, (f"@{gateway}-{rank}" for rank in count(2))):
         stored = name[: MAX_NAME_LENGTH - len(suffix)] + suffix
-        if connection.execute(_select().where(func.lower(_D.gadget_id) == stored.lower())).first() is None:
-            return stored
-    raise BadBatchError(f"gadget {name}: no name is free for it on the server; give the gadget another name")
+        if _gadget_named(connection, stored) is None:
+            break
+    return stored
 
 
 def _gadget(connection: Connection, gateway: int, name: str) -> Row[Any] | None:
-    has_name = func.lower(_D.local_name) == name.lower()
-    return connection.execute(_select().where(_D.gateway_id == gateway, has_name)).first()
+    query = _select().where(_D.gateway_id == gateway, schema.is_named(_D.local_name, name))
+    return connection.execute(query).first()
 
 
-def _give(connection: Connection, device_id: int, gateway: int, local_name: str) -> None:
+def _gadget_named(connection: Connection, name: str) -> Row[Any] | None:
+    return connection.execute(_select().where(schema.is_named(_D.gadget_id, name))).first()
+
+
+def _give(connection: Connection, device_id: int, gateway: int, local_name: str | None) -> None:
     statement = update(schema.devices).where(_D.id == device_id)
     connection.execute(statement.values(gateway_id=gateway, local_name=local_name))
+
+
+def _claim(connection: Connection, device_id: int, gateway: int, local_name: str) -> bool:
+    """Give a gadget to a gateway unless it has another owner, which may have created it at the same time."""
+    statement = update(schema.devices).where(_D.id == device_id, or_(_D.gateway_id.is_(None), _D.gateway_id == gateway))
+    return connection.execute(statement.values(gateway_id=gateway, local_name=local_name)).rowcount == 1
+
+
+def _log_action(connection: Connection, gadget: Row[Any], action: str, now_ms: int) -> None:
+    entry = {"device_id": gadget.id, "t_utc_ms": now_ms, "action_type": "Updated", "notes": "", "place": "", "who": ""}
+    connection.execute(insert(schema.gadget_log), entry | {"action": action})
+    _log.warning("gadget %s: %s", gadget.gadget_id, action)
 
 
 def _select() -> Any:  # noqa: ANN401 - SQLAlchemy's type would repeat the columns

@@ -9,10 +9,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from pygnc_station.server.context import context_of
+from pygnc_station.server.batonopc_readings import flat_json
+from pygnc_station.server.context import context_of, is_baton_client
 from pygnc_station.server.operations import Access, Name, Natural, Operation
+from pygnc_station.server.ownership import stored_name
 from pygnc_station.store.export import csv_pages
-from pygnc_station.store.query import Span, between, newest_of_each_kind, numbered, recent, streams, streams_of
+from pygnc_station.store.query import Span, between, count, newest_of_each_kind, numbered, recent, streams, streams_of
 from pygnc_station.store.readings import (
     Column,
     Layout,
@@ -61,11 +63,18 @@ class Filters(msgspec.Struct, frozen=True):
         return streams(context_of(request).store, self.gadget or self.gadget_id, self.kind)
 
 
+class Shape(msgspec.Struct, frozen=True):
+    """Shape of readings: flat as on batonopc's own server, which its clients also get without asking, or complete."""
+
+    flat: bool = False
+
+
 class Page(Filters, frozen=True):
     """Selection of one page of readings: at most `limit`, after the `offset` newest of the selected readings."""
 
     limit: Natural = _PAGE
     offset: Natural = 0
+    flat: bool = False
 
 
 class SeriesFilters(Filters, frozen=True):
@@ -83,27 +92,41 @@ class BulkImport(msgspec.Struct, frozen=True):
 
 
 def listing(request: Request, query: Page) -> object:
-    """Return a page of readings, the newest first."""
+    """Return a page of readings, the newest first; a flat list without `limit` is one page of the maximum size."""
     context = context_of(request)
-    limit, offset = max(1, min(query.limit, context.serve.limits.rows)), min(query.offset, _MAX_OFFSET)
+    most, offset = context.serve.limits.rows, min(query.offset, _MAX_OFFSET)
+    is_flat = query.flat or is_baton_client(request)
+    is_paged = not is_flat or "limit" in request.query_params
+    limit = max(1, min(query.limit, most)) if is_paged else most
     among = query.streams(request)
     by_id = {stream.id: stream for stream in among}
     found = recent(context.store, among, limit + 1, query.span, offset)
+    to_json = flat_json if is_flat else reading_to_json
+    results = [to_json(reading, by_id[reading.stream_id]) for reading in found[:limit]]
+    if not is_paged:
+        return results
     next_page = request.url.include_query_params(limit=limit, offset=offset + limit) if len(found) > limit else None
     previous_page = request.url.include_query_params(limit=limit, offset=max(0, offset - limit)) if offset else None
-    return {
+    page: dict[str, object] = {
         "next": next_page and str(next_page),
         "previous": previous_page and str(previous_page),
-        "results": [reading_to_json(reading, by_id[reading.stream_id]) for reading in found[:limit]],
+        "results": results,
     }
+    if is_flat:
+        page["count"] = sum(count(context.store, stream, query.span) for stream in among)
+    return page
 
 
-def latest(request: Request) -> object:
-    """Return the newest reading of each device and kind."""
-    return {"results": [reading_to_json(*found) for found in newest_of_each_kind(context_of(request).store)]}
+def latest(request: Request, query: Shape) -> object:
+    """Return the newest reading of each device and kind; a flat list contains one reading of each device."""
+    found = newest_of_each_kind(context_of(request).store)
+    if not (query.flat or is_baton_client(request)):
+        return {"results": [reading_to_json(*each) for each in found]}
+    newest = {stream.gadget_id: (reading, stream) for reading, stream in sorted(found, key=_time_of)}
+    return [flat_json(*newest[name]) for name in sorted(newest)]
 
 
-def single(request: Request) -> object:
+def single(request: Request, query: Shape) -> object:
     """Return the reading with the id STREAM-NUMBER."""
     if id_ := _ID.fullmatch(request.path_params["id"]):
         stream_id, number = int(id_[1]), int(id_[2])
@@ -112,7 +135,8 @@ def single(request: Request) -> object:
             among = streams_of(connection)
         for stream in among:
             if found and stream.id == stream_id:
-                return reading_to_json(found[0], stream)
+                to_json = flat_json if query.flat or is_baton_client(request) else reading_to_json
+                return to_json(found[0], stream)
     raise HTTPException(404, f"unknown reading {request.path_params['id']}; ids are STREAM-NUMBER")
 
 
@@ -133,9 +157,10 @@ def bulk(request: Request, body: BulkImport) -> object:
     created, context = 0, context_of(request)
     latest_ms = context.serve.limits.latest_ms(clock_ms())
     with context.store.writes() as connection:
+        gadget_id = stored_name(connection, body.gadget_id)
         for names, rows in groups.items():
             layout = Layout(IMPORTED, tuple(Column(name) for name in names))
-            stream = make_stream(connection, body.gadget_id, layout, family="", origin=origin)
+            stream = make_stream(connection, gadget_id, layout, family="", origin=origin)
             created += add_new(connection, stream.id, rows, latest_ms)
     return {"created": created}
 
@@ -195,6 +220,10 @@ def reading_to_json(reading: StoredReading, stream: Stream) -> dict[str, Any]:
 def _customary_unit(column: Column) -> dict[str, str | float]:
     """Return customary name and unit of a value, and the factor from the stored value."""
     return {"name": column.csv_name or column.name, "unit": column.csv_unit, "per_unit": column.csv_per_unit}
+
+
+def _time_of(found: tuple[StoredReading, Stream]) -> int:
+    return found[0].t_utc_ms
 
 
 def _reduced(points: list[list[float]]) -> list[list[float]]:

@@ -19,13 +19,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from pygnc_station.server.access import register
+from pygnc_station.server.access import printable, register
 from pygnc_station.server.context import Context, context_of, secret_of
-from pygnc_station.server.operations import Access, Form, Natural, Operation, Positive, read_body
+from pygnc_station.server.operations import Access, Form, KeyForm, Natural, Operation, Positive, read_body
 from pygnc_station.server.uploads import UploadState, UploadStatus
 from pygnc_station.store import schema
 from pygnc_station.store.readings import clock_ms
-from pygnc_station.store.schema import MAX_NAME_LENGTH
 
 _CHUNK_BYTES: Final = 1 << 20
 _MULTIPART_OVERHEAD_BYTES: Final = 10_000
@@ -41,11 +40,12 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Registration(Form, frozen=True):
-    """Request for a key: PIN of the server, serial number and name of the station."""
+    """Request for a key: PIN of the server; serial number, name and former key of the station."""
 
     pin: str = ""
     device_id: str = ""
     name: str = ""
+    old_key: str = ""
 
 
 class Announcement(msgspec.Struct, frozen=True):
@@ -62,8 +62,8 @@ class Offset(msgspec.Struct, frozen=True):
     offset: Natural
 
 
-class QuarantineRequest(Form, frozen=True):
-    """Request of batonopc for the id of a batch: name, size in bytes and MD5 of the batch."""
+class QuarantineRequest(KeyForm, frozen=True, kw_only=True):
+    """Request of batonopc for the id of a batch: the gateway's key; name, size in bytes and MD5 of the batch."""
 
     source_ref: Annotated[str, msgspec.Meta(min_length=1)]
     zip_size: Positive
@@ -72,8 +72,8 @@ class QuarantineRequest(Form, frozen=True):
 
 def activate(request: Request, body: Registration) -> object:
     """Exchange a PIN for a key; this operation serves PyGNC stations and tinycloud clients."""
-    old_key = secret_of(request)
-    key = register(context_of(request).store, body.pin, body.device_id, body.name, clock_ms(), old_key=old_key)
+    store = context_of(request).store
+    key = register(store, body.pin, body.device_id, body.name, clock_ms(), old_key=body.old_key)
     if key is None:
         raise HTTPException(403, "the PIN is wrong, used or expired; create a new PIN by `pygnc station pin`")
     return {"key": key}
@@ -81,7 +81,7 @@ def activate(request: Request, body: Registration) -> object:
 
 def announce(request: Request, gateway: int, body: Announcement) -> object:
     """Start an upload, or return the offset at which an interrupted upload continues."""
-    uploads, name = context_of(request).uploads, body.name[:MAX_NAME_LENGTH]
+    uploads, name = context_of(request).uploads, printable(body.name)
     return _json_of(uploads.announce(gateway, _id_of(request), name, body.bytes, f"sha256:{body.sha256}"))
 
 
@@ -109,7 +109,7 @@ async def send(request: Request, gateway: int, query: Offset) -> object:
 def quarantine_request(request: Request, gateway: int, body: QuarantineRequest) -> object:
     """Assign an id to a batch and return the destination of its file; the same batch always gets the same id."""
     context, serve = context_of(request), context_of(request).serve
-    name, md5 = body.source_ref[:MAX_NAME_LENGTH], body.zip_md5
+    name, md5 = printable(body.source_ref), body.zip_md5
     id_ = _known_id(context, gateway, name, body.zip_size) or uuid.uuid4().hex
     digest = f"md5:{md5}" if len(md5) == 32 and md5 != _MD5_OF_NOTHING else ""
     context.uploads.announce(gateway, id_, name, body.zip_size, digest)
@@ -168,7 +168,8 @@ def _json_of(status: UploadStatus) -> dict[str, Any]:
 
 
 def _tinycloud_json_of(status: UploadStatus) -> dict[str, Any]:
-    return {"batchid": status.id, "status": _TINYCLOUD_STATUS[status.state], "reason": status.reason}
+    state = _TINYCLOUD_STATUS[status.state]
+    return {"batchid": status.id, "status": state, "reason": status.reason, "conflict": status.conflict}
 
 
 def _fetch_from_inbox(context: Context, gateway: int, status: UploadStatus, key: str) -> UploadStatus:

@@ -4,15 +4,17 @@ import json
 import logging
 import re
 import threading
+import uuid
 from collections.abc import Iterator
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from pygnc_station.errors import StationError
-from pygnc_station.settings import StationSettings
+from pygnc_station.errors import StationError, TransferError
+from pygnc_station.settings import Mqtt, StationSettings
 from pygnc_station.store.readings import Column, StoredReading, Stream
 from pygnc_station.upload.station_server import tls_context
 
@@ -135,16 +137,12 @@ class MqttSink:
         self._refusal = ""
         self._is_unreachable = False
         self.connected = threading.Event()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"pygnc-{topic_part(settings.name)}")
+        self._client = _client(settings, f"pygnc-{topic_part(settings.name)}")
         self._client.max_queued_messages_set(_MAX_WAITING)
         self._client.will_set(self._availability, "offline", _QOS, retain=True)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = lambda *_: self.connected.clear()
-        if self._mqtt.username:
-            self._client.username_pw_set(self._mqtt.username, self._mqtt.password)
-        if self._mqtt.tls:
-            self._client.tls_set_context(tls_context(settings, self._mqtt.ca_file, "mqtt"))
         self._client.connect_async(self._mqtt.host, self._mqtt.port, _KEEPALIVE_S)
         self._client.loop_start()
 
@@ -155,9 +153,7 @@ class MqttSink:
             StationError: the broker refuses the login.
         """
         if self._refusal:
-            place = f"{self._mqtt.host}:{self._mqtt.port}"
-            remedy = "check username and password in [mqtt]"
-            raise StationError(f"{place}: the broker refuses the login ({self._refusal}); {remedy}")
+            raise _refused(self._mqtt, self._refusal)
 
     def publish(self, stream: Stream, reading: StoredReading) -> None:
         """Publish a reading; announce its values to Home Assistant before the first reading of a kind."""
@@ -202,3 +198,43 @@ class MqttSink:
                 self._mqtt.port,
             )
         self._is_unreachable = True
+
+
+def check_broker(settings: StationSettings, timeout_s: float) -> None:
+    """Log in to the broker and out again; a running publisher keeps its connection.
+
+    Raises:
+        StationError: the broker refuses the login, or the CA certificates cannot be read.
+        TransferError: the broker does not respond within `timeout_s`.
+    """
+    mqtt, answers = settings.mqtt, SimpleQueue[ReasonCode]()
+    client = _client(settings, f"pygnc-{topic_part(settings.name)}-{uuid.uuid4().hex[:8]}")
+    client.connect_timeout = timeout_s
+    client.on_connect = lambda _, __, ___, reason, ____: answers.put(reason)
+    try:
+        client.connect(mqtt.host, mqtt.port)
+        client.loop_start()
+        reason = answers.get(timeout=timeout_s)
+    except (OSError, Empty) as error:
+        why = str(error) or "timeout"
+        remedy = "check that the broker is running, and host and port in [mqtt]"
+        raise TransferError(f"{mqtt.host}:{mqtt.port}: the broker does not respond ({why}); {remedy}") from None
+    finally:
+        client.disconnect()
+        client.loop_stop()
+    if reason.is_failure:
+        raise _refused(mqtt, str(reason))
+
+
+def _client(settings: StationSettings, client_id: str) -> paho.Client:
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id)
+    if settings.mqtt.username:
+        client.username_pw_set(settings.mqtt.username, settings.mqtt.password)
+    if settings.mqtt.tls:
+        client.tls_set_context(tls_context(settings, settings.mqtt.ca_file, "mqtt"))
+    return client
+
+
+def _refused(mqtt: Mqtt, reason: str) -> StationError:
+    remedy = "check username and password in [mqtt]"
+    return StationError(f"{mqtt.host}:{mqtt.port}: the broker refuses the login ({reason}); {remedy}")

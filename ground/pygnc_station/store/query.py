@@ -54,7 +54,7 @@ def streams_of(connection: Connection, gadget_id: str = "", kind: str = "") -> l
         schema.streams, schema.devices
     )
     if gadget_id:
-        query = query.where(func.lower(d.gadget_id) == gadget_id.lower())
+        query = query.where(schema.is_named(d.gadget_id, gadget_id))
     if kind:
         query = query.where(s.kind == kind)
     found = connection.execute(query.order_by(s.id)).all()

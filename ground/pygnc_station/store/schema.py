@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    ColumnElement,
     ForeignKey,
     Integer,
     LargeBinary,
@@ -18,11 +19,12 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
 )
 from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMBLOB
 from sqlalchemy.schema import SchemaItem
 
-REVISION: Final = "0005"
+REVISION: Final = "0006"
 """Revision of these tables, which every store records."""
 
 metadata: Final = MetaData()
@@ -41,6 +43,14 @@ def _table(name: str, *parts: SchemaItem, **options: Any) -> Table:  # noqa: ANN
         mysql_collate="utf8mb4_bin",
         **options,
     )
+
+
+def is_named(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """Return the condition that a column contains a name, in any case of its letters.
+
+    Both sides are converted by the database: SQLite converts only ASCII letters, so Python's conversion would differ.
+    """
+    return func.lower(column) == func.lower(name)
 
 
 facts: Final = _table(
@@ -154,6 +164,7 @@ gateways: Final = _table(
     Column("created_ms", BigInteger, nullable=False),
     Column("seen_ms", BigInteger),
     Column("revoked_ms", BigInteger),
+    Column("former_key_hash", String(64), comment="key before, valid until the new one is used; null: none"),
     comment="stations that may upload, with hashes of their keys",
 )
 

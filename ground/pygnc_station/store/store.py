@@ -179,6 +179,24 @@ def conflicting(connection: Connection, stream_id: int, numbered: Sequence[tuple
     return found
 
 
+def stored_elsewhere(connection: Connection, stream: Stream, numbered: Sequence[tuple[int, NewReading]]) -> set[int]:
+    """Return the numbers of readings that the stream's device has under another origin: same time, values and bytes."""
+    s, c = schema.streams.c, schema.readings.c
+    device_id = select(s.device_id).where(s.id == stream.id).scalar_subquery()
+    same = (s.device_id == device_id, s.kind == stream.layout.kind, s.layout_digest == stream.layout.digest)
+    others = connection.execute(select(s.id).where(*same, s.id != stream.id)).scalars().all()
+    if not others:
+        return set()
+    found: set[int] = set()
+    for start in range(0, len(numbered), _MAX_PARAMETERS):
+        news = numbered[start : start + _MAX_PARAMETERS]
+        times = {new.t_utc_ms for _, new in news}
+        query = select(c.t_utc_ms, c.content, c.raw).where(c.stream_id.in_(others), c.t_utc_ms.in_(times))
+        known = {(t_utc_ms, content, raw) for t_utc_ms, content, raw in connection.execute(query)}
+        found |= {number for number, new in news if (new.t_utc_ms, new.content, new.raw) in known}
+    return found
+
+
 def add_new(connection: Connection, stream_id: int, numbered: Sequence[tuple[int, NewReading]], latest_ms: int) -> int:
     """Store numbered readings within a transaction as `put` does; return the number of new readings."""
     c = schema.readings.c

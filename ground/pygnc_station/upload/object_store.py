@@ -53,6 +53,14 @@ class ObjectStoreSender(Sender):
             raise TransferError(f"{self._name}: {why}") from None
         return replace(batch, state=BatchState.ACCEPTED, remote_id=name[-120:])
 
+    def check(self) -> str:
+        """List the objects of this station; see `Sender.check`."""
+        try:
+            next(iter(obstore.list(self._store, prefix=self._station)), None)
+        except BaseError as error:
+            raise TransferError(f"{self._name}: {self._line(error)}; check url in [upload] and the login") from None
+        return ""
+
     def close(self) -> None:
         """Do nothing: the library closes its connections with the store object."""
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import httpx
 
 from pygnc_devices.files import durable_rename
-from pygnc_station.errors import StationError, TransferError, UnreachableError
+from pygnc_station.errors import StationError, TransferError, UnreachableError, UntrustedError
 from pygnc_station.settings import StationSettings, Upload
 from pygnc_station.store.batches import Batch, BatchState
 
@@ -43,17 +43,45 @@ class Sender(ABC):
         """
 
     @abstractmethod
+    def check(self) -> str:
+        """Check that the server responds and accepts the login; return the date of its response, "" if unknown.
+
+        Raises:
+            StationError: the server does not accept the login, or is not one of this kind.
+            TransferError: the server does not respond.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Close the connections."""
 
 
 class HttpSender(Sender):
-    """Sender with an HTTP client that sends the gateway's key."""
+    """Sender with an HTTP client that sends the gateway's key.
 
-    def __init__(self, settings: StationSettings) -> None:
+    Args:
+        settings: settings of the station.
+        key: the key; by default that of the key file.
+
+    Attributes:
+        status_path: path at which the server reports the state of the batch with the id `{}`.
+    """
+
+    status_path: str
+
+    def __init__(self, settings: StationSettings, key: str = "") -> None:
         self._settings = settings
-        self._key = read_key(settings.path(settings.upload.key_file))
+        self._key = key or read_key(settings.path(settings.upload.key_file))
         self._client = http_client(settings, self._key)
+
+    def check(self) -> str:
+        """Query the state of a batch that does not exist; see `Sender.check`."""
+        response = send_request(self._client, "GET", self.status_path.format(_NO_BATCH))
+        is_ours = bool(json_object(response)) or self._settings.upload.kind == "tinycloud"
+        if response.status_code not in {200, 404} or not is_ours:
+            why = f"the response is not that of such a server ({error_of(response)})"
+            raise StationError(f"{self._client.base_url}: {why}; check url in [upload]")
+        return str(response.headers.get("date", ""))
 
     def close(self) -> None:
         """Close the connection."""
@@ -101,8 +129,8 @@ def _check_url(upload: Upload) -> None:
     """Refuse to send keys and PINs over plain HTTP, unless the server is on this computer or [upload] allows it."""
     try:
         url = httpx.URL(upload.url)
-    except httpx.InvalidURL as error:
-        raise StationError(f"url in [upload] is invalid ({error}); an example: https://stations.example") from None
+    except httpx.InvalidURL:
+        raise StationError("url in [upload] is invalid; an example: https://stations.example") from None
     if url.userinfo:
         raise StationError("url in [upload] contains a login, which would replace the station's key; remove it")
     if url.scheme != "http" or url.host in _LOOPBACK:
@@ -125,7 +153,7 @@ def send_request(client: httpx.Client, method: str, path: str, **content: Any) -
         response = client.request(method, path, **content)
     except httpx.ConnectError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            raise StationError(
+            raise UntrustedError(
                 f"{client.base_url}: the server's certificate is not trusted; set ca_file in [upload]"
             ) from None
         raise UnreachableError(
@@ -159,6 +187,7 @@ def error_of(response: httpx.Response) -> str:
     return str(value.get("error") or value.get("reason") or f"HTTP {response.status_code}")
 
 
+_NO_BATCH: Final = "0" * 32
 _CPU: Final = Path("/proc/cpuinfo")
 _NO_SERIAL: Final = "0" * 16
 
@@ -178,11 +207,9 @@ def register(settings: StationSettings, pin: str) -> Path:
     form = {"pin": pin.strip(), "device_id": serial_of_this_computer(), "name": settings.name}
     path = "api/v1/activate/" if settings.upload.kind == "station" else "activate/"
     file = settings.path(settings.upload.key_file)
-    old_key = ""
     with contextlib.suppress(StationError):
-        if settings.upload.kind == "station":
-            old_key = read_key(file)  # with it, the station remains the same gateway
-    with writing_key(file) as write, http_client(settings, old_key) as client:
+        form["old_key"] = read_key(file)  # with it, the station remains the same gateway
+    with writing_key(file) as write, http_client(settings) as client:
         response = send_request(client, "POST", path, data=form)
         if response.status_code == 404:
             raise StationError(
@@ -258,6 +285,8 @@ _MAX_ATTEMPTS: Final = 3
 class StationSender(HttpSender):
     """Client of a PyGNC server."""
 
+    status_path = "api/v1/batches/{}"
+
     def send(self, batch: Batch, path: Path) -> Batch:
         """Send a batch; see `Sender.send`."""
         for _ in range(_MAX_ATTEMPTS):
@@ -285,7 +314,7 @@ class StationSender(HttpSender):
         )
 
     def _request(self, method: str, batch: Batch, **content: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's
-        response = send_request(self._client, method, f"api/v1/batches/{batch.id}", **content)
+        response = send_request(self._client, method, self.status_path.format(batch.id), **content)
         error = str(json_object(response).get("error", ""))
         if response.status_code == 404 and batch.id in error:
             return {"state": "foreign", "reason": error, "offset": 0}

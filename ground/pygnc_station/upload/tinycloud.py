@@ -38,6 +38,8 @@ class TinycloudSender(HttpSender):
         poll_s: seconds between status requests.
     """
 
+    status_path = "upload_status/{}/"
+
     def __init__(self, settings: StationSettings, poll_s: float = POLL_S) -> None:
         super().__init__(settings)
         self._poll_s = poll_s
@@ -90,14 +92,15 @@ class TinycloudSender(HttpSender):
         for poll in range(POLLS):
             if poll:
                 time.sleep(self._poll_s)
-            response = send_request(self._client, "GET", f"upload_status/{batch.remote_id}/")
+            response = send_request(self._client, "GET", self.status_path.format(batch.remote_id))
             if response.status_code == 404:
                 reason = "the server no longer knows the batch; the next upload sends it again"
                 return replace(batch, state=BatchState.READY, remote_id="", reason=reason)
             values = json_object(response) if response.status_code == 200 else {}
             state = _STATES.get(str(values.get("status", "")))
             if state is not None:
-                return replace(batch, state=state, reason=str(values.get("reason", "")))
+                reason, conflict = str(values.get("reason", "")), str(values.get("conflict", ""))
+                return replace(batch, state=state, reason=reason, conflict=conflict)
         return replace(batch, state=BatchState.SENT, reason="")
 
 

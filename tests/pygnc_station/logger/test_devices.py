@@ -113,7 +113,7 @@ def test_a_single_reading_does_not_wait_for_a_long_interval(tmp_path: Path) -> N
 def test_the_doctor_explains_faults_of_fan_and_laser(
     tmp_path: Path, faults: OpcFaults, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pygnc_station.commands.doctor._READING_TIMEOUT_S", 5.0)
+    monkeypatch.setattr("pygnc_station.diagnosis.station._READING_TIMEOUT_S", 5.0)
     with line_of(counter(faults), tmp_path) as line:
         device = Device("opc", "opc_n3", line.url, interval_s=0.05, options={"timing": timing(REST_S)})
         settings = StationSettings(folder=str(tmp_path), device=[device])

@@ -78,13 +78,13 @@ def batch_of(store: Store, settings: StationSettings, ranks: range, gadget: str 
     return batch
 
 
-def certificate(folder: Path) -> None:
-    """Write cert.pem and key.pem for this computer, valid for two days."""
+def certificate(folder: Path, days: int = 2) -> None:
+    """Write cert.pem and key.pem for this computer, valid for some days from now."""
     program = shutil.which("openssl")
     if program is None:
         pytest.skip("no openssl: apt-get install openssl")
     words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    words += ["-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    words += ["-nodes", "-days", str(days), "-subj", "/CN=localhost"]
     names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
     files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
     subprocess.run([program, *words, *names, *files], check=True, capture_output=True)

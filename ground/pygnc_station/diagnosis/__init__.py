@@ -1,0 +1,1 @@
+"""Checks of stations and servers, whose findings `pygnc station doctor` prints."""

@@ -1,0 +1,149 @@
+"""Checks of a server: certificate, port, health, and the batches of its stations."""
+
+import contextlib
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from sqlalchemy import ColumnElement, func, select
+
+from pygnc_station.diagnosis.computer import Finding, bad, good
+from pygnc_station.errors import StationError, StoreError
+from pygnc_station.server.application import tls_files
+from pygnc_station.server.uploads import UploadState
+from pygnc_station.settings import StationSettings
+from pygnc_station.store import schema
+from pygnc_station.store.readings import iso_time
+from pygnc_station.store.store import Store
+
+_RENEW_S: Final = 21 * 86_400.0
+_TIMEOUT_S: Final = 5.0
+_DAY_MS: Final = 86_400_000
+_ANY_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared with, not listened on
+_MAX_NAMES: Final = 3
+_HANDSHAKE_ROUNDS: Final = 3
+
+
+def examine_server(settings: StationSettings, now_s: float) -> Iterator[Finding]:
+    """Yield the results of the checks of a server.
+
+    Args:
+        settings: settings of the server.
+        now_s: current time, seconds since 1970 (UTC).
+    """
+    try:
+        cert, key = tls_files(settings)
+    except StationError as error:
+        yield bad("server", str(error))
+        return
+    if cert and key:
+        yield _examine_certificate(cert, key, now_s)
+    yield _examine_port(settings, cert)
+    try:
+        with Store.open(settings.store_url) as store:
+            yield good("store", "the database can be opened")
+            yield from _examine_uploads(store, int(now_s * 1000))
+    except StoreError as error:
+        yield bad("store", str(error))
+
+
+def _examine_certificate(cert: str, key: str, now_s: float) -> Finding:
+    try:
+        details = _certificate(cert, key)
+    except ssl.SSLError as error:
+        why = getattr(error, "verify_message", "") or error.reason
+        return bad("certificate", f"{cert}: {why}; renew it, and restart the server")
+    left_s = ssl.cert_time_to_seconds(details["notAfter"]) - now_s
+    names = ", ".join(name for _, name in details.get("subjectAltName", ())) or "no host"
+    text = f"{cert} is valid for {names} until {details['notAfter']}, {left_s / 86_400:.0f} days"
+    return good("certificate", text) if left_s > _RENEW_S else bad("certificate", f"{text}; renew it now")
+
+
+def _certificate(cert: str, key: str) -> dict[str, Any]:
+    """Return the content of a certificate, from a TLS handshake in memory with itself as the trusted authority.
+
+    Raises:
+        SSLError: the certificate is not valid now.
+    """
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    server.load_cert_chain(cert, key)
+    client.load_verify_locations(cert)
+    client.check_hostname = False
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = (client.wrap_bio(to_client, to_server), server.wrap_bio(to_server, to_client, server_side=True))
+    for end in ends * _HANDSHAKE_ROUNDS:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    return ends[0].getpeercert() or {}
+
+
+def _examine_port(settings: StationSettings, cert: str | None) -> Finding:
+    """Check that this server listens, is healthy, and uses the certificate of its file."""
+    serve = settings.serve
+    if not serve.port:
+        return good("server", "its port is chosen when it starts (port = 0 in [serve])")
+    host = _ANY_HOST.get(serve.host, serve.host)
+    shown = f"[{host}]" if ":" in host else host
+    url = f"{'https' if cert else 'http'}://{shown}:{serve.port}/health"
+    context = ssl.create_default_context()
+    context.check_hostname = False  # the host is this computer, and the certificate is checked above
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with httpx.Client(verify=context, timeout=_TIMEOUT_S, trust_env=False) as client:
+            response = client.get(url)
+        answer = response.json()
+    except httpx.TransportError as error:
+        why = str(error) or type(error).__name__
+        remedy = "start it by `pygnc station serve`, or systemctl start pygnc-station-serve"
+        return bad("server", f"{url}: no response ({why}); {remedy}")
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict) or not {"status", "error"} & answer.keys():
+        return bad("server", f"{url}: another program responds; set another port in [serve]")
+    if response.status_code != 200:
+        return bad("server", f"{url}: {answer.get('error') or f'HTTP {response.status_code}'}")
+    if cert and _is_outdated(host, serve.port, cert):
+        return bad("certificate", f"the server still uses an older one than {cert}; restart the server")
+    return good("server", f"{url} responds")
+
+
+def _is_outdated(host: str, port: int, cert: str) -> bool:
+    """Return True if a server uses another certificate than that of a file."""
+    used = ssl.get_server_certificate((host, port), timeout=_TIMEOUT_S)
+    text = Path(cert).read_text(encoding="ascii", errors="replace")
+    end = "-----END CERTIFICATE-----"
+    first = text[text.index("-----BEGIN CERTIFICATE-----") :].partition(end)[0] + end
+    return ssl.PEM_cert_to_DER_cert(used) != ssl.PEM_cert_to_DER_cert(first)
+
+
+def _examine_uploads(store: Store, now_ms: int) -> Iterator[Finding]:
+    """Check for rejected batches and interrupted uploads; a station sends both again only if somebody looks at it."""
+    c = schema.uploads.c
+    rejected = (c.state == UploadState.REJECTED) & (c.changed_ms > now_ms - _DAY_MS)
+    interrupted = (c.state == UploadState.RECEIVING) & (c.changed_ms < now_ms - _DAY_MS)
+    count, stations, reason = _count(store, rejected)
+    if count:
+        why = f"the last reason: {reason}"
+        yield bad("batches", f"{count} batches of {stations} were rejected in the last 24 h; {why}")
+    count, stations, _ = _count(store, interrupted)
+    if count:
+        yield bad(
+            "batches", f"{count} uploads of {stations} were interrupted a day ago or earlier; check these stations"
+        )
+    with store.reads() as connection:
+        newest = connection.execute(select(func.max(c.changed_ms)).where(c.state == UploadState.ACCEPTED)).scalar()
+    yield good("batches", f"the newest one was accepted at {iso_time(newest)}" if newest else "none was accepted yet")
+
+
+def _count(store: Store, condition: ColumnElement[bool]) -> tuple[int, str, str]:
+    """Return number, stations and last reason of the uploads that meet a condition."""
+    c, g = schema.uploads.c, schema.gateways.c
+    query = select(g.name, c.reason).join(schema.gateways, g.id == c.gateway_id).where(condition).order_by(c.changed_ms)
+    with store.reads() as connection:
+        found = connection.execute(query).all()
+    names = sorted({row[0] for row in found})
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return len(found), ", ".join(names[:_MAX_NAMES]) + more, found[-1][1] if found else ""
