@@ -1,7 +1,7 @@
 """Benchmarks of stations in docs/benchmarks.md: recorded vectors, store, batches, server, logger, a day of faults.
 
 Usage: python -m scripts.bench.bench_station [--speed N]
-           [--part vectors|store|server|logger|writes|publish|page|init|flood|faults]
+           [--part vectors|store|server|logger|writes|publish|page|init|flood|faults|fleet]
 
 --speed: simulated seconds per second of the fault run; at 60 it takes 25 minutes and reads the counter every 83 ms.
 Prints Markdown tables.
@@ -43,6 +43,7 @@ from pygnc_station.store.query import Span
 from pygnc_station.store.readings import Layout, NewReading, clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
+from scripts.bench.fleet_fault_run import FleetFaultRun
 from scripts.bench.processes import ROOT, cpu_s, memory_mb, running
 from scripts.bench.station_fault_run import FaultRun
 from scripts.bench.table import Row, print_rows, select_parts
@@ -95,7 +96,7 @@ def main() -> None:
     )
     parts = {
         "vectors": vectors, "store": store, "server": gateways, "logger": logger, "writes": writes, "publish": publish,
-        "page": page, "init": first_reading, "flood": flood, "faults": faults,
+        "page": page, "init": first_reading, "flood": flood, "faults": faults, "fleet": fleet,
     }  # fmt: skip
     options, chosen = select_parts(parser, parts)
     logging.getLogger("pygnc_devices").setLevel(logging.CRITICAL)
@@ -379,6 +380,12 @@ def _ask_health() -> None:
         connection.request("GET", "/health")
         if connection.getresponse().status != HTTPStatus.OK:
             raise ConnectionError("/health does not report a healthy server")
+
+
+def fleet(_: float) -> Iterator[Row]:
+    """Simulate a day of a fleet with copied and restored cards, new keys, kills and full disks."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield from FleetFaultRun(Path(folder)).run()
 
 
 def faults(speed: float) -> Iterator[Row]:

@@ -1,0 +1,125 @@
+"""The distributions: what they contain, and that each works alone when it is installed from its built files."""
+
+import hashlib
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import pygnc_devices
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DISTRIBUTIONS = PROJECT["tool"]["pygnc"]["distributions"]
+LIMITS_MB = {"pygnc-devices": 45, "pygnc-station": 80}
+MAIN_JOBS = {
+    "pygnc-devices": ["{python}", "-c", "from pygnc_devices.family import all_families; print(len(all_families()))"],
+    "pygnc": ["{python}", "-m", "pygnc", "--version"],
+    "pygnc-ground": ["{pygnc}", "demo", "--out", "{folder}/demo"],
+    "pygnc-station": ["{pygnc}", "station", "families"],
+}
+MISSING = {
+    "pygnc-devices": ("replay", "pygnc-ground"),
+    "pygnc": ("device", "pygnc-station"),
+    "pygnc-ground": ("station", "pygnc-station"),
+    "pygnc-station": ("fly", "pygnc"),
+}
+
+# One worker builds and installs for all of them.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("distributions")]
+
+
+def build(out: Path, *names: str) -> dict[str, bytes]:
+    """Build distributions; return the files by name."""
+    command = [sys.executable, "-m", "scripts.build_distributions", "--out", str(out), *names]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    files = {path.name: path.read_bytes() for path in out.iterdir()}
+    printed = {Path(line.split()[1]).name: line.split()[0] for line in done.stdout.splitlines()}
+    assert printed == {name: hashlib.sha256(octets).hexdigest() for name, octets in files.items()}
+    return files
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("distributions")
+    build(out)
+    return out
+
+
+def wheel(built: Path, name: str) -> Path:
+    (found,) = built.glob(f"{name.replace('-', '_')}-{pygnc_devices.__version__}-*.whl")
+    return found
+
+
+def test_the_same_tree_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
+    again = build(tmp_path, "pygnc-devices", "pygnc-station")
+    assert again == {name: (built / name).read_bytes() for name in again}
+
+
+def test_every_package_and_data_file_is_in_exactly_one_distribution(built: Path) -> None:
+    packages = [folder for one in DISTRIBUTIONS.values() for folder in one["packages"]]
+    assert sorted(packages) == sorted(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+    contents = [set(zipfile.ZipFile(wheel(built, name)).namelist()) for name in DISTRIBUTIONS]
+    assert sum(map(len, contents)) == len(set().union(*contents))
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_a_wheel_can_be_built_from_the_source_distribution(built: Path, name: str, tmp_path: Path) -> None:
+    with tarfile.open(next(built.glob(f"{name.replace('-', '_')}-[0-9]*.tar.gz"))) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (tree,) = tmp_path.iterdir()
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel"], cwd=tree, check=True, capture_output=True
+    )
+    (again,) = (tree / "dist").iterdir()
+    contents = [zipfile.ZipFile(path) for path in (wheel(built, name), again)]
+    assert contents[0].namelist() == contents[1].namelist()
+    assert all(contents[0].read(entry) == contents[1].read(entry) for entry in contents[0].namelist())
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_a_distribution_requires_its_siblings_in_its_own_version(built: Path, name: str) -> None:
+    with zipfile.ZipFile(wheel(built, name)) as archive:
+        (entry,) = [entry for entry in archive.namelist() if entry.endswith(".dist-info/METADATA")]
+        metadata = Parser().parsestr(archive.read(entry).decode())
+    required = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
+    siblings = {one.name: str(one.specifier) for one in required if one.name in DISTRIBUTIONS}
+    assert siblings == {
+        one: f"=={pygnc_devices.__version__}" for one in DISTRIBUTIONS[name]["requires"] if one in DISTRIBUTIONS
+    }
+    always = {one.name for one in required if one.marker is None}
+    heavy = {"scipy", "matplotlib", "polars", "numpy", "obstore", "mcap"}
+    assert name in {"pygnc", "pygnc-ground"} or not always & heavy
+
+
+@pytest.mark.index
+@pytest.mark.timeout(300)  # downloads up to 150 MB
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_a_distribution_works_alone(built: Path, name: str, tmp_path: Path) -> None:
+    python, pygnc = tmp_path / "env/bin/python", tmp_path / "env/bin/pygnc"
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
+    install = [*pip, "install", "--quiet", "--find-links", str(built), name]
+    installed = subprocess.run(install, capture_output=True, text=True, check=False)
+    if installed.returncode and "No matching distribution" in installed.stderr:
+        pytest.skip("no package index answers")
+    assert installed.returncode == 0, installed.stderr
+    subprocess.run([*pip, "uninstall", "--quiet", "--yes", "pip", "setuptools"], check=True)
+    job = [word.format(python=python, pygnc=pygnc, folder=tmp_path) for word in MAIN_JOBS[name]]
+    done = subprocess.run(job, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, bool(done.stdout)) == (0, True), done.stderr
+    listed = subprocess.run([pygnc, "--help"], capture_output=True, text=True, check=True).stdout
+    subcommand, distribution = MISSING[name]
+    assert f"  {subcommand} " not in listed
+    failed = subprocess.run([pygnc, subcommand], capture_output=True, text=True, check=False)
+    needs = f"pygnc: {subcommand} needs {distribution}: pip install {distribution}\n"
+    assert (failed.returncode, failed.stderr) == (2, needs)
+    (packages,) = (tmp_path / "env/lib").glob("python*/site-packages")
+    size_mb = sum(path.stat().st_size for path in packages.rglob("*") if path.is_file()) / 1e6
+    assert size_mb < LIMITS_MB.get(name, 1000)
