@@ -9,7 +9,7 @@ import secrets
 import string
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from pygnc_station.errors import StationError
 from pygnc_station.server.ownership import gateway_named
@@ -46,8 +46,8 @@ def new_pin(store: Store, now_ms: int, minutes: float, gateway: str = "") -> str
 def register(store: Store, pin: str, device_id: str, name: str, now_ms: int, *, old_key: str = "") -> str | None:
     """Return a new key for a station and delete the PIN; None if the PIN is wrong, used or expired.
 
-    A station that shows its old key, or a PIN for its gateway, remains the same gateway and keeps its gadgets. The old
-    key is valid until the new key is used, because the response may be lost; a PIN for the gateway ends it at once.
+    A station that shows a valid key of its name keeps it: a new key would lock out the station whose card was copied. A
+    PIN for a gateway replaces the key of that gateway. Both keep the gadgets.
     """
     key = "".join(secrets.choice(_ALPHABET) for _ in range(KEY_LENGTH))
     table, c = schema.gateways, schema.pins.c
@@ -56,9 +56,10 @@ def register(store: Store, pin: str, device_id: str, name: str, now_ms: int, *, 
         used = connection.execute(delete(schema.pins).where(c.pin_hash == _hash(pin), c.expires_ms >= now_ms))
         if used.rowcount != 1:
             return None
-        row = {"device_id": printable(device_id), "key_hash": _hash(key), "revoked_ms": None, "former_key_hash": None}
-        if gateway is None and old_key and (gateway := gateway_of(connection, old_key, now_ms)) is not None:
-            row["former_key_hash"] = _hash(old_key)
+        row = {"device_id": printable(device_id), "key_hash": _hash(key), "revoked_ms": None}
+        is_own = (table.c.name == printable(name), table.c.key_hash == _hash(old_key), table.c.revoked_ms.is_(None))
+        if gateway is None and connection.execute(select(table.c.id).where(*is_own)).first():
+            return old_key
         if gateway is None:
             connection.execute(insert(table), row | {"name": printable(name), "created_ms": now_ms})
         else:
@@ -68,16 +69,12 @@ def register(store: Store, pin: str, device_id: str, name: str, now_ms: int, *, 
 
 def gateway_of(connection: Connection, key: str, now_ms: int) -> int | None:
     """Return the id of the gateway of a key and record the time of its visit; None if the key is unknown or revoked."""
-    c, digest = schema.gateways.c, _hash(key)
-    is_key = or_(c.key_hash == digest, c.former_key_hash == digest)
-    found = connection.execute(select(c.id, c.key_hash).where(is_key, c.revoked_ms.is_(None))).first()
-    if found is None:
-        return None
-    values: dict[str, object] = {"seen_ms": now_ms}
-    if found.key_hash == digest:
-        values["former_key_hash"] = None
-    connection.execute(update(schema.gateways).where(c.id == found.id).values(**values))
-    return int(found.id)
+    table = schema.gateways
+    query = select(table.c.id).where(table.c.key_hash == _hash(key), table.c.revoked_ms.is_(None))
+    found = connection.execute(query).scalar()
+    if found is not None:
+        connection.execute(update(table).where(table.c.id == found).values(seen_ms=now_ms))
+    return found
 
 
 class Gateway(NamedTuple):

@@ -1,6 +1,7 @@
 """HTTP server: its routes, web page, metrics and error responses, and how it is run by uvicorn."""
 
 import errno
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ LEAST_FREE_BYTES: Final = 100_000_000
 _GRACE_S: Final = 5
 _BACKLOG: Final = 1024
 """Connections that wait to be accepted; beyond that, clients wait a second or longer."""
+_log: Final = logging.getLogger(__name__)
 _STATIC: Final = Path(__file__).parent / "static"
 _PAGE_HEADERS: Final = {
     "content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -135,7 +137,7 @@ def application(
     uploads = Uploads(store, folder, serve)
     uploads.recover()
     routes = [*(operation.route() for operation in OPERATIONS), Mount("/static", StaticFiles(directory=_STATIC))]
-    errors = (ClientDisconnect, HTTPException, UploadError, RefusedReadingsError, StoreError)
+    errors = (ClientDisconnect, HTTPException, UploadError, RefusedReadingsError, StoreError, OSError)
     app = Starlette(routes=routes, exception_handlers=dict.fromkeys(errors, _error_response))
     app.state.context = Context(store, serve, uploads, RateLimit(pin_attempts, 60.0), RateLimit(key_attempts, 60.0))
     return app
@@ -209,5 +211,8 @@ async def _error_response(_: Request, error: Exception) -> Response:
         return JSONResponse({"error": str(error)}, error.status)
     if isinstance(error, RefusedReadingsError):
         return JSONResponse({"error": f"the database refuses these readings: {error.reason}"}, 400)
+    if isinstance(error, OSError):
+        _log.error("the disk of received batches: %s", error)
+        return JSONResponse({"error": f"the server cannot store files ({error.strerror}); retry later"}, 503)
     # The message of a StoreError contains the name of the database.
     return JSONResponse({"error": "the store cannot be reached; retry later", "kind": type(error).__name__}, 503)

@@ -40,7 +40,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Registration(Form, frozen=True):
-    """Request for a key: PIN of the server; serial number, name and former key of the station."""
+    """Request for a key: PIN of the server; serial number, name and present key of the station."""
 
     pin: str = ""
     device_id: str = ""

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMBLOB
 from sqlalchemy.schema import SchemaItem
 
-REVISION: Final = "0006"
+REVISION: Final = "0005"
 """Revision of these tables, which every store records."""
 
 metadata: Final = MetaData()
@@ -164,7 +164,6 @@ gateways: Final = _table(
     Column("created_ms", BigInteger, nullable=False),
     Column("seen_ms", BigInteger),
     Column("revoked_ms", BigInteger),
-    Column("former_key_hash", String(64), comment="key before, valid until the new one is used; null: none"),
     comment="stations that may upload, with hashes of their keys",
 )
 

@@ -1,12 +1,14 @@
 """Gadgets belong to the gateways that upload their readings."""
 
 import logging
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
+from msgspec import structs
 from sqlalchemy import Connection, update
 from typer.testing import CliRunner, Result
 
@@ -21,7 +23,7 @@ from pygnc_station.store import query, schema
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store, make_device
 from pygnc_station.upload.batch_builder import make_batch
-from pygnc_station.upload.station_server import read_key, register, writing_key
+from pygnc_station.upload.station_server import read_key, register
 from pygnc_station.upload.uploader import UploadReport, sender_of, upload_all
 from tests.fakes import batonopc
 from tests.fakes.batonopc import batch_of, csv_of, log, rows_of
@@ -189,7 +191,7 @@ def test_registering_anew_keeps_the_gateway_and_its_gadgets(tmp_path: Path) -> N
         roof.upload(range(2))
         old = read_key(tmp_path / "roof" / "gateway_key.txt")
         register(roof.settings, new_pin(there.store, clock_ms(), 5))
-        assert read_key(tmp_path / "roof" / "gateway_key.txt") != old
+        assert read_key(tmp_path / "roof" / "gateway_key.txt") == old
         roof.upload(range(2, 4))
         assert times(there) == {"imu": at(range(4))}
         assert owners(there) == {"roof": ["imu"]}
@@ -198,7 +200,7 @@ def test_registering_anew_keeps_the_gateway_and_its_gadgets(tmp_path: Path) -> N
         register(roof.settings, new_pin(there.store, clock_ms(), 5, "roof"))
         roof.upload(range(4, 6))
         assert times(there) == {"imu": at(range(6))}
-        assert new_key(there.store, "00000000", "", "", clock_ms(), old_key=old) is None
+        assert new_key(there.store, "00000000", "", "roof", clock_ms(), old_key=old) is None
 
 
 def test_a_replaced_station_without_its_key_is_told_what_to_do(tmp_path: Path) -> None:
@@ -321,32 +323,24 @@ def test_revoking_a_station_whose_name_is_a_number_spares_the_gateway_of_this_nu
         assert [gateway.name for gateway in list_gateways(there.store) if gateway.revoked_ms] == ["1"]
 
 
-def test_the_former_key_is_valid_until_the_new_key_arrives(tmp_path: Path) -> None:
+def test_a_copied_card_that_registers_anew_does_not_lock_out_its_original(tmp_path: Path) -> None:
     with server(tmp_path / "server") as there:
         roof = Station(there, tmp_path, "roof")
-        former = read_key(tmp_path / "roof" / "gateway_key.txt")
-
-        def renew() -> str | None:
-            return new_key(there.store, new_pin(there.store, clock_ms(), 5), "", "roof", clock_ms(), old_key=former)
-
-        lost = renew()  # the response is lost, so the station still has its former key
-        assert roof.upload(range(2)).problem == ""
-        key = renew()
-        assert key is not None
-        with writing_key(tmp_path / "roof" / "gateway_key.txt") as write:
-            write(key)
+        roof.upload(range(2))
+        for name in ("roof", "clone"):
+            shutil.copytree(tmp_path / "roof", tmp_path / f"copy of {name}")
+            copy = structs.replace(roof.settings, name=name, folder=str(tmp_path / f"copy of {name}"))
+            register(copy, new_pin(there.store, clock_ms(), 5))
         assert roof.upload(range(2, 4)).problem == ""
-        with there.store.writes() as connection:
-            assert [gateway_of(connection, str(each), clock_ms()) for each in (former, lost, key)] == [None, None, 1]
-        assert times(there) == {"imu": at(range(4))}
+        assert owners(there) == {"roof": ["imu"], "clone": []}
 
 
-def test_a_pin_for_a_gateway_ends_the_former_key_at_once(tmp_path: Path) -> None:
+def test_a_pin_for_a_gateway_replaces_its_key(tmp_path: Path) -> None:
     with server(tmp_path / "server") as there:
-        former = there.new_key("roof")
-        assert new_key(there.store, new_pin(there.store, clock_ms(), 5, "roof"), "", "roof", clock_ms(), old_key=former)
+        old = there.new_key("roof")
+        key = new_key(there.store, new_pin(there.store, clock_ms(), 5, "roof"), "", "roof", clock_ms(), old_key=old)
         with there.store.writes() as connection:
-            assert gateway_of(connection, former, clock_ms()) is None
+            assert [gateway_of(connection, str(each), clock_ms()) for each in (old, key)] == [None, 1]
 
 
 def test_a_name_is_free_after_any_number_of_transfers(tmp_path: Path) -> None:
