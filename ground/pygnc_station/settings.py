@@ -179,6 +179,39 @@ class Influx(Table, frozen=True):
     token: str = ""
 
 
+class SensorCommunity(Table, frozen=True):
+    """Settings of the node at sensor.community that receives a particle counter's values: `[sensor_community]`.
+
+    Attributes:
+        sensor: name of the node as it is registered at devices.sensor.community, such as `raspi-00000000abcdef01`; ""
+            disables the output.
+        gadget: name of the particle counter.
+        every_s: interval of the requests; the values are averages.
+        url: address of the service.
+    """
+
+    sensor: str = ""
+    gadget: str = ""
+    every_s: Seconds = 145.0
+    url: str = "https://api.sensor.community/v1/push-sensor-data/"
+
+
+class OpenSenseMap(Table, frozen=True):
+    """Settings of the box at openSenseMap that receives values with their own times: `[opensensemap]`.
+
+    Attributes:
+        box: id of the box; "" disables the output.
+        token: access token of the box; `${NAME}` is replaced by an environment variable.
+        sensors: id of the box's sensor by `gadget/value`, such as `OPC_7/pm_2_5_ug_m3`.
+        url: address of the service.
+    """
+
+    box: str = ""
+    token: str = ""
+    sensors: dict[str, str] = {}
+    url: str = "https://api.opensensemap.org"
+
+
 class Prometheus(Table, frozen=True):
     """Settings of the endpoint from which Prometheus scrapes the newest values: `[prometheus]`.
 
@@ -301,6 +334,8 @@ class StationSettings(Table, frozen=True):
     mqtt: Mqtt = Mqtt()
     influx: Influx = Influx()
     prometheus: Prometheus = Prometheus()
+    sensor_community: SensorCommunity = SensorCommunity()
+    opensensemap: OpenSenseMap = OpenSenseMap()
 
     def path(self, name: str) -> Path:
         """Return a path of the settings relative to `folder`, with `~` expanded."""
@@ -310,6 +345,18 @@ class StationSettings(Table, frozen=True):
     def is_server(self) -> bool:
         """True if the settings contain the table [serve]."""
         return self.serve is not _NO_SERVER
+
+    @property
+    def pushes(self) -> list[str]:
+        """Tables of the outputs that receive readings by HTTP, which are names of their cursors too."""
+        chosen = {"influx": self.influx.url, "sensor_community": self.sensor_community.sensor}
+        chosen["opensensemap"] = self.opensensemap.box
+        return [table for table, is_set in chosen.items() if is_set]
+
+    @property
+    def has_outputs(self) -> bool:
+        """True if `pygnc station publish` has something to do."""
+        return bool(self.mqtt.host or self.prometheus.port or self.pushes)
 
     @property
     def store_url(self) -> str:

@@ -185,8 +185,12 @@ class FleetFaultRun:
         elif fault == "registrations after the key was lost":
             with self._central() as central:
                 (found,) = [one for one in list_gateways(central) if one.id == self._gateway_of(station, central)]
+            lost = (station.folder / "gateway_key.txt").read_bytes()
             (station.folder / "gateway_key.txt").unlink()
             self._register(station, str(found.id))
+            for copy in self.stations:  # the operator gives the new key to copies of the card too
+                if (copy.folder / "gateway_key.txt").read_bytes() == lost:
+                    shutil.copy(station.folder / "gateway_key.txt", copy.folder)
         elif fault == "clock jumps":
             station.clock_offset_ms += self.dice.choice((-1, 1)) * self.dice.randrange(10, 3600) * 1000
         self.done[fault] += 1

@@ -1,6 +1,6 @@
 """`pygnc station families | test | read-once | log`.
 
-`pygnc station publish`: MQTT, InfluxDB, Prometheus.
+`pygnc station publish`: MQTT, InfluxDB, Prometheus, sensor.community, openSenseMap.
 """
 
 import logging
@@ -86,7 +86,7 @@ def log(
 
 @command()
 def publish(settings: SettingsOption = None) -> None:
-    """Send new readings of the store to the outputs of [mqtt], [influx] and [prometheus] until Ctrl-C."""
+    """Send new readings of the store to the outputs of the settings, such as [mqtt] and [influx], until Ctrl-C."""
     from pygnc_station.sinks.publisher import Publisher  # noqa: PLC0415 - imports the clients of all outputs
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)

@@ -17,7 +17,7 @@ from pygnc_station.logger.display import json_of, line_of
 from pygnc_station.settings import StationSettings, read_settings
 from pygnc_station.store import query
 from pygnc_station.store.batonopc import import_batonopc, zone_of
-from pygnc_station.store.cursors import BATCHES, INFLUX, SYNC
+from pygnc_station.store.cursors import BATCHES, SYNC
 from pygnc_station.store.export import export as export_files
 from pygnc_station.store.pruning import prune as prune_store
 from pygnc_station.store.pruning import prune_files, prune_to_size
@@ -188,8 +188,8 @@ def _prune_zips(settings: StationSettings, now_s: float) -> int:
 
 def readers(settings: StationSettings) -> list[str]:
     """Return the names of the cursors that protect readings from being pruned."""
-    wanted = {SYNC: settings.sync.url, BATCHES: settings.upload.url, INFLUX: settings.influx.url}
-    return [name for name, url in wanted.items() if url]
+    wanted = {SYNC: settings.sync.url, BATCHES: settings.upload.url}
+    return [name for name, url in wanted.items() if url] + settings.pushes
 
 
 def _print(reading: StoredReading, streams: list[Stream], *, as_json: bool) -> None:

@@ -85,7 +85,7 @@ def unit_files(settings: StationSettings, file: Path, user: str, *, is_server: b
     else:
         logger = unit("log", _LOGGER, "time-sync.target", "--quiet", title="log devices")
         files = {"pygnc-station.service": logger + _AT_BOOT}
-        if settings.mqtt.host or settings.influx.url or settings.prometheus.port:
+        if settings.has_outputs:
             files["pygnc-station-publish.service"] = unit("publish", _RESTART) + _AT_BOOT
         urls = {"batch": settings.upload.url, "upload": settings.upload.url, "sync": settings.sync.url}
         jobs = [job for job in JOBS if urls.get(job, "prune")]

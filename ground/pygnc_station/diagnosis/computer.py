@@ -114,4 +114,5 @@ def _private_files(settings: StationSettings, file: Path | None) -> Iterator[Pat
 def _secrets(settings: StationSettings) -> Iterator[str]:
     urls = (settings.store.url, settings.sync.url, settings.influx.url)
     passwords = [urlsplit(url).password or "" for url in urls]
-    yield from filter(None, (settings.mqtt.password, settings.influx.token, *passwords, *map(unquote, passwords)))
+    tokens = (settings.mqtt.password, settings.influx.token, settings.opensensemap.token)
+    yield from filter(None, (*tokens, *passwords, *map(unquote, passwords)))

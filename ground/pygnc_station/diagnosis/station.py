@@ -18,7 +18,7 @@ from pygnc_station.logger.devices import identify, read_one
 from pygnc_station.settings import Device, StationSettings
 from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches
-from pygnc_station.store.cursors import INFLUX, SYNC
+from pygnc_station.store.cursors import SYNC
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import retry_state
 from pygnc_station.upload.sync import dead_letters
@@ -44,6 +44,7 @@ _MAX_AGE_S: Final = 300.0
 _MAX_WAIT_S: Final = 86_400.0
 _MAX_OFFSET_S: Final = 5.0
 _ANSWER_TIMEOUT_S: Final = 5.0
+_TITLES: Final = {"influx": "InfluxDB", "sensor_community": "sensor.community", "opensensemap": "openSenseMap"}
 
 
 def examine_station(settings: StationSettings, now_s: float) -> Iterator[Finding]:
@@ -63,8 +64,8 @@ def examine_station(settings: StationSettings, now_s: float) -> Iterator[Finding
         yield _examine_central_store(settings)
     if settings.mqtt.host:
         yield _examine_broker(settings)
-    if settings.influx.url:
-        yield _examine_influx(settings)
+    if settings.pushes:
+        yield from _examine_pushes(settings)
 
 
 def examine_device(device: Device) -> Generator[Finding, None, bool]:
@@ -109,7 +110,7 @@ def _examine_store(settings: StationSettings, now_s: float, *, is_logging: bool)
     try:
         with Store.open(settings.store_url) as store:
             yield _examine_age(store, now_s, is_logging=is_logging)
-            for name, subject in ((SYNC, "central store"), (UPLOAD, "upload"), (INFLUX, "InfluxDB")):
+            for name, subject in ((SYNC, "central store"), (UPLOAD, "upload"), *_TITLES.items()):
                 state = retry_state(store, name)
                 if state.problem:
                     yield bad(subject, f"{state.attempts} failures in a row; the last failure: {state.problem}")
@@ -197,12 +198,15 @@ def _examine_broker(settings: StationSettings) -> Finding:
     return good("MQTT", f"{settings.mqtt.host}:{settings.mqtt.port} accepts the login")
 
 
-def _examine_influx(settings: StationSettings) -> Finding:
-    from pygnc_station.sinks.influx import InfluxSink  # noqa: PLC0415 - likewise
+def _examine_pushes(settings: StationSettings) -> Iterator[Finding]:
+    from pygnc_station.sinks.publisher import SINKS, require_sensor  # noqa: PLC0415 - imports the clients of all outputs
 
-    try:
-        with contextlib.closing(InfluxSink(settings, _ANSWER_TIMEOUT_S)) as sink:
-            sink.check()
-            return good("InfluxDB", f"{sink.name.removeprefix('InfluxDB at ')} accepts the login")
-    except (StationError, TransferError) as error:
-        return bad("InfluxDB", str(error).removeprefix("InfluxDB at "))
+    for kind in SINKS:
+        if kind.reader in settings.pushes:
+            title = _TITLES[kind.reader]
+            try:
+                require_sensor(settings)
+                with contextlib.closing(kind(settings, _ANSWER_TIMEOUT_S)) as sink:
+                    yield good(title, sink.check())
+            except (StationError, TransferError) as error:
+                yield bad(title, str(error).removeprefix(f"{title} at "))

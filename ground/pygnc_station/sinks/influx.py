@@ -1,18 +1,17 @@
 """Output to InfluxDB: readings in the line protocol with their own times, including those logged while offline."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import httpx
 
-from pygnc_station.errors import StationError, TransferError
+from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings
+from pygnc_station.sinks.http_sink import TIMEOUT_S, HttpSink
 from pygnc_station.store.readings import PlainValue, StoredReading, Stream
 
-_TIMEOUT_S: Final = 30.0
 _RESERVED: Final = frozenset({"time", "gadget", "family", "station", "quality"})
 """Names of tags and of the time: InfluxDB would drop a field of such a name, or refuse the whole request."""
-_TOKEN_PROBLEMS: Final = frozenset({401, 403})
-_LATER: Final = frozenset({408, 429})
 
 
 def line_of(station: str, stream: Stream, reading: StoredReading) -> str:
@@ -33,8 +32,8 @@ def line_of(station: str, stream: Stream, reading: StoredReading) -> str:
     return f"{kind}{tag_text} {','.join(fields)} {reading.t_utc_ms}"
 
 
-class InfluxSink:
-    """Client of an InfluxDB.
+class InfluxSink(HttpSink):
+    """Client of an InfluxDB, or of Telegraf's `influxdb_listener` and `influxdb_v2_listener`.
 
     Args:
         settings: settings of the station.
@@ -44,59 +43,31 @@ class InfluxSink:
         StationError: url in [influx] is invalid.
     """
 
-    def __init__(self, settings: StationSettings, timeout_s: float = _TIMEOUT_S) -> None:
+    reader = "influx"
+    remedies = (
+        "check token in [influx], or name and password in its url",
+        "create the database or bucket, or correct url in [influx]",
+    )
+
+    def __init__(self, settings: StationSettings, timeout_s: float = TIMEOUT_S) -> None:
         self._url = _checked(settings.influx.url)
-        self.name = f"InfluxDB at {self._url.scheme}://{self._url.netloc.decode()}"
+        self._station = settings.name
         headers = {"content-type": "text/plain; charset=utf-8"}
         if settings.influx.token:
             headers["authorization"] = f"Token {settings.influx.token}"
-        self._client = httpx.Client(headers=headers, timeout=timeout_s)
+        super().__init__(f"InfluxDB at {self._url.scheme}://{self._url.netloc.decode()}", headers, timeout_s)
 
-    def write(self, lines: list[str]) -> None:
-        """Write lines; writing the same lines again changes nothing.
+    def write(self, stream: Stream, readings: Sequence[StoredReading]) -> None:
+        """Write readings; writing the same readings again changes nothing."""
+        lines = [line_of(self._station, stream, reading) for reading in readings]
+        if body := "\n".join(filter(None, lines)):
+            self.send_readings(self._url, content=body.encode())
 
-        Raises:
-            StationError: the database refuses them, or its certificate is not trusted.
-            TransferError: the database does not respond, or responds with a temporary failure.
-        """
-        body = "\n".join(filter(None, lines))
-        if body:
-            response = self._post(body)
-            if 400 <= response.status_code < 500:
-                raise StationError(
-                    f"{self.name} refuses the readings: HTTP {response.status_code}: {response.text[:200]}"
-                )
-
-    def check(self) -> None:
-        """Check that the database would accept lines; raises the errors of `write`."""
-        self._post("")  # some versions report a bad request, but only after they have checked everything else
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
-
-    def _post(self, body: str) -> httpx.Response:
-        try:
-            response = self._client.post(self._url, content=body.encode())
-        except httpx.ConnectError as error:
-            if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                why = "its certificate is not trusted; set SSL_CERT_FILE to a file of CA certificates"
-                raise StationError(f"{self.name}: {why}") from None
-            raise TransferError(
-                f"{self.name}: no connection ({error}); check that InfluxDB is running, and url in [influx]"
-            ) from None
-        except httpx.HTTPError as error:
-            raise TransferError(f"{self.name}: the request failed ({error or type(error).__name__})") from None
-        code = response.status_code
-        if code in _TOKEN_PROBLEMS:
-            remedy = "check token in [influx], or name and password in its url"
-            raise StationError(f"{self.name}: the token or login is not accepted; {remedy}")
-        if code == httpx.codes.NOT_FOUND:
-            remedy = "create the database or bucket, or correct url in [influx]"
-            raise StationError(f"{self.name}: HTTP {code}: {response.text[:200].strip()}: {remedy}")
-        if code in _LATER or not (200 <= code < 300 or 400 <= code < 500):
-            raise TransferError(f"{self.name}: temporary failure, HTTP {code}")
-        return response
+    def check(self) -> str:
+        """Check that the database would accept lines."""
+        # Some versions report a bad request, but only after they have checked everything else.
+        self.send("POST", self._url, content=b"")
+        return f"{self._url.scheme}://{self._url.netloc.decode()} accepts the login"
 
 
 def _checked(url: str) -> httpx.URL:

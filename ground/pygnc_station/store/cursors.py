@@ -16,8 +16,6 @@ BATCHES: Final = "batches"
 """Reader that selects readings for batches."""
 SYNC: Final = "sync"
 """Reader that sends readings to the central store."""
-INFLUX: Final = "influx"
-"""Reader that sends readings to InfluxDB."""
 
 
 class Pending(NamedTuple):

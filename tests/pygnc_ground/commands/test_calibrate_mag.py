@@ -124,7 +124,7 @@ def test_a_replay_with_the_file_reports_the_total_bias_from_the_first_sample(
 @pytest.mark.slow
 def test_the_installed_command_passes_words_and_complaints_on(tmp_path: Path) -> None:
     failed = pygnc("calibrate-mag", tmp_path / "none.bin", "--out", tmp_path / "out")
-    assert failed.returncode == 2
+    assert failed.returncode == ExitCode.INPUT
     assert failed.stderr == f"pygnc calibrate-mag: {tmp_path / 'none.bin'}: No such file or directory\n"
 
 

@@ -16,6 +16,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.campaign.orbit_world import ORIENTATION
 from pygnc_ground.commands.bound import app
 from pygnc_ground.formation.bound import (
@@ -335,6 +336,6 @@ def test_table_and_json_show_the_same_figures(tmp_path: Path) -> None:
 )
 def test_command_reports_errors_in_one_line(arguments: tuple[str, ...], cause: str) -> None:
     code, output = run(*arguments)
-    assert code == 2
+    assert code == ExitCode.INPUT
     assert output.count("\n") == 1
     assert cause in output

@@ -15,6 +15,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.ucb.driver import Ucb
 from pygnc_instruments.bridge.messages import COMMANDS, READING_COMMANDS
 from pygnc_instruments.bridge.server import TOKEN_VARIABLE
@@ -387,22 +388,24 @@ def test_an_unwritable_home_causes_only_a_warning(start: Start, line: PtyEndpoin
 def test_reports_a_port_that_another_program_uses(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         done = run("/dev/null", "--port", str(other.getsockname()[1]), home=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == ExitCode.INPUT
     assert "choose another port: --port" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "message", "code"),
     [
-        (("--protocol", "v3"), "v1, v2, openimu, envelope"),
-        (("--family", "none"), "unknown device family"),
-        (("--certificate", "/nowhere.pem"), "not a certificate"),
+        (("--protocol", "v3"), "v1, v2, openimu, envelope", ExitCode.INPUT),
+        (("--family", "none"), "unknown device family", ExitCode.DEVICE),
+        (("--certificate", "/nowhere.pem"), "not a certificate", ExitCode.INPUT),
     ],
 )
-def test_wrong_options_give_a_plain_error(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+def test_wrong_options_give_a_plain_error(
+    arguments: tuple[str, ...], message: str, code: ExitCode, tmp_path: Path
+) -> None:
     done = run("/dev/null", "--port", "0", *arguments, home=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 

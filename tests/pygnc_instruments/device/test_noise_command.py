@@ -220,7 +220,6 @@ def test_an_axis_without_noise_is_left_out(tmp_path: Path) -> None:
         ("words.csv", b"time,xRate\n0.1,fast\n", "not a readable CSV log"),
         ("short.csv", b"time,xRate\n0.1,1\n0.2,2\n", "has 2 of 2 readings"),
         ("cut.mcap", b"\x89MCAP0\r\n", "not a complete MCAP file"),
-        ("noise.raw", bytes(range(200)), "not a recording of a known device family"),
     ],
 )
 def test_reports_unusable_files(name: str, content: bytes | None, why: str, tmp_path: Path) -> None:
@@ -252,3 +251,9 @@ def test_other_commands_do_not_load_the_libraries() -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_reports_a_recording_of_an_unknown_family(tmp_path: Path) -> None:
+    (tmp_path / "noise.raw").write_bytes(bytes(range(200)))
+    message = run(tmp_path / "noise.raw", code=ExitCode.DEVICE).stderr
+    assert "not a recording of a known device family" in message

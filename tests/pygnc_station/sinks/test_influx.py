@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from pygnc_station.commands.doctor import examine
 from pygnc_station.errors import StationError
 from pygnc_station.settings import Influx, StationSettings
-from pygnc_station.sinks.influx import InfluxSink, line_of
+from pygnc_station.sinks.influx import InfluxSink
 from pygnc_station.sinks.publisher import Publisher
-from pygnc_station.store.cursors import INFLUX
 from pygnc_station.store.readings import Column, Layout, NewReading, PlainValue, StoredReading, Stream, to_text
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import retry_state
@@ -48,7 +47,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def _publish(store: Store, settings: StationSettings, now_ms: int = LATER_MS) -> None:
     publisher = Publisher(store, settings)
     try:
-        publisher.write_influx(now_ms)
+        publisher.push(now_ms)
     finally:
         publisher.stop()
         publisher.run()
@@ -92,13 +91,13 @@ def test_readings_logged_during_an_outage_are_sent_later(database: InfluxDb, sto
     try:
         _append(store, "g", layout, [(START_MS + 1 + rank, [float(rank)]) for rank in range(1200)])
         _publish(store, settings, START_MS)
-        assert "InfluxDB" in retry_state(store, INFLUX).problem
+        assert "InfluxDB" in retry_state(store, "influx").problem
     finally:
         database.start()
     _publish(store, settings)
     found = [(point["time"], point["value"]) for point in database.points("outage")]
     assert found == [(START_MS, 0.5), *((START_MS + 1 + rank, rank) for rank in range(1200))]
-    assert retry_state(store, INFLUX).problem == ""
+    assert retry_state(store, "influx").problem == ""
 
 
 def test_uses_the_login_in_the_url_and_reports_a_wrong_one(tmp_path: Path, store: Store) -> None:
@@ -141,7 +140,7 @@ def test_the_doctor_explains_problems_with_influxdb(database: InfluxDb, tmp_path
     is_good, why = told(f"http://name:secret@127.0.0.1:{port}/write?db=stations")
     assert not is_good
     assert why.startswith(f"http://127.0.0.1:{port}: ")
-    assert why.endswith("check that InfluxDB is running, and url in [influx]")
+    assert why.endswith("check that it is running, and url in [influx]")
     folder = tmp_path / "locked"
     folder.mkdir()
     with InfluxDb(folder, login=("station", "pass word")) as locked:
@@ -152,7 +151,7 @@ def test_the_doctor_explains_problems_with_influxdb(database: InfluxDb, tmp_path
 
 @pytest.fixture(scope="module")
 def sink(database: InfluxDb) -> Iterator[InfluxSink]:
-    sink = InfluxSink(StationSettings(influx=Influx(database.url)))
+    sink = InfluxSink(StationSettings(name="s", influx=Influx(database.url)))
     yield sink
     sink.close()
 
@@ -165,7 +164,7 @@ def test_influxdb_accepts_any_names_and_values(
     gadget, kind, name = names
     kind = next(KINDS) + kind
     stream = Stream(1, gadget, "f", "o", Layout(kind, (Column(name), Column(f"{name}2"))), 1)
-    sink.write([line_of("s", stream, StoredReading(1, 1, START_MS, 3, 0, "", to_text([number, other]), None))])
+    sink.write(stream, [StoredReading(1, 1, START_MS, 3, 0, "", to_text([number, other]), None)])
     (point,) = database.points(_escaped(kind))
     expected: dict[str, Any] = {
         "time": START_MS,
@@ -182,7 +181,7 @@ def test_influxdb_accepts_any_names_and_values(
 def test_reserved_names_and_comment_signs_lose_nothing(database: InfluxDb, sink: InfluxSink) -> None:
     names = ("time", "gadget", "family", "station", "quality")
     stream = Stream(1, "g", "f", "o", Layout("#1", tuple(map(Column, names))), 1)
-    sink.write([line_of("s", stream, StoredReading(1, 1, START_MS, 3, 0, "", to_text(list(range(5))), None))])
+    sink.write(stream, [StoredReading(1, 1, START_MS, 3, 0, "", to_text(list(range(5))), None)])
     (point,) = database.points("_1")
     assert [point[f"{name}_"] for name in names] == list(range(5))
     assert [point[name] for name in names] == [START_MS, "g", "f", "s", 3]

@@ -29,7 +29,6 @@ from pygnc_station.sinks.influx import line_of
 from pygnc_station.sinks.mqtt import entities
 from pygnc_station.sinks.prometheus import reading_metrics
 from pygnc_station.sinks.publisher import Publisher
-from pygnc_station.store.cursors import INFLUX
 from pygnc_station.store.query import newest_of_each_kind
 from pygnc_station.store.readings import (
     Column,
@@ -290,14 +289,13 @@ def test_influxdb_receives_every_reading_once_despite_failures(store: Store) -> 
     store.append(stream, [_new(rank, 1_790_000_000_000 + rank) for rank in range(1500)])
     with _database(503) as (url, lines):
         publisher = Publisher(store, StationSettings(name="roof", influx=Influx(url, "word")))
-        publisher.write_influx(1)
-        assert (
-            retry_state(store, INFLUX).problem == f"InfluxDB at {url.partition('/api')[0]}: temporary failure, HTTP 503"
-        )
-        publisher.write_influx(2)
+        publisher.push(1)
+        problem = f"InfluxDB at {url.partition('/api')[0]}: temporary failure, HTTP 503"
+        assert retry_state(store, "influx").problem == problem
+        publisher.push(2)
         assert lines == []
-        publisher.write_influx(1 << 60)
-        publisher.write_influx(1 << 60)
+        publisher.push(1 << 60)
+        publisher.push(1 << 60)
         publisher.stop()
         publisher.run()
     assert len(lines) == 1500
@@ -316,7 +314,7 @@ def test_a_publisher_without_new_readings_leaves_the_store_alone(store: Store, m
         thread = threading.Thread(target=publisher.run)
         thread.start()
         try:
-            wait_for(lambda: retry_state(store, INFLUX).last_success_ms is not None, "the first line")
+            wait_for(lambda: retry_state(store, "influx").last_success_ms is not None, "the first line")
             with closing(sqlite3.connect(str(store.engine.url.database), isolation_level=None)) as connection:
                 version = connection.execute("PRAGMA data_version").fetchone()
                 time.sleep(0.5)

@@ -17,6 +17,7 @@ from pygnc.tasks.orbit import omm_file
 from pygnc.tasks.orbit.omm_file import OMM_FILE, PERIOD_S, STEP_INTERVAL_S, OmmFile
 from pygnc.tasks.orbit.tracker import OrbitTracker
 from pygnc.tasks.runtime import Run
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands.omm import app
 from pygnc_ground.inspection.registry import inspect
 from pygnc_ground.inspection.sections import Listing
@@ -102,7 +103,7 @@ def test_the_file_holds_the_orbit_of_a_day_and_becomes_a_message(run: Run, tmp_p
 def test_a_damaged_file_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "x.bin").write_bytes(b"PGOM")
     result = CliRunner().invoke(app, [str(tmp_path / "x.bin"), "--out", str(tmp_path / "y")])
-    assert result.exit_code == 2
+    assert result.exit_code == ExitCode.INPUT
     assert result.output.count("\n") == 1
 
 

@@ -1,0 +1,85 @@
+"""Base class of outputs that receive readings by HTTP, later if they cannot be reached."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+
+import httpx
+
+from pygnc_station.errors import StationError, TransferError
+from pygnc_station.store.readings import StoredReading, Stream
+
+TIMEOUT_S: Final = 30.0
+_TOKEN_PROBLEMS: Final = frozenset({401, 403})
+_LATER: Final = frozenset({408, 429})
+
+
+class HttpSink(ABC):
+    """Output that receives readings in order, the oldest first.
+
+    Args:
+        name: name of the service in messages, with its address.
+        headers: headers of all requests.
+        timeout_s: timeout of a request in seconds.
+
+    Attributes:
+        reader: name of the cursor, of the retry state and of the table of the settings.
+        remedies: remedy of a refused login, and of an address that is not found.
+    """
+
+    reader: ClassVar[str]
+    remedies: ClassVar[tuple[str, str]]
+
+    def __init__(self, name: str, headers: dict[str, str], timeout_s: float = TIMEOUT_S) -> None:
+        self.name = name
+        self._client = httpx.Client(headers=headers, timeout=timeout_s)
+
+    @abstractmethod
+    def write(self, stream: Stream, readings: Sequence[StoredReading]) -> None:
+        """Send readings of a stream.
+
+        Raises:
+            StationError: the service refuses them, or its certificate is not trusted.
+            TransferError: the service does not respond, or responds with a temporary failure.
+        """
+
+    @abstractmethod
+    def check(self) -> str:
+        """Check that the service would accept readings, and return what it accepts; raises the errors of `write`."""
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def send(self, method: str, url: httpx.URL | str, **content: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
+        """Send a request; return the response, which may be another refusal than of login or address.
+
+        Raises:
+            StationError: login or address are refused, or the certificate is not trusted.
+            TransferError: the service does not respond, or responds with a temporary failure.
+        """
+        try:
+            response = self._client.request(method, url, **content)
+        except httpx.ConnectError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                why = "its certificate is not trusted; set SSL_CERT_FILE to a file of CA certificates"
+                raise StationError(f"{self.name}: {why}") from None
+            remedy = f"check that it is running, and url in [{self.reader}]"
+            raise TransferError(f"{self.name}: no connection ({error}); {remedy}") from None
+        except httpx.HTTPError as error:
+            raise TransferError(f"{self.name}: the request failed ({error or type(error).__name__})") from None
+        code = response.status_code
+        login, address = self.remedies
+        if code in _TOKEN_PROBLEMS:
+            raise StationError(f"{self.name}: the token or login is not accepted; {login}")
+        if code == httpx.codes.NOT_FOUND:
+            raise StationError(f"{self.name}: HTTP {code}: {response.text[:200].strip()}: {address}")
+        if code in _LATER or not (200 <= code < 300 or 400 <= code < 500):
+            raise TransferError(f"{self.name}: temporary failure, HTTP {code}")
+        return response
+
+    def send_readings(self, url: httpx.URL | str, **content: Any) -> None:  # noqa: ANN401 - httpx's
+        """Send a POST request with readings; raises the errors of `write`."""
+        response = self.send("POST", url, **content)
+        if 400 <= response.status_code < 500:
+            raise StationError(f"{self.name} refuses the readings: HTTP {response.status_code}: {response.text[:200]}")

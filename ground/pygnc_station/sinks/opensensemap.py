@@ -1,0 +1,66 @@
+"""Output to openSenseMap: values of any devices with their own times, including those logged while offline.
+
+Form, limit of values and authorisation are those of the service (github.com/sensebox/openSenseMap-API, measurements).
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pygnc_station.errors import StationError
+from pygnc_station.settings import StationSettings
+from pygnc_station.sinks.http_sink import TIMEOUT_S, HttpSink
+from pygnc_station.sinks.sensor_community import DOUBTFUL
+from pygnc_station.store.readings import StoredReading, Stream
+
+_MAX_VALUES: Final = 2500
+"""Values in a request."""
+
+
+class OpenSenseMapSink(HttpSink):
+    """Client of openSenseMap.
+
+    Args:
+        settings: settings of the station.
+        timeout_s: timeout of a request in seconds.
+    """
+
+    reader = "opensensemap"
+    remedies = ("check token in [opensensemap]", "check box and url in [opensensemap]")
+
+    def __init__(self, settings: StationSettings, timeout_s: float = TIMEOUT_S) -> None:
+        self._settings = settings.opensensemap
+        self._box_url = f"{self._settings.url.rstrip('/')}/boxes/{self._settings.box}"
+        self._sensors = {name.lower(): sensor for name, sensor in self._settings.sensors.items()}
+        headers = {"Authorization": self._settings.token} if self._settings.token else {}
+        super().__init__(f"openSenseMap at {self._settings.url}", headers, timeout_s)
+
+    def write(self, stream: Stream, readings: Sequence[StoredReading]) -> None:
+        """Send the values that have a sensor, in customary units, of readings without doubts."""
+        columns = [
+            (rank, column.csv_per_unit, sensor)
+            for rank, column in enumerate(stream.layout.columns)
+            if (sensor := self._sensors.get(f"{stream.gadget_id}/{column.name}".lower()))
+        ]
+        found: list[dict[str, Any]] = []
+        for reading in readings if columns else ():
+            if reading.quality & DOUBTFUL:
+                continue
+            values = reading.values
+            for rank, per_unit, sensor in columns:
+                value = values[rank]
+                if isinstance(value, int | float) and not isinstance(value, bool):
+                    found.append({"sensor": sensor, "value": f"{value * per_unit:.6g}", "createdAt": reading.time})
+        for start in range(0, len(found), _MAX_VALUES):
+            self.send_readings(f"{self._box_url}/data", json=found[start : start + _MAX_VALUES])
+
+    def check(self) -> str:
+        """Check that the box has the sensors of the settings."""
+        response = self.send("GET", self._box_url)
+        try:
+            known = {str(sensor["_id"]) for sensor in response.json()["sensors"]}
+        except (ValueError, KeyError, TypeError):
+            raise StationError(f"{self.name}: the response describes no box; {self.remedies[1]}") from None
+        for name, sensor in self._settings.sensors.items():
+            if sensor not in known:
+                raise StationError(f"{self.name}: the box has no sensor {sensor}; correct {name} in [opensensemap]")
+        return f"box {self._settings.box} has the {len(known)} sensors"

@@ -1,0 +1,65 @@
+"""Output to sensor.community: particle concentrations of one counter, as its own nodes send them.
+
+The service takes no times: it dates values when they arrive. Older readings are therefore skipped. Names, header and
+interval are those of the network's firmware (github.com/opendata-stuttgart/sensors-software, airrohr-firmware).
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import pygnc_devices
+from pygnc_station.settings import StationSettings
+from pygnc_station.sinks.http_sink import TIMEOUT_S, HttpSink
+from pygnc_station.store.readings import Quality, StoredReading, Stream, clock_ms
+
+_VALUES: Final = {"P0": "pm_1_ug_m3", "P1": "pm_10_ug_m3", "P2": "pm_2_5_ug_m3"}
+"""Name of the stored value by the name at sensor.community."""
+_PARTICLE_PIN: Final = "1"
+_MAX_AGE_MS: Final = 300_000
+DOUBTFUL: Final = Quality.CLOCK | Quality.PARTIAL | Quality.DEVICE | Quality.FUTURE
+"""Readings with these flags are not sent to public services."""
+
+
+class SensorCommunitySink(HttpSink):
+    """Client of sensor.community.
+
+    Args:
+        settings: settings of the station.
+        timeout_s: timeout of a request in seconds.
+    """
+
+    reader = "sensor_community"
+    remedies = ("register the name in `sensor` at devices.sensor.community", "correct url in [sensor_community]")
+
+    def __init__(self, settings: StationSettings, timeout_s: float = TIMEOUT_S) -> None:
+        self._settings = settings.sensor_community
+        headers = {"X-Pin": _PARTICLE_PIN, "X-Sensor": self._settings.sensor}
+        super().__init__(f"sensor.community at {self._settings.url}", headers, timeout_s)
+        self._good: list[StoredReading] = []
+        self._sent_ms = 0
+
+    def write(self, stream: Stream, readings: Sequence[StoredReading]) -> None:
+        """Send the mean of the good readings since the last request, at most once per `every_s`."""
+        names = stream.layout.names
+        if stream.gadget_id.lower() != self._settings.gadget.lower() or not set(_VALUES.values()) <= set(names):
+            return
+        now_ms = clock_ms()
+        self._good += [one for one in readings if not one.quality & DOUBTFUL]
+        self._good = [one for one in self._good if now_ms - _MAX_AGE_MS <= one.t_utc_ms]
+        if not self._good or now_ms < self._sent_ms + self._settings.every_s * 1000:
+            return
+        means = {}
+        for title, name in _VALUES.items():
+            found = [value for one in self._good if isinstance(value := one.values[names.index(name)], int | float)]
+            if not found:
+                return
+            means[title] = f"{sum(found) / len(found):.2f}"
+        values = [{"value_type": title, "value": mean} for title, mean in means.items()]
+        version = f"pygnc-{pygnc_devices.__version__}"
+        self.send_readings(self._settings.url, json={"software_version": version, "sensordatavalues": values})
+        self._good, self._sent_ms = [], now_ms
+
+    def check(self) -> str:
+        """Check that the service responds; it accepts no request without values."""
+        self.send("OPTIONS", self._settings.url)
+        return f"responds; sends {self._settings.gadget} as {self._settings.sensor}"
