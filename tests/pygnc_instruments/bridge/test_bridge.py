@@ -360,19 +360,19 @@ def run(*arguments: str, home: Path, **more: str) -> subprocess.CompletedProcess
 
 def test_does_not_listen_on_the_network_without_a_token(tmp_path: Path) -> None:
     done = run("/dev/null", "--host", "0.0.0.0", home=tmp_path)  # noqa: S104 - what is tested
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (ExitCode.INPUT, "")
     assert "PYGNC_BRIDGE_TOKEN" in done.stderr
 
 
 def test_clients_cannot_be_allowed_and_need_a_token_at_once(tmp_path: Path) -> None:
     done = run("/dev/null", "--allow-local-clients", home=tmp_path, **{TOKEN_VARIABLE: "hush-77"})
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (ExitCode.INPUT, "")
     assert TOKEN_VARIABLE in done.stderr
 
 
 def test_a_second_bridge_reports_the_running_one(bridge: RunningBridge, tmp_path: Path) -> None:
     done = run("/dev/null", "--port", str(bridge.port), home=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (ExitCode.INPUT, "")
     assert f"http://127.0.0.1:{bridge.port}/" in done.stderr
     assert str(bridge.process.pid) in done.stderr
 
