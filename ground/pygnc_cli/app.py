@@ -21,7 +21,7 @@ _COMPLETION: Final = "_PYGNC_COMPLETE"
 
 
 class Subcommand(Protocol):
-    """What an entry point refers to: a function, or an application of Typer or click."""
+    """Function, or application of Typer or click, to which an entry point refers."""
 
     def __call__(self, arguments: list[str], /, *, prog_name: str) -> object:
         """Run the subcommand; return the exit code, or None for 0."""

@@ -16,7 +16,7 @@ from pygnc_instruments.simulators.declared_unit import DeclaredSimulator
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_station.commands.main import app
 from pygnc_station.logger.logger import Logger
-from pygnc_station.settings import read_settings
+from pygnc_station.settings_file import read_settings
 from pygnc_station.sinks.mqtt import entities
 from pygnc_station.store import query
 from pygnc_station.store.readings import clock_ms

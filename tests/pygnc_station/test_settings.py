@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from pygnc_station.errors import StationError
-from pygnc_station.settings import StationSettings, Upload, read_settings
+from pygnc_station.settings import StationSettings, Upload
+from pygnc_station.settings_file import read_settings
 
 TOML = """
 name = "roof"

@@ -7,7 +7,7 @@ import typer
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_station.commands.common import NowOption, SettingsOption, command, open_store
 from pygnc_station.errors import StationError
-from pygnc_station.settings import read_settings
+from pygnc_station.settings_file import read_settings
 from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches, count_accepted, retry_rejected
 from pygnc_station.store.cursors import BATCHES, pending

@@ -10,7 +10,7 @@ import typer
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.errors import DeviceError
 from pygnc_station.errors import StationError, StoreError, TransferError
-from pygnc_station.settings import read_settings
+from pygnc_station.settings_file import read_settings
 from pygnc_station.store.store import Store
 
 P = ParamSpec("P")

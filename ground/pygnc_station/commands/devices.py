@@ -17,7 +17,7 @@ from pygnc_devices.family import all_families
 from pygnc_station.commands.common import GadgetOption, JsonOption, SettingsOption, command, open_store
 from pygnc_station.logger.devices import family_of, identify, read_one, readings_of
 from pygnc_station.logger.display import as_stored, json_of, line_of
-from pygnc_station.settings import read_settings
+from pygnc_station.settings_file import read_settings
 from pygnc_station.store.readings import Layout
 from pygnc_station.store.store import Store
 

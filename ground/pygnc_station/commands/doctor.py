@@ -9,7 +9,8 @@ import typer
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_station.commands.common import SettingsOption, command
 from pygnc_station.diagnosis.computer import Finding, bad, examine_clock, examine_disks, examine_modes
-from pygnc_station.settings import StationSettings, find_settings, read_settings
+from pygnc_station.settings import StationSettings
+from pygnc_station.settings_file import find_settings, read_settings
 
 
 @command()

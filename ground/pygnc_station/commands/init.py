@@ -27,7 +27,8 @@ from pygnc_station.diagnosis.station import FLAG_REMEDIES, examine_offset
 from pygnc_station.errors import StationError, TransferError, UntrustedError
 from pygnc_station.logger.devices import read_one
 from pygnc_station.logger.display import as_stored, line_of
-from pygnc_station.settings import NAMES, Device, StationSettings, Upload, check_gadget, read_settings
+from pygnc_station.settings import Device, StationSettings, Upload, check_gadget
+from pygnc_station.settings_file import NAMES, read_settings
 from pygnc_station.store.readings import Layout, NewReading, clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch

@@ -14,7 +14,8 @@ from pygnc_devices.emus.sentences import SUMMARY
 from pygnc_station.commands.common import GadgetOption, JsonOption, NowOption, SettingsOption, command, open_store
 from pygnc_station.errors import StationError
 from pygnc_station.logger.display import json_of, line_of
-from pygnc_station.settings import StationSettings, read_settings
+from pygnc_station.settings import StationSettings
+from pygnc_station.settings_file import read_settings
 from pygnc_station.store import query
 from pygnc_station.store.batonopc import import_batonopc, zone_of
 from pygnc_station.store.cursors import BATCHES, SYNC

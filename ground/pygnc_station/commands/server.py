@@ -9,7 +9,8 @@ from pygnc_station.commands.common import JsonOption, SettingsOption, app, comma
 from pygnc_station.errors import StationError
 from pygnc_station.server import access
 from pygnc_station.server.ownership import transfer
-from pygnc_station.settings import Serve, read_settings
+from pygnc_station.settings import Serve
+from pygnc_station.settings_file import read_settings
 from pygnc_station.store.readings import clock_ms, iso_time
 from pygnc_station.store.store import Store
 

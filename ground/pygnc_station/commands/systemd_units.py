@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import typer
 
 from pygnc_station.commands.common import SettingsOption, command
-from pygnc_station.settings import StationSettings, find_settings, read_settings
+from pygnc_station.settings import StationSettings
+from pygnc_station.settings_file import find_settings, read_settings
 
 _UNIT: Final = """[Unit]
 Description=PyGNC station {name}: {title}

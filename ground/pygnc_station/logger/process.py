@@ -18,7 +18,7 @@ from pygnc_devices.reading import Reading
 from pygnc_station.errors import StationError, StoreError
 from pygnc_station.logger.display import as_stored, line_of
 from pygnc_station.logger.logger import Logger
-from pygnc_station.settings import read_settings
+from pygnc_station.settings_file import read_settings
 from pygnc_station.store.readings import Layout
 from pygnc_station.store.store import Store
 

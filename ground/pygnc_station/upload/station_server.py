@@ -24,7 +24,7 @@ _log: Final = logging.getLogger(__name__)
 _TEMPORARY: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """HTTP status codes after which the same request may succeed later."""
 _UNREACHABLE: Final = frozenset({429, 502, 503})
-"""Those of a server that is overloaded or down; the others may concern a single batch."""
+"""HTTP status codes of a server that is overloaded or down; the other temporary ones may concern a single batch."""
 
 
 class Sender(ABC):

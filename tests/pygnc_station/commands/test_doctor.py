@@ -5,7 +5,7 @@ import pytest
 
 from pygnc_station.commands.doctor import examine
 from pygnc_station.diagnosis import computer
-from pygnc_station.settings import read_settings
+from pygnc_station.settings_file import read_settings
 from pygnc_station.store.store import Store
 from tests.pygnc_station.logger.samples import line, write_settings
 from tests.pygnc_station.store.samples import LAYOUT, START_MS, new

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from pygnc_devices import files
 from pygnc_station.commands import init as module
 from pygnc_station.commands.main import app
-from pygnc_station.settings import read_settings
+from pygnc_station.settings_file import read_settings
 from pygnc_station.store import query
 from pygnc_station.store.store import Store
 from tests.pygnc_station.commands.test_doctor import findings

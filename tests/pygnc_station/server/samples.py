@@ -21,6 +21,7 @@ from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
 from pygnc_station.upload.station_server import writing_key
+from pygnc_station.upload.uploader import UploadReport, sender_of, upload_all
 from tests.pygnc_station.store.samples import LAYOUT, new
 
 DEADLINE_S = 30.0
@@ -76,6 +77,15 @@ def batch_of(store: Store, settings: StationSettings, ranks: range, gadget: str 
     store.append(store.stream(gadget, LAYOUT, family="ucb"), [new(rank) for rank in ranks])
     (batch,) = make_batch(store, settings, clock_ms())
     return batch
+
+
+def upload(store: Store, settings: StationSettings) -> UploadReport:
+    """Upload all batches that wait."""
+    sender = sender_of(settings)
+    try:
+        return upload_all(store, settings, sender, clock_ms())
+    finally:
+        sender.close()
 
 
 def certificate(folder: Path, days: int = 2) -> None:

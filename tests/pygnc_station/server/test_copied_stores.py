@@ -6,23 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pygnc_station.settings import StationSettings
 from pygnc_station.store import query
-from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
-from pygnc_station.upload.uploader import UploadReport, sender_of, upload_all
-from tests.pygnc_station.server.samples import batch_of, server, station
+from pygnc_station.upload.uploader import sender_of
+from tests.pygnc_station.server.samples import batch_of, server, station, upload
 from tests.pygnc_station.store.samples import LAYOUT, new
 
 pytestmark = pytest.mark.slow
-
-
-def _upload(store: Store, settings: StationSettings) -> UploadReport:
-    sender = sender_of(settings)
-    try:
-        return upload_all(store, settings, sender, clock_ms())
-    finally:
-        sender.close()
 
 
 def _times(store: Store) -> list[int]:
@@ -36,7 +26,7 @@ def test_cloned_stations_lose_no_reading_and_part_their_origins(
         settings = station(tmp_path / "a", there.url, there.new_key())
         with Store.open(str(tmp_path / "a.db")) as store:
             batch_of(store, settings, range(3))
-            assert _upload(store, settings).notes == []
+            assert upload(store, settings).notes == []
         shutil.copytree(tmp_path / "a", tmp_path / "b")
         shutil.copy(tmp_path / "a.db", tmp_path / "b.db")
         clone = station(tmp_path / "b", there.url)
@@ -44,9 +34,9 @@ def test_cloned_stations_lose_no_reading_and_part_their_origins(
             origin = store.origin
             batch_of(store, settings, range(3, 6))
             batch_of(copy, clone, range(103, 105))
-            assert _upload(store, settings).notes == []
+            assert upload(store, settings).notes == []
             with caplog.at_level(logging.WARNING):
-                note, renewal = _upload(copy, clone).notes
+                note, renewal = upload(copy, clone).notes
             assert "2 readings of imu" in note
             assert "copies" in note
             assert copy.origin in renewal
@@ -55,7 +45,7 @@ def test_cloned_stations_lose_no_reading_and_part_their_origins(
             # The running logger of the clone continues in its streams, and no later batch is in conflict.
             batch_of(store, settings, range(6, 8))
             batch_of(copy, clone, range(105, 108))
-            assert (_upload(copy, clone).notes, _upload(store, settings).notes) == ([], [])
+            assert (upload(copy, clone).notes, upload(store, settings).notes) == ([], [])
         assert _times(there.store) == [new(rank).t_utc_ms for rank in (*range(8), *range(103, 108))]
 
 
@@ -79,15 +69,15 @@ def test_a_restored_backup_gets_a_new_origin(tmp_path: Path) -> None:
         path, backup = tmp_path / "r.db", tmp_path / "backup.db"
         with Store.open(str(path)) as store:
             batch_of(store, settings, range(3))
-            _upload(store, settings)
+            upload(store, settings)
         shutil.copy(path, backup)
         with Store.open(str(path)) as store:
             origin = store.origin
             batch_of(store, settings, range(3, 5))
-            _upload(store, settings)
+            upload(store, settings)
         shutil.copy(backup, path)
         with Store.open(str(path)) as store:
             batch_of(store, settings, range(10, 14))
-            assert len(_upload(store, settings).notes) == 2
+            assert len(upload(store, settings).notes) == 2
             assert store.origin != origin
         assert _times(there.store) == [new(rank).t_utc_ms for rank in (*range(5), *range(10, 14))]

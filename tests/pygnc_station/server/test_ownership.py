@@ -24,10 +24,10 @@ from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store, make_device
 from pygnc_station.upload.batch_builder import make_batch
 from pygnc_station.upload.station_server import read_key, register
-from pygnc_station.upload.uploader import UploadReport, sender_of, upload_all
+from pygnc_station.upload.uploader import UploadReport
 from tests.fakes import batonopc
 from tests.fakes.batonopc import batch_of, csv_of, log, rows_of
-from tests.pygnc_station.server.samples import Running, server, station
+from tests.pygnc_station.server.samples import Running, server, station, upload
 from tests.pygnc_station.store.samples import LAYOUT, new
 
 
@@ -45,11 +45,7 @@ class Station:
 
     def send(self) -> UploadReport:
         make_batch(self.store, self.settings, clock_ms())
-        sender = sender_of(self.settings)
-        try:
-            return upload_all(self.store, self.settings, sender, clock_ms())
-        finally:
-            sender.close()
+        return upload(self.store, self.settings)
 
 
 def times(there: Running) -> dict[str, list[int]]:

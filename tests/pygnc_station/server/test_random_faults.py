@@ -15,8 +15,7 @@ from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
 from pygnc_station.upload.station_server import register
-from pygnc_station.upload.uploader import sender_of, upload_all
-from tests.pygnc_station.server.samples import Running, server, station
+from tests.pygnc_station.server.samples import Running, server, station, upload
 from tests.pygnc_station.store.samples import LAYOUT, new
 
 pytestmark = pytest.mark.slow
@@ -48,11 +47,7 @@ class _Station:
 
     def send(self) -> None:
         make_batch(self.store, self.settings, clock_ms())
-        sender = sender_of(self.settings)
-        try:
-            assert upload_all(self.store, self.settings, sender, clock_ms()).problem == ""
-        finally:
-            sender.close()
+        assert upload(self.store, self.settings).problem == ""
 
     def register(self) -> None:
         register(self.settings, new_pin(self.there.store, clock_ms(), 5))

@@ -14,9 +14,8 @@ from pygnc_station.store import query
 from pygnc_station.store.readings import Column, Layout, NewReading, clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
-from pygnc_station.upload.uploader import sender_of, upload_all
 from tests.pygnc_station.logger.samples import store_sentence
-from tests.pygnc_station.server.samples import Running, server, station
+from tests.pygnc_station.server.samples import Running, server, station, upload
 from tests.pygnc_station.store.samples import LAYOUT, START_MS, new
 
 
@@ -256,9 +255,7 @@ def test_a_reading_dated_in_the_future_is_marked_and_never_the_latest(tmp_path: 
         ahead = new(2)._replace(t_utc_ms=clock_ms() + 60_000)  # a clock that is slightly ahead
         store.append(store.stream("imu", LAYOUT), [forged, new(1), ahead])
         make_batch(store, settings, clock_ms())
-        sender = sender_of(settings)
-        assert len(upload_all(store, settings, sender, clock_ms()).accepted) == 1
-        sender.close()
+        assert len(upload(store, settings).accepted) == 1
         (latest,) = httpx.get(f"{there.url}/api/v1/reading/latest/").json()["results"]
         assert (latest["values"]["temp_degc"], latest["quality"]) == (2, [])
         listed = httpx.get(f"{there.url}/api/v1/reading/").json()["results"]

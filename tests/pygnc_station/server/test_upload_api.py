@@ -26,19 +26,11 @@ from pygnc_station.upload import station_server
 from pygnc_station.upload.batch_builder import make_batch
 from pygnc_station.upload.retry import retry_state
 from pygnc_station.upload.station_server import read_key, register, send_request
-from pygnc_station.upload.uploader import UploadReport, sender_of, upload_all
-from tests.pygnc_station.server.samples import batch_of, server, station
+from pygnc_station.upload.uploader import UploadReport, sender_of
+from tests.pygnc_station.server.samples import batch_of, server, station, upload
 from tests.pygnc_station.store.samples import LAYOUT, new
 
 pytestmark = pytest.mark.slow
-
-
-def _upload(store: Store, settings: StationSettings) -> UploadReport:
-    sender = sender_of(settings)
-    try:
-        return upload_all(store, settings, sender, clock_ms())
-    finally:
-        sender.close()
 
 
 def _numbers(store: Store) -> list[int]:
@@ -52,8 +44,8 @@ def test_a_station_registers_and_uploads_each_reading_once(tmp_path: Path, url: 
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert len(read_key(file)) == 20
         batch = batch_of(store, settings, range(30))
-        assert _upload(store, settings) == UploadReport(accepted=[batch.name])
-        assert _upload(store, settings) == UploadReport()
+        assert upload(store, settings) == UploadReport(accepted=[batch.name])
+        assert upload(store, settings) == UploadReport()
         (stream,) = query.streams(there.store)
         assert (stream.gadget_id, stream.family, stream.origin, stream.layout) == ("imu", "ucb", store.origin, LAYOUT)
         mine = query.between(store, query.streams(store))
@@ -95,11 +87,11 @@ def test_an_interrupted_upload_continues_at_its_offset(tmp_path: Path, monkeypat
         with server(tmp_path / "server") as there:
             settings = station(tmp_path / "pi", there.url, there.new_key())
             batch = batch_of(store, settings, range(30))
-            assert _upload(store, settings).problem == "the line is cut"
+            assert upload(store, settings).problem == "the line is cut"
             assert retry_state(store, "upload").attempts == 1
         with server(tmp_path / "server") as there:  # the server was restarted as well
             again = StationSettings(folder=settings.folder, upload=Upload(url=there.url))
-            assert _upload(store, again).accepted == [batch.name]
+            assert upload(store, again).accepted == [batch.name]
             assert _numbers(there.store) == list(range(1, 31))
     assert asked[:4] == [0, 100, 200, 200]
 
@@ -118,7 +110,7 @@ def test_a_damaged_batch_is_sent_again(tmp_path: Path, monkeypatch: pytest.Monke
     with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
         settings = station(tmp_path / "pi", there.url, there.new_key())
         batch = batch_of(store, settings, range(5))
-        assert _upload(store, settings).accepted == [batch.name]
+        assert upload(store, settings).accepted == [batch.name]
         assert _numbers(there.store) == [1, 2, 3, 4, 5]
     assert damaged
 
@@ -166,7 +158,7 @@ def test_flight_files_arrive_unchanged_and_are_synced(tmp_path: Path, monkeypatc
         (tmp_path / "pi/home").mkdir()
         (tmp_path / "pi/home/sense.bin").write_bytes(bytes(range(256)) * 10)
         batch = batch_of(store, settings, range(2))
-        assert _upload(store, settings).accepted == [batch.name]
+        assert upload(store, settings).accepted == [batch.name]
         (found,) = (there.folder / "files" / batch.id).iterdir()
         assert found.read_bytes() == bytes(range(256)) * 10
     assert synced == [found.name]
@@ -179,7 +171,7 @@ def test_twenty_concurrent_gateways_lose_no_reading(tmp_path: Path) -> None:
             with Store.open(str(tmp_path / f"{rank}.db")) as store:
                 settings = station(tmp_path / f"pi{rank}", there.url, there.new_key(f"pi {rank}"))
                 batch_of(store, settings, range(100), f"imu {rank}")
-                return _upload(store, settings).accepted
+                return upload(store, settings).accepted
 
         with ThreadPoolExecutor(20) as pool:
             accepted = list(pool.map(run, range(20)))
@@ -192,16 +184,16 @@ def test_records_outages_and_reports_wrong_keys(tmp_path: Path) -> None:
     with Store.open(str(tmp_path / "r.db")) as store:
         settings = station(tmp_path / "pi", "http://127.0.0.1:9", "k" * 20)
         batch = batch_of(store, settings, range(2))
-        assert "127.0.0.1:9" in _upload(store, settings).problem
+        assert "127.0.0.1:9" in upload(store, settings).problem
         assert batches(store, BatchState.READY)[0].id == batch.id
         with server(tmp_path / "server") as there:
             wrong = station(tmp_path / "pi", there.url, "w" * 20)
             with pytest.raises(StationError, match="does not accept the key"):
-                _upload(store, wrong)
+                upload(store, wrong)
         assert retry_state(store, "upload").attempts == 2
         (tmp_path / "pi/gateway_key.txt").unlink()
         with pytest.raises(StationError, match="create it by `pygnc station register`"):
-            _upload(store, settings)
+            upload(store, settings)
         with pytest.raises(StationError, match="set url in"):
             sender_of(StationSettings())
 
@@ -211,9 +203,9 @@ def test_a_deleted_batch_file_is_written_again(tmp_path: Path) -> None:
         settings = station(tmp_path / "pi", there.url, there.new_key())
         batch = batch_of(store, settings, range(3))
         (tmp_path / "pi/batches2upload" / batch.file_name).unlink()
-        assert _upload(store, settings) == UploadReport()
+        assert upload(store, settings) == UploadReport()
         assert [made.name for made in make_batch(store, settings, clock_ms())] == [batch.name]
-        assert _upload(store, settings).accepted == [batch.name]
+        assert upload(store, settings).accepted == [batch.name]
         assert _numbers(there.store) == [1, 2, 3]
 
 
@@ -228,10 +220,10 @@ def test_registering_anew_blocks_no_upload(tmp_path: Path, monkeypatch: pytest.M
         names = [batch_of(store, settings, range(3)).name]
         with monkeypatch.context() as patch:
             patch.setattr(station_server, "send_request", cut)
-            assert _upload(store, settings).problem == "the line is cut"
+            assert upload(store, settings).problem == "the line is cut"
         register(settings, new_pin(there.store, clock_ms(), 5))
         names.append(batch_of(store, settings, range(3, 5)).name)
-        assert sorted(_upload(store, settings).accepted) == sorted(names)
+        assert sorted(upload(store, settings).accepted) == sorted(names)
         assert _numbers(there.store) == [1, 2, 3, 4, 5]
 
 
@@ -248,10 +240,10 @@ def test_a_batch_that_fails_blocks_no_other(tmp_path: Path, monkeypatch: pytest.
 
         monkeypatch.setattr("pygnc_station.server.uploads.ingest", fail)
         for _ in range(4):  # the server may also close the connection after a fault
-            assert _upload(store, settings).problem
+            assert upload(store, settings).problem
         assert _numbers(there.store) == [5, 6]
         monkeypatch.undo()
-        report = _upload(store, settings)
+        report = upload(store, settings)
         assert (sorted(report.accepted), report.problem) == (sorted(batch.name for batch in made[:4]), "")
         assert _numbers(there.store) == [1, 2, 3, 4, 5, 6]
 
@@ -261,13 +253,13 @@ def test_a_refused_announcement_rejects_only_its_batch_which_can_be_sent_again(t
         settings = station(tmp_path / "pi", there.url, there.new_key())
         first, second = batch_of(store, settings, range(1)), batch_of(store, settings, range(1, 2))
         update_batch(store, first, bytes=0)
-        report = _upload(store, settings)
+        report = upload(store, settings)
         assert report.accepted == [second.name]
         ((name, reason),) = report.rejected
         assert (name, "$.bytes" in reason) == (first.name, True)
         retry_rejected(store, first.name)
         update_batch(store, first, bytes=first.bytes)
-        assert _upload(store, settings).accepted == [first.name]
+        assert upload(store, settings).accepted == [first.name]
         assert _numbers(there.store) == [1, 2]
 
 
@@ -278,9 +270,9 @@ def test_a_batch_file_damaged_on_the_card_is_written_again(tmp_path: Path, damag
         batch = batch_of(store, settings, range(3))
         path = tmp_path / "pi/batches2upload" / batch.file_name
         path.write_bytes(damage.ljust(batch.bytes if damage else 0, b"x"))
-        assert _upload(store, settings) == UploadReport()
+        assert upload(store, settings) == UploadReport()
         assert [made.name for made in make_batch(store, settings, clock_ms())] == [batch.name]
-        assert _upload(store, settings).accepted == [batch.name]
+        assert upload(store, settings).accepted == [batch.name]
         assert _numbers(there.store) == [1, 2, 3]
 
 
@@ -291,7 +283,7 @@ def test_deletes_accepted_readings_and_files_if_configured(tmp_path: Path) -> No
         settings = StationSettings(folder=base.folder, upload=base.upload, batches=wished)
         batch_of(store, settings, range(3))
         store.append(store.stream("imu", LAYOUT), [new(9)])
-        _upload(store, settings)
+        upload(store, settings)
         assert _numbers(store) == [4]
         assert _numbers(there.store) == [1, 2, 3]
     assert not list((tmp_path / "pi").rglob("*.zip"))
@@ -421,7 +413,7 @@ def test_accepts_long_raw_bytes_and_rejects_cells_beyond_the_limit(
             batches_made += make_batch(store, settings, clock_ms())
             if rank:
                 monkeypatch.setattr("pygnc_station.batch_format._MAX_CELL_CHARACTERS", 100_000)
-            report = _upload(store, settings)
+            report = upload(store, settings)
         (stream,) = query.streams(there.store)
         assert [item.raw for item in query.between(there.store, [stream])] == [raw]
     (rejected,) = report.rejected
@@ -447,7 +439,7 @@ def test_a_rejected_batch_does_not_delay_the_next(tmp_path: Path) -> None:
         settings = station(tmp_path / "pi", there.url, there.new_key())
         large = batch_of(store, settings, range(2000))
         small = batch_of(store, settings, range(1))
-        report = _upload(store, settings)
+        report = upload(store, settings)
         assert report.accepted == [small.name]
         ((name, reason),) = report.rejected
         assert (name, str(large.bytes) in reason) == (large.name, True)
