@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 INSTALL := $(PIP) --require-hashes --only-binary :all: --requirement
 UV := uv
-LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --fork-strategy fewest \
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 help: ## show this list
@@ -51,11 +51,12 @@ format: .venv/development.stamp ## format the code and fix what ruff can fix
 	$(BIN)/ruff format
 
 lock: ## update requirements/*.txt after a change in pyproject.toml (needs uv; valid pins are kept)
-	$(LOCK) --output-file requirements/flight.txt
-	$(LOCK) --output-file requirements/ground.txt --extra ground --group build \
+	$(LOCK) pyproject.toml --output-file requirements/flight.txt
+	$(LOCK) pyproject.toml --output-file requirements/ground.txt --extra ground --group build \
 		--constraint requirements/flight.txt
-	$(LOCK) --output-file requirements/development.txt --all-extras --group build --group dev \
+	$(LOCK) pyproject.toml --output-file requirements/development.txt --all-extras --group build --group dev \
 		--constraint requirements/ground.txt
+	$(LOCK) --output-file requirements/release.txt --group release --constraint requirements/development.txt
 
 clean: ## remove .venv and all generated files
 	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
