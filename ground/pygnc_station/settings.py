@@ -9,6 +9,7 @@ import msgspec
 from pygnc_station.errors import StationError
 
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Minutes: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 Days: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
@@ -21,6 +22,13 @@ _GADGET_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,78}[A-Za-z0-9
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Table of the settings file; an unknown key is an error."""
+
+
+class Location(Table, frozen=True):
+    """Place of a station or device: geodetic latitude and longitude in degrees, WGS 84."""
+
+    latitude_deg: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+    longitude_deg: Annotated[float, msgspec.Meta(ge=-180, le=180)]
 
 
 class Device(Table, frozen=True):
@@ -36,6 +44,7 @@ class Device(Table, frozen=True):
         thin: store slow kinds of readings, such as EMUS' temperatures, once per the time that the driver declares, and
             at once when a code or a flag changes; otherwise store every reading.
         options: options of the driver.
+        location: place of the device; by default that of the station.
     """
 
     gadget: Name
@@ -46,6 +55,7 @@ class Device(Table, frozen=True):
     silence_s: Seconds = 60.0
     thin: bool = True
     options: dict[str, Any] = {}
+    location: Location | None = None
 
 
 class Store(Table, frozen=True):
@@ -261,6 +271,19 @@ class Limits(Table, frozen=True):
         return now_ms + int(self.future_s * 1000)
 
 
+class Alerts(Table, frozen=True):
+    """Settings of the states of gateways: `[serve.alerts]`.
+
+    Attributes:
+        late_min: a gateway is late if it has sent no request for this many minutes.
+        silent_min: a gateway is silent if it has sent no request for this many minutes. Stations upload every quarter
+            of an hour, and within one and a half hours after a failure.
+    """
+
+    late_min: Minutes = 40.0
+    silent_min: Minutes = 120.0
+
+
 class Serve(Table, frozen=True):
     """Settings of the HTTP server: `[serve]`.
 
@@ -283,6 +306,7 @@ class Serve(Table, frozen=True):
         batonopc_zone: time zone of the local times in batonopc's batches, such as `Europe/Dublin`; "" selects this
             computer's zone.
         limits: limits of requests and batches.
+        alerts: states of gateways.
     """
 
     host: str = "127.0.0.1"
@@ -302,6 +326,7 @@ class Serve(Table, frozen=True):
     log_files: Count = 5
     batonopc_zone: str = ""
     limits: Limits = Limits()
+    alerts: Alerts = Alerts()
 
     @property
     def is_local(self) -> bool:
@@ -318,10 +343,12 @@ class StationSettings(Table, frozen=True):
     Attributes:
         name: name of the station.
         folder: base of relative paths; by default the folder of the settings file.
+        location: place of the station, which its server shows on a map.
     """
 
     name: str = "station"
     folder: str = ""
+    location: Location | None = None
     device: list[Device] = []
     store: Store = Store()
     batches: Batches = Batches()

@@ -9,6 +9,7 @@ _HEAD: Final = """# Settings of this station. docs/station.md describes all of t
 # After a change: pygnc station doctor, then restart the service pygnc-station.
 
 name = {name}  # name of the station on the server and in topics
+# location = {{ latitude_deg = 53.3498, longitude_deg = -6.2603 }}  # place on the server's map
 """
 _DEVICE: Final = """
 [[device]]

@@ -56,7 +56,7 @@ def register(store: Store, pin: str, device_id: str, name: str, now_ms: int, *, 
         used = connection.execute(delete(schema.pins).where(c.pin_hash == _hash(pin), c.expires_ms >= now_ms))
         if used.rowcount != 1:
             return None
-        row = {"device_id": printable(device_id), "key_hash": _hash(key), "revoked_ms": None}
+        row = {"device_id": printable(device_id), "key_hash": _hash(key), "revoked_ms": None, "refused_ms": None}
         is_own = (table.c.name == printable(name), table.c.key_hash == _hash(old_key), table.c.revoked_ms.is_(None))
         if gateway is None and connection.execute(select(table.c.id).where(*is_own)).first():
             return old_key
@@ -70,11 +70,12 @@ def register(store: Store, pin: str, device_id: str, name: str, now_ms: int, *, 
 def gateway_of(connection: Connection, key: str, now_ms: int) -> int | None:
     """Return the id of the gateway of a key and record the time of its visit; None if the key is unknown or revoked."""
     table = schema.gateways
-    query = select(table.c.id).where(table.c.key_hash == _hash(key), table.c.revoked_ms.is_(None))
-    found = connection.execute(query).scalar()
-    if found is not None:
-        connection.execute(update(table).where(table.c.id == found).values(seen_ms=now_ms))
-    return found
+    found = connection.execute(select(table.c.id, table.c.revoked_ms).where(table.c.key_hash == _hash(key))).first()
+    if found is None:
+        return None
+    visit = {"seen_ms": now_ms} if found.revoked_ms is None else {"refused_ms": now_ms}
+    connection.execute(update(table).where(table.c.id == found.id).values(**visit))
+    return int(found.id) if found.revoked_ms is None else None
 
 
 class Gateway(NamedTuple):

@@ -20,7 +20,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from pygnc_station.errors import RefusedReadingsError, StationError, StoreError
-from pygnc_station.server import devices_api, readings_api, upload_api
+from pygnc_station.server import devices_api, fleet_api, readings_api, upload_api
 from pygnc_station.server.connections import LimitedServer
 from pygnc_station.server.context import COOKIE, Context, RateLimit, context_of
 from pygnc_station.server.logs import start_logs
@@ -180,6 +180,7 @@ OPERATIONS: Final = (
     *upload_api.OPERATIONS,
     *readings_api.OPERATIONS,
     *devices_api.OPERATIONS,
+    *fleet_api.OPERATIONS,
     Operation("GET", "/", page),
     Operation("GET", "/health", health, Access.NONE),
     Operation("GET", "/metrics", metrics),

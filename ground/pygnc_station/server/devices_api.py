@@ -11,7 +11,7 @@ from starlette.responses import Response
 from pygnc_station.server.context import context_of
 from pygnc_station.server.operations import Access, Name, Operation
 from pygnc_station.store import schema
-from pygnc_station.store.query import IS_CREDIBLE
+from pygnc_station.store.query import last_times_ms
 from pygnc_station.store.readings import clock_ms, iso_time, parse_time
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 from pygnc_station.store.store import UNKNOWN_STATUS, make_device
@@ -143,19 +143,14 @@ OPERATIONS: Final = (
 
 def _list(request: Request, name: str) -> list[dict[str, Any]]:
     """Return the device with this name, or all devices for ""."""
-    d, r, s = schema.devices.c, schema.readings.c, schema.streams.c
-    g = schema.gateways.c
+    d, g = schema.devices.c, schema.gateways.c
     query = select(d.id, d.gadget_id, d.family, d.status, d.notes, d.created_ms, g.name.label("gateway"))
     query = query.join_from(schema.devices, schema.gateways, d.gateway_id == g.id, isouter=True).order_by(d.gadget_id)
     if name:
         query = query.where(schema.is_named(d.gadget_id, name))
-    newest = select(r.t_utc_ms).where(r.stream_id == s.id, IS_CREDIBLE).order_by(r.t_utc_ms.desc()).limit(1)
-    newest_ms = newest.scalar_subquery()
-    last_ms: dict[int, int] = {}
     with context_of(request).store.reads() as connection:
         rows = connection.execute(query).all()
-        for device_id, t_utc_ms in connection.execute(select(s.device_id, newest_ms)):
-            last_ms[device_id] = max(last_ms.get(device_id, 0), t_utc_ms or 0)
+        last_ms = last_times_ms(connection)
     return [
         {
             "factory_id": row.gadget_id,
@@ -165,7 +160,7 @@ def _list(request: Request, name: str) -> list[dict[str, Any]]:
             "status_text": STATUSES.get(row.status, ""),
             "notes": row.notes,
             "created": iso_time(row.created_ms),
-            "last_received_data": iso_time(last_ms[row.id]) if last_ms.get(row.id) else None,
+            "last_received_data": iso_time(last_ms[row.id]) if row.id in last_ms else None,
         }
         for row in rows
     ]

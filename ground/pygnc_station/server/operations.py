@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pygnc_station.server.context import context_of, require_attempt, require_gateway, require_token
+from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 
 T = TypeVar("T")
@@ -66,7 +67,8 @@ class Operation:
         method: HTTP method.
         path: path, with parameters in Starlette's form.
         work: function of the request. Its parameters `query` and `body` receive validated arguments of their annotated
-            types, `gateway` receives the id of the station. A coroutine function reads the body itself; any other
+            types, `gateway` receives the id of the station. `request.state.received_ms` is the time at which the
+            headers arrived, before any wait for the store. A coroutine function reads the body itself; any other
             function runs in a thread. The result is a response, or the value of a JSON response.
         access: secret that the request must contain.
         status: HTTP status of a JSON response.
@@ -95,6 +97,7 @@ class Operation:
         Raises:
             HTTPException: the access or an argument is invalid.
         """
+        request.state.received_ms = clock_ms()
         kinds = self.kinds
         arguments: dict[str, Any] = {}
         if self.access is Access.GATEWAY:

@@ -82,13 +82,16 @@ class Uploads:
         folder: folder of received files.
         serve: settings of the server.
 
+    Attributes:
+        folder: folder of received files.
+
     Raises:
         StationError: batonopc_zone in [serve] is not a time zone.
     """
 
     def __init__(self, store: Store, folder: Path, serve: Serve) -> None:
+        self.folder = folder
         self._store = store
-        self._folder = folder
         self._limits = serve.limits
         self._keep = serve.keep_batches
         self._zone = zone_of(serve.batonopc_zone)
@@ -98,11 +101,11 @@ class Uploads:
 
     def free_bytes(self) -> int:
         """Return the free space of the disk of received batches."""
-        return shutil.disk_usage(self._folder).free
+        return shutil.disk_usage(self.folder).free
 
     def path(self, id_: str) -> Path:
         """Return the path of a batch that is not verified yet."""
-        return self._folder / "quarantine" / f"{id_}.zip"
+        return self.folder / "quarantine" / f"{id_}.zip"
 
     def announce(self, gateway: int, id_: str, name: str, size: int, digest: str) -> UploadStatus:
         """Start or continue an upload.
@@ -173,7 +176,7 @@ class Uploads:
     def recover(self) -> None:
         """Process complete batches after the server was killed; log and keep those that cannot be processed."""
         c = schema.uploads.c
-        for path in sorted((self._folder / "quarantine").glob("*.zip")):
+        for path in sorted((self.folder / "quarantine").glob("*.zip")):
             with self._store.reads() as connection:
                 gateway = connection.execute(select(c.gateway_id).where(c.id == path.stem)).scalar()
             if gateway is None:
@@ -202,7 +205,7 @@ class Uploads:
                     return
         try:
             with self._store.writes() as connection:
-                files = self._folder / "files" / portable_name(upload.id)
+                files = self.folder / "files" / portable_name(upload.id)
                 found = ingest(connection, gateway, path, files, limits=self._limits, zone=self._zone)
                 values = {"state": UploadState.ACCEPTED, "readings": found.readings, "files": found.files}
                 values |= {"reason": found.note, "conflict": found.conflict, "changed_ms": clock_ms()}
@@ -224,7 +227,7 @@ class Uploads:
         if not self._keep:
             path.unlink()
             return
-        folder = self._folder / "accepted"
+        folder = self.folder / "accepted"
         folder.mkdir(exist_ok=True)
         with zipfile.ZipFile(path) as archive:
             stem = batonopc_batch.stem_of(archive)
@@ -246,7 +249,7 @@ class Uploads:
         if not upload.digest.startswith("sha256:"):
             path.unlink(missing_ok=True)
         elif path.exists():
-            path.replace(self._folder / "rejected" / path.name)
+            path.replace(self.folder / "rejected" / path.name)
 
     def _find(self, gateway: int, id_: str) -> UploadStatus | None:
         c = schema.uploads.c

@@ -108,6 +108,17 @@ def newest_of_each_kind(store: Store, gadget_id: str = "") -> list[tuple[StoredR
     return [found[key] for key in sorted(found)]
 
 
+def last_times_ms(connection: Connection) -> dict[int, int]:
+    """Return the time of the newest credible reading by id of the device, milliseconds since 1970 (UTC)."""
+    s = schema.streams.c
+    newest = select(_R.t_utc_ms).where(_R.stream_id == s.id, IS_CREDIBLE).order_by(_R.t_utc_ms.desc()).limit(1)
+    found: dict[int, int] = {}
+    for device_id, t_utc_ms in connection.execute(select(s.device_id, newest.scalar_subquery())):
+        if t_utc_ms is not None:
+            found[device_id] = max(found.get(device_id, 0), t_utc_ms)
+    return found
+
+
 def between(store: Store, among: Sequence[Stream], span: Span = ALWAYS) -> list[StoredReading]:
     """Return all readings of a time span, the oldest first."""
     with store.reads() as connection:

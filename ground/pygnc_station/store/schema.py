@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMBLOB
 from sqlalchemy.schema import SchemaItem
 
-REVISION: Final = "0005"
+REVISION: Final = "0006"
 """Revision of these tables, which every store records."""
 
 metadata: Final = MetaData()
@@ -164,7 +164,37 @@ gateways: Final = _table(
     Column("created_ms", BigInteger, nullable=False),
     Column("seen_ms", BigInteger),
     Column("revoked_ms", BigInteger),
+    Column("refused_ms", BigInteger, comment="last request with the revoked key"),
     comment="stations that may upload, with hashes of their keys",
+)
+
+station_states: Final = _table(
+    "station_states",
+    Column("gateway_id", Integer, ForeignKey("gateways.id"), primary_key=True, autoincrement=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("content", LONG_TEXT, nullable=False, comment="JSON: pygnc_station.station_state.StationState"),
+    comment="newest state that each station has reported",
+)
+
+alerts: Final = _table(
+    "alerts",
+    Column("gateway_id", Integer, primary_key=True, autoincrement=False, comment="0: this server"),
+    Column("name", String(20), primary_key=True),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    comment="alerts that are raised now",
+)
+
+notices: Final = _table(
+    "notices",
+    Column("id", Integer, primary_key=True),
+    Column("destination", NAME, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_try_ms", BigInteger, nullable=False),
+    comment="changes of alerts that a destination has not received yet",
 )
 
 pins: Final = _table(

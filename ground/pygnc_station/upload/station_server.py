@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import msgspec
 
 from pygnc_devices.files import durable_rename
 from pygnc_station.errors import StationError, TransferError, UnreachableError, UntrustedError
 from pygnc_station.settings import StationSettings, Upload
+from pygnc_station.station_state import STATE_PATH, StationState
 from pygnc_station.store.batches import Batch, BatchState
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -50,6 +52,9 @@ class Sender(ABC):
             StationError: the server does not accept the login, or is not one of this kind.
             TransferError: the server does not respond.
         """
+
+    def send_state(self, state: StationState) -> None:  # noqa: B027 - most servers receive none
+        """Send the state of this station if the server receives it; raises the errors of `send`."""
 
     @abstractmethod
     def close(self) -> None:
@@ -312,6 +317,14 @@ class StationSender(HttpSender):
             f"{self._client.base_url}: {batch.name} arrived damaged {_MAX_ATTEMPTS} times; the next upload sends it"
             " again"
         )
+
+    def send_state(self, state: StationState) -> None:
+        """Send the state of this station, which older servers do not receive; see `Sender.send_state`."""
+        body = msgspec.json.encode(state)
+        headers = {"content-type": "application/json"}
+        response = send_request(self._client, "POST", STATE_PATH, content=body, headers=headers)
+        if response.status_code not in {204, 404}:
+            raise StationError(f"{response.url}: the state of this station is refused ({error_of(response)})")
 
     def _request(self, method: str, batch: Batch, **content: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's
         response = send_request(self._client, method, self.status_path.format(batch.id), **content)

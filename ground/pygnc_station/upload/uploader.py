@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import logging
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +18,12 @@ from pygnc_station.store.pruning import delete_range
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import exclusive_lock
 from pygnc_station.upload.retry import note_failure, note_success
+from pygnc_station.upload.state import station_state
 from pygnc_station.upload.station_server import Sender, StationSender
 
 UPLOAD: Final = "upload"
 """Name of the upload's retry state."""
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass
@@ -65,7 +68,8 @@ def upload_all(store: Store, settings: StationSettings, sender: Sender, now_ms: 
     """Send all batches that are ready, and query the result of those that were sent before.
 
     A batch that fails temporarily blocks no other. The upload ends early only if the server cannot be reached. After a
-    failure, `retry` delays the next attempt.
+    failure, `retry` delays the next attempt. At the end, the server receives the state of this station, also if there
+    was nothing to send.
 
     Raises:
         StationError: the upload failed for a reason that the user has to remove; the failure is recorded too.
@@ -85,11 +89,21 @@ def upload_all(store: Store, settings: StationSettings, sender: Sender, now_ms: 
             except StationError as error:
                 note_failure(store, UPLOAD, str(error), now_ms)
                 raise
+        else:
+            _send_state(store, settings, sender)
     if report.problem:
         note_failure(store, UPLOAD, report.problem, now_ms)
     else:
         note_success(store, UPLOAD, now_ms)
     return report
+
+
+def _send_state(store: Store, settings: StationSettings, sender: Sender) -> None:
+    """Send the state of this station; a failure is logged and delays no batches."""
+    try:
+        sender.send_state(station_state(store, settings))
+    except (StationError, TransferError, OSError) as error:
+        _log.warning("the state of this station was not sent: %s", error)
 
 
 def _send(store: Store, settings: StationSettings, sender: Sender, batch: Batch, report: UploadReport) -> None:

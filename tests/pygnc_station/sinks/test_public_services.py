@@ -1,13 +1,9 @@
 """sensor.community and openSenseMap, by servers that answer as these services do."""
 
-import json
 import logging
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -21,58 +17,11 @@ from pygnc_station.sinks.publisher import Publisher
 from pygnc_station.store.readings import Layout, NewReading, Quality, clock_ms, iso_time, to_text
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import retry_state
+from tests.fakes.http_service import Service, service
 
 LAYOUT = Layout.of(HISTOGRAM)
 DEVICE = Device("OPC_7", "opc_n3", "/dev/null")
 BOX = {"_id": "b" * 24, "sensors": [{"_id": "pm25"}, {"_id": "warm"}]}
-
-
-class Request(NamedTuple):
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: Any
-
-
-class Service(NamedTuple):
-    url: str
-    requests: list[Request]
-    answers: list[int]
-
-    @property
-    def posts(self) -> list[Any]:
-        return [request.body for request in self.requests if request.method == "POST"]
-
-
-@contextmanager
-def service() -> Iterator[Service]:
-    requests: list[Request] = []
-    answers: list[int] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            text = self.rfile.read(int(self.headers.get("content-length", 0)))
-            body = json.loads(text) if text.startswith((b"[", b"{")) else text
-            requests.append(Request(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-            content = json.dumps(BOX if self.command == "GET" else "saved").encode()
-            self.send_response(answers.pop(0) if answers else 200)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = do_OPTIONS = answer  # noqa: N815 - names of the base class
-
-        def log_message(self, *_: Any) -> None:  # noqa: ANN401 - as its base
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield Service(f"http://127.0.0.1:{server.server_address[1]}", requests, answers)
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture
@@ -110,7 +59,7 @@ def test_sensor_community_receives_means_of_current_good_readings(store: Store) 
     log(store, 900.0, quality=Quality.DEVICE)
     log(store, 900.0, gadget="other")
     log(store, 10.0, 13.0)
-    with service() as there:
+    with service(BOX) as there:
         publisher = Publisher(store, community(there))
         assert publisher.push(clock_ms())
         log(store, 50.0)
@@ -123,7 +72,7 @@ def test_sensor_community_receives_means_of_current_good_readings(store: Store) 
 
 def test_opensensemap_receives_every_value_with_its_time_despite_failures(store: Store) -> None:
     times = log(store, *[float(rank) for rank in range(3)], age_s=7200.0)
-    with service() as there:
+    with service(BOX) as there:
         there.answers.append(503)
         publisher = Publisher(store, sense_map(there))
         assert not publisher.push(1)
@@ -142,7 +91,7 @@ def test_opensensemap_receives_every_value_with_its_time_despite_failures(store:
 
 def test_requests_to_opensensemap_have_at_most_2500_values(store: Store) -> None:
     log(store, *[1.0] * 1400)
-    with service() as there:
+    with service(BOX) as there:
         Publisher(store, sense_map(there)).push(1)
     assert sum(map(len, there.posts)) == 2800
     assert max(map(len, there.posts)) <= 2500
@@ -150,7 +99,7 @@ def test_requests_to_opensensemap_have_at_most_2500_values(store: Store) -> None
 
 def test_an_output_that_refuses_readings_stops_no_other(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     log(store, 5.0)
-    with service() as there, service() as other, caplog.at_level(logging.WARNING):
+    with service(BOX) as there, service() as other, caplog.at_level(logging.WARNING):
         other.answers.append(422)
         settings = sense_map(there, box="b" * 24)
         both = StationSettings(device=[DEVICE], opensensemap=settings.opensensemap, influx=Influx(f"{other.url}/write"))
@@ -159,7 +108,7 @@ def test_an_output_that_refuses_readings_stops_no_other(store: Store, caplog: py
         assert len(there.posts) == 1
     assert "refuses the readings: HTTP 422" in caplog.text
     log(store, 6.0)
-    with service() as there:
+    with service(BOX) as there:
         there.answers.append(401)
         with pytest.raises(StationError, match=r"token in \[opensensemap\]"):
             Publisher(store, sense_map(there)).push(1 << 60)
@@ -170,7 +119,7 @@ def test_readings_for_outputs_are_not_pruned() -> None:
 
 
 def test_sensor_community_needs_a_device_of_the_station(store: Store) -> None:
-    with service() as there, pytest.raises(StationError, match="no device of this station"):
+    with service(BOX) as there, pytest.raises(StationError, match="no device of this station"):
         Publisher(store, community(there, gadget="nothing"))
 
 
@@ -185,7 +134,7 @@ def test_the_doctor_asks_the_services(tmp_path: Path) -> None:
         path.chmod(0o600)
         return CliRunner().invoke(app, ["doctor", "--settings", str(path)]).stdout
 
-    with service() as there:
+    with service(BOX) as there:
         shown = run(there, "warm")
         assert "ok       sensor.community: responds; sends OPC_7 as raspi-1" in shown
         assert "ok       openSenseMap: box b has the 2 sensors" in shown

@@ -1,0 +1,191 @@
+"""State of all gateways: last request, newest report, alerts and gadgets of each, for the operator of the server."""
+
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, delete, func, insert, select
+
+from pygnc_station.settings import Alerts, Location
+from pygnc_station.station_state import StationState
+from pygnc_station.store import schema
+from pygnc_station.store.query import last_times_ms
+
+SERVER: Final = 0
+"""Number of this server among the gateways of alerts."""
+_MINUTE_MS: Final = 60_000
+_UNKNOWN: Final = StationState(0, version=None)
+
+
+class GatewayState(StrEnum):
+    """State of a gateway by the time of its last request, or of its registration if it has sent none."""
+
+    FINE = "fine"
+    LATE = "late"
+    """It has sent no request for `late_min`."""
+    SILENT = "silent"
+    """It has sent no request for `silent_min`."""
+    REVOKED = "revoked"
+    """Its key was revoked."""
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """Alert that is raised: its name, the time of its beginning, and a description."""
+
+    name: str
+    since_ms: int
+    text: str
+
+
+class Gadget(msgspec.Struct, frozen=True):
+    """Gadget of a gateway: name on this server, kind of device, time of its newest reading, place if it is known."""
+
+    name: str
+    kind: str
+    last_reading_ms: int | None
+    location: Location | None
+
+
+class Gateway(msgspec.Struct, frozen=True):
+    """State of a gateway; values that it has not reported are null.
+
+    Attributes:
+        id: number of the gateway.
+        name: name of the gateway; several may have the same.
+        state: state by the time of its last request.
+        registered_ms: time of its registration; all times are in milliseconds since 1970 (UTC).
+        last_seen_ms: time of its last request with a valid key.
+        refused_ms: time of its last request with a revoked key.
+        reported_ms: time at which the following values arrived.
+        version: version of PyGNC.
+        clock_offset_s: clock of the station minus clock of the server; the time of the transfer is included.
+        uptime_s: as in `StationState`, like the following.
+        backlog_readings: readings that are not accepted yet.
+        backlog_batches: batches that are not decided yet.
+        rejected_batches: batches that were rejected.
+        disk_free_bytes: free space of its disk.
+        disk_total_bytes: size of its disk.
+        alerts: its alerts, the oldest first.
+        gadgets: its gadgets by name.
+    """
+
+    id: int
+    name: str
+    state: GatewayState
+    registered_ms: int
+    last_seen_ms: int | None
+    refused_ms: int | None
+    reported_ms: int | None
+    version: str | None
+    clock_offset_s: float | None
+    uptime_s: float | None
+    backlog_readings: int | None
+    backlog_batches: int | None
+    rejected_batches: int | None
+    disk_free_bytes: int | None
+    disk_total_bytes: int | None
+    alerts: list[Alert]
+    gadgets: list[Gadget]
+
+
+class Fleet(msgspec.Struct, frozen=True):
+    """State of a fleet: current time, alerts of the server itself, gateways, gadgets that belong to no gateway."""
+
+    time_ms: int
+    alerts: list[Alert]
+    gateways: list[Gateway]
+    gadgets: list[Gadget]
+
+
+class _Report(NamedTuple):
+    received_ms: int
+    state: StationState
+
+
+def store_state(connection: Connection, gateway: int, state: StationState, received_ms: int) -> None:
+    """Store the state of a station, which replaces the one before.
+
+    Args:
+        connection: write transaction.
+        gateway: id of the gateway that has sent it.
+        state: the state.
+        received_ms: time of its arrival, milliseconds since 1970 (UTC).
+    """
+    table = schema.station_states
+    connection.execute(delete(table).where(table.c.gateway_id == gateway))
+    row = {"gateway_id": gateway, "received_ms": received_ms, "content": msgspec.json.encode(state).decode()}
+    connection.execute(insert(table), row)
+
+
+def read_fleet(connection: Connection, now_ms: int, settings: Alerts) -> Fleet:
+    """Return the state of the fleet, gateways in the order of their registration."""
+    g = schema.gateways.c
+    query = select(g.id, g.name, g.created_ms, g.seen_ms, g.revoked_ms, g.refused_ms).order_by(g.id)
+    reports, raised = _reports(connection), raised_alerts(connection)
+    gadgets = _gadgets_by_owner(connection, reports)
+    found = []
+    for row in connection.execute(query):
+        report = reports.get(row.id)
+        state = report.state if report else _UNKNOWN
+        gateway = Gateway(
+            id=row.id,
+            name=row.name,
+            state=_state(now_ms - (row.seen_ms or row.created_ms), settings, is_revoked=row.revoked_ms is not None),
+            registered_ms=row.created_ms,
+            last_seen_ms=row.seen_ms,
+            refused_ms=row.refused_ms,
+            reported_ms=report.received_ms if report else None,
+            version=state.version,
+            clock_offset_s=(state.time_ms - report.received_ms) / 1000 if report else None,
+            uptime_s=state.uptime_s,
+            backlog_readings=state.backlog_readings,
+            backlog_batches=state.backlog_batches,
+            rejected_batches=state.rejected_batches,
+            disk_free_bytes=state.disk_free_bytes,
+            disk_total_bytes=state.disk_total_bytes,
+            alerts=raised.get(row.id, []),
+            gadgets=gadgets.get(row.id, []),
+        )
+        found.append(gateway)
+    return Fleet(now_ms, raised.get(SERVER, []), found, gadgets.get(None, []))
+
+
+def raised_alerts(connection: Connection) -> dict[int, list[Alert]]:
+    """Return the alerts that are raised, by gateway and the oldest first; those of this server have the key SERVER."""
+    c = schema.alerts.c
+    found: dict[int, list[Alert]] = {}
+    query = select(c.gateway_id, c.name, c.since_ms, c.text).order_by(c.since_ms, c.name)
+    for gateway, *alert in connection.execute(query):
+        found.setdefault(gateway, []).append(Alert(*alert))
+    return found
+
+
+def _state(quiet_ms: int, settings: Alerts, *, is_revoked: bool) -> GatewayState:
+    if is_revoked:
+        return GatewayState.REVOKED
+    quiet_min = quiet_ms / _MINUTE_MS
+    if quiet_min > settings.silent_min:
+        return GatewayState.SILENT
+    return GatewayState.LATE if quiet_min > settings.late_min else GatewayState.FINE
+
+
+def _reports(connection: Connection) -> dict[int, _Report]:
+    c = schema.station_states.c
+    rows = connection.execute(select(c.gateway_id, c.received_ms, c.content))
+    return {row[0]: _Report(row[1], msgspec.json.decode(row[2], type=StationState)) for row in rows}
+
+
+def _gadgets_by_owner(connection: Connection, reports: dict[int, _Report]) -> dict[int | None, list[Gadget]]:
+    d = schema.devices.c
+    last_ms = last_times_ms(connection)
+    places = {
+        (gateway, name.lower()): place
+        for gateway, report in reports.items()
+        for name, place in report.state.locations.items()
+    }
+    found: dict[int | None, list[Gadget]] = {}
+    query = select(d.id, d.gadget_id, d.family, d.gateway_id, d.local_name).order_by(func.lower(d.gadget_id))
+    for row in connection.execute(query):
+        place = places.get((row.gateway_id, (row.local_name or row.gadget_id).lower()))
+        found.setdefault(row.gateway_id, []).append(Gadget(row.gadget_id, row.family, last_ms.get(row.id), place))
+    return found

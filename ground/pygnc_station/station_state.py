@@ -1,0 +1,39 @@
+"""State of a station, which it sends to its server with each upload: backlog, version, disk, uptime, places."""
+
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+
+from pygnc_station.settings import Location
+from pygnc_station.store.schema import MAX_NAME_LENGTH
+
+STATE_PATH: Final = "api/v1/state/"
+"""Path at which a server receives it."""
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=10**18)]
+_Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
+
+
+class StationState(msgspec.Struct, frozen=True):
+    """State of a station. A server ignores fields that it does not know, and a field that is missing is null.
+
+    Attributes:
+        time_ms: clock of the station when it sends this, milliseconds since 1970 (UTC).
+        version: version of PyGNC.
+        uptime_s: time since the boot of the station's computer, in seconds.
+        backlog_readings: readings of the store that the server has not accepted yet.
+        backlog_batches: batches that are not decided by the server.
+        rejected_batches: batches that the server has rejected.
+        disk_free_bytes: free space of the disk of the store, or of the batches if the store is on another computer.
+        disk_total_bytes: size of that disk.
+        locations: places of the gadgets by name.
+    """
+
+    time_ms: Annotated[int, msgspec.Meta(ge=0, lt=10**15)]
+    version: Annotated[str, msgspec.Meta(max_length=40)] | None = None
+    uptime_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    backlog_readings: _Count | None = None
+    backlog_batches: _Count | None = None
+    rejected_batches: _Count | None = None
+    disk_free_bytes: _Count | None = None
+    disk_total_bytes: _Count | None = None
+    locations: Annotated[dict[_Name, Location], msgspec.Meta(max_length=1000)] = {}
