@@ -14,6 +14,7 @@ Days: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 Size: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+Kappa: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=2)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 _SQLITE: Final = "sqlite:///"
 _OBJECT_STORES: Final = frozenset({"s3", "gs", "az", "abfs", "file"})
@@ -284,6 +285,30 @@ class Alerts(Table, frozen=True):
     silent_min: Minutes = 120.0
 
 
+class Calibration(Table, frozen=True):
+    """Linear calibration of one value of a unit: gain times the value, plus offset in the unit of the value."""
+
+    gain: Annotated[float, msgspec.Meta(gt=0, le=1e3)] = 1.0
+    offset: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)] = 0.0
+
+
+class GadgetSettings(Table, frozen=True):
+    """Settings of a gadget on the server's page: `[serve.gadgets.NAME]`.
+
+    Attributes:
+        location: place on the map; by default the one that its station reports.
+        kappa: hygroscopicity of the particles at its place; by default that of `[serve]`.
+        calibration: calibration by the name of the value, such as `pm_2_5_ug_m3`.
+    """
+
+    location: Location | None = None
+    kappa: Kappa | None = None
+    calibration: dict[str, Calibration] = {}
+
+
+_NO_GADGET_SETTINGS: Final = GadgetSettings()
+
+
 class Serve(Table, frozen=True):
     """Settings of the HTTP server: `[serve]`.
 
@@ -305,6 +330,9 @@ class Serve(Table, frozen=True):
         log_files: number of renamed files of each log that are kept.
         batonopc_zone: time zone of the local times in batonopc's batches, such as `Europe/Dublin`; "" selects this
             computer's zone.
+        kappa: hygroscopicity of particles, with which the page corrects concentrations for humidity; 0.3 is typical of
+            continental air, 0.7 of marine air; 0 disables the correction.
+        gadgets: settings of gadgets by name.
         limits: limits of requests and batches.
         alerts: states of gateways.
     """
@@ -325,8 +353,15 @@ class Serve(Table, frozen=True):
     log_bytes: Count = 10_000_000
     log_files: Count = 5
     batonopc_zone: str = ""
+    kappa: Kappa = 0.3
+    gadgets: dict[str, GadgetSettings] = {}
     limits: Limits = Limits()
     alerts: Alerts = Alerts()
+
+    def gadget(self, name: str) -> GadgetSettings:
+        """Return the settings of a gadget, whose name is compared without regard to case."""
+        by_name = {key.lower(): settings for key, settings in self.gadgets.items()}
+        return by_name.get(name.lower(), _NO_GADGET_SETTINGS)
 
     @property
     def is_local(self) -> bool:

@@ -4,7 +4,8 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +21,10 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from pygnc_station.errors import RefusedReadingsError, StationError, StoreError
-from pygnc_station.server import devices_api, fleet_api, readings_api, upload_api
+from pygnc_station.server import devices_api, fleet_api, overview_api, readings_api, series_api, upload_api
 from pygnc_station.server.connections import LimitedServer
 from pygnc_station.server.context import COOKIE, Context, RateLimit, context_of
+from pygnc_station.server.hourly_task import HourlyTask
 from pygnc_station.server.logs import start_logs
 from pygnc_station.server.operations import Access, Operation, openapi
 from pygnc_station.server.uploads import UploadError, Uploads
@@ -138,7 +140,14 @@ def application(
     uploads.recover()
     routes = [*(operation.route() for operation in OPERATIONS), Mount("/static", StaticFiles(directory=_STATIC))]
     errors = (ClientDisconnect, HTTPException, UploadError, RefusedReadingsError, StoreError, OSError)
-    app = Starlette(routes=routes, exception_handlers=dict.fromkeys(errors, _error_response))
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        with HourlyTask(store):
+            yield
+
+    handlers = dict.fromkeys(errors, _error_response)
+    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
     app.state.context = Context(store, serve, uploads, RateLimit(pin_attempts, 60.0), RateLimit(key_attempts, 60.0))
     return app
 
@@ -179,6 +188,8 @@ def document(_: Request) -> object:
 OPERATIONS: Final = (
     *upload_api.OPERATIONS,
     *readings_api.OPERATIONS,
+    *series_api.OPERATIONS,
+    *overview_api.OPERATIONS,
     *devices_api.OPERATIONS,
     *fleet_api.OPERATIONS,
     Operation("GET", "/", page),

@@ -1,4 +1,4 @@
-"""HTTP operations of readings: lists with filters and pages, newest and single readings, import, CSV, plot series."""
+"""HTTP operations of readings: lists with filters and pages, newest and single readings, import, CSV."""
 
 import hashlib
 import re
@@ -14,7 +14,7 @@ from pygnc_station.server.context import context_of, is_baton_client
 from pygnc_station.server.operations import Access, Name, Natural, Operation
 from pygnc_station.server.ownership import stored_name
 from pygnc_station.store.export import csv_pages
-from pygnc_station.store.query import Span, between, count, newest_of_each_kind, numbered, recent, streams, streams_of
+from pygnc_station.store.query import Span, count, newest_of_each_kind, numbered, recent, streams, streams_of
 from pygnc_station.store.readings import (
     Column,
     Layout,
@@ -32,7 +32,6 @@ from pygnc_station.store.store import add_new, make_stream
 IMPORTED: Final = "import"
 _PAGE: Final = 100
 _MAX_OFFSET: Final = 1_000_000
-_SERIES_INTERVALS: Final = 600
 _ID: Final = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 """Id of a reading: stream and number."""
 
@@ -69,18 +68,18 @@ class Shape(msgspec.Struct, frozen=True):
     flat: bool = False
 
 
+class LatestFilters(Shape, frozen=True):
+    """Selection of a device for its newest readings; "" selects all."""
+
+    gadget: str = ""
+
+
 class Page(Filters, frozen=True):
     """Selection of one page of readings: at most `limit`, after the `offset` newest of the selected readings."""
 
     limit: Natural = _PAGE
     offset: Natural = 0
     flat: bool = False
-
-
-class SeriesFilters(Filters, frozen=True):
-    """Selection of the readings and of the value to plot."""
-
-    name: str = ""
 
 
 class BulkImport(msgspec.Struct, frozen=True):
@@ -117,9 +116,9 @@ def listing(request: Request, query: Page) -> object:
     return page
 
 
-def latest(request: Request, query: Shape) -> object:
+def latest(request: Request, query: LatestFilters) -> object:
     """Return the newest reading of each device and kind; a flat list contains one reading of each device."""
-    found = newest_of_each_kind(context_of(request).store)
+    found = newest_of_each_kind(context_of(request).store, query.gadget)
     if not (query.flat or is_baton_client(request)):
         return {"results": [reading_to_json(*each) for each in found]}
     newest = {stream.gadget_id: (reading, stream) for reading, stream in sorted(found, key=_time_of)}
@@ -176,19 +175,6 @@ def export(request: Request, query: Filters) -> Response:
     return StreamingResponse(text, media_type="text/csv", headers=headers)
 
 
-def series(request: Request, query: SeriesFilters) -> object:
-    """Return one value over time for a plot, reduced to minimum and maximum per time interval."""
-    points: list[list[float]] = []
-    for stream in query.streams(request):
-        if query.name in stream.layout.names:
-            rank = stream.layout.names.index(query.name)
-            for reading in between(context_of(request).store, [stream], query.span):
-                value = reading.values[rank]
-                if isinstance(value, int | float) and not isinstance(value, bool):
-                    points.append([reading.t_utc_ms, value])
-    return {"name": query.name, "points": _reduced(sorted(points))}
-
-
 OPERATIONS: Final = (
     Operation("GET", "/api/v1/reading/", listing),
     Operation("GET", "/api/v1/readings/", listing),
@@ -196,7 +182,6 @@ OPERATIONS: Final = (
     Operation("GET", "/api/v1/reading/latest/", latest),
     Operation("GET", "/api/v1/reading/{id}/", single),
     Operation("GET", "/api/v1/export/", export),
-    Operation("GET", "/api/v1/series/", series),
 )
 
 
@@ -224,15 +209,3 @@ def _customary_unit(column: Column) -> dict[str, str | float]:
 
 def _time_of(found: tuple[StoredReading, Stream]) -> int:
     return found[0].t_utc_ms
-
-
-def _reduced(points: list[list[float]]) -> list[list[float]]:
-    """Return minimum and maximum of each interval; their plot looks like a plot of all points."""
-    if len(points) <= 2 * _SERIES_INTERVALS:
-        return points
-    kept = []
-    for rank in range(_SERIES_INTERVALS):
-        interval = points[rank * len(points) // _SERIES_INTERVALS : (rank + 1) * len(points) // _SERIES_INTERVALS]
-        extremes = (min(interval, key=lambda point: point[1]), max(interval, key=lambda point: point[1]))
-        kept += sorted(extremes)
-    return kept

@@ -10,6 +10,7 @@ from pygnc_station.store import schema
 from pygnc_station.store.batches import ReadingRange, first_unaccepted
 from pygnc_station.store.cursors import position
 from pygnc_station.store.query import streams
+from pygnc_station.store.readings import HOUR_MS
 from pygnc_station.store.store import Store
 
 _DELETED_AT_ONCE: Final = 2000
@@ -42,7 +43,21 @@ def prune(store: Store, before_ms: int, readers: Sequence[str] = ()) -> int:
                 condition = (table.c.stream_id == stream.id, table.c.number.in_(numbers))
                 connection.execute(delete(table).where(*condition))
                 deleted += len(numbers)
+        _prune_hours(store, stream.id, before_ms)
     return deleted
+
+
+def _prune_hours(store: Store, stream_id: int, before_ms: int) -> None:
+    """Delete the statistics of old hours without readings."""
+    c, r = schema.hours.c, schema.readings.c
+    with store.reads() as connection:
+        first_ms = connection.execute(select(func.min(r.t_utc_ms)).where(r.stream_id == stream_id)).scalar()
+        before_hour = min(before_ms, before_ms if first_ms is None else first_ms) // HOUR_MS
+        old = (c.stream_id == stream_id, c.hour < before_hour)
+        found = connection.execute(select(c.hour).where(*old).limit(1)).first()
+    if found:
+        with store.writes() as connection:
+            connection.execute(delete(schema.hours).where(*old))
 
 
 def prune_to_size(store: Store, max_bytes: int, readers: Sequence[str] = ()) -> int:

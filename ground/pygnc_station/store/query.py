@@ -169,13 +169,13 @@ def numbered_pages(
 def count(store: Store, stream: Stream, span: Span = ALWAYS) -> int:
     """Return the number of readings of a stream and a time span."""
     with store.reads() as connection:
-        query = select(func.count()).select_from(schema.readings).where(*_conditions(stream, span))
+        query = select(func.count()).select_from(schema.readings).where(*conditions(stream, span))
         return int(connection.execute(query).scalar_one())
 
 
 def select_readings(stream: Stream, span: Span = ALWAYS) -> Rows:
     """Return the unordered statement that selects the readings of a stream and a time span."""
-    return select(*_COLUMNS).where(*_conditions(stream, span))
+    return select(*_COLUMNS).where(*conditions(stream, span))
 
 
 def read_packed(connection: Connection, query: Select[Any]) -> list[StoredReading] | None:
@@ -199,13 +199,14 @@ def read_packed(connection: Connection, query: Select[Any]) -> list[StoredReadin
     return readings if len(readings) == count else None
 
 
-def _conditions(stream: Stream, span: Span) -> list[ColumnElement[bool]]:
-    conditions = [_R.stream_id == stream.id]
+def conditions(stream: Stream, span: Span) -> list[ColumnElement[bool]]:
+    """Return the conditions that select the readings of a stream and a time span."""
+    found = [_R.stream_id == stream.id]
     if span.start_ms is not None:
-        conditions.append(_R.t_utc_ms >= span.start_ms)
+        found.append(_R.t_utc_ms >= span.start_ms)
     if span.stop_ms is not None:
-        conditions.append(_R.t_utc_ms < span.stop_ms)
-    return conditions
+        found.append(_R.t_utc_ms < span.stop_ms)
+    return found
 
 
 def _read(connection: Connection, query: Rows) -> list[StoredReading]:

@@ -145,6 +145,7 @@ def from_cell(cell: str) -> PlainValue:
 
 TIMES_MS: Final = range(253_402_300_800_000)
 """Times that can be stored, years 1970 to 9999, in milliseconds since 1970 (UTC)."""
+HOUR_MS: Final = 3_600_000
 EARLIEST_PLAUSIBLE_MS: Final = 1_704_067_200_000
 """2024-01-01. A Raspberry Pi without a clock battery starts with an earlier time."""
 

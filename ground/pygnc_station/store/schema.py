@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMBLOB
 from sqlalchemy.schema import SchemaItem
 
-REVISION: Final = "0006"
+REVISION: Final = "0007"
 """Revision of these tables, which every store records."""
 
 metadata: Final = MetaData()
@@ -100,6 +100,23 @@ readings: Final = _table(
     Column("raw", LargeBinary().with_variant(MEDIUMBLOB, "mysql", "mariadb"), comment="received bytes"),
     CheckConstraint("number > 0", name="ck_readings_number"),
     UniqueConstraint("stream_id", "number", name="uq_readings"),
+    sqlite_with_rowid=False,
+)
+
+hours: Final = _table(
+    "hours",
+    Column("stream_id", Integer, ForeignKey("streams.id"), primary_key=True, autoincrement=False),
+    Column("hour", Integer, primary_key=True, autoincrement=False, comment="hours since 1970 (UTC)"),
+    Column("content", LONG_TEXT, nullable=False, comment="JSON list of [count, sum, min, max] of each value, or null"),
+    comment="hourly statistics of the readings; only a server computes them",
+    sqlite_with_rowid=False,
+)
+
+late_hours: Final = _table(
+    "late_hours",
+    Column("stream_id", Integer, ForeignKey("streams.id"), primary_key=True, autoincrement=False),
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    comment="hours that received readings below the next number of their stream, so that no cursor finds them",
     sqlite_with_rowid=False,
 )
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Insert, Table, insert, select, update
 
 from pygnc_station.store import schema
 from pygnc_station.store.database import open_engine, translated_errors
-from pygnc_station.store.readings import TIMES_MS, Layout, NewReading, Quality, Stream, clock_ms
+from pygnc_station.store.readings import HOUR_MS, TIMES_MS, Layout, NewReading, Quality, Stream, clock_ms
 
 UNKNOWN_STATUS: Final = "U"
 """Status of a device that was not registered; `server.devices_api` lists all statuses."""
@@ -152,12 +152,17 @@ def put(
     for row in rows:
         if row["t_utc_ms"] > latest_ms:
             row["quality"] |= Quality.FUTURE
+    table = schema.streams
+    # The lock keeps another transaction from storing higher numbers first, which would make these late unnoticed.
+    counter = select(table.c.next_number).where(table.c.id == stream_id).with_for_update()
+    next_number = connection.execute(counter).scalar_one()
+    late = {row["t_utc_ms"] // HOUR_MS for row in rows if row["number"] < next_number}
+    if late:
+        add_once(connection, schema.late_hours, [{"stream_id": stream_id, "hour": hour} for hour in sorted(late)])
     add_once(connection, schema.readings, rows)
     after = max(row["number"] for row in rows) + 1
-    table = schema.streams
-    connection.execute(
-        update(table).where(table.c.id == stream_id, table.c.next_number < after).values(next_number=after)
-    )
+    if after > next_number:
+        connection.execute(update(table).where(table.c.id == stream_id).values(next_number=after))
 
 
 def conflicting(connection: Connection, stream_id: int, numbered: Sequence[tuple[int, NewReading]]) -> set[int]:

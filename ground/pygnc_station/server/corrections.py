@@ -1,0 +1,76 @@
+"""Corrections of values: water in the particles that a counter counts, and the calibration of a unit. Pure functions.
+
+Stored readings are never changed: a correction is computed when values are shown.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+from pygnc_station.settings import Calibration, GadgetSettings
+from pygnc_station.store.readings import Layout
+
+HUMIDITY: Final = "humidity_percent"
+CONCENTRATION_UNIT: Final = "µg/m³"
+HIGHEST_HUMIDITY_PERCENT: Final = 95.0
+"""Growth is not computed for a higher humidity, where it rises without bound."""
+
+
+def volume_growth(humidity_percent: float, kappa: float) -> float:
+    """Return the volume of a wet particle in units of its dry volume, by kappa-Köhler theory.
+
+    It is 1 + kappa a / (1 - a), where the activity of water a is the relative humidity: Petters and Kreidenweis, "A
+    single parameter representation of hygroscopic growth and cloud condensation nucleus activity", Atmos. Chem. Phys. 7
+    (2007), 1961 to 1971, for particles that are large enough to neglect the curvature of their surface.
+
+    Args:
+        humidity_percent: relative humidity; it is limited to 0 to 95 %.
+        kappa: hygroscopicity of the particles, 0 or more.
+    """
+    activity = min(max(humidity_percent, 0.0), HIGHEST_HUMIDITY_PERCENT) / 100
+    return 1.0 + kappa * activity / (1.0 - activity)
+
+
+def calibrated(value: float, calibration: Calibration | None) -> float:
+    """Return a value after the linear calibration of its unit."""
+    return value if calibration is None else calibration.gain * value + calibration.offset
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """Correction of one value of a kind of readings.
+
+    Attributes:
+        humidity: name of the humidity that belongs to the value, "" if the value is not corrected for humidity.
+        kappa: hygroscopicity of the particles.
+        calibration: calibration of the value, None if there is none.
+    """
+
+    humidity: str
+    kappa: float
+    calibration: Calibration | None
+
+    @classmethod
+    def of(cls, layout: Layout, name: str, settings: GadgetSettings, kappa: float) -> Self | None:
+        """Return the correction of a value, None if it is not corrected.
+
+        Args:
+            layout: layout of the readings.
+            name: name of the value; only concentrations of mass are corrected for humidity.
+            settings: settings of the gadget.
+            kappa: hygroscopicity if `settings` contain none; 0 disables the correction for humidity.
+        """
+        kappa = kappa if settings.kappa is None else settings.kappa
+        units = {column.name: column.unit for column in layout.columns}
+        is_wet = units.get(name) == CONCENTRATION_UNIT and HUMIDITY in units and kappa > 0
+        calibration = settings.calibration.get(name)
+        return cls(HUMIDITY if is_wet else "", kappa, calibration) if is_wet or calibration else None
+
+    def __call__(self, value: float, humidity_percent: float | None) -> float:
+        """Return a value without the water in the particles and after its calibration.
+
+        A counter derives mass from the volumes of wet particles and a fixed density, so the dry mass is its value
+        divided by the growth of the volume. Without a humidity, only the calibration is applied.
+        """
+        if self.humidity and humidity_percent is not None:
+            value /= volume_growth(humidity_percent, self.kappa)
+        return calibrated(value, self.calibration)

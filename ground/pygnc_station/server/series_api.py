@@ -1,0 +1,181 @@
+"""HTTP operations of plots: one value over time as means or extremes, at most some hundred points for any time span."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, func, select
+from starlette.requests import Request
+
+from pygnc_station.server.context import context_of
+from pygnc_station.server.corrections import Correction
+from pygnc_station.server.operations import Operation
+from pygnc_station.server.readings_api import Filters
+from pygnc_station.settings import Serve
+from pygnc_station.store import schema
+from pygnc_station.store.hourly import Hour, hours_of
+from pygnc_station.store.query import IS_CREDIBLE, Span, conditions
+from pygnc_station.store.readings import HOUR_MS, Stream
+
+MAX_MEANS: Final = 800
+STEPS_H: Final = (1, 2, 3, 6, 12, 24, 48, 96, 168, 336, 720, 8760)
+"""Lengths of the intervals of means, in hours."""
+_EXTREME_INTERVALS: Final = 600
+_MAX_READINGS: Final = 20_000
+"""Readings that a plot takes into account; for more, it takes the extremes of each hour. A day at 5 s has 17 280."""
+_VALUES: Final = msgspec.json.Decoder(list[object])
+Point = tuple[int, float]
+
+
+class SeriesFilters(Filters, frozen=True):
+    """Selection of the readings and of the value to plot.
+
+    `form` is `raw` for readings, reduced to minimum and maximum per interval, or `mean` for means of intervals of an
+    hour or more with minimum and maximum. With `corrected`, values are corrected for humidity and by the calibration of
+    the unit.
+    """
+
+    name: str = ""
+    form: Literal["raw", "mean"] = "raw"
+    corrected: bool = False
+
+
+def series(request: Request, query: SeriesFilters) -> object:
+    """Return one value over time for a plot, a bounded number of points for any time span.
+
+    `points` are [time, value] for the form `raw`, and [time, mean, minimum, maximum] of intervals of `step_ms` for
+    `mean`.
+    """
+    context = context_of(request)
+    among = [stream for stream in query.streams(request) if query.name in stream.layout.names]
+    span = query.span
+    with context.store.reads() as connection:
+        if query.form == "raw":
+            points = sorted(_raw_points(connection, context.serve, among, query, span))
+            return {"name": query.name, "points": _reduced(points)}
+        hours = sorted(_corrected_hours(connection, context.serve, among, query, span))
+    step_h, means = means_of(hours, span)
+    return {"name": query.name, "step_ms": step_h * HOUR_MS, "points": means}
+
+
+class Summary(NamedTuple):
+    """Number of readings, sum, minimum and maximum of one value in an hour."""
+
+    hour: int
+    readings: int
+    total: float
+    low: float
+    high: float
+
+    @property
+    def mean(self) -> float:
+        """Mean of the value."""
+        return self.total / self.readings
+
+
+def means_of(hours: Sequence[Summary], span: Span) -> tuple[int, list[list[float]]]:
+    """Return an interval in hours and [start in ms, mean, minimum, maximum] of each interval with readings.
+
+    Args:
+        hours: statistics of hours, ordered by hour; an hour may occur several times.
+        span: time span, from which the interval is chosen if it has both ends, so that it is the same for all values.
+    """
+    if not hours:
+        return STEPS_H[0], []
+    span_h = hours[-1].hour - hours[0].hour + 1
+    if span.start_ms is not None and span.stop_ms is not None:
+        span_h = max(span_h, (span.stop_ms - span.start_ms) // HOUR_MS)
+    step_h = next((step for step in STEPS_H if span_h <= step * (MAX_MEANS - 1)), -(-span_h // (MAX_MEANS - 1)))
+    found: dict[int, Summary] = {}
+    for each in hours:
+        start = each.hour - each.hour % step_h
+        old = found.get(start)
+        found[start] = each._replace(hour=start) if old is None else _joined(old, each)
+    return step_h, [[key * HOUR_MS, of.mean, of.low, of.high] for key, of in sorted(found.items())]
+
+
+def _joined(one: Summary, other: Summary) -> Summary:
+    total = one.total + other.total
+    return Summary(one.hour, one.readings + other.readings, total, min(one.low, other.low), max(one.high, other.high))
+
+
+def _correction(serve: Serve, stream: Stream, query: SeriesFilters) -> Correction | None:
+    settings = serve.gadget(stream.gadget_id)
+    return Correction.of(stream.layout, query.name, settings, serve.kappa) if query.corrected else None
+
+
+def _corrected_hours(
+    connection: Connection, serve: Serve, among: Iterable[Stream], query: SeriesFilters, span: Span
+) -> Iterator[Summary]:
+    for stream in among:
+        correct = _correction(serve, stream, query)
+        for each in hours_of(connection, stream, value_and_humidity(query.name, correct), span):
+            if (found := corrected_summary(each, correct)) is not None:
+                yield found
+
+
+def value_and_humidity(name: str, correct: Correction | None) -> list[str]:
+    """Return the name of a value, and that of the humidity which its correction needs, if any."""
+    return [name, correct.humidity] if correct and correct.humidity else [name]
+
+
+def corrected_summary(each: Hour, correct: Correction | None) -> Summary | None:
+    """Return the statistics of an hour's first value, corrected by the mean humidity, which is the second value."""
+    value = each.values[0]
+    if value is None:
+        return None
+    count, total, low, high = value
+    if correct is not None:
+        humidity = each.values[1] if len(each.values) > 1 else None
+        mean_humidity = humidity[1] / humidity[0] if humidity else None
+        total = correct(total / count, mean_humidity) * count
+        low, high = correct(low, mean_humidity), correct(high, mean_humidity)
+    return Summary(each.hour, count, total, low, high)
+
+
+def _raw_points(
+    connection: Connection, serve: Serve, among: Sequence[Stream], query: SeriesFilters, span: Span
+) -> Iterator[Point]:
+    if sum(_count(connection, stream, span) for stream in among) > _MAX_READINGS:
+        for each in _corrected_hours(connection, serve, among, query, span):
+            yield each.hour * HOUR_MS, each.low
+            yield each.hour * HOUR_MS + HOUR_MS // 2, each.high
+        return
+    r = schema.readings.c
+    for stream in among:
+        correct = _correction(serve, stream, query)
+        rank = stream.layout.names.index(query.name)
+        humidity = stream.layout.names.index(correct.humidity) if correct and correct.humidity else None
+        selected = select(r.t_utc_ms, r.content).where(*conditions(stream, span), IS_CREDIBLE)
+        for t_utc_ms, content in connection.execute(selected.order_by(r.t_utc_ms)):
+            values = _VALUES.decode(content)
+            value = _number(values[rank])
+            if value is not None and correct is not None:
+                value = correct(value, None if humidity is None else _number(values[humidity]))
+            if value is not None:
+                yield t_utc_ms, value
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _count(connection: Connection, stream: Stream, span: Span) -> int:
+    """Return the number of readings, or one more than are taken into account."""
+    some = select(schema.readings.c.number).where(*conditions(stream, span)).limit(_MAX_READINGS + 1).subquery()
+    return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
+
+
+def _reduced(points: Sequence[Point]) -> Sequence[Point]:
+    """Return minimum and maximum of each interval; their plot looks like a plot of all points."""
+    if len(points) <= 2 * _EXTREME_INTERVALS:
+        return points
+    kept: list[Point] = []
+    for rank in range(_EXTREME_INTERVALS):
+        interval = points[rank * len(points) // _EXTREME_INTERVALS : (rank + 1) * len(points) // _EXTREME_INTERVALS]
+        extremes = (min(interval, key=lambda point: point[1]), max(interval, key=lambda point: point[1]))
+        kept += sorted(extremes)
+    return kept
+
+
+OPERATIONS: Final = (Operation("GET", "/api/v1/series/", series),)
