@@ -1,13 +1,12 @@
 """Families of devices, as commands, bridges, stations and the search use them.
 
 The `driver` module of each package declares its family; other packages add families by an entry point of the group
-`pygnc_devices`.
+`pygnc_devices`; see docs/plugins.md.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, Final, TypeAlias
 
 from pygnc_devices.declaration import Record
@@ -15,6 +14,7 @@ from pygnc_devices.device import AsyncDevice, BlockingDevice
 from pygnc_devices.engine import Interpreter, Wire
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.framing import Scanner
+from pygnc_devices.plugins import PluginError, installed, load_as, report, usable
 from pygnc_devices.scheduler import Operation
 
 
@@ -148,22 +148,32 @@ def family(name: str) -> Family:
     """Return the family with a name.
 
     Raises:
-        DeviceError: the name is unknown.
+        DeviceError: the name is unknown, or the package that adds the family is broken.
     """
     if name in _BUILT_IN:
-        built_in: Family = import_module(f"pygnc_devices.{name}.driver").FAMILY
-        return built_in
-    for entry in entry_points(group=ENTRY_POINTS, name=name):
-        added: Family = entry.load()
-        return added
-    raise DeviceError(f"unknown device family {name!r}; choose from {', '.join(family_names())}")
+        return _built_in(name)
+    found = installed(ENTRY_POINTS, _BUILT_IN)
+    if name not in found.entries:
+        raise DeviceError(f"unknown device family {name!r}; choose from {', '.join(family_names())}")
+    if name in found.clashes:
+        report(found.clashes[name])
+    try:
+        return load_as(found.entries[name], Family)
+    except PluginError as error:
+        raise DeviceError(str(error)) from error
 
 
 def family_names() -> list[str]:
     """Return the names of all families, first the families of this package."""
-    return [*_BUILT_IN, *sorted({entry.name for entry in entry_points(group=ENTRY_POINTS)} - set(_BUILT_IN))]
+    return [*_BUILT_IN, *sorted(installed(ENTRY_POINTS, _BUILT_IN).entries)]
 
 
-def all_families() -> Iterable[Family]:
-    """Return all families."""
-    return [family(name) for name in family_names()]
+def all_families() -> list[Family]:
+    """Return all families; those of broken packages are reported and left out."""
+    added = sorted(usable(ENTRY_POINTS, Family, _BUILT_IN), key=lambda named: named[0])
+    return [*map(_built_in, _BUILT_IN), *(kind for _, kind in added)]
+
+
+def _built_in(name: str) -> Family:
+    found: Family = import_module(f"pygnc_devices.{name}.driver").FAMILY
+    return found

@@ -6,16 +6,17 @@ import sys
 # OpenBLAS threads slow small matrices down, tenfold on a busy machine. This must be set before numpy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import re
 from collections.abc import Mapping, Sequence
-from importlib.metadata import Distribution, EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Final, NamedTuple, Protocol
 
 import pygnc_devices
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_devices import plugins
+from pygnc_devices.plugins import PluginError
 
 GROUP: Final = "pygnc.commands"
-"""Group of the entry points of subcommands. Other packages may add theirs; see docs/commands.md."""
+"""Group of the entry points of subcommands. Other packages may add theirs; see docs/plugins.md."""
 _COMPLETION: Final = "_PYGNC_COMPLETE"
 """Set by the shell when it asks for completions."""
 
@@ -107,43 +108,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return ExitCode.DONE
 
 
-def installed() -> dict[str, EntryPoint]:
-    """Return the entry points of the installed subcommands by name; ours before those of other packages."""
-    found: dict[str, EntryPoint] = {}
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: not _is_ours(entry)):
-        if _is_ours(entry) or entry.name not in BUILT_IN:
-            found.setdefault(entry.name, entry)
-    return found
-
-
-def load(entry: EntryPoint) -> Subcommand:
-    """Import a subcommand.
-
-    Raises:
-        CommandError: The distribution has another version, a library is missing, or the import fails.
-    """
-    distribution = _distribution(entry)
-    if _is_ours(entry) and distribution.version != pygnc_devices.__version__:
-        found, ours = f"{distribution.metadata['Name']} {distribution.version}", pygnc_devices.__version__
-        raise CommandError(f"{found} does not work with pygnc-devices {ours}; install the same version of both")
-    try:
-        command: Subcommand = entry.load()
-    except ModuleNotFoundError as error:
-        raise _missing_library(entry, error) from error
-    except Exception as error:
-        name = distribution.metadata["Name"]
-        raise CommandError(f"`{entry.name}` of {name} cannot be loaded: {type(error).__name__}: {error}") from error
-    return command
+def installed() -> plugins.Installed:
+    """Return the installed subcommands; the names of ours are reserved."""
+    return plugins.installed(GROUP, BUILT_IN)
 
 
 def _run(name: str, arguments: list[str]) -> int:
-    entry = installed().get(name)
+    entries, clashes = installed()
+    if name in clashes:
+        plugins.report(clashes[name])
+    entry = entries.get(name)
     if entry is None:
         raise CommandError(_unknown(name), ExitCode.USAGE)
     try:
-        code = load(entry)(arguments, prog_name=f"pygnc {name}")
+        command: Subcommand = plugins.load(entry)
+        code = command(arguments, prog_name=f"pygnc {name}")
+    except PluginError as error:
+        raise CommandError(str(error)) from error
     except ModuleNotFoundError as error:  # a library that only a part of the subcommand uses
-        raise _missing_library(entry, error) from error
+        raise CommandError(plugins.missing_library(entry, error)) from error
     return code if isinstance(code, int) else 0
 
 
@@ -153,23 +136,8 @@ def _unknown(name: str) -> str:
         return f"{name} needs {distribution}: pip install {distribution}"
     import difflib  # noqa: PLC0415 - takes a tenth of the time of --help
 
-    (nearest, *_) = [*difflib.get_close_matches(name, [*installed(), *BUILT_IN], 1), ""]
+    (nearest, *_) = [*difflib.get_close_matches(name, [*installed().entries, *BUILT_IN], 1), ""]
     return f"no subcommand {name!r}; " + (f"did you mean {nearest}?" if nearest else "see pygnc --help")
-
-
-def _missing_library(entry: EntryPoint, error: ModuleNotFoundError) -> CommandError:
-    """Return an error that names the extra of the subcommand's distribution which installs a missing library."""
-    library = (error.name or "").partition(".")[0]
-    if library in {"tkinter", "_tkinter"}:
-        return CommandError(f"`{entry.name}` needs Tk; on Debian: apt install python3-tk")
-    distribution = _distribution(entry)
-    project = re.compile(rf"{re.escape(library)}\b", re.IGNORECASE)
-    for requirement in distribution.requires or ():
-        extra = re.search(r"extra == ['\"](.+?)['\"]", requirement)
-        if extra and project.match(requirement.replace("-", "_")):
-            name = distribution.metadata["Name"]
-            return CommandError(f"`{entry.name}` needs the library {library}: pip install '{name}[{extra[1]}]'")
-    return CommandError(f"`{entry.name}` needs the library {library}: pip install {library}")
 
 
 def _complete(words: list[str]) -> None:
@@ -182,7 +150,10 @@ def _complete(words: list[str]) -> None:
 
 def _help() -> str:
     """Return the text of --help, which lists what is installed."""
-    texts = {name: summary(name, entry) for name, entry in installed().items()}
+    entries, clashes = installed()
+    for clash in clashes.values():
+        plugins.report(clash)
+    texts = {name: summary(name, entry) for name, entry in entries.items()}
     ordered = [name for name in BUILT_IN if name in texts] + sorted(set(texts) - set(BUILT_IN))
     lines = ["Usage: pygnc SUBCOMMAND [ARGUMENTS]", "", "Orbit, attitude and formation estimates, and sensors.", ""]
     lines += ["Subcommands (pygnc SUBCOMMAND --help shows more):"]
@@ -195,15 +166,5 @@ def summary(name: str, entry: EntryPoint) -> str:
     """Return the description of a subcommand without importing it; for other packages, that of the package."""
     if name in BUILT_IN:
         return BUILT_IN[name].description
-    metadata = _distribution(entry).metadata
+    metadata = plugins.distribution_of(entry).metadata
     return f"{metadata['Summary'] or ''} ({metadata['Name']})".strip()
-
-
-def _distribution(entry: EntryPoint) -> Distribution:
-    if entry.dist is None:
-        raise CommandError(f"the entry point {entry.name} belongs to no distribution")
-    return entry.dist
-
-
-def _is_ours(entry: EntryPoint) -> bool:
-    return _distribution(entry).metadata["Name"] in {"pygnc", *(one.distribution for one in BUILT_IN.values())}

@@ -5,22 +5,23 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from pygnc_cli.app import CommandError, installed, load, summary
+from pygnc_cli.app import installed, summary
+from pygnc_devices.plugins import PluginError, load
 
 
 class _Subcommands(TyperGroup):
     """The installed subcommands; one is imported when the shell completes its arguments."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - Typer's signature
-        return list(installed())
+        return list(installed().entries)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002 - Typer's signature
-        entry = installed().get(cmd_name)
+        entry = installed().entries.get(cmd_name)
         if entry is None:
             return None
         try:
             command = load(entry)
-        except CommandError:
+        except PluginError:
             command = None
         if isinstance(command, typer.Typer):
             return typer.main.get_command(command)

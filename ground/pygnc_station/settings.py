@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -16,6 +16,11 @@ Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 Size: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 Kappa: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=2)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
+OUTPUTS: Final = ("mqtt", "influx", "sensor_community", "opensensemap", "prometheus")
+"""Tables of our outputs, which are their names too."""
+SINKS: Final = "sinks."
+"""Prefix of the tables of the outputs of other packages."""
+T = TypeVar("T")
 _SQLITE: Final = "sqlite:///"
 _OBJECT_STORES: Final = frozenset({"s3", "gs", "az", "abfs", "file"})
 _GADGET_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,78}[A-Za-z0-9])?")
@@ -379,6 +384,7 @@ class StationSettings(Table, frozen=True):
         name: name of the station.
         folder: base of relative paths; by default the folder of the settings file.
         location: place of the station, which its server shows on a map.
+        sinks: settings of the outputs of other packages by name: `[sinks.NAME]`.
     """
 
     name: str = "station"
@@ -395,6 +401,7 @@ class StationSettings(Table, frozen=True):
     prometheus: Prometheus = Prometheus()
     sensor_community: SensorCommunity = SensorCommunity()
     opensensemap: OpenSenseMap = OpenSenseMap()
+    sinks: dict[str, dict[str, Any]] = {}
 
     def path(self, name: str) -> Path:
         """Return a path of the settings relative to `folder`, with `~` expanded."""
@@ -406,16 +413,31 @@ class StationSettings(Table, frozen=True):
         return self.serve is not _NO_SERVER
 
     @property
-    def pushes(self) -> list[str]:
-        """Tables of the outputs that receive readings by HTTP, which are names of their cursors too."""
-        chosen = {"influx": self.influx.url, "sensor_community": self.sensor_community.sensor}
-        chosen["opensensemap"] = self.opensensemap.box
-        return [table for table, is_set in chosen.items() if is_set]
+    def outputs(self) -> list[str]:
+        """Tables of the outputs of `pygnc station publish`."""
+        is_set: dict[str, object] = {
+            "mqtt": self.mqtt.host,
+            "influx": self.influx.url,
+            "sensor_community": self.sensor_community.sensor,
+            "opensensemap": self.opensensemap.box,
+            "prometheus": self.prometheus.port,
+        }
+        return [*(name for name in OUTPUTS if is_set[name]), *(f"{SINKS}{name}" for name in self.sinks)]
 
-    @property
-    def has_outputs(self) -> bool:
-        """True if `pygnc station publish` has something to do."""
-        return bool(self.mqtt.host or self.prometheus.port or self.pushes)
+    def sink(self, name: str, kind: type[T]) -> T:
+        """Return the settings of an output of another package.
+
+        Args:
+            name: name of its table `[sinks.NAME]`.
+            kind: type of its settings, such as a subclass of `Table`.
+
+        Raises:
+            StationError: a key is unknown, has a wrong type or is out of range; the message names it.
+        """
+        try:
+            return msgspec.convert(self.sinks.get(name, {}), kind)
+        except msgspec.ValidationError as error:
+            raise StationError(f"[sinks.{name}]: {error}") from None
 
     @property
     def store_url(self) -> str:

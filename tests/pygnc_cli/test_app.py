@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 import pygnc_devices
 from pygnc_cli.app import BUILT_IN
 from pygnc_cli.exit_codes import ExitCode
+from tests.other_packages import OtherPackage
 from tests.pygnc_command import app
 from tests.pygnc_ground.inspection.samples import SAMPLES
 
@@ -111,13 +112,9 @@ class Packages:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def add(self, entry_point: str, source: str, name: str = "pygnc-other", version: str = "1.0") -> None:
-        (self.folder / "other.py").write_text(source)
-        info = self.folder / f"{name.replace('-', '_')}-{version}.dist-info"
-        info.mkdir()
-        head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: Greets\n"
-        (info / "METADATA").write_text(head + 'Requires-Dist: brahe-like>=1; extra == "orbits"\n')
-        (info / "entry_points.txt").write_text(f"[pygnc.commands]\n{entry_point}\n")
+    def add(self, name: str, source: str, distribution: str = "pygnc-other", version: str = "1.0") -> None:
+        other = OtherPackage({"pygnc.commands": {name: "other:greet"}}, {"other": source}, distribution, version)
+        other.install(self.folder, summary="Greets", requires='brahe-like>=1; extra == "orbits"')
 
     def pygnc(self, *words: str, alone: bool = False) -> subprocess.CompletedProcess[str]:
         """Run `pygnc`; alone: without the distributions of the environment."""
@@ -137,14 +134,14 @@ GREET = "def greet(words, *, prog_name):\n    print(words, prog_name)\n    retur
 
 
 def test_a_subcommand_gets_its_arguments_and_decides_the_exit_code(packages: Packages) -> None:
-    packages.add("greet = other:greet", GREET)
+    packages.add("greet", GREET)
     done = packages.pygnc("greet", "a", "--b")
     assert (done.returncode, done.stdout) == (7, "['a', '--b'] pygnc greet\n")
 
 
 def test_help_lists_what_is_installed_with_the_packages_of_others(packages: Packages) -> None:
     assert "greet" not in packages.pygnc("--help").stdout
-    packages.add("greet = other:greet", "raise RuntimeError('never imported')")
+    packages.add("greet", "raise RuntimeError('never imported')")
     listed = packages.pygnc("--help").stdout
     assert "greet           Greets (pygnc-other)" in listed
     assert {word for line in listed.splitlines() if line.startswith("  ") for word in line.split()[:1]} > {*BUILT_IN}
@@ -153,14 +150,17 @@ def test_help_lists_what_is_installed_with_the_packages_of_others(packages: Pack
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("raise RuntimeError('out of cheese')", "`greet` of pygnc-other cannot be loaded: RuntimeError: out of cheese"),
+        (
+            "raise RuntimeError('out of cheese')",
+            "`greet` of pygnc-other 1.0 cannot be loaded: RuntimeError: out of cheese",
+        ),
         ("import nothing_such", "`greet` needs the library nothing_such: pip install nothing_such"),
         ("import brahe_like.part", "`greet` needs the library brahe_like: pip install 'pygnc-other[orbits]'"),
         ("def greet(words, *, prog_name): import nothing_such", "`greet` needs the library nothing_such"),
     ],
 )
 def test_a_broken_subcommand_is_named_and_the_others_work(packages: Packages, source: str, reason: str) -> None:
-    packages.add("greet = other:greet", source)
+    packages.add("greet", source)
     done = packages.pygnc("greet")
     assert (done.returncode, done.stderr.count("\n")) == (ExitCode.FAILURE, 1)
     assert done.stderr.startswith(f"pygnc: {reason}")
@@ -168,12 +168,16 @@ def test_a_broken_subcommand_is_named_and_the_others_work(packages: Packages, so
 
 
 def test_another_package_does_not_replace_a_subcommand_of_ours(packages: Packages) -> None:
-    packages.add("inspect = other:greet", GREET)
-    assert packages.pygnc("inspect", "--help").returncode == 0
+    packages.add("inspect", GREET)
+    for words in (["inspect", "--help"], ["--help"]):
+        done = packages.pygnc(*words)
+        assert done.returncode == 0
+        assert "`inspect` of pygnc-other 1.0 is ignored: " in done.stderr
+    assert packages.pygnc("omm", "--help").stderr == ""
 
 
 def test_a_distribution_of_another_version_is_refused(packages: Packages) -> None:
-    packages.add("omm = other:greet", GREET, "pygnc-ground", "9.9")
+    packages.add("omm", GREET, "pygnc-ground", "9.9")
     done = packages.pygnc("omm", alone=True)
     assert done.returncode == ExitCode.FAILURE
     assert f"pygnc-ground 9.9 does not work with pygnc-devices {pygnc_devices.__version__}" in done.stderr

@@ -1,9 +1,7 @@
 """The device that docs/devices.md builds from nothing: exactly that text, installed as a package of its own."""
 
-import importlib
 import itertools
 import re
-import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -18,6 +16,7 @@ from pygnc_devices.family import Family, family, family_names
 from pygnc_devices.line_family import line_family
 from pygnc_instruments.simulators.declared_unit import DeclaredSimulator, values_at
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
+from tests.other_packages import OtherPackage
 from tests.pygnc_command import app
 from tests.pygnc_devices.conformance import DriverConformance, PacketConformance, ScannerConformance
 
@@ -27,32 +26,16 @@ BLOCKS = dict(re.findall(r"```(python|toml|)\n(.*?)```", SECTION, re.DOTALL))
 PROJECT = tomllib.loads(BLOCKS["toml"])
 
 
-def install(folder: Path) -> None:
-    """Do what `pip install .` does with the module and the entry point of the documentation."""
-    (folder / "rain.py").write_text(BLOCKS["python"])
-    project = PROJECT["project"]
-    information = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-    )
-    lines = [
-        line
-        for group, entries in project["entry-points"].items()
-        for line in (f"[{group}]", *(f"{name} = {target}" for name, target in entries.items()))
-    ]
-    (information / "entry_points.txt").write_text("\n".join(lines))
+PACKAGE = PROJECT["project"]
+RAIN = OtherPackage(PACKAGE["entry-points"], {"rain": BLOCKS["python"]}, PACKAGE["name"], PACKAGE["version"])
+"""The module and the entry point of the documentation."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("site")
-    install(folder)
-    sys.path.insert(0, str(folder))
-    importlib.invalidate_caches()
-    yield folder
-    sys.path.remove(str(folder))
-    sys.modules.pop("rain", None)
+    with RAIN.importable(folder):
+        yield folder
 
 
 class Rain:

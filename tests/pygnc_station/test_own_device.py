@@ -1,8 +1,6 @@
 """The device of docs/devices.md at a station: store, batches, server and topics follow from its declaration."""
 
-import importlib
 import json
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,20 +21,15 @@ from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
 from pygnc_station.upload.uploader import sender_of, upload_all
-from tests.pygnc_devices.test_own_device import install
+from tests.pygnc_devices.test_own_device import RAIN
 from tests.pygnc_station.logger.samples import wait_for
 from tests.pygnc_station.server.samples import server, station
 
 
 @pytest.fixture(autouse=True)
 def _installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    folder = tmp_path_factory.mktemp("site")
-    install(folder)
-    sys.path.insert(0, str(folder))
-    importlib.invalidate_caches()
-    yield
-    sys.path.remove(str(folder))
-    sys.modules.pop("rain", None)
+    with RAIN.importable(tmp_path_factory.mktemp("site")):
+        yield
 
 
 def test_a_declaration_is_all_that_a_new_device_needs(tmp_path: Path) -> None:

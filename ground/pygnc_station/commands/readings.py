@@ -189,8 +189,10 @@ def _prune_zips(settings: StationSettings, now_s: float) -> int:
 
 def readers(settings: StationSettings) -> list[str]:
     """Return the names of the cursors that protect readings from being pruned."""
+    from pygnc_station.sinks.sink import cursors  # noqa: PLC0415 - imports the clients of all outputs
+
     wanted = {SYNC: settings.sync.url, BATCHES: settings.upload.url}
-    return [name for name, url in wanted.items() if url] + settings.pushes
+    return [name for name, url in wanted.items() if url] + cursors(settings)
 
 
 def _print(reading: StoredReading, streams: list[Stream], *, as_json: bool) -> None:

@@ -86,7 +86,7 @@ def unit_files(settings: StationSettings, file: Path, user: str, *, is_server: b
     else:
         logger = unit("log", _LOGGER, "time-sync.target", "--quiet", title="log devices")
         files = {"pygnc-station.service": logger + _AT_BOOT}
-        if settings.has_outputs:
+        if settings.outputs:
             files["pygnc-station-publish.service"] = unit("publish", _RESTART) + _AT_BOOT
         urls = {"batch": settings.upload.url, "upload": settings.upload.url, "sync": settings.sync.url}
         jobs = [job for job in JOBS if urls.get(job, "prune")]

@@ -44,7 +44,6 @@ _MAX_AGE_S: Final = 300.0
 _MAX_WAIT_S: Final = 86_400.0
 _MAX_OFFSET_S: Final = 5.0
 _ANSWER_TIMEOUT_S: Final = 5.0
-_TITLES: Final = {"influx": "InfluxDB", "sensor_community": "sensor.community", "opensensemap": "openSenseMap"}
 
 
 def examine_station(settings: StationSettings, now_s: float) -> Iterator[Finding]:
@@ -62,10 +61,8 @@ def examine_station(settings: StationSettings, now_s: float) -> Iterator[Finding
     yield from examine_key(settings, now_s + time.monotonic() - begin_s)  # devices may take a minute
     if settings.sync.url:
         yield _examine_central_store(settings)
-    if settings.mqtt.host:
-        yield _examine_broker(settings)
-    if settings.pushes:
-        yield from _examine_pushes(settings)
+    if settings.outputs:
+        yield from _examine_outputs(settings)
 
 
 def examine_device(device: Device) -> Generator[Finding, None, bool]:
@@ -110,7 +107,8 @@ def _examine_store(settings: StationSettings, now_s: float, *, is_logging: bool)
     try:
         with Store.open(settings.store_url) as store:
             yield _examine_age(store, now_s, is_logging=is_logging)
-            for name, subject in ((SYNC, "central store"), (UPLOAD, "upload"), *_TITLES.items()):
+            outputs = ((table, f"[{table}]") for table in settings.outputs)
+            for name, subject in ((SYNC, "central store"), (UPLOAD, "upload"), *outputs):
                 state = retry_state(store, name)
                 if state.problem:
                     yield bad(subject, f"{state.attempts} failures in a row; the last failure: {state.problem}")
@@ -188,25 +186,19 @@ def _examine_central_store(settings: StationSettings) -> Finding:
     return good("central store", "the database can be opened")
 
 
-def _examine_broker(settings: StationSettings) -> Finding:
-    from pygnc_station.sinks.mqtt import check_broker  # noqa: PLC0415 - loads its library on demand
+def _examine_outputs(settings: StationSettings) -> Iterator[Finding]:
+    from pygnc_station.sinks.sink import chosen_sinks  # noqa: PLC0415 - imports the clients of all outputs
 
-    try:
-        check_broker(settings, _ANSWER_TIMEOUT_S)
-    except (StationError, TransferError) as error:
-        return bad("MQTT", str(error))
-    return good("MQTT", f"{settings.mqtt.host}:{settings.mqtt.port} accepts the login")
-
-
-def _examine_pushes(settings: StationSettings) -> Iterator[Finding]:
-    from pygnc_station.sinks.publisher import SINKS, require_sensor  # noqa: PLC0415 - imports the clients of all outputs
-
-    for kind in SINKS:
-        if kind.reader in settings.pushes:
-            title = _TITLES[kind.reader]
-            try:
-                require_sensor(settings)
-                with contextlib.closing(kind(settings, _ANSWER_TIMEOUT_S)) as sink:
-                    yield good(title, sink.check())
-            except (StationError, TransferError) as error:
-                yield bad(title, str(error).removeprefix(f"{title} at "))
+    for table, kind in chosen_sinks(settings):
+        if isinstance(kind, Exception):
+            yield bad(f"[{table}]", str(kind).removeprefix(f"[{table}]: "))
+            continue
+        try:
+            found = kind.check(settings, _ANSWER_TIMEOUT_S)
+        except (StationError, TransferError) as error:
+            yield bad(kind.title, str(error).removeprefix(f"{kind.title} at "))
+        except Exception as error:  # noqa: BLE001 - an output of another package must not stop the other checks
+            yield bad(kind.title, f"the check failed: {type(error).__name__}: {error}")
+        else:
+            if found:
+                yield good(kind.title, found)

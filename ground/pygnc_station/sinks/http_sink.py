@@ -1,51 +1,59 @@
 """Base class of outputs that receive readings by HTTP, later if they cannot be reached."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from abc import abstractmethod
+from contextlib import closing
+from typing import Any, ClassVar, Final, Self
 
 import httpx
 
 from pygnc_station.errors import StationError, TransferError
-from pygnc_station.store.readings import StoredReading, Stream
+from pygnc_station.settings import StationSettings
+from pygnc_station.sinks.sink import Sink
+from pygnc_station.store.store import Store
 
 TIMEOUT_S: Final = 30.0
 _TOKEN_PROBLEMS: Final = frozenset({401, 403})
 _LATER: Final = frozenset({408, 429})
 
 
-class HttpSink(ABC):
+class HttpSink(Sink):
     """Output that receives readings in order, the oldest first.
 
     Args:
-        name: name of the service in messages, with its address.
-        headers: headers of all requests.
+        station: settings of the station.
         timeout_s: timeout of a request in seconds.
 
     Attributes:
-        reader: name of the cursor, of the retry state and of the table of the settings.
+        table: table of the settings.
+        name: name of the service in messages, with its address.
         remedies: remedy of a refused login, and of an address that is not found.
     """
 
-    reader: ClassVar[str]
+    table: ClassVar[str]
     remedies: ClassVar[tuple[str, str]]
 
-    def __init__(self, name: str, headers: dict[str, str], timeout_s: float = TIMEOUT_S) -> None:
+    @abstractmethod
+    def __init__(self, station: StationSettings, timeout_s: float = TIMEOUT_S) -> None: ...
+
+    def connect(self, name: str, headers: dict[str, str], timeout_s: float) -> None:
+        """Set the name of the service in messages, and headers and timeout of all requests."""
         self.name = name
         self._client = httpx.Client(headers=headers, timeout=timeout_s)
 
-    @abstractmethod
-    def write(self, stream: Stream, readings: Sequence[StoredReading]) -> None:
-        """Send readings of a stream.
+    @classmethod
+    def open(cls, station: StationSettings, store: Store) -> Self:  # noqa: ARG003 - the publisher reads it
+        """Return the output for the settings of a station."""
+        return cls(station)
 
-        Raises:
-            StationError: the service refuses them, or its certificate is not trusted.
-            TransferError: the service does not respond, or responds with a temporary failure.
-        """
+    @classmethod
+    def check(cls, station: StationSettings, timeout_s: float) -> str:
+        """Check that the service would accept readings."""
+        with closing(cls(station, timeout_s)) as sink:
+            return sink.check_service()
 
     @abstractmethod
-    def check(self) -> str:
-        """Check that the service would accept readings, and return what it accepts; raises the errors of `write`."""
+    def check_service(self) -> str:
+        """Return what the service accepts; raises the errors of `write`."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -64,7 +72,7 @@ class HttpSink(ABC):
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 why = "its certificate is not trusted; set SSL_CERT_FILE to a file of CA certificates"
                 raise StationError(f"{self.name}: {why}") from None
-            remedy = f"check that it is running, and url in [{self.reader}]"
+            remedy = f"check that it is running, and url in [{self.table}]"
             raise TransferError(f"{self.name}: no connection ({error}); {remedy}") from None
         except httpx.HTTPError as error:
             raise TransferError(f"{self.name}: the request failed ({error or type(error).__name__})") from None

@@ -36,26 +36,27 @@ class InfluxSink(HttpSink):
     """Client of an InfluxDB, or of Telegraf's `influxdb_listener` and `influxdb_v2_listener`.
 
     Args:
-        settings: settings of the station.
+        station: settings of the station.
         timeout_s: timeout of a request in seconds.
 
     Raises:
         StationError: url in [influx] is invalid.
     """
 
-    reader = "influx"
+    title = "InfluxDB"
+    table = "influx"
     remedies = (
         "check token in [influx], or name and password in its url",
         "create the database or bucket, or correct url in [influx]",
     )
 
-    def __init__(self, settings: StationSettings, timeout_s: float = TIMEOUT_S) -> None:
-        self._url = _checked(settings.influx.url)
-        self._station = settings.name
+    def __init__(self, station: StationSettings, timeout_s: float = TIMEOUT_S) -> None:
+        self._url = _checked(station.influx.url)
+        self._station = station.name
         headers = {"content-type": "text/plain; charset=utf-8"}
-        if settings.influx.token:
-            headers["authorization"] = f"Token {settings.influx.token}"
-        super().__init__(f"InfluxDB at {self._url.scheme}://{self._url.netloc.decode()}", headers, timeout_s)
+        if station.influx.token:
+            headers["authorization"] = f"Token {station.influx.token}"
+        self.connect(f"InfluxDB at {self._url.scheme}://{self._url.netloc.decode()}", headers, timeout_s)
 
     def write(self, stream: Stream, readings: Sequence[StoredReading]) -> None:
         """Write readings; writing the same readings again changes nothing."""
@@ -63,7 +64,7 @@ class InfluxSink(HttpSink):
         if body := "\n".join(filter(None, lines)):
             self.send_readings(self._url, content=body.encode())
 
-    def check(self) -> str:
+    def check_service(self) -> str:
         """Check that the database would accept lines."""
         # Some versions report a bad request, but only after they have checked everything else.
         self.send("POST", self._url, content=b"")

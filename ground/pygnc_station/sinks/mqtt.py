@@ -5,9 +5,9 @@ import logging
 import re
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -15,7 +15,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.settings import Mqtt, StationSettings
+from pygnc_station.sinks.sink import Delivery, Sink
 from pygnc_station.store.readings import Column, StoredReading, Stream
+from pygnc_station.store.store import Store
 from pygnc_station.upload.station_server import tls_context
 
 _CLASSES: Final = {
@@ -116,7 +118,7 @@ def _quantity(column: Column) -> dict[str, str]:
     return quantity | ({"device_class": kind} if kind else {})
 
 
-class MqttSink:
+class MqttSink(Sink):
     """Connection to an MQTT broker, which is restored automatically.
 
     Values are not retained by the broker, so that an old value is never taken for a new value.
@@ -127,6 +129,9 @@ class MqttSink:
     Raises:
         StationError: the CA certificates cannot be read.
     """
+
+    title = "MQTT"
+    delivery = Delivery.CURRENT
 
     def __init__(self, settings: StationSettings) -> None:
         self._mqtt = settings.mqtt
@@ -146,7 +151,12 @@ class MqttSink:
         self._client.connect_async(self._mqtt.host, self._mqtt.port, _KEEPALIVE_S)
         self._client.loop_start()
 
-    def check(self) -> None:
+    @classmethod
+    def open(cls, station: StationSettings, store: Store) -> Self:  # noqa: ARG003 - the publisher reads it
+        """Return the connection for the settings of a station."""
+        return cls(station)
+
+    def poll(self) -> None:
         """Check that the broker has not refused the login.
 
         Raises:
@@ -154,6 +164,17 @@ class MqttSink:
         """
         if self._refusal:
             raise _refused(self._mqtt, self._refusal)
+
+    @classmethod
+    def check(cls, station: StationSettings, timeout_s: float) -> str:
+        """Log in to the broker and out again; a running publisher keeps its connection."""
+        check_broker(station, timeout_s)
+        return f"{station.mqtt.host}:{station.mqtt.port} accepts the login"
+
+    def write(self, stream: Stream, readings: Sequence[StoredReading]) -> None:
+        """Publish readings of a stream."""
+        for reading in readings:
+            self.publish(stream, reading)
 
     def publish(self, stream: Stream, reading: StoredReading) -> None:
         """Publish a reading; announce its values to Home Assistant before the first reading of a kind."""

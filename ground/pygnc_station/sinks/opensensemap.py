@@ -20,19 +20,20 @@ class OpenSenseMapSink(HttpSink):
     """Client of openSenseMap.
 
     Args:
-        settings: settings of the station.
+        station: settings of the station.
         timeout_s: timeout of a request in seconds.
     """
 
-    reader = "opensensemap"
+    title = "openSenseMap"
+    table = "opensensemap"
     remedies = ("check token in [opensensemap]", "check box and url in [opensensemap]")
 
-    def __init__(self, settings: StationSettings, timeout_s: float = TIMEOUT_S) -> None:
-        self._settings = settings.opensensemap
+    def __init__(self, station: StationSettings, timeout_s: float = TIMEOUT_S) -> None:
+        self._settings = station.opensensemap
         self._box_url = f"{self._settings.url.rstrip('/')}/boxes/{self._settings.box}"
         self._sensors = {name.lower(): sensor for name, sensor in self._settings.sensors.items()}
         headers = {"Authorization": self._settings.token} if self._settings.token else {}
-        super().__init__(f"openSenseMap at {self._settings.url}", headers, timeout_s)
+        self.connect(f"openSenseMap at {self._settings.url}", headers, timeout_s)
 
     def write(self, stream: Stream, readings: Sequence[StoredReading]) -> None:
         """Send the values that have a sensor, in customary units, of readings without doubts."""
@@ -53,7 +54,7 @@ class OpenSenseMapSink(HttpSink):
         for start in range(0, len(found), _MAX_VALUES):
             self.send_readings(f"{self._box_url}/data", json=found[start : start + _MAX_VALUES])
 
-    def check(self) -> str:
+    def check_service(self) -> str:
         """Check that the box has the sensors of the settings."""
         response = self.send("GET", self._box_url)
         try:

@@ -3,7 +3,7 @@
 import re
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, Self
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings
+from pygnc_station.sinks.sink import Delivery, Sink
 from pygnc_station.store.query import newest_of_each_kind
 from pygnc_station.store.readings import StoredReading, Stream, clock_ms
 from pygnc_station.store.store import Store
@@ -19,12 +20,15 @@ from pygnc_station.store.store import Store
 _FORBIDDEN: Final = re.compile(r"[^a-zA-Z0-9_]")
 
 
-class PrometheusSink:
+class PrometheusSink(Sink):
     """HTTP server for Prometheus; it runs in a thread of its own until it is closed.
 
     Raises:
         StationError: the address or port is not available.
     """
+
+    title = "Prometheus"
+    delivery = Delivery.NONE
 
     def __init__(self, settings: StationSettings, store: Store) -> None:
         chosen = settings.prometheus
@@ -38,6 +42,14 @@ class PrometheusSink:
             raise StationError(
                 f"{chosen.host}:{chosen.port}: {error.strerror or error}; set another host or port in [prometheus]"
             ) from None
+
+    @classmethod
+    def open(cls, station: StationSettings, store: Store) -> Self:
+        """Start the server."""
+        return cls(station, store)
+
+    def write(self, stream: Stream, readings: Sequence[StoredReading]) -> None:
+        """Do nothing: Prometheus asks for the newest readings itself."""
 
     @property
     def port(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import pygnc_devices
+from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings
 from pygnc_station.sinks.http_sink import TIMEOUT_S, HttpSink
 from pygnc_station.store.readings import Quality, StoredReading, Stream, clock_ms
@@ -24,17 +25,23 @@ class SensorCommunitySink(HttpSink):
     """Client of sensor.community.
 
     Args:
-        settings: settings of the station.
+        station: settings of the station.
         timeout_s: timeout of a request in seconds.
+
+    Raises:
+        StationError: `gadget` in [sensor_community] is missing or is no device of this station.
     """
 
-    reader = "sensor_community"
+    title = "sensor.community"
+    table = "sensor_community"
     remedies = ("register the name in `sensor` at devices.sensor.community", "correct url in [sensor_community]")
 
-    def __init__(self, settings: StationSettings, timeout_s: float = TIMEOUT_S) -> None:
-        self._settings = settings.sensor_community
+    def __init__(self, station: StationSettings, timeout_s: float = TIMEOUT_S) -> None:
+        self._settings = chosen = station.sensor_community
+        if chosen.gadget.lower() not in {device.gadget.lower() for device in station.device}:
+            raise StationError(f"gadget = {chosen.gadget!r} in [sensor_community] is no device of this station")
         headers = {"X-Pin": _PARTICLE_PIN, "X-Sensor": self._settings.sensor}
-        super().__init__(f"sensor.community at {self._settings.url}", headers, timeout_s)
+        self.connect(f"sensor.community at {self._settings.url}", headers, timeout_s)
         self._good: list[StoredReading] = []
         self._sent_ms = 0
 
@@ -59,7 +66,7 @@ class SensorCommunitySink(HttpSink):
         self.send_readings(self._settings.url, json={"software_version": version, "sensordatavalues": values})
         self._good, self._sent_ms = [], now_ms
 
-    def check(self) -> str:
+    def check_service(self) -> str:
         """Check that the service responds; it accepts no request without values."""
         self.send("OPTIONS", self._settings.url)
         return f"responds; sends {self._settings.gadget} as {self._settings.sensor}"

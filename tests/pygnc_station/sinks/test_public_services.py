@@ -1,7 +1,6 @@
 """sensor.community and openSenseMap, by servers that answer as these services do."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,6 @@ from tests.fakes.http_service import Service, service
 LAYOUT = Layout.of(HISTOGRAM)
 DEVICE = Device("OPC_7", "opc_n3", "/dev/null")
 BOX = {"_id": "b" * 24, "sensors": [{"_id": "pm25"}, {"_id": "warm"}]}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(str(tmp_path / "r.db")) as opened:
-        yield opened
 
 
 def log(store: Store, *pm_2_5: float, age_s: float = 0.0, quality: int = 0, gadget: str = "OPC_7") -> list[int]:

@@ -26,8 +26,8 @@ from pygnc_devices.reading import Counters, Stamp
 from pygnc_station.errors import StationError
 from pygnc_station.settings import Influx, Mqtt, Prometheus, StationSettings
 from pygnc_station.sinks.influx import line_of
-from pygnc_station.sinks.mqtt import entities
-from pygnc_station.sinks.prometheus import reading_metrics
+from pygnc_station.sinks.mqtt import MqttSink, entities
+from pygnc_station.sinks.prometheus import PrometheusSink, reading_metrics
 from pygnc_station.sinks.publisher import Publisher
 from pygnc_station.store.query import newest_of_each_kind
 from pygnc_station.store.readings import (
@@ -64,12 +64,6 @@ def _now_ms() -> int:
 def _new(value: float, t_utc_ms: int | None = None) -> NewReading:
     content = to_text([value, 21.5, 40.0, "text"])
     return NewReading(_now_ms() if t_utc_ms is None else t_utc_ms, 0, 0, "", content, None)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(str(tmp_path / "readings.db")) as store:
-        yield store
 
 
 @contextmanager
@@ -140,6 +134,12 @@ def test_home_assistant_discovers_values_with_expiry_and_availability(broker: Mo
         assert all(heard.get_nowait().topic != "pygnc/roof_1/OPC_7/histogram" for _ in range(heard.qsize()))
 
 
+def mqtt(publisher: Publisher) -> MqttSink:
+    sink = publisher.sinks["mqtt"]
+    assert isinstance(sink, MqttSink)
+    return sink
+
+
 def test_reconnects_to_a_broker_after_an_outage(broker: Mosquitto, store: Store) -> None:
     stream = store.stream("opc", LAYOUT)
     settings = StationSettings(mqtt=Mqtt("127.0.0.1", broker.port))
@@ -147,8 +147,7 @@ def test_reconnects_to_a_broker_after_an_outage(broker: Mosquitto, store: Store)
     thread = threading.Thread(target=publisher.run)
     thread.start()
     try:
-        assert publisher.mqtt is not None
-        assert publisher.mqtt.connected.wait(DEADLINE_S)
+        assert mqtt(publisher).connected.wait(DEADLINE_S)
         broker.stop()
         broker.start()
         with _listening(broker.port) as heard:
@@ -166,10 +165,9 @@ def test_logs_an_unreachable_broker_once(tmp_path: Path, store: Store, caplog: p
     with Mosquitto(tmp_path) as broker:
         broker.stop()
         publisher = Publisher(store, StationSettings(mqtt=Mqtt("127.0.0.1", broker.port)))
-        assert publisher.mqtt is not None
         wait_for(lambda: "the broker cannot be reached; retrying" in caplog.text, "the warning")
         broker.start()
-        assert publisher.mqtt.connected.wait(DEADLINE_S)
+        assert mqtt(publisher).connected.wait(DEADLINE_S)
         publisher.stop()
         publisher.run()
     assert len(caplog.records) == 2  # unreachable, connected
@@ -182,8 +180,7 @@ def test_reports_a_broker_that_refuses_the_password(tmp_path: Path, store: Store
     with Mosquitto(tmp_path, login=("pi", "right")) as broker:
         good = StationSettings(mqtt=Mqtt("127.0.0.1", broker.port, "pi", "right"))
         publisher = Publisher(store, good)
-        assert publisher.mqtt is not None
-        assert publisher.mqtt.connected.wait(DEADLINE_S)
+        assert mqtt(publisher).connected.wait(DEADLINE_S)
         publisher.stop()
         publisher.run()
         bad = StationSettings(mqtt=Mqtt("127.0.0.1", broker.port, "pi", "wrong"))
@@ -384,8 +381,9 @@ def test_prometheus_gets_only_fresh_values(store: Store) -> None:
     store.append(store.stream("old", LAYOUT), [_new(99.0, 1_790_000_000_000)])
     settings = StationSettings(prometheus=Prometheus(_free_port()))
     publisher = Publisher(store, settings)
-    assert publisher.prometheus is not None
-    text = httpx.get(f"http://127.0.0.1:{publisher.prometheus.port}/metrics").text
+    server = publisher.sinks["prometheus"]
+    assert isinstance(server, PrometheusSink)
+    text = httpx.get(f"http://127.0.0.1:{server.port}/metrics").text
     with pytest.raises(StationError, match="Address already in use"):
         Publisher(store, settings)
     publisher.stop()

@@ -1,0 +1,127 @@
+"""Interface of the outputs of a station, and the outputs that are installed.
+
+An output is a class that an entry point of the group `pygnc.sinks` names; docs/plugins.md describes it to authors.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from enum import Enum, auto
+from typing import ClassVar, Final, Self
+
+from pygnc_devices import plugins
+from pygnc_devices.plugins import PluginError
+from pygnc_station.errors import StationError
+from pygnc_station.settings import OUTPUTS, SINKS, StationSettings
+from pygnc_station.store.readings import StoredReading, Stream
+from pygnc_station.store.store import Store
+
+GROUP: Final = "pygnc.sinks"
+"""Group of the entry points of outputs."""
+
+
+class Delivery(Enum):
+    """Readings that an output receives.
+
+    Attributes:
+        EVERY: each reading once, in order, also those logged while the output could not be reached; the store keeps
+            them until then.
+        CURRENT: readings as they are stored.
+        NONE: none; the output reads the store when it is asked.
+    """
+
+    EVERY = auto()
+    CURRENT = auto()
+    NONE = auto()
+
+
+class Sink(ABC):
+    """Output of a station.
+
+    Attributes:
+        title: name for people.
+        delivery: readings that the output receives.
+    """
+
+    title: ClassVar[str]
+    delivery: ClassVar[Delivery] = Delivery.EVERY
+
+    @classmethod
+    @abstractmethod
+    def open(cls, station: StationSettings, store: Store) -> Self:
+        """Return the output for the settings of a station; `station.sink` converts those of a plug-in.
+
+        Raises:
+            StationError: the settings are invalid, or the output cannot be opened.
+        """
+
+    @abstractmethod
+    def write(self, stream: Stream, readings: Sequence[StoredReading]) -> None:
+        """Send readings of a stream.
+
+        Raises:
+            StationError: the readings are refused, and the user has to remove the reason.
+            TransferError: a temporary failure; the readings are sent again later.
+        """
+
+    def poll(self) -> None:  # noqa: B027 - few outputs need it
+        """Do what is due every second; raises the errors of `write`."""
+
+    @classmethod
+    def check(cls, station: StationSettings, timeout_s: float) -> str:  # noqa: ARG003 - for those that connect
+        """Check without sending readings that they would be accepted; return what was found, "" if nothing was checked.
+
+        Raises:
+            StationError: the readings would be refused.
+            TransferError: the other side does not respond within `timeout_s`.
+        """
+        return ""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what `open` has opened."""
+
+
+def sink_class(table: str) -> type[Sink]:
+    """Return the class of an output.
+
+    Args:
+        table: the table of its settings, such as `mqtt` or `sinks.NAME`.
+
+    Raises:
+        StationError: no installed package adds this output.
+        PluginError: the package that adds it is broken.
+    """
+    name = table.removeprefix(SINKS)
+    found = plugins.installed(GROUP, OUTPUTS)
+    if name in found.clashes:
+        plugins.report(found.clashes[name])
+    entry = found.entries.get(name)
+    if table != name and name in OUTPUTS:
+        raise StationError(f"[{table}]: {name} is an output of PyGNC; its table is [{name}]")
+    if entry is None:
+        others = ", ".join(one for one in found.entries if one not in OUTPUTS) or "none"
+        raise StationError(f"[{table}]: no installed package adds the output {name!r}; installed: {others}")
+    kind = plugins.load_as(entry, type)
+    if not issubclass(kind, Sink):
+        what = f"{entry.value} is not derived from {Sink.__module__}.Sink"
+        raise PluginError(f"{plugins.title(entry)} cannot be used: {what}")
+    return kind
+
+
+def chosen_sinks(station: StationSettings) -> Iterator[tuple[str, type[Sink] | StationError | PluginError]]:
+    """Yield the table and the class of each output of the settings, or the reason why it cannot be used."""
+    for table in station.outputs:
+        try:
+            yield table, sink_class(table)
+        except (StationError, PluginError) as error:
+            yield table, error
+
+
+def cursors(station: StationSettings) -> list[str]:
+    """Return the names of the cursors of the outputs that receive every reading.
+
+    An output that cannot be loaded keeps its cursor: it may receive the readings when it has been repaired.
+    """
+    return [
+        table for table, kind in chosen_sinks(station) if not isinstance(kind, type) or kind.delivery is Delivery.EVERY
+    ]
