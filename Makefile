@@ -2,7 +2,7 @@
 # that requirements/*.txt pin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run emulate test test-slow test-all faults lint format lock clean python
+.PHONY: help run emulate test test-slow test-all faults docs lint format lock clean python
 
 # Python 3.11 flies, so it is tried first. Debian packages ensurepip separately; .venv cannot be created without it.
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -40,6 +40,9 @@ test-all: test test-slow ## run all tests
 faults: .venv/development.stamp ## run the fault campaign; ARGS="--minutes 60" continues with further seeds
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults.campaign $(ARGS)
 
+docs: .venv/docs.stamp ## build the documentation site in build/docs, without network
+	$(BIN)/python -m scripts.documentation.build --out build/docs
+
 lint: .venv/development.stamp ## check style, types and import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -57,6 +60,7 @@ lock: ## update requirements/*.txt after a change in pyproject.toml (needs uv; v
 	$(LOCK) pyproject.toml --output-file requirements/development.txt --all-extras --group build --group dev \
 		--constraint requirements/ground.txt
 	$(LOCK) --output-file requirements/release.txt --group release --constraint requirements/development.txt
+	$(LOCK) --output-file requirements/docs.txt --group docs --constraint requirements/development.txt
 
 clean: ## remove .venv and all generated files
 	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -81,5 +85,10 @@ python: ## print the Python that .venv uses
 
 .venv/development.stamp: requirements/development.txt .venv/project.stamp
 	@echo "Installing the libraries for tests and checks into .venv."
+	$(INSTALL) $<
+	@touch $@
+
+.venv/docs.stamp: requirements/docs.txt .venv/project.stamp
+	@echo "Installing the libraries for the documentation into .venv."
 	$(INSTALL) $<
 	@touch $@
