@@ -6,7 +6,9 @@ taken, is named and skipped, and the others work.
 """
 
 import re
+import sys
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -105,9 +107,35 @@ def report(problem: str) -> None:
         logging.getLogger(__name__).warning("pygnc: %s", problem)
 
 
+@contextmanager
+def skipped_faults(what: str) -> Iterator[None]:
+    """Report an error of a plug-in in the block, and go on after it."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - code of another author
+        report(f"{what} failed: {type(error).__name__}: {error}")
+
+
+@contextmanager
+def named_faults(what: str) -> Iterator[None]:
+    """Name an error of a plug-in in the block, except for OSError and ValueError, which are errors of its user.
+
+    Raises:
+        PluginError: The plug-in raised another error.
+    """
+    try:
+        yield
+    except (OSError, ValueError, PluginError):
+        raise
+    except Exception as error:
+        raise PluginError(f"{what} failed: {type(error).__name__}: {error}") from error
+
+
 def missing_library(entry: EntryPoint, error: ModuleNotFoundError) -> str:
     """Return a message that names the extra of the plug-in's distribution which installs a missing library."""
-    library = (error.name or "").partition(".")[0]
+    library, _, part = (error.name or "").partition(".")
+    if part and library in sys.modules:
+        return f"{title(entry)} cannot be loaded: {error}; install it again"
     if library in {"tkinter", "_tkinter"}:
         return f"`{entry.name}` needs Tk; on Debian: apt install python3-tk"
     project = re.compile(rf"{re.escape(library)}\b", re.IGNORECASE)

@@ -32,6 +32,7 @@ def test_broken_plug_ins_are_named_and_skipped_and_the_others_work(
         "raises": "raise RuntimeError('out of cheese')",
         "exits": "raise SystemExit(7)",
         "lacks": "import nothing_such",
+        "lacks-part": "import pygnc_devices.no",
         "empty": "",
         "other-type": "found = 7",
     }
@@ -44,6 +45,7 @@ def test_broken_plug_ins_are_named_and_skipped_and_the_others_work(
     assert sorted(record.message for record in caplog.records) == [  # once each
         "pygnc: `empty` of empty 1.0 cannot be loaded: AttributeError: module 'empty_plugin' has no attribute 'found'",
         "pygnc: `exits` of exits 1.0 cannot be loaded: SystemExit: 7",
+        "pygnc: `lacks-part` of lacks-part 1.0 cannot be loaded: No module named 'pygnc_devices.no'; install it again",
         "pygnc: `lacks` needs the library nothing_such: pip install nothing_such",
         "pygnc: `other-type` of other-type 1.0 cannot be used: other_type_plugin:found is a int, not a builtins.str",
         "pygnc: `raises` of raises 1.0 cannot be loaded: RuntimeError: out of cheese",

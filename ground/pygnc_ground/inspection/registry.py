@@ -9,6 +9,7 @@ from typing import Final
 from pygnc.bus.journal_files import last_number, list_segments
 from pygnc.formats import journal
 from pygnc_ground.inspection.journal import JOURNALS, decode_message, read_journal
+from pygnc_ground.inspection.log_reader import added_log_reader, added_log_readers
 from pygnc_ground.inspection.old_log import OLD_LOGS
 from pygnc_ground.inspection.omm_view import OMM_RECORDS
 from pygnc_ground.inspection.sections import HEAD_BYTES, Facts, Listing, Note, Section, Value, Viewer
@@ -43,7 +44,10 @@ def find_viewer(path: Path) -> Viewer:
     for viewer in VIEWERS:
         if viewer.recognises(head):
             return viewer
-    tried = ", ".join(viewer.kind for viewer in VIEWERS)
+    added = added_log_reader(head)
+    if added is not None:
+        return added.viewer
+    tried = ", ".join([*(viewer.kind for viewer in VIEWERS), *(reader.kind for reader in added_log_readers())])
     raise UnknownFileError(f"unknown kind of file; supported: {tried}. It begins with {head[:_SHOWN_BYTES].hex(' ')}")
 
 

@@ -17,6 +17,11 @@ from pygnc.tasks.ingest.range_files import RangeRow
 from pygnc.tasks.ingest.range_folders import list_range_folder
 from pygnc.tasks.ingest.sense_file import SenseFile
 from pygnc.tasks.ingest.source import BatchSource
+from pygnc_devices.files import open_input
+from pygnc_ground.inspection.log_reader import LogReader, added_log_reader, added_log_readers
+from pygnc_ground.inspection.sections import HEAD_BYTES
+from pygnc_ground.inspection.sense_and_range import SENSE_FILES
+from pygnc_ground.replay.log_file import LogFile
 
 _RECORDS_A_READ: Final = 256
 
@@ -67,7 +72,7 @@ def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings, e
     """Return the messages that the ingest task makes of recorded files.
 
     Args:
-        sense: Sense files.
+        sense: Sense files, or logs that readers of other packages recognise.
         ranges: Folder of range files.
         settings: Settings of the run.
         elements: File of mean elements.
@@ -78,11 +83,29 @@ def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings, e
     sources: list[BatchSource] = []
     try:
         earliest_week = settings.orbit.screening.earliest_gps_week
-        sources += [SenseFile(path, str(path), earliest_week) for path in sense]
+        sources += [_sense_source(path, earliest_week) for path in sense]
         sources += _range_rows(ranges, settings) if ranges else []
         return inputs_of(sources, _elements(elements, settings) if elements else [])
     except OSError as error:
         raise ReplayError(f"{error.filename}: {error.strerror}") from error
+
+
+def _sense_source(path: Path, earliest_week: int) -> BatchSource:
+    reader = log_reader_of(path)
+    return SenseFile(path, str(path), earliest_week) if reader is None else LogFile(path, reader)
+
+
+def log_reader_of(path: Path) -> LogReader | None:
+    """Return the reader of another package for a log; None for a sense file or an unknown file.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    if not added_log_readers():
+        return None
+    with open(open_input(path), "rb") as file:  # noqa: PTH123 - does not wait for the writer of a pipe
+        head = file.read(HEAD_BYTES)
+    return None if SENSE_FILES.recognises(head) else added_log_reader(head)
 
 
 def _elements(path: Path, settings: Settings) -> list[Message]:

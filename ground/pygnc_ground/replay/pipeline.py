@@ -13,7 +13,7 @@ from msgspec.msgpack import Decoder
 from pygnc.bus.messages import AttitudeEstimate, FormationMessage, OrbitEstimate, OrbitMessage
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
 from pygnc.tasks.ingest.elements_file import ELEMENTS_FILE
-from pygnc_ground.replay.inputs import ReplayError, journaled
+from pygnc_ground.replay.inputs import ReplayError, journaled, log_reader_of
 
 _TIMEOUT_MIN: Final = 24 * 60
 _START: Final = "import sys; from pygnc.launch.run import main; sys.exit(main(sys.argv[1:]))"
@@ -31,13 +31,15 @@ def fly(
     """Run the flight software on the files in the empty folder `home`, and return the folder of the run.
 
     Raises:
-        ReplayError: There is more than one sense file, or the run fails.
+        ReplayError: There is more than one sense file, a log of another kind, or the run fails.
     """
     if len(sense) > 1:
         raise ReplayError(
             f"{sense[1]}: the flight software takes one sense file; leave out --pipeline to replay several files"
         )
     for path in sense:
+        if log_reader_of(path) is not None:
+            raise ReplayError(f"{path}: the flight software reads sense files only; leave out --pipeline")
         shutil.copy(path, home / "sense.bin")
     if ranges is not None:
         shutil.copytree(ranges, home / "range")

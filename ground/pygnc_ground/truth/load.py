@@ -1,4 +1,7 @@
-"""Loading of true orbits and attitudes; the file type is recognised by its content."""
+"""Loading of true orbits and attitudes; the file type is recognised by its content.
+
+Files that are none of ours are read by the readers of other packages.
+"""
 
 import gzip
 import re
@@ -9,9 +12,11 @@ from typing import TypeVar
 
 import polars as pl
 
+from pygnc_devices.plugins import named_faults
 from pygnc_ground.truth.attitude_truth import AttitudeTruth, attitude_truth
 from pygnc_ground.truth.ephemeris import Ephemeris
 from pygnc_ground.truth.oem import ephemeris_from_oem, read_kvn, read_xml
+from pygnc_ground.truth.reader import added_reader, added_readers
 from pygnc_ground.truth.sp3 import read_sp3
 from pygnc_ground.truth.table import csv_table, ephemeris_from_table, parquet_table
 
@@ -19,6 +24,9 @@ _GZIP_MARK = b"\x1f\x8b"
 _OTHER_PACKERS = {b"\x1f\x9d": "compressed by compress (.Z)", b"PK\x03\x04": "a ZIP archive"}
 _PARQUET_MARK = b"PAR1"
 _TABLE_MARK = b"gps_week,"
+_XML_MARK = b"<"
+_KVN_MARK = b"CCSDS_OEM_VERS"
+_SP3_MARK = re.compile(rb"#[a-z][PV]")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _Truth = TypeVar("_Truth")
 _KINDS = "the truth table of a scenario (truth.parquet, truth.csv.gz), SP3-c, SP3-d, or a CCSDS OEM in KVN or XML"
@@ -78,7 +86,15 @@ def _table(content: bytes) -> pl.DataFrame | None:
 
 def _attitude(content: bytes) -> AttitudeTruth | None:
     table = _table(content)
-    return None if table is None else attitude_truth(table)
+    if table is not None:
+        return attitude_truth(table)
+    if _is_ours(content):
+        return None
+    reader = added_reader(content)
+    if reader is None:
+        return None
+    with named_faults(f"the reader of {reader.kind}"):
+        return reader.attitude(content)
 
 
 def _ephemeris(content: bytes, object_id: str | None) -> Ephemeris:
@@ -86,14 +102,24 @@ def _ephemeris(content: bytes, object_id: str | None) -> Ephemeris:
     if table is not None:
         return ephemeris_from_table(table)
     begin = _begin(content)
-    if begin.startswith(b"<"):
+    if begin.startswith(_XML_MARK):
         return ephemeris_from_oem(read_xml(content), object_id)
     text = content.removeprefix(_BYTE_ORDER_MARK).decode("utf-8", errors="replace")
-    if re.match(rb"#[a-z][PV]", begin):
+    if _SP3_MARK.match(begin):
         return read_sp3(text, object_id)
-    if begin.startswith(b"CCSDS_OEM_VERS"):
+    if begin.startswith(_KVN_MARK):
         return ephemeris_from_oem(read_kvn(text), object_id)
-    raise ValueError(f"not a true orbit; supported files: {_KINDS}")
+    reader = added_reader(content)
+    if reader is None:
+        added = "".join(f", {reader.kind}" for reader in added_readers())
+        raise ValueError(f"not a true orbit; supported files: {_KINDS}{added}")
+    with named_faults(f"the reader of {reader.kind}"):
+        return reader.orbit(content, object_id)
+
+
+def _is_ours(content: bytes) -> bool:
+    begin = _begin(content)
+    return begin.startswith((_XML_MARK, _KVN_MARK)) or _SP3_MARK.match(begin) is not None
 
 
 def _begin(content: bytes) -> bytes:

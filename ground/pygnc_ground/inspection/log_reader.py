@@ -1,0 +1,95 @@
+"""Readers of logs that other packages add, for replays and `pygnc inspect`; see docs/plugins.md."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from pygnc.bus.messages import GpsFix, RangeMeasurement, SensorSample
+from pygnc.formats.damage import Damage
+from pygnc_devices import plugins
+from pygnc_devices.plugins import PluginError
+from pygnc_ground.inspection.sections import DamageTally, Entry, Facts, Listing, Note, Section, Value, Viewer
+
+GROUP: Final = "pygnc.logs"
+"""Group of the entry points of readers."""
+_HIDDEN: Final = frozenset({"seq", "source"})
+
+LogRecord: TypeAlias = SensorSample | GpsFix | RangeMeasurement
+"""Message of the flight software; the replay sets its `seq` and `source`."""
+
+
+class LogReader(NamedTuple):
+    """Reader of one kind of log.
+
+    Attributes:
+        kind: Name of the kind.
+        recognises: Function that returns True for the beginning of a file of this kind (up to HEAD_BYTES bytes).
+        read: Function that yields the records and the damaged byte ranges of a file, in file order. Each record has
+            its spacecraft time. It raises ValueError with the line and the remedy if the file cannot be used at all.
+    """
+
+    kind: str
+    recognises: Callable[[bytes], bool]
+    read: Callable[[Path], Iterator[LogRecord | Damage]]
+
+    def records(self, path: Path) -> Iterator[LogRecord | Damage]:
+        """Yield the records and the damaged byte ranges of a file.
+
+        Raises:
+            OSError: The file cannot be read.
+            ValueError: The file cannot be used.
+            PluginError: The reader failed.
+        """
+        with plugins.named_faults(f"{path}: the reader of {self.kind}"):
+            yield from self.read(path)
+
+    @property
+    def viewer(self) -> Viewer:
+        """Viewer of `pygnc inspect`."""
+        return Viewer(self.kind, self.recognises, self._summary, self._entries)
+
+    def _summary(self, path: Path) -> Iterator[Section]:
+        times: dict[str, list[int]] = {}
+        damage = DamageTally()
+        fault: Note | None = None
+        try:
+            for record in self.records(path):
+                if isinstance(record, Damage):
+                    damage.add([record])
+                else:
+                    times.setdefault(type(record).__name__, []).append(record.t_spacecraft_s or 0)
+        except (ValueError, PluginError) as error:
+            fault = Note(str(error), fault=True)
+        counted = sum(map(len, times.values()))
+        facts: dict[str, Value] = {"records": counted, "damaged_bytes": damage.damaged_bytes}
+        yield Facts("log", facts)
+        rows = [(kind, len(found), min(found), max(found)) for kind, found in times.items()]
+        if rows:
+            yield Listing("records", ("kind", "count", "first_t_spacecraft_s", "last_t_spacecraft_s"), rows)
+        elif fault is None:
+            fault = Note("the file contains no record", fault=True)
+        yield from damage.sections()
+        if fault is not None:
+            yield fault
+
+    def _entries(self, path: Path) -> Iterator[Sequence[Entry]]:
+        for record in self.records(path):
+            if not isinstance(record, Damage):
+                fields = msgspec.structs.asdict(record)
+                yield [Entry(type(record).__name__, {name: fields[name] for name in fields if name not in _HIDDEN})]
+
+
+def added_log_readers() -> list[LogReader]:
+    """Return the readers of other packages; those of broken packages are reported and left out."""
+    return [reader for _, reader in plugins.usable(GROUP, LogReader)]
+
+
+def added_log_reader(head: bytes) -> LogReader | None:
+    """Return the reader of another package that recognises the beginning of a file, or None."""
+    for reader in added_log_readers():
+        with plugins.skipped_faults(f"the reader of {reader.kind}"):
+            if reader.recognises(head):
+                return reader
+    return None
