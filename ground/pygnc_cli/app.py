@@ -48,6 +48,9 @@ BUILT_IN: Final[Mapping[str, BuiltIn]] = {
     "replay": BuiltIn(
         "pygnc-ground", "Run the estimators of the flight software on recorded files; write tables and a report."
     ),
+    "gate": BuiltIn(
+        "pygnc-ground", "Replay an archive of recorded runs and compare the estimates with the accepted ones; for CI."
+    ),
     "bound": BuiltIn(
         "pygnc-ground", "Compute the Cramer-Rao bound: the smallest error that any estimator can have with given fixes."
     ),

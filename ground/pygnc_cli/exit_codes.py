@@ -13,6 +13,7 @@ class ExitCode(IntEnum):
         INPUT: a file or setting is missing, damaged, or cannot be read or written.
         DEVICE: a device or its port does not answer, refuses, or is in use.
         NETWORK: a server, database or broker does not answer, or refuses.
+        WORSE: estimates moved away from the truth, or a run fails that did not fail before.
         INTERRUPTED: Ctrl-C ended the command before it was done.
     """
 
@@ -22,4 +23,5 @@ class ExitCode(IntEnum):
     INPUT = 3
     DEVICE = 4
     NETWORK = 5
+    WORSE = 6
     INTERRUPTED = 130

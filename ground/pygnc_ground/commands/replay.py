@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import typer
 from rich.console import Console
@@ -13,19 +13,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 
 from pygnc.bus.messages import AttitudeEstimate, ClosestApproach, FormationMessage, OrbitEstimate
 from pygnc.common.clock import utc_iso_from_gps_ms
-from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
-from pygnc.configuration.load import load
-from pygnc.configuration.settings import Settings
-from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc_cli.files import echo_files, report_user_errors
-from pygnc_devices.files import data_file
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
 from pygnc_ground.replay.collect import Collected
-from pygnc_ground.replay.inputs import Inputs, ReplayError, from_files, from_run, is_run
+from pygnc_ground.replay.files import RecordedFiles, ReplayContext
+from pygnc_ground.replay.inputs import Inputs, ReplayError, from_run
 from pygnc_ground.replay.pipeline import Flown, fly, journaled_estimates
 from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult
-from pygnc_ground.replay.run import FilterName, Truth, replay
-from pygnc_ground.replay.satellites import SatelliteFolder, from_satellites, partner_truths
+from pygnc_ground.replay.run import FilterName
+from pygnc_ground.replay.satellites import SatelliteFolder
 from pygnc_ground.replay.tables import write_tables
 from pygnc_ground.report.comparison import (
     ComparedAttitude,
@@ -38,7 +34,6 @@ from pygnc_ground.report.comparison import (
 from pygnc_ground.report.html import write_report
 from pygnc_ground.report.statistics import estimate_figures
 from pygnc_ground.report.wording import duration, plural
-from pygnc_ground.truth.load import load_attitude_truth, load_truth
 
 
 def attitude_lines(result: AttitudeResult) -> Iterator[str]:
@@ -128,9 +123,6 @@ app: Final = typer.Typer()
 
 Estimate: TypeAlias = OrbitEstimate | AttitudeEstimate | FormationMessage
 
-_NO_HOME: Final = Path("/nonexistent")
-"""Folder without settings: settings in the user's home belong to the flight software."""
-
 
 @app.command()
 def replay_files(
@@ -186,18 +178,21 @@ def replay_files(
     Solutions are those of filter, smoother and batch.
     """
     with report_user_errors("pygnc replay"):
-        settings = Settings() if config is None else load(config, _NO_HOME)
-        orientation = read_earth_orientation(earth_orientation or data_file(EARTH_ORIENTATION_TABLE))
-        known = Truth() if truth is None else Truth(load_truth(truth, object_name), load_attitude_truth(truth))
+        files = RecordedFiles(
+            sense=tuple(sense or ()),
+            satellites=tuple(SatelliteFolder.named(text) for text in satellite or ()),
+            ranges=ranges,
+            truth=truth,
+            object_name=object_name,
+            partner_truth=tuple(partner_truth or ()),
+            config=config,
+            earth_orientation=earth_orientation,
+            elements=elements,
+        )
+        context = files.context()
         out.mkdir(parents=True, exist_ok=True)
-        files = Files(sense or [], ranges, config, earth_orientation, elements)
-        satellites = [SatelliteFolder.named(text) for text in satellite or []]
-        of_partners = partner_truths(partner_truth or [], satellites, own_truth=truth is not None)
-        known = known._replace(partners=of_partners)
-        with _inputs(files, satellites, settings, pipeline=pipeline) as (inputs, flown):
-            if inputs.settings is not None and (config is None or satellites):
-                settings = inputs.settings
-            result, collected = _run(inputs, settings, orientation, known, filter_name)
+        with _inputs(files, pipeline=pipeline) as (inputs, flown):
+            result, collected = _run(context, inputs, filter_name)
         if flown is not None:
             _compare("orbit", flown.orbits, collected.estimates)
             _compare("attitude", flown.attitudes, [record.estimate for record in collected.samples])
@@ -208,70 +203,29 @@ def replay_files(
     _print_summary(result, flown is not None, [*paths, report])
 
 
-class Files(NamedTuple):
-    """Input files named on the command line."""
-
-    sense: list[Path]
-    ranges: Path | None
-    config: Path | None
-    earth_orientation: Path | None
-    elements: Path | None
-
-
 @contextmanager
-def _inputs(
-    files: Files, satellites: Sequence[SatelliteFolder], settings: Settings, *, pipeline: bool
-) -> Iterator[tuple[Inputs, Flown | None]]:
+def _inputs(files: RecordedFiles, *, pipeline: bool) -> Iterator[tuple[Inputs, Flown | None]]:
     """Yield the inputs and, with --pipeline, the estimates of the processes of the flight software."""
-    if bool(files.sense) == bool(satellites):
-        raise ReplayError(
-            "no input; name sense files, a run's folder, or satellites by --satellite NAME=FOLDER (only one of these)"
-        )
-    if satellites:
-        if pipeline or files.ranges is not None or files.elements is not None:
-            raise ReplayError(
-                "--satellite: each folder holds all files of a satellite; leave out --pipeline, --ranges and --elements"
-            )
-        yield from_satellites(satellites, settings), None
+    if not pipeline:
+        yield files.inputs(), None
         return
-    first = files.sense[0]
+    files.require_input()
+    if files.satellites:
+        raise ReplayError("--satellite: the processes replay one satellite; leave out --pipeline")
     folder = next((path for path in files.sense if path.is_dir()), None)
-    if folder is not None and len(files.sense) > 1:
-        raise ReplayError(f"{folder}: is a folder; name sense files only, and the folder of range files by --ranges")
-    if len(files.sense) == 1 and first.is_dir():
-        if not is_run(first):
-            raise ReplayError(f"{first}: has no input journal; name sense files, or a run's folder in ~/pygnc_logs")
-        if pipeline or files.ranges is not None or files.elements is not None:
-            more = "leave out --pipeline, --ranges and --elements"
-            raise ReplayError(f"{first}: the run's journal holds all of its inputs; {more}")
-        yield from_run(first), None
-    elif pipeline:
-        with tempfile.TemporaryDirectory(prefix="pygnc-replay-") as home:
-            uploads = {"orientation": files.earth_orientation, "elements": files.elements}
-            run = fly(Path(home), files.sense, files.ranges, files.config, **uploads)
-            yield from_run(run), journaled_estimates(run)
-    else:
-        yield from_files(files.sense, files.ranges, settings, files.elements), None
+    if folder is not None:
+        raise ReplayError(f"{folder}: is a folder; --pipeline requires a sense file")
+    with tempfile.TemporaryDirectory(prefix="pygnc-replay-") as home:
+        uploads = {"orientation": files.earth_orientation, "elements": files.elements}
+        run = fly(Path(home), files.sense, files.ranges, files.config, **uploads)
+        yield from_run(run), journaled_estimates(run)
 
 
-def _run(
-    inputs: Inputs,
-    settings: Settings,
-    orientation: EarthOrientationTable,
-    truth: Truth,
-    filter_name: FilterName,
-) -> tuple[ReplayResult, Collected]:
-    if inputs.earth_orientation not in {None, orientation.identification}:
-        table = f"{inputs.earth_orientation}, not with {orientation.identification}"
-        raise ReplayError(
-            f"the run used the Earth orientation {table}; name the table of the run by --earth-orientation"
-        )
+def _run(context: ReplayContext, inputs: Inputs, filter_name: FilterName) -> tuple[ReplayResult, Collected]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("GPS records", total=inputs.records)
-        return replay(
-            inputs, settings, orientation, truth, filter_name=filter_name, advance=lambda: progress.advance(task)
-        )
+        return context.replay(inputs, filter_name=filter_name, advance=lambda: progress.advance(task))
 
 
 def _compare(what: str, flown: Sequence[Estimate], ours: Sequence[Estimate]) -> None:

@@ -204,8 +204,8 @@ def fixes_table(fixes: FixRecords) -> pl.DataFrame:
     return pl.DataFrame(columns, schema_overrides={"t_spacecraft_s": pl.Int64}).fill_nan(None)
 
 
-def write_tables(result: ReplayResult, collected: Collected, folder: Path, *, csv: bool) -> list[Path]:
-    """Write all tables to a folder as Parquet and, if `csv` is set, as CSV; return their paths."""
+def all_tables(result: ReplayResult, collected: Collected) -> dict[str, pl.DataFrame]:
+    """Return all tables by name; those of solutions that do not exist are missing."""
     tables = {"orbit": orbit_table(collected.timed)}
     if result.smoothed is not None:
         tables["orbit_smoothed"] = solution_table(result.smoothed)
@@ -215,9 +215,13 @@ def write_tables(result: ReplayResult, collected: Collected, folder: Path, *, cs
     tables["attitude_smoothed"] = smoothed_table(collected.samples, result.attitude.smoothed, result.settings.attitude)
     if collected.partners:
         tables["formation"] = formation_table(collected.partners)
-    tables |= {"rejected": rejected_table(result.untimed), "fixes": fixes_table(result.fixes)}
+    return tables | {"rejected": rejected_table(result.untimed), "fixes": fixes_table(result.fixes)}
+
+
+def write_tables(result: ReplayResult, collected: Collected, folder: Path, *, csv: bool) -> list[Path]:
+    """Write all tables to a folder as Parquet and, if `csv` is set, as CSV; return their paths."""
     written: list[Path] = []
-    for name, table in tables.items():
+    for name, table in all_tables(result, collected).items():
         written.append(folder / f"{name}.parquet")
         table.write_parquet(written[-1])
         if csv:

@@ -1,0 +1,171 @@
+"""`pygnc gate`: replay an archive of recorded runs and compare the estimates with the accepted ones."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from typer.core import TyperGroup
+
+from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.files import report_user_errors
+from pygnc_ground.gate.check import accepts, checks
+from pygnc_ground.gate.constants import Record, record
+from pygnc_ground.gate.corpus import add_run, run_folders
+from pygnc_ground.gate.text import as_json, corpus_lines, corpus_verdict, run_lines
+from pygnc_ground.gate.verdict import RunReport, Verdict
+from pygnc_ground.replay.files import RecordedFiles
+from pygnc_ground.replay.satellites import SatelliteFolder
+
+_EXIT_CODES: Final = {
+    Verdict.UNCHANGED: ExitCode.DONE,
+    Verdict.TOLERATED: ExitCode.DONE,
+    Verdict.CHANGED: ExitCode.FAILURE,
+    Verdict.WORSE: ExitCode.WORSE,
+    Verdict.INPUT_ERROR: ExitCode.INPUT,
+}
+_CHECK: Final = "check"
+
+
+class _CheckByDefault(TyperGroup):
+    """Subcommands, of which `check` is meant if none is named."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer's signature
+        if args and args[0] not in self.commands and args[0] != "--help":
+            args = [_CHECK, *args]
+        return super().parse_args(ctx, args)
+
+
+app: Final = typer.Typer(
+    cls=_CheckByDefault,
+    no_args_is_help=True,
+    help="Replay a corpus of recorded runs and compare the estimates with the accepted ones: pygnc gate CORPUS.",
+)
+
+Corpus: TypeAlias = Annotated[Path, typer.Argument(metavar="CORPUS", help="Folder of the corpus.")]
+Runs: TypeAlias = Annotated[
+    list[str] | None, typer.Argument(metavar="[RUN...]", help="Names of runs. [default: all runs of the corpus]")
+]
+Workers: TypeAlias = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Number of processes. [default: number of cores]")
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+
+
+@app.command(_CHECK)
+def check(
+    corpus: Corpus,
+    runs: Runs = None,
+    *,
+    workers: Workers = None,
+    worse: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Share by which an error, or the lost estimates, may grow before `worse`."),
+    ] = 0.01,
+    to_json: AsJson = False,
+) -> None:
+    """Replay the runs and report which estimates changed, by how much, and whether they came closer to the truth.
+
+    Exit codes: 0 unchanged, 1 changed, 6 worse, 3 a file is missing or damaged.
+    """
+    with report_user_errors("pygnc gate"):
+        folders = run_folders(corpus, runs or ())
+        constants = record()
+    with _shown(len(folders), quiet=to_json) as show:
+        reports = [show(report) for report in checks(folders, constants, worse, workers)]
+    reports.sort(key=lambda report: report.name)
+    if to_json:
+        typer.echo(json.dumps(as_json(reports)))
+    else:
+        for line in corpus_lines(reports):
+            typer.echo(line)
+    raise typer.Exit(_EXIT_CODES[corpus_verdict(reports)])
+
+
+@app.command()
+def accept(corpus: Corpus, runs: Runs = None, *, workers: Workers = None, to_json: AsJson = False) -> None:
+    """Replay the runs and accept their present results as the reference."""
+    with report_user_errors("pygnc gate accept"):
+        folders = run_folders(corpus, runs or ())
+        constants = record()
+    _accept(folders, constants, workers, to_json=to_json)
+
+
+@app.command()
+def add(
+    corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Folder of the corpus; it is created if missing.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the run.")],
+    sense: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[SENSE...]", help="Sense files, or the folder of one run in ~/pygnc_logs."),
+    ] = None,
+    *,
+    satellite: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=FOLDER", help="Files of one satellite instead of SENSE.")
+    ] = None,
+    ranges: Annotated[Path | None, typer.Option(help="Folder with the range files.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="True orbit, as for pygnc replay.")] = None,
+    object_name: Annotated[str | None, typer.Option("--object", help="Object in a truth file with several.")] = None,
+    partner_truth: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=FILE", help="True orbit of a partner; repeat it for several.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings (TOML) as for main.py.")] = None,
+    earth_orientation: Annotated[Path | None, typer.Option(help="Earth orientation table of the run.")] = None,
+    elements: Annotated[Path | None, typer.Option(help="Mean elements (TLE or OMM) of the run.")] = None,
+    note: Annotated[str, typer.Option(help="Description of the run.")] = "",
+) -> None:
+    """Copy the files of a run into the corpus, replay it, and accept its results.
+
+    The options are those of `pygnc replay`.
+    """
+    with report_user_errors("pygnc gate add"):
+        files = RecordedFiles(
+            sense=tuple(sense or ()),
+            satellites=tuple(SatelliteFolder.named(text) for text in satellite or ()),
+            ranges=ranges,
+            truth=truth,
+            object_name=object_name,
+            partner_truth=tuple(partner_truth or ()),
+            config=config,
+            earth_orientation=earth_orientation,
+            elements=elements,
+        )
+        files.context()
+        files.inputs()
+        folder = add_run(corpus, name, files, note)
+        constants = record()
+    _accept([folder], constants, 1, to_json=False)
+
+
+def _accept(folders: list[Path], constants: Record, workers: int | None, *, to_json: bool) -> None:
+    reports: list[RunReport] = []
+    with _shown(len(folders), quiet=True) as show:
+        for report in accepts(folders, constants, workers):
+            reports.append(show(report))
+            if not to_json:
+                done = f"accepted ({report.seconds:.1f} s)" if not report.reason else f"NOT accepted: {report.reason}"
+                typer.echo(f"{report.name}: {done}")
+    if to_json:
+        typer.echo(json.dumps(as_json(reports)))
+    raise typer.Exit(_EXIT_CODES[corpus_verdict(reports)])
+
+
+@contextmanager
+def _shown(runs: int, *, quiet: bool) -> Iterator[Any]:
+    """Yield a function that prints the report of a run and returns it; a terminal shows the progress."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("runs", total=runs)
+
+        def show(report: RunReport) -> RunReport:
+            progress.advance(task)
+            if not quiet:
+                for line in run_lines(report):
+                    typer.echo(line)
+            return report
+
+        yield show

@@ -1,0 +1,171 @@
+"""Replays of a corpus on all cores, and their comparison with the accepted results."""
+
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from pygnc_ground.gate.compare import changes
+from pygnc_ground.gate.constants import Record
+from pygnc_ground.gate.constants import changes as constant_changes
+from pygnc_ground.gate.corpus import CorpusError, input_digests, read_run
+from pygnc_ground.gate.outcome import Outcome, outcome
+from pygnc_ground.gate.platform import this_platform
+from pygnc_ground.gate.reference import data_digests, read_reference, read_table, write_reference
+from pygnc_ground.gate.verdict import RunReport, Verdict, accuracy_changes, verdict_of
+from pygnc_ground.replay.files import RecordedFiles
+
+
+class ReplayFailureError(Exception):
+    """Error raised when the estimators fail on inputs that can be read."""
+
+
+def replay_run(folder: Path) -> Outcome:
+    """Replay a run of a corpus.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: A file is damaged.
+        ReplayFailureError: The estimators fail.
+    """
+    files: RecordedFiles = read_run(folder)
+    context, inputs = files.context(), files.inputs()
+    try:
+        result, collected = context.replay(inputs)
+    except OSError:
+        raise
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name} line {place.lineno}"
+        raise ReplayFailureError(f"{type(error).__name__} in {where}: {error}") from error
+    return outcome(result, collected, folder)
+
+
+def check_run(folder: Path, constants: Record, limit: float) -> RunReport:
+    """Replay a run and compare the results with the accepted ones.
+
+    Args:
+        folder: Folder of the run.
+        constants: Numbers in the present source of the estimators.
+        limit: Share by which an error may grow before the run is worse.
+    """
+    began = time.perf_counter()
+    report = RunReport(folder.name)
+    try:
+        _compare(report, folder, constants, limit)
+    except ReplayFailureError as failure:
+        report.verdict, report.reason = Verdict.WORSE, f"the replay fails: {failure}"
+    except (OSError, ValueError) as error:
+        report.verdict, report.reason = Verdict.INPUT_ERROR, str(error)
+    report.seconds = time.perf_counter() - began
+    return report
+
+
+def _compare(report: RunReport, folder: Path, constants: Record, limit: float) -> None:
+    reference = read_reference(folder)
+    report.accepted_utc = reference.accepted_utc
+    report.constants = constant_changes(reference.constants, constants)
+    report.platform = this_platform().differences(reference.platform)
+    data = data_digests()
+    report.data = sorted(name for name in data if data[name] != reference.data.get(name))
+    _require_same_inputs(folder, reference.inputs)
+    found = replay_run(folder)
+    report.tables, report.rows = len(found.tables), sum(len(table) for table in found.tables.values())
+    report.judged = any(one.error is not None for one in (*reference.accuracy, *found.accuracy))
+    report.accuracy = accuracy_changes(reference.accuracy, found.accuracy, limit)
+    for name in sorted(reference.digests.keys() | found.digests.keys()):
+        if reference.digests.get(name) == found.digests.get(name):
+            continue
+        if name in found.tables and name in reference.digests:
+            report.changes += changes(name, read_table(folder, name, reference), found.tables[name])
+        else:
+            report.parts.append(name)
+    report.verdict = verdict_of(report)
+
+
+def _require_same_inputs(folder: Path, accepted: dict[str, str]) -> None:
+    present = input_digests(folder)
+    for name in sorted(present.keys() | accepted.keys()):
+        if present.get(name) != accepted.get(name):
+            what = "is missing" if name not in present else "is new" if name not in accepted else "has changed"
+            raise CorpusError(
+                f"{folder / name}: {what} since the results were accepted; restore the files, or accept the run again"
+                " by pygnc gate accept"
+            )
+
+
+def accept_run(folder: Path, constants: Record) -> RunReport:
+    """Replay a run and accept its results as the reference."""
+    began = time.perf_counter()
+    report = RunReport(folder.name)
+    try:
+        found = replay_run(folder)
+        reference = write_reference(folder, found, this_platform(), input_digests(folder), constants)
+        report.accepted_utc = reference.accepted_utc
+        report.tables, report.rows = len(found.tables), sum(len(table) for table in found.tables.values())
+    except ReplayFailureError as failure:
+        report.verdict, report.reason = Verdict.WORSE, f"the replay fails: {failure}"
+    except (OSError, ValueError) as error:
+        report.verdict, report.reason = Verdict.INPUT_ERROR, str(error)
+    report.seconds = time.perf_counter() - began
+    return report
+
+
+def on_all_cores(
+    work: Callable[[Path], RunReport], folders: Sequence[Path], workers: int | None = None
+) -> Iterator[RunReport]:
+    """Yield the report of each run as soon as it is known.
+
+    Each process has one run in memory at a time. A process that ends, for lack of memory for instance, costs only the
+    run that ends it again when it is alone.
+
+    Args:
+        work: Function for one run.
+        folders: Folders of the runs.
+        workers: Number of processes; by default that of the cores.
+    """
+    count = min(len(folders), workers or os.cpu_count() or 1)
+    unfinished: list[Path] = []
+    with _pool(count) as pool:
+        futures = {pool.submit(work, folder): folder for folder in folders}
+        try:
+            for future in as_completed(futures):
+                found = _result(future)
+                if found is None:
+                    unfinished.append(futures[future])
+                else:
+                    yield found
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    for folder in unfinished:
+        with _pool(1) as pool:
+            found = _result(pool.submit(work, folder))
+        ended = RunReport(folder.name, Verdict.WORSE, "the process of the replay ended; there may be too little memory")
+        yield ended if found is None else found
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+
+
+def _result(future: "Future[RunReport]") -> RunReport | None:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return None
+
+
+def checks(folders: Sequence[Path], constants: Record, limit: float, workers: int | None = None) -> Iterator[RunReport]:
+    """Yield the comparison of each run with its accepted results."""
+    return on_all_cores(partial(check_run, constants=constants, limit=limit), folders, workers)
+
+
+def accepts(folders: Sequence[Path], constants: Record, workers: int | None = None) -> Iterator[RunReport]:
+    """Yield a report for each run whose results are accepted as its reference."""
+    return on_all_cores(partial(accept_run, constants=constants), folders, workers)

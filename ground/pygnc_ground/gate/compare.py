@@ -1,0 +1,199 @@
+"""Changes of estimates: the largest change of each quantity in its unit and in standard deviations."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from pygnc.common import quaternion
+from pygnc.common.clock import MS_PER_WEEK
+from pygnc_ground.orbit.solution import FloatArray
+from pygnc_ground.report.wording import utc
+
+_KEYS: Final = {"formation": ("partner", "gps_week", "gps_tow_s"), "fixes": ("seq",), "rejected": ("seq",)}
+_TIME: Final = ("gps_week", "gps_tow_s")
+
+
+class Vector(NamedTuple):
+    """Quantity that takes several columns.
+
+    Attributes:
+        name: Name in the report.
+        unit: Unit in the report.
+        columns: Columns of the components.
+        sigma: Columns of their standard deviations; empty if the table has none.
+    """
+
+    name: str
+    unit: str
+    columns: tuple[str, ...]
+    sigma: tuple[str, ...] = ()
+
+
+def _xyz(pattern: str) -> tuple[str, ...]:
+    return tuple(pattern.format(axis) for axis in "xyz")
+
+
+_ORBIT: Final = (
+    Vector("position", "m", _xyz("{}_ecef_m"), _xyz("sigma_{}_m")),
+    Vector("velocity", "m/s", _xyz("v{}_ecef_mps"), _xyz("sigma_v{}_mps")),
+    Vector("position in GCRF", "m", _xyz("{}_gcrf_m")),
+    Vector("velocity in GCRF", "m/s", _xyz("v{}_gcrf_mps")),
+    Vector("position sigma", "m", _xyz("sigma_{}_m")),
+    Vector("velocity sigma", "m/s", _xyz("sigma_v{}_mps")),
+)
+_ATTITUDE: Final = (
+    Vector("attitude", "deg", ("q_w", "q_x", "q_y", "q_z"), _xyz("sigma_{}_rad")),
+    Vector("body rate", "rad/s", _xyz("w{}_rad_s")),
+    Vector("gyro bias", "rad/s", _xyz("bg{}_rad_s")),
+    Vector("magnetometer bias", "uT", _xyz("bm{}_ut")),
+    Vector("attitude sigma", "rad", _xyz("sigma_{}_rad")),
+)
+_FORMATION: Final = (
+    Vector("relative position", "m", ("r_m", "t_m", "n_m"), ("sigma_r_m", "sigma_t_m", "sigma_n_m")),
+    Vector("relative velocity", "m/s", ("vr_mps", "vt_mps", "vn_mps")),
+    Vector("relative position in GCRF", "m", _xyz("{}_gcrf_m")),
+    Vector("position sigma", "m", ("sigma_r_m", "sigma_t_m", "sigma_n_m")),
+)
+_FIXES: Final = (
+    Vector("position innovation", "m", _xyz("innovation_{}_m"), _xyz("innovation_sigma_{}_m")),
+    Vector("velocity innovation", "m/s", _xyz("innovation_v{}_mps"), _xyz("innovation_sigma_v{}_mps")),
+    Vector("sigma of the position innovation", "m", _xyz("innovation_sigma_{}_m")),
+    Vector("sigma of the velocity innovation", "m/s", _xyz("innovation_sigma_v{}_mps")),
+)
+_VECTORS: Final = {
+    **dict.fromkeys(("orbit", "orbit_smoothed", "orbit_batch"), _ORBIT),
+    **dict.fromkeys(("attitude", "attitude_smoothed"), _ATTITUDE),
+    "formation": _FORMATION,
+    "fixes": _FIXES,
+}
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Change of one quantity of a table.
+
+    Attributes:
+        table: Name of the table.
+        quantity: Name of the quantity.
+        unit: Unit of `largest`; empty for texts, flags and counters.
+        rows: Number of rows in which any bit differs.
+        of_rows: Number of rows in both tables.
+        largest: Largest change: length of the difference of vectors, angle of attitudes; None for texts and for values
+            that are known in only one of the tables.
+        relative: Largest change over the RMS of the quantity; None as above.
+        sigmas: Largest change of a component in standard deviations; None without standard deviations.
+        at: UTC of the largest change; None if it has no time.
+    """
+
+    table: str
+    quantity: str
+    unit: str
+    rows: int
+    of_rows: int
+    largest: float | None = None
+    relative: float | None = None
+    sigmas: float | None = None
+    at: str | None = None
+
+
+def changes(name: str, before: pl.DataFrame, after: pl.DataFrame) -> list[Change]:
+    """Return the changes between two tables of the same name."""
+    found = []
+    if before.columns != after.columns:
+        missing = sorted(set(before.columns) ^ set(after.columns))
+        found.append(Change(name, f"columns {', '.join(missing) or '(order)'}", "", len(after), len(after)))
+    before, after, added, lost = _aligned(name, before, after)
+    for what, rows in (("rows added", added), ("rows lost", lost)):
+        if rows:
+            found.append(Change(name, what, "", rows, len(after)))
+    return found + list(_quantities(name, before, after))
+
+
+def _aligned(name: str, before: pl.DataFrame, after: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int, int]:
+    """Return the rows that both tables have, and how many only the second or only the first has."""
+    keys = [key for key in _KEYS.get(name, _TIME) if key in before.columns and key in after.columns]
+    if before.select(keys).equals(after.select(keys)):
+        return before, after, 0, 0
+    numbered = [
+        table.with_columns(pl.int_range(pl.len()).over(keys).alias("_nth")).with_row_index("_row")
+        for table in (before, after)
+    ]
+    both = numbered[0].join(numbered[1], on=[*keys, "_nth"], how="inner", nulls_equal=True).sort("_row")
+    rows = before[both["_row"].to_list()], after[both["_row_right"].to_list()]
+    return *rows, len(after) - len(both), len(before) - len(both)
+
+
+def _quantities(name: str, before: pl.DataFrame, after: pl.DataFrame) -> Iterator[Change]:
+    left = [column for column in after.columns if column in before.columns]
+    for vector in _VECTORS.get(name, ()):
+        if all(column in left for column in vector.columns):
+            yield from _change(name, vector, before, after)
+    in_vectors = {column for vector in _VECTORS.get(name, ()) for column in vector.columns}
+    for column in left:
+        if column not in in_vectors:
+            yield from _change(name, Vector(column, "", (column,)), before, after)
+
+
+def _change(name: str, vector: Vector, before: pl.DataFrame, after: pl.DataFrame) -> Iterator[Change]:
+    columns = [column for column in vector.columns if before[column].dtype == after[column].dtype]
+    rows = np.zeros(len(after), dtype=bool)
+    for column in columns:
+        rows |= _differ(before[column], after[column])
+    if not rows.any():
+        return
+    numeric = all(after[column].dtype == pl.Float64 for column in columns)
+    count = int(rows.sum())
+    if not numeric:
+        yield Change(name, vector.name, "", count, len(rows))
+        return
+    then, now = _array(before, columns), _array(after, columns)
+    known = np.isfinite(then).all(axis=1) & np.isfinite(now).all(axis=1)
+    if not known.any():
+        yield Change(name, vector.name, vector.unit, count, len(rows))
+        return
+    is_attitude = vector.name == "attitude"
+    difference = np.zeros((len(rows), 3 if is_attitude else len(columns)))
+    difference[known] = quaternion.error_vector(now[known], then[known]) if is_attitude else now[known] - then[known]
+    size = np.linalg.norm(difference, axis=1)
+    row = int(size.argmax())
+    scale = 1.0 if is_attitude else float(np.sqrt(np.mean(np.square(then[known]).sum(axis=1))))
+    yield Change(
+        table=name,
+        quantity=vector.name,
+        unit=vector.unit,
+        rows=count,
+        of_rows=len(rows),
+        largest=float(np.degrees(size[row]) if is_attitude else size[row]),
+        relative=float(size[row]) / scale if scale > 0.0 else None,
+        sigmas=_sigmas(difference, _array(before, vector.sigma)) if vector.sigma else None,
+        at=_utc(after, row),
+    )
+
+
+def _sigmas(difference: FloatArray, sigma: FloatArray) -> float | None:
+    valid = np.isfinite(sigma) & (sigma > 0.0)
+    if not valid.any():
+        return None
+    return float(np.max(np.abs(difference[valid]) / sigma[valid]))
+
+
+def _differ(before: pl.Series, after: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Return flags of the rows in which any bit differs."""
+    if before.dtype != pl.Float64:
+        return np.array(before.ne_missing(after).to_list(), dtype=bool)
+    nulls = before.is_null().to_numpy() != after.is_null().to_numpy()
+    bits = [series.fill_null(0.0).to_numpy().view(np.int64) for series in (before, after)]
+    return np.asarray(nulls | (bits[0] != bits[1]))
+
+
+def _array(table: pl.DataFrame, columns: Sequence[str]) -> FloatArray:
+    return table.select(pl.col(columns).fill_null(float("nan"))).to_numpy()
+
+
+def _utc(table: pl.DataFrame, row: int) -> str | None:
+    if not all(key in table.columns for key in _TIME):
+        return None
+    week, seconds = (table[key][row] for key in _TIME)
+    return None if week is None or seconds is None else utc(week * MS_PER_WEEK + round(1000.0 * seconds))

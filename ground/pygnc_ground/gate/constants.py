@@ -1,0 +1,159 @@
+"""Record of every number in the source of the estimators, by which a change of any of them is noticed and named.
+
+Replays notice a changed constant only if it changes an estimate. A threshold that is one unit in the last place higher
+changes none, and a limit that no run reaches never does. The record needs no run.
+
+Numbers are those that the source contains literally. Inside functions, integers up to 2 and integers in subscripts are
+left out: they are indices, powers and dimensions.
+"""
+
+import ast
+import importlib.util
+import math
+import struct
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import msgspec
+
+PACKAGES: Final = (
+    "pygnc.common",
+    "pygnc.environment",
+    "pygnc.estimators",
+    "pygnc.tasks.attitude",
+    "pygnc.tasks.formation",
+    "pygnc.tasks.orbit",
+    "pygnc_ground.attitude",
+    "pygnc_ground.formation",
+    "pygnc_ground.orbit",
+    "pygnc_ground.replay",
+)
+"""Packages with the estimators and models of a replay"""
+_INDEX_MAX: Final = 2
+_UNITS_NAMED_MAX: Final = 1000
+
+Record: TypeAlias = dict[str, dict[str, list[str]]]
+"""Numbers as text by module and by place in the module: a name, a class attribute, or a function"""
+
+
+class ConstantChange(msgspec.Struct, frozen=True):
+    """Numbers that differ at one place of the source.
+
+    Attributes:
+        place: Module and name.
+        before: Numbers then; empty if there were none.
+        after: Numbers now.
+        units: Difference in units in the last place, if one floating-point number differs by a few.
+    """
+
+    place: str
+    before: list[str]
+    after: list[str]
+    units: int | None = None
+
+
+def record() -> Record:
+    """Return the numbers in the installed packages."""
+    found: Record = {}
+    for package in PACKAGES:
+        for module, file in _modules(package):
+            places = numbers_in(file.read_text(encoding="utf-8"))
+            if places:
+                found[module] = places
+    return found
+
+
+def _modules(package: str) -> Iterator[tuple[str, Path]]:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"package {package} is not installed", name=package)
+    root = Path(spec.submodule_search_locations[0])
+    for file in sorted(root.rglob("*.py")):
+        parts = [part for part in file.relative_to(root).with_suffix("").parts if part != "__init__"]
+        yield ".".join((package, *parts)), file
+
+
+def numbers_in(source: str) -> dict[str, list[str]]:
+    """Return the numbers in the source of a module by place, in their order."""
+    places: dict[str, list[str]] = {}
+    for place, node in located_numbers(ast.parse(source)):
+        places.setdefault(place, []).append(repr(node.value))
+    return places
+
+
+def located_numbers(tree: ast.Module) -> Iterator[tuple[str, ast.Constant]]:
+    """Yield the place and the node of each number, in their order."""
+    yield from _located(tree, (), in_function=False)
+
+
+def _located(node: ast.AST, scope: tuple[str, ...], *, in_function: bool) -> Iterator[tuple[str, ast.Constant]]:
+    if isinstance(node, ast.Constant):
+        if _counts(node.value, in_function=in_function):
+            yield ".".join(scope) or "<module>", node
+        return
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        scope += (node.name,)
+        in_function |= isinstance(node, ast.FunctionDef)
+    elif not in_function and isinstance(node, ast.Assign | ast.AnnAssign):
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        scope += (ast.unparse(target),)
+    for child in ast.iter_child_nodes(node):
+        if in_function and isinstance(node, ast.Subscript) and child is node.slice:
+            continue
+        if isinstance(node, ast.AnnAssign) and child is node.annotation:
+            continue
+        yield from _located(child, scope, in_function=in_function)
+
+
+def _counts(value: object, *, in_function: bool) -> bool:
+    if isinstance(value, float | complex):
+        return True
+    if not isinstance(value, int):
+        return False
+    return not in_function or (not isinstance(value, bool) and abs(value) > _INDEX_MAX)
+
+
+def changes(before: Record, after: Record) -> list[ConstantChange]:
+    """Return the places whose numbers differ."""
+    old, new = _flat(before), _flat(after)
+    found = []
+    for place in sorted(old.keys() | new.keys()):
+        then, now = old.get(place, []), new.get(place, [])
+        if then == now:
+            continue
+        if len(then) == len(now):
+            pairs = [(one, other) for one, other in zip(then, now, strict=True) if one != other]
+            then, now = [one for one, _ in pairs], [other for _, other in pairs]
+        units = units_in_last_place(then[0], now[0]) if len(then) == len(now) == 1 else None
+        found.append(ConstantChange(place, then, now, units))
+    return found
+
+
+def only_moved(found: list[ConstantChange]) -> bool:
+    """Return True if the changes only moved numbers from one place to another."""
+    before = Counter(number for change in found for number in change.before)
+    return before == Counter(number for change in found for number in change.after)
+
+
+def _flat(found: Mapping[str, Mapping[str, list[str]]]) -> dict[str, list[str]]:
+    return {f"{module} {place}": numbers for module, places in found.items() for place, numbers in places.items()}
+
+
+def units_in_last_place(before: str, after: str) -> int | None:
+    """Return how many floating-point numbers lie between two, given as text; None for others and for many."""
+    try:
+        one, other = float(before), float(after)
+    except ValueError:
+        return None
+    if not ("." in before or "e" in before) or not (math.isfinite(one) and math.isfinite(other)):
+        return None
+    units = _ordinal(other) - _ordinal(one)
+    return units if abs(units) <= _UNITS_NAMED_MAX else None
+
+
+def _ordinal(value: float) -> int:
+    """Return the position of a number among all floating-point numbers, 0 for zero."""
+    (bits,) = struct.unpack("<q", struct.pack("<d", abs(value)))
+    return -int(bits) if value < 0.0 else int(bits)

@@ -1,0 +1,138 @@
+"""Recorded files of a replay as a user names them: inputs, settings and truth."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
+from pygnc.configuration.load import load
+from pygnc.configuration.settings import Settings
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc_devices.files import data_file
+from pygnc_ground.replay.collect import Collected
+from pygnc_ground.replay.inputs import Inputs, ReplayError, from_files, from_run, is_run
+from pygnc_ground.replay.result import ReplayResult
+from pygnc_ground.replay.run import FilterName, Truth, replay
+from pygnc_ground.replay.satellites import SatelliteFolder, from_satellites, partner_truths
+from pygnc_ground.truth.load import load_attitude_truth, load_truth
+
+_NO_HOME: Final = Path("/nonexistent")
+"""Folder without settings: settings in the user's home belong to the flight software."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFiles:
+    """Files of one replay; either `sense` or `satellites` names the inputs.
+
+    Attributes:
+        sense: Sense files, or the folder of one run with an input journal.
+        satellites: Folders of several satellites, ours first.
+        ranges: Folder of range files.
+        truth: True orbit, and attitude if the file has it.
+        object_name: Object in a truth file with several objects.
+        partner_truth: True orbits of partners, each NAME=FILE.
+        config: Settings of the flight software.
+        earth_orientation: Earth orientation table; by default that of the package.
+        elements: Mean elements.
+    """
+
+    sense: tuple[Path, ...] = ()
+    satellites: tuple[SatelliteFolder, ...] = ()
+    ranges: Path | None = None
+    truth: Path | None = None
+    object_name: str | None = None
+    partner_truth: tuple[str, ...] = ()
+    config: Path | None = None
+    earth_orientation: Path | None = None
+    elements: Path | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """Settings by `config`, or the defaults."""
+        return Settings() if self.config is None else load(self.config, _NO_HOME)
+
+    def inputs(self) -> Inputs:
+        """Return the inputs.
+
+        Raises:
+            ReplayError: The files contradict each other, or one cannot be read.
+        """
+        self.require_input()
+        if self.satellites:
+            if self.ranges is not None or self.elements is not None:
+                raise ReplayError(
+                    "--satellite: each folder holds all files of a satellite; leave out --ranges and --elements"
+                )
+            return from_satellites(self.satellites, self.settings)
+        folder = next((path for path in self.sense if path.is_dir()), None)
+        if folder is None:
+            return from_files(self.sense, self.ranges, self.settings, self.elements)
+        if len(self.sense) > 1:
+            raise ReplayError(
+                f"{folder}: is a folder; name sense files only, and the folder of range files by --ranges"
+            )
+        if not is_run(folder):
+            raise ReplayError(f"{folder}: has no input journal; name sense files, or a run's folder in ~/pygnc_logs")
+        if self.ranges is not None or self.elements is not None:
+            raise ReplayError(f"{folder}: the run's journal holds all of its inputs; leave out --ranges and --elements")
+        return from_run(folder)
+
+    def require_input(self) -> None:
+        """Raise ReplayError unless either sense files or satellites are named."""
+        if bool(self.sense) == bool(self.satellites):
+            raise ReplayError(
+                "no input; name sense files, a run's folder, or satellites by --satellite NAME=FOLDER (only one of"
+                " these)"
+            )
+
+    def context(self) -> "ReplayContext":
+        """Return settings, Earth orientation and truth.
+
+        Raises:
+            OSError: A file cannot be read.
+            ValueError: A file is damaged or of unknown kind, or a partner is unknown.
+        """
+        known = Truth()
+        if self.truth is not None:
+            known = Truth(load_truth(self.truth, self.object_name), load_attitude_truth(self.truth))
+        partners = partner_truths(self.partner_truth, self.satellites, own_truth=self.truth is not None)
+        return ReplayContext(
+            self.settings,
+            read_earth_orientation(self.earth_orientation or data_file(EARTH_ORIENTATION_TABLE)),
+            known._replace(partners=partners),
+            has_priority=self.config is not None and not self.satellites,
+        )
+
+
+class ReplayContext(NamedTuple):
+    """What a replay needs besides its inputs.
+
+    Attributes:
+        settings: Settings of the flight software.
+        orientation: Earth orientation table.
+        truth: Truth, as far as files of it exist.
+        has_priority: True if `settings` have priority over those of the inputs.
+    """
+
+    settings: Settings
+    orientation: EarthOrientationTable
+    truth: Truth
+    has_priority: bool
+
+    def replay(
+        self, inputs: Inputs, *, filter_name: FilterName = FilterName.EKF, advance: Callable[[], None] = lambda: None
+    ) -> tuple[ReplayResult, Collected]:
+        """Run the inputs through the estimators; see `pygnc_ground.replay.run.replay`.
+
+        Raises:
+            ReplayError: The run used another Earth orientation table.
+        """
+        identification = self.orientation.identification
+        if inputs.earth_orientation not in {None, identification}:
+            raise ReplayError(
+                f"the run used the Earth orientation {inputs.earth_orientation}, not {identification}; name the"
+                " table of the run by --earth-orientation"
+            )
+        settings = self.settings if inputs.settings is None or self.has_priority else inputs.settings
+        return replay(inputs, settings, self.orientation, self.truth, filter_name=filter_name, advance=advance)

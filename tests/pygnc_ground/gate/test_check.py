@@ -1,0 +1,257 @@
+"""Gate: replays of ten minutes compared with their accepted results, with changed constants, files and platforms."""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from pygnc.estimators.attitude import mekf
+from pygnc.estimators.orbit import error_models
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.formats.sense import SenseLayout
+from pygnc_cli.exit_codes import ExitCode
+from pygnc_ground.gate import check
+from pygnc_ground.gate.check import accept_run, check_run, on_all_cores
+from pygnc_ground.gate.constants import record
+from pygnc_ground.gate.corpus import add_run
+from pygnc_ground.gate.reference import read_reference
+from pygnc_ground.gate.text import corpus_lines, run_lines
+from pygnc_ground.gate.verdict import RunReport, Verdict
+from pygnc_ground.replay.files import RecordedFiles
+from tests.pygnc_command import app
+from tests.reference import recording
+
+pytestmark = pytest.mark.xdist_group("gate")  # one worker makes the fixtures of this module
+
+DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
+RECORDS = 24
+CONSTANTS = record()
+LIMIT = 0.01
+
+
+@pytest.fixture(scope="module")
+def accepted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Corpus with the first ten minutes of the demonstration data, accepted."""
+    folder = tmp_path_factory.mktemp("gate")
+    sense = folder / "sense.bin"
+    sense.write_bytes((DEMO / "sense.bin").read_bytes()[: RECORDS * SenseLayout().size])
+    corpus = folder / "corpus"
+    run = add_run(corpus, "few", RecordedFiles(sense=(sense,), truth=DEMO / "truth.parquet"))
+    assert accept_run(run, CONSTANTS).verdict is Verdict.UNCHANGED
+    return corpus
+
+
+@pytest.fixture
+def corpus(accepted: Path, tmp_path: Path) -> Path:
+    """Copy of it in another folder."""
+    return Path(shutil.copytree(accepted, tmp_path / "corpus"))
+
+
+def checked(corpus: Path) -> RunReport:
+    return check_run(corpus / "few", CONSTANTS, LIMIT)
+
+
+def lines(report: RunReport) -> str:
+    return "\n".join((*run_lines(report), *corpus_lines([report])))
+
+
+def test_an_unchanged_replay_gives_the_same_bits_in_another_folder(corpus: Path) -> None:
+    report = checked(corpus)
+    assert report.verdict is Verdict.UNCHANGED, report
+    assert (report.tables, report.rows, report.changes, report.parts) == (7, 336, [], [])
+    assert report.judged
+    assert "bit for bit" in lines(report)
+
+
+def test_one_unit_in_the_last_place_of_a_constant_is_noticed(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mekf, "_WEIGHT", math.nextafter(mekf._WEIGHT, 1.0))
+    report = checked(corpus)
+    assert report.verdict is Verdict.CHANGED
+    assert {change.table for change in report.changes} == {"attitude", "attitude_smoothed"}
+    assert all(change.sigmas is None or change.sigmas < 1e-9 for change in report.changes)
+    assert not any(change.is_worse for change in report.accuracy)
+    assert "attitude: attitude" in lines(report)
+
+
+def test_a_changed_weight_of_hypotheses_is_noticed_in_filter_and_smoother(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(error_models, "_PRIOR_WHITE", math.nextafter(error_models._PRIOR_WHITE, 1.0))
+    report = checked(corpus)
+    assert report.verdict is Verdict.CHANGED
+    assert {"orbit", "orbit_smoothed"} <= {change.table for change in report.changes}
+
+
+def with_worse_sigmas(run: Path, factor: float) -> RecordedFiles:
+    """Settings of the receiver that are wrong by a factor."""
+    defaults = OrbitSettings().measurement
+    config = run / "pygnc.toml"
+    config.write_text(f"[orbit.measurement]\nposition_sigma_floor_m = {factor * defaults.position_sigma_default_m}\n")
+    return RecordedFiles(sense=(run / "sense.bin",), truth=run / "truth.parquet", config=config)
+
+
+def test_estimates_farther_from_the_truth_are_worse(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    worse = with_worse_sigmas(shutil.copytree(corpus / "few", tmp_path / "copy"), 30.0)
+    monkeypatch.setattr(check, "read_run", lambda _: worse)
+    report = checked(corpus)
+    assert report.verdict is Verdict.WORSE, report
+    (position,) = [one for one in report.accuracy if one.name == "orbit filter position"]
+    assert position.is_worse
+    assert position.share is not None
+    assert position.share > LIMIT
+    assert "farther from the truth; WORSE" in lines(report)
+
+
+def fail(*_: object, **__: object) -> None:
+    raise np.linalg.LinAlgError("singular")
+
+
+def test_a_replay_that_fails_is_worse_and_named(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pygnc_ground.replay.run.smooth", fail)
+    report = checked(corpus)
+    assert report.verdict is Verdict.WORSE
+    assert "LinAlgError" in report.reason
+    assert "singular" in report.reason
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda run: cut(run / "sense.bin"), "sense.bin: has changed"),
+        (lambda run: (run / "sense.bin").unlink(), "sense.bin: is missing"),
+        (lambda run: (run / "extra.bin").touch(), "extra.bin: is new"),
+        (lambda run: shutil.rmtree(run / "reference"), "no accepted results"),
+        (lambda run: cut(run / "reference" / "reference.json"), "reference.json: is damaged"),
+        (lambda run: (run / "run.toml").write_text("sense = 1"), "has changed"),
+    ],
+)
+def test_missing_and_damaged_files_are_input_errors(damage: Callable[[Path], object], says: str, corpus: Path) -> None:
+    damage(corpus / "few")
+    report = checked(corpus)
+    assert report.verdict is Verdict.INPUT_ERROR
+    assert says in report.reason
+    assert says in lines(report)
+
+
+def test_a_damaged_accepted_table_is_an_input_error(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mekf, "_WEIGHT", 0.03)
+    table = corpus / "few" / "reference" / "attitude.parquet"
+    shutil.copy(corpus / "few" / "reference" / "attitude_smoothed.parquet", table)
+    assert checked(corpus).verdict is Verdict.INPUT_ERROR
+    cut(table)
+    assert "attitude.parquet: is damaged" in checked(corpus).reason
+
+
+def on_other_platform(corpus: Path) -> None:
+    file = corpus / "few" / "reference" / "reference.json"
+    content = msgspec.json.decode(file.read_bytes())
+    content["platform"]["versions"]["numpy"] = "1.0"
+    file.write_bytes(msgspec.json.encode(content))
+
+
+def test_another_platform_is_named_and_its_rounding_tolerated(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_other_platform(corpus)
+    assert checked(corpus).verdict is Verdict.UNCHANGED  # the bits are the same all the same
+    monkeypatch.setattr(mekf, "_WEIGHT", math.nextafter(mekf._WEIGHT, 1.0))
+    report = checked(corpus)
+    assert report.verdict is Verdict.TOLERATED
+    assert "numpy 1.0 then" in lines(report)
+    monkeypatch.setattr(mekf, "_WEIGHT", 2.0 * mekf._WEIGHT)
+    assert checked(corpus).verdict in {Verdict.CHANGED, Verdict.WORSE}
+
+
+def test_changed_results_can_be_accepted(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = read_reference(corpus / "few")
+    monkeypatch.setattr(mekf, "_WEIGHT", 0.03)
+    assert accept_run(corpus / "few", CONSTANTS).reason == ""
+    assert read_reference(corpus / "few").digests != before.digests
+    assert checked(corpus).verdict is Verdict.UNCHANGED
+    assert {path.name for path in (corpus / "few").iterdir() if path.is_dir()} == {"reference"}
+
+
+def test_the_order_of_runs_in_a_process_does_not_matter(corpus: Path) -> None:
+    assert [checked(corpus).verdict for _ in range(3)] == [Verdict.UNCHANGED] * 3
+
+
+def end_of(folder: Path, bad: str) -> RunReport:
+    """End the process of one run, report the others."""
+    if folder.name == bad:
+        os._exit(9)
+    return RunReport(folder.name)
+
+
+def test_a_process_that_ends_costs_only_its_run(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in "abcd"]
+    reports = {report.name: report for report in on_all_cores(partial(end_of, bad="b"), folders, workers=2)}
+    assert sorted(reports) == ["a", "b", "c", "d"]
+    assert [name for name, report in reports.items() if report.verdict is Verdict.WORSE] == ["b"]
+    assert "memory" in reports["b"].reason
+
+
+def gate(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, ["gate", *map(str, words)])
+
+
+@pytest.mark.slow
+def test_the_command_adds_checks_and_accepts_on_all_cores(accepted: Path, tmp_path: Path) -> None:
+    sense, corpus = accepted / "few" / "sense.bin", tmp_path / "corpus"
+    for name in ("one", "two"):
+        added = gate("add", corpus, name, sense, "--truth", DEMO / "truth.parquet", "--note", "test")
+        assert added.exit_code == 0, added.output
+    result = gate(corpus)
+    assert result.exit_code == ExitCode.DONE, result.output
+    assert "unchanged: 2 runs (2 unchanged)" in result.stdout
+    assert json.loads(gate("check", corpus, "one", "--json").stdout)["counts"]["unchanged"] == 1
+    shutil.rmtree(corpus / "two" / "reference")
+    assert gate(corpus).exit_code == ExitCode.INPUT
+    assert gate("accept", corpus, "two", "--workers", "1").exit_code == ExitCode.DONE
+    assert gate(corpus).exit_code == ExitCode.DONE
+
+
+@pytest.mark.slow
+def test_exit_codes_tell_changed_from_worse(corpus: Path) -> None:
+    file = corpus / "few" / "reference" / "reference.json"
+    content = msgspec.json.decode(file.read_bytes())
+    content["constants"]["pygnc.estimators.attitude.mekf"]["_WEIGHT"] = ["2.0", "50.0"]
+    file.write_bytes(msgspec.json.encode(content))
+    changed = gate(corpus)
+    assert changed.exit_code == ExitCode.FAILURE, changed.output
+    assert "pygnc.estimators.attitude.mekf _WEIGHT: 2.0 -> 1.0" in changed.stdout
+    content["digests"]["orbit messages"] = "0"
+    for accuracy in content["accuracy"]:
+        accuracy["error"] *= 0.9
+    file.write_bytes(msgspec.json.encode(content))
+    worse = json.loads(gate(corpus, "--json").stdout)
+    assert worse["verdict"] == "worse"
+    assert gate(corpus).exit_code == ExitCode.WORSE
+
+
+def test_user_errors_are_reported_in_one_line(tmp_path: Path) -> None:
+    for words in ((tmp_path / "none",), ("add", tmp_path, "run", tmp_path / "none.bin"), ("add", tmp_path, "run")):
+        result = gate(*words)
+        assert result.exit_code == ExitCode.INPUT, result.output
+        assert result.stderr.startswith("pygnc gate")
+        assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["default_scenario.bin", "recorded_sense.bin"])
+def test_recordings_of_others_pass_the_gate(name: str, tmp_path: Path) -> None:
+    run = add_run(tmp_path, "run", RecordedFiles(sense=(recording(name),)))
+    assert accept_run(run, CONSTANTS).reason == ""
+    report = check_run(run, CONSTANTS, LIMIT)
+    assert report.verdict is Verdict.UNCHANGED
+    assert not report.judged
