@@ -12,6 +12,9 @@ _PACKAGES = {
     "mariadb-install-db": "mariadb-server",
     "setpriv": "util-linux",
     "sshd": "openssh-server",
+    "systemctl": "systemd",
+    "systemd-analyze": "systemd",
+    "systemd-nspawn": "systemd-container",
 }
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin"])
 

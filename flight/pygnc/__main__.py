@@ -31,6 +31,10 @@ def _run(arguments: list[str]) -> int:
 
         sys.stdout.write(f"{version_text()}\n")
         return 0
+    if arguments[:1] in (["--install"], ["--uninstall"]):
+        from pygnc.launch.service import main as manage_service  # noqa: PLC0415 - no run needs it
+
+        return manage_service(arguments)
     from pygnc.launch.run import main  # noqa: PLC0415 - the signals come first
 
     return main(arguments)

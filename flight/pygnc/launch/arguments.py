@@ -9,6 +9,7 @@ import pygnc
 USAGE: Final = (
     "usage: python main.py <timeout_minutes> <spacecraft_time_seconds> [--config FILE] [--exit-when-done]"
     " [--from-last-run] [--strict] (two whole numbers, not negative), or: python main.py --version"
+    ", or: python main.py --install | --uninstall (as a service of systemd; --install --help shows options)"
 )
 MINUTES_MAX: Final = 10**7
 SECONDS_MAX: Final = 2**32 - 1

@@ -26,6 +26,7 @@ from pygnc.configuration.load import ConfigurationError
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.launch.arguments import Arguments, UsageError, parse
+from pygnc.launch.restart import continued
 from pygnc.launch.workspace import (
     AlreadyRunningError,
     HomeLock,
@@ -42,6 +43,7 @@ from pygnc.tasks.runtime import Run, run_task, share_heap_among_threads
 from pygnc.tasks.status.task import final_causes, write_final_status
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 from pygnc_devices.files import remove_flat_folder
+from pygnc_devices.service_notifier import ServiceNotifier
 
 if TYPE_CHECKING:
     from pygnc.host.terminal import Terminal
@@ -57,7 +59,7 @@ def main(words: list[str]) -> int:
     terminal = _find_terminal()
     home = Path(os.environ.get("HOME") or "HOME is not set")
     try:
-        arguments = parse(words)
+        arguments = continued(parse(words))
         settings, settings_fault = load_settings(arguments.config, home, strict=arguments.strict)
         lock = HomeLock(home)
     except (UsageError, ConfigurationError) as error:
@@ -152,6 +154,7 @@ def _run(
         source=SOURCE,
         before_hard_exit=terminal.restore if terminal else lambda: None,
         limits={"SETTINGS": settings_fault} if settings_fault else {},
+        service_manager=ServiceNotifier.from_environment(),
     )
     code = supervisor.run()
     write_final_status(run, supervisor.state)

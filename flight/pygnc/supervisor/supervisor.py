@@ -134,6 +134,22 @@ class Events(Protocol):
         """Wait for the end of a sync; called before each fork."""
 
 
+class ServiceManager(Protocol):
+    """Program that has started this one as a service, and restarts it if its main loop hangs."""
+
+    def ready(self) -> None:
+        """Report that all tasks are up."""
+
+    def feed(self) -> None:
+        """Report that the main loop is running; called in each of its steps."""
+
+    def show(self, status: str) -> None:
+        """Show the phase of the run."""
+
+    def stopping(self) -> None:
+        """Report that the run is being stopped."""
+
+
 class Supervisor:
     """Parent of the tasks of a table until the run ends.
 
@@ -147,6 +163,7 @@ class Supervisor:
         source: name of the task that feeds all others; the batch is processed when all its readers are.
         before_hard_exit: called before a hard exit.
         limits: causes known before the start that limit the results, by their words.
+        service_manager: receives the phase, and learns that this loop is running.
         start_child: forks a task; replaced in tests.
         clock: monotonic time in s; replaced in tests.
 
@@ -166,6 +183,7 @@ class Supervisor:
         source: str,
         before_hard_exit: Callable[[], None] = lambda: None,
         limits: Mapping[str, str] = MappingProxyType({}),
+        service_manager: ServiceManager,
         start_child: Callable[[TaskSpec, RunChild, float], Child] = Child.start,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -175,6 +193,7 @@ class Supervisor:
         self._exit_when_done = exit_when_done
         self._source = source
         self._before_hard_exit = before_hard_exit
+        self._service_manager = service_manager
         self._start_child = start_child
         self._clock = clock
         now = clock()
@@ -237,6 +256,7 @@ class Supervisor:
 
     def step(self) -> None:
         """Process everything that has happened since the last step."""
+        self._service_manager.feed()
         now = self._clock()
         for _ in self._inbox.take():
             if self._stop is None:
@@ -384,6 +404,9 @@ class Supervisor:
         phase = self._present_phase()
         if phase != self._phase:
             self._note_slow_start(now)
+            if self._phase == "starting":
+                self._service_manager.ready()
+            self._service_manager.show(phase)
             self._phase = phase
             self._report("supervisor", "info", "phase", phase)
             self._send_run_state()
@@ -428,6 +451,9 @@ class Supervisor:
     def _begin_stop(self, cause: str, code: ExitCode, now: float) -> None:
         if self._stop is not None:
             return
+        if self._phase == "starting" and code is ExitCode.OK:
+            self._service_manager.ready()  # otherwise this end would count as a failed start
+        self._service_manager.stopping()
         self._stop = StopPlan(cause, now, is_failure=code is not ExitCode.OK)
         self.exit_code = code or self.exit_code
         self._phase = "stopping"

@@ -9,6 +9,7 @@ import typer
 
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.errors import DeviceError
+from pygnc_devices.service_unit import ServiceError
 from pygnc_station.errors import StationError, StoreError, TransferError
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store.store import Store
@@ -53,7 +54,7 @@ def command(name: str | None = None, *, of: typer.Typer = app) -> Callable[[Call
         def run(*arguments: P.args, **options: P.kwargs) -> None:
             try:
                 function(*arguments, **options)
-            except (DeviceError, StationError, StoreError, TransferError) as error:
+            except (DeviceError, ServiceError, StationError, StoreError, TransferError) as error:
                 typer.echo(f"{shown_name}: {error}", err=True)
                 raise typer.Exit(_exit_code(error)) from None
             except BrokenPipeError:

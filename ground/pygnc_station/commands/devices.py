@@ -14,6 +14,7 @@ from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import all_families
+from pygnc_devices.service_notifier import ServiceNotifier
 from pygnc_station.commands.common import GadgetOption, JsonOption, SettingsOption, command, open_store
 from pygnc_station.logger.devices import family_of, identify, read_one, readings_of
 from pygnc_station.logger.display import as_stored, json_of, line_of
@@ -92,7 +93,7 @@ def publish(settings: SettingsOption = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     chosen = read_settings(settings)
     with Store.open(chosen.store_url) as store:
-        publisher = Publisher(store, chosen)
+        publisher = Publisher(store, chosen, ServiceNotifier.from_environment())
         with stopped_by_signals(publisher.stop):
             typer.echo("publishing")
             publisher.run()

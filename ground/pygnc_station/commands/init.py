@@ -1,7 +1,6 @@
 """`pygnc station init`: from a new computer to the first reading on the server, by a few questions or options."""
 
 import contextlib
-import getpass
 import re
 import socket
 import sys
@@ -19,6 +18,7 @@ from pygnc_devices.errors import DeviceError, NoAnswerError, PortError
 from pygnc_devices.family import family as family_named
 from pygnc_devices.files import durable_write
 from pygnc_devices.reading import Reading
+from pygnc_devices.service_unit import invoking_user
 from pygnc_station.commands.common import command
 from pygnc_station.commands.settings_template import settings_text
 from pygnc_station.commands.systemd_units import install_command, unit_files
@@ -275,7 +275,7 @@ def _write(settings: StationSettings, file: Path, text: str) -> None:
     with _removed_on_failure() as written:
         folder = file.parent / _UNITS
         folder.mkdir(exist_ok=True)
-        for name, unit in unit_files(settings, file, getpass.getuser()).items():
+        for name, unit in unit_files(settings, file, invoking_user()).items():
             written.append(folder / name)
             durable_write(folder / name, unit.encode())
         durable_write(file, text.encode(), 0o600)
@@ -310,5 +310,4 @@ def _finish(settings: StationSettings, file: Path, readings: Sequence[tuple[Devi
                 raise StationError(f"{settings.upload.url} rejects the first batch: {reason}")
             count = sum(batch.readings for batch in made if batch.name in report.accepted)
             typer.echo(f"first readings on {settings.upload.url}: {count}")
-    units = unit_files(settings, file, getpass.getuser())
-    typer.echo(f"to log from now on, also after a restart:\n{install_command(file.parent / _UNITS, units)}")
+    typer.echo(f"to log from now on, also after a restart:\n{install_command(file)}")

@@ -1,10 +1,9 @@
-"""`pygnc station units`: systemd units.
+"""`pygnc station units | install | uninstall`: services of systemd.
 
 A station gets a service that logs, and timers that batch, upload, synchronise and prune; a server gets a service and
-a timer that prunes.
+a timer that prunes. Services that run on report to systemd from their main loop, which restarts them if they hang.
 """
 
-import getpass
 import shlex
 import sys
 from collections.abc import Collection
@@ -14,6 +13,17 @@ from urllib.parse import urlsplit
 
 import typer
 
+from pygnc_devices.service_unit import (
+    NO_DEVICES,
+    SANDBOX,
+    SERIAL_DEVICES,
+    command_line,
+    escaped,
+    invoking_user,
+    quoted,
+)
+from pygnc_devices.service_unit import install as install_units
+from pygnc_devices.service_unit import uninstall as uninstall_units
 from pygnc_station.commands.common import SettingsOption, command
 from pygnc_station.settings import StationSettings
 from pygnc_station.settings_file import find_settings, read_settings
@@ -27,14 +37,20 @@ Wants={after}
 ExecStart={command}
 {service}
 User={user}
-NoNewPrivileges=yes
-PrivateTmp=yes
-ProtectSystem=strict
-ReadWritePaths={folders}
 UMask=0077
+ReadWritePaths={folders}
+{sandbox}
 """
-_RESTART: Final = "Restart=always\nRestartSec=10"
-_LOGGER: Final = f"{_RESTART}\nTimeoutStopSec=30\nSupplementaryGroups=dialout\nMemoryMax=200M"
+_WATCHED: Final = """Type=notify
+WatchdogSec={watchdog_s}
+Restart=always
+RestartSec=10
+TimeoutStartSec=900
+TimeoutStopSec=30
+MemoryMax={memory_mb}M"""
+"""The start may take minutes, because it brings a store of an older version up to date. A stop switches devices off and
+writes the readings that wait."""
+_JOB: Final = "Type=oneshot\nTimeoutStartSec=3600\nMemoryMax=400M\nNice=5"
 _AT_BOOT: Final = "\n[Install]\nWantedBy=multi-user.target\n"
 _TIMER: Final = """[Unit]
 Description=PyGNC station {name}: {job}, timer
@@ -48,7 +64,11 @@ Persistent=yes
 WantedBy=timers.target
 """
 _LOW_PORT: Final = 1024
-_MAY_BIND: Final = "AmbientCapabilities=CAP_NET_BIND_SERVICE"
+_BIND: Final = "CAP_NET_BIND_SERVICE"
+_NETWORK: Final = "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6"
+_NO_NETWORK: Final = "RestrictAddressFamilies=AF_UNIX\nPrivateNetwork=yes"
+_FILE_SYSTEM: Final = ("/", "usb://", "spi://", "file://")
+"""Beginnings of ports that need no network."""
 
 JOBS: Final = {
     "batch": ("*:00/15", "60"),
@@ -67,34 +87,58 @@ def unit_files(settings: StationSettings, file: Path, user: str, *, is_server: b
         user: user that runs the services.
         is_server: return the units of the server instead of those of the station.
     """
-    folders = " ".join(_quoted(str(folder)) for folder in _writable_folders(settings, is_server=is_server))
-    name = _escaped(settings.name)
+    folders = " ".join(quoted(str(folder)) for folder in _writable_folders(settings, is_server=is_server))
+    name = escaped(settings.name)
 
-    def unit(job: str, service: str, after: str = "network-online.target", *more: str, title: str = "") -> str:
+    def unit(
+        job: str, service: str, sandbox: str, *more: str, after: str = "network-online.target", title: str = ""
+    ) -> str:
         program = str(Path(sys.executable).with_name("pygnc"))
         words = (program, "station", job, "--settings", str(file.absolute()), *more)
-        command = " ".join(_quoted(word.replace("$", "$$")) for word in words)  # systemd expands variables there
         return _UNIT.format(
-            name=name, title=title or job, after=after, command=command, service=service, user=_escaped(user),
-            folders=folders,
+            name=name, title=title or job, after=after, command=command_line(words), service=service,
+            user=escaped(user), folders=folders, sandbox=sandbox,
         )  # fmt: skip
 
+    plain = f"{_sandbox()}\n{NO_DEVICES}\n{_NETWORK}"
     if is_server:
-        service = f"{_RESTART}\n{_MAY_BIND}" if settings.serve.port < _LOW_PORT else _RESTART
-        files = {"pygnc-station-serve.service": unit("serve", service) + _AT_BOOT}
-        jobs = ["prune"]
+        serve = plain
+        if settings.serve.port < _LOW_PORT:
+            serve = "\n".join((_sandbox(_BIND), f"AmbientCapabilities={_BIND}", NO_DEVICES, _NETWORK))
+        watched = _WATCHED.format(watchdog_s=60, memory_mb=800)
+        files = {"pygnc-station-serve.service": unit("serve", watched, serve) + _AT_BOOT}
+        jobs = {"server-prune": "prune"}
     else:
-        logger = unit("log", _LOGGER, "time-sync.target", "--quiet", title="log devices")
+        watched = _WATCHED.format(watchdog_s=180, memory_mb=200)
+        logger = unit(
+            "log", watched, _logger_sandbox(settings), "--quiet", after="time-sync.target", title="log devices"
+        )
         files = {"pygnc-station.service": logger + _AT_BOOT}
         if settings.outputs:
-            files["pygnc-station-publish.service"] = unit("publish", _RESTART) + _AT_BOOT
+            watched = _WATCHED.format(watchdog_s=300, memory_mb=200)
+            files["pygnc-station-publish.service"] = unit("publish", watched, plain) + _AT_BOOT
         urls = {"batch": settings.upload.url, "upload": settings.upload.url, "sync": settings.sync.url}
-        jobs = [job for job in JOBS if urls.get(job, "prune")]
-    for job in jobs:
+        jobs = {job: job for job in JOBS if urls.get(job, "prune")}
+    for title, job in jobs.items():
         calendar, delay = JOBS[job]
-        files[f"pygnc-station-{job}.service"] = unit(job, "Type=oneshot")
-        files[f"pygnc-station-{job}.timer"] = _TIMER.format(name=name, job=job, calendar=calendar, delay=delay)
+        files[f"pygnc-station-{title}.service"] = unit(job, _JOB, plain)
+        files[f"pygnc-station-{title}.timer"] = _TIMER.format(name=name, job=job, calendar=calendar, delay=delay)
     return files
+
+
+def _sandbox(capability: str = "") -> str:
+    # /proc shows processes only, and of these only the user's own.
+    return f"{SANDBOX.format(capability=capability)}\nProcSubset=pid"
+
+
+def _logger_sandbox(settings: StationSettings) -> str:
+    """Return the restrictions of the logger: serial ports, and a network only if its settings need one."""
+    groups = ["dialout", *(["spi"] if any(device.port.startswith("spi://") for device in settings.device) else [])]
+    is_local = "://" not in settings.store_url and all(
+        device.port.startswith(_FILE_SYSTEM) for device in settings.device
+    )
+    network = _NO_NETWORK if is_local else _NETWORK
+    return "\n".join((_sandbox(), SERIAL_DEVICES, f"SupplementaryGroups={' '.join(groups)}", network))
 
 
 def _writable_folders(settings: StationSettings, *, is_server: bool) -> list[Path]:
@@ -114,15 +158,11 @@ def _writable_folders(settings: StationSettings, *, is_server: bool) -> list[Pat
     return [home, *sorted(others)]
 
 
-def _escaped(text: str) -> str:
-    """Return a text as one line in which systemd expands no specifiers."""
-    return " ".join(text.replace("%", "%%").split())
-
-
-def _quoted(text: str) -> str:
-    """Return a path, quoted if necessary, for a unit file."""
-    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'"{text}"' if set(text) & set(" \t\\'\"") else text
+UserOption = Annotated[str, typer.Option(help="User that runs the services; by default the one who calls this.")]
+ServerOption = Annotated[bool, typer.Option("--server", help="Use the services of the server instead.")]
+RootOption = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="Folder of the system, such as a mounted card; nothing is started there.")
+]
 
 
 @command()
@@ -131,13 +171,13 @@ def units(
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write the files to FOLDER instead of printing them.")
     ] = None,
-    user: Annotated[str, typer.Option(help="User that runs the services; by default the current user.")] = "",
+    user: UserOption = "",
     *,
-    server: Annotated[bool, typer.Option("--server", help="Create the units of the server instead.")] = False,
+    server: ServerOption = False,
 ) -> None:
-    """Create systemd units: a service that logs, and timers for the jobs that the settings configure."""
+    """Show the systemd units that `install` writes: a service that logs, and timers for the configured jobs."""
     file = settings or find_settings()
-    made = unit_files(read_settings(file), file, user or getpass.getuser(), is_server=server)
+    made = unit_files(read_settings(file), file, user or invoking_user(), is_server=server)
     for name, text in made.items():
         if out is None:
             typer.echo(f"# {name}\n{text}")
@@ -145,12 +185,43 @@ def units(
         out.mkdir(parents=True, exist_ok=True)
         (out / name).write_text(text)
         typer.echo(str(out / name))
-    if out is not None:
-        typer.echo(install_command(out, made))
 
 
-def install_command(folder: Path, units: Collection[str]) -> str:
-    """Return the shell command that installs and starts the units in a folder."""
-    enabled = " ".join(name for name in units if name.endswith(".timer") or f"{name[:-8]}.timer" not in units)
-    files = f"{shlex.quote(str(folder))}/*"
-    return f"sudo cp {files} /etc/systemd/system/ && sudo systemctl enable --now {enabled}"
+@command()
+def install(
+    settings: SettingsOption = None,
+    user: UserOption = "",
+    root: RootOption = Path("/"),
+    *,
+    server: ServerOption = False,
+) -> None:
+    """Install the services of this station with systemd, and start them now and at boot; needs sudo."""
+    file = settings or find_settings()
+    made = unit_files(read_settings(file), file, user or invoking_user(), is_server=server)
+    _print(install_units(_owner(server=server), made, enabled_units(made), root))
+
+
+@command()
+def uninstall(root: RootOption = Path("/"), *, server: ServerOption = False) -> None:
+    """Stop and remove the services that `install` has installed; settings and readings stay. Needs sudo."""
+    _print(uninstall_units(_owner(server=server), root))
+
+
+def enabled_units(units: Collection[str]) -> list[str]:
+    """Return the units that start at boot: all except the services that a timer starts."""
+    return [name for name in units if name.endswith(".timer") or f"{name.removesuffix('.service')}.timer" not in units]
+
+
+def install_command(file: Path) -> str:
+    """Return the shell command that installs the services of a settings file."""
+    program = Path(sys.executable).with_name("pygnc")
+    return shlex.join(["sudo", str(program), "station", "install", "--settings", str(file)])
+
+
+def _owner(*, server: bool) -> str:
+    return f"pygnc station install{' --server' if server else ''}"
+
+
+def _print(lines: list[str]) -> None:
+    for line in lines:
+        typer.echo(line)

@@ -143,7 +143,7 @@ def _examine_batches(store: Store, now_s: float) -> Iterator[Finding]:
     waiting = batches(store, BatchState.READY, BatchState.SENT)
     if waiting and now_s - waiting[0].created_ms / 1000 > _MAX_WAIT_S:
         age_days = (now_s - waiting[0].created_ms / 1000) / 86_400
-        remedy = "run `pygnc station upload --now`, and check the timer of `pygnc station units`"
+        remedy = "run `pygnc station upload --now`, and check the timer of `pygnc station install`"
         yield bad("batches", f"{len(waiting)} batches wait, the oldest for {age_days:.1f} days; {remedy}")
 
 

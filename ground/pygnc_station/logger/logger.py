@@ -18,6 +18,7 @@ from pygnc_devices.backoff import Backoff
 from pygnc_devices.errors import DeviceError, PortBusyError
 from pygnc_devices.reading import Reading
 from pygnc_devices.reconnecting import ReconnectingDevice
+from pygnc_devices.service_notifier import ServiceNotifier
 from pygnc_station.errors import RefusedReadingsError, StoreError
 from pygnc_station.logger.devices import family_of, interval_options, open_device
 from pygnc_station.settings import Device
@@ -111,17 +112,24 @@ class Logger:
         devices: settings of the devices.
         listener: called with the device's name and each reading when the reading has been stored.
         write_s: time between writes in seconds; a power cut or SIGKILL loses the readings of this time at most.
+        notifier: reports the start and the end, and that the loop is running.
 
     Attributes:
         stored: number of readings stored so far.
     """
 
     def __init__(
-        self, store: Store, devices: Sequence[Device], listener: Listener | None = None, write_s: float = 0.0
+        self,
+        store: Store,
+        devices: Sequence[Device],
+        listener: Listener | None = None,
+        write_s: float = 0.0,
+        notifier: ServiceNotifier | None = None,
     ) -> None:
         self._store = store
         self._listener = listener
         self._write_s = write_s
+        self._notifier = notifier or ServiceNotifier()
         self._written_s = -math.inf
         self._news = threading.Event()
         self._stopping = False
@@ -147,9 +155,11 @@ class Logger:
             PortBusyError: another program uses a port.
             StationError: a driver does not accept its settings.
         """
+        self._notifier.ready()
         try:
             while not self._stopping:
                 for logged in self._logged:
+                    self._notifier.feed()  # a device may take long to open
                     logged.connection.connect()
                 self._news.wait(TICK_S if self._waiting else _POLL_S)
                 self._news.clear()
@@ -159,7 +169,9 @@ class Logger:
                 if self._waiting and is_due and not self._flush():
                     self._pause(_STORE_RETRY_S)
                 self._pause(TICK_S)
+                self._notifier.show(f"{self.stored} readings stored, {len(self._waiting)} waiting")
         finally:
+            self._notifier.stopping()
             for logged in self._logged:
                 try:
                     logged.connection.close()

@@ -15,6 +15,7 @@ from typing import Final
 from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.errors import DeviceError, PortBusyError
 from pygnc_devices.reading import Reading
+from pygnc_devices.service_notifier import ServiceNotifier
 from pygnc_station.errors import StationError, StoreError
 from pygnc_station.logger.display import as_stored, line_of
 from pygnc_station.logger.logger import Logger
@@ -39,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = read_settings(chosen.settings)
         devices = settings.devices(chosen.gadget)
         with Store.open(settings.store_url) as store:
-            logger = Logger(store, devices, None if chosen.quiet else _print, settings.store.write_s)
+            listener = None if chosen.quiet else _print
+            logger = Logger(store, devices, listener, settings.store.write_s, ServiceNotifier.from_environment())
             with stopped_by_signals(logger.stop):
                 logger.run()
             print(f"{logger.stored} readings stored", flush=True)  # noqa: T201 - output of a command

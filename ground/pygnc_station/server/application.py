@@ -20,6 +20,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from pygnc_devices.service_notifier import ServiceNotifier
 from pygnc_station.errors import RefusedReadingsError, StationError, StoreError
 from pygnc_station.server import devices_api, fleet_api, overview_api, readings_api, series_api, upload_api
 from pygnc_station.server.connections import LimitedServer
@@ -47,7 +48,7 @@ _PAGE_HEADERS: Final = {
 }
 _LISTEN_REMEDIES: Final = {
     errno.EADDRINUSE: "another program listens on this port; set another port in [serve]",
-    errno.EACCES: "ports below 1024 need a privilege, which the unit of `pygnc station units --server` grants",
+    errno.EACCES: "ports below 1024 need a privilege, which the service of `pygnc station install --server` has",
     errno.EADDRNOTAVAIL: "this computer does not have this address; set another host in [serve]",
 }
 
@@ -89,7 +90,7 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
     host, port = listener.getsockname()[:2]
     on_listening(f"{'https' if cert else 'http'}://{host}:{port}/")
     with listener:
-        LimitedServer(config, chosen.limits).run(sockets=[listener])
+        LimitedServer(config, chosen.limits, ServiceNotifier.from_environment()).run(sockets=[listener])
 
 
 def tls_files(settings: StationSettings) -> tuple[str | None, str | None]:

@@ -17,6 +17,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from pygnc_devices.service_notifier import ServiceNotifier
 from pygnc_station.settings import Limits
 
 REPORT_S: Final = 60.0
@@ -42,10 +43,12 @@ class LimitedServer(uvicorn.Server):
     Args:
         config: configuration of uvicorn.
         limits: limits of requests.
+        notifier: reports the start and the end, and that the event loop is running.
     """
 
-    def __init__(self, config: uvicorn.Config, limits: Limits) -> None:
+    def __init__(self, config: uvicorn.Config, limits: Limits, notifier: ServiceNotifier) -> None:
         super().__init__(config)
+        self._notifier = notifier
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         free = max(_MIN_CONNECTIONS, descriptors - _OTHER_DESCRIPTORS)
         self._max_connections = min(limits.connections, free)
@@ -61,9 +64,11 @@ class LimitedServer(uvicorn.Server):
         for listener in sockets or []:
             listener.settimeout(0)
             self._accepting.append(asyncio.create_task(self._accept(listener)))
+        self._notifier.ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting connections, and wait for the requests that are being processed."""
+        self._notifier.stopping()
         for task in self._accepting:
             task.cancel()
         await asyncio.gather(*self._accepting, return_exceptions=True)
@@ -73,7 +78,8 @@ class LimitedServer(uvicorn.Server):
         self._report()
 
     async def on_tick(self, counter: int) -> bool:
-        """Report closed connections once per minute."""
+        """Report closed connections once per minute, and that the event loop is running."""
+        self._notifier.feed()
         now_s = asyncio.get_running_loop().time()
         if self._closed and now_s >= self._next_report_s:
             self._next_report_s = now_s + REPORT_S

@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from typing import Final
 
 from pygnc_devices.plugins import PluginError
+from pygnc_devices.service_notifier import ServiceNotifier
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.settings import StationSettings
 from pygnc_station.sinks.sink import Delivery, Sink, chosen_sinks
@@ -36,8 +37,9 @@ class Publisher:
         StationError: the settings contain no usable output, or an output cannot be opened.
     """
 
-    def __init__(self, store: Store, settings: StationSettings) -> None:
+    def __init__(self, store: Store, settings: StationSettings, notifier: ServiceNotifier | None = None) -> None:
         self._store = store
+        self._notifier = notifier or ServiceNotifier()
         self._stopping = threading.Event()
         self._seen: dict[int, int] = {stream.id: stream.next_number - 1 for stream in query.streams(store)}
         self._problems: dict[str, str] = {}
@@ -67,9 +69,11 @@ class Publisher:
         Raises:
             StationError: the only output fails for a reason that the user has to remove.
         """
+        self._notifier.ready()
         with self._closing:
             published, is_behind = -1, False
             while not self._stopping.is_set():
+                self._notifier.feed()
                 self._poll()
                 counted = query.count_numbered(self._store)
                 if counted != published:
@@ -78,6 +82,7 @@ class Publisher:
                     is_behind = not self.push(clock_ms())
                 published = counted
                 self._stopping.wait(POLL_S)
+            self._notifier.stopping()
 
     def publish_current(self) -> None:
         """Pass the readings since the last call to the outputs of current readings."""
@@ -131,6 +136,7 @@ class Publisher:
             while self._write_page(table, sink):
                 if self._stopping.is_set():
                     return False
+                self._notifier.feed()  # there may be many pages
         except Exception as error:  # an output of another package must not stop the others
             if isinstance(error, StationError) and len(self.sinks) == 1:
                 raise

@@ -148,6 +148,26 @@ class Events:
         self.is_syncing = False
 
 
+class Manager:
+    """Collects the messages to the service manager."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        self.feeds = 0
+
+    def ready(self) -> None:
+        self.messages.append("ready")
+
+    def feed(self) -> None:
+        self.feeds += 1
+
+    def show(self, status: str) -> None:
+        self.messages.append(status)
+
+    def stopping(self) -> None:
+        self.messages.append("stopping")
+
+
 class Harness:
     """A supervisor whose clock and tasks the test controls."""
 
@@ -164,6 +184,7 @@ class Harness:
         self.all_children: list[FakeChild] = []
         self.events = Events()
         self.inbox = FakeInbox()
+        self.manager = Manager()
         self.supervisor = Supervisor(
             specs,
             lambda _spec, _channel: 0,
@@ -172,6 +193,7 @@ class Harness:
             timeout_s=TIMEOUT_S,
             exit_when_done=exit_when_done,
             source="source",
+            service_manager=self.manager,
             start_child=self._start,
             clock=lambda: self.now_s,
         )
@@ -255,6 +277,23 @@ def close_all(made: Harness) -> None:
 
 def test_starts_all_tasks_in_the_order_of_the_table(harness: Harness) -> None:
     assert harness.started == [task.name for task in SPECS]
+
+
+def test_the_service_manager_learns_the_phase_and_that_the_loop_is_running(harness: Harness) -> None:
+    harness.advance(PING_INTERVAL_S)
+    assert harness.manager.messages == []
+    harness.bring_up()
+    assert harness.manager.messages == ["ready", "batch"]
+    before = harness.manager.feeds
+    harness.advance(10 * PING_INTERVAL_S)
+    assert harness.manager.feeds == before + 10
+    harness.stop()
+    assert harness.manager.messages[2:] == ["stopping"]
+
+
+def test_a_stop_during_the_start_is_no_failed_start(harness: Harness) -> None:
+    harness.stop()
+    assert harness.manager.messages == ["ready", "stopping"]
 
 
 def test_phase_is_starting_until_every_task_has_reported(harness: Harness) -> None:

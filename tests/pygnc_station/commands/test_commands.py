@@ -1,9 +1,7 @@
 import csv
 import json
 import os
-import shutil
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -141,49 +139,6 @@ def test_sync_sends_readings_to_the_central_store(tmp_path: Path, settings: Path
     assert "settings.toml" in _invoke("sync", "--settings", settings, code=ExitCode.INPUT)
     assert "the next attempt is due in" in _invoke("sync", "--settings", settings)
     assert "PROBLEM  central store: 1 failures in a row" in _invoke("doctor", "--settings", settings, code=1)
-
-
-def test_units_contain_this_installation_and_the_settings_file(settings: Path, tmp_path: Path) -> None:
-    settings.write_text(settings.read_text() + '[sync]\nurl = "c.db"\n')
-    output = _invoke("units", "--settings", settings, "--out", tmp_path / "units", "--user", "pi")
-    names = sorted(path.name for path in (tmp_path / "units").iterdir())
-    assert names == [
-        "pygnc-station-prune.service", "pygnc-station-prune.timer", "pygnc-station-sync.service",
-        "pygnc-station-sync.timer", "pygnc-station.service",
-    ]  # fmt: skip
-    service = (tmp_path / "units/pygnc-station.service").read_text()
-    assert f"station log --settings {settings} --quiet" in service
-    assert "User=pi" in service
-    assert "enable --now pygnc-station.service pygnc-station-sync.timer pygnc-station-prune.timer" in output
-
-
-def test_systemd_accepts_units_with_any_station_name_and_folder(tmp_path: Path) -> None:
-    folder, elsewhere = tmp_path / "pi's \"5 %n $HOME", tmp_path / "usb stick"
-    folder.mkdir()
-    settings = folder / "station.toml"
-    settings.write_text(
-        f'name = "roof %H"\n[store]\nurl = "{elsewhere}/store/readings.db"\n[serve]\nport = 443\n'
-        f'[batches]\npending = "{elsewhere}/batches"\n[sync]\nurl = "../central/c.db"\n'
-        f'[upload]\nurl = "file://{tmp_path}/share"\n'
-    )
-    program = shutil.which("systemd-analyze")
-    for options in ((), ("--server",)):
-        out = tmp_path / f"units{len(options)}"
-        _invoke("units", "--settings", settings, "--out", out, "--user", "root", *options)
-        files = sorted(out.iterdir())
-        if program is not None:
-            done = subprocess.run([program, "verify", *files], capture_output=True, text=True, check=False)
-            assert [text for text in done.stderr.splitlines() if str(out) in text] == []
-    service = (tmp_path / "units0/pygnc-station.service").read_text()
-    assert "PyGNC station roof %%H: log devices" in service
-    assert f'--settings "{tmp_path}/pi\'s \\"5 %%n $$HOME/station.toml" --quiet' in service
-    written = next(line for line in service.splitlines() if line.startswith("ReadWritePaths="))
-    for path in ("usb stick/store", "usb stick/batches"):
-        assert f'"{tmp_path}/{path}"' in written
-    for path in ("share", "central"):
-        assert f"{tmp_path}/{path}" in written
-    assert "CAP_NET_BIND_SERVICE" in (tmp_path / "units1/pygnc-station-serve.service").read_text()
-    assert "CAP_NET_BIND_SERVICE" not in service
 
 
 def test_imports_a_database_of_batonopc(settings: Path, tmp_path: Path) -> None:

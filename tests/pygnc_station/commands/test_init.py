@@ -126,7 +126,7 @@ def test_questions_lead_to_the_first_reading_on_the_server(tmp_path: Path) -> No
                 terminal.answer("PIN from", "00000000")
                 assert "the PIN is wrong" in terminal.answer("PIN from", _new_pin(tmp_path / "server"))
                 terminal.wait_for(f"first readings on {url}: 1")
-                terminal.wait_for("systemctl enable --now pygnc-station.service")
+                terminal.wait_for(f"station install --settings {pi}/station.toml")
                 assert terminal.end() == 0
             with Store.open(str(tmp_path / "server/central.db")) as central:
                 assert [(stream.gadget_id, query.count(central, stream)) for stream in query.streams(central)] == [
@@ -162,7 +162,7 @@ def test_asks_for_the_authority_of_a_server_that_is_not_trusted(tmp_path: Path) 
             assert "is not trusted" in terminal.answer("File of the CA", str(tmp_path / "cert.pem"))
             terminal.answer("PIN from", _new_pin(tmp_path))
             terminal.wait_for(f"first readings on {url}: 1")
-            terminal.wait_for("systemctl")
+            terminal.wait_for("station install")
             assert terminal.end() == 0
 
 
