@@ -18,7 +18,7 @@ def complaints(files: Sequence[Path]) -> list[str]:
 
 def exposure(file: Path) -> float:
     """Return the exposure of a service as `systemd-analyze security` rates it: 0 is closed, 10 is open."""
-    command = [find_program("systemd-analyze") or "", "security", "--offline=yes", "--no-pager", file]
+    command = [find_program("systemd-analyze") or "", "security", "--offline=yes", "--no-pager", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = re.search(r"Overall exposure level.*?: ([0-9.]+)", done.stdout)
     assert found is not None, done.stderr
