@@ -278,16 +278,31 @@ class Limits(Table, frozen=True):
 
 
 class Alerts(Table, frozen=True):
-    """Settings of the states of gateways: `[serve.alerts]`.
+    """Settings of alerts and of the states of gateways: `[serve.alerts]`. A limit of 0 disables its alert.
 
     Attributes:
-        late_min: a gateway is late if it has sent no request for this many minutes.
+        late_min: a gateway is shown as late if it has sent no request for this many minutes.
         silent_min: a gateway is silent if it has sent no request for this many minutes. Stations upload every quarter
             of an hour, and within one and a half hours after a failure.
+        backlog_readings: maximum number of readings of a station that the server has not accepted.
+        clock_offset_s: maximum difference between the clocks of station and server in seconds.
+        disk_free_bytes: minimum free space of a station's disk.
+        server_disk_free_bytes: minimum free space of the disk of the received batches.
+        check_s: interval of the checks in seconds.
+        urls: URL of each destination of notifications by a name of your choice, in the form of Apprise, such as
+            `mailtos://user:${PASSWORD}@host` or `jsons://host/path`.
+        urls_file: TOML file of further destinations, which only its owner may read; "" for none.
     """
 
     late_min: Minutes = 40.0
-    silent_min: Minutes = 120.0
+    silent_min: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 120.0
+    backlog_readings: Size = 100_000
+    clock_offset_s: Seconds = 60.0
+    disk_free_bytes: Size = 200_000_000
+    server_disk_free_bytes: Size = 1_000_000_000
+    check_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
+    urls: dict[Name, str] = {}
+    urls_file: str = ""
 
 
 class Calibration(Table, frozen=True):
@@ -339,7 +354,7 @@ class Serve(Table, frozen=True):
             continental air, 0.7 of marine air; 0 disables the correction.
         gadgets: settings of gadgets by name.
         limits: limits of requests and batches.
-        alerts: states of gateways.
+        alerts: alerts and states of gateways.
     """
 
     host: str = "127.0.0.1"

@@ -98,7 +98,8 @@ def _private_files(settings: StationSettings, file: Path | None) -> Iterator[Pat
         if any(secret in text for secret in _secrets(settings)):
             yield file
     serve = settings.serve
-    names = [".env", settings.upload.scp_identity, serve.tls_key if settings.is_server else ""]
+    names = [".env", settings.upload.scp_identity]
+    names += [serve.tls_key, serve.alerts.urls_file] if settings.is_server else []
     for url in (settings.store_url, settings.central_url):
         if "://" not in url:
             names += [url, f"{url}-wal"] if url else []
@@ -115,4 +116,5 @@ def _secrets(settings: StationSettings) -> Iterator[str]:
     urls = (settings.store.url, settings.sync.url, settings.influx.url)
     passwords = [urlsplit(url).password or "" for url in urls]
     tokens = (settings.mqtt.password, settings.influx.token, settings.opensensemap.token)
-    yield from filter(None, (*tokens, *passwords, *map(unquote, passwords)))
+    alert_urls = settings.serve.alerts.urls.values()
+    yield from filter(None, (*tokens, *passwords, *map(unquote, passwords), *alert_urls))

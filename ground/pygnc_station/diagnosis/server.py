@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, func, select
 from pygnc_station.diagnosis.computer import Finding, bad, good
 from pygnc_station.errors import StationError, StoreError
 from pygnc_station.server.application import tls_files
+from pygnc_station.server.destinations import load_destinations
 from pygnc_station.server.uploads import UploadState
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import schema
@@ -41,6 +42,7 @@ def examine_server(settings: StationSettings, now_s: float) -> Iterator[Finding]
     if cert and key:
         yield _examine_certificate(cert, key, now_s)
     yield _examine_port(settings, cert)
+    yield from _examine_destinations(settings)
     try:
         with Store.open(settings.store_url) as store:
             yield good("store", "the database can be opened")
@@ -108,6 +110,19 @@ def _examine_port(settings: StationSettings, cert: str | None) -> Finding:
     if cert and _is_outdated(host, serve.port, cert):
         return bad("certificate", f"the server still uses an older one than {cert}; restart the server")
     return good("server", f"{url} responds")
+
+
+def _examine_destinations(settings: StationSettings) -> Iterator[Finding]:
+    """Check that notifications of alerts can be sent; `pygnc station alerts test` sends one."""
+    try:
+        found = load_destinations(settings)
+    except StationError as error:
+        yield bad("alerts", str(error))
+    except ModuleNotFoundError:
+        yield bad("alerts", "notifications need the library apprise: pip install 'pygnc-station[alerts]'")
+    else:
+        if found:
+            yield good("alerts", f"are sent to {', '.join(found)}; `pygnc station alerts test` tries them")
 
 
 def _is_outdated(host: str, port: int, cert: str) -> bool:

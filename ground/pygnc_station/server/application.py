@@ -23,8 +23,10 @@ from starlette.staticfiles import StaticFiles
 from pygnc_devices.service_notifier import ServiceNotifier
 from pygnc_station.errors import RefusedReadingsError, StationError, StoreError
 from pygnc_station.server import devices_api, fleet_api, overview_api, readings_api, series_api, upload_api
+from pygnc_station.server.alert_watch import AlertWatch
 from pygnc_station.server.connections import LimitedServer
 from pygnc_station.server.context import COOKIE, Context, RateLimit, context_of
+from pygnc_station.server.destinations import load_destinations
 from pygnc_station.server.hourly_task import HourlyTask
 from pygnc_station.server.logs import start_logs
 from pygnc_station.server.operations import Access, Operation, openapi
@@ -63,9 +65,11 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
 
     Raises:
         StationError: the settings are unsafe, or the server cannot listen.
+        ModuleNotFoundError: [serve.alerts] contains destinations, and Apprise is not installed.
     """
     chosen = settings.serve
     cert, key = tls_files(settings)
+    destinations = load_destinations(settings)
     app = application(store, chosen, settings.path(chosen.folder))
     family = socket.AF_INET6 if ":" in chosen.host else socket.AF_INET
     try:
@@ -89,7 +93,7 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
     start_logs(chosen, settings.path(chosen.log_folder) if chosen.log_folder else None)
     host, port = listener.getsockname()[:2]
     on_listening(f"{'https' if cert else 'http'}://{host}:{port}/")
-    with listener:
+    with listener, AlertWatch(store, settings, destinations, settings.path(chosen.folder)):
         LimitedServer(config, chosen.limits, ServiceNotifier.from_environment()).run(sockets=[listener])
 
 

@@ -164,7 +164,7 @@ def _state(quiet_ms: int, settings: Alerts, *, is_revoked: bool) -> GatewayState
     if is_revoked:
         return GatewayState.REVOKED
     quiet_min = quiet_ms / _MINUTE_MS
-    if quiet_min > settings.silent_min:
+    if 0 < settings.silent_min < quiet_min:
         return GatewayState.SILENT
     return GatewayState.LATE if quiet_min > settings.late_min else GatewayState.FINE
 
