@@ -2,7 +2,7 @@
 # that requirements/*.txt pin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run emulate test test-slow test-all faults docs lint format lock clean python
+.PHONY: help run emulate test test-slow test-all faults docs lint format lock release release-files audit clean python
 
 # Python 3.11 flies, so it is tried first. Debian packages ensurepip separately; .venv cannot be created without it.
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -13,6 +13,8 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 INSTALL := $(PIP) --require-hashes --only-binary :all: --requirement
+RELEASE := .venv/release/bin/python -m
+LIBRARIES = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 UV := uv
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --custom-compile-command "make lock"
@@ -62,6 +64,18 @@ lock: ## update requirements/*.txt after a change in pyproject.toml (needs uv; v
 	$(LOCK) --output-file requirements/release.txt --group release --constraint requirements/development.txt
 	$(LOCK) --output-file requirements/docs.txt --group docs --constraint requirements/development.txt
 
+# CI_RECORD=FILE names another record of .ci/run, ADVISORIES=PATH lets the release check the locks.
+release: .venv/development.stamp .venv/release/stamp ## make the release VERSION=x.y.z: docs/release.md
+	$(RELEASE) scripts.release "$$VERSION" --libraries "$(LIBRARIES)" \
+		$(if $(CI_RECORD),--ci-record "$(CI_RECORD)") $(if $(ADVISORIES),--advisories "$(ADVISORIES)")
+
+release-files: .venv/development.stamp .venv/release/stamp ## build the files of a release from this tree in build/files
+	rm -rf build/files
+	$(RELEASE) scripts.release.files --out build/files --libraries "$(LIBRARIES)"
+
+audit: .venv/release/stamp ## check the locks against the OSV records in ADVISORIES=PATH
+	$(RELEASE) scripts.release.advisories "$(ADVISORIES)"
+
 clean: ## remove .venv and all generated files
 	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -91,4 +105,12 @@ python: ## print the Python that .venv uses
 .venv/docs.stamp: requirements/docs.txt .venv/project.stamp
 	@echo "Installing the libraries for the documentation into .venv."
 	$(INSTALL) $<
+	@touch $@
+
+.venv/release/stamp: requirements/release.txt
+	@$(MAKE) --silent .venv/ground.stamp
+	@echo "Installing the tools for releases into .venv/release."
+	$(BIN)/python -m venv --clear .venv/release
+	$(BIN)/python -m pip --python .venv/release --disable-pip-version-check install --quiet --require-hashes \
+		--only-binary :all: --requirement $<
 	@touch $@

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import NormalizedName, canonicalize_name, parse_wheel_filename
+from packaging.utils import parse_wheel_filename
+
+from scripts.release.locks import read_lock
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKED = [
@@ -165,32 +166,19 @@ def package_with_wheels(checkout: Path, tmp_path_factory: pytest.TempPathFactory
     return make
 
 
-def read_lock() -> dict[NormalizedName, tuple[str, set[str]]]:
-    """Return the packages of the flight lock for this Python: name -> (version, permitted SHA-256 values)."""
-    text = (ROOT / "requirements" / "flight.txt").read_text().replace("\\\n", "")
-    lock = {}
-    for line in text.splitlines():
-        if line and not line.lstrip().startswith("#"):
-            pin, *hashes = line.split("--hash=sha256:")
-            requirement = Requirement(pin)
-            if requirement.marker is None or requirement.marker.evaluate():
-                version = str(requirement.specifier).removeprefix("==")
-                lock[canonicalize_name(requirement.name)] = (version, {word.strip() for word in hashes})
-    return lock
-
-
 @pytest.mark.index
 @pytest.mark.timeout(300)  # downloads 20 MB twice
 def test_aarch64_wheels_are_the_locked_ones_and_reproducible(package_with_wheels: Callable[..., Path]) -> None:
     archive, again = package_with_wheels("--wheels"), package_with_wheels("--wheels")
     assert archive.read_bytes() == again.read_bytes()
-    lock = read_lock()
+    locked = read_lock(ROOT / "requirements/flight.txt").values()
+    lock = {one.name: one for one in locked if one.marker is None or one.marker.evaluate()}
     with zipfile.ZipFile(archive) as content:
         wheels = [name for name in content.namelist() if name.startswith("wheels/")]
         for wheel in wheels:
             name, version, _, tags = parse_wheel_filename(wheel.removeprefix("wheels/"))
-            assert str(version) == lock[name][0]
-            assert hashlib.sha256(content.read(wheel)).hexdigest() in lock[name][1]
+            assert version == lock[name].version
+            assert hashlib.sha256(content.read(wheel)).hexdigest() in lock[name].sha256
             assert all(tag.platform == "any" or tag.platform.endswith("_aarch64") for tag in tags)
     assert len(wheels) == len(lock)
 

@@ -1,0 +1,215 @@
+"""Bill of materials (CycloneDX) and list of licences of the distributions, from the lock.
+
+The lock says which libraries are needed, in which version, by whom and with which hashes. Licences are those that the
+installed libraries declare; installed versions must be the locked ones.
+"""
+
+import hashlib
+import importlib.metadata
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from cyclonedx.factory.license import LicenseFactory
+from cyclonedx.model import HashAlgorithm, HashType, Property
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.output import make_outputter
+from cyclonedx.schema import OutputFormat, SchemaVersion
+from cyclonedx.validation import make_schemabased_validator
+from packageurl import PackageURL
+from packaging.utils import NormalizedName, canonicalize_name
+
+from scripts.release.errors import ReleaseError
+from scripts.release.locks import LockedLibrary, read_lock
+
+OUR_LICENCE: Final = "MIT"
+NOT_INSTALLED: Final = "not read: not installed on the computer that built the release"
+LONGEST_LICENCE: Final = 80
+"""Longer texts in the field License are a whole licence, not its name."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """A library that a distribution needs, itself or for another library."""
+
+    library: LockedLibrary
+    licence: str
+    """SPDX expression or name as the library declares it; NOT_INSTALLED if it does not run on this computer."""
+    distributions: frozenset[str]
+    """Our distributions that need it, with all their extras."""
+
+
+@dataclass(frozen=True)
+class Materials:
+    """Our distributions with what they require, and all libraries below them."""
+
+    requires: Mapping[str, frozenset[NormalizedName]]
+    libraries: Mapping[NormalizedName, Material]
+
+
+def collect_materials(declared: Mapping[str, Any], lock: Path, installed: Path) -> Materials:
+    """Return the libraries of the declared distributions.
+
+    Raises:
+        ReleaseError: a library is not in the lock, is installed in another version, or declares no licence.
+    """
+    locked = read_lock(lock)
+    children: dict[NormalizedName, set[NormalizedName]] = {name: set() for name in locked}
+    for library in locked.values():
+        for parent in library.required_by & children.keys():
+            children[parent].add(library.name)
+    distributions = declared["tool"]["pygnc"]["distributions"]
+    requires = {
+        name: frozenset(
+            canonicalize_name(one)
+            for one in (*settings["requires"], *(one for extra in settings.get("extras", {}).values() for one in extra))
+        )
+        for name, settings in distributions.items()
+    }
+    needed: dict[NormalizedName, set[str]] = {}
+    for name in distributions:
+        for library_name in _below(requires[name], requires, children, lock):
+            needed.setdefault(library_name, set()).add(name)
+    licences = read_licences((locked[name] for name in needed), installed)
+    libraries = {name: Material(locked[name], licences[name], frozenset(needed[name])) for name in sorted(needed)}
+    return Materials(requires, libraries)
+
+
+def _below(
+    first: Iterable[NormalizedName],
+    distributions: Mapping[str, frozenset[NormalizedName]],
+    children: Mapping[NormalizedName, set[NormalizedName]],
+    lock: Path,
+) -> set[NormalizedName]:
+    """Return all libraries that are needed for the first ones; our distributions are followed, but not returned."""
+    found: set[NormalizedName] = set()
+    waiting = list(first)
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        if name in distributions:
+            waiting.extend(distributions[name])
+            continue
+        if name not in children:
+            message = f"{lock}: {name} is not locked; run make lock"
+            raise ReleaseError(message)
+        found.add(name)
+        waiting.extend(children[name])
+    return found
+
+
+def read_licences(libraries: Iterable[LockedLibrary], installed: Path) -> dict[NormalizedName, str]:
+    """Return the licence that each library declares in its installed metadata."""
+    present = {canonicalize_name(one.name): one for one in importlib.metadata.distributions(path=[str(installed)])}
+    licences = {}
+    for library in libraries:
+        found = present.get(library.name)
+        if found is None:
+            if library.marker is None or library.marker.evaluate():
+                message = f"{installed}: {library.name} is not installed; run make .venv/development.stamp"
+                raise ReleaseError(message)
+            licences[library.name] = NOT_INSTALLED
+            continue
+        if found.version != str(library.version):
+            message = (
+                f"{installed}: {library.name} has version {found.version}, the lock {library.version}; "
+                "run make .venv/development.stamp"
+            )
+            raise ReleaseError(message)
+        licence = declared_licence(found)
+        if licence is None:
+            message = f"{library.name} {library.version} declares no licence; leave it out, or ask its authors"
+            raise ReleaseError(message)
+        licences[library.name] = licence
+    return licences
+
+
+def declared_licence(library: importlib.metadata.Distribution) -> str | None:
+    """Return the SPDX expression of a library, or the name of its licence in an older field; None without any."""
+    fields = library.metadata.json
+    if expression := fields.get("license_expression"):
+        return str(expression)
+    name = str(fields.get("license", "")).strip()
+    if name and "\n" not in name and len(name) <= LONGEST_LICENCE:
+        return name
+    classifiers = [text for text in fields.get("classifier", ()) if text.startswith("License :: ")]
+    return " / ".join(text.rpartition(" :: ")[2] for text in classifiers) or None
+
+
+def write_bill_of_materials(
+    path: Path, version: str, epoch_s: int, wheels: Mapping[str, Path], materials: Materials
+) -> None:
+    """Write a CycloneDX file: PyGNC, its distributions with the hashes of their wheels, and the locked libraries.
+
+    Raises:
+        ReleaseError: the result does not follow the schema.
+    """
+    whole = Component(name="pygnc", type=ComponentType.APPLICATION, version=version, bom_ref=f"release:pygnc@{version}")
+    ours = {name: _our_component(name, version, wheel) for name, wheel in sorted(wheels.items())}
+    libraries = {name: _library_component(material) for name, material in materials.libraries.items()}
+    components = ours | {str(name): component for name, component in libraries.items()}
+    bom = Bom(components=components.values())
+    bom.metadata.component = whole
+    bom.metadata.timestamp = datetime.fromtimestamp(epoch_s, UTC)
+    bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, f"pygnc {version} {epoch_s}")
+    bom.register_dependency(whole, ours.values())
+    for name, component in ours.items():
+        bom.register_dependency(component, [components[one] for one in sorted(materials.requires[name])])
+    for name, component in libraries.items():
+        needed = [other for one, other in libraries.items() if name in materials.libraries[one].library.required_by]
+        bom.register_dependency(component, needed)
+    text = make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string(indent=1)
+    fault = make_schemabased_validator(OutputFormat.JSON, SchemaVersion.V1_6).validate_str(text)
+    if fault is not None:
+        message = f"the bill of materials does not follow the CycloneDX schema: {fault}"
+        raise ReleaseError(message)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _our_component(name: str, version: str, wheel: Path) -> Component:
+    sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return Component(
+        name=name,
+        version=version,
+        bom_ref=f"pkg:pypi/{name}@{version}",
+        purl=PackageURL("pypi", None, name, version),
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sha256)],
+        licenses=[LicenseFactory().make_from_string(OUR_LICENCE)],
+    )
+
+
+def _library_component(material: Material) -> Component:
+    library = material.library
+    licence = [] if material.licence == NOT_INSTALLED else [LicenseFactory().make_from_string(material.licence)]
+    properties = [Property(name="pygnc:sha256", value=value) for value in library.sha256]
+    if library.marker is not None:
+        properties.append(Property(name="pygnc:marker", value=str(library.marker)))
+    return Component(
+        name=library.name,
+        version=str(library.version),
+        bom_ref=f"pkg:pypi/{library.name}@{library.version}",
+        purl=PackageURL("pypi", None, library.name, str(library.version)),
+        licenses=licence,
+        properties=properties,
+    )
+
+
+def write_licences(path: Path, version: str, materials: Materials) -> None:
+    """Write the licences of all libraries as a Markdown table."""
+    rows = [
+        f"| {name} | {one.library.version} | {one.licence} | {', '.join(sorted(one.distributions))} |\n"
+        for name, one in materials.libraries.items()
+    ]
+    head = (
+        f"# Licences of the libraries of PyGNC {version}\n\n"
+        f"PyGNC is under the licence {OUR_LICENCE} (file LICENSE in each distribution). The README.md of each folder\n"
+        "of data files names their sources and licences. The libraries below are installed from the package index, in\n"
+        "these versions if the locks are used. The licence is the one that each library declares.\n\n"
+        "| library | version | licence | needed by (with all extras) |\n|---|---|---|---|\n"
+    )
+    path.write_text(head + "".join(rows), encoding="utf-8")
