@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from math import inf
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
 from pygnc.host.sentence_types import SENS
 from pygnc_controller.emulator.command import app
 from pygnc_controller.emulator.controller import Controller
+from pygnc_controller.emulator.document import EmulatorDocument
 from pygnc_controller.emulator.home_check import check_home
 from pygnc_controller.emulator.main_program import MainProgram
 from pygnc_controller.emulator.pty_pi import PtyPi
@@ -103,6 +105,27 @@ def test_a_run_by_the_shell_alone(scenario: Path, monkeypatch: pytest.MonkeyPatc
     assert "by the shell" in said
     assert (scenario.parent / "out" / "pygnc_info.txt").read_text().startswith("PyGNC run 1 STOPPED")
     assert "FINE" in said
+
+
+def test_json_has_the_figures_of_a_run(scenario: Path) -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "pycubed_emulator.py"), str(scenario), "--json", "--no-wait"]
+    command += ["--out", str(scenario.parent / "out"), "--live-min", "4", "--speed", "0", "--fetch-kb", "5"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = msgspec.json.decode(done.stdout, type=EmulatorDocument)
+    assert found.sentences["SENS"].sent + found.sentences["GPSS"].sent == PACKETS
+    assert all(one.sent == one.acknowledged + sum(one.lost.values()) for one in found.sentences.values())
+    assert found.home is not None
+    assert found.home.live_packets == PACKETS
+    assert (found.errors, found.exit_code, found.terminal_restored) == ([], 0, True)
+    assert {file.path: file.size_bytes for file in found.downloaded} == {
+        str(path): path.stat().st_size for path in (scenario.parent / "out").rglob("*") if path.is_file()
+    }
+    assert "Upload sense.bin" in done.stderr
+    command[2] = str(scenario / "none")
+    failed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert "pycubed emulator: " in failed.stderr
 
 
 def test_a_run_on_a_bad_serial_line_resumes_after_false_ctrl_c(scenario: Path, pi: PtyPi) -> None:

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 from zipfile import BadZipFile
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from pygnc_cli.document import echo_document
 from pygnc_controller.emulator.controller import Controller, PiReports, SentenceCounters
+from pygnc_controller.emulator.document import emulator_document
 from pygnc_controller.emulator.home_check import HomeCheck, check_home
 from pygnc_controller.emulator.main_program import MainProgramError
 from pygnc_controller.emulator.pty_pi import PtyPi
@@ -41,8 +43,21 @@ def _line_table(port: PacedPort) -> Table:
     return table
 
 
-def _print_summary(console: Console, result: RunResult, connection: Connection, check: HomeCheck | None) -> bool:
-    """Print the summary of a run; return True if there was no error."""
+class Finished(NamedTuple):
+    """Run that was completed, with the check of the home folder of an emulated Pi."""
+
+    result: RunResult
+    connection: Connection
+    check: HomeCheck | None
+
+    @property
+    def errors(self) -> list[str]:
+        """Descriptions of all errors."""
+        return _errors(self.result, self.connection.controller.counters, self.check)
+
+
+def _print_summary(console: Console, finished: Finished) -> None:
+    result, connection, check = finished
     counters = connection.controller.counters
     if counters.sent:
         console.print(_counters_table(counters))
@@ -55,12 +70,10 @@ def _print_summary(console: Console, result: RunResult, connection: Connection, 
             f"after power-off: {check.live} live packets in {check.journals} journal files ({live} were acknowledged)",
             highlight=False,
         )
-    found = _errors(result, counters, check)
-    for text in found:
+    for text in finished.errors:
         console.print(f"[red]error:[/] {text}", highlight=False)
-    if not found:
+    if not finished.errors:
         console.print("no errors", style="green")
-    return not found
 
 
 def _errors(result: RunResult, counters: SentenceCounters, check: HomeCheck | None) -> list[str]:
@@ -97,6 +110,7 @@ def _figures(result: RunResult, reports: PiReports) -> Iterator[str]:
         yield "terminal settings restored"
 
 
+Connect: TypeAlias = Callable[[int], Connection]
 app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 LINE: Final = "Line"
 PI: Final = "Pi"
@@ -158,13 +172,16 @@ def emulate(
     delayed: Annotated[float, _fraction_option("bytes delayed by up to 0.2 s")] = 0.0,
     cut: Annotated[list[str] | None, _spans_option("Interrupt the line")] = None,
     wrong_baud: Annotated[list[str] | None, _spans_option("Garble the line as with different speeds")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, for programs; steps go to standard error.")
+    ] = False,
 ) -> None:
     """Emulate the host controller: log in, upload a batch, start main.py, stream, download results, Ctrl-C, power off.
 
     Without --port, the Pi is a shell on a pseudo-terminal with its own home folder, which is checked at the end.
     Exit codes: 0: no error; 1: the run found errors; 2: the run could not be completed.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, stderr=as_json)
     try:
         plan = RunPlan(
             load_scenario(scenario, 0.0 if plain else 60.0 * live_min),
@@ -185,17 +202,23 @@ def emulate(
             controller = Controller(1 + int.from_bytes(os.urandom(4)) % 65_535)
             return Connection(PacedPort(descriptor, baud, faults, seed), controller)
 
-        is_good = (
+        finished = (
             _run_on_port(console, plan, port, baud, connect) if port else _run_on_pty(console, plan, package, connect)
         )
     except (OSError, ValueError, BadZipFile, ShellError, MainProgramError) as error:
         place = f"{package}: " if isinstance(error, BadZipFile) else ""
         console.print(f"pycubed emulator: {place}{error}", style="red", markup=False)
         raise typer.Exit(2) from None
-    raise typer.Exit(0 if is_good else 1)
+    if as_json:
+        echo_document(emulator_document(plan, *finished, finished.errors))
+    else:
+        _print_summary(console, finished)
+    raise typer.Exit(1 if finished.errors else 0)
 
 
-def _run_on_pty(console: Console, plan: RunPlan, package: Path | None, connect: Callable[[int], Connection]) -> bool:
+def _run_on_pty(
+    console: Console, plan: RunPlan, package: Path | None, connect: Callable[[int], Connection]
+) -> Finished:
     with tempfile.TemporaryDirectory(prefix="pygnc-pi-") as folder:
         home = Path(folder)
         with PtyPi(home) as pi:
@@ -210,17 +233,19 @@ def _run_on_pty(console: Console, plan: RunPlan, package: Path | None, connect: 
             pi.power_off()
         console.print(f"  processes killed: {killed}")
         check = check_home(home, was_closed=result.ended.code is not None)
-        return _print_summary(console, result, connection, check)
+        return Finished(result, connection, check)
 
 
-def _run_on_port(console: Console, plan: RunPlan, port: str, baud: int, connect: Callable[[int], Connection]) -> bool:
+def _run_on_port(
+    console: Console, plan: RunPlan, port: str, baud: int, connect: Callable[[int], Connection]
+) -> Finished:
     import serial  # noqa: PLC0415 - not needed for an emulated Pi
 
     with serial.Serial(port, baud, exclusive=True) as device:
         connection = connect(device.fileno())
         result = ScenarioRun(connection, plan, console).run()
     console.print("  switch off the power of the Pi now")
-    return _print_summary(console, result, connection, None)
+    return Finished(result, connection, None)
 
 
 def _spans(words: list[str] | None) -> Spans:

@@ -1,6 +1,5 @@
 """`pygnc bound`: Cramer-Rao bounds of the orbit or of relative positions for given fixes."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -13,9 +12,10 @@ from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_cli.document import Document, echo_document
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import report_user_errors
-from pygnc_ground.formation.bound import bound_json as formation_as_json
+from pygnc_ground.formation.bound import bound_document as formation_as_json
 from pygnc_ground.formation.bound import bound_table as formation_as_table
 from pygnc_ground.formation.bound import scenario_bound
 from pygnc_ground.orbit.bound import Bound, KnownFixes, OrbitBounds, from_recording, from_scenario, orbit_bounds
@@ -80,11 +80,11 @@ def bound(
     _show(_as_json(known_fixes, bounds) if as_json else _as_table(known_fixes, bounds))
 
 
-def _show(found: dict[str, object] | Table) -> None:
+def _show(found: Document | Table) -> None:
     if isinstance(found, Table):
         Console(highlight=False).print(found)
     else:
-        typer.echo(json.dumps(found))
+        echo_document(found)
 
 
 def _fail(reason: str) -> NoReturn:
@@ -108,13 +108,36 @@ def _as_table(known_fixes: KnownFixes, bounds: OrbitBounds) -> Table:
     return table
 
 
-def _as_json(known_fixes: KnownFixes, bounds: OrbitBounds) -> dict[str, object]:
-    return {
-        "fixes": len(known_fixes),
-        "first_gps_ms": int(known_fixes.gps_ms[0]),
-        "last_gps_ms": int(known_fixes.gps_ms[-1]),
-        **{name: _figures(getattr(bounds, name)) for name in _KINDS},
-    }
+class BoundFigures(Document, frozen=True):
+    """Figures of one bound."""
+
+    position_rms_m: float | None
+    position_settled_rms_m: float | None
+    position_end_m: float | None
+    velocity_rms_mps: float | None
+    velocity_settled_rms_mps: float | None
+    velocity_end_mps: float | None
+
+
+class BoundDocument(Document, frozen=True):
+    """Document of `--json`."""
+
+    fixes: int
+    first_gps_ms: int
+    last_gps_ms: int
+    deterministic_smoother: BoundFigures
+    deterministic_filter: BoundFigures
+    posterior_smoother: BoundFigures
+    posterior_filter: BoundFigures
+
+
+def _as_json(known_fixes: KnownFixes, bounds: OrbitBounds) -> BoundDocument:
+    return BoundDocument(
+        fixes=len(known_fixes),
+        first_gps_ms=int(known_fixes.gps_ms[0]),
+        last_gps_ms=int(known_fixes.gps_ms[-1]),
+        **{name: BoundFigures(**_figures(getattr(bounds, name))) for name in _KINDS},
+    )
 
 
 def _figures(bound: Bound) -> dict[str, float]:

@@ -13,8 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 
 from pygnc.bus.messages import AttitudeEstimate, ClosestApproach, FormationMessage, OrbitEstimate
 from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc_cli.document import echo_document
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
+from pygnc_ground.commands.replay_document import replay_document
 from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.files import RecordedFiles, ReplayContext
 from pygnc_ground.replay.inputs import Inputs, ReplayError, from_run
@@ -119,7 +121,7 @@ def _accuracy(one: ComparedPartner) -> str:
     return f"3-D RMS sigma {accuracy.sigma_m:.1f} m"
 
 
-app: Final = typer.Typer()
+app: Final = typer.Typer(add_completion=False)
 
 Estimate: TypeAlias = OrbitEstimate | AttitudeEstimate | FormationMessage
 
@@ -172,6 +174,7 @@ def replay_files(
         typer.Option("--pipeline", help="Run the processes of the flight software too, and compare their estimates."),
     ] = False,
     csv: Annotated[bool, typer.Option("--csv/--no-csv", help="Write the tables as CSV too.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
 ) -> None:
     """Run the estimators of the flight software on recorded files; write their solutions and a report.
 
@@ -200,7 +203,11 @@ def replay_files(
         paths = write_tables(result, collected, out, csv=csv)
         report = out / "report.html"
         write_report(result, report)
-    _print_summary(result, flown is not None, [*paths, report])
+    paths = [*paths, report]
+    if as_json:
+        echo_document(replay_document(result, paths, flown=flown is not None))
+    else:
+        _print_summary(result, flown is not None, paths)
 
 
 @contextmanager

@@ -5,12 +5,37 @@ from typing import Annotated, Final
 
 import typer
 
+from pygnc_cli.document import Document, WrittenFile, echo_document
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.scenario.generate import generate, generate_all, generate_along, settings_along
 from pygnc_ground.scenario.presets import preset_summaries, settings_from_options
 from pygnc_ground.scenario.settings import read_tables
 from pygnc_ground.scenario.writer import write_scenario
 from pygnc_ground.truth.load import load_truth
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+
+
+class Written(Document, frozen=True):
+    """Document of `make --json` and `from-ephemeris --json`."""
+
+    ephemeris: str | None
+    files: list[WrittenFile]
+
+
+class Presets(Document, frozen=True):
+    """Document of `presets --json`."""
+
+    presets: dict[str, str]
+
+
+def _show(files: list[Path], ephemeris: str | None, *, as_json: bool) -> None:
+    if as_json:
+        echo_document(Written(ephemeris=ephemeris, files=WrittenFile.all_of(files)))
+        return
+    if ephemeris is not None:
+        typer.echo(f"along {ephemeris}")
+    echo_files(files)
 
 
 def from_ephemeris(
@@ -34,6 +59,7 @@ def from_ephemeris(
     duration: Annotated[
         int | None, typer.Option(min=1, help="Duration in seconds. [default: to the end of the file]")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Generate input files with simulated sensors along a precise orbit, and the truth tables."""
     with report_user_errors("pygnc scenario from-ephemeris"):
@@ -44,8 +70,7 @@ def from_ephemeris(
         settings = settings_along(tables, str(config or "the options"), ephemeris)
         origin = _origin(file, ephemeris.description, object_id)
         files = write_scenario(settings, [generate_along(settings, ephemeris)], out, origin)
-    typer.echo(f"along {ephemeris.description}")
-    echo_files(files)
+    _show(files, ephemeris.description, as_json=as_json)
 
 
 def _origin(file: Path, description: str, object_id: str | None) -> str:
@@ -58,7 +83,7 @@ def _origin(file: Path, description: str, object_id: str | None) -> str:
     )
 
 
-app: Final = typer.Typer(help="Generate input files with known truth.", no_args_is_help=True)
+app: Final = typer.Typer(help="Generate input files with known truth.", no_args_is_help=True, add_completion=False)
 
 
 @app.command()
@@ -72,6 +97,8 @@ def make(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the noise, 0 or more; overrides the settings.")
     ] = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Generate input files of the flight software (sense.bin, range/rng00000.bin ...) and the truth tables."""
     with report_user_errors("pygnc scenario make"):
@@ -83,14 +110,17 @@ def make(
         make_all = settings.formation.all_satellites
         scenarios = generate_all(settings) if make_all else [generate(settings)]
         files = write_scenario(settings, scenarios, out)
-    echo_files(files)
+    _show(files, None, as_json=as_json)
 
 
 app.command(name="from-ephemeris")(from_ephemeris)
 
 
 @app.command()
-def presets() -> None:
+def presets(*, as_json: JsonOption = False) -> None:
     """List the names of the presets with their summaries."""
+    if as_json:
+        echo_document(Presets(presets=dict(preset_summaries())))
+        return
     for name, summary in preset_summaries().items():
         typer.echo(f"{name:14}{summary}")

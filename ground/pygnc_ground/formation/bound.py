@@ -17,6 +17,7 @@ from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG
+from pygnc_cli.document import Document
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.bound import KnownFixes, linearise
 from pygnc_ground.orbit.solution import FloatArray, IntArray
@@ -261,17 +262,37 @@ def scenario_bound(
     return formation_bound(motion, measurements, FormationPriors()), tuple(each.id for each in all_satellites[1:])
 
 
-def bound_json(bound: FormationBound, partners: tuple[int, ...]) -> dict[str, object]:
-    """Return the bound for `--json`: standard deviations, RMS over the arc and at its end."""
-    return {
-        "first_gps_ms": int(bound.motion.gps_ms[0]),
-        "last_gps_ms": int(bound.motion.gps_ms[-1]),
-        "position_rms_m": bound.rms_all_m,
-        "partners": {
-            str(partner): dict(zip(("r_m", "t_m", "n_m", "position_rms_m", "position_end_m"), figures, strict=True))
+class PartnerBound(Document, frozen=True):
+    """Bound of one partner."""
+
+    r_m: float | None
+    t_m: float | None
+    n_m: float | None
+    position_rms_m: float | None
+    position_end_m: float | None
+
+
+class FormationBoundDocument(Document, frozen=True):
+    """Document of `pygnc bound --formation --json`: standard deviations, RMS over the arc and at its end."""
+
+    first_gps_ms: int
+    last_gps_ms: int
+    position_rms_m: float | None
+    partners: dict[str, PartnerBound]
+
+
+def bound_document(bound: FormationBound, partners: tuple[int, ...]) -> FormationBoundDocument:
+    """Return the bound for `--json`."""
+    names = PartnerBound.__struct_fields__
+    return FormationBoundDocument(
+        first_gps_ms=int(bound.motion.gps_ms[0]),
+        last_gps_ms=int(bound.motion.gps_ms[-1]),
+        position_rms_m=float(bound.rms_all_m),
+        partners={
+            str(partner): PartnerBound(**dict(zip(names, figures, strict=True)))
             for partner, figures in zip(partners, _partner_figures(bound), strict=True)
         },
-    }
+    )
 
 
 def bound_table(bound: FormationBound, partners: tuple[int, ...]) -> Table:

@@ -48,7 +48,9 @@ Values: TypeAlias = Annotated[
     typer.Argument(metavar="NAME=VALUE", help="Settings, such as packet_rate_divider=50Hz or orientation=-y-x-z."),
 ]
 
-app: Final = typer.Typer(help="Work with sensors on serial lines and networks.", no_args_is_help=True)
+app: Final = typer.Typer(
+    help="Work with sensors on serial lines and networks.", no_args_is_help=True, add_completion=False
+)
 _ALIGNMENT_S: Final = 120.0
 _POLL_S: Final = 0.1
 

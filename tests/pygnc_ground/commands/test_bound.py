@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -14,7 +15,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_cli.exit_codes import ExitCode
-from pygnc_ground.commands.bound import app
+from pygnc_ground.commands.bound import BoundDocument, app
 from pygnc_ground.commands.scenario import app as scenario_app
 from pygnc_ground.orbit import bound
 from pygnc_ground.orbit.bound import from_recording, from_scenario
@@ -59,6 +60,7 @@ def test_settings_and_recorded_files_of_one_scenario_have_the_same_bounds(made: 
     assert code == 0
     code, recorded = run(made / "out" / "sense.bin", "--truth", truth_file, "--json")
     assert code == 0
+    msgspec.json.decode(recorded, type=BoundDocument)
     expected, found = json.loads(from_settings), json.loads(recorded)
     assert expected["fixes"] == 60
     assert expected.keys() == found.keys()

@@ -17,6 +17,7 @@ from pygnc.formats.sense import SenseLayout
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands import replay as replay_command
 from pygnc_ground.commands.replay import attitude_lines, formation_lines
+from pygnc_ground.commands.replay_document import ReplayDocument
 from pygnc_ground.replay import pipeline
 from pygnc_ground.replay.tables import ORBIT_COLUMNS
 from tests.demo_elements import as_tle, demo_elements, without_fixes
@@ -67,6 +68,35 @@ def replayed(hour: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     result = replay(hour, "--truth", TRUTH, "--out", out)
     assert result.exit_code == 0, result.output
     return out, result.stdout
+
+
+def document(result: Result) -> ReplayDocument:
+    """Return the document on standard output, which has nothing else."""
+    assert result.exit_code == 0, result.output
+    assert (result.stdout.count("\n"), result.stdout[-1:]) == (1, "\n")
+    return msgspec.json.decode(result.stdout, type=ReplayDocument)
+
+
+@pytest.mark.usefixtures("without_report")
+def test_json_has_the_figures_of_the_text(few: Path, tmp_path: Path) -> None:
+    words = (few, "--truth", TRUTH, "--no-csv", "--out", tmp_path)
+    text, found = replay(*words).stdout, document(replay(*words, "--json"))
+    assert text.startswith(f"{found.records} GPS records: {found.records_used} used, ")
+    error_m = found.orbits["batch"].position_error_m
+    assert error_m is not None
+    assert f"batch    3-D RMS error after a third of the time: {error_m:.3f} m" in text
+    assert f"{found.attitude.samples} sensor samples: " in text
+    assert [f"{file.path}  {file.size_bytes} bytes" for file in found.files] == text.splitlines()[-len(found.files) :]
+    assert (found.pipeline_agrees, found.formation) == (None, None)
+
+
+@pytest.mark.usefixtures("without_report")
+def test_json_has_null_for_errors_without_a_truth(few: Path, tmp_path: Path) -> None:
+    found = document(replay(few, "--no-csv", "--json", "--out", tmp_path))
+    assert {one.position_error_m for one in found.orbits.values()} == {None}
+    assert {one.overall.error_deg for one in found.attitude.estimates.values()} == {None}
+    failed = replay(tmp_path / "none", "--json", "--out", tmp_path)
+    assert (failed.exit_code, failed.stdout) == (ExitCode.INPUT, "")
 
 
 @pytest.mark.slow

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_ground.commands import replay as replay_command
+from pygnc_ground.commands.replay_document import ReplayDocument
 from tests.pygnc.tasks.formation_batch import home
 from tests.pygnc_command import app
 
@@ -31,6 +34,19 @@ def test_the_partner_is_compared_with_the_truth_beside_its_files(replayed: tuple
     (line,) = [line for line in replayed[1].splitlines() if line.startswith("partner 75: 3-D")]
     assert line.endswith("certain")
     assert float(line.split("3-D RMS error ")[1].split()[0]) < 12.0
+
+
+def test_json_has_the_partner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(replay_command, "write_report", lambda _result, file: file.touch())
+    folder = home().parent
+    words = ("--satellite", f"74={folder / '74'}", "--satellite", f"75={folder / '75'}", "--no-csv", "--json")
+    result = replay(*words, "--out", tmp_path)
+    found = msgspec.json.decode(result.stdout, type=ReplayDocument)
+    assert found.formation is not None
+    assert found.formation.ranges_used == 100
+    (partner,) = found.formation.partners
+    assert (partner.partner, partner.state, partner.error_m) == (75, "certain", None)
+    assert partner.sigma_m is not None
 
 
 def test_the_table_has_its_columns_and_a_row_for_each_moment(replayed: tuple[Path, str]) -> None:

@@ -3,14 +3,15 @@
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from pygnc_cli.exit_codes import ExitCode
-from pygnc_ground.commands.scenario import app
-from pygnc_ground.scenario.presets import settings_from_options
+from pygnc_ground.commands.scenario import Presets, Written, app
+from pygnc_ground.scenario.presets import preset_summaries, settings_from_options
 
 PARTNERED = "[ranging]\ninterval_s = 1\n[[partners]]\nid = 75\nposition_rtn_m = [0.0, 500.0, 0.0]\n"
 
@@ -169,3 +170,17 @@ def test_a_file_instead_of_the_folder_is_reported(tmp_path: Path) -> None:
     code, output = run(tmp_path, "duration_s = 60")
     assert code == ExitCode.INPUT
     assert "out" in output
+
+
+def test_json_lists_the_files(tmp_path: Path) -> None:
+    code, output = run(tmp_path, SHORT, "--json")
+    found = msgspec.json.decode(output, type=Written)
+    assert (code, found.ephemeris) == (0, None)
+    assert {file.path: file.size_bytes for file in found.files} == {
+        str(path): path.stat().st_size for path in (tmp_path / "out").rglob("*") if path.is_file()
+    }
+
+
+def test_json_lists_the_presets() -> None:
+    shown = CliRunner().invoke(app, ["presets", "--json"])
+    assert msgspec.json.decode(shown.output, type=Presets).presets == dict(preset_summaries())

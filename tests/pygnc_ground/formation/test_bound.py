@@ -6,6 +6,7 @@ from functools import cache
 from itertools import combinations
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,7 +26,7 @@ from pygnc_ground.formation.bound import (
     FormationMotion,
     FormationPriors,
     RangeMeasurements,
-    bound_json,
+    bound_document,
     formation_bound,
     linearise_formation,
     scenario_bound,
@@ -306,7 +307,7 @@ def test_bound_of_fixes_alone_matches_their_number() -> None:
 
 
 def test_rms_of_the_axes_adds_up_to_3d() -> None:
-    shown = bound_json(*found(everyone=True))
+    shown = msgspec.to_builtins(bound_document(*found(everyone=True)))
     assert isinstance(shown["partners"], dict)
     for figures in shown["partners"].values():
         axes = [figures[name] for name in ("r_m", "t_m", "n_m")]

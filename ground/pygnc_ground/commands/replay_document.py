@@ -1,0 +1,185 @@
+"""Document of `pygnc replay --json`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pygnc.bus.messages import ClosestApproach
+from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc_cli.document import Document, WrittenFile
+from pygnc_ground.attitude.accuracy import AngleRms
+from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult
+from pygnc_ground.report.comparison import ComparedPartner, compared_attitudes, compared_orbits, compared_partners
+from pygnc_ground.report.statistics import estimate_figures
+
+
+class OrbitFigures(Document, frozen=True):
+    """Statistics of an orbit estimator."""
+
+    states: int
+    used: int
+    position_error_m: float | None
+    position_sigma_m: float | None
+    velocity_error_mps: float | None
+    velocity_sigma_mps: float | None
+    nees_mean_per_dof: float | None
+
+
+class Angle(Document, frozen=True):
+    """Attitude error with its bound."""
+
+    error_deg: float | None
+    bound_deg: float | None
+
+
+class AttitudeFigures(Document, frozen=True):
+    """Statistics of an attitude estimator."""
+
+    known: int
+    settling_s: float
+    overall: Angle
+    sunlight: Angle
+    eclipse: Angle
+    right_after_s: float | None
+    wrong_s: float | None
+
+
+class AttitudeSummary(Document, frozen=True):
+    """Attitude of the replay."""
+
+    samples: int
+    reacquired: int
+    estimates: dict[str, AttitudeFigures]
+
+
+class Approach(Document, frozen=True):
+    """Closest approach of a partner."""
+
+    utc: str
+    distance_m: float
+    sigma_m: float | None
+    collision_excluded: bool
+
+
+class PartnerSummary(Document, frozen=True):
+    """Result of a partner."""
+
+    partner: int
+    state: str
+    cause: str
+    error_m: float | None
+    sigma_m: float | None
+    chi_square_best: float | None
+    chi_square_mirror: float | None
+    mirror_distance_m: float | None
+    approaches: list[Approach]
+
+
+class FormationSummary(Document, frozen=True):
+    """Formation of the replay."""
+
+    ranges_received: int
+    ranges_used: int
+    ranges_rejected: int
+    ranges_untimed: int
+    partners: list[PartnerSummary]
+
+
+class ReplayDocument(Document, frozen=True):
+    """Result of a replay."""
+
+    records: int
+    records_used: int
+    records_untimed: int
+    pipeline_agrees: bool | None
+    notes: list[str]
+    orbits: dict[str, OrbitFigures]
+    attitude: AttitudeSummary
+    formation: FormationSummary | None
+    files: list[WrittenFile]
+
+
+def replay_document(result: ReplayResult, paths: Sequence[Path], *, flown: bool) -> ReplayDocument:
+    """Return the document of a replay.
+
+    Args:
+        result: Result of the replay.
+        paths: Files that were written.
+        flown: True if the processes of the flight software gave the same estimates.
+    """
+    return ReplayDocument(
+        records=len(result.solution) + len(result.untimed),
+        records_used=int(result.solution.accepted.sum()),
+        records_untimed=len(result.untimed),
+        pipeline_agrees=True if flown else None,
+        notes=list(result.notes),
+        orbits=_orbits(result),
+        attitude=_attitude(result.attitude),
+        formation=None if result.formation is None else _formation(result.formation),
+        files=WrittenFile.all_of(paths),
+    )
+
+
+def _orbits(result: ReplayResult) -> dict[str, OrbitFigures]:
+    found = {}
+    for one in compared_orbits(result):
+        figures = estimate_figures(one)
+        accuracy = {name: float(value) for name, value in figures.accuracy._asdict().items()}
+        found[one.name] = OrbitFigures(
+            states=figures.states, used=figures.used, nees_mean_per_dof=float(figures.nees_mean_per_dof), **accuracy
+        )
+    return found
+
+
+def _attitude(result: AttitudeResult) -> AttitudeSummary:
+    estimates = {}
+    for one in compared_attitudes(result):
+        accuracy = one.accuracy
+        estimates[one.name] = AttitudeFigures(
+            known=int(accuracy.known),
+            settling_s=accuracy.settling_ms / 1000,
+            overall=_angle(accuracy.whole),
+            sunlight=_angle(accuracy.sunlight),
+            eclipse=_angle(accuracy.eclipse),
+            right_after_s=float(accuracy.right_after_s),
+            wrong_s=float(accuracy.wrong_s),
+        )
+    reacquired = int(result.samples.found_again.sum())
+    return AttitudeSummary(samples=len(result.samples), reacquired=reacquired, estimates=estimates)
+
+
+def _angle(angle: AngleRms) -> Angle:
+    return Angle(error_deg=float(angle.error_deg), bound_deg=float(angle.bound_deg))
+
+
+def _formation(result: FormationResult) -> FormationSummary:
+    counts = result.counts
+    return FormationSummary(
+        ranges_received=counts.get("ranges_received", 0),
+        ranges_used=counts.get("ranges_used", 0),
+        ranges_rejected=counts.get("ranges_rejected", 0),
+        ranges_untimed=counts.get("ranges_no_time", 0),
+        partners=[_partner(one, result) for one in compared_partners(result)],
+    )
+
+
+def _partner(one: ComparedPartner, result: FormationResult) -> PartnerSummary:
+    return PartnerSummary(
+        partner=one.result.partner,
+        state=one.state,
+        cause=one.result.cause,
+        error_m=float(one.accuracy.error_m),
+        sigma_m=float(one.accuracy.sigma_m),
+        chi_square_best=float(one.result.chi2_best),
+        chi_square_mirror=float(one.result.chi2_mirror),
+        mirror_distance_m=None if one.mirror is None else float(one.mirror.distance_m),
+        approaches=[_approach(approach) for approach in result.approaches_of(one.result.partner)],
+    )
+
+
+def _approach(approach: ClosestApproach) -> Approach:
+    return Approach(
+        utc=utc_iso_from_gps_ms(approach.gps_ms),
+        distance_m=float(approach.distance_m),
+        sigma_m=float(approach.sigma_m),
+        collision_excluded=approach.least_m > 0.0,
+    )
