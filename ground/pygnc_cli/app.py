@@ -51,6 +51,10 @@ BUILT_IN: Final[Mapping[str, BuiltIn]] = {
     "gate": BuiltIn(
         "pygnc-ground", "Replay an archive of recorded runs and compare the estimates with the accepted ones; for CI."
     ),
+    "campaign": BuiltIn(
+        "pygnc-ground",
+        "Simulate and judge many flights on all cores or a cluster: pygnc campaign FILE, rerun.",
+    ),
     "bound": BuiltIn(
         "pygnc-ground", "Compute the Cramer-Rao bound: the smallest error that any estimator can have with given fixes."
     ),

@@ -24,6 +24,10 @@ from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.formats import omm_record, status
 from pygnc.supervisor.process import TaskSpec
 from pygnc.tasks.table import TASKS
+from pygnc_ground.campaign.definition import Campaign, Case
+from pygnc_ground.campaign.draws import Draw
+from pygnc_ground.campaign.schema import BINS, EFFORT, Column, run_columns
+from pygnc_ground.campaign.sensor_faults import SensorFault
 from pygnc_ground.scenario.sensor_settings import Section
 from pygnc_ground.scenario.settings import Impulse, Partner, Thrust
 from pygnc_ground.scenario.settings import Settings as ScenarioSettings
@@ -68,8 +72,27 @@ def documents() -> dict[Path, str]:
             + "".join(settings_tables(example, name) for name, example in SCENARIO_LISTS.items())
         },
     }
+    tables["campaign.md"] = campaign_tables()
     drawings = {DOCS / "architecture.svg": drawing(TASKS)}
     return drawings | {DOCS / name: with_tables(DOCS / name, content) for name, content in tables.items()}
+
+
+def campaign_tables() -> dict[str, str]:
+    """Return the tables of the settings and results of campaigns."""
+    examples: dict[str, Section] = {
+        "[cases]": Case(name="fast"),
+        "[sensor_faults]": SensorFault(kind="dead face"),
+        "random.NAME": Draw(uniform=(0.0, 1.0)),
+    }
+    settings = settings_tables(Campaign()) + "".join(settings_tables(each, name) for name, each in examples.items())
+    of_results = {"runs": run_columns(), "bins": BINS, "effort": EFFORT}
+    return {"campaign": settings} | {name: columns_table(columns) for name, columns in of_results.items()}
+
+
+def columns_table(columns: Sequence[Column]) -> str:
+    """Return the table of the columns of a table of results."""
+    rows = [f"| `{column.name}` | {column.unit} | {column.meaning} |" for column in columns]
+    return "\n".join(["| column | unit | meaning |", "|---|---|---|", *rows]) + "\n"
 
 
 def with_tables(path: Path, tables: dict[str, str]) -> str:

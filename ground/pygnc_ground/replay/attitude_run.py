@@ -49,7 +49,7 @@ def attitude_result(
         smoothed=solution_from_states(smoothed, readings, settings),
         light=face_illuminance(lux, smoothed, environments, settings),
         truth=true,
-        bound=None if true is None else attitude_bound(_seen(records, correction), true, settings),
+        bound=None if true is None else attitude_bound(bound_samples(records, correction), true, settings),
     )
 
 
@@ -58,7 +58,7 @@ def _smoothed(updates: Sequence[AttitudeUpdate | None]) -> list[AttitudeState | 
     return [None if update is None else next(states) for update in updates]
 
 
-def _seen(records: Sequence[SampleRecord], correction: SampleCorrection) -> list[BoundSample]:
+def bound_samples(records: Sequence[SampleRecord], correction: SampleCorrection) -> list[BoundSample]:
     """Return the samples that the filter used, in ascending time order."""
     seen: list[BoundSample] = []
     for row, (outcome, _) in enumerate(records):

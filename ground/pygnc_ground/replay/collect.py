@@ -163,11 +163,14 @@ class Collected(NamedTuple):
 def collect(
     messages: Iterator[Message],
     tracker: OrbitTracker,
-    attitude: AttitudeCollector,
+    attitude: AttitudeCollector | None,
     formation: FormationCollector,
     advance: Callable[[], None],
 ) -> Collected:
-    """Run all messages through the three trackers; `advance` is called after each GPS record."""
+    """Run all messages through the trackers; `advance` is called after each GPS record.
+
+    Without an attitude collector, there are no attitudes.
+    """
     timed: dict[int, TimedRecord] = {}
     untimed: list[UntimedRecord] = []
     updates: list[OrbitUpdate] = []
@@ -195,7 +198,8 @@ def collect(
         all_estimates += estimates
         answer: list[OrbitMessage] = [*estimates, *watermark_after(message, estimates, given + 1)]
         given += len(answer)
-        attitude.process(message, answer)
+        if attitude is not None:
+            attitude.process(message, answer)
         formation.process(message, answer)
         if isinstance(message, GpsFix):
             advance()
@@ -205,7 +209,7 @@ def collect(
         updates=updates,
         sources=list(sources.values()),
         counts=dict(tracker.counts),
-        samples=attitude.records,
+        samples=attitude.records if attitude is not None else [],
         partners=formation.messages,
         formation=formation.solution,
         range_counts=formation.counts,

@@ -58,7 +58,7 @@ class FilterName(StrEnum):
     UKF = "ukf"
 
 
-_FILTERS: Final[dict[FilterName, tuple[str, type[OrbitFilter]]]] = {
+FILTERS: Final[dict[FilterName, tuple[str, type[OrbitFilter]]]] = {
     FilterName.EKF: ("square-root EKF of the flight software", OrbitFilter),
     FilterName.UKF: ("unscented Kalman filter of filterpy with the models of the flight software", UkfOrbitFilter),
 }
@@ -89,7 +89,7 @@ def replay(
     Returns:
         The result, and the messages of the flight software from which the result is made.
     """
-    description, kind = _FILTERS[filter_name]
+    description, kind = FILTERS[filter_name]
     tracker = OrbitTracker(settings.orbit, orientation, kind=kind)
     attitude, formation = AttitudeCollector(settings.attitude, orientation), FormationCollector(settings, orientation)
     collected = collect(inputs.messages, tracker, attitude, formation, advance)

@@ -134,7 +134,7 @@ def generate(settings: Settings) -> Scenario:
         ValueError: The scenario is shorter than one record, the Earth orientation is unknown at its time, or a value
             does not fit the file format.
     """
-    _require_generable(settings)
+    require_generable(settings)
     everyone = satellites(settings)
     return scenario_of(settings, everyone[0], everyone)
 
@@ -146,12 +146,17 @@ def generate_all(settings: Settings) -> tuple[Scenario, ...]:
         ValueError: The scenario is shorter than one record, the Earth orientation is unknown at its time, or a value
             does not fit the file format.
     """
-    _require_generable(settings)
+    require_generable(settings)
     everyone = satellites(settings)
     return tuple(scenario_of(settings, satellite, everyone) for satellite in everyone)
 
 
-def _require_generable(settings: Settings) -> None:
+def require_generable(settings: Settings) -> None:
+    """Check that a scenario has at least one record at a time at which the Earth orientation is known.
+
+    Raises:
+        ValueError: It does not.
+    """
     if settings.duration_s < settings.record_s:
         raise ValueError(
             f"duration_s = {settings.duration_s} is shorter than one record of {settings.record_s} s; make it longer"
@@ -276,7 +281,7 @@ def generate_along(settings: Settings, ephemeris: Ephemeris) -> Scenario:
         ValueError: The scenario is shorter than one record, the Earth orientation is unknown at its time, the ephemeris
             has a gap, or a value does not fit the file format.
     """
-    _require_generable(settings)
+    require_generable(settings)
     path = EphemerisTrajectory(ephemeris, settings.start_gps_ms)
     satellite = Satellite(settings.formation.own_id, settings, path, None)
     return scenario_of(settings, satellite, (satellite,))

@@ -323,7 +323,12 @@ def settings_from_tables(tables: Tables, source: str) -> Settings:
 
 def dump_settings(settings: Settings) -> str:
     """Return all settings, defaults included, as TOML; a later version reads them back even if its defaults differ."""
-    return "\n".join(_lines(msgspec.to_builtins(settings), "")) + "\n"
+    return dump_tables(msgspec.to_builtins(settings))
+
+
+def dump_tables(tables: Tables) -> str:
+    """Return settings that are not validated as TOML."""
+    return "\n".join(_lines(tables, "")) + "\n"
 
 
 def _lines(table: Tables, name: str) -> list[str]:

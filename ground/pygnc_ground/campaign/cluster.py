@@ -1,0 +1,204 @@
+"""Runs of a campaign on a Dask cluster: worker processes of this computer, or a cluster that is running already."""
+
+import logging
+import platform
+import signal
+import socket
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from typing import Final
+
+import dask
+import msgspec
+from distributed import Client, Future, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
+from distributed.client import FutureCancelledError
+from distributed.comm.core import CommClosedError
+from distributed.scheduler import KilledWorker
+
+import pygnc
+from pygnc_ground.campaign.definition import RunPlan
+from pygnc_ground.campaign.run import RunResult, failed_row, run_one
+
+LOOPBACK: Final = "127.0.0.1"
+_DASHBOARD_PORT: Final = 8787
+_CONNECT_S: Final = 10.0
+_AHEAD: Final = 3
+"""Runs per thread that are submitted ahead; they bound the memory of scheduler and client."""
+_LIBRARIES: Final = ("numpy", "scipy", "pyerfa", "satkit", "brahe")
+
+
+class ClusterError(Exception):
+    """Error raised when the cluster cannot compute the runs; the message names the remedy."""
+
+
+def versions() -> dict[str, str]:
+    """Return the versions on which the figures of a run depend."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"PyGNC": pygnc.__version__, "Python": python, **{name: version(name) for name in _LIBRARIES}}
+
+
+def task(plan: bytes, expected: dict[str, str]) -> tuple[str, RunResult]:
+    """Compute a run on a worker; return the address of the worker and the result.
+
+    Raises:
+        ClusterError: The versions of the worker differ.
+    """
+    worker = get_worker().address
+    require_versions(worker, versions(), expected)
+    return worker, run_one(msgspec.json.decode(plan, type=RunPlan))
+
+
+def require_versions(worker: str, found: dict[str, str], expected: dict[str, str]) -> None:
+    """Check the versions of a worker.
+
+    Raises:
+        ClusterError: A version differs.
+    """
+    for name, ours in expected.items():
+        if found.get(name) != ours:
+            raise ClusterError(
+                f"worker {worker} has {name} {found.get(name)}, and this computer {ours}; results would depend on the"
+                " worker: install the same versions on both"
+            )
+
+
+class Cluster:
+    """Connection to the workers of a campaign."""
+
+    def __init__(self, client: Client, dashboard: str) -> None:
+        self.client = client
+        """Connection to Dask's scheduler."""
+        self.dashboard = dashboard
+        """Address of Dask's dashboard."""
+
+    def threads(self) -> int:
+        """Return the number of runs that the workers can compute at the same time."""
+        return sum(self.client.nthreads().values())
+
+    def compute(self, plans: Iterator[RunPlan], deliver: Callable[[RunResult, str], None]) -> None:
+        """Compute all runs and deliver each result when it arrives, with the address of its worker.
+
+        A run whose worker is lost is computed again by another one. A run that loses several workers is delivered as
+        failed.
+
+        Raises:
+            ClusterError: The scheduler is gone, or a worker has other versions.
+        """
+        expected, waiting = versions(), as_completed(loop=self.client.loop)
+        submitted: dict[Future[tuple[str, RunResult]], RunPlan] = {}
+
+        def submit(count: int) -> None:
+            for _, plan in zip(range(count), plans, strict=False):
+                content = msgspec.json.encode(plan)
+                future = self.client.submit(task, content, expected, pure=False, key=f"run-{plan.run}")
+                submitted[future] = plan
+                waiting.add(future)
+
+        try:
+            submit(_AHEAD * max(self.threads(), 1))
+            for future in waiting:
+                plan = submitted.pop(future)
+                deliver(*_outcome(future, plan))
+                future.release()
+                submit(max(_AHEAD * self.threads() - len(submitted), 1))
+        except (CommClosedError, FutureCancelledError, OSError) as error:
+            if isinstance(error, OSError) and not isinstance(error, CommClosedError):
+                raise  # the disk, not the network
+            raise ClusterError("the connection to the scheduler is lost; start it and repeat the command") from error
+
+
+def _outcome(future: Future[tuple[str, RunResult]], plan: RunPlan) -> tuple[RunResult, str]:
+    try:
+        worker, result = future.result()
+    except KilledWorker as error:
+        reason = f"its worker died {len(error.args) and error.args[2] + 1} times"
+        reason = f"KilledWorker: {reason}; see the memory and the log of the workers"
+        return RunResult(failed_row(plan, reason, str(error)), [], 0.0, 0.0), str(error.args[1])
+    return result, worker
+
+
+class _IgnoreInterrupts(WorkerPlugin):
+    """Leaves Ctrl-C, which a terminal sends to all processes, to the process that started the workers."""
+
+    def setup(self, worker: Worker) -> None:  # noqa: ARG002 - Dask's interface
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def local_cluster(workers: int) -> Iterator[Cluster]:
+    """Start worker processes on this computer.
+
+    Scheduler and workers listen on loopback only and accept connections with the TLS key of this campaign only, because
+    whoever can reach a Dask scheduler can run code. The dashboard answers pages of its own origin only.
+    """
+    port = _free_port()
+    origins = [f"{host}:{port}" for host in (LOOPBACK, "localhost")]
+    configuration = {
+        "distributed.scheduler.dashboard.bokeh-application.allow_websocket_origin": origins,
+        "distributed.scheduler.http.routes": ["distributed.http.health", "distributed.http.statics"],
+        "distributed.worker.http.routes": [],
+        "logging.distributed": "error",
+    }
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(configuration))
+        cluster = stack.enter_context(
+            LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                host=LOOPBACK,
+                security=True,
+                dashboard_address=f"{LOOPBACK}:{port}",
+                silence_logs=logging.ERROR,
+            )
+        )
+        client = stack.enter_context(Client(cluster))
+        client.register_plugin(_IgnoreInterrupts())
+        yield Cluster(client, f"http://{LOOPBACK}:{port}/status")
+
+
+@contextmanager
+def remote_cluster(address: str) -> Iterator[Cluster]:
+    """Connect to the scheduler of a running cluster, such as tcp://10.0.0.5:8786.
+
+    Raises:
+        ClusterError: No scheduler answers, there is no worker, or a worker has other versions.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # differences of versions are errors of our own
+        try:
+            client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+        except (OSError, TimeoutError) as error:
+            raise ClusterError(
+                f"{address}: no Dask scheduler answers; start one by `dask scheduler`, or leave out --scheduler"
+            ) from error
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise ClusterError(
+                f"{address}: not the address of a scheduler such as tcp://10.0.0.5:8786: {error}"
+            ) from error
+    with client:
+        found = client.run(versions, on_error="return")
+        if not found:
+            raise ClusterError(f"{address}: the scheduler has no worker; start some by `dask worker {address}`")
+        for worker, of_worker in found.items():
+            if isinstance(of_worker, Exception):
+                raise ClusterError(
+                    f"worker {worker} cannot run campaigns ({type(of_worker).__name__}: {of_worker}); install"
+                    f" pygnc-ground[campaign] {pygnc.__version__} there"
+                )
+            require_versions(worker, of_worker, versions())
+        yield Cluster(client, client.dashboard_link)
+
+
+def _free_port() -> int:
+    """Return the port of the dashboard: the usual one, or any if it is in use."""
+    for port in (_DASHBOARD_PORT, 0):
+        with socket.socket() as candidate:
+            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                candidate.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return int(candidate.getsockname()[1])
+    raise ClusterError("no port is free for the dashboard")

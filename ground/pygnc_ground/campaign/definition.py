@@ -1,0 +1,253 @@
+"""Definition of a campaign, read from a TOML file: scenarios, settings, estimators, and what varies between runs."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from pygnc.configuration.load import settings_from_table
+from pygnc.configuration.settings import Settings as FlightSettings
+from pygnc_ground.campaign.draws import Draw, drawn_value
+from pygnc_ground.campaign.known_keys import require_known, require_known_name, unknown_key
+from pygnc_ground.campaign.sensor_faults import SensorFault
+from pygnc_ground.replay.run import FilterName
+from pygnc_ground.scenario.presets import preset_tables
+from pygnc_ground.scenario.sensor_settings import Count, Fraction, NonNegative, Positive, Section
+from pygnc_ground.scenario.settings import Settings as ScenarioSettings
+from pygnc_ground.scenario.settings import Tables, merge_tables, read_tables, settings_from_tables
+
+
+class Estimators(Section, frozen=True):
+    """Settings of the estimators to run and of the figures to compute."""
+
+    filter: FilterName = FilterName.EKF
+    """Orbit filter: `ekf`, that of the flight software, or `ukf`, a reference."""
+    orbit: tuple[Literal["filter", "smoother", "batch"], ...] = ("filter",)
+    """Orbit estimators to judge: `filter`, `smoother`, `batch`. The filter always runs."""
+    attitude: tuple[Literal["filter", "smoother"], ...] = ("filter",)
+    """Attitude estimators to judge: `filter`, `smoother`; empty to skip the attitude."""
+    bounds: tuple[Literal["orbit", "attitude"], ...] = ()
+    """Cramér-Rao bounds to compute: `orbit`, `attitude`. A bound takes as long as filter and smoother."""
+    orbit_settled: Fraction = 1.0 / 3.0
+    """First part of the time that the errors of the orbit omit, in which the filter converges, as a fraction."""
+    attitude_settled_s: NonNegative = 1800.0
+    """Time from the first sample that the errors of the attitude omit."""
+
+
+class Case(Section, frozen=True):
+    """Named variant of a campaign; its values override those of the campaign."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    """Name of the variant in results and report."""
+    preset: str | None = None
+    """Preset of the scenario, instead of the campaign's."""
+    scenario: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Settings of the scenario."""
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Settings of the flight software."""
+    random: dict[str, Draw] = msgspec.field(default_factory=dict)
+    """Draws besides those of the campaign, or instead of them."""
+    sensor_faults: tuple[SensorFault, ...] = ()
+    """Faults of sensors besides those of the campaign."""
+
+
+class Campaign(Section, frozen=True):
+    """Settings of a campaign."""
+
+    title: str = ""
+    """Heading of the report."""
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 1
+    """Seed of the first repetition; the others have the following numbers."""
+    repetitions: Count = 20
+    """Runs of each case at each point of the grid, each with its own seed."""
+    begin: Literal["start", "sunlight"] = "start"
+    """First record of the flights: that at the start, or the first one in sunlight."""
+    bin_s: Positive = 600.0
+    """Length of the time bins of the table `bins`."""
+    preset: str | None = None
+    """Preset of the scenario; `pygnc scenario presets` lists them."""
+    scenario: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Settings of the scenario that override those of the preset."""
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Settings of the flight software, as in `pygnc.toml`."""
+    estimators: Estimators = Estimators()
+    grid: dict[str, Annotated[tuple[Any, ...], msgspec.Meta(min_length=1)]] = msgspec.field(default_factory=dict)
+    """Values of settings by dotted name; the runs cover all combinations."""
+    random: dict[str, Draw] = msgspec.field(default_factory=dict)
+    """Draws of settings by dotted name."""
+    sensor_faults: tuple[SensorFault, ...] = ()
+    """Faults of sensors."""
+    cases: tuple[Case, ...] = ()
+    """Named variants of the campaign."""
+
+    def __post_init__(self) -> None:
+        names = [case.name for case in self.cases]
+        if len({*names}) < len(names):
+            raise ValueError("two cases have the same name; rename one of them")
+
+
+class RunPlan(Section, frozen=True):
+    """Everything that one run depends on; a worker needs nothing else."""
+
+    run: int
+    """Number of the run."""
+    case: str
+    """Name of the case; empty without cases."""
+    point: int
+    """Number of the point of the grid."""
+    repetition: int
+    seed: int
+    """Seed of scenario, draws and faults; equal for the same repetition of all cases and points."""
+    parameters: dict[str, Any]
+    """Values of the grid and the draws by dotted name."""
+    scenario: dict[str, Any]
+    """Settings of the scenario."""
+    settings: dict[str, Any]
+    """Settings of the flight software."""
+    estimators: Estimators
+    sensor_faults: tuple[SensorFault, ...]
+    begin: Literal["start", "sunlight"]
+    bin_s: float
+
+    @property
+    def label(self) -> str:
+        """Name of the run for messages."""
+        return f"run {self.run}" + (f" ({self.case})" if self.case else "")
+
+    def scenario_settings(self) -> ScenarioSettings:
+        """Return the typed settings of the scenario.
+
+        Raises:
+            ValueError: A setting is of the wrong type or out of range.
+        """
+        return settings_from_tables(self.scenario, self.label)
+
+    def flight_settings(self) -> FlightSettings:
+        """Return the typed settings of the flight software.
+
+        Raises:
+            ValueError: A setting is of the wrong type or out of range.
+        """
+        return settings_from_table(self.settings, Path(self.label))
+
+
+_ROOTS: Final[Mapping[str, Any]] = {"scenario": ScenarioSettings, "settings": FlightSettings, "estimators": Estimators}
+"""Types of the tables whose values a dotted name may set."""
+
+
+def read_campaign(path: Path) -> Campaign:
+    """Read and check the definition of a campaign.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is not TOML, a key is unknown, or a value is of the wrong type or out of range.
+    """
+    return campaign_from_tables(read_tables(path), str(path))
+
+
+def campaign_from_tables(tables: Tables, source: str) -> Campaign:
+    """Return the checked definition of a campaign.
+
+    Raises:
+        ValueError: A key is unknown, or a value is of the wrong type or out of range; the message names `source`.
+    """
+    require_known(tables, Campaign, source)
+    for owner, prefix in _owners(tables):
+        _require_known_settings(owner, prefix, source)
+    try:
+        campaign = msgspec.convert(tables, Campaign)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{source}: {error}; correct the value") from error
+    try:
+        for plan in first_runs(campaign):
+            plan.scenario_settings()
+            plan.flight_settings()
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+    return campaign
+
+
+def _require_known_settings(owner: Tables, prefix: str, source: str) -> None:
+    """Check the names of settings in a campaign or in one of its cases, whose keys begin with `prefix`."""
+    for table in ("scenario", "settings"):
+        if isinstance(owner.get(table), dict):
+            require_known(owner[table], _ROOTS[table], source, f"{prefix}{table}.")
+    varied = [owner.get(table) for table in ("grid", "random")]
+    for name in (name for table in varied if isinstance(table, dict) for name in table):
+        root, dot, below = name.partition(".")
+        if not dot or root not in _ROOTS:
+            raise ValueError(unknown_key(source, name, [f"{known}.{below or name}" for known in _ROOTS]))
+        require_known_name(name, _ROOTS[root], source, f"{root}.")
+    draws = owner.get("random")
+    for name, draw in draws.items() if isinstance(draws, dict) else ():
+        if isinstance(draw, dict):
+            require_known(draw, Draw, source, f"{prefix}random.{name}.")
+        try:
+            msgspec.convert(draw, Draw)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"{source}: {prefix}random.{name}: {error}; correct the draw") from error
+
+
+def _owners(tables: Tables) -> Iterator[tuple[Tables, str]]:
+    """Yield the campaign and each of its cases with the prefix of their keys."""
+    yield tables, ""
+    cases = tables.get("cases", [])
+    for number, case in enumerate(cases if isinstance(cases, list) else []):
+        if isinstance(case, dict):
+            yield case, f"cases[{number}]."
+
+
+def count_runs(campaign: Campaign) -> int:
+    """Return the number of runs."""
+    points = 1
+    for values in campaign.grid.values():
+        points *= len(values)
+    return points * max(len(campaign.cases), 1) * campaign.repetitions
+
+
+def plan_run(campaign: Campaign, run: int) -> RunPlan:
+    """Return the plan of run number `run`: repetitions vary fastest, then points of the grid, then cases."""
+    group, repetition = divmod(run, campaign.repetitions)
+    points = list(itertools.product(*campaign.grid.values()))
+    number, point = divmod(group, len(points))
+    case = campaign.cases[number] if campaign.cases else Case(name="-")
+    seed = campaign.seed + repetition
+    parameters = dict(zip(campaign.grid, points[point], strict=True))
+    for name, draw in {**campaign.random, **case.random}.items():
+        parameters[name] = drawn_value(draw, name, seed, repetition, campaign.repetitions)
+    preset = case.preset if case.preset is not None else campaign.preset
+    tables: Tables = {
+        "scenario": preset_tables(preset) if preset is not None else {},
+        "settings": {},
+        "estimators": msgspec.to_builtins(campaign.estimators),
+    }
+    for owner in (campaign, case):
+        tables = merge_tables(tables, {"scenario": owner.scenario, "settings": owner.settings})
+    tables = merge_tables(tables, {"scenario": {"seed": seed}})
+    for name, value in parameters.items():
+        nested: Any = value
+        for part in reversed(name.split(".")):
+            nested = {part: nested}
+        tables = merge_tables(tables, nested)
+    return RunPlan(
+        run=run,
+        case=case.name if campaign.cases else "",
+        point=point,
+        repetition=repetition,
+        seed=seed,
+        parameters=parameters,
+        scenario=tables["scenario"],
+        settings=tables["settings"],
+        estimators=msgspec.convert(tables["estimators"], Estimators),
+        sensor_faults=(*campaign.sensor_faults, *case.sensor_faults),
+        begin=campaign.begin,
+        bin_s=campaign.bin_s,
+    )
+
+
+def first_runs(campaign: Campaign) -> Iterator[RunPlan]:
+    """Yield the plan of the first repetition of each case at each point of the grid."""
+    for run in range(0, count_runs(campaign), campaign.repetitions):
+        yield plan_run(campaign, run)

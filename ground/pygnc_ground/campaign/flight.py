@@ -1,0 +1,118 @@
+"""One simulated flight: a scenario's files through the flight software's chain of ingest, orbit and attitude.
+
+Nothing but the content of the files reaches the estimators. The truth serves the comparison only.
+"""
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from pygnc.bus.messages import Message
+from pygnc.configuration.settings import Settings as FlightSettings
+from pygnc.formats.sense import STANDARD_LAYOUT
+from pygnc.tasks.orbit.tracker import OrbitTracker
+from pygnc_ground.campaign.orbit_world import ORIENTATION
+from pygnc_ground.orbit.solution import IntArray
+from pygnc_ground.replay.collect import AttitudeCollector, Collected, FormationCollector, collect
+from pygnc_ground.replay.inputs import from_files
+from pygnc_ground.replay.run import FILTERS, FilterName
+from pygnc_ground.scenario.formation import Satellite
+from pygnc_ground.scenario.generate import Scenario, TrueStates, require_generable, scenario_of
+from pygnc_ground.scenario.settings import Settings
+from pygnc_ground.scenario.trajectory import Trajectory
+from pygnc_ground.truth.attitude_truth import AttitudeTruth, TrueAttitude
+from pygnc_ground.truth.orbit_truth import TrueOrbit
+
+LIT: Final = 0.5
+_TRAJECTORIES: Final = 4
+"""Propagated orbits that a process keeps; runs that differ in noise only share one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimulatedFlight:
+    """Sense file of a scenario of one satellite, and its truth."""
+
+    settings: Settings
+    sense: bytes
+    truth: TrueStates
+    path: Trajectory
+
+    @classmethod
+    def of(cls, settings: Settings, *, begin_in_sunlight: bool = False) -> "SimulatedFlight":
+        """Generate the flight of a scenario; with `begin_in_sunlight`, from the first record in sunlight on.
+
+        Raises:
+            ValueError: The scenario cannot be generated, or has no record in sunlight.
+        """
+        scenario, path = _scenario(settings)
+        first = 0
+        if begin_in_sunlight:
+            lit = scenario.truth.sunlit_fraction.reshape(-1, STANDARD_LAYOUT.sensors_per_record) > LIT
+            if not lit.all(axis=1).any():
+                raise ValueError("no record is in sunlight; make the scenario longer, or let it begin at the start")
+            first = int(np.argmax(lit.all(axis=1)))
+        return cls(settings, scenario.sense[first * STANDARD_LAYOUT.size :], scenario.truth, path)
+
+    def inputs(self, settings: FlightSettings) -> list[Message]:
+        """Return the messages that the ingest task makes of the file."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "sense.bin"
+            path.write_bytes(self.sense)
+            return list(from_files([path], None, settings).messages)
+
+    def true_orbit(self, gps_ms: IntArray) -> TrueOrbit:
+        """Return the true states in ITRF at times of shape (n,)."""
+        states = self.path.states_itrf((gps_ms - self.settings.start_gps_ms) / 1000.0)
+        return TrueOrbit(states[:, :3], states[:, 3:])
+
+    def true_attitude(self, gps_ms: IntArray) -> TrueAttitude:
+        """Return the true attitude at times of shape (n,)."""
+        true = self.truth
+        rows = TrueAttitude(
+            true.quaternion_gcrf_from_body, true.rate_body_rad_s, true.gyro_bias_imu_rad_s, true.mag_bias_imu_ut
+        )
+        return AttitudeTruth(true.gps_ms, rows).at(gps_ms)
+
+
+def _scenario(settings: Settings) -> tuple[Scenario, Trajectory]:
+    if settings.partners:
+        raise ValueError("scenario.partners: campaigns judge orbit and attitude of one satellite; remove the partners")
+    require_generable(settings)
+    path = _trajectory(
+        # All settings that have no effect on the orbit are left at their defaults, so that flights share it.
+        Settings(
+            start_utc=settings.start_utc,
+            duration_s=settings.duration_s,
+            orbit=settings.orbit,
+            spacecraft=settings.spacecraft,
+            forces=settings.forces,
+            impulses=settings.impulses,
+            thrusts=settings.thrusts,
+        )
+    )
+    satellite = Satellite(settings.formation.own_id, settings, path, None)
+    return scenario_of(settings, satellite, (satellite,)), path
+
+
+@lru_cache(_TRAJECTORIES)
+def _trajectory(settings: Settings) -> Trajectory:
+    return Trajectory.of(settings)
+
+
+def fly(
+    messages: Iterable[Message],
+    settings: FlightSettings | None = None,
+    *,
+    attitude: bool = True,
+    filter_name: FilterName = FilterName.EKF,
+) -> Collected:
+    """Run the messages of a flight through the trackers of the flight software, optionally without the attitude."""
+    own = settings or FlightSettings()
+    tracker = OrbitTracker(own.orbit, ORIENTATION, kind=FILTERS[filter_name][1])
+    of_attitude = AttitudeCollector(own.attitude, ORIENTATION) if attitude else None
+    return collect(iter(messages), tracker, of_attitude, FormationCollector(own, ORIENTATION), lambda: None)

@@ -1,0 +1,189 @@
+"""Errors of the orbit estimators of a flight against its truth: figures of the run and of time bins."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from pygnc.configuration.settings import Settings as FlightSettings
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.orbit.dynamics import OrbitDynamics
+from pygnc.estimators.orbit.filter import OrbitUpdate
+from pygnc.estimators.orbit.measurement import Fix, linearise_fix
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.estimators.orbit.state import OrbitState
+from pygnc_ground.campaign.definition import Estimators
+from pygnc_ground.campaign.flight import SimulatedFlight
+from pygnc_ground.campaign.orbit_world import ORIENTATION, solution_table
+from pygnc_ground.campaign.time_bins import BinRow, Trace, bin_rows, rms_of
+from pygnc_ground.orbit.batch.solve import solve_batch
+from pygnc_ground.orbit.bound import KnownFixes, OrbitBounds, orbit_bounds
+from pygnc_ground.orbit.delta_v import delta_vs, restarts
+from pygnc_ground.orbit.smoother import smooth
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, OrbitSolution, orbit_errors
+from pygnc_ground.replay.collect import Collected
+
+_OUTLIER_M: Final = 500.0
+"""A fix farther than this from the truth is an outlier and does not count for the bounds."""
+_OUTSIDE_SIGMAS: Final = 5.0
+_DOF: Final = 6
+
+
+def score_orbit(
+    flight: SimulatedFlight, flown: Collected, settings: FlightSettings, estimators: Estimators, bin_s: float
+) -> tuple[dict[str, float], list[BinRow]]:
+    """Return figures by name and rows of time bins of the orbit estimators that the campaign names.
+
+    Raises:
+        ValueError: The filter has no state.
+    """
+    of_orbit, updates, frames = settings.orbit, flown.updates, EarthFrames(ORIENTATION)
+    forward = {update.fix.gps_ms: update.state for update in updates if update.state is not None}
+    if not forward:
+        raise ValueError("the orbit filter found no orbit; check the fixes of the scenario")
+    bounds = _bounds(flight, updates, of_orbit, frames) if "orbit" in estimators.bounds else None
+    figures = {"orbit_manoeuvres": float(sum(update.manoeuvre is not None for update in updates))}
+    bins: list[BinRow] = []
+    for name in estimators.orbit:
+        if name == "filter":
+            solution, nis = solution_table(forward, frames), _innovations(updates)
+        elif name == "smoother":
+            smoothed = smooth(updates, list(forward), OrbitDynamics(of_orbit, frames), of_orbit)
+            solution, nis = solution_table(smoothed, frames), _residuals(smoothed, updates, frames, of_orbit)
+        else:
+            times = np.array(sorted(forward))
+            fixes = [update.fix for update in updates]
+            solution = solve_batch(fixes, times, of_orbit, ORIENTATION, restarts(updates)).solution
+            used = np.isfinite(solution.nis)
+            nis = float(solution.nis[used].sum() / solution.dof[used].sum())
+        trace = _trace(solution, flight, bounds, updates if name == "filter" else [], is_filter=name == "filter")
+        figures |= {f"orbit_{name}_{key}": value for key, value in _figures(trace, estimators.orbit_settled).items()}
+        figures[f"orbit_{name}_nis"] = nis
+        if bounds is not None:
+            bound = bounds.deterministic_filter if name == "filter" else bounds.deterministic_smoother
+            settled = bound.gps_ms >= flight.settings.start_gps_ms + 1e3 * _settled_s(trace, estimators.orbit_settled)
+            figures[f"orbit_{name}_crb_m"] = rms_of(bound.position_m[settled])
+        if name != "filter":
+            found = _delta_v(flight, updates, solution, of_orbit, frames, is_smoothed=name == "smoother")
+            figures |= {f"orbit_{name}_{key}": value for key, value in found.items()}
+        bins += bin_rows(f"orbit {name}", trace, bin_s)
+    return figures, bins
+
+
+def _trace(
+    solution: OrbitSolution,
+    flight: SimulatedFlight,
+    bounds: OrbitBounds | None,
+    updates: Sequence[OrbitUpdate],
+    *,
+    is_filter: bool,
+) -> Trace:
+    errors = orbit_errors(solution, flight.true_orbit(solution.gps_ms))
+    bound_m, nis = np.full((2, len(errors)), np.nan)
+    if bounds is not None:
+        bound = bounds.posterior_filter if is_filter else bounds.posterior_smoother
+        at = dict(zip(bound.gps_ms.tolist(), bound.position_m.tolist(), strict=True))
+        bound_m = np.array([at.get(ms, math.nan) for ms in errors.gps_ms.tolist()])
+    if updates:
+        ratio = {update.fix.gps_ms: update.nis / update.dof for update in updates if update.dof}
+        nis = np.array([ratio.get(ms, math.nan) for ms in errors.gps_ms.tolist()])
+    return Trace(
+        t_s=(errors.gps_ms - flight.settings.start_gps_ms) / 1000.0,
+        error=np.linalg.norm(errors.position_rtn_m, axis=1),
+        sigma=np.linalg.norm(errors.position_sigma_rtn_m, axis=1),
+        bound=bound_m,
+        nees=errors.nees / _DOF,
+        nis=nis,
+    )
+
+
+def _settled_s(trace: Trace, fraction: float) -> float:
+    return float(trace.t_s[0] + fraction * (trace.t_s[-1] - trace.t_s[0]))
+
+
+def _figures(trace: Trace, fraction: float) -> dict[str, float]:
+    settled: BoolArray = np.asarray(trace.t_s >= _settled_s(trace, fraction))
+    late = trace.where(settled)
+    interval_s = float(np.median(np.diff(trace.t_s))) if len(trace.t_s) > 1 else 0.0
+    return {
+        "error_m": rms_of(late.error),
+        "sigma_m": rms_of(late.sigma),
+        "bound_m": rms_of(late.bound),
+        "nees": float(late.nees.mean()),
+        "peak_m": float(trace.error.max()),
+        "outside_s": interval_s * int((trace.error > _OUTSIDE_SIGMAS * trace.sigma).sum()),
+    }
+
+
+def _innovations(updates: Sequence[OrbitUpdate]) -> float:
+    """Return the mean normalised innovation squared per degree of freedom."""
+    used = [update for update in updates if update.dof]
+    return sum(update.nis for update in used) / max(sum(update.dof for update in used), 1)
+
+
+def _residuals(
+    states: Mapping[int, OrbitState], updates: Sequence[OrbitUpdate], frames: EarthFrames, settings: OrbitSettings
+) -> float:
+    """Return the mean square of the residuals of the used measurements over the receiver's standard deviations."""
+    squares: list[float] = []
+    for update in updates:
+        state = states.get(update.fix.gps_ms)
+        if state is None:
+            continue
+        parts = linearise_fix(update.fix, state.x, frames, settings.measurement)
+        for part, accepted in zip(parts, (update.position_accepted, update.velocity_accepted), strict=True):
+            if part is not None and accepted:
+                squares += np.square(part.residual / part.sigma).tolist()
+    return math.fsum(squares) / max(len(squares), 1)
+
+
+def _delta_v(
+    flight: SimulatedFlight,
+    updates: Sequence[OrbitUpdate],
+    solution: OrbitSolution,
+    settings: OrbitSettings,
+    frames: EarthFrames,
+    *,
+    is_smoothed: bool,
+) -> dict[str, float]:
+    """Return the error of the sum of all estimated changes of the velocity, if there are any."""
+    found = delta_vs(updates, solution, settings, frames, is_smoothed=is_smoothed)
+    if not found:
+        return {}
+    of = flight.settings
+    true = [np.array(impulse.delta_v_rtn_mps) for impulse in of.impulses]
+    true += [thrust.duration_s * np.array(thrust.acceleration_rtn_mps2) for thrust in of.thrusts]
+    error_mps = np.sum([change.rtn_mps for change in found], axis=0) - np.sum([np.zeros(3), *true], axis=0)
+    sigma_mps = np.sqrt(np.sum([change.sigma_mps**2 for change in found], axis=0))
+    return {
+        "delta_v_mps": float(np.linalg.norm(error_mps)),
+        "delta_v_sigmas": float(np.abs(error_mps / sigma_mps).max()),
+    }
+
+
+def _bounds(
+    flight: SimulatedFlight, updates: Sequence[OrbitUpdate], settings: OrbitSettings, frames: EarthFrames
+) -> OrbitBounds:
+    """Return the bounds for the truth with the receiver's standard deviations, without outliers."""
+    fixes = [update.fix for update in updates]
+    gps_ms = np.array([fix.gps_ms for fix in fixes])
+    true = flight.true_orbit(gps_ms)
+    position_m = np.array([fix.position_ecef_m for fix in fixes])
+    good = np.linalg.norm(position_m - true.position_ecef_m, axis=1) < _OUTLIER_M
+    sigma = np.array([_sigma(fix) for fix in fixes])
+    # States in GCRF are those of the flight's frames, which differ from the truth's in their Earth orientation.
+    ecef = np.concatenate(true, axis=1)
+    gcrf = np.array(
+        [
+            np.linalg.solve(frames.ecef_state_from_gcrf(ms), row)
+            for ms, row in zip(gps_ms[good].tolist(), ecef[good], strict=True)
+        ]
+    )
+    return orbit_bounds(KnownFixes(gps_ms[good], gcrf, sigma[good]), settings, frames)
+
+
+def _sigma(fix: Fix) -> FloatArray:
+    """Return the standard deviations of position and velocity, shape (6,); infinite without a velocity."""
+    velocity = np.full(3, np.inf) if fix.velocity_sigma_mps is None else fix.velocity_sigma_mps
+    return np.concatenate((fix.position_sigma_m, velocity))

@@ -1,0 +1,66 @@
+"""Errors over the time of a flight, and their means in bins of equal length."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from pygnc_ground.orbit.solution import BoolArray, FloatArray
+
+
+class Trace(NamedTuple):
+    """Errors of n estimates in order of time, each of shape (n,); NaN where unknown."""
+
+    t_s: FloatArray
+    """Time after the start of the scenario."""
+    error: FloatArray
+    """Length of the error, in m or degrees."""
+    sigma: FloatArray
+    """Formal standard deviation of the same quantity."""
+    bound: FloatArray
+    """Cramér-Rao bound of the same quantity."""
+    nees: FloatArray
+    """Normalised error squared per degree of freedom."""
+    nis: FloatArray
+    """Normalised innovation squared per degree of freedom."""
+
+    def where(self, rows: BoolArray) -> "Trace":
+        """Return the selected rows."""
+        return Trace(*(values[rows] for values in self))
+
+
+class BinRow(NamedTuple):
+    """Row of the table of time bins without the number of the run; pygnc_ground.campaign.schema has the meaning."""
+
+    estimator: str
+    begin_s: float
+    epochs: int
+    error: float
+    sigma: float
+    bound: float
+    nees: float
+    nis: float
+
+
+def bin_rows(estimator: str, trace: Trace, bin_s: float) -> list[BinRow]:
+    """Return a row for each bin in which there is an estimate."""
+    known = trace.where(np.isfinite(trace.error))
+    number = np.floor(known.t_s / bin_s).astype(np.int64)
+    rows = []
+    for each in np.unique(number).tolist():
+        inside = known.where(number == each)
+        sizes = map(rms_of, (inside.error, inside.sigma, inside.bound))
+        ratios = map(mean_of, (inside.nees, inside.nis))
+        rows.append(BinRow(estimator, each * bin_s, len(inside.t_s), *sizes, *ratios))
+    return rows
+
+
+def mean_of(values: FloatArray) -> float:
+    """Return the mean of the finite values (n,); NaN if there are none."""
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else math.nan
+
+
+def rms_of(values: FloatArray) -> float:
+    """Return the root mean square of the finite values (n,); NaN if there are none."""
+    return math.sqrt(mean_of(values**2))

@@ -1,0 +1,174 @@
+"""`pygnc campaign`: simulate and judge many flights, on all cores or on a cluster; repeat single runs."""
+
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from typer.core import TyperGroup
+
+from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.files import echo_files, report_user_errors
+from pygnc_cli.signals import stopped_by_signals
+from pygnc_cli.text import printable
+from pygnc_ground.campaign.definition import Campaign, RunPlan, count_runs, plan_run, read_campaign
+from pygnc_ground.campaign.run import RunResult, run_one
+from pygnc_ground.campaign.store import Store, load_campaign, same_figures, stored_row
+from pygnc_ground.scenario.generate import generate
+from pygnc_ground.scenario.settings import dump_tables
+from pygnc_ground.scenario.writer import write_scenario
+
+
+class _RunByDefault(TyperGroup):
+    """Group in which `pygnc campaign FILE` means `pygnc campaign run FILE`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer does not export the class
+        """Insert the subcommand `run` before a file or an option of it."""
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app: Final = typer.Typer(cls=_RunByDefault, no_args_is_help=True, help=__doc__)
+
+
+@app.command(name="run")
+def run_campaign(
+    definition: Annotated[Path, typer.Argument(metavar="CAMPAIGN.toml", help="Definition of the campaign (TOML).")],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the results; the same folder again continues a campaign.")],
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Worker processes. [default: one per core]")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Scheduler of a Dask cluster, such as tcp://10.0.0.5:8786."),
+    ] = None,
+) -> None:
+    """Simulate all runs of a campaign and write their figures to the tables runs, bins and effort."""
+    with report_user_errors("pygnc campaign"):
+        campaign = read_campaign(definition)
+        total = count_runs(campaign)
+        if workers is not None and scheduler is not None:
+            typer.echo("pygnc campaign: --workers starts workers here; leave it out with --scheduler", err=True)
+            raise typer.Exit(ExitCode.USAGE)
+        with Store(out, campaign) as store:
+            missing = [run for run in range(total) if run not in store.finished]
+            if missing:
+                if len(missing) < total:
+                    typer.echo(f"{total - len(missing)} of {total} runs are in {out} already", err=True)
+                _compute(campaign, missing, store, workers, scheduler)
+            paths = store.merge()
+            failed = store.failed
+    echo_files(paths)
+    if failed:
+        typer.echo(f"{failed} of {total} runs failed; see the columns error and traceback of {out / 'runs.parquet'}")
+
+
+@app.command()
+def rerun(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a campaign.")],
+    run: Annotated[int, typer.Argument(min=0, help="Number of the run.")],
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="Write scenario and settings of the run to this folder, for pygnc replay.")
+    ] = None,
+) -> None:
+    """Repeat one run here, print its figures, and compare them with those of the campaign."""
+    with report_user_errors("pygnc campaign rerun"):
+        campaign = load_campaign(folder)
+        if run >= count_runs(campaign):
+            raise ValueError(f"{folder}: no run {run}; the campaign has runs 0 to {count_runs(campaign) - 1}")
+        plan = plan_run(campaign, run)
+        stored = stored_row(folder, run)
+        if out is not None:
+            _write_inputs(plan, out)
+    row = run_one(plan).row
+    for name, value in row.items():
+        if value not in {"", None} and name != "traceback" and value == value:  # noqa: PLR0124 - omits NaN
+            typer.echo(f"{name:40} {value}")
+    if row["error"]:
+        typer.echo(row["traceback"], err=True)
+    if stored is None:
+        typer.echo("the campaign has not computed this run yet")
+    elif same_figures(row, stored):
+        typer.echo("equal to the campaign's figures, bit for bit")
+    else:
+        typer.echo("differs from the campaign's figures: the program, a library or the computer is another one")
+        raise typer.Exit(ExitCode.FAILURE)
+
+
+def _write_inputs(plan: RunPlan, out: Path) -> None:
+    settings = plan.scenario_settings()
+    echo_files(write_scenario(settings, [generate(settings)], out))
+    config = out / "pygnc.toml"
+    config.write_text(dump_tables(plan.settings), encoding="utf-8")
+    names = [shlex.quote(str(path)) for path in (out / "sense.bin", out / "truth.parquet", config, out / "replay")]
+    typer.echo("replay: pygnc replay {} --truth {} --config {} --out {}".format(*names))
+    if plan.sensor_faults or plan.begin != "start":
+        typer.echo("the files contain neither sensor faults nor the later begin of the run")
+
+
+def _compute(campaign: Campaign, missing: list[int], store: Store, workers: int | None, scheduler: str | None) -> None:
+    from pygnc_ground.campaign.cluster import (  # noqa: PLC0415 - Dask is an extra, which reports do without
+        Cluster,
+        ClusterError,
+        local_cluster,
+        remote_cluster,
+    )
+
+    total, kept = count_runs(campaign), "what is finished is kept; repeat the command to continue"
+    plans: Iterator[RunPlan] = (plan_run(campaign, run) for run in missing)
+    console = Console(stderr=True)
+    found: AbstractContextManager[Cluster] = (
+        local_cluster(workers or _cores()) if scheduler is None else remote_cluster(scheduler)
+    )
+    try:
+        with _interruptible(), found as cluster:
+            typer.echo(f"{cluster.threads()} workers, dashboard: {cluster.dashboard}", err=True)
+            columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
+            with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+                bar = progress.add_task("runs", total=total, completed=total - len(missing))
+                failed = store.failed
+
+                def deliver(result: RunResult, worker: str) -> None:
+                    nonlocal failed
+                    store.add(result, worker)
+                    failed += bool(result.row["error"])
+                    progress.update(bar, advance=1, description=f"runs, {failed} failed" if failed else "runs")
+
+                cluster.compute(plans, deliver)
+    except ClusterError as error:
+        store.write()
+        typer.echo(f"pygnc campaign: {printable(str(error))}\n{len(store.finished)} of {total} runs: {kept}", err=True)
+        raise typer.Exit(ExitCode.NETWORK) from None
+    except KeyboardInterrupt:
+        store.write()
+        typer.echo(f"interrupted after {len(store.finished)} of {total} runs: {kept}", err=True)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except OSError as error:
+        raise OSError(f"{error}; {len(store.finished)} of {total} runs: {kept}") from error
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt on the first Ctrl-C, SIGTERM or SIGHUP; further ones do not disturb the end."""
+    pending = True
+
+    def interrupt() -> None:
+        nonlocal pending
+        if pending:
+            pending = False
+            raise KeyboardInterrupt
+
+    with stopped_by_signals(interrupt):
+        yield
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

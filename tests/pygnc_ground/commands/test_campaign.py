@@ -1,0 +1,103 @@
+"""`pygnc campaign`: files, messages and exit codes."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from pygnc_cli.exit_codes import ExitCode
+from pygnc_ground.campaign.definition import plan_run, read_campaign
+from pygnc_ground.campaign.run import run_one
+from pygnc_ground.campaign.store import Store
+from pygnc_ground.commands.campaign import app
+from tests.pygnc_ground.campaign.samples import write_campaign
+
+START = "import sys; from pygnc_cli.app import main; sys.exit(main())"
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.output
+
+
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished campaign, computed in this process."""
+    folder = tmp_path_factory.mktemp("campaign")
+    campaign = read_campaign(write_campaign(folder / "c.toml"))
+    with Store(folder / "out", campaign) as store:
+        for number in range(campaign.repetitions):
+            store.add(run_one(plan_run(campaign, number)), "here")
+        store.merge()
+    return folder
+
+
+@pytest.mark.parametrize("words", [(), ("run",)])
+def test_a_finished_campaign_is_not_computed_again(computed: Path, words: tuple[str, ...]) -> None:
+    code, output = run(*words, computed / "c.toml", "--out", computed / "out")
+    assert code == ExitCode.DONE, output
+    assert f"{computed / 'out' / 'runs.parquet'}  " in output
+
+
+def test_a_run_is_repeated_bit_for_bit(computed: Path, tmp_path: Path) -> None:
+    code, output = run("rerun", computed / "out", 1, "--out", tmp_path / "files")
+    assert code == ExitCode.DONE, output
+    assert "bit for bit" in output
+    assert {path.name for path in (tmp_path / "files").iterdir()} >= {"sense.bin", "truth.parquet", "pygnc.toml"}
+
+
+def test_other_figures_are_reported(computed: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for path in (computed / "out").glob("*.*"):
+        (tmp_path / "out" / path.name).write_bytes(path.read_bytes())
+    table = pl.read_parquet(computed / "out" / "runs.parquet")
+    table.with_columns(pl.col("orbit_filter_error_m") * (1.0 + 1e-15)).write_parquet(tmp_path / "out" / "runs.parquet")
+    code, output = run("rerun", tmp_path / "out", 0)
+    assert code == ExitCode.FAILURE
+    assert "differs" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("{folder}/none.toml", "--out", "{folder}/x"), ExitCode.INPUT, "No such file"),
+        (("{folder}/c.toml", "--out", "{folder}"), ExitCode.INPUT, "not a campaign"),
+        (("{folder}/c.toml", "--out", "{folder}/x", "--workers", "1", "--scheduler", "tcp://a:1"), ExitCode.USAGE, "-"),
+        (("rerun", "{folder}/out", "9"), ExitCode.INPUT, "runs 0 to 1"),
+        (("rerun", "{folder}", "0"), ExitCode.INPUT, "no campaign"),
+        (("{folder}/c.toml",), ExitCode.USAGE, "--out"),
+    ],
+)
+def test_a_mistake_is_named_in_one_line(
+    computed: Path, arguments: tuple[str, ...], code: ExitCode, message: str
+) -> None:
+    found, output = run(*(argument.format(folder=computed) for argument in arguments))
+    assert found == code, output
+    assert message in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_an_interrupted_campaign_continues(tmp_path: Path) -> None:
+    definition = write_campaign(tmp_path / "c.toml", repetitions=24, scenario={"duration_s": 1500})
+    command = [sys.executable, "-c", START, "campaign", str(definition), "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while not list((tmp_path / "out" / "parts").glob("runs-*")):
+            assert process.poll() is None
+        # A terminal sends Ctrl-C to all processes of the group.
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60.0)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert "repeat the command to continue" in errors
+    assert "Traceback" not in errors
+    finished = pl.concat([pl.read_parquet(path) for path in (tmp_path / "out" / "parts").glob("runs-*")])
+    assert 0 < finished.height < 24
+    again = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert f"{finished.height} of 24 runs are in" in again.stderr
+    assert pl.read_parquet(tmp_path / "out" / "runs.parquet")["status"].to_list() == ["done"] * 24
