@@ -1,5 +1,6 @@
 """flight.zip is reproducible, contains only flight code and runs without a package index."""
 
+import ast
 import hashlib
 import os
 import platform
@@ -9,10 +10,11 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
-from packaging.utils import parse_wheel_filename
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from scripts.release.locks import read_lock
 
@@ -108,6 +110,44 @@ def test_exactly_the_tracked_files_are_packed(checkout: Path) -> None:
         assert names == sorted(names)
         assert {entry.external_attr >> 16 for entry in archive.infolist()} == {0o100644}
         assert archive.read("requirements.txt") == (ROOT / "requirements" / "flight.txt").read_bytes()
+
+
+def imported_by(source: bytes) -> set[str]:
+    """Return the top-level packages that a module imports, also inside functions."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names}
+
+
+def test_flight_code_imports_only_itself_and_locked_libraries(checkout: Path) -> None:
+    locked = read_lock(ROOT / "requirements/flight.txt").keys()
+    with zipfile.ZipFile(package(checkout)) as archive:
+        modules = [name for name in archive.namelist() if name.endswith(".py")]
+        imported = set().union(*(imported_by(archive.read(name)) for name in modules))
+    own = {name.partition("/")[0].removesuffix(".py") for name in modules}
+    libraries = imported - own - sys.stdlib_module_names
+    distributions = packages_distributions()
+    assert {"numpy", "zmq", "msgspec"} <= libraries
+    assert {
+        name for name in libraries if not locked & set(map(canonicalize_name, distributions.get(name, ())))
+    } == set()
+
+
+def test_locale_hash_seed_and_permissions_of_new_files_change_no_byte(checkout: Path, tmp_path: Path) -> None:
+    archive = package(checkout)
+    first, mode = archive.read_bytes(), archive.stat().st_mode & 0o777
+    archive.unlink()
+    previous = os.umask(0o077)
+    try:
+        again = package(checkout, LC_ALL="C", PYTHONHASHSEED="7", HOME=str(tmp_path))
+    finally:
+        os.umask(previous)
+    assert again.stat().st_mode & 0o777 != mode
+    assert again.read_bytes() == first
 
 
 def version_info(archive: Path) -> list[str]:
