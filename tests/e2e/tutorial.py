@@ -1,0 +1,141 @@
+"""Tutorials as programs: their files and commands, run in a shell like a user's, and what they should print."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+_BLOCK = re.compile(r"(?:<!-- file: (?P<name>\S+) -->\n)?```(?P<language>\w*)\n(?P<body>.*?)```\n", re.DOTALL)
+_END = "end-of-command-"
+_LIMIT_S = 90.0
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """File that the reader writes."""
+
+    name: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """Command that the reader types, and the lines that it prints.
+
+    In a line, `...` stands for any text; a line of its own stands for any lines.
+    """
+
+    text: str
+    output: tuple[str, ...]
+
+    @property
+    def in_background(self) -> bool:
+        return self.text.endswith("&")
+
+
+def steps(page: str) -> Iterator[NewFile | Command]:
+    """Yield the files and commands of a page in their order."""
+    for block in _BLOCK.finditer(page):
+        if block["name"]:
+            yield NewFile(block["name"], block["body"])
+        elif block["language"] == "console":
+            for text in re.split(r"^\$ ", block["body"].replace("\\\n", " "), flags=re.MULTILINE)[1:]:
+                command, *output = text.rstrip("\n").split("\n")
+                yield Command(" ".join(command.split()), tuple(output))
+
+
+def agrees(expected: tuple[str, ...], printed: str) -> bool:
+    """Return whether a command has printed what the page says; spaces at the ends of lines do not matter."""
+    lines = "".join(
+        "(?:.*\n)*" if line.strip() == "..." else ".*".join(map(re.escape, line.rstrip().split("..."))) + "\n"
+        for line in expected
+    )
+    return re.fullmatch(lines, "".join(f"{line.rstrip()}\n" for line in printed.splitlines())) is not None
+
+
+class Shell:
+    """Shell in a folder; the programs of this environment come first on its path."""
+
+    def __init__(self, folder: Path, programs: Path, **environment: str) -> None:
+        path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYGNC_", "PYTEST"))}
+        self._process = subprocess.Popen(
+            ["/bin/bash", "--norc", "--noprofile"],
+            cwd=folder,
+            env=kept | {"PATH": path, "COLUMNS": "80", "TERM": "dumb", "HOME": str(folder)} | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._count = 0
+        self._received = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the shell and all its background jobs."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(self._process.pid, number)
+            except ProcessLookupError:
+                break
+            if number == signal.SIGTERM:
+                self._drain(5.0)
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            stream.close()
+
+    def run(self, command: Command) -> tuple[str, int]:
+        """Run a command; return what it printed and its exit code.
+
+        A background job is waited for until it has printed what is expected.
+        """
+        self._count += 1
+        end = f"{_END}{self._count} "
+        if command.in_background:
+            self._send(f"{command.text}\n")
+            text = self._read_until(lambda text: agrees(command.output, text))
+            return text, 0
+        self._send(f"{command.text}\necho {end}$?\n")
+        text = self._read_until(lambda text: re.search(rf"{end}\d+\n", text) is not None)
+        printed, _, code = text.partition(end)
+        if not code.strip().isdigit():
+            raise TimeoutError(f"{command.text}: not finished after {_LIMIT_S:g} s; printed:\n{text}")
+        return printed, int(code)
+
+    def _send(self, text: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(text.encode())
+        self._process.stdin.flush()
+
+    def _read_until(self, complete: Callable[[str], bool]) -> str:
+        """Return what the shell prints until it is complete, or the limit of time has passed."""
+        deadline = time.monotonic() + _LIMIT_S
+        self._received = b""
+        while not complete(self._received.decode(errors="replace")):
+            left = deadline - time.monotonic()
+            if left < 0 or not self._read(left):
+                break
+        return self._received.decode(errors="replace")
+
+    def _read(self, limit_s: float) -> bool:
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], limit_s)
+        octets = os.read(self._process.stdout.fileno(), 65536) if ready else b""
+        self._received += octets
+        return bool(octets)
+
+    def _drain(self, limit_s: float) -> None:
+        """Read until all programs of the shell have ended, or the limit of time has passed."""
+        deadline = time.monotonic() + limit_s
+        while (left := deadline - time.monotonic()) > 0 and self._read(left):
+            pass
