@@ -53,7 +53,7 @@ BUILT_IN: Final[Mapping[str, BuiltIn]] = {
     ),
     "campaign": BuiltIn(
         "pygnc-ground",
-        "Simulate and judge many flights on all cores or a cluster: pygnc campaign FILE, rerun.",
+        "Simulate and judge many flights on all cores or a cluster: pygnc campaign FILE, rerun, report.",
     ),
     "bound": BuiltIn(
         "pygnc-ground", "Compute the Cramer-Rao bound: the smallest error that any estimator can have with given fixes."

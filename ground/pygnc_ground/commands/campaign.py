@@ -1,4 +1,4 @@
-"""`pygnc campaign`: simulate and judge many flights, on all cores or on a cluster; repeat single runs."""
+"""`pygnc campaign`: simulate and judge many flights, on all cores or on a cluster; repeat a run; write a report."""
 
 import os
 import shlex
@@ -68,6 +68,7 @@ def run_campaign(
     echo_files(paths)
     if failed:
         typer.echo(f"{failed} of {total} runs failed; see the columns error and traceback of {out / 'runs.parquet'}")
+    typer.echo(f"report: pygnc campaign report {shlex.quote(str(out))}")
 
 
 @app.command()
@@ -101,6 +102,25 @@ def rerun(
     else:
         typer.echo("differs from the campaign's figures: the program, a library or the computer is another one")
         raise typer.Exit(ExitCode.FAILURE)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a campaign, finished or not.")],
+    *,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR2", help="Folder of a campaign to compare with."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Report to write. [default: DIR/report.html]")] = None,
+) -> None:
+    """Write an HTML report: distributions, consistency, bounds, sensitivity, worst runs, comparison."""
+    from pygnc_ground.campaign.report import write_report  # noqa: PLC0415 - Matplotlib takes a second
+
+    path = out or folder / "report.html"
+    with report_user_errors("pygnc campaign report"):
+        write_report(folder, path, against)
+    echo_files([path])
 
 
 def _write_inputs(plan: RunPlan, out: Path) -> None:

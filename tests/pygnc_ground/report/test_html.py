@@ -1,9 +1,7 @@
 """The whole page: complete, self-contained, robust, and safe against text from the input."""
 
 import re
-from collections import Counter
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -14,49 +12,11 @@ from pygnc_ground.orbit.solution import IntArray
 from pygnc_ground.replay.result import AttitudeResult, ReplayResult, UntimedRecord
 from pygnc_ground.report.html import render_report, write_report
 from tests.pygnc_ground.report import attitude_samples, samples
+from tests.pygnc_ground.report.page import Page
 
 pytestmark = pytest.mark.xdist_group("html")  # one worker makes the fixtures of this module
 
-_VOID = {"meta", "br"}
 _HOSTILE = "<script>alert(1)</script>\"'&\x1b[2J\u202e\udcff.bin"
-
-
-class Page(HTMLParser):
-    """Parser that checks the nesting of elements and collects their attributes and text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: Counter[str] = Counter()
-        self.attributes: list[tuple[str, str, str]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def titles(self) -> list[str]:
-        """Return the titles of the figures."""
-        return [value for tag, name, value in self.attributes if (tag, name) == ("svg", "aria-label")]
 
 
 @pytest.fixture(scope="module")

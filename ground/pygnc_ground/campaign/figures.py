@@ -1,0 +1,255 @@
+"""Figures of the campaign report."""
+
+import tomllib
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from pygnc_ground.campaign.statistics import (
+    BinSeries,
+    Difference,
+    Estimator,
+    Group,
+    Sensitivity,
+)
+from pygnc_ground.orbit.consistency import band
+from pygnc_ground.orbit.solution import FloatArray
+from pygnc_ground.report.style import (
+    LIMIT,
+    OF_ESTIMATE,
+    REJECTED,
+    SHADE,
+    Chart,
+    Drawing,
+    new_figure,
+    panel_grid,
+    to_svg,
+)
+from pygnc_ground.report.traces import legend, level, logarithmic
+
+_GROUPS_MAX: Final = 24
+_PARAMETERS_MAX: Final = 6
+_ROW_IN: Final = 0.17
+_LABEL_CHARACTERS: Final = 46
+_PARTS: Final = 6
+"""Parts of the runs whose medians are connected."""
+
+
+def campaign_chart(name: str, drawing: Drawing) -> Chart:
+    """Return a drawing with its texts."""
+    caption = _captions()[name]
+    if isinstance(drawing, str):
+        return Chart(name, caption["title"], drawing)
+    svg = to_svg(drawing, name, caption["image"])
+    return Chart(name, caption["title"], caption["how_to_read"], caption["warning_signs"], svg)
+
+
+@cache
+def _captions() -> dict[str, dict[str, str]]:
+    return tomllib.loads(Path(__file__).with_name("captions.toml").read_text(encoding="utf-8"))
+
+
+def distributions(groups: Sequence[Group], estimators: Sequence[Estimator], *, over_bound: bool = False) -> Drawing:
+    """Draw the errors of the runs, or their ratios to the bounds: a panel per kind, a row per group and estimator."""
+
+    def values(group: Group, estimator: Estimator) -> FloatArray:
+        error = group.values(estimator.column("error"))
+        figures = error / group.values(estimator.column("bound")) if over_bound else error
+        return figures[np.isfinite(figures)]
+
+    shown = [each for each in estimators if any(len(values(group, each)) for group in groups)]
+    if not shown:
+        return "No run has a bound; name it in estimators.bounds." if over_bound else "No run has an error."
+    some = groups[:_GROUPS_MAX]
+    kinds = list(dict.fromkeys(each.kind for each in shown))
+    figure, panels = _by_kind(kinds, len(some) * (len(shown) // len(kinds) + 1.4) * _ROW_IN + 0.5)
+    for kind, axes in zip(kinds, panels, strict=True):
+        of_kind = [each for each in shown if each.kind == kind]
+        labels: list[tuple[float, str]] = []
+        row = 0.0
+        for group in some:
+            begin = row
+            for each in of_kind:
+                _distribution(axes, row, values(group, each), OF_ESTIMATE[each.name])
+                row += 1.0
+            labels.append(((begin + row - 1.0) / 2.0, _label(group.name)))
+            row += 0.8
+        _logarithmic_rows(axes, labels, row)
+        unit = "bound" if over_bound else of_kind[0].unit
+        axes.set_title(f"{kind}, error over bound" if over_bound else f"{kind} error, {unit}")
+        if over_bound:
+            axes.axvline(1.0, color=LIMIT, linewidth=0.8, linestyle=(0, (4, 2)))
+    names = list(dict.fromkeys(each.name for each in shown))
+    entries = [("line and dot", OF_ESTIMATE[name], name) for name in names]
+    legend(figure, [*entries, ("cross", REJECTED, "runs beyond nine tenths")])
+    return figure
+
+
+def _by_kind(kinds: Sequence[str], height_in: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure with a panel per kind, with room for labels of the groups at the left of each."""
+    figure = new_figure(height_in + 0.75)
+    panels = [figure.add_subplot(1, len(kinds), number + 1) for number in range(len(kinds))]
+    bottom, top = 0.3 / (height_in + 0.75), 1.0 - 0.45 / (height_in + 0.75)
+    figure.subplots_adjust(left=0.19, right=0.985, bottom=bottom, top=top, wspace=0.08)
+    for axes in panels[1:]:
+        axes.tick_params(labelleft=False)
+    return figure, panels
+
+
+def _distribution(axes: Axes, row: float, values: FloatArray, colour: str) -> None:
+    if not len(values):
+        return
+    low, first, middle, third, high = np.percentile(values, (5.0, 25.0, 50.0, 75.0, 95.0))
+    axes.plot((low, high), (row, row), color=colour, linewidth=0.9)
+    axes.plot((first, third), (row, row), color=colour, linewidth=3.6, solid_capstyle="butt")
+    axes.plot(middle, row, "o", color=colour, markersize=4.4, markeredgewidth=0.8, markeredgecolor=SHADE)
+    beyond = values[(values < low) | (values > high)]
+    axes.plot(beyond, np.full(len(beyond), row), "x", color=REJECTED, markersize=2.8, markeredgewidth=0.7)
+
+
+def _logarithmic_rows(axes: Axes, labels: Sequence[tuple[float, str]], rows: float) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    low, high = axes.get_xlim()
+    if high > 5.0 * low:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.xaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
+    axes.set_ylim(rows - 0.3, -1.2)
+    axes.set_yticks([place for place, _ in labels], [text for _, text in labels])
+    axes.grid(visible=False, axis="y")
+
+
+def _label(name: str) -> str:
+    """Return the name of a group in at most two lines."""
+    if len(name) <= _LABEL_CHARACTERS // 2:
+        return name
+    words, lines = name.split(" "), [""]
+    for word in words:
+        if len(lines[-1]) + len(word) > _LABEL_CHARACTERS // 2 and len(lines) == 1:
+            lines.append("")
+        lines[-1] += f"{word} "
+    return "\n".join(f"{line[:28].strip()}…" if len(line) > 29 else line.strip() for line in lines)
+
+
+def over_time(series: Sequence[tuple[Estimator, BinSeries]]) -> Drawing:
+    """Draw error, sigma and bound over time, one panel per kind of estimator."""
+
+    def draw(axes: Axes, one: BinSeries, colour: str) -> None:
+        axes.plot(one.hours, one.error, color=colour, linewidth=1.1)
+        axes.plot(one.hours, one.sigma, color=colour, linewidth=0.9, linestyle=(0, (3, 1.5)))
+        axes.plot(one.hours, one.bound, color=colour, linewidth=0.9, linestyle=(0, (1, 2)))
+        logarithmic(axes)
+
+    return _over_time(series, [(draw, "RMS error, {unit}")])
+
+
+def consistency_over_time(series: Sequence[tuple[Estimator, BinSeries]]) -> Drawing:
+    """Draw mean NEES and NIS over time with the band of the NEES, a column of panels per kind of estimator."""
+    dof = {"orbit": 6, "attitude": 3}
+
+    def nees(axes: Axes, one: BinSeries, colour: str) -> None:
+        axes.plot(one.hours, one.nees, color=colour, linewidth=1.1)
+
+    def nis(axes: Axes, one: BinSeries, colour: str) -> None:
+        axes.plot(one.hours, one.nis, color=colour, linewidth=1.1)
+
+    drawing = _over_time(series, [(nees, "NEES per degree of freedom"), (nis, "NIS per degree of freedom")])
+    if isinstance(drawing, Figure):
+        kinds = list(dict.fromkeys(each.kind for each, _ in series))
+        for number, kind in enumerate(kinds):
+            runs = max(int(one.runs.max()) for each, one in series if each.kind == kind)
+            low, high = (limit / dof[kind] for limit in band(dof[kind], runs))
+            for row, axes in enumerate((drawing.axes[number], drawing.axes[len(kinds) + number])):
+                if not row:
+                    axes.axhspan(low, high, color=SHADE, zorder=0.1)
+                level(axes, 1.0)
+                bottom, top = axes.get_ylim()
+                axes.set_ylim(min(bottom, 0.5), max(top, 1.5))
+    return drawing
+
+
+def _over_time(
+    series: Sequence[tuple[Estimator, BinSeries]], rows: Sequence[tuple[Callable[[Axes, BinSeries, str], None], str]]
+) -> Drawing:
+    shown = [(each, one) for each, one in series if len(one.hours)]
+    if not shown:
+        return "No run is finished."
+    kinds = list(dict.fromkeys(each.kind for each, _ in shown))
+    figure, panels = panel_grid(len(rows), len(kinds), 1.6, between_in=0.32)
+    for (draw, title), line in zip(rows, panels, strict=True):
+        for kind, axes in zip(kinds, line, strict=True):
+            for each, one in shown:
+                if each.kind == kind:
+                    draw(axes, one, OF_ESTIMATE[each.name])
+            unit = next(each.unit for each, _ in shown if each.kind == kind)
+            axes.set_title(f"{kind}: {title.format(unit=unit)}")
+    for line in panels[:-1]:
+        for axes in line:
+            axes.tick_params(labelbottom=False)
+    for axes in panels[-1]:
+        axes.set_xlabel("hours after the start")
+    names = list(dict.fromkeys(each.name for each, _ in shown))
+    legend(figure, [("line", OF_ESTIMATE[name], name) for name in names])
+    return figure
+
+
+def sensitivity(found: Sequence[Sensitivity]) -> Drawing:
+    """Draw the errors of the filters over the varied numbers, the strongest dependences first."""
+    filters = [one for one in found if one.estimator.name == "filter"]
+    names = list(dict.fromkeys(one.parameter for one in filters))[:_PARAMETERS_MAX]
+    if not names:
+        return "The campaign varies no number, or too few runs are finished."
+    kinds = list(dict.fromkeys(one.estimator.kind for one in filters))
+    figure, panels = panel_grid(len(names), len(kinds), 1.15, between_in=0.42)
+    for name, line in zip(names, panels, strict=True):
+        for kind, axes in zip(kinds, line, strict=True):
+            axes.set_title(f"{kind} error, {'m' if kind == 'orbit' else 'deg'}, over {name}")
+            for one in filters:
+                if (one.parameter, one.estimator.kind) == (name, kind):
+                    _scatter(axes, one)
+    return figure
+
+
+def _scatter(axes: Axes, one: Sensitivity) -> None:
+    colour = OF_ESTIMATE[one.estimator.name]
+    axes.plot(one.values, one.errors, "o", color=colour, markersize=1.8, markeredgewidth=0.0, alpha=0.6)
+    distinct = np.unique(one.values)
+    if len(distinct) <= _PARTS:
+        parts = [one.values == value for value in distinct]
+    else:
+        edges = np.quantile(one.values, np.linspace(0.0, 1.0, _PARTS + 1))
+        parts = [(one.values >= low) & (one.values <= high) for low, high in pairwise(edges.tolist())]
+    middles = [(np.median(one.values[part]), np.median(one.errors[part])) for part in parts]
+    axes.plot(*zip(*middles, strict=True), color=LIMIT, linewidth=1.2)
+    if one.errors.max() > 20.0 * one.errors.min() > 0.0:
+        logarithmic(axes)
+
+
+def comparison(found: Sequence[Difference]) -> Drawing:
+    """Draw the ratio of the errors of two campaigns with confidence intervals."""
+    if not found:
+        return "The campaigns have no group and no estimator in common."
+    shown = found[: 2 * _GROUPS_MAX]
+    height_in = _ROW_IN * len(shown) + 0.9
+    figure = new_figure(height_in)
+    axes = figure.add_subplot()
+    figure.subplots_adjust(left=0.36, right=0.985, bottom=0.32 / height_in, top=1.0 - 0.35 / height_in)
+    for row, one in enumerate(shown):
+        colour = OF_ESTIMATE[one.estimator.name]
+        axes.plot(one.ratio_band, (row, row), color=colour, linewidth=1.6)
+        axes.plot(one.ratio, row, "o", color=colour, markersize=4.0)
+    axes.axvline(1.0, color=LIMIT, linewidth=0.8, linestyle=(0, (4, 2)))
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    texts = [f"{one.group[:_LABEL_CHARACTERS]}, {one.estimator.label}" for one in shown]
+    axes.set_yticks(range(len(shown)), texts)
+    axes.set_title("error of this campaign over that of the other")
+    return figure

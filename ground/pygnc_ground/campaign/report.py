@@ -1,0 +1,221 @@
+"""HTML report of a campaign, and its comparison with another one: one file without external resources."""
+
+import math
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import polars as pl
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
+
+import pygnc
+from pygnc_cli.text import printable
+from pygnc_ground.campaign import figures
+from pygnc_ground.campaign.definition import Campaign, count_runs
+from pygnc_ground.campaign.schema import FAILED
+from pygnc_ground.campaign.statistics import (
+    Accuracy,
+    Difference,
+    Estimator,
+    Group,
+    accuracy,
+    bin_series,
+    differences,
+    estimators_of,
+    groups,
+    sensitivities,
+    worst_runs,
+)
+from pygnc_ground.campaign.store import load_campaign, load_tables
+from pygnc_ground.report import wording
+from pygnc_ground.report.style import PALETTE, Chart, report_style
+from pygnc_ground.report.summary import Finding
+
+_WORST: Final = 6
+_FAILURES: Final = 20
+_ROWS_MAX: Final = 200
+_NEES_GOOD: Final = (0.5, 2.0)
+_BOUND_GOOD: Final = 1.3
+_LIBRARIES: Final = ("numpy", "scipy", "polars", "matplotlib", "jinja2")
+
+
+class _Results(NamedTuple):
+    """Results of one campaign."""
+
+    folder: Path
+    campaign: Campaign
+    tables: Mapping[str, pl.DataFrame]
+    groups: list[Group]
+
+    @classmethod
+    def of(cls, folder: Path) -> "_Results":
+        campaign, tables = load_campaign(folder), load_tables(folder)
+        return cls(folder, campaign, tables, groups(campaign, tables["runs"]))
+
+    @property
+    def title(self) -> str:
+        return self.campaign.title or self.folder.name
+
+
+class Row(NamedTuple):
+    """Row of the table of figures."""
+
+    group: str
+    estimator: Estimator
+    figures: Accuracy
+
+
+class Failure(NamedTuple):
+    """Failed run with the command that repeats it."""
+
+    run: int
+    seed: int
+    error: str
+    command: str
+
+
+def write_report(folder: Path, path: Path, against: Path | None = None) -> None:
+    """Write the report of a campaign; with `against`, compare it with another one.
+
+    Raises:
+        OSError: A file cannot be read or written.
+        ValueError: A folder contains no campaign or no finished run.
+    """
+    reference = None if against is None else _Results.of(against)
+    path.write_text(_render(_Results.of(folder), reference), encoding="utf-8", newline="\n")
+
+
+def _render(results: _Results, reference: _Results | None) -> str:
+    runs, campaign = results.tables["runs"], results.campaign
+    estimators = estimators_of(runs)
+    rows = [Row(group.name, each, accuracy(group, each)) for group in results.groups for each in estimators]
+    found = sensitivities(campaign, runs)
+    compared = [] if reference is None else differences(results.groups, reference.groups)
+    worst = [(one, _command(results.folder, one.run)) for one in worst_runs(results.groups, _WORST)]
+    failed = runs.filter(pl.col("status") == FAILED).head(_FAILURES)
+    failures = [
+        Failure(run, seed, error, _command(results.folder, run))
+        for run, seed, error in failed.select("run", "seed", "error").rows()
+    ]
+    return _template().render(
+        title=results.title,
+        reference=None if reference is None else reference.title,
+        campaign=campaign,
+        total=count_runs(campaign),
+        finished=runs.height,
+        failed=int((runs["status"] == FAILED).sum()),
+        hours=float(results.tables["effort"]["seconds"].to_numpy().sum()) / 3600.0,
+        peak_mb=results.tables["effort"]["peak_mb"].max(),
+        findings=_findings(results, rows, compared),
+        rows=rows[:_ROWS_MAX],
+        rows_total=len(rows),
+        sensitivities=[one for one in found if one.estimator.name == "filter"],
+        worst=worst,
+        failures=failures,
+        compared=compared,
+        charts=_charts(results, estimators, compared, with_reference=reference is not None),
+        versions={"pygnc": pygnc.__version__, "Python": platform.python_version()}
+        | {library: version(library) for library in _LIBRARIES},
+        palette=PALETTE,
+    )
+
+
+def _charts(
+    results: _Results, estimators: Sequence[Estimator], compared: Sequence[Difference], *, with_reference: bool
+) -> dict[str, Chart]:
+    series = [(each, bin_series(results.tables["bins"], each, results.campaign.bin_s)) for each in estimators]
+    found = sensitivities(results.campaign, results.tables["runs"])
+    with report_style():
+        drawings = {
+            "errors": figures.distributions(results.groups, estimators),
+            "bounds": figures.distributions(results.groups, estimators, over_bound=True),
+            "time": figures.over_time(series),
+            "consistency": figures.consistency_over_time(series),
+            "sensitivity": figures.sensitivity(found),
+        }
+        if with_reference:
+            drawings["comparison"] = figures.comparison(compared)
+        return {name: figures.campaign_chart(name, drawing) for name, drawing in drawings.items()}
+
+
+def _findings(results: _Results, rows: Sequence[Row], compared: Sequence[Difference]) -> list[Finding]:
+    runs, total = results.tables["runs"], count_runs(results.campaign)
+    failed = int((runs["status"] == FAILED).sum())
+    found = [
+        Finding(f"{wording.whole(runs.height)} of {wording.plural(total, 'run')} finished.", good=runs.height == total),
+        Finding(f"{wording.plural(failed, 'run')} failed.", good=not failed),
+    ]
+    for estimator in dict.fromkeys(row.estimator for row in rows):
+        found += _of_estimator([row for row in rows if row.estimator == estimator])
+    silent = runs["attitude_silent_s"].drop_nulls()
+    if len(silent):
+        wrong = int((silent > 0.0).sum())
+        text = "run" if wrong == 1 else "runs"
+        found.append(
+            Finding(
+                f"In {wording.whole(wrong)} {text} an attitude was wrong by more than 20° and by more than three formal"
+                " sigmas (good: none).",
+                good=not wrong,
+            )
+        )
+    found += [
+        Finding(
+            f"{one.group}, {one.estimator.label}: {one.verdict} by {wording.percent(abs(one.ratio - 1.0))} than the"
+            f" other campaign (95 % interval of the ratio: {wording.number(one.ratio_band.low)} to"
+            f" {wording.number(one.ratio_band.high)}).",
+            good=one.verdict == "better",
+        )
+        for one in compared
+        if one.verdict != "not distinguishable"
+    ]
+    if compared and all(one.verdict == "not distinguishable" for one in compared):
+        found.append(Finding("No estimator differs from the other campaign at 95 % confidence.", good=True))
+    return found
+
+
+def _of_estimator(rows: Sequence[Row]) -> list[Finding]:
+    """Return the findings about one estimator: the groups with the worst consistency and efficiency."""
+    label, found = rows[0].estimator.label, []
+    low, high = _NEES_GOOD
+    known = [row for row in rows if math.isfinite(row.figures.nees) and row.figures.nees > 0.0]
+    if known:
+        worst = max(known, key=lambda row: abs(math.log(row.figures.nees)))
+        where = f" ({worst.group})" if len(known) > 1 else ""
+        text = (
+            f"The NEES of the {label} is {wording.number(worst.figures.nees)} per degree of freedom where it is"
+            f" farthest from 1{where} (good: {low:g} to {high:g})."
+        )
+        found.append(Finding(text, good=low <= worst.figures.nees <= high))
+    bounded = [row for row in rows if math.isfinite(row.figures.bound)]
+    if bounded:
+        worst = max(bounded, key=lambda row: row.figures.error / row.figures.bound)
+        ratio = worst.figures.error / worst.figures.bound
+        where = f" ({worst.group})" if len(bounded) > 1 else ""
+        text = (
+            f"The error of the {label} is at most {wording.number(ratio)} times the Cramér-Rao bound{where} (good: up"
+            f" to {_BOUND_GOOD:g})."
+        )
+        found.append(Finding(text, good=ratio <= _BOUND_GOOD))
+    return found
+
+
+def _command(folder: Path, run: int) -> str:
+    return f"pygnc campaign rerun {shlex.quote(str(folder))} {run}"
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=_loader(), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    filters = (wording.fixed, wording.number, wording.percent, wording.plural, wording.whole, printable)
+    environment.filters |= {function.__name__: function for function in filters}
+    return environment.get_template("campaign.html.j2")
+
+
+def _loader() -> ChoiceLoader:
+    return ChoiceLoader([PackageLoader("pygnc_ground", "campaign"), PackageLoader("pygnc_ground", "report")])

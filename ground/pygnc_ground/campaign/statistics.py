@@ -1,0 +1,287 @@
+"""Statistics of the runs of a campaign: groups of equal settings, estimators, confidence intervals, comparison."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import polars as pl
+from scipy.stats import spearmanr
+
+from pygnc_ground.campaign.definition import Campaign
+from pygnc_ground.campaign.schema import ATTITUDE_ESTIMATORS, DONE, FAILED, ORBIT_ESTIMATORS, parameter_columns
+from pygnc_ground.campaign.time_bins import mean_of, rms_of
+from pygnc_ground.orbit.consistency import Band, band
+from pygnc_ground.orbit.solution import FloatArray, IntArray
+
+_RESAMPLES: Final = 2000
+_CONFIDENCE: Final = (2.5, 97.5)
+
+
+class Estimator(NamedTuple):
+    """Estimator whose errors a campaign has."""
+
+    kind: str
+    """orbit or attitude"""
+    name: str
+    """filter, smoother or batch"""
+
+    @property
+    def label(self) -> str:
+        """Name as in the table of bins, such as `orbit filter`."""
+        return f"{self.kind} {self.name}"
+
+    @property
+    def unit(self) -> str:
+        """Unit of its errors."""
+        return "m" if self.kind == "orbit" else "deg"
+
+    @property
+    def dof(self) -> int:
+        """Degrees of freedom of its errors."""
+        return 6 if self.kind == "orbit" else 3
+
+    def column(self, quantity: str) -> str:
+        """Return the name of the column of `error`, `sigma`, `bound` (with their unit), or of `nees`."""
+        ending = f"_{self.unit}" if quantity in {"error", "sigma", "bound", "crb"} else ""
+        return f"{self.kind}_{self.name}_{quantity}{ending}"
+
+
+ESTIMATORS: Final = (
+    *(Estimator("orbit", name) for name in ORBIT_ESTIMATORS),
+    *(Estimator("attitude", name) for name in ATTITUDE_ESTIMATORS),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """Finished runs of one case at one point of the grid."""
+
+    name: str
+    """Case and values of the grid"""
+    rows: pl.DataFrame
+    failed: int
+    """Number of failed runs"""
+
+    def values(self, column: str) -> FloatArray:
+        """Return the figures of the finished runs, shape (n,); NaN where a run has none."""
+        return self.rows[column].cast(pl.Float64).fill_null(math.nan).to_numpy()
+
+
+def groups(campaign: Campaign, runs: pl.DataFrame) -> list[Group]:
+    """Return the groups of a campaign in the order of their runs."""
+    found = []
+    for (case, _), rows in runs.group_by(["case", "point"], maintain_order=True):
+        grid = [f"{name.rpartition('.')[2]} = {_text(rows[name][0])}" for name in campaign.grid]
+        name = ", ".join([*([str(case)] if case else []), *grid]) or "all runs"
+        done = rows.filter(pl.col("status") == DONE)
+        found.append(Group(name, done, int((rows["status"] == FAILED).sum())))
+    return found
+
+
+def _text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def estimators_of(runs: pl.DataFrame) -> list[Estimator]:
+    """Return the estimators of which any run has an error."""
+    return [each for each in ESTIMATORS if runs[each.column("error")].is_not_null().any()]
+
+
+class Accuracy(NamedTuple):
+    """Figures of one estimator over n runs; RMS values over all runs, NaN if unknown."""
+
+    runs: int
+    error: float
+    error_band: Band
+    """95 % confidence interval of the error, by bootstrap over the runs"""
+    sigma: float
+    bound: float
+    nees: float
+    """Mean per degree of freedom"""
+    nees_band: Band
+    """95 % band of the mean if each run were one independent error: errors within a run are correlated"""
+    nis: float
+
+
+def accuracy(group: Group, estimator: Estimator) -> Accuracy:
+    """Return the accuracy of an estimator in a group of runs."""
+    error = group.values(estimator.column("error"))
+    known = error[np.isfinite(error)]
+    nan = Band(math.nan, math.nan)
+    limits = band(estimator.dof, len(known)) if len(known) else nan
+    nis = "attitude_nis" if estimator == Estimator("attitude", "filter") else estimator.column("nis")
+    return Accuracy(
+        runs=len(known),
+        error=rms_of(error),
+        error_band=_interval(np.array([rms_of(known[rows]) for rows in _resamples(len(known))])) if len(known) else nan,
+        sigma=rms_of(group.values(estimator.column("sigma"))),
+        bound=rms_of(group.values(estimator.column("bound"))),
+        nees=mean_of(group.values(estimator.column("nees"))),
+        nees_band=Band(limits.low / estimator.dof, limits.high / estimator.dof),
+        nis=mean_of(group.values(nis)) if nis in group.rows.columns else math.nan,
+    )
+
+
+def _resamples(count: int) -> Iterator[IntArray]:
+    rng = np.random.default_rng(1)
+    for _ in range(_RESAMPLES):
+        yield rng.integers(0, count, count)
+
+
+def _interval(values: FloatArray) -> Band:
+    finite = values[np.isfinite(values)]
+    return Band(*np.percentile(finite, _CONFIDENCE).tolist()) if len(finite) else Band(math.nan, math.nan)
+
+
+class Sensitivity(NamedTuple):
+    """Dependence of an estimator's error on a varied setting."""
+
+    parameter: str
+    estimator: Estimator
+    values: FloatArray
+    """Values of the setting, shape (n,)"""
+    errors: FloatArray
+    """Errors of the runs, shape (n,)"""
+    correlation: float
+    """Spearman's rank correlation"""
+    p_value: float
+    """Probability of at least this correlation if there were none"""
+
+
+_FEWEST: Final = 5
+
+
+def sensitivities(campaign: Campaign, runs: pl.DataFrame) -> list[Sensitivity]:
+    """Return the dependence of each estimator's error on each varied number, the strongest first."""
+    done = runs.filter(pl.col("status") == DONE)
+    found = []
+    for name, dtype in parameter_columns(campaign).items():
+        if dtype != pl.Float64 or name not in done.columns:
+            continue
+        for estimator in estimators_of(runs):
+            table = done.select(name, estimator.column("error")).drop_nulls()
+            values, errors = (table[column].to_numpy() for column in table.columns)
+            if len(values) >= _FEWEST and len(np.unique(values)) > 1 and len(np.unique(errors)) > 1:
+                rank = spearmanr(values, errors)
+                found.append(Sensitivity(name, estimator, values, errors, float(rank.statistic), float(rank.pvalue)))
+    return sorted(found, key=lambda one: -abs(one.correlation))
+
+
+class Difference(NamedTuple):
+    """Comparison of an estimator's figure in two campaigns."""
+
+    group: str
+    estimator: Estimator
+    runs: int
+    """Number of runs of this campaign"""
+    paired: bool
+    """True if runs with equal seeds were compared pair by pair"""
+    error: float
+    reference: float
+    """Error of the other campaign"""
+    ratio: float
+    """Error over that of the other campaign"""
+    ratio_band: Band
+    """95 % confidence interval of the ratio, by bootstrap"""
+
+    @property
+    def verdict(self) -> str:
+        """Return better, worse, or not distinguishable."""
+        if self.ratio_band.low > 1.0:
+            return "worse"
+        return "better" if self.ratio_band.high < 1.0 else "not distinguishable"
+
+
+def differences(ours: Sequence[Group], theirs: Sequence[Group]) -> list[Difference]:
+    """Return the comparison of groups with equal names, or of the only groups, for all estimators of both."""
+    by_name: Mapping[str, Group] = {group.name: group for group in theirs}
+    if len(ours) == len(theirs) == 1:
+        by_name = {ours[0].name: theirs[0]}
+    return [
+        _difference(group, by_name[group.name], estimator)
+        for group in ours
+        if group.name in by_name
+        for estimator in ESTIMATORS
+        if all(np.isfinite(each.values(estimator.column("error"))).any() for each in (group, by_name[group.name]))
+    ]
+
+
+def _difference(group: Group, other: Group, estimator: Estimator) -> Difference:
+    column = estimator.column("error")
+    both = group.rows.select("seed", column).join(other.rows.select("seed", column), on="seed", suffix=" reference")
+    pairs = both.drop_nulls()
+    paired = pairs.height == group.rows.height == other.rows.height
+    if paired:
+        error, reference = (pairs[name].to_numpy() for name in (column, f"{column} reference"))
+        ratios = [rms_of(error[rows]) / rms_of(reference[rows]) for rows in _resamples(len(error))]
+    else:
+        error, reference = (values[np.isfinite(values)] for values in (group.values(column), other.values(column)))
+        rng = np.random.default_rng(1)
+        ratios = [
+            rms_of(rng.choice(error, len(error))) / rms_of(rng.choice(reference, len(reference)))
+            for _ in range(_RESAMPLES)
+        ]
+    return Difference(
+        group=group.name,
+        estimator=estimator,
+        runs=len(error),
+        paired=paired,
+        error=rms_of(error),
+        reference=rms_of(reference),
+        ratio=rms_of(error) / rms_of(reference),
+        ratio_band=_interval(np.array(ratios)),
+    )
+
+
+class BinSeries(NamedTuple):
+    """Figures of an estimator over time, over all runs; each of shape (k,)."""
+
+    hours: FloatArray
+    """Middles of the bins"""
+    runs: IntArray
+    error: FloatArray
+    sigma: FloatArray
+    bound: FloatArray
+    nees: FloatArray
+    nis: FloatArray
+
+
+def bin_series(bins: pl.DataFrame, estimator: Estimator, bin_s: float) -> BinSeries:
+    """Return RMS and mean figures of an estimator in all time bins; empty if there are none."""
+    rms = [pl.col(name).pow(2).mean().sqrt() for name in ("error", "sigma", "bound")]
+    table = (
+        bins.filter(pl.col("estimator") == estimator.label)
+        .group_by("begin_s")
+        .agg(pl.col("run").n_unique().alias("runs"), *rms, pl.col("nees").mean(), pl.col("nis").mean())
+        .sort("begin_s")
+    )
+    columns = (table[name].cast(pl.Float64).fill_null(math.nan).to_numpy() for name in BinSeries._fields[2:])
+    return BinSeries((table["begin_s"].to_numpy() + 0.5 * bin_s) / 3600.0, table["runs"].to_numpy(), *columns)
+
+
+class WorstRun(NamedTuple):
+    """Run with a large error."""
+
+    run: int
+    group: str
+    estimator: Estimator
+    error: float
+    over_sigma: float
+    """Error over the formal standard deviation"""
+
+
+def worst_runs(of: Sequence[Group], count: int) -> list[WorstRun]:
+    """Return, for filters, the `count` runs with the largest error over the RMS error of their group."""
+    found: list[tuple[float, WorstRun]] = []
+    for estimator in (Estimator("orbit", "filter"), Estimator("attitude", "filter")):
+        of_estimator = []
+        for group in of:
+            errors, sigmas = (group.values(estimator.column(name)) for name in ("error", "sigma"))
+            usual = rms_of(errors)
+            for run, error, sigma in zip(group.rows["run"].to_list(), errors.tolist(), sigmas.tolist(), strict=True):
+                if math.isfinite(error):
+                    of_estimator.append((error / usual, WorstRun(run, group.name, estimator, error, error / sigma)))
+        found += sorted(of_estimator, key=lambda pair: -pair[0])[:count]
+    return [worst for _, worst in found]
