@@ -1,12 +1,21 @@
 """Completion of all subcommands by the shell, made by Typer."""
 
-from typing import Any
+from collections.abc import Mapping
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
 from pygnc_cli.app import installed, summary
+from pygnc_devices import plugins
 from pygnc_devices.plugins import PluginError, load
+
+OPTIONS: Final = "pygnc.options"
+"""Group of the entry points that describe the options of subcommands without Typer, by the name of the subcommand."""
+_ZSH_CALL: Final = "\n\n_pygnc_completion\n"
+_PATHS: Final = frozenset({"FILE", "FOLDER"})
 
 
 class _Subcommands(TyperGroup):
@@ -25,13 +34,52 @@ class _Subcommands(TyperGroup):
             command = None
         if isinstance(command, typer.Typer):
             return typer.main.get_command(command)
-        plain = typer.Typer()
-        plain.command(name=cmd_name, help=summary(cmd_name, entry))(lambda: None)
+        plain = typer.Typer(add_completion=False)
+        described = plain.command(name=cmd_name, help=summary(cmd_name, entry), add_help_option=False)
+        described(_function_with(_options(cmd_name)))
         return typer.main.get_command(plain)
+
+
+def _options(name: str) -> Mapping[str, str]:
+    """Return the options of a subcommand without Typer; none if nobody describes them."""
+    entry = plugins.installed(OPTIONS).entries.get(name)
+    try:
+        return {} if entry is None else plugins.load_as(entry, dict)
+    except PluginError:
+        return {}
+
+
+def _function_with(options: Mapping[str, str]) -> Any:  # noqa: ANN401 - a function with parameters made here
+    """Return a function from whose parameters Typer makes the options, and any number of arguments."""
+    words_of_it = Annotated[list[str] | None, typer.Argument()]
+    parameters = [Parameter("arguments", Parameter.KEYWORD_ONLY, default=None, annotation=words_of_it)]
+    for number, (words, description) in enumerate(options.items()):
+        option, _, value = words.partition(" ")
+        kind: Any = bool if not value else Path if value in _PATHS else str
+        annotation = Annotated[kind, typer.Option(option, help=description)]
+        parameters.append(Parameter(f"option_{number}", Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
+
+    def function(**_: object) -> None:
+        """Complete nothing else."""
+
+    function.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {one.name: one.annotation for one in parameters}
+    return function
 
 
 def complete(arguments: list[str]) -> None:
     """Answer the shell's request for completions, or print or install its completion script."""
     app = typer.Typer(cls=_Subcommands)
     app.callback()(lambda: None)
-    app(arguments, prog_name="pygnc")
+    try:
+        app(arguments, prog_name="pygnc")
+    finally:
+        if arguments[:1] == ["--install-completion"]:
+            _complete_zsh_function()
+
+
+def _complete_zsh_function() -> None:
+    """Make the function that Typer installs for zsh complete at its first call, too, which only defines it."""
+    script = Path.home() / ".zfunc" / "_pygnc"
+    if script.is_file() and not (text := script.read_text(encoding="utf-8")).endswith(_ZSH_CALL):
+        script.write_text(text.rstrip() + _ZSH_CALL, encoding="utf-8")

@@ -42,6 +42,7 @@ class _CheckByDefault(TyperGroup):
 
 app: Final = typer.Typer(
     cls=_CheckByDefault,
+    add_completion=False,
     no_args_is_help=True,
     help="Replay a corpus of recorded runs and compare the estimates with the accepted ones: pygnc gate CORPUS.",
 )

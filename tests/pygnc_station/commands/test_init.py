@@ -1,8 +1,6 @@
 """`pygnc station init` with a simulated device, a server process, and a person or script."""
 
-import contextlib
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -11,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
 
 import pytest
 from typer.testing import CliRunner
@@ -22,6 +19,7 @@ from pygnc_station.commands.main import app
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store import query
 from pygnc_station.store.store import Store
+from tests.fakes.terminal import Terminal
 from tests.pygnc_station.commands.test_doctor import findings
 from tests.pygnc_station.logger.samples import ROOT, command_line, environment, line, run, start
 from tests.pygnc_station.server.samples import certificate, server
@@ -29,57 +27,8 @@ from tests.pygnc_station.server.samples import certificate, server
 DEADLINE_S = 40.0
 
 
-class _Terminal:
-    """Command on a pseudo-terminal, and the person in front of it."""
-
-    def __init__(self, *arguments: object) -> None:
-        self._master, slave = os.openpty()
-        command = command_line(*arguments)
-        self._process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, env=environment(), cwd=ROOT, start_new_session=True
-        )
-        os.close(slave)
-        self.text = ""
-
-    def wait_for(self, text: str) -> str:
-        """Read until a text appears; return what was before it."""
-        end_s = time.monotonic() + DEADLINE_S
-        while text not in self.text:
-            assert time.monotonic() < end_s, f"no {text!r} in {self.text!r}"
-            if select.select([self._master], [], [], 0.1)[0]:
-                try:
-                    self.text += os.read(self._master, 4096).decode()
-                except OSError:
-                    assert text in self.text, self.text
-        before, _, self.text = self.text.partition(text)
-        return before
-
-    def answer(self, question: str, text: str) -> str:
-        """Answer a question; return what was printed before it."""
-        before = self.wait_for(question)
-        os.write(self._master, f"{text}\n".encode())
-        return before
-
-    def interrupt(self) -> int:
-        """Interrupt until the command ends: readline misses a signal just before it waits. Return the exit code."""
-        end_s = time.monotonic() + DEADLINE_S
-        while time.monotonic() < end_s:
-            self._process.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return self._process.wait(1.0)
-        raise TimeoutError("the command does not end")
-
-    def end(self) -> int:
-        """Wait for the end; return the exit code."""
-        return self._process.wait(DEADLINE_S)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
-        os.close(self._master)
+def _terminal(*arguments: object) -> Terminal:
+    return Terminal(command_line(*arguments), environment(), ROOT)
 
 
 @contextmanager
@@ -115,7 +64,7 @@ def test_questions_lead_to_the_first_reading_on_the_server(tmp_path: Path) -> No
     unit = _simulated_unit(port)
     try:
         with _server(tmp_path / "server") as url:
-            with _Terminal("init", "--folder", pi) as terminal:
+            with _terminal("init", "--folder", pi) as terminal:
                 terminal.answer("ports)", f"{tmp_path}/nowhere")
                 assert "no such port" in terminal.answer("ports)", str(port))
                 terminal.answer("Name of Aceinna", "a/b")
@@ -157,7 +106,7 @@ def test_asks_for_the_authority_of_a_server_that_is_not_trusted(tmp_path: Path) 
     with line(tmp_path) as unit, _server(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"\n') as url:
         options = ("init", "--folder", tmp_path / "pi", "--port", unit.url, "--name", "roof", "--gadget", "imu")
         assert "--ca-file" in run(*options, "--server", url, expected=(3,)).stderr
-        with _Terminal(*options) as terminal:
+        with _terminal(*options) as terminal:
             terminal.answer("Address of the server", url.removeprefix("https://"))
             assert "is not trusted" in terminal.answer("File of the CA", str(tmp_path / "cert.pem"))
             terminal.answer("PIN from", _new_pin(tmp_path))
@@ -172,7 +121,7 @@ def test_ctrl_c_at_a_question_leaves_nothing(tmp_path: Path) -> None:
         pi = tmp_path / "pi"
         options = ("init", "--folder", pi, "--port", unit.url, "--name", "roof", "--gadget", "imu")
         for question, more in (("Address of the server", ()), ("PIN from", ("--server", url))):
-            with _Terminal(*options, *more) as terminal:
+            with _terminal(*options, *more) as terminal:
                 terminal.wait_for(question)
                 assert terminal.interrupt() not in {0, -signal.SIGKILL}
             assert list(pi.rglob("*")) == []

@@ -1,0 +1,84 @@
+"""Check that the libraries of each distribution can be installed from wheels: `python -m scripts.check_resolution`.
+
+The resolver of uv finds versions of all libraries, with all extras, for each Python and kind of computer, without
+building anything. Needs a package index; nothing is downloaded except metadata. Prints a Markdown table.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from scripts.build_distributions import requirements
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PYTHONS: Final = ("3.11", "3.12", "3.13", "3.14")
+PLATFORMS: Final = {"x86-64": "x86_64-manylinux_2_36", "aarch64": "aarch64-manylinux_2_36"}
+"""Platforms of uv by kind of computer; glibc 2.36 is that of Debian 12 and of Raspberry Pi OS based on it."""
+
+
+class Resolution(NamedTuple):
+    """Result for one distribution, Python and kind of computer.
+
+    Attributes:
+        libraries: number of libraries; 0 if there is no solution.
+        reason: the resolver's message if there is no solution.
+    """
+
+    libraries: int
+    reason: str = ""
+
+
+def main() -> None:
+    """Resolve all distributions and print the table; the exit code is 1 if one has no solution."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--uv", default="uv", help="The resolver (default: uv on the PATH).")
+    uv = shutil.which(parser.parse_args().uv)
+    if uv is None:
+        parser.error("uv is not installed: pip install uv, or name it by --uv")
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    failed = []
+    print("| distribution with all extras |", " | ".join(f"{p}, {k}" for k in PLATFORMS for p in PYTHONS), "|")
+    print("|---|" + "---|" * len(PLATFORMS) * len(PYTHONS))
+    for name in declared["tool"]["pygnc"]["distributions"]:
+        cells = []
+        for kind in PLATFORMS:
+            for python in PYTHONS:
+                found = resolve(uv, libraries_of(name, declared), python, kind)
+                cells.append(f"{found.libraries} libraries" if not found.reason else "**none**")
+                failed += [f"{name}, Python {python}, {kind}: {found.reason}"] if found.reason else []
+        print(f"| {name} |", " | ".join(cells), "|")
+    sys.exit("\n".join(failed) or 0)
+
+
+def libraries_of(name: str, declared: Mapping[str, Any]) -> list[str]:
+    """Return the requirements of a distribution with all extras, those of its siblings in place of the siblings."""
+    distributions = declared["tool"]["pygnc"]["distributions"]
+    versions = dict(requirements(declared))
+    return sorted({versions[library] for library in _names(name, distributions) if library not in distributions})
+
+
+def _names(name: str, distributions: Mapping[str, Any]) -> Iterator[str]:
+    chosen = distributions[name]
+    for library in (*chosen["requires"], *(one for extra in chosen.get("extras", {}).values() for one in extra)):
+        yield library
+        if library in distributions:
+            yield from _names(library, distributions)
+
+
+def resolve(uv: str, libraries: Sequence[str], python: str, kind: str) -> Resolution:
+    """Find versions of all libraries that have wheels for a Python and a kind of computer."""
+    command = [uv, "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--only-binary", ":all:"]
+    command += ["--python-version", python, "--python-platform", PLATFORMS[kind], "-"]
+    done = subprocess.run(command, input="\n".join(libraries), capture_output=True, text=True, check=False)
+    if done.returncode:
+        return Resolution(0, " ".join(done.stderr.split()))
+    return Resolution(sum("==" in line for line in done.stdout.splitlines()))
+
+
+if __name__ == "__main__":
+    main()

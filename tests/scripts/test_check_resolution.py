@@ -1,0 +1,52 @@
+"""Resolution of the libraries of the distributions."""
+
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from scripts.check_resolution import PLATFORMS, PYTHONS, libraries_of, resolve
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DISTRIBUTIONS = PROJECT["tool"]["pygnc"]["distributions"]
+
+
+def uv() -> str:
+    found = shutil.which("uv")
+    if found is None:
+        pytest.skip("no uv: pip install uv")
+    return found
+
+
+def skip_without_index(reason: str) -> None:
+    if "client error" in reason or "Failed to fetch" in reason or "not found in the package registry" in reason:
+        pytest.skip(f"no package index answers: {reason}")
+
+
+def test_libraries_are_those_of_the_distribution_its_extras_and_its_siblings() -> None:
+    ground = libraries_of("pygnc-ground", PROJECT)
+    assert {"brahe", "scipy", "satkit", "msgspec"} <= {text.partition(">")[0] for text in ground}
+    assert not [text for text in ground if text.startswith("pygnc")]
+    assert set(libraries_of("pygnc", PROJECT)) <= set(ground)
+
+
+@pytest.mark.slow
+@pytest.mark.index
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", PLATFORMS)
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_every_library_has_a_wheel_for_the_newest_python(name: str, kind: str) -> None:
+    found = resolve(uv(), libraries_of(name, PROJECT), PYTHONS[-1], kind)
+    skip_without_index(found.reason)
+    assert (found.libraries > 0, found.reason) == (True, "")
+
+
+@pytest.mark.slow
+@pytest.mark.index
+def test_a_library_without_a_wheel_is_named() -> None:
+    found = resolve(uv(), ["numpy==1.19.0"], "3.13", "aarch64")
+    skip_without_index(found.reason)
+    assert found.libraries == 0
+    assert "numpy" in found.reason
