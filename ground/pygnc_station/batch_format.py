@@ -36,6 +36,7 @@ METADATA: Final = "metadata.json"
 FILES: Final = "files/"
 _COMMON: Final = ("number", "time", "t_utc_ms", "quality", "lost_before", "flags")
 _RAW_VALUES: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_NUMBER_DECODER: Final = msgspec.json.Decoder(list[int | float | None])
 _ONLY_NUMBERS: Final = re.compile(r"\[[-+.,0-9Eaeflnrstu]+\]")
 """Compact JSON list of numbers, true, false and null."""
 _QUOTED: Final = re.compile(r'[,"\r\n]')
@@ -52,7 +53,10 @@ _MAX_CELL_CHARACTERS: Final = 2 * (1 << 24)
 
 
 class StreamEntry(msgspec.Struct, frozen=True):
-    """CSV file of a batch: stream, columns, and numbers of the first and last reading."""
+    """CSV file of a batch: stream, columns, and numbers of the first and last reading.
+
+    `first_origin` is the origin that the store had at first, "" if it is `origin`.
+    """
 
     file: str
     gadget_id: str
@@ -62,6 +66,7 @@ class StreamEntry(msgspec.Struct, frozen=True):
     first: int
     last: int
     count: int
+    first_origin: str = ""
 
 
 class FileEntry(msgspec.Struct, frozen=True):
@@ -209,7 +214,7 @@ def _from_row(row: list[str], width: int) -> tuple[int, NewReading]:
     if len(row) != width:
         raise ValueError(f"{len(row)} cells instead of {width}")
     number, _, t_utc_ms, quality, lost_before, flags, *cells, raw = row
-    content = to_text(from_cell(cell) for cell in cells)
+    content = _content_of(cells)
     octets = bytes.fromhex(raw[1:]) if raw.startswith("x") else None
     if octets is None and raw:
         raise ValueError("the last cell is not x followed by the raw bytes in hexadecimal")
@@ -222,6 +227,16 @@ def _from_row(row: list[str], width: int) -> tuple[int, NewReading]:
         octets,
     )
     return _within(_NUMBERS, "number", number), new
+
+
+def _content_of(cells: list[str]) -> str:
+    """Return the values of cells as a JSON list; numbers are only checked, because encoding them takes most time."""
+    content = f"[{','.join([cell or 'null' for cell in cells])}]"
+    try:
+        values = _NUMBER_DECODER.decode(content)
+    except (msgspec.DecodeError, UnicodeError):  # there are other cells than numbers and empty ones
+        values = []
+    return content if len(values) == len(cells) else to_text(from_cell(cell) for cell in cells)
 
 
 def _within(possible: range, name: str, cell: str) -> int:

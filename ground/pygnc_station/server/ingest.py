@@ -12,6 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from itertools import islice
 from pathlib import Path
@@ -26,9 +27,10 @@ from pygnc_station.errors import BadBatchError
 from pygnc_station.server import batonopc_batch
 from pygnc_station.server.ownership import owned_gadget
 from pygnc_station.settings import Limits
+from pygnc_station.store.copies import conflicting, stored_elsewhere, stored_in, streams_of_copies
 from pygnc_station.store.readings import Stream, clock_ms
 from pygnc_station.store.schema import MAX_NAME_LENGTH
-from pygnc_station.store.store import conflicting, make_stream, put, store_origin, stored_elsewhere
+from pygnc_station.store.store import make_stream, put, store_origin
 
 T = TypeVar("T")
 _MAX_COPIES: Final = 16
@@ -81,20 +83,34 @@ def ingest(
                 )
                 return Ingested(count, 0, f"{untimed} rows without a valid time were left out" if untimed else "", "")
             metadata = _verified(archive)
-            conflicts: dict[str, list[str]] = {}
+            remarks = _Remarks()
             readings = sum(
-                _store_readings(connection, gateway, archive, entry, conflicts=conflicts, latest_ms=latest_ms)
+                _store_readings(connection, gateway, archive, entry, remarks=remarks, latest_ms=latest_ms)
                 for entry in metadata.streams
             )
         except (ValueError, RecursionError, csv.Error) as error:  # includes msgspec's errors
             raise BadBatchError(str(error)) from None
         _extract_files(archive, metadata, files)
-        note = "; ".join(
+        return Ingested(readings, len(metadata.files), remarks.text, next(iter(remarks.conflicts), ""))
+
+
+@dataclass
+class _Remarks:
+    """Readings of a batch that are kept under another origin, by their own one, or that a copy has sent before."""
+
+    conflicts: dict[str, list[str]] = field(default_factory=dict)
+    copied: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        texts = [
             f"{', '.join(moved)} differ from those stored under the same numbers of origin {origin}: two stations use"
             " copies of one store, and these readings are kept under another origin"
-            for origin, moved in conflicts.items()
-        )
-        return Ingested(readings, len(metadata.files), note, next(iter(conflicts), ""))
+            for origin, moved in self.conflicts.items()
+        ]
+        if self.copied:
+            texts.append(f"{', '.join(self.copied)} were stored before, from a copy of this station's store")
+        return "; ".join(texts)
 
 
 @contextmanager
@@ -182,34 +198,36 @@ def _store_readings(
     archive: zipfile.ZipFile,
     entry: StreamEntry,
     *,
-    conflicts: dict[str, list[str]],
+    remarks: _Remarks,
     latest_ms: int,
 ) -> int:
-    """Store the readings of a stream and add its conflict, if any, to `conflicts`; return the number of readings."""
-    names = {"device": entry.gadget_id, "family": entry.family, "origin": entry.origin, "kind": entry.layout.kind}
-    for what, name in names.items():
-        least = int(what == "device")
-        if not least <= len(name) <= MAX_NAME_LENGTH or not name.isprintable():
-            rule = f"must have {least} to {MAX_NAME_LENGTH} printable characters"
-            raise BadBatchError(f"{entry.file}: {what} {name!r:.80} {rule}")
-    if entry.origin == store_origin(connection):
-        raise BadBatchError(f"{entry.file}: origin {entry.origin} of its readings is this server")
+    """Store the readings of a stream and add what is kept elsewhere to `remarks`; return the number of readings."""
+    _check_entry(connection, entry)
     gadget_id = owned_gadget(connection, gateway, entry.gadget_id, entry.origin, entry.family)
     # The stored reading keeps its number; a different one gets the first origin in which it is new, or was stored.
     origins = [entry.origin, *(_origin_of_copy(entry.origin, rank) for rank in range(_MAX_COPIES))]
+    first_origin = entry.first_origin or entry.origin
     streams: list[Stream] = []
-    count = moved = 0
+    copies: list[int] = []
+    count = moved = copied = 0
     with archive.open(entry.file) as octets:
         rows = read_rows(io.TextIOWrapper(octets, encoding="utf-8", newline=""), entry)
         while page := list(islice(rows, _PAGE)):
             count += len(page)
             for rank, origin in enumerate(origins):
                 if rank == len(streams):
-                    family = entry.family
-                    streams += [make_stream(connection, gadget_id, entry.layout, family=family, origin=origin)]
+                    stream = make_stream(
+                        connection, gadget_id, entry.layout, family=entry.family, origin=origin,
+                        first_origin=first_origin,
+                    )  # fmt: skip
+                    copies = copies if streams else streams_of_copies(connection, stream, first_origin)
+                    streams.append(stream)
                 refused = conflicting(connection, streams[rank].id, page)
                 accepted = [item for item in page if item[0] not in refused]
                 known = stored_elsewhere(connection, streams[0], accepted) if rank == 0 else set()
+                of_copies = stored_in(connection, copies, [item for item in accepted if item[0] not in known])
+                known |= of_copies
+                copied += len(of_copies)
                 put(connection, streams[rank].id, [item for item in accepted if item[0] not in known], latest_ms)
                 page = [item for item in page if item[0] in refused]
                 moved += len(page) if rank == 0 else 0
@@ -221,10 +239,24 @@ def _store_readings(
                     f" {entry.origin}; upload from each with a current PyGNC, which renews its origin"
                 )
     if moved:
-        conflicts.setdefault(entry.origin, []).append(f"{moved} readings of {entry.gadget_id}")
+        remarks.conflicts.setdefault(entry.origin, []).append(f"{moved} readings of {entry.gadget_id}")
+    if copied:
+        remarks.copied.append(f"{copied} readings of {entry.gadget_id}")
     if count != entry.count:
         raise BadBatchError(f"{entry.file} has {count} readings instead of {entry.count}")
     return count
+
+
+def _check_entry(connection: Connection, entry: StreamEntry) -> None:
+    names = {"device": entry.gadget_id, "family": entry.family, "origin": entry.origin, "kind": entry.layout.kind}
+    names["first origin"] = entry.first_origin
+    for what, name in names.items():
+        least = int(what == "device")
+        if not least <= len(name) <= MAX_NAME_LENGTH or not name.isprintable():
+            rule = f"must have {least} to {MAX_NAME_LENGTH} printable characters"
+            raise BadBatchError(f"{entry.file}: {what} {name!r:.80} {rule}")
+    if entry.origin == store_origin(connection):
+        raise BadBatchError(f"{entry.file}: origin {entry.origin} of its readings is this server")
 
 
 def _origin_of_copy(origin: str, rank: int) -> str:

@@ -46,7 +46,7 @@ _REMEDIES: Final = {
     "disk I/O error": "; the disk or card is failing or was removed",
 }
 """Remedies by SQLite's error message."""
-_OLDER_REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
+_OLDER_REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Revisions whose tables lack nothing but tables and columns of later revisions."""
 _CREATION_LOCK: Final = "pygnc_migration"
 _LOCK_WAIT_S: Final = 60

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMBLOB
 from sqlalchemy.schema import SchemaItem
 
-REVISION: Final = "0007"
+REVISION: Final = "0008"
 """Revision of these tables, which every store records."""
 
 metadata: Final = MetaData()
@@ -83,6 +83,7 @@ streams: Final = _table(
     Column("layout_digest", String(16), nullable=False),
     Column("layout", LONG_TEXT, nullable=False),
     Column("next_number", BigInteger, nullable=False),
+    Column("first_origin", String(64), comment="first origin of the store, which its copies share; null: origin"),
     UniqueConstraint("device_id", "origin", "kind", "layout_digest", name="uq_streams"),
     comment="readings of one kind of one device, numbered by one store",
 )

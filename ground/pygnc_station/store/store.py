@@ -1,12 +1,11 @@
 """Store of readings: it creates streams, numbers readings, and stores each reading once."""
 
-import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, Engine, Insert, Table, insert, select, update
+from sqlalchemy import Connection, Engine, Table, insert, select, update
 
 from pygnc_station.store import schema
 from pygnc_station.store.database import open_engine, translated_errors
@@ -15,6 +14,7 @@ from pygnc_station.store.readings import HOUR_MS, TIMES_MS, Layout, NewReading, 
 UNKNOWN_STATUS: Final = "U"
 """Status of a device that was not registered; `server.devices_api` lists all statuses."""
 _ORIGIN: Final = "origin"
+_FIRST_ORIGIN: Final = "first_origin"
 _MAX_PARAMETERS: Final = 500
 
 
@@ -60,13 +60,22 @@ class Store:
         with self.reads() as connection:
             return store_origin(connection)
 
+    @property
+    def first_origin(self) -> str:
+        """Origin that this store had at first, which all its copies share."""
+        query = select(schema.facts.c.value).where(schema.facts.c.name == _FIRST_ORIGIN)
+        with self.reads() as connection:
+            return connection.execute(query).scalar() or store_origin(connection)
+
     def renew_origin(self) -> str:
         """Give this store and its own streams a new origin, because a copy of the store uses the old one; return it."""
         origin = uuid.uuid4().hex
         streams = schema.streams
         with self.writes() as connection:
             # The streams keep ids and numbers, so loggers and cursors continue in them.
-            own = streams.c.origin == store_origin(connection)
+            before = store_origin(connection)
+            add_once(connection, schema.facts, [{"name": _FIRST_ORIGIN, "value": before}])
+            own = streams.c.origin == before
             connection.execute(update(streams).where(own).values(origin=origin))
             connection.execute(update(schema.facts).where(schema.facts.c.name == _ORIGIN).values(value=origin))
         return origin
@@ -165,43 +174,6 @@ def put(
         connection.execute(update(table).where(table.c.id == stream_id).values(next_number=after))
 
 
-def conflicting(connection: Connection, stream_id: int, numbered: Sequence[tuple[int, NewReading]]) -> set[int]:
-    """Return the numbers under which a stream contains readings of another time, other values or other bytes."""
-    c = schema.readings.c
-    next_number = connection.execute(
-        select(schema.streams.c.next_number).where(schema.streams.c.id == stream_id)
-    ).scalar_one()
-    known = [(number, new) for number, new in numbered if number < next_number]
-    found: set[int] = set()
-    for start in range(0, len(known), _MAX_PARAMETERS):
-        news = dict(known[start : start + _MAX_PARAMETERS])
-        query = select(c.number, c.t_utc_ms, c.content, c.raw).where(c.stream_id == stream_id, c.number.in_(news))
-        for number, t_utc_ms, content, raw in connection.execute(query):
-            new = news[number]
-            is_same = t_utc_ms == new.t_utc_ms and raw == new.raw
-            if not is_same or (content != new.content and json.loads(content) != json.loads(new.content)):
-                found.add(number)
-    return found
-
-
-def stored_elsewhere(connection: Connection, stream: Stream, numbered: Sequence[tuple[int, NewReading]]) -> set[int]:
-    """Return the numbers of readings that the stream's device has under another origin: same time, values and bytes."""
-    s, c = schema.streams.c, schema.readings.c
-    device_id = select(s.device_id).where(s.id == stream.id).scalar_subquery()
-    same = (s.device_id == device_id, s.kind == stream.layout.kind, s.layout_digest == stream.layout.digest)
-    others = connection.execute(select(s.id).where(*same, s.id != stream.id)).scalars().all()
-    if not others:
-        return set()
-    found: set[int] = set()
-    for start in range(0, len(numbered), _MAX_PARAMETERS):
-        news = numbered[start : start + _MAX_PARAMETERS]
-        times = {new.t_utc_ms for _, new in news}
-        query = select(c.t_utc_ms, c.content, c.raw).where(c.stream_id.in_(others), c.t_utc_ms.in_(times))
-        known = {(t_utc_ms, content, raw) for t_utc_ms, content, raw in connection.execute(query)}
-        found |= {number for number, new in news if (new.t_utc_ms, new.content, new.raw) in known}
-    return found
-
-
 def add_new(connection: Connection, stream_id: int, numbered: Sequence[tuple[int, NewReading]], latest_ms: int) -> int:
     """Store numbered readings within a transaction as `put` does; return the number of new readings."""
     c = schema.readings.c
@@ -220,19 +192,20 @@ def store_origin(connection: Connection) -> str:
     return str(connection.execute(query).scalar_one())
 
 
-def add_once(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert rows; rows whose key already exists are not changed."""
-    statement: Insert
+def add_once(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows with the same columns; rows whose key already exists are not changed."""
     if connection.dialect.name == "sqlite":
         from sqlalchemy.dialects import sqlite  # noqa: PLC0415 - only the dialect in use is imported
 
-        statement = sqlite.insert(table).on_conflict_do_nothing()
-    else:  # INSERT IGNORE would hide other errors too
-        from sqlalchemy.dialects import mysql  # noqa: PLC0415 - likewise
+        compiled = sqlite.insert(table).on_conflict_do_nothing().compile(connection, column_keys=list(rows[0]))
+        names = compiled.positiontup or []
+        # SQLite needs no conversion of these values, which takes SQLAlchemy longer than the insertion.
+        connection.exec_driver_sql(str(compiled), [tuple([row[name] for name in names]) for row in rows])
+        return
+    from sqlalchemy.dialects import mysql  # noqa: PLC0415 - likewise
 
-        key = next(iter(table.primary_key)).name
-        statement = mysql.insert(table).on_duplicate_key_update({key: table.c[key]})
-    connection.execute(statement, rows)
+    key = next(iter(table.primary_key)).name  # INSERT IGNORE would hide other errors too
+    connection.execute(mysql.insert(table).on_duplicate_key_update({key: table.c[key]}), rows)
 
 
 def make_device(connection: Connection, gadget_id: str, family: str = "", status: str = UNKNOWN_STATUS) -> int:
@@ -246,8 +219,10 @@ def make_device(connection: Connection, gadget_id: str, family: str = "", status
     return int(found)
 
 
-def make_stream(connection: Connection, gadget_id: str, layout: Layout, *, family: str, origin: str) -> Stream:
-    """Return a stream within a transaction; see `Store.stream`."""
+def make_stream(
+    connection: Connection, gadget_id: str, layout: Layout, *, family: str, origin: str, first_origin: str | None = None
+) -> Stream:
+    """Return a stream within a transaction; see `Store.stream`. `first_origin` is that of `Store`, None if unknown."""
     digest = layout.digest
     device_id = make_device(connection, gadget_id, family)
     table = schema.streams
@@ -258,8 +233,9 @@ def make_stream(connection: Connection, gadget_id: str, layout: Layout, *, famil
         table.c.layout_digest == digest,
     )
     if connection.execute(query).first() is None:
-        new = {"device_id": device_id, "origin": origin, "kind": layout.kind, "layout_digest": digest}
-        add_once(connection, table, [new | {"layout": layout.to_json(), "next_number": 1}])
+        new: dict[str, Any] = {"device_id": device_id, "origin": origin, "kind": layout.kind, "layout_digest": digest}
+        new |= {"layout": layout.to_json(), "next_number": 1, "first_origin": first_origin}
+        add_once(connection, table, [new])
     stream_id, next_number = connection.execute(query).one()
     return Stream(stream_id, gadget_id, family, origin, layout, next_number)
 

@@ -169,6 +169,7 @@ def _write_zip(store: Store, settings: StationSettings, batch: Batch, path: Path
     """Write the zip and sync it; return the number of readings in it."""
     with store.reads() as connection:
         by_id = {stream.id: stream for stream in streams_of(connection)}
+    own, first = store.origin, store.first_origin
     ranges = batch.contents.readings
     streams = [by_id[part.stream_id] for part in ranges]
     entries = []
@@ -178,7 +179,8 @@ def _write_zip(store: Store, settings: StationSettings, batch: Batch, path: Path
             pages = numbered_pages(store, part.stream_id, part.first, part.last)
             count = writer.add_readings(f"{stem}.csv", stream.layout, pages)
             source = (stream.gadget_id, stream.family, stream.origin, stream.layout)
-            entries.append(StreamEntry(f"{stem}.csv", *source, part.first, part.last, count))
+            first_origin = first if stream.origin == own != first else ""
+            entries.append(StreamEntry(f"{stem}.csv", *source, part.first, part.last, count, first_origin))
         files = tuple(_add_files(writer, batch.contents.files))
         metadata = Metadata(
             FORMAT, batch.id, batch.name, settings.name, iso_time(batch.created_ms), settings.batches.type,

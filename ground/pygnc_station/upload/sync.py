@@ -11,10 +11,11 @@ from sqlalchemy import delete, insert, select
 
 from pygnc_station.errors import RefusedReadingsError, StoreError
 from pygnc_station.store import schema
+from pygnc_station.store.copies import conflicting
 from pygnc_station.store.cursors import SYNC, advance, pending
 from pygnc_station.store.query import numbered, numbered_pages, streams_of
 from pygnc_station.store.readings import NewReading, StoredReading, Stream
-from pygnc_station.store.store import Store, conflicting, put
+from pygnc_station.store.store import Store, put
 from pygnc_station.upload.retry import note_failure, note_success
 
 _PAGE: Final = 1000

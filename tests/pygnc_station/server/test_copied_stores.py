@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from pygnc_station.settings import StationSettings
 from pygnc_station.store import query
+from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
+from pygnc_station.upload.batch_builder import make_batch
 from pygnc_station.upload.uploader import sender_of
-from tests.pygnc_station.server.samples import batch_of, server, station, upload
+from tests.pygnc_station.server.samples import Running, batch_of, server, station, upload
 from tests.pygnc_station.store.samples import LAYOUT, new
 
 pytestmark = pytest.mark.slow
@@ -81,3 +84,49 @@ def test_a_restored_backup_gets_a_new_origin(tmp_path: Path) -> None:
             assert len(upload(store, settings).notes) == 2
             assert store.origin != origin
         assert _times(there.store) == [new(rank).t_utc_ms for rank in (*range(5), *range(10, 14))]
+
+
+def _copied_with_new_name(tmp_path: Path, there: Running) -> tuple[StationSettings, StationSettings]:
+    """Return a station with three uploaded and two waiting readings, and a copy of it that has registered anew."""
+    settings = station(tmp_path / "a", there.url, there.new_key("roof"))
+    with Store.open(str(tmp_path / "a.db")) as store:
+        batch_of(store, settings, range(3))
+        upload(store, settings)
+        store.append(store.stream("imu", LAYOUT), [new(rank) for rank in range(3, 5)])
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    shutil.copy(tmp_path / "a.db", tmp_path / "b.db")
+    return settings, station(tmp_path / "b", there.url, there.new_key("clone"), name="clone")
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_readings_on_a_copied_card_are_stored_once_although_the_copy_has_another_name(
+    tmp_path: Path, url: str, order: str
+) -> None:
+    with server(tmp_path / "server", url) as there:
+        both = dict(zip("ab", _copied_with_new_name(tmp_path, there), strict=True))
+        notes = []
+        for round_ in range(2):
+            for name in order:
+                with Store.open(str(tmp_path / f"{name}.db")) as store:
+                    start = {"a": 10, "b": 20}[name] + 100 * round_
+                    batch_of(store, both[name], range(start, start + 3))
+                    for _ in range(3):  # the first is refused, and the batch is written again under a new origin
+                        notes += upload(store, both[name]).notes
+                        make_batch(store, both[name], clock_ms())
+        assert _times(there.store) == sorted(
+            new(rank).t_utc_ms for start in (0, 10, 20, 110, 120) for rank in range(start, start + (3 if start else 5))
+        )
+        assert sum("2 readings of imu were stored before, from a copy of this station" in note for note in notes) == 1
+        names = {stream.gadget_id for stream in query.streams(there.store)}
+        assert names == {"imu", "imu@clone"}
+
+
+def test_equal_readings_of_other_gadgets_and_stores_are_kept(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        for name in ("one", "two"):  # the same times, values and numbers, but no copies
+            settings = station(tmp_path / name, there.url, there.new_key(name), name=name)
+            with Store.open(str(tmp_path / f"{name}.db")) as store:
+                store.append(store.stream("other", LAYOUT), [new(rank) for rank in range(3)])
+                batch_of(store, settings, range(3))
+                assert upload(store, settings).notes == []
+        assert len(_times(there.store)) == 12

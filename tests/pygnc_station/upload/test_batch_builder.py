@@ -24,8 +24,9 @@ from pygnc_station.errors import StationError
 from pygnc_station.settings import Batches, StationSettings
 from pygnc_station.store import cursors, query
 from pygnc_station.store.batches import BatchState, batches, retry_rejected, update_batch
+from pygnc_station.store.export import csv_text
 from pygnc_station.store.pruning import prune
-from pygnc_station.store.readings import Column, Layout, NewReading, StoredReading, to_text
+from pygnc_station.store.readings import Column, Layout, NewReading, StoredReading, from_cell, to_text
 from pygnc_station.store.store import Store
 from pygnc_station.upload import batch_builder as module
 from pygnc_station.upload.batch_builder import exclusive_lock, make_batch
@@ -274,6 +275,21 @@ def test_a_batch_restores_its_readings_exactly(given_readings: list[NewReading])
     lines = b"".join(_lines(lambda writer: writer.add_readings("x.csv", layout, pages)))
     back = list(read_rows(io.StringIO(lines.decode(), newline=""), entry))
     assert back == list(enumerate(given_readings, 3))
+
+
+CELL = st.sampled_from(
+    ['"', ",", "[", "]", "1", "-0", "0.5", "1e2", "1e400", "9" * 25, "null", "true", " ", "é", "01", "\\"]
+)
+
+
+@given(st.lists(st.lists(CELL, max_size=3).map("".join), min_size=2, max_size=2))
+def test_any_cells_are_read_one_by_one(cells: list[str]) -> None:
+    layout = Layout("K", (Column("a"), Column("b")))
+    head = csv_text([["number", "time", "t_utc_ms", "quality", "lost_before", "flags", "a", "b", "raw"]])
+    text = head + csv_text([["1", "", "0", "0", "0", "", *cells, ""]])
+    entry = StreamEntry("x.csv", "g", "", "o", layout, 1, 1, 1)
+    ((_, found),) = read_rows(io.StringIO(text, newline=""), entry)
+    assert json.loads(found.content) == [from_cell(cell) for cell in cells]
 
 
 def _lines(write: Callable[[BatchWriter], int]) -> list[bytes]:

@@ -1,0 +1,85 @@
+"""Copies of a store (cloned cards, restored backups): their readings have the same numbers, and may differ.
+
+A copy gets an origin of its own when a server notices it. The origin that the store had at first remains the same in
+all its copies, so a server recognises readings that were on the card before it was copied.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+from sqlalchemy import Connection, func, select
+
+from pygnc_station.store import schema
+from pygnc_station.store.readings import NewReading, Stream
+
+Numbered: TypeAlias = Sequence[tuple[int, NewReading]]
+_MAX_PARAMETERS: Final = 500
+_S: Final = schema.streams.c
+_C: Final = schema.readings.c
+_D: Final = schema.devices.c
+
+
+def conflicting(connection: Connection, stream_id: int, numbered: Numbered) -> set[int]:
+    """Return the numbers under which a stream contains readings of another time, other values or other bytes."""
+    next_number = connection.execute(select(_S.next_number).where(_S.id == stream_id)).scalar_one()
+    known = [(number, new) for number, new in numbered if number < next_number]
+    return {number for number, is_same in _compared(connection, [stream_id], known) if not is_same}
+
+
+def stored_elsewhere(connection: Connection, stream: Stream, numbered: Numbered) -> set[int]:
+    """Return the numbers of readings that the stream's device has under another origin: same time, values and bytes."""
+    device_id = select(_S.device_id).where(_S.id == stream.id).scalar_subquery()
+    same = (_S.device_id == device_id, _S.kind == stream.layout.kind, _S.layout_digest == stream.layout.digest)
+    others = connection.execute(select(_S.id).where(*same, _S.id != stream.id)).scalars().all()
+    if not others:
+        return set()
+    found: set[int] = set()
+    for start in range(0, len(numbered), _MAX_PARAMETERS):
+        news = numbered[start : start + _MAX_PARAMETERS]
+        times = {new.t_utc_ms for _, new in news}
+        query = select(_C.t_utc_ms, _C.content, _C.raw).where(_C.stream_id.in_(others), _C.t_utc_ms.in_(times))
+        known = {(t_utc_ms, content, raw) for t_utc_ms, content, raw in connection.execute(query)}
+        found |= {number for number, new in news if (new.t_utc_ms, new.content, new.raw) in known}
+    return found
+
+
+def streams_of_copies(connection: Connection, stream: Stream, first_origin: str) -> list[int]:
+    """Return the streams that copies of a store have sent to other devices, which their owners call the same.
+
+    Args:
+        connection: write transaction.
+        stream: stream of the copy that uploads.
+        first_origin: origin that the store had at first.
+    """
+    is_copy = func.coalesce(_S.first_origin, _S.origin) == first_origin
+    like = (_S.kind == stream.layout.kind, _S.layout_digest == stream.layout.digest, is_copy)
+    # The lock makes uploads of copies follow each other where the database does not lock all tables anyway.
+    connection.execute(select(_S.id).where(*like).with_for_update())
+    local_name = func.lower(func.coalesce(_D.local_name, _D.gadget_id))
+    mine = select(_S.device_id).where(_S.id == stream.id).scalar_subquery()
+    name = select(local_name).where(_D.id == mine).scalar_subquery()
+    query = select(_S.id).join_from(schema.streams, schema.devices)
+    return list(connection.execute(query.where(*like, _S.device_id != mine, local_name == name)).scalars())
+
+
+def stored_in(connection: Connection, stream_ids: Sequence[int], numbered: Numbered) -> set[int]:
+    """Return the numbers under which one of some streams contains the same reading."""
+    return {number for number, is_same in _compared(connection, stream_ids, numbered) if is_same}
+
+
+def _compared(connection: Connection, stream_ids: Sequence[int], numbered: Numbered) -> list[tuple[int, bool]]:
+    """Return the numbers that some streams contain, and whether they contain the same reading under each."""
+    found: list[tuple[int, bool]] = []
+    if not stream_ids:
+        return found
+    for start in range(0, len(numbered), _MAX_PARAMETERS):
+        news = dict(numbered[start : start + _MAX_PARAMETERS])
+        query = select(_C.number, _C.t_utc_ms, _C.content, _C.raw)
+        query = query.where(_C.stream_id.in_(stream_ids), _C.number.in_(news))
+        for number, t_utc_ms, content, raw in connection.execute(query):
+            new = news[number]
+            is_same = t_utc_ms == new.t_utc_ms and raw == new.raw
+            is_same = is_same and (content == new.content or json.loads(content) == json.loads(new.content))
+            found.append((number, is_same))
+    return found
