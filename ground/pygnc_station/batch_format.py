@@ -104,6 +104,10 @@ class Manifest(msgspec.Struct, frozen=True):
     entries: dict[str, Digest]
 
 
+class UnreadableFileError(OSError):
+    """Error raised when a file of a batch cannot be read."""
+
+
 class BatchWriter:
     """Writer of a batch's zip file.
 
@@ -133,7 +137,17 @@ class BatchWriter:
         return count
 
     def add_file(self, name: str, path: Path) -> None:
-        """Copy a file into the zip."""
+        """Copy a file into the zip.
+
+        Raises:
+            UnreadableFileError: the file cannot be read to its end; the zip is unchanged.
+        """
+        try:
+            with path.open("rb") as file:  # an entry that was begun cannot be taken back
+                while file.read(_COPY_BYTES):
+                    pass
+        except OSError as error:
+            raise UnreadableFileError(error.errno, error.strerror, str(path)) from None
         with path.open("rb") as file:
             self.add(name, iter(lambda: file.read(_COPY_BYTES), b""))
 

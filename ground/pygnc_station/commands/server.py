@@ -8,6 +8,7 @@ import typer
 from pygnc_station.commands.common import JsonOption, SettingsOption, app, command, open_store
 from pygnc_station.errors import StationError
 from pygnc_station.server import access
+from pygnc_station.server.logs import failure_log
 from pygnc_station.server.ownership import transfer
 from pygnc_station.settings import Serve
 from pygnc_station.settings_file import read_settings
@@ -119,6 +120,8 @@ def transfer_gadget(
     settings: SettingsOption = None,
 ) -> None:
     """Give a gadget to another gateway, for example after a station was replaced."""
-    with open_store(settings) as store, store.writes() as connection:
+    chosen = read_settings(settings)
+    log_folder = chosen.path(chosen.serve.log_folder or chosen.serve.folder)
+    with failure_log(log_folder), Store.open(chosen.store_url) as store, store.writes() as connection:
         last = transfer(connection, gadget, gateway, clock_ms())
     typer.echo(f"{gadget} belongs to {gateway} now{f', and belonged to {last} before' if last else ''}")

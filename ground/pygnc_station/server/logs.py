@@ -6,6 +6,8 @@ import os
 import re
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
@@ -13,6 +15,7 @@ from urllib.parse import unquote_plus
 
 from pygnc_station.settings import Serve
 
+_FAILURES: Final = "failures.log"
 _ACCESS: Final = "uvicorn.access"
 _FORMAT: Final = "%(asctime)sZ %(levelname)s %(name)s: %(message)s"
 _ACCESS_FORMAT: Final = "%(asctime)sZ %(message)s"
@@ -39,13 +42,37 @@ def start_logs(serve: Serve, folder: Path | None) -> None:
     access.propagate = False
     if folder:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        root.addHandler(_private_file(folder / "failures.log", serve, _FORMAT))
+        root.addHandler(_private_file(folder / _FAILURES, serve, _FORMAT))
         access.addHandler(_private_file(folder / "access.log", serve, _ACCESS_FORMAT))
         access.addFilter(mask_secrets)
         access.setLevel(logging.INFO)
     repetitions = _Repetitions()
     for handler in root.handlers:
         handler.addFilter(repetitions)
+
+
+@contextmanager
+def failure_log(folder: Path) -> Iterator[None]:
+    """Write warnings to standard error, and to the failure log that the server has begun in a folder.
+
+    The server alone begins and renames the file, so that it remains its owner.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    root, screen = logging.getLogger(), logging.StreamHandler(sys.stderr)
+    screen.setFormatter(logging.Formatter("%(message)s"))
+    handlers: list[logging.Handler] = [screen]
+    if (folder / _FAILURES).exists():
+        handlers.append(_private_file(folder / _FAILURES, Serve(log_bytes=sys.maxsize), _FORMAT))
+    for handler in handlers:
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
 
 
 def _private_file(path: Path, serve: Serve, line: str) -> logging.Handler:

@@ -1,10 +1,12 @@
 """Metrics endpoint from which Prometheus scrapes the newest values of a station."""
 
+import contextlib
 import re
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Final, Self
-from wsgiref.simple_server import WSGIServer
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -17,6 +19,8 @@ from pygnc_station.store.query import newest_of_each_kind
 from pygnc_station.store.readings import StoredReading, Stream, clock_ms
 from pygnc_station.store.store import Store
 
+REQUEST_S: Final = 10.0
+"""Maximum time of a request, from its connection to the end of the response."""
 _FORBIDDEN: Final = re.compile(r"[^a-zA-Z0-9_]")
 
 
@@ -42,6 +46,7 @@ class PrometheusSink(Sink):
             raise StationError(
                 f"{chosen.host}:{chosen.port}: {error.strerror or error}; set another host or port in [prometheus]"
             ) from None
+        self._server.RequestHandlerClass = _Handler
 
     @classmethod
     def open(cls, station: StationSettings, store: Store) -> Self:
@@ -61,6 +66,31 @@ class PrometheusSink(Sink):
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _Handler(WSGIRequestHandler):
+    """Handler of a connection, which it closes after `REQUEST_S`, however slowly the client sends or reads."""
+
+    def handle(self) -> None:
+        limit = threading.Timer(REQUEST_S, self._disconnect)
+        limit.daemon = True
+        limit.start()
+        try:
+            with contextlib.suppress(OSError):  # the client or the limit has closed the connection
+                super().handle()
+        finally:
+            limit.cancel()
+
+    def finish(self) -> None:
+        with contextlib.suppress(OSError):
+            super().finish()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def _disconnect(self) -> None:
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
 
 class ReadingCollector(Collector):

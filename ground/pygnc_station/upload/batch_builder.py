@@ -4,6 +4,7 @@ Readings are selected in one transaction, and the file is written afterwards. An
 the recorded selection. Each reading is therefore in exactly one batch, whenever the program is killed.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -19,7 +20,7 @@ import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
 from pygnc_devices.files import durable_rename
-from pygnc_station.batch_format import FILES, FORMAT, BatchWriter, FileEntry, Metadata, StreamEntry
+from pygnc_station.batch_format import FILES, FORMAT, BatchWriter, FileEntry, Metadata, StreamEntry, UnreadableFileError
 from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import schema
@@ -200,10 +201,9 @@ def _add_files(writer: BatchWriter, files: Sequence[BatchedFile]) -> Iterator[Fi
         name = f"{FILES}{rank:04d}_{portable_name(path.name)}"
         try:
             writer.add_file(name, path)
-        except FileNotFoundError:  # deleted since it was selected
-            continue
-        except PermissionError as error:
-            _log.warning("%s: %s; %s is left out until it changes", path, error.strerror, path.name)
+        except UnreadableFileError as error:
+            if error.errno != errno.ENOENT:  # otherwise it was deleted since it was selected
+                _log.warning("%s: %s; %s is left out until it changes", path, error.strerror, path.name)
             continue
         yield FileEntry(name, file.path, file.modified_ns)
 

@@ -144,7 +144,11 @@ def test_a_gadget_is_transferred_explicitly(tmp_path: Path) -> None:
         def run(*words: str) -> Result:
             return CliRunner().invoke(app, [*words, "--settings", str(settings)])
 
+        log = tmp_path / "server/server_log/failures.log"
+        log.parent.mkdir()
+        log.touch(mode=0o600)  # as the server begins it
         assert "belonged to roof before" in run("gateways", "transfer", "imu", "spare").stdout
+        assert log.read_text().endswith("gadget imu: transferred from gateway roof to spare\n")
         spare.upload(range(3, 5))
         assert times(there) == {"imu": at(range(5))}
         assert owners(there) == {"roof": [], "spare": ["imu"]}

@@ -1,8 +1,10 @@
+import contextlib
 import json
 import queue
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import threading
 import time
@@ -391,6 +393,30 @@ def test_prometheus_gets_only_fresh_values(store: Store) -> None:
     assert 'pygnc_pm_2_5_ug_m3{gadget="fresh",kind="histogram"} 12.5' in text
     assert "99.0" not in text
     assert 'pygnc_reading_age_seconds{gadget="old",kind="histogram"}' in text
+
+
+@pytest.mark.parametrize("request_", [b"", b"GET /metrics HTTP/1.1\r\nHost: x\r\n"])
+def test_prometheus_requests_end_in_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], request_: bytes
+) -> None:
+    monkeypatch.setattr("pygnc_station.sinks.prometheus.REQUEST_S", 0.5)
+    server = PrometheusSink(StationSettings(prometheus=Prometheus(_free_port())), store)
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), 10.0) as client:
+            client.sendall(request_)
+            begin_s = time.monotonic()
+            with contextlib.suppress(ConnectionError):
+                while time.monotonic() - begin_s < 10:  # a byte of the headers again and again
+                    client.settimeout(0.1)
+                    with contextlib.suppress(TimeoutError):
+                        assert client.recv(1) == b""
+                        break
+                    client.sendall(b"a" if request_ else b"")
+            assert 0.4 < time.monotonic() - begin_s < 5
+        assert httpx.get(f"http://127.0.0.1:{server.port}/metrics").status_code == 200
+    finally:
+        server.close()
+    assert capsys.readouterr().err == ""
 
 
 def test_publishing_requires_an_output(store: Store) -> None:

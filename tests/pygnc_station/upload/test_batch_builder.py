@@ -1,4 +1,5 @@
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -244,6 +245,40 @@ def test_names_and_skips_a_file_without_read_permission(tmp_path: Path) -> None:
     assert errors == ""
 
 
+def test_a_read_error_inside_a_file_leaves_out_only_that_file(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing(io.FileIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell():
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(min(size or 0, 100))
+
+    def opened(path: Path, mode: str = "r", *arguments: Any) -> Any:  # noqa: ANN401 - as Path.open
+        if path.name == "rng1.bin" and is_broken:
+            return Failing(path)
+        return open(path, mode, *arguments)  # noqa: PTH123 - Path.open is replaced
+
+    for rank in range(3):
+        (tmp_path / f"rng{rank}.bin").write_bytes(b"range" * 100)
+    is_broken = True
+    settings = _settings(tmp_path, flight_folders=[str(tmp_path)])
+    store.append(store.stream("imu", LAYOUT), [new(1)])
+    monkeypatch.setattr(Path, "open", opened)
+    (made,) = make_batch(store, settings, NOW_MS)
+    is_broken = False
+    assert "rng1.bin: Input/output error; rng1.bin is left out until it changes" in caplog.text
+    with zipfile.ZipFile(tmp_path / "batches2upload" / made.file_name) as archive:
+        assert archive.testzip() is None
+        files = sorted(name for name in archive.namelist() if name.startswith("files/"))
+        assert [name.partition("_")[2] for name in files] == ["rng0.bin", "rng2.bin"]
+    assert made.readings == 1
+    (tmp_path / "rng1.bin").write_bytes(b"range" * 101)  # it is repaired
+    (made,) = make_batch(store, settings, NOW_MS)
+    with zipfile.ZipFile(tmp_path / "batches2upload" / made.file_name) as archive:
+        assert [name for name in archive.namelist() if name.startswith("files/")] == ["files/0000_rng1.bin"]
+
+
 def test_only_one_program_builds_batches_at_a_time(store: Store, tmp_path: Path) -> None:
     settings = _settings(tmp_path)
     with (
@@ -277,12 +312,10 @@ def test_a_batch_restores_its_readings_exactly(given_readings: list[NewReading])
     assert back == list(enumerate(given_readings, 3))
 
 
-CELL = st.sampled_from(
-    ['"', ",", "[", "]", "1", "-0", "0.5", "1e2", "1e400", "9" * 25, "null", "true", " ", "é", "01", "\\"]
-)
+PIECES = ('"', ",", "[", "]", "1", "-0", "0.5", "1e2", "1e400", "9" * 25, "null", "true", " ", "é", "01", "\\")
 
 
-@given(st.lists(st.lists(CELL, max_size=3).map("".join), min_size=2, max_size=2))
+@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=3).map("".join), min_size=2, max_size=2))
 def test_any_cells_are_read_one_by_one(cells: list[str]) -> None:
     layout = Layout("K", (Column("a"), Column("b")))
     head = csv_text([["number", "time", "t_utc_ms", "quality", "lost_before", "flags", "a", "b", "raw"]])
