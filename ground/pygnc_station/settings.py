@@ -380,8 +380,10 @@ class Serve(Table, frozen=True):
 
     def gadget(self, name: str) -> GadgetSettings:
         """Return the settings of a gadget, whose name is compared without regard to case."""
-        by_name = {key.lower(): settings for key, settings in self.gadgets.items()}
-        return by_name.get(name.lower(), _NO_GADGET_SETTINGS)
+        if name in self.gadgets:
+            return self.gadgets[name]
+        found = (settings for key, settings in self.gadgets.items() if key.lower() == name.lower())
+        return next(found, _NO_GADGET_SETTINGS)
 
     @property
     def is_local(self) -> bool:

@@ -2,7 +2,8 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -13,14 +14,14 @@ from starlette.responses import FileResponse, Response
 from pygnc_devices.files import data_file
 from pygnc_station.server import air_quality
 from pygnc_station.server.context import context_of
-from pygnc_station.server.corrections import HUMIDITY, Correction
+from pygnc_station.server.corrections import Correction
 from pygnc_station.server.operations import Operation
 from pygnc_station.server.series_api import corrected_summary, value_and_humidity
-from pygnc_station.settings import Serve
+from pygnc_station.settings import GadgetSettings
 from pygnc_station.store import schema
-from pygnc_station.store.hourly import hours_of
+from pygnc_station.store.hourly import hours_by_stream
 from pygnc_station.store.query import Span, newest_of_each_kind, streams_of
-from pygnc_station.store.readings import HOUR_MS, Quality, StoredReading, Stream, clock_ms
+from pygnc_station.store.readings import HOUR_MS, Column, Quality, StoredReading, Stream, clock_ms
 
 COASTLINE: Final = "coastline/coastline.txt"
 _HEADLINES: Final = 4
@@ -44,22 +45,21 @@ def overview(request: Request) -> object:
     newest: dict[str, list[tuple[StoredReading, Stream]]] = defaultdict(list)
     for found in newest_of_each_kind(context.store):
         newest[found[1].gadget_id].append(found)
+    settings = {name: context.serve.gadget(name) for name in newest}
     now_ms = clock_ms()
     with context.store.reads() as connection:
-        by_gadget: dict[str, list[Stream]] = defaultdict(list)
-        for stream in streams_of(connection):
-            by_gadget[stream.gadget_id].append(stream)
         gateways = _gateways(connection)
-        gadgets = [
-            {
-                "gadget": name,
-                "gateway": gateways.get(name, ""),
-                **_newest_json(newest[name], context.serve),
-                "air_quality": _air_quality(connection, by_gadget[name], context.serve, now_ms),
-                "location": msgspec.to_builtins(context.serve.gadget(name).location),
-            }
-            for name in sorted(newest)
-        ]
+        qualities = _air_qualities(connection, settings, context.serve.kappa, now_ms)
+    gadgets = [
+        {
+            "gadget": name,
+            "gateway": gateways.get(name, ""),
+            **_newest_json(newest[name], settings[name], context.serve.kappa),
+            "air_quality": qualities.get(name),
+            "location": msgspec.to_builtins(settings[name].location),
+        }
+        for name in sorted(newest)
+    ]
     categories = [each.category for each in air_quality.break_points()["pm_2_5_ug_m3"]]
     return {"time_ms": now_ms, "air_quality_categories": categories, "gadgets": gadgets}
 
@@ -76,51 +76,56 @@ def _gateways(connection: Connection) -> dict[str, str]:
     return {row.gadget_id: row.name for row in connection.execute(query)}
 
 
-def _newest_json(found: Sequence[tuple[StoredReading, Stream]], serve: Serve) -> dict[str, Any]:
+def _newest_json(
+    found: Sequence[tuple[StoredReading, Stream]], settings: GadgetSettings, kappa: float
+) -> dict[str, Any]:
     """Return time, flags and the most interesting values of the newest readings of a gadget."""
     last, stream = max(found, key=lambda each: each[0].t_utc_ms)
-    values = sorted(_values(found, serve), key=lambda each: each[0])
-    names: dict[str, dict[str, Any]] = {}
-    for _, value in values:
-        names.setdefault(value["name"], value)
+    chosen: dict[str, dict[str, Any]] = {}
+    # Of a value that several kinds of readings contain, the newest counts.
+    for _, _, rank, of in sorted(
+        (_prominence(column.name, column.unit), -reading.t_utc_ms, rank, of)
+        for of, (reading, each) in enumerate(found)
+        for rank, column in enumerate(each.layout.columns)
+    ):
+        reading, each = found[of]
+        column, value = each.layout.columns[rank], _number(reading.values[rank])
+        if value is not None and column.name not in chosen:
+            correct = Correction.of(each.layout, column.name, settings, kappa)
+            chosen[column.name] = _value_json(reading, each, column, value, correct)
+        if len(chosen) == _HEADLINES:
+            break
     return {
         "kind": stream.layout.kind,
         "family": stream.family,
         "last_reading_ms": last.t_utc_ms,
         "quality": [flag.name for flag in Quality(last.quality)],
         "flags": last.flags.split(",") if last.flags else [],
-        "values": list(names.values())[:_HEADLINES],
+        "values": list(chosen.values()),
     }
 
 
-def _values(
-    found: Sequence[tuple[StoredReading, Stream]], serve: Serve
-) -> Iterator[tuple[tuple[int, int, int], dict[str, Any]]]:
-    """Yield the numbers of readings with their order: by name, the newest reading first, by column."""
-    for reading, stream in found:
-        settings = serve.gadget(stream.gadget_id)
-        columns = stream.layout.columns
-        numbers = {
-            column.name: value
-            for column, value in zip(columns, reading.values, strict=False)
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        }
-        for rank, column in enumerate(columns):
-            if column.name not in numbers:
-                continue
-            value = numbers[column.name]
-            each: dict[str, Any] = {
-                "name": column.name,
-                "title": column.csv_name or column.name,
-                "unit": column.csv_unit if column.csv_per_unit != 1.0 else column.unit,
-                "per_unit": column.csv_per_unit,
-                "value": value,
-            }
-            if correct := Correction.of(stream.layout, column.name, settings, serve.kappa):
-                each["corrected"] = correct(value, numbers.get(HUMIDITY))
-            yield (_prominence(column.name, column.unit), -reading.t_utc_ms, rank), each
+def _value_json(
+    reading: StoredReading, stream: Stream, column: Column, value: float, correct: Correction | None
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": column.name,
+        "unit": column.csv_unit if column.csv_per_unit != 1.0 else column.unit,
+        "per_unit": column.csv_per_unit,
+        "value": value,
+    }
+    if correct is not None:
+        names = stream.layout.names
+        humidity = _number(reading.values[names.index(correct.humidity)]) if correct.humidity else None
+        found["corrected"] = correct(value, humidity)
+    return found
 
 
+def _number(value: object) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+@cache
 def _prominence(name: str, unit: str) -> int:
     for rank, pattern in enumerate(_ORDER):
         if pattern.search(name):
@@ -128,35 +133,41 @@ def _prominence(name: str, unit: str) -> int:
     return len(_ORDER) + (0 if unit and not re.fullmatch(r"[mµun]?s", unit) else 1)
 
 
-def _air_quality(
-    connection: Connection, among: Sequence[Stream], serve: Serve, now_ms: int
-) -> dict[str, str | int | float] | None:
-    """Return the highest index of the NowCasts of corrected hourly means, None if the last hours have no means."""
+def _air_qualities(
+    connection: Connection, settings: Mapping[str, GadgetSettings], kappa: float, now_ms: int
+) -> dict[str, dict[str, str | int | float]]:
+    """Return the highest index of the NowCasts of corrected hourly means, by gadget; gadgets without are left out."""
     this_hour = now_ms // HOUR_MS
     span = Span((this_hour - air_quality.HOURS) * HOUR_MS, this_hour * HOUR_MS)
-    worst: dict[str, str | int | float] | None = None
+    found: dict[str, dict[str, str | int | float]] = {}
+    streams = [stream for stream in streams_of(connection) if stream.gadget_id in settings]
     for name in air_quality.break_points():
-        means = _hourly_means(connection, among, name, serve, span)
-        concentration = air_quality.nowcast([means.get(this_hour - age) for age in range(1, air_quality.HOURS + 1)])
-        if concentration is not None:
-            found = air_quality.air_quality(name, concentration)
-            if worst is None or found.index > int(worst["index"]):
-                worst = {"index": found.index, "category": found.category, "rank": found.rank}
-                worst |= {"name": name, "nowcast_ug_m3": round(concentration, 2)}
-    return worst
+        among = [stream for stream in streams if name in stream.layout.names]
+        corrections = {each.id: Correction.of(each.layout, name, settings[each.gadget_id], kappa) for each in among}
+        for gadget, means in _hourly_means(connection, among, name, corrections, span).items():
+            concentration = air_quality.nowcast([means.get(this_hour - age) for age in range(1, air_quality.HOURS + 1)])
+            if concentration is not None:
+                each = air_quality.air_quality(name, concentration)
+                if gadget not in found or each.index > int(found[gadget]["index"]):
+                    found[gadget] = {"index": each.index, "category": each.category, "rank": each.rank}
+                    found[gadget] |= {"name": name, "nowcast_ug_m3": round(concentration, 2)}
+    return found
 
 
 def _hourly_means(
-    connection: Connection, among: Sequence[Stream], name: str, serve: Serve, span: Span
-) -> dict[int, float]:
-    """Return the corrected means of one value by hour; of several streams, the one that was created last counts."""
-    means: dict[int, float] = {}
-    for stream in among:
-        if name in stream.layout.names:
-            correct = Correction.of(stream.layout, name, serve.gadget(stream.gadget_id), serve.kappa)
-            for hour in hours_of(connection, stream, value_and_humidity(name, correct), span):
-                if (found := corrected_summary(hour, correct)) is not None:
-                    means[found.hour] = found.mean
+    connection: Connection,
+    among: Sequence[Stream],
+    name: str,
+    corrections: Mapping[int, Correction | None],
+    span: Span,
+) -> dict[str, dict[int, float]]:
+    """Return the corrected means of a value by gadget and hour; of several streams, the one created last counts."""
+    chosen = {stream.id: (stream, value_and_humidity(name, corrections[stream.id])) for stream in among}
+    means: dict[str, dict[int, float]] = defaultdict(dict)
+    for stream_id, hours in hours_by_stream(connection, chosen, span).items():
+        for hour in hours:
+            if (found := corrected_summary(hour, corrections[stream_id])) is not None:
+                means[chosen[stream_id][0].gadget_id][found.hour] = found.mean
     return means
 
 

@@ -18,7 +18,7 @@ from pygnc_station.store.query import IS_CREDIBLE, Span, conditions
 from pygnc_station.store.readings import HOUR_MS, Stream
 
 MAX_MEANS: Final = 800
-STEPS_H: Final = (1, 2, 3, 6, 12, 24, 48, 96, 168, 336, 720, 8760)
+STEPS_H: Final = (1, 3, 6, 24, 168, 720, 8760)
 """Lengths of the intervals of means, in hours."""
 _EXTREME_INTERVALS: Final = 600
 _MAX_READINGS: Final = 20_000
@@ -44,18 +44,20 @@ def series(request: Request, query: SeriesFilters) -> object:
     """Return one value over time for a plot, a bounded number of points for any time span.
 
     `points` are [time, value] for the form `raw`, and [time, mean, minimum, maximum] of intervals of `step_ms` for
-    `mean`.
+    `mean`. `corrected` is true if a correction was applied.
     """
     context = context_of(request)
     among = [stream for stream in query.streams(request) if query.name in stream.layout.names]
     span = query.span
+    is_corrected = any(_correction(context.serve, stream, query) for stream in among)
+    found: dict[str, object] = {"name": query.name, "corrected": is_corrected}
     with context.store.reads() as connection:
         if query.form == "raw":
             points = sorted(_raw_points(connection, context.serve, among, query, span))
-            return {"name": query.name, "points": _reduced(points)}
+            return found | {"points": _reduced(points)}
         hours = sorted(_corrected_hours(connection, context.serve, among, query, span))
     step_h, means = means_of(hours, span)
-    return {"name": query.name, "step_ms": step_h * HOUR_MS, "points": means}
+    return found | {"step_ms": step_h * HOUR_MS, "points": means}
 
 
 class Summary(NamedTuple):

@@ -1,32 +1,41 @@
 """Hourly statistics of readings: count, sum, minimum and maximum of each numeric value, stored with the readings.
 
-A cursor finds the readings that are new, as for every other reader of the store; `Store.put` records the hours of
-readings that arrive below it. An hour that changed is computed again from all its readings, so its statistics never
-drift.
+A cursor finds the readings that are new, as for every other reader of the store; they are added to the statistics
+of their hours. `Store.put` records the hours of readings that arrive below the next number; these hours are computed
+again from all their readings, once the cursor has passed all readings.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
-from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from pygnc_station.store import schema
 from pygnc_station.store.cursors import advance, position
 from pygnc_station.store.query import ALWAYS, IS_CREDIBLE, Span
-from pygnc_station.store.readings import HOUR_MS, Stream
+from pygnc_station.store.readings import HOUR_MS, TIMES_MS, Quality, Stream
 from pygnc_station.store.store import Store
 
 HOURS: Final = "hours"
 """Reader whose cursor is the last number that the statistics contain."""
 _READINGS_AT_ONCE: Final = 10_000
 """Readings of one transaction, which takes about 0.1 s; an upload that writes at this time waits for it."""
-_LATE_AT_ONCE: Final = 20
 _VALUES: Final = msgspec.json.Decoder(list[object])
 _ENCODER: Final = msgspec.json.Encoder()
 Statistics: TypeAlias = tuple[int, float, float, float]
 """Count, sum, minimum and maximum."""
 _STATISTICS: Final = msgspec.json.Decoder(Statistics | None)
+_RAW: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_H: Final = schema.hours.c
+_CONTENTS: Final = (
+    select(_H.stream_id, _H.hour, _H.content)
+    .where(
+        _H.stream_id.in_(bindparam("streams", expanding=True)), _H.hour.between(bindparam("first"), bindparam("last"))
+    )
+    .order_by(_H.stream_id, _H.hour)
+)
+_ALL_STATISTICS: Final = msgspec.json.Decoder(list[Statistics | None])
 
 
 class Hour(NamedTuple):
@@ -42,7 +51,7 @@ class Hour(NamedTuple):
 
 
 def update_hours(store: Store, should_stop: Callable[[], bool] = lambda: False) -> int:
-    """Bring the statistics of all streams up to date; return the number of hours that were computed.
+    """Bring the statistics of all streams up to date; return how many statistics of hours were changed.
 
     Args:
         store: store of the readings.
@@ -58,14 +67,14 @@ def update_hours(store: Store, should_stop: Callable[[], bool] = lambda: False) 
         new = connection.execute(behind.where(s.next_number > func.coalesce(c.number, 0) + 1)).scalars().all()
         late = connection.execute(select(schema.late_hours.c.stream_id).distinct()).scalars().all()
     for stream_id in sorted({*new, *late}):
-        while not should_stop():
+        hours = -1
+        while hours and not should_stop():
             with store.writes() as connection:
-                hours = _changed_hours(connection, stream_id)
-                for hour in hours:
-                    _compute(connection, stream_id, hour)
-            computed += len(hours)
-            if not hours:
-                break
+                # The lock keeps new readings out, which both steps would count otherwise.
+                lock = select(s.next_number).where(s.id == stream_id).with_for_update()
+                next_number = connection.execute(lock).scalar_one()
+                hours = _add_new(connection, stream_id, next_number) or _compute_late(connection, stream_id)
+            computed += hours
     return computed
 
 
@@ -74,16 +83,38 @@ def hours_of(connection: Connection, stream: Stream, names: Sequence[str], span:
 
     Hours are complete: the first and the last may contain readings outside the time span.
     """
-    c = schema.hours.c
     ranks = [stream.layout.names.index(name) for name in names]
-    query = select(c.hour, *(func.json_extract(c.content, f"$[{rank}]") for rank in ranks))
-    query = query.where(c.stream_id == stream.id)
-    if span.start_ms is not None:
-        query = query.where(c.hour >= span.start_ms // HOUR_MS)
-    if span.stop_ms is not None:
-        query = query.where(c.hour <= (span.stop_ms - 1) // HOUR_MS)
-    for hour, *texts in connection.execute(query.order_by(c.hour)):
-        yield Hour(hour, tuple(_STATISTICS.decode(text) if text else None for text in texts))
+    for _, hour, content in _contents(connection, [stream], span):
+        yield Hour(hour, _values(content, ranks))
+
+
+def hours_by_stream(
+    connection: Connection, among: Mapping[int, tuple[Stream, Sequence[str]]], span: Span
+) -> dict[int, list[Hour]]:
+    """Return the statistics of many streams in a short time span, by id of the stream.
+
+    Args:
+        connection: transaction.
+        among: streams, and the names of their values, by id.
+        span: time span; see `hours_of`.
+    """
+    ranks = {key: [stream.layout.names.index(name) for name in names] for key, (stream, names) in among.items()}
+    found: dict[int, list[Hour]] = {key: [] for key in among}
+    for stream_id, hour, content in _contents(connection, [stream for stream, _ in among.values()], span):
+        found[stream_id].append(Hour(hour, _values(content, ranks[stream_id])))
+    return found
+
+
+def _contents(connection: Connection, among: Sequence[Stream], span: Span) -> Iterator[tuple[int, int, str]]:
+    first = 0 if span.start_ms is None else span.start_ms // HOUR_MS
+    last = TIMES_MS.stop // HOUR_MS if span.stop_ms is None else (span.stop_ms - 1) // HOUR_MS
+    arguments = {"streams": [stream.id for stream in among], "first": first, "last": last}
+    return ((row[0], row[1], row[2]) for row in connection.execute(_CONTENTS, arguments))
+
+
+def _values(content: str, ranks: Sequence[int]) -> tuple[Statistics | None, ...]:
+    raw = _RAW.decode(content)
+    return tuple(_STATISTICS.decode(raw[rank]) for rank in ranks)
 
 
 def statistics(values: Iterable[object]) -> Statistics | None:
@@ -92,35 +123,59 @@ def statistics(values: Iterable[object]) -> Statistics | None:
     return (len(numbers), float(sum(numbers)), float(min(numbers)), float(max(numbers))) if numbers else None
 
 
-def _changed_hours(connection: Connection, stream_id: int) -> list[int]:
-    """Return some hours of a stream that need to be computed, and record that they are."""
-    late, r = schema.late_hours, schema.readings.c
-    query = select(late.c.hour).where(late.c.stream_id == stream_id).limit(_LATE_AT_ONCE).with_for_update()
-    if hours := list(connection.execute(query).scalars()):
-        _delete_hours(connection, late, stream_id, hours)
-        return hours
+def _add_new(connection: Connection, stream_id: int, next_number: int) -> int:
+    """Add the next new readings of a stream to the statistics of their hours; return the number of hours."""
+    r = schema.readings.c
     last = position(connection, HOURS, stream_id)
-    new = select(r.number, r.t_utc_ms).where(r.stream_id == stream_id, r.number > last)
-    rows = connection.execute(new.order_by(r.number).limit(_READINGS_AT_ONCE)).all()
-    next_number = select(schema.streams.c.next_number).where(schema.streams.c.id == stream_id)
+    query = select(r.number, r.t_utc_ms, r.quality, r.content).where(r.stream_id == stream_id, r.number > last)
+    rows = connection.execute(query.order_by(r.number).limit(_READINGS_AT_ONCE)).all()
     # Without new readings, those up to the next number were deleted.
-    passed = rows[-1].number if rows else connection.execute(next_number).scalar_one() - 1
+    passed = rows[-1].number if rows else next_number - 1
     if passed > last:
         advance(connection, HOURS, stream_id, passed)
-    return sorted({row.t_utc_ms // HOUR_MS for row in rows})
+    new: dict[int, list[list[object]]] = {}
+    for _, t_utc_ms, quality, content in rows:
+        if not quality & Quality.FUTURE:
+            new.setdefault(t_utc_ms // HOUR_MS, []).append(_VALUES.decode(content))
+    if new:
+        known = select(_H.hour, _H.content).where(_H.stream_id == stream_id, _H.hour.between(min(new), max(new)))
+        old = {hour: _ALL_STATISTICS.decode(text) for hour, text in connection.execute(known) if hour in new}
+        _replace(connection, stream_id, {hour: _joined(old.get(hour), _all(values)) for hour, values in new.items()})
+    return len(new) if new or not rows else 1
 
 
-def _compute(connection: Connection, stream_id: int, hour: int) -> None:
-    r = schema.readings.c
+def _compute_late(connection: Connection, stream_id: int) -> int:
+    """Compute an hour again that has late readings; return 1, or 0 if there is none."""
+    late, r = schema.late_hours.c, schema.readings.c
+    hour = connection.execute(select(late.hour).where(late.stream_id == stream_id).limit(1)).scalar()
+    if hour is None:
+        return 0
     within = r.t_utc_ms.between(hour * HOUR_MS, (hour + 1) * HOUR_MS - 1)
-    query = select(r.content).where(r.stream_id == stream_id, within, IS_CREDIBLE).order_by(r.t_utc_ms, r.number)
-    rows = [_VALUES.decode(content) for content in connection.execute(query).scalars()]
-    _delete_hours(connection, schema.hours, stream_id, [hour])
-    if rows:
-        content = _ENCODER.encode([statistics(values) for values in zip(*rows, strict=False)]).decode()
-        connection.execute(insert(schema.hours), {"stream_id": stream_id, "hour": hour, "content": content})
+    query = select(r.content).where(r.stream_id == stream_id, within, IS_CREDIBLE)
+    _replace(connection, stream_id, {hour: _all(map(_VALUES.decode, connection.execute(query).scalars()))})
+    connection.execute(delete(schema.late_hours).where(late.stream_id == stream_id, late.hour == hour))
+    return 1
 
 
-def _delete_hours(connection: Connection, table: Table, stream_id: int, hours: Sequence[int]) -> None:
-    chosen = delete(table).where(table.c.stream_id == stream_id, table.c.hour == bindparam("chosen"))
+def _all(rows: Iterable[list[object]]) -> list[Statistics | None]:
+    return [statistics(values) for values in zip(*rows, strict=False)]
+
+
+def _joined(old: list[Statistics | None] | None, new: list[Statistics | None]) -> list[Statistics | None]:
+    return new if old is None else [_sum(a, b) if a and b else a or b for a, b in zip(old, new, strict=False)]
+
+
+def _sum(one: Statistics, other: Statistics) -> Statistics:
+    return one[0] + other[0], one[1] + other[1], min(one[2], other[2]), max(one[3], other[3])
+
+
+def _replace(connection: Connection, stream_id: int, hours: Mapping[int, list[Statistics | None]]) -> None:
+    chosen = delete(schema.hours).where(_H.stream_id == stream_id, _H.hour == bindparam("chosen"))
     connection.execute(chosen, [{"chosen": hour} for hour in hours])
+    rows = [
+        {"stream_id": stream_id, "hour": hour, "content": _ENCODER.encode(found).decode()}
+        for hour, found in hours.items()
+        if found
+    ]
+    if rows:
+        connection.execute(insert(schema.hours), rows)

@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select
 
 from pygnc_station.store import schema
 from pygnc_station.store.readings import Layout, Quality, StoredReading, Stream
@@ -22,6 +22,13 @@ _R: Final = schema.readings.c
 _COLUMNS: Final = (_R.stream_id, _R.number, _R.t_utc_ms, _R.quality, _R.lost_before, _R.flags, _R.content, _R.raw)
 IS_CREDIBLE: Final = _R.quality.bitwise_and(int(Quality.FUTURE)) == 0
 """Condition on readings: the reading was not dated in the future when it was received."""
+_NEWEST: Final = (
+    select(*_COLUMNS)
+    .where(_R.stream_id == bindparam("stream"), IS_CREDIBLE)
+    .order_by(_R.t_utc_ms.desc(), _R.number.desc())
+    .limit(1)
+)
+"""Statement built once, because its construction takes longer than its execution."""
 _PAGE: Final = 5000
 _NUMBER: Final = StoredReading._fields.index("number")
 _BY_NUMBER: Final = itemgetter(_NUMBER)
@@ -97,11 +104,10 @@ def newest_of_each_kind(store: Store, gadget_id: str = "") -> list[tuple[StoredR
     Readings that were dated in the future when they were received do not count.
     """
     found: dict[tuple[str, str], tuple[StoredReading, Stream]] = {}
-    order = (_R.t_utc_ms.desc(), _R.number.desc())
     with store.reads() as connection:
         for stream in streams_of(connection, gadget_id):
-            query = select_readings(stream).where(IS_CREDIBLE).order_by(*order).limit(1)
-            for reading in _read(connection, query):
+            for row in connection.execute(_NEWEST, {"stream": stream.id}):
+                reading = StoredReading._make(row)
                 key = (stream.gadget_id, stream.layout.kind)
                 if key not in found or found[key][0].t_utc_ms < reading.t_utc_ms:
                     found[key] = (reading, stream)

@@ -1,0 +1,364 @@
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import Select, WebDriverWait
+from sqlalchemy import update
+
+from pygnc_station.server.fleet import store_state
+from pygnc_station.settings import Calibration, GadgetSettings, Location
+from pygnc_station.station_state import StationState
+from pygnc_station.store import schema
+from pygnc_station.store.hourly import update_hours
+from pygnc_station.store.readings import HOUR_MS, Column, Layout, NewReading, clock_ms
+from pygnc_station.store.store import Store
+from tests.fakes.batonopc import Station, batch_of, csv_of, log, rows_of
+from tests.fakes.browser import chromium
+from tests.programs import needs
+from tests.pygnc_station.logger.samples import store_sentence
+from tests.pygnc_station.server.samples import Running, server
+from tests.pygnc_station.store.samples import LAYOUT, new
+
+pytestmark = [pytest.mark.slow, needs("chromium", "chromedriver"), pytest.mark.xdist_group("page")]
+HISTOGRAM = Layout("histogram", (Column("pm_2_5_ug_m3", "µg/m³"), Column("humidity_percent", "%")))
+CELLS = Layout("BV2 cells 0-7", tuple(Column(f"cell_{rank}_voltage_v", "V") for rank in range(8)))
+DAYS = 40
+HOSTILE = "<img src=x onerror=alert(1)>"
+GADGETS = {
+    "OPC_1": GadgetSettings(Location(53.35, -6.26), calibration={"pm_2_5_ug_m3": Calibration(gain=2.0)}),
+    "OPC_2": GadgetSettings(Location(53.36, -6.20), kappa=0.0),
+}
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    with chromium(tmp_path_factory.mktemp("browser") / "profile", "--window-size=1100,900") as driver:
+        yield driver
+
+
+@pytest.fixture
+def browser(chrome: Chrome) -> Iterator[Chrome]:
+    """Browser with an empty page, in the light scheme and as wide as a desktop, that all tests share."""
+    chrome.get("about:blank")
+    # What other tests caused is discarded.
+    chrome.get_log("browser")  # type: ignore[no-untyped-call]
+    yield chrome
+    chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def open_page(browser: Chrome, url: str) -> None:
+    browser.get(url)
+    wait_for(browser, lambda: browser.execute_script("return document.body.dataset.ready"))
+
+
+def wait_for(browser: Chrome, condition: Callable[[], object]) -> None:
+    WebDriverWait(browser, 30).until(lambda _: condition())
+
+
+def points(browser: Chrome) -> int:
+    return int(browser.find_element(By.ID, "chart").get_attribute("data-points") or 0)
+
+
+def rows(browser: Chrome, table: str) -> list[str]:
+    script = "return [...document.querySelectorAll(arguments[0])].map(row => row.innerText)"
+    found: list[str] = browser.execute_script(script, f"#{table} tbody tr")
+    return [" ".join(text.split()) for text in found]
+
+
+def names(browser: Chrome) -> list[str]:
+    return [each.text for each in browser.find_elements(By.CSS_SELECTOR, "#gadgets .name")]
+
+
+def text_of(browser: Chrome, id_: str) -> str:
+    return " ".join(browser.find_element(By.ID, id_).text.split())
+
+
+def button(browser: Chrome, selector: str) -> WebElement:
+    return browser.find_element(By.CSS_SELECTOR, selector)
+
+
+def click(browser: Chrome, selector: str) -> None:
+    browser.execute_script("arguments[0].click()", button(browser, selector))
+
+
+def assert_no_errors(browser: Chrome, url: str) -> None:
+    """Check that the browser reports no error or violated policy, and loaded nothing from other hosts."""
+    told = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    assert [entry for entry in told if entry["level"] == "SEVERE"] == []
+    loaded = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert loaded
+    assert [each for each in loaded if not each.startswith(url)] == []
+
+
+def set_width(browser: Chrome, width: int) -> None:
+    size = {"width": width, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def fill(store: Store, gadget: str, layout: Layout, values: list[list[Any]], *, last_ms: int, step_ms: int) -> None:
+    store.append(
+        store.stream(gadget, layout, family="opc_n3"),
+        [
+            NewReading(last_ms - (len(values) - 1 - rank) * step_ms, 0, 0, "", json.dumps(each), None)
+            for rank, each in enumerate(values)
+        ],
+    )
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Server with two particle counters on the map, an old one, a battery, and a gadget with a hostile name."""
+    with server(tmp_path_factory.mktemp("fleet"), gadgets=GADGETS) as there:
+        now_ms = clock_ms()
+        count = DAYS * 24 * 2
+        fill(
+            there.store,
+            "OPC_1",
+            HISTOGRAM,
+            [[13.0 + rank % 5, 50.0] for rank in range(count)],
+            last_ms=now_ms,
+            step_ms=HOUR_MS // 2,
+        )
+        fill(there.store, "OPC_2", HISTOGRAM, [[60.0, 0.0]] * count, last_ms=now_ms, step_ms=HOUR_MS // 2)
+        fill(there.store, "OPC_10", HISTOGRAM, [[1.0, 0.0]] * 3, last_ms=now_ms - 5 * 24 * HOUR_MS, step_ms=HOUR_MS)
+        fill(there.store, "pack", CELLS, [[3.3 + rank / 10 for rank in range(8)]] * 5, last_ms=now_ms, step_ms=60_000)
+        fill(
+            there.store,
+            HOSTILE,
+            Layout(HOSTILE, (Column(HOSTILE, HOSTILE),)),
+            [[4]] * 3,
+            last_ms=now_ms,
+            step_ms=60_000,
+        )
+        for rank, name in enumerate(("roof", "cellar"), 1):
+            there.new_key(name)
+            with there.store.writes() as connection:
+                owned = update(schema.devices).where(schema.devices.c.gadget_id == f"OPC_{rank}")
+                connection.execute(owned.values(gateway_id=rank))
+        with there.store.writes() as connection:
+            store_state(connection, 1, StationState(now_ms + 1500, version="9.9", backlog_readings=77), now_ms)
+            silent = update(schema.gateways).where(schema.gateways.c.id == 2)
+            connection.execute(silent.values(created_ms=now_ms - 5 * HOUR_MS, seen_ms=now_ms - 4 * HOUR_MS))
+        update_hours(there.store)
+        yield there
+
+
+def test_the_page_lists_gadgets_and_gateways_with_their_state(fleet: Running, browser: Chrome) -> None:
+    open_page(browser, fleet.url)
+    assert text_of(browser, "state") == "5 gadgets, 2 gateways, 1 silent"
+    assert names(browser) == [HOSTILE, "OPC_1", "OPC_2", "OPC_10", "pack"]  # numbers are ordered as numbers
+    by_name = {row.split()[0]: row for row in rows(browser, "gadgets")}
+    assert "PM2.5 26.2 (17) µg/m³" in by_name["OPC_1"]  # 17 / 1.3 * 2 = 26.15
+    assert by_name["OPC_2"].endswith("cellar")
+    assert "5 days ago" in by_name["OPC_10"]
+    first, second = rows(browser, "gateways")
+    assert first.startswith("cellar silent 4 h ago")
+    assert second.startswith("roof fine")
+    assert "77 +1.5 s" in second
+    assert "9.9" in second
+    assert_no_errors(browser, fleet.url)
+
+
+def test_text_from_data_never_becomes_markup(fleet: Running, browser: Chrome) -> None:
+    open_page(browser, f"{fleet.url}/#gadget={quote(HOSTILE)}")
+    assert browser.find_elements(By.TAG_NAME, "img") == []
+    assert HOSTILE in text_of(browser, "details")
+    assert HOSTILE in text_of(browser, "chosen")
+    assert points(browser) == 3
+    assert_no_errors(browser, fleet.url)
+
+
+def test_gadgets_are_sorted_and_searched(fleet: Running, browser: Chrome) -> None:
+    open_page(browser, fleet.url)
+    heading = "#gadgets th:nth-child(4)"
+    click(browser, f"{heading} button")
+    assert button(browser, heading).get_attribute("aria-sort") == "descending"
+    assert names(browser)[:2] == ["OPC_2", "OPC_1"]
+    click(browser, f"{heading} button")
+    assert names(browser)[:2] == ["OPC_1", "OPC_2"]  # gadgets without an index stay at the end
+    browser.find_element(By.ID, "search").send_keys("opc roof")
+    assert names(browser) == ["OPC_1"]
+    assert text_of(browser, "gadget-count") == "1 of 5"
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#map .dim")) == 1
+
+
+def test_the_map_shows_places_with_air_quality(fleet: Running, browser: Chrome) -> None:
+    open_page(browser, fleet.url)
+    wait_for(browser, lambda: button(browser, "#map path").get_attribute("d"))
+    markers = browser.find_elements(By.CSS_SELECTOR, "#map .place")
+    labels = {each.get_attribute("aria-label") for each in markers}
+    assert len(markers) == 2
+    assert any("OPC_2: AQI 154, Unhealthy" in str(each) for each in labels)  # 49 / 69.9 * 4.5 + 151 = 154.2
+    marker = next(each for each in markers if "OPC_2" in str(each.get_attribute("aria-label")))
+    marker.send_keys(Keys.ENTER)
+    wait_for(browser, lambda: text_of(browser, "chosen") == "OPC_2 ×")
+    west = [str(each.get_attribute("transform")) for each in browser.find_elements(By.CSS_SELECTOR, "#map .place")]
+    browser.find_element(By.ID, "map").send_keys(Keys.ARROW_RIGHT)
+    east = [str(each.get_attribute("transform")) for each in browser.find_elements(By.CSS_SELECTOR, "#map .place")]
+    assert west != east
+    assert_no_errors(browser, fleet.url)
+
+
+def test_time_spans_forms_and_corrections_of_a_plot(fleet: Running, browser: Chrome) -> None:
+    open_page(browser, f"{fleet.url}/#gadget=OPC_1")
+    assert points(browser) == 2 * 48  # stored and corrected readings of a day
+    assert rows(browser, "legend")[0].startswith("OPC_1, stored 15.")
+    click(browser, "[data-range=month]")
+    wait_for(browser, lambda: points(browser) > 1400)
+    assert "means of 1 h" in text_of(browser, "caption")
+    Select(browser.find_element(By.ID, "correction")).select_by_value("stored")
+    wait_for(browser, lambda: 740 <= points(browser) <= 745)
+    assert "lowest and highest" in text_of(browser, "caption")
+    click(browser, "[data-range=year]")
+    wait_for(browser, lambda: DAYS <= points(browser) <= DAYS + 1)
+    assert "means of 24 h" in text_of(browser, "caption")
+    Select(browser.find_element(By.ID, "form")).select_by_value("raw")
+    wait_for(browser, lambda: 1000 < points(browser) <= 1200)
+    click(browser, "[data-range=custom]")
+    script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'))"
+    day_ms = clock_ms() // (24 * HOUR_MS) * 24 * HOUR_MS
+    for id_, t_ms in (("from", day_ms - 72 * HOUR_MS), ("to", day_ms - 48 * HOUR_MS)):
+        text = browser.execute_script("return new Date(arguments[0]).toISOString().slice(0, 16)", t_ms)
+        browser.execute_script(script, browser.find_element(By.ID, id_), text)
+    wait_for(browser, lambda: points(browser) == 48)
+    # The address contains the choices and restores them.
+    browser.refresh()
+    wait_for(browser, lambda: browser.execute_script("return document.body.dataset.ready"))
+    assert points(browser) == 48
+    assert button(browser, "[data-range=custom]").get_attribute("aria-pressed") == "true"
+    assert_no_errors(browser, fleet.url)
+
+
+def test_gadgets_are_compared_and_read_by_keyboard(fleet: Running, browser: Chrome) -> None:
+    open_page(browser, f"{fleet.url}/#gadget=OPC_1&correction=corrected")
+    box = next(
+        each
+        for each in browser.find_elements(By.CSS_SELECTOR, "#gadgets input")
+        if "OPC_2" in str(each.accessible_name)
+    )
+    box.send_keys(Keys.SPACE)
+    wait_for(browser, lambda: len(rows(browser, "legend")) == 2)
+    assert [row.split(",")[0] for row in rows(browser, "legend")] == ["OPC_1", "OPC_2 60 60 60 60"]
+    assert browser.switch_to.active_element.get_attribute("data-key") == "box OPC_2"
+    chart = browser.find_element(By.ID, "chart")
+    chart.send_keys(Keys.END)
+    spoken = text_of_hidden(browser, "spoken")
+    assert "OPC_1, corrected" in spoken
+    assert "60 µg/m³" in spoken
+    chart.send_keys(Keys.ARROW_LEFT)
+    assert text_of_hidden(browser, "spoken") != spoken
+    click(browser, "#chosen li:first-child button")
+    wait_for(browser, lambda: text_of(browser, "chosen") == "OPC_2 ×")
+
+
+def text_of_hidden(browser: Chrome, id_: str) -> str:
+    text: str = browser.execute_script("return document.getElementById(arguments[0]).textContent", id_)
+    return text
+
+
+def test_all_cells_of_a_battery_are_in_one_plot(fleet: Running, browser: Chrome) -> None:
+    open_page(browser, f"{fleet.url}/#gadget=pack&value=cells+voltage_v")
+    assert [row[:6] for row in rows(browser, "legend")] == [f"cell {rank}" for rank in range(8)]
+    assert points(browser) == 8 * 5
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast_and_width_of_a_phone(fleet: Running, browser: Chrome, tmp_path: Path, scheme: str) -> None:
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    set_width(browser, 360)
+    open_page(browser, f"{fleet.url}/#gadget=OPC_1")
+    assert browser.execute_script("return document.documentElement.scrollWidth") == 360
+    ratios = browser.execute_script(CONTRAST)
+    assert len(ratios) > 20
+    assert min(ratios.values()) >= 4.5, ratios
+    missing = browser.execute_script(
+        "return [...document.querySelectorAll('input, select, button')].filter(each => "
+        "!(each.labels && each.labels.length) && !each.ariaLabel && !each.textContent.trim()).map(each => each.id)"
+    )
+    assert missing == []
+    browser.save_screenshot(str(tmp_path / "page.png"))
+
+
+CONTRAST = """
+const linear = v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+const luminance = color => [.2126, .7152, .0722].reduce((sum, weight, i) => sum + weight * linear(color[i] / 255), 0);
+const numbers = color => color.match(/[\\d.]+/g).map(Number);
+const back = node => {
+  for (; node; node = node.parentElement) {
+    const found = numbers(getComputedStyle(node).backgroundColor);
+    if (found.length < 4 || found[3] > 0) return found;
+  }
+  return [255, 255, 255];
+};
+const found = {};
+for (const node of document.querySelectorAll("body *:not(svg *):not(option):not(canvas)")) {
+  const own = [...node.childNodes].some(child => child.nodeType === 3 && child.textContent.trim());
+  if (!own || !node.offsetParent) continue;
+  const [a, b] = [luminance(numbers(getComputedStyle(node).color)), luminance(back(node))];
+  const name = `${node.tagName} ${node.className} ${node.textContent.trim().slice(0, 20)}`;
+  found[name] = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+}
+return found;
+"""
+
+
+def test_the_page_shows_newest_readings_and_plots(tmp_path: Path, browser: Chrome) -> None:
+    now_ms = clock_ms()
+    columns = (Column("bin_0"), Column("period_s", "s"), Column("temp_degc", "°C"), Column("pm2_5_ug_m3", "µg/m³"))
+    layout = Layout("PM", (*columns, Column("note"), Column("a_name_without_any_place_where_it_could_be_broken" * 3)))
+    values = [[3, 2.5, 21 + rank / 1000, 12 + rank % 40 / 10, "ok", 1] for rank in range(500)]
+    with server(tmp_path / "server") as there:
+        fill(there.store, "roof", layout, values, last_ms=now_ms, step_ms=5000)
+        there.store.append(there.store.stream("old", LAYOUT), [new(1)])
+        open_page(browser, f"{there.url}/?api-key=TOKEN")
+        assert browser.current_url.split("#")[0] == f"{there.url}/"  # the token is removed from the address
+        wait_for(browser, lambda: points(browser) == 500)
+        assert text_of(browser, "chosen") == "roof ×"
+        details = rows(browser, "details")
+        assert details[:4] == ["PM2.5 13.9 µg/m³", "temp 21.499 °C", "period 2.5 s", "bin 0 3"]
+        assert "PM2.5 in µg/m³" in text_of(browser, "caption")
+        assert text_of(browser, "state") == "2 gadgets"
+        set_width(browser, 375)  # nothing is wider than the screen of a phone
+        assert browser.execute_script("return document.documentElement.scrollWidth") == 375
+        assert_no_errors(browser, there.url)
+
+
+def test_the_page_shows_readings_of_a_batonopc_station(tmp_path: Path, browser: Chrome) -> None:
+    log(tmp_path / "old.db", 3)
+    with server(tmp_path / "server", batonopc_zone="Europe/Dublin") as there:
+        pi = Station(there.url, there.new_key())
+        for ref in ("2021-07-01_12:02_1", "2021-07-01_12:02_2"):
+            table = csv_of(rows_of(tmp_path / "old.db"))
+            assert pi.upload(ref, batch_of(ref, pi.key, table)) == ("Processed", "")
+        open_page(browser, there.url)
+        assert names(browser) == ["OPC_7"]
+        details = text_of(browser, "details")
+        assert "2021-07-01 11:02:00.000 UTC" in details
+        assert "(imported)" in details
+        assert "PM2.5 2 µg/m³" in details
+        assert points(browser) == 3  # the plot ends with the newest reading
+
+
+def test_the_page_shows_charge_in_ampere_hours_and_labels_of_codes(tmp_path: Path, browser: Chrome) -> None:
+    with server(tmp_path / "server") as there:
+        for minute in range(3):
+            t_wall_ns = (clock_ms() - 60_000 * minute) * 1_000_000
+            store_sentence(there.store, "BC1", b"000456F0,00057E40,1EDC", t_wall_ns)
+            store_sentence(there.store, "ST1", b"03,00,0000,000128E3,05,0002,00,00040802", t_wall_ns)
+        open_page(browser, f"{there.url}/#value=charge_c")
+        details = text_of(browser, "details")
+        assert "charge 79 Ah capacity 100 Ah state of charge 79 %" in details
+        assert "charge in Ah" in text_of(browser, "caption")
+        assert rows(browser, "legend") == ["pack 79 79 79 79"]
+        assert "charging stage 3 main charging" in details
+        assert "protections 2 cell over-voltage" in details
+        assert "status 5 cell voltages valid, balancing rates valid" in details
