@@ -18,6 +18,9 @@ from sphinx.cmd.build import main as sphinx_build
 
 from scripts.documentation import links
 from scripts.documentation.check import faults
+from scripts.documentation.command_reference import command_page
+from scripts.documentation.format_reference import format_page, packet_page
+from scripts.documentation.module_reference import module_pages
 
 HERE: Final = Path(__file__).resolve().parent
 DOCS: Final = links.ROOT / links.DOCS
@@ -71,6 +74,12 @@ def pages() -> dict[PurePosixPath, str]:
     linked = {
         page: links.with_site_links(text, links.origin_of(page)) if page.suffix == ".md" else text
         for page, text in (written | shown).items()
+    }
+    linked |= {
+        PurePosixPath("reference/commands.md"): command_page(),
+        PurePosixPath("reference/formats.md"): format_page(),
+        PurePosixPath("reference/packets.md"): packet_page(),
+        **module_pages(),
     }
     others = [page for page in written if page not in named and page.name != "index.md"]
     for folder, about in plan["folders"].items():

@@ -1,0 +1,44 @@
+"""The generated reference contains what the code declares."""
+
+import re
+
+import pytest
+
+from pygnc.formats import sense, status
+from pygnc_cli.app import BUILT_IN
+from pygnc_devices.family import all_families
+from scripts.documentation.command_reference import command_page
+from scripts.documentation.format_reference import format_page, packet_page
+
+
+@pytest.fixture(scope="module")
+def commands() -> str:
+    return command_page()
+
+
+def test_every_subcommand_has_a_section(commands: str) -> None:
+    headings = re.findall(r"^#+ (pygnc .*)$", commands, re.MULTILINE)
+    assert set(BUILT_IN) <= {heading.split()[1] for heading in headings}
+    assert {"pygnc device simulate", "pygnc station serve"} <= set(headings)
+    assert len(set(headings)) == len(headings)
+
+
+def test_options_have_names_defaults_and_meanings(commands: str) -> None:
+    section = commands.partition("### pygnc scenario make\n")[2].partition("\n#")[0]
+    assert re.search(r"^\| `--out OUT` \| required \| Folder .+ \|$", section, re.MULTILINE)
+    section = commands.partition("### pygnc device simulate\n")[2].partition("\n#")[0]
+    assert re.search(r"^\| `--speed SPEED` \| `1.0` \| Simulated .+ \|$", section, re.MULTILINE)
+
+
+def test_every_field_of_a_layout_has_its_offset() -> None:
+    page = format_page()
+    section = page.partition("### Sensor packet\n")[2].partition("\n#")[0]
+    offsets = {name: int(offset) for offset, name in re.findall(r"^\| (\d+) \| `(\w+)`", section, re.MULTILINE)}
+    assert offsets == {name: field[1] for name, field in (sense.SENSOR_PACKET.fields or {}).items()}
+    section = page.partition("### Status record\n")[2].partition("\n#")[0]
+    assert re.findall(r"^\| \d+ \| `(\w+)`", section, re.MULTILINE) == [field.name for field in status.FIELDS]
+
+
+def test_every_packet_of_every_family_has_a_section() -> None:
+    headings = re.findall(r"^### (.+)$", packet_page(), re.MULTILINE)
+    assert headings == [f"{family.name}: {record.name}" for family in all_families() for record in family.packets]
