@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,12 +34,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="Distributions (default: all).")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="Folder for the files (default: dist).")
+    parser.add_argument("--libraries", action="store_true", help="Print the required libraries and build nothing.")
     arguments = parser.parse_args()
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     distributions = declared["tool"]["pygnc"]["distributions"]
     unknown = set(arguments.names) - set(distributions)
     if unknown:
         parser.error(f"no distribution {', '.join(sorted(unknown))}; there are {', '.join(distributions)}")
+    if arguments.libraries:
+        print("\n".join(libraries(arguments.names or list(distributions), declared)))
+        return
     for name in arguments.names or distributions:
         for path in build(name, declared, arguments.out.absolute()):
             print(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path}")
@@ -113,6 +117,19 @@ def project_file(name: str, declared: Mapping[str, Any]) -> dict[str, Any]:
         "project": fields,
         "tool": {"hatch": {"build": {"targets": targets}}},
     }
+
+
+def libraries(names: Iterable[str], declared: Mapping[str, Any]) -> list[str]:
+    """Return the requirements of distributions and of ours that they require, except ours themselves."""
+    distributions, versions = declared["tool"]["pygnc"]["distributions"], dict(requirements(declared))
+    required, waiting = set[str](), list(names)
+    while waiting:
+        for name in distributions[waiting.pop()]["requires"]:
+            if name in distributions:
+                waiting.append(name)
+            else:
+                required.add(versions[name])
+    return sorted(required)
 
 
 def requirements(declared: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

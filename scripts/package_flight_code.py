@@ -102,17 +102,22 @@ def collect() -> tuple[dict[str, bytes], int]:
     return content, epoch_s or ZIP_EPOCH_S
 
 
-def download_wheels(machine: str, python_version: str) -> dict[str, bytes]:
+def wheel_target(machine: str, python_version: str) -> list[str]:
+    """Return the options of pip that choose wheels for another computer."""
+    platforms = [f"manylinux2014_{machine}", *(f"manylinux_2_{minor}_{machine}" for minor in GLIBC_MINORS)]
+    target = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", python_version]
+    return target + [word for platform in platforms for word in ("--platform", platform)]
+
+
+def download_wheels(machine: str, python_version: str, lock: Path = LOCK) -> dict[str, bytes]:
     """Download the locked libraries for another computer; pip checks their hashes.
 
     Raises:
         subprocess.CalledProcessError: pip found no package index, no suitable wheel, or a wrong hash (see its output).
     """
-    platforms = [f"manylinux2014_{machine}", *(f"manylinux_2_{minor}_{machine}" for minor in GLIBC_MINORS)]
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
-    locked = ["--require-hashes", "--only-binary", ":all:", "--requirement", str(LOCK)]
-    target = ["--implementation", "cp", "--python-version", python_version]
-    target += [word for platform in platforms for word in ("--platform", platform)]
+    locked = ["--require-hashes", "--requirement", str(lock)]
+    target = wheel_target(machine, python_version)
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([*pip, *locked, *target, "--dest", folder], check=True)
         return {f"wheels/{wheel.name}": wheel.read_bytes() for wheel in Path(folder).iterdir()}

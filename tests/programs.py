@@ -8,6 +8,7 @@ import pytest
 _PACKAGES = {
     "Xvfb": "xvfb",
     "chromedriver": "chromium-driver",
+    "dpkg-deb": "dpkg",
     "mosquitto_passwd": "mosquitto",
     "mariadb-install-db": "mariadb-server",
     "setpriv": "util-linux",
@@ -15,6 +16,7 @@ _PACKAGES = {
     "systemctl": "systemd",
     "systemd-analyze": "systemd",
     "systemd-nspawn": "systemd-container",
+    "x86_64-linux-gnu-strip": "binutils",
 }
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin"])
 

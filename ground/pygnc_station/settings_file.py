@@ -11,7 +11,8 @@ from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings, settings_of
 
 NAMES: Final = ("station.toml", "station.yaml", "settings.yaml")
-_HOME: Final = "~/.config/pygnc/station.toml"
+_ELSEWHERE: Final = ("~/.config/pygnc/station.toml", "/etc/pygnc-station/station.toml")
+"""The second one belongs to the Debian package."""
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _FAMILIES: Final = {"OPCN3": "opc_n3"}
 _BATONOPC: Final = {
@@ -47,12 +48,12 @@ def read_settings(path: Path | None) -> StationSettings:
 
 
 def find_settings() -> Path:
-    """Return the first settings file in the current folder (`NAMES`), or the file ~/.config/pygnc/station.toml.
+    """Return the first settings file in the current folder (`NAMES`), else `_ELSEWHERE`.
 
     Raises:
         StationError: no such file exists.
     """
-    places = [Path(name) for name in NAMES] + [Path(_HOME).expanduser()]
+    places = [Path(name) for name in NAMES] + [Path(name).expanduser() for name in _ELSEWHERE]
     for place in places:
         if place.is_file():
             return place

@@ -78,7 +78,9 @@ JOBS: Final = {
 }
 
 
-def unit_files(settings: StationSettings, file: Path, user: str, *, is_server: bool = False) -> dict[str, str]:
+def unit_files(
+    settings: StationSettings, file: Path, user: str, *, is_server: bool = False, program: Path | None = None
+) -> dict[str, str]:
     """Return the texts of the unit files by file name.
 
     Args:
@@ -86,15 +88,16 @@ def unit_files(settings: StationSettings, file: Path, user: str, *, is_server: b
         file: path of the settings file.
         user: user that runs the services.
         is_server: return the units of the server instead of those of the station.
+        program: the command `pygnc`; by default that of this installation.
     """
+    program = program or Path(sys.executable).with_name("pygnc")
     folders = " ".join(quoted(str(folder)) for folder in _writable_folders(settings, is_server=is_server))
     name = escaped(settings.name)
 
     def unit(
         job: str, service: str, sandbox: str, *more: str, after: str = "network-online.target", title: str = ""
     ) -> str:
-        program = str(Path(sys.executable).with_name("pygnc"))
-        words = (program, "station", job, "--settings", str(file.absolute()), *more)
+        words = (str(program), "station", job, "--settings", str(file.absolute()), *more)
         return _UNIT.format(
             name=name, title=title or job, after=after, command=command_line(words), service=service,
             user=escaped(user), folders=folders, sandbox=sandbox,
