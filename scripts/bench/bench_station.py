@@ -343,24 +343,18 @@ def _page_times(folder: Path, url: str) -> Iterator[Row]:
 
 def _requests(url: str) -> Iterator[Row]:
     now_ms = clock_ms()
-    span = f"timestamp__gte={iso_time(now_ms - YEAR_MS)}&timestamp__lte={iso_time(now_ms)}"
-    for title, path in (
-        ("overview of all gadgets", "/api/v1/overview/"),
-        (
-            "means of a year, corrected",
-            f"/api/v1/series/?gadget=OPC+1&name=pm_2_5_ug_m3&form=mean&corrected=true&{span}",
-        ),
-        ("readings of a year, reduced", f"/api/v1/series/?gadget=OPC+1&name=pm_2_5_ug_m3&{span}"),
-    ):
-        sizes: list[int] = []
-        taken = _time(lambda path=path, sizes=sizes: sizes.append(_size_of(f"{url}{path}")), REPETITIONS)  # type: ignore[misc]
-        yield Row(f"page: {title}", f"{1e3 * taken.wall_s:.0f} ms, {sizes[-1] / 1e3:.0f} kB")
-
-
-def _size_of(url: str) -> int:
-    answer = httpx.get(url, timeout=60.0)
-    answer.raise_for_status()
-    return len(answer.content)
+    query = {"gadget": "OPC 1", "name": "pm_2_5_ug_m3", "corrected": True}
+    query |= {"timestamp__gte": iso_time(now_ms - YEAR_MS), "timestamp__lte": iso_time(now_ms)}
+    with httpx.Client(base_url=url, timeout=60.0) as client:
+        for title, path, arguments in (
+            ("overview of all gadgets", "/api/v1/overview/", {}),
+            ("means of a year, corrected", "/api/v1/series/", query | {"form": "mean"}),
+            ("readings of a year, corrected and reduced", "/api/v1/series/", query | {"form": "raw"}),
+        ):
+            get = partial(client.get, path, params=arguments)
+            taken = _time(get, REPETITIONS)
+            answer = get().raise_for_status()
+            yield Row(f"page: {title}", f"{1e3 * taken.wall_s:.0f} ms, {len(answer.content) / 1e3:.0f} kB")
 
 
 def _place(rank: int) -> Location:

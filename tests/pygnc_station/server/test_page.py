@@ -10,8 +10,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
+from pygnc_station.server.access import new_token
 from pygnc_station.server.fleet import store_state
 from pygnc_station.settings import Calibration, GadgetSettings, Location
 from pygnc_station.station_state import StationState
@@ -165,6 +166,17 @@ def test_the_page_lists_gadgets_and_gateways_with_their_state(fleet: Running, br
     assert "77 +1.5 s" in second
     assert "9.9" in second
     assert_no_errors(browser, fleet.url)
+
+
+def test_the_page_reports_a_refusal(tmp_path: Path, browser: Chrome) -> None:
+    with server(tmp_path / "server", open=False) as there:
+        token = new_token(there.store, "me", clock_ms(), may_write=False)
+        browser.get(f"{there.url}/?api-key={token}")
+        wait_for(browser, lambda: text_of(browser, "state") == "No readings yet.")
+        with there.store.writes() as connection:
+            connection.execute(delete(schema.tokens))
+        browser.execute_script("document.getElementById('state').textContent = ''; location.hash = 'gadget=a'")
+        wait_for(browser, lambda: text_of(browser, "state").startswith("The server refuses: a token is required"))
 
 
 def test_text_from_data_never_becomes_markup(fleet: Running, browser: Chrome) -> None:

@@ -204,7 +204,7 @@ function showControls() {
 }
 
 function report(error) {
-  at("state").textContent = `The server does not answer: ${error.message}`;
+  at("state").textContent = error.isRefusal ? `The server refuses: ${error.message}` : `The server does not respond: ${error.message}`;
   at("state").classList.add("doubt");
 }
 
@@ -261,6 +261,7 @@ for (const id of ["from", "to"]) at(id).addEventListener("change", event => {
 at("zoom-in").addEventListener("click", () => map.zoom(0.6));
 at("zoom-out").addEventListener("click", () => map.zoom(1.6));
 at("zoom-all").addEventListener("click", () => map.fit());
+window.addEventListener("hashchange", () => { recall(); showFleet(); changed(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => chart.draw());
 recall();
 showControls();

@@ -9,7 +9,7 @@ const COLORS = 8;
 export async function get(path, query = {}) {
   const answer = await fetch(`api/v1/${path}?${new URLSearchParams(query)}`);
   const content = await answer.json();
-  if (!answer.ok) throw new Error(content.error);
+  if (!answer.ok) throw Object.assign(new Error(content.error), { isRefusal: true });
   return content;
 }
 
@@ -90,7 +90,7 @@ export function details(readings, chosen, onChosen) {
     }
     const doubts = [...reading.flags, ...reading.quality.filter(flag => flag !== "DEVICE").map(flag => flag.toLowerCase())];
     return element("div", {},
-      element("h3", {}, reading.kind),
+      element("h3", {}, `${reading.kind} `, element("a", { href: `api/v1/export/?${new URLSearchParams({ gadget: reading.gadget, kind: reading.kind })}`, "aria-label": `All readings of the kind ${reading.kind} as CSV` }, "CSV")),
       element("p", { class: doubts.length ? "faint doubt" : "faint" },
         `${reading.timestamp.replace("T", " ").replace("Z", " UTC")}${doubts.length ? ` (${doubts.join(", ")})` : ""}`),
       element("table", {}, body));
