@@ -343,14 +343,15 @@ def _page_times(folder: Path, url: str) -> Iterator[Row]:
 
 def _requests(url: str) -> Iterator[Row]:
     now_ms = clock_ms()
-    query = {"gadget": "OPC 1", "name": "pm_2_5_ug_m3", "corrected": True}
+    query: dict[str, str | bool] = {"gadget": "OPC 1", "name": "pm_2_5_ug_m3", "corrected": True}
     query |= {"timestamp__gte": iso_time(now_ms - YEAR_MS), "timestamp__lte": iso_time(now_ms)}
     with httpx.Client(base_url=url, timeout=60.0) as client:
-        for title, path, arguments in (
+        requests: tuple[tuple[str, str, dict[str, str | bool]], ...] = (
             ("overview of all gadgets", "/api/v1/overview/", {}),
             ("means of a year, corrected", "/api/v1/series/", query | {"form": "mean"}),
             ("readings of a year, corrected and reduced", "/api/v1/series/", query | {"form": "raw"}),
-        ):
+        )
+        for title, path, arguments in requests:
             get = partial(client.get, path, params=arguments)
             taken = _time(get, REPETITIONS)
             answer = get().raise_for_status()
