@@ -58,17 +58,25 @@ def record() -> Record:
     """Return the numbers in the installed packages."""
     found: Record = {}
     for package in PACKAGES:
-        for module, file in _modules(package):
+        for module, file in modules_of(package):
             places = numbers_in(file.read_text(encoding="utf-8"))
             if places:
                 found[module] = places
     return found
 
 
-def _modules(package: str) -> Iterator[tuple[str, Path]]:
+def modules_of(package: str) -> Iterator[tuple[str, Path]]:
+    """Yield name and source file of each module of an installed package or module, which is not imported.
+
+    Raises:
+        ModuleNotFoundError: The package is not installed.
+    """
     spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
+    if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"package {package} is not installed", name=package)
+    if not spec.submodule_search_locations:
+        yield package, Path(spec.origin)
+        return
     root = Path(spec.submodule_search_locations[0])
     for file in sorted(root.rglob("*.py")):
         parts = [part for part in file.relative_to(root).with_suffix("").parts if part != "__init__"]
@@ -77,8 +85,13 @@ def _modules(package: str) -> Iterator[tuple[str, Path]]:
 
 def numbers_in(source: str) -> dict[str, list[str]]:
     """Return the numbers in the source of a module by place, in their order."""
+    return numbers_in_tree(ast.parse(source))
+
+
+def numbers_in_tree(tree: ast.Module) -> dict[str, list[str]]:
+    """Return the numbers in a parsed module by place, in their order."""
     places: dict[str, list[str]] = {}
-    for place, node in located_numbers(ast.parse(source)):
+    for place, node in located_numbers(tree):
         places.setdefault(place, []).append(repr(node.value))
     return places
 

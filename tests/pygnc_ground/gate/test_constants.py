@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc_ground.gate.constants import changes, numbers_in, only_moved, record, units_in_last_place
+from pygnc_ground.gate.constants import (
+    PACKAGES,
+    changes,
+    located_numbers,
+    modules_of,
+    numbers_in,
+    numbers_in_tree,
+    only_moved,
+    record,
+    units_in_last_place,
+)
 
 SOURCE = '''
 """Docstring with 1.0."""
@@ -96,3 +106,29 @@ def test_units_in_the_last_place_count_floating_point_numbers(value: float, step
 )
 def test_other_changes_have_no_such_count(before: str, after: str) -> None:
     assert units_in_last_place(before, after) is None
+
+
+def one_unit_more(value: object) -> object:
+    if isinstance(value, complex):
+        return complex(value.real, math.nextafter(value.imag, math.inf))
+    if isinstance(value, float):
+        return math.nextafter(value, math.inf)
+    assert isinstance(value, int)
+    return not value if isinstance(value, bool) else value + 1
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_one_unit_in_the_last_place_of_every_number_is_noticed_and_named(package: str) -> None:
+    for module, file in modules_of(package):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        before = {module: numbers_in_tree(tree)}
+        for place, node in list(located_numbers(tree)):
+            value = node.value
+            node.value = one_unit_more(value)  # type: ignore[assignment]
+            (change,) = changes(before, {module: numbers_in_tree(tree)})
+            assert change.place == f"{module} {place}"
+            assert (change.before, change.after) == ([repr(value)], [repr(node.value)])
+            assert change.units == (1 if isinstance(value, float) else None)
+            assert not only_moved([change])
+            node.value = value
+        assert {module: numbers_in_tree(tree)} == before

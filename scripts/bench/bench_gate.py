@@ -1,0 +1,179 @@
+"""Measure the figures of `pygnc gate` for docs/benchmarks.md.
+
+Usage: python scripts/bench/bench_gate.py CORPUS [--part time|repeats|constants] [--repeats N] [--runs NAME ...]
+       [--processes N] [--only TEXT] [--minutes M]
+
+CORPUS is a corpus with accepted results, such as that of `gate_corpus.py`.
+
+- time: CPU time of the replay of each run, and duration of the whole gate by the number of processes.
+- repeats: N repetitions of the gate for the runs; counts those that are not unchanged.
+- constants: perturbs every number of estimators, models and trackers by one unit in the last place, one at a time, and
+  counts those that the replays notice. The others are perturbed by half and by a third: thresholds and numbers that
+  rounding absorbs are noticed then, and what remains is not exercised by the corpus. --only selects by a part of the
+  number's name, and --minutes ends after a random sample, constants and settings before numbers inside functions. Every
+  result is written to standard error at once.
+"""
+
+import argparse
+import contextlib
+import itertools
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # allows to start the program by its path
+
+from scripts.bench.perturbed_constants import (
+    Perturbation,
+    Site,
+    Trial,
+    a_third_less,
+    baseline,
+    half_more,
+    one_unit,
+    perform,
+    sites,
+)
+from scripts.bench.table import print_table, select_parts
+
+PACKAGES: Final = (
+    "pygnc.estimators.orbit",
+    "pygnc.estimators.attitude",
+    "pygnc.estimators.formation",
+    "pygnc.estimators.clock",
+    "pygnc.estimators.kalman",
+    "pygnc.environment",
+    "pygnc.tasks.orbit",
+    "pygnc.tasks.attitude",
+    "pygnc.tasks.formation",
+)
+_FORMATION: Final = ("ranges", "formation")
+"""Runs of `gate_corpus.py` with ranges, which the other estimators do without"""
+_KINDS: Final[dict[Perturbation, str]] = {one_unit: "one unit", half_more: "half more", a_third_less: "a third less"}
+"""Changes in the order of the trials, by what their effect shows"""
+_UNSEEN: Final = "not exercised"
+
+
+def folders_of(corpus: Path) -> list[Path]:
+    """Return the folders of the runs, the smallest first."""
+    runs = [path.parent for path in corpus.glob("*/run.toml")]
+    return sorted(runs, key=lambda run: sum(path.stat().st_size for path in run.glob("**/*.bin")))
+
+
+def relevant(folders: Sequence[Path], module: str) -> list[Path]:
+    """Return the runs that can notice a number of a module."""
+    with_ranges = [folder for folder in folders if folder.name in _FORMATION]
+    others = [folder for folder in folders if folder.name not in _FORMATION]
+    if ".formation" in module:
+        return with_ranges or others
+    return [*others, *with_ranges] if ".environment" in module else others
+
+
+def constants(options: argparse.Namespace) -> None:
+    """Print which numbers the replays notice."""
+    folders = folders_of(options.corpus)
+    every = [site for package in PACKAGES for site in sites(package) if options.only in site.name]
+    random.Random(1).shuffle(every)  # noqa: S311 - a sample, if time ends the measurement
+    every.sort(key=lambda site: site.in_function)
+    expected = baseline(folders)
+    kinds: dict[Site, str] = {}
+    began = time.monotonic()
+    end = began + 60.0 * options.minutes
+    timely = itertools.takewhile(lambda _: time.monotonic() < end, every)
+    trials = perform((_first_trial(site, folders) for site in timely), expected, options.processes)
+    with contextlib.suppress(StopIteration):
+        trial, by = next(trials)
+        while True:
+            following = _following(trial, by, relevant(folders, trial.site.module))
+            if following is None:
+                kinds[trial.site] = _KINDS[trial.change] if by else _UNSEEN
+                progress = f"{len(kinds)}/{len(every)} {time.monotonic() - began:.0f} s"
+                text = f"{progress} {trial.site.in_function:d} {trial.site.name}: {kinds[trial.site]} {by}"
+                print(text, file=sys.stderr, flush=True)
+            trial, by = trials.send(following)
+    _print_kinds(kinds)
+
+
+def _first_trial(site: Site, folders: Sequence[Path]) -> Trial:
+    return Trial(site, one_unit, tuple(relevant(folders, site.module)))
+
+
+def _following(trial: Trial, by: str, folders: Sequence[Path]) -> Trial | None:
+    """Return the trial that follows, with a larger change if no run noticed the last one."""
+    changes = list(_KINDS)
+    last = changes.index(trial.change) == len(changes) - 1
+    return None if by or last else Trial(trial.site, changes[changes.index(trial.change) + 1], tuple(folders))
+
+
+def _print_kinds(kinds: dict[Site, str]) -> None:
+    names = (*_KINDS.values(), _UNSEEN)
+    rows = []
+    for in_function, where in ((False, "constants and settings"), (True, "numbers in functions")):
+        for package in PACKAGES:
+            of = [
+                kind
+                for site, kind in kinds.items()
+                if site.module.startswith(package) and site.in_function is in_function
+            ]
+            rows.append((f"{package}: {where}", str(len(of)), *(str(of.count(name)) for name in names)))
+    print_table(("package", "numbers", *names), rows)
+    for site, kind in sorted(kinds.items()):
+        if kind != names[0]:
+            print(f"{kind}: {site.name}")
+
+
+def repeats(options: argparse.Namespace) -> None:
+    """Print how many repetitions of the gate are not unchanged."""
+    from pygnc_ground.gate.check import checks  # noqa: PLC0415 - the other part must not import the estimators
+    from pygnc_ground.gate.constants import record  # noqa: PLC0415
+
+    folders = [folder for folder in folders_of(options.corpus) if not options.runs or folder.name in options.runs]
+    numbers = record()
+    began, alarms = time.monotonic(), []
+    for report in checks(folders * options.repeats, numbers, 0.01, options.processes):
+        if report.verdict != "unchanged":
+            alarms.append(report)
+            print(report, flush=True)
+    names = ", ".join(folder.name for folder in folders)
+    print(f"{options.repeats} repetitions of {names}: {len(alarms)} alarms, {time.monotonic() - began:.0f} s")
+
+
+def durations(options: argparse.Namespace) -> None:
+    """Print how long the replays take."""
+    from pygnc_ground.gate.check import replay_run  # noqa: PLC0415 - see `repeats`
+
+    rows = []
+    for folder in folders_of(options.corpus):
+        began = time.process_time()
+        found = replay_run(folder)
+        rows.append(
+            (
+                folder.name,
+                f"{time.process_time() - began:.2f} s",
+                str(sum(len(table) for table in found.tables.values())),
+            )
+        )
+    print_table(("run", "CPU time", "rows compared"), rows)
+    program = Path(sys.executable).with_name("pygnc")
+    for processes in (1, 2):
+        began = time.monotonic()
+        command = [str(program), "gate", str(options.corpus), "--workers", str(processes)]
+        subprocess.run(command, check=True, capture_output=True)
+        print(f"the whole corpus with {processes} processes: {time.monotonic() - began:.1f} s")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Measure the figures of pygnc gate.")
+    parser.add_argument("corpus", type=Path, help="Corpus with accepted results.")
+    parser.add_argument("--repeats", type=int, default=1000, help="Number of repetitions.")
+    parser.add_argument("--runs", nargs="*", default=[], help="Names of the runs to repeat (default: all).")
+    parser.add_argument("--processes", type=int, default=2, help="Number of processes.")
+    parser.add_argument("--minutes", type=float, default=1e9, help="End of the perturbations (default: all).")
+    parser.add_argument("--only", default="", help="Part of the names of the numbers to perturb (default: all).")
+    chosen, parts = select_parts(parser, {"constants": constants, "repeats": repeats, "time": durations})
+    for part in parts:
+        part(chosen)

@@ -1,0 +1,60 @@
+"""Generate the corpus of short runs on which the figures of `pygnc gate` are measured.
+
+Usage: python scripts/bench/gate_corpus.py CORPUS
+
+Each scenario in data/gate becomes a run: NAME.toml are its settings, NAME.pygnc.toml those of the flight software, and
+NAME.tle its mean elements, as far as these files exist. The command takes half a minute.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # allows to start the program by its path
+
+from pygnc_ground.gate.check import accepts
+from pygnc_ground.gate.constants import record
+from pygnc_ground.gate.corpus import add_run
+from pygnc_ground.replay.files import RecordedFiles
+from pygnc_ground.replay.satellites import SatelliteFolder
+from pygnc_ground.scenario.generate import generate, generate_all
+from pygnc_ground.scenario.presets import settings_from_options
+from pygnc_ground.scenario.writer import write_scenario
+
+SCENARIOS: Final = Path(__file__).resolve().parents[2] / "data" / "gate"
+
+
+def add_scenario(corpus: Path, scenario: Path) -> Path:
+    """Generate the files of a scenario and add them to the corpus; return the run's folder."""
+    settings = settings_from_options(None, scenario)
+    config, elements = scenario.with_suffix(".pygnc.toml"), scenario.with_suffix(".tle")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "files"
+        everyone = settings.formation.all_satellites
+        write_scenario(settings, generate_all(settings) if everyone else [generate(settings)], folder)
+        if everyone:
+            ids = [settings.formation.own_id, *(partner.id for partner in settings.partners)]
+            satellites = tuple(SatelliteFolder(str(radio_id), folder / str(radio_id)) for radio_id in ids)
+            files = RecordedFiles(satellites=satellites, truth=folder / str(ids[0]) / "truth.parquet")
+        else:
+            files = RecordedFiles(
+                sense=(folder / "sense.bin",),
+                ranges=folder / "range" if (folder / "range").exists() else None,
+                truth=folder / "truth.parquet",
+                config=config if config.exists() else None,
+                elements=elements if elements.exists() else None,
+            )
+        note = scenario.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+        return add_run(corpus, scenario.stem, files, note)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Generate the corpus of short runs for the figures of pygnc gate.")
+    parser.add_argument("corpus", type=Path, help="New folder.")
+    corpus = parser.parse_args().corpus
+    scenarios = [path for path in sorted(SCENARIOS.glob("*.toml")) if not path.name.endswith(".pygnc.toml")]
+    folders = [add_scenario(corpus, scenario) for scenario in scenarios]
+    for report in accepts(folders, record()):
+        print(f"{report.name}: {report.reason or f'{report.seconds:.1f} s'}", flush=True)
