@@ -9,8 +9,8 @@ from pygnc_cli.text import printable
 from pygnc_ground.gate.compare import Change
 from pygnc_ground.gate.constants import ConstantChange, only_moved
 from pygnc_ground.gate.verdict import (
-    TOLERANCE_RELATIVE,
-    TOLERANCE_SIGMAS,
+    TOLERANCE,
+    TOLERANCE_FORMATION,
     AccuracyChange,
     RunReport,
     Verdict,
@@ -119,7 +119,8 @@ def corpus_lines(reports: Sequence[RunReport]) -> Iterator[str]:
     if any(report.platform for report in reports):
         yield (
             "The references come from another platform, so that bits cannot be compared. Changes by up to"
-            f" {TOLERANCE_SIGMAS:g} sigma, and by {TOLERANCE_RELATIVE:g} of quantities without a sigma, are tolerated."
+            f" {TOLERANCE:g} sigma, or {TOLERANCE:g} of quantities without a sigma, are tolerated; for formations"
+            f" {TOLERANCE_FORMATION:g}."
             " Accept the runs on this platform to compare bits."
         )
     counts = ", ".join(

@@ -7,8 +7,8 @@ from pygnc_ground.gate.constants import ConstantChange
 from pygnc_ground.gate.outcome import Accuracy
 from pygnc_ground.gate.text import corpus_verdict
 from pygnc_ground.gate.verdict import (
-    TOLERANCE_RELATIVE,
-    TOLERANCE_SIGMAS,
+    TOLERANCE,
+    TOLERANCE_FORMATION,
     RunReport,
     Verdict,
     accuracy_changes,
@@ -55,13 +55,16 @@ def test_a_solution_that_is_lost_is_worse() -> None:
     assert (lost.is_worse, new.is_worse) == (True, False)
 
 
-def change(sigmas: float | None, relative: float | None) -> Change:
-    return Change("orbit", "position", "m", 1, 2, 1.0, relative, sigmas)
+def change(sigmas: float | None, relative: float | None, table: str = "orbit") -> Change:
+    return Change(table, "position", "m", 1, 2, 1.0, relative, sigmas)
 
 
-SMALL = change(TOLERANCE_SIGMAS, 1.0)
-SMALL_WITHOUT_SIGMA = change(None, TOLERANCE_RELATIVE)
-LARGE = change(2.0 * TOLERANCE_SIGMAS, 0.0)
+SMALL = change(TOLERANCE, 1.0)
+SMALL_WITHOUT_SIGMA = change(None, TOLERANCE)
+LARGE = change(2.0 * TOLERANCE, 0.0)
+LARGE_WITHOUT_SIGMA = change(None, 2.0 * TOLERANCE)
+FORMATION = change(TOLERANCE_FORMATION, 0.0, "formation")
+LARGE_FORMATION = change(2.0 * TOLERANCE_FORMATION, 0.0, "formation")
 COUNTER = change(None, None)
 
 
@@ -72,6 +75,9 @@ COUNTER = change(None, None)
         ([SMALL], [], Verdict.CHANGED),
         ([SMALL, SMALL_WITHOUT_SIGMA], ["numpy"], Verdict.TOLERATED),
         ([SMALL, LARGE], ["numpy"], Verdict.CHANGED),
+        ([SMALL, LARGE_WITHOUT_SIGMA], ["numpy"], Verdict.CHANGED),
+        ([SMALL, FORMATION], ["numpy"], Verdict.TOLERATED),
+        ([SMALL, LARGE_FORMATION], ["numpy"], Verdict.CHANGED),
         ([SMALL, COUNTER], ["numpy"], Verdict.CHANGED),
     ],
 )
