@@ -11,7 +11,6 @@ The script prints Markdown tables; a repeated run prints the same numbers.
 """
 
 import argparse
-import math
 import sys
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -29,17 +28,19 @@ from pygnc.estimators.orbit.elements_fit import fit_elements, fit_in_steps
 from pygnc.estimators.orbit.elements_orbit import position_sigma_rtn_m
 from pygnc.estimators.orbit.settings import ElementsSettings, SpacecraftSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc_ground.campaign.attitude_world import AttitudeFlight, fly, unchanged
+from pygnc_ground.campaign.attitude_scores import score_attitude
+from pygnc_ground.campaign.definition import plan_run, read_campaign
+from pygnc_ground.campaign.flight import fly
 from pygnc_ground.campaign.orbit_world import ORIENTATION, random_world, run_filter, settings_for
+from pygnc_ground.campaign.run import simulated
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario.generate import TrueStates
 from pygnc_ground.scenario.sensor_settings import Gps
-from scripts.bench.bench_attitude import scenario_settings
 from scripts.bench.table import print_table, rms, select_parts
 
 FIX_HOURS: Final = 3
 MINUTES: Final = np.arange(0, 24 * 60 + 1, 10)
-SETTLED_MS: Final = 1_800_000
+CAMPAIGNS: Final = Path(__file__).resolve().parents[2] / "data" / "campaigns"
 ALONG_M: Final = 10_000.0
 ACROSS_M: Final = 1_000.0
 
@@ -95,9 +96,12 @@ def beacon(seeds: int) -> None:
     print(f"\nRMS of the fit {fits:.0f} m. [orbit.elements] as sigma: {inside:.0%} within two sigmas after 24 h.")
 
 
-def attitude_of(seed: int, injection: str) -> dict[str, float]:
+def attitude_of(seed: int, case: str) -> dict[str, float]:
     """Return errors in degrees, NEES and share of samples with an attitude, without and with fixes."""
-    flight = AttitudeFlight.of(scenario_settings(seed, "1 deg/s", injection))
+    campaign = read_campaign(CAMPAIGNS / "attitude_injections.toml")
+    number = [of.name for of in campaign.cases].index(case)
+    plan = plan_run(campaign, number * campaign.repetitions + seed)
+    flight, settings = simulated(plan), plan.flight_settings()
     upload = UploadedElements(0, "pygnc_elements.txt", 0, 0, moved_elements(flight.truth, seed))
 
     def without_fixes(message: Message) -> Message:
@@ -108,14 +112,15 @@ def attitude_of(seed: int, injection: str) -> dict[str, float]:
         return message
 
     found: dict[str, float] = {}
-    for name, change in {"elements": without_fixes, "fixes": unchanged}.items():
-        flown = fly(flight, change=change)
-        settled = flown.errors.known & (flown.gps_ms >= flown.gps_ms[0] + SETTLED_MS)
-        for light, chosen in {"sun": settled & flown.lit, "dark": settled & ~flown.lit}.items():
-            # A flight may have no eclipse.
-            found[f"{name} {light}"] = rms(flown.errors.angle_deg[chosen]) if chosen.any() else math.nan
-        found[f"{name} NEES"] = float(np.mean(flown.errors.nees[settled]))
-        found[f"{name} known"] = float(np.mean(flown.errors.known))
+    for name in ("elements", "fixes"):
+        messages = flight.inputs(settings)
+        flown = fly(map(without_fixes, messages) if name == "elements" else messages, settings)
+        figures, _ = score_attitude(flight, flown, settings, plan.estimators, plan.bin_s)
+        # A flight may have no eclipse.
+        found[f"{name} sun"] = figures["attitude_filter_sun_deg"]
+        found[f"{name} dark"] = figures["attitude_filter_shadow_deg"]
+        found[f"{name} NEES"] = figures["attitude_filter_nees"]
+        found[f"{name} known"] = 1.0 - figures["attitude_unknown"]
     return found
 
 

@@ -1,8 +1,8 @@
-"""Accuracy of the orbit filter, the smoother and the batch on simulated orbits.
+"""Accuracy of the orbit filter and the smoother on presets and after times without fixes.
 
-Errors against the truth are compared with formal sigmas and Cramer-Rao bounds (`score_estimators`), with their
-covariance over many seeds of noise (`preset_consistency`), and measured after times without fixes (`extrapolate`).
-All figures omit the first third of the time, in which the filter converges.
+Errors against the truth are compared with their covariance over many seeds of noise (`preset_consistency`), and
+measured after times without fixes (`extrapolate`). All figures omit the first third of the time, in which the filter
+converges.
 """
 
 import math
@@ -19,75 +19,24 @@ from pygnc.estimators.orbit.filter import OrbitUpdate
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc_ground.campaign.orbit_world import CADENCE_S, ORIENTATION, World, run_filter, settings_for, solution_table
-from pygnc_ground.orbit.batch.solve import solve_batch
-from pygnc_ground.orbit.bound import KnownFixes, orbit_bounds
+from pygnc_ground.campaign.orbit_world import CADENCE_S, World, run_filter, settings_for, solution_table
 from pygnc_ground.orbit.consistency import NeesConsistency, NisConsistency, nees_consistency, nis_consistency
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import FloatArray, OrbitSolution, orbit_errors
 from pygnc_ground.scenario.presets import preset_tables
-from pygnc_ground.scenario.sensor_settings import Gps
 from pygnc_ground.scenario.settings import settings_from_tables
 from pygnc_ground.scenario.trajectory import Trajectory
 
-ESTIMATORS: Final = ("filter", "smoother", "batch")
 _SETTLED: Final = 1.0 / 3.0
-_OUTLIER_M: Final = 500.0
-"""A fix farther than this from the truth is an outlier and does not count for the bounds."""
 
 
 class Score(NamedTuple):
-    """Figures of one run: mean squares of 3-D position error, formal sigma and bounds, in m2, and NEES by epoch."""
+    """Figures of one run: mean squares of 3-D position error and formal sigma, in m2, and NEES by epoch."""
 
     error_m2: float
     formal_m2: float
     nees: FloatArray
     """Normalised estimation error squared, 6 degrees of freedom, shape (epochs,)."""
-    posterior_m2: float = math.nan
-    deterministic_m2: float = math.nan
-
-
-def score_estimators(world: World, gps: Gps, hours: float, seed: int) -> dict[str, Score]:
-    """Return the scores of filter, smoother and batch, with bounds, for one receiver and one seed of noise."""
-    settings = settings_for(gps, hours)
-    fixes = world.fixes(gps, hours, seed)
-    gps_ms = np.array([fix.gps_ms for fix in fixes])
-    solutions, _, frames = _filtered_and_smoothed(fixes, gps_ms.tolist(), settings)
-    solutions["batch"] = solve_batch(fixes, gps_ms, settings, ORIENTATION).solution
-
-    # The fixes for the bounds: the truth with the receiver's standard deviations, without outliers. States in GCRF are
-    # those of the flight's frames, which differ from the truth's in their Earth orientation.
-    true = world.at(gps_ms)
-    ecef = np.concatenate(true, axis=1)
-    sigma = [
-        np.concatenate((fix.position_sigma_m, fix.velocity_sigma_mps))
-        for fix in fixes
-        if fix.velocity_sigma_mps is not None
-    ]
-    good = np.array(
-        [
-            np.linalg.norm(fix.position_ecef_m - position_m) < _OUTLIER_M
-            for fix, position_m in zip(fixes, true.position_ecef_m, strict=True)
-        ]
-    )
-    gcrf = np.array(
-        [
-            np.linalg.solve(frames.ecef_state_from_gcrf(ms), row)
-            for ms, row in zip(gps_ms[good].tolist(), ecef[good], strict=True)
-        ]
-    )
-    bounds = orbit_bounds(KnownFixes(gps_ms[good], gcrf, np.array(sigma)[good]), settings, frames)
-    scores = {}
-    for name, solution in solutions.items():
-        score, begin_ms = _score(solution, world)
-        filters = (bounds.posterior_filter, bounds.deterministic_filter)
-        smoothers = (bounds.posterior_smoother, bounds.deterministic_smoother)
-        posterior_m2, deterministic_m2 = (
-            float((bound.position_m[bound.gps_ms >= begin_ms] ** 2).mean())
-            for bound in (filters if name == "filter" else smoothers)
-        )
-        scores[name] = score._replace(posterior_m2=posterior_m2, deterministic_m2=deterministic_m2)
-    return scores
 
 
 def _filtered_and_smoothed(

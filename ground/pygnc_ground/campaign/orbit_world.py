@@ -1,8 +1,8 @@
 """True orbits of scenarios, the fixes of a receiver on them, and the flight's orbit filter with these fixes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -66,38 +66,6 @@ def random_world(seed: int, seeds: int, hours: int = 12) -> World:
         inclination_deg=float(draw.choice([51.6, 97.5])),
         raan_deg=float(draw.uniform(0.0, 360.0)),
         argument_of_perigee_deg=90.0,
-        mean_anomaly_deg=float(draw.uniform(0.0, 360.0)),
-    )
-    return _world(day, orbit, hours, seed)
-
-
-class OrbitClass(NamedTuple):
-    """Class of orbits: eccentricity, and lowest and highest altitude of the perigee in m and inclination in degrees."""
-
-    eccentricity: float
-    perigee_altitude_m: tuple[float, float]
-    inclination_deg: tuple[float, float]
-
-
-ORBIT_CLASSES: Final[Mapping[str, OrbitClass]] = {
-    "e = 0.2, perigee 400 to 1200 km": OrbitClass(0.2, (400e3, 1_200e3), (0.0, 98.0)),
-    "e = 0.7, perigee 300 to 600 km": OrbitClass(0.7, (300e3, 600e3), (5.0, 63.4)),
-    "geostationary": OrbitClass(0.0003, (35_773e3, 35_773e3), (0.0, 5.0)),
-}
-"""Classes of orbits above low Earth orbit, by name."""
-
-
-def world_of_class(name: str, seed: int, hours: int = 12) -> World:
-    """Return a random orbit of a class in `ORBIT_CLASSES`."""
-    of = ORBIT_CLASSES[name]
-    draw = np.random.default_rng([2026, seed])
-    day = _random_day(draw)
-    orbit = Orbit(
-        semi_major_axis_m=(EARTH_RADIUS_M + float(draw.uniform(*of.perigee_altitude_m))) / (1.0 - of.eccentricity),
-        eccentricity=of.eccentricity,
-        inclination_deg=float(draw.uniform(*of.inclination_deg)),
-        raan_deg=float(draw.uniform(0.0, 360.0)),
-        argument_of_perigee_deg=float(draw.uniform(0.0, 360.0)),
         mean_anomaly_deg=float(draw.uniform(0.0, 360.0)),
     )
     return _world(day, orbit, hours, seed)

@@ -1,0 +1,112 @@
+"""Print the tables of docs/benchmarks.md from the results of campaigns.
+
+Usage: python -m scripts.generate.campaign_tables DIR...
+
+Each DIR is a folder of `pygnc campaign`. Figures are RMS over the runs of a case, and means of NEES and NIS.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pygnc_ground.campaign.statistics import Estimator, Group, accuracy, estimators_of, groups
+from pygnc_ground.campaign.store import load_campaign, load_tables
+from pygnc_ground.campaign.time_bins import mean_of, rms_of
+from scripts.bench.table import print_table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the tables of the campaigns in the folders."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="Folder of a campaign.")
+    for folder in parser.parse_args(arguments).folders:
+        campaign, tables = load_campaign(folder), load_tables(folder)
+        of, estimators = groups(campaign, tables["runs"]), estimators_of(tables["runs"])
+        runs = sum(group.rows.height for group in of)
+        print(f"\n{campaign.title}: {runs} runs, {sum(group.failed for group in of)} failed.\n")
+        for kind, table in (("orbit", orbit_rows), ("attitude", attitude_rows)):
+            if any(each.kind == kind for each in estimators):
+                header, *rows = table(of, [each for each in estimators if each.kind == kind])
+                print_table(header, rows)
+                print()
+        manoeuvres = list(manoeuvre_rows(of))
+        if len(manoeuvres) > 1:
+            print_table(manoeuvres[0], manoeuvres[1:])
+    return 0
+
+
+def orbit_rows(of: Sequence[Group], estimators: Sequence[Estimator]) -> Iterator[list[str]]:
+    """Yield the header and a row per group: error, sigma and, if known, bound; NEES, NIS."""
+    yield ["RMS error, formal sigma (bound); NEES, NIS", *(each.name for each in estimators)]
+    for group in of:
+        cells = []
+        for each in estimators:
+            figures = accuracy(group, each)
+            bound = f" ({figures.bound:.2f} m)" if np.isfinite(figures.bound) else ""
+            cells.append(f"{figures.error:.2f} m, {figures.sigma:.2f} m{bound}; {figures.nees:.2f}, {figures.nis:.2f}")
+        yield [group.name, *cells]
+
+
+def manoeuvre_rows(of: Sequence[Group]) -> Iterator[list[str]]:
+    """Yield the header and a row per group with reported manoeuvres."""
+    yield [
+        "manoeuvre",
+        "detected",
+        "filter: largest error, time outside 5 sigma",
+        "error of delta-v: smoother",
+        "batch",
+    ]
+    for group in of:
+        detected = group.values("orbit_manoeuvres") > 0.0
+        if detected.any():
+            cells = []
+            for name in ("smoother", "batch"):
+                errors, sigmas = (group.values(f"orbit_{name}_delta_v_{unit}") for unit in ("mps", "sigmas"))
+                within, known = int((sigmas <= 3.0).sum()), int(np.isfinite(sigmas).sum())
+                cells.append(f"{1e3 * rms_of(errors):.1f} mm/s RMS, {within} of {known} within 3 sigma")
+            peak, outside = (group.values(f"orbit_filter_{name}").max() for name in ("peak_m", "outside_s"))
+            yield [group.name, f"{detected.sum()} of {len(detected)}", f"{peak:.1f} m, {outside:.0f} s", *cells]
+
+
+def attitude_rows(of: Sequence[Group], estimators: Sequence[Estimator]) -> Iterator[list[str]]:
+    """Yield the header and a row per group: errors and sigmas by light, consistency, convergence, faults."""
+    yield [
+        "deg",
+        *(f"{each.name} in sun (sigma), in shadow (sigma)" for each in estimators),
+        "NEES",
+        "after an orbit",
+        "NIS",
+        "unknown",
+        "5 deg after: median, all",
+        "wrong by > 20 deg: admitted, not admitted",
+        "magnetometer bias, uT",
+        "flagged",
+    ]
+    for group in of:
+        errors = []
+        for each in estimators:
+            of_light = [
+                [rms_of(group.values(f"attitude_{each.name}_{place}{what}_deg")) for what in ("", "_sigma")]
+                for place in ("sun", "shadow")
+            ]
+            errors.append(", ".join(f"{error:.2f} ({sigma:.2f})" for error, sigma in of_light))
+        found_s = group.values("attitude_found_s")
+        flagged = (group.values("attitude_faces_flagged") + group.values("attitude_axes_flagged")) > 0.0
+        yield [
+            group.name,
+            *errors,
+            *(f"{mean_of(group.values(f'attitude_filter_{name}')):.2f}" for name in ("nees", "nees_orbit")),
+            f"{mean_of(group.values('attitude_nis')):.2f}",
+            f"{100.0 * mean_of(group.values('attitude_unknown')):.1f} %",
+            f"{np.median(found_s):.0f}, {found_s.max():.0f} s",
+            ", ".join(f"{group.values(f'attitude_{name}_s').max():.0f}" for name in ("admitted", "silent")) + " s",
+            f"{rms_of(group.values('attitude_mag_bias_ut')):.3f}",
+            f"{flagged.sum()} of {len(flagged)}",
+        ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
