@@ -226,8 +226,8 @@ export class Chart {
     this.tip.replaceChildren(element("div", { class: "faint" }, title), ...found.slice(0, 16).map(({ each, point: [, value, low, high] }) => {
       const key = element("span", { class: each.isDashed ? "key dashed" : "key" });
       key.style.borderTopColor = each.color.startsWith("--") ? `var(${each.color})` : each.color;
-      const range = low === undefined ? "" : ` (${number(low)} to ${number(high)})`;
-      return element("div", {}, key, `${number(value)} ${this.unit}${range}  ${each.title}`);
+      const range = low === undefined || low === high ? "" : ` (${number(low)} to ${number(high)})`;
+      return element("div", {}, key, `${each.title}: ${number(value)} ${this.unit}${range}`);
     }));
     const x = this.x(ms), isRight = x > this.canvas.clientWidth / 2;
     this.tip.style.left = isRight ? "auto" : `${x + 12}px`;
