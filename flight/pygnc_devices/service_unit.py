@@ -33,12 +33,14 @@ RestrictRealtime=yes
 RestrictSUIDSGID=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources
+SystemCallFilter=~@privileged
 SystemCallErrorNumber=EPERM"""
 """Restrictions of every service; it writes only to its ReadWritePaths.
 
 MemoryDenyWriteExecute is missing, because libffi needs writable code for Python's callbacks.
 """
+NO_SCHEDULING: Final = "SystemCallFilter=~@resources"
+"""Not for programs with ZeroMQ, which sets the scheduling of its threads."""
 SERIAL_DEVICES: Final = "\n".join(
     ["DevicePolicy=closed", *(f"DeviceAllow=char-{major} rw" for major in (4, 153, 166, 188, 204))]
 )

@@ -15,6 +15,7 @@ import typer
 
 from pygnc_devices.service_unit import (
     NO_DEVICES,
+    NO_SCHEDULING,
     SANDBOX,
     SERIAL_DEVICES,
     command_line,
@@ -131,7 +132,7 @@ def unit_files(
 
 def _sandbox(capability: str = "") -> str:
     # /proc shows processes only, and of these only the user's own.
-    return f"{SANDBOX.format(capability=capability)}\nProcSubset=pid"
+    return f"{SANDBOX.format(capability=capability)}\n{NO_SCHEDULING}\nProcSubset=pid"
 
 
 def _logger_sandbox(settings: StationSettings) -> str:

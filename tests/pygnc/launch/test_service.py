@@ -32,6 +32,11 @@ def test_systemd_accepts_the_unit_and_rates_it_as_closed(tmp_path: Path, termina
     assert exposure(file) <= HIGHEST_EXPOSURE
 
 
+def test_tasks_may_set_the_scheduling_of_their_threads() -> None:
+    # ZeroMQ does this and ends the process if it is refused.
+    assert "@resources" not in unit_text("60 0", "pi", Path("/home/pi"), None)
+
+
 def test_each_exit_code_is_a_success_a_refusal_or_a_reason_to_restart() -> None:
     text = unit_text("60 0", "pi", Path("/home/pi"), None)
     lists = {
