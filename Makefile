@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 INSTALL := $(PIP) --require-hashes --only-binary :all: --requirement
 RELEASE := .venv/release/bin/python -m
-LIBRARIES = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+ARCHITECTURES = $(if $(DEBIAN),--debian $(DEBIAN))
 UV := uv
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --custom-compile-command "make lock"
@@ -66,14 +66,15 @@ lock: ## update requirements/*.txt after a change in pyproject.toml (needs uv; v
 	$(LOCK) --output-file requirements/release.txt --group release --constraint requirements/development.txt
 	$(LOCK) --output-file requirements/docs.txt --group docs --constraint requirements/development.txt
 
-# CI_RECORD=FILE names another record of .ci/run, ADVISORIES=PATH lets the release check the locks.
+# CI_RECORD=FILE names another record of .ci/run, ADVISORIES=PATH lets the release check the locks, and DEBIAN=amd64 builds the
+# Debian package for fewer architectures.
 release: .venv/development.stamp .venv/release/stamp ## make the release VERSION=x.y.z: docs/release.md
-	$(RELEASE) scripts.release "$$VERSION" --libraries "$(LIBRARIES)" \
-		$(if $(CI_RECORD),--ci-record "$(CI_RECORD)") $(if $(ADVISORIES),--advisories "$(ADVISORIES)")
+	$(RELEASE) scripts.release "$$VERSION" --python $(BIN)/python \
+		$(if $(CI_RECORD),--ci-record "$(CI_RECORD)") $(if $(ADVISORIES),--advisories "$(ADVISORIES)") $(ARCHITECTURES)
 
 release-files: .venv/development.stamp .venv/release/stamp ## build the files of a release from this tree in build/files
 	rm -rf build/files
-	$(RELEASE) scripts.release.files --out build/files --libraries "$(LIBRARIES)"
+	$(RELEASE) scripts.release.files --out build/files --python $(BIN)/python $(ARCHITECTURES)
 
 audit: .venv/release/stamp ## check the locks against the OSV records in ADVISORIES=PATH
 	$(RELEASE) scripts.release.advisories "$(ADVISORIES)"

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import sysconfig
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -20,6 +19,7 @@ from scripts.package_flight_code import ROOT, read_version
 from scripts.release.advisories import check_advisories
 from scripts.release.checks import CI_RECORD, check_ci, check_clean, check_tag, check_version, git, tag_of
 from scripts.release.errors import ReleaseError
+from scripts.release.files import ARCHITECTURES
 from scripts.release.publication import compare, folder_of, publish
 from scripts.release.worktrees import VERSION_FILE, add_worktree, umask, working_folder
 
@@ -39,25 +39,37 @@ def main() -> None:
     parser.add_argument("--ci-record", type=Path, default=ROOT / CI_RECORD, metavar="FILE", help="Record of .ci/run.")
     parser.add_argument("--advisories", type=Path, metavar="PATH", help="OSV advisories that the locks are checked by.")
     parser.add_argument(
-        "--libraries",
+        "--python",
         type=Path,
-        default=Path(sysconfig.get_path("purelib")),
-        metavar="DIR",
-        help="Folder with the installed libraries, from which the licences are read (default: this environment's).",
+        default=Path(sys.executable),
+        help="Python of the environment with the project and its libraries (default: this one).",
+    )
+    parser.add_argument(
+        "--debian",
+        nargs="*",
+        choices=ARCHITECTURES,
+        default=ARCHITECTURES,
+        metavar="ARCHITECTURE",
+        help=f"Architectures of the Debian package (default: {' '.join(ARCHITECTURES)}).",
     )
     arguments = parser.parse_args()
     # A terminated release cleans up like an interrupted one.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        release(arguments.version, arguments.ci_record, arguments.advisories, arguments.libraries.absolute())
-    except ReleaseError as error:
+        # An absolute path, but not that of the interpreter which a virtual environment links to.
+        options = ["--python", str(arguments.python.absolute()), "--debian", *arguments.debian]
+        release(arguments.version, arguments.ci_record, arguments.advisories, options)
+    except (ReleaseError, OSError, ValueError) as error:
         sys.exit(f"release: {error}\nNothing was released; the tree and its tags are unchanged.")
     except KeyboardInterrupt:
         sys.exit("release: interrupted\nNothing was released; the tree and its tags are unchanged.")
 
 
-def release(text: str, ci_record: Path, advisories: Path | None, libraries: Path) -> None:
-    """Check the conditions, prepare the release, then move the branch and set the tag."""
+def release(text: str, ci_record: Path, advisories: Path | None, options: list[str]) -> None:
+    """Check the conditions, prepare the release, then move the branch and set the tag.
+
+    `options` are those of `scripts.release.files`.
+    """
     version = check_version(text, read_version())
     target = folder_of(ROOT, version)
     with working_folder(ROOT) as work, umask(0o022):
@@ -81,11 +93,12 @@ def release(text: str, ci_record: Path, advisories: Path | None, libraries: Path
         first = add_worktree(ROOT, work / "first", start)
         commit = commit_release(first, version)
         report("files, first build")
-        files = build_files(first, work / "files", libraries)
+        options = ["--wheels", str(work / "wheels"), *options]
+        files = build_files(first, work / "files", options)
         report("files, second build in another place")
         with umask(0o077):
             second = add_worktree(ROOT, work / "a second place", commit)
-            again = build_files(second, work / "files again", libraries, **ELSEWHERE)
+            again = build_files(second, work / "files again", options, **ELSEWHERE)
         compare(files, again)
         publish(ROOT, commit, version, files)
     report(f"{tag_of(version)} is commit {commit[:12]}; its files are in {target.relative_to(ROOT)}")
@@ -142,9 +155,9 @@ def set_line(path: Path, key: str, value: str) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def build_files(tree: Path, out: Path, libraries: Path, **environment: str) -> Path:
+def build_files(tree: Path, out: Path, options: list[str], **environment: str) -> Path:
     """Build the files of the release in a tree."""
-    run(tree, "build", "scripts.release.files", "--out", str(out), "--libraries", str(libraries), **environment)
+    run(tree, "build", "scripts.release.files", "--out", str(out), *options, **environment)
     return out
 
 

@@ -1,14 +1,14 @@
 """Build the files of a release from this tree: `python -m scripts.release.files --out DIR`.
 
-The folder gets source distributions, wheels, flight.zip, the bill of materials, the list of licences and SHA256SUMS.
-The same commit gives the same bytes on any computer with the same tools.
+The folder gets source distributions, wheels, flight.zip, Debian packages, the bill of materials, the list of licences
+and SHA256SUMS. The same commit gives the same bytes on any computer with the same tools.
 """
 
 import argparse
 import hashlib
+import os
 import subprocess
 import sys
-import sysconfig
 import tomllib
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,8 @@ from scripts.release.publication import SUMS
 FLIGHT_ZIP: Final = "flight.zip"
 BILL_OF_MATERIALS: Final = "bom.cdx.json"
 LICENCES: Final = "licences.md"
+ARCHITECTURES: Final = ("amd64", "arm64")
+"""Architectures of the Debian package of the station: servers and PCs, and Raspberry Pi."""
 
 
 def main() -> None:
@@ -28,12 +30,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="New or empty folder for the files.")
     parser.add_argument(
-        "--libraries",
+        "--python",
         type=Path,
-        default=Path(sysconfig.get_path("purelib")),
-        metavar="DIR",
-        help="Folder with the installed libraries, from which the licences are read (default: this environment's).",
+        default=Path(sys.executable),
+        help="Python of the environment with the project and its libraries, which builds the Debian package and from "
+        "which licences are read (default: this one).",
     )
+    parser.add_argument(
+        "--debian",
+        nargs="*",
+        choices=ARCHITECTURES,
+        default=ARCHITECTURES,
+        metavar="ARCHITECTURE",
+        help=f"Architectures of the Debian package (default: {' '.join(ARCHITECTURES)}).",
+    )
+    parser.add_argument("--wheels", type=Path, metavar="DIR", help="Folder that keeps the wheels of Debian packages.")
     arguments = parser.parse_args()
     out: Path = arguments.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
@@ -42,15 +53,25 @@ def main() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     for name in declared["tool"]["pygnc"]["distributions"]:
         build(name, declared, out)
-    packer = [sys.executable, str(ROOT / "scripts/package_flight_code.py"), "--output", str(out / FLIGHT_ZIP)]
-    subprocess.run(packer, check=True, stdout=subprocess.DEVNULL)
-    wheels = {path.name.partition("-")[0].replace("_", "-"): path for path in out.glob("*.whl")}
-    materials = collect_materials(declared, ROOT / "requirements/development.txt", arguments.libraries)
+    run([sys.executable, "scripts/package_flight_code.py", "--output", str(out / FLIGHT_ZIP)])
+    for architecture in arguments.debian:
+        wheels = ["--wheels", str(arguments.wheels.absolute() / architecture)] if arguments.wheels else []
+        debian = [str(arguments.python), "-m", "scripts.build_debian_package", "--architecture", architecture, *wheels]
+        run([*debian, "--out", str(out)])
+    built = {path.name.partition("-")[0].replace("_", "-"): path for path in out.glob("*.whl")}
+    installed = run([str(arguments.python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).strip()
+    materials = collect_materials(declared, ROOT / "requirements/development.txt", Path(installed))
     epoch_s = int(git("log", "-1", "--format=%ct") or 0)
-    write_bill_of_materials(out / BILL_OF_MATERIALS, read_version(), epoch_s, wheels, materials)
+    write_bill_of_materials(out / BILL_OF_MATERIALS, read_version(), epoch_s, built, materials)
     write_licences(out / LICENCES, read_version(), materials)
     write_sums(out)
     sys.stdout.write((out / SUMS).read_text(encoding="utf-8"))
+
+
+def run(command: list[str]) -> str:
+    """Run a program with the packages of this tree, not of the one that its environment was made for."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(ROOT / folder) for folder in ("flight", "ground"))}
+    return subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def write_sums(folder: Path) -> None:

@@ -62,10 +62,10 @@ def test_a_version_follows_only_lower_ones(one: tuple[int, ...], other: tuple[in
 @pytest.mark.parametrize("version", ["", "0.2.0; touch injected", "$(touch injected)", "`touch injected`", '"0.2.0'])
 def test_make_passes_the_version_as_it_is(version: str, tmp_path: Path) -> None:
     made = ["--old-file", ".venv/development.stamp", "--old-file", ".venv/release/stamp"]
-    words = ["RELEASE=printf '%s\\n'", "LIBRARIES=libraries", f"VERSION={version.replace('$', '$$')}"]
+    words = ["RELEASE=printf '%s\\n'", f"VERSION={version.replace('$', '$$')}"]
     command = ["make", "--silent", "-f", str(ROOT / "Makefile"), *made, "release", *words]
     done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True, text=True)
-    assert done.stdout.splitlines() == ["scripts.release", version, "--libraries", "libraries"]
+    assert done.stdout.splitlines() == ["scripts.release", version, "--python", ".venv/bin/python"]
     assert not list(tmp_path.iterdir())
 
 
