@@ -1,7 +1,7 @@
 """Benchmarks of stations in docs/benchmarks.md: recorded vectors, store, batches, server, logger, a day of faults.
 
 Usage: python -m scripts.bench.bench_station [--speed N]
-           [--part vectors|store|server|logger|writes|publish|page|init|flood|faults|fleet]
+           [--part vectors|store|batch|server|logger|writes|publish|page|init|flood|faults|fleet]
 
 --speed: simulated seconds per second of the fault run; at 60 it takes 25 minutes and reads the counter every 83 ms.
 Prints Markdown tables.
@@ -13,6 +13,7 @@ import json
 import logging
 import math
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -39,13 +40,14 @@ from pygnc_instruments.simulators.emus_unit import EmusSimulator
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
-from pygnc_station.server.access import new_pin
-from pygnc_station.settings import GadgetSettings, Location, StationSettings
+from pygnc_station.server.access import new_pin, register
+from pygnc_station.server.ingest import ingest
+from pygnc_station.settings import GadgetSettings, Limits, Location, StationSettings
 from pygnc_station.store import query
 from pygnc_station.store.batches import batches
 from pygnc_station.store.hourly import update_hours
 from pygnc_station.store.query import Span
-from pygnc_station.store.readings import Layout, NewReading, clock_ms, iso_time
+from pygnc_station.store.readings import Layout, NewReading, clock_ms, iso_time, to_text
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
 from scripts.bench.fleet_fault_run import FleetFaultRun
@@ -64,6 +66,9 @@ EVERY_MS: Final = 5_000
 DAY_MS: Final = 86_400_000
 START_MS: Final = 1_790_000_000_000
 REPETITIONS: Final = 9
+BATCH_READINGS: Final = 100_000
+BINS: Final = 24
+HISTOGRAM_BYTES: Final = 86
 GATEWAYS: Final = 20
 READINGS_PER_GATEWAY: Final = 2_000
 LOG_S: Final = 60.0
@@ -103,8 +108,8 @@ def main() -> None:
         "--speed", type=float, default=60.0, help="Simulated seconds per second of the fault run (default: 60)."
     )
     parts = {
-        "vectors": vectors, "store": store, "server": gateways, "logger": logger, "writes": writes, "publish": publish,
-        "page": page, "init": first_reading, "flood": flood, "faults": faults, "fleet": fleet,
+        "vectors": vectors, "store": store, "batch": opc_batch, "server": gateways, "logger": logger, "writes": writes,
+        "publish": publish, "page": page, "init": first_reading, "flood": flood, "faults": faults, "fleet": fleet,
     }  # fmt: skip
     options, chosen = select_parts(parser, parts)
     logging.getLogger("pygnc_devices").setLevel(logging.CRITICAL)
@@ -168,6 +173,41 @@ def _batch(folder: Path) -> Row:
         (made,) = batches(opened)
     what = f"batch of {made.readings} readings, {made.bytes / 1e6:.1f} MB"
     return Row(what, str(taken), "3 s", taken.wall_s <= 3)
+
+
+def opc_batch(_: float) -> Iterator[Row]:
+    """Build a batch of a particle counter's readings, and accept it; then accept one of the same readings again."""
+    layout = Layout.of(HISTOGRAM)
+    dice = random.Random(1)  # noqa: S311 - repeatable values
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        settings = StationSettings(folder=name)
+        with Store.open(settings.store_url) as opened:
+            stream = opened.stream("OPC_7", layout, family="opc_n3")
+            for first in range(0, BATCH_READINGS, IN_A_BATCH):
+                opened.append(stream, [_histogram(layout, rank, dice) for rank in range(first, first + IN_A_BATCH)])
+            built = _time(lambda: make_batch(opened, settings, START_MS))
+            (made,) = batches(opened)
+        what = f"{made.readings} readings of an OPC-N3 with {len(layout.columns)} values each"
+        yield Row(f"{what}: batch of {made.bytes / 1e6:.1f} MB built", str(built), "3 s", built.wall_s <= 3)
+        path = settings.path(settings.batches.pending) / made.file_name
+        with Store.open(str(folder / "central.db")) as central:
+            register(central, new_pin(central, clock_ms(), 5), "0", "roof", clock_ms())
+            for times in ("accepted by the server", "accepted again, all compared"):
+                taken = _time(partial(_ingest, central, path, folder / "files"))
+                yield Row(f"{what}: {times}", str(taken), "3 s", taken.wall_s <= 3)
+
+
+def _histogram(layout: Layout, rank: int, dice: random.Random) -> NewReading:
+    values = [
+        dice.randrange(100) if place < BINS else round(dice.uniform(0, 50), 4) for place in range(len(layout.columns))
+    ]
+    return NewReading(START_MS + rank * EVERY_MS, 0, 0, "", to_text(values), dice.randbytes(HISTOGRAM_BYTES))
+
+
+def _ingest(central: Store, path: Path, files: Path) -> None:
+    with central.writes() as connection:
+        ingest(connection, 1, path, files, limits=Limits(), zone=None)
 
 
 def _fill(opened: Store, count: int, gadget: str = "pack") -> None:

@@ -5,7 +5,7 @@ all its copies, so a server recognises readings that were on the card before it 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
 from sqlalchemy import Connection, func, select
@@ -15,6 +15,7 @@ from pygnc_station.store.readings import NewReading, Stream
 
 Numbered: TypeAlias = Sequence[tuple[int, NewReading]]
 _MAX_PARAMETERS: Final = 500
+_SPAN: Final = 2000
 _S: Final = schema.streams.c
 _C: Final = schema.readings.c
 _D: Final = schema.devices.c
@@ -71,15 +72,25 @@ def stored_in(connection: Connection, stream_ids: Sequence[int], numbered: Numbe
 def _compared(connection: Connection, stream_ids: Sequence[int], numbered: Numbered) -> list[tuple[int, bool]]:
     """Return the numbers that some streams contain, and whether they contain the same reading under each."""
     found: list[tuple[int, bool]] = []
-    if not stream_ids:
-        return found
-    for start in range(0, len(numbered), _MAX_PARAMETERS):
-        news = dict(numbered[start : start + _MAX_PARAMETERS])
+    for news in _ranges(numbered) if stream_ids else ():
         query = select(_C.number, _C.t_utc_ms, _C.content, _C.raw)
-        query = query.where(_C.stream_id.in_(stream_ids), _C.number.in_(news))
+        # SQLite would search the whole stream for a list of numbers, but finds a range by its index.
+        query = query.where(_C.stream_id.in_(stream_ids), _C.number.between(min(news), max(news)))
         for number, t_utc_ms, content, raw in connection.execute(query):
-            new = news[number]
-            is_same = t_utc_ms == new.t_utc_ms and raw == new.raw
-            is_same = is_same and (content == new.content or json.loads(content) == json.loads(new.content))
-            found.append((number, is_same))
+            if (new := news.get(number)) is not None:
+                is_same = t_utc_ms == new.t_utc_ms and raw == new.raw
+                is_same = is_same and (content == new.content or json.loads(content) == json.loads(new.content))
+                found.append((number, is_same))
     return found
+
+
+def _ranges(numbered: Numbered) -> Iterator[dict[int, NewReading]]:
+    """Yield the readings, which are in the order of their numbers, in ranges of at most `_SPAN` numbers."""
+    part: dict[int, NewReading] = {}
+    for number, new in numbered:
+        if part and number - next(iter(part)) >= _SPAN:
+            yield part
+            part = {}
+        part[number] = new
+    if part:
+        yield part

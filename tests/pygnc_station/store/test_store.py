@@ -4,12 +4,15 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import create_engine, inspect, select, text
 
 from pygnc_devices.emus.sentences import SENTENCES
 from pygnc_devices.reading import Reading
 from pygnc_station.errors import RefusedReadingsError, StoreError
 from pygnc_station.store import query, schema
+from pygnc_station.store.copies import conflicting, stored_in
 from pygnc_station.store.database import parse_url
 from pygnc_station.store.query import Span
 from pygnc_station.store.readings import Layout, NewReading, Quality, iso_time, parse_time
@@ -242,3 +245,16 @@ def test_adds_the_columns_that_an_older_store_lacks(url: str) -> None:
     for _ in range(2):
         with Store.open(url) as store, store.reads() as connection:
             assert connection.execute(select(schema.uploads.c.id, schema.uploads.c.conflict)).all() == [("a", "")]
+
+
+@given(st.lists(st.integers(1, 9000), unique=True, max_size=40).map(sorted), st.sets(st.integers(1, 9000), max_size=40))
+@settings(max_examples=30, deadline=None)
+def test_finds_conflicts_among_numbers_with_any_gaps(numbers: list[int], changed: set[int]) -> None:
+    with Store.open("sqlite://") as store:
+        stream = store.stream("g", LAYOUT)
+        store.put(stream, [(number, new(number)) for number in numbers])
+        sent = [(number, new(number, text="other" if number in changed else "ok")) for number in range(1, 9001, 3)]
+        with store.reads() as connection:
+            assert conflicting(connection, stream.id, sent) == changed & set(numbers) & set(range(1, 9001, 3))
+            same = {number for number in numbers if number % 3 == 1} - changed
+            assert stored_in(connection, [stream.id], sent) == same
