@@ -18,8 +18,7 @@ import textwrap
 import time
 import tomllib
 from collections.abc import Iterator
-from email.message import Message
-from email.parser import Parser
+from importlib.metadata import PathDistribution
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +26,7 @@ from pygnc_station.commands.systemd_units import unit_files
 from pygnc_station.settings import settings_of
 from scripts.build_distributions import build
 from scripts.package_flight_code import ROOT, ZIP_EPOCH_S, download_wheels, git, read_version, wheel_target
+from scripts.release.declared_licence import declared_licence
 
 NAME: Final = "pygnc-station"
 LOCK: Final = ROOT / "requirements" / "station.txt"
@@ -182,27 +182,16 @@ def copyright_lines(packages: Path) -> Iterator[str]:
     yield "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n"
     yield "Files: *\nCopyright: 2026 the PyGNC authors\nLicense: Expat\n"
     for information in sorted(packages.glob("*.dist-info")):
-        metadata = Parser().parsestr((information / "METADATA").read_text(encoding="utf-8"))
-        name = metadata["Name"]
+        library = PathDistribution(information)
+        name = library.name
         if not name.startswith("pygnc"):
             files = f"{_HOME}/lib/*/site-packages/{information.name}"
             yield f"Files: {files}/*\nCopyright: the authors of {name}, see {information.name}"
-            yield f"License: {licence(metadata)}"
-            yield f" The licence of {name} {metadata['Version']}, which covers all files that its RECORD lists.\n"
+            yield f"License: {declared_licence(library) or 'see its files'}"
+            yield f" The licence of {name} {library.version}, which covers all files that its RECORD lists.\n"
     (_, _, licence_text) = (ROOT / "LICENSE").read_text(encoding="utf-8").partition("\n\n")
     yield "License: Expat"
     yield textwrap.indent(licence_text.replace("\n\n", "\n.\n"), " ")
-
-
-def licence(metadata: Message) -> str:
-    """Return the licence that a distribution declares, as one line."""
-    classifiers = [text for text in metadata.get_all("Classifier", []) if text.startswith("License :: ")]
-    candidates = [
-        metadata["License-Expression"],
-        metadata["License"],
-        *(text.split(" :: ")[-1] for text in classifiers),
-    ]
-    return next((text.strip() for text in candidates if text and "\n" not in text.strip()), "see its files")
 
 
 def set_modes(root: Path) -> None:

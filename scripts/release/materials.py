@@ -23,13 +23,12 @@ from cyclonedx.validation import make_schemabased_validator
 from packageurl import PackageURL
 from packaging.utils import NormalizedName, canonicalize_name
 
+from scripts.release.declared_licence import declared_licence
 from scripts.release.errors import ReleaseError
 from scripts.release.locks import LockedLibrary, read_lock
 
 OUR_LICENCE: Final = "MIT"
 NOT_INSTALLED: Final = "not read: not installed on the computer that built the release"
-LONGEST_LICENCE: Final = 80
-"""Longer texts in the field License are a whole licence, not its name."""
 
 
 @dataclass(frozen=True)
@@ -127,18 +126,6 @@ def read_licences(libraries: Iterable[LockedLibrary], installed: Path) -> dict[N
             raise ReleaseError(message)
         licences[library.name] = licence
     return licences
-
-
-def declared_licence(library: importlib.metadata.Distribution) -> str | None:
-    """Return the SPDX expression of a library, or the name of its licence in an older field; None without any."""
-    fields = library.metadata.json
-    if expression := fields.get("license_expression"):
-        return str(expression)
-    name = str(fields.get("license", "")).strip()
-    if name and "\n" not in name and len(name) <= LONGEST_LICENCE:
-        return name
-    classifiers = [text for text in fields.get("classifier", ()) if text.startswith("License :: ")]
-    return " / ".join(text.rpartition(" :: ")[2] for text in classifiers) or None
 
 
 def write_bill_of_materials(
