@@ -92,6 +92,7 @@ def test_many_changes_are_one_message(store: Store, hook: Service) -> None:
     assert [line.split(":")[0] for line in body["message"].splitlines()] == [f"station {rank}" for rank in range(30)]
 
 
+@pytest.mark.slow
 def test_a_refused_notification_is_sent_again_with_growing_delays_and_delays_no_other(
     store: Store, mail: MailServer, hook: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
