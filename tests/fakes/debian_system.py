@@ -36,14 +36,14 @@ class DebianSystem:
         self._leader = 0
 
     @classmethod
-    def create(cls, root: Path) -> "DebianSystem":
-        """Download and unpack the system; skip the test if that is not possible here."""
+    def create(cls, root: Path, packages: str = PACKAGES) -> "DebianSystem":
+        """Download and unpack the system with packages; skip the test if that is not possible here."""
         if os.geteuid() != 0:
             pytest.skip("only root may make a Debian system in a folder")
         command = [
             str(find_program("debootstrap")),
             "--variant=minbase",
-            f"--include={PACKAGES}",
+            f"--include={packages}",
             "bookworm",
             str(root),
         ]

@@ -1,0 +1,77 @@
+"""The Containerfile of the server; its instructions are executed in Debian systems, not by a container engine."""
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from pygnc_station.server.application import tls_files
+from pygnc_station.settings import settings_of
+from tests.fakes.container_build import Build, stages, words
+from tests.fakes.debian_system import DebianSystem
+from tests.programs import needs
+from tests.pygnc_station.logger.samples import wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGES = stages(ROOT / "Containerfile")
+SETTINGS = ROOT / "scripts/container/station.toml"
+
+
+def test_the_server_runs_without_root_and_with_settings_that_it_accepts() -> None:
+    final = {instruction.name: instruction for instruction in STAGES[-1]}
+    assert final["USER"].text != "root"
+    assert final["VOLUME"].text == tomllib.loads(SETTINGS.read_text())["folder"]
+    settings = settings_of(tomllib.loads(SETTINGS.read_text()), str(SETTINGS))
+    assert tls_files(settings) == (None, None)
+    assert str(settings.serve.port) == final["EXPOSE"].text
+    assert f":{settings.serve.port}/health" in final["HEALTHCHECK"].text
+    assert words(final["CMD"])[-1] in {words(copy)[-1] for copy in STAGES[-1] if copy.name == "COPY"}
+
+
+def test_the_lock_contains_the_libraries_that_the_distributions_require() -> None:
+    command = [sys.executable, "-m", "scripts.build_distributions", "--libraries", "pygnc-station"]
+    required = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    locked = {
+        line.partition("==")[0]: line.partition("==")[2].split()[0]
+        for line in (ROOT / "requirements/station.txt").read_text().splitlines()
+        if "==" in line and not line.startswith(("#", " "))
+    }
+    for text in required:
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(locked[requirement.name.lower()]), text
+
+
+@pytest.mark.slow
+@pytest.mark.index
+@pytest.mark.timeout(900)
+@pytest.mark.xdist_group("debian")
+@pytest.mark.skipif("PYGNC_DEBIAN" not in os.environ, reason="two minutes of a processor: set PYGNC_DEBIAN=1")
+@needs("debootstrap")
+def test_the_image_serves_and_reports_its_health(tmp_path: Path) -> None:
+    systems = [DebianSystem.create(tmp_path / f"stage{rank}", "python3.11-venv") for rank in range(len(STAGES))]
+    for system in systems:
+        (system.root / "usr/local/bin/python").symlink_to("/usr/bin/python3.11")
+    build = Build(ROOT, systems)
+    certificates = systems[0].root / "tmp/certificates.pem"
+    certificates.write_bytes(Path("/etc/ssl/certs/ca-certificates.crt").read_bytes())
+    (systems[0].root / "etc/resolv.conf").write_bytes(Path("/etc/resolv.conf").read_bytes())
+    for rank, stage in enumerate(STAGES):
+        build.run(rank, stage, {"PIP_CERT": "/tmp/certificates.pem"})  # noqa: S108 - in the system
+    final = {instruction.name: instruction for instruction in STAGES[-1]}
+    command = build.command(systems[-1], [*words(final["ENTRYPOINT"]), *words(final["CMD"])])
+    process = subprocess.Popen(command, env=build.environment, stdout=subprocess.PIPE, text=True)
+    try:
+        check = build.command(systems[-1], json.loads(final["HEALTHCHECK"].text.partition("CMD ")[2]))
+        wait_for(
+            lambda: subprocess.run(check, env=build.environment, check=False).returncode == 0, "the server's health"
+        )
+    finally:
+        process.terminate()
+        process.communicate()
+    failed = subprocess.run(check, env=build.environment, check=False, capture_output=True)
+    assert failed.returncode == 1
