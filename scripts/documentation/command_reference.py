@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from pathlib import PurePath
 from typing import Any, Final
 
 import typer
@@ -59,7 +60,7 @@ def _row(parameter: Any) -> str:  # noqa: ANN401 - a parameter of the same
         label = ", ".join(f"`{name}{metavar if name.startswith('--') else ''}`" for name in names)
     default = parameter.default
     shown = "required" if parameter.required else ""
-    if default not in (None, "", False, (), []) and isinstance(default, int | float | str):
+    if default not in (None, "", False, (), []) and isinstance(default, int | float | str | PurePath):
         shown = f"`{default}`"
     return f"| {label} | {shown} | {_text(parameter.help or '')} |"
 
