@@ -6,6 +6,7 @@ Each distribution is built, and installed with pip into an environment of its ow
 that pip has in its cache are not repeated, so run it twice. Prints a Markdown table.
 """
 
+import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,24 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 LIMITS_MB: Final = {"pygnc-devices": 45, "pygnc-station": 80}
 HELP_LIMIT_S: Final = 0.15
 STARTS: Final = 9
+MODULES: Final = {
+    "pygnc-devices": ("pygnc_cli.app", "pygnc_devices.family", "pygnc_devices.ucb.driver"),
+    "pygnc": ("pygnc.launch.run",),
+    "pygnc-ground": (
+        "pygnc_ground.commands.inspect",
+        "pygnc_ground.commands.replay",
+        "pygnc_ground.commands.scenario",
+        "pygnc_controller.emulator.command",
+    ),
+    "pygnc-station": (
+        "pygnc_instruments.device.command",
+        "pygnc_instruments.bridge.command",
+        "pygnc_station.commands.main",
+        "pygnc_station.logger.process",
+        "pygnc_station.server.application",
+    ),
+}
+"""Modules of each distribution that its programs import first."""
 
 
 def main() -> None:
@@ -50,11 +69,29 @@ def install(name: str, built: Path, folder: Path) -> Iterator[Row]:
         f"{limit_mb} MB" if limit_mb else "",
         limit_mb is None or size_mb <= limit_mb,
     )
+    for module in MODULES[name]:
+        yield Row(f"{name}: import of {module}, processor time", f"{import_s(folder, module):.3f} s")
     help_s = min(_time(str(folder / "bin/pygnc"), "--help") for _ in range(STARTS))
     yield Row(f"{name}: pygnc --help", f"{help_s:.3f} s", f"{HELP_LIMIT_S} s", help_s < HELP_LIMIT_S)
     if name == "pygnc-station":
         list_s = min(_time(str(folder / "bin/pygnc"), "device", "list", "--help") for _ in range(STARTS))
         yield Row(f"{name}: pygnc device list --help", f"{list_s:.3f} s")
+
+
+def import_s(folder: Path, module: str) -> float:
+    """Return the processor time of an import, without that of the start of Python; other programs hardly change it."""
+    python = str(folder / "bin/python")
+    started_s, imported_s = (
+        min(_processor_s(python, "-c", program) for _ in range(STARTS)) for program in ("pass", f"import {module}")
+    )
+    return imported_s - started_s
+
+
+def _processor_s(*command: str) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _time(*command: str) -> float:

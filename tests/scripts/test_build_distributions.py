@@ -1,11 +1,14 @@
 """The distributions: what they contain, and that each works alone when it is installed from its built files."""
 
 import hashlib
+import os
+import shutil
 import subprocess
 import sys
 import tarfile
 import tomllib
 import zipfile
+from configparser import ConfigParser
 from email.parser import Parser
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import pygnc_devices
+from scripts.check_resolution import PYTHONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -69,6 +73,23 @@ def test_every_package_and_data_file_is_in_exactly_one_distribution(built: Path)
     assert sum(map(len, contents)) == len(set().union(*contents))
 
 
+def test_every_entry_point_is_in_the_distribution_of_its_package(built: Path) -> None:
+    found: dict[str, dict[str, str]] = {}
+    for name, distribution in DISTRIBUTIONS.items():
+        with zipfile.ZipFile(wheel(built, name)) as archive:
+            texts = [archive.read(entry).decode() for entry in archive.namelist() if entry.endswith("entry_points.txt")]
+        packages = {Path(folder).name for folder in distribution["packages"]}
+        parser = ConfigParser(delimiters="=")
+        for text in texts:
+            parser.read_string(text)
+        for group in parser.sections():
+            for key, value in parser[group].items():
+                assert value.partition(":")[0].partition(".")[0] in packages
+                found.setdefault(group, {})[key] = value
+    declared = PROJECT["project"]
+    assert found == declared["entry-points"] | {"console_scripts": declared["scripts"]}
+
+
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_a_wheel_can_be_built_from_the_source_distribution(built: Path, name: str, tmp_path: Path) -> None:
     with tarfile.open(next(built.glob(f"{name.replace('-', '_')}-[0-9]*.tar.gz"))) as archive:
@@ -98,12 +119,24 @@ def test_a_distribution_requires_its_siblings_in_its_own_version(built: Path, na
     assert name in {"pygnc", "pygnc-ground"} or not always & heavy
 
 
+def interpreter(version: str) -> str:
+    """Return a Python of a version on this machine that can create environments."""
+    places = [Path(os.environ.get("PYENV_ROOT", "~/.pyenv")) / "versions", Path("~/.local/share/uv/python")]
+    found = [path for place in places for path in place.expanduser().glob(f"*/bin/python{version}")]
+    for path in (sys.executable, shutil.which(f"python{version}"), *map(str, found)):
+        check = f"import ensurepip, sys, venv; sys.exit(sys.version_info[:2] != {tuple(map(int, version.split('.')))})"
+        if path and subprocess.run([path, "-c", check], capture_output=True, check=False).returncode == 0:
+            return path
+    pytest.skip(f"no Python {version} with venv on this machine")
+
+
 @pytest.mark.index
 @pytest.mark.timeout(300)  # downloads up to 150 MB
+@pytest.mark.parametrize("version", PYTHONS)
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_a_distribution_works_alone(built: Path, name: str, tmp_path: Path) -> None:
+def test_a_distribution_works_alone(built: Path, name: str, version: str, tmp_path: Path) -> None:
     python, pygnc = tmp_path / "env/bin/python", tmp_path / "env/bin/pygnc"
-    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
+    subprocess.run([interpreter(version), "-m", "venv", str(tmp_path / "env")], check=True)
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
     install = [*pip, "install", "--quiet", "--find-links", str(built), name]
     installed = subprocess.run(install, capture_output=True, text=True, check=False)
