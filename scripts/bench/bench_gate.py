@@ -1,7 +1,7 @@
 """Measure the figures of `pygnc gate` for docs/benchmarks.md.
 
 Usage: python scripts/bench/bench_gate.py CORPUS [--part time|repeats|constants] [--repeats N] [--runs NAME ...]
-       [--processes N] [--only TEXT] [--minutes M]
+       [--processes N] [--only TEXT ...] [--minutes M]
 
 CORPUS is a corpus with accepted results, such as that of `gate_corpus.py`.
 
@@ -9,7 +9,7 @@ CORPUS is a corpus with accepted results, such as that of `gate_corpus.py`.
 - repeats: N repetitions of the gate for the runs; counts those that are not unchanged.
 - constants: perturbs every number of estimators, models and trackers by one unit in the last place, one at a time, and
   counts those that the replays notice. The others are perturbed by half and by a third: thresholds and numbers that
-  rounding absorbs are noticed then, and what remains is not exercised by the corpus. --only selects by a part of the
+  rounding absorbs are noticed then, and what remains is not exercised by the corpus. --only selects by parts of the
   number's name, and --minutes ends after a random sample, constants and settings before numbers inside functions. Every
   result is written to standard error at once.
 """
@@ -76,7 +76,12 @@ def relevant(folders: Sequence[Path], module: str) -> list[Path]:
 def constants(options: argparse.Namespace) -> None:
     """Print which numbers the replays notice."""
     folders = folders_of(options.corpus)
-    every = [site for package in PACKAGES for site in sites(package) if options.only in site.name]
+    every = [
+        site
+        for package in PACKAGES
+        for site in sites(package)
+        if not options.only or any(text in site.name for text in options.only)
+    ]
     random.Random(1).shuffle(every)  # noqa: S311 - a sample, if time ends the measurement
     every.sort(key=lambda site: site.in_function)
     expected = baseline(folders)
@@ -173,7 +178,7 @@ if __name__ == "__main__":
     parser.add_argument("--runs", nargs="*", default=[], help="Names of the runs to repeat (default: all).")
     parser.add_argument("--processes", type=int, default=2, help="Number of processes.")
     parser.add_argument("--minutes", type=float, default=1e9, help="End of the perturbations (default: all).")
-    parser.add_argument("--only", default="", help="Part of the names of the numbers to perturb (default: all).")
+    parser.add_argument("--only", nargs="*", default=[], help="Parts of the names of the numbers (default: all).")
     chosen, parts = select_parts(parser, {"constants": constants, "repeats": repeats, "time": durations})
     for part in parts:
         part(chosen)

@@ -13,6 +13,7 @@ import math
 import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -98,34 +99,42 @@ def numbers_in_tree(tree: ast.Module) -> dict[str, list[str]]:
 
 def located_numbers(tree: ast.Module) -> Iterator[tuple[str, ast.Constant]]:
     """Yield the place and the node of each number, in their order."""
-    yield from _located(tree, (), in_function=False)
+    yield from _located(tree, (), _Where.OUTSIDE)
 
 
-def _located(node: ast.AST, scope: tuple[str, ...], *, in_function: bool) -> Iterator[tuple[str, ast.Constant]]:
+class _Where(Enum):
+    """Position in the source, by which integers and flags count or not."""
+
+    OUTSIDE = 0
+    ASSIGNMENT = 1
+    FUNCTION = 2
+
+
+def _located(node: ast.AST, scope: tuple[str, ...], where: _Where) -> Iterator[tuple[str, ast.Constant]]:
     if isinstance(node, ast.Constant):
-        if _counts(node.value, in_function=in_function):
+        if _counts(node.value, where):
             yield ".".join(scope) or "<module>", node
         return
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+    if isinstance(node, ast.FunctionDef):
+        scope, where = (*scope, node.name), _Where.FUNCTION
+    elif isinstance(node, ast.ClassDef):
         scope += (node.name,)
-        in_function |= isinstance(node, ast.FunctionDef)
-    elif not in_function and isinstance(node, ast.Assign | ast.AnnAssign):
+    elif where is _Where.OUTSIDE and isinstance(node, ast.Assign | ast.AnnAssign):
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-        scope += (ast.unparse(target),)
+        scope, where = (*scope, ast.unparse(target)), _Where.ASSIGNMENT
     for child in ast.iter_child_nodes(node):
-        if in_function and isinstance(node, ast.Subscript) and child is node.slice:
-            continue
-        if isinstance(node, ast.AnnAssign) and child is node.annotation:
-            continue
-        yield from _located(child, scope, in_function=in_function)
+        is_index = where is _Where.FUNCTION and isinstance(node, ast.Subscript) and child is node.slice
+        is_annotation = isinstance(node, ast.AnnAssign) and child is node.annotation
+        if not (is_index or is_annotation):
+            yield from _located(child, scope, where)
 
 
-def _counts(value: object, *, in_function: bool) -> bool:
-    if isinstance(value, float | complex):
-        return True
-    if not isinstance(value, int):
-        return False
-    return not in_function or (not isinstance(value, bool) and abs(value) > _INDEX_MAX)
+def _counts(value: object, where: _Where) -> bool:
+    if isinstance(value, bool):
+        return where is _Where.ASSIGNMENT  # others are options of dataclasses and functions
+    if isinstance(value, int):
+        return where is not _Where.FUNCTION or abs(value) > _INDEX_MAX
+    return isinstance(value, float | complex)
 
 
 def changes(before: Record, after: Record) -> list[ConstantChange]:

@@ -23,8 +23,8 @@ SOURCE = '''
 """Docstring with 1.0."""
 LIMIT: Final[tuple[int, 3]] = 2.5
 TABLE = np.array([1, -2.0, 3e-7])
-@dataclass
-class Settings:
+@dataclass(frozen=True)
+class Settings(Struct, frozen=True):
     """Text."""
     sigma: float = 10.0 * 2
     is_used: bool = True
