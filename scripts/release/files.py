@@ -71,7 +71,10 @@ def main() -> None:
 def run(command: list[str]) -> str:
     """Run a program with the packages of this tree, not of the one that its environment was made for."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(ROOT / folder) for folder in ("flight", "ground"))}
-    return subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command[1:])} exited with {done.returncode}")
+    return done.stdout
 
 
 def write_sums(folder: Path) -> None:

@@ -208,6 +208,13 @@ def require_a_library_without_version(clone: Scratch) -> None:
     passed(clone)
 
 
+def lack_a_program_for_the_debian_package(clone: Scratch) -> None:
+    (clone.path / "scripts/build_debian_package.py").write_text(
+        'raise SystemExit("aarch64-linux-gnu-strip is missing")\n'
+    )
+    build_one_distribution(clone)
+
+
 def pack_the_permissions(clone: Scratch) -> None:
     edit(clone.path / "scripts/package_flight_code.py", "0o100644 << 16", "LOCK.stat().st_mode << 16")
     build_one_distribution(clone)
@@ -231,6 +238,7 @@ def build_one_distribution(clone: Scratch) -> None:
         (set_the_version_twice, r"__init__\.py: 2 lines start with '__version__ = '"),
         (forbid_commits, r"no commits today"),
         (require_a_library_without_version, r"build: .*exited with 1(.|\n)*KeyError: 'nothing'"),
+        (lack_a_program_for_the_debian_package, r"\naarch64-linux-gnu-strip is missing\n"),
         (pack_the_permissions, r"two builds of the same commit differ in flight\.zip"),
     ],
 )
