@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Self
 
 from pygnc_station.errors import TransferError
-from pygnc_station.settings import StationSettings, Table
+from pygnc_station.settings import StationSettings
+from pygnc_station.settings_types import Table
 from pygnc_station.sinks.sink import Sink
 from pygnc_station.store.readings import StoredReading, Stream
 from pygnc_station.store.store import Store

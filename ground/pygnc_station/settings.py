@@ -2,20 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
 from pygnc_station.errors import StationError
+from pygnc_station.server_settings import Serve
+from pygnc_station.settings_types import Count, Days, Location, Name, Port, Seconds, Size, Table
 
-Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
-Minutes: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
-Days: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
-Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
-Size: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
-Kappa: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=2)]
-Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 OUTPUTS: Final = ("mqtt", "influx", "sensor_community", "opensensemap", "prometheus")
 """Tables of our outputs, which are their names too."""
 SINKS: Final = "sinks."
@@ -24,17 +18,6 @@ T = TypeVar("T")
 _SQLITE: Final = "sqlite:///"
 _OBJECT_STORES: Final = frozenset({"s3", "gs", "az", "abfs", "file"})
 _GADGET_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,78}[A-Za-z0-9])?")
-
-
-class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Table of the settings file; an unknown key is an error."""
-
-
-class Location(Table, frozen=True):
-    """Place of a station or device: geodetic latitude and longitude in degrees, WGS 84."""
-
-    latitude_deg: Annotated[float, msgspec.Meta(ge=-90, le=90)]
-    longitude_deg: Annotated[float, msgspec.Meta(ge=-180, le=180)]
 
 
 class Device(Table, frozen=True):
@@ -60,7 +43,7 @@ class Device(Table, frozen=True):
     interval_s: Seconds | None = None
     silence_s: Seconds = 60.0
     thin: bool = True
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
     location: Location | None = None
 
 
@@ -105,7 +88,7 @@ class Batches(Table, frozen=True):
     delete_when_accepted: bool = False
     max_uploaded_bytes: Size = 1_000_000_000
     delete_readings: bool = False
-    flight_folders: list[str] = []
+    flight_folders: list[str] = msgspec.field(default_factory=list)
 
 
 class Upload(Table, frozen=True):
@@ -221,7 +204,7 @@ class OpenSenseMap(Table, frozen=True):
 
     box: str = ""
     token: str = ""
-    sensors: dict[str, str] = {}
+    sensors: dict[str, str] = msgspec.field(default_factory=dict)
     url: str = "https://api.opensensemap.org"
 
 
@@ -237,158 +220,6 @@ class Prometheus(Table, frozen=True):
     port: Port = 0
     host: str = "127.0.0.1"
     expire_s: Seconds = 300.0
-
-
-class Limits(Table, frozen=True):
-    """Limits of requests and batches: `[serve.limits]`.
-
-    Attributes:
-        batch_bytes: maximum size of a batch's zip.
-        unpacked_bytes: maximum total size of its unpacked entries.
-        ratio: maximum ratio of unpacked to packed size of an entry.
-        entries: maximum number of entries of a batch.
-        body_bytes: maximum size of any other request.
-        rows: maximum number of readings in a response.
-        connections: maximum number of open connections; fewer if the process may not open that many files.
-        header_s: maximum time from the opening of a connection to the end of a request's headers, in seconds.
-        transfer_s: time over which `slowest_bytes_s` is averaged, in seconds.
-        slowest_bytes_s: minimum rate at which a client sends a body or receives a response, in bytes per second.
-        future_s: maximum time in seconds by which a reading may be ahead of the server's clock before it is flagged as
-            dated in the future and never shown as the latest.
-        folder_bytes: `pygnc station prune` deletes the oldest zips of each folder of received batches (quarantine,
-            rejected, accepted) while they are larger in total; 0: no limit.
-    """
-
-    batch_bytes: Count = 200_000_000
-    unpacked_bytes: Count = 2_000_000_000
-    ratio: Count = 200
-    entries: Count = 5_000
-    body_bytes: Count = 10_000_000
-    rows: Count = 10_000
-    connections: Count = 500
-    header_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
-    transfer_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
-    slowest_bytes_s: Size = 100
-    future_s: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 600.0
-    folder_bytes: Size = 2_000_000_000
-
-    def latest_ms(self, now_ms: int) -> int:
-        """Return the latest time of a reading received at `now_ms` that is not in the future, milliseconds."""
-        return now_ms + int(self.future_s * 1000)
-
-
-class Alerts(Table, frozen=True):
-    """Settings of alerts and of the states of gateways: `[serve.alerts]`. A limit of 0 disables its alert.
-
-    Attributes:
-        late_min: a gateway is shown as late if it has sent no request for this many minutes.
-        silent_min: a gateway is silent if it has sent no request for this many minutes. Stations upload every quarter
-            of an hour, and within one and a half hours after a failure.
-        backlog_readings: maximum number of readings of a station that the server has not accepted.
-        clock_offset_s: maximum difference between the clocks of station and server in seconds.
-        disk_free_bytes: minimum free space of a station's disk.
-        server_disk_free_bytes: minimum free space of the disk of the received batches.
-        check_s: interval of the checks in seconds.
-        urls: URL of each destination of notifications by a name of your choice, in the form of Apprise, such as
-            `mailtos://user:${PASSWORD}@host` or `jsons://host/path`.
-        urls_file: TOML file of further destinations, which only its owner may read; "" for none.
-    """
-
-    late_min: Minutes = 40.0
-    silent_min: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 120.0
-    backlog_readings: Size = 100_000
-    clock_offset_s: Seconds = 60.0
-    disk_free_bytes: Size = 200_000_000
-    server_disk_free_bytes: Size = 1_000_000_000
-    check_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
-    urls: dict[Name, str] = {}
-    urls_file: str = ""
-
-
-class Calibration(Table, frozen=True):
-    """Linear calibration of one value of a unit: gain times the value, plus offset in the unit of the value."""
-
-    gain: Annotated[float, msgspec.Meta(gt=0, le=1e3)] = 1.0
-    offset: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)] = 0.0
-
-
-class GadgetSettings(Table, frozen=True):
-    """Settings of a gadget on the server's page: `[serve.gadgets.NAME]`.
-
-    Attributes:
-        location: place on the map; by default the one that its station reports.
-        kappa: hygroscopicity of the particles at its place; by default that of `[serve]`.
-        calibration: calibration by the name of the value, such as `pm_2_5_ug_m3`.
-    """
-
-    location: Location | None = None
-    kappa: Kappa | None = None
-    calibration: dict[str, Calibration] = {}
-
-
-_NO_GADGET_SETTINGS: Final = GadgetSettings()
-
-
-class Serve(Table, frozen=True):
-    """Settings of the HTTP server: `[serve]`.
-
-    Attributes:
-        host: address to listen on; other than the loopback it requires TLS, `behind_proxy` or `insecure`.
-        port: TCP port to listen on.
-        folder: folder of received batches and flight files.
-        tls_cert: certificate chain, PEM.
-        tls_key: private key of the certificate, PEM.
-        behind_proxy: a proxy on this computer terminates TLS and reports the client's address.
-        insecure: allow listening without TLS.
-        open: allow reading without a token; by default only a server on the loopback allows it.
-        scp_host: host whose sshd receives tinycloud's SCP uploads in `scp_folder`; "" offers HTTPS only.
-        scp_port: TCP port of that sshd.
-        scp_folder: folder as seen by that sshd; batches are expected in KEY/inbox/ID.zip below it.
-        keep_batches: keep the zips of accepted batches.
-        log_folder: folder of access.log (requests) and failures.log (warnings, errors); "" writes no log files.
-        log_bytes: size at which a log file is renamed and a new one begun.
-        log_files: number of renamed files of each log that are kept.
-        batonopc_zone: time zone of the local times in batonopc's batches, such as `Europe/Dublin`; "" selects this
-            computer's zone.
-        kappa: hygroscopicity of particles, with which the page corrects concentrations for humidity; 0.3 is typical of
-            continental air, 0.7 of marine air; 0 disables the correction.
-        gadgets: settings of gadgets by name.
-        limits: limits of requests and batches.
-        alerts: alerts and states of gateways.
-    """
-
-    host: str = "127.0.0.1"
-    port: Port = 8321
-    folder: str = "server_data"
-    tls_cert: str = ""
-    tls_key: str = ""
-    behind_proxy: bool = False
-    insecure: bool = False
-    open: bool | None = None
-    scp_host: str = ""
-    scp_port: Port = 22
-    scp_folder: str = ""
-    keep_batches: bool = False
-    log_folder: str = "server_log"
-    log_bytes: Count = 10_000_000
-    log_files: Count = 5
-    batonopc_zone: str = ""
-    kappa: Kappa = 0.3
-    gadgets: dict[str, GadgetSettings] = {}
-    limits: Limits = Limits()
-    alerts: Alerts = Alerts()
-
-    def gadget(self, name: str) -> GadgetSettings:
-        """Return the settings of a gadget, whose name is compared without regard to case."""
-        if name in self.gadgets:
-            return self.gadgets[name]
-        found = (settings for key, settings in self.gadgets.items() if key.lower() == name.lower())
-        return next(found, _NO_GADGET_SETTINGS)
-
-    @property
-    def is_local(self) -> bool:
-        """True if the server listens on the loopback only."""
-        return self.host in {"127.0.0.1", "::1", "localhost"}
 
 
 _NO_SERVER: Final = Serve()
@@ -407,7 +238,7 @@ class StationSettings(Table, frozen=True):
     name: str = "station"
     folder: str = ""
     location: Location | None = None
-    device: list[Device] = []
+    device: list[Device] = msgspec.field(default_factory=list)
     store: Store = Store()
     batches: Batches = Batches()
     upload: Upload = Upload()
@@ -418,7 +249,7 @@ class StationSettings(Table, frozen=True):
     prometheus: Prometheus = Prometheus()
     sensor_community: SensorCommunity = SensorCommunity()
     opensensemap: OpenSenseMap = OpenSenseMap()
-    sinks: dict[str, dict[str, Any]] = {}
+    sinks: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
 
     def path(self, name: str) -> Path:
         """Return a path of the settings relative to `folder`, with `~` expanded."""

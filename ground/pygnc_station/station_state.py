@@ -4,7 +4,7 @@ from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
-from pygnc_station.settings import Location
+from pygnc_station.settings_types import Location
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 
 STATE_PATH: Final = "api/v1/state/"

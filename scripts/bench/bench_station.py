@@ -42,7 +42,9 @@ from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 from pygnc_station.server.access import new_pin, register
 from pygnc_station.server.ingest import ingest
-from pygnc_station.settings import GadgetSettings, Limits, Location, StationSettings
+from pygnc_station.server_settings import GadgetSettings, Limits
+from pygnc_station.settings import StationSettings
+from pygnc_station.settings_types import Location
 from pygnc_station.store import query
 from pygnc_station.store.batches import batches
 from pygnc_station.store.hourly import update_hours

@@ -23,7 +23,8 @@ from typing import Final
 
 from pygnc_station.errors import StationError, StoreError, TransferError
 from pygnc_station.server.access import gateway_of, list_gateways, new_pin, register
-from pygnc_station.settings import Batches, Serve, StationSettings, Upload
+from pygnc_station.server_settings import Serve
+from pygnc_station.settings import Batches, StationSettings, Upload
 from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches, retry_rejected
 from pygnc_station.store.readings import Column, Layout, NewReading, clock_ms, to_text

@@ -27,7 +27,8 @@ from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 from pygnc_station.errors import StationError, StoreError
 from pygnc_station.logger.logger import Logger
 from pygnc_station.server.access import new_pin, register
-from pygnc_station.settings import Device, Serve, StationSettings, Upload
+from pygnc_station.server_settings import Serve
+from pygnc_station.settings import Device, StationSettings, Upload
 from pygnc_station.settings import Store as StoreSettings
 from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches

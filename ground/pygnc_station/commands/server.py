@@ -10,7 +10,7 @@ from pygnc_station.errors import StationError
 from pygnc_station.server import access
 from pygnc_station.server.logs import failure_log
 from pygnc_station.server.ownership import transfer
-from pygnc_station.settings import Serve
+from pygnc_station.server_settings import Serve
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store.readings import clock_ms, iso_time
 from pygnc_station.store.store import Store

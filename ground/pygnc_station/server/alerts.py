@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, delete, insert, select
 
 from pygnc_station.server.fleet import SERVER, Alert, Fleet, Gateway, GatewayState
-from pygnc_station.settings import Alerts
+from pygnc_station.server_settings import Alerts
 from pygnc_station.store import schema
 from pygnc_station.store.readings import iso_time
 from pygnc_station.store.store import Store

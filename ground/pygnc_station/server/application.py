@@ -31,7 +31,8 @@ from pygnc_station.server.hourly_task import HourlyTask
 from pygnc_station.server.logs import start_logs
 from pygnc_station.server.operations import Access, Operation, openapi
 from pygnc_station.server.uploads import UploadError, Uploads
-from pygnc_station.settings import Serve, StationSettings
+from pygnc_station.server_settings import Serve
+from pygnc_station.settings import StationSettings
 from pygnc_station.sinks.prometheus import ReadingCollector
 from pygnc_station.store import schema
 from pygnc_station.store.store import Store

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from pygnc_station.server.access import gateway_of, token_allows
 from pygnc_station.server.uploads import Uploads
-from pygnc_station.settings import Serve
+from pygnc_station.server_settings import Serve
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 

@@ -6,7 +6,7 @@ Stored readings are never changed: a correction is computed when values are show
 from dataclasses import dataclass
 from typing import Final, Self
 
-from pygnc_station.settings import Calibration, GadgetSettings
+from pygnc_station.server_settings import Calibration, GadgetSettings
 from pygnc_station.store.readings import Layout
 
 HUMIDITY: Final = "humidity_percent"

@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select
 
-from pygnc_station.settings import Alerts, Location
+from pygnc_station.server_settings import Alerts
+from pygnc_station.settings_types import Location
 from pygnc_station.station_state import StationState
 from pygnc_station.store import schema
 from pygnc_station.store.query import last_times_ms

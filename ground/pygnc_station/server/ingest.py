@@ -26,7 +26,7 @@ from pygnc_station.batch_format import FILES, FORMAT, MANIFEST, METADATA, Manife
 from pygnc_station.errors import BadBatchError
 from pygnc_station.server import batonopc_batch
 from pygnc_station.server.ownership import owned_gadget
-from pygnc_station.settings import Limits
+from pygnc_station.server_settings import Limits
 from pygnc_station.store.copies import conflicting, stored_elsewhere, stored_in, streams_of_copies
 from pygnc_station.store.readings import Stream, clock_ms
 from pygnc_station.store.schema import MAX_NAME_LENGTH

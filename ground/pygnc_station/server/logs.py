@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_plus
 
-from pygnc_station.settings import Serve
+from pygnc_station.server_settings import Serve
 
 _FAILURES: Final = "failures.log"
 _ACCESS: Final = "uvicorn.access"

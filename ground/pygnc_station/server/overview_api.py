@@ -17,7 +17,7 @@ from pygnc_station.server.context import context_of
 from pygnc_station.server.corrections import Correction
 from pygnc_station.server.operations import Operation
 from pygnc_station.server.series_api import corrected_summary, value_and_humidity
-from pygnc_station.settings import GadgetSettings
+from pygnc_station.server_settings import GadgetSettings
 from pygnc_station.store import schema
 from pygnc_station.store.hourly import hours_by_stream
 from pygnc_station.store.query import Span, newest_of_each_kind, streams_of

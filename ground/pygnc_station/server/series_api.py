@@ -11,7 +11,7 @@ from pygnc_station.server.context import context_of
 from pygnc_station.server.corrections import Correction
 from pygnc_station.server.operations import Operation
 from pygnc_station.server.readings_api import Filters
-from pygnc_station.settings import Serve
+from pygnc_station.server_settings import Serve
 from pygnc_station.store import schema
 from pygnc_station.store.hourly import Hour, hours_of
 from pygnc_station.store.query import IS_CREDIBLE, Span, conditions

@@ -20,7 +20,7 @@ from pygnc_station.errors import BadBatchError, RefusedReadingsError
 from pygnc_station.server import batonopc_batch
 from pygnc_station.server.ingest import ingest
 from pygnc_station.server.ownership import ForeignOriginError
-from pygnc_station.settings import Serve
+from pygnc_station.server_settings import Serve
 from pygnc_station.store import schema
 from pygnc_station.store.batonopc import zone_of
 from pygnc_station.store.export import portable_name

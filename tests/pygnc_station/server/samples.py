@@ -15,7 +15,8 @@ import uvicorn
 
 from pygnc_station.server.access import new_pin, register
 from pygnc_station.server.application import application
-from pygnc_station.settings import Batches, Serve, StationSettings, Upload
+from pygnc_station.server_settings import Serve
+from pygnc_station.settings import Batches, StationSettings, Upload
 from pygnc_station.store.batches import Batch
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store

@@ -14,7 +14,8 @@ from pygnc_station.server.access import gateway_of, new_pin, register, revoke
 from pygnc_station.server.alert_watch import AlertWatch
 from pygnc_station.server.alerts import Change, Level, judge_gateway, record
 from pygnc_station.server.fleet import Gateway, GatewayState, raised_alerts, store_state
-from pygnc_station.settings import Alerts, Serve, StationSettings
+from pygnc_station.server_settings import Alerts, Serve
+from pygnc_station.settings import StationSettings
 from pygnc_station.station_state import StationState
 from pygnc_station.store import schema
 from pygnc_station.store.store import Store

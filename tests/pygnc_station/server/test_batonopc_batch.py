@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pygnc_station.errors import BadBatchError, StationError
 from pygnc_station.server.application import application
 from pygnc_station.server.ingest import ingest
-from pygnc_station.settings import Limits, Serve
+from pygnc_station.server_settings import Limits, Serve
 from pygnc_station.store import query
 from pygnc_station.store.batonopc import Imported, import_batonopc
 from pygnc_station.store.pruning import prune

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc_station.server.corrections import HIGHEST_HUMIDITY_PERCENT, Correction, calibrated, volume_growth
-from pygnc_station.settings import Calibration, GadgetSettings
+from pygnc_station.server_settings import Calibration, GadgetSettings
 from pygnc_station.store.readings import Column, Layout
 
 LAYOUT = Layout("PM", (Column("pm_2_5_ug_m3", "µg/m³"), Column("humidity_percent", "%"), Column("temp", "°C")))

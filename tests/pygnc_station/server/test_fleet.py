@@ -11,7 +11,9 @@ from sqlalchemy import update
 import pygnc_devices
 from pygnc_station.server.access import gateway_of, list_gateways, revoke
 from pygnc_station.server.fleet import Fleet, Gateway, GatewayState, read_fleet
-from pygnc_station.settings import Alerts, Device, Location, StationSettings
+from pygnc_station.server_settings import Alerts
+from pygnc_station.settings import Device, StationSettings
+from pygnc_station.settings_types import Location
 from pygnc_station.station_state import STATE_PATH
 from pygnc_station.store import schema
 from pygnc_station.store.batches import BatchState, update_batch

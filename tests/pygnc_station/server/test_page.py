@@ -14,7 +14,8 @@ from sqlalchemy import delete, update
 
 from pygnc_station.server.access import new_token
 from pygnc_station.server.fleet import store_state
-from pygnc_station.settings import Calibration, GadgetSettings, Location
+from pygnc_station.server_settings import Calibration, GadgetSettings
+from pygnc_station.settings_types import Location
 from pygnc_station.station_state import StationState
 from pygnc_station.store import schema
 from pygnc_station.store.hourly import update_hours

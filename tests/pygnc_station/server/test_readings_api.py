@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from pygnc_station.server.access import new_token
-from pygnc_station.settings import Limits
+from pygnc_station.server_settings import Limits
 from pygnc_station.store import query
 from pygnc_station.store.readings import Column, Layout, NewReading, clock_ms
 from pygnc_station.store.store import Store

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc_station.server.series_api import MAX_MEANS, Summary, means_of
-from pygnc_station.settings import Calibration, GadgetSettings, Location
+from pygnc_station.server_settings import Calibration, GadgetSettings
+from pygnc_station.settings_types import Location
 from pygnc_station.store.hourly import update_hours
 from pygnc_station.store.query import ALWAYS, Span
 from pygnc_station.store.readings import HOUR_MS, Column, Layout, NewReading, clock_ms, iso_time

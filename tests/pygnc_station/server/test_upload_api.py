@@ -17,7 +17,8 @@ from pygnc_station.batch_format import BatchWriter, Metadata, StreamEntry
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server.access import new_pin
 from pygnc_station.server.ingest import ingest
-from pygnc_station.settings import Batches, Limits, StationSettings, Upload
+from pygnc_station.server_settings import Limits
+from pygnc_station.settings import Batches, StationSettings, Upload
 from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches, retry_rejected, update_batch
 from pygnc_station.store.readings import clock_ms

@@ -1,0 +1,25 @@
+"""Types of settings: tables of the settings file and the ranges of their values."""
+
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Minutes: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+Days: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+Size: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+Kappa: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=2)]
+Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Table of the settings file; an unknown key is an error."""
+
+
+class Location(Table, frozen=True):
+    """Place of a station or device: geodetic latitude and longitude in degrees, WGS 84."""
+
+    latitude_deg: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+    longitude_deg: Annotated[float, msgspec.Meta(ge=-180, le=180)]
