@@ -46,7 +46,7 @@ class Site(NamedTuple):
     Attributes:
         module: Name of the module.
         file: Its source.
-        index: Index among the module's numbers.
+        rank: Index among the module's numbers.
         place: Name, class attribute or function.
         value: Number as text.
         in_function: True for a number inside a function.
@@ -54,7 +54,7 @@ class Site(NamedTuple):
 
     module: str
     file: Path
-    index: int
+    rank: int
     place: str
     value: str
     in_function: bool
@@ -62,7 +62,7 @@ class Site(NamedTuple):
     @property
     def name(self) -> str:
         """Name of the site in reports."""
-        return f"{self.module} {self.place} {self.value} (#{self.index})"
+        return f"{self.module} {self.place} {self.value} (#{self.rank})"
 
 
 def sites(package: str) -> Iterator[Site]:
@@ -71,9 +71,9 @@ def sites(package: str) -> Iterator[Site]:
         tree = ast.parse(file.read_text(encoding="utf-8"))
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
         inside = {id(node) for of in functions for statement in of.body for node in ast.walk(statement)}
-        for index, (place, node) in enumerate(located_numbers(tree)):
+        for rank, (place, node) in enumerate(located_numbers(tree)):
             if isinstance(node.value, float) or (type(node.value) is int and id(node) not in inside):
-                yield Site(module, file, index, place, repr(node.value), id(node) in inside)
+                yield Site(module, file, rank, place, repr(node.value), id(node) in inside)
 
 
 def one_unit(value: float) -> float:
@@ -105,7 +105,7 @@ class _PerturbedLoader(importlib.machinery.SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
         """Return the changed code, never a cached one."""
         tree = ast.parse(self._site.file.read_text(encoding="utf-8"), filename=fullname)
-        _, node = list(located_numbers(tree))[self._site.index]
+        _, node = list(located_numbers(tree))[self._site.rank]
         if not isinstance(node.value, int | float):
             raise TypeError(f"{self._site.name}: not a number")
         node.value = self._change(node.value)
