@@ -5,6 +5,7 @@ building anything. Needs a package index; nothing is downloaded except metadata.
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -36,10 +37,10 @@ class Resolution(NamedTuple):
 def main() -> None:
     """Resolve all distributions and print the table; the exit code is 1 if one has no solution."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--uv", default="uv", help="The resolver (default: uv on the PATH).")
-    uv = shutil.which(parser.parse_args().uv)
+    parser.parse_args()
+    uv = find_uv()
     if uv is None:
-        parser.error("uv is not installed: pip install uv, or name it by --uv")
+        parser.error("uv is not installed: pip install uv")
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     failed = []
     print("| distribution with all extras |", " | ".join(f"{p}, {k}" for k in PLATFORMS for p in PYTHONS), "|")
@@ -53,6 +54,12 @@ def main() -> None:
                 failed += [f"{name}, Python {python}, {kind}: {found.reason}"] if found.reason else []
         print(f"| {name} |", " | ".join(cells), "|")
     sys.exit("\n".join(failed) or 0)
+
+
+def find_uv() -> str | None:
+    """Return the path of uv in this environment or on the PATH; None if it is not installed."""
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    return shutil.which("uv", path=os.pathsep.join(folders))
 
 
 def libraries_of(name: str, declared: Mapping[str, Any]) -> list[str]:

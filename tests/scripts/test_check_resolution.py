@@ -1,12 +1,11 @@
 """Resolution of the libraries of the distributions."""
 
-import shutil
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from scripts.check_resolution import PLATFORMS, PYTHONS, libraries_of, resolve
+from scripts.check_resolution import PLATFORMS, PYTHONS, find_uv, libraries_of, resolve
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -14,7 +13,7 @@ DISTRIBUTIONS = PROJECT["tool"]["pygnc"]["distributions"]
 
 
 def uv() -> str:
-    found = shutil.which("uv")
+    found = find_uv()
     if found is None:
         pytest.skip("no uv: pip install uv")
     return found
