@@ -34,7 +34,7 @@ class _RunByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app: Final = typer.Typer(cls=_RunByDefault, no_args_is_help=True, help=__doc__)
+app: Final = typer.Typer(add_completion=False, cls=_RunByDefault, no_args_is_help=True, help=__doc__)
 
 
 @app.command(name="run")
