@@ -78,7 +78,8 @@ def attitude_trace(states: "list[AttitudeState | None]", updates: list[AttitudeU
         if state is not None:
             turn = quaternion.error_vector(true.quaternion[row], state.quaternion)
             moved = update.time_sigma_s * update.rate_body_rad_s
-            covariance = state.covariance[ATTITUDE, ATTITUDE] + np.outer(moved, moved)
+            root = state.sqrt_covariance[ATTITUDE]
+            covariance = root.dot(root.T) + np.outer(moved, moved)
             angle[row], sigma[row] = np.linalg.norm(turn), np.sqrt(np.trace(covariance))
             nees[row] = turn @ np.linalg.solve(covariance, turn) / _DOF
             nis[row] = update.nis / update.dof if update.dof else math.nan

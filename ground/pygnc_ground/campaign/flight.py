@@ -18,7 +18,7 @@ from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.tasks.orbit.tracker import OrbitTracker
 from pygnc_ground.campaign.orbit_world import ORIENTATION
 from pygnc_ground.orbit.solution import IntArray
-from pygnc_ground.replay.collect import AttitudeCollector, Collected, FormationCollector, collect
+from pygnc_ground.replay.collect import AttitudeCollector, Collected, collect
 from pygnc_ground.replay.inputs import from_files
 from pygnc_ground.replay.run import FILTERS, FilterName
 from pygnc_ground.scenario.formation import Satellite
@@ -115,4 +115,4 @@ def fly(
     own = settings or FlightSettings()
     tracker = OrbitTracker(own.orbit, ORIENTATION, kind=FILTERS[filter_name][1])
     of_attitude = AttitudeCollector(own.attitude, ORIENTATION) if attitude else None
-    return collect(iter(messages), tracker, of_attitude, FormationCollector(own, ORIENTATION), lambda: None)
+    return collect(iter(messages), tracker, of_attitude, None, lambda: None)

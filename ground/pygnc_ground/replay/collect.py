@@ -164,12 +164,12 @@ def collect(
     messages: Iterator[Message],
     tracker: OrbitTracker,
     attitude: AttitudeCollector | None,
-    formation: FormationCollector,
+    formation: FormationCollector | None,
     advance: Callable[[], None],
 ) -> Collected:
     """Run all messages through the trackers; `advance` is called after each GPS record.
 
-    Without an attitude collector, there are no attitudes.
+    A collector that is None has no results.
     """
     timed: dict[int, TimedRecord] = {}
     untimed: list[UntimedRecord] = []
@@ -177,6 +177,7 @@ def collect(
     sources: dict[str, SourceFile] = {}
     all_estimates: list[OrbitEstimate] = []
     given = 0
+    followers = list(filter(None, (attitude, formation)))
     for message in messages:
         if isinstance(message, SourceFile):
             before = sources.get(message.name)
@@ -198,9 +199,8 @@ def collect(
         all_estimates += estimates
         answer: list[OrbitMessage] = [*estimates, *watermark_after(message, estimates, given + 1)]
         given += len(answer)
-        if attitude is not None:
-            attitude.process(message, answer)
-        formation.process(message, answer)
+        for follower in followers:
+            follower.process(message, answer)
         if isinstance(message, GpsFix):
             advance()
     return Collected(
@@ -210,9 +210,9 @@ def collect(
         sources=list(sources.values()),
         counts=dict(tracker.counts),
         samples=attitude.records if attitude is not None else [],
-        partners=formation.messages,
-        formation=formation.solution,
-        range_counts=formation.counts,
+        partners=formation.messages if formation is not None else [],
+        formation=formation.solution if formation is not None else None,
+        range_counts=formation.counts if formation is not None else {},
         estimates=all_estimates,
     )
 
