@@ -177,7 +177,7 @@ def collect(
     sources: dict[str, SourceFile] = {}
     all_estimates: list[OrbitEstimate] = []
     given = 0
-    followers = list(filter(None, (attitude, formation)))
+    followers: list[AttitudeCollector | FormationCollector] = [*filter(None, (attitude,)), *filter(None, (formation,))]
     for message in messages:
         if isinstance(message, SourceFile):
             before = sources.get(message.name)
