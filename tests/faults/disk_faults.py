@@ -15,6 +15,8 @@ from tests.fakes.small_disk import DyingDisk, disk_of, dying_disk_of, fill, fill
 from tests.faults.fault import LONGEST_S, SETTLING_S, Fault, Flown, kill_all
 
 LIVE_RECORDS: Final = 6
+_FULL_MAX_S: Final = 0.3
+"""Latest moment at which a disk becomes full, s: a fast computer has nothing left to write after 0.5 s."""
 
 
 class FullDisk(Fault):
@@ -38,7 +40,7 @@ class FullDisk(Fault):
         super().start(flight)
 
     def inject(self, flight: Flight) -> str:
-        at = self.moment(flight)
+        at = self.moment(flight, _FULL_MAX_S)
         fill(flight.home / "filler")
         injected = f"disk full after {at}"
         if self.dice.random() < 0.5:

@@ -118,9 +118,9 @@ class Fault:
         flight.until(lambda: task in flight.tasks(), LONGEST_S)
         return flight.tasks()[task]
 
-    def moment(self, flight: Flight) -> str:
+    def moment(self, flight: Flight, latest_s: float = MOMENT_MAX_S) -> str:
         """Wait for a random moment of the batch; return it."""
-        after_s = self.dice.uniform(0.0, MOMENT_MAX_S)
+        after_s = self.dice.uniform(0.0, latest_s)
         flight.until(lambda: "status" in flight.tasks())
         flight.until_elapsed(after_s)
         return f"{after_s:.2f} s"

@@ -1,15 +1,21 @@
 """The project's own campaigns: each can run, and orbits of every class are estimated."""
 
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
-from pygnc_ground.campaign.definition import RunPlan, count_runs, first_runs, read_campaign
+from pygnc_ground.campaign.definition import RunPlan, count_runs, first_runs, plan_run, read_campaign
 from pygnc_ground.campaign.run import run_one
 
 CAMPAIGNS = Path(__file__).resolve().parents[3] / "data" / "campaigns"
 FILES = sorted(CAMPAIGNS.glob("*.toml"))
-HIGH = tuple(first_runs(read_campaign(CAMPAIGNS / "orbit_high.toml")))
+CAMPAIGN = read_campaign(CAMPAIGNS / "orbit_high.toml")
+HIGH = tuple(first_runs(CAMPAIGN))
+NOMINAL_M = {"filter": 2.0, "smoother": 1.5, "batch": 1.5}
+REALISTIC_M = 6.0
+NEES_MAX = 2.5
+"""Errors of an arc are almost one draw of six. The mean of two arcs exceeds this with a probability of 0.3 %."""
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
@@ -20,11 +26,14 @@ def test_the_definition_is_usable(path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("plan", HIGH, ids=[plan.case for plan in HIGH])
 def test_errors_agree_with_the_covariance_in_orbits_of_every_class(plan: RunPlan) -> None:
-    row = run_one(plan).row
-    assert row["error"] == ""
-    for estimator in ("filter", "smoother", "batch"):
-        assert row[f"orbit_{estimator}_nees"] < 2.0, estimator
-        assert row[f"orbit_{estimator}_error_m"] < (6.0 if plan.case.endswith("realistic") else 2.0), estimator
-    assert row["orbit_manoeuvres"] == 0.0
+    plans = [plan] if plan.case.endswith("realistic") else [plan, plan_run(CAMPAIGN, plan.run + 1)]
+    rows = [run_one(each).row for each in plans]
+    assert [(row["error"], row["orbit_manoeuvres"]) for row in rows] == [("", 0.0)] * len(rows)
+    for estimator, nominal_m in NOMINAL_M.items():
+        assert mean(row[f"orbit_{estimator}_nees"] for row in rows) < NEES_MAX, estimator
+        limit_m = REALISTIC_M if plan.case.endswith("realistic") else nominal_m
+        assert max(row[f"orbit_{estimator}_error_m"] for row in rows) < limit_m, estimator
+    assert plan.case.endswith("realistic") or [row["orbit_filter_outside_s"] for row in rows] == [0.0, 0.0]

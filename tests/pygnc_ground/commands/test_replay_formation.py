@@ -36,7 +36,7 @@ def test_the_partner_is_compared_with_the_truth_beside_its_files(replayed: tuple
     assert float(line.split("3-D RMS error ")[1].split()[0]) < 12.0
 
 
-def test_json_has_the_partner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_json_has_the_partners(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(replay_command, "write_report", lambda _result, file: file.touch())
     folder = home().parent
     words = ("--satellite", f"74={folder / '74'}", "--satellite", f"75={folder / '75'}", "--no-csv", "--json")
@@ -44,9 +44,11 @@ def test_json_has_the_partner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     found = msgspec.json.decode(result.stdout, type=ReplayDocument)
     assert found.formation is not None
     assert found.formation.ranges_used == 100
-    (partner,) = found.formation.partners
-    assert (partner.partner, partner.state, partner.error_m) == (75, "certain", None)
-    assert partner.sigma_m is not None
+    partners = {partner.partner: partner for partner in found.formation.partners}
+    assert {number: partner.state for number, partner in partners.items()} == {75: "certain", 76: "ambiguous"}
+    assert (partners[75].error_m, partners[75].mirror_distance_m) == (None, None)
+    assert partners[75].sigma_m is not None
+    assert partners[76].mirror_distance_m is not None
 
 
 def test_the_table_has_its_columns_and_a_row_for_each_moment(replayed: tuple[Path, str]) -> None:

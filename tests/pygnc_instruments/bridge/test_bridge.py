@@ -346,6 +346,7 @@ def test_old_clients_can_be_allowed(start: Start, line: PtyEndpoint, unit: UcbSi
     place = [line.url, "--baud", "115200", "--family", "ucb", "--port", "0"]
     bridge = start(*place, "--allow-local-clients")
     with bridge.connect_without_token("v1") as client:
+        client.wait(lambda message: "time" in message)  # a reading: the unit is connected
         client.send({"cmd": "SF", "data": [[1, 2]]})
         assert client.wait(lambda message: message.get("cmd") == "SF")["data"] == 1
     assert (bridge.token, unit.ram[1]) == ("", 2)
