@@ -53,7 +53,9 @@ def test_the_lock_contains_the_libraries_that_the_distributions_require() -> Non
 @pytest.mark.skipif("PYGNC_DEBIAN" not in os.environ, reason="two minutes of a processor: set PYGNC_DEBIAN=1")
 @needs("debootstrap")
 def test_the_image_serves_and_reports_its_health(tmp_path: Path) -> None:
-    systems = [DebianSystem.create(tmp_path / f"stage{rank}", "python3.11-venv") for rank in range(len(STAGES))]
+    # debootstrap does not resolve python3.11-distutils, which is a virtual package.
+    packages = "python3.11-venv,python3-distutils"
+    systems = [DebianSystem.create(tmp_path / f"stage{rank}", packages) for rank in range(len(STAGES))]
     for system in systems:
         (system.root / "usr/local/bin/python").symlink_to("/usr/bin/python3.11")
     build = Build(ROOT, systems)

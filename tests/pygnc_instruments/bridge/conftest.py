@@ -10,7 +10,7 @@ import pytest
 
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
-from tests.pygnc_instruments.bridge.running import PATIENCE_S, RunningBridge, environment, get, until
+from tests.pygnc_instruments.bridge.running import PATIENCE_S, RunningBridge, environment
 
 
 @pytest.fixture
@@ -55,6 +55,4 @@ def line(unit: UcbSimulator, tmp_path: Path) -> Iterator[PtyEndpoint]:
 
 @pytest.fixture
 def bridge(start: Callable[..., RunningBridge], line: PtyEndpoint) -> RunningBridge:
-    bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0")
-    until(lambda: '"streaming"' in get(bridge, "/status")[1].decode(), "the unit")
-    return bridge
+    return start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0").with_unit()

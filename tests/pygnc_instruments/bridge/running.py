@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from websockets.sync.client import ClientConnection, connect
 
@@ -41,6 +41,11 @@ class RunningBridge:
         assert self.process.poll() is None, self.log.read_text()
         first = self.log.read_text().partition(" serves ")
         return first[0].splitlines()[-1] if first[1] else None
+
+    def with_unit(self) -> Self:
+        """Wait until the unit streams: before, the bridge refuses commands to it and logs."""
+        until(lambda: '"streaming"' in get(self, "/status")[1].decode(), "the unit")
+        return self
 
     @property
     def token(self) -> str:

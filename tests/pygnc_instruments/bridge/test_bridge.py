@@ -309,7 +309,7 @@ def test_the_token_is_only_in_a_private_file(bridge: RunningBridge, tmp_path: Pa
 
 def test_allowed_pages_of_the_user_need_no_token(start: Start, line: PtyEndpoint, unit: UcbSimulator) -> None:
     page = "https://developers.aceinna.com"
-    bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0", "--origin", page)
+    bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0", "--origin", page).with_unit()
     for value, origin in ((2, page), (5, bridge.url.rstrip("/"))):
         with bridge.connect_without_token(origin=origin) as client:
             assert client.ask("SF", [[1, value]]) == [[1, value]]

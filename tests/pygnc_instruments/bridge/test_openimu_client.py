@@ -11,7 +11,7 @@ import pytest
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
-from tests.pygnc_instruments.bridge.running import Client, RunningBridge, get, until
+from tests.pygnc_instruments.bridge.running import Client, RunningBridge
 
 Start = Callable[..., RunningBridge]
 
@@ -30,11 +30,6 @@ def stream(client: Client, packet: str) -> Any:  # noqa: ANN401 - any JSON
 
 def values(client: Client) -> dict[str, Any]:
     return {entry["name"]: entry["value"] for entry in ask(client, "getParams")["data"]}
-
-
-def streaming(bridge: RunningBridge) -> RunningBridge:
-    until(lambda: '"streaming"' in get(bridge, "/status")[1].decode(), "the unit")
-    return bridge
 
 
 def test_the_server_introduces_itself_and_streams_all_readings_on_request(bridge: RunningBridge) -> None:
@@ -80,7 +75,7 @@ def test_parameters_of_a_unit_with_fields(bridge: RunningBridge, unit: UcbSimula
 def test_parameters_of_an_openimu_application(start: Start, tmp_path: Path) -> None:
     unit = UcbSimulator(1808500001, "OpenIMU300ZI-EZ 5020-3885-01 1.1.1")
     with PtyEndpoint(unit, tmp_path / "port") as line:
-        bridge = streaming(start(line.url, "--family", "ucb", "--port", "0", "--protocol", "openimu"))
+        bridge = start(line.url, "--family", "ucb", "--port", "0", "--protocol", "openimu").with_unit()
         with bridge.connect("") as client:
             assert stream(client, "serverInfo")["deviceType"] == "IMU"
             device = {entry["name"]: entry["value"] for entry in ask(client, "getDeviceInfo")["data"]}

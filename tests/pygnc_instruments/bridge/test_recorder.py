@@ -125,9 +125,8 @@ def test_a_full_disk_ends_the_log_and_is_reported(tmp_path: Path) -> None:
 
 def test_a_finished_log_is_uploaded_under_the_users_prefix(start: Start, line: PtyEndpoint, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    bridge = start(
-        line.url, "--baud", "115200", "--family", "ucb", "--port", "0", PYGNC_STORE_URL=f"file://{store}"
-    )  # fmt: skip
+    place = (line.url, "--baud", "115200", "--family", "ucb", "--port", "0")
+    bridge = start(*place, PYGNC_STORE_URL=f"file://{store}").with_unit()
     with bridge.connect() as client:
         client.ask("start_log", {"fileName": "a", "id": "ann"})
         client.ask("stop_log")
