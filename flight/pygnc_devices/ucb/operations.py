@@ -74,8 +74,10 @@ async def follow_rate(unit: UcbUnit) -> None:
     """
     is_known = False
 
-    def accept(_: Frame) -> Claim:
-        return Claim.LAST if unit.counts_packets and not (is_known and unit.period_ns) else Claim.NO
+    def accept(frame: Frame) -> Claim:
+        packet = unit.packets.get(frame.kind)
+        is_streamed = packet is not None and packet.is_reading  # a response belongs to the operation that waits for it
+        return Claim.LAST if is_streamed and unit.counts_packets and not (is_known and unit.period_ns) else Claim.NO
 
     while True:
         await Request(b"", accept, "rate", math.inf, tries=1)

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import struct
 import threading
 import time
 from pathlib import Path
@@ -9,10 +10,14 @@ from pathlib import Path
 import pytest
 
 from pygnc_devices.errors import NoAnswerError, PortGoneError, RefusedError
-from pygnc_devices.ucb import fields
+from pygnc_devices.framing import Frame
+from pygnc_devices.reading import Counters, Stamp
+from pygnc_devices.scheduler import Request, Scheduler, Task
+from pygnc_devices.ucb import commands, fields, operations
 from pygnc_devices.ucb.configuration import FieldsRefusedError, ReadBackError, Snapshot, SnapshotError
 from pygnc_devices.ucb.driver import AsyncUcb, Ucb
 from pygnc_devices.ucb.fields import FieldError
+from pygnc_devices.ucb.unit import UcbUnit
 from pygnc_instruments.simulators import ucb_unit
 from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
@@ -294,6 +299,26 @@ def test_the_rate_is_read_on_opening_so_that_a_packet_count_gives_time(device: U
     assert len(times_ns) >= 30
     assert {after - before for before, after in itertools.pairwise(times_ns)} == {10_000_000}
     assert {reading.lost_before for reading in readings} == {0}
+
+
+def test_waiting_for_the_packet_count_takes_no_response_from_another_operation() -> None:
+    async def ask(request: Request) -> dict[int, int]:
+        return commands.parse_values((await request)[0].payload)
+
+    unit = UcbUnit(115200)
+    scheduler = Scheduler(Counters(), lambda _: None)
+    asked: Task[dict[int, int]] = Task(ask(commands.ask_fields("GF", [1, 3])))
+    for task in (Task(operations.follow_rate(unit)), asked):
+        scheduler.start(task, 0.0)
+    scheduler.due(0.0)
+    for count in range(20):
+        packet = Frame("S1", bytes(20) + struct.pack(">HH", count, 0), b"")
+        scheduler.take(packet, 0.0)
+        unit.interpret(packet, Stamp(0, 0), Counters())
+        if unit.counts_packets:
+            break
+    scheduler.take(Frame("GF", struct.pack(">B4H", 2, 1, 1, 3, 0x5331), b""), 0.0)
+    assert asked.result(0.0) == {1: 1, 3: 0x5331}
 
 
 def test_the_rate_is_read_again_after_a_restart(device: Ucb, unit: UcbSimulator) -> None:

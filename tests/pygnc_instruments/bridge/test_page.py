@@ -1,5 +1,6 @@
 """The bridge's page in a real browser."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.select import Select
-from websockets.sync.client import connect
+from websockets.asyncio.client import connect
 
 from pygnc_instruments.bridge.server import TOKEN_VARIABLE
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
@@ -305,6 +306,12 @@ def test_page_of_another_user_asks_for_the_token(browser: Chrome, start: Start, 
 
 
 @needs("openssl")
+async def first_message(url: str, trusted: ssl.SSLContext) -> str | bytes:
+    # The client with threads reads and writes one TLS connection at the same time, which now and then breaks it.
+    async with asyncio.timeout(PATIENCE_S), connect(url, ssl=trusted) as client:
+        return await client.recv()
+
+
 def test_serves_https_and_wss_with_a_certificate(
     browser: Chrome, start: Start, line: PtyEndpoint, tmp_path: Path
 ) -> None:
@@ -316,8 +323,7 @@ def test_serves_https_and_wss_with_a_certificate(
     bridge = start(*place, "--certificate", str(certificate), "--key", str(key))
     assert bridge.url.startswith("https://")
     trusted = ssl.create_default_context(cafile=str(certificate))
-    with connect(f"{bridge.url.replace('https', 'wss')}v1", ssl=trusted, open_timeout=PATIENCE_S) as client:
-        assert client.recv(timeout=PATIENCE_S)
+    assert asyncio.run(first_message(f"{bridge.url.replace('https', 'wss')}v1", trusted))
     browser.get(bridge.url)
     until_text(browser, "state", "streaming")
     browser.get("about:blank")
