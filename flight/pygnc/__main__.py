@@ -8,7 +8,7 @@ import sys
 
 
 def fly(arguments: list[str], *, prog_name: str = "") -> None:  # noqa: ARG001 - the usage names main.py
-    """Print the version or run PyGNC, as the arguments demand, and end the process with the exit code of the run."""
+    """Print help or version, or run PyGNC, as the arguments demand; end the process with its exit code."""
     # Nothing needs an orderly shutdown until the run has begun.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: os._exit(0))
@@ -30,6 +30,11 @@ def _run(arguments: list[str]) -> int:
         from pygnc.launch.arguments import version_text  # noqa: PLC0415 - needs no library that may be missing
 
         sys.stdout.write(f"{version_text()}\n")
+        return 0
+    if arguments in (["--help"], ["-h"]):
+        from pygnc.launch.arguments import help_text  # noqa: PLC0415 - as above
+
+        sys.stdout.write(help_text())
         return 0
     if arguments[:1] in (["--install"], ["--uninstall"]):
         from pygnc.launch.service import main as manage_service  # noqa: PLC0415 - no run needs it

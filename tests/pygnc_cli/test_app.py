@@ -101,6 +101,17 @@ def test_a_reader_that_stops_reading_gets_no_traceback(files: dict[str, Path]) -
         assert process.stderr.read() == b""
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["fly", "--help"]])
+def test_an_output_that_nobody_reads_gives_no_traceback(arguments: list[str]) -> None:
+    program = "import sys; from pygnc_cli.app import main; sys.exit(main())"
+    unread, output = os.pipe()
+    os.close(unread)
+    command = [sys.executable, "-c", program, *arguments]
+    ended = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, check=False)
+    os.close(output)
+    assert (ended.returncode, ended.stderr) == (ExitCode.DONE, b"")
+
+
 def test_inspect_works_without_the_scenario_library() -> None:
     program = "import sys, pygnc_cli.app; sys.exit('brahe' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

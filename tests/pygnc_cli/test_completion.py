@@ -100,7 +100,7 @@ def test_every_subcommand_completes_its_own_options(words: list[str], tmp_path: 
 def test_the_options_of_fly_are_those_of_its_parsers() -> None:
     names = {option.partition(" ")[0] for option in OPTIONS}
     offered = set(re.findall(r"--[a-z-]+", USAGE + _parser().format_help()))
-    assert names == offered - {"--help"}
+    assert names == offered
     for option in OPTIONS:
         name, _, value = option.partition(" ")
         if f"[{option}]" in USAGE:

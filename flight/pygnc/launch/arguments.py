@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Final
 
 import pygnc
+from pygnc.launch.options import OPTIONS
 
 USAGE: Final = (
     "usage: python main.py <timeout_minutes> <spacecraft_time_seconds> [--config FILE] [--exit-when-done]"
-    " [--from-last-run] [--strict] (two whole numbers, not negative), or: python main.py --version"
+    " [--from-last-run] [--strict] (two whole numbers, not negative), or: python main.py --version | --help"
     ", or: python main.py --install | --uninstall (as a service of systemd; --install --help shows options)"
 )
 MINUTES_MAX: Final = 10**7
@@ -76,6 +77,13 @@ def parse(words: list[str]) -> Arguments:
         from_last_run="--from-last-run" in flags,
         strict="--strict" in flags,
     )
+
+
+def help_text() -> str:
+    """Return usage, purpose and options."""
+    lines = [f"  {option:18} {description}" for option, description in OPTIONS.items()]
+    what = "Run the flight software on the files of the host, for at most the timeout, from the given spacecraft time."
+    return "\n".join([USAGE.replace(", or: ", "\n   or: "), "", what, "", "Options:", *lines]) + "\n"
 
 
 def version_text() -> str:

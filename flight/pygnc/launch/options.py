@@ -1,4 +1,4 @@
-"""Options of main.py and `pygnc fly`, for the completion by shells."""
+"""Options of main.py and `pygnc fly`, for the help and for the completion by shells."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -8,6 +8,7 @@ OPTIONS: Final[Mapping[str, str]] = {
     "--exit-when-done": "End the run when its batch is processed.",
     "--from-last-run": "Begin with the files written by the previous run.",
     "--strict": "End the run if the settings file is faulty.",
+    "--help": "Show this list and exit.",
     "--version": "Show the version and exit.",
     "--install": "Install the run as a service of systemd; needs sudo.",
     "--uninstall": "Stop the service and remove it; needs sudo.",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import pygnc
 from pygnc.launch.arguments import SECONDS_MAX, Arguments, UsageError, parse
+from pygnc.launch.options import OPTIONS
 
 
 def test_two_whole_numbers_suffice() -> None:
@@ -54,6 +55,13 @@ def test_rejects_anything_else(words: list[str]) -> None:
 def test_any_words_are_accepted_or_rejected(words: list[str]) -> None:
     with contextlib.suppress(UsageError):
         parse(words)
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_the_help_lists_every_option(option: str) -> None:
+    main = Path(pygnc.__file__).parents[1] / "main.py"
+    printed = subprocess.run([sys.executable, "-S", main, option], env={}, capture_output=True, check=True)
+    assert not [name for name in OPTIONS if name not in printed.stdout.decode()]
 
 
 def test_the_version_needs_neither_home_nor_libraries() -> None:
