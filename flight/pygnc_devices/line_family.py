@@ -22,6 +22,8 @@ from pygnc_devices.text_declaration import Sentence
 LONGEST: Final = 256
 """Bytes of the longest line with its line end."""
 _ANSWER_TIMEOUT_S: Final = 0.9
+_STREAM_TIMEOUT_S: Final = 1.3
+"""Time for a whole line of a device that sends one per second by itself."""
 _WITH_CHECKSUM: Final = re.compile(rb"[$\r\n\0]")
 _WITHOUT: Final = re.compile(rb"[!-~\r\n\0]")
 _WHOLE: Final = re.compile(rb"\$(.*)\*([0-9A-Fa-f]{2})")
@@ -158,5 +160,5 @@ async def _poll(question: bytes, names: frozenset[str], interval_s: float) -> No
 
 
 async def _probe(question: bytes, names: frozenset[str], title: str) -> Found:
-    await _request(question, names, _ANSWER_TIMEOUT_S)
+    await _request(question, names, _ANSWER_TIMEOUT_S if question else _STREAM_TIMEOUT_S)
     return Found("", title)

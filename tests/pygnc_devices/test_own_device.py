@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import time
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -111,6 +112,12 @@ def test_simulates_a_device_from_its_declaration(tmp_path: Path) -> None:
     with PtyEndpoint(simulated(period_s=0.02), tmp_path / "port") as line:
         found = search([line.url], [family("rain")]).found
         assert [(entry.family, entry.text) for entry in found] == [("rain", "Rain gauge")]
+
+
+def test_finds_a_device_that_sends_once_per_second(tmp_path: Path) -> None:
+    with PtyEndpoint(simulated(period_s=1.0), tmp_path / "port") as line:
+        time.sleep(0.04)  # just after a line: the next one takes a second
+        assert search([line.url], [family("rain")]).found
 
 
 def test_polls_a_device_with_a_question(tmp_path: Path) -> None:
