@@ -16,8 +16,7 @@ from pygnc_cli.files import report_user_errors
 from pygnc_ground.gate.check import accepts, checks
 from pygnc_ground.gate.constants import Record, record
 from pygnc_ground.gate.corpus import add_run, run_folders
-from pygnc_ground.gate.text import as_json, corpus_lines, corpus_verdict, run_lines
-from pygnc_ground.gate.verdict import RunReport, Verdict
+from pygnc_ground.gate.report import RunReport, Verdict, as_json, corpus_lines, corpus_verdict, run_lines
 from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.satellites import SatelliteFolder
 

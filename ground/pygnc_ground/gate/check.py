@@ -15,9 +15,8 @@ from pygnc_ground.gate.constants import Record
 from pygnc_ground.gate.constants import changes as constant_changes
 from pygnc_ground.gate.corpus import CorpusError, input_digests, read_run
 from pygnc_ground.gate.outcome import Outcome, outcome
-from pygnc_ground.gate.platform import this_platform
-from pygnc_ground.gate.reference import data_digests, read_reference, read_table, write_reference
-from pygnc_ground.gate.verdict import RunReport, Verdict, accuracy_changes, verdict_of
+from pygnc_ground.gate.reference import data_digests, read_reference, read_table, this_platform, write_reference
+from pygnc_ground.gate.report import RunReport, Verdict, accuracy_changes, verdict_of
 from pygnc_ground.replay.files import RecordedFiles
 
 
@@ -54,16 +53,33 @@ def check_run(folder: Path, constants: Record, limit: float) -> RunReport:
         constants: Numbers in the present source of the estimators.
         limit: Share by which an error may grow before the run is worse.
     """
+    return _reported(folder, partial(_compare, constants=constants, limit=limit))
+
+
+def accept_run(folder: Path, constants: Record) -> RunReport:
+    """Replay a run and accept its results as the reference."""
+    return _reported(folder, partial(_accept, constants=constants))
+
+
+def _reported(folder: Path, work: Callable[[RunReport, Path], None]) -> RunReport:
+    """Return the report that `work` fills, with the reason if it fails."""
     began = time.perf_counter()
     report = RunReport(folder.name)
     try:
-        _compare(report, folder, constants, limit)
+        work(report, folder)
     except ReplayFailureError as failure:
         report.verdict, report.reason = Verdict.WORSE, f"the replay fails: {failure}"
     except (OSError, ValueError) as error:
         report.verdict, report.reason = Verdict.INPUT_ERROR, str(error)
     report.seconds = time.perf_counter() - began
     return report
+
+
+def _accept(report: RunReport, folder: Path, constants: Record) -> None:
+    found = replay_run(folder)
+    reference = write_reference(folder, found, this_platform(), input_digests(folder), constants)
+    report.accepted_utc = reference.accepted_utc
+    report.tables, report.rows = len(found.tables), sum(len(table) for table in found.tables.values())
 
 
 def _compare(report: RunReport, folder: Path, constants: Record, limit: float) -> None:
@@ -97,23 +113,6 @@ def _require_same_inputs(folder: Path, accepted: dict[str, str]) -> None:
                 f"{folder / name}: {what} since the results were accepted; restore the files, or accept the run again"
                 " by pygnc gate accept"
             )
-
-
-def accept_run(folder: Path, constants: Record) -> RunReport:
-    """Replay a run and accept its results as the reference."""
-    began = time.perf_counter()
-    report = RunReport(folder.name)
-    try:
-        found = replay_run(folder)
-        reference = write_reference(folder, found, this_platform(), input_digests(folder), constants)
-        report.accepted_utc = reference.accepted_utc
-        report.tables, report.rows = len(found.tables), sum(len(table) for table in found.tables.values())
-    except ReplayFailureError as failure:
-        report.verdict, report.reason = Verdict.WORSE, f"the replay fails: {failure}"
-    except (OSError, ValueError) as error:
-        report.verdict, report.reason = Verdict.INPUT_ERROR, str(error)
-    report.seconds = time.perf_counter() - began
-    return report
 
 
 def on_all_cores(

@@ -21,17 +21,20 @@ import msgspec
 
 PACKAGES: Final = (
     "pygnc.common",
+    "pygnc.configuration.data_files",
     "pygnc.environment",
     "pygnc.estimators",
+    "pygnc.formats",
     "pygnc.tasks.attitude",
     "pygnc.tasks.formation",
+    "pygnc.tasks.ingest",
     "pygnc.tasks.orbit",
     "pygnc_ground.attitude",
     "pygnc_ground.formation",
     "pygnc_ground.orbit",
     "pygnc_ground.replay",
 )
-"""Packages with the estimators and models of a replay"""
+"""Packages with the estimators and models of a replay, and with the decoders of its inputs"""
 _INDEX_MAX: Final = 2
 _UNITS_NAMED_MAX: Final = 1000
 

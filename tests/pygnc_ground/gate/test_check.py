@@ -23,8 +23,7 @@ from pygnc_ground.gate.check import accept_run, check_run, on_all_cores
 from pygnc_ground.gate.constants import record
 from pygnc_ground.gate.corpus import add_run
 from pygnc_ground.gate.reference import read_reference
-from pygnc_ground.gate.text import corpus_lines, run_lines
-from pygnc_ground.gate.verdict import RunReport, Verdict
+from pygnc_ground.gate.report import RunReport, Verdict, corpus_lines, run_lines
 from pygnc_ground.replay.files import RecordedFiles
 from tests.pygnc_command import app
 from tests.reference import recording

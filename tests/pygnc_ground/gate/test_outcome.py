@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc.bus.messages import OrbitWatermark
-from pygnc_ground.gate.digest import digest
+from pygnc_ground.gate.outcome import digest
 
 
 @dataclass

@@ -5,13 +5,14 @@ import pytest
 from pygnc_ground.gate.compare import Change
 from pygnc_ground.gate.constants import ConstantChange
 from pygnc_ground.gate.outcome import Accuracy
-from pygnc_ground.gate.text import corpus_verdict
-from pygnc_ground.gate.verdict import (
+from pygnc_ground.gate.report import (
     TOLERANCE,
     TOLERANCE_FORMATION,
     RunReport,
     Verdict,
     accuracy_changes,
+    corpus_lines,
+    corpus_verdict,
     verdict_of,
     worst,
 )
@@ -107,3 +108,16 @@ def test_a_constant_with_another_value_changes_the_corpus() -> None:
     moved = RunReport("run", constants=[ConstantChange("module A", ["1.0"], []), ConstantChange("b A", [], ["1.0"])])
     assert corpus_verdict([value]) is Verdict.CHANGED
     assert corpus_verdict([moved]) is Verdict.UNCHANGED
+
+
+def test_a_changed_data_table_changes_the_corpus_and_is_named() -> None:
+    report = RunReport("run", data=["geomagnetic/igrf14.csv"])
+    assert corpus_verdict([report]) is Verdict.CHANGED
+    assert any("geomagnetic/igrf14.csv" in line for line in corpus_lines([report]))
+
+
+def test_another_platform_is_explained_unless_the_bits_are_the_same() -> None:
+    same = RunReport("run", platform=["numpy"])
+    rounded = RunReport("run", Verdict.TOLERATED, platform=["numpy"], changes=[SMALL])
+    assert not any("another platform" in line for line in corpus_lines([same]))
+    assert any("another platform" in line for line in corpus_lines([same, rounded]))
