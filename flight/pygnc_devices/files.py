@@ -56,8 +56,9 @@ def durable_write(path: Path, content: bytes | bytearray | memoryview, mode: int
         finally:
             os.close(descriptor)
         durable_rename(part, path)
-    except OSError:
+    except OSError as error:
         part.unlink(missing_ok=True)
+        error.filename = error.filename or str(path)  # a failed write names no file
         raise
 
 

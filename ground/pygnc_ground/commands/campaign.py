@@ -23,6 +23,8 @@ from pygnc_ground.scenario.generate import generate
 from pygnc_ground.scenario.settings import dump_tables
 from pygnc_ground.scenario.writer import write_scenario
 
+_KEPT: Final = "what is finished is kept; repeat the command to continue"
+
 
 class _RunByDefault(TyperGroup):
     """Group in which `pygnc campaign FILE` means `pygnc campaign run FILE`."""
@@ -57,7 +59,7 @@ def run_campaign(
         if workers is not None and scheduler is not None:
             typer.echo("pygnc campaign: --workers starts workers here; leave it out with --scheduler", err=True)
             raise typer.Exit(ExitCode.USAGE)
-        with Store(out, campaign) as store:
+        with Store(out, campaign) as store, _reporting_what_is_kept(store, total):
             missing = [run for run in range(total) if run not in store.finished]
             if missing:
                 if len(missing) < total:
@@ -142,7 +144,7 @@ def _compute(campaign: Campaign, missing: list[int], store: Store, workers: int 
         remote_cluster,
     )
 
-    total, kept = count_runs(campaign), "what is finished is kept; repeat the command to continue"
+    total = count_runs(campaign)
     plans: Iterator[RunPlan] = (plan_run(campaign, run) for run in missing)
     console = Console(stderr=True)
     found: AbstractContextManager[Cluster] = (
@@ -165,14 +167,20 @@ def _compute(campaign: Campaign, missing: list[int], store: Store, workers: int 
                 cluster.compute(plans, deliver)
     except ClusterError as error:
         store.write()
-        typer.echo(f"pygnc campaign: {printable(str(error))}\n{len(store.finished)} of {total} runs: {kept}", err=True)
+        typer.echo(f"pygnc campaign: {printable(str(error))}\n{len(store.finished)} of {total} runs: {_KEPT}", err=True)
         raise typer.Exit(ExitCode.NETWORK) from None
     except KeyboardInterrupt:
         store.write()
-        typer.echo(f"interrupted after {len(store.finished)} of {total} runs: {kept}", err=True)
+        typer.echo(f"interrupted after {len(store.finished)} of {total} runs: {_KEPT}", err=True)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+@contextmanager
+def _reporting_what_is_kept(store: Store, total: int) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise OSError(f"{error}; {len(store.finished)} of {total} runs: {kept}") from error
+        raise OSError(f"{error}; {len(store.finished)} of {total} runs: {_KEPT}") from error
 
 
 @contextmanager

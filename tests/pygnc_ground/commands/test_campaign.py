@@ -15,6 +15,7 @@ from pygnc_ground.campaign.definition import plan_run, read_campaign
 from pygnc_ground.campaign.run import run_one
 from pygnc_ground.campaign.store import Store
 from pygnc_ground.commands.campaign import app
+from tests.fakes.small_disk import disk_of, fill
 from tests.pygnc_ground.campaign.samples import write_campaign
 
 START = "import sys; from pygnc_cli.app import main; sys.exit(main())"
@@ -60,6 +61,22 @@ def test_other_figures_are_reported(computed: Path, tmp_path: Path) -> None:
     code, output = run("rerun", tmp_path / "out", 0)
     assert code == ExitCode.FAILURE
     assert "differs" in output
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_named_and_the_campaign_continues(computed: Path, tmp_path: Path) -> None:
+    with disk_of(tmp_path / "disk", "200k") as disk:
+        fill(disk / "other")
+        os.truncate(disk / "other", 160 << 10)
+        command = [computed / "c.toml", "--out", disk / "out", "--workers", 1]
+        code, output = run(*command)
+        assert code == ExitCode.INPUT, output
+        assert str(disk) in output
+        assert "of 2 runs: what is finished is kept" in output
+        (disk / "other").unlink()
+        assert run(*command)[0] == ExitCode.DONE
+        repeated = run("rerun", disk / "out", 1)
+        assert repeated[0] == ExitCode.DONE, repeated[1]
 
 
 @pytest.mark.parametrize(
