@@ -2,7 +2,8 @@
 
 Usage: python -m scripts.generate.campaign_tables DIR...
 
-Each DIR is a folder of `pygnc campaign`. Figures are RMS over the runs of a case, and means of NEES and NIS.
+Each DIR is a folder of `pygnc campaign`. Figures are RMS over the runs of a case, and means of NEES and NIS. For
+formations, whose errors differ by factors of a hundred, they are medians over the runs.
 """
 
 import argparse
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         of, estimators = groups(campaign, tables["runs"]), estimators_of(tables["runs"])
         runs = sum(group.rows.height for group in of)
         print(f"\n{campaign.title}: {runs} runs, {sum(group.failed for group in of)} failed.\n")
-        for kind, table in (("orbit", orbit_rows), ("attitude", attitude_rows)):
+        for kind, table in (("orbit", orbit_rows), ("attitude", attitude_rows), ("formation", formation_rows)):
             if any(each.kind == kind for each in estimators):
                 header, *rows = table(of, [each for each in estimators if each.kind == kind])
                 print_table(header, rows)
@@ -106,6 +107,46 @@ def attitude_rows(of: Sequence[Group], estimators: Sequence[Estimator]) -> Itera
             f"{rms_of(group.values('attitude_mag_bias_ut')):.3f}",
             f"{flagged.sum()} of {len(flagged)}",
         ]
+
+
+def formation_rows(of: Sequence[Group], estimators: Sequence[Estimator]) -> Iterator[list[str]]:
+    """Yield the header and a row per group: errors, sigmas and bounds, consistency, and what is reported."""
+    yield [
+        "relative position",
+        "error, m: median",
+        "sigma",
+        "bound",
+        "error / bound: RMS, median",
+        "NEES: mean, median",
+        "NIS",
+        "partners",
+        "ambiguous, unsolved",
+        "first hypothesis wrong",
+        "truth missing",
+        "wrong and certain",
+    ]
+    for group in of:
+        for each in estimators:
+            error, sigma, bound, nees, nis = (
+                group.values(each.column(name)) for name in ("error", "sigma", "bound", "nees", "nis")
+            )
+            counted = {
+                name: int(np.nansum(group.values(each.column(name))))
+                for name in ("partners", "ambiguous", "unsolved", "wrong", "missing", "silent")
+            }
+            yield [
+                group.name,
+                *(
+                    f"{np.nanmedian(values):.3g}" if np.isfinite(values).any() else "-"
+                    for values in (error, sigma, bound)
+                ),
+                f"{rms_of(error / bound):.2f}, {np.nanmedian(error / bound):.2f}" if np.isfinite(bound).any() else "-",
+                f"{mean_of(nees):.2f}, {np.nanmedian(nees):.2f}" if np.isfinite(nees).any() else "-",
+                f"{mean_of(nis):.2f}",
+                str(counted["partners"]),
+                f"{counted['ambiguous']}, {counted['unsolved']}",
+                *(str(counted[name]) for name in ("wrong", "missing", "silent")),
+            ]
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -28,8 +28,12 @@ class Estimators(Section, frozen=True):
     """Orbit estimators to judge: `filter`, `smoother`, `batch`. The filter always runs."""
     attitude: tuple[Literal["filter", "smoother"], ...] = ("filter",)
     """Attitude estimators to judge: `filter`, `smoother`; empty to skip the attitude."""
-    bounds: tuple[Literal["orbit", "attitude"], ...] = ()
-    """Cramér-Rao bounds to compute: `orbit`, `attitude`. A bound takes as long as filter and smoother."""
+    formation: tuple[Literal["batch"], ...] = ()
+    """Formation estimators to judge: `batch`, the solution of the flight software at the end of the flight. The
+    scenario needs partners.
+    """
+    bounds: tuple[Literal["orbit", "attitude", "formation"], ...] = ()
+    """Cramér-Rao bounds to compute: `orbit`, `attitude`, `formation`. A bound takes as long as filter and smoother."""
     orbit_settled: Fraction = 1.0 / 3.0
     """First part of the time that the errors of the orbit omit, in which the filter converges, as a fraction."""
     attitude_settled_s: NonNegative = 1800.0
@@ -162,11 +166,36 @@ def campaign_from_tables(tables: Tables, source: str) -> Campaign:
         raise ValueError(f"{source}: {error}; correct the value") from error
     try:
         for plan in first_runs(campaign):
-            plan.scenario_settings()
-            plan.flight_settings()
+            _require_consistent(plan)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
     return campaign
+
+
+def _require_consistent(plan: RunPlan) -> None:
+    scenario, settings = plan.scenario_settings(), plan.flight_settings()
+    ids = scenario.formation.own_id, settings.formation.own_id
+    judges_formation = bool(plan.estimators.formation) or "formation" in plan.estimators.bounds
+    for is_wrong, fault in (
+        (
+            judges_formation and not scenario.partners,
+            "the scenario has no partners for the estimators of the formation; add scenario.partners or remove them",
+        ),
+        (
+            "formation" in plan.estimators.bounds and not plan.estimators.formation,
+            "estimators.bounds has the formation, which estimators.formation does not judge; add batch to it",
+        ),
+        (
+            bool(scenario.partners) and plan.begin == "sunlight",
+            'a flight with partners begins at the start; remove begin = "sunlight"',
+        ),
+        (
+            bool(scenario.partners) and ids[0] != ids[1],
+            f"scenario.formation.own_id is {ids[0]} and settings.formation.own_id {ids[1]}; make them equal",
+        ),
+    ):
+        if is_wrong:
+            raise ValueError(f"{plan.label}: {fault}")
 
 
 def _require_known_settings(owner: Tables, prefix: str, source: str) -> None:
@@ -214,9 +243,6 @@ def plan_run(campaign: Campaign, run: int) -> RunPlan:
     number, point = divmod(group, len(points))
     case = campaign.cases[number] if campaign.cases else Case(name="-")
     seed = campaign.seed + repetition
-    parameters = dict(zip(campaign.grid, points[point], strict=True))
-    for name, draw in {**campaign.random, **case.random}.items():
-        parameters[name] = drawn_value(draw, name, seed, repetition, campaign.repetitions)
     preset = case.preset if case.preset is not None else campaign.preset
     tables: Tables = {
         "scenario": preset_tables(preset) if preset is not None else {},
@@ -226,11 +252,18 @@ def plan_run(campaign: Campaign, run: int) -> RunPlan:
     for owner in (campaign, case):
         tables = merge_tables(tables, {"scenario": owner.scenario, "settings": owner.settings})
     tables = merge_tables(tables, {"scenario": {"seed": seed}})
+    parameters = dict(zip(campaign.grid, points[point], strict=True))
     for name, value in parameters.items():
-        nested: Any = value
-        for part in reversed(name.split(".")):
-            nested = {part: nested}
-        tables = merge_tables(tables, nested)
+        for place in _places(tables, name):
+            tables = _with_value(tables, place, value)
+    for name, draw in {**campaign.random, **case.random}.items():
+        places = _places(tables, name)
+        values = [
+            drawn_value(draw, ".".join(map(str, place)), seed, repetition, campaign.repetitions) for place in places
+        ]
+        for place, value in zip(places, values, strict=True):
+            tables = _with_value(tables, place, value)
+        parameters[name] = values if "*" in name.split(".") else values[0]
     return RunPlan(
         run=run,
         case=case.name if campaign.cases else "",
@@ -245,6 +278,39 @@ def plan_run(campaign: Campaign, run: int) -> RunPlan:
         begin=campaign.begin,
         bin_s=campaign.bin_s,
     )
+
+
+_Place: TypeAlias = tuple[Any, ...]
+"""Keys of tables and indices of lists that lead to a value."""
+
+
+def _places(tables: Tables, name: str) -> list[_Place]:
+    """Return the places of all values with a dotted name, in which `*` stands for each element of a list."""
+    places: list[_Place] = [()]
+    for part in name.split("."):
+        if part == "*":
+            places = [(*place, index) for place in places for index in range(len(_value_at(tables, place) or ()))]
+        else:
+            places = [(*place, part) for place in places]
+    return places
+
+
+def _value_at(value: Any, place: _Place) -> Any:  # noqa: ANN401 - TOML contains any of its types
+    for key in place:
+        value = value.get(key) if isinstance(value, dict) else value[key]
+        if value is None:
+            break
+    return value
+
+
+def _with_value(tables: Any, place: _Place, value: Any) -> Any:  # noqa: ANN401 - as above
+    """Return a copy of nested tables and lists with the value at a place."""
+    if not place:
+        return value
+    key, *below = place
+    copy = list(tables) if isinstance(tables, list | tuple) else dict(tables or {})
+    copy[key] = _with_value(copy[key] if isinstance(copy, list) else copy.get(key), tuple(below), value)
+    return copy
 
 
 def first_runs(campaign: Campaign) -> Iterator[RunPlan]:

@@ -26,6 +26,8 @@ class Draw(Section, frozen=True):
     """Lowest and highest value of a uniform distribution."""
     log_uniform: tuple[Positive, Positive] | None = None
     """Lowest and highest value, both positive, of a distribution that is uniform in the logarithm."""
+    log_normal: tuple[Positive, NonNegative] | None = None
+    """Median of a log-normal distribution and standard deviation of the natural logarithm."""
     normal: tuple[float, NonNegative] | None = None
     """Mean and standard deviation of a normal distribution."""
     choice: tuple[Any, ...] | None = None
@@ -43,7 +45,7 @@ class Draw(Section, frozen=True):
     day: tuple[str, str] | None = None
     """First day and the day after the last, such as 2022-06-01; the value is the beginning of a day in UTC."""
     count: Count | None = None
-    """Number of values of `uniform`, `log_uniform`, `normal` and `sign` if the setting is a list."""
+    """Number of values of `uniform`, `log_uniform`, `log_normal`, `normal` and `sign` if the setting is a list."""
     limit: Positive | None = None
     """Largest absolute value of `normal`; larger ones are replaced by it."""
 
@@ -111,6 +113,9 @@ def _numbers(draw: Draw, rng: np.random.Generator) -> float | list[float]:
     elif draw.log_uniform is not None:
         low, high = draw.log_uniform
         values = np.exp(rng.uniform(math.log(low), math.log(high), count))
+    elif draw.log_normal is not None:
+        median, sigma = draw.log_normal
+        values = median * np.exp(sigma * rng.normal(size=count))
     else:
         mean, sigma = draw.normal or (0.0, 0.0)
         values = mean + sigma * rng.normal(size=count)

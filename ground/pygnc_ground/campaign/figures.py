@@ -154,7 +154,6 @@ def over_time(series: Sequence[tuple[Estimator, BinSeries]]) -> Drawing:
 
 def consistency_over_time(series: Sequence[tuple[Estimator, BinSeries]]) -> Drawing:
     """Draw mean NEES and NIS over time with the band of the NEES, a column of panels per kind of estimator."""
-    dof = {"orbit": 6, "attitude": 3}
 
     def nees(axes: Axes, one: BinSeries, colour: str) -> None:
         axes.plot(one.hours, one.nees, color=colour, linewidth=1.1)
@@ -167,7 +166,8 @@ def consistency_over_time(series: Sequence[tuple[Estimator, BinSeries]]) -> Draw
         kinds = list(dict.fromkeys(each.kind for each, _ in series))
         for number, kind in enumerate(kinds):
             runs = max(int(one.runs.max()) for each, one in series if each.kind == kind)
-            low, high = (limit / dof[kind] for limit in band(dof[kind], runs))
+            dof = next(each.dof for each, _ in series if each.kind == kind)
+            low, high = (limit / dof for limit in band(dof, runs))
             for row, axes in enumerate((drawing.axes[number], drawing.axes[len(kinds) + number])):
                 if not row:
                     axes.axhspan(low, high, color=SHADE, zorder=0.1)
@@ -203,8 +203,8 @@ def _over_time(
 
 
 def sensitivity(found: Sequence[Sensitivity]) -> Drawing:
-    """Draw the errors of the filters over the varied numbers, the strongest dependences first."""
-    filters = [one for one in found if one.estimator.name == "filter"]
+    """Draw the errors of the flight software over the varied numbers, the strongest dependences first."""
+    filters = [one for one in found if one.estimator.is_of_flight]
     names = list(dict.fromkeys(one.parameter for one in filters))[:_PARAMETERS_MAX]
     if not names:
         return "The campaign varies no number, or too few runs are finished."
@@ -212,7 +212,8 @@ def sensitivity(found: Sequence[Sensitivity]) -> Drawing:
     figure, panels = panel_grid(len(names), len(kinds), 1.15, between_in=0.42)
     for name, line in zip(names, panels, strict=True):
         for kind, axes in zip(kinds, line, strict=True):
-            axes.set_title(f"{kind} error, {'m' if kind == 'orbit' else 'deg'}, over {name}")
+            unit = next(one.estimator.unit for one in filters if one.estimator.kind == kind)
+            axes.set_title(f"{kind} error, {unit}, over {name}")
             for one in filters:
                 if (one.parameter, one.estimator.kind) == (name, kind):
                     _scatter(axes, one)

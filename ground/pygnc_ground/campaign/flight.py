@@ -1,10 +1,10 @@
-"""One simulated flight: a scenario's files through the flight software's chain of ingest, orbit and attitude.
+"""One simulated flight: a scenario's files through ingest, orbit, attitude and formation of the flight software.
 
 Nothing but the content of the files reaches the estimators. The truth serves the comparison only.
 """
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,14 +17,15 @@ from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.tasks.orbit.tracker import OrbitTracker
 from pygnc_ground.campaign.orbit_world import ORIENTATION
-from pygnc_ground.orbit.solution import IntArray
-from pygnc_ground.replay.collect import AttitudeCollector, Collected, collect
+from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.replay.collect import AttitudeCollector, Collected, FormationCollector, collect
 from pygnc_ground.replay.inputs import from_files
 from pygnc_ground.replay.run import FILTERS, FilterName
-from pygnc_ground.scenario.formation import Satellite
-from pygnc_ground.scenario.generate import Scenario, TrueStates, require_generable, scenario_of
+from pygnc_ground.scenario.formation import Satellite, satellites
+from pygnc_ground.scenario.generate import TrueStates, ranges_of, require_generable, scenario_of
 from pygnc_ground.scenario.settings import Settings
-from pygnc_ground.scenario.trajectory import Trajectory
+from pygnc_ground.scenario.trajectory import SatellitePath, Trajectory
+from pygnc_ground.scenario.writer import range_files
 from pygnc_ground.truth.attitude_truth import AttitudeTruth, TrueAttitude
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 
@@ -35,12 +36,16 @@ _TRAJECTORIES: Final = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SimulatedFlight:
-    """Sense file of a scenario of one satellite, and its truth."""
+    """Files of a scenario that the main satellite has, and its truth."""
 
     settings: Settings
     sense: bytes
     truth: TrueStates
-    path: Trajectory
+    path: SatellitePath
+    satellites: tuple[Satellite, ...]
+    """All satellites, the main one first."""
+    ranges: Mapping[int, bytes]
+    """Range packets by radio id: those of the main satellite and, if the settings demand them, of its partners."""
 
     @classmethod
     def of(cls, settings: Settings, *, begin_in_sunlight: bool = False) -> "SimulatedFlight":
@@ -49,26 +54,42 @@ class SimulatedFlight:
         Raises:
             ValueError: The scenario cannot be generated, or has no record in sunlight.
         """
-        scenario, path = _scenario(settings)
+        require_generable(settings)
+        everyone = _satellites(settings)
+        scenario = scenario_of(settings, everyone[0], everyone)
+        ranges = {scenario.satellite_id: scenario.ranges} if settings.partners else {}
+        if settings.formation.all_satellites:
+            ranges |= {satellite.id: ranges_of(settings, satellite, everyone) for satellite in everyone[1:]}
         first = 0
         if begin_in_sunlight:
             lit = scenario.truth.sunlit_fraction.reshape(-1, STANDARD_LAYOUT.sensors_per_record) > LIT
             if not lit.all(axis=1).any():
                 raise ValueError("no record is in sunlight; make the scenario longer, or let it begin at the start")
             first = int(np.argmax(lit.all(axis=1)))
-        return cls(settings, scenario.sense[first * STANDARD_LAYOUT.size :], scenario.truth, path)
+        sense = scenario.sense[first * STANDARD_LAYOUT.size :]
+        return cls(settings, sense, scenario.truth, everyone[0].path, everyone, ranges)
 
     def inputs(self, settings: FlightSettings) -> list[Message]:
-        """Return the messages that the ingest task makes of the file."""
+        """Return the messages that the ingest task makes of the files."""
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "sense.bin"
+            path, ranges = Path(folder) / "sense.bin", Path(folder) / "range"
             path.write_bytes(self.sense)
-            return list(from_files([path], None, settings).messages)
+            for satellite, stream in self.ranges.items():
+                place = ranges if satellite == self.satellites[0].id else ranges / f"partner_{satellite}"
+                place.mkdir(parents=True)
+                for name, content in range_files(stream):
+                    (place / name).write_bytes(content)
+            return list(from_files([path], ranges if self.ranges else None, settings).messages)
 
     def true_orbit(self, gps_ms: IntArray) -> TrueOrbit:
         """Return the true states in ITRF at times of shape (n,)."""
         states = self.path.states_itrf((gps_ms - self.settings.start_gps_ms) / 1000.0)
         return TrueOrbit(states[:, :3], states[:, 3:])
+
+    def true_states_gcrf(self, gps_ms: IntArray) -> FloatArray:
+        """Return the true states of all s satellites in GCRF at n times, shape (s, n, 6)."""
+        t_s = (gps_ms - self.settings.start_gps_ms) / 1000.0
+        return np.stack([satellite.path.states_gcrf(t_s) for satellite in self.satellites])
 
     def true_attitude(self, gps_ms: IntArray) -> TrueAttitude:
         """Return the true attitude at times of shape (n,)."""
@@ -79,10 +100,9 @@ class SimulatedFlight:
         return AttitudeTruth(true.gps_ms, rows).at(gps_ms)
 
 
-def _scenario(settings: Settings) -> tuple[Scenario, Trajectory]:
+def _satellites(settings: Settings) -> tuple[Satellite, ...]:
     if settings.partners:
-        raise ValueError("scenario.partners: campaigns judge orbit and attitude of one satellite; remove the partners")
-    require_generable(settings)
+        return satellites(settings)
     path = _trajectory(
         # All settings that have no effect on the orbit are left at their defaults, so that flights share it.
         Settings(
@@ -95,8 +115,7 @@ def _scenario(settings: Settings) -> tuple[Scenario, Trajectory]:
             thrusts=settings.thrusts,
         )
     )
-    satellite = Satellite(settings.formation.own_id, settings, path, None)
-    return scenario_of(settings, satellite, (satellite,)), path
+    return (Satellite(settings.formation.own_id, settings, path, None),)
 
 
 @lru_cache(_TRAJECTORIES)
@@ -109,10 +128,12 @@ def fly(
     settings: FlightSettings | None = None,
     *,
     attitude: bool = True,
+    formation: bool = False,
     filter_name: FilterName = FilterName.EKF,
 ) -> Collected:
-    """Run the messages of a flight through the trackers of the flight software, optionally without the attitude."""
+    """Run the messages of a flight through the trackers of the flight software: orbit, and those of the others."""
     own = settings or FlightSettings()
     tracker = OrbitTracker(own.orbit, ORIENTATION, kind=FILTERS[filter_name][1])
     of_attitude = AttitudeCollector(own.attitude, ORIENTATION) if attitude else None
-    return collect(iter(messages), tracker, of_attitude, None, lambda: None)
+    of_formation = FormationCollector(own, ORIENTATION) if formation else None
+    return collect(iter(messages), tracker, of_attitude, of_formation, lambda: None)

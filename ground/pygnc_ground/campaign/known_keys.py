@@ -36,15 +36,22 @@ def require_known(table: Mapping[str, Any], kind: Kind, source: str, prefix: str
 def require_known_name(name: str, kind: Kind, source: str, prefix: str) -> None:
     """Check the dotted name of one value, which `prefix` begins, against a type.
 
+    The name of a list of tables is followed by `*`, which stands for all of them.
+
     Raises:
         ValueError: A part of the name is unknown, or the name is that of a table instead of a value.
     """
     for part in name.removeprefix(prefix).split("."):
+        if is_list_of_tables(kind):
+            if part != "*":
+                raise ValueError(unknown_key(source, prefix + part, [f"{prefix}*.{key}" for key in known_keys(kind)]))
+            kind, prefix = typing.get_args(kind)[0], f"{prefix}*."
+            continue
         known = known_keys(kind)
         if part not in known:
             raise ValueError(unknown_key(source, prefix + part, [prefix + key for key in known]))
         kind, prefix = known[part], f"{prefix}{part}."
-    if known_keys(kind):
+    if known_keys(kind) and not is_list_of_tables(kind):
         raise ValueError(f"{source}: {name} is a table; name one of its keys: {', '.join(known_keys(kind))}")
 
 
@@ -68,6 +75,12 @@ def known_keys(kind: Kind) -> dict[str, Any]:
         types = typing.get_type_hints(kind)
         return {field.name: types[field.name] for field in dataclasses.fields(kind)}
     return {}
+
+
+def is_list_of_tables(kind: Kind) -> bool:
+    """Return True for the type of a list of structures."""
+    origins: tuple[object, ...] = (tuple, list)
+    return typing.get_origin(kind) in origins and bool(known_keys(kind))
 
 
 def _tables(value: object, name: str) -> list[tuple[Mapping[str, Any], str]]:

@@ -113,7 +113,7 @@ def _render(results: _Results, reference: _Results | None) -> str:
         findings=_findings(results, rows, compared),
         rows=rows[:_ROWS_MAX],
         rows_total=len(rows),
-        sensitivities=[one for one in found if one.estimator.name == "filter"],
+        sensitivities=[one for one in found if one.estimator.is_of_flight],
         worst=worst,
         failures=failures,
         compared=compared,
@@ -151,6 +151,7 @@ def _findings(results: _Results, rows: Sequence[Row], compared: Sequence[Differe
     ]
     for estimator in dict.fromkeys(row.estimator for row in rows):
         found += _of_estimator([row for row in rows if row.estimator == estimator])
+    found += _of_formation(runs)
     silent = runs["attitude_silent_s"].drop_nulls()
     if len(silent):
         wrong = int((silent > 0.0).sum())
@@ -175,6 +176,19 @@ def _findings(results: _Results, rows: Sequence[Row], compared: Sequence[Differe
     if compared and all(one.verdict == "not distinguishable" for one in compared):
         found.append(Finding("No estimator differs from the other campaign at 95 % confidence.", good=True))
     return found
+
+
+def _of_formation(runs: pl.DataFrame) -> list[Finding]:
+    columns = [f"formation_batch_{name}" for name in ("partners", "silent", "missing")]
+    judged = runs.select(columns).drop_nulls()
+    if not judged.height:
+        return []
+    partners, silent, missing = (int(judged[name].sum()) for name in columns)
+    text = (
+        f"Of {wording.plural(partners, 'partner')}, {wording.whole(silent)} had a wrong orbit that was not reported as"
+        f" ambiguous, and {wording.whole(missing)} no hypothesis that agrees with the truth (good: none)."
+    )
+    return [Finding(text, good=not silent and not missing)]
 
 
 def _of_estimator(rows: Sequence[Row]) -> list[Finding]:

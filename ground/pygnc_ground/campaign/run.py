@@ -11,6 +11,7 @@ import msgspec
 from pygnc_ground.campaign.attitude_scores import score_attitude
 from pygnc_ground.campaign.definition import RunPlan
 from pygnc_ground.campaign.flight import SimulatedFlight, fly
+from pygnc_ground.campaign.formation_scores import score_formation
 from pygnc_ground.campaign.orbit_scores import score_orbit
 from pygnc_ground.campaign.schema import DONE, FAILED
 from pygnc_ground.campaign.sensor_faults import with_faults
@@ -77,12 +78,15 @@ def _figures(plan: RunPlan) -> tuple[dict[str, float], list[BinRow]]:
     settings, estimators = plan.flight_settings(), plan.estimators
     flight = simulated(plan)
     messages = with_faults(flight.inputs(settings), plan.sensor_faults, plan.seed)
-    with_attitude = bool(estimators.attitude)
-    flown = fly(messages, settings, attitude=with_attitude, filter_name=estimators.filter)
+    with_attitude, with_formation = bool(estimators.attitude), bool(estimators.formation)
+    flown = fly(messages, settings, attitude=with_attitude, formation=with_formation, filter_name=estimators.filter)
     figures, bins = score_orbit(flight, flown, settings, estimators, plan.bin_s)
     if with_attitude:
         of_attitude, more_bins = score_attitude(flight, flown, settings, estimators, plan.bin_s)
         figures, bins = figures | of_attitude, bins + more_bins
+    if with_formation:
+        of_formation, more_bins = score_formation(flight, flown, settings, estimators, plan.bin_s)
+        figures, bins = figures | of_formation, bins + more_bins
     return figures, bins
 
 

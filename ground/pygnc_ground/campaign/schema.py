@@ -19,6 +19,7 @@ class Column(NamedTuple):
 
 ORBIT_ESTIMATORS: Final = ("filter", "smoother", "batch")
 ATTITUDE_ESTIMATORS: Final = ("filter", "smoother")
+FORMATION_ESTIMATORS: Final = ("batch",)
 FAILED: Final = "failed"
 DONE: Final = "done"
 
@@ -61,6 +62,23 @@ def _attitude(estimator: str) -> Iterator[Column]:
     yield Column(f"{name}_nees_orbit", pl.Float64, "1", "the same from 5700 s on, after about an orbit")
 
 
+def _formation(estimator: str) -> Iterator[Column]:
+    name, nearest = f"formation_{estimator}", "of the hypothesis nearest to the truth, RMS over partners and time"
+    yield Column(f"{name}_error_m", pl.Float64, "m", f"relative position error, 3-D, {nearest}; without missing ones")
+    yield Column(f"{name}_sigma_m", pl.Float64, "m", f"formal standard deviation of the relative position {nearest}")
+    yield Column(f"{name}_bound_m", pl.Float64, "m", "Cramér-Rao bound of the relative position, RMS")
+    yield Column(f"{name}_nees", pl.Float64, "1", "normalised error squared per relative element, amid the flight")
+    yield Column(f"{name}_nis", pl.Float64, "1", "normalised residual squared of the used ranges")
+    yield Column(f"{name}_worst_m", pl.Float64, "m", "as error_m, of the partner with the largest error")
+    yield Column(f"{name}_best_m", pl.Float64, "m", "as error_m, of the hypothesis that the estimator ranks first")
+    yield Column(f"{name}_partners", pl.Float64, "1", "number of partners")
+    yield Column(f"{name}_ambiguous", pl.Float64, "1", "partners reported as ambiguous")
+    yield Column(f"{name}_unsolved", pl.Float64, "1", "partners reported as unsolved")
+    yield Column(f"{name}_missing", pl.Float64, "1", "partners without a hypothesis within ten sigmas of the truth")
+    yield Column(f"{name}_wrong", pl.Float64, "1", "partners whose first hypothesis is not within ten sigmas")
+    yield Column(f"{name}_silent", pl.Float64, "1", "wrong partners that are reported neither ambiguous nor unsolved")
+
+
 METRICS: Final = (
     *(column for estimator in ORBIT_ESTIMATORS for column in _orbit(estimator)),
     Column("orbit_manoeuvres", pl.Float64, "1", "changes of the motion that the filter has reported"),
@@ -75,19 +93,25 @@ METRICS: Final = (
     Column("attitude_mag_bias_ut", pl.Float64, "uT", "error of the magnetometer bias, 5400 s after the start"),
     Column("attitude_faces_flagged", pl.Float64, "1", "faces that the filter treats as faulty at the end"),
     Column("attitude_axes_flagged", pl.Float64, "1", "gyro axes that the filter treats as stuck at the end"),
+    *(column for estimator in FORMATION_ESTIMATORS for column in _formation(estimator)),
 )
 """Figures of a run; null if there is none."""
 
 BINS: Final = (
     Column("run", pl.Int64, "1", "number of the run"),
-    Column("estimator", pl.String, "", "`orbit filter`, `attitude smoother` and so on"),
+    Column("estimator", pl.String, "", "`orbit filter`, `attitude smoother`, `formation batch` and so on"),
     Column("begin_s", pl.Float64, "s", "beginning of the bin after the start of the scenario"),
     Column("epochs", pl.Int64, "1", "epochs with an estimate"),
-    Column("error", pl.Float64, "m, deg", "RMS error, 3-D or about three axes; m for orbits, deg for attitudes"),
+    Column("error", pl.Float64, "m, deg", "RMS error, 3-D or about three axes; m for orbits and formations"),
     Column("sigma", pl.Float64, "m, deg", "RMS formal standard deviation"),
     Column("bound", pl.Float64, "m, deg", "RMS Cramér-Rao bound with process noise; null if not computed"),
     Column("nees", pl.Float64, "1", "mean normalised error squared per degree of freedom"),
-    Column("nis", pl.Float64, "1", "mean normalised innovation squared per degree of freedom, of filters"),
+    Column(
+        "nis",
+        pl.Float64,
+        "1",
+        "mean normalised innovation squared per degree of freedom, of filters; residual of formations",
+    ),
 )
 EFFORT: Final = (
     Column("run", pl.Int64, "1", "number of the run"),
@@ -104,7 +128,9 @@ def parameter_columns(campaign: Campaign) -> Mapping[str, Any]:
     drawn = [*campaign.random.items(), *(item for case in campaign.cases for item in case.random.items())]
     for name, draw in drawn:
         values = (*(draw.choice or ()), *(draw.cycle or ()))
-        single = draw.count is None and draw.direction is None and not draw.attitude and draw.day is None
+        single = (
+            "*" not in name and draw.count is None and draw.direction is None and not draw.attitude and draw.day is None
+        )
         number = single and all(map(_is_number, values)) and len(draw.sign or (0.0,)) == 1
         grids[name] = grids.get(name, True) and number
     return {name: pl.Float64 if is_number else pl.String for name, is_number in grids.items()}

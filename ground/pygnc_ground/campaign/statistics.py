@@ -10,7 +10,14 @@ import polars as pl
 from scipy.stats import spearmanr
 
 from pygnc_ground.campaign.definition import Campaign
-from pygnc_ground.campaign.schema import ATTITUDE_ESTIMATORS, DONE, FAILED, ORBIT_ESTIMATORS, parameter_columns
+from pygnc_ground.campaign.schema import (
+    ATTITUDE_ESTIMATORS,
+    DONE,
+    FAILED,
+    FORMATION_ESTIMATORS,
+    ORBIT_ESTIMATORS,
+    parameter_columns,
+)
 from pygnc_ground.campaign.time_bins import mean_of, rms_of
 from pygnc_ground.orbit.consistency import Band, band
 from pygnc_ground.orbit.solution import FloatArray, IntArray
@@ -23,7 +30,7 @@ class Estimator(NamedTuple):
     """Estimator whose errors a campaign has."""
 
     kind: str
-    """orbit or attitude"""
+    """orbit, attitude or formation"""
     name: str
     """filter, smoother or batch"""
 
@@ -35,12 +42,17 @@ class Estimator(NamedTuple):
     @property
     def unit(self) -> str:
         """Unit of its errors."""
-        return "m" if self.kind == "orbit" else "deg"
+        return "deg" if self.kind == "attitude" else "m"
 
     @property
     def dof(self) -> int:
         """Degrees of freedom of its errors."""
-        return 6 if self.kind == "orbit" else 3
+        return 3 if self.kind == "attitude" else 6
+
+    @property
+    def is_of_flight(self) -> bool:
+        """True for the estimators of the flight software."""
+        return self.name == "filter" or self.kind == "formation"
 
     def column(self, quantity: str) -> str:
         """Return the name of the column of `error`, `sigma`, `bound` (with their unit), or of `nees`."""
@@ -51,6 +63,7 @@ class Estimator(NamedTuple):
 ESTIMATORS: Final = (
     *(Estimator("orbit", name) for name in ORBIT_ESTIMATORS),
     *(Estimator("attitude", name) for name in ATTITUDE_ESTIMATORS),
+    *(Estimator("formation", name) for name in FORMATION_ESTIMATORS),
 )
 
 
@@ -273,9 +286,9 @@ class WorstRun(NamedTuple):
 
 
 def worst_runs(of: Sequence[Group], count: int) -> list[WorstRun]:
-    """Return, for filters, the `count` runs with the largest error over the RMS error of their group."""
+    """Return the `count` runs with the largest error over the RMS error of their group, of each flight estimator."""
     found: list[tuple[float, WorstRun]] = []
-    for estimator in (Estimator("orbit", "filter"), Estimator("attitude", "filter")):
+    for estimator in (each for each in ESTIMATORS if each.is_of_flight):
         of_estimator = []
         for group in of:
             errors, sigmas = (group.values(estimator.column(name)) for name in ("error", "sigma"))

@@ -21,8 +21,8 @@ from pygnc_cli.document import Document
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.bound import KnownFixes, linearise
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.scenario.formation import satellites
-from pygnc_ground.scenario.gps import Reception, receptions
+from pygnc_ground.scenario.formation import Satellite, satellites
+from pygnc_ground.scenario.gps import Reception, position_errors, receptions, velocity_errors
 from pygnc_ground.scenario.settings import Settings
 
 _SIZE: Final = DRAG + 1
@@ -233,33 +233,47 @@ def scenario_bound(
 ) -> tuple[FormationBound, tuple[int, ...]]:
     """Return the bound from all fixes and ranges of a scenario, and the partners' radio ids.
 
-    Partners' fixes and their ranges to each other count if the scenario writes their files. Every exchange counts as
-    a range and every fix has a velocity; outliers do not count.
-
     Raises:
         ValueError: The scenario has no partners.
     """
-    all_satellites = satellites(scenario)
-    if len(all_satellites) < 2:
+    everyone = satellites(scenario)
+    if len(everyone) < 2:
         raise ValueError("the scenario has no [[partners]]; a formation bound needs at least one")
+    bound = bound_of_satellites(scenario, everyone, settings, frames, FormationPriors())
+    return bound, tuple(each.id for each in everyone[1:])
+
+
+def bound_of_satellites(
+    scenario: Settings,
+    all_satellites: tuple[Satellite, ...],
+    settings: OrbitSettings,
+    frames: EarthFrames,
+    priors: FormationPriors,
+) -> FormationBound:
+    """Return the bound from all fixes and ranges of the satellites of a scenario.
+
+    Partners' fixes and their ranges to each other count if the scenario writes their files. Every exchange counts as
+    a range and every fix has a velocity; outliers do not count, and coloured noise counts as white.
+    """
     interval_s, record_s = scenario.ranging.interval_s, scenario.record_s
     exchanges_s = np.arange(interval_s, scenario.duration_s + 1, interval_s)
     t_s = np.union1d(exchanges_s, np.arange(record_s, scenario.duration_s + 1, record_s))
     with_fixes = len(all_satellites) if scenario.formation.all_satellites else 1
     fix_sigma = np.full((len(all_satellites), len(t_s), 6), np.inf)
-    noise = scenario.gps.position_noise_m, scenario.gps.velocity_noise_mps
+    noise = position_errors(scenario.gps).sigma, velocity_errors(scenario.gps).sigma
     for number, satellite in enumerate(all_satellites[:with_fixes]):
         gps = satellite.settings.gps
         has_fix = receptions(gps, t_s, satellite.settings.record_s, satellite.settings.seed) == Reception.FIX
         fix_sigma[number, has_fix] = np.repeat(np.maximum(noise, _FIX_NOISE_MIN), 3)
-    links = [(one, other) for one in range(with_fixes) for other in range(len(all_satellites)) if one != other]
+    measuring = [one for one in range(with_fixes) if all_satellites[one].settings.ranging.missing_rate < 1.0]
+    links = [(one, other) for one in measuring for other in range(len(all_satellites)) if one != other]
     row = np.repeat(np.searchsorted(t_s, exchanges_s), len(links))
     one, other = (np.tile(np.array(end), len(exchanges_s)) for end in zip(*links, strict=True))
     sigma_m = np.full(len(row), max(scenario.ranging.noise_m, _RANGE_NOISE_MIN_M))
     states = np.stack([satellite.path.states_gcrf(t_s) for satellite in all_satellites])
     motion = linearise_formation(scenario.start_gps_ms + 1000 * t_s, states, settings, frames)
     measurements = FormationMeasurements(fix_sigma, RangeMeasurements(row, one, other, sigma_m))
-    return formation_bound(motion, measurements, FormationPriors()), tuple(each.id for each in all_satellites[1:])
+    return formation_bound(motion, measurements, priors)
 
 
 class PartnerBound(Document, frozen=True):

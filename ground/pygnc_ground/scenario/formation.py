@@ -1,10 +1,12 @@
 """Satellites of a scenario, each with its own settings and trajectory, and the radio links between them."""
 
+import math
 from dataclasses import dataclass
 
 import msgspec
 
 from pygnc_ground.scenario.settings import Partner, Settings, noise_generator, partner_seed
+from pygnc_ground.scenario.shapes import placed_partners
 from pygnc_ground.scenario.trajectory import SatellitePath, Trajectory
 
 
@@ -14,7 +16,7 @@ class Satellite:
 
     id: int
     settings: Settings
-    """Settings of the scenario with this satellite's own seed and boot time."""
+    """Settings of the scenario with this satellite's own seed, boot time, receiver and radio."""
     path: SatellitePath
     partner: Partner | None
     """Entry of the satellite in `partners`; None for the main satellite."""
@@ -34,12 +36,26 @@ class Link:
 
 def satellites(settings: Settings) -> tuple[Satellite, ...]:
     """Return all satellites; the main satellite is first."""
-    found = [Satellite(settings.formation.own_id, settings, Trajectory.of(settings), None)]
-    for partner in settings.partners:
-        clock = msgspec.structs.replace(settings.clock, boot_before_start_s=partner.boot_before_start_s)
-        own = msgspec.structs.replace(settings, seed=partner_seed(settings.seed, partner.id), clock=clock)
-        found.append(Satellite(partner.id, own, Trajectory.of(settings, partner), partner))
-    return tuple(found)
+    main = Satellite(settings.formation.own_id, settings, Trajectory.of(settings), None)
+    partners = (
+        Satellite(partner.id, _settings_of(partner, settings), Trajectory.of(settings, partner), partner)
+        for partner in placed_partners(settings)
+    )
+    return main, *partners
+
+
+def _settings_of(partner: Partner, settings: Settings) -> Settings:
+    outages_s = settings.gps.outages_s
+    if partner.fixes_until_s is not None:
+        outages_s = (*outages_s, (partner.fixes_until_s, math.inf))
+    missing_rate = settings.ranging.missing_rate if partner.measures_ranges else 1.0
+    return msgspec.structs.replace(
+        settings,
+        seed=partner_seed(settings.seed, partner.id),
+        clock=msgspec.structs.replace(settings.clock, boot_before_start_s=partner.boot_before_start_s),
+        gps=msgspec.structs.replace(settings.gps, outages_s=outages_s),
+        ranging=msgspec.structs.replace(settings.ranging, missing_rate=missing_rate),
+    )
 
 
 def links(settings: Settings, one: Satellite, everyone: tuple[Satellite, ...]) -> tuple[Link, ...]:

@@ -15,7 +15,7 @@ from pygnc_ground.scenario.attitude import attitude_states, to_body
 from pygnc_ground.scenario.environment import FloatArray
 from pygnc_ground.scenario.faults import InjectedFaults, inject
 from pygnc_ground.scenario.formation import Link, Satellite, links, satellites
-from pygnc_ground.scenario.gps import make_fixes
+from pygnc_ground.scenario.gps import CommonNoise, make_fixes
 from pygnc_ground.scenario.imu import gyro_bias_rad_s, mag_bias_ut
 from pygnc_ground.scenario.ranging import TrueRanges
 from pygnc_ground.scenario.sensor_settings import SpacecraftClock
@@ -175,15 +175,29 @@ def scenario_of(settings: Settings, satellite: Satellite, everyone: tuple[Satell
     second_s = own.sample_interval_s * np.arange(count) + sample_delays_s(own.clock, count, own.seed)
     milliseconds = sub_seconds_ms(own.clock, count, own.seed)
     truth = TrueStates.at(own, satellite.path, second_s + 1e-3 * milliseconds)
-    packets, true_ranges = _ranges(satellite, links(settings, satellite, everyone))
+    common = _common_noise(settings)
+    packets, true_ranges = _ranges(satellite, links(settings, satellite, everyone), common)
     shape = (-1, samples_per_record)
-    sense = _sense(own, satellite.path, truth, second_s.reshape(shape), milliseconds.reshape(shape))
+    sense = _sense(own, satellite.path, truth, second_s.reshape(shape), milliseconds.reshape(shape), common=common)
     streams, faults = {}, {}
     for file, records, damage in (("sense", sense, settings.faults.sense), ("ranges", packets, settings.faults.ranges)):
         streams[file] = b"".join(records)
         if damage != Damage():
             streams[file], faults[file] = inject(records, damage, seed=own.seed, file=file)
     return Scenario(satellite.id, streams["sense"], truth, streams["ranges"], true_ranges, faults)
+
+
+def ranges_of(settings: Settings, satellite: Satellite, everyone: tuple[Satellite, ...]) -> bytes:
+    """Generate only the packets of one satellite's range files, equal to those of its `Scenario`."""
+    packets, _ = _ranges(satellite, links(settings, satellite, everyone), _common_noise(settings))
+    damage = settings.faults.ranges
+    if damage == Damage():
+        return b"".join(packets)
+    return inject(packets, damage, seed=satellite.settings.seed, file="ranges")[0]
+
+
+def _common_noise(settings: Settings) -> CommonNoise:
+    return CommonNoise(settings.formation.common_coloured_fraction, settings.seed)
 
 
 _HALL_RAW = 26_400
@@ -196,6 +210,8 @@ def _sense(
     truth: TrueStates,
     second_s: npt.NDArray[np.int64],
     milliseconds: npt.NDArray[np.int64],
+    *,
+    common: CommonNoise,
 ) -> list[bytes]:
     """Return the sense records; the fix of each record is taken at the whole second of its last sample."""
     seed, shape, clock = settings.seed, second_s.shape, settings.clock
@@ -223,12 +239,14 @@ def _sense(
         gyro_imu_rad_s=gyro_rad_s.reshape(*shape, 3),
         lux=lux.reshape(*shape, 6),
     )
-    fixes = make_fixes(settings, own, second_s[:, -1], log="sense")
+    fixes = make_fixes(settings, own, second_s[:, -1], "sense", common)
     records = encode_records(samples, replace(fixes, t_spacecraft_s=fix_spacecraft_s))
     return [record.tobytes() for record in records]
 
 
-def _ranges(satellite: Satellite, partners: Sequence[Link]) -> tuple[list[bytes], TrueRanges | None]:
+def _ranges(
+    satellite: Satellite, partners: Sequence[Link], common: CommonNoise
+) -> tuple[list[bytes], TrueRanges | None]:
     """Return the range packets; each fix is taken at the time of the ranges that follow it."""
     if not partners:
         return [], None
@@ -237,7 +255,7 @@ def _ranges(satellite: Satellite, partners: Sequence[Link]) -> tuple[list[bytes]
     made = ranging.exchanges(radio, satellite.path, partners, t_s, settings.seed)
     t_spacecraft_s = clock_readings_s(settings.clock, t_s)
     measured = ranging.measured_ranges(radio, partners, made, t_spacecraft_s, settings.seed)
-    fixes = make_fixes(settings, satellite.path, t_s, log="range")
+    fixes = make_fixes(settings, satellite.path, t_s, "range", common)
     truth = ranging.true_ranges(partners, made, settings.start_gps_ms + 1000 * t_s)
     return ranging.range_packets(fixes, measured, made), truth
 

@@ -3,7 +3,7 @@
 import math
 from enum import IntEnum, unique
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,18 @@ from pygnc_ground.scenario.environment import FloatArray
 from pygnc_ground.scenario.sensor_settings import Gps, Vector3
 from pygnc_ground.scenario.settings import Settings, noise_generator
 from pygnc_ground.scenario.trajectory import SatellitePath
+
+
+class CommonNoise(NamedTuple):
+    """Part of the coloured noise that the receivers of several satellites have in common."""
+
+    fraction: float = 0.0
+    """Fraction of the variance."""
+    seed: int = 0
+    """Seed of the scenario."""
+
+
+UNSHARED: Final = CommonNoise()
 
 
 class FixErrors(NamedTuple):
@@ -40,7 +52,7 @@ class FixErrors(NamedTuple):
         """Return the standard deviation per axis that the receiver reports, in m or m/s."""
         return receiver.reported_sigma_factor * (self.white if receiver.reported_errors == "white" else self.sigma)
 
-    def draw(self, t_s: npt.NDArray[np.int64], seed: int, log: str) -> FloatArray:
+    def draw(self, t_s: npt.NDArray[np.int64], seed: int, log: str, common: CommonNoise = UNSHARED) -> FloatArray:
         """Return errors along the ITRF axes in m or m/s, `t_s` whole seconds after the start, shape (n, 3).
 
         `log` selects the streams of white noise and outliers; the coloured noise belongs to the receiver and is common
@@ -49,19 +61,26 @@ class FixErrors(NamedTuple):
         count, name = len(t_s), f"{log}.{self.vector}"
         errors: FloatArray = self.white * noise_generator(seed, name).standard_normal((count, 3))
         if self.coloured > 0.0:
-            # A stationary process of unit variance at every second.
-            kept = math.exp(-1.0 / self.coloured_time_s)
-            shape = (int(t_s.max(initial=0)) + 1, 3)
-            steps = noise_generator(seed, f"gps.coloured {self.vector}").standard_normal(shape)
-            steps[1:] *= math.sqrt(1.0 - kept**2)
-            axes = [list(accumulate(axis, lambda before, step: kept * before + step)) for axis in steps.T.tolist()]
-            errors += self.coloured * np.array(axes).T[t_s]
+            own = noise_generator(seed, f"gps.coloured {self.vector}")
+            errors += self.coloured * math.sqrt(1.0 - common.fraction) * self._process(own, t_s)
+            if common.fraction > 0.0:
+                shared = noise_generator(common.seed, f"gps.common coloured {self.vector}")
+                errors += self.coloured * math.sqrt(common.fraction) * self._process(shared, t_s)
         if self.outlier_rate > 0.0:
             is_outlier = noise_generator(seed, f"{name} outliers").random(count) < self.outlier_rate
             direction = noise_generator(seed, f"{name} outlier directions").standard_normal((count, 3))
             direction /= np.linalg.norm(direction, axis=1, keepdims=True)
             errors += self.outlier_size * is_outlier[:, np.newaxis] * direction
         return errors
+
+    def _process(self, rng: np.random.Generator, t_s: npt.NDArray[np.int64]) -> FloatArray:
+        """Return a stationary process of unit variance that is drawn at every second, shape (n, 3)."""
+        kept = math.exp(-1.0 / self.coloured_time_s)
+        steps = rng.standard_normal((int(t_s.max(initial=0)) + 1, 3))
+        steps[1:] *= math.sqrt(1.0 - kept**2)
+        axes = [list(accumulate(axis, lambda before, step: kept * before + step)) for axis in steps.T.tolist()]
+        process: FloatArray = np.array(axes).T[t_s]
+        return process
 
 
 def position_errors(receiver: Gps) -> FixErrors:
@@ -143,7 +162,13 @@ def time_statuses(receiver: Gps, t_s: npt.NDArray[np.int64], reception: npt.NDAr
     return np.where(settling, GpsTimeStatus.FINE, statuses)
 
 
-def make_fixes(settings: Settings, trajectory: SatellitePath, t_s: npt.NDArray[np.int64], log: str) -> GpsFixes:
+def make_fixes(
+    settings: Settings,
+    trajectory: SatellitePath,
+    t_s: npt.NDArray[np.int64],
+    log: str,
+    common: CommonNoise = UNSHARED,
+) -> GpsFixes:
     """Return fixes at `t_s` whole seconds after the start, shape (n,), without spacecraft time.
 
     Positions and velocities are in ITRF. The position is valid at the time of the fix, the velocity
@@ -157,8 +182,8 @@ def make_fixes(settings: Settings, trajectory: SatellitePath, t_s: npt.NDArray[n
     has_velocity = has_fix & ~missing
     of_position, of_velocity = position_errors(receiver), velocity_errors(receiver)
     now, earlier = trajectory.states_itrf(t_s), trajectory.states_itrf(t_s - receiver.velocity_latency_s)
-    position_m = now[:, :3] + of_position.draw(t_s, seed, log) + bias_itrf(now, receiver.position_bias_rtn_m)
-    velocity_mps = earlier[:, 3:] + of_velocity.draw(t_s, seed, log)
+    position_m = now[:, :3] + of_position.draw(t_s, seed, log, common) + bias_itrf(now, receiver.position_bias_rtn_m)
+    velocity_mps = earlier[:, 3:] + of_velocity.draw(t_s, seed, log, common)
     velocity_mps += bias_itrf(earlier, receiver.velocity_bias_rtn_mps)
 
     week, tow_ms = np.divmod(settings.start_gps_ms + 1000 * t_s, MS_PER_WEEK)

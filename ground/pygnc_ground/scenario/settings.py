@@ -8,7 +8,7 @@ import json
 import math
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -136,8 +136,8 @@ class Partner(Section, frozen=True):
     """Settings of a satellite to which ranges are measured."""
 
     id: RadioId
-    position_rtn_m: Vector3
-    """Position relative to the main satellite at the start: radial, transverse, normal."""
+    position_rtn_m: Vector3 | None = None
+    """Position relative to the main satellite at the start: radial, transverse, normal. Drawn shapes need none."""
     velocity_rtn_mps: Vector3 = (0.0, 0.0, 0.0)
     """Relative velocity in the rotating RTN frame."""
     drag_ratio: Annotated[float, msgspec.Meta(ge=0.1, le=10.0)] = 1.0
@@ -150,6 +150,10 @@ class Partner(Section, frozen=True):
     """Frequency offset at which the main satellite receives this satellite's carrier when both are at rest."""
     boot_before_start_s: NonNegative = 3600.0
     """Boot time of its own clock before the start. All other clock settings are those of `[clock]`."""
+    fixes_until_s: NonNegative | None = None
+    """Time after the start from which its receiver knows the time, but no position; never by default."""
+    measures_ranges: bool = True
+    """If false, its range files contain fixes only. The others measure ranges to it all the same."""
 
 
 class Ranging(Section, frozen=True):
@@ -164,9 +168,25 @@ class Ranging(Section, frozen=True):
     """Fraction of exchanges without a range."""
 
 
-class Formation(Section, frozen=True):
-    """Settings of the other satellites' files, and of the delay biases of the radio links between them."""
+_SYMMETRIC_MAX: Final = 3
+Shape: TypeAlias = Literal["given", "free", "bounded", "flat", "train", "safety", "symmetric"]
 
+
+class Formation(Section, frozen=True):
+    """Settings of the shape of the formation, of the partners' files, and of errors that satellites have in common."""
+
+    shape: Shape = "given"
+    """given: positions and velocities of `[[partners]]`. All others are drawn from the seed. free: 0.5 to 2 km apart,
+    moving with 0.05 to 0.3 m/s in any inertial direction. bounded: the same distances, with that drift along the track
+    only. flat: bounded, with 5 to 50 m across the track. train: one behind the other on small ellipses. safety:
+    parallel eccentricity and inclination vectors. symmetric: partners that are nearly each other's mirror images.
+    """
+    baseline_m: NonNegative = 0.0
+    """Greatest distance along the orbit at which the partners of a drawn shape are placed, in front of the main
+    satellite or behind it; each is at 0.1 to 1 times this.
+    """
+    common_coloured_fraction: Fraction = 0.0
+    """Fraction of the variance of the coloured noise of the fixes that all satellites have in common."""
     all_satellites: bool = False
     """Write the files of every satellite, with its ranges to all others, to a folder named by its id."""
     own_id: RadioId = 0x4A
@@ -264,13 +284,18 @@ class Settings(Section, frozen=True):
 
     def __post_init__(self) -> None:
         ids = [partner.id for partner in self.partners]
+        is_crowded = self.formation.shape == "symmetric" and len(ids) > _SYMMETRIC_MAX
         if self.formation.all_satellites:
             ids.append(self.formation.own_id)
         rangeless = bool(self.partners) and self.ranging.interval_s > self.duration_s
+        is_given = self.formation.shape == "given"
+        placeless = is_given and any(partner.position_rtn_m is None for partner in self.partners)
         for is_wrong, fault in (
             (self.start_gps_ms % 1000, "start_utc must be a whole second, as the receiver's fixes are"),
             (self.clock.jitter_s >= self.sample_interval_s, "clock.jitter_s must be less than sample_interval_s"),
             (len({*ids}) < len(ids), "two satellites have the same id; change partners.id or formation.own_id"),
+            (is_crowded, f"formation.shape: symmetric has at most {_SYMMETRIC_MAX} partners; remove the others"),
+            (placeless, "partners.position_rtn_m is missing; add it, or choose a formation.shape that is drawn"),
             (rangeless, "ranging.interval_s is longer than duration_s, so there is no range; change one of them"),
         ):
             if is_wrong:
@@ -332,9 +357,10 @@ def dump_tables(tables: Tables) -> str:
 
 
 def _lines(table: Tables, name: str) -> list[str]:
-    # Numbers, strings, booleans and arrays of JSON are valid TOML. An empty list is written as an array.
+    # Numbers, strings, booleans and arrays of JSON are valid TOML. An empty list is written as an array. TOML has no
+    # null; a setting that is missing is None again when the file is read.
     below = {key: value for key, value in table.items() if isinstance(value, dict) or _is_array_of_tables(value)}
-    lines = [f"{key} = {json.dumps(value)}" for key, value in table.items() if key not in below]
+    lines = [f"{key} = {json.dumps(value)}" for key, value in table.items() if key not in below and value is not None]
     for key, value in below.items():
         head, rows = (f"[{name}{key}]", [value]) if isinstance(value, dict) else (f"[[{name}{key}]]", value)
         for row in rows:

@@ -8,7 +8,7 @@ fraction is that of the Sun's disc, 0 in the umbra.
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -74,6 +74,12 @@ RANGE_FILE_BYTES: Final = 25_600
 MADE_AGAIN_BY: Final = "Made again by: pygnc scenario make --config scenario.toml --out FOLDER"
 
 
+def range_files(stream: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield names and contents of the files to which the controller writes a stream of range packets."""
+    for number, start in enumerate(range(0, len(stream), RANGE_FILE_BYTES)):
+        yield f"rng{number:05d}.bin", stream[start : start + RANGE_FILE_BYTES]
+
+
 def write_scenario(
     settings: Settings, scenarios: Sequence[Scenario], folder: Path, origin: str = MADE_AGAIN_BY
 ) -> list[Path]:
@@ -97,8 +103,7 @@ def write_scenario(
         place = f"{scenario.satellite_id}/" if settings.formation.all_satellites else ""
         contents[f"{place}sense.bin"] = scenario.sense
         contents[f"{place}truth.parquet"] = parquet(truth_table(scenario.truth, settings.truth_every_samples))
-        for number, start in enumerate(range(0, len(scenario.ranges), RANGE_FILE_BYTES)):
-            contents[f"{place}range/rng{number:05d}.bin"] = scenario.ranges[start : start + RANGE_FILE_BYTES]
+        contents |= {f"{place}range/{name}": content for name, content in range_files(scenario.ranges)}
         if scenario.true_ranges is not None:
             contents[f"{place}range_truth.parquet"] = parquet(range_truth_table(scenario.true_ranges))
         if scenario.faults:

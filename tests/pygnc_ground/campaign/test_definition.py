@@ -43,6 +43,25 @@ def test_a_case_has_its_own_preset_and_draws() -> None:
     assert second.scenario_settings().gps.velocity_noise_mps == 0.001
 
 
+def test_a_star_stands_for_all_partners() -> None:
+    drag, bias = "scenario.partners.*.drag_ratio", "scenario.partners.*.delay_bias_m"
+    campaign = short_campaign(
+        scenario={"formation": {"shape": "free"}, "partners": [{"id": 75}, {"id": 76}]},
+        grid={drag: [1.0, 2.0]},
+        random={bias: {"uniform": [1000.0, 1100.0]}},
+        cases=[{"name": "two"}, {"name": "one", "scenario": {"partners": [{"id": 75}]}}],
+    )
+    plans = [plan_run(campaign, run) for run in range(count_runs(campaign))]
+    for plan in plans:
+        partners = plan.scenario_settings().partners
+        assert [partner.drag_ratio for partner in partners] == [plan.parameters[drag]] * len(partners)
+        assert [partner.delay_bias_m for partner in partners] == plan.parameters[bias]
+    two, one = plans[0].parameters[bias], plans[-2].parameters[bias]
+    assert len({*two}) == 2
+    # A further partner does not change the draws of the others.
+    assert two[:1] == one
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -54,6 +73,12 @@ def test_a_case_has_its_own_preset_and_draws() -> None:
         ({"repetitions": 0}, "repetitions"),
         ({"random": {NOISE: 3.0}}, "position_noise_m"),
         ({"cases": 3}, "cases"),
+        ({"estimators": {"formation": ["batch"]}}, "no partners"),
+        ({"estimators": {"bounds": ["formation"]}}, "no partners"),
+        ({"preset": "formation4", "estimators": {"bounds": ["formation"]}}, "estimators.formation"),
+        ({"preset": "formation4", "begin": "sunlight"}, "sunlight"),
+        ({"preset": "formation4", "settings": {"formation": {"own_id": 75}}}, "own_id"),
+        ({"preset": "formation4", "estimators": {"formation": ["filter"]}}, "formation"),
     ],
 )
 def test_an_unusable_value_is_refused_with_the_name_of_the_file(changes: dict[str, object], message: str) -> None:

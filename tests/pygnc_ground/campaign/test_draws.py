@@ -22,6 +22,9 @@ def test_numbers_have_their_distribution() -> None:
     logarithms = np.log10(values(log_uniform=[0.01, 100.0]))
     assert abs(logarithms.mean()) < 0.3
     assert -2.0 <= logarithms.min() < -1.8
+    medians = np.log(values(log_normal=[2.0, 0.1]))
+    assert abs(medians.mean() - np.log(2.0)) < 0.03
+    assert abs(medians.std() - 0.1) < 0.02
     assert abs(np.mean(values(normal=[5.0, 1.0])) - 5.0) < 0.3
     assert max(np.abs(values(normal=[0.0, 1.0], limit=0.5))) == 0.5
     assert {*values(choice=["a", "b"])} == {"a", "b"}

@@ -19,6 +19,12 @@ UNKNOWN: list[tuple[dict[str, Any], str, str]] = [
         "cases[0].scenario.gsp",
         "cases[0].scenario.gps",
     ),
+    (
+        {"grid": {"scenario.partners.*.drag_rato": [1.0]}},
+        "scenario.partners.*.drag_rato",
+        "scenario.partners.*.drag_ratio",
+    ),
+    ({"grid": {"scenario.partners.drag_ratio": [1]}}, "scenario.partners.drag_ratio", "scenario.partners.*.drag_ratio"),
     ({"sensor_faults": [{"kind": "gap", "begin": 3.0}]}, "sensor_faults[0].begin", "sensor_faults[0].begin_s"),
 ]
 

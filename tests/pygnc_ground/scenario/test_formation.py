@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
+from msgspec import structs
 
+from pygnc.common.constants import SolutionStatus
+from pygnc.formats.range_scan import scan
 from pygnc_ground.scenario.formation import Link, links, satellites
-from pygnc_ground.scenario.settings import Forces, Formation, Partner, Settings
+from pygnc_ground.scenario.generate import ranges_of, scenario_of
+from pygnc_ground.scenario.gps import CommonNoise, make_fixes, position_errors
+from pygnc_ground.scenario.sensor_settings import Gps
+from pygnc_ground.scenario.settings import Forces, Formation, Partner, Ranging, Settings
 
 SETTINGS = Settings(
     duration_s=120,
@@ -72,3 +78,39 @@ def test_carriers_differ_as_their_oscillators_do() -> None:
     found = {pair: link.frequency_offset_hz for pair, link in all_links(SETTINGS).items()}
     assert (found[74, 76], found[76, 74]) == (200.0, -200.0)
     assert (found[76, 75], found[75, 76]) == (-250.0, 250.0)
+
+
+def test_a_receiver_without_position_still_knows_the_time() -> None:
+    partners = (structs.replace(SETTINGS.partners[0], fixes_until_s=61.0), SETTINGS.partners[1])
+    settings = structs.replace(SETTINGS, partners=partners, ranging=Ranging(interval_s=20))
+    own, silent, other = satellites(settings)
+    t_s = np.arange(20, 121, 20)
+    fixes = make_fixes(silent.settings, silent.path, t_s, "range")
+    np.testing.assert_array_equal(fixes.position_status == SolutionStatus.COMPUTED, t_s < 61)
+    assert (fixes.gps_week > 0).all()
+    for one in (own, other):
+        assert (make_fixes(one.settings, one.path, t_s, "range").position_status == SolutionStatus.COMPUTED).all()
+
+
+def test_a_partner_that_measures_no_ranges_has_fixes_only() -> None:
+    partners = (structs.replace(SETTINGS.partners[0], measures_ranges=False), SETTINGS.partners[1])
+    settings = structs.replace(SETTINGS, partners=partners, ranging=Ranging(interval_s=20))
+    everyone = satellites(settings)
+    streams = [scan(ranges_of(settings, one, everyone)) for one in everyone]
+    assert [len(stream.ranges) for stream in streams] == [12, 0, 12]
+    assert [len(stream.fixes) for stream in streams] == [6, 6, 6]
+    for one in everyone:
+        assert ranges_of(settings, one, everyone) == scenario_of(settings, one, everyone).ranges
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.5, 1.0])
+def test_coloured_noise_is_common_to_the_stated_fraction(fraction: float) -> None:
+    settings = Settings(
+        gps=Gps(position_noise_m=0.0, coloured_position_noise_m=5.0, coloured_noise_time_s=1.0), duration_s=2000
+    )
+    t_s = np.arange(0, 2000)
+    common = CommonNoise(fraction, settings.seed)
+    errors_m = [position_errors(settings.gps).draw(t_s, seed, "range", common) for seed in (7, 8)]
+    assert np.std(errors_m) == pytest.approx(5.0, rel=0.1)
+    correlation = np.corrcoef(errors_m[0].ravel(), errors_m[1].ravel())[0, 1]
+    assert correlation == pytest.approx(fraction, abs=0.1)

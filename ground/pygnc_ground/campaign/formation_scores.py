@@ -1,0 +1,169 @@
+"""Errors of the formation estimator of a flight against its truth: figures of the run and of time bins.
+
+Ranges hardly distinguish a formation from its mirror images, so that the estimator returns several hypotheses. Its
+errors are those of the hypothesis nearest to the truth. What it claims about the first one is judged separately: a
+wrong first hypothesis is acceptable if the partner is reported as ambiguous or unsolved.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pygnc.configuration.settings import Settings as FlightSettings
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.formation.observations import RangeObservation
+from pygnc.estimators.formation.solution import FormationSolution
+from pygnc_ground.campaign.definition import Estimators
+from pygnc_ground.campaign.flight import SimulatedFlight
+from pygnc_ground.campaign.orbit_world import ORIENTATION
+from pygnc_ground.campaign.time_bins import BinRow, Trace, bin_rows, mean_of, rms_of
+from pygnc_ground.formation.bound import FormationPriors, bound_of_satellites
+from pygnc_ground.formation.relative import elements_nees
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+from pygnc_ground.replay.collect import Collected
+
+WRONG_NEES: Final = 100.0
+"""A NEES of six elements beyond this (ten standard deviations) belongs to a wrong hypothesis."""
+_DOF: Final = 6
+_STEP_MS: Final = 120_000
+"""Interval between the evaluated times; errors of relative orbits hardly change in between."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FormationEstimate:
+    """Result of the formation estimator: h hypotheses on p partners at n times, the best first."""
+
+    relative_gcrf: FloatArray
+    """Partner minus own in m and m/s, shape (h, p, n, 6); NaN for a partner without an orbit"""
+    covariance_gcrf: FloatArray
+    """Covariance of `relative_gcrf`, shape (h, p, n, 6, 6)"""
+    flagged: BoolArray
+    """True for partners reported as ambiguous, and for those reported as unsolved, shape (2, p)"""
+
+    @classmethod
+    def of(cls, solution: FormationSolution, partners: tuple[int, ...], gps_ms: IntArray) -> "FormationEstimate":
+        """Return all hypotheses of a solution at n times (n,)."""
+        shape = (len(solution.hypotheses), len(partners), len(gps_ms))
+        relative, covariance = np.full((*shape, 6), np.nan), np.full((*shape, 6, 6), np.nan)
+        for hypothesis, number in np.ndindex(shape[:2]):
+            if partners[number] in solution.satellites:
+                found = list(solution.relative_states(gps_ms.tolist(), partners[number], hypothesis))
+                relative[hypothesis, number] = [state.gcrf for state in found]
+                covariance[hypothesis, number] = [state.covariance_gcrf for state in found]
+        known = [solution.partners.get(partner) for partner in partners]
+        ambiguous = [each is not None and each.ambiguous for each in known]
+        unsolved = [each is None or each.unsolved is not None for each in known]
+        return cls(relative, covariance, np.array((ambiguous, unsolved)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FormationErrors:
+    """Errors of an estimate; arrays are of shape (p,) for p partners, and (p, n) at n times."""
+
+    error_m: FloatArray
+    """Position error of the right hypothesis, (p, n). If none is given, it is the nearest to the truth among those with
+    a NEES up to `WRONG_NEES`, or among all if there are none"""
+    sigma_m: FloatArray
+    """Formal standard deviation of its position, (p, n)"""
+    nees: FloatArray
+    """NEES of its relative orbital elements, six degrees of freedom, (p, n)"""
+    best_m: FloatArray
+    """Position error of the first hypothesis, (p, n)"""
+    found: BoolArray
+    """True if any hypothesis has a NEES up to `WRONG_NEES` amid the times, (p,)"""
+    wrong: BoolArray
+    """True if the first hypothesis has a larger NEES, (p,)"""
+
+    @classmethod
+    def of(cls, estimate: FormationEstimate, states: FloatArray, right: IntArray | None = None) -> "FormationErrors":
+        """Compare an estimate with the true states of all satellites, ours first, (1 + p, n, 6).
+
+        Args:
+            estimate: All hypotheses.
+            states: True states in GCRF.
+            right: Index of the right hypothesis of each partner, (p,); chosen by its errors if None.
+        """
+        own, partners = states[0], states[1:]
+        error_m = np.linalg.norm((estimate.relative_gcrf - (partners - own))[..., :3], axis=-1)
+        nees = elements_nees(own, own + estimate.relative_gcrf, partners, estimate.covariance_gcrf)
+        is_right = nees[:, :, nees.shape[2] // 2] <= WRONG_NEES
+        found = np.asarray(is_right.any(axis=0))
+        if right is None:
+            size_m = np.sqrt((error_m**2).mean(axis=2))
+            candidates_m = np.where(is_right | ~found, size_m, np.inf)
+            right = np.argmin(np.nan_to_num(candidates_m, nan=np.inf), axis=0)
+        number = np.arange(len(partners))
+        variance = np.trace(estimate.covariance_gcrf[right, number, :, :3, :3], axis1=-2, axis2=-1)
+        return cls(error_m[right, number], np.sqrt(variance), nees[right, number], error_m[0], found, ~is_right[0])
+
+
+def score_formation(
+    flight: SimulatedFlight, flown: Collected, settings: FlightSettings, estimators: Estimators, bin_s: float
+) -> tuple[dict[str, float], list[BinRow]]:
+    """Return figures by name and rows of time bins of the formation estimator.
+
+    Raises:
+        ValueError: The estimator found no solution.
+    """
+    solution = flown.formation
+    if solution is None:
+        raise ValueError("the formation estimator found no solution; check ranges and fixes of the scenario")
+    start_ms, duration_ms = flight.settings.start_gps_ms, 1000 * flight.settings.duration_s
+    times = start_ms + np.arange(_STEP_MS, duration_ms + 1, _STEP_MS)
+    times = times[[solution.reference.covers(moment) for moment in times.tolist()]]
+    partners = tuple(satellite.id for satellite in flight.satellites[1:])
+    estimate = FormationEstimate.of(solution, partners, times)
+    errors = FormationErrors.of(estimate, flight.true_states_gcrf(times))
+    bound_m = np.full(errors.error_m.shape, np.nan)
+    if "formation" in estimators.bounds:
+        bound_m = _bound_m(flight, settings, times)
+    found, silent = errors.found, errors.wrong & ~estimate.flagged.any(axis=0)
+    error_m, nis = errors.error_m[found], _residuals(solution, times)
+    figures = {
+        "error_m": rms_of(error_m),
+        "sigma_m": rms_of(errors.sigma_m[found]),
+        "bound_m": rms_of(bound_m[found]),
+        "nees": mean_of(errors.nees[found, errors.nees.shape[1] // 2]) / _DOF,
+        "nis": mean_of(nis),
+        "worst_m": float(np.sqrt((error_m**2).mean(axis=1)).max(initial=0.0)) if found.any() else np.nan,
+        "best_m": rms_of(errors.best_m),
+        "partners": float(len(partners)),
+        "ambiguous": float(estimate.flagged[0].sum()),
+        "unsolved": float(estimate.flagged[1].sum()),
+        "missing": float((~found).sum()),
+        "wrong": float(errors.wrong.sum()),
+        "silent": float(silent.sum()),
+    }
+    t_s = np.tile((times - start_ms) / 1000.0, (int(found.sum()), 1))
+    rows = (t_s, error_m, errors.sigma_m[found], bound_m[found], errors.nees[found] / _DOF, np.tile(nis, (len(t_s), 1)))
+    bins = bin_rows("formation batch", Trace(*(values.ravel() for values in rows)), bin_s)
+    return {f"formation_batch_{name}": value for name, value in figures.items()}, bins
+
+
+def _bound_m(flight: SimulatedFlight, settings: FlightSettings, times: IntArray) -> FloatArray:
+    """Return the Cramér-Rao bound of the position with the priors of the flight's settings, shape (p, n)."""
+    of = settings.formation
+    priors = FormationPriors(of.range_bias_sigma_m, of.log_drag_sigma, of.differential_log_drag_sigma)
+    bound = bound_of_satellites(flight.settings, flight.satellites, settings.orbit, EarthFrames(ORIENTATION), priors)
+    after = np.searchsorted(bound.motion.gps_ms, times).clip(max=len(bound.motion.gps_ms) - 1)
+    return np.asarray(bound.position_m[:, after])
+
+
+def _residuals(solution: FormationSolution, times: IntArray) -> FloatArray:
+    """Return the mean squares of the first hypothesis's residuals over their sigmas in the steps that end at n times.
+
+    Returns:
+        Shape (n,); NaN in steps without a used range.
+    """
+    used = [(seen, residual_m) for seen, residual_m, is_used in _ranges(solution) if is_used]
+    step = np.searchsorted(times, [seen.gps_ms for seen, _ in used]).clip(max=len(times) - 1)
+    squares = np.array([(residual_m / solution.noise_of(seen.pair)) ** 2 for seen, residual_m in used])
+    with np.errstate(invalid="ignore"):
+        return np.bincount(step, squares, len(times)) / np.bincount(step, minlength=len(times))
+
+
+def _ranges(solution: FormationSolution) -> Iterator[tuple[RangeObservation, float, bool]]:
+    """Yield the ranges with their residuals in m, and whether they were used."""
+    return zip(solution.ranges, solution.hypotheses[0].residual_m.tolist(), solution.used.tolist(), strict=True)
