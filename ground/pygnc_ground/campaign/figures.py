@@ -37,7 +37,8 @@ from pygnc_ground.report.traces import legend, level, logarithmic
 _GROUPS_MAX: Final = 24
 _PARAMETERS_MAX: Final = 6
 _ROW_IN: Final = 0.17
-_LABEL_CHARACTERS: Final = 46
+_LABEL_CHARACTERS: Final = 23
+_WIDE_LABEL_CHARACTERS: Final = 42
 _PARTS: Final = 6
 """Parts of the runs whose medians are connected."""
 
@@ -128,16 +129,17 @@ def _logarithmic_rows(axes: Axes, labels: Sequence[tuple[float, str]], rows: flo
     axes.grid(visible=False, axis="y")
 
 
-def _label(name: str) -> str:
-    """Return the name of a group in at most two lines."""
-    if len(name) <= _LABEL_CHARACTERS // 2:
+def _label(name: str, width: int = _LABEL_CHARACTERS) -> str:
+    """Return the name of a group in at most two lines of about `width` characters."""
+    if len(name) <= width:
         return name
     words, lines = name.split(" "), [""]
     for word in words:
-        if len(lines[-1]) + len(word) > _LABEL_CHARACTERS // 2 and len(lines) == 1:
+        if len(lines[-1]) + len(word) > width and len(lines) == 1:
             lines.append("")
         lines[-1] += f"{word} "
-    return "\n".join(f"{line[:28].strip()}…" if len(line) > 29 else line.strip() for line in lines)
+    longest = width + 5
+    return "\n".join(f"{line[:longest].strip()}…" if len(line) > longest + 1 else line.strip() for line in lines)
 
 
 def over_time(series: Sequence[tuple[Estimator, BinSeries]]) -> Drawing:
@@ -240,7 +242,7 @@ def comparison(found: Sequence[Difference]) -> Drawing:
     if not found:
         return "The campaigns have no group and no estimator in common."
     shown = found[: 2 * _GROUPS_MAX]
-    height_in = _ROW_IN * len(shown) + 0.9
+    height_in = 1.5 * _ROW_IN * len(shown) + 0.9
     figure = new_figure(height_in)
     axes = figure.add_subplot()
     figure.subplots_adjust(left=0.36, right=0.985, bottom=0.32 / height_in, top=1.0 - 0.35 / height_in)
@@ -250,7 +252,7 @@ def comparison(found: Sequence[Difference]) -> Drawing:
         axes.plot(one.ratio, row, "o", color=colour, markersize=4.0)
     axes.axvline(1.0, color=LIMIT, linewidth=0.8, linestyle=(0, (4, 2)))
     axes.set_ylim(len(shown) - 0.4, -0.6)
-    texts = [f"{one.group[:_LABEL_CHARACTERS]}, {one.estimator.label}" for one in shown]
+    texts = [_label(f"{one.group}, {one.estimator.label}", _WIDE_LABEL_CHARACTERS) for one in shown]
     axes.set_yticks(range(len(shown)), texts)
     axes.set_title("error of this campaign over that of the other")
     return figure

@@ -103,12 +103,12 @@ def _render(results: _Results, reference: _Results | None) -> str:
     ]
     return _template().render(
         title=results.title,
-        reference=None if reference is None else reference.title,
+        reference=None if reference is None else _name_of_other(reference, results),
         campaign=campaign,
         total=count_runs(campaign),
         finished=runs.height,
         failed=int((runs["status"] == FAILED).sum()),
-        hours=float(results.tables["effort"]["seconds"].to_numpy().sum()) / 3600.0,
+        processor_ms=round(1e3 * float(results.tables["effort"]["seconds"].to_numpy().sum())),
         peak_mb=results.tables["effort"]["peak_mb"].max(),
         findings=_findings(results, rows, compared),
         rows=rows[:_ROWS_MAX],
@@ -122,6 +122,10 @@ def _render(results: _Results, reference: _Results | None) -> str:
         | {library: version(library) for library in _LIBRARIES},
         palette=PALETTE,
     )
+
+
+def _name_of_other(reference: _Results, results: _Results) -> str:
+    return str(reference.folder) if reference.title == results.title else reference.title
 
 
 def _charts(
@@ -226,7 +230,8 @@ def _template() -> Template:
     environment = Environment(
         loader=_loader(), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    filters = (wording.fixed, wording.number, wording.percent, wording.plural, wording.whole, printable)
+    of_numbers = (wording.duration, wording.fixed, wording.number, wording.percent, wording.plural, wording.whole)
+    filters = (*of_numbers, printable)
     environment.filters |= {function.__name__: function for function in filters}
     return environment.get_template("campaign.html.j2")
 
