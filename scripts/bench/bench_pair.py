@@ -25,9 +25,7 @@ from pygnc.estimators.formation.observations import RangeObservation, SatelliteF
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.campaign.formation_accuracy import own_orbit_state
-from pygnc_ground.campaign.formation_world import gauss_markov
-from pygnc_ground.campaign.orbit_world import ORIENTATION, settings_for
+from pygnc_ground.campaign.orbit_world import ORIENTATION, last_orbit, settings_for
 from pygnc_ground.formation.relative import relative_truth
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.scenario.sensor_settings import Gps
@@ -89,7 +87,7 @@ def score_arc(
         RangeObservation(gps_ms, OWN, PARTNER, range_m)
         for gps_ms, range_m in zip(range_ms.tolist(), measured.tolist(), strict=True)
     ]
-    own = own_orbit_state([entry.fix for entry in fixes if entry.satellite == OWN], settings)
+    own = last_orbit([entry.fix for entry in fixes if entry.satellite == OWN], settings)
     solver = FormationSolver(FormationSettings(), settings, EarthFrames(ORIENTATION))
     solution = solver.solve(own, fixes, ranges)
     if solution is None:
@@ -115,7 +113,7 @@ def _fixes(
 ) -> Iterator[SatelliteFix]:
     white, correlated = (np.array(each)[:, None, None] for each in noise)
     shape = 2, len(times), 3
-    errors: FloatArray = white * draw.standard_normal(shape) + correlated * gauss_markov(
+    errors: FloatArray = white * draw.standard_normal(shape) + correlated * _gauss_markov(
         draw.standard_normal(shape), KEPT
     )
     position_sigma_m, velocity_sigma_mps = np.repeat(np.hypot(*noise)[:, None], 3, axis=1)
@@ -123,6 +121,14 @@ def _fixes(
     positions, velocities = true.position_ecef_m + errors[0], true.velocity_ecef_mps + errors[1]
     for gps_ms, position_m, velocity_mps in zip(times.tolist(), positions, velocities, strict=True):
         yield SatelliteFix(satellite, Fix(gps_ms, position_m, position_sigma_m, velocity_mps, velocity_sigma_mps, 0.0))
+
+
+def _gauss_markov(drawn: FloatArray, kept: float) -> FloatArray:
+    """Return first-order Gauss-Markov processes of unit variance along the second axis, from white noise."""
+    process = drawn.copy()
+    for step in range(1, drawn.shape[1]):
+        process[:, step] = kept * process[:, step - 1] + math.sqrt(1.0 - kept**2) * drawn[:, step]
+    return process
 
 
 def main() -> int:

@@ -17,9 +17,11 @@ from pygnc.estimators.formation.least_squares import minimise
 from pygnc.estimators.formation.observation_equations import Equations, scaled_inverse
 from pygnc.estimators.formation.reference import STATE_SIZE, state_indices
 from pygnc.estimators.formation.ridge import CostFunction, RidgePoints
-from pygnc_ground.campaign.formation_world import FormationWorld, Records
+from pygnc.estimators.formation.solution import FormationSolution
 from pygnc_ground.formation.relative import elements_nees
 from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.scenario.formation import Satellite, links
+from pygnc_ground.scenario.settings import Settings
 
 _ITERATIONS: Final = 100
 _TOLERANCE: Final = 1e-3
@@ -83,17 +85,28 @@ def d_relative_d_parameters(equations: Equations, partner: int) -> FloatArray:
     return derivatives
 
 
-def true_parameters(world: FormationWorld, records: Records, equations: Equations) -> FloatArray:
-    """Return true orbits and biases as deviations from the reference, (u,). Drag factors are those of the prior."""
+def judged_solution(solution: FormationSolution, everyone: tuple[Satellite, ...], settings: Settings) -> JudgedSolution:
+    """Return a solution with the truth of the scenario of all satellites.
+
+    True orbits and biases are deviations from the reference; drag factors are those of the prior.
+    """
+    equations = solution.equations
+    reference, by_id = equations.dynamics.reference, {satellite.id: satellite for satellite in everyone}
     truth: FloatArray = equations.prior.mean.copy()
-    reference = equations.dynamics.reference
-    states = world.states_gcrf(np.array([reference.epoch_ms]))[:, 0]
+    t_s = (reference.epoch_ms - settings.start_gps_ms) / 1000.0
     for number, identity in enumerate(equations.satellites):
-        deviation = states[world.ids.index(identity)] - reference.nodes.state[reference.epoch_node]
+        deviation = by_id[identity].path.states_gcrf(t_s)[0] - reference.nodes.state[reference.epoch_node]
         truth[state_indices(number)[:6]] = deviation
     first = STATE_SIZE * len(equations.satellites)
-    truth[first : first + len(equations.pairs)] = [records.bias_m[pair] for pair in equations.pairs]
-    return truth
+    for number, (one, other) in enumerate(equations.pairs):
+        bias_m = {link.partner_id: link.delay_bias_m for link in links(settings, by_id[one], everyone)}
+        truth[first + number] = bias_m[other]
+    return JudgedSolution(
+        equations,
+        np.array([hypothesis.parameters for hypothesis in solution.hypotheses]),
+        np.array([hypothesis.covariance for hypothesis in solution.hypotheses]),
+        truth,
+    )
 
 
 SAMPLES: Final = 2_000

@@ -100,6 +100,19 @@ def run_filter(fixes: Sequence[Fix], settings: OrbitSettings) -> tuple[OrbitFilt
     return orbit, [*(update for fix in fixes for update in orbit.process(fix)), *orbit.initialise_from_buffered()]
 
 
+def last_orbit(fixes: Sequence[Fix], settings: OrbitSettings) -> OrbitState:
+    """Return the state of the flight's orbit filter after the last of the fixes.
+
+    Raises:
+        RuntimeError: The orbit filter did not start.
+    """
+    _, updates = run_filter(fixes, settings)
+    state = updates[-1].state
+    if state is None:
+        raise RuntimeError(f"the orbit filter did not start with {len(fixes)} fixes")
+    return state
+
+
 def solution_table(states: dict[int, OrbitState], frames: EarthFrames) -> OrbitSolution:
     """Return the table of the states, which are given by GPS time in ms."""
     times = sorted(states)

@@ -1,44 +1,62 @@
 """Hypotheses that contain the truth, and the expected NEES of normal errors and wrong covariances."""
 
+from functools import cache
+
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from pygnc_ground.campaign.formation_accuracy import (
-    SCORED_EPOCHS,
-    score_estimate,
-    solve_with_truth,
-    true_motion,
-    world_bound,
-)
+from pygnc.configuration.settings import Settings as FlightSettings
+from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.formation.solution import FormationSolution
+from pygnc_ground.campaign.flight import SimulatedFlight, fly
 from pygnc_ground.campaign.formation_posterior import (
     ExpectedNees,
     JudgedSolution,
     distances_after_minimisation,
     expected_nees,
+    judged_solution,
     true_hypotheses,
 )
-from pygnc_ground.campaign.formation_world import FormationKind, Instruments, formation_world
+from pygnc_ground.campaign.formation_scores import FormationErrors, FormationEstimate
+from pygnc_ground.scenario.settings import Formation, Partner, Ranging, Settings
 
 pytestmark = pytest.mark.slow
 
-STAR = Instruments("star", range_noise_m=10.0, mesh=False, fixed=1)
+CALIBRATED = FlightSettings(formation=FormationSettings(range_bias_m=1_050.0, range_bias_sigma_m=20.0))
+STAR = Settings(
+    seed=4,
+    duration_s=3_840,
+    sample_interval_s=12,
+    ranging=Ranging(noise_m=10.0),
+    formation=Formation(shape="bounded"),
+    partners=(Partner(id=75, delay_bias_m=1_040.0), Partner(id=76, delay_bias_m=1_070.0)),
+)
+FIXED = replace(STAR, formation=replace(STAR.formation, all_satellites=True), partners=STAR.partners[:1])
+
+
+@cache
+def solved(scenario: Settings) -> tuple[SimulatedFlight, FormationSolution, JudgedSolution]:
+    flight = SimulatedFlight.of(scenario)
+    solution = fly(flight.inputs(CALIBRATED), CALIBRATED, attitude=False, formation=True).formation
+    assert solution is not None
+    return flight, solution, judged_solution(solution, flight.satellites, scenario)
 
 
 def test_minimisation_from_a_hypothesis_returns_to_it() -> None:
-    world = formation_world(4, FormationKind.BOUNDED, satellites=2)
-    motion = true_motion(world)
-    estimate, judged = solve_with_truth(world, world.records(STAR), motion.gps_ms[SCORED_EPOCHS])
+    flight, solution, judged = solved(replace(STAR, partners=STAR.partners[:1]))
     of_hypotheses = distances_after_minimisation(judged, judged.hypotheses)[:, 0]
-    assert of_hypotheses.argmin(axis=1).tolist() == list(range(len(estimate.relative_gcrf)))
+    assert of_hypotheses.argmin(axis=1).tolist() == list(range(len(solution.hypotheses)))
     assert of_hypotheses.min(axis=1).max() < 0.1
     hypothesis, distance = true_hypotheses(judged)
     assert float(distance[0]) < 0.1
-    assert np.all(score_estimate(estimate, world_bound(world, motion, STAR), hypothesis).nees < 30.0)
+    times = np.array([solution.reference.epoch_ms])
+    estimate = FormationEstimate.of(solution, (75,), times)
+    assert np.all(FormationErrors.of(estimate, flight.true_states_gcrf(times), hypothesis).nees < 30.0)
 
 
 def test_a_partner_alone_has_the_same_true_hypothesis() -> None:
-    world = formation_world(4, FormationKind.BOUNDED, satellites=3)
-    _, judged = solve_with_truth(world, world.records(STAR), true_motion(world).gps_ms[SCORED_EPOCHS])
+    judged = solved(STAR)[2]
     together, _ = true_hypotheses(judged)
     for partner in (1, 2):
         alone, distance = true_hypotheses(judged.alone(partner))
@@ -48,13 +66,15 @@ def test_a_partner_alone_has_the_same_true_hypothesis() -> None:
         assert float(distance[0]) < 0.1
 
 
-FIXED = Instruments("GPS on both", range_noise_m=10.0, mesh=False, fixed=2)
+def test_the_truth_has_the_biases_of_the_radios() -> None:
+    judged = solved(STAR)[2]
+    assert judged.equations.pairs == ((74, 75), (74, 76))
+    np.testing.assert_array_equal(judged.truth[21:23], [1_040.0, 1_070.0])
 
 
-@pytest.fixture(name="judged", scope="module")
+@pytest.fixture(name="judged")
 def judged_fixture() -> JudgedSolution:
-    world = formation_world(4, FormationKind.BOUNDED, satellites=2)
-    return solve_with_truth(world, world.records(FIXED), true_motion(world).gps_ms[SCORED_EPOCHS])[1]
+    return solved(FIXED)[2]
 
 
 def expected(judged: JudgedSolution) -> ExpectedNees:

@@ -14,11 +14,10 @@ from pygnc.estimators.formation.observations import RangeObservation, SatelliteF
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, RelativeState
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.campaign.formation_accuracy import own_orbit_state
-from pygnc_ground.campaign.formation_world import FormationKind, FormationWorld, Instruments, formation_world
-from pygnc_ground.campaign.orbit_world import ORIENTATION, settings_for
+from pygnc_ground.campaign.orbit_world import ORIENTATION, last_orbit, settings_for
 from pygnc_ground.formation.relative import elements_nees
 from pygnc_ground.scenario.sensor_settings import Gps
+from tests.pygnc.estimators.formation.simulated import FormationWorld, Instruments, formation_world
 from tests.pygnc.estimators.formation.worlds import CALIBRATED
 
 ARC_MIN = 64
@@ -30,7 +29,7 @@ GPS_ON_OURS = Instruments("star", range_noise_m=1.0, mesh=False, fixed=1)
 
 @cache
 def world(satellites: int = 2, minutes: int = 250) -> FormationWorld:
-    return formation_world(7, FormationKind.BOUNDED, satellites, minutes)
+    return formation_world(7, "bounded", satellites, minutes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +64,7 @@ def solved(
     records = made.records(instruments, draw)
     fixes, ranges = records.fixes, records.ranges
     settings = replace(CALIBRATED, range_noise_m=instruments.range_noise_m)
-    own = own_orbit_state([seen.fix for seen in fixes if seen.satellite == 74 and seen.fix.gps_ms <= end_ms], ORBIT)
+    own = last_orbit([seen.fix for seen in fixes if seen.satellite == 74 and seen.fix.gps_ms <= end_ms], ORBIT)
     solution = FormationSolver(settings, ORBIT, FRAMES).solve(
         own, [seen for seen in fixes if seen.fix.gps_ms <= end_ms], [seen for seen in ranges if seen.gps_ms <= end_ms]
     )

@@ -6,10 +6,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pygnc.estimators.formation.observations import SatelliteFix
+from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
-from pygnc_ground.campaign.formation_world import FormationKind, Instruments
+from pygnc_ground.scenario.settings import Shape
+from tests.pygnc.estimators.formation.simulated import Instruments
 from tests.pygnc.estimators.formation.worlds import (
     MESH_ALL,
     MESH_ANCHOR,
@@ -43,9 +44,9 @@ def test_with_gps_on_all_errors_are_near_the_bound_and_unambiguous() -> None:
     assert all(partner.chi_square_mirror > partner.chi_square_best + 100.0 for partner in solution.partners.values())
 
 
-@pytest.mark.parametrize("kind", [FormationKind.FREE, FormationKind.BOUNDED])
-def test_with_own_gps_only_the_truth_is_a_hypothesis_and_ambiguity_is_reported(kind: FormationKind) -> None:
-    true = world(2, kind, satellites=3)
+@pytest.mark.parametrize("shape", ["free", "bounded"])
+def test_with_own_gps_only_the_truth_is_a_hypothesis_and_ambiguity_is_reported(shape: Shape) -> None:
+    true = world(2, shape, satellites=3)
     solution = given(true, MESH_ANCHOR).solved()
     found = [right(solution, true, partner) for partner in PARTNERS[:2]]
     assert total([one.rms_m for one in found]) < 2.0 * total(bound_m(true, MESH_ANCHOR).tolist())
@@ -53,16 +54,16 @@ def test_with_own_gps_only_the_truth_is_a_hypothesis_and_ambiguity_is_reported(k
 
 
 def test_a_star_is_ambiguous_and_contains_the_truth() -> None:
-    true = world(2, FormationKind.FREE, satellites=3)
+    true = world(2, "free", satellites=3)
     solution = given(true, STAR_ANCHOR).solved()
     assert solution.partners[75].ambiguous
     assert len(solution.hypotheses) >= 4
     assert right(solution, true, 75).rms_m < 2.0 * float(bound_m(true, STAR_ANCHOR)[0])
 
 
-@pytest.mark.parametrize(("seed", "kind"), [(3, FormationKind.BOUNDED), (5, FormationKind.FREE)])
-def test_every_partner_of_a_star_is_a_hypothesis_within_its_covariance(seed: int, kind: FormationKind) -> None:
-    true = world(seed, kind)
+@pytest.mark.parametrize(("seed", "shape"), [(3, "bounded"), (5, "free")])
+def test_every_partner_of_a_star_is_a_hypothesis_within_its_covariance(seed: int, shape: Shape) -> None:
+    true = world(seed, shape)
     solution = given(true, STAR_ANCHOR).solved()
     for partner in PARTNERS:
         found = [elements_nees(solution, true, partner, number) for number in range(len(solution.hypotheses))]
@@ -71,7 +72,7 @@ def test_every_partner_of_a_star_is_a_hypothesis_within_its_covariance(seed: int
 
 
 def test_finds_a_narrow_ridge_next_to_a_broad_one() -> None:
-    true = world(266, FormationKind.BOUNDED, satellites=2)
+    true = world(266, "bounded", satellites=2)
     solution = given(true, STAR_ANCHOR).solved()
     found = [elements_nees(solution, true, 75, number) for number in range(len(solution.hypotheses))]
     assert min(found) < 20.0
@@ -158,8 +159,14 @@ def test_estimates_noise_and_bias_of_each_pair() -> None:
 
 
 def test_both_directions_of_a_pair_share_a_bias() -> None:
-    both = replace(MESH_ALL, both_directions=True)
-    solution = given(world(5), both).solved()
+    measured = given(world(5), MESH_ALL)
+    again = given(world(5), MESH_ALL, draw=1).ranges
+    bias_m, other_m = (world(5).records(MESH_ALL, draw).bias_m for draw in (0, 1))
+    back = [
+        RangeObservation(seen.gps_ms, seen.other, seen.one, seen.range_m + bias_m[seen.pair] - other_m[seen.pair])
+        for seen in again
+    ]
+    solution = measured._replace(ranges=[*measured.ranges, *back]).solved()
     assert len(solution.pairs) == 6
     assert len(solution.ranges) == 2 * len(mesh().ranges)
 
@@ -184,7 +191,7 @@ def test_returns_none_with_only_a_few_own_fixes() -> None:
 
 
 def test_a_train_formation_has_no_wrong_and_certain_partner() -> None:
-    true = world(3, FormationKind.TRAIN, satellites=3)
+    true = world(3, "train", satellites=3)
     solution = given(true, Instruments("two", 1.0, mesh=True, fixed=2)).solved()
     for partner in (75, 76):
         assert solution.partners[partner].ambiguous or errors(solution, true, partner).nees < 40.0

@@ -8,7 +8,7 @@ import pytest
 from pygnc.estimators.formation.fix_errors import WHITE_ERRORS, FixErrors, FixRows, whitened_squares
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.error_models import ErrorModel
-from pygnc_ground.campaign.formation_world import Instruments
+from tests.pygnc.estimators.formation.simulated import Instruments
 from tests.pygnc.estimators.formation.worlds import MESH_ALL, errors, given, world
 
 TIMES_S = np.array((0.0, 60.0, 120.0, 480.0, 540.0))

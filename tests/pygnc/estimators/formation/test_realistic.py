@@ -9,9 +9,8 @@ import pytest
 from pygnc.estimators.formation.observations import RangeObservation
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
-from pygnc_ground.campaign.formation_world import (
+from tests.pygnc.estimators.formation.simulated import (
     FormationConditions,
-    FormationKind,
     FormationWorld,
     Instruments,
     formation_world,
@@ -19,13 +18,13 @@ from pygnc_ground.campaign.formation_world import (
 from tests.pygnc.estimators.formation.worlds import MESH_ALL, Given, elements_nees, errors, given
 
 DEFAULTS = FormationSettings()
-FINE = Instruments("mesh, fixes of all", 1.0, mesh=True, fixed=4, calibrated=False)
+FINE = Instruments("mesh, fixes of all", 1.0, mesh=True, fixed=4)
 
 
 @cache
 def world(drag_ratio: float = 1.0, baseline_m: float = 0.0, minutes: int = 64) -> FormationWorld:
-    conditions = FormationConditions(altitude_m=400e3, drag_ratio=(drag_ratio, drag_ratio), baseline_m=baseline_m)
-    return formation_world(505, FormationKind.BOUNDED, 3, minutes, conditions=conditions)
+    conditions = FormationConditions(altitude_m=400e3, drag_ratio=drag_ratio, baseline_m=baseline_m)
+    return formation_world(505, "bounded", 3, minutes, conditions=conditions)
 
 
 def is_wrong_and_certain(solution: FormationSolution, true: FormationWorld, partner: int) -> bool:
@@ -64,7 +63,7 @@ def test_any_bias_and_baseline_is_solved_with_fixes_of_all(bias_m: float, baseli
 @pytest.mark.parametrize("bias_m", [0.0, 2_000.0])
 def test_few_fixes_and_an_unknown_bias_are_not_wrong_and_certain(bias_m: float) -> None:
     true = world()
-    few = Instruments("star", 10.0, mesh=False, fixed=4, partner_fixes=2, bias_m=bias_m, calibrated=False)
+    few = Instruments("star", 10.0, mesh=False, fixed=4, partner_fixes=2, bias_m=bias_m)
     solution = given(true, few).solved(DEFAULTS)
     for partner in true.ids[1:]:
         assert not is_wrong_and_certain(solution, true, partner)

@@ -16,7 +16,6 @@ from pygnc_ground.campaign.formation_posterior import (
     importance_samples,
     ridge_points,
 )
-from pygnc_ground.campaign.formation_world import FormationKind
 from tests.pygnc.estimators.formation.worlds import STAR_ANCHOR, given, world
 
 pytestmark = pytest.mark.slow
@@ -162,7 +161,7 @@ def star(seed: int, satellites: int, monkeypatch: pytest.MonkeyPatch) -> Solved:
         return scaled_inverse(result.information)
 
     monkeypatch.setattr(batch_solver, "ridge_covariances", covariances)
-    given(world(seed, FormationKind.BOUNDED, satellites=satellites), STAR_ANCHOR).solved()
+    given(world(seed, "bounded", satellites=satellites), STAR_ANCHOR).solved()
     return recorded[0]
 
 

@@ -15,11 +15,11 @@ from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc_ground.campaign.formation_accuracy import own_orbit_state
-from pygnc_ground.campaign.formation_world import FormationKind, FormationWorld, Instruments, formation_world
-from pygnc_ground.campaign.orbit_world import ORIENTATION
+from pygnc_ground.campaign.orbit_world import ORIENTATION, last_orbit
 from pygnc_ground.formation import relative
 from pygnc_ground.formation.bound import FormationPriors, formation_bound, linearise_formation
+from pygnc_ground.scenario.settings import Shape
+from tests.pygnc.estimators.formation.simulated import FormationWorld, Instruments, formation_world
 
 ORBIT = OrbitSettings()
 FRAMES = EarthFrames(ORIENTATION)
@@ -50,16 +50,14 @@ class Given(NamedTuple):
 
 
 @cache
-def world(
-    seed: int, kind: FormationKind = FormationKind.BOUNDED, satellites: int = 4, minutes: int = 64
-) -> FormationWorld:
-    return formation_world(seed, kind, satellites, minutes)
+def world(seed: int, shape: Shape = "bounded", satellites: int = 4, minutes: int = 64) -> FormationWorld:
+    return formation_world(seed, shape, satellites, minutes)
 
 
 @cache
 def given(true: FormationWorld, instruments: Instruments, draw: int = 0) -> Given:
     records = true.records(instruments, draw)
-    own = own_orbit_state([entry.fix for entry in records.fixes if entry.satellite == 74], ORBIT)
+    own = last_orbit([entry.fix for entry in records.fixes if entry.satellite == 74], ORBIT)
     return Given(own, records.fixes, records.ranges)
 
 

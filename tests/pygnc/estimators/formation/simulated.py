@@ -1,14 +1,8 @@
-"""Simulated formations: true orbits, and the ranges and fixes of their radios and receivers.
-
-Bounded kinds are drawn as relative orbital elements and mapped to radial, transverse, normal to first order about a
-circular orbit (D'Amico, TU Delft 2010, equation 2.17); the error of the map moves a formation by some metres per orbit.
-"""
+"""Simulated formations: true orbits, and ranges and fixes as the estimator takes them, without files and clocks."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum, unique
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -21,139 +15,11 @@ from pygnc_ground.campaign.orbit_world import DRAG_FACTORS
 from pygnc_ground.formation.bound import FormationMeasurements, RangeMeasurements
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft, noise_generator
+from pygnc_ground.scenario.gps import CommonNoise, position_errors, velocity_errors
+from pygnc_ground.scenario.sensor_settings import Gps
+from pygnc_ground.scenario.settings import Forces, Orbit, Shape, Spacecraft, noise_generator, partner_seed
+from pygnc_ground.scenario.shapes import CircularOrbit, relative_states
 from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
-
-SEPARATION_M: Final = (500.0, 2_000.0)
-DRIFT_MPS: Final = (0.05, 0.3)
-
-
-@unique
-class FormationKind(StrEnum):
-    """Kind of formation, by its initial relative states."""
-
-    FREE = "free"
-    """Distances and relative velocities in any inertial direction: tens of kilometres after an hour."""
-    BOUNDED = "bounded"
-    """Distances as in `FREE`; they grow only by the drift along the track."""
-    FLAT = "flat"
-    """Hardly any motion across the track: the formation nearly equals its mirror image at the orbital plane."""
-    TRAIN = "train"
-    """Satellites one behind the other, each on a small ellipse."""
-    SAFETY = "safety"
-    """Parallel eccentricity and inclination vectors: separated across the track wherever not separated along it."""
-    SYMMETRIC = "symmetric"
-    """Partners that are nearly each other's mirror images."""
-
-
-class CircularOrbit(NamedTuple):
-    """Circular orbit nearest to our own at the start."""
-
-    motion_rad_s: float
-    """Mean motion"""
-    argument_rad: float
-    """Argument of latitude"""
-
-
-def relative_states(kind: FormationKind, partners: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
-    """Return initial states of p partners minus ours in m and m/s, (p, 6); no state depends on p.
-
-    Positions are radial, transverse, normal, and velocities are relative to the rotating axes. Only the states of
-    `FormationKind.FREE` are differences along inertial axes.
-    """
-    if kind is FormationKind.SYMMETRIC:
-        return _symmetric(circle, draw)[:partners]
-    return np.array([_GENERATORS[kind](number, circle, draw) for number in range(partners)])
-
-
-def _free(_number: int, _circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
-    return np.concatenate((_vector(draw, *SEPARATION_M), _vector(draw, *DRIFT_MPS)))
-
-
-def _bounded(_number: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
-    position_m, rate = _vector(draw, *SEPARATION_M), circle.motion_rad_s
-    oscillating_mps = rate * 500.0 * draw.standard_normal(2)
-    drift_mps = float(draw.choice((-1.0, 1.0)) * draw.uniform(*DRIFT_MPS))
-    along_mps = 0.5 * rate * (_axis_m(drift_mps, circle) - 4.0 * position_m[0])
-    return np.array([*position_m, oscillating_mps[0], along_mps, oscillating_mps[1]])
-
-
-def _flat(number: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
-    state = _bounded(number, circle, draw)
-    height_m, phase = draw.uniform(5.0, 50.0), draw.uniform(0.0, 2.0 * math.pi)
-    state[2], state[5] = height_m * math.sin(phase), circle.motion_rad_s * height_m * math.cos(phase)
-    return state
-
-
-def _train(number: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
-    along_m = (1.0, -1.0)[number % 2] * (1 + number // 2) * draw.uniform(*SEPARATION_M)
-    axis_m = _axis_m(float(draw.choice((-1.0, 1.0))) * DRIFT_MPS[0], circle)
-    return _from_elements(axis_m, along_m, _plane(draw, 20.0, 100.0), _plane(draw, 10.0, 60.0), circle)
-
-
-def _safety(number: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
-    eccentricity_m = _plane(draw, 200.0, 600.0)
-    inclination_m = draw.uniform(0.7, 1.4) * eccentricity_m
-    along_m = (-1.0, 1.0)[number % 2] * draw.uniform(300.0, 1_500.0)
-    axis_m = _axis_m(float(draw.choice((-1.0, 1.0))) * DRIFT_MPS[0], circle)
-    return _from_elements(axis_m, along_m, eccentricity_m, inclination_m, circle)
-
-
-def _symmetric(circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
-    """Return the states (3, 6) of a partner, of its image at our orbital plane, and of its image at our satellite."""
-    first = _bounded(0, circle, draw)
-    images = np.array((np.ones(6), (1.0, 1.0, -1.0, 1.0, 1.0, -1.0), -np.ones(6)))
-    offset_m = np.array([_vector(draw, 10.0, 50.0) for _ in images])
-    states = images * first
-    states[1:, :3] += offset_m[1:]
-    # Keeps the semi-major axis, so that the radial offset causes no drift.
-    states[1:, 4] -= 2.0 * circle.motion_rad_s * offset_m[1:, 0]
-    return states
-
-
-_GENERATORS: Final[dict[FormationKind, Callable[[int, CircularOrbit, np.random.Generator], FloatArray]]] = {
-    FormationKind.FREE: _free,
-    FormationKind.BOUNDED: _bounded,
-    FormationKind.FLAT: _flat,
-    FormationKind.TRAIN: _train,
-    FormationKind.SAFETY: _safety,
-}
-
-
-def _from_elements(
-    axis_m: float, along_m: float, eccentricity_m: FloatArray, inclination_m: FloatArray, circle: CircularOrbit
-) -> FloatArray:
-    """Return the relative state (6,) of relative orbital elements in m; the vectors are (2,)."""
-    cosine, sine = math.cos(circle.argument_rad), math.sin(circle.argument_rad)
-    (e_x, e_y), (i_x, i_y), rate = eccentricity_m, inclination_m, circle.motion_rad_s
-    return np.array(
-        (
-            axis_m - e_x * cosine - e_y * sine,
-            along_m + 2.0 * (e_x * sine - e_y * cosine),
-            i_x * sine - i_y * cosine,
-            rate * (e_x * sine - e_y * cosine),
-            rate * (2.0 * (e_x * cosine + e_y * sine) - 1.5 * axis_m),
-            rate * (i_x * cosine + i_y * sine),
-        )
-    )
-
-
-def _axis_m(drift_mps: float, circle: CircularOrbit) -> float:
-    """Return the difference of semi-major axes that causes a drift along the track."""
-    return -drift_mps / (1.5 * circle.motion_rad_s)
-
-
-def _vector(draw: np.random.Generator, minimum: float, maximum: float) -> FloatArray:
-    """Return a vector (3,) of random direction and of a length from `minimum` to `maximum`."""
-    direction = draw.standard_normal(3)
-    vector: FloatArray = draw.uniform(minimum, maximum) / np.linalg.norm(direction) * direction
-    return vector
-
-
-def _plane(draw: np.random.Generator, minimum: float, maximum: float) -> FloatArray:
-    """Return a vector (2,) of random direction and of a length from `minimum` to `maximum`."""
-    phase = draw.uniform(0.0, 2.0 * math.pi)
-    return draw.uniform(minimum, maximum) * np.array((math.cos(phase), math.sin(phase)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +28,8 @@ class FormationConditions:
 
     altitude_m: float | None = None
     """Altitude of the orbit; drawn from 400 to 600 km if None"""
-    drag_ratio: tuple[float, float] = (1.0, 1.0)
-    """Least and greatest drag of a partner over ours, besides random differences; drawn with a uniform logarithm"""
+    drag_ratio: float = 1.0
+    """Drag of a partner over ours, besides random differences"""
     baseline_m: float = 0.0
     """Distance of the most distant partner along the track; each partner is at 0.1 to 1 times this"""
 
@@ -176,8 +42,6 @@ INTERVAL_S: Final = 60
 _RANGE_AFTER_FIX_S: Final = 20
 RANGE_BIAS_M: Final = 1_050.0
 VELOCITY_LATENCY_S: Final = 0.15
-_CORRELATION_TIME_S: Final = 600.0
-"""Correlation time of the Gauss-Markov errors of fixes."""
 _SATELLITES_MAX: Final = 4
 """Maximum number of satellites; noise is drawn for all of them, so that it does not depend on their number."""
 DIFFERENTIAL_DRAG_SIGMA: Final = 0.1
@@ -199,12 +63,6 @@ class Instruments:
     """Mean of the pairs' biases in m"""
     bias_sigma_m: float = 20.0
     """Standard deviation of the pairs' biases about their mean, in m"""
-    bias_span_m: float = 0.0
-    """Greatest additional difference of a bias from the mean in m, drawn uniformly"""
-    calibrated: bool = True
-    """If true, the estimator's settings contain mean and standard deviation of the biases"""
-    both_directions: bool = False
-    """If true, each pair measures from both ends"""
     partner_fixes: int | None = None
     """Maximum number of each partner's fixes, the first of the arc; no limit if None"""
     fix_noise: tuple[float, float] = (10.0, 0.01)
@@ -237,7 +95,7 @@ class FormationWorld:
     """Satellites on their true orbits; the first is our own."""
 
     seed: int
-    kind: FormationKind
+    shape: Shape
     start_gps_ms: int
     minutes: int
     paths: tuple[Trajectory, ...]
@@ -246,10 +104,6 @@ class FormationWorld:
     def ids(self) -> tuple[int, ...]:
         """Radio ids."""
         return tuple(OWN_ID + number for number in range(len(self.paths)))
-
-    def first(self, satellites: int) -> "FormationWorld":
-        """Return the world with only the first `satellites` satellites."""
-        return replace(self, paths=self.paths[:satellites])
 
     def states_gcrf(self, gps_ms: IntArray) -> FloatArray:
         """Return all satellites' positions (m) and velocities (m/s), GCRF, at n moments, (s, n, 6)."""
@@ -266,13 +120,9 @@ class FormationWorld:
         seed = int(noise_generator(self.seed, f"draw {draw}").integers(1 << 32))
         ids, links = self.ids, self._links(instruments)
         drawn = noise_generator(seed, "range biases").standard_normal((_SATELLITES_MAX, _SATELLITES_MAX))
-        spread = noise_generator(seed, "spread of range biases").uniform(-1.0, 1.0, drawn.shape)
         bias_m = {
-            (ids[one], ids[other]): instruments.bias_m
-            + instruments.bias_sigma_m * float(drawn[one, other])
-            + instruments.bias_span_m * float(spread[one, other])
+            (ids[one], ids[other]): instruments.bias_m + instruments.bias_sigma_m * float(drawn[one, other])
             for one, other in links
-            if one < other
         }
         minutes = np.arange(1, self.minutes + 1)
         range_s = INTERVAL_S * minutes + _RANGE_AFTER_FIX_S
@@ -281,8 +131,7 @@ class FormationWorld:
         for one, other in links:
             noise = noise_generator(seed, f"range {one} {other}").standard_normal(self.minutes)
             distance_m = np.linalg.norm(positions_m[other] - positions_m[one], axis=1)
-            pair_bias_m = bias_m[ids[min(one, other)], ids[max(one, other)]]
-            by_link.append((distance_m + pair_bias_m + instruments.range_noise_m * noise).tolist())
+            by_link.append((distance_m + bias_m[ids[one], ids[other]] + instruments.range_noise_m * noise).tolist())
         ranges = [
             RangeObservation(self.start_gps_ms + 1000 * seconds, ids[one], ids[other], range_m)
             for seconds, ranges_m in zip(range_s.tolist(), zip(*by_link, strict=True), strict=True)
@@ -321,16 +170,19 @@ class FormationWorld:
     def _links(self, instruments: Instruments) -> list[tuple[int, int]]:
         """Return the pairs (measuring, measured) in the order of measurement."""
         count = len(self.paths)
-        pairs = [(one, other) for one in range(count if instruments.mesh else 1) for other in range(one + 1, count)]
-        return [*pairs, *((other, one) for one, other in pairs)] if instruments.both_directions else pairs
+        return [(one, other) for one in range(count if instruments.mesh else 1) for other in range(one + 1, count)]
 
     def _fixes(self, satellite: int, t_s: IntArray, seed: int, instruments: Instruments) -> list[Fix]:
         noise = noise_generator(seed, f"fixes {satellite}").standard_normal((2, len(t_s), 3))
         errors = np.array(instruments.fix_noise)[:, None, None] * noise
-        for share, name in ((instruments.fix_common, "all"), (1.0 - instruments.fix_common, str(satellite))):
-            drawn = noise_generator(seed, f"correlated errors of fixes {name}").standard_normal(noise.shape)
-            size = math.sqrt(share) * np.array(instruments.fix_correlated)
-            errors += size[:, None, None] * gauss_markov(drawn, math.exp(-INTERVAL_S / _CORRELATION_TIME_S))
+        gps = Gps(
+            position_noise_m=0.0,
+            velocity_noise_mps=0.0,
+            coloured_position_noise_m=instruments.fix_correlated[0],
+            coloured_velocity_noise_mps=instruments.fix_correlated[1],
+        )
+        own_seed, common = partner_seed(seed, satellite), CommonNoise(instruments.fix_common, seed)
+        errors += [of(gps).draw(t_s, own_seed, "", common) for of in (position_errors, velocity_errors)]
         path = self.paths[satellite]
         position_sigma_m, velocity_sigma_mps = np.split(instruments.fix_sigma, 2)
         position_m = path.states_itrf(t_s)[:, :3] + errors[0]
@@ -348,21 +200,12 @@ class FormationWorld:
         ]
 
 
-def gauss_markov(drawn: FloatArray, kept: float) -> FloatArray:
-    """Return first-order Gauss-Markov processes of unit variance along the second axis, from white noise."""
-    process = drawn.copy()
-    for step in range(1, drawn.shape[1]):
-        process[:, step] = kept * process[:, step - 1] + math.sqrt(1.0 - kept**2) * drawn[:, step]
-    return process
-
-
 def formation_world(
     seed: int,
-    kind: FormationKind,
+    shape: Shape,
     satellites: int = 4,
     minutes: int = 64,
     *,
-    drag_draw: int = 0,
     conditions: FormationConditions = NOMINAL,
 ) -> FormationWorld:
     """Return the formation of a seed, with fixes and ranges each minute.
@@ -371,10 +214,9 @@ def formation_world(
 
     Args:
         seed: Seed of the generator of orbit, epoch, formation and noise.
-        kind: Kind of formation.
+        shape: Shape of the formation, as in scenarios.
         satellites: Number of satellites, 2 to 4. A satellite's orbit does not depend on it.
         minutes: Duration of the measurements in minutes.
-        drag_draw: Number of the realisation of the satellites' differences of drag; changes nothing else.
         conditions: Altitude, drag and distances; they change no other draw.
     """
     draw = np.random.default_rng([2026, seed])
@@ -389,18 +231,15 @@ def formation_world(
     )
     common_drag = 2.2 * float(draw.choice(DRAG_FACTORS))
     own_drag = np.exp(DIFFERENTIAL_DRAG_SIGMA * draw.standard_normal(_SATELLITES_MAX))
-    if drag_draw:
-        redrawn = np.random.default_rng([2026, seed, drag_draw])
-        own_drag = np.exp(DIFFERENTIAL_DRAG_SIGMA * redrawn.standard_normal(_SATELLITES_MAX))
-    own_drag[1:] *= _drag_ratios(conditions, seed)
+    own_drag[1:] *= conditions.drag_ratio
     own = initial_state_gcrf(orbit)
     circle = CircularOrbit(
         motion_rad_s=float(np.sqrt(GM_EARTH_M3_S2 / orbit.semi_major_axis_m**3)),
         argument_rad=float(np.radians(orbit.argument_of_perigee_deg + orbit.mean_anomaly_deg)),
     )
-    relative = relative_states(kind, satellites - 1, circle, draw)
+    relative = relative_states(shape, satellites - 1, circle, draw)
     centres = [_displaced(orbit, conditions, number, seed) for number in range(satellites - 1)]
-    if kind is not FormationKind.FREE:
+    if shape != "free":
         relative = np.array(
             [np.linalg.solve(rtn_from_gcrf(centre), state) for centre, state in zip(centres, relative, strict=True)]
         )
@@ -415,19 +254,12 @@ def formation_world(
         )
         for state, drag in zip((own, *(centres + relative)), own_drag, strict=False)
     )
-    return FormationWorld(seed, kind, start_gps_ms, minutes, paths)
+    return FormationWorld(seed, shape, start_gps_ms, minutes, paths)
 
 
 def _altitude_m(conditions: FormationConditions, draw: np.random.Generator) -> float:
     drawn = float(draw.uniform(400e3, 600e3))
     return drawn if conditions.altitude_m is None else conditions.altitude_m
-
-
-def _drag_ratios(conditions: FormationConditions, seed: int) -> FloatArray:
-    draw = np.random.default_rng([2028, seed])
-    least, greatest = np.log(conditions.drag_ratio)
-    ratios: FloatArray = np.exp(draw.uniform(least, greatest, _SATELLITES_MAX - 1))
-    return ratios
 
 
 def _displaced(orbit: Orbit, conditions: FormationConditions, number: int, seed: int) -> FloatArray:
