@@ -11,6 +11,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -37,25 +38,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, metavar="N", default=24, help="Runs per worker (default: 24).")
     options = parser.parse_args()
+    print_table(("what", "measured"), figures(options.runs))
+    return 0
+
+
+def figures(runs_per_worker: int) -> Iterator[tuple[str, str]]:
+    """Yield the rows of the table as soon as they are measured."""
     flight, tiny = (campaign_from_tables(tables, "bench") for tables in (FLIGHT, TINY))
-    rows, seconds = [], {}
+    seconds = {}
     for workers in (1, 2):
         with local_cluster(workers) as cluster:
             measure(cluster, flight, WARM * workers)
-            count = options.runs * workers
+            count = runs_per_worker * workers
             seconds[workers], processor, _, peak_mb = measure(cluster, flight, count)
-        figures = f"{seconds[workers] / count:.2f} s a run, {1000 * seconds[workers] / count / 60:.1f} min for 1000"
-        rows.append(
-            (f"{workers} workers, {count} runs", f"{figures}; {processor / count:.2f} s of processor time a run")
-        )
-        rows.append((f"largest memory of {workers} workers", f"{peak_mb:.0f} MB"))
-    rows.append(("2 workers over 1", f"{2 * seconds[1] / seconds[2]:.2f}"))
+        each = seconds[workers] / count
+        text = f"{each:.2f} s a run, {1000 * each / 60:.1f} min for 1000"
+        yield f"{workers} workers, {count} runs", f"{text}; {processor / count:.2f} s of processor time a run"
+        yield f"largest memory of {workers} workers", f"{peak_mb:.0f} MB"
+    yield "2 workers over 1", f"{2 * seconds[1] / seconds[2]:.2f}"
     with local_cluster(2) as cluster:
         measure(cluster, tiny, WARM * 2)
         _, _, overhead, _ = measure(cluster, tiny, tiny.repetitions)
-    rows.append(("overhead", f"{1e3 * overhead / tiny.repetitions:.1f} ms a run"))
-    print_table(("what", "measured"), rows)
-    return 0
+    yield "overhead", f"{1e3 * overhead / tiny.repetitions:.1f} ms a run"
 
 
 def measure(cluster: Cluster, campaign: Campaign, count: int) -> tuple[float, float, float, float]:
@@ -66,6 +70,8 @@ def measure(cluster: Cluster, campaign: Campaign, count: int) -> tuple[float, fl
         plans = (plan_run(campaign, run) for run in range(count))
 
         def deliver(result: RunResult, worker: str) -> None:
+            if result.row["error"]:
+                raise RuntimeError(f"run {result.row['run']}: {result.row['error']}")
             store.add(result, worker)
             results.append((result.seconds, result.peak_mb))
 

@@ -36,6 +36,9 @@ def conjugate(q: _FloatArray) -> _FloatArray:
 
 def normalised(q: _FloatArray) -> _FloatArray:
     """Return the quaternion scaled to unit length, shape (..., 4)."""
+    if q.ndim == 1:
+        w, x, y, z = q.tolist()
+        return q / math.sqrt(w * w + x * x + y * y + z * z)
     unit: _FloatArray = q / np.sqrt((q * q).sum(axis=-1, keepdims=True))
     return unit
 

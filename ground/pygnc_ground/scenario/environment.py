@@ -10,6 +10,7 @@ for sun sensors and eclipses, so the position of the Sun comes from erfa.
 
 from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
 import brahe
 import erfa
@@ -96,3 +97,32 @@ def magnetic_field_itrf_ut(instants: Sequence[brahe.Epoch], position_itrf_m: Flo
         for instant, place in zip(instants, geodetic, strict=True)
     ]
     return np.array(field_nt).reshape(-1, 3) * _UT_PER_NT
+
+
+class Conditions(NamedTuple):
+    """States of a satellite and its environment at n times. They depend on the path only, not on noise and attitude."""
+
+    states_gcrf: FloatArray
+    """Position in m and velocity in m/s in GCRF, shape (n, 6)."""
+    states_itrf: FloatArray
+    """Position in m and velocity relative to the rotating Earth in m/s, in ITRF, shape (n, 6)."""
+    field_gcrf_ut: FloatArray
+    """Modelled magnetic field in GCRF, uT, shape (n, 3)."""
+    sun_gcrf_m: FloatArray
+    """Geocentric position of the Sun in GCRF, m, shape (n, 3)."""
+    sunlit_fraction: FloatArray
+    """Visible fraction of the Sun's disc, shape (n,); 0 in the umbra."""
+
+
+def conditions(start_gps_ms: int, t_s: npt.ArrayLike, states_gcrf: FloatArray, states_itrf: FloatArray) -> Conditions:
+    """Return the conditions `t_s` seconds after the start, shape (n,), for a satellite with these states, (n, 6)."""
+    instants = epochs(start_gps_ms, t_s)
+    field_itrf_ut = magnetic_field_itrf_ut(instants, states_itrf[:, :3])
+    sun_gcrf_m = sun_position_gcrf_m(start_gps_ms, t_s)
+    return Conditions(
+        states_gcrf=states_gcrf,
+        states_itrf=states_itrf,
+        field_gcrf_ut=np.einsum("nji,nj->ni", itrf_from_gcrf(instants), field_itrf_ut),
+        sun_gcrf_m=sun_gcrf_m,
+        sunlit_fraction=sunlit_fraction(states_gcrf[:, :3], sun_gcrf_m),
+    )

@@ -53,14 +53,11 @@ class TrueStates:
     @classmethod
     def at(cls, settings: Settings, trajectory: SatellitePath, t_s: FloatArray) -> Self:
         """Return the true states `t_s` seconds after the start, on whole milliseconds, shape (n,)."""
-        instants = environment.epochs(settings.start_gps_ms, t_s)
-        gcrf, ecef = trajectory.states_gcrf(t_s), trajectory.states_itrf(t_s)
+        conditions = trajectory.conditions(t_s)
+        gcrf, ecef, sun_gcrf_m = conditions.states_gcrf, conditions.states_itrf, conditions.sun_gcrf_m
         attitude = attitude_states(settings.attitude, trajectory, settings.start_gps_ms, t_s)
         quaternion = attitude.quaternion_gcrf_from_body
-        field_ecef_ut = environment.magnetic_field_itrf_ut(instants, ecef[:, :3])
-        field_gcrf_ut = np.einsum("nji,nj->ni", environment.itrf_from_gcrf(instants), field_ecef_ut)
-        field_gcrf_ut += settings.imu.field_error_gcrf_ut
-        sun_gcrf_m = environment.sun_position_gcrf_m(settings.start_gps_ms, t_s)
+        field_gcrf_ut = conditions.field_gcrf_ut + settings.imu.field_error_gcrf_ut
         return cls(
             gps_ms=settings.start_gps_ms + np.rint(1000.0 * t_s).astype(np.int64),
             position_ecef_m=ecef[:, :3],
@@ -71,7 +68,7 @@ class TrueStates:
             rate_body_rad_s=attitude.rate_body_rad_s,
             field_body_ut=to_body(quaternion, field_gcrf_ut),
             sun_body_m=to_body(quaternion, sun_gcrf_m - gcrf[:, :3]),
-            sunlit_fraction=environment.sunlit_fraction(gcrf[:, :3], sun_gcrf_m),
+            sunlit_fraction=conditions.sunlit_fraction,
             gyro_bias_imu_rad_s=gyro_bias_rad_s(settings.imu, t_s, settings.seed),
             mag_bias_imu_ut=mag_bias_ut(settings.imu, len(t_s), settings.seed),
         )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_ground.scenario import environment
-from pygnc_ground.scenario.environment import FloatArray
+from pygnc_ground.scenario.environment import Conditions, FloatArray
 from pygnc_ground.scenario.settings import Forces, Impulse, Orbit, Partner, Settings, Spacecraft, Thrust
 from pygnc_ground.truth.ephemeris import NS_PER_MS, Ephemeris
 
@@ -143,6 +143,10 @@ class Trajectory:
         instants = environment.epochs(self._start_gps_ms, t_s)
         return np.asarray(brahe.state_gcrf_to_itrf(instants, self.states_gcrf(t_s))).reshape(-1, 6)
 
+    def conditions(self, t_s: npt.ArrayLike) -> Conditions:
+        """Return states and environment at `t_s` seconds after the start, shape (n,)."""
+        return environment.conditions(self._start_gps_ms, t_s, self.states_gcrf(t_s), self.states_itrf(t_s))
+
 
 def craft_at(craft: Spacecraft, t_s: float, phase_deg: float) -> Spacecraft:
     """Return a spacecraft with the area that it has `t_s` seconds after the start."""
@@ -239,6 +243,10 @@ class EphemerisTrajectory:
         instants = environment.epochs(self.start_gps_ms, t_s)
         return np.asarray(brahe.state_itrf_to_gcrf(instants, self.states_itrf(t_s))).reshape(-1, 6)
 
+    def conditions(self, t_s: npt.ArrayLike) -> Conditions:
+        """Return states and environment at `t_s` seconds after the start, shape (n,)."""
+        return environment.conditions(self.start_gps_ms, t_s, self.states_gcrf(t_s), self.states_itrf(t_s))
+
 
 class SatellitePath(Protocol):
     """Position and velocity over the time of a scenario, propagated or read from an ephemeris."""
@@ -248,3 +256,6 @@ class SatellitePath(Protocol):
 
     def states_itrf(self, t_s: npt.ArrayLike) -> FloatArray:
         """Return position in m and velocity in m/s relative to the rotating Earth, in ITRF, shape (n, 6)."""
+
+    def conditions(self, t_s: npt.ArrayLike) -> Conditions:
+        """Return states and environment at `t_s` seconds after the start, shape (n,)."""

@@ -20,6 +20,7 @@ from pygnc.estimators.attitude.mekf import (
     IlluminanceInnovation,
     MultiplicativeEkf,
     Track,
+    TrackUpdate,
 )
 from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ModelErrors
 from pygnc.estimators.attitude.propagation import AttitudeStep
@@ -209,7 +210,7 @@ class AttitudeFilter:
             track, sample, environment, memory.faces, memory.gyro, tags=memory.errors.tags, opened=memory.opened
         )
         memory.track, memory.faces = update.track, update.faces
-        before = memory.errors._replace(tags=update.tags)
+        before = ModelErrors(memory.errors.field, memory.errors.light, update.tags)
         memory.errors = before.found(update.track.field_misfit, update.track.light_misfit, update.track.samples)
         memory.opened = memory.errors.opening(before, self.settings)
         if memory.errors.light is None:
@@ -232,14 +233,7 @@ class AttitudeFilter:
         unused = AttitudeRejectCause.NO_SURROUNDINGS if environment is None else AttitudeRejectCause.GATE
         if memory.track is None:
             return self._result(sample, environment, None, unused)
-        return replace(
-            self._result(sample, environment, memory.track, None if update.dof else unused),
-            field=update.field,
-            light=update.light,
-            nis=update.nis,
-            dof=update.dof,
-            step=update.step,
-        )
+        return self._result(sample, environment, memory.track, None if update.dof else unused, update)
 
     def _widened(self, track: Track, stuck: Flags) -> Track:
         """Return the track with the gyro bias of the stuck axes reset to unknown."""
@@ -310,7 +304,7 @@ class AttitudeFilter:
         memory.errors = memory.search.errors
         searched = memory.search.received
         memory.search = Search(self.settings, memory.search.prior, memory.errors, received=searched)
-        return replace(self._result(sample, environment, memory.track, None), restarted=True)
+        return self._result(sample, environment, memory.track, None, restarted=True)
 
     # --- Results ---------------------------------------------------------------------------------------------------
 
@@ -320,6 +314,9 @@ class AttitudeFilter:
         environment: AttitudeEnvironment | None,
         track: Track | None,
         cause: AttitudeRejectCause | None,
+        update: TrackUpdate | None = None,
+        *,
+        restarted: bool = False,
     ) -> AttitudeUpdate:
         """Return the result of a sample; `track` is None if it gives no attitude for the sample's time."""
         memory, settings = self._memory, self.settings
@@ -331,7 +328,7 @@ class AttitudeFilter:
             mode = Mode.SEARCHING
             bias = memory.search.prior.mean[:3] if memory.track is None else memory.track.state.gyro_bias_rad_s
             rate_body_rad_s = (sample.gyro_imu_rad_s - bias).dot(settings.mounting.gyro)
-        bright = bool(sample.lux.max() > DAYLIGHT_SHARE * settings.sun_sensors.full_sun_lux)
+        bright = bool(max(sample.lux.tolist()) > DAYLIGHT_SHARE * settings.sun_sensors.full_sun_lux)
         return AttitudeUpdate(
             gps_ms=sample.gps_ms,
             seq=sample.seq,
@@ -342,6 +339,12 @@ class AttitudeFilter:
             cause=cause,
             faces=memory.faces,
             gyro=memory.gyro,
+            field=None if update is None else update.field,
+            light=None if update is None else update.light,
+            nis=0.0 if update is None else update.nis,
+            dof=0 if update is None else update.dof,
+            restarted=restarted,
+            step=None if update is None else update.step,
             time_sigma_s=WHOLE_SECOND_SIGMA_S if memory.errors.tags.found else 0.0,
         )
 

@@ -210,10 +210,11 @@ class MultiplicativeEkf:
         step = self.motion.advance(
             track.state, track.gyro_imu_rad_s, gyro_imu_rad_s, sample.gps_ms, gyro.stuck, opened=opened
         )
-        track = track._replace(gyro_imu_rad_s=gyro_imu_rad_s, samples=track.samples + 1)
+        samples = track.samples + 1
         if environment is None:
             state = step.state.corrected(None, _triangular(step.state.sqrt_covariance))
-            return TrackUpdate(track._replace(state=state), faces, step, tags=tags)
+            left = track._replace(state=state, gyro_imu_rad_s=gyro_imu_rad_s, samples=samples)
+            return TrackUpdate(left, faces, step, tags=tags)
 
         body_from_gcrf = quaternion.to_matrix(step.state.quaternion).T
         accepted, tested, field_rejected = [], None, track.field_rejected
@@ -222,7 +223,7 @@ class MultiplicativeEkf:
                 track, step, body_from_gcrf, sample.mag_imu_ut, environment, tag_variance_s2=tags.used_s2
             )
             accepted += [] if tested.accepted is None else [tested.accepted]
-            weight = max(_FIELD_REJECTED_WEIGHT, 1.0 / (track.samples + _FIRST_SAMPLES))
+            weight = max(_FIELD_REJECTED_WEIGHT, 1.0 / (samples + _FIRST_SAMPLES))
             field_rejected += weight * ((tested.accepted is None) - field_rejected)
         light, light_misfit, rejected = None, track.light_misfit, track.rejected
         if environment.sunlit_fraction > 0.0:
@@ -239,12 +240,14 @@ class MultiplicativeEkf:
 
         state, error, nis, dof, tags = _updated(step.state, accepted, tags)
         unused = 0 if dof else track.unused + (light is not None and bool(np.count_nonzero(light.usable)))
-        updated_track = track._replace(
+        updated_track = Track(
             state=state,
+            gyro_imu_rad_s=gyro_imu_rad_s,
             field_misfit=track.field_misfit if tested is None else tested.misfit,
             light_misfit=light_misfit,
             rejected=rejected,
             field_rejected=field_rejected,
+            samples=samples,
             field_left_ut=None if tested is None else tested.innovation.residual - tested.partials.dot(error),
             disturbed=0 if tested is None else tested.disturbed,
             unused=unused,
@@ -272,7 +275,9 @@ class MultiplicativeEkf:
         residual, partials, sigma = self._sensors.field(predicted, body_from_gcrf, mag_imu_ut, environment, factor)
         projected = partials.dot(predicted.sqrt_covariance)
         d_time = partials[:, ATTITUDE].dot(step.rate_body_rad_s)
-        covariance = projected.dot(projected.T) + tag_variance_s2 * np.multiply.outer(d_time, d_time)
+        covariance = projected.dot(projected.T)
+        if tag_variance_s2 > 0.0:
+            covariance += tag_variance_s2 * np.multiply.outer(d_time, d_time)
         covariance.ravel()[::4] += sigma * sigma
         distance = chi_square(residual, covariance)
         sample_variance = 2.0 * float(sigma[0]) ** 2
@@ -286,7 +291,7 @@ class MultiplicativeEkf:
             accepted = not jumped and distance <= self._settings.magnetometer.gate
         # With unadapted sigmas, the squares would be larger by about the square of the factor.
         cause = None if accepted else AttitudeRejectCause.GATE
-        innovation = FieldInnovation(residual, np.sqrt(np.diagonal(covariance)), distance, cause)
+        innovation = FieldInnovation(residual, np.sqrt(covariance.diagonal()), distance, cause)
         if not accepted:
             disturbed = 1 if jumped else track.disturbed + 1
             return _TestedField(innovation, partials, track.field_misfit, disturbed, None)
@@ -330,11 +335,13 @@ class MultiplicativeEkf:
             usable = np.zeros_like(usable)
         used = usable & (squares <= limits.gate)
         misfit = track.light_misfit
-        plain = squares[used & ~illuminance.saturated]
-        if len(plain):
-            misfit = _running_mean(misfit, float(plain.sum()) / len(plain) * self._factor(misfit) ** 2)
+        plain = squares[used & ~illuminance.saturated].tolist()
+        if plain:
+            misfit = _running_mean(misfit, sum(plain) / len(plain) * self._factor(misfit) ** 2)
         innovation = IlluminanceInnovation(residual, np.sqrt(variance), usable, used, illuminance.saturated)
-        return innovation, misfit, _Accepted(residual[used], projected[used], sigma[used], d_time[used])
+        rows = used.nonzero()[0]
+        accepted = _Accepted(residual.take(rows), projected.take(rows, axis=0), sigma.take(rows), d_time.take(rows))
+        return innovation, misfit, accepted
 
 
 def _updated(
@@ -352,15 +359,18 @@ def _updated(
     root = predicted.sqrt_covariance
     if not accepted:
         return predicted.corrected(None, _triangular(root)), np.zeros(len(root)), 0.0, 0, tags
-    residual, projected, sigma, d_time = map(np.concatenate, zip(*accepted, strict=True))
-    count = len(sigma)
+    count = sum(len(part.sigma) for part in accepted)
     array = np.zeros((count + len(root) + 2, count + root.shape[1] + 3))
-    array.ravel()[: count * array.shape[1] : array.shape[1] + 1] = sigma
-    array[:count, count:-3] = projected
-    array[:count, -3] = math.sqrt(tags.used_s2) * d_time
+    diagonal = array.ravel()[: count * array.shape[1] : array.shape[1] + 1]
+    tag_sigma_s, begin = math.sqrt(tags.used_s2), 0
+    for residual, projected, sigma, d_time in accepted:
+        rows = slice(begin, begin := begin + len(sigma))
+        diagonal[rows] = sigma
+        array[rows, count:-3] = projected
+        array[rows, -3] = tag_sigma_s * d_time
+        array[-2, rows] = -residual / sigma
+        array[-1, rows] = d_time / sigma
     array[count:-2, count:-3] = root
-    array[-2, :count] = -residual / sigma
-    array[-1, :count] = d_time / sigma
     # Keeps the array non-singular.
     array[-2, -2] = array[-1, -1] = 1.0
     lower = _triangular(array)

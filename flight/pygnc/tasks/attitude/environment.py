@@ -18,6 +18,10 @@ ORBIT_AGE_MAX_S: Final = 86_400.0
 """Limit of the orbit's age: in a day without fixes its error reaches tens of kilometres, a third of a degree."""
 
 
+_NOW: Final = np.zeros(1)
+"""Offset in s from the time of a request."""
+
+
 class PropagatedOrbit(msgspec.Struct):
     """An orbit, propagated to the time of the last request.
 
@@ -75,7 +79,7 @@ class EnvironmentModel:
         orbit.state, orbit.gps_ms = propagate(orbit.state, (gps_ms - orbit.gps_ms) * 1e-3), gps_ms
         position_gcrf_m = np.array(orbit.state[:3])
         sun_gcrf_m, _ = self._sun_moon.at(gps_ms)
-        ecef_from_gcrf = self._frames.at(gps_ms, np.zeros(1)).ecef_from_gcrf[0]
+        ecef_from_gcrf = self._frames.at(gps_ms, _NOW).ecef_from_gcrf[0]
         field_ecef_ut = self._main_field.at(gps_ms, ecef_from_gcrf.dot(position_gcrf_m)[np.newaxis])[0]
         sunlit = sunlit_fraction(position_gcrf_m, sun_gcrf_m)
         return AttitudeEnvironment(field_ecef_ut.dot(ecef_from_gcrf), sun_gcrf_m, position_gcrf_m, sunlit)

@@ -54,6 +54,7 @@ class SampleOutcome(NamedTuple):
 
     Attributes:
         sample: The sample.
+        measured: The sample, corrected by the settings.
         gps_ms: Time of the sample in GPS ms; None if unknown.
         environment: Environment at that time; None if unknown.
         orbit_age_s: Time from the newest fix in the orbit to the sample, s; None if the environment is unknown.
@@ -64,6 +65,7 @@ class SampleOutcome(NamedTuple):
     """
 
     sample: SensorSample
+    measured: AttitudeSample
     gps_ms: int | None
     environment: AttitudeEnvironment | None
     orbit_age_s: float | None
@@ -243,6 +245,7 @@ class AttitudeTracker:
             self._filter.set_calibrated_bias(solved.residual)
         return SampleOutcome(
             sample=sample,
+            measured=measured,
             gps_ms=gps_ms,
             environment=environment,
             orbit_age_s=orbit_age_s,
@@ -254,7 +257,8 @@ class AttitudeTracker:
 
     def _untimed(self, sample: SensorSample) -> SampleOutcome:
         self._count(f"samples_{NO_TIME}")
-        return SampleOutcome(sample, None, None, None, None, self.awaits_orbit, self._memory.calibration.known)
+        measured, calibrated = self._measured(sample, 0), self._memory.calibration.known
+        return SampleOutcome(sample, measured, None, None, None, None, self.awaits_orbit, calibrated)
 
     def _measured(self, sample: SensorSample, gps_ms: int) -> AttitudeSample:
         readings = sample.mag_imu_ut, sample.gyro_imu_rad_s, sample.lux
@@ -269,10 +273,9 @@ class AttitudeTracker:
 
     def estimate(self, outcome: SampleOutcome, seq: int) -> AttitudeEstimate:
         """Return the message for an outcome; call this method before taking the next outcome."""
-        sample, update = outcome.sample, outcome.update
+        sample, measured, update = outcome.sample, outcome.measured, outcome.update
         state = None if update is None else update.state
         mounting, magnetometer = self._settings.mounting, self._correction.magnetometer
-        measured = self._measured(sample, outcome.gps_ms or 0)
         # The bias is that of corrected readings; it may be known without the attitude.
         mag_ut, mag_bias_ut = measured.mag_imu_ut, self._filter.mag_bias_ut
         if mag_bias_ut is not None:
@@ -315,12 +318,14 @@ class AttitudeTracker:
 
 def _sigma_rad(update: AttitudeUpdate, state: AttitudeState) -> Array:
     """Return the standard deviations of the attitude at the time of the estimate about the body axes, shape (3,)."""
-    sigma: Array = np.hypot(state.sigma[ATTITUDE], update.time_sigma_s * update.rate_body_rad_s)
+    root = state.sqrt_covariance[ATTITUDE]
+    sigma: Array = np.hypot(np.sqrt(np.einsum("ij,ij->i", root, root)), update.time_sigma_s * update.rate_body_rad_s)
     return sigma
 
 
 def _numbers(flags: Flags) -> tuple[int, ...]:
-    return tuple(np.flatnonzero(flags).tolist())
+    # Faults are rare, and counting is faster than searching.
+    return tuple(np.flatnonzero(flags).tolist()) if np.count_nonzero(flags) else ()
 
 
 def _vector4(vector: Array) -> tuple[float, float, float, float]:
