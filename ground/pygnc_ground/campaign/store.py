@@ -21,7 +21,7 @@ import pygnc
 from pygnc_devices.files import durable_write
 from pygnc_ground.campaign.definition import Campaign, count_runs
 from pygnc_ground.campaign.run import RunResult
-from pygnc_ground.campaign.schema import BINS, EFFORT, FAILED, runs_schema, schema_of
+from pygnc_ground.campaign.schema import BINS, EFFORT, FAILED, run_columns, runs_schema, schema_of
 
 DEFINITION: Final = "campaign.json"
 TABLES: Final = ("bins", "effort", "runs")
@@ -159,11 +159,19 @@ def load_campaign(folder: Path) -> Campaign:
 def load_tables(folder: Path) -> Mapping[str, pl.DataFrame]:
     """Return the tables of a campaign, finished or not, each in the order of the runs.
 
+    Columns that an earlier version did not write are null.
+
     Raises:
         OSError: A file cannot be read.
         ValueError: There is no finished run.
     """
-    tables = {name: _ordered(_table(folder, name), name).collect() for name in TABLES}
+    schemas = {"runs": schema_of(run_columns()), "bins": schema_of(BINS), "effort": schema_of(EFFORT)}
+    tables = {
+        name: pl.concat(
+            [pl.DataFrame(schema=schemas[name]), _ordered(_table(folder, name), name).collect()], how="diagonal"
+        )
+        for name in TABLES
+    }
     if tables["runs"].is_empty():
         raise ValueError(f"{folder}: no run is finished; start the campaign first")
     return tables

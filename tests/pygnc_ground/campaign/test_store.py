@@ -75,6 +75,16 @@ def test_an_interrupted_campaign_continues(campaign: Campaign, tmp_path: Path) -
     assert load_tables(tmp_path / "c")["runs"].equals(tables["runs"])
 
 
+def test_results_of_an_earlier_version_lack_columns(campaign: Campaign, tmp_path: Path) -> None:
+    with Store(tmp_path / "c", campaign) as store:
+        for run in range(8):
+            store.add(result(campaign, run), "here")
+        store.merge()
+    path = tmp_path / "c" / "runs.parquet"
+    pl.read_parquet(path).drop("formation_batch_error_m").write_parquet(path)
+    assert load_tables(tmp_path / "c")["runs"]["formation_batch_error_m"].is_null().all()
+
+
 def test_a_full_disk_keeps_what_was_written(
     campaign: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
