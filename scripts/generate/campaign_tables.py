@@ -33,9 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 header, *rows = table(of, [each for each in estimators if each.kind == kind])
                 print_table(header, rows)
                 print()
-        manoeuvres = list(manoeuvre_rows(of))
-        if len(manoeuvres) > 1:
-            print_table(manoeuvres[0], manoeuvres[1:])
+        for more in (outage_rows, manoeuvre_rows):
+            header, *rows = more(of)
+            if rows:
+                print_table(header, rows)
+                print()
     return 0
 
 
@@ -49,6 +51,22 @@ def orbit_rows(of: Sequence[Group], estimators: Sequence[Estimator]) -> Iterator
             bound = f" ({figures.bound:.2f} m)" if np.isfinite(figures.bound) else ""
             cells.append(f"{figures.error:.2f} m, {figures.sigma:.2f} m{bound}; {figures.nees:.2f}, {figures.nis:.2f}")
         yield [group.name, *cells]
+
+
+def outage_rows(of: Sequence[Group]) -> Iterator[list[str]]:
+    """Yield the header and a row per group with long times without fixes."""
+    yield ["without fixes, error at the end", "filter: RMS, largest", "sigma", "smoother", "sigma", "batch", "sigma"]
+    for group in of:
+        errors, sigmas = (
+            [group.values(f"orbit_{name}_{what}_m") for name in ("filter", "smoother", "batch")]
+            for what in ("outage", "outage_sigma")
+        )
+        if np.isfinite(errors[0]).any():
+            cells = [f"{rms_of(errors[0]):.1f} m, {np.nanmax(errors[0]):.1f} m", f"{rms_of(sigmas[0]):.1f} m"]
+            for error, sigma in zip(errors[1:], sigmas[1:], strict=True):
+                known = np.isfinite(error).any()
+                cells += [f"{rms_of(error):.2f} m", f"{rms_of(sigma):.2f} m"] if known else ["-", "-"]
+            yield [group.name, *cells]
 
 
 def manoeuvre_rows(of: Sequence[Group]) -> Iterator[list[str]]:

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final
+from itertools import pairwise
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -22,11 +23,12 @@ from pygnc_ground.orbit.bound import KnownFixes, OrbitBounds, orbit_bounds
 from pygnc_ground.orbit.delta_v import delta_vs, restarts
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, OrbitSolution, orbit_errors
-from pygnc_ground.replay.collect import Collected
+from pygnc_ground.replay.collect import Collected, TimedRecord
 
 _OUTLIER_M: Final = 500.0
 """A fix farther than this from the truth is an outlier and does not count for the bounds."""
 _OUTSIDE_SIGMAS: Final = 5.0
+_OUTAGE_MS: Final = 600_000
 _DOF: Final = 6
 
 
@@ -44,6 +46,7 @@ def score_orbit(
         raise ValueError("the orbit filter found no orbit; check the fixes of the scenario")
     bounds = _bounds(flight, updates, of_orbit, frames) if "orbit" in estimators.bounds else None
     figures = {"orbit_manoeuvres": float(sum(update.manoeuvre is not None for update in updates))}
+    outage = _outage(flown.timed)
     bins: list[BinRow] = []
     for name in estimators.orbit:
         if name == "filter":
@@ -60,6 +63,10 @@ def score_orbit(
         trace = _trace(solution, flight, bounds, updates if name == "filter" else [], is_filter=name == "filter")
         figures |= {f"orbit_{name}_{key}": value for key, value in _figures(trace, estimators.orbit_settled).items()}
         figures[f"orbit_{name}_nis"] = nis
+        if outage is not None:
+            predicted = solution_table({outage.predicted.gps_ms: outage.predicted}, frames)
+            found = _at_end(outage, predicted if name == "filter" else solution, flight, is_filter=name == "filter")
+            figures |= {f"orbit_{name}_{key}": value for key, value in found.items()}
         if bounds is not None:
             bound = bounds.deterministic_filter if name == "filter" else bounds.deterministic_smoother
             settled = bound.gps_ms >= flight.settings.start_gps_ms + 1e3 * _settled_s(trace, estimators.orbit_settled)
@@ -69,6 +76,37 @@ def score_orbit(
             figures |= {f"orbit_{name}_{key}": value for key, value in found.items()}
         bins += bin_rows(f"orbit {name}", trace, bin_s)
     return figures, bins
+
+
+class _Outage(NamedTuple):
+    """Longest time without fixes."""
+
+    predicted: OrbitState
+    """Orbit that the filter predicts for its last record"""
+    next_gps_ms: int
+    """Time of the first fix after it; -1 if there is none"""
+
+
+def _outage(records: Sequence[TimedRecord]) -> _Outage | None:
+    """Return the longest time without fixes if it is longer than `_OUTAGE_MS`."""
+    ordered = sorted(records, key=lambda record: record.gps_ms)
+    fixes = [row for row, record in enumerate(ordered) if record.update is not None and record.state is not None]
+    gaps = [(ordered[end - 1].gps_ms - ordered[begin].gps_ms, end) for begin, end in pairwise([*fixes, len(ordered)])]
+    length_ms, end = max(gaps, default=(0, 0))
+    predicted = ordered[end - 1].state if length_ms > _OUTAGE_MS else None
+    if predicted is None:
+        return None
+    return _Outage(predicted, ordered[end].gps_ms if end < len(ordered) else -1)
+
+
+def _at_end(outage: _Outage, solution: OrbitSolution, flight: SimulatedFlight, *, is_filter: bool) -> dict[str, float]:
+    """Return error and formal sigma at the end of an outage; nothing if the solution has no orbit there."""
+    errors = orbit_errors(solution, flight.true_orbit(solution.gps_ms))
+    (row,) = np.nonzero(errors.gps_ms == (outage.predicted.gps_ms if is_filter else outage.next_gps_ms))
+    if not len(row):
+        return {}
+    vectors = {"outage_m": errors.position_rtn_m, "outage_sigma_m": errors.position_sigma_rtn_m}
+    return {name: float(np.linalg.norm(each[row[0]])) for name, each in vectors.items()}
 
 
 def _trace(

@@ -45,6 +45,9 @@ def _orbit(estimator: str) -> Iterator[Column]:
     yield Column(f"{name}_nis", pl.Float64, "1", "normalised innovation (smoother, batch: residual) squared per degree")
     yield Column(f"{name}_peak_m", pl.Float64, "m", "largest position error, settling time included")
     yield Column(f"{name}_outside_s", pl.Float64, "s", "time with an error of more than five formal 3-D sigmas")
+    gap = "at the end of the longest time without fixes above ten minutes" + ", predicted" * (estimator == "filter")
+    yield Column(f"{name}_outage_m", pl.Float64, "m", f"position error {gap}")
+    yield Column(f"{name}_outage_sigma_m", pl.Float64, "m", f"formal standard deviation of the position {gap}")
     if estimator != "filter":
         yield Column(f"{name}_delta_v_mps", pl.Float64, "m/s", "error of the sum of all changes of the velocity")
         yield Column(f"{name}_delta_v_sigmas", pl.Float64, "1", "largest component of that error over its sigma")

@@ -1,5 +1,6 @@
 """The project's own campaigns: each can run, and orbits of every class are estimated."""
 
+import math
 from pathlib import Path
 from statistics import mean
 
@@ -12,6 +13,8 @@ CAMPAIGNS = Path(__file__).resolve().parents[3] / "data" / "campaigns"
 FILES = sorted(CAMPAIGNS.glob("*.toml"))
 CAMPAIGN = read_campaign(CAMPAIGNS / "orbit_high.toml")
 HIGH = tuple(first_runs(CAMPAIGN))
+PRESETS = read_campaign(CAMPAIGNS / "orbit_presets.toml")
+OF_PRESETS = tuple(first_runs(PRESETS))
 NOMINAL_M = {"filter": 2.0, "smoother": 1.5, "batch": 1.5}
 REALISTIC_M = 6.0
 NEES_MAX = 2.5
@@ -23,6 +26,21 @@ def test_the_definition_is_usable(path: Path) -> None:
     campaign = read_campaign(path)
     assert campaign.title
     assert count_runs(campaign) >= 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", OF_PRESETS, ids=[plan.case for plan in OF_PRESETS])
+def test_errors_and_innovations_agree_with_the_covariance_for_every_preset(plan: RunPlan) -> None:
+    rows = [run_one(plan_run(PRESETS, plan.run + repetition)).row for repetition in range(3)]
+    assert [row["error"] for row in rows] == [""] * 3
+    for name in ("filter", "smoother", "batch"):
+        error_m, sigma_m = (
+            math.hypot(*(row[f"orbit_{name}_{figure}_m"] for row in rows)) for figure in ("error", "sigma")
+        )
+        # Errors of one run hang together: three runs tell formal over actual error to a third.
+        assert 0.67 < sigma_m / error_m < 1.5, name
+        assert 0.4 < mean(row[f"orbit_{name}_nees"] for row in rows) < NEES_MAX, name
+        assert mean(row[f"orbit_{name}_nis"] for row in rows) == pytest.approx(1.0, abs=0.1), name
 
 
 @pytest.mark.slow

@@ -1,4 +1,7 @@
 import math
+from typing import Any
+
+import pytest
 
 from pygnc_ground.campaign.definition import plan_run
 from pygnc_ground.campaign.run import run_one
@@ -18,7 +21,8 @@ def test_a_run_has_all_figures_of_the_schema() -> None:
     result = run_one(plan_run(campaign, 0))
     assert result.row["error"] == ""
     unknown = {column.name for column in METRICS if math.isnan(result.row.get(column.name, math.nan))}
-    assert all("delta_v" in name or name.startswith("formation") for name in unknown), unknown
+    absent = ("delta_v", "outage", "formation")
+    assert all(any(part in name for part in absent) for name in unknown), unknown
     assert result.row.keys() <= runs_schema(campaign).keys()
     assert 0.0 < result.row["orbit_filter_error_m"] < 15.0
     assert 0.5 < result.row["orbit_smoother_sigma_m"] / result.row["orbit_smoother_bound_m"] < 2.0
@@ -56,3 +60,20 @@ def test_a_failure_is_kept_with_seed_and_traceback() -> None:
     assert row["seed"] == 8
     assert "no orbit" in row["error"]
     assert "score_orbit" in row["traceback"]
+
+
+@pytest.mark.slow
+def test_the_errors_at_the_end_of_a_time_without_fixes_are_kept() -> None:
+    def row(*outages_s: tuple[float, float]) -> dict[str, Any]:
+        scenario = {"duration_s": 4500, "forces": {"gravity_degree": 100}, "gps": {"outages_s": outages_s}}
+        campaign = short_campaign(scenario=scenario, estimators={"orbit": ["filter", "smoother"], "attitude": []})
+        return run_one(plan_run(campaign, 0)).row
+
+    during, last, short = row((600.0, 100.0), (1800.0, 1500.0)), row((2400.0, 2100.0)), row((1800.0, 500.0))
+    for name, of in (("filter", during), ("smoother", during), ("filter", last)):
+        ratio = of[f"orbit_{name}_outage_m"] / of[f"orbit_{name}_outage_sigma_m"]
+        assert 0.05 < ratio < 3.0, name
+    assert during["orbit_filter_outage_m"] > 3.0 * during["orbit_smoother_outage_m"] > 0.0
+    # No fix follows, or the time is too short.
+    assert not [name for name in last if "smoother_outage" in name]
+    assert not [name for name in short if "outage" in name]
