@@ -1,12 +1,14 @@
 """Measure the figures of `pygnc gate` for docs/benchmarks.md.
 
-Usage: python scripts/bench/bench_gate.py CORPUS [--part time|repeats|constants] [--repeats N] [--runs NAME ...]
-       [--processes N] [--only TEXT ...] [--minutes M]
+Usage: python scripts/bench/bench_gate.py CORPUS [--part time|repeats|surroundings|constants] [--repeats N]
+       [--runs NAME ...] [--processes N] [--only TEXT ...] [--minutes M]
 
 CORPUS is a corpus with accepted results, such as that of `gate_corpus.py`.
 
 - time: CPU time of the replay of each run, and duration of the whole gate by the number of processes.
 - repeats: N repetitions of the gate for the runs; counts those that are not unchanged.
+- surroundings: N/100 repetitions of the command for each of some environments that differ in what must not matter, such
+  as the seed of hashes and the number of BLAS threads; counts the replays that are not unchanged.
 - constants: perturbs every number of estimators, models and trackers by one unit in the last place, one at a time, and
   counts those that the replays notice. The others are perturbed by half and by a third: thresholds and numbers that
   rounding absorbs are noticed then, and what remains is not exercised by the corpus. --only selects by parts of the
@@ -17,9 +19,13 @@ CORPUS is a corpus with accepted results, such as that of `gate_corpus.py`.
 import argparse
 import contextlib
 import itertools
+import json
+import os
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,11 +57,26 @@ PACKAGES: Final = (
     "pygnc.tasks.attitude",
     "pygnc.tasks.formation",
 )
-_FORMATION: Final = ("ranges", "formation")
-"""Runs of `gate_corpus.py` with ranges, which the other estimators do without"""
 _KINDS: Final[dict[Perturbation, str]] = {one_unit: "one unit", half_more: "half more", a_third_less: "a third less"}
 """Changes in the order of the trials, by what their effect shows"""
+_PROGRAM: Final = str(Path(sys.executable).with_name("pygnc"))
 _UNSEEN: Final = "not exercised"
+_SURROUNDINGS: Final[dict[str, dict[str, str]]] = {
+    "seed of hashes 0": {"PYTHONHASHSEED": "0"},
+    "seed of hashes 4242": {"PYTHONHASHSEED": "4242"},
+    "two threads of BLAS": {"OPENBLAS_NUM_THREADS": "2"},
+    "four threads of BLAS": {"OPENBLAS_NUM_THREADS": "4"},
+    "one thread of polars": {"POLARS_MAX_THREADS": "1"},
+    "locale POSIX": {"LC_ALL": "POSIX"},
+    "locale C.UTF-8": {"LC_ALL": "C.UTF-8"},
+    "time zone UTC+5:45": {"TZ": "Asia/Kathmandu"},
+    "time zone UTC-3:30, with summer time": {"TZ": "America/St_Johns"},
+    "new memory filled with 0xA5": {"MALLOC_PERTURB_": "90"},
+    "debugging allocator of Python": {"PYTHONMALLOC": "debug"},
+    "optimised bytecode": {"PYTHONOPTIMIZE": "2"},
+    "another home": {"HOME": "/nonexistent"},
+}
+"""Environment variables that must not matter; each command has a working folder and a copy of the corpus of its own"""
 
 
 def folders_of(corpus: Path) -> list[Path]:
@@ -65,9 +86,9 @@ def folders_of(corpus: Path) -> list[Path]:
 
 
 def relevant(folders: Sequence[Path], module: str) -> list[Path]:
-    """Return the runs that can notice a number of a module."""
-    with_ranges = [folder for folder in folders if folder.name in _FORMATION]
-    others = [folder for folder in folders if folder.name not in _FORMATION]
+    """Return the runs that can notice a number of a module: for formations those with range files."""
+    with_ranges = [folder for folder in folders if any(folder.glob("**/rng*.bin"))]
+    others = [folder for folder in folders if folder not in with_ranges]
     if ".formation" in module:
         return with_ranges or others
     return [*others, *with_ranges] if ".environment" in module else others
@@ -147,6 +168,33 @@ def repeats(options: argparse.Namespace) -> None:
     print(f"{options.repeats} repetitions of {names}: {len(alarms)} alarms, {time.monotonic() - began:.0f} s")
 
 
+def surroundings(options: argparse.Namespace) -> None:
+    """Print how many repetitions of the command in other surroundings are not unchanged."""
+    began, counts = time.monotonic(), dict.fromkeys(_SURROUNDINGS, 0)
+    end = began + 60.0 * options.minutes
+    alarms = dict(counts)
+    rounds = max(options.repeats // 100, 1)
+    for _, (name, variables) in itertools.product(range(rounds), _SURROUNDINGS.items()):
+        if time.monotonic() > end:
+            break
+        with tempfile.TemporaryDirectory(prefix="another folder ") as folder:
+            shutil.copytree(options.corpus, Path(folder) / "corpus of runs")
+            command = [_PROGRAM, "gate", "corpus of runs", *options.runs, "--workers", str(options.processes), "--json"]
+            done = subprocess.run(
+                command, cwd=folder, env=os.environ | variables, check=False, capture_output=True, text=True
+            )
+        runs = json.loads(done.stdout)["runs"]
+        counts[name] += len(runs)
+        found = [run for run in runs if run["verdict"] != "unchanged"]
+        alarms[name] += len(found)
+        for run in found:
+            print(name, run, flush=True)
+    print_table(
+        ("surroundings", "replays", "alarms"), [(name, str(counts[name]), str(alarms[name])) for name in counts]
+    )
+    print(f"{sum(counts.values())} replays: {sum(alarms.values())} alarms, {time.monotonic() - began:.0f} s")
+
+
 def durations(options: argparse.Namespace) -> None:
     """Print how long the replays take."""
     from pygnc_ground.gate.check import replay_run  # noqa: PLC0415 - see `repeats`
@@ -163,10 +211,9 @@ def durations(options: argparse.Namespace) -> None:
             )
         )
     print_table(("run", "CPU time", "rows compared"), rows)
-    program = Path(sys.executable).with_name("pygnc")
     for processes in (1, 2):
         began = time.monotonic()
-        command = [str(program), "gate", str(options.corpus), "--workers", str(processes)]
+        command = [_PROGRAM, "gate", str(options.corpus), "--workers", str(processes)]
         subprocess.run(command, check=True, capture_output=True)
         print(f"the whole corpus with {processes} processes: {time.monotonic() - began:.1f} s")
 
@@ -177,8 +224,12 @@ if __name__ == "__main__":
     parser.add_argument("--repeats", type=int, default=1000, help="Number of repetitions.")
     parser.add_argument("--runs", nargs="*", default=[], help="Names of the runs to repeat (default: all).")
     parser.add_argument("--processes", type=int, default=2, help="Number of processes.")
-    parser.add_argument("--minutes", type=float, default=1e9, help="End of the perturbations (default: all).")
+    parser.add_argument(
+        "--minutes", type=float, default=1e9, help="End of perturbations or surroundings (default: all)."
+    )
     parser.add_argument("--only", nargs="*", default=[], help="Parts of the names of the numbers (default: all).")
-    chosen, parts = select_parts(parser, {"constants": constants, "repeats": repeats, "time": durations})
+    chosen, parts = select_parts(
+        parser, {"constants": constants, "repeats": repeats, "surroundings": surroundings, "time": durations}
+    )
     for part in parts:
         part(chosen)

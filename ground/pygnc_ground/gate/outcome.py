@@ -179,8 +179,9 @@ def _encoded_array(array: npt.NDArray[Any]) -> Iterator[bytes]:
 
 
 def _encoded_column(column: pl.Series) -> Iterator[bytes]:
-    if column.dtype == pl.String:
-        yield "\0".join("\1" if text is None else text for text in column.to_list()).encode()
-    else:
+    if column.dtype.is_numeric():
         yield column.is_null().to_numpy().tobytes()
         yield column.fill_null(0).to_numpy().tobytes()
+    else:
+        texts = column.cast(pl.String).to_list()
+        yield "\0".join("\1" if text is None else text for text in texts).encode()

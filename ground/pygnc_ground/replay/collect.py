@@ -127,7 +127,7 @@ class TimedRecord:
     def causes(self) -> tuple[str, str]:
         """Rejection causes of position and velocity; empty if used."""
         if self.update is not None:
-            return self.update.position_cause or "", self.update.velocity_cause or ""
+            return str(self.update.position_cause or ""), str(self.update.velocity_cause or "")
         cause = self.outcome.cause if self.outcome else str(RejectCause.START)
         return cause, cause
 

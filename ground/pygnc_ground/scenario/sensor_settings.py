@@ -75,7 +75,7 @@ class Gps(Section, frozen=True):
     """
     reported_sigma_factor: NonNegative = 1.0
     """Ratio of the reported standard deviation to that of `reported_errors`; 0 if the receiver reports none."""
-    velocity_latency_s: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.15
+    velocity_latency_s: Annotated[float, msgspec.Meta(ge=0.0, le=5.0)] = 0.15
     """Time from the validity of the velocity to the time of the fix."""
     time_status: Annotated[int, msgspec.Meta(ge=0, le=255)] = 180
     """Time status word with a fix; in the first minute after a cold start it is 160 instead."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -201,6 +202,17 @@ def test_a_process_that_ends_costs_only_its_run(tmp_path: Path) -> None:
     assert sorted(reports) == ["a", "b", "c", "d"]
     assert [name for name, report in reports.items() if report.verdict is Verdict.WORSE] == ["b"]
     assert "memory" in reports["b"].reason
+
+
+def test_rejected_velocities_are_compared_as_texts(accepted: Path, tmp_path: Path) -> None:
+    config = tmp_path / "pygnc.toml"
+    config.write_text("[orbit.screening]\nvelocity_latency_max_s = 0.0\n")
+    run = add_run(tmp_path / "corpus", "run", RecordedFiles(sense=(accepted / "few" / "sense.bin",), config=config))
+    assert accept_run(run, CONSTANTS).reason == ""
+    causes = pl.read_parquet(run / "reference" / "fixes.parquet")["velocity_cause"]
+    assert causes.dtype == pl.String
+    assert set(causes) == {"no_velocity"}
+    assert check_run(run, CONSTANTS, LIMIT).verdict is Verdict.UNCHANGED
 
 
 def gate(*words: str | Path) -> Result:

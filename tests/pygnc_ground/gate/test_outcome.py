@@ -20,6 +20,7 @@ class Pair:
     other: list[int]
 
 
+CAUSE = pl.Enum(["x", "y"])
 DIFFERENT: list[tuple[Any, Any]] = [
     (0.0, -0.0),
     (1.0, math.nextafter(1.0, 2.0)),
@@ -37,6 +38,13 @@ DIFFERENT: list[tuple[Any, Any]] = [
     (pl.DataFrame({"a": [0.0]}), pl.DataFrame({"a": [-0.0]})),
     (pl.DataFrame({"a": ["x", ""]}), pl.DataFrame({"a": ["x", None]})),
     (pl.DataFrame({"a": [1.0]}), pl.DataFrame({"b": [1.0]})),
+    (pl.DataFrame({"a": [True, None]}), pl.DataFrame({"a": [False, None]})),
+    (pl.DataFrame({"a": [True, None]}), pl.DataFrame({"a": [True, False]})),
+    (
+        pl.DataFrame({"a": pl.Series(["x", None], dtype=CAUSE)}),
+        pl.DataFrame({"a": pl.Series(["y", None], dtype=CAUSE)}),
+    ),
+    (pl.DataFrame({"a": pl.Series(["x", None], dtype=CAUSE)}), pl.DataFrame({"a": pl.Series(["x", "x"], dtype=CAUSE)})),
 ]
 
 
