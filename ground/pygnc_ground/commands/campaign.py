@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from pygnc_cli.text import printable
 from pygnc_ground.campaign.definition import Campaign, RunPlan, count_runs, plan_run, read_campaign
 from pygnc_ground.campaign.run import RunResult, run_one
 from pygnc_ground.campaign.store import Store, load_campaign, same_figures, stored_row
-from pygnc_ground.scenario.generate import generate
+from pygnc_ground.scenario.generate import generate, generate_all
 from pygnc_ground.scenario.settings import dump_tables
 from pygnc_ground.scenario.writer import write_scenario
 
@@ -127,11 +128,28 @@ def report(
 
 def _write_inputs(plan: RunPlan, out: Path) -> None:
     settings = plan.scenario_settings()
-    echo_files(write_scenario(settings, [generate(settings)], out))
+    own, partners = out, list[Path]()
+    if settings.formation.all_satellites:
+        own = out / str(settings.formation.own_id)
+        partners = [out / str(partner.id) for partner in settings.partners]
+    scenarios = generate_all(settings) if partners else [generate(settings)]
+    echo_files(write_scenario(settings, scenarios, out))
+    for partner in partners:
+        # The flight has the partners' range files beside its own, but not their sense files.
+        shutil.copytree(partner / "range", own / "range" / f"partner_{partner.name}")
     config = out / "pygnc.toml"
     config.write_text(dump_tables(plan.settings), encoding="utf-8")
-    names = [shlex.quote(str(path)) for path in (out / "sense.bin", out / "truth.parquet", config, out / "replay")]
-    typer.echo("replay: pygnc replay {} --truth {} --config {} --out {}".format(*names))
+    words: list[object] = [
+        "pygnc",
+        "replay",
+        own / "sense.bin",
+        *(("--ranges", own / "range") if settings.partners else ()),
+    ]
+    words += ["--truth", own / "truth.parquet"]
+    for partner in partners:
+        words += ["--partner-truth", f"{partner.name}={partner / 'truth.parquet'}"]
+    words += ["--config", config, "--out", out / "replay"]
+    typer.echo(f"replay: {' '.join(shlex.quote(str(word)) for word in words)}")
     if plan.sensor_faults or plan.begin != "start":
         typer.echo("the files contain neither sensor faults nor the later begin of the run")
 

@@ -1,6 +1,7 @@
 """`pygnc campaign`: files, messages and exit codes."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,11 +11,13 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from pygnc.bus.messages import RangeMeasurement
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.campaign.definition import plan_run, read_campaign
-from pygnc_ground.campaign.run import run_one
+from pygnc_ground.campaign.run import run_one, simulated
 from pygnc_ground.campaign.store import Store
 from pygnc_ground.commands.campaign import app
+from pygnc_ground.replay.inputs import from_files
 from tests.fakes.small_disk import disk_of, fill
 from tests.pygnc_ground.campaign.samples import write_campaign
 
@@ -50,6 +53,37 @@ def test_a_run_is_repeated_bit_for_bit(computed: Path, tmp_path: Path) -> None:
     assert code == ExitCode.DONE, output
     assert "bit for bit" in output
     assert {path.name for path in (tmp_path / "files").iterdir()} >= {"sense.bin", "truth.parquet", "pygnc.toml"}
+
+
+@pytest.mark.parametrize("everyone", [True, False])
+def test_the_files_of_a_formation_are_those_that_its_run_had(tmp_path: Path, *, everyone: bool) -> None:
+    scenario = {
+        "duration_s": 600,
+        "formation": {"shape": "bounded", "all_satellites": everyone},
+        "partners": [{"id": 75}, {"id": 76, "fixes_until_s": 200.0}],
+    }
+    estimators = {"attitude": [], "formation": ["batch"]}
+    campaign = read_campaign(write_campaign(tmp_path / "c.toml", scenario=scenario, estimators=estimators))
+    with Store(tmp_path / "out", campaign) as store:
+        plan = plan_run(campaign, 0)
+        store.add(run_one(plan), "here")
+        store.merge()
+    code, output = run("rerun", tmp_path / "out", 0, "--out", tmp_path / "files")
+    assert code == ExitCode.DONE, output
+    assert "bit for bit" in output
+    (command,) = [line for line in output.splitlines() if line.startswith("replay: ")]
+    words = shlex.split(command)
+    sense, ranges = Path(words[3]), Path(words[words.index("--ranges") + 1])
+    assert words.count("--partner-truth") == 2 * everyone
+    named = [word.partition("=")[2] or word for word in words if word.endswith(".parquet")]
+    assert all(Path(word).exists() for word in named)
+    settings = plan.flight_settings()
+    written = list(from_files([sense], ranges, settings).messages)
+    flown = simulated(plan).inputs(settings)
+    assert [type(message) for message in written] == [type(message) for message in flown]
+    measured = [[each for each in messages if isinstance(each, RangeMeasurement)] for messages in (written, flown)]
+    assert len(measured[0]) == 10 * (6 if everyone else 2)
+    assert [each.range_m for each in measured[0]] == [each.range_m for each in measured[1]]
 
 
 def test_other_figures_are_reported(computed: Path, tmp_path: Path) -> None:
