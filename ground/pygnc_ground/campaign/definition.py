@@ -289,18 +289,18 @@ def _places(tables: Tables, name: str) -> list[_Place]:
     places: list[_Place] = [()]
     for part in name.split("."):
         if part == "*":
-            places = [(*place, index) for place in places for index in range(len(_value_at(tables, place) or ()))]
+            places = [(*place, index) for place in places for index in range(_length_at(tables, place))]
         else:
             places = [(*place, part) for place in places]
     return places
 
 
-def _value_at(value: Any, place: _Place) -> Any:  # noqa: ANN401 - TOML contains any of its types
+def _length_at(value: Any, place: _Place) -> int:  # noqa: ANN401 - TOML contains any of its types
+    """Return the length of the list at a place; 0 if there is none, which the check of the settings reports."""
     for key in place:
-        value = value.get(key) if isinstance(value, dict) else value[key]
-        if value is None:
-            break
-    return value
+        is_list = isinstance(value, list | tuple)
+        value = value[key] if is_list else value.get(key) if isinstance(value, dict) else None
+    return len(value) if isinstance(value, list | tuple) else 0
 
 
 def _with_value(tables: Any, place: _Place, value: Any) -> Any:  # noqa: ANN401 - as above
@@ -308,7 +308,7 @@ def _with_value(tables: Any, place: _Place, value: Any) -> Any:  # noqa: ANN401 
     if not place:
         return value
     key, *below = place
-    copy = list(tables) if isinstance(tables, list | tuple) else dict(tables or {})
+    copy: Any = list(tables) if isinstance(tables, list | tuple) else dict(tables) if isinstance(tables, dict) else {}
     copy[key] = _with_value(copy[key] if isinstance(copy, list) else copy.get(key), tuple(below), value)
     return copy
 
