@@ -31,7 +31,7 @@ from pygnc.tasks.formation.arc import FormationArc
 from pygnc_ground.campaign.definition import RunPlan, plan_run, read_campaign
 from pygnc_ground.campaign.flight import SimulatedFlight, fly
 from pygnc_ground.campaign.formation_posterior import ExpectedNees, expected_nees, judged_solution, true_hypotheses
-from pygnc_ground.campaign.formation_scores import FormationErrors, FormationEstimate
+from pygnc_ground.campaign.formation_scores import FormationErrors, FormationHypotheses
 from pygnc_ground.campaign.orbit_world import ORIENTATION
 from pygnc_ground.campaign.run import simulated
 from pygnc_ground.campaign.time_bins import rms_of
@@ -111,7 +111,7 @@ def consistency_of_seed(shape: str, seed: int) -> Consistency:
     judged = judged_solution(solution, flight.satellites, flight.settings)
     hypothesis, distance = true_hypotheses(judged)
     times = np.array([solution.reference.epoch_ms])
-    estimate = FormationEstimate.of(solution, solution.satellites[1:], times)
+    estimate = FormationHypotheses.of(solution, solution.satellites[1:], times)
     nees = FormationErrors.of(estimate, flight.true_states_gcrf(times), hypothesis).nees[:, 0]
     one = seed % len(hypothesis)
     return Consistency(nees, distance, expected_nees(judged.alone(one + 1), int(hypothesis[one])))
@@ -149,7 +149,7 @@ def compare_seed(case: str, shape: str, seed: int) -> dict[str, float]:
     times = np.unique([seen.gps_ms for seen in solution.ranges])
     states = flight.true_states_gcrf(times)
     partners = tuple(satellite.id for satellite in flight.satellites[1:])
-    errors = FormationErrors.of(FormationEstimate.of(solution, partners, times), states)
+    errors = FormationErrors.of(FormationHypotheses.of(solution, partners, times), states)
     own, truths = states[0], states[1:] - states[0]
     near: list[float] = []
     on_track: list[float] = []

@@ -149,21 +149,23 @@ def formation_rows(of: Sequence[Group], estimators: Sequence[Estimator]) -> Iter
                 group.values(each.column(name)) for name in ("error", "sigma", "bound", "nees", "nis")
             )
             counted = {
-                name: int(np.nansum(group.values(each.column(name))))
+                name: f"{np.nansum(group.values(each.column(name))):.0f}"
+                if each.column(name) in group.rows.columns
+                else "-"
                 for name in ("partners", "ambiguous", "unsolved", "wrong", "missing", "silent")
             }
             yield [
-                group.name,
+                group.name if len(estimators) == 1 else f"{group.name}, {each.name}",
                 *(
                     f"{np.nanmedian(values):.3g}" if np.isfinite(values).any() else "-"
                     for values in (error, sigma, bound)
                 ),
                 f"{rms_of(error / bound):.2f}, {np.nanmedian(error / bound):.2f}" if np.isfinite(bound).any() else "-",
                 f"{mean_of(nees):.2f}, {np.nanmedian(nees):.2f}" if np.isfinite(nees).any() else "-",
-                f"{mean_of(nis):.2f}",
-                str(counted["partners"]),
+                f"{mean_of(nis):.2f}" if np.isfinite(nis).any() else "-",
+                counted["partners"],
                 f"{counted['ambiguous']}, {counted['unsolved']}",
-                *(str(counted[name]) for name in ("wrong", "missing", "silent")),
+                *(counted[name] for name in ("wrong", "missing", "silent")),
             ]
 
 

@@ -28,9 +28,9 @@ class Estimators(Section, frozen=True):
     """Orbit estimators to judge: `filter`, `smoother`, `batch`. The filter always runs."""
     attitude: tuple[Literal["filter", "smoother"], ...] = ("filter",)
     """Attitude estimators to judge: `filter`, `smoother`; empty to skip the attitude."""
-    formation: tuple[Literal["batch"], ...] = ()
-    """Formation estimators to judge: `batch`, the solution of the flight software at the end of the flight. The
-    scenario needs partners.
+    formation: tuple[Literal["batch", "filter"], ...] = ()
+    """Formation estimators to judge: `batch`, the solution of the flight software at the end of the flight; `filter`,
+    its estimates in the second half if that is received live. The scenario needs partners.
     """
     bounds: tuple[Literal["orbit", "attitude", "formation"], ...] = ()
     """Cramér-Rao bounds to compute: `orbit`, `attitude`, `formation`. A bound takes as long as filter and smoother."""
@@ -182,8 +182,8 @@ def _require_consistent(plan: RunPlan) -> None:
             "the scenario has no partners for the estimators of the formation; add scenario.partners or remove them",
         ),
         (
-            "formation" in plan.estimators.bounds and not plan.estimators.formation,
-            "estimators.bounds has the formation, which estimators.formation does not judge; add batch to it",
+            "formation" in plan.estimators.bounds and "batch" not in plan.estimators.formation,
+            "estimators.bounds has the formation, which is a bound of the batch; add batch to estimators.formation",
         ),
         (
             bool(scenario.partners) and plan.begin == "sunlight",

@@ -4,15 +4,17 @@ Nothing but the content of the files reaches the estimators. The truth serves th
 """
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 
-from pygnc.bus.messages import Message
+from pygnc.bus.messages import GpsFix, Message
+from pygnc.common.clock import gps_ms_from_week
 from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.tasks.orbit.tracker import OrbitTracker
@@ -122,6 +124,28 @@ def _satellites(settings: Settings) -> tuple[Satellite, ...]:
 @lru_cache(_PATHS)
 def _path(settings: Settings) -> SharedPath:
     return SharedPath(Trajectory.of(settings))
+
+
+def received_live(messages: Sequence[Message], begin_gps_ms: int) -> list[Message]:
+    """Return messages as if those from a time on had arrived after the batch, numbered anew.
+
+    Args:
+        messages: Messages of files, in order of time; the last one ends the batch.
+        begin_gps_ms: Time of the first of our own fixes that arrives live.
+    """
+    *before, end = messages
+    times = [_own_gps_ms(message) for message in before]
+    first = next((row for row, gps_ms in enumerate(times) if gps_ms >= begin_gps_ms), len(before))
+    ordered = (*before[:first], end, *before[first:])
+    return [msgspec.structs.replace(message, seq=seq) for seq, message in enumerate(ordered, 1)]
+
+
+def _own_gps_ms(message: Message) -> int:
+    """Return the time of a fix of our own; -1 for other messages."""
+    if not isinstance(message, GpsFix) or not message.is_own:
+        return -1
+    gps_ms = gps_ms_from_week(message.gps_week, message.gps_tow_ms)
+    return -1 if gps_ms is None else gps_ms
 
 
 def fly(

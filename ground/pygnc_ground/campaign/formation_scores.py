@@ -5,12 +5,14 @@ errors are those of the hypothesis nearest to the truth. What it claims about th
 wrong first hypothesis is acceptable if the partner is reported as ambiguous or unsolved.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from pygnc.bus.messages import FormationEstimate
 from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.observations import RangeObservation
@@ -20,7 +22,7 @@ from pygnc_ground.campaign.flight import SimulatedFlight
 from pygnc_ground.campaign.orbit_world import ORIENTATION
 from pygnc_ground.campaign.time_bins import BinRow, Trace, bin_rows, mean_of, rms_of
 from pygnc_ground.formation.bound import FormationPriors, bound_of_satellites
-from pygnc_ground.formation.relative import elements_nees
+from pygnc_ground.formation.relative import elements_nees, rtn_from_gcrf
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.replay.collect import Collected
 
@@ -32,7 +34,7 @@ _STEP_MS: Final = 120_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FormationEstimate:
+class FormationHypotheses:
     """Result of the formation estimator: h hypotheses on p partners at n times, the best first."""
 
     relative_gcrf: FloatArray
@@ -43,7 +45,7 @@ class FormationEstimate:
     """True for partners reported as ambiguous, and for those reported as unsolved, shape (2, p)"""
 
     @classmethod
-    def of(cls, solution: FormationSolution, partners: tuple[int, ...], gps_ms: IntArray) -> "FormationEstimate":
+    def of(cls, solution: FormationSolution, partners: tuple[int, ...], gps_ms: IntArray) -> "FormationHypotheses":
         """Return all hypotheses of a solution at n times (n,)."""
         shape = (len(solution.hypotheses), len(partners), len(gps_ms))
         relative, covariance = np.full((*shape, 6), np.nan), np.full((*shape, 6, 6), np.nan)
@@ -77,7 +79,7 @@ class FormationErrors:
     """True if the first hypothesis has a larger NEES, (p,)"""
 
     @classmethod
-    def of(cls, estimate: FormationEstimate, states: FloatArray, right: IntArray | None = None) -> "FormationErrors":
+    def of(cls, estimate: FormationHypotheses, states: FloatArray, right: IntArray | None = None) -> "FormationErrors":
         """Compare an estimate with the true states of all satellites, ours first, (1 + p, n, 6).
 
         Args:
@@ -114,7 +116,7 @@ def score_formation(
     times = start_ms + np.arange(_STEP_MS, duration_ms + 1, _STEP_MS)
     times = times[[solution.reference.covers(moment) for moment in times.tolist()]]
     partners = tuple(satellite.id for satellite in flight.satellites[1:])
-    estimate = FormationEstimate.of(solution, partners, times)
+    estimate = FormationHypotheses.of(solution, partners, times)
     errors = FormationErrors.of(estimate, flight.true_states_gcrf(times))
     bound_m = np.full(errors.error_m.shape, np.nan)
     if "formation" in estimators.bounds:
@@ -140,6 +142,60 @@ def score_formation(
     rows = (t_s, error_m, errors.sigma_m[found], bound_m[found], errors.nees[found] / _DOF, np.tile(nis, (len(t_s), 1)))
     bins = bin_rows("formation batch", Trace(*(values.ravel() for values in rows)), bin_s)
     return {f"formation_batch_{name}": value for name, value in figures.items()}, bins
+
+
+def score_filter(
+    flight: SimulatedFlight, flown: Collected, begin_gps_ms: int, bin_s: float
+) -> tuple[dict[str, float], list[BinRow]]:
+    """Return figures by name and rows of time bins of the estimates from a time on.
+
+    Raises:
+        ValueError: There is no estimate.
+    """
+    reported = [message for message in flown.partners if isinstance(message, FormationEstimate)]
+    newest = {message.partner_id: message for message in reported if message.gps_ms >= begin_gps_ms}
+    if not newest:
+        raise ValueError("the formation filter gave no estimate; check ranges and fixes of the scenario")
+    certain = [
+        message for message in reported if message.gps_ms >= begin_gps_ms and not (message.cause or message.ambiguous)
+    ]
+    traces = {partner: _trace(flight, [each for each in certain if each.partner_id == partner]) for partner in newest}
+    every = Trace(*(np.concatenate(parts) for parts in zip(*traces.values(), strict=True)))
+    figures = {
+        "error_m": rms_of(every.error),
+        "sigma_m": rms_of(every.sigma),
+        "nees": mean_of(every.nees),
+        "worst_m": max((rms_of(trace.error) for trace in traces.values() if len(trace.error)), default=math.nan),
+        "partners": float(len(flight.satellites) - 1),
+        "ambiguous": float(sum(message.ambiguous for message in newest.values())),
+        "unsolved": float(sum(bool(message.cause) for message in newest.values())),
+        "silent": float(sum(bool((trace.nees * _DOF > WRONG_NEES).any()) for trace in traces.values())),
+    }
+    bins = bin_rows("formation filter", every, bin_s)
+    return {f"formation_filter_{name}": value for name, value in figures.items()}, bins
+
+
+def _trace(flight: SimulatedFlight, estimates: Sequence[FormationEstimate]) -> Trace:
+    """Return the errors of estimates of one partner."""
+    times = np.array([each.gps_ms for each in estimates], dtype=np.int64)
+    found, covariance = np.zeros((len(times), 6)), np.zeros((len(times), 6, 6))
+    for row, each in enumerate(estimates):
+        found[row] = (*(each.position_gcrf_m or ()), *(each.velocity_gcrf_mps or ()))
+        covariance[row][np.tril_indices(6)] = covariance[row].T[np.tril_indices(6)] = each.covariance_rtn or ()
+    ids = [satellite.id for satellite in flight.satellites]
+    states = flight.true_states_gcrf(times)
+    own, partner = states[0], states[ids.index(estimates[0].partner_id) if estimates else 0]
+    to_gcrf = np.linalg.inv(rtn_from_gcrf(own))
+    nees = elements_nees(own, own + found, partner, to_gcrf @ covariance @ to_gcrf.swapaxes(1, 2)) / _DOF
+    unknown = np.full(len(times), np.nan)
+    return Trace(
+        t_s=(times - flight.settings.start_gps_ms) / 1000.0,
+        error=np.linalg.norm((found - (partner - own))[:, :3], axis=1),
+        sigma=np.sqrt(np.trace(covariance[:, :3, :3], axis1=1, axis2=2)),
+        bound=unknown,
+        nees=nees,
+        nis=unknown,
+    )
 
 
 def _bound_m(flight: SimulatedFlight, settings: FlightSettings, times: IntArray) -> FloatArray:

@@ -16,7 +16,7 @@ import pygnc
 from pygnc_cli.text import printable
 from pygnc_ground.campaign import figures
 from pygnc_ground.campaign.definition import Campaign, count_runs
-from pygnc_ground.campaign.schema import FAILED
+from pygnc_ground.campaign.schema import FAILED, FORMATION_ESTIMATORS
 from pygnc_ground.campaign.statistics import (
     Accuracy,
     Difference,
@@ -183,16 +183,21 @@ def _findings(results: _Results, rows: Sequence[Row], compared: Sequence[Differe
 
 
 def _of_formation(runs: pl.DataFrame) -> list[Finding]:
-    columns = [f"formation_batch_{name}" for name in ("partners", "silent", "missing")]
-    judged = runs.select(columns).drop_nulls()
-    if not judged.height:
-        return []
-    partners, silent, missing = (int(judged[name].sum()) for name in columns)
-    text = (
-        f"Of {wording.plural(partners, 'partner')}, {wording.whole(silent)} had a wrong orbit that was not reported as"
-        f" ambiguous, and {wording.whole(missing)} no hypothesis that agrees with the truth (good: none)."
-    )
-    return [Finding(text, good=not silent and not missing)]
+    found = []
+    for name in FORMATION_ESTIMATORS:
+        judged = runs.select(f"formation_{name}_partners", f"formation_{name}_silent").drop_nulls()
+        if judged.height:
+            partners, silent = (int(column.sum()) for column in judged.get_columns())
+            text = (
+                f"The formation {name} gave {wording.whole(silent)} of {wording.plural(partners, 'partner')} a wrong"
+                " orbit that was not reported as ambiguous (good: none)."
+            )
+            found.append(Finding(text, good=not silent))
+    missing = int(runs["formation_batch_missing"].sum())
+    if missing:
+        text = f"For {wording.plural(missing, 'partner')} no hypothesis of the formation batch agrees with the truth."
+        found.append(Finding(text, good=False))
+    return found
 
 
 def _of_estimator(rows: Sequence[Row]) -> list[Finding]:

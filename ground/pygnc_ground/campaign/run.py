@@ -10,8 +10,8 @@ import msgspec
 
 from pygnc_ground.campaign.attitude_scores import score_attitude
 from pygnc_ground.campaign.definition import RunPlan
-from pygnc_ground.campaign.flight import SimulatedFlight, fly
-from pygnc_ground.campaign.formation_scores import score_formation
+from pygnc_ground.campaign.flight import SimulatedFlight, fly, received_live
+from pygnc_ground.campaign.formation_scores import score_filter, score_formation
 from pygnc_ground.campaign.orbit_scores import score_orbit
 from pygnc_ground.campaign.schema import DONE, FAILED
 from pygnc_ground.campaign.sensor_faults import with_faults
@@ -77,8 +77,8 @@ def simulated(plan: RunPlan) -> SimulatedFlight:
 def _figures(plan: RunPlan) -> tuple[dict[str, float], list[BinRow]]:
     settings, estimators = plan.flight_settings(), plan.estimators
     flight = simulated(plan)
-    messages = with_faults(flight.inputs(settings), plan.sensor_faults, plan.seed)
-    with_attitude, with_formation = bool(estimators.attitude), bool(estimators.formation)
+    messages = list(with_faults(flight.inputs(settings), plan.sensor_faults, plan.seed))
+    with_attitude, with_formation = bool(estimators.attitude), "batch" in estimators.formation
     flown = fly(messages, settings, attitude=with_attitude, formation=with_formation, filter_name=estimators.filter)
     figures, bins = score_orbit(flight, flown, settings, estimators, plan.bin_s)
     if with_attitude:
@@ -87,6 +87,11 @@ def _figures(plan: RunPlan) -> tuple[dict[str, float], list[BinRow]]:
     if with_formation:
         of_formation, more_bins = score_formation(flight, flown, settings, estimators, plan.bin_s)
         figures, bins = figures | of_formation, bins + more_bins
+    if "filter" in estimators.formation:
+        middle_ms = flight.settings.start_gps_ms + 500 * flight.settings.duration_s
+        live = fly(received_live(messages, middle_ms), settings, attitude=False, formation=True)
+        of_filter, more_bins = score_filter(flight, live, middle_ms, plan.bin_s)
+        figures, bins = figures | of_filter, bins + more_bins
     return figures, bins
 
 

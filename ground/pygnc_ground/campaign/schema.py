@@ -19,7 +19,7 @@ class Column(NamedTuple):
 
 ORBIT_ESTIMATORS: Final = ("filter", "smoother", "batch")
 ATTITUDE_ESTIMATORS: Final = ("filter", "smoother")
-FORMATION_ESTIMATORS: Final = ("batch",)
+FORMATION_ESTIMATORS: Final = ("batch", "filter")
 FAILED: Final = "failed"
 DONE: Final = "done"
 
@@ -66,20 +66,28 @@ def _attitude(estimator: str) -> Iterator[Column]:
 
 
 def _formation(estimator: str) -> Iterator[Column]:
-    name, nearest = f"formation_{estimator}", "of the hypothesis nearest to the truth, RMS over partners and time"
-    yield Column(f"{name}_error_m", pl.Float64, "m", f"relative position error, 3-D, {nearest}; without missing ones")
-    yield Column(f"{name}_sigma_m", pl.Float64, "m", f"formal standard deviation of the relative position {nearest}")
-    yield Column(f"{name}_bound_m", pl.Float64, "m", "Cramér-Rao bound of the relative position, RMS")
-    yield Column(f"{name}_nees", pl.Float64, "1", "normalised error squared per relative element, amid the flight")
-    yield Column(f"{name}_nis", pl.Float64, "1", "normalised residual squared of the used ranges")
+    name, is_batch = f"formation_{estimator}", estimator == "batch"
+    orbit = "of the hypothesis nearest to the truth" if is_batch else "of estimates that are not reported as ambiguous"
+    yield Column(
+        f"{name}_error_m", pl.Float64, "m", f"relative position error, 3-D RMS over partners and time, {orbit}"
+    )
+    yield Column(
+        f"{name}_sigma_m", pl.Float64, "m", f"formal standard deviation of the relative position, RMS, {orbit}"
+    )
+    yield Column(f"{name}_nees", pl.Float64, "1", "normalised error squared per relative element, mean (batch: amid)")
     yield Column(f"{name}_worst_m", pl.Float64, "m", "as error_m, of the partner with the largest error")
-    yield Column(f"{name}_best_m", pl.Float64, "m", "as error_m, of the hypothesis that the estimator ranks first")
     yield Column(f"{name}_partners", pl.Float64, "1", "number of partners")
-    yield Column(f"{name}_ambiguous", pl.Float64, "1", "partners reported as ambiguous")
-    yield Column(f"{name}_unsolved", pl.Float64, "1", "partners reported as unsolved")
-    yield Column(f"{name}_missing", pl.Float64, "1", "partners without a hypothesis within ten sigmas of the truth")
-    yield Column(f"{name}_wrong", pl.Float64, "1", "partners whose first hypothesis is not within ten sigmas")
-    yield Column(f"{name}_silent", pl.Float64, "1", "wrong partners that are reported neither ambiguous nor unsolved")
+    yield Column(f"{name}_ambiguous", pl.Float64, "1", "partners reported as ambiguous at the end")
+    yield Column(f"{name}_unsolved", pl.Float64, "1", "partners reported as unsolved at the end")
+    yield Column(f"{name}_silent", pl.Float64, "1", "partners with a certain orbit that is not within ten sigmas")
+    yield Column(
+        f"{name}_bound_m", pl.Float64, "m", "Cramér-Rao bound of the relative position, RMS; of the batch only"
+    )
+    yield Column(f"{name}_nis", pl.Float64, "1", "normalised residual squared of the used ranges; of the batch only")
+    if is_batch:
+        yield Column(f"{name}_best_m", pl.Float64, "m", "as error_m, of the hypothesis that is ranked first")
+        yield Column(f"{name}_missing", pl.Float64, "1", "partners without a hypothesis within ten sigmas of the truth")
+        yield Column(f"{name}_wrong", pl.Float64, "1", "partners whose first hypothesis is not within ten sigmas")
 
 
 METRICS: Final = (

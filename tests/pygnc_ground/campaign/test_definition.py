@@ -81,7 +81,8 @@ def test_a_star_stands_for_all_partners() -> None:
         ({"preset": "formation4", "estimators": {"bounds": ["formation"]}}, "estimators.formation"),
         ({"preset": "formation4", "begin": "sunlight"}, "sunlight"),
         ({"preset": "formation4", "settings": {"formation": {"own_id": 75}}}, "own_id"),
-        ({"preset": "formation4", "estimators": {"formation": ["filter"]}}, "formation"),
+        ({"preset": "formation4", "estimators": {"formation": ["smoother"]}}, "formation"),
+        ({"preset": "formation4", "estimators": {"formation": ["filter"], "bounds": ["formation"]}}, "batch"),
     ],
 )
 def test_an_unusable_value_is_refused_with_the_name_of_the_file(changes: dict[str, object], message: str) -> None:

@@ -18,7 +18,7 @@ from pygnc_ground.campaign.formation_posterior import (
     judged_solution,
     true_hypotheses,
 )
-from pygnc_ground.campaign.formation_scores import FormationErrors, FormationEstimate
+from pygnc_ground.campaign.formation_scores import FormationErrors, FormationHypotheses
 from pygnc_ground.scenario.settings import Formation, Partner, Ranging, Settings
 
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ def test_minimisation_from_a_hypothesis_returns_to_it() -> None:
     hypothesis, distance = true_hypotheses(judged)
     assert float(distance[0]) < 0.1
     times = np.array([solution.reference.epoch_ms])
-    estimate = FormationEstimate.of(solution, (75,), times)
+    estimate = FormationHypotheses.of(solution, (75,), times)
     assert np.all(FormationErrors.of(estimate, flight.true_states_gcrf(times), hypothesis).nees < 30.0)
 
 

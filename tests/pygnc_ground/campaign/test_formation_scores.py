@@ -1,5 +1,6 @@
 """Errors drawn from the bound, wrong hypotheses, and a flight whose formation is judged."""
 
+import math
 from functools import cache
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.definition import plan_run
-from pygnc_ground.campaign.formation_scores import FormationErrors, FormationEstimate
+from pygnc_ground.campaign.formation_scores import FormationErrors, FormationHypotheses
 from pygnc_ground.campaign.orbit_world import ORIENTATION
 from pygnc_ground.campaign.run import RunResult, run_one
 from pygnc_ground.campaign.schema import METRICS
@@ -43,11 +44,11 @@ def efficient(seed: int) -> FloatArray:
     return np.asarray(root @ np.random.default_rng(seed).standard_normal(root.shape[-1]))
 
 
-def estimate(*errors: FloatArray, claimed: float = 1.0) -> FormationEstimate:
+def estimate(*errors: FloatArray, claimed: float = 1.0) -> FormationHypotheses:
     """Hypotheses with these errors, whose covariance is the bound's times `claimed`."""
     states = bound().motion.states_gcrf
     covariance = np.tile(claimed * bound().covariance_gcrf, (len(errors), 1, 1, 1, 1))
-    return FormationEstimate(states[1:] - states[:1] + np.array(errors), covariance, NO_FLAGS)
+    return FormationHypotheses(states[1:] - states[:1] + np.array(errors), covariance, NO_FLAGS)
 
 
 def judged(*errors: FloatArray, claimed: float = 1.0, right: IntArray | None = None) -> FormationErrors:
@@ -102,11 +103,14 @@ def test_a_partner_without_an_orbit_is_not_found() -> None:
     assert rms_of(far.error_m[0]) == pytest.approx(500.0)
 
 
+BATCH = {"attitude": [], "formation": ["batch"], "bounds": ["formation"]}
+FILTER = {"attitude": [], "formation": ["filter"]}
+CALIBRATED = {"formation": {"range_bias_m": 1050.0, "range_bias_sigma_m": 20.0}}
+
+
 def flown(**changes: object) -> RunResult:
-    estimators = {"attitude": [], "formation": ["batch"], "bounds": ["formation"]}
-    settings = {"formation": {"range_bias_m": 1050.0, "range_bias_sigma_m": 20.0}}
     scenario = SCENARIO | {"forces": {"gravity_degree": 100}} | changes
-    campaign = short_campaign(estimators=estimators, scenario=scenario, settings=settings)
+    campaign = short_campaign(estimators=BATCH, scenario=scenario, settings=CALIBRATED)
     return run_one(plan_run(campaign, 0))
 
 
@@ -119,8 +123,9 @@ def test_fixes_and_ranges_of_all_determine_the_formation() -> None:
     result = flown()
     row = result.row
     assert row["error"] == ""
-    columns = {column.name for column in METRICS if column.name.startswith("formation")}
+    columns = {column.name for column in METRICS if column.name.startswith("formation_batch")}
     assert columns <= row.keys()
+    assert not [name for name in row if name.startswith("formation_filter")]
     assert row["formation_batch_partners"] == 2.0
     assert flags(result) == [0.0] * 5
     error_m, sigma_m, bound_m = (row[f"formation_batch_{name}_m"] for name in ("error", "sigma", "bound"))
@@ -133,6 +138,32 @@ def test_fixes_and_ranges_of_all_determine_the_formation() -> None:
     assert all(0.3 < each.nis < 2.0 for each in bins)
     mean_square = sum(each.epochs * each.error**2 for each in bins) / sum(each.epochs for each in bins)
     assert mean_square == pytest.approx(error_m**2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("everyone", [True, False])
+def test_the_filter_is_judged_in_the_half_that_is_received_live(*, everyone: bool) -> None:
+    scenario = SCENARIO | {
+        "duration_s": 3840,
+        "forces": {"gravity_degree": 100},
+        "formation": {"shape": "bounded", "all_satellites": everyone},
+    }
+    result = run_one(plan_run(short_campaign(estimators=FILTER, scenario=scenario, settings=CALIBRATED), 0))
+    row = result.row
+    assert row["error"] == ""
+    assert not [name for name in row if name.startswith("formation_batch")]
+    assert {name for name in row if name.startswith("formation_filter")} <= {column.name for column in METRICS}
+    names = ("partners", "ambiguous", "unsolved", "silent")
+    assert [row[f"formation_filter_{name}"] for name in names] == [2.0, 0.0 if everyone else 2.0, 0.0, 0.0]
+    bins = [each for each in result.bins if each.estimator == "formation filter"]
+    if everyone:
+        assert 0.3 < row["formation_filter_error_m"] / row["formation_filter_sigma_m"] < 2.0
+        assert row["formation_filter_error_m"] <= row["formation_filter_worst_m"] < 10.0
+        assert 0.2 < row["formation_filter_nees"] < 3.0
+        assert min(each.begin_s for each in bins) == 1800.0
+    else:
+        assert math.isnan(row["formation_filter_error_m"])
+        assert not bins
 
 
 @pytest.mark.slow
