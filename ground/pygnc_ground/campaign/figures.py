@@ -165,10 +165,11 @@ def consistency_over_time(series: Sequence[tuple[Estimator, BinSeries]]) -> Draw
 
     drawing = _over_time(series, [(nees, "NEES per degree of freedom"), (nis, "NIS per degree of freedom")])
     if isinstance(drawing, Figure):
-        kinds = list(dict.fromkeys(each.kind for each, _ in series))
+        shown = [(each, one) for each, one in series if len(one.hours)]
+        kinds = list(dict.fromkeys(each.kind for each, _ in shown))
         for number, kind in enumerate(kinds):
-            runs = max(int(one.runs.max()) for each, one in series if each.kind == kind)
-            dof = next(each.dof for each, _ in series if each.kind == kind)
+            runs = max(int(one.runs.max()) for each, one in shown if each.kind == kind)
+            dof = next(each.dof for each, _ in shown if each.kind == kind)
             low, high = (limit / dof for limit in band(dof, runs))
             for row, axes in enumerate((drawing.axes[number], drawing.axes[len(kinds) + number])):
                 if not row:
