@@ -6,6 +6,7 @@ covariance. Nothing is subtracted from a covariance.
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -20,8 +21,13 @@ def triangular(root: Array) -> Array:
     """
     size = root.shape[-2]
     reflectors, _ = np.linalg.qr(root.swapaxes(-1, -2), mode="raw")
-    lower: Array = np.ascontiguousarray(np.tri(size) * reflectors[..., :size])
+    lower: Array = np.ascontiguousarray(_lower_ones(size) * reflectors[..., :size])
     return lower
+
+
+@lru_cache(maxsize=8)
+def _lower_ones(size: int) -> Array:
+    return np.tri(size)
 
 
 def innovation_covariance(root: Array, partials: Array, sigma: Array) -> Array:

@@ -4,6 +4,7 @@ If the store is full, a quarter of it is freed in the most frequent directions o
 few minutes of tumbling outlast a day of pointing, and among equal directions newer readings prevail.
 """
 
+import math
 from typing import Final
 
 import msgspec
@@ -45,7 +46,7 @@ class CalibrationSamples(msgspec.Struct, eq=False):
         A reading or field that is not finite is ignored.
         """
         row = np.concatenate((mag_imu_ut, field_gcrf_ut))
-        if not np.isfinite(row).all():
+        if not all(map(math.isfinite, row.tolist())):
             return
         if len(self.rows) == self.capacity:
             self._thin()

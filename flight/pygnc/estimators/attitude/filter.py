@@ -171,7 +171,7 @@ class AttitudeFilter:
             memory.field_ms = sample.gps_ms
         before = memory.gyro.stuck
         memory.gyro = memory.gyro.updated(sample.gyro_imu_rad_s, self.settings.gyro)
-        if memory.gyro.beyond_range.any():
+        if np.count_nonzero(memory.gyro.beyond_range):
             self._abandon_track()
         if memory.track is not None:
             track = self._widened(memory.track, memory.gyro.stuck & ~before)

@@ -121,12 +121,12 @@ class AttitudeDynamics:
         transition[ATTITUDE, GYRO_BIAS] = d_rate
         transition[ATTITUDE, GYRO_SCALE] = d_rate * (0.5 * (rates_imu[0] + rates_imu[1]))
         slow_after = self._centre + decay * (state.slow - self._centre)
-        noisy = np.flatnonzero(noise)
+        noisy = noise.nonzero()[0]
         root = np.zeros((SIZE, SIZE + len(noisy)))
         # Only the attitude depends on other elements.
         np.multiply(transition.diagonal()[:, None], state.sqrt_covariance, out=root[:, :SIZE])
         root[ATTITUDE, :SIZE] = transition[ATTITUDE].dot(state.sqrt_covariance)
-        root[noisy, SIZE + np.arange(len(noisy))] = noise[noisy]
+        root[noisy, np.arange(SIZE, root.shape[1])] = noise[noisy]
         return AttitudeStep(AttitudeState(gps_ms, rotated, slow_after, root), transition, noise, last)
 
     def _rotation_sigma_rad(self, step_s: float, rotation: Array, change_rad_s: Array) -> float:

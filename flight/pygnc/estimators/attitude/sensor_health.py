@@ -116,9 +116,11 @@ class GyroHealth:
 
     def updated(self, reading_rad_s: Array, settings: GyroSettings) -> "GyroHealth":
         """Return the state after the next reading in sensor axes, rad/s, shape (3,)."""
-        within_range = max(map(abs, reading_rad_s.tolist())) < settings.range_rad_s
-        pairs = zip(reading_rad_s.tolist(), self.reading_rad_s.tolist(), strict=True)
-        if within_range and not any(new == old for new, old in pairs):
+        # The usual case, in plain numbers.
+        x, y, z = reading_rad_s.tolist()
+        old_x, old_y, old_z = self.reading_rad_s.tolist()
+        within_range = max(abs(x), abs(y), abs(z)) < settings.range_rad_s
+        if within_range and x != old_x and y != old_y and z != old_z:
             return GyroHealth(reading_rad_s, _NEVER, _NONE, _NONE)
         same = reading_rad_s == self.reading_rad_s
         repeats = np.where(same, self.repeats + (not same.all()), 0.0)

@@ -115,5 +115,6 @@ def _response(noise: ProcessNoiseSettings, step_s: float) -> Array:
     return response * np.sqrt(density * (0.5 * step_s) * _WEIGHTS)
 
 
+@lru_cache(maxsize=4)
 def _correlation_time_s(noise: ProcessNoiseSettings) -> Array:
     return np.array([noise.drag_log_time_s, *[noise.empirical_time_s] * 3])
