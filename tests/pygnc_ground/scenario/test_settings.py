@@ -58,7 +58,7 @@ def test_a_dump_names_every_default(tmp_path: Path) -> None:
         ("[orbit]\ninclination_deg = 'steep'", r"orbit\.inclination_deg"),
         ("[orbit]\neccentricity = 0.5", r"perigee"),
         ("[attitude]\nquaternion_gcrf_from_body = [1.0, 1.0, 0.0, 0.0]", r"norm"),
-        ("[gps]\nvelocity_latency_s = 2.0", r"gps\.velocity_latency_s"),
+        ("[gps]\nvelocity_latency_s = 6.0", r"gps\.velocity_latency_s"),
         ("[gps]\noutages_s = [[0.0, 0.0]]", r"gps\.outages_s\[0\]\[1\]"),
         ("[gps]\nposition_outlier_rate = 1.5", r"gps\.position_outlier_rate"),
         ("[clock]\njitter_s = 5", r"jitter_s must be less"),
