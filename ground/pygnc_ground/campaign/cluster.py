@@ -24,7 +24,6 @@ from pygnc_ground.campaign.definition import RunPlan
 from pygnc_ground.campaign.run import RunResult, failed_row, run_one
 
 LOOPBACK: Final = "127.0.0.1"
-_DASHBOARD_PORT: Final = 8787
 _CONNECT_S: Final = 10.0
 _AHEAD: Final = 3
 """Runs per thread that are submitted ahead; they bound the memory of scheduler and client."""
@@ -167,7 +166,8 @@ def local_cluster(workers: int) -> Iterator[Cluster]:
         "distributed.scheduler.http.routes": ["distributed.http.health", "distributed.http.statics"],
         "distributed.worker.http.routes": [],
         **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in _ALLOCATOR.items()},
-        "logging.distributed": "error",
+        # Lost workers and failed runs are reported by this program; Dask would print tracebacks of closed connections.
+        "logging.distributed": "critical",
     }
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(configuration))
@@ -178,7 +178,7 @@ def local_cluster(workers: int) -> Iterator[Cluster]:
                 host=LOOPBACK,
                 security=True,
                 dashboard_address=f"{LOOPBACK}:{port}",
-                silence_logs=logging.ERROR,
+                silence_logs=logging.CRITICAL,
             )
         )
         client = stack.enter_context(Client(cluster))
@@ -220,13 +220,7 @@ def remote_cluster(address: str) -> Iterator[Cluster]:
 
 
 def _free_port() -> int:
-    """Return the port of the dashboard: the usual one, or any if it is in use."""
-    for port in (_DASHBOARD_PORT, 0):
-        with socket.socket() as candidate:
-            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                candidate.bind((LOOPBACK, port))
-            except OSError:
-                continue
-            return int(candidate.getsockname()[1])
-    raise ClusterError("no port is free for the dashboard")
+    """Return a port for the dashboard; with a fixed one, campaigns that start at the same time would collide."""
+    with socket.socket() as candidate:
+        candidate.bind((LOOPBACK, 0))
+        return int(candidate.getsockname()[1])
