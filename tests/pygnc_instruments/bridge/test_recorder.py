@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -165,7 +166,10 @@ def test_a_log_continues_after_reconnection(bridge: RunningBridge, line: PtyEndp
         client.ask("start_log", {"fileName": "a"})
         line.unplug()
         client.wait(lambda message: message["cmd"] == "device" and not message["data"]["connected"])
+        noticed_s = time.monotonic()
         before = client.ask("status")["log"]["rows"]
+        time.sleep(0.3)
+        unplugged_s = time.monotonic() - noticed_s
         line.plug_in()
         until(lambda: client.ask("status")["log"]["rows"] > before, "more rows")
         client.ask("stop_log")
@@ -175,6 +179,7 @@ def test_a_log_continues_after_reconnection(bridge: RunningBridge, line: PtyEndp
     times_s = [float(row[header.index("time")]) for row in content]
     assert times_s == sorted(times_s)
     (gap,) = (row for row in content if row[header.index("gap")] != "0")
-    sent = 1 + round((times_s[-1] - times_s[0]) * 100.0)
-    assert len(content) + sum(int(row[header.index("lost_before")]) for row in content) == pytest.approx(sent, abs=2)
-    assert float(gap[header.index("gap")]) > 0.01 * int(gap[header.index("lost_before")])
+    gap_s = float(gap[header.index("gap")])
+    assert gap_s > unplugged_s
+    # The unit restarts, so that only times of arrival remain, which vary on a busy computer.
+    assert int(gap[header.index("lost_before")]) == pytest.approx(gap_s * 100.0, rel=0.5)
