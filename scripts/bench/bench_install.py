@@ -28,7 +28,6 @@ MODULES: Final = {
     "pygnc-ground": (
         "pygnc_ground.commands.inspect",
         "pygnc_ground.commands.replay",
-        "pygnc_ground.commands.scenario",
         "pygnc_controller.emulator.command",
     ),
     "pygnc-station": (
