@@ -122,7 +122,7 @@ class Polled:
         self.cleaned_up = threading.Event()
 
     def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
-        raise NotImplementedError
+        raise AssertionError(f"bytes without framing form no frames: {frame} {stamp} {counters}")
 
     def reconnected(self) -> None:
         return None

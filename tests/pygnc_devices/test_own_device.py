@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import time
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -115,8 +114,9 @@ def test_simulates_a_device_from_its_declaration(tmp_path: Path) -> None:
 
 
 def test_finds_a_device_that_sends_once_per_second(tmp_path: Path) -> None:
-    with PtyEndpoint(simulated(period_s=1.0), tmp_path / "port") as line:
-        time.sleep(0.04)  # just after a line: the next one takes a second
+    unit = simulated(period_s=1.0)
+    with PtyEndpoint(unit, tmp_path / "port") as line:
+        assert line.wait_until(lambda: unit.next_s() > 0.5)  # just after a line: the next one takes a second
         assert search([line.url], [family("rain")]).found
 
 

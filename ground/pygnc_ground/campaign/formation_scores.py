@@ -101,10 +101,10 @@ class FormationErrors:
         return cls(error_m[right, number], np.sqrt(variance), nees[right, number], error_m[0], found, ~is_right[0])
 
 
-def score_formation(
+def score_batch(
     flight: SimulatedFlight, flown: Collected, settings: FlightSettings, estimators: Estimators, bin_s: float
 ) -> tuple[dict[str, float], list[BinRow]]:
-    """Return figures by name and rows of time bins of the formation estimator.
+    """Return figures by name and rows of time bins of the solution at the end of a flight.
 
     Raises:
         ValueError: The estimator found no solution.

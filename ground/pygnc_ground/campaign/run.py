@@ -11,7 +11,7 @@ import msgspec
 from pygnc_ground.campaign.attitude_scores import score_attitude
 from pygnc_ground.campaign.definition import RunPlan
 from pygnc_ground.campaign.flight import SimulatedFlight, fly, received_live
-from pygnc_ground.campaign.formation_scores import score_filter, score_formation
+from pygnc_ground.campaign.formation_scores import score_batch, score_filter
 from pygnc_ground.campaign.orbit_scores import score_orbit
 from pygnc_ground.campaign.schema import DONE, FAILED
 from pygnc_ground.campaign.sensor_faults import with_faults
@@ -85,7 +85,7 @@ def _figures(plan: RunPlan) -> tuple[dict[str, float], list[BinRow]]:
         of_attitude, more_bins = score_attitude(flight, flown, settings, estimators, plan.bin_s)
         figures, bins = figures | of_attitude, bins + more_bins
     if with_formation:
-        of_formation, more_bins = score_formation(flight, flown, settings, estimators, plan.bin_s)
+        of_formation, more_bins = score_batch(flight, flown, settings, estimators, plan.bin_s)
         figures, bins = figures | of_formation, bins + more_bins
     if "filter" in estimators.formation:
         middle_ms = flight.settings.start_gps_ms + 500 * flight.settings.duration_s

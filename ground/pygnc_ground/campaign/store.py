@@ -26,6 +26,8 @@ from pygnc_ground.campaign.schema import BINS, EFFORT, FAILED, run_columns, runs
 DEFINITION: Final = "campaign.json"
 TABLES: Final = ("bins", "effort", "runs")
 """Tables in the order in which the files of a part are written."""
+SCHEMAS: Final = {"runs": schema_of(run_columns()), "bins": schema_of(BINS), "effort": schema_of(EFFORT)}
+"""Types of the columns by name; the runs have those of the varied settings besides."""
 _PARTS: Final = "parts"
 _LOCK: Final = ".lock"
 _PART_RUNS: Final = 200
@@ -45,7 +47,7 @@ class Store:
             ValueError: The folder contains something else, another campaign, or is in use by another process.
         """
         self.folder = folder
-        self._schemas = {"runs": runs_schema(campaign), "bins": schema_of(BINS), "effort": schema_of(EFFORT)}
+        self._schemas = {**SCHEMAS, "runs": runs_schema(campaign)}
         self._campaign = campaign
         self._rows: dict[str, list[Any]] = {name: [] for name in TABLES}
         self._written_s = time.monotonic()
@@ -165,10 +167,9 @@ def load_tables(folder: Path) -> Mapping[str, pl.DataFrame]:
         OSError: A file cannot be read.
         ValueError: There is no finished run.
     """
-    schemas = {"runs": schema_of(run_columns()), "bins": schema_of(BINS), "effort": schema_of(EFFORT)}
     tables = {
         name: pl.concat(
-            [pl.DataFrame(schema=schemas[name]), _ordered(_table(folder, name), name).collect()], how="diagonal"
+            [pl.DataFrame(schema=SCHEMAS[name]), _ordered(_table(folder, name), name).collect()], how="diagonal"
         )
         for name in TABLES
     }
@@ -204,8 +205,7 @@ def _table(folder: Path, name: str) -> pl.LazyFrame:
     frames = [pl.scan_parquet(path) for path in ([merged] if merged.exists() else []) + paths]
     if frames:
         return pl.concat(frames)
-    columns = {"runs": {"run": pl.Int64, "status": pl.String}, "bins": schema_of(BINS), "effort": schema_of(EFFORT)}
-    return pl.LazyFrame(schema=columns[name])
+    return pl.LazyFrame(schema=SCHEMAS[name])
 
 
 def _ordered(table: pl.LazyFrame, name: str) -> pl.LazyFrame:

@@ -39,7 +39,7 @@ _SIZES: Final = (3, 10, 35, 128)
 
 
 class Platform(msgspec.Struct, frozen=True):
-    """What the bits of a result depend on besides the source and the inputs.
+    """Libraries, processor and arithmetic, on which the bits of a result depend besides source and inputs.
 
     Attributes:
         versions: Versions of Python, the C library and the numerical libraries.

@@ -163,8 +163,14 @@ def initial_state_gcrf(orbit: Orbit) -> FloatArray:
 
 
 def partner_state_gcrf(own_state_gcrf: FloatArray, partner: Partner) -> FloatArray:
-    """Return the state of a partner in GCRF, shape (6,), from the main satellite's state and the partner's settings."""
-    relative = np.array([*(partner.position_rtn_m or np.zeros(3)), *partner.velocity_rtn_mps])
+    """Return the state of a partner in GCRF, shape (6,), from the main satellite's state and the partner's settings.
+
+    Raises:
+        ValueError: The partner has no place yet; see `placed_partners`.
+    """
+    if partner.position_rtn_m is None:
+        raise ValueError(f"partner {partner.id} has no position_rtn_m; add it, or draw it by a formation.shape")
+    relative = np.array([*partner.position_rtn_m, *partner.velocity_rtn_mps])
     return np.asarray(brahe.state_rtn_to_eci(own_state_gcrf, relative))
 
 

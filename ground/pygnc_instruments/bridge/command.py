@@ -92,7 +92,7 @@ async def _run(settings: BridgeSettings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
             loop.add_signal_handler(number, stopping.set)
-        except NotImplementedError:  # Windows
+        except NotImplementedError:  # the loops of Windows have no signal handlers
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopping.set))
     server = Bridge(settings, _print)
     async with server.running():

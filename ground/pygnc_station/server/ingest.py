@@ -120,7 +120,7 @@ def _opened(path: Path, limits: Limits) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             _check_entries(archive, limits)
             yield archive
-    # RuntimeError: the zip is encrypted
+    # NotImplementedError: its compression is unknown; RuntimeError: it is encrypted
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError) as error:
         raise BadBatchError(f"damaged zip: {error}") from None
 

@@ -16,8 +16,6 @@ from pygnc.estimators.orbit.j2_propagator import StateVector, propagate
 
 ORBIT_AGE_MAX_S: Final = 86_400.0
 """Limit of the orbit's age: in a day without fixes its error reaches tens of kilometres, a third of a degree."""
-
-
 _NOW: Final = np.zeros(1)
 """Offset in s from the time of a request."""
 
