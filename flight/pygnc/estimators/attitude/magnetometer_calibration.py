@@ -257,6 +257,7 @@ def _solved_from(
     )
 
 
+@np.errstate(all="ignore")  # the numbers of an iteration that diverges overflow before it is found out
 def _solve_from(
     readings: Readings, bias_ut: Array, matrix: Array, free: int, settings: CalibrationSettings
 ) -> Calibration | None:

@@ -192,3 +192,13 @@ def test_random_readings_are_calibrated_or_rejected(words: bytes, seed: int) -> 
 def test_rejects_impossible_settings(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         CalibrationSettings(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_iterations_that_diverge_end_without_warnings(seed: int) -> None:
+    # Noise as strong as the field hides the rotation; most of these iterations overflow.
+    rng = np.random.default_rng(seed)
+    field_ut = np.array((30.0, 0.0, 0.0)) + rng.normal(scale=0.1, size=(80, 3))
+    readings_ut = field_ut + rng.normal(scale=30.0, size=(80, 3))
+    with pytest.raises(CalibrationError, match="not enough rotation"):
+        calibrate(readings_ut, field_ut, CalibrationSettings())
