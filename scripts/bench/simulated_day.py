@@ -19,7 +19,7 @@ from pygnc_devices.errors import PortError, PortGoneError
 from pygnc_devices.family import Family
 from pygnc_devices.subscriptions import Subscription
 from pygnc_devices.wake_event import WakeEvent
-from pygnc_instruments.device.log_files import CsvLog
+from pygnc_instruments.device.csv_log import CsvLog
 from pygnc_instruments.simulators.unit import SimulatedUnit
 
 Outages: TypeAlias = list[tuple[float, float]]

@@ -1,19 +1,8 @@
-"""Log files of readings: their folder, names, rotation and recovery; CSV with the columns and units of python-imu380.
+"""Log files of readings: their folder, names, rotation and recovery.
 
-A CSV file begins with comment lines that describe the device and the start time:
-
-    # serial_number: 2008705635
-    # start_utc: 2026-03-01T12:00:00.000Z
-    # units: s,m/s^2,...,UTC,,s
-    time,xAccel,yAccel,...,utc,lost_before,gap
-    0.00000,-0.09577,...,2026-03-01T12:00:00.000000Z,0,0
-
-The last three columns describe the row: its arrival time by this computer's clock, the number of readings missing
-before it, and, after a reconnection, the time since the previous row.
-
-A file has the suffix `.part` until it is complete. Each line of a CSV file is written at once and synced to the disk
-once a second, so a power cut loses at most one second of readings. `recover_logs` truncates an incomplete file to
-complete lines and removes the suffix. `mcap_log` writes the same readings to MCAP files, and `RawLog` all bytes.
+A file has the suffix `.part` until it is complete. It is synced to the disk once a second, so a power cut loses at most
+one second of readings. `recover_logs` truncates an incomplete file to complete readings and removes the suffix.
+`csv_log` writes readings to CSV files, `mcap_log` to MCAP files, and `RawLog` all bytes.
 """
 
 import contextlib
@@ -23,14 +12,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import IO, ClassVar, Final
 
-from pygnc_devices.declaration import Field, Value
 from pygnc_devices.engine import Engine
 from pygnc_devices.files import durable_rename, write_all
-from pygnc_devices.reading import NS_PER_S, Reading
+from pygnc_devices.reading import Reading
 
 try:
     import fcntl
@@ -40,9 +28,6 @@ except ImportError:  # Windows does not rename open files, so no lock is needed 
 _SYNC_S: Final = 1.0
 PART: Final = ".part"
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,120}")
-_MIN_DECIMALS: Final = 5
-_ROW_COLUMNS: Final = (("utc", "UTC"), ("lost_before", ""), ("gap", "s"))
-"""Names and units of the columns that follow those of the packet."""
 
 
 class LogError(Exception):
@@ -211,69 +196,6 @@ class ElapsedTime:
         return arrival_ns - self._start_ns + now_ns - device_ns
 
 
-class CsvLog(ReadingsLog):
-    """Writer of readings to CSV files in a folder, one file per kind of packet."""
-
-    SUFFIX: ClassVar[str] = ".csv"
-
-    def _group(self, reading: Reading) -> str:
-        return reading.packet.name
-
-    def _begin(self, path: Path, descriptor: int, first: Reading) -> "_CsvFile":
-        rows = CsvRows(first)
-        head = {
-            **self.head,
-            "packet": first.packet.name,
-            "start_utc": utc_text(first.t_wall_ns, "milliseconds"),
-            "units": ",".join(unit for _, unit in rows.columns),
-        }
-        file = _CsvFile(path, descriptor, rows)
-        lines = [f"# {key}: {' '.join(value.split())}\n" for key, value in head.items()]
-        file.append("".join(lines) + ",".join(name for name, _ in rows.columns) + "\n")
-        return file
-
-
-class CsvRows:
-    """Rows of the readings of one kind of packet.
-
-    Args:
-        first: the first reading.
-
-    Attributes:
-        columns: names and units of the columns.
-    """
-
-    def __init__(self, first: Reading) -> None:
-        self.columns = [("time", "s"), *first.packet.columns(), *_ROW_COLUMNS]
-        self._formats = [_format(entry) for entry in first.packet.fields]
-        self._elapsed = ElapsedTime(first)
-
-    def row(self, reading: Reading) -> str:
-        """Return the row of the next reading, without its line end."""
-        values = reading.packet.row(reading.values)
-        cells = [_cell(form, value) for form, value in zip(self._formats, values, strict=True)]
-        cells += [utc_text(reading.t_wall_ns), str(reading.lost_before), _gap(reading.gap_ns)]
-        return f"{self._elapsed.at_ns(reading) / NS_PER_S:.5f},{','.join(cells)}"
-
-
-class _CsvFile(LogFile):
-    """Open CSV file with the readings of one kind of packet."""
-
-    def __init__(self, path: Path, descriptor: int, rows: CsvRows) -> None:
-        super().__init__(path, descriptor)
-        self._rows = rows
-
-    def append(self, text: str) -> None:
-        octets = text.encode()
-        write_all(self.descriptor, octets)
-        self.size += len(octets)
-        if self.is_sync_due:
-            self.sync()
-
-    def append_reading(self, reading: Reading) -> None:
-        self.append(f"{self._rows.row(reading)}\n")
-
-
 class RawLog:
     """Writer of all bytes that a device's port receives to a file that can be replayed (`file://x.raw`).
 
@@ -375,37 +297,6 @@ def _mend_mcap(file: IO[bytes]) -> bool:
 
 
 _MENDERS: Final[Mapping[str, Callable[[IO[bytes]], bool]]] = {".csv": _mend_csv, ".mcap": _mend_mcap}
-
-
-def _format(entry: Field) -> str:
-    """Return the format of a column: floats with their precision, scaled integers with the decimals of one bit."""
-    if entry.code in {"f", "d"}:
-        return ".9g" if entry.code == "f" else ".15g"
-    if entry.scale is None:
-        return ""
-    decimals = _MIN_DECIMALS
-    while abs(entry.scale * entry.unit.column_per_unit) < 10.0**-decimals:
-        decimals += 1
-    return f".{decimals}f"
-
-
-def utc_text(t_wall_ns: int, timespec: str = "microseconds") -> str:
-    """Return a time of this computer's clock as ISO 8601 text in UTC."""
-    return datetime.fromtimestamp(t_wall_ns / 1e9, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
-
-
-def _gap(gap_ns: int) -> str:
-    return f"{gap_ns / 1e9:.5f}" if gap_ns else "0"
-
-
-def _cell(form: str, value: Value | None) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, str):
-        return '"' + value.replace('"', '""') + '"'
-    return format(value, form) if isinstance(value, float) else str(value)
 
 
 def _stem(name: str, suffix: str) -> str:

@@ -21,7 +21,7 @@ from pygnc_devices.family import family as family_of
 from pygnc_devices.monodrive.sensor import make_sensors
 from pygnc_devices.reading import Reading
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
-from pygnc_instruments.device.log_files import CsvRows, utc_text
+from pygnc_instruments.device.csv_log import CsvRows, utc_text
 from pygnc_instruments.device.terminal import (
     Baud,
     Count,

@@ -16,7 +16,8 @@ from pygnc_instruments.bridge.device_link import DeviceLink, LinkState
 from pygnc_instruments.bridge.messages import BridgeError, Event
 from pygnc_instruments.bridge.recorder import Recorder
 from pygnc_instruments.device.connection import DeviceSelection
-from pygnc_instruments.device.log_files import CsvLog, LogError
+from pygnc_instruments.device.csv_log import CsvLog
+from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from tests.pygnc_instruments.bridge.running import PATIENCE_S, RunningBridge, until

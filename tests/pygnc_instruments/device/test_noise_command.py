@@ -24,7 +24,7 @@ from pygnc_devices.ucb.framing import make_frame
 from pygnc_devices.ucb.unit import PACKETS
 from pygnc_instruments.device.allan import FloatArray
 from pygnc_instruments.device.command import app
-from pygnc_instruments.device.log_files import CsvLog
+from pygnc_instruments.device.csv_log import CsvLog
 from pygnc_instruments.device.mcap_log import McapLog
 from tests.pygnc_instruments.device.test_allan import INTERVAL_S, generated_noise
 

@@ -23,7 +23,7 @@ from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.framing import make_frame
 from pygnc_instruments.device import log_files
 from pygnc_instruments.device.connection import DeviceSelection, connect
-from pygnc_instruments.device.log_files import CsvLog
+from pygnc_instruments.device.csv_log import CsvLog
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
