@@ -85,7 +85,8 @@ def manoeuvre_rows(of: Sequence[Group]) -> Iterator[list[str]]:
             for name in ("smoother", "batch"):
                 errors, sigmas = (group.values(f"orbit_{name}_delta_v_{unit}") for unit in ("mps", "sigmas"))
                 within, known = int((sigmas <= 3.0).sum()), int(np.isfinite(sigmas).sum())
-                cells.append(f"{1e3 * rms_of(errors):.1f} mm/s RMS, {within} of {known} within 3 sigma")
+                error = f"{1e3 * rms_of(errors):.1f} mm/s RMS, {within} of {known} within 3 sigma"
+                cells.append(error if known else "-")
             peak, outside = (group.values(f"orbit_filter_{name}").max() for name in ("peak_m", "outside_s"))
             yield [group.name, f"{detected.sum()} of {len(detected)}", f"{peak:.1f} m, {outside:.0f} s", *cells]
 

@@ -1,17 +1,23 @@
 """Observations from which the formation is solved: ranges with GPS times, and fixes of all satellites.
 
 They are kept in memory as far back as `[formation] arc_max_s`: about 0.3 kB per range and 1 kB per fix.
+
+Packets have no checksum, and one flipped bit in the week of a GPS packet would make everything else older than the arc.
+An observation that is later than all others by more than the arc is therefore held until others agree with it.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from pygnc.bus.messages import GpsFix, Message, RangeMeasurement
+from pygnc.bus.messages import BatchEnd, GpsFix, Message, RangeMeasurement
+from pygnc.estimators.clock.clock_map import CONFIRMATIONS
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.settings import ScreeningSettings
-from pygnc.tasks.formation.range_clock import RangeClock
+from pygnc.tasks.formation.range_clock import HELD_MAX, RangeClock
 from pygnc.tasks.orbit.tracker import fix_from, screen
+
+Observation: TypeAlias = RangeObservation | SatelliteFix
 
 
 class MeasurementTime(NamedTuple):
@@ -51,6 +57,10 @@ class FormationArc:
         self.ranges: list[RangeObservation] = []
         self._known: set[RangeObservation] = set()
         self._times: dict[tuple[int, int], MeasurementTime] = {}
+        self._last_ms: int | None = None
+        """GPS milliseconds of the latest observation whose time others confirm."""
+        self._ahead: list[tuple[Observation, int]] = []
+        """Observations later than that by more than the arc, with the numbers of their inputs."""
         self.newest_gps_ms: int | None = None
         ranges = ("received", "held", "no_time", "rejected", "repeated", "old")
         self.counts = dict.fromkeys(("fixes_of_partners", *(f"ranges_{name}" for name in ranges)), 0)
@@ -65,35 +75,31 @@ class FormationArc:
         """Times of measurements that concern a partner, sorted."""
         return sorted(self._times.values())
 
-    def process(self, message: Message) -> list[tuple[RangeObservation | SatelliteFix, int]]:
+    def process(self, message: Message) -> list[tuple[Observation, int]]:
         """Process an input; return the observations that are usable now, in order, with the numbers of their inputs."""
-        new: list[tuple[RangeObservation | SatelliteFix, int]] = []
+        arrived: list[tuple[Observation, int]] = []
         if isinstance(message, RangeMeasurement):
             self.counts["ranges_received"] += 1
             self.counts["ranges_held"] += 1
         elif isinstance(message, GpsFix) and screen(message, self._screening) is None:
             self.counts["fixes_of_partners"] += not message.is_own
-            satellite_fix = SatelliteFix(message.satellite_id or self._own_id, fix_from(message, self._screening))
-            key = satellite_fix.satellite, satellite_fix.gps_ms
-            if key not in self._fixes:
-                self._fixes[key] = satellite_fix
-                new.append((satellite_fix, message.seq))
+            fix = SatelliteFix(message.satellite_id or self._own_id, fix_from(message, self._screening))
+            arrived.append((fix, message.seq))
         discarded = self._clock.discarded
         for packet, gps_ms in self._clock.process(message):
             self.counts["ranges_held"] -= 1
             measured = RangeObservation(gps_ms, packet.satellite_id or self._own_id, packet.partner_id, packet.range_m)
             if measured.satellites[0] == measured.satellites[1]:
                 self.counts["ranges_rejected"] += 1
-                continue
-            # A sender that got no acknowledgement repeats its range.
-            if measured in self._known:
-                self.counts["ranges_repeated"] += 1
-                continue
-            self._known.add(measured)
-            self.ranges.append(measured)
-            new.append((measured, packet.seq))
+            else:
+                arrived.append((measured, packet.seq))
         self.counts["ranges_no_time"] += self._clock.discarded - discarded
         self.counts["ranges_held"] -= self._clock.discarded - discarded
+        new = [entry for entry in self._confirmed(arrived) if self._is_added(entry[0])]
+        if isinstance(message, BatchEnd) and self._last_ms is None:
+            # There are too few observations for a contradiction.
+            new = [entry for entry in self._ahead if self._is_added(entry[0])]
+            self._ahead = []
         for observation, seq in new:
             gps_ms = observation.gps_ms
             for satellite in observation.satellites:
@@ -101,6 +107,35 @@ class FormationArc:
                     self._times.setdefault((gps_ms, satellite), MeasurementTime(gps_ms, satellite, seq))
                     self.newest_gps_ms = max(self.newest_gps_ms or gps_ms, gps_ms)
         return new
+
+    def _confirmed(self, arrived: list[tuple[Observation, int]]) -> list[tuple[Observation, int]]:
+        """Return the observations whose time agrees with others, those held so far included."""
+        confirmed: list[tuple[Observation, int]] = []
+        for entry in arrived:
+            gps_ms = entry[0].gps_ms
+            if self._last_ms is not None and gps_ms <= self._last_ms + self._arc_max_ms:
+                confirmed.append(entry)
+                self._last_ms = max(self._last_ms, gps_ms)
+                continue
+            self._ahead = [*self._ahead, entry][-HELD_MAX:]
+            agreeing = [held for held in self._ahead if abs(held[0].gps_ms - gps_ms) <= self._arc_max_ms]
+            if len(agreeing) >= CONFIRMATIONS:
+                confirmed += agreeing
+                self._last_ms, self._ahead = max(held.gps_ms for held, _ in agreeing), []
+        return confirmed
+
+    def _is_added(self, observation: Observation) -> bool:
+        """Keep an observation; return False if it is there already."""
+        if isinstance(observation, SatelliteFix):
+            key = observation.satellite, observation.gps_ms
+            return self._fixes.setdefault(key, observation) is observation
+        # A sender that got no acknowledgement repeats its range.
+        if observation in self._known:
+            self.counts["ranges_repeated"] += 1
+            return False
+        self._known.add(observation)
+        self.ranges.append(observation)
+        return True
 
     def remove_old(self) -> None:
         """Remove observations that are older than the arc."""
