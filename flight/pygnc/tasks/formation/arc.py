@@ -77,6 +77,21 @@ class FormationArc:
 
     def process(self, message: Message) -> list[tuple[Observation, int]]:
         """Process an input; return the observations that are usable now, in order, with the numbers of their inputs."""
+        usable = self._confirmed(self._arrived(message))
+        if isinstance(message, BatchEnd) and self._last_ms is None:
+            # There are too few observations for a contradiction.
+            usable, self._ahead = self._ahead, []
+        new = [entry for entry in usable if self._is_added(entry[0])]
+        for observation, seq in new:
+            gps_ms = observation.gps_ms
+            for satellite in observation.satellites:
+                if satellite != self._own_id:
+                    self._times.setdefault((gps_ms, satellite), MeasurementTime(gps_ms, satellite, seq))
+                    self.newest_gps_ms = max(self.newest_gps_ms or gps_ms, gps_ms)
+        return new
+
+    def _arrived(self, message: Message) -> list[tuple[Observation, int]]:
+        """Return the fix of an input, and the ranges whose time it makes known."""
         arrived: list[tuple[Observation, int]] = []
         if isinstance(message, RangeMeasurement):
             self.counts["ranges_received"] += 1
@@ -87,26 +102,14 @@ class FormationArc:
             arrived.append((fix, message.seq))
         discarded = self._clock.discarded
         for packet, gps_ms in self._clock.process(message):
-            self.counts["ranges_held"] -= 1
             measured = RangeObservation(gps_ms, packet.satellite_id or self._own_id, packet.partner_id, packet.range_m)
             if measured.satellites[0] == measured.satellites[1]:
+                self.counts["ranges_held"] -= 1
                 self.counts["ranges_rejected"] += 1
             else:
                 arrived.append((measured, packet.seq))
-        self.counts["ranges_no_time"] += self._clock.discarded - discarded
-        self.counts["ranges_held"] -= self._clock.discarded - discarded
-        new = [entry for entry in self._confirmed(arrived) if self._is_added(entry[0])]
-        if isinstance(message, BatchEnd) and self._last_ms is None:
-            # There are too few observations for a contradiction.
-            new = [entry for entry in self._ahead if self._is_added(entry[0])]
-            self._ahead = []
-        for observation, seq in new:
-            gps_ms = observation.gps_ms
-            for satellite in observation.satellites:
-                if satellite != self._own_id:
-                    self._times.setdefault((gps_ms, satellite), MeasurementTime(gps_ms, satellite, seq))
-                    self.newest_gps_ms = max(self.newest_gps_ms or gps_ms, gps_ms)
-        return new
+        self._count_discarded(self._clock.discarded - discarded)
+        return arrived
 
     def _confirmed(self, arrived: list[tuple[Observation, int]]) -> list[tuple[Observation, int]]:
         """Return the observations whose time agrees with others, those held so far included."""
@@ -117,18 +120,28 @@ class FormationArc:
                 confirmed.append(entry)
                 self._last_ms = max(self._last_ms, gps_ms)
                 continue
-            self._ahead = [*self._ahead, entry][-HELD_MAX:]
-            agreeing = [held for held in self._ahead if abs(held[0].gps_ms - gps_ms) <= self._arc_max_ms]
+            held = [*self._ahead, entry]
+            agreeing = [other for other in held if abs(other[0].gps_ms - gps_ms) <= self._arc_max_ms]
             if len(agreeing) >= CONFIRMATIONS:
                 confirmed += agreeing
-                self._last_ms, self._ahead = max(held.gps_ms for held, _ in agreeing), []
+                self._last_ms, self._ahead = max(other.gps_ms for other, _ in agreeing), []
+                left = [other for other, _ in held if abs(other.gps_ms - gps_ms) > self._arc_max_ms]
+            else:
+                self._ahead = held[-HELD_MAX:]
+                left = [other for other, _ in held[:-HELD_MAX]]
+            self._count_discarded(sum(isinstance(other, RangeObservation) for other in left))
         return confirmed
+
+    def _count_discarded(self, ranges: int) -> None:
+        self.counts["ranges_held"] -= ranges
+        self.counts["ranges_no_time"] += ranges
 
     def _is_added(self, observation: Observation) -> bool:
         """Keep an observation; return False if it is there already."""
         if isinstance(observation, SatelliteFix):
             key = observation.satellite, observation.gps_ms
             return self._fixes.setdefault(key, observation) is observation
+        self.counts["ranges_held"] -= 1
         # A sender that got no acknowledgement repeats its range.
         if observation in self._known:
             self.counts["ranges_repeated"] += 1

@@ -46,6 +46,16 @@ def test_a_wrong_week_ends_no_arc(place: int, bit: int) -> None:
     assert [time.partner for time in arc.times] == [PARTNER] * 20
 
 
+def test_ranges_that_await_confirmation_count_as_held() -> None:
+    # Fixes without a position only map the clock, so that nothing but the ranges confirms the ranges.
+    alone = groups(3)
+    arc, new = collected(alone[:5])
+    assert (len(new), arc.counts["ranges_held"]) == (0, 2)
+    arc, new = collected([*alone[:5], BatchEnd(seq=99, cause="")])
+    assert (len(new), arc.counts["ranges_held"]) == (2, 0)
+    assert arc.counts["ranges_received"] == len(arc.ranges)
+
+
 def test_a_wrong_week_discards_no_range() -> None:
     partner = fixes(1, satellite_id=PARTNER)[0]
     wrong = msgspec.structs.replace(partner, gps_week=partner.gps_week + 16)
