@@ -23,7 +23,7 @@ from scripts.package_flight_code import ZIP_EPOCH_S, git, read_version
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DATA: Final = "pygnc_data"
-"""Folder of the installed data files (`pygnc_devices.files.data_file`)."""
+"""Folder of the installed data files (`pygnc_system.files.data_file`)."""
 COPIED: Final = ("LICENSE", "README.md")
 PROJECT_FIELDS: Final = ("requires-python", "license", "classifiers", "keywords", "urls", "authors")
 """Fields of [project] that all distributions share."""

@@ -21,7 +21,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 FLIGHT: Final = ROOT / "flight"
 TABLES: Final = ("data/earth_orientation/earth_orientation.csv", "data/geomagnetic/igrf14.csv")
-"""Files of data/ that are packed, in the folder that `pygnc_devices.files.data_file` searches."""
+"""Files of data/ that are packed, in the folder that `pygnc_system.files.data_file` searches."""
 LOCK: Final = ROOT / "requirements" / "flight.txt"
 
 ZIP_EPOCH_S: Final = 315_532_800
@@ -70,7 +70,7 @@ def read_checkout() -> tuple[str, int, list[Path]] | None:
 
 def read_version() -> str:
     """Return `__version__` of the package, without importing it."""
-    module = ast.parse((FLIGHT / "pygnc_devices" / "__init__.py").read_text(encoding="utf-8"))
+    module = ast.parse((FLIGHT / "pygnc_system" / "__init__.py").read_text(encoding="utf-8"))
     return next(
         str(ast.literal_eval(statement.value))
         for statement in module.body

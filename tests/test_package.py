@@ -164,7 +164,7 @@ def test_version_info_names_date_commit_and_version(checkout: Path, tmp_path: Pa
         content.extractall(tmp_path)
     printed = subprocess.run([sys.executable, tmp_path / "main.py", "--version"], capture_output=True, check=True)
     assert printed.stdout.decode() == f"PyGNC {version} {date} {commit}\n"
-    assert f'__version__ = "{version}"' in (ROOT / "flight" / "pygnc_devices" / "__init__.py").read_text()
+    assert f'__version__ = "{version}"' in (ROOT / "flight" / "pygnc_system" / "__init__.py").read_text()
 
 
 def test_changed_tracked_file_is_admitted(tmp_path: Path) -> None:

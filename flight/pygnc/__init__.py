@@ -1,3 +1,3 @@
 """PyGNC's flight side: orbit, attitude and formation estimates on a satellite's second computer."""
 
-from pygnc_devices import __version__ as __version__
+from pygnc_system import __version__ as __version__

@@ -1,10 +1,3 @@
 """Drivers for sensors on serial lines, all behind one small interface; usable without the rest of PyGNC."""
 
-import sys
-
-# All packages of PyGNC import this one first. Older versions of Python, even 2.7, can read it.
-if sys.version_info < (3, 11):  # noqa: UP036 - a file that is run without pip's check
-    sys.exit("PyGNC needs Python 3.11 or newer; this is Python %d.%d (%s)" % (sys.version_info[:2] + (sys.executable,)))  # noqa: RUF005, UP031
-
-__version__ = "0.1.0"
-"""Version of all distributions of PyGNC, which are released together."""
+from pygnc_system import __version__ as __version__

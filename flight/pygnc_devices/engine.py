@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
-from pygnc_devices.backoff import Backoff
 from pygnc_devices.continuity import Continuity
 from pygnc_devices.errors import AbortedError, EndOfRecordingError, PortError, PortGoneError
 from pygnc_devices.framing import Frame, ReceiveBuffer, Scan, Scanner
@@ -24,7 +23,8 @@ from pygnc_devices.port import Port, open_port
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation, Scheduler, Task
 from pygnc_devices.subscriptions import Publisher
-from pygnc_devices.wake_event import WakeEvent
+from pygnc_system.backoff import Backoff
+from pygnc_system.wake_event import WakeEvent
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ from pygnc_devices.device import AsyncDevice, BlockingDevice
 from pygnc_devices.engine import Interpreter, Wire
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.framing import Scanner
-from pygnc_devices.plugins import PluginError, installed, load_as, report, usable
 from pygnc_devices.scheduler import Operation
+from pygnc_system.plugins import PluginError, installed, load_as, report, usable
 
 
 @dataclass(frozen=True, slots=True)

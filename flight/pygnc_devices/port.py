@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pygnc_devices.errors import EndOfRecordingError, PortBusyError, PortError, PortGoneError
 from pygnc_devices.serial_port import SerialPort, find_usb_port
 from pygnc_devices.spi_port import SpiPort
-from pygnc_devices.wake_event import WakeEvent, WakeSocket
+from pygnc_system.wake_event import WakeEvent, WakeSocket
 
 _PIECE_BYTES: Final = 4096
 _PACED_READS_PER_S: Final = 50

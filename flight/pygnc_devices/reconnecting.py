@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
-from pygnc_devices.backoff import Backoff
 from pygnc_devices.continuity import Continuity
 from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import PortError
 from pygnc_devices.reading import Reading
 from pygnc_devices.subscriptions import QUEUE_DEPTH, Subscription
+from pygnc_system.backoff import Backoff
 
 
 class ReconnectingDevice:

@@ -18,7 +18,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 from pygnc_devices.errors import AbortedError, NoAnswerError, PortGoneError
 from pygnc_devices.framing import Frame
 from pygnc_devices.reading import Counters, Reading
-from pygnc_devices.wake_event import WakeEvent
+from pygnc_system.wake_event import WakeEvent
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
 from pygnc_devices.errors import PortBusyError, PortError, PortGoneError
-from pygnc_devices.wake_event import WakeSocket
+from pygnc_system.wake_event import WakeSocket
 
 try:
     import fcntl

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pygnc_devices.errors import PortBusyError, PortError, PortGoneError
 from pygnc_devices.serial_port import find_holder
-from pygnc_devices.wake_event import WakeSocket
+from pygnc_system.wake_event import WakeSocket
 
 try:
     import fcntl

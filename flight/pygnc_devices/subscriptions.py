@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pygnc_devices.reading import Counters, Reading
-from pygnc_devices.wake_event import WakeEvent
+from pygnc_system.wake_event import WakeEvent
 
 QUEUE_DEPTH: Final = 1024
 """Readings that a queue holds before the oldest are dropped: 5 s at 200 Hz."""

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint
 from typing import Final, NamedTuple, Protocol
 
-import pygnc_devices
+import pygnc_system
 from pygnc_cli.exit_codes import ExitCode
-from pygnc_devices import plugins
-from pygnc_devices.plugins import PluginError
+from pygnc_system import plugins
+from pygnc_system.plugins import PluginError
 
 GROUP: Final = "pygnc.commands"
 """Group of the entry points of subcommands. Other packages may add theirs; see docs/plugins.md."""
@@ -112,7 +112,7 @@ def _dispatch(words: list[str]) -> int:
         if _COMPLETION in os.environ or first in {"--show-completion", "--install-completion"}:
             _complete(words)
         elif first == "--version":
-            sys.stdout.write(f"pygnc {pygnc_devices.__version__}\n")
+            sys.stdout.write(f"pygnc {pygnc_system.__version__}\n")
         elif first in {"", "--help", "-h"}:
             sys.stdout.write(_help())
             return ExitCode.DONE if first else ExitCode.USAGE

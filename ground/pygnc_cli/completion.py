@@ -9,8 +9,8 @@ import typer
 from typer.core import TyperGroup
 
 from pygnc_cli.app import installed, summary
-from pygnc_devices import plugins
-from pygnc_devices.plugins import PluginError, load
+from pygnc_system import plugins
+from pygnc_system.plugins import PluginError, load
 
 OPTIONS: Final = "pygnc.options"
 """Group of the entry points that describe the options of subcommands without Typer, by the name of the subcommand."""

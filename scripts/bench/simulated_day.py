@@ -18,9 +18,9 @@ import polars as pl
 from pygnc_devices.errors import PortError, PortGoneError
 from pygnc_devices.family import Family
 from pygnc_devices.subscriptions import Subscription
-from pygnc_devices.wake_event import WakeEvent
 from pygnc_instruments.device.csv_log import CsvLog
 from pygnc_instruments.simulators.unit import SimulatedUnit
+from pygnc_system.wake_event import WakeEvent
 
 Outages: TypeAlias = list[tuple[float, float]]
 """Beginning and end of each outage, s."""

@@ -4,11 +4,11 @@ from typing import Final
 
 from sphinx.application import Sphinx
 
-import pygnc_devices
+import pygnc_system
 from scripts.documentation import links, maths
 
 project: Final = "PyGNC"
-version: Final = pygnc_devices.__version__
+version: Final = pygnc_system.__version__
 extensions: Final = ["myst_parser"]
 myst_enable_extensions: Final = ["attrs_inline", "dollarmath"]
 myst_heading_anchors: Final = 4

@@ -11,7 +11,7 @@ from typing import Final
 from scripts.release.checks import git
 from scripts.release.errors import ReleaseError
 
-VERSION_FILE: Final = Path("flight/pygnc_devices/__init__.py")
+VERSION_FILE: Final = Path("flight/pygnc_system/__init__.py")
 """The only file that states the version. It is locked during a release."""
 WORK: Final = Path("build/release")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import pygnc_devices
+import pygnc_system
 from pygnc_cli.app import BUILT_IN
 from pygnc_cli.exit_codes import ExitCode
 from tests.other_packages import OtherPackage
@@ -27,7 +27,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 
 def test_version() -> None:
-    assert CliRunner().invoke(app, ["--version"]).stdout == f"pygnc {pygnc_devices.__version__}\n"
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"pygnc {pygnc_system.__version__}\n"
 
 
 def test_files_of_every_kind_are_shown_one_after_another(files: dict[str, Path]) -> None:
@@ -191,7 +191,7 @@ def test_a_distribution_of_another_version_is_refused(packages: Packages) -> Non
     packages.add("omm", GREET, "pygnc-ground", "9.9")
     done = packages.pygnc("omm", alone=True)
     assert done.returncode == ExitCode.FAILURE
-    assert f"pygnc-ground 9.9 does not work with pygnc-devices {pygnc_devices.__version__}" in done.stderr
+    assert f"pygnc-ground 9.9 does not work with pygnc-devices {pygnc_system.__version__}" in done.stderr
 
 
 def test_a_subcommand_that_is_not_installed_names_its_distribution(packages: Packages) -> None:

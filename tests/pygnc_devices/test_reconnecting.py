@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from pygnc_devices.backoff import Backoff
 from pygnc_devices.declaration import Packet
 from pygnc_devices.errors import DeviceError, PortBusyError, PortError
 from pygnc_devices.reading import Reading
 from pygnc_devices.reconnecting import ReconnectingDevice
+from pygnc_system.backoff import Backoff
 
 KIND = Packet("S1", ())
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-import pygnc_devices
+import pygnc_system
 from scripts.check_resolution import PYTHONS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def wheel(built: Path, name: str) -> Path:
-    (found,) = built.glob(f"{name.replace('-', '_')}-{pygnc_devices.__version__}-*.whl")
+    (found,) = built.glob(f"{name.replace('-', '_')}-{pygnc_system.__version__}-*.whl")
     return found
 
 
@@ -112,7 +112,7 @@ def test_a_distribution_requires_its_siblings_in_its_own_version(built: Path, na
     required = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
     siblings = {one.name: str(one.specifier) for one in required if one.name in DISTRIBUTIONS}
     assert siblings == {
-        one: f"=={pygnc_devices.__version__}" for one in DISTRIBUTIONS[name]["requires"] if one in DISTRIBUTIONS
+        one: f"=={pygnc_system.__version__}" for one in DISTRIBUTIONS[name]["requires"] if one in DISTRIBUTIONS
     }
     always = {one.name for one in required if one.marker is None}
     heavy = {"scipy", "matplotlib", "polars", "numpy", "obstore", "mcap"}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pygnc.bus.journal_files import PART, recover_folder
-from pygnc_devices.files import free_bytes
+from pygnc_system.files import free_bytes
 
 DELIVERED: Final = "delivered"
 """Name of the file that the host puts into the folder of a run that it has downloaded."""

@@ -15,7 +15,7 @@ from typing import Final, Self
 import msgspec
 
 from pygnc.formats import journal
-from pygnc_devices.files import durable_rename, write_all
+from pygnc_system.files import durable_rename, write_all
 
 PART: Final = ".part"
 _NAME: Final = re.compile(r"(?P<journal>[a-z_]+)-(?P<index>\d{5})\.pgj(\.part)?")

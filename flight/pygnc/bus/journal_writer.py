@@ -15,7 +15,7 @@ from typing import Final
 
 from pygnc.bus.journal_files import PART, SegmentWriter, last_number, list_segments
 from pygnc.formats import journal
-from pygnc_devices.files import durable_write, free_bytes
+from pygnc_system.files import durable_write, free_bytes
 
 SEGMENT_BYTES: Final = 1 << 20
 SPARE_SEGMENTS: Final = 8

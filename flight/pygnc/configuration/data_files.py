@@ -18,7 +18,7 @@ import numpy as np
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.geomagnetic import DEGREE, MainField
-from pygnc_devices.files import data_file, read_input
+from pygnc_system.files import data_file, read_input
 
 EARTH_ORIENTATION_UPLOAD: Final = "pygnc_earth_orientation.csv"
 """Name of an uploaded table in the home, which replaces the packaged table."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from pygnc.configuration.settings import Settings
-from pygnc_devices.files import durable_write, read_input
+from pygnc_system.files import durable_write, read_input
 
 SETTINGS_FILE: Final = "pygnc.toml"
 LAST_GOOD_FILE: Final = "pygnc_last_valid.toml"

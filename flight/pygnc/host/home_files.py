@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pygnc.host.transfer import ListedFile, OpenedFile, Upload, is_readable
-from pygnc_devices.files import durable_rename, free_bytes, write_all
+from pygnc_system.files import durable_rename, free_bytes, write_all
 
 _READ_BYTES: Final = 65_536
 _PART: Final = ".{name}.{size}-{crc:08x}.part"

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from pygnc.launch.arguments import Arguments
-from pygnc_devices.files import durable_write
+from pygnc_system.files import durable_write
 
 _FILE: Final = "start"
 

@@ -42,8 +42,8 @@ from pygnc.tasks.host_link.settings import load_settings
 from pygnc.tasks.runtime import Run, run_task, share_heap_among_threads
 from pygnc.tasks.status.task import final_causes, write_final_status
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
-from pygnc_devices.files import remove_flat_folder
-from pygnc_devices.service_notifier import ServiceNotifier
+from pygnc_system.files import remove_flat_folder
+from pygnc_system.service_notifier import ServiceNotifier
 
 if TYPE_CHECKING:
     from pygnc.host.terminal import Terminal

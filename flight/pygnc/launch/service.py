@@ -13,7 +13,7 @@ from typing import Final
 
 from pygnc.supervisor.process import ExitCode
 from pygnc.supervisor.supervisor import HARD_EXIT_AT_S, START_PATIENCE_S
-from pygnc_devices.service_unit import (
+from pygnc_system.service_unit import (
     SANDBOX,
     SERIAL_DEVICES,
     ServiceError,

@@ -8,7 +8,7 @@ from typing import Final
 
 from pygnc.bus.disk_guard import RUN
 from pygnc.bus.journal_files import recover_folder
-from pygnc_devices.files import remove_flat_folder
+from pygnc_system.files import remove_flat_folder
 
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made in it is private (0700), owned and checked
 

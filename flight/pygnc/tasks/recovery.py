@@ -15,7 +15,7 @@ import msgspec
 
 from pygnc.bus.messages import Message
 from pygnc.bus.streams import StreamWriter
-from pygnc_devices.files import durable_write
+from pygnc_system.files import durable_write
 
 INTERVAL_S: Final = 1.0
 _CRC_BYTES: Final = 4

@@ -16,7 +16,7 @@ from pygnc_devices.opc_n3.operations import identify, read_configuration, read_s
 from pygnc_devices.opc_n3.packets import AVERAGE, CONFIGURATION, HISTOGRAM, HISTOGRAM_BYTES, PM, STATUS
 from pygnc_devices.opc_n3.unit import OpcOptions, OpcUnit
 from pygnc_devices.reading import Counters
-from pygnc_devices.shutdown import close_at_exit, exit_on_signals
+from pygnc_system.shutdown import close_at_exit, exit_on_signals
 
 
 async def describe(unit: OpcUnit) -> dict[str, str]:

@@ -18,13 +18,13 @@ from pygnc.estimators.orbit.settings import ArcSettings, OrbitSettings, Screenin
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.tasks.ingest.source import packet_messages
 from pygnc.tasks.orbit.tracker import fix_from, screen
-from pygnc_devices.files import data_file
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, solution_from_states
 from pygnc_ground.scenario.gps import make_fixes
 from pygnc_ground.scenario.sensor_settings import Gps
 from pygnc_ground.scenario.settings import Orbit, Settings, Spacecraft
 from pygnc_ground.scenario.trajectory import Trajectory
 from pygnc_ground.truth.orbit_truth import TrueOrbit
+from pygnc_system.files import data_file
 
 CADENCE_S: Final = 25
 DRAG_FACTORS: Final = (1.0, 0.5, 2.0)

@@ -18,10 +18,10 @@ import msgspec
 import polars as pl
 
 import pygnc
-from pygnc_devices.files import durable_write
 from pygnc_ground.campaign.definition import Campaign, count_runs
 from pygnc_ground.campaign.run import RunResult
 from pygnc_ground.campaign.schema import BINS, EFFORT, FAILED, run_columns, runs_schema, schema_of
+from pygnc_system.files import durable_write
 
 DEFINITION: Final = "campaign.json"
 TABLES: Final = ("bins", "effort", "runs")

@@ -12,7 +12,6 @@ from pygnc.configuration.load import load
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.attitude.magnetometer_calibration import CalibrationSettings
 from pygnc_cli.files import echo_files, report_user_errors
-from pygnc_devices.files import data_file
 from pygnc_ground.calibration.calibrate import (
     Calibrated,
     calibrated,
@@ -24,6 +23,7 @@ from pygnc_ground.calibration.calibrate import (
 from pygnc_ground.calibration.figure import write_figure
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.replay.inputs import ReplayError, from_files
+from pygnc_system.files import data_file
 
 app: Final = typer.Typer(add_completion=False)
 

@@ -16,7 +16,7 @@ from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import Event
 from pygnc.formats.sense import SENSOR_PACKET
 from pygnc_cli.files import report_user_errors
-from pygnc_devices.files import data_file
+from pygnc_system.files import data_file
 
 TIMEOUT_MIN: Final = 10
 SECONDS_AFTER_THE_BATCH: Final = 60

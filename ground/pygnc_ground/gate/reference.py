@@ -22,12 +22,12 @@ import polars as pl
 import scipy.linalg
 from polars.exceptions import PolarsError
 
-import pygnc_devices
+import pygnc_system
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, MAIN_FIELD_TABLE
-from pygnc_devices.files import data_file
 from pygnc_ground.gate.constants import Record
 from pygnc_ground.gate.corpus import REFERENCE_FOLDER, CorpusError
 from pygnc_ground.gate.outcome import Accuracy, Outcome, digest
+from pygnc_system.files import data_file
 
 _FORMAT: Final = 1
 _FILE: Final = "reference.json"
@@ -152,7 +152,7 @@ def write_reference(
     reference = Reference(
         format=_FORMAT,
         accepted_utc=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        version=pygnc_devices.__version__,
+        version=pygnc_system.__version__,
         platform=platform,
         inputs=inputs,
         data=data_digests(),

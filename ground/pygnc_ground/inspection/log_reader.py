@@ -10,9 +10,9 @@ import msgspec
 
 from pygnc.bus.messages import GpsFix, RangeMeasurement, SensorSample
 from pygnc.formats.damage import Damage
-from pygnc_devices import plugins
-from pygnc_devices.plugins import PluginError
 from pygnc_ground.inspection.sections import DamageTally, Entry, Facts, Listing, Note, Section, Value, Viewer
+from pygnc_system import plugins
+from pygnc_system.plugins import PluginError
 
 GROUP: Final = "pygnc.logs"
 """Group of the entry points of readers."""

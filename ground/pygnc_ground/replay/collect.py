@@ -31,8 +31,8 @@ from pygnc.tasks.attitude.tracker import SampleOutcome as AttitudeOutcome
 from pygnc.tasks.formation.tracker import FormationTracker
 from pygnc.tasks.ingest.input_state import merge_file_counts
 from pygnc.tasks.orbit.tracker import FixOutcome, OrbitTracker, watermark_after
-from pygnc_devices.files import data_file
 from pygnc_ground.replay.result import FixRecords, UntimedRecord, column
+from pygnc_system.files import data_file
 
 
 class SampleRecord(NamedTuple):

@@ -9,13 +9,13 @@ from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_o
 from pygnc.configuration.load import load
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc_devices.files import data_file
 from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.inputs import Inputs, ReplayError, from_files, from_run, is_run
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.replay.run import FilterName, Truth, replay
 from pygnc_ground.replay.satellites import SatelliteFolder, from_satellites, partner_truths
 from pygnc_ground.truth.load import load_attitude_truth, load_truth
+from pygnc_system.files import data_file
 
 _NO_HOME: Final = Path("/nonexistent")
 """Folder without settings: settings in the user's home belong to the flight software."""

@@ -17,11 +17,11 @@ from pygnc.tasks.ingest.range_files import RangeRow
 from pygnc.tasks.ingest.range_folders import list_range_folder
 from pygnc.tasks.ingest.sense_file import SenseFile
 from pygnc.tasks.ingest.source import BatchSource
-from pygnc_devices.files import open_input
 from pygnc_ground.inspection.log_reader import LogReader, added_log_reader, added_log_readers
 from pygnc_ground.inspection.sections import HEAD_BYTES
 from pygnc_ground.inspection.sense_and_range import SENSE_FILES
 from pygnc_ground.replay.log_file import LogFile
+from pygnc_system.files import open_input
 
 _RECORDS_A_READ: Final = 256
 

@@ -8,7 +8,6 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 from matplotlib.patheffects import withStroke
 
-from pygnc_devices.files import data_file
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.report.axes import TimeAxis
@@ -16,6 +15,7 @@ from pygnc_ground.report.rejections import rejected_rows
 from pygnc_ground.report.statistics import geodetic
 from pygnc_ground.report.style import COAST, FILTER, INK, LAND, PAGE, REJECTED, Drawing, new_figure
 from pygnc_ground.report.traces import isolated, legend
+from pygnc_system.files import data_file
 
 
 def coastline() -> list[FloatArray]:

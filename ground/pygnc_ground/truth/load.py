@@ -12,13 +12,13 @@ from typing import TypeVar
 
 import polars as pl
 
-from pygnc_devices.plugins import named_faults
 from pygnc_ground.truth.attitude_truth import AttitudeTruth, attitude_truth
 from pygnc_ground.truth.ephemeris import Ephemeris
 from pygnc_ground.truth.oem import ephemeris_from_oem, read_kvn, read_xml
 from pygnc_ground.truth.reader import added_reader, added_readers
 from pygnc_ground.truth.sp3 import read_sp3
 from pygnc_ground.truth.table import csv_table, ephemeris_from_table, parquet_table
+from pygnc_system.plugins import named_faults
 
 _GZIP_MARK = b"\x1f\x8b"
 _OTHER_PACKERS = {b"\x1f\x9d": "compressed by compress (.Z)", b"PK\x03\x04": "a ZIP archive"}

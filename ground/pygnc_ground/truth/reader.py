@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from pygnc_devices import plugins
 from pygnc_ground.truth.attitude_truth import AttitudeTruth
 from pygnc_ground.truth.ephemeris import Ephemeris
+from pygnc_system import plugins
 
 GROUP: Final = "pygnc.truth"
 """Group of the entry points of readers."""

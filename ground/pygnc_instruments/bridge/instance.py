@@ -17,7 +17,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any, Final
 
-from pygnc_devices.files import durable_write
+from pygnc_system.files import durable_write
 
 SERVER: Final = "pygnc-bridge"
 """Name of the server in the HTTP header."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import pygnc_devices
+import pygnc_system
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.reading import Reading
 from pygnc_instruments.bridge.device_link import DeviceLink
@@ -124,7 +124,7 @@ class Recorder:
             raise BridgeError(ErrorCode.LOGGING, writer.error)
 
     async def _head(self, user: str) -> Mapping[str, str]:
-        head = {"software": f"pygnc {pygnc_devices.__version__}", "port": self._link.connected_device().url}
+        head = {"software": f"pygnc {pygnc_system.__version__}", "port": self._link.connected_device().url}
         if self._link.family is not None:
             head["family"] = self._link.family.name
         if user:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from pygnc_devices.declaration import Field, Value
-from pygnc_devices.files import write_all
 from pygnc_devices.reading import NS_PER_S, Reading
 from pygnc_instruments.device.log_files import ElapsedTime, LogFile, ReadingsLog
+from pygnc_system.files import write_all
 
 _MIN_DECIMALS: Final = 5
 _ROW_COLUMNS: Final = (("utc", "UTC"), ("lost_before", ""), ("gap", "s"))

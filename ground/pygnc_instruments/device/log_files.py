@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO, ClassVar, Final
 
 from pygnc_devices.engine import Engine
-from pygnc_devices.files import durable_rename, write_all
 from pygnc_devices.reading import Reading
+from pygnc_system.files import durable_rename, write_all
 
 try:
     import fcntl

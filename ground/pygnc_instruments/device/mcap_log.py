@@ -52,9 +52,9 @@ from mcap.well_known import MessageEncoding, SchemaEncoding
 from mcap.writer import MCAP0_MAGIC, Writer
 
 from pygnc_devices.declaration import Record
-from pygnc_devices.files import write_all
 from pygnc_devices.reading import NS_PER_S, Reading
 from pygnc_instruments.device.log_files import ElapsedTime, LogFile, ReadingsLog
+from pygnc_system.files import write_all
 
 DEVICE_METADATA: Final = "device"
 """Name of the metadata record with the description of the device."""

@@ -11,7 +11,7 @@ import typer
 from rich.live import Live
 from rich.text import Text
 
-import pygnc_devices
+import pygnc_system
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.signals import stopped_by_signals, until_interrupted
 from pygnc_devices.errors import NoAnswerError
@@ -174,7 +174,7 @@ def _head(connected: ConnectedDevice) -> dict[str, str]:
         print_note(f"{connected.device.url}: does not respond to commands; its stream is logged without a description")
         description = {}
     return description | {
-        "software": f"pygnc {pygnc_devices.__version__}",
+        "software": f"pygnc {pygnc_system.__version__}",
         "family": connected.family.name,
         "port": connected.device.url,
     }

@@ -23,8 +23,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from pygnc_devices.backoff import Backoff
-from pygnc_devices.files import durable_write
+from pygnc_system.backoff import Backoff
+from pygnc_system.files import durable_write
 
 STORE_VARIABLE: Final = "PYGNC_STORE_URL"
 USER_VARIABLE: Final = "PYGNC_STORE_USER"

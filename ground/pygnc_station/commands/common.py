@@ -9,10 +9,10 @@ import typer
 
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.service_unit import ServiceError
 from pygnc_station.errors import StationError, StoreError, TransferError
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store.store import Store
+from pygnc_system.service_unit import ServiceError
 
 P = ParamSpec("P")
 

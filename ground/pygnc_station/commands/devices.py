@@ -14,13 +14,13 @@ from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import all_families
-from pygnc_devices.service_notifier import ServiceNotifier
 from pygnc_station.commands.common import GadgetOption, JsonOption, SettingsOption, command, open_store
 from pygnc_station.logger.devices import family_of, identify, read_one, readings_of
 from pygnc_station.logger.display import as_stored, json_of, line_of
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store.readings import Layout
 from pygnc_station.store.store import Store
+from pygnc_system.service_notifier import ServiceNotifier
 
 
 @command()

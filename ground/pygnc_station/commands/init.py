@@ -16,9 +16,7 @@ import typer
 from pygnc_devices.discovery import Discovery, search
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortError
 from pygnc_devices.family import family as family_named
-from pygnc_devices.files import durable_write
 from pygnc_devices.reading import Reading
-from pygnc_devices.service_unit import invoking_user
 from pygnc_station.commands.common import command
 from pygnc_station.commands.settings_template import settings_text
 from pygnc_station.commands.systemd_units import install_command, unit_files
@@ -34,6 +32,8 @@ from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
 from pygnc_station.upload.station_server import StationSender, http_client, register, send_request, writing_key
 from pygnc_station.upload.uploader import sender_of, upload_all
+from pygnc_system.files import durable_write
+from pygnc_system.service_unit import invoking_user
 
 T = TypeVar("T")
 

@@ -13,7 +13,10 @@ from urllib.parse import urlsplit
 
 import typer
 
-from pygnc_devices.service_unit import (
+from pygnc_station.commands.common import SettingsOption, command
+from pygnc_station.settings import StationSettings
+from pygnc_station.settings_file import find_settings, read_settings
+from pygnc_system.service_unit import (
     NO_DEVICES,
     NO_SCHEDULING,
     SANDBOX,
@@ -23,11 +26,8 @@ from pygnc_devices.service_unit import (
     invoking_user,
     quoted,
 )
-from pygnc_devices.service_unit import install as install_units
-from pygnc_devices.service_unit import uninstall as uninstall_units
-from pygnc_station.commands.common import SettingsOption, command
-from pygnc_station.settings import StationSettings
-from pygnc_station.settings_file import find_settings, read_settings
+from pygnc_system.service_unit import install as install_units
+from pygnc_system.service_unit import uninstall as uninstall_units
 
 _UNIT: Final = """[Unit]
 Description=PyGNC station {name}: {title}

@@ -14,17 +14,17 @@ from typing import Final
 
 from sqlalchemy import update
 
-from pygnc_devices.backoff import Backoff
 from pygnc_devices.errors import DeviceError, PortBusyError
 from pygnc_devices.reading import Reading
 from pygnc_devices.reconnecting import ReconnectingDevice
-from pygnc_devices.service_notifier import ServiceNotifier
 from pygnc_station.errors import RefusedReadingsError, StoreError
 from pygnc_station.logger.devices import family_of, interval_options, open_device
 from pygnc_station.settings import Device
 from pygnc_station.store import query, schema
 from pygnc_station.store.readings import Layout, NewReading, Quality
 from pygnc_station.store.store import Store, append
+from pygnc_system.backoff import Backoff
+from pygnc_system.service_notifier import ServiceNotifier
 
 TICK_S: Final = 0.25
 _MAX_WAITING: Final = 100_000

@@ -15,13 +15,13 @@ from typing import Final
 from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.errors import DeviceError, PortBusyError
 from pygnc_devices.reading import Reading
-from pygnc_devices.service_notifier import ServiceNotifier
 from pygnc_station.errors import StationError, StoreError
 from pygnc_station.logger.display import as_stored, line_of
 from pygnc_station.logger.logger import Logger
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store.readings import Layout
 from pygnc_station.store.store import Store
+from pygnc_system.service_notifier import ServiceNotifier
 
 BUSY: Final = 3
 """Exit code if another program uses a port."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from pygnc_devices.files import data_file
+from pygnc_system.files import data_file
 
 BREAK_POINTS: Final = "air_quality/us_epa_2024.txt"
 HOURS: Final = 12

@@ -20,7 +20,6 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from pygnc_devices.service_notifier import ServiceNotifier
 from pygnc_station.errors import RefusedReadingsError, StationError, StoreError
 from pygnc_station.server import devices_api, fleet_api, overview_api, readings_api, series_api, upload_api
 from pygnc_station.server.alert_watch import AlertWatch
@@ -36,6 +35,7 @@ from pygnc_station.settings import StationSettings
 from pygnc_station.sinks.prometheus import ReadingCollector
 from pygnc_station.store import schema
 from pygnc_station.store.store import Store
+from pygnc_system.service_notifier import ServiceNotifier
 
 METRICS_MAX_AGE_S: Final = 300.0
 LEAST_FREE_BYTES: Final = 100_000_000

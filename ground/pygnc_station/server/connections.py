@@ -17,8 +17,8 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pygnc_devices.service_notifier import ServiceNotifier
 from pygnc_station.server_settings import Limits
+from pygnc_system.service_notifier import ServiceNotifier
 
 REPORT_S: Final = 60.0
 _TICK_S: Final = 1.0

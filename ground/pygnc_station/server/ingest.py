@@ -21,7 +21,6 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 from sqlalchemy import Connection
 
-from pygnc_devices.files import durable_rename, sync_file, sync_folder
 from pygnc_station.batch_format import FILES, FORMAT, MANIFEST, METADATA, Manifest, Metadata, StreamEntry, read_rows
 from pygnc_station.errors import BadBatchError
 from pygnc_station.server import batonopc_batch
@@ -31,6 +30,7 @@ from pygnc_station.store.copies import conflicting, stored_elsewhere, stored_in,
 from pygnc_station.store.readings import Stream, clock_ms
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 from pygnc_station.store.store import make_stream, put, store_origin
+from pygnc_system.files import durable_rename, sync_file, sync_folder
 
 T = TypeVar("T")
 _MAX_COPIES: Final = 16

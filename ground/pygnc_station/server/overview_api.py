@@ -11,7 +11,6 @@ from sqlalchemy import Connection, select
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from pygnc_devices.files import data_file
 from pygnc_station.server import air_quality
 from pygnc_station.server.context import context_of
 from pygnc_station.server.corrections import Correction
@@ -22,6 +21,7 @@ from pygnc_station.store import schema
 from pygnc_station.store.hourly import hours_by_stream
 from pygnc_station.store.query import Span, newest_of_each_kind, streams_of
 from pygnc_station.store.readings import HOUR_MS, Column, Quality, StoredReading, Stream, clock_ms
+from pygnc_system.files import data_file
 
 COASTLINE: Final = "coastline/coastline.txt"
 _HEADLINES: Final = 4

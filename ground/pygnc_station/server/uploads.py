@@ -15,7 +15,6 @@ from typing import Final
 
 from sqlalchemy import insert, select, update
 
-from pygnc_devices.files import durable_rename, sync_file
 from pygnc_station.errors import BadBatchError, RefusedReadingsError
 from pygnc_station.server import batonopc_batch
 from pygnc_station.server.ingest import ingest
@@ -26,6 +25,7 @@ from pygnc_station.store.batonopc import zone_of
 from pygnc_station.store.export import portable_name
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
+from pygnc_system.files import durable_rename, sync_file
 
 _LOCKS: Final = 64
 _log: Final = logging.getLogger(__name__)

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from typing import Final
 
-from pygnc_devices.plugins import PluginError
-from pygnc_devices.service_notifier import ServiceNotifier
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.settings import StationSettings
 from pygnc_station.sinks.sink import Delivery, Sink, chosen_sinks
@@ -16,6 +14,8 @@ from pygnc_station.store.cursors import advance, pending
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import note_failure, note_success, retry_state
+from pygnc_system.plugins import PluginError
+from pygnc_system.service_notifier import ServiceNotifier
 
 POLL_S: Final = 1.0
 _PAGE: Final = 1000

@@ -7,7 +7,7 @@ interval are those of the network's firmware (github.com/opendata-stuttgart/sens
 from collections.abc import Sequence
 from typing import Final
 
-import pygnc_devices
+import pygnc_system
 from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings
 from pygnc_station.sinks.http_sink import TIMEOUT_S, HttpSink
@@ -62,7 +62,7 @@ class SensorCommunitySink(HttpSink):
                 return
             means[title] = f"{sum(found) / len(found):.2f}"
         values = [{"value_type": title, "value": mean} for title, mean in means.items()]
-        version = f"pygnc-{pygnc_devices.__version__}"
+        version = f"pygnc-{pygnc_system.__version__}"
         self.send_readings(self._settings.url, json={"software_version": version, "sensordatavalues": values})
         self._good, self._sent_ms = [], now_ms
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 from typing import ClassVar, Final, Self
 
-from pygnc_devices import plugins
-from pygnc_devices.plugins import PluginError
 from pygnc_station.errors import StationError
 from pygnc_station.settings import OUTPUTS, SINKS, StationSettings
 from pygnc_station.store.readings import StoredReading, Stream
 from pygnc_station.store.store import Store
+from pygnc_system import plugins
+from pygnc_system.plugins import PluginError
 
 GROUP: Final = "pygnc.sinks"
 """Group of the entry points of outputs."""

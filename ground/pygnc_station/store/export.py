@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pygnc_devices.files import durable_rename, sync_file
 from pygnc_station.store.query import ALWAYS, Span, walk
 from pygnc_station.store.readings import Column, StoredReading, Stream, to_cell
 from pygnc_station.store.store import Store
+from pygnc_system.files import durable_rename, sync_file
 
 _COMMON: Final = ("time", "quality", "lost_before", "flags")
 _NOT_PORTABLE: Final = re.compile(r"[^A-Za-z0-9._-]+")

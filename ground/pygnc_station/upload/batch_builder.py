@@ -19,7 +19,6 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
-from pygnc_devices.files import durable_rename
 from pygnc_station.batch_format import FILES, FORMAT, BatchWriter, FileEntry, Metadata, StreamEntry, UnreadableFileError
 from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings
@@ -38,6 +37,7 @@ from pygnc_station.store.export import file_names, portable_name
 from pygnc_station.store.query import numbered_pages, streams_of
 from pygnc_station.store.readings import iso_time
 from pygnc_station.store.store import Store
+from pygnc_system.files import durable_rename
 
 FLIGHT_FILES: Final = (
     "sense.bin",

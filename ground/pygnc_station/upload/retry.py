@@ -5,9 +5,9 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import select, update
 
-from pygnc_devices.backoff import Backoff
 from pygnc_station.store import schema
 from pygnc_station.store.store import Store, add_once
+from pygnc_system.backoff import Backoff
 
 _BACKOFF: Final = Backoff.doubling(5.0, 3600.0)
 

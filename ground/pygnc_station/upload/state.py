@@ -4,7 +4,7 @@ import shutil
 import time
 from pathlib import Path
 
-import pygnc_devices
+import pygnc_system
 from pygnc_station.settings import StationSettings
 from pygnc_station.station_state import StationState
 from pygnc_station.store.batches import BatchState, batches
@@ -29,7 +29,7 @@ def station_state(store: Store, settings: StationSettings) -> StationState:
     places = {device.gadget: device.location or settings.location for device in settings.device}
     return StationState(
         time_ms=clock_ms(),
-        version=pygnc_devices.__version__,
+        version=pygnc_system.__version__,
         uptime_s=time.clock_gettime(time.CLOCK_BOOTTIME),
         backlog_readings=new + batched,
         backlog_batches=len(waiting),

@@ -15,11 +15,11 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from pygnc_devices.files import durable_rename
 from pygnc_station.errors import StationError, TransferError, UnreachableError, UntrustedError
 from pygnc_station.settings import StationSettings, Upload
 from pygnc_station.station_state import STATE_PATH, StationState
 from pygnc_station.store.batches import Batch, BatchState
+from pygnc_system.files import durable_rename
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _log: Final = logging.getLogger(__name__)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pygnc_devices.files import durable_rename, sync_file
 from pygnc_station.errors import StationError, TransferError, UnreachableError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import query
@@ -20,6 +19,7 @@ from pygnc_station.upload.batch_builder import exclusive_lock
 from pygnc_station.upload.retry import note_failure, note_success
 from pygnc_station.upload.state import station_state
 from pygnc_station.upload.station_server import Sender, StationSender
+from pygnc_system.files import durable_rename, sync_file
 
 UPLOAD: Final = "upload"
 """Name of the upload's retry state."""

@@ -18,7 +18,7 @@ from pygnc.configuration.data_files import (
     read_main_field,
 )
 from pygnc.environment.geomagnetic import COEFFICIENTS, MainField
-from pygnc_devices.files import data_file
+from pygnc_system.files import data_file
 from tests.pygnc.environment.authority import orientation_table
 
 ORIENTATION_HEAD = f"# IERS test\n{COLUMNS}\n"

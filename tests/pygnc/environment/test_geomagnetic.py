@@ -8,7 +8,7 @@ from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.configuration.data_files import MAIN_FIELD_TABLE, read_main_field
 from pygnc.environment.geomagnetic import COEFFICIENTS, DEGREE, MainField
-from pygnc_devices.files import data_file
+from pygnc_system.files import data_file
 from tests.pygnc.environment.authority import brahe, epoch
 
 YEAR_MS = 31_557_600_000

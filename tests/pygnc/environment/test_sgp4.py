@@ -15,7 +15,7 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.environment.sgp4 import Sgp4Error, gcrf_from_teme, gcrf_states, teme_states
 from pygnc.environment.time_scales import TT_MINUS_GPS_S, julian_date
 from pygnc.formats.tle import parse_tle
-from pygnc_devices.files import data_file
+from pygnc_system.files import data_file
 from tests.pygnc.environment.authority import EOP, brahe
 
 VECTORS = Path(__file__).with_name("sgp4_vectors.csv")

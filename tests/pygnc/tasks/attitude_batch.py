@@ -23,7 +23,7 @@ from pygnc.tasks.attitude.environment import EnvironmentModel
 from pygnc.tasks.attitude.tracker import AttitudeTracker
 from pygnc.tasks.ingest.sense_file import SenseFile
 from pygnc.tasks.orbit.tracker import OrbitTracker, watermark_after
-from pygnc_devices.files import data_file
+from pygnc_system.files import data_file
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo" / "sense.bin"
 RECORDS = 24

@@ -16,12 +16,12 @@ from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.tasks.ingest.batch import find_sources, record_messages
 from pygnc.tasks.orbit.tracker import OrbitTracker, watermark_after
-from pygnc_devices.files import data_file
 from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.generate import scenario_of
 from pygnc_ground.scenario.presets import preset_tables
 from pygnc_ground.scenario.settings import settings_from_tables
 from pygnc_ground.scenario.writer import write_scenario
+from pygnc_system.files import data_file
 
 SETTINGS = Settings()
 OWN_ID = SETTINGS.formation.own_id

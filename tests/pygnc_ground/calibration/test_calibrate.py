@@ -10,9 +10,9 @@ from pygnc.configuration.data_files import MAIN_FIELD_TABLE, read_main_field
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.formats.sense import SenseLayout
-from pygnc_devices.files import data_file
 from pygnc_ground.calibration.calibrate import FieldReadings, field_readings
 from pygnc_ground.replay.inputs import from_files
+from pygnc_system.files import data_file
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
 RECORD_BYTES = SenseLayout().size

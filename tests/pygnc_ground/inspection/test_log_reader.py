@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 from pygnc.bus.messages import BatchEnd, GpsFix, SensorSample, SourceFile
 from pygnc.configuration.settings import Settings
 from pygnc_cli.exit_codes import ExitCode
-from pygnc_devices import plugins
-from pygnc_devices.plugins import PluginError
 from pygnc_ground.inspection.log_reader import GROUP
 from pygnc_ground.replay.inputs import ReplayError, from_files
 from pygnc_ground.replay.pipeline import fly
+from pygnc_system import plugins
+from pygnc_system.plugins import PluginError
 from tests.other_packages import OtherPackage
 from tests.pygnc_command import app
 

@@ -11,7 +11,6 @@ from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_o
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.attitude.state import ATTITUDE
 from pygnc.formats.sense import SenseLayout
-from pygnc_devices.files import data_file
 from pygnc_ground.attitude.accuracy import attitude_errors
 from pygnc_ground.replay.attitude_run import attitude_result
 from pygnc_ground.replay.collect import Collected, SampleRecord
@@ -19,6 +18,7 @@ from pygnc_ground.replay.inputs import from_files
 from pygnc_ground.replay.result import AttitudeResult
 from pygnc_ground.replay.run import FilterName, Truth, replay
 from pygnc_ground.truth.load import load_attitude_truth
+from pygnc_system.files import data_file
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
 RECORDS = 60

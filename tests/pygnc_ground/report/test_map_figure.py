@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 
-from pygnc_devices.files import data_file
 from pygnc_ground.report.map_figure import coastline, flat_track
+from pygnc_system.files import data_file
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pygnc_devices import plugins
-from pygnc_devices.plugins import PluginError
 from pygnc_ground.truth.load import load_attitude_truth, load_truth
 from pygnc_ground.truth.reader import GROUP
+from pygnc_system import plugins
+from pygnc_system.plugins import PluginError
 from tests.other_packages import OtherPackage
 
 STK = (Path(__file__).resolve().parents[3] / "examples/stk_ephemeris/stk_ephemeris.py").read_text()

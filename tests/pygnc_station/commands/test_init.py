@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pygnc_devices import files
 from pygnc_station.commands import init as module
 from pygnc_station.commands.main import app
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store import query
 from pygnc_station.store.store import Store
+from pygnc_system import files
 from tests.fakes.terminal import Terminal
 from tests.pygnc_station.commands.test_doctor import findings
 from tests.pygnc_station.logger.samples import ROOT, command_line, environment, line, run, start

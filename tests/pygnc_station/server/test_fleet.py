@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from sqlalchemy import update
 
-import pygnc_devices
+import pygnc_system
 from pygnc_station.server.access import gateway_of, list_gateways, revoke
 from pygnc_station.server.fleet import Fleet, Gateway, GatewayState, read_fleet
 from pygnc_station.server_settings import Alerts
@@ -55,7 +55,7 @@ def test_an_upload_reports_the_state_of_the_station(tmp_path: Path) -> None:
         (gateway,) = found["gateways"]
         assert abs(found["time_ms"] - clock_ms()) < MINUTE_MS
         assert found["disk_total_bytes"] > found["disk_free_bytes"] > 0
-        assert (gateway["name"], gateway["state"], gateway["version"]) == ("roof", "fine", pygnc_devices.__version__)
+        assert (gateway["name"], gateway["state"], gateway["version"]) == ("roof", "fine", pygnc_system.__version__)
         assert (gateway["backlog_readings"], gateway["backlog_batches"], gateway["rejected_batches"]) == (3, 0, 1)
         assert gateway["disk_total_bytes"] > gateway["disk_free_bytes"] > 0
         assert gateway["uptime_s"] > 0

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pygnc_devices import plugins
 from pygnc_station.commands.readings import readers
 from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings, settings_of
@@ -16,6 +15,7 @@ from pygnc_station.sinks.sink import GROUP
 from pygnc_station.store.readings import Column, Layout, NewReading, to_text
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import retry_state
+from pygnc_system import plugins
 from tests.other_packages import OtherPackage
 from tests.pygnc_command import app
 

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from pygnc_cli.exit_codes import ExitCode
-from pygnc_devices import files
 from pygnc_station.batch_format import BatchWriter, StreamEntry, read_rows
 from pygnc_station.commands.main import app
 from pygnc_station.errors import StationError
@@ -31,6 +30,7 @@ from pygnc_station.store.readings import Column, Layout, NewReading, StoredReadi
 from pygnc_station.store.store import Store
 from pygnc_station.upload import batch_builder as module
 from pygnc_station.upload.batch_builder import exclusive_lock, make_batch
+from pygnc_system import files
 from tests.programs import needs
 from tests.pygnc_station.logger.samples import ROOT, command_line, environment
 from tests.pygnc_station.store.samples import LAYOUT, START_MS, new

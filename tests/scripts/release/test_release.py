@@ -36,7 +36,7 @@ STAND_IN = """\
 import sys
 from pathlib import Path
 
-from pygnc_devices import __version__
+from pygnc_system import __version__
 
 _, _, architecture, _, wheels, _, out = sys.argv
 Path(wheels).mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def test_a_release_is_built_committed_and_tagged(clone: Scratch, tools: Path) ->
 
 
 def check_tree(tree: Path) -> None:
-    assert f'__version__ = "{VERSION}"' in (tree / "flight/pygnc_devices/__init__.py").read_text()
+    assert f'__version__ = "{VERSION}"' in (tree / "flight/pygnc_system/__init__.py").read_text()
     citation = yaml.safe_load((tree / "CITATION.cff").read_text())
     assert (citation["version"], len(citation["date-released"])) == (VERSION, len("2026-11-23"))
     newest = (tree / "CHANGELOG.md").read_text().partition("<!-- releases -->\n\n## ")[2].partition("\n## ")[0]
@@ -194,7 +194,7 @@ def add_a_fragment_of_an_unknown_kind(clone: Scratch) -> None:
 
 
 def set_the_version_twice(clone: Scratch) -> None:
-    with (clone.path / "flight/pygnc_devices/__init__.py").open("a") as module:
+    with (clone.path / "flight/pygnc_system/__init__.py").open("a") as module:
         module.write('__version__ = "0.1.1"\n')
     passed(clone)
 

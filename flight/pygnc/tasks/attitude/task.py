@@ -23,7 +23,7 @@ from pygnc.tasks.attitude.environment import EnvironmentModel
 from pygnc.tasks.attitude.tracker import AttitudeTracker, SampleOutcome
 from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task
-from pygnc_devices.files import data_file
+from pygnc_system.files import data_file
 
 MESSAGES_PER_STEP: Final = 64
 STEP_S: Final = 0.05

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from pygnc_devices.files import durable_rename, durable_write, sync_folder
+from pygnc_system.files import durable_rename, durable_write, sync_folder
 
 BATCH: Final = "pygnc_batch"
 LAST: Final = "pygnc_batch_last"

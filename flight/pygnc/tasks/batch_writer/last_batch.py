@@ -20,7 +20,7 @@ from pygnc.formats.sense_assembler import SenseAssembler
 from pygnc.formats.sense_scan import recognise_layout
 from pygnc.tasks.batch_writer.folder import LAST
 from pygnc.tasks.ingest.range_folders import list_range_files
-from pygnc_devices.files import durable_append, durable_write
+from pygnc_system.files import durable_append, durable_write
 
 _HEAD_BYTES: Final = 1 << 16
 _SEGMENTS_READ: Final = 2

@@ -35,7 +35,7 @@ from pygnc.tasks.batch_writer.folder import BATCH, LAST, BatchFolder
 from pygnc.tasks.batch_writer.output_files import BatchAdditions, BatchCopies
 from pygnc.tasks.ingest.range_folders import satellite_of
 from pygnc.tasks.runtime import WAIT_S, Notify, Run, Task
-from pygnc_devices.files import free_bytes
+from pygnc_system.files import free_bytes
 
 MESSAGES_PER_STEP: Final = 64
 """Maximum number of messages read in a step. A larger number would cost memory: Python keeps its pools of objects."""

@@ -17,7 +17,6 @@ from pygnc.bus import control
 from pygnc.bus.messages import DEVICES, DeviceReading
 from pygnc.configuration.settings import DeviceSettings
 from pygnc.tasks.runtime import Notify, Run, Task
-from pygnc_devices.backoff import Backoff
 from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import family
@@ -25,6 +24,7 @@ from pygnc_devices.reading import Reading
 from pygnc_devices.reconnecting import ReconnectingDevice
 from pygnc_devices.scheduler import Operation
 from pygnc_devices.scheduler import Task as RunningProcedure
+from pygnc_system.backoff import Backoff
 
 PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0)
 """Pauses between attempts to open a port the first time; afterwards the driver reconnects on its own."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, read_table, settings_from_table, usable_table
 from pygnc.configuration.settings import Settings
-from pygnc_devices.files import durable_write, read_input
+from pygnc_system.files import durable_write, read_input
 
 
 def named_values(section: Any, prefix: str = "") -> dict[str, Any]:  # noqa: ANN401 - any dataclass

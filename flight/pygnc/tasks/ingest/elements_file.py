@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from pygnc.bus.messages import UploadedElements
 from pygnc.common.mean_elements import ELEMENTS_SIZE_MAX, ElementsError
-from pygnc_devices.files import open_input
+from pygnc_system.files import open_input
 
 ELEMENTS_FILE: Final = "pygnc_elements.txt"
 """Name of the file in the home."""

@@ -31,7 +31,7 @@ from pygnc.formats.ranges import (
 )
 from pygnc.tasks.ingest.range_folders import RangeFolder, UnreadableFile, is_next_file, list_range_files
 from pygnc.tasks.ingest.source import DAMAGE_LISTED, BatchSource, packet_messages
-from pygnc_devices.files import open_input
+from pygnc_system.files import open_input
 
 FILE_BYTES_MAX: Final = 1 << 24
 """Maximum size of a range file: a thousand times the size of the controller's files."""

@@ -18,7 +18,7 @@ from pygnc.formats.gps_packet import decode_gps_packets
 from pygnc.formats.sense import SENSOR_PACKET, SenseLayout, decode_sensors
 from pygnc.formats.sense_scan import SenseScanner, recognise_layout
 from pygnc.tasks.ingest.source import DAMAGE_LISTED, BatchSource, packet_messages
-from pygnc_devices.files import open_input
+from pygnc_system.files import open_input
 
 CHUNK_BYTES: Final = 1 << 20
 RECOGNITION_BYTES: Final = 1 << 16

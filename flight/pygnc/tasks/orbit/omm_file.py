@@ -9,7 +9,7 @@ from pygnc.estimators.orbit.elements_fit import FitError, FittedElements
 from pygnc.formats import omm_record
 from pygnc.tasks.orbit.tracker import OrbitTracker
 from pygnc.tasks.runtime import Notify, Run
-from pygnc_devices.files import durable_write
+from pygnc_system.files import durable_write
 
 OMM_FILE: Final = "pygnc_omm.bin"
 STEP_INTERVAL_S: Final = 2.0

@@ -31,7 +31,7 @@ from pygnc.formats import info, journal, status
 from pygnc.formats.causes import find_causes
 from pygnc.formats.status import PARTNERS, AttitudeMode, OrbitMode, Phase, TaskState, Value
 from pygnc.tasks.runtime import Notify, Run, Task
-from pygnc_devices.files import durable_write, overwrite, read_input, reserve_space
+from pygnc_system.files import durable_write, overwrite, read_input, reserve_space
 
 _VARIANCES = (0, 2, 5)
 """Indices of the position's variances in the lower triangle of a 6 x 6 covariance."""

@@ -14,7 +14,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import MountingSettings
 from pygnc.formats.sense import SenseLayout, decode_sensors
 from pygnc.tasks.attitude.environment import ORBIT_AGE_MAX_S, EnvironmentModel, PropagatedOrbit
-from pygnc_devices.files import data_file
+from pygnc_system.files import data_file
 
 DEMO = Path(__file__).resolve().parents[4] / "data" / "demo" / "truth.parquet"
 

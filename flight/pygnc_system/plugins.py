@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any, Final, NamedTuple, TypeVar
 
-from pygnc_devices import __version__
+from pygnc_system import __version__
 
 OURS: Final = frozenset({"pygnc", "pygnc-devices", "pygnc-ground", "pygnc-station"})
 """Distributions of PyGNC, which all have one version."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pygnc_devices.service_notifier import ServiceNotifier
+from pygnc_system.service_notifier import ServiceNotifier
 from tests.fakes.service_manager import FakeServiceManager
 
 

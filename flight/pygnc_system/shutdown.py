@@ -10,21 +10,26 @@ import contextlib
 import signal
 import sys
 import threading
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 from weakref import WeakSet
-
-from pygnc_devices.engine import Engine
 
 _SIGNALS: Final = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _EXIT_CODE_OF_SIGNAL_0: Final = 128
 
 
-_open: Final[WeakSet[Engine]] = WeakSet()
+class Closable(Protocol):
+    """Object that controls a device."""
+
+    def close(self) -> None:
+        """Put the device into its idle state and release it."""
 
 
-def close_at_exit(engine: Engine) -> None:
-    """Close an engine when the program ends."""
-    _open.add(engine)
+_open: Final[WeakSet[Closable]] = WeakSet()
+
+
+def close_at_exit(device: Closable) -> None:
+    """Close `device` when the program ends."""
+    _open.add(device)
 
 
 def exit_on_signals() -> None:
@@ -42,6 +47,6 @@ def _exit(number: int, _: object) -> NoReturn:
 
 @atexit.register
 def _close_all() -> None:
-    for engine in list(_open):
+    for device in list(_open):
         with contextlib.suppress(Exception):  # the others must be closed all the same
-            engine.close()
+            device.close()

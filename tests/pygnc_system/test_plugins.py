@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-import pygnc_devices
-from pygnc_devices import plugins
+import pygnc_system
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import ENTRY_POINTS, all_families, family, family_names
-from pygnc_devices.plugins import PluginError, installed, load, load_as, usable
+from pygnc_system import plugins
+from pygnc_system.plugins import PluginError, installed, load, load_as, usable
 from tests.other_packages import OtherPackage
 
 GROUP = "pygnc.tests"
@@ -72,7 +72,7 @@ def test_a_distribution_of_ours_in_another_version_is_refused(tmp_path: Path) ->
     with package("found = 1", "pygnc-station", "9.9").importable(tmp_path):
         (entry,) = installed(GROUP, {"one"}).entries.values()
         with pytest.raises(
-            PluginError, match=f"pygnc-station 9.9 .* pygnc-devices {pygnc_devices.__version__}; install"
+            PluginError, match=f"pygnc-station 9.9 .* pygnc-devices {pygnc_system.__version__}; install"
         ):
             load(entry)
 

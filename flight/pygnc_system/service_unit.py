@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from pygnc_devices.files import durable_write
+from pygnc_system.files import durable_write
 
 UNITS: Final = Path("/etc/systemd/system")
 _RUNNING: Final = Path("/run/systemd/system")

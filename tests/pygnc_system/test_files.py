@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pygnc_devices import files
+from pygnc_system import files
 
 
 def test_durable_write_replaces_a_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:

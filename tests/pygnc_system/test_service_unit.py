@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from pygnc_devices import service_unit as module
-from pygnc_devices.service_unit import ServiceError, command_line, install, uninstall
+from pygnc_system import service_unit as module
+from pygnc_system.service_unit import ServiceError, command_line, install, uninstall
 from tests.programs import needs
 
 UNITS = {

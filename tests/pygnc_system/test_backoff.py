@@ -2,7 +2,7 @@
 
 import pytest
 
-from pygnc_devices.backoff import Backoff
+from pygnc_system.backoff import Backoff
 
 
 def test_repeats_the_last_delay() -> None:
