@@ -20,7 +20,7 @@ from pygnc.configuration.settings import Settings
 from pygnc.estimators.attitude.filter import AttitudeFilter
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.tasks.attitude.tracker import SampleOutcome
+from pygnc.navigation.attitude import SampleOutcome
 from pygnc_ground.campaign.definition import plan_run, read_campaign
 from pygnc_ground.campaign.flight import fly
 from pygnc_ground.campaign.run import simulated

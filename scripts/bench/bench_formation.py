@@ -27,7 +27,7 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.batch_solver import FormationSolver
 from pygnc.estimators.formation.least_squares import SAME_ORBIT_LIMIT
 from pygnc.estimators.formation.solution import FormationSolution
-from pygnc.tasks.formation.arc import FormationArc
+from pygnc.navigation.formation_arc import FormationArc
 from pygnc_ground.campaign.definition import RunPlan, plan_run, read_campaign
 from pygnc_ground.campaign.flight import SimulatedFlight, fly
 from pygnc_ground.campaign.formation_posterior import ExpectedNees, expected_nees, judged_solution, true_hypotheses

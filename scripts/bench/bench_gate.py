@@ -53,9 +53,7 @@ PACKAGES: Final = (
     "pygnc.estimators.clock",
     "pygnc.estimators.kalman",
     "pygnc.environment",
-    "pygnc.tasks.orbit",
-    "pygnc.tasks.attitude",
-    "pygnc.tasks.formation",
+    "pygnc.navigation",
 )
 _KINDS: Final[dict[Perturbation, str]] = {one_unit: "one unit", half_more: "half more", a_third_less: "a third less"}
 """Changes in the order of the trials, by what their effect shows"""

@@ -14,7 +14,7 @@ import pytest
 from pygnc.bus.messages import FormationEstimate
 from pygnc.launch.workspace import runtime_folder
 from tests.e2e.conftest import DEMO, Flight, all_estimates, minute_after, write_ranges
-from tests.pygnc.tasks import formation_batch as batch
+from tests.pygnc.navigation import formation_batch as batch
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("formation_batch")]  # one worker makes the batch
 

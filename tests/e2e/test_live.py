@@ -25,8 +25,8 @@ from pygnc_ground.replay.inputs import from_files
 from tests.e2e.conftest import SENSE, SENSE_RECORD_BYTES, Flight
 from tests.e2e.linked_flight import RECORDS, LinkedFlight, record, stream, time_of
 from tests.fakes.pty_flight import HostOnPty
-from tests.pygnc.tasks import formation_batch
-from tests.pygnc.tasks.formation_batch import true_place_m
+from tests.pygnc.navigation import formation_batch
+from tests.pygnc.navigation.formation_batch import true_place_m
 
 EARLY = RECORDS - 80
 """Less to fly."""

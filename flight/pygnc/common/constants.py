@@ -8,6 +8,8 @@ from enum import IntEnum, unique
 from typing import Final
 
 SENSE_FILE: Final = "sense.bin"
+LAST_BATCH: Final = "pygnc_batch_last"
+"""Folder of the files that the previous run wrote; inputs of a run with --from-last-run."""
 # Number of sensor packets in a sense record; a GPS packet (and CR LF) follows them.
 batch_sensor_gps_packet_num_sensor_packets: Final = 5
 

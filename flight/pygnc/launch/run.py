@@ -21,10 +21,12 @@ import pygnc
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Event
 from pygnc.common.clock import SpacecraftReading
+from pygnc.common.constants import LAST_BATCH
 from pygnc.configuration.data_files import load_earth_orientation
 from pygnc.configuration.load import ConfigurationError
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.host.settings_slots import load_settings
 from pygnc.launch.arguments import Arguments, UsageError, parse
 from pygnc.launch.restart import continued
 from pygnc.launch.workspace import (
@@ -35,10 +37,9 @@ from pygnc.launch.workspace import (
     recover_previous_run,
     recover_run,
 )
+from pygnc.outputs.batch_folder import BATCH, retire_batch
 from pygnc.supervisor.process import PR_SET_NAME, STOP_SIGNALS, ExitCode, SignalInbox, close_all_but
 from pygnc.supervisor.supervisor import PARTIAL, SLOW, Supervisor
-from pygnc.tasks.batch_writer.folder import BATCH, LAST, retire_batch
-from pygnc.tasks.host_link.settings import load_settings
 from pygnc.tasks.runtime import Run, run_task, share_heap_among_threads
 from pygnc.tasks.status.task import final_causes, write_final_status
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
@@ -184,7 +185,7 @@ def _retire_last_batch(home: Path) -> bool:
 
 def _prepare_last_batch(run: Run, log: "EventLog") -> None:
     """Complete the last run's files from its input journal, and limit their size."""
-    from pygnc.tasks.batch_writer.last_batch import (  # noqa: PLC0415 - few runs need it
+    from pygnc.outputs.last_batch import (  # noqa: PLC0415 - few runs need it
         add_open_record,
         remove_oldest,
     )
@@ -194,13 +195,15 @@ def _prepare_last_batch(run: Run, log: "EventLog") -> None:
         added = add_open_record(run.home)
         removed = remove_oldest(run.home, run.settings.batch.ceiling_bytes // 2)
     except OSError as error:
-        report("warning", "last_run_files", f"{LAST}: {error.strerror}; the files are read without changes")
+        report("warning", "last_run_files", f"{LAST_BATCH}: {error.strerror}; the files are read without changes")
         return
     if added:
-        text = f"{LAST}: added {added} incomplete records from the last run's input journal"
+        text = f"{LAST_BATCH}: added {added} incomplete records from the last run's input journal"
         report("info", "last_run_files", text)
     if removed:
-        text = f"{LAST}: removed the oldest {removed} bytes; half of [batch] ceiling_bytes is reserved for new data"
+        text = (
+            f"{LAST_BATCH}: removed the oldest {removed} bytes; half of [batch] ceiling_bytes is reserved for new data"
+        )
         report("warning", "last_run_files", text)
 
 

@@ -25,9 +25,10 @@ SHARED: Final = (
     "pygnc.formats.ranges",
     "pygnc.formats.sense_search",
     "pygnc.tasks.batch_writer.task",
+    "pygnc.navigation",
     "pygnc.tasks.recovery",
     "pygnc.tasks.formation.task",
-    "pygnc.tasks.ingest.range_folders",
+    "pygnc.inputs.range_folders",
 )
 """Modules loaded before the tasks are forked: modules that several tasks need, and two small tasks, because any import
 makes a process modify about a megabyte of shared memory."""

@@ -14,7 +14,7 @@ from pygnc.formats.ranges import PacketKind
 from pygnc.formats.sense_scan import SenseScan
 from pygnc.formats.sense_scan import scan as scan_sense
 from pygnc.host.sentence_types import GPSR, GPSS, PGPS, PRNG, RANG, SENS, TIME, SentenceType
-from pygnc.tasks.ingest.range_folders import RangeFolder, list_range_files
+from pygnc.inputs.range_folders import RangeFolder, list_range_files
 
 LIVE_TYPES: Final = frozenset(kind.name for kind in (SENS, GPSS, GPSR, RANG, PGPS, PRNG, TIME))
 OWN_ID: Final = 74

@@ -9,12 +9,12 @@ from typing import Final
 
 from pygnc.host.channel import Channel, ChannelCounters
 from pygnc.host.channel_events import Received
+from pygnc.host.connection import HostConnection
 from pygnc.host.home_files import HomeFiles
 from pygnc.host.parameters import Parameters
 from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import STAT, SentenceType
-from pygnc.tasks.host_link.connection import HostConnection
-from pygnc.tasks.host_link.settings import SettingsSlots
+from pygnc.host.settings_slots import SettingsSlots
 from pygnc_controller.emulator.serial_line import SerialLine
 
 PORT_AHEAD_S: Final = 0.01

@@ -23,9 +23,9 @@ from pygnc.estimators.attitude.magnetometer_calibration import (
     CalibrationSettings,
     calibrate,
 )
-from pygnc.tasks.attitude.environment import EnvironmentModel, PropagatedOrbit
-from pygnc.tasks.attitude.sample_clock import SampleClock
-from pygnc.tasks.orbit.tracker import OrbitTracker
+from pygnc.navigation.environment import EnvironmentModel, PropagatedOrbit
+from pygnc.navigation.orbit import OrbitTracker
+from pygnc.navigation.sample_clock import SampleClock
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.inputs import Inputs, ReplayError
 

@@ -17,7 +17,7 @@ from pygnc.bus.messages import GpsFix, Message
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.formats.sense import STANDARD_LAYOUT
-from pygnc.tasks.orbit.tracker import OrbitTracker
+from pygnc.navigation.orbit import OrbitTracker
 from pygnc_ground.campaign.orbit_world import ORIENTATION
 from pygnc_ground.campaign.shared_path import SharedPath
 from pygnc_ground.orbit.solution import FloatArray, IntArray

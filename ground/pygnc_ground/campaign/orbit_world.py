@@ -16,8 +16,8 @@ from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import ArcSettings, OrbitSettings, ScreeningSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.tasks.ingest.source import packet_messages
-from pygnc.tasks.orbit.tracker import fix_from, screen
+from pygnc.inputs.source import packet_messages
+from pygnc.navigation.orbit import fix_from, screen
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, solution_from_states
 from pygnc_ground.scenario.gps import make_fixes
 from pygnc_ground.scenario.sensor_settings import Gps

@@ -16,7 +16,7 @@ from pygnc.formats.range_scan import RangeScan, RangeScanner, scan
 from pygnc.formats.ranges import PacketKind, RangeMeasurements, decode_ranges
 from pygnc.formats.sense import SENSOR_PACKET, SenseLayout, decode_sensors
 from pygnc.formats.sense_scan import SenseScan, SenseScanner, recognise_layout
-from pygnc.tasks.ingest.range_folders import satellite_of
+from pygnc.inputs.range_folders import satellite_of
 from pygnc_ground.inspection.sections import (
     HEAD_BYTES,
     AnomalyTally,

@@ -27,9 +27,9 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
 from pygnc.formats.gps_packet import decode_gps_packets
 from pygnc.formats.sense_scan import recognise_layout, scan
-from pygnc.tasks.ingest.sense_file import RECOGNITION_BYTES
-from pygnc.tasks.ingest.source import packet_messages
-from pygnc.tasks.orbit.tracker import fix_from, screen
+from pygnc.inputs.sense_file import RECOGNITION_BYTES
+from pygnc.inputs.source import packet_messages
+from pygnc.navigation.orbit import fix_from, screen
 from pygnc_ground.orbit.batch.first_orbit import oblate_earth
 from pygnc_ground.orbit.batch.observations import Observations, observe, usable
 from pygnc_ground.orbit.solution import FloatArray, IntArray

@@ -25,12 +25,12 @@ from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.filter import OrbitUpdate
 from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.tasks.attitude.environment import EnvironmentModel
-from pygnc.tasks.attitude.tracker import AttitudeTracker
-from pygnc.tasks.attitude.tracker import SampleOutcome as AttitudeOutcome
-from pygnc.tasks.formation.tracker import FormationTracker
-from pygnc.tasks.ingest.input_state import merge_file_counts
-from pygnc.tasks.orbit.tracker import FixOutcome, OrbitTracker, watermark_after
+from pygnc.inputs.input_state import merge_file_counts
+from pygnc.navigation.attitude import AttitudeTracker
+from pygnc.navigation.attitude import SampleOutcome as AttitudeOutcome
+from pygnc.navigation.environment import EnvironmentModel
+from pygnc.navigation.formation import FormationTracker
+from pygnc.navigation.orbit import FixOutcome, OrbitTracker, watermark_after
 from pygnc_ground.replay.result import FixRecords, UntimedRecord, column
 from pygnc_system.files import data_file
 

@@ -11,12 +11,12 @@ from pygnc.bus.journal_files import list_segments
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import BatchEnd, InputMessage, Message
 from pygnc.configuration.settings import Settings
-from pygnc.tasks.ingest.batch import batch_head, record_messages
-from pygnc.tasks.ingest.elements_file import read_elements
-from pygnc.tasks.ingest.range_files import RangeRow
-from pygnc.tasks.ingest.range_folders import list_range_folder
-from pygnc.tasks.ingest.sense_file import SenseFile
-from pygnc.tasks.ingest.source import BatchSource
+from pygnc.inputs.batch import batch_head, record_messages
+from pygnc.inputs.elements_file import read_elements
+from pygnc.inputs.range_files import RangeRow
+from pygnc.inputs.range_folders import list_range_folder
+from pygnc.inputs.sense_file import SenseFile
+from pygnc.inputs.source import BatchSource
 from pygnc_ground.inspection.log_reader import LogReader, added_log_reader, added_log_readers
 from pygnc_ground.inspection.sections import HEAD_BYTES
 from pygnc_ground.inspection.sense_and_range import SENSE_FILES

@@ -12,7 +12,7 @@ from pygnc.bus.messages import GpsFix, Message, SourceFile
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.damage import Damage
-from pygnc.tasks.ingest.source import DAMAGE_LISTED, BatchSource
+from pygnc.inputs.source import DAMAGE_LISTED, BatchSource
 from pygnc_ground.inspection.log_reader import LogReader, LogRecord
 
 _UNKNOWN: Final = -1

@@ -12,7 +12,7 @@ from msgspec.msgpack import Decoder
 
 from pygnc.bus.messages import AttitudeEstimate, FormationMessage, OrbitEstimate, OrbitMessage
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
-from pygnc.tasks.ingest.elements_file import ELEMENTS_FILE
+from pygnc.inputs.elements_file import ELEMENTS_FILE
 from pygnc_ground.replay.inputs import ReplayError, journaled, log_reader_of
 
 _TIMEOUT_MIN: Final = 24 * 60

@@ -16,7 +16,7 @@ from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix, Observation, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT, OrbitTracker
+from pygnc.navigation.orbit import TIME_INCONSISTENT, OrbitTracker
 from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
 from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, restarts
 from pygnc_ground.orbit.reference_filters import UkfOrbitFilter

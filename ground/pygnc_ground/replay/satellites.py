@@ -17,10 +17,10 @@ from pygnc.bus.messages import GpsFix, Message
 from pygnc.common.constants import PARTNER_IDS, SENSE_FILE
 from pygnc.configuration.settings import Settings
 from pygnc.formats.range_scan import scan
-from pygnc.tasks.ingest.range_files import RangeRow
-from pygnc.tasks.ingest.range_folders import list_range_files
-from pygnc.tasks.ingest.sense_file import SenseFile
-from pygnc.tasks.ingest.source import BatchSource
+from pygnc.inputs.range_files import RangeRow
+from pygnc.inputs.range_folders import list_range_files
+from pygnc.inputs.sense_file import SenseFile
+from pygnc.inputs.source import BatchSource
 from pygnc_ground.replay.inputs import Inputs, ReplayError, inputs_of
 from pygnc_ground.truth.load import load_truth
 from pygnc_ground.truth.orbit_truth import OrbitTruth

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from pygnc.estimators.attitude.filter import Mode
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.settings import MountingSettings
-from pygnc.tasks.attitude.tracker import NO_TIME
+from pygnc.navigation.attitude import NO_TIME
 from pygnc_cli.text import printable
 from pygnc_ground.attitude.accuracy import settled
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from pygnc.common.clock import gps_ms_from_unix_ms, unix_ms_from_gps_ms, utc_iso_from_gps_ms
-from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT
+from pygnc.navigation.orbit import TIME_INCONSISTENT
 from pygnc_ground.attitude.accuracy import LIT
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult, SampleRecords

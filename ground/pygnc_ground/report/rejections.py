@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pygnc.bus.messages import SourceFile
 from pygnc.estimators.orbit.measurement import RejectCause
-from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT
+from pygnc.navigation.orbit import TIME_INCONSISTENT
 from pygnc_cli.text import printable
 from pygnc_ground.orbit.solution import IntArray
 from pygnc_ground.replay.result import ReplayResult

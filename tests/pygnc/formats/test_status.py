@@ -12,8 +12,8 @@ from pygnc.estimators.attitude.filter import Mode
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause as SampleRejectCause
 from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.formats import info, status
-from pygnc.tasks.attitude.tracker import NO_TIME
-from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT
+from pygnc.navigation.attitude import NO_TIME
+from pygnc.navigation.orbit import TIME_INCONSISTENT
 from pygnc.tasks.table import TASKS
 from scripts import read_status
 

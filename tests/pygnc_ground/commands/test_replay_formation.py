@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands import replay as replay_command
 from pygnc_ground.commands.replay_document import ReplayDocument
-from tests.pygnc.tasks.formation_batch import home
+from tests.pygnc.navigation.formation_batch import home
 from tests.pygnc_command import app
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("formation_batch")]  # one worker makes its fixtures

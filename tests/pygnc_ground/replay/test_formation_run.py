@@ -22,7 +22,7 @@ from pygnc_ground.replay.formation_run import formation_result
 from pygnc_ground.replay.result import FormationResult
 from pygnc_ground.truth.load import load_truth
 from pygnc_ground.truth.orbit_truth import OrbitTruth
-from tests.pygnc.tasks import formation_batch as batch
+from tests.pygnc.navigation import formation_batch as batch
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("formation_batch")]  # one worker makes its fixtures
 

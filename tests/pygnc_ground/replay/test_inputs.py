@@ -8,7 +8,7 @@ import pytest
 from pygnc.bus.messages import GpsFix, Message, RangeMeasurement
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.tasks.orbit.tracker import OrbitTracker
+from pygnc.navigation.orbit import OrbitTracker
 from pygnc_ground.replay.collect import AttitudeCollector, Collected, FormationCollector, collect
 from pygnc_ground.replay.inputs import ReplayError, from_files
 

@@ -10,8 +10,8 @@ from pygnc.bus.messages import GpsFix, RangeMeasurement, SensorSample
 from pygnc.configuration.settings import Settings
 from pygnc_ground.replay.inputs import ReplayError
 from pygnc_ground.replay.satellites import SatelliteFolder, from_satellites, partner_truths
-from tests.pygnc.tasks import formation_batch as batch
-from tests.pygnc.tasks.formation_batch import home
+from tests.pygnc.navigation import formation_batch as batch
+from tests.pygnc.navigation.formation_batch import home
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pygnc.bus.messages import SourceFile
 from pygnc.estimators.orbit.measurement import RejectCause
-from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT
+from pygnc.navigation.orbit import TIME_INCONSISTENT
 from pygnc_ground.replay.result import ReplayResult, UntimedRecord
 from pygnc_ground.report.rejections import balanced, counts_by_cause, meaning, rejected_records, rejected_rows, strip
 from tests.pygnc_ground.report import samples

@@ -29,7 +29,7 @@ from pygnc.estimators.orbit.state import POSITION, SIZE, VELOCITY, OrbitState
 class RejectCause(StrEnum):
     """Reason why a fix or its velocity was rejected, as in logs and counters.
 
-    Screening (`pygnc.tasks.orbit.tracker`) sets the causes up to `LATENCY`, the filter sets the others.
+    Screening (`pygnc.navigation.orbit`) sets the causes up to `LATENCY`, the filter sets the others.
     """
 
     NO_TIME = "no_time"

@@ -19,8 +19,8 @@ from pygnc.bus.messages import AttitudeEstimate, InputMessage, Message, OrbitEst
 from pygnc.bus.streams import StreamReader
 from pygnc.configuration.data_files import MAIN_FIELD_TABLE, DataFileError, read_main_field
 from pygnc.environment.geomagnetic import MainField
-from pygnc.tasks.attitude.environment import EnvironmentModel
-from pygnc.tasks.attitude.tracker import AttitudeTracker, SampleOutcome
+from pygnc.navigation.attitude import AttitudeTracker, SampleOutcome
+from pygnc.navigation.environment import EnvironmentModel
 from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task
 from pygnc_system.files import data_file

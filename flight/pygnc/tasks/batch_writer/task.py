@@ -28,12 +28,12 @@ from pygnc.bus.messages import (
     SensorSample,
     SourceFile,
 )
-from pygnc.common.constants import SENSE_FILE
+from pygnc.common.constants import LAST_BATCH, SENSE_FILE
 from pygnc.formats.gps_packet import SENSE_GPS_PACKET, TERMINATOR
 from pygnc.formats.sense import SenseLayout
-from pygnc.tasks.batch_writer.folder import BATCH, LAST, BatchFolder
-from pygnc.tasks.batch_writer.output_files import BatchAdditions, BatchCopies
-from pygnc.tasks.ingest.range_folders import satellite_of
+from pygnc.inputs.range_folders import satellite_of
+from pygnc.outputs.batch_files import BatchAdditions, BatchCopies
+from pygnc.outputs.batch_folder import BATCH, BatchFolder
 from pygnc.tasks.runtime import WAIT_S, Notify, Run, Task
 from pygnc_system.files import free_bytes
 
@@ -159,7 +159,7 @@ class BatchWriterTask(Task):
         has additional range files, whose numbers may collide with those of later input files.
         """
         if self.run.from_last_run:
-            return source.startswith(f"{LAST}/")
+            return source.startswith(f"{LAST_BATCH}/")
         if source == LIVE or self._additions is None:
             return source != LIVE
         return source == SENSE_FILE or not self._additions.has_row(satellite_of(source))
@@ -214,4 +214,4 @@ class BatchWriterTask(Task):
 
 def _target(source: str) -> str:
     """Return the output name of a file whose packets keep their offsets."""
-    return source.removeprefix(f"{LAST}/")
+    return source.removeprefix(f"{LAST_BATCH}/")

@@ -33,7 +33,7 @@ from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task, trim_heap
 
 if TYPE_CHECKING:
-    from pygnc.tasks.formation.tracker import FormationResult, FormationTracker, Problem
+    from pygnc.navigation.formation import FormationResult, FormationTracker, Problem
 
 MESSAGES_PER_STEP: Final = 64
 """Maximum number of messages read in a step. A larger number would cost memory: Python keeps its pools of small
@@ -182,7 +182,7 @@ class FormationTask(Task):
 
     def _make_tracker(self, before_seq: int) -> "FormationTracker":
         """Load the estimators and process the inputs before number `before_seq`, or continue from the checkpoint."""
-        from pygnc.tasks.formation.tracker import FormationTracker  # noqa: PLC0415 - takes megabytes that most runs do not need
+        from pygnc.navigation.formation import FormationTracker  # noqa: PLC0415 - takes megabytes that most runs do not need
 
         settings = self.run.settings
         if self.run.memory_kills:

@@ -23,14 +23,14 @@ from pygnc.common.constants import PARTNER_IDS
 from pygnc.formats.gps_packet import RANGE_GPS_SYNC
 from pygnc.host.channel import Channel
 from pygnc.host.channel_events import Received
+from pygnc.host.connection import HostConnection
 from pygnc.host.home_files import HomeFiles
 from pygnc.host.parameters import Parameters
 from pygnc.host.port import Port
 from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import STAT, TIME, Capability, NakCause, SentenceType
+from pygnc.host.settings_slots import SettingsSlots, changed_settings, named_values
 from pygnc.host.transfer import Refusal
-from pygnc.tasks.host_link.connection import HostConnection
-from pygnc.tasks.host_link.settings import SettingsSlots, changed_settings, named_values
 from pygnc.tasks.runtime import WAIT_S, Notify, Run, Task
 
 CLOCK_TOLERANCE_S: Final = 2

@@ -24,7 +24,7 @@ from pygnc.bus.streams import StreamReader
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.common.constants import SENSE_FILE
 from pygnc.formats.gps_packet import received_gps_week
-from pygnc.tasks.ingest.batch import (
+from pygnc.inputs.batch import (
     PREFIX,
     batch_head,
     drop_repeats,
@@ -33,12 +33,12 @@ from pygnc.tasks.ingest.batch import (
     open_named,
     record_messages,
 )
-from pygnc.tasks.ingest.elements_file import ELEMENTS_FILE, read_elements
-from pygnc.tasks.ingest.input_state import InputCounters, InputRecovery
-from pygnc.tasks.ingest.live import live_anomalies, live_message
-from pygnc.tasks.ingest.range_files import find_arrivals
-from pygnc.tasks.ingest.range_folders import UnreadableFile
-from pygnc.tasks.ingest.source import BatchSource
+from pygnc.inputs.elements_file import ELEMENTS_FILE, read_elements
+from pygnc.inputs.input_state import InputCounters, InputRecovery
+from pygnc.inputs.live import live_anomalies, live_message
+from pygnc.inputs.range_files import find_arrivals
+from pygnc.inputs.range_folders import UnreadableFile
+from pygnc.inputs.source import BatchSource
 from pygnc.tasks.runtime import Notify, Run, Task
 from pygnc.tasks.table import FORMATION
 

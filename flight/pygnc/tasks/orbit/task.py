@@ -16,8 +16,8 @@ from pygnc.bus.messages import InputMessage, Message, OrbitEstimate
 from pygnc.common.clock import LEAP_SECONDS_VALID_UNTIL_GPS_MS, utc_iso_from_gps_ms
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
 from pygnc.environment.time_scales import MS_PER_DAY
-from pygnc.tasks.orbit.omm_file import OmmFile
-from pygnc.tasks.orbit.tracker import OrbitTracker, watermark_after
+from pygnc.navigation.orbit import OrbitTracker, watermark_after
+from pygnc.outputs.omm_file import OmmFile
 from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task
 
@@ -50,7 +50,7 @@ class OrbitTask(Task):
         self._leap_seconds_known = True
         self._next_prediction_s = 0.0
         self._is_from_elements: bool | None = None
-        self._omm_file = OmmFile(run, self._tracker, notify)
+        self._omm_file = OmmFile(run.home, run.number, _catalogue_number(run), self._tracker, notify)
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
         """Return the input socket."""
@@ -139,6 +139,11 @@ class OrbitTask(Task):
         if estimate is not None:
             self._stream.publish_transient(estimate)
         return more
+
+
+def _catalogue_number(run: Run) -> int:
+    expected = run.settings.orbit.elements.expected_object
+    return int(expected) if expected.isdigit() else 0
 
 
 def manoeuvre_text(estimate: OrbitEstimate) -> str:

@@ -20,11 +20,11 @@ from pygnc.configuration.settings import BatchSettings, Settings
 from pygnc.formats.range_scan import RangeScanner
 from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.formats.sense_scan import scan
-from pygnc.tasks.batch_writer.folder import BatchFolder, retire_batch
-from pygnc.tasks.batch_writer.output_files import FILE_BYTES, BatchRow
+from pygnc.inputs.live import live_message
+from pygnc.inputs.sense_file import sense_messages
+from pygnc.outputs.batch_files import FILE_BYTES, BatchRow
+from pygnc.outputs.batch_folder import BatchFolder, retire_batch
 from pygnc.tasks.batch_writer.task import BatchWriterTask
-from pygnc.tasks.ingest.live import live_message
-from pygnc.tasks.ingest.sense_file import sense_messages
 from tests.pygnc.formats.streams import range_packets
 from tests.pygnc.tasks.runs import run_in
 
@@ -181,7 +181,7 @@ def test_a_restarted_writer_writes_the_same_files(
             assert writer.files()[name].startswith(was)
         return pwrite(descriptor, content, offset)
 
-    monkeypatch.setattr("pygnc.tasks.batch_writer.folder.os.pwrite", watched)
+    monkeypatch.setattr("pygnc.outputs.batch_folder.os.pwrite", watched)
     writer.write(messages[lost_at:])
     assert writer.files() == {"sense.bin": CONTENT[: 4 * SIZE], "range/rng00000.bin": b"".join(STREAM[:4])}
 
@@ -252,7 +252,7 @@ def test_the_folder_stops_growing_at_its_ceiling(writer: WriterHome) -> None:
 
 def test_a_full_disk_keeps_existing_files(writer: WriterHome, monkeypatch: pytest.MonkeyPatch) -> None:
     writer.write([*batch(), *live_records(BATCH_RECORDS, 4)])
-    monkeypatch.setattr("pygnc.tasks.batch_writer.folder.os.pwrite", lambda *_: 7)
+    monkeypatch.setattr("pygnc.outputs.batch_folder.os.pwrite", lambda *_: 7)
     writer.write(live_records(4, 6))
     assert writer.events == ["batch_not_written"]
     assert writer.task.progress().counts["not_recorded"] == 1

@@ -9,7 +9,7 @@ import zmq
 from pygnc.bus.streams import StreamWriter
 from pygnc.tasks.formation import task as module
 from pygnc.tasks.formation.task import ORBIT_PATIENCE_S, FormationTask
-from tests.pygnc.tasks import formation_batch as batch
+from tests.pygnc.navigation import formation_batch as batch
 from tests.pygnc.tasks.runs import run_in
 
 pytestmark = pytest.mark.xdist_group("formation_batch")  # one worker makes the batch

@@ -10,7 +10,8 @@ import zmq
 from pygnc.bus import journal_writer
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import BatchEnd, GpsFix, InputMessage, Message, RangeMeasurement, UploadedElements
-from pygnc.tasks.ingest import batch, task
+from pygnc.inputs import batch
+from pygnc.tasks.ingest import task
 from pygnc.tasks.ingest.task import IngestTask
 from tests.e2e.conftest import DEMO
 from tests.pygnc.formats.streams import range_packets

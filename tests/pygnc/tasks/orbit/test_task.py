@@ -9,7 +9,7 @@ import zmq
 from pygnc.bus.messages import BatchEnd, OrbitMessage, OrbitWatermark
 from pygnc.bus.streams import StreamReader, StreamWriter
 from pygnc.formats.sense import STANDARD_LAYOUT
-from pygnc.tasks.ingest.sense_file import sense_messages
+from pygnc.inputs.sense_file import sense_messages
 from pygnc.tasks.orbit.task import OrbitTask
 from tests.pygnc.tasks.runs import run_in
 

@@ -1,0 +1,1 @@
+"""Inputs of a run: files, live packets and readings, converted to messages in the order of their time."""

@@ -1,0 +1,165 @@
+"""Files of a batch and the order of their records.
+
+`find_sources` opens the batch's files, `record_messages` merges their records into one sequence by time. The sequence
+is a function of the files alone, so that a restarted task and a replay on the ground assign the same numbers.
+
+A run with --from-last-run reads the files written by the last run and the files in the home. Both may contain the same
+packets; `drop_repeats` drops those in the home that are bit for bit equal to one of the last run.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from pygnc.bus.messages import BatchBegin, GpsFix, Message, RangeMeasurement, SensorSample, SourceFile
+from pygnc.common.constants import LAST_BATCH, SENSE_FILE, batch_sensor_gps_packet_num_sensor_packets
+from pygnc.configuration.settings import Settings
+from pygnc.inputs.range_files import RangeRow, Span
+from pygnc.inputs.range_folders import UnreadableFile, is_next_file, list_range_files, satellite_of
+from pygnc.inputs.sense_file import SenseFile
+from pygnc.inputs.source import BatchSource
+
+PREFIX: Final = f"{LAST_BATCH}/"
+RECORDS_PER_STEP: Final = 32
+_RECORDS_PER_COMPARISON: Final = 64
+
+
+def find_sources(home: Path, settings: Settings, prefix: str = "") -> tuple[list[BatchSource], list[UnreadableFile]]:
+    """Open the batch's files in `home`; return them, and the files that cannot be read.
+
+    Args:
+        home: The home folder.
+        settings: Settings of the run, with our own radio id and the bandwidth of the radios.
+        prefix: Folder below `home` to search instead, such as "folder/".
+    """
+    sources: list[BatchSource] = []
+    sense = prefix + SENSE_FILE
+    folders, unreadable = list_range_files(home, settings.formation.own_id, prefix)
+    if (home / sense).exists():
+        try:
+            sources.append(SenseFile(home / sense, sense, settings.orbit.screening.earliest_gps_week))
+        except OSError as error:
+            unreadable.insert(0, UnreadableFile.from_error(error, home, sense))
+    for folder in folders:
+        for names in folder.rows():
+            try:
+                sources.append(RangeRow(home, names, settings, satellite_id=folder.satellite_id))
+            except OSError as error:
+                unreadable.append(UnreadableFile.from_error(error, home, names[0]))
+    return sources, unreadable
+
+
+def open_named(home: Path, files: Sequence[tuple[SourceFile, int]], settings: Settings) -> list[BatchSource]:
+    """Open files again as the input journal names them.
+
+    Args:
+        home: The home folder.
+        files: The files, each with the number of its bytes that were delivered before.
+        settings: Settings of the run.
+
+    Raises:
+        OSError: A file cannot be read, or is shorter than it was.
+    """
+    sources: list[BatchSource] = []
+    rows: list[list[tuple[SourceFile, int]]] = []
+    for file, delivered_before in files:
+        if file.fault:
+            continue
+        if Path(file.name).name == SENSE_FILE:
+            earliest_week = settings.orbit.screening.earliest_gps_week
+            sources.append(SenseFile(home / file.name, file.name, earliest_week, file.size_bytes))
+        elif rows and file.from_byte == 0 and is_next_file(rows[-1][-1][0].name, file.name):
+            rows[-1].append((file, delivered_before))
+        else:
+            rows.append([(file, delivered_before)])
+    for row in rows:
+        names = [file.name for file, _ in row]
+        spans = [Span(file.from_byte, file.from_byte + file.size_bytes, before) for file, before in row]
+        sources.append(RangeRow(home, names, settings, satellite_id=satellite_of(names[0]), spans=spans))
+    return sources
+
+
+def batch_head(files: Sequence[SourceFile], last_seq: int = 0, *, terminated: bool = True) -> list[Message]:
+    """Return the messages before the records: all files, readable or not, and `BatchBegin`.
+
+    Args:
+        files: All files.
+        last_seq: Number of the message before the first one.
+        terminated: True if the sense records end in CR LF.
+    """
+    begin = BatchBegin(
+        seq=last_seq + len(files) + 1,
+        sensors_per_record=batch_sensor_gps_packet_num_sensor_packets,
+        records_terminated=terminated,
+    )
+    return [*(msgspec.structs.replace(file, seq=seq) for seq, file in enumerate(files, last_seq + 1)), begin]
+
+
+def record_messages(sources: Sequence[BatchSource], last_seq: int) -> Iterator[list[Message]]:
+    """Yield the messages of all kept records in the order of their time, a few at a time.
+
+    Args:
+        sources: The scanned files.
+        last_seq: Number of the message before the first one.
+
+    Raises:
+        OSError: A file cannot be read, or was changed since it was scanned.
+    """
+    none = np.zeros(0, np.int64)
+    which = np.repeat(np.arange(len(sources)), [len(source.kept) for source in sources])
+    ordinals = np.concatenate([none, *(source.kept for source in sources)])
+    keys = np.concatenate([none, *(source.keys[source.kept] for source in sources)])
+    order = np.argsort(keys, kind="stable")
+    for group in _groups(which[order], RECORDS_PER_STEP):
+        members = order[group]
+        messages = sources[int(which[members[0]])].messages(ordinals[members], last_seq + 1)
+        last_seq += len(messages)
+        yield messages
+
+
+def _groups(which: NDArray[np.int64], size: int) -> Iterator[slice]:
+    """Yield slices of consecutive equal elements, at most `size` long."""
+    changes = np.flatnonzero(np.diff(which)) + 1
+    for start, stop in pairwise([0, *changes.tolist(), len(which)]):
+        for begin in range(start, stop, size):
+            yield slice(begin, min(begin + size, stop))
+
+
+def is_of_last_run(source: BatchSource) -> bool:
+    """Return True if a source was written by the last run."""
+    return source.names[0].startswith(PREFIX)
+
+
+def drop_repeats(source: BatchSource, known: set[tuple[int, bytes]]) -> Iterator[None]:
+    """Drop the records of a file in the home whose packets are all in the last run's files; yields after each step.
+
+    Args:
+        source: A file in the home, or a file of the last run, whose records are all kept.
+        known: Packets of the last run; those of `source` are added if the last run wrote it.
+
+    Raises:
+        OSError: The file cannot be read, or was changed since it was scanned.
+    """
+    kept = [np.zeros(0, np.int64)]
+    for start in range(0, len(source.kept), _RECORDS_PER_COMPARISON):
+        ordinals = source.kept[start : start + _RECORDS_PER_COMPARISON]
+        packets = [_identity(message) for message in source.messages(ordinals, 1)]
+        if is_of_last_run(source):
+            known.update(packets)
+        else:
+            is_new = np.reshape([packet not in known for packet in packets], (len(ordinals), -1))
+            kept.append(ordinals[is_new.any(axis=1)])
+        yield
+    if not is_of_last_run(source):
+        source.kept = np.concatenate(kept)
+
+
+def _identity(message: Message) -> tuple[int, bytes]:
+    if isinstance(message, GpsFix | RangeMeasurement):
+        return message.satellite_id, message.raw
+    return 0, message.raw if isinstance(message, SensorSample) else b""

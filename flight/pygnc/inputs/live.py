@@ -1,0 +1,81 @@
+"""Live inputs: packets that the host streams and readings of the computer's own sensors, as input messages."""
+
+import struct
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from pygnc.bus.messages import (
+    LIVE,
+    GpsFix,
+    LivePacket,
+    Message,
+    RangeMeasurement,
+    SensorSample,
+    TimeMark,
+)
+from pygnc.common.clock import gps_ms_from_week
+from pygnc.formats.gps_packet import RANGE_GPS_PACKET, SENSE_GPS_PACKET, decode_gps_packets
+from pygnc.formats.ranges import RANGE_PACKET, decode_ranges
+from pygnc.formats.sense import SENSOR_PACKET, decode_sensors
+from pygnc.inputs.input_state import InputCounters
+from pygnc.inputs.source import packet_messages
+
+BACK_MAX_S: Final = 7
+"""Largest step back, s, that is no restart: late packets, jitter of 3 s to either side, rounding to whole seconds."""
+GPS_BACK_MAX_MS: Final = 60_000
+GPS_AHEAD_MAX_MS: Final = 86_400_000
+"""A live packet more than a day ahead of the batch is reported."""
+_GPS_PACKETS: Final = {"GPSS": SENSE_GPS_PACKET, "GPSR": RANGE_GPS_PACKET, "PGPS": RANGE_GPS_PACKET}
+_RANGES: Final = frozenset({"RANG", "PRNG"})
+_TIME: Final = struct.Struct("<IH")
+_ONE_SENSOR: Final = np.dtype([("sensors", SENSOR_PACKET, (1,))])
+
+
+def live_message(packet: Message, seq: int, bandwidth_hz: float, earliest_week: int = 0) -> Message:
+    """Return the input message of one `LivePacket` or `DeviceReading`, numbered `seq`.
+
+    Args:
+        packet: The packet or reading.
+        seq: Number of the input message.
+        bandwidth_hz: Bandwidth of the ranging radio, Hz.
+        earliest_week: First possible GPS week; see `decode_gps_packets`.
+    """
+    if not isinstance(packet, LivePacket):
+        return msgspec.structs.replace(packet, seq=seq)
+    places = [(seq, LIVE, packet.seq, packet.raw)]
+    if packet.kind == "SENS":
+        samples = decode_sensors(np.frombuffer(packet.raw, _ONE_SENSOR))
+        return next(packet_messages(SensorSample, samples, places))
+    if packet.kind in _GPS_PACKETS:
+        fixes = decode_gps_packets(np.frombuffer(packet.raw, _GPS_PACKETS[packet.kind]), earliest_week)
+        return next(packet_messages(GpsFix, fixes, places, satellite_id=packet.radio_id))
+    if packet.kind in _RANGES:
+        ranges = decode_ranges(np.frombuffer(packet.raw, RANGE_PACKET), bandwidth_hz)
+        return next(packet_messages(RangeMeasurement, ranges, places, satellite_id=packet.radio_id))
+    t_spacecraft_s, ms = _TIME.unpack(packet.raw)
+    return TimeMark(
+        seq=seq, source=LIVE, offset=packet.seq, t_spacecraft_s=t_spacecraft_s, ms=ms, t_mono_ns=packet.t_mono_ns
+    )
+
+
+def live_anomalies(message: Message, earlier: InputCounters) -> list[tuple[str, str]]:
+    """Return name and text of an event for each inconsistency of a live packet with earlier inputs."""
+    found = []
+    own_fix = message if isinstance(message, GpsFix) and message.is_own else None
+    own_packet = message if isinstance(message, SensorSample) else own_fix
+    t_spacecraft_s = own_packet.t_spacecraft_s if own_packet else None
+    gps_ms = gps_ms_from_week(own_fix.gps_week, own_fix.gps_tow_ms) if own_fix else None
+    newest_s, newest_ms = earlier.newest_spacecraft_s, earlier.newest_gps_ms
+    if t_spacecraft_s is not None and newest_s is not None and t_spacecraft_s < newest_s - BACK_MAX_S:
+        times = f"{t_spacecraft_s} s of a live packet is before {newest_s} s of an earlier packet"
+        text = f"spacecraft time {times}: the controller was restarted"
+        found.append(("clock_fell_back", text))
+    if gps_ms is not None and newest_ms is not None:
+        ahead_ms = gps_ms - newest_ms
+        if not -GPS_BACK_MAX_MS <= ahead_ms <= GPS_AHEAD_MAX_MS:
+            side = "ahead of" if ahead_ms > 0 else "behind"
+            text = f"GPS time of a live packet is {abs(ahead_ms) / 1e3:.0f} s {side} earlier packets"
+            found.append(("gps_time_apart", text))
+    return found

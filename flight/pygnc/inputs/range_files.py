@@ -1,0 +1,360 @@
+"""Range files: series of files scanned as one stream and converted to messages, and files that arrive during the run.
+
+A file may still be growing when it is read. Its packets are used at once; a packet that is cut by the end of the file
+is read again together with its continuation, in the same file or in the file with the next number. Only new files
+and files without a successor are checked for growth, because the controller never writes to an older file again.
+"""
+
+import itertools
+import os
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pygnc.bus.messages import GpsFix, Message, RangeMeasurement, SourceFile
+from pygnc.common.clock import gps_ms_from_weeks
+from pygnc.configuration.settings import Settings
+from pygnc.estimators.clock.sort_key import sort_key_gps_ms
+from pygnc.formats.damage import DamageReason
+from pygnc.formats.gps_packet import RANGE_GPS_PACKET, decode_gps_packets
+from pygnc.formats.range_scan import RangeScan, RangeScanner
+from pygnc.formats.ranges import (
+    FILE_NUMBERS,
+    RANGE_PACKET,
+    PacketKind,
+    consecutive_runs,
+    decode_ranges,
+    range_file_number,
+)
+from pygnc.inputs.range_folders import RangeFolder, UnreadableFile, is_next_file, list_range_files
+from pygnc.inputs.source import DAMAGE_LISTED, BatchSource, packet_messages
+from pygnc_system.files import open_input
+
+FILE_BYTES_MAX: Final = 1 << 24
+"""Maximum size of a range file: a thousand times the size of the controller's files."""
+PIECE_BYTES: Final = 1 << 15
+"""Bytes per step of the scan, about 10 ms."""
+
+
+class RangeFileError(OSError):
+    """Error raised when a file in the range folder is not a range file, or was replaced."""
+
+
+class Span(NamedTuple):
+    """Range of bytes of a file.
+
+    Attributes:
+        from_byte: Offset of the first byte.
+        to_byte: Offset after the last byte; None for the end of the file.
+        delivered_before: Number of bytes before `from_byte` that belong to delivered packets.
+    """
+
+    from_byte: int = 0
+    to_byte: int | None = None
+    delivered_before: int = 0
+
+
+class RangeRow(BatchSource):
+    """Range files of consecutive numbers, read as one stream: a packet cut by the end of one continues in the next.
+
+    The contents of all files are held in memory.
+
+    Args:
+        root: Folder to which the names are relative.
+        names: Names of the files.
+        settings: Settings of the run, with our own radio id and the bandwidth of the radios.
+        satellite_id: Radio id of the partner that wrote the files, 0 for our own.
+        spans: Bytes to read of each file; None for all.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        names: Sequence[str],
+        settings: Settings,
+        *,
+        satellite_id: int = 0,
+        spans: Sequence[Span] | None = None,
+    ) -> None:
+        super().__init__(names)
+        self._spans = [Span()] * len(names) if spans is None else spans
+        contents = [_content(root / name, span) for name, span in zip(names, self._spans, strict=True)]
+        self._modified_ns = [modified_ns for _, modified_ns in contents]
+        self._settings = settings
+        self._earliest_week = settings.orbit.screening.earliest_gps_week
+        self._satellite_id = satellite_id
+        self._borders = np.cumsum([0, *(len(content) for content, _ in contents)])
+        self._data = b"".join(content for content, _ in contents)
+        self._found = _joined([RangeScanner().finish()])
+        self._places = self._lengths = self._starts = self._files = self._delivered_borders = np.zeros(0, np.int64)
+
+    def _scan(self) -> Generator[None, None, NDArray[np.int64]]:
+        scanner = RangeScanner()
+        found = []
+        for start in range(0, len(self._data), PIECE_BYTES):
+            found.append(scanner.feed(self._data[start : start + PIECE_BYTES]))
+            yield
+        found.append(scanner.finish())
+        self._found = _joined(found)
+        is_gps = self._found.kinds == PacketKind.GPS
+        self._places = np.where(is_gps, np.cumsum(is_gps), np.cumsum(~is_gps)) - 1
+        self._lengths = np.where(is_gps, RANGE_GPS_PACKET.itemsize, RANGE_PACKET.itemsize)
+        self._starts = np.cumsum(self._lengths) - self._lengths
+        self._delivered_borders = self._delivered_before(self._borders)
+        self._files = np.searchsorted(self._delivered_borders, self._starts, side="right") - 1
+        self.anomalies.update(str(anomaly.reason) for anomaly in self._found.anomalies)
+        writer_id = self._satellite_id or self._settings.formation.own_id
+        if to_itself := int(np.count_nonzero(self._found.ranges["partner_id"] == writer_id)):
+            self.anomalies[f"range from satellite {writer_id} to itself"] = to_itself
+        return self._order()
+
+    @property
+    def is_cut_packet(self) -> bool:
+        """True if the files contain only the beginning of a packet; valid after the scan."""
+        return self._carried_from() == 0 and len(self._found.kinds) == 0
+
+    @property
+    def files(self) -> list[SourceFile]:
+        """The files with their byte counts and `seq` 0; valid after the scan."""
+        delivered = np.diff(self._delivered_borders).tolist()
+        damage: list[list[tuple[int, int, str]]] = [[] for _ in self.names]
+        borders = self._borders.tolist()
+        carried = np.diff(np.maximum(self._borders, self._carried_from())).tolist()
+        for found in self._found.damage:
+            first, last = np.searchsorted(self._borders, (found.start, found.stop - 1), side="right") - 1
+            for k in range(int(first), int(last) + 1):
+                begin, end = max(found.start, borders[k]), min(found.stop, borders[k + 1])
+                if end > begin:
+                    shift = self._spans[k].from_byte - borders[k]
+                    damage[k].append((begin + shift, end + shift, str(found.reason)))
+        return [
+            SourceFile(
+                seq=0,
+                name=name,
+                size_bytes=borders[k + 1] - borders[k],
+                modified_ns=self._modified_ns[k],
+                delivered_bytes=delivered[k],
+                damaged_bytes=borders[k + 1] - borders[k] - delivered[k],
+                damaged_ranges=len(damage[k]),
+                damage=tuple(damage[k][:DAMAGE_LISTED]),
+                from_byte=self._spans[k].from_byte,
+                carried_bytes=carried[k],
+            )
+            for k, name in enumerate(self.names)
+        ]
+
+    def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
+        """Return the messages of these packets, numbered from `first_seq`."""
+        is_gps = self._found.kinds[ordinals] == PacketKind.GPS
+        places = [(seq, *self._place(k)) for seq, k in enumerate(ordinals.tolist(), first_seq)]
+        fixes = packet_messages(
+            GpsFix,
+            decode_gps_packets(self._found.fixes[self._places[ordinals[is_gps]]], self._earliest_week),
+            list(itertools.compress(places, is_gps.tolist())),
+            satellite_id=self._satellite_id,
+        )
+        ranges = packet_messages(
+            RangeMeasurement,
+            decode_ranges(self._found.ranges[self._places[ordinals[~is_gps]]], self._settings.radio.bandwidth_hz),
+            list(itertools.compress(places, (~is_gps).tolist())),
+            satellite_id=self._satellite_id,
+        )
+        return [next(fixes) if is_fix else next(ranges) for is_fix in is_gps.tolist()]
+
+    def _place(self, k: int) -> tuple[str, int, bytes]:
+        """Return source, offset and raw bytes of a packet."""
+        file = self._files[k]
+        offset = self._spans[file].delivered_before + int(self._starts[k] - self._delivered_borders[file])
+        begin = self._found.offsets[k]
+        return self.names[file], offset, self._data[begin : begin + self._lengths[k]]
+
+    def _carried_from(self) -> int:
+        """Return the offset of the cut packet at the end of the stream; the end of the stream if there is none."""
+        damage = self._found.damage
+        end = len(self._data)
+        is_cut = bool(damage) and damage[-1].reason is DamageReason.CUT_TAIL and damage[-1].stop == end
+        return damage[-1].start if is_cut else end
+
+    def _order(self) -> NDArray[np.int64]:
+        """Return the sort keys; the ranges that follow a GPS packet share its key."""
+        is_gps = self._found.kinds == PacketKind.GPS
+        gps, ranges = decode_gps_packets(self._found.fixes, self._earliest_week), self._found.ranges
+        if len(gps) == 0:
+            return np.zeros(len(is_gps), np.int64)
+        group = np.maximum(np.cumsum(is_gps) - 1, 0)
+        gps_ms = gps_ms_from_weeks(gps.gps_week, gps.gps_tow_ms)
+        t_spacecraft_s = _group_times(group[~is_gps], ranges["t_spacecraft_s"].astype(np.int64), gps_ms)
+        return np.asarray(sort_key_gps_ms(t_spacecraft_s, gps_ms)[group], np.int64)
+
+    def _delivered_before(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of bytes of packets before each position of the stream."""
+        if len(self._starts) == 0:
+            return np.zeros(len(positions), np.int64)
+        latest = np.maximum(np.searchsorted(self._found.offsets, positions, side="right") - 1, 0)
+        within = np.clip(positions - self._found.offsets[latest], 0, self._lengths[latest])
+        return np.asarray(self._starts[latest] + within, np.int64)
+
+
+def _content(path: Path, span: Span) -> tuple[bytes, int]:
+    """Return the bytes of a span and the file's modification time, 0 if the file has grown beyond the span."""
+    with open(open_input(path), "rb") as file:  # noqa: PTH123 - a descriptor
+        status = os.fstat(file.fileno())
+        to_byte = status.st_size if span.to_byte is None else span.to_byte
+        if to_byte > FILE_BYTES_MAX:
+            raise RangeFileError(0, f"larger than {FILE_BYTES_MAX} bytes, the maximum of a range file", str(path))
+        file.seek(span.from_byte)
+        content = file.read(to_byte - span.from_byte)
+    if len(content) < to_byte - span.from_byte:
+        raise RangeFileError(0, f"shorter than its former {to_byte} bytes; it was replaced during the run", str(path))
+    return content, status.st_mtime_ns if status.st_size == to_byte else 0
+
+
+def _joined(pieces: list[RangeScan]) -> RangeScan:
+    """Join the scans of consecutive pieces; joining packets as bytes avoids NumPy's conversion of byte order."""
+    fixes = b"".join(piece.fixes.tobytes() for piece in pieces)
+    ranges = b"".join(piece.ranges.tobytes() for piece in pieces)
+    return RangeScan(
+        kinds=np.concatenate([piece.kinds for piece in pieces]),
+        offsets=np.concatenate([piece.offsets for piece in pieces]),
+        fixes=np.frombuffer(fixes, RANGE_GPS_PACKET),
+        ranges=np.frombuffer(ranges, RANGE_PACKET),
+        damage=tuple(damage for piece in pieces for damage in piece.damage),
+        anomalies=tuple(anomaly for piece in pieces for anomaly in piece.anomalies),
+    )
+
+
+def _group_times(
+    group: NDArray[np.int64], t_range_s: NDArray[np.int64], gps_ms: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the spacecraft time of each GPS packet: that of its first range, else propagated from its neighbours."""
+    times = np.full(len(gps_ms), -1)
+    times[group[::-1]] = t_range_s[::-1]
+    for k in range(1, len(times)):
+        if times[k] < 0 and times[k - 1] >= 0:
+            times[k] = times[k - 1] + (gps_ms[k] - gps_ms[k - 1]) // 1000
+    for k in range(len(times) - 2, -1, -1):
+        if times[k] < 0 and times[k + 1] >= 0:
+            times[k] = times[k + 1] - (gps_ms[k + 1] - gps_ms[k]) // 1000
+    return times
+
+
+_NOTHING: Final = SourceFile(seq=0, name="")
+
+
+def find_arrivals(
+    home: Path, known: dict[str, SourceFile], settings: Settings
+) -> tuple[list[RangeRow], list[UnreadableFile]]:
+    """Return series of range files that have appeared or grown, and files that cannot be read (any more).
+
+    Args:
+        home: The home folder.
+        known: Counts of the files that were read, by name.
+        settings: Settings of the run.
+    """
+    folders, faults = list_range_files(home, settings.formation.own_id)
+    found: list[RangeRow] = []
+    unreadable = [fault for fault in faults if fault.name not in known]
+    for folder in folders:
+        sizes = _grown(home, folder, known, unreadable)
+        for names in _rows(_in_order(folder.prefix, list(sizes), known), sizes, known):
+            spans = {name: _span(counts, counts.size_bytes) for name, counts in _carried_into(names[0], known)}
+            spans |= {name: _span(known.get(name, _NOTHING), sizes[name]) for name in names}
+            read = list(spans.values())
+            try:
+                row = RangeRow(home, list(spans), settings, satellite_id=folder.satellite_id, spans=read)
+                found.append(row)
+            except FileNotFoundError:
+                continue  # removed since it was listed
+            except OSError as error:
+                unreadable.append(UnreadableFile.from_error(error, home, names[-1]))
+    return found, unreadable
+
+
+def _grown(
+    home: Path, folder: RangeFolder, known: dict[str, SourceFile], unreadable: list[UnreadableFile]
+) -> dict[str, int]:
+    """Return the sizes of a folder's files that have grown or are new, empty ones included."""
+    sizes: dict[str, int] = {}
+    for name in (folder.prefix + name for name in folder.names):
+        counts = known.get(name, _NOTHING)
+        if name in known and (counts.fault or _neighbour(name, 1) in known):
+            continue
+        try:
+            size = (home / name).stat().st_size
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            unreadable.append(UnreadableFile.from_error(error, home, name))
+            continue
+        if size < counts.size_bytes:
+            reason = f"shorter than the {counts.size_bytes} bytes that were read; it was replaced"
+            unreadable.append(UnreadableFile(name, reason))
+        elif size > counts.size_bytes or name not in known:
+            sizes[name] = size
+    return sizes
+
+
+def _in_order(prefix: str, names: list[str], known: dict[str, SourceFile]) -> list[str]:
+    """Return names in the order of writing: their numbers continue from the newest known number."""
+    numbers = _numbers(names)
+    before = list(_numbers(name for name in known if name == f"{prefix}{Path(name).name}"))
+    if before:
+        ordered = sorted(numbers, key=lambda number: (number - before[-1]) % FILE_NUMBERS)
+    else:
+        ordered = [number for run in consecutive_runs(numbers) for number in run]
+    return [name for name in names if name not in numbers.values()] + [numbers[number] for number in ordered]
+
+
+def _rows(names: list[str], sizes: dict[str, int], known: dict[str, SourceFile]) -> Iterator[list[str]]:
+    """Yield series of files that continue each other, without empty files at the end."""
+    rows: list[list[str]] = []
+    for name in names:
+        is_read_from_its_start = _span(known.get(name, _NOTHING), 0).from_byte == 0
+        if rows and is_read_from_its_start and is_next_file(rows[-1][-1], name):
+            rows[-1].append(name)
+        else:
+            rows.append([name])
+    for row in rows:
+        while row and not sizes[row[-1]]:
+            row.pop()
+        if row:
+            yield row
+
+
+def _carried_into(name: str, known: dict[str, SourceFile]) -> list[tuple[str, SourceFile]]:
+    """Return the files whose end begins a packet that continues in this file; several if they are short."""
+    found: list[tuple[str, SourceFile]] = []
+    counts = known.get(name, _NOTHING)
+    while counts.carried_bytes == counts.size_bytes and len(found) < FILE_NUMBERS:
+        before = _neighbour(name, -1)
+        if before not in known or known[before].fault:
+            break
+        name, counts = before, known[before]
+        found.insert(0, (name, counts))
+    while found and not found[0][1].carried_bytes:
+        found.pop(0)
+    return found
+
+
+def _span(counts: SourceFile, to_byte: int) -> Span:
+    """Return the bytes to read of a file: from the beginning of the packet that was cut at its former end."""
+    cut = counts.carried_bytes
+    return Span(counts.size_bytes - cut, to_byte, counts.delivered_bytes)
+
+
+def _numbers(names: Iterable[str]) -> dict[int, str]:
+    """Return the names that have a number, by number."""
+    return {number: name for name in names if (number := range_file_number(Path(name).name)) is not None}
+
+
+def _neighbour(name: str, step: int) -> str:
+    """Return the name of the file `step` numbers later; empty if the name has no number."""
+    folder, slash, file = name.rpartition("/")
+    number = range_file_number(file)
+    return "" if number is None else f"{folder}{slash}rng{(number + step) % FILE_NUMBERS:05d}.bin"

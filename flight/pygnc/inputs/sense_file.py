@@ -1,0 +1,147 @@
+"""Sense files: find the records in bounded memory, and convert them to messages when their turn comes."""
+
+import itertools
+import os
+import zlib
+from collections.abc import Generator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pygnc.bus.messages import GpsFix, Message, SensorSample, SourceFile
+from pygnc.common.clock import gps_ms_from_weeks
+from pygnc.estimators.clock.sort_key import sort_key_gps_ms
+from pygnc.formats.damage import Damage
+from pygnc.formats.gps_packet import decode_gps_packets
+from pygnc.formats.sense import SENSOR_PACKET, SenseLayout, decode_sensors
+from pygnc.formats.sense_scan import SenseScanner, recognise_layout
+from pygnc.inputs.source import DAMAGE_LISTED, BatchSource, packet_messages
+from pygnc_system.files import open_input
+
+CHUNK_BYTES: Final = 1 << 20
+RECOGNITION_BYTES: Final = 1 << 16
+
+
+def sense_messages(
+    records: NDArray[np.void],
+    ordinals: NDArray[np.int64],
+    source: str,
+    layout: SenseLayout,
+    first_seq: int,
+    *,
+    earliest_week: int = 0,
+) -> list[Message]:
+    """Return the messages of M sense records in order: each record's N sensor samples, then its GPS fix.
+
+    Args:
+        records: The records, shape (M,).
+        ordinals: Position of each record among the undamaged records of the file, shape (M,).
+        source: Name of the file.
+        layout: Layout of the records.
+        first_seq: Number of the first message.
+        earliest_week: First possible GPS week; see `decode_gps_packets`.
+    """
+    sensors = layout.sensors_per_record
+    borders = [*range(0, (sensors + 1) * SENSOR_PACKET.itemsize, SENSOR_PACKET.itemsize)]
+    borders.append(borders[-1] + records.dtype["gps"].itemsize)
+    sample_places, fix_places = [], []
+    seq = first_seq
+    for start, record in zip((ordinals * layout.size).tolist(), records, strict=True):
+        raw = record.tobytes()
+        places = [(seq + k, source, start + borders[k], raw[borders[k] : borders[k + 1]]) for k in range(sensors + 1)]
+        sample_places += places[:-1]
+        fix_places.append(places[-1])
+        seq += len(places)
+    samples = packet_messages(SensorSample, decode_sensors(records), sample_places)
+    messages: list[Message] = []
+    for fix in packet_messages(GpsFix, decode_gps_packets(records["gps"], earliest_week), fix_places):
+        messages += itertools.islice(samples, sensors)
+        messages.append(fix)
+    return messages
+
+
+class FileChangedError(OSError):
+    """Error raised when a file was changed since it was scanned."""
+
+
+class SenseFile(BatchSource):
+    """An input file of sense records.
+
+    The scan reads the file once and keeps 28 bytes per record. The file may grow or be replaced by another file
+    meanwhile: the bytes that it had when it was opened are used.
+
+    Args:
+        path: The file.
+        name: Its name relative to the home folder.
+        earliest_week: First possible GPS week; see `decode_gps_packets`.
+        size: Number of bytes to read; None for all.
+
+    Attributes:
+        layout: Layout of the records.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+
+    def __init__(self, path: Path, name: str, earliest_week: int = 0, size: int | None = None) -> None:
+        self._descriptor = open_input(path)
+        status = os.fstat(self._descriptor)
+        self._size = status.st_size if size is None else size
+        self._modified_ns = status.st_mtime_ns if status.st_size == self._size else 0
+        self._earliest_week = earliest_week
+        self.layout = recognise_layout(os.pread(self._descriptor, RECOGNITION_BYTES, 0)) or SenseLayout()
+        super().__init__([name], terminated=self.layout.terminated)
+        self._damage: list[Damage] = []
+        self._damaged_ranges = 0
+        self._offsets: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._checksums: list[int] = []
+
+    def _scan(self) -> Generator[None, None, NDArray[np.int64]]:
+        scanner = SenseScanner(self.layout)
+        offsets, t_spacecraft_s, gps_ms = [], [], []
+        for position in range(0, max(self._size, 1), CHUNK_BYTES):
+            wanted = min(CHUNK_BYTES, self._size - position)
+            piece = os.pread(self._descriptor, wanted, position)
+            found = scanner.finish(piece) if position + wanted >= self._size else scanner.feed(piece)
+            fixes = decode_gps_packets(found.records["gps"], self._earliest_week)
+            offsets.append(found.offsets)
+            self._checksums += [zlib.crc32(record.tobytes()) for record in found.records]
+            t_spacecraft_s.append(found.records["gps"]["t_spacecraft_s"])
+            gps_ms.append(gps_ms_from_weeks(fixes.gps_week, fixes.gps_tow_ms))
+            self._damaged_ranges += len(found.damage)
+            self._damage += found.damage[: DAMAGE_LISTED - len(self._damage)]
+            self.anomalies.update(str(anomaly.reason) for anomaly in found.anomalies)
+            yield
+        self._offsets = np.concatenate(offsets)
+        return sort_key_gps_ms(np.concatenate(t_spacecraft_s), np.concatenate(gps_ms))
+
+    @property
+    def files(self) -> list[SourceFile]:
+        """The file with its byte counts; its `seq` is 0."""
+        delivered = len(self._offsets) * self.layout.size
+        file = SourceFile(
+            seq=0,
+            name=self.names[0],
+            size_bytes=self._size,
+            modified_ns=self._modified_ns,
+            delivered_bytes=delivered,
+            damaged_bytes=self._size - delivered,
+            damaged_ranges=self._damaged_ranges,
+            damage=tuple((d.start, d.stop, str(d.reason)) for d in self._damage),
+        )
+        return [file]
+
+    def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
+        """Return the messages of these records, numbered from `first_seq`.
+
+        Raises:
+            FileChangedError: The file was changed since it was scanned.
+        """
+        pieces = [os.pread(self._descriptor, self.layout.size, offset) for offset in self._offsets[ordinals].tolist()]
+        if any(zlib.crc32(piece) != self._checksums[k] for piece, k in zip(pieces, ordinals.tolist(), strict=True)):
+            raise FileChangedError(f"{self.names[0]}: the file was changed during the run; start the run again")
+        raw = b"".join(pieces)
+        records, week = np.frombuffer(raw, self.layout.record), self._earliest_week
+        return sense_messages(records, ordinals, self.names[0], self.layout, first_seq, earliest_week=week)

@@ -1,0 +1,161 @@
+"""Observations from which the formation is solved: ranges with GPS times, and fixes of all satellites.
+
+They are kept in memory as far back as `[formation] arc_max_s`: about 0.3 kB per range and 1 kB per fix.
+
+Packets have no checksum, and one flipped bit in the week of a GPS packet would make everything else older than the arc.
+An observation that is later than all others by more than the arc is therefore held until others agree with it.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+from pygnc.bus.messages import BatchEnd, GpsFix, Message, RangeMeasurement
+from pygnc.estimators.clock.clock_map import CONFIRMATIONS
+from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
+from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.orbit.settings import ScreeningSettings
+from pygnc.navigation.orbit import fix_from, screen
+from pygnc.navigation.range_clock import HELD_MAX, RangeClock
+
+Observation: TypeAlias = RangeObservation | SatelliteFix
+
+
+class MeasurementTime(NamedTuple):
+    """Time of a measurement that concerns a partner; sorts by time.
+
+    Attributes:
+        gps_ms: GPS milliseconds of the measurement.
+        partner: Radio id of the partner.
+        input_seq: Input number of the packet.
+    """
+
+    gps_ms: int
+    partner: int
+    input_seq: int
+
+
+class FormationArc:
+    """Observations within the arc.
+
+    Args:
+        settings: Settings of the formation.
+        screening: Limits for plausible fixes.
+
+    Attributes:
+        ranges: Ranges between all satellites.
+        newest_gps_ms: GPS milliseconds of the newest observation that concerns a partner; None before the first.
+        counts: Numbers of ranges received, held until their time is known, without time, from a satellite to itself,
+            repeated, and older than the arc, and of partners' fixes; named as in the status record.
+    """
+
+    def __init__(self, settings: FormationSettings, screening: ScreeningSettings) -> None:
+        self._own_id = settings.own_id
+        self._arc_max_ms = round(1e3 * settings.arc_max_s)
+        self._screening = screening
+        self._clock = RangeClock()
+        self._fixes: dict[tuple[int, int], SatelliteFix] = {}
+        self.ranges: list[RangeObservation] = []
+        self._known: set[RangeObservation] = set()
+        self._times: dict[tuple[int, int], MeasurementTime] = {}
+        self._last_ms: int | None = None
+        """GPS milliseconds of the latest observation whose time others confirm."""
+        self._ahead: list[tuple[Observation, int]] = []
+        """Observations later than that by more than the arc, with the numbers of their inputs."""
+        self.newest_gps_ms: int | None = None
+        ranges = ("received", "held", "no_time", "rejected", "repeated", "old")
+        self.counts = dict.fromkeys(("fixes_of_partners", *(f"ranges_{name}" for name in ranges)), 0)
+
+    @property
+    def fixes(self) -> Sequence[SatelliteFix]:
+        """Fixes of all satellites, the first of each time."""
+        return tuple(self._fixes.values())
+
+    @property
+    def times(self) -> list[MeasurementTime]:
+        """Times of measurements that concern a partner, sorted."""
+        return sorted(self._times.values())
+
+    def process(self, message: Message) -> list[tuple[Observation, int]]:
+        """Process an input; return the observations that are usable now, in order, with the numbers of their inputs."""
+        usable = self._confirmed(self._arrived(message))
+        if isinstance(message, BatchEnd) and self._last_ms is None:
+            # There are too few observations for a contradiction.
+            usable, self._ahead = self._ahead, []
+        new = [entry for entry in usable if self._is_added(entry[0])]
+        for observation, seq in new:
+            gps_ms = observation.gps_ms
+            for satellite in observation.satellites:
+                if satellite != self._own_id:
+                    self._times.setdefault((gps_ms, satellite), MeasurementTime(gps_ms, satellite, seq))
+                    self.newest_gps_ms = max(self.newest_gps_ms or gps_ms, gps_ms)
+        return new
+
+    def _arrived(self, message: Message) -> list[tuple[Observation, int]]:
+        """Return the fix of an input, and the ranges whose time it makes known."""
+        arrived: list[tuple[Observation, int]] = []
+        if isinstance(message, RangeMeasurement):
+            self.counts["ranges_received"] += 1
+            self.counts["ranges_held"] += 1
+        elif isinstance(message, GpsFix) and screen(message, self._screening) is None:
+            self.counts["fixes_of_partners"] += not message.is_own
+            fix = SatelliteFix(message.satellite_id or self._own_id, fix_from(message, self._screening))
+            arrived.append((fix, message.seq))
+        discarded = self._clock.discarded
+        for packet, gps_ms in self._clock.process(message):
+            measured = RangeObservation(gps_ms, packet.satellite_id or self._own_id, packet.partner_id, packet.range_m)
+            if measured.satellites[0] == measured.satellites[1]:
+                self.counts["ranges_held"] -= 1
+                self.counts["ranges_rejected"] += 1
+            else:
+                arrived.append((measured, packet.seq))
+        self._count_discarded(self._clock.discarded - discarded)
+        return arrived
+
+    def _confirmed(self, arrived: list[tuple[Observation, int]]) -> list[tuple[Observation, int]]:
+        """Return the observations whose time agrees with others, those held so far included."""
+        confirmed: list[tuple[Observation, int]] = []
+        for entry in arrived:
+            gps_ms = entry[0].gps_ms
+            if self._last_ms is not None and gps_ms <= self._last_ms + self._arc_max_ms:
+                confirmed.append(entry)
+                self._last_ms = max(self._last_ms, gps_ms)
+                continue
+            held = [*self._ahead, entry]
+            agreeing = [other for other in held if abs(other[0].gps_ms - gps_ms) <= self._arc_max_ms]
+            if len(agreeing) >= CONFIRMATIONS:
+                confirmed += agreeing
+                self._last_ms, self._ahead = max(other.gps_ms for other, _ in agreeing), []
+                left = [other for other, _ in held if abs(other.gps_ms - gps_ms) > self._arc_max_ms]
+            else:
+                self._ahead = held[-HELD_MAX:]
+                left = [other for other, _ in held[:-HELD_MAX]]
+            self._count_discarded(sum(isinstance(other, RangeObservation) for other in left))
+        return confirmed
+
+    def _count_discarded(self, ranges: int) -> None:
+        self.counts["ranges_held"] -= ranges
+        self.counts["ranges_no_time"] += ranges
+
+    def _is_added(self, observation: Observation) -> bool:
+        """Keep an observation; return False if it is there already."""
+        if isinstance(observation, SatelliteFix):
+            key = observation.satellite, observation.gps_ms
+            return self._fixes.setdefault(key, observation) is observation
+        self.counts["ranges_held"] -= 1
+        # A sender that got no acknowledgement repeats its range.
+        if observation in self._known:
+            self.counts["ranges_repeated"] += 1
+            return False
+        self._known.add(observation)
+        self.ranges.append(observation)
+        return True
+
+    def remove_old(self) -> None:
+        """Remove observations that are older than the arc."""
+        begin_ms = (self.newest_gps_ms or 0) - self._arc_max_ms
+        self._fixes = {key: entry for key, entry in self._fixes.items() if entry.gps_ms >= begin_ms}
+        count = len(self.ranges)
+        self.ranges = [measured for measured in self.ranges if measured.gps_ms >= begin_ms]
+        self.counts["ranges_old"] += count - len(self.ranges)
+        self._known = set(self.ranges)
+        self._times = {key: time for key, time in self._times.items() if time.gps_ms >= begin_ms}

@@ -1,0 +1,387 @@
+"""Orbit tracker: screens GPS packets, turns input messages into orbit estimates, and counts the fixes.
+
+It combines the screening, the clock map and the orbit filter. It performs no I/O and reads no clock, so the replay on
+the ground runs the same code.
+
+The files carry no checksum, so screening detects a damaged value only if it is impossible. Damage to plausible values
+is left to the gates of the filter.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from pygnc.bus.messages import (
+    BatchEnd,
+    GpsFix,
+    Message,
+    OrbitEstimate,
+    OrbitWatermark,
+    UploadedElements,
+    Vector3,
+    vector3,
+)
+from pygnc.common.clock import gps_ms_from_week
+from pygnc.common.mean_elements import STATED_HOURS
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.estimators.checkpoint import decode, encode
+from pygnc.estimators.clock.clock_map import ClockMap, ClockVerdict
+from pygnc.estimators.orbit.elements_fit import FittedElements, fit_in_steps
+from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.measurement import Fix, RejectCause
+from pygnc.estimators.orbit.settings import RADIUS_RANGE_M, OrbitSettings, ScreeningSettings
+from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState
+from pygnc.navigation.uploaded_elements import ElementsMemory, ElementsSource, Notice
+
+
+def screen(packet: GpsFix, settings: ScreeningSettings) -> RejectCause | None:
+    """Return the reason why the packet holds no plausible position; None if it holds one."""
+    if gps_ms_from_week(packet.gps_week, packet.gps_tow_ms) is None:
+        return RejectCause.NO_TIME
+    if packet.time_status is not None and packet.time_status < settings.time_status_min:
+        return RejectCause.TIME_STATUS
+    if packet.position_status not in settings.accept_position_status:
+        return RejectCause.POSITION_STATUS
+    if packet.satellites_used == 0:
+        return RejectCause.NO_SATELLITES
+    return _screen_position(packet, settings)
+
+
+def _screen_position(packet: GpsFix, settings: ScreeningSettings) -> RejectCause | None:
+    if not _finite(packet.position_ecef_m, packet.position_sigma_m):
+        return RejectCause.NOT_FINITE
+    radius_m = math.hypot(*packet.position_ecef_m)
+    if radius_m == 0.0:
+        return RejectCause.ZERO_POSITION
+    return None if settings.radius_min_m <= radius_m <= settings.radius_max_m else RejectCause.RADIUS
+
+
+def screen_velocity(packet: GpsFix, settings: ScreeningSettings) -> RejectCause | None:
+    """Return the reason why the velocity of a packet is unusable; None if it is plausible."""
+    if packet.velocity_status not in settings.accept_position_status:
+        return RejectCause.VELOCITY_STATUS
+    if not _finite(packet.velocity_ecef_mps, packet.velocity_sigma_mps):
+        return RejectCause.VELOCITY_NOT_FINITE
+    slowest_mps, fastest_mps = settings.speed_limits_mps
+    if not slowest_mps <= math.hypot(*packet.velocity_ecef_mps) <= fastest_mps:
+        return RejectCause.SPEED
+    if not 0.0 <= packet.velocity_latency_s <= settings.velocity_latency_max_s:
+        return RejectCause.LATENCY
+    return None
+
+
+def fix_from(packet: GpsFix, settings: ScreeningSettings) -> Fix:
+    """Return the fix of a packet that passed `screen`, without velocity unless the packet passes `screen_velocity`.
+
+    Raises:
+        ValueError: The packet has no time.
+    """
+    gps_ms = gps_ms_from_week(packet.gps_week, packet.gps_tow_ms)
+    if gps_ms is None:
+        raise ValueError(f"GPS packet {packet.seq} has no time: week {packet.gps_week}, {packet.gps_tow_ms} ms")
+    with_velocity = screen_velocity(packet, settings) is None
+    return Fix(
+        gps_ms=gps_ms,
+        position_ecef_m=np.array(packet.position_ecef_m),
+        position_sigma_m=np.array(packet.position_sigma_m),
+        velocity_ecef_mps=np.array(packet.velocity_ecef_mps) if with_velocity else None,
+        velocity_sigma_mps=np.array(packet.velocity_sigma_mps) if with_velocity else None,
+        velocity_latency_s=packet.velocity_latency_s if with_velocity else 0.0,
+        seq=packet.seq,
+    )
+
+
+def _finite(*vectors: Vector3) -> bool:
+    return all(math.isfinite(component) for vector in vectors for component in vector)
+
+
+TIME_INCONSISTENT: Final = "time_inconsistent"
+"""Reject cause: the fix's GPS time contradicts the spacecraft clock, so one of the two is damaged."""
+PREDICTION_SLICE_MS: Final = 900_000
+PREDICTION_MAX_MS: Final = 3 * 86_400_000
+"""Limit of the prediction: beyond it drag makes it worthless, and a wrong clock must not cost hours of computing."""
+
+
+class FixOutcome(NamedTuple):
+    """Result for one GPS packet.
+
+    Attributes:
+        seq: Input number of the packet.
+        gps_ms: Time of the packet; None if it carries none.
+        state: Orbit at that time, whether or not the packet was used; None if unknown.
+        cause: Reason why the packet was rejected, or empty.
+        update: Result of the filter; None if the packet was rejected before the filter.
+        from_elements: True if the state comes from uploaded mean elements.
+    """
+
+    seq: int
+    gps_ms: int | None
+    state: OrbitState | None
+    cause: str
+    update: OrbitUpdate | None
+    from_elements: bool = False
+
+
+class _Memory(msgspec.Struct):
+    """State of the tracker that a restarted task needs; `filter` is the checkpoint of the filter."""
+
+    filter: bytes = b""
+    coasting: OrbitState | None = None
+    clock: ClockMap = msgspec.field(default_factory=ClockMap)
+    elements: ElementsMemory = msgspec.field(default_factory=ElementsMemory)
+    counts: dict[str, int] = msgspec.field(
+        default_factory=lambda: {"fixes_received": 0, "fixes_accepted": 0, "fixes_waiting": 0}
+    )
+    last_input_seq: int = 0
+    fix_gps_ms: int = 0
+    nis_sum: float = 0.0
+    nis_dof: int = 0
+    nis_count: int = 0
+
+
+class OrbitTracker:
+    """Converter of inputs into orbit estimates.
+
+    Args:
+        settings: Settings of the orbit filter.
+        orientation: Earth orientation parameters.
+        checkpoint: Checkpoint of the tracker to continue from; None to begin.
+        kind: Class of the filter; the ground also runs reference filters.
+    """
+
+    def __init__(
+        self,
+        settings: OrbitSettings,
+        orientation: EarthOrientationTable,
+        checkpoint: bytes | None = None,
+        kind: type[OrbitFilter] = OrbitFilter,
+    ) -> None:
+        self._settings = settings
+        if checkpoint is None:
+            self._memory = _Memory()
+            self._filter = kind(settings, orientation)
+        else:
+            self._memory = decode(checkpoint, _Memory)
+            self._filter = kind.restore(settings, orientation, self._memory.filter)
+        self._elements = ElementsSource(settings, self._filter.frames, self._memory.elements)
+        self._predicted: OrbitState | None = None
+        self._notices: list[Notice] = []
+
+    def checkpoint(self) -> bytes:
+        """Return all state that later estimates depend on."""
+        self._memory.filter = self._filter.checkpoint()
+        return encode(self._memory)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Numbers of manoeuvres and of fixes: received, accepted, waiting, and rejected by cause, as in the status."""
+        return self._memory.counts
+
+    def fit_in_steps(self) -> Iterator[FittedElements | None]:
+        """Fit mean elements to the newest orbit from fixes; yields None after each step, and the result as last item.
+
+        Nothing is yielded without an orbit from fixes.
+
+        Raises:
+            FitError: No mean elements fit the orbit.
+        """
+        state = self._predicted or self._filter.state
+        if state is not None:
+            yield from fit_in_steps(self._filter, state)
+
+    def fit_values(self, fitted: FittedElements) -> dict[str, float]:
+        """Return the fields of the record of fitted elements that the tracker knows, by name."""
+        errors = {f"error_{hours}h_m": error for hours, error in zip(STATED_HOURS, fitted.error_m, strict=True)}
+        age_s = (fitted.elements.epoch_gps_ms - self._memory.fix_gps_ms) * 1e-3
+        accepted = self.counts["fixes_accepted"]
+        return errors | {"fit_rms_m": fitted.rms_m, "fix_age_s": age_s, "fixes_accepted": accepted}
+
+    def take_notices(self) -> list[Notice]:
+        """Return the events about uploaded elements and screened fixes since the last call."""
+        notices = [*self._elements.notices, *self._notices]
+        self._elements.notices, self._notices = [], []
+        return notices
+
+    def process(self, message: Message, first_seq: int) -> list[OrbitEstimate]:
+        """Process one input; return the resulting estimates, numbered from `first_seq`."""
+        estimates: list[OrbitEstimate] = []
+        for outcome in self.outcomes(message):
+            if outcome.state is not None:
+                estimates.append(self.estimate(outcome, first_seq + len(estimates)))
+        return estimates
+
+    def outcomes(self, message: Message) -> Iterator[FixOutcome]:
+        """Process one input; yield one result for each of our own GPS packets; it may come with a later input."""
+        if isinstance(message, GpsFix) and message.is_own:
+            self._memory.last_input_seq = message.seq
+            yield from self._process_packet(message)
+        elif isinstance(message, BatchEnd):
+            self._memory.last_input_seq = message.seq
+            yield from map(self._decided, self._filter.initialise_from_buffered())
+        elif isinstance(message, UploadedElements):
+            self._elements.take(message)
+
+    def estimate(self, outcome: FixOutcome, seq: int) -> OrbitEstimate:
+        """Return the message for an outcome with a state; call this method before taking the next outcome.
+
+        Raises:
+            ValueError: The outcome has no state.
+        """
+        if outcome.state is None:
+            raise ValueError(f"outcome of input {outcome.seq} has no orbit; an estimate needs one")
+        return self._message(outcome.state, seq, outcome, from_elements=outcome.from_elements)
+
+    def predict_to(self, t_spacecraft_s: int) -> tuple[OrbitEstimate | None, bool]:
+        """Continue the prediction towards spacecraft time `t_spacecraft_s` by at most `PREDICTION_SLICE_MS`.
+
+        Returns:
+            The prediction once it has reached that time, else None; and True if more calls are needed.
+        """
+        state = self._predicted or self._filter.state
+        now_ms = self._memory.clock.to_gps_ms(t_spacecraft_s)
+        if state is None or (now_ms is not None and now_ms > self._memory.fix_gps_ms + PREDICTION_MAX_MS):
+            found = self._elements.at_spacecraft_time(t_spacecraft_s, self._memory.clock)
+            return (None if found is None else self._message(found, 0, None, from_elements=True)), False
+        if now_ms is None or now_ms <= state.gps_ms:
+            return None, False
+        target_ms = min(now_ms, state.gps_ms + PREDICTION_SLICE_MS)
+        self._predicted = self._filter.predict(target_ms, state)
+        if target_ms < now_ms:
+            return None, True
+        return self._message(self._predicted, 0, None), False
+
+    def _process_packet(self, packet: GpsFix) -> Iterator[FixOutcome]:
+        self._count("fixes_received")
+        gps_ms = gps_ms_from_week(packet.gps_week, packet.gps_tow_ms)
+        cause: str | None = screen(packet, self._settings.screening)
+        if packet.t_spacecraft_s is not None:
+            verdict = self._memory.clock.observe(packet.t_spacecraft_s, gps_ms)
+            if verdict is ClockVerdict.INCONSISTENT:
+                cause = cause or TIME_INCONSISTENT
+        if cause:
+            self._count(f"rejected_{cause}")
+            if cause == RejectCause.RADIUS and self._only_radius_rejected():
+                self._notices.append(Notice("warning", "fixes_beyond_radius", self._radius_text(packet)))
+            state = self._coast(gps_ms)
+            by_elements = self._by_elements(packet, gps_ms, cause) if state is None else None
+            found = by_elements is not None
+            yield FixOutcome(packet.seq, gps_ms, by_elements or state, str(cause), None, from_elements=found)
+            return
+        self._count("fixes_waiting")
+        yield from map(self._decided, self._filter.process(fix_from(packet, self._settings.screening)))
+
+    def _only_radius_rejected(self) -> bool:
+        """Return True once: when as many fixes as an initialisation needs were rejected by radius, and none used."""
+        counts = self.counts
+        used = counts["fixes_accepted"] + counts["fixes_waiting"]
+        return not used and counts[f"rejected_{RejectCause.RADIUS}"] == self._settings.start.fixes
+
+    def _radius_text(self, packet: GpsFix) -> str:
+        limits, radius_m = self._settings.screening, math.hypot(*packet.position_ecef_m)
+        low_m, high_m = RADIUS_RANGE_M
+        return (
+            f"no fix was used: {self._settings.start.fixes} fixes are outside [orbit.screening] radius_min_m"
+            f" {limits.radius_min_m:.0f} and radius_max_m {limits.radius_max_m:.0f}, the last one {radius_m:.0f} m from"
+            f" the Earth's centre; set them below the perigee and above the apogee, from {low_m:.0f} to {high_m:.0f}"
+        )
+
+    def _coast(self, gps_ms: int | None) -> OrbitState | None:
+        """Return the orbit predicted to the time of a rejected packet, or None if that is too far from the last fix.
+
+        During an outage with a packet every few seconds, each prediction starts from the previous prediction.
+        """
+        state, coasting = self._filter.state, self._memory.coasting
+        if state is None or gps_ms is None:
+            return None
+        if not 0 <= gps_ms - state.gps_ms <= 1e3 * self._settings.start.gap_max_s:
+            return None
+        if coasting is not None and coasting.gps_ms <= gps_ms:
+            state = coasting
+        self._memory.coasting = self._filter.predict(gps_ms, state)
+        return self._memory.coasting
+
+    def _by_elements(self, packet: GpsFix, gps_ms: int | None, cause: str) -> OrbitState | None:
+        """Return the orbit by uploaded elements at the time of a rejected packet, if the last fix is too old."""
+        clock, t_spacecraft_s, state = self._memory.clock, packet.t_spacecraft_s, self._filter.state
+        if gps_ms is None or cause == TIME_INCONSISTENT:
+            gps_ms = None if t_spacecraft_s is None else clock.to_gps_ms(t_spacecraft_s)
+        if state is not None and (gps_ms is None or gps_ms - state.gps_ms <= 1e3 * self._settings.start.gap_max_s):
+            return None
+        return self._elements.at_spacecraft_time(t_spacecraft_s, clock) if gps_ms is None else self._elements.at(gps_ms)
+
+    def _decided(self, update: OrbitUpdate) -> FixOutcome:
+        memory, state = self._memory, update.state
+        memory.counts["fixes_waiting"] -= 1
+        if update.position_accepted or update.velocity_accepted:
+            memory.coasting = self._predicted = None
+            self._count("fixes_accepted")
+            memory.fix_gps_ms = max(memory.fix_gps_ms, update.fix.gps_ms)
+            memory.nis_sum += update.nis
+            memory.nis_dof += update.dof
+            memory.nis_count += update.dof > 0
+            if update.manoeuvre:
+                self._count("manoeuvres")
+            if not update.velocity_accepted:
+                self._count("velocities_rejected")
+        else:
+            self._count(f"rejected_{update.position_cause}")
+            if update.position_cause is RejectCause.NOT_LATER:
+                state = self._coast(update.fix.gps_ms)
+        return FixOutcome(update.fix.seq, update.fix.gps_ms, state, str(update.position_cause or ""), update)
+
+    def _count(self, name: str) -> None:
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+    def _message(
+        self, state: OrbitState, seq: int, outcome: FixOutcome | None, *, from_elements: bool = False
+    ) -> OrbitEstimate:
+        ecef = self._filter.ecef(state)
+        memory, update = self._memory, outcome.update if outcome else None
+        manoeuvre = update.manoeuvre if update else None
+        estimate = OrbitEstimate(
+            seq=seq,
+            last_input_seq=memory.last_input_seq,
+            gps_ms=state.gps_ms,
+            fix_gps_ms=self._elements.epoch_gps_ms if from_elements else memory.fix_gps_ms,
+            position_ecef_m=vector3(ecef.position_m),
+            velocity_ecef_mps=vector3(ecef.velocity_mps),
+            position_sigma_m=vector3(ecef.position_sigma_m),
+            velocity_sigma_mps=vector3(ecef.velocity_sigma_mps),
+            position_gcrf_m=vector3(state.x[POSITION]),
+            velocity_gcrf_mps=vector3(state.x[VELOCITY]),
+            accepted=update is not None and (update.position_accepted or update.velocity_accepted),
+            cause=outcome.cause if outcome else "",
+            nis=update.nis if update else 0.0,
+            nis_dof=update.dof if update else 0,
+            nis_mean=memory.nis_sum / memory.nis_dof if memory.nis_dof else 0.0,
+            nis_count=memory.nis_count,
+            spacecraft_to_gps_ms=self._spacecraft_to_gps_ms,
+            input_seq=outcome.seq if outcome else 0,
+            from_elements=from_elements,
+        )
+        if manoeuvre is None:
+            return estimate
+        return msgspec.structs.replace(
+            estimate,
+            manoeuvre=str(manoeuvre.change),
+            manoeuvre_gps_ms=manoeuvre.first_gps_ms,
+            delta_v_rtn_mps=vector3(np.array(manoeuvre.delta_v_rtn_mps)),
+            delta_v_sigma_rtn_mps=vector3(np.array(manoeuvre.sigma_rtn_mps)),
+        )
+
+    @property
+    def _spacecraft_to_gps_ms(self) -> int | None:
+        offset_ms = self._memory.clock.offset_ms
+        return self._memory.elements.clock_as_utc_ms if offset_ms is None else offset_ms
+
+
+def watermark_after(message: Message, estimates: Sequence[OrbitEstimate], first_seq: int) -> list[OrbitWatermark]:
+    """Return the watermark that ends the response to an input; none if an estimate ends it or no response is due."""
+    if not isinstance(message, GpsFix | BatchEnd) or (isinstance(message, GpsFix) and not message.is_own):
+        return []
+    if estimates and estimates[-1].input_seq == message.seq:
+        return []
+    return [OrbitWatermark(seq=first_seq + len(estimates), last_input_seq=message.seq)]

@@ -1,0 +1,74 @@
+"""File with the orbit as mean elements, made in small steps while the orbit task is idle."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from msgspec.structs import replace
+
+from pygnc.estimators.orbit.elements_fit import FitError, FittedElements
+from pygnc.formats import omm_record
+from pygnc.navigation.orbit import OrbitTracker
+from pygnc_system.files import durable_write
+
+OMM_FILE: Final = "pygnc_omm.bin"
+STEP_INTERVAL_S: Final = 2.0
+"""A step takes 15 ms on a desktop core; the hundred steps of a fit must not load a slow core, nor use much power."""
+PERIOD_S: Final = 1_800.0
+"""Time from the end of a fit to the next."""
+
+
+class OmmFile:
+    """Writer of `~/pygnc_omm.bin`.
+
+    Args:
+        home: Folder of the host's files.
+        run_number: Number of the run.
+        catalogue_number: Catalogue number of our satellite, 0 if unknown.
+        tracker: Tracker of the orbit.
+        notify: Function that reports an event: severity, name, text.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        run_number: int,
+        catalogue_number: int,
+        tracker: OrbitTracker,
+        notify: Callable[[str, str, str], None],
+    ) -> None:
+        self._path = home / OMM_FILE
+        self._run_number = run_number
+        self._catalogue_number = catalogue_number
+        self._tracker = tracker
+        self._notify = notify
+        self._steps: Iterator[FittedElements | None] | None = None
+        self._next_s = 0.0
+        self._fixes_fitted = 0
+
+    def advance(self, now_s: float) -> None:
+        """Do the next step if it is due; `now_s` is the monotonic clock."""
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + STEP_INTERVAL_S
+        if self._steps is None:
+            fixes = self._tracker.counts["fixes_accepted"]
+            if fixes == self._fixes_fitted:
+                return
+            self._fixes_fitted = fixes
+            self._steps = self._tracker.fit_in_steps()
+        try:
+            fitted = next(self._steps, None)
+            is_done = fitted is not None
+            if fitted is not None:
+                self._write(fitted)
+        except (FitError, OSError) as error:
+            is_done = True
+            self._notify("warning", "omm_not_written", f"{OMM_FILE}: {error}; the file is not written")
+        if is_done:
+            self._steps, self._next_s = None, now_s + PERIOD_S
+
+    def _write(self, fitted: FittedElements) -> None:
+        values = {**self._tracker.fit_values(fitted), "run_number": self._run_number}
+        elements = replace(fitted.elements, catalogue_number=self._catalogue_number)
+        durable_write(self._path, omm_record.encode(elements, values))

@@ -1,0 +1,196 @@
+"""Orbit tracker: restarts change nothing, counters add up, damaged clocks are detected."""
+
+import dataclasses
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate, vector3
+from pygnc.common.clock import gps_ms_from_utc_iso
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.estimators.orbit.manoeuvre import Change
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.formats import status
+from pygnc.inputs.sense_file import SenseFile
+from pygnc.navigation.orbit import PREDICTION_MAX_MS, OrbitTracker, watermark_after
+from pygnc.tasks.orbit.task import manoeuvre_text
+
+DEMO = Path(__file__).resolve().parents[3] / "data" / "demo" / "sense.bin"
+RECORDS = 60
+SETTINGS = OrbitSettings()
+NONE = EarthOrientationTable.none()
+
+
+@pytest.fixture(scope="module")
+def inputs() -> list[Message]:
+    """The first 25 minutes of the demonstration batch, fixes only, and the end of the batch."""
+    file = SenseFile(DEMO, "sense.bin")
+    for _ in file.scan():
+        pass
+    messages: list[Message] = [m for m in file.messages(np.arange(RECORDS), 1) if isinstance(m, GpsFix)]
+    return [*messages, BatchEnd(seq=10_000, cause="")]
+
+
+def run(tracker: OrbitTracker, messages: list[Message], first_seq: int = 1) -> list[OrbitEstimate]:
+    estimates: list[OrbitEstimate] = []
+    for message in messages:
+        estimates += tracker.process(message, first_seq + len(estimates))
+    return estimates
+
+
+def test_every_fix_gives_an_estimate_with_its_input_number(inputs: list[Message]) -> None:
+    estimates = run(OrbitTracker(SETTINGS, NONE), inputs)
+    assert len(estimates) == RECORDS
+    assert [e.seq for e in estimates] == list(range(1, RECORDS + 1))
+    assert all(e.accepted for e in estimates)
+    assert [e.gps_ms for e in estimates] == sorted(e.gps_ms for e in estimates)
+    assert {e.last_input_seq for e in estimates} <= {m.seq for m in inputs if isinstance(m, GpsFix)}
+
+
+@pytest.mark.parametrize("cut", [0, 2, 7, 31, RECORDS])
+def test_a_restart_anywhere_changes_no_bit(inputs: list[Message], cut: int) -> None:
+    undisturbed = run(OrbitTracker(SETTINGS, NONE), inputs)
+    first = OrbitTracker(SETTINGS, NONE)
+    estimates = run(first, inputs[:cut])
+    packed = first.checkpoint()
+    second = OrbitTracker(SETTINGS, NONE, packed)
+    estimates += run(second, inputs[cut:], len(estimates) + 1)
+    assert msgspec.msgpack.encode(estimates) == msgspec.msgpack.encode(undisturbed)
+    assert second.counts["fixes_received"] == RECORDS
+
+
+def test_a_prediction_does_not_change_the_estimates(inputs: list[Message]) -> None:
+    undisturbed = run(OrbitTracker(SETTINGS, NONE), inputs)
+    tracker = OrbitTracker(SETTINGS, NONE)
+    estimates = run(tracker, inputs[:40])
+    last = inputs[39]
+    assert isinstance(last, GpsFix)
+    assert last.t_spacecraft_s is not None
+    more = True
+    while more:
+        predicted, more = tracker.predict_to(last.t_spacecraft_s + 5000)
+    assert predicted is not None
+    assert predicted.gps_ms - estimates[-1].gps_ms == pytest.approx(5_000_000, abs=2000)
+    assert max(predicted.position_sigma_m) > max(estimates[-1].position_sigma_m)
+    estimates += run(tracker, inputs[40:], len(estimates) + 1)
+    assert msgspec.msgpack.encode(estimates) == msgspec.msgpack.encode(undisturbed)
+
+
+def test_predicts_nothing_without_a_state() -> None:
+    assert OrbitTracker(SETTINGS, NONE).predict_to(10**9) == (None, False)
+
+
+def test_predicts_nothing_without_a_clock_map(inputs: list[Message]) -> None:
+    tracker = OrbitTracker(SETTINGS, NONE)
+    run(tracker, [msgspec.structs.replace(m, t_spacecraft_s=None) if isinstance(m, GpsFix) else m for m in inputs])
+    assert tracker.counts["fixes_accepted"] > 0
+    assert tracker.predict_to(newest_spacecraft_s(inputs) + 60) == (None, False)
+
+
+@pytest.mark.parametrize("ahead_s", [-60, 0, 1 + PREDICTION_MAX_MS // 1000])
+def test_predicts_neither_the_past_nor_the_far_future(inputs: list[Message], ahead_s: int) -> None:
+    tracker = OrbitTracker(SETTINGS, NONE)
+    run(tracker, inputs)
+    assert tracker.predict_to(newest_spacecraft_s(inputs) + ahead_s) == (None, False)
+
+
+def newest_spacecraft_s(inputs: list[Message]) -> int:
+    return max(m.t_spacecraft_s for m in inputs if isinstance(m, GpsFix) and m.t_spacecraft_s is not None)
+
+
+def test_a_damaged_week_is_rejected_by_the_spacecraft_clock(inputs: list[Message]) -> None:
+    damaged = list(inputs)
+    fix = damaged[30]
+    assert isinstance(fix, GpsFix)
+    damaged[30] = msgspec.structs.replace(fix, gps_week=fix.gps_week ^ 64)
+    tracker = OrbitTracker(SETTINGS, NONE)
+    estimates = run(tracker, damaged)
+    assert len(estimates) == RECORDS - 1
+    assert tracker.counts["rejected_time_inconsistent"] == 1
+    assert tracker.counts["fixes_received"] == tracker.counts["fixes_accepted"] + 1
+
+
+def test_counters_add_up_whatever_is_wrong_with_the_fixes(inputs: list[Message]) -> None:
+    faults: list[dict[str, object]] = [
+        {"gps_week": 0},
+        {"position_status": 1},
+        {"satellites_used": 0},
+        {"position_ecef_m": (0.0, 0.0, 0.0)},
+        {"position_ecef_m": (float("nan"), 0.0, 0.0)},
+        {"position_ecef_m": (7e6, 7e6, 0.0)},
+        {"time_status": 20},
+        {"velocity_status": 1},
+    ]
+    spoilt = list(inputs)
+    for k, fault in enumerate(faults):
+        spoilt[7 * k + 3] = msgspec.structs.replace(spoilt[7 * k + 3], **fault)
+    tracker = OrbitTracker(SETTINGS, NONE)
+    run(tracker, spoilt)
+    counts = tracker.counts
+    rejected = sum(count for name, count in counts.items() if name.startswith("rejected_"))
+    assert counts["fixes_received"] == counts["fixes_accepted"] + counts["fixes_waiting"] + rejected == RECORDS
+    assert rejected == 7
+    assert counts["velocities_rejected"] == 1
+
+
+def test_another_gravity_degree_gives_another_orbit(inputs: list[Message]) -> None:
+    coarse = run(OrbitTracker(dataclasses.replace(SETTINGS, gravity_degree=4), NONE), inputs)
+    fine = run(OrbitTracker(SETTINGS, NONE), inputs)
+    assert coarse[-1].position_ecef_m != fine[-1].position_ecef_m
+
+
+def test_partners_packets_are_neither_answered_nor_counted(inputs: list[Message]) -> None:
+    alone, among = OrbitTracker(SETTINGS, NONE), OrbitTracker(SETTINGS, NONE)
+    theirs = [msgspec.structs.replace(m, satellite_id=75) for m in inputs[:8] if isinstance(m, GpsFix)]
+    mixed = [message for pair in zip(inputs[:8], theirs, strict=True) for message in pair]
+    assert run(among, mixed) == run(alone, inputs[:8])
+    assert among.counts == alone.counts
+    assert not any(among.process(message, 1) or watermark_after(message, [], 1) for message in theirs)
+
+
+def test_fixes_after_the_end_of_the_batch_continue_the_orbit(inputs: list[Message]) -> None:
+    tracker = OrbitTracker(SETTINGS, NONE)
+    run(tracker, [*inputs[:20], inputs[-1]])
+    late = run(tracker, inputs[20:30])
+    assert len(late) == 10
+    assert all(estimate.accepted for estimate in late)
+
+
+def test_the_counts_contain_the_manoeuvres(inputs: list[Message]) -> None:
+    change_mps = np.array([0.3, 0.0, 0.0])
+    moved: list[Message] = []
+    for number, message in enumerate(inputs):
+        if isinstance(message, GpsFix) and number >= 30:
+            # At 25 s between fixes; the curvature of the relative motion is small in a quarter of an hour.
+            position_m = np.array(message.position_ecef_m) + 25.0 * (number - 29.5) * change_mps
+            velocity_mps = np.array(message.velocity_ecef_mps) + change_mps
+            moved.append(
+                msgspec.structs.replace(
+                    message, position_ecef_m=vector3(position_m), velocity_ecef_mps=vector3(velocity_mps)
+                )
+            )
+        else:
+            moved.append(message)
+    tracker = OrbitTracker(SETTINGS, NONE)
+    found = [estimate for estimate in run(tracker, moved[:42]) if estimate.manoeuvre]
+    assert len(found) == tracker.counts["manoeuvres"] == 1
+    assert tracker.counts.keys() <= {field.name for field in status.FIELDS}
+
+
+def test_the_event_of_a_manoeuvre_gives_time_and_change_of_the_velocity(inputs: list[Message]) -> None:
+    estimate = run(OrbitTracker(SETTINGS, NONE), inputs[:10])[-1]
+    assert estimate.manoeuvre == ""
+    moved = msgspec.structs.replace(
+        estimate,
+        manoeuvre=str(Change.IMPULSE),
+        manoeuvre_gps_ms=gps_ms_from_utc_iso("2025-03-20T01:30:00Z"),
+        delta_v_rtn_mps=(0.001, 0.05, -0.002),
+        delta_v_sigma_rtn_mps=(0.006, 0.005, 0.005),
+    )
+    assert manoeuvre_text(moved) == (
+        "impulse before 2025-03-20T01:30:00.000Z; change of the velocity so far in mm/s: R 1 +- 6, T 50 +- 5, N -2 +- 5"
+    )
+    for change in Change:
+        assert manoeuvre_text(msgspec.structs.replace(moved, manoeuvre=str(change)))

@@ -1,0 +1,163 @@
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pygnc.bus.messages import GpsFix
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.estimators.orbit.measurement import RejectCause
+from pygnc.estimators.orbit.settings import OrbitSettings, ScreeningSettings
+from pygnc.navigation.orbit import OrbitTracker, fix_from, screen, screen_velocity
+
+SETTINGS = ScreeningSettings()
+
+
+GOOD = GpsFix(
+    seq=7,
+    source="sense.bin",
+    offset=0,
+    t_spacecraft_s=1000,
+    time_status=180,
+    gps_week=2300,
+    gps_tow_ms=259_200_000,
+    position_status=0,
+    position_ecef_m=(6_878_000.0, 1_000.0, -2_000.0),
+    position_sigma_m=(3.0, 4.0, 5.0),
+    velocity_status=0,
+    velocity_ecef_mps=(-10.0, 1_200.0, 7_400.0),
+    velocity_sigma_mps=(0.1, 0.2, 0.3),
+    velocity_latency_s=0.15,
+    differential_age_s=0.0,
+    solution_age_s=0.0,
+    satellites_tracked=8,
+    satellites_used=8,
+    raw=b"",
+)
+
+
+def changed(**changes: Any) -> GpsFix:  # noqa: ANN401 - fields of several types
+    return msgspec.structs.replace(GOOD, **changes)
+
+
+def test_makes_a_fix_of_a_good_packet() -> None:
+    assert screen(GOOD, SETTINGS) is None
+    assert screen_velocity(GOOD, SETTINGS) is None
+    fix = fix_from(GOOD, SETTINGS)
+    assert (fix.gps_ms, fix.seq, fix.velocity_latency_s) == (2300 * 604_800_000 + 259_200_000, 7, 0.15)
+    assert tuple(fix.position_ecef_m) == GOOD.position_ecef_m
+    assert fix.velocity_ecef_mps is not None
+    assert tuple(fix.velocity_ecef_mps) == GOOD.velocity_ecef_mps
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"gps_week": 0}, RejectCause.NO_TIME),
+        ({"gps_tow_ms": 604_800_000}, RejectCause.NO_TIME),
+        ({"time_status": 20}, RejectCause.TIME_STATUS),
+        ({"time_status": 80}, RejectCause.TIME_STATUS),
+        ({"position_status": 1}, RejectCause.POSITION_STATUS),
+        ({"satellites_used": 0}, RejectCause.NO_SATELLITES),
+        ({"position_ecef_m": (math.nan, 0.0, 0.0)}, RejectCause.NOT_FINITE),
+        ({"position_sigma_m": (1.0, math.inf, 1.0)}, RejectCause.NOT_FINITE),
+        ({"position_ecef_m": (0.0, 0.0, 0.0)}, RejectCause.ZERO_POSITION),
+        ({"position_ecef_m": (-2_707_000.0, -4_261_000.0, 3_885_000.0)}, RejectCause.RADIUS),
+        ({"position_ecef_m": (1e300, 1e300, 1e300)}, RejectCause.RADIUS),
+    ],
+)
+def test_rejects_implausible_packets_with_their_cause(changes: dict[str, Any], cause: RejectCause) -> None:
+    assert screen(changed(**changes), SETTINGS) is cause
+
+
+def test_the_event_about_fixes_beyond_the_radii_names_the_settings_and_their_limits_once() -> None:
+    tracker = OrbitTracker(OrbitSettings(), EarthOrientationTable.none())
+    for number in range(12):
+        far = changed(seq=number, gps_tow_ms=25_000 * number, position_ecef_m=(26_560_000.0, 0.0, 0.0))
+        tracker.process(far, 1)
+    ((severity, name, text),) = tracker.take_notices()
+    assert (severity, name) == ("warning", "fixes_beyond_radius")
+    assert "[orbit.screening] radius_min_m 6478000 and radius_max_m 9000000" in text
+    assert "26560000 m" in text
+    assert text.endswith("from 6200000 to 50000000")
+
+
+def test_damaged_radii_among_used_fixes_raise_no_event() -> None:
+    tracker = OrbitTracker(OrbitSettings(), EarthOrientationTable.none())
+    tracker.process(GOOD, 1)
+    for number in range(12):
+        tracker.process(changed(seq=8 + number, position_ecef_m=(26_560_000.0, 0.0, 0.0)), 1)
+    assert tracker.take_notices() == []
+
+
+@pytest.mark.parametrize("time_status", [None, 100, 120, 160, 180])
+def test_good_time_statuses_pass(time_status: int | None) -> None:
+    assert screen(changed(time_status=time_status), SETTINGS) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"velocity_status": 1}, RejectCause.VELOCITY_STATUS),
+        ({"velocity_ecef_mps": (math.inf, 0.0, 0.0)}, RejectCause.VELOCITY_NOT_FINITE),
+        ({"velocity_ecef_mps": (0.0, 0.0, 0.0)}, RejectCause.SPEED),
+        ({"velocity_ecef_mps": (0.0, 12_000.0, 0.0)}, RejectCause.SPEED),
+        ({"velocity_latency_s": -0.1}, RejectCause.LATENCY),
+        ({"velocity_latency_s": math.nan}, RejectCause.LATENCY),
+        ({"velocity_latency_s": 30.0}, RejectCause.LATENCY),
+    ],
+)
+def test_a_bad_velocity_leaves_a_position_only_fix(changes: dict[str, Any], cause: RejectCause) -> None:
+    packet = changed(**changes)
+    assert screen(packet, SETTINGS) is None
+    assert screen_velocity(packet, SETTINGS) is cause
+    fix = fix_from(packet, SETTINGS)
+    assert fix.velocity_ecef_mps is None
+    assert fix.velocity_sigma_mps is None
+    assert fix.velocity_latency_s == 0.0
+
+
+def test_accepts_the_simulators_status_only_with_the_option() -> None:
+    simulated = changed(position_status=1, velocity_status=1)
+    assert screen(simulated, SETTINGS) is RejectCause.POSITION_STATUS
+    asked = ScreeningSettings(accept_position_status=(0, 1))
+    assert screen(simulated, asked) is None
+    assert fix_from(simulated, asked).velocity_ecef_mps is not None
+
+
+def test_rejects_a_packet_without_time() -> None:
+    with pytest.raises(ValueError, match="no time"):
+        fix_from(changed(gps_week=0), SETTINGS)
+
+
+anything = st.floats(allow_nan=True, allow_infinity=True)
+vectors = st.tuples(anything, anything, anything)
+bytes_ = st.integers(0, 255)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "gps_week": st.integers(0, 65_535),
+            "gps_tow_ms": st.integers(0, 2**32 - 1),
+            "time_status": bytes_,
+            "position_status": bytes_,
+            "satellites_used": bytes_,
+            "position_ecef_m": vectors,
+            "position_sigma_m": vectors,
+            "velocity_status": bytes_,
+            "velocity_ecef_mps": vectors,
+            "velocity_sigma_mps": vectors,
+            "velocity_latency_s": anything,
+        }
+    )
+)
+def test_random_packets_are_rejected_or_give_finite_fixes(changes: dict[str, Any]) -> None:
+    packet = changed(**changes)
+    if screen(packet, SETTINGS) is None:
+        fix = fix_from(packet, SETTINGS)
+        assert np.isfinite(fix.position_ecef_m).all()
+        assert fix.velocity_ecef_mps is None or np.isfinite(fix.velocity_ecef_mps).all()
