@@ -143,10 +143,6 @@ class AttitudeTracker:
 
     # --- Inputs ----------------------------------------------------------------------------------------------------
 
-    def process(self, message: Message, first_seq: int) -> list[AttitudeEstimate]:
-        """Process one input; return the resulting estimates, numbered from `first_seq`."""
-        return [self.estimate(outcome, seq) for seq, outcome in enumerate(self.outcomes(message), first_seq)]
-
     def outcomes(self, message: Message) -> Iterator[SampleOutcome]:
         """Process one input; yield one result for each sample; that of a held sample comes with a later input."""
         memory = self._memory

@@ -8,7 +8,7 @@ is left to the gates of the filter.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,7 +19,6 @@ from pygnc.bus.messages import (
     GpsFix,
     Message,
     OrbitEstimate,
-    OrbitWatermark,
     UploadedElements,
     Vector3,
     vector3,
@@ -205,14 +204,6 @@ class OrbitTracker:
         self._elements.notices, self._notices = [], []
         return notices
 
-    def process(self, message: Message, first_seq: int) -> list[OrbitEstimate]:
-        """Process one input; return the resulting estimates, numbered from `first_seq`."""
-        estimates: list[OrbitEstimate] = []
-        for outcome in self.outcomes(message):
-            if outcome.state is not None:
-                estimates.append(self.estimate(outcome, first_seq + len(estimates)))
-        return estimates
-
     def outcomes(self, message: Message) -> Iterator[FixOutcome]:
         """Process one input; yield one result for each of our own GPS packets; it may come with a later input."""
         if isinstance(message, GpsFix) and message.is_own:
@@ -376,12 +367,3 @@ class OrbitTracker:
     def _spacecraft_to_gps_ms(self) -> int | None:
         offset_ms = self._memory.clock.offset_ms
         return self._memory.elements.clock_as_utc_ms if offset_ms is None else offset_ms
-
-
-def watermark_after(message: Message, estimates: Sequence[OrbitEstimate], first_seq: int) -> list[OrbitWatermark]:
-    """Return the watermark that ends the response to an input; none if an estimate ends it or no response is due."""
-    if not isinstance(message, GpsFix | BatchEnd) or (isinstance(message, GpsFix) and not message.is_own):
-        return []
-    if estimates and estimates[-1].input_seq == message.seq:
-        return []
-    return [OrbitWatermark(seq=first_seq + len(estimates), last_input_seq=message.seq)]

@@ -25,6 +25,7 @@ from pygnc.estimators.attitude.magnetometer_calibration import (
 )
 from pygnc.navigation.environment import EnvironmentModel, PropagatedOrbit
 from pygnc.navigation.orbit import OrbitTracker
+from pygnc.navigation.pipeline import orbit_response
 from pygnc.navigation.sample_clock import SampleClock
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.inputs import Inputs, ReplayError
@@ -82,7 +83,7 @@ def field_readings(
             if message.raw not in seen:
                 seen.add(message.raw)
                 inputs_kept.append(message)
-        orbits += tracker.process(message, len(orbits) + 1)
+        orbits += orbit_response(tracker, message, len(orbits) + 1).estimates
     if not samples:
         raise ReplayError(f"{', '.join(sources)}: no sensor packets; name sense files with undamaged records")
     orbits.sort(key=lambda estimate: estimate.gps_ms)

@@ -17,11 +17,10 @@ from pygnc.bus.messages import GpsFix, Message
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.formats.sense import STANDARD_LAYOUT
-from pygnc.navigation.orbit import OrbitTracker
 from pygnc_ground.campaign.orbit_world import ORIENTATION
 from pygnc_ground.campaign.shared_path import SharedPath
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.replay.collect import AttitudeCollector, Collected, FormationCollector, collect
+from pygnc_ground.replay.collect import Collected, collect, make_pipeline
 from pygnc_ground.replay.inputs import from_files
 from pygnc_ground.replay.run import FILTERS, FilterName
 from pygnc_ground.scenario.formation import Satellite, satellites
@@ -156,9 +155,12 @@ def fly(
     formation: bool = False,
     filter_name: FilterName = FilterName.EKF,
 ) -> Collected:
-    """Run the messages of a flight through the trackers of the flight software: orbit, and those of the others."""
-    own = settings or FlightSettings()
-    tracker = OrbitTracker(own.orbit, ORIENTATION, kind=FILTERS[filter_name][1])
-    of_attitude = AttitudeCollector(own.attitude, ORIENTATION) if attitude else None
-    of_formation = FormationCollector(own, ORIENTATION) if formation else None
-    return collect(iter(messages), tracker, of_attitude, of_formation, lambda: None)
+    """Run the messages of a flight through the pipeline of the flight software: the orbit, and the others if wanted."""
+    pipeline = make_pipeline(
+        settings or FlightSettings(),
+        ORIENTATION,
+        orbit_filter=FILTERS[filter_name][1],
+        attitude=attitude,
+        formation=formation,
+    )
+    return collect(messages, pipeline)

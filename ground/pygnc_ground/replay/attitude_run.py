@@ -9,12 +9,12 @@ from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.sample import SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
+from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.bound import BoundSample, attitude_bound
 from pygnc_ground.attitude.face_illuminance import face_illuminance
 from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.attitude.solution import GyroReadings, solution_from_states
 from pygnc_ground.orbit.solution import BoolArray
-from pygnc_ground.replay.collect import SampleRecord
 from pygnc_ground.replay.result import AttitudeResult, SampleRecords, column
 from pygnc_ground.truth.attitude_truth import AttitudeTruth
 
@@ -23,7 +23,7 @@ _NOT_TAKEN = {AttitudeRejectCause.NOT_LATER, AttitudeRejectCause.NOT_FINITE}
 
 
 def attitude_result(
-    records: Sequence[SampleRecord], settings: AttitudeSettings, truth: AttitudeTruth | None
+    records: Sequence[AttitudeRecord], settings: AttitudeSettings, truth: AttitudeTruth | None
 ) -> AttitudeResult:
     """Return filtered and smoothed attitudes of n samples and, with a truth, their Cramér-Rao bound.
 
@@ -58,7 +58,7 @@ def _smoothed(updates: Sequence[AttitudeUpdate | None]) -> list[AttitudeState | 
     return [None if update is None else next(states) for update in updates]
 
 
-def bound_samples(records: Sequence[SampleRecord], correction: SampleCorrection) -> list[BoundSample]:
+def bound_samples(records: Sequence[AttitudeRecord], correction: SampleCorrection) -> list[BoundSample]:
     """Return the samples that the filter used, in ascending time order."""
     seen: list[BoundSample] = []
     for row, (outcome, _) in enumerate(records):
@@ -70,7 +70,7 @@ def bound_samples(records: Sequence[SampleRecord], correction: SampleCorrection)
     return seen
 
 
-def _samples(records: Sequence[SampleRecord]) -> SampleRecords:
+def _samples(records: Sequence[AttitudeRecord]) -> SampleRecords:
     outcomes, estimates = [record.outcome for record in records], [record.estimate for record in records]
     updates = [outcome.update for outcome in outcomes]
     field = [update.field if update else None for update in updates]

@@ -1,102 +1,28 @@
-"""Inputs through the orbit, attitude and formation trackers of the flight software, and their results."""
+"""Results of the flight software's pipeline for all inputs of a replay."""
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from pygnc.bus.messages import (
-    AttitudeEstimate,
-    FormationMessage,
-    GpsFix,
-    Message,
-    OrbitEstimate,
-    OrbitMessage,
-    SourceFile,
-)
+from pygnc.bus.messages import FormationMessage, GpsFix, Message, OrbitEstimate, SourceFile
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.configuration.data_files import MAIN_FIELD_TABLE, read_main_field
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.formation.solution import FormationSolution
-from pygnc.estimators.orbit.filter import OrbitUpdate
+from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.inputs.input_state import merge_file_counts
 from pygnc.navigation.attitude import AttitudeTracker
-from pygnc.navigation.attitude import SampleOutcome as AttitudeOutcome
 from pygnc.navigation.environment import EnvironmentModel
 from pygnc.navigation.formation import FormationTracker
-from pygnc.navigation.orbit import FixOutcome, OrbitTracker, watermark_after
+from pygnc.navigation.orbit import FixOutcome, OrbitTracker
+from pygnc.navigation.pipeline import AttitudeRecord, AttitudeStage, FormationStage, Pipeline
 from pygnc_ground.replay.result import FixRecords, UntimedRecord, column
 from pygnc_system.files import data_file
-
-
-class SampleRecord(NamedTuple):
-    """Sensor sample with its result: outcome of the tracker, and the estimate that the flight software publishes."""
-
-    outcome: AttitudeOutcome
-    estimate: AttitudeEstimate
-
-
-class AttitudeCollector:
-    """Collector of attitudes. It passes an orbit message on when the tracker awaits one, as in the attitude task.
-
-    Attributes:
-        records: Samples in the order of the estimates of the flight software.
-    """
-
-    def __init__(self, settings: AttitudeSettings, orientation: EarthOrientationTable) -> None:
-        main_field = read_main_field(data_file(MAIN_FIELD_TABLE))
-        self._tracker = AttitudeTracker(settings, EnvironmentModel(orientation, main_field))
-        self._orbits: deque[OrbitMessage] = deque()
-        self.records: list[SampleRecord] = []
-
-    def process(self, message: Message, orbits: Sequence[OrbitMessage]) -> None:
-        """Process an input; `orbits` holds the messages of the orbit task for this input."""
-        for outcome in self._tracker.outcomes(message):
-            self.records.append(SampleRecord(outcome, self._tracker.estimate(outcome, len(self.records) + 1)))
-        self._orbits += orbits
-        while self._tracker.awaits_orbit and self._orbits:
-            self._tracker.take_orbit(self._orbits.popleft())
-
-
-class FormationCollector:
-    """Collector of formation messages. It passes an orbit message on when the tracker awaits one, as in flight.
-
-    Attributes:
-        messages: Messages of the tracker in their order.
-        solution: Newest solution.
-    """
-
-    def __init__(self, settings: Settings, orientation: EarthOrientationTable) -> None:
-        self._tracker = FormationTracker(settings, orientation)
-        self._orbits: deque[OrbitMessage] = deque()
-        self.messages: list[FormationMessage] = []
-        self.solution: FormationSolution | None = None
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Counters of ranges and of partners' fixes."""
-        return self._tracker.counts
-
-    def process(self, message: Message, orbits: Sequence[OrbitMessage]) -> None:
-        """Process an input; `orbits` holds the messages of the orbit task for this input."""
-        self.messages += self._tracker.process(message)
-        self._orbits += orbits
-        self._solve()
-        while self._tracker.awaits_orbit and self._orbits:
-            self._tracker.take_orbit(self._orbits.popleft())
-            self._solve()
-
-    def _solve(self) -> None:
-        while self._tracker.problem is not None:
-            result = self._tracker.problem()
-            self.solution = result.solution or self.solution
-            self.messages += [message for messages in self._tracker.accept(result) for message in messages]
 
 
 @dataclass(slots=True)
@@ -153,67 +79,63 @@ class Collected(NamedTuple):
     updates: list[OrbitUpdate]
     sources: list[SourceFile]
     counts: dict[str, int]
-    samples: list[SampleRecord]
+    samples: list[AttitudeRecord]
     partners: list[FormationMessage]
     formation: FormationSolution | None
     range_counts: dict[str, int]
     estimates: list[OrbitEstimate]
 
 
-def collect(
-    messages: Iterator[Message],
-    tracker: OrbitTracker,
-    attitude: AttitudeCollector | None,
-    formation: FormationCollector | None,
-    advance: Callable[[], None],
-) -> Collected:
-    """Run all messages through the trackers; `advance` is called after each GPS record.
+def make_pipeline(
+    settings: Settings,
+    orientation: EarthOrientationTable,
+    *,
+    orbit_filter: type[OrbitFilter] = OrbitFilter,
+    attitude: bool = True,
+    formation: bool = True,
+) -> Pipeline:
+    """Return the pipeline of one satellite, as far as wanted, with the installed model of the magnetic field."""
+    attitude_stage = formation_stage = None
+    if attitude:
+        main_field = read_main_field(data_file(MAIN_FIELD_TABLE))
+        attitude_stage = AttitudeStage(AttitudeTracker(settings.attitude, EnvironmentModel(orientation, main_field)))
+    if formation:
+        formation_stage = FormationStage(FormationTracker(settings, orientation))
+    orbit = OrbitTracker(settings.orbit, orientation, kind=orbit_filter)
+    return Pipeline(orbit, attitude_stage, formation_stage)
 
-    A collector that is None has no results.
-    """
+
+def collect(messages: Iterable[Message], pipeline: Pipeline, advance: Callable[[], None] = lambda: None) -> Collected:
+    """Run all messages through the pipeline; `advance` is called after each GPS record."""
     timed: dict[int, TimedRecord] = {}
-    untimed: list[UntimedRecord] = []
-    updates: list[OrbitUpdate] = []
     sources: dict[str, SourceFile] = {}
-    all_estimates: list[OrbitEstimate] = []
-    given = 0
-    followers: list[AttitudeCollector | FormationCollector] = [*filter(None, (attitude,)), *filter(None, (formation,))]
+    found = Collected([], [], [], [], {}, [], [], None, {}, [])
     for message in messages:
         if isinstance(message, SourceFile):
             before = sources.get(message.name)
             sources[message.name] = merge_file_counts(before, message) if before else message
         timed |= _timed(message)
-        estimates: list[OrbitEstimate] = []
-        for outcome in tracker.outcomes(message):
+        result = pipeline.process(message)
+        for outcome, estimate in result.orbit.outcomes:
             if outcome.update is not None:
-                updates.append(outcome.update)
+                found.updates.append(outcome.update)
             record = timed.get(outcome.seq)
             if record is None:
-                untimed.append(_untimed(message, outcome))
+                found.untimed.append(_untimed(message, outcome))
             else:
-                record.outcome = outcome
-            if outcome.state is not None:
-                estimates.append(tracker.estimate(outcome, given + len(estimates) + 1))
-                if record is not None:
-                    record.estimate = estimates[-1]
-        all_estimates += estimates
-        answer: list[OrbitMessage] = [*estimates, *watermark_after(message, estimates, given + 1)]
-        given += len(answer)
-        for follower in followers:
-            follower.process(message, answer)
+                record.outcome, record.estimate = outcome, estimate
+        found.estimates.extend(result.orbit.estimates)
+        found.samples.extend(result.attitude)
+        found.partners.extend(result.formation)
         if isinstance(message, GpsFix):
             advance()
-    return Collected(
+    formation = pipeline.formation
+    return found._replace(
         timed=list(timed.values()),
-        untimed=untimed,
-        updates=updates,
         sources=list(sources.values()),
-        counts=dict(tracker.counts),
-        samples=attitude.records if attitude is not None else [],
-        partners=formation.messages if formation is not None else [],
-        formation=formation.solution if formation is not None else None,
-        range_counts=formation.counts if formation is not None else {},
-        estimates=all_estimates,
+        counts=dict(pipeline.orbit.counts),
+        formation=None if formation is None else formation.solution,
+        range_counts={} if formation is None else formation.tracker.counts,
     )
 
 

@@ -16,21 +16,14 @@ from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix, Observation, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.navigation.orbit import TIME_INCONSISTENT, OrbitTracker
+from pygnc.navigation.orbit import TIME_INCONSISTENT
 from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
 from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, restarts
 from pygnc_ground.orbit.reference_filters import UkfOrbitFilter
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, solution_from_states
 from pygnc_ground.replay.attitude_run import attitude_result
-from pygnc_ground.replay.collect import (
-    AttitudeCollector,
-    Collected,
-    FormationCollector,
-    TimedRecord,
-    collect,
-    fix_records,
-)
+from pygnc_ground.replay.collect import Collected, TimedRecord, collect, fix_records, make_pipeline
 from pygnc_ground.replay.formation_run import formation_result
 from pygnc_ground.replay.inputs import Inputs
 from pygnc_ground.replay.result import ReplayResult
@@ -90,9 +83,7 @@ def replay(
         The result, and the messages of the flight software from which the result is made.
     """
     description, kind = FILTERS[filter_name]
-    tracker = OrbitTracker(settings.orbit, orientation, kind=kind)
-    attitude, formation = AttitudeCollector(settings.attitude, orientation), FormationCollector(settings, orientation)
-    collected = collect(inputs.messages, tracker, attitude, formation, advance)
+    collected = collect(inputs.messages, make_pipeline(settings, orientation, orbit_filter=kind), advance)
     frames = EarthFrames(orientation)
     timed = collected.timed
     notes: list[str] = []

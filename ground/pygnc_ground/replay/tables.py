@@ -25,9 +25,10 @@ from pygnc.bus.messages import AttitudeEstimate, FormationEstimate, FormationMes
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc.estimators.attitude.filter import Mode
 from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.solution import OrbitSolution
-from pygnc_ground.replay.collect import Collected, SampleRecord, TimedRecord
+from pygnc_ground.replay.collect import Collected, TimedRecord
 from pygnc_ground.replay.result import FixRecords, ReplayResult, UntimedRecord
 
 _TIME: Final = ("gps_week", "gps_tow_s")
@@ -73,7 +74,7 @@ def _time(gps_ms: int | None) -> tuple[int | None, float | None]:
     return (None, None) if gps_ms is None else (gps_ms // MS_PER_WEEK, gps_ms % MS_PER_WEEK / 1000.0)
 
 
-def attitude_table(records: Sequence[SampleRecord]) -> pl.DataFrame:
+def attitude_table(records: Sequence[AttitudeRecord]) -> pl.DataFrame:
     """Return the attitudes in the messages of the flight software, one row per sample."""
     estimates = [record.estimate for record in records]
     numbers = (
@@ -90,7 +91,7 @@ def attitude_table(records: Sequence[SampleRecord]) -> pl.DataFrame:
 
 
 def smoothed_table(
-    records: Sequence[SampleRecord], smoothed: AttitudeSolution, settings: AttitudeSettings
+    records: Sequence[AttitudeRecord], smoothed: AttitudeSolution, settings: AttitudeSettings
 ) -> pl.DataFrame:
     """Return the smoothed attitudes; the column `mode` is fine or coarse by their standard deviation."""
     parts = (

@@ -22,7 +22,8 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.inputs.sense_file import SenseFile
 from pygnc.navigation.attitude import AttitudeTracker
 from pygnc.navigation.environment import EnvironmentModel
-from pygnc.navigation.orbit import OrbitTracker, watermark_after
+from pygnc.navigation.orbit import OrbitTracker
+from pygnc.navigation.pipeline import AttitudeStage, orbit_response
 from pygnc_system.files import data_file
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo" / "sense.bin"
@@ -47,8 +48,7 @@ def orbits_of(inputs: Sequence[Message]) -> list[OrbitMessage]:
     orbit_tracker = OrbitTracker(OrbitSettings(), NONE)
     messages: list[OrbitMessage] = []
     for message in inputs:
-        estimates = orbit_tracker.process(message, len(messages) + 1)
-        messages += [*estimates, *watermark_after(message, estimates, len(messages) + 1)]
+        messages += orbit_response(orbit_tracker, message, len(messages) + 1).messages
     return messages
 
 
@@ -56,13 +56,19 @@ def run(
     attitude: AttitudeTracker, inputs: Sequence[InputMessage], orbits: Sequence[OrbitMessage], first_seq: int = 1
 ) -> list[AttitudeEstimate]:
     """Take all inputs, and orbits when they are awaited."""
-    waiting = list(orbits)
+    stage = AttitudeStage(attitude)
+    stage.last_output_seq = first_seq - 1
+    stage.inputs += inputs
+    stage.orbits += orbits
     estimates: list[AttitudeEstimate] = []
-    for message in inputs:
-        while attitude.awaits_orbit and waiting:
-            attitude.take_orbit(waiting.pop(0))
-        estimates += attitude.process(message, first_seq + len(estimates))
+    while (records := stage.step(orbit_is_late=not stage.orbits)) is not None:
+        estimates += [record.estimate for record in records]
     return estimates
+
+
+def process(attitude: AttitudeTracker, message: Message, first_seq: int) -> list[AttitudeEstimate]:
+    """The estimates by one input."""
+    return [attitude.estimate(outcome, seq) for seq, outcome in enumerate(attitude.outcomes(message), first_seq)]
 
 
 def samples_of(inputs: Sequence[InputMessage]) -> list[SensorSample]:

@@ -15,7 +15,8 @@ from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_o
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.inputs.batch import find_sources, record_messages
-from pygnc.navigation.orbit import OrbitTracker, watermark_after
+from pygnc.navigation.orbit import OrbitTracker
+from pygnc.navigation.pipeline import orbit_response
 from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.generate import scenario_of
 from pygnc_ground.scenario.presets import preset_tables
@@ -65,8 +66,7 @@ def answers() -> dict[int, list[OrbitMessage]]:
     given = 0
     found: dict[int, list[OrbitMessage]] = {}
     for message in inputs():
-        estimates = tracker.process(message, given + 1)
-        found[message.seq] = [*estimates, *watermark_after(message, estimates, given + 1)]
+        found[message.seq] = orbit_response(tracker, message, given + 1).messages
         given += len(found[message.seq])
     return found
 

@@ -25,6 +25,7 @@ from tests.pygnc.navigation.attitude_batch import (
     RECORDS,
     SETTINGS,
     assert_books_balance,
+    process,
     run,
     samples_of,
     tracker,
@@ -48,7 +49,7 @@ def test_awaits_the_orbit_after_a_gps_packet(inputs: list[InputMessage]) -> None
     attitude = tracker()
     (fix,) = [message for message in inputs if isinstance(message, GpsFix)][:1]
     assert not attitude.awaits_orbit
-    attitude.process(fix, 1)
+    process(attitude, fix, 1)
     assert attitude.awaits_orbit
     attitude.take_orbit(OrbitWatermark(seq=1, last_input_seq=fix.seq))
     assert not attitude.awaits_orbit
@@ -131,7 +132,7 @@ def test_a_restart_anywhere_changes_no_bit(
     for message in inputs[:cut]:
         while first.awaits_orbit:
             first.take_orbit(waiting.pop(0))
-        estimates += first.process(message, len(estimates) + 1)
+        estimates += process(first, message, len(estimates) + 1)
     packed = first.checkpoint()
     second = tracker(packed)
     estimates += run(second, inputs[cut:], waiting, len(estimates) + 1)
@@ -159,7 +160,7 @@ def test_a_limited_number_of_samples_waits_for_the_first_orbit(
 ) -> None:
     monkeypatch.setattr(tracker_module, "HELD_MAX", held_max := 32)
     attitude = tracker()
-    given = [len(attitude.process(message, 1)) for message in samples_of(inputs)]
+    given = [len(process(attitude, message, 1)) for message in samples_of(inputs)]
     assert given[: held_max + 1] == [*[0] * held_max, held_max + 1]
     assert set(given[held_max + 1 :]) == {1}
 

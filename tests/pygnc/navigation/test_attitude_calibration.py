@@ -9,7 +9,7 @@ from pygnc.estimators.attitude.calibration_samples import CalibrationSamples
 from pygnc.estimators.attitude.settings import AttitudeSettings, MagnetometerSettings
 from pygnc.inputs.sense_file import SenseFile
 from pygnc.navigation.attitude import AttitudeTracker
-from tests.pygnc.navigation.attitude_batch import MODEL, SETTINGS, batch, orbits_of, run, samples_of, tracker
+from tests.pygnc.navigation.attitude_batch import MODEL, SETTINGS, batch, orbits_of, process, run, samples_of, tracker
 
 TRUE_MAG_BIAS_UT = (20.0, 10.0, -25.0)
 
@@ -73,7 +73,7 @@ def test_a_restart_around_a_calibration_changes_no_bit(
             attitude = tracker(packed)
         while attitude.awaits_orbit:
             attitude.take_orbit(waiting.pop(0))
-        estimates += attitude.process(message, len(estimates) + 1)
+        estimates += process(attitude, message, len(estimates) + 1)
     assert msgspec.msgpack.encode(estimates) == msgspec.msgpack.encode(in_the_dark)
 
 

@@ -17,6 +17,7 @@ from pygnc.navigation import attitude as tracker_module
 from tests.pygnc.navigation.attitude_batch import (
     assert_books_balance,
     orbits_of,
+    process,
     run,
     samples_of,
     tracker,
@@ -108,7 +109,7 @@ def test_holds_only_a_few_live_samples_after_a_gap(inputs: list[InputMessage], o
     attitude = tracker()
     before = run(attitude, inputs, orbits)
     live = live_behind(inputs, 60, 2 * tracker_module.LIVE_HELD_MAX)
-    given = [len(attitude.process(sample, len(before) + 1)) for sample in live]
+    given = [len(process(attitude, sample, len(before) + 1)) for sample in live]
     held = tracker_module.LIVE_HELD_MAX
     assert given == [0] * held + [held + 1] + [1] * (held - 1)
 
@@ -119,6 +120,6 @@ def test_live_samples_of_another_boot_have_no_time_before_gps_packets(
     attitude = tracker()
     run(attitude, inputs, orbits)
     live = live_behind(inputs, -5000, 2 * tracker_module.LIVE_HELD_MAX)
-    estimates = [estimate for sample in live for estimate in attitude.process(sample, 1)]
+    estimates = [estimate for sample in live for estimate in process(attitude, sample, 1)]
     assert len(estimates) == len(live)
     assert all(estimate.gps_ms is None for estimate in estimates)

@@ -14,7 +14,8 @@ from pygnc.estimators.orbit.manoeuvre import Change
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.formats import status
 from pygnc.inputs.sense_file import SenseFile
-from pygnc.navigation.orbit import PREDICTION_MAX_MS, OrbitTracker, watermark_after
+from pygnc.navigation.orbit import PREDICTION_MAX_MS, OrbitTracker
+from pygnc.navigation.pipeline import orbit_response
 from pygnc.tasks.orbit.task import manoeuvre_text
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo" / "sense.bin"
@@ -36,7 +37,7 @@ def inputs() -> list[Message]:
 def run(tracker: OrbitTracker, messages: list[Message], first_seq: int = 1) -> list[OrbitEstimate]:
     estimates: list[OrbitEstimate] = []
     for message in messages:
-        estimates += tracker.process(message, first_seq + len(estimates))
+        estimates += orbit_response(tracker, message, first_seq + len(estimates)).estimates
     return estimates
 
 
@@ -147,7 +148,7 @@ def test_partners_packets_are_neither_answered_nor_counted(inputs: list[Message]
     mixed = [message for pair in zip(inputs[:8], theirs, strict=True) for message in pair]
     assert run(among, mixed) == run(alone, inputs[:8])
     assert among.counts == alone.counts
-    assert not any(among.process(message, 1) or watermark_after(message, [], 1) for message in theirs)
+    assert not any(orbit_response(among, message, 1).messages for message in theirs)
 
 
 def test_fixes_after_the_end_of_the_batch_continue_the_orbit(inputs: list[Message]) -> None:

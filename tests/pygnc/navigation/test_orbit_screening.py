@@ -12,6 +12,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings, ScreeningSettings
 from pygnc.navigation.orbit import OrbitTracker, fix_from, screen, screen_velocity
+from pygnc.navigation.pipeline import orbit_response
 
 SETTINGS = ScreeningSettings()
 
@@ -77,7 +78,7 @@ def test_the_event_about_fixes_beyond_the_radii_names_the_settings_and_their_lim
     tracker = OrbitTracker(OrbitSettings(), EarthOrientationTable.none())
     for number in range(12):
         far = changed(seq=number, gps_tow_ms=25_000 * number, position_ecef_m=(26_560_000.0, 0.0, 0.0))
-        tracker.process(far, 1)
+        orbit_response(tracker, far, 1)
     ((severity, name, text),) = tracker.take_notices()
     assert (severity, name) == ("warning", "fixes_beyond_radius")
     assert "[orbit.screening] radius_min_m 6478000 and radius_max_m 9000000" in text
@@ -87,9 +88,9 @@ def test_the_event_about_fixes_beyond_the_radii_names_the_settings_and_their_lim
 
 def test_damaged_radii_among_used_fixes_raise_no_event() -> None:
     tracker = OrbitTracker(OrbitSettings(), EarthOrientationTable.none())
-    tracker.process(GOOD, 1)
+    orbit_response(tracker, GOOD, 1)
     for number in range(12):
-        tracker.process(changed(seq=8 + number, position_ecef_m=(26_560_000.0, 0.0, 0.0)), 1)
+        orbit_response(tracker, changed(seq=8 + number, position_ecef_m=(26_560_000.0, 0.0, 0.0)), 1)
     assert tracker.take_notices() == []
 
 

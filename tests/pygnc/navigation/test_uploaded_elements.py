@@ -15,6 +15,7 @@ from pygnc.estimators.orbit.settings import ElementsSettings, OrbitSettings
 from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.inputs.sense_file import sense_messages
 from pygnc.navigation.orbit import OrbitTracker
+from pygnc.navigation.pipeline import orbit_response
 from pygnc_ground.truth.load import load_truth
 from tests.demo_elements import DEMO, RECORD_BYTES, demo_elements, without_fixes
 
@@ -35,7 +36,7 @@ def fixes(sense: bytes) -> list[Message]:
 def run(tracker: OrbitTracker, messages: list[Message], first_seq: int = 1) -> list[OrbitEstimate]:
     estimates: list[OrbitEstimate] = []
     for message in messages:
-        estimates += tracker.process(message, first_seq + len(estimates))
+        estimates += orbit_response(tracker, message, first_seq + len(estimates)).estimates
     return estimates
 
 

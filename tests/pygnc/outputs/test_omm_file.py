@@ -14,6 +14,7 @@ from pygnc.formats.elements import parse_elements
 from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.inputs.sense_file import sense_messages
 from pygnc.navigation.orbit import OrbitTracker
+from pygnc.navigation.pipeline import orbit_response
 from pygnc.outputs import omm_file
 from pygnc.outputs.omm_file import OMM_FILE, PERIOD_S, STEP_INTERVAL_S, OmmFile
 from pygnc.tasks.runtime import Run
@@ -63,7 +64,7 @@ def test_writes_nothing_without_an_orbit_from_fixes(run: Run) -> None:
 def test_the_file_holds_the_orbit_of_a_day_and_becomes_a_message(run: Run, tmp_path: Path) -> None:
     tracker, events = tracker_of(run), Events()
     for message in fixes():
-        tracker.process(message, 1)
+        orbit_response(tracker, message, 1)
     state = tracker.predict_to(0)
     assert state == (None, False)
     writer = OmmFile(run.home, run.number, 0, tracker, events)
@@ -110,7 +111,7 @@ def test_a_damaged_file_is_reported_in_one_line(tmp_path: Path) -> None:
 def test_a_full_disk_is_an_event(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     tracker, events = tracker_of(run), Events()
     for message in fixes():
-        tracker.process(message, 1)
+        orbit_response(tracker, message, 1)
 
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")

@@ -11,9 +11,10 @@ from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_o
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.attitude.state import ATTITUDE
 from pygnc.formats.sense import SenseLayout
+from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.accuracy import attitude_errors
 from pygnc_ground.replay.attitude_run import attitude_result
-from pygnc_ground.replay.collect import Collected, SampleRecord
+from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.inputs import from_files
 from pygnc_ground.replay.result import AttitudeResult
 from pygnc_ground.replay.run import FilterName, Truth, replay
@@ -42,11 +43,11 @@ def result(replayed: tuple[AttitudeResult, Collected]) -> AttitudeResult:
 
 
 @pytest.fixture(scope="module")
-def records(replayed: tuple[AttitudeResult, Collected]) -> list[SampleRecord]:
+def records(replayed: tuple[AttitudeResult, Collected]) -> list[AttitudeRecord]:
     return replayed[1].samples
 
 
-def test_every_table_has_a_row_for_each_sample(result: AttitudeResult, records: list[SampleRecord]) -> None:
+def test_every_table_has_a_row_for_each_sample(result: AttitudeResult, records: list[AttitudeRecord]) -> None:
     count = len(records)
     assert count == 5 * RECORDS
     samples, solution, seen = result.samples, result.solution, result.light
@@ -57,7 +58,7 @@ def test_every_table_has_a_row_for_each_sample(result: AttitudeResult, records: 
     assert len(result.truth.quaternion) == len(result.bound.filter_rad) == count
 
 
-def test_rows_equal_the_flights_estimates(result: AttitudeResult, records: list[SampleRecord]) -> None:
+def test_rows_equal_the_flights_estimates(result: AttitudeResult, records: list[AttitudeRecord]) -> None:
     samples, solution = result.samples, result.solution
     for row, (outcome, estimate) in enumerate(records):
         assert samples.seq[row] == estimate.input_seq
@@ -102,7 +103,7 @@ def test_the_truth_is_that_of_the_sample_time(result: AttitudeResult) -> None:
     assert result.truth.known.sum() == RECORDS
 
 
-def test_the_bound_is_near_the_filters_own_sigma(result: AttitudeResult, records: list[SampleRecord]) -> None:
+def test_the_bound_is_near_the_filters_own_sigma(result: AttitudeResult, records: list[AttitudeRecord]) -> None:
     assert result.bound is not None
     states = [outcome.update.state for outcome, _ in records if outcome.update is not None]
     sigma = np.array([np.nan if state is None else np.linalg.norm(state.sigma[ATTITUDE]) for state in states])
@@ -118,7 +119,7 @@ def test_readings_agree_with_the_smoothed_attitude(result: AttitudeResult) -> No
     assert (result.light.measured[result.samples.sunlit_fraction == 0.0] < 0.01).all()
 
 
-def test_without_a_truth_there_is_no_bound(records: list[SampleRecord]) -> None:
+def test_without_a_truth_there_is_no_bound(records: list[AttitudeRecord]) -> None:
     few = attitude_result(records[:40], SETTINGS.attitude, None)
     assert few.truth is None
     assert few.bound is None

@@ -17,7 +17,7 @@ from pygnc.bus.messages import (
     RangeMeasurement,
 )
 from pygnc.configuration.settings import Settings
-from pygnc_ground.replay.collect import FormationCollector
+from pygnc_ground.replay.collect import Collected, collect, make_pipeline
 from pygnc_ground.replay.formation_run import formation_result
 from pygnc_ground.replay.result import FormationResult
 from pygnc_ground.truth.load import load_truth
@@ -33,28 +33,23 @@ def truths() -> dict[int, OrbitTruth]:
     return {number: load_truth(folder / str(number) / "truth.parquet") for number in (batch.OWN_ID, *batch.PARTNERS)}
 
 
-def run(messages: Iterable[InputMessage], settings: Settings = batch.SETTINGS) -> FormationCollector:
-    collector = FormationCollector(settings, batch.orientation())
-    for message in messages:
-        collector.process(message, batch.answers()[message.seq])
-    return collector
+def run(messages: Iterable[InputMessage], settings: Settings = batch.SETTINGS) -> Collected:
+    return collect(messages, make_pipeline(settings, batch.orientation(), attitude=False))
 
 
-def result(collector: FormationCollector) -> FormationResult:
-    found = formation_result(
-        collector.messages, collector.solution, batch.SETTINGS.formation, collector.counts, truths()
-    )
+def result(flight: Collected) -> FormationResult:
+    found = formation_result(flight.partners, flight.formation, batch.SETTINGS.formation, flight.range_counts, truths())
     assert found is not None
     return found
 
 
 @pytest.fixture(scope="module")
-def everything() -> FormationCollector:
+def everything() -> Collected:
     return run(batch.inputs())
 
 
 @pytest.fixture(scope="module")
-def solved(everything: FormationCollector) -> FormationResult:
+def solved(everything: Collected) -> FormationResult:
     return result(everything)
 
 
@@ -74,11 +69,11 @@ def test_no_result_without_partners() -> None:
     assert formation_result([], None, batch.SETTINGS.formation, {}, {}) is None
 
 
-def test_states_are_the_flights_in_time_order(everything: FormationCollector, solved: FormationResult) -> None:
+def test_states_are_the_flights_in_time_order(everything: Collected, solved: FormationResult) -> None:
     for partner in solved.partners:
         estimates = [
             message
-            for message in everything.messages
+            for message in everything.partners
             if isinstance(message, FormationEstimate) and message.partner_id == partner.partner
         ]
         assert sorted(message.gps_ms for message in estimates) == partner.states.gps_ms.tolist()
@@ -135,11 +130,11 @@ def test_by_ranges_alone_the_mirror_is_one_of_the_orbits(ranges_only: FormationR
         assert np.isfinite(partner.states.mirror_rtn_m).all()
 
 
-def test_tracks_span_the_ranges_without_estimates(everything: FormationCollector) -> None:
-    settings, solution = batch.SETTINGS.formation, everything.solution
+def test_tracks_span_the_ranges_without_estimates(everything: Collected) -> None:
+    settings, solution = batch.SETTINGS.formation, everything.formation
     assert solution is not None
-    estimates = [message for message in everything.messages if isinstance(message, FormationEstimate)]
-    found = formation_result(estimates[-1:], solution, settings, everything.counts, {})
+    estimates = [message for message in everything.partners if isinstance(message, FormationEstimate)]
+    found = formation_result(estimates[-1:], solution, settings, everything.range_counts, {})
     assert found is not None
     times = [seen.gps_ms for seen in solution.ranges]
     assert found.track_gps_ms[0] <= min(times)

@@ -8,8 +8,7 @@ import pytest
 from pygnc.bus.messages import GpsFix, Message, RangeMeasurement
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.navigation.orbit import OrbitTracker
-from pygnc_ground.replay.collect import AttitudeCollector, Collected, FormationCollector, collect
+from pygnc_ground.replay.collect import Collected, collect, make_pipeline
 from pygnc_ground.replay.inputs import ReplayError, from_files
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
@@ -25,9 +24,7 @@ def ranges(tmp_path: Path) -> Path:
 
 
 def collected(messages: list[Message]) -> Collected:
-    tracker = OrbitTracker(SETTINGS.orbit, NONE)
-    attitude, formation = AttitudeCollector(SETTINGS.attitude, NONE), FormationCollector(SETTINGS, NONE)
-    return collect(iter(messages), tracker, attitude, formation, lambda: None)
+    return collect(messages, make_pipeline(SETTINGS, NONE))
 
 
 def test_partners_files_beside_ours_are_read_with_their_owner(ranges: Path) -> None:

@@ -1,8 +1,8 @@
 """Attitude process: estimates the attitude from sensor samples and the orbit.
 
-The estimates are a function of the checkpoint and of the input and orbit journals from there on: after each GPS packet
-it waits for the orbit task's response. If the orbit task has failed or does not respond for `ORBIT_PATIENCE_S`, the
-task continues without waiting and marks each estimate (`orbit_late`).
+The estimates are a function of the checkpoint and of the input and orbit journals from there on
+(`pygnc.navigation.pipeline`). If the orbit task has failed or does not respond for `ORBIT_PATIENCE_S`, the task
+continues without waiting and marks each estimate (`orbit_late`).
 """
 
 import math
@@ -15,12 +15,13 @@ import msgspec
 import zmq
 
 from pygnc.bus import control
-from pygnc.bus.messages import AttitudeEstimate, InputMessage, Message, OrbitEstimate, OrbitMessage, OrbitWatermark
+from pygnc.bus.messages import AttitudeEstimate, InputMessage, Message, OrbitMessage
 from pygnc.bus.streams import StreamReader
 from pygnc.configuration.data_files import MAIN_FIELD_TABLE, DataFileError, read_main_field
 from pygnc.environment.geomagnetic import MainField
-from pygnc.navigation.attitude import AttitudeTracker, SampleOutcome
+from pygnc.navigation.attitude import AttitudeTracker
 from pygnc.navigation.environment import EnvironmentModel
+from pygnc.navigation.pipeline import AttitudeRecord, AttitudeStage
 from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task
 from pygnc_system.files import data_file
@@ -35,10 +36,10 @@ ORBIT_PATIENCE_S: Final = 12.0
 class Checkpoint(msgspec.Struct, frozen=True):
     """State of a restarted task: last input and orbit processed, last estimate written, and the tracker."""
 
-    last_input_seq: int
-    last_orbit_seq: int
-    last_output_seq: int
-    tracker: bytes
+    last_input_seq: int = 0
+    last_orbit_seq: int = 0
+    last_output_seq: int = 0
+    tracker: bytes | None = None
 
 
 class AttitudeTask(Task):
@@ -48,29 +49,26 @@ class AttitudeTask(Task):
         super().__init__(run, context, notify)
         self._stream = self.open_stream("attitude")
         self._checkpoint = CheckpointFile(run.runtime / "attitude.checkpoint", Checkpoint, notify)
-        saved = self._checkpoint.load()
-        self._tracker = AttitudeTracker(
-            run.settings.attitude,
-            EnvironmentModel(run.earth_orientation, self._load_main_field()),
-            saved.tracker if saved else None,
-        )
-        self._last_input_seq, self._last_orbit_seq = (saved.last_input_seq, saved.last_orbit_seq) if saved else (0, 0)
-        self._output = ResumableWriter(self._stream, saved.last_output_seq if saved else 0)
-        self._saved_seq = self._last_input_seq
-        self._input = self.open_reader("input", InputMessage, after_seq=self._last_input_seq)
-        self._orbit = self.open_reader("orbit", OrbitMessage, after_seq=self._last_orbit_seq)
-        self._current_seq = self._last_input_seq
-        self._outcomes: Iterator[SampleOutcome] | None = None
+        saved = self._checkpoint.load() or Checkpoint()
+        model = EnvironmentModel(run.earth_orientation, self._load_main_field())
+        tracker = AttitudeTracker(run.settings.attitude, model, saved.tracker)
+        self._stage = AttitudeStage(tracker, saved.last_input_seq, saved.last_orbit_seq)
+        self._stage.last_output_seq = saved.last_output_seq
+        self._output = ResumableWriter(self._stream, saved.last_output_seq)
+        self._saved_seq = saved.last_input_seq
+        self._input = self.open_reader("input", InputMessage, after_seq=saved.last_input_seq)
+        self._orbit = self.open_reader("orbit", OrbitMessage, after_seq=saved.last_orbit_seq)
+        self._records: Iterator[AttitudeRecord] | None = None
         self._estimates: list[AttitudeEstimate] = []
-        self._inputs: deque[Message] = deque()
-        self._orbits: deque[Message] = deque()
         self._orbit_failed = False
         self._orbit_due_s = math.inf
         self._orbit_late_reported = False
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
         """Return the orbit socket, and the input socket unless an orbit must come first."""
-        return [self._orbit.socket] if self._tracker.awaits_orbit else [self._orbit.socket, self._input.socket]
+        if self._stage.tracker.awaits_orbit:
+            return [self._orbit.socket]
+        return [self._orbit.socket, self._input.socket]
 
     def work(self) -> bool:
         """Process waiting inputs and orbits in order."""
@@ -80,11 +78,14 @@ class AttitudeTask(Task):
             more = self._process_next()
         estimates, self._estimates = self._estimates, []
         self._output.write(estimates)
-        if self._checkpoint.is_due and self._last_input_seq > self._saved_seq and self._outcomes is None:
-            self._saved_seq = self._last_input_seq
-            seqs = self._last_input_seq, self._last_orbit_seq, self._output.last_seq
-            self._checkpoint.save(Checkpoint(*seqs, self._tracker.checkpoint()))
-        return more or self._read_ahead()
+        stage = self._stage
+        if self._checkpoint.is_due and stage.last_input_seq > self._saved_seq and self._records is None:
+            self._saved_seq = stage.last_input_seq
+            seqs = stage.last_input_seq, stage.last_orbit_seq, self._output.last_seq
+            self._checkpoint.save(Checkpoint(*seqs, stage.tracker.checkpoint()))
+        # Messages that are not awaited yet, such as predictions, are read so that they do not wake the loop again.
+        stage.orbits += self._orbit.receive(MESSAGES_PER_STEP)
+        return more or self._orbit.is_behind
 
     def on_run_state(self, state: control.RunState) -> None:
         """Note a failure of the orbit task."""
@@ -92,11 +93,11 @@ class AttitudeTask(Task):
 
     def progress(self) -> control.Progress:
         """Return the sample counters: received = used + unused + held."""
-        counts = self._tracker.counts | {
+        counts = self._stage.tracker.counts | {
             "lost_messages": self._input.lost + self._orbit.lost,
             "not_recorded": self.not_recorded(),
         }
-        return control.Progress(last_sequence_processed=self._last_input_seq, counts=counts)
+        return control.Progress(last_sequence_processed=self._stage.last_input_seq, counts=counts)
 
     def close(self) -> None:
         """Close the journal of estimates."""
@@ -106,36 +107,34 @@ class AttitudeTask(Task):
 
     def _process_next(self) -> bool:
         """Process a sample, orbit or input; return False if the next message has not arrived."""
-        if self._outcomes is not None:
-            outcome = next(self._outcomes, None)
-            if outcome is not None:
-                seq = self._output.last_seq + len(self._estimates) + 1
-                self._estimates.append(self._tracker.estimate(outcome, seq))
-                if outcome.calibrated_anew and seq > self._stream.journal.last_seq:
-                    self.notify("info", "mag_calibrated", f"magnetometer: {outcome.calibrated}")
+        stage = self._stage
+        if self._records is not None:
+            record = next(self._records, None)
+            if record is None:
+                self._records = None
             else:
-                self._last_input_seq, self._outcomes = self._current_seq, None
+                self._take(record)
             return True
-        if self._tracker.awaits_orbit:
-            orbit = _next(self._orbits, self._orbit)
-            if isinstance(orbit, OrbitEstimate | OrbitWatermark):
+        is_late = False
+        if stage.tracker.awaits_orbit:
+            _receive(stage.orbits, self._orbit)
+            if stage.orbits:
                 self._orbit_due_s = math.inf
-                self._last_orbit_seq = orbit.seq
-                self._tracker.take_orbit(orbit)
-                return True
-            if not self._orbit_is_late():
+            elif self._orbit_is_late():
+                is_late = True
+            else:
                 return False
-        message = _next(self._inputs, self._input)
-        if not isinstance(message, InputMessage):
-            self._last_input_seq = self._input.last_seq  # includes lost messages
-            return False
-        self._current_seq, self._outcomes = message.seq, self._tracker.outcomes(message)
-        return True
+        if is_late or not stage.tracker.awaits_orbit:
+            _receive(stage.inputs, self._input)
+            if not stage.inputs:
+                stage.last_input_seq = self._input.last_seq  # includes lost messages
+        self._records = stage.step(orbit_is_late=is_late)
+        return self._records is not None
 
-    def _read_ahead(self) -> bool:
-        """Read messages that are not awaited yet, such as predictions, so that they do not wake the loop again."""
-        self._orbits += self._orbit.receive(MESSAGES_PER_STEP)
-        return self._orbit.is_behind
+    def _take(self, record: AttitudeRecord) -> None:
+        self._estimates.append(record.estimate)
+        if record.outcome.calibrated_anew and record.estimate.seq > self._stream.journal.last_seq:
+            self.notify("info", "mag_calibrated", f"magnetometer: {record.outcome.calibrated}")
 
     def _orbit_is_late(self) -> bool:
         now = time.monotonic()
@@ -159,10 +158,9 @@ class AttitudeTask(Task):
             return None
 
 
-def _next(waiting: deque[Message], reader: StreamReader) -> Message | None:
-    """Return the next message of a stream, from the socket or the journal."""
+def _receive(waiting: deque[Message], reader: StreamReader) -> None:
+    """Receive messages of a stream if none wait, from the socket or the journal."""
     if not waiting:
         waiting += reader.receive(MESSAGES_PER_STEP)
     if not waiting and reader.has_backlog:
         waiting += reader.receive(MESSAGES_PER_STEP)
-    return waiting.popleft() if waiting else None

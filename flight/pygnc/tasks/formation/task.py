@@ -24,16 +24,15 @@ from pygnc.bus.messages import (
     FormationMessage,
     InputMessage,
     Message,
-    OrbitEstimate,
     OrbitMessage,
-    OrbitWatermark,
     concerns_partner,
 )
+from pygnc.navigation.pipeline import FormationStage
 from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task, trim_heap
 
 if TYPE_CHECKING:
-    from pygnc.navigation.formation import FormationResult, FormationTracker, Problem
+    from pygnc.navigation.formation import FormationResult, Problem
 
 MESSAGES_PER_STEP: Final = 64
 """Maximum number of messages read in a step. A larger number would cost memory: Python keeps its pools of small
@@ -86,17 +85,15 @@ class FormationTask(Task):
         saved = self._checkpoint.load()
         if saved is None or saved.memory_kills != run.memory_kills:
             saved = Checkpoint(run.memory_kills)
-        self._loaded = saved if saved.tracker else None
+        self._saved = saved
         self._saved_seq, self._saved_stage = saved.last_input_seq, ("", 0)
         self._output = ResumableWriter(self._stream, saved.last_output_seq)
-        self._tracker: FormationTracker | None = None
-        self._input_seq, self._orbit_seq = saved.last_input_seq, saved.last_orbit_seq
-        self._input = self.open_reader("input", InputMessage, after_seq=self._input_seq)
-        self._orbit = self.open_reader("orbit", OrbitMessage, after_seq=self._orbit_seq)
+        self._stage: FormationStage | None = None
+        self._input = self.open_reader("input", InputMessage, after_seq=saved.last_input_seq)
+        self._orbit = self.open_reader("orbit", OrbitMessage, after_seq=saved.last_orbit_seq)
         self._inputs: deque[Message] = deque()
-        self._orbits: deque[Message] = deque()
-        self._result: Future[FormationResult] | None = None
-        self._reports: Iterator[list[FormationMessage]] = iter(())
+        self._solving: Future[FormationResult] | None = None
+        self._messages: Iterator[list[FormationMessage]] | None = None
         self._last_input_seq = 0
         self._orbit_failed = False
         self._orbit_due_s = math.inf
@@ -106,25 +103,18 @@ class FormationTask(Task):
         return [self._input.socket]
 
     def work(self) -> bool:
-        """Process waiting inputs until the tracker has a problem to solve; then wait for its solution."""
-        if self._tracker is None and self._loaded is not None:
-            self._tracker = self._make_tracker(self._input_seq + 1)
-        if self._tracker is not None and self._unblock(self._tracker):
-            return True
+        """Process waiting inputs, orbits and problems; load the estimators with the first packet of a partner."""
         if not self._inputs:
             self._inputs += self._input.receive(MESSAGES_PER_STEP)
-        step_ends_s = time.monotonic() + STEP_MS * 1e-3
-        estimates: list[FormationMessage] = []
-        is_blocked = False
-        while self._inputs and not is_blocked and time.monotonic() < step_ends_s:
-            message = self._inputs.popleft()
-            if self._tracker is None and concerns_partner(message):
-                self._tracker = self._make_tracker(message.seq)
-            if self._tracker is not None:
-                estimates += self._tracker.process(message)
-                self._input_seq = message.seq
-                is_blocked = self._tracker.is_blocked
-        self._output.write(estimates)
+        if self._stage is None:
+            if not self._saved.tracker:
+                while self._inputs and not concerns_partner(self._inputs[0]):
+                    self._inputs.popleft()
+            if self._saved.tracker or self._inputs:
+                self._stage = self._make_stage()
+        if self._stage is not None:
+            self._advance(self._stage)
+        is_blocked = self._stage is not None and (self._messages is not None or self._stage.tracker.is_blocked)
         if not self._inputs and not is_blocked:
             self._last_input_seq = self._input.last_seq
         return self._input.has_backlog or bool(self._inputs) or is_blocked
@@ -135,7 +125,7 @@ class FormationTask(Task):
 
     def progress(self) -> control.Progress:
         """Return the progress with the range counters: received = used + rejected + held + without time."""
-        counts = ({} if self._tracker is None else self._tracker.counts) | {
+        counts = ({} if self._stage is None else self._stage.tracker.counts) | {
             "lost_messages": self._input.lost + self._orbit.lost,
             "not_recorded": self.not_recorded(),
         }
@@ -147,60 +137,66 @@ class FormationTask(Task):
         self._input.close()
         self._orbit.close()
 
-    def _unblock(self, tracker: "FormationTracker") -> bool:
-        """Do a part of what must be done before the next input; return False if nothing must."""
-        if self._result is not None:
-            if wait((self._result,), STEP_MS * 1e-3).done:
-                trim_heap()
-                self._reports, self._result = tracker.accept(self._result.result()), None
-            else:
-                self._save_if_due(tracker)
-            return True
-        messages = next(self._reports, None)
-        if messages is not None:
-            self._output.write(messages)
-            return True
-        self._save_if_due(tracker)
-        if tracker.problem is not None:
-            self._result = _begin_to_solve(tracker.problem)
-        elif tracker.awaits_orbit:
-            self._take_orbits(tracker)
-        else:
-            return False
-        return True
+    def _advance(self, stage: FormationStage) -> None:
+        """Take messages and solve problems for about `STEP_MS`."""
+        step_ends_s = time.monotonic() + STEP_MS * 1e-3
+        while time.monotonic() < step_ends_s:
+            messages = None if self._messages is None else next(self._messages, None)
+            if messages is not None:
+                self._output.write(messages)
+                continue
+            if self._messages is not None:
+                self._messages = None
+                self._save_if_due(stage)
+            is_late = stage.tracker.awaits_orbit and self._orbit_is_late(stage)
+            self._messages = stage.step(orbit_is_late=is_late, solve=self._solve)
+            if self._messages is None:
+                self._save_if_due(stage)
+                return
 
-    def _save_if_due(self, tracker: "FormationTracker") -> None:
+    def _solve(self, problem: "Problem") -> "FormationResult | None":
+        """Solve a problem in a thread; return its result, or None while it is being solved."""
+        if self._solving is None:
+            self._solving = _begin_to_solve(problem)
+        if not wait((self._solving,), STEP_MS * 1e-3).done:
+            return None
+        trim_heap()
+        result, self._solving = self._solving.result(), None
+        return result
+
+    def _save_if_due(self, stage: FormationStage) -> None:
         """Save a checkpoint once a second while inputs arrive, and after each stage of a solution."""
-        is_due = self._checkpoint.is_due and self._input_seq > self._saved_seq
+        tracker = stage.tracker
+        is_due = self._checkpoint.is_due and stage.last_input_seq > self._saved_seq
         if tracker.stage == self._saved_stage and not is_due:
             return
         if tracker.stage != self._saved_stage:
             trim_heap()  # a stage leaves megabytes behind
-        self._saved_seq, self._saved_stage = self._input_seq, tracker.stage
-        last_seqs = self._input_seq, self._orbit_seq, self._output.last_seq
+        self._saved_seq, self._saved_stage = stage.last_input_seq, tracker.stage
+        last_seqs = stage.last_input_seq, stage.last_orbit_seq, self._output.last_seq
         self._checkpoint.save(Checkpoint(self.run.memory_kills, *last_seqs, tracker.checkpoint()))
 
-    def _make_tracker(self, before_seq: int) -> "FormationTracker":
-        """Load the estimators and process the inputs before number `before_seq`, or continue from the checkpoint."""
+    def _make_stage(self) -> FormationStage:
+        """Load the estimators and process the inputs before the waiting ones, or continue from the checkpoint."""
         from pygnc.navigation.formation import FormationTracker  # noqa: PLC0415 - takes megabytes that most runs do not need
 
-        settings = self.run.settings
+        settings, saved = self.run.settings, self._saved
         if self.run.memory_kills:
             arc_max_s = settings.formation.arc_max_s / SMALLER**self.run.memory_kills
             settings = replace(settings, formation=replace(settings.formation, arc_max_s=arc_max_s))
             self.notify("warning", "smaller", f"after lack of memory, arcs are limited to {arc_max_s:.0f} s")
-        loaded, self._loaded = self._loaded, None
-        saved = None if loaded is None else loaded.tracker
-        tracker = FormationTracker(settings, self.run.earth_orientation, saved)
-        if loaded is None:
-            for message in self._inputs_before(before_seq):
+        tracker = FormationTracker(settings, self.run.earth_orientation, saved.tracker or None)
+        if saved.tracker:
+            tracker.restore(self._inputs_before(saved.last_input_seq + 1))
+            posed, stages = tracker.stage
+            if posed:
+                self.notify("info", "continued", f"continues the solution of the {posed}; complete stages: {stages}")
+        else:
+            for message in self._inputs_before(self._inputs[0].seq):
                 tracker.process(message)
-            return tracker
-        tracker.restore(self._inputs_before(before_seq))
-        posed, stages = tracker.stage
-        if posed:
-            self.notify("info", "continued", f"continues the solution of the {posed}; complete stages: {stages}")
-        return tracker
+        stage = FormationStage(tracker, saved.last_input_seq, saved.last_orbit_seq)
+        stage.inputs = self._inputs
+        return stage
 
     def _inputs_before(self, before_seq: int) -> Iterator[Message]:
         """Yield the inputs before number `before_seq` from the journal."""
@@ -214,29 +210,20 @@ class FormationTask(Task):
                 yield decode(record.payload)
         journal.close()
 
-    def _take_orbits(self, tracker: "FormationTracker") -> None:
-        """Process orbits until the awaited one; wait at most `ORBIT_PATIENCE_S` for each."""
-        if not self._orbits:
-            self._orbits += self._orbit.receive(MESSAGES_PER_STEP)
-        if self._orbits:
-            self._orbit_due_s = math.inf
-        while self._orbits and tracker.awaits_orbit:
-            orbit = self._orbits.popleft()
-            self._orbit_seq = orbit.seq
-            if isinstance(orbit, OrbitEstimate | OrbitWatermark):
-                tracker.take_orbit(orbit)
+    def _orbit_is_late(self, stage: FormationStage) -> bool:
+        """Receive orbits; return True if there is none `ORBIT_PATIENCE_S` after the previous one."""
+        if not stage.orbits:
+            stage.orbits += self._orbit.receive(MESSAGES_PER_STEP)
         now = time.monotonic()
-        if not tracker.awaits_orbit:
+        if stage.orbits:
             self._orbit_due_s = math.inf
         elif self._orbit_failed or now >= self._orbit_due_s:
             self._orbit_due_s = math.inf
-            self.notify(
-                "warning",
-                "orbit_late",
-                "no response from the orbit task; solving the formation with the last orbit",
-            )
-            tracker.give_up_orbit()
+            text = "no response from the orbit task; solving the formation with the last orbit"
+            self.notify("warning", "orbit_late", text)
+            return True
         else:
             self._orbit_due_s = min(self._orbit_due_s, now + ORBIT_PATIENCE_S)
             if not self._orbit.has_backlog:
                 self._orbit.socket.poll(STEP_MS)
+        return False

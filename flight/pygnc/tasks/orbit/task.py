@@ -16,7 +16,8 @@ from pygnc.bus.messages import InputMessage, Message, OrbitEstimate
 from pygnc.common.clock import LEAP_SECONDS_VALID_UNTIL_GPS_MS, utc_iso_from_gps_ms
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
 from pygnc.environment.time_scales import MS_PER_DAY
-from pygnc.navigation.orbit import OrbitTracker, watermark_after
+from pygnc.navigation.orbit import OrbitTracker
+from pygnc.navigation.pipeline import orbit_response
 from pygnc.outputs.omm_file import OmmFile
 from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task
@@ -89,8 +90,8 @@ class OrbitTask(Task):
         self._input.close()
 
     def _process(self, message: Message) -> None:
-        first_seq = self._output.last_seq + 1
-        estimates = self._tracker.process(message, first_seq)
+        response = orbit_response(self._tracker, message, self._output.last_seq + 1)
+        estimates = response.estimates
         self._check_tables(estimates)
         self._report_origin(estimates)
         for notice in self._tracker.take_notices():
@@ -98,7 +99,7 @@ class OrbitTask(Task):
         for estimate in estimates:
             if estimate.manoeuvre:
                 self.notify("warning", "manoeuvre", manoeuvre_text(estimate))
-        self._output.write([*estimates, *watermark_after(message, estimates, first_seq)])
+        self._output.write(response.messages)
 
     def _report_origin(self, estimates: list[OrbitEstimate]) -> None:
         """Report that the orbit comes from uploaded elements, and that fixes have taken over."""

@@ -27,7 +27,7 @@ def test_a_slow_orbit_task_is_awaited_and_a_silent_one_is_not(tmp_path: Path, mo
         messages = [message for answer in batch.answers().values() for message in answer]
         for message in messages[:5]:
             orbits.write([message])
-            while task._orbit_seq < message.seq and not notices:
+            while (task._stage is None or task._stage.last_orbit_seq < message.seq) and not notices:
                 task.work()
             now_s += 0.8 * ORBIT_PATIENCE_S
             task.work()
