@@ -148,7 +148,7 @@ def test_the_loss_of_the_scheduler_keeps_finished_runs(campaign: Campaign, expec
 
 
 def test_a_worker_of_another_version_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text("import pygnc_devices\npygnc_system.__version__ = '0.0.1'\n")
+    (tmp_path / "sitecustomize.py").write_text("import pygnc_system\npygnc_system.__version__ = '0.0.1'\n")
     with (
         dask_scheduler() as (address, _),
         dask_worker(address, PYTHONPATH=str(tmp_path)),
