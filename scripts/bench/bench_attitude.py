@@ -1,4 +1,4 @@
-"""Measure the processing time of one sensor sample by the attitude filter, for docs/benchmarks.md.
+"""Measure the processing time of one sensor sample by the attitude filter, for docs/benchmarks.
 
 Usage: python scripts/bench/bench_attitude.py [--flights N]
 

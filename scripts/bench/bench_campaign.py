@@ -1,4 +1,4 @@
-"""Measure campaigns for docs/benchmarks.md: time of 1000 runs, gain by a second worker, overhead per run, memory.
+"""Measure campaigns for docs/benchmarks: time of 1000 runs, gain by a second worker, overhead per run, memory.
 
 Usage: python scripts/bench/bench_campaign.py [--runs N]
 

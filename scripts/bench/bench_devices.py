@@ -1,4 +1,4 @@
-"""Measure the device layer for docs/benchmarks.md: parsing, load, responses, upgrades, discovery, unplugged cables.
+"""Measure the device layer for docs/benchmarks: parsing, load, responses, upgrades, discovery, unplugged cables.
 
 Usage: python scripts/bench/bench_devices.py [--part parse|load|answers|upgrade|discovery|unplugs] [--peers FOLDER]
 

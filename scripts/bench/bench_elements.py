@@ -1,4 +1,4 @@
-"""Measure the figures of mean elements for docs/benchmarks.md: expected error of the beacon's, attitude without fixes.
+"""Measure the figures of mean elements for docs/benchmarks: expected error of the beacon's, attitude without fixes.
 
 Usage: python scripts/bench/bench_elements.py [--seeds N] [--part beacon|attitude]
 

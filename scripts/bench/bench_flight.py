@@ -1,4 +1,4 @@
-"""Benchmarks of the flight software in docs/benchmarks.md, against limits and alternatives in the same run.
+"""Benchmarks of the flight software in docs/benchmarks, against limits and alternatives in the same run.
 
 Usage: python scripts/bench/bench_flight.py [--runs N]
 

@@ -1,4 +1,4 @@
-"""Measure the figures of `pygnc gate` for docs/benchmarks.md.
+"""Measure the figures of `pygnc gate` for docs/benchmarks.
 
 Usage: python scripts/bench/bench_gate.py CORPUS [--part time|repeats|surroundings|constants] [--repeats N]
        [--runs NAME ...] [--processes N] [--only TEXT ...] [--minutes M]

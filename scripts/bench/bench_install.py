@@ -1,4 +1,4 @@
-"""Benchmark of the distributions in docs/benchmarks.md: time and size of an installation, start of `pygnc`.
+"""Benchmark of the distributions in docs/benchmarks: time and size of an installation, start of `pygnc`.
 
 Usage: python -m scripts.bench.bench_install
 

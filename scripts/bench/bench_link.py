@@ -1,4 +1,4 @@
-"""Benchmarks of the host link for docs/benchmarks.md: files, live packets, status, stop.
+"""Benchmarks of the host link for docs/benchmarks: files, live packets, status, stop.
 
 Usage: python scripts/bench/bench_link.py [--runs N] [--stops N]
 

@@ -1,4 +1,4 @@
-"""Measure speed and memory of the orbit filter and of a whole replay, for docs/benchmarks.md.
+"""Measure speed and memory of the orbit filter and of a whole replay, for docs/benchmarks.
 
 Usage: python scripts/bench/bench_orbit.py
 

@@ -1,4 +1,4 @@
-"""Benchmarks of stations in docs/benchmarks.md: recorded vectors, store, batches, server, logger, a day of faults.
+"""Benchmarks of stations in docs/benchmarks: recorded vectors, store, batches, server, logger, a day of faults.
 
 Usage: python -m scripts.bench.bench_station [--speed N]
            [--part vectors|store|batch|server|logger|writes|publish|page|init|flood|faults|fleet]

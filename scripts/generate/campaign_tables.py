@@ -1,4 +1,4 @@
-"""Print the tables of docs/benchmarks.md from the results of campaigns.
+"""Print the tables of docs/benchmarks from the results of campaigns.
 
 Usage: python -m scripts.generate.campaign_tables DIR...
 

@@ -15,7 +15,7 @@ from pygnc_ground.report.wording import plural, whole
 TOLERANCE: Final = 1e-5
 """Largest change that another platform explains: in standard deviations, or else relative to the RMS of a quantity"""
 TOLERANCE_FORMATION: Final = 1e-2
-"""Largest such change of a formation, whose iterations end with a remainder; measured in docs/benchmarks.md."""
+"""Largest such change of a formation, whose iterations end with a remainder; measured in docs/benchmarks/gate.md."""
 _LINES_MAX: Final = 12
 """Largest number of constants that are listed"""
 _SAME_ERROR: Final = 1e-6
