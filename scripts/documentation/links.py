@@ -12,7 +12,8 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DOCS: Final = PurePosixPath("docs")
-_LINK: Final = re.compile(r"(!?\[[^]]*\]\()([^)\s#]*)(#[^)\s]*)?(\))")
+_LINK: Final = re.compile(r"(\]\()([^)\s#]*)(#[^)\s]*)?(\))")
+"""The end of a link, whose text may begin in the line before."""
 _FENCE: Final = re.compile(r"^ *(```|~~~)")
 _LANGUAGES: Final = {".py": "python", ".json": "json", ".toml": "toml", ".yml": "yaml", ".sh": "bash", ".md": ""}
 

@@ -31,6 +31,7 @@ from pygnc_ground.campaign.sensor_faults import SensorFault
 from pygnc_ground.scenario.sensor_settings import Section
 from pygnc_ground.scenario.settings import Impulse, Partner, Thrust
 from pygnc_ground.scenario.settings import Settings as ScenarioSettings
+from scripts.documentation.short_lines import short_lines
 from scripts.generate.sentence_tables import sentence_examples, sentence_table
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
@@ -101,7 +102,7 @@ def with_tables(path: Path, tables: dict[str, str]) -> str:
     for name, table in tables.items():
         before, _, rest = text.partition(BEGIN.format(name))
         _, _, after = rest.partition(END.format(name))
-        text = before + BEGIN.format(name) + table + END.format(name) + after
+        text = before + BEGIN.format(name) + short_lines(table) + END.format(name) + after
     return text
 
 

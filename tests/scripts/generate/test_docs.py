@@ -33,9 +33,11 @@ def test_every_requirement_names_an_existing_test() -> None:
     sheets = [docs.DOCS / "reliability.md", *(docs.DOCS / "components").glob("*.md")]
     assert len(sheets) > 1
     for sheet in sheets:
-        rows = re.findall(r"^\| ([A-Z]+-\d+) \|.*\| (.+) \|$", sheet.read_text(), re.MULTILINE)
-        assert rows, f"{sheet.name} has no requirement table"
-        for number, proofs in rows:
+        text = sheet.read_text()
+        items = re.findall(r"^- \*\*([A-Z]+-\d+)\*\*:((?:.|\n  )*)$", text, re.MULTILINE)
+        requirements = items + re.findall(r"^\| ([A-Z]+-\d+) \|.*\| (.+) \|$", text, re.MULTILINE)
+        assert requirements, f"{sheet.name} has no requirements"
+        for number, proofs in requirements:
             for file, test in re.findall(r"`([\w/]+\.py)::(\w+)`", proofs):
                 assert f"def {test}(" in (root / "tests" / file).read_text(), f"{sheet.name} {number}: {file}::{test}"
             assert "::" in proofs, f"{sheet.name} {number} names no test"
