@@ -6,77 +6,17 @@ import sys
 # OpenBLAS threads slow small matrices down, tenfold on a busy machine. This must be set before numpy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from collections.abc import Mapping, Sequence
-from importlib.metadata import EntryPoint
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Final
 
 import pygnc_system
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.subcommands import BUILT_IN, Subcommand, installed, summary
 from pygnc_system import plugins
 from pygnc_system.plugins import PluginError
 
-GROUP: Final = "pygnc.commands"
-"""Group of the entry points of subcommands. Other packages may add theirs; see docs/plugins.md."""
 _COMPLETION: Final = "_PYGNC_COMPLETE"
 """Set by the shell when it asks for completions."""
-
-
-class Subcommand(Protocol):
-    """Function, or application of Typer or click, to which an entry point refers."""
-
-    def __call__(self, arguments: list[str], /, *, prog_name: str) -> object:
-        """Run the subcommand; return the exit code, or None for 0."""
-
-
-class BuiltIn(NamedTuple):
-    """Distribution and description of one of our subcommands."""
-
-    distribution: str
-    description: str
-
-
-BUILT_IN: Final[Mapping[str, BuiltIn]] = {
-    "fly": BuiltIn("pygnc", "Run the flight software: pygnc fly TIMEOUT_MINUTES SPACECRAFT_TIME_SECONDS."),
-    "demo": BuiltIn("pygnc-ground", "Fly a demonstration batch in a new folder, replay it, and write a report."),
-    "inspect": BuiltIn(
-        "pygnc-ground",
-        "Show the content of files: journals, status, info, sense and range files, logs of the original PyGNC.",
-    ),
-    "scenario": BuiltIn(
-        "pygnc-ground", "Generate input files with known truth: pygnc scenario make, from-ephemeris, presets."
-    ),
-    "replay": BuiltIn(
-        "pygnc-ground", "Run the estimators of the flight software on recorded files; write tables and a report."
-    ),
-    "gate": BuiltIn(
-        "pygnc-ground", "Replay an archive of recorded runs and compare the estimates with the accepted ones; for CI."
-    ),
-    "campaign": BuiltIn(
-        "pygnc-ground",
-        "Simulate and judge many flights on all cores or a cluster: pygnc campaign FILE, rerun, report.",
-    ),
-    "bound": BuiltIn(
-        "pygnc-ground", "Compute the Cramer-Rao bound: the smallest error that any estimator can have with given fixes."
-    ),
-    "omm": BuiltIn(
-        "pygnc-ground", "Write mean elements of a beacon (pygnc_omm.bin) as an Orbit Mean-elements Message."
-    ),
-    "calibrate-mag": BuiltIn(
-        "pygnc-ground",
-        "Estimate bias, scale and axes of the magnetometer from recorded files; write them as settings.",
-    ),
-    "device": BuiltIn(
-        "pygnc-station", "Work with sensors: pygnc device list, info, stream, log, get, set, upgrade, simulate ..."
-    ),
-    "station": BuiltIn(
-        "pygnc-station",
-        "Log sensors for years and upload their readings to a server: pygnc station log, batch, upload, serve ...",
-    ),
-    "bridge": BuiltIn(
-        "pygnc-station", "Serve a sensor to browsers: WebSocket for Aceinna Navigation Studio, and a web page."
-    ),
-    "bridge-window": BuiltIn("pygnc-station", "Control and watch the bridge in a small window."),
-}
 _OPTIONS: Final = {
     "--help": "Show this list and exit.",
     "--version": "Show the version and exit.",
@@ -126,11 +66,6 @@ def _dispatch(words: list[str]) -> int:
     return ExitCode.DONE
 
 
-def installed() -> plugins.Installed:
-    """Return the installed subcommands; the names of ours are reserved."""
-    return plugins.installed(GROUP, BUILT_IN)
-
-
 def _run(name: str, arguments: list[str]) -> int:
     entries, clashes = installed()
     if name in clashes:
@@ -178,11 +113,3 @@ def _help() -> str:
     lines += [f"  {name:15} {texts[name]}" for name in ordered]
     lines += ["", "Options:", *(f"  {name:22} {text}" for name, text in _OPTIONS.items())]
     return "\n".join(lines) + "\n"
-
-
-def summary(name: str, entry: EntryPoint) -> str:
-    """Return the description of a subcommand without importing it; for other packages, that of the package."""
-    if name in BUILT_IN:
-        return BUILT_IN[name].description
-    metadata = plugins.distribution_of(entry).metadata
-    return f"{metadata['Summary'] or ''} ({metadata['Name']})".strip()

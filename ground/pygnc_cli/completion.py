@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from pygnc_cli.app import installed, summary
+from pygnc_cli.subcommands import installed, summary
 from pygnc_system import plugins
 from pygnc_system.plugins import PluginError, load
 

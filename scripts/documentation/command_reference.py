@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import typer
 
-from pygnc_cli.app import BUILT_IN, installed
+from pygnc_cli.subcommands import BUILT_IN, installed
 from pygnc_system import plugins
 
 _SPACE: Final = re.compile(r"\s+")

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 import pygnc_system
-from pygnc_cli.app import BUILT_IN
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.subcommands import BUILT_IN
 from tests.other_packages import OtherPackage
 from tests.pygnc_command import app
 from tests.pygnc_ground.inspection.samples import SAMPLES

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from pygnc.launch.arguments import USAGE, parse
 from pygnc.launch.options import OPTIONS
 from pygnc.launch.service import _parser
-from pygnc_cli.app import BUILT_IN
+from pygnc_cli.subcommands import BUILT_IN
 from tests.fakes.terminal import Terminal
 from tests.other_packages import OtherPackage
 from tests.pygnc_command import app

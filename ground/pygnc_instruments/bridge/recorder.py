@@ -15,7 +15,8 @@ from pygnc_devices.reading import Reading
 from pygnc_instruments.bridge.device_link import DeviceLink
 from pygnc_instruments.bridge.messages import BridgeError, ErrorCode, Event
 from pygnc_instruments.device.csv_log import CsvLog
-from pygnc_instruments.device.log_files import LogError, checked_log_name, recover_logs
+from pygnc_instruments.device.log_files import LogError, checked_log_name
+from pygnc_instruments.device.log_recovery import recover_logs
 from pygnc_instruments.device.upload import Destination, DestinationError, Spool, Uploader, destination
 
 _FIRST_READING_S: Final = 3.0

@@ -1,7 +1,7 @@
 """Log files of readings: their folder, names, rotation and recovery.
 
 A file has the suffix `.part` until it is complete. It is synced to the disk once a second, so a power cut loses at most
-one second of readings. `recover_logs` truncates an incomplete file to complete readings and removes the suffix.
+one second of readings. `log_recovery` truncates an incomplete file to complete readings and removes the suffix.
 `csv_log` writes readings to CSV files, `mcap_log` to MCAP files, and `RawLog` all bytes.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO, ClassVar, Final
+from typing import ClassVar, Final
 
 from pygnc_devices.engine import Engine
 from pygnc_devices.reading import Reading
@@ -117,7 +117,7 @@ class ReadingsLog(ABC):
         self.folder.mkdir(parents=True, exist_ok=True)
         stem = _stem(self.name, self.SUFFIX) + ("" if group == self._first_group else f"-{group}")
         self.current, descriptor = _create(self.folder, stem, self.SUFFIX, PART)
-        _lock(descriptor)
+        lock(descriptor)
         return self._begin(self.current, descriptor, reading)
 
     def _close(self, group: str) -> None:
@@ -256,49 +256,6 @@ def checked_log_name(name: str) -> str:
     return f"{stem}.csv"
 
 
-def recover_logs(folder: Path) -> list[Path]:
-    """Complete the `.part` files that a power cut or a killed program has left, and return their new paths.
-
-    Each file is truncated to complete readings and renamed. Files that a running program is still writing are skipped.
-    """
-    recovered = []
-    for part in sorted(folder.glob(f"*{PART}")):
-        mend = _MENDERS.get(part.with_suffix("").suffix)
-        if mend is None:
-            continue
-        with part.open("r+b") as file:
-            if not _lock(file.fileno()):
-                continue
-            is_empty = not mend(file)
-            file.flush()
-            os.fsync(file.fileno())
-        if is_empty:
-            part.unlink()
-            continue
-        path = part.with_suffix("")
-        if path.exists():
-            path = _free_path(folder, path.stem, path.suffix, PART)
-        durable_rename(part, path)
-        recovered.append(path)
-    return recovered
-
-
-def _mend_csv(file: IO[bytes]) -> bool:
-    """Truncate a file to complete lines; return False if none is left."""
-    size = file.read().rfind(b"\n") + 1
-    file.truncate(size)
-    return size > 0
-
-
-def _mend_mcap(file: IO[bytes]) -> bool:
-    from pygnc_instruments.device.mcap_log import mend  # noqa: PLC0415 - loads its library on demand
-
-    return mend(file)
-
-
-_MENDERS: Final[Mapping[str, Callable[[IO[bytes]], bool]]] = {".csv": _mend_csv, ".mcap": _mend_mcap}
-
-
 def _stem(name: str, suffix: str) -> str:
     return name.removesuffix(".csv").removesuffix(suffix) or f"data-{datetime.now().astimezone():%Y_%m_%d_%H_%M_%S}"
 
@@ -306,13 +263,14 @@ def _stem(name: str, suffix: str) -> str:
 def _create(folder: Path, stem: str, suffix: str, part: str = "") -> tuple[Path, int]:
     """Create a file under a name that does not exist yet; return its path without `part`, and its descriptor."""
     while True:
-        path = _free_path(folder, stem, suffix, part)
+        path = free_path(folder, stem, suffix, part)
         with contextlib.suppress(FileExistsError):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
             return path, os.open(path.with_name(path.name + part), flags, 0o644)
 
 
-def _free_path(folder: Path, stem: str, suffix: str, part: str) -> Path:
+def free_path(folder: Path, stem: str, suffix: str, part: str) -> Path:
+    """Return the path of a file that does not exist, neither complete nor with `part`."""
     path, number = folder / f"{stem}{suffix}", 0
     while path.exists() or path.with_name(path.name + part).exists():
         number += 1
@@ -320,7 +278,7 @@ def _free_path(folder: Path, stem: str, suffix: str, part: str) -> Path:
     return path
 
 
-def _lock(descriptor: int) -> bool:
+def lock(descriptor: int) -> bool:
     """Lock a file until it is closed; return False if another program has locked it."""
     if fcntl is not None:
         try:

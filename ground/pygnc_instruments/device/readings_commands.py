@@ -17,7 +17,8 @@ from pygnc_cli.signals import stopped_by_signals, until_interrupted
 from pygnc_devices.errors import NoAnswerError
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
 from pygnc_instruments.device.csv_log import CsvLog
-from pygnc_instruments.device.log_files import LogError, RawLog, ReadingsLog, Rotation, checked_log_name, recover_logs
+from pygnc_instruments.device.log_files import LogError, RawLog, ReadingsLog, Rotation, checked_log_name
+from pygnc_instruments.device.log_recovery import recover_logs
 from pygnc_instruments.device.terminal import (
     Baud,
     Count,

@@ -4,10 +4,7 @@ import math
 import struct
 import zlib
 from random import Random
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+from typing import Final, Protocol
 
 BAUD: Final = 57600
 ERASE_S: Final = 8.0
@@ -25,6 +22,30 @@ def make_image(text: str, size: int = 24_000, seed: int = 0) -> bytes:
     return _HEADER.pack(_STACK, _RESET, _MARK, size, zlib.crc32(content), text.encode("latin-1")) + content
 
 
+class Application(Protocol):
+    """Simulated unit in which the bootloader runs.
+
+    Attributes:
+        baud: baud rate of the line.
+        text: identification text.
+    """
+
+    baud: int
+    text: str
+
+    def send(self, kind: bytes, payload: bytes, at_s: float) -> None:
+        """Send a frame at a time."""
+
+    def refuse(self, kind: bytes, now_s: float) -> None:
+        """Send the response to a command that is not carried out."""
+
+    def ignore_until(self, time_s: float) -> None:
+        """Ignore received bytes until a time."""
+
+    def start_application(self, now_s: float) -> None:
+        """Start the application."""
+
+
 class Bootloader:
     """Bootloader, active from JI, or from power-up without a valid image, until JA.
 
@@ -40,7 +61,7 @@ class Bootloader:
         erasures: number of times that the flash was erased.
     """
 
-    def __init__(self, unit: "UcbSimulator", erase_s: float = ERASE_S) -> None:
+    def __init__(self, unit: Application, erase_s: float = ERASE_S) -> None:
         self._unit = unit
         self.enter_s = 0.2
         self.erase_s = erase_s

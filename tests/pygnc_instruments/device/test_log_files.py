@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc_instruments.device.csv_log import CsvLog
-from pygnc_instruments.device.log_files import LogError, Rotation, checked_log_name, recover_logs
+from pygnc_instruments.device.log_files import LogError, Rotation, checked_log_name
+from pygnc_instruments.device.log_recovery import recover_logs
 from tests.pygnc_instruments.device.test_csv_log import content, reading
 
 

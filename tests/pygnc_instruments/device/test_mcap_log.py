@@ -26,7 +26,8 @@ from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.unit import PACKETS
 from pygnc_instruments.device import log_files, mcap_log
 from pygnc_instruments.device.command import app
-from pygnc_instruments.device.log_files import LogError, Rotation, recover_logs
+from pygnc_instruments.device.log_files import LogError, Rotation
+from pygnc_instruments.device.log_recovery import recover_logs
 from pygnc_instruments.device.mcap_log import DEVICE_METADATA, McapLog, json_schema
 from pygnc_instruments.device.simulate_command import SIMULATORS
 from pygnc_instruments.simulators.endpoints import PtyEndpoint

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from pygnc.formats import sense, status
-from pygnc_cli.app import BUILT_IN
+from pygnc_cli.subcommands import BUILT_IN
 from pygnc_devices.family import all_families
 from scripts.documentation.command_reference import command_page
 from scripts.documentation.format_reference import format_page, packet_page
