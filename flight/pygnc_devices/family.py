@@ -52,6 +52,7 @@ class Controls:
         describe: return identity and settings (serial_number, model, version, rate, orientation, filter ...), for
             people and for the head of log files.
         start: make the device send readings, unless it does already.
+        stream: request the stream that the setting `stream` of a flight names: a rate in Hz, or a packet.
         get: return the settings in effect.
         set: set values at once, until power-off.
         read: return the settings in non-volatile memory.
@@ -67,6 +68,7 @@ class Controls:
 
     describe: Describe | None = None
     start: Callable[[Any], Operation[None]] | None = None
+    stream: Callable[[Any, int | str], Operation[Any]] | None = None
     get: Ask | None = None
     set: Put | None = None
     read: Ask | None = None

@@ -156,6 +156,8 @@ def test_reconnects_an_unplugged_device(equipped: tuple[Flight, PtyEndpoint, Pty
         ('family = "toaster"', "unknown device family 'toaster'"),
         ('family = "ucb"\noptions = {colour = 3}', "colour"),
         ('family = "ucb"\nstream = 7', "7 Hz"),
+        ('family = "ucb"\nstream = "CC"', "not a rate in Hz"),
+        ('family = "mip"\nstream = 7', "no stream to request"),
     ],
 )
 def test_reports_a_wrong_device_and_continues(

@@ -50,7 +50,9 @@ def fields(kind: inspect.Type, path: str = "") -> Iterator[str]:
 def test_the_documentation_names_every_field(title: str) -> None:
     section = TEXT.split(f"### {title}\n")[1].split("\n#")[0]
     documented = [
-        name for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall("`(.+?)`", row)
+        name
+        for row in re.findall(r"^(?:\| |- \*\*)(`[^|*]*)(?: \||\*\*)", section, re.MULTILINE)
+        for name in re.findall("`(.+?)`", row)
     ]
     found = set(fields(inspect.type_info(DOCUMENTS[title])))
     if title == "pygnc bound":  # each bound has the same figures

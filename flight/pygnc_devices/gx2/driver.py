@@ -228,6 +228,7 @@ def _startup(kind: str | None) -> Setting:
 CONTROLS: Final = Controls(
     describe=describe,
     start=start,
+    stream=lambda unit, kind: operations.start_continuous(unit, str(kind)),
     get=get,
     set=put,
     read=read,

@@ -220,6 +220,7 @@ async def _status(unit: UcbUnit) -> dict[str, str]:
 
 CONTROLS: Final = Controls(
     describe=describe,
+    stream=lambda unit, rate_hz: configuration.set_rate(unit, int(rate_hz)),
     get=get,
     set=put,
     read=read,

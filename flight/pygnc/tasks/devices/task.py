@@ -22,7 +22,6 @@ from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import family
 from pygnc_devices.reading import Reading
 from pygnc_devices.reconnecting import ReconnectingDevice
-from pygnc_devices.scheduler import Operation
 from pygnc_devices.scheduler import Task as RunningProcedure
 from pygnc_system.backoff import Backoff
 
@@ -120,14 +119,26 @@ class ConfiguredDevice:
             self._report("error", text)
             self._is_unusable = True
             return
-        if is_new and self.connection.device is not None:
-            procedure = _stream_request(self.connection.device, self._settings)
-            self._stream_request = self.connection.device.engine.start(procedure) if procedure is not None else None
+        if is_new and self.connection.device is not None and self._settings.stream:
+            self._request_stream(self.connection.device)
         if self._stream_request is not None and self._stream_request.future.done():
             failure = self._stream_request.future.exception()
             if failure is not None:
                 self._report("error", f"stream = {self._settings.stream!r}: {failure}; check setting and device")
             self._stream_request = None
+
+    def _request_stream(self, device: BlockingDevice) -> None:
+        stream, unit = self._settings.stream, getattr(device, "unit", None)
+        request = family(self._settings.family).controls.stream
+        remedy = f"correct [devices.{self.name}] in the settings"
+        if request is None:
+            text = f"stream = {stream!r}: devices of the family {self._settings.family} have no stream to request"
+            self._report("error", f"{text}; {remedy}")
+            return
+        try:
+            self._stream_request = device.engine.start(request(unit, stream))
+        except ValueError:  # no number
+            self._report("error", f"stream = {stream!r}: not a rate in Hz; {remedy}")
 
     def _open(self) -> BlockingDevice:
         settings = self._settings
@@ -138,19 +149,3 @@ class ConfiguredDevice:
 
     def _report(self, severity: str, text: str) -> None:
         self._notify(severity, "device", f"{self.name}: {text}")
-
-
-def _stream_request(device: BlockingDevice, settings: DeviceSettings) -> Operation[Any] | None:
-    """Return the procedure that requests the stream of the settings, or None."""
-    if not settings.stream:
-        return None
-    unit: Any = getattr(device, "unit", None)
-    if settings.family == "ucb":
-        from pygnc_devices.ucb.configuration import set_rate  # noqa: PLC0415 - loads only the families in use
-
-        return set_rate(unit, int(settings.stream))
-    if settings.family == "gx2":
-        from pygnc_devices.gx2.operations import start_continuous  # noqa: PLC0415 - as above
-
-        return start_continuous(unit, str(settings.stream))
-    return None
