@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pygnc.bus.messages import BatchBegin, GpsFix, Message, RangeMeasurement, SensorSample, SourceFile
 from pygnc.common.constants import LAST_BATCH, SENSE_FILE, batch_sensor_gps_packet_num_sensor_packets
 from pygnc.configuration.settings import Settings
-from pygnc.inputs.range_files import RangeRow, Span
+from pygnc.inputs.range_files import RangeSeries, Span
 from pygnc.inputs.range_folders import UnreadableFile, is_next_file, list_range_files, satellite_of
 from pygnc.inputs.sense_file import SenseFile
 from pygnc.inputs.source import BatchSource
@@ -48,7 +48,7 @@ def find_sources(home: Path, settings: Settings, prefix: str = "") -> tuple[list
     for folder in folders:
         for names in folder.rows():
             try:
-                sources.append(RangeRow(home, names, settings, satellite_id=folder.satellite_id))
+                sources.append(RangeSeries(home, names, settings, satellite_id=folder.satellite_id))
             except OSError as error:
                 unreadable.append(UnreadableFile.from_error(error, home, names[0]))
     return sources, unreadable
@@ -80,7 +80,7 @@ def open_named(home: Path, files: Sequence[tuple[SourceFile, int]], settings: Se
     for row in rows:
         names = [file.name for file, _ in row]
         spans = [Span(file.from_byte, file.from_byte + file.size_bytes, before) for file, before in row]
-        sources.append(RangeRow(home, names, settings, satellite_id=satellite_of(names[0]), spans=spans))
+        sources.append(RangeSeries(home, names, settings, satellite_id=satellite_of(names[0]), spans=spans))
     return sources
 
 

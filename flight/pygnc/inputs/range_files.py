@@ -7,7 +7,7 @@ and files without a successor are checked for growth, because the controller nev
 
 import itertools
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -57,13 +57,13 @@ class Span(NamedTuple):
     delivered_before: int = 0
 
 
-class RangeRow(BatchSource):
+class RangeSeries(BatchSource):
     """Range files of consecutive numbers, read as one stream: a packet cut by the end of one continues in the next.
 
     The contents of all files are held in memory.
 
     Args:
-        root: Folder to which the names are relative.
+        root: Folder to which the names are relative, or the contents of the files by name.
         names: Names of the files.
         settings: Settings of the run, with our own radio id and the bandwidth of the radios.
         satellite_id: Radio id of the partner that wrote the files, 0 for our own.
@@ -75,7 +75,7 @@ class RangeRow(BatchSource):
 
     def __init__(
         self,
-        root: Path,
+        root: Path | Mapping[str, bytes],
         names: Sequence[str],
         settings: Settings,
         *,
@@ -84,7 +84,10 @@ class RangeRow(BatchSource):
     ) -> None:
         super().__init__(names)
         self._spans = [Span()] * len(names) if spans is None else spans
-        contents = [_content(root / name, span) for name, span in zip(names, self._spans, strict=True)]
+        contents = [
+            _content(root / name, span) if isinstance(root, Path) else (root[name][span.from_byte : span.to_byte], 0)
+            for name, span in zip(names, self._spans, strict=True)
+        ]
         self._modified_ns = [modified_ns for _, modified_ns in contents]
         self._settings = settings
         self._earliest_week = settings.orbit.screening.earliest_gps_week
@@ -249,7 +252,7 @@ _NOTHING: Final = SourceFile(seq=0, name="")
 
 def find_arrivals(
     home: Path, known: dict[str, SourceFile], settings: Settings
-) -> tuple[list[RangeRow], list[UnreadableFile]]:
+) -> tuple[list[RangeSeries], list[UnreadableFile]]:
     """Return series of range files that have appeared or grown, and files that cannot be read (any more).
 
     Args:
@@ -258,7 +261,7 @@ def find_arrivals(
         settings: Settings of the run.
     """
     folders, faults = list_range_files(home, settings.formation.own_id)
-    found: list[RangeRow] = []
+    found: list[RangeSeries] = []
     unreadable = [fault for fault in faults if fault.name not in known]
     for folder in folders:
         sizes = _grown(home, folder, known, unreadable)
@@ -267,7 +270,7 @@ def find_arrivals(
             spans |= {name: _span(known.get(name, _NOTHING), sizes[name]) for name in names}
             read = list(spans.values())
             try:
-                row = RangeRow(home, list(spans), settings, satellite_id=folder.satellite_id, spans=read)
+                row = RangeSeries(home, list(spans), settings, satellite_id=folder.satellite_id, spans=read)
                 found.append(row)
             except FileNotFoundError:
                 continue  # removed since it was listed

@@ -4,6 +4,7 @@ import itertools
 import os
 import zlib
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -73,7 +74,7 @@ class SenseFile(BatchSource):
     meanwhile: the bytes that it had when it was opened are used.
 
     Args:
-        path: The file.
+        file: The file, or its content.
         name: Its name relative to the home folder.
         earliest_week: First possible GPS week; see `decode_gps_packets`.
         size: Number of bytes to read; None for all.
@@ -85,13 +86,18 @@ class SenseFile(BatchSource):
         OSError: The file cannot be read.
     """
 
-    def __init__(self, path: Path, name: str, earliest_week: int = 0, size: int | None = None) -> None:
-        self._descriptor = open_input(path)
-        status = os.fstat(self._descriptor)
-        self._size = status.st_size if size is None else size
-        self._modified_ns = status.st_mtime_ns if status.st_size == self._size else 0
+    def __init__(self, file: Path | bytes, name: str, earliest_week: int = 0, size: int | None = None) -> None:
+        if isinstance(file, bytes):
+            self._read = partial(_part, file)
+            self._size, self._modified_ns = len(file), 0
+        else:
+            descriptor = open_input(file)
+            self._read = partial(os.pread, descriptor)
+            status = os.fstat(descriptor)
+            self._size = status.st_size if size is None else size
+            self._modified_ns = status.st_mtime_ns if status.st_size == self._size else 0
         self._earliest_week = earliest_week
-        self.layout = recognise_layout(os.pread(self._descriptor, RECOGNITION_BYTES, 0)) or SenseLayout()
+        self.layout = recognise_layout(self._read(RECOGNITION_BYTES, 0)) or SenseLayout()
         super().__init__([name], terminated=self.layout.terminated)
         self._damage: list[Damage] = []
         self._damaged_ranges = 0
@@ -103,7 +109,7 @@ class SenseFile(BatchSource):
         offsets, t_spacecraft_s, gps_ms = [], [], []
         for position in range(0, max(self._size, 1), CHUNK_BYTES):
             wanted = min(CHUNK_BYTES, self._size - position)
-            piece = os.pread(self._descriptor, wanted, position)
+            piece = self._read(wanted, position)
             found = scanner.finish(piece) if position + wanted >= self._size else scanner.feed(piece)
             fixes = decode_gps_packets(found.records["gps"], self._earliest_week)
             offsets.append(found.offsets)
@@ -139,9 +145,13 @@ class SenseFile(BatchSource):
         Raises:
             FileChangedError: The file was changed since it was scanned.
         """
-        pieces = [os.pread(self._descriptor, self.layout.size, offset) for offset in self._offsets[ordinals].tolist()]
+        pieces = [self._read(self.layout.size, offset) for offset in self._offsets[ordinals].tolist()]
         if any(zlib.crc32(piece) != self._checksums[k] for piece, k in zip(pieces, ordinals.tolist(), strict=True)):
             raise FileChangedError(f"{self.names[0]}: the file was changed during the run; start the run again")
         raw = b"".join(pieces)
         records, week = np.frombuffer(raw, self.layout.record), self._earliest_week
         return sense_messages(records, ordinals, self.names[0], self.layout, first_seq, earliest_week=week)
+
+
+def _part(content: bytes, size: int, offset: int) -> bytes:
+    return content[offset : offset + size]

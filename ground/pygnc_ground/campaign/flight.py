@@ -3,11 +3,9 @@
 Nothing but the content of the files reaches the estimators. The truth serves the comparison only.
 """
 
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -15,13 +13,17 @@ import numpy as np
 
 from pygnc.bus.messages import GpsFix, Message
 from pygnc.common.clock import gps_ms_from_week
+from pygnc.common.constants import SENSE_FILE
 from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.formats.sense import STANDARD_LAYOUT
+from pygnc.inputs.range_files import RangeSeries
+from pygnc.inputs.sense_file import SenseFile
+from pygnc.inputs.source import BatchSource
 from pygnc_ground.campaign.orbit_world import ORIENTATION
 from pygnc_ground.campaign.shared_path import SharedPath
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.collect import Collected, collect, make_pipeline
-from pygnc_ground.replay.inputs import from_files
+from pygnc_ground.replay.inputs import inputs_of
 from pygnc_ground.replay.run import FILTERS, FilterName
 from pygnc_ground.scenario.formation import Satellite, satellites
 from pygnc_ground.scenario.generate import TrueStates, ranges_of, require_generable, scenario_of
@@ -73,15 +75,13 @@ class SimulatedFlight:
 
     def inputs(self, settings: FlightSettings) -> list[Message]:
         """Return the messages that the ingest task makes of the files."""
-        with tempfile.TemporaryDirectory() as folder:
-            path, ranges = Path(folder) / "sense.bin", Path(folder) / "range"
-            path.write_bytes(self.sense)
-            for satellite, stream in self.ranges.items():
-                place = ranges if satellite == self.satellites[0].id else ranges / f"partner_{satellite}"
-                place.mkdir(parents=True)
-                for name, content in range_files(stream):
-                    (place / name).write_bytes(content)
-            return list(from_files([path], ranges if self.ranges else None, settings).messages)
+        sources: list[BatchSource] = [SenseFile(self.sense, SENSE_FILE, settings.orbit.screening.earliest_gps_week)]
+        own_id = self.satellites[0].id
+        for satellite in sorted(self.ranges, key=lambda radio_id: (radio_id != own_id, radio_id)):
+            folder, owner = ("range", 0) if satellite == own_id else (f"range/partner_{satellite}", satellite)
+            files = {f"{folder}/{name}": content for name, content in range_files(self.ranges[satellite])}
+            sources.append(RangeSeries(files, list(files), settings, satellite_id=owner))
+        return list(inputs_of(sources).messages)
 
     def true_orbit(self, gps_ms: IntArray) -> TrueOrbit:
         """Return the true states in ITRF at times of shape (n,)."""

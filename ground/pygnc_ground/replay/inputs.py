@@ -13,7 +13,7 @@ from pygnc.bus.messages import BatchEnd, InputMessage, Message
 from pygnc.configuration.settings import Settings
 from pygnc.inputs.batch import batch_head, record_messages
 from pygnc.inputs.elements_file import read_elements
-from pygnc.inputs.range_files import RangeRow
+from pygnc.inputs.range_files import RangeSeries
 from pygnc.inputs.range_folders import list_range_folder
 from pygnc.inputs.sense_file import SenseFile
 from pygnc.inputs.source import BatchSource
@@ -84,7 +84,7 @@ def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings, e
     try:
         earliest_week = settings.orbit.screening.earliest_gps_week
         sources += [_sense_source(path, earliest_week) for path in sense]
-        sources += _range_rows(ranges, settings) if ranges else []
+        sources += _range_series(ranges, settings) if ranges else []
         return inputs_of(sources, _elements(elements, settings) if elements else [])
     except OSError as error:
         raise ReplayError(f"{error.filename}: {error.strerror}") from error
@@ -135,16 +135,16 @@ def inputs_of(sources: Sequence[BatchSource], first: Sequence[Message] = ()) -> 
     return Inputs(_recorded(head, sources), sum(len(source.keys) for source in sources))
 
 
-def _range_rows(folder: Path, settings: Settings) -> list[RangeRow]:
+def _range_series(folder: Path, settings: Settings) -> list[RangeSeries]:
     """Return the range files of the folder and of its partner folders, in rows of consecutive files."""
     folders, faults = list_range_folder(folder, "", settings.formation.own_id)
     for fault in faults:
         raise ReplayError(f"{folder / fault.name}: {fault.reason}")
-    rows: list[RangeRow] = []
+    rows: list[RangeSeries] = []
     for found in folders:
         for names in found.rows():
             paths = [str(folder / name) for name in names]
-            rows.append(RangeRow(Path(), paths, settings, satellite_id=found.satellite_id))
+            rows.append(RangeSeries(Path(), paths, settings, satellite_id=found.satellite_id))
     if not rows:
         raise ReplayError(
             f"{folder}: no range file (rng00000.bin and so on) found; name the folder with the range files"

@@ -17,7 +17,7 @@ from pygnc.bus.messages import GpsFix, Message
 from pygnc.common.constants import PARTNER_IDS, SENSE_FILE
 from pygnc.configuration.settings import Settings
 from pygnc.formats.range_scan import scan
-from pygnc.inputs.range_files import RangeRow
+from pygnc.inputs.range_files import RangeSeries
 from pygnc.inputs.range_folders import list_range_files
 from pygnc.inputs.sense_file import SenseFile
 from pygnc.inputs.source import BatchSource
@@ -59,7 +59,7 @@ class SatelliteFolder(NamedTuple):
         return cls(name, Path(folder))
 
     @property
-    def range_rows(self) -> list[list[str]]:
+    def range_series(self) -> list[list[str]]:
         """Rows of consecutive range files of the satellite itself, by their names below the folder."""
         folders, _ = list_range_files(self.folder, _OF_ANY_PARTNER)
         return [row for folder in folders if folder.satellite_id == 0 for row in folder.rows()]
@@ -89,9 +89,9 @@ def _sources(satellite: SatelliteFolder, radio_id: int, settings: Settings) -> l
     sense = satellite.folder / SENSE_FILE
     if sense.exists():
         found.append(PartnerSense(sense, owner) if owner else SenseFile(sense, str(sense), earliest_week))
-    for row in satellite.range_rows:
+    for row in satellite.range_series:
         names = [str(satellite.folder / name) for name in row]
-        found.append(RangeRow(Path(), names, settings, satellite_id=owner))
+        found.append(RangeSeries(Path(), names, settings, satellite_id=owner))
     if not found:
         raise ReplayError(
             f"{satellite.folder}: neither {SENSE_FILE} nor range files found, in the folder or in range/; name"
@@ -130,7 +130,7 @@ def radio_ids(satellites: Sequence[SatelliteFolder]) -> list[int]:
 def _measured(satellite: SatelliteFolder) -> set[int]:
     """Return the radio ids to which a satellite's own files contain ranges."""
     seen: set[int] = set()
-    for row in satellite.range_rows:
+    for row in satellite.range_series:
         seen |= set(
             scan(b"".join((satellite.folder / name).read_bytes() for name in row)).ranges["partner_id"].tolist()
         )

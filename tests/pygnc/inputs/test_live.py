@@ -16,7 +16,7 @@ from pygnc.configuration.settings import Settings
 from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.inputs.input_state import InputCounters
 from pygnc.inputs.live import live_anomalies, live_message
-from pygnc.inputs.range_files import RangeRow
+from pygnc.inputs.range_files import RangeSeries
 from pygnc.inputs.sense_file import sense_messages
 from pygnc.tasks.ingest.task import IngestTask
 from tests.pygnc.formats.streams import range_packets
@@ -52,7 +52,7 @@ def test_live_sensor_and_gps_packets_equal_those_of_a_file() -> None:
 def test_live_range_packets_equal_those_of_a_file(tmp_path: Path, radio_id: int) -> None:
     stream = list(range_packets(4, seed=1))
     (tmp_path / "rng00000.bin").write_bytes(b"".join(stream))
-    row = RangeRow(tmp_path, ["rng00000.bin"], Settings(), satellite_id=radio_id)
+    row = RangeSeries(tmp_path, ["rng00000.bin"], Settings(), satellite_id=radio_id)
     for _ in row.scan():
         pass
     for number, message in enumerate(row.messages(np.arange(len(row.keys)), 1), 1):

@@ -13,7 +13,7 @@ from pygnc.bus.messages import GpsFix, Message, RangeMeasurement
 from pygnc.configuration.settings import Settings
 from pygnc.inputs.batch import batch_head, find_sources, open_named, record_messages
 from pygnc.inputs.input_state import InputCounters
-from pygnc.inputs.range_files import RangeRow, find_arrivals
+from pygnc.inputs.range_files import RangeSeries, find_arrivals
 from pygnc.inputs.source import BatchSource
 from pygnc.outputs.batch_files import BatchCopies
 from pygnc.outputs.batch_folder import BatchFolder
@@ -35,7 +35,7 @@ class Reader:
         self.folder = BatchFolder(home / "written", home / "written")
         self.written = BatchCopies(self.folder)
         sources, _ = find_sources(home, SETTINGS)
-        rows = [source for source in sources if isinstance(source, RangeRow)]
+        rows = [source for source in sources if isinstance(source, RangeSeries)]
         scan(rows)
         self._give(rows)
         self.folder.complete()
@@ -49,7 +49,7 @@ class Reader:
         self._give(rows)
         return len(rows)
 
-    def _give(self, rows: list[RangeRow]) -> None:
+    def _give(self, rows: list[RangeSeries]) -> None:
         files = [file for row in rows for file in row.files]
         books = [self.counters.files.get(file.name) for file in files]
         named = [(file, before.delivered_bytes if before else 0) for file, before in zip(files, books, strict=True)]
