@@ -2,8 +2,12 @@
 
 Usage: python read_status.py [FILE]
 
-FIELDS has the name and the struct code of each field, little-endian, without padding. It is the same table as in the
-flight software (flight/pygnc/formats/status.py); a test keeps the two equal.
+FIELDS has the name and the struct code of each field, little-endian, without padding. The tables are generated from the
+flight software (flight/pygnc/formats/status.py).
+
+LAYOUT has one entry for consecutive fields: prefixes of the names, and rows for each of these prefixes. A row has
+fields of one struct code: the code, then the names; a suffix "_xyz" or "_wxyz" is one field per axis. MISSING is the
+number of fields at the end that a record of an earlier version lacks.
 """
 
 # The codes determine which fields are numbers; CircuitPython has no casts.
@@ -13,16 +17,19 @@ import binascii
 import struct
 import sys
 
+# Tables: made by scripts/generate/docs.py.
+# fmt: off
 VERSION = 6
-# Consecutive fields of one struct code in a row: the code, then the names. A suffix "_xyz" or "_wxyz" is one field per
-# axis.
-PARTNER = """
-B id ambiguous
-H gps_week
-I gps_tow_ms
-f rtn_m_xyz rtn_mps_xyz sigma_m_xyz bias_m residual_m chi2_best chi2_mirror closest_m closest_sigma_m closest_in_s
-"""
-BEFORE_PARTNERS = """
+MISSING = {4: 4, 5: 3}
+TASKS = ("ingest", "orbit", "attitude", "formation", "batch_writer", "status", "host_link", "devices")
+STATES = ("none", "starting", "up", "stopped", "failed")
+WORDS = {
+    "phase": ("starting", "batch", "idle", "no data", "stopping", "stopped", "failed"),
+    "orbit_mode": ("none", "at the newest fix", "predicted to the time of this record", "by mean elements"),
+    "attitude_mode": ("none", "searching", "coarse", "fine"),
+}
+LAYOUT = (
+    (("",), """
 4s magic
 B version phase
 H size
@@ -39,12 +46,22 @@ I nis_count
 B attitude_mode
 H attitude_gps_week
 I attitude_gps_tow_ms
-f attitude_orbit_age_s quaternion_wxyz rate_body_rad_s_xyz attitude_sigma_rad_xyz
-f gyro_bias_rad_s_xyz mag_bias_ut_xyz mag_body_ut_xyz
+f attitude_orbit_age_s quaternion_wxyz rate_body_rad_s_xyz attitude_sigma_rad_xyz gyro_bias_rad_s_xyz
+f mag_bias_ut_xyz mag_body_ut_xyz
 B in_sun dead_faces mirrored_faces stuck_gyro_axes gyro_axes_beyond_range
-"""
-TASKS = ("ingest", "orbit", "attitude", "formation", "batch_writer", "status", "host_link", "devices")
-AFTER_TASKS = """
+"""),
+    (("partner0_", "partner1_", "partner2_"), """
+B id ambiguous
+H gps_week
+I gps_tow_ms
+f rtn_m_xyz rtn_mps_xyz sigma_m_xyz bias_m residual_m chi2_best chi2_mirror closest_m closest_sigma_m
+f closest_in_s
+"""),
+    (["task_" + name + "_" for name in TASKS], """
+B state restarts
+I through
+"""),
+    (("",), """
 I events
 B not_recorded
 I lost_messages
@@ -67,11 +84,13 @@ H ranges_rejected
 I fixes_of_partners
 H manoeuvres ranges_repeated
 I ranges_old ranges_unsolved
-"""
-ADDED = {4: 4, 5: 3}  # number of fields at the end that a record of an earlier version lacks
+"""),
+)
+# fmt: on
+# End of the tables.
 
 
-def expand(rows: str, prefix: str = "") -> "list[str]":
+def expand(rows: str, prefix: str) -> "list[str]":
     """Return "name code" of each field of a table, with a prefix before the names."""
     found = []
     for row in rows.strip().split("\n"):
@@ -85,23 +104,15 @@ def expand(rows: str, prefix: str = "") -> "list[str]":
     return found
 
 
-FIELDS = expand(BEFORE_PARTNERS)
-for k in range(3):
-    FIELDS += expand(PARTNER, "partner" + str(k) + "_")
-for task in TASKS:
-    FIELDS += expand("B state restarts\nI through", "task_" + task + "_")
-FIELDS += expand(AFTER_TASKS)
-WORDS = {
-    "phase": ("starting", "batch", "idle", "no data", "stopping", "stopped", "failed"),
-    "orbit_mode": ("none", "at the newest fix", "predicted", "by mean elements"),
-    "attitude_mode": ("none", "searching", "coarse", "fine"),
-}
-STATES = ("none", "starting", "up", "stopped", "failed")
+FIELDS = []
+for prefixes, rows in LAYOUT:
+    for prefix in prefixes:
+        FIELDS += expand(rows, prefix)
 
 
 def decode(record: bytes) -> "dict[str, int | float | bytes]":
     """Return the fields by name; raise ValueError if the record is not complete, undamaged and of this version."""
-    count = len(FIELDS) - ADDED.get(record[4] if len(record) > 4 else 0, 0)
+    count = len(FIELDS) - MISSING.get(record[4] if len(record) > 4 else 0, 0)
     fields = FIELDS[:count]
     layout = "<" + "".join(field.split()[1] for field in fields)
     size = struct.calcsize(layout)
@@ -109,7 +120,7 @@ def decode(record: bytes) -> "dict[str, int | float | bytes]":
         raise ValueError(
             f"{len(record)} bytes are not a status record ({size + 4} bytes from PGST on); copy pygnc_status.bin again"
         )
-    if record[4] != VERSION and record[4] not in ADDED:
+    if record[4] != VERSION and record[4] not in MISSING:
         raise ValueError(f"status record of version {record[4]}; use the read_status.py of that version, not {VERSION}")
     (crc,) = struct.unpack("<I", record[size:])
     if binascii.crc32(record[:size]) & 0xFFFFFFFF != crc:

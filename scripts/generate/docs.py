@@ -1,8 +1,8 @@
-"""Generate the parts of the documentation that follow from the code: the drawing of the tasks and the tables.
+"""Generate what follows from the code: the drawing of the tasks, the tables of the documentation and of read_status.py.
 
 Usage: python -m scripts.generate.docs
 
-A test fails if docs/ differs from what this program generates.
+A test fails if these files differ from what this program generates.
 """
 
 import ast
@@ -33,6 +33,7 @@ from pygnc_ground.scenario.settings import Impulse, Partner, Thrust
 from pygnc_ground.scenario.settings import Settings as ScenarioSettings
 from scripts.documentation.short_lines import short_lines
 from scripts.generate.sentence_tables import sentence_examples, sentence_table
+from scripts.generate.status_reader import READER, reader
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 BEGIN: Final = "<!-- {} table: made by scripts/generate/docs.py -->\n"
@@ -51,7 +52,7 @@ REPEATED_BLOCKS: Final = (
 
 
 def main() -> int:
-    """Update the documentation."""
+    """Update the files."""
     for path, content in documents().items():
         path.write_text(content)
     return 0
@@ -74,8 +75,8 @@ def documents() -> dict[Path, str]:
         },
     }
     tables["campaign.md"] = campaign_tables()
-    drawings = {DOCS / "architecture.svg": drawing(TASKS)}
-    return drawings | {DOCS / name: with_tables(DOCS / name, content) for name, content in tables.items()}
+    files = {DOCS / "architecture.svg": drawing(TASKS), READER: reader()}
+    return files | {DOCS / name: with_tables(DOCS / name, content) for name, content in tables.items()}
 
 
 def campaign_tables() -> dict[str, str]:
@@ -118,6 +119,7 @@ def record_table(layout: Sequence[status.Field]) -> str:
         size = sum(struct.calcsize(f"<{field.code}") for field in fields)
         if key[0] == "repeated":
             first, *others = REPEATED_BLOCKS[int(key[1])]
+            others = [prefix for prefix in others if any(field.name.startswith(prefix) for field in fields)]
             names = ", ".join(f"`{prefix}...`" for prefix in others)
             rows.append(f"| {offset} | | {names} | | as `{first}...`, {size // len(others)} bytes each |")
         else:

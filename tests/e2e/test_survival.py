@@ -42,6 +42,46 @@ def test_a_task_that_fails_at_every_start_does_not_keep_the_run_starting(
     assert final["orbit_mode"] == OrbitMode.PREDICTED
 
 
+SURPRISING = """
+import importlib
+
+def added(progress):
+    def counts(self):
+        found = progress(self)
+        found.counts.update({"surprises": 3, "fixes_waiting": "many"})
+        return found
+    return counts
+
+import pygnc.tasks.runtime as runtime
+make = runtime.TaskLoop.__init__
+
+def make_surprising(self, spec, run, channel):
+    if spec.name == "orbit":
+        module = importlib.import_module("pygnc.tasks.orbit.task")
+        module.OrbitTask.progress = added(module.OrbitTask.progress)
+    make(self, spec, run, channel)
+
+runtime.TaskLoop.__init__ = make_surprising
+"""
+
+
+def test_unknown_counters_of_a_task_cost_neither_the_status_nor_the_run(
+    demo: Flight, demo_time_s: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "sitecustomize.py").write_text(SURPRISING)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    assert demo.run("10", str(demo_time_s), "--exit-when-done", timeout_s=60.0) == 0
+    final = demo.status()
+    assert (final["phase"], final["orbit_mode"]) == (Phase.STOPPED, OrbitMode.PREDICTED)
+    assert int(final["fixes_accepted"]) > 0
+    named = [event.text for event in demo.events() if event.name == "status_value"]
+    assert sorted({word for text in named for word in ("surprises", "fixes_waiting") if word in text}) == [
+        "fixes_waiting",
+        "surprises",
+    ]
+
+
 def test_sigchld_inherited_as_ignored(demo: Flight, demo_time_s: int) -> None:
     program = (
         "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"

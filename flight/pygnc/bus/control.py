@@ -5,12 +5,16 @@ Ping, RunState and Stop. The task returns a Pong for each Ping from its own loop
 StopRequest when the host requests the end of the run.
 """
 
+import contextlib
 import socket
+from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 import msgspec
 
 PACKET_MAX: Final = 65_536
+DROPPED: Final = "message_dropped"
+"""Name of the event for a message that cannot be decoded."""
 
 
 class ControlMessage(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -27,13 +31,13 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     """Progress and counters of a task.
 
     `last_sequence_processed` is the number of the last input processed. `idle` is set by the source when the batch is
-    finished. `counts` are totals since the start of the run, by name. `needed` names the tasks on demand for which the
-    source has written an input.
+    finished. `counts` are totals since the start of the run, by name; whoever uses one checks that it is a number.
+    `needed` names the tasks on demand for which the source has written an input.
     """
 
     last_sequence_processed: int = 0
     idle: bool = False
-    counts: dict[str, int] = {}
+    counts: Mapping[str, object] = {}
     needed: tuple[str, ...] = ()
 
 
@@ -115,15 +119,21 @@ def send(channel: socket.socket, message: ControlMessage) -> bool:
 
 
 def receive_from_task(channel: socket.socket) -> FromTask | None:
-    """Return the next message of a task without waiting, or None."""
+    """Return the next message of a task without waiting, or None; a Notice stands for one that cannot be decoded."""
     packet = _receive(channel)
-    return _from_task(packet) if packet else None
+    try:
+        return _from_task(packet) if packet else None
+    except msgspec.DecodeError as error:
+        return Notice("warning", DROPPED, f"a control message cannot be decoded and is dropped: {error}")
 
 
 def receive_from_supervisor(channel: socket.socket) -> FromSupervisor | None:
-    """Return the next message of the supervisor without waiting, or None."""
-    packet = _receive(channel)
-    return _from_supervisor(packet) if packet else None
+    """Return the next message of the supervisor without waiting, or None; skip those that cannot be decoded."""
+    while packet := _receive(channel):
+        with contextlib.suppress(msgspec.DecodeError):
+            message: FromSupervisor = _from_supervisor(packet)
+            return message
+    return None
 
 
 def _receive(channel: socket.socket) -> bytes:

@@ -132,7 +132,7 @@ class StreamReader:
         runtime: the run's private folder.
         stream: the stream's name.
         folders: folders in which the stream's journal may be.
-        decode: decoder of the stream's messages.
+        decode: decoder of the stream's messages; it returns None for a message to drop.
         after_seq: number of the last message to skip.
 
     Attributes:
@@ -140,7 +140,7 @@ class StreamReader:
         has_backlog: true if messages wait in the journal.
         is_behind: true if more messages may wait than the last call of `receive` has returned.
         last_seq: number of the last message returned.
-        lost: number of messages that are in neither the queue nor the journal.
+        lost: number of messages that are in neither the queue nor the journal, or were dropped.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class StreamReader:
         runtime: Path,
         stream: str,
         folders: Sequence[Path],
-        decode: Callable[[bytes], Message],
+        decode: Callable[[bytes], Message | None],
         *,
         after_seq: int = 0,
     ) -> None:
@@ -186,7 +186,7 @@ class StreamReader:
                 continue
             (seq,) = _NUMBER.unpack(number)
             if payload != _NUMBER_ONLY and seq == self.last_seq + 1:
-                messages.append(self._decode(payload))
+                messages += self._decoded([payload])
                 self.last_seq = seq
             elif seq > self.last_seq:
                 self._announced_seq = seq
@@ -216,4 +216,9 @@ class StreamReader:
             # An announced message was written; if the journal lacks it, its segment was removed to save memory.
             self.lost += self._announced_seq - self.last_seq
             self.last_seq = self._announced_seq
-        return [self._decode(record.payload) for record in records]
+        return self._decoded([record.payload for record in records])
+
+    def _decoded(self, payloads: Sequence[bytes]) -> list[Message]:
+        messages = [message for payload in payloads if (message := self._decode(payload)) is not None]
+        self.lost += len(payloads) - len(messages)
+        return messages

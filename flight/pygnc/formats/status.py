@@ -1,20 +1,25 @@
 """`~/pygnc_status.bin`: state of the run in one fixed record of less than 1000 bytes.
 
 `FIELDS` is the layout: name, struct code, unit and meaning of each field, in order, little-endian, without padding. The
-record begins with the magic `PGST` and ends with a CRC-32 (zlib) over everything before it. The only change allowed is
-to append a field before the CRC and to increase the version. `scripts/read_status.py` decodes the record without this
-package, on CircuitPython too.
+record begins with the magic `PGST` and ends with a CRC-32 (zlib) over everything before it. A new field or task is
+declared with the next version in `since`, wherever it belongs by its meaning: the layout appends it before the CRC.
+`scripts/read_status.py` is generated from this layout and decodes the record without this package.
 """
 
 import math
 import struct
+import sys
 import zlib
+from collections.abc import Iterable, Mapping
 from enum import IntEnum, unique
 from typing import Final, NamedTuple, TypeAlias
 
 MAGIC: Final = b"PGST"
-VERSION: Final = 6
+OLDEST_VERSION: Final = 4
+"""Oldest version that is readable."""
 PARTNERS: Final = 3
+UNDECLARED: Final = "it is not declared in pygnc.formats.status"
+"""Reason for a value without a field."""
 
 Value: TypeAlias = int | float | bytes
 
@@ -88,17 +93,27 @@ REJECT_CAUSES: Final = (
 SAMPLE_CAUSES: Final = ("searching", "no_time", "not_later", "not_finite", "no_surroundings", "gate")
 """Reasons why a sensor sample was not used for the attitude, in the order of the counters."""
 
-TASK_NAMES: Final = ("ingest", "orbit", "attitude", "formation", "batch_writer", "status", "host_link", "devices")
-"""Tasks that a run may have; each has fields of its own."""
+TASK_NAMES: Final = {
+    "ingest": OLDEST_VERSION,
+    "orbit": OLDEST_VERSION,
+    "attitude": OLDEST_VERSION,
+    "formation": OLDEST_VERSION,
+    "batch_writer": OLDEST_VERSION,
+    "status": OLDEST_VERSION,
+    "host_link": OLDEST_VERSION,
+    "devices": OLDEST_VERSION,
+}
+"""Tasks that a run may have, with the version that introduced each one's fields."""
 
 
 class Field(NamedTuple):
-    """Field of the record: name, struct code, unit and meaning."""
+    """Field of a record: name, struct code, unit, meaning, and the version of the record that introduced it."""
 
     name: str
     code: str
     unit: str
     meaning: str
+    since: int = OLDEST_VERSION
 
     @property
     def default(self) -> Value:
@@ -128,16 +143,16 @@ _PARTNER: Final = (
 )
 
 
-def _task(name: str) -> tuple[Field, ...]:
-    title = name.replace("_", " ")
+def _task(name: str, since: int) -> tuple[Field, ...]:
+    title, states = name.replace("_", " "), "0 not in this run, 1 starting, 2 running, 3 stopped, 4 failed"
     return (
-        Field(f"task_{name}_state", "B", "", f"{title}: 0 not in this run, 1 starting, 2 running, 3 stopped, 4 failed"),
-        Field(f"task_{name}_restarts", "B", "", f"{title}: restarts in this run (255: or more)"),
-        Field(f"task_{name}_through", "I", "", f"{title}: sequence number of the last input processed"),
+        Field(f"task_{name}_state", "B", "", f"{title}: {states}", since),
+        Field(f"task_{name}_restarts", "B", "", f"{title}: restarts in this run (255: or more)", since),
+        Field(f"task_{name}_through", "I", "", f"{title}: sequence number of the last input processed", since),
     )
 
 
-FIELDS: Final[tuple[Field, ...]] = (
+_STATE: Final = (
     Field("magic", "4s", "", "magic, the letters PGST"),
     Field("version", "B", "", "version of this layout"),
     Field("phase", "B", "", "0 starting, 1 batch, 2 idle, 3 no data, 4 stopping, 5 stopped, 6 failed"),
@@ -186,8 +201,10 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("stuck_gyro_axes", "B", "", "gyro axes with constant output, bits 0 to 2: x, y, z, sensor axes"),
     Field("gyro_axes_beyond_range", "B", "", "gyro axes in saturation, bits as in stuck_gyro_axes"),
     *(field._replace(name=f"partner{k}_{field.name}") for k in range(PARTNERS) for field in _PARTNER),
-    *(field for name in TASK_NAMES for field in _task(name)),
+    *(field for name, since in TASK_NAMES.items() for field in _task(name, since)),
     Field("events", "I", "", "events in the journal of the run"),
+)
+_COUNTED: Final = (
     Field("not_recorded", "B", "", "number of tasks that could not record everything on disk"),
     Field("lost_messages", "I", "", "inputs that did not reach a task"),
     Field("source_files", "H", "", "input files read"),
@@ -219,35 +236,70 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("ranges_used", "I", "", "ranges used in the newest solution"),
     Field("ranges_rejected", "H", "", "ranges rejected by the newest solution"),
     Field("fixes_of_partners", "I", "", "usable GPS packets of partners"),
-    # From version 5 on.
-    Field("manoeuvres", "H", "", "impulses, and begins and ends of thrusts, that the fixes showed; 0 in version 4"),
-    # From version 6 on.
-    Field("ranges_repeated", "H", "", "ranges not used: received before; 0 before version 6"),
-    Field("ranges_old", "I", "", "ranges not used: older than the formation's arc; 0 before version 6"),
-    Field("ranges_unsolved", "I", "", "ranges in no solution so far; 0 before version 6"),
+    Field("manoeuvres", "H", "", "impulses, and begins and ends of thrusts, that the fixes showed; 0 in version 4", 5),
+    Field("ranges_repeated", "H", "", "ranges not used: received before; 0 before version 6", 6),
+    Field("ranges_old", "I", "", "ranges not used: older than the formation's arc; 0 before version 6", 6),
+    Field("ranges_unsolved", "I", "", "ranges in no solution so far; 0 before version 6", 6),
 )
-_BODY: Final = struct.Struct("<" + "".join(field.code for field in FIELDS))
+
+
+def in_order(declared: Iterable[Field]) -> tuple[Field, ...]:
+    """Return fields in the order of the record: those of later versions follow those of earlier ones."""
+    return tuple(sorted(declared, key=lambda field: field.since))
+
+
+FIELDS: Final = in_order((*_STATE, *_COUNTED))
+COUNTERS: Final = frozenset(field.name for field in _COUNTED if field.code in "BHI")
+"""Counters that tasks report; the record has the sum over all tasks."""
+VERSION: Final = FIELDS[-1].since
 _CRC: Final = struct.Struct("<I")
+_BODIES: Final = {
+    version: struct.Struct("<" + "".join(field.code for field in FIELDS if field.since <= version))
+    for version in range(OLDEST_VERSION, VERSION + 1)
+}
+"""Layouts of the readable versions, without the CRC."""
+_BODY: Final = _BODIES[VERSION]
 SIZE: Final = _BODY.size + _CRC.size
-_SIZES: Final = {4: SIZE - 12, 5: SIZE - 10, VERSION: SIZE}
-"""Sizes of the readable versions."""
+_DEFAULTS: Final[dict[str, Value]] = {field.name: field.default for field in FIELDS}
+_FIXED: Final[dict[str, Value]] = {"magic": MAGIC, "version": VERSION, "size": SIZE}
+_FLOAT_MAX: Final = {"f": 3.4028234663852886e38, "d": sys.float_info.max}
 
 
 class StatusError(ValueError):
     """Error raised when bytes are not a valid status record of this version."""
 
 
-def encode(values: dict[str, Value]) -> bytes:
-    """Encode a record; fields missing in `values` have their default (NaN for quantities: unknown).
+def fill(values: Mapping[str, object]) -> tuple[dict[str, Value], dict[str, str]]:
+    """Return all fields of a record, whatever `values` has, and the reason for each value that was dropped, by name.
+
+    A field without a valid value has its default (NaN for quantities: unknown). A counter that exceeds its field has
+    the maximum.
+    """
+    fields = _DEFAULTS | _FIXED
+    dropped: dict[str, str] = {}
+    known = {field.name: field for field in FIELDS}
+    for name, value in values.items():
+        if name not in known:
+            dropped[name] = UNDECLARED
+        elif name not in _FIXED:
+            valid = _valid(known[name].code, value)
+            if valid is None:
+                dropped[name] = f"{value!r:.50} is not a value of this field"
+            else:
+                fields[name] = valid
+    return fields, dropped
+
+
+def encode(values: Mapping[str, Value]) -> bytes:
+    """Encode a record of the fields in `values`, which must be valid (see `fill`); the others have their default.
 
     Raises:
         KeyError: `values` contains an unknown field.
+        struct.error: A value does not fit its field.
     """
-    if unknown := values.keys() - {field.name for field in FIELDS}:
-        raise KeyError(f"unknown status fields: {', '.join(sorted(unknown))}; declare them in FIELDS")
-    fixed: dict[str, Value] = {"magic": MAGIC, "version": VERSION, "size": SIZE}
-    filled = {field.name: field.default for field in FIELDS} | values | fixed
-    body = _BODY.pack(*(_clamped(field, filled[field.name]) for field in FIELDS))
+    if unknown := values.keys() - _DEFAULTS.keys():
+        raise KeyError(f"unknown status fields: {', '.join(sorted(unknown))}; declare them in {__name__}")
+    body = _BODY.pack(*{**_DEFAULTS, **values, **_FIXED}.values())
     return body + _CRC.pack(zlib.crc32(body))
 
 
@@ -257,21 +309,22 @@ def decode(record: bytes) -> dict[str, Value]:
     Raises:
         StatusError: Wrong magic, version, length or CRC.
     """
-    if record[:4] != MAGIC or len(record) != _SIZES.get(record[4] if len(record) > 4 else 0):
+    layout = _BODIES.get(record[4]) if len(record) > len(MAGIC) else None
+    if record[:4] != MAGIC or layout is None or len(record) != layout.size + _CRC.size:
         raise StatusError(
             f"not a status record: {len(record)} bytes that begin with {record[:4]!r}; one of version {VERSION} has"
             f" {SIZE} bytes and begins with {MAGIC!r}; read the whole pygnc_status.bin"
         )
-    body = record[: -_CRC.size]
-    if zlib.crc32(body) != _CRC.unpack_from(record, len(body))[0]:
+    body = record[: layout.size]
+    if zlib.crc32(body) != _CRC.unpack_from(record, layout.size)[0]:
         raise StatusError(f"damaged status record of {len(record)} bytes: wrong CRC-32; read the file again")
-    filled = body + bytes(_BODY.size - len(body))
-    return dict(zip((field.name for field in FIELDS), _BODY.unpack(filled), strict=True))
+    return _DEFAULTS | dict(zip(_DEFAULTS, layout.unpack(body), strict=False))
 
 
-def _clamped(field: Field, value: Value) -> Value:
-    """Limit a counter to the range of its field, so that an overflow does not prevent the status."""
-    if field.code in {"B", "H", "I"}:
-        largest: int = 256 ** struct.calcsize(field.code) - 1
-        return max(0, min(int(value), largest))
-    return value
+def _valid(code: str, value: object) -> Value | None:
+    """Return a number as a field with this struct code takes it, or None."""
+    if not isinstance(value, int | float):
+        return None
+    if code in _FLOAT_MAX:
+        return None if _FLOAT_MAX[code] < abs(value) < math.inf else value
+    return min(int(value), 256 ** struct.calcsize(code) - 1) if 0 <= value < math.inf else None

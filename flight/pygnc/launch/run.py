@@ -38,10 +38,10 @@ from pygnc.launch.workspace import (
     recover_run,
 )
 from pygnc.outputs.batch_folder import BATCH, retire_batch
+from pygnc.outputs.status_files import StatusFiles
 from pygnc.supervisor.process import PR_SET_NAME, STOP_SIGNALS, ExitCode, SignalInbox, close_all_but
 from pygnc.supervisor.supervisor import PARTIAL, SLOW, Supervisor
 from pygnc.tasks.runtime import Run, run_task, share_heap_among_threads
-from pygnc.tasks.status.task import final_causes, write_final_status
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 from pygnc_system.files import remove_flat_folder
 from pygnc_system.service_notifier import ServiceNotifier
@@ -158,16 +158,19 @@ def _run(
         service_manager=ServiceNotifier.from_environment(),
     )
     code = supervisor.run()
-    write_final_status(run, supervisor.state)
+    files = StatusFiles(
+        home, folder, runtime, run_number=number, start=run.start, notify=partial(log.report, SUPERVISOR)
+    )
+    files.write_final(supervisor.state)
     log.close()
     recover_run(folder)
-    return code or _code_of_result(run, supervisor.state.limits, is_recorded=not supervisor.not_recorded)
+    return code or _code_of_result(files, supervisor.state.limits, is_recorded=not supervisor.not_recorded)
 
 
-def _code_of_result(run: Run, limits: Mapping[str, str], *, is_recorded: bool) -> ExitCode:
+def _code_of_result(files: StatusFiles, limits: Mapping[str, str], *, is_recorded: bool) -> ExitCode:
     if not is_recorded:
         return ExitCode.NOT_RECORDED
-    causes = set(final_causes(run, limits)) - {PARTIAL, SLOW}  # the results are what the time permits
+    causes = set(files.final_causes(limits)) - {PARTIAL, SLOW}  # the results are what the time permits
     return ExitCode.LIMITED if causes else ExitCode.OK
 
 

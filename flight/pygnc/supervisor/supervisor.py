@@ -213,6 +213,7 @@ class Supervisor:
         self.exit_code = ExitCode.OK
         self._phase = "starting"
         self._event_count = 0
+        self._reported: set[tuple[str, str]] = set()
         self._inbox = inbox
 
     @property
@@ -309,8 +310,10 @@ class Supervisor:
                 self._unstarted_since_s.pop(child.spec.name, None)
             elif isinstance(message, control.StopRequest):
                 self._begin_stop(message.cause, ExitCode.OK, now)
-            else:
+            elif message.name != control.DROPPED:
                 self._report(child.spec.name, message.severity, message.name, message.text)
+            else:
+                self._report_once(child.spec.name, message.name, message.text)
 
     # --- Ended tasks -----------------------------------------------------------------------------------------------
 
@@ -370,7 +373,9 @@ class Supervisor:
         if self._stop is None and self._source in self._children:
             known = self._children.keys() | self._finished.keys()
             for name in self._children[self._source].progress.needed:
-                if name not in known:
+                if name not in self._specs:
+                    self._report_once(self._source, "unknown_task", f"{name} is not in the task table")
+                elif name not in known:
                     self._start_task(name)
 
     def _check_health(self, now: float) -> None:
@@ -499,6 +504,11 @@ class Supervisor:
             elif name in self._finished:
                 states.append(self._finished[name])
         return states
+
+    def _report_once(self, task: str, name: str, text: str) -> None:
+        if (task, name) not in self._reported:
+            self._reported.add((task, name))
+            self._report(task, "warning", name, text)
 
     def _report(self, task: str, severity: str, name: str, text: str) -> None:
         self._event_count += 1

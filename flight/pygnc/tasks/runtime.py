@@ -34,6 +34,7 @@ import zmq
 from pygnc.bus import control
 from pygnc.bus.disk_guard import DiskGuard
 from pygnc.bus.journal_writer import JournalWriter
+from pygnc.bus.messages import Message
 from pygnc.bus.streams import LINGER_MS, StreamReader, StreamWriter
 from pygnc.common.clock import SpacecraftReading, spacecraft_s_at
 from pygnc.configuration.settings import Settings
@@ -129,6 +130,7 @@ class Task(ABC):
         self._streams: list[StreamWriter] = []
         self._durable: list[JournalWriter] = []
         self._faults_reported = 0
+        self._undecodable: set[str] = set()
 
     # --- Hooks -----------------------------------------------------------------------------------------------------
 
@@ -170,8 +172,23 @@ class Task(ABC):
         return self._streams[-1]
 
     def open_reader(self, name: str, kind: object, *, after_seq: int = 0) -> StreamReader:
-        """Open a stream of messages of type `kind` (a class or a union) for reading after message `after_seq`."""
-        decode = msgspec.msgpack.Decoder(kind).decode
+        """Open a stream of messages of type `kind` (a class or a union) for reading after message `after_seq`.
+
+        Messages that cannot be decoded are dropped; the first one is reported.
+        """
+        decoder = msgspec.msgpack.Decoder(kind)
+
+        def decode(payload: bytes) -> Message | None:
+            try:
+                message: Message = decoder.decode(payload)
+            except msgspec.DecodeError as error:
+                if name not in self._undecodable:
+                    self._undecodable.add(name)
+                    text = f"stream {name}: messages that cannot be decoded are dropped: {error}"
+                    self.notify("warning", control.DROPPED, text)
+                return None
+            return message
+
         return StreamReader(self.context, self.run.runtime, name, self.run.journal_folders, decode, after_seq=after_seq)
 
     def stream_sockets(self) -> "list[zmq.Socket[bytes]]":

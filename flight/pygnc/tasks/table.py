@@ -2,15 +2,13 @@
 
 from typing import Final
 
+from pygnc.formats.status import TASK_NAMES
 from pygnc.supervisor.process import TaskSpec
 
-SOURCE: Final = "ingest"
-HOST_LINK: Final = "host_link"
-"""Name of the task that is started only if there is a line to the host."""
-FORMATION: Final = "formation"
-"""Name of the task that is started only if a packet concerns a partner."""
-DEVICE_READER: Final = "devices"
-"""Name of the task that is started only if the settings name a device."""
+SOURCE, ORBIT, ATTITUDE, FORMATION, BATCH_WRITER, STATUS, HOST_LINK, DEVICE_READER = TASK_NAMES
+"""Names of the tasks, in the order of the status record. Three are started only if they are needed: the host link if
+there is a line to the host, the device reader if the settings name a device, the formation task by the first packet
+that concerns a partner."""
 
 SHARED: Final = (
     "pygnc.common.arrays",
@@ -53,7 +51,7 @@ TASKS: Final = (
         oom_score_adj=150,
     ),
     TaskSpec(
-        name="orbit",
+        name=ORBIT,
         purpose="estimates and predicts the orbit from GPS fixes, or from mean elements",
         entry="OrbitTask",
         reads=("input",),
@@ -63,7 +61,7 @@ TASKS: Final = (
         oom_score_adj=200,
     ),
     TaskSpec(
-        name="attitude",
+        name=ATTITUDE,
         purpose="estimates the attitude from sensor samples and the orbit",
         entry="AttitudeTask",
         reads=("input", "orbit"),
@@ -85,7 +83,7 @@ TASKS: Final = (
         oom_score_adj=900,
     ),
     TaskSpec(
-        name="batch_writer",
+        name=BATCH_WRITER,
         purpose="writes the interface's files from the input journal; removes old runs",
         entry="BatchWriterTask",
         reads=("input",),
@@ -95,7 +93,7 @@ TASKS: Final = (
         oom_score_adj=500,
     ),
     TaskSpec(
-        name="status",
+        name=STATUS,
         purpose="writes the status record and the info line",
         entry="StatusTask",
         reads=("orbit", "attitude", "formation"),

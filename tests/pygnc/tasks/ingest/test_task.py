@@ -1,6 +1,6 @@
 """Ingest in one process: after a loss at any write, a restarted ingest gives the same journal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -90,7 +90,7 @@ class Home:
     def journal(self) -> list[bytes]:
         return [record.payload for record in JournalReader([self.run.folder], "input").read(10_000)]
 
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> Mapping[str, object]:
         assert self._task is not None
         return self._task.progress().counts
 

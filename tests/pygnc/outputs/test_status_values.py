@@ -4,10 +4,11 @@ import math
 
 import pytest
 
+from pygnc.bus import control
 from pygnc.bus.messages import ClosestApproach, FormationEstimate
 from pygnc.common.clock import week_from_gps_ms
 from pygnc.formats import info, status
-from pygnc.tasks.status.task import PartnerStatus
+from pygnc.outputs.status_values import NewestEstimates, run_values
 
 GPS_MS = 1_426_464_078_000
 
@@ -35,12 +36,14 @@ def estimate(partner_id: int, seq: int = 1, **changes: object) -> FormationEstim
     return FormationEstimate(**(values | changes))  # type: ignore[arg-type]
 
 
-def decoded(shown: PartnerStatus) -> dict[str, status.Value]:
-    return status.decode(status.encode(shown.fields()))
+def decoded(shown: NewestEstimates) -> dict[str, status.Value]:
+    fields, dropped = status.fill(shown.values(0))
+    assert not dropped
+    return status.decode(status.encode(fields))
 
 
 def test_reports_the_newest_state_of_each_partner_by_id() -> None:
-    shown = PartnerStatus()
+    shown = NewestEstimates()
     shown.take(estimate(77))
     shown.take(estimate(75))
     shown.take(estimate(75, seq=2, position_rtn_m=(11.0, -501.0, 31.0), ambiguous=True))
@@ -55,7 +58,7 @@ def test_reports_the_newest_state_of_each_partner_by_id() -> None:
 
 
 def test_a_partner_without_a_solution_has_an_id_and_no_numbers() -> None:
-    shown = PartnerStatus()
+    shown = NewestEstimates()
     shown.take(
         FormationEstimate(seq=1, last_input_seq=9, input_seq=8, gps_ms=GPS_MS, partner_id=76, cause="too few ranges")
     )
@@ -66,7 +69,7 @@ def test_a_partner_without_a_solution_has_an_id_and_no_numbers() -> None:
 
 
 def test_of_several_approaches_the_best_orbits_is_shown_and_newer_ones_replace_it() -> None:
-    shown = PartnerStatus()
+    shown = NewestEstimates()
     shown.take(estimate(75))
     approach = {"seq": 2, "partner_id": 75, "gps_ms": GPS_MS + 3_600_000, "sigma_m": 5.0}
     shown.take(ClosestApproach(last_input_seq=100, chi2=200.0, distance_m=150.0, **approach))  # type: ignore[arg-type]
@@ -79,14 +82,14 @@ def test_of_several_approaches_the_best_orbits_is_shown_and_newer_ones_replace_i
 
 @pytest.mark.parametrize("ambiguous", [False, True])
 def test_the_info_line_says_where_the_partner_is_and_whether_that_is_certain(*, ambiguous: bool) -> None:
-    shown = PartnerStatus()
+    shown = NewestEstimates()
     shown.take(estimate(75, ambiguous=ambiguous))
     line = b"P75 10 -500 30 S4?\n" if ambiguous else b"P75 10 -500 30 S4\n"
     assert line in info.compose(decoded(shown))
 
 
 def test_three_partners_and_the_counters_fit_into_the_info_line_beside_the_orbit() -> None:
-    shown = PartnerStatus()
+    shown = NewestEstimates()
     for partner in (75, 76, 77):
         shown.take(estimate(partner, position_rtn_m=(-1234.0, 56789.0, -1234.0)))
     known: dict[str, status.Value] = {
@@ -97,7 +100,32 @@ def test_three_partners_and_the_counters_fit_into_the_info_line_beside_the_orbit
     }
     known |= {f"position_ecef_m_{axis}": -6_871_234.0 for axis in "xyz"} | {"attitude_mode": 3, "in_sun": 1}
     known |= {f"position_sigma_m_{axis}": 1.0 for axis in "xyz"} | {f"quaternion_{part}": -0.5 for part in "wxyz"}
-    text = info.compose(status.decode(status.encode(shown.fields() | known)))
+    text = info.compose(decoded(shown) | known)
     assert len(text) < 200
     assert text.count(b"\nP7") == 3
     assert b"\nFIX 0/0 DMG 0B\n" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "counts", "dropped"),
+    [
+        ("orbit", {"fixes_received": 7, "surprises": 3}, "counter surprises of task orbit"),
+        ("orbit", {"fixes_received": 7, "fixes_waiting": "many"}, "counter fixes_waiting of task orbit"),
+        ("orbit", {"fixes_received": 7, "fixes_waiting": math.nan}, "counter fixes_waiting of task orbit"),
+        ("star_gazer", {"fixes_received": 7}, "task star_gazer"),
+    ],
+)
+def test_an_unknown_counter_or_task_is_dropped_and_named(name: str, counts: dict[str, object], dropped: str) -> None:
+    task = control.TaskState(name, "up", 0, control.Progress(counts=counts))
+    values, reasons = run_values(control.RunState("idle", "", (task,), 0))
+    assert [*reasons] == [dropped]
+    fields, invalid = status.fill(values)
+    assert (fields["fixes_received"], invalid) == (7, {})
+
+
+def test_unknown_words_leave_the_fields_at_their_defaults() -> None:
+    task = control.TaskState("orbit", "levitating", 0, control.Progress())
+    values, _ = run_values(control.RunState("party", "", (task,), 0))
+    fields, invalid = status.fill(values)
+    assert {*invalid} == {"phase", "task_orbit_state"}
+    assert (fields["phase"], fields["task_orbit_state"]) == (0, 0)

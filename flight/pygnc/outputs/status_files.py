@@ -1,0 +1,183 @@
+"""Files of the status task in the home: the status record and the info line."""
+
+import contextlib
+import errno
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pygnc.bus import control
+from pygnc.bus.journal_files import list_segments
+from pygnc.bus.messages import Message
+from pygnc.common.clock import SpacecraftReading, gps_ms_from_week, spacecraft_s_at
+from pygnc.formats import info, journal, status
+from pygnc.formats.causes import find_causes
+from pygnc.formats.status import Value
+from pygnc.outputs.status_values import STREAMS, NewestEstimates, Values, orbit_values, run_values
+from pygnc_system.files import durable_write, overwrite, read_input, reserve_space
+
+STATUS_FILE: Final = "pygnc_status.bin"
+INFO_FILE: Final = "pygnc_info.txt"
+RESERVE_FILE: Final = "reserve"
+RESERVE_BYTES: Final = 1 << 15
+"""Space reserved in the run's folder, so that the status can be written when the journals have filled the disk."""
+
+
+class StatusFiles:
+    """The status record and the info line of a run; they report once each value that is not in the record.
+
+    Args:
+        home: Folder of the host's files.
+        folder: The run's journals on disk.
+        runtime: The run's private folder.
+        run_number: Number of the run.
+        start: Spacecraft time given at the start of the run.
+        notify: Function that reports an event: severity, name, text.
+
+    Attributes:
+        fault: reason why the files in the home could not be written, or empty.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        folder: Path,
+        runtime: Path,
+        *,
+        run_number: int,
+        start: SpacecraftReading,
+        notify: Callable[[str, str, str], None],
+    ) -> None:
+        self._home = home
+        self._folder = folder
+        self._runtime = runtime
+        self._run_number = run_number
+        self._start = start
+        self._notify = notify
+        self._generation = 0
+        self._causes_reported = {"DISK"}  # it has events of its own
+        self._dropped: set[str] = set()
+        self.fault = ""
+
+    def reserve(self) -> None:
+        """Reserve space for the files, unless the disk is full."""
+        with contextlib.suppress(OSError):
+            reserve_space(self._folder / RESERVE_FILE, RESERVE_BYTES)
+
+    def release(self) -> None:
+        """Release the reserved space."""
+        with contextlib.suppress(OSError):
+            (self._folder / RESERVE_FILE).unlink(missing_ok=True)
+
+    def write(self, state: control.RunState, newest: NewestEstimates) -> None:
+        """Replace both files; report once each cause that limits the results, and that the files cannot be written."""
+        self._generation += 1
+        fields = self._fields(state, newest.values(self._spacecraft_time_s()))
+        causes = find_causes(fields, {})  # those of `state.limits` have events of their own
+        for word in causes.keys() - self._causes_reported:
+            self._notify("warning", "limited", f"{word}: {causes[word]}")
+        self._causes_reported |= causes.keys()
+        try:
+            self._replace_both(fields, state.limits)
+            self.fault = ""
+        except OSError as error:
+            fault = f"{error.filename or self._home}: {error.strerror}"
+            if fault != self.fault:
+                self.fault = fault
+                self._notify("error", "status_not_written", fault)
+
+    def write_final(self, state: control.RunState) -> None:
+        """Write the last status if the status task was killed before it did: the newest estimates are in the journals.
+
+        Args:
+            state: final state of the run.
+        """
+        try:
+            last = status.decode(read_input(self._home / STATUS_FILE))
+        except (OSError, status.StatusError):
+            last = {}
+        if last.get("run_number") != self._run_number:
+            last = {}
+        self._generation = int(last.get("generation", 0)) + 1
+        if last.get("phase") == run_values(state)[0]["phase"]:
+            return
+        newest = NewestEstimates()
+        try:
+            for name, kind in STREAMS.items():
+                self._take_journal(newest, name, msgspec.msgpack.Decoder(kind).decode)
+            values = newest.values(self._spacecraft_time_s())
+            last_ms = gps_ms_from_week(int(last.get("orbit_gps_week", 0)), int(last.get("orbit_gps_tow_ms", 0)))
+            if newest.orbit is not None and last_ms is not None and last_ms > newest.orbit.gps_ms:
+                # The last record has a prediction, the journal has none.
+                values |= {name: last[name] for name in orbit_values(newest.orbit, 0)}
+            self._replace_both(self._fields(state, values), state.limits)
+        except OSError:
+            return  # the events and the exit code report a disk that fails
+
+    def final_causes(self, limits: Mapping[str, str]) -> list[str]:
+        """Return the words for what limits the results of a run that has ended."""
+        for folder in (self._runtime, self._home):
+            with contextlib.suppress(OSError, status.StatusError):
+                return list(find_causes(status.decode(read_input(folder / STATUS_FILE)), limits))
+        return []
+
+    def _spacecraft_time_s(self) -> int:
+        return spacecraft_s_at(time.monotonic_ns(), self._start)
+
+    def _fields(self, state: control.RunState, estimates: Values) -> dict[str, Value]:
+        """Return all fields; report once each value of a task that the record does not contain."""
+        now_s = self._spacecraft_time_s()
+        values, dropped = run_values(state)
+        values |= {
+            "generation": self._generation,
+            "run_number": self._run_number,
+            "uptime_s": now_s - self._start.t_spacecraft_s,
+            "spacecraft_time_s": now_s,
+        }
+        fields, invalid = status.fill(estimates | values)
+        for name, reason in (dropped | invalid).items():
+            if name not in self._dropped:
+                self._dropped.add(name)
+                self._notify("warning", "status_value", f"the status record lacks {name}: {reason}")
+        return fields
+
+    def _take_journal(self, newest: NewestEstimates, name: str, decode: Callable[[bytes], Message]) -> None:
+        """Read the newest estimates of a stream from its journal, without messages that cannot be decoded."""
+        for segment in list_segments((self._folder, self._runtime), name)[-2:]:
+            for record in journal.scan(segment.path.read_bytes()).records:
+                if record.kind is journal.Kind.MESSAGE:
+                    with contextlib.suppress(msgspec.DecodeError):
+                        newest.take(decode(record.payload))
+
+    def _replace_both(self, fields: dict[str, Value], limits: Mapping[str, str]) -> None:
+        """Replace the files in the home, or if that is impossible in the private folder.
+
+        Raises:
+            OSError: the files in the home cannot be written.
+        """
+        files = {STATUS_FILE: status.encode(fields), INFO_FILE: info.compose(fields, find_causes(fields, limits))}
+        try:
+            for name, content in files.items():
+                self._replace(name, content)
+                (self._runtime / name).unlink(missing_ok=True)
+        except OSError:
+            with contextlib.suppress(OSError):  # the host link reads these
+                for name, content in files.items():
+                    durable_write(self._runtime / name, content)
+            raise
+
+    def _replace(self, name: str, content: bytes) -> None:
+        """Replace a file in the home; on a full disk, use the reserved space, then the old file's."""
+        try:
+            durable_write(self._home / name, content)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            (self._folder / RESERVE_FILE).unlink(missing_ok=True)
+            try:
+                durable_write(self._home / name, content)
+            except OSError:
+                overwrite(self._home / name, content)
