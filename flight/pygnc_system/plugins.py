@@ -86,6 +86,19 @@ def load_as(entry: EntryPoint, kind: type[_T]) -> _T:
     return found
 
 
+def load_class(entry: EntryPoint, base: type[_T]) -> type[_T]:
+    """Import a plug-in that is a subclass of a class.
+
+    Raises:
+        PluginError: See `load`, or the object is not such a class.
+    """
+    kind = load_as(entry, type)
+    if not issubclass(kind, base):
+        what = f"{entry.value} is not derived from {base.__module__}.{base.__qualname__}"
+        raise PluginError(f"{title(entry)} cannot be used: {what}")
+    return kind
+
+
 def usable(group: str, kind: type[_T], reserved: Collection[str] = ()) -> Iterator[tuple[str, _T]]:
     """Yield the name and the object of each plug-in of a group; report those that cannot be used."""
     entries, clashes = installed(group, reserved)

@@ -8,12 +8,16 @@ import msgspec
 
 from pygnc_station.errors import StationError
 from pygnc_station.server_settings import Serve
-from pygnc_station.settings_types import Count, Days, Location, Name, Port, Seconds, Size, Table
+from pygnc_station.settings_types import Count, Days, Location, Name, Seconds, Size, Table
 
-OUTPUTS: Final = ("mqtt", "influx", "sensor_community", "opensensemap", "prometheus")
-"""Tables of our outputs, which are their names too."""
-SINKS: Final = "sinks."
-"""Prefix of the tables of the outputs of other packages."""
+_FORMER_SINKS: Final = {
+    "mqtt": "host",
+    "influx": "url",
+    "sensor_community": "sensor",
+    "opensensemap": "box",
+    "prometheus": "port",
+}
+"""Outputs whose settings were a table `[NAME]`, with the key that disabled the output if it was empty."""
 T = TypeVar("T")
 _SQLITE: Final = "sqlite:///"
 _OBJECT_STORES: Final = frozenset({"s3", "gs", "az", "abfs", "file"})
@@ -136,92 +140,6 @@ class Sync(Table, frozen=True):
     url: str = ""
 
 
-class Mqtt(Table, frozen=True):
-    """Settings of the MQTT broker that receives current readings: `[mqtt]`.
-
-    Attributes:
-        host: host name of the broker; "" disables the output.
-        port: TCP port of the broker; usually 8883 with TLS.
-        username: user name at the broker.
-        password: password at the broker; `${NAME}` is replaced by an environment variable.
-        tls: encrypt the connection and check the broker's certificate.
-        ca_file: additional CA certificates.
-        prefix: first part of all topics.
-        discovery_prefix: Home Assistant's discovery prefix; "" disables discovery.
-        expire_s: Home Assistant shows a value as unknown after this many seconds.
-    """
-
-    host: str = ""
-    port: Port = 1883
-    username: str = ""
-    password: str = ""
-    tls: bool = False
-    ca_file: str = ""
-    prefix: str = "pygnc"
-    discovery_prefix: str = "homeassistant"
-    expire_s: Annotated[int, msgspec.Meta(ge=0)] = 300
-
-
-class Influx(Table, frozen=True):
-    """Settings of the InfluxDB that receives all readings with their own times: `[influx]`.
-
-    Attributes:
-        url: URL of write requests with path and query; "" disables the output. Examples:
-            `http://host:8086/api/v2/write?org=o&bucket=b`, for InfluxDB 1 `http://name:password@host:8086/write?db=d`.
-        token: API token; `${NAME}` is replaced by an environment variable.
-    """
-
-    url: str = ""
-    token: str = ""
-
-
-class SensorCommunity(Table, frozen=True):
-    """Settings of the node at sensor.community that receives a particle counter's values: `[sensor_community]`.
-
-    Attributes:
-        sensor: name of the node as it is registered at devices.sensor.community, such as `raspi-00000000abcdef01`; ""
-            disables the output.
-        gadget: name of the particle counter.
-        every_s: interval of the requests; the values are averages.
-        url: address of the service.
-    """
-
-    sensor: str = ""
-    gadget: str = ""
-    every_s: Seconds = 145.0
-    url: str = "https://api.sensor.community/v1/push-sensor-data/"
-
-
-class OpenSenseMap(Table, frozen=True):
-    """Settings of the box at openSenseMap that receives values with their own times: `[opensensemap]`.
-
-    Attributes:
-        box: id of the box; "" disables the output.
-        token: access token of the box; `${NAME}` is replaced by an environment variable.
-        sensors: id of the box's sensor by `gadget/value`, such as `OPC_7/pm_2_5_ug_m3`.
-        url: address of the service.
-    """
-
-    box: str = ""
-    token: str = ""
-    sensors: dict[str, str] = msgspec.field(default_factory=dict)
-    url: str = "https://api.opensensemap.org"
-
-
-class Prometheus(Table, frozen=True):
-    """Settings of the endpoint from which Prometheus scrapes the newest values: `[prometheus]`.
-
-    Attributes:
-        port: TCP port; 0 disables the output.
-        host: address to listen on.
-        expire_s: values that are older than this are not exported.
-    """
-
-    port: Port = 0
-    host: str = "127.0.0.1"
-    expire_s: Seconds = 300.0
-
-
 _NO_SERVER: Final = Serve()
 
 
@@ -232,7 +150,7 @@ class StationSettings(Table, frozen=True):
         name: name of the station.
         folder: base of relative paths; by default the folder of the settings file.
         location: place of the station, which its server shows on a map.
-        sinks: settings of the outputs of other packages by name: `[sinks.NAME]`.
+        sinks: settings of the outputs by name: `[sinks.NAME]`.
     """
 
     name: str = "station"
@@ -244,11 +162,6 @@ class StationSettings(Table, frozen=True):
     upload: Upload = Upload()
     sync: Sync = Sync()
     serve: Serve = _NO_SERVER
-    mqtt: Mqtt = Mqtt()
-    influx: Influx = Influx()
-    prometheus: Prometheus = Prometheus()
-    sensor_community: SensorCommunity = SensorCommunity()
-    opensensemap: OpenSenseMap = OpenSenseMap()
     sinks: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
 
     def path(self, name: str) -> Path:
@@ -260,20 +173,8 @@ class StationSettings(Table, frozen=True):
         """True if the settings contain the table [serve]."""
         return self.serve is not _NO_SERVER
 
-    @property
-    def outputs(self) -> list[str]:
-        """Tables of the outputs of `pygnc station publish`."""
-        is_set: dict[str, object] = {
-            "mqtt": self.mqtt.host,
-            "influx": self.influx.url,
-            "sensor_community": self.sensor_community.sensor,
-            "opensensemap": self.opensensemap.box,
-            "prometheus": self.prometheus.port,
-        }
-        return [*(name for name in OUTPUTS if is_set[name]), *(f"{SINKS}{name}" for name in self.sinks)]
-
     def sink(self, name: str, kind: type[T]) -> T:
-        """Return the settings of an output of another package.
+        """Return the settings of an output.
 
         Args:
             name: name of its table `[sinks.NAME]`.
@@ -327,7 +228,7 @@ def settings_of(table: dict[str, Any], source: str) -> StationSettings:
         StationError: a key is unknown, has a wrong type or is out of range; the message names it.
     """
     try:
-        settings = msgspec.convert(table, StationSettings)
+        settings = msgspec.convert(_with_sinks(table, source), StationSettings)
     except msgspec.ValidationError as error:
         raise StationError(f"{source}: {error}") from None
     names = [device.gadget for device in settings.device]
@@ -339,6 +240,23 @@ def settings_of(table: dict[str, Any], source: str) -> StationSettings:
         if names.count(name) > 1:
             raise StationError(f"{source}: gadget {name!r} is the name of two devices; rename one of the devices")
     return settings
+
+
+def _with_sinks(table: dict[str, Any], source: str) -> dict[str, Any]:
+    """Move the former tables of outputs to `sinks`, except those of disabled outputs."""
+    former = {name: table[name] for name in _FORMER_SINKS if name in table}
+    sinks = table.get("sinks", {})
+    for name in former:
+        if name in sinks:
+            raise StationError(f"{source}: [{name}] and [sinks.{name}] are settings of one output; delete [{name}]")
+    used = {name: options for name, options in former.items() if options and options.get(_FORMER_SINKS[name], name)}
+    others = {name: value for name, value in table.items() if name not in former}
+    return others | {"sinks": used | sinks} if used else others
+
+
+def cursor_of(sink: str) -> str:
+    """Return the name under which a store records what an output has received."""
+    return sink if sink in _FORMER_SINKS else f"sinks.{sink}"
 
 
 def check_gadget(name: str) -> str:

@@ -344,7 +344,7 @@ def publish(_: float) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         settings = folder / "station.toml"
-        settings.write_text("[prometheus]\nport = 19321\n[mqtt]\nhost = '127.0.0.1'\nport = 9\n")
+        settings.write_text("[sinks.prometheus]\nport = 19321\n[sinks.mqtt]\nhost = '127.0.0.1'\nport = 9\n")
         with Store.open(str(folder / "readings.db")) as opened:
             for rank in range(IDLE_STREAMS):
                 _fill(opened, IN_A_BATCH, f"pack {rank}")

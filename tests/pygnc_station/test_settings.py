@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pygnc_station.errors import StationError
-from pygnc_station.settings import StationSettings, Upload
+from pygnc_station.settings import StationSettings, Upload, cursor_of
 from pygnc_station.settings_file import read_settings
 
 TOML = """
@@ -142,6 +142,19 @@ def test_rejects_invalid_yaml(tmp_path: Path, name: str, text: str, why: str) ->
 def test_reports_a_missing_settings_file(tmp_path: Path) -> None:
     with pytest.raises(StationError, match=r"none\.toml: No such file"):
         read_settings(tmp_path / "none.toml")
+
+
+def test_former_tables_of_outputs_are_settings_of_sinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORD", "secret")
+    text = "[mqtt]\nhost = 'broker'\npassword = '${WORD}'\n[influx]\nurl = ''\n[prometheus]\n[sinks.csv]\nfolder = 'f'"
+    mqtt = {"host": "broker", "password": "secret"}
+    assert _read(tmp_path, text).sinks == {"mqtt": mqtt, "csv": {"folder": "f"}}
+    with pytest.raises(StationError, match=r"station\.toml: \[mqtt\] and \[sinks\.mqtt\] .*; delete \[mqtt\]"):
+        _read(tmp_path, text + "\n[sinks.mqtt]\nhost = 'broker'")
+
+
+def test_outputs_with_former_tables_continue_where_they_were() -> None:
+    assert (cursor_of("influx"), cursor_of("csv")) == ("influx", "sinks.csv")
 
 
 @pytest.mark.parametrize(("url", "kind"), [("https://x", "station"), ("file:///x", "object_store"), ("", "station")])

@@ -87,7 +87,7 @@ def log(
 
 @command()
 def publish(settings: SettingsOption = None) -> None:
-    """Send new readings of the store to the outputs of the settings, such as [mqtt] and [influx], until Ctrl-C."""
+    """Send new readings of the store to the outputs of the settings, such as [sinks.mqtt], until Ctrl-C."""
     from pygnc_station.sinks.publisher import Publisher  # noqa: PLC0415 - imports the clients of all outputs
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)

@@ -33,7 +33,7 @@ _NO_UPLOAD: Final = """
 # url = "https://stations.example"
 """
 _OUTPUTS: Final = """
-# [mqtt]               # current values for Home Assistant, by `pygnc station publish`
+# [sinks.mqtt]         # current values for Home Assistant, by `pygnc station publish`
 # host = "homeassistant.local"
 # username = "station"
 # password = "${MQTT_PASSWORD}"

@@ -118,7 +118,7 @@ def unit_files(
             "log", watched, _logger_sandbox(settings), "--quiet", after="time-sync.target", title="log devices"
         )
         files = {"pygnc-station.service": logger + _AT_BOOT}
-        if settings.outputs:
+        if settings.sinks:
             watched = _WATCHED.format(watchdog_s=300, memory_mb=200)
             files["pygnc-station-publish.service"] = unit("publish", watched, plain) + _AT_BOOT
         urls = {"batch": settings.upload.url, "upload": settings.upload.url, "sync": settings.sync.url}

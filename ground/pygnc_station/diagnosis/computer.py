@@ -19,6 +19,8 @@ _SYNCHRONISED: Final = Path("/run/systemd/timesync/synchronized")
 _SYSTEMD: Final = Path("/run/systemd/system")
 _MAX_NAMES: Final = 3
 _FOR_OTHERS: Final = 0o077
+_SECRET_KEYS: Final = frozenset({"password", "token"})
+"""Keys of secrets in the settings of outputs; a `url` may contain a password."""
 
 
 class Finding(NamedTuple):
@@ -113,8 +115,8 @@ def _private_files(settings: StationSettings, file: Path | None) -> Iterator[Pat
 
 
 def _secrets(settings: StationSettings) -> Iterator[str]:
-    urls = (settings.store.url, settings.sync.url, settings.influx.url)
+    texts = [(key, text) for sink in settings.sinks.values() for key, text in sink.items() if isinstance(text, str)]
+    urls = (settings.store.url, settings.sync.url, *(text for key, text in texts if key == "url"))
     passwords = [urlsplit(url).password or "" for url in urls]
-    tokens = (settings.mqtt.password, settings.influx.token, settings.opensensemap.token)
-    alert_urls = settings.serve.alerts.urls.values()
-    yield from filter(None, (*tokens, *passwords, *map(unquote, passwords), *alert_urls))
+    words = (text for key, text in texts if key in _SECRET_KEYS)
+    yield from filter(None, (*words, *passwords, *map(unquote, passwords), *settings.serve.alerts.urls.values()))

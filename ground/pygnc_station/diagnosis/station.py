@@ -15,7 +15,7 @@ from pygnc_devices.opc_n3 import evaluation as opc
 from pygnc_station.diagnosis.computer import Finding, bad, good
 from pygnc_station.errors import StationError, StoreError, TransferError
 from pygnc_station.logger.devices import identify, read_one
-from pygnc_station.settings import Device, StationSettings
+from pygnc_station.settings import Device, StationSettings, cursor_of
 from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches
 from pygnc_station.store.cursors import SYNC
@@ -61,7 +61,7 @@ def examine_station(settings: StationSettings, now_s: float) -> Iterator[Finding
     yield from examine_key(settings, now_s + time.monotonic() - begin_s)  # devices may take a minute
     if settings.sync.url:
         yield _examine_central_store(settings)
-    if settings.outputs:
+    if settings.sinks:
         yield from _examine_outputs(settings)
 
 
@@ -107,7 +107,7 @@ def _examine_store(settings: StationSettings, now_s: float, *, is_logging: bool)
     try:
         with Store.open(settings.store_url) as store:
             yield _examine_age(store, now_s, is_logging=is_logging)
-            outputs = ((table, f"[{table}]") for table in settings.outputs)
+            outputs = ((cursor_of(name), f"[sinks.{name}]") for name in settings.sinks)
             for name, subject in ((SYNC, "central store"), (UPLOAD, "upload"), *outputs):
                 state = retry_state(store, name)
                 if state.problem:
@@ -189,9 +189,9 @@ def _examine_central_store(settings: StationSettings) -> Finding:
 def _examine_outputs(settings: StationSettings) -> Iterator[Finding]:
     from pygnc_station.sinks.sink import chosen_sinks  # noqa: PLC0415 - imports the clients of all outputs
 
-    for table, kind in chosen_sinks(settings):
+    for name, kind in chosen_sinks(settings):
         if isinstance(kind, Exception):
-            yield bad(f"[{table}]", str(kind).removeprefix(f"[{table}]: "))
+            yield bad(f"[sinks.{name}]", str(kind).removeprefix(f"[sinks.{name}]: "))
             continue
         try:
             found = kind.check(settings, _ANSWER_TIMEOUT_S)

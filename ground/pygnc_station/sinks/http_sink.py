@@ -24,20 +24,20 @@ class HttpSink(Sink):
         timeout_s: timeout of a request in seconds.
 
     Attributes:
-        table: table of the settings.
-        name: name of the service in messages, with its address.
+        name: name of the output, whose settings are `[sinks.NAME]`.
+        service: name of the service in messages, with its address.
         remedies: remedy of a refused login, and of an address that is not found.
     """
 
-    table: ClassVar[str]
+    name: ClassVar[str]
     remedies: ClassVar[tuple[str, str]]
 
     @abstractmethod
     def __init__(self, station: StationSettings, timeout_s: float = TIMEOUT_S) -> None: ...
 
-    def connect(self, name: str, headers: dict[str, str], timeout_s: float) -> None:
+    def connect(self, service: str, headers: dict[str, str], timeout_s: float) -> None:
         """Set the name of the service in messages, and headers and timeout of all requests."""
-        self.name = name
+        self.service = service
         self._client = httpx.Client(headers=headers, timeout=timeout_s)
 
     @classmethod
@@ -71,23 +71,25 @@ class HttpSink(Sink):
         except httpx.ConnectError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 why = "its certificate is not trusted; set SSL_CERT_FILE to a file of CA certificates"
-                raise StationError(f"{self.name}: {why}") from None
-            remedy = f"check that it is running, and url in [{self.table}]"
-            raise TransferError(f"{self.name}: no connection ({error}); {remedy}") from None
+                raise StationError(f"{self.service}: {why}") from None
+            remedy = f"check that it is running, and url in [sinks.{self.name}]"
+            raise TransferError(f"{self.service}: no connection ({error}); {remedy}") from None
         except httpx.HTTPError as error:
-            raise TransferError(f"{self.name}: the request failed ({error or type(error).__name__})") from None
+            raise TransferError(f"{self.service}: the request failed ({error or type(error).__name__})") from None
         code = response.status_code
         login, address = self.remedies
         if code in _TOKEN_PROBLEMS:
-            raise StationError(f"{self.name}: the token or login is not accepted; {login}")
+            raise StationError(f"{self.service}: the token or login is not accepted; {login}")
         if code == httpx.codes.NOT_FOUND:
-            raise StationError(f"{self.name}: HTTP {code}: {response.text[:200].strip()}: {address}")
+            raise StationError(f"{self.service}: HTTP {code}: {response.text[:200].strip()}: {address}")
         if code in _LATER or not (200 <= code < 300 or 400 <= code < 500):
-            raise TransferError(f"{self.name}: temporary failure, HTTP {code}")
+            raise TransferError(f"{self.service}: temporary failure, HTTP {code}")
         return response
 
     def send_readings(self, url: httpx.URL | str, **content: Any) -> None:  # noqa: ANN401 - httpx's
         """Send a POST request with readings; raises the errors of `write`."""
         response = self.send("POST", url, **content)
         if 400 <= response.status_code < 500:
-            raise StationError(f"{self.name} refuses the readings: HTTP {response.status_code}: {response.text[:200]}")
+            raise StationError(
+                f"{self.service} refuses the readings: HTTP {response.status_code}: {response.text[:200]}"
+            )

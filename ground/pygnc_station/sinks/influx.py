@@ -7,11 +7,25 @@ import httpx
 
 from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings
+from pygnc_station.settings_types import Name, Table
 from pygnc_station.sinks.http_sink import TIMEOUT_S, HttpSink
 from pygnc_station.store.readings import PlainValue, StoredReading, Stream
 
 _RESERVED: Final = frozenset({"time", "gadget", "family", "station", "quality"})
 """Names of tags and of the time: InfluxDB would drop a field of such a name, or refuse the whole request."""
+
+
+class Influx(Table, frozen=True):
+    """Settings of the InfluxDB that receives all readings with their own times: `[sinks.influx]`.
+
+    Attributes:
+        url: URL of write requests with path and query, such as `http://host:8086/api/v2/write?org=o&bucket=b`;
+            for InfluxDB 1 `http://name:password@host:8086/write?db=d`.
+        token: API token; `${NAME}` is replaced by an environment variable.
+    """
+
+    url: Name
+    token: str = ""
 
 
 def line_of(station: str, stream: Stream, reading: StoredReading) -> str:
@@ -40,22 +54,23 @@ class InfluxSink(HttpSink):
         timeout_s: timeout of a request in seconds.
 
     Raises:
-        StationError: url in [influx] is invalid.
+        StationError: url in [sinks.influx] is invalid.
     """
 
     title = "InfluxDB"
-    table = "influx"
+    name = "influx"
     remedies = (
-        "check token in [influx], or name and password in its url",
-        "create the database or bucket, or correct url in [influx]",
+        "check token in [sinks.influx], or name and password in its url",
+        "create the database or bucket, or correct url in [sinks.influx]",
     )
 
     def __init__(self, station: StationSettings, timeout_s: float = TIMEOUT_S) -> None:
-        self._url = _checked(station.influx.url)
+        chosen = station.sink(self.name, Influx)
+        self._url = _checked(chosen.url)
         self._station = station.name
         headers = {"content-type": "text/plain; charset=utf-8"}
-        if station.influx.token:
-            headers["authorization"] = f"Token {station.influx.token}"
+        if chosen.token:
+            headers["authorization"] = f"Token {chosen.token}"
         self.connect(f"InfluxDB at {self._url.scheme}://{self._url.netloc.decode()}", headers, timeout_s)
 
     def write(self, stream: Stream, readings: Sequence[StoredReading]) -> None:
@@ -82,11 +97,11 @@ def _checked(url: str) -> httpx.URL:
         found = httpx.URL(url)
     except httpx.InvalidURL:
         why = "invalid URL (write / as %2F and @ as %40 in a password)"
-        raise StationError(f"url in [influx]: {why}; {example}") from None
+        raise StationError(f"url in [sinks.influx]: {why}; {example}") from None
     if found.scheme not in {"http", "https"}:
-        raise StationError(f"url in [influx] must begin with http:// or https://; {example}")
+        raise StationError(f"url in [sinks.influx] must begin with http:// or https://; {example}")
     if not found.host:
-        raise StationError(f"url in [influx] contains no host; {example}")
+        raise StationError(f"url in [sinks.influx] contains no host; {example}")
     return found.copy_set_param("precision", "ms")
 
 

@@ -7,14 +7,16 @@ import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
+import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from pygnc_station.errors import StationError, TransferError
-from pygnc_station.settings import Mqtt, StationSettings
+from pygnc_station.settings import StationSettings
+from pygnc_station.settings_types import Name, Port, Table
 from pygnc_station.sinks.sink import Delivery, Sink
 from pygnc_station.store.readings import Column, StoredReading, Stream
 from pygnc_station.store.store import Store
@@ -34,10 +36,37 @@ _FORBIDDEN: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _SKIPPED: Final = frozenset({"raw", "checksum"})
 _ALARMS: Final = {"protections": "protection", "reductions": "power reduced", "charging_error": "charging error"}
 """Values whose labelled bits or codes are alarms, and the names of the alarms."""
+_NAME: Final = "mqtt"
 _KEEPALIVE_S: Final = 30
 _QOS: Final = 1
 _MAX_WAITING: Final = 1000
 _log: Final = logging.getLogger(__name__)
+
+
+class Mqtt(Table, frozen=True):
+    """Settings of the MQTT broker that receives current readings: `[sinks.mqtt]`.
+
+    Attributes:
+        host: host name of the broker.
+        port: TCP port of the broker; usually 8883 with TLS.
+        username: user name at the broker.
+        password: password at the broker; `${NAME}` is replaced by an environment variable.
+        tls: encrypt the connection and check the broker's certificate.
+        ca_file: additional CA certificates.
+        prefix: first part of all topics.
+        discovery_prefix: Home Assistant's discovery prefix; "" disables discovery.
+        expire_s: Home Assistant shows a value as unknown after this many seconds.
+    """
+
+    host: Name
+    port: Port = 1883
+    username: str = ""
+    password: str = ""
+    tls: bool = False
+    ca_file: str = ""
+    prefix: str = "pygnc"
+    discovery_prefix: str = "homeassistant"
+    expire_s: Annotated[int, msgspec.Meta(ge=0)] = 300
 
 
 def topic_part(text: str) -> str:
@@ -134,7 +163,7 @@ class MqttSink(Sink):
     delivery = Delivery.CURRENT
 
     def __init__(self, settings: StationSettings) -> None:
-        self._mqtt = settings.mqtt
+        self._mqtt = settings.sink(_NAME, Mqtt)
         self._station = settings.name
         self._root = f"{self._mqtt.prefix}/{topic_part(settings.name)}"
         self._availability = f"{self._root}/availability"
@@ -142,7 +171,7 @@ class MqttSink(Sink):
         self._refusal = ""
         self._is_unreachable = False
         self.connected = threading.Event()
-        self._client = _client(settings, f"pygnc-{topic_part(settings.name)}")
+        self._client = _client(settings, self._mqtt, f"pygnc-{topic_part(settings.name)}")
         self._client.max_queued_messages_set(_MAX_WAITING)
         self._client.will_set(self._availability, "offline", _QOS, retain=True)
         self._client.on_connect = self._on_connect
@@ -168,8 +197,9 @@ class MqttSink(Sink):
     @classmethod
     def check(cls, station: StationSettings, timeout_s: float) -> str:
         """Log in to the broker and out again; a running publisher keeps its connection."""
-        check_broker(station, timeout_s)
-        return f"{station.mqtt.host}:{station.mqtt.port} accepts the login"
+        mqtt = station.sink(_NAME, Mqtt)
+        _check_broker(station, mqtt, timeout_s)
+        return f"{mqtt.host}:{mqtt.port} accepts the login"
 
     def write(self, stream: Stream, readings: Sequence[StoredReading]) -> None:
         """Publish readings of a stream."""
@@ -214,22 +244,16 @@ class MqttSink(Sink):
     def _on_connect_fail(self, *_: object) -> None:
         if not self._is_unreachable:
             _log.warning(
-                "%s:%d: the broker cannot be reached; retrying (check host and port in [mqtt])",
+                "%s:%d: the broker cannot be reached; retrying (check host and port in [sinks.mqtt])",
                 self._mqtt.host,
                 self._mqtt.port,
             )
         self._is_unreachable = True
 
 
-def check_broker(settings: StationSettings, timeout_s: float) -> None:
-    """Log in to the broker and out again; a running publisher keeps its connection.
-
-    Raises:
-        StationError: the broker refuses the login, or the CA certificates cannot be read.
-        TransferError: the broker does not respond within `timeout_s`.
-    """
-    mqtt, answers = settings.mqtt, SimpleQueue[ReasonCode]()
-    client = _client(settings, f"pygnc-{topic_part(settings.name)}-{uuid.uuid4().hex[:8]}")
+def _check_broker(settings: StationSettings, mqtt: Mqtt, timeout_s: float) -> None:
+    answers = SimpleQueue[ReasonCode]()
+    client = _client(settings, mqtt, f"pygnc-{topic_part(settings.name)}-{uuid.uuid4().hex[:8]}")
     client.connect_timeout = timeout_s
     client.on_connect = lambda _, __, ___, reason, ____: answers.put(reason)
     try:
@@ -238,7 +262,7 @@ def check_broker(settings: StationSettings, timeout_s: float) -> None:
         reason = answers.get(timeout=timeout_s)
     except (OSError, Empty) as error:
         why = str(error) or "timeout"
-        remedy = "check that the broker is running, and host and port in [mqtt]"
+        remedy = "check that the broker is running, and host and port in [sinks.mqtt]"
         raise TransferError(f"{mqtt.host}:{mqtt.port}: the broker does not respond ({why}); {remedy}") from None
     finally:
         client.disconnect()
@@ -247,15 +271,15 @@ def check_broker(settings: StationSettings, timeout_s: float) -> None:
         raise _refused(mqtt, str(reason))
 
 
-def _client(settings: StationSettings, client_id: str) -> paho.Client:
+def _client(settings: StationSettings, mqtt: Mqtt, client_id: str) -> paho.Client:
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id)
-    if settings.mqtt.username:
-        client.username_pw_set(settings.mqtt.username, settings.mqtt.password)
-    if settings.mqtt.tls:
-        client.tls_set_context(tls_context(settings, settings.mqtt.ca_file, "mqtt"))
+    if mqtt.username:
+        client.username_pw_set(mqtt.username, mqtt.password)
+    if mqtt.tls:
+        client.tls_set_context(tls_context(settings, mqtt.ca_file, "sinks.mqtt"))
     return client
 
 
 def _refused(mqtt: Mqtt, reason: str) -> StationError:
-    remedy = "check username and password in [mqtt]"
+    remedy = "check username and password in [sinks.mqtt]"
     return StationError(f"{mqtt.host}:{mqtt.port}: the broker refuses the login ({reason}); {remedy}")

@@ -5,15 +5,17 @@ import re
 import socket
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Final, Self
+from typing import Annotated, Final, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+import msgspec
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings
+from pygnc_station.settings_types import Seconds, Table
 from pygnc_station.sinks.sink import Delivery, Sink
 from pygnc_station.store.query import newest_of_each_kind
 from pygnc_station.store.readings import StoredReading, Stream, clock_ms
@@ -22,6 +24,20 @@ from pygnc_station.store.store import Store
 REQUEST_S: Final = 10.0
 """Maximum time of a request, from its connection to the end of the response."""
 _FORBIDDEN: Final = re.compile(r"[^a-zA-Z0-9_]")
+
+
+class Prometheus(Table, frozen=True):
+    """Settings of the endpoint from which Prometheus scrapes the newest values: `[sinks.prometheus]`.
+
+    Attributes:
+        port: TCP port.
+        host: address to listen on.
+        expire_s: values that are older than this are not exported.
+    """
+
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    host: str = "127.0.0.1"
+    expire_s: Seconds = 300.0
 
 
 class PrometheusSink(Sink):
@@ -35,7 +51,7 @@ class PrometheusSink(Sink):
     delivery = Delivery.NONE
 
     def __init__(self, settings: StationSettings, store: Store) -> None:
-        chosen = settings.prometheus
+        chosen = settings.sink("prometheus", Prometheus)
         registry = CollectorRegistry()
         registry.register(ReadingCollector(store, chosen.expire_s))
         try:
@@ -43,9 +59,8 @@ class PrometheusSink(Sink):
             self._thread: threading.Thread
             self._server, self._thread = start_http_server(chosen.port, chosen.host, registry)
         except OSError as error:
-            raise StationError(
-                f"{chosen.host}:{chosen.port}: {error.strerror or error}; set another host or port in [prometheus]"
-            ) from None
+            remedy = "set another host or port in [sinks.prometheus]"
+            raise StationError(f"{chosen.host}:{chosen.port}: {error.strerror or error}; {remedy}") from None
         self._server.RequestHandlerClass = _Handler
 
     @classmethod

@@ -7,8 +7,8 @@ from contextlib import ExitStack, closing
 from typing import Final
 
 from pygnc_station.errors import StationError, TransferError
-from pygnc_station.settings import StationSettings
-from pygnc_station.sinks.sink import Delivery, Sink, chosen_sinks
+from pygnc_station.settings import StationSettings, cursor_of
+from pygnc_station.sinks.sink import Delivery, Sink, chosen_sinks, installed_sinks
 from pygnc_station.store import query
 from pygnc_station.store.cursors import advance, pending
 from pygnc_station.store.readings import clock_ms
@@ -31,7 +31,7 @@ class Publisher:
     A broken output of another package is reported and left out.
 
     Attributes:
-        sinks: open outputs by the table of their settings.
+        sinks: open outputs by name.
 
     Raises:
         StationError: the settings contain no usable output, or an output cannot be opened.
@@ -43,20 +43,20 @@ class Publisher:
         self._stopping = threading.Event()
         self._seen: dict[int, int] = {stream.id: stream.next_number - 1 for stream in query.streams(store)}
         self._problems: dict[str, str] = {}
-        if not settings.outputs:
+        if not settings.sinks:
             raise StationError(
-                f"the settings in {settings.folder} contain no output; set host in [mqtt], url in [influx], port in"
-                " [prometheus], sensor in [sensor_community], box in [opensensemap], or add a table [sinks.NAME]"
+                f"the settings in {settings.folder} contain no output; add a table [sinks.NAME], where NAME is one of"
+                f" {installed_sinks()}"
             )
         self.sinks: dict[str, Sink] = {}
         with ExitStack() as stack:
-            for table, kind in chosen_sinks(settings):
-                if isinstance(kind, PluginError) and len(settings.outputs) > 1:
-                    _log.warning("[%s]: %s; this output is left out", table, kind)
+            for name, kind in chosen_sinks(settings):
+                if isinstance(kind, PluginError) and len(settings.sinks) > 1:
+                    _log.warning("[sinks.%s]: %s; this output is left out", name, kind)
                 elif isinstance(kind, Exception):
                     raise StationError(str(kind)) from kind
                 else:
-                    self.sinks[table] = stack.enter_context(closing(kind.open(settings, store)))
+                    self.sinks[name] = stack.enter_context(closing(kind.open(settings, store)))
             self._closing = stack.pop_all()
 
     def stop(self) -> None:
@@ -94,11 +94,11 @@ class Publisher:
                 continue
             with self._store.reads() as connection:
                 readings = query.numbered(connection, stream.id, first, last)
-            for table, sink in sinks:
+            for name, sink in sinks:
                 try:
                     sink.write(stream, readings)
                 except Exception as error:  # noqa: BLE001 - an output of another package must not stop the others
-                    self._note(table, error)
+                    self._note(name, error)
             self._seen[stream.id] = last
 
     def push(self, now_ms: int) -> bool:
@@ -107,33 +107,34 @@ class Publisher:
         Raises:
             StationError: the only output refuses the readings. A failure of one of several stops none of the others.
         """
-        done = [self._push_to(table, sink, now_ms) for table, sink in self._receiving(Delivery.EVERY)]
+        done = [self._push_to(name, sink, now_ms) for name, sink in self._receiving(Delivery.EVERY)]
         return all(done)
 
     def _receiving(self, delivery: Delivery) -> Iterator[tuple[str, Sink]]:
-        return ((table, sink) for table, sink in self.sinks.items() if sink.delivery is delivery)
+        return ((name, sink) for name, sink in self.sinks.items() if sink.delivery is delivery)
 
     def _poll(self) -> None:
-        for table, sink in self.sinks.items():
+        for name, sink in self.sinks.items():
             try:
                 sink.poll()
             except Exception as error:  # noqa: BLE001 - an output of another package must not stop the others
-                self._note(table, error)
+                self._note(name, error)
 
-    def _note(self, table: str, error: Exception) -> None:
+    def _note(self, name: str, error: Exception) -> None:
         """Log a failure of an output once, or raise it if the user has to remove its reason and it is the only one."""
         if isinstance(error, StationError) and len(self.sinks) == 1:
             raise error
         text = _described(error)
-        if self._problems.get(table) != text:
-            self._problems[table] = text
-            _log.warning("[%s]: %s", table, text)
+        if self._problems.get(name) != text:
+            self._problems[name] = text
+            _log.warning("[sinks.%s]: %s", name, text)
 
-    def _push_to(self, table: str, sink: Sink, now_ms: int) -> bool:
-        if retry_state(self._store, table).next_try_ms > now_ms:
+    def _push_to(self, name: str, sink: Sink, now_ms: int) -> bool:
+        cursor = cursor_of(name)
+        if retry_state(self._store, cursor).next_try_ms > now_ms:
             return False
         try:
-            while self._write_page(table, sink):
+            while self._write_page(cursor, sink):
                 if self._stopping.is_set():
                     return False
                 self._notifier.feed()  # there may be many pages
@@ -141,22 +142,22 @@ class Publisher:
             if isinstance(error, StationError) and len(self.sinks) == 1:
                 raise
             _log.warning("%s", _described(error))
-            note_failure(self._store, table, _described(error), now_ms)
+            note_failure(self._store, cursor, _described(error), now_ms)
             return False
-        note_success(self._store, table, now_ms)
+        note_success(self._store, cursor, now_ms)
         return True
 
-    def _write_page(self, table: str, sink: Sink) -> bool:
+    def _write_page(self, cursor: str, sink: Sink) -> bool:
         """Send a page of readings of one stream; return False if no readings are pending."""
         with self._store.reads() as connection:
-            waiting = pending(connection, table)
+            waiting = pending(connection, cursor)
             if not waiting:
                 return False
             part = waiting[0]
             readings = query.numbered(connection, part.stream.id, part.first, part.last, _PAGE)
         sink.write(part.stream, readings)
         with self._store.writes() as connection:
-            advance(connection, table, part.stream.id, readings[-1].number if readings else part.last)
+            advance(connection, cursor, part.stream.id, readings[-1].number if readings else part.last)
         return True
 
 

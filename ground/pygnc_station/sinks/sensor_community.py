@@ -10,6 +10,7 @@ from typing import Final
 import pygnc_system
 from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings
+from pygnc_station.settings_types import Name, Seconds, Table
 from pygnc_station.sinks.http_sink import TIMEOUT_S, HttpSink
 from pygnc_station.store.readings import Quality, StoredReading, Stream, clock_ms
 
@@ -21,6 +22,22 @@ DOUBTFUL: Final = Quality.CLOCK | Quality.PARTIAL | Quality.DEVICE | Quality.FUT
 """Readings with these flags are not sent to public services."""
 
 
+class SensorCommunity(Table, frozen=True):
+    """Settings of the node at sensor.community that receives a particle counter's values: `[sinks.sensor_community]`.
+
+    Attributes:
+        sensor: name of the node as it is registered at devices.sensor.community, such as `raspi-00000000abcdef01`.
+        gadget: name of the particle counter.
+        every_s: interval of the requests; the values are averages.
+        url: address of the service.
+    """
+
+    sensor: Name
+    gadget: Name
+    every_s: Seconds = 145.0
+    url: str = "https://api.sensor.community/v1/push-sensor-data/"
+
+
 class SensorCommunitySink(HttpSink):
     """Client of sensor.community.
 
@@ -29,17 +46,17 @@ class SensorCommunitySink(HttpSink):
         timeout_s: timeout of a request in seconds.
 
     Raises:
-        StationError: `gadget` in [sensor_community] is missing or is no device of this station.
+        StationError: `gadget` in [sinks.sensor_community] is missing or is no device of this station.
     """
 
     title = "sensor.community"
-    table = "sensor_community"
-    remedies = ("register the name in `sensor` at devices.sensor.community", "correct url in [sensor_community]")
+    name = "sensor_community"
+    remedies = ("register the name in `sensor` at devices.sensor.community", "correct url in [sinks.sensor_community]")
 
     def __init__(self, station: StationSettings, timeout_s: float = TIMEOUT_S) -> None:
-        self._settings = chosen = station.sensor_community
+        self._settings = chosen = station.sink(self.name, SensorCommunity)
         if chosen.gadget.lower() not in {device.gadget.lower() for device in station.device}:
-            raise StationError(f"gadget = {chosen.gadget!r} in [sensor_community] is no device of this station")
+            raise StationError(f"gadget = {chosen.gadget!r} in [sinks.sensor_community] is no device of this station")
         headers = {"X-Pin": _PARTICLE_PIN, "X-Sensor": self._settings.sensor}
         self.connect(f"sensor.community at {self._settings.url}", headers, timeout_s)
         self._good: list[StoredReading] = []

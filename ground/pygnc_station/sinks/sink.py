@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import ClassVar, Final, Self
 
 from pygnc_station.errors import StationError
-from pygnc_station.settings import OUTPUTS, SINKS, StationSettings
+from pygnc_station.settings import StationSettings, cursor_of
 from pygnc_station.store.readings import StoredReading, Stream
 from pygnc_station.store.store import Store
 from pygnc_system import plugins
@@ -48,7 +48,7 @@ class Sink(ABC):
     @classmethod
     @abstractmethod
     def open(cls, station: StationSettings, store: Store) -> Self:
-        """Return the output for the settings of a station; `station.sink` converts those of a plug-in.
+        """Return the output for the settings of a station; `station.sink` converts those of `[sinks.NAME]`.
 
         Raises:
             StationError: the settings are invalid, or the output cannot be opened.
@@ -81,40 +81,33 @@ class Sink(ABC):
         """Release what `open` has opened."""
 
 
-def sink_class(table: str) -> type[Sink]:
-    """Return the class of an output.
-
-    Args:
-        table: the table of its settings, such as `mqtt` or `sinks.NAME`.
+def sink_class(name: str) -> type[Sink]:
+    """Return the class of the output with the settings `[sinks.NAME]`.
 
     Raises:
         StationError: no installed package adds this output.
         PluginError: the package that adds it is broken.
     """
-    name = table.removeprefix(SINKS)
-    found = plugins.installed(GROUP, OUTPUTS)
+    found = plugins.installed(GROUP)
     if name in found.clashes:
         plugins.report(found.clashes[name])
-    entry = found.entries.get(name)
-    if table != name and name in OUTPUTS:
-        raise StationError(f"[{table}]: {name} is an output of PyGNC; its table is [{name}]")
-    if entry is None:
-        others = ", ".join(one for one in found.entries if one not in OUTPUTS) or "none"
-        raise StationError(f"[{table}]: no installed package adds the output {name!r}; installed: {others}")
-    kind = plugins.load_as(entry, type)
-    if not issubclass(kind, Sink):
-        what = f"{entry.value} is not derived from {Sink.__module__}.Sink"
-        raise PluginError(f"{plugins.title(entry)} cannot be used: {what}")
-    return kind
+    if name not in found.entries:
+        raise StationError(f"[sinks.{name}]: no installed package adds this output; installed: {installed_sinks()}")
+    return plugins.load_class(found.entries[name], Sink)  # type: ignore[type-abstract]
+
+
+def installed_sinks() -> str:
+    """Return the names of the installed outputs."""
+    return ", ".join(plugins.installed(GROUP).entries) or "none"
 
 
 def chosen_sinks(station: StationSettings) -> Iterator[tuple[str, type[Sink] | StationError | PluginError]]:
-    """Yield the table and the class of each output of the settings, or the reason why it cannot be used."""
-    for table in station.outputs:
+    """Yield the name and the class of each output of the settings, or the reason why it cannot be used."""
+    for name in station.sinks:
         try:
-            yield table, sink_class(table)
+            yield name, sink_class(name)
         except (StationError, PluginError) as error:
-            yield table, error
+            yield name, error
 
 
 def cursors(station: StationSettings) -> list[str]:
@@ -123,5 +116,7 @@ def cursors(station: StationSettings) -> list[str]:
     An output that cannot be loaded keeps its cursor: it may receive the readings when it has been repaired.
     """
     return [
-        table for table, kind in chosen_sinks(station) if not isinstance(kind, type) or kind.delivery is Delivery.EVERY
+        cursor_of(name)
+        for name, kind in chosen_sinks(station)
+        if not isinstance(kind, type) or kind.delivery is Delivery.EVERY
     ]

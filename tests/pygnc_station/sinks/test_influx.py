@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pygnc_station.commands.doctor import examine
 from pygnc_station.errors import StationError
-from pygnc_station.settings import Influx, StationSettings
+from pygnc_station.settings import StationSettings
 from pygnc_station.sinks.influx import InfluxSink
 from pygnc_station.sinks.publisher import Publisher
 from pygnc_station.store.readings import Column, Layout, NewReading, PlainValue, StoredReading, Stream, to_text
@@ -66,7 +66,7 @@ def test_influxdb_stores_values_times_and_tags_unchanged(database: InfluxDb, sto
     ]
     _append(store, "opc 7, east=1", layout, [(START_MS + 7 * rank, row) for rank, row in enumerate(values)])
     _append(store, "other", layout, [(START_MS, [1e300, 5e-324, None, "Ω", None])])
-    settings = StationSettings(name="roof", influx=Influx(database.url))
+    settings = StationSettings(name="roof", sinks={"influx": {"url": database.url}})
     _publish(store, settings)
     _publish(store, settings)
     points = database.points("histogram, whole")
@@ -84,7 +84,7 @@ def test_influxdb_stores_values_times_and_tags_unchanged(database: InfluxDb, sto
 
 def test_readings_logged_during_an_outage_are_sent_later(database: InfluxDb, store: Store) -> None:
     layout = Layout("outage", (Column("value"),))
-    settings = StationSettings(influx=Influx(database.url))
+    settings = StationSettings(sinks={"influx": {"url": database.url}})
     _append(store, "g", layout, [(START_MS, [0.5])])
     _publish(store, settings)
     database.stop()
@@ -104,11 +104,13 @@ def test_uses_the_login_in_the_url_and_reports_a_wrong_one(tmp_path: Path, store
     _append(store, "g", Layout("login", (Column("value"),)), [(START_MS, [1.0])])
     with InfluxDb(tmp_path, login=("station", "pass word")) as database:
         for login in ("", "station:wrong@"):
-            settings = StationSettings(influx=Influx(database.url.replace("//", f"//{login}")))
+            settings = StationSettings(sinks={"influx": {"url": database.url.replace("//", f"//{login}")}})
             with pytest.raises(StationError, match="is not accepted") as error:
                 _publish(store, settings)
             assert "wrong" not in str(error.value)
-        _publish(store, StationSettings(influx=Influx(database.url.replace("//", "//station:pass%20word@"))))
+        _publish(
+            store, StationSettings(sinks={"influx": {"url": database.url.replace("//", "//station:pass%20word@")}})
+        )
         assert [point["value"] for point in database.points("login")] == [1.0]
 
 
@@ -117,14 +119,14 @@ def test_reports_a_missing_influx_database(database: InfluxDb, store: Store) -> 
     with pytest.raises(
         StationError, match=r'HTTP 404: .*database not found: \\"nothing\\".*create the database or bucket'
     ):
-        _publish(store, StationSettings(influx=Influx(database.url.replace("stations", "nothing"))))
+        _publish(store, StationSettings(sinks={"influx": {"url": database.url.replace("stations", "nothing")}}))
 
 
 def test_the_doctor_explains_problems_with_influxdb(database: InfluxDb, tmp_path: Path, store: Store) -> None:
     _append(store, "g", Layout("k", (Column("value"),)), [(START_MS, [1.0])])
 
     def told(url: str) -> tuple[bool, str]:
-        found = examine(StationSettings(folder=str(tmp_path), influx=Influx(url)), START_MS / 1000)
+        found = examine(StationSettings(folder=str(tmp_path), sinks={"influx": {"url": url}}), START_MS / 1000)
         (finding,) = (finding for finding in found if finding.subject == "InfluxDB")
         return finding.is_good, finding.text
 
@@ -133,25 +135,25 @@ def test_the_doctor_explains_problems_with_influxdb(database: InfluxDb, tmp_path
     is_good, why = told(database.url.replace("stations", "nothing"))
     assert not is_good
     assert "database not found" in why
-    assert "create the database or bucket, or correct url in [influx]" in why
-    assert told("ftp://server/write")[1].startswith("url in [influx] must begin with http:// or https://")
+    assert "create the database or bucket, or correct url in [sinks.influx]" in why
+    assert told("ftp://server/write")[1].startswith("url in [sinks.influx] must begin with http:// or https://")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     is_good, why = told(f"http://name:secret@127.0.0.1:{port}/write?db=stations")
     assert not is_good
     assert why.startswith(f"http://127.0.0.1:{port}: ")
-    assert why.endswith("check that it is running, and url in [influx]")
+    assert why.endswith("check that it is running, and url in [sinks.influx]")
     folder = tmp_path / "locked"
     folder.mkdir()
     with InfluxDb(folder, login=("station", "pass word")) as locked:
-        assert "check token in [influx], or name and password in its url" in told(locked.url)[1]
+        assert "check token in [sinks.influx], or name and password in its url" in told(locked.url)[1]
         assert told(locked.url.replace("//", "//station:pass%20word@"))[0]
     assert [point["value"] for point in database.points("k")] == []
 
 
 @pytest.fixture(scope="module")
 def sink(database: InfluxDb) -> Iterator[InfluxSink]:
-    sink = InfluxSink(StationSettings(name="s", influx=Influx(database.url)))
+    sink = InfluxSink(StationSettings(name="s", sinks={"influx": {"url": database.url}}))
     yield sink
     sink.close()
 

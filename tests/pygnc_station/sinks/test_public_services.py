@@ -11,7 +11,7 @@ from pygnc_devices.opc_n3.packets import HISTOGRAM
 from pygnc_station.commands.main import app
 from pygnc_station.commands.readings import readers
 from pygnc_station.errors import StationError
-from pygnc_station.settings import Device, Influx, OpenSenseMap, SensorCommunity, StationSettings
+from pygnc_station.settings import Device, StationSettings
 from pygnc_station.sinks.publisher import Publisher
 from pygnc_station.store.readings import Layout, NewReading, Quality, clock_ms, iso_time, to_text
 from pygnc_station.store.store import Store
@@ -38,13 +38,13 @@ def log(store: Store, *pm_2_5: float, age_s: float = 0.0, quality: int = 0, gadg
 
 def community(there: Service, **changes: Any) -> StationSettings:  # noqa: ANN401 - any setting
     chosen = {"sensor": "raspi-1", "gadget": "OPC_7", "url": f"{there.url}/v1/push-sensor-data/"} | changes
-    return StationSettings(device=[DEVICE], sensor_community=SensorCommunity(**chosen))
+    return StationSettings(device=[DEVICE], sinks={"sensor_community": chosen})
 
 
 def sense_map(there: Service, **changes: Any) -> StationSettings:  # noqa: ANN401 - any setting
     sensors = {"OPC_7/pm_2_5_ug_m3": "pm25", "opc_7/temperature_degc": "warm"}
     chosen = {"box": BOX["_id"], "token": "word", "sensors": sensors, "url": there.url} | changes
-    return StationSettings(device=[DEVICE], opensensemap=OpenSenseMap(**chosen))
+    return StationSettings(device=[DEVICE], sinks={"opensensemap": chosen})
 
 
 def test_sensor_community_receives_means_of_current_good_readings(store: Store) -> None:
@@ -95,7 +95,7 @@ def test_an_output_that_refuses_readings_stops_no_other(store: Store, caplog: py
     with service(BOX) as there, service() as other, caplog.at_level(logging.WARNING):
         other.answers.append(422)
         settings = sense_map(there, box="b" * 24)
-        both = StationSettings(device=[DEVICE], opensensemap=settings.opensensemap, influx=Influx(f"{other.url}/write"))
+        both = StationSettings(device=[DEVICE], sinks=settings.sinks | {"influx": {"url": f"{other.url}/write"}})
         publisher = Publisher(store, both)
         assert not publisher.push(1)
         assert len(there.posts) == 1
@@ -103,12 +103,12 @@ def test_an_output_that_refuses_readings_stops_no_other(store: Store, caplog: py
     log(store, 6.0)
     with service(BOX) as there:
         there.answers.append(401)
-        with pytest.raises(StationError, match=r"token in \[opensensemap\]"):
+        with pytest.raises(StationError, match=r"token in \[sinks.opensensemap\]"):
             Publisher(store, sense_map(there)).push(1 << 60)
 
 
 def test_readings_for_outputs_are_not_pruned() -> None:
-    assert readers(StationSettings(opensensemap=OpenSenseMap("b"))) == ["opensensemap"]
+    assert readers(StationSettings(sinks={"opensensemap": {"box": "b"}})) == ["opensensemap"]
 
 
 def test_sensor_community_needs_a_device_of_the_station(store: Store) -> None:

@@ -26,7 +26,7 @@ from pygnc_devices.emus.unit import EmusUnit
 from pygnc_devices.framing import Frame
 from pygnc_devices.reading import Counters, Stamp
 from pygnc_station.errors import StationError
-from pygnc_station.settings import Influx, Mqtt, Prometheus, StationSettings
+from pygnc_station.settings import StationSettings
 from pygnc_station.sinks.influx import line_of
 from pygnc_station.sinks.mqtt import MqttSink, entities
 from pygnc_station.sinks.prometheus import PrometheusSink, reading_metrics
@@ -105,7 +105,9 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 def test_home_assistant_discovers_values_with_expiry_and_availability(broker: Mosquitto, store: Store) -> None:
     stream = store.stream("OPC 7", LAYOUT, family="opc_n3")
     store.append(stream, [_new(1.0)])
-    settings = StationSettings(name="roof/1", mqtt=Mqtt("127.0.0.1", broker.port, expire_s=77))
+    settings = StationSettings(
+        name="roof/1", sinks={"mqtt": {"host": "127.0.0.1", "port": broker.port, "expire_s": 77}}
+    )
     with _listening(broker.port) as heard:
         publisher = Publisher(store, settings)
         thread = threading.Thread(target=publisher.run)
@@ -144,7 +146,7 @@ def mqtt(publisher: Publisher) -> MqttSink:
 
 def test_reconnects_to_a_broker_after_an_outage(broker: Mosquitto, store: Store) -> None:
     stream = store.stream("opc", LAYOUT)
-    settings = StationSettings(mqtt=Mqtt("127.0.0.1", broker.port))
+    settings = StationSettings(sinks={"mqtt": {"host": "127.0.0.1", "port": broker.port}})
     publisher = Publisher(store, settings)
     thread = threading.Thread(target=publisher.run)
     thread.start()
@@ -166,7 +168,7 @@ def test_logs_an_unreachable_broker_once(tmp_path: Path, store: Store, caplog: p
         pytest.skip("no mosquitto: apt-get install mosquitto")
     with Mosquitto(tmp_path) as broker:
         broker.stop()
-        publisher = Publisher(store, StationSettings(mqtt=Mqtt("127.0.0.1", broker.port)))
+        publisher = Publisher(store, StationSettings(sinks={"mqtt": {"host": "127.0.0.1", "port": broker.port}}))
         wait_for(lambda: "the broker cannot be reached; retrying" in caplog.text, "the warning")
         broker.start()
         assert mqtt(publisher).connected.wait(DEADLINE_S)
@@ -180,12 +182,13 @@ def test_reports_a_broker_that_refuses_the_password(tmp_path: Path, store: Store
     if shutil.which("mosquitto_passwd") is None:
         pytest.skip("no mosquitto: apt-get install mosquitto")
     with Mosquitto(tmp_path, login=("pi", "right")) as broker:
-        good = StationSettings(mqtt=Mqtt("127.0.0.1", broker.port, "pi", "right"))
+        login = {"host": "127.0.0.1", "port": broker.port, "username": "pi"}
+        good = StationSettings(sinks={"mqtt": login | {"password": "right"}})
         publisher = Publisher(store, good)
         assert mqtt(publisher).connected.wait(DEADLINE_S)
         publisher.stop()
         publisher.run()
-        bad = StationSettings(mqtt=Mqtt("127.0.0.1", broker.port, "pi", "wrong"))
+        bad = StationSettings(sinks={"mqtt": login | {"password": "wrong"}})
         with pytest.raises(StationError, match=r"the broker refuses the login \(Not authorized"):
             Publisher(store, bad).run()
 
@@ -287,7 +290,7 @@ def test_influxdb_receives_every_reading_once_despite_failures(store: Store) -> 
     stream = store.stream("opc 7", LAYOUT, family="opc_n3")
     store.append(stream, [_new(rank, 1_790_000_000_000 + rank) for rank in range(1500)])
     with _database(503) as (url, lines):
-        publisher = Publisher(store, StationSettings(name="roof", influx=Influx(url, "word")))
+        publisher = Publisher(store, StationSettings(name="roof", sinks={"influx": {"url": url, "token": "word"}}))
         publisher.push(1)
         problem = f"InfluxDB at {url.partition('/api')[0]}: temporary failure, HTTP 503"
         assert retry_state(store, "influx").problem == problem
@@ -309,7 +312,7 @@ def test_a_publisher_without_new_readings_leaves_the_store_alone(store: Store, m
     stream = store.stream("opc", LAYOUT)
     store.append(stream, [_new(1.0)])
     with _database() as (url, lines):
-        publisher = Publisher(store, StationSettings(influx=Influx(url, "word")))
+        publisher = Publisher(store, StationSettings(sinks={"influx": {"url": url, "token": "word"}}))
         thread = threading.Thread(target=publisher.run)
         thread.start()
         try:
@@ -329,7 +332,7 @@ def test_a_publisher_without_new_readings_leaves_the_store_alone(store: Store, m
 def test_reports_lines_that_influxdb_refuses(store: Store, code: int, why: str) -> None:
     store.append(store.stream("opc", LAYOUT), [_new(1.0)])
     with _database(code) as (url, _):
-        publisher = Publisher(store, StationSettings(influx=Influx(url, "word")))
+        publisher = Publisher(store, StationSettings(sinks={"influx": {"url": url, "token": "word"}}))
         with pytest.raises(StationError, match=why):
             publisher.run()
 
@@ -345,7 +348,7 @@ def test_reports_lines_that_influxdb_refuses(store: Store, code: int, why: str) 
 )
 def test_reports_an_invalid_influx_url_at_once(store: Store, url: str, why: str) -> None:
     with pytest.raises(StationError) as error:
-        Publisher(store, StationSettings(influx=Influx(url)))
+        Publisher(store, StationSettings(sinks={"influx": {"url": url}}))
     assert why in str(error.value)
     assert "secret" not in str(error.value)
 
@@ -381,7 +384,7 @@ def test_lines_are_valid_for_any_names_and_values(gadget: str, kind: str, name: 
 def test_prometheus_gets_only_fresh_values(store: Store) -> None:
     store.append(store.stream("fresh", LAYOUT), [_new(12.5)])
     store.append(store.stream("old", LAYOUT), [_new(99.0, 1_790_000_000_000)])
-    settings = StationSettings(prometheus=Prometheus(_free_port()))
+    settings = StationSettings(sinks={"prometheus": {"port": _free_port()}})
     publisher = Publisher(store, settings)
     server = publisher.sinks["prometheus"]
     assert isinstance(server, PrometheusSink)
@@ -400,7 +403,7 @@ def test_prometheus_requests_end_in_time(
     store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], request_: bytes
 ) -> None:
     monkeypatch.setattr("pygnc_station.sinks.prometheus.REQUEST_S", 0.5)
-    server = PrometheusSink(StationSettings(prometheus=Prometheus(_free_port())), store)
+    server = PrometheusSink(StationSettings(sinks={"prometheus": {"port": _free_port()}}), store)
     try:
         with socket.create_connection(("127.0.0.1", server.port), 10.0) as client:
             client.sendall(request_)
