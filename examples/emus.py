@@ -7,13 +7,13 @@ import sys
 import threading
 from typing import Any
 
+from emus_lib.config import EMUS_SERIAL_PORT
+from emus_lib.constants import SEN_BV1, SEN_BV2
+from emus_lib.helpers import enc, init_logging
+from emus_lib.queue.responsequeue import ResponseQueue
+from emus_lib.serial.emus import EmusSerial
+from emus_lib.serial.locker import Locker
 from pygnc_devices.errors import PortError
-from pygnc_station.emus_lib.config import EMUS_SERIAL_PORT
-from pygnc_station.emus_lib.constants import SEN_BV1, SEN_BV2
-from pygnc_station.emus_lib.helpers import enc, init_logging
-from pygnc_station.emus_lib.queue.responsequeue import ResponseQueue
-from pygnc_station.emus_lib.serial.emus import EmusSerial
-from pygnc_station.emus_lib.serial.locker import Locker
 
 SEN_ONLY = [SEN_BV1, SEN_BV2]
 SEN_RESPONSE_DEFINITION: dict[str, dict[str, int]] = {

@@ -6,13 +6,13 @@ This script uses the API of emus-bms; new programs should use `for reading in Em
 import sys
 import threading
 
+from emus_lib import constants
+from emus_lib.config import EMUS_SERIAL_PORT, NO_BT3
+from emus_lib.helpers import enc, init_logging
+from emus_lib.queue.responsequeue import ResponseQueue
+from emus_lib.serial.emus import EmusSerial
+from emus_lib.serial.locker import Locker
 from pygnc_devices.errors import PortError
-from pygnc_station.emus_lib import constants
-from pygnc_station.emus_lib.config import EMUS_SERIAL_PORT, NO_BT3
-from pygnc_station.emus_lib.helpers import enc, init_logging
-from pygnc_station.emus_lib.queue.responsequeue import ResponseQueue
-from pygnc_station.emus_lib.serial.emus import EmusSerial
-from pygnc_station.emus_lib.serial.locker import Locker
 
 SEN_ONLY = [
     constants.SEN_BT1,

@@ -27,12 +27,16 @@ MAIN_JOBS = {
     "pygnc": ["{python}", "-m", "pygnc", "--version"],
     "pygnc-ground": ["{pygnc}", "demo", "--out", "{folder}/demo"],
     "pygnc-station": ["{pygnc}", "station", "families"],
+    "pygnc-emus-lib": ["{python}", "-c", "from emus_lib.constants import *; print(SEN_BV1)"],
+    "pygnc-old-logs": ["{pygnc}", "demo", "--out", "{folder}/demo"],
 }
 MISSING = {
     "pygnc-devices": ("replay", "pygnc-ground"),
     "pygnc": ("device", "pygnc-station"),
     "pygnc-ground": ("station", "pygnc-station"),
     "pygnc-station": ("fly", "pygnc"),
+    "pygnc-emus-lib": ("device", "pygnc-station"),
+    "pygnc-old-logs": ("station", "pygnc-station"),
 }
 
 # One worker builds and installs for all of them.
@@ -90,6 +94,22 @@ def test_every_entry_point_is_in_the_distribution_of_its_package(built: Path) ->
     assert found == declared["entry-points"] | {"console_scripts": declared["scripts"]}
 
 
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("ground/plugins/*/pyproject.toml")), ids=lambda path: path.parent.name
+)
+def test_a_plug_in_declares_itself_as_its_distribution_is_declared(path: Path) -> None:
+    own = tomllib.loads(path.read_text())["project"]
+    declared = DISTRIBUTIONS[own["name"]]
+    assert (own["description"], own["dependencies"]) == (declared["description"], declared["requires"])
+    packages = {Path(folder).name for folder in declared["packages"]}
+    found = {
+        group: mine
+        for group, entries in PROJECT["project"]["entry-points"].items()
+        if (mine := {k: v for k, v in entries.items() if v.partition(":")[0].partition(".")[0] in packages})
+    }
+    assert own.get("entry-points", {}) == found
+
+
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_a_wheel_can_be_built_from_the_source_distribution(built: Path, name: str, tmp_path: Path) -> None:
     with tarfile.open(next(built.glob(f"{name.replace('-', '_')}-[0-9]*.tar.gz"))) as archive:
@@ -116,7 +136,7 @@ def test_a_distribution_requires_its_siblings_in_its_own_version(built: Path, na
     }
     always = {one.name for one in required if one.marker is None}
     heavy = {"scipy", "matplotlib", "polars", "numpy", "obstore", "mcap"}
-    assert name in {"pygnc", "pygnc-ground"} or not always & heavy
+    assert name in {"pygnc", "pygnc-ground", "pygnc-old-logs"} or not always & heavy
 
 
 def interpreter(version: str) -> str:

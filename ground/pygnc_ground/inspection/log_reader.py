@@ -1,4 +1,4 @@
-"""Readers of logs that other packages add, for replays and `pygnc inspect`; see docs/plugins.md."""
+"""Readers of logs and viewers that other packages add, for replays and `pygnc inspect`; see docs/plugins.md."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +16,8 @@ from pygnc_system.plugins import PluginError
 
 GROUP: Final = "pygnc.logs"
 """Group of the entry points of readers."""
+VIEWERS: Final = "pygnc.viewers"
+"""Group of the entry points of viewers of files that cannot be replayed."""
 _HIDDEN: Final = frozenset({"seq", "source"})
 
 LogRecord: TypeAlias = SensorSample | GpsFix | RangeMeasurement
@@ -84,16 +86,14 @@ class LogReader(NamedTuple):
 
 
 def added_log_readers() -> list[LogReader]:
-    """Return the readers of other packages; those of broken packages are reported and left out.
-
-    The installed packages are searched once, which takes 20 ms, and again if the module search path has changed.
-    """
-    return list(_readers_on(tuple(sys.path)))
+    """Return the readers of other packages; those of broken packages are reported and left out."""
+    return _added_on(tuple(sys.path))[0]
 
 
-@lru_cache(maxsize=1)
-def _readers_on(_module_search_path: tuple[str, ...]) -> list[LogReader]:
-    return [reader for _, reader in plugins.usable(GROUP, LogReader)]
+def added_viewers() -> list[Viewer]:
+    """Return the viewers of other packages, including those of their readers; broken packages are reported."""
+    readers, viewers = _added_on(tuple(sys.path))
+    return [*viewers, *(reader.viewer for reader in readers)]
 
 
 def added_log_reader(head: bytes) -> LogReader | None:
@@ -103,3 +103,10 @@ def added_log_reader(head: bytes) -> LogReader | None:
             if reader.recognises(head):
                 return reader
     return None
+
+
+@lru_cache(maxsize=1)
+def _added_on(_module_search_path: tuple[str, ...]) -> tuple[list[LogReader], list[Viewer]]:
+    # A search takes 20 ms, so the packages are searched again only if the module search path has changed.
+    readers = [reader for _, reader in plugins.usable(GROUP, LogReader)]
+    return readers, [viewer for _, viewer in plugins.usable(VIEWERS, Viewer)]

@@ -9,15 +9,15 @@ from typing import Final
 from pygnc.bus.journal_files import last_number, list_segments
 from pygnc.formats import journal
 from pygnc_ground.inspection.journal import JOURNALS, decode_message, read_journal
-from pygnc_ground.inspection.log_reader import added_log_reader, added_log_readers
-from pygnc_ground.inspection.old_log import OLD_LOGS
+from pygnc_ground.inspection.log_reader import added_viewers
 from pygnc_ground.inspection.omm_view import OMM_RECORDS
 from pygnc_ground.inspection.sections import HEAD_BYTES, Facts, Listing, Note, Section, Value, Viewer
 from pygnc_ground.inspection.sense_and_range import RANGE_FILES, SENSE_FILES
 from pygnc_ground.inspection.status_view import INFO_TEXTS, STATUS_FILES
 from pygnc_ground.inspection.times import format_unix_time
+from pygnc_system import plugins
 
-VIEWERS: Final = (JOURNALS, STATUS_FILES, OMM_RECORDS, INFO_TEXTS, OLD_LOGS, RANGE_FILES, SENSE_FILES)
+VIEWERS: Final = (JOURNALS, STATUS_FILES, OMM_RECORDS, INFO_TEXTS, RANGE_FILES, SENSE_FILES)
 """Kinds with a magic number are first; the others are recognised by the structure of their content."""
 
 _SHOWN_BYTES: Final = 16
@@ -44,10 +44,12 @@ def find_viewer(path: Path) -> Viewer:
     for viewer in VIEWERS:
         if viewer.recognises(head):
             return viewer
-    added = added_log_reader(head)
-    if added is not None:
-        return added.viewer
-    tried = ", ".join([*(viewer.kind for viewer in VIEWERS), *(reader.kind for reader in added_log_readers())])
+    added = added_viewers()
+    for viewer in added:
+        with plugins.skipped_faults(f"the reader of {viewer.kind}"):
+            if viewer.recognises(head):
+                return viewer
+    tried = ", ".join(viewer.kind for viewer in (*VIEWERS, *added))
     raise UnknownFileError(f"unknown kind of file; supported: {tried}. It begins with {head[:_SHOWN_BYTES].hex(' ')}")
 
 

@@ -11,11 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pygnc_ground.inspection.registry import VIEWERS, find_viewer
+from pygnc_ground.inspection.registry import VIEWERS as OURS
+from pygnc_ground.inspection.registry import find_viewer
 from pygnc_ground.inspection.render import render, to_json_lines
 from pygnc_ground.inspection.sections import Entry, Note, Section, Viewer
+from pygnc_old_logs.viewer import OLD_LOGS
 from tests.pygnc_ground.inspection.samples import SAMPLES
 
+VIEWERS = (*OURS, OLD_LOGS)
 WIDTH = 100
 every_viewer = pytest.mark.parametrize("viewer", VIEWERS, ids=lambda viewer: viewer.kind)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from pygnc_station.emus_lib import config
+from emus_lib import config
 
 LOCK_TIMEOUT: Final = 2.0
 """Seconds after which a lock of an unknown process is stale."""

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any, Final
 
+from emus_lib import config
+from emus_lib.queue.responsequeue import Item, ItemValue, ResponseQueue
 from pygnc_devices.emus.cells import CellData
 from pygnc_devices.emus.driver import DEFAULT_BAUD, Emus
 from pygnc_devices.emus.operations import ask, read_cells
@@ -14,8 +16,6 @@ from pygnc_devices.errors import PortError
 from pygnc_devices.reading import Reading
 from pygnc_devices.serial_port import find_usb_port
 from pygnc_devices.subscriptions import Subscription
-from pygnc_station.emus_lib import config
-from pygnc_station.emus_lib.queue.responsequeue import Item, ItemValue, ResponseQueue
 
 _POLL_S: Final = 0.1
 _GROUP: Final = ("CELL STRING NUMBER", "CELL NUMBER OF FIRST CELL IN GROUP", "SIZE OF GROUP")

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygnc_ground.inspection import sections
-from pygnc_ground.inspection.old_log import OLD_LOGS, decode_message, find_messages, read_old_log
 from pygnc_ground.inspection.sections import Entry, Listing, Note, Section
+from pygnc_old_logs.viewer import OLD_LOGS, decode_message, find_messages, read_old_log
 from tests.pygnc_ground.inspection.samples import OLD_GPS, OLD_SENSOR, old_orbit_estimate
 
 NAN = math.nan

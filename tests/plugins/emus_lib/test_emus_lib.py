@@ -11,21 +11,21 @@ from typing import Any
 
 import pytest
 
+from emus_lib import config, helpers
+from emus_lib.queue.responsequeue import ResponseQueue
+from emus_lib.serial.emus import EmusSerial
 from pygnc_devices.errors import PortError
 from pygnc_instruments.simulators.emus_unit import Battery, EmusFaults, EmusSimulator
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
-from pygnc_station.emus_lib import config, helpers
-from pygnc_station.emus_lib.queue.responsequeue import ResponseQueue
-from pygnc_station.emus_lib.serial.emus import EmusSerial
 
 ROOT = Path(__file__).resolve().parents[3]
 README_WAY = """
 import threading
 import sys
-from pygnc_station.emus_lib.config import *
-from pygnc_station.emus_lib.constants import *
-from pygnc_station.emus_lib.helpers import *
-from pygnc_station.emus_lib.serial.emus import EmusSerial
+from emus_lib.config import *
+from emus_lib.constants import *
+from emus_lib.helpers import *
+from emus_lib.serial.emus import EmusSerial
 
 SEN_ONLY = [SEN_BV1, SEN_BV2]
 SEN_RESPONSE_DEFINITION = {SEN_BV1: {'length': 1}, SEN_BV2: {'length': 2}}
@@ -54,7 +54,7 @@ def run(folder: Path, *command: str, **environment: str) -> "subprocess.Complete
     return subprocess.run(
         [sys.executable, "-W", "error", *command],
         env={
-            "PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}",
+            "PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in ("flight", "ground", "ground/plugins/emus_lib")),
             "PATH": os.defpath,
             "EMUS_HOME": str(folder / "home"),
             **environment,
@@ -178,7 +178,7 @@ def test_reads_settings_from_the_env_file_of_the_current_folder(tmp_path: Path) 
     }  # fmt: skip
     (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     program = (
-        "from pygnc_station.emus_lib.config import *\n"
+        "from emus_lib.config import *\n"
         "print(ID, EMUS_SERIAL_PORT, EMUS_SERIAL_VID, EMUS_SERIAL_PID, NO_BT3, DB_HOST, DB_LOCAL_NAME, DB_SYNC_USER,"
         " EMUS_LIVE_INTERVAL, EMUS_LIVE_TIMEOUT)"
     )
@@ -187,7 +187,7 @@ def test_reads_settings_from_the_env_file_of_the_current_folder(tmp_path: Path) 
 
 def test_empty_settings_have_defaults_and_invalid_ones_are_reported(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("EMUS_LIVE_INTERVAL=\nEMUS_SERIAL_PORT=\n")
-    program = "from pygnc_station.emus_lib.config import *\nprint(EMUS_LIVE_INTERVAL, repr(EMUS_SERIAL_PORT), NO_BT3)"
+    program = "from emus_lib.config import *\nprint(EMUS_LIVE_INTERVAL, repr(EMUS_SERIAL_PORT), NO_BT3)"
     assert run(tmp_path, "-c", program).stdout == "5 '' False\n"
     done = run(tmp_path, "-c", program, EMUS_LIVE_INTERVAL="often")
     assert (done.returncode, done.stderr) == (

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from pygnc_station.emus_lib import config
-from pygnc_station.emus_lib.serial.locker import Locker
+from emus_lib import config
+from emus_lib.serial.locker import Locker
 
 ROOT = Path(__file__).resolve().parents[3]
 HOLD = """
 import sys
-from pygnc_station.emus_lib.serial.locker import Locker
+from emus_lib.serial.locker import Locker
 Locker.lock("emus")
 print("locked", flush=True)
 sys.stdin.read()
@@ -25,7 +25,7 @@ COUNT = """
 import sys
 import time
 from pathlib import Path
-from pygnc_station.emus_lib.serial.locker import Locker
+from emus_lib.serial.locker import Locker
 count = Path(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -46,7 +46,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def start(program: str, home: Path, *arguments: str) -> "subprocess.Popen[str]":
     environment = {
-        "PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}",
+        "PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in ("flight", "ground", "ground/plugins/emus_lib")),
         "PATH": "/usr/bin:/bin",
         "EMUS_HOME": str(home),
     }

@@ -6,11 +6,11 @@ import sys
 from logging.handlers import RotatingFileHandler
 from typing import Any, Final
 
+from emus_lib import config
+from emus_lib.constants import LOG_LEVEL_DEBUG_DEEPER
+from emus_lib.queue.responsequeue import ResponseQueue
+from emus_lib.serial.locker import Locker
 from pygnc_devices.emus.framing import crc8
-from pygnc_station.emus_lib import config
-from pygnc_station.emus_lib.constants import LOG_LEVEL_DEBUG_DEEPER
-from pygnc_station.emus_lib.queue.responsequeue import ResponseQueue
-from pygnc_station.emus_lib.serial.locker import Locker
 
 __all__ = ["Locker", "ResponseQueue", "crc_checksum", "dec", "enc", "get_logger", "init_logging"]
 _FILE_BYTES: Final = 5 * 1024 * 1024

@@ -1,0 +1,1 @@
+"""Viewer of the logs and status file of the original PyGNC (2023)."""
