@@ -101,7 +101,7 @@ def test_a_plug_in_declares_itself_as_its_distribution_is_declared(path: Path) -
     own = tomllib.loads(path.read_text())["project"]
     declared = DISTRIBUTIONS[own["name"]]
     assert (own["description"], own["dependencies"]) == (declared["description"], declared["requires"])
-    packages = {Path(folder).name for folder in declared["packages"]}
+    packages = {Path(one).name for one in declared["packages"]}
     found = {
         group: mine
         for group, entries in PROJECT["project"]["entry-points"].items()
