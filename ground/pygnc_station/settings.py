@@ -100,7 +100,8 @@ class Upload(Table, frozen=True):
 
     Attributes:
         url: URL of a PyGNC server, of a tinycloud API, or of an object store (`s3://bucket/folder`, `file:///folder`).
-        way: protocol; `auto` selects `object_store` for s3, gs, az, abfs and file, and `station` for other URLs.
+        way: protocol: `station`, `object_store`, or one that a package adds; `auto` selects `object_store` for s3, gs,
+            az, abfs and file, and `station` for other URLs.
         key_file: file of the gateway's key, which `pygnc station register` writes.
         ca_file: additional CA certificates to check the server's certificate with.
         known_hosts: file of host keys for tinycloud's SCP.
@@ -112,7 +113,7 @@ class Upload(Table, frozen=True):
     """
 
     url: str = ""
-    way: Literal["auto", "station", "tinycloud", "object_store"] = "auto"
+    way: Name = "auto"
     key_file: str = "gateway_key.txt"
     ca_file: str = ""
     known_hosts: str = "~/.ssh/known_hosts"
@@ -123,7 +124,7 @@ class Upload(Table, frozen=True):
     insecure: bool = False
 
     @property
-    def kind(self) -> Literal["station", "tinycloud", "object_store"]:
+    def kind(self) -> str:
         """Protocol, with `auto` resolved."""
         if self.way != "auto":
             return self.way

@@ -5,6 +5,7 @@ import pytest
 from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings, Upload, cursor_of
 from pygnc_station.settings_file import read_settings
+from pygnc_station.upload.uploader import sender_of
 
 TOML = """
 name = "roof"
@@ -170,3 +171,8 @@ def test_variables_are_read_from_the_environment_or_an_env_file(
     settings = _read(tmp_path, TOML.replace("/dev/ttyACM0", "${EMUS_SERIAL_PORT}"))
     assert settings.device[0].port == "/dev/ttyUSB4"
     assert settings.store_url == "mysql://pi:word@db/x"
+
+
+def test_a_protocol_that_no_package_adds_is_named() -> None:
+    with pytest.raises(StationError, match=r"way = 'pigeon' in \[upload\]: no installed package adds this protocol; "):
+        sender_of(StationSettings(upload=Upload("https://x", way="pigeon")))

@@ -82,7 +82,7 @@ class HttpSender(Sender):
     def check(self) -> str:
         """Query the state of a batch that does not exist; see `Sender.check`."""
         response = send_request(self._client, "GET", self.status_path.format(_NO_BATCH))
-        is_ours = bool(json_object(response)) or self._settings.upload.kind == "tinycloud"
+        is_ours = bool(json_object(response)) or self._settings.upload.kind != "station"
         if response.status_code not in {200, 404} or not is_ours:
             why = f"the response is not that of such a server ({error_of(response)})"
             raise StationError(f"{self._client.base_url}: {why}; check url in [upload]")

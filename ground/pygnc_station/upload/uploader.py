@@ -19,8 +19,12 @@ from pygnc_station.upload.batch_builder import exclusive_lock
 from pygnc_station.upload.retry import note_failure, note_success
 from pygnc_station.upload.state import station_state
 from pygnc_station.upload.station_server import Sender, StationSender
+from pygnc_system import plugins
 from pygnc_system.files import durable_rename, sync_file
+from pygnc_system.plugins import PluginError
 
+SENDERS: Final = "pygnc.senders"
+"""Group of the entry points of protocols: subclasses of Sender by `way` in [upload], made with the settings."""
 UPLOAD: Final = "upload"
 """Name of the upload's retry state."""
 _log: Final = logging.getLogger(__name__)
@@ -49,19 +53,25 @@ def sender_of(settings: StationSettings) -> Sender:
     """Return the sender that [upload] selects.
 
     Raises:
-        StationError: [upload] has no url, or the key file is missing.
+        StationError: [upload] has no url, the key file is missing, or no installed package adds the protocol.
     """
     if not settings.upload.url:
         raise StationError("no server to upload to; set url in [upload]")
-    if settings.upload.kind == "object_store":
+    way = settings.upload.kind
+    if way == "station":
+        return StationSender(settings)
+    if way == "object_store":
         from pygnc_station.upload.object_store import ObjectStoreSender  # noqa: PLC0415 - loads its library on demand
 
         return ObjectStoreSender(settings)
-    if settings.upload.kind == "tinycloud":
-        from pygnc_station.upload.tinycloud import TinycloudSender  # noqa: PLC0415 - likewise
-
-        return TinycloudSender(settings)
-    return StationSender(settings)
+    added = plugins.installed(SENDERS).entries
+    if way not in added:
+        remedy = f"install the package that adds it, such as pygnc-{way}, or choose auto, station or object_store"
+        raise StationError(f"way = {way!r} in [upload]: no installed package adds this protocol; {remedy}")
+    try:
+        return plugins.load_class(added[way], Sender)(settings)  # type: ignore[type-abstract, call-arg]
+    except PluginError as error:
+        raise StationError(str(error)) from error
 
 
 def upload_all(store: Store, settings: StationSettings, sender: Sender, now_ms: int) -> UploadReport:

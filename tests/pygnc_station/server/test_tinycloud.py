@@ -15,8 +15,8 @@ from pygnc_station.store.batches import BatchState, batches
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.station_server import register
-from pygnc_station.upload.tinycloud import ScpTarget, TinycloudSender, copy_by_scp
 from pygnc_station.upload.uploader import UploadReport, upload_all
+from pygnc_tinycloud.sender import ScpTarget, TinycloudSender, copy_by_scp
 from tests.fakes.sshd import PROGRAM, WRAPPER, Sshd
 from tests.pygnc_station.server.samples import batch_of, server, station
 

@@ -1,0 +1,1 @@
+"""Upload of batches to servers of tinycloud."""
