@@ -318,7 +318,8 @@ class FormationTracker:
             if solution is None or is_preliminary:
                 return result._replace(solution=solution)
             formation = self._filter(initial_memory(solution, settings.formation, settings.orbit.process_noise))
-            found = approaches(formation.groups, settings.formation, settings.orbit, self._frames)
+            groups = [(bank.satellites, bank.hypotheses) for bank in formation.memory.banks]
+            found = approaches(formation.gps_ms, groups, settings.formation, settings.orbit, self._frames)
             return result._replace(solution=solution, formation=formation, approaches=found)
 
         self.problem = problem

@@ -7,9 +7,8 @@ import numpy as np
 
 from pygnc.bus.messages import ClosestApproach, FormationEstimate, vector3
 from pygnc.estimators.formation.approach import Approach
-from pygnc.estimators.formation.certainty import Partner
 from pygnc.estimators.formation.filter import FormationFilter
-from pygnc.estimators.formation.solution import FormationSolution, RelativeState
+from pygnc.estimators.formation.solution import FormationSolution, Partner, RelativeState
 from pygnc.navigation.formation_arc import MeasurementTime
 
 _LOWER = np.tril_indices(6)

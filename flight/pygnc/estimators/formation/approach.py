@@ -19,8 +19,8 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.filter import JointGroup
-from pygnc.estimators.formation.observation_equations import covariance_root
+from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis
+from pygnc.estimators.formation.linearisation import covariance_root
 from pygnc.estimators.formation.reference import STATE_SIZE
 from pygnc.estimators.formation.relative_coordinates import relative_covariance
 from pygnc.estimators.formation.relative_motion import cubic_hermite, joint_step, orbit_vector
@@ -87,10 +87,12 @@ class _Track(NamedTuple):
 
 
 def approaches(
-    groups: Sequence[JointGroup],
+    gps_ms: int,
+    groups: Sequence[tuple[tuple[int, ...], Sequence[FilterHypothesis]]],
     settings: FormationSettings,
     orbit: OrbitSettings,
     frames: EarthFrames,
+    *,
     duration_s: int = DAY_S,
 ) -> tuple[Approach, ...]:
     """Return the closest approaches of all partners in all hypotheses, from the epoch of the states on.
@@ -98,7 +100,8 @@ def approaches(
     A day of four satellites takes about a quarter of a second on a desktop core.
 
     Args:
-        groups: Groups of `FormationFilter.groups`.
+        gps_ms: GPS milliseconds of the states.
+        groups: Radio ids, our own first, and hypotheses, the best first, of each group of partners.
         settings: Settings of the formation estimator (processes of the drag factors).
         orbit: Force model.
         frames: Earth orientation.
@@ -106,53 +109,43 @@ def approaches(
     """
     if not groups:
         return ()
-    deviations, d_state_d_initial, drag_modes = _propagate(groups, settings, orbit, frames, duration_s)
+    states = np.concatenate([hypothesis.states for _, hypotheses in groups for hypothesis in hypotheses])
+    dynamics, steps = OrbitDynamics(replace(orbit, gravity_degree=_DEGREE), frames), max(duration_s // _STEP_S, 1)
+    modes = _drag_modes(settings.differential_log_drag_sigma, orbit.process_noise.drag_log_time_s, steps)
+    deviations, d_state_d_initial, drag_modes = _propagate(dynamics, gps_ms, states, modes)
     found: list[Approach] = []
     row = 0
-    for group in groups:
-        for number, hypothesis in enumerate(group.hypotheses):
-            for satellite, partner in enumerate(group.satellites[1:], start=1):
+    for satellites, hypotheses in groups:
+        for number, hypothesis in enumerate(hypotheses):
+            for satellite, partner in enumerate(satellites[1:], start=1):
                 relative = deviations[:, row + satellite] - deviations[:, row]
                 root = covariance_root(relative_covariance(hypothesis.covariance, satellite, STATE_SIZE))
                 columns = (relative[..., None], d_state_d_initial @ root, math.sqrt(2.0) * drag_modes)
                 values, rates = np.split(np.concatenate(columns, axis=2), 2, axis=1)
-                found.append(_approach(_Track(values, rates), partner, number, hypothesis.chi_square, group.gps_ms))
-            row += len(group.satellites)
+                found.append(_approach(_Track(values, rates), partner, number, hypothesis.chi_square, gps_ms))
+            row += len(satellites)
     return tuple(sorted(found, key=lambda each: (each.partner, each.hypothesis)))
 
 
-def _propagate(
-    groups: Sequence[JointGroup],
-    settings: FormationSettings,
-    orbit: OrbitSettings,
-    frames: EarthFrames,
-    duration_s: int,
-) -> tuple[Array, Array, Array]:
-    """Propagate all satellites as deviations from our own orbit in the first hypothesis.
+def _propagate(dynamics: OrbitDynamics, gps_ms: int, states: Array, modes: Array) -> tuple[Array, Array, Array]:
+    """Propagate states (k, 7) as deviations from the first one, with drag modes (n - 1, modes) in each step.
 
     Returns:
-        At n nodes: deviations of position and velocity of all satellites in all hypotheses, shape (n, k, 6); their
-        derivatives by initial deviations, shape (n, 6, 7); and the root of the covariance that a varying drag factor
-        adds, shape (n, 6, modes).
+        At n nodes: deviations of position and velocity of all states, shape (n, k, 6); their derivatives by initial
+        deviations, shape (n, 6, 7); and the root of the covariance that a varying drag factor adds, shape
+        (n, 6, modes).
     """
-    dynamics = OrbitDynamics(replace(orbit, gravity_degree=_DEGREE), frames)
-    states = np.concatenate([hypothesis.states for group in groups for hypothesis in group.hypotheses])
-    steps = max(duration_s // _STEP_S, 1)
-    modes = _drag_modes(settings.differential_log_drag_sigma, orbit.process_noise.drag_log_time_s, steps)
-    gps_ms, x, deviations = groups[0].gps_ms, orbit_vector(states[0]), states - states[0]
-    d_state_d_initial, forced = np.eye(STATE_SIZE), np.zeros((STATE_SIZE, _DRAG_MODES))
-    node_shapes = ((len(states), DRAG), (DRAG, STATE_SIZE), (DRAG, _DRAG_MODES))
-    nodes = [np.empty((steps + 1, *shape)) for shape in node_shapes]
-    for number in range(steps + 1):
-        for values, current in zip(nodes, (deviations[:, :DRAG], d_state_d_initial[:DRAG], forced[:DRAG]), strict=True):
-            values[number] = current
-        if number == steps:
-            break
+    x, deviations = orbit_vector(states[0]), states - states[0]
+    d_state_d_initial, forced = np.eye(STATE_SIZE), np.zeros((STATE_SIZE, modes.shape[1]))
+    nodes = [(deviations[:, :DRAG], d_state_d_initial[:DRAG], forced[:DRAG])]
+    for log_drag in modes:
         step = joint_step(dynamics, gps_ms, x, deviations, float(_STEP_S))
-        forced[DRAG] = modes[number]
+        forced[DRAG] = log_drag
         x, deviations, gps_ms = step.x, step.deviations, gps_ms + _STEP_MS
         d_state_d_initial, forced = step.transition.dot(d_state_d_initial), step.transition.dot(forced)
-    return nodes[0], nodes[1], nodes[2]
+        nodes.append((deviations[:, :DRAG], d_state_d_initial[:DRAG], forced[:DRAG]))
+    first, second, third = (np.stack(parts) for parts in zip(*nodes, strict=True))
+    return first, second, third
 
 
 def _drag_modes(sigma: float, correlation_time_s: float, steps: int) -> Array:

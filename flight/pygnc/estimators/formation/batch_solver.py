@@ -22,7 +22,6 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.certainty import Partner, judge_partners
 from pygnc.estimators.formation.fix_errors import WHITE_ERRORS
 from pygnc.estimators.formation.least_squares import (
     apparent_noise,
@@ -33,8 +32,8 @@ from pygnc.estimators.formation.least_squares import (
     refined_noise,
     robust_noise,
 )
-from pygnc.estimators.formation.linearisation import fix_equations, linearise_observations
-from pygnc.estimators.formation.observation_equations import Equations, Fit, Loss
+from pygnc.estimators.formation.linearisation import fix_equations, initial_prior, range_equations
+from pygnc.estimators.formation.observation_equations import SEARCH_LOSS, Equations, Fit, Loss, white_noise
 from pygnc.estimators.formation.observations import (
     Arc,
     RangeObservation,
@@ -51,11 +50,18 @@ from pygnc.estimators.formation.reference import (
     log_factor,
     state_indices,
 )
-from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE
+from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE, RelativeDynamics
 from pygnc.estimators.formation.ridge import ridge_covariances
 from pygnc.estimators.formation.search import FormationSearch, orbit_from_fixes
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.solution import FormationSolution, Hypothesis, Stage, Stages
+from pygnc.estimators.formation.solution import (
+    FormationSolution,
+    Hypothesis,
+    Partner,
+    Stage,
+    Stages,
+    judge_partners,
+)
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
@@ -147,8 +153,33 @@ class FormationSolver:
         return _solution(arc, settings, *_refined(equations, settings, found.parameters, stages), unsolved=reasons)
 
     def _linearised(self, arc: Arc, tracks: dict[int, Track], own: OrbitState | None) -> Equations:
-        return linearise_observations(
-            arc, tracks, own, self._settings, frames=self._frames, receiver=self._orbit.measurement
+        """Return the observation equations, linearised at the references, with the noise of the settings.
+
+        Args:
+            arc: Observations.
+            tracks: References of all satellites that cover the arc.
+            own: Orbit from which our reference was made, if it is the prior of our state; None if our fixes determine
+                it.
+        """
+        settings, receiver = self._settings, self._orbit.measurement
+        satellites = (settings.own_id, *(each for each in arc.satellites if each != settings.own_id))
+        ordered, pairs = tuple(tracks[satellite] for satellite in satellites), tuple(arc.ranges)
+        indices = [(satellites.index(one), satellites.index(other)) for one, other in pairs]
+        return Equations(
+            satellites,
+            pairs,
+            ordered,
+            tuple(
+                fix_equations(arc.fixes.get(satellite, ()), track, self._frames, receiver)
+                for satellite, track in zip(satellites, ordered, strict=True)
+            ),
+            tuple(
+                range_equations(arc.ranges[pair], index, ordered) for pair, index in zip(pairs, indices, strict=True)
+            ),
+            initial_prior(len(satellites), pairs, ordered[0].reference, own, settings),
+            RelativeDynamics(ordered[0].reference),
+            white_noise(np.full(len(pairs), settings.range_noise_m), np.ones(len(satellites))),
+            SEARCH_LOSS,
         )
 
     def _tracks(self, arc: Arc, orbit: OrbitState, own: OrbitState | None) -> dict[int, Track]:

@@ -18,14 +18,13 @@ import msgspec
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.certainty import Partner
 from pygnc.estimators.formation.fix_errors import FixErrors
 from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis, HypothesisBank
 from pygnc.estimators.formation.observations import Pair, RangeObservation, SatelliteFix, connected_groups
 from pygnc.estimators.formation.reference import STATE_SIZE
 from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE, joint_step, orbit_vector, process_noise_root
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.solution import FormationSolution, RelativeState
+from pygnc.estimators.formation.solution import FormationSolution, Partner, RelativeState
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.measurement import Gate, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings, ProcessNoiseSettings
@@ -89,20 +88,6 @@ class FixVerdict(NamedTuple):
 _Cause: TypeAlias = FormationRejectCause | None
 _CURVATURE_MAX: Final = 1.0
 """A range is used if the standard deviation of its second-order term is at most this times its noise."""
-
-
-class JointGroup(NamedTuple):
-    """Partners that are estimated together.
-
-    Attributes:
-        gps_ms: GPS milliseconds of the states.
-        satellites: Radio ids, our own first.
-        hypotheses: Hypotheses, the best first.
-    """
-
-    gps_ms: int
-    satellites: tuple[int, ...]
-    hypotheses: tuple[FilterHypothesis, ...]
 
 
 class FilterMemory(msgspec.Struct):
@@ -206,11 +191,6 @@ class FormationFilter:
         for bank in self.memory.banks:
             partners |= bank.partners()
         return partners
-
-    @property
-    def groups(self) -> list[JointGroup]:
-        """All groups with their hypotheses, the input of predictions."""
-        return [JointGroup(self.gps_ms, bank.satellites, tuple(bank.hypotheses)) for bank in self.memory.banks]
 
     def relative(self, partner: int, hypothesis: int = 0) -> RelativeState:
         """Return the state of a partner, by radio id, relative to us.

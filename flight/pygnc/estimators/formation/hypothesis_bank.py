@@ -22,16 +22,17 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
-from pygnc.estimators.formation.certainty import Partner, unsolved_reason
 from pygnc.estimators.formation.least_squares import squared_orbit_distances
-from pygnc.estimators.formation.observation_equations import covariance_root
+from pygnc.estimators.formation.linearisation import covariance_root
 from pygnc.estimators.formation.observations import Pair
 from pygnc.estimators.formation.reference import STATE_SIZE
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import (
     FormationSolution,
+    Partner,
     RelativeState,
     relative_state,
+    unsolved_reason,
 )
 from pygnc.estimators.orbit.measurement import Gate, GateResult
 from pygnc.estimators.orbit.process_noise import decay

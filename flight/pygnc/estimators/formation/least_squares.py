@@ -16,14 +16,8 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array, median
 from pygnc.estimators.formation.fix_errors import FIX_ERRORS, WHITE_ERRORS, FixErrors, whitened_squares
-from pygnc.estimators.formation.observation_equations import (
-    Equations,
-    Fit,
-    Noise,
-    RangeEquations,
-    scaled_inverse,
-    white_noise,
-)
+from pygnc.estimators.formation.linearisation import RangeEquations, scaled_inverse
+from pygnc.estimators.formation.observation_equations import Equations, Fit, Noise, white_noise
 from pygnc.estimators.formation.reference import NODE_S, state_indices
 from pygnc.estimators.formation.relative_coordinates import relative_covariance
 from pygnc.estimators.formation.relative_motion import Motion

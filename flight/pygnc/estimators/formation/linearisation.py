@@ -1,65 +1,102 @@
-"""Linearisation of an arc's observations at the references of its satellites, and the prior of all parameters."""
+"""Linearised observations of an arc at the references of its satellites, and the prior of all parameters."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.observation_equations import (
-    SEARCH_LOSS,
-    Equations,
-    FixEquations,
-    Prior,
-    RangeEquations,
-    scaled_inverse,
-    white_noise,
-)
-from pygnc.estimators.formation.observations import Arc, Pair
+from pygnc.estimators import kalman
+from pygnc.estimators.formation.observations import Pair, RangeObservation
 from pygnc.estimators.formation.reference import STATE_SIZE, Reference, Track
-from pygnc.estimators.formation.relative_motion import RelativeDynamics
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.measurement import Fix, linearise_fix
 from pygnc.estimators.orbit.settings import MeasurementSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
 
+_VARIANCE_MIN: Final = 1e-20
+"""Lower limit of a variance; rounding may leave less of the difference of two large numbers."""
+_LEAST_EIGENVALUE: Final = 1e-14
+"""Minimum eigenvalue of a correlation matrix; less is rounding."""
+_UNINFORMATIVE_SIGMA: Final = np.repeat((1e5, 1e3), 3)
+"""Standard deviation of an unknown position (m) and velocity (m/s)."""
 
-def linearise_observations(
-    arc: Arc,
-    tracks: dict[int, Track],
-    own: OrbitState | None,
-    settings: FormationSettings,
-    *,
-    frames: EarthFrames,
-    receiver: MeasurementSettings,
-) -> Equations:
-    """Return the observation equations, linearised at the references, with the noise of the settings.
 
-    Args:
-        arc: Observations.
-        tracks: References of all satellites that cover the arc.
-        own: Orbit from which our reference was made, if it is the prior of our state; None if our fixes determine it.
-        settings: Expected noise, biases and drag factors.
-        frames: Earth orientation.
-        receiver: Measurement model of the GPS receivers.
+def scaled_inverse(matrices: Array) -> Array:
+    """Return the inverse of symmetric positive matrices (..., p, p) whose parameters have different units.
+
+    Rows and columns are divided by the roots of the diagonal before the inversion. The inverse of a normal matrix is
+    the covariance, and vice versa.
     """
-    own_id = settings.own_id
-    satellites = (own_id, *(satellite for satellite in arc.satellites if satellite != own_id))
-    reference = tracks[own_id].reference
-    return Equations(
-        satellites,
-        tuple(arc.ranges),
-        tuple(tracks[satellite] for satellite in satellites),
-        tuple(
-            fix_equations(arc.fixes.get(satellite, ()), tracks[satellite], frames, receiver) for satellite in satellites
-        ),
-        tuple(_range_equations(arc, pair, satellites, tracks) for pair in arc.ranges),
-        initial_prior(len(satellites), tuple(arc.ranges), reference, own, settings),
-        RelativeDynamics(reference),
-        white_noise(np.full(len(arc.ranges), settings.range_noise_m), np.ones(len(satellites))),
-        SEARCH_LOSS,
-    )
+    unit = 1.0 / np.sqrt(np.maximum(np.diagonal(matrices, axis1=-2, axis2=-1), _VARIANCE_MIN))
+    scaled = unit[..., :, None] * matrices * unit[..., None, :]
+    inverse: Array = unit[..., :, None] * np.linalg.inv(scaled) * unit[..., None, :]
+    return inverse
+
+
+def covariance_root(matrices: Array) -> Array:
+    """Return lower triangular roots of covariances (..., p, p) whose parameters have different units."""
+    unit = np.sqrt(np.diagonal(matrices, axis1=-2, axis2=-1))
+    values, vectors = np.linalg.eigh(matrices / unit[..., :, None] / unit[..., None, :])
+    lower = kalman.triangular(vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE))[..., None, :])
+    signs = np.where(np.diagonal(lower, axis1=-2, axis2=-1) < 0.0, -1.0, 1.0)
+    root: Array = unit[..., :, None] * lower * signs[..., None, :]
+    return root
+
+
+class FixEquations(NamedTuple):
+    """Linearised fixes of one satellite, in units of the receiver's standard deviations.
+
+    Attributes:
+        node_time: Times in node intervals of the reference, shape (m,).
+        design: Derivatives of position and velocity by the satellite's state and drag modes, shape (m, 6, 7 + modes).
+        residual: Residuals for parameters of zero, shape (m, 6).
+        available: True if the fix has a position and a velocity, shape (m, 2).
+    """
+
+    node_time: Array
+    design: Array
+    residual: Array
+    available: npt.NDArray[np.bool_]
+
+    def select(self, rows: slice) -> "FixEquations":
+        """Return some of the fixes."""
+        return FixEquations(self.node_time[rows], self.design[rows], self.residual[rows], self.available[rows])
+
+
+class RangeEquations(NamedTuple):
+    """Linearised ranges of one pair.
+
+    Attributes:
+        pair: Indices of the two satellites.
+        node_time: Times in node intervals of the reference, shape (n,).
+        offset_m: Relative position for parameters of zero, shape (n, 3).
+        designs: Derivatives of the positions of both satellites by their states and drag modes, (n, 3, 7 + modes) each.
+        range_m: Measured ranges, shape (n,).
+    """
+
+    pair: tuple[int, int]
+    node_time: Array
+    offset_m: Array
+    designs: tuple[Array, Array]
+    range_m: Array
+
+    def select(self, pair: tuple[int, int], rows: slice) -> "RangeEquations":
+        """Return some of the ranges, with other indices of the satellites."""
+        one, other = self.designs
+        return RangeEquations(
+            pair, self.node_time[rows], self.offset_m[rows], (one[rows], other[rows]), self.range_m[rows]
+        )
+
+
+class Prior(NamedTuple):
+    """Prior distribution of all parameters: mean (p,), information matrix (p, p), and cost of the mean."""
+
+    mean: Array
+    information: Array
+    cost: float = 0.0
 
 
 def fix_equations(
@@ -88,8 +125,10 @@ def fix_equations(
     )
 
 
-def _range_equations(arc: Arc, pair: Pair, satellites: tuple[int, ...], tracks: dict[int, Track]) -> RangeEquations:
-    ranges = arc.ranges[pair]
+def range_equations(
+    ranges: Sequence[RangeObservation], pair: tuple[int, int], tracks: Sequence[Track]
+) -> RangeEquations:
+    """Return ranges of a pair of satellites, by index, linearised at the references of all satellites."""
     times = np.array([float(each.gps_ms) for each in ranges])
     positions: list[Array] = []
     designs: list[Array] = []
@@ -101,16 +140,12 @@ def _range_equations(arc: Arc, pair: Pair, satellites: tuple[int, ...], tracks: 
         positions.append(points.state[:, :3] - points.d_state_d_epoch[:, :3] @ offset)
         designs.append(design)
     return RangeEquations(
-        (satellites.index(pair[0]), satellites.index(pair[1])),
+        pair,
         tracks[pair[0]].reference.node_time(times),
         positions[1] - positions[0],
         (designs[0], designs[1]),
         np.array([each.range_m for each in ranges]),
     )
-
-
-_UNINFORMATIVE_SIGMA: Final = np.repeat((1e5, 1e3), 3)
-"""Standard deviation of an unknown position (m) and velocity (m/s)."""
 
 
 def initial_prior(

