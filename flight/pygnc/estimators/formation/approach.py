@@ -21,7 +21,7 @@ from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis
 from pygnc.estimators.formation.linearisation import covariance_root
-from pygnc.estimators.formation.reference import STATE_SIZE
+from pygnc.estimators.formation.reference import COINCIDENT_M, STATE_SIZE
 from pygnc.estimators.formation.relative_coordinates import relative_covariance
 from pygnc.estimators.formation.relative_motion import cubic_hermite, joint_step, orbit_vector
 from pygnc.estimators.formation.settings import FormationSettings
@@ -32,7 +32,6 @@ from pygnc.estimators.orbit.state import DRAG
 DAY_S: Final = 86_400
 SIGMAS: Final = 3.0
 _STEP_S: Final = 180
-_STEP_MS: Final = 1000 * _STEP_S
 _DEGREE: Final = 20
 """Degree of the gravity field. Higher terms move our own orbit by 60 m in a day, and relative orbits by 1e-4 of the
 distance."""
@@ -40,7 +39,6 @@ _DRAG_MODES: Final = 2
 """Number of modes; they contain nine tenths of the variance of a random walk, and more of its effect on a position."""
 _CHUNK: Final = 512
 """Moments evaluated at once; each takes a kilobyte."""
-_COINCIDENT_M: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +139,7 @@ def _propagate(dynamics: OrbitDynamics, gps_ms: int, states: Array, modes: Array
     for log_drag in modes:
         step = joint_step(dynamics, gps_ms, x, deviations, float(_STEP_S))
         forced[DRAG] = log_drag
-        x, deviations, gps_ms = step.x, step.deviations, gps_ms + _STEP_MS
+        x, deviations, gps_ms = step.x, step.deviations, gps_ms + 1000 * _STEP_S
         d_state_d_initial, forced = step.transition.dot(d_state_d_initial), step.transition.dot(forced)
         nodes.append((deviations[:, :DRAG], d_state_d_initial[:DRAG], forced[:DRAG]))
     first, second, third = (np.stack(parts) for parts in zip(*nodes, strict=True))
@@ -203,7 +201,7 @@ def _distances(values: Array) -> Array:
 def _lower_bounds(values: Array) -> Array:
     """Return distances minus three sigmas along the line of sight for `_Track.values` (k, 3, c), m, shape (k,)."""
     distance_m = _distances(values)
-    line_of_sight = values[..., 0] / np.maximum(distance_m, _COINCIDENT_M)[:, None]
+    line_of_sight = values[..., 0] / np.maximum(distance_m, COINCIDENT_M)[:, None]
     along = (line_of_sight[:, None] @ values[..., 1:])[:, 0]
     bounds: Array = distance_m - SIGMAS * np.sqrt(np.einsum("kc,kc->k", along, along))
     return bounds
@@ -216,7 +214,7 @@ def _sigma_m(values: Array) -> float:
     than their length.
     """
     relative_position_m, root = values[:, 0], values[:, 1:]
-    distance_m = max(math.sqrt(relative_position_m.dot(relative_position_m)), _COINCIDENT_M)
+    distance_m = max(math.sqrt(relative_position_m.dot(relative_position_m)), COINCIDENT_M)
     along = relative_position_m.dot(root) / distance_m
     across = root - np.outer(relative_position_m / distance_m, along)
     across_covariance = across.dot(across.T)

@@ -50,7 +50,7 @@ from pygnc.estimators.formation.reference import (
     log_factor,
     state_indices,
 )
-from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE, RelativeDynamics
+from pygnc.estimators.formation.relative_motion import DIFFERENTIAL_SHARE, GRADIENT_DEGREE, RelativeDynamics
 from pygnc.estimators.formation.ridge import ridge_covariances
 from pygnc.estimators.formation.search import FormationSearch, orbit_from_fixes
 from pygnc.estimators.formation.settings import FormationSettings
@@ -67,8 +67,6 @@ from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
 
-_FIX_GATE: Final = 4.6
-"""Gate of a fix in standard deviations of three components together; 1e-4 of good fixes lie beyond."""
 _NEAR_M: Final = 100.0
 """Maximum distance at the epoch for linear motion relative to a reference."""
 _FAR_M: Final = 50_000.0
@@ -80,8 +78,6 @@ _NEAR_LOG_DRAG: Final = 0.3
 """Maximum change of the log drag factor for linear motion."""
 _MODE_SIGMA: Final = np.array((0.3, 0.3, 0.15, 0.15, 0.2, 0.1))
 """Prior standard deviations of the drag modes, relative to the difference of two satellites' drags."""
-_DRAG_SHARE_MIN: Final = 0.1
-"""Least difference of drags, relative to ours; attitudes change the area in the flow."""
 _FIRST_ITERATIONS: Final = 12
 _ITERATIONS: Final = 30
 _ROUNDS: Final = 3
@@ -254,7 +250,7 @@ class FormationSolver:
 
 def last_loss(settings: FormationSettings) -> Loss:
     """Return the loss of the last fit, which rejects outliers."""
-    return Loss(settings.range_gate_sigma, _FIX_GATE, hard=True)
+    return SEARCH_LOSS._replace(limit=settings.range_gate_sigma, hard=True)
 
 
 def _minima(equations: Equations, parameters: Array, iterations: int = _ITERATIONS) -> Fit:
@@ -313,7 +309,7 @@ def _mode_sigma(equations: Equations, parameters: Array) -> Array:
     """
     drags = [log_drag(track, parameters, number) for number, track in enumerate(equations.tracks)]
     factors = [
-        math.hypot(_DRAG_SHARE_MIN, math.expm1(drag - drags[0])) * math.exp(drags[0] - track.reference.log_drag)
+        math.hypot(DIFFERENTIAL_SHARE, math.expm1(drag - drags[0])) * math.exp(drags[0] - track.reference.log_drag)
         for drag, track in zip(drags[1:], equations.tracks[1:], strict=True)
     ]
     return np.outer(factors, _MODE_SIGMA)

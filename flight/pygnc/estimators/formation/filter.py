@@ -12,7 +12,7 @@ future.
 
 import math
 from enum import StrEnum, unique
-from typing import Final, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -86,8 +86,6 @@ class FixVerdict(NamedTuple):
 
 
 _Cause: TypeAlias = FormationRejectCause | None
-_CURVATURE_MAX: Final = 1.0
-"""A range is used if the standard deviation of its second-order term is at most this times its noise."""
 
 
 class FilterMemory(msgspec.Struct):
@@ -226,7 +224,7 @@ class FormationFilter:
         ]
         best = innovations[0]
         moved = False
-        if best.curvature > _CURVATURE_MAX * noise_m:
+        if best.curvature > noise_m:
             cause = FormationRejectCause.VAGUE
         else:
             cause = None if best.nis <= gate else FormationRejectCause.GATE

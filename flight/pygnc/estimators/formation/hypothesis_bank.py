@@ -14,7 +14,7 @@ group with the best orbits of the others, so that none may be right as a whole.
 
 import math
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -25,7 +25,7 @@ from pygnc.estimators import kalman
 from pygnc.estimators.formation.least_squares import squared_orbit_distances
 from pygnc.estimators.formation.linearisation import covariance_root
 from pygnc.estimators.formation.observations import Pair
-from pygnc.estimators.formation.reference import STATE_SIZE
+from pygnc.estimators.formation.reference import COINCIDENT_M, STATE_SIZE
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import (
     FormationSolution,
@@ -38,12 +38,6 @@ from pygnc.estimators.orbit.measurement import Gate, GateResult
 from pygnc.estimators.orbit.process_noise import decay
 from pygnc.estimators.orbit.settings import ProcessNoiseSettings
 from pygnc.estimators.orbit.state import DRAG
-
-_COINCIDENT_M: Final = 1e-3
-"""Minimum distance for the direction of the line of sight."""
-_MERGE_LIMIT: Final = 1.0
-"""Hypotheses coincide if the squared distances of all partners are smaller. Stricter than the batch's limit:
-distinct hypotheses must not merge because a gap has increased their covariance."""
 
 
 class RangeInnovation(NamedTuple):
@@ -117,7 +111,7 @@ class FilterHypothesis(NamedTuple):
         """
         states, index = self.states, STATE_SIZE * self.satellites + bias
         relative_position_m = states[other, :3] - states[one, :3]
-        distance_m = max(math.sqrt(relative_position_m.dot(relative_position_m)), _COINCIDENT_M)
+        distance_m = max(math.sqrt(relative_position_m.dot(relative_position_m)), COINCIDENT_M)
         line_of_sight = relative_position_m / distance_m
         partials = np.zeros(len(self.x))
         partials[STATE_SIZE * other : STATE_SIZE * other + 3] = line_of_sight
@@ -298,7 +292,8 @@ class HypothesisBank(msgspec.Struct, eq=False):
     def _coincide(self, better: FilterHypothesis, worse: FilterHypothesis) -> bool:
         change, covariance = (worse.x - better.x)[None], better.covariance
         distances = [squared_orbit_distances(change, covariance, each)[0] for each in range(1, better.satellites)]
-        return bool(max(distances) < _MERGE_LIMIT)
+        # Stricter than in the batch: hypotheses must not merge because a gap has increased their covariance.
+        return bool(max(distances) < 1.0)
 
 
 def _initial_state(

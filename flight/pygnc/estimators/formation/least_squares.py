@@ -136,7 +136,6 @@ _FIELD_ERROR_PER_M: Final = 2.5e-11
 beyond J2."""
 _FIXES_MIN: Final = 8
 """Minimum number of fixes for an estimate of their scatter."""
-_RECEIVERS_MIN: Final = 2
 _TIMES_MAX: Final = 256
 """Maximum number of times at which fixes are compared with error models."""
 
@@ -238,7 +237,7 @@ def likely_errors(equations: Equations, parameters: Array) -> FixErrors:
 
     Errors of a single receiver hardly change relative orbits; they are taken as white.
     """
-    if len(equations.known) < _RECEIVERS_MIN:
+    if len(equations.known) < 2:
         return WHITE_ERRORS
     prior = equations.prior
     blocks, _ = equations.known_fixes(parameters, times_max=_TIMES_MAX)

@@ -1,7 +1,7 @@
 """Linearised observations of an arc at the references of its satellites, and the prior of all parameters."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +14,7 @@ from pygnc.estimators.formation.reference import STATE_SIZE, Reference, Track
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.measurement import Fix, linearise_fix
 from pygnc.estimators.orbit.settings import MeasurementSettings
-from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
-
-_VARIANCE_MIN: Final = 1e-20
-"""Lower limit of a variance; rounding may leave less of the difference of two large numbers."""
-_LEAST_EIGENVALUE: Final = 1e-14
-"""Minimum eigenvalue of a correlation matrix; less is rounding."""
-_UNINFORMATIVE_SIGMA: Final = np.repeat((1e5, 1e3), 3)
-"""Standard deviation of an unknown position (m) and velocity (m/s)."""
+from pygnc.estimators.orbit.state import DRAG, SIZE, UNKNOWN_SIGMA, OrbitState
 
 
 def scaled_inverse(matrices: Array) -> Array:
@@ -30,7 +23,8 @@ def scaled_inverse(matrices: Array) -> Array:
     Rows and columns are divided by the roots of the diagonal before the inversion. The inverse of a normal matrix is
     the covariance, and vice versa.
     """
-    unit = 1.0 / np.sqrt(np.maximum(np.diagonal(matrices, axis1=-2, axis2=-1), _VARIANCE_MIN))
+    # Rounding may leave no positive number of the difference of two large ones.
+    unit = 1.0 / np.sqrt(np.maximum(np.diagonal(matrices, axis1=-2, axis2=-1), 1e-20))
     scaled = unit[..., :, None] * matrices * unit[..., None, :]
     inverse: Array = unit[..., :, None] * np.linalg.inv(scaled) * unit[..., None, :]
     return inverse
@@ -40,7 +34,8 @@ def covariance_root(matrices: Array) -> Array:
     """Return lower triangular roots of covariances (..., p, p) whose parameters have different units."""
     unit = np.sqrt(np.diagonal(matrices, axis1=-2, axis2=-1))
     values, vectors = np.linalg.eigh(matrices / unit[..., :, None] / unit[..., None, :])
-    lower = kalman.triangular(vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE))[..., None, :])
+    # Eigenvalues of a correlation matrix below 1e-14 are rounding.
+    lower = kalman.triangular(vectors * np.sqrt(np.maximum(values, 1e-14))[..., None, :])
     signs = np.where(np.diagonal(lower, axis1=-2, axis2=-1) < 0.0, -1.0, 1.0)
     root: Array = unit[..., :, None] * lower * signs[..., None, :]
     return root
@@ -171,7 +166,7 @@ def initial_prior(
         mean[index], information[index, index] = bias_m, sigma_m**-2.0
     for satellite in range(satellites):
         state = STATE_SIZE * satellite + np.arange(6)
-        information[state, state] = _UNINFORMATIVE_SIGMA**-2.0
+        information[state, state] = UNKNOWN_SIGMA**-2.0
     # Log drag factor of a satellite: common part plus its own part.
     drag = STATE_SIZE * np.arange(satellites) + DRAG
     mean[drag] = -reference.log_drag
@@ -181,7 +176,7 @@ def initial_prior(
         # Our orbit estimate includes our drag factor, which is correlated with those of the others.
         mean[drag] = 0.0
         information[DRAG, DRAG] -= 1.0 / (shared + own_part)
-        information[:STATE_SIZE, :STATE_SIZE] -= np.diag(np.append(_UNINFORMATIVE_SIGMA**-2.0, 0.0))
+        information[:STATE_SIZE, :STATE_SIZE] -= np.diag(np.append(UNKNOWN_SIGMA**-2.0, 0.0))
         covariance = own.covariance[:STATE_SIZE, :STATE_SIZE]
         at_epoch = reference.d_epoch_d_orbit.dot(covariance).dot(reference.d_epoch_d_orbit.T)
         information[:STATE_SIZE, :STATE_SIZE] += scaled_inverse(at_epoch)

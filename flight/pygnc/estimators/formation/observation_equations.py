@@ -25,11 +25,9 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.formation.fix_errors import WHITE_ERRORS, FixErrors, FixRows, whitened_squares
 from pygnc.estimators.formation.linearisation import FixEquations, Prior, RangeEquations, scaled_inverse
 from pygnc.estimators.formation.observations import Pair
-from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Track, state_indices
+from pygnc.estimators.formation.reference import COINCIDENT_M, NODE_S, STATE_SIZE, Track, state_indices
 from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics
 
-_COINCIDENT_M: Final = 1e-3
-"""Minimum distance for the direction of the line of sight."""
 _BLOCK: Final = 64
 """Number of times whose fixes are whitened at once; those of four satellites take a megabyte."""
 _CHUNK: Final = 6_000
@@ -83,7 +81,7 @@ class Loss(NamedTuple):
 
 
 SEARCH_LOSS: Final = Loss(3.0, 4.6, hard=False)
-"""Loss during the search: outliers have little influence, but gradients remain."""
+"""Loss during the search: outliers have little influence, but gradients remain. 1e-4 of good fixes exceed the limit."""
 
 
 class Fit(NamedTuple):
@@ -399,7 +397,7 @@ class Equations:
     ) -> tuple[Array, npt.NDArray[np.int64]]:
         """Return the derivatives of ranges, (n, k, j), and the indices of their j parameters."""
         rows = self.ranges[pair]
-        line_of_sight = relative_position_m / np.maximum(distance_m, _COINCIDENT_M)[..., None]
+        line_of_sight = relative_position_m / np.maximum(distance_m, COINCIDENT_M)[..., None]
         partials, columns = [], []
         for end, design, sign in zip(rows.pair, rows.designs, (-1.0, 1.0), strict=True):
             used = design[..., : STATE_SIZE + self.modes if end else STATE_SIZE]

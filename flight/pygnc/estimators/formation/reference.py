@@ -25,6 +25,8 @@ NODES_MULTIPLE: Final = 4
 STATE_SIZE: Final = DRAG + 1
 """Estimated parameters of one satellite: position, velocity and logarithm of the drag factor, as deviations from the
 reference."""
+COINCIDENT_M: Final = 1e-3
+"""Minimum distance of two satellites for the direction of the line of sight."""
 _DRAG_CHANGE_MIN: Final = -0.9
 """Least relative change of a drag factor; a linear solution may be less than -1."""
 DRAG_MODES: Final = 6

@@ -59,8 +59,6 @@ def relative_covariance(covariance: Array, satellite: int, size: int) -> Array:
 
 _STEP: Final = np.diag(np.repeat((10.0, 0.01), 3))
 """Steps of central differences in m and m/s. Relative error 1e-12 by curvature, 1e-9 by rounding."""
-_KEPLER_ITERATIONS: Final = 6
-"""Newton iterations of Kepler's equation; reaches rounding for eccentricities up to 0.2."""
 
 
 def relative_elements(own: Array, other: Array) -> Array:
@@ -106,7 +104,8 @@ def state_from_elements(own: Array, relative: Array) -> Array:
     elements[..., 5] = one[5] + node_change
     axis_m, argument, e_x, e_y, inclination, node = np.moveaxis(elements, -1, 0)
     eccentric = argument.copy()
-    for _ in range(_KEPLER_ITERATIONS):
+    # Newton iterations of Kepler's equation reach rounding for eccentricities up to 0.2.
+    for _ in range(6):
         sine, cosine = np.sin(eccentric), np.cos(eccentric)
         error = eccentric - e_x * sine + e_y * cosine - argument
         eccentric = eccentric - error / (1.0 - e_x * cosine - e_y * sine)

@@ -39,6 +39,7 @@ from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
 from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Reference
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
+from pygnc.estimators.orbit.j2_propagator import J2
 from pygnc.estimators.orbit.process_noise import omitted_gravity_density
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, POSITION, SIZE, VELOCITY
@@ -46,8 +47,7 @@ from pygnc.estimators.orbit.state import DRAG, POSITION, SIZE, VELOCITY
 GRADIENT_DEGREE: Final = 40
 """Degree of the gravity gradient of relative motion. With degree 8, relative positions change by 1e-4 of the distance
 in an orbit: two metres at 20 km."""
-_J2: Final = 1.082_626_2e-3
-_FLATTENING: Final = 0.5 * _J2 * GM_EARTH_M3_S2 * EARTH_RADIUS_M**2
+_FLATTENING: Final = 0.5 * J2 * GM_EARTH_M3_S2 * EARTH_RADIUS_M**2
 _STEP_NODES: Final = 2
 _STEP_S: Final = _STEP_NODES * NODE_S
 _PARTIAL_STEPS: Final = 2
@@ -58,7 +58,7 @@ _DENSE_MAX: Final = 96
 _ITERATIONS_MAX: Final = 40
 _TOLERANCE: Final = np.repeat((1e-3, 1e-6), 3)
 """Largest last change of the position (m) and velocity (m/s) constants."""
-_DIFFERENTIAL_SHARE: Final = 0.1
+DIFFERENTIAL_SHARE: Final = 0.1
 """Least share of the empirical accelerations and of the density variation that differs between satellites."""
 _LOG_DRAG_MAX: Final = 3.0
 """Upper limit of a difference of log drag factors in the process noise."""
@@ -373,8 +373,8 @@ def _acceleration_noise(orbit: OrbitSettings, step: JointStep, deviations: Array
     omitted = omitted_gravity_density(degree, radius_m)
     relative_change = (degree + 3.0) / radius_m * np.sqrt((deviations[:, :3] ** 2).sum(axis=1))
     # A change of the density acts on the difference of two drags.
-    drag_share = np.hypot(_DIFFERENTIAL_SHARE, np.expm1(np.minimum(deviations[:, DRAG], _LOG_DRAG_MAX)))
-    empirical = time_s * ((_DIFFERENTIAL_SHARE * sigma) ** 2 + (drag_share[:, None] * along_track) ** 2)
+    drag_share = np.hypot(DIFFERENTIAL_SHARE, np.expm1(np.minimum(deviations[:, DRAG], _LOG_DRAG_MAX)))
+    empirical = time_s * ((DIFFERENTIAL_SHARE * sigma) ** 2 + (drag_share[:, None] * along_track) ** 2)
     own = np.sqrt(empirical + omitted * relative_change[:, None] ** 2)
     axes = step.directions[:, 1:]
     return axes * np.sqrt(time_s * (sigma**2 + along_track**2) + omitted), axes * own[:, None, :]

@@ -57,7 +57,6 @@ _CANDIDATES_OF_MANY: Final = 16
 _KNOWN_ITERATIONS: Final = 6
 """Iterations of the joint fit of the known orbits, which decide on outliers of their fixes."""
 _MEDIAN_ITERATIONS: Final = 20
-_ROOT_ITERATIONS: Final = 40
 _SINGULAR_VALUE_MIN: Final = 1e-6
 """Minimum singular value of the design matrix with columns of unit length."""
 _RANGES_MIN: Final = 7
@@ -255,7 +254,7 @@ def _quasirandom_points(count: int, dimensions: int) -> Array:
     the root of x^(d + 1) = x + 1, found by iteration.
     """
     root = 1.5
-    for _ in range(_ROOT_ITERATIONS):
+    for _ in range(40):
         root = (1.0 + root) ** (1.0 / (dimensions + 1.0))
     steps = root ** -np.arange(1.0, dimensions + 1.0)
     points: Array = 2.0 * np.remainder(0.5 + np.arange(1.0, count + 1.0)[:, None] * steps, 1.0) - 1.0

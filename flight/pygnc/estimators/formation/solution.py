@@ -30,8 +30,6 @@ _NONLINEAR_MAX_M: Final = 50_000.0
 """Largest distance at which the motion of a partner without fixes is accurate."""
 _MISFIT_MAX: Final = 1.1
 """Largest ratio of the noise with model error to that without in a good fit."""
-_ARC_FRACTIONS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Moments of the arc, as fractions of its length, at which the uncertainty of a position is evaluated."""
 
 
 class Stage(NamedTuple):
@@ -311,10 +309,10 @@ def _mirror_image_cost(equations: Equations, result: Fit, partner: int) -> float
 def _position_uncertainty(equations: Equations, result: Fit, partner: int, covariance: Array) -> tuple[float, float]:
     """Return standard deviation and distance of a partner's position in the best solution, in m.
 
-    Both are RMS values over some moments of the arc. The larger of the linear covariance and `covariance` counts.
+    Both are RMS values over five moments of the arc. The larger of the linear covariance and `covariance` counts.
     """
     first_ms, last_ms = equations.dynamics.reference.span_ms
-    moments = first_ms + (last_ms - first_ms) * np.array(_ARC_FRACTIONS)
+    moments = first_ms + (last_ms - first_ms) * np.linspace(0.0, 1.0, 5)
     best = result.parameters[0]
     states, partials = equations.states_at(moments, best, equations.motion(best[None]))
     relative_position_m, d_relative = (part[partner, :, :3] - part[0, :, :3] for part in (states, partials))

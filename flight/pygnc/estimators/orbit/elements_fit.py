@@ -18,11 +18,11 @@ from pygnc.common.mean_elements import RANGES, STATED_HOURS, MeanElements
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.environment.sgp4 import Sgp4Error, gcrf_from_teme, teme_states
+from pygnc.environment.time_scales import MS_PER_DAY
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.settings import SpacecraftSettings
 from pygnc.estimators.orbit.state import DRAG, POSITION, VELOCITY, OrbitState
 
-SPAN_MS: Final = 86_400_000
 SLICE_MS: Final = 900_000
 """Time between two predicted positions."""
 _NEAR_PERIGEE: Final = 0.8
@@ -32,14 +32,12 @@ _BSTAR_PER_DRAG_AREA: Final = 0.5 * 0.15696615
 """B* per drag coefficient times area over mass (m^2/kg): half of SGP4's density constant (Hoots, Spacetrack 3)."""
 _MODEL_SIGMA_M: Final = 500.0
 """Size of what SGP4 neglects over a day in low Earth orbit; it balances positions against the prior of B*."""
-_SIGMAS: Final = 2.0
 _ITERATIONS: Final = 12
 _CONVERGED_M: Final = 0.1
 _DEG: Final = 180.0 / math.pi
 _BSTAR = 6
 _STEPS: Final = np.array((1e-7, 1e-6, 1e-6, 1e-6, 1e-6, 1e-6, 1e-5))
 """Steps of the numerical partial derivatives: a few metres each."""
-_SECONDS_PER_DAY: Final = 86_400.0
 
 
 class FitError(ValueError):
@@ -72,7 +70,7 @@ def fit_in_steps(orbit: OrbitFilter, state: OrbitState) -> Iterator[FittedElemen
         FitError: No mean elements fit the orbit.
     """
     states = [state]
-    while states[-1].gps_ms < state.gps_ms + SPAN_MS:
+    while states[-1].gps_ms < state.gps_ms + MS_PER_DAY:
         states.append(orbit.predict(states[-1].gps_ms + _slice_ms(states[-1]), states[-1]))
         yield None
     yield fit_elements(states, orbit.frames, orbit.settings.spacecraft)
@@ -111,7 +109,7 @@ def fit_elements(states: Sequence[OrbitState], frames: EarthFrames, spacecraft: 
     except Sgp4Error as error:
         raise FitError(f"no mean elements fit the orbit: {error}") from error
     sigma_m = [math.sqrt(np.linalg.eigvalsh(s.covariance[POSITION, POSITION])[-1]) for s in states]
-    bound_m = np.maximum.accumulate(distance_m + _SIGMAS * np.array(sigma_m))
+    bound_m = np.maximum.accumulate(distance_m + 2.0 * np.array(sigma_m))
     hours = (np.array(times) - times[0]) / 3.6e6
     stated = tuple(float(bound_m[hours <= hour][-1]) for hour in STATED_HOURS)
     return FittedElements(elements, float(np.sqrt(np.mean(distance_m**2))), stated)
@@ -153,7 +151,7 @@ def _elements(parameters: Array, epoch_gps_ms: int) -> MeanElements:
         raise FitError(f"the eccentricity of the orbit is {eccentricity:.3f}; mean elements need less")
     return MeanElements(
         epoch_gps_ms=epoch_gps_ms,
-        mean_motion_rev_per_day=1e-3 * motion * _SECONDS_PER_DAY / (2.0 * math.pi),
+        mean_motion_rev_per_day=1e-3 * motion * 86_400.0 / (2.0 * math.pi),
         eccentricity=eccentricity,
         inclination_deg=inclination * _DEG,
         raan_deg=node * _DEG % 360.0,

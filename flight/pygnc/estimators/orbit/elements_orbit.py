@@ -8,7 +8,6 @@ the elements' B* and without drag; a share of it is unknown, because the density
 """
 
 import math
-from typing import Final
 
 import numpy as np
 from msgspec.structs import replace
@@ -25,7 +24,6 @@ from pygnc.estimators.orbit.settings import ElementsSettings, OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, POSITION, SIZE, VELOCITY, OrbitState
 
 _RADIAL, _TRANSVERSE, _NORMAL = range(3)
-_PER_AXIS: Final = 3
 
 
 def elements_state(elements: MeanElements, gps_ms: int, frames: EarthFrames, settings: OrbitSettings) -> OrbitState:
@@ -44,9 +42,9 @@ def elements_state(elements: MeanElements, gps_ms: int, frames: EarthFrames, set
     """
     x = np.zeros(SIZE)
     (x[:DRAG],) = gcrf_states(elements, [gps_ms], frames)
-    root = np.zeros((SIZE, 2 * _PER_AXIS + SIZE - DRAG))
-    root[:DRAG, : 2 * _PER_AXIS] = _sqrt_covariance(x, position_sigma_rtn_m(elements, gps_ms, settings.elements))
-    root[DRAG:, 2 * _PER_AXIS :] = np.diag(steady_sigma(settings.process_noise))
+    root = np.zeros((SIZE, 6 + SIZE - DRAG))
+    root[:DRAG, :6] = _sqrt_covariance(x, position_sigma_rtn_m(elements, gps_ms, settings.elements))
+    root[DRAG:, 6:] = np.diag(steady_sigma(settings.process_noise))
     return OrbitState(gps_ms, x, triangular(root))
 
 
@@ -81,11 +79,11 @@ def _sqrt_covariance(x: Array, sigma_m: Array) -> Array:
     """
     axes = rtn_axes(x[POSITION], x[VELOCITY])
     mean_motion = math.sqrt(GM_EARTH_M3_S2 / float(np.linalg.norm(x[POSITION])) ** 3)
-    root = np.zeros((DRAG, 2 * _PER_AXIS))
-    root[POSITION, :_PER_AXIS] = axes * sigma_m
+    root = np.zeros((DRAG, 6))
+    root[POSITION, :3] = axes * sigma_m
     root[VELOCITY, _RADIAL] = -mean_motion * sigma_m[_RADIAL] * axes[:, _TRANSVERSE]
     root[VELOCITY, _TRANSVERSE] = -mean_motion * sigma_m[_TRANSVERSE] * axes[:, _RADIAL]
     # Eccentricity errors make independent velocities of the size of the radial displacement.
     independent_m = np.array((sigma_m[_RADIAL], sigma_m[_RADIAL], sigma_m[_NORMAL]))
-    root[VELOCITY, _PER_AXIS:] = axes * (mean_motion * independent_m)
+    root[VELOCITY, 3:] = axes * (mean_motion * independent_m)
     return root

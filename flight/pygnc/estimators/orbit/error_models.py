@@ -33,7 +33,7 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
 from pygnc.estimators.orbit.dynamics import LinearStep
-from pygnc.estimators.orbit.measurement import Innovation, Observation
+from pygnc.estimators.orbit.measurement import NOISE_WEIGHT, Innovation, Observation
 from pygnc.estimators.orbit.settings import MeasurementSettings, ProcessNoiseSettings
 from pygnc.estimators.orbit.state import EMPIRICAL, SIZE, OrbitState
 
@@ -72,13 +72,11 @@ _LOG_WEIGHT_MIN: Final = -12.0
 
 _PRIOR_UNKNOWN_FORCE: Final = 1e-3
 """Prior weight of an unknown force; the error models share the rest."""
-_UNKNOWN_FORCE_MPS2: Final = 1e-4
-"""Standard deviation of its components."""
+UNKNOWN_FORCE_MPS2: Final = 1e-4
+"""Standard deviation of the components of an unknown force or thrust."""
 _LOG_WEIGHT_REFUTED: Final = -20.0
 """Weight relative to the largest one below which an unknown force is given up."""
 
-_FACTOR_WEIGHT: Final = 1.0 / 100.0
-"""Weight of a pair of fixes in the square of the noise factor."""
 _SPREAD_SUSPICIOUS: Final = 2.0
 """If half a dozen fixes scatter by more than this factor, the receiver's standard deviations are too small."""
 _MODEL_WEIGHT: Final = 0.2
@@ -214,7 +212,7 @@ class ErrorBank:
             known = math.log1p(-_PRIOR_UNKNOWN_FORCE)
             self._log_prior = np.array([log_prior(model) + known for model in models])
             self._log_prior[-1] = math.log(_PRIOR_UNKNOWN_FORCE)
-            factor = _UNKNOWN_FORCE_MPS2 / min(process_noise.empirical_sigma_mps2)
+            factor = UNKNOWN_FORCE_MPS2 / min(process_noise.empirical_sigma_mps2)
             self._factor_min[-1] = min(max(factor, 1.0), self._factor_max)
             self._log_weight_min[-1] = -math.inf
 
@@ -365,7 +363,7 @@ class ErrorBank:
         factor, residual, variance = (
             values.copy() for values in (hypotheses.noise_factor, hypotheses.residual, hypotheses.variance)
         )
-        grown = factor[:kinds] * np.sqrt(1.0 + _FACTOR_WEIGHT * (ratio - 1.0))
+        grown = factor[:kinds] * np.sqrt(1.0 + NOISE_WEIGHT * (ratio - 1.0))
         factor[:kinds] = np.minimum(np.maximum(grown, limits.noise_scale_min), limits.noise_scale_max)
         residual[:kinds], variance[:kinds] = now, of_now
         empirical = hypotheses.empirical_factor * np.exp(0.5 * _MODEL_WEIGHT * (correlation - _MODEL_BIAS))

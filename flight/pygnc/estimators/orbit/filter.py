@@ -35,13 +35,10 @@ from pygnc.estimators.orbit.manoeuvre import (
 from pygnc.estimators.orbit.measurement import Fix, Innovation, Observation, RejectCause, linearise_fix
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import EcefOrbit, OrbitState, to_ecef
+from pygnc.estimators.orbit.state import UNKNOWN_SIGMA, EcefOrbit, OrbitState, to_ecef
 
 _RECENT: Final = 2
 """Fixes before the first suspicious one before which an impulse may have happened."""
-_UNKNOWN_POSITION_M: Final = 1e5
-_UNKNOWN_VELOCITY_MPS: Final = 1e3
-"""Standard deviations before the first fix: uninformative, but small enough to keep the numbers well scaled."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -503,7 +500,7 @@ class OrbitFilter:
 def uninformative_state(gps_ms: int, x: Array, settings: OrbitSettings) -> OrbitState:
     """Return a state with uninformative covariance for a linearisation about `x` (10,)."""
     process_sigma = steady_sigma(settings.process_noise)
-    sigma = np.concatenate((np.full(3, _UNKNOWN_POSITION_M), np.full(3, _UNKNOWN_VELOCITY_MPS), process_sigma))
+    sigma = np.concatenate((UNKNOWN_SIGMA, process_sigma))
     return OrbitState(gps_ms, x, np.diag(sigma))
 
 

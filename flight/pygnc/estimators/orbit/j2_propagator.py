@@ -12,7 +12,7 @@ from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
 StateVector: TypeAlias = tuple[float, ...]
 """Position in m and velocity in m/s in GCRF, six numbers; the z axis is taken as the Earth's axis."""
 
-_J2: Final = 1.082_626_2e-3
+J2: Final = 1.082_626_2e-3
 _STEP_MAX_S: Final = 60.0
 """Longest integration step; it causes an error of some metres per revolution."""
 
@@ -49,7 +49,7 @@ def _step(state: StateVector, step_s: float) -> StateVector:
 def _acceleration(x: float, y: float, z: float) -> tuple[float, float, float]:
     squared = x * x + y * y + z * z
     central = -GM_EARTH_M3_S2 / (squared * math.sqrt(squared))
-    flattening = 1.5 * _J2 * EARTH_RADIUS_M**2 / squared
+    flattening = 1.5 * J2 * EARTH_RADIUS_M**2 / squared
     polar = 5.0 * z * z / squared
     equatorial = central * (1.0 + flattening * (1.0 - polar))
     return x * equatorial, y * equatorial, z * central * (1.0 + flattening * (3.0 - polar))

@@ -17,7 +17,7 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import rtn_axes
-from pygnc.estimators.orbit.error_models import Hypotheses, InnovationTest
+from pygnc.estimators.orbit.error_models import UNKNOWN_FORCE_MPS2, Hypotheses, InnovationTest
 from pygnc.estimators.orbit.state import EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
 
 _CHI_SQUARE_SUSPICIOUS: Final = 14.2
@@ -38,9 +38,8 @@ _CHANGE_MAX_MPS: Final = 2.0
 """Larger innovations are damage or need a new orbit."""
 GAP_MAX_S: Final = 600.0
 """Longest time without fixes across which a manoeuvre is detected: unknown drag changes the orbit, too."""
-_THRUST_MPS2: Final = 1e-4
 _THRUST_S: Final = 100.0
-"""Expected size of an acceleration, and its duration until it becomes suspicious."""
+"""Duration of a thrust until it becomes suspicious."""
 
 
 @unique
@@ -159,12 +158,12 @@ def thrust_root() -> Array:
     """Return the root (10, 3) of the covariance that an acceleration since some minutes adds."""
     root = np.zeros((SIZE, 3))
     eye = np.eye(3)
-    root[POSITION] = 0.5 * _THRUST_S**2 * _THRUST_MPS2 * eye
-    root[VELOCITY] = _THRUST_S * _THRUST_MPS2 * eye
-    root[EMPIRICAL] = _THRUST_MPS2 * eye
+    root[POSITION] = 0.5 * _THRUST_S**2 * UNKNOWN_FORCE_MPS2 * eye
+    root[VELOCITY] = _THRUST_S * UNKNOWN_FORCE_MPS2 * eye
+    root[EMPIRICAL] = UNKNOWN_FORCE_MPS2 * eye
     return root
 
 
 def thrust_factor(empirical_sigma_mps2: float) -> float:
     """Return the factor on the empirical accelerations during a thrust."""
-    return 0.3 * _THRUST_MPS2 / empirical_sigma_mps2
+    return 0.3 * UNKNOWN_FORCE_MPS2 / empirical_sigma_mps2

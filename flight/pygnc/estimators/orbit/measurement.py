@@ -83,7 +83,7 @@ class Fix:
 _GRAVITY_DEGREE: Final = 16
 """Degree of the gravity field over the latency; higher degrees add 1e-5 m/s^2, which is 3e-6 m/s in 0.25 s."""
 
-_WEIGHT: Final = 1.0 / 100.0
+NOISE_WEIGHT: Final = 1.0 / 100.0
 """Weight of a pair of fixes in the square of the noise factor."""
 
 
@@ -168,7 +168,7 @@ class Gate:
             axes = list(zip(residual, self.residual, variance, self.variance, strict=True))
             ratio = sum((new - old) ** 2 / (var + var_old) for new, old, var, var_old in axes) / len(axes)
         most = limits.gate / len(residual)
-        factor = self.factor * math.sqrt(1.0 + _WEIGHT * (min(ratio, most) - 1.0))
+        factor = self.factor * math.sqrt(1.0 + NOISE_WEIGHT * (min(ratio, most) - 1.0))
         factor = min(max(factor, limits.noise_scale_min), limits.noise_scale_max)
         innovation = Innovation(residual, tuple(map(math.sqrt, variance)), distance)
         gate = Gate(factor, residual, variance, accepted)

@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
+from pygnc.estimators.orbit.j2_propagator import J2
 from pygnc_ground.orbit.batch.collocation import NODE, NODES, SEGMENT_S, integrate
 from pygnc_ground.orbit.batch.trajectory import Grid
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
-_J2: Final = 1.082_626_2e-3
 """Second zonal harmonic of EGM2008."""
 _CANDIDATES_MAX: Final = 24
 _PAIR_S: Final = 600.0
@@ -30,7 +30,7 @@ def oblate_earth(position_m: FloatArray, pole: FloatArray) -> FloatArray:
     """Return two-body gravity with J2 in m/s2, shape (..., 3), for positions in m and the unit vector of the pole."""
     square = np.maximum(np.einsum("...i,...i", position_m, position_m)[..., None], _RADIUS_MIN_M**2)
     height_m = (position_m @ pole)[..., None]
-    flattening = 1.5 * _J2 * EARTH_RADIUS_M**2 / square
+    flattening = 1.5 * J2 * EARTH_RADIUS_M**2 / square
     radial = position_m * (1.0 + flattening * (1.0 - 5.0 * height_m**2 / square))
     attraction: FloatArray = -GM_EARTH_M3_S2 * square**-1.5 * (radial + 2.0 * flattening * height_m * pole)
     return attraction

@@ -10,7 +10,8 @@ from pygnc.common.mean_elements import STATED_HOURS
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.sgp4 import gcrf_states
-from pygnc.estimators.orbit.elements_fit import SPAN_MS, FitError, FittedElements, fit_elements, fit_in_steps
+from pygnc.environment.time_scales import MS_PER_DAY
+from pygnc.estimators.orbit.elements_fit import FitError, FittedElements, fit_elements, fit_in_steps
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc.estimators.orbit.state import OrbitState
@@ -105,7 +106,7 @@ def test_a_filters_orbit_is_fitted_within_a_kilometre_over_a_day() -> None:
     orbit = OrbitFilter(settings, EarthOrientationTable.none())
     state = states_of()[0]
     steps, found = fitted(orbit, state)
-    assert steps == SPAN_MS // 900_000
+    assert steps == MS_PER_DAY // 900_000
     assert found.rms_m < 1_500.0
     assert found.elements.epoch_gps_ms == state.gps_ms
     assert found.error_m[-1] > found.rms_m
