@@ -354,8 +354,7 @@ def _solution(
 def _range_residuals(equations: Equations, parameters: Array) -> Array:
     """Return the residuals of all ranges, pair by pair, in m, for parameters (1, p)."""
     motion = equations.motion(parameters, partials=False)
-    residuals = [np.zeros(0)]
-    for pair in range(len(equations.pairs)):
-        distance_m = equations.relative_positions(pair, parameters, motion)[1]
-        residuals.append(equations.range_residuals(parameters, pair, distance_m)[:, 0])
-    return np.concatenate(residuals)
+    pairs = range(len(equations.pairs))
+    return np.concatenate(
+        [np.zeros(0), *(equations.range_residuals(pair, parameters, motion)[0][:, 0] for pair in pairs)]
+    )

@@ -182,7 +182,7 @@ def robust_noise(equations: Equations, best: Array, settings: FormationSettings)
     motion = equations.motion(best, partials=False)
     sigma_m = np.empty(len(equations.pairs))
     for pair in range(len(equations.pairs)):
-        residual = equations.range_residuals(best, pair, equations.relative_positions(pair, best, motion)[1])[:, 0]
+        residual = equations.range_residuals(pair, best, motion)[0][:, 0]
         scatter_m = _SIGMA_BY_MEDIAN * float(median(np.abs(residual)))
         sigma_m[pair] = _regularised_sigma(scatter_m, len(residual) - 6.0, settings)
     return white_noise(sigma_m, _fix_scales(equations, best, motion, settings))
@@ -199,8 +199,8 @@ def refined_noise(equations: Equations, result: Fit, settings: FormationSettings
     covariance = scaled_inverse(result.information[0])
     sigma_m, white_m = np.empty((2, len(equations.pairs)))
     for pair, previous_m in enumerate(equations.noise.range_sigma_m):
-        positions = equations.relative_positions(pair, best, motion)
-        residual = equations.range_residuals(best, pair, positions[1])[:, 0]
+        residuals, *positions = equations.range_residuals(pair, best, motion)
+        residual = residuals[:, 0]
         used = np.abs(residual) <= equations.loss.limit * previous_m
         partials, columns = equations.range_partials(pair, motion, *positions)
         used_partials = partials[used, 0]

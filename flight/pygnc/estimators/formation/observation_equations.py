@@ -376,21 +376,21 @@ class Equations:
         repeated = np.broadcast_to(used, (len(used), count, *used.shape[2:]))
         return self._partials(satellite, repeated, node_time, motion)
 
-    def relative_positions(self, pair: int, parameters: Array, motion: Motion | None) -> tuple[Array, Array]:
-        """Return the relative positions of a pair at its ranges, GCRF, m, (n, k, 3), and the distances, m, (n, k)."""
+    def range_residuals(self, pair: int, parameters: Array, motion: Motion | None) -> tuple[Array, Array, Array]:
+        """Return measured minus predicted ranges of a pair for parameters (k, p), and what they are predicted from.
+
+        Returns:
+            Residuals in m, (n, k); relative positions, GCRF, m, (n, k, 3); and distances in m, (n, k).
+        """
         rows = self.ranges[pair]
         one, other = (
             self._changes(end, design, rows.node_time, parameters, motion)
             for end, design in zip(rows.pair, rows.designs, strict=True)
         )
         relative_position_m = rows.offset_m[:, None] + other - one
-        return relative_position_m, np.sqrt(np.einsum("nki,nki->nk", relative_position_m, relative_position_m))
-
-    def range_residuals(self, parameters: Array, pair: int, distance_m: Array) -> Array:
-        """Return measured minus predicted ranges for parameters (k, p) and distances (n, k), in m, (n, k)."""
+        distance_m = np.sqrt(np.einsum("nki,nki->nk", relative_position_m, relative_position_m))
         bias_m = parameters[:, STATE_SIZE * len(self.satellites) + pair]
-        residual_m: Array = self.ranges[pair].range_m[:, None] - distance_m - bias_m
-        return residual_m
+        return rows.range_m[:, None] - distance_m - bias_m, relative_position_m, distance_m
 
     def range_partials(
         self, pair: int, motion: Motion | None, relative_position_m: Array, distance_m: Array
@@ -420,8 +420,8 @@ class Equations:
 
     def _add_ranges(self, fit: Fit, parameters: Array, pair: int, motion: Motion | None) -> None:
         sigma_m = self.noise.range_sigma_m[pair]
-        positions = self.relative_positions(pair, parameters, motion)
-        residual_m = self.range_residuals(parameters, pair, positions[1]).T
+        residuals_m, *positions = self.range_residuals(pair, parameters, motion)
+        residual_m = residuals_m.T
         cost, weight = self.loss.cost_and_weight((residual_m / sigma_m) ** 2, self.loss.limit)
         fit.cost[:] += cost.sum(axis=1)
         partials, columns = self.range_partials(pair, motion, *positions)

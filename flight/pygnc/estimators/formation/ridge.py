@@ -135,7 +135,7 @@ class CostFunction:
         motion = equations.motion(points.parameters, partials=False)
         total = np.zeros(len(shift))
         for pair, rows in enumerate(equations.ranges):
-            relative_position_m, distance_m = equations.relative_positions(pair, points.parameters, motion)
+            _, relative_position_m, distance_m = equations.range_residuals(pair, points.parameters, motion)
             one, other = (
                 shift[:, state_indices(end)] @ design[..., :STATE_SIZE].swapaxes(1, 2)
                 for end, design in zip(rows.pair, rows.designs, strict=True)
