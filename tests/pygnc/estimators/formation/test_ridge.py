@@ -126,7 +126,7 @@ def test_ridge_moments_include_curvature_across_the_ridge(bend_x: float, bend_y:
     assert np.sqrt(np.diagonal(found)) == pytest.approx(np.sqrt((along, across, height)), rel=0.1)
 
 
-def testcovariance_root_equal_the_cholesky_factors() -> None:
+def test_covariance_roots_equal_the_cholesky_factors() -> None:
     draw = np.random.default_rng(1).standard_normal((3, 5, 9)) * np.logspace(-3, 4, 5)[:, None]
     matrices = draw @ draw.swapaxes(1, 2)
     roots = covariance_root(matrices)
