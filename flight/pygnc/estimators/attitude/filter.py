@@ -22,7 +22,7 @@ from pygnc.estimators.attitude.mekf import (
     Track,
     TrackUpdate,
 )
-from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ModelErrors
+from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ModelErrors, SunSensorErrors
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.search import HOPELESS_SAMPLES, Search
@@ -119,8 +119,8 @@ class _Memory(msgspec.Struct, forbid_unknown_fields=True):
     faces: FaceHealth = msgspec.field(default_factory=FaceHealth.unknown)
     gyro: GyroHealth = msgspec.field(default_factory=GyroHealth.unknown)
     errors: ModelErrors = ModelErrors()
-    opened: Array | None = None
-    """Standard deviations by which the next step opens states."""
+    inflation: Array | None = None
+    """Variance inflation of the next step: standard deviations added to the error state."""
     last_ms: int | None = None
     field_ms: int | None = None
     """GPS ms of the last sample at which the magnetic field was strong enough, or unknown."""
@@ -207,17 +207,23 @@ class AttitudeFilter:
     ) -> AttitudeUpdate:
         memory, limits = self._memory, self.settings.start
         update = self._ekf.process(
-            track, sample, environment, memory.faces, memory.gyro, tags=memory.errors.tags, opened=memory.opened
+            track,
+            sample,
+            environment,
+            memory.faces,
+            memory.gyro,
+            time_tags=memory.errors.time_tags,
+            inflation=memory.inflation,
         )
         memory.track, memory.faces = update.track, update.faces
-        before = ModelErrors(memory.errors.field, memory.errors.light, update.tags)
-        memory.errors = before.found(update.track.field_misfit, update.track.light_misfit, update.track.samples)
-        memory.opened = memory.errors.opening(before, self.settings)
-        if memory.errors.light is None:
-            memory.errors, state = memory.errors.decided(update.track.state, self.settings)
+        before = ModelErrors(memory.errors.field, memory.errors.sun_sensors, update.time_tags)
+        memory.errors = before.detected(update.track.field_misfit, update.track.light_misfit, update.track.samples)
+        memory.inflation = memory.errors.variance_inflation(before, self.settings)
+        if memory.errors.sun_sensors is SunSensorErrors.UNDECIDED:
+            memory.errors, state = memory.errors.selected(update.track.state, self.settings)
             update = replace(update, track=update.track._replace(state=state))
             memory.track = update.track
-        if memory.opened is not None:
+        if memory.inflation is not None:
             memory.track = update.track._replace(field_misfit=1.0, light_misfit=1.0)
         lit = update.light is not None and bool(np.count_nonzero(update.light.used))
         field_rejected = update.track.field_rejected
@@ -229,7 +235,7 @@ class AttitudeFilter:
             # With such an error, the update of a linearised filter is not reliable.
             self._abandon_track()
         elif lit and field_rejected > limits.field_rejected_max:
-            memory.track, memory.opened = self._with_unknown_mag_bias(memory.track)
+            memory.track, memory.inflation = self._with_unknown_mag_bias(memory.track)
         unused = AttitudeRejectCause.NO_SURROUNDINGS if environment is None else AttitudeRejectCause.GATE
         if memory.track is None:
             return self._result(sample, environment, None, unused)
@@ -252,10 +258,10 @@ class AttitudeFilter:
 
         The search may have taken the field of magnetorquers for a bias.
         """
-        opened = np.zeros(SIZE)
-        opened[MAG_BIAS] = self.settings.magnetometer.bias_sigma_ut
-        opened[ATTITUDE] = _MISLED_SIGMA_RAD
-        return track._replace(field_rejected=0.0, samples=0, field_left_ut=None, disturbed=0), opened
+        inflation = np.zeros(SIZE)
+        inflation[MAG_BIAS] = self.settings.magnetometer.bias_sigma_ut
+        inflation[ATTITUDE] = _MISLED_SIGMA_RAD
+        return track._replace(field_rejected=0.0, samples=0, field_left_ut=None, disturbed=0), inflation
 
     def _abandon_track(self, *, keep_biases: bool = True) -> None:
         """Begin a new search, with the biases of the track if they are to be kept."""
@@ -267,7 +273,7 @@ class AttitudeFilter:
         prior = with_calibrated_bias(prior, memory.calibrated)
         # A track that was short has probably been wrong.
         searched = memory.search.received if memory.track.samples < HOPELESS_SAMPLES else 0
-        memory.track, memory.opened = None, None
+        memory.track, memory.inflation = None, None
         memory.search = Search(settings, prior, memory.errors, received=searched)
 
     def _clock_was_set(self, sample: AttitudeSample) -> bool:
@@ -345,7 +351,7 @@ class AttitudeFilter:
             dof=0 if update is None else update.dof,
             restarted=restarted,
             step=None if update is None else update.step,
-            time_sigma_s=WHOLE_SECOND_SIGMA_S if memory.errors.tags.found else 0.0,
+            time_sigma_s=WHOLE_SECOND_SIGMA_S if memory.errors.time_tags.detected else 0.0,
         )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.measurement import IlluminanceObservation, SensorModel, light_sources
-from pygnc.estimators.attitude.model_errors import NO_TAG_ERRORS, TagErrors
+from pygnc.estimators.attitude.model_errors import NO_TIME_TAG_ERRORS, TimeTagErrors
 from pygnc.estimators.attitude.propagation import AttitudeDynamics, AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
@@ -135,7 +135,7 @@ class TrackUpdate:
     light: IlluminanceInnovation | None = None
     nis: float = 0.0
     dof: int = 0
-    tags: TagErrors = NO_TAG_ERRORS
+    time_tags: TimeTagErrors = NO_TIME_TAG_ERRORS
 
 
 class _Accepted(NamedTuple):
@@ -192,8 +192,8 @@ class MultiplicativeEkf:
         faces: FaceHealth,
         gyro: GyroHealth,
         *,
-        tags: TagErrors = NO_TAG_ERRORS,
-        opened: Array | None = None,
+        time_tags: TimeTagErrors = NO_TIME_TAG_ERRORS,
+        inflation: Array | None = None,
     ) -> TrackUpdate:
         """Propagate the track to a sample and update it with the measurements that pass the gates.
 
@@ -203,24 +203,24 @@ class MultiplicativeEkf:
             environment: Environment at its time; None if unknown.
             faces: Fault counters of the sun sensors.
             gyro: Faults of the gyro axes.
-            tags: Errors of the sample times; none by default.
-            opened: Standard deviations by which the error state becomes less certain, shape (35,).
+            time_tags: Errors of the sample times; none by default.
+            inflation: Variance inflation: standard deviations added to the error state in this step, shape (35,).
         """
         gyro_imu_rad_s = sample.gyro_imu_rad_s
         step = self.motion.advance(
-            track.state, track.gyro_imu_rad_s, gyro_imu_rad_s, sample.gps_ms, gyro.stuck, opened=opened
+            track.state, track.gyro_imu_rad_s, gyro_imu_rad_s, sample.gps_ms, gyro.stuck, inflation=inflation
         )
         samples = track.samples + 1
         if environment is None:
             state = step.state.corrected(None, _triangular(step.state.sqrt_covariance))
             left = track._replace(state=state, gyro_imu_rad_s=gyro_imu_rad_s, samples=samples)
-            return TrackUpdate(left, faces, step, tags=tags)
+            return TrackUpdate(left, faces, step, time_tags=time_tags)
 
         body_from_gcrf = quaternion.to_matrix(step.state.quaternion).T
         accepted, tested, field_rejected = [], None, track.field_rejected
         if not sample.field_unusable:
             tested = self._test_field(
-                track, step, body_from_gcrf, sample.mag_imu_ut, environment, tag_variance_s2=tags.used_s2
+                track, step, body_from_gcrf, sample.mag_imu_ut, environment, tag_variance_s2=time_tags.used_s2
             )
             accepted += [] if tested.accepted is None else [tested.accepted]
             weight = max(_FIELD_REJECTED_WEIGHT, 1.0 / (samples + _FIRST_SAMPLES))
@@ -232,13 +232,13 @@ class MultiplicativeEkf:
             illuminance = self._sensors.light(step.state, body_from_gcrf, sample.lux, sources, factor)
             if environment.sunlit_fraction == 1.0 and step.state.attitude_sigma_rad < _JUDGING_SIGMA_RAD:
                 faces = faces.updated(illuminance, self._settings.sun_sensors.dark_share)
-            light, light_misfit, used_light = self._test_illuminance(track, step, illuminance, faces, tags.used_s2)
+            light, light_misfit, used_light = self._test_illuminance(track, step, illuminance, faces, time_tags.used_s2)
             is_rejected = 2 * len(used_light.sigma) < int(np.count_nonzero(light.usable))
             rejected += _REJECTED_WEIGHT * (is_rejected - rejected)
             if len(used_light.sigma):
                 accepted.append(used_light)
 
-        state, error, nis, dof, tags = _updated(step.state, accepted, tags)
+        state, error, nis, dof, time_tags = _updated(step.state, accepted, time_tags)
         unused = 0 if dof else track.unused + (light is not None and bool(np.count_nonzero(light.usable)))
         updated_track = Track(
             state=state,
@@ -253,7 +253,7 @@ class MultiplicativeEkf:
             unused=unused,
         )
         field = None if tested is None else tested.innovation
-        return TrackUpdate(updated_track, faces, step, field, light, nis, dof, tags)
+        return TrackUpdate(updated_track, faces, step, field, light, nis, dof, time_tags)
 
     def _factor(self, misfit: float) -> float:
         """Return the factor on a sensor's standard deviations for the running mean of its misfit."""
@@ -345,8 +345,8 @@ class MultiplicativeEkf:
 
 
 def _updated(
-    predicted: AttitudeState, accepted: list[_Accepted], tags: TagErrors
-) -> tuple[AttitudeState, Array, float, int, TagErrors]:
+    predicted: AttitudeState, accepted: list[_Accepted], time_tags: TimeTagErrors
+) -> tuple[AttitudeState, Array, float, int, TimeTagErrors]:
     """Update the predicted state.
 
     Returns:
@@ -358,11 +358,11 @@ def _updated(
     """
     root = predicted.sqrt_covariance
     if not accepted:
-        return predicted.corrected(None, _triangular(root)), np.zeros(len(root)), 0.0, 0, tags
+        return predicted.corrected(None, _triangular(root)), np.zeros(len(root)), 0.0, 0, time_tags
     count = sum(len(part.sigma) for part in accepted)
     array = np.zeros((count + len(root) + 2, count + root.shape[1] + 3))
     diagonal = array.ravel()[: count * array.shape[1] : array.shape[1] + 1]
-    tag_sigma_s, begin = math.sqrt(tags.used_s2), 0
+    tag_sigma_s, begin = math.sqrt(time_tags.used_s2), 0
     for residual, projected, sigma, d_time in accepted:
         rows = slice(begin, begin := begin + len(sigma))
         diagonal[rows] = sigma
@@ -379,8 +379,8 @@ def _updated(
     error = updated.dot(lower[-2, count:-2])
     sensitivity = float(delayed.dot(delayed))
     along = float(delayed.dot(normalised))
-    tags = tags.updated(along * along - sensitivity, sensitivity)
-    return predicted.corrected(error, updated), error, float(normalised.dot(normalised)), count, tags
+    time_tags = time_tags.updated(along * along - sensitivity, sensitivity)
+    return predicted.corrected(error, updated), error, float(normalised.dot(normalised)), count, time_tags
 
 
 def _triangular(root: Array) -> Array:

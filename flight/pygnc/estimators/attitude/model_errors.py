@@ -3,8 +3,8 @@
 Scale, misalignment and panel field of the magnetometer, large gain errors and the cosine law of the sun sensors, and
 samples at any time within the tagged second would make all estimates of a good satellite worse if the filter always
 allowed for them. The magnetometer's states are therefore known exactly at first. When the normalised innovations of a
-sensor exceed what noise explains, the step to the next sample opens its states: process noise makes them, and the
-states that they have misled, uncertain.
+sensor exceed what noise explains, the step to the next sample inflates the variances of its states, and of the states
+that they have misled.
 
 The first samples of a track fit as well with wrong gains of the sun sensors and a wrong attitude. Gains and cosine law
 are therefore estimated from the first sample on, until the estimates are evidence that the sensors are as good as
@@ -12,6 +12,7 @@ declared. From then on they are held to that.
 """
 
 import math
+from enum import StrEnum, unique
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ from pygnc.estimators.attitude.state import (
     AttitudeState,
 )
 
-UNOPENED_SIGMA: Final = 1e-4
+NOT_ESTIMATED_SIGMA: Final = 1e-4
 """Standard deviation of states that are not estimated; positive, so that the covariance is not singular."""
 _MISFIT_MAX: Final = 2.0
 """Running mean of normalised innovations squared, per measurement, from which a model is wrong."""
@@ -56,7 +57,7 @@ WHOLE_SECOND_SIGMA_S: Final = 1.0 / math.sqrt(12.0)
 """Standard deviation of a time that is known to the second only."""
 
 
-class TagErrors(NamedTuple):
+class TimeTagErrors(NamedTuple):
     """Scatter of the sample times about their tags, estimated from the innovations along the rotation.
 
     A time error d changes the prediction by h d. The variance v of d has the score (h' S^-1 r)^2 - h' S^-1 h, whose
@@ -66,21 +67,21 @@ class TagErrors(NamedTuple):
         variance_s2: Estimated variance.
         information: Twice its Fisher information.
         samples: Number of samples so far.
-        found: True once the scatter was significant. The tags are then whole seconds, whose constant difference from
+        detected: True once the scatter was significant. The tags are then whole seconds, whose constant difference from
             those of the GPS packets is unknown too.
     """
 
     variance_s2: float = 0.0
     information: float = 0.0
     samples: int = 0
-    found: bool = False
+    detected: bool = False
 
     @property
     def used_s2(self) -> float:
         """Variance for the measurement noise: zero until it was significant."""
-        return self.variance_s2 if self.found else 0.0
+        return self.variance_s2 if self.detected else 0.0
 
-    def updated(self, score: float, sensitivity: float) -> "TagErrors":
+    def updated(self, score: float, sensitivity: float) -> "TimeTagErrors":
         """Return the estimate after a sample.
 
         Args:
@@ -93,17 +94,29 @@ class TagErrors(NamedTuple):
         variance = self.variance_s2 + (score - expected) / max(information, 1e-12)
         variance = min(max(variance, 0.0), _TAG_VARIANCE_MAX_S2)
         significant = variance * math.sqrt(0.5 * information) > _TAG_EVIDENCE and self.samples >= _TAG_SAMPLES_MIN
-        if significant and not self.found:
+        if significant and not self.detected:
             # From now on the variance is in S, which makes each sample less informative.
             information = _TAG_SAMPLES_MIN * (sensitivity / (1.0 + variance * sensitivity)) ** 2
-        return TagErrors(variance, information, self.samples + 1, self.found or significant)
+        return TimeTagErrors(variance, information, self.samples + 1, self.detected or significant)
 
-    def restarted(self) -> "TagErrors":
+    def restarted(self) -> "TimeTagErrors":
         """Return these errors without the innovations so far, which had another cause."""
-        return self if self.found else TagErrors()
+        return self if self.detected else TimeTagErrors()
 
 
-NO_TAG_ERRORS: Final = TagErrors()
+NO_TIME_TAG_ERRORS: Final = TimeTagErrors()
+
+
+@unique
+class SunSensorErrors(StrEnum):
+    """Size of the errors of the sun sensors' gains and cosine law."""
+
+    UNDECIDED = "undecided"
+    """Large errors are possible and estimated; the readings are no evidence against them yet."""
+    SMALL = "small"
+    """The readings are evidence that the sensors are as good as declared; they are held to that."""
+    LARGE = "large"
+    """The innovations show large errors, which are estimated."""
 
 
 class ModelErrors(NamedTuple):
@@ -111,30 +124,34 @@ class ModelErrors(NamedTuple):
 
     Attributes:
         field: True for the magnetometer.
-        light: True for the sun sensors; None while that is undecided.
-        tags: Scatter of the sample times.
+        sun_sensors: Errors of the sun sensors' gains and cosine law.
+        time_tags: Scatter of the sample times.
     """
 
     field: bool = False
-    light: bool | None = None
-    tags: TagErrors = NO_TAG_ERRORS
+    sun_sensors: SunSensorErrors = SunSensorErrors.UNDECIDED
+    time_tags: TimeTagErrors = NO_TIME_TAG_ERRORS
 
-    def found(self, field_misfit: float, light_misfit: float, samples: int) -> "ModelErrors":
-        """Return the flags after a sample of a track, given the misfits of its accepted innovations."""
+    def detected(self, field_misfit: float, light_misfit: float, samples: int) -> "ModelErrors":
+        """Return the detected errors after a sample of a track, given the misfits of its accepted innovations."""
         field = self.field or (field_misfit > _MISFIT_MAX and samples >= _FIELD_SAMPLES_MIN)
-        light = True if light_misfit > _MISFIT_MAX and samples >= _LIGHT_SAMPLES_MIN else self.light
-        return self if (field, light) == self[:2] else ModelErrors(field, light, self.tags.restarted())
+        is_large = light_misfit > _MISFIT_MAX and samples >= _LIGHT_SAMPLES_MIN
+        sun_sensors = SunSensorErrors.LARGE if is_large else self.sun_sensors
+        if (field, sun_sensors) == self[:2]:
+            return self
+        return ModelErrors(field, sun_sensors, self.time_tags.restarted())
 
-    def decided(self, state: AttitudeState, settings: AttitudeSettings) -> "tuple[ModelErrors, AttitudeState]":
+    def selected(self, state: AttitudeState, settings: AttitudeSettings) -> "tuple[ModelErrors, AttitudeState]":
         """Return errors and state after an undecided sensor model was tested by its estimated errors.
 
         The Bayes factor of small errors over large ones is the ratio of the densities of zero after and before the
         readings (Dickey, Ann. Math. Statist. 42, 1971).
         """
-        if self.light is not None:
+        if self.sun_sensors is not SunSensorErrors.UNDECIDED:
             return self, state
         error, root = state.slow[_LIGHT_ROWS - 3], state.sqrt_covariance[_LIGHT_ROWS]
-        small, large = (self._replace(light=light).sigma(settings)[_LIGHT_ROWS] ** 2 for light in (False, True))
+        sizes = SunSensorErrors.SMALL, SunSensorErrors.LARGE
+        small, large = (self._replace(sun_sensors=size).sigma(settings)[_LIGHT_ROWS] ** 2 for size in sizes)
         covariance = root.dot(root.T) + np.diag(small)
         normalised = np.linalg.solve(covariance, error)
         density_after = -0.5 * (np.linalg.slogdet(covariance)[1] + float(error.dot(normalised)))
@@ -143,28 +160,30 @@ class ModelErrors(NamedTuple):
         cross = state.sqrt_covariance.dot(root.T)
         known = state.covariance - cross.dot(np.linalg.solve(covariance, cross.T))
         known_root = np.asarray(np.linalg.cholesky(0.5 * (known + known.T)), np.float64)
-        return self._replace(light=False), state.corrected(-cross.dot(normalised), known_root)
+        return self._replace(sun_sensors=SunSensorErrors.SMALL), state.corrected(-cross.dot(normalised), known_root)
 
     def sigma(self, settings: AttitudeSettings) -> Array:
         """Return the standard deviations of the states at the begin of a track, zero for those it does not know."""
         sigma = np.zeros(SIZE)
         magnetometer, faces = settings.magnetometer, settings.sun_sensors
-        sigma[MAG_MATRIX] = magnetometer.matrix_sigma if self.field else UNOPENED_SIGMA
-        sigma[PANEL_FIELD] = magnetometer.panel_sigma_ut if self.field else UNOPENED_SIGMA
-        sigma[FACE_GAINS] = faces.gain_sigma if self.light is False else faces.gain_sigma_max
-        sigma[COSINE_ERROR] = UNOPENED_SIGMA if self.light is False else faces.cosine_sigma
+        sigma[MAG_MATRIX] = magnetometer.matrix_sigma if self.field else NOT_ESTIMATED_SIGMA
+        sigma[PANEL_FIELD] = magnetometer.panel_sigma_ut if self.field else NOT_ESTIMATED_SIGMA
+        are_small = self.sun_sensors is SunSensorErrors.SMALL
+        sigma[FACE_GAINS] = faces.gain_sigma if are_small else faces.gain_sigma_max
+        sigma[COSINE_ERROR] = NOT_ESTIMATED_SIGMA if are_small else faces.cosine_sigma
         return sigma
 
-    def opening(self, before: "ModelErrors", settings: AttitudeSettings) -> Array | None:
-        """Return the process noise of the step after `before` became these errors, shape (35,); None if it is none."""
-        if (self.field, self.light is True) == (before.field, before.light is True):
+    def variance_inflation(self, before: "ModelErrors", settings: AttitudeSettings) -> Array | None:
+        """Return the standard deviations to add after `before` became these errors, shape (35,); None if none."""
+        large = SunSensorErrors.LARGE
+        if (self.field, self.sun_sensors is large) == (before.field, before.sun_sensors is large):
             return None
         sigma = self.sigma(settings)
         if self.field == before.field:
             sigma[MAG_MATRIX] = sigma[PANEL_FIELD] = 0.0
         else:
             sigma[MAG_BIAS] = _MAG_BIAS_SIGMA_UT
-        if self.light is before.light:
+        if self.sun_sensors is before.sun_sensors:
             sigma[FACE_GAINS] = sigma[COSINE_ERROR] = 0.0
         sigma[ATTITUDE], sigma[GYRO_BIAS] = _ATTITUDE_SIGMA_RAD, _GYRO_BIAS_SIGMA_RAD_S
         return sigma

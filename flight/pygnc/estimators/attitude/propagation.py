@@ -88,7 +88,7 @@ class AttitudeDynamics:
         gps_ms: int,
         stuck: Flags,
         *,
-        opened: Array | None = None,
+        inflation: Array | None = None,
     ) -> AttitudeStep:
         """Propagate a state over one step.
 
@@ -98,7 +98,7 @@ class AttitudeDynamics:
             after_imu_rad_s: Gyro reading at the end of the step, sensor axes, rad/s, shape (3,).
             gps_ms: End of the step in GPS ms, later than the state.
             stuck: True for gyro axes that are stuck, shape (3,).
-            opened: Standard deviations by which the error state becomes less certain in this step, shape (35,).
+            inflation: Variance inflation: standard deviations added to the error state in this step, shape (35,).
         """
         step_s = (gps_ms - state.gps_ms) * 1e-3
         gain = 1.0 / (1.0 + state.gyro_scale_error)
@@ -114,8 +114,8 @@ class AttitudeDynamics:
         if np.count_nonzero(stuck):
             noise[GYRO_BIAS][stuck] = _STUCK_WALK_RAD_S * math.sqrt(step_s)
         noise[ATTITUDE] = self._rotation_sigma_rad(step_s, rotation, last - first)
-        if opened is not None:
-            noise = np.hypot(noise, opened)
+        if inflation is not None:
+            noise = np.hypot(noise, inflation)
         d_rate = -step_s * right_jacobian(rotation).dot(self._body_from_gyro * gain)
         transition[ATTITUDE, ATTITUDE] = quaternion.to_matrix(rotation_quaternion).T
         transition[ATTITUDE, GYRO_BIAS] = d_rate

@@ -7,7 +7,7 @@ import pytest
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate
-from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ModelErrors, TagErrors
+from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ModelErrors, SunSensorErrors, TimeTagErrors
 from pygnc.estimators.attitude.state import (
     COSINE_ERROR,
     FACE_GAINS,
@@ -142,7 +142,7 @@ def same(one: AttitudeUpdate, other: AttitudeUpdate) -> bool:
 
 @pytest.mark.parametrize("sigma_s", [0.0, 0.3])
 def test_the_variance_of_the_tags_is_that_of_the_innovations(sigma_s: float) -> None:
-    rng, tags = np.random.default_rng(4), TagErrors()
+    rng, tags = np.random.default_rng(4), TimeTagErrors()
     for _ in range(600):
         h = rng.normal(size=4) * 10.0
         residual = rng.normal(size=4) + h * rng.normal(0.0, sigma_s)
@@ -150,7 +150,7 @@ def test_the_variance_of_the_tags_is_that_of_the_innovations(sigma_s: float) -> 
         weighted = np.linalg.solve(covariance, h)
         sensitivity = float(h @ weighted)
         tags = tags.updated(float(residual @ weighted) ** 2 - sensitivity, sensitivity)
-    assert tags.found == (sigma_s > 0.0)
+    assert tags.detected == (sigma_s > 0.0)
     assert np.sqrt(tags.variance_s2) == pytest.approx(sigma_s, abs=0.04)
 
 
@@ -163,31 +163,32 @@ def decided(gain_errors: Array, sigma: float) -> tuple[ModelErrors, AttitudeStat
     # The attitude has followed the gain of the first face.
     covariance[0, FACE_GAINS.start] = covariance[FACE_GAINS.start, 0] = 0.005 * sigma
     state = AttitudeState(0, np.array((1.0, 0.0, 0.0, 0.0)), slow, np.linalg.cholesky(covariance))
-    return undecided.decided(state, SETTINGS)
+    return undecided.selected(state, SETTINGS)
 
 
 def test_sun_sensors_are_as_declared_once_their_estimates_show_it() -> None:
     close = 0.01 * np.array([1.0, -2.0, 0.5, 2.0, -1.0, 1.5])
     errors, state = decided(close, 0.02)
-    assert errors.light is False
+    assert errors.sun_sensors is SunSensorErrors.SMALL
     assert state.sigma[FACE_GAINS].max() < SETTINGS.sun_sensors.gain_sigma
     assert np.abs(state.face_gain_errors).max() < np.abs(close).max()
     # The attitude follows the correction of the gain by their covariance.
     np.testing.assert_allclose(state.quaternion[1], -0.5 * 0.25 * 0.01 * 0.5, rtol=1e-2)
     for gains, sigma in ((close, 0.2), (10.0 * close, 0.02)):
         errors, state = decided(gains, sigma)
-        assert errors.light is None
+        assert errors.sun_sensors is SunSensorErrors.UNDECIDED
         np.testing.assert_array_equal(state.face_gain_errors, gains)
 
 
-def test_models_open_once() -> None:
-    none = ModelErrors(light=False)
-    assert none.found(10.0, 10.0, samples=5) is none
-    field = none.found(10.0, 1.0, samples=100)
-    both = field.found(10.0, 10.0, samples=100)
-    assert (field.field, field.light, both.field, both.light) == (True, False, True, True)
-    assert none.opening(none, SETTINGS) is None
-    first, second = field.opening(none, SETTINGS), both.opening(field, SETTINGS)
+def test_wrong_models_are_detected_once_and_inflate_their_states() -> None:
+    none = ModelErrors(sun_sensors=SunSensorErrors.SMALL)
+    assert none.detected(10.0, 10.0, samples=5) is none
+    field = none.detected(10.0, 1.0, samples=100)
+    both = field.detected(10.0, 10.0, samples=100)
+    assert field == ModelErrors(field=True, sun_sensors=SunSensorErrors.SMALL)
+    assert both == ModelErrors(field=True, sun_sensors=SunSensorErrors.LARGE)
+    assert none.variance_inflation(none, SETTINGS) is None
+    first, second = field.variance_inflation(none, SETTINGS), both.variance_inflation(field, SETTINGS)
     assert first is not None
     assert second is not None
     assert first[MAG_MATRIX].all()
