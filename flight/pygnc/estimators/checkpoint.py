@@ -22,7 +22,9 @@ def decode(data: bytes, kind: type[_Kind]) -> _Kind:
     try:
         return msgspec.msgpack.decode(data, type=kind, dec_hook=_decode_array)
     except msgspec.MsgspecError as error:
-        raise ValueError(f"checkpoint of {len(data)} bytes is damaged; begin without it: {error}") from error
+        raise ValueError(
+            f"checkpoint: {len(data)} bytes are not one of this version: {error}; begin without it"
+        ) from error
 
 
 def _encode_array(value: object) -> object:

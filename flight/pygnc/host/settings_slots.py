@@ -94,7 +94,7 @@ def load_settings(file: Path | None, home: Path, *, strict: bool = False) -> tup
     stored = read_slots(slots)
     for slot in stored.damaged:
         remaining = f"generation {stored.generation} is used" if stored.generation else "there is no other"
-        faults.append(f"{NAMES[slot]}, which holds settings changed over the line, is damaged; {remaining}")
+        faults.append(f"{NAMES[slot]}, which holds settings changed over the line, fails its check sum; {remaining}")
     try:
         settings = changed_settings(file, home, tomllib.loads(stored.text))
     except (ConfigurationError, tomllib.TOMLDecodeError) as error:

@@ -17,6 +17,7 @@ SECONDS_MAX: Final = 2**32 - 1
 """Spacecraft time is a 32-bit number in all packets."""
 
 
+_FLAGS: Final = ("--exit-when-done", "--from-last-run", "--strict")
 _PACKAGE_INFO: Final = "pygnc_version.info"
 """Date, commit and version of an unpacked package, beside main.py."""
 
@@ -63,12 +64,14 @@ def parse(words: list[str]) -> Arguments:
     flags: set[str] = set()
     options = iter(words[2:])
     for option in options:
-        if option in {"--exit-when-done", "--from-last-run", "--strict"}:
+        if option in _FLAGS:
             flags.add(option)
-        elif option == "--config" and (file := next(options, None)) is not None:
-            config = Path(file)
+        elif option != "--config":
+            raise UsageError(f"{option!r} is not an option; choose from {', '.join(('--config FILE', *_FLAGS))}")
+        elif (file := next(options, None)) is None:
+            raise UsageError("--config lacks the name of the settings file: --config FILE")
         else:
-            raise UsageError(f"unknown or incomplete option {option!r}")
+            config = Path(file)
     return Arguments(
         timeout_min,
         t_spacecraft_s,

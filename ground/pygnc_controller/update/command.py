@@ -186,7 +186,7 @@ def _update(transport: Transport, package: Path, python: str) -> int:
     with ZipFile(package) as archive:
         fault = archive.testzip()
     if fault is not None:
-        raise TransportError(f"{package}: the entry {fault} is damaged; make the package again")
+        raise TransportError(f"{package}: the entry {fault} fails its check sum; make the package again")
     digest = hashlib.sha256(package.read_bytes()).hexdigest()
     code = DAMAGED
     for _ in range(TRIES):

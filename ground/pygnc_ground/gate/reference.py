@@ -188,7 +188,7 @@ def read_reference(run: Path) -> Reference:
     try:
         reference = msgspec.json.decode(file.read_bytes(), type=Reference)
     except msgspec.MsgspecError as error:
-        raise CorpusError(f"{file}: is damaged or of another version ({error}); {_AGAIN}") from error
+        raise CorpusError(f"{file}: not a reference of this version: {error}; {_AGAIN}") from error
     if reference.format != _FORMAT:
         raise CorpusError(f"{file}: has format {reference.format}, not {_FORMAT}; {_AGAIN}")
     return reference
@@ -205,7 +205,7 @@ def read_table(run: Path, name: str, reference: Reference) -> pl.DataFrame:
     try:
         table = pl.read_parquet(file, glob=False)
     except PolarsError as error:
-        raise CorpusError(f"{file}: is damaged; {_AGAIN}") from error
+        raise CorpusError(f"{file}: not a readable Parquet file: {error}; {_AGAIN}") from error
     if digest(table) != reference.digests[name]:
         raise CorpusError(f"{file}: does not have the accepted content; {_AGAIN}")
     return table

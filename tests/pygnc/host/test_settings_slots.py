@@ -56,7 +56,7 @@ def test_reports_a_damaged_slot_and_uses_the_other(tmp_path: Path) -> None:
     settings, fault = load_settings(None, tmp_path)
     assert settings.logs.ceiling_bytes == 2000
     assert "pygnc_settings_0.bin" in fault
-    assert fault.endswith("is damaged; generation 1 is used")
+    assert fault.endswith("fails its check sum; generation 1 is used")
 
 
 def test_every_setting_has_a_name() -> None:

@@ -66,7 +66,7 @@ def test_a_damaged_package_and_an_invalid_host_are_rejected(tmp_path: Path, serv
     octets = package.path.read_bytes()
     package.path.write_bytes(octets.replace(b"PyGNC run 1", b"PyGNC ruin1"))
     done = update(server, "--package", str(package.path))
-    assert (done.exit_code, "is damaged" in done.stderr or "Bad CRC" in done.stderr) == (2, True), done.stderr
+    assert (done.exit_code, "fails its check sum" in done.stderr or "Bad CRC" in done.stderr) == (2, True), done.stderr
     done = update(server, "--host", "-oProxyCommand=true", "--package", str(package.path))
     assert (done.exit_code, "-oProxyCommand" in done.stderr) == (2, True)
 

@@ -135,7 +135,7 @@ def cut(path: Path) -> None:
         (lambda run: (run / "sense.bin").unlink(), "sense.bin: is missing"),
         (lambda run: (run / "extra.bin").touch(), "extra.bin: is new"),
         (lambda run: shutil.rmtree(run / "reference"), "no accepted results"),
-        (lambda run: cut(run / "reference" / "reference.json"), "reference.json: is damaged"),
+        (lambda run: cut(run / "reference" / "reference.json"), "reference.json: not a reference of this version"),
         (lambda run: (run / "run.toml").write_text("sense = 1"), "has changed"),
     ],
 )
@@ -153,7 +153,7 @@ def test_a_damaged_accepted_table_is_an_input_error(corpus: Path, monkeypatch: p
     shutil.copy(corpus / "few" / "reference" / "attitude_smoothed.parquet", table)
     assert checked(corpus).verdict is Verdict.INPUT_ERROR
     cut(table)
-    assert "attitude.parquet: is damaged" in checked(corpus).reason
+    assert "attitude.parquet: not a readable Parquet file" in checked(corpus).reason
 
 
 def on_other_platform(corpus: Path) -> None:
