@@ -21,7 +21,7 @@ from pygnc_devices.errors import AbortedError, EndOfRecordingError, PortError, P
 from pygnc_devices.framing import Frame, ReceiveBuffer, Scan, Scanner
 from pygnc_devices.port import Port, open_port
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
-from pygnc_devices.scheduler import Operation, Scheduler, Task
+from pygnc_devices.scheduler import Operation, Procedure, Scheduler
 from pygnc_devices.subscriptions import Publisher
 from pygnc_system.backoff import Backoff
 from pygnc_system.wake_event import WakeEvent
@@ -99,9 +99,9 @@ class Engine:
         self.publisher = Publisher(self.counters, is_lossless=self._is_recording)
         self._scheduler = Scheduler(self.counters, self._set_baud, self._publish)
         self._continuity = Continuity()
-        self._recovery: Task[None] | None = None
+        self._recovery: Procedure[None] | None = None
         self._make_polling: Callable[[], Operation[None]] | None = None
-        self._polling: Task[None] | None = None
+        self._polling: Procedure[None] | None = None
         self._calls: deque[Callable[[], None]] = deque()
         self._wakened = WakeEvent()
         self._buffer = None if wire.scanner is None else ReceiveBuffer(wire.scanner, wire.longest_frame, url)
@@ -115,22 +115,24 @@ class Engine:
         """True if the port is open."""
         return self._port is not None
 
-    def start(self, operation: Operation[T]) -> Task[T]:
+    def start(self, operation: Operation[T]) -> Procedure[T]:
         """Start an operation; the engine's thread carries out its steps."""
-        task = Task(operation)
-        self.submit(task)
-        return task
+        procedure = Procedure(operation)
+        self.submit(procedure)
+        return procedure
 
-    def submit(self, task: Task[Any]) -> None:
-        """Start the operation of an existing task; at a recording it fails at once with PortGoneError."""
+    def submit(self, procedure: Procedure[Any]) -> None:
+        """Start the operation of an existing procedure; at a recording it fails at once with PortGoneError."""
         if self._is_recording:  # whose thread may wait for a subscriber to take readings
-            task.resume(PortGoneError(f"{self.url} is a recording, which accepts no commands; name the device's port"))
+            procedure.resume(
+                PortGoneError(f"{self.url} is a recording, which accepts no commands; name the device's port")
+            )
             return
-        self._call(partial(self._start, task))
+        self._call(partial(self._start, procedure))
 
-    def abort(self, task: Task[Any]) -> None:
+    def abort(self, procedure: Procedure[Any]) -> None:
         """Raise AbortedError inside an operation; its clean-up continues in the engine's thread."""
-        self._call(lambda: self._scheduler.abort(task, time.monotonic()))
+        self._call(lambda: self._scheduler.abort(procedure, time.monotonic()))
 
     def run_while_connected(self, make: Callable[[], Operation[None]]) -> None:
         """Run an operation as long as the port is open, and start it again after a reconnection; not at a recording.
@@ -229,7 +231,7 @@ class Engine:
     def _start_polling(self) -> None:
         if self._make_polling is None or self._close_by_s is not None:
             return
-        self._polling = Task(self._make_polling())
+        self._polling = Procedure(self._make_polling())
         self._polling.future.add_done_callback(self._report_polling)
         self._start(self._polling)
 
@@ -300,8 +302,8 @@ class Engine:
                 return
             call()
 
-    def _start(self, task: Task[Any]) -> None:
-        self._scheduler.start(task, time.monotonic())
+    def _start(self, procedure: Procedure[Any]) -> None:
+        self._scheduler.start(procedure, time.monotonic())
         if self._port is None:  # its first step fails, and the operation handles that
             error = PortGoneError(f"{self.url}: not connected; check the cable")
             (self._scheduler.fail_all if self._is_over else self._scheduler.port_lost)(error)

@@ -115,7 +115,7 @@ class WaitForPort(Step[None]):
     limit_s: float
 
 
-class Task(Generic[T]):
+class Procedure(Generic[T]):
     """Operation in progress.
 
     Attributes:
@@ -172,7 +172,7 @@ class _Pending:
     """
 
     request: Request
-    task: Task[Any]
+    procedure: Procedure[Any]
     tries: int = 0
     deadline_s: float | None = None
     end_s: float | None = None
@@ -197,7 +197,7 @@ class Scheduler:
         self._counters = counters
         self._set_baud = set_baud
         self._publish = publish
-        self._tasks: dict[Task[Any], int] = {}
+        self._procedures: dict[Procedure[Any], int] = {}
         self._order = count()
         self._queues: dict[str, deque[_Pending]] = {}
         self._is_connected = True
@@ -206,23 +206,23 @@ class Scheduler:
     @property
     def is_idle(self) -> bool:
         """True if no operation is in progress."""
-        return not self._tasks
+        return not self._procedures
 
-    def start(self, task: Task[Any], now_s: float) -> None:
+    def start(self, procedure: Procedure[Any], now_s: float) -> None:
         """Run an operation to its first step."""
         self._now_s = now_s
-        self._resume(task, None)
+        self._resume(procedure, None)
 
-    def abort(self, task: Task[Any], now_s: float) -> None:
+    def abort(self, procedure: Procedure[Any], now_s: float) -> None:
         """Raise AbortedError inside an operation; the steps of its clean-up are still carried out."""
         self._now_s = now_s
-        if task in self._tasks:
-            self._fail(task, AbortedError("the operation was aborted"))
+        if procedure in self._procedures:
+            self._fail(procedure, AbortedError("the operation was aborted"))
 
     def take(self, frame: Frame, now_s: float) -> bool:
         """Pass a frame to the first request that accepts it; return True if a request accepted it."""
         self._now_s = now_s
-        if not self._tasks:
+        if not self._procedures:
             return False
         for queue in list(self._queues.values()):
             pending = queue[0] if queue else None
@@ -237,16 +237,18 @@ class Scheduler:
             pending.deadline_s = min(now_s + pending.request.grace_s, pending.end_s)
             if claim is Claim.LAST:
                 queue.popleft()
-                self._resume(pending.task, tuple(pending.frames))
+                self._resume(pending.procedure, tuple(pending.frames))
             return True
         return False
 
     def due(self, now_s: float) -> list[bytes]:
         """Resume operations whose time has come; return the bytes to send now."""
         self._now_s = now_s
-        while (task := self._next_task()) is not None and (task.wake_s or 0.0) <= now_s:
-            lost = task.port_limit_s is not None and not self._is_connected
-            self._resume(task, PortGoneError("the port was not reopened in time; check the cable") if lost else None)
+        while (procedure := self._next_procedure()) is not None and (procedure.wake_s or 0.0) <= now_s:
+            lost = procedure.port_limit_s is not None and not self._is_connected
+            self._resume(
+                procedure, PortGoneError("the port was not reopened in time; check the cable") if lost else None
+            )
         octets: list[bytes] = []
         for queue in list(self._queues.values()):
             while queue and (queue[0].deadline_s is None or now_s >= queue[0].deadline_s):
@@ -258,84 +260,86 @@ class Scheduler:
         """Return the time at which `due` must be called next; None if no operation is in progress."""
         heads = [queue[0].deadline_s for queue in self._queues.values() if queue]
         times = [-1.0 if deadline_s is None else deadline_s for deadline_s in heads]
-        task = self._next_task()
-        return min([*times, *([] if task is None else [task.wake_s or 0.0])], default=None)
+        procedure = self._next_procedure()
+        return min([*times, *([] if procedure is None else [procedure.wake_s or 0.0])], default=None)
 
     def port_lost(self, error: Exception) -> None:
         """End all operations that do not wait for the port; the steps of their clean-up fail, too."""
-        for task in self._tasks if self._is_connected else ():
-            if task.port_limit_s is not None:  # it waits for a port that only seemed open
-                task.wake_s = self._now_s + task.port_limit_s
+        for procedure in self._procedures if self._is_connected else ():
+            if procedure.port_limit_s is not None:  # it waits for a port that only seemed open
+                procedure.wake_s = self._now_s + procedure.port_limit_s
         self._is_connected = False
-        while (ended := next((task for task in self._tasks if task.port_limit_s is None), None)) is not None:
+        while (
+            ended := next((procedure for procedure in self._procedures if procedure.port_limit_s is None), None)
+        ) is not None:
             self._fail(ended, error)
 
     def port_opened(self, now_s: float) -> None:
         """Resume operations that wait for the port."""
         self._now_s, self._is_connected = now_s, True
-        for task in [task for task in self._tasks if task.port_limit_s is not None]:
-            self._resume(task, None)
+        for procedure in [procedure for procedure in self._procedures if procedure.port_limit_s is not None]:
+            self._resume(procedure, None)
 
     def fail_all(self, error: Exception) -> None:
         """End all operations; the steps of their clean-up fail, too."""
         self._is_connected = False
-        while self._tasks:
-            self._fail(next(iter(self._tasks)), error)
+        while self._procedures:
+            self._fail(next(iter(self._procedures)), error)
 
-    def _next_task(self) -> Task[Any] | None:
-        """Return the task that is resumed next by time."""
-        timed = (task for task in self._tasks if task.wake_s is not None)
-        return min(timed, key=lambda task: (task.wake_s or 0.0, self._tasks[task]), default=None)
+    def _next_procedure(self) -> Procedure[Any] | None:
+        """Return the procedure that is resumed next by time."""
+        timed = (procedure for procedure in self._procedures if procedure.wake_s is not None)
+        return min(timed, key=lambda procedure: (procedure.wake_s or 0.0, self._procedures[procedure]), default=None)
 
     def _send(self, queue: deque[_Pending], pending: _Pending) -> bytes | None:
         """Return the bytes to send for the head of a queue whose time is up; None if the request has ended."""
         request = pending.request
         if pending.frames:
             queue.popleft()
-            self._resume(pending.task, tuple(pending.frames))
+            self._resume(pending.procedure, tuple(pending.frames))
             return None
         if pending.deadline_s is not None:
             self._counters.timeouts += bool(request.octets)
         if pending.tries == request.tries:
             queue.popleft()
-            self._resume(pending.task, NoAnswerError(_no_answer(request)))
+            self._resume(pending.procedure, NoAnswerError(_no_answer(request)))
             return None
         pending.tries += 1
         pending.deadline_s = self._now_s + request.timeout_s
         return (pending.tries > 1 and request.again) or request.octets
 
-    def _fail(self, task: Task[Any], error: Exception) -> None:
+    def _fail(self, procedure: Procedure[Any], error: Exception) -> None:
         for queue in self._queues.values():
-            for pending in [pending for pending in queue if pending.task is task]:
+            for pending in [pending for pending in queue if pending.procedure is procedure]:
                 queue.remove(pending)
-        self._resume(task, error)
+        self._resume(procedure, error)
 
-    def _resume(self, task: Task[Any], outcome: object) -> None:
-        step = task.resume(outcome)
+    def _resume(self, procedure: Procedure[Any], outcome: object) -> None:
+        step = procedure.resume(outcome)
         if step is None:
-            self._tasks.pop(task, None)
+            self._procedures.pop(procedure, None)
             return
-        self._tasks[task] = next(self._order)
+        self._procedures[procedure] = next(self._order)
         match step:
             case Request():
-                self._queues.setdefault(step.queue, deque()).append(_Pending(step, task))
+                self._queues.setdefault(step.queue, deque()).append(_Pending(step, procedure))
             case Sleep():
-                task.wake_s = self._now_s + step.seconds
+                procedure.wake_s = self._now_s + step.seconds
             case WaitForPort():
-                task.port_limit_s = step.limit_s
-                task.wake_s = self._now_s + (_PORT_CHECK_S if self._is_connected else step.limit_s)
+                procedure.port_limit_s = step.limit_s
+                procedure.wake_s = self._now_s + (_PORT_CHECK_S if self._is_connected else step.limit_s)
             case SetBaud():
-                self._do(task, partial(self._set_baud, step.baud))
+                self._do(procedure, partial(self._set_baud, step.baud))
             case Publish():
-                self._do(task, partial(self._publish, step.reading))
+                self._do(procedure, partial(self._publish, step.reading))
 
-    def _do(self, task: Task[Any], action: Callable[[], None]) -> None:
+    def _do(self, procedure: Procedure[Any], action: Callable[[], None]) -> None:
         try:
             action()
         except Exception as error:  # noqa: BLE001 - it belongs to the operation
-            self._resume(task, error)
+            self._resume(procedure, error)
         else:
-            task.wake_s = self._now_s
+            procedure.wake_s = self._now_s
 
 
 def _no_answer(request: Request) -> str:

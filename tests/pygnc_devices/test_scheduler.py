@@ -13,12 +13,12 @@ from pygnc_devices.scheduler import (
     LONGEST_RESPONSE_S,
     Claim,
     Operation,
+    Procedure,
     Publish,
     Request,
     Scheduler,
     SetBaud,
     Sleep,
-    Task,
     WaitForPort,
 )
 
@@ -48,10 +48,10 @@ class World:
         self.readings: list[Reading] = []
         self.scheduler = Scheduler(self.counters, self.bauds.append, self.readings.append)
 
-    def start(self, operation: Operation[Any], now_s: float = 0.0) -> Task[Any]:
-        task = Task(operation)
-        self.scheduler.start(task, now_s)
-        return task
+    def start(self, operation: Operation[Any], now_s: float = 0.0) -> Procedure[Any]:
+        procedure = Procedure(operation)
+        self.scheduler.start(procedure, now_s)
+        return procedure
 
 
 @pytest.fixture
@@ -64,11 +64,11 @@ async def ask(*requests: Request) -> list[int]:
 
 
 def test_an_answer_ends_a_request(world: World) -> None:
-    task = world.start(ask(request("A")))
+    procedure = world.start(ask(request("A")))
     assert world.scheduler.due(0.0) == [b"A"]
     assert not world.scheduler.take(frame("B"), 0.1)
     assert world.scheduler.take(frame("A"), 0.1)
-    assert task.future.result(0) == [1]
+    assert procedure.future.result(0) == [1]
     assert world.scheduler.is_idle
     assert not world.scheduler.take(frame("A"), 0.2)
 
@@ -85,22 +85,22 @@ def test_a_request_that_only_waits_accepts_a_frame_of_the_same_read(world: World
         await request("A")
         return bytes((await replace(request("B"), octets=b""))[0].payload)
 
-    task = world.start(operation())
+    procedure = world.start(operation())
     world.scheduler.due(0.0)
     assert world.scheduler.take(frame("A"), 0.1)
     assert world.scheduler.take(frame("B", b"."), 0.1)
-    assert task.future.result(0) == b"."
+    assert procedure.future.result(0) == b"."
 
 
 def test_repeats_a_request_and_then_raises(world: World) -> None:
-    task = world.start(ask(request("A")))
+    procedure = world.start(ask(request("A")))
     assert world.scheduler.due(0.0) == [b"A"]
     assert world.scheduler.deadline_s() == 1.0
     assert world.scheduler.due(0.99) == []
     assert world.scheduler.due(1.0) == [b"A"]
     assert world.scheduler.due(2.0) == []
     with pytest.raises(NoAnswerError, match=r"A \(2 attempts, 2.0 s\)"):
-        task.future.result(0)
+        procedure.future.result(0)
     assert world.counters.timeouts == 2
     assert world.scheduler.deadline_s() is None
 
@@ -112,24 +112,24 @@ def test_a_repeated_request_may_have_other_bytes(world: World) -> None:
 
 
 def test_waits_for_the_grace_time_after_a_part_of_an_answer(world: World) -> None:
-    task = world.start(ask(request("A", last=3)))
+    procedure = world.start(ask(request("A", last=3)))
     world.scheduler.due(0.0)
     world.scheduler.take(frame("A"), 0.5)
     world.scheduler.take(frame("A"), 0.55)
     assert world.scheduler.deadline_s() == pytest.approx(0.65)
-    assert not task.future.done()
+    assert not procedure.future.done()
     world.scheduler.due(0.66)
-    assert task.future.result(0) == [2]
+    assert procedure.future.result(0) == [2]
     assert world.counters.timeouts == 0
 
 
 def test_a_response_that_never_pauses_ends_after_the_longest_time(world: World) -> None:
-    task = world.start(ask(request("A", last=1000)))
+    procedure = world.start(ask(request("A", last=1000)))
     world.scheduler.due(0.0)
     for k in range(int(LONGEST_RESPONSE_S / 0.09) + 2):
         world.scheduler.take(frame("A"), 0.09 * k)
         world.scheduler.due(0.09 * k)
-    assert task.future.result(0)[0] > 300
+    assert procedure.future.result(0)[0] > 300
 
 
 def test_sends_requests_of_one_queue_one_after_the_other(world: World) -> None:
@@ -151,13 +151,13 @@ def test_carries_out_steps_in_order(world: World) -> None:
         await request("A")
         return "done"
 
-    task = world.start(operation())
+    procedure = world.start(operation())
     assert world.bauds == [9600]
     assert world.scheduler.due(0.0) == []
     assert world.scheduler.deadline_s() == 2.0
     assert world.scheduler.due(2.0) == [b"A"]
     world.scheduler.take(frame("A"), 2.1)
-    assert task.future.result(0) == "done"
+    assert procedure.future.result(0) == "done"
 
 
 def test_publishes_readings_of_an_operation(world: World) -> None:
@@ -167,9 +167,9 @@ def test_publishes_readings_of_an_operation(world: World) -> None:
         for reading in readings:
             await Publish(reading)
 
-    task = world.start(operation())
+    procedure = world.start(operation())
     world.scheduler.due(0.0)
-    assert task.future.result(0) is None
+    assert procedure.future.result(0) is None
     assert world.readings == readings
 
 
@@ -184,9 +184,9 @@ def test_the_error_of_a_step_is_raised_inside_the_operation() -> None:
             return str(error)
         return ""
 
-    scheduler, task = Scheduler(Counters(), refuse), Task(operation())
-    scheduler.start(task, 0.0)
-    assert task.future.result(0) == "no such rate"
+    scheduler, procedure = Scheduler(Counters(), refuse), Procedure(operation())
+    scheduler.start(procedure, 0.0)
+    assert procedure.future.result(0) == "no such rate"
 
 
 def test_an_aborted_operation_cleans_up(world: World) -> None:
@@ -196,14 +196,14 @@ def test_an_aborted_operation_cleans_up(world: World) -> None:
         finally:
             await request("Z")
 
-    task = world.start(operation())
+    procedure = world.start(operation())
     world.scheduler.due(0.0)
-    world.scheduler.abort(task, 0.1)
+    world.scheduler.abort(procedure, 0.1)
     assert world.scheduler.due(0.1) == [b"Z"]
     world.scheduler.take(frame("Z"), 0.2)
     with pytest.raises(AbortedError):
-        task.future.result(0)
-    world.scheduler.abort(task, 0.3)
+        procedure.future.result(0)
+    world.scheduler.abort(procedure, 0.3)
 
 
 def test_a_closed_port_ends_all_operations_even_those_that_retry(world: World) -> None:
@@ -214,12 +214,12 @@ def test_a_closed_port_ends_all_operations_even_those_that_retry(world: World) -
             except PortGoneError:
                 continue
 
-    tasks = [world.start(retry()), world.start(ask(request("B")))]
+    procedures = [world.start(retry()), world.start(ask(request("B")))]
     world.scheduler.due(0.0)
     world.scheduler.fail_all(PortGoneError("gone"))
-    assert all(task.future.done() for task in tasks)
+    assert all(procedure.future.done() for procedure in procedures)
     with pytest.raises(PortGoneError):
-        tasks[1].future.result(0)
+        procedures[1].future.result(0)
     assert world.scheduler.is_idle
     assert world.scheduler.due(5.0) == []
 
@@ -236,31 +236,31 @@ async def wait_for_port(seen: list[str]) -> str:
 
 def test_an_operation_that_waits_for_the_port_continues_after_reconnection(world: World) -> None:
     seen: list[str] = []
-    task = world.start(wait_for_port(seen))
+    procedure = world.start(wait_for_port(seen))
     world.scheduler.port_lost(PortGoneError("unplugged"))
-    assert (seen, world.scheduler.due(9.0), task.future.done()) == (["gone"], [], False)
+    assert (seen, world.scheduler.due(9.0), procedure.future.done()) == (["gone"], [], False)
     world.scheduler.port_lost(PortGoneError("still"))
     world.scheduler.port_opened(9.5)
     assert world.scheduler.due(9.5) == [b"B"]
     assert world.scheduler.take(frame("B"), 9.6)
-    assert task.future.result(0) == "continued"
+    assert procedure.future.result(0) == "continued"
     assert world.scheduler.deadline_s() is None
 
 
 def test_waiting_for_the_port_ends_at_its_limit(world: World) -> None:
-    task = world.start(wait_for_port([]))
+    procedure = world.start(wait_for_port([]))
     world.scheduler.port_lost(PortGoneError("unplugged"))
     world.scheduler.due(10.5)
     with pytest.raises(PortGoneError, match="in time"):
-        task.future.result(0)
+        procedure.future.result(0)
 
 
 def test_closing_ends_waiting_for_the_port(world: World) -> None:
     seen: list[str] = []
-    task = world.start(wait_for_port(seen))
+    procedure = world.start(wait_for_port(seen))
     world.scheduler.fail_all(PortGoneError("closed"))
     with pytest.raises(PortGoneError, match="closed"):
-        task.future.result(0)
+        procedure.future.result(0)
     assert (seen, world.scheduler.is_idle) == (["gone"], True)
 
 
@@ -270,16 +270,16 @@ async def wait_for_open_port() -> str:
 
 
 def test_waiting_for_an_open_port_ends_soon(world: World) -> None:
-    task = world.start(wait_for_open_port())
-    assert task.future.done() is False
+    procedure = world.start(wait_for_open_port())
+    assert procedure.future.done() is False
     world.scheduler.due(0.1)
-    assert task.future.result(0) == "open"
+    assert procedure.future.result(0) == "open"
 
 
 def test_waiting_goes_on_if_the_port_turns_out_to_be_lost(world: World) -> None:
-    task = world.start(wait_for_open_port())
+    procedure = world.start(wait_for_open_port())
     world.scheduler.port_lost(PortGoneError("unplugged"))
     world.scheduler.due(5.0)
-    assert not task.future.done()
+    assert not procedure.future.done()
     world.scheduler.port_opened(6.0)
-    assert task.future.result(0) == "open"
+    assert procedure.future.result(0) == "open"

@@ -20,7 +20,7 @@ import pytest
 from pygnc_devices.errors import PortGoneError
 from pygnc_devices.opc_n3.packets import HISTOGRAM
 from pygnc_devices.reading import Counters, Reading
-from pygnc_devices.scheduler import Task
+from pygnc_devices.scheduler import Procedure
 from pygnc_devices.subscriptions import Publisher, Subscription
 
 LIMIT_S = 10.0
@@ -95,15 +95,15 @@ def test_a_signal_in_a_waiting_caller_never_blocks_an_operation() -> None:
     async def nothing() -> int:
         return 7
 
-    def wait_for(task: Task[int]) -> None:
+    def wait_for(procedure: Procedure[int]) -> None:
         with contextlib.suppress(TimeoutError):
-            task.result(0.0)
+            procedure.result(0.0)
 
     for step in range(1, 1000):
-        task = Task(nothing())
-        was_struck = struck(partial(wait_for, task), step)
-        assert ends(partial(task.resume, None))
-        assert task.result(LIMIT_S) == 7
+        procedure = Procedure(nothing())
+        was_struck = struck(partial(wait_for, procedure), step)
+        assert ends(partial(procedure.resume, None))
+        assert procedure.result(LIMIT_S) == 7
         if not was_struck:
             return
     pytest.fail("result has more than 1000 bytecodes")

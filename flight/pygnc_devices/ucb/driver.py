@@ -14,7 +14,7 @@ from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import AbortedError, NoAnswerError, RefusedError
 from pygnc_devices.family import Controls, Family, Setting
-from pygnc_devices.scheduler import Task
+from pygnc_devices.scheduler import Procedure
 from pygnc_devices.ucb import configuration, fields, framing, operations
 from pygnc_devices.ucb import openimu as user
 from pygnc_devices.ucb import upgrade as firmware
@@ -318,7 +318,7 @@ class Ucb(UcbMethods, BlockingDevice):
         Use this on lines near their capacity; otherwise commands work while the unit streams. The engine's thread
         restores the rate even if a second Ctrl-C ends the wait for the restoration.
         """
-        stopping = Task(configuration.go_quiet(self.unit))
+        stopping = Procedure(configuration.go_quiet(self.unit))
         try:
             self.engine.submit(stopping)
             stopping.result()
@@ -331,7 +331,7 @@ class Ucb(UcbMethods, BlockingDevice):
                 raise
             restoring.result()
 
-    def _restore(self, stopping: Task[int]) -> Task[None]:
+    def _restore(self, stopping: Procedure[int]) -> Procedure[None]:
         self.engine.abort(stopping)
         return self.engine.start(configuration.undo_quiet(self.unit, stopping.future))
 

@@ -12,7 +12,7 @@ import pytest
 from pygnc_devices.errors import NoAnswerError, PortGoneError, RefusedError
 from pygnc_devices.framing import Frame
 from pygnc_devices.reading import Counters, Stamp
-from pygnc_devices.scheduler import Request, Scheduler, Task
+from pygnc_devices.scheduler import Procedure, Request, Scheduler
 from pygnc_devices.ucb import commands, fields, operations
 from pygnc_devices.ucb.configuration import FieldsRefusedError, ReadBackError, Snapshot, SnapshotError
 from pygnc_devices.ucb.driver import AsyncUcb, Ucb
@@ -307,9 +307,9 @@ def test_waiting_for_the_packet_count_takes_no_response_from_another_operation()
 
     unit = UcbUnit(115200)
     scheduler = Scheduler(Counters(), lambda _: None)
-    asked: Task[dict[int, int]] = Task(ask(commands.ask_fields("GF", [1, 3])))
-    for task in (Task(operations.follow_rate(unit)), asked):
-        scheduler.start(task, 0.0)
+    asked: Procedure[dict[int, int]] = Procedure(ask(commands.ask_fields("GF", [1, 3])))
+    for procedure in (Procedure(operations.follow_rate(unit)), asked):
+        scheduler.start(procedure, 0.0)
     scheduler.due(0.0)
     for count in range(20):
         packet = Frame("S1", bytes(20) + struct.pack(">HH", count, 0), b"")

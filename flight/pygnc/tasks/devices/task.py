@@ -22,7 +22,7 @@ from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import family
 from pygnc_devices.reading import Reading
 from pygnc_devices.reconnecting import ReconnectingDevice
-from pygnc_devices.scheduler import Task as RunningProcedure
+from pygnc_devices.scheduler import Procedure
 from pygnc_system.backoff import Backoff
 
 PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0)
@@ -105,7 +105,7 @@ class ConfiguredDevice:
         self.connection = ReconnectingDevice(
             self._open, self._report, on_reading, Backoff(PAUSES_S), interval_s=settings.interval_s
         )
-        self._stream_request: RunningProcedure[Any] | None = None
+        self._stream_request: Procedure[Any] | None = None
         self._is_unusable = False
 
     def check(self) -> None:
