@@ -23,6 +23,8 @@ from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.settings import SpacecraftSettings
 from pygnc.estimators.orbit.state import DRAG, POSITION, VELOCITY, OrbitState
 
+SPAN_MS: Final = MS_PER_DAY
+"""Time over which the elements are fitted to the prediction."""
 SLICE_MS: Final = 900_000
 """Time between two predicted positions."""
 _NEAR_PERIGEE: Final = 0.8
@@ -70,7 +72,7 @@ def fit_in_steps(orbit: OrbitFilter, state: OrbitState) -> Iterator[FittedElemen
         FitError: No mean elements fit the orbit.
     """
     states = [state]
-    while states[-1].gps_ms < state.gps_ms + MS_PER_DAY:
+    while states[-1].gps_ms < state.gps_ms + SPAN_MS:
         states.append(orbit.predict(states[-1].gps_ms + _slice_ms(states[-1]), states[-1]))
         yield None
     yield fit_elements(states, orbit.frames, orbit.settings.spacecraft)
