@@ -89,13 +89,7 @@ class BatchBegin(Message, frozen=True):
 
 
 class SensorSample(Packet, frozen=True):
-    """Readings of the attitude sensors at one time, in sensor axes.
-
-    Attributes:
-        lux: illuminance of the faces +X, +Y, +Z, -X, -Y, -Z.
-        readings: readings of further sensors by name: a vector in SI units (3 numbers), or a quaternion from the
-            sensor's axes to GCRF, scalar first (4 numbers).
-    """
+    """One 30-byte sensor packet, in sensor axes; `lux` is the illuminance of the faces +X, +Y, +Z, -X, -Y, -Z."""
 
     t_spacecraft_s: int
     mag_imu_ut: Vector3
@@ -103,7 +97,6 @@ class SensorSample(Packet, frozen=True):
     gyro_imu_rad_s: Vector3
     lux: tuple[float, float, float, float, float, float]
     raw: bytes
-    readings: dict[str, tuple[float, ...]] = {}
 
 
 class GpsFix(Packet, frozen=True):
