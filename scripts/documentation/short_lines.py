@@ -136,7 +136,7 @@ def _list_item(header: Sequence[str], row: Sequence[str]) -> str:
 def markdown_files() -> list[Path]:
     """Return the Markdown files that git tracks."""
     listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607
-    return [ROOT / name for name in listed.splitlines()]
+    return [path for name in listed.splitlines() if (path := ROOT / name).exists()]
 
 
 def main(names: Sequence[str]) -> int:

@@ -1,7 +1,9 @@
 """Start of the tasks and phases of a run, with a fake clock and fake task processes."""
 
+import msgspec
 import pytest
 
+from pygnc.bus import control
 from pygnc.supervisor.supervisor import (
     HARD_EXIT_AT_S,
     PARTIAL,
@@ -184,3 +186,37 @@ def test_a_task_that_cannot_be_started_for_a_minute_is_given_up(armed: list[floa
     assert harness.names(task) == ["not_started", "failed"]
     assert harness.supervisor.cause == cause
     close_all(harness)
+
+
+# --- Data of a task that must not end the run ---------------------------------------------------------------------
+
+
+def test_control_messages_that_cannot_be_decoded_are_dropped_and_reported_once(harness: Harness) -> None:
+    harness.bring_up()
+    child = harness.children["estimator"]
+    for packet in (b"\xc1", msgspec.msgpack.encode(["Later", 1]), msgspec.msgpack.encode(["Pong", 1, ["many"]])):
+        child.task_end.send(packet)
+    child.report(5)
+    harness.supervisor.step()
+    assert child.progress.last_sequence_processed == 5
+    assert harness.names("estimator") == [control.DROPPED]
+    assert not harness.supervisor.is_over
+
+
+@pytest.mark.parametrize("count", [float("nan"), "many", None, {"a": 1}])
+def test_a_counter_that_is_no_number_costs_no_response(harness: Harness, count: object) -> None:
+    harness.bring_up()
+    child = harness.children["estimator"]
+    child.send(control.Pong(0, control.Progress(5, counts={"fixes_accepted": count})))
+    harness.supervisor.step()
+    assert child.progress.last_sequence_processed == 5
+    assert harness.names("estimator") == []
+
+
+def test_a_needed_task_that_is_not_in_the_table_is_reported_once(harness: Harness) -> None:
+    harness.bring_up()
+    for _ in range(2):
+        harness.children["source"].report(needed=("stargazer",))
+        harness.supervisor.step()
+    assert "stargazer" not in harness.started
+    assert harness.names("source") == ["unknown_task"]

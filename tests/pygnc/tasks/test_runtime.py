@@ -11,6 +11,7 @@ import zmq
 
 from pygnc.bus import control, journal_writer
 from pygnc.bus.messages import BatchEnd
+from pygnc.bus.streams import encode
 from pygnc.tasks.runtime import Task
 from tests.pygnc.tasks.runs import run_in
 
@@ -44,6 +45,51 @@ def test_the_last_message_of_a_quiet_task_is_synced(tmp_path: Path, monkeypatch:
         task.serve_streams()
         task.close()
     assert len(synced) == 1  # closing calls fsync
+
+
+def test_messages_of_a_stream_that_cannot_be_decoded_are_dropped_counted_and_reported_once(tmp_path: Path) -> None:
+    events: list[tuple[str, str, str]] = []
+
+    def notify(severity: str, name: str, text: str) -> None:
+        events.append((severity, name, text))
+
+    with zmq.Context() as context:
+        task = WritesOnce(run_in(tmp_path), context, notify)
+        journal = task.open_stream("quiet").journal
+        first, last = (encode(BatchEnd(seq=seq, cause="")) for seq in (1, 4))
+        journal.append([first, b"\xc1", encode(["BatchEnd", "of a later form"]), last])
+        reader = task.open_reader("quiet", BatchEnd)
+        assert [message.seq for message in reader.receive(10)] == [1, 4]
+        assert (reader.lost, reader.last_seq) == (2, 4)
+        reader.close()
+        task.close()
+    assert [(severity, name) for severity, name, _ in events] == [("warning", control.DROPPED)]
+    assert "quiet" in events[0][2]
+
+
+def test_a_transient_message_that_cannot_be_decoded_is_dropped(tmp_path: Path) -> None:
+    with zmq.Context() as context:
+        task = WritesOnce(run_in(tmp_path), context, lambda *_: None)
+        stream = task.open_stream("quiet")
+        reader = task.open_reader("quiet", BatchEnd)
+        while not stream.socket.poll(100):
+            pass
+        stream.socket.send_multipart([b"quiet", b"live", b"\xc1"])
+        assert reader.socket.poll(5000)
+        assert reader.receive(10) == []
+        assert reader.receive(10) == []
+        assert reader.take_transient() is None
+        reader.close()
+        task.close()
+
+
+def test_a_message_of_the_supervisor_that_cannot_be_decoded_is_skipped() -> None:
+    ours, theirs = control.make_pair()
+    with ours, theirs:
+        ours.send(b"\xc1")
+        control.send(ours, control.Ping(2))
+        assert control.receive_from_supervisor(theirs) == control.Ping(2)
+        assert control.receive_from_supervisor(theirs) is None
 
 
 def test_a_control_channel_keeps_messages_apart() -> None:

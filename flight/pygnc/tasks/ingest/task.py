@@ -10,6 +10,7 @@ The input journal is a function of the file contents that it names. A restarted 
 continues after the last message in the journal.
 """
 
+import struct
 import time
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -121,7 +122,11 @@ class IngestTask(Task):
         for packet in chain.from_iterable([reader.receive(LIVE_MESSAGES_PER_STEP) for reader in readers]):
             settings = self.run.settings
             earliest_week = settings.orbit.screening.earliest_gps_week
-            message = live_message(packet, self._seq + 1, settings.radio.bandwidth_hz, earliest_week)
+            try:
+                message = live_message(packet, self._seq + 1, settings.radio.bandwidth_hz, earliest_week)
+            except (StopIteration, ValueError, struct.error) as error:
+                self.notify("warning", control.DROPPED, f"live packet {packet.seq} has no known form: {error}")
+                continue
             for name, text in live_anomalies(message, self._counters):
                 self.notify("warning", name, text)
             self._write([message])

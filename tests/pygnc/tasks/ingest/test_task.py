@@ -7,9 +7,20 @@ import msgspec
 import pytest
 import zmq
 
-from pygnc.bus import journal_writer
+from pygnc.bus import control, journal_writer
 from pygnc.bus.journal_reader import JournalReader
-from pygnc.bus.messages import BatchEnd, GpsFix, InputMessage, Message, RangeMeasurement, UploadedElements
+from pygnc.bus.messages import (
+    LIVE,
+    BatchEnd,
+    GpsFix,
+    InputMessage,
+    LivePacket,
+    Message,
+    RangeMeasurement,
+    TimeMark,
+    UploadedElements,
+)
+from pygnc.bus.streams import encode
 from pygnc.inputs import batch
 from pygnc.tasks.ingest import task
 from pygnc.tasks.ingest.task import IngestTask
@@ -244,3 +255,27 @@ def test_packets_of_a_replaced_sense_file_are_not_counted_as_delivered(sense_hom
     counts = sense_home.counts()
     assert (counts["source_bytes"], counts["delivered_bytes"], counts["damaged_bytes"]) == (len(SENSE), 0, len(SENSE))
     assert sum(isinstance(message, BatchEnd) for message in without_times(sense_home.journal())) == 1
+
+
+def test_live_packets_without_a_known_form_are_dropped_and_reported(tmp_path: Path) -> None:
+    run = run_in(tmp_path, has_terminal=True)
+    forms = (("SENS", b"short"), ("GPSS", b""), ("RANG", b"?"), ("WHAT", b"unknown"), ("TIME", bytes(6)))
+    packets = [
+        LivePacket(seq=seq, kind=kind, radio_id=0, late=False, t_mono_ns=0, raw=raw)
+        for seq, (kind, raw) in enumerate(forms, 1)
+    ]
+    host = journal_writer.JournalWriter(run.folder, run.runtime, LIVE, b"")
+    host.append([encode(packet) for packet in packets])
+    host.close()
+    names: list[str] = []
+    with zmq.Context() as context:
+        ingest = IngestTask(run, context, lambda _severity, name, _text: names.append(name))
+        while ingest.work():
+            pass
+        ingest.close()
+    reader = JournalReader([run.folder], "input")
+    decode = msgspec.msgpack.Decoder(InputMessage).decode
+    live = [message for record in reader.read(100) if isinstance(message := decode(record.payload), TimeMark)]
+    reader.close()
+    assert [mark.offset for mark in live] == [5]
+    assert names.count(control.DROPPED) == 4
