@@ -20,7 +20,7 @@ def environment(folder: Path) -> Path:
     """Create an environment of its own that also sees the packages of this one; return the folder of its programs."""
     venv.create(folder, with_pip=False, symlinks=True)
     programs = folder / "bin"
-    paths = [*site.getsitepackages(), str(ROOT / "flight"), str(ROOT / "ground")]
+    paths = [*site.getsitepackages(), *map(str, (ROOT / "flight", ROOT / "ground", *ROOT.glob("ground/plugins/*")))]
     (packages,) = folder.glob("lib/python*/site-packages")
     (packages / "outer.pth").write_text("\n".join(paths) + "\n")
     for name, module, function in (("pygnc", "pygnc_cli.app", "main"), ("pip", "pip._internal.cli.main", "main")):

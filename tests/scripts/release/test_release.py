@@ -21,7 +21,15 @@ from tests.scripts.release.scratch import ENVIRONMENT, Scratch, clone_of_this_tr
 
 PRESENT = Version(read_version())
 VERSION = f"{PRESENT.major}.{PRESENT.minor + 1}.0"
-DISTRIBUTIONS = ("pygnc", "pygnc_devices", "pygnc_ground", "pygnc_station")
+DISTRIBUTIONS = (
+    "pygnc",
+    "pygnc_devices",
+    "pygnc_emus_lib",
+    "pygnc_ground",
+    "pygnc_old_logs",
+    "pygnc_station",
+    "pygnc_tinycloud",
+)
 DEBIAN_PACKAGES = {f"pygnc-station_{VERSION}_{architecture}.deb" for architecture in ("amd64", "arm64")}
 FILES = {
     *DEBIAN_PACKAGES,
