@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pygnc.bus.messages import GpsFix
-from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc.bus.messages import GnssFix
+from pygnc.common.clock import utc_iso_from_gps_ms, week_from_gps_ms
 from pygnc.configuration.settings import Settings
 from pygnc_ground.replay.inputs import from_files
 from pygnc_station.store.readings import Column, Layout, NewReading, to_text
@@ -46,10 +46,11 @@ def fixes_as_log() -> tuple[str, int]:
     """Return the demonstration's fixes as a fix log, and their number."""
     lines = ["gps_week,gps_tow_s,x_m,y_m,z_m,vx_mps,vy_mps,vz_mps,sigma_m,sigma_mps,satellites"]
     for fix in from_files([DEMO / "sense.bin"], None, Settings()).messages:
-        if isinstance(fix, GpsFix) and fix.gps_week and fix.satellites_used >= 4:
+        if isinstance(fix, GnssFix) and fix.gps_ms and fix.satellites_used >= 4:
             sigmas = (fix.position_sigma_m[0], fix.velocity_sigma_mps[0])
-            values = (fix.gps_tow_ms / 1000, *fix.position_ecef_m, *fix.velocity_ecef_mps, *sigmas)
-            lines.append(",".join(map(repr, (fix.gps_week, *values, fix.satellites_used))))
+            week, tow_ms = week_from_gps_ms(fix.gps_ms)
+            values = (tow_ms / 1000, *fix.position_ecef_m, *fix.velocity_ecef_mps, *sigmas)
+            lines.append(",".join(map(repr, (week, *values, fix.satellites_used))))
     return "\n".join([*lines, ""]), len(lines) - 1
 
 
@@ -112,7 +113,7 @@ def test_a_log_of_another_kind_is_inspected_and_replayed(there: PluginEnvironmen
     shown = there.run("pygnc", "inspect", "--messages", "1", "fixes.csv")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "fix log" in shown.stdout
-    assert "GpsFix" in shown.stdout
+    assert "GnssFix" in shown.stdout
     words = ("replay", "fixes.csv", "--truth", str(DEMO / "truth.parquet"), "--no-csv", "--out", "from_log")
     done = there.run("pygnc", *words)
     assert done.returncode == 0, done.stderr

@@ -10,8 +10,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from pygnc.bus.messages import GpsFix
-from pygnc.common.constants import GpsTimeStatus, SolutionStatus
+from pygnc.bus.messages import GnssFix
 from pygnc.formats.damage import Damage, DamageReason
 from pygnc_ground.inspection.log_reader import LogReader
 
@@ -19,7 +18,7 @@ HEADER = b"gps_week,gps_tow_s,x_m,y_m,z_m,vx_mps,vy_mps,vz_mps,sigma_m,sigma_mps
 _S_PER_WEEK = 604_800
 
 
-def read(path: Path) -> Iterator[GpsFix | Damage]:
+def read(path: Path) -> Iterator[GnssFix | Damage]:
     """Yield the fixes and the damaged lines of a log."""
     offset = 0
     with path.open("rb") as file:
@@ -33,23 +32,23 @@ def read(path: Path) -> Iterator[GpsFix | Damage]:
                 yield Damage(begin, offset, DamageReason.CONTENT)
 
 
-def _fix(line: bytes, offset: int) -> GpsFix:
+def _fix(line: bytes, offset: int) -> GnssFix:
     values = [float(word) for word in line.split(b",")]
     if len(values) != HEADER.count(b",") + 1 or not all(map(math.isfinite, values)):
         raise ValueError("not a complete line")
     week, tow_s, x, y, z, vx, vy, vz, sigma_m, sigma_mps, satellites = values
-    return GpsFix(
+    return GnssFix(
         seq=0,  # the replay sets number and source
         source="",
         offset=offset,
         t_spacecraft_s=int(week) * _S_PER_WEEK + int(tow_s),  # this receiver's computer has GPS time
-        time_status=GpsTimeStatus.FINE_STEERING,
-        gps_week=int(week),
-        gps_tow_ms=round(1000 * tow_s),
-        position_status=SolutionStatus.COMPUTED,
+        kind="line",
+        gps_ms=int(week) * 1000 * _S_PER_WEEK + round(1000 * tow_s),
+        time_sigma_s=None,
+        position_solution="computed",
         position_ecef_m=(x, y, z),
         position_sigma_m=(sigma_m, sigma_m, sigma_m),
-        velocity_status=SolutionStatus.COMPUTED,
+        velocity_solution="computed",
         velocity_ecef_mps=(vx, vy, vz),
         velocity_sigma_mps=(sigma_mps, sigma_mps, sigma_mps),
         velocity_latency_s=0.0,

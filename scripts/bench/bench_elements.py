@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # allows to start the program by its path
 
-from pygnc.bus.messages import GpsFix, Message, SourceFile, UploadedElements
+from pygnc.bus.messages import GnssFix, Message, SourceFile, UploadedElements
 from pygnc.common.mean_elements import STATED_HOURS, MeanElements
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.sgp4 import gcrf_states
@@ -107,8 +107,8 @@ def attitude_of(seed: int, case: str) -> dict[str, float]:
     def without_fixes(message: Message) -> Message:
         if isinstance(message, SourceFile):
             return msgspec.structs.replace(upload, seq=message.seq)
-        if isinstance(message, GpsFix):
-            return msgspec.structs.replace(message, position_status=1, velocity_status=1)
+        if isinstance(message, GnssFix):
+            return msgspec.structs.replace(message, position_solution="none", velocity_solution="none")
         return message
 
     found: dict[str, float] = {}

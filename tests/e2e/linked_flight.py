@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pygnc.bus.messages import LIVE, GpsFix, RangeMeasurement, SensorSample, TimeMark
+from pygnc.bus.messages import LIVE, GnssFix, RangeMeasurement, SensorSample, TimeMark
 from pygnc.formats.status import Phase, Value, decode
 from pygnc.host.channel_events import Received
 from pygnc.host.sentence_types import GPSS, NAKN, SENS, STAT, STRQ, ReportKind
@@ -76,9 +76,9 @@ class LinkedFlight(Flight):
         """Speak on until the first info line is there: it comes after the first status."""
         self.host.run((self.home / "pygnc_info.txt").exists)
 
-    def live_inputs(self) -> list[SensorSample | GpsFix | RangeMeasurement | TimeMark]:
+    def live_inputs(self) -> list[SensorSample | GnssFix | RangeMeasurement | TimeMark]:
         """Return the live packets in the input journal."""
-        kinds = (SensorSample, GpsFix, RangeMeasurement, TimeMark)
+        kinds = (SensorSample, GnssFix, RangeMeasurement, TimeMark)
         return [message for message in self.inputs() if isinstance(message, kinds) and message.source == LIVE]
 
 

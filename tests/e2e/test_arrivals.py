@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, RangeMeasurement, SourceFile
+from pygnc.bus.messages import BatchBegin, BatchEnd, GnssFix, RangeMeasurement, SourceFile
 from pygnc.formats.status import OrbitMode, Phase, TaskState
 from tests.e2e.conftest import RANGE_EPOCH_BYTES, RANGES, SENSE, Flight, shorten_formation, write_ranges
 
@@ -18,12 +18,12 @@ CUT = 25 * RANGE_EPOCH_BYTES + 60
 """In the middle of a GPS packet of the demonstration's range files."""
 
 
-def packets(flight: Flight, satellite_id: int = 0) -> list[GpsFix | RangeMeasurement]:
+def packets(flight: Flight, satellite_id: int = 0) -> list[GnssFix | RangeMeasurement]:
     """The packets of range files in the input journal, in order."""
     return [
         message
         for message in flight.inputs()
-        if isinstance(message, GpsFix | RangeMeasurement)
+        if isinstance(message, GnssFix | RangeMeasurement)
         and message.source != "sense.bin"
         and message.satellite_id == satellite_id
     ]
@@ -40,7 +40,7 @@ def numbers_are_whole(flight: Flight) -> bool:
 
 def books_balance(flight: Flight) -> bool:
     final = flight.status()
-    own_fixes = sum(isinstance(message, GpsFix) and message.is_own for message in flight.inputs())
+    own_fixes = sum(isinstance(message, GnssFix) and message.is_own for message in flight.inputs())
     sums_up = int(final["delivered_bytes"]) + int(final["damaged_bytes"]) == final["source_bytes"]
     return sums_up and final["gps_packets"] == final["fixes_received"] == own_fixes and final["lost_messages"] == 0
 
@@ -77,8 +77,8 @@ def test_partners_files_do_not_change_our_orbit(demo: Flight, demo_time_s: int) 
 def test_orders_partners_packets_and_ours_by_time(demo: Flight, demo_time_s: int) -> None:
     write_ranges(demo.home / "range" / "partner_75")
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
-    fixes = [m for m in demo.inputs() if isinstance(m, GpsFix)]
-    times_ms = [(fix.gps_week, fix.gps_tow_ms) for fix in fixes]
+    fixes = [m for m in demo.inputs() if isinstance(m, GnssFix)]
+    times_ms = [fix.gps_ms or 0 for fix in fixes]
     assert times_ms == sorted(times_ms)
 
 

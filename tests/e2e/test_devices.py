@@ -8,7 +8,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from pygnc.bus.messages import DEVICES, DeviceReading, GpsFix, SensorSample
+from pygnc.bus.messages import DEVICES, DeviceReading, GnssFix, SensorSample
 from pygnc.formats.status import Phase
 from pygnc_devices.ucb.packets import OUTPUT_PACKETS
 from pygnc_ground.inspection.journal import decode_message
@@ -146,7 +146,7 @@ def test_reconnects_an_unplugged_device(equipped: tuple[Flight, PtyEndpoint, Pty
     assert [message.seq for message in inputs] == list(range(1, len(inputs) + 1))
     numbers = [message.offset for message in inputs if isinstance(message, DeviceReading)]
     assert numbers == list(range(1, len(numbers) + 1))
-    assert sum(isinstance(message, SensorSample | GpsFix) for message in inputs) == 6 * 40
+    assert sum(isinstance(message, SensorSample | GnssFix) for message in inputs) == 6 * 40
     assert flight.status()["fixes_accepted"] == 40
 
 

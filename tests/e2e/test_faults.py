@@ -13,7 +13,15 @@ import msgspec
 import pytest
 
 from pygnc.bus.journal_files import list_segments
-from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, OrbitEstimate, OrbitMessage, RangeMeasurement, SensorSample
+from pygnc.bus.messages import (
+    BatchBegin,
+    BatchEnd,
+    GnssFix,
+    OrbitEstimate,
+    OrbitMessage,
+    RangeMeasurement,
+    SensorSample,
+)
 from pygnc.formats import status
 from pygnc.formats.status import OrbitMode, Phase
 from tests.e2e.conftest import (
@@ -37,7 +45,7 @@ WITHOUT_RIGHTS = ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all") if 
 
 
 def fixes_in(flight: Flight) -> int:
-    return sum(isinstance(message, GpsFix) and message.source == "sense.bin" for message in flight.inputs())
+    return sum(isinstance(message, GnssFix) and message.source == "sense.bin" for message in flight.inputs())
 
 
 @pytest.fixture(scope="session")
@@ -232,7 +240,7 @@ def test_ends_the_batch_if_an_input_file_changes_during_the_run(demo: Flight, de
     final = demo.status()
     assert int(final["delivered_bytes"]) + int(final["damaged_bytes"]) == final["source_bytes"]
     if ends[0].cause:
-        used = sum(len(m.raw) for m in demo.inputs() if isinstance(m, SensorSample | GpsFix | RangeMeasurement))
+        used = sum(len(m.raw) for m in demo.inputs() if isinstance(m, SensorSample | GnssFix | RangeMeasurement))
         assert final["delivered_bytes"] == used + 2 * fixes_in(demo)
 
 

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from pygnc.bus.journal_files import list_segments
-from pygnc.bus.messages import BatchEnd, GpsFix, OrbitWatermark, SensorSample, SourceFile
+from pygnc.bus.messages import BatchEnd, GnssFix, OrbitWatermark, SensorSample, SourceFile
 from pygnc.common import quaternion
 from pygnc.common.clock import MS_PER_WEEK, gps_ms_from_week
 from pygnc.formats import status
@@ -36,7 +36,7 @@ def test_processes_a_batch_to_its_end(flown_demo: Flight) -> None:
 def test_counters_add_up_from_the_file_to_the_estimator(flown_demo: Flight) -> None:
     final = flown_demo.status()
     inputs = flown_demo.inputs()
-    produced = sum(1 for m in inputs if isinstance(m, GpsFix))
+    produced = sum(1 for m in inputs if isinstance(m, GnssFix))
     rejected = sum(int(final[f"rejected_{cause}"]) for cause in status.REJECT_CAUSES)
     assert final["gps_packets"] == produced == final["fixes_received"]
     assert int(final["fixes_accepted"]) + rejected == produced
@@ -199,7 +199,7 @@ def test_estimates_agree_with_the_truth_within_their_sigmas(flown_demo: Flight) 
 
 
 def test_orbit_task_answers_every_gps_packet_and_the_end_of_the_batch(flown_demo: Flight) -> None:
-    answered = [m.seq for m in flown_demo.inputs() if isinstance(m, GpsFix | BatchEnd)]
+    answered = [m.seq for m in flown_demo.inputs() if isinstance(m, GnssFix | BatchEnd)]
     messages = flown_demo.orbit_messages()
     assert [m.seq for m in messages] == list(range(1, len(messages) + 1))
     complete = [m.last_input_seq for m in messages if isinstance(m, OrbitWatermark) or m.input_seq == m.last_input_seq]

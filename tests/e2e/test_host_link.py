@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pygnc.bus.messages import GpsFix, SensorSample, TimeMark
+from pygnc.bus.messages import GnssFix, SensorSample, TimeMark
 from pygnc.formats import status
 from pygnc.formats.status import Phase
 from pygnc.host.sentence_types import (
@@ -170,7 +170,7 @@ def test_estimates_orbit_and_attitude_from_live_packets(linked: LinkedFlight, re
     host.run(lambda: len(linked.live_inputs()) >= len(sent))
     inputs = linked.live_inputs()
     assert [message.raw for message in inputs if not isinstance(message, TimeMark)] == sent
-    newest_gps = [message.seq for message in inputs if isinstance(message, GpsFix)][-1]
+    newest_gps = [message.seq for message in inputs if isinstance(message, GnssFix)][-1]
     host.run(lambda: [estimate.input_seq for estimate in linked.estimates()][-1:] == [newest_gps])
     newest_sample = [message.seq for message in inputs if isinstance(message, SensorSample)][-1]
     host.run(lambda: [attitude.input_seq for attitude in linked.attitudes()][-1:] == [newest_sample])

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from pygnc.bus.messages import GpsFix, RangeMeasurement, SensorSample
+from pygnc.bus.messages import GnssFix, RangeMeasurement, SensorSample
 from pygnc.formats.sense_scan import scan
 from tests.e2e.conftest import RANGES, SENSE, SENSE_RECORD_BYTES, Flight, copy_first_hour
 
@@ -22,7 +22,7 @@ def demo(demo: Flight) -> Flight:
 
 
 def raws(flight: Flight) -> list[bytes]:
-    kinds = (SensorSample, GpsFix, RangeMeasurement)
+    kinds = (SensorSample, GnssFix, RangeMeasurement)
     return [message.raw for message in flight.inputs() if isinstance(message, kinds)]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import zmq
 
-from pygnc.bus.messages import FormationEstimate, GpsFix, OrbitMessage, RangeMeasurement, SensorSample
+from pygnc.bus.messages import FormationEstimate, GnssFix, OrbitMessage, RangeMeasurement, SensorSample
 from pygnc.bus.streams import LOOK_INTERVAL_S, StreamReader
 from pygnc.configuration.settings import Settings
 from pygnc.formats.sense_assembler import no_fix
@@ -97,13 +97,13 @@ def test_processes_late_missing_repeated_and_swapped_packets(linked: LinkedFligh
     assert hit
     assert host.lost() == []
     host.run(lambda: len(linked.live_inputs()) == len(sent))
-    last_fix = max(m.seq for m in linked.live_inputs() if isinstance(m, GpsFix))
+    last_fix = max(m.seq for m in linked.live_inputs() if isinstance(m, GnssFix))
     host.run(lambda: linked.orbit_messages()[-1].last_input_seq >= last_fix)
     host.run(lambda: linked.attitudes()[-1].mode == "fine")
     linked.signal(signal.SIGTERM)
     assert linked.until_ended() == 0
 
-    heard = [m.raw for m in linked.live_inputs() if isinstance(m, SensorSample | GpsFix)]
+    heard = [m.raw for m in linked.live_inputs() if isinstance(m, SensorSample | GnssFix)]
     assert sorted(heard) == sorted(raw for _, raw in sent)
     assert linked.status()["lost_messages"] == 0
     assert int(linked.status()["samples_not_later"]) >= 3
@@ -138,12 +138,12 @@ def test_the_next_run_begins_with_the_live_packets_of_the_last(linked: LinkedFli
     assert (linked.home / "pygnc_batch" / "sense.bin").read_bytes() == WHOLE
     again = Flight(linked.home)
     assert again.run("10", str(time_of(RECORDS - 1)), "--exit-when-done", "--from-last-run") == 0
-    assert [m.raw for m in again.inputs() if isinstance(m, SensorSample | GpsFix)] == [
+    assert [m.raw for m in again.inputs() if isinstance(m, SensorSample | GnssFix)] == [
         raw for _, raw in packets(range(EARLY, RECORDS))
     ]
     assert again.status()["fixes_accepted"] == RECORDS - EARLY
     replayed = from_files([again.home / "pygnc_batch" / "sense.bin"], None, Settings())
-    assert [m.raw for m in replayed.messages if isinstance(m, SensorSample | GpsFix)] == [
+    assert [m.raw for m in replayed.messages if isinstance(m, SensorSample | GnssFix)] == [
         raw for _, raw in packets(range(EARLY, RECORDS))
     ]
     assert (again.home / "pygnc_batch" / "sense.bin").read_bytes() == WHOLE
@@ -177,7 +177,7 @@ def test_estimates_the_formation_from_live_packets(linked: LinkedFlight) -> None
     kinds = {(False, False): GPSR, (False, True): RANG, (True, False): PGPS, (True, True): PRNG}
     sent = 0
     for message in formation_batch.inputs():
-        if not isinstance(message, GpsFix | RangeMeasurement) or message.source == "sense.bin":
+        if not isinstance(message, GnssFix | RangeMeasurement) or message.source == "sense.bin":
             continue
         kind = kinds[bool(message.satellite_id), isinstance(message, RangeMeasurement)]
         host.send(kind, *([message.satellite_id] if message.satellite_id else []), tail=message.raw)

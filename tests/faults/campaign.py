@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 import msgspec
 import pytest
 
-from pygnc.bus.messages import GpsFix, RangeMeasurement, SensorSample
+from pygnc.bus.messages import GnssFix, RangeMeasurement, SensorSample
 from pygnc.formats.causes import find_causes
 from scripts.bench.table import print_table
 from tests.e2e.conftest import SENSE, Estimates, Flight, all_estimates, minute_after
@@ -158,7 +158,7 @@ def judge(begun: Trial, fault: Fault, flight: Flight, flown: Flown, undisturbed:
     events = [event for event in flight.events() if event.severity != "info" and event.name not in UNRELATED]
     names = {event.name for event in events}
     causes = sorted({*find_causes(flown.status, {}), *words_of_info(flight.home)})
-    records = sum(isinstance(message, SensorSample | GpsFix | RangeMeasurement) for message in flight.inputs())
+    records = sum(isinstance(message, SensorSample | GnssFix | RangeMeasurement) for message in flight.inputs())
     written = sum(file.stat().st_size for file in (flight.home / "pygnc_batch").rglob("*") if file.is_file())
     result = balance(flown.status, fault.produced, fault.live_records, Recorded(records, written))
     reasons = list(result.faults)

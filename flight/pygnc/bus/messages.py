@@ -99,21 +99,36 @@ class SensorSample(Packet, frozen=True):
     raw: bytes
 
 
-class GpsFix(Packet, frozen=True):
-    """One GPS packet: 99 bytes of a sense record, or 102 bytes of a range file.
+class GnssFix(Packet, frozen=True):
+    """Solution of a satellite navigation receiver, whatever its make; position and velocity are in ITRF.
 
-    Packets of range files have no spacecraft time and no time status. Positions and velocities are in ITRF.
-    `satellite_id` is the radio id of the partner whose file contains the packet, 0 for our own.
+    Attributes:
+        kind: form of `raw`, such as "sense_gps" or "range_gps" for the packets of the host's files.
+        t_spacecraft_s: spacecraft time at which the host read the solution; None if the packet does not contain it.
+        gps_ms: time of the solution, milliseconds since 1980-01-06 in GPS time; None if the receiver does not know it.
+        time_sigma_s: standard deviation of `gps_ms`; infinite if the receiver has not set its clock, None if the packet
+            says nothing about it.
+        position_solution: "computed", or why the receiver has computed no position, in the words of its maker.
+        position_sigma_m: standard deviations of `position_ecef_m`.
+        velocity_solution: the same as `position_solution` for the velocity.
+        velocity_sigma_mps: standard deviations of `velocity_ecef_mps`.
+        velocity_latency_s: time from the epoch of the velocity to `gps_ms`.
+        differential_age_s: age of the differential corrections; 0 without them.
+        solution_age_s: age of the solution.
+        satellites_tracked: number of satellites that are received.
+        satellites_used: number of satellites in the solution.
+        raw: the packet as received.
+        satellite_id: radio id of the partner whose receiver made the fix, 0 for our own.
     """
 
+    kind: str
     t_spacecraft_s: int | None
-    time_status: int | None
-    gps_week: int
-    gps_tow_ms: int
-    position_status: int
+    gps_ms: int | None
+    time_sigma_s: float | None
+    position_solution: str
     position_ecef_m: Vector3
     position_sigma_m: Vector3
-    velocity_status: int
+    velocity_solution: str
     velocity_ecef_mps: Vector3
     velocity_sigma_mps: Vector3
     velocity_latency_s: float
@@ -126,7 +141,7 @@ class GpsFix(Packet, frozen=True):
 
     @property
     def is_own(self) -> bool:
-        """True if the packet comes from our own receiver."""
+        """True if the fix comes from our own receiver."""
         return self.satellite_id == 0
 
 
@@ -398,7 +413,7 @@ InputMessage: TypeAlias = (
     SourceFile
     | BatchBegin
     | SensorSample
-    | GpsFix
+    | GnssFix
     | RangeMeasurement
     | BatchEnd
     | TimeMark
@@ -410,7 +425,7 @@ InputMessage: TypeAlias = (
 
 def concerns_partner(message: Message) -> bool:
     """Return True for a range and for a fix of another satellite."""
-    return isinstance(message, RangeMeasurement) or (isinstance(message, GpsFix) and not message.is_own)
+    return isinstance(message, RangeMeasurement) or (isinstance(message, GnssFix) and not message.is_own)
 
 
 class Event(Message, frozen=True):

@@ -4,6 +4,7 @@ Both packets are excerpts of NovAtel's BESTXYZ log (OEM7 manual, message 241). V
 spacecraft time, which the controller writes big-endian. The log's checksum is not part of them.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Final
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pygnc.common.clock import MS_PER_WEEK
+from pygnc.common.constants import GpsTimeStatus, SolutionStatus
 
 WEEKS_PER_ROLLOVER: Final = 1024
 _BLOCK_RECORDS: Final = 2048
@@ -63,6 +65,11 @@ SENSE_GPS_PACKET: Final = np.dtype([("t_spacecraft_s", ">u4"), ("time_status", "
 
 RANGE_GPS_PACKET: Final = np.dtype([("sync", "u1", (3,)), *_bestxyz_words("<u4"), ("terminator", "u1", (2,))])
 """GPS packet of a range file, 102 bytes: sync AA 44 12, no spacecraft time, four-byte velocity status, CR LF."""
+
+SENSE_GPS: Final = "sense_gps"
+RANGE_GPS: Final = "range_gps"
+GPS_PACKETS: Final = {SENSE_GPS: SENSE_GPS_PACKET, RANGE_GPS: RANGE_GPS_PACKET}
+"""Both packets, by the `kind` of the messages that are made of them."""
 
 RANGE_GPS_SYNC: Final = b"\xaa\x44\x12"
 TERMINATOR: Final = b"\r\n"
@@ -123,10 +130,37 @@ def decode_gps_packets(packets: NDArray[np.void], earliest_week: int = 0) -> Gps
     return GpsFixes(**native)
 
 
-def received_gps_week(raw: bytes) -> int:
-    """Return the GPS week in the bytes of a packet of either kind, without correction."""
-    packet = SENSE_GPS_PACKET if len(raw) == SENSE_GPS_PACKET.itemsize else RANGE_GPS_PACKET
-    return int(np.frombuffer(raw, packet)["gps_week"][0])
+def received_gps_week(kind: str, raw: bytes) -> int:
+    """Return the GPS week in the bytes of a packet of this kind, without correction."""
+    return int(np.frombuffer(raw, GPS_PACKETS[kind])["gps_week"][0])
+
+
+_TIME_SIGMAS_S: Final = {
+    GpsTimeStatus.UNKNOWN: math.inf,
+    GpsTimeStatus.APPROXIMATE: 1.0,
+    GpsTimeStatus.COARSE: 1e-2,
+    GpsTimeStatus.FINE_ADJUSTING: 1e-6,
+}
+"""Standard deviation of the receiver's time from this status on, in ascending order of the status. The manual gives
+classes only; the figures are their orders of magnitude."""
+
+
+def time_sigma_s(time_status: int) -> float:
+    """Return the standard deviation of the receiver's time, s; infinite if its clock is not set."""
+    found = math.inf
+    for status, sigma_s in _TIME_SIGMAS_S.items():
+        if time_status >= status:
+            found = sigma_s
+    return found
+
+
+def solution_name(solution_status: int) -> str:
+    """Return the name of a solution status (OEM7 manual, table "Solution Status"), or `status_<number>`."""
+    name = _SOLUTIONS.get(solution_status)
+    return f"status_{solution_status}" if name is None else name
+
+
+_SOLUTIONS: Final = {int(status): status.name.lower() for status in SolutionStatus}
 
 
 def encode_gps_packets(fixes: GpsFixes, packet: np.dtype[np.void]) -> NDArray[np.void]:

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.bus.messages import BatchBegin, GpsFix, Message, RangeMeasurement, SensorSample, SourceFile
+from pygnc.bus.messages import BatchBegin, GnssFix, Message, RangeMeasurement, SensorSample, SourceFile
 from pygnc.common.constants import LAST_BATCH, SENSE_FILE, batch_sensor_gps_packet_num_sensor_packets
 from pygnc.configuration.settings import Settings
 from pygnc.inputs.range_files import RangeSeries, Span
@@ -160,6 +160,6 @@ def drop_repeats(source: BatchSource, known: set[tuple[int, bytes]]) -> Iterator
 
 
 def _identity(message: Message) -> tuple[int, bytes]:
-    if isinstance(message, GpsFix | RangeMeasurement):
+    if isinstance(message, GnssFix | RangeMeasurement):
         return message.satellite_id, message.raw
     return 0, message.raw if isinstance(message, SensorSample) else b""

@@ -18,8 +18,7 @@ from pygnc.bus.messages import (
     BatchBegin,
     BatchEnd,
     DeviceReading,
-    GpsFix,
-    InputMessage,
+    GnssFix,
     Message,
     RangeMeasurement,
     SensorSample,
@@ -28,9 +27,9 @@ from pygnc.bus.messages import (
     UploadedElements,
     concerns_partner,
 )
-from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.clock.clock_map import ClockMap
-from pygnc.formats.gps_packet import SENSE_GPS_PACKET, TERMINATOR, received_gps_week
+from pygnc.formats.gps_packet import SENSE_GPS, TERMINATOR
+from pygnc.inputs.gps_fixes import decode_input, rollover
 
 RECORDS_PER_READ: Final = 512
 _FILE_COUNTS: Final = {
@@ -84,18 +83,18 @@ class InputCounters:
             self.newest_spacecraft_s = message.t_spacecraft_s
         elif isinstance(message, RangeMeasurement):
             self._add("range_packets")
-        elif isinstance(message, GpsFix) and message.is_own:
+        elif isinstance(message, GnssFix) and message.is_own:
             self._add("gps_packets")
             self._note_times(message)
         elif isinstance(message, UploadedElements):
             self.elements = message
         self._count_bytes(message)
         self.has_partners |= concerns_partner(message)
-        if isinstance(message, GpsFix) and not self.has_rolled_over:
-            self.has_rolled_over = received_gps_week(message.raw) != message.gps_week
+        if isinstance(message, GnssFix) and not self.has_rolled_over:
+            self.has_rolled_over = rollover(message) is not None
         if isinstance(message, DeviceReading):
             self.last_live_seq[DEVICES] = message.offset
-        elif isinstance(message, SensorSample | RangeMeasurement | GpsFix | TimeMark) and message.source == LIVE:
+        elif isinstance(message, SensorSample | RangeMeasurement | GnssFix | TimeMark) and message.source == LIVE:
             self.last_live_seq[LIVE] = message.offset
             if not isinstance(message, TimeMark):
                 self._add("source_bytes", len(message.raw))
@@ -104,8 +103,8 @@ class InputCounters:
     def _count_bytes(self, message: Message) -> None:
         if isinstance(message, BatchBegin):
             self._terminator_bytes = len(TERMINATOR) if message.records_terminated else 0
-        elif isinstance(message, SensorSample | RangeMeasurement | GpsFix):
-            is_end = len(message.raw) == SENSE_GPS_PACKET.itemsize
+        elif isinstance(message, SensorSample | RangeMeasurement | GnssFix):
+            is_end = isinstance(message, GnssFix) and message.kind == SENSE_GPS
             self.packet_bytes[message.source] += len(message.raw) + is_end * self._terminator_bytes
 
     def corrections(self, first_seq: int, cause: str) -> list[SourceFile]:
@@ -128,8 +127,8 @@ class InputCounters:
                 )
         return found
 
-    def _note_times(self, fix: GpsFix) -> None:
-        gps_ms = gps_ms_from_week(fix.gps_week, fix.gps_tow_ms)
+    def _note_times(self, fix: GnssFix) -> None:
+        gps_ms = fix.gps_ms
         if fix.t_spacecraft_s is not None:
             self.newest_spacecraft_s = fix.t_spacecraft_s
             self._clock.observe(fix.t_spacecraft_s, gps_ms)
@@ -202,13 +201,12 @@ class InputRecovery:
 
     def read(self) -> Iterator[None]:
         """Read the journal and count its messages; yields after each step."""
-        decode = msgspec.msgpack.Decoder(InputMessage).decode
         last_seq, group_is_open = 0, False
         while records := self._journal.read(RECORDS_PER_READ):
             for record in records:
                 self.is_complete &= record.seq == last_seq + 1
                 last_seq = record.seq
-                message: Message = decode(record.payload)
+                message: Message = decode_input(record.payload)
                 if isinstance(message, SourceFile) and not group_is_open:
                     self.group, self.missing_bytes, group_is_open = [], 0, True
                 self._process(message)
@@ -237,7 +235,7 @@ class InputRecovery:
             self.elements = message
         elif isinstance(message, BatchBegin):
             self.begin_seq = message.seq
-        elif isinstance(message, GpsFix | RangeMeasurement) and message.source != LIVE:
+        elif isinstance(message, GnssFix | RangeMeasurement) and message.source != LIVE:
             self.missing_bytes -= len(message.raw)
         elif isinstance(message, BatchEnd):
             self.group, self.missing_bytes, self.is_ended = [], 0, True

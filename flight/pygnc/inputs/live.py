@@ -8,17 +8,17 @@ import numpy as np
 
 from pygnc.bus.messages import (
     LIVE,
-    GpsFix,
+    GnssFix,
     LivePacket,
     Message,
     RangeMeasurement,
     SensorSample,
     TimeMark,
 )
-from pygnc.common.clock import gps_ms_from_week
-from pygnc.formats.gps_packet import RANGE_GPS_PACKET, SENSE_GPS_PACKET, decode_gps_packets
+from pygnc.formats.gps_packet import RANGE_GPS, SENSE_GPS
 from pygnc.formats.ranges import RANGE_PACKET, decode_ranges
 from pygnc.formats.sense import SENSOR_PACKET, decode_sensors
+from pygnc.inputs.gps_fixes import fix_message
 from pygnc.inputs.input_state import InputCounters
 from pygnc.inputs.source import packet_messages
 
@@ -27,7 +27,7 @@ BACK_MAX_S: Final = 7
 GPS_BACK_MAX_MS: Final = 60_000
 GPS_AHEAD_MAX_MS: Final = 86_400_000
 """A live packet more than a day ahead of the batch is reported."""
-_GPS_PACKETS: Final = {"GPSS": SENSE_GPS_PACKET, "GPSR": RANGE_GPS_PACKET, "PGPS": RANGE_GPS_PACKET}
+_GPS_PACKETS: Final = {"GPSS": SENSE_GPS, "GPSR": RANGE_GPS, "PGPS": RANGE_GPS}
 _RANGES: Final = frozenset({"RANG", "PRNG"})
 _TIME: Final = struct.Struct("<IH")
 _ONE_SENSOR: Final = np.dtype([("sensors", SENSOR_PACKET, (1,))])
@@ -44,16 +44,16 @@ def live_message(packet: Message, seq: int, bandwidth_hz: float, earliest_week: 
     """
     if not isinstance(packet, LivePacket):
         return msgspec.structs.replace(packet, seq=seq)
-    places = [(seq, LIVE, packet.seq, packet.raw)]
+    place = seq, LIVE, packet.seq
     if packet.kind == "SENS":
         samples = decode_sensors(np.frombuffer(packet.raw, _ONE_SENSOR))
-        return next(packet_messages(SensorSample, samples, places))
+        return next(packet_messages(SensorSample, samples, [(*place, packet.raw)]))
     if packet.kind in _GPS_PACKETS:
-        fixes = decode_gps_packets(np.frombuffer(packet.raw, _GPS_PACKETS[packet.kind]), earliest_week)
-        return next(packet_messages(GpsFix, fixes, places, satellite_id=packet.radio_id))
+        kind = _GPS_PACKETS[packet.kind]
+        return fix_message(packet.raw, place, kind, satellite_id=packet.radio_id, earliest_week=earliest_week)
     if packet.kind in _RANGES:
         ranges = decode_ranges(np.frombuffer(packet.raw, RANGE_PACKET), bandwidth_hz)
-        return next(packet_messages(RangeMeasurement, ranges, places, satellite_id=packet.radio_id))
+        return next(packet_messages(RangeMeasurement, ranges, [(*place, packet.raw)], satellite_id=packet.radio_id))
     t_spacecraft_s, ms = _TIME.unpack(packet.raw)
     return TimeMark(
         seq=seq, source=LIVE, offset=packet.seq, t_spacecraft_s=t_spacecraft_s, ms=ms, t_mono_ns=packet.t_mono_ns
@@ -63,10 +63,10 @@ def live_message(packet: Message, seq: int, bandwidth_hz: float, earliest_week: 
 def live_anomalies(message: Message, earlier: InputCounters) -> list[tuple[str, str]]:
     """Return name and text of an event for each inconsistency of a live packet with earlier inputs."""
     found = []
-    own_fix = message if isinstance(message, GpsFix) and message.is_own else None
+    own_fix = message if isinstance(message, GnssFix) and message.is_own else None
     own_packet = message if isinstance(message, SensorSample) else own_fix
     t_spacecraft_s = own_packet.t_spacecraft_s if own_packet else None
-    gps_ms = gps_ms_from_week(own_fix.gps_week, own_fix.gps_tow_ms) if own_fix else None
+    gps_ms = own_fix.gps_ms if own_fix else None
     newest_s, newest_ms = earlier.newest_spacecraft_s, earlier.newest_gps_ms
     if t_spacecraft_s is not None and newest_s is not None and t_spacecraft_s < newest_s - BACK_MAX_S:
         times = f"{t_spacecraft_s} s of a live packet is before {newest_s} s of an earlier packet"

@@ -14,12 +14,12 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.bus.messages import GpsFix, Message, RangeMeasurement, SourceFile
+from pygnc.bus.messages import Message, RangeMeasurement, SourceFile
 from pygnc.common.clock import gps_ms_from_weeks
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.damage import DamageReason
-from pygnc.formats.gps_packet import RANGE_GPS_PACKET, decode_gps_packets
+from pygnc.formats.gps_packet import RANGE_GPS, RANGE_GPS_PACKET, decode_gps_packets
 from pygnc.formats.range_scan import RangeScan, RangeScanner
 from pygnc.formats.ranges import (
     FILE_NUMBERS,
@@ -29,6 +29,7 @@ from pygnc.formats.ranges import (
     decode_ranges,
     range_file_number,
 )
+from pygnc.inputs.gps_fixes import fix_messages
 from pygnc.inputs.range_folders import RangeFolder, UnreadableFile, is_next_file, list_range_files
 from pygnc.inputs.source import DAMAGE_LISTED, BatchSource, packet_messages
 from pygnc_system.files import open_input
@@ -156,11 +157,11 @@ class RangeSeries(BatchSource):
         """Return the messages of these packets, numbered from `first_seq`."""
         is_gps = self._found.kinds[ordinals] == PacketKind.GPS
         places = [(seq, *self._place(k)) for seq, k in enumerate(ordinals.tolist(), first_seq)]
-        fixes = packet_messages(
-            GpsFix,
+        fixes = fix_messages(
             decode_gps_packets(self._found.fixes[self._places[ordinals[is_gps]]], self._earliest_week),
             list(itertools.compress(places, is_gps.tolist())),
-            satellite_id=self._satellite_id,
+            RANGE_GPS,
+            self._satellite_id,
         )
         ranges = packet_messages(
             RangeMeasurement,

@@ -11,13 +11,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.bus.messages import GpsFix, Message, SensorSample, SourceFile
+from pygnc.bus.messages import Message, SensorSample, SourceFile
 from pygnc.common.clock import gps_ms_from_weeks
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.damage import Damage
-from pygnc.formats.gps_packet import decode_gps_packets
+from pygnc.formats.gps_packet import SENSE_GPS, decode_gps_packets
 from pygnc.formats.sense import SENSOR_PACKET, SenseLayout, decode_sensors
 from pygnc.formats.sense_scan import SenseScanner, recognise_layout
+from pygnc.inputs.gps_fixes import fix_messages
 from pygnc.inputs.source import DAMAGE_LISTED, BatchSource, packet_messages
 from pygnc_system.files import open_input
 
@@ -57,7 +58,7 @@ def sense_messages(
         seq += len(places)
     samples = packet_messages(SensorSample, decode_sensors(records), sample_places)
     messages: list[Message] = []
-    for fix in packet_messages(GpsFix, decode_gps_packets(records["gps"], earliest_week), fix_places):
+    for fix in fix_messages(decode_gps_packets(records["gps"], earliest_week), fix_places, SENSE_GPS):
         messages += itertools.islice(samples, sensors)
         messages.append(fix)
     return messages

@@ -9,15 +9,14 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.bus.messages import GpsFix, Message, RangeMeasurement, SensorSample, SourceFile
-from pygnc.formats.gps_packet import GpsFixes
+from pygnc.bus.messages import Message, RangeMeasurement, SensorSample, SourceFile
 from pygnc.formats.ranges import RangeMeasurements
 from pygnc.formats.sense import SensorSamples
 
 DAMAGE_LISTED: Final = 100
 """Maximum number of damaged ranges that are listed (all are counted): a file of noise must not fill the memory."""
 
-_Packet = TypeVar("_Packet", SensorSample, GpsFix, RangeMeasurement)
+_Packet = TypeVar("_Packet", SensorSample, RangeMeasurement)
 
 
 class BatchSource(ABC):
@@ -63,7 +62,7 @@ class BatchSource(ABC):
 
 def packet_messages(
     kind: type[_Packet],
-    packets: SensorSamples | GpsFixes | RangeMeasurements,
+    packets: SensorSamples | RangeMeasurements,
     places: Sequence[tuple[int, str, int, bytes]],
     **constants: int,
 ) -> Iterator[_Packet]:

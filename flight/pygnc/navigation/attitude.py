@@ -18,7 +18,7 @@ from pygnc.bus.messages import (
     LIVE,
     AttitudeEstimate,
     BatchEnd,
-    GpsFix,
+    GnssFix,
     Message,
     OrbitEstimate,
     OrbitMessage,
@@ -26,7 +26,6 @@ from pygnc.bus.messages import (
     vector3,
 )
 from pygnc.common.arrays import Array
-from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
 from pygnc.estimators.attitude.measurement import DAYLIGHT_SHARE
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, SampleCorrection
@@ -146,16 +145,16 @@ class AttitudeTracker:
     def outcomes(self, message: Message) -> Iterator[SampleOutcome]:
         """Process one input; yield one result for each sample; that of a held sample comes with a later input."""
         memory = self._memory
-        if isinstance(message, GpsFix) and not message.is_own:
+        if isinstance(message, GnssFix) and not message.is_own:
             return
-        if isinstance(message, SensorSample | GpsFix | BatchEnd):
+        if isinstance(message, SensorSample | GnssFix | BatchEnd):
             memory.last_input_seq = message.seq
         if not memory.started and memory.orbit is not None and memory.clock.reference_s is not None:
             memory.started = True
             yield from self._release()
         if isinstance(message, SensorSample):
             yield from self._process_sample(message)
-        elif isinstance(message, GpsFix):
+        elif isinstance(message, GnssFix):
             yield from self._process_fix(message)
         elif isinstance(message, BatchEnd):
             yield from self._give_up_waiting()
@@ -185,13 +184,13 @@ class AttitudeTracker:
             elif len(memory.held) > HELD_MAX:
                 yield from self._give_up_waiting()
 
-    def _process_fix(self, fix: GpsFix) -> Iterator[SampleOutcome]:
+    def _process_fix(self, fix: GnssFix) -> Iterator[SampleOutcome]:
         self._memory.last_fix_seq = fix.seq
         if fix.t_spacecraft_s is None:
             return
         clock = self._memory.clock
         is_continuous = clock.is_continuous(fix.t_spacecraft_s)
-        accepted = clock.observe(fix.t_spacecraft_s, gps_ms_from_week(fix.gps_week, fix.gps_tow_ms))
+        accepted = clock.observe(fix.t_spacecraft_s, fix.gps_ms)
         if self._memory.started and accepted:
             yield from self._drop() if is_continuous else self._release()
 

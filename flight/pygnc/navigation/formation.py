@@ -23,7 +23,7 @@ import numpy as np
 from pygnc.bus.messages import (
     BatchEnd,
     FormationMessage,
-    GpsFix,
+    GnssFix,
     Message,
     OrbitEstimate,
     OrbitMessage,
@@ -187,7 +187,7 @@ class FormationTracker:
 
     def process(self, message: Message) -> list[FormationMessage]:
         """Process one input; return the resulting messages."""
-        if isinstance(message, GpsFix | RangeMeasurement | BatchEnd):
+        if isinstance(message, GnssFix | RangeMeasurement | BatchEnd):
             self._memory.last_input_seq = message.seq
         messages: list[FormationMessage] = []
         for observation, input_seq in self._arc.process(message):
@@ -195,7 +195,7 @@ class FormationTracker:
         if isinstance(message, BatchEnd):
             self._memory.batch_ended = True
             self._pose_last_hour_if_long()
-        if isinstance(message, BatchEnd) or (isinstance(message, GpsFix) and message.is_own):
+        if isinstance(message, BatchEnd) or (isinstance(message, GnssFix) and message.is_own):
             self._memory.expected_seq = message.seq
         self._pose_problem_if_due()
         return messages

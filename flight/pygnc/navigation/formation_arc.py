@@ -9,7 +9,7 @@ An observation that is later than all others by more than the arc is therefore h
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
-from pygnc.bus.messages import BatchEnd, GpsFix, Message, RangeMeasurement
+from pygnc.bus.messages import BatchEnd, GnssFix, Message, RangeMeasurement
 from pygnc.estimators.clock.clock_map import CONFIRMATIONS
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
@@ -96,7 +96,7 @@ class FormationArc:
         if isinstance(message, RangeMeasurement):
             self.counts["ranges_received"] += 1
             self.counts["ranges_held"] += 1
-        elif isinstance(message, GpsFix) and screen(message, self._screening) is None:
+        elif isinstance(message, GnssFix) and screen(message, self._screening) is None:
             self.counts["fixes_of_partners"] += not message.is_own
             fix = SatelliteFix(message.satellite_id or self._own_id, fix_from(message, self._screening))
             arrived.append((fix, message.seq))

@@ -16,14 +16,13 @@ import numpy as np
 
 from pygnc.bus.messages import (
     BatchEnd,
-    GpsFix,
+    GnssFix,
     Message,
     OrbitEstimate,
     UploadedElements,
     Vector3,
     vector3,
 )
-from pygnc.common.clock import gps_ms_from_week
 from pygnc.common.mean_elements import STATED_HOURS
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.checkpoint import decode, encode
@@ -33,23 +32,24 @@ from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import RADIUS_RANGE_M, OrbitSettings, ScreeningSettings
 from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState
+from pygnc.formats.gps_packet import solution_name, time_sigma_s
 from pygnc.navigation.uploaded_elements import ElementsMemory, ElementsSource, Notice
 
 
-def screen(packet: GpsFix, settings: ScreeningSettings) -> RejectCause | None:
+def screen(packet: GnssFix, settings: ScreeningSettings) -> RejectCause | None:
     """Return the reason why the packet holds no plausible position; None if it holds one."""
-    if gps_ms_from_week(packet.gps_week, packet.gps_tow_ms) is None:
+    if packet.gps_ms is None:
         return RejectCause.NO_TIME
-    if packet.time_status is not None and packet.time_status < settings.time_status_min:
+    if packet.time_sigma_s is not None and packet.time_sigma_s > time_sigma_s(settings.time_status_min):
         return RejectCause.TIME_STATUS
-    if packet.position_status not in settings.accept_position_status:
+    if packet.position_solution not in map(solution_name, settings.accept_position_status):
         return RejectCause.POSITION_STATUS
     if packet.satellites_used == 0:
         return RejectCause.NO_SATELLITES
     return _screen_position(packet, settings)
 
 
-def _screen_position(packet: GpsFix, settings: ScreeningSettings) -> RejectCause | None:
+def _screen_position(packet: GnssFix, settings: ScreeningSettings) -> RejectCause | None:
     if not _finite(packet.position_ecef_m, packet.position_sigma_m):
         return RejectCause.NOT_FINITE
     radius_m = math.hypot(*packet.position_ecef_m)
@@ -58,9 +58,9 @@ def _screen_position(packet: GpsFix, settings: ScreeningSettings) -> RejectCause
     return None if settings.radius_min_m <= radius_m <= settings.radius_max_m else RejectCause.RADIUS
 
 
-def screen_velocity(packet: GpsFix, settings: ScreeningSettings) -> RejectCause | None:
+def screen_velocity(packet: GnssFix, settings: ScreeningSettings) -> RejectCause | None:
     """Return the reason why the velocity of a packet is unusable; None if it is plausible."""
-    if packet.velocity_status not in settings.accept_position_status:
+    if packet.velocity_solution not in map(solution_name, settings.accept_position_status):
         return RejectCause.VELOCITY_STATUS
     if not _finite(packet.velocity_ecef_mps, packet.velocity_sigma_mps):
         return RejectCause.VELOCITY_NOT_FINITE
@@ -72,18 +72,17 @@ def screen_velocity(packet: GpsFix, settings: ScreeningSettings) -> RejectCause 
     return None
 
 
-def fix_from(packet: GpsFix, settings: ScreeningSettings) -> Fix:
+def fix_from(packet: GnssFix, settings: ScreeningSettings) -> Fix:
     """Return the fix of a packet that passed `screen`, without velocity unless the packet passes `screen_velocity`.
 
     Raises:
         ValueError: The packet has no time.
     """
-    gps_ms = gps_ms_from_week(packet.gps_week, packet.gps_tow_ms)
-    if gps_ms is None:
-        raise ValueError(f"GPS packet {packet.seq} has no time: week {packet.gps_week}, {packet.gps_tow_ms} ms")
+    if packet.gps_ms is None:
+        raise ValueError(f"fix {packet.seq} has no time; `screen` rejects it")
     with_velocity = screen_velocity(packet, settings) is None
     return Fix(
-        gps_ms=gps_ms,
+        gps_ms=packet.gps_ms,
         position_ecef_m=np.array(packet.position_ecef_m),
         position_sigma_m=np.array(packet.position_sigma_m),
         velocity_ecef_mps=np.array(packet.velocity_ecef_mps) if with_velocity else None,
@@ -206,7 +205,7 @@ class OrbitTracker:
 
     def outcomes(self, message: Message) -> Iterator[FixOutcome]:
         """Process one input; yield one result for each of our own GPS packets; it may come with a later input."""
-        if isinstance(message, GpsFix) and message.is_own:
+        if isinstance(message, GnssFix) and message.is_own:
             self._memory.last_input_seq = message.seq
             yield from self._process_packet(message)
         elif isinstance(message, BatchEnd):
@@ -244,9 +243,9 @@ class OrbitTracker:
             return None, True
         return self._message(self._predicted, 0, None), False
 
-    def _process_packet(self, packet: GpsFix) -> Iterator[FixOutcome]:
+    def _process_packet(self, packet: GnssFix) -> Iterator[FixOutcome]:
         self._count("fixes_received")
-        gps_ms = gps_ms_from_week(packet.gps_week, packet.gps_tow_ms)
+        gps_ms = packet.gps_ms
         cause: str | None = screen(packet, self._settings.screening)
         if packet.t_spacecraft_s is not None:
             verdict = self._memory.clock.observe(packet.t_spacecraft_s, gps_ms)
@@ -270,7 +269,7 @@ class OrbitTracker:
         used = counts["fixes_accepted"] + counts["fixes_waiting"]
         return not used and counts[f"rejected_{RejectCause.RADIUS}"] == self._settings.start.fixes
 
-    def _radius_text(self, packet: GpsFix) -> str:
+    def _radius_text(self, packet: GnssFix) -> str:
         limits, radius_m = self._settings.screening, math.hypot(*packet.position_ecef_m)
         low_m, high_m = RADIUS_RANGE_M
         return (
@@ -294,7 +293,7 @@ class OrbitTracker:
         self._memory.coasting = self._filter.predict(gps_ms, state)
         return self._memory.coasting
 
-    def _by_elements(self, packet: GpsFix, gps_ms: int | None, cause: str) -> OrbitState | None:
+    def _by_elements(self, packet: GnssFix, gps_ms: int | None, cause: str) -> OrbitState | None:
         """Return the orbit by uploaded elements at the time of a rejected packet, if the last fix is too old."""
         clock, t_spacecraft_s, state = self._memory.clock, packet.t_spacecraft_s, self._filter.state
         if gps_ms is None or cause == TIME_INCONSISTENT:

@@ -29,7 +29,7 @@ from pygnc.bus.messages import (
     AttitudeEstimate,
     BatchEnd,
     FormationMessage,
-    GpsFix,
+    GnssFix,
     Message,
     OrbitEstimate,
     OrbitMessage,
@@ -74,7 +74,7 @@ def orbit_response(tracker: "OrbitTracker", message: Message, first_seq: int) ->
             estimate = tracker.estimate(outcome, first_seq + len(response.messages))
             response.messages.append(estimate)
         response.outcomes.append((outcome, estimate))
-    is_due = isinstance(message, BatchEnd) or (isinstance(message, GpsFix) and message.is_own)
+    is_due = isinstance(message, BatchEnd) or (isinstance(message, GnssFix) and message.is_own)
     last = response.messages[-1] if response.messages else None
     if is_due and not (isinstance(last, OrbitEstimate) and last.input_seq == message.seq):
         response.messages.append(OrbitWatermark(first_seq + len(response.messages), last_input_seq=message.seq))

@@ -10,8 +10,7 @@ map belongs to a new boot or is damaged, and is also held.
 
 from typing import Final
 
-from pygnc.bus.messages import BatchEnd, GpsFix, Message, RangeMeasurement
-from pygnc.common.clock import gps_ms_from_week
+from pygnc.bus.messages import BatchEnd, GnssFix, Message, RangeMeasurement
 from pygnc.estimators.clock.clock_map import CONFIRMATIONS, TOLERANCE_MS, ClockMap, ClockVerdict
 
 HELD_MAX: Final = 256
@@ -37,9 +36,9 @@ class SatelliteClock:
         self._accepted_s: int | None = None
         self.discarded = 0
 
-    def take_fix(self, fix: GpsFix) -> list[tuple[RangeMeasurement, int]]:
+    def take_fix(self, fix: GnssFix) -> list[tuple[RangeMeasurement, int]]:
         """Process a GPS packet; return the ranges whose time is known now, with their GPS milliseconds."""
-        gps_ms = gps_ms_from_week(fix.gps_week, fix.gps_tow_ms)
+        gps_ms = fix.gps_ms
         if fix.t_spacecraft_s is None:
             self._group_gps_ms, self._group_is_new = gps_ms, True
             return []
@@ -115,7 +114,7 @@ class RangeClock:
 
         The ranges of a satellite are in the order of arrival.
         """
-        if isinstance(message, GpsFix):
+        if isinstance(message, GnssFix):
             return self._clock(message.satellite_id).take_fix(message)
         if isinstance(message, RangeMeasurement):
             return self._clock(message.satellite_id).take_range(message)

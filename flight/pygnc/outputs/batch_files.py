@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Final
 
-from pygnc.bus.messages import GpsFix, RangeMeasurement, SensorSample, SourceFile
+from pygnc.bus.messages import GnssFix, RangeMeasurement, SensorSample, SourceFile
 from pygnc.common.constants import SENSE_FILE
-from pygnc.formats.gps_packet import SENSE_GPS_PACKET, range_packet_from_sense
+from pygnc.formats.gps_packet import SENSE_GPS, range_packet_from_sense
 from pygnc.formats.ranges import FILE_NUMBERS, consecutive_runs, range_file_number
 from pygnc.formats.sense import SenseLayout
 from pygnc.formats.sense_assembler import Assembled, SenseAssembler
@@ -124,11 +124,11 @@ class BatchAdditions:
         """Return True if a satellite has additional range files; all its later packets are written there."""
         return satellite_id in self._rows
 
-    def take(self, message: SensorSample | GpsFix | RangeMeasurement) -> None:
+    def take(self, message: SensorSample | GnssFix | RangeMeasurement) -> None:
         """Append a packet."""
         if isinstance(message, SensorSample):
             self._write(self._assembler.add_sample(message.raw))
-        elif len(message.raw) == SENSE_GPS_PACKET.itemsize:
+        elif isinstance(message, GnssFix) and message.kind == SENSE_GPS:
             self._write(self._assembler.add_fix(message.raw))
         else:
             self._row(message.satellite_id).append(message.raw)

@@ -8,16 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from pygnc.bus.journal_files import list_segments
-from pygnc.bus.messages import GpsFix, InputMessage, SensorSample
+from pygnc.bus.messages import GnssFix, SensorSample
 from pygnc.common.constants import LAST_BATCH, SENSE_FILE
 from pygnc.formats import journal
-from pygnc.formats.gps_packet import SENSE_GPS_PACKET
+from pygnc.formats.gps_packet import SENSE_GPS, SENSE_GPS_PACKET
 from pygnc.formats.sense import SENSOR_PACKET, SenseLayout
 from pygnc.formats.sense_assembler import SenseAssembler
 from pygnc.formats.sense_scan import recognise_layout
+from pygnc.inputs.gps_fixes import decode_input
 from pygnc.inputs.range_folders import list_range_files
 from pygnc_system.files import durable_append, durable_write
 
@@ -108,15 +107,15 @@ def _packets_of(record: bytes, layout: SenseLayout) -> list[bytes]:
 
 def _newest_packets(logs: Path) -> Iterator[bytes]:
     """Yield the packets of sense records in the newest run's input journal."""
-    decode = msgspec.msgpack.Decoder(InputMessage).decode
     journals = (list_segments([folder], "input") for folder in sorted(logs.glob("run-*"), reverse=True))
     for segment in next(filter(None, journals), [])[-_SEGMENTS_READ:]:
         for record in journal.scan(segment.path.read_bytes()).records:
             if record.kind is not journal.Kind.MESSAGE:
                 continue
-            message = decode(record.payload)
-            is_sense_fix = isinstance(message, GpsFix) and len(message.raw) == SENSE_GPS_PACKET.itemsize
-            if isinstance(message, SensorSample) or (is_sense_fix and message.is_own):
+            message = decode_input(record.payload)
+            if isinstance(message, SensorSample) or (
+                isinstance(message, GnssFix) and message.kind == SENSE_GPS and message.is_own
+            ):
                 yield message.raw
 
 

@@ -4,16 +4,15 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from pygnc.bus.journal_files import list_segments
 from pygnc.bus.journal_reader import JournalReader
-from pygnc.bus.messages import LIVE, GpsFix, InputMessage, RangeMeasurement, SensorSample, TimeMark
+from pygnc.bus.messages import LIVE, GnssFix, RangeMeasurement, SensorSample, TimeMark
 from pygnc.formats import status
 from pygnc.formats.status import Phase
+from pygnc.inputs.gps_fixes import decode_input
 from pygnc_ground.inspection.journal import count_journal
 
-_LIVE = (SensorSample, GpsFix, RangeMeasurement, TimeMark)
+_LIVE = (SensorSample, GnssFix, RangeMeasurement, TimeMark)
 _ALL = 10_000_000
 
 
@@ -56,9 +55,8 @@ def check_home(home: Path, *, was_closed: bool = True) -> HomeCheck:
 
 def live_packets(run: Path) -> Counter[bytes]:
     """Return how often each live packet, identified by its bytes, is in the input journal of a run."""
-    decode = msgspec.msgpack.Decoder(InputMessage).decode
     reader = JournalReader([run], "input")
-    messages = [decode(record.payload) for record in reader.read(_ALL)]
+    messages = [decode_input(record.payload) for record in reader.read(_ALL)]
     reader.close()
     live = (message for message in messages if isinstance(message, _LIVE) and message.source == LIVE)
     return Counter(b"time mark" if isinstance(message, TimeMark) else message.raw for message in live)

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import polars as pl
 
-from pygnc.bus.messages import GpsFix, OrbitEstimate, SensorSample, SourceFile
-from pygnc.common.clock import gps_ms_from_week, utc_iso_from_gps_ms
+from pygnc.bus.messages import GnssFix, OrbitEstimate, SensorSample, SourceFile
+from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.geomagnetic import MainField
@@ -69,14 +69,14 @@ def field_readings(
     """
     tracker = OrbitTracker(settings.orbit, orientation)
     sources: list[str] = []
-    inputs_kept: list[SensorSample | GpsFix] = []
+    inputs_kept: list[SensorSample | GnssFix] = []
     orbits: list[OrbitEstimate] = []
     seen: set[bytes] = set()
     samples = 0
     for message in inputs.messages:
         if isinstance(message, SourceFile):
             sources.append(message.name)
-        elif isinstance(message, GpsFix):
+        elif isinstance(message, GnssFix):
             inputs_kept.append(message)
         elif isinstance(message, SensorSample):
             samples += 1
@@ -114,7 +114,7 @@ def field_readings(
     )
 
 
-def _timed(inputs_kept: list[SensorSample | GpsFix]) -> Iterator[tuple[int, SensorSample]]:
+def _timed(inputs_kept: list[SensorSample | GnssFix]) -> Iterator[tuple[int, SensorSample]]:
     """Yield samples with their GPS times.
 
     Unlike in flight, a sample is dated with the clock map of the next consistent GPS packet.
@@ -128,7 +128,7 @@ def _timed(inputs_kept: list[SensorSample | GpsFix]) -> Iterator[tuple[int, Sens
                 clock.reference_s = message.t_spacecraft_s
             continue
         t_s = message.t_spacecraft_s
-        if t_s is None or not clock.observe(t_s, gps_ms_from_week(message.gps_week, message.gps_tow_ms)):
+        if t_s is None or not clock.observe(t_s, message.gps_ms):
             continue
         for sample in waiting:
             gps_ms = clock.gps_ms(sample.t_spacecraft_s)

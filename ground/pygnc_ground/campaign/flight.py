@@ -11,8 +11,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from pygnc.bus.messages import GpsFix, Message
-from pygnc.common.clock import gps_ms_from_week
+from pygnc.bus.messages import GnssFix, Message
 from pygnc.common.constants import SENSE_FILE
 from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.formats.sense import STANDARD_LAYOUT
@@ -141,9 +140,9 @@ def received_live(messages: Sequence[Message], begin_gps_ms: int) -> list[Messag
 
 def _own_gps_ms(message: Message) -> int:
     """Return the time of a fix of our own; -1 for other messages."""
-    if not isinstance(message, GpsFix) or not message.is_own:
+    if not isinstance(message, GnssFix) or not message.is_own:
         return -1
-    gps_ms = gps_ms_from_week(message.gps_week, message.gps_tow_ms)
+    gps_ms = message.gps_ms
     return -1 if gps_ms is None else gps_ms
 
 

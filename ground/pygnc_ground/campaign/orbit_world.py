@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from pygnc.bus.messages import GpsFix
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.environment.frames import EarthFrames
@@ -16,7 +15,8 @@ from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import ArcSettings, OrbitSettings, ScreeningSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.inputs.source import packet_messages
+from pygnc.formats.gps_packet import SENSE_GPS
+from pygnc.inputs.gps_fixes import fix_messages
 from pygnc.navigation.orbit import fix_from, screen
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, solution_from_states
 from pygnc_ground.scenario.gps import make_fixes
@@ -53,7 +53,7 @@ class World:
         settings = msgspec.structs.replace(self.settings, gps=gps, seed=seed)
         t_s = CADENCE_S * np.arange(1, round(hours * 3600 / CADENCE_S) + 1)
         fixes = make_fixes(settings, self.path, t_s, log="sense")
-        packets = packet_messages(GpsFix, fixes, [(seq, "", 0, b"") for seq in range(len(fixes))])
+        packets = fix_messages(fixes, [(seq, "", 0, b"") for seq in range(len(fixes))], SENSE_GPS)
         return [fix_from(packet, self.screening) for packet in packets if screen(packet, self.screening) is None]
 
 

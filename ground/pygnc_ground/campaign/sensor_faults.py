@@ -7,7 +7,7 @@ from typing import Final, Literal
 import msgspec
 import numpy as np
 
-from pygnc.bus.messages import GpsFix, Message, SensorSample
+from pygnc.bus.messages import GnssFix, Message, SensorSample
 from pygnc_ground.scenario.sensor_settings import Fraction, NonNegative, Positive, Section
 from pygnc_ground.scenario.settings import noise_generator
 
@@ -50,13 +50,13 @@ def _with_fault(messages: Iterator[Message], fault: SensorFault, rng: np.random.
     first_s: int | None = None
     last_s = fault.begin_s + (math.inf if fault.duration_s is None else fault.duration_s)
     for message in messages:
-        if not isinstance(message, SensorSample | GpsFix) or message.t_spacecraft_s is None:
+        if not isinstance(message, SensorSample | GnssFix) or message.t_spacecraft_s is None:
             yield message
             continue
         first_s = message.t_spacecraft_s if first_s is None else first_s
         if not fault.begin_s <= message.t_spacecraft_s - first_s < last_s:
             yield message
-        elif isinstance(message, GpsFix):
+        elif isinstance(message, GnssFix):
             if fault.kind != "gap":
                 yield message
         elif fault.kind == "lost samples":

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from pygnc.bus.messages import GpsFix, RangeMeasurement, SensorSample
+from pygnc.bus.messages import GnssFix, RangeMeasurement, SensorSample
 from pygnc.formats.damage import Damage
 from pygnc_ground.inspection.sections import DamageTally, Entry, Facts, Listing, Note, Section, Value, Viewer
 from pygnc_system import plugins
@@ -20,7 +20,7 @@ VIEWERS: Final = "pygnc.viewers"
 """Group of the entry points of viewers of files that cannot be replayed."""
 _HIDDEN: Final = frozenset({"seq", "source"})
 
-LogRecord: TypeAlias = SensorSample | GpsFix | RangeMeasurement
+LogRecord: TypeAlias = SensorSample | GnssFix | RangeMeasurement
 """Message of the flight software; the replay sets its `seq` and `source`."""
 
 

@@ -18,17 +18,16 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.bus.messages import GpsFix
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
-from pygnc.formats.gps_packet import decode_gps_packets
+from pygnc.formats.gps_packet import SENSE_GPS, decode_gps_packets
 from pygnc.formats.sense_scan import recognise_layout, scan
+from pygnc.inputs.gps_fixes import fix_messages
 from pygnc.inputs.sense_file import RECOGNITION_BYTES
-from pygnc.inputs.source import packet_messages
 from pygnc.navigation.orbit import fix_from, screen
 from pygnc_ground.orbit.batch.first_orbit import oblate_earth
 from pygnc_ground.orbit.batch.observations import Observations, observe, usable
@@ -231,7 +230,7 @@ def _fixes(sense: bytes, settings: OrbitSettings) -> list[Fix]:
     """Return the plausible fixes of a sense file's content, in order of time."""
     records = scan(sense, recognise_layout(sense[:RECOGNITION_BYTES])).records
     places = [(seq, "", 0, b"") for seq in range(len(records))]
-    packets = list(packet_messages(GpsFix, decode_gps_packets(records["gps"]), places))
+    packets = list(fix_messages(decode_gps_packets(records["gps"]), places, SENSE_GPS))
     limits = settings.screening
     return usable([fix_from(packet, limits) for packet in packets if screen(packet, limits) is None], limits)
 

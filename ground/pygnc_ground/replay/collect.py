@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pygnc.bus.messages import FormationMessage, GpsFix, Message, OrbitEstimate, SourceFile
-from pygnc.common.clock import gps_ms_from_week
+from pygnc.bus.messages import FormationMessage, GnssFix, Message, OrbitEstimate, SourceFile
 from pygnc.configuration.data_files import MAIN_FIELD_TABLE, read_main_field
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
@@ -29,7 +28,7 @@ from pygnc_system.files import data_file
 class TimedRecord:
     """GPS record with a time, and the results of the orbit tracker for it."""
 
-    message: GpsFix
+    message: GnssFix
     gps_ms: int
     outcome: FixOutcome | None = None
     estimate: OrbitEstimate | None = None
@@ -127,7 +126,7 @@ def collect(messages: Iterable[Message], pipeline: Pipeline, advance: Callable[[
         found.estimates.extend(result.orbit.estimates)
         found.samples.extend(result.attitude)
         found.partners.extend(result.formation)
-        if isinstance(message, GpsFix):
+        if isinstance(message, GnssFix):
             advance()
     formation = pipeline.formation
     return found._replace(
@@ -141,14 +140,14 @@ def collect(messages: Iterable[Message], pipeline: Pipeline, advance: Callable[[
 
 def _timed(message: Message) -> dict[int, TimedRecord]:
     """Return the record of a message by its number, if it is one of our own GPS packets with a time."""
-    if not isinstance(message, GpsFix) or not message.is_own:
+    if not isinstance(message, GnssFix) or not message.is_own:
         return {}
-    gps_ms = gps_ms_from_week(message.gps_week, message.gps_tow_ms)
+    gps_ms = message.gps_ms
     return {} if gps_ms is None else {message.seq: TimedRecord(message, gps_ms)}
 
 
 def _untimed(message: Message, outcome: FixOutcome) -> UntimedRecord:
-    if not isinstance(message, GpsFix):
+    if not isinstance(message, GnssFix):
         raise TypeError(f"input {outcome.seq}: expected a GPS record, got a {type(message).__name__}")
     return UntimedRecord(message.seq, message.source, message.offset, message.t_spacecraft_s, outcome.cause)
 

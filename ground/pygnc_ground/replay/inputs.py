@@ -1,6 +1,6 @@
 """Inputs of a replay: recorded files in the order of the ingest task, or the input journal of a run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -9,10 +9,11 @@ import msgspec
 
 from pygnc.bus.journal_files import list_segments
 from pygnc.bus.journal_reader import JournalReader
-from pygnc.bus.messages import BatchEnd, InputMessage, Message
+from pygnc.bus.messages import BatchEnd, Message
 from pygnc.configuration.settings import Settings
 from pygnc.inputs.batch import batch_head, record_messages
 from pygnc.inputs.elements_file import read_elements
+from pygnc.inputs.gps_fixes import decode_input
 from pygnc.inputs.range_files import RangeSeries
 from pygnc.inputs.range_folders import list_range_folder
 from pygnc.inputs.sense_file import SenseFile
@@ -164,17 +165,17 @@ def _recorded(head: list[Message], sources: Sequence[BatchSource]) -> Iterator[M
     yield BatchEnd(seq=last_seq + 1, cause="")
 
 
-def journaled(run: Path, stream: str, decoder: msgspec.msgpack.Decoder[_Message]) -> Iterator[tuple[int, _Message]]:
+def journaled(run: Path, stream: str, decode: Callable[[bytes], _Message]) -> Iterator[tuple[int, _Message]]:
     """Yield the number and the content of each message in a journal of a run."""
     reader = JournalReader([run], stream)
     while records := reader.read(_RECORDS_A_READ):
         for record in records:
-            yield record.seq, decoder.decode(record.payload)
+            yield record.seq, decode(record.payload)
 
 
 def _inputs(folder: Path) -> Iterator[Message]:
     ended, last_seq = False, 0
-    for seq, message in journaled(folder, "input", msgspec.msgpack.Decoder(InputMessage)):
+    for seq, message in journaled(folder, "input", decode_input):
         ended, last_seq = ended or isinstance(message, BatchEnd), seq
         yield message
     if not ended:

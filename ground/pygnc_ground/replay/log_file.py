@@ -8,8 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.bus.messages import GpsFix, Message, SourceFile
-from pygnc.common.clock import gps_ms_from_week
+from pygnc.bus.messages import GnssFix, Message, SourceFile
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.damage import Damage
 from pygnc.inputs.source import DAMAGE_LISTED, BatchSource
@@ -43,7 +42,7 @@ class LogFile(BatchSource):
                 raise ValueError(
                     f"{self._path}: the reader of {self._reader.kind} gives a record without spacecraft time"
                 )
-            known_ms = gps_ms_from_week(record.gps_week, record.gps_tow_ms) if isinstance(record, GpsFix) else None
+            known_ms = record.gps_ms if isinstance(record, GnssFix) else None
             self._records.append(record)
             t_spacecraft_s.append(record.t_spacecraft_s)
             gps_ms.append(_UNKNOWN if known_ms is None else known_ms)

@@ -68,9 +68,9 @@ class Flown(NamedTuple):
 
 def journaled_estimates(run: Path) -> Flown:
     """Return the estimates in a run's journals."""
-    orbits = journaled(run, "orbit", Decoder(OrbitMessage))
+    orbits = journaled(run, "orbit", Decoder(OrbitMessage).decode)
     return Flown(
         [message for _, message in orbits if isinstance(message, OrbitEstimate)],
-        [message for _, message in journaled(run, "attitude", Decoder(AttitudeEstimate))],
-        [message for _, message in journaled(run, "formation", Decoder(FormationMessage))],
+        [message for _, message in journaled(run, "attitude", Decoder(AttitudeEstimate).decode)],
+        [message for _, message in journaled(run, "formation", Decoder(FormationMessage).decode)],
     )

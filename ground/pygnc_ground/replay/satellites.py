@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.bus.messages import GpsFix, Message
+from pygnc.bus.messages import GnssFix, Message
 from pygnc.common.constants import PARTNER_IDS, SENSE_FILE
 from pygnc.configuration.settings import Settings
 from pygnc.formats.range_scan import scan
@@ -146,7 +146,7 @@ class PartnerSense(SenseFile):
 
     def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
         """Return the GPS packets of the records with these ordinals, numbered from `first_seq`."""
-        fixes = [message for message in super().messages(ordinals, 0) if isinstance(message, GpsFix)]
+        fixes = [message for message in super().messages(ordinals, 0) if isinstance(message, GnssFix)]
         return [
             msgspec.structs.replace(fix, seq=seq, satellite_id=self._satellite_id)
             for seq, fix in enumerate(fixes, first_seq)

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from pygnc.formats.gps_packet import (
+    RANGE_GPS,
     RANGE_GPS_PACKET,
+    SENSE_GPS,
     SENSE_GPS_PACKET,
     GpsFixes,
     decode_gps_packets,
@@ -141,5 +143,5 @@ def test_a_week_before_the_earliest_is_a_rollover(week: int, expected: int) -> N
     packets["gps_week"] = week
     assert decode_gps_packets(packets, 2048).gps_week.tolist() == [expected]
     assert decode_gps_packets(packets).gps_week.tolist() == [week]
-    assert received_gps_week(packets.tobytes()) == week
-    assert received_gps_week(range_packet_from_sense(packets.tobytes())) == week
+    assert received_gps_week(SENSE_GPS, packets.tobytes()) == week
+    assert received_gps_week(RANGE_GPS, range_packet_from_sense(packets.tobytes())) == week

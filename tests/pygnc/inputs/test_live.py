@@ -10,8 +10,18 @@ import zmq
 
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.journal_writer import JournalWriter
-from pygnc.bus.messages import LIVE, GpsFix, InputMessage, LivePacket, Message, RangeMeasurement, SensorSample, TimeMark
+from pygnc.bus.messages import (
+    LIVE,
+    GnssFix,
+    InputMessage,
+    LivePacket,
+    Message,
+    RangeMeasurement,
+    SensorSample,
+    TimeMark,
+)
 from pygnc.bus.streams import StreamWriter
+from pygnc.common.clock import MS_PER_WEEK
 from pygnc.configuration.settings import Settings
 from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.inputs.input_state import InputCounters
@@ -35,7 +45,7 @@ def from_file() -> list[Message]:
 def packets_of(messages: list[Message]) -> list[LivePacket]:
     packets = []
     for number, message in enumerate(messages, 1):
-        assert isinstance(message, SensorSample | GpsFix)
+        assert isinstance(message, SensorSample | GnssFix)
         kind = "SENS" if isinstance(message, SensorSample) else "GPSS"
         packets.append(LivePacket(seq=number, kind=kind, radio_id=0, late=False, t_mono_ns=0, raw=message.raw))
     return packets
@@ -56,7 +66,7 @@ def test_live_range_packets_equal_those_of_a_file(tmp_path: Path, radio_id: int)
     for _ in row.scan():
         pass
     for number, message in enumerate(row.messages(np.arange(len(row.keys)), 1), 1):
-        assert isinstance(message, GpsFix | RangeMeasurement)
+        assert isinstance(message, GnssFix | RangeMeasurement)
         letters = ("GPSR", "RANG") if radio_id == 0 else ("PGPS", "PRNG")
         kind = letters[isinstance(message, RangeMeasurement)]
         packet = LivePacket(seq=number, kind=kind, radio_id=radio_id, late=False, t_mono_ns=0, raw=message.raw)
@@ -77,7 +87,7 @@ def names_of(message: Message, counters: InputCounters) -> list[str]:
 def test_reports_packets_that_are_inconsistent_with_earlier_ones() -> None:
     first, *_, last = from_file()
     assert isinstance(first, SensorSample)
-    assert isinstance(last, GpsFix)
+    assert isinstance(last, GnssFix)
     assert last.t_spacecraft_s is not None
     counters = InputCounters()
     assert names_of(first, counters) == []
@@ -86,11 +96,12 @@ def test_reports_packets_that_are_inconsistent_with_earlier_ones() -> None:
     late = msgspec.structs.replace(first, t_spacecraft_s=last.t_spacecraft_s - 7)
     assert names_of(late, counters) == []
     assert names_of(msgspec.structs.replace(first, t_spacecraft_s=10), counters) == ["clock_fell_back"]
-    next_day = msgspec.structs.replace(last, gps_week=last.gps_week + 1)
+    assert last.gps_ms is not None
+    next_day = msgspec.structs.replace(last, gps_ms=last.gps_ms + MS_PER_WEEK)
     assert names_of(next_day, counters) == ["gps_time_apart"]
-    before = msgspec.structs.replace(last, gps_tow_ms=last.gps_tow_ms - 61_000)
+    before = msgspec.structs.replace(last, gps_ms=last.gps_ms - 61_000)
     assert names_of(before, counters) == ["gps_time_apart"]
-    assert names_of(msgspec.structs.replace(next_day, gps_week=0), counters) == []
+    assert names_of(msgspec.structs.replace(next_day, gps_ms=None), counters) == []
     assert names_of(msgspec.structs.replace(next_day, satellite_id=75, t_spacecraft_s=1), counters) == []
 
 
@@ -177,10 +188,10 @@ def test_each_live_packet_is_written_once_when_ingest_is_killed(live_home: LiveH
             live_home.host.write(packets[6:])
         live_home.work()
     inputs = live_home.inputs()
-    live = [m for m in inputs if isinstance(m, SensorSample | GpsFix) and m.source == LIVE]
+    live = [m for m in inputs if isinstance(m, SensorSample | GnssFix) and m.source == LIVE]
     assert [m.raw for m in live] == [packet.raw for packet in packets]
     assert [m.seq for m in inputs] == list(range(1, len(inputs) + 1))
-    other = [m for m in inputs if isinstance(m, GpsFix | RangeMeasurement) and m.source != LIVE]
+    other = [m for m in inputs if isinstance(m, GnssFix | RangeMeasurement) and m.source != LIVE]
     assert b"".join(m.raw for m in other) == b"".join(range_packets(2, seed=1))
     counts = live_home.task.progress().counts
     assert counts["delivered_bytes"] == sum(len(m.raw) for m in live) + sum(len(m.raw) for m in other)
@@ -224,7 +235,7 @@ def test_writes_acknowledged_packets_if_the_batch_is_cut_short(
         assert live_home.task.work()
     live_home.task.close()
     inputs = live_home.inputs()
-    live = [m for m in inputs if isinstance(m, SensorSample | GpsFix) and m.source == LIVE]
+    live = [m for m in inputs if isinstance(m, SensorSample | GnssFix) and m.source == LIVE]
     assert [m.raw for m in live] == [packet.raw for packet in packets]
     assert inputs[-len(live) :] == live
     assert [m.seq for m in inputs] == list(range(1, len(inputs) + 1))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pygnc.bus.messages import GpsFix, Message, RangeMeasurement
+from pygnc.bus.messages import GnssFix, Message, RangeMeasurement
 from pygnc.configuration.settings import Settings
 from pygnc.inputs.batch import batch_head, find_sources, open_named, record_messages
 from pygnc.inputs.input_state import InputCounters
@@ -62,7 +62,7 @@ class Reader:
         scan(again)
         assert [message for group in record_messages(again, 0) for message in group] == messages
         for message in messages:
-            assert isinstance(message, GpsFix | RangeMeasurement)
+            assert isinstance(message, GnssFix | RangeMeasurement)
             self.messages.append(message)
             self.raw += message.raw
             self.written.write(message.source, message.offset, message.raw)
@@ -173,7 +173,7 @@ def test_packets_carry_the_radio_id_of_the_partner_that_wrote_them(tmp_path: Pat
     for folder in ("range", "range/partner_75", "range/partner_M"):
         write(tmp_path / folder / "rng00000.bin", stream)
     reader = Reader(tmp_path)
-    ids = {m.source: m.satellite_id for m in reader.messages if isinstance(m, GpsFix | RangeMeasurement)}
+    ids = {m.source: m.satellite_id for m in reader.messages if isinstance(m, GnssFix | RangeMeasurement)}
     assert ids == {
         "range/rng00000.bin": 0,
         "range/partner_75/rng00000.bin": 75,

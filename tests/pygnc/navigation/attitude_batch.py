@@ -9,7 +9,7 @@ import numpy as np
 from pygnc.bus.messages import (
     AttitudeEstimate,
     BatchEnd,
-    GpsFix,
+    GnssFix,
     InputMessage,
     Message,
     OrbitMessage,
@@ -39,7 +39,7 @@ def tracker(checkpoint: bytes | None = None) -> AttitudeTracker:
 
 def batch(demo: SenseFile, records: int) -> list[InputMessage]:
     """The first records, and the end of the batch."""
-    messages = [m for m in demo.messages(np.arange(records), 1) if isinstance(m, SensorSample | GpsFix)]
+    messages = [m for m in demo.messages(np.arange(records), 1) if isinstance(m, SensorSample | GnssFix)]
     return [*messages, BatchEnd(seq=messages[-1].seq + 1, cause="")]
 
 
@@ -79,7 +79,7 @@ def with_time_shift(inputs: Sequence[InputMessage], seqs: set[int], by_s: int) -
     """The inputs with another spacecraft time in some of them."""
     return [
         msgspec.structs.replace(message, t_spacecraft_s=message.t_spacecraft_s + by_s)
-        if message.seq in seqs and isinstance(message, SensorSample | GpsFix) and message.t_spacecraft_s is not None
+        if message.seq in seqs and isinstance(message, SensorSample | GnssFix) and message.t_spacecraft_s is not None
         else message
         for message in inputs
     ]

@@ -8,14 +8,13 @@ import pytest
 
 from pygnc.bus.messages import (
     AttitudeEstimate,
-    GpsFix,
+    GnssFix,
     InputMessage,
     OrbitEstimate,
     OrbitMessage,
     OrbitWatermark,
     SensorSample,
 )
-from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.formats.sense import TORQUERS_ON
 from pygnc.navigation import attitude as tracker_module
@@ -37,7 +36,7 @@ from tests.pygnc.navigation.attitude_batch import (
 def test_a_packet_without_an_orbit_is_answered_by_a_watermark(
     inputs: list[InputMessage], orbits: list[OrbitMessage]
 ) -> None:
-    fixes = [message.seq for message in inputs if isinstance(message, GpsFix)]
+    fixes = [message.seq for message in inputs if isinstance(message, GnssFix)]
     marks = [message for message in orbits if isinstance(message, OrbitWatermark)]
     assert [mark.last_input_seq for mark in marks] == [*fixes[:4], inputs[-1].seq]
     assert [message.seq for message in orbits] == list(range(1, len(orbits) + 1))
@@ -47,7 +46,7 @@ def test_a_packet_without_an_orbit_is_answered_by_a_watermark(
 
 def test_awaits_the_orbit_after_a_gps_packet(inputs: list[InputMessage]) -> None:
     attitude = tracker()
-    (fix,) = [message for message in inputs if isinstance(message, GpsFix)][:1]
+    (fix,) = [message for message in inputs if isinstance(message, GnssFix)][:1]
     assert not attitude.awaits_orbit
     process(attitude, fix, 1)
     assert attitude.awaits_orbit
@@ -64,8 +63,8 @@ def test_every_sample_gives_one_estimate_with_its_number_and_time(
     samples = samples_of(inputs)
     assert [e.input_seq for e in undisturbed] == [sample.seq for sample in samples]
     assert [e.seq for e in undisturbed] == list(range(1, len(samples) + 1))
-    fix = next(message for message in inputs if isinstance(message, GpsFix))
-    fix_ms = gps_ms_from_week(fix.gps_week, fix.gps_tow_ms)
+    fix = next(message for message in inputs if isinstance(message, GnssFix))
+    fix_ms = fix.gps_ms
     assert fix_ms is not None
     assert fix.t_spacecraft_s is not None
     offset_ms = fix_ms - 1000 * fix.t_spacecraft_s
@@ -144,7 +143,7 @@ def test_a_restart_anywhere_changes_no_bit(
 
 
 def test_gives_rates_but_no_attitude_without_an_orbit(inputs: list[InputMessage]) -> None:
-    marks = [OrbitWatermark(seq=k, last_input_seq=m.seq) for k, m in enumerate(inputs, 1) if isinstance(m, GpsFix)]
+    marks = [OrbitWatermark(seq=k, last_input_seq=m.seq) for k, m in enumerate(inputs, 1) if isinstance(m, GnssFix)]
     attitude = tracker()
     estimates = run(attitude, inputs, marks)
     assert len(estimates) == len(samples_of(inputs))
@@ -194,7 +193,7 @@ def test_marks_estimates_made_without_the_orbits_answer(inputs: list[InputMessag
     attitude = tracker()
     run(attitude, inputs[:61], orbits)
     estimates = run(attitude, inputs[61:], [])
-    first_unanswered = next(message.seq for message in inputs[61:] if isinstance(message, GpsFix))
+    first_unanswered = next(message.seq for message in inputs[61:] if isinstance(message, GnssFix))
     assert all(e.orbit_late == (e.input_seq > first_unanswered) for e in estimates)
     assert {e.mode for e in estimates} == {"fine"}
 

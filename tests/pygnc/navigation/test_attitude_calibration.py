@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pygnc.bus.messages import AttitudeEstimate, GpsFix, InputMessage, OrbitMessage, OrbitWatermark, SensorSample
+from pygnc.bus.messages import AttitudeEstimate, GnssFix, InputMessage, OrbitMessage, OrbitWatermark, SensorSample
 from pygnc.estimators.attitude.calibration_samples import CalibrationSamples
 from pygnc.estimators.attitude.settings import AttitudeSettings, MagnetometerSettings
 from pygnc.inputs.sense_file import SenseFile
@@ -115,7 +115,7 @@ def test_uses_a_calibration_in_the_settings_once_and_reports_the_total_bias(
 
 
 def test_reports_the_bias_of_the_settings_first(inputs: list[InputMessage]) -> None:
-    marks = [OrbitWatermark(seq=k, last_input_seq=m.seq) for k, m in enumerate(inputs, 1) if isinstance(m, GpsFix)]
+    marks = [OrbitWatermark(seq=k, last_input_seq=m.seq) for k, m in enumerate(inputs, 1) if isinstance(m, GnssFix)]
     magnetometer = MagnetometerSettings(bias_ut=(20.1, 9.9, -25.2), bias_sigma_ut=3.0)
     estimates = run(AttitudeTracker(AttitudeSettings(magnetometer=magnetometer), MODEL), inputs, marks)
     assert {e.mode for e in estimates} == {"searching"}

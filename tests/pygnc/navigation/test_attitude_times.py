@@ -8,7 +8,7 @@ import numpy as np
 from pygnc.bus.messages import (
     LIVE,
     AttitudeEstimate,
-    GpsFix,
+    GnssFix,
     InputMessage,
     OrbitMessage,
     SensorSample,
@@ -45,7 +45,7 @@ def test_a_damaged_sample_time_just_before_a_gps_packet_costs_that_sample(
     inputs: list[InputMessage], orbits: list[OrbitMessage]
 ) -> None:
     victim = samples_of(inputs)[74]
-    assert isinstance(inputs[inputs.index(victim) + 1], GpsFix)
+    assert isinstance(inputs[inputs.index(victim) + 1], GnssFix)
     estimates = run(tracker(), with_time_shift(inputs, {victim.seq}, 64), orbits)
     assert [e.input_seq for e in estimates if e.gps_ms is None] == [victim.seq]
     assert estimates[-1].mode == "fine"
@@ -81,8 +81,8 @@ def test_a_boot_without_gps_time_has_rates_without_times(inputs: list[InputMessa
     back_s = 946_684_805 - samples_of(inputs)[63].t_spacecraft_s
     rebooted = with_time_shift(inputs, {message.seq for message in inputs if message.seq >= boot}, back_s)
     blind = [
-        msgspec.structs.replace(message, gps_week=0) if isinstance(message, GpsFix) and message.seq > boot else message
-        for message in rebooted
+        msgspec.structs.replace(one, gps_ms=None) if isinstance(one, GnssFix) and one.seq > boot else one
+        for one in rebooted
     ]
     attitude = tracker()
     estimates = run(attitude, blind, orbits_of(blind))

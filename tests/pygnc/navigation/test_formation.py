@@ -11,7 +11,7 @@ from pygnc.bus.messages import (
     ClosestApproach,
     FormationEstimate,
     FormationMessage,
-    GpsFix,
+    GnssFix,
     InputMessage,
     OrbitMessage,
     RangeMeasurement,
@@ -134,7 +134,7 @@ def test_with_fixes_of_the_partners_nothing_is_ambiguous(said: list[FormationMes
 
 
 def test_ranges_alone_are_ambiguous_and_the_mirror_is_reported() -> None:
-    own = [m for m in batch.inputs() if not (isinstance(m, GpsFix | RangeMeasurement) and m.satellite_id)]
+    own = [m for m in batch.inputs() if not (isinstance(m, GnssFix | RangeMeasurement) and m.satellite_id)]
     said = fly(fresh(), own, batch.answers())
     solved = [one for one in said if isinstance(one, FormationEstimate) and not one.cause]
     assert solved
@@ -198,7 +198,7 @@ def test_poses_no_problem_before_the_end_of_the_batch_or_without_a_partner() -> 
         assert tracker.problem is None
         assert not tracker.awaits_orbit
     alone = fresh()
-    for message in [m for m in messages if isinstance(m, GpsFix) and m.is_own]:
+    for message in [m for m in messages if isinstance(m, GnssFix) and m.is_own]:
         alone.process(message)
     alone.process(end)
     assert alone.problem is None

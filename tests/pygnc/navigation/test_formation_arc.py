@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc.bus.messages import BatchEnd, GpsFix, Message
+from pygnc.bus.messages import BatchEnd, GnssFix, Message
+from pygnc.common.clock import MS_PER_WEEK
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.settings import ScreeningSettings
@@ -18,7 +19,7 @@ ARC_MS = 1000 * round(FormationSettings().arc_max_s)
 PARTNER = 75
 
 
-def fixes(count: int, *, first_ms: int = START_MS, satellite_id: int = 0) -> list[GpsFix]:
+def fixes(count: int, *, first_ms: int = START_MS, satellite_id: int = 0) -> list[GnssFix]:
     """One fix per minute."""
     each = (fix(first_ms + 60_000 * k, satellite_id=satellite_id) for k in range(count))
     return [msgspec.structs.replace(packet, position_ecef_m=(6.9e6, 0.0, 0.0)) for packet in each]
@@ -39,10 +40,10 @@ def minutes(observations: Iterable[RangeObservation | SatelliteFix]) -> list[flo
 @given(place=st.integers(0, 20), bit=st.sampled_from([0, 1, 4, 6]))
 def test_a_wrong_week_ends_no_arc(place: int, bit: int) -> None:
     partner = fixes(20, satellite_id=PARTNER)
-    wrong = msgspec.structs.replace(partner[0], gps_week=partner[0].gps_week + (1 << bit))
+    wrong = msgspec.structs.replace(partner[0], gps_ms=(partner[0].gps_ms or 0) + (MS_PER_WEEK << bit))
     arc, new = collected([*partner[:place], wrong, *partner[place:], BatchEnd(seq=99, cause="")])
     assert minutes(new) == minutes(arc.fixes) == [*range(20)]
-    assert arc.newest_gps_ms == partner[-1].gps_tow_ms + START_MS - partner[0].gps_tow_ms
+    assert arc.newest_gps_ms == (partner[-1].gps_ms or 0)
     assert [time.partner for time in arc.times] == [PARTNER] * 20
 
 
@@ -58,7 +59,7 @@ def test_ranges_that_await_confirmation_count_as_held() -> None:
 
 def test_a_wrong_week_discards_no_range() -> None:
     partner = fixes(1, satellite_id=PARTNER)[0]
-    wrong = msgspec.structs.replace(partner, gps_week=partner.gps_week + 16)
+    wrong = msgspec.structs.replace(partner, gps_ms=(partner.gps_ms or 0) + 16 * MS_PER_WEEK)
     arc, new = collected([*groups(10), wrong, *groups(10)[6:], BatchEnd(seq=99, cause="")])
     assert minutes(arc.ranges) == minutes(new) == [*range(10)]
     assert arc.counts["ranges_old"] == 0

@@ -7,28 +7,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc.bus.messages import GpsFix
+from pygnc.bus.messages import GnssFix
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings, ScreeningSettings
+from pygnc.formats.gps_packet import solution_name
 from pygnc.navigation.orbit import OrbitTracker, fix_from, screen, screen_velocity
 from pygnc.navigation.pipeline import orbit_response
 
 SETTINGS = ScreeningSettings()
+GPS_MS = 2300 * 604_800_000
 
 
-GOOD = GpsFix(
+GOOD = GnssFix(
     seq=7,
     source="sense.bin",
     offset=0,
     t_spacecraft_s=1000,
-    time_status=180,
-    gps_week=2300,
-    gps_tow_ms=259_200_000,
-    position_status=0,
+    kind="sense_gps",
+    gps_ms=2300 * 604_800_000 + 259_200_000,
+    time_sigma_s=1e-6,
+    position_solution="computed",
     position_ecef_m=(6_878_000.0, 1_000.0, -2_000.0),
     position_sigma_m=(3.0, 4.0, 5.0),
-    velocity_status=0,
+    velocity_solution="computed",
     velocity_ecef_mps=(-10.0, 1_200.0, 7_400.0),
     velocity_sigma_mps=(0.1, 0.2, 0.3),
     velocity_latency_s=0.15,
@@ -40,7 +42,7 @@ GOOD = GpsFix(
 )
 
 
-def changed(**changes: Any) -> GpsFix:  # noqa: ANN401 - fields of several types
+def changed(**changes: Any) -> GnssFix:  # noqa: ANN401 - fields of several types
     return msgspec.structs.replace(GOOD, **changes)
 
 
@@ -57,11 +59,10 @@ def test_makes_a_fix_of_a_good_packet() -> None:
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [
-        ({"gps_week": 0}, RejectCause.NO_TIME),
-        ({"gps_tow_ms": 604_800_000}, RejectCause.NO_TIME),
-        ({"time_status": 20}, RejectCause.TIME_STATUS),
-        ({"time_status": 80}, RejectCause.TIME_STATUS),
-        ({"position_status": 1}, RejectCause.POSITION_STATUS),
+        ({"gps_ms": None}, RejectCause.NO_TIME),
+        ({"time_sigma_s": math.inf}, RejectCause.TIME_STATUS),
+        ({"time_sigma_s": 0.1}, RejectCause.TIME_STATUS),
+        ({"position_solution": "insufficient_observations"}, RejectCause.POSITION_STATUS),
         ({"satellites_used": 0}, RejectCause.NO_SATELLITES),
         ({"position_ecef_m": (math.nan, 0.0, 0.0)}, RejectCause.NOT_FINITE),
         ({"position_sigma_m": (1.0, math.inf, 1.0)}, RejectCause.NOT_FINITE),
@@ -77,7 +78,7 @@ def test_rejects_implausible_packets_with_their_cause(changes: dict[str, Any], c
 def test_the_event_about_fixes_beyond_the_radii_names_the_settings_and_their_limits_once() -> None:
     tracker = OrbitTracker(OrbitSettings(), EarthOrientationTable.none())
     for number in range(12):
-        far = changed(seq=number, gps_tow_ms=25_000 * number, position_ecef_m=(26_560_000.0, 0.0, 0.0))
+        far = changed(seq=number, gps_ms=GPS_MS + 25_000 * number, position_ecef_m=(26_560_000.0, 0.0, 0.0))
         orbit_response(tracker, far, 1)
     ((severity, name, text),) = tracker.take_notices()
     assert (severity, name) == ("warning", "fixes_beyond_radius")
@@ -94,15 +95,15 @@ def test_damaged_radii_among_used_fixes_raise_no_event() -> None:
     assert tracker.take_notices() == []
 
 
-@pytest.mark.parametrize("time_status", [None, 100, 120, 160, 180])
-def test_good_time_statuses_pass(time_status: int | None) -> None:
-    assert screen(changed(time_status=time_status), SETTINGS) is None
+@pytest.mark.parametrize("time_sigma_s", [None, 0.0, 1e-8, 1e-2])
+def test_a_time_that_is_accurate_enough_or_not_rated_passes(time_sigma_s: float | None) -> None:
+    assert screen(changed(time_sigma_s=time_sigma_s), SETTINGS) is None
 
 
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [
-        ({"velocity_status": 1}, RejectCause.VELOCITY_STATUS),
+        ({"velocity_solution": "insufficient_observations"}, RejectCause.VELOCITY_STATUS),
         ({"velocity_ecef_mps": (math.inf, 0.0, 0.0)}, RejectCause.VELOCITY_NOT_FINITE),
         ({"velocity_ecef_mps": (0.0, 0.0, 0.0)}, RejectCause.SPEED),
         ({"velocity_ecef_mps": (0.0, 12_000.0, 0.0)}, RejectCause.SPEED),
@@ -122,7 +123,7 @@ def test_a_bad_velocity_leaves_a_position_only_fix(changes: dict[str, Any], caus
 
 
 def test_accepts_the_simulators_status_only_with_the_option() -> None:
-    simulated = changed(position_status=1, velocity_status=1)
+    simulated = changed(position_solution=solution_name(1), velocity_solution=solution_name(1))
     assert screen(simulated, SETTINGS) is RejectCause.POSITION_STATUS
     asked = ScreeningSettings(accept_position_status=(0, 1))
     assert screen(simulated, asked) is None
@@ -131,25 +132,25 @@ def test_accepts_the_simulators_status_only_with_the_option() -> None:
 
 def test_rejects_a_packet_without_time() -> None:
     with pytest.raises(ValueError, match="no time"):
-        fix_from(changed(gps_week=0), SETTINGS)
+        fix_from(changed(gps_ms=None), SETTINGS)
 
 
 anything = st.floats(allow_nan=True, allow_infinity=True)
 vectors = st.tuples(anything, anything, anything)
 bytes_ = st.integers(0, 255)
+solutions = bytes_.map(solution_name)
 
 
 @given(
     st.fixed_dictionaries(
         {
-            "gps_week": st.integers(0, 65_535),
-            "gps_tow_ms": st.integers(0, 2**32 - 1),
-            "time_status": bytes_,
-            "position_status": bytes_,
+            "gps_ms": st.none() | st.integers(0, 2**45),
+            "time_sigma_s": st.none() | anything,
+            "position_solution": solutions,
             "satellites_used": bytes_,
             "position_ecef_m": vectors,
             "position_sigma_m": vectors,
-            "velocity_status": bytes_,
+            "velocity_solution": solutions,
             "velocity_ecef_mps": vectors,
             "velocity_sigma_mps": vectors,
             "velocity_latency_s": anything,

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from pygnc.bus.messages import BatchEnd, GpsFix, Message, RangeMeasurement
+from pygnc.bus.messages import BatchEnd, GnssFix, Message, RangeMeasurement
 from pygnc.common.clock import MS_PER_WEEK, SPACECRAFT_RESTART_S
 from pygnc.configuration.settings import Settings
 from pygnc.inputs.batch import find_sources, record_messages
@@ -25,21 +25,20 @@ START_MS = 2358 * MS_PER_WEEK + 1000
 BOOT_S = SPACECRAFT_RESTART_S + 500
 
 
-def fix(gps_ms: int | None, t_spacecraft_s: int | None = None, satellite_id: int = 0) -> GpsFix:
-    week, tow_ms = divmod(gps_ms, MS_PER_WEEK) if gps_ms is not None else (0, 0)
+def fix(gps_ms: int | None, t_spacecraft_s: int | None = None, satellite_id: int = 0) -> GnssFix:
     vector = (0.0, 0.0, 0.0)
-    return GpsFix(
+    return GnssFix(
         seq=1,
         source="",
         offset=0,
         t_spacecraft_s=t_spacecraft_s,
-        time_status=None,
-        gps_week=week,
-        gps_tow_ms=tow_ms,
-        position_status=0,
+        kind="range_gps",
+        gps_ms=gps_ms,
+        time_sigma_s=None,
+        position_solution="computed",
         position_ecef_m=vector,
         position_sigma_m=vector,
-        velocity_status=0,
+        velocity_solution="computed",
         velocity_ecef_mps=vector,
         velocity_sigma_mps=vector,
         velocity_latency_s=0.0,
@@ -176,7 +175,7 @@ def test_a_reboot_begins_a_new_map_and_its_first_ranges_wait_for_it() -> None:
 
 
 @pytest.mark.parametrize("damaged", [fix(START_MS + 10**9), fix(None), fix(START_MS + 7 * 60_000 - 30_000)])
-def test_a_damaged_time_of_a_group_does_not_pull_the_map(damaged: GpsFix) -> None:
+def test_a_damaged_time_of_a_group_does_not_pull_the_map(damaged: GnssFix) -> None:
     messages = groups(12)
     messages[14] = damaged
     timed = run(RangeClock(), messages)

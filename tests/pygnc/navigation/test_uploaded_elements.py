@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate, UploadedElements
+from pygnc.bus.messages import BatchEnd, GnssFix, Message, OrbitEstimate, UploadedElements
 from pygnc.common.mean_elements import MeanElements
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
@@ -30,7 +30,7 @@ UPLOAD = UploadedElements(0, "pygnc_elements.txt", 140, 1, ELEMENTS, epoch_line=
 def fixes(sense: bytes) -> list[Message]:
     records = np.frombuffer(sense, STANDARD_LAYOUT.record)
     messages = sense_messages(records, np.arange(len(records)), "sense.bin", STANDARD_LAYOUT, 1)
-    return [message for message in messages if isinstance(message, GpsFix)]
+    return [message for message in messages if isinstance(message, GnssFix)]
 
 
 def run(tracker: OrbitTracker, messages: list[Message], first_seq: int = 1) -> list[OrbitEstimate]:
@@ -129,7 +129,7 @@ def test_predicts_the_present_from_elements() -> None:
     assert tracker.predict_to(0) == (None, False)
     run(tracker, [UPLOAD, *packets])
     last = packets[-1]
-    assert isinstance(last, GpsFix)
+    assert isinstance(last, GnssFix)
     assert last.t_spacecraft_s is not None
     predicted, more = tracker.predict_to(last.t_spacecraft_s + 600)
     assert predicted is not None

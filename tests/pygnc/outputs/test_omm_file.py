@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from pygnc.bus.messages import GpsFix, Message
+from pygnc.bus.messages import GnssFix, Message
 from pygnc.environment.sgp4 import gcrf_states
 from pygnc.formats import omm_record
 from pygnc.formats.elements import parse_elements
@@ -32,7 +32,7 @@ def fixes() -> list[Message]:
     content = (DEMO / "sense.bin").read_bytes()[: RECORDS * RECORD_BYTES]
     records = np.frombuffer(content, STANDARD_LAYOUT.record)
     messages = sense_messages(records, np.arange(len(records)), "sense.bin", STANDARD_LAYOUT, 1)
-    return [message for message in messages if isinstance(message, GpsFix)]
+    return [message for message in messages if isinstance(message, GnssFix)]
 
 
 class Events:

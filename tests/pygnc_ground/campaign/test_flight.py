@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pygnc.bus.messages import GpsFix, Message, RangeMeasurement, SensorSample, SourceFile
+from pygnc.bus.messages import GnssFix, Message, RangeMeasurement, SensorSample, SourceFile
 from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc_ground.campaign.flight import SimulatedFlight
 from pygnc_ground.replay.inputs import from_files
@@ -20,7 +20,7 @@ def without_names(messages: list[Message]) -> list[Message]:
         msgspec.structs.replace(message, name="", modified_ns=0)
         if isinstance(message, SourceFile)
         else msgspec.structs.replace(message, source="")
-        if isinstance(message, SensorSample | GpsFix | RangeMeasurement)
+        if isinstance(message, SensorSample | GnssFix | RangeMeasurement)
         else message
         for message in messages
     ]

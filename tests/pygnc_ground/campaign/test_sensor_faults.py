@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pygnc.bus.messages import GpsFix, Message, SensorSample
+from pygnc.bus.messages import GnssFix, Message, SensorSample
 from pygnc.configuration.settings import Settings
 from pygnc_ground.campaign.definition import plan_run
 from pygnc_ground.campaign.run import run_one, simulated
@@ -40,11 +40,11 @@ def test_faces_and_axes_fail_during_the_fault_only(messages: list[Message]) -> N
 def test_lost_samples_and_gaps_remove_messages(messages: list[Message]) -> None:
     lost = faulty(messages, SensorFault(kind="lost samples", fraction=0.5))
     assert 0.2 < len(samples(lost)) / len(samples(messages)) < 0.8
-    fixes = [message for message in messages if isinstance(message, GpsFix)]
-    assert [message for message in lost if isinstance(message, GpsFix)] == fixes
+    fixes = [message for message in messages if isinstance(message, GnssFix)]
+    assert [message for message in lost if isinstance(message, GnssFix)] == fixes
     gap = faulty(messages, SensorFault(kind="gap", begin_s=50.0, duration_s=100.0))
     assert len(samples(messages)) - len(samples(gap)) == 20
-    assert len(fixes) - sum(isinstance(message, GpsFix) for message in gap) == 4
+    assert len(fixes) - sum(isinstance(message, GnssFix) for message in gap) == 4
 
 
 def test_the_rate_is_a_fraction_of_the_runs(messages: list[Message]) -> None:

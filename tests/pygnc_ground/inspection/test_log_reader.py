@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from pygnc.bus.messages import BatchEnd, GpsFix, SensorSample, SourceFile
+from pygnc.bus.messages import BatchEnd, GnssFix, SensorSample, SourceFile
+from pygnc.common.clock import MS_PER_WEEK
 from pygnc.configuration.settings import Settings
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.inspection.log_reader import GROUP
@@ -62,17 +63,17 @@ def test_records_are_numbered_in_the_order_of_their_times(tmp_path: Path) -> Non
     file, begin, *fixes, end = from_files([path], None, Settings()).messages
     assert isinstance(file, SourceFile)
     assert (file.size_bytes, file.damaged_bytes, file.damaged_ranges) == (path.stat().st_size, 7, 1)
-    found = [(fix.seq, fix.gps_tow_ms, fix.source) for fix in fixes if isinstance(fix, GpsFix)]
+    found = [(fix.seq, (fix.gps_ms or 0) % MS_PER_WEEK, fix.source) for fix in fixes if isinstance(fix, GnssFix)]
     assert found == [(begin.seq + k, tow, str(path)) for k, tow in enumerate((10_000, 20_000, 30_500), 1)]
     assert isinstance(end, BatchEnd)
 
 
 def test_logs_and_sense_files_are_merged_by_time(tmp_path: Path) -> None:
     sense = ROOT / "data/demo/sense.bin"
-    alone = [one for one in from_files([sense], None, Settings()).messages if isinstance(one, GpsFix | SensorSample)]
-    fixes = [one for one in alone if isinstance(one, GpsFix)]
-    path = write(tmp_path, HEADER + line(fixes[5].gps_tow_ms / 1000 + 1.0))
-    both = [one for one in from_files([path, sense], None, Settings()).messages if isinstance(one, GpsFix)]
+    alone = [one for one in from_files([sense], None, Settings()).messages if isinstance(one, GnssFix | SensorSample)]
+    fixes = [one for one in alone if isinstance(one, GnssFix)]
+    path = write(tmp_path, HEADER + line((fixes[5].gps_ms or 0) % MS_PER_WEEK / 1000 + 1.0))
+    both = [one for one in from_files([path, sense], None, Settings()).messages if isinstance(one, GnssFix)]
     assert len(both) == len(fixes) + 1
     assert both[6].source == str(path)
 
@@ -92,7 +93,7 @@ def test_inspect_shows_a_log_and_its_damage(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["inspect", "--messages", "5", str(path)])
     assert shown.exit_code == 0
     assert "fix log" in shown.stdout
-    assert shown.stdout.count("gps_tow_ms") == 2
+    assert shown.stdout.count("gps_ms") == 2
     assert "no valid record in these bytes" in shown.stdout
 
 

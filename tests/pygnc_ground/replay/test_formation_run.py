@@ -12,7 +12,7 @@ from pygnc.bus.messages import (
     ClosestApproach,
     FormationEstimate,
     FormationMessage,
-    GpsFix,
+    GnssFix,
     InputMessage,
     RangeMeasurement,
 )
@@ -60,7 +60,7 @@ def ranges_only() -> FormationResult:
     own = [
         message
         for message in batch.inputs()
-        if not (isinstance(message, GpsFix | RangeMeasurement) and message.satellite_id)
+        if not (isinstance(message, GnssFix | RangeMeasurement) and message.satellite_id)
     ]
     return result(run(own, replace(batch.SETTINGS, formation=calibrated)))
 

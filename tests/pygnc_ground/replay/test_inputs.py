@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pygnc.bus.messages import GpsFix, Message, RangeMeasurement
+from pygnc.bus.messages import GnssFix, Message, RangeMeasurement
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc_ground.replay.collect import Collected, collect, make_pipeline
@@ -29,7 +29,7 @@ def collected(messages: list[Message]) -> Collected:
 
 def test_partners_files_beside_ours_are_read_with_their_owner(ranges: Path) -> None:
     messages = list(from_files([], ranges, SETTINGS).messages)
-    packets = [m for m in messages if isinstance(m, GpsFix | RangeMeasurement)]
+    packets = [m for m in messages if isinstance(m, GnssFix | RangeMeasurement)]
     own, theirs = ([m.raw for m in packets if m.satellite_id == satellite] for satellite in (0, 75))
     assert own == theirs
     assert len(own) + len(theirs) == len(packets)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pygnc.bus.messages import GpsFix, RangeMeasurement, SensorSample
+from pygnc.bus.messages import GnssFix, RangeMeasurement, SensorSample
 from pygnc.configuration.settings import Settings
 from pygnc_ground.replay.inputs import ReplayError
 from pygnc_ground.replay.satellites import SatelliteFolder, from_satellites, partner_truths
@@ -39,7 +39,7 @@ def test_radio_ids_are_named_or_follow_from_the_ranges(folders: dict[int, Path],
     inputs = from_satellites(named(folders, dict(zip(names, folders, strict=True))), Settings())
     assert inputs.settings is not None
     assert inputs.settings.formation.own_id == batch.OWN_ID
-    fixes = Counter(m.satellite_id for m in inputs.messages if isinstance(m, GpsFix))
+    fixes = Counter(m.satellite_id for m in inputs.messages if isinstance(m, GnssFix))
     assert fixes == {0: 170, 75: 170, 76: 170}
 
 

@@ -21,7 +21,7 @@ from pygnc.bus.messages import (
     LIVE,
     BatchBegin,
     BatchEnd,
-    GpsFix,
+    GnssFix,
     InputMessage,
     Message,
     RangeMeasurement,
@@ -29,7 +29,7 @@ from pygnc.bus.messages import (
     SourceFile,
 )
 from pygnc.common.constants import LAST_BATCH, SENSE_FILE
-from pygnc.formats.gps_packet import SENSE_GPS_PACKET, TERMINATOR
+from pygnc.formats.gps_packet import SENSE_GPS, TERMINATOR
 from pygnc.formats.sense import SenseLayout
 from pygnc.inputs.range_folders import satellite_of
 from pygnc.outputs.batch_files import BatchAdditions, BatchCopies
@@ -135,7 +135,7 @@ class BatchWriterTask(Task):
         elif isinstance(message, BatchEnd):
             if not message.cause:
                 self._folder.complete()
-        elif isinstance(message, SensorSample | GpsFix | RangeMeasurement):
+        elif isinstance(message, SensorSample | GnssFix | RangeMeasurement):
             self._write_packet(message)
 
     def _begin(self, message: BatchBegin) -> None:
@@ -164,10 +164,11 @@ class BatchWriterTask(Task):
             return source != LIVE
         return source == SENSE_FILE or not self._additions.has_row(satellite_of(source))
 
-    def _write_packet(self, message: SensorSample | GpsFix | RangeMeasurement) -> None:
+    def _write_packet(self, message: SensorSample | GnssFix | RangeMeasurement) -> None:
         if self._keeps_offsets(message.source):
             target, raw = _target(message.source), message.raw
-            if self._terminated and target == SENSE_FILE and len(raw) == SENSE_GPS_PACKET.itemsize:
+            ends_record = isinstance(message, GnssFix) and message.kind == SENSE_GPS
+            if self._terminated and target == SENSE_FILE and ends_record:
                 raw += TERMINATOR
             self._copies.write(target, message.offset, raw)
         elif self._additions is not None:

@@ -27,6 +27,7 @@ from pygnc.bus.messages import (
     OrbitMessage,
     concerns_partner,
 )
+from pygnc.inputs.gps_fixes import decode_input
 from pygnc.navigation.pipeline import FormationStage
 from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task, trim_heap
@@ -200,14 +201,13 @@ class FormationTask(Task):
 
     def _inputs_before(self, before_seq: int) -> Iterator[Message]:
         """Yield the inputs before number `before_seq` from the journal."""
-        decode = msgspec.msgpack.Decoder(InputMessage).decode
         journal = JournalReader(self.run.journal_folders, "input")
         while records := journal.read(MESSAGES_PER_STEP):
             for record in records:
                 if record.seq >= before_seq:
                     journal.close()
                     return
-                yield decode(record.payload)
+                yield decode_input(record.payload)
         journal.close()
 
     def _orbit_is_late(self, stage: FormationStage) -> bool:

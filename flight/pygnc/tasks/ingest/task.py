@@ -20,11 +20,10 @@ import msgspec
 import zmq
 
 from pygnc.bus import control
-from pygnc.bus.messages import DEVICES, LIVE, BatchEnd, DeviceReading, GpsFix, LivePacket, Message, SourceFile
+from pygnc.bus.messages import DEVICES, LIVE, BatchEnd, DeviceReading, GnssFix, LivePacket, Message, SourceFile
 from pygnc.bus.streams import StreamReader
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.common.constants import SENSE_FILE
-from pygnc.formats.gps_packet import received_gps_week
 from pygnc.inputs.batch import (
     PREFIX,
     batch_head,
@@ -35,6 +34,7 @@ from pygnc.inputs.batch import (
     record_messages,
 )
 from pygnc.inputs.elements_file import ELEMENTS_FILE, read_elements
+from pygnc.inputs.gps_fixes import rollover
 from pygnc.inputs.input_state import InputCounters, InputRecovery
 from pygnc.inputs.live import live_anomalies, live_message
 from pygnc.inputs.range_files import find_arrivals
@@ -314,10 +314,10 @@ class IngestTask(Task):
         for seq, message in enumerate(fresh, self._stream.next_seq):
             boots, had_rolled_over = self._counters.boots, self._counters.has_rolled_over
             self._counters.count(message)
-            if self._counters.has_rolled_over and not had_rolled_over and isinstance(message, GpsFix):
-                received = received_gps_week(message.raw)
+            if self._counters.has_rolled_over and not had_rolled_over and isinstance(message, GnssFix):
+                received, used = rollover(message) or (0, 0)
                 text = f"GPS week {received} in input {seq} is a rollover of the receiver's count"
-                self.notify("warning", "gps_week_rollover", f"{text}; week {message.gps_week} is used")
+                self.notify("warning", "gps_week_rollover", f"{text}; week {used} is used")
             if self._counters.boots > boots:
                 text = f"GPS packets up to input {seq} show that the spacecraft clock was restarted or set"
                 self.notify("warning", "new_boot", f"{text}; it is mapped to GPS time again")

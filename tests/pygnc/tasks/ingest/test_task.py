@@ -12,7 +12,7 @@ from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import (
     LIVE,
     BatchEnd,
-    GpsFix,
+    GnssFix,
     InputMessage,
     LivePacket,
     Message,
@@ -149,7 +149,7 @@ def test_a_restart_after_any_write_gives_the_same_journal(homes: list[Home], los
     expected = undisturbed.journal()
     assert without_times(lost.journal()) == without_times(expected)
     assert lost.counts() == undisturbed.counts()
-    packets = [m for m in without_times(expected) if isinstance(m, GpsFix | RangeMeasurement)]
+    packets = [m for m in without_times(expected) if isinstance(m, GnssFix | RangeMeasurement)]
     for satellite_id in (0, 75, 76):
         assert b"".join(m.raw for m in packets if m.satellite_id == satellite_id) == STREAM
 
@@ -193,7 +193,7 @@ def test_reports_files_that_are_missing_after_a_restart(homes: list[Home]) -> No
     numbers = [message.seq for message in without_times(home.journal()) if hasattr(message, "seq")]
     assert numbers == list(range(1, len(numbers) + 1))
     assert sum(isinstance(message, BatchEnd) for message in without_times(home.journal())) == 1
-    own = [m for m in without_times(home.journal()) if isinstance(m, GpsFix | RangeMeasurement) and not m.satellite_id]
+    own = [m for m in without_times(home.journal()) if isinstance(m, GnssFix | RangeMeasurement) and not m.satellite_id]
     assert b"".join(m.raw for m in own if m.source != "range/rng00009.bin") in STREAM
 
 
@@ -224,7 +224,7 @@ def sense_home(homes: list[Home]) -> Home:
 
 
 def fixes(home: Home) -> int:
-    return sum(isinstance(message, GpsFix) for message in without_times(home.journal()))
+    return sum(isinstance(message, GnssFix) for message in without_times(home.journal()))
 
 
 def test_uses_the_part_of_a_growing_sense_file_that_was_read(sense_home: Home) -> None:
