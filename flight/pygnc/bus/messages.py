@@ -89,7 +89,10 @@ class BatchBegin(Message, frozen=True):
 
 
 class SensorSample(Packet, frozen=True):
-    """One 30-byte sensor packet, in sensor axes; `lux` is the illuminance of the faces +X, +Y, +Z, -X, -Y, -Z."""
+    """One 30-byte sensor packet, in sensor axes; `lux` is the illuminance of the faces +X, +Y, +Z, -X, -Y, -Z.
+
+    `t_mono_ns` is the time of arrival of a live packet by the computer's monotonic clock, None for packets of files.
+    """
 
     t_spacecraft_s: int
     mag_imu_ut: Vector3
@@ -97,6 +100,7 @@ class SensorSample(Packet, frozen=True):
     gyro_imu_rad_s: Vector3
     lux: tuple[float, float, float, float, float, float]
     raw: bytes
+    t_mono_ns: int | None = None
 
 
 class GnssFix(Packet, frozen=True):

@@ -108,6 +108,12 @@ class Settings:
     """One section `[devices.NAME]` for each sensor, see *Sensors of the Pi*."""
 
     def __post_init__(self) -> None:
+        for name in ("gyro", "magnetometer"):
+            device = getattr(self.attitude.own_sensors, name)
+            if device and device not in self.devices:
+                raise ValueError(
+                    f"attitude.own_sensors.{name} is {device!r}, but there is no section [devices.{device}]; add it"
+                )
         for name, matrix in self.attitude.mounting.mirrors.items():
             if matrix != MountingSettings().imu_from_body:
                 raise ValueError(

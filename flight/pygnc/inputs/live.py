@@ -47,7 +47,7 @@ def live_message(packet: Message, seq: int, bandwidth_hz: float, earliest_week: 
     place = seq, LIVE, packet.seq
     if packet.kind == "SENS":
         samples = decode_sensors(np.frombuffer(packet.raw, _ONE_SENSOR))
-        return next(packet_messages(SensorSample, samples, [(*place, packet.raw)]))
+        return next(packet_messages(SensorSample, samples, [(*place, packet.raw)], t_mono_ns=packet.t_mono_ns))
     if packet.kind in _GPS_PACKETS:
         kind = _GPS_PACKETS[packet.kind]
         return fix_message(packet.raw, place, kind, satellite_id=packet.radio_id, earliest_week=earliest_week)

@@ -18,6 +18,7 @@ from pygnc.bus.messages import (
     LIVE,
     AttitudeEstimate,
     BatchEnd,
+    DeviceReading,
     GnssFix,
     Message,
     OrbitEstimate,
@@ -35,6 +36,7 @@ from pygnc.estimators.checkpoint import decode, encode
 from pygnc.formats.sense import TORQUERS_ON, milliseconds_from_hall_word
 from pygnc.navigation.environment import EnvironmentModel, PropagatedOrbit
 from pygnc.navigation.mag_calibration import MagCalibration, TotalBias
+from pygnc.navigation.own_sensors import OwnSensors
 from pygnc.navigation.sample_clock import SampleClock
 
 NO_TIME: Final = "no_time"
@@ -78,6 +80,7 @@ class _Memory(msgspec.Struct):
     """State of the tracker that a restarted task needs; `filter` is the checkpoint of the filter."""
 
     filter: bytes = b""
+    own: OwnSensors = msgspec.field(default_factory=OwnSensors)
     calibration: MagCalibration = msgspec.field(default_factory=MagCalibration)
     clock: SampleClock = msgspec.field(default_factory=SampleClock)
     orbit: PropagatedOrbit | None = None
@@ -153,7 +156,9 @@ class AttitudeTracker:
             memory.started = True
             yield from self._release()
         if isinstance(message, SensorSample):
-            yield from self._process_sample(message)
+            yield from self._process_sample(memory.own.measured(message, self._settings.own_sensors))
+        elif isinstance(message, DeviceReading):
+            memory.own.take(message, self._settings.own_sensors)
         elif isinstance(message, GnssFix):
             yield from self._process_fix(message)
         elif isinstance(message, BatchEnd):

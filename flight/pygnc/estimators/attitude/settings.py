@@ -212,6 +212,26 @@ class StartSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnSensorSettings:
+    """Sensors on ports of the computer, whose readings replace the host's in live samples.
+
+    The other settings of the attitude then describe these sensors: scale, noise and errors by their data sheets, and
+    their mounting.
+    """
+
+    gyro: str = ""
+    """NAME of the `[devices.NAME]` that measures the angular rate; empty for the host's gyro."""
+    magnetometer: str = ""
+    """NAME of the `[devices.NAME]` that measures the magnetic field; empty for the host's magnetometer."""
+    age_max_s: float = 2.0
+    """Largest age of a reading when a sample arrives; without such a reading the sample is not used. The interval_s of
+    the device must be shorter."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "age_max_s")
+
+
+@dataclass(frozen=True, slots=True)
 class AttitudeSettings:
     """Settings of the attitude filter."""
 
@@ -220,6 +240,7 @@ class AttitudeSettings:
     magnetometer: MagnetometerSettings = field(default_factory=MagnetometerSettings)
     sun_sensors: SunSensorSettings = field(default_factory=SunSensorSettings)
     start: StartSettings = field(default_factory=StartSettings)
+    own_sensors: OwnSensorSettings = field(default_factory=OwnSensorSettings)
     hall_word: Literal["resistance", "times"] = "resistance"
     """Meaning of the hall word of sensor packets, in files and live. times: bits 0 to 9 are milliseconds after the
     spacecraft time, 0 at the instant of a GPS packet's spacecraft time; bit 14 is set while magnetorquers are on.

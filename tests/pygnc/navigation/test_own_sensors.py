@@ -1,0 +1,97 @@
+import math
+
+import msgspec
+import pytest
+
+from pygnc.bus.messages import DEVICES, LIVE, DeviceReading, SensorSample
+from pygnc.configuration.settings import DeviceSettings, Settings
+from pygnc.estimators.attitude.settings import AttitudeSettings, OwnSensorSettings
+from pygnc.navigation.own_sensors import OwnSensors
+
+BOTH = OwnSensorSettings(gyro="imu", magnetometer="heading")
+SAMPLE = SensorSample(
+    seq=9,
+    source=LIVE,
+    offset=3,
+    t_spacecraft_s=1000,
+    mag_imu_ut=(1.0, 2.0, 3.0),
+    hall_raw=0,
+    gyro_imu_rad_s=(0.1, 0.2, 0.3),
+    lux=(0.0,) * 6,
+    raw=b"",
+    t_mono_ns=10_000_000_000,
+)
+
+
+def reading(device: str, t_mono_ns: int = 9_500_000_000, **values: float | str | None) -> DeviceReading:
+    rates: dict[str, float | str | None] = {"rate_x_rad_s": 0.01, "rate_y_rad_s": 0.02, "rate_z_rad_s": 0.03}
+    return DeviceReading(
+        seq=8,
+        source=DEVICES,
+        offset=1,
+        device=device,
+        family="ucb",
+        packet="S1",
+        t_mono_ns=t_mono_ns,
+        t_wall_ns=0,
+        t_device_ns=None,
+        lost_before=0,
+        raw=b"",
+        values={**rates, **values},
+    )
+
+
+def rates(own: OwnSensors, settings: OwnSensorSettings, sample: SensorSample = SAMPLE) -> tuple[float, float, float]:
+    return own.measured(sample, settings).gyro_imu_rad_s
+
+
+def test_without_settings_the_host_measures() -> None:
+    own = OwnSensors()
+    own.take(reading("imu"), OwnSensorSettings())
+    assert own.measured(SAMPLE, OwnSensorSettings()) is SAMPLE
+
+
+def test_the_newest_reading_of_each_sensor_replaces_the_hosts() -> None:
+    own = OwnSensors()
+    own.take(reading("imu", 8_000_000_000, rate_x_rad_s=5.0), BOTH)
+    own.take(reading("imu"), BOTH)
+    own.take(reading("other", rate_x_rad_s=7.0), BOTH)
+    own.take(reading("heading", mag_x_t=2e-5, mag_y_t=-3e-5, mag_z_t=1e-6), BOTH)
+    measured = own.measured(SAMPLE, BOTH)
+    assert measured.gyro_imu_rad_s == (0.01, 0.02, 0.03)
+    assert measured.mag_imu_ut == pytest.approx((20.0, -30.0, 1.0))
+    assert (measured.lux, measured.t_spacecraft_s) == (SAMPLE.lux, SAMPLE.t_spacecraft_s)
+
+
+def test_one_sensor_leaves_the_other_to_the_host() -> None:
+    only, own = OwnSensorSettings(gyro="imu"), OwnSensors()
+    own.take(reading("imu"), only)
+    assert own.measured(SAMPLE, only).mag_imu_ut == SAMPLE.mag_imu_ut
+
+
+@pytest.mark.parametrize("missing", [None, "off"])
+def test_an_incomplete_reading_is_not_taken(missing: str | None) -> None:
+    own = OwnSensors()
+    own.take(reading("imu", rate_y_rad_s=missing), BOTH)
+    assert own.newest == {}
+
+
+def test_a_missing_or_old_reading_is_no_number() -> None:
+    only, own = OwnSensorSettings(gyro="imu", age_max_s=1.0), OwnSensors()
+    assert all(map(math.isnan, rates(own, only)))
+    own.take(reading("imu", 8_900_000_000), only)
+    assert all(map(math.isnan, rates(own, only)))
+    own.take(reading("imu", 9_100_000_000), only)
+    assert rates(own, only) == (0.01, 0.02, 0.03)
+
+
+def test_samples_of_files_keep_the_hosts_values() -> None:
+    filed = msgspec.structs.replace(SAMPLE, t_mono_ns=None)
+    assert OwnSensors().measured(filed, BOTH) is filed
+
+
+def test_the_settings_name_a_declared_sensor() -> None:
+    attitude = AttitudeSettings(own_sensors=OwnSensorSettings(gyro="imu"))
+    with pytest.raises(ValueError, match=r"attitude.own_sensors.gyro is 'imu'.*\[devices.imu\]"):
+        Settings(attitude=attitude)
+    Settings(attitude=attitude, devices={"imu": DeviceSettings(family="ucb", port="/dev/null")})
