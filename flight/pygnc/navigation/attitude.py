@@ -28,10 +28,10 @@ from pygnc.bus.messages import (
 )
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
-from pygnc.estimators.attitude.measurement import DAYLIGHT_SHARE
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, Flags
+from pygnc.estimators.attitude.sun_sensors import is_daylight
 from pygnc.estimators.checkpoint import decode, encode
 from pygnc.formats.sense import TORQUERS_ON, milliseconds_from_hall_word
 from pygnc.navigation.environment import EnvironmentModel, PropagatedOrbit
@@ -286,7 +286,7 @@ class AttitudeTracker:
             # The state is possibly that of an older sample.
             gyro_bias_rad_s = np.zeros(3) if self._filter.state is None else self._filter.state.gyro_bias_rad_s
             rate_body_rad_s = (measured.gyro_imu_rad_s - gyro_bias_rad_s).dot(mounting.gyro)
-            in_sun = bool(measured.lux.max() > DAYLIGHT_SHARE * self._settings.sun_sensors.full_sun_lux)
+            in_sun = is_daylight(measured.lux, self._settings.sun_sensors)
             cause = NO_TIME
         return AttitudeEstimate(
             seq=seq,

@@ -14,11 +14,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from pygnc.estimators.attitude.measurement_models import measurement_models
 from pygnc.estimators.attitude.mekf import MultiplicativeEkf, Track
 from pygnc.estimators.attitude.model_errors import ModelErrors, SunSensorErrors
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, MagnetometerCorrection
-from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
+from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
@@ -76,19 +77,20 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
     """
     known = np.flatnonzero(truth.known)
     covered = [one for one in seen if known.size and known[0] <= one.row <= known[-1]]
-    ekf, correction = MultiplicativeEkf(settings), MagnetometerCorrection(settings.magnetometer)
-    faces, gyro = FaceHealth.unknown(), GyroHealth.unknown()
+    ekf = MultiplicativeEkf(settings, measurement_models(settings))
+    correction = MagnetometerCorrection(settings.magnetometer)
+    health = SensorHealth.unknown()
     track: Track | None = None
     moments: list[_Moment] = []
     for row, sample, environment in covered:
-        gyro = gyro.updated(sample.gyro_imu_rad_s, settings.gyro)
+        health = health._replace(gyro=health.gyro.updated(sample.gyro_imu_rad_s, settings.gyro))
         step = None
         if track is None:
             nothing = np.zeros(SIZE - ATTITUDE.stop)
             state = AttitudeState(sample.gps_ms, truth.quaternion[row], nothing, np.diag(_unknown_sigma(settings)))
         else:
-            update = ekf.process(track, sample, environment, faces, gyro)
-            faces, step = update.faces, update.step
+            update = ekf.process(track, sample, environment, health)
+            health, step = update.health, update.step
             state = step.state.corrected(None, update.track.state.sqrt_covariance)
         if truth.known[row]:
             slow = state.slow.copy()

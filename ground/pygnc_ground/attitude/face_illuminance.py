@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc.estimators.attitude.measurement import SensorModel, light_sources
 from pygnc.estimators.attitude.sample import AttitudeEnvironment
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
+from pygnc.estimators.attitude.sun_sensors import SunSensors, light_sources
 from pygnc_ground.orbit.solution import BoolArray, FloatArray
 
 
@@ -41,7 +41,7 @@ def face_illuminance(
     settings: AttitudeSettings,
 ) -> FaceIlluminance:
     """Compare the readings `lux`, shape (n, 6), with predictions from n states; this takes 0.1 ms per sample."""
-    sensors, limits = SensorModel(settings), settings.sun_sensors
+    sensors, limits = SunSensors(settings), settings.sun_sensors
     full_sun_lux = np.full(len(lux), limits.full_sun_lux)
     expected, sigma = np.full((2, len(lux), 6), np.nan)
     facing = np.zeros((len(lux), 6), dtype=np.bool_)
@@ -53,7 +53,7 @@ def face_illuminance(
         if state is not None:
             body_from_gcrf = quaternion.to_matrix(state.quaternion).T
             # A factor of 1 keeps the sigmas of the settings, without adaptation.
-            light = sensors.light(state, body_from_gcrf, lux[row], sources, 1.0)
+            light = sensors.observation(state, body_from_gcrf, lux[row], sources, 1.0)
             expected[row], sigma[row] = light.expected_share, light.observation.sigma
             facing[row] = (light.cosine > limits.cosine_min) & (environment.sunlit_fraction == 1.0)
     full_scale = limits.saturation_lux / full_sun_lux

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from pygnc.estimators.attitude.filter import AttitudeUpdate
+from pygnc.estimators.attitude.magnetometer import FieldInnovation
+from pygnc.estimators.attitude.measurement_model import innovation_of
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.sample import SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
+from pygnc.estimators.attitude.sun_sensors import IlluminanceInnovation
 from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.bound import BoundSample, attitude_bound
 from pygnc_ground.attitude.face_illuminance import face_illuminance
@@ -73,8 +76,8 @@ def bound_samples(records: Sequence[AttitudeRecord], correction: SampleCorrectio
 def _samples(records: Sequence[AttitudeRecord]) -> SampleRecords:
     outcomes, estimates = [record.outcome for record in records], [record.estimate for record in records]
     updates = [outcome.update for outcome in outcomes]
-    field = [update.field if update else None for update in updates]
-    light = [update.light if update else None for update in updates]
+    field = [innovation_of(FieldInnovation, update.innovations) if update else None for update in updates]
+    light = [innovation_of(IlluminanceInnovation, update.innovations) if update else None for update in updates]
     places = [outcome.environment for outcome in outcomes]
     return SampleRecords(
         seq=column((outcome.sample.seq for outcome in outcomes), dtype=np.int64),
@@ -89,7 +92,7 @@ def _samples(records: Sequence[AttitudeRecord]) -> SampleRecords:
         field_innovation_ut=column((one.residual if one else None for one in field), 3),
         field_innovation_sigma_ut=column((one.sigma if one else None for one in field), 3),
         field_chi_square=column(one.chi_square if one else None for one in field),
-        field_used=column((one is not None and one.cause is None for one in field), dtype=np.bool_),
+        field_used=column((one is not None and one.is_used for one in field), dtype=np.bool_),
         faces_usable=_flags([one.usable if one else None for one in light], 6),
         faces_used=_flags([one.used if one else None for one in light], 6),
         faces_dead=_flags([update.faces.dead if update else None for update in updates], 6),

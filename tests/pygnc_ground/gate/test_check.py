@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
-from pygnc.estimators.attitude import mekf
+from pygnc.estimators.attitude import measurement_model
 from pygnc.estimators.orbit import error_models
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.formats.sense import SenseLayout
@@ -72,7 +72,7 @@ def test_an_unchanged_replay_gives_the_same_bits_in_another_folder(corpus: Path)
 
 
 def test_one_unit_in_the_last_place_of_a_constant_is_noticed(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mekf, "_WEIGHT", math.nextafter(mekf._WEIGHT, 1.0))
+    monkeypatch.setattr(measurement_model, "_WEIGHT", math.nextafter(measurement_model._WEIGHT, 1.0))
     report = checked(corpus)
     assert report.verdict is Verdict.CHANGED
     assert {change.table for change in report.changes} == {"attitude", "attitude_smoothed"}
@@ -148,7 +148,7 @@ def test_missing_and_damaged_files_are_input_errors(damage: Callable[[Path], obj
 
 
 def test_a_damaged_accepted_table_is_an_input_error(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mekf, "_WEIGHT", 0.03)
+    monkeypatch.setattr(measurement_model, "_WEIGHT", 0.03)
     table = corpus / "few" / "reference" / "attitude.parquet"
     shutil.copy(corpus / "few" / "reference" / "attitude_smoothed.parquet", table)
     assert checked(corpus).verdict is Verdict.INPUT_ERROR
@@ -166,17 +166,17 @@ def on_other_platform(corpus: Path) -> None:
 def test_another_platform_is_named_and_its_rounding_tolerated(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on_other_platform(corpus)
     assert checked(corpus).verdict is Verdict.UNCHANGED  # the bits are the same all the same
-    monkeypatch.setattr(mekf, "_WEIGHT", math.nextafter(mekf._WEIGHT, 1.0))
+    monkeypatch.setattr(measurement_model, "_WEIGHT", math.nextafter(measurement_model._WEIGHT, 1.0))
     report = checked(corpus)
     assert report.verdict is Verdict.TOLERATED
     assert "numpy 1.0 then" in lines(report)
-    monkeypatch.setattr(mekf, "_WEIGHT", 2.0 * mekf._WEIGHT)
+    monkeypatch.setattr(measurement_model, "_WEIGHT", 2.0 * measurement_model._WEIGHT)
     assert checked(corpus).verdict in {Verdict.CHANGED, Verdict.WORSE}
 
 
 def test_changed_results_can_be_accepted(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = read_reference(corpus / "few")
-    monkeypatch.setattr(mekf, "_WEIGHT", 0.03)
+    monkeypatch.setattr(measurement_model, "_WEIGHT", 0.03)
     assert accept_run(corpus / "few", CONSTANTS).reason == ""
     assert read_reference(corpus / "few").digests != before.digests
     assert checked(corpus).verdict is Verdict.UNCHANGED
@@ -238,11 +238,11 @@ def test_the_command_adds_checks_and_accepts_on_all_cores(accepted: Path, corpus
 def test_exit_codes_tell_changed_from_worse(corpus: Path) -> None:
     file = corpus / "few" / "reference" / "reference.json"
     content = msgspec.json.decode(file.read_bytes())
-    content["constants"]["pygnc.estimators.attitude.mekf"]["_WEIGHT"] = ["2.0", "50.0"]
+    content["constants"]["pygnc.estimators.attitude.measurement_model"]["_WEIGHT"] = ["2.0", "50.0"]
     file.write_bytes(msgspec.json.encode(content))
     changed = gate(corpus)
     assert changed.exit_code == ExitCode.FAILURE, changed.output
-    assert "pygnc.estimators.attitude.mekf _WEIGHT: 2.0 -> 1.0" in changed.stdout
+    assert "pygnc.estimators.attitude.measurement_model _WEIGHT: 2.0 -> 1.0" in changed.stdout
     content["digests"]["orbit messages"] = "0"
     for accuracy in content["accuracy"]:
         accuracy["error"] *= 0.9

@@ -4,7 +4,8 @@ The filter performs no I/O; each sample carries its environment. Without an envi
 """
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum, unique
 from typing import Final
 
@@ -12,23 +13,22 @@ import msgspec
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.measurement import DAYLIGHT_SHARE, light_sources
+from pygnc.estimators.attitude.measurement_model import Innovation, Verdict
+from pygnc.estimators.attitude.measurement_models import measurement_models
 from pygnc.estimators.attitude.mekf import (
-    DISTURBED_MAX,
     AttitudeRejectCause,
-    FieldInnovation,
-    IlluminanceInnovation,
     MultiplicativeEkf,
     Track,
     TrackUpdate,
 )
-from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ModelErrors, SunSensorErrors
+from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ModelErrors
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.search import HOPELESS_SAMPLES, Search
-from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
+from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth, SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, MAG_BIAS, SIZE, AttitudeState, Flags
+from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, SIZE, AttitudeState, Flags
+from pygnc.estimators.attitude.sun_sensors import is_daylight, light_sources
 from pygnc.estimators.attitude.window import (
     MagnetometerBias,
     WindowSample,
@@ -46,12 +46,8 @@ _WITHOUT_FIELD_MAX_MS: Final = 3_600_000
 """Longest time by Sun and gyro alone where the field is weak. The rotation about the Sun's direction is then
 unobserved, and the resolution of the gyro makes an error of some degrees per hour.
 """
-_MISLED_SIGMA_RAD: Final = math.radians(8.0)
-"""Uncertainty of an attitude that a wrong magnetometer bias has misled."""
 _UNUSED_MAX: Final = 3
-"""Successive samples with light of which nothing was used that end a track."""
-_YOUNG_SAMPLES: Final = 150
-"""Samples of a track before which the magnetometer ends it sooner."""
+"""Successive samples with evidence of which nothing was used that end a track."""
 _STUCK_SHARE: Final = 0.3
 """Sigma of the attitude when an axis is found stuck, as a fraction of that of an unknown attitude."""
 
@@ -81,8 +77,7 @@ class AttitudeUpdate:
         cause: Reason why the sample was rejected entirely; None if any part of it was used.
         faces: Fault counters of the sun sensors.
         gyro: Faults of the gyro axes.
-        field: Innovation of the magnetometer; None without a prediction.
-        light: Innovation of the sun sensors; None without a prediction and in the Earth's shadow.
+        innovations: Innovation of each measurement model that had a reading and a prediction, by its name.
         nis: Normalised innovation squared of the used measurements; chi-square with `dof` degrees of freedom if the
             filter is consistent.
         dof: Number of measurements used.
@@ -101,8 +96,7 @@ class AttitudeUpdate:
     cause: AttitudeRejectCause | None
     faces: FaceHealth
     gyro: GyroHealth
-    field: FieldInnovation | None = None
-    light: IlluminanceInnovation | None = None
+    innovations: Mapping[str, Innovation] = field(default_factory=dict)
     nis: float = 0.0
     dof: int = 0
     restarted: bool = False
@@ -116,8 +110,7 @@ class _Memory(msgspec.Struct, forbid_unknown_fields=True):
     search: Search
     track: Track | None = None
     calibrated: MagnetometerBias | None = None
-    faces: FaceHealth = msgspec.field(default_factory=FaceHealth.unknown)
-    gyro: GyroHealth = msgspec.field(default_factory=GyroHealth.unknown)
+    health: SensorHealth = msgspec.field(default_factory=SensorHealth.unknown)
     errors: ModelErrors = ModelErrors()
     inflation: Array | None = None
     """Variance inflation of the next step: standard deviations added to the error state."""
@@ -133,7 +126,8 @@ class AttitudeFilter:
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self.settings = settings
-        self._ekf = MultiplicativeEkf(settings)
+        self._models = measurement_models(settings)
+        self._ekf = MultiplicativeEkf(settings, self._models)
         self._memory = _Memory(Search(settings, initial_bias_prior(settings)))
 
     @property
@@ -169,12 +163,13 @@ class AttitudeFilter:
                 self._abandon_track()
         else:
             memory.field_ms = sample.gps_ms
-        before = memory.gyro.stuck
-        memory.gyro = memory.gyro.updated(sample.gyro_imu_rad_s, self.settings.gyro)
-        if np.count_nonzero(memory.gyro.beyond_range):
+        before = memory.health.gyro.stuck
+        gyro = memory.health.gyro.updated(sample.gyro_imu_rad_s, self.settings.gyro)
+        memory.health = memory.health._replace(gyro=gyro)
+        if np.count_nonzero(gyro.beyond_range):
             self._abandon_track()
         if memory.track is not None:
-            track = self._widened(memory.track, memory.gyro.stuck & ~before)
+            track = self._widened(memory.track, gyro.stuck & ~before)
             return self._update_track(track, sample, environment)
         return self._update_search(sample, environment)
 
@@ -205,41 +200,44 @@ class AttitudeFilter:
     def _update_track(
         self, track: Track, sample: AttitudeSample, environment: AttitudeEnvironment | None
     ) -> AttitudeUpdate:
-        memory, limits = self._memory, self.settings.start
+        memory, settings = self._memory, self.settings
         update = self._ekf.process(
-            track,
-            sample,
-            environment,
-            memory.faces,
-            memory.gyro,
-            time_tags=memory.errors.time_tags,
-            inflation=memory.inflation,
+            track, sample, environment, memory.health, time_tags=memory.errors.time_tags, inflation=memory.inflation
         )
-        memory.track, memory.faces = update.track, update.faces
-        before = ModelErrors(memory.errors.field, memory.errors.sun_sensors, update.time_tags)
-        memory.errors = before.detected(update.track.field_misfit, update.track.light_misfit, update.track.samples)
-        memory.inflation = memory.errors.variance_inflation(before, self.settings)
-        if memory.errors.sun_sensors is SunSensorErrors.UNDECIDED:
-            memory.errors, state = memory.errors.selected(update.track.state, self.settings)
-            update = replace(update, track=update.track._replace(state=state))
-            memory.track = update.track
-        if memory.inflation is not None:
-            memory.track = update.track._replace(field_misfit=1.0, light_misfit=1.0)
-        lit = update.light is not None and bool(np.count_nonzero(update.light.used))
-        field_rejected = update.track.field_rejected
-        dark_rejected = not lit and field_rejected > limits.field_rejected_dark_max
-        if update.track.rejected > limits.rejected_max or dark_rejected or _contradicted(update.track):
-            # A wrong attitude has led to wrong biases.
-            self._abandon_track(keep_biases=False)
-        elif update.step.state.attitude_sigma_rad > limits.unknown_sigma_rad:
-            # With such an error, the update of a linearised filter is not reliable.
-            self._abandon_track()
-        elif lit and field_rejected > limits.field_rejected_max:
-            memory.track, memory.inflation = self._with_unknown_mag_bias(memory.track)
+        memory.health = update.health
+        before = memory.errors._replace(time_tags=update.time_tags)
+        misfits = {model.name: update.track.memory(model.name).misfit for model in self._models}
+        memory.errors = before.detected(misfits, update.track.samples)
+        memory.inflation = memory.errors.variance_inflation(before, settings)
+        memory.errors, state = memory.errors.selected(update.track.state, settings)
+        update = replace(update, track=update.track._replace(state=state))
+        memory.track = update.track if memory.inflation is None else update.track.without_misfits()
+        self._judge(update)
         unused = AttitudeRejectCause.NO_SURROUNDINGS if environment is None else AttitudeRejectCause.GATE
         if memory.track is None:
             return self._result(sample, environment, None, unused)
         return self._result(sample, environment, memory.track, None if update.dof else unused, update)
+
+    def _judge(self, update: TrackUpdate) -> None:
+        """Abandon a track that the readings contradict or whose uncertainty is too large."""
+        memory, track = self._memory, update.track
+        is_supported = any(one.is_evidence and one.is_used for one in update.innovations.values())
+        verdicts = {
+            model: model.verdict(track.memory(model.name), track.samples, is_supported=is_supported)
+            for model in self._models
+        }
+        if Verdict.WRONG in verdicts.values() or track.unused >= _UNUSED_MAX:
+            # A wrong attitude has led to wrong biases.
+            self._abandon_track(keep_biases=False)
+            return
+        if update.step.state.attitude_sigma_rad > self.settings.start.unknown_sigma_rad:
+            # With such an error, the update of a linearised filter is not reliable.
+            self._abandon_track()
+            return
+        for model, verdict in verdicts.items():
+            if verdict is Verdict.OWN_BIAS and memory.track is not None:
+                left, memory.inflation = model.reopened(memory.track.memory(model.name))
+                memory.track = memory.track.with_memory(model.name, left)._replace(samples=0)
 
     def _widened(self, track: Track, stuck: Flags) -> Track:
         """Return the track with the gyro bias of the stuck axes reset to unknown."""
@@ -252,16 +250,6 @@ class AttitudeFilter:
         state = track.state
         root = triangular(np.concatenate((state.sqrt_covariance, column), axis=1))
         return track._replace(state=AttitudeState(state.gps_ms, state.quaternion, state.slow, root))
-
-    def _with_unknown_mag_bias(self, track: Track) -> tuple[Track, Array]:
-        """Return a track that the light supports but the field does not, and what its next step opens.
-
-        The search may have taken the field of magnetorquers for a bias.
-        """
-        inflation = np.zeros(SIZE)
-        inflation[MAG_BIAS] = self.settings.magnetometer.bias_sigma_ut
-        inflation[ATTITUDE] = _MISLED_SIGMA_RAD
-        return track._replace(field_rejected=0.0, samples=0, field_left_ut=None, disturbed=0), inflation
 
     def _abandon_track(self, *, keep_biases: bool = True) -> None:
         """Begin a new search, with the biases of the track if they are to be kept."""
@@ -296,7 +284,7 @@ class AttitudeFilter:
     def _update_search(self, sample: AttitudeSample, environment: AttitudeEnvironment | None) -> AttitudeUpdate:
         memory = self._memory
         is_weak = environment is not None and environment.field_is_weak(self.settings.magnetometer)
-        if environment is None or is_weak or memory.gyro.beyond_range.any():
+        if environment is None or is_weak or memory.health.gyro.beyond_range.any():
             memory.search.reset()
             cause = AttitudeRejectCause.NO_SURROUNDINGS if environment is None else None
             return self._result(sample, environment, None, cause)
@@ -304,9 +292,10 @@ class AttitudeFilter:
         found = memory.search.process(WindowSample(sample, environment, sources))
         if found is None:
             return self._result(sample, environment, None, None)
-        memory.track = self._widened(Track(found, sample.gyro_imu_rad_s), memory.gyro.stuck)
+        memory.track = self._widened(Track(found, sample.gyro_imu_rad_s), memory.health.gyro.stuck)
         if memory.search.excluded_face is not None:
-            memory.faces = memory.faces.with_suspect(memory.search.excluded_face)
+            suspected = memory.health.faces.with_suspect(memory.search.excluded_face)
+            memory.health = memory.health._replace(faces=suspected)
         memory.errors = memory.search.errors
         searched = memory.search.received
         memory.search = Search(self.settings, memory.search.prior, memory.errors, received=searched)
@@ -334,7 +323,7 @@ class AttitudeFilter:
             mode = Mode.SEARCHING
             bias = memory.search.prior.mean[:3] if memory.track is None else memory.track.state.gyro_bias_rad_s
             rate_body_rad_s = (sample.gyro_imu_rad_s - bias).dot(settings.mounting.gyro)
-        bright = bool(max(sample.lux.tolist()) > DAYLIGHT_SHARE * settings.sun_sensors.full_sun_lux)
+        bright = is_daylight(sample.lux, settings.sun_sensors)
         return AttitudeUpdate(
             gps_ms=sample.gps_ms,
             seq=sample.seq,
@@ -343,21 +332,15 @@ class AttitudeFilter:
             rate_body_rad_s=rate_body_rad_s,
             in_sun=bright and (environment is None or environment.sunlit_fraction > 0.0),
             cause=cause,
-            faces=memory.faces,
-            gyro=memory.gyro,
-            field=None if update is None else update.field,
-            light=None if update is None else update.light,
+            faces=memory.health.faces,
+            gyro=memory.health.gyro,
+            innovations={} if update is None else update.innovations,
             nis=0.0 if update is None else update.nis,
             dof=0 if update is None else update.dof,
             restarted=restarted,
             step=None if update is None else update.step,
             time_sigma_s=WHOLE_SECOND_SIGMA_S if memory.errors.time_tags.detected else 0.0,
         )
-
-
-def _contradicted(track: Track) -> bool:
-    """Return True if a young track contradicts its readings for longer than a disturbance explains."""
-    return track.unused >= _UNUSED_MAX or (track.samples < _YOUNG_SAMPLES and track.disturbed > DISTURBED_MAX)
 
 
 def _finite(sample: AttitudeSample) -> bool:

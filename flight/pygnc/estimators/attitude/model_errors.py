@@ -12,6 +12,7 @@ declared. From then on they are held to that.
 """
 
 import math
+from collections.abc import Mapping
 from enum import StrEnum, unique
 from typing import Final, NamedTuple
 
@@ -31,6 +32,8 @@ from pygnc.estimators.attitude.state import (
     AttitudeState,
 )
 
+_MAGNETOMETER: Final = "magnetometer"
+_SUN_SENSORS: Final = "sun_sensors"
 NOT_ESTIMATED_SIGMA: Final = 1e-4
 """Standard deviation of states that are not estimated; positive, so that the covariance is not singular."""
 _MISFIT_MAX: Final = 2.0
@@ -132,10 +135,10 @@ class ModelErrors(NamedTuple):
     sun_sensors: SunSensorErrors = SunSensorErrors.UNDECIDED
     time_tags: TimeTagErrors = NO_TIME_TAG_ERRORS
 
-    def detected(self, field_misfit: float, light_misfit: float, samples: int) -> "ModelErrors":
-        """Return the detected errors after a sample of a track, given the misfits of its accepted innovations."""
-        field = self.field or (field_misfit > _MISFIT_MAX and samples >= _FIELD_SAMPLES_MIN)
-        is_large = light_misfit > _MISFIT_MAX and samples >= _LIGHT_SAMPLES_MIN
+    def detected(self, misfits: Mapping[str, float], samples: int) -> "ModelErrors":
+        """Return the detected errors after a sample of a track, given the misfits of the measurement models."""
+        field = self.field or (misfits[_MAGNETOMETER] > _MISFIT_MAX and samples >= _FIELD_SAMPLES_MIN)
+        is_large = misfits[_SUN_SENSORS] > _MISFIT_MAX and samples >= _LIGHT_SAMPLES_MIN
         sun_sensors = SunSensorErrors.LARGE if is_large else self.sun_sensors
         if (field, sun_sensors) == self[:2]:
             return self

@@ -18,8 +18,8 @@ import numpy as np
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array, cross_matrix
-from pygnc.estimators.attitude.measurement import DIRECT_SUN_SHARE
 from pygnc.estimators.attitude.model_errors import ModelErrors
+from pygnc.estimators.attitude.sensor_health import DIRECT_SUN_SHARE
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     GYRO_SCALE,

@@ -6,15 +6,16 @@ stuck.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.measurement import DIRECT_SUN_SHARE, IlluminanceObservation
 from pygnc.estimators.attitude.settings import GyroSettings
 from pygnc.estimators.attitude.state import Flags
 
+DIRECT_SUN_SHARE: Final = 0.2
+"""A face above this fraction of full sunlight sees the Sun."""
 _CLEAR_COSINE: Final = 0.3
 """Cosine of the Sun's angle of incidence beyond which the Sun is clearly in front of a face, or (negative) behind it.
 """
@@ -64,24 +65,29 @@ class FaceHealth:
         dark[face] = max(dark[face], 1.0)
         return FaceHealth(dark, self.reversed)
 
-    def updated(self, light: IlluminanceObservation, dark_share: float) -> "FaceHealth":
+    def updated(self, share: Array, cosine: Array, expected_share: Array, dark_share: float) -> "FaceHealth":
         """Return the counters after a sample in full sunlight at a known attitude.
 
         A sample in which no face is bright changes nothing: that is a shadow unknown to the model.
+
+        Args:
+            share: Measured illuminance as a fraction of full sunlight, shape (6,).
+            cosine: Predicted cosine of the angle between face normal and Sun, shape (6,).
+            expected_share: Predicted illuminance as a fraction of full sunlight, shape (6,).
+            dark_share: Share below which a face is dark.
         """
         # Six plain numbers are compared sooner than six in an array.
-        each = zip(light.share.tolist(), light.cosine.tolist(), light.expected_share.tolist(), strict=True)
         bright, wrong = False, False
-        for share, cosine, expected in each:
-            bright |= share > DIRECT_SUN_SHARE
-            wrong |= cosine > _CLEAR_COSINE and share < dark_share
-            wrong |= cosine < -_CLEAR_COSINE and share > expected + DIRECT_SUN_SHARE
+        for seen, towards, expected in zip(share.tolist(), cosine.tolist(), expected_share.tolist(), strict=True):
+            bright |= seen > DIRECT_SUN_SHARE
+            wrong |= towards > _CLEAR_COSINE and seen < dark_share
+            wrong |= towards < -_CLEAR_COSINE and seen > expected + DIRECT_SUN_SHARE
         if not bright or not (wrong or np.count_nonzero(self.dark) or np.count_nonzero(self.reversed)):
             return self
-        in_front = light.cosine > _CLEAR_COSINE
-        dark = light.share < dark_share
-        behind = light.cosine < -_CLEAR_COSINE
-        unexpected = light.share > light.expected_share + DIRECT_SUN_SHARE
+        in_front = cosine > _CLEAR_COSINE
+        dark = share < dark_share
+        behind = cosine < -_CLEAR_COSINE
+        unexpected = share > expected_share + DIRECT_SUN_SHARE
         change_dark = (in_front & dark).astype(float) - (in_front & ~dark)
         change_reversed = (behind & unexpected).astype(float) - (behind & ~unexpected)
         return FaceHealth(
@@ -126,3 +132,15 @@ class GyroHealth:
         repeats = np.where(same, self.repeats + (not same.all()), 0.0)
         beyond_range = np.abs(reading_rad_s) >= settings.range_rad_s
         return GyroHealth(reading_rad_s, repeats, beyond_range, (repeats >= settings.stuck_samples) & ~beyond_range)
+
+
+class SensorHealth(NamedTuple):
+    """Faults of all sensors; they outlast a track."""
+
+    faces: FaceHealth
+    gyro: GyroHealth
+
+    @classmethod
+    def unknown(cls) -> "SensorHealth":
+        """Return the state before the first sample."""
+        return cls(FaceHealth.unknown(), GyroHealth.unknown())

@@ -15,7 +15,6 @@ import numpy as np
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.measurement import LightSources
 from pygnc.estimators.attitude.propagation import cross_matrices, right_jacobians
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
@@ -31,6 +30,7 @@ from pygnc.estimators.attitude.state import (
     SIZE,
     AttitudeState,
 )
+from pygnc.estimators.attitude.sun_sensors import LightSources
 
 
 class BiasPrior(NamedTuple):

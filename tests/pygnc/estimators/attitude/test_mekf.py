@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from pygnc.common import quaternion
-from pygnc.estimators.attitude.measurement import SensorModel, light_sources
+from pygnc.estimators.attitude.magnetometer import Magnetometer
+from pygnc.estimators.attitude.measurement_model import innovation_of
+from pygnc.estimators.attitude.measurement_models import measurement_models
 from pygnc.estimators.attitude.mekf import MultiplicativeEkf, Track
-from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
+from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.state import SIZE, AttitudeState
+from pygnc.estimators.attitude.sun_sensors import IlluminanceInnovation, SunSensors, light_sources
 from tests.pygnc.estimators.attitude.truth import SETTINGS, fly
 
 TRUTH = fly(3, 2.0)
@@ -26,25 +29,27 @@ def begun() -> Track:
 
 def test_update_agrees_with_the_kalman_equations() -> None:
     sample, around = TRUTH.samples[1], TRUTH.surroundings[1]
-    tracked = MultiplicativeEkf(SETTINGS).process(begun(), sample, around, FaceHealth.unknown(), GyroHealth.unknown())
+    ekf = MultiplicativeEkf(SETTINGS, measurement_models(SETTINGS))
+    tracked = ekf.process(begun(), sample, around, SensorHealth.unknown())
     predicted = tracked.step.state
     body_from_gcrf = quaternion.to_matrix(predicted.quaternion).T
-    sensors = SensorModel(SETTINGS)
-    field = sensors.field(predicted, body_from_gcrf, sample.mag_imu_ut, around, 1.0)
-    light = sensors.light(predicted, body_from_gcrf, sample.lux, light_sources(around, SETTINGS), 1.0).observation
-    assert tracked.light is not None
-    used = tracked.light.used
+    field = Magnetometer(SETTINGS).observation(predicted, body_from_gcrf, sample.mag_imu_ut, around, 1.0)
+    sources = light_sources(around, SETTINGS)
+    light = SunSensors(SETTINGS).observation(predicted, body_from_gcrf, sample.lux, sources, 1.0).observation
+    innovation = innovation_of(IlluminanceInnovation, tracked.innovations)
+    assert innovation is not None
+    used = innovation.used
     assert 1 <= used.sum() < 6
     residual, partials, sigma = (
         np.concatenate((first, second[used])) for first, second in zip(field, light, strict=True)
     )
     before = predicted.covariance
-    innovation = partials @ before @ partials.T + np.diag(sigma**2)
-    gain = before @ partials.T @ np.linalg.inv(innovation)
+    covariance = partials @ before @ partials.T + np.diag(sigma**2)
+    gain = before @ partials.T @ np.linalg.inv(covariance)
     expected = predicted.corrected(gain @ residual, predicted.sqrt_covariance)
     np.testing.assert_allclose(predicted.error_to(tracked.track.state), gain @ residual, atol=1e-10)
     np.testing.assert_allclose(tracked.track.state.quaternion, expected.quaternion, atol=1e-12)
     after = (np.eye(SIZE) - gain @ partials) @ before
     np.testing.assert_allclose(tracked.track.state.covariance, after, atol=1e-12)
-    assert tracked.nis == pytest.approx(residual @ np.linalg.solve(innovation, residual))
+    assert tracked.nis == pytest.approx(residual @ np.linalg.solve(covariance, residual))
     assert tracked.dof == len(residual)

@@ -1,7 +1,6 @@
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.measurement import IlluminanceObservation, Observation
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import GyroSettings
 
@@ -9,16 +8,10 @@ COSINE = np.array([0.8, 0.5, 0.1, -0.8, -0.5, -0.1])
 SHARES = np.array([0.6, 0.5, 0.1, 0.0, 0.05, 0.0])
 
 
-def seen(share: Array) -> IlluminanceObservation:
-    nothing = np.zeros(6, np.bool_)
-    observation = Observation(np.zeros(6), np.zeros((6, 22)), np.ones(6))
-    return IlluminanceObservation(share, SHARES, COSINE, nothing, nothing, observation)
-
-
 def after(share: Array, times: int, health: FaceHealth | None = None) -> FaceHealth:
     health = health or FaceHealth.unknown()
     for _ in range(times):
-        health = health.updated(seen(share), 0.03)
+        health = health.updated(share, COSINE, SHARES, 0.03)
     return health
 
 

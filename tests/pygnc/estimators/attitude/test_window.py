@@ -8,8 +8,8 @@ import pytest
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
-from pygnc.estimators.attitude.measurement import light_sources
 from pygnc.estimators.attitude.state import FACE_GAINS, FIELD_ERROR, MAG_BIAS, SIZE
+from pygnc.estimators.attitude.sun_sensors import light_sources
 from pygnc.estimators.attitude.window import (
     BiasPrior,
     Hypotheses,

@@ -3,14 +3,15 @@ import pytest
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.measurement import SensorModel, light_sources
+from pygnc.estimators.attitude.magnetometer import Magnetometer
 from pygnc.estimators.attitude.sample import AttitudeEnvironment
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import REFLECTIVITY, SIZE, AttitudeState
+from pygnc.estimators.attitude.sun_sensors import SunSensors, light_sources
 from tests.pygnc.estimators.attitude.test_propagation import STEPS, some_state
 from tests.pygnc.estimators.attitude.truth import SETTINGS, SUN_M, fly
 
-SENSORS = SensorModel(SETTINGS)
+MAGNETOMETER, SUN_SENSORS = Magnetometer(SETTINGS), SunSensors(SETTINGS)
 AROUND = AttitudeEnvironment(np.array([10.0, -20.0, 30.0]), SUN_M, np.array([6.9e6, 0.3e6, 0.2e6]), 1.0)
 SKY = light_sources(AROUND, SETTINGS)
 
@@ -20,18 +21,18 @@ def body_from_gcrf(state: AttitudeState) -> Array:
 
 
 def field_residual(state: AttitudeState) -> Array:
-    return SENSORS.field(state, body_from_gcrf(state), np.zeros(3), AROUND, 1.0).residual
+    return MAGNETOMETER.observation(state, body_from_gcrf(state), np.zeros(3), AROUND, 1.0).residual
 
 
 def light_residual(state: AttitudeState) -> Array:
-    return SENSORS.light(state, body_from_gcrf(state), np.zeros(6), SKY, 1.0).observation.residual
+    return SUN_SENSORS.observation(state, body_from_gcrf(state), np.zeros(6), SKY, 1.0).observation.residual
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_partials_are_the_derivatives_of_the_predictions(seed: int) -> None:
     state = some_state(seed)
-    field = SENSORS.field(state, body_from_gcrf(state), np.zeros(3), AROUND, 1.0).partials
-    light = SENSORS.light(state, body_from_gcrf(state), np.zeros(6), SKY, 1.0).observation.partials
+    field = MAGNETOMETER.observation(state, body_from_gcrf(state), np.zeros(3), AROUND, 1.0).partials
+    light = SUN_SENSORS.observation(state, body_from_gcrf(state), np.zeros(6), SKY, 1.0).observation.partials
     for column in range(SIZE):
         error = np.zeros(SIZE)
         error[column] = STEPS[column]
@@ -48,8 +49,8 @@ def test_residuals_at_the_truth_are_noise() -> None:
     for sample, around in zip(truth.samples, truth.surroundings, strict=True):
         state = AttitudeState(sample.gps_ms, truth.quaternion[sample.seq], slow, np.eye(SIZE))
         matrix = body_from_gcrf(state)
-        field.append(SENSORS.field(state, matrix, sample.mag_imu_ut, around, 1.0).residual)
-        seen = SENSORS.light(state, matrix, sample.lux, light_sources(around, SETTINGS), 1.0)
+        field.append(MAGNETOMETER.observation(state, matrix, sample.mag_imu_ut, around, 1.0).residual)
+        seen = SUN_SENSORS.observation(state, matrix, sample.lux, light_sources(around, SETTINGS), 1.0)
         light += seen.observation.residual[seen.usable & ~seen.saturated].tolist()
     assert np.std(field) == pytest.approx(0.6, rel=0.05)
     assert np.std(light) == pytest.approx(0.01, rel=0.1)
@@ -72,7 +73,7 @@ def test_a_saturated_face_is_a_lower_bound() -> None:
     lux = np.full(6, AttitudeSettings().sun_sensors.saturation_lux)
     for cosine, says_something in ((0.9, False), (0.4, True)):
         state = at_rest(cosine)
-        seen = SENSORS.light(state, body_from_gcrf(state), lux, SKY, 1.0)
+        seen = SUN_SENSORS.observation(state, body_from_gcrf(state), lux, SKY, 1.0)
         assert seen.saturated[0]
         assert seen.usable[0] == says_something
 
@@ -80,11 +81,11 @@ def test_a_saturated_face_is_a_lower_bound() -> None:
 @pytest.mark.parametrize(("cosine", "usable"), [(0.1, False), (0.2, True), (-0.5, False)])
 def test_grazing_and_dark_faces_are_left_out(cosine: float, *, usable: bool) -> None:
     state = at_rest(cosine)
-    assert SENSORS.light(state, body_from_gcrf(state), np.full(6, 1e4), SKY, 1.0).usable[0] == usable
+    assert SUN_SENSORS.observation(state, body_from_gcrf(state), np.full(6, 1e4), SKY, 1.0).usable[0] == usable
 
 
 def test_albedo_increases_the_sigma_of_a_face() -> None:
     state = at_rest(0.9)
-    seen = SENSORS.light(state, body_from_gcrf(state), np.zeros(6), SKY, 1.0)
+    seen = SUN_SENSORS.observation(state, body_from_gcrf(state), np.zeros(6), SKY, 1.0)
     assert seen.observation.sigma.max() > seen.observation.sigma.min()
     assert seen.observation.sigma.min() >= SETTINGS.sun_sensors.noise_share

@@ -1,6 +1,7 @@
-"""Measurement models of magnetometer and sun sensors: predicted readings, residuals and partial derivatives."""
+"""Sun sensors: the illuminance of the faces by the Sun and by the light that the Earth reflects."""
 
 import math
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -8,21 +9,36 @@ import numpy as np
 from pygnc.common.arrays import Array, cross_matrix
 from pygnc.environment.albedo import EarthAlbedo, earth_albedo
 from pygnc.environment.sun_moon import ASTRONOMICAL_UNIT_M
-from pygnc.estimators.attitude.sample import AttitudeEnvironment
-from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.measurement_model import (
+    Accepted,
+    Innovation,
+    MeasurementModel,
+    ModelMemory,
+    Observation,
+    Prediction,
+    Tested,
+    Verdict,
+)
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
+from pygnc.estimators.attitude.settings import AttitudeSettings, SunSensorSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
     COSINE_ERROR,
     FACE_GAINS,
-    FIELD_ERROR,
-    MAG_BIAS,
-    MAG_MATRIX,
-    PANEL_FIELD,
     REFLECTIVITY,
     SIZE,
     AttitudeState,
     Flags,
 )
+
+_DAYLIGHT_SHARE: Final = 0.05
+"""Illuminance above this fraction of full sunlight comes from the Sun or from the sunlit Earth."""
+_CONTRADICTION_SIGMA: Final = 1.0
+"""A saturated face is used if the predicted illuminance is below saturation by more than this many sigma."""
+_REJECTED_WEIGHT: Final = 1.0 / 10.0
+"""Weight of a sample in the running mean of rejected samples."""
+_JUDGING_SIGMA_RAD: Final = math.radians(10.0)
+"""Faces are checked for faults while the attitude is known better than this."""
 
 
 class LightSources(NamedTuple):
@@ -51,27 +67,9 @@ def light_sources(environment: AttitudeEnvironment, settings: AttitudeSettings) 
     return LightSources(to_sun_m / distance_m, full_sun_lux, environment.sunlit_fraction, light)
 
 
-DIRECT_SUN_SHARE: Final = 0.2
-"""A face above this fraction of full sunlight sees the Sun."""
-DAYLIGHT_SHARE: Final = 0.05
-"""Illuminance above this fraction of full sunlight comes from the Sun or from the sunlit Earth."""
-_IDENTITY: Final = np.eye(3)
-_CONTRADICTION_SIGMA: Final = 1.0
-"""A saturated face is used if the predicted illuminance is below saturation by more than this many sigma."""
-
-
-class Observation(NamedTuple):
-    """A linearised measurement.
-
-    Attributes:
-        residual: Measured minus predicted, in uT or fractions of full sunlight, shape (m,).
-        partials: Derivative of the prediction by the error state, shape (m, 35).
-        sigma: Standard deviations of independent measurement errors, shape (m,).
-    """
-
-    residual: Array
-    partials: Array
-    sigma: Array
+def is_daylight(lux: Array, settings: SunSensorSettings) -> bool:
+    """Return True if a face sees the Sun or the sunlit Earth; `lux` has the shape (6,)."""
+    return bool(max(lux.tolist()) > _DAYLIGHT_SHARE * settings.full_sun_lux)
 
 
 class IlluminanceObservation(NamedTuple):
@@ -94,47 +92,30 @@ class IlluminanceObservation(NamedTuple):
     observation: Observation
 
 
-class SensorModel:
-    """Model that predicts the readings of magnetometer and sun sensors."""
+@dataclass(frozen=True, slots=True, eq=False)
+class IlluminanceInnovation(Innovation):
+    """Innovation of the sun sensors as fractions of full sunlight, m = 6.
+
+    Attributes:
+        usable: Faces that carry information on the attitude, shape (6,).
+        used: Faces that updated the state, shape (6,).
+    """
+
+    usable: Flags
+    used: Flags
+
+
+class SunSensors(MeasurementModel):
+    """Model of the sun sensors; each face has a gate of its own."""
+
+    name = "sun_sensors"
 
     def __init__(self, settings: AttitudeSettings) -> None:
-        self._sun_sensors = settings.sun_sensors
-        self._magnetometer_from_body = settings.mounting.magnetometer
+        super().__init__(settings)
         self._normals = np.array(settings.mounting.face_normals_body)
         self._normal_crosses = np.array([cross_matrix(normal) for normal in self._normals])
-        self._field_sigma_ut = np.full(3, settings.magnetometer.noise_ut)
 
-    def field(
-        self,
-        state: AttitudeState,
-        body_from_gcrf: Array,
-        mag_imu_ut: Array,
-        environment: AttitudeEnvironment,
-        factor: float,
-    ) -> Observation:
-        """Return the observation of the magnetometer.
-
-        Args:
-            state: Predicted state.
-            body_from_gcrf: Rotation matrix of its attitude, shape (3, 3).
-            mag_imu_ut: Reading in sensor axes, uT, shape (3,).
-            environment: Modelled field and sunlight.
-            factor: Multiplies the standard deviations.
-        """
-        field_body = body_from_gcrf.dot(environment.field_gcrf_ut + state.field_error_gcrf_ut)
-        matrix = (_IDENTITY + state.mag_matrix_error).dot(self._magnetometer_from_body)
-        partials = np.zeros((3, SIZE))
-        partials[:, ATTITUDE] = matrix.dot(cross_matrix(field_body))
-        partials[:, MAG_BIAS] = _IDENTITY
-        partials[:, FIELD_ERROR] = matrix.dot(body_from_gcrf)
-        ideal = self._magnetometer_from_body.dot(field_body)
-        for axis in range(3):
-            partials[axis, MAG_MATRIX.start + 3 * axis : MAG_MATRIX.start + 3 * axis + 3] = ideal
-        partials[:, PANEL_FIELD] = environment.sunlit_fraction * _IDENTITY
-        predicted = matrix.dot(field_body) + state.mag_bias_ut + environment.sunlit_fraction * state.panel_field_ut
-        return Observation(mag_imu_ut - predicted, partials, factor * self._field_sigma_ut)
-
-    def light(
+    def observation(
         self, state: AttitudeState, body_from_gcrf: Array, lux: Array, sources: LightSources, factor: float
     ) -> IlluminanceObservation:
         """Return the observation of the sun sensors.
@@ -166,7 +147,7 @@ class SensorModel:
         partials[:, REFLECTIVITY] = gain * albedo_share
         partials[:, COSINE_ERROR] = -gain * direct * sine2
 
-        limits = self._sun_sensors
+        limits = self._settings.sun_sensors
         share = lux / sources.full_sun_lux
         full_scale = limits.saturation_lux / sources.full_sun_lux
         saturated = share >= (1.0 - 1e-6) * full_scale
@@ -176,3 +157,42 @@ class SensorModel:
         usable = (cosine > limits.cosine_min) & (~saturated | (residual > _CONTRADICTION_SIGMA * sigma))
         observation = Observation(residual, partials, sigma)
         return IlluminanceObservation(share, expected_share, cosine, saturated, usable, observation)
+
+    def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
+        """Return the tested readings of a sample; None in the Earth's shadow."""
+        environment, step = prediction.environment, prediction.step
+        if environment.sunlit_fraction <= 0.0:
+            return None
+        limits, factor = self._settings.sun_sensors, self._factor(memory)
+        sources = light_sources(environment, self._settings)
+        light = self.observation(step.state, prediction.body_from_gcrf, sample.lux, sources, factor)
+        health = prediction.health
+        if environment.sunlit_fraction == 1.0 and step.state.attitude_sigma_rad < _JUDGING_SIGMA_RAD:
+            faces = health.faces.updated(light.share, light.cosine, light.expected_share, limits.dark_share)
+            health = health._replace(faces=faces)
+        residual, partials, sigma = light.observation
+        projected = partials.dot(step.state.sqrt_covariance)
+        d_time = partials[:, ATTITUDE].dot(step.rate_body_rad_s)
+        tag_variance_s2 = prediction.tag_variance_s2
+        variance = np.einsum("ij,ij->i", projected, projected) + sigma * sigma + tag_variance_s2 * d_time * d_time
+        squares = residual * residual / variance
+        usable = light.usable & health.faces.trusted
+        if max(light.share.tolist()) <= limits.dark_share:
+            # All faces dark: a shadow that is not modelled.
+            usable = np.zeros_like(usable)
+        used = usable & (squares <= limits.gate)
+        plain = squares[used & ~light.saturated].tolist()
+        if plain:
+            memory = memory.with_misfit(sum(plain) / len(plain) * factor**2)
+        rows, expected = used.nonzero()[0], int(np.count_nonzero(usable))
+        is_rejected = 2 * len(rows) < expected
+        memory = memory._replace(rejected=memory.rejected + _REJECTED_WEIGHT * (is_rejected - memory.rejected))
+        innovation = IlluminanceInnovation(residual, np.sqrt(variance), len(rows) > 0, expected > 0, usable, used)
+        accepted = None
+        if len(rows):
+            accepted = Accepted(residual.take(rows), projected.take(rows, axis=0), sigma.take(rows), d_time.take(rows))
+        return Tested(innovation, partials, memory, accepted, health)
+
+    def verdict(self, memory: ModelMemory, samples: int, *, is_supported: bool) -> Verdict | None:  # noqa: ARG002
+        """Return `WRONG` if most of the newest samples were rejected."""
+        return Verdict.WRONG if memory.rejected > self._settings.start.rejected_max else None

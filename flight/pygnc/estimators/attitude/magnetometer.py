@@ -1,0 +1,179 @@
+"""Magnetometer: measures the geomagnetic field, with a bias, and errors of scale, misalignment and panel currents."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pygnc.common.arrays import Array, cross_matrix
+from pygnc.estimators.attitude.measurement_model import (
+    Accepted,
+    Innovation,
+    MeasurementModel,
+    ModelMemory,
+    Observation,
+    Prediction,
+    Tested,
+    Verdict,
+)
+from pygnc.estimators.attitude.propagation import AttitudeStep
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
+from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.state import (
+    ATTITUDE,
+    FIELD_ERROR,
+    MAG_BIAS,
+    MAG_MATRIX,
+    PANEL_FIELD,
+    SIZE,
+    AttitudeState,
+)
+from pygnc.estimators.kalman import chi_square
+
+_IDENTITY: Final = np.eye(3)
+_REJECTED_WEIGHT: Final = 1.0 / 100.0
+"""Weight of a sample in the mean of rejected readings: small, as magnetorquers may disturb the field for minutes."""
+_FIRST_SAMPLES: Final = 3.0
+"""In a young track, its samples so far plus this replace the inverse of the weight."""
+_FIELD_MAX_UT: Final = 60.0
+"""Strongest field in a low orbit."""
+_ENDED_GATE: Final = 7.8
+"""Chi-square limit of the first reading after a disturbance; with 3 degrees of freedom, exceeded once in 20."""
+_ENDED_SAMPLES: Final = 3
+"""Readings after a sudden change that may end a disturbance."""
+_DISTURBED_MAX: Final = 36
+"""Readings without a change from which a disturbance may end without one."""
+_YOUNG_SAMPLES: Final = 150
+"""Samples of a track before which the magnetometer ends it sooner."""
+_MISLED_SIGMA_RAD: Final = math.radians(8.0)
+"""Uncertainty of an attitude that a wrong magnetometer bias has misled."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FieldInnovation(Innovation):
+    """Innovation of the magnetometer in uT, sensor axes, m = 3.
+
+    Attributes:
+        chi_square: Normalised innovation squared, which the gate tests.
+    """
+
+    chi_square: float
+
+
+class Magnetometer(MeasurementModel):
+    """Model of the magnetometer. A magnetorquer that is switched on disturbs its readings for minutes."""
+
+    name = "magnetometer"
+
+    def __init__(self, settings: AttitudeSettings) -> None:
+        super().__init__(settings)
+        self._magnetometer_from_body = settings.mounting.magnetometer
+        self._sigma_ut = np.full(3, settings.magnetometer.noise_ut)
+
+    def observation(
+        self,
+        state: AttitudeState,
+        body_from_gcrf: Array,
+        mag_imu_ut: Array,
+        environment: AttitudeEnvironment,
+        factor: float,
+    ) -> Observation:
+        """Return the observation of the magnetometer.
+
+        Args:
+            state: Predicted state.
+            body_from_gcrf: Rotation matrix of its attitude, shape (3, 3).
+            mag_imu_ut: Reading in sensor axes, uT, shape (3,).
+            environment: Modelled field and sunlight.
+            factor: Multiplies the standard deviations.
+        """
+        field_body = body_from_gcrf.dot(environment.field_gcrf_ut + state.field_error_gcrf_ut)
+        matrix = (_IDENTITY + state.mag_matrix_error).dot(self._magnetometer_from_body)
+        partials = np.zeros((3, SIZE))
+        partials[:, ATTITUDE] = matrix.dot(cross_matrix(field_body))
+        partials[:, MAG_BIAS] = _IDENTITY
+        partials[:, FIELD_ERROR] = matrix.dot(body_from_gcrf)
+        ideal = self._magnetometer_from_body.dot(field_body)
+        for axis in range(3):
+            partials[axis, MAG_MATRIX.start + 3 * axis : MAG_MATRIX.start + 3 * axis + 3] = ideal
+        partials[:, PANEL_FIELD] = environment.sunlit_fraction * _IDENTITY
+        predicted = matrix.dot(field_body) + state.mag_bias_ut + environment.sunlit_fraction * state.panel_field_ut
+        return Observation(mag_imu_ut - predicted, partials, factor * self._sigma_ut)
+
+    def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
+        """Return the tested reading of a sample; None if it is unusable."""
+        if sample.field_unusable:
+            return None
+        step, tag_variance_s2 = prediction.step, prediction.tag_variance_s2
+        factor = self._factor(memory)
+        residual, partials, sigma = self.observation(
+            step.state, prediction.body_from_gcrf, sample.mag_imu_ut, prediction.environment, factor
+        )
+        projected = partials.dot(step.state.sqrt_covariance)
+        d_time = partials[:, ATTITUDE].dot(step.rate_body_rad_s)
+        covariance = projected.dot(projected.T)
+        if tag_variance_s2 > 0.0:
+            covariance += tag_variance_s2 * np.multiply.outer(d_time, d_time)
+        covariance.ravel()[::4] += sigma * sigma
+        distance = chi_square(residual, covariance)
+        sample_variance = 2.0 * float(sigma[0]) ** 2
+        jumped = memory.left is not None and self._jumped(
+            residual - memory.left, step, d_time, sample_variance, tag_variance_s2
+        )
+        if memory.disturbed:
+            ended = jumped or not _ENDED_SAMPLES < memory.disturbed <= _DISTURBED_MAX
+            is_accepted = ended and distance <= _ENDED_GATE
+        else:
+            is_accepted = not jumped and distance <= self._settings.magnetometer.gate
+        weight = max(_REJECTED_WEIGHT, 1.0 / (prediction.samples + _FIRST_SAMPLES))
+        rejected = memory.rejected + weight * ((not is_accepted) - memory.rejected)
+        innovation = FieldInnovation(residual, np.sqrt(covariance.diagonal()), is_accepted, False, distance)  # noqa: FBT003
+        if not is_accepted:
+            disturbed = 1 if jumped else memory.disturbed + 1
+            left = memory._replace(rejected=rejected, disturbed=disturbed)
+            return Tested(innovation, partials, left, None, prediction.health)
+        # With unadapted sigmas, the squares would be larger by about the square of the factor.
+        left = memory.with_misfit(distance * factor * factor / 3.0)._replace(rejected=rejected, disturbed=0)
+        accepted = Accepted(residual, projected, sigma, d_time)
+        return Tested(innovation, partials, left, accepted, prediction.health)
+
+    def without_reading(self, memory: ModelMemory) -> ModelMemory:
+        """Return the memory after a sample without a reading."""
+        return memory._replace(left=None, disturbed=0)
+
+    def after_update(self, tested: Tested, error: Array) -> ModelMemory:
+        """Return the memory with the residual that the update has left."""
+        return tested.memory._replace(left=tested.innovation.residual - tested.partials.dot(error))
+
+    def verdict(self, memory: ModelMemory, samples: int, *, is_supported: bool) -> Verdict | None:
+        """Return `WRONG` if the readings contradict the track for longer than a disturbance explains."""
+        limits = self._settings.start
+        if samples < _YOUNG_SAMPLES and memory.disturbed > _DISTURBED_MAX:
+            return Verdict.WRONG
+        if not is_supported:
+            return Verdict.WRONG if memory.rejected > limits.field_rejected_dark_max else None
+        return Verdict.OWN_BIAS if memory.rejected > limits.field_rejected_max else None
+
+    def reopened(self, memory: ModelMemory) -> tuple[ModelMemory, Array]:
+        """Return a new memory, and the variance inflation of a bias that the search took from magnetorquers."""
+        inflation = np.zeros(SIZE)
+        inflation[MAG_BIAS] = self._settings.magnetometer.bias_sigma_ut
+        inflation[ATTITUDE] = _MISLED_SIGMA_RAD
+        return ModelMemory(misfit=memory.misfit), inflation
+
+    def _jumped(
+        self, change_ut: Array, step: AttitudeStep, d_time: Array, variance_ut2: float, tag_variance_s2: float
+    ) -> bool:
+        """Return True if residuals of two successive readings differ by more than noise and rotation explain.
+
+        Errors of attitude and biases change them slowly; a magnetorquer that is switched changes them at once.
+        """
+        gate = self._settings.magnetometer.gate
+        square = float(change_ut.dot(change_ut))
+        if square <= gate * variance_ut2:
+            return False
+        matrix_root = step.state.sqrt_covariance[MAG_MATRIX]
+        relative2 = step.noise_sigma[0] ** 2 + float(np.einsum("ij,ij->i", matrix_root, matrix_root).max())
+        variance_ut2 += relative2 * _FIELD_MAX_UT**2 + 2.0 * tag_variance_s2 * float(d_time.dot(d_time))
+        return square > gate * variance_ut2

@@ -1,0 +1,188 @@
+"""What the attitude filter knows of a sensor: one measurement model for each kind of reading.
+
+A model predicts a reading, tests it, states which errors it has, and says what its residuals mean for the track. The
+filter updates a track with what the models accept, in the order of `measurement_models`.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto, unique
+from typing import ClassVar, Final, NamedTuple, TypeVar
+
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.propagation import AttitudeStep
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
+from pygnc.estimators.attitude.sensor_health import SensorHealth
+from pygnc.estimators.attitude.settings import AttitudeSettings
+
+_WEIGHT: Final = 1.0 / 50.0
+"""Weight of a sample in the running means of the misfits."""
+
+
+class Prediction(NamedTuple):
+    """Everything that predicted readings follow from.
+
+    Attributes:
+        step: Step to the time of the sample, with the predicted state.
+        body_from_gcrf: Rotation matrix of the predicted attitude, shape (3, 3).
+        environment: Environment at that time.
+        health: Faults of the sensors before the sample.
+        tag_variance_s2: Variance of the sample's time about its tag.
+        samples: Number of samples in the track, including this one.
+    """
+
+    step: AttitudeStep
+    body_from_gcrf: Array
+    environment: AttitudeEnvironment
+    health: SensorHealth
+    tag_variance_s2: float
+    samples: int
+
+
+class Observation(NamedTuple):
+    """A linearised measurement.
+
+    Attributes:
+        residual: Measured minus predicted, in the unit of the model, shape (m,).
+        partials: Derivative of the prediction by the error state, shape (m, 35).
+        sigma: Standard deviations of independent measurement errors, shape (m,).
+    """
+
+    residual: Array
+    partials: Array
+    sigma: Array
+
+
+class Accepted(NamedTuple):
+    """Measurements that passed a gate.
+
+    Attributes:
+        residual: Measured minus predicted, shape (m,).
+        projected: Measurement partials times the square root of the predicted covariance, shape (m, k).
+        sigma: Standard deviations of the measurement errors, shape (m,).
+        d_time: Change of the prediction per second of delay of the sample, shape (m,).
+    """
+
+    residual: Array
+    projected: Array
+    sigma: Array
+    d_time: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Innovation:
+    """Innovation of a model: measured minus predicted.
+
+    Attributes:
+        residual: Shape (m,).
+        sigma: Predicted standard deviations, shape (m,).
+        is_used: True if a part of the reading updated the state.
+        is_evidence: True if nothing but a wrong attitude or a broken sensor explains that no part was used.
+    """
+
+    residual: Array
+    sigma: Array
+    is_used: bool
+    is_evidence: bool
+
+
+_Innovation = TypeVar("_Innovation", bound=Innovation)
+
+
+def innovation_of(kind: type[_Innovation], innovations: Mapping[str, Innovation]) -> _Innovation | None:
+    """Return the innovation of this kind; None if the sample has none."""
+    return next((one for one in innovations.values() if isinstance(one, kind)), None)
+
+
+class ModelMemory(NamedTuple):
+    """What a model remembers of a track.
+
+    Attributes:
+        misfit: Running mean of the accepted normalised innovations squared, per measurement, with unadapted standard
+            deviations.
+        rejected: Running share of rejected readings, 0 to 1.
+        left: Difference of the last reading from the state after it, shape (m,); None if there was no reading.
+        disturbed: Number of readings since a disturbance seems to have begun; 0 if there is none.
+    """
+
+    misfit: float = 1.0
+    rejected: float = 0.0
+    left: Array | None = None
+    disturbed: int = 0
+
+    def with_misfit(self, square: float) -> "ModelMemory":
+        """Return the memory after an accepted reading with this unadapted normalised innovation squared."""
+        return self._replace(misfit=self.misfit + _WEIGHT * (square - self.misfit))
+
+
+class Tested(NamedTuple):
+    """A reading after its tests.
+
+    Attributes:
+        innovation: The innovation.
+        partials: Derivative of the prediction by the error state, shape (m, 35).
+        memory: Memory after the tests.
+        accepted: The measurements that passed; None if there are none.
+        health: Faults of the sensors after the sample.
+    """
+
+    innovation: Innovation
+    partials: Array
+    memory: ModelMemory
+    accepted: Accepted | None
+    health: SensorHealth
+
+
+@unique
+class Verdict(Enum):
+    """What the readings of a sensor say about a track."""
+
+    WRONG = auto()
+    """Attitude and biases are wrong."""
+    OWN_BIAS = auto()
+    """The bias of this sensor is wrong; other sensors support the attitude."""
+
+
+class MeasurementModel(ABC):
+    """Model of one kind of reading.
+
+    Attributes:
+        name: Name of the model, by which tracks and updates have its memory and its innovation.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, settings: AttitudeSettings) -> None:
+        self._settings = settings
+
+    @abstractmethod
+    def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
+        """Return the tested reading of a sample; None if the sample has none."""
+
+    def without_reading(self, memory: ModelMemory) -> ModelMemory:
+        """Return the memory after a sample without a reading."""
+        return memory
+
+    def after_update(self, tested: Tested, error: Array) -> ModelMemory:  # noqa: ARG002 - for models that use it
+        """Return the memory after the state was corrected by `error`, shape (35,)."""
+        return tested.memory
+
+    @abstractmethod
+    def verdict(self, memory: ModelMemory, samples: int, *, is_supported: bool) -> Verdict | None:
+        """Return what the readings say about a track of `samples` samples; None if they agree with it.
+
+        Args:
+            memory: Memory after the newest sample.
+            samples: Number of samples in the track.
+            is_supported: True if evidence of the newest sample supports the track.
+        """
+
+    def reopened(self, memory: ModelMemory) -> tuple[ModelMemory, Array]:  # noqa: ARG002 - as in `after_update`
+        """Return memory and variance inflation, shape (35,), after the verdict `OWN_BIAS`."""
+        raise TypeError(f"the {self.name} has no bias of its own")
+
+    def _factor(self, memory: ModelMemory) -> float:
+        """Return the factor on the standard deviations that explains the running mean of the misfit."""
+        return min(max(math.sqrt(memory.misfit), 1.0), self._settings.noise_scale_max)
