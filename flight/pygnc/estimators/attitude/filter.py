@@ -210,7 +210,8 @@ class AttitudeFilter:
         memory.errors = before.detected(misfits, update.track.samples)
         memory.inflation = memory.errors.variance_inflation(before, settings)
         memory.errors, state = memory.errors.selected(update.track.state, settings)
-        update = replace(update, track=update.track._replace(state=state))
+        if state is not update.track.state:
+            update = replace(update, track=update.track._replace(state=state))
         memory.track = update.track if memory.inflation is None else update.track.without_misfits()
         self._judge(update)
         unused = AttitudeRejectCause.NO_SURROUNDINGS if environment is None else AttitudeRejectCause.GATE
@@ -222,11 +223,10 @@ class AttitudeFilter:
         """Abandon a track that the readings contradict or whose uncertainty is too large."""
         memory, track = self._memory, update.track
         is_supported = any(one.is_evidence and one.is_used for one in update.innovations.values())
-        verdicts = {
-            model: model.verdict(track.memory(model.name), track.samples, is_supported=is_supported)
-            for model in self._models
-        }
-        if Verdict.WRONG in verdicts.values() or track.unused >= _UNUSED_MAX:
+        verdicts = [
+            model.verdict(track.memory(model.name), track.samples, is_supported=is_supported) for model in self._models
+        ]
+        if Verdict.WRONG in verdicts or track.unused >= _UNUSED_MAX:
             # A wrong attitude has led to wrong biases.
             self._abandon_track(keep_biases=False)
             return
@@ -234,7 +234,7 @@ class AttitudeFilter:
             # With such an error, the update of a linearised filter is not reliable.
             self._abandon_track()
             return
-        for model, verdict in verdicts.items():
+        for model, verdict in zip(self._models, verdicts, strict=True):
             if verdict is Verdict.OWN_BIAS and memory.track is not None:
                 left, memory.inflation = model.reopened(memory.track.memory(model.name))
                 memory.track = memory.track.with_memory(model.name, left)._replace(samples=0)

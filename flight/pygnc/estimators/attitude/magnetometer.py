@@ -131,12 +131,12 @@ class Magnetometer(MeasurementModel):
         innovation = FieldInnovation(residual, np.sqrt(covariance.diagonal()), is_accepted, False, distance)  # noqa: FBT003
         if not is_accepted:
             disturbed = 1 if jumped else memory.disturbed + 1
-            left = memory._replace(rejected=rejected, disturbed=disturbed)
-            return Tested(innovation, partials, left, None, prediction.health)
+            after = ModelMemory(memory.misfit, rejected, disturbed=disturbed)
+            return Tested(innovation, partials, after, None, prediction.health)
         # With unadapted sigmas, the squares would be larger by about the square of the factor.
-        left = memory.with_misfit(distance * factor * factor / 3.0)._replace(rejected=rejected, disturbed=0)
+        after = ModelMemory(memory.misfit_after(distance * factor * factor / 3.0), rejected)
         accepted = Accepted(residual, projected, sigma, d_time)
-        return Tested(innovation, partials, left, accepted, prediction.health)
+        return Tested(innovation, partials, after, accepted, prediction.health)
 
     def without_reading(self, memory: ModelMemory) -> ModelMemory:
         """Return the memory after a sample without a reading."""
@@ -144,7 +144,8 @@ class Magnetometer(MeasurementModel):
 
     def after_update(self, tested: Tested, error: Array) -> ModelMemory:
         """Return the memory with the residual that the update has left."""
-        return tested.memory._replace(left=tested.innovation.residual - tested.partials.dot(error))
+        misfit, rejected, _, disturbed = tested.memory
+        return ModelMemory(misfit, rejected, tested.innovation.residual - tested.partials.dot(error), disturbed)
 
     def verdict(self, memory: ModelMemory, samples: int, *, is_supported: bool) -> Verdict | None:
         """Return `WRONG` if the readings contradict the track for longer than a disturbance explains."""

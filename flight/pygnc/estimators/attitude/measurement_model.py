@@ -112,9 +112,9 @@ class ModelMemory(NamedTuple):
     left: Array | None = None
     disturbed: int = 0
 
-    def with_misfit(self, square: float) -> "ModelMemory":
-        """Return the memory after an accepted reading with this unadapted normalised innovation squared."""
-        return self._replace(misfit=self.misfit + _WEIGHT * (square - self.misfit))
+    def misfit_after(self, square: float) -> float:
+        """Return the misfit after an accepted reading with this unadapted normalised innovation squared."""
+        return self.misfit + _WEIGHT * (square - self.misfit)
 
 
 class Tested(NamedTuple):

@@ -182,16 +182,15 @@ class SunSensors(MeasurementModel):
             usable = np.zeros_like(usable)
         used = usable & (squares <= limits.gate)
         plain = squares[used & ~light.saturated].tolist()
-        if plain:
-            memory = memory.with_misfit(sum(plain) / len(plain) * factor**2)
+        misfit = memory.misfit_after(sum(plain) / len(plain) * factor**2) if plain else memory.misfit
         rows, expected = used.nonzero()[0], int(np.count_nonzero(usable))
         is_rejected = 2 * len(rows) < expected
-        memory = memory._replace(rejected=memory.rejected + _REJECTED_WEIGHT * (is_rejected - memory.rejected))
+        after = ModelMemory(misfit, memory.rejected + _REJECTED_WEIGHT * (is_rejected - memory.rejected))
         innovation = IlluminanceInnovation(residual, np.sqrt(variance), len(rows) > 0, expected > 0, usable, used)
         accepted = None
         if len(rows):
             accepted = Accepted(residual.take(rows), projected.take(rows, axis=0), sigma.take(rows), d_time.take(rows))
-        return Tested(innovation, partials, memory, accepted, health)
+        return Tested(innovation, partials, after, accepted, health)
 
     def verdict(self, memory: ModelMemory, samples: int, *, is_supported: bool) -> Verdict | None:  # noqa: ARG002
         """Return `WRONG` if most of the newest samples were rejected."""
