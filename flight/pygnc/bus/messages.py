@@ -92,6 +92,7 @@ class SensorSample(Packet, frozen=True):
     """One 30-byte sensor packet, in sensor axes; `lux` is the illuminance of the faces +X, +Y, +Z, -X, -Y, -Z.
 
     `t_mono_ns` is the time of arrival of a live packet by the computer's monotonic clock, None for packets of files.
+    `readings` has what further sensors measured at that time, by the name of their measurement model.
     """
 
     t_spacecraft_s: int
@@ -101,6 +102,7 @@ class SensorSample(Packet, frozen=True):
     lux: tuple[float, float, float, float, float, float]
     raw: bytes
     t_mono_ns: int | None = None
+    readings: dict[str, tuple[float, ...]] = {}
 
 
 class GnssFix(Packet, frozen=True):

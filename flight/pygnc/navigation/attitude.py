@@ -36,7 +36,7 @@ from pygnc.estimators.checkpoint import decode, encode
 from pygnc.formats.sense import TORQUERS_ON, milliseconds_from_hall_word
 from pygnc.navigation.environment import EnvironmentModel, PropagatedOrbit
 from pygnc.navigation.mag_calibration import MagCalibration, TotalBias
-from pygnc.navigation.own_sensors import OwnSensors
+from pygnc.navigation.own_sensors import OwnSensors, device_values
 from pygnc.navigation.sample_clock import SampleClock
 
 NO_TIME: Final = "no_time"
@@ -109,6 +109,7 @@ class AttitudeTracker:
         self._settings = settings
         self._model = model
         self._correction = SampleCorrection(settings)
+        self._values = device_values(settings)
         if checkpoint is None:
             self._memory = _Memory()
             self._filter = AttitudeFilter(settings)
@@ -156,9 +157,9 @@ class AttitudeTracker:
             memory.started = True
             yield from self._release()
         if isinstance(message, SensorSample):
-            yield from self._process_sample(memory.own.measured(message, self._settings.own_sensors))
+            yield from self._process_sample(memory.own.measured(message, self._settings.own_sensors, self._values))
         elif isinstance(message, DeviceReading):
-            memory.own.take(message, self._settings.own_sensors)
+            memory.own.take(message, self._settings.own_sensors, self._values)
         elif isinstance(message, GnssFix):
             yield from self._process_fix(message)
         elif isinstance(message, BatchEnd):
@@ -261,9 +262,10 @@ class AttitudeTracker:
         return SampleOutcome(sample, measured, None, None, None, None, self.awaits_orbit, calibrated)
 
     def _measured(self, sample: SensorSample, gps_ms: int) -> AttitudeSample:
-        readings = sample.mag_imu_ut, sample.gyro_imu_rad_s, sample.lux
+        host = sample.mag_imu_ut, sample.gyro_imu_rad_s, sample.lux
         torquers_on = self._settings.hall_word == "times" and bool(sample.hall_raw & TORQUERS_ON)
-        return self._correction.sample(sample.seq, gps_ms, *readings, field_unusable=torquers_on)
+        readings = sample.readings
+        return self._correction.sample(sample.seq, gps_ms, *host, field_unusable=torquers_on, readings=readings)
 
     def _count(self, name: str) -> None:
         counts = self._memory.counts

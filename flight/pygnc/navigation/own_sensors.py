@@ -1,50 +1,69 @@
-"""Readings of the computer's own sensors in place of the host's, in the samples of the attitude.
+"""Readings of the computer's own sensors in the samples of the attitude, in place of the host's or beside them.
 
 The host's live packet still gives time and the other measurements of a sample. It takes the newest reading of the own
 sensor before it, by the clock of the computer. Samples of files are older than the run's readings and stay as they are.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
-from pygnc.bus.messages import DeviceReading, SensorSample, Vector3
-from pygnc.estimators.attitude.settings import OwnSensorSettings
+from pygnc.bus.messages import DeviceReading, SensorSample
+from pygnc.estimators.attitude.measurement_models import measurement_models
+from pygnc.estimators.attitude.settings import AttitudeSettings, OwnSensorSettings
 
+_REPLACED: Final = {"gyro": "gyro_imu_rad_s", "magnetometer": "mag_imu_ut"}
+"""Settings of sensors that replace one of the host's, with the field of the sample."""
 _UT_PER_T: Final = 1e6
-_VALUES: Final = {
-    "gyro": (("rate_x_rad_s", "rate_y_rad_s", "rate_z_rad_s"), 1.0),
-    "magnetometer": (("mag_x_t", "mag_y_t", "mag_z_t"), _UT_PER_T),
-}
-"""Values of a reading that each setting names, in the words of all drivers, and their factor to the sample's unit."""
-_FIELDS: Final = {"gyro": "gyro_imu_rad_s", "magnetometer": "mag_imu_ut"}
-_MISSING: Final = (math.nan, math.nan, math.nan)
+
+DeviceValues = Mapping[str, tuple[str, ...]]
+"""Values of a reading that each sensor of the settings provides, in the words of all drivers."""
+
+
+def device_values(settings: AttitudeSettings) -> DeviceValues:
+    """Return the values of a device that each setting of `OwnSensorSettings` names."""
+    replaced = {
+        "gyro": ("rate_x_rad_s", "rate_y_rad_s", "rate_z_rad_s"),
+        "magnetometer": ("mag_x_t", "mag_y_t", "mag_z_t"),
+    }
+    return replaced | {model.name: model.device_values for model in measurement_models(settings) if model.device_values}
 
 
 class OwnSensors(msgspec.Struct):
-    """Newest reading of each sensor that replaces one of the host's, with its time of arrival in ns."""
+    """Newest reading of each sensor that the settings name, with its time of arrival in ns."""
 
-    newest: dict[str, tuple[int, Vector3]] = {}
+    newest: dict[str, tuple[int, tuple[float, ...]]] = {}
 
-    def take(self, reading: DeviceReading, settings: OwnSensorSettings) -> None:
-        """Keep a reading if the settings name its sensor, and if it has all three values."""
-        for name, (values, factor) in _VALUES.items():
+    def take(self, reading: DeviceReading, settings: OwnSensorSettings, values: DeviceValues) -> None:
+        """Keep a reading if the settings name its sensor, and if it has all values."""
+        for name, words in values.items():
             if reading.device == getattr(settings, name):
-                x, y, z = (reading.values.get(value) for value in values)
-                if isinstance(x, int | float) and isinstance(y, int | float) and isinstance(z, int | float):
-                    self.newest[name] = reading.t_mono_ns, (factor * x, factor * y, factor * z)
+                found = tuple(value for word in words if isinstance(value := reading.values.get(word), int | float))
+                factor = _UT_PER_T if name == "magnetometer" else 1.0
+                if len(found) == len(words):
+                    self.newest[name] = reading.t_mono_ns, tuple(factor * value for value in found)
 
-    def measured(self, sample: SensorSample, settings: OwnSensorSettings) -> SensorSample:
+    def measured(self, sample: SensorSample, settings: OwnSensorSettings, values: DeviceValues) -> SensorSample:
         """Return a sample with the readings of own sensors.
 
-        A reading that is missing or older than `age_max_s` becomes NaN, so that the filter rejects the sample.
+        A reading in place of the host's that is missing or older than `age_max_s` becomes NaN, so that the filter
+        rejects the sample; one beside the host's is left out.
         """
         if sample.t_mono_ns is None:
             return sample
-        own: dict[str, Vector3] = {}
-        for name, field in _FIELDS.items():
-            if getattr(settings, name):
-                t_mono_ns, value = self.newest.get(name, (-math.inf, _MISSING))
-                own[field] = value if sample.t_mono_ns - t_mono_ns <= 1e9 * settings.age_max_s else _MISSING
-        return msgspec.structs.replace(sample, **own) if own else sample
+        replaced: dict[str, tuple[float, ...]] = {}
+        readings: dict[str, tuple[float, ...]] = {}
+        for name in values:
+            if not getattr(settings, name):
+                continue
+            t_mono_ns, reading = self.newest.get(name, (-math.inf, ()))
+            is_fresh = sample.t_mono_ns - t_mono_ns <= 1e9 * settings.age_max_s
+            if name in _REPLACED:
+                replaced[_REPLACED[name]] = reading if is_fresh else (math.nan,) * 3
+            elif is_fresh:
+                readings[name] = reading
+        if not replaced and not readings:
+            return sample
+        return msgspec.structs.replace(sample, **replaced, readings=sample.readings | readings)

@@ -6,8 +6,9 @@ import pytest
 from pygnc.bus.messages import DEVICES, LIVE, DeviceReading, SensorSample
 from pygnc.configuration.settings import DeviceSettings, Settings
 from pygnc.estimators.attitude.settings import AttitudeSettings, OwnSensorSettings
-from pygnc.navigation.own_sensors import OwnSensors
+from pygnc.navigation.own_sensors import OwnSensors, device_values
 
+VALUES = device_values(AttitudeSettings())
 BOTH = OwnSensorSettings(gyro="imu", magnetometer="heading")
 SAMPLE = SensorSample(
     seq=9,
@@ -42,22 +43,22 @@ def reading(device: str, t_mono_ns: int = 9_500_000_000, **values: float | str |
 
 
 def rates(own: OwnSensors, settings: OwnSensorSettings, sample: SensorSample = SAMPLE) -> tuple[float, float, float]:
-    return own.measured(sample, settings).gyro_imu_rad_s
+    return own.measured(sample, settings, VALUES).gyro_imu_rad_s
 
 
 def test_without_settings_the_host_measures() -> None:
     own = OwnSensors()
-    own.take(reading("imu"), OwnSensorSettings())
-    assert own.measured(SAMPLE, OwnSensorSettings()) is SAMPLE
+    own.take(reading("imu"), OwnSensorSettings(), VALUES)
+    assert own.measured(SAMPLE, OwnSensorSettings(), VALUES) is SAMPLE
 
 
 def test_the_newest_reading_of_each_sensor_replaces_the_hosts() -> None:
     own = OwnSensors()
-    own.take(reading("imu", 8_000_000_000, rate_x_rad_s=5.0), BOTH)
-    own.take(reading("imu"), BOTH)
-    own.take(reading("other", rate_x_rad_s=7.0), BOTH)
-    own.take(reading("heading", mag_x_t=2e-5, mag_y_t=-3e-5, mag_z_t=1e-6), BOTH)
-    measured = own.measured(SAMPLE, BOTH)
+    own.take(reading("imu", 8_000_000_000, rate_x_rad_s=5.0), BOTH, VALUES)
+    own.take(reading("imu"), BOTH, VALUES)
+    own.take(reading("other", rate_x_rad_s=7.0), BOTH, VALUES)
+    own.take(reading("heading", mag_x_t=2e-5, mag_y_t=-3e-5, mag_z_t=1e-6), BOTH, VALUES)
+    measured = own.measured(SAMPLE, BOTH, VALUES)
     assert measured.gyro_imu_rad_s == (0.01, 0.02, 0.03)
     assert measured.mag_imu_ut == pytest.approx((20.0, -30.0, 1.0))
     assert (measured.lux, measured.t_spacecraft_s) == (SAMPLE.lux, SAMPLE.t_spacecraft_s)
@@ -65,29 +66,29 @@ def test_the_newest_reading_of_each_sensor_replaces_the_hosts() -> None:
 
 def test_one_sensor_leaves_the_other_to_the_host() -> None:
     only, own = OwnSensorSettings(gyro="imu"), OwnSensors()
-    own.take(reading("imu"), only)
-    assert own.measured(SAMPLE, only).mag_imu_ut == SAMPLE.mag_imu_ut
+    own.take(reading("imu"), only, VALUES)
+    assert own.measured(SAMPLE, only, VALUES).mag_imu_ut == SAMPLE.mag_imu_ut
 
 
 @pytest.mark.parametrize("missing", [None, "off"])
 def test_an_incomplete_reading_is_not_taken(missing: str | None) -> None:
     own = OwnSensors()
-    own.take(reading("imu", rate_y_rad_s=missing), BOTH)
+    own.take(reading("imu", rate_y_rad_s=missing), BOTH, VALUES)
     assert own.newest == {}
 
 
 def test_a_missing_or_old_reading_is_no_number() -> None:
     only, own = OwnSensorSettings(gyro="imu", age_max_s=1.0), OwnSensors()
     assert all(map(math.isnan, rates(own, only)))
-    own.take(reading("imu", 8_900_000_000), only)
+    own.take(reading("imu", 8_900_000_000), only, VALUES)
     assert all(map(math.isnan, rates(own, only)))
-    own.take(reading("imu", 9_100_000_000), only)
+    own.take(reading("imu", 9_100_000_000), only, VALUES)
     assert rates(own, only) == (0.01, 0.02, 0.03)
 
 
 def test_samples_of_files_keep_the_hosts_values() -> None:
     filed = msgspec.structs.replace(SAMPLE, t_mono_ns=None)
-    assert OwnSensors().measured(filed, BOTH) is filed
+    assert OwnSensors().measured(filed, BOTH, VALUES) is filed
 
 
 def test_the_settings_name_a_declared_sensor() -> None:

@@ -27,7 +27,17 @@ from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.search import HOPELESS_SAMPLES, Search
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth, SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, SIZE, AttitudeState, Flags
+from pygnc.estimators.attitude.state import (
+    ATTITUDE,
+    FIELD_ERROR,
+    GYRO_BIAS,
+    GYRO_SCALE,
+    MAG_BIAS,
+    REFLECTIVITY,
+    SIZE,
+    AttitudeState,
+    Flags,
+)
 from pygnc.estimators.attitude.sun_sensors import is_daylight, light_sources
 from pygnc.estimators.attitude.window import (
     MagnetometerBias,
@@ -117,6 +127,8 @@ class _Memory(msgspec.Struct, forbid_unknown_fields=True):
     last_ms: int | None = None
     field_ms: int | None = None
     """GPS ms of the last sample at which the magnetic field was strong enough, or unknown."""
+    was_contradicted: bool = False
+    """True if the readings have ended the last track; only a search begins the next one."""
     backwards: tuple[int, int] = (0, 0)
     """Number of successive samples that were not later than `last_ms`, and the GPS ms of the last of them."""
 
@@ -229,6 +241,7 @@ class AttitudeFilter:
         if Verdict.WRONG in verdicts or track.unused >= _UNUSED_MAX:
             # A wrong attitude has led to wrong biases.
             self._abandon_track(keep_biases=False)
+            memory.was_contradicted = True
             return
         if update.step.state.attitude_sigma_rad > self.settings.start.unknown_sigma_rad:
             # With such an error, the update of a linearised filter is not reliable.
@@ -283,6 +296,12 @@ class AttitudeFilter:
 
     def _update_search(self, sample: AttitudeSample, environment: AttitudeEnvironment | None) -> AttitudeUpdate:
         memory = self._memory
+        if environment is not None and not memory.health.gyro.beyond_range.any() and not memory.was_contradicted:
+            measured = self._measured_state(sample)
+            if measured is not None:
+                memory.track = self._widened(Track(measured, sample.gyro_imu_rad_s), memory.health.gyro.stuck)
+                memory.search = Search(self.settings, memory.search.prior, memory.errors)
+                return self._result(sample, environment, memory.track, None, restarted=True)
         is_weak = environment is not None and environment.field_is_weak(self.settings.magnetometer)
         if environment is None or is_weak or memory.health.gyro.beyond_range.any():
             memory.search.reset()
@@ -296,10 +315,26 @@ class AttitudeFilter:
         if memory.search.excluded_face is not None:
             suspected = memory.health.faces.with_suspect(memory.search.excluded_face)
             memory.health = memory.health._replace(faces=suspected)
-        memory.errors = memory.search.errors
+        memory.errors, memory.was_contradicted = memory.search.errors, False
         searched = memory.search.received
         memory.search = Search(self.settings, memory.search.prior, memory.errors, received=searched)
         return self._result(sample, environment, memory.track, None, restarted=True)
+
+    def _measured_state(self, sample: AttitudeSample) -> AttitudeState | None:
+        """Return the state at a sample whose attitude a sensor measures; None if none does."""
+        memory, settings = self._memory, self.settings
+        found = next(filter(None, (model.attitude(sample) for model in self._models)), None)
+        if found is None:
+            return None
+        quaternion, attitude_root = found
+        prior, sigma, slow = memory.search.prior, memory.errors.sigma(settings), np.zeros(SIZE - ATTITUDE.stop)
+        sigma[GYRO_BIAS], sigma[MAG_BIAS] = prior.sigma[:3], prior.sigma[3:]
+        sigma[GYRO_SCALE], sigma[FIELD_ERROR] = settings.gyro.scale_sigma, settings.magnetometer.field_error_ut
+        sigma[REFLECTIVITY] = settings.sun_sensors.reflectivity_sigma
+        slow[:6], slow[REFLECTIVITY - ATTITUDE.stop] = prior.mean, settings.sun_sensors.reflectivity
+        root = np.diag(sigma)
+        root[ATTITUDE, ATTITUDE] = attitude_root
+        return AttitudeState(sample.gps_ms, quaternion, slow, root)
 
     # --- Results ---------------------------------------------------------------------------------------------------
 
@@ -345,4 +380,5 @@ class AttitudeFilter:
 
 def _finite(sample: AttitudeSample) -> bool:
     # A value that is not finite makes the sum of squares not finite.
-    return all(math.isfinite(part.dot(part)) for part in (sample.mag_imu_ut, sample.gyro_imu_rad_s, sample.lux))
+    parts = (sample.mag_imu_ut, sample.gyro_imu_rad_s, sample.lux, *sample.readings.values())
+    return all(math.isfinite(part.dot(part)) for part in parts)

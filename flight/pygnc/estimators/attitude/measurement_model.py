@@ -149,10 +149,12 @@ class MeasurementModel(ABC):
     """Model of one kind of reading.
 
     Attributes:
-        name: Name of the model, by which tracks and updates have its memory and its innovation.
+        name: Name of the model, by which samples, tracks and updates have its reading, memory and innovation.
+        device_values: Values of a device's reading that the model takes from one of the computer's own sensors.
     """
 
     name: ClassVar[str]
+    device_values: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._settings = settings
@@ -160,6 +162,14 @@ class MeasurementModel(ABC):
     @abstractmethod
     def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
         """Return the tested reading of a sample; None if the sample has none."""
+
+    def attitude(self, sample: AttitudeSample) -> tuple[Array, Array] | None:  # noqa: ARG002 - most sensors have none
+        """Return the attitude that a sensor measures by itself, which may begin a track; None if it measures none.
+
+        Returns:
+            Quaternion GCRF from body, shape (4,), and a root of the covariance of its error in body axes, (3, 3).
+        """
+        return None
 
     def without_reading(self, memory: ModelMemory) -> ModelMemory:
         """Return the memory after a sample without a reading."""

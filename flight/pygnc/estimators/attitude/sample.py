@@ -4,8 +4,8 @@ The filter processes corrected readings. Its magnetometer bias is the part that 
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -28,6 +28,7 @@ class AttitudeSample:
         lux: Illuminance of the six faces in the order of the settings' normals, lux, shape (6,).
         seq: The caller's sequence number of the sample.
         field_unusable: True if magnetorquers disturb the magnetic field, or if its model is too weak.
+        readings: Readings of further sensors by the name of their measurement model, arrays of shape (k,).
     """
 
     gps_ms: int
@@ -36,6 +37,7 @@ class AttitudeSample:
     lux: Array
     seq: int = 0
     field_unusable: bool = False
+    readings: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,8 +110,10 @@ class SampleCorrection:
         lux: Sequence[float],
         *,
         field_unusable: bool = False,
+        readings: Mapping[str, Sequence[float]] | None = None,
     ) -> AttitudeSample:
         """Return the corrected sample; the arguments are those of `AttitudeSample`, uncorrected."""
         mag_ut = self.magnetometer.corrected_ut(np.array(mag_imu_ut))
         rate = self.gyro_scale * np.array(gyro_imu_rad_s)
-        return AttitudeSample(gps_ms, mag_ut, rate, self.lux_scale * np.array(lux), seq, field_unusable)
+        others = {name: np.array(values) for name, values in readings.items()} if readings else {}
+        return AttitudeSample(gps_ms, mag_ut, rate, self.lux_scale * np.array(lux), seq, field_unusable, others)
