@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # allows to start 
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.campaign.orbit_world import ORIENTATION, random_world, run_filter
+from pygnc_ground.campaign.flight import ORIENTATION
+from scripts.bench.orbit_world import random_world, run_filter
 from pygnc_ground.scenario.sensor_settings import Gps
 from scripts.bench.table import print_table
 

@@ -25,7 +25,8 @@ from pygnc.estimators.formation.observations import RangeObservation, SatelliteF
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.campaign.orbit_world import ORIENTATION, last_orbit, settings_for
+from pygnc_ground.campaign.flight import ORIENTATION
+from scripts.bench.orbit_world import last_orbit, settings_for
 from pygnc_ground.formation.relative import relative_truth
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.scenario.sensor_settings import Gps

@@ -27,14 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # allows to start 
 
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.measurement import Fix
-from pygnc_ground.campaign.orbit_world import (
-    ORIENTATION,
-    World,
-    random_world,
-    run_filter,
-    settings_for,
-    solution_table,
-)
+from pygnc_ground.campaign.flight import ORIENTATION
+from pygnc_ground.campaign.orbit_scores import solution_table
+from scripts.bench.orbit_world import World, random_world, run_filter, settings_for
 from pygnc_ground.orbit.batch.solve import solve_batch
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import FloatArray, OrbitSolution, orbit_errors

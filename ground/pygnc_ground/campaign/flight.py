@@ -13,12 +13,12 @@ import numpy as np
 
 from pygnc.bus.messages import GnssFix, Message
 from pygnc.common.constants import SENSE_FILE
+from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.inputs.range_files import RangeSeries
 from pygnc.inputs.sense_file import SenseFile
 from pygnc.inputs.source import BatchSource
-from pygnc_ground.campaign.orbit_world import ORIENTATION
 from pygnc_ground.campaign.shared_path import SharedPath
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.collect import Collected, collect, make_pipeline
@@ -31,8 +31,10 @@ from pygnc_ground.scenario.trajectory import SatellitePath, Trajectory
 from pygnc_ground.scenario.writer import range_files
 from pygnc_ground.truth.attitude_truth import AttitudeTruth, TrueAttitude
 from pygnc_ground.truth.orbit_truth import TrueOrbit
+from pygnc_system.files import data_file
 
 LIT: Final = 0.5
+ORIENTATION: Final = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
 _PATHS: Final = 4
 """Propagated orbits that a process keeps; runs that differ in noise only share one."""
 

@@ -18,8 +18,7 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.observations import RangeObservation
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc_ground.campaign.definition import Estimators
-from pygnc_ground.campaign.flight import SimulatedFlight
-from pygnc_ground.campaign.orbit_world import ORIENTATION
+from pygnc_ground.campaign.flight import ORIENTATION, SimulatedFlight
 from pygnc_ground.campaign.time_bins import BinRow, Trace, bin_rows, mean_of, rms_of
 from pygnc_ground.formation.bound import FormationPriors, bound_of_satellites
 from pygnc_ground.formation.relative import elements_nees, rtn_from_gcrf

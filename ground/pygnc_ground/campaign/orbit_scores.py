@@ -15,14 +15,13 @@ from pygnc.estimators.orbit.measurement import Fix, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.definition import Estimators
-from pygnc_ground.campaign.flight import SimulatedFlight
-from pygnc_ground.campaign.orbit_world import ORIENTATION, solution_table
+from pygnc_ground.campaign.flight import ORIENTATION, SimulatedFlight
 from pygnc_ground.campaign.time_bins import BinRow, Trace, bin_rows, rms_of
 from pygnc_ground.orbit.batch.solve import solve_batch
 from pygnc_ground.orbit.bound import KnownFixes, OrbitBounds, orbit_bounds
 from pygnc_ground.orbit.delta_v import delta_vs, restarts
 from pygnc_ground.orbit.smoother import smooth
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, OrbitSolution, orbit_errors
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, OrbitSolution, Usage, orbit_errors, solution_from_states
 from pygnc_ground.replay.collect import Collected, TimedRecord
 
 _OUTLIER_M: Final = 500.0
@@ -76,6 +75,14 @@ def score_orbit(
             figures |= {f"orbit_{name}_{key}": value for key, value in found.items()}
         bins += bin_rows(f"orbit {name}", trace, bin_s)
     return figures, bins
+
+
+def solution_table(states: Mapping[int, OrbitState], frames: EarthFrames) -> OrbitSolution:
+    """Return the table of the states, which are given by GPS time in ms."""
+    times = sorted(states)
+    return solution_from_states(
+        times, [states[ms] for ms in times], [Usage(0.0, 0, accepted=True)] * len(times), frames
+    )
 
 
 class _Outage(NamedTuple):

@@ -18,7 +18,7 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_cli.exit_codes import ExitCode
-from pygnc_ground.campaign.orbit_world import ORIENTATION
+from pygnc_ground.campaign.flight import ORIENTATION
 from pygnc_ground.commands.bound import app
 from pygnc_ground.formation.bound import (
     FormationBound,

@@ -5,7 +5,7 @@ import pytest
 
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.campaign.orbit_world import solution_table
+from pygnc_ground.campaign.orbit_scores import solution_table
 from pygnc_ground.orbit.batch.solve import solve_batch
 from pygnc_ground.orbit.delta_v import delta_vs, manoeuvre_spans, restarts
 from pygnc_ground.orbit.smoother import smooth

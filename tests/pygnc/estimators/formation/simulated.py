@@ -11,7 +11,7 @@ from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
 from pygnc.estimators.formation.observations import Pair, RangeObservation, SatelliteFix
 from pygnc.estimators.orbit.measurement import Fix
-from pygnc_ground.campaign.orbit_world import DRAG_FACTORS
+from scripts.bench.orbit_world import DRAG_FACTORS
 from pygnc_ground.formation.bound import FormationMeasurements, RangeMeasurements
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray, IntArray

@@ -11,7 +11,7 @@ from pygnc.estimators.formation.linearisation import covariance_root, scaled_inv
 from pygnc.estimators.formation.observation_equations import Equations, Fit
 from pygnc.estimators.formation.reference import state_indices
 from pygnc.estimators.formation.ridge import CostFunction, RidgePoints, _growth_across, _ridge_moments
-from pygnc_ground.campaign.formation_posterior import (
+from scripts.bench.formation_posterior import (
     SAMPLES,
     d_relative_d_parameters,
     importance_samples,

@@ -8,8 +8,6 @@ import msgspec
 import numpy as np
 
 from pygnc.common.clock import gps_ms_from_utc_iso
-from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
-from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import EARTH_RADIUS_M
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.measurement import Fix
@@ -18,18 +16,17 @@ from pygnc.estimators.orbit.state import OrbitState
 from pygnc.formats.gps_packet import SENSE_GPS
 from pygnc.inputs.gps_fixes import fix_messages
 from pygnc.navigation.orbit import fix_from, screen
-from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, solution_from_states
+from pygnc_ground.campaign.flight import ORIENTATION
+from pygnc_ground.orbit.solution import IntArray
 from pygnc_ground.scenario.gps import make_fixes
 from pygnc_ground.scenario.sensor_settings import Gps
 from pygnc_ground.scenario.settings import Orbit, Settings, Spacecraft
 from pygnc_ground.scenario.trajectory import Trajectory
 from pygnc_ground.truth.orbit_truth import TrueOrbit
-from pygnc_system.files import data_file
 
 CADENCE_S: Final = 25
 DRAG_FACTORS: Final = (1.0, 0.5, 2.0)
 _APOGEE_MARGIN: Final = 1.05
-ORIENTATION: Final = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
 
 
 class World:
@@ -111,11 +108,3 @@ def last_orbit(fixes: Sequence[Fix], settings: OrbitSettings) -> OrbitState:
     if state is None:
         raise RuntimeError(f"the orbit filter did not start with {len(fixes)} fixes")
     return state
-
-
-def solution_table(states: dict[int, OrbitState], frames: EarthFrames) -> OrbitSolution:
-    """Return the table of the states, which are given by GPS time in ms."""
-    times = sorted(states)
-    return solution_from_states(
-        times, [states[ms] for ms in times], [Usage(0.0, 0, accepted=True)] * len(times), frames
-    )

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pygnc_ground.formation.baseline import PairRanges, guess_on_track, solve_pair
+from scripts.bench.formation_baseline import PairRanges, guess_on_track, solve_pair
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft

@@ -10,7 +10,7 @@ from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc_ground.campaign.flight import SimulatedFlight, fly
-from pygnc_ground.campaign.formation_posterior import (
+from scripts.bench.formation_posterior import (
     ExpectedNees,
     JudgedSolution,
     distances_after_minimisation,
