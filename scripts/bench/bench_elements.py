@@ -30,13 +30,12 @@ from pygnc.estimators.orbit.settings import ElementsSettings, SpacecraftSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.attitude_scores import score_attitude
 from pygnc_ground.campaign.definition import plan_run, read_campaign
-from pygnc_ground.campaign.flight import fly
-from pygnc_ground.campaign.flight import ORIENTATION
-from scripts.bench.orbit_world import random_world, run_filter, settings_for
+from pygnc_ground.campaign.flight import ORIENTATION, fly
 from pygnc_ground.campaign.run import simulated
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario.generate import TrueStates
 from pygnc_ground.scenario.sensor_settings import Gps
+from scripts.bench.orbit_world import random_world, run_filter, settings_for
 from scripts.bench.table import print_table, rms, select_parts
 
 FIX_HOURS: Final = 3

@@ -29,16 +29,15 @@ from pygnc.estimators.formation.least_squares import SAME_ORBIT_LIMIT
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.navigation.formation_arc import FormationArc
 from pygnc_ground.campaign.definition import RunPlan, plan_run, read_campaign
-from pygnc_ground.campaign.flight import SimulatedFlight, fly
-from scripts.bench.formation_posterior import ExpectedNees, expected_nees, judged_solution, true_hypotheses
+from pygnc_ground.campaign.flight import ORIENTATION, SimulatedFlight, fly
 from pygnc_ground.campaign.formation_scores import FormationErrors, FormationHypotheses
-from pygnc_ground.campaign.flight import ORIENTATION
 from pygnc_ground.campaign.run import simulated
 from pygnc_ground.campaign.time_bins import rms_of
-from scripts.bench.formation_baseline import PairRanges, guess_on_track, solve_pair
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.solution import FloatArray
+from scripts.bench.formation_baseline import PairRanges, guess_on_track, solve_pair
+from scripts.bench.formation_posterior import ExpectedNees, expected_nees, judged_solution, true_hypotheses
 from scripts.bench.table import print_table, rms, select_parts
 
 CAMPAIGN: Final = Path(__file__).resolve().parents[2] / "data" / "campaigns" / "formation.toml"

@@ -24,8 +24,8 @@ from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.flight import ORIENTATION
-from scripts.bench.orbit_world import random_world, run_filter
 from pygnc_ground.scenario.sensor_settings import Gps
+from scripts.bench.orbit_world import random_world, run_filter
 from scripts.bench.table import print_table
 
 CENTIMETRE: Final = Gps()

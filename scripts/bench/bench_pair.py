@@ -26,12 +26,12 @@ from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.flight import ORIENTATION
-from scripts.bench.orbit_world import last_orbit, settings_for
 from pygnc_ground.formation.relative import relative_truth
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.scenario.sensor_settings import Gps
 from pygnc_ground.truth.load import load_truth
 from pygnc_ground.truth.orbit_truth import OrbitTruth
+from scripts.bench.orbit_world import last_orbit, settings_for
 from scripts.bench.table import print_table, rms
 
 HOURS: Final = 3

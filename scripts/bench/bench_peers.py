@@ -29,7 +29,6 @@ from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc_ground.campaign.flight import ORIENTATION
 from pygnc_ground.campaign.orbit_scores import solution_table
-from scripts.bench.orbit_world import World, random_world, run_filter, settings_for
 from pygnc_ground.orbit.batch.solve import solve_batch
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import FloatArray, OrbitSolution, orbit_errors
@@ -37,6 +36,7 @@ from pygnc_ground.scenario import environment
 from pygnc_ground.scenario.sensor_settings import Gps
 from pygnc_ground.scenario.settings import Forces, Spacecraft
 from pygnc_ground.scenario.trajectory import force_model
+from scripts.bench.orbit_world import World, random_world, run_filter, settings_for
 from scripts.bench.table import print_table, rms
 
 HOURS: Final = 3

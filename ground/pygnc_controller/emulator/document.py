@@ -1,6 +1,5 @@
 """Document of the emulator's `--json`."""
 
-from collections.abc import Sequence
 from math import isfinite
 from statistics import median
 
@@ -95,10 +94,6 @@ def emulator_document(
         terminal_restored=ended.terminal_restored,
         home=None if check is None else HomeFigures(journals=check.journals, live_packets=check.live),
     )
-
-
-def _responses(times_s: Sequence[float]) -> ResponseFigures:
-    return ResponseFigures(count=len(times_s), median_s=median(times_s), max_s=max(times_s))
 
 
 def _sentences(counters: SentenceCounters) -> dict[str, SentenceFigures]:

@@ -1,10 +1,7 @@
 """Figures of the campaign report."""
 
-import tomllib
 from collections.abc import Callable, Sequence
-from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -26,11 +23,9 @@ from pygnc_ground.report.style import (
     OF_ESTIMATE,
     REJECTED,
     SHADE,
-    Chart,
     Drawing,
     new_figure,
     panel_grid,
-    to_svg,
 )
 from pygnc_ground.report.traces import legend, level, logarithmic
 
@@ -41,20 +36,6 @@ _LABEL_CHARACTERS: Final = 23
 _WIDE_LABEL_CHARACTERS: Final = 42
 _PARTS: Final = 6
 """Parts of the runs whose medians are connected."""
-
-
-def campaign_chart(name: str, drawing: Drawing) -> Chart:
-    """Return a drawing with its texts."""
-    caption = _captions()[name]
-    if isinstance(drawing, str):
-        return Chart(name, caption["title"], drawing)
-    svg = to_svg(drawing, name, caption["image"])
-    return Chart(name, caption["title"], caption["how_to_read"], caption["warning_signs"], svg)
-
-
-@cache
-def _captions() -> dict[str, dict[str, str]]:
-    return tomllib.loads(Path(__file__).with_name("captions.toml").read_text(encoding="utf-8"))
 
 
 def distributions(groups: Sequence[Group], estimators: Sequence[Estimator], *, over_bound: bool = False) -> Drawing:

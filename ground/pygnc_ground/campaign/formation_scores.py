@@ -6,7 +6,7 @@ wrong first hypothesis is acceptable if the partner is reported as ambiguous or 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,6 @@ import numpy as np
 from pygnc.bus.messages import FormationEstimate
 from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.observations import RangeObservation
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc_ground.campaign.definition import Estimators
 from pygnc_ground.campaign.flight import ORIENTATION, SimulatedFlight
@@ -212,13 +211,9 @@ def _residuals(solution: FormationSolution, times: IntArray) -> FloatArray:
     Returns:
         Shape (n,); NaN in steps without a used range.
     """
-    used = [(seen, residual_m) for seen, residual_m, is_used in _ranges(solution) if is_used]
+    ranges = zip(solution.ranges, solution.hypotheses[0].residual_m.tolist(), solution.used.tolist(), strict=True)
+    used = [(seen, residual_m) for seen, residual_m, is_used in ranges if is_used]
     step = np.searchsorted(times, [seen.gps_ms for seen, _ in used]).clip(max=len(times) - 1)
     squares = np.array([(residual_m / solution.noise_of(seen.pair)) ** 2 for seen, residual_m in used])
     with np.errstate(invalid="ignore"):
         return np.bincount(step, squares, len(times)) / np.bincount(step, minlength=len(times))
-
-
-def _ranges(solution: FormationSolution) -> Iterator[tuple[RangeObservation, float, bool]]:
-    """Yield the ranges with their residuals in m, and whether they were used."""
-    return zip(solution.ranges, solution.hypotheses[0].residual_m.tolist(), solution.used.tolist(), strict=True)

@@ -32,9 +32,10 @@ from pygnc_ground.campaign.statistics import (
 )
 from pygnc_ground.campaign.store import load_campaign, load_tables
 from pygnc_ground.report import wording
-from pygnc_ground.report.style import PALETTE, Chart, report_style
+from pygnc_ground.report.style import PALETTE, Chart, chart, report_style
 from pygnc_ground.report.summary import Finding
 
+_CAPTIONS: Final = Path(__file__).with_name("captions.toml")
 _WORST: Final = 6
 _FAILURES: Final = 20
 _ROWS_MAX: Final = 200
@@ -143,7 +144,7 @@ def _charts(
         }
         if with_reference:
             drawings["comparison"] = figures.comparison(compared)
-        return {name: figures.campaign_chart(name, drawing) for name, drawing in drawings.items()}
+        return {name: chart(name, drawing, captions=_CAPTIONS) for name, drawing in drawings.items()}
 
 
 def _findings(results: _Results, rows: Sequence[Row], compared: Sequence[Difference]) -> list[Finding]:
@@ -232,14 +233,11 @@ def _command(folder: Path, run: int) -> str:
 
 @cache
 def _template() -> Template:
+    folders = [PackageLoader("pygnc_ground", folder) for folder in ("campaign", "report")]
     environment = Environment(
-        loader=_loader(), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=ChoiceLoader(folders), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     of_numbers = (wording.duration, wording.fixed, wording.number, wording.percent, wording.plural, wording.whole)
     filters = (*of_numbers, printable)
     environment.filters |= {function.__name__: function for function in filters}
     return environment.get_template("campaign.html.j2")
-
-
-def _loader() -> ChoiceLoader:
-    return ChoiceLoader([PackageLoader("pygnc_ground", "campaign"), PackageLoader("pygnc_ground", "report")])

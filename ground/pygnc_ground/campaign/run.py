@@ -53,7 +53,9 @@ def run_one(plan: RunPlan) -> RunResult:
 def key_row(plan: RunPlan) -> dict[str, Any]:
     """Return the row of a run without figures."""
     parameters = {
-        name: value if isinstance(value, int | float | str) and not isinstance(value, bool) else _as_json(value)
+        name: value
+        if isinstance(value, int | float | str) and not isinstance(value, bool)
+        else msgspec.json.encode(value).decode()
         for name, value in plan.parameters.items()
     }
     keys = {name: getattr(plan, name) for name in ("run", "case", "point", "repetition", "seed")}
@@ -93,7 +95,3 @@ def _figures(plan: RunPlan) -> tuple[dict[str, float], list[BinRow]]:
         of_filter, more_bins = score_filter(flight, live, middle_ms, plan.bin_s)
         figures, bins = figures | of_filter, bins + more_bins
     return figures, bins
-
-
-def _as_json(value: object) -> str:
-    return msgspec.json.encode(value).decode()

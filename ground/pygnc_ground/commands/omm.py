@@ -10,7 +10,6 @@ from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.common.mean_elements import STATED_HOURS
 from pygnc.formats import omm_record
 from pygnc.formats.omm import write_kvn
-from pygnc.formats.status import Value
 from pygnc_cli.files import echo_files, report_user_errors
 
 app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
@@ -31,8 +30,9 @@ def write_omm(
         except omm_record.OmmRecordError as error:
             raise ValueError(f"{file}: {error}") from error
         elements = replace(elements, name=name, designator=designator)
+        fix_ms = elements.epoch_gps_ms - round(1e3 * float(values["fix_age_s"]))
         comments = (
-            f"Fitted to GPS fixes; newest fix {utc_iso_from_gps_ms(elements.epoch_gps_ms - _milliseconds(values))}",
+            f"Fitted to GPS fixes; newest fix {utc_iso_from_gps_ms(fix_ms)}",
             *(
                 f"Position error within {hours} h after the epoch, exceeded in 5 % of cases: "
                 f"{float(values[f'error_{hours}h_m']) / 1e3:.3f} km"
@@ -41,7 +41,3 @@ def write_omm(
         )
         out.write_text(write_kvn(elements, comments, elements.epoch_gps_ms))
     echo_files([out])
-
-
-def _milliseconds(values: dict[str, Value]) -> int:
-    return round(1e3 * float(values["fix_age_s"]))

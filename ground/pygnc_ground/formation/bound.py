@@ -115,17 +115,6 @@ class FormationBound:
         """3-D standard deviation, RMS over all moments and partners."""
         return float(np.sqrt(np.mean(self.rms_m**2)))
 
-    def draw_rms_m(self, count: int, draw: np.random.Generator) -> FloatArray:
-        """Return RMS errors of an efficient estimator in `count` random trials, (count,).
-
-        RMS over all moments and partners.
-        """
-        size = self.root.shape[-1]
-        positions = self.root[:, :, :3].reshape(-1, size)
-        weights = np.linalg.eigvalsh(3.0 * positions.T @ positions / len(positions))
-        rms: FloatArray = np.sqrt(draw.standard_normal((count, size)) ** 2 @ np.maximum(weights, 0.0))
-        return rms
-
 
 def linearise_formation(
     gps_ms: IntArray, states_gcrf: FloatArray, settings: OrbitSettings, frames: EarthFrames

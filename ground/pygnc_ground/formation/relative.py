@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pygnc.environment.frames import EARTH_ROTATION_RAD_S
 from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
 from pygnc_ground.orbit.consistency import nees_consistency
-from pygnc_ground.orbit.solution import FloatArray, IntArray, rms_3d
-from pygnc_ground.truth.orbit_truth import OrbitTruth, TrueOrbit
+from pygnc_ground.orbit.solution import FloatArray, IntArray, inertial_states, rms_3d, rtn_axes
+from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 
 def rtn_from_gcrf(own: FloatArray) -> FloatArray:
@@ -22,13 +21,9 @@ def rtn_from_gcrf(own: FloatArray) -> FloatArray:
     Returns:
         Shape (..., 6, 6).
     """
-    position_m, velocity_mps = own[..., :3], own[..., 3:]
-    radius_m = np.linalg.norm(position_m, axis=-1, keepdims=True)
-    momentum = np.cross(position_m, velocity_mps)
-    size = np.linalg.norm(momentum, axis=-1, keepdims=True)
-    radial, normal = position_m / radius_m, momentum / size
-    axes = np.stack((radial, np.cross(normal, radial), normal), axis=-2)
-    rate_rad_s = (size / radius_m**2)[..., 0]
+    axes = rtn_axes(own)
+    momentum = np.linalg.norm(np.cross(own[..., :3], own[..., 3:]), axis=-1)
+    rate_rad_s = momentum / np.linalg.norm(own[..., :3], axis=-1) ** 2
     matrices = np.zeros((*own.shape[:-1], 6, 6))
     matrices[..., :3, :3] = matrices[..., 3:, 3:] = axes
     # A point at rest in GCRF moves by -w x r in the rotating axes.
@@ -45,17 +40,10 @@ def relative_truth(own: OrbitTruth, other: OrbitTruth, gps_ms: IntArray) -> Floa
     Returns:
         Shape (n, 6); NaN where one of the two orbits is unknown.
     """
-    states = _inertial_velocity_states(own.at(gps_ms))
-    relative_gcrf = _inertial_velocity_states(other.at(gps_ms)) - states
+    states = inertial_states(*own.at(gps_ms))
+    relative_gcrf = inertial_states(*other.at(gps_ms)) - states
     relative: FloatArray = np.einsum("nij,nj->ni", rtn_from_gcrf(states), relative_gcrf)
     return relative
-
-
-def _inertial_velocity_states(orbit: TrueOrbit) -> FloatArray:
-    """Return states with inertial velocities along ITRF axes, (n, 6); sufficient for RTN, which needs no fixed axes."""
-    rotation_rad_s = np.array((0.0, 0.0, EARTH_ROTATION_RAD_S))
-    velocity_mps = orbit.velocity_ecef_mps + np.cross(rotation_rad_s, orbit.position_ecef_m)
-    return np.concatenate((orbit.position_ecef_m, velocity_mps), axis=1)
 
 
 _DOF = 6

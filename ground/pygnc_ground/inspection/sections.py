@@ -60,10 +60,6 @@ HEAD_BYTES: Final = 1 << 18
 CHUNK_BYTES: Final = 1 << 18
 
 
-def _no_entries(_path: Path) -> Iterator[Sequence[Entry]]:
-    return iter(())
-
-
 class Viewer(NamedTuple):
     """Viewer of one kind of file. It processes files in chunks of constant memory; it shows damage and does not raise.
 
@@ -77,7 +73,7 @@ class Viewer(NamedTuple):
     kind: str
     recognises: Callable[[bytes], bool]
     summary: Callable[[Path], Iterator[Section]]
-    entries: Callable[[Path], Iterator[Sequence[Entry]]] = _no_entries
+    entries: Callable[[Path], Iterator[Sequence[Entry]]] = lambda _path: iter(())
 
     def view(self, path: Path, messages: int) -> Iterator[Section]:
         """Yield the content of the file, then its first `messages` messages or records.

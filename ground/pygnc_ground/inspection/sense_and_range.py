@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from math import sqrt
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,7 @@ class GpsSummary:
         """Packets with a position that the receiver reports as computed."""
         self._uncomputed_positions = 0
         self._statuses: dict[str, Counter[int]] = {name: Counter() for name in _STATUSES}
-        self._extremes: dict[str, tuple[float, float]] = {}
+        self._extremes = {name: Span() for name in _QUANTITIES}
 
     def add(self, fixes: GpsFixes) -> None:
         """Add further packets."""
@@ -72,8 +72,8 @@ class GpsSummary:
             words = getattr(fixes, name)
             if words is not None:
                 counter.update(dict(zip(*(part.tolist() for part in np.unique_counts(words)), strict=True)))
-        for name in _QUANTITIES:
-            self._widen(name, getattr(fixes, name))
+        for name, span in self._extremes.items():
+            span.add(getattr(fixes, name))
 
     def sections(self) -> list[Section]:
         """Return the statistics as sections."""
@@ -84,7 +84,7 @@ class GpsSummary:
             for name, counter in self._statuses.items()
             for word, count in sorted(counter.items())
         ]
-        quantities = [(name, *self._extremes[name]) for name in _QUANTITIES if name in self._extremes]
+        quantities = [(name, span.least, span.most) for name, span in self._extremes.items() if span.least is not None]
         notes: list[Section] = []
         if self._uncomputed_positions and not self.computed:
             notes.append(
@@ -98,12 +98,6 @@ class GpsSummary:
             *notes,
             Listing("GPS quantities", ("quantity", "least", "most"), quantities),
         ]
-
-    def _widen(self, name: str, values: NDArray[Any]) -> None:
-        finite = values[np.isfinite(values)]
-        if finite.size:
-            least, most = self._extremes.get(name, (np.inf, -np.inf))
-            self._extremes[name] = (min(least, finite.min().item()), max(most, finite.max().item()))
 
 
 def _in_words(name: str, word: int) -> str:
@@ -219,7 +213,7 @@ class PartnerSummary:
         self.count = 0
         self._sums: dict[int, NDArray[np.float64]] = {}
         """Sums over packets by partner: 1, range, range squared, signal strength."""
-        self._extremes: dict[int, tuple[float, float]] = {}
+        self._extremes: dict[int, Span] = {}
 
     def add(self, ranges: RangeMeasurements) -> None:
         """Add further packets."""
@@ -229,8 +223,7 @@ class PartnerSummary:
             range_m, rssi_dbm = ranges.range_m[of_partner], ranges.rssi_dbm[of_partner]
             sums = np.array((len(range_m), range_m.sum(), range_m @ range_m, rssi_dbm.sum()))
             self._sums[partner_id] = self._sums.get(partner_id, 0.0) + sums
-            least_m, most_m = self._extremes.get(partner_id, (np.inf, -np.inf))
-            self._extremes[partner_id] = (min(least_m, float(range_m.min())), max(most_m, float(range_m.max())))
+            self._extremes.setdefault(partner_id, Span()).add(range_m)
 
     def sections(self) -> list[Section]:
         """Return the statistics as sections."""
@@ -240,10 +233,10 @@ class PartnerSummary:
         for partner_id, sums in sorted(self._sums.items()):
             count, _, _, _ = sums.tolist()
             _, mean_m, square_m2, rssi_dbm = (sums / count).tolist()
-            least_m, most_m = self._extremes[partner_id]
             sigma_m = sqrt(max(0.0, square_m2 - mean_m**2))
             name = f"{partner_id} {chr(partner_id)}"
-            rows.append((name, int(count), least_m, mean_m, most_m, sigma_m, rssi_dbm))
+            span = self._extremes[partner_id]
+            rows.append((name, int(count), span.least, mean_m, span.most, sigma_m, rssi_dbm))
         columns = ("partner", "packets", "least_m", "mean_m", "most_m", "sigma_m", "mean_rssi_dbm")
         caution = Note(
             f"ranges assume a radio bandwidth of {SX1280_BANDWIDTH_HZ / 1e3:.1f} kHz and include the delay of the pair"

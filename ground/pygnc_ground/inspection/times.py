@@ -16,16 +16,17 @@ _STEP_BINS: Final = 3600
 
 
 class Span:
-    """Minimum and maximum of all integers added."""
+    """Minimum and maximum of all finite numbers added."""
 
     def __init__(self) -> None:
-        self.least: int | None = None
-        self.most: int | None = None
+        self.least: Any = None
+        self.most: Any = None
 
-    def add(self, values: NDArray[np.integer[Any]]) -> None:
+    def add(self, values: NDArray[Any]) -> None:
         """Add values of any shape."""
-        if values.size:
-            least, most = int(values.min()), int(values.max())
+        finite = values[np.isfinite(values)]
+        if finite.size:
+            least, most = finite.min().item(), finite.max().item()
             self.least = least if self.least is None else min(self.least, least)
             self.most = most if self.most is None else max(self.most, most)
 

@@ -1,12 +1,9 @@
-"""Reference orbit filters with the algebra of filterpy 2.0 (R. Labbe): extended and unscented Kalman filter.
+"""Reference orbit filter with the algebra of filterpy 2.0 (R. Labbe): an unscented Kalman filter.
 
 Models, gates and decisions are those of the flight filter; prediction and update of the state come from filterpy. The
 receiver's errors are taken as white, so a single hypothesis remains. The
 state after the first fixes is the flight filter's own, also after a restart: the uncertainty before them (100 km and
 1 km/s) is too large for sigma points.
-
-The EKF keeps the covariance P itself: F P F' + Q in the prediction, Joseph's form in the update. With equal models and
-equal decisions it differs from the flight's square-root filter by rounding only.
 
 The UKF linearises neither motion nor measurement and thus shows the cost of linearisation. Nearly all of it comes from
 the drag factor, whose logarithm is the state: with a standard deviation s of the logarithm, the mean of the factor is
@@ -20,7 +17,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
-from filterpy.kalman import ExtendedKalmanFilter, MerweScaledSigmaPoints, UnscentedKalmanFilter
+from filterpy.kalman import MerweScaledSigmaPoints, UnscentedKalmanFilter
 
 from pygnc.common.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
@@ -87,35 +84,6 @@ class ReferenceFilter(OrbitFilter, ABC):
 def _state_from_covariance(gps_ms: int, x: Array, covariance: Array) -> OrbitState:
     root = np.linalg.cholesky(0.5 * (covariance + covariance.T))
     return OrbitState(gps_ms, x, np.asarray(root, dtype=np.float64))
-
-
-class EkfOrbitFilter(ReferenceFilter):
-    """Extended Kalman filter by filterpy."""
-
-    def _predict_by_library(self, state: OrbitState, step: OrbitStep) -> tuple[Array, Array]:
-        ekf = _ekf(state, 1)
-        ekf.F, ekf.Q = step.transition, step.sqrt_noise.dot(step.sqrt_noise.T)
-        ekf.predict()
-        # It moves the state by F as well, which is right for deviations only.
-        return step.state.x, ekf.P
-
-    def _update_by_library(self, state: OrbitState, observe: Observe) -> tuple[Array, Array, float]:
-        size = len(observe(state.x).residual)
-        ekf = _ekf(state, size)
-        # Measurements count from the fix: measured is zero, and predicted the residual's negative.
-        ekf.update(
-            np.zeros(size),
-            HJacobian=lambda x: observe(x).partials,
-            Hx=lambda x: -observe(x).residual,
-            R=np.eye(size),
-        )
-        return ekf.x, ekf.P, float(ekf.mahalanobis) ** 2
-
-
-def _ekf(state: OrbitState, measured: int) -> ExtendedKalmanFilter:
-    ekf = ExtendedKalmanFilter(dim_x=SIZE, dim_z=measured)
-    ekf.x, ekf.P = state.x, state.covariance
-    return ekf
 
 
 class UkfOrbitFilter(ReferenceFilter):

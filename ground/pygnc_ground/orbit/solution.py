@@ -128,7 +128,7 @@ def orbit_errors(solution: OrbitSolution, true: TrueOrbit) -> OrbitErrors:
     """Return the errors of a solution in its rows with known truth; `true` has the states at all its times."""
     row = np.flatnonzero(solution.known & np.isfinite(true.position_ecef_m[:, 0]))
     position, velocity = true.position_ecef_m[row], true.velocity_ecef_mps[row]
-    axes = _rtn_from_ecef(position, velocity)
+    axes = rtn_axes(inertial_states(position, velocity))
     error = np.concatenate(
         (solution.position_ecef_m[row] - position, solution.velocity_ecef_mps[row] - velocity), axis=1
     )
@@ -149,11 +149,16 @@ def orbit_errors(solution: OrbitSolution, true: TrueOrbit) -> OrbitErrors:
     )
 
 
-def _rtn_from_ecef(position_ecef_m: FloatArray, velocity_ecef_mps: FloatArray) -> FloatArray:
-    """Return the rotation matrices to RTN, shape (n, 3, 3), for states (n, 3) in ITRF."""
+def inertial_states(position_ecef_m: FloatArray, velocity_ecef_mps: FloatArray) -> FloatArray:
+    """Return states with inertial velocities along ITRF axes, (n, 6); sufficient for RTN, which needs no fixed axes."""
     spin = np.array((0.0, 0.0, EARTH_ROTATION_RAD_S))
-    inertial_mps = velocity_ecef_mps + np.cross(spin, position_ecef_m)
-    radial = position_ecef_m / np.linalg.norm(position_ecef_m, axis=1, keepdims=True)
-    normal = np.cross(position_ecef_m, inertial_mps)
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    return np.stack((radial, np.cross(normal, radial), normal), axis=1)
+    return np.concatenate((position_ecef_m, velocity_ecef_mps + np.cross(spin, position_ecef_m)), axis=1)
+
+
+def rtn_axes(states: FloatArray) -> FloatArray:
+    """Return the unit vectors radial, transverse and normal of inertial states (..., 6) as rows, shape (..., 3, 3)."""
+    position_m, velocity_mps = states[..., :3], states[..., 3:]
+    radial = position_m / np.linalg.norm(position_m, axis=-1, keepdims=True)
+    normal = np.cross(position_m, velocity_mps)
+    normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
+    return np.stack((radial, np.cross(normal, radial), normal), axis=-2)

@@ -146,15 +146,19 @@ class Chart(NamedTuple):
     svg: Markup = Markup()
 
 
-def chart(name: str, drawing: Drawing, *, texts: str = "") -> Chart:
-    """Return a drawing with its texts from captions.toml.
+_CAPTIONS: Final = Path(__file__).with_name("captions.toml")
+
+
+def chart(name: str, drawing: Drawing, *, texts: str = "", captions: Path = _CAPTIONS) -> Chart:
+    """Return a drawing with its texts.
 
     Args:
         name: Identifier of the figure in the page.
         drawing: Figure, or the reason why there is none.
         texts: Key of the texts if it is not `name`.
+        captions: File of the texts; by default that of the replay.
     """
-    caption = _captions()[texts or name]
+    caption = _captions(captions)[texts or name]
     if isinstance(drawing, str):
         return Chart(name, caption["title"], drawing)
     svg = to_svg(drawing, name, caption["image"])
@@ -162,8 +166,8 @@ def chart(name: str, drawing: Drawing, *, texts: str = "") -> Chart:
 
 
 @cache
-def _captions() -> dict[str, dict[str, str]]:
-    return tomllib.loads(Path(__file__).with_name("captions.toml").read_text(encoding="utf-8"))
+def _captions(file: Path) -> dict[str, dict[str, str]]:
+    return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 def report_style() -> AbstractContextManager[None]:

@@ -76,7 +76,6 @@ def _earth_attitude(gps_ns: IntArray, orientation: EarthOrientationTable) -> tup
 # brahe's stubs declare properties as methods.
 
 
-_UNIX_EPOCH_MJD = 40_587
 _GPS_EPOCH_MJD = 44_244
 
 

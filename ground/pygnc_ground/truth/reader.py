@@ -11,10 +11,6 @@ GROUP: Final = "pygnc.truth"
 """Group of the entry points of readers."""
 
 
-def _no_attitude(_content: bytes) -> AttitudeTruth | None:
-    return None
-
-
 class TruthReader(NamedTuple):
     """Reader of one kind of file.
 
@@ -29,7 +25,7 @@ class TruthReader(NamedTuple):
     kind: str
     recognises: Callable[[bytes], bool]
     orbit: Callable[[bytes, str | None], Ephemeris]
-    attitude: Callable[[bytes], AttitudeTruth | None] = _no_attitude
+    attitude: Callable[[bytes], AttitudeTruth | None] = lambda _content: None
 
 
 def added_readers() -> list[TruthReader]:

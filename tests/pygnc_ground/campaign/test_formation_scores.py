@@ -9,8 +9,8 @@ import pytest
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.definition import plan_run
-from pygnc_ground.campaign.formation_scores import FormationErrors, FormationHypotheses
 from pygnc_ground.campaign.flight import ORIENTATION
+from pygnc_ground.campaign.formation_scores import FormationErrors, FormationHypotheses
 from pygnc_ground.campaign.run import RunResult, run_one
 from pygnc_ground.campaign.schema import METRICS
 from pygnc_ground.campaign.time_bins import rms_of

@@ -241,15 +241,6 @@ def test_bound_does_not_depend_on_the_order_of_partners() -> None:
     assert other.rms_all_m == pytest.approx(one.rms_all_m, rel=1e-6)
 
 
-def test_drawn_errors_match_the_bound_on_average() -> None:
-    found = bound(3, 1, ranges(mesh(3), 5.0))
-    drawn_m = found.draw_rms_m(20_000, np.random.default_rng(5))
-    assert np.sqrt(np.mean(drawn_m**2)) == pytest.approx(found.rms_all_m, rel=0.03)
-    full = found.root @ np.random.default_rng(6).standard_normal((found.root.shape[-1], 2_000))
-    each = np.sqrt((full[:, :, :3] ** 2).sum(axis=2).mean(axis=(0, 1)))
-    np.testing.assert_allclose(np.percentile(drawn_m, (10, 50, 90)), np.percentile(each, (10, 50, 90)), rtol=0.1)
-
-
 # --- Other coordinates ------------------------------------------------------------------------------------------------
 
 

@@ -7,14 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from filterpy.kalman import KalmanFilter
+from filterpy.kalman import ExtendedKalmanFilter, KalmanFilter
 
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
+from pygnc.estimators.orbit.dynamics import OrbitStep
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.reference_filters import EkfOrbitFilter, ReferenceFilter, UkfOrbitFilter
+from pygnc.estimators.orbit.state import SIZE, OrbitState
+from pygnc_ground.orbit.reference_filters import Observe, ReferenceFilter, UkfOrbitFilter
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, Truth, displaced, make_fixes, position_only, sun_synchronous
 
 WHITE = replace(
@@ -74,6 +76,39 @@ def test_on_a_linear_system_roots_and_whole_covariances_agree(transition: Array,
         np.testing.assert_allclose((x - reference.x) / scale, 0.0, atol=1e-9)
         np.testing.assert_allclose((root.dot(root.T) - reference.P) / np.outer(scale, scale), 0.0, atol=1e-9)
         assert nis == pytest.approx(reference.mahalanobis**2, rel=1e-9)
+
+
+class EkfOrbitFilter(ReferenceFilter):
+    """Extended Kalman filter by filterpy.
+
+    It keeps the covariance P itself: F P F' + Q in the prediction, Joseph's form in the update. With equal models and
+    equal decisions it differs from the flight's square-root filter by rounding only.
+    """
+
+    def _predict_by_library(self, state: OrbitState, step: OrbitStep) -> tuple[Array, Array]:
+        ekf = _ekf(state, 1)
+        ekf.F, ekf.Q = step.transition, step.sqrt_noise.dot(step.sqrt_noise.T)
+        ekf.predict()
+        # It moves the state by F as well, which is right for deviations only.
+        return step.state.x, ekf.P
+
+    def _update_by_library(self, state: OrbitState, observe: Observe) -> tuple[Array, Array, float]:
+        size = len(observe(state.x).residual)
+        ekf = _ekf(state, size)
+        # Measurements count from the fix: measured is zero, and predicted the residual's negative.
+        ekf.update(
+            np.zeros(size),
+            HJacobian=lambda x: observe(x).partials,
+            Hx=lambda x: -observe(x).residual,
+            R=np.eye(size),
+        )
+        return ekf.x, ekf.P, float(ekf.mahalanobis) ** 2
+
+
+def _ekf(state: OrbitState, measured: int) -> ExtendedKalmanFilter:
+    ekf = ExtendedKalmanFilter(dim_x=SIZE, dim_z=measured)
+    ekf.x, ekf.P = state.x, state.covariance
+    return ekf
 
 
 # --- On an orbit --------------------------------------------------------------------------------------------------

@@ -5,11 +5,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from scripts.bench.formation_baseline import PairRanges, guess_on_track, solve_pair
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft
 from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
+from scripts.bench.formation_baseline import PairRanges, guess_on_track, solve_pair
 
 START_MS = 1_391_299_218_000
 APART = np.array((150.0, 900.0, 300.0, 0.1, -0.4, 0.25))

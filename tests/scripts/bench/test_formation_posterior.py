@@ -10,6 +10,8 @@ from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc_ground.campaign.flight import SimulatedFlight, fly
+from pygnc_ground.campaign.formation_scores import FormationErrors, FormationHypotheses
+from pygnc_ground.scenario.settings import Formation, Partner, Ranging, Settings
 from scripts.bench.formation_posterior import (
     ExpectedNees,
     JudgedSolution,
@@ -18,8 +20,6 @@ from scripts.bench.formation_posterior import (
     judged_solution,
     true_hypotheses,
 )
-from pygnc_ground.campaign.formation_scores import FormationErrors, FormationHypotheses
-from pygnc_ground.scenario.settings import Formation, Partner, Ranging, Settings
 
 pytestmark = pytest.mark.slow
 

@@ -23,7 +23,7 @@ from pygnc.environment.sun_moon import SunMoon, third_body_acceleration
 from pygnc.estimators.orbit.force_model import degree_at
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc_ground.orbit.batch.collocation import NODE, SEGMENT_S, LinearForce
-from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.orbit.solution import FloatArray, IntArray, rtn_axes
 
 _GRADIENT_DEGREE: Final = 20
 """Degree of the gravity gradient, which affects the convergence only; higher degrees change it by 1e-6."""
@@ -82,7 +82,7 @@ class ArcForces:
         d_parameter = np.empty((len(states), 3, 5))
         drag, d_drag_d_position, d_velocity = self._drag(position_m, velocity_mps, parameters[:, DRAG])
         d_parameter[:, :, DRAG] = drag
-        d_parameter[:, :, EMPIRICAL] = rtn_axes(position_m, velocity_mps)
+        d_parameter[:, :, EMPIRICAL] = rtn_axes(states).swapaxes(1, 2)
         d_parameter[:, :, RADIATION_COLUMN] = [
             radiation_pressure_acceleration(place_m, sun_m, self._area_per_mass) for place_m, sun_m, _ in places
         ]
@@ -106,14 +106,6 @@ class ArcForces:
         d_velocity += np.einsum("ni,nj->nij", drag, wind_mps / speed_mps[:, None] ** 2)
         density_part = np.einsum("ni,nj->nij", strength[:, None] * wind_mps, gradient)
         return drag, density_part - d_velocity @ self._spin_cross, d_velocity
-
-
-def rtn_axes(position_m: FloatArray, velocity_mps: FloatArray) -> FloatArray:
-    """Return the unit vectors radial, transverse and normal as columns, shape (n, 3, 3)."""
-    radial = position_m / np.linalg.norm(position_m, axis=1, keepdims=True)
-    normal = np.cross(position_m, velocity_mps)
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    return np.stack((radial, np.cross(normal, radial), normal), axis=2)
 
 
 STATE: Final = slice(0, 6)

@@ -15,9 +15,9 @@ from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, RelativeState
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.flight import ORIENTATION
-from scripts.bench.orbit_world import last_orbit, settings_for
 from pygnc_ground.formation.relative import elements_nees
 from pygnc_ground.scenario.sensor_settings import Gps
+from scripts.bench.orbit_world import last_orbit, settings_for
 from tests.pygnc.estimators.formation.simulated import FormationWorld, Instruments, formation_world
 from tests.pygnc.estimators.formation.worlds import CALIBRATED
 

@@ -11,7 +11,6 @@ from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
 from pygnc.estimators.formation.observations import Pair, RangeObservation, SatelliteFix
 from pygnc.estimators.orbit.measurement import Fix
-from scripts.bench.orbit_world import DRAG_FACTORS
 from pygnc_ground.formation.bound import FormationMeasurements, RangeMeasurements
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray, IntArray
@@ -20,6 +19,7 @@ from pygnc_ground.scenario.sensor_settings import Gps
 from pygnc_ground.scenario.settings import Forces, Orbit, Shape, Spacecraft, noise_generator, partner_seed
 from pygnc_ground.scenario.shapes import CircularOrbit, relative_states
 from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
+from scripts.bench.orbit_world import DRAG_FACTORS
 
 
 @dataclass(frozen=True, slots=True)

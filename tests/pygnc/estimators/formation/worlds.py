@@ -16,10 +16,10 @@ from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.flight import ORIENTATION
-from scripts.bench.orbit_world import last_orbit
 from pygnc_ground.formation import relative
 from pygnc_ground.formation.bound import FormationPriors, formation_bound, linearise_formation
 from pygnc_ground.scenario.settings import Shape
+from scripts.bench.orbit_world import last_orbit
 from tests.pygnc.estimators.formation.simulated import FormationWorld, Instruments, formation_world
 
 ORBIT = OrbitSettings()
