@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
-from statistics import median
 from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 from zipfile import BadZipFile
 
@@ -14,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pygnc_cli.document import echo_document
-from pygnc_controller.emulator.controller import Controller, PiReports, SentenceCounters
-from pygnc_controller.emulator.document import emulator_document
+from pygnc_controller.emulator.controller import Controller, SentenceCounters
+from pygnc_controller.emulator.document import EmulatorDocument, LineDirections, SentenceFigures, emulator_document
 from pygnc_controller.emulator.home_check import HomeCheck, check_home
 from pygnc_controller.emulator.main_program import MainProgramError
 from pygnc_controller.emulator.pty_pi import PtyPi
@@ -25,21 +24,19 @@ from pygnc_controller.emulator.serial_line import LineFaults, PacedPort, Spans
 from pygnc_controller.emulator.shell import Connection, ShellError
 
 
-def _counters_table(counters: SentenceCounters) -> Table:
+def _sentence_table(sentences: dict[str, SentenceFigures]) -> Table:
     table = Table("sentence", "sent", "acknowledged", "reported lost", title="Sentences", title_justify="left")
-    for kind in sorted(counters.sent):
-        causes = ", ".join(
-            f"{count} {cause}" for (lost_kind, cause), count in sorted(counters.lost.items()) if lost_kind == kind
-        )
-        table.add_row(kind, str(counters.sent[kind]), str(counters.acknowledged[kind]), causes or "0")
+    for kind, of in sentences.items():
+        causes = ", ".join(f"{count} {cause}" for cause, count in of.lost.items())
+        table.add_row(kind, str(of.sent), str(of.acknowledged), causes or "0")
     return table
 
 
-def _line_table(port: PacedPort) -> Table:
+def _line_table(line: LineDirections) -> Table:
     table = Table("direction", "bytes written", "delivered", "faults", title="Line", title_justify="left")
-    for name, line in (("to the Pi", port.to_pi), ("to the controller", port.to_host)):
-        faults = ", ".join(f"{count} {kind}" for kind, count in sorted(line.injected.items())) or "none"
-        table.add_row(name, str(line.written), str(line.delivered), faults)
+    for name, of in (("to the Pi", line.to_pi), ("to the controller", line.to_controller)):
+        faults = ", ".join(f"{count} {kind}" for kind, count in sorted(of.faults.items())) or "none"
+        table.add_row(name, str(of.written_bytes), str(of.delivered_bytes), faults)
     return table
 
 
@@ -56,23 +53,15 @@ class Finished(NamedTuple):
         return _errors(self.result, self.connection.controller.counters, self.check)
 
 
-def _print_summary(console: Console, finished: Finished) -> None:
-    result, connection, check = finished
-    counters = connection.controller.counters
-    if counters.sent:
-        console.print(_counters_table(counters))
-    console.print(_line_table(connection.port))
-    for text in _figures(result, connection.controller.reports):
+def _print_summary(console: Console, run: EmulatorDocument) -> None:
+    if run.sentences:
+        console.print(_sentence_table(run.sentences))
+    console.print(_line_table(run.line))
+    for text in _figures(run):
         console.print(text, highlight=False)
-    if check is not None:
-        live = sum(counters.acknowledged[kind] for kind in LIVE_TYPES)
-        console.print(
-            f"after power-off: {check.live} live packets in {check.journals} journal files ({live} were acknowledged)",
-            highlight=False,
-        )
-    for text in finished.errors:
+    for text in run.errors:
         console.print(f"[red]error:[/] {text}", highlight=False)
-    if not finished.errors:
+    if not run.errors:
         console.print("no errors", style="green")
 
 
@@ -90,24 +79,24 @@ def _errors(result: RunResult, counters: SentenceCounters, check: HomeCheck | No
     return found
 
 
-def _figures(result: RunResult, reports: PiReports) -> Iterator[str]:
-    if result.uploaded_bytes:
-        speed = result.uploaded_bytes / result.uploaded_s
-        yield f"uploaded {result.uploaded_bytes} bytes in {result.uploaded_s:.1f} s, {speed:.0f} bytes/s"
-    if result.fetched:
-        yield f"downloaded {len(result.fetched)} files, {sum(map(len, result.fetched.values()))} bytes"
-    if times_s := reports.response_times_s:
-        typical, worst = median(times_s), max(times_s)
-        spread = f"median {1e3 * typical:.0f} ms, maximum {1e3 * worst:.0f} ms"
-        yield f"status on request: {spread}, {len(times_s)} responses"
-    yield (
-        f"sessions: {reports.connections}, line down: {reports.lines_down} times,"
-        f" main.py restarted: {result.restarts} times"
-    )
-    if result.ended.after_s < inf:
-        yield f"Ctrl-C to exit: {result.ended.after_s:.2f} s, exit code {result.ended.code}"
-    if result.ended.terminal_restored:
+def _figures(run: EmulatorDocument) -> Iterator[str]:
+    if run.uploaded_bytes:
+        speed = run.uploaded_bytes / run.uploaded_s
+        yield f"uploaded {run.uploaded_bytes} bytes in {run.uploaded_s:.1f} s, {speed:.0f} bytes/s"
+    if run.downloaded:
+        yield f"downloaded {len(run.downloaded)} files, {sum(file.size_bytes for file in run.downloaded)} bytes"
+    if times := run.responses:
+        spread = f"median {1e3 * times.median_s:.0f} ms, maximum {1e3 * times.max_s:.0f} ms"
+        yield f"status on request: {spread}, {times.count} responses"
+    yield f"sessions: {run.sessions}, line down: {run.lines_down} times, main.py restarted: {run.restarts} times"
+    if run.exit_after_s is not None:
+        yield f"Ctrl-C to exit: {run.exit_after_s:.2f} s, exit code {run.exit_code}"
+    if run.terminal_restored:
         yield "terminal settings restored"
+    if run.home is not None:
+        acknowledged = sum(of.acknowledged for kind, of in run.sentences.items() if kind in LIVE_TYPES)
+        packets = f"{run.home.live_packets} live packets in {run.home.journals} journal files"
+        yield f"after power-off: {packets} ({acknowledged} were acknowledged)"
 
 
 Connect: TypeAlias = Callable[[int], Connection]
@@ -209,16 +198,15 @@ def emulate(
         place = f"{package}: " if isinstance(error, BadZipFile) else ""
         console.print(f"pycubed emulator: {place}{error}", style="red", markup=False)
         raise typer.Exit(2) from None
+    document = emulator_document(plan, *finished, finished.errors)
     if as_json:
-        echo_document(emulator_document(plan, *finished, finished.errors))
+        echo_document(document)
     else:
-        _print_summary(console, finished)
+        _print_summary(console, document)
     raise typer.Exit(1 if finished.errors else 0)
 
 
-def _run_on_pty(
-    console: Console, plan: RunPlan, package: Path | None, connect: Callable[[int], Connection]
-) -> Finished:
+def _run_on_pty(console: Console, plan: RunPlan, package: Path | None, connect: Connect) -> Finished:
     with tempfile.TemporaryDirectory(prefix="pygnc-pi-") as folder:
         home = Path(folder)
         with PtyPi(home) as pi:
@@ -236,9 +224,7 @@ def _run_on_pty(
         return Finished(result, connection, check)
 
 
-def _run_on_port(
-    console: Console, plan: RunPlan, port: str, baud: int, connect: Callable[[int], Connection]
-) -> Finished:
+def _run_on_port(console: Console, plan: RunPlan, port: str, baud: int, connect: Connect) -> Finished:
     import serial  # noqa: PLC0415 - not needed for an emulated Pi
 
     with serial.Serial(port, baud, exclusive=True) as device:

@@ -1,19 +1,13 @@
 """HTML report of a campaign, and its comparison with another one: one file without external resources."""
 
 import math
-import platform
 import shlex
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import polars as pl
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 
-import pygnc
-from pygnc_cli.text import printable
 from pygnc_ground.campaign import figures
 from pygnc_ground.campaign.definition import Campaign, count_runs
 from pygnc_ground.campaign.schema import FAILED, FORMATION_ESTIMATORS
@@ -32,6 +26,7 @@ from pygnc_ground.campaign.statistics import (
 )
 from pygnc_ground.campaign.store import load_campaign, load_tables
 from pygnc_ground.report import wording
+from pygnc_ground.report.html import page_environment, versions
 from pygnc_ground.report.style import PALETTE, Chart, chart, report_style
 from pygnc_ground.report.summary import Finding
 
@@ -102,31 +97,33 @@ def _render(results: _Results, reference: _Results | None) -> str:
         Failure(run, seed, error, _command(results.folder, run))
         for run, seed, error in failed.select("run", "seed", "error").rows()
     ]
-    return _template().render(
-        title=results.title,
-        reference=None if reference is None else _name_of_other(reference, results),
-        campaign=campaign,
-        total=count_runs(campaign),
-        finished=runs.height,
-        failed=int((runs["status"] == FAILED).sum()),
-        processor_ms=round(1e3 * float(results.tables["effort"]["seconds"].to_numpy().sum())),
-        peak_mb=results.tables["effort"]["peak_mb"].max(),
-        findings=_findings(results, rows, compared),
-        rows=rows[:_ROWS_MAX],
-        rows_total=len(rows),
-        sensitivities=[one for one in found if one.estimator.is_of_flight],
-        worst=worst,
-        failures=failures,
-        compared=compared,
-        charts=_charts(results, estimators, compared, with_reference=reference is not None),
-        versions={"pygnc": pygnc.__version__, "Python": platform.python_version()}
-        | {library: version(library) for library in _LIBRARIES},
-        palette=PALETTE,
+    other = None
+    if reference is not None:
+        other = str(reference.folder) if reference.title == results.title else reference.title
+    return (
+        page_environment("campaign", "report")
+        .get_template("campaign.html.j2")
+        .render(
+            title=results.title,
+            reference=other,
+            campaign=campaign,
+            total=count_runs(campaign),
+            finished=runs.height,
+            failed=int((runs["status"] == FAILED).sum()),
+            processor_ms=round(1e3 * float(results.tables["effort"]["seconds"].to_numpy().sum())),
+            peak_mb=results.tables["effort"]["peak_mb"].max(),
+            findings=_findings(results, rows, compared),
+            rows=rows[:_ROWS_MAX],
+            rows_total=len(rows),
+            sensitivities=[one for one in found if one.estimator.is_of_flight],
+            worst=worst,
+            failures=failures,
+            compared=compared,
+            charts=_charts(results, estimators, compared, with_reference=reference is not None),
+            versions=versions(_LIBRARIES),
+            palette=PALETTE,
+        )
     )
-
-
-def _name_of_other(reference: _Results, results: _Results) -> str:
-    return str(reference.folder) if reference.title == results.title else reference.title
 
 
 def _charts(
@@ -229,15 +226,3 @@ def _of_estimator(rows: Sequence[Row]) -> list[Finding]:
 
 def _command(folder: Path, run: int) -> str:
     return f"pygnc campaign rerun {shlex.quote(str(folder))} {run}"
-
-
-@cache
-def _template() -> Template:
-    folders = [PackageLoader("pygnc_ground", folder) for folder in ("campaign", "report")]
-    environment = Environment(
-        loader=ChoiceLoader(folders), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    of_numbers = (wording.duration, wording.fixed, wording.number, wording.percent, wording.plural, wording.whole)
-    filters = (*of_numbers, printable)
-    environment.filters |= {function.__name__: function for function in filters}
-    return environment.get_template("campaign.html.j2")

@@ -51,7 +51,8 @@ class Store:
         self._campaign = campaign
         self._rows: dict[str, list[Any]] = {name: [] for name in TABLES}
         self._written_s = time.monotonic()
-        if folder.exists() and not (folder / DEFINITION).exists() and _others(folder):
+        found = {path.name for path in folder.iterdir()} if folder.exists() else set[str]()
+        if DEFINITION not in found and found - {_PARTS, _LOCK}:
             raise ValueError(f"{folder}: not empty and not a campaign; name another folder by --out")
         (folder / _PARTS).mkdir(parents=True, exist_ok=True)
         self._lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
@@ -216,10 +217,6 @@ def _ordered(table: pl.LazyFrame, name: str) -> pl.LazyFrame:
 
 def _parts(folder: Path, name: str) -> list[Path]:
     return sorted((folder / _PARTS).glob(f"{name}-*.parquet"))
-
-
-def _others(folder: Path) -> bool:
-    return any(path.name not in {_PARTS, _LOCK} for path in folder.iterdir())
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:

@@ -2,14 +2,14 @@
 
 import dataclasses
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 
 import pygnc
 from pygnc_cli.text import printable
@@ -135,8 +135,7 @@ def render_report(result: ReplayResult) -> str:
         rows_max=_ROWS_MAX,
         files_max=_FILES_MAX,
         settings=list(_flat(result.settings)),
-        versions={"pygnc": pygnc.__version__, "Python": platform.python_version()}
-        | {library: version(library) for library in _LIBRARIES},
+        versions=versions(_LIBRARIES),
         palette=PALETTE,
     )
 
@@ -184,17 +183,30 @@ def _flat(settings: object, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield prefix + field.name, str(value)
 
 
-@cache
-def _template() -> Template:
+def page_environment(*folders: str) -> Environment:
+    """Return the environment of pages whose templates are in these folders of the package."""
     environment = Environment(
-        loader=PackageLoader("pygnc_ground", "report"),
+        loader=ChoiceLoader([PackageLoader("pygnc_ground", folder) for folder in folders]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    formatters = (wording.duration, wording.fixed, wording.number, wording.percent, wording.plural, wording.utc)
-    filters = (*formatters, wording.whole, format_gps_time, printable, geodetic, meaning, strip)
+    formatters = (wording.duration, wording.fixed, wording.number, wording.percent, wording.plural, wording.whole)
+    environment.filters |= {function.__name__: function for function in (*formatters, printable)}
+    return environment
+
+
+def versions(libraries: Iterable[str]) -> dict[str, str]:
+    """Return the versions of PyGNC, Python and libraries by name."""
+    own = {"pygnc": pygnc.__version__, "Python": platform.python_version()}
+    return own | {library: version(library) for library in libraries}
+
+
+@cache
+def _template() -> Template:
+    environment = page_environment("report")
+    filters = (wording.utc, format_gps_time, geodetic, meaning, strip)
     environment.filters |= {function.__name__: function for function in filters}
     environment.filters |= {"degrees": np.degrees, "length_3d": np.linalg.norm}
     environment.tests["balanced"] = balanced
