@@ -15,7 +15,6 @@ from pygnc_ground.orbit.batch.collocation import NODE, NODES, SEGMENT_S, integra
 from pygnc_ground.orbit.batch.trajectory import Grid
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
-"""Second zonal harmonic of EGM2008."""
 _CANDIDATES_MAX: Final = 24
 _PAIR_S: Final = 600.0
 _PAIR_MAX_S: Final = 1_800.0
