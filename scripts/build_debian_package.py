@@ -30,7 +30,7 @@ from scripts.release.declared_licence import declared_licence
 
 NAME: Final = "pygnc-station"
 LOCK: Final = ROOT / "requirements" / "station.txt"
-OURS: Final = ("pygnc-devices", NAME, "pygnc-tinycloud")
+OURS: Final = ("pygnc-devices", NAME, "pygnc-batonopc", "pygnc-tinycloud")
 MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 STRIP: Final = {machine: f"{machine}-linux-gnu-strip" for machine in MACHINES.values()}
 PYTHON: Final = "3.11"

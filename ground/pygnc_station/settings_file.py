@@ -1,4 +1,4 @@
-"""File of a station's settings: TOML, YAML, or the settings.yaml of batonopc."""
+"""File of a station's settings: TOML, YAML, or the settings of another program that a package converts."""
 
 import os
 import re
@@ -9,24 +9,15 @@ from typing import Any, Final
 
 from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings, settings_of
+from pygnc_system import plugins
+from pygnc_system.plugins import PluginError
 
 NAMES: Final = ("station.toml", "station.yaml", "settings.yaml")
 _ELSEWHERE: Final = ("~/.config/pygnc/station.toml", "/etc/pygnc-station/station.toml")
 """The second one belongs to the Debian package."""
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_FAMILIES: Final = {"OPCN3": "opc_n3"}
-_BATONOPC: Final = {
-    "API": "upload.url",
-    "BATCH_DIR_PENDING": "batches.pending",
-    "BATCH_DIR_UPLOADED": "batches.uploaded",
-    "BATCH_MODE": "batches.mode",
-    "BATCH_TYPE": "batches.type",
-    "DELETE_BATCH_ON_UPLOAD": "batches.delete_when_accepted",
-    "DELETE_READING_ON_ZIP": "batches.delete_readings",
-}
-_BATONOPC_DEVICE: Final = {"GADGET_ID", "GADGET_TYPE", "LOGGING_INTERVAL_SECS", "PORT"}
-_BATONOPC_UNUSED: Final = {"DB_TABLE", "BATCH_DBNAME", "BATCH_TABLE", "GASCLOUD_KEY", "UPLOAD_INTERVAL_SECS"}
-"""Keys without an equivalent: its tables are only imported, the key is in a file, and timers start uploads."""
+SETTINGS: Final = "pygnc.settings"
+"""Group of the entry points that convert settings with keys in capitals, which are those of other programs."""
 
 
 def read_settings(path: Path | None) -> StationSettings:
@@ -41,7 +32,7 @@ def read_settings(path: Path | None) -> StationSettings:
     found = path or find_settings()
     table = _parse(found)
     if any(key.isupper() for key in table):
-        table = from_batonopc(table, str(found))
+        table = _converted(table, str(found))
     table = _with_environment(table, _environment(found.parent / ".env"), str(found))
     table["folder"] = str((found.parent / str(table.get("folder", ""))).absolute())
     return settings_of(table, str(found))
@@ -90,34 +81,16 @@ def _parse_yaml(text: str) -> Any:  # noqa: ANN401 - any YAML
         raise ValueError(str(error)) from None
 
 
-def from_batonopc(table: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Return the table of our settings for that of batonopc.
-
-    Raises:
-        StationError: a key is not one of batonopc's.
-    """
-    known = {"DBNAME", *_BATONOPC, *_BATONOPC_DEVICE, *_BATONOPC_UNUSED}
-    unknown = sorted(set(table) - known)
-    if unknown:
-        raise StationError(
-            f"{source}: unknown key {unknown[0]}; the file contains keys of batonopc, so all keys must be batonopc's"
-        )
-    ours: dict[str, dict[str, Any]] = {"batches": {}, "upload": {"way": "tinycloud"}, "store": {}}
-    for theirs, name in _BATONOPC.items():
-        if theirs in table:
-            group, _, key = name.partition(".")
-            ours[group][key] = table[theirs]
-    if "DBNAME" in table:
-        # batonopc's database is left unchanged; `pygnc station import` reads it.
-        ours["store"]["url"] = str(Path(str(table["DBNAME"])).with_suffix(".pygnc.db"))
-    kind = str(table.get("GADGET_TYPE", "OPCN3"))
-    device = {
-        "gadget": str(table.get("GADGET_ID", "opc")),
-        "family": _FAMILIES.get(kind, kind.lower()),
-        "port": str(table.get("PORT", "/dev/ttyACM0")),
-        "interval_s": table.get("LOGGING_INTERVAL_SECS", 10),
-    }
-    return {**ours, "device": [device]}
+def _converted(table: dict[str, Any], source: str) -> dict[str, Any]:
+    """Return the settings of another program as ours, by the first installed converter."""
+    entry = next(iter(plugins.installed(SETTINGS).entries.values()), None)
+    if entry is None:
+        raise StationError(f"{source}: keys in capitals are settings of batonopc; install pygnc-batonopc to use them")
+    try:
+        converted: dict[str, Any] = plugins.load(entry)(table, source)
+    except PluginError as error:
+        raise StationError(str(error)) from error
+    return converted
 
 
 def _environment(file: Path) -> dict[str, str]:

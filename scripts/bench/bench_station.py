@@ -209,7 +209,7 @@ def _histogram(layout: Layout, rank: int, dice: random.Random) -> NewReading:
 
 def _ingest(central: Store, path: Path, files: Path) -> None:
     with central.writes() as connection:
-        ingest(connection, 1, path, files, limits=Limits(), zone=None)
+        ingest(connection, 1, path, files, limits=Limits())
 
 
 def _fill(opened: Store, count: int, gadget: str = "pack") -> None:

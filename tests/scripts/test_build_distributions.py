@@ -29,6 +29,7 @@ MAIN_JOBS = {
     "pygnc-station": ["{pygnc}", "station", "families"],
     "pygnc-emus-lib": ["{python}", "-c", "from emus_lib.constants import *; print(SEN_BV1)"],
     "pygnc-old-logs": ["{pygnc}", "demo", "--out", "{folder}/demo"],
+    "pygnc-batonopc": ["{pygnc}", "station", "import", "--help"],
     "pygnc-tinycloud": ["{pygnc}", "station", "families"],
 }
 MISSING = {
@@ -38,6 +39,7 @@ MISSING = {
     "pygnc-station": ("fly", "pygnc"),
     "pygnc-emus-lib": ("device", "pygnc-station"),
     "pygnc-old-logs": ("station", "pygnc-station"),
+    "pygnc-batonopc": ("fly", "pygnc"),
     "pygnc-tinycloud": ("fly", "pygnc"),
 }
 

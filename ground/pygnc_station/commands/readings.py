@@ -17,7 +17,6 @@ from pygnc_station.logger.display import json_of, line_of
 from pygnc_station.settings import StationSettings
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store import query
-from pygnc_station.store.batonopc import import_batonopc, zone_of
 from pygnc_station.store.cursors import BATCHES, SYNC
 from pygnc_station.store.export import export as export_files
 from pygnc_station.store.pruning import prune as prune_store
@@ -27,7 +26,11 @@ from pygnc_station.store.readings import StoredReading, Stream, clock_ms, iso_ti
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import retry_state
 from pygnc_station.upload.sync import send_dead_letters, synchronise
+from pygnc_system import plugins
+from pygnc_system.plugins import PluginError
 
+DATABASES: Final = "pygnc.databases"
+"""Group of the entry points that import databases of other programs."""
 _DAY_MS: Final = 86_400_000
 _ARRIVING_S: Final = 86_400.0
 """Time within which an interrupted upload is continued."""
@@ -127,11 +130,16 @@ def import_readings(
     zone: Annotated[str, typer.Option(help="Time zone of DATABASE, such as Europe/Dublin; default: local.")] = "",
 ) -> None:
     """Import readings that batonopc has logged; a repeated import adds only new readings."""
+    entry = next(iter(plugins.installed(DATABASES).entries.values()), None)
+    if entry is None:
+        raise StationError("no installed package imports databases; install pygnc-batonopc")
+    try:
+        import_database = plugins.load(entry)
+    except PluginError as error:
+        raise StationError(str(error)) from error
     with open_store(settings) as store:
-        done = import_batonopc(store, database, zone_of(zone), gadget)
-        typer.echo(
-            f"{done.readings} readings" + (f", {done.untimed} rows without a time skipped" if done.untimed else "")
-        )
+        count, untimed = import_database(store, database, zone, gadget)
+        typer.echo(f"{count} readings" + (f", {untimed} rows without a time skipped" if untimed else ""))
 
 
 @command()

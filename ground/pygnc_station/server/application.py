@@ -29,6 +29,7 @@ from pygnc_station.server.destinations import load_destinations
 from pygnc_station.server.hourly_task import HourlyTask
 from pygnc_station.server.logs import start_logs
 from pygnc_station.server.operations import Access, Operation, openapi
+from pygnc_station.server.plugin import server_plugins
 from pygnc_station.server.uploads import UploadError, Uploads
 from pygnc_station.server_settings import Serve
 from pygnc_station.settings import StationSettings
@@ -49,6 +50,7 @@ _PAGE_HEADERS: Final = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
+_UNKNOWN_PATH: Final = "unknown path; stations of batonopc need the package pygnc-batonopc on the server"
 _LISTEN_REMEDIES: Final = {
     errno.EADDRINUSE: "another program listens on this port; set another port in [serve]",
     errno.EACCES: "ports below 1024 need a privilege, which the service of `pygnc station install --server` has",
@@ -140,11 +142,13 @@ def application(
         key_attempts: maximum number of wrong keys and tokens that a client may try per minute.
 
     Raises:
-        StationError: batonopc_zone in [serve] is not a time zone.
+        StationError: the settings of a server plug-in, such as batonopc_zone in [serve], are invalid.
     """
-    uploads = Uploads(store, folder, serve)
+    added = server_plugins()
+    uploads = Uploads(store, folder, serve, [plugin.batch_format(serve) for plugin in added])
     uploads.recover()
-    routes = [*(operation.route() for operation in OPERATIONS), Mount("/static", StaticFiles(directory=_STATIC))]
+    operations = (*OPERATIONS, *(operation for plugin in added for operation in plugin.operations))
+    routes = [*(operation.route() for operation in operations), Mount("/static", StaticFiles(directory=_STATIC))]
     errors = (ClientDisconnect, HTTPException, UploadError, RefusedReadingsError, StoreError, OSError)
 
     @asynccontextmanager
@@ -154,7 +158,9 @@ def application(
 
     handlers = dict.fromkeys(errors, _error_response)
     app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
-    app.state.context = Context(store, serve, uploads, RateLimit(pin_attempts, 60.0), RateLimit(key_attempts, 60.0))
+    limits = RateLimit(pin_attempts, 60.0), RateLimit(key_attempts, 60.0)
+    app.state.context = Context(store, serve, uploads, *limits, next((plugin.flat_json for plugin in added), None))
+    app.state.operations = operations
     return app
 
 
@@ -186,9 +192,9 @@ def metrics(request: Request) -> Response:
     return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def document(_: Request) -> object:
+def document(request: Request) -> object:
     """Return the OpenAPI document of this server."""
-    return openapi(OPERATIONS)
+    return openapi(request.app.state.operations)
 
 
 OPERATIONS: Final = (
@@ -224,7 +230,8 @@ async def _error_response(_: Request, error: Exception) -> Response:
     if isinstance(error, ClientDisconnect):
         return Response(status_code=400)  # nobody reads it
     if isinstance(error, HTTPException):
-        return JSONResponse({"error": error.detail}, error.status_code)
+        is_unknown = error.status_code == 404 and error.detail == "Not Found"
+        return JSONResponse({"error": _UNKNOWN_PATH if is_unknown else error.detail}, error.status_code)
     if isinstance(error, UploadError):
         return JSONResponse({"error": str(error)}, error.status)
     if isinstance(error, RefusedReadingsError):

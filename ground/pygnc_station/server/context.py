@@ -3,8 +3,9 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -12,13 +13,14 @@ from starlette.requests import Request
 from pygnc_station.server.access import gateway_of, token_allows
 from pygnc_station.server.uploads import Uploads
 from pygnc_station.server_settings import Serve
-from pygnc_station.store.readings import clock_ms
+from pygnc_station.store.readings import StoredReading, Stream, clock_ms
 from pygnc_station.store.store import Store
 
 COOKIE: Final = "pygnc_token"
 _BATON: Final = "http_bat_api_key "
 """Scheme that clients of batonopc's own server put before their token."""
 _BEARER: Final = ("bearer ", _BATON)
+FlatJson: TypeAlias = Callable[[StoredReading, Stream], dict[str, Any]]
 
 
 class RateLimit:
@@ -50,13 +52,14 @@ class RateLimit:
 
 @dataclass(frozen=True)
 class Context:
-    """State of a server that all requests share."""
+    """State of a server that all requests share; `flat_json` converts readings for clients of batonopc's own server."""
 
     store: Store
     serve: Serve
     uploads: Uploads
     pin_attempts: RateLimit
     key_attempts: RateLimit
+    flat_json: FlatJson | None
 
     @property
     def is_open(self) -> bool:
@@ -121,9 +124,17 @@ def secret_of(request: Request) -> str:
     return request.query_params.get("api-key", "")
 
 
-def is_baton_client(request: Request) -> bool:
-    """Return True if a client of batonopc's own server sends the request."""
-    return request.headers.get("authorization", "").lower().startswith(_BATON)
+def flat_json_for(request: Request, *, is_wanted: bool) -> FlatJson | None:
+    """Return the conversion of readings to flat JSON; None if neither wanted nor by a client of batonopc's own server.
+
+    Raises:
+        HTTPException: 400 if no installed package converts readings to flat JSON.
+    """
+    if not is_wanted and not request.headers.get("authorization", "").lower().startswith(_BATON):
+        return None
+    if (found := context_of(request).flat_json) is None:
+        raise HTTPException(400, "flat readings need the package pygnc-batonopc on the server")
+    return found
 
 
 def _refusal(request: Request, reason: str) -> HTTPException:

@@ -9,11 +9,11 @@ import io
 import shutil
 import zipfile
 import zlib
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import tzinfo
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
@@ -23,7 +23,6 @@ from sqlalchemy import Connection
 
 from pygnc_station.batch_format import FILES, FORMAT, MANIFEST, METADATA, Manifest, Metadata, StreamEntry, read_rows
 from pygnc_station.errors import BadBatchError
-from pygnc_station.server import batonopc_batch
 from pygnc_station.server.ownership import owned_gadget
 from pygnc_station.server_settings import Limits
 from pygnc_station.store.copies import conflicting, stored_elsewhere, stored_in, streams_of_copies
@@ -57,8 +56,34 @@ class Ingested(NamedTuple):
     conflict: str
 
 
+class BatchFormat(ABC):
+    """Format of the batches of another program; names and sizes of their entries are checked before."""
+
+    @abstractmethod
+    def recognises(self, archive: zipfile.ZipFile) -> bool:
+        """Return True if a batch has this format, by the names of its entries."""
+
+    @abstractmethod
+    def store(self, connection: Connection, gateway: int, archive: zipfile.ZipFile, latest_ms: int) -> Ingested:
+        """Store the new readings of a batch within a transaction; see `put` for `latest_ms`.
+
+        Raises:
+            BadBatchError: the batch is damaged, or the gateway may not upload its readings.
+        """
+
+    @abstractmethod
+    def copy_without_secrets(self, archive: zipfile.ZipFile, target: zipfile.ZipFile) -> None:
+        """Copy the entries of a batch that contain no secrets."""
+
+
 def ingest(
-    connection: Connection, gateway: int, path: Path, files: Path, *, limits: Limits, zone: tzinfo | None
+    connection: Connection,
+    gateway: int,
+    path: Path,
+    files: Path,
+    *,
+    limits: Limits,
+    formats: Sequence[BatchFormat] = (),
 ) -> Ingested:
     """Store the readings of a batch within a transaction, and its flight files in a folder.
 
@@ -68,7 +93,7 @@ def ingest(
         path: zip file of the batch.
         files: folder for flight files, created if there are any.
         limits: size limits of batches.
-        zone: time zone of batonopc's timestamps; None means the zone of this computer.
+        formats: formats of other programs, which are asked before our own.
 
     Raises:
         BadBatchError: the batch is rejected; the transaction has to be rolled back.
@@ -76,12 +101,9 @@ def ingest(
     with _opened(path, limits) as archive:
         try:
             latest_ms = limits.latest_ms(clock_ms())
-            stem = batonopc_batch.stem_of(archive)
-            if stem:
-                count, untimed = batonopc_batch.store_readings(
-                    connection, gateway, archive, stem, zone=zone, latest_ms=latest_ms
-                )
-                return Ingested(count, 0, f"{untimed} rows without a valid time were left out" if untimed else "", "")
+            for form in formats:
+                if form.recognises(archive):
+                    return form.store(connection, gateway, archive, latest_ms)
             metadata = _verified(archive)
             remarks = _Remarks()
             readings = sum(
@@ -150,6 +172,8 @@ def _check_entries(archive: zipfile.ZipFile, limits: Limits) -> None:
 
 def _verified(archive: zipfile.ZipFile) -> Metadata:
     """Check the entries of a batch against its manifest; return its metadata."""
+    if MANIFEST not in archive.namelist():
+        raise BadBatchError(f"{MANIFEST} is missing; batches of batonopc need the package pygnc-batonopc on the server")
     for name in archive.namelist():
         if ":" in name:
             raise BadBatchError(f"invalid entry name {name!r}; names contain no colon")

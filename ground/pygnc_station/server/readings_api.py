@@ -9,8 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from pygnc_station.server.batonopc_readings import flat_json
-from pygnc_station.server.context import context_of, is_baton_client
+from pygnc_station.server.context import context_of, flat_json_for
 from pygnc_station.server.operations import Access, Name, Natural, Operation
 from pygnc_station.server.ownership import stored_name
 from pygnc_station.store.export import csv_pages
@@ -94,13 +93,13 @@ def listing(request: Request, query: Page) -> object:
     """Return a page of readings, the newest first; a flat list without `limit` is one page of the maximum size."""
     context = context_of(request)
     most, offset = context.serve.limits.rows, min(query.offset, _MAX_OFFSET)
-    is_flat = query.flat or is_baton_client(request)
-    is_paged = not is_flat or "limit" in request.query_params
+    flat_json = flat_json_for(request, is_wanted=query.flat)
+    is_paged = flat_json is None or "limit" in request.query_params
     limit = max(1, min(query.limit, most)) if is_paged else most
     among = query.streams(request)
     by_id = {stream.id: stream for stream in among}
     found = recent(context.store, among, limit + 1, query.span, offset)
-    to_json = flat_json if is_flat else reading_to_json
+    to_json = flat_json or reading_to_json
     results = [to_json(reading, by_id[reading.stream_id]) for reading in found[:limit]]
     if not is_paged:
         return results
@@ -111,7 +110,7 @@ def listing(request: Request, query: Page) -> object:
         "previous": previous_page and str(previous_page),
         "results": results,
     }
-    if is_flat:
+    if flat_json:
         page["count"] = sum(count(context.store, stream, query.span) for stream in among)
     return page
 
@@ -119,7 +118,8 @@ def listing(request: Request, query: Page) -> object:
 def latest(request: Request, query: LatestFilters) -> object:
     """Return the newest reading of each device and kind; a flat list contains one reading of each device."""
     found = newest_of_each_kind(context_of(request).store, query.gadget)
-    if not (query.flat or is_baton_client(request)):
+    flat_json = flat_json_for(request, is_wanted=query.flat)
+    if flat_json is None:
         return {"results": [reading_to_json(*each) for each in found]}
     newest = {stream.gadget_id: (reading, stream) for reading, stream in sorted(found, key=_time_of)}
     return [flat_json(*newest[name]) for name in sorted(newest)]
@@ -134,7 +134,7 @@ def single(request: Request, query: Shape) -> object:
             among = streams_of(connection)
         for stream in among:
             if found and stream.id == stream_id:
-                to_json = flat_json if query.flat or is_baton_client(request) else reading_to_json
+                to_json = flat_json_for(request, is_wanted=query.flat) or reading_to_json
                 return to_json(found[0], stream)
     raise HTTPException(404, f"unknown reading {request.path_params['id']}; ids are STREAM-NUMBER")
 

@@ -1,42 +1,21 @@
-"""HTTP operations that receive batches: those of PyGNC stations, and those of tinycloud, which batonopc uses.
+"""HTTP operations that receive batches: a station announces a batch, sends it in chunks and queries its state."""
 
-A PyGNC station announces a batch, sends it in chunks and queries its state. A tinycloud client requests an id for a
-batch, uploads it as a whole by SCP or HTTPS, and polls its status.
-"""
-
-import logging
 import re
-import uuid
-from email.message import Message
-from email.parser import BytesParser
-from email.policy import HTTP
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
-from sqlalchemy import or_, select
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from pygnc_station.server.access import printable, register
-from pygnc_station.server.context import Context, context_of, secret_of
-from pygnc_station.server.operations import Access, Form, KeyForm, Natural, Operation, Positive, read_body
-from pygnc_station.server.uploads import UploadState, UploadStatus
-from pygnc_station.store import schema
+from pygnc_station.server.context import context_of
+from pygnc_station.server.operations import Access, Form, Natural, Operation, Positive
+from pygnc_station.server.uploads import UploadStatus
 from pygnc_station.store.readings import clock_ms
 
 _CHUNK_BYTES: Final = 1 << 20
-_MULTIPART_OVERHEAD_BYTES: Final = 10_000
-_MD5_OF_NOTHING: Final = "d41d8cd98f00b204e9800998ecf8427e"
-"""MD5 of zero bytes, which batonopc sends for every batch."""
-_TINYCLOUD_STATUS: Final = {
-    UploadState.RECEIVING: "Unprocessed",
-    UploadState.ACCEPTED: "Processed",
-    UploadState.REJECTED: "Rejected",
-}
-_ID: Final = re.compile(r"[0-9a-f]{32}")
-_log: Final = logging.getLogger(__name__)
+BATCH_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class Registration(Form, frozen=True):
@@ -62,16 +41,8 @@ class Offset(msgspec.Struct, frozen=True):
     offset: Natural
 
 
-class QuarantineRequest(KeyForm, frozen=True, kw_only=True):
-    """Request of batonopc for the id of a batch: the gateway's key; name, size in bytes and MD5 of the batch."""
-
-    source_ref: Annotated[str, msgspec.Meta(min_length=1)]
-    zip_size: Positive
-    zip_md5: str = ""
-
-
 def activate(request: Request, body: Registration) -> object:
-    """Exchange a PIN for a key; this operation serves PyGNC stations and tinycloud clients."""
+    """Exchange a PIN for a key; this operation serves clients of tinycloud too."""
     store = context_of(request).store
     key = register(store, body.pin, body.device_id, body.name, clock_ms(), old_key=body.old_key)
     if key is None:
@@ -82,17 +53,17 @@ def activate(request: Request, body: Registration) -> object:
 def announce(request: Request, gateway: int, body: Announcement) -> object:
     """Start an upload, or return the offset at which an interrupted upload continues."""
     uploads, name = context_of(request).uploads, printable(body.name)
-    return _json_of(uploads.announce(gateway, _id_of(request), name, body.bytes, f"sha256:{body.sha256}"))
+    return _json_of(uploads.announce(gateway, id_of(request), name, body.bytes, f"sha256:{body.sha256}"))
 
 
 def state(request: Request, gateway: int) -> object:
     """Return the state of an upload."""
-    return _json_of(context_of(request).uploads.get(gateway, _id_of(request)))
+    return _json_of(context_of(request).uploads.get(gateway, id_of(request)))
 
 
 async def send(request: Request, gateway: int, query: Offset) -> object:
     """Append the bytes of the body at an offset; the last bytes cause verification and storage of the batch."""
-    id_, uploads, offset = _id_of(request), context_of(request).uploads, query.offset
+    id_, uploads, offset = id_of(request), context_of(request).uploads, query.offset
     chunk = bytearray()
     async for (
         octets
@@ -106,58 +77,23 @@ async def send(request: Request, gateway: int, query: Offset) -> object:
     return _json_of(await run_in_threadpool(uploads.complete, gateway, id_))
 
 
-def quarantine_request(request: Request, gateway: int, body: QuarantineRequest) -> object:
-    """Assign an id to a batch and return the destination of its file; the same batch always gets the same id."""
-    context, serve = context_of(request), context_of(request).serve
-    name, md5 = printable(body.source_ref), body.zip_md5
-    id_ = _known_id(context, gateway, name, body.zip_size) or uuid.uuid4().hex
-    digest = f"md5:{md5}" if len(md5) == 32 and md5 != _MD5_OF_NOTHING else ""
-    context.uploads.announce(gateway, id_, name, body.zip_size, digest)
-    return {
-        "batchid": id_,
-        "domain": serve.scp_host or request.url.hostname or serve.host,
-        "port": serve.scp_port if serve.scp_host else request.url.port or serve.port,
-        "destination": f"{serve.scp_folder.rstrip('/')}/" if serve.scp_host else "",
-    }
-
-
-async def upload(request: Request, gateway: int) -> object:
-    """Receive a whole batch, as a body or in a form; X-Gascloud-Logas is the key, X-Gascloud-Logpw the batch's id."""
-    id_ = request.headers.get("x-gascloud-logpw", "")
-    if not _ID.fullmatch(id_):
-        raise HTTPException(400, "the header X-Gascloud-Logpw must be the id of the batch, 32 hexadecimal digits")
-    uploads = context_of(request).uploads
-    known = await run_in_threadpool(uploads.get, gateway, id_)
-    octets = await _file_of(request, known.bytes)
-    if known.offset == 0:
-        await run_in_threadpool(uploads.append, gateway, id_, 0, octets)
-    return _tinycloud_json_of(await run_in_threadpool(uploads.complete, gateway, id_))
-
-
-def upload_status(request: Request, gateway: int) -> object:
-    """Return the status of a batch; a batch that has arrived by SCP is processed now."""
-    context = context_of(request)
-    status = context.uploads.get(gateway, _id_of(request))
-    if status.state is UploadState.RECEIVING and context.serve.scp_folder:
-        status = _fetch_from_inbox(context, gateway, status, secret_of(request))
-    return _tinycloud_json_of(status)
-
-
 _BATCH: Final = "/api/v1/batches/{id}"
 OPERATIONS: Final = (
     Operation("POST", "/api/v1/activate/", activate, Access.PIN),
     Operation("PUT", _BATCH, announce, Access.GATEWAY),
     Operation("GET", _BATCH, state, Access.GATEWAY),
     Operation("PATCH", _BATCH, send, Access.GATEWAY, media="application/octet-stream"),
-    Operation("POST", "/api/v1/quarantine_request/", quarantine_request, Access.GATEWAY),
-    Operation("GET", "/api/v1/upload_status/{id}/", upload_status, Access.GATEWAY),
-    Operation("POST", "/upload", upload, Access.GATEWAY, media="multipart/form-data"),
 )
 
 
-def _id_of(request: Request) -> str:
+def id_of(request: Request) -> str:
+    """Return the id of the batch in the path of a request.
+
+    Raises:
+        HTTPException: 400 if it is not an id.
+    """
     id_: str = request.path_params["id"]
-    if not _ID.fullmatch(id_):
+    if not BATCH_ID.fullmatch(id_):
         raise HTTPException(400, "the id of a batch has 32 hexadecimal digits")
     return id_
 
@@ -165,49 +101,3 @@ def _id_of(request: Request) -> str:
 def _json_of(status: UploadStatus) -> dict[str, Any]:
     names = ("id", "state", "offset", "bytes", "readings", "reason", "conflict")
     return {name: getattr(status, name) for name in names}
-
-
-def _tinycloud_json_of(status: UploadStatus) -> dict[str, Any]:
-    state = _TINYCLOUD_STATUS[status.state]
-    return {"batchid": status.id, "status": state, "reason": status.reason, "conflict": status.conflict}
-
-
-def _fetch_from_inbox(context: Context, gateway: int, status: UploadStatus, key: str) -> UploadStatus:
-    """Process a batch in the inbox of sshd if its file is complete; return its state."""
-    if not key.isalnum():
-        return status
-    path = Path(context.serve.scp_folder) / key / "inbox" / f"{status.id}.zip"
-    try:
-        if not path.is_file() or path.is_symlink() or path.stat().st_size != status.bytes:
-            return status
-        if status.offset == 0:
-            context.uploads.append(gateway, status.id, 0, path.read_bytes())
-        status = context.uploads.complete(gateway, status.id)
-        if status.state is not UploadState.RECEIVING:
-            path.unlink()
-    except OSError as error:  # the message does not contain the path, because the key is part of it
-        _log.error("batch %s: its file in the inbox cannot be read or deleted: %s", status.id, error.strerror)
-    return status
-
-
-def _known_id(context: Context, gateway: int, name: str, size: int) -> str | None:
-    """Return the id of a batch that was requested before; an accepted batch of another size is another batch."""
-    c = schema.uploads.c
-    is_same = or_(c.state != UploadState.ACCEPTED, c.bytes == size)
-    query = select(c.id).where(c.gateway_id == gateway, c.name == name, is_same).order_by(c.created_ms.desc())
-    with context.store.reads() as connection:
-        return connection.execute(query).scalars().first()
-
-
-async def _file_of(request: Request, size: int) -> bytes:
-    """Return the file of a multipart form, or the body of any other request."""
-    body = await read_body(request, size + _MULTIPART_OVERHEAD_BYTES, f"more than the announced {size} bytes")
-    kind = request.headers.get("content-type", "")
-    if not kind.startswith("multipart/form-data"):
-        return body
-    form: Message = BytesParser(policy=HTTP).parsebytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + body)
-    for part in form.walk():
-        if part.get_filename():
-            octets = part.get_payload(decode=True)
-            return octets if isinstance(octets, bytes) else b""
-    raise HTTPException(400, "the form contains no file; add a part with a filename")

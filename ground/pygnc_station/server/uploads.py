@@ -8,6 +8,7 @@ import logging
 import shutil
 import threading
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,12 +17,10 @@ from typing import Final
 from sqlalchemy import insert, select, update
 
 from pygnc_station.errors import BadBatchError, RefusedReadingsError
-from pygnc_station.server import batonopc_batch
-from pygnc_station.server.ingest import ingest
+from pygnc_station.server.ingest import BatchFormat, ingest
 from pygnc_station.server.ownership import ForeignOriginError
 from pygnc_station.server_settings import Serve
 from pygnc_station.store import schema
-from pygnc_station.store.batonopc import zone_of
 from pygnc_station.store.export import portable_name
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
@@ -81,20 +80,18 @@ class Uploads:
         store: receives the readings.
         folder: folder of received files.
         serve: settings of the server.
+        formats: formats of the batches of other programs.
 
     Attributes:
         folder: folder of received files.
-
-    Raises:
-        StationError: batonopc_zone in [serve] is not a time zone.
     """
 
-    def __init__(self, store: Store, folder: Path, serve: Serve) -> None:
+    def __init__(self, store: Store, folder: Path, serve: Serve, formats: Sequence[BatchFormat]) -> None:
         self.folder = folder
         self._store = store
         self._limits = serve.limits
         self._keep = serve.keep_batches
-        self._zone = zone_of(serve.batonopc_zone)
+        self._formats = formats
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
         for name in ("quarantine", "rejected"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -206,7 +203,7 @@ class Uploads:
         try:
             with self._store.writes() as connection:
                 files = self.folder / "files" / portable_name(upload.id)
-                found = ingest(connection, gateway, path, files, limits=self._limits, zone=self._zone)
+                found = ingest(connection, gateway, path, files, limits=self._limits, formats=self._formats)
                 values = {"state": UploadState.ACCEPTED, "readings": found.readings, "files": found.files}
                 values |= {"reason": found.note, "conflict": found.conflict, "changed_ms": clock_ms()}
                 connection.execute(update(schema.uploads).where(schema.uploads.c.id == upload.id).values(**values))
@@ -223,21 +220,21 @@ class Uploads:
             self._archive(path)
 
     def _archive(self, path: Path) -> None:
-        """Keep or delete the zip of an accepted batch; batonopc's is kept without the key that it contains."""
+        """Keep or delete the zip of an accepted batch; another program's is kept without its secrets."""
         if not self._keep:
             path.unlink()
             return
         folder = self.folder / "accepted"
         folder.mkdir(exist_ok=True)
         with zipfile.ZipFile(path) as archive:
-            stem = batonopc_batch.stem_of(archive)
-            if stem:
+            foreign = next((form for form in self._formats if form.recognises(archive)), None)
+            if foreign:
                 part = folder / f".{path.name}.part"
                 with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as target:
-                    batonopc_batch.without_key(archive, stem, target)
+                    foreign.copy_without_secrets(archive, target)
                 sync_file(part)
                 durable_rename(part, folder / path.name)
-        if stem:
+        if foreign:
             path.unlink()
         else:
             path.replace(folder / path.name)

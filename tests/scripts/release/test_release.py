@@ -23,6 +23,7 @@ PRESENT = Version(read_version())
 VERSION = f"{PRESENT.major}.{PRESENT.minor + 1}.0"
 DISTRIBUTIONS = (
     "pygnc",
+    "pygnc_batonopc",
     "pygnc_devices",
     "pygnc_emus_lib",
     "pygnc_ground",

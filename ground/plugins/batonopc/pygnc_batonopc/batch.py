@@ -12,9 +12,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from pygnc_batonopc.table import FAMILY, KEYS, RAW, TABLES, Table, group_rows, origin_of, zone_of
 from pygnc_station.errors import BadBatchError
+from pygnc_station.server.ingest import BatchFormat, Ingested
 from pygnc_station.server.ownership import owned_gadget
-from pygnc_station.store.batonopc import FAMILY, KEYS, RAW, TABLES, Table, group_rows, origin_of
+from pygnc_station.server_settings import Serve
 from pygnc_station.store.readings import Layout, Stream
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 from pygnc_station.store.store import make_stream, put
@@ -29,28 +31,51 @@ _TEXT_COLUMNS: Final = frozenset({"timestamp", "gadget_id", RAW})
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 
 
-def stem_of(archive: zipfile.ZipFile) -> str:
+class BatonopcBatches(BatchFormat):
+    """Batches of batonopc.
+
+    Args:
+        serve: settings of the server.
+
+    Raises:
+        StationError: batonopc_zone in [serve] is not a time zone.
+    """
+
+    def __init__(self, serve: Serve) -> None:
+        self._zone = zone_of(serve.batonopc_zone)
+
+    def recognises(self, archive: zipfile.ZipFile) -> bool:
+        """Return True if a batch consists of a CSV and a YAML file of one name."""
+        return bool(_stem_of(archive))
+
+    def store(self, connection: Connection, gateway: int, archive: zipfile.ZipFile, latest_ms: int) -> Ingested:
+        """Store the new readings of a batch within a transaction.
+
+        Numbers increase, so readings below the stream's next number were stored before, and remain deleted if they were
+        pruned.
+        """
+        stem = _stem_of(archive)
+        count, untimed = _store_readings(connection, gateway, archive, stem, zone=self._zone, latest_ms=latest_ms)
+        return Ingested(count, 0, f"{untimed} rows without a valid time were left out" if untimed else "", "")
+
+    def copy_without_secrets(self, archive: zipfile.ZipFile, target: zipfile.ZipFile) -> None:
+        """Copy a batch without its YAML file, which contains the station's key."""
+        name = _stem_of(archive) + _CSV
+        with archive.open(name) as source, target.open(name, "w", force_zip64=True) as copy:
+            shutil.copyfileobj(source, copy, 1 << 18)
+
+
+def _stem_of(archive: zipfile.ZipFile) -> str:
     """Return the stem of the file names of batonopc's batch, "" if the batch is not batonopc's."""
     names = sorted(archive.namelist())
     stem = names[0].removesuffix(_CSV) if names else ""
     return stem if names == [stem + _CSV, stem + _YAML] else ""
 
 
-def store_readings(
+def _store_readings(
     connection: Connection, gateway: int, archive: zipfile.ZipFile, stem: str, *, zone: tzinfo | None, latest_ms: int
 ) -> tuple[int, int]:
-    """Store the new readings of a batch within a transaction.
-
-    Numbers increase, so readings below the stream's next number were stored before, and remain deleted if they were
-    pruned. Readings after `latest_ms` are flagged as dated in the future.
-
-    Returns:
-        The number of readings in the batch, and the number of rows without a valid time.
-
-    Raises:
-        BadBatchError: the batch is damaged or not a table of batonopc.
-        csv.Error: the CSV file is damaged.
-    """
+    """Store the new readings of a batch; return the number of its readings, and of rows without a valid time."""
     gadget_id = _gadget_of(archive, stem + _YAML)
     readings = untimed = 0
     streams: dict[tuple[str, Layout], Stream] = {}
@@ -81,12 +106,6 @@ def store_readings(
                 put(connection, stream.id, new, latest_ms)
                 readings += len(numbered)
     return readings, untimed
-
-
-def without_key(archive: zipfile.ZipFile, stem: str, target: zipfile.ZipFile) -> None:
-    """Copy a batch without its YAML file, which contains the station's key."""
-    with archive.open(stem + _CSV) as source, target.open(stem + _CSV, "w", force_zip64=True) as copy:
-        shutil.copyfileobj(source, copy, 1 << 18)
 
 
 def _gadget_of(archive: zipfile.ZipFile, name: str) -> str:

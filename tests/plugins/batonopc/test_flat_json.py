@@ -5,9 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
+from pygnc_batonopc.table import import_batonopc
 from pygnc_devices.opc_n3.packets import HISTOGRAM
 from pygnc_station.server.access import new_token
-from pygnc_station.store.batonopc import import_batonopc, zone_of
 from pygnc_station.store.readings import Layout, NewReading, clock_ms, to_text
 from tests.fakes.batonopc import COLUMNS, log
 from tests.pygnc_station.server.samples import Running, server
@@ -27,7 +27,7 @@ def client(tmp_path: Path) -> Iterator[httpx.Client]:
     """Client of batonopc's server, with its header, of a server with one imported device and one of our own."""
     log(tmp_path / "old.db", ROWS)
     with server(tmp_path / "server", open=False) as there:
-        import_batonopc(there.store, tmp_path / "old.db", zone_of("Europe/Dublin"))
+        import_batonopc(there.store, tmp_path / "old.db", "Europe/Dublin")
         there.store.append(there.store.stream("OPC_8", Layout.of(HISTOGRAM)), [_histogram()])
         token = new_token(there.store, "analysis", clock_ms(), may_write=False)
         with httpx.Client(base_url=there.url, headers={"authorization": f"HTTP_BAT_API_KEY {token}"}) as client:

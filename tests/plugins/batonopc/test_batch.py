@@ -2,19 +2,19 @@ import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pygnc_batonopc.batch import BatonopcBatches
+from pygnc_batonopc.table import Imported, import_batonopc
 from pygnc_station.errors import BadBatchError, StationError
 from pygnc_station.server.application import application
 from pygnc_station.server.ingest import ingest
 from pygnc_station.server_settings import Limits, Serve
 from pygnc_station.store import query
-from pygnc_station.store.batonopc import Imported, import_batonopc
 from pygnc_station.store.pruning import prune
 from pygnc_station.store.readings import Quality, parse_time
 from pygnc_station.store.store import Store
@@ -80,12 +80,11 @@ def test_an_imported_database_and_its_batches_give_the_same_readings(tmp_path: P
     log(database, 3)
     with server(tmp_path / "server", batonopc_zone=DUBLIN) as there:
         pi = Station(there.url, there.new_key())
-        zone = ZoneInfo(DUBLIN)
-        assert import_batonopc(there.store, database, zone) == Imported(3, 0)
+        assert import_batonopc(there.store, database, DUBLIN) == Imported(3, 0)
         log(database, 1)
         assert pi.upload(REF, batch_of(REF, pi.key, csv_of(rows_of(database))))[0] == "Processed"
         log(database, 1)
-        assert import_batonopc(there.store, database, zone) == Imported(5, 0)
+        assert import_batonopc(there.store, database, DUBLIN) == Imported(5, 0)
         assert sorted(value for _, value in _told(there)) == [0.0, 0.0, 0.0, 1.0, 2.0]
         assert len(query.streams(there.store)) == 1
 
@@ -266,4 +265,4 @@ def test_any_table_is_stored_or_rejected_with_a_reason(tmp_path: Path, table: by
         suppress(BadBatchError),
         store.writes() as connection,
     ):
-        ingest(connection, 1, path, tmp_path / "files", limits=Limits(), zone=None)
+        ingest(connection, 1, path, tmp_path / "files", limits=Limits(), formats=[BatonopcBatches(Serve())])

@@ -129,18 +129,20 @@ class Imported(NamedTuple):
     untimed: int
 
 
-def import_batonopc(store: Store, path: Path, zone: tzinfo | None, gadget_id: str = "") -> Imported:
+def import_batonopc(store: Store, path: Path, zone: str, gadget_id: str = "") -> Imported:
     """Import the readings of a batonopc database.
 
     Args:
         store: receives the readings.
         path: SQLite file of batonopc.
-        zone: time zone of its timestamps; None means the zone of this computer.
+        zone: time zone of its timestamps, such as `Europe/Dublin`; "" means the zone of this computer.
         gadget_id: device of rows without a device name; "" uses the name of the file.
 
     Raises:
+        StationError: the time zone is unknown.
         StoreError: the file is not a database of batonopc.
     """
+    time_zone = zone_of(zone)
     if not path.is_file():
         raise StoreError(f"{path}: the file does not exist")
     readings = untimed = 0
@@ -152,7 +154,7 @@ def import_batonopc(store: Store, path: Path, zone: tzinfo | None, gadget_id: st
                     f"{path}: no table has the columns rdg_no and timestamp; choose a database of batonopc"
                 )
             for name, columns in tables.items():
-                table, origin = Table(columns, zone, gadget_id or path.stem), ""
+                table, origin = Table(columns, time_zone, gadget_id or path.stem), ""
                 rows = database.execute(f"SELECT * FROM {_quoted(name)} ORDER BY rdg_no")  # noqa: S608 - quoted
                 while page := rows.fetchmany(_PAGE):
                     origin = origin or origin_of(page[0])

@@ -1,17 +1,16 @@
 import sqlite3
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
+from pygnc_batonopc.table import Imported, import_batonopc
 from pygnc_station.errors import StoreError
 from pygnc_station.store import query
-from pygnc_station.store.batonopc import Imported, import_batonopc
 from pygnc_station.store.readings import Quality
 from pygnc_station.store.store import Store
 from tests.fakes.batonopc import COLUMNS, log
 
-DUBLIN = ZoneInfo("Europe/Dublin")
+DUBLIN = "Europe/Dublin"
 
 
 def test_a_repeated_import_adds_only_new_rows(tmp_path: Path, url: str) -> None:
@@ -59,4 +58,4 @@ def test_rejects_files_that_are_not_databases_of_batonopc(tmp_path: Path, sqlite
             ("none", "does not exist"),
         ):
             with pytest.raises(StoreError, match=why):
-                import_batonopc(store, tmp_path / name, None)
+                import_batonopc(store, tmp_path / name, "")

@@ -1,0 +1,1 @@
+"""Uploads, readings, databases and settings of the program batonopc."""
