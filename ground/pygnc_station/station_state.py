@@ -13,11 +13,10 @@ _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=10**18)]
 _Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
 
 
-class StationState(msgspec.Struct, frozen=True):
-    """State of a station. A server ignores fields that it does not know, and a field that is missing is null.
+class Reported(msgspec.Struct, frozen=True, kw_only=True):
+    """Values that a station reports; those that it does not report are null.
 
     Attributes:
-        time_ms: clock of the station when it sends this, milliseconds since 1970 (UTC).
         version: version of PyGNC.
         uptime_s: time since the boot of the station's computer, in seconds.
         backlog_readings: readings of the store that the server has not accepted yet.
@@ -25,10 +24,8 @@ class StationState(msgspec.Struct, frozen=True):
         rejected_batches: batches that the server has rejected.
         disk_free_bytes: free space of the disk of the store, or of the batches if the store is on another computer.
         disk_total_bytes: size of that disk.
-        locations: places of the gadgets by name.
     """
 
-    time_ms: Annotated[int, msgspec.Meta(ge=0, lt=10**15)]
     version: Annotated[str, msgspec.Meta(max_length=40)] | None = None
     uptime_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
     backlog_readings: _Count | None = None
@@ -36,4 +33,15 @@ class StationState(msgspec.Struct, frozen=True):
     rejected_batches: _Count | None = None
     disk_free_bytes: _Count | None = None
     disk_total_bytes: _Count | None = None
+
+
+class StationState(Reported, frozen=True):
+    """State of a station. A server ignores fields that it does not know.
+
+    Attributes:
+        time_ms: clock of the station when it sends this, milliseconds since 1970 (UTC).
+        locations: places of the gadgets by name.
+    """
+
+    time_ms: Annotated[int, msgspec.Meta(ge=0, lt=10**15)]
     locations: Annotated[dict[_Name, Location], msgspec.Meta(max_length=1000)] = {}

@@ -1,11 +1,12 @@
 """`pygnc station batch | status | register | upload`: from readings to accepted batches."""
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
 
 from pygnc_cli.exit_codes import ExitCode
-from pygnc_station.commands.common import NowOption, SettingsOption, command, open_store
+from pygnc_station.commands.common import NowOption, SettingsOption, command, is_delayed, open_store
 from pygnc_station.errors import StationError
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store import query
@@ -14,7 +15,6 @@ from pygnc_station.store.cursors import BATCHES, pending
 from pygnc_station.store.readings import clock_ms, iso_time
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
-from pygnc_station.upload.retry import retry_state
 from pygnc_station.upload.uploader import UPLOAD, sender_of, upload_all
 
 
@@ -72,15 +72,10 @@ def upload(settings: SettingsOption = None, *, now: NowOption = False) -> None:
     chosen = read_settings(settings)
     now_ms = clock_ms()
     with Store.open(chosen.store_url) as store:
-        waiting_ms = retry_state(store, UPLOAD).next_try_ms - now_ms
-        if waiting_ms > 0 and not now:
-            typer.echo(f"the next attempt is due in {waiting_ms // 1000 + 1} s; --now sends at once")
+        if not now and is_delayed(store, UPLOAD, now_ms):
             return
-        sender = sender_of(chosen)
-        try:
+        with closing(sender_of(chosen)) as sender:
             report = upload_all(store, chosen, sender, now_ms)
-        finally:
-            sender.close()
     for name in report.accepted:
         typer.echo(f"{name}  accepted")
     for note in report.notes:

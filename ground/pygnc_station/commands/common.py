@@ -12,6 +12,8 @@ from pygnc_devices.errors import DeviceError
 from pygnc_station.errors import StationError, StoreError, TransferError
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store.store import Store
+from pygnc_station.upload.retry import retry_state
+from pygnc_system.plugins import PluginError
 from pygnc_system.service_unit import ServiceError
 
 P = ParamSpec("P")
@@ -54,7 +56,7 @@ def command(name: str | None = None, *, of: typer.Typer = app) -> Callable[[Call
         def run(*arguments: P.args, **options: P.kwargs) -> None:
             try:
                 function(*arguments, **options)
-            except (DeviceError, ServiceError, StationError, StoreError, TransferError) as error:
+            except (DeviceError, PluginError, ServiceError, StationError, StoreError, TransferError) as error:
                 typer.echo(f"{shown_name}: {error}", err=True)
                 raise typer.Exit(_exit_code(error)) from None
             except BrokenPipeError:
@@ -77,6 +79,14 @@ def _exit_code(error: Exception) -> ExitCode:
             return ExitCode.NETWORK
         case _:
             return ExitCode.INPUT
+
+
+def is_delayed(store: Store, transfer: str, now_ms: int) -> bool:
+    """Return True, and print for how long, if the next attempt of a transfer is not due yet after a failure."""
+    waiting_ms = retry_state(store, transfer).next_try_ms - now_ms
+    if waiting_ms > 0:
+        typer.echo(f"the next attempt is due in {waiting_ms // 1000 + 1} s; --now sends at once")
+    return waiting_ms > 0
 
 
 def open_store(settings: Path | None) -> Store:

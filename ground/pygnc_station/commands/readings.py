@@ -11,7 +11,15 @@ import typer
 from pygnc_devices.declaration import Value
 from pygnc_devices.emus.cells import CellData, CellTable
 from pygnc_devices.emus.sentences import SUMMARY
-from pygnc_station.commands.common import GadgetOption, JsonOption, NowOption, SettingsOption, command, open_store
+from pygnc_station.commands.common import (
+    GadgetOption,
+    JsonOption,
+    NowOption,
+    SettingsOption,
+    command,
+    is_delayed,
+    open_store,
+)
 from pygnc_station.errors import StationError
 from pygnc_station.logger.display import json_of, line_of
 from pygnc_station.settings import StationSettings
@@ -24,10 +32,8 @@ from pygnc_station.store.pruning import prune_files, prune_to_size
 from pygnc_station.store.query import Span, newest_of_each_kind
 from pygnc_station.store.readings import StoredReading, Stream, clock_ms, iso_time, parse_time
 from pygnc_station.store.store import Store
-from pygnc_station.upload.retry import retry_state
 from pygnc_station.upload.sync import send_dead_letters, synchronise
 from pygnc_system import plugins
-from pygnc_system.plugins import PluginError
 
 DATABASES: Final = "pygnc.databases"
 """Group of the entry points that import databases of other programs."""
@@ -133,12 +139,8 @@ def import_readings(
     entry = next(iter(plugins.installed(DATABASES).entries.values()), None)
     if entry is None:
         raise StationError("no installed package imports databases; install pygnc-batonopc")
-    try:
-        import_database = plugins.load(entry)
-    except PluginError as error:
-        raise StationError(str(error)) from error
     with open_store(settings) as store:
-        count, untimed = import_database(store, database, zone, gadget)
+        count, untimed = plugins.load(entry)(store, database, zone, gadget)
         typer.echo(f"{count} readings" + (f", {untimed} rows without a time skipped" if untimed else ""))
 
 
@@ -174,9 +176,7 @@ def sync(
         raise StationError("no central store: set url in [sync] of the settings file")
     now_ms = clock_ms()
     with Store.open(chosen.store_url) as store:
-        waiting_ms = retry_state(store, SYNC).next_try_ms - now_ms
-        if waiting_ms > 0 and not now:
-            typer.echo(f"the next attempt is due in {waiting_ms // 1000 + 1} s; --now sends at once")
+        if not now and is_delayed(store, SYNC, now_ms):
             return
         if dead_letters:
             done = send_dead_letters(store, chosen.central_url)

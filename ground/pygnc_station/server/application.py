@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -29,13 +30,14 @@ from pygnc_station.server.destinations import load_destinations
 from pygnc_station.server.hourly_task import HourlyTask
 from pygnc_station.server.logs import start_logs
 from pygnc_station.server.operations import Access, Operation, openapi
-from pygnc_station.server.plugin import server_plugins
+from pygnc_station.server.plugin import GROUP, ServerPlugin
 from pygnc_station.server.uploads import UploadError, Uploads
 from pygnc_station.server_settings import Serve
 from pygnc_station.settings import StationSettings
 from pygnc_station.sinks.prometheus import ReadingCollector
 from pygnc_station.store import schema
 from pygnc_station.store.store import Store
+from pygnc_system import plugins
 from pygnc_system.service_notifier import ServiceNotifier
 
 METRICS_MAX_AGE_S: Final = 300.0
@@ -144,7 +146,7 @@ def application(
     Raises:
         StationError: the settings of a server plug-in, such as batonopc_zone in [serve], are invalid.
     """
-    added = server_plugins()
+    added = [plugin for _, plugin in plugins.usable(GROUP, ServerPlugin)]
     uploads = Uploads(store, folder, serve, [plugin.batch_format(serve) for plugin in added])
     uploads.recover()
     operations = (*OPERATIONS, *(operation for plugin in added for operation in plugin.operations))
@@ -179,7 +181,7 @@ def health(request: Request) -> object:
     context = context_of(request)
     with context.store.reads() as connection:
         connection.execute(select(schema.facts.c.value))
-    free = context.uploads.free_bytes()
+    free = shutil.disk_usage(context.uploads.folder).free
     if free < LEAST_FREE_BYTES:
         raise HTTPException(503, f"the disk of the received batches has {free / 1e6:.0f} MB left; free some space")
     return {"status": "ok"}

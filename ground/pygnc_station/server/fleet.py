@@ -8,14 +8,14 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from pygnc_station.server_settings import Alerts
 from pygnc_station.settings_types import Location
-from pygnc_station.station_state import StationState
+from pygnc_station.station_state import Reported, StationState
 from pygnc_station.store import schema
 from pygnc_station.store.query import last_times_ms
 
 SERVER: Final = 0
 """Number of this server among the gateways of alerts."""
 _MINUTE_MS: Final = 60_000
-_UNKNOWN: Final = StationState(0, version=None)
+_REPORTED: Final = Reported.__struct_fields__
 
 
 class GatewayState(StrEnum):
@@ -47,8 +47,8 @@ class Gadget(msgspec.Struct, frozen=True):
     location: Location | None
 
 
-class Gateway(msgspec.Struct, frozen=True):
-    """State of a gateway; values that it has not reported are null.
+class Gateway(Reported, frozen=True, kw_only=True):
+    """State of a gateway, with the values that it has reported.
 
     Attributes:
         id: number of the gateway.
@@ -57,15 +57,8 @@ class Gateway(msgspec.Struct, frozen=True):
         registered_ms: time of its registration; all times are in milliseconds since 1970 (UTC).
         last_seen_ms: time of its last request with a valid key.
         refused_ms: time of its last request with a revoked key.
-        reported_ms: time at which the following values arrived.
-        version: version of PyGNC.
+        reported_ms: time at which the reported values arrived.
         clock_offset_s: clock of the station minus clock of the server; the time of the transfer is included.
-        uptime_s: as in `StationState`, like the following.
-        backlog_readings: readings that are not accepted yet.
-        backlog_batches: batches that are not decided yet.
-        rejected_batches: batches that were rejected.
-        disk_free_bytes: free space of its disk.
-        disk_total_bytes: size of its disk.
         alerts: its alerts, the oldest first.
         gadgets: its gadgets by name.
     """
@@ -77,14 +70,7 @@ class Gateway(msgspec.Struct, frozen=True):
     last_seen_ms: int | None
     refused_ms: int | None
     reported_ms: int | None
-    version: str | None
     clock_offset_s: float | None
-    uptime_s: float | None
-    backlog_readings: int | None
-    backlog_batches: int | None
-    rejected_batches: int | None
-    disk_free_bytes: int | None
-    disk_total_bytes: int | None
     alerts: list[Alert]
     gadgets: list[Gadget]
 
@@ -127,7 +113,6 @@ def read_fleet(connection: Connection, now_ms: int, settings: Alerts) -> Fleet:
     found = []
     for row in connection.execute(query):
         report = reports.get(row.id)
-        state = report.state if report else _UNKNOWN
         gateway = Gateway(
             id=row.id,
             name=row.name,
@@ -136,16 +121,10 @@ def read_fleet(connection: Connection, now_ms: int, settings: Alerts) -> Fleet:
             last_seen_ms=row.seen_ms,
             refused_ms=row.refused_ms,
             reported_ms=report.received_ms if report else None,
-            version=state.version,
-            clock_offset_s=(state.time_ms - report.received_ms) / 1000 if report else None,
-            uptime_s=state.uptime_s,
-            backlog_readings=state.backlog_readings,
-            backlog_batches=state.backlog_batches,
-            rejected_batches=state.rejected_batches,
-            disk_free_bytes=state.disk_free_bytes,
-            disk_total_bytes=state.disk_total_bytes,
+            clock_offset_s=(report.state.time_ms - report.received_ms) / 1000 if report else None,
             alerts=raised.get(row.id, []),
             gadgets=gadgets.get(row.id, []),
+            **{name: getattr(report.state, name) for name in _REPORTED if report},
         )
         found.append(gateway)
     return Fleet(now_ms, raised.get(SERVER, []), found, gadgets.get(None, []))

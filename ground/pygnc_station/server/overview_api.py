@@ -20,7 +20,7 @@ from pygnc_station.server_settings import GadgetSettings
 from pygnc_station.store import schema
 from pygnc_station.store.hourly import hours_by_stream
 from pygnc_station.store.query import Span, newest_of_each_kind, streams_of
-from pygnc_station.store.readings import HOUR_MS, Column, Quality, StoredReading, Stream, clock_ms
+from pygnc_station.store.readings import HOUR_MS, Column, Quality, StoredReading, Stream, clock_ms, number_of
 from pygnc_system.files import data_file
 
 COASTLINE: Final = "coastline/coastline.txt"
@@ -89,7 +89,7 @@ def _newest_json(
         for rank, column in enumerate(each.layout.columns)
     ):
         reading, each = found[of]
-        column, value = each.layout.columns[rank], _number(reading.values[rank])
+        column, value = each.layout.columns[rank], number_of(reading.values[rank])
         if value is not None and column.name not in chosen:
             correct = Correction.of(each.layout, column.name, settings, kappa)
             chosen[column.name] = _value_json(reading, each, column, value, correct)
@@ -116,13 +116,9 @@ def _value_json(
     }
     if correct is not None:
         names = stream.layout.names
-        humidity = _number(reading.values[names.index(correct.humidity)]) if correct.humidity else None
+        humidity = number_of(reading.values[names.index(correct.humidity)]) if correct.humidity else None
         found["corrected"] = correct(value, humidity)
     return found
-
-
-def _number(value: object) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 @cache

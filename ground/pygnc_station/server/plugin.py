@@ -8,7 +8,6 @@ from pygnc_station.server.context import FlatJson
 from pygnc_station.server.ingest import BatchFormat
 from pygnc_station.server.operations import Operation
 from pygnc_station.server_settings import Serve
-from pygnc_system import plugins
 
 GROUP: Final = "pygnc.server"
 """Group of the entry points of server plug-ins."""
@@ -28,8 +27,3 @@ class ServerPlugin:
     batch_format: Callable[[Serve], BatchFormat]
     flat_json: FlatJson
     operations: tuple[Operation, ...]
-
-
-def server_plugins() -> list[ServerPlugin]:
-    """Return the installed server plug-ins; those that cannot be used are reported."""
-    return [plugin for _, plugin in plugins.usable(GROUP, ServerPlugin)]

@@ -15,7 +15,7 @@ from pygnc_station.server_settings import Serve
 from pygnc_station.store import schema
 from pygnc_station.store.hourly import Hour, hours_of
 from pygnc_station.store.query import IS_CREDIBLE, Span, conditions
-from pygnc_station.store.readings import HOUR_MS, Stream
+from pygnc_station.store.readings import HOUR_MS, Stream, number_of
 
 MAX_MEANS: Final = 800
 STEPS_H: Final = (1, 3, 6, 24, 168, 720, 8760)
@@ -151,15 +151,11 @@ def _raw_points(
         selected = select(r.t_utc_ms, r.content).where(*conditions(stream, span), IS_CREDIBLE)
         for t_utc_ms, content in connection.execute(selected.order_by(r.t_utc_ms)):
             values = _VALUES.decode(content)
-            value = _number(values[rank])
+            value = number_of(values[rank])
             if value is not None and correct is not None:
-                value = correct(value, None if humidity is None else _number(values[humidity]))
+                value = correct(value, None if humidity is None else number_of(values[humidity]))
             if value is not None:
                 yield t_utc_ms, value
-
-
-def _number(value: object) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _count(connection: Connection, stream: Stream, span: Span) -> int:

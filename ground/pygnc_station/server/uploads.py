@@ -5,7 +5,6 @@ The number of received bytes is the size of the file, so it survives the death o
 
 import hashlib
 import logging
-import shutil
 import threading
 import zipfile
 from collections.abc import Sequence
@@ -95,10 +94,6 @@ class Uploads:
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
         for name in ("quarantine", "rejected"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-
-    def free_bytes(self) -> int:
-        """Return the free space of the disk of received batches."""
-        return shutil.disk_usage(self.folder).free
 
     def path(self, id_: str) -> Path:
         """Return the path of a batch that is not verified yet."""

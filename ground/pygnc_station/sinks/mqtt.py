@@ -202,19 +202,15 @@ class MqttSink(Sink):
         return f"{mqtt.host}:{mqtt.port} accepts the login"
 
     def write(self, stream: Stream, readings: Sequence[StoredReading]) -> None:
-        """Publish readings of a stream."""
-        for reading in readings:
-            self.publish(stream, reading)
-
-    def publish(self, stream: Stream, reading: StoredReading) -> None:
-        """Publish a reading; announce its values to Home Assistant before the first reading of a kind."""
+        """Publish readings of a stream; announce its values to Home Assistant before the first reading of a kind."""
         topic = "/".join((self._root, topic_part(stream.gadget_id), topic_part(stream.layout.kind)))
         if self._mqtt.discovery_prefix and topic not in self._announced:
             self._announced[topic] = entities(self._station, stream, topic, self._availability, self._mqtt.expire_s)
             self._announce(self._announced[topic])
-        values = dict(zip(stream.layout.names, reading.values, strict=False))
-        message = {"time": reading.time, "quality": reading.quality, "flags": reading.flags, "values": values}
-        self._client.publish(topic, json.dumps(message, ensure_ascii=False), _QOS)
+        for reading in readings:
+            values = dict(zip(stream.layout.names, reading.values, strict=False))
+            message = {"time": reading.time, "quality": reading.quality, "flags": reading.flags, "values": values}
+            self._client.publish(topic, json.dumps(message, ensure_ascii=False), _QOS)
 
     def close(self) -> None:
         """Publish that the station is offline, and disconnect."""

@@ -13,7 +13,7 @@ from pygnc_station.settings import StationSettings
 from pygnc_station.settings_types import Name, Table
 from pygnc_station.sinks.http_sink import TIMEOUT_S, HttpSink
 from pygnc_station.sinks.sensor_community import DOUBTFUL
-from pygnc_station.store.readings import StoredReading, Stream
+from pygnc_station.store.readings import StoredReading, Stream, number_of
 
 _MAX_VALUES: Final = 2500
 """Values in a request."""
@@ -67,8 +67,7 @@ class OpenSenseMapSink(HttpSink):
                 continue
             values = reading.values
             for rank, per_unit, sensor in columns:
-                value = values[rank]
-                if isinstance(value, int | float) and not isinstance(value, bool):
+                if (value := number_of(values[rank])) is not None:
                     found.append({"sensor": sensor, "value": f"{value * per_unit:.6g}", "createdAt": reading.time})
         for start in range(0, len(found), _MAX_VALUES):
             self.send_readings(f"{self._box_url}/data", json=found[start : start + _MAX_VALUES])

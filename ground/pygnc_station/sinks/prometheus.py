@@ -18,7 +18,7 @@ from pygnc_station.settings import StationSettings
 from pygnc_station.settings_types import Seconds, Table
 from pygnc_station.sinks.sink import Delivery, Sink
 from pygnc_station.store.query import newest_of_each_kind
-from pygnc_station.store.readings import StoredReading, Stream, clock_ms
+from pygnc_station.store.readings import StoredReading, Stream, clock_ms, number_of
 from pygnc_station.store.store import Store
 
 REQUEST_S: Final = 10.0
@@ -148,11 +148,11 @@ def reading_metrics(
         if age_s > expire_s:
             continue
         for column, value in zip(stream.layout.columns, reading.values, strict=False):
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if (number := number_of(value)) is not None:
                 metric = f"pygnc_{_FORBIDDEN.sub('_', column.name).lower()}"
                 if metric not in gauges:
                     title = f"{column.name} {column.unit}".strip()
                     gauges[metric] = GaugeMetricFamily(metric, title, labels=["gadget", "kind"])
-                gauges[metric].add_metric(labels, value)
+                gauges[metric].add_metric(labels, number)
     yield age
     yield from gauges.values()

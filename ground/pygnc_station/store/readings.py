@@ -115,6 +115,11 @@ def plain(value: object) -> PlainValue:
     return str(value)
 
 
+def number_of(value: object) -> float | None:
+    """Return a value if it is a number, else None; a Boolean value is none."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
 def to_text(values: Iterable[PlainValue]) -> str:
     """Return the JSON list that a reading's values are stored as."""
     return _ENCODER.encode(list(values)).decode()
@@ -235,8 +240,8 @@ class StoredReading(NamedTuple):
     def row(self, columns: Sequence[Column]) -> list[PlainValue]:
         """Return the values in the units of CSV columns."""
         return [
-            value * column.csv_per_unit
-            if column.csv_per_unit != 1.0 and isinstance(value, int | float) and not isinstance(value, bool)
+            number * column.csv_per_unit
+            if column.csv_per_unit != 1.0 and (number := number_of(value)) is not None
             else value
             for value, column in zip(self.values, columns, strict=False)
         ]

@@ -6,7 +6,6 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterator
-from datetime import tzinfo
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -55,8 +54,36 @@ class BatonopcBatches(BatchFormat):
         pruned.
         """
         stem = _stem_of(archive)
-        count, untimed = _store_readings(connection, gateway, archive, stem, zone=self._zone, latest_ms=latest_ms)
-        return Ingested(count, 0, f"{untimed} rows without a valid time were left out" if untimed else "", "")
+        gadget_id = _gadget_of(archive, stem + _YAML)
+        readings = untimed = 0
+        streams: dict[tuple[str, Layout], Stream] = {}
+        with (
+            archive.open(stem + _CSV) as octets,
+            io.TextIOWrapper(octets, encoding="utf-8", newline="") as text,
+        ):
+            rows = csv.reader(_lines(text, stem + _CSV), strict=True)
+            header, first = next(rows, None), next(rows, None)
+            if header is None:
+                raise BadBatchError(f"{stem}{_CSV} is empty")
+            if first is None:
+                return Ingested(0, 0, "", "")
+            table, origin = Table(_names(header, len(first)), self._zone, gadget_id), origin_of(first)
+            values = (_values_of(table.names, row, line) for line, row in enumerate(chain([first], rows), 2))
+            while page := list(islice(values, _PAGE)):
+                groups, without_time = group_rows(table, page)
+                untimed += without_time
+                for key, numbered in groups.items():
+                    if key not in streams:
+                        streams[key] = _stream(connection, gateway, *key, origin)
+                        if len(streams) > _MAX_STREAMS:
+                            raise BadBatchError(
+                                f"the batch contains more than {_MAX_STREAMS} streams (kinds of readings of a device)"
+                            )
+                    stream = streams[key]
+                    new = [entry for entry in numbered if entry[0] >= stream.next_number]
+                    put(connection, stream.id, new, latest_ms)
+                    readings += len(numbered)
+        return Ingested(readings, 0, f"{untimed} rows without a valid time were left out" if untimed else "", "")
 
     def copy_without_secrets(self, archive: zipfile.ZipFile, target: zipfile.ZipFile) -> None:
         """Copy a batch without its YAML file, which contains the station's key."""
@@ -70,42 +97,6 @@ def _stem_of(archive: zipfile.ZipFile) -> str:
     names = sorted(archive.namelist())
     stem = names[0].removesuffix(_CSV) if names else ""
     return stem if names == [stem + _CSV, stem + _YAML] else ""
-
-
-def _store_readings(
-    connection: Connection, gateway: int, archive: zipfile.ZipFile, stem: str, *, zone: tzinfo | None, latest_ms: int
-) -> tuple[int, int]:
-    """Store the new readings of a batch; return the number of its readings, and of rows without a valid time."""
-    gadget_id = _gadget_of(archive, stem + _YAML)
-    readings = untimed = 0
-    streams: dict[tuple[str, Layout], Stream] = {}
-    with (
-        archive.open(stem + _CSV) as octets,
-        io.TextIOWrapper(octets, encoding="utf-8", newline="") as text,
-    ):
-        rows = csv.reader(_lines(text, stem + _CSV), strict=True)
-        header, first = next(rows, None), next(rows, None)
-        if header is None:
-            raise BadBatchError(f"{stem}{_CSV} is empty")
-        if first is None:
-            return 0, 0
-        table, origin = Table(_names(header, len(first)), zone, gadget_id), origin_of(first)
-        values = (_values_of(table.names, row, line) for line, row in enumerate(chain([first], rows), 2))
-        while page := list(islice(values, _PAGE)):
-            groups, without_time = group_rows(table, page)
-            untimed += without_time
-            for key, numbered in groups.items():
-                if key not in streams:
-                    streams[key] = _stream(connection, gateway, *key, origin)
-                    if len(streams) > _MAX_STREAMS:
-                        raise BadBatchError(
-                            f"the batch contains more than {_MAX_STREAMS} streams (kinds of readings of a device)"
-                        )
-                stream = streams[key]
-                new = [entry for entry in numbered if entry[0] >= stream.next_number]
-                put(connection, stream.id, new, latest_ms)
-                readings += len(numbered)
-    return readings, untimed
 
 
 def _gadget_of(archive: zipfile.ZipFile, name: str) -> str:
