@@ -16,6 +16,7 @@ from pygnc.estimators.attitude.measurement_model import (
     Prediction,
     Tested,
     Verdict,
+    projected_errors,
 )
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
@@ -110,12 +111,7 @@ class Magnetometer(MeasurementModel):
         residual, partials, sigma = self.observation(
             step.state, prediction.body_from_gcrf, sample.mag_imu_ut, prediction.environment, factor
         )
-        projected = partials.dot(step.state.sqrt_covariance)
-        d_time = partials[:, ATTITUDE].dot(step.rate_body_rad_s)
-        covariance = projected.dot(projected.T)
-        if tag_variance_s2 > 0.0:
-            covariance += tag_variance_s2 * np.multiply.outer(d_time, d_time)
-        covariance.ravel()[::4] += sigma * sigma
+        projected, d_time, covariance = projected_errors(partials, sigma, prediction)
         distance = chi_square(residual, covariance)
         sample_variance = 2.0 * float(sigma[0]) ** 2
         jumped = memory.left is not None and self._jumped(

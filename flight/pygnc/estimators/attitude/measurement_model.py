@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from enum import Enum, auto, unique
 from typing import ClassVar, Final, NamedTuple, TypeVar
 
+import numpy as np
+
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.state import ATTITUDE
 
 _WEIGHT: Final = 1.0 / 50.0
 """Weight of a sample in the running means of the misfits."""
@@ -133,6 +136,22 @@ class Tested(NamedTuple):
     memory: ModelMemory
     accepted: Accepted | None
     health: SensorHealth
+
+
+def projected_errors(partials: Array, sigma: Array, prediction: Prediction) -> tuple[Array, Array, Array]:
+    """Return the errors of a predicted reading that is tested as a whole.
+
+    Returns:
+        Partials times the root of the state's covariance, shape (m, k), change of the prediction per second of delay of
+        the sample, (m,), and covariance of the innovation, (m, m).
+    """
+    projected = partials.dot(prediction.step.state.sqrt_covariance)
+    d_time = partials[:, ATTITUDE].dot(prediction.step.rate_body_rad_s)
+    covariance = projected.dot(projected.T)
+    if prediction.tag_variance_s2 > 0.0:
+        covariance += prediction.tag_variance_s2 * np.multiply.outer(d_time, d_time)
+    covariance.ravel()[:: len(sigma) + 1] += sigma * sigma
+    return projected, d_time, covariance
 
 
 @unique
