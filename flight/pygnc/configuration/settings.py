@@ -108,7 +108,7 @@ class Settings:
     """One section `[devices.NAME]` for each sensor, see *Sensors of the Pi*."""
 
     def __post_init__(self) -> None:
-        for name in ("gyro", "magnetometer"):
+        for name in ("gyro", "magnetometer", "star_tracker"):
             device = getattr(self.attitude.own_sensors, name)
             if device and device not in self.devices:
                 raise ValueError(

@@ -174,6 +174,26 @@ class SunSensorSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StarTrackerSettings:
+    """Mounting and noise of a star tracker, which `[attitude.own_sensors]` names; errors are 1 sigma."""
+
+    sensor_from_body: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    """Rotation from body to sensor axes; the boresight is the sensor's z axis."""
+    across_sigma_rad: float = 1e-4
+    """Error about the axes across the boresight, misalignment included; 1e-4 rad are 21 arcsec."""
+    boresight_sigma_rad: float = 6e-4
+    """Error about the boresight, misalignment included."""
+    gate: float = 21.1
+    """Chi-square limit; with 3 degrees of freedom, 21.1 is exceeded once in 10 000."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "across_sigma_rad", "boresight_sigma_rad", "gate")
+        matrix = np.array(self.sensor_from_body)
+        if matrix.shape != (3, 3) or np.abs(matrix.dot(matrix.T) - np.eye(3)).max() > 1e-6 or np.linalg.det(matrix) < 0:
+            raise ValueError(f"sensor_from_body must be a rotation matrix, 3 by 3, not {matrix.tolist()}")
+
+
+@dataclass(frozen=True, slots=True)
 class StartSettings:
     """Settings of the attitude search, and limits beyond which a track is abandoned."""
 
@@ -223,6 +243,8 @@ class OwnSensorSettings:
     """NAME of the `[devices.NAME]` that measures the angular rate; empty for the host's gyro."""
     magnetometer: str = ""
     """NAME of the `[devices.NAME]` that measures the magnetic field; empty for the host's magnetometer."""
+    star_tracker: str = ""
+    """NAME of the `[devices.NAME]` that measures the attitude; empty for none."""
     age_max_s: float = 2.0
     """Largest age of a reading when a sample arrives; without such a reading the sample is not used. The interval_s of
     the device must be shorter."""
@@ -239,6 +261,7 @@ class AttitudeSettings:
     gyro: GyroSettings = field(default_factory=GyroSettings)
     magnetometer: MagnetometerSettings = field(default_factory=MagnetometerSettings)
     sun_sensors: SunSensorSettings = field(default_factory=SunSensorSettings)
+    star_tracker: StarTrackerSettings = field(default_factory=StarTrackerSettings)
     start: StartSettings = field(default_factory=StartSettings)
     own_sensors: OwnSensorSettings = field(default_factory=OwnSensorSettings)
     hall_word: Literal["resistance", "times"] = "resistance"

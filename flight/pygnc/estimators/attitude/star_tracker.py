@@ -1,0 +1,91 @@
+"""Star tracker: measures the attitude itself, best across its boresight."""
+
+import math
+
+import numpy as np
+
+from pygnc.common import quaternion
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.measurement_model import (
+    Accepted,
+    Innovation,
+    MeasurementModel,
+    ModelMemory,
+    Observation,
+    Prediction,
+    Tested,
+    Verdict,
+    projected_errors,
+)
+from pygnc.estimators.attitude.sample import AttitudeSample
+from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.state import ATTITUDE, SIZE, AttitudeState
+from pygnc.estimators.kalman import chi_square
+
+_LENGTH_TOLERANCE = 0.01
+"""Largest deviation from 1 of the length of a quaternion that is a measurement."""
+_REJECTED_WEIGHT = 1.0 / 10.0
+"""Weight of a sample in the running mean of rejected readings."""
+
+
+class StarTracker(MeasurementModel):
+    """Model of the star tracker. A reading is a quaternion GCRF from sensor, scalar first, shape (4,)."""
+
+    name = "star_tracker"
+    device_values = ("quaternion_w", "quaternion_x", "quaternion_y", "quaternion_z")
+
+    def __init__(self, settings: AttitudeSettings) -> None:
+        super().__init__(settings)
+        sensor = settings.star_tracker
+        self._sensor_from_body = np.array(sensor.sensor_from_body)
+        self._body_from_sensor = quaternion.from_matrix(self._sensor_from_body.T)
+        self._sigma_rad = np.array((sensor.across_sigma_rad, sensor.across_sigma_rad, sensor.boresight_sigma_rad))
+        self._partials = np.zeros((3, SIZE))
+        self._partials[:, ATTITUDE] = self._sensor_from_body
+
+    def observation(self, state: AttitudeState, gcrf_from_sensor: Array, factor: float) -> Observation:
+        """Return the observation: the rotation from the predicted to the measured attitude in rad, sensor axes.
+
+        Args:
+            state: Predicted state.
+            gcrf_from_sensor: Measured quaternion, shape (4,).
+            factor: Multiplies the standard deviations.
+        """
+        predicted = quaternion.multiply(state.quaternion, self._body_from_sensor)
+        residual = quaternion.error_vector(gcrf_from_sensor, predicted)
+        return Observation(residual, self._partials, factor * self._sigma_rad)
+
+    def attitude(self, sample: AttitudeSample) -> tuple[Array, Array] | None:
+        """Return the measured attitude as a quaternion GCRF from body, and a root of its covariance in body axes."""
+        measured = self._measured(sample)
+        if measured is None:
+            return None
+        gcrf_from_body = quaternion.multiply(measured, quaternion.conjugate(self._body_from_sensor))
+        return gcrf_from_body, self._sensor_from_body.T * self._sigma_rad
+
+    def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
+        """Return the tested reading of a sample; None if the sensor saw no stars."""
+        measured = self._measured(sample)
+        if measured is None:
+            return None
+        factor = self._factor(memory)
+        residual, partials, sigma = self.observation(prediction.step.state, measured, factor)
+        projected, d_time, covariance = projected_errors(partials, sigma, prediction)
+        distance = chi_square(residual, covariance)
+        is_accepted = distance <= self._settings.star_tracker.gate
+        misfit = memory.misfit_after(distance * factor * factor / 3.0) if is_accepted else memory.misfit
+        after = ModelMemory(misfit, memory.rejected + _REJECTED_WEIGHT * ((not is_accepted) - memory.rejected))
+        innovation = Innovation(residual, np.sqrt(covariance.diagonal()), is_accepted, is_evidence=True)
+        accepted = Accepted(residual, projected, sigma, d_time) if is_accepted else None
+        return Tested(innovation, partials, after, accepted, prediction.health)
+
+    def verdict(self, memory: ModelMemory, samples: int, *, is_supported: bool) -> Verdict | None:  # noqa: ARG002
+        """Return `WRONG` if most of the newest readings were rejected."""
+        return Verdict.WRONG if memory.rejected > self._settings.start.rejected_max else None
+
+    def _measured(self, sample: AttitudeSample) -> Array | None:
+        reading = sample.readings.get(self.name)
+        if reading is None or reading.shape != (4,):
+            return None
+        length = math.sqrt(reading.dot(reading))
+        return reading / length if abs(length - 1.0) <= _LENGTH_TOLERANCE else None
