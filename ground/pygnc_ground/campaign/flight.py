@@ -3,7 +3,7 @@
 Nothing but the content of the files reaches the estimators. The truth serves the comparison only.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from pygnc.bus.messages import GnssFix, Message
+from pygnc.bus.messages import GnssFix, Message, SensorSample
 from pygnc.common.constants import SENSE_FILE
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.configuration.settings import Settings as FlightSettings
@@ -27,6 +27,7 @@ from pygnc_ground.replay.run import FILTERS, FilterName
 from pygnc_ground.scenario.formation import Satellite, satellites
 from pygnc_ground.scenario.generate import TrueStates, ranges_of, require_generable, scenario_of
 from pygnc_ground.scenario.settings import Settings
+from pygnc_ground.scenario.star_tracker import measured_quaternions
 from pygnc_ground.scenario.trajectory import SatellitePath, Trajectory
 from pygnc_ground.scenario.writer import range_files
 from pygnc_ground.truth.attitude_truth import AttitudeTruth, TrueAttitude
@@ -82,7 +83,32 @@ class SimulatedFlight:
             folder, owner = ("range", 0) if satellite == own_id else (f"range/partner_{satellite}", satellite)
             files = {f"{folder}/{name}": content for name, content in range_files(self.ranges[satellite])}
             sources.append(RangeSeries(files, list(files), settings, satellite_id=owner))
-        return list(inputs_of(sources).messages)
+        messages = inputs_of(sources).messages
+        return list(self._with_star_tracker(messages) if self.settings.star_tracker.fitted else messages)
+
+    def _with_star_tracker(self, messages: Iterable[Message]) -> Iterator[Message]:
+        """Yield the messages, the samples with the readings of a star tracker, which no file holds."""
+        true, row = (
+            self.truth,
+            len(self.truth.gps_ms) - STANDARD_LAYOUT.sensors_per_record * (len(self.sense) // STANDARD_LAYOUT.size),
+        )
+        measured = measured_quaternions(
+            self.settings.star_tracker,
+            true.quaternion_gcrf_from_body,
+            true.rate_body_rad_s,
+            true.sun_body_m,
+            self.settings.seed,
+        )
+        for message in messages:
+            if isinstance(message, SensorSample):
+                if np.isfinite(measured[row]).all():
+                    reading = tuple(measured[row].tolist())
+                    yield msgspec.structs.replace(message, readings={"star_tracker": reading})
+                else:
+                    yield message
+                row += 1
+            else:
+                yield message
 
     def true_orbit(self, gps_ms: IntArray) -> TrueOrbit:
         """Return the true states in ITRF at times of shape (n,)."""

@@ -154,6 +154,30 @@ class Torquers(Section, frozen=True):
     """The hall word of each packet tells whether they are on."""
 
 
+class StarTracker(Section, frozen=True):
+    """Star tracker. No file of the interface holds its readings: only campaigns fly with it.
+
+    The boresight is the sensor's z axis; errors are about sensor axes, noise is 1 sigma.
+    """
+
+    fitted: bool = False
+    """The satellite has a star tracker."""
+    sensor_from_body: Matrix3 = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    """Rotation from body to sensor axes."""
+    across_noise_arcsec: NonNegative = 15.0
+    """Noise about the axes across the boresight."""
+    boresight_noise_arcsec: NonNegative = 90.0
+    """Noise about the boresight."""
+    misalignment_arcsec: Vector3 = (10.0, -10.0, 30.0)
+    """Constant error of the mounting, unknown to the flight software."""
+    sun_exclusion_deg: NonNegative = 40.0
+    """No reading with the Sun within this angle of the boresight."""
+    rate_max_deg_s: NonNegative = 2.0
+    """No reading at faster body rates."""
+    lost_fraction: Fraction = 0.05
+    """Fraction of readings that are missing for other reasons."""
+
+
 class SunSensors(Section, frozen=True):
     """Settings of the sun sensors: one OPT3001 on each face."""
 

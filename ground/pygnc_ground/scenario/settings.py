@@ -25,6 +25,7 @@ from pygnc_ground.scenario.sensor_settings import (
     Positive,
     Section,
     SpacecraftClock,
+    StarTracker,
     SunSensors,
     Torquers,
     Vector3,
@@ -276,6 +277,7 @@ class Settings(Section, frozen=True):
     imu: Imu = Imu()
     torquers: Torquers = Torquers()
     sun_sensors: SunSensors = SunSensors()
+    star_tracker: StarTracker = StarTracker()
     ranging: Ranging = Ranging()
     formation: Formation = Formation()
     faults: Faults = Faults()

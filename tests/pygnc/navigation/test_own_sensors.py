@@ -100,16 +100,15 @@ def test_the_settings_name_a_declared_sensor() -> None:
 
 def test_a_star_tracker_measures_beside_the_host_while_it_sees_stars() -> None:
     stars, own = OwnSensorSettings(star_tracker="stars", age_max_s=1.0), OwnSensors()
-    quaternion: dict[str, float | str | None] = {
-        "quaternion_w": 0.5,
-        "quaternion_x": 0.5,
-        "quaternion_y": -0.5,
-        "quaternion_z": 0.5,
-    }
+    attitude = msgspec.structs.replace(
+        reading("stars"),
+        values={"quaternion_w": 0.5, "quaternion_x": 0.5, "quaternion_y": -0.5, "quaternion_z": 0.5},
+    )
     assert own.measured(SAMPLE, stars, VALUES) is SAMPLE
-    own.take(reading("stars", **quaternion), stars, VALUES)
+    own.take(attitude, stars, VALUES)
     assert own.measured(SAMPLE, stars, VALUES).readings == {"star_tracker": (0.5, 0.5, -0.5, 0.5)}
     late = msgspec.structs.replace(SAMPLE, t_mono_ns=12_000_000_000)
     assert own.measured(late, stars, VALUES) is late
-    own.take(reading("stars", 11_500_000_000, **{**quaternion, "quaternion_z": None}), stars, VALUES)
+    blind = attitude.values | {"quaternion_z": None}
+    own.take(msgspec.structs.replace(attitude, t_mono_ns=11_500_000_000, values=blind), stars, VALUES)
     assert own.measured(late, stars, VALUES) is late

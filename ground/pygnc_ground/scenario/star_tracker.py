@@ -1,0 +1,38 @@
+"""Star tracker: the attitude with noise, a misalignment, and no reading near the Sun or during fast rotation."""
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from pygnc_ground.scenario.environment import FloatArray
+from pygnc_ground.scenario.sensor_settings import StarTracker
+from pygnc_ground.scenario.settings import noise_generator
+
+_RAD_PER_ARCSEC = np.radians(1.0 / 3600.0)
+
+
+def measured_quaternions(
+    sensor: StarTracker, gcrf_from_body: FloatArray, rate_body_rad_s: FloatArray, sun_body_m: FloatArray, seed: int
+) -> FloatArray:
+    """Return quaternions GCRF from sensor, scalar first, shape (n, 4); NaN where the sensor sees no stars.
+
+    Args:
+        sensor: Settings.
+        gcrf_from_body: True attitudes, scalar first, shape (n, 4).
+        rate_body_rad_s: True body rates, shape (n, 3).
+        sun_body_m: Vectors to the Sun in body axes, shape (n, 3).
+        seed: Seed of the noise.
+    """
+    draw = noise_generator(seed, "star tracker")
+    body_from_sensor = Rotation.from_matrix(np.array(sensor.sensor_from_body).T)
+    noise_arcsec = np.array((sensor.across_noise_arcsec, sensor.across_noise_arcsec, sensor.boresight_noise_arcsec))
+    noise = noise_arcsec * draw.standard_normal((len(gcrf_from_body), 3))
+    errors = Rotation.from_rotvec(_RAD_PER_ARCSEC * (noise + np.array(sensor.misalignment_arcsec)))
+    measured = Rotation.from_quat(gcrf_from_body, scalar_first=True) * body_from_sensor * errors
+    quaternions: FloatArray = measured.as_quat(scalar_first=True)
+    boresight = body_from_sensor.apply((0.0, 0.0, 1.0))
+    sun_cosine = sun_body_m @ boresight / np.linalg.norm(sun_body_m, axis=1)
+    is_blind = sun_cosine > np.cos(np.radians(sensor.sun_exclusion_deg))
+    is_blind |= np.linalg.norm(rate_body_rad_s, axis=1) > np.radians(sensor.rate_max_deg_s)
+    is_blind |= draw.random(len(quaternions)) < sensor.lost_fraction
+    quaternions[is_blind] = np.nan
+    return quaternions
