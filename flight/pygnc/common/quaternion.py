@@ -107,5 +107,5 @@ def logarithm(q: _FloatArray) -> _FloatArray:
 
 
 def error_vector(q: _FloatArray, reference: _FloatArray) -> _FloatArray:
-    """Return the rotation vector (..., 3) from the reference to q in body axes, rad: q = reference * exponential(error)."""
+    """Return the rotation vector (..., 3) from the reference to q, body axes, rad: q = reference exponential(error)."""
     return logarithm(multiply(conjugate(reference), q))
