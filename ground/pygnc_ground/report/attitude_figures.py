@@ -190,7 +190,7 @@ _CAUSES: Final = MappingProxyType(
         NO_TIME: "sample without a time",
         AttitudeRejectCause.NOT_LATER: "sample not later than the previous one",
         AttitudeRejectCause.NOT_FINITE: "sample with a value that is not finite",
-        AttitudeRejectCause.NO_SURROUNDINGS: "no orbit",
+        AttitudeRejectCause.NO_ENVIRONMENT: "no orbit",
         AttitudeRejectCause.GATE: "all measurements of the sample rejected by the gates",
     }
 )

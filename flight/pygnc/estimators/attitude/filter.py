@@ -226,7 +226,7 @@ class AttitudeFilter:
             update = replace(update, track=update.track._replace(state=state))
         memory.track = update.track if memory.inflation is None else update.track.without_misfits()
         self._judge(update)
-        unused = AttitudeRejectCause.NO_SURROUNDINGS if environment is None else AttitudeRejectCause.GATE
+        unused = AttitudeRejectCause.NO_ENVIRONMENT if environment is None else AttitudeRejectCause.GATE
         if memory.track is None:
             return self._result(sample, environment, None, unused)
         return self._result(sample, environment, memory.track, None if update.dof else unused, update)
@@ -305,7 +305,7 @@ class AttitudeFilter:
         is_weak = environment is not None and environment.field_is_weak(self.settings.magnetometer)
         if environment is None or is_weak or memory.health.gyro.beyond_range.any():
             memory.search.reset()
-            cause = AttitudeRejectCause.NO_SURROUNDINGS if environment is None else None
+            cause = AttitudeRejectCause.NO_ENVIRONMENT if environment is None else None
             return self._result(sample, environment, None, cause)
         sources = light_sources(environment, self.settings)
         found = memory.search.process(WindowSample(sample, environment, sources))

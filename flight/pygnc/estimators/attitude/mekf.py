@@ -41,8 +41,8 @@ class AttitudeRejectCause(StrEnum):
     """The sample is not later than the previous sample."""
     NOT_FINITE = "not_finite"
     """The sample contains a value that is not finite."""
-    NO_SURROUNDINGS = "no_surroundings"
-    """The environment is unknown because the orbit is."""
+    NO_ENVIRONMENT = "no_surroundings"
+    """The environment is unknown because the orbit is. Status records and journals keep the former word."""
     GATE = "gate"
     """The innovation exceeds the chi-square limit."""
 

@@ -102,7 +102,7 @@ def test_provides_a_rate_without_an_orbit() -> None:
     attitude = AttitudeFilter(SETTINGS)
     for sample in TRUTH.samples[:20]:
         update = attitude.process(sample, None)
-        assert (update.state, update.mode, update.cause) == (None, Mode.SEARCHING, AttitudeRejectCause.NO_SURROUNDINGS)
+        assert (update.state, update.mode, update.cause) == (None, Mode.SEARCHING, AttitudeRejectCause.NO_ENVIRONMENT)
         # The bias is not known either.
         assert np.abs(update.rate_body_rad_s - TRUTH.rate_body_rad_s).max() < math.radians(3.2)
 
@@ -110,7 +110,7 @@ def test_provides_a_rate_without_an_orbit() -> None:
 def test_a_track_bridges_a_while_without_orbit() -> None:
     attitude, _ = run(replace(TRUTH, samples=TRUTH.samples[:SETTLED], surroundings=TRUTH.surroundings[:SETTLED]))
     updates = [attitude.process(sample, None) for sample in TRUTH.samples[SETTLED : SETTLED + 60]]
-    assert all(update.cause is AttitudeRejectCause.NO_SURROUNDINGS for update in updates)
+    assert all(update.cause is AttitudeRejectCause.NO_ENVIRONMENT for update in updates)
     sigma = [update.state.attitude_sigma_rad for update in updates if update.state is not None]
     assert len(sigma) == 60
     assert sigma[-1] > sigma[0]
