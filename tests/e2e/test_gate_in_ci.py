@@ -54,7 +54,7 @@ def repository(tmp_path: Path) -> Path:
 @pytest.mark.timeout(400)
 def test_the_script_reports_a_changed_constant(repository: Path) -> None:
     base = git(repository, "rev-parse", "HEAD")
-    module = repository / "flight" / "pygnc" / "estimators" / "attitude" / "mekf.py"
+    module = repository / "flight" / "pygnc" / "estimators" / "attitude" / "measurement_model.py"
     source = module.read_text()
     assert CONSTANT in source
     module.write_text(source.replace(CONSTANT, CONSTANT.replace("50.0", "40.0")))
