@@ -36,6 +36,7 @@ class LinkedFlight(Flight):
         self._process = subprocess.Popen(
             ["sh", "-i"] if has_job_control else ["sh", "-c", f"{command}; read line"],
             env=os.environ | {"HOME": str(self.home), "PS1": "$ ", "ENV": ""},
+            cwd=self.home,  # the shell takes a line of the host after the end, ">HELO...", for the creation of a file
             stdin=self.host.slave,
             stdout=self.host.slave,
             stderr=self.host.slave,

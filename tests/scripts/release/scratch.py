@@ -72,6 +72,6 @@ def clone_of_this_tree(path: Path) -> Scratch:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
         else:
-            target.unlink()
+            target.unlink(missing_ok=True)
     clone.commit("Work in progress")
     return clone
