@@ -32,6 +32,9 @@ LIVE: Final = "host"
 DEVICES: Final = "devices"
 """`source` of readings of the computer's own sensors; their `offset` is their number in that stream."""
 
+STREAMS: Final = frozenset({LIVE, DEVICES})
+"""All sources that are no files."""
+
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Base of all messages: immutable, encoded as an array with the class name as tag."""
@@ -109,8 +112,9 @@ class GnssFix(Packet, frozen=True):
     """Solution of a satellite navigation receiver, whatever its make; position and velocity are in ITRF.
 
     Attributes:
-        kind: form of `raw`, such as "sense_gps" or "range_gps" for the packets of the host's files.
-        t_spacecraft_s: spacecraft time at which the host read the solution; None if the packet does not contain it.
+        kind: form of `raw`, such as "sense_gps" or "range_gps" for the packets of the host's files, or family and
+            packet of a receiver on a port of the computer.
+        t_spacecraft_s: spacecraft time at which the host or the computer read the solution; None if that is unknown.
         gps_ms: time of the solution, milliseconds since 1980-01-06 in GPS time; None if the receiver does not know it.
         time_sigma_s: standard deviation of `gps_ms`; infinite if the receiver has not set its clock, None if the packet
             says nothing about it.

@@ -108,12 +108,16 @@ class Settings:
     """One section `[devices.NAME]` for each sensor, see *Sensors of the Pi*."""
 
     def __post_init__(self) -> None:
-        for name in ("gyro", "magnetometer", "star_tracker"):
-            device = getattr(self.attitude.own_sensors, name)
+        sensors = self.attitude.own_sensors
+        named = {
+            "attitude.own_sensors.gyro": sensors.gyro,
+            "attitude.own_sensors.magnetometer": sensors.magnetometer,
+            "attitude.own_sensors.star_tracker": sensors.star_tracker,
+            "orbit.own_receiver": self.orbit.own_receiver,
+        }
+        for name, device in named.items():
             if device and device not in self.devices:
-                raise ValueError(
-                    f"attitude.own_sensors.{name} is {device!r}, but there is no section [devices.{device}]; add it"
-                )
+                raise ValueError(f"{name} is {device!r}, but there is no section [devices.{device}]; add it")
         for name, matrix in self.attitude.mounting.mirrors.items():
             if matrix != MountingSettings().imu_from_body:
                 raise ValueError(

@@ -15,6 +15,7 @@ from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import (
     DEVICES,
     LIVE,
+    STREAMS,
     BatchBegin,
     BatchEnd,
     DeviceReading,
@@ -27,6 +28,7 @@ from pygnc.bus.messages import (
     UploadedElements,
     concerns_partner,
 )
+from pygnc.common.clock import SpacecraftReading
 from pygnc.estimators.clock.clock_map import ClockMap
 from pygnc.formats.gps_packet import SENSE_GPS, TERMINATOR
 from pygnc.inputs.gps_fixes import decode_input, rollover
@@ -50,6 +52,7 @@ class InputCounters:
         last_live_seq: Number of the newest live packet and of the newest device reading, by stream.
         newest_spacecraft_s: Spacecraft time of the newest of our own packets.
         newest_gps_ms: GPS time of the newest of our own GPS packets that has one.
+        newest_mark: Newest whole second of the spacecraft clock that the host has told; None before.
         elements: Newest file of mean elements, usable or not; None before.
         has_partners: True if a packet concerns a partner.
         has_rolled_over: True if the week of a GPS packet was corrected for a rollover.
@@ -62,6 +65,7 @@ class InputCounters:
         self.last_live_seq = {LIVE: 0, DEVICES: 0}
         self.newest_spacecraft_s: int | None = None
         self.newest_gps_ms: int | None = None
+        self.newest_mark: SpacecraftReading | None = None
         self.elements: UploadedElements | None = None
         self.has_partners = False
         self.has_rolled_over = False
@@ -92,11 +96,13 @@ class InputCounters:
         self.has_partners |= concerns_partner(message)
         if isinstance(message, GnssFix) and not self.has_rolled_over:
             self.has_rolled_over = rollover(message) is not None
-        if isinstance(message, DeviceReading):
+        if isinstance(message, DeviceReading | GnssFix) and message.source == DEVICES:
             self.last_live_seq[DEVICES] = message.offset
         elif isinstance(message, SensorSample | RangeMeasurement | GnssFix | TimeMark) and message.source == LIVE:
             self.last_live_seq[LIVE] = message.offset
-            if not isinstance(message, TimeMark):
+            if isinstance(message, TimeMark):
+                self.newest_mark = SpacecraftReading(message.t_spacecraft_s, message.t_mono_ns - 1_000_000 * message.ms)
+            else:
                 self._add("source_bytes", len(message.raw))
                 self._add("delivered_bytes", len(message.raw))
 
@@ -235,7 +241,7 @@ class InputRecovery:
             self.elements = message
         elif isinstance(message, BatchBegin):
             self.begin_seq = message.seq
-        elif isinstance(message, GnssFix | RangeMeasurement) and message.source != LIVE:
+        elif isinstance(message, GnssFix | RangeMeasurement) and message.source not in STREAMS:
             self.missing_bytes -= len(message.raw)
         elif isinstance(message, BatchEnd):
             self.group, self.missing_bytes, self.is_ended = [], 0, True

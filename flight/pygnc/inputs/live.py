@@ -1,9 +1,8 @@
-"""Live inputs: packets that the host streams and readings of the computer's own sensors, as input messages."""
+"""Packets that the host streams, as input messages."""
 
 import struct
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from pygnc.bus.messages import (
@@ -33,17 +32,15 @@ _TIME: Final = struct.Struct("<IH")
 _ONE_SENSOR: Final = np.dtype([("sensors", SENSOR_PACKET, (1,))])
 
 
-def live_message(packet: Message, seq: int, bandwidth_hz: float, earliest_week: int = 0) -> Message:
-    """Return the input message of one `LivePacket` or `DeviceReading`, numbered `seq`.
+def live_message(packet: LivePacket, seq: int, bandwidth_hz: float, earliest_week: int = 0) -> Message:
+    """Return the input message of a packet, numbered `seq`.
 
     Args:
-        packet: The packet or reading.
+        packet: The packet.
         seq: Number of the input message.
         bandwidth_hz: Bandwidth of the ranging radio, Hz.
         earliest_week: First possible GPS week; see `decode_gps_packets`.
     """
-    if not isinstance(packet, LivePacket):
-        return msgspec.structs.replace(packet, seq=seq)
     place = seq, LIVE, packet.seq
     if packet.kind == "SENS":
         samples = decode_sensors(np.frombuffer(packet.raw, _ONE_SENSOR))

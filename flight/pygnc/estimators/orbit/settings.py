@@ -205,6 +205,10 @@ class OrbitSettings:
     """Degree and order of the gravity field, 2 to 70; by default chosen from the expected noise and arc."""
     manoeuvre_detection: bool = True
     """Detect changes of the velocity by the innovations, and report them."""
+    own_receiver: str = ""
+    """NAME of the `[devices.NAME]` that is a satellite navigation receiver; its fixes are used beside the host's. Empty
+    for none.
+    """
     arc: ArcSettings = field(default_factory=ArcSettings)
     screening: ScreeningSettings = field(default_factory=ScreeningSettings)
     spacecraft: SpacecraftSettings = field(default_factory=SpacecraftSettings)

@@ -18,7 +18,7 @@ from pygnc.bus import control
 from pygnc.bus.disk_guard import OldRuns
 from pygnc.bus.journal_writer import RETURN_INTERVAL_S, SYNC_INTERVAL_S
 from pygnc.bus.messages import (
-    LIVE,
+    STREAMS,
     BatchBegin,
     BatchEnd,
     GnssFix,
@@ -160,8 +160,8 @@ class BatchWriterTask(Task):
         """
         if self.run.from_last_run:
             return source.startswith(f"{LAST_BATCH}/")
-        if source == LIVE or self._additions is None:
-            return source != LIVE
+        if source in STREAMS or self._additions is None:
+            return source not in STREAMS
         return source == SENSE_FILE or not self._additions.has_row(satellite_of(source))
 
     def _write_packet(self, message: SensorSample | GnssFix | RangeMeasurement) -> None:

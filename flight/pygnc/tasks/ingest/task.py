@@ -37,6 +37,7 @@ from pygnc.inputs.elements_file import ELEMENTS_FILE, read_elements
 from pygnc.inputs.gps_fixes import rollover
 from pygnc.inputs.input_state import InputCounters, InputRecovery
 from pygnc.inputs.live import live_anomalies, live_message
+from pygnc.inputs.own_receiver import device_message
 from pygnc.inputs.range_files import find_arrivals
 from pygnc.inputs.range_folders import UnreadableFile
 from pygnc.inputs.source import BatchSource
@@ -123,7 +124,12 @@ class IngestTask(Task):
             settings = self.run.settings
             earliest_week = settings.orbit.screening.earliest_gps_week
             try:
-                message = live_message(packet, self._seq + 1, settings.radio.bandwidth_hz, earliest_week)
+                message: Message = packet
+                if isinstance(packet, LivePacket):
+                    message = live_message(packet, self._seq + 1, settings.radio.bandwidth_hz, earliest_week)
+                elif isinstance(packet, DeviceReading):
+                    clock = self._counters.newest_mark or self.run.start
+                    message = device_message(packet, self._seq + 1, settings.orbit.own_receiver, clock)
             except (StopIteration, ValueError, struct.error) as error:
                 self.notify("warning", control.DROPPED, f"live packet {packet.seq} has no known form: {error}")
                 continue

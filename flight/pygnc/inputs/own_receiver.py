@@ -1,0 +1,120 @@
+"""Readings of a satellite navigation receiver on a port of the computer, as fixes.
+
+This is the only place that knows both the names of a receiver's values in the drivers and the terms of `GnssFix`.
+"""
+
+import math
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from pygnc.bus.messages import DeviceReading, GnssFix, Message, Vector3, vector3
+from pygnc.common.arrays import Array
+from pygnc.common.clock import SpacecraftReading, gps_ms_from_week, spacecraft_s_at
+from pygnc.common.constants import SolutionStatus
+from pygnc.formats.gps_packet import solution_name
+
+_POSITION: Final = ("ecef_x_m", "ecef_y_m", "ecef_z_m", "ecef_accuracy_m")
+_VELOCITY: Final = ("velocity_north_mps", "velocity_east_mps", "velocity_down_mps", "speed_accuracy_mps")
+_FIX_TYPES: Final = {1: "2d", 2: "time_only", 3: "none", 4: "invalid"}
+"""Values of `fix_type` without a position in space; MIP data sets 0x81 and 0x91, field 0x0B."""
+_TIME_VALID: Final = 0b11
+"""Bits of `time_flags`: time of week and week are valid."""
+_COMPUTED: Final = solution_name(SolutionStatus.COMPUTED)
+_AXES: Final = math.sqrt(3.0)
+
+
+def device_message(reading: DeviceReading, seq: int, receiver: str, clock: SpacecraftReading) -> Message:
+    """Return the input message of a reading, numbered `seq`: a fix if it is one of the named receiver.
+
+    Args:
+        reading: The reading.
+        seq: Number of the input message.
+        receiver: Name of the device whose fixes the orbit uses; empty for none.
+        clock: A reading of the spacecraft clock.
+    """
+    fix = own_fix(reading, seq, spacecraft_s_at(reading.t_mono_ns, clock)) if reading.device == receiver else None
+    return fix or msgspec.structs.replace(reading, seq=seq)
+
+
+def own_fix(reading: DeviceReading, seq: int, t_spacecraft_s: int) -> GnssFix | None:
+    """Return the fix of a reading, or None if the reading is none: a unit may send other packets, too.
+
+    A receiver gives the accuracy as the root sum square of three axes, which share it equally here.
+
+    Args:
+        reading: The reading.
+        seq: Number of the input message.
+        t_spacecraft_s: Spacecraft time at which the reading arrived.
+    """
+    values = reading.values
+    satellites = values.get("satellites")
+    if not isinstance(satellites, int) or "tow_s" not in values or _POSITION[0] not in values:
+        return None
+    gps_ms, remainder_s = _time(reading)
+    position = _numbers(reading, _POSITION, "position_ecef")
+    velocity = _velocity_ecef(reading)
+    # The time of a fix is in whole ms; the position is moved to it.
+    at_ms = position[:3] - np.nan_to_num(velocity[:3]) * remainder_s
+    fix_type = values.get("fix_type")
+    solution = _FIX_TYPES.get(fix_type, _COMPUTED) if isinstance(fix_type, int) else _COMPUTED
+    return GnssFix(
+        seq=seq,
+        source=reading.source,
+        offset=reading.offset,
+        kind=f"{reading.family} {reading.packet}",
+        t_spacecraft_s=t_spacecraft_s,
+        gps_ms=gps_ms,
+        time_sigma_s=None,
+        position_solution=solution if np.isfinite(position).all() else "invalid",
+        position_ecef_m=vector3(at_ms),
+        position_sigma_m=_shared(position[3]),
+        velocity_solution=solution if np.isfinite(velocity).all() else "invalid",
+        velocity_ecef_mps=vector3(velocity[:3]),
+        velocity_sigma_mps=_shared(velocity[3]),
+        velocity_latency_s=0.0,
+        differential_age_s=0.0,
+        solution_age_s=0.0,
+        satellites_tracked=satellites,
+        satellites_used=satellites,
+        raw=reading.raw,
+    )
+
+
+def _time(reading: DeviceReading) -> tuple[int | None, float]:
+    """Return the GPS time in whole ms, None if it is unknown, and what is left of it in s."""
+    flags, week = (reading.values.get(name) for name in ("time_flags", "week"))
+    (tow_s,) = _numbers(reading, ("tow_s",), "gps_time")
+    is_valid = isinstance(flags, int) and flags & _TIME_VALID == _TIME_VALID
+    if not is_valid or not isinstance(week, int) or not math.isfinite(tow_s):
+        return None, 0.0
+    tow_ms = round(1e3 * tow_s)
+    return gps_ms_from_week(week, tow_ms), tow_s - 1e-3 * tow_ms
+
+
+def _numbers(reading: DeviceReading, names: tuple[str, ...], part: str) -> Array:
+    """Return values of a reading as an array; NaN where one is missing or where the unit calls the part invalid."""
+    found = (reading.values.get(name) for name in names)
+    numbers = np.array([value if isinstance(value, int | float) else math.nan for value in found])
+    return np.full(len(names), math.nan) if f"{part} invalid" in reading.flags else numbers
+
+
+def _velocity_ecef(reading: DeviceReading) -> Array:
+    """Return velocity and accuracy, shape (4,)."""
+    north, east, down, accuracy = _numbers(reading, _VELOCITY, "velocity")
+    latitude, longitude = _numbers(reading, ("latitude_rad", "longitude_rad"), "position")
+    outward = north * -math.sin(latitude) - down * math.cos(latitude)
+    return np.array(
+        [
+            outward * math.cos(longitude) - east * math.sin(longitude),
+            outward * math.sin(longitude) + east * math.cos(longitude),
+            north * math.cos(latitude) - down * math.sin(latitude),
+            accuracy,
+        ]
+    )
+
+
+def _shared(accuracy: float) -> Vector3:
+    sigma = float(accuracy) / _AXES
+    return sigma, sigma, sigma

@@ -1,0 +1,112 @@
+import math
+
+import msgspec
+import numpy as np
+import pytest
+
+from pygnc.bus.messages import DEVICES, DeviceReading, GnssFix
+from pygnc.common.clock import SpacecraftReading
+from pygnc.inputs.own_receiver import device_message, own_fix
+
+LATITUDE, LONGITUDE, HEIGHT_M = math.radians(37.0), math.radians(-122.0), 500_000.0
+
+
+def geocentric(latitude: float, longitude: float, height_m: float) -> tuple[float, float, float]:
+    """The position above the ellipsoid WGS 84."""
+    eccentricity2 = 0.00669437999014
+    normal_m = 6_378_137.0 / math.sqrt(1.0 - eccentricity2 * math.sin(latitude) ** 2)
+    across_m = (normal_m + height_m) * math.cos(latitude)
+    north_m = (normal_m * (1.0 - eccentricity2) + height_m) * math.sin(latitude)
+    return across_m * math.cos(longitude), across_m * math.sin(longitude), north_m
+
+
+POSITION = geocentric(LATITUDE, LONGITUDE, HEIGHT_M)
+VALUES: dict[str, int | float | str | None] = {
+    "latitude_rad": LATITUDE,
+    "longitude_rad": LONGITUDE,
+    "ecef_x_m": POSITION[0],
+    "ecef_y_m": POSITION[1],
+    "ecef_z_m": POSITION[2],
+    "ecef_accuracy_m": 6.0,
+    "velocity_north_mps": 7000.0,
+    "velocity_east_mps": -1500.0,
+    "velocity_down_mps": 20.0,
+    "speed_accuracy_mps": 0.3,
+    "tow_s": 345_600.25,
+    "week": 2400,
+    "time_flags": 3,
+    "fix_type": 0,
+    "satellites": 9,
+}
+READING = DeviceReading(
+    seq=8,
+    source=DEVICES,
+    offset=8,
+    device="gps",
+    family="mip",
+    packet="gnss",
+    t_mono_ns=9_500_000_000,
+    t_wall_ns=0,
+    t_device_ns=None,
+    lost_before=0,
+    raw=b"ue",
+    values=VALUES,
+)
+
+
+def fix_with(*flags: str, **values: float | None) -> GnssFix:
+    fix = own_fix(msgspec.structs.replace(READING, values=VALUES | values, flags=flags), 12, 1000)
+    assert fix is not None
+    return fix
+
+
+def test_a_reading_becomes_a_fix() -> None:
+    fix = fix_with()
+    assert (fix.seq, fix.source, fix.offset, fix.kind, fix.raw) == (12, DEVICES, 8, "mip gnss", b"ue")
+    assert (fix.gps_ms, fix.t_spacecraft_s, fix.satellites_used) == (2400 * 604_800_000 + 345_600_250, 1000, 9)
+    assert (fix.position_solution, fix.velocity_solution) == ("computed", "computed")
+    assert fix.position_ecef_m == pytest.approx(POSITION)
+    assert math.hypot(*fix.position_sigma_m) == pytest.approx(6.0)
+    assert math.hypot(*fix.velocity_sigma_mps) == pytest.approx(0.3)
+
+
+def test_the_velocity_is_turned_into_earth_fixed_axes() -> None:
+    turns = {"north": (1e-6, 0.0, 0.0), "east": (0.0, 1e-6, 0.0), "down": (0.0, 0.0, -1.0)}
+    for name, (latitude, longitude, height_m) in turns.items():
+        moved = np.subtract(geocentric(LATITUDE + latitude, LONGITUDE + longitude, HEIGHT_M + height_m), POSITION)
+        only = {f"velocity_{axis}_mps": float(axis == name) for axis in turns}
+        assert np.array(fix_with(**only).velocity_ecef_mps) == pytest.approx(moved / np.linalg.norm(moved), abs=1e-5)
+
+
+def test_a_time_between_milliseconds_moves_the_position() -> None:
+    whole, between = fix_with(), fix_with(tow_s=345_600.2504)
+    assert between.gps_ms == whole.gps_ms
+    difference_m = np.array(whole.position_ecef_m) - between.position_ecef_m
+    assert difference_m == pytest.approx(0.0004 * np.array(whole.velocity_ecef_mps), abs=1e-4)
+
+
+@pytest.mark.parametrize("fix_type", [1, 2, 3, 4])
+def test_a_receiver_without_a_position_in_space_says_so(fix_type: int) -> None:
+    fix = fix_with(fix_type=fix_type)
+    assert "computed" not in {fix.position_solution, fix.velocity_solution}
+
+
+def test_what_the_unit_calls_invalid_is_not_used() -> None:
+    fix = fix_with("position_ecef invalid")
+    assert (fix.position_solution, fix.velocity_solution) == ("invalid", "computed")
+    fix = fix_with("velocity invalid")
+    assert (fix.position_solution, fix.velocity_solution) == ("computed", "invalid")
+    assert fix.position_ecef_m == pytest.approx(POSITION)
+    assert fix_with(time_flags=1).gps_ms is None
+    assert fix_with(week=None).gps_ms is None
+
+
+def test_other_packets_and_other_devices_stay_readings() -> None:
+    clock = SpacecraftReading(1000, 5_000_000_000)
+    fix = device_message(READING, 12, "gps", clock)
+    assert isinstance(fix, GnssFix)
+    assert fix.t_spacecraft_s == 1004
+    assert device_message(READING, 12, "", clock) == msgspec.structs.replace(READING, seq=12)
+    assert device_message(READING, 12, "imu", clock) == msgspec.structs.replace(READING, seq=12)
+    rates = msgspec.structs.replace(READING, packet="sensor", values={"rate_x_rad_s": 0.1})
+    assert device_message(rates, 12, "gps", clock) == msgspec.structs.replace(rates, seq=12)
