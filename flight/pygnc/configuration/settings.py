@@ -1,6 +1,6 @@
 """All settings with default, unit and meaning. `pygnc.toml` overrides them key by key."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from pygnc.common.constants import SX1280_BANDWIDTH_HZ
@@ -108,13 +108,9 @@ class Settings:
     """One section `[devices.NAME]` for each sensor, see *Sensors of the Pi*."""
 
     def __post_init__(self) -> None:
-        sensors = self.attitude.own_sensors
-        named = {
-            "attitude.own_sensors.gyro": sensors.gyro,
-            "attitude.own_sensors.magnetometer": sensors.magnetometer,
-            "attitude.own_sensors.star_tracker": sensors.star_tracker,
-            "orbit.own_receiver": self.orbit.own_receiver,
-        }
+        sensors = asdict(self.attitude.own_sensors).items()
+        named = {f"attitude.own_sensors.{name}": device for name, device in sensors if isinstance(device, str)}
+        named["orbit.own_receiver"] = self.orbit.own_receiver
         for name, device in named.items():
             if device and device not in self.devices:
                 raise ValueError(f"{name} is {device!r}, but there is no section [devices.{device}]; add it")

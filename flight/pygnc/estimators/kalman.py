@@ -93,7 +93,10 @@ def update_stacked(
 
 
 def chi_square(residual: Array, covariance: Array) -> float:
-    """Return the normalised innovation squared r' S^-1 r of three components, by Cholesky factorisation."""
+    """Return the normalised innovation squared r' S^-1 r by Cholesky factorisation, of three components the fastest."""
+    if len(residual) != 3:
+        normalised = np.linalg.solve(np.linalg.cholesky(covariance), residual)
+        return float(normalised.dot(normalised))
     r0, r1, r2 = residual.tolist()
     (s00, s10, s20), (_, s11, s21), (_, _, s22) = covariance.tolist()
     l00 = math.sqrt(s00)

@@ -19,9 +19,12 @@ from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE
+from pygnc.estimators.kalman import chi_square
 
 _WEIGHT: Final = 1.0 / 50.0
 """Weight of a sample in the running means of the misfits."""
+_REJECTED_WEIGHT: Final = 1.0 / 10.0
+"""Weight of a reading that is tested as a whole in the running mean of rejected readings."""
 
 
 class Prediction(NamedTuple):
@@ -154,6 +157,29 @@ def projected_errors(partials: Array, sigma: Array, prediction: Prediction) -> t
     return projected, d_time, covariance
 
 
+def tested_as_whole(
+    observation: Observation, memory: ModelMemory, prediction: Prediction, *, gate: float, factor: float
+) -> Tested:
+    """Return a reading tested by the distance of all its residuals.
+
+    Args:
+        observation: The linearised reading.
+        memory: Memory of the model before the test.
+        prediction: What the predicted reading followed from.
+        gate: Chi-square limit.
+        factor: Factor that is in the standard deviations of `observation`.
+    """
+    residual, partials, sigma = observation
+    projected, d_time, covariance = projected_errors(partials, sigma, prediction)
+    distance = chi_square(residual, covariance)
+    is_accepted = distance <= gate
+    misfit = memory.misfit_after(distance * factor * factor / len(residual)) if is_accepted else memory.misfit
+    after = ModelMemory(misfit, memory.rejected + _REJECTED_WEIGHT * ((not is_accepted) - memory.rejected))
+    innovation = Innovation(residual, np.sqrt(covariance.diagonal()), is_accepted, is_evidence=True)
+    accepted = Accepted(residual, projected, sigma, d_time) if is_accepted else None
+    return Tested(innovation, partials, after, accepted, prediction.health)
+
+
 @unique
 class Verdict(Enum):
     """What the readings of a sensor say about a track."""
@@ -198,15 +224,17 @@ class MeasurementModel(ABC):
         """Return the memory after the state was corrected by `error`, shape (35,)."""
         return tested.memory
 
-    @abstractmethod
-    def verdict(self, memory: ModelMemory, samples: int, *, is_supported: bool) -> Verdict | None:
+    def verdict(self, memory: ModelMemory, samples: int, *, is_supported: bool) -> Verdict | None:  # noqa: ARG002
         """Return what the readings say about a track of `samples` samples; None if they agree with it.
+
+        By default, a track is wrong if most of the newest readings were rejected.
 
         Args:
             memory: Memory after the newest sample.
             samples: Number of samples in the track.
             is_supported: True if evidence of the newest sample supports the track.
         """
+        return Verdict.WRONG if memory.rejected > self._settings.start.rejected_max else None
 
     def reopened(self, memory: ModelMemory) -> tuple[ModelMemory, Array]:  # noqa: ARG002 - as in `after_update`
         """Return memory and variance inflation, shape (35,), after the verdict `OWN_BIAS`."""

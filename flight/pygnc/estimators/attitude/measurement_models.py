@@ -4,9 +4,10 @@ from pygnc.estimators.attitude.magnetometer import Magnetometer
 from pygnc.estimators.attitude.measurement_model import MeasurementModel
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.star_tracker import StarTracker
+from pygnc.estimators.attitude.sun_direction import SunDirection
 from pygnc.estimators.attitude.sun_sensors import SunSensors
 
 
 def measurement_models(settings: AttitudeSettings) -> tuple[MeasurementModel, ...]:
     """Return the models in the order in which their measurements are stacked, which rounding depends on."""
-    return Magnetometer(settings), SunSensors(settings), StarTracker(settings)
+    return Magnetometer(settings), SunSensors(settings), StarTracker(settings), SunDirection(settings)

@@ -173,6 +173,12 @@ class SunSensorSettings:
         require_positive(self, zero_allowed=("reflectivity", "albedo_model_error"))
 
 
+def _require_rotation(sensor_from_body: Matrix) -> None:
+    matrix = np.array(sensor_from_body)
+    if matrix.shape != (3, 3) or np.abs(matrix.dot(matrix.T) - np.eye(3)).max() > 1e-6 or np.linalg.det(matrix) < 0:
+        raise ValueError(f"sensor_from_body must be a rotation matrix, 3 by 3, not {matrix.tolist()}")
+
+
 @dataclass(frozen=True, slots=True)
 class StarTrackerSettings:
     """Mounting and noise of a star tracker, which `[attitude.own_sensors]` names; errors are 1 sigma."""
@@ -188,9 +194,23 @@ class StarTrackerSettings:
 
     def __post_init__(self) -> None:
         require_positive(self, "across_sigma_rad", "boresight_sigma_rad", "gate")
-        matrix = np.array(self.sensor_from_body)
-        if matrix.shape != (3, 3) or np.abs(matrix.dot(matrix.T) - np.eye(3)).max() > 1e-6 or np.linalg.det(matrix) < 0:
-            raise ValueError(f"sensor_from_body must be a rotation matrix, 3 by 3, not {matrix.tolist()}")
+        _require_rotation(self.sensor_from_body)
+
+
+@dataclass(frozen=True, slots=True)
+class SunDirectionSettings:
+    """Mounting and noise of a fine Sun sensor, which `[attitude.own_sensors]` names; errors are 1 sigma."""
+
+    sensor_from_body: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    """Rotation from body to sensor axes."""
+    sigma_rad: float = 0.005
+    """Error of the direction about each axis, misalignment and reflected light included; 0.005 rad are 0.3 degrees."""
+    gate: float = 18.4
+    """Chi-square limit; with 2 degrees of freedom, 18.4 is exceeded once in 10 000."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "sigma_rad", "gate")
+        _require_rotation(self.sensor_from_body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +265,8 @@ class OwnSensorSettings:
     """NAME of the `[devices.NAME]` that measures the magnetic field; empty for the host's magnetometer."""
     star_tracker: str = ""
     """NAME of the `[devices.NAME]` that measures the attitude; empty for none."""
+    sun_direction: str = ""
+    """NAME of the `[devices.NAME]` that measures the direction to the Sun; empty for none."""
     age_max_s: float = 2.0
     """Largest age of a reading when a sample arrives; without such a reading the sample is not used. The interval_s of
     the device must be shorter."""
@@ -262,6 +284,7 @@ class AttitudeSettings:
     magnetometer: MagnetometerSettings = field(default_factory=MagnetometerSettings)
     sun_sensors: SunSensorSettings = field(default_factory=SunSensorSettings)
     star_tracker: StarTrackerSettings = field(default_factory=StarTrackerSettings)
+    sun_direction: SunDirectionSettings = field(default_factory=SunDirectionSettings)
     start: StartSettings = field(default_factory=StartSettings)
     own_sensors: OwnSensorSettings = field(default_factory=OwnSensorSettings)
     hall_word: Literal["resistance", "times"] = "resistance"

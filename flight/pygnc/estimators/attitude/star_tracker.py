@@ -7,25 +7,19 @@ import numpy as np
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.measurement_model import (
-    Accepted,
-    Innovation,
     MeasurementModel,
     ModelMemory,
     Observation,
     Prediction,
     Tested,
-    Verdict,
-    projected_errors,
+    tested_as_whole,
 )
 from pygnc.estimators.attitude.sample import AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, SIZE, AttitudeState
-from pygnc.estimators.kalman import chi_square
 
 _LENGTH_TOLERANCE = 0.01
 """Largest deviation from 1 of the length of a quaternion that is a measurement."""
-_REJECTED_WEIGHT = 1.0 / 10.0
-"""Weight of a sample in the running mean of rejected readings."""
 
 
 class StarTracker(MeasurementModel):
@@ -69,19 +63,9 @@ class StarTracker(MeasurementModel):
         if measured is None:
             return None
         factor = self._factor(memory)
-        residual, partials, sigma = self.observation(prediction.step.state, measured, factor)
-        projected, d_time, covariance = projected_errors(partials, sigma, prediction)
-        distance = chi_square(residual, covariance)
-        is_accepted = distance <= self._settings.star_tracker.gate
-        misfit = memory.misfit_after(distance * factor * factor / 3.0) if is_accepted else memory.misfit
-        after = ModelMemory(misfit, memory.rejected + _REJECTED_WEIGHT * ((not is_accepted) - memory.rejected))
-        innovation = Innovation(residual, np.sqrt(covariance.diagonal()), is_accepted, is_evidence=True)
-        accepted = Accepted(residual, projected, sigma, d_time) if is_accepted else None
-        return Tested(innovation, partials, after, accepted, prediction.health)
-
-    def verdict(self, memory: ModelMemory, samples: int, *, is_supported: bool) -> Verdict | None:  # noqa: ARG002
-        """Return `WRONG` if most of the newest readings were rejected."""
-        return Verdict.WRONG if memory.rejected > self._settings.start.rejected_max else None
+        observation = self.observation(prediction.step.state, measured, factor)
+        gate = self._settings.star_tracker.gate
+        return tested_as_whole(observation, memory, prediction, gate=gate, factor=factor)
 
     def _measured(self, sample: AttitudeSample) -> Array | None:
         reading = sample.readings.get(self.name)

@@ -17,7 +17,6 @@ from pygnc.estimators.attitude.measurement_model import (
     Observation,
     Prediction,
     Tested,
-    Verdict,
 )
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings, SunSensorSettings
@@ -191,7 +190,3 @@ class SunSensors(MeasurementModel):
         if len(rows):
             accepted = Accepted(residual.take(rows), projected.take(rows, axis=0), sigma.take(rows), d_time.take(rows))
         return Tested(innovation, partials, after, accepted, health)
-
-    def verdict(self, memory: ModelMemory, samples: int, *, is_supported: bool) -> Verdict | None:  # noqa: ARG002
-        """Return `WRONG` if most of the newest samples were rejected."""
-        return Verdict.WRONG if memory.rejected > self._settings.start.rejected_max else None
