@@ -92,8 +92,9 @@ class BatchBegin(Message, frozen=True):
 
 
 class SensorSample(Packet, frozen=True):
-    """One 30-byte sensor packet, in sensor axes; `lux` is the illuminance of the faces +X, +Y, +Z, -X, -Y, -Z.
+    """Magnetic field, body rate and light at one time, in sensor axes, such as a 30-byte sensor packet.
 
+    `lux` has the illuminance of each sun sensor, of those in the packet on the faces +X, +Y, +Z, -X, -Y, -Z.
     `t_mono_ns` is the time of arrival of a live packet by the computer's monotonic clock, None for packets of files.
     `readings` has what further sensors measured at that time, by the name of their measurement model.
     """
@@ -102,7 +103,7 @@ class SensorSample(Packet, frozen=True):
     mag_imu_ut: Vector3
     hall_raw: int
     gyro_imu_rad_s: Vector3
-    lux: tuple[float, float, float, float, float, float]
+    lux: tuple[float, ...]
     raw: bytes
     t_mono_ns: int | None = None
     readings: dict[str, tuple[float, ...]] = {}

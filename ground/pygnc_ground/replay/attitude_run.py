@@ -9,7 +9,7 @@ from pygnc.estimators.attitude.magnetometer import FieldInnovation
 from pygnc.estimators.attitude.measurement_model import innovation_of
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.sample import SampleCorrection
-from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.settings import FACES, AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
 from pygnc.estimators.attitude.sun_sensors import IlluminanceInnovation
 from pygnc.navigation.pipeline import AttitudeRecord
@@ -43,7 +43,7 @@ def attitude_result(
         time_sigma_s=np.array([0.0 if update is None else update.time_sigma_s for update in updates]),
     )
     smoothed = _smoothed(updates)
-    lux = correction.lux_scale * column((sample.lux for sample in raw), 6)
+    lux = np.array([correction.illuminance(sample.lux) for sample in raw]).reshape(-1, FACES)
     environments = [record.outcome.environment for record in records]
     true = None if truth is None else truth.at(samples.gps_ms)
     return AttitudeResult(

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from pygnc.estimators.attitude.filter import Mode
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause
-from pygnc.estimators.attitude.settings import MountingSettings
+from pygnc.estimators.attitude.settings import FACES, MountingSettings
 from pygnc.navigation.attitude import NO_TIME
 from pygnc_cli.text import printable
 from pygnc_ground.attitude.accuracy import settled
@@ -213,13 +213,14 @@ class Condition(NamedTuple):
 
 
 def face_names(mounting: MountingSettings) -> tuple[str, ...]:
-    """Return the names of the faces by body axis, or by number if a face is not along a body axis."""
+    """Return the names of six faces by body axis, or by number if a face is not along a body axis."""
     normals = np.array(mounting.face_normals_body)
+    missing = ("not fitted",) * (FACES - len(normals))
     axes = np.concatenate((np.eye(3), -np.eye(3)))
     along = normals.dot(axes.T) > 1.0 - 1e-6
     if not along.any(axis=1).all():
-        return tuple(f"no. {number}" for number in range(1, len(normals) + 1))
-    return tuple(_NAMES[index] for index in along.argmax(axis=1))
+        return *(f"no. {number}" for number in range(1, len(normals) + 1)), *missing
+    return *(_NAMES[index] for index in along.argmax(axis=1)), *missing
 
 
 def conditions(samples: SampleRecords, mounting: MountingSettings) -> list[Condition]:

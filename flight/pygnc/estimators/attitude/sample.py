@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.settings import AttitudeSettings, MagnetometerSettings
+from pygnc.estimators.attitude.settings import FACES, AttitudeSettings, MagnetometerSettings
 
 _FIELD_PER_ERROR_MIN: Final = 10.0
 """Least usable field in standard deviations of its model: errors turn it by a tenth of a radian."""
@@ -25,7 +25,7 @@ class AttitudeSample:
         gps_ms: GPS milliseconds since the GPS epoch.
         mag_imu_ut: Magnetic field in sensor axes, uT, shape (3,).
         gyro_imu_rad_s: Body rate in sensor axes, rad/s, shape (3,).
-        lux: Illuminance of the six faces in the order of the settings' normals, lux, shape (6,).
+        lux: Illuminance of the faces in the order of the settings' normals, lux, shape (6,); 0 where there is no face.
         seq: The caller's sequence number of the sample.
         field_unusable: True if magnetorquers disturb the magnetic field, or if its model is too weak.
         readings: Readings of further sensors by the name of their measurement model, arrays of shape (k,).
@@ -94,12 +94,19 @@ class SampleCorrection:
     Attributes:
         magnetometer: Correction of the magnetometer.
         gyro_scale: Factor on gyro readings.
-        lux_scale: Factor on illuminances.
     """
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self.magnetometer = MagnetometerCorrection(settings.magnetometer)
-        self.gyro_scale, self.lux_scale = settings.gyro.scale, settings.sun_sensors.scale
+        self.gyro_scale = settings.gyro.scale
+        self._lux_scale = settings.sun_sensors.scale
+        self._faces = len(settings.mounting.face_normals_body)
+
+    def illuminance(self, lux: Sequence[float]) -> Array:
+        """Return the corrected illuminances of the faces of the settings, shape (6,), with 0 where there is no face."""
+        found = np.zeros(FACES)
+        found[: self._faces] = lux[: self._faces]
+        return self._lux_scale * found
 
     def sample(
         self,
@@ -116,4 +123,4 @@ class SampleCorrection:
         mag_ut = self.magnetometer.corrected_ut(np.array(mag_imu_ut))
         rate = self.gyro_scale * np.array(gyro_imu_rad_s)
         others = {name: np.array(values) for name, values in readings.items()} if readings else {}
-        return AttitudeSample(gps_ms, mag_ut, rate, self.lux_scale * np.array(lux), seq, field_unusable, others)
+        return AttitudeSample(gps_ms, mag_ut, rate, self.illuminance(lux), seq, field_unusable, others)

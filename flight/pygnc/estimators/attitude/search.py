@@ -93,7 +93,7 @@ def sun_direction(newest: WindowSample, settings: AttitudeSettings, excluded_fac
         share[excluded_face] = 0.0
     if newest.sources.sunlit_fraction <= 0.5 or share.max() <= DIRECT_SUN_SHARE:
         return None
-    return DirectionPair.along(share.dot(np.array(settings.mounting.face_normals_body)), newest.sources.sun_gcrf)
+    return DirectionPair.along(share.dot(settings.mounting.face_normals), newest.sources.sun_gcrf)
 
 
 def attitude_from_directions(body: Array, gcrf: Array, sigma_rad: Array) -> Array:

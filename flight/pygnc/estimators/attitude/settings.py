@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -17,6 +17,8 @@ _PER_ROOT_HOUR = 1.0 / 60.0
 """Factor from a random walk per root hour to a random walk per root second."""
 _SCALE_MIN = 0.1
 """Least scale factor of a magnetometer calibration."""
+FACES: Final = 6
+"""Largest number of sun sensors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +41,25 @@ class MountingSettings:
         (0.0, -1.0, 0.0),
         (0.0, 0.0, -1.0),
     )
-    """Outward normals of the six sun sensors in the order of the sample's illuminances."""
+    """Outward normals of the sun sensors, one to six, in the order of the sample's illuminances; further illuminances
+    are not used.
+    """
 
     def __post_init__(self) -> None:
         for name, matrix in (("imu_from_body", self.gyro), ("magnetometer_from_body", self.magnetometer)):
             if matrix.shape != (3, 3) or np.abs(matrix.dot(matrix.T) - np.eye(3)).max() > 1e-6:
                 raise ValueError(f"{name} must be a 3 by 3 matrix of orthogonal unit vectors, not {matrix.tolist()}")
         normals = np.array(self.face_normals_body)
-        if normals.shape != (6, 3) or np.abs(np.square(normals).sum(axis=1) - 1.0).max() > 1e-6:
-            raise ValueError(f"face_normals_body must be six unit vectors, not {normals.tolist()}")
+        is_fitting = normals.ndim == 2 and 1 <= len(normals) <= FACES and normals.shape[1] == 3
+        if not is_fitting or np.abs(np.square(normals).sum(axis=1) - 1.0).max() > 1e-6:
+            raise ValueError(f"face_normals_body must be one to six unit vectors, not {normals.tolist()}")
+
+    @property
+    def face_normals(self) -> Array:
+        """Normals of the sun sensors, shape (6, 3), with zeros for sensors that do not exist, which see no light."""
+        normals = np.zeros((FACES, 3))
+        normals[: len(self.face_normals_body)] = self.face_normals_body
+        return normals
 
     @property
     def gyro(self) -> Array:

@@ -111,7 +111,7 @@ class SunSensors(MeasurementModel):
 
     def __init__(self, settings: AttitudeSettings) -> None:
         super().__init__(settings)
-        self._normals = np.array(settings.mounting.face_normals_body)
+        self._normals = settings.mounting.face_normals
         self._normal_crosses = np.array([cross_matrix(normal) for normal in self._normals])
 
     def observation(

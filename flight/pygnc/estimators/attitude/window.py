@@ -244,7 +244,7 @@ class Window:
         self._tolerant = tolerant
         self._magnetometer_from_body = settings.mounting.magnetometer
         self._body_from_gyro = settings.mounting.gyro.T
-        self._normals = np.array(settings.mounting.face_normals_body)
+        self._normals = settings.mounting.face_normals
         self._reflectivity = settings.sun_sensors.reflectivity
         samples, all_sources = [entry.sample for entry in window_samples], [entry.sources for entry in window_samples]
         self._step_s = 1e-3 * np.diff([float(sample.gps_ms) for sample in samples])

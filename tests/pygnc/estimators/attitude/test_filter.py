@@ -11,7 +11,19 @@ from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause
-from tests.pygnc.estimators.attitude.truth import SETTINGS, STEP_S, Truth, error_deg, errors_deg, fly, run
+from pygnc.estimators.attitude.sample import SampleCorrection
+from pygnc.estimators.attitude.settings import MountingSettings
+from tests.pygnc.estimators.attitude.truth import (
+    NORMALS,
+    SETTINGS,
+    STEP_S,
+    Truth,
+    error_deg,
+    errors_deg,
+    fly,
+    run,
+    with_samples,
+)
 
 TRUTH = fly(3, 60.0)
 FILTER, UPDATES = run(TRUTH)
@@ -158,3 +170,15 @@ def test_rejects_damaged_checkpoints() -> None:
         AttitudeFilter.restore(SETTINGS, msgspec.msgpack.encode(without))
     with pytest.raises(ValueError, match="faces"):
         AttitudeFilter.restore(SETTINGS, msgspec.msgpack.encode({**fields, "faces": b"123"}))
+
+
+@pytest.mark.parametrize("kept", [(0, 1, 3, 4, 5), (0, 1, 2, 4)])
+def test_fewer_sun_sensors_are_enough(kept: tuple[int, ...]) -> None:
+    settings = replace(SETTINGS, mounting=MountingSettings(face_normals_body=tuple(map(tuple, NORMALS[list(kept)]))))
+    correction = SampleCorrection(settings)
+    truth = fly(12, 28.0)
+    samples = [replace(s, lux=correction.illuminance([*s.lux[list(kept)], 7e4])) for s in truth.samples]
+    updates = run(with_samples(truth, samples), settings)[1]
+    assert sum(update.restarted for update in updates) == 1
+    assert np.nanmax(errors_deg(truth, updates)[150:]) < 3.0
+    assert not any(update.faces.dead.any() or update.faces.mirrored.any() for update in updates)
