@@ -1,4 +1,4 @@
-"""A receiver on a port of the Pi in place of the host's: a simulated unit on a pseudo-terminal, and no sense file."""
+"""A receiver and an IMU on ports of the Pi, simulated on pseudo-terminals: no sense file and no packet of the host."""
 
 import math
 import os
@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pygnc.bus.messages import DEVICES, GnssFix, OrbitEstimate
+from pygnc.bus.messages import DEVICES, GnssFix, OrbitEstimate, SensorSample
 from pygnc.common.clock import week_from_gps_ms
-from pygnc.formats.sense import SENSOR_PACKET
-from pygnc.host.sentence_types import SENS
 from pygnc_devices.declaration import Value
+from pygnc_devices.ucb import fields
 from pygnc_ground.truth.load import load_truth
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.mip_unit import MipSimulator
+from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from tests.e2e.conftest import DEMO
-from tests.e2e.linked_flight import LinkedFlight, record, time_of
+from tests.e2e.linked_flight import LinkedFlight, time_of
 
 TRUTH = load_truth(DEMO / "truth.parquet")
 START_GPS_MS = TRUTH.span_gps_ms[0] + 600_250
@@ -32,6 +32,16 @@ interval_s = 0.0
 
 [orbit]
 own_receiver = "gps"
+
+[devices.imu]
+family = "ucb"
+port = "{home}/imu"
+interval_s = 0.0
+
+[attitude.own_sensors]
+gyro = "imu"
+magnetometer = "imu"
+samples_s = 0.5
 """
 
 
@@ -42,9 +52,10 @@ class OrbitingUnit(MipSimulator):
     begin_s = math.nan
     latest: tuple[float, dict[str, Value]] = math.nan, {}
 
-    def gps_ms(self) -> float:
-        """Return the present GPS time."""
-        return START_GPS_MS + 1e3 * (time.monotonic() - self.begin_s)
+    def gps_ms(self, t_mono_ns: int | None = None) -> float:
+        """Return the GPS time at a monotonic time, by default at present."""
+        t_s = time.monotonic() if t_mono_ns is None else 1e-9 * t_mono_ns
+        return START_GPS_MS + 1e3 * (t_s - self.begin_s)
 
     def _values(self, t_s: float) -> dict[str, Value]:
         # All fields of a packet are of one time.
@@ -87,10 +98,12 @@ def equipped(tmp_path: Path) -> Iterator[tuple[LinkedFlight, OrbitingUnit]]:
     """A home whose settings name the unit as receiver."""
     flight = LinkedFlight(tmp_path)
     (flight.home / "pygnc.toml").write_text(SETTINGS.format(home=flight.home))
-    fields = [(descriptor, 1) for descriptor in (0x03, 0x04, 0x05, 0x09, 0x0B)]
-    unit = OrbitingUnit("3DM-GX5-45", formats={0x81: fields})
+    parts = [(descriptor, 1) for descriptor in (0x03, 0x04, 0x05, 0x09, 0x0B)]
+    unit = OrbitingUnit("3DM-GX5-45", formats={0x81: parts})
     unit.begin_s = time.monotonic()
-    with PtyEndpoint(unit, flight.home / "gps"):
+    imu = UcbSimulator(restart_s=0.3)
+    imu.ram[fields.PACKET_TYPE] = int.from_bytes(b"z1")
+    with PtyEndpoint(unit, flight.home / "gps"), PtyEndpoint(imu, flight.home / "imu"):
         yield flight, unit
         flight.stop_hard()
         flight.host.close()
@@ -108,7 +121,6 @@ def orbits_of(flight: LinkedFlight) -> list[OrbitEstimate]:
 def test_orbits_come_from_the_own_receiver(equipped: tuple[LinkedFlight, OrbitingUnit]) -> None:
     flight, unit = equipped
     flight.connect("10", str(time_of(0)))
-    start_ms = unit.gps_ms()
     flight.host.run(lambda: len(orbits_of(flight)) >= 60, 60.0)
     assert {fix.source for fix in fixes_of(flight)} == {DEVICES}
 
@@ -128,11 +140,12 @@ def test_orbits_come_from_the_own_receiver(equipped: tuple[LinkedFlight, Orbitin
     assert np.linalg.norm(errors[-20:], axis=1).max() < 3.0 * SIGMA_M
     assert np.mean((errors / sigmas) ** 2) < 3.0
 
-    # The fixes tell the time of the host's samples.
-    words = np.frombuffer(record(0)[0][0], SENSOR_PACKET).copy()
-    words["t_spacecraft_s"] = time_of(0) + round((unit.gps_ms() - start_ms) / 1e3)
-    flight.host.send(SENS, tail=words.tobytes())
-    flight.host.run(lambda: bool(flight.attitudes()), 20.0)
-    sample_ms = flight.attitudes()[0].gps_ms
-    assert sample_ms is not None
-    assert abs(sample_ms - unit.gps_ms()) < 3000.0
+    # Samples come from the gyro and the magnetometer of the other unit, at the right times.
+    sampled = {m.seq: m.t_mono_ns for m in flight.inputs() if isinstance(m, SensorSample) and m.t_mono_ns is not None}
+    timed = [estimate for estimate in flight.attitudes() if estimate.gps_ms is not None]
+    assert len(timed) > 10
+    late_ms = [estimate.gps_ms - unit.gps_ms(sampled[estimate.input_seq]) for estimate in timed]  # type: ignore[operator]
+    assert np.abs(late_ms).max() < 300.0
+    assert {estimate.cause for estimate in timed[5:]} <= {"", "not_finite"}
+    fitted = [estimate for estimate in timed if not estimate.cause]
+    assert np.linalg.norm(fitted[-1].rate_body_rad_s) > 0.0

@@ -97,6 +97,7 @@ class SensorSample(Packet, frozen=True):
     `lux` has the illuminance of each sun sensor, of those in the packet on the faces +X, +Y, +Z, -X, -Y, -Z.
     `t_mono_ns` is the time of arrival of a live packet by the computer's monotonic clock, None for packets of files.
     `readings` has what further sensors measured at that time, by the name of their measurement model.
+    `t_spacecraft_ms` has the milliseconds after `t_spacecraft_s`.
     """
 
     t_spacecraft_s: int
@@ -107,6 +108,7 @@ class SensorSample(Packet, frozen=True):
     raw: bytes
     t_mono_ns: int | None = None
     readings: dict[str, tuple[float, ...]] = {}
+    t_spacecraft_ms: int = 0
 
 
 class GnssFix(Packet, frozen=True):
@@ -130,6 +132,7 @@ class GnssFix(Packet, frozen=True):
         satellites_used: number of satellites in the solution.
         raw: the packet as received.
         satellite_id: radio id of the partner whose receiver made the fix, 0 for our own.
+        t_spacecraft_ms: milliseconds after `t_spacecraft_s`.
     """
 
     kind: str
@@ -149,6 +152,12 @@ class GnssFix(Packet, frozen=True):
     satellites_used: int
     raw: bytes
     satellite_id: int = 0
+    t_spacecraft_ms: int = 0
+
+    @property
+    def gps_ms_at_second(self) -> int | None:
+        """GPS time at the spacecraft time `t_spacecraft_s`, ms; None if the receiver does not know the time."""
+        return None if self.gps_ms is None else self.gps_ms - self.t_spacecraft_ms
 
     @property
     def is_own(self) -> bool:

@@ -18,9 +18,9 @@ from pygnc.bus.messages import (
     STREAMS,
     BatchBegin,
     BatchEnd,
-    DeviceReading,
     GnssFix,
     Message,
+    Packet,
     RangeMeasurement,
     SensorSample,
     SourceFile,
@@ -52,6 +52,7 @@ class InputCounters:
         last_live_seq: Number of the newest live packet and of the newest device reading, by stream.
         newest_spacecraft_s: Spacecraft time of the newest of our own packets.
         newest_gps_ms: GPS time of the newest of our own GPS packets that has one.
+        newest_own_sample_ns: Monotonic time of the newest sample by the computer's own sensors; None before.
         newest_mark: Newest whole second of the spacecraft clock that the host has told; None before.
         elements: Newest file of mean elements, usable or not; None before.
         has_partners: True if a packet concerns a partner.
@@ -65,6 +66,7 @@ class InputCounters:
         self.last_live_seq = {LIVE: 0, DEVICES: 0}
         self.newest_spacecraft_s: int | None = None
         self.newest_gps_ms: int | None = None
+        self.newest_own_sample_ns: int | None = None
         self.newest_mark: SpacecraftReading | None = None
         self.elements: UploadedElements | None = None
         self.has_partners = False
@@ -96,8 +98,14 @@ class InputCounters:
         self.has_partners |= concerns_partner(message)
         if isinstance(message, GnssFix) and not self.has_rolled_over:
             self.has_rolled_over = rollover(message) is not None
-        if isinstance(message, DeviceReading | GnssFix) and message.source == DEVICES:
+        if isinstance(message, Packet):
+            self._note_stream(message)
+
+    def _note_stream(self, message: Packet) -> None:
+        if message.source == DEVICES:
             self.last_live_seq[DEVICES] = message.offset
+            if isinstance(message, SensorSample):
+                self.newest_own_sample_ns = message.t_mono_ns
         elif isinstance(message, SensorSample | RangeMeasurement | GnssFix | TimeMark) and message.source == LIVE:
             self.last_live_seq[LIVE] = message.offset
             if isinstance(message, TimeMark):
@@ -137,7 +145,7 @@ class InputCounters:
         gps_ms = fix.gps_ms
         if fix.t_spacecraft_s is not None:
             self.newest_spacecraft_s = fix.t_spacecraft_s
-            self._clock.observe(fix.t_spacecraft_s, gps_ms)
+            self._clock.observe(fix.t_spacecraft_s, fix.gps_ms_at_second)
         if gps_ms is not None:
             self.newest_gps_ms = gps_ms
 

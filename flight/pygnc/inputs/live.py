@@ -1,12 +1,15 @@
-"""Packets that the host streams, as input messages."""
+"""Live inputs: packets that the host streams and readings of the computer's own sensors, as input messages."""
 
+import math
 import struct
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from pygnc.bus.messages import (
     LIVE,
+    DeviceReading,
     GnssFix,
     LivePacket,
     Message,
@@ -14,11 +17,14 @@ from pygnc.bus.messages import (
     SensorSample,
     TimeMark,
 )
+from pygnc.common.clock import SpacecraftReading, spacecraft_ms_at
+from pygnc.configuration.settings import Settings
 from pygnc.formats.gps_packet import RANGE_GPS, SENSE_GPS
 from pygnc.formats.ranges import RANGE_PACKET, decode_ranges
 from pygnc.formats.sense import SENSOR_PACKET, decode_sensors
 from pygnc.inputs.gps_fixes import fix_message
 from pygnc.inputs.input_state import InputCounters
+from pygnc.inputs.own_receiver import own_fix
 from pygnc.inputs.source import packet_messages
 
 BACK_MAX_S: Final = 7
@@ -29,6 +35,7 @@ GPS_AHEAD_MAX_MS: Final = 86_400_000
 _GPS_PACKETS: Final = {"GPSS": SENSE_GPS, "GPSR": RANGE_GPS, "PGPS": RANGE_GPS}
 _RANGES: Final = frozenset({"RANG", "PRNG"})
 _TIME: Final = struct.Struct("<IH")
+_UNKNOWN: Final = (math.nan, math.nan, math.nan)
 _ONE_SENSOR: Final = np.dtype([("sensors", SENSOR_PACKET, (1,))])
 
 
@@ -55,6 +62,45 @@ def live_message(packet: LivePacket, seq: int, bandwidth_hz: float, earliest_wee
     return TimeMark(
         seq=seq, source=LIVE, offset=packet.seq, t_spacecraft_s=t_spacecraft_s, ms=ms, t_mono_ns=packet.t_mono_ns
     )
+
+
+def device_messages(
+    reading: DeviceReading, seq: int, settings: Settings, clock: SpacecraftReading, newest_sample_ns: int | None
+) -> list[Message]:
+    """Return the input messages of a reading, numbered from `seq`.
+
+    A reading of the own receiver is a fix. One of the own gyro is a reading, and begins a sample if the settings
+    demand samples without the host and the last one is old enough. All values of such a sample come from readings.
+
+    Args:
+        reading: The reading.
+        seq: Number of the first message.
+        settings: Settings of the run.
+        clock: A reading of the spacecraft clock.
+        newest_sample_ns: Monotonic time of the newest such sample; None before the first.
+    """
+    t_spacecraft_ms = spacecraft_ms_at(reading.t_mono_ns, clock)
+    fix = own_fix(reading, seq, t_spacecraft_ms) if reading.device == settings.orbit.own_receiver else None
+    messages: list[Message] = [fix or msgspec.structs.replace(reading, seq=seq)]
+    own = settings.attitude.own_sensors
+    is_due = newest_sample_ns is None or reading.t_mono_ns - newest_sample_ns >= 1e9 * own.samples_s
+    if own.samples_s and reading.device == own.gyro and "rate_x_rad_s" in reading.values and is_due:
+        messages.append(
+            SensorSample(
+                seq=seq + 1,
+                source=reading.source,
+                offset=reading.offset,
+                t_spacecraft_s=t_spacecraft_ms // 1000,
+                mag_imu_ut=_UNKNOWN,
+                hall_raw=0,
+                gyro_imu_rad_s=_UNKNOWN,
+                lux=(),
+                raw=b"",
+                t_mono_ns=reading.t_mono_ns,
+                t_spacecraft_ms=t_spacecraft_ms % 1000,
+            )
+        )
+    return messages
 
 
 def live_anomalies(message: Message, earlier: InputCounters) -> list[tuple[str, str]]:

@@ -6,12 +6,11 @@ This is the only place that knows both the names of a receiver's values in the d
 import math
 from typing import Final
 
-import msgspec
 import numpy as np
 
-from pygnc.bus.messages import DeviceReading, GnssFix, Message, Vector3, vector3
+from pygnc.bus.messages import DeviceReading, GnssFix, Vector3, vector3
 from pygnc.common.arrays import Array
-from pygnc.common.clock import SpacecraftReading, gps_ms_from_week, spacecraft_s_at
+from pygnc.common.clock import gps_ms_from_week
 from pygnc.common.constants import SolutionStatus
 from pygnc.formats.gps_packet import solution_name
 
@@ -25,20 +24,7 @@ _COMPUTED: Final = solution_name(SolutionStatus.COMPUTED)
 _AXES: Final = math.sqrt(3.0)
 
 
-def device_message(reading: DeviceReading, seq: int, receiver: str, clock: SpacecraftReading) -> Message:
-    """Return the input message of a reading, numbered `seq`: a fix if it is one of the named receiver.
-
-    Args:
-        reading: The reading.
-        seq: Number of the input message.
-        receiver: Name of the device whose fixes the orbit uses; empty for none.
-        clock: A reading of the spacecraft clock.
-    """
-    fix = own_fix(reading, seq, spacecraft_s_at(reading.t_mono_ns, clock)) if reading.device == receiver else None
-    return fix or msgspec.structs.replace(reading, seq=seq)
-
-
-def own_fix(reading: DeviceReading, seq: int, t_spacecraft_s: int) -> GnssFix | None:
+def own_fix(reading: DeviceReading, seq: int, t_spacecraft_ms: int) -> GnssFix | None:
     """Return the fix of a reading, or None if the reading is none: a unit may send other packets, too.
 
     A receiver gives the accuracy as the root sum square of three axes, which share it equally here.
@@ -46,7 +32,7 @@ def own_fix(reading: DeviceReading, seq: int, t_spacecraft_s: int) -> GnssFix | 
     Args:
         reading: The reading.
         seq: Number of the input message.
-        t_spacecraft_s: Spacecraft time at which the reading arrived.
+        t_spacecraft_ms: Spacecraft time at which the reading arrived, ms.
     """
     values = reading.values
     satellites = values.get("satellites")
@@ -64,7 +50,8 @@ def own_fix(reading: DeviceReading, seq: int, t_spacecraft_s: int) -> GnssFix | 
         source=reading.source,
         offset=reading.offset,
         kind=f"{reading.family} {reading.packet}",
-        t_spacecraft_s=t_spacecraft_s,
+        t_spacecraft_s=t_spacecraft_ms // 1000,
+        t_spacecraft_ms=t_spacecraft_ms % 1000,
         gps_ms=gps_ms,
         time_sigma_s=None,
         position_solution=solution if np.isfinite(position).all() else "invalid",

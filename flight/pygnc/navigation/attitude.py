@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from pygnc.bus.messages import (
-    LIVE,
+    STREAMS,
     AttitudeEstimate,
     BatchEnd,
     DeviceReading,
@@ -180,7 +180,7 @@ class AttitudeTracker:
             yield self._untimed(sample)
         else:
             memory.held.append(sample)
-            if sample.source == LIVE and len(memory.held) > LIVE_HELD_MAX:
+            if sample.source in STREAMS and len(memory.held) > LIVE_HELD_MAX:
                 if clock.fell_back(sample.t_spacecraft_s):
                     # After a restart of the clock, times are unknown until the next GPS packet.
                     clock.reference_s = None
@@ -196,7 +196,7 @@ class AttitudeTracker:
             return
         clock = self._memory.clock
         is_continuous = clock.is_continuous(fix.t_spacecraft_s)
-        accepted = clock.observe(fix.t_spacecraft_s, fix.gps_ms)
+        accepted = clock.observe(fix.t_spacecraft_s, fix.gps_ms_at_second)
         if self._memory.started and accepted:
             yield from self._drop() if is_continuous else self._release()
 
@@ -224,6 +224,7 @@ class AttitudeTracker:
         gps_ms = self._memory.clock.gps_ms(sample.t_spacecraft_s)
         if gps_ms is None:
             return self._untimed(sample)
+        gps_ms += sample.t_spacecraft_ms
         if self._settings.hall_word == "times":
             gps_ms += milliseconds_from_hall_word(sample.hall_raw)
         orbit, calibration = self._memory.orbit, self._memory.calibration

@@ -248,7 +248,7 @@ class OrbitTracker:
         gps_ms = packet.gps_ms
         cause: str | None = screen(packet, self._settings.screening)
         if packet.t_spacecraft_s is not None:
-            verdict = self._memory.clock.observe(packet.t_spacecraft_s, gps_ms)
+            verdict = self._memory.clock.observe(packet.t_spacecraft_s, packet.gps_ms_at_second)
             if verdict is ClockVerdict.INCONSISTENT:
                 cause = cause or TIME_INCONSISTENT
         if cause:

@@ -37,10 +37,13 @@ class OwnSensors(msgspec.Struct):
     newest: dict[str, tuple[int, tuple[float, ...]]] = {}
 
     def take(self, reading: DeviceReading, settings: OwnSensorSettings, values: DeviceValues) -> None:
-        """Keep a reading if the settings name its sensor, and if it has all values."""
+        """Keep a reading if the settings name its sensor, and if it has all values, finite ones."""
         for name, words in values.items():
             if reading.device == getattr(settings, name):
-                found = tuple(value for word in words if isinstance(value := reading.values.get(word), int | float))
+                values_by_word = (reading.values.get(word) for word in words)
+                found = tuple(
+                    value for value in values_by_word if isinstance(value, int | float) and math.isfinite(value)
+                )
                 factor = _UT_PER_T if name == "magnetometer" else 1.0
                 if len(found) == len(words):
                     self.newest[name] = reading.t_mono_ns, tuple(factor * value for value in found)

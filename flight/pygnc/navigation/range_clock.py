@@ -43,7 +43,7 @@ class SatelliteClock:
             self._group_gps_ms, self._group_is_new = gps_ms, True
             return []
         self._from_sense |= gps_ms is not None
-        return self._observe(fix.t_spacecraft_s, gps_ms)
+        return self._observe(fix.t_spacecraft_s, fix.gps_ms_at_second)
 
     def take_range(self, measurement: RangeMeasurement) -> list[tuple[RangeMeasurement, int]]:
         """Process a range packet; return the ranges whose time is known now, with their GPS milliseconds."""

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Final
 
-from pygnc.bus.messages import GnssFix, RangeMeasurement, SensorSample, SourceFile
+from pygnc.bus.messages import DEVICES, GnssFix, RangeMeasurement, SensorSample, SourceFile
 from pygnc.common.constants import SENSE_FILE
-from pygnc.formats.gps_packet import GPS_PACKETS, SENSE_GPS, range_packet_from_sense
+from pygnc.formats.gps_packet import SENSE_GPS, range_packet_from_sense
 from pygnc.formats.ranges import FILE_NUMBERS, consecutive_runs, range_file_number
 from pygnc.formats.sense import SenseLayout
 from pygnc.formats.sense_assembler import Assembled, SenseAssembler
@@ -114,12 +114,12 @@ class BatchAdditions:
         self._copies = copies
         self._sense_bytes = copies.size_bytes.get(SENSE_FILE, 0)
         self._rows: dict[int, BatchRow] = {}
-        self._other_fixes = 0
+        self._of_devices = 0
 
     @property
     def left_out(self) -> int:
         """Number of packets that could not be written; they are in the input journal."""
-        return self._other_fixes + self._assembler.left_out + sum(row.left_out for row in self._rows.values())
+        return self._of_devices + self._assembler.left_out + sum(row.left_out for row in self._rows.values())
 
     def has_row(self, satellite_id: int) -> bool:
         """Return True if a satellite has additional range files; all its later packets are written there."""
@@ -127,10 +127,10 @@ class BatchAdditions:
 
     def take(self, message: SensorSample | GnssFix | RangeMeasurement) -> None:
         """Append a packet."""
-        if isinstance(message, SensorSample):
+        if message.source == DEVICES:
+            self._of_devices += 1
+        elif isinstance(message, SensorSample):
             self._write(self._assembler.add_sample(message.raw))
-        elif isinstance(message, GnssFix) and message.kind not in GPS_PACKETS:
-            self._other_fixes += 1
         elif isinstance(message, GnssFix) and message.kind == SENSE_GPS:
             self._write(self._assembler.add_fix(message.raw))
         else:

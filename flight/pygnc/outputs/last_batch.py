@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pygnc.bus.journal_files import list_segments
-from pygnc.bus.messages import GnssFix, SensorSample
+from pygnc.bus.messages import DEVICES, GnssFix, SensorSample
 from pygnc.common.constants import LAST_BATCH, SENSE_FILE
 from pygnc.formats import journal
 from pygnc.formats.gps_packet import SENSE_GPS, SENSE_GPS_PACKET
@@ -113,7 +113,7 @@ def _newest_packets(logs: Path) -> Iterator[bytes]:
             if record.kind is not journal.Kind.MESSAGE:
                 continue
             message = decode_input(record.payload)
-            if isinstance(message, SensorSample) or (
+            if (isinstance(message, SensorSample) and message.source != DEVICES) or (
                 isinstance(message, GnssFix) and message.kind == SENSE_GPS and message.is_own
             ):
                 yield message.raw

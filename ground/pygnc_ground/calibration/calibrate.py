@@ -128,7 +128,7 @@ def _timed(inputs_kept: list[SensorSample | GnssFix]) -> Iterator[tuple[int, Sen
                 clock.reference_s = message.t_spacecraft_s
             continue
         t_s = message.t_spacecraft_s
-        if t_s is None or not clock.observe(t_s, message.gps_ms):
+        if t_s is None or not clock.observe(t_s, message.gps_ms_at_second):
             continue
         for sample in waiting:
             gps_ms = clock.gps_ms(sample.t_spacecraft_s)

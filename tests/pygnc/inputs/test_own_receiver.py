@@ -4,10 +4,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from pygnc.bus.messages import DEVICES, DeviceReading, GnssFix
+from pygnc.bus.messages import DEVICES, DeviceReading, GnssFix, Message, SensorSample
 from pygnc.common.clock import SpacecraftReading
-from pygnc.inputs.own_receiver import device_message, own_fix
+from pygnc.configuration.settings import DeviceSettings, Settings
+from pygnc.estimators.attitude.settings import AttitudeSettings, OwnSensorSettings
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.inputs.live import device_messages
+from pygnc.inputs.own_receiver import own_fix
 
+DEVICE = DeviceSettings(family="mip", port="/dev/null")
 LATITUDE, LONGITUDE, HEIGHT_M = math.radians(37.0), math.radians(-122.0), 500_000.0
 
 
@@ -55,7 +60,7 @@ READING = DeviceReading(
 
 
 def fix_with(*flags: str, **values: float | None) -> GnssFix:
-    fix = own_fix(msgspec.structs.replace(READING, values=VALUES | values, flags=flags), 12, 1000)
+    fix = own_fix(msgspec.structs.replace(READING, values=VALUES | values, flags=flags), 12, 1_000_250)
     assert fix is not None
     return fix
 
@@ -102,11 +107,31 @@ def test_what_the_unit_calls_invalid_is_not_used() -> None:
 
 
 def test_other_packets_and_other_devices_stay_readings() -> None:
-    clock = SpacecraftReading(1000, 5_000_000_000)
-    fix = device_message(READING, 12, "gps", clock)
+    def messages(one: DeviceReading, receiver: str) -> list[Message]:
+        settings = Settings(orbit=OrbitSettings(own_receiver=receiver), devices=dict.fromkeys(("gps", "imu"), DEVICE))
+        return device_messages(one, 12, settings, SpacecraftReading(1000, 5_000_000_000), None)
+
+    (fix,) = messages(READING, "gps")
     assert isinstance(fix, GnssFix)
-    assert fix.t_spacecraft_s == 1004
-    assert device_message(READING, 12, "", clock) == msgspec.structs.replace(READING, seq=12)
-    assert device_message(READING, 12, "imu", clock) == msgspec.structs.replace(READING, seq=12)
+    assert (fix.t_spacecraft_s, fix.t_spacecraft_ms) == (1004, 500)
+    assert messages(READING, "") == [msgspec.structs.replace(READING, seq=12)]
+    assert messages(READING, "imu") == [msgspec.structs.replace(READING, seq=12)]
     rates = msgspec.structs.replace(READING, packet="sensor", values={"rate_x_rad_s": 0.1})
-    assert device_message(rates, 12, "gps", clock) == msgspec.structs.replace(rates, seq=12)
+    assert messages(rates, "gps") == [msgspec.structs.replace(rates, seq=12)]
+
+
+def test_readings_of_the_gyro_begin_samples_at_an_interval() -> None:
+    own = OwnSensorSettings(gyro="imu", magnetometer="imu", samples_s=0.5)
+    settings = Settings(attitude=AttitudeSettings(own_sensors=own), devices={"imu": DEVICE})
+    clock, newest_ns, times = SpacecraftReading(1000, 0), None, []
+    for number in range(20):
+        values = {"rate_x_rad_s": 0.1} if number % 2 else {"temperature_degc": 20.0}
+        one = msgspec.structs.replace(READING, device="imu", t_mono_ns=130_000_000 * number, values=values)
+        first, *rest = device_messages(one, 7, settings, clock, newest_ns)
+        assert first == msgspec.structs.replace(one, seq=7)
+        for sample in rest:
+            assert isinstance(sample, SensorSample)
+            assert (sample.seq, sample.source, sample.offset, sample.raw) == (8, DEVICES, one.offset, b"")
+            times.append(1000 * (sample.t_spacecraft_s - 1000) + sample.t_spacecraft_ms)
+            newest_ns = sample.t_mono_ns
+    assert times == [130, 650, 1170, 1690, 2210]

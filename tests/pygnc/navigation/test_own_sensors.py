@@ -1,12 +1,19 @@
 import math
 
 import msgspec
+import numpy as np
 import pytest
 
-from pygnc.bus.messages import DEVICES, LIVE, DeviceReading, SensorSample
+from pygnc.bus.messages import DEVICES, LIVE, BatchEnd, DeviceReading, GnssFix, InputMessage, SensorSample
+from pygnc.common import quaternion
+from pygnc.common.clock import SpacecraftReading
 from pygnc.configuration.settings import DeviceSettings, Settings
 from pygnc.estimators.attitude.settings import AttitudeSettings, OwnSensorSettings
+from pygnc.inputs.live import device_messages
+from pygnc.navigation.attitude import AttitudeTracker
 from pygnc.navigation.own_sensors import OwnSensors, device_values
+from pygnc_ground.truth.load import load_attitude_truth
+from tests.pygnc.navigation.attitude_batch import DEMO, MODEL, orbits_of, run, samples_of
 
 VALUES = device_values(AttitudeSettings())
 BOTH = OwnSensorSettings(gyro="imu", magnetometer="heading")
@@ -70,8 +77,8 @@ def test_one_sensor_leaves_the_other_to_the_host() -> None:
     assert own.measured(SAMPLE, only, VALUES).mag_imu_ut == SAMPLE.mag_imu_ut
 
 
-@pytest.mark.parametrize("missing", [None, "off"])
-def test_an_incomplete_reading_is_not_taken(missing: str | None) -> None:
+@pytest.mark.parametrize("missing", [None, "off", math.nan, math.inf])
+def test_an_incomplete_reading_is_not_taken(missing: str | float | None) -> None:
     own = OwnSensors()
     own.take(reading("imu", rate_y_rad_s=missing), BOTH, VALUES)
     assert own.newest == {}
@@ -112,3 +119,40 @@ def test_a_star_tracker_measures_beside_the_host_while_it_sees_stars() -> None:
     blind = attitude.values | {"quaternion_z": None}
     own.take(msgspec.structs.replace(attitude, t_mono_ns=11_500_000_000, values=blind), stars, VALUES)
     assert own.measured(late, stars, VALUES) is late
+
+
+def test_own_sensors_alone_give_the_attitude(inputs: list[InputMessage]) -> None:
+    """Readings and fixes of devices in place of the host's packets, with the true attitude by a star tracker."""
+    truth = load_attitude_truth(DEMO.parent / "truth.parquet")
+    assert truth is not None
+    own = OwnSensorSettings(gyro="imu", magnetometer="imu", star_tracker="stars", samples_s=1.0)
+    settings = Settings(
+        attitude=AttitudeSettings(own_sensors=own),
+        devices={name: DeviceSettings(family="ucb", port="/dev/null") for name in ("imu", "stars")},
+    )
+    attitude, taken = AttitudeTracker(settings.attitude, MODEL), list[InputMessage]()
+    first = next(m for m in inputs if isinstance(m, GnssFix) and m.gps_ms is not None)
+    offset_ms = (first.gps_ms or 0) - 1000 * (first.t_spacecraft_s or 0) + 250
+    for message in inputs:
+        t_mono_ns = 1_000_000_000 * getattr(message, "t_spacecraft_s", 0)
+        if isinstance(message, GnssFix) and message.gps_ms is not None:
+            t_s, t_ms = divmod(message.gps_ms - offset_ms, 1000)
+            changes = {"seq": len(taken) + 1, "source": DEVICES, "t_spacecraft_s": t_s, "t_spacecraft_ms": t_ms}
+            taken.append(msgspec.structs.replace(message, **changes))
+        elif isinstance(message, SensorSample):
+            q = truth.at(np.array([1000 * message.t_spacecraft_s + offset_ms])).quaternion[0]
+            axes = (f"quaternion_{axis}" for axis in "wxyz")
+            stars = reading("stars", t_mono_ns, **dict(zip(axes, q.tolist(), strict=True)))
+            rates = dict(zip(VALUES["gyro"], message.gyro_imu_rad_s, strict=True))
+            field = dict(zip(VALUES["magnetometer"], (1e-6 * one for one in message.mag_imu_ut), strict=True))
+            for one in (stars, reading("imu", t_mono_ns, **rates, **field)):
+                taken += device_messages(one, len(taken) + 1, settings, SpacecraftReading(0, 0), None)  # type: ignore[arg-type]
+    taken.append(BatchEnd(seq=len(taken) + 1, cause=""))
+    estimates = run(attitude, taken, orbits_of(taken))
+    assert len(estimates) == len(samples_of(inputs))
+    known = [estimate for estimate in estimates if estimate.mode == "fine" and estimate.gps_ms is not None]
+    assert {estimate.gps_ms - 1000 * estimate.t_spacecraft_s for estimate in known} == {offset_ms}  # type: ignore[operator]
+    assert {estimate.mode for estimate in estimates[-40:]} == {"fine"}
+    true = truth.at(np.array([estimate.gps_ms for estimate in known])).quaternion
+    errors = quaternion.error_vector(np.array([estimate.quaternion_gcrf_from_body for estimate in known]), true)
+    assert np.nanmax(np.degrees(np.linalg.norm(errors, axis=1))[-60:]) < 1.0

@@ -104,8 +104,8 @@ class SampleCorrection:
 
     def illuminance(self, lux: Sequence[float]) -> Array:
         """Return the corrected illuminances of the faces of the settings, shape (6,), with 0 where there is no face."""
-        found = np.zeros(FACES)
-        found[: self._faces] = lux[: self._faces]
+        found, given = np.zeros(FACES), lux[: self._faces]
+        found[: len(given)] = given
         return self._lux_scale * found
 
     def sample(

@@ -265,7 +265,7 @@ class StartSettings:
 
 @dataclass(frozen=True, slots=True)
 class OwnSensorSettings:
-    """Sensors on ports of the computer, whose readings replace the host's in live samples.
+    """Sensors on ports of the computer, whose readings replace the host's in live samples or make samples themselves.
 
     The other settings of the attitude then describe these sensors: scale, noise and errors by their data sheets, and
     their mounting.
@@ -282,9 +282,13 @@ class OwnSensorSettings:
     age_max_s: float = 2.0
     """Largest age of a reading when a sample arrives; without such a reading the sample is not used. The interval_s of
     the device must be shorter."""
+    samples_s: float = 0.0
+    """Least time between samples that readings of the gyro begin, without packets of the host; 0 for none."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "age_max_s")
+        require_positive(self, "age_max_s", "samples_s", zero_allowed=("samples_s",))
+        if self.samples_s and not (self.gyro and self.magnetometer):
+            raise ValueError("samples_s demands samples without the host; name gyro and magnetometer")
 
 
 @dataclass(frozen=True, slots=True)

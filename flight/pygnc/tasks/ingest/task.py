@@ -36,8 +36,7 @@ from pygnc.inputs.batch import (
 from pygnc.inputs.elements_file import ELEMENTS_FILE, read_elements
 from pygnc.inputs.gps_fixes import rollover
 from pygnc.inputs.input_state import InputCounters, InputRecovery
-from pygnc.inputs.live import live_anomalies, live_message
-from pygnc.inputs.own_receiver import device_message
+from pygnc.inputs.live import device_messages, live_anomalies, live_message
 from pygnc.inputs.range_files import find_arrivals
 from pygnc.inputs.range_folders import UnreadableFile
 from pygnc.inputs.source import BatchSource
@@ -121,21 +120,23 @@ class IngestTask(Task):
         """Write waiting live packets and readings; return True if more are waiting."""
         readers = self._live_readers()
         for packet in chain.from_iterable([reader.receive(LIVE_MESSAGES_PER_STEP) for reader in readers]):
+            messages: list[Message] = []
             settings = self.run.settings
             earliest_week = settings.orbit.screening.earliest_gps_week
             try:
-                message: Message = packet
-                if isinstance(packet, LivePacket):
-                    message = live_message(packet, self._seq + 1, settings.radio.bandwidth_hz, earliest_week)
-                elif isinstance(packet, DeviceReading):
+                if isinstance(packet, DeviceReading):
                     clock = self._counters.newest_mark or self.run.start
-                    message = device_message(packet, self._seq + 1, settings.orbit.own_receiver, clock)
+                    newest_ns = self._counters.newest_own_sample_ns
+                    messages = device_messages(packet, self._seq + 1, settings, clock, newest_ns)
+                elif isinstance(packet, LivePacket):
+                    messages = [live_message(packet, self._seq + 1, settings.radio.bandwidth_hz, earliest_week)]
             except (StopIteration, ValueError, struct.error) as error:
                 self.notify("warning", control.DROPPED, f"live packet {packet.seq} has no known form: {error}")
                 continue
-            for name, text in live_anomalies(message, self._counters):
-                self.notify("warning", name, text)
-            self._write([message])
+            for message in messages:
+                for name, text in live_anomalies(message, self._counters):
+                    self.notify("warning", name, text)
+            self._write(messages)
         return any(reader.is_behind for reader in readers)
 
     def _live_readers(self) -> list[StreamReader]:
