@@ -157,6 +157,11 @@ def spacecraft_offset_ms(t_spacecraft_s: int, gps_ms: int) -> int:
     return gps_ms - 1000 * t_spacecraft_s
 
 
+TAG_JITTER_S: Final = 7
+"""Largest difference between spacecraft times of one clock that is no restart: the host's tags are up to 3 s early or
+late, and rounded to whole seconds."""
+
+
 class SpacecraftReading(NamedTuple):
     """One instant on the spacecraft clock and on the computer's monotonic clock."""
 

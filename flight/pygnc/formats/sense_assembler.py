@@ -19,13 +19,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from pygnc.common.clock import TAG_JITTER_S
 from pygnc.common.constants import GpsTimeStatus, SolutionStatus
 from pygnc.formats.gps_packet import SENSE_GPS_PACKET, TERMINATOR
 from pygnc.formats.sense import STANDARD_LAYOUT, SenseLayout
 from pygnc.formats.sense_search import GPS_OFFSET_MAX_S, SENSOR_MEAN_STEP_MIN_S, SENSOR_STEP_S
 
-BACK_MAX_S: Final = 7
-"""A packet older than the newest packet by more than this belongs to another boot; packets are at most 5 s late."""
 _STEP_MAX_S: Final = SENSOR_STEP_S[1]
 
 
@@ -88,7 +87,7 @@ class SenseAssembler:
 
     def _follow_clock(self, time_s: int) -> None:
         """Assemble the remaining packets if the clock was set back."""
-        if self._newest_s is not None and time_s < self._newest_s - BACK_MAX_S:
+        if self._newest_s is not None and time_s < self._newest_s - TAG_JITTER_S:
             self._advance_all(final=True)
             self._newest_s = self._written_s = self._last_fix_s = None
         self._newest_s = time_s if self._newest_s is None else max(self._newest_s, time_s)
@@ -169,7 +168,7 @@ class SenseAssembler:
     def _release_fixes(self, *, final: bool) -> None:
         """Release GPS packets without a sample near them."""
         for time_s in sorted(self._fixes):
-            if final or self._is_past(time_s + BACK_MAX_S):
+            if final or self._is_past(time_s + TAG_JITTER_S):
                 self._spare(time_s, self._fixes.pop(time_s))
 
     def _spare(self, time_s: int, raw: bytes) -> None:

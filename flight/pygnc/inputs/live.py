@@ -17,7 +17,7 @@ from pygnc.bus.messages import (
     SensorSample,
     TimeMark,
 )
-from pygnc.common.clock import SpacecraftReading, spacecraft_ms_at
+from pygnc.common.clock import TAG_JITTER_S, SpacecraftReading, spacecraft_ms_at
 from pygnc.configuration.settings import Settings
 from pygnc.formats.gps_packet import RANGE_GPS, SENSE_GPS
 from pygnc.formats.ranges import RANGE_PACKET, decode_ranges
@@ -27,8 +27,6 @@ from pygnc.inputs.input_state import InputCounters
 from pygnc.inputs.own_receiver import own_fix
 from pygnc.inputs.source import packet_messages
 
-BACK_MAX_S: Final = 7
-"""Largest step back, s, that is no restart: late packets, jitter of 3 s to either side, rounding to whole seconds."""
 GPS_BACK_MAX_MS: Final = 60_000
 GPS_AHEAD_MAX_MS: Final = 86_400_000
 """A live packet more than a day ahead of the batch is reported."""
@@ -111,7 +109,7 @@ def live_anomalies(message: Message, earlier: InputCounters) -> list[tuple[str, 
     t_spacecraft_s = own_packet.t_spacecraft_s if own_packet else None
     gps_ms = own_fix.gps_ms if own_fix else None
     newest_s, newest_ms = earlier.newest_spacecraft_s, earlier.newest_gps_ms
-    if t_spacecraft_s is not None and newest_s is not None and t_spacecraft_s < newest_s - BACK_MAX_S:
+    if t_spacecraft_s is not None and newest_s is not None and t_spacecraft_s < newest_s - TAG_JITTER_S:
         times = f"{t_spacecraft_s} s of a live packet is before {newest_s} s of an earlier packet"
         text = f"spacecraft time {times}: the controller was restarted"
         found.append(("clock_fell_back", text))

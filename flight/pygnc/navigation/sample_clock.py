@@ -8,11 +8,9 @@ from typing import Final
 
 import msgspec
 
-from pygnc.common.clock import gps_ms_from_spacecraft_s
+from pygnc.common.clock import TAG_JITTER_S, gps_ms_from_spacecraft_s
 from pygnc.estimators.clock.clock_map import ClockMap, ClockVerdict
 
-BACK_MAX_S: Final = 7
-"""Largest step back, s, of continuous times: jitter of 3 s to either side and rounding to whole seconds."""
 STEP_MAX_S: Final = 16
 """Largest step forward, s, of continuous times: three missing samples. Times after longer gaps must be confirmed."""
 OFFSET_STEP_MS: Final = 500
@@ -37,7 +35,7 @@ class SampleClock(msgspec.Struct):
 
     def is_continuous(self, t_spacecraft_s: int) -> bool:
         """Return True if a spacecraft time continues the last accepted one."""
-        return self.reference_s is not None and -BACK_MAX_S <= t_spacecraft_s - self.reference_s <= STEP_MAX_S
+        return self.reference_s is not None and -TAG_JITTER_S <= t_spacecraft_s - self.reference_s <= STEP_MAX_S
 
     def observe(self, t_spacecraft_s: int, gps_ms: int | None) -> bool:
         """Process the times of a GPS packet; return True if its spacecraft time is accepted."""
@@ -58,7 +56,7 @@ class SampleClock(msgspec.Struct):
 
     def fell_back(self, t_spacecraft_s: int) -> bool:
         """Return True if a time is before the last accepted one: the clock was restarted or the value is damaged."""
-        return self.reference_s is not None and t_spacecraft_s < self.reference_s - BACK_MAX_S
+        return self.reference_s is not None and t_spacecraft_s < self.reference_s - TAG_JITTER_S
 
     def gps_ms(self, t_spacecraft_s: int) -> int | None:
         """Return the GPS time in ms of an accepted spacecraft time; None while the clock offset is unknown."""

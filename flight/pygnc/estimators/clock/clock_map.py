@@ -18,10 +18,10 @@ from typing import Final
 
 import msgspec
 
-from pygnc.common.clock import SPACECRAFT_RESTART_S, gps_ms_from_spacecraft_s, spacecraft_offset_ms
+from pygnc.common.clock import SPACECRAFT_RESTART_S, TAG_JITTER_S, gps_ms_from_spacecraft_s, spacecraft_offset_ms
 
-TOLERANCE_MS: Final = 7000
-"""Largest difference between two offsets of one boot: 3 s of jitter on either side, and whole seconds."""
+TOLERANCE_MS: Final = 1000 * TAG_JITTER_S
+"""Largest difference between two offsets of one boot."""
 RESTART_WINDOW_S: Final = 3600
 """A spacecraft clock that falls back to within this time after its start value has restarted, with or without GPS time.
 """

@@ -21,7 +21,6 @@ from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.error_models import ErrorBank, Hypotheses, InnovationTest
 from pygnc.estimators.orbit.initialisation import InitialFix, InitialOrbit, OrbitInitialiser
 from pygnc.estimators.orbit.manoeuvre import (
-    GAP_MAX_S,
     Candidate,
     Change,
     Manoeuvre,
@@ -332,7 +331,7 @@ class OrbitFilter:
     def _update(self, state: OrbitState, fix: Fix) -> OrbitUpdate:
         """Test position and velocity separately, then update with the parts that pass."""
         memory = self.memory
-        if fix.gps_ms - state.gps_ms > 1e3 * GAP_MAX_S:
+        if fix.gps_ms - state.gps_ms > 1e3 * self.settings.manoeuvre.gap_max_s:
             memory.candidates, memory.recent = [], []
         candidates = memory.candidates if self.settings.manoeuvre_detection else []
         banks = [memory.hypotheses, *(candidate.hypotheses for candidate in candidates)]
@@ -441,14 +440,15 @@ class OrbitFilter:
                 quiet = self._bank.without_acceleration(hypotheses, x, sigma_mps2)
                 candidates.append(Candidate(Change.THRUST_END, gps_ms, quiet, hypotheses.mixture(gps_ms, x)))
             return candidates
-        if interval_s > GAP_MAX_S:
+        if interval_s > self.settings.manoeuvre.gap_max_s:
             return candidates
-        size_mps = impulse_size_mps(test, interval_s)
+        size_mps = impulse_size_mps(test, interval_s, self.settings.manoeuvre)
         factor = self._bank.widening(hypotheses)
         is_suspected = size_mps is not None or is_thrust_suspected(factor)
         if Change.THRUST_BEGIN not in known and is_suspected:
-            opened = self._bank.opened(hypotheses, thrust_root())
-            factors = np.maximum(hypotheses.empirical_factor, thrust_factor(float(sigma_mps2.min())))
+            force_mps2 = self.settings.process_noise.unknown_force_mps2
+            opened = self._bank.opened(hypotheses, thrust_root(force_mps2))
+            factors = np.maximum(hypotheses.empirical_factor, thrust_factor(force_mps2, float(sigma_mps2.min())))
             thrust = replace(opened, empirical_factor=factors)
             candidates.append(Candidate(Change.THRUST_BEGIN, gps_ms, thrust, hypotheses.mixture(gps_ms, x)))
         impulses = [candidate for candidate in candidates if candidate.change is Change.IMPULSE]

@@ -17,7 +17,8 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import rtn_axes
-from pygnc.estimators.orbit.error_models import UNKNOWN_FORCE_MPS2, Hypotheses, InnovationTest
+from pygnc.estimators.orbit.error_models import Hypotheses, InnovationTest
+from pygnc.estimators.orbit.settings import ManoeuvreSettings
 from pygnc.estimators.orbit.state import EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
 
 _CHI_SQUARE_SUSPICIOUS: Final = 14.2
@@ -33,11 +34,6 @@ _LEAD_LOST: Final = -4.0
 _FIXES_MIN: Final = 3
 _FIXES_CLEAR: Final = 7
 """Fixes after which a candidate is confirmed at the earliest, and after which it need not be ahead of the others."""
-_CHANGE_MIN_MPS: Final = 0.01
-_CHANGE_MAX_MPS: Final = 2.0
-"""Larger innovations are damage or need a new orbit."""
-GAP_MAX_S: Final = 600.0
-"""Longest time without fixes across which a manoeuvre is detected: unknown drag changes the orbit, too."""
 _THRUST_S: Final = 100.0
 """Duration of a thrust until it becomes suspicious."""
 
@@ -118,12 +114,13 @@ def confirmed(candidates: Sequence[Candidate]) -> Candidate | None:
     return best if best.fixes >= _FIXES_MIN and best.lead >= lead_min and is_clear else None
 
 
-def impulse_size_mps(test: InnovationTest, interval_s: float) -> float | None:
+def impulse_size_mps(test: InnovationTest, interval_s: float, limits: ManoeuvreSettings) -> float | None:
     """Return the expected size of a suspected impulse; None if the innovations show none.
 
     Args:
         test: Innovations without an impulse; those of the velocity, if any, give its size.
         interval_s: Time since the fix before.
+        limits: Sizes of the impulses that are possible.
     """
     parts = [part for part in (test.position, test.velocity) if part is not None]
     if max(part.chi_square for part in parts) < _CHI_SQUARE_SUSPICIOUS:
@@ -131,7 +128,7 @@ def impulse_size_mps(test: InnovationTest, interval_s: float) -> float | None:
     size_mps = (
         math.hypot(*test.velocity.residual) if test.velocity else math.hypot(*test.position.residual) / interval_s
     )
-    return None if size_mps > _CHANGE_MAX_MPS else max(size_mps, _CHANGE_MIN_MPS)
+    return None if size_mps > limits.delta_v_max_mps else max(size_mps, limits.delta_v_min_mps)
 
 
 def impulse_root(sigma_mps: float, interval_s: float) -> Array:
@@ -154,16 +151,16 @@ def is_thrust_suspected(empirical_factor: float) -> bool:
     return empirical_factor > _FACTOR_SUSPICIOUS
 
 
-def thrust_root() -> Array:
-    """Return the root (10, 3) of the covariance that an acceleration since some minutes adds."""
+def thrust_root(sigma_mps2: float) -> Array:
+    """Return the root (10, 3) of the covariance that an acceleration of this size since some minutes adds."""
     root = np.zeros((SIZE, 3))
     eye = np.eye(3)
-    root[POSITION] = 0.5 * _THRUST_S**2 * UNKNOWN_FORCE_MPS2 * eye
-    root[VELOCITY] = _THRUST_S * UNKNOWN_FORCE_MPS2 * eye
-    root[EMPIRICAL] = UNKNOWN_FORCE_MPS2 * eye
+    root[POSITION] = 0.5 * _THRUST_S**2 * sigma_mps2 * eye
+    root[VELOCITY] = _THRUST_S * sigma_mps2 * eye
+    root[EMPIRICAL] = sigma_mps2 * eye
     return root
 
 
-def thrust_factor(empirical_sigma_mps2: float) -> float:
-    """Return the factor on the empirical accelerations during a thrust."""
-    return 0.3 * UNKNOWN_FORCE_MPS2 / empirical_sigma_mps2
+def thrust_factor(sigma_mps2: float, empirical_sigma_mps2: float) -> float:
+    """Return the factor on the empirical accelerations during a thrust with accelerations of the size `sigma_mps2`."""
+    return 0.3 * sigma_mps2 / empirical_sigma_mps2

@@ -129,9 +129,11 @@ class ProcessNoiseSettings:
     """Upper limit of the factor by which the filter widens the empirical accelerations while its innovations are
     correlated.
     """
+    unknown_force_mps2: float = 1.0e-4
+    """Standard deviation of each component of an unknown force or thrust, as an acceleration."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "drag_log_sigma", "drag_log_time_s", "empirical_time_s")
+        require_positive(self, "drag_log_sigma", "drag_log_time_s", "empirical_time_s", "unknown_force_mps2")
         if len(self.empirical_sigma_mps2) != 3 or min(self.empirical_sigma_mps2) <= 0.0:
             raise ValueError(f"empirical_sigma_mps2 must be three positive numbers, not {self.empirical_sigma_mps2}")
         if self.density_variation < 0.0 or self.empirical_factor_max < 1.0:
@@ -187,6 +189,24 @@ class StartSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ManoeuvreSettings:
+    """Manoeuvres that the fixes may show, if `manoeuvre_detection` is set."""
+
+    delta_v_min_mps: float = 0.01
+    """Least expected change of the velocity by an impulse."""
+    delta_v_max_mps: float = 2.0
+    """Largest change; larger innovations are damage or need a new orbit."""
+    gap_max_s: float = 600.0
+    """Longest time without fixes across which a manoeuvre is detected: unknown drag changes the orbit, too."""
+
+    def __post_init__(self) -> None:
+        require_positive(self)
+        if self.delta_v_min_mps > self.delta_v_max_mps:
+            text = f"{self.delta_v_min_mps:g} and {self.delta_v_max_mps:g}"
+            raise ValueError(f"delta_v_min_mps must be at most delta_v_max_mps, not {text}")
+
+
+@dataclass(frozen=True, slots=True)
 class ArcSettings:
     """Expected length and density of the fixes. The force model is chosen for these and for the default sigmas."""
 
@@ -215,6 +235,7 @@ class OrbitSettings:
     elements: ElementsSettings = field(default_factory=ElementsSettings)
     process_noise: ProcessNoiseSettings = field(default_factory=ProcessNoiseSettings)
     measurement: MeasurementSettings = field(default_factory=MeasurementSettings)
+    manoeuvre: ManoeuvreSettings = field(default_factory=ManoeuvreSettings)
     start: StartSettings = field(default_factory=StartSettings)
 
     def __post_init__(self) -> None:
