@@ -1,24 +1,24 @@
 """Attitude of a replay: smoother, truth and Cramér-Rao bound for the sensor samples."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from pygnc.estimators.attitude.filter import AttitudeUpdate
-from pygnc.estimators.attitude.magnetometer import FieldInnovation
-from pygnc.estimators.attitude.measurement_model import innovation_of
+from pygnc.estimators.attitude.magnetometer import Magnetometer
+from pygnc.estimators.attitude.measurement_model import Innovation, VectorInnovation
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.sample import SampleCorrection
 from pygnc.estimators.attitude.settings import FACES, AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
-from pygnc.estimators.attitude.sun_sensors import IlluminanceInnovation
+from pygnc.estimators.attitude.sun_sensors import IlluminanceInnovation, SunSensors
 from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.bound import BoundSample, attitude_bound
 from pygnc_ground.attitude.face_illuminance import face_illuminance
 from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.attitude.solution import GyroReadings, solution_from_states
 from pygnc_ground.orbit.solution import BoolArray
-from pygnc_ground.replay.result import AttitudeResult, SampleRecords, column
+from pygnc_ground.replay.result import AttitudeResult, Innovations, SampleRecords, column
 from pygnc_ground.truth.attitude_truth import AttitudeTruth
 
 _NOT_TAKEN = {AttitudeRejectCause.NOT_LATER, AttitudeRejectCause.NOT_FINITE}
@@ -76,8 +76,8 @@ def bound_samples(records: Sequence[AttitudeRecord], correction: SampleCorrectio
 def _samples(records: Sequence[AttitudeRecord]) -> SampleRecords:
     outcomes, estimates = [record.outcome for record in records], [record.estimate for record in records]
     updates = [outcome.update for outcome in outcomes]
-    field = [innovation_of(FieldInnovation, update.innovations) if update else None for update in updates]
-    light = [innovation_of(IlluminanceInnovation, update.innovations) if update else None for update in updates]
+    predicted = [update.innovations if update else {} for update in updates]
+    light = [one if isinstance(one := of.get(SunSensors.name), IlluminanceInnovation) else None for of in predicted]
     places = [outcome.environment for outcome in outcomes]
     return SampleRecords(
         seq=column((outcome.sample.seq for outcome in outcomes), dtype=np.int64),
@@ -89,16 +89,29 @@ def _samples(records: Sequence[AttitudeRecord]) -> SampleRecords:
         sunlit_fraction=column(None if place is None else place.sunlit_fraction for place in places),
         nis=column(estimate.nis if estimate.dof else None for estimate in estimates),
         dof=column((estimate.dof for estimate in estimates), dtype=np.int64),
-        field_innovation_ut=column((one.residual if one else None for one in field), 3),
-        field_innovation_sigma_ut=column((one.sigma if one else None for one in field), 3),
-        field_chi_square=column(one.chi_square if one else None for one in field),
-        field_used=column((one is not None and one.is_used for one in field), dtype=np.bool_),
+        innovations=_vector_innovations(predicted),
         faces_usable=_flags([one.usable if one else None for one in light], 6),
         faces_used=_flags([one.used if one else None for one in light], 6),
         faces_dead=_flags([update.faces.dead if update else None for update in updates], 6),
         faces_mirrored=_flags([update.faces.mirrored if update else None for update in updates], 6),
         gyro_stuck=_flags([update.gyro.stuck if update else None for update in updates], 3),
     )
+
+
+def _vector_innovations(predicted: Sequence[Mapping[str, Innovation]]) -> dict[str, Innovations]:
+    found = {Magnetometer.name: 3}
+    for of in predicted:
+        found |= {name: len(one.residual) for name, one in of.items() if isinstance(one, VectorInnovation)}
+    innovations = {}
+    for name, width in found.items():
+        rows = [one if isinstance(one := of.get(name), VectorInnovation) else None for of in predicted]
+        innovations[name] = Innovations(
+            values=column((one.residual if one else None for one in rows), width),
+            sigmas=column((one.sigma if one else None for one in rows), width),
+            chi_square=column(one.chi_square if one else None for one in rows),
+            used=column((one is not None and one.is_used for one in rows), dtype=np.bool_),
+        )
+    return innovations
 
 
 def _flags(rows: Sequence[BoolArray | None], width: int) -> BoolArray:

@@ -5,7 +5,7 @@ normal axes of our orbit ("rtn"). Velocities are relative to the rotating axes.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -36,6 +36,22 @@ def column(
     return table if width is None else table.reshape(-1, width)
 
 
+class Innovations(NamedTuple):
+    """Innovations of a vector measurement at n records; NaN without a prediction.
+
+    Attributes:
+        values: Measured minus predicted, shape (n, k).
+        sigmas: Expected standard deviations, shape (n, k).
+        chi_square: Innovation squared over its covariance, which the gate limits, k degrees of freedom, shape (n,).
+        used: True for measurements that passed the gate, shape (n,).
+    """
+
+    values: FloatArray
+    sigmas: FloatArray
+    chi_square: FloatArray
+    used: BoolArray
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleRecords:
     """The n sensor samples of the input, in the order of the attitudes of the flight software."""
@@ -58,14 +74,8 @@ class SampleRecords:
     """Normalised innovation squared of the used measurements, shape (n,); NaN without a used measurement"""
     dof: IntArray
     """Degrees of freedom of `nis`, shape (n,)"""
-    field_innovation_ut: FloatArray
-    """Magnetometer reading minus prediction in µT, sensor axes, shape (n, 3); NaN without a prediction"""
-    field_innovation_sigma_ut: FloatArray
-    """Expected standard deviation of the innovation in µT, shape (n, 3)"""
-    field_chi_square: FloatArray
-    """Innovation squared over its covariance, which the gate limits, 3 degrees of freedom, shape (n,)"""
-    field_used: BoolArray
-    """True where the magnetometer reading passed the gate, shape (n,)"""
+    innovations: Mapping[str, Innovations]
+    """Innovations of the sensors with vector readings by measurement model: magnetometer in µT, others in rad"""
     faces_usable: BoolArray
     """True for faces with a usable reading, shape (n, 6)"""
     faces_used: BoolArray

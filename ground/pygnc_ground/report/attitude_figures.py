@@ -231,8 +231,8 @@ def conditions(samples: SampleRecords, mounting: MountingSettings) -> list[Condi
         _CAUSES.get(cause, printable(cause.replace("_", " "))[:_UNKNOWN_SHOWN]): np.asarray(causes == cause)
         for cause in sorted({*samples.cause} - {""})
     }
-    judged = np.isfinite(samples.field_chi_square)
-    faults["magnetometer rejected by its gate"] = judged & ~samples.field_used
+    for name, of in samples.innovations.items():
+        faults[f"{name.replace('_', ' ')} rejected by its gate"] = np.isfinite(of.chi_square) & ~of.used
     stopped = samples.faces_usable & ~samples.faces_used
     faults["a face rejected by its gate"] = np.asarray(stopped.any(axis=1))
     for number, name in enumerate(face_names(mounting)):

@@ -104,7 +104,10 @@ def render_report(result: ReplayResult) -> str:
             ],
             "sensors": [
                 chart("light", sensor_figures.light(attitude, settings, sample_time)),
-                chart("field", sensor_figures.field_residuals(attitude, settings.magnetometer, sample_time)),
+                *(
+                    chart(name, sensor_figures.sensor_residuals(attitude, name, settings, sample_time))
+                    for name in attitude.samples.innovations
+                ),
                 chart("attitude-consistency", squares, texts="consistency"),
             ],
             "clock": [chart("clock", clock(of_clock, time))],

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 
 from pygnc_ground.attitude.accuracy import AttitudeErrors
 from pygnc_ground.orbit.consistency import band, nis_consistency
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, OrbitErrors
-from pygnc_ground.replay.result import ReplayResult
+from pygnc_ground.orbit.solution import FloatArray, IntArray, OrbitErrors
+from pygnc_ground.replay.result import Innovations, ReplayResult
 from pygnc_ground.report import traces
 from pygnc_ground.report.axes import TimeAxis
 from pygnc_ground.report.comparison import ComparedOrbit, running_mean
@@ -221,40 +221,24 @@ def innovations(result: ReplayResult, time: TimeAxis) -> Drawing:
     return traces.finish(figure, time, entries, fixes.restarted)
 
 
-class Innovations(NamedTuple):
-    """Innovations of a vector measurement at n records.
-
-    Attributes:
-        values: Measured minus predicted, in the unit of the panels, shape (n, 3).
-        sigmas: Expected standard deviations, in the unit of the panels, shape (n, 3).
-        chi_square: Squared normalised lengths, shape (n,).
-        used: True for measurements that passed the gate, shape (n,).
-    """
-
-    values: FloatArray
-    sigmas: FloatArray
-    chi_square: FloatArray
-    used: BoolArray
-
-
 def innovation_panels(
     panels: Sequence[Axes], time: TimeAxis, found: Innovations, gate: float, names: Sequence[str]
 ) -> None:
-    """Plot the three components of innovations in panels with these names, and their normalised length in a fourth.
+    """Plot the components of innovations in panels with these names, and their normalised length in the last panel.
 
     `gate` is the largest normalised length that passes the gate.
     """
     bounds, used = 3.0 * found.sigmas, found.used
     limit = max(traces.limit_around(bounds, share=0.95), traces.limit_around(found.values[used], share=0.995))
-    for k, (axes, name) in enumerate(zip(panels[:3], names, strict=True)):
+    for k, (axes, name) in enumerate(zip(panels[:-1], names, strict=True)):
         axes.set_ylim(-limit, limit)
         axes.set_ylabel(name)
         traces.band(axes, time, traces.trace(time, bounds[:, k]), FILTER_BAND)
         traces.used_and_rejected(axes, time, used, found.values[:, k])
-    panels[3].set_ylim(0.0, 1.6 * gate)
-    panels[3].set_ylabel("√χ² [σ]")
-    traces.used_and_rejected(panels[3], time, used, np.sqrt(found.chi_square))
-    traces.level(panels[3], gate)
+    panels[-1].set_ylim(0.0, 1.6 * gate)
+    panels[-1].set_ylabel("√χ² [σ]")
+    traces.used_and_rejected(panels[-1], time, used, np.sqrt(found.chi_square))
+    traces.level(panels[-1], gate)
 
 
 def innovation_entries(gate: float) -> list[Entry]:

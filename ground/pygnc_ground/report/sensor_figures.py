@@ -1,4 +1,4 @@
-"""Figures of the attitude sensors: light on the faces, magnetometer residuals, consistency of the attitude filter."""
+"""Figures of the attitude sensors: light on the faces, residuals of vectors, consistency of the attitude filter."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 from matplotlib.axes import Axes
 
-from pygnc.estimators.attitude.settings import AttitudeSettings, MagnetometerSettings
+from pygnc.estimators.attitude.magnetometer import Magnetometer
+from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc_ground.attitude.accuracy import NEES_DOF
 from pygnc_ground.orbit.solution import BoolArray, FloatArray
 from pygnc_ground.replay.result import AttitudeResult
@@ -16,7 +17,6 @@ from pygnc_ground.report.attitude_figures import face_names
 from pygnc_ground.report.axes import TimeAxis, close_up, eclipses, shade, spans
 from pygnc_ground.report.comparison import ComparedAttitude
 from pygnc_ground.report.orbit_figures import (
-    Innovations,
     innovation_entries,
     innovation_panels,
     nees_squares,
@@ -103,20 +103,20 @@ def _draw(axes: Axes, time: TimeAxis, values: FloatArray, saturated: BoolArray, 
     traces.rejected(axes, traces.trace(time, np.where(doubted, values, np.nan)))
 
 
-def field_residuals(result: AttitudeResult, settings: MagnetometerSettings, time: TimeAxis) -> Drawing:
-    """Plot the innovations of the magnetometer per sensor axis, and their normalised length against the gate."""
-    samples = result.samples
-    if not np.isfinite(samples.field_chi_square).any():
-        return "The filter never had an attitude to predict a magnetometer reading."
-    gate = math.sqrt(settings.gate)
-    figure, grid = panel_grid(2, 2, 1.3)
+def sensor_residuals(result: AttitudeResult, name: str, settings: AttitudeSettings, time: TimeAxis) -> Drawing:
+    """Plot the innovations of a measurement model per axis, and their normalised length against its gate."""
+    samples, innovations = result.samples, result.samples.innovations[name]
+    if not np.isfinite(innovations.chi_square).any():
+        return f"The filter never had an attitude to predict a reading of the {name.replace('_', ' ')}."
+    width = innovations.values.shape[1]
+    unit, factor = ("µT", 1.0) if name == Magnetometer.name else ("mrad", 1e3)
+    figure, grid = panel_grid(2, 2, 1.3) if width == 3 else panel_grid(width + 1, 1, 0.9)
     panels = [axes for row in grid for axes in row]
     shade(panels, eclipses(samples, time))
-    field = Innovations(
-        samples.field_innovation_ut, samples.field_innovation_sigma_ut, samples.field_chi_square, samples.field_used
-    )
-    innovation_panels(panels, time, field, gate, [f"{name} [µT]" for name in "xyz"])
-    entries = [*innovation_entries(gate), ("band", SHADE, "eclipse")]
+    scaled = innovations._replace(values=factor * innovations.values, sigmas=factor * innovations.sigmas)
+    limit = math.sqrt(getattr(settings, name).gate)
+    innovation_panels(panels, time, scaled, limit, [f"{axis} [{unit}]" for axis in "xyz"[:width]])
+    entries = [*innovation_entries(limit), ("band", SHADE, "eclipse")]
     return traces.finish(figure, time, entries, samples.found_again)
 
 

@@ -12,7 +12,7 @@ from pygnc_ground.attitude.bound import AttitudeBound
 from pygnc_ground.attitude.face_illuminance import FaceIlluminance
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.replay.result import AttitudeResult, SampleRecords
+from pygnc_ground.replay.result import AttitudeResult, Innovations, SampleRecords
 from pygnc_ground.truth.attitude_truth import TrueAttitude
 
 STEP_MS = 5_000
@@ -71,10 +71,11 @@ def records(gps_ms: IntArray, eclipse: tuple[float, float] = (0.4, 0.7)) -> Samp
         sunlit_fraction=lit.astype(float),
         nis=rng.chisquare(dof),
         dof=dof,
-        field_innovation_ut=innovation,
-        field_innovation_sigma_ut=sigma,
-        field_chi_square=((innovation / sigma) ** 2).sum(axis=1),
-        field_used=np.ones(count, dtype=np.bool_),
+        innovations={
+            "magnetometer": Innovations(
+                innovation, sigma, ((innovation / sigma) ** 2).sum(axis=1), np.ones(count, dtype=np.bool_)
+            )
+        },
         faces_usable=usable,
         faces_used=usable.copy(),
         faces_dead=none,
@@ -137,10 +138,11 @@ def without_attitude(result: AttitudeResult) -> AttitudeResult:
         sunlit_fraction=unknown,
         nis=unknown,
         dof=np.zeros(count, dtype=np.int64),
-        field_innovation_ut=np.full((count, 3), np.nan),
-        field_innovation_sigma_ut=np.full((count, 3), np.nan),
-        field_chi_square=unknown,
-        field_used=np.zeros(count, dtype=np.bool_),
+        innovations={
+            "magnetometer": Innovations(
+                np.full((count, 3), np.nan), np.full((count, 3), np.nan), unknown, np.zeros(count, dtype=np.bool_)
+            )
+        },
     )
     lost = replace(
         result.solution,
@@ -174,8 +176,8 @@ def troubled(result: AttitudeResult) -> AttitudeResult:
     for column in (filtered.quaternion, filtered.attitude_covariance, filtered.gyro_bias_imu_rad_s):
         column[lost] = np.nan
     stopped = np.arange(2, count, 37)
-    samples.field_used[stopped] = False
-    samples.field_chi_square[stopped] = 40.0
+    samples.innovations["magnetometer"].used[stopped] = False
+    samples.innovations["magnetometer"].chi_square[stopped] = 40.0
     samples.faces_used[stopped] = False
     dead, mirrored, stuck = (flags.copy() for flags in (samples.faces_dead, samples.faces_mirrored, samples.gyro_stuck))
     dead[late:, 1], mirrored[late:, 3], stuck[late:, 2] = True, True, True

@@ -9,7 +9,7 @@ import pytest
 
 from pygnc.bus.messages import SourceFile
 from pygnc_ground.orbit.solution import IntArray
-from pygnc_ground.replay.result import AttitudeResult, ReplayResult, UntimedRecord
+from pygnc_ground.replay.result import AttitudeResult, Innovations, ReplayResult, UntimedRecord
 from pygnc_ground.report.html import render_report, write_report
 from tests.pygnc_ground.report import attitude_samples, samples
 from tests.pygnc_ground.report.page import Page
@@ -109,10 +109,24 @@ def test_without_an_orbit_rates_and_light_remain() -> None:
     result = replace(samples.clean(60), attitude=attitude_samples.clean(300, begin_ms=samples.BEGIN_MS))
     page = Page(render_report(samples.without_orbit(result)))
     assert "Biases are unknown without an attitude." in page.text
-    assert "The filter never had an attitude to predict a magnetometer reading." in page.text
+    assert "The filter never had an attitude to predict a reading of the magnetometer." in page.text
     titles = " ".join(page.titles())
     assert "Modes and faults over time, and the body rate" in titles
     assert "Light on each face over time" in titles
+
+
+def test_further_sensors_have_residuals_of_their_own() -> None:
+    result = replace(samples.clean(60), attitude=attitude_samples.clean(300, begin_ms=samples.BEGIN_MS))
+    of_samples, rng = result.attitude.samples, np.random.default_rng(8)
+    count, found = len(of_samples), dict(of_samples.innovations)
+    for name, width in (("star_tracker", 3), ("sun_direction", 2)):
+        values, sigmas = 1e-3 * rng.normal(size=(count, width)), np.full((count, width), 1e-3)
+        used = (1e6 * np.square(values).sum(axis=1)) < 9.0
+        found[name] = Innovations(values, sigmas, 1e6 * np.square(values).sum(axis=1), used)
+    attitude = replace(result.attitude, samples=replace(of_samples, innovations=found))
+    titles = " ".join(Page(render_report(replace(result, attitude=attitude))).titles())
+    assert "Residuals of the star tracker" in titles
+    assert "Residuals of the fine Sun sensor" in titles
 
 
 def test_the_summary_lists_the_input(troubled: str) -> None:

@@ -1,7 +1,6 @@
 """Magnetometer: measures the geomagnetic field, with a bias, and errors of scale, misalignment and panel currents."""
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -9,12 +8,12 @@ import numpy as np
 from pygnc.common.arrays import Array, cross_matrix
 from pygnc.estimators.attitude.measurement_model import (
     Accepted,
-    Innovation,
     MeasurementModel,
     ModelMemory,
     Observation,
     Prediction,
     Tested,
+    VectorInnovation,
     Verdict,
     projected_errors,
 )
@@ -49,17 +48,6 @@ _YOUNG_SAMPLES: Final = 150
 """Samples of a track before which the magnetometer ends it sooner."""
 _MISLED_SIGMA_RAD: Final = math.radians(8.0)
 """Uncertainty of an attitude that a wrong magnetometer bias has misled."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FieldInnovation(Innovation):
-    """Innovation of the magnetometer in uT, sensor axes, m = 3.
-
-    Attributes:
-        chi_square: Normalised innovation squared, which the gate tests.
-    """
-
-    chi_square: float
 
 
 class Magnetometer(MeasurementModel):
@@ -124,7 +112,7 @@ class Magnetometer(MeasurementModel):
             is_accepted = not jumped and distance <= self._settings.magnetometer.gate
         weight = max(_REJECTED_WEIGHT, 1.0 / (prediction.samples + _FIRST_SAMPLES))
         rejected = memory.rejected + weight * ((not is_accepted) - memory.rejected)
-        innovation = FieldInnovation(residual, np.sqrt(covariance.diagonal()), is_accepted, False, distance)  # noqa: FBT003
+        innovation = VectorInnovation(residual, np.sqrt(covariance.diagonal()), is_accepted, False, distance)  # noqa: FBT003
         if not is_accepted:
             disturbed = 1 if jumped else memory.disturbed + 1
             after = ModelMemory(memory.misfit, rejected, disturbed=disturbed)

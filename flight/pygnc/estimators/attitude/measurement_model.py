@@ -6,10 +6,9 @@ filter updates a track with what the models accept, in the order of `measurement
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto, unique
-from typing import ClassVar, Final, NamedTuple, TypeVar
+from typing import ClassVar, Final, NamedTuple
 
 import numpy as np
 
@@ -94,12 +93,15 @@ class Innovation:
     is_evidence: bool
 
 
-_Innovation = TypeVar("_Innovation", bound=Innovation)
+@dataclass(frozen=True, slots=True, eq=False)
+class VectorInnovation(Innovation):
+    """Innovation of a reading that is tested as a whole.
 
+    Attributes:
+        chi_square: Normalised innovation squared, which the gate tests.
+    """
 
-def innovation_of(kind: type[_Innovation], innovations: Mapping[str, Innovation]) -> _Innovation | None:
-    """Return the innovation of this kind; None if the sample has none."""
-    return next((one for one in innovations.values() if isinstance(one, kind)), None)
+    chi_square: float
 
 
 class ModelMemory(NamedTuple):
@@ -175,7 +177,7 @@ def tested_as_whole(
     is_accepted = distance <= gate
     misfit = memory.misfit_after(distance * factor * factor / len(residual)) if is_accepted else memory.misfit
     after = ModelMemory(misfit, memory.rejected + _REJECTED_WEIGHT * ((not is_accepted) - memory.rejected))
-    innovation = Innovation(residual, np.sqrt(covariance.diagonal()), is_accepted, is_evidence=True)
+    innovation = VectorInnovation(residual, np.sqrt(covariance.diagonal()), is_accepted, True, distance)  # noqa: FBT003
     accepted = Accepted(residual, projected, sigma, d_time) if is_accepted else None
     return Tested(innovation, partials, after, accepted, prediction.health)
 

@@ -5,7 +5,6 @@ import pytest
 
 from pygnc.common import quaternion
 from pygnc.estimators.attitude.magnetometer import Magnetometer
-from pygnc.estimators.attitude.measurement_model import innovation_of
 from pygnc.estimators.attitude.measurement_models import measurement_models
 from pygnc.estimators.attitude.mekf import MultiplicativeEkf, Track
 from pygnc.estimators.attitude.sensor_health import SensorHealth
@@ -36,8 +35,8 @@ def test_update_agrees_with_the_kalman_equations() -> None:
     field = Magnetometer(SETTINGS).observation(predicted, body_from_gcrf, sample.mag_imu_ut, around, 1.0)
     sources = light_sources(around, SETTINGS)
     light = SunSensors(SETTINGS).observation(predicted, body_from_gcrf, sample.lux, sources, 1.0).observation
-    innovation = innovation_of(IlluminanceInnovation, tracked.innovations)
-    assert innovation is not None
+    innovation = tracked.innovations["sun_sensors"]
+    assert isinstance(innovation, IlluminanceInnovation)
     used = innovation.used
     assert 1 <= used.sum() < 6
     residual, partials, sigma = (
