@@ -147,7 +147,7 @@ def harris_priester(position_m: Array, sun_m: Array, pole: Array) -> tuple[float
         sun_m: Geocentric position of the Sun in that frame, m, shape (3,).
         pole: Unit vector of the Earth's rotation axis in that frame, shape (3,).
     """
-    # Plain floats: three times as fast as arrays of three.
+    # Arithmetic with Python floats is three times as fast as with arrays of three elements.
     x, y, z = position_m.tolist()
     radius_m = math.hypot(x, y, z)
     up = (x / radius_m, y / radius_m, z / radius_m)

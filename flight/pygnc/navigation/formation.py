@@ -310,7 +310,7 @@ class FormationTracker:
             if orbit is None and is_preliminary:
                 own = sorted(fix.gps_ms for fix in fixes if fix.satellite == settings.formation.own_id)
                 ours = [fix.fix for fix in fixes if fix.satellite == settings.formation.own_id]
-                # A wrong time tag is at one end.
+                # A fix with a wrong time is sorted to one end.
                 orbit = self._solver.orbit_of_fix(ours, own[len(own) // 2]) if own else None
             if orbit is None:
                 return result

@@ -154,7 +154,7 @@ def _partner_values(estimate: FormationEstimate, approach: ClosestApproach | Non
     covariance = estimate.covariance_rtn
     if estimate.position_rtn_m is None or estimate.velocity_rtn_mps is None or covariance is None:
         return values
-    # A covariance that is no covariance gives no standard deviation.
+    # A damaged covariance may be short or have negative variances, which have no standard deviation.
     variances = [covariance[place] if place < len(covariance) else math.nan for place in _VARIANCES]
     sigma_m = [math.sqrt(variance) if variance >= 0.0 else math.nan for variance in variances]
     values |= _components("rtn_m", estimate.position_rtn_m) | _components("rtn_mps", estimate.velocity_rtn_mps)

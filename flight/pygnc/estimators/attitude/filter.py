@@ -244,7 +244,7 @@ class AttitudeFilter:
             memory.was_contradicted = True
             return
         if update.step.state.attitude_sigma_rad > self.settings.start.unknown_sigma_rad:
-            # With such an error, the update of a linearised filter is not reliable.
+            # A linearised update is not reliable with such a large uncertainty.
             self._abandon_track()
             return
         for model, verdict in zip(self._models, verdicts, strict=True):

@@ -98,7 +98,7 @@ class TimeTagErrors(NamedTuple):
         variance = min(max(variance, 0.0), _TAG_VARIANCE_MAX_S2)
         significant = variance * math.sqrt(0.5 * information) > _TAG_EVIDENCE and self.samples >= _TAG_SAMPLES_MIN
         if significant and not self.detected:
-            # From now on the variance is in S, which makes each sample less informative.
+            # A detected scatter is part of the innovation covariance S, so that each sample is less informative.
             information = _TAG_SAMPLES_MIN * (sensitivity / (1.0 + variance * sensitivity)) ** 2
         return TimeTagErrors(variance, information, self.samples + 1, self.detected or significant)
 

@@ -141,7 +141,7 @@ class SunSensors(MeasurementModel):
         partials = np.zeros((len(self._normals), SIZE))
         d_attitude = (self._normal_crosses @ (sun_vector + earth_vector)[:, :, None])[:, :, 0]
         partials[:, ATTITUDE] = gain[:, None] * d_attitude
-        # The diagonal of this block, in place.
+        # Each reading depends on the gain of its own face only: the diagonal of this block.
         partials.ravel()[FACE_GAINS.start :: SIZE + 1] = ungained
         partials[:, REFLECTIVITY] = gain * albedo_share
         partials[:, COSINE_ERROR] = -gain * direct * sine2

@@ -128,7 +128,7 @@ class ClockMap(msgspec.Struct):
         if self.challenger.length < CONFIRMATIONS:
             return False
         restarted = not current.fits(t_spacecraft_s, None)
-        # A map of fewer observations than now speak against it was damage at the start of the same boot.
+        # A map with fewer observations than now contradict it came from damaged times at the start of this boot.
         if current.observations >= CONFIRMATIONS or (restarted and current.length >= CONFIRMATIONS):
             self.number += 1
         self.current, self.challenger = self.challenger, None

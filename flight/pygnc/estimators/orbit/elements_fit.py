@@ -144,7 +144,7 @@ def _elements(parameters: Array, epoch_gps_ms: int) -> MeanElements:
     """Return elements from mean motion (rad/s, times 1000), e cos w, e sin w, i, node and w + M (rad), and B*."""
     motion, e_cos, e_sin, inclination, node, latitude, bstar = parameters.tolist()
     if inclination < 0.0:
-        # The other node of a nearly equatorial orbit.
+        # A correction may take a nearly equatorial orbit across the equator; it is then counted from the other node.
         inclination, node, latitude = -inclination, node + math.pi, latitude + math.pi
         e_cos, e_sin = -e_cos, -e_sin
     perigee = math.atan2(e_sin, e_cos)
