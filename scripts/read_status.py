@@ -19,8 +19,8 @@ import sys
 
 # Tables: made by scripts/generate/docs.py.
 # fmt: off
-VERSION = 6
-MISSING = {4: 4, 5: 3}
+VERSION = 7
+MISSING = {4: 5, 5: 4, 6: 1}
 TASKS = ("ingest", "orbit", "attitude", "formation", "batch_writer", "status", "host_link", "devices")
 STATES = ("none", "starting", "up", "stopped", "failed")
 WORDS = {
@@ -84,6 +84,7 @@ H ranges_rejected
 I fixes_of_partners
 H manoeuvres ranges_repeated
 I ranges_old ranges_unsolved
+H readings_used
 """),
 )
 # fmt: on

@@ -240,6 +240,7 @@ _COUNTED: Final = (
     Field("ranges_repeated", "H", "", "ranges not used: received before; 0 before version 6", 6),
     Field("ranges_old", "I", "", "ranges not used: older than the formation's arc; 0 before version 6", 6),
     Field("ranges_unsolved", "I", "", "ranges in no solution so far; 0 before version 6", 6),
+    Field("readings_used", "H", "", "used readings of star tracker and fine Sun sensor; 0 before version 7", 7),
 )
 
 

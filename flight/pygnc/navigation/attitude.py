@@ -236,6 +236,9 @@ class AttitudeTracker:
             self._count(f"samples_{update.cause}")
         else:
             self._count("samples_searching" if update.mode is Mode.SEARCHING else "samples_used")
+        for name in measured.readings.keys() & update.innovations.keys():
+            if update.innovations[name].is_used:
+                self._count("readings_used")
         orbit_age_s, solved = None, None
         if orbit is not None and environment is not None:
             orbit_age_s = orbit.age_s(gps_ms)

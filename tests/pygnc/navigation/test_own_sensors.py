@@ -156,3 +156,5 @@ def test_own_sensors_alone_give_the_attitude(inputs: list[InputMessage]) -> None
     true = truth.at(np.array([estimate.gps_ms for estimate in known])).quaternion
     errors = quaternion.error_vector(np.array([estimate.quaternion_gcrf_from_body for estimate in known]), true)
     assert np.nanmax(np.degrees(np.linalg.norm(errors, axis=1))[-60:]) < 1.0
+    with_stars = sum(estimate.dof == 6 for estimate in estimates)
+    assert attitude.counts["readings_used"] == with_stars > 10
