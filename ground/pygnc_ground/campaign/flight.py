@@ -24,6 +24,7 @@ from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.collect import Collected, collect, make_pipeline
 from pygnc_ground.replay.inputs import inputs_of
 from pygnc_ground.replay.run import FILTERS, FilterName
+from pygnc_ground.scenario.fine_sun_sensor import measured_directions
 from pygnc_ground.scenario.formation import Satellite, satellites
 from pygnc_ground.scenario.generate import TrueStates, ranges_of, require_generable, scenario_of
 from pygnc_ground.scenario.settings import Settings
@@ -84,29 +85,30 @@ class SimulatedFlight:
             files = {f"{folder}/{name}": content for name, content in range_files(self.ranges[satellite])}
             sources.append(RangeSeries(files, list(files), settings, satellite_id=owner))
         messages = inputs_of(sources).messages
-        return list(self._with_star_tracker(messages) if self.settings.star_tracker.fitted else messages)
+        measured = self._measured()
+        return list(self._with_readings(messages, measured) if measured else messages)
 
-    def _with_star_tracker(self, messages: Iterable[Message]) -> Iterator[Message]:
-        """Yield the messages, the samples with the readings of a star tracker, which no file holds."""
-        true, row = (
-            self.truth,
-            len(self.truth.gps_ms) - STANDARD_LAYOUT.sensors_per_record * (len(self.sense) // STANDARD_LAYOUT.size),
-        )
-        measured = measured_quaternions(
-            self.settings.star_tracker,
-            true.quaternion_gcrf_from_body,
-            true.rate_body_rad_s,
-            true.sun_body_m,
-            self.settings.seed,
-        )
+    def _measured(self) -> dict[str, FloatArray]:
+        """Return the readings that no file holds by measurement model, a row for each sample; NaN if there is none."""
+        settings, true, measured = self.settings, self.truth, {}
+        if settings.star_tracker.fitted:
+            attitudes, rates, sun = true.quaternion_gcrf_from_body, true.rate_body_rad_s, true.sun_body_m
+            measured["star_tracker"] = measured_quaternions(settings.star_tracker, attitudes, rates, sun, settings.seed)
+        if settings.fine_sun_sensor.fitted:
+            sun, lit = true.sun_body_m, true.sunlit_fraction
+            measured["sun_direction"] = measured_directions(settings.fine_sun_sensor, sun, lit, settings.seed)
+        return measured
+
+    def _with_readings(self, messages: Iterable[Message], measured: Mapping[str, FloatArray]) -> Iterator[Message]:
+        records = len(self.sense) // STANDARD_LAYOUT.size
+        row = len(self.truth.gps_ms) - STANDARD_LAYOUT.sensors_per_record * records
         for message in messages:
             if isinstance(message, SensorSample):
-                if np.isfinite(measured[row]).all():
-                    reading = tuple(measured[row].tolist())
-                    yield msgspec.structs.replace(message, readings={"star_tracker": reading})
-                else:
-                    yield message
+                found = {
+                    name: tuple(rows[row].tolist()) for name, rows in measured.items() if np.isfinite(rows[row]).all()
+                }
                 row += 1
+                yield msgspec.structs.replace(message, readings=found)
             else:
                 yield message
 

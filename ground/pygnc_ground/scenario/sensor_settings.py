@@ -178,6 +178,26 @@ class StarTracker(Section, frozen=True):
     """Fraction of readings that are missing for other reasons."""
 
 
+class FineSunSensor(Section, frozen=True):
+    """Fine Sun sensor, which measures the direction to the Sun. As with the star tracker, only campaigns fly with it.
+
+    The boresight is the sensor's z axis; noise is 1 sigma about each axis across the direction.
+    """
+
+    fitted: bool = False
+    """The satellite has a fine Sun sensor."""
+    sensor_from_body: Matrix3 = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    """Rotation from body to sensor axes."""
+    noise_deg: NonNegative = 0.1
+    """Noise of the direction."""
+    misalignment_deg: Vector3 = (0.1, -0.1, 0.1)
+    """Constant error of the mounting, unknown to the flight software."""
+    distortion: float = 0.003
+    """Relative error of the angle between boresight and Sun."""
+    field_of_view_deg: NonNegative = 60.0
+    """No reading with the Sun farther than this from the boresight."""
+
+
 class SunSensors(Section, frozen=True):
     """Settings of the sun sensors: one OPT3001 on each face."""
 

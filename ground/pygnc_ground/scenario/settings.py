@@ -17,6 +17,7 @@ from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
 from pygnc_ground.scenario.sensor_settings import (
     Count,
+    FineSunSensor,
     Fraction,
     Gps,
     Imu,
@@ -278,6 +279,7 @@ class Settings(Section, frozen=True):
     torquers: Torquers = Torquers()
     sun_sensors: SunSensors = SunSensors()
     star_tracker: StarTracker = StarTracker()
+    fine_sun_sensor: FineSunSensor = FineSunSensor()
     ranging: Ranging = Ranging()
     formation: Formation = Formation()
     faults: Faults = Faults()
