@@ -34,9 +34,9 @@ from pygnc_controller.emulator.scenario import LIVE_TYPES, TimedPacket, load_sce
 from pygnc_controller.emulator.scenario_run import RunPlan
 from pygnc_controller.emulator.serial_line import LineFaults, PacedPort, SerialLine
 from pygnc_controller.emulator.shell import Connection, Shell
-from pygnc_controller.emulator.virtual_pi import LineEnd, VirtualLink, VirtualPi
 from scripts.bench.processes import ROOT
 from scripts.bench.table import Row, print_rows
+from scripts.bench.virtual_link import LineEnd, VirtualLink, VirtualPi
 
 DEMO: Final = ROOT / "data" / "demo"
 RAW_BYTES_PER_S: Final = 11_520.0
