@@ -12,13 +12,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from pygnc.host.sentence_types import LIVE_TYPES
 from pygnc_cli.document import echo_document
 from pygnc_controller.emulator.controller import Controller, SentenceCounters
 from pygnc_controller.emulator.document import EmulatorDocument, LineDirections, SentenceFigures, emulator_document
 from pygnc_controller.emulator.home_check import HomeCheck, check_home
 from pygnc_controller.emulator.main_program import MainProgramError
 from pygnc_controller.emulator.pty_pi import PtyPi
-from pygnc_controller.emulator.scenario import LIVE_TYPES, load_scenario
+from pygnc_controller.emulator.scenario import load_scenario
 from pygnc_controller.emulator.scenario_run import RunPlan, RunResult, ScenarioRun
 from pygnc_controller.emulator.serial_line import LineFaults, PacedPort, Spans
 from pygnc_controller.emulator.shell import Connection, ShellError

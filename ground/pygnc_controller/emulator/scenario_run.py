@@ -16,12 +16,12 @@ from rich.text import Text
 
 from pygnc.formats import status
 from pygnc.formats.status import Phase
-from pygnc.host.sentence_types import STOP
+from pygnc.host.sentence_types import LIVE_TYPES, STOP
 from pygnc_cli.text import printable
 from pygnc_controller.emulator.controller import Transfer
 from pygnc_controller.emulator.host_transfer import TransferState
 from pygnc_controller.emulator.main_program import NOT_ENDED, Ended, MainProgram, MainProgramError
-from pygnc_controller.emulator.scenario import LIVE_TYPES, Scenario, with_time_marks
+from pygnc_controller.emulator.scenario import Scenario, with_time_marks
 from pygnc_controller.emulator.shell import SCRATCH, Connection, Shell
 
 WATCH_S: Final = 1.0
