@@ -24,19 +24,19 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # allows to start the program by its path
 
 from pygnc.formats import status
-from pygnc.host.sentence_types import GPSS, SENS
+from pygnc.host.sentence_types import GPSS, LIVE_TYPES, SENS
 from pygnc_controller.emulator.controller import Controller
 from pygnc_controller.emulator.home_check import check_home
 from pygnc_controller.emulator.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc_controller.emulator.main_program import MainProgram
 from pygnc_controller.emulator.pty_pi import PtyPi
-from pygnc_controller.emulator.scenario import LIVE_TYPES, TimedPacket, load_scenario
+from pygnc_controller.emulator.scenario import TimedPacket, load_scenario
 from pygnc_controller.emulator.scenario_run import RunPlan
 from pygnc_controller.emulator.serial_line import LineFaults, PacedPort, SerialLine
 from pygnc_controller.emulator.shell import Connection, Shell
-from pygnc_controller.emulator.virtual_pi import LineEnd, VirtualLink, VirtualPi
 from scripts.bench.processes import ROOT
 from scripts.bench.table import Row, print_rows
+from scripts.bench.virtual_link import LineEnd, VirtualLink, VirtualPi
 
 DEMO: Final = ROOT / "data" / "demo"
 RAW_BYTES_PER_S: Final = 11_520.0

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pygnc.host.channel import Channel
 from pygnc.host.channel_events import ChannelEvent
 from pygnc.host.sentence import SentenceParser
-from pygnc_controller.emulator.virtual_pi import LineEnd
+from scripts.bench.virtual_link import LineEnd
 
 
 class ChannelEnd:

@@ -8,7 +8,7 @@ from pygnc.host.sentence import Direction
 from pygnc.host.transfer import DownloadSender, OutgoingSentence, Refusal, UploadReceiver
 from pygnc_controller.emulator.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc_controller.emulator.serial_line import LineFaults, SerialLine
-from pygnc_controller.emulator.virtual_pi import LineEnd, VirtualLink
+from scripts.bench.virtual_link import LineEnd, VirtualLink
 from tests.fakes.channel_line import ChannelEnd
 from tests.fakes.memory_storage import MemoryStorage
 

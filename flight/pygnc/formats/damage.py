@@ -12,6 +12,8 @@ FILL_BLOCK: Final = 128
 """Run of equal bytes that indicates an erased page of 512 bytes or more. A GPS packet without a fix has 50."""
 FILL_SEARCH_BYTES: Final = 8192
 """Bytes at the beginning of a gap that are searched for fill."""
+DUPLICATE_REACH: Final = 1024
+"""Number of preceding records with which a record is compared: seven hours of the controller's sense records."""
 
 
 @unique
@@ -95,3 +97,21 @@ class Gap:
         """Return the damage of a gap at the end of the input, where a record that was cut off begins at byte `cut`."""
         parts = [replace(self.as_damage(DamageReason.CONTENT), stop=cut), Damage(cut, self.stop, DamageReason.CUT_TAIL)]
         return [part for part in parts if part.start < part.stop]
+
+
+class RepeatDetector:
+    """Detector of records that are identical to one of the `DUPLICATE_REACH` records before them."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._latest: dict[bytes, int] = {}
+
+    def add(self, record: bytes) -> bool:
+        """Add a record; return True if it is a duplicate."""
+        latest = self._latest.get(record)
+        self._latest[record] = self._count
+        oldest = self._count - DUPLICATE_REACH
+        if len(self._latest) > 2 * DUPLICATE_REACH:
+            self._latest = {known: place for known, place in self._latest.items() if place >= oldest}
+        self._count += 1
+        return latest is not None and latest >= oldest

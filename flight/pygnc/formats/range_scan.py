@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pygnc.common.constants import PARTNER_IDS
-from pygnc.formats.damage import Anomaly, AnomalyReason, Damage, DamageReason, Gap
+from pygnc.formats.damage import Anomaly, AnomalyReason, Damage, DamageReason, Gap, RepeatDetector
 from pygnc.formats.gps_packet import RANGE_GPS_PACKET, RANGE_GPS_SYNC, TERMINATOR, plausible_gps_packets
 from pygnc.formats.ranges import RANGE_PACKET, PacketKind
 
@@ -36,8 +36,6 @@ INSERTED_BYTES_MAX: Final = 64
 
 ORDER_JITTER_S: Final = 1
 """Backward step of the spacecraft time that is not reported."""
-DUPLICATE_REACH_PACKETS: Final = 1024
-"""Number of preceding packets with which a packet is compared."""
 GPS_SIZE: Final = RANGE_GPS_PACKET.itemsize
 RANGE_SIZE: Final = RANGE_PACKET.itemsize
 PACKET_SIZE: Final = {PacketKind.GPS: GPS_SIZE, PacketKind.RANGE: RANGE_SIZE}
@@ -258,14 +256,14 @@ class _AnomalyDetector:
     def __init__(self) -> None:
         self._count = 0
         self._last_time_s: int | None = None
-        self._latest_by_octets: dict[bytes, int] = {}
+        self._repeats = RepeatDetector()
 
     def inspect(self, found: list[_Packet], plausible_fixes: NDArray[np.bool_]) -> list[Anomaly]:
         """Return the anomalies of further packets; `plausible_fixes` has a value for each GPS packet among them."""
         plausible = iter(plausible_fixes)
         anomalies = []
         for packet in found:
-            flags = {AnomalyReason.DUPLICATE: self._is_duplicate(packet)}
+            flags = {AnomalyReason.DUPLICATE: self._repeats.add(packet.octets)}
             if packet.time_s is None:
                 flags[AnomalyReason.IMPLAUSIBLE_FIX] = not next(plausible)
             else:
@@ -277,14 +275,6 @@ class _AnomalyDetector:
             anomalies += [Anomaly(*span, reason) for reason, flag in flags.items() if flag]
             self._count += 1
         return anomalies
-
-    def _is_duplicate(self, packet: _Packet) -> bool:
-        latest = self._latest_by_octets.get(packet.octets)
-        self._latest_by_octets[packet.octets] = self._count
-        if len(self._latest_by_octets) > 2 * DUPLICATE_REACH_PACKETS:
-            oldest = self._count - DUPLICATE_REACH_PACKETS
-            self._latest_by_octets = {key: count for key, count in self._latest_by_octets.items() if count >= oldest}
-        return latest is not None and self._count - latest <= DUPLICATE_REACH_PACKETS
 
 
 def scan(data: bytes | bytearray | memoryview, *, base_offset: int = 0) -> RangeScan:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pygnc.common.constants import LUX_EXPONENT_MAX, batch_sensor_gps_packet_num_sensor_packets
-from pygnc.formats.damage import Anomaly, AnomalyReason, Damage, DamageReason, Gap
+from pygnc.formats.damage import Anomaly, AnomalyReason, Damage, DamageReason, Gap, RepeatDetector
 from pygnc.formats.gps_packet import plausible_gps_packets
 from pygnc.formats.sense import STANDARD_LAYOUT, SenseLayout
 from pygnc.formats.sense_search import (
@@ -36,9 +36,6 @@ from pygnc.formats.sense_search import (
     select_records,
 )
 
-DUPLICATE_REACH_RECORDS: Final = 1024
-"""Number of preceding records with which a record is compared: a little over seven hours."""
-
 
 class AnomalyDetector:
     """Detector of duplicates, wrong order, clock steps and implausible values in a stream of records."""
@@ -46,15 +43,17 @@ class AnomalyDetector:
     def __init__(self, layout: SenseLayout) -> None:
         self._layout = layout
         self._count = 0
-        self._recent_bytes = b""
+        self._last_time_s: np.int64 | None = None
+        self._repeats = RepeatDetector()
 
     def inspect(
-        self, records: NDArray[np.void], offsets: NDArray[np.int64], has_clock_step: NDArray[np.bool_], *, final: bool
+        self, records: NDArray[np.void], offsets: NDArray[np.int64], has_clock_step: NDArray[np.bool_]
     ) -> list[Anomaly]:
-        """Return the anomalies of M further records at the absolute `offsets` (M,); `final`: no more records follow."""
+        """Return the anomalies of M further records at the absolute `offsets` (M,)."""
         if len(records) == 0:
             return []
-        duplicate = self._is_duplicate(records)
+        octets, size = records.tobytes(), self._layout.size
+        duplicate = np.array([self._repeats.add(octets[at : at + size]) for at in range(0, len(octets), size)])
         flags = {
             AnomalyReason.DUPLICATE: duplicate,
             AnomalyReason.OUT_OF_ORDER: self._is_out_of_order(records) & ~duplicate,
@@ -66,48 +65,18 @@ class AnomalyDetector:
         anomalies = []
         for index, reason in sorted(flagged, key=lambda found: found[0]):
             start = int(offsets[index])
-            anomalies.append(Anomaly(self._count + index, start, start + self._layout.size, reason))
+            anomalies.append(Anomaly(self._count + index, start, start + size, reason))
         self._count += len(records)
-        if final:
-            return anomalies
-        reach = DUPLICATE_REACH_RECORDS * self._layout.size
-        self._recent_bytes = (self._recent_bytes + records[-DUPLICATE_REACH_RECORDS:].tobytes())[-reach:]
         return anomalies
-
-    @property
-    def _recent(self) -> NDArray[np.void]:
-        return np.frombuffer(self._recent_bytes, self._layout.record)
 
     def _is_out_of_order(self, records: NDArray[np.void]) -> NDArray[np.bool_]:
         first = records["sensors"]["t_spacecraft_s"][:, 0].astype(np.int64)
         last = records["gps"]["t_spacecraft_s"].astype(np.int64)
         # The first record of a stream has no predecessor.
-        latest = self._recent["gps"]["t_spacecraft_s"][-1:] if self._recent_bytes else first[:1]
-        earlier: NDArray[np.bool_] = first - np.append(latest, last[:-1]) < SENSOR_STEP_S[0]
+        before = np.append(first[0] if self._last_time_s is None else self._last_time_s, last[:-1])
+        self._last_time_s = last[-1]
+        earlier: NDArray[np.bool_] = first - before < SENSOR_STEP_S[0]
         return earlier
-
-    def _is_duplicate(self, records: NDArray[np.void]) -> NDArray[np.bool_]:
-        """Return True for records that equal the latest earlier record with the same times within the reach, (M,)."""
-        recent = self._recent
-        known = len(recent)
-        keys = np.concatenate([_time_key(recent), _time_key(records)]) if known else _time_key(records)
-        if (keys[1:] > keys[:-1]).all():
-            return np.zeros(len(records), bool)
-        order = np.argsort(keys, kind="stable")
-        same = np.flatnonzero(keys[order[1:]] == keys[order[:-1]])
-        earlier, later = order[same], order[same + 1]
-        near = (later >= known) & (later - earlier <= DUPLICATE_REACH_RECORDS)
-        duplicate = np.zeros(len(records), bool)
-        for before, after in zip(earlier[near], later[near], strict=True):
-            twin = recent[before] if before < known else records[before - known]
-            duplicate[after - known] = twin.tobytes() == records[after - known].tobytes()
-        return duplicate
-
-
-def _time_key(records: NDArray[np.void]) -> NDArray[np.uint64]:
-    spacecraft = records["sensors"]["t_spacecraft_s"][:, 0].astype(np.uint64)
-    key: NDArray[np.uint64] = spacecraft << np.uint64(32) | records["gps"]["gps_tow_ms"]
-    return key
 
 
 def _has_impossible_light(records: NDArray[np.void]) -> NDArray[np.bool_]:
@@ -174,7 +143,7 @@ class SenseScanner:
             # A rest after whole record lengths is a record cut off.
             damage += self._gap.as_tail(self._gap.stop - self._gap.length % size)
         offsets = starts + self._pending_start
-        anomalies = self._watch.inspect(records, offsets, has_clock_step, final=final)
+        anomalies = self._watch.inspect(records, offsets, has_clock_step)
         if len(records):
             # A copy through bytes is much faster than one by fields.
             self._latest = np.frombuffer(records[-1:].tobytes(), self.layout.record)

@@ -10,7 +10,7 @@ from pygnc.host.channel import Channel
 from pygnc.host.channel_events import LineDown, Received
 from pygnc.host.parameters import Parameters
 from pygnc.host.sentence import SentenceParser
-from pygnc.host.sentence_types import EVNT, INFO, PONG, STAT, NakCause, ReportKind, SentenceType
+from pygnc.host.sentence_types import EVNT, INFO, LIVE_TYPES, PONG, STAT, NakCause, ReportKind, SentenceType
 from pygnc.host.transfer import DownloadSender, OutgoingSentence, Refusal, Storage, UploadReceiver
 
 ROOM_FOR_RESPONSES: Final = 48
@@ -57,7 +57,7 @@ class HostConnection:
             **dict.fromkeys(("UPOP", "UPCH", "UPCL"), UploadReceiver(storage).handle),
             **dict.fromkeys(("DNLS", "DNOP", "DNCL"), self._downloads.handle),
             **dict.fromkeys(("PGET", "PSET", "PLST"), parameters.handle),
-            **dict.fromkeys(("SENS", "GPSS", "GPSR", "RANG", "PGPS", "PRNG", "TIME"), self._take_packet),
+            **dict.fromkeys(LIVE_TYPES, self._take_packet),
             "PING": lambda received: [OutgoingSentence(PONG, PONG.pack(received.body.fields["key"]))],
             "STRQ": self._report,
             "STOP": self._stop,

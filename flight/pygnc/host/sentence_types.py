@@ -175,6 +175,9 @@ class ParameterFlag(IntFlag):
 TYPES: Final[dict[str, SentenceType]] = {}
 """All types by name, in the order of the documentation."""
 
+LIVE_TYPES: Final[dict[str, SentenceType]] = {}
+"""Types of live inputs, by name."""
+
 
 def _declare(
     sender: Sender,
@@ -193,14 +196,15 @@ def _declare(
 _control = partial(_declare, Sender.BOTH, Delivery.UNNUMBERED)
 _notice = partial(_declare, Sender.BOTH, Delivery.ORDERED)
 _probe = partial(_declare, Sender.BOTH, Delivery.UNORDERED)
-_live = partial(_declare, Sender.HOST, Delivery.UNORDERED)
+_query = partial(_declare, Sender.HOST, Delivery.UNORDERED)
 _report = partial(_declare, Sender.PI, Delivery.UNORDERED)
 _request = partial(_declare, Sender.HOST, Delivery.ORDERED)
 _response = partial(_declare, Sender.PI, Delivery.ORDERED)
 
 
-def _packet(name: str, meaning: str, tail: str, size: int, *fields: BodyField) -> SentenceType:
-    return _live(name, meaning, *fields, tail=tail, tail_max=size, tail_min=size)
+def _live(name: str, meaning: str, *fields: BodyField, packet: str = "", size: int = 0) -> SentenceType:
+    LIVE_TYPES[name] = _query(name, meaning, *fields, tail=packet, tail_max=size, tail_min=size)
+    return LIVE_TYPES[name]
 
 
 _RADIO_ID: Final = BodyField("radio_id", "B", "radio id of the partner that made the packet, 0x4A to 0x4D")
@@ -257,19 +261,21 @@ LOST: Final = _notice(
 )
 PING: Final = _probe("PING", "asks for a PONG", BodyField("key", "I", "returned in the PONG"))
 PONG: Final = _probe("PONG", "responds to a PING", BodyField("key", "I", "key of the PING"))
-SENS: Final = _packet("SENS", "sensor packet", "sensor packet as in `sense.bin`", 30)
-GPSS: Final = _packet("GPSS", "GPS packet of a sense record", "GPS packet as in `sense.bin`", 99)
-GPSR: Final = _packet("GPSR", "GPS packet of a range file", "GPS packet as in `rng#####.bin`", 102)
-RANG: Final = _packet("RANG", "range packet", "range packet as in `rng#####.bin`", 12)
-PGPS: Final = _packet("PGPS", "GPS packet of a partner", "GPS packet as in `rng#####.bin`", 102, _RADIO_ID)
-PRNG: Final = _packet("PRNG", "range packet of a partner", "range packet as in `rng#####.bin`", 12, _RADIO_ID)
+SENS: Final = _live("SENS", "sensor packet", packet="sensor packet as in `sense.bin`", size=30)
+GPSS: Final = _live("GPSS", "GPS packet of a sense record", packet="GPS packet as in `sense.bin`", size=99)
+_RANGE_FILE_GPS: Final = "GPS packet as in `rng#####.bin`"
+_RANGE_FILE_RANGE: Final = "range packet as in `rng#####.bin`"
+GPSR: Final = _live("GPSR", "GPS packet of a range file", packet=_RANGE_FILE_GPS, size=102)
+RANG: Final = _live("RANG", "range packet", packet=_RANGE_FILE_RANGE, size=12)
+PGPS: Final = _live("PGPS", "GPS packet of a partner", _RADIO_ID, packet=_RANGE_FILE_GPS, size=102)
+PRNG: Final = _live("PRNG", "range packet of a partner", _RADIO_ID, packet=_RANGE_FILE_RANGE, size=12)
 TIME: Final = _live(
     "TIME",
     "time mark: spacecraft time at which this sentence was begun",
     BodyField("spacecraft_time_s", "I", "spacecraft time, s"),
     BodyField("ms", "H", "milliseconds, 0 if unknown"),
 )
-STRQ: Final = _live(
+STRQ: Final = _query(
     "STRQ", "requests the status record or the info text", BodyField("what", "B", "0 status record, 1 info text")
 )
 STAT: Final = _report("STAT", "status record", tail="the bytes of `pygnc_status.bin`", tail_max=1000)
@@ -330,4 +336,4 @@ PVAL: Final = _response(
     tail="name = value",
     tail_max=TEXT_MAX,
 )
-STOP: Final = _live("STOP", "stops the run like Ctrl-C")
+STOP: Final = _query("STOP", "stops the run like Ctrl-C")

@@ -37,6 +37,7 @@ from pygnc.supervisor.process import (
     arm_hard_exit,
     memory_kills,
 )
+from pygnc_system.service_notifier import ServiceNotifier
 
 PING_INTERVAL_S: Final = 0.5
 
@@ -134,22 +135,6 @@ class Events(Protocol):
         """Wait for the end of a sync; called before each fork."""
 
 
-class ServiceManager(Protocol):
-    """Program that has started this one as a service, and restarts it if its main loop hangs."""
-
-    def ready(self) -> None:
-        """Report that all tasks are up."""
-
-    def feed(self) -> None:
-        """Report that the main loop is running; called in each of its steps."""
-
-    def show(self, status: str) -> None:
-        """Show the phase of the run."""
-
-    def stopping(self) -> None:
-        """Report that the run is being stopped."""
-
-
 class Supervisor:
     """Parent of the tasks of a table until the run ends.
 
@@ -163,7 +148,7 @@ class Supervisor:
         source: name of the task that feeds all others; the batch is processed when all its readers are.
         before_hard_exit: called before a hard exit.
         limits: causes known before the start that limit the results, by their words.
-        service_manager: receives the phase, and learns that this loop is running.
+        service_manager: sender of the phase to the service manager, and of the message that this loop is running.
         start_child: forks a task; replaced in tests.
         clock: monotonic time in s; replaced in tests.
 
@@ -183,7 +168,7 @@ class Supervisor:
         source: str,
         before_hard_exit: Callable[[], None] = lambda: None,
         limits: Mapping[str, str] = MappingProxyType({}),
-        service_manager: ServiceManager,
+        service_manager: ServiceNotifier,
         start_child: Callable[[TaskSpec, RunChild, float], Child] = Child.start,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

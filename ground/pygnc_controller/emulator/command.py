@@ -12,16 +12,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from pygnc.host.sentence_types import LIVE_TYPES
 from pygnc_cli.document import echo_document
-from pygnc_controller.emulator.controller import Controller, SentenceCounters
+from pygnc_controller.emulator.controller import Controller
 from pygnc_controller.emulator.document import EmulatorDocument, LineDirections, SentenceFigures, emulator_document
 from pygnc_controller.emulator.home_check import HomeCheck, check_home
-from pygnc_controller.emulator.main_program import MainProgramError
 from pygnc_controller.emulator.pty_pi import PtyPi
-from pygnc_controller.emulator.scenario import LIVE_TYPES, load_scenario
+from pygnc_controller.emulator.scenario import load_scenario
 from pygnc_controller.emulator.scenario_run import RunPlan, RunResult, ScenarioRun
 from pygnc_controller.emulator.serial_line import LineFaults, PacedPort, Spans
-from pygnc_controller.emulator.shell import Connection, ShellError
+from pygnc_controller.emulator.shell import Connection, PiError
 
 
 def _sentence_table(sentences: dict[str, SentenceFigures]) -> Table:
@@ -50,7 +50,17 @@ class Finished(NamedTuple):
     @property
     def errors(self) -> list[str]:
         """Descriptions of all errors."""
-        return _errors(self.result, self.connection.controller.counters, self.check)
+        found, counters = list(self.result.faults), self.connection.controller.counters
+        if not counters.is_balanced:
+            found.append("the counters do not add up: sent is not acknowledged + lost")
+        if self.result.ended.code not in {0, None}:
+            found.append(f"main.py ended with exit code {self.result.ended.code}; see docs/interface.md")
+        if self.check is not None:
+            found += self.check.faults
+            missing = sum(counters.acknowledged[kind] for kind in LIVE_TYPES) - self.check.live
+            if missing > 0:
+                found.append(f"{missing} acknowledged live packets are missing from the input journals")
+        return found
 
 
 def _print_summary(console: Console, run: EmulatorDocument) -> None:
@@ -63,20 +73,6 @@ def _print_summary(console: Console, run: EmulatorDocument) -> None:
         console.print(f"[red]error:[/] {text}", highlight=False)
     if not run.errors:
         console.print("no errors", style="green")
-
-
-def _errors(result: RunResult, counters: SentenceCounters, check: HomeCheck | None) -> list[str]:
-    found = list(result.faults)
-    if not counters.is_balanced:
-        found.append("the counters do not add up: sent is not acknowledged + lost")
-    if result.ended.code not in {0, None}:
-        found.append(f"main.py ended with exit code {result.ended.code}; see docs/interface.md")
-    if check is not None:
-        found += check.faults
-        acknowledged = sum(counters.acknowledged[kind] for kind in LIVE_TYPES)
-        if check.live < acknowledged:
-            found.append(f"{acknowledged - check.live} acknowledged live packets are missing from the input journals")
-    return found
 
 
 def _figures(run: EmulatorDocument) -> Iterator[str]:
@@ -194,7 +190,7 @@ def emulate(
         finished = (
             _run_on_port(console, plan, port, baud, connect) if port else _run_on_pty(console, plan, package, connect)
         )
-    except (OSError, ValueError, BadZipFile, ShellError, MainProgramError) as error:
+    except (OSError, ValueError, BadZipFile, PiError) as error:
         place = f"{package}: " if isinstance(error, BadZipFile) else ""
         console.print(f"pycubed emulator: {place}{error}", style="red", markup=False)
         raise typer.Exit(2) from None

@@ -1,7 +1,7 @@
 """The controller's side of the streaming interface: transfers, live packets, status requests. No I/O, no clock."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from math import inf
@@ -10,10 +10,10 @@ from typing import Final, TypeAlias, TypeVar
 from pygnc.host.channel import Channel
 from pygnc.host.channel_events import Acknowledged, ChannelEvent, Connected, Incompatible, LineDown, Lost, Received
 from pygnc.host.sentence import Direction, SentenceParser
-from pygnc.host.sentence_types import DNLE, DNLS, EVNT, INFO, STAT, STRQ, ReportKind, SentenceType
+from pygnc.host.sentence_types import DNLE, DNLS, EVNT, INFO, LIVE_TYPES, STAT, STRQ, ReportKind, SentenceType
 from pygnc.host.transfer import PAGE_ENTRIES, ListedFile, OutgoingSentence
 from pygnc_controller.emulator.host_transfer import DownloadReceiver, TransferState, UploadSender
-from pygnc_controller.emulator.scenario import LIVE_TYPES, TimedPacket
+from pygnc_controller.emulator.scenario import TimedPacket
 
 UNSETTLED: Final = "unresolved at the end"
 
@@ -52,7 +52,7 @@ class SentenceCounters:
         """Return the number of lost sentences of a type."""
         return sum(count for (lost_kind, _), count in self.lost.items() if lost_kind == kind)
 
-    def in_flight_of(self, kinds: frozenset[str]) -> int:
+    def in_flight_of(self, kinds: Collection[str]) -> int:
         """Return the number of sentences in flight whose type is one of `kinds`."""
         return sum(kind in kinds for kind in self._open.values())
 

@@ -6,7 +6,7 @@ import time
 from math import inf
 from typing import Final, NamedTuple
 
-from pygnc_controller.emulator.shell import SCRATCH, TIMEOUT_FACTOR, Connection, Shell
+from pygnc_controller.emulator.shell import SCRATCH, TIMEOUT_FACTOR, Connection, PiError, Shell
 
 START_S: Final = 20.0
 """Time for main.py to respond, after which the command is sent again; a Pi needs seconds to load the code."""
@@ -19,10 +19,6 @@ PRESS_S: Final = 3.0
 """Interval of repeated Ctrl-C, which may be lost. It must not be shorter: the rest of a download precedes the end
 marker, and a second Ctrl-C would reach the shell."""
 _SESSIONS: Final = 1 << 16
-
-
-class MainProgramError(Exception):
-    """Error raised when main.py does not start or does not respond."""
 
 
 class Ended(NamedTuple):
@@ -72,8 +68,7 @@ class MainProgram:
             option: Further argument of main.py.
 
         Raises:
-            MainProgramError: main.py does not respond.
-            ShellError: No shell responds.
+            PiError: main.py or the shell does not respond.
         """
         connection = self._connection
         self.first_start_s = self.first_start_s or time.monotonic()
@@ -98,13 +93,13 @@ class MainProgram:
                 self._unanswered = 0
                 return
             if connection.controller.reports.incompatible is not None:
-                raise MainProgramError(
+                raise PiError(
                     f"no common protocol version: the Pi supports {connection.controller.reports.incompatible}; "
                     "update the flight software"
                 )
         connection.is_streaming = False
         heard = connection.plain_text()[-300:].decode(errors="replace").strip()
-        raise MainProgramError(
+        raise PiError(
             f"main.py does not respond after {START_TRIES} starts ({words}); run it by hand; received last: {heard!r}"
         )
 

@@ -16,7 +16,6 @@ from pygnc.formats.sense_scan import scan as scan_sense
 from pygnc.host.sentence_types import GPSR, GPSS, PGPS, PRNG, RANG, SENS, TIME, SentenceType
 from pygnc.inputs.range_folders import RangeFolder, list_range_files
 
-LIVE_TYPES: Final = frozenset(kind.name for kind in (SENS, GPSS, GPSR, RANG, PGPS, PRNG, TIME))
 OWN_ID: Final = 74
 STEP_MAX_S: Final = 600
 """Longer gaps and backward steps count as steps of the clock."""

@@ -16,13 +16,13 @@ from rich.text import Text
 
 from pygnc.formats import status
 from pygnc.formats.status import Phase
-from pygnc.host.sentence_types import STOP
+from pygnc.host.sentence_types import LIVE_TYPES, STOP
 from pygnc_cli.text import printable
 from pygnc_controller.emulator.controller import Transfer
 from pygnc_controller.emulator.host_transfer import TransferState
-from pygnc_controller.emulator.main_program import NOT_ENDED, Ended, MainProgram, MainProgramError
-from pygnc_controller.emulator.scenario import LIVE_TYPES, Scenario, with_time_marks
-from pygnc_controller.emulator.shell import SCRATCH, Connection, Shell
+from pygnc_controller.emulator.main_program import NOT_ENDED, Ended, MainProgram
+from pygnc_controller.emulator.scenario import Scenario, with_time_marks
+from pygnc_controller.emulator.shell import SCRATCH, Connection, PiError, Shell
 
 WATCH_S: Final = 1.0
 BATCH_MAX_S: Final = 600.0
@@ -114,8 +114,7 @@ class ScenarioRun:
         """Execute all steps up to power-off.
 
         Raises:
-            ShellError: No shell responds.
-            MainProgramError: main.py does not respond.
+            PiError: main.py or the shell does not respond.
         """
         with self._progress:
             self._log_in()
@@ -286,7 +285,7 @@ class ScenarioRun:
         deadline = time.monotonic() + limit_s
         while not is_done():
             if time.monotonic() >= deadline:
-                raise MainProgramError(
+                raise PiError(
                     f"{progress()[0]}: not done within {limit_s:.0f} s; check the line and the log of main.py"
                 )
             self._connection.run(is_done, 0.1)

@@ -110,8 +110,8 @@ class Connection:
         return self.controller.next_output(time.monotonic()) if self.is_streaming else None
 
 
-class ShellError(Exception):
-    """Error raised when the shell does not respond or responds wrongly."""
+class PiError(Exception):
+    """Error raised when the Pi cannot be reached, does not respond or responds wrongly; the message has the remedy."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Shell:
         """Wait for a shell that runs commands.
 
         Raises:
-            ShellError: No shell responds.
+            PiError: No shell responds.
         """
         for tries in range(TRIES_MAX):
             self._connection.write(_WAKE)
@@ -143,15 +143,15 @@ class Shell:
                 return
         text = self._connection.plain_text()
         if b"login:" in text[-200:]:
-            raise ShellError("the Pi requests a login; enable automatic login on its serial console")
+            raise PiError("the Pi requests a login; enable automatic login on its serial console")
         heard = text[-80:].decode(errors="replace").strip()
-        raise ShellError(f"no shell responds (received last: {heard!r}); check cable, speed and power of the Pi")
+        raise PiError(f"no shell responds (received last: {heard!r}); check cable, speed and power of the Pi")
 
     def run(self, command: str, timeout_s: float = ANSWER_S) -> CommandResult:
         """Run a command that may be run more than once, and return its output and exit code.
 
         Raises:
-            ShellError: No response after all tries.
+            PiError: No response after all tries.
         """
         for tries in range(TRIES_MAX):
             answer = self._try(command, self._timeout_s(timeout_s, tries))
@@ -159,7 +159,7 @@ class Shell:
                 return answer
             self.retries += 1
             self.wake()
-        raise ShellError(f"{command!r}: no response after {TRIES_MAX} tries; check the line for errors")
+        raise PiError(f"{command!r}: no response after {TRIES_MAX} tries; check the line for errors")
 
     def start(self, command: str) -> int:
         """Start a long command; return its number for `exit_code`."""
@@ -181,7 +181,7 @@ class Shell:
         """Write a file below the home folder in checked pieces of base64, unless an identical file exists.
 
         Raises:
-            ShellError: The transfer failed after all tries.
+            PiError: The transfer failed after all tries.
         """
         if self.run(f"sha256sum < ~/{name}").text.startswith(hashlib.sha256(content).hexdigest()):
             return
@@ -189,7 +189,7 @@ class Shell:
             if self._put_whole(name, content):
                 return
             self.retries += 1
-        raise ShellError(f"{name}: wrong SHA-256 after {WHOLE_TRIES_MAX} uploads; check the line for errors")
+        raise PiError(f"{name}: wrong SHA-256 after {WHOLE_TRIES_MAX} uploads; check the line for errors")
 
     def _put_whole(self, name: str, content: bytes) -> bool:
         pieces = [content[start : start + PIECE_BYTES] for start in range(0, len(content), PIECE_BYTES)] or [b""]
@@ -206,11 +206,11 @@ class Shell:
         """Read a file in checked pieces.
 
         Raises:
-            ShellError: The file cannot be read, or the transfer failed after all tries.
+            PiError: The file cannot be read, or the transfer failed after all tries.
         """
         answer = self.run(f"stat -c %s ~/{name}")
         if answer.code or not answer.text.isdecimal():
-            raise ShellError(f"{name}: the file cannot be read: {answer.text}")
+            raise PiError(f"{name}: the file cannot be read: {answer.text}")
         return b"".join(self._get_piece(f"~/{name}", start) for start in range(0, int(answer.text), PIECE_BYTES))
 
     def _get_piece(self, path: str, start: int) -> bytes:
@@ -224,7 +224,7 @@ class Shell:
             if lines and lines[-1].startswith(hashlib.sha256(content).hexdigest()):
                 return content
             self.retries += 1
-        raise ShellError(f"{path}: download failed after {TRIES_MAX} tries; check the line for errors")
+        raise PiError(f"{path}: download failed after {TRIES_MAX} tries; check the line for errors")
 
     def _put_piece(self, path: str, piece: bytes) -> None:
         digest = hashlib.sha256(piece).hexdigest()
@@ -245,7 +245,7 @@ class Shell:
                     return
             self.retries += 1
             self.wake()
-        raise ShellError(f"{path}: upload failed after {TRIES_MAX} tries; check the line for errors")
+        raise PiError(f"{path}: upload failed after {TRIES_MAX} tries; check the line for errors")
 
     def _timeout_s(self, least_s: float, tries: int) -> float:
         return max(least_s, SLOWNESS * self._slowest_s) * TIMEOUT_FACTOR**tries

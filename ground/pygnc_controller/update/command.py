@@ -5,18 +5,17 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 from zipfile import BadZipFile, ZipFile
 
 import typer
 
 from pygnc_controller.emulator.controller import Controller
 from pygnc_controller.emulator.serial_line import PacedPort
-from pygnc_controller.emulator.shell import CommandResult, Connection, Shell, ShellError
+from pygnc_controller.emulator.shell import CommandResult, Connection, PiError, Shell
 from pygnc_controller.update import installer
 from pygnc_controller.update.installer import DAMAGED
 
@@ -33,32 +32,10 @@ _SSH_FAILED: Final = 255
 """Exit code of ssh if the connection failed."""
 
 
-class TransportError(Exception):
-    """Error raised when the Pi cannot be reached or the package cannot be made."""
-
-
-class Transport(ABC):
-    """Base class of the transports of package and installer to a Pi."""
-
-    @abstractmethod
-    def send(self, package: Path) -> None:
-        """Copy a package to the home folder of the Pi.
-
-        Raises:
-            TransportError: The transfer failed.
-        """
-
-    @abstractmethod
-    def install(self, *words: str) -> CommandResult:
-        """Run the installer on the Pi with these arguments.
-
-        Raises:
-            TransportError: The installer does not run.
-        """
-
-
-class SshTransport(Transport):
+class SshTransport:
     """Transport by scp and ssh, without any interactive question. Host keys are checked as ssh is configured.
+
+    All methods raise PiError if the Pi cannot be reached.
 
     Args:
         host: Host name for ssh, such as `pi@raspberrypi.local`.
@@ -67,31 +44,31 @@ class SshTransport(Transport):
 
     def __init__(self, host: str, config: Path | None = None) -> None:
         if host.startswith("-"):
-            raise TransportError(f"{host!r}: not a host name; use a name such as {HOST}")
+            raise PiError(f"{host!r}: not a host name; use a name such as {HOST}")
         self._host = host
         self._options = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
         if config is not None:
             self._options = ["-F", str(config), *self._options]
 
     def send(self, package: Path) -> None:
-        """See `Transport`."""
+        """Copy a package to the home folder of the Pi."""
         done = self._run(["scp", *self._options, str(package.absolute()), f"{self._host}:{PACKAGE}"], b"")
         if done.returncode:
-            raise TransportError(self._error_text(done.stderr))
+            raise PiError(self._error_text(done.stderr))
 
     def install(self, *words: str) -> CommandResult:
-        """See `Transport`."""
+        """Run the installer on the Pi with these arguments."""
         done = self._run(
             ["ssh", *self._options, self._host, shlex.join(["python3", "-", *words])], INSTALLER.read_bytes()
         )
         if done.returncode == _SSH_FAILED:
-            raise TransportError(self._error_text(done.stderr))
+            raise PiError(self._error_text(done.stderr))
         return CommandResult((done.stdout + done.stderr).decode(errors="replace").strip(), done.returncode)
 
     def _run(self, words: list[str], given: bytes) -> "subprocess.CompletedProcess[bytes]":
         program = shutil.which(words[0])
         if program is None:
-            raise TransportError(f"{words[0]}: program not found; install the OpenSSH client")
+            raise PiError(f"{words[0]}: program not found; install the OpenSSH client")
         return subprocess.run([program, *words[1:]], input=given, capture_output=True, check=False)  # noqa: S603
 
     def _error_text(self, stderr: bytes) -> str:
@@ -99,7 +76,7 @@ class SshTransport(Transport):
         return f"{self._host}: {message}; make sure that `ssh {self._host} true` works without a prompt"
 
 
-class SerialTransport(Transport):
+class SerialTransport:
     """Transport by the shell on a serial line.
 
     Args:
@@ -112,13 +89,16 @@ class SerialTransport(Transport):
         self._shell.wake()
 
     def send(self, package: Path) -> None:
-        """See `Transport`."""
+        """See `SshTransport`."""
         self._shell.put(PACKAGE, package.read_bytes())
 
     def install(self, *words: str) -> CommandResult:
-        """See `Transport`."""
+        """See `SshTransport`."""
         self._shell.put(PROGRAM, INSTALLER.read_bytes())
         return self._shell.run(f"cd; python3 {PROGRAM} {shlex.join(words)}", INSTALL_MAX_S)
+
+
+Transport: TypeAlias = SshTransport | SerialTransport
 
 
 @app.command()
@@ -153,7 +133,7 @@ def update(
                 code = _print(transport.install("--roll-back"))
             else:
                 code = _update(transport, package or _packed(Path(folder), wheels), python)
-    except (OSError, BadZipFile, ShellError, TransportError) as error:
+    except (OSError, BadZipFile, PiError) as error:
         place = f"{package}: " if isinstance(error, BadZipFile) else ""
         typer.echo(f"update: {place}{error}", err=True)
         raise typer.Exit(2) from None
@@ -173,12 +153,12 @@ def _transport(host: str, port: str, baud: int, ssh_config: Path | None) -> Iter
 
 def _packed(folder: Path, wheels: str) -> Path:
     if not PACKER.exists():
-        raise TransportError("this installation has no working copy to pack; name a package: --package FILE")
+        raise PiError("this installation has no working copy to pack; name a package: --package FILE")
     file = folder / "flight.zip"
     words = [str(PACKER), "--output", str(file), *(["--wheels", wheels] if wheels else [])]
     done = subprocess.run(words, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - fixed program
     if done.returncode:
-        raise TransportError(f"{PACKER}: packing failed with exit code {done.returncode}; see its messages above")
+        raise PiError(f"{PACKER}: packing failed with exit code {done.returncode}; see its messages above")
     return file
 
 
@@ -186,7 +166,7 @@ def _update(transport: Transport, package: Path, python: str) -> int:
     with ZipFile(package) as archive:
         fault = archive.testzip()
     if fault is not None:
-        raise TransportError(f"{package}: the entry {fault} fails its check sum; make the package again")
+        raise PiError(f"{package}: the entry {fault} fails its check sum; make the package again")
     digest = hashlib.sha256(package.read_bytes()).hexdigest()
     code = DAMAGED
     for _ in range(TRIES):

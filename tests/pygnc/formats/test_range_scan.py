@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pygnc.formats.damage import Anomaly, AnomalyReason, Damage, DamageReason
-from pygnc.formats.range_scan import DUPLICATE_REACH_PACKETS, RangeScan, RangeScanner, scan
+from pygnc.formats.damage import DUPLICATE_REACH, Anomaly, AnomalyReason, Damage, DamageReason
+from pygnc.formats.range_scan import RangeScan, RangeScanner, scan
 from pygnc.formats.ranges import PacketKind, join_packets
 from tests.pygnc.formats.streams import IN_PLACE, Stream, damaged, joined, pieces, range_packets
 
@@ -204,7 +204,7 @@ def test_duplicates_are_delivered_and_reported() -> None:
 
 
 def test_duplicates_are_found_within_the_reach() -> None:
-    for distance, found in ((DUPLICATE_REACH_PACKETS, True), (DUPLICATE_REACH_PACKETS + 2, False)):
+    for distance, found in ((DUPLICATE_REACH, True), (DUPLICATE_REACH + 2, False)):
         packets = range_packets(distance // 2, most_ranges=1)
         result = scan(b"".join([*packets, packets[0]]))
         assert bool(result.anomalies) == found

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pygnc.formats.damage import Anomaly, AnomalyReason, Damage, DamageReason
+from pygnc.formats.damage import DUPLICATE_REACH, Anomaly, AnomalyReason, Damage, DamageReason
 from pygnc.formats.gps_packet import decode_gps_packets
 from pygnc.formats.sense import SenseLayout, decode_sensors
-from pygnc.formats.sense_scan import DUPLICATE_REACH_RECORDS, PIECE_BYTES, SenseScan, SenseScanner, scan
+from pygnc.formats.sense_scan import PIECE_BYTES, SenseScan, SenseScanner, scan
 from tests.pygnc.formats.streams import ANY, IN_PLACE, YEAR_S, Stream, damaged, joined, pieces, sense_records
 
 BARE = SenseLayout(terminated=False)
@@ -307,7 +307,7 @@ def test_a_similar_record_is_not_a_duplicate() -> None:
     assert named(records.tobytes()) == [(2, AnomalyReason.OUT_OF_ORDER)]
 
 
-@pytest.mark.parametrize(("distance", "found"), [(DUPLICATE_REACH_RECORDS, True), (DUPLICATE_REACH_RECORDS + 1, False)])
+@pytest.mark.parametrize(("distance", "found"), [(DUPLICATE_REACH, True), (DUPLICATE_REACH + 1, False)])
 def test_duplicates_are_found_within_the_reach(distance: int, *, found: bool) -> None:
     records = sense_records(distance)
     order = [*range(distance), 0]

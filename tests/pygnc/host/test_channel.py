@@ -21,7 +21,7 @@ from pygnc.host.sentence_types import (
     Capability,
 )
 from pygnc_controller.emulator.serial_line import LineFaults, SerialLine
-from pygnc_controller.emulator.virtual_pi import VirtualLink
+from scripts.bench.virtual_link import VirtualLink
 from tests.fakes.channel_line import ChannelEnd
 
 HOST_SESSION, PI_SESSION = 0x1F03, 0x0007

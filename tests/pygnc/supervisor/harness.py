@@ -15,6 +15,7 @@ from pygnc.supervisor.supervisor import (
     PING_INTERVAL_S,
     Supervisor,
 )
+from pygnc_system.service_notifier import ServiceNotifier
 
 SILENCE_LIMIT_S = 3.0
 TIMEOUT_S = 3600.0
@@ -123,10 +124,11 @@ class Events:
         self.is_syncing = False
 
 
-class Manager:
+class Manager(ServiceNotifier):
     """Collects the messages to the service manager."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.messages: list[str] = []
         self.feeds = 0
 

@@ -8,12 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pygnc.formats import status
-from pygnc.host.sentence_types import GPSS, SENS
+from pygnc.host.sentence_types import GPSS, LIVE_TYPES, SENS
 from pygnc_controller.emulator.controller import UNSETTLED, Controller
 from pygnc_controller.emulator.host_transfer import DownloadReceiver, TransferState
-from pygnc_controller.emulator.scenario import LIVE_TYPES, TimedPacket
+from pygnc_controller.emulator.scenario import TimedPacket
 from pygnc_controller.emulator.serial_line import LineFaults, SerialLine
-from pygnc_controller.emulator.virtual_pi import CTRL_C, LineEnd, VirtualLink, VirtualPi
+from scripts.bench.virtual_link import CTRL_C, LineEnd, VirtualLink, VirtualPi
 
 STATUS = status.encode({"generation": 3})
 INFO = b"PyGNC run 1" + b"i" * 180

@@ -17,7 +17,7 @@ from pygnc_controller.emulator.controller import Controller
 from pygnc_controller.emulator.main_program import MainProgram
 from pygnc_controller.emulator.pty_pi import PtyPi
 from pygnc_controller.emulator.serial_line import LineFaults, PacedPort
-from pygnc_controller.emulator.shell import LINE, Connection, Shell, ShellError
+from pygnc_controller.emulator.shell import LINE, Connection, PiError, Shell
 
 FAST_BAUD = 2_000_000
 PROMPT = re.compile(rb"/\.pycubed[#$] $")
@@ -127,5 +127,5 @@ def test_a_line_without_a_shell_is_reported_with_the_remedy(tmp_path: Path) -> N
         shell = Shell(station)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("pygnc_controller.emulator.shell._READY_S", 0.01)
-            with pytest.raises(ShellError, match=r"no shell responds.*check cable"):
+            with pytest.raises(PiError, match=r"no shell responds.*check cable"):
                 shell.wake()

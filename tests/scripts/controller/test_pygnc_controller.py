@@ -38,7 +38,7 @@ from pygnc.host.sentence_types import (
 )
 from pygnc.host.transfer import CHUNK_BYTES_MIN
 from pygnc_controller.emulator.serial_line import LineFaults
-from pygnc_controller.emulator.virtual_pi import LineEnd
+from scripts.bench.virtual_link import LineEnd
 from scripts.controller import pygnc_controller as controller
 from tests.fakes.memory_storage import MemoryStorage
 from tests.fakes.transfer_line import PiEnd, batch, joined
