@@ -19,8 +19,6 @@ from pygnc.estimators.orbit.measurement import Fix, Observation, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import POSITION, SIZE, VELOCITY
 
-_AGREEMENT_SIGMA: Final = 5.0
-"""A fix agrees if it is within this many (three-dimensional) standard deviations of the median orbit."""
 _DRIFT_PER_VELOCITY: Final = 3.0
 """A velocity error displaces an orbit along its track at three times its size (Clohessy-Wiltshire)."""
 _PAIR_MAX_MS: Final = 600_000
@@ -95,7 +93,9 @@ class OrbitInitialiser:
             deviations[row, 1] = _norm(velocity.residual) / _norm(velocity.sigma) if velocity else math.nan
         known = [column[~np.isnan(column)] for column in deviations.T]
         spread = [statistics.median(column.tolist()) if len(column) else 1.0 for column in known]
-        agrees = deviations <= _AGREEMENT_SIGMA * np.clip(spread, 1.0, self._settings.measurement.noise_scale_max)
+        agrees = deviations <= self._settings.start.agreement_sigma * np.clip(
+            spread, 1.0, self._settings.measurement.noise_scale_max
+        )
         initial = tuple(InitialFix(fix, bool(row[0]), bool(row[1])) for fix, row in zip(usable, agrees, strict=True))
         x_first = self._moved(middle_ms, x, usable[0].gps_ms)
         return InitialOrbit(x_first, initial, int(agrees[:, 0].sum()), *spread)

@@ -177,6 +177,8 @@ class StartSettings:
     """Number of fixes that are buffered before the initialisation."""
     restart_fixes: int = 3
     """Number of successive rejected fixes that, if they agree with each other, replace the state."""
+    agreement_sigma: float = 5.0
+    """A fix agrees if it is within this many (three-dimensional) standard deviations of the median orbit."""
     span_max_s: float = 7_200.0
     """Largest time between the median time of the buffered fixes and a fix used for the initialisation."""
     gap_max_s: float = 43_200.0
