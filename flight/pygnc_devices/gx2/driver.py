@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from functools import partial
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,6 +17,7 @@ from pygnc_devices.gx2.eeprom import COUNTS_PER_S, RATE_ADDRESS, STARTUP_ADDRESS
 from pygnc_devices.gx2.operations import identify
 from pygnc_devices.gx2.packets import LONGEST_FRAME, PACKETS, STREAMABLE
 from pygnc_devices.gx2.unit import Gx2Unit
+from pygnc_devices.snapshot import UnitSnapshot, require_owner
 
 T = TypeVar("T")
 
@@ -115,12 +116,12 @@ async def write(unit: Gx2Unit, values: Mapping[str, str]) -> list[Setting]:
     return settings
 
 
-class Snapshot(msgspec.Struct, frozen=True, tag="pygnc 3DM-GX2 settings 1", tag_field="format"):
+class Snapshot(UnitSnapshot, frozen=True, tag="pygnc 3DM-GX2 settings 1"):
     """Snapshot of a unit: words of the EEPROM by address, and the sampling settings of a 3DM-GX3-25."""
 
     serial_number: str
     name: str
-    words: dict[str, int]
+    words: dict[Annotated[str, msgspec.Meta(pattern="^0x[0-9a-fA-F]{1,4}$")], int]
     sampling: Sampling | None
 
 
@@ -130,27 +131,19 @@ async def take_snapshot(unit: Gx2Unit) -> str:
     addresses = (RATE_ADDRESS, STARTUP_ADDRESS)
     words = {f"{address:#06x}": await eeprom.read_word(unit, address) for address in addresses}
     sampling = await eeprom.get_sampling(unit) if unit.is_gx3 else None
-    snapshot = Snapshot(identity.serial_number, identity.name, words, sampling)
-    return msgspec.json.format(msgspec.json.encode(snapshot), indent=2).decode()
+    return Snapshot(identity.serial_number, identity.name, words, sampling).to_json()
 
 
 async def restore(unit: Gx2Unit, text: str, to_another_unit: bool) -> list[Setting]:  # noqa: FBT001 - see Controls
     """Restore a snapshot.
 
     Raises:
-        DeviceError: the text is not a snapshot, or it belongs to another unit and `to_another_unit` is not set.
+        SnapshotError: the text is not a snapshot, or it belongs to another unit and `to_another_unit` is not set.
     """
-    try:
-        snapshot = msgspec.json.decode(text, type=Snapshot)
-        words = {int(address, 16): word for address, word in snapshot.words.items()}
-    except ValueError as error:  # all errors of msgspec are ValueErrors
-        raise DeviceError(f"the text is not a snapshot of a unit's settings: {error}") from None
-    serial_number = (await identify(unit)).serial_number
-    if serial_number != snapshot.serial_number and not to_another_unit:
-        raise DeviceError(
-            f"the snapshot belongs to unit {snapshot.serial_number}, not to unit {serial_number}; "
-            "to_another_unit=True (--to-another-unit) restores it nevertheless"
-        )
+    snapshot, identity = Snapshot.from_json(text), await identify(unit)
+    owner = (snapshot.serial_number, snapshot.name)
+    require_owner(owner, (identity.serial_number, identity.name), to_another_unit=to_another_unit)
+    words = {int(address, 16): word for address, word in snapshot.words.items()}
     changed = []
     for address, word in words.items():
         if (await eeprom.read_word(unit, address)) != word:

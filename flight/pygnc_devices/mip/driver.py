@@ -5,17 +5,16 @@ from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
-import msgspec
-
 from pygnc_devices.declaration import Record
 from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice, method
 from pygnc_devices.engine import Engine, Wire
-from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
+from pygnc_devices.errors import NoAnswerError, RefusedError
 from pygnc_devices.family import Controls, Family, Setting
 from pygnc_devices.mip import framing, operations
 from pygnc_devices.mip.fields import DATA_SETS, SHARED
 from pygnc_devices.mip.settings import BAUD, SETTINGS, parse_format, setting
 from pygnc_devices.mip.unit import MipUnit, field_set
+from pygnc_devices.snapshot import UnitSnapshot, require_owner
 
 _FORMATS: Final = {f"format.{name}": key for key, (name, _) in DATA_SETS.items() if f"format.{name}" in SETTINGS}
 
@@ -65,7 +64,7 @@ async def write(unit: MipUnit, values: Mapping[str, str]) -> list[Setting]:
     return settings
 
 
-class Snapshot(msgspec.Struct, frozen=True, tag="pygnc MIP settings 1", tag_field="format"):
+class Snapshot(UnitSnapshot, frozen=True, tag="pygnc MIP settings 1"):
     """Snapshot of a unit: its settings as texts by name, without the baud rate of the line."""
 
     serial_number: str
@@ -78,28 +77,18 @@ async def take_snapshot(unit: MipUnit) -> str:
     identity = await operations.identify(unit)
     values = await _all_values(unit)
     values.pop(BAUD, None)
-    snapshot = Snapshot(identity.serial_number, identity.model, values)
-    return msgspec.json.format(msgspec.json.encode(snapshot), indent=2).decode()
+    return Snapshot(identity.serial_number, identity.model, values).to_json()
 
 
 async def restore(unit: MipUnit, text: str, to_another_unit: bool) -> list[Setting]:  # noqa: FBT001 - see Controls
     """Restore a snapshot: set the values that differ and write them to non-volatile memory.
 
     Raises:
-        DeviceError: the text is not a snapshot, or it belongs to another unit and `to_another_unit` is not set.
+        SnapshotError: the text is not a snapshot, or it belongs to another unit and `to_another_unit` is not set.
     """
-    try:
-        snapshot = msgspec.json.decode(text, type=Snapshot)
-    except msgspec.MsgspecError as error:
-        raise DeviceError(f"the text is not a snapshot of a unit's settings: {error}") from None
-    identity = await operations.identify(unit)
-    is_same = (identity.serial_number, identity.model) == (snapshot.serial_number, snapshot.model)
-    if not is_same and not to_another_unit:
-        raise DeviceError(
-            f"the snapshot belongs to unit {snapshot.serial_number} ({snapshot.model}), not to unit "
-            f"{identity.serial_number} ({identity.model}); to_another_unit=True (--to-another-unit) restores it "
-            "nevertheless"
-        )
+    snapshot, identity = Snapshot.from_json(text), await operations.identify(unit)
+    owner = (snapshot.serial_number, snapshot.model)
+    require_owner(owner, (identity.serial_number, identity.model), to_another_unit=to_another_unit)
     _check(snapshot.settings)
     current = await _all_values(unit)
     return await write(unit, {name: value for name, value in snapshot.settings.items() if current.get(name) != value})

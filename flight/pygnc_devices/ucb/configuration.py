@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortGoneError, RefusedError
 from pygnc_devices.framing import Frame
 from pygnc_devices.scheduler import Claim, Request, SetBaud, Sleep
+from pygnc_devices.snapshot import UnitSnapshot, require_owner
 from pygnc_devices.ucb import commands, openimu
 from pygnc_devices.ucb.fields import (
     BAUD,
@@ -170,11 +171,7 @@ def _describe(number: int) -> str:
     return f"field {number:#06x}" if spec is None else f"field {number} ({spec.name})"
 
 
-class SnapshotError(DeviceError):
-    """Error raised when a snapshot cannot be read or belongs to another unit."""
-
-
-class Snapshot(msgspec.Struct, frozen=True, tag="pygnc UCB fields 1", tag_field="format"):
+class Snapshot(UnitSnapshot, frozen=True, tag="pygnc UCB fields 1"):
     """Snapshot of all fields of a unit.
 
     Attributes:
@@ -189,28 +186,12 @@ class Snapshot(msgspec.Struct, frozen=True, tag="pygnc UCB fields 1", tag_field=
     text: str
     volatile: dict[int, int]
     stored: dict[int, int]
-    parameters: dict[str, ParameterValue | None] = {}
+    parameters: dict[str, ParameterValue | None] = msgspec.field(default_factory=dict)
 
     @property
     def model(self) -> str:
         """Model of the unit: the first word of `text`."""
         return self.text.partition(" ")[0]
-
-    def to_json(self) -> str:
-        """Return the snapshot as JSON text."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2).decode()
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Return the snapshot in a JSON text.
-
-        Raises:
-            SnapshotError: the text is not a snapshot.
-        """
-        try:
-            return msgspec.json.decode(text, type=cls)
-        except msgspec.MsgspecError as error:
-            raise SnapshotError(f"the text is not a snapshot of a unit's fields: {error}") from None
 
 
 async def take_snapshot(unit: UcbUnit) -> Snapshot:
@@ -247,13 +228,8 @@ async def restore_snapshot(
         FieldsRefusedError: the unit did not accept some of the values.
     """
     who = await identify(unit)
-    is_same = (who.serial_number, who.model) == (snapshot.serial_number, snapshot.model)
-    if not is_same and not to_another_unit:
-        raise SnapshotError(
-            f"the snapshot belongs to unit {snapshot.serial_number} ({snapshot.model}), "
-            f"not to unit {who.serial_number} ({who.model}); "
-            "to_another_unit=True (--to-another-unit) restores it nevertheless"
-        )
+    owner = (snapshot.serial_number, snapshot.model)
+    require_owner(owner, (who.serial_number, who.model), to_another_unit=to_another_unit)
     stored = await ask_known("RF", list(snapshot.stored))
     changes = _differences(snapshot.stored, stored)
     if changes:

@@ -13,8 +13,9 @@ from pygnc_devices.errors import NoAnswerError, PortGoneError, RefusedError
 from pygnc_devices.framing import Frame
 from pygnc_devices.reading import Counters, Stamp
 from pygnc_devices.scheduler import Procedure, Request, Scheduler
+from pygnc_devices.snapshot import SnapshotError
 from pygnc_devices.ucb import commands, fields, operations
-from pygnc_devices.ucb.configuration import FieldsRefusedError, ReadBackError, Snapshot, SnapshotError
+from pygnc_devices.ucb.configuration import FieldsRefusedError, ReadBackError, Snapshot
 from pygnc_devices.ucb.driver import AsyncUcb, Ucb
 from pygnc_devices.ucb.fields import FieldError
 from pygnc_devices.ucb.unit import UcbUnit
