@@ -147,17 +147,12 @@ classes only; the figures are their orders of magnitude."""
 
 def time_sigma_s(time_status: int) -> float:
     """Return the standard deviation of the receiver's time, s; infinite if its clock is not set."""
-    found = math.inf
-    for status, sigma_s in _TIME_SIGMAS_S.items():
-        if time_status >= status:
-            found = sigma_s
-    return found
+    return min((sigma_s for status, sigma_s in _TIME_SIGMAS_S.items() if time_status >= status), default=math.inf)
 
 
 def solution_name(solution_status: int) -> str:
     """Return the name of a solution status (OEM7 manual, table "Solution Status"), or `status_<number>`."""
-    name = _SOLUTIONS.get(solution_status)
-    return f"status_{solution_status}" if name is None else name
+    return _SOLUTIONS.get(solution_status, f"status_{solution_status}")
 
 
 _SOLUTIONS: Final = {int(status): status.name.lower() for status in SolutionStatus}

@@ -53,15 +53,12 @@ _NOTHING: Final = Capability(0)
 
 @dataclass(slots=True)
 class ChannelCounters:
-    """Numbers of sentences: `echoes` are this end's own sentences, `foreign` ones belong to another session."""
+    """Numbers of sentences; `echoes` are this end's own sentences."""
 
     sent: int = 0
     retried: int = 0
-    received: int = 0
     repeated: int = 0
-    late: int = 0
     echoes: int = 0
-    foreign: int = 0
 
 
 class Channel:
@@ -141,12 +138,10 @@ class Channel:
         if sentence.direction is self._sends:
             self.counts.echoes += 1
             return
-        self.counts.received += 1
         self._session.note_received(now_s)
         if sentence.kind == HELO.name:
             self._process_hello(sentence, now_s)
         elif sentence.session != self._session.peer or not self.is_ready:
-            self.counts.foreign += 1
             self._session.request_hello(now_s)
         elif sentence.kind == ACKN.name:
             self._process_acknowledgement(sentence.body, now_s)
@@ -159,7 +154,6 @@ class Channel:
         elif sentence.delivery is Delivery.UNORDERED:
             self._ack_due = True
             arrival = self._unordered.accept(sentence.number)
-            self.counts.late += arrival is Arrival.LATE
             self.counts.repeated += arrival is Arrival.REPEATED
             if arrival is not Arrival.REPEATED:
                 self._deliver(sentence, now_s, is_late=arrival is Arrival.LATE)

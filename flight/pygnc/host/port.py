@@ -36,12 +36,13 @@ class Port:
         descriptor: Non-blocking file descriptor; the port closes it.
 
     Attributes:
+        descriptor: File descriptor to poll for reading while the port is open.
         is_open: False once the other end has hung up or the device is gone.
     """
 
     def __init__(self, descriptor: int) -> None:
         self.is_open = True
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         self._rest = b""
         self._device: object | None = None  # keeps pyserial's object alive, which closes the descriptor
         self._is_pty = os.major(os.fstat(descriptor).st_rdev) in _PTY_MAJORS
@@ -75,15 +76,10 @@ class Port:
         port._bytes_per_s = baud / _BITS_PER_BYTE
         return port
 
-    @property
-    def descriptor(self) -> int:
-        """File descriptor to poll for reading while the port is open."""
-        return self._descriptor
-
     def read(self) -> bytes:
         """Return the bytes received, without waiting."""
         try:
-            data = os.read(self._descriptor, READ_BYTES)
+            data = os.read(self.descriptor, READ_BYTES)
         except BlockingIOError:
             return b""
         except OSError:
@@ -102,7 +98,7 @@ class Port:
         """Send the bytes that `write` could not send."""
         try:
             while self._rest:
-                count = os.write(self._descriptor, self._rest)
+                count = os.write(self.descriptor, self._rest)
                 self._rest = self._rest[count:]
                 self._sent_s = max(self._sent_s, time.monotonic()) + count / self._bytes_per_s
         except BlockingIOError:
@@ -124,11 +120,11 @@ class Port:
         """Close the descriptor."""
         self.is_open = False
         with contextlib.suppress(OSError):
-            os.close(self._descriptor)
+            os.close(self.descriptor)
 
     def _queued_bytes(self) -> int:
         try:
-            (queued,) = struct.unpack("i", fcntl.ioctl(self._descriptor, termios.TIOCOUTQ, b"\0\0\0\0"))
+            (queued,) = struct.unpack("i", fcntl.ioctl(self.descriptor, termios.TIOCOUTQ, b"\0\0\0\0"))
         except OSError:
             return 0
         return int(queued)
