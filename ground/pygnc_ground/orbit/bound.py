@@ -23,7 +23,7 @@ from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
+from pygnc.estimators.orbit.state import DRAG, SIZE
 from pygnc.formats.gps_packet import SENSE_GPS, decode_gps_packets
 from pygnc.formats.sense_scan import recognise_layout, scan
 from pygnc.inputs.gps_fixes import fix_messages
@@ -126,13 +126,12 @@ def linearise(known_fixes: KnownFixes, settings: OrbitSettings, frames: EarthFra
     count = len(known_fixes)
     transition, noise = np.tile(np.eye(SIZE), (count - 1, 1, 1)), np.zeros((count - 1, SIZE, SIZE))
     for row, (begin_ms, end_ms) in enumerate(zip(known_fixes.gps_ms[:-1], known_fixes.gps_ms[1:], strict=True)):
-        x = np.concatenate((known_fixes.states_gcrf[row], np.zeros(SIZE - DRAG)))
-        state = OrbitState(int(begin_ms), x, np.zeros((SIZE, SIZE)))
-        while state.gps_ms < end_ms:
-            step = dynamics.advance(state, int(end_ms))
+        gps_ms, x = int(begin_ms), np.concatenate((known_fixes.states_gcrf[row], np.zeros(SIZE - DRAG)))
+        while gps_ms < end_ms:
+            step = dynamics.linear_step(gps_ms, x, int(end_ms), 1.0)
             transition[row] = step.transition @ transition[row]
             noise[row] = step.transition @ noise[row] @ step.transition.T + step.sqrt_noise @ step.sqrt_noise.T
-            state = step.state
+            gps_ms, x = step.gps_ms, step.x
     information = np.zeros((count, SIZE, SIZE))
     for row, gps_ms in enumerate(known_fixes.gps_ms.tolist()):
         whitened = frames.ecef_state_from_gcrf(gps_ms) / known_fixes.sigma[row][:, None]

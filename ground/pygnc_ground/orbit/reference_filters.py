@@ -21,7 +21,7 @@ from filterpy.kalman import MerweScaledSigmaPoints, UnscentedKalmanFilter
 
 from pygnc.common.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.estimators.orbit.dynamics import OrbitStep
+from pygnc.estimators.orbit.dynamics import LinearStep
 from pygnc.estimators.orbit.error_models import Hypotheses, InnovationTest
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix, Observation, linearise_fix
@@ -39,7 +39,7 @@ class ReferenceFilter(OrbitFilter, ABC):
     """Flight orbit filter with prediction and update of the state by filterpy."""
 
     @abstractmethod
-    def _predict_by_library(self, state: OrbitState, step: OrbitStep) -> tuple[Array, Array]:
+    def _predict_by_library(self, state: OrbitState, step: LinearStep) -> tuple[Array, Array]:
         """Return state vector (10,) and covariance (10, 10) after `step`, which begins at `state`."""
 
     @abstractmethod
@@ -54,8 +54,8 @@ class ReferenceFilter(OrbitFilter, ABC):
         if gps_ms < state.gps_ms:
             raise ValueError(f"cannot propagate the covariance back from {state.gps_ms} to {gps_ms} ms GPS")
         while state.gps_ms < gps_ms:
-            step = self._dynamics.advance(state, gps_ms, empirical_factor)
-            state = _state_from_covariance(step.state.gps_ms, *self._predict_by_library(state, step))
+            step = self._dynamics.linear_step(state.gps_ms, state.x, gps_ms, empirical_factor)
+            state = _state_from_covariance(step.gps_ms, *self._predict_by_library(state, step))
         return state
 
     def _predicted(self, state: OrbitState, banks: Sequence[Hypotheses], gps_ms: int) -> tuple[Array, list[Hypotheses]]:
@@ -99,10 +99,10 @@ class UkfOrbitFilter(ReferenceFilter):
         # negative, but with beta >= alpha^2 covariances about the mean are sums of squares all the same.
         self._points = MerweScaledSigmaPoints(SIZE, alpha=1.0, beta=2.0, kappa=3.0 - SIZE)
 
-    def _predict_by_library(self, state: OrbitState, step: OrbitStep) -> tuple[Array, Array]:
+    def _predict_by_library(self, state: OrbitState, step: LinearStep) -> tuple[Array, Array]:
         ukf = self._ukf(state, 1)
         ukf.Q = step.sqrt_noise.dot(step.sqrt_noise.T)
-        duration_s = (step.state.gps_ms - state.gps_ms) * 1e-3
+        duration_s = (step.gps_ms - state.gps_ms) * 1e-3
         ukf.predict(dt=duration_s, fx=lambda x, step_s: self._dynamics.step(state.gps_ms, x, step_s)[0])
         return ukf.x, ukf.P
 

@@ -91,7 +91,7 @@ def _smooth_track(
     measurement = replace(settings.measurement, correlated_errors=len(last.weight) > 1)
     bank = ErrorBank(measurement, settings.process_noise)
     if times[0] < first.fix.gps_ms:
-        x = dynamics.propagate_vector(first.fix.gps_ms, state.x, times[0])
+        x, _ = dynamics.propagate_vector(first.fix.gps_ms, state.x, times[0])
         state = uninformative_state(times[0], x, settings)
         hypotheses = bank.restarted(hypotheses, state.sqrt_covariance, (1.0, 1.0))
     # A hypothesis that was refuted on the way is left out from the begin.

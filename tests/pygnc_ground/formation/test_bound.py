@@ -168,7 +168,7 @@ def test_drag_partials_match_the_orbit_bound() -> None:
     more[6] = 0.1
     for row in (5, 18):
         to_ms = int(motion().gps_ms[row])
-        after = [dynamics.propagate_vector(START_MS, state, to_ms)[:6] for state in (begin, more)]
+        after = [dynamics.propagate_vector(START_MS, state, to_ms)[0][:6] for state in (begin, more)]
         np.testing.assert_allclose(
             motion().d_state_d_first[1, row, :6, 6], (after[1] - after[0]) / 0.1, rtol=0.1, atol=1e-4
         )

@@ -11,7 +11,7 @@ from filterpy.kalman import ExtendedKalmanFilter, KalmanFilter
 
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
-from pygnc.estimators.orbit.dynamics import OrbitStep
+from pygnc.estimators.orbit.dynamics import LinearStep
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
@@ -85,12 +85,12 @@ class EkfOrbitFilter(ReferenceFilter):
     equal decisions it differs from the flight's square-root filter by rounding only.
     """
 
-    def _predict_by_library(self, state: OrbitState, step: OrbitStep) -> tuple[Array, Array]:
+    def _predict_by_library(self, state: OrbitState, step: LinearStep) -> tuple[Array, Array]:
         ekf = _ekf(state, 1)
         ekf.F, ekf.Q = step.transition, step.sqrt_noise.dot(step.sqrt_noise.T)
         ekf.predict()
         # It moves the state by F as well, which is right for deviations only.
-        return step.state.x, ekf.P
+        return step.x, ekf.P
 
     def _update_by_library(self, state: OrbitState, observe: Observe) -> tuple[Array, Array, float]:
         size = len(observe(state.x).residual)

@@ -44,11 +44,11 @@ def test_states_and_covariances_are_those_of_filterpys_recursion() -> None:
     deviations, transitions, noises = [np.zeros(10)], [], []
     for before, after, update in zip(filtered, filtered[1:], updates[1:], strict=False):
         factor = 1.0 if update.empirical_factor is None else float(update.empirical_factor[0])
-        step = dynamics.advance(before, after.gps_ms, factor)
+        step = dynamics.linear_step(before.gps_ms, before.x, after.gps_ms, factor)
         transitions.append(step.transition / SCALE[:, None] * SCALE)
         noise = step.sqrt_noise / SCALE[:, None]
         noises.append(noise.dot(noise.T))
-        deviations.append(transitions[-1].dot(deviations[-1]) + (after.x - step.state.x) / SCALE)
+        deviations.append(transitions[-1].dot(deviations[-1]) + (after.x - step.x) / SCALE)
     covariances = np.array([state.covariance / np.outer(SCALE, SCALE) for state in filtered])
     reference = KalmanFilter(dim_x=10, dim_z=6)
     expected, expected_covariance, _, _ = reference.rts_smoother(

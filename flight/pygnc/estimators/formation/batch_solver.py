@@ -181,7 +181,7 @@ class FormationSolver:
     def _tracks(self, arc: Arc, orbit: OrbitState, own: OrbitState | None) -> dict[int, Track]:
         """Return tracks of all satellites, with references of their own if their fixes determine their orbits."""
         own_id = self._settings.own_id
-        ours = Track(self._reference(orbit, arc), np.zeros(STATE_SIZE), is_linear=True)
+        ours = Track(Reference(orbit, arc.span_ms, self._dynamics), np.zeros(STATE_SIZE), is_linear=True)
         if own is None:
             ours = Track(self._track_from_fixes(arc, own_id, ours).reference, np.zeros(STATE_SIZE), is_linear=True)
         tracks = {own_id: ours}
@@ -207,13 +207,9 @@ class FormationSolver:
 
     def _track(self, orbit: OrbitState, arc: Arc, ours: Reference) -> Track:
         """Return the track of a partner on an orbit."""
-        reference = self._reference(orbit, arc)
+        reference = Reference(orbit, arc.span_ms, self._dynamics)
         offset = reference.nodes.state[ours.epoch_node] - ours.nodes.state[ours.epoch_node]
         return Track(reference, np.append(offset, reference.log_drag - ours.log_drag), is_linear=True)
-
-    def _reference(self, orbit: OrbitState, arc: Arc) -> Reference:
-        step_max_ms = self._orbit.force_model.step_max_ms
-        return Reference(orbit, arc.span_ms, dynamics=self._dynamics, step_max_ms=step_max_ms, frames=self._frames)
 
     def _track_from_fixes(self, arc: Arc, satellite: int, track: Track) -> Track:
         """Return a track with a reference near the satellite's fixes; `track` if they do not determine an orbit."""

@@ -12,7 +12,7 @@ future.
 
 import math
 from enum import StrEnum, unique
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -28,7 +28,6 @@ from pygnc.estimators.formation.solution import FormationSolution, Partner, Rela
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.measurement import Gate, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings, ProcessNoiseSettings
-from pygnc.estimators.orbit.state import OrbitState
 
 
 @unique
@@ -48,44 +47,23 @@ class FormationRejectCause(StrEnum):
     """The partner's position is so uncertain that the range is not linear in it; a batch can use the range."""
     GATE = "gate"
     """The residual exceeds the gate."""
-    NO_VELOCITY = "no_velocity"
-    """The fix has no usable velocity."""
 
 
-class RangeVerdict(NamedTuple):
-    """Result of a range, by the best hypothesis.
+class Verdict(NamedTuple):
+    """Result of a range or fix.
 
     Attributes:
-        cause: Cause of its rejection; None if it was accepted.
-        residual_m: Measured minus predicted range in m; NaN without a prediction.
-        sigma_m: Standard deviation of the residual in m; NaN without a prediction.
-        nis: Normalised innovation squared; chi-square of one degree of freedom if the filter is consistent. NaN
-            without a prediction.
-        moved: True if any hypothesis accepted the range, so that the state is now that of its time.
+        cause: Cause of its rejection by the best hypothesis; None if that accepted it, or a part of a fix.
+        moved: True if any hypothesis accepted it, or a part of a fix, so that the state is now that of its time.
+        residual_m: Measured minus predicted range in m; NaN without a prediction and for fixes.
+        nis: Normalised innovation squared of a range; chi-square of one degree of freedom if the filter is consistent.
+            NaN without a prediction and for fixes.
     """
 
     cause: FormationRejectCause | None
-    residual_m: float
-    sigma_m: float
-    nis: float
-    moved: bool
-
-
-class FixVerdict(NamedTuple):
-    """Result of a fix, by the best hypothesis.
-
-    Attributes:
-        position_cause: Cause of the rejection of its position; None if it was accepted.
-        velocity_cause: Cause of the rejection of its velocity; None if it was accepted.
-        moved: True if any hypothesis accepted position or velocity, so that the state is now that of the fix's time.
-    """
-
-    position_cause: FormationRejectCause | None
-    velocity_cause: FormationRejectCause | None
-    moved: bool
-
-
-_Cause: TypeAlias = FormationRejectCause | None
+    moved: bool = False
+    residual_m: float = math.nan
+    nis: float = math.nan
 
 
 class FilterMemory(msgspec.Struct):
@@ -93,7 +71,6 @@ class FilterMemory(msgspec.Struct):
 
     Attributes:
         satellites: Radio ids, our own first.
-        pairs: Pairs with a bias.
         freedom: Degrees of freedom of the solution.
         unsolved: Partners without a state, by radio id.
         errors: Correlation of the fixes.
@@ -105,7 +82,6 @@ class FilterMemory(msgspec.Struct):
     """
 
     satellites: tuple[int, ...]
-    pairs: tuple[Pair, ...]
     freedom: int
     unsolved: dict[int, Partner]
     errors: FixErrors
@@ -124,7 +100,6 @@ def initial_memory(
     groups = connected_groups(range(1, len(solution.satellites)), solution.equations.index_pairs)
     return FilterMemory(
         satellites=solution.satellites,
-        pairs=solution.pairs,
         freedom=solution.freedom,
         unsolved={
             identity: partner for identity, partner in solution.partners.items() if identity not in solution.satellites
@@ -170,7 +145,7 @@ class FormationFilter:
     @property
     def pairs(self) -> tuple[Pair, ...]:
         """Pairs with a bias."""
-        return self.memory.pairs
+        return tuple(pair for bank in self.memory.banks for pair in bank.pairs)
 
     @property
     def freedom(self) -> int:
@@ -209,11 +184,11 @@ class FormationFilter:
         bank = self._bank_with(pair)
         return bank.range_noise_m[bank.pairs.index(pair)]
 
-    def process_range(self, observation: RangeObservation) -> RangeVerdict:
-        """Update the hypotheses with a range; return the verdict."""
+    def process_range(self, observation: RangeObservation) -> Verdict:
+        """Update the hypotheses with a range."""
         cause = self._fault(observation)
         if cause is not None:
-            return RangeVerdict(cause, math.nan, math.nan, math.nan, moved=False)
+            return Verdict(cause)
         self._propagate(observation.gps_ms)
         bank = self._bank_with(observation.pair)
         one, other = (bank.satellites.index(end) for end in observation.pair)
@@ -222,57 +197,52 @@ class FormationFilter:
         innovations = [
             hypothesis.range_innovation(observation.range_m, one, other, pair, noise_m) for hypothesis in bank.predicted
         ]
-        best = innovations[0]
-        moved = False
-        if best.curvature > noise_m:
-            cause = FormationRejectCause.VAGUE
-        else:
-            cause = None if best.nis <= gate else FormationRejectCause.GATE
-            moved = any(innovation.nis <= gate for innovation in innovations)
-        if moved:
-            hypotheses = [
-                hypothesis.updated_with_range(innovation, gate)
-                for hypothesis, innovation in zip(bank.predicted, innovations, strict=True)
-            ]
-            self._commit(observation, {bank: hypotheses}, ranges=int(cause is None))
-        return RangeVerdict(cause, best.residual, best.sigma, best.nis, moved)
+        best, verdict = innovations[0], Verdict(FormationRejectCause.VAGUE)
+        if best.curvature <= noise_m:
+            verdict = self._commit(
+                observation,
+                {
+                    bank: [
+                        hypothesis.updated_with_range(innovation, gate)
+                        for hypothesis, innovation in zip(bank.predicted, innovations, strict=True)
+                    ]
+                },
+            )
+        return verdict._replace(residual_m=best.residual, nis=best.nis)
 
-    def process_fix(self, observation: SatelliteFix) -> FixVerdict:
-        """Update the hypotheses with the position, then the velocity of a fix; return the verdict.
+    def process_fix(self, observation: SatelliteFix) -> Verdict:
+        """Update the hypotheses with the position, then the velocity of a fix.
 
         A fix of our own satellite updates all groups; the verdict is that of the first group.
         """
         cause = self._fault(observation)
         if cause is not None:
-            return FixVerdict(cause, cause, moved=False)
+            return Verdict(cause)
         self._propagate(observation.gps_ms)
         banks = [bank for bank in self.memory.banks if observation.satellite in bank.satellites]
         results = [self._updated_with_fix(bank, observation) for bank in banks]
-        moved = any(accepted for *_, accepted in results)
-        if moved:
+        updated = {bank: hypotheses for bank, (hypotheses, _) in zip(banks, results, strict=True)}
+        verdict = self._commit(observation, updated)
+        if verdict.moved:
             self.memory.fix_gps_ms[observation.satellite] = observation.gps_ms
-            for bank, (_, gates, *_) in zip(banks, results, strict=True):
+            for bank, (_, gates) in zip(banks, results, strict=True):
                 bank.gates[observation.satellite] = gates
-            updated = {bank: hypotheses for bank, (hypotheses, *_) in zip(banks, results, strict=True)}
-            self._commit(observation, updated, ranges=0)
-        return FixVerdict(*results[0][2], moved)
+        return verdict
 
     def _updated_with_fix(
         self, bank: HypothesisBank, observation: SatelliteFix
-    ) -> tuple[list[FilterHypothesis], tuple[Gate, Gate], tuple[_Cause, _Cause], bool]:
-        """Return hypotheses and gates after a fix, causes of rejection, and True if any hypothesis accepted a part."""
+    ) -> tuple[list[FilterHypothesis], tuple[Gate, Gate]]:
+        """Return hypotheses and gates after a fix."""
         receiver, satellite = self._orbit.measurement, bank.satellites.index(observation.satellite)
         elapsed_ms = observation.gps_ms - self.memory.fix_gps_ms.get(observation.satellite, -math.inf)
         inflation = self.memory.errors.inflation(1e-3 * elapsed_ms)
-        hypotheses, gates, accepted = bank.predicted, list(bank.gates[observation.satellite]), False
-        causes: list[_Cause] = [FormationRejectCause.NO_VELOCITY] * 2
+        hypotheses, gates = bank.predicted, list(bank.gates[observation.satellite])
         for part in (0, 1):
             results = []
             for hypothesis in hypotheses:
-                x = orbit_vector(hypothesis.states[satellite])
-                linearised = linearise_fix(observation.fix, x, self._frames, receiver)[part]
+                predicted = hypothesis.orbit(satellite, observation.gps_ms)
+                linearised = linearise_fix(observation.fix, predicted.x, self._frames, receiver)[part]
                 if linearised is not None:
-                    predicted = OrbitState(observation.gps_ms, x, hypothesis.orbit_root(satellite))
                     result = gates[part].test(linearised, predicted, receiver)
                     used = None if result.used is None else result.used.scaled(inflation[part])
                     results.append(result._replace(used=used))
@@ -281,22 +251,27 @@ class FormationFilter:
                     hypothesis.updated_with_fix(result, satellite, receiver.gate)
                     for hypothesis, result in zip(hypotheses, results, strict=True)
                 ]
-                accepted |= any(result.used is not None for result in results)
                 gates[part] = results[0].gate
-                causes[part] = FormationRejectCause.GATE if results[0].used is None else None
-        return hypotheses, (gates[0], gates[1]), (causes[0], causes[1]), accepted
+        return hypotheses, (gates[0], gates[1])
 
     def _commit(
-        self,
-        observation: RangeObservation | SatelliteFix,
-        updated: dict[HypothesisBank, list[FilterHypothesis]],
-        ranges: int,
-    ) -> None:
-        """Replace the hypotheses by the updated ones and, in other banks, by the predicted ones."""
-        self.memory.used = {observation.satellites} | (self.memory.used if observation.gps_ms == self.gps_ms else set())
-        self.memory.gps_ms = observation.gps_ms
-        for bank in self.memory.banks:
-            bank.replace(updated.get(bank, bank.predicted), ranges if bank in updated else 0)
+        self, observation: RangeObservation | SatelliteFix, updated: dict[HypothesisBank, list[FilterHypothesis]]
+    ) -> Verdict:
+        """Replace the hypotheses by the updated ones and, in other banks, by the predicted ones, if any accepted."""
+        # A hypothesis that rejects an observation keeps its state.
+        accepted = [
+            new.x is not old.x
+            for bank, hypotheses in updated.items()
+            for new, old in zip(hypotheses, bank.predicted, strict=True)
+        ]
+        if any(accepted):
+            is_same_time = observation.gps_ms == self.gps_ms
+            self.memory.used = {observation.satellites} | (self.memory.used if is_same_time else set())
+            self.memory.gps_ms = observation.gps_ms
+            ranges = int(isinstance(observation, RangeObservation) and accepted[0])
+            for bank in self.memory.banks:
+                bank.replace(updated.get(bank, bank.predicted), ranges if bank in updated else 0)
+        return Verdict(None if accepted[0] else FormationRejectCause.GATE, any(accepted))
 
     def _propagate(self, gps_ms: int) -> None:
         """Predict all hypotheses, from the last prediction if no accepted observation followed it."""

@@ -26,6 +26,7 @@ from pygnc.estimators.formation.least_squares import squared_orbit_distances
 from pygnc.estimators.formation.linearisation import covariance_root
 from pygnc.estimators.formation.observations import Pair
 from pygnc.estimators.formation.reference import COINCIDENT_M, STATE_SIZE
+from pygnc.estimators.formation.relative_motion import orbit_vector
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import (
     FormationSolution,
@@ -37,7 +38,7 @@ from pygnc.estimators.formation.solution import (
 from pygnc.estimators.orbit.measurement import Gate, GateResult
 from pygnc.estimators.orbit.process_noise import decay
 from pygnc.estimators.orbit.settings import ProcessNoiseSettings
-from pygnc.estimators.orbit.state import DRAG
+from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
 
 
 class RangeInnovation(NamedTuple):
@@ -47,20 +48,15 @@ class RangeInnovation(NamedTuple):
         residual: Measured minus predicted, in m.
         partials: Derivative of the prediction by the joint state, (n,).
         noise: Standard deviation of the measurement noise and of the second-order term, in m.
-        sigma: Standard deviation of the residual, in m.
+        nis: Normalised innovation squared.
         curvature: Standard deviation of the second-order term, in m.
     """
 
     residual: float
     partials: Array
     noise: float
-    sigma: float
+    nis: float
     curvature: float
-
-    @property
-    def nis(self) -> float:
-        """Normalised innovation squared."""
-        return (self.residual / self.sigma) ** 2
 
 
 class FilterHypothesis(NamedTuple):
@@ -124,15 +120,14 @@ class FilterHypothesis(NamedTuple):
         noise_m = math.hypot(noise_m, curvature_m)
         residual = measured_m - float(self.x[index]) - distance_m - 0.5 * float(np.trace(second_order))
         projected = partials.dot(self.root)
-        return RangeInnovation(
-            residual, partials, noise_m, math.sqrt(projected.dot(projected) + noise_m**2), curvature_m
-        )
+        nis = (residual / math.sqrt(projected.dot(projected) + noise_m**2)) ** 2
+        return RangeInnovation(residual, partials, noise_m, nis, curvature_m)
 
-    def orbit_root(self, satellite: int) -> Array:
-        """Return a root of the covariance of one satellite's orbit state, without empirical accelerations, (10, n)."""
-        root = np.zeros((STATE_SIZE + 3, len(self.x)))
+    def orbit(self, satellite: int, gps_ms: int) -> OrbitState:
+        """Return the orbit of a satellite, by index, without empirical accelerations; its root is (10, n)."""
+        root = np.zeros((SIZE, len(self.x)))
         root[:STATE_SIZE] = self._rows(satellite, STATE_SIZE)
-        return root
+        return OrbitState(gps_ms, orbit_vector(self.states[satellite]), root)
 
     def updated_with_range(self, innovation: RangeInnovation, gate: float) -> "FilterHypothesis":
         """Return the hypothesis after a range, which is rejected if its normalised square exceeds the gate."""

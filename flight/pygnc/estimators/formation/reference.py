@@ -59,8 +59,6 @@ class Reference:
             time is a quarter of an hour, and backwards in time they would grow exponentially.
         span_ms: GPS milliseconds of the first and the last moment needed.
         dynamics: Dynamics of the orbit filter.
-        step_max_ms: Longest integration step of `dynamics`.
-        frames: Earth orientation of `dynamics`.
 
     Attributes:
         epoch_ms: GPS milliseconds of the epoch, a node in the middle of the arc.
@@ -70,31 +68,28 @@ class Reference:
         nodes: Reference states at the nodes.
     """
 
-    def __init__(
-        self,
-        orbit: OrbitState,
-        span_ms: tuple[int, int],
-        dynamics: OrbitDynamics,
-        step_max_ms: int,
-        frames: EarthFrames,
-    ) -> None:
-        self._dynamics = dynamics
-        self._steps_per_node = math.ceil(_NODE_MS / step_max_ms)
+    def __init__(self, orbit: OrbitState, span_ms: tuple[int, int], dynamics: OrbitDynamics) -> None:
         self.epoch_ms = (span_ms[0] + span_ms[1]) // 2
         half_ms = self.epoch_ms - span_ms[0] + 1
         self.epoch_node = NODES_MULTIPLE * math.ceil(max(half_ms, 1) / (NODES_MULTIPLE * _NODE_MS))
         x = orbit.x.copy()
         x[EMPIRICAL] = 0.0
-        x, transition = self._propagate(orbit.gps_ms, x, self.epoch_ms, step_max_ms)
+        x, transition = dynamics.propagate_vector(orbit.gps_ms, x, self.epoch_ms)
         self.d_epoch_d_orbit: Array = transition[:STATE_SIZE, :STATE_SIZE]
         self.log_drag = float(x[DRAG])
-        halves = [self._propagate_nodes(x, sign * _NODE_MS) for sign in (-1, 1)]
-        states = np.array([*reversed(halves[0][0]), x, *halves[1][0]])
-        d_state_d_epoch = np.array([*reversed(halves[0][1]), np.eye(SIZE), *halves[1][1]])[:, :6, :STATE_SIZE]
+        states = np.empty((2 * self.epoch_node + 1, SIZE))
+        transitions = np.empty((len(states), SIZE, SIZE))
+        states[self.epoch_node], transitions[self.epoch_node] = x, np.eye(SIZE)
+        for direction in (-1, 1):
+            for node in range(self.epoch_node, self.epoch_node + direction * self.epoch_node, direction):
+                gps_ms = self.epoch_ms + _NODE_MS * (node - self.epoch_node)
+                x, step = dynamics.propagate_vector(gps_ms, states[node], gps_ms + direction * _NODE_MS)
+                states[node + direction], transitions[node + direction] = x, step.dot(transitions[node])
+        d_state_d_epoch = transitions[:, :6, :STATE_SIZE]
         self._mode_constants = _drag_mode_constants(states, d_state_d_epoch, self.epoch_node)
         modes = d_state_d_epoch[..., :6] @ self._mode_constants
         self.nodes = ReferenceStates(states[:, :6], d_state_d_epoch, modes)
-        self._accelerations = self._node_accelerations(frames)
+        self._accelerations = self._node_accelerations(dynamics.frames)
 
     @property
     def span_ms(self) -> tuple[int, int]:
@@ -140,28 +135,6 @@ class Reference:
             column[:, 1:] = rotation.T.dot(gradient).dot(rotation).dot(column[:, 1:])
             column[:, 0] = rotation.T.dot(acceleration)
         return columns
-
-    def _propagate_nodes(self, x: Array, step_ms: int) -> tuple[list[Array], list[Array]]:
-        """Return states (10,) and transition matrices (10, 10) from the epoch to one end."""
-        gps_ms, transition = self.epoch_ms, np.eye(SIZE)
-        states, transitions = [], []
-        for _ in range(self.epoch_node):
-            x, step = self._propagate(gps_ms, x, gps_ms + step_ms, _NODE_MS // self._steps_per_node)
-            gps_ms += step_ms
-            transition = step.dot(transition)
-            states.append(x)
-            transitions.append(transition)
-        return states, transitions
-
-    def _propagate(self, gps_ms: int, x: Array, to_gps_ms: int, step_max_ms: int) -> tuple[Array, Array]:
-        """Return the state and the transition matrix at `to_gps_ms`."""
-        transition = np.eye(SIZE)
-        while gps_ms != to_gps_ms:
-            step_ms = max(-step_max_ms, min(step_max_ms, to_gps_ms - gps_ms))
-            x, step, _ = self._dynamics.step(gps_ms, x, step_ms * 1e-3)
-            transition = step.dot(transition)
-            gps_ms += step_ms
-        return x, transition
 
 
 class Track(NamedTuple):

@@ -32,9 +32,6 @@ from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCI
 _GRADIENT_DEGREE: Final = 8
 """Degree of the gravity gradient; higher degrees change the gradient by a relative 1e-5."""
 
-_PARTIALS_OF_POSITION: Final = np.eye(3, SIZE)
-_PARTIALS_OF_VELOCITY: Final = np.eye(3, SIZE, 3)
-
 _STAGES: Final = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
 """Stages of the integrator as fractions of the step."""
 _STAGE_WEIGHTS: Final = np.array(
@@ -52,20 +49,6 @@ _END_WEIGHTS: Final = np.array(
         [7.0 / 90.0, 16.0 / 45.0, 2.0 / 15.0, 16.0 / 45.0, 7.0 / 90.0],
     ]
 )
-
-
-class OrbitStep(NamedTuple):
-    """One integration step.
-
-    Attributes:
-        state: State and covariance at the end of the step.
-        transition: State transition matrix, shape (10, 10).
-        sqrt_noise: Square root of the process noise covariance of the step, shape (10, 18).
-    """
-
-    state: OrbitState
-    transition: Array
-    sqrt_noise: Array
 
 
 class LinearStep(NamedTuple):
@@ -89,6 +72,9 @@ class OrbitDynamics:
 
     Each started 30 s (60 s with the simpler force models) costs one step: five evaluations of gravity, whose cost grows
     with the square of the degree, and about as much again for everything else (0.2 to 0.4 ms in all on a desktop core).
+
+    Attributes:
+        frames: Rotations between GCRF and ITRF.
     """
 
     def __init__(
@@ -98,7 +84,7 @@ class OrbitDynamics:
         self._gradient_degree = gradient_degree
         self._spacecraft = settings.spacecraft
         self._noise = settings.process_noise
-        self._frames = frames
+        self.frames = frames
         self._sun_moon = SunMoon()
 
     def propagate(self, state: OrbitState, gps_ms: int, empirical_factor: float = 1.0) -> OrbitState:
@@ -115,17 +101,13 @@ class OrbitDynamics:
         if gps_ms < state.gps_ms:
             raise ValueError(f"gps_ms must not be before the state at {state.gps_ms} ms GPS, but is {gps_ms}")
         while state.gps_ms < gps_ms:
-            state = self.advance(state, gps_ms, empirical_factor).state
+            end_ms, x, transition, noise = self.linear_step(state.gps_ms, state.x, gps_ms, empirical_factor)
+            root = np.concatenate((transition.dot(state.sqrt_covariance), noise), axis=1)
+            state = OrbitState(end_ms, x, triangular(root))
         return state
 
-    def advance(self, state: OrbitState, gps_ms: int, empirical_factor: float = 1.0) -> OrbitStep:
-        """Return the first step of `propagate`, to `gps_ms` or by the longest step of the force model."""
-        end_ms, x, transition, noise = self.linear_step(state.gps_ms, state.x, gps_ms, empirical_factor)
-        root = np.concatenate((transition.dot(state.sqrt_covariance), noise), axis=1)
-        return OrbitStep(OrbitState(end_ms, x, triangular(root)), transition, noise)
-
     def linear_step(self, gps_ms: int, x: Array, to_gps_ms: int, empirical_factor: float | Array) -> LinearStep:
-        """Return the first step from a state vector (10,) to a later time, without covariance.
+        """Return the first step from a state vector (10,) to a later time, or by the longest step of the force model.
 
         The process noise has the shape of `empirical_factor`.
         """
@@ -137,14 +119,16 @@ class OrbitDynamics:
         noise = sqrt_process_noise(self._noise, step_s, directions, white_density, empirical_factor)
         return LinearStep(end_ms, x, transition, noise)
 
-    def propagate_vector(self, gps_ms: int, x: Array, to_gps_ms: int) -> Array:
-        """Return the state vector (10,) at `to_gps_ms`, before or after `gps_ms`, without covariance."""
+    def propagate_vector(self, gps_ms: int, x: Array, to_gps_ms: int) -> tuple[Array, Array]:
+        """Return state vector (10,) and transition matrix (10, 10) at `to_gps_ms`, before or after `gps_ms`."""
+        transition = np.eye(SIZE)
         while gps_ms != to_gps_ms:
             longest_ms = self._model.at(x[POSITION], x[VELOCITY]).step_max_ms
             step_ms = max(-longest_ms, min(longest_ms, to_gps_ms - gps_ms))
-            x, _, _ = self.step(gps_ms, x, step_ms * 1e-3)
+            x, step, _ = self.step(gps_ms, x, step_ms * 1e-3)
+            transition = step.dot(transition)
             gps_ms += step_ms
-        return x
+        return x, transition
 
     def step(self, gps_ms: int, x: Array, step_s: float) -> tuple[Array, Array, Array]:
         """Integrate over a step, forwards or backwards. A state below the Earth's surface is returned unchanged.
@@ -161,7 +145,7 @@ class OrbitDynamics:
         if x[POSITION].dot(x[POSITION]) < EARTH_RADIUS_M**2:
             return x, np.eye(SIZE), np.zeros((3, SIZE - DRAG))
         model = self._model.at(x[POSITION], x[VELOCITY])
-        attitude = self._frames.at(gps_ms, _STAGES * step_s)
+        attitude = self.frames.at(gps_ms, _STAGES * step_s)
         ecef_from_gcrf = attitude.ecef_from_gcrf
         middle_mps2, middle_partials = self._perturbation_at_middle(
             gps_ms, x, step_s, attitude.rotation_gcrf_rad_s, minor_forces=model.minor_forces
@@ -180,8 +164,8 @@ class OrbitDynamics:
             result[:, 0] = inverse.dot(gravity(position_ecef_m, model.gravity_degree)) + middle_mps2
             return result
 
-        y = np.concatenate((x[POSITION, None], _PARTIALS_OF_POSITION), axis=1)
-        rate = np.concatenate((x[VELOCITY, None], _PARTIALS_OF_VELOCITY), axis=1)
+        y = np.concatenate((x[POSITION, None], np.eye(3, SIZE)), axis=1)
+        rate = np.concatenate((x[VELOCITY, None], np.eye(3, SIZE, 3)), axis=1)
         y, rate = nystroem_step(y, rate, step_s, second_derivative)
         remaining = decay(self._noise, step_s)
         transition = np.zeros((SIZE, SIZE))

@@ -143,7 +143,7 @@ class OrbitFilter:
         self.settings = settings
         self.frames = EarthFrames(orientation)
         self._dynamics = OrbitDynamics(settings, self.frames)
-        self._initialiser = OrbitInitialiser(self._dynamics, self.frames, settings)
+        self._initialiser = OrbitInitialiser(self._dynamics, settings)
         self._bank = ErrorBank(settings.measurement, settings.process_noise)
         self.memory = FilterMemory(orientation.identification, self._bank.unknown())
 

@@ -14,7 +14,6 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.common.arrays import Array, median
-from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.measurement import Fix, Observation, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
@@ -68,9 +67,8 @@ class _Candidate(NamedTuple):
 class OrbitInitialiser:
     """Search for initial orbits."""
 
-    def __init__(self, dynamics: OrbitDynamics, frames: EarthFrames, settings: OrbitSettings) -> None:
+    def __init__(self, dynamics: OrbitDynamics, settings: OrbitSettings) -> None:
         self._dynamics = dynamics
-        self._frames = frames
         self._settings = settings
 
     def find(self, fixes: Sequence[Fix]) -> InitialOrbit | None:
@@ -85,14 +83,13 @@ class OrbitInitialiser:
         if not candidates:
             return None
         middle_ms = statistics.median_low(fix.gps_ms for fix in usable)
-        propagate = self._dynamics.propagate_vector
-        x = median(np.array([propagate(candidate.gps_ms, candidate.x, middle_ms) for candidate in candidates]))
+        x = median(np.array([self._moved(candidate.gps_ms, candidate.x, middle_ms) for candidate in candidates]))
         drift_mps = _DRIFT_PER_VELOCITY * statistics.median(candidate.velocity_sigma_mps for candidate in candidates)
 
         # Deviations of positions and velocities in standard deviations; NaN without a velocity.
         deviations = np.empty((len(usable), 2))
         for row, fix in enumerate(usable):
-            position, velocity = self._linearise(fix, propagate(middle_ms, x, fix.gps_ms))
+            position, velocity = self._linearise(fix, self._moved(middle_ms, x, fix.gps_ms))
             drift_m = drift_mps * abs(fix.gps_ms - middle_ms) * 1e-3
             deviations[row, 0] = _norm(position.residual) / math.hypot(_norm(position.sigma), drift_m)
             deviations[row, 1] = _norm(velocity.residual) / _norm(velocity.sigma) if velocity else math.nan
@@ -100,7 +97,7 @@ class OrbitInitialiser:
         spread = [statistics.median(column.tolist()) if len(column) else 1.0 for column in known]
         agrees = deviations <= _AGREEMENT_SIGMA * np.clip(spread, 1.0, self._settings.measurement.noise_scale_max)
         initial = tuple(InitialFix(fix, bool(row[0]), bool(row[1])) for fix, row in zip(usable, agrees, strict=True))
-        x_first = propagate(middle_ms, x, usable[0].gps_ms)
+        x_first = self._moved(middle_ms, x, usable[0].gps_ms)
         return InitialOrbit(x_first, initial, int(agrees[:, 0].sum()), *spread)
 
     def _candidates(self, fixes: list[Fix]) -> list[_Candidate]:
@@ -126,18 +123,21 @@ class OrbitInitialiser:
         seconds = (second.gps_ms - first.gps_ms) * 1e-3
         x[VELOCITY] = (target[POSITION] - x[POSITION]) / seconds
         for _ in range(_SHOOTING_ITERATIONS):
-            reached = self._dynamics.propagate_vector(first.gps_ms, x, second.gps_ms)
+            reached = self._moved(first.gps_ms, x, second.gps_ms)
             x[VELOCITY] += (target[POSITION] - reached[POSITION]) / seconds
         return _Candidate(first.gps_ms, x, math.sqrt(2.0) * _norm(self._linearise(second, x)[0].sigma) / seconds)
 
     def _at_rest(self, fix: Fix) -> Array:
         """Return the state vector (10,) at the fix's position with all other elements zero."""
         x = np.zeros(SIZE)
-        x[POSITION] = self._frames.at(fix.gps_ms, np.zeros(1)).ecef_from_gcrf[0].T.dot(fix.position_ecef_m)
+        x[POSITION] = self._dynamics.frames.at(fix.gps_ms, np.zeros(1)).ecef_from_gcrf[0].T.dot(fix.position_ecef_m)
         return x
 
+    def _moved(self, gps_ms: int, x: Array, to_gps_ms: int) -> Array:
+        return self._dynamics.propagate_vector(gps_ms, x, to_gps_ms)[0]
+
     def _linearise(self, fix: Fix, x: Array) -> tuple[Observation, Observation | None]:
-        return linearise_fix(fix, x, self._frames, self._settings.measurement)
+        return linearise_fix(fix, x, self._dynamics.frames, self._settings.measurement)
 
 
 def _within_span(fixes: Sequence[Fix], span_max_ms: int) -> list[Fix]:

@@ -9,7 +9,7 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.batch_solver import FormationSolver
-from pygnc.estimators.formation.filter import FormationFilter, RangeVerdict, initial_memory
+from pygnc.estimators.formation.filter import FormationFilter, Verdict, initial_memory
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, RelativeState
@@ -82,7 +82,7 @@ def solved(
 
 def process_all(
     filtering: FormationFilter, moments: Sequence[tuple[list[RangeObservation], list[SatelliteFix]]]
-) -> list[RangeVerdict]:
+) -> list[Verdict]:
     """Process all fixes and ranges in order of time; return the verdicts of the ranges."""
     verdicts = []
     for ranges, fixes in moments:

@@ -184,7 +184,7 @@ def test_rejects_late_duplicate_and_unknown_observations_with_a_cause() -> None:
         assert verdict.cause is cause
         assert not verdict.moved
     late = filtering.process_fix(own_fix)
-    assert late.position_cause is FormationRejectCause.NOT_LATER
+    assert late.cause is FormationRejectCause.NOT_LATER
     assert not late.moved
     for a, b in zip(before, state_arrays(filtering), strict=True):
         np.testing.assert_array_equal(a, b)

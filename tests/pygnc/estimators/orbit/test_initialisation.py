@@ -12,7 +12,7 @@ from tests.pygnc.estimators.orbit.truth import ORIENTATION, displaced, make_fixe
 
 SETTINGS = OrbitSettings()
 FRAMES = EarthFrames(ORIENTATION)
-FINDER = OrbitInitialiser(OrbitDynamics(SETTINGS, FRAMES), FRAMES, SETTINGS)
+FINDER = OrbitInitialiser(OrbitDynamics(SETTINGS, FRAMES), SETTINGS)
 TRUTH = sun_synchronous()
 FIXES = make_fixes(TRUTH)
 
