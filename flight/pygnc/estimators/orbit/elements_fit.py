@@ -25,17 +25,9 @@ from pygnc.estimators.orbit.state import DRAG, POSITION, VELOCITY, OrbitState
 
 SPAN_MS: Final = MS_PER_DAY
 """Time over which the elements are fitted to the prediction."""
-SLICE_MS: Final = 900_000
-"""Time between two predicted positions."""
-_NEAR_PERIGEE: Final = 0.8
-_NEAR_PERIGEE_MS: Final = 180_000
-"""Time between two predicted positions below this share of the semi-major axis, where SGP4's error changes fast."""
-_BSTAR_PER_DRAG_AREA: Final = 0.5 * 0.15696615
-"""B* per drag coefficient times area over mass (m^2/kg): half of SGP4's density constant (Hoots, Spacetrack 3)."""
 _MODEL_SIGMA_M: Final = 500.0
 """Size of what SGP4 neglects over a day in low Earth orbit; it balances positions against the prior of B*."""
 _ITERATIONS: Final = 12
-_CONVERGED_M: Final = 0.1
 _DEG: Final = 180.0 / math.pi
 _BSTAR = 6
 _STEPS: Final = np.array((1e-7, 1e-6, 1e-6, 1e-6, 1e-6, 1e-6, 1e-5))
@@ -79,11 +71,12 @@ def fit_in_steps(orbit: OrbitFilter, state: OrbitState) -> Iterator[FittedElemen
 
 
 def _slice_ms(state: OrbitState) -> int:
-    """Return the time from a state to the next predicted position."""
+    """Return the time in ms from a state to the next predicted position."""
     radius_m, velocity_mps = float(np.linalg.norm(state.x[POSITION])), state.x[VELOCITY]
     # The ratio of radius and semi-major axis, by the vis-viva equation.
     ratio = 2.0 - radius_m * float(velocity_mps.dot(velocity_mps)) / GM_EARTH_M3_S2
-    return _NEAR_PERIGEE_MS if ratio < _NEAR_PERIGEE else SLICE_MS
+    # SGP4's error changes fast near a perigee.
+    return 180_000 if ratio < 0.8 else 900_000
 
 
 def fit_elements(states: Sequence[OrbitState], frames: EarthFrames, spacecraft: SpacecraftSettings) -> FittedElements:
@@ -102,7 +95,8 @@ def fit_elements(states: Sequence[OrbitState], frames: EarthFrames, spacecraft: 
     positions_m = np.array([rotation.dot(s.x[POSITION]) for rotation, s in zip(rotations, states, strict=True)])
     first = states[0]
     drag_area = spacecraft.drag_coefficient * spacecraft.area_m2 / spacecraft.mass_kg
-    prior = _BSTAR_PER_DRAG_AREA * drag_area * math.exp(first.x[DRAG])
+    # Half of SGP4's density constant (Hoots, Spacetrack 3).
+    prior = 0.5 * 0.15696615 * drag_area * math.exp(first.x[DRAG])
     start = rotations[0].dot(first.x[POSITION]), rotations[0].dot(first.x[VELOCITY])
     try:
         parameters = _least_squares(_osculating(*start, prior), times, positions_m, prior)
@@ -135,7 +129,7 @@ def _least_squares(parameters: Array, times: Sequence[int], positions_m: Array, 
         partials = -np.stack(columns, axis=1)
         change = np.linalg.lstsq(partials, now, rcond=None)[0]
         parameters = parameters + change
-        if np.abs(partials.dot(change)).max() * _MODEL_SIGMA_M < _CONVERGED_M:
+        if np.abs(partials.dot(change)).max() * _MODEL_SIGMA_M < 0.1:
             return parameters
     raise FitError(f"no mean elements fit the orbit: not converged after {_ITERATIONS} iterations")
 

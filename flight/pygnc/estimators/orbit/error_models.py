@@ -67,21 +67,11 @@ CORRELATED: Final = (
 ERROR_MODELS: Final = (WHITE, *CORRELATED)
 _PRIOR_WHITE: Final = 0.95
 """Prior weight of white errors; the other models share the rest."""
-_LOG_WEIGHT_MIN: Final = -12.0
-"""Least weight relative to the largest one, so that the bank can follow a change of the receiver's errors."""
 
 _PRIOR_UNKNOWN_FORCE: Final = 1e-3
 """Prior weight of an unknown force; the error models share the rest."""
 UNKNOWN_FORCE_MPS2: Final = 1e-4
 """Standard deviation of the components of an unknown force or thrust."""
-_LOG_WEIGHT_REFUTED: Final = -20.0
-"""Weight relative to the largest one below which an unknown force is given up."""
-
-_SPREAD_SUSPICIOUS: Final = 2.0
-"""If half a dozen fixes scatter by more than this factor, the receiver's standard deviations are too small."""
-_MODEL_WEIGHT: Final = 0.2
-_MODEL_BIAS: Final = 0.1
-"""Rate at which correlated innovations widen the empirical accelerations; below this correlation they narrow."""
 
 
 def log_prior(model: ErrorModel) -> float:
@@ -207,7 +197,8 @@ class ErrorBank:
         self._white = np.repeat(np.sqrt(1.0 - shares), 3, axis=1)
         self._time_s = np.array([model.time_s for model in models])
         self._factor_min, self._factor_max = np.ones(len(models)), process_noise.empirical_factor_max
-        self._log_prior, self._log_weight_min = np.zeros(1), np.full(len(models), _LOG_WEIGHT_MIN)
+        # No weight becomes so small that the bank could not follow a change of the receiver's errors.
+        self._log_prior, self._log_weight_min = np.zeros(1), np.full(len(models), -12.0)
         if measurement.correlated_errors:
             known = math.log1p(-_PRIOR_UNKNOWN_FORCE)
             self._log_prior = np.array([log_prior(model) + known for model in models])
@@ -235,7 +226,8 @@ class ErrorBank:
         start = self.unknown().first(count)
         start.root[:, :SIZE, :SIZE] = root
         start.root[:, EMPIRICAL, EMPIRICAL] *= self._factor_min[:count, None, None]
-        scale = np.array([[spread if spread > _SPREAD_SUSPICIOUS else 1.0] for spread in spreads])
+        # If half a dozen fixes scatter by a factor of 2, the receiver's standard deviations are too small.
+        scale = np.array([[spread if spread > 2.0 else 1.0] for spread in spreads])
         return replace(
             start,
             log_weight=hypotheses.log_weight,
@@ -366,7 +358,8 @@ class ErrorBank:
         grown = factor[:kinds] * np.sqrt(1.0 + NOISE_WEIGHT * (ratio - 1.0))
         factor[:kinds] = np.minimum(np.maximum(grown, limits.noise_scale_min), limits.noise_scale_max)
         residual[:kinds], variance[:kinds] = now, of_now
-        empirical = hypotheses.empirical_factor * np.exp(0.5 * _MODEL_WEIGHT * (correlation - _MODEL_BIAS))
+        # Correlated innovations widen the empirical accelerations; below a correlation of 0.1 they narrow.
+        empirical = hypotheses.empirical_factor * np.exp(0.5 * 0.2 * (correlation - 0.1))
         adapted = Hypotheses(
             deviation=hypotheses.deviation,
             root=hypotheses.root,
@@ -377,7 +370,7 @@ class ErrorBank:
             variance=variance,
             accepted=(test.accepted[0], test.accepted[1] if kinds > 1 else hypotheses.accepted[1]),
         )
-        is_refuted = hypotheses.log_weight[-1] < _LOG_WEIGHT_REFUTED
+        is_refuted = hypotheses.log_weight[-1] < -20.0
         return adapted.first(len(hypotheses.log_weight) - 1) if is_refuted else adapted
 
 

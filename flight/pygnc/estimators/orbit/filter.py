@@ -8,7 +8,6 @@ that is rejected entirely leaves the state at its old time, so a wrong time tag 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import msgspec
 import numpy as np
@@ -36,9 +35,6 @@ from pygnc.estimators.orbit.measurement import Fix, Innovation, Observation, Rej
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import UNKNOWN_SIGMA, EcefOrbit, OrbitState, to_ecef
-
-_RECENT: Final = 2
-"""Fixes before the first suspicious one before which an impulse may have happened."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -346,7 +342,8 @@ class OrbitFilter:
         certain = confirmed(candidates)
         if certain is not None:
             return self._after_manoeuvre(certain, x, fix, test, factor)
-        recent = [*memory.recent, Moment(state, memory.hypotheses, fix)][-_RECENT:]
+        # An impulse may have happened before one of the last two fixes.
+        recent = [*memory.recent, Moment(state, memory.hypotheses, fix)][-2:]
         if any(test.accepted):
             memory.recent = recent
             updated, hypotheses, nis = self._updated(x, hypotheses, fix, test, test.accepted)

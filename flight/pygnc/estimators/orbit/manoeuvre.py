@@ -20,20 +20,6 @@ from pygnc.environment.frames import rtn_axes
 from pygnc.estimators.orbit.error_models import UNKNOWN_FORCE_MPS2, Hypotheses, InnovationTest
 from pygnc.estimators.orbit.state import EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
 
-_CHI_SQUARE_SUSPICIOUS: Final = 14.2
-"""Normalised innovation squared of three components that makes an impulse suspected: exceeded by 1 in 360 good ones."""
-_FACTOR_SUSPICIOUS: Final = 1.25
-"""Factor on the empirical accelerations that makes a thrust suspected: innovations were correlated for some fixes."""
-_LEAD_MIN: Final = 15.0
-_LEAD_OVER_OTHERS: Final = 3.0
-"""Logarithms of the likelihood ratios that confirm a manoeuvre: to the original, and to the other candidates."""
-_LEAD_END: Final = 5.0
-"""Logarithm of the likelihood ratio that confirms the end of a thrust, which is certain to come."""
-_LEAD_LOST: Final = -4.0
-_FIXES_MIN: Final = 3
-_FIXES_CLEAR: Final = 7
-"""Fixes after which a candidate is confirmed at the earliest, and after which it need not be ahead of the others."""
-_CHANGE_MIN_MPS: Final = 0.01
 _CHANGE_MAX_MPS: Final = 2.0
 """Larger innovations are damage or need a new orbit."""
 GAP_MAX_S: Final = 600.0
@@ -95,7 +81,8 @@ class Candidate:
     @property
     def is_refuted(self) -> bool:
         """True if the fixes do not support the change."""
-        return self.lead < _LEAD_LOST or self.fixes >= _FIXES_MAX[self.change]
+        # At so small a likelihood ratio (e^-4), the fixes speak against the change.
+        return self.lead < -4.0 or self.fixes >= _FIXES_MAX[self.change]
 
     def manoeuvre(self, after: OrbitState, before: OrbitState) -> Manoeuvre:
         """Return the manoeuvre from the orbits with it and without it at the same time."""
@@ -113,9 +100,11 @@ def confirmed(candidates: Sequence[Candidate]) -> Candidate | None:
     best = max(candidates, key=lambda candidate: candidate.lead)
     others = [candidate.lead for candidate in candidates if candidate.change is not best.change]
     ahead = best.lead - max(others, default=-math.inf)
-    is_clear = ahead >= _LEAD_OVER_OTHERS or best.fixes >= _FIXES_CLEAR
-    lead_min = _LEAD_END if best.change is Change.THRUST_END else _LEAD_MIN
-    return best if best.fixes >= _FIXES_MIN and best.lead >= lead_min and is_clear else None
+    # After seven fixes a candidate need not be ahead of the others.
+    is_clear = ahead >= 3.0 or best.fixes >= 7
+    # Logarithm of the likelihood ratio to the original. The end of a thrust is certain to come.
+    lead_min = 5.0 if best.change is Change.THRUST_END else 15.0
+    return best if best.fixes >= 3 and best.lead >= lead_min and is_clear else None
 
 
 def impulse_size_mps(test: InnovationTest, interval_s: float) -> float | None:
@@ -126,12 +115,13 @@ def impulse_size_mps(test: InnovationTest, interval_s: float) -> float | None:
         interval_s: Time since the fix before.
     """
     parts = [part for part in (test.position, test.velocity) if part is not None]
-    if max(part.chi_square for part in parts) < _CHI_SQUARE_SUSPICIOUS:
+    # 1 in 360 good innovations of three components exceeds this.
+    if max(part.chi_square for part in parts) < 14.2:
         return None
     size_mps = (
         math.hypot(*test.velocity.residual) if test.velocity else math.hypot(*test.position.residual) / interval_s
     )
-    return None if size_mps > _CHANGE_MAX_MPS else max(size_mps, _CHANGE_MIN_MPS)
+    return None if size_mps > _CHANGE_MAX_MPS else max(size_mps, 0.01)
 
 
 def impulse_root(sigma_mps: float, interval_s: float) -> Array:
@@ -151,7 +141,7 @@ def impulse_root(sigma_mps: float, interval_s: float) -> Array:
 
 def is_thrust_suspected(empirical_factor: float) -> bool:
     """Return True if the innovations up to a fix have been correlated."""
-    return empirical_factor > _FACTOR_SUSPICIOUS
+    return empirical_factor > 1.25  # reached after some fixes
 
 
 def thrust_root() -> Array:

@@ -80,9 +80,6 @@ class Fix:
     seq: int = 0
 
 
-_GRAVITY_DEGREE: Final = 16
-"""Degree of the gravity field over the latency; higher degrees add 1e-5 m/s^2, which is 3e-6 m/s in 0.25 s."""
-
 NOISE_WEIGHT: Final = 1.0 / 100.0
 """Weight of a pair of fixes in the square of the noise factor."""
 
@@ -196,7 +193,8 @@ def linearise_fix(
     if fix.velocity_ecef_mps is None or fix.velocity_sigma_mps is None:
         return position, None
 
-    acceleration, gradient = gravity_and_gradient(position_ecef_m, _GRAVITY_DEGREE)
+    # Higher degrees add 1e-5 m/s^2, which is 3e-6 m/s in 0.25 s.
+    acceleration, gradient = gravity_and_gradient(position_ecef_m, 16)
     inverse = rotation.T
     earlier_m, earlier_mps, transition = _propagate_back(
         x, inverse.dot(acceleration), inverse.dot(gradient).dot(rotation), fix.velocity_latency_s
