@@ -50,7 +50,7 @@ from pygnc.estimators.formation.reference import (
     log_factor,
     state_indices,
 )
-from pygnc.estimators.formation.relative_motion import DIFFERENTIAL_SHARE, GRADIENT_DEGREE, RelativeDynamics
+from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE, RelativeDynamics
 from pygnc.estimators.formation.ridge import ridge_covariances
 from pygnc.estimators.formation.search import FormationSearch, orbit_from_fixes
 from pygnc.estimators.formation.settings import FormationSettings
@@ -272,7 +272,7 @@ def _refined(
     added = np.zeros((len(parameters), DRAG_MODES * (count - 1)))
     intermediate = parameters = np.concatenate((parameters, added), axis=1)
     for _ in range(3):  # the noise depends on the solution and vice versa
-        equations = equations.with_drag_modes(_mode_sigma(equations, parameters[0]))
+        equations = equations.with_drag_modes(_mode_sigma(equations, parameters[0], settings.differential_share))
         refined = stages.next(partial(_refined_once, equations, settings, parameters))
         equations, parameters = replace(equations, noise=refined.noise), refined.parameters
     equations = equations.folded(parameters[0])
@@ -286,14 +286,14 @@ def _refined_once(equations: Equations, settings: FormationSettings, parameters:
     return Stage(kept, refined_noise(equations, result, settings), equations.errors, {})
 
 
-def _mode_sigma(equations: Equations, parameters: Array) -> Array:
+def _mode_sigma(equations: Equations, parameters: Array, share: float) -> Array:
     """Return prior standard deviations of the drag modes of all partners, (s - 1, `DRAG_MODES`).
 
     An error of the density acts on the difference of two drags.
     """
     drags = [log_drag(track, parameters, number) for number, track in enumerate(equations.tracks)]
     factors = [
-        math.hypot(DIFFERENTIAL_SHARE, math.expm1(drag - drags[0])) * math.exp(drags[0] - track.reference.log_drag)
+        math.hypot(share, math.expm1(drag - drags[0])) * math.exp(drags[0] - track.reference.log_drag)
         for drag, track in zip(drags[1:], equations.tracks[1:], strict=True)
     ]
     # Relative to the difference of two satellites' drags.

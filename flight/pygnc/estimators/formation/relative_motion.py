@@ -19,8 +19,8 @@ T acts as white noise of density 2 s^2 T along radial, transverse and normal. Th
 (transverse) and the gravity field beyond the degree in use add to it. These act alike on satellites some kilometres
 apart. Relative motion is disturbed by:
 
-- a tenth of the empirical accelerations: sunlight and drag differ between satellites of one design as their areas do;
-- the variation of the air density times the difference of the drag factors, but at least a tenth of it;
+- a share of the empirical accelerations: sunlight and drag differ between satellites of one design as their areas do;
+- the variation of the air density times the difference of the drag factors, but at least the same share of it;
 - the gradient of the omitted gravity field: degree l changes by the share (l + 2) d / r over a distance d.
 
 Logarithms of drag factors are Gauss-Markov processes, one common to all satellites and one of each. Range biases are
@@ -54,8 +54,6 @@ _PARTIAL_STEPS: Final = 2
 """Steps of the motion per step of its derivatives, which change less."""
 _TOLERANCE: Final = np.repeat((1e-3, 1e-6), 3)
 """Largest last change of the position (m) and velocity (m/s) constants."""
-DIFFERENTIAL_SHARE: Final = 0.1
-"""Least share of the empirical accelerations and of the density variation that differs between satellites."""
 
 
 class Motion(NamedTuple):
@@ -333,7 +331,7 @@ def process_noise_root(
     """Return a square root W of the covariance W W' that a step of s satellites and b biases adds.
 
     Args:
-        settings: Variation of the drag factors.
+        settings: Variation of the drag factors, and share of the accelerations that differs.
         orbit: Force model and process noise of one satellite.
         step: The step; only the state of its first satellite and the directions of the accelerations are used.
         step_s: Length of the step in s, positive.
@@ -344,7 +342,7 @@ def process_noise_root(
         Shape (7 s + b, 7 s + 7).
     """
     satellites = len(deviations)
-    shared, own = _acceleration_noise(orbit, step, deviations)
+    shared, own = _acceleration_noise(settings.differential_share, orbit, step, deviations)
     response = np.array(((math.sqrt(step_s**3 / 12.0), 0.5 * math.sqrt(step_s**3)), (0.0, math.sqrt(step_s))))
     drag_factor = math.sqrt(-math.expm1(-2.0 * step_s / orbit.process_noise.drag_log_time_s))
     root = np.zeros((STATE_SIZE * satellites + biases, STATE_SIZE * (satellites + 1)))
@@ -358,7 +356,7 @@ def process_noise_root(
     return root
 
 
-def _acceleration_noise(orbit: OrbitSettings, step: JointStep, deviations: Array) -> tuple[Array, Array]:
+def _acceleration_noise(share: float, orbit: OrbitSettings, step: JointStep, deviations: Array) -> tuple[Array, Array]:
     """Return roots of the acceleration densities: (3, 3) of the common part, (s, 3, 3) of the own parts."""
     noise, drag = orbit.process_noise, step.directions[:, 0]
     degree = orbit.force_model.at(step.x[POSITION], step.x[VELOCITY]).gravity_degree
@@ -368,8 +366,8 @@ def _acceleration_noise(orbit: OrbitSettings, step: JointStep, deviations: Array
     omitted = omitted_gravity_density(degree, radius_m)
     relative_change = (degree + 3.0) / radius_m * np.sqrt((deviations[:, :3] ** 2).sum(axis=1))
     # A change of the density acts on the difference of two drags.
-    drag_share = np.hypot(DIFFERENTIAL_SHARE, np.expm1(np.minimum(deviations[:, DRAG], 3.0)))
-    empirical = time_s * ((DIFFERENTIAL_SHARE * sigma) ** 2 + (drag_share[:, None] * along_track) ** 2)
+    drag_share = np.hypot(share, np.expm1(np.minimum(deviations[:, DRAG], 3.0)))
+    empirical = time_s * ((share * sigma) ** 2 + (drag_share[:, None] * along_track) ** 2)
     own = np.sqrt(empirical + omitted * relative_change[:, None] ** 2)
     axes = step.directions[:, 1:]
     return axes * np.sqrt(time_s * (sigma**2 + along_track**2) + omitted), axes * own[:, None, :]

@@ -37,6 +37,9 @@ class FormationSettings:
     differential_log_drag_sigma: float = 0.35
     """Standard deviation of each satellite's own part of the logarithm of its drag factor; 0.5 in the logarithm of the
     ratio of two satellites."""
+    differential_share: float = 0.1
+    """Least share of the empirical accelerations and of the density variation that differs between satellites, 0 to 1;
+    larger if the satellites are not of one design."""
     certain_chi_square: float = 30.0
     """A solution is certain if the chi-square of every other solution is larger by at least this margin."""
     solved_sigma_ratio: float = 1.0
@@ -48,6 +51,8 @@ class FormationSettings:
         require_positive(self, "range_bias_sigma_m", "range_noise_min_m", "range_gate_sigma", "arc_max_s")
         require_positive(self, "log_drag_sigma", "differential_log_drag_sigma")
         require_positive(self, "certain_chi_square", "solved_sigma_ratio")
+        if not 0.0 <= self.differential_share <= 1.0:
+            raise ValueError(f"differential_share is {self.differential_share:g}; it must be from 0 to 1")
         for one, other, _, sigma_m in self.calibrated_pairs:
             if one == other or not sigma_m > 0.0:
                 text = "needs two different radio ids and a positive standard deviation"

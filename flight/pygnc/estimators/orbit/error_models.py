@@ -70,8 +70,6 @@ _PRIOR_WHITE: Final = 0.95
 
 _PRIOR_UNKNOWN_FORCE: Final = 1e-3
 """Prior weight of an unknown force; the error models share the rest."""
-UNKNOWN_FORCE_MPS2: Final = 1e-4
-"""Standard deviation of the components of an unknown force or thrust."""
 
 
 def log_prior(model: ErrorModel) -> float:
@@ -186,7 +184,7 @@ class ErrorBank:
 
     Args:
         measurement: Gates, limits of the noise factors, and whether correlated errors are considered.
-        process_noise: Upper limit of the factor on the empirical accelerations.
+        process_noise: Size of an unknown force, and upper limit of the factor on the empirical accelerations.
     """
 
     def __init__(self, measurement: MeasurementSettings, process_noise: ProcessNoiseSettings) -> None:
@@ -203,7 +201,7 @@ class ErrorBank:
             known = math.log1p(-_PRIOR_UNKNOWN_FORCE)
             self._log_prior = np.array([log_prior(model) + known for model in models])
             self._log_prior[-1] = math.log(_PRIOR_UNKNOWN_FORCE)
-            factor = UNKNOWN_FORCE_MPS2 / min(process_noise.empirical_sigma_mps2)
+            factor = process_noise.unknown_force_mps2 / min(process_noise.empirical_sigma_mps2)
             self._factor_min[-1] = min(max(factor, 1.0), self._factor_max)
             self._log_weight_min[-1] = -math.inf
 

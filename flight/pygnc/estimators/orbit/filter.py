@@ -27,8 +27,6 @@ from pygnc.estimators.orbit.manoeuvre import (
     confirmed,
     impulse_root,
     impulse_size_mps,
-    is_thrust_suspected,
-    thrust_factor,
     thrust_root,
 )
 from pygnc.estimators.orbit.measurement import Fix, Innovation, Observation, RejectCause, linearise_fix
@@ -430,7 +428,8 @@ class OrbitFilter:
         gps_ms: int,
     ) -> list[Candidate]:
         """Return the candidates and those that the innovations of a fix suggest."""
-        sigma_mps2 = np.array(self.settings.process_noise.empirical_sigma_mps2)
+        noise = self.settings.process_noise
+        sigma_mps2 = np.array(noise.empirical_sigma_mps2)
         interval_s = (gps_ms - state.gps_ms) * 1e-3
         known = {candidate.change for candidate in candidates}
         if self.memory.in_thrust:
@@ -440,12 +439,13 @@ class OrbitFilter:
             return candidates
         if interval_s > GAP_MAX_S:
             return candidates
-        size_mps = impulse_size_mps(test, interval_s)
-        factor = self._bank.widening(hypotheses)
-        is_suspected = size_mps is not None or is_thrust_suspected(factor)
+        size_mps = impulse_size_mps(test, interval_s, self.settings.impulse_max_mps)
+        # Correlated innovations widen the empirical accelerations; a thrust is suspected after some fixes.
+        is_suspected = size_mps is not None or self._bank.widening(hypotheses) > 1.25
         if Change.THRUST_BEGIN not in known and is_suspected:
-            opened = self._bank.opened(hypotheses, thrust_root())
-            factors = np.maximum(hypotheses.empirical_factor, thrust_factor(float(sigma_mps2.min())))
+            opened = self._bank.opened(hypotheses, thrust_root(noise.unknown_force_mps2))
+            factor = 0.3 * noise.unknown_force_mps2 / float(sigma_mps2.min())
+            factors = np.maximum(hypotheses.empirical_factor, factor)
             thrust = replace(opened, empirical_factor=factors)
             candidates.append(Candidate(Change.THRUST_BEGIN, gps_ms, thrust, hypotheses.mixture(gps_ms, x)))
         impulses = [candidate for candidate in candidates if candidate.change is Change.IMPULSE]

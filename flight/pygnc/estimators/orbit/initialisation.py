@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,9 +18,6 @@ from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.measurement import Fix, Observation, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import POSITION, SIZE, VELOCITY
-
-_AGREEMENT_SIGMA: Final = 5.0
-"""A fix agrees if it is within this many (three-dimensional) standard deviations of the median orbit."""
 
 
 class InitialFix(NamedTuple):
@@ -91,7 +88,8 @@ class OrbitInitialiser:
             deviations[row, 1] = _norm(velocity.residual) / _norm(velocity.sigma) if velocity else math.nan
         known = [column[~np.isnan(column)] for column in deviations.T]
         spread = [statistics.median(column.tolist()) if len(column) else 1.0 for column in known]
-        agrees = deviations <= _AGREEMENT_SIGMA * np.clip(spread, 1.0, self._settings.measurement.noise_scale_max)
+        limit = self._settings.start.agreement_sigma
+        agrees = deviations <= limit * np.clip(spread, 1.0, self._settings.measurement.noise_scale_max)
         initial = tuple(InitialFix(fix, bool(row[0]), bool(row[1])) for fix, row in zip(usable, agrees, strict=True))
         x_first = self._moved(middle_ms, x, usable[0].gps_ms)
         return InitialOrbit(x_first, initial, int(agrees[:, 0].sum()), *spread)

@@ -17,15 +17,11 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import rtn_axes
-from pygnc.estimators.orbit.error_models import UNKNOWN_FORCE_MPS2, Hypotheses, InnovationTest
+from pygnc.estimators.orbit.error_models import Hypotheses, InnovationTest
 from pygnc.estimators.orbit.state import EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
 
-_CHANGE_MAX_MPS: Final = 2.0
-"""Larger innovations are damage or need a new orbit."""
 GAP_MAX_S: Final = 600.0
 """Longest time without fixes across which a manoeuvre is detected: unknown drag changes the orbit, too."""
-_THRUST_S: Final = 100.0
-"""Duration of a thrust until it becomes suspicious."""
 
 
 @unique
@@ -107,12 +103,13 @@ def confirmed(candidates: Sequence[Candidate]) -> Candidate | None:
     return best if best.fixes >= 3 and best.lead >= lead_min and is_clear else None
 
 
-def impulse_size_mps(test: InnovationTest, interval_s: float) -> float | None:
+def impulse_size_mps(test: InnovationTest, interval_s: float, max_mps: float) -> float | None:
     """Return the expected size of a suspected impulse; None if the innovations show none.
 
     Args:
         test: Innovations without an impulse; those of the velocity, if any, give its size.
         interval_s: Time since the fix before.
+        max_mps: Largest impulse.
     """
     parts = [part for part in (test.position, test.velocity) if part is not None]
     # 1 in 360 good innovations of three components exceeds this.
@@ -121,7 +118,7 @@ def impulse_size_mps(test: InnovationTest, interval_s: float) -> float | None:
     size_mps = (
         math.hypot(*test.velocity.residual) if test.velocity else math.hypot(*test.position.residual) / interval_s
     )
-    return None if size_mps > _CHANGE_MAX_MPS else max(size_mps, 0.01)
+    return None if size_mps > max_mps else max(size_mps, 0.01)
 
 
 def impulse_root(sigma_mps: float, interval_s: float) -> Array:
@@ -139,21 +136,11 @@ def impulse_root(sigma_mps: float, interval_s: float) -> Array:
     return root
 
 
-def is_thrust_suspected(empirical_factor: float) -> bool:
-    """Return True if the innovations up to a fix have been correlated."""
-    return empirical_factor > 1.25  # reached after some fixes
-
-
-def thrust_root() -> Array:
-    """Return the root (10, 3) of the covariance that an acceleration since some minutes adds."""
+def thrust_root(sigma_mps2: float) -> Array:
+    """Return the root (10, 3) of the covariance that an acceleration of a standard deviation adds in 100 s."""
     root = np.zeros((SIZE, 3))
     eye = np.eye(3)
-    root[POSITION] = 0.5 * _THRUST_S**2 * UNKNOWN_FORCE_MPS2 * eye
-    root[VELOCITY] = _THRUST_S * UNKNOWN_FORCE_MPS2 * eye
-    root[EMPIRICAL] = UNKNOWN_FORCE_MPS2 * eye
+    root[POSITION] = 0.5 * 100.0**2 * sigma_mps2 * eye
+    root[VELOCITY] = 100.0 * sigma_mps2 * eye
+    root[EMPIRICAL] = sigma_mps2 * eye
     return root
-
-
-def thrust_factor(empirical_sigma_mps2: float) -> float:
-    """Return the factor on the empirical accelerations during a thrust."""
-    return 0.3 * UNKNOWN_FORCE_MPS2 / empirical_sigma_mps2

@@ -129,9 +129,11 @@ class ProcessNoiseSettings:
     """Upper limit of the factor by which the filter widens the empirical accelerations while its innovations are
     correlated.
     """
+    unknown_force_mps2: float = 1e-4
+    """Standard deviation of the components of a thrust, or of another force that the dynamics lack."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "drag_log_sigma", "drag_log_time_s", "empirical_time_s")
+        require_positive(self, "drag_log_sigma", "drag_log_time_s", "empirical_time_s", "unknown_force_mps2")
         if len(self.empirical_sigma_mps2) != 3 or min(self.empirical_sigma_mps2) <= 0.0:
             raise ValueError(f"empirical_sigma_mps2 must be three positive numbers, not {self.empirical_sigma_mps2}")
         if self.density_variation < 0.0 or self.empirical_factor_max < 1.0:
@@ -177,6 +179,8 @@ class StartSettings:
     """Number of successive rejected fixes that, if they agree with each other, replace the state."""
     span_max_s: float = 7_200.0
     """Largest time between the median time of the buffered fixes and a fix used for the initialisation."""
+    agreement_sigma: float = 5.0
+    """A fix agrees if it is within this many (three-dimensional) standard deviations of the median orbit."""
     gap_max_s: float = 43_200.0
     """Longest gap over which the state is propagated; after a longer gap the filter re-initialises."""
 
@@ -205,6 +209,8 @@ class OrbitSettings:
     """Degree and order of the gravity field, 2 to 70; by default chosen from the expected noise and arc."""
     manoeuvre_detection: bool = True
     """Detect changes of the velocity by the innovations, and report them."""
+    impulse_max_mps: float = 2.0
+    """Largest impulse that is detected, m/s; larger innovations are damage or need a new orbit."""
     arc: ArcSettings = field(default_factory=ArcSettings)
     screening: ScreeningSettings = field(default_factory=ScreeningSettings)
     spacecraft: SpacecraftSettings = field(default_factory=SpacecraftSettings)
@@ -214,6 +220,7 @@ class OrbitSettings:
     start: StartSettings = field(default_factory=StartSettings)
 
     def __post_init__(self) -> None:
+        require_positive(self, "impulse_max_mps")
         if self.gravity_degree is not None and not 2 <= self.gravity_degree <= 70:
             raise ValueError(f"gravity_degree must be from 2 to 70, not {self.gravity_degree}")
 

@@ -15,6 +15,7 @@ from pygnc.estimators.formation.settings import FormationSettings
         {"range_noise_m": 500.0},
         {"fix_scale_max": 0.5},
         {"own_fixes_min": 0},
+        {"differential_share": 1.1},
         {"calibrated_pairs": ((74, 75, 1_050.0, 0.0),)},
         {"calibrated_pairs": ((74, 74, 1_050.0, 5.0),)},
     ],

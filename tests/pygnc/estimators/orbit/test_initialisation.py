@@ -37,6 +37,14 @@ def test_good_fixes_agree() -> None:
     assert 0.3 < start.velocity_spread < 2.0
 
 
+def test_a_wide_limit_lets_an_outlier_agree() -> None:
+    fixes = [*FIXES[:4], displaced(FIXES[4], np.array((0.0, 10_000.0, 0.0)))]
+    settings = replace(SETTINGS, start=replace(SETTINGS.start, agreement_sigma=1e5))
+    start = OrbitInitialiser(OrbitDynamics(settings, FRAMES), settings).find(fixes)
+    assert start is not None
+    assert start.agreeing == 5
+
+
 @pytest.mark.parametrize("wild", range(5))
 def test_detects_an_outlying_position_anywhere(wild: int) -> None:
     fixes = FIXES[:5]
