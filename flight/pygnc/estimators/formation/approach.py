@@ -20,11 +20,11 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis
-from pygnc.estimators.formation.linearisation import covariance_root
 from pygnc.estimators.formation.reference import COINCIDENT_M, STATE_SIZE
 from pygnc.estimators.formation.relative_coordinates import relative_covariance
 from pygnc.estimators.formation.relative_motion import cubic_hermite, joint_step, orbit_vector
 from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.kalman import covariance_root
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG

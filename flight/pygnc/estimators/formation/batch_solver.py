@@ -32,13 +32,15 @@ from pygnc.estimators.formation.least_squares import (
     refined_noise,
     robust_noise,
 )
-from pygnc.estimators.formation.linearisation import fix_equations, initial_prior, range_equations
 from pygnc.estimators.formation.observation_equations import SEARCH_LOSS, Equations, Fit, Loss, white_noise
 from pygnc.estimators.formation.observations import (
     Arc,
     RangeObservation,
     SatelliteFix,
     connected_groups,
+    fix_equations,
+    initial_prior,
+    range_equations,
     select_arc,
 )
 from pygnc.estimators.formation.reference import (

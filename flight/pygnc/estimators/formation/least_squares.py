@@ -16,12 +16,13 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array, median
 from pygnc.estimators.formation.fix_errors import FIX_ERRORS, WHITE_ERRORS, FixErrors, whitened_squares
-from pygnc.estimators.formation.linearisation import RangeEquations, scaled_inverse
 from pygnc.estimators.formation.observation_equations import Equations, Fit, Noise, white_noise
+from pygnc.estimators.formation.observations import RangeEquations
 from pygnc.estimators.formation.reference import NODE_S, state_indices
 from pygnc.estimators.formation.relative_coordinates import relative_covariance
 from pygnc.estimators.formation.relative_motion import Motion
 from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.kalman import scaled_inverse
 from pygnc.estimators.orbit.error_models import log_prior
 
 
@@ -125,36 +126,36 @@ def apparent_noise(equations: Equations, settings: FormationSettings) -> Noise:
     """
     range_sigma_m = equations.noise.range_sigma_m.copy()
     for pair, rows in enumerate(equations.ranges):
-        squares = _polynomial_residual_squares(rows.node_time, rows.range_m)
-        if len(squares):
-            scatter_m = math.sqrt(median(squares) / _CHI_SQUARE_MEDIAN)
-            range_sigma_m[pair] = _regularised_sigma(scatter_m, float(len(squares)), settings)
+        scatter_m, groups = _scatter_about_polynomials(rows)
+        if groups:
+            range_sigma_m[pair] = _regularised_sigma(scatter_m, float(groups), settings)
     return white_noise(range_sigma_m, equations.noise.fix_scale)
 
 
 def _white_sigma_max_m(rows: RangeEquations, settings: FormationSettings) -> float:
     """Return the largest standard deviation that white noise can have by the scatter about polynomials, in m."""
-    squares = _polynomial_residual_squares(rows.node_time, rows.range_m)
-    if len(squares) < 4:
+    scatter_m, groups = _scatter_about_polynomials(rows)
+    if groups < 4:
         return math.inf
-    scatter_m = math.sqrt(median(squares) / _CHI_SQUARE_MEDIAN)
     # A margin of about four standard deviations for one group.
-    return max(scatter_m, settings.range_noise_min_m) * (1.0 + 4.0 / math.sqrt(len(squares)))
+    return max(scatter_m, settings.range_noise_min_m) * (1.0 + 4.0 / math.sqrt(groups))
 
 
-def _polynomial_residual_squares(node_time: Array, range_m: Array) -> Array:
-    """Return squared residuals of groups of eight ranges about quartic polynomials (3 degrees of freedom)."""
+def _scatter_about_polynomials(rows: RangeEquations) -> tuple[float, int]:
+    """Return the scatter of groups of eight ranges about quartic polynomials, in m, and the number of groups."""
+    node_time, range_m = rows.node_time, rows.range_m
     firsts = np.arange(0, len(node_time) - _GROUP + 1, _GROUP // 2)
     # The polynomial of a group spans 20 minutes at most.
     firsts = firsts[node_time[firsts + _GROUP - 1] - node_time[firsts] <= 20.0] if len(firsts) else firsts
-    rows = firsts[:, None] + np.arange(_GROUP)
+    numbers = firsts[:, None] + np.arange(_GROUP)
     squares = []
-    for times, measured in zip(node_time[rows], range_m[rows], strict=True):
+    for times, measured in zip(node_time[numbers], range_m[numbers], strict=True):
         time = 2.0 * (times - times[0]) / max(times[-1] - times[0], 1.0) - 1.0
         basis, _ = np.linalg.qr(np.stack([time**power for power in range(_GROUP - 3)], axis=1))
         residual = measured - basis @ (basis.T @ measured)
         squares.append(float(residual.dot(residual)))
-    return np.array(squares)
+    scatter_m = math.sqrt(median(np.array(squares)) / _CHI_SQUARE_MEDIAN) if squares else 0.0
+    return scatter_m, len(squares)
 
 
 def robust_noise(equations: Equations, best: Array, settings: FormationSettings) -> Noise:

@@ -23,10 +23,10 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.formation.fix_errors import WHITE_ERRORS, FixErrors, FixRows, whitened_squares
-from pygnc.estimators.formation.linearisation import FixEquations, Prior, RangeEquations, scaled_inverse
-from pygnc.estimators.formation.observations import Pair
+from pygnc.estimators.formation.observations import FixEquations, Pair, Prior, RangeEquations
 from pygnc.estimators.formation.reference import COINCIDENT_M, NODE_S, STATE_SIZE, Track, state_indices
 from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics
+from pygnc.estimators.kalman import scaled_inverse
 
 _BLOCK: Final = 64
 """Number of times whose fixes are whitened at once; those of four satellites take a megabyte."""

@@ -166,14 +166,8 @@ IMAGE_COUNT: Final = 4
 NORMAL: Final = 1
 IN_PLANE: Final = 2
 BOTH: Final = 3
-_IMAGE_SIGNS: Final = np.array(
-    (
-        (1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
-        (1.0, 1.0, 1.0, 1.0, -1.0, -1.0),
-        (-1.0, -1.0, -1.0, -1.0, 1.0, 1.0),
-        (-1.0, -1.0, -1.0, -1.0, -1.0, -1.0),
-    )
-)
+_IMAGE_SIGNS: Final = np.repeat(((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)), (4, 2), axis=1)
+"""Signs of the mirror elements of each image: four of the motion in the plane, two normal to it."""
 
 
 def mirror_images(own: Array, relative: Array) -> Array:

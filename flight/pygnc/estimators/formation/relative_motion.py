@@ -40,7 +40,7 @@ from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Reference
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.j2_propagator import J2
-from pygnc.estimators.orbit.process_noise import omitted_gravity_density
+from pygnc.estimators.orbit.process_noise import omitted_gravity_density, sqrt_white_noise
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, POSITION, SIZE, VELOCITY
 
@@ -343,7 +343,7 @@ def process_noise_root(
     """
     satellites = len(deviations)
     shared, own = _acceleration_noise(settings.differential_share, orbit, step, deviations)
-    response = np.array(((math.sqrt(step_s**3 / 12.0), 0.5 * math.sqrt(step_s**3)), (0.0, math.sqrt(step_s))))
+    response = sqrt_white_noise(step_s)
     drag_factor = math.sqrt(-math.expm1(-2.0 * step_s / orbit.process_noise.drag_log_time_s))
     root = np.zeros((STATE_SIZE * satellites + biases, STATE_SIZE * (satellites + 1)))
     own_block = root[: STATE_SIZE * satellites, STATE_SIZE:]

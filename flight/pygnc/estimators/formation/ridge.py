@@ -23,10 +23,10 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.formation.least_squares import differs_from
-from pygnc.estimators.formation.linearisation import covariance_root, scaled_inverse
 from pygnc.estimators.formation.observation_equations import Equations, Fit
 from pygnc.estimators.formation.reference import STATE_SIZE, state_indices
 from pygnc.estimators.formation.relative_coordinates import d_mirror_elements_d_state, mirror_elements
+from pygnc.estimators.kalman import covariance_root, scaled_inverse
 
 _CURVATURE_MIN: Final = 0.03
 """Minimum curvature of a ridge that is followed; less changes the covariance by as little."""

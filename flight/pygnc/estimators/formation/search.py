@@ -20,9 +20,8 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.formation.least_squares import distinct_rows, distinct_solutions, minimise
-from pygnc.estimators.formation.linearisation import FixEquations
 from pygnc.estimators.formation.observation_equations import Equations, Fit, white_noise
-from pygnc.estimators.formation.observations import connected_groups
+from pygnc.estimators.formation.observations import FixEquations, connected_groups
 from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Reference, state_indices
 from pygnc.estimators.formation.relative_coordinates import (
     BOTH,

@@ -16,13 +16,13 @@ import numpy.typing as npt
 from pygnc.common.arrays import Array
 from pygnc.estimators.formation.fix_errors import FixErrors
 from pygnc.estimators.formation.least_squares import differs_from
-from pygnc.estimators.formation.linearisation import scaled_inverse
 from pygnc.estimators.formation.observation_equations import Equations, Fit, Noise
 from pygnc.estimators.formation.observations import Pair, RangeObservation
 from pygnc.estimators.formation.reference import STATE_SIZE, Reference, log_drag
 from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf
 from pygnc.estimators.formation.search import mirrored_candidates
 from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.kalman import scaled_inverse
 
 _CHUNK: Final = 32
 """Moments evaluated at once; with four satellites, their derivatives take a third of a megabyte."""

@@ -33,7 +33,7 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
 from pygnc.estimators.orbit.dynamics import LinearStep
-from pygnc.estimators.orbit.measurement import NOISE_WEIGHT, Innovation, Observation
+from pygnc.estimators.orbit.measurement import Innovation, Observation, adapted_noise_factor
 from pygnc.estimators.orbit.settings import MeasurementSettings, ProcessNoiseSettings
 from pygnc.estimators.orbit.state import EMPIRICAL, SIZE, OrbitState
 
@@ -341,29 +341,24 @@ class ErrorBank:
         now = test.residual.reshape(-1, kinds, 3).swapaxes(0, 1)
         of_now = test.variance.reshape(-1, kinds, 3).swapaxes(0, 1)
         before, of_before = hypotheses.residual[:kinds], hypotheses.variance[:kinds]
-        ratio = np.ones(now.shape[:2])
+        noise_factor = hypotheses.noise_factor.copy()
         correlation = np.zeros(now.shape[1])
         for kind in range(kinds):
-            if test.accepted[kind] == hypotheses.accepted[kind] and of_before[kind, 0, 0] < math.inf:
-                change, scale = now[kind] - before[kind], of_now[kind] + of_before[kind]
-                ratio[kind] = np.minimum((change * change / scale).sum(axis=1) / 3.0, most)
+            is_comparable = test.accepted[kind] == hypotheses.accepted[kind]
+            last = (before[kind], of_before[kind]) if is_comparable else None
+            noise_factor[kind] = adapted_noise_factor(noise_factor[kind], (now[kind], of_now[kind]), last, limits)
+            if is_comparable and of_before[kind, 0, 0] < math.inf:
                 scale = np.sqrt(of_now[kind] * of_before[kind])
                 product = (now[kind] * before[kind] / scale).sum(axis=1) / (3.0 * kinds)
                 correlation += np.minimum(np.maximum(product, -most / kinds), most / kinds)
-        factor, residual, variance = (
-            values.copy() for values in (hypotheses.noise_factor, hypotheses.residual, hypotheses.variance)
-        )
-        grown = factor[:kinds] * np.sqrt(1.0 + NOISE_WEIGHT * (ratio - 1.0))
-        factor[:kinds] = np.minimum(np.maximum(grown, limits.noise_scale_min), limits.noise_scale_max)
+        residual, variance = hypotheses.residual.copy(), hypotheses.variance.copy()
         residual[:kinds], variance[:kinds] = now, of_now
         # Correlated innovations widen the empirical accelerations; below a correlation of 0.1 they narrow.
         empirical = hypotheses.empirical_factor * np.exp(0.5 * 0.2 * (correlation - 0.1))
-        adapted = Hypotheses(
-            deviation=hypotheses.deviation,
-            root=hypotheses.root,
-            log_weight=hypotheses.log_weight,
+        adapted = replace(
+            hypotheses,
             empirical_factor=np.minimum(np.maximum(empirical, self._factor_min[: len(empirical)]), self._factor_max),
-            noise_factor=factor,
+            noise_factor=noise_factor,
             residual=residual,
             variance=variance,
             accepted=(test.accepted[0], test.accepted[1] if kinds > 1 else hypotheses.accepted[1]),

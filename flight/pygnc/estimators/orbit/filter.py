@@ -236,16 +236,11 @@ class OrbitFilter:
 
         This fills the tables for the current time and touches code and memory for the first time since the fork.
         """
-        initial = self._initialiser.find(self.memory.buffered)
-        if initial is None:
-            return
-        state = uninformative_state(initial.fixes[0].fix.gps_ms, initial.x, self.settings)
-        hypotheses = self._bank.restarted(self.memory.hypotheses, state.sqrt_covariance, (1.0, 1.0))
-        for fix, _, _ in initial.fixes:
-            x, (hypotheses,) = self._predicted(state, [hypotheses], fix.gps_ms)
-            test = self._bank.test(hypotheses, *self._linearise(x, fix))
-            state, hypotheses, _ = self._updated(x, hypotheses, fix, test, (True, test.velocity is not None))
-            to_ecef(state, self.frames)
+        memory, self.memory = self.memory, msgspec.structs.replace(self.memory)
+        self._initialise(compulsory=True)
+        if self.memory.state is not None:
+            to_ecef(self.memory.state, self.frames)
+        self.memory = memory
 
     def _begin(self, initial: InitialOrbit, widen: float = 1.0) -> tuple[OrbitUpdate, ...]:
         """Filter the fixes from an uninformative state, using the parts that agree."""

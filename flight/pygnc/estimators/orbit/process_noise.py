@@ -65,7 +65,7 @@ def sqrt_process_noise(
     root[..., :DRAG, :_PROCESS_COLUMNS] = moved.reshape(*factor.shape, 6, -1)
     each = np.eye(_SOURCES)[:, :, None] * response[..., 2, None, :, :]
     root[..., DRAG:, :_PROCESS_COLUMNS] = each.reshape(*factor.shape, _SOURCES, -1)
-    root[..., :DRAG, _PROCESS_COLUMNS:] = math.sqrt(white_density) * _sqrt_white(step_s)
+    root[..., :DRAG, _PROCESS_COLUMNS:] = math.sqrt(white_density) * np.kron(sqrt_white_noise(step_s), np.eye(3))
     return root
 
 
@@ -89,10 +89,9 @@ def _omitted_density(degree: int, radius_m: float) -> float:
 
 
 @lru_cache(maxsize=16)
-def _sqrt_white(step_s: float) -> Array:
-    """Return the square root of the covariance of position and velocity by unit white acceleration, (6, 6)."""
-    each = np.array(((math.sqrt(step_s**3 / 12.0), 0.5 * math.sqrt(step_s**3)), (0.0, math.sqrt(step_s))))
-    return np.kron(each, np.eye(3))
+def sqrt_white_noise(step_s: float) -> Array:
+    """Return the root (2, 2) of the covariance of position and velocity on one axis by unit white acceleration."""
+    return np.array(((math.sqrt(step_s**3 / 12.0), 0.5 * math.sqrt(step_s**3)), (0.0, math.sqrt(step_s))))
 
 
 @lru_cache(maxsize=16)
