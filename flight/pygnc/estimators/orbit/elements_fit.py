@@ -21,14 +21,13 @@ from pygnc.environment.sgp4 import Sgp4Error, gcrf_from_teme, teme_states
 from pygnc.environment.time_scales import MS_PER_DAY
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.settings import SpacecraftSettings
-from pygnc.estimators.orbit.state import DRAG, POSITION, VELOCITY, OrbitState
+from pygnc.estimators.orbit.state import DRAG, POSITION, VELOCITY, OrbitState, osculating_elements
 
 SPAN_MS: Final = MS_PER_DAY
 """Time over which the elements are fitted to the prediction."""
 _MODEL_SIGMA_M: Final = 500.0
 """Size of what SGP4 neglects over a day in low Earth orbit; it balances positions against the prior of B*."""
 _ITERATIONS: Final = 12
-_DEG: Final = 180.0 / math.pi
 _BSTAR = 6
 _STEPS: Final = np.array((1e-7, 1e-6, 1e-6, 1e-6, 1e-6, 1e-6, 1e-5))
 """Steps of the numerical partial derivatives: a few metres each."""
@@ -97,9 +96,12 @@ def fit_elements(states: Sequence[OrbitState], frames: EarthFrames, spacecraft: 
     drag_area = spacecraft.drag_coefficient * spacecraft.area_m2 / spacecraft.mass_kg
     # Half of SGP4's density constant (Hoots, Spacetrack 3).
     prior = 0.5 * 0.15696615 * drag_area * math.exp(first.x[DRAG])
-    start = rotations[0].dot(first.x[POSITION]), rotations[0].dot(first.x[VELOCITY])
+    state = np.append(rotations[0].dot(first.x[POSITION]), rotations[0].dot(first.x[VELOCITY]))
+    semi_major_m, latitude, e_cos, e_sin, inclination, node = osculating_elements(state)
+    motion = 1e3 * math.sqrt(GM_EARTH_M3_S2 / semi_major_m**3)
+    start = np.array((motion, e_cos, e_sin, inclination, node, latitude, prior))
     try:
-        parameters = _least_squares(_osculating(*start, prior), times, positions_m, prior)
+        parameters = _least_squares(start, times, positions_m, prior)
         elements = _elements(parameters, times[0])
         distance_m = np.linalg.norm(teme_states(elements, times)[:, POSITION] - positions_m, axis=1)
     except Sgp4Error as error:
@@ -149,32 +151,9 @@ def _elements(parameters: Array, epoch_gps_ms: int) -> MeanElements:
         epoch_gps_ms=epoch_gps_ms,
         mean_motion_rev_per_day=1e-3 * motion * 86_400.0 / (2.0 * math.pi),
         eccentricity=eccentricity,
-        inclination_deg=inclination * _DEG,
-        raan_deg=node * _DEG % 360.0,
-        argument_of_perigee_deg=perigee * _DEG % 360.0,
-        mean_anomaly_deg=(latitude - perigee) * _DEG % 360.0,
+        inclination_deg=math.degrees(inclination),
+        raan_deg=math.degrees(node) % 360.0,
+        argument_of_perigee_deg=math.degrees(perigee) % 360.0,
+        mean_anomaly_deg=math.degrees(latitude - perigee) % 360.0,
         bstar_per_radius=bstar,
     )
-
-
-def _osculating(position_m: Array, velocity_mps: Array, bstar: float) -> Array:
-    """Return the osculating elements of a state as parameters of `_elements`."""
-    momentum = np.cross(position_m, velocity_mps)
-    normal = momentum / np.linalg.norm(momentum)
-    inclination = math.acos(normal[2])
-    node = math.atan2(normal[0], -normal[1])
-    towards_node = np.array((math.cos(node), math.sin(node), 0.0))
-    ahead = np.cross(normal, towards_node)
-    radius_m = float(np.linalg.norm(position_m))
-    speed_squared = float(velocity_mps.dot(velocity_mps))
-    semi_major_m = 1.0 / (2.0 / radius_m - speed_squared / GM_EARTH_M3_S2)
-    vector = np.cross(velocity_mps, momentum) / GM_EARTH_M3_S2 - position_m / radius_m
-    e_cos, e_sin = float(vector.dot(towards_node)), float(vector.dot(ahead))
-    eccentricity, perigee = math.hypot(e_cos, e_sin), math.atan2(e_sin, e_cos)
-    true_latitude = math.atan2(float(position_m.dot(ahead)), float(position_m.dot(towards_node)))
-    half = 0.5 * (true_latitude - perigee)
-    ratio = math.sqrt((1.0 - eccentricity) / (1.0 + eccentricity))
-    eccentric = 2.0 * math.atan2(ratio * math.sin(half), math.cos(half))
-    latitude = perigee + eccentric - eccentricity * math.sin(eccentric)
-    motion = 1e3 * math.sqrt(GM_EARTH_M3_S2 / semi_major_m**3)
-    return np.array((motion, e_cos, e_sin, inclination, node, latitude, bstar))
