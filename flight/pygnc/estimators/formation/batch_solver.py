@@ -52,7 +52,7 @@ from pygnc.estimators.formation.reference import (
     log_factor,
     state_indices,
 )
-from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE, RelativeDynamics
+from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE, RelativeDynamics, orbit_vector
 from pygnc.estimators.formation.ridge import ridge_covariances
 from pygnc.estimators.formation.search import FormationSearch, orbit_from_fixes
 from pygnc.estimators.formation.settings import FormationSettings
@@ -186,10 +186,9 @@ class FormationSolver:
             change = parameters[state_indices(number)] - track.offset
             # The motion is not linear either after a large change of the logarithm of the drag factor.
             if track.is_linear and (np.abs(change[:3]).max() > _NEAR_M or abs(change[DRAG]) > 0.3):
-                x = np.zeros(SIZE)
-                x[:6] = ours.nodes.state[ours.epoch_node] + parameters[state_indices(number)][:6]
-                x[DRAG] = track.reference.log_drag + log_factor(change[DRAG])
-                moved[identity] = self._track(OrbitState(ours.epoch_ms, x, np.zeros((SIZE, SIZE))), arc, ours)
+                state = ours.nodes.state[ours.epoch_node] + parameters[state_indices(number)][:6]
+                orbit = _exact_orbit(ours.epoch_ms, state, track.reference.log_drag + log_factor(change[DRAG]))
+                moved[identity] = self._track(orbit, arc, ours)
         return moved
 
     def _track(self, orbit: OrbitState, arc: Arc, ours: Reference) -> Track:
@@ -211,9 +210,8 @@ class FormationSolver:
             distance_m = np.abs(change[:3]).max()
             if distance_m < _NEAR_M:
                 return track._replace(is_linear=True)
-            x = np.zeros(SIZE)
-            x[:6], x[DRAG] = track.reference.nodes.state[origin.epoch_node] + change, track.reference.log_drag
-            orbit = OrbitState(origin.epoch_ms, x, np.zeros((SIZE, SIZE)))
+            state = track.reference.nodes.state[origin.epoch_node] + change
+            orbit = _exact_orbit(origin.epoch_ms, state, track.reference.log_drag)
             # Far from our reference, one fix is a better first guess of the orbit.
             if distance_m > 50_000.0 and attempt == 0:
                 orbit = self.orbit_of_fix(fixes, origin.epoch_ms) or orbit
@@ -226,11 +224,14 @@ class FormationSolver:
         fix = min(complete, key=lambda each: abs(each.gps_ms - epoch_ms), default=None)
         if fix is None or fix.velocity_ecef_mps is None:
             return None
-        x = np.zeros(SIZE)
-        x[:6] = np.linalg.solve(
-            self._frames.ecef_state_from_gcrf(fix.gps_ms), np.append(fix.position_ecef_m, fix.velocity_ecef_mps)
-        )
-        return OrbitState(fix.gps_ms, x, np.zeros((SIZE, SIZE)))
+        ecef = np.append(fix.position_ecef_m, fix.velocity_ecef_mps)
+        state = np.linalg.solve(self._frames.ecef_state_from_gcrf(fix.gps_ms), ecef)
+        return _exact_orbit(fix.gps_ms, np.asarray(state, dtype=np.float64), 0.0)
+
+
+def _exact_orbit(gps_ms: int, state: Array, log_drag_factor: float) -> OrbitState:
+    """Return the orbit of position and velocity (6,) without uncertainty and empirical accelerations."""
+    return OrbitState(gps_ms, orbit_vector(np.append(state, log_drag_factor)), np.zeros((SIZE, SIZE)))
 
 
 def last_loss(settings: FormationSettings) -> Loss:

@@ -16,8 +16,8 @@ an hour; it does not return, because a force that begins later is a manoeuvre or
 
 Two successive innovations of a filter distinguish wrong noise from a wrong model:
 
-- The square of their difference over its predicted variance (von Neumann, 1941) is 1 on average if the standard
-  deviations are right; a slowly varying model error cancels in it. It adapts a factor on those standard deviations.
+- Their difference adapts a factor on the receiver's standard deviations (`measurement`); a slowly varying model error
+  cancels in it.
 - Their product (Mehra, IEEE TAC 15, 1970) is zero on average if the model is right, whatever the noise. It adapts the
   process noise. A hypothesis that describes correlated errors has uncorrelated innovations, so they do not widen its
   process noise.

@@ -60,12 +60,10 @@ class ForceModel:
             factor = _RATE_MAX_RAD_S / rate_rad_s
         else:
             return self if minor_forces == self.minor_forces else replace(self, minor_forces=minor_forces)
-        return ForceModel(degree_at(radius_m, self.gravity_degree), self._steps(factor), minor_forces)
-
-    def _steps(self, factor: float) -> int:
         # In longer steps the change of the attraction by Sun and Moon would cause 0.1 m per revolution.
         step_ms = min(int(self.step_max_ms * factor), 300_000)
-        return max(step_ms - step_ms % _STEP_UNIT_MS, _STEP_UNIT_MS)
+        step_ms = max(step_ms - step_ms % _STEP_UNIT_MS, _STEP_UNIT_MS)
+        return ForceModel(degree_at(radius_m, self.gravity_degree), step_ms, minor_forces)
 
 
 _MODELS: Final = (
