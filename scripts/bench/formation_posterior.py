@@ -14,11 +14,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.estimators.formation.least_squares import minimise
-from pygnc.estimators.formation.linearisation import scaled_inverse
 from pygnc.estimators.formation.observation_equations import Equations
 from pygnc.estimators.formation.reference import STATE_SIZE, state_indices
 from pygnc.estimators.formation.ridge import CostFunction, RidgePoints
 from pygnc.estimators.formation.solution import FormationSolution
+from pygnc.estimators.kalman import scaled_inverse
 from pygnc_ground.formation.relative import elements_nees
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.scenario.formation import Satellite, links

@@ -1,4 +1,4 @@
-"""Square-root Kalman filter algebra: triangularisation, innovation covariance and measurement update.
+"""Square-root Kalman filter algebra: triangularisation, innovation covariance, update, and roots of covariances.
 
 Array algorithm by orthogonal triangularisation (Kaminski, Bryson & Schmidt, IEEE TAC 16, 1971): one QR factorisation of
 the pre-array gives the square root of the innovation covariance, the gain and the new square root of the state
@@ -108,3 +108,27 @@ def chi_square(residual: Array, covariance: Array) -> float:
     y1 = (r1 - l10 * y0) / l11
     y2 = (r2 - l20 * y0 - l21 * y1) / l22
     return float(y0 * y0 + y1 * y1 + y2 * y2)
+
+
+def scaled_inverse(matrices: Array) -> Array:
+    """Return the inverse of symmetric positive matrices (..., p, p) whose parameters have different units.
+
+    Rows and columns are divided by the roots of the diagonal before the inversion. The inverse of a normal matrix is
+    the covariance, and vice versa.
+    """
+    # Rounding may leave no positive number of the difference of two large ones.
+    unit = 1.0 / np.sqrt(np.maximum(np.diagonal(matrices, axis1=-2, axis2=-1), 1e-20))
+    scaled = unit[..., :, None] * matrices * unit[..., None, :]
+    inverse: Array = unit[..., :, None] * np.linalg.inv(scaled) * unit[..., None, :]
+    return inverse
+
+
+def covariance_root(matrices: Array) -> Array:
+    """Return lower triangular roots of covariances (..., p, p) whose parameters have different units."""
+    unit = np.sqrt(np.diagonal(matrices, axis1=-2, axis2=-1))
+    values, vectors = np.linalg.eigh(matrices / unit[..., :, None] / unit[..., None, :])
+    # Eigenvalues of a correlation matrix below 1e-14 are rounding.
+    lower = triangular(vectors * np.sqrt(np.maximum(values, 1e-14))[..., None, :])
+    signs = np.where(np.diagonal(lower, axis1=-2, axis2=-1) < 0.0, -1.0, 1.0)
+    root: Array = unit[..., :, None] * lower * signs[..., None, :]
+    return root

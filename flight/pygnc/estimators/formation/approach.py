@@ -20,11 +20,11 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis
-from pygnc.estimators.formation.linearisation import covariance_root
 from pygnc.estimators.formation.reference import COINCIDENT_M, STATE_SIZE
 from pygnc.estimators.formation.relative_coordinates import relative_covariance
 from pygnc.estimators.formation.relative_motion import cubic_hermite, joint_step, orbit_vector
 from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.kalman import covariance_root
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG
@@ -32,13 +32,6 @@ from pygnc.estimators.orbit.state import DRAG
 DAY_S: Final = 86_400
 SIGMAS: Final = 3.0
 _STEP_S: Final = 180
-_DEGREE: Final = 20
-"""Degree of the gravity field. Higher terms move our own orbit by 60 m in a day, and relative orbits by 1e-4 of the
-distance."""
-_DRAG_MODES: Final = 2
-"""Number of modes; they contain nine tenths of the variance of a random walk, and more of its effect on a position."""
-_CHUNK: Final = 512
-"""Moments evaluated at once; each takes a kilobyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +101,8 @@ def approaches(
     if not groups:
         return ()
     states = np.concatenate([hypothesis.states for _, hypotheses in groups for hypothesis in hypotheses])
-    dynamics, steps = OrbitDynamics(replace(orbit, gravity_degree=_DEGREE), frames), max(duration_s // _STEP_S, 1)
+    # Higher degrees move our own orbit by 60 m in a day, and relative orbits by 1e-4 of the distance.
+    dynamics, steps = OrbitDynamics(replace(orbit, gravity_degree=20), frames), max(duration_s // _STEP_S, 1)
     modes = _drag_modes(settings.differential_log_drag_sigma, orbit.process_noise.drag_log_time_s, steps)
     deviations, d_state_d_initial, drag_modes = _propagate(dynamics, gps_ms, states, modes)
     found: list[Approach] = []
@@ -154,7 +148,8 @@ def _drag_modes(sigma: float, correlation_time_s: float, steps: int) -> Array:
     """
     scaled_time = (np.arange(steps) + 0.5) * _STEP_S / correlation_time_s
     wiener_time, end = np.expm1(2.0 * scaled_time), math.expm1(2.0 * steps * _STEP_S / correlation_time_s)
-    frequencies = (np.arange(_DRAG_MODES) + 0.5) * math.pi
+    # Two modes contain nine tenths of the variance of a random walk, and more of its effect on a position.
+    frequencies = (np.arange(2) + 0.5) * math.pi
     decay = np.exp(-scaled_time)[:, None]
     sines = np.sin(frequencies * (wiener_time / end)[:, None])
     modes: Array = sigma * decay * math.sqrt(2.0 * end) / frequencies * sines
@@ -188,7 +183,8 @@ def _minimum_time(track: _Track, measure: Callable[[Array], Array]) -> float:
     minima = np.flatnonzero((at_nodes <= padded[:-2]) & (at_nodes <= padded[2:]))
     seconds = (minima[:, None] * _STEP_S + np.arange(-_STEP_S, _STEP_S + 1.0)).reshape(-1)
     seconds = np.clip(seconds, 0.0, float(_STEP_S * (len(at_nodes) - 1)))
-    chunks = np.array_split(seconds, -(-len(seconds) // _CHUNK))
+    # Each of the 512 moments evaluated at once takes a kilobyte.
+    chunks = np.array_split(seconds, -(-len(seconds) // 512))
     return float(seconds[np.argmin(np.concatenate([measure(track.at(chunk)) for chunk in chunks]))])
 
 

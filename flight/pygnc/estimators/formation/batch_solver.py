@@ -32,13 +32,15 @@ from pygnc.estimators.formation.least_squares import (
     refined_noise,
     robust_noise,
 )
-from pygnc.estimators.formation.linearisation import fix_equations, initial_prior, range_equations
 from pygnc.estimators.formation.observation_equations import SEARCH_LOSS, Equations, Fit, Loss, white_noise
 from pygnc.estimators.formation.observations import (
     Arc,
     RangeObservation,
     SatelliteFix,
     connected_groups,
+    fix_equations,
+    initial_prior,
+    range_equations,
     select_arc,
 )
 from pygnc.estimators.formation.reference import (
@@ -50,7 +52,7 @@ from pygnc.estimators.formation.reference import (
     log_factor,
     state_indices,
 )
-from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE, RelativeDynamics
+from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE, RelativeDynamics, orbit_vector
 from pygnc.estimators.formation.ridge import ridge_covariances
 from pygnc.estimators.formation.search import FormationSearch, orbit_from_fixes
 from pygnc.estimators.formation.settings import FormationSettings
@@ -69,23 +71,7 @@ from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
 
 _NEAR_M: Final = 100.0
 """Maximum distance at the epoch for linear motion relative to a reference."""
-_FAR_M: Final = 50_000.0
-"""Distance from our reference beyond which one fix of a satellite is a better first guess of its orbit."""
-_REFERENCES_MAX: Final = 4
-_FIXES_MAX: Final = 128
-"""Maximum number of a satellite's fixes, evenly chosen, from which its reference is made."""
-_NEAR_LOG_DRAG: Final = 0.3
-"""Maximum change of the log drag factor for linear motion."""
-_MODE_SIGMA: Final = np.array((0.3, 0.3, 0.15, 0.15, 0.2, 0.1))
-"""Prior standard deviations of the drag modes, relative to the difference of two satellites' drags."""
 _FIRST_ITERATIONS: Final = 12
-_ITERATIONS: Final = 30
-_ROUNDS: Final = 3
-"""Rounds of fitting and estimating the noise."""
-_COST_MARGIN: Final = 2_000.0
-"""Solutions whose cost exceeds the best by more are dropped."""
-_SOLUTIONS_MAX: Final = 40
-"""Maximum number of distinct solutions in the last fits."""
 
 
 class FormationSolver:
@@ -198,11 +184,11 @@ class FormationSolver:
         for number, identity in enumerate(equations.satellites[1:], start=1):
             track = tracks[identity]
             change = parameters[state_indices(number)] - track.offset
-            if track.is_linear and (np.abs(change[:3]).max() > _NEAR_M or abs(change[DRAG]) > _NEAR_LOG_DRAG):
-                x = np.zeros(SIZE)
-                x[:6] = ours.nodes.state[ours.epoch_node] + parameters[state_indices(number)][:6]
-                x[DRAG] = track.reference.log_drag + log_factor(change[DRAG])
-                moved[identity] = self._track(OrbitState(ours.epoch_ms, x, np.zeros((SIZE, SIZE))), arc, ours)
+            # The motion is not linear either after a large change of the logarithm of the drag factor.
+            if track.is_linear and (np.abs(change[:3]).max() > _NEAR_M or abs(change[DRAG]) > 0.3):
+                state = ours.nodes.state[ours.epoch_node] + parameters[state_indices(number)][:6]
+                orbit = _exact_orbit(ours.epoch_ms, state, track.reference.log_drag + log_factor(change[DRAG]))
+                moved[identity] = self._track(orbit, arc, ours)
         return moved
 
     def _track(self, orbit: OrbitState, arc: Arc, ours: Reference) -> Track:
@@ -214,8 +200,9 @@ class FormationSolver:
     def _track_from_fixes(self, arc: Arc, satellite: int, track: Track) -> Track:
         """Return a track with a reference near the satellite's fixes; `track` if they do not determine an orbit."""
         fixes, origin = arc.fixes.get(satellite, ()), track.reference
-        fixes = fixes[:: -(-len(fixes) // _FIXES_MAX) or 1]
-        for attempt in range(_REFERENCES_MAX):
+        # At most 128 fixes, evenly chosen.
+        fixes = fixes[:: -(-len(fixes) // 128) or 1]
+        for attempt in range(4):
             at_reference = track._replace(offset=np.zeros(STATE_SIZE))
             change = orbit_from_fixes(fix_equations(fixes, at_reference, self._frames, self._orbit.measurement))
             if change is None:
@@ -223,10 +210,10 @@ class FormationSolver:
             distance_m = np.abs(change[:3]).max()
             if distance_m < _NEAR_M:
                 return track._replace(is_linear=True)
-            x = np.zeros(SIZE)
-            x[:6], x[DRAG] = track.reference.nodes.state[origin.epoch_node] + change, track.reference.log_drag
-            orbit = OrbitState(origin.epoch_ms, x, np.zeros((SIZE, SIZE)))
-            if distance_m > _FAR_M and attempt == 0:
+            state = track.reference.nodes.state[origin.epoch_node] + change
+            orbit = _exact_orbit(origin.epoch_ms, state, track.reference.log_drag)
+            # Far from our reference, one fix is a better first guess of the orbit.
+            if distance_m > 50_000.0 and attempt == 0:
                 orbit = self.orbit_of_fix(fixes, origin.epoch_ms) or orbit
             track = self._track(orbit, arc, origin)
         return track
@@ -237,11 +224,14 @@ class FormationSolver:
         fix = min(complete, key=lambda each: abs(each.gps_ms - epoch_ms), default=None)
         if fix is None or fix.velocity_ecef_mps is None:
             return None
-        x = np.zeros(SIZE)
-        x[:6] = np.linalg.solve(
-            self._frames.ecef_state_from_gcrf(fix.gps_ms), np.append(fix.position_ecef_m, fix.velocity_ecef_mps)
-        )
-        return OrbitState(fix.gps_ms, x, np.zeros((SIZE, SIZE)))
+        ecef = np.append(fix.position_ecef_m, fix.velocity_ecef_mps)
+        state = np.linalg.solve(self._frames.ecef_state_from_gcrf(fix.gps_ms), ecef)
+        return _exact_orbit(fix.gps_ms, np.asarray(state, dtype=np.float64), 0.0)
+
+
+def _exact_orbit(gps_ms: int, state: Array, log_drag_factor: float) -> OrbitState:
+    """Return the orbit of position and velocity (6,) without uncertainty and empirical accelerations."""
+    return OrbitState(gps_ms, orbit_vector(np.append(state, log_drag_factor)), np.zeros((SIZE, SIZE)))
 
 
 def last_loss(settings: FormationSettings) -> Loss:
@@ -249,7 +239,7 @@ def last_loss(settings: FormationSettings) -> Loss:
     return SEARCH_LOSS._replace(limit=settings.range_gate_sigma, hard=True)
 
 
-def _minima(equations: Equations, parameters: Array, iterations: int = _ITERATIONS) -> Fit:
+def _minima(equations: Equations, parameters: Array, iterations: int = 30) -> Fit:
     """Return the distinct minima reached from parameters (k, p), whose first row decides on outliers of fixes."""
     found = minimise(equations.folded(parameters[0]), parameters, iterations=iterations)
     return distinct_solutions(found, len(equations.satellites))
@@ -262,7 +252,7 @@ def _searched(equations: Equations, settings: FormationSettings) -> Stage:
 
 def _preliminary(equations: Equations, settings: FormationSettings, parameters: Array, *, correlated: bool) -> Stage:
     """Refine candidates (k, p) with the loss of the search; return them with robust noise and, if wanted, errors."""
-    parameters = _minima(equations, parameters, _FIRST_ITERATIONS).parameters[:_SOLUTIONS_MAX]
+    parameters = _minima(equations, parameters, _FIRST_ITERATIONS).parameters[:40]  # enough for the last fits
     equations = replace(equations, noise=robust_noise(equations, parameters[:1], settings))
     if correlated:
         equations = replace(equations, errors=likely_errors(equations, parameters[0]))
@@ -284,7 +274,7 @@ def _refined(
     count = len(equations.satellites)
     added = np.zeros((len(parameters), DRAG_MODES * (count - 1)))
     intermediate = parameters = np.concatenate((parameters, added), axis=1)
-    for _ in range(_ROUNDS):
+    for _ in range(3):  # the noise depends on the solution and vice versa
         equations = equations.with_drag_modes(_mode_sigma(equations, parameters[0], settings.differential_share))
         refined = stages.next(partial(_refined_once, equations, settings, parameters))
         equations, parameters = replace(equations, noise=refined.noise), refined.parameters
@@ -294,7 +284,8 @@ def _refined(
 
 def _refined_once(equations: Equations, settings: FormationSettings, parameters: Array) -> Stage:
     result = _minima(equations, parameters)
-    kept = result.parameters[result.cost <= result.cost[0] + _COST_MARGIN]
+    # Solutions far from the best are dropped.
+    kept = result.parameters[result.cost <= result.cost[0] + 2_000.0]
     return Stage(kept, refined_noise(equations, result, settings), equations.errors, {})
 
 
@@ -308,7 +299,8 @@ def _mode_sigma(equations: Equations, parameters: Array, share: float) -> Array:
         math.hypot(share, math.expm1(drag - drags[0])) * math.exp(drags[0] - track.reference.log_drag)
         for drag, track in zip(drags[1:], equations.tracks[1:], strict=True)
     ]
-    return np.outer(factors, _MODE_SIGMA)
+    # Relative to the difference of two satellites' drags.
+    return np.outer(factors, (0.3, 0.3, 0.15, 0.15, 0.2, 0.1))
 
 
 def _solution(

@@ -23,7 +23,6 @@ import numpy.typing as npt
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
 from pygnc.estimators.formation.least_squares import squared_orbit_distances
-from pygnc.estimators.formation.linearisation import covariance_root
 from pygnc.estimators.formation.observations import Pair
 from pygnc.estimators.formation.reference import COINCIDENT_M, STATE_SIZE
 from pygnc.estimators.formation.relative_motion import orbit_vector
@@ -138,7 +137,7 @@ class FilterHypothesis(NamedTuple):
 
     def updated_with_fix(self, result: GateResult, satellite: int, gate: float) -> "FilterHypothesis":
         """Return the hypothesis after the gate test of a position or velocity of one satellite, by index."""
-        cost = min(result.innovation.chi_square, gate)
+        cost = min(result.chi_square, gate)
         if result.used is None:
             return self._replace(chi_square=self.chi_square + cost)
         partials = np.zeros((len(result.used.residual), len(self.x)))
@@ -307,4 +306,4 @@ def _initial_state(
     drags = slice(DRAG, STATE_SIZE * len(solution.satellites), STATE_SIZE)
     scale[drags] = decay(noise, (gps_ms - solution.reference.epoch_ms) * 1e-3)[0]
     scaled = (scale[:, None] * covariance * scale)[columns[:, None], columns]
-    return (scale * joint)[columns], covariance_root(scaled)
+    return (scale * joint)[columns], kalman.covariance_root(scaled)

@@ -16,25 +16,20 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array, median
 from pygnc.estimators.formation.fix_errors import FIX_ERRORS, WHITE_ERRORS, FixErrors, whitened_squares
-from pygnc.estimators.formation.linearisation import RangeEquations, scaled_inverse
 from pygnc.estimators.formation.observation_equations import Equations, Fit, Noise, white_noise
+from pygnc.estimators.formation.observations import RangeEquations
 from pygnc.estimators.formation.reference import NODE_S, state_indices
 from pygnc.estimators.formation.relative_coordinates import relative_covariance
 from pygnc.estimators.formation.relative_motion import Motion
 from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.kalman import scaled_inverse
 from pygnc.estimators.orbit.error_models import log_prior
-
-_DAMPING: Final = 1e-3
-_DAMPING_DECREASE: Final = 0.1
-_DAMPING_INCREASE: Final = 8.0
-_DAMPING_MIN: Final = 1e-9
-_DAMPING_MAX: Final = 1e8
 
 
 def minimise(equations: Equations, parameters: Array, *, iterations: int, tolerance: float = 1e-2) -> Fit:
     """Improve parameters (k, p) until a step would lower the cost by less than `tolerance`."""
     fit = equations.fit(parameters)
-    damping = np.full(len(parameters), _DAMPING)
+    damping = np.full(len(parameters), 1e-3)
     active = np.arange(len(parameters))
     for _ in range(iterations):
         step, predicted_decrease = _steps(fit.select(active), damping[active])
@@ -47,9 +42,9 @@ def minimise(equations: Equations, parameters: Array, *, iterations: int, tolera
         accepted = active[better]
         for part, new in zip(fit, trial, strict=True):
             part[accepted] = new[better]
-        factor = np.where(better, _DAMPING_DECREASE, _DAMPING_INCREASE)
-        damping[active] = np.clip(damping[active] * factor, _DAMPING_MIN, None)
-        active = active[damping[active] < _DAMPING_MAX]
+        factor = np.where(better, 0.1, 8.0)
+        damping[active] = np.clip(damping[active] * factor, 1e-9, None)
+        active = active[damping[active] < 1e8]
     return fit
 
 
@@ -116,28 +111,12 @@ def squared_orbit_distances(change: Array, covariance: Array, satellite: int) ->
     return squares
 
 
-_SIGMA_BY_MEDIAN: Final = 1.4826
-"""Standard deviation of a normal distribution over the median of its absolute values."""
 _CHI_SQUARE_MEDIAN: Final = 2.366
 """Median of chi-square with three degrees of freedom."""
 _EXPECTED_WEIGHT: Final = 0.25
 """Weight of the expected noise in degrees of freedom: it may be wrong by a factor of 4."""
 _GROUP: Final = 8
 """Number of ranges in a group that is fitted by a polynomial."""
-_GROUP_NODES_MAX: Final = 20.0
-"""Longest time that the polynomial of a group of ranges spans, in nodes (minutes)."""
-_GROUPS_MIN: Final = 4
-_WHITE_MARGIN: Final = 4.0
-"""Margin of the scatter about polynomials, in about standard deviations for one group."""
-_MODEL_ERROR_S: Final = 900.0
-"""Correlation time of model errors: a sixth of an orbit."""
-_FIELD_ERROR_PER_M: Final = 2.5e-11
-"""Error of a range to a partner without fixes over the square of its distance, by the curvature of the gravity field
-beyond J2."""
-_FIXES_MIN: Final = 8
-"""Minimum number of fixes for an estimate of their scatter."""
-_TIMES_MAX: Final = 256
-"""Maximum number of times at which fixes are compared with error models."""
 
 
 def apparent_noise(equations: Equations, settings: FormationSettings) -> Noise:
@@ -147,34 +126,36 @@ def apparent_noise(equations: Equations, settings: FormationSettings) -> Noise:
     """
     range_sigma_m = equations.noise.range_sigma_m.copy()
     for pair, rows in enumerate(equations.ranges):
-        squares = _polynomial_residual_squares(rows.node_time, rows.range_m)
-        if len(squares):
-            scatter_m = math.sqrt(median(squares) / _CHI_SQUARE_MEDIAN)
-            range_sigma_m[pair] = _regularised_sigma(scatter_m, float(len(squares)), settings)
+        scatter_m, groups = _scatter_about_polynomials(rows)
+        if groups:
+            range_sigma_m[pair] = _regularised_sigma(scatter_m, float(groups), settings)
     return white_noise(range_sigma_m, equations.noise.fix_scale)
 
 
 def _white_sigma_max_m(rows: RangeEquations, settings: FormationSettings) -> float:
     """Return the largest standard deviation that white noise can have by the scatter about polynomials, in m."""
-    squares = _polynomial_residual_squares(rows.node_time, rows.range_m)
-    if len(squares) < _GROUPS_MIN:
+    scatter_m, groups = _scatter_about_polynomials(rows)
+    if groups < 4:
         return math.inf
-    scatter_m = math.sqrt(median(squares) / _CHI_SQUARE_MEDIAN)
-    return max(scatter_m, settings.range_noise_min_m) * (1.0 + _WHITE_MARGIN / math.sqrt(len(squares)))
+    # A margin of about four standard deviations for one group.
+    return max(scatter_m, settings.range_noise_min_m) * (1.0 + 4.0 / math.sqrt(groups))
 
 
-def _polynomial_residual_squares(node_time: Array, range_m: Array) -> Array:
-    """Return squared residuals of groups of eight ranges about quartic polynomials (3 degrees of freedom)."""
+def _scatter_about_polynomials(rows: RangeEquations) -> tuple[float, int]:
+    """Return the scatter of groups of eight ranges about quartic polynomials, in m, and the number of groups."""
+    node_time, range_m = rows.node_time, rows.range_m
     firsts = np.arange(0, len(node_time) - _GROUP + 1, _GROUP // 2)
-    firsts = firsts[node_time[firsts + _GROUP - 1] - node_time[firsts] <= _GROUP_NODES_MAX] if len(firsts) else firsts
-    rows = firsts[:, None] + np.arange(_GROUP)
+    # The polynomial of a group spans 20 minutes at most.
+    firsts = firsts[node_time[firsts + _GROUP - 1] - node_time[firsts] <= 20.0] if len(firsts) else firsts
+    numbers = firsts[:, None] + np.arange(_GROUP)
     squares = []
-    for times, measured in zip(node_time[rows], range_m[rows], strict=True):
+    for times, measured in zip(node_time[numbers], range_m[numbers], strict=True):
         time = 2.0 * (times - times[0]) / max(times[-1] - times[0], 1.0) - 1.0
         basis, _ = np.linalg.qr(np.stack([time**power for power in range(_GROUP - 3)], axis=1))
         residual = measured - basis @ (basis.T @ measured)
         squares.append(float(residual.dot(residual)))
-    return np.array(squares)
+    scatter_m = math.sqrt(median(np.array(squares)) / _CHI_SQUARE_MEDIAN) if squares else 0.0
+    return scatter_m, len(squares)
 
 
 def robust_noise(equations: Equations, best: Array, settings: FormationSettings) -> Noise:
@@ -183,7 +164,8 @@ def robust_noise(equations: Equations, best: Array, settings: FormationSettings)
     sigma_m = np.empty(len(equations.pairs))
     for pair in range(len(equations.pairs)):
         residual = equations.range_residuals(pair, best, motion)[0][:, 0]
-        scatter_m = _SIGMA_BY_MEDIAN * float(median(np.abs(residual)))
+        # Standard deviation of a normal distribution over the median of its absolute values.
+        scatter_m = 1.4826 * float(median(np.abs(residual)))
         sigma_m[pair] = _regularised_sigma(scatter_m, len(residual) - 6.0, settings)
     return white_noise(sigma_m, _fix_scales(equations, best, motion, settings))
 
@@ -215,10 +197,12 @@ def refined_noise(equations: Equations, result: Fit, settings: FormationSettings
         total_m, rows = _regularised_sigma(scatter_m, redundancy, settings), equations.ranges[pair]
         white_m[pair] = min(total_m, _white_sigma_max_m(rows, settings))
         span_s = NODE_S * float(rows.node_time[-1] - rows.node_time[0])
-        correlated = max(1.0, 2.0 * _MODEL_ERROR_S * len(rows.node_time) / max(span_s, 1.0))
+        # Model errors are correlated over 900 s, a sixth of an orbit.
+        correlated = max(1.0, 2.0 * 900.0 * len(rows.node_time) / max(span_s, 1.0))
         model_m2 = total_m**2 - white_m[pair] ** 2
         if not all(equations.tracks[end].is_linear for end in rows.pair):
-            model_m2 += (_FIELD_ERROR_PER_M * float((positions[1] ** 2).mean())) ** 2
+            # Without fixes, the curvature of the gravity field beyond J2 causes errors with the square of the distance.
+            model_m2 += (2.5e-11 * float((positions[1] ** 2).mean())) ** 2
         sigma_m[pair] = math.sqrt(white_m[pair] ** 2 + correlated * model_m2)
     return Noise(sigma_m, _fix_scales(equations, best, motion, settings), white_m)
 
@@ -233,14 +217,14 @@ def _regularised_sigma(scatter_m: float, redundancy: float, settings: FormationS
 
 
 def likely_errors(equations: Equations, parameters: Array) -> FixErrors:
-    """Return the correlation of the fixes with the largest evidence, at parameters (p,).
+    """Return the correlation of the fixes with the largest evidence, at parameters (p,), from at most 256 times.
 
     Errors of a single receiver hardly change relative orbits; they are taken as white.
     """
     if len(equations.known) < 2:
         return WHITE_ERRORS
     prior = equations.prior
-    blocks, _ = equations.known_fixes(parameters, times_max=_TIMES_MAX)
+    blocks, _ = equations.known_fixes(parameters, times_max=256)
     squares, log_determinant = whitened_squares(blocks, FIX_ERRORS)
     information = prior.information + squares[:, :-1, :-1]
     deviation = prior.mean - parameters
@@ -255,7 +239,7 @@ def _fix_scales(equations: Equations, best: Array, motion: Motion | None, settin
     """Return factors on the receivers' standard deviations, (s,); at least 1: a receiver's claim is not reduced."""
     scale = np.ones(len(equations.satellites))
     for satellite, rows in enumerate(equations.fixes):
-        if int(rows.available[:, 0].sum()) < _FIXES_MIN:
+        if int(rows.available[:, 0].sum()) < 8:  # too few for an estimate of their scatter
             continue
         residual, _ = equations.fix_residuals(satellite, best, motion)
         square = (residual[0] ** 2).reshape(-1, 2, 3).sum(axis=-1)[rows.available]

@@ -23,15 +23,13 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.formation.fix_errors import WHITE_ERRORS, FixErrors, FixRows, whitened_squares
-from pygnc.estimators.formation.linearisation import FixEquations, Prior, RangeEquations, scaled_inverse
-from pygnc.estimators.formation.observations import Pair
+from pygnc.estimators.formation.observations import FixEquations, Pair, Prior, RangeEquations
 from pygnc.estimators.formation.reference import COINCIDENT_M, NODE_S, STATE_SIZE, Track, state_indices
 from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics
+from pygnc.estimators.kalman import scaled_inverse
 
 _BLOCK: Final = 64
 """Number of times whose fixes are whitened at once; those of four satellites take a megabyte."""
-_CHUNK: Final = 6_000
-"""Maximum number of parameter vectors times nodes that are linearised at once; they take three megabytes."""
 
 
 class Noise(NamedTuple):
@@ -241,7 +239,8 @@ class Equations:
 
     def fit(self, parameters: Array) -> Fit:
         """Return cost and normal equations of parameters (k, p), in chunks: motion and derivatives take megabytes."""
-        chunk = max(1, _CHUNK // len(self.dynamics.reference.nodes.state))
+        # 6000 parameter vectors times nodes take three megabytes.
+        chunk = max(1, 6_000 // len(self.dynamics.reference.nodes.state))
         chunks = [parameters[first : first + chunk] for first in range(0, len(parameters), chunk)]
         parts = [self._fit_motion(some, self.motion(some)) for some in chunks]
         return Fit(*(np.concatenate(part) for part in zip(*parts, strict=True)))

@@ -27,14 +27,9 @@ STATE_SIZE: Final = DRAG + 1
 reference."""
 COINCIDENT_M: Final = 1e-3
 """Minimum distance of two satellites for the direction of the line of sight."""
-_DRAG_CHANGE_MIN: Final = -0.9
-"""Least relative change of a drag factor; a linear solution may be less than -1."""
 DRAG_MODES: Final = 6
 """Relative variations of drag over the arc: cosine and sine of the argument of latitude and of twice that, and the
 Legendre polynomials of degree 1 and 2."""
-_INTERPOLATION_DEGREE: Final = 36
-"""Degree of the gravity field for the accelerations at the nodes; higher terms change the interpolation by
-millimetres."""
 
 
 class ReferenceStates(NamedTuple):
@@ -131,7 +126,8 @@ class Reference:
         columns = self._columns(POSITION)
         for gps_ms, column in zip(range(self.span_ms[0], self.span_ms[1] + 1, _NODE_MS), columns, strict=True):
             rotation = frames.at(gps_ms, np.zeros(1)).ecef_from_gcrf[0]
-            acceleration, gradient = gravity_and_gradient(rotation.dot(column[:, 0]), _INTERPOLATION_DEGREE)
+            # Higher degrees change the interpolation by millimetres.
+            acceleration, gradient = gravity_and_gradient(rotation.dot(column[:, 0]), 36)
             column[:, 1:] = rotation.T.dot(gradient).dot(rotation).dot(column[:, 1:])
             column[:, 0] = rotation.T.dot(acceleration)
         return columns
@@ -153,7 +149,8 @@ class Track(NamedTuple):
 
 def log_factor(change: float) -> float:
     """Return the logarithm of a drag factor that differs by a relative change from that of a reference."""
-    return math.log1p(max(change, _DRAG_CHANGE_MIN))
+    # A linear solution may be less than -1.
+    return math.log1p(max(change, -0.9))
 
 
 def log_drag(track: Track, parameters: Array, satellite: int) -> float:

@@ -24,6 +24,7 @@ from pygnc.common.arrays import Array
 from pygnc.environment.frames import rtn_axes
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.formation.reference import STATE_SIZE
+from pygnc.estimators.orbit.state import orbital_plane_axes, osculating_elements
 
 
 def rtn_from_gcrf(own: Array) -> Array:
@@ -66,7 +67,7 @@ def relative_elements(own: Array, other: Array) -> Array:
 
     States are in GCRF, (..., 6) -> (..., 6).
     """
-    one, two = _osculating_elements(own), _osculating_elements(other)
+    one, two = osculating_elements(own), osculating_elements(other)
     axis_m, inclination = one[..., 0], one[..., 4]
     relative = two - one
     node_change = _wrap_angle(relative[..., 5])
@@ -94,7 +95,7 @@ def _differentiate(function: Callable[[Array], Array], state: Array) -> Array:
 
 def state_from_elements(own: Array, relative: Array) -> Array:
     """Return the states (..., 6) whose `relative_elements` with respect to `own` (6,) are `relative` (..., 6), in m."""
-    one = _osculating_elements(own)
+    one = osculating_elements(own)
     axis_m, inclination = one[0], one[4]
     change = relative / axis_m
     node_change = change[..., 5] / np.sin(inclination)
@@ -117,43 +118,9 @@ def state_from_elements(own: Array, relative: Array) -> Array:
     rate = np.sqrt(GM_EARTH_M3_S2 / axis_m) / (1.0 - e_x * cosine - e_y * sine)
     v_x = rate * (mixed * cosine - (1.0 - part * e_y**2) * sine)
     v_y = rate * ((1.0 - part * e_x**2) * cosine - mixed * sine)
-    node_axis, forward_axis = _orbital_plane_axes(node, inclination)
+    node_axis, forward_axis = orbital_plane_axes(node, inclination)
     position_m = axis_m[..., None] * (x[..., None] * node_axis + y[..., None] * forward_axis)
     return np.concatenate((position_m, v_x[..., None] * node_axis + v_y[..., None] * forward_axis), axis=-1)
-
-
-def _osculating_elements(state: Array) -> Array:
-    """Return semi-major axis, mean argument of latitude, ex, ey, inclination and node of states (..., 6)."""
-    position_m, velocity_mps = state[..., :3], state[..., 3:]
-    radius_m = np.sqrt(_dot(position_m, position_m))
-    momentum = np.cross(position_m, velocity_mps)
-    node = np.arctan2(momentum[..., 0], -momentum[..., 1])
-    inclination = np.arctan2(np.hypot(momentum[..., 0], momentum[..., 1]), momentum[..., 2])
-    axis_m = 1.0 / (2.0 / radius_m - _dot(velocity_mps, velocity_mps) / GM_EARTH_M3_S2)
-    node_axis, forward_axis = _orbital_plane_axes(node, inclination)
-    eccentricity = np.cross(velocity_mps, momentum) / GM_EARTH_M3_S2 - position_m / radius_m[..., None]
-    e_x, e_y = _dot(eccentricity, node_axis), _dot(eccentricity, forward_axis)
-    x, y = _dot(position_m, node_axis) / axis_m, _dot(position_m, forward_axis) / axis_m
-    # Cosine and sine of the eccentric argument of latitude (Broucke & Cefola, Celestial Mechanics 5, 1972).
-    root = np.sqrt(1.0 - e_x**2 - e_y**2)
-    part = 1.0 / (1.0 + root)
-    cosine = e_x + ((1.0 - part * e_x**2) * x - part * e_x * e_y * y) / root
-    sine = e_y + ((1.0 - part * e_y**2) * y - part * e_x * e_y * x) / root
-    argument = np.arctan2(sine, cosine) - e_x * sine + e_y * cosine
-    return np.stack((axis_m, argument, e_x, e_y, inclination, node), axis=-1)
-
-
-def _orbital_plane_axes(node: Array, inclination: Array) -> tuple[Array, Array]:
-    """Return unit vectors in the orbital plane: to the ascending node and 90 degrees ahead of it, (..., 3) each."""
-    cosine, sine = np.cos(node), np.sin(node)
-    node_axis = np.stack((cosine, sine, np.zeros_like(node)), axis=-1)
-    level = np.cos(inclination)
-    return node_axis, np.stack((-sine * level, cosine * level, np.sin(inclination)), axis=-1)
-
-
-def _dot(a: Array, b: Array) -> Array:
-    product: Array = np.einsum("...i,...i", a, b)
-    return product
 
 
 def _wrap_angle(angle: Array) -> Array:
@@ -166,14 +133,8 @@ IMAGE_COUNT: Final = 4
 NORMAL: Final = 1
 IN_PLANE: Final = 2
 BOTH: Final = 3
-_IMAGE_SIGNS: Final = np.array(
-    (
-        (1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
-        (1.0, 1.0, 1.0, 1.0, -1.0, -1.0),
-        (-1.0, -1.0, -1.0, -1.0, 1.0, 1.0),
-        (-1.0, -1.0, -1.0, -1.0, -1.0, -1.0),
-    )
-)
+_IMAGE_SIGNS: Final = np.repeat(((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)), (4, 2), axis=1)
+"""Signs of the mirror elements of each image: four of the motion in the plane, two normal to it."""
 
 
 def mirror_images(own: Array, relative: Array) -> Array:

@@ -40,7 +40,7 @@ from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Reference
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.j2_propagator import J2
-from pygnc.estimators.orbit.process_noise import omitted_gravity_density
+from pygnc.estimators.orbit.process_noise import omitted_gravity_density, sqrt_white_noise
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, POSITION, SIZE, VELOCITY
 
@@ -52,14 +52,8 @@ _STEP_NODES: Final = 2
 _STEP_S: Final = _STEP_NODES * NODE_S
 _PARTIAL_STEPS: Final = 2
 """Steps of the motion per step of its derivatives, which change less."""
-_QUADRATURE_POINTS: Final = 6
-_DENSE_MAX: Final = 96
-"""Number of points up to which a matrix of all weights integrates faster than sums over few points."""
-_ITERATIONS_MAX: Final = 40
 _TOLERANCE: Final = np.repeat((1e-3, 1e-6), 3)
 """Largest last change of the position (m) and velocity (m/s) constants."""
-_LOG_DRAG_MAX: Final = 3.0
-"""Upper limit of a difference of log drag factors in the process noise."""
 
 
 class Motion(NamedTuple):
@@ -129,7 +123,7 @@ class RelativeDynamics:
     def propagate(self, deviations: Array, *, partials: bool = True) -> Motion:
         """Return the motion of deviations (k, 7) at the epoch."""
         constants = np.broadcast_to(deviations, (len(self._reference_m), *deviations.shape))
-        for _ in range(_ITERATIONS_MAX):
+        for _ in range(40):
             rates = self._rates(constants)
             previous, constants = constants, deviations + _STEP_S * self._integral.of(rates)
             change = np.abs(constants - previous).max(axis=(0, 1))[:6]
@@ -172,16 +166,17 @@ class RelativeDynamics:
 class _Integral:
     """Integral from point `origin` to each of `count` points at unit distances.
 
-    Each interval is integrated by the polynomial through the nearest `_QUADRATURE_POINTS` points.
+    Each interval is integrated by the polynomial through the nearest six points.
     """
 
     def __init__(self, count: int, origin: int) -> None:
-        self._origin, self._order = origin, min(_QUADRATURE_POINTS, count)
+        self._origin, self._order = origin, min(6, count)
         # Intervals before the middle of the polynomial through the first points, in that middle, and after it.
         before = self._order // 2 - 1
         weights = _interval_weights(self._order)
         self._first, self._middle, self._last = weights[:before], weights[before], weights[before + 1 :]
-        self._matrix = self._of_columns(np.eye(count)) if count <= _DENSE_MAX else None
+        # Up to so many points, a matrix of all weights is faster than sums over few points.
+        self._matrix = self._of_columns(np.eye(count)) if count <= 96 else None
 
     def of(self, values: Array) -> Array:
         """Return the integrals of values (count, ...), (count, ...)."""
@@ -348,7 +343,7 @@ def process_noise_root(
     """
     satellites = len(deviations)
     shared, own = _acceleration_noise(settings.differential_share, orbit, step, deviations)
-    response = np.array(((math.sqrt(step_s**3 / 12.0), 0.5 * math.sqrt(step_s**3)), (0.0, math.sqrt(step_s))))
+    response = sqrt_white_noise(step_s)
     drag_factor = math.sqrt(-math.expm1(-2.0 * step_s / orbit.process_noise.drag_log_time_s))
     root = np.zeros((STATE_SIZE * satellites + biases, STATE_SIZE * (satellites + 1)))
     own_block = root[: STATE_SIZE * satellites, STATE_SIZE:]
@@ -371,7 +366,7 @@ def _acceleration_noise(share: float, orbit: OrbitSettings, step: JointStep, dev
     omitted = omitted_gravity_density(degree, radius_m)
     relative_change = (degree + 3.0) / radius_m * np.sqrt((deviations[:, :3] ** 2).sum(axis=1))
     # A change of the density acts on the difference of two drags.
-    drag_share = np.hypot(share, np.expm1(np.minimum(deviations[:, DRAG], _LOG_DRAG_MAX)))
+    drag_share = np.hypot(share, np.expm1(np.minimum(deviations[:, DRAG], 3.0)))
     empirical = time_s * ((share * sigma) ** 2 + (drag_share[:, None] * along_track) ** 2)
     own = np.sqrt(empirical + omitted * relative_change[:, None] ** 2)
     axes = step.directions[:, 1:]

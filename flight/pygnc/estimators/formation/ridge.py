@@ -23,39 +23,13 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.formation.least_squares import differs_from
-from pygnc.estimators.formation.linearisation import covariance_root, scaled_inverse
 from pygnc.estimators.formation.observation_equations import Equations, Fit
 from pygnc.estimators.formation.reference import STATE_SIZE, state_indices
 from pygnc.estimators.formation.relative_coordinates import d_mirror_elements_d_state, mirror_elements
+from pygnc.estimators.kalman import covariance_root, scaled_inverse
 
-_CORRECTION_MAX: Final = 4.0
-"""Limit of a correction, relative to the length of the step; a larger correction means that the step was too long."""
-_CORRECTION_MIN_M: Final = 1e-3
-_SLICE_SIGMA: Final = 0.05
-"""Standard deviation of the ridge coordinate within a slice, over that of the ridge; its square remains in the
-covariance."""
-_RIDGES_MAX: Final = 8
-"""Maximum number of ridges followed per group; each costs as much as the search of another partner."""
-_SAME_MINIMUM_LIMIT: Final = 0.04
-"""Squared Mahalanobis distance between two ends of a search of the same minimum, which stops within 0.01 of its
-cost."""
 _CURVATURE_MIN: Final = 0.03
 """Minimum curvature of a ridge that is followed; less changes the covariance by as little."""
-_FIRST_STEP: Final = 0.5
-"""First step in standard deviations; at most half of the longest step."""
-_LONGEST_STEP: Final = 0.2
-"""Longest step as a fraction of the size of the relative orbit (`CostFunction.size_m`)."""
-_GROWTH: Final = 1.6
-_SHRINKAGE: Final = 0.4
-_COST_RISE_MAX: Final = 2.5
-"""Maximum change of the cost in a step; the step is repeated with a shorter length if it is larger."""
-_COST_RISE_SMALL: Final = 0.75
-"""Change of the cost below which the next step is longer."""
-_COST_END: Final = 12.0
-"""Cost above the minimum at which a ridge ends."""
-_STEPS: Final = 14
-_DENSITY_MAX: Final = 5.0
-"""Limit of the log density over that of the minimum; a higher density belongs to another solution."""
 
 
 class RidgePoints(NamedTuple):
@@ -120,7 +94,8 @@ class CostFunction:
         share = (step * start.coordinate).sum(axis=1) / (response * start.coordinate).sum(axis=1)
         step = step - share[:, None] * response
         correction_m = np.abs(step[:, self._position_columns]).max(axis=1)
-        excess = correction_m / (_CORRECTION_MAX * length_m + _CORRECTION_MIN_M)
+        # A correction much longer than the step means that the step was too long.
+        excess = correction_m / (4.0 * length_m + 1e-3)
         parameters = parameters + step / np.maximum(1.0, excess)[:, None]
         return self.points_at(parameters, within, start.coordinate)
 
@@ -185,7 +160,8 @@ class CostFunction:
         fit = self._fit(parameters)
         if within is None:
             return fit
-        variance = _SLICE_SIGMA**2 * within.variance()
+        # The ridge coordinate keeps a twentieth of its standard deviation, whose square remains in the covariance.
+        variance = 0.05**2 * within.variance()
         offset_m = ((parameters - within.parameters) * within.coordinate).sum(axis=1)
         weighted = within.coordinate / variance[:, None]
         return Fit(
@@ -243,9 +219,8 @@ def _first_with_same_orbits(result: Fit, group: Sequence[int], satellites: int) 
     first = np.full(len(result.parameters), -1, dtype=np.int64)
     for row in range(len(first)):
         if first[row] < 0:
-            differs = differs_from(result, row, result.parameters, satellites, limit=_SAME_MINIMUM_LIMIT)[
-                :, list(group)
-            ].any(axis=1)
+            # A search stops within 0.01 of the cost of its minimum, so two ends of it differ by this at most.
+            differs = differs_from(result, row, result.parameters, satellites, limit=0.04)[:, list(group)].any(axis=1)
             first[~differs & (first < 0)] = row
     return first
 
@@ -266,7 +241,8 @@ def _covariance_corrections(
     excess = minima.cost - minima.cost.min()
     is_bent = (cost_function.curvature(minima) > _CURVATURE_MIN) & (excess <= margin)
     followed = np.flatnonzero(is_bent & (first == np.arange(len(first))))
-    followed = np.sort(followed[np.argsort(excess[followed], kind="stable")][:_RIDGES_MAX])
+    # Each ridge costs as much as the search of another partner.
+    followed = np.sort(followed[np.argsort(excess[followed], kind="stable")][:8])
     bent = np.flatnonzero(np.isin(first, followed))
     if not len(bent):
         return bent, np.zeros((0, len(columns), len(columns)))
@@ -305,21 +281,24 @@ def _ridge_moments(cost_function: CostFunction, lowest: RidgePoints, across: Rid
     minimum = RidgePoints(*(np.concatenate((part, part)) for part in lowest))
     current = RidgePoints(*(part.copy() for part in minimum))
     current.coordinate[count:] *= -1.0
-    longest_m = _LONGEST_STEP * cost_function.size_m(minimum.parameters)
-    length_m = np.minimum(_FIRST_STEP * np.sqrt(minimum.variance()), 0.5 * longest_m)
+    # Steps are at most a fifth of the size of the relative orbit; the first is half of that or of a standard deviation.
+    longest_m = 0.2 * cost_function.size_m(minimum.parameters)
+    length_m = np.minimum(0.5 * np.sqrt(minimum.variance()), 0.5 * longest_m)
     density, local_moment = np.ones(2 * count), _local_moments(cost_function, current, minimum)
     weight, moment = np.zeros(2 * count), np.zeros_like(local_moment)
     active = np.arange(2 * count)
-    for _ in range(_STEPS):
+    for _ in range(14):
         within = None if across is None else across.select(owner[active])
         trial = cost_function.follow(current.select(active), length_m[active], within)
         rise = trial.cost - current.cost[active]
-        accepted = np.abs(rise) < _COST_RISE_MAX
-        length_m[active[~accepted]] *= _SHRINKAGE
+        # A step with a larger change of the cost is repeated with a shorter length; a small change lengthens the next.
+        accepted = np.abs(rise) < 2.5
+        length_m[active[~accepted]] *= 0.4
         rows, new = active[accepted], trial.select(accepted)
         origin = minimum.select(rows)
         log_density = new.log_volume - origin.log_volume - 0.5 * (new.cost - origin.cost)
-        new_density = np.exp(np.minimum(log_density, _DENSITY_MAX))
+        # A much higher density belongs to another solution.
+        new_density = np.exp(np.minimum(log_density, 5.0))
         new_local_moment = _local_moments(cost_function, new, origin)
         half_m = 0.5 * length_m[rows]
         weight[rows] += half_m * (density[rows] + new_density)
@@ -328,10 +307,9 @@ def _ridge_moments(cost_function: CostFunction, lowest: RidgePoints, across: Rid
         density[rows], local_moment[rows] = new_density, new_local_moment
         for part, values in zip(current, new, strict=True):
             part[rows] = values
-        length_m[rows] = np.minimum(
-            length_m[rows] * np.where(rise[accepted] < _COST_RISE_SMALL, _GROWTH, 1.0), longest_m[rows]
-        )
-        active = active[current.cost[active] - minimum.cost[active] < _COST_END]
+        length_m[rows] = np.minimum(length_m[rows] * np.where(rise[accepted] < 0.75, 1.6, 1.0), longest_m[rows])
+        # A ridge ends at this cost above the minimum.
+        active = active[current.cost[active] - minimum.cost[active] < 12.0]
         if not len(active):
             break
     weight, moment = weight[:count] + weight[count:], moment[:count] + moment[count:]

@@ -20,9 +20,8 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.formation.least_squares import distinct_rows, distinct_solutions, minimise
-from pygnc.estimators.formation.linearisation import FixEquations
 from pygnc.estimators.formation.observation_equations import Equations, Fit, white_noise
-from pygnc.estimators.formation.observations import connected_groups
+from pygnc.estimators.formation.observations import FixEquations, connected_groups
 from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Reference, state_indices
 from pygnc.estimators.formation.relative_coordinates import (
     BOTH,
@@ -34,35 +33,10 @@ from pygnc.estimators.formation.relative_coordinates import (
 )
 from pygnc.estimators.formation.settings import FormationSettings
 
-_DIRECTIONS: Final = 4_096
 _BLOCKS: Final = 16
 """Number of blocks in which directions are scaled, to save memory: all at once take ten megabytes."""
-_DIRECTIONS_KEPT: Final = 128
-"""Number of directions improved. With 64, one likelihood ridge took all of them for 2 of 1080 partners in stars."""
-_BIAS_QUANTILES: Final = (-1.5, -0.75, 0.0, 0.75, 1.5)
-"""Biases tried, in standard deviations from the mean, if their standard deviation exceeds `_BIAS_SIGMA_MAX_M`."""
-_BIAS_SIGMA_MAX_M: Final = 100.0
-_LINEAR_ITERATIONS: Final = 30
-_LINEAR_TOLERANCE: Final = 0.3
-_MINIMA_MAX: Final = 12
-"""Maximum number of minima, distinct up to mirror images, that are improved with full motion, with their images."""
-_PHASES: Final = ((8, 3.0), (25, 0.1))
-"""Iterations and tolerance of the phases of refinement."""
-_COST_MARGIN: Final = 200.0
-"""A candidate is dropped if its cost exceeds the best one by this margin times the best cost per range (at least 1)."""
-_CANDIDATES: Final = 40
-"""Maximum number of candidates of a partner with ranges to known satellites only."""
-_CANDIDATES_OF_MANY: Final = 16
-"""Maximum number of candidates of a group of partners, and of a partner that joins a group."""
-_KNOWN_ITERATIONS: Final = 6
-"""Iterations of the joint fit of the known orbits, which decide on outliers of their fixes."""
-_MEDIAN_ITERATIONS: Final = 20
-_SINGULAR_VALUE_MIN: Final = 1e-6
-"""Minimum singular value of the design matrix with columns of unit length."""
 _RANGES_MIN: Final = 7
 """Minimum number of ranges to satellites on known orbits: six for an orbit, one for a bias."""
-_RANGES_MAX: Final = 64
-"""Maximum number of ranges of a pair in the search."""
 
 
 class FormationSearch:
@@ -79,7 +53,8 @@ class FormationSearch:
         self._equations, self._parameters = equations, equations.prior.mean.copy()
         for satellite in self._known:
             self._parameters[state_indices(satellite)] = equations.tracks[satellite].offset
-        for _ in range(_KNOWN_ITERATIONS):
+        # The joint fit of the known orbits decides on outliers of their fixes.
+        for _ in range(6):
             self._equations = equations.folded(self._parameters)
             self._parameters = self._equations.prior.mean
         self._expected_range_noise_m = settings.range_noise_m
@@ -133,7 +108,8 @@ class FormationSearch:
 
     def _group_candidates(self, group: Sequence[int]) -> Array:
         """Return candidates (k, p) for a group of partners without enough fixes, ordered by cost."""
-        count_max = _CANDIDATES if len(group) == 1 else _CANDIDATES_OF_MANY
+        # Candidates of several partners are combined, so fewer of each are kept.
+        count_max = 40 if len(group) == 1 else 16
         candidates = self._partner_candidates(group[0], count_max)
         for number, partner in enumerate(group[1:], start=2):
             partner_candidates = self._partner_candidates(partner, count_max)
@@ -157,17 +133,18 @@ class FormationSearch:
         result = minimise(
             replace(subset, noise=expected, tracks=linear),
             candidates,
-            iterations=_LINEAR_ITERATIONS,
-            tolerance=_LINEAR_TOLERANCE,
+            iterations=30,
+            tolerance=0.3,
         )
         images = mirrored_candidates(result.parameters, (place,), reference)
-        chosen = distinct_rows(result, images, place + 1)[:_MINIMA_MAX]
+        # At most 12 minima, distinct up to mirror images, are improved with full motion, with their images.
+        chosen = distinct_rows(result, images, place + 1)[:12]
         result = _refine_candidates(subset, images[:, chosen].reshape(-1, subset.parameter_count), count_max)
         return self._from_subset(subset, result, [partner], count_max)
 
     def _subset(self, partners: Sequence[int]) -> Equations:
-        """Return the equations of the known satellites and some partners."""
-        return self._equations.subset([*self._known, *partners], ranges_max=_RANGES_MAX)
+        """Return the equations of the known satellites and some partners, with at most 64 ranges of each pair."""
+        return self._equations.subset([*self._known, *partners], ranges_max=64)
 
     def _from_subset(self, subset: Equations, result: Fit, partners: Sequence[int], count_max: int) -> Array:
         """Return the plausible minima of a subset with all parameters (k, p)."""
@@ -191,11 +168,12 @@ def orbit_from_fixes(rows: FixEquations) -> Array | None:
         return None
     unit = np.sqrt((design**2).sum(axis=0))
     design = design / unit
-    if np.linalg.svd(design, compute_uv=False)[-1] < _SINGULAR_VALUE_MIN:
+    # The columns of the design matrix have unit length.
+    if np.linalg.svd(design, compute_uv=False)[-1] < 1e-6:
         return None
     weight = np.ones(len(residual))
     solution = np.zeros(6)
-    for _ in range(_MEDIAN_ITERATIONS):
+    for _ in range(20):
         weighted = design * weight[:, None]
         solution = np.linalg.solve(weighted.T @ design, weighted.T @ residual)
         misfit = (residual - design @ solution).reshape(-1, 3)
@@ -210,7 +188,7 @@ def _refine_candidates(equations: Equations, candidates: Array, count_max: int) 
 
     Candidates that remain implausible after the first phase are dropped.
     """
-    for iterations, tolerance in _PHASES:
+    for iterations, tolerance in ((8, 3.0), (25, 0.1)):
         result = minimise(equations, candidates, iterations=iterations, tolerance=tolerance)
         result = distinct_solutions(result, len(equations.satellites))
         candidates = _plausible_candidates(result, equations, count_max)
@@ -218,9 +196,12 @@ def _refine_candidates(equations: Equations, candidates: Array, count_max: int) 
 
 
 def _plausible_candidates(result: Fit, equations: Equations, count_max: int) -> Array:
-    """Return the parameters of the minima whose cost is within a margin of the best, at most `count_max`."""
+    """Return the parameters of the minima whose cost is within a margin of the best, at most `count_max`.
+
+    The margin is 200 times the best cost per range, which is taken as at least 1.
+    """
     good = max(1.0, float(result.cost[0]) / max(equations.range_count, 1))
-    plausible = int((result.cost <= result.cost[0] + _COST_MARGIN * good).sum())
+    plausible = int((result.cost <= result.cost[0] + 200.0 * good).sum())
     return result.parameters[: min(plausible, count_max)]
 
 
@@ -262,11 +243,11 @@ def _quasirandom_points(count: int, dimensions: int) -> Array:
 
 
 def _search_directions(reference: Reference) -> Array:
-    """Return relative states whose mirror elements fill a cube evenly, (_DIRECTIONS, 6).
+    """Return relative states whose mirror elements fill a cube evenly, (4096, 6).
 
     The drift along the track over half the arc has the same weight as the position along it.
     """
-    cube = _quasirandom_points(_DIRECTIONS, 6)
+    cube = _quasirandom_points(4_096, 6)
     own = reference.nodes.state[reference.epoch_node]
     mean_motion_rad_s = math.sqrt(GM_EARTH_M3_S2 / float(own[:3].dot(own[:3])) ** 1.5)
     cube[:, 0] /= 1.0 + 1.5 * mean_motion_rad_s * NODE_S * reference.epoch_node
@@ -275,9 +256,10 @@ def _search_directions(reference: Reference) -> Array:
 
 
 def _scaled_to_ranges(equations: Equations, partner: int, directions: Array) -> Array:
-    """Return parameters (_DIRECTIONS_KEPT, p) whose distances, scaled, fit the pair with the most ranges best.
+    """Return parameters (128, p) whose distances, scaled, fit the pair with the most ranges best.
 
-    An uncertain bias is tried with several values, because bias and size of an orbit are hardly separable here.
+    A bias that is uncertain to more than 100 m is tried with several values, because bias and size of an orbit are
+    hardly separable here.
     """
     pair = max(
         (pair for pair, rows in enumerate(equations.ranges) if partner in rows.pair),
@@ -289,7 +271,7 @@ def _scaled_to_ranges(equations: Equations, partner: int, directions: Array) -> 
     thinned = slice(None, None, max(1, len(rows.node_time) // 30))
     design, bias = rows.designs[end][thinned, :, :6].reshape(-1, 6), STATE_SIZE * len(equations.satellites) + pair
     sigma_m = equations.prior.information[bias, bias] ** -0.5
-    biases_m = parameters[bias] + sigma_m * np.array(_BIAS_QUANTILES if sigma_m > _BIAS_SIGMA_MAX_M else (0.0,))
+    biases_m = parameters[bias] + sigma_m * np.array((-1.5, -0.75, 0.0, 0.75, 1.5) if sigma_m > 100.0 else (0.0,))
     scales, misfits = [], []
     for block in np.split(directions, _BLOCKS):
         length = np.sqrt(((design @ block.T).reshape(-1, 3, len(block)) ** 2).sum(axis=1))
@@ -298,7 +280,8 @@ def _scaled_to_ranges(equations: Equations, partner: int, directions: Array) -> 
             scale = (length * distance_m).sum(axis=0) / (length**2).sum(axis=0)
             scales.append(scale)
             misfits.append(np.abs(length * scale + bias_m - rows.range_m[thinned, None]).sum(axis=0))
-    best = np.argsort(np.concatenate(misfits), kind="stable")[:_DIRECTIONS_KEPT]
+    # Of 64 directions, one likelihood ridge took all for 2 of 1080 partners in stars.
+    best = np.argsort(np.concatenate(misfits), kind="stable")[:128]
     # Blocks of directions, then biases, then the directions of a block.
     size = len(directions) // _BLOCKS
     number, direction = (best // size) % len(biases_m), best // (size * len(biases_m)) * size + best % size

@@ -16,20 +16,16 @@ import numpy.typing as npt
 from pygnc.common.arrays import Array
 from pygnc.estimators.formation.fix_errors import FixErrors
 from pygnc.estimators.formation.least_squares import differs_from
-from pygnc.estimators.formation.linearisation import scaled_inverse
 from pygnc.estimators.formation.observation_equations import Equations, Fit, Noise
 from pygnc.estimators.formation.observations import Pair, RangeObservation
 from pygnc.estimators.formation.reference import STATE_SIZE, Reference, log_drag
 from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf
 from pygnc.estimators.formation.search import mirrored_candidates
 from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.kalman import scaled_inverse
 
 _CHUNK: Final = 32
 """Moments evaluated at once; with four satellites, their derivatives take a third of a megabyte."""
-_NONLINEAR_MAX_M: Final = 50_000.0
-"""Largest distance at which the motion of a partner without fixes is accurate."""
-_MISFIT_MAX: Final = 1.1
-"""Largest ratio of the noise with model error to that without in a good fit."""
 
 
 class Stage(NamedTuple):
@@ -286,7 +282,8 @@ def judge_partners(
 def _fits(equations: Equations, partner: int, distance_m: float) -> bool:
     """Return True if the model describes the observations of a partner, whatever other solutions there are."""
     tracks = equations.tracks
-    if distance_m > _NONLINEAR_MAX_M and not tracks[partner].is_linear:
+    # The motion of a partner without fixes is accurate up to this distance.
+    if distance_m > 50_000.0 and not tracks[partner].is_linear:
         return False
     # Ranges to a partner with a less accurate model say nothing about one whose orbit its fixes determine.
     known = tracks[partner].is_linear
@@ -296,7 +293,8 @@ def _fits(equations: Equations, partner: int, distance_m: float) -> bool:
         if partner in pair and (not known or all(tracks[end].is_linear for end in pair))
     ]
     noise = equations.noise
-    return bool((noise.range_sigma_m[pairs] <= _MISFIT_MAX * noise.white_sigma_m[pairs]).all())
+    # The noise with model error exceeds that without by a tenth at most.
+    return bool((noise.range_sigma_m[pairs] <= 1.1 * noise.white_sigma_m[pairs]).all())
 
 
 def _mirror_image_cost(equations: Equations, result: Fit, partner: int) -> float:

@@ -21,22 +21,13 @@ from pygnc.environment.sgp4 import Sgp4Error, gcrf_from_teme, teme_states
 from pygnc.environment.time_scales import MS_PER_DAY
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.settings import SpacecraftSettings
-from pygnc.estimators.orbit.state import DRAG, POSITION, VELOCITY, OrbitState
+from pygnc.estimators.orbit.state import DRAG, POSITION, VELOCITY, OrbitState, osculating_elements
 
 SPAN_MS: Final = MS_PER_DAY
 """Time over which the elements are fitted to the prediction."""
-SLICE_MS: Final = 900_000
-"""Time between two predicted positions."""
-_NEAR_PERIGEE: Final = 0.8
-_NEAR_PERIGEE_MS: Final = 180_000
-"""Time between two predicted positions below this share of the semi-major axis, where SGP4's error changes fast."""
-_BSTAR_PER_DRAG_AREA: Final = 0.5 * 0.15696615
-"""B* per drag coefficient times area over mass (m^2/kg): half of SGP4's density constant (Hoots, Spacetrack 3)."""
 _MODEL_SIGMA_M: Final = 500.0
 """Size of what SGP4 neglects over a day in low Earth orbit; it balances positions against the prior of B*."""
 _ITERATIONS: Final = 12
-_CONVERGED_M: Final = 0.1
-_DEG: Final = 180.0 / math.pi
 _BSTAR = 6
 _STEPS: Final = np.array((1e-7, 1e-6, 1e-6, 1e-6, 1e-6, 1e-6, 1e-5))
 """Steps of the numerical partial derivatives: a few metres each."""
@@ -79,11 +70,12 @@ def fit_in_steps(orbit: OrbitFilter, state: OrbitState) -> Iterator[FittedElemen
 
 
 def _slice_ms(state: OrbitState) -> int:
-    """Return the time from a state to the next predicted position."""
+    """Return the time in ms from a state to the next predicted position."""
     radius_m, velocity_mps = float(np.linalg.norm(state.x[POSITION])), state.x[VELOCITY]
     # The ratio of radius and semi-major axis, by the vis-viva equation.
     ratio = 2.0 - radius_m * float(velocity_mps.dot(velocity_mps)) / GM_EARTH_M3_S2
-    return _NEAR_PERIGEE_MS if ratio < _NEAR_PERIGEE else SLICE_MS
+    # SGP4's error changes fast near a perigee.
+    return 180_000 if ratio < 0.8 else 900_000
 
 
 def fit_elements(states: Sequence[OrbitState], frames: EarthFrames, spacecraft: SpacecraftSettings) -> FittedElements:
@@ -102,10 +94,14 @@ def fit_elements(states: Sequence[OrbitState], frames: EarthFrames, spacecraft: 
     positions_m = np.array([rotation.dot(s.x[POSITION]) for rotation, s in zip(rotations, states, strict=True)])
     first = states[0]
     drag_area = spacecraft.drag_coefficient * spacecraft.area_m2 / spacecraft.mass_kg
-    prior = _BSTAR_PER_DRAG_AREA * drag_area * math.exp(first.x[DRAG])
-    start = rotations[0].dot(first.x[POSITION]), rotations[0].dot(first.x[VELOCITY])
+    # Half of SGP4's density constant (Hoots, Spacetrack 3).
+    prior = 0.5 * 0.15696615 * drag_area * math.exp(first.x[DRAG])
+    state = np.append(rotations[0].dot(first.x[POSITION]), rotations[0].dot(first.x[VELOCITY]))
+    semi_major_m, latitude, e_cos, e_sin, inclination, node = osculating_elements(state)
+    motion = 1e3 * math.sqrt(GM_EARTH_M3_S2 / semi_major_m**3)
+    start = np.array((motion, e_cos, e_sin, inclination, node, latitude, prior))
     try:
-        parameters = _least_squares(_osculating(*start, prior), times, positions_m, prior)
+        parameters = _least_squares(start, times, positions_m, prior)
         elements = _elements(parameters, times[0])
         distance_m = np.linalg.norm(teme_states(elements, times)[:, POSITION] - positions_m, axis=1)
     except Sgp4Error as error:
@@ -135,7 +131,7 @@ def _least_squares(parameters: Array, times: Sequence[int], positions_m: Array, 
         partials = -np.stack(columns, axis=1)
         change = np.linalg.lstsq(partials, now, rcond=None)[0]
         parameters = parameters + change
-        if np.abs(partials.dot(change)).max() * _MODEL_SIGMA_M < _CONVERGED_M:
+        if np.abs(partials.dot(change)).max() * _MODEL_SIGMA_M < 0.1:
             return parameters
     raise FitError(f"no mean elements fit the orbit: not converged after {_ITERATIONS} iterations")
 
@@ -155,32 +151,9 @@ def _elements(parameters: Array, epoch_gps_ms: int) -> MeanElements:
         epoch_gps_ms=epoch_gps_ms,
         mean_motion_rev_per_day=1e-3 * motion * 86_400.0 / (2.0 * math.pi),
         eccentricity=eccentricity,
-        inclination_deg=inclination * _DEG,
-        raan_deg=node * _DEG % 360.0,
-        argument_of_perigee_deg=perigee * _DEG % 360.0,
-        mean_anomaly_deg=(latitude - perigee) * _DEG % 360.0,
+        inclination_deg=math.degrees(inclination),
+        raan_deg=math.degrees(node) % 360.0,
+        argument_of_perigee_deg=math.degrees(perigee) % 360.0,
+        mean_anomaly_deg=math.degrees(latitude - perigee) % 360.0,
         bstar_per_radius=bstar,
     )
-
-
-def _osculating(position_m: Array, velocity_mps: Array, bstar: float) -> Array:
-    """Return the osculating elements of a state as parameters of `_elements`."""
-    momentum = np.cross(position_m, velocity_mps)
-    normal = momentum / np.linalg.norm(momentum)
-    inclination = math.acos(normal[2])
-    node = math.atan2(normal[0], -normal[1])
-    towards_node = np.array((math.cos(node), math.sin(node), 0.0))
-    ahead = np.cross(normal, towards_node)
-    radius_m = float(np.linalg.norm(position_m))
-    speed_squared = float(velocity_mps.dot(velocity_mps))
-    semi_major_m = 1.0 / (2.0 / radius_m - speed_squared / GM_EARTH_M3_S2)
-    vector = np.cross(velocity_mps, momentum) / GM_EARTH_M3_S2 - position_m / radius_m
-    e_cos, e_sin = float(vector.dot(towards_node)), float(vector.dot(ahead))
-    eccentricity, perigee = math.hypot(e_cos, e_sin), math.atan2(e_sin, e_cos)
-    true_latitude = math.atan2(float(position_m.dot(ahead)), float(position_m.dot(towards_node)))
-    half = 0.5 * (true_latitude - perigee)
-    ratio = math.sqrt((1.0 - eccentricity) / (1.0 + eccentricity))
-    eccentric = 2.0 * math.atan2(ratio * math.sin(half), math.cos(half))
-    latitude = perigee + eccentric - eccentricity * math.sin(eccentric)
-    motion = 1e3 * math.sqrt(GM_EARTH_M3_S2 / semi_major_m**3)
-    return np.array((motion, e_cos, e_sin, inclination, node, latitude, bstar))

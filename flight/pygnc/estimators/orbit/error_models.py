@@ -16,8 +16,8 @@ an hour; it does not return, because a force that begins later is a manoeuvre or
 
 Two successive innovations of a filter distinguish wrong noise from a wrong model:
 
-- The square of their difference over its predicted variance (von Neumann, 1941) is 1 on average if the standard
-  deviations are right; a slowly varying model error cancels in it. It adapts a factor on those standard deviations.
+- Their difference adapts a factor on the receiver's standard deviations (`measurement`); a slowly varying model error
+  cancels in it.
 - Their product (Mehra, IEEE TAC 15, 1970) is zero on average if the model is right, whatever the noise. It adapts the
   process noise. A hypothesis that describes correlated errors has uncorrelated innovations, so they do not widen its
   process noise.
@@ -33,7 +33,7 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
 from pygnc.estimators.orbit.dynamics import LinearStep
-from pygnc.estimators.orbit.measurement import NOISE_WEIGHT, Innovation, Observation
+from pygnc.estimators.orbit.measurement import Innovation, Observation, adapted_noise_factor
 from pygnc.estimators.orbit.settings import MeasurementSettings, ProcessNoiseSettings
 from pygnc.estimators.orbit.state import EMPIRICAL, SIZE, OrbitState
 
@@ -67,19 +67,9 @@ CORRELATED: Final = (
 ERROR_MODELS: Final = (WHITE, *CORRELATED)
 _PRIOR_WHITE: Final = 0.95
 """Prior weight of white errors; the other models share the rest."""
-_LOG_WEIGHT_MIN: Final = -12.0
-"""Least weight relative to the largest one, so that the bank can follow a change of the receiver's errors."""
 
 _PRIOR_UNKNOWN_FORCE: Final = 1e-3
 """Prior weight of an unknown force; the error models share the rest."""
-_LOG_WEIGHT_REFUTED: Final = -20.0
-"""Weight relative to the largest one below which an unknown force is given up."""
-
-_SPREAD_SUSPICIOUS: Final = 2.0
-"""If half a dozen fixes scatter by more than this factor, the receiver's standard deviations are too small."""
-_MODEL_WEIGHT: Final = 0.2
-_MODEL_BIAS: Final = 0.1
-"""Rate at which correlated innovations widen the empirical accelerations; below this correlation they narrow."""
 
 
 def log_prior(model: ErrorModel) -> float:
@@ -205,7 +195,8 @@ class ErrorBank:
         self._white = np.repeat(np.sqrt(1.0 - shares), 3, axis=1)
         self._time_s = np.array([model.time_s for model in models])
         self._factor_min, self._factor_max = np.ones(len(models)), process_noise.empirical_factor_max
-        self._log_prior, self._log_weight_min = np.zeros(1), np.full(len(models), _LOG_WEIGHT_MIN)
+        # No weight becomes so small that the bank could not follow a change of the receiver's errors.
+        self._log_prior, self._log_weight_min = np.zeros(1), np.full(len(models), -12.0)
         if measurement.correlated_errors:
             known = math.log1p(-_PRIOR_UNKNOWN_FORCE)
             self._log_prior = np.array([log_prior(model) + known for model in models])
@@ -233,7 +224,8 @@ class ErrorBank:
         start = self.unknown().first(count)
         start.root[:, :SIZE, :SIZE] = root
         start.root[:, EMPIRICAL, EMPIRICAL] *= self._factor_min[:count, None, None]
-        scale = np.array([[spread if spread > _SPREAD_SUSPICIOUS else 1.0] for spread in spreads])
+        # If half a dozen fixes scatter by a factor of 2, the receiver's standard deviations are too small.
+        scale = np.array([[spread if spread > 2.0 else 1.0] for spread in spreads])
         return replace(
             start,
             log_weight=hypotheses.log_weight,
@@ -349,33 +341,29 @@ class ErrorBank:
         now = test.residual.reshape(-1, kinds, 3).swapaxes(0, 1)
         of_now = test.variance.reshape(-1, kinds, 3).swapaxes(0, 1)
         before, of_before = hypotheses.residual[:kinds], hypotheses.variance[:kinds]
-        ratio = np.ones(now.shape[:2])
+        noise_factor = hypotheses.noise_factor.copy()
         correlation = np.zeros(now.shape[1])
         for kind in range(kinds):
-            if test.accepted[kind] == hypotheses.accepted[kind] and of_before[kind, 0, 0] < math.inf:
-                change, scale = now[kind] - before[kind], of_now[kind] + of_before[kind]
-                ratio[kind] = np.minimum((change * change / scale).sum(axis=1) / 3.0, most)
+            is_comparable = test.accepted[kind] == hypotheses.accepted[kind]
+            last = (before[kind], of_before[kind]) if is_comparable else None
+            noise_factor[kind] = adapted_noise_factor(noise_factor[kind], (now[kind], of_now[kind]), last, limits)
+            if is_comparable and of_before[kind, 0, 0] < math.inf:
                 scale = np.sqrt(of_now[kind] * of_before[kind])
                 product = (now[kind] * before[kind] / scale).sum(axis=1) / (3.0 * kinds)
                 correlation += np.minimum(np.maximum(product, -most / kinds), most / kinds)
-        factor, residual, variance = (
-            values.copy() for values in (hypotheses.noise_factor, hypotheses.residual, hypotheses.variance)
-        )
-        grown = factor[:kinds] * np.sqrt(1.0 + NOISE_WEIGHT * (ratio - 1.0))
-        factor[:kinds] = np.minimum(np.maximum(grown, limits.noise_scale_min), limits.noise_scale_max)
+        residual, variance = hypotheses.residual.copy(), hypotheses.variance.copy()
         residual[:kinds], variance[:kinds] = now, of_now
-        empirical = hypotheses.empirical_factor * np.exp(0.5 * _MODEL_WEIGHT * (correlation - _MODEL_BIAS))
-        adapted = Hypotheses(
-            deviation=hypotheses.deviation,
-            root=hypotheses.root,
-            log_weight=hypotheses.log_weight,
+        # Correlated innovations widen the empirical accelerations; below a correlation of 0.1 they narrow.
+        empirical = hypotheses.empirical_factor * np.exp(0.5 * 0.2 * (correlation - 0.1))
+        adapted = replace(
+            hypotheses,
             empirical_factor=np.minimum(np.maximum(empirical, self._factor_min[: len(empirical)]), self._factor_max),
-            noise_factor=factor,
+            noise_factor=noise_factor,
             residual=residual,
             variance=variance,
             accepted=(test.accepted[0], test.accepted[1] if kinds > 1 else hypotheses.accepted[1]),
         )
-        is_refuted = hypotheses.log_weight[-1] < _LOG_WEIGHT_REFUTED
+        is_refuted = hypotheses.log_weight[-1] < -20.0
         return adapted.first(len(hypotheses.log_weight) - 1) if is_refuted else adapted
 
 

@@ -8,7 +8,6 @@ that is rejected entirely leaves the state at its old time, so a wrong time tag 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import msgspec
 import numpy as np
@@ -35,9 +34,6 @@ from pygnc.estimators.orbit.measurement import Fix, Innovation, Observation, Rej
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import UNKNOWN_SIGMA, EcefOrbit, OrbitState, to_ecef
-
-_RECENT: Final = 2
-"""Fixes before the first suspicious one before which an impulse may have happened."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -241,16 +237,11 @@ class OrbitFilter:
 
         This fills the tables for the current time and touches code and memory for the first time since the fork.
         """
-        initial = self._initialiser.find(self.memory.buffered)
-        if initial is None:
-            return
-        state = uninformative_state(initial.fixes[0].fix.gps_ms, initial.x, self.settings)
-        hypotheses = self._bank.restarted(self.memory.hypotheses, state.sqrt_covariance, (1.0, 1.0))
-        for fix, _, _ in initial.fixes:
-            x, (hypotheses,) = self._predicted(state, [hypotheses], fix.gps_ms)
-            test = self._bank.test(hypotheses, *self._linearise(x, fix))
-            state, hypotheses, _ = self._updated(x, hypotheses, fix, test, (True, test.velocity is not None))
-            to_ecef(state, self.frames)
+        memory, self.memory = self.memory, msgspec.structs.replace(self.memory)
+        self._initialise(compulsory=True)
+        if self.memory.state is not None:
+            to_ecef(self.memory.state, self.frames)
+        self.memory = memory
 
     def _begin(self, initial: InitialOrbit, widen: float = 1.0) -> tuple[OrbitUpdate, ...]:
         """Filter the fixes from an uninformative state, using the parts that agree."""
@@ -345,7 +336,8 @@ class OrbitFilter:
         certain = confirmed(candidates)
         if certain is not None:
             return self._after_manoeuvre(certain, x, fix, test, factor)
-        recent = [*memory.recent, Moment(state, memory.hypotheses, fix)][-_RECENT:]
+        # An impulse may have happened before one of the last two fixes.
+        recent = [*memory.recent, Moment(state, memory.hypotheses, fix)][-2:]
         if any(test.accepted):
             memory.recent = recent
             updated, hypotheses, nis = self._updated(x, hypotheses, fix, test, test.accepted)

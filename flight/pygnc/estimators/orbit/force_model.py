@@ -17,17 +17,10 @@ from typing import Final
 from pygnc.common.arrays import Array
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
 
-_MEAN_MOTION_RAD_S: Final = 1.1e-3
-"""Mean motion at 500 km altitude; it differs by 5 % between 300 and 900 km."""
 _LOW_RADIUS_M: Final = EARTH_RADIUS_M + 1_000_000.0
 """Radius up to which the full degree and step apply."""
-_LOW_RATE_RAD_S: Final = math.sqrt(GM_EARTH_M3_S2 / _LOW_RADIUS_M**3)
 _RATE_MAX_RAD_S: Final = 1.2e-3
 """Angular rate of a circular orbit at 150 km; the steps of the models suffice up to it."""
-_DEGREE_MIN: Final = 20
-"""Least degree; beyond it a reduction would save little, 10 us per step."""
-_STEP_MAX_MS: Final = 300_000
-"""Longest step; the change of the attraction by Sun and Moon within it causes 0.1 m per revolution."""
 _STEP_UNIT_MS: Final = 5_000
 """Step lengths are multiples of this, so that tables for them are used again."""
 
@@ -62,16 +55,15 @@ class ForceModel:
         is_high = speed_squared > GM_EARTH_M3_S2 * (2.0 / radius_m - 1.0 / _LOW_RADIUS_M)
         minor_forces = self.minor_forces or is_high
         if radius_m > _LOW_RADIUS_M:
-            factor = _LOW_RATE_RAD_S / rate_rad_s
+            factor = math.sqrt(GM_EARTH_M3_S2 / _LOW_RADIUS_M**3) / rate_rad_s
         elif rate_rad_s > _RATE_MAX_RAD_S:
             factor = _RATE_MAX_RAD_S / rate_rad_s
         else:
             return self if minor_forces == self.minor_forces else replace(self, minor_forces=minor_forces)
-        return ForceModel(degree_at(radius_m, self.gravity_degree), self._steps(factor), minor_forces)
-
-    def _steps(self, factor: float) -> int:
-        step_ms = min(int(self.step_max_ms * factor), _STEP_MAX_MS)
-        return max(step_ms - step_ms % _STEP_UNIT_MS, _STEP_UNIT_MS)
+        # In longer steps the change of the attraction by Sun and Moon would cause 0.1 m per revolution.
+        step_ms = min(int(self.step_max_ms * factor), 300_000)
+        step_ms = max(step_ms - step_ms % _STEP_UNIT_MS, _STEP_UNIT_MS)
+        return ForceModel(degree_at(radius_m, self.gravity_degree), step_ms, minor_forces)
 
 
 _MODELS: Final = (
@@ -90,7 +82,8 @@ def attainable_accuracy_m(
     position_sigma_m: float, velocity_sigma_mps: float, arc_s: float, fix_interval_s: float
 ) -> float:
     """Return the position error (3-D RMS over the arc, smoothed) that fixes every `fix_interval_s` seconds allow."""
-    effective_m = 1.0 / math.hypot(1.0 / position_sigma_m, _MEAN_MOTION_RAD_S / velocity_sigma_mps)
+    # Mean motion at 500 km altitude; it differs by 5 % between 300 and 900 km.
+    effective_m = 1.0 / math.hypot(1.0 / position_sigma_m, 1.1e-3 / velocity_sigma_mps)
     return 3.0 * effective_m / math.sqrt(max(arc_s / fix_interval_s, 1.0))
 
 
@@ -104,4 +97,5 @@ def degree_at(radius_m: float, degree: int) -> int:
     if radius_m <= _LOW_RADIUS_M:
         return degree
     equal = degree * math.log(_LOW_RADIUS_M / EARTH_RADIUS_M) / math.log(radius_m / EARTH_RADIUS_M)
-    return min(degree, max(_DEGREE_MIN, math.ceil(equal)))
+    # A reduction below degree 20 would save little, 10 us per step.
+    return min(degree, max(20, math.ceil(equal)))

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,12 +18,6 @@ from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.measurement import Fix, Observation, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import POSITION, SIZE, VELOCITY
-
-_DRIFT_PER_VELOCITY: Final = 3.0
-"""A velocity error displaces an orbit along its track at three times its size (Clohessy-Wiltshire)."""
-_PAIR_MAX_MS: Final = 600_000
-"""Longest time between two positions that give a velocity by simple iteration."""
-_SHOOTING_ITERATIONS: Final = 5
 
 
 class InitialFix(NamedTuple):
@@ -82,7 +76,8 @@ class OrbitInitialiser:
             return None
         middle_ms = statistics.median_low(fix.gps_ms for fix in usable)
         x = median(np.array([self._moved(candidate.gps_ms, candidate.x, middle_ms) for candidate in candidates]))
-        drift_mps = _DRIFT_PER_VELOCITY * statistics.median(candidate.velocity_sigma_mps for candidate in candidates)
+        # A velocity error displaces an orbit along its track at three times its size (Clohessy-Wiltshire).
+        drift_mps = 3.0 * statistics.median(candidate.velocity_sigma_mps for candidate in candidates)
 
         # Deviations of positions and velocities in standard deviations; NaN without a velocity.
         deviations = np.empty((len(usable), 2))
@@ -93,9 +88,8 @@ class OrbitInitialiser:
             deviations[row, 1] = _norm(velocity.residual) / _norm(velocity.sigma) if velocity else math.nan
         known = [column[~np.isnan(column)] for column in deviations.T]
         spread = [statistics.median(column.tolist()) if len(column) else 1.0 for column in known]
-        agrees = deviations <= self._settings.start.agreement_sigma * np.clip(
-            spread, 1.0, self._settings.measurement.noise_scale_max
-        )
+        limit = self._settings.start.agreement_sigma
+        agrees = deviations <= limit * np.clip(spread, 1.0, self._settings.measurement.noise_scale_max)
         initial = tuple(InitialFix(fix, bool(row[0]), bool(row[1])) for fix, row in zip(usable, agrees, strict=True))
         x_first = self._moved(middle_ms, x, usable[0].gps_ms)
         return InitialOrbit(x_first, initial, int(agrees[:, 0].sum()), *spread)
@@ -105,7 +99,8 @@ class OrbitInitialiser:
         alone = [candidate for candidate in map(self._from_fix, fixes) if candidate is not None]
         if alone:
             return alone
-        pairs = [(first, second) for first, second in pairwise(fixes) if second.gps_ms - first.gps_ms <= _PAIR_MAX_MS]
+        # Positions ten minutes apart give a velocity by simple iteration.
+        pairs = [(first, second) for first, second in pairwise(fixes) if second.gps_ms - first.gps_ms <= 600_000]
         return [self._from_pair(first, second) for first, second in pairs]
 
     def _from_fix(self, fix: Fix) -> _Candidate | None:
@@ -122,7 +117,7 @@ class OrbitInitialiser:
         x, target = self._at_rest(first), self._at_rest(second)
         seconds = (second.gps_ms - first.gps_ms) * 1e-3
         x[VELOCITY] = (target[POSITION] - x[POSITION]) / seconds
-        for _ in range(_SHOOTING_ITERATIONS):
+        for _ in range(5):
             reached = self._moved(first.gps_ms, x, second.gps_ms)
             x[VELOCITY] += (target[POSITION] - reached[POSITION]) / seconds
         return _Candidate(first.gps_ms, x, math.sqrt(2.0) * _norm(self._linearise(second, x)[0].sigma) / seconds)

@@ -13,13 +13,12 @@ StateVector: TypeAlias = tuple[float, ...]
 """Position in m and velocity in m/s in GCRF, six numbers; the z axis is taken as the Earth's axis."""
 
 J2: Final = 1.082_626_2e-3
-_STEP_MAX_S: Final = 60.0
-"""Longest integration step; it causes an error of some metres per revolution."""
 
 
 def propagate(state: StateVector, duration_s: float) -> StateVector:
     """Return the state after `duration_s`, which may be negative; about 5 us per started minute."""
-    steps = math.ceil(abs(duration_s) / _STEP_MAX_S)
+    # Steps of a minute cause an error of some metres per revolution.
+    steps = math.ceil(abs(duration_s) / 60.0)
     for _ in range(steps):
         state = _step(state, duration_s / steps)
     return state

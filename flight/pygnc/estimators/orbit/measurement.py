@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -80,13 +80,6 @@ class Fix:
     seq: int = 0
 
 
-_GRAVITY_DEGREE: Final = 16
-"""Degree of the gravity field over the latency; higher degrees add 1e-5 m/s^2, which is 3e-6 m/s in 0.25 s."""
-
-NOISE_WEIGHT: Final = 1.0 / 100.0
-"""Weight of a pair of fixes in the square of the noise factor."""
-
-
 class Observation(NamedTuple):
     """A linearised vector measurement in ITRF.
 
@@ -129,12 +122,12 @@ class GateResult(NamedTuple):
 
     Attributes:
         used: Observation with adapted standard deviations; None if it was rejected.
-        innovation: Innovation that was tested.
+        chi_square: Normalised innovation squared.
         gate: Gate for the next observation.
     """
 
     used: Observation | None
-    innovation: Innovation
+    chi_square: float
     gate: "Gate"
 
 
@@ -161,18 +154,32 @@ class Gate:
         covariance = innovation_covariance(predicted.sqrt_covariance, scaled.partials, scaled.sigma)
         distance = chi_square(observation.residual, covariance)
         accepted = distance <= limits.gate
-        residual = tuple(observation.residual.tolist())
-        variance = tuple(np.diagonal(covariance).tolist())
-        ratio = 1.0
-        if accepted == self.accepted and self.variance[0] < math.inf:
-            axes = list(zip(residual, self.residual, variance, self.variance, strict=True))
-            ratio = sum((new - old) ** 2 / (var + var_old) for new, old, var, var_old in axes) / len(axes)
-        most = limits.gate / len(residual)
-        factor = self.factor * math.sqrt(1.0 + NOISE_WEIGHT * (min(ratio, most) - 1.0))
-        factor = min(max(factor, limits.noise_scale_min), limits.noise_scale_max)
-        innovation = Innovation(residual, tuple(map(math.sqrt, variance)), distance)
-        gate = Gate(factor, residual, variance, accepted)
-        return GateResult(scaled if accepted else None, innovation, gate)
+        before = (np.array(self.residual), np.array(self.variance)) if accepted == self.accepted else None
+        now = observation.residual, np.diagonal(covariance)
+        factor = float(adapted_noise_factor(np.array(self.factor), now, before, limits))
+        gate = Gate(factor, tuple(now[0].tolist()), tuple(now[1].tolist()), accepted)
+        return GateResult(scaled if accepted else None, distance, gate)
+
+
+def adapted_noise_factor(
+    factor: Array, now: tuple[Array, Array], before: tuple[Array, Array] | None, limits: MeasurementSettings
+) -> Array:
+    """Return factors (...) on the receiver's standard deviations, adapted to two successive innovations.
+
+    Args:
+        factor: Factors so far, shape (...).
+        now: Innovations and their predicted variances, m or m/s, and squared, shape (..., 3) each.
+        before: Those of the fix before, with infinite variances if there is none; None if they are not comparable.
+        limits: Limits of the factors, and of the innovations.
+    """
+    ratio: Array | float = 1.0
+    if before is not None and before[1].flat[0] < math.inf:
+        change, scale = now[0] - before[0], now[1] + before[1]
+        ratio = np.minimum((change * change / scale).sum(axis=-1) / 3.0, limits.gate / 3.0)
+    # A pair of fixes weighs a hundredth in the square of the factor.
+    adapted = factor * np.sqrt(1.0 + 0.01 * (ratio - 1.0))
+    bounded: Array = np.minimum(np.maximum(adapted, limits.noise_scale_min), limits.noise_scale_max)
+    return bounded
 
 
 def linearise_fix(
@@ -196,7 +203,8 @@ def linearise_fix(
     if fix.velocity_ecef_mps is None or fix.velocity_sigma_mps is None:
         return position, None
 
-    acceleration, gradient = gravity_and_gradient(position_ecef_m, _GRAVITY_DEGREE)
+    # Higher degrees add 1e-5 m/s^2, which is 3e-6 m/s in 0.25 s.
+    acceleration, gradient = gravity_and_gradient(position_ecef_m, 16)
     inverse = rotation.T
     earlier_m, earlier_mps, transition = _propagate_back(
         x, inverse.dot(acceleration), inverse.dot(gradient).dot(rotation), fix.velocity_latency_s

@@ -22,18 +22,10 @@ from pygnc.estimators.orbit.settings import ProcessNoiseSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE
 
 _NODES: Final = np.array((-math.sqrt(0.6), 0.0, math.sqrt(0.6)))
-_WEIGHTS: Final = np.array((5.0, 8.0, 5.0)) / 9.0
 _SOURCES: Final = 4
 """Drag factor, then empirical radial, transverse and normal acceleration: the last four elements of the state."""
-_TRANSVERSE: Final = 2
-"""Index of the transverse source."""
-_EACH_SOURCE: Final = np.eye(_SOURCES)[:, :, None]
 _PROCESS_COLUMNS: Final = _SOURCES * len(_NODES)
 _COLUMNS: Final = _PROCESS_COLUMNS + 6
-
-_KAULA: Final = 1e-5
-_DEGREES_SUMMED: Final = 150
-_RADIUS_CLASS_M: Final = 10_000.0
 
 
 def steady_sigma(noise: ProcessNoiseSettings) -> Array:
@@ -64,16 +56,16 @@ def sqrt_process_noise(
     """
     factor = np.asarray(empirical_factor)
     drag = directions[:, 0]
-    variation = noise.density_variation / noise.empirical_sigma_mps2[_TRANSVERSE - 1]
+    variation = noise.density_variation / noise.empirical_sigma_mps2[1]
     transverse = np.sqrt(factor**2 + variation * variation * drag.dot(drag))
     amplitude = np.stack((np.ones_like(factor), factor, transverse, factor), axis=-1)
     response = amplitude[..., None, :, None] * _response(noise, step_s)
     root = np.zeros((*factor.shape, SIZE, _COLUMNS))
     moved = directions[:, :, None] * response[..., :2, None, :, :]
     root[..., :DRAG, :_PROCESS_COLUMNS] = moved.reshape(*factor.shape, 6, -1)
-    each = _EACH_SOURCE * response[..., 2, None, :, :]
+    each = np.eye(_SOURCES)[:, :, None] * response[..., 2, None, :, :]
     root[..., DRAG:, :_PROCESS_COLUMNS] = each.reshape(*factor.shape, _SOURCES, -1)
-    root[..., :DRAG, _PROCESS_COLUMNS:] = math.sqrt(white_density) * _sqrt_white(step_s)
+    root[..., :DRAG, _PROCESS_COLUMNS:] = math.sqrt(white_density) * np.kron(sqrt_white_noise(step_s), np.eye(3))
     return root
 
 
@@ -83,25 +75,23 @@ def omitted_gravity_density(degree: int, radius_m: float) -> float:
     Kaula's rule (1966) gives the size of the coefficients of degree l, 1e-5 / l^2. Along the orbit, degree l is
     correlated over 1 / (l n) with the mean motion n. The radius is rounded to 10 km.
     """
-    return _omitted_density(degree, round(radius_m / _RADIUS_CLASS_M))
+    return _omitted_density(degree, round(radius_m, -4))
 
 
 @lru_cache(maxsize=16)
-def _omitted_density(degree: int, radius_class: int) -> float:
-    radius_m = radius_class * _RADIUS_CLASS_M
+def _omitted_density(degree: int, radius_m: float) -> float:
     mean_motion = math.sqrt(GM_EARTH_M3_S2 / radius_m**3)
-    degrees = np.arange(degree + 1.0, degree + 1.0 + _DEGREES_SUMMED)
-    coefficient = np.sqrt(2.0 * degrees + 1.0) * _KAULA / degrees**2
+    degrees = np.arange(degree + 1.0, degree + 151.0)
+    coefficient = np.sqrt(2.0 * degrees + 1.0) * 1e-5 / degrees**2  # by Kaula's rule
     radial = GM_EARTH_M3_S2 / radius_m**2 * (degrees + 1.0) * (EARTH_RADIUS_M / radius_m) ** degrees * coefficient
     # The horizontal axes together carry as much as the radial one: two thirds of that per axis.
     return float((2.0 / 3.0 * radial**2 * 2.0 / (degrees * mean_motion)).sum())
 
 
 @lru_cache(maxsize=16)
-def _sqrt_white(step_s: float) -> Array:
-    """Return the square root of the covariance of position and velocity by unit white acceleration, (6, 6)."""
-    each = np.array(((math.sqrt(step_s**3 / 12.0), 0.5 * math.sqrt(step_s**3)), (0.0, math.sqrt(step_s))))
-    return np.kron(each, np.eye(3))
+def sqrt_white_noise(step_s: float) -> Array:
+    """Return the root (2, 2) of the covariance of position and velocity on one axis by unit white acceleration."""
+    return np.array(((math.sqrt(step_s**3 / 12.0), 0.5 * math.sqrt(step_s**3)), (0.0, math.sqrt(step_s))))
 
 
 @lru_cache(maxsize=16)
@@ -112,7 +102,7 @@ def _response(noise: ProcessNoiseSettings, step_s: float) -> Array:
     density = 2.0 * steady_sigma(noise)[:, None] ** 2 / time_s
     velocity_s = -time_s * np.expm1(-age_s / time_s)
     response = np.stack((time_s * (age_s - velocity_s), velocity_s, np.exp(-age_s / time_s)))
-    return response * np.sqrt(density * (0.5 * step_s) * _WEIGHTS)
+    return response * np.sqrt(density * (0.5 * step_s) * (np.array((5.0, 8.0, 5.0)) / 9.0))
 
 
 @lru_cache(maxsize=4)

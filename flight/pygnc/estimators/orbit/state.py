@@ -11,6 +11,7 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
+from pygnc.environment.gravity import GM_EARTH_M3_S2
 
 SIZE: Final = 10
 POSITION: Final = slice(0, 3)
@@ -58,3 +59,41 @@ def to_ecef(state: OrbitState, frames: EarthFrames) -> EcefOrbit:
     root = transform.dot(state.sqrt_covariance[:6])
     sigma = np.sqrt(np.einsum("ij,ij->i", root, root))
     return EcefOrbit(ecef[:3], ecef[3:], sigma[:3], sigma[3:])
+
+
+def osculating_elements(state: Array) -> Array:
+    """Return osculating elements (..., 6) of positions and velocities in m and m/s, (..., 6).
+
+    They are the semi-major axis in m, the mean argument of latitude, e cos w, e sin w, the inclination and the node.
+    Angles are in rad.
+    """
+    position_m, velocity_mps = state[..., :3], state[..., 3:]
+    radius_m = np.sqrt(_dot(position_m, position_m))
+    momentum = np.cross(position_m, velocity_mps)
+    node = np.arctan2(momentum[..., 0], -momentum[..., 1])
+    inclination = np.arctan2(np.hypot(momentum[..., 0], momentum[..., 1]), momentum[..., 2])
+    axis_m = 1.0 / (2.0 / radius_m - _dot(velocity_mps, velocity_mps) / GM_EARTH_M3_S2)
+    node_axis, forward_axis = orbital_plane_axes(node, inclination)
+    eccentricity = np.cross(velocity_mps, momentum) / GM_EARTH_M3_S2 - position_m / radius_m[..., None]
+    e_x, e_y = _dot(eccentricity, node_axis), _dot(eccentricity, forward_axis)
+    x, y = _dot(position_m, node_axis) / axis_m, _dot(position_m, forward_axis) / axis_m
+    # Cosine and sine of the eccentric argument of latitude (Broucke & Cefola, Celestial Mechanics 5, 1972).
+    root = np.sqrt(1.0 - e_x**2 - e_y**2)
+    part = 1.0 / (1.0 + root)
+    cosine = e_x + ((1.0 - part * e_x**2) * x - part * e_x * e_y * y) / root
+    sine = e_y + ((1.0 - part * e_y**2) * y - part * e_x * e_y * x) / root
+    argument = np.arctan2(sine, cosine) - e_x * sine + e_y * cosine
+    return np.stack((axis_m, argument, e_x, e_y, inclination, node), axis=-1)
+
+
+def orbital_plane_axes(node: Array, inclination: Array) -> tuple[Array, Array]:
+    """Return unit vectors in the orbital plane: to the ascending node and 90 degrees ahead of it, (..., 3) each."""
+    cosine, sine = np.cos(node), np.sin(node)
+    node_axis = np.stack((cosine, sine, np.zeros_like(node)), axis=-1)
+    level = np.cos(inclination)
+    return node_axis, np.stack((-sine * level, cosine * level, np.sin(inclination)), axis=-1)
+
+
+def _dot(a: Array, b: Array) -> Array:
+    product: Array = np.einsum("...i,...i", a, b)
+    return product

@@ -11,9 +11,9 @@ from pygnc.common.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.formation.approach import DAY_S, Approach, approaches
 from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis
-from pygnc.estimators.formation.linearisation import covariance_root
 from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf
 from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.kalman import covariance_root
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc_ground.scenario.settings import Forces, Spacecraft
 from pygnc_ground.scenario.trajectory import Trajectory

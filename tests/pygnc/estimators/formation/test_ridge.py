@@ -7,10 +7,10 @@ import pytest
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.formation import batch_solver, ridge
-from pygnc.estimators.formation.linearisation import covariance_root, scaled_inverse
 from pygnc.estimators.formation.observation_equations import Equations, Fit
 from pygnc.estimators.formation.reference import state_indices
 from pygnc.estimators.formation.ridge import CostFunction, RidgePoints, _growth_across, _ridge_moments
+from pygnc.estimators.kalman import covariance_root, scaled_inverse
 from scripts.bench.formation_posterior import (
     SAMPLES,
     d_relative_d_parameters,
