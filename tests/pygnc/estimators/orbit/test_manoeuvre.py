@@ -10,7 +10,7 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.manoeuvre import Change
 from pygnc.estimators.orbit.measurement import Fix
-from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.estimators.orbit.settings import ManoeuvreSettings, OrbitSettings
 from tests.pygnc.environment.authority import ecef_state
 from tests.pygnc.estimators.orbit.truth import (
     CADENCE_S,
@@ -134,6 +134,13 @@ def test_detection_can_be_switched_off() -> None:
     orbit, updates = run(make_fixes(with_pulses((0.0, 0.05, 0.0)))[: BEFORE + 20], settings)
     assert changes(updates) == []
     assert orbit.memory.candidates == []
+
+
+def test_a_change_larger_than_expected_is_no_impulse() -> None:
+    fixes = make_fixes(with_pulses((0.0, 0.05, 0.0)))[: BEFORE + 20]
+    for largest_mps, expected in ((0.5, {Change.IMPULSE}), (0.02, set())):
+        settings = OrbitSettings(manoeuvre=ManoeuvreSettings(delta_v_max_mps=largest_mps))
+        assert {change for change, _ in changes(run(fixes, settings)[1])} & {Change.IMPULSE} == expected
 
 
 def test_a_restored_filter_confirms_the_same_manoeuvre() -> None:
