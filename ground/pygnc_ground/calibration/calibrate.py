@@ -5,14 +5,14 @@ Field, orbit and clock come from the flight's own code.
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from pygnc.bus.messages import GnssFix, OrbitEstimate, SensorSample, SourceFile
+from pygnc.bus.messages import DeviceReading, GnssFix, Message, OrbitEstimate, SensorSample, SourceFile
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
@@ -23,8 +23,10 @@ from pygnc.estimators.attitude.magnetometer_calibration import (
     CalibrationSettings,
     calibrate,
 )
+from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.navigation.environment import EnvironmentModel, PropagatedOrbit
 from pygnc.navigation.orbit import OrbitTracker
+from pygnc.navigation.own_sensors import OwnSensors, device_values
 from pygnc.navigation.pipeline import orbit_response
 from pygnc.navigation.sample_clock import SampleClock
 from pygnc_ground.orbit.solution import FloatArray, IntArray
@@ -48,7 +50,7 @@ class FieldReadings(NamedTuple):
     field_gcrf_ut: FloatArray
     """Modelled field in GCRF, shape (n, 3)."""
     samples: int
-    """Number of all sensor samples."""
+    """Number of sensor samples with a magnetometer reading."""
     repeated: int
     """Number of samples that are byte-identical to earlier samples."""
     untimed: int
@@ -64,6 +66,8 @@ def field_readings(
 ) -> FieldReadings:
     """Return the magnetometer readings with the modelled field on the flight filter's orbit; takes 0.2 ms per sample.
 
+    If the settings name a sensor of the computer as magnetometer, the readings are its own.
+
     Raises:
         ReplayError: The inputs give no orbit, or cannot be read.
     """
@@ -73,15 +77,17 @@ def field_readings(
     orbits: list[OrbitEstimate] = []
     seen: set[bytes] = set()
     samples = 0
-    for message in inputs.messages:
+    for message in _with_own_readings(inputs.messages, settings.attitude):
         if isinstance(message, SourceFile):
             sources.append(message.name)
         elif isinstance(message, GnssFix):
             inputs_kept.append(message)
         elif isinstance(message, SensorSample):
             samples += 1
-            if message.raw not in seen:
-                seen.add(message.raw)
+            # Samples of own sensors have no packet; none of them is repeated.
+            packet = message.raw or message.seq.to_bytes(8, "little")
+            if packet not in seen:
+                seen.add(packet)
                 inputs_kept.append(message)
         orbits += orbit_response(tracker, message, len(orbits) + 1).estimates
     if not samples:
@@ -114,6 +120,20 @@ def field_readings(
     )
 
 
+def _with_own_readings(messages: Iterable[Message], settings: AttitudeSettings) -> Iterator[Message]:
+    """Yield the messages, the samples with the readings of own sensors and only those with a magnetometer reading."""
+    own, values = OwnSensors(), device_values(settings)
+    for message in messages:
+        if isinstance(message, DeviceReading):
+            own.take(message, settings.own_sensors, values)
+        elif isinstance(message, SensorSample):
+            sample = own.measured(message, settings.own_sensors, values)
+            if np.isfinite(sample.mag_imu_ut).all():
+                yield sample
+        else:
+            yield message
+
+
 def _timed(inputs_kept: list[SensorSample | GnssFix]) -> Iterator[tuple[int, SensorSample]]:
     """Yield samples with their GPS times.
 
@@ -133,7 +153,7 @@ def _timed(inputs_kept: list[SensorSample | GnssFix]) -> Iterator[tuple[int, Sen
         for sample in waiting:
             gps_ms = clock.gps_ms(sample.t_spacecraft_s)
             if gps_ms is not None and abs(sample.t_spacecraft_s - t_s) <= _NEAR_S:
-                yield gps_ms, sample
+                yield gps_ms + sample.t_spacecraft_ms, sample
         waiting = []
 
 

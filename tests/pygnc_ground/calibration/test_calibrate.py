@@ -2,16 +2,20 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 
+from pygnc.bus.messages import DEVICES, DeviceReading, Message, SensorSample
 from pygnc.configuration.data_files import MAIN_FIELD_TABLE, read_main_field
-from pygnc.configuration.settings import Settings
+from pygnc.configuration.settings import DeviceSettings, Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.estimators.attitude.settings import AttitudeSettings, OwnSensorSettings
 from pygnc.formats.sense import SenseLayout
+from pygnc.inputs.sense_file import SenseFile
 from pygnc_ground.calibration.calibrate import FieldReadings, field_readings
-from pygnc_ground.replay.inputs import from_files
+from pygnc_ground.replay.inputs import Inputs, from_files, inputs_of
 from pygnc_system.files import data_file
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
@@ -58,3 +62,45 @@ def test_samples_go_on_without_fixes_for_twenty_minutes(hour: bytes, tmp_path: P
     assert found.repeated == 0
     assert (found.untimed, found.unplaced) == (0, 720 - 200 - 240)
     assert len(found.gps_ms) == 200 + 240
+
+
+def test_a_magnetometer_of_the_computer_is_the_one_that_is_calibrated(hour: bytes) -> None:
+    """The readings of the device are twice those of the host; some samples have none that is new enough."""
+    settings = Settings(
+        attitude=AttitudeSettings(own_sensors=OwnSensorSettings(magnetometer="imu")),
+        devices={"imu": DeviceSettings(family="ucb", port="/dev/null")},
+    )
+    messages: list[Message] = []
+    for message in inputs_of([SenseFile(hour, "sense.bin", 2048)]).messages:
+        if not isinstance(message, SensorSample):
+            messages.append(message)
+            continue
+        t_mono_ns = 1_000_000_000 * message.t_spacecraft_s
+        if message.seq % 4:
+            messages.append(reading(message, t_mono_ns))
+        messages.append(msgspec.structs.replace(message, t_mono_ns=t_mono_ns, raw=b""))
+    none = EarthOrientationTable.none()
+    own = field_readings(Inputs(iter(messages), None), settings, none, MAIN_FIELD)
+    host = field_readings(inputs_of([SenseFile(hour, "sense.bin", 2048)]), Settings(), none, MAIN_FIELD)
+    assert own.repeated == 0
+    assert own.samples == sum(isinstance(message, DeviceReading) for message in messages) < host.samples
+    rows = np.searchsorted(host.gps_ms, own.gps_ms)
+    np.testing.assert_allclose(own.mag_imu_ut, 2.0 * host.mag_imu_ut[rows])
+
+
+def reading(sample: SensorSample, t_mono_ns: int) -> DeviceReading:
+    """The reading of a magnetometer with twice the field of a sample."""
+    return DeviceReading(
+        seq=sample.seq,
+        source=DEVICES,
+        offset=sample.seq,
+        device="imu",
+        family="ucb",
+        packet="S1",
+        t_mono_ns=t_mono_ns,
+        t_wall_ns=0,
+        t_device_ns=None,
+        lost_before=0,
+        raw=b"",
+        values={f"mag_{axis}_t": 2e-6 * field for axis, field in zip("xyz", sample.mag_imu_ut, strict=True)},
+    )
