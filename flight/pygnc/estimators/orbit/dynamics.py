@@ -32,6 +32,9 @@ from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCI
 _GRADIENT_DEGREE: Final = 8
 """Degree of the gravity gradient; higher degrees change the gradient by a relative 1e-5."""
 
+_PARTIALS_OF_POSITION: Final = np.eye(3, SIZE)
+_PARTIALS_OF_VELOCITY: Final = np.eye(3, SIZE, 3)
+
 _STAGES: Final = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
 """Stages of the integrator as fractions of the step."""
 _STAGE_WEIGHTS: Final = np.array(
@@ -164,8 +167,8 @@ class OrbitDynamics:
             result[:, 0] = inverse.dot(gravity(position_ecef_m, model.gravity_degree)) + middle_mps2
             return result
 
-        y = np.concatenate((x[POSITION, None], np.eye(3, SIZE)), axis=1)
-        rate = np.concatenate((x[VELOCITY, None], np.eye(3, SIZE, 3)), axis=1)
+        y = np.concatenate((x[POSITION, None], _PARTIALS_OF_POSITION), axis=1)
+        rate = np.concatenate((x[VELOCITY, None], _PARTIALS_OF_VELOCITY), axis=1)
         y, rate = nystroem_step(y, rate, step_s, second_derivative)
         remaining = decay(self._noise, step_s)
         transition = np.zeros((SIZE, SIZE))

@@ -341,13 +341,14 @@ class ErrorBank:
         now = test.residual.reshape(-1, kinds, 3).swapaxes(0, 1)
         of_now = test.variance.reshape(-1, kinds, 3).swapaxes(0, 1)
         before, of_before = hypotheses.residual[:kinds], hypotheses.variance[:kinds]
+        is_comparable = [test.accepted[kind] == hypotheses.accepted[kind] for kind in range(kinds)]
+        if not all(is_comparable):
+            of_before = np.where(np.array(is_comparable)[:, None, None], of_before, math.inf)
         noise_factor = hypotheses.noise_factor.copy()
+        noise_factor[:kinds] = adapted_noise_factor(noise_factor[:kinds], (now, of_now), (before, of_before), limits)
         correlation = np.zeros(now.shape[1])
         for kind in range(kinds):
-            is_comparable = test.accepted[kind] == hypotheses.accepted[kind]
-            last = (before[kind], of_before[kind]) if is_comparable else None
-            noise_factor[kind] = adapted_noise_factor(noise_factor[kind], (now[kind], of_now[kind]), last, limits)
-            if is_comparable and of_before[kind, 0, 0] < math.inf:
+            if of_before[kind, 0, 0] < math.inf:
                 scale = np.sqrt(of_now[kind] * of_before[kind])
                 product = (now[kind] * before[kind] / scale).sum(axis=1) / (3.0 * kinds)
                 correlation += np.minimum(np.maximum(product, -most / kinds), most / kinds)
@@ -355,8 +356,10 @@ class ErrorBank:
         residual[:kinds], variance[:kinds] = now, of_now
         # Correlated innovations widen the empirical accelerations; below a correlation of 0.1 they narrow.
         empirical = hypotheses.empirical_factor * np.exp(0.5 * 0.2 * (correlation - 0.1))
-        adapted = replace(
-            hypotheses,
+        adapted = Hypotheses(
+            deviation=hypotheses.deviation,
+            root=hypotheses.root,
+            log_weight=hypotheses.log_weight,
             empirical_factor=np.minimum(np.maximum(empirical, self._factor_min[: len(empirical)]), self._factor_max),
             noise_factor=noise_factor,
             residual=residual,

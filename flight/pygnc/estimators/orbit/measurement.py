@@ -154,7 +154,8 @@ class Gate:
         covariance = innovation_covariance(predicted.sqrt_covariance, scaled.partials, scaled.sigma)
         distance = chi_square(observation.residual, covariance)
         accepted = distance <= limits.gate
-        before = (np.array(self.residual), np.array(self.variance)) if accepted == self.accepted else None
+        variance = self.variance if accepted == self.accepted else (math.inf,) * 3
+        before = np.array(self.residual), np.array(variance)
         now = observation.residual, np.diagonal(covariance)
         factor = float(adapted_noise_factor(np.array(self.factor), now, before, limits))
         gate = Gate(factor, tuple(now[0].tolist()), tuple(now[1].tolist()), accepted)
@@ -162,20 +163,19 @@ class Gate:
 
 
 def adapted_noise_factor(
-    factor: Array, now: tuple[Array, Array], before: tuple[Array, Array] | None, limits: MeasurementSettings
+    factor: Array, now: tuple[Array, Array], before: tuple[Array, Array], limits: MeasurementSettings
 ) -> Array:
     """Return factors (...) on the receiver's standard deviations, adapted to two successive innovations.
 
     Args:
         factor: Factors so far, shape (...).
         now: Innovations and their predicted variances, m or m/s, and squared, shape (..., 3) each.
-        before: Those of the fix before, with infinite variances if there is none; None if they are not comparable.
+        before: Those of the fix before, with infinite variances if there is none, or none that is comparable.
         limits: Limits of the factors, and of the innovations.
     """
-    ratio: Array | float = 1.0
-    if before is not None and before[1].flat[0] < math.inf:
-        change, scale = now[0] - before[0], now[1] + before[1]
-        ratio = np.minimum((change * change / scale).sum(axis=-1) / 3.0, limits.gate / 3.0)
+    change, scale = now[0] - before[0], now[1] + before[1]
+    ratio = np.minimum((change * change / scale).sum(axis=-1) / 3.0, limits.gate / 3.0)
+    ratio = np.where(np.isinf(before[1][..., 0]), 1.0, ratio)
     # A pair of fixes weighs a hundredth in the square of the factor.
     adapted = factor * np.sqrt(1.0 + 0.01 * (ratio - 1.0))
     bounded: Array = np.minimum(np.maximum(adapted, limits.noise_scale_min), limits.noise_scale_max)

@@ -22,8 +22,10 @@ from pygnc.estimators.orbit.settings import ProcessNoiseSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE
 
 _NODES: Final = np.array((-math.sqrt(0.6), 0.0, math.sqrt(0.6)))
+_WEIGHTS: Final = np.array((5.0, 8.0, 5.0)) / 9.0
 _SOURCES: Final = 4
 """Drag factor, then empirical radial, transverse and normal acceleration: the last four elements of the state."""
+_EACH_SOURCE: Final = np.eye(_SOURCES)[:, :, None]
 _PROCESS_COLUMNS: Final = _SOURCES * len(_NODES)
 _COLUMNS: Final = _PROCESS_COLUMNS + 6
 
@@ -63,9 +65,9 @@ def sqrt_process_noise(
     root = np.zeros((*factor.shape, SIZE, _COLUMNS))
     moved = directions[:, :, None] * response[..., :2, None, :, :]
     root[..., :DRAG, :_PROCESS_COLUMNS] = moved.reshape(*factor.shape, 6, -1)
-    each = np.eye(_SOURCES)[:, :, None] * response[..., 2, None, :, :]
+    each = _EACH_SOURCE * response[..., 2, None, :, :]
     root[..., DRAG:, :_PROCESS_COLUMNS] = each.reshape(*factor.shape, _SOURCES, -1)
-    root[..., :DRAG, _PROCESS_COLUMNS:] = math.sqrt(white_density) * np.kron(sqrt_white_noise(step_s), np.eye(3))
+    root[..., :DRAG, _PROCESS_COLUMNS:] = math.sqrt(white_density) * _sqrt_white_vectors(step_s)
     return root
 
 
@@ -89,6 +91,11 @@ def _omitted_density(degree: int, radius_m: float) -> float:
 
 
 @lru_cache(maxsize=16)
+def _sqrt_white_vectors(step_s: float) -> Array:
+    """Return `sqrt_white_noise` for vectors, shape (6, 6)."""
+    return np.asarray(np.kron(sqrt_white_noise(step_s), np.eye(3)), np.float64)
+
+
 def sqrt_white_noise(step_s: float) -> Array:
     """Return the root (2, 2) of the covariance of position and velocity on one axis by unit white acceleration."""
     return np.array(((math.sqrt(step_s**3 / 12.0), 0.5 * math.sqrt(step_s**3)), (0.0, math.sqrt(step_s))))
@@ -102,7 +109,7 @@ def _response(noise: ProcessNoiseSettings, step_s: float) -> Array:
     density = 2.0 * steady_sigma(noise)[:, None] ** 2 / time_s
     velocity_s = -time_s * np.expm1(-age_s / time_s)
     response = np.stack((time_s * (age_s - velocity_s), velocity_s, np.exp(-age_s / time_s)))
-    return response * np.sqrt(density * (0.5 * step_s) * (np.array((5.0, 8.0, 5.0)) / 9.0))
+    return response * np.sqrt(density * (0.5 * step_s) * _WEIGHTS)
 
 
 @lru_cache(maxsize=4)
