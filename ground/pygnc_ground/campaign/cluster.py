@@ -25,6 +25,7 @@ from pygnc_ground.campaign.run import RunResult, failed_row, run_one
 
 LOOPBACK: Final = "127.0.0.1"
 _CONNECT_S: Final = 10.0
+_LOST: Final = "the connection to the scheduler is lost; start it and repeat the command"
 _AHEAD: Final = 3
 """Runs per thread that are submitted ahead; they bound the memory of scheduler and client."""
 _ALLOCATOR: Final = {"MALLOC_TRIM_THRESHOLD_": 256 << 20, "MALLOC_MMAP_THRESHOLD_": 32 << 20}
@@ -105,7 +106,10 @@ class Cluster:
 
     def threads(self) -> int:
         """Return the number of runs that the workers can compute at the same time."""
-        return sum(self.client.nthreads().values())
+        try:
+            return sum(self.client.nthreads().values())
+        except OSError as error:  # also while the client tries to connect again
+            raise ClusterError(_LOST) from error
 
     def compute(self, plans: Iterator[RunPlan], deliver: Callable[[RunResult, str], None]) -> None:
         """Compute all runs and deliver each result when it arrives, with the address of its worker.
@@ -133,10 +137,8 @@ class Cluster:
                 deliver(*_outcome(future, plan))
                 future.release()
                 submit(max(_AHEAD * self.threads() - len(submitted), 1))
-        except (CommClosedError, FutureCancelledError, OSError) as error:
-            if isinstance(error, OSError) and not isinstance(error, CommClosedError):
-                raise  # the disk, not the network
-            raise ClusterError("the connection to the scheduler is lost; start it and repeat the command") from error
+        except (CommClosedError, FutureCancelledError) as error:
+            raise ClusterError(_LOST) from error
 
 
 def _outcome(future: Future[tuple[str, RunResult]], plan: RunPlan) -> tuple[RunResult, str]:

@@ -165,3 +165,12 @@ def test_a_cluster_without_scheduler_or_worker_is_refused() -> None:
         pass
     with dask_scheduler() as (address, _), pytest.raises(ClusterError, match="no worker"), remote_cluster(address):
         pass
+
+
+def test_a_timeout_of_dask_names_the_lost_scheduler() -> None:
+    class LostClient:
+        def nthreads(self) -> dict[str, int]:
+            raise TimeoutError("Timed out trying to connect")
+
+    with pytest.raises(ClusterError, match="scheduler is lost"):
+        Cluster(LostClient(), "").threads()  # type: ignore[arg-type]
