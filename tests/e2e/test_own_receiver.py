@@ -141,8 +141,9 @@ def test_orbits_come_from_the_own_receiver(equipped: tuple[LinkedFlight, Orbitin
     assert np.mean((errors / sigmas) ** 2) < 3.0
 
     # Samples come from the gyro and the magnetometer of the other unit, at the right times.
-    sampled = {m.seq: m.t_mono_ns for m in flight.inputs() if isinstance(m, SensorSample) and m.t_mono_ns is not None}
+    # The flight goes on meanwhile: attitudes are read first, since a sample is always there before its attitude.
     timed = [estimate for estimate in flight.attitudes() if estimate.gps_ms is not None]
+    sampled = {m.seq: m.t_mono_ns for m in flight.inputs() if isinstance(m, SensorSample) and m.t_mono_ns is not None}
     assert len(timed) > 10
     late_ms = [estimate.gps_ms - unit.gps_ms(sampled[estimate.input_seq]) for estimate in timed]  # type: ignore[operator]
     assert np.abs(late_ms).max() < 300.0
