@@ -88,14 +88,19 @@ class Field:
 
 
 def axes(  # noqa: PLR0917 - a table's columns
-    name: str, unit: Unit, suffix: str, scale: float | None, meaning: str, column: str
+    name: str, unit: Unit, suffix: str, scale: float | None, meaning: str, column: str, code: str = "f"
 ) -> tuple[Field, ...]:
-    """Return the fields of a vector of floats: `name_x_suffix`, with the CSV column `xColumn`, and so on."""
+    """Return the fields of a vector: `name_x_suffix`, with the CSV column `xColumn`, and so on."""
     end = f"_{suffix}" if suffix else ""
     return tuple(
-        Field(f"{name}_{axis}{end}", "f", unit, scale, 0.0, f"{meaning}, {axis}", f"{axis}{column}")
-        for axis in ("x", "y", "z")
+        Field(f"{name}_{axis}{end}", code, unit, scale, 0.0, f"{meaning}, {axis}", f"{axis}{column}") for axis in "xyz"
     )
+
+
+def matrix(name: str, meaning: str) -> tuple[Field, ...]:
+    """Return the fields of a 3x3 matrix of floats, row by row: `name11`, `name12`, and so on."""
+    places = [(row, column) for row in (1, 2, 3) for column in (1, 2, 3)]
+    return tuple(Field(f"{name}{row}{k}", "f", meaning=f"{meaning}, row {row}, column {k}") for row, k in places)
 
 
 @dataclass(frozen=True)

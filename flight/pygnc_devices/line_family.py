@@ -16,7 +16,7 @@ from pygnc_devices.errors import NoAnswerError
 from pygnc_devices.family import Family, Found
 from pygnc_devices.framing import DamageReason, Frame, Judgement, LineFormat
 from pygnc_devices.reading import Counters, Reading, Stamp
-from pygnc_devices.scheduler import Claim, Request, Sleep
+from pygnc_devices.scheduler import Request, Sleep, accept_if
 from pygnc_devices.text_declaration import Sentence
 
 LONGEST: Final = 256
@@ -143,10 +143,7 @@ def _judge(sentences: Mapping[str, Sentence], line: bytes) -> Judgement:
 
 
 def _request(question: bytes, names: frozenset[str], timeout_s: float) -> Request:
-    def accept(frame: Frame) -> Claim:
-        return Claim.LAST if frame.kind in names else Claim.NO
-
-    return Request(question, accept, "line", timeout_s, tries=1, what="a line")
+    return Request(question, accept_if(lambda frame: frame.kind in names), "line", timeout_s, tries=1, what="a line")
 
 
 async def _poll(question: bytes, names: frozenset[str], interval_s: float) -> None:

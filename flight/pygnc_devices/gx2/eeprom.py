@@ -9,11 +9,10 @@ from dataclasses import astuple, dataclass, replace
 from typing import Final
 
 from pygnc_devices.errors import DeviceError, NoAnswerError
-from pygnc_devices.framing import Frame
 from pygnc_devices.gx2.operations import CYCLE_S, ask, check_kind, command, identify
 from pygnc_devices.gx2.packets import PACKETS
 from pygnc_devices.gx2.unit import Gx2Unit
-from pygnc_devices.scheduler import Claim, Request
+from pygnc_devices.scheduler import Request, wait_for
 
 RATE_ADDRESS: Final = 0xFCA2
 STARTUP_ADDRESS: Final = 0xFCA6
@@ -178,9 +177,6 @@ def _command(kind: str, data: bytes) -> Request:
 
 
 async def _wait_for_late_words() -> None:
-    def accept(frame: Frame) -> Claim:
-        return Claim.LAST if frame.kind in {"E4", "E5"} else Claim.NO
-
     with contextlib.suppress(NoAnswerError):
         while True:
-            await Request(b"", accept, _QUEUE, _LATE_S, tries=1)
+            await wait_for(lambda frame: frame.kind in {"E4", "E5"}, _QUEUE, _LATE_S)

@@ -7,7 +7,7 @@ import struct
 from dataclasses import replace
 from typing import Final
 
-from pygnc_devices.declaration import Field, Packet, axes
+from pygnc_devices.declaration import Field, Packet, axes, matrix
 from pygnc_devices.units import (
     ACCELERATION,
     ANGLE,
@@ -26,14 +26,6 @@ LARGEST_FLOAT: Final = 1e6
 GAUSS_T: Final = 1e-4
 
 
-def _matrix(meaning: str) -> tuple[Field, ...]:
-    return tuple(
-        Field(f"m{row}{column}", "f", NONE, None, 0.0, f"{meaning}, row {row}, column {column}")
-        for row in (1, 2, 3)
-        for column in (1, 2, 3)
-    )
-
-
 _ACCEL: Final = axes("accel", ACCELERATION, "mps2", STANDARD_GRAVITY_MPS2, "specific force", "Accel")
 _RATE: Final = axes("rate", RATE, "rad_s", None, "angular rate", "Rate")
 _MAG: Final = axes("mag", MAGNETIC, "t", GAUSS_T, "magnetic field; not measured by an Inertia-Link", "Mag")
@@ -42,7 +34,7 @@ _PUSH: Final = axes(
     "delta_velocity", VELOCITY, "mps", STANDARD_GRAVITY_MPS2, "integral of specific force", "DeltaVelocity"
 )
 _GYRO_BIAS: Final = axes("gyro_bias", RATE, "rad_s", None, "bias of the gyros", "RateBias")
-_M: Final = _matrix("rotation from north-east-down to the unit's axes")
+_M: Final = matrix("m", "rotation from north-east-down to the unit's axes")
 _EULER: Final = tuple(
     Field(f"{name}_rad", "f", ANGLE, None, 0.0, f"{name} angle", f"{name}Angle") for name in ("roll", "pitch", "yaw")
 )
@@ -75,7 +67,7 @@ READINGS: Final = (
     _reading("C2", *_ACCEL, *_RATE, meaning="specific force and angular rate"),
     _reading("C3", *_TURN, *_PUSH, meaning="rotation and velocity change"),
     _reading("C5", *_M, meaning="orientation"),
-    _reading("C6", *_matrix("rotation that the last update made"), meaning="update of the orientation"),
+    _reading("C6", *matrix("m", "rotation that the last update made"), meaning="update of the orientation"),
     _reading("C7", *_MAG, meaning="magnetic field"),
     _reading("C8", *_ACCEL, *_RATE, *_M, meaning="specific force, angular rate, orientation"),
     _reading("CB", *_ACCEL, *_RATE, *_MAG, meaning="specific force, angular rate, magnetic field"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dataclasses import field as attribute
 from typing import Final
 
-from pygnc_devices.declaration import Field, Labels, Packet, axes
+from pygnc_devices.declaration import Field, Labels, Packet, axes, matrix
 from pygnc_devices.units import (
     ACCELERATION,
     ANGLE,
@@ -68,14 +68,6 @@ def _number(  # noqa: PLR0917 - a table's columns
     return Field(name, code, unit, scale, 0.0, meaning, column)
 
 
-def _matrix(name: str, meaning: str) -> tuple[Field, ...]:
-    return tuple(
-        _word(f"{name}{row}{column}", "f", f"{meaning}, row {row}, column {column}")
-        for row in (1, 2, 3)
-        for column in (1, 2, 3)
-    )
-
-
 def _ned(name: str, unit: Unit, suffix: str, meaning: str) -> tuple[Field, ...]:
     return tuple(_number(f"{name}_{axis}{suffix}", unit, f"{meaning}, {axis}") for axis in ("north", "east", "down"))
 
@@ -127,9 +119,9 @@ SENSOR: Final = (
     _field(0x06, "scaled_mag", *axes("mag", MAGNETIC, "t", GAUSS_T, "magnetic field", "Mag")),
     _field(0x07, "delta_theta", *axes("delta_angle", ANGLE, "rad", None, "rotation since the last", "DeltaAngle")),
     _field(0x08, "delta_velocity", *axes("delta_velocity", VELOCITY, "mps", G, "change of velocity", "DeltaVelocity")),
-    _field(0x09, "cf_matrix", *_matrix("m", "rotation from north-east-down to the unit's axes")),
+    _field(0x09, "cf_matrix", *matrix("m", "rotation from north-east-down to the unit's axes")),
     _field(0x0A, "cf_quaternion", *_QUATERNION, meaning="orientation by the complementary filter"),
-    _field(0x0B, "cf_update_matrix", *_matrix("update_m", "rotation of the last update")),
+    _field(0x0B, "cf_update_matrix", *matrix("update_m", "rotation of the last update")),
     _field(0x0C, "cf_euler", *_EULER, meaning="Euler angles by the complementary filter"),
     _field(0x0D, "raw_temperature", *(_word(f"raw_temperature{k}", "H", f"counts, channel {k}") for k in range(4))),
     _field(0x0E, "internal_timestamp", _word("internal_ticks", "I", "clock of the unit", TICKS)),
@@ -210,7 +202,7 @@ FILTER: Final = (
     _checked(0x01, "position", _LATITUDE, _LONGITUDE, _ALTITUDE),
     _checked(0x02, "velocity", *_ned("velocity", VELOCITY, "_mps", "velocity")),
     _checked(0x03, "quaternion", *_QUATERNION, meaning="attitude"),
-    _checked(0x04, "matrix", *_matrix("m", "rotation from north-east-down to the unit's axes"), meaning="attitude"),
+    _checked(0x04, "matrix", *matrix("m", "rotation from north-east-down to the unit's axes"), meaning="attitude"),
     _checked(0x05, "euler", *_EULER, meaning="attitude"),
     _checked(0x06, "gyro_bias", *axes("rate_bias", RATE, "rad_s", None, "bias of the gyro", "RateBias")),
     _checked(
@@ -263,7 +255,7 @@ FILTER: Final = (
     _checked(
         0x25, "mag_offset", *axes("mag_offset", MAGNETIC, "t", GAUSS_T, "hard iron offset by the filter", "MagOffset")
     ),
-    _checked(0x26, "mag_matrix", *_matrix("soft_iron", "soft iron matrix by the filter")),
+    _checked(0x26, "mag_matrix", *matrix("soft_iron", "soft iron matrix by the filter")),
     _checked(
         0x40, "position_ecef", *(_number(f"ecef_{k}_m", LENGTH, f"position in ECEF, {k}", code="d") for k in "xyz")
     ),

@@ -16,7 +16,7 @@ from pygnc_devices.framing import DamageReason, Frame
 from pygnc_devices.monodrive.framing import KIND, Order, header_order, likely_order, orders_by_checksum, scanner, unpack
 from pygnc_devices.monodrive.packets import HEADERS, IMU, LONGEST, MPS2_PER_UNIT, TIMER_HZ, Layout, imu_packet
 from pygnc_devices.reading import NS_PER_S, Counters, CounterUnwrapper, Reading, Stamp
-from pygnc_devices.scheduler import Claim, Request
+from pygnc_devices.scheduler import wait_for
 from pygnc_devices.units import STANDARD_GRAVITY_MPS2
 
 _TICK_NS: Final = NS_PER_S / TIMER_HZ
@@ -134,12 +134,8 @@ class AsyncMonoDrive(UnitDevice[MonoDriveUnit], AsyncDevice):
 
 async def probe() -> Found:
     """Detect a simulator by its frames, for a search."""
-    await Request(b"", _is_frame, "stream", _PROBE_S, tries=1, what="the stream")
+    await wait_for(lambda frame: frame.kind == KIND, "stream", _PROBE_S, "the stream")
     return Found("", "monoDrive IMU")
-
-
-def _is_frame(frame: Frame) -> Claim:
-    return Claim.LAST if frame.kind == KIND else Claim.NO
 
 
 FAMILY: Final = Family(

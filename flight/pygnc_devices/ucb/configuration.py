@@ -13,7 +13,7 @@ import msgspec
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortGoneError, RefusedError
 from pygnc_devices.framing import Frame
-from pygnc_devices.scheduler import Claim, Request, SetBaud, Sleep
+from pygnc_devices.scheduler import Claim, Request, SetBaud, Sleep, responds
 from pygnc_devices.snapshot import UnitSnapshot, require_owner
 from pygnc_devices.ucb import commands, openimu
 from pygnc_devices.ucb.fields import (
@@ -375,11 +375,7 @@ async def recover(unit: UcbUnit) -> None:
 async def _answers_at(baud: int) -> bool:
     await SetBaud(baud)
     await Sleep(_SETTLE_S)
-    try:
-        await replace(commands.ping(), timeout_s=_SETTLE_S, tries=_BAUD_PINGS)
-    except NoAnswerError:
-        return False
-    return True
+    return await responds(replace(commands.ping(), timeout_s=_SETTLE_S, tries=_BAUD_PINGS))
 
 
 def _next_readings(unit: UcbUnit, count: int, rate_hz: int) -> Request:

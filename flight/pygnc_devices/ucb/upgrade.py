@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from pygnc_devices.errors import AbortedError, DeviceError, NoAnswerError, PortGoneError
-from pygnc_devices.scheduler import Operation, Request, SetBaud, Sleep, WaitForPort
+from pygnc_devices.scheduler import Operation, Request, SetBaud, Sleep, WaitForPort, responds
 from pygnc_devices.ucb import commands, configuration
 from pygnc_devices.ucb.fields import CODE_OF_BAUD, RATE
 from pygnc_devices.ucb.firmware import (
@@ -124,19 +124,11 @@ async def is_in_bootloader(baud: int, limit_s: float) -> bool:
     return False
 
 
-async def _responds(request: Request, kind: str = "") -> bool:
-    """Return True if the unit responds to a request, with a frame of the given type."""
-    try:
-        return (await request)[-1].kind.startswith(kind)
-    except NoAnswerError:
-        return False
-
-
 async def _is_application(baud: int) -> bool:
     """Return True if an application identifies itself; a bootloader has no identity."""
     await SetBaud(baud)
     await Sleep(_SETTLE_S)
-    return await _responds(replace(commands.get_packet("ID"), timeout_s=_LISTEN_S, tries=3), "ID")
+    return await responds(replace(commands.get_packet("ID"), timeout_s=_LISTEN_S, tries=3), "ID")
 
 
 def _catch_request(limit_s: float) -> Request:
@@ -219,7 +211,7 @@ class UpgradeJob:
     async def find(self) -> str:
         """Return the identity of the unit, "" if it is in its bootloader; see `check_upgrade`."""
         try:
-            if await _responds(commands.ping()):
+            if await responds(commands.ping()):
                 return (await identify(self.unit)).text
             await self._find_bootloader(recover=False)
             return ""
@@ -235,7 +227,7 @@ class UpgradeJob:
         if self.settings.at_power_up:
             await self._catch_at_power_up()
             return ""
-        if recover or not await _responds(commands.ping()):
+        if recover or not await responds(commands.ping()):
             await self._find_bootloader(recover=recover)
             return ""
         identity = await identify(self.unit)
@@ -266,7 +258,7 @@ class UpgradeJob:
             await SetBaud(self.application_baud)
             await Sleep(_SETTLE_S)
             # Sent once: if the response is lost, the unit may be in its bootloader already.
-            has_agreed = await _responds(commands.command("JI", timeout_s=_JUMP_S, tries=1), "JI")
+            has_agreed = await responds(commands.command("JI", timeout_s=_JUMP_S, tries=1), "JI")
             if await is_in_bootloader(self.settings.bootloader_baud, limit_s if has_agreed else limit_s / 2):
                 return True
             is_alive = await _is_application(self.application_baud)
@@ -362,7 +354,7 @@ class UpgradeJob:
                 self._block_times_s.append(time.monotonic() - sent_s)
             if attempt and not frame.payload:
                 # The response does not name the block: a second response must not confirm a later block.
-                await _responds(replace(_write_request(self.address, b"", timeout_s), octets=b""))
+                await responds(replace(_write_request(self.address, b"", timeout_s), octets=b""))
             self.address += len(block)
             return True
         return False
@@ -395,7 +387,7 @@ class UpgradeJob:
         await Sleep(_SETTLE_S)
         request = commands.command("JA", timeout_s=_JUMP_S, tries=1)
         octets = _swap_crc(request.octets) if swapped_crc else request.octets
-        await _responds(replace(request, octets=octets))
+        await responds(replace(request, octets=octets))
 
     async def _find_application(self) -> tuple[int, str] | None:
         """Search for the application at several baud rates; every second attempt uses the most likely rate."""
