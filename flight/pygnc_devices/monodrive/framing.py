@@ -11,11 +11,12 @@ from pygnc_devices.monodrive.packets import FRAME_BYTES, HEADERS, START, Layout
 
 Order = Literal[">", "<"]
 KIND: Final = "IMU"
-_BODY: Final = {order: struct.Struct(f"{order}x6fIHi") for order in (">", "<")}
-_LENGTHS: Final = {
+_ORDERS: Final[tuple[Order, ...]] = (">", "<")
+_BODY: Final = {order: struct.Struct(f"{order}x6fIHi") for order in _ORDERS}
+_LENGTHS: Final[dict[bytes, tuple[int, Order]]] = {
     (header + FRAME_BYTES).to_bytes(4, "big" if order == ">" else "little"): (header, order)
     for header in HEADERS
-    for order in (">", "<")
+    for order in _ORDERS
 }
 _LENGTH_BYTES: Final = 4
 _BEGINNINGS: Final = {length[:count] for length in _LENGTHS for count in range(1, _LENGTH_BYTES)}
@@ -33,8 +34,7 @@ def scanner(layout: Layout) -> Scanner:
 
 def header_order(raw: bytes) -> tuple[int, Order]:
     """Return length and byte order of the header of a complete frame."""
-    header, order = _LENGTHS[raw[:4]]
-    return header, ">" if order == ">" else "<"
+    return _LENGTHS[raw[:_LENGTH_BYTES]]
 
 
 def orders_by_checksum(body: bytes) -> tuple[Order, ...] | None:
@@ -42,8 +42,7 @@ def orders_by_checksum(body: bytes) -> tuple[Order, ...] | None:
     if body[29:31] == b"\0\0":
         return None
     total = sum(body[:29]) & 0xFFFF
-    orders: tuple[Order, ...] = (">", "<")
-    return tuple(o for o in orders if int.from_bytes(body[29:31], "big" if o == ">" else "little") == total)
+    return tuple(o for o in _ORDERS if int.from_bytes(body[29:31], "big" if o == ">" else "little") == total)
 
 
 def likely_order(body: bytes, usual: Order) -> Order:
@@ -62,7 +61,7 @@ def unpack(body: bytes, order: Order) -> tuple[float | int, ...]:
     return words
 
 
-def _plausible_numbers(body: bytes, order: str) -> int:
+def _plausible_numbers(body: bytes, order: Order) -> int:
     words = _BODY[order].unpack(body)[:6]
     limits = (_LARGEST_ACCEL,) * 3 + (_LARGEST_RATE,) * 3
     return sum(

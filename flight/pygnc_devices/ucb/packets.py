@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, Literal
 
-from pygnc_devices.declaration import TEXT, Field, Packet, axes
+from pygnc_devices.declaration import TEXT, Field, Labels, Packet, axes
 from pygnc_devices.units import (
     ACCELERATION,
     ANGLE,
@@ -222,8 +222,7 @@ ANSWER_PACKETS: Final = (
 
 def status_bit_names(word_name: str, word: int) -> tuple[str, ...]:
     """Return the names of the bits set in a status word; `bit 10` for a bit without a name."""
-    names = STATUS_BITS.get(word_name, {})
-    return tuple(names.get(bit, f"bit {bit}") for bit in range(16) if word >> bit & 1)
+    return Labels(STATUS_BITS.get(word_name, {}), is_bit_field=True).bit_names(word)
 
 
 _DEGREE: Final = 0.017453292519943295
