@@ -19,7 +19,8 @@ from typing import Any, Final, Protocol, TypeVar
 from pygnc_devices.continuity import Continuity
 from pygnc_devices.errors import AbortedError, EndOfRecordingError, PortError, PortGoneError
 from pygnc_devices.framing import Frame, ReceiveBuffer, Scan, Scanner
-from pygnc_devices.port import Port, open_port
+from pygnc_devices.port import Port
+from pygnc_devices.ports import open_port
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation, Procedure, Scheduler
 from pygnc_devices.subscriptions import Publisher
@@ -70,7 +71,7 @@ class Engine:
     """Engine that serves a port in its own thread until it is closed.
 
     Args:
-        url: URL or path of the port, see `port`.
+        url: URL or path of the port, see `ports`.
         baud: baud rate of the line.
         wire: wire format of the device.
         interpreter: interprets the frames of the device.

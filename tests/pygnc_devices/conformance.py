@@ -21,7 +21,8 @@ from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import PortBusyError, PortError, SilenceError
 from pygnc_devices.family import Family
 from pygnc_devices.framing import Frame, Scan, scan_to_end
-from pygnc_devices.port import Port, open_port
+from pygnc_devices.port import Port
+from pygnc_devices.ports import open_port
 from pygnc_devices.reading import Reading
 from pygnc_devices.text_declaration import Sentence
 from pygnc_instruments.simulators.endpoints import Endpoint, FaultRates, PtyEndpoint, TcpEndpoint

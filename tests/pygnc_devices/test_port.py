@@ -15,7 +15,8 @@ from serial.tools import list_ports
 
 from pygnc_devices import serial_port
 from pygnc_devices.errors import EndOfRecordingError, PortBusyError, PortError, PortGoneError
-from pygnc_devices.port import Port, open_port
+from pygnc_devices.port import Port
+from pygnc_devices.ports import open_port
 
 
 @pytest.fixture

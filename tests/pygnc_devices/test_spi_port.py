@@ -15,7 +15,7 @@ import pytest
 from pygnc_devices import spi_port
 from pygnc_devices.errors import PortBusyError, PortError, PortGoneError
 from pygnc_devices.opc_n3.driver import OpcN3
-from pygnc_devices.port import open_port
+from pygnc_devices.ports import open_port
 from pygnc_devices.spi_port import SpiPort
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 from tests.pygnc_devices.opc_n3.quick import OPTIONS, counter
