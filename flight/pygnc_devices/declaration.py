@@ -146,9 +146,11 @@ class Record(ABC):
     def encode(self, values: Mapping[str, Value | None]) -> bytes:
         """Return the payload with the given values; missing values are zero or empty."""
 
-    @abstractmethod
     def kind_of(self, field: Field) -> ValueKind:
         """Return the kind of a field's values."""
+        if field.code == TEXT:
+            return "text"
+        return "bytes" if field.code.endswith("s") else "number"
 
     @abstractmethod
     def places(self) -> Iterable[tuple[int, Field]]:
@@ -241,12 +243,6 @@ class Packet(Record):
         if not self.has_text:
             return self.layout.pack(*words)
         return self.layout.pack(*words[:-1]) + str(words[-1]).encode("latin-1") + b"\0"
-
-    def kind_of(self, field: Field) -> ValueKind:
-        """Return the kind of a field's values."""
-        if field.code == TEXT:
-            return "text"
-        return "bytes" if field.code.endswith("s") else "number"
 
     def places(self) -> Iterable[tuple[int, Field]]:
         """Return the fields with their offsets in bytes."""

@@ -128,7 +128,7 @@ class ReceiveBuffer:
 
     Args:
         scanner: finds the frames.
-        longest_frame: bytes of the longest frame; a frame that takes longer to arrive than so many bytes is stalled.
+        longest_frame: bytes of the longest frame; a frame that takes longer than their transmission is stalled.
         url: URL of the port; networks may pause for longer than serial lines.
     """
 

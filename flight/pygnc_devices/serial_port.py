@@ -229,7 +229,7 @@ def _open_serial(url: str, baud: int) -> Any:  # noqa: ANN401 - pyserial has no 
     return port
 
 
-def _descriptor(port: Any) -> int | None:  # noqa: ANN401 - likewise
+def _descriptor(port: Any) -> int | None:  # noqa: ANN401 - as above
     if os.name != "posix":
         return None
     try:

@@ -1,4 +1,4 @@
-"""SPI buses of the kernel, with a device file that is none: what would go to the kernel goes to a simulated counter."""
+"""SPI port on an ordinary file: calls of the kernel go to a simulated counter."""
 
 import contextlib
 import ctypes
@@ -24,7 +24,7 @@ TRANSFER = struct.Struct("=QQIIHBBBBBB")
 
 
 class Kernel:
-    """The kernel's side of spidev, as linux/spi/spidev.h describes it."""
+    """Simulated kernel side of spidev, as in linux/spi/spidev.h."""
 
     def __init__(self, opc: OpcN3Simulator) -> None:
         self.opc = opc

@@ -20,7 +20,7 @@ COUNTS_PER_S: Final = 51_200
 DIVIDERS: Final = range(170, COUNTS_PER_S + 1)
 """Dividers of the rate: about 300 Hz to 1 Hz."""
 _WIRELESS: Final = 0x8000
-_TRIES: Final = 2
+_WRITES: Final = 2
 _GX3_HZ: Final = 1000
 _READ, _SET, _STORE = 0, 1, 2
 _QUEUE: Final = "eeprom"
@@ -51,15 +51,13 @@ class Sampling:
 
 async def read_word(unit: Gx2Unit, address: int) -> int:
     """Return the 16-bit word at an address (E5)."""
-    for attempt in range(_TRIES):
-        try:
-            data = b"\x00" + struct.pack(">H", address)
-            return int.from_bytes((await ask(unit, _command("E5", data))).payload, "big")
-        except NoAnswerError:
-            if attempt == _TRIES - 1:
-                raise
-            await _wait_for_late_words()
-    raise AssertionError
+    request = _command("E5", b"\x00" + struct.pack(">H", address))
+    try:
+        frame = await ask(unit, request)
+    except NoAnswerError:
+        await _wait_for_late_words()
+        frame = await ask(unit, request)
+    return int.from_bytes(frame.payload, "big")
 
 
 async def write_word(unit: Gx2Unit, address: int, word: int) -> None:
@@ -70,7 +68,7 @@ async def write_word(unit: Gx2Unit, address: int, word: int) -> None:
     """
     if (await read_word(unit, address)) == word:
         return
-    for _ in range(_TRIES):
+    for _ in range(_WRITES):
         try:
             await ask(unit, _command("E4", b"\xc1\x29\x00" + struct.pack(">HH", address, word)))
         except NoAnswerError:

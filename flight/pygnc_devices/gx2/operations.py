@@ -345,7 +345,7 @@ async def reset(unit: Gx2Unit) -> None:
     """Restart a 3DM-GX3-25 and wait until it responds; values set until power-off are lost (FE).
 
     Raises:
-        DeviceError: the unit is no 3DM-GX3-25.
+        DeviceError: the unit is not a 3DM-GX3-25.
     """
     await identify(unit)
     if not unit.is_gx3:

@@ -35,16 +35,7 @@ _BASE_RATES: Final = {0x80: (0x06, 0x83), 0x81: (0x07, 0x84), 0x82: (0x0B, 0x8A)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Identity of a unit.
-
-    Attributes:
-        firmware: version of the firmware.
-        model: name of the model.
-        model_number: number of the model.
-        serial_number: serial number.
-        lot: number of the lot.
-        options: options, such as ranges.
-    """
+    """Identity of a unit, as the unit reports it; `firmware` is a version such as 1.1.22."""
 
     firmware: str
     model: str
@@ -256,7 +247,7 @@ async def start(unit: MipUnit) -> None:
 async def learn_formats(unit: MipUnit) -> None:
     """Read the formats of the data sets, so that the first reading already has all columns.
 
-    A unit that does not respond is asked for one format only; its readings get further columns as fields appear.
+    If a unit does not respond, only one format is requested; its readings get further columns as fields appear.
     """
     try:
         for key, (name, _) in DATA_SETS.items():

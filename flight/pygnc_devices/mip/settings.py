@@ -123,7 +123,7 @@ def _format_bytes(data_set: int, text: str) -> bytes:
             entries.append(_ENTRY.pack(descriptor, int(divider or "1")))
         except (ValueError, struct.error):
             raise SettingError(
-                f"{entry!r} is no field with a divider, such as scaled_accel:10; fields: {', '.join(descriptors)}"
+                f"{entry!r} is not a field with a divider, such as scaled_accel:10; fields: {', '.join(descriptors)}"
             ) from None
     return bytes([len(entries)]) + b"".join(entries)
 

@@ -1,6 +1,6 @@
 """State of a unit: the fields of its data packets, its clock, the settings of this session.
 
-A packet holds those fields whose turn it is. The readings of a descriptor set have the values of all fields that the
+A packet contains the fields that are due. The readings of a descriptor set have the values of all fields that the
 set has contained so far; a value that is not in a packet is None. A new field makes a new kind of reading: `sensor`,
 `sensor-2`, and so on, so that each table has one set of columns.
 """
@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Final, NamedTuple, TypeAlias
 
 from pygnc_devices.continuity import Cadence
-from pygnc_devices.declaration import Field, Record, Value, ValueKind
+from pygnc_devices.declaration import Field, Record, Value
 from pygnc_devices.framing import Frame
 from pygnc_devices.mip.commands import refusal
 from pygnc_devices.mip.fields import DATA_SETS, FIELDS, FIRST_DATA_SET, DataField
@@ -53,10 +53,6 @@ class FieldSet(Record):
         """Return the payload with the fields of which `values` has a value."""
         given = (part for part in self.parts if any(values.get(field.name) is not None for field in part.fields))
         return b"".join(make_field(part.descriptor, part.encode(values)) for part in given)
-
-    def kind_of(self, field: Field) -> ValueKind:
-        """Return the kind of a field's values."""
-        return "bytes" if field.code.endswith("s") else "number"
 
     def places(self) -> Iterable[tuple[int, Field]]:
         """Return the fields, each with the descriptor of the field that contains it."""
@@ -151,7 +147,7 @@ class DataStream:
         self._generation = 0
         self._is_used = False
         self._regular: frozenset[int] | None = None
-        """Descriptors that every packet had; without one, packets have no regular interval."""
+        """Descriptors in every packet so far; if there is none, the packets have no regular interval."""
         self._restart_clock()
 
     def expect(self, descriptors: Iterable[int]) -> None:

@@ -13,8 +13,6 @@ import msgspec
 from pygnc_devices.declaration import Field, Packet, axes
 from pygnc_devices.units import ACCELERATION, NONE, RATE, STANDARD_GRAVITY_MPS2, TICKS
 
-ByteOrder: TypeAlias = Literal["auto", ">", "<"]
-ChecksumPolicy: TypeAlias = Literal["off", "warn", "drop"]
 AccelUnit: TypeAlias = Literal["g", "m/s2", "cm/s2"]
 
 START: Final = 0xC2
@@ -35,8 +33,8 @@ class Layout(msgspec.Struct, frozen=True):
         accel_unit: unit of the acceleration on the wire.
     """
 
-    byte_order: ByteOrder = "auto"
-    checksum: ChecksumPolicy = "drop"
+    byte_order: Literal["auto", ">", "<"] = "auto"
+    checksum: Literal["off", "warn", "drop"] = "drop"
     accel_unit: AccelUnit = "g"
 
 

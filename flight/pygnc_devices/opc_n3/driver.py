@@ -11,7 +11,7 @@ from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import Controls, Family, Setting
 from pygnc_devices.opc_n3 import framing, operations
-from pygnc_devices.opc_n3.command_channel import STANDARD, Timing, link_for
+from pygnc_devices.opc_n3.command_channel import STANDARD, Link, Timing, UsbIss
 from pygnc_devices.opc_n3.operations import identify, read_configuration, read_status
 from pygnc_devices.opc_n3.packets import AVERAGE, CONFIGURATION, HISTOGRAM, HISTOGRAM_BYTES, PM, STATUS
 from pygnc_devices.opc_n3.unit import OpcUnit
@@ -102,10 +102,11 @@ def _open(
         sample_s = min(sample_s, interval_s)
     if sample_s is not None and not 0 < sample_s <= LONGEST_SAMPLE_S:
         raise DeviceError(f"sample_s must be above 0 and at most {LONGEST_SAMPLE_S:g} s, not {sample_s:g} s")
-    is_recording = urlsplit(url).scheme == "file"
+    scheme = urlsplit(url).scheme
+    is_recording = scheme == "file"
     counters = Counters()
     unit = OpcUnit(
-        link_for(url, timing.adapter_s),
+        Link() if scheme == "spi" else UsbIss(timing.adapter_s),
         counters,
         sample_s=sample_s,
         interval_s=interval_s,

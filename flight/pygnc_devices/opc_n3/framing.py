@@ -1,4 +1,4 @@
-"""Checksum of responses, and scanner of recorded histograms. A live line has no marks between responses."""
+"""Checksum of responses, and scanner of recorded histograms. Responses on a live line have no framing."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Commands of the DMU38x family, and which frames are their responses.
+"""Commands of the DMU38x family and their responses.
 
 Source: DMU380ZA manual 7430-3810, section 6. The functions return requests; operations await them.
 """

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final, TypeVar
 
 from pygnc_devices.errors import AbortedError, DeviceError, NoAnswerError, PortGoneError
@@ -318,12 +319,13 @@ class UpgradeJob:
 
     async def _write_image(self) -> None:
         """Write all blocks; continue after losses of the port, and begin again if the bootloader requires that."""
+        is_waiting = partial(is_in_bootloader, self.settings.bootloader_baud, _FIND_BOOTLOADER_S)
         while self.address < len(self.image):
             self._report(Phase.WRITE if self.address else Phase.ERASE)
             losses = self.interruptions
             if await self._retry_after_port_loss(self._write_block):
                 continue
-            if losses == self.interruptions and not await self._retry_after_port_loss(self._is_waiting):
+            if losses == self.interruptions and not await self._retry_after_port_loss(is_waiting):
                 raise self._failure(
                     f"no response to the block at {self.address:#x} in {self.settings.block_tries} attempts"
                 )
@@ -331,9 +333,6 @@ class UpgradeJob:
             if self.restarts > _RESTARTS:
                 raise self._failure(f"the block at {self.address:#x} failed after {_RESTARTS} restarts of writing")
             self.address = 0
-
-    async def _is_waiting(self) -> bool:
-        return await is_in_bootloader(self.settings.bootloader_baud, _FIND_BOOTLOADER_S)
 
     async def _write_block(self) -> bool:
         """Send the next block until it is confirmed; return False after the last attempt."""
