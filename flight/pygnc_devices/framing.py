@@ -215,38 +215,31 @@ _MOST_NULS: Final = 4
 _NO_TEXT: Final = re.compile(rb"[^ -~]")
 
 
-@dataclass(frozen=True, slots=True)
-class LineFormat:
-    """Format of lines of text, which end with CR LF, CR or LF.
+def line_format(candidate: re.Pattern[bytes], judge: Callable[[bytes], Judgement], longest: int) -> FrameFormat:
+    """Return the format of lines of text, which end with CR LF, CR or LF. A line that stalls after its CR is complete.
 
-    Attributes:
+    Args:
         candidate: matches the beginning of a line or of an empty line (CR, LF, NUL), and an incomplete beginning at
             the end of the buffer.
         judge: classifies a line without its line end.
         longest: bytes of the longest line with its line end.
     """
 
-    candidate: re.Pattern[bytes]
-    judge: Callable[[bytes], Judgement]
-    longest: int
-
-    def scan(self, octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - every scanner's signature
-        """Find the lines of a buffer; see `Scanner`. A line that stalls after its CR is complete."""
-        return FrameFormat(self.candidate, self._line_at).scan(octets, stalled)
-
-    def _line_at(self, octets: bytes, at: int, stalled: bool) -> Frame | DamageReason | None:  # noqa: FBT001 - see `FrameFormat`
+    def line_at(octets: bytes, at: int, stalled: bool) -> Frame | DamageReason | None:  # noqa: FBT001 - see `FrameFormat`
         if octets[at] in b"\r\n\0":
             return _empty_line(octets, at, stalled=stalled)
-        stop = _NO_TEXT.search(octets, at, at + self.longest)
-        if stop is None and len(octets) - at < self.longest:
+        stop = _NO_TEXT.search(octets, at, at + longest)
+        if stop is None and len(octets) - at < longest:
             return None
         if stop is None or octets[stop.start()] not in b"\r\n":
             return DamageReason.NOISE
-        judgement = self.judge(octets[at : stop.start()])
+        judgement = judge(octets[at : stop.start()])
         if isinstance(judgement, DamageReason):
             return judgement
         end = _line_end(octets, stop.start(), stalled=stalled)
         return None if end is None else Frame(*judgement, octets[at:end], at)
+
+    return FrameFormat(candidate, line_at)
 
 
 def _empty_line(octets: bytes, at: int, *, stalled: bool) -> Frame | DamageReason | None:

@@ -14,7 +14,7 @@ from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import NoAnswerError
 from pygnc_devices.family import Family, Found
-from pygnc_devices.framing import DamageReason, Frame, Judgement, LineFormat
+from pygnc_devices.framing import DamageReason, Frame, Judgement, line_format
 from pygnc_devices.reading import Counters, Reading, Stamp
 from pygnc_devices.scheduler import Request, Sleep, accept_if
 from pygnc_devices.text_declaration import Sentence
@@ -52,7 +52,7 @@ def line_family(
     """
     known = {sentence.name: sentence for sentence in sentences}
     judge = partial(_judge_checked if has_checksum else _judge, known)
-    wire = Wire(LineFormat(_WITH_CHECKSUM if has_checksum else _WITHOUT, judge, LONGEST).scan, LONGEST)
+    wire = Wire(line_format(_WITH_CHECKSUM if has_checksum else _WITHOUT, judge, LONGEST).scan, LONGEST)
     default_baud, default_s = baud, interval_s
 
     def connect(url: str, baud: int = default_baud) -> tuple[Engine, LineUnit]:

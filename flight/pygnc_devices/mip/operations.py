@@ -106,7 +106,7 @@ async def read_setting(unit: MipUnit, name: str) -> str:
         RefusedError: the unit does not have the setting.
     """
     declaration = setting(name)
-    return declaration.to_text(await _read(unit, declaration))
+    return declaration.to_text(await _apply(unit, declaration, Function.READ))
 
 
 async def write_setting(unit: MipUnit, name: str, text: str) -> str:
@@ -124,7 +124,7 @@ async def write_setting(unit: MipUnit, name: str, text: str) -> str:
         await _apply(unit, declaration, Function.WRITE, data)
         unit.volatile[name] = data
     unit.reset_rate()
-    return declaration.to_text(await _read(unit, declaration))
+    return declaration.to_text(await _apply(unit, declaration, Function.READ))
 
 
 async def save_setting(unit: MipUnit, name: str) -> None:
@@ -254,7 +254,7 @@ async def learn_formats(unit: MipUnit) -> None:
             declaration = SETTINGS.get(f"format.{name}")
             if declaration is not None:
                 with contextlib.suppress(RefusedError):
-                    data = await _read(unit, declaration, tries=2)
+                    data = await _apply(unit, declaration, Function.READ, tries=2)
                     unit.streams[key].expect(descriptor for descriptor, _ in parse_format(data))
     except NoAnswerError:
         pass
@@ -305,10 +305,6 @@ async def _start(unit: MipUnit) -> None:
 
 def _format(clock: str, divider: int) -> str:
     return ",".join(f"{name}:{divider}" for name in ("scaled_accel", "scaled_gyro", "scaled_mag", clock))
-
-
-async def _read(unit: MipUnit, declaration: SettingCommand, tries: int = 10) -> bytes:
-    return await _apply(unit, declaration, Function.READ, tries=tries)
 
 
 async def _apply(  # noqa: PLR0917 - the parts of a command

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from typing import Final, NamedTuple, TypeAlias
 
 from pygnc_devices.continuity import Cadence
@@ -23,6 +23,7 @@ from pygnc_devices.reading import NS_PER_S, Counters, CounterUnwrapper, Reading,
 from pygnc_devices.scheduler import Operation
 
 Header: TypeAlias = tuple[int, int]
+_LAYOUTS_KEPT: Final = 256
 _WEEK_NS: Final = 604_800 * NS_PER_S
 _CLOCKS: Final = {
     "reference_time_ns": (1, 1 << 64),
@@ -142,7 +143,7 @@ class DataStream:
         self._name = name
         self._known = known
         self._origins = origins
-        self._layouts: dict[tuple[Header, ...], Layout] = {}
+        self._layout_of = lru_cache(_LAYOUTS_KEPT)(partial(layout_of, known))
         self._expected: set[int] = set()
         self._generation = 0
         self._is_used = False
@@ -170,13 +171,7 @@ class DataStream:
 
     def layout(self, payload: bytes) -> Layout:
         """Return the layout of a payload."""
-        headers = field_headers(payload)
-        layout = self._layouts.get(headers)
-        if layout is None:
-            if len(self._layouts) >= _LAYOUTS_KEPT:
-                self._layouts.clear()
-            layout = self._layouts[headers] = layout_of(self._known, headers)
-        return layout
+        return self._layout_of(field_headers(payload))
 
     def reading(self, frame: Frame, layout: Layout, stamp: Stamp, host_ns: int | None) -> Reading:
         """Return the reading of a packet with at least one declared field."""
@@ -205,9 +200,6 @@ class DataStream:
         if self._start_ns is None:
             self._start_ns = now_ns - self._origins.setdefault(self.record.clock, now_ns)
         return self._start_ns + self._unwrapper.total
-
-
-_LAYOUTS_KEPT: Final = 256
 
 
 class MipUnit:

@@ -100,11 +100,6 @@ _BAUD: Final = 115200
 _PROBE_S: Final = 0.9
 
 
-def wire(layout: Layout) -> Wire:
-    """Return the wire format of a simulator with a layout."""
-    return Wire(scanner(layout), LONGEST)
-
-
 def _open(url: str, baud: int = _BAUD, *, layout: Layout | None = None) -> tuple[Engine, MonoDriveUnit]:
     """Connect to a simulator, or receive its datagrams.
 
@@ -117,7 +112,7 @@ def _open(url: str, baud: int = _BAUD, *, layout: Layout | None = None) -> tuple
         PortError: the simulator does not run, or another program uses the address.
     """
     unit = MonoDriveUnit(layout, is_recording=urlsplit(url).scheme == "file")
-    return Engine(url, baud, wire(unit.layout), unit), unit
+    return Engine(url, baud, Wire(scanner(unit.layout), LONGEST), unit), unit
 
 
 class MonoDrive(UnitDevice[MonoDriveUnit], BlockingDevice):
@@ -142,7 +137,7 @@ FAMILY: Final = Family(
     name="monodrive",
     title="IMU of the monoDrive simulator",
     bauds=(_BAUD,),
-    wire=wire(Layout()),
+    wire=Wire(scanner(Layout()), LONGEST),
     packets=(IMU,),
     device=MonoDrive,
     async_device=AsyncMonoDrive,

@@ -136,17 +136,12 @@ async def _ask(kind: str, ids: Sequence[int]) -> dict[int, int]:
     Partial success gives two responses. If the response with the values is lost, the NAK seems to refuse all fields;
     each field is then requested alone.
     """
-    found = await _ask_once(kind, ids)
-    if not found and len(ids) > 1:
-        for number in ids:
-            found |= await _ask_once(kind, [number])
-    return found
-
-
-async def _ask_once(kind: str, ids: Sequence[int]) -> dict[int, int]:
     found: dict[int, int] = {}
     for frame in await commands.ask_fields(kind, ids):
         found |= commands.parse_values(frame.payload) if frame.kind == kind else {}
+    if not found and len(ids) > 1:
+        for number in ids:
+            found |= await _ask(kind, [number])
     return found
 
 
