@@ -87,6 +87,13 @@ class Field:
         return word if limits is None else min(max(round(word), limits[0]), limits[1])
 
 
+def word(  # noqa: PLR0917 - a table's columns
+    name: str, code: str, meaning: str, unit: Unit = NONE, scale: float | None = None, labels: Labels | None = None
+) -> Field:
+    """Return a field; in tables of fields the meaning is often the last column."""
+    return Field(name, code, unit, scale, meaning=meaning, labels=labels)
+
+
 def axes(  # noqa: PLR0917 - a table's columns
     name: str, unit: Unit, suffix: str, scale: float | None, meaning: str, column: str, code: str = "f"
 ) -> tuple[Field, ...]:
