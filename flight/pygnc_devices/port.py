@@ -11,15 +11,13 @@ class Port(ABC):
 
     Attributes:
         url: URL or path of the port.
-        baud: baud rate of the line; 0 if the port has none.
         is_recording: True if the port returns recorded bytes and cannot be written.
     """
 
     is_recording = False
 
-    def __init__(self, url: str, baud: int = 0) -> None:
+    def __init__(self, url: str) -> None:
         self.url = url
-        self.baud = baud
         self._wake = WakeSocket()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._wake, selectors.EVENT_READ)

@@ -74,7 +74,7 @@ class SerialPort(Port):
         with _tty_settings(url) if self._is_tty else contextlib.nullcontext() as self._settings:
             self._serial = _open_serial(url, baud)
         self._descriptor = _descriptor(self._serial)
-        super().__init__(url, baud)
+        super().__init__(url)
         if self._descriptor is not None:
             self._selector.register(self._descriptor, selectors.EVENT_READ)
             if self._is_tty:  # also against programs that ignore pyserial's advisory lock
@@ -138,7 +138,6 @@ class SerialPort(Port):
             self._serial.baudrate = baud
         except (OSError, ValueError) as error:
             raise PortGoneError(f"{self.url}: {baud} baud: {error}") from None
-        self.baud = baud
 
     def close(self) -> None:
         """Close the port."""

@@ -141,7 +141,6 @@ class _Line:
     reader: Subscription | None = None
     is_closing: bool = False
     url: str = "simulated"
-    baud: int = 0
     is_recording: bool = False
     _rest: bytes = b""
     """Bytes that arrive before the next packet: the end of one that was cut."""

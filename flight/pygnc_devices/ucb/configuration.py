@@ -29,7 +29,7 @@ from pygnc_devices.ucb.fields import (
     type_value,
 )
 from pygnc_devices.ucb.openimu import ParameterValue
-from pygnc_devices.ucb.operations import identify
+from pygnc_devices.ucb.operations import Identity, identify
 from pygnc_devices.ucb.unit import UcbUnit
 
 _WRITES: Final = 3
@@ -183,11 +183,6 @@ class Snapshot(UnitSnapshot, frozen=True, tag="pygnc UCB fields 1"):
     stored: dict[int, int]
     parameters: dict[str, ParameterValue | None] = msgspec.field(default_factory=dict)
 
-    @property
-    def model(self) -> str:
-        """Model of the unit: the first word of `text`."""
-        return self.text.partition(" ")[0]
-
 
 async def take_snapshot(unit: UcbUnit) -> Snapshot:
     """Return a snapshot of all fields of the unit."""
@@ -222,9 +217,8 @@ async def restore_snapshot(
         SnapshotError: the snapshot belongs to another unit, and `to_another_unit` is not set.
         FieldsRefusedError: the unit did not accept some of the values.
     """
-    who = await identify(unit)
-    owner = (snapshot.serial_number, snapshot.model)
-    require_owner(owner, (who.serial_number, who.model), to_another_unit=to_another_unit)
+    who, owner = await identify(unit), Identity(snapshot.serial_number, snapshot.text)
+    require_owner((owner.serial_number, owner.model), (who.serial_number, who.model), to_another_unit=to_another_unit)
     stored = await ask_known("RF", list(snapshot.stored))
     changes = _differences(snapshot.stored, stored)
     if changes:
