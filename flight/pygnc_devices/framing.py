@@ -1,4 +1,4 @@
-"""Frames: what a scanner finds in received bytes. Scanner of text lines, receive buffer, checksum.
+"""Frames, the scanners that find them in received bytes, receive buffer, checksums.
 
 A scanner is a pure function of a buffer. It never raises and keeps no state; its caller puts the next bytes behind
 the unused bytes. Every byte ends up in exactly one frame or in exactly one damaged range.
