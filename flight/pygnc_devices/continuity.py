@@ -25,7 +25,7 @@ _DRIFT: Final = 2e-4
 
 
 class Continuity:
-    """Follower of the readings of a device; after an interruption it continues the time of each kind of packet."""
+    """Device time of each kind of packet of a device, continued after interruptions."""
 
     def __init__(self) -> None:
         self._tracks: dict[str, _Track] = {}

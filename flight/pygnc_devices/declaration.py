@@ -87,15 +87,27 @@ class Field:
         return word if limits is None else min(max(round(word), limits[0]), limits[1])
 
 
+def word(  # noqa: PLR0917 - a table's columns
+    name: str, code: str, meaning: str, unit: Unit = NONE, scale: float | None = None, labels: Labels | None = None
+) -> Field:
+    """Return a field; in tables of fields the meaning is often the last column."""
+    return Field(name, code, unit, scale, meaning=meaning, labels=labels)
+
+
 def axes(  # noqa: PLR0917 - a table's columns
-    name: str, unit: Unit, suffix: str, scale: float | None, meaning: str, column: str
+    name: str, unit: Unit, suffix: str, scale: float | None, meaning: str, column: str, code: str = "f"
 ) -> tuple[Field, ...]:
-    """Return the fields of a vector of floats: `name_x_suffix`, with the CSV column `xColumn`, and so on."""
+    """Return the fields of a vector: `name_x_suffix`, with the CSV column `xColumn`, and so on."""
     end = f"_{suffix}" if suffix else ""
     return tuple(
-        Field(f"{name}_{axis}{end}", "f", unit, scale, 0.0, f"{meaning}, {axis}", f"{axis}{column}")
-        for axis in ("x", "y", "z")
+        Field(f"{name}_{axis}{end}", code, unit, scale, 0.0, f"{meaning}, {axis}", f"{axis}{column}") for axis in "xyz"
     )
+
+
+def matrix(name: str, meaning: str) -> tuple[Field, ...]:
+    """Return the fields of a 3x3 matrix of floats, row by row: `name11`, `name12`, and so on."""
+    places = [(row, column) for row in (1, 2, 3) for column in (1, 2, 3)]
+    return tuple(Field(f"{name}{row}{k}", "f", meaning=f"{meaning}, row {row}, column {k}") for row, k in places)
 
 
 @dataclass(frozen=True)
@@ -141,9 +153,11 @@ class Record(ABC):
     def encode(self, values: Mapping[str, Value | None]) -> bytes:
         """Return the payload with the given values; missing values are zero or empty."""
 
-    @abstractmethod
     def kind_of(self, field: Field) -> ValueKind:
         """Return the kind of a field's values."""
+        if field.code == TEXT:
+            return "text"
+        return "bytes" if field.code.endswith("s") else "number"
 
     @abstractmethod
     def places(self) -> Iterable[tuple[int, Field]]:
@@ -236,12 +250,6 @@ class Packet(Record):
         if not self.has_text:
             return self.layout.pack(*words)
         return self.layout.pack(*words[:-1]) + str(words[-1]).encode("latin-1") + b"\0"
-
-    def kind_of(self, field: Field) -> ValueKind:
-        """Return the kind of a field's values."""
-        if field.code == TEXT:
-            return "text"
-        return "bytes" if field.code.endswith("s") else "number"
 
     def places(self) -> Iterable[tuple[int, Field]]:
         """Return the fields with their offsets in bytes."""

@@ -200,7 +200,7 @@ class Method(Protocol[P, T_co]):
     @overload
     def __get__(self, device: BlockingDevice, owner: Any = ..., /) -> Callable[P, T_co]: ...  # noqa: ANN401 - any class
     @overload
-    def __get__(self, device: AsyncDevice, owner: Any = ..., /) -> Callable[P, Awaitable[T_co]]: ...  # noqa: ANN401 - likewise
+    def __get__(self, device: AsyncDevice, owner: Any = ..., /) -> Callable[P, Awaitable[T_co]]: ...  # noqa: ANN401 - any class
 
 
 def method(operation: Callable[Concatenate[Any, P], Operation[T]]) -> Method[P, T]:

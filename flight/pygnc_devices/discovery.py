@@ -12,7 +12,7 @@ from pygnc_devices.engine import Engine
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import Family, Found, all_families
 from pygnc_devices.foreign import LISTEN_BAUDS, foreign_protocol
-from pygnc_devices.port import open_port
+from pygnc_devices.ports import open_port
 from pygnc_devices.serial_port import candidate_ports
 
 TRY_LIMIT_S: Final = 1.0

@@ -18,8 +18,9 @@ from typing import Any, Final, Protocol, TypeVar
 
 from pygnc_devices.continuity import Continuity
 from pygnc_devices.errors import AbortedError, EndOfRecordingError, PortError, PortGoneError
-from pygnc_devices.framing import Frame, ReceiveBuffer, Scan, Scanner
-from pygnc_devices.port import Port, open_port
+from pygnc_devices.framing import DamageReason, Frame, ReceiveBuffer, Scan, Scanner
+from pygnc_devices.port import Port
+from pygnc_devices.ports import open_port
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation, Procedure, Scheduler
 from pygnc_devices.subscriptions import Publisher
@@ -31,7 +32,7 @@ T = TypeVar("T")
 RECONNECT_DELAYS_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Delays between attempts to reopen a disconnected port, s; the last delay repeats."""
 CLOSING_LIMIT_S: Final = 2.0
-UNFRAMED: Final = "unframed"
+UNFRAMED: Final = "answer"
 """Kind of the frames of a device without framing: each frame contains the bytes of one read."""
 _LONGEST_WAIT_S: Final = 0.5
 
@@ -57,7 +58,7 @@ class Wire:
     Attributes:
         scanner: finds the frames; None for a device that only responds, without framing: operations then receive the
             bytes of each read as a frame of kind UNFRAMED.
-        longest_frame: bytes of the longest frame; a frame that takes longer to arrive than so many bytes is discarded.
+        longest_frame: bytes of the longest frame; a frame that takes longer than their transmission is discarded.
         closing_limit_s: time limit for operations in progress when the device is closed, s.
     """
 
@@ -70,7 +71,7 @@ class Engine:
     """Engine that serves a port in its own thread until it is closed.
 
     Args:
-        url: URL or path of the port, see `port`.
+        url: URL or path of the port, see `ports`.
         baud: baud rate of the line.
         wire: wire format of the device.
         interpreter: interprets the frames of the device.
@@ -104,7 +105,7 @@ class Engine:
         self._polling: Procedure[None] | None = None
         self._calls: deque[Callable[[], None]] = deque()
         self._wakened = WakeEvent()
-        self._buffer = None if wire.scanner is None else ReceiveBuffer(wire.scanner, wire.longest_frame, url)
+        self._buffer = ReceiveBuffer(wire.scanner or _scan_unframed, wire.longest_frame, url)
         self._close_by_s: float | None = None
         self._is_over = False
         self._thread = threading.Thread(target=self._run, name=f"device {url}", daemon=True)
@@ -199,8 +200,7 @@ class Engine:
                     port.write(octets)
                 self._receive(port.read(self._wait_s()))
         except EndOfRecordingError:
-            if self._buffer is not None:
-                self._dispatch(self._buffer.scan_to_end())
+            self._dispatch(self._buffer.scan_to_end())
             raise
         except PortGoneError as error:
             _log.warning("%s", error)
@@ -248,12 +248,8 @@ class Engine:
         port, self._port = self._port, None
         if port is not None:
             port.close()
-            self._clear_buffer()
-        self._scheduler.port_lost(error)
-
-    def _clear_buffer(self) -> None:
-        if self._buffer is not None:
             self.counters.skipped_bytes += self._buffer.clear()
+        self._scheduler.port_lost(error)
 
     def _is_closing(self) -> bool:
         """Return True if the device is being closed and its operations have ended or exceeded their time limit."""
@@ -264,26 +260,25 @@ class Engine:
 
     def _wait_s(self) -> float:
         now_s = time.monotonic()
-        stalls_at_s = None if self._buffer is None else self._buffer.stalls_at_s(self.baud)
-        times = [now_s + _LONGEST_WAIT_S, self._scheduler.deadline_s(), stalls_at_s]
+        times = [now_s + _LONGEST_WAIT_S, self._scheduler.deadline_s(), self._buffer.stalls_at_s(self.baud)]
         return max(0.0, min(moment for moment in times if moment is not None) - now_s)
 
     def _receive(self, piece: bytes) -> None:
         self.counters.bytes_received += len(piece)
         if self.tap is not None and piece:
             self.tap(piece)
-        if self._buffer is None:
-            if piece:
-                is_answer = self._scheduler.take(Frame(UNFRAMED, piece, piece), time.monotonic())
-                self.counters.add_unframed(len(piece), is_answer=is_answer)
-            return
         self._dispatch(self._buffer.scan(piece, self.baud, time.monotonic()))
 
     def _dispatch(self, scan: Scan) -> None:
         stamp = Stamp.now()
         self.counters.add_scan(scan)
         for frame in scan.frames:
-            self._scheduler.take(frame, stamp.t_mono_ns / NS_PER_S)
+            is_response = self._scheduler.take(frame, stamp.t_mono_ns / NS_PER_S)
+            if frame.kind == UNFRAMED:
+                if not is_response:
+                    self.counters.frames[UNFRAMED] -= 1
+                    self.counters.reject(len(frame.raw), DamageReason.NOISE)
+                continue
             reading = self._interpreter.interpret(frame, stamp, self.counters)
             if reading is not None:
                 self._publish(reading)
@@ -313,4 +308,8 @@ class Engine:
             raise PortGoneError(f"{self.url}: not connected; check the cable")
         self._port.set_baud(baud)
         self.baud = baud
-        self._clear_buffer()
+        self.counters.skipped_bytes += self._buffer.clear()
+
+
+def _scan_unframed(octets: bytes, stalled: bool) -> Scan:  # noqa: ARG001, FBT001 - every scanner's signature
+    return Scan((Frame(UNFRAMED, octets, octets),), (), len(octets))

@@ -1,4 +1,4 @@
-"""Frames: what a scanner finds in received bytes. Scanner of text lines, receive buffer, checksum.
+"""Frames, the scanners that find them in received bytes, receive buffer, checksums.
 
 A scanner is a pure function of a buffer. It never raises and keeps no state; its caller puts the next bytes behind
 the unused bytes. Every byte ends up in exactly one frame or in exactly one damaged range.
@@ -84,27 +84,41 @@ def scan_to_end(scanner: Scanner, octets: bytes) -> Scan:
     return Scan(tuple(frames), tuple(damage), start)
 
 
-def scan_by(find: Callable[[bytes, int, bool], Frame | Damage | None], octets: bytes, *, stalled: bool) -> Scan:
-    """Scan a buffer from frame to frame.
+@dataclass(frozen=True, slots=True)
+class FrameFormat:
+    """Format of frames, and the scanner that follows from it. After damage the search continues one byte further on.
 
-    Args:
-        find: returns the frame or the damage at an offset, None if more bytes are needed to decide; the last argument
-            is True if an incomplete frame at the offset is given up.
-        octets: buffer.
-        stalled: see `Scanner`.
+    Attributes:
+        candidate: matches the beginning of a frame, also an incomplete beginning at the end of the buffer.
+        frame_at: returns the frame that begins at an offset, the reason for which no frame begins there, or None if
+            more bytes are needed to decide; the last argument is `stalled`.
     """
-    frames: list[Frame] = []
-    damage: list[Damage] = []
-    at, size = 0, len(octets)
-    while at < size and (found := find(octets, at, stalled)) is not None:
-        if isinstance(found, Frame):
-            frames.append(found)
-            at += len(found.raw)
-        else:
-            damage.append(found)
-            at = found.stop
-        stalled = False
-    return Scan(tuple(frames), tuple(damage), at)
+
+    candidate: re.Pattern[bytes]
+    frame_at: Callable[[bytes, int, bool], Frame | DamageReason | None]
+
+    def scan(self, octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - every scanner's signature
+        """Find the frames of a buffer; see `Scanner`."""
+        frames: list[Frame] = []
+        damage: list[Damage] = []
+        at, size = 0, len(octets)
+        search, frame_at = self.candidate.search, self.frame_at
+        while at < size:
+            match = search(octets, at)
+            begin = size if match is None else match.start()
+            if begin > at:
+                damage.append(Damage(at, begin, DamageReason.NOISE))
+                at = begin
+            elif isinstance(found := frame_at(octets, at, stalled), Frame):
+                frames.append(found)
+                at += len(found.raw)
+            elif found is None and not stalled:
+                break
+            else:
+                damage.append(Damage(at, at + 1, found or DamageReason.CUT))
+                at += 1
+            stalled = False
+        return Scan(tuple(frames), tuple(damage), at)
 
 
 class ReceiveBuffer:
@@ -114,7 +128,7 @@ class ReceiveBuffer:
 
     Args:
         scanner: finds the frames.
-        longest_frame: bytes of the longest frame; a frame that takes longer to arrive than so many bytes is stalled.
+        longest_frame: bytes of the longest frame; a frame that takes longer than their transmission is stalled.
         url: URL of the port; networks may pause for longer than serial lines.
     """
 
@@ -201,53 +215,41 @@ _MOST_NULS: Final = 4
 _NO_TEXT: Final = re.compile(rb"[^ -~]")
 
 
-@dataclass(frozen=True, slots=True)
-class LineFormat:
-    """Format of lines of text, which end with CR LF, CR or LF.
+def line_format(candidate: re.Pattern[bytes], judge: Callable[[bytes], Judgement], longest: int) -> FrameFormat:
+    """Return the format of lines of text, which end with CR LF, CR or LF. A line that stalls after its CR is complete.
 
-    Attributes:
+    Args:
         candidate: matches the beginning of a line or of an empty line (CR, LF, NUL), and an incomplete beginning at
             the end of the buffer.
         judge: classifies a line without its line end.
         longest: bytes of the longest line with its line end.
     """
 
-    candidate: re.Pattern[bytes]
-    judge: Callable[[bytes], Judgement]
-    longest: int
-
-    def scan(self, octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - every scanner's signature
-        """Find the lines of a buffer; see `Scanner`. A line that stalls after its CR is complete."""
-        return scan_by(self._at, octets, stalled=stalled)
-
-    def _at(self, octets: bytes, at: int, stalled: bool) -> Frame | Damage | None:  # noqa: FBT001 - see `scan_by`
-        """Return the line or the damage at an offset; None if more bytes are needed to decide."""
-        candidate = self.candidate.search(octets, at)
-        begin = candidate.start() if candidate else len(octets)
-        if begin > at:
-            return Damage(at, begin, DamageReason.NOISE)
+    def line_at(octets: bytes, at: int, stalled: bool) -> Frame | DamageReason | None:  # noqa: FBT001 - see `FrameFormat`
         if octets[at] in b"\r\n\0":
             return _empty_line(octets, at, stalled=stalled)
-        stop = _NO_TEXT.search(octets, at, at + self.longest)
-        if stop is None and len(octets) - at < self.longest:
-            return Damage(at, at + 1, DamageReason.CUT) if stalled else None
+        stop = _NO_TEXT.search(octets, at, at + longest)
+        if stop is None and len(octets) - at < longest:
+            return None
         if stop is None or octets[stop.start()] not in b"\r\n":
-            return Damage(at, at + 1, DamageReason.NOISE)
-        judgement = self.judge(octets[at : stop.start()])
+            return DamageReason.NOISE
+        judgement = judge(octets[at : stop.start()])
         if isinstance(judgement, DamageReason):
-            return Damage(at, at + 1, judgement)
+            return judgement
         end = _line_end(octets, stop.start(), stalled=stalled)
         return None if end is None else Frame(*judgement, octets[at:end], at)
 
+    return FrameFormat(candidate, line_at)
 
-def _empty_line(octets: bytes, at: int, *, stalled: bool) -> Frame | Damage | None:
+
+def _empty_line(octets: bytes, at: int, *, stalled: bool) -> Frame | DamageReason | None:
     stop = at
     while stop < min(len(octets), at + _MOST_NULS) and octets[stop] == 0:
         stop += 1
     if stop == len(octets):
-        return Damage(at, at + 1, DamageReason.NOISE) if stalled else None
+        return DamageReason.NOISE if stalled else None
     if octets[stop] not in b"\r\n":
-        return Damage(at, at + 1, DamageReason.NOISE)
+        return DamageReason.NOISE
     end = _line_end(octets, stop, stalled=stalled)
     return None if end is None else Frame(LINE_END, b"", octets[at:end], at)
 

@@ -14,9 +14,9 @@ from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import NoAnswerError
 from pygnc_devices.family import Family, Found
-from pygnc_devices.framing import DamageReason, Frame, Judgement, LineFormat
+from pygnc_devices.framing import DamageReason, Frame, Judgement, line_format
 from pygnc_devices.reading import Counters, Reading, Stamp
-from pygnc_devices.scheduler import Claim, Request, Sleep
+from pygnc_devices.scheduler import Request, Sleep, accept_if
 from pygnc_devices.text_declaration import Sentence
 
 LONGEST: Final = 256
@@ -52,7 +52,7 @@ def line_family(
     """
     known = {sentence.name: sentence for sentence in sentences}
     judge = partial(_judge_checked if has_checksum else _judge, known)
-    wire = Wire(LineFormat(_WITH_CHECKSUM if has_checksum else _WITHOUT, judge, LONGEST).scan, LONGEST)
+    wire = Wire(line_format(_WITH_CHECKSUM if has_checksum else _WITHOUT, judge, LONGEST).scan, LONGEST)
     default_baud, default_s = baud, interval_s
 
     def connect(url: str, baud: int = default_baud) -> tuple[Engine, LineUnit]:
@@ -143,10 +143,7 @@ def _judge(sentences: Mapping[str, Sentence], line: bytes) -> Judgement:
 
 
 def _request(question: bytes, names: frozenset[str], timeout_s: float) -> Request:
-    def accept(frame: Frame) -> Claim:
-        return Claim.LAST if frame.kind in names else Claim.NO
-
-    return Request(question, accept, "line", timeout_s, tries=1, what="a line")
+    return Request(question, accept_if(lambda frame: frame.kind in names), "line", timeout_s, tries=1, what="a line")
 
 
 async def _poll(question: bytes, names: frozenset[str], interval_s: float) -> None:

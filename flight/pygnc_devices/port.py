@@ -1,42 +1,28 @@
-"""Ports by URL.
+"""Base class of ports; `ports` opens them by their URLs."""
 
-A serial path, `usb://0403:6015/SERIAL`, `socket://host:port`, `rfc2217://host:port`, `udp://:port` to listen,
-`spi:///dev/spidev0.0`, `file://recording.raw`, or at a limited rate `file://recording.raw?bytes_per_s=620`.
-"""
-
-import contextlib
-import errno
 import selectors
-import socket
-import struct
-import time
-from pathlib import Path
-from typing import Final, Protocol
-from urllib.parse import parse_qs, unquote, urlsplit
+from abc import ABC, abstractmethod
 
-from pygnc_devices.errors import EndOfRecordingError, PortBusyError, PortError, PortGoneError
-from pygnc_devices.serial_port import SerialPort, find_usb_port
-from pygnc_devices.spi_port import SpiPort
-from pygnc_system.wake_event import WakeEvent, WakeSocket
-
-_PIECE_BYTES: Final = 4096
-_PACED_READS_PER_S: Final = 50
-_LENGTH: Final = struct.Struct("<I")
-_LARGEST_DATAGRAM: Final = 65536
-_UDP_BUFFER_BYTES: Final = 1 << 20
+from pygnc_system.wake_event import WakeSocket
 
 
-class Port(Protocol):
-    """Open port. One thread reads and writes it; any thread may call `wake`."""
+class Port(ABC):
+    """Open port. One thread reads and writes it; any thread may call `wake`.
 
-    url: str
-    baud: int
+    Attributes:
+        url: URL or path of the port.
+        is_recording: True if the port returns recorded bytes and cannot be written.
+    """
 
-    @property
-    def is_recording(self) -> bool:
-        """True if the port returns recorded bytes and cannot be written."""
-        ...
+    is_recording = False
 
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._wake = WakeSocket()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._wake, selectors.EVENT_READ)
+
+    @abstractmethod
     def read(self, timeout_s: float) -> bytes:
         """Return the bytes received; b"" after the timeout or a `wake`.
 
@@ -44,164 +30,29 @@ class Port(Protocol):
             PortGoneError: the port was lost.
             EndOfRecordingError: the recording has been read to its end.
         """
-        ...
 
+    @abstractmethod
     def write(self, octets: bytes) -> None:
         """Send all bytes.
 
         Raises:
             PortGoneError: the port was lost, or the other end accepts no bytes.
         """
-        ...
 
-    def set_baud(self, baud: int) -> None:
-        """Change the baud rate of the line; bytes in transit are lost."""
-        ...
-
-    def wake(self) -> None:
-        """End a `read` that waits."""
-        ...
-
-    def close(self) -> None:
-        """Close the port; may be called twice."""
-        ...
-
-
-def open_port(url: str, baud: int) -> Port:
-    """Open a port for this program alone.
-
-    Raises:
-        PortBusyError: another program uses the port; the message names the program if it is known.
-        PortError: the port cannot be opened; the message names the cause and the remedy.
-    """
-    scheme = urlsplit(url).scheme
-    if scheme == "file":
-        return RecordedPort(url)
-    if scheme == "udp":
-        return UdpPort(url)
-    if scheme == "spi":
-        return SpiPort(url)
-    if scheme == "usb":
-        url = find_usb_port(url)
-    return SerialPort(url, baud)
-
-
-class RecordedPort:
-    """Port that returns the bytes of a file and cannot be written; see `Port`."""
-
-    is_recording = True
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.baud = 0
-        parts = urlsplit(url)
-        path = Path(unquote(parts.netloc + parts.path))
-        query = parse_qs(parts.query)
-        try:
-            self._bytes_per_s = float(query.pop("bytes_per_s", ["0"])[0])
-        except ValueError:
-            raise PortError(f"{url}: bytes_per_s is not a number; write it as ?bytes_per_s=620") from None
-        if query or self._bytes_per_s < 0:
-            raise PortError(f"{url}: the only option of a recording is bytes_per_s, which must not be negative")
-        try:
-            self._octets = path.read_bytes()
-        except OSError as error:
-            raise PortError(f"{path}: {error.strerror}") from None
-        self._at = 0
-        self._t_start = time.monotonic()
-        self._wakened = WakeEvent()
-
-    def read(self, timeout_s: float) -> bytes:
-        """Return the next bytes of the file."""
-        if self._at >= len(self._octets):
-            raise EndOfRecordingError(f"{self.url}: end of the recording")
-        size = _PIECE_BYTES
-        if self._bytes_per_s:
-            due = int((time.monotonic() - self._t_start) * self._bytes_per_s)
-            size = min(size, due - self._at)
-            if size <= 0:
-                self._wakened.wait(min(timeout_s, 1 / _PACED_READS_PER_S))
-                return b""
-        piece = self._octets[self._at : self._at + size]
-        self._at += len(piece)
-        return piece
-
-    def write(self, octets: bytes) -> None:
-        """Raise PortGoneError."""
-        raise PortGoneError(f"{self.url} is a recording, which accepts no commands ({len(octets)} bytes not sent)")
-
-    def set_baud(self, baud: int) -> None:
-        """Do nothing: a recording has no baud rate."""
-
-    def wake(self) -> None:
-        """End a `read` that waits."""
-        self._wakened.set()
-
-    def close(self) -> None:
-        """Do nothing: the file is closed already."""
-
-
-class UdpPort:
-    """Port that receives datagrams at an address of this computer and cannot be written; see `Port`.
-
-    The URL is `udp://:8083` or `udp://192.168.0.2:8083`. `read` puts four bytes before each datagram: its length,
-    these four bytes included, little-endian.
-    """
-
-    is_recording = False
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.baud = 0
-        self._socket = _bound_socket(url)
-        self._socket.setblocking(False)  # noqa: FBT003 - the library's signature
-        self._wake = WakeSocket()
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._socket, selectors.EVENT_READ)
-        self._selector.register(self._wake, selectors.EVENT_READ)
-
-    def read(self, timeout_s: float) -> bytes:
-        """Return the datagrams received."""
-        self._selector.select(timeout_s)
-        self._wake.clear()
-        octets = bytearray()
-        with contextlib.suppress(BlockingIOError):
-            while len(octets) < _LARGEST_DATAGRAM:
-                datagram = self._socket.recv(_LARGEST_DATAGRAM)
-                octets += _LENGTH.pack(_LENGTH.size + len(datagram)) + datagram
-        return bytes(octets)
-
-    def write(self, octets: bytes) -> None:
-        """Raise PortGoneError."""
-        raise PortGoneError(f"{self.url} only receives and accepts no commands ({len(octets)} bytes not sent)")
-
-    def set_baud(self, baud: int) -> None:
-        """Do nothing: datagrams have no baud rate."""
+    def set_baud(self, baud: int) -> None:  # noqa: B027 - ports without a line have nothing to do
+        """Change the baud rate of the line; bytes in transit are lost. Without effect if the port has no line."""
 
     def wake(self) -> None:
         """End a `read` that waits."""
         self._wake.set()
 
     def close(self) -> None:
-        """Release the address."""
+        """Close the port; may be called twice."""
         self._selector.close()
-        self._socket.close()
         self._wake.close()
 
-
-def _bound_socket(url: str) -> socket.socket:
-    parts = urlsplit(url)
-    try:
-        address = (parts.hostname or "", parts.port or 0)
-    except ValueError:
-        raise PortError(f"{url}: the port of a UDP address must be a number below 65536") from None
-    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UDP_BUFFER_BYTES)
-        opened.bind(address)
-    except OSError as error:
-        opened.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortBusyError(f"{url} is in use; end the program that listens there or name another port") from None
-        raise PortError(f"{url}: {error.strerror or error}") from None
-    return opened
+    def _wait(self, timeout_s: float) -> set[int]:
+        """Wait until a registered descriptor can be read, for a `wake` or the timeout; return the descriptors."""
+        ready = {key.fd for key, _ in self._selector.select(timeout_s)}
+        self._wake.clear()
+        return ready

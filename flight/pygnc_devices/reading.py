@@ -108,17 +108,8 @@ class Counters(Statistics):
             # The range of a wrong checksum is one byte; noise is counted once for each piece that the port returned.
             self.damaged[damage.reason] += 1
 
-    def add_unframed(self, octets: int, *, is_answer: bool) -> None:
-        """Count bytes of a device without framing; bytes that no operation waits for are noise."""
-        if is_answer:
-            self.frames["answer"] += 1
-            self.frame_bytes += octets
-        else:
-            self.skipped_bytes += octets
-            self.damaged[DamageReason.NOISE] += 1
-
     def reject(self, octets: int, reason: DamageReason) -> None:
-        """Count bytes as damaged that `add_unframed` has counted as intact."""
+        """Count bytes as damaged that `add_scan` has counted as intact."""
         self.frame_bytes -= octets
         self.skipped_bytes += octets
         self.damaged[reason] += 1

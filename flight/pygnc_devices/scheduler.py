@@ -6,6 +6,7 @@ cannot be awaited in asyncio itself. A step that fails raises inside the operati
 usual. The scheduler has no port, no thread and no clock: its caller passes the time.
 """
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
@@ -83,11 +84,43 @@ class Request(Step[tuple[Frame, ...]]):
     again: bytes = b""
 
 
+def accept_if(is_response: Callable[[Frame], bool]) -> Callable[[Frame], Claim]:
+    """Return the `accept` of a request whose response is one frame, the first for which a condition is true."""
+    return lambda frame: Claim.LAST if is_response(frame) else Claim.NO
+
+
+def wait_for(is_wanted: Callable[[Frame], bool], queue: str, timeout_s: float, what: str = "") -> Request:
+    """Return a request that sends nothing and waits for the first frame for which a condition is true."""
+    return Request(b"", accept_if(is_wanted), queue, timeout_s, tries=1, what=what)
+
+
+async def responds(request: Request, kind: str = "") -> bool:
+    """Return True if the device responds to a request, with a frame whose kind begins with `kind`."""
+    try:
+        return (await request)[-1].kind.startswith(kind)
+    except NoAnswerError:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Sleep(Step[None]):
     """Step that waits for a time."""
 
     seconds: float
+
+
+async def retry(operation: Callable[[], Operation[T]], attempts: int, pause_s: float) -> T:
+    """Carry out an operation, with a pause before each attempt, until a response arrives.
+
+    Raises:
+        NoAnswerError: no response arrived, in all attempts.
+    """
+    for _ in range(attempts - 1):
+        await Sleep(pause_s)
+        with contextlib.suppress(NoAnswerError):
+            return await operation()
+    await Sleep(pause_s)
+    return await operation()
 
 
 @dataclass(frozen=True, slots=True)

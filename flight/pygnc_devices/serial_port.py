@@ -20,7 +20,7 @@ from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
 from pygnc_devices.errors import PortBusyError, PortError, PortGoneError
-from pygnc_system.wake_event import WakeSocket
+from pygnc_devices.port import Port
 
 try:
     import fcntl
@@ -63,24 +63,18 @@ def _tty_settings(path: str) -> Iterator[list[Any] | None]:
             os.close(descriptor)
 
 
-class SerialPort:
-    """Port that pyserial opens; see `port.Port`. It waits for the file descriptor of the port, if there is one.
+class SerialPort(Port):
+    """Port that pyserial opens. It waits for the file descriptor of the port, if there is one.
 
     A terminal line is locked against other programs, and its settings are restored afterwards.
     """
 
-    is_recording = False
-
     def __init__(self, url: str, baud: int) -> None:
-        self.url = url
-        self.baud = baud
         self._is_tty = HAS_TERMIOS and "://" not in url
         with _tty_settings(url) if self._is_tty else contextlib.nullcontext() as self._settings:
             self._serial = _open_serial(url, baud)
         self._descriptor = _descriptor(self._serial)
-        self._wake = WakeSocket()
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._wake, selectors.EVENT_READ)
+        super().__init__(url)
         if self._descriptor is not None:
             self._selector.register(self._descriptor, selectors.EVENT_READ)
             if self._is_tty:  # also against programs that ignore pyserial's advisory lock
@@ -95,9 +89,7 @@ class SerialPort:
             raise PortGoneError(f"{self.url}: {error.strerror or error}") from None
 
     def _read(self, timeout_s: float) -> bytes:
-        ready = {key.fd for key, _ in self._selector.select(timeout_s)}
-        self._wake.clear()
-        if self._descriptor not in ready or self._descriptor is None:
+        if self._descriptor not in self._wait(timeout_s) or self._descriptor is None:
             return b""
         try:
             octets = os.read(self._descriptor, _READ_BYTES)
@@ -117,8 +109,7 @@ class SerialPort:
             left = end - time.monotonic()
             if left <= 0:
                 return b""
-            if self._selector.select(min(left, _POLL_S)):
-                self._wake.clear()
+            if self._wait(min(left, _POLL_S)):
                 return b""
 
     def write(self, octets: bytes) -> None:
@@ -147,17 +138,12 @@ class SerialPort:
             self._serial.baudrate = baud
         except (OSError, ValueError) as error:
             raise PortGoneError(f"{self.url}: {baud} baud: {error}") from None
-        self.baud = baud
-
-    def wake(self) -> None:
-        """End a `read` that waits."""
-        self._wake.set()
 
     def close(self) -> None:
         """Close the port."""
         if not self._serial.is_open:
             return
-        self._selector.close()
+        super().close()
         if self._is_tty and self._descriptor is not None:
             with contextlib.suppress(OSError):
                 fcntl.ioctl(self._descriptor, termios.TIOCNXCL)
@@ -169,7 +155,6 @@ class SerialPort:
             self._serial.close()
         if connection is not None:  # pyserial leaves a connection open that the other end has reset
             connection.close()
-        self._wake.close()
 
 
 def find_usb_port(url: str) -> str:
@@ -243,7 +228,7 @@ def _open_serial(url: str, baud: int) -> Any:  # noqa: ANN401 - pyserial has no 
     return port
 
 
-def _descriptor(port: Any) -> int | None:  # noqa: ANN401 - likewise
+def _descriptor(port: Any) -> int | None:  # noqa: ANN401 - as above
     if os.name != "posix":
         return None
     try:

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import select
 import struct
 from collections.abc import Callable
 from ctypes import addressof, create_string_buffer
@@ -10,8 +9,8 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from pygnc_devices.errors import PortBusyError, PortError, PortGoneError
+from pygnc_devices.port import Port
 from pygnc_devices.serial_port import find_holder
-from pygnc_system.wake_event import WakeSocket
 
 try:
     import fcntl
@@ -31,32 +30,27 @@ _TRANSFER: Final = struct.Struct("=QQIIHBBBBBB")
 Ioctl = Callable[[int, int, Any], Any]
 
 
-class SpiPort:
-    """Device file of the kernel's spidev driver; see `port.Port`.
+class SpiPort(Port):
+    """Device file of the kernel's spidev driver.
 
     `write` exchanges bytes singly, with chip select active for each byte; `read` returns the received bytes.
 
     Args:
         url: `spi:///dev/spidev0.0`; defaults are `?mode=1&hz=500000`.
-        ioctl: replaces the function of the system in tests.
 
     Raises:
         PortBusyError: another program uses the bus.
         PortError: the bus cannot be opened.
     """
 
-    is_recording = False
-    baud = 0
-
-    def __init__(self, url: str, ioctl: Ioctl | None = None) -> None:
-        self.url = url
-        self._ioctl = ioctl or _system_ioctl()
+    def __init__(self, url: str) -> None:
+        self._ioctl = _system_ioctl()
         parts = urlsplit(url)
         self._path = parts.path
         mode, self._hz = _mode_and_speed(url, parts.query)
         self._received = b""
         self._descriptor: int | None = _open(url, self._path)
-        self._wake = WakeSocket()
+        super().__init__(url)
         try:
             self._ioctl(self._descriptor, _WR_MODE, struct.pack("=B", mode))
             self._ioctl(self._descriptor, _WR_BITS_PER_WORD, struct.pack("=B", 8))
@@ -68,8 +62,7 @@ class SpiPort:
     def read(self, timeout_s: float) -> bytes:
         """Return the received bytes."""
         if not self._received:
-            select.select([self._wake], [], [], max(timeout_s, 1e-3))
-            self._wake.clear()
+            self._wait(max(timeout_s, 1e-3))
         received, self._received = self._received, b""
         return received
 
@@ -86,19 +79,12 @@ class SpiPort:
                 raise PortGoneError(f"{self.url}: {error.strerror}") from None
             self._received += back.raw
 
-    def set_baud(self, baud: int) -> None:
-        """Do nothing: the URL sets the clock of the bus."""
-
-    def wake(self) -> None:
-        """End a `read` that waits."""
-        self._wake.set()
-
     def close(self) -> None:
         """Close the bus."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
-            self._wake.close()
+            super().close()
 
 
 def _system_ioctl() -> Ioctl:

@@ -133,18 +133,11 @@ def _from_text(field: Field, text: str) -> Value:
 
 def _to_value(field: Field, word: float) -> Value:
     """Return the value of a word, rounded to the decimals of the scale: 3 * 0.1 is 0.3, not 0.30000000000000004."""
-    if field.scale is None:
-        return word
-    digits = _digits(field)
-    value = word * field.scale + field.offset
-    return value if digits is None else round(value, digits)
-
-
-def _digits(field: Field) -> int | None:
-    if field.code == "g" or isinstance(field.scale, int):
-        return None
+    value = word if field.scale is None else word * field.scale + field.offset
+    if field.code == "g" or not isinstance(field.scale, float):
+        return value
     exponent = Decimal(repr(field.scale)).as_tuple().exponent
-    return -exponent if isinstance(exponent, int) and -exponent <= _MOST_DIGITS else None
+    return round(value, -exponent) if isinstance(exponent, int) and -exponent <= _MOST_DIGITS else value
 
 
 def _to_text(field: Field, value: Value | None) -> str:

@@ -141,7 +141,6 @@ class _Line:
     reader: Subscription | None = None
     is_closing: bool = False
     url: str = "simulated"
-    baud: int = 0
     is_recording: bool = False
     _rest: bytes = b""
     """Bytes that arrive before the next packet: the end of one that was cut."""
@@ -167,7 +166,7 @@ class _Line:
         ):
             yield
 
-    def open(self, _: str, baud: int) -> "_Line":
+    def open(self, _: str, __: int) -> "_Line":
         """Open the port, unless the cable is unplugged."""
         now_s = self.clock.now_s
         if self.outages and now_s >= self.outages[0][0]:
@@ -176,7 +175,6 @@ class _Line:
             self.outages = self.outages[1:]
             lost = self.unit.run(now_s)
             self._rest = lost[-self.random.randrange(1, 20) :] if self.random.random() < 0.5 and lost else b""
-        self.baud = baud
         return self
 
     def read(self, timeout_s: float) -> bytes:
@@ -204,8 +202,8 @@ class _Line:
     def write(self, octets: bytes) -> None:
         self.unit.receive(octets, self.clock.now_s)
 
-    def set_baud(self, baud: int) -> None:
-        self.baud = baud
+    def set_baud(self, _: int) -> None:
+        """Do nothing: the line is simulated."""
 
     def wake(self) -> None:
         """Do nothing: `read` never waits in real time."""

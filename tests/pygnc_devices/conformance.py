@@ -1,4 +1,4 @@
-"""What every family of devices must pass. A family inherits these classes and says how to make its things."""
+"""Conformance suite of the device families. The tests of a family inherit these classes and provide its objects."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,8 @@ from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import PortBusyError, PortError, SilenceError
 from pygnc_devices.family import Family
 from pygnc_devices.framing import Frame, Scan, scan_to_end
-from pygnc_devices.port import Port, open_port
+from pygnc_devices.port import Port
+from pygnc_devices.ports import open_port
 from pygnc_devices.reading import Reading
 from pygnc_devices.text_declaration import Sentence
 from pygnc_instruments.simulators.endpoints import Endpoint, FaultRates, PtyEndpoint, TcpEndpoint
@@ -29,15 +30,15 @@ from pygnc_instruments.simulators.unit import SimulatedUnit
 
 LINES = ["pty", "tcp"]
 SPEED = 4.0
-"""Of simulated units: seconds of theirs in one of ours, so that readings come sooner."""
+"""Speed of the clocks of simulated units, so that readings arrive sooner."""
 EMPTY_LINES = {b"\r\n", b"\r", b"\n"}
-"""A flipped bit may cut a line in two: they carry nothing."""
+"""Frames without content: a flipped bit may divide a line."""
 INHERITED = settings(suppress_health_check=[HealthCheck.differing_executors])
-"""Each family runs these tests in a class of its own."""
+"""Each family runs these tests in its own class."""
 
 
 def feed(scanner: Callable[[bytes, bool], Scan], pieces: Sequence[bytes]) -> tuple[list[Frame], dict[int, str]]:
-    """Scan pieces as an engine does; returns the frames and, for each skipped byte, the reason."""
+    """Scan pieces as an engine does; return the frames and the reason for each skipped byte."""
     frames: list[Frame] = []
     reasons: dict[int, str] = {}
     start, tail = 0, b""
@@ -57,7 +58,7 @@ def feed(scanner: Callable[[bytes, bool], Scan], pieces: Sequence[bytes]) -> tup
 
 
 class ScannerConformance(ABC):
-    """A parser: pure, resynchronising, never raising."""
+    """Tests of a scanner: it has no state, resynchronises and never raises."""
 
     family: ClassVar[Family]
 
@@ -120,7 +121,7 @@ class ScannerConformance(ABC):
 
 
 class PacketConformance:
-    """Declarations: encoder and decoder are each other's inverse, tables are complete."""
+    """Tests of declarations: decoder and encoder are inverse, tables are complete."""
 
     family: ClassVar[Family]
 
@@ -148,7 +149,7 @@ class PacketConformance:
             assert len(packet.table().splitlines()) == len(packet.fields) + 2
             assert all(field.meaning for field in packet.fields), packet.name
             for field in packet.fields:
-                # A name that ends in SI's unit is no name for a column in another one.
+                # A name that ends in the SI unit must not name a column in another unit.
                 assert field.column or field.unit.column_per_unit == 1.0, field.name
 
     def test_names_end_in_the_unit(self) -> None:
@@ -168,7 +169,7 @@ class PacketConformance:
 
 
 def sentence_payload(sentence: Sentence, rng: np.random.Generator) -> bytes:
-    """Random text in all fields, as the sentence itself would write it."""
+    """Return random text for all fields, as the sentence encodes it."""
     words: dict[str, Value | None] = {}
     for field in sentence.fields:
         kind, digits = field.code[0], int(field.code[1:] or 2)
@@ -182,7 +183,7 @@ def sentence_payload(sentence: Sentence, rng: np.random.Generator) -> bytes:
 
 
 def packet_payload(packet: Record, rng: np.random.Generator) -> bytes:
-    """Random words; floating point words that are numbers, since not every NaN survives a conversion."""
+    """Return random words. Floating-point words are numbers, because not every NaN survives a conversion."""
     assert isinstance(packet, Packet)
     words: list[Any] = []
     for field in packet.fields:
@@ -197,9 +198,9 @@ def packet_payload(packet: Record, rng: np.random.Generator) -> bytes:
 
 
 class DriverConformance(ABC):
-    """A driver and its simulator, on a pty and on TCP.
+    """Tests of a driver and its simulator, on a pseudo-terminal and over TCP.
 
-    A polled device asks for the hundreds of bytes of a reading one by one: its line may be less bad, its rate lower.
+    A polled device requests the bytes of a reading singly, so its line has fewer faults and its rate is lower.
     """
 
     family: ClassVar[Family]
@@ -251,7 +252,7 @@ class DriverConformance(ABC):
     def test_statistics_count_what_came(self, line: Endpoint) -> None:
         with self.open(line.url) as device:
             list(itertools.islice(device, self.some_readings))
-            while (seen := device.statistics).rate_hz is None:  # on a busy machine they came in one piece, at one time
+            while (seen := device.statistics).rate_hz is None:  # on a busy machine they arrive in one piece
                 assert device.read(self.patience_s) is not None
             assert seen.readings >= self.some_readings
             assert seen.bytes_received > 0
@@ -349,7 +350,7 @@ class DriverConformance(ABC):
         device.close()
         device.close()
         assert threading.active_count() == threads
-        assert line.wait_until(lambda: open_descriptors() <= descriptors)  # its end of a connection is given back too
+        assert line.wait_until(lambda: open_descriptors() <= descriptors)  # the unit closes its end, too
 
     def test_the_asyncio_driver_gives_the_same_readings(self, line: Endpoint) -> None:
         async def run() -> list[Reading]:
@@ -371,7 +372,7 @@ class DriverConformance(ABC):
 
 
 def open_descriptors() -> int:
-    """Of this process."""
+    """Return the number of open file descriptors of this process."""
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
@@ -384,7 +385,7 @@ def is_soon(condition: Callable[[], bool]) -> bool:
 
 
 def vain_attempts(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
-    """Return what counts the attempts to open a port that is not there, from now on."""
+    """Return a counter of failed attempts to open a missing port, from now on."""
     in_vain = threading.Semaphore(0)
 
     def open_counted(url: str, baud: int) -> Port:

@@ -24,7 +24,7 @@ from tests.pygnc_devices.conformance import open_descriptors
 
 
 def test_one_unit_among_eight_ports_is_found_in_three_seconds_and_all_are_given_back(tmp_path: Path) -> None:
-    # The unit talks at the last speed that is tried, and does not stream.
+    # The unit responds at the last baud rate that is tried, and does not stream.
     unit = UcbSimulator(eeprom={1: 0, 2: 2})
     with contextlib.ExitStack() as stack:
         line = stack.enter_context(PtyEndpoint(unit, tmp_path / "unit"))
@@ -87,7 +87,7 @@ def test_does_not_search_serial_lines_for_networked_devices(monkeypatch: pytest.
     assert ("/dev/ttyX", "ucb") in asked
     assert ("/dev/ttyX", "monodrive") not in asked
     assert ("socket://127.0.0.1:1", "monodrive") in asked
-    search(["/dev/ttyX"], [family("monodrive")])  # somebody knows better
+    search(["/dev/ttyX"], [family("monodrive")])  # a networked family is searched for if it is the only one
     assert ("/dev/ttyX", "monodrive") in asked
 
 

@@ -1,4 +1,4 @@
-"""The programs of docs/devices.md run, as they stand there, against the simulated units."""
+"""Run the programs of docs/devices.md unchanged against simulated units."""
 
 import json
 import re
@@ -46,7 +46,7 @@ import pygnc_devices.opc_n3.driver as driver
 from pygnc_devices.opc_n3.command_channel import Timing
 driver.OpcN3.open = functools.partial(driver.OpcN3.open, timing=Timing(fan_s=0.1, laser_s=0.1))
 """
-"""Before the particle counter's program, which waits 6 s for fan and laser otherwise."""
+"""Lines before the program of the particle counter, which otherwise waits 6 s for fan and laser."""
 
 
 def simulated(title: str) -> SimulatedUnit:

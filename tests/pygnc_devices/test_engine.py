@@ -113,7 +113,7 @@ def test_a_recording_without_subscribers_can_be_closed(
 
 
 class Polled:
-    """Device without framing: each request is one byte, each answer two."""
+    """Device without framing: a request has one byte, a response has two."""
 
     packet = Packet("P", (Field("word", "B", meaning="a word"),))
 

@@ -1,4 +1,4 @@
-"""The programs in examples/ run, as they stand there, against the simulated units."""
+"""Run the programs in examples/ unchanged against simulated units."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The device that docs/devices.md builds from nothing: exactly that text, installed as a package of its own."""
+"""The device of docs/devices.md, "A device of your own": its text, installed as a package."""
 
 import itertools
 import re
@@ -28,7 +28,7 @@ PROJECT = tomllib.loads(BLOCKS["toml"])
 
 PACKAGE = PROJECT["project"]
 RAIN = OtherPackage(PACKAGE["entry-points"], {"rain": BLOCKS["python"]}, PACKAGE["name"], PACKAGE["version"])
-"""The module and the entry point of the documentation."""
+"""Module and entry point in the documentation."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,7 +39,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 class Rain:
-    """Looks the family up when it is asked for: it is installed by then."""
+    """Descriptor that looks the family up when a test uses it, after its installation."""
 
     def __get__(self, *_: object) -> Family:
         return rain()
@@ -116,7 +116,7 @@ def test_simulates_a_device_from_its_declaration(tmp_path: Path) -> None:
 def test_finds_a_device_that_sends_once_per_second(tmp_path: Path) -> None:
     unit = simulated(period_s=1.0)
     with PtyEndpoint(unit, tmp_path / "port") as line:
-        assert line.wait_until(lambda: unit.next_s() > 0.5)  # just after a line: the next one takes a second
+        assert line.wait_until(lambda: unit.next_s() > 0.5)  # just after a line: the next line arrives a second later
         assert search([line.url], [family("rain")]).found
 
 

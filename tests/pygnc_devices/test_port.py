@@ -15,7 +15,8 @@ from serial.tools import list_ports
 
 from pygnc_devices import serial_port
 from pygnc_devices.errors import EndOfRecordingError, PortBusyError, PortError, PortGoneError
-from pygnc_devices.port import Port, open_port
+from pygnc_devices.port import Port
+from pygnc_devices.ports import open_port
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def pty() -> Iterator[tuple[int, str]]:
 def test_bytes_go_both_ways(pty: tuple[int, str]) -> None:
     master, path = pty
     port = open_port(path, 57600)
-    os.write(master, b"\x00\x11\x13\xff\r\n")  # nothing is translated, nothing is flow control
+    os.write(master, b"\x00\x11\x13\xff\r\n")  # no byte is translated or taken for flow control
     assert port.read(1.0) == b"\x00\x11\x13\xff\r\n"
     port.write(b"\r\n\x03")
     assert os.read(master, 10) == b"\r\n\x03"
@@ -106,7 +107,7 @@ def test_the_error_for_a_port_names_the_cause(url: str, message: str) -> None:
         open_port(url, 9600)
     try:
         int("not a number")
-    except ValueError:  # what the caller is busy with has nothing to do with it
+    except ValueError:  # an exception that the caller handles is not the cause
         with pytest.raises(PortError, match=message):
             open_port(url, 9600)
 
@@ -146,7 +147,7 @@ def test_detects_that_a_server_accepts_no_bytes(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.filterwarnings("ignore:set.*deprecated:DeprecationWarning")  # in pyserial
 def test_an_rfc2217_server_sets_the_baud_rate_and_transfers_bytes() -> None:
-    """Against the server side of pyserial; behind it is a plug that sends back what it gets."""
+    """Uses the server of pyserial with a loop-back plug behind it."""
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         serial.serial_for_url("loop://", timeout=0) as plug,
@@ -169,7 +170,7 @@ def test_an_rfc2217_server_sets_the_baud_rate_and_transfers_bytes() -> None:
             assert plug.baudrate == 38400
             port.set_baud(57600)
             assert plug.baudrate == 57600
-            port.write(b"ab\xff\x00cd")  # FF is telnet's own
+            port.write(b"ab\xff\x00cd")  # FF is the escape byte of Telnet
             received = b""
             while len(received) < 6:
                 received += port.read(2.0)
@@ -195,6 +196,7 @@ def test_a_recording_ends(tmp_path: Path) -> None:
     assert port.read(1.0) == b"abc"
     with pytest.raises(EndOfRecordingError):
         port.read(1.0)
+    port.close()
 
 
 def test_plays_a_recording_at_a_limited_rate(tmp_path: Path) -> None:
@@ -204,6 +206,7 @@ def test_plays_a_recording_at_a_limited_rate(tmp_path: Path) -> None:
     while count < 200:
         count += len(port.read(0.5))
     assert 0.1 < time.monotonic() - start_s < 5.0
+    port.close()
 
 
 def usb_port(device: str, vid: int | None, pid: int | None, serial_number: str | None) -> SimpleNamespace:

@@ -1,4 +1,4 @@
-"""The ROS 2 example against a stand-in for `rclpy` that checks types as strictly and prints each message as JSON."""
+"""Run the ROS 2 example with a stand-in for `rclpy` that checks types as strictly and prints messages as JSON."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Requests and operations, with a time that the test sets."""
+"""Requests and operations with a simulated clock."""
 
 from dataclasses import replace
 from typing import Any
@@ -28,7 +28,7 @@ def frame(kind: str, payload: bytes = b"") -> Frame:
 
 
 def request(kind: str, *, last: int = 1, queue: str = "") -> Request:
-    """Return a request answered by `last` frames of its kind, or by the one whose payload is "."."""
+    """Return a request whose response is `last` frames of its kind, or one frame with the payload "."."""
     taken = 0
 
     def accept(answer: Frame) -> Claim:
@@ -79,7 +79,7 @@ def test_does_not_accept_a_frame_before_the_request_is_sent(world: World) -> Non
 
 
 def test_a_request_that_only_waits_accepts_a_frame_of_the_same_read(world: World) -> None:
-    """An answer and what it announces often come in one read."""
+    """A response and the frame that it announces often arrive in one read."""
 
     async def operation() -> bytes:
         await request("A")

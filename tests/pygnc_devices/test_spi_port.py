@@ -1,4 +1,4 @@
-"""SPI buses of the kernel, with a device file that is none: what would go to the kernel goes to a simulated counter."""
+"""SPI port on an ordinary file: calls of the kernel go to a simulated counter."""
 
 import contextlib
 import ctypes
@@ -15,7 +15,7 @@ import pytest
 from pygnc_devices import spi_port
 from pygnc_devices.errors import PortBusyError, PortError, PortGoneError
 from pygnc_devices.opc_n3.driver import OpcN3
-from pygnc_devices.port import open_port
+from pygnc_devices.ports import open_port
 from pygnc_devices.spi_port import SpiPort
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 from tests.pygnc_devices.opc_n3.quick import OPTIONS, counter
@@ -24,7 +24,7 @@ TRANSFER = struct.Struct("=QQIIHBBBBBB")
 
 
 class Kernel:
-    """The kernel's side of spidev, as linux/spi/spidev.h describes it."""
+    """Simulated kernel side of spidev, as in linux/spi/spidev.h."""
 
     def __init__(self, opc: OpcN3Simulator) -> None:
         self.opc = opc

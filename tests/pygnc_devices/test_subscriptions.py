@@ -1,4 +1,4 @@
-"""Readings reach those who wait for them, whatever ends the waiting.
+"""Readings reach waiting threads, even if an exception interrupts the waiting.
 
 Two tests raise an exception before every single bytecode of the waiting code. That is stricter than a signal handler,
 which runs between certain bytecodes only: an exception before the bytecode that ends an `except` block leaves the
@@ -24,7 +24,7 @@ from pygnc_devices.scheduler import Procedure
 from pygnc_devices.subscriptions import Publisher, Subscription
 
 LIMIT_S = 10.0
-"""Longer than anything here takes; only a deadlock reaches it."""
+"""Time limit that only a deadlock reaches."""
 
 
 class SignalError(BaseException):
@@ -36,7 +36,7 @@ def reading(number: int) -> Reading:
 
 
 def struck(work: Callable[[], object], step: int) -> bool:
-    """Call `work` in a thread, raise an exception before its `step`th bytecode; return whether it has so many."""
+    """Call `work` in a thread and raise an exception before bytecode `step`; return False if it has fewer bytecodes."""
     left, was_struck = step, False
 
     def trace(frame: FrameType, event: str, _: object) -> Any:  # noqa: ANN401 - itself
@@ -58,7 +58,7 @@ def struck(work: Callable[[], object], step: int) -> bool:
         finally:
             sys.settrace(None)
 
-    gc.disable()  # a finaliser that the collector calls would be struck instead, and its exception ignored
+    gc.disable()  # otherwise the exception may be raised in a finaliser of the garbage collector, which ignores it
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
@@ -67,7 +67,7 @@ def struck(work: Callable[[], object], step: int) -> bool:
 
 
 def ends(work: Callable[[], object]) -> bool:
-    """Return whether another thread can complete `work`."""
+    """Return True if another thread can complete `work`."""
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(LIMIT_S)

@@ -1,4 +1,4 @@
-"""Sentences: text between commas, by their declaration."""
+"""Declared sentences of text between commas."""
 
 import pytest
 from hypothesis import given

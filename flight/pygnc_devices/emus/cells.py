@@ -1,7 +1,7 @@
 """Values of single cells, assembled from sentences of up to eight cells by string and number, in any order."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, TypeAlias
@@ -78,31 +78,22 @@ class CellTable:
 
     def add(self, values: Mapping[str, Value | None], *, clear_at_first: bool = False) -> None:
         """Add a sentence; with `clear_at_first` the first cell of the first string discards all earlier values."""
-        if "first_cell" not in values:
-            self._add_named(values, clear_at_first=clear_at_first)
-            return
-        string, first = values["string"], values["first_cell"]
-        self.has_communication = isinstance(string, int) and isinstance(first, int)
-        if not isinstance(string, int) or not isinstance(first, int):
-            return
-        if clear_at_first and (string, first) == (0, 0):
-            self._values.clear()
-        for number, name in enumerate(self._fields, first):
-            value = values[name]
-            if isinstance(value, int | float):
-                self._values[string, number] = float(value)
-
-    def _add_named(self, values: Mapping[str, Value | None], *, clear_at_first: bool) -> None:
-        """Add the values of a sentence of `sentence_of`."""
-        for name, value in values.items():
-            found = _CELL_NAME.match(name)
-            if found is None:
-                continue
-            cell = (int(found[1] or 0), int(found[2]))
+        for cell, value in self._cells(values):
             if clear_at_first and cell == (0, 0):
                 self._values.clear()
             if isinstance(value, int | float):
                 self._values[cell] = float(value)
+
+    def _cells(self, values: Mapping[str, Value | None]) -> Iterator[tuple[Cell, Value | None]]:
+        """Yield the cells of a declared sentence, or of a sentence of `sentence_of`."""
+        if "first_cell" not in values:
+            named = ((_CELL_NAME.match(name), value) for name, value in values.items())
+            yield from (((int(found[1] or 0), int(found[2])), value) for found, value in named if found is not None)
+            return
+        string, first = values["string"], values["first_cell"]
+        self.has_communication = isinstance(string, int) and isinstance(first, int)
+        if isinstance(string, int) and isinstance(first, int):
+            yield from (((string, number), values[name]) for number, name in enumerate(self._fields, first))
 
     def is_complete(self, expected: int | None) -> bool:
         """Return True if the values of all cells are known.

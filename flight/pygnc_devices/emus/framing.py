@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from pygnc_devices.declaration import Value
 from pygnc_devices.emus.cells import size_fits
 from pygnc_devices.emus.sentences import SENTENCES, SUMMARY
-from pygnc_devices.framing import DamageReason, Frame, Judgement, LineFormat, ReflectedCrc
+from pygnc_devices.framing import DamageReason, Frame, Judgement, ReflectedCrc, line_format
 
 Values: TypeAlias = dict[str, Value | None]
 LONGEST: Final = 512
@@ -44,7 +44,7 @@ def _fits(name: str, payload: bytes) -> bool:
     return sentence.fits(payload) and (name not in SUMMARY or size_fits(sentence.decode(payload)))
 
 
-scan: Final = LineFormat(_CANDIDATE, _judge, LONGEST).scan
+scan: Final = line_format(_CANDIDATE, _judge, LONGEST).scan
 
 
 def decode(frame: Frame) -> Values:

@@ -19,7 +19,7 @@ from pygnc_devices.emus.unit import EmusUnit
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError, WriteForbiddenError
 from pygnc_devices.family import Found
 from pygnc_devices.framing import Frame
-from pygnc_devices.scheduler import Claim, Request, Sleep
+from pygnc_devices.scheduler import Claim, Request, Sleep, accept_if
 
 FUNCTION_FLAGS: Final = "1600"
 CONTACTOR_BIT: Final = 27
@@ -133,7 +133,7 @@ def request_sentence(
     is_slow = name in SUMMARY or name in SUMMARY.values()
     return Request(
         b"\r\n" + make_sentence(name, text),
-        accept or (lambda frame: Claim.LAST if frame.kind == name else Claim.NO),
+        accept or accept_if(lambda frame: frame.kind == name),
         name,
         timeout_s or (_CELL_TIMEOUT_S if is_slow else _TIMEOUT_S),
         tries or (1 if is_slow else _TRIES),
@@ -152,11 +152,7 @@ def request_list(name: str) -> Request:
 def request_parameter(number: str, data: str = "?") -> Request:
     """Return CF2, which reads a parameter, or writes `data`. A write is sent once: read it back to check."""
     wanted = number.upper().encode()
-
-    def accept(frame: Frame) -> Claim:
-        is_mine = frame.kind == "CF2" and frame.payload.upper().split(b",")[0] == wanted
-        return Claim.LAST if is_mine else Claim.NO
-
+    accept = accept_if(lambda frame: frame.kind == "CF2" and frame.payload.upper().split(b",")[0] == wanted)
     return request_sentence("CF2", f"{number},{data}", accept=accept, tries=_TRIES if data == "?" else 1)
 
 

@@ -9,11 +9,10 @@ from dataclasses import astuple, dataclass, replace
 from typing import Final
 
 from pygnc_devices.errors import DeviceError, NoAnswerError
-from pygnc_devices.framing import Frame
 from pygnc_devices.gx2.operations import CYCLE_S, ask, check_kind, command, identify
 from pygnc_devices.gx2.packets import PACKETS
 from pygnc_devices.gx2.unit import Gx2Unit
-from pygnc_devices.scheduler import Claim, Request
+from pygnc_devices.scheduler import Request, wait_for
 
 RATE_ADDRESS: Final = 0xFCA2
 STARTUP_ADDRESS: Final = 0xFCA6
@@ -21,7 +20,7 @@ COUNTS_PER_S: Final = 51_200
 DIVIDERS: Final = range(170, COUNTS_PER_S + 1)
 """Dividers of the rate: about 300 Hz to 1 Hz."""
 _WIRELESS: Final = 0x8000
-_TRIES: Final = 2
+_WRITES: Final = 2
 _GX3_HZ: Final = 1000
 _READ, _SET, _STORE = 0, 1, 2
 _QUEUE: Final = "eeprom"
@@ -52,15 +51,13 @@ class Sampling:
 
 async def read_word(unit: Gx2Unit, address: int) -> int:
     """Return the 16-bit word at an address (E5)."""
-    for attempt in range(_TRIES):
-        try:
-            data = b"\x00" + struct.pack(">H", address)
-            return int.from_bytes((await ask(unit, _command("E5", data))).payload, "big")
-        except NoAnswerError:
-            if attempt == _TRIES - 1:
-                raise
-            await _wait_for_late_words()
-    raise AssertionError
+    request = _command("E5", b"\x00" + struct.pack(">H", address))
+    try:
+        frame = await ask(unit, request)
+    except NoAnswerError:
+        await _wait_for_late_words()
+        frame = await ask(unit, request)
+    return int.from_bytes(frame.payload, "big")
 
 
 async def write_word(unit: Gx2Unit, address: int, word: int) -> None:
@@ -71,7 +68,7 @@ async def write_word(unit: Gx2Unit, address: int, word: int) -> None:
     """
     if (await read_word(unit, address)) == word:
         return
-    for _ in range(_TRIES):
+    for _ in range(_WRITES):
         try:
             await ask(unit, _command("E4", b"\xc1\x29\x00" + struct.pack(">HH", address, word)))
         except NoAnswerError:
@@ -178,9 +175,6 @@ def _command(kind: str, data: bytes) -> Request:
 
 
 async def _wait_for_late_words() -> None:
-    def accept(frame: Frame) -> Claim:
-        return Claim.LAST if frame.kind in {"E4", "E5"} else Claim.NO
-
     with contextlib.suppress(NoAnswerError):
         while True:
-            await Request(b"", accept, _QUEUE, _LATE_S, tries=1)
+            await wait_for(lambda frame: frame.kind in {"E4", "E5"}, _QUEUE, _LATE_S)

@@ -11,6 +11,7 @@ import struct
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
@@ -19,7 +20,7 @@ from pygnc_devices.framing import Frame
 from pygnc_devices.gx2.framing import ACK, NACK, NODE_IS_THERE
 from pygnc_devices.gx2.packets import PACKETS, STREAMABLE
 from pygnc_devices.gx2.unit import GX2_HZ, GX3_HZ, Gx2Unit, Values, decode
-from pygnc_devices.scheduler import Claim, Request, Sleep
+from pygnc_devices.scheduler import Claim, Request, accept_if, retry, wait_for
 from pygnc_devices.units import STANDARD_GRAVITY_MPS2
 
 _TIMEOUT_S: Final = 0.4
@@ -41,11 +42,7 @@ def command(
     queue: str = "",
 ) -> Request:
     """Return the request of a command; the response is a packet of the same kind whose payload `fits` accepts."""
-
-    def accept(frame: Frame) -> Claim:
-        is_mine = frame.kind == NACK or (frame.kind == kind and fits(frame.payload))
-        return Claim.LAST if is_mine else Claim.NO
-
+    accept = accept_if(lambda frame: frame.kind == NACK or (frame.kind == kind and fits(frame.payload)))
     return Request(bytes.fromhex(kind) + data, accept, queue or kind, timeout_s, tries, what=f"command {kind}")
 
 
@@ -152,10 +149,7 @@ async def probe() -> Found:
     The checksum of one packet proves little, and the frames of monoDrive's simulator contain packets C2. Therefore a
     stream needs several packets of one kind, and is not certain.
     """
-
-    def accept(frame: Frame) -> Claim:
-        return Claim.LAST if frame.kind == "EA" or frame.kind in STREAMABLE else Claim.NO
-
+    accept = accept_if(lambda frame: frame.kind == "EA" or frame.kind in STREAMABLE)
     kind = (await replace(_ask_text(2), accept=accept, timeout_s=_PROBE_S, tries=3))[-1].kind
     try:
         return await _identity_for_search(_PROBE_S, 3)
@@ -184,11 +178,7 @@ async def streamed_kind(wait_s: float) -> str:
     Raises:
         NoAnswerError: no measurement arrives within `wait_s` seconds.
     """
-
-    def accept(frame: Frame) -> Claim:
-        return Claim.LAST if frame.kind in STREAMABLE else Claim.NO
-
-    return (await Request(b"", accept, "stream", wait_s, tries=1, what="a stream"))[-1].kind
+    return (await wait_for(lambda frame: frame.kind in STREAMABLE, "stream", wait_s, "a stream"))[-1].kind
 
 
 async def ping_node(unit: Gx2Unit) -> bool:
@@ -199,10 +189,7 @@ async def ping_node(unit: Gx2Unit) -> bool:
     """
     if unit.node is None:
         raise DeviceError("the unit was opened without node=; only a base station has nodes")
-
-    def accept(frame: Frame) -> Claim:
-        return Claim.LAST if frame.kind in {NODE_IS_THERE, NACK} else Claim.NO
-
+    accept = accept_if(lambda frame: frame.kind in {NODE_IS_THERE, NACK})
     octets = b"\x02" + struct.pack(">H", unit.node)
     frames = await Request(octets, accept, "02", CYCLE_S, tries=2, what=f"node {unit.node}")
     return frames[-1].kind == NODE_IS_THERE
@@ -358,7 +345,7 @@ async def reset(unit: Gx2Unit) -> None:
     """Restart a 3DM-GX3-25 and wait until it responds; values set until power-off are lost (FE).
 
     Raises:
-        DeviceError: the unit is no 3DM-GX3-25.
+        DeviceError: the unit is not a 3DM-GX3-25.
     """
     await identify(unit)
     if not unit.is_gx3:
@@ -368,15 +355,7 @@ async def reset(unit: Gx2Unit) -> None:
     unit.stream = None
     unit.timer.restart()
     unit.reset_rate()
-    for attempt in range(_RESTART_ATTEMPTS):
-        await Sleep(_RESTART_S)
-        try:
-            await identify(unit)
-        except NoAnswerError:
-            if attempt == _RESTART_ATTEMPTS - 1:
-                raise
-        else:
-            return
+    await retry(partial(identify, unit), _RESTART_ATTEMPTS, _RESTART_S)
 
 
 async def _wake(unit: Gx2Unit) -> None:
@@ -389,10 +368,7 @@ async def _wake(unit: Gx2Unit) -> None:
 async def _stop_without_reply(unit: Gx2Unit) -> None:
     """Send FA, which has no response; the base station of a node acknowledges it."""
     octets = b"\xfa\x75\xb4" if unit.is_gx3 else b"\xfa"
-
-    def accept(frame: Frame) -> Claim:
-        return Claim.LAST if unit.node is None or frame.kind in {ACK, NACK} else Claim.NO
-
+    accept = accept_if(lambda frame: unit.node is None or frame.kind in {ACK, NACK})
     timeout_s = 0.05 if unit.node is None else 0.3
     with contextlib.suppress(NoAnswerError):
         await unit.wrap(Request(octets, accept, "FA", timeout_s, tries=1, what="command FA"))
@@ -406,8 +382,4 @@ def _continuous(kind: str) -> Request:
 
 def _streamed(kind: str, wait_s: float) -> Request:
     """Return a request that waits for a streamed packet."""
-
-    def accept(frame: Frame) -> Claim:
-        return Claim.LAST if frame.kind == kind else Claim.NO
-
-    return Request(b"", accept, f"next {kind}", wait_s, tries=1, what=f"a streamed packet {kind}")
+    return wait_for(lambda frame: frame.kind == kind, f"next {kind}", wait_s, f"a streamed packet {kind}")

@@ -7,7 +7,7 @@ import struct
 from dataclasses import replace
 from typing import Final
 
-from pygnc_devices.declaration import Field, Packet, axes
+from pygnc_devices.declaration import Field, Packet, axes, matrix, word
 from pygnc_devices.units import (
     ACCELERATION,
     ANGLE,
@@ -26,14 +26,6 @@ LARGEST_FLOAT: Final = 1e6
 GAUSS_T: Final = 1e-4
 
 
-def _matrix(meaning: str) -> tuple[Field, ...]:
-    return tuple(
-        Field(f"m{row}{column}", "f", NONE, None, 0.0, f"{meaning}, row {row}, column {column}")
-        for row in (1, 2, 3)
-        for column in (1, 2, 3)
-    )
-
-
 _ACCEL: Final = axes("accel", ACCELERATION, "mps2", STANDARD_GRAVITY_MPS2, "specific force", "Accel")
 _RATE: Final = axes("rate", RATE, "rad_s", None, "angular rate", "Rate")
 _MAG: Final = axes("mag", MAGNETIC, "t", GAUSS_T, "magnetic field; not measured by an Inertia-Link", "Mag")
@@ -42,7 +34,7 @@ _PUSH: Final = axes(
     "delta_velocity", VELOCITY, "mps", STANDARD_GRAVITY_MPS2, "integral of specific force", "DeltaVelocity"
 )
 _GYRO_BIAS: Final = axes("gyro_bias", RATE, "rad_s", None, "bias of the gyros", "RateBias")
-_M: Final = _matrix("rotation from north-east-down to the unit's axes")
+_M: Final = matrix("m", "rotation from north-east-down to the unit's axes")
 _EULER: Final = tuple(
     Field(f"{name}_rad", "f", ANGLE, None, 0.0, f"{name} angle", f"{name}Angle") for name in ("roll", "pitch", "yaw")
 )
@@ -61,10 +53,6 @@ def _answer(name: str, *fields: Field, meaning: str) -> Packet:
     return Packet(name, fields, meaning=meaning, is_reading=False)
 
 
-def _word(name: str, code: str, meaning: str) -> Field:
-    return Field(name, code, NONE, None, 0.0, meaning)
-
-
 READINGS: Final = (
     _reading(
         "C1",
@@ -75,7 +63,7 @@ READINGS: Final = (
     _reading("C2", *_ACCEL, *_RATE, meaning="specific force and angular rate"),
     _reading("C3", *_TURN, *_PUSH, meaning="rotation and velocity change"),
     _reading("C5", *_M, meaning="orientation"),
-    _reading("C6", *_matrix("rotation that the last update made"), meaning="update of the orientation"),
+    _reading("C6", *matrix("m", "rotation that the last update made"), meaning="update of the orientation"),
     _reading("C7", *_MAG, meaning="magnetic field"),
     _reading("C8", *_ACCEL, *_RATE, *_M, meaning="specific force, angular rate, orientation"),
     _reading("CB", *_ACCEL, *_RATE, *_MAG, meaning="specific force, angular rate, magnetic field"),
@@ -84,8 +72,8 @@ READINGS: Final = (
     _reading("CF", *_EULER, *_RATE, meaning="Euler angles and angular rate"),
     _reading(
         "D1",
-        _word("raw_temperature_accel", "H", "12-bit A/D counts, accelerometer"),
-        *(_word(f"raw_temperature_gyro_{axis}", "H", f"12-bit A/D counts, gyro {axis}") for axis in ("x", "y", "z")),
+        word("raw_temperature_accel", "H", "12-bit A/D counts, accelerometer"),
+        *(word(f"raw_temperature_gyro_{axis}", "H", f"12-bit A/D counts, gyro {axis}") for axis in ("x", "y", "z")),
         meaning="temperatures, raw",
     ),
     _reading(
@@ -98,12 +86,12 @@ READINGS: Final = (
     _reading("D3", *_TURN, *_PUSH, *_MAG, meaning="rotation, velocity change, magnetic field"),
     _reading(
         "DF",
-        *(_word(f"q{number}", "f", f"component {number} of the quaternion") for number in range(4)),
+        *(word(f"q{number}", "f", f"component {number} of the quaternion") for number in range(4)),
         meaning="orientation as a quaternion (3DM-GX3-25)",
     ),
 )
 ANSWERS: Final = (
-    _answer("C4", _word("command", "B", "packet that is streamed, 0: none"), _TIMER, meaning="continuous mode"),
+    _answer("C4", word("command", "B", "packet that is streamed, 0: none"), _TIMER, meaning="continuous mode"),
     _answer(
         "C9",
         *axes("accel_bias", ACCELERATION, "mps2", STANDARD_GRAVITY_MPS2, "bias of the accelerometer", "AccelBias"),
@@ -114,32 +102,32 @@ ANSWERS: Final = (
     _answer("CD", *_GYRO_BIAS, _TIMER, meaning="bias of the gyros, as captured"),
     _answer(
         "D0",
-        _word("quantity", "H", "1 accelerometer, 2 gyros, 65535 nothing"),
+        word("quantity", "H", "1 accelerometer, 2 gyros, 65535 nothing"),
         _TIMER,
         meaning="bias into EEPROM",
     ),
-    _answer("E4", _word("word", "H", "word as written"), meaning="write a word of the EEPROM"),
-    _answer("E5", _word("word", "H", "word as read"), meaning="read a word of the EEPROM"),
-    _answer("E9", _word("firmware", "I", "version: 2103 is 2.1.03"), meaning="version of the firmware"),
-    _answer("EA", _word("selector", "B", "number of the text"), _word("text", "16s", "ASCII"), meaning="identity"),
-    _answer("FB", _word("bits", "B", "tests that are on"), meaning="built-in test"),
-    _answer("D4", _word("mode", "B", "mode"), meaning="mode (3DM-GX3-25)"),
+    _answer("E4", word("word", "H", "word as written"), meaning="write a word of the EEPROM"),
+    _answer("E5", word("word", "H", "word as read"), meaning="read a word of the EEPROM"),
+    _answer("E9", word("firmware", "I", "version: 2103 is 2.1.03"), meaning="version of the firmware"),
+    _answer("EA", word("selector", "B", "number of the text"), word("text", "16s", "ASCII"), meaning="identity"),
+    _answer("FB", word("bits", "B", "tests that are on"), meaning="built-in test"),
+    _answer("D4", word("mode", "B", "mode"), meaning="mode (3DM-GX3-25)"),
     _answer("D7", _TIMER, meaning="timer was set (3DM-GX3-25)"),
-    _answer("D9", _word("settings", "7s", "not decoded"), meaning="settings of the line (3DM-GX3-25)"),
-    _answer("DA", _word("flags", "I", "not decoded"), meaning="stationary test (3DM-GX3-25)"),
+    _answer("D9", word("settings", "7s", "not decoded"), meaning="settings of the line (3DM-GX3-25)"),
+    _answer("DA", word("flags", "I", "not decoded"), meaning="stationary test (3DM-GX3-25)"),
     _answer(
         "DB",
-        _word("decimation", "H", "divider of 1000 Hz"),
-        _word("flags", "H", "data conditioning"),
-        _word("inertial_filter_size", "B", "samples, gyros and accelerometers"),
-        _word("magnetic_filter_size", "B", "samples, magnetometer"),
-        _word("up_compensation", "H", "seconds"),
-        _word("north_compensation", "H", "seconds"),
-        _word("magnetic_power", "B", "0: highest bandwidth"),
-        _word("reserved", "5s", "zero"),
+        word("decimation", "H", "divider of 1000 Hz"),
+        word("flags", "H", "data conditioning"),
+        word("inertial_filter_size", "B", "samples, gyros and accelerometers"),
+        word("magnetic_filter_size", "B", "samples, magnetometer"),
+        word("up_compensation", "H", "seconds"),
+        word("north_compensation", "H", "seconds"),
+        word("magnetic_power", "B", "0: highest bandwidth"),
+        word("reserved", "5s", "zero"),
         meaning="sampling settings (3DM-GX3-25)",
     ),
-    _answer("DD", _word("seconds", "f", "reported by the unit"), meaning="realignment (3DM-GX3-25)"),
+    _answer("DD", word("seconds", "f", "reported by the unit"), meaning="realignment (3DM-GX3-25)"),
 )
 PACKETS: Final = {packet.name: packet for packet in (*READINGS, *ANSWERS)}
 STREAMABLE: Final = frozenset(packet.name for packet in READINGS)

@@ -1,4 +1,4 @@
-"""Commands: a packet with one field, answered by a packet with an acknowledgement and, if asked for, data.
+"""Commands: packets with one field. The response has an acknowledgement and, if requested, data.
 
 The acknowledgement is the field F1: descriptor of the command, error code (0: accepted). Most settings have one command
 with a function selector: write, read, save, load the saved value, load the factory default. Source: MIP SDK of
@@ -36,13 +36,13 @@ class Function(IntEnum):
 
 
 def acknowledged(frame: Frame) -> tuple[int, int] | None:
-    """Return the command and the error code of a response; None if the packet is no response."""
+    """Return the command and the error code of a response; None if the packet is not a response."""
     descriptor, data = next(split_fields(frame.payload))
     return (data[0], data[1]) if descriptor == ACKNOWLEDGEMENT and len(data) == 2 else None
 
 
 def refusal(frame: Frame) -> str | None:
-    """Return the error with which a unit refuses a command; None if the packet is no refusal."""
+    """Return the error with which a unit refuses a command; None if the packet is not a refusal."""
     answer = acknowledged(frame)
     return ERRORS.get(answer[1], f"error {answer[1]:#04x}") if answer is not None and answer[1] else None
 

@@ -1,5 +1,6 @@
 """Driver of MicroStrain units with the MIP protocol: `Mip`, `AsyncMip`, their controls and family."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -97,10 +98,8 @@ async def restore(unit: MipUnit, text: str, to_another_unit: bool) -> list[Setti
 async def _all_values(unit: MipUnit) -> dict[str, str]:
     values = {}
     for name in SETTINGS:
-        try:
+        with contextlib.suppress(RefusedError):  # the model does not have the setting
             values[name] = await operations.read_setting(unit, name)
-        except RefusedError:  # the model does not have the setting
-            continue
     return values
 
 

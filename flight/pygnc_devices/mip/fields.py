@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dataclasses import field as attribute
 from typing import Final
 
-from pygnc_devices.declaration import Field, Labels, Packet, axes
+from pygnc_devices.declaration import Field, Labels, Packet, axes, matrix, word
 from pygnc_devices.units import (
     ACCELERATION,
     ANGLE,
@@ -58,22 +58,10 @@ def _checked(descriptor: int, name: str, *fields: Field, meaning: str = "") -> D
     )
 
 
-def _word(name: str, code: str, meaning: str, unit: Unit = NONE, labels: Labels | None = None) -> Field:
-    return Field(name, code, unit, meaning=meaning, labels=labels)
-
-
 def _number(  # noqa: PLR0917 - a table's columns
     name: str, unit: Unit, meaning: str, scale: float | None = None, column: str = "", code: str = "f"
 ) -> Field:
     return Field(name, code, unit, scale, 0.0, meaning, column)
-
-
-def _matrix(name: str, meaning: str) -> tuple[Field, ...]:
-    return tuple(
-        _word(f"{name}{row}{column}", "f", f"{meaning}, row {row}, column {column}")
-        for row in (1, 2, 3)
-        for column in (1, 2, 3)
-    )
 
 
 def _ned(name: str, unit: Unit, suffix: str, meaning: str) -> tuple[Field, ...]:
@@ -85,27 +73,27 @@ def _euler(suffix: str, meaning: str, column: str) -> tuple[Field, ...]:
     return tuple(_number(f"{name}{suffix}_rad", ANGLE, f"{meaning}, {name}", None, name + column) for name in names)
 
 
-_QUATERNION: Final = tuple(_word(f"q{number}", "f", f"quaternion, component {number}") for number in range(4))
+_QUATERNION: Final = tuple(word(f"q{number}", "f", f"quaternion, component {number}") for number in range(4))
 _EULER: Final = _euler("", "Euler angle from north-east-down", "Angle")
 _TIME_FLAGS: Final = "bits of the valid parts of the time"
 
 
 def _gps_time(descriptor: int, name: str, prefix: str = "") -> DataField:
-    tow = _word(f"{prefix}tow_s", "d", "time of week; without time synchronisation, time since the start", TIME)
-    week = _word(f"{prefix}week", "H", "GPS week since 1980")
-    return _field(descriptor, name, tow, week, _word(f"{prefix}time_flags", "H", _TIME_FLAGS), meaning="GPS time")
+    tow = word(f"{prefix}tow_s", "d", "time of week; without time synchronisation, time since the start", TIME)
+    week = word(f"{prefix}week", "H", "GPS week since 1980")
+    return _field(descriptor, name, tow, week, word(f"{prefix}time_flags", "H", _TIME_FLAGS), meaning="GPS time")
 
 
 SHARED: Final = (
-    _field(0xD0, "event_source", _word("event_source", "B", "number of the trigger, 0 for periodic output")),
-    _field(0xD1, "ticks", _word("ticks", "I", "ticks since power-up", TICKS)),
-    _field(0xD2, "delta_ticks", _word("delta_ticks", "I", "ticks since the previous output", TICKS)),
+    _field(0xD0, "event_source", word("event_source", "B", "number of the trigger, 0 for periodic output")),
+    _field(0xD1, "ticks", word("ticks", "I", "ticks since power-up", TICKS)),
+    _field(0xD2, "delta_ticks", word("delta_ticks", "I", "ticks since the previous output", TICKS)),
     _gps_time(0xD3, "gps_timestamp", "gps_"),
-    _field(0xD4, "delta_time", _word("delta_time_s", "d", "time since the previous output", TIME)),
-    _field(0xD5, "reference_time", _word("reference_time_ns", "Q", "time since the start", NANOSECONDS)),
-    _field(0xD6, "reference_delta", _word("reference_delta_ns", "Q", "time since the previous output", NANOSECONDS)),
-    _checked(0xD7, "external_time", _word("external_time_ns", "Q", "time of an external clock", NANOSECONDS)),
-    _checked(0xD8, "external_delta", _word("external_delta_ns", "Q", "external time since the previous", NANOSECONDS)),
+    _field(0xD4, "delta_time", word("delta_time_s", "d", "time since the previous output", TIME)),
+    _field(0xD5, "reference_time", word("reference_time_ns", "Q", "time since the start", NANOSECONDS)),
+    _field(0xD6, "reference_delta", word("reference_delta_ns", "Q", "time since the previous output", NANOSECONDS)),
+    _checked(0xD7, "external_time", word("external_time_ns", "Q", "time of an external clock", NANOSECONDS)),
+    _checked(0xD8, "external_delta", word("external_delta_ns", "Q", "external time since the previous", NANOSECONDS)),
 )
 """Fields that any data packet may contain."""
 
@@ -127,13 +115,13 @@ SENSOR: Final = (
     _field(0x06, "scaled_mag", *axes("mag", MAGNETIC, "t", GAUSS_T, "magnetic field", "Mag")),
     _field(0x07, "delta_theta", *axes("delta_angle", ANGLE, "rad", None, "rotation since the last", "DeltaAngle")),
     _field(0x08, "delta_velocity", *axes("delta_velocity", VELOCITY, "mps", G, "change of velocity", "DeltaVelocity")),
-    _field(0x09, "cf_matrix", *_matrix("m", "rotation from north-east-down to the unit's axes")),
+    _field(0x09, "cf_matrix", *matrix("m", "rotation from north-east-down to the unit's axes")),
     _field(0x0A, "cf_quaternion", *_QUATERNION, meaning="orientation by the complementary filter"),
-    _field(0x0B, "cf_update_matrix", *_matrix("update_m", "rotation of the last update")),
+    _field(0x0B, "cf_update_matrix", *matrix("update_m", "rotation of the last update")),
     _field(0x0C, "cf_euler", *_EULER, meaning="Euler angles by the complementary filter"),
-    _field(0x0D, "raw_temperature", *(_word(f"raw_temperature{k}", "H", f"counts, channel {k}") for k in range(4))),
-    _field(0x0E, "internal_timestamp", _word("internal_ticks", "I", "clock of the unit", TICKS)),
-    _field(0x0F, "pps_timestamp", _word("pps_s", "I", "seconds", TIME), _word("pps_us", "I", "microseconds")),
+    _field(0x0D, "raw_temperature", *(word(f"raw_temperature{k}", "H", f"counts, channel {k}") for k in range(4))),
+    _field(0x0E, "internal_timestamp", word("internal_ticks", "I", "clock of the unit", TICKS)),
+    _field(0x0F, "pps_timestamp", word("pps_s", "I", "seconds", TIME), word("pps_us", "I", "microseconds")),
     _field(0x10, "north", *axes("stabilized_mag", MAGNETIC, "t", GAUSS_T, "north by the filter", "MagStabilized")),
     _field(0x11, "up", *axes("stabilized_accel", ACCELERATION, "mps2", G, "up by the filter", "AccelStabilized")),
     _gps_time(0x12, "sensor_timestamp"),
@@ -142,9 +130,9 @@ SENSOR: Final = (
         "temperature",
         *(_number(f"temperature_{name}_degc", TEMPERATURE, f"temperature, {name}") for name in ("min", "max", "mean")),
     ),
-    _field(0x16, "raw_pressure", _word("raw_pressure", "f", "counts of the pressure sensor")),
+    _field(0x16, "raw_pressure", word("raw_pressure", "f", "counts of the pressure sensor")),
     _field(0x17, "scaled_pressure", _number("pressure_pa", PRESSURE, "ambient pressure", _MBAR_PA, "pressure")),
-    _field(0x18, "overrange", _word("overrange", "H", "sensors beyond their range", NONE, _OVERRANGE)),
+    _field(0x18, "overrange", word("overrange", "H", "sensors beyond their range", labels=_OVERRANGE)),
     _checked(
         0x40,
         "odometer",
@@ -186,22 +174,22 @@ GNSS: Final = (
         _number("speed_accuracy_mps", VELOCITY, "accuracy of the speed"),
         _number("heading_accuracy_rad", ANGLE, "accuracy of the heading", _DEGREE, "headingAccuracy"),
     ),
-    _checked(0x07, "dop", *(_word(f"{k}dop", "f", f"dilution of precision, {k.upper()}DOP") for k in "gphvtne")),
+    _checked(0x07, "dop", *(word(f"{k}dop", "f", f"dilution of precision, {k.upper()}DOP") for k in "gphvtne")),
     _checked(
         0x08,
         "utc",
-        _word("utc_year", "H", "year"),
-        *(_word(f"utc_{name}", "B", name) for name in ("month", "day", "hour", "minute", "second")),
-        _word("utc_ms", "I", "milliseconds"),
+        word("utc_year", "H", "year"),
+        *(word(f"utc_{name}", "B", name) for name in ("month", "day", "hour", "minute", "second")),
+        word("utc_ms", "I", "milliseconds"),
         meaning="UTC",
     ),
     _gps_time(0x09, "gps_time"),
     _checked(
         0x0B,
         "fix",
-        _word("fix_type", "B", "kind of the fix", NONE, _FIX_TYPES),
-        _word("satellites", "B", "number of satellites used"),
-        _word("fix_flags", "H", "corrections used", NONE, Labels({0: "SBAS", 1: "DGNSS"}, is_bit_field=True)),
+        word("fix_type", "B", "kind of the fix", labels=_FIX_TYPES),
+        word("satellites", "B", "number of satellites used"),
+        word("fix_flags", "H", "corrections used", labels=Labels({0: "SBAS", 1: "DGNSS"}, is_bit_field=True)),
     ),
 )
 
@@ -210,7 +198,7 @@ FILTER: Final = (
     _checked(0x01, "position", _LATITUDE, _LONGITUDE, _ALTITUDE),
     _checked(0x02, "velocity", *_ned("velocity", VELOCITY, "_mps", "velocity")),
     _checked(0x03, "quaternion", *_QUATERNION, meaning="attitude"),
-    _checked(0x04, "matrix", *_matrix("m", "rotation from north-east-down to the unit's axes"), meaning="attitude"),
+    _checked(0x04, "matrix", *matrix("m", "rotation from north-east-down to the unit's axes"), meaning="attitude"),
     _checked(0x05, "euler", *_EULER, meaning="attitude"),
     _checked(0x06, "gyro_bias", *axes("rate_bias", RATE, "rad_s", None, "bias of the gyro", "RateBias")),
     _checked(
@@ -237,21 +225,19 @@ FILTER: Final = (
     _field(
         0x10,
         "status",
-        _word("filter_state", "H", _STATES),
-        _word("dynamics_mode", "H", "dynamics mode; 1 portable, 2 automotive, 3 airborne"),
-        _word("status_flags", "H", "warnings of the filter; their meaning depends on the model and the state"),
+        word("filter_state", "H", _STATES),
+        word("dynamics_mode", "H", "dynamics mode; 1 portable, 2 automotive, 3 airborne"),
+        word("status_flags", "H", "warnings of the filter; their meaning depends on the model and the state"),
     ),
     _gps_time(0x11, "filter_timestamp"),
-    _checked(
-        0x12, "quaternion_uncertainty", *(_word(f"q{k}_sd", "f", f"standard deviation of q{k}") for k in range(4))
-    ),
+    _checked(0x12, "quaternion_uncertainty", *(word(f"q{k}_sd", "f", f"standard deviation of q{k}") for k in range(4))),
     _checked(0x13, "gravity", *axes("gravity", ACCELERATION, "mps2", None, "gravity in the unit's axes", "Gravity")),
     _checked(
         0x14,
         "heading_update",
         _number("heading_rad", ANGLE, "heading of the last update", None, "heading"),
         _number("heading_sd_rad", ANGLE, "its standard deviation", None, "headingSd"),
-        _word("heading_source", "H", "source of the heading; 1 magnetometer, 2 GNSS velocity, 4 external"),
+        word("heading_source", "H", "source of the heading; 1 magnetometer, 2 GNSS velocity, 4 external"),
     ),
     _checked(0x16, "gyro_scale", *axes("rate_scale", NONE, "", None, "scale factor of the gyro", "RateScale")),
     _checked(
@@ -263,21 +249,21 @@ FILTER: Final = (
     _checked(
         0x25, "mag_offset", *axes("mag_offset", MAGNETIC, "t", GAUSS_T, "hard iron offset by the filter", "MagOffset")
     ),
-    _checked(0x26, "mag_matrix", *_matrix("soft_iron", "soft iron matrix by the filter")),
+    _checked(0x26, "mag_matrix", *matrix("soft_iron", "soft iron matrix by the filter")),
     _checked(
         0x40, "position_ecef", *(_number(f"ecef_{k}_m", LENGTH, f"position in ECEF, {k}", code="d") for k in "xyz")
     ),
     _checked(0x41, "velocity_ecef", *(_number(f"ecef_v{k}_mps", VELOCITY, f"velocity in ECEF, {k}") for k in "xyz")),
 )
 SYSTEM: Final = (
-    _field(0x01, "built_in_test", _word("built_in_test", "16s", "results, the least significant byte first")),
+    _field(0x01, "built_in_test", word("built_in_test", "16s", "results, the least significant byte first")),
     _field(
         0x02,
         "time_sync",
-        _word("is_synchronised", "B", "1 if the time is synchronised to the PPS"),
-        _word("pps_age_s", "B", "time since the last PPS, 255 at most", TIME),
+        word("is_synchronised", "B", "1 if the time is synchronised to the PPS"),
+        word("pps_age_s", "B", "time since the last PPS, 255 at most", TIME),
     ),
-    _field(0x03, "gpio", _word("gpio_states", "B", "states of the pins, pin 1 in bit 0")),
+    _field(0x03, "gpio", word("gpio_states", "B", "states of the pins, pin 1 in bit 0")),
 )
 
 DATA_SETS: Final = {

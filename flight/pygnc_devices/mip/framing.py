@@ -4,10 +4,11 @@ The length of a field counts its own two bytes of header. The checksum is Fletch
 it; numbers are big-endian. Source: MIP SDK of MicroStrain (`mip_packet`, `mip_field`).
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from pygnc_devices.framing import Damage, DamageReason, Frame, Scan, fletcher16, scan_by
+from pygnc_devices.framing import DamageReason, Frame, FrameFormat, fletcher16
 
 PREAMBLE: Final = b"\x75\x65"
 HEADER_BYTES: Final = 4
@@ -49,27 +50,21 @@ def split_fields(payload: bytes) -> Iterator[tuple[int, bytes]]:
         yield descriptor, payload[at - length : at]
 
 
-def scan(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - the signature of every scanner
-    """Find the packets of a buffer. After damage the search continues one byte further on."""
-    return scan_by(_find, octets, stalled=stalled)
-
-
-def _find(octets: bytes, at: int, stalled: bool) -> Frame | Damage | None:  # noqa: FBT001 - see `scan_by`
-    size = len(octets)
-    begin = octets.find(PREAMBLE, at)
-    if begin < 0:  # the last byte may be the first byte of a preamble
-        begin = size - 1 if octets[-1] == PREAMBLE[0] else size
-    if begin > at:
-        return Damage(at, begin, DamageReason.NOISE)
-    end = at + OVERHEAD_BYTES + octets[at + 3] if size - at >= HEADER_BYTES else size + 1
-    if end > size:
-        return Damage(at, at + 1, DamageReason.CUT) if stalled else None
+def _frame_at(octets: bytes, at: int, stalled: bool) -> Frame | DamageReason | None:  # noqa: ARG001, FBT001 - see `FrameFormat`
+    if len(octets) - at < HEADER_BYTES:
+        return None
+    end = at + OVERHEAD_BYTES + octets[at + 3]
+    if end > len(octets):
+        return None
     if fletcher16(octets[at : end - 2]) != octets[end - 2 : end]:
-        return Damage(at, at + 1, DamageReason.CHECKSUM)
+        return DamageReason.CHECKSUM
     payload = octets[at + HEADER_BYTES : end - 2]
     if not _has_whole_fields(payload):
-        return Damage(at, at + 1, DamageReason.CONTENT)
+        return DamageReason.CONTENT
     return Frame(f"{octets[at + 2]:02X}", payload, octets[at:end], at)
+
+
+scan: Final = FrameFormat(re.compile(rb"\x75(?:\x65|\Z)"), _frame_at).scan
 
 
 def _has_whole_fields(payload: bytes) -> bool:

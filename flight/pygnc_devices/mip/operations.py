@@ -15,7 +15,7 @@ from pygnc_devices.mip.fields import DATA_SETS, FIELDS, FIRST_DATA_SET
 from pygnc_devices.mip.framing import field_headers
 from pygnc_devices.mip.settings import BAUD, SETTINGS, SettingCommand, parse_format, setting
 from pygnc_devices.mip.unit import MipUnit, decode
-from pygnc_devices.scheduler import Claim, Request, SetBaud, Sleep
+from pygnc_devices.scheduler import Claim, Request, SetBaud, Sleep, accept_if, responds, retry, wait_for
 
 _FLASH_S: Final = 2.0
 """Time limit for writing non-volatile memory."""
@@ -35,16 +35,7 @@ _BASE_RATES: Final = {0x80: (0x06, 0x83), 0x81: (0x07, 0x84), 0x82: (0x0B, 0x8A)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Identity of a unit.
-
-    Attributes:
-        firmware: version of the firmware.
-        model: name of the model.
-        model_number: number of the model.
-        serial_number: serial number.
-        lot: number of the lot.
-        options: options, such as ranges.
-    """
+    """Identity of a unit, as the unit reports it; `firmware` is a version such as 1.1.22."""
 
     firmware: str
     model: str
@@ -104,15 +95,7 @@ async def reset(unit: MipUnit) -> None:
         await ask(request(BASE, 0x7E, tries=2))
     unit.volatile.clear()
     unit.reset_rate()
-    for attempt in range(_RESTART_ATTEMPTS):
-        await Sleep(_RESTART_S)
-        try:
-            await ask(request(BASE, 0x01, tries=1))
-        except NoAnswerError:
-            if attempt == _RESTART_ATTEMPTS - 1:
-                raise
-        else:
-            return
+    await retry(lambda: ask(request(BASE, 0x01, tries=1)), _RESTART_ATTEMPTS, _RESTART_S)
 
 
 async def read_setting(unit: MipUnit, name: str) -> str:
@@ -123,7 +106,7 @@ async def read_setting(unit: MipUnit, name: str) -> str:
         RefusedError: the unit does not have the setting.
     """
     declaration = setting(name)
-    return declaration.to_text(await _read(unit, declaration))
+    return declaration.to_text(await _apply(unit, declaration, Function.READ))
 
 
 async def write_setting(unit: MipUnit, name: str, text: str) -> str:
@@ -141,7 +124,7 @@ async def write_setting(unit: MipUnit, name: str, text: str) -> str:
         await _apply(unit, declaration, Function.WRITE, data)
         unit.volatile[name] = data
     unit.reset_rate()
-    return declaration.to_text(await _read(unit, declaration))
+    return declaration.to_text(await _apply(unit, declaration, Function.READ))
 
 
 async def save_setting(unit: MipUnit, name: str) -> None:
@@ -209,12 +192,12 @@ async def poll(unit: MipUnit, data_set: int, names: Sequence[str]) -> dict[str, 
         raise DeviceError(f"unknown field {unknown[0]!r}; choose from {', '.join(known)}")
     wanted = bytes(known[name] for name in names)
 
-    def accept(frame: Frame) -> Claim:
+    def is_polled(frame: Frame) -> bool:
         descriptors = bytes(descriptor for descriptor, _ in field_headers(frame.payload))
-        return Claim.LAST if frame.kind == f"{data_set:02X}" and descriptors == wanted else Claim.NO
+        return frame.kind == f"{data_set:02X}" and descriptors == wanted
 
     await ask(request(THREE_DM, 0x0D, struct.pack(">BBB", data_set, 0, len(wanted)) + wanted))
-    frame = (await Request(b"", accept, "poll", tries=2, what="the polled packet"))[-1]
+    frame = (await Request(b"", accept_if(is_polled), "poll", tries=2, what="the polled packet"))[-1]
     return decode(unit.streams[data_set].layout(frame.payload), frame.payload)
 
 
@@ -256,7 +239,7 @@ async def set_initial_heading(_unit: MipUnit, heading_rad: float) -> None:
 async def start(unit: MipUnit) -> None:
     """Make the unit stream the sensor data, unless it streams already; a format that the unit has is kept."""
     try:
-        await Request(b"", _is_any_data, "stream", _STREAM_S, tries=1)
+        await wait_for(lambda frame: int(frame.kind, 16) >= FIRST_DATA_SET, "stream", _STREAM_S)
     except NoAnswerError:
         await _start(unit)
 
@@ -264,14 +247,14 @@ async def start(unit: MipUnit) -> None:
 async def learn_formats(unit: MipUnit) -> None:
     """Read the formats of the data sets, so that the first reading already has all columns.
 
-    A unit that does not respond is asked for one format only; its readings get further columns as fields appear.
+    If a unit does not respond, only one format is requested; its readings get further columns as fields appear.
     """
     try:
         for key, (name, _) in DATA_SETS.items():
             declaration = SETTINGS.get(f"format.{name}")
             if declaration is not None:
                 with contextlib.suppress(RefusedError):
-                    data = await _read(unit, declaration, tries=2)
+                    data = await _apply(unit, declaration, Function.READ, tries=2)
                     unit.streams[key].expect(descriptor for descriptor, _ in parse_format(data))
     except NoAnswerError:
         pass
@@ -322,10 +305,6 @@ async def _start(unit: MipUnit) -> None:
 
 def _format(clock: str, divider: int) -> str:
     return ",".join(f"{name}:{divider}" for name in ("scaled_accel", "scaled_gyro", "scaled_mag", clock))
-
-
-async def _read(unit: MipUnit, declaration: SettingCommand, tries: int = 10) -> bytes:
-    return await _apply(unit, declaration, Function.READ, tries=tries)
 
 
 async def _apply(  # noqa: PLR0917 - the parts of a command
@@ -379,11 +358,7 @@ async def _change_baud(unit: MipUnit, baud: int) -> None:
 async def _answers_at(baud: int) -> bool:
     await SetBaud(baud)
     await Sleep(_SETTLE_S)
-    try:
-        await ask(request(BASE, 0x01, timeout_s=_SETTLE_S, tries=4))
-    except NoAnswerError:
-        return False
-    return True
+    return await responds(request(BASE, 0x01, timeout_s=_SETTLE_S, tries=4))
 
 
 async def _all_settings(function: Function) -> None:
@@ -394,7 +369,3 @@ def _identity(data: bytes) -> Identity:
     number, *texts = struct.unpack_from(">H16s16s16s16s16s", data.ljust(82))
     cleaned = (text.partition(b"\0")[0].decode("latin-1").strip() for text in texts)
     return Identity(f"{number // 1000}.{number // 100 % 10}.{number % 100:02}", *cleaned)
-
-
-def _is_any_data(frame: Frame) -> Claim:
-    return Claim.LAST if int(frame.kind, 16) >= FIRST_DATA_SET else Claim.NO

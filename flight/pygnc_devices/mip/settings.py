@@ -8,13 +8,13 @@ with the divider of the base rate: `scaled_accel:1,scaled_gyro:1,scaled_mag:10`.
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.mip.commands import BASE, FILTER_COMMANDS, THREE_DM
 from pygnc_devices.mip.fields import DATA_SETS, FIELDS
 
-_NO_LABELS: Final[Mapping[int, str]] = {}
 _ON_OFF: Final = {0: "off", 1: "on"}
 _FORMAT: Final = "format."
 _NO_FIELDS: Final = "none"
@@ -30,8 +30,8 @@ class SettingCommand:
     """Command of a setting.
 
     Attributes:
-        name: name of the setting.
         descriptor_set: descriptor set of the command.
+        name: name of the setting.
         command: descriptor of the command.
         reply: descriptor of the field with the value in effect.
         codes: struct codes of the values; "" for the format of a data set.
@@ -41,8 +41,8 @@ class SettingCommand:
         alternative: command of other models; None: there is none.
     """
 
-    name: str
     descriptor_set: int
+    name: str
     command: int
     reply: int
     codes: str
@@ -123,41 +123,27 @@ def _format_bytes(data_set: int, text: str) -> bytes:
             entries.append(_ENTRY.pack(descriptor, int(divider or "1")))
         except (ValueError, struct.error):
             raise SettingError(
-                f"{entry!r} is no field with a divider, such as scaled_accel:10; fields: {', '.join(descriptors)}"
+                f"{entry!r} is not a field with a divider, such as scaled_accel:10; fields: {', '.join(descriptors)}"
             ) from None
     return bytes([len(entries)]) + b"".join(entries)
+
+
+_three_dm: Final = partial(SettingCommand, THREE_DM)
+_filter: Final = partial(SettingCommand, FILTER_COMMANDS)
 
 
 def _format(name: str, data_set: int, legacy: tuple[int, int] | None) -> SettingCommand:
     meaning = f"fields of the data set {name}, each with the divider of the base rate"
     name = _FORMAT + name
-    old = None if legacy is None else SettingCommand(name, THREE_DM, *legacy, "", meaning)
-    return SettingCommand(name, THREE_DM, 0x0F, 0x8F, "", meaning, bytes([data_set]), alternative=old)
+    old = None if legacy is None else _three_dm(name, *legacy, "", meaning)
+    return _three_dm(name, 0x0F, 0x8F, "", meaning, bytes([data_set]), alternative=old)
 
 
 def _stream(name: str, data_set: int, legacy: int | None) -> SettingCommand:
     meaning = f"periodic output of the data set {name}"
     name = f"stream.{name}"
-    old = None if legacy is None else SettingCommand(name, THREE_DM, 0x11, 0x85, "B", meaning, bytes([legacy]), _ON_OFF)
-    return SettingCommand(name, THREE_DM, 0x11, 0x85, "B", meaning, bytes([data_set]), _ON_OFF, old)
-
-
-def _three_dm(  # noqa: PLR0917 - a table's columns
-    name: str,
-    command: int,
-    reply: int,
-    codes: str,
-    meaning: str,
-    selector: bytes = b"",
-    labels: Mapping[int, str] = _NO_LABELS,
-) -> SettingCommand:
-    return SettingCommand(name, THREE_DM, command, reply, codes, meaning, selector, labels)
-
-
-def _filter(  # noqa: PLR0917 - a table's columns
-    name: str, command: int, reply: int, codes: str, meaning: str, labels: Mapping[int, str] = _NO_LABELS
-) -> SettingCommand:
-    return SettingCommand(f"filter.{name}", FILTER_COMMANDS, command, reply, codes, meaning, b"", labels)
+    old = None if legacy is None else _three_dm(name, 0x11, 0x85, "B", meaning, bytes([legacy]), _ON_OFF)
+    return _three_dm(name, 0x11, 0x85, "B", meaning, bytes([data_set]), _ON_OFF, old)
 
 
 _DYNAMICS: Final = {1: "portable", 2: "automotive", 3: "airborne", 4: "airborne_high_g"}
@@ -183,25 +169,24 @@ SETTINGS: Final = {
         _three_dm("gyro_bias", 0x38, 0x9B, "3f", "bias of the gyro x,y,z, rad/s"),
         _three_dm("hard_iron", 0x3A, 0x9C, "3f", "hard iron offset x,y,z, G"),
         _three_dm("soft_iron", 0x3B, 0x9D, "9f", "soft iron matrix, row by row"),
-        _three_dm("coning_sculling", 0x3E, 0x9E, "B", "compensation of coning and sculling", b"", _ON_OFF),
+        _three_dm("coning_sculling", 0x3E, 0x9E, "B", "compensation of coning and sculling", labels=_ON_OFF),
         _three_dm("transformation", 0x31, 0xB1, "3f", "transformation from sensor to vehicle, roll,pitch,yaw, rad"),
         *(
             _three_dm(f"range.{name}", 0x52, 0xD2, "B", f"range of the {name}, number of the setting", bytes([number]))
             for number, name in _SENSORS.items()
         ),
-        _filter("dynamics", 0x10, 0x80, "B", "vehicle dynamics", _DYNAMICS),
-        _filter("rotation", 0x11, 0x81, "3f", "rotation from sensor to vehicle, roll,pitch,yaw, rad"),
-        _filter("estimation", 0x14, 0x84, "H", "bits of the estimated parameters"),
-        _filter("heading", 0x18, 0x87, "B", "source of the heading", _HEADING),
-        _filter("auto_init", 0x19, 0x88, "B", "automatic initialisation", _ON_OFF),
-        SettingCommand(
+        _filter("filter.dynamics", 0x10, 0x80, "B", "vehicle dynamics", labels=_DYNAMICS),
+        _filter("filter.rotation", 0x11, 0x81, "3f", "rotation from sensor to vehicle, roll,pitch,yaw, rad"),
+        _filter("filter.estimation", 0x14, 0x84, "H", "bits of the estimated parameters"),
+        _filter("filter.heading", 0x18, 0x87, "B", "source of the heading", labels=_HEADING),
+        _filter("filter.auto_init", 0x19, 0x88, "B", "automatic initialisation", labels=_ON_OFF),
+        _three_dm(
             BAUD,
-            THREE_DM,
             0x40,
             0x87,
             "I",
             "baud rate of the line, bits per second",
-            alternative=SettingCommand(BAUD, BASE, 0x09, 0x89, "I", "baud rate of the first port", b"\x01"),
+            alternative=SettingCommand(BASE, BAUD, 0x09, 0x89, "I", "baud rate of the first port", b"\x01"),
         ),
     )
 }

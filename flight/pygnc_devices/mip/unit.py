@@ -1,6 +1,6 @@
 """State of a unit: the fields of its data packets, its clock, the settings of this session.
 
-A packet holds those fields whose turn it is. The readings of a descriptor set have the values of all fields that the
+A packet contains the fields that are due. The readings of a descriptor set have the values of all fields that the
 set has contained so far; a value that is not in a packet is None. A new field makes a new kind of reading: `sensor`,
 `sensor-2`, and so on, so that each table has one set of columns.
 """
@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from typing import Final, NamedTuple, TypeAlias
 
 from pygnc_devices.continuity import Cadence
-from pygnc_devices.declaration import Field, Record, Value, ValueKind
+from pygnc_devices.declaration import Field, Record, Value
 from pygnc_devices.framing import Frame
 from pygnc_devices.mip.commands import refusal
 from pygnc_devices.mip.fields import DATA_SETS, FIELDS, FIRST_DATA_SET, DataField
@@ -23,6 +23,7 @@ from pygnc_devices.reading import NS_PER_S, Counters, CounterUnwrapper, Reading,
 from pygnc_devices.scheduler import Operation
 
 Header: TypeAlias = tuple[int, int]
+_LAYOUTS_KEPT: Final = 256
 _WEEK_NS: Final = 604_800 * NS_PER_S
 _CLOCKS: Final = {
     "reference_time_ns": (1, 1 << 64),
@@ -53,10 +54,6 @@ class FieldSet(Record):
         """Return the payload with the fields of which `values` has a value."""
         given = (part for part in self.parts if any(values.get(field.name) is not None for field in part.fields))
         return b"".join(make_field(part.descriptor, part.encode(values)) for part in given)
-
-    def kind_of(self, field: Field) -> ValueKind:
-        """Return the kind of a field's values."""
-        return "bytes" if field.code.endswith("s") else "number"
 
     def places(self) -> Iterable[tuple[int, Field]]:
         """Return the fields, each with the descriptor of the field that contains it."""
@@ -146,12 +143,12 @@ class DataStream:
         self._name = name
         self._known = known
         self._origins = origins
-        self._layouts: dict[tuple[Header, ...], Layout] = {}
+        self._layout_of = lru_cache(_LAYOUTS_KEPT)(partial(layout_of, known))
         self._expected: set[int] = set()
         self._generation = 0
         self._is_used = False
         self._regular: frozenset[int] | None = None
-        """Descriptors that every packet had; without one, packets have no regular interval."""
+        """Descriptors in every packet so far; if there is none, the packets have no regular interval."""
         self._restart_clock()
 
     def expect(self, descriptors: Iterable[int]) -> None:
@@ -174,13 +171,7 @@ class DataStream:
 
     def layout(self, payload: bytes) -> Layout:
         """Return the layout of a payload."""
-        headers = field_headers(payload)
-        layout = self._layouts.get(headers)
-        if layout is None:
-            if len(self._layouts) >= _LAYOUTS_KEPT:
-                self._layouts.clear()
-            layout = self._layouts[headers] = layout_of(self._known, headers)
-        return layout
+        return self._layout_of(field_headers(payload))
 
     def reading(self, frame: Frame, layout: Layout, stamp: Stamp, host_ns: int | None) -> Reading:
         """Return the reading of a packet with at least one declared field."""
@@ -209,9 +200,6 @@ class DataStream:
         if self._start_ns is None:
             self._start_ns = now_ns - self._origins.setdefault(self.record.clock, now_ns)
         return self._start_ns + self._unwrapper.total
-
-
-_LAYOUTS_KEPT: Final = 256
 
 
 class MipUnit:

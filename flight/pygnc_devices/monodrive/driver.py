@@ -16,7 +16,7 @@ from pygnc_devices.framing import DamageReason, Frame
 from pygnc_devices.monodrive.framing import KIND, Order, header_order, likely_order, orders_by_checksum, scanner, unpack
 from pygnc_devices.monodrive.packets import HEADERS, IMU, LONGEST, MPS2_PER_UNIT, TIMER_HZ, Layout, imu_packet
 from pygnc_devices.reading import NS_PER_S, Counters, CounterUnwrapper, Reading, Stamp
-from pygnc_devices.scheduler import Claim, Request
+from pygnc_devices.scheduler import wait_for
 from pygnc_devices.units import STANDARD_GRAVITY_MPS2
 
 _TICK_NS: Final = NS_PER_S / TIMER_HZ
@@ -100,11 +100,6 @@ _BAUD: Final = 115200
 _PROBE_S: Final = 0.9
 
 
-def wire(layout: Layout) -> Wire:
-    """Return the wire format of a simulator with a layout."""
-    return Wire(scanner(layout), LONGEST)
-
-
 def _open(url: str, baud: int = _BAUD, *, layout: Layout | None = None) -> tuple[Engine, MonoDriveUnit]:
     """Connect to a simulator, or receive its datagrams.
 
@@ -117,7 +112,7 @@ def _open(url: str, baud: int = _BAUD, *, layout: Layout | None = None) -> tuple
         PortError: the simulator does not run, or another program uses the address.
     """
     unit = MonoDriveUnit(layout, is_recording=urlsplit(url).scheme == "file")
-    return Engine(url, baud, wire(unit.layout), unit), unit
+    return Engine(url, baud, Wire(scanner(unit.layout), LONGEST), unit), unit
 
 
 class MonoDrive(UnitDevice[MonoDriveUnit], BlockingDevice):
@@ -134,19 +129,15 @@ class AsyncMonoDrive(UnitDevice[MonoDriveUnit], AsyncDevice):
 
 async def probe() -> Found:
     """Detect a simulator by its frames, for a search."""
-    await Request(b"", _is_frame, "stream", _PROBE_S, tries=1, what="the stream")
+    await wait_for(lambda frame: frame.kind == KIND, "stream", _PROBE_S, "the stream")
     return Found("", "monoDrive IMU")
-
-
-def _is_frame(frame: Frame) -> Claim:
-    return Claim.LAST if frame.kind == KIND else Claim.NO
 
 
 FAMILY: Final = Family(
     name="monodrive",
     title="IMU of the monoDrive simulator",
     bauds=(_BAUD,),
-    wire=wire(Layout()),
+    wire=Wire(scanner(Layout()), LONGEST),
     packets=(IMU,),
     device=MonoDrive,
     async_device=AsyncMonoDrive,

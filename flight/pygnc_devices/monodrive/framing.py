@@ -6,19 +6,21 @@ import struct
 from functools import partial
 from typing import Final, Literal
 
-from pygnc_devices.framing import Damage, DamageReason, Frame, Scan, Scanner, scan_by
+from pygnc_devices.framing import DamageReason, Frame, FrameFormat, Scanner
 from pygnc_devices.monodrive.packets import FRAME_BYTES, HEADERS, START, Layout
 
 Order = Literal[">", "<"]
 KIND: Final = "IMU"
-_BODY: Final = {order: struct.Struct(f"{order}x6fIHi") for order in (">", "<")}
-_LENGTHS: Final = {
+_ORDERS: Final[tuple[Order, ...]] = (">", "<")
+_BODY: Final = {order: struct.Struct(f"{order}x6fIHi") for order in _ORDERS}
+_LENGTHS: Final[dict[bytes, tuple[int, Order]]] = {
     (header + FRAME_BYTES).to_bytes(4, "big" if order == ">" else "little"): (header, order)
     for header in HEADERS
-    for order in (">", "<")
+    for order in _ORDERS
 }
-_HEADER: Final = re.compile(b"|".join(map(re.escape, _LENGTHS)))
-_LONGEST_BEGINNING: Final = 3
+_LENGTH_BYTES: Final = 4
+_BEGINNINGS: Final = {length[:count] for length in _LENGTHS for count in range(1, _LENGTH_BYTES)}
+_HEADER: Final = re.compile(b"|".join([*map(re.escape, _LENGTHS), *(re.escape(part) + rb"\Z" for part in _BEGINNINGS)]))
 _LARGEST_ACCEL: Final = 1e6
 _LARGEST_RATE: Final = 1e3
 _SMALLEST: Final = 1e-9
@@ -27,13 +29,12 @@ _SMALLEST: Final = 1e-9
 
 def scanner(layout: Layout) -> Scanner:
     """Return the scanner for a layout. The payload of its frames is the frame, after the header without its length."""
-    return partial(_scan, layout)
+    return FrameFormat(_HEADER, partial(_frame_at, layout)).scan
 
 
 def header_order(raw: bytes) -> tuple[int, Order]:
     """Return length and byte order of the header of a complete frame."""
-    header, order = _LENGTHS[raw[:4]]
-    return header, ">" if order == ">" else "<"
+    return _LENGTHS[raw[:_LENGTH_BYTES]]
 
 
 def orders_by_checksum(body: bytes) -> tuple[Order, ...] | None:
@@ -41,8 +42,7 @@ def orders_by_checksum(body: bytes) -> tuple[Order, ...] | None:
     if body[29:31] == b"\0\0":
         return None
     total = sum(body[:29]) & 0xFFFF
-    orders: tuple[Order, ...] = (">", "<")
-    return tuple(o for o in orders if int.from_bytes(body[29:31], "big" if o == ">" else "little") == total)
+    return tuple(o for o in _ORDERS if int.from_bytes(body[29:31], "big" if o == ">" else "little") == total)
 
 
 def likely_order(body: bytes, usual: Order) -> Order:
@@ -61,7 +61,7 @@ def unpack(body: bytes, order: Order) -> tuple[float | int, ...]:
     return words
 
 
-def _plausible_numbers(body: bytes, order: str) -> int:
+def _plausible_numbers(body: bytes, order: Order) -> int:
     words = _BODY[order].unpack(body)[:6]
     limits = (_LARGEST_ACCEL,) * 3 + (_LARGEST_RATE,) * 3
     return sum(
@@ -70,47 +70,17 @@ def _plausible_numbers(body: bytes, order: str) -> int:
     )
 
 
-def _scan(layout: Layout, octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - every scanner's
-    return scan_by(partial(_find, layout), octets, stalled=stalled)
-
-
-def _find(layout: Layout, octets: bytes, at: int, stalled: bool) -> Frame | Damage | None:  # noqa: FBT001 - see `scan_by`
-    match = _HEADER.search(octets, at)
-    begin = match.start() if match else len(octets) - _beginning(octets[at:])
-    if match is None and stalled and begin == at:
-        begin = at + 1
-    if begin > at:
-        return Damage(at, begin, DamageReason.NOISE)
-    if match is None:
+def _frame_at(layout: Layout, octets: bytes, at: int, stalled: bool) -> Frame | DamageReason | None:  # noqa: ARG001, FBT001 - see `FrameFormat`
+    if len(octets) - at < _LENGTH_BYTES:
         return None
-    header, _ = _LENGTHS[match[0]]
-    end = at + header + FRAME_BYTES
-    reason = _judge(layout, octets[at:end], header)
-    if reason is None and end > len(octets):
-        return Damage(at, at + 1, DamageReason.CUT) if stalled else None
-    if reason is not None:
-        return Damage(at, at + 1, reason)
-    return Frame(KIND, octets[at + 4 : end], octets[at:end], at)
-
-
-def _beginning(octets: bytes) -> int:
-    """Return the number of bytes at the end that may begin a header."""
-    return next(
-        (
-            count
-            for count in range(min(_LONGEST_BEGINNING, len(octets)), 0, -1)
-            if any(length.startswith(octets[-count:]) for length in _LENGTHS)
-        ),
-        0,
-    )
-
-
-def _judge(layout: Layout, raw: bytes, header: int) -> DamageReason | None:
-    """Return the damage of a frame that may be incomplete; None without damage."""
+    header, _ = _LENGTHS[octets[at : at + _LENGTH_BYTES]]
+    raw = octets[at : at + header + FRAME_BYTES]
     if len(raw) > header and raw[header] != START:
         return DamageReason.CONTENT
-    if len(raw) < header + FRAME_BYTES or layout.checksum != "drop":
+    if len(raw) < header + FRAME_BYTES:
         return None
-    right = orders_by_checksum(raw[header:])
-    is_right = right is None or (bool(right) if layout.byte_order == "auto" else layout.byte_order in right)
-    return None if is_right else DamageReason.CHECKSUM
+    if layout.checksum == "drop":
+        right = orders_by_checksum(raw[header:])
+        if right is not None and (not right if layout.byte_order == "auto" else layout.byte_order not in right):
+            return DamageReason.CHECKSUM
+    return Frame(KIND, raw[_LENGTH_BYTES:], raw, at)

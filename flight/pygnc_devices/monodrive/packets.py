@@ -10,11 +10,9 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from pygnc_devices.declaration import Field, Packet
-from pygnc_devices.units import ACCELERATION, NONE, RATE, STANDARD_GRAVITY_MPS2, TICKS
+from pygnc_devices.declaration import Packet, axes, word
+from pygnc_devices.units import ACCELERATION, RATE, STANDARD_GRAVITY_MPS2, TICKS
 
-ByteOrder: TypeAlias = Literal["auto", ">", "<"]
-ChecksumPolicy: TypeAlias = Literal["off", "warn", "drop"]
 AccelUnit: TypeAlias = Literal["g", "m/s2", "cm/s2"]
 
 START: Final = 0xC2
@@ -35,25 +33,22 @@ class Layout(msgspec.Struct, frozen=True):
         accel_unit: unit of the acceleration on the wire.
     """
 
-    byte_order: ByteOrder = "auto"
-    checksum: ChecksumPolicy = "drop"
+    byte_order: Literal["auto", ">", "<"] = "auto"
+    checksum: Literal["off", "warn", "drop"] = "drop"
     accel_unit: AccelUnit = "g"
 
 
 IMU: Final = Packet(
     "IMU",
     (
-        Field("time_stamp_ms", "I", NONE, None, 0.0, "milliseconds since Sunday, of the simulator's computer"),
-        Field("game_time", "f", NONE, None, 0.0, "time in the game: ms in old simulators, s in newer simulators"),
-        Field("sample_count", "I", NONE, None, 0.0, "number of samples so far; missing in old simulators"),
-        *(
-            Field(f"accel_{x}_mps2", "f", ACCELERATION, STANDARD_GRAVITY_MPS2, 0.0, f"acceleration, {x}", f"{x}Accel")
-            for x in "xyz"
-        ),
-        *(Field(f"rate_{x}_rad_s", "f", RATE, None, 0.0, f"angular rate, {x}", f"{x}Rate") for x in "xyz"),
-        Field("timer_ticks", "I", TICKS, None, 0.0, "clock of the simulated unit, 19660800 per second, wraps"),
-        Field("checksum", "H", NONE, None, 0.0, "sum of the bytes before it; 0: none"),
-        Field("time_of_week_ms", "i", NONE, None, 0.0, "GPS time of week"),
+        word("time_stamp_ms", "I", "milliseconds since Sunday, of the simulator's computer"),
+        word("game_time", "f", "time in the game: ms in old simulators, s in newer simulators"),
+        word("sample_count", "I", "number of samples so far; missing in old simulators"),
+        *axes("accel", ACCELERATION, "mps2", STANDARD_GRAVITY_MPS2, "acceleration", "Accel"),
+        *axes("rate", RATE, "rad_s", None, "angular rate", "Rate"),
+        word("timer_ticks", "I", "clock of the simulated unit, 19660800 per second, wraps", TICKS),
+        word("checksum", "H", "sum of the bytes before it; 0: none"),
+        word("time_of_week_ms", "i", "GPS time of week"),
     ),
     meaning="acceleration, angular rate, time of week",
     clock="timer_ticks",

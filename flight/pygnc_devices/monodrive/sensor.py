@@ -89,15 +89,15 @@ class ImuSensor:
         """Return the next message; None after the timeout, or if the sensor was stopped."""
         return self._next(self._messages, block=block, timeout=timeout)
 
-    def get_messages(self, block: bool = True, timeout: float | None = None) -> list[Message]:  # noqa: FBT001, FBT002 - likewise
+    def get_messages(self, block: bool = True, timeout: float | None = None) -> list[Message]:  # noqa: FBT001, FBT002 - as above
         """Return all messages in the queue; wait for the first one."""
         return self._all(self._messages, block=block, timeout=timeout)
 
-    def get_display_message(self, block: bool = True, timeout: float | None = None) -> Message | None:  # noqa: FBT001, FBT002 - likewise
+    def get_display_message(self, block: bool = True, timeout: float | None = None) -> Message | None:  # noqa: FBT001, FBT002 - as above
         """Return the next message of the queue for a display, which `display_process` enables."""
         return self._next(self._display, block=block, timeout=timeout)
 
-    def get_display_messages(self, block: bool = True, timeout: float | None = None) -> list[Message]:  # noqa: FBT001, FBT002 - likewise
+    def get_display_messages(self, block: bool = True, timeout: float | None = None) -> list[Message]:  # noqa: FBT001, FBT002 - as above
         """Return all messages in the queue for a display."""
         return self._all(self._display, block=block, timeout=timeout)
 

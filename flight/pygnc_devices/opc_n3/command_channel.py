@@ -9,7 +9,6 @@ lost, and they are not repeated.
 
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from pygnc_devices.errors import AbortedError, DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.framing import Frame
@@ -140,11 +139,6 @@ class UsbIss(Link):
         if response[0] != _ACK:
             raise RefusedError(f"the USB-ISS adapter did not send byte {octet:02X}; check its cable")
         return response[1]
-
-
-def link_for(url: str, adapter_s: float) -> Link:
-    """Return the link for a port; `adapter_s` is the adapter's time limit in seconds."""
-    return Link() if urlsplit(url).scheme == "spi" else UsbIss(adapter_s)
 
 
 async def _transact(octets: bytes, length: int, timeout_s: float) -> bytes:

@@ -11,10 +11,10 @@ from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import Controls, Family, Setting
 from pygnc_devices.opc_n3 import framing, operations
-from pygnc_devices.opc_n3.command_channel import STANDARD, Timing, link_for
+from pygnc_devices.opc_n3.command_channel import STANDARD, Link, Timing, UsbIss
 from pygnc_devices.opc_n3.operations import identify, read_configuration, read_status
 from pygnc_devices.opc_n3.packets import AVERAGE, CONFIGURATION, HISTOGRAM, HISTOGRAM_BYTES, PM, STATUS
-from pygnc_devices.opc_n3.unit import OpcOptions, OpcUnit
+from pygnc_devices.opc_n3.unit import OpcUnit
 from pygnc_devices.reading import Counters
 from pygnc_system.shutdown import close_at_exit, exit_on_signals
 
@@ -22,7 +22,7 @@ from pygnc_system.shutdown import close_at_exit, exit_on_signals
 async def describe(unit: OpcUnit) -> dict[str, str]:
     """Return identity and sampling interval of the counter."""
     who = await identify(unit)
-    interval_s = unit.options.interval_s or unit.options.sample_s
+    interval_s = unit.interval_s or unit.sample_s
     return {
         "serial_number": who.serial_number,
         "model": "OPC-N3",
@@ -102,10 +102,19 @@ def _open(
         sample_s = min(sample_s, interval_s)
     if sample_s is not None and not 0 < sample_s <= LONGEST_SAMPLE_S:
         raise DeviceError(f"sample_s must be above 0 and at most {LONGEST_SAMPLE_S:g} s, not {sample_s:g} s")
-    options = OpcOptions(sample_s, interval_s, allow_writes, allow_permanent, timing)
-    is_recording = urlsplit(url).scheme == "file"
+    scheme = urlsplit(url).scheme
+    is_recording = scheme == "file"
     counters = Counters()
-    unit = OpcUnit(link_for(url, timing.adapter_s), options, counters, is_recording=is_recording)
+    unit = OpcUnit(
+        Link() if scheme == "spi" else UsbIss(timing.adapter_s),
+        counters,
+        sample_s=sample_s,
+        interval_s=interval_s,
+        allow_writes=allow_writes,
+        allow_permanent=allow_permanent,
+        timing=timing,
+        is_recording=is_recording,
+    )
     engine = Engine(url, baud, RECORDED if is_recording else LIVE, unit, counters)
     engine.run_while_connected(partial(operations.run_sampling, unit))
     return engine, unit

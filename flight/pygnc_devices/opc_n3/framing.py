@@ -1,10 +1,11 @@
-"""Checksum of responses, and scanner of recorded histograms. A live line has no marks between responses."""
+"""Checksum of responses, and scanner of recorded histograms. Responses on a live line have no framing."""
 
 import math
+import re
 import struct
 from typing import Final
 
-from pygnc_devices.framing import Damage, DamageReason, Frame, ReflectedCrc, Scan, scan_by
+from pygnc_devices.framing import DamageReason, Frame, FrameFormat, ReflectedCrc
 from pygnc_devices.opc_n3.packets import HISTOGRAM_BYTES
 
 KIND: Final = "histogram"
@@ -23,20 +24,6 @@ def is_intact(octets: bytes) -> bool:
     return crc16(octets[:-2]) == int.from_bytes(octets[-2:], "little")
 
 
-def scan_histograms(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - every scanner's signature
-    """Find the histograms of a recording: 86 bytes each, recognised by their checksum and by plausible values."""
-    return scan_by(_find, octets, stalled=stalled)
-
-
-def _find(octets: bytes, at: int, stalled: bool) -> Frame | Damage | None:  # noqa: FBT001 - see `scan_by`
-    raw = octets[at : at + HISTOGRAM_BYTES]
-    if len(raw) < HISTOGRAM_BYTES:
-        return Damage(at, at + 1, DamageReason.CUT) if stalled else None
-    if not is_plausible(raw) or not is_intact(raw):
-        return Damage(at, at + 1, DamageReason.CHECKSUM)
-    return Frame(KIND, raw, raw, at)
-
-
 def is_plausible(raw: bytes) -> bool:
     """Return True if flow, mass and laser are plausible: one of 65536 damaged histograms has a right checksum."""
     period, flow, *masses, laser = _CHECKED.unpack(raw)
@@ -45,3 +32,14 @@ def is_plausible(raw: bytes) -> bool:
     if period and flow:
         return all(math.isfinite(mass) and 0 <= mass < _LARGEST_PM for mass in masses)
     return bool(_LIKELY_LASER[0] <= laser <= _LIKELY_LASER[1])
+
+
+def _histogram_at(octets: bytes, at: int, stalled: bool) -> Frame | DamageReason | None:  # noqa: ARG001, FBT001 - see `FrameFormat`
+    raw = octets[at : at + HISTOGRAM_BYTES]
+    if len(raw) < HISTOGRAM_BYTES:
+        return None
+    return Frame(KIND, raw, raw, at) if is_plausible(raw) and is_intact(raw) else DamageReason.CHECKSUM
+
+
+scan_histograms: Final = FrameFormat(re.compile(b""), _histogram_at).scan
+"""Scanner of recordings: histograms of 86 bytes each, recognised by their checksum and by plausible values."""

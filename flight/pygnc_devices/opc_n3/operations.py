@@ -17,6 +17,7 @@ from pygnc_devices.errors import AbortedError, DeviceError, PortGoneError, Refus
 from pygnc_devices.family import Found
 from pygnc_devices.opc_n3 import command_channel
 from pygnc_devices.opc_n3.command_channel import STANDARD, BrokenAnswerError, HandshakeError, UsbIss
+from pygnc_devices.opc_n3.evaluation import MassModel
 from pygnc_devices.opc_n3.framing import is_intact
 from pygnc_devices.opc_n3.packets import (
     CONFIGURATION,
@@ -28,7 +29,7 @@ from pygnc_devices.opc_n3.packets import (
     STATUS,
     STATUS_BYTES,
 )
-from pygnc_devices.opc_n3.unit import OpcOptions, OpcUnit, decode
+from pygnc_devices.opc_n3.unit import OpcUnit, decode
 from pygnc_devices.reading import Stamp
 from pygnc_devices.scheduler import Publish, Sleep
 
@@ -119,7 +120,7 @@ async def read_configuration(unit: OpcUnit) -> dict[str, Value]:
     boundaries = [float(values[f"boundary_{k}_um"]) for k in range(25)]
     if boundaries != sorted(set(boundaries)) or boundaries[0] <= 0:  # the response has no checksum
         raise BrokenAnswerError("the configuration is impossible: its bin boundaries do not ascend", octets)
-    unit.set_configuration(values)
+    unit.model = MassModel.from_configuration(values)
     return values
 
 
@@ -234,7 +235,7 @@ async def write_configuration(unit: OpcUnit, changes: Mapping[str, Value]) -> No
         RefusedError: a variable reads back with another value.
         DeviceError: a variable does not exist.
     """
-    _require(unit.options.allow_writes or unit.options.allow_permanent, "changes the configuration", "allow_writes")
+    _require(unit.allow_writes, "changes the configuration", "allow_writes")
     unknown = changes.keys() - {field.name for field in CONFIGURATION.fields}
     if unknown:
         raise DeviceError(
@@ -278,9 +279,8 @@ async def set_pot(unit: OpcUnit, channel: int, value: int) -> None:
     if channel not in (FAN, LASER) or value not in range(256):
         raise DeviceError(f"channel {channel}, value {value}: channels are 0 (fan) and 1 (laser), values 0 to 255")
     if channel == LASER:
-        _require(unit.options.allow_permanent, "invalidates the calibration", "allow_permanent")
-    allowed = unit.options.allow_writes or unit.options.allow_permanent
-    _require(allowed, "changes the drive of the fan", "allow_writes")
+        _require(unit.allow_permanent, "invalidates the calibration", "allow_permanent")
+    _require(unit.allow_writes, "changes the drive of the fan", "allow_writes")
     await unit.channel.write(command_channel.SET_POT, bytes([channel, value]))
     found = (await read_status(unit))["laser_pot" if channel == LASER else "fan_pot"]
     if found != value:
@@ -291,7 +291,7 @@ async def set_pot(unit: OpcUnit, channel: int, value: int) -> None:
 
 async def save_configuration(unit: OpcUnit) -> None:
     """Save the configuration in effect; this overwrites the factory's configuration."""
-    _require(unit.options.allow_permanent, "overwrites the saved configuration", "allow_permanent")
+    _require(unit.allow_permanent, "overwrites the saved configuration", "allow_permanent")
     await unit.channel.write(command_channel.SAVE, command_channel.SAVE_KEY)
 
 
@@ -301,7 +301,7 @@ async def write_serial_string(unit: OpcUnit, text: str) -> None:
     Raises:
         DeviceError: the text is too long or not ASCII.
     """
-    _require(unit.options.allow_permanent, "writes the serial number for ever", "allow_permanent")
+    _require(unit.allow_permanent, "writes the serial number for ever", "allow_permanent")
     if not text.isascii() or not text.isprintable() or len(text) > INFORMATION_BYTES:
         raise DeviceError(f"serial number {text!r} is not up to {INFORMATION_BYTES} printable ASCII characters")
     octets = text.ljust(INFORMATION_BYTES).encode("ascii")
@@ -310,13 +310,13 @@ async def write_serial_string(unit: OpcUnit, text: str) -> None:
 
 async def enter_bootloader(unit: OpcUnit) -> None:
     """End the firmware and start the bootloader, which only the manufacturer's program can leave."""
-    _require(unit.options.allow_permanent, "ends the firmware", "allow_permanent")
+    _require(unit.allow_permanent, "ends the firmware", "allow_permanent")
     await unit.channel.read(command_channel.BOOTLOADER, 0)
 
 
 async def probe() -> Found:
     """Identify the counter behind an adapter, for a search."""
-    unit = OpcUnit(UsbIss(timeout_s=0.2), OpcOptions(timing=replace(STANDARD, handshakes=1, polls=20)))
+    unit = OpcUnit(UsbIss(timeout_s=0.2), timing=replace(STANDARD, handshakes=1, polls=20))
     identity = await identify(unit)
     return Found(identity.serial_number, identity.information)
 
@@ -351,13 +351,13 @@ async def run_sampling(unit: OpcUnit) -> None:
     try:
         while True:
             try:
-                if unit.options.sample_s is None:
+                if unit.sample_s is None:
                     await _keep_alive(unit)
                 else:
                     await identify(unit)
                     await read_configuration(unit)
                     await switch_on(unit)
-                    await _sample(unit, unit.options.sample_s)
+                    await _sample(unit, unit.sample_s)
             except (AbortedError, OtherDeviceError, PortGoneError):
                 raise
             except DeviceError as error:

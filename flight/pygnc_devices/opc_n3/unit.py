@@ -2,8 +2,6 @@
 
 import logging
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from pygnc_devices.declaration import Value
@@ -18,37 +16,21 @@ _NS_PER_S: Final = 1e9
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class OpcOptions:
-    """Options of a particle counter.
-
-    Attributes:
-        sample_s: interval between histograms, s; None: read only on request.
-        interval_s: time over which histograms are averaged, s; None: each histogram is a reading.
-        allow_writes: True if operations may change the configuration until power-off.
-        allow_permanent: True if operations may make changes that survive power-off.
-        timing: pauses that the counter needs.
-    """
-
-    sample_s: float | None = None
-    interval_s: float | None = None
-    allow_writes: bool = False
-    allow_permanent: bool = False
-    timing: Timing = STANDARD
-
-
 class OpcUnit:
     """State of a counter, and interpreter of recorded histograms.
 
     Args:
         link: link to the counter; None: the USB adapter.
-        options: options of the counter; None: defaults.
         counters: counters of the connection; None: new counters.
+        sample_s: interval between histograms, s; None: read only on request.
+        interval_s: time over which histograms are averaged, s; None: each histogram is a reading.
+        allow_writes: True if operations may change the configuration until power-off.
+        allow_permanent: True if operations may also make changes that survive power-off.
+        timing: pauses that the counter needs.
         is_recording: True if arrival times have no meaning.
 
     Attributes:
         channel: carries out commands.
-        configuration: configuration variables; None until they were read.
         trouble: description of the fault of the counter; None if it works.
         may_be_on: True if this program may have switched on fan and laser.
         model: mass model by the configuration.
@@ -57,15 +39,21 @@ class OpcUnit:
     def __init__(
         self,
         link: Link | None = None,
-        options: OpcOptions | None = None,
         counters: Counters | None = None,
         *,
+        sample_s: float | None = None,
+        interval_s: float | None = None,
+        allow_writes: bool = False,
+        allow_permanent: bool = False,
+        timing: Timing = STANDARD,
         is_recording: bool = False,
     ) -> None:
-        self.options = options or OpcOptions()
-        self.timing = self.options.timing
-        self.channel = Channel(link or UsbIss(), self.timing)
-        self.configuration: Mapping[str, Value] | None = None
+        self.sample_s = sample_s
+        self.interval_s = interval_s
+        self.allow_writes = allow_writes or allow_permanent
+        self.allow_permanent = allow_permanent
+        self.timing = timing
+        self.channel = Channel(link or UsbIss(), timing)
         self.trouble: str | None = None
         self.may_be_on = False
         self.model = MassModel()
@@ -94,11 +82,11 @@ class OpcUnit:
         lost, self._lost = self._lost, 0
         doubts = flags(values, self.model, elapsed_s)
         reading = Reading(HISTOGRAM, raw, values, *stamp, lost_before=lost, flags=doubts)
-        if self.options.interval_s is None:
+        if self.interval_s is None:
             return reading
         self._samples.append(reading)
         span_s = (reading.t_mono_ns - self._samples[0].t_mono_ns) / _NS_PER_S
-        is_complete = span_s + 1.5 * (self.options.sample_s or 0.0) > self.options.interval_s
+        is_complete = span_s + 1.5 * (self.sample_s or 0.0) > self.interval_s
         return self.finish_average() if is_complete else None
 
     def discard_histogram(self, stamp: Stamp) -> None:
@@ -115,11 +103,6 @@ class OpcUnit:
         """Return the average of the histograms since the previous average; None if there are no histograms."""
         samples, self._samples = self._samples, []
         return average(samples, self.model) if samples else None
-
-    def set_configuration(self, configuration: Mapping[str, Value]) -> None:
-        """Store the configuration variables and update the mass model."""
-        self.configuration = configuration
-        self.model = MassModel.from_configuration(configuration)
 
     def set_trouble(self, trouble: str | None) -> None:
         """Store the fault of the counter, None if it works, and log each change."""

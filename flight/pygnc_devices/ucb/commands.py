@@ -1,4 +1,4 @@
-"""Commands of the DMU38x family, and which frames are their responses.
+"""Commands of the DMU38x family and their responses.
 
 Source: DMU380ZA manual 7430-3810, section 6. The functions return requests; operations await them.
 """
@@ -10,7 +10,7 @@ from typing import Final
 
 from pygnc_devices.errors import RefusedError
 from pygnc_devices.framing import Frame
-from pygnc_devices.scheduler import ANSWER_TIMEOUT_S, ANSWER_TRIES, Claim, Request
+from pygnc_devices.scheduler import ANSWER_TIMEOUT_S, ANSWER_TRIES, Claim, Request, accept_if
 from pygnc_devices.ucb.framing import make_frame
 
 NAK_KINDS: Final = ("\x15\x15", "\x00\x00")
@@ -48,11 +48,7 @@ def command(
         tries: largest number of attempts.
     """
     answer = answer or kind
-
-    def accept(frame: Frame) -> Claim:
-        is_mine = is_nak(frame, kind) or (frame.kind == answer and fits(frame.payload))
-        return Claim.LAST if is_mine else Claim.NO
-
+    accept = accept_if(lambda frame: is_nak(frame, kind) or (frame.kind == answer and fits(frame.payload)))
     octets = make_frame(kind, payload)
     return Request(octets, accept, kind, timeout_s, tries, what=f"{kind} command", again=FLUSH + octets)
 

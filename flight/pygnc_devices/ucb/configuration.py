@@ -13,7 +13,7 @@ import msgspec
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortGoneError, RefusedError
 from pygnc_devices.framing import Frame
-from pygnc_devices.scheduler import Claim, Request, SetBaud, Sleep
+from pygnc_devices.scheduler import Claim, Request, SetBaud, Sleep, responds
 from pygnc_devices.snapshot import UnitSnapshot, require_owner
 from pygnc_devices.ucb import commands, openimu
 from pygnc_devices.ucb.fields import (
@@ -29,7 +29,7 @@ from pygnc_devices.ucb.fields import (
     type_value,
 )
 from pygnc_devices.ucb.openimu import ParameterValue
-from pygnc_devices.ucb.operations import identify
+from pygnc_devices.ucb.operations import Identity, identify
 from pygnc_devices.ucb.unit import UcbUnit
 
 _WRITES: Final = 3
@@ -136,17 +136,12 @@ async def _ask(kind: str, ids: Sequence[int]) -> dict[int, int]:
     Partial success gives two responses. If the response with the values is lost, the NAK seems to refuse all fields;
     each field is then requested alone.
     """
-    found = await _ask_once(kind, ids)
-    if not found and len(ids) > 1:
-        for number in ids:
-            found |= await _ask_once(kind, [number])
-    return found
-
-
-async def _ask_once(kind: str, ids: Sequence[int]) -> dict[int, int]:
     found: dict[int, int] = {}
     for frame in await commands.ask_fields(kind, ids):
         found |= commands.parse_values(frame.payload) if frame.kind == kind else {}
+    if not found and len(ids) > 1:
+        for number in ids:
+            found |= await _ask(kind, [number])
     return found
 
 
@@ -188,11 +183,6 @@ class Snapshot(UnitSnapshot, frozen=True, tag="pygnc UCB fields 1"):
     stored: dict[int, int]
     parameters: dict[str, ParameterValue | None] = msgspec.field(default_factory=dict)
 
-    @property
-    def model(self) -> str:
-        """Model of the unit: the first word of `text`."""
-        return self.text.partition(" ")[0]
-
 
 async def take_snapshot(unit: UcbUnit) -> Snapshot:
     """Return a snapshot of all fields of the unit."""
@@ -227,9 +217,8 @@ async def restore_snapshot(
         SnapshotError: the snapshot belongs to another unit, and `to_another_unit` is not set.
         FieldsRefusedError: the unit did not accept some of the values.
     """
-    who = await identify(unit)
-    owner = (snapshot.serial_number, snapshot.model)
-    require_owner(owner, (who.serial_number, who.model), to_another_unit=to_another_unit)
+    who, owner = await identify(unit), Identity(snapshot.serial_number, snapshot.text)
+    require_owner((owner.serial_number, owner.model), (who.serial_number, who.model), to_another_unit=to_another_unit)
     stored = await ask_known("RF", list(snapshot.stored))
     changes = _differences(snapshot.stored, stored)
     if changes:
@@ -375,11 +364,7 @@ async def recover(unit: UcbUnit) -> None:
 async def _answers_at(baud: int) -> bool:
     await SetBaud(baud)
     await Sleep(_SETTLE_S)
-    try:
-        await replace(commands.ping(), timeout_s=_SETTLE_S, tries=_BAUD_PINGS)
-    except NoAnswerError:
-        return False
-    return True
+    return await responds(replace(commands.ping(), timeout_s=_SETTLE_S, tries=_BAUD_PINGS))
 
 
 def _next_readings(unit: UcbUnit, count: int, rate_hz: int) -> Request:

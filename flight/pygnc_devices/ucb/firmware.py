@@ -2,7 +2,7 @@
 
 The units' processors are ARM Cortex-M. An image is the content of the flash from the first address of the application
 on. It begins with the vector table: initial stack pointer (in RAM) and address of the reset handler (in flash, odd),
-little-endian. So do the images published for the OpenIMU300 by Aceinna and others.
+little-endian. The images published for the OpenIMU300 by Aceinna and others begin in this way.
 """
 
 import hashlib

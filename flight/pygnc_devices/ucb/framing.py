@@ -5,9 +5,10 @@ and payload. DMU380ZA manual 7430-3810, whose "initial 0xFFFF" is the same regis
 """
 
 import binascii
+import re
 from typing import Final
 
-from pygnc_devices.framing import Damage, DamageReason, Frame, Scan
+from pygnc_devices.framing import DamageReason, Frame, FrameFormat
 from pygnc_devices.ucb.packets import OVERHEAD_BYTES
 
 PREAMBLE: Final = b"\x55\x55"
@@ -37,36 +38,16 @@ def make_frame(kind: str, payload: bytes = b"") -> bytes:
     return PREAMBLE + body + crc16(body).to_bytes(2, "big")
 
 
-def scan(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - the signature of every scanner
-    """Find the frames of a buffer.
+def _frame_at(octets: bytes, at: int, stalled: bool) -> Frame | DamageReason | None:  # noqa: ARG001, FBT001 - see `FrameFormat`
+    if len(octets) - at < HEADER_BYTES:
+        return None
+    end = at + OVERHEAD_BYTES + octets[at + 4]
+    if end > len(octets):
+        return None
+    if binascii.crc_hqx(octets[at + 2 : end], CRC_INITIAL):
+        return DamageReason.CHECKSUM  # the length byte may be damaged: good frames may lie inside the supposed payload
+    kind = octets[at + 2 : at + 4].decode("latin-1")
+    return Frame(kind, octets[at + HEADER_BYTES : end - 2], octets[at:end], at)
 
-    After a wrong CRC the search continues one byte after the beginning of the preamble: the length byte may be damaged,
-    and good frames may lie inside the supposed payload.
-    """
-    frames: list[Frame] = []
-    damage: list[Damage] = []
-    at, size = 0, len(octets)
-    while at < size:
-        begin = octets.find(PREAMBLE, at)
-        if begin < 0:
-            # The last byte may be the first byte of a preamble.
-            begin = size - 1 if octets[-1] == PREAMBLE[0] and not stalled else size
-        if begin > at:
-            damage.append(Damage(at, begin, DamageReason.NOISE))
-            stalled = False
-            at = begin
-        end = at + OVERHEAD_BYTES + octets[at + 4] if size - at >= HEADER_BYTES else size + 1
-        if end > size:
-            if not stalled or at == size:
-                break
-            # Skip one byte only: the supposed payload may contain good frames.
-            damage.append(Damage(at, at + 1, DamageReason.CUT))
-            at, stalled = at + 1, False
-        elif binascii.crc_hqx(octets[at + 2 : end], CRC_INITIAL) == 0:
-            kind = octets[at + 2 : at + 4].decode("latin-1")
-            frames.append(Frame(kind, octets[at + HEADER_BYTES : end - 2], octets[at:end], at))
-            at, stalled = end, False
-        else:
-            damage.append(Damage(at, at + 1, DamageReason.CHECKSUM))
-            at, stalled = at + 1, False
-    return Scan(tuple(frames), tuple(damage), at)
+
+scan: Final = FrameFormat(re.compile(rb"\x55(?:\x55|\Z)"), _frame_at).scan

@@ -7,13 +7,14 @@ import contextlib
 import math
 import struct
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from pygnc_devices.declaration import Value
 from pygnc_devices.errors import NoAnswerError, RefusedError
 from pygnc_devices.family import Found
 from pygnc_devices.framing import Frame
-from pygnc_devices.scheduler import Claim, Request, Sleep
+from pygnc_devices.scheduler import Claim, Request, Sleep, retry, wait_for
 from pygnc_devices.ucb import commands, packets
 from pygnc_devices.ucb.fields import RATE
 from pygnc_devices.ucb.openimu import user_reset
@@ -74,13 +75,13 @@ async def follow_rate(unit: UcbUnit) -> None:
     """
     is_known = False
 
-    def accept(frame: Frame) -> Claim:
+    def needs_rate(frame: Frame) -> bool:
         packet = unit.packets.get(frame.kind)
         is_streamed = packet is not None and packet.is_reading  # a response belongs to the operation that waits for it
-        return Claim.LAST if is_streamed and unit.counts_packets and not (is_known and unit.period_ns) else Claim.NO
+        return is_streamed and unit.counts_packets and not (is_known and unit.period_ns)
 
     while True:
-        await Request(b"", accept, "rate", math.inf, tries=1)
+        await wait_for(needs_rate, "rate", math.inf)
         if unit.is_upgrading:
             return
         for _ in range(_RATE_TRIES):
@@ -172,15 +173,7 @@ async def restart(unit: UcbUnit) -> None:
             raise error from None
         await user_reset(unit)
     unit.volatile.clear()
-    for attempt in range(_RESTART_PINGS):
-        await Sleep(_RESTART_S)
-        try:
-            await identify(unit)
-        except NoAnswerError:
-            if attempt == _RESTART_PINGS - 1:
-                raise
-        else:
-            return
+    await retry(partial(identify, unit), _RESTART_PINGS, _RESTART_S)
 
 
 async def reset_program(_unit: UcbUnit) -> None:
@@ -216,11 +209,10 @@ async def store_alignment(_unit: UcbUnit) -> None:
 
 
 async def _alignment(unit: UcbUnit) -> MagAlignment:
-    def accept(frame: Frame) -> Claim:
-        return Claim.LAST if frame.kind in ("CD", "CC") else Claim.NO
-
-    request = Request(b"", accept, "CD", _MAG_ALIGN_LIMIT_S, tries=1, what="the end of the magnetic alignment")
-    values = unit.packets["CD"].decode((await request)[-1].payload)
+    end = wait_for(
+        lambda frame: frame.kind in {"CD", "CC"}, "CD", _MAG_ALIGN_LIMIT_S, "the end of the magnetic alignment"
+    )
+    values = unit.packets["CD"].decode((await end)[-1].payload)
     names = ("hard_iron_x_t", "hard_iron_y_t", "soft_iron_ratio", "soft_iron_angle_rad")
     return MagAlignment(*(float(values[name]) for name in names))
 
@@ -244,14 +236,7 @@ async def probe() -> Found:
         if kind in ("PK", "pG"):
             return Found("", "")
         # Noise may contain a valid frame; a stream repeats it.
-        await Request(
-            b"",
-            lambda frame: Claim.LAST if frame.kind == kind else Claim.NO,
-            "stream",
-            _NEXT_PACKET_S,
-            tries=1,
-            what="the stream",
-        )
+        await wait_for(lambda frame: frame.kind == kind, "stream", _NEXT_PACKET_S, "the stream")
         return Found("", f"streams {kind}; does not respond to commands")
     if commands.is_bootloader(answer):
         return Found("", "in its bootloader")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, Literal
 
-from pygnc_devices.declaration import TEXT, Field, Packet
+from pygnc_devices.declaration import TEXT, Field, Labels, Packet, axes
 from pygnc_devices.units import (
     ACCELERATION,
     ANGLE,
@@ -22,7 +22,6 @@ from pygnc_devices.units import (
     TICKS,
     TIME,
     VELOCITY,
-    Unit,
 )
 
 OVERHEAD_BYTES: Final = 7
@@ -41,14 +40,6 @@ ALTITUDE_OFFSET_M: Final = 8092.0
 """Offset for the range [-100, 16284) m that the manual gives for a signed word; not verified by a recording."""
 
 
-def _axes(name: str, code: str, unit: Unit, scale: float | None, meaning: str, column: str) -> tuple[Field, ...]:  # noqa: PLR0917 - those of Field
-    """Return the three fields of a vector; `*` in `name` and `column` is replaced by the axis."""
-    return tuple(
-        Field(name.replace("*", axis), code, unit, scale, 0.0, f"{meaning}, {axis}", column.replace("*", axis))
-        for axis in "xyz"
-    )
-
-
 def _temperature(name: str, column: str, meaning: str) -> Field:
     return Field(f"temperature_{name}_degc", "h", TEMPERATURE, TEMPERATURE_SCALE, 0.0, meaning, column)
 
@@ -61,12 +52,12 @@ def _word(name: str, meaning: str, code: str = "H", column: str = "") -> Field:
     return Field(name, code, meaning=meaning, column=column)
 
 
-_A: Final = _axes("accel_*_mps2", "h", ACCELERATION, ACCEL_SCALE, "specific force", "*Accel")
-_R: Final = _axes("rate_*_rad_s", "h", RATE, RATE_SCALE, "angular rate", "*Rate")
-_RC: Final = _axes("rate_*_rad_s", "h", RATE, RATE_SCALE, "angular rate less its estimated bias", "*RateCorrected")
-_RS: Final = _axes("rate_*_rad_s", "h", RATE, RATE_SCALE, "angular rate, bias not removed", "*RateScaled")
-_M: Final = _axes("mag_*_t", "h", MAGNETIC, MAGNETIC_SCALE, "magnetic field", "*Mag")
-_T: Final = _axes("temperature_*_degc", "h", TEMPERATURE, TEMPERATURE_SCALE, "temperature of the gyro", "*RateTemp")
+_A: Final = axes("accel", ACCELERATION, "mps2", ACCEL_SCALE, "specific force", "Accel", "h")
+_R: Final = axes("rate", RATE, "rad_s", RATE_SCALE, "angular rate", "Rate", "h")
+_RC: Final = axes("rate", RATE, "rad_s", RATE_SCALE, "angular rate less its estimated bias", "RateCorrected", "h")
+_RS: Final = axes("rate", RATE, "rad_s", RATE_SCALE, "angular rate, bias not removed", "RateScaled", "h")
+_M: Final = axes("mag", MAGNETIC, "t", MAGNETIC_SCALE, "magnetic field", "Mag", "h")
+_T: Final = axes("temperature", TEMPERATURE, "degc", TEMPERATURE_SCALE, "temperature of the gyro", "RateTemp", "h")
 _TX: Final = _temperature("x", "xRateTemp", "temperature of the x gyro")
 _TB: Final = _temperature("board", "boardTemp", "temperature of the board")
 _TILT: Final = (_angle("roll", "rollAngle", "roll"), _angle("pitch", "pitchAngle", "pitch"))
@@ -231,16 +222,15 @@ ANSWER_PACKETS: Final = (
 
 def status_bit_names(word_name: str, word: int) -> tuple[str, ...]:
     """Return the names of the bits set in a status word; `bit 10` for a bit without a name."""
-    names = STATUS_BITS.get(word_name, {})
-    return tuple(names.get(bit, f"bit {bit}") for bit in range(16) if word >> bit & 1)
+    return Labels(STATUS_BITS.get(word_name, {}), is_bit_field=True).bit_names(word)
 
 
 _DEGREE: Final = 0.017453292519943295
-_ACCEL: Final = _axes("accel_*_mps2", "f", ACCELERATION, None, "specific force", "*Accel")
-_RATE: Final = _axes("rate_*_rad_s", "f", RATE, _DEGREE, "angular rate", "*Rate")
-_MAG: Final = _axes("mag_*_t", "f", MAGNETIC, 1e-4, "magnetic field", "*Mag")
-_RATE_BIAS: Final = _axes("rate_bias_*_rad_s", "f", RATE, _DEGREE, "estimated bias of the angular rate", "*RateBias")
-_ACCEL_BIAS: Final = _axes("accel_bias_*_mps2", "f", ACCELERATION, None, "estimated bias of the force", "*AccelBias")
+_ACCEL: Final = axes("accel", ACCELERATION, "mps2", None, "specific force", "Accel")
+_RATE: Final = axes("rate", RATE, "rad_s", _DEGREE, "angular rate", "Rate")
+_MAG: Final = axes("mag", MAGNETIC, "t", 1e-4, "magnetic field", "Mag")
+_RATE_BIAS: Final = axes("rate_bias", RATE, "rad_s", _DEGREE, "estimated bias of the angular rate", "RateBias")
+_ACCEL_BIAS: Final = axes("accel_bias", ACCELERATION, "mps2", None, "estimated bias of the force", "AccelBias")
 _ANGLES: Final = tuple(Field(f"{name}_rad", "f", ANGLE, _DEGREE, 0.0, name, name) for name in ("roll", "pitch", "yaw"))
 _TICKS: Final = Field("time_ticks", "I", TICKS, meaning="ms or µs; the driver determines which", column="timeCounter")
 _TIMES: Final = (

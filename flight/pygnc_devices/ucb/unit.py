@@ -96,8 +96,8 @@ class PacketClock:
             self._is_week, self._modulus, self._unwrapper = False, 1 << 32, CounterUnwrapper(1 << 32)
         tick_ns = 0.0 if host_ns is None else self._tick_ns(period_ns)
         usual = self._usual
-        # A packet at the usual step behind its predecessor was delayed by this computer; no wrap is missing. A packet
-        # count is bridged only over pauses; otherwise it counts the missing packets.
+        # A late packet at the usual step was delayed by this computer; no wrap is missing. A packet count is bridged
+        # only over pauses; otherwise it counts the missing packets.
         is_next = usual > 0 and abs(self._unwrapper.step_to(word) - usual) <= _JITTER * usual + 1
         may_have_wrapped = not is_next and (self._has_paused or self.tick is not Tick.PACKET)
         self._has_paused = False
@@ -108,7 +108,7 @@ class PacketClock:
         lost = max(0, round(step / usual) - 1) if usual and step != usual else 0
         if step:
             self._steps.append(step)
-            if not is_next and len(self._steps) >= _STEPS_TO_DECIDE:  # usual steps do not change the median by much
+            if not is_next and len(self._steps) >= _STEPS_TO_DECIDE:  # usual steps hardly change the median
                 self._usual = median(self._steps)
         if not self._is_identified and len(self._steps) >= _STEPS_TO_DECIDE:
             self._identify(word)
@@ -118,7 +118,7 @@ class PacketClock:
         tick = self._decide(median(self._steps))
         if tick is Tick.UNKNOWN:
             return
-        if self.tick not in {Tick.UNKNOWN, tick}:  # of another unit, whose time starts
+        if self.tick not in {Tick.UNKNOWN, tick}:  # another unit was connected; its time begins
             self._unwrapper, self._packets_ns = CounterUnwrapper(self._modulus), 0
             self._unwrapper.advance(word)
         self.tick, self._is_identified = tick, True

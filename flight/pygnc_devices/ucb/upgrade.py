@@ -11,10 +11,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final, TypeVar
 
 from pygnc_devices.errors import AbortedError, DeviceError, NoAnswerError, PortGoneError
-from pygnc_devices.scheduler import Operation, Request, SetBaud, Sleep, WaitForPort
+from pygnc_devices.scheduler import Operation, Request, SetBaud, Sleep, WaitForPort, responds
 from pygnc_devices.ucb import commands, configuration
 from pygnc_devices.ucb.fields import CODE_OF_BAUD, RATE
 from pygnc_devices.ucb.firmware import (
@@ -124,19 +125,11 @@ async def is_in_bootloader(baud: int, limit_s: float) -> bool:
     return False
 
 
-async def _responds(request: Request, kind: str = "") -> bool:
-    """Return True if the unit responds to a request, with a frame of the given type."""
-    try:
-        return (await request)[-1].kind.startswith(kind)
-    except NoAnswerError:
-        return False
-
-
 async def _is_application(baud: int) -> bool:
     """Return True if an application identifies itself; a bootloader has no identity."""
     await SetBaud(baud)
     await Sleep(_SETTLE_S)
-    return await _responds(replace(commands.get_packet("ID"), timeout_s=_LISTEN_S, tries=3), "ID")
+    return await responds(replace(commands.get_packet("ID"), timeout_s=_LISTEN_S, tries=3), "ID")
 
 
 def _catch_request(limit_s: float) -> Request:
@@ -219,7 +212,7 @@ class UpgradeJob:
     async def find(self) -> str:
         """Return the identity of the unit, "" if it is in its bootloader; see `check_upgrade`."""
         try:
-            if await _responds(commands.ping()):
+            if await responds(commands.ping()):
                 return (await identify(self.unit)).text
             await self._find_bootloader(recover=False)
             return ""
@@ -235,7 +228,7 @@ class UpgradeJob:
         if self.settings.at_power_up:
             await self._catch_at_power_up()
             return ""
-        if recover or not await _responds(commands.ping()):
+        if recover or not await responds(commands.ping()):
             await self._find_bootloader(recover=recover)
             return ""
         identity = await identify(self.unit)
@@ -266,7 +259,7 @@ class UpgradeJob:
             await SetBaud(self.application_baud)
             await Sleep(_SETTLE_S)
             # Sent once: if the response is lost, the unit may be in its bootloader already.
-            has_agreed = await _responds(commands.command("JI", timeout_s=_JUMP_S, tries=1), "JI")
+            has_agreed = await responds(commands.command("JI", timeout_s=_JUMP_S, tries=1), "JI")
             if await is_in_bootloader(self.settings.bootloader_baud, limit_s if has_agreed else limit_s / 2):
                 return True
             is_alive = await _is_application(self.application_baud)
@@ -326,12 +319,13 @@ class UpgradeJob:
 
     async def _write_image(self) -> None:
         """Write all blocks; continue after losses of the port, and begin again if the bootloader requires that."""
+        is_waiting = partial(is_in_bootloader, self.settings.bootloader_baud, _FIND_BOOTLOADER_S)
         while self.address < len(self.image):
             self._report(Phase.WRITE if self.address else Phase.ERASE)
             losses = self.interruptions
             if await self._retry_after_port_loss(self._write_block):
                 continue
-            if losses == self.interruptions and not await self._retry_after_port_loss(self._is_waiting):
+            if losses == self.interruptions and not await self._retry_after_port_loss(is_waiting):
                 raise self._failure(
                     f"no response to the block at {self.address:#x} in {self.settings.block_tries} attempts"
                 )
@@ -339,9 +333,6 @@ class UpgradeJob:
             if self.restarts > _RESTARTS:
                 raise self._failure(f"the block at {self.address:#x} failed after {_RESTARTS} restarts of writing")
             self.address = 0
-
-    async def _is_waiting(self) -> bool:
-        return await is_in_bootloader(self.settings.bootloader_baud, _FIND_BOOTLOADER_S)
 
     async def _write_block(self) -> bool:
         """Send the next block until it is confirmed; return False after the last attempt."""
@@ -362,7 +353,7 @@ class UpgradeJob:
                 self._block_times_s.append(time.monotonic() - sent_s)
             if attempt and not frame.payload:
                 # The response does not name the block: a second response must not confirm a later block.
-                await _responds(replace(_write_request(self.address, b"", timeout_s), octets=b""))
+                await responds(replace(_write_request(self.address, b"", timeout_s), octets=b""))
             self.address += len(block)
             return True
         return False
@@ -395,7 +386,7 @@ class UpgradeJob:
         await Sleep(_SETTLE_S)
         request = commands.command("JA", timeout_s=_JUMP_S, tries=1)
         octets = _swap_crc(request.octets) if swapped_crc else request.octets
-        await _responds(replace(request, octets=octets))
+        await responds(replace(request, octets=octets))
 
     async def _find_application(self) -> tuple[int, str] | None:
         """Search for the application at several baud rates; every second attempt uses the most likely rate."""

@@ -1,4 +1,4 @@
-"""Cells put together by string and number."""
+"""Cells assembled by string and number."""
 
 import random
 
@@ -21,7 +21,7 @@ def table(*groups: Values) -> CellTable:
 
 
 def groups(count: int, strings: int = 1) -> list[Values]:
-    """Return all sentences about strings of cells; each cell's voltage tells which it is."""
+    """Return all sentences about strings of cells; the voltage identifies the cell."""
     return [
         cells("BV2", string, first, [2 + string + number / 100 for number in range(first, min(first + 8, count))])
         for string in range(strings)

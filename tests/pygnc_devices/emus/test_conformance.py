@@ -8,7 +8,7 @@ class TestScanner(ScannerConformance):
     family = FAMILY
 
     def frames(self) -> list[bytes]:
-        # Names inside of fields, empty fields, no fields, a name of no table, the longest.
+        # Names inside fields, empty fields, no fields, an undeclared name, the longest sentence.
         return [
             b"BC1,000456F0,00057E40,1EDC,3C\r\n",
             b"BV1,,,,,,,39\r\n",

@@ -1,4 +1,4 @@
-"""A Control Unit that broadcasts, is asked, and is told."""
+"""Broadcasts, requests and changes of a Control Unit."""
 
 import asyncio
 import itertools
@@ -92,7 +92,7 @@ def test_requests_a_lost_sentence_again(tmp_path: Path) -> None:
 def test_lists_cells_that_are_missing(tmp_path: Path) -> None:
     unit = EmusSimulator(Battery(cells=16), broadcast_s=SILENT, faults=EmusFaults(lost_frames=1))
     with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
-        unit._lost_frames = 100  # this once more than all there are
+        unit._lost_frames = 100  # once more than there are sentences
         unit.battery = Battery(cells=16)
         cells = unit._cells
         unit._cells = lambda name, now_s: cells(name, now_s) or _one_group(unit, name, now_s)  # type: ignore[method-assign]
@@ -165,7 +165,7 @@ def test_ignores_additional_fields_of_newer_units(tmp_path: Path) -> None:
     unit = EmusSimulator(broadcast_s=0.1, faults=EmusFaults(has_further_fields=True, has_empty_lines=True))
     with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         reading = first(device, "BV1")
-        skipped = device.statistics.skipped_bytes  # of the sentence in whose midst the port was opened
+        skipped = device.statistics.skipped_bytes  # the port was opened within this sentence
         assert reading.values["cells"] == 16
         assert b",7,x," in reading.raw
         assert device.read_cells("BV2").is_complete
@@ -174,7 +174,7 @@ def test_ignores_additional_fields_of_newer_units(tmp_path: Path) -> None:
 
 
 def test_answers_requests_in_a_flood_of_can_frames(tmp_path: Path) -> None:
-    unit = EmusSimulator(broadcast_s=0.1, faults=EmusFaults(can_frames=18))  # 5 kB/s, what the line can carry
+    unit = EmusSimulator(broadcast_s=0.1, faults=EmusFaults(can_frames=18))  # 5 kB/s, the capacity of the line
     with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         readings = list(itertools.islice(device.readings(silence_s=5.0), 200))
         assert device.read_cells("BV2").is_complete

@@ -1,4 +1,4 @@
-"""Sentences in bytes, as published and as damaged."""
+"""Published and damaged sentences."""
 
 import pytest
 from hypothesis import given
@@ -32,7 +32,7 @@ def test_decodes_published_sentences(text: str) -> None:
 
 
 def test_declares_all_thirty_sentences() -> None:
-    assert len(vectors.SENTENCES) == 31  # one line of the sheet has two
+    assert len(vectors.SENTENCES) == 31  # one line of the sheet has two sentences
     assert len(set(vectors.SENTENCES)) == 31
 
 
@@ -55,7 +55,7 @@ def test_detects_any_flipped_bit(whole: bytes) -> None:
     for at in range(len(whole)):
         for bit in range(8):
             found = sentences(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :] + b"\r\n")
-            # The digits of the checksum may be small letters.
+            # The digits of the checksum may be lower-case letters.
             is_letter = at >= len(whole) - 2 and bit == 5 and whole[at] >= ord("A")
             assert found == ([whole[:3].decode()] if is_letter else [])
 

@@ -1,7 +1,7 @@
-"""The sentences that the protocol's readers have published, or that were made for tests, and what they say.
+"""Published sentences and sentences made for tests, with their values.
 
 1 and 2: published with their checksums. 3 to 12: bodies from public test and note files, checksums worked out. The
-others were worked out wholly by hand.
+others were worked out by hand.
 """
 
 from typing import Final

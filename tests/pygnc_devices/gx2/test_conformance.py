@@ -12,7 +12,7 @@ class TestScanner(ScannerConformance):
     family = FAMILY
 
     def frames(self) -> list[bytes]:
-        # Whole replies and headers inside payloads, the shortest, the longest, real ones.
+        # Responses and headers inside payloads; the shortest, the longest and recorded responses.
         return [
             C2_REST,
             make_frame("FB", b"\xc2"),

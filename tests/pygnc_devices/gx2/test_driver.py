@@ -1,4 +1,4 @@
-"""Commands on the simulated unit, polled and beside continuous mode."""
+"""Commands of the simulated unit, without and with continuous mode."""
 
 import asyncio
 import itertools

@@ -65,7 +65,7 @@ def test_decodes_a_real_reply_of_an_inertia_link_without_magnetic_field() -> Non
     rows = [[found[f"m{row}{column}"] for column in (1, 2, 3)] for row in (1, 2, 3)]
     for row in rows:
         assert sum(x * x for x in row if isinstance(x, float)) == pytest.approx(1.0, abs=1e-5)
-    # At rest it feels the opposite of gravity, which is along the third column.
+    # At rest the specific force is opposite to gravity, which is along the third column.
     accel = [found[f"accel_{axis}_mps2"] for axis in "xyz"]
     assert accel == pytest.approx([-G * row[2] for row in rows if isinstance(row[2], float)], abs=0.15 * G)
 

@@ -1,8 +1,8 @@
-"""Replies worked out by hand from the protocol's tables, and real ones.
+"""Responses worked out by hand from the tables of the protocol, and recorded responses.
 
-Real: CC_GX3 of a 3DM-GX3-25 (LORD-MicroStrain/MSCL, issue 84); INERTIA_LINK (gcangussu/3dmgx2, matlab/set1.mat, whose
-sums were not stored); the RADIO ones of a node behind its base station (the same, src/i3dmgx2_io_test.c), where the
-first CC has been overwritten in part on its way.
+Recorded: CC_GX3 of a 3DM-GX3-25 (LORD-MicroStrain/MSCL, issue 84); INERTIA_LINK (gcangussu/3dmgx2, matlab/set1.mat,
+whose sums were not stored); RADIO_... of a node behind its base station (the same, src/i3dmgx2_io_test.c), where the
+first CC was partly overwritten in transit.
 """
 
 from typing import Final

@@ -15,7 +15,7 @@ class TestScanner(ScannerConformance):
     family = FAMILY
 
     def frames(self) -> list[bytes]:
-        # A packet inside a field, preambles at both ends of the payload, the longest, the shortest, a real one.
+        # A packet in a field, preambles at both ends of the payload; the longest, the shortest and a recorded packet.
         return [
             PING,
             make_frame("80", make_field(0x75, PING + b"ue")),

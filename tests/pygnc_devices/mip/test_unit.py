@@ -1,4 +1,4 @@
-"""Readings made of packets: any composition, unknown fields, clocks."""
+"""Readings of packets with any composition of fields, unknown fields, clocks."""
 
 import math
 import struct

@@ -8,7 +8,7 @@ class TestScanner(ScannerConformance):
     family = FAMILY
 
     def frames(self) -> list[bytes]:
-        # Both orders, both headers, with and without a sum, and whole headers inside.
+        # Both byte orders, both headers, with and without a checksum, and headers inside frames.
         inside = b"\xc2" + bytes.fromhex("0000002f") * 7
         return [
             vectors.HEADER_LITTLE + vectors.BIG,

@@ -98,7 +98,7 @@ def test_messages_have_the_documented_keys(sensor: ImuSensor) -> None:
     assert message["time_stamp"] == message["time_of_week"]
     accel = message["acceleration_vector"]
     assert isinstance(accel, list)
-    assert sum(part * part for part in accel) == pytest.approx(1.0, abs=1e-3)  # g, as it was sent
+    assert sum(part * part for part in accel) == pytest.approx(1.0, abs=1e-3)  # in g, as on the wire
     assert sensor.wait_until_ready(5)
     assert sensor.get_frame_count() > 0
 

@@ -1,4 +1,4 @@
-"""A counter whose rests are short."""
+"""Simulated counter and driver with short pauses."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -10,13 +10,13 @@ from pygnc_instruments.simulators.opc_n3_unit import OpcFaults, OpcN3Simulator
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 
 REST_S: Final = 0.4
-"""Short, and still longer than a busy machine lets a program wait in the midst of an answer."""
+"""Shorter than in reality, but longer than the delay within a response on a busy machine."""
 RECKLESS_REST_S: Final = 0.08
-"""Where answers may break off."""
+"""Pause for tests in which responses may be incomplete."""
 
 
 def timing(rest_s: float) -> Timing:
-    """Return the driver's rests for a counter that is content with this one."""
+    """Return the pauses of the driver for a counter that needs the given pause."""
     wait_s = 1.4 * rest_s
     return Timing(
         0.001, rest_s=wait_s, laser_s=0.01, fan_s=0.02, restart_s=wait_s, keep_alive_s=0.05, adapter_s=2 * rest_s
@@ -28,7 +28,7 @@ RECKLESS: Final[dict[str, Any]] = {"sample_s": 0.02, "timing": timing(RECKLESS_R
 
 
 class QuickOpcN3(OpcN3):
-    """For plain scripts."""
+    """Synchronous driver with short pauses."""
 
     @classmethod
     def open(cls, url: str, baud: int = 9600, **options: Any) -> "QuickOpcN3":  # noqa: ANN401
@@ -37,7 +37,7 @@ class QuickOpcN3(OpcN3):
 
 
 class RecklessOpcN3(OpcN3):
-    """For plain scripts."""
+    """Synchronous driver with the shortest pauses."""
 
     @classmethod
     def open(cls, url: str, baud: int = 9600, **options: Any) -> "RecklessOpcN3":  # noqa: ANN401
@@ -46,7 +46,7 @@ class RecklessOpcN3(OpcN3):
 
 
 class QuickAsyncOpcN3(AsyncOpcN3):
-    """For asyncio."""
+    """Driver for asyncio with short pauses."""
 
     @classmethod
     async def open(cls, url: str, baud: int = 9600, **options: Any) -> "QuickAsyncOpcN3":  # noqa: ANN401
@@ -55,7 +55,7 @@ class QuickAsyncOpcN3(AsyncOpcN3):
 
 
 def counter(faults: OpcFaults | None = None, rest_s: float = REST_S) -> OpcN3Simulator:
-    """Return a simulated counter that is content with short rests."""
+    """Return a simulated counter that needs short pauses only."""
     return OpcN3Simulator(faults, rest_s=rest_s)
 
 

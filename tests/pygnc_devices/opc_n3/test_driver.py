@@ -79,7 +79,7 @@ def test_samples_histograms_and_discards_the_first(opc: OpcN3Simulator, url: str
     with QuickOpcN3.open(url) as device:
         readings = take(device, 5)
     assert opc.histograms >= 6
-    # The first one has fifty times as many particles.
+    # The first histogram has fifty times as many particles.
     assert all(sum(counts_of(reading.values)) < 40 for reading in readings)
     assert not any(MASS_DIFFERS in reading.flags for reading in readings)
     assert all(reading.packet is HISTOGRAM for reading in readings)
@@ -145,7 +145,7 @@ def test_publishes_an_incomplete_average_at_the_end(tmp_path: Path, *, is_unplug
         subscription = device.subscribe()
         assert line.wait_until(
             lambda: opc.histograms >= 4, 3 * PATIENCE_S
-        )  # the first is discarded, the last on its way
+        )  # the first is discarded, the last is in transit
         assert subscription.take(0) is None
         if is_unplugged:
             line.unplug()
@@ -178,7 +178,7 @@ def test_rejects_a_truncated_histogram(tmp_path: Path) -> None:
 
 
 def test_retries_a_busy_counter_after_a_rest(tmp_path: Path) -> None:
-    opc = counter(OpcFaults(busy=70))  # more than one handshake has patience for
+    opc = counter(OpcFaults(busy=70))  # more than the polls of one handshake
     with line_of(opc, tmp_path) as line, QuickOpcN3.open(line.url) as device:
         take(device, 2)
 
@@ -269,7 +269,7 @@ def test_closing_does_not_wait_long_for_a_dead_counter(opc: OpcN3Simulator, url:
     opc.faults.is_stuck = True
     start_s = time.monotonic()
     device.close()
-    assert time.monotonic() - start_s < 10.0  # three handshakes, and rests of 0.56 s between
+    assert time.monotonic() - start_s < 10.0  # three handshakes with pauses of 0.56 s
     assert opc.is_on
 
 

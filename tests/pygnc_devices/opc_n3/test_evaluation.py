@@ -1,6 +1,6 @@
-"""Histograms as real counters sent them: values, checksum, mass from counts, doubts.
+"""Histograms of real counters: values, checksum, mass from counts, flags.
 
-Averages of histograms: exact, whatever the histograms are cut into.
+Averages of histograms are exact for any division into histograms.
 """
 
 import itertools
@@ -55,7 +55,7 @@ PERMILLE = {
 
 
 def spoilt(number: int, **words: int) -> dict[str, Any]:
-    """Return the values of a histogram with other words in it."""
+    """Return the values of a histogram after words were replaced."""
     values: dict[str, Any] = HISTOGRAM.decode(HISTOGRAMS[number]) | words
     return values
 

@@ -1,4 +1,4 @@
-"""Real histograms. 1 to 4: one unit, December 2020; 3 was cut short on its way. 5: another unit, from documentation."""
+"""Real histograms. 1 to 4: one unit, December 2020; 3 was cut in transit. 5: another unit, from documentation."""
 
 from typing import Final
 

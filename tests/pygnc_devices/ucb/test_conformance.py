@@ -10,7 +10,7 @@ class TestScanner(ScannerConformance):
     family = FAMILY
 
     def frames(self) -> list[bytes]:
-        # Preambles inside payloads, an empty payload, the longest one, the most common packet.
+        # Preambles inside payloads, an empty payload, the longest payload, the most common packet.
         return [
             make_frame("PK"),
             S1,

@@ -1,4 +1,4 @@
-"""Commands on the simulated unit, while it streams at 100 Hz."""
+"""Commands of the simulated unit while it streams at 100 Hz."""
 
 import asyncio
 import itertools
@@ -50,7 +50,7 @@ def test_fields_are_answered_within_two_packet_periods_while_streaming(device: U
         if k % 20 == 0:
             device.set_fields({"user_behaviour": k})
             assert unit.ram[8] == k
-    assert sorted(slowest_s)[TRIES // 4] < 0.02  # a busy machine holds others up
+    assert sorted(slowest_s)[TRIES // 4] < 0.02  # a busy machine delays other threads
     assert device.statistics.lost_readings == 0
 
 
@@ -348,7 +348,7 @@ def test_raises_in_time_without_an_answer(device: Ucb, line: PtyEndpoint) -> Non
         start_s = time.monotonic()
         with pytest.raises(NoAnswerError, match=r"PK command \(10 attempts"):
             device.ping()
-        assert time.monotonic() - start_s < 6.0  # ten times 0.2 s, and a busy machine
+        assert time.monotonic() - start_s < 6.0  # ten times 0.2 s, with slack for a busy machine
     assert device.statistics.timeouts == 10
 
 

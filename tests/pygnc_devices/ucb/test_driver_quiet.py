@@ -1,4 +1,4 @@
-"""However the quiet ends, the unit streams as before."""
+"""The unit streams again after `quiet`, in every case."""
 
 import asyncio
 import os
@@ -75,7 +75,7 @@ def test_ctrl_c_at_any_moment_restores_the_rate(line: PtyEndpoint, unit: UcbSimu
             interruption = interrupt_in(after_s)
             with device.quiet():
                 pass
-            interruption.join()  # it must not come when nobody expects it any more
+            interruption.join()  # no exception may arrive after the test has stopped waiting
             time.sleep(0.01)
         except KeyboardInterrupt:
             pass

@@ -1,4 +1,4 @@
-"""Against frames worked out by hand from the manual, and a real recording."""
+"""Frames worked out by hand from the manual, and a recording."""
 
 import pytest
 
@@ -77,4 +77,4 @@ def test_every_frame_of_the_real_recordings_is_found() -> None:
     found = scan_to_end(scan, octets)
     assert {frame.kind for frame in found.frames} == {"z1"}
     assert len(found.frames) == 2127
-    assert sum(damage.stop - damage.start for damage in found.damage) == 31  # the ragged end
+    assert sum(damage.stop - damage.start for damage in found.damage) == 31  # the incomplete frame at the end

@@ -1,4 +1,4 @@
-"""Layouts against the sheet of lengths and a packet worked out by hand."""
+"""Layouts compared with the documented lengths and with a packet worked out by hand."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The fast path against the streaming one, and against a real recording."""
+"""Vectorised decoder compared with the streaming scanner, and on a recording."""
 
 import numpy as np
 import pytest

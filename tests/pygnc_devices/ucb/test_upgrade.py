@@ -49,7 +49,7 @@ def line(unit: UcbSimulator, tmp_path: Path) -> Iterator[PtyEndpoint]:
 
 
 class Listener:
-    """Keeps progress, and does something at a number of bytes."""
+    """Callback that stores the progress and acts at a number of bytes."""
 
     def __init__(self, at: int = -1, action: Any = None) -> None:  # noqa: ANN401 - any callable
         self.heard: list[UpgradeProgress] = []
@@ -67,7 +67,7 @@ class Listener:
 
 
 def later(action: Any) -> Any:  # noqa: ANN401 - any callable
-    """Not in the thread that owns the port, which must not wait for itself."""
+    """Call a function in another thread: the thread that owns the port must not wait for itself."""
     return lambda: threading.Thread(target=action).start()
 
 
@@ -97,7 +97,7 @@ def test_upgrades_with_line_errors_and_one_unplugging(unit: UcbSimulator, tmp_pa
         listener = Listener(1440, later(unplug))
         result = device.upgrade(IMAGE, write_firmware=True, on_progress=listener, settings=QUICK)
         assert (result.after, result.interruptions) == (NEW, 1)
-        assert result.restarts >= 1  # it had lost its power: what is in flash is not trusted
+        assert result.restarts >= 1  # the unit lost its power: the content of its flash is not used
         assert Phase.WAIT in listener.phases
     assert line.faults.injected > 0
 
@@ -152,7 +152,7 @@ def test_recovers_a_failed_upgrade(unit: UcbSimulator, line: PtyEndpoint) -> Non
     settings = UpgradeSettings(enter_s=0.6, erase_s=0.6, block_s=0.2, block_tries=3, start_s=2.0)
     with Ucb.open(line.url) as device:
         send = unit.send
-        listener = Listener(1200, lambda: setattr(unit, "send", lambda *_: None))  # it falls mute
+        listener = Listener(1200, lambda: setattr(unit, "send", lambda *_: None))  # it no longer responds
         with pytest.raises(UpgradeError, match=r"failed after 1200 of 3000 bytes.*--recover") as caught:
             device.upgrade(IMAGE, write_firmware=True, on_progress=listener, settings=settings)
         assert (caught.value.is_in_bootloader, caught.value.written_bytes) == (True, 1200)
