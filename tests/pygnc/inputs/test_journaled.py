@@ -62,7 +62,7 @@ def test_other_bytes_are_no_message(payload: object) -> None:
 @pytest.mark.parametrize("t_mono_ns", [None, 70])
 def test_reads_samples_of_older_journals(hall_word: HallWord | None, t_mono_ns: int | None) -> None:
     sample = sample_message(sensor_packet(7), PLACE, hall_word or "resistance", t_mono_ns)
-    others = () if t_mono_ns is None else (t_mono_ns, {}, 0)
+    others: tuple[object, ...] = () if t_mono_ns is None else (t_mono_ns, {}, 0)
     assert decode_input(former_sample(sample, 7, *others), hall_word) == sample
 
 
