@@ -6,8 +6,8 @@ Usage: python scripts/bench/bench_elements.py [--seeds N] [--part beacon|attitud
   error against the true orbit over the next 24 h.
 - attitude: three hours without any fix. The elements fit the true orbit, moved along the track by 10 km and across it
   by 1 km in a random direction each. Errors are angles about all three axes from half an hour after the first attitude.
-- correlation: whether elements could be a measurement of the orbit filter. Errors of the same elements at times that are
-  one orbit apart, and what elements would add to the first fixes of the filter.
+- correlation: whether elements could be a measurement of the orbit filter. Errors of the same elements at times that
+  are one orbit apart, and what elements would add to the first fixes of the filter.
 
 The script prints Markdown tables; a repeated run prints the same numbers.
 """
