@@ -1,11 +1,13 @@
 """Measure the figures of mean elements for docs/benchmarks: expected error of the beacon's, attitude without fixes.
 
-Usage: python scripts/bench/bench_elements.py [--seeds N] [--part beacon|attitude]
+Usage: python scripts/bench/bench_elements.py [--seeds N] [--part beacon|attitude|correlation]
 
 - beacon: three hours of fixes on each orbit of `bench_orbit`, elements fitted to the filter's prediction, and their
   error against the true orbit over the next 24 h.
 - attitude: three hours without any fix. The elements fit the true orbit, moved along the track by 10 km and across it
   by 1 km in a random direction each. Errors are angles about all three axes from half an hour after the first attitude.
+- correlation: whether elements could be a measurement of the orbit filter. Errors of the same elements at times that
+  are one orbit apart, and what elements would add to the first fixes of the filter.
 
 The script prints Markdown tables; a repeated run prints the same numbers.
 """
@@ -22,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # allows to start 
 
 from pygnc.bus.messages import GnssFix, Message, SourceFile, UploadedElements
 from pygnc.common.mean_elements import STATED_HOURS, MeanElements
-from pygnc.environment.frames import EarthFrames
+from pygnc.environment.frames import EarthFrames, rtn_axes
 from pygnc.environment.sgp4 import gcrf_states
 from pygnc.estimators.orbit.elements_fit import fit_elements, fit_in_steps
 from pygnc.estimators.orbit.elements_orbit import position_sigma_rtn_m
@@ -43,6 +45,7 @@ MINUTES: Final = np.arange(0, 24 * 60 + 1, 10)
 CAMPAIGNS: Final = Path(__file__).resolve().parents[2] / "data" / "campaigns"
 ALONG_M: Final = 10_000.0
 ACROSS_M: Final = 1_000.0
+MINUTES_PER_DAY: Final = 1440.0
 
 
 class BeaconResult(NamedTuple):
@@ -159,13 +162,47 @@ def attitude(seeds: int) -> None:
     print_table(("flight", "in sunlight", "in eclipse", "NEES", "known"), rows)
 
 
+def correlation(seeds: int) -> None:
+    """Print the correlation of the errors of elements over an orbit, and their weight beside the first fixes."""
+    rtn, lower = [], []
+    for seed in range(seeds):
+        world, gps = random_world(seed, seeds, FIX_HOURS + 25), Gps()
+        settings = settings_for(gps, FIX_HOURS)
+        orbit, _ = run_filter(world.fixes(gps, FIX_HOURS, seed), settings)
+        if orbit.state is None:
+            raise RuntimeError(f"orbit {seed}: the filter has no state after {FIX_HOURS} h")
+        *_, fitted = fit_in_steps(orbit, orbit.state)
+        if fitted is None:
+            raise RuntimeError(f"orbit {seed}: no elements were fitted")
+        period_ms = round(60_000 * MINUTES_PER_DAY / fitted.elements.mean_motion_rev_per_day)
+        times = fitted.elements.epoch_gps_ms + np.array((64_800_000, 64_800_000 + period_ms))
+        states = gcrf_states(fitted.elements, times.tolist(), orbit.frames)
+        truth = world.at(times).position_ecef_m
+        for state, ms, true in zip(states, times.tolist(), truth, strict=True):
+            error = orbit.frames.ecef_state_from_gcrf(ms)[:3, :3].T @ (-true) + state[:3]
+            rtn.append(rtn_axes(state[:3], state[3:]).T @ error)
+        prior = position_sigma_rtn_m(fitted.elements, int(times[0]), settings.elements)
+        begun, _ = run_filter(world.fixes(gps, 1, seed)[: settings.start.fixes], settings)
+        if begun.state is not None:
+            lower.append(begun.state.covariance[:3, :3].trace() / float(prior @ prior))
+    errors = np.array(rtn).reshape(seeds, 2, 3)
+    rows = [
+        (axis, f"{np.corrcoef(errors[:, 0, k], errors[:, 1, k])[0, 1]:.3f}", f"{rms(errors[:, :, k].ravel()):.0f} m")
+        for k, axis in enumerate(("radial", "transverse", "normal"))
+    ]
+    print(f"\n{seeds} orbits; errors 18 h after the epoch and one orbit later.\n")
+    print_table(("axis", "correlation over an orbit", "RMS error"), rows)
+    share = f"{np.median(lower):.1e}"
+    print(f"\nVariance of the position after the first fixes over that of elements 18 h old, median: {share}.")
+
+
 def main() -> int:
     """Run the requested parts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
         "--seeds", type=int, metavar="N", default=20, help="Number of orbits and flights (default: 20)."
     )
-    options, chosen = select_parts(parser, {"beacon": beacon, "attitude": attitude})
+    options, chosen = select_parts(parser, {"beacon": beacon, "attitude": attitude, "correlation": correlation})
     for part in chosen:
         part(options.seeds)
     return 0

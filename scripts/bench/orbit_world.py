@@ -14,7 +14,7 @@ from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import ArcSettings, OrbitSettings, ScreeningSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.formats.gps_packet import SENSE_GPS
-from pygnc.inputs.gps_fixes import fix_messages
+from pygnc.inputs.host_packets import fix_messages
 from pygnc.navigation.orbit import fix_from, screen
 from pygnc_ground.campaign.flight import ORIENTATION
 from pygnc_ground.orbit.solution import IntArray

@@ -7,6 +7,7 @@ from pygnc.bus.messages import (
     InputMessage,
     OrbitMessage,
 )
+from pygnc.configuration.settings import Settings
 from pygnc.inputs.sense_file import SenseFile
 from tests.pygnc.navigation.attitude_batch import DEMO, RECORDS, batch, orbits_of, run, tracker
 
@@ -14,7 +15,7 @@ from tests.pygnc.navigation.attitude_batch import DEMO, RECORDS, batch, orbits_o
 @pytest.fixture(scope="module")
 def demo() -> SenseFile:
     """The demonstration batch."""
-    file = SenseFile(DEMO, "sense.bin")
+    file = SenseFile(DEMO, "sense.bin", Settings())
     for _ in file.scan():
         pass
     return file

@@ -92,23 +92,33 @@ class BatchBegin(Message, frozen=True):
 
 
 class SensorSample(Packet, frozen=True):
-    """Magnetic field, body rate and light at one time, in sensor axes, such as a 30-byte sensor packet.
+    """Magnetic field, body rate and light at one time, whatever measured them; vectors are in sensor axes.
 
-    `lux` has the illuminance of each sun sensor, of those in the packet on the faces +X, +Y, +Z, -X, -Y, -Z.
-    `t_mono_ns` is the time of arrival of a live packet by the computer's monotonic clock, None for packets of files.
-    `readings` has what further sensors measured at that time, by the name of their measurement model.
-    `t_spacecraft_ms` has the milliseconds after `t_spacecraft_s`.
+    Attributes:
+        kind: form of `raw`: "sense_sensors" for the host's 30-byte packets; empty if `raw` is.
+        t_spacecraft_s: spacecraft time of the sample, whole seconds.
+        t_spacecraft_ms: milliseconds after `t_spacecraft_s`, 0 if they are unknown.
+        time_sigma_s: standard deviation of the sample's time; None if its source does not state it.
+        mag_imu_ut: magnetic field.
+        gyro_imu_rad_s: body rate.
+        lux: illuminance of each sun sensor, in the order of the settings' normals.
+        raw: the packet as received; empty if a reading of an own sensor began the sample.
+        torquers_on: true if magnetorquers disturb the magnetic field.
+        t_mono_ns: time of arrival by the computer's monotonic clock; None for packets of files.
+        readings: what further sensors measured at that time, by the name of their measurement model.
     """
 
+    kind: str
     t_spacecraft_s: int
+    t_spacecraft_ms: int
+    time_sigma_s: float | None
     mag_imu_ut: Vector3
-    hall_raw: int
     gyro_imu_rad_s: Vector3
     lux: tuple[float, ...]
     raw: bytes
+    torquers_on: bool = False
     t_mono_ns: int | None = None
     readings: dict[str, tuple[float, ...]] = {}
-    t_spacecraft_ms: int = 0
 
 
 class GnssFix(Packet, frozen=True):

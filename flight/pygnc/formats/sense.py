@@ -110,6 +110,8 @@ class SensorSamples:
     """Illuminance of the faces +X, +Y, +Z, -X, -Y, -Z, (M, N, 6)"""
 
 
+SENSE_SENSORS: Final = "sense_sensors"
+"""Kind of the messages of sensor packets."""
 TORQUERS_ON: Final = 0x4000
 """Bit of a hall word with times: magnetorquers are on."""
 _MILLISECONDS: Final = 0x03FF
@@ -121,10 +123,10 @@ def hall_words(milliseconds: NDArray[np.int64], torquers_on: NDArray[np.bool_]) 
     return milliseconds | np.where(torquers_on, TORQUERS_ON, 0)
 
 
-def milliseconds_from_hall_word(word: int) -> int:
-    """Return the milliseconds in a hall word with times, 0 to 999; 0 if the word is damaged."""
+def milliseconds_from_hall_word(word: int) -> int | None:
+    """Return the milliseconds in a hall word with times, 0 to 999; None if the word is damaged."""
     milliseconds = word & _MILLISECONDS
-    return milliseconds if milliseconds < 1000 and word & ~(_MILLISECONDS | TORQUERS_ON) == 0 else 0
+    return milliseconds if milliseconds < 1000 and word & ~(_MILLISECONDS | TORQUERS_ON) == 0 else None
 
 
 def decode_sensors(records: NDArray[np.void]) -> SensorSamples:

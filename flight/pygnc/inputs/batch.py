@@ -42,7 +42,7 @@ def find_sources(home: Path, settings: Settings, prefix: str = "") -> tuple[list
     folders, unreadable = list_range_files(home, settings.formation.own_id, prefix)
     if (home / sense).exists():
         try:
-            sources.append(SenseFile(home / sense, sense, settings.orbit.screening.earliest_gps_week))
+            sources.append(SenseFile(home / sense, sense, settings))
         except OSError as error:
             unreadable.insert(0, UnreadableFile.from_error(error, home, sense))
     for folder in folders:
@@ -71,8 +71,7 @@ def open_named(home: Path, files: Sequence[tuple[SourceFile, int]], settings: Se
         if file.fault:
             continue
         if Path(file.name).name == SENSE_FILE:
-            earliest_week = settings.orbit.screening.earliest_gps_week
-            sources.append(SenseFile(home / file.name, file.name, earliest_week, file.size_bytes))
+            sources.append(SenseFile(home / file.name, file.name, settings, file.size_bytes))
         elif rows and file.from_byte == 0 and is_next_file(rows[-1][-1][0].name, file.name):
             rows[-1].append((file, delivered_before))
         else:

@@ -31,7 +31,8 @@ from pygnc.bus.messages import (
 from pygnc.common.clock import SpacecraftReading
 from pygnc.estimators.clock.clock_map import ClockMap
 from pygnc.formats.gps_packet import SENSE_GPS, TERMINATOR
-from pygnc.inputs.gps_fixes import decode_input, rollover
+from pygnc.inputs.host_packets import rollover
+from pygnc.inputs.journaled import decode_input
 
 RECORDS_PER_READ: Final = 512
 _FILE_COUNTS: Final = {

@@ -13,7 +13,6 @@ from pygnc.bus.messages import (
     GnssFix,
     LivePacket,
     Message,
-    RangeMeasurement,
     SensorSample,
     TimeMark,
 )
@@ -21,11 +20,9 @@ from pygnc.common.clock import TAG_JITTER_S, SpacecraftReading, spacecraft_ms_at
 from pygnc.configuration.settings import Settings
 from pygnc.formats.gps_packet import RANGE_GPS, SENSE_GPS
 from pygnc.formats.ranges import RANGE_PACKET, decode_ranges
-from pygnc.formats.sense import SENSOR_PACKET, decode_sensors
-from pygnc.inputs.gps_fixes import fix_message
+from pygnc.inputs.host_packets import fix_message, range_messages, sample_message
 from pygnc.inputs.input_state import InputCounters
 from pygnc.inputs.own_receiver import own_fix
-from pygnc.inputs.source import packet_messages
 
 GPS_BACK_MAX_MS: Final = 60_000
 GPS_AHEAD_MAX_MS: Final = 86_400_000
@@ -34,28 +31,19 @@ _GPS_PACKETS: Final = {"GPSS": SENSE_GPS, "GPSR": RANGE_GPS, "PGPS": RANGE_GPS}
 _RANGES: Final = frozenset({"RANG", "PRNG"})
 _TIME: Final = struct.Struct("<IH")
 _UNKNOWN: Final = (math.nan, math.nan, math.nan)
-_ONE_SENSOR: Final = np.dtype([("sensors", SENSOR_PACKET, (1,))])
 
 
-def live_message(packet: LivePacket, seq: int, bandwidth_hz: float, earliest_week: int = 0) -> Message:
-    """Return the input message of a packet, numbered `seq`.
-
-    Args:
-        packet: The packet.
-        seq: Number of the input message.
-        bandwidth_hz: Bandwidth of the ranging radio, Hz.
-        earliest_week: First possible GPS week; see `decode_gps_packets`.
-    """
+def live_message(packet: LivePacket, seq: int, settings: Settings) -> Message:
+    """Return the input message of a packet, numbered `seq`."""
     place = seq, LIVE, packet.seq
     if packet.kind == "SENS":
-        samples = decode_sensors(np.frombuffer(packet.raw, _ONE_SENSOR))
-        return next(packet_messages(SensorSample, samples, [(*place, packet.raw)], t_mono_ns=packet.t_mono_ns))
+        return sample_message(packet.raw, place, settings.attitude.hall_word, packet.t_mono_ns)
     if packet.kind in _GPS_PACKETS:
-        kind = _GPS_PACKETS[packet.kind]
-        return fix_message(packet.raw, place, kind, satellite_id=packet.radio_id, earliest_week=earliest_week)
+        kind, week = _GPS_PACKETS[packet.kind], settings.orbit.screening.earliest_gps_week
+        return fix_message(packet.raw, place, kind, satellite_id=packet.radio_id, earliest_week=week)
     if packet.kind in _RANGES:
-        ranges = decode_ranges(np.frombuffer(packet.raw, RANGE_PACKET), bandwidth_hz)
-        return next(packet_messages(RangeMeasurement, ranges, [(*place, packet.raw)], satellite_id=packet.radio_id))
+        ranges = decode_ranges(np.frombuffer(packet.raw, RANGE_PACKET), settings.radio.bandwidth_hz)
+        return next(range_messages(ranges, [(*place, packet.raw)], packet.radio_id))
     t_spacecraft_s, ms = _TIME.unpack(packet.raw)
     return TimeMark(
         seq=seq, source=LIVE, offset=packet.seq, t_spacecraft_s=t_spacecraft_s, ms=ms, t_mono_ns=packet.t_mono_ns
@@ -88,14 +76,15 @@ def device_messages(
                 seq=seq + 1,
                 source=reading.source,
                 offset=reading.offset,
+                kind="",
                 t_spacecraft_s=t_spacecraft_ms // 1000,
+                t_spacecraft_ms=t_spacecraft_ms % 1000,
+                time_sigma_s=own.time_sigma_s,
                 mag_imu_ut=_UNKNOWN,
-                hall_raw=0,
                 gyro_imu_rad_s=_UNKNOWN,
                 lux=(),
                 raw=b"",
                 t_mono_ns=reading.t_mono_ns,
-                t_spacecraft_ms=t_spacecraft_ms % 1000,
             )
         )
     return messages

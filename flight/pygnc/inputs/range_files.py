@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.bus.messages import Message, RangeMeasurement, SourceFile
+from pygnc.bus.messages import Message, SourceFile
 from pygnc.common.clock import gps_ms_from_weeks
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
@@ -29,9 +29,9 @@ from pygnc.formats.ranges import (
     decode_ranges,
     range_file_number,
 )
-from pygnc.inputs.gps_fixes import fix_messages
+from pygnc.inputs.host_packets import fix_messages, range_messages
 from pygnc.inputs.range_folders import RangeFolder, UnreadableFile, is_next_file, list_range_files
-from pygnc.inputs.source import DAMAGE_LISTED, BatchSource, packet_messages
+from pygnc.inputs.source import DAMAGE_LISTED, BatchSource
 from pygnc_system.files import open_input
 
 FILE_BYTES_MAX: Final = 1 << 24
@@ -163,11 +163,10 @@ class RangeSeries(BatchSource):
             RANGE_GPS,
             self._satellite_id,
         )
-        ranges = packet_messages(
-            RangeMeasurement,
+        ranges = range_messages(
             decode_ranges(self._found.ranges[self._places[ordinals[~is_gps]]], self._settings.radio.bandwidth_hz),
             list(itertools.compress(places, (~is_gps).tolist())),
-            satellite_id=self._satellite_id,
+            self._satellite_id,
         )
         return [next(fixes) if is_fix else next(ranges) for is_fix in is_gps.tolist()]
 

@@ -11,15 +11,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.bus.messages import Message, SensorSample, SourceFile
+from pygnc.bus.messages import Message, SourceFile
 from pygnc.common.clock import gps_ms_from_weeks
+from pygnc.configuration.settings import Settings
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.damage import Damage
 from pygnc.formats.gps_packet import SENSE_GPS, decode_gps_packets
 from pygnc.formats.sense import SENSOR_PACKET, SenseLayout, decode_sensors
 from pygnc.formats.sense_scan import SenseScanner, recognise_layout
-from pygnc.inputs.gps_fixes import fix_messages
-from pygnc.inputs.source import DAMAGE_LISTED, BatchSource, packet_messages
+from pygnc.inputs.host_packets import fix_messages, sample_messages
+from pygnc.inputs.source import DAMAGE_LISTED, BatchSource
 from pygnc_system.files import open_input
 
 CHUNK_BYTES: Final = 1 << 20
@@ -33,7 +34,7 @@ def sense_messages(
     layout: SenseLayout,
     first_seq: int,
     *,
-    earliest_week: int = 0,
+    settings: Settings,
 ) -> list[Message]:
     """Return the messages of M sense records in order: each record's N sensor samples, then its GPS fix.
 
@@ -43,7 +44,7 @@ def sense_messages(
         source: Name of the file.
         layout: Layout of the records.
         first_seq: Number of the first message.
-        earliest_week: First possible GPS week; see `decode_gps_packets`.
+        settings: Settings of the run.
     """
     sensors = layout.sensors_per_record
     borders = [*range(0, (sensors + 1) * SENSOR_PACKET.itemsize, SENSOR_PACKET.itemsize)]
@@ -56,9 +57,10 @@ def sense_messages(
         sample_places += places[:-1]
         fix_places.append(places[-1])
         seq += len(places)
-    samples = packet_messages(SensorSample, decode_sensors(records), sample_places)
+    samples = sample_messages(decode_sensors(records), sample_places, settings.attitude.hall_word)
+    fixes = decode_gps_packets(records["gps"], settings.orbit.screening.earliest_gps_week)
     messages: list[Message] = []
-    for fix in fix_messages(decode_gps_packets(records["gps"], earliest_week), fix_places, SENSE_GPS):
+    for fix in fix_messages(fixes, fix_places, SENSE_GPS):
         messages += itertools.islice(samples, sensors)
         messages.append(fix)
     return messages
@@ -77,7 +79,7 @@ class SenseFile(BatchSource):
     Args:
         file: The file, or its content.
         name: Its name relative to the home folder.
-        earliest_week: First possible GPS week; see `decode_gps_packets`.
+        settings: Settings of the run.
         size: Number of bytes to read; None for all.
 
     Attributes:
@@ -87,7 +89,7 @@ class SenseFile(BatchSource):
         OSError: The file cannot be read.
     """
 
-    def __init__(self, file: Path | bytes, name: str, earliest_week: int = 0, size: int | None = None) -> None:
+    def __init__(self, file: Path | bytes, name: str, settings: Settings, size: int | None = None) -> None:
         if isinstance(file, bytes):
             self._read = partial(_part, file)
             self._size, self._modified_ns = len(file), 0
@@ -97,7 +99,7 @@ class SenseFile(BatchSource):
             status = os.fstat(descriptor)
             self._size = status.st_size if size is None else size
             self._modified_ns = status.st_mtime_ns if status.st_size == self._size else 0
-        self._earliest_week = earliest_week
+        self._settings = settings
         self.layout = recognise_layout(self._read(RECOGNITION_BYTES, 0)) or SenseLayout()
         super().__init__([name], terminated=self.layout.terminated)
         self._damage: list[Damage] = []
@@ -106,13 +108,13 @@ class SenseFile(BatchSource):
         self._checksums: list[int] = []
 
     def _scan(self) -> Generator[None, None, NDArray[np.int64]]:
-        scanner = SenseScanner(self.layout)
+        scanner, earliest_week = SenseScanner(self.layout), self._settings.orbit.screening.earliest_gps_week
         offsets, t_spacecraft_s, gps_ms = [], [], []
         for position in range(0, max(self._size, 1), CHUNK_BYTES):
             wanted = min(CHUNK_BYTES, self._size - position)
             piece = self._read(wanted, position)
             found = scanner.finish(piece) if position + wanted >= self._size else scanner.feed(piece)
-            fixes = decode_gps_packets(found.records["gps"], self._earliest_week)
+            fixes = decode_gps_packets(found.records["gps"], earliest_week)
             offsets.append(found.offsets)
             self._checksums += [zlib.crc32(record.tobytes()) for record in found.records]
             t_spacecraft_s.append(found.records["gps"]["t_spacecraft_s"])
@@ -150,8 +152,8 @@ class SenseFile(BatchSource):
         if any(zlib.crc32(piece) != self._checksums[k] for piece, k in zip(pieces, ordinals.tolist(), strict=True)):
             raise FileChangedError(f"{self.names[0]}: the file was changed during the run; start the run again")
         raw = b"".join(pieces)
-        records, week = np.frombuffer(raw, self.layout.record), self._earliest_week
-        return sense_messages(records, ordinals, self.names[0], self.layout, first_seq, earliest_week=week)
+        records = np.frombuffer(raw, self.layout.record)
+        return sense_messages(records, ordinals, self.names[0], self.layout, first_seq, settings=self._settings)
 
 
 def _part(content: bytes, size: int, offset: int) -> bytes:

@@ -1,22 +1,17 @@
-"""Sources of ingest: the files of a batch as series of records, and the conversion of decoded packets to messages."""
+"""Sources of ingest: the files of a batch as series of records."""
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.bus.messages import Message, RangeMeasurement, SensorSample, SourceFile
-from pygnc.formats.ranges import RangeMeasurements
-from pygnc.formats.sense import SensorSamples
+from pygnc.bus.messages import Message, SourceFile
 
 DAMAGE_LISTED: Final = 100
 """Maximum number of damaged ranges that are listed (all are counted): a file of noise must not fill the memory."""
-
-_Packet = TypeVar("_Packet", SensorSample, RangeMeasurement)
 
 
 class BatchSource(ABC):
@@ -58,34 +53,3 @@ class BatchSource(ABC):
         Raises:
             OSError: A file cannot be read, or was changed since it was scanned.
         """
-
-
-def packet_messages(
-    kind: type[_Packet],
-    packets: SensorSamples | RangeMeasurements,
-    places: Sequence[tuple[int, str, int, bytes]],
-    **constants: int,
-) -> Iterator[_Packet]:
-    """Yield the messages of M packets.
-
-    Args:
-        kind: Type of the messages.
-        packets: The decoded packets: M elements in one or more leading axes of each array.
-        places: Number, source, offset and raw bytes of each message; length M.
-        constants: Fields that are equal in all messages.
-    """
-    names = [field.name for field in dataclasses.fields(packets)]
-    arrays = [getattr(packets, name) for name in names]
-    leading = min(array.ndim for array in arrays if array is not None)
-    columns: list[list[Any]] = []
-    # Iterating over Python lists takes a tenth of the time of iterating over arrays.
-    for array in arrays:
-        if array is None:
-            columns.append([None] * len(places))
-        elif array.ndim > leading:
-            columns.append([tuple(vector) for vector in array.reshape(-1, array.shape[-1]).tolist()])
-        else:
-            columns.append(array.ravel().tolist())
-    for (seq, source, offset, raw), row in zip(places, zip(*columns, strict=True), strict=True):
-        values: dict[str, Any] = dict(zip(names, row, strict=True)) | constants
-        yield kind(seq=seq, source=source, offset=offset, raw=raw, **values)

@@ -33,7 +33,6 @@ from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, Flags
 from pygnc.estimators.attitude.sun_sensors import is_daylight
 from pygnc.estimators.checkpoint import decode, encode
-from pygnc.formats.sense import TORQUERS_ON, milliseconds_from_hall_word
 from pygnc.navigation.environment import EnvironmentModel, PropagatedOrbit
 from pygnc.navigation.mag_calibration import MagCalibration, TotalBias
 from pygnc.navigation.own_sensors import OwnSensors, device_values
@@ -225,8 +224,6 @@ class AttitudeTracker:
         if gps_ms is None:
             return self._untimed(sample)
         gps_ms += sample.t_spacecraft_ms
-        if self._settings.hall_word == "times":
-            gps_ms += milliseconds_from_hall_word(sample.hall_raw)
         orbit, calibration = self._memory.orbit, self._memory.calibration
         environment = self._model.at(gps_ms, orbit)
         measured = self._measured(sample, gps_ms)
@@ -266,10 +263,16 @@ class AttitudeTracker:
         return SampleOutcome(sample, measured, None, None, None, None, self.awaits_orbit, calibrated)
 
     def _measured(self, sample: SensorSample, gps_ms: int) -> AttitudeSample:
-        host = sample.mag_imu_ut, sample.gyro_imu_rad_s, sample.lux
-        torquers_on = self._settings.hall_word == "times" and bool(sample.hall_raw & TORQUERS_ON)
-        readings = sample.readings
-        return self._correction.sample(sample.seq, gps_ms, *host, field_unusable=torquers_on, readings=readings)
+        return self._correction.sample(
+            sample.seq,
+            gps_ms,
+            sample.mag_imu_ut,
+            sample.gyro_imu_rad_s,
+            sample.lux,
+            field_unusable=sample.torquers_on,
+            readings=sample.readings,
+            time_sigma_s=sample.time_sigma_s,
+        )
 
     def _count(self, name: str) -> None:
         counts = self._memory.counts

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from pygnc.bus.journal_files import list_segments
-from pygnc.bus.messages import DEVICES, GnssFix, SensorSample
+from pygnc.bus.messages import GnssFix, SensorSample
 from pygnc.common.constants import LAST_BATCH, SENSE_FILE
 from pygnc.formats import journal
 from pygnc.formats.gps_packet import SENSE_GPS, SENSE_GPS_PACKET
-from pygnc.formats.sense import SENSOR_PACKET, SenseLayout
+from pygnc.formats.sense import SENSE_SENSORS, SENSOR_PACKET, SenseLayout
 from pygnc.formats.sense_assembler import SenseAssembler
 from pygnc.formats.sense_scan import recognise_layout
-from pygnc.inputs.gps_fixes import decode_input
+from pygnc.inputs.journaled import decode_input
 from pygnc.inputs.range_folders import list_range_files
 from pygnc_system.files import durable_append, durable_write
 
@@ -113,9 +113,7 @@ def _newest_packets(logs: Path) -> Iterator[bytes]:
             if record.kind is not journal.Kind.MESSAGE:
                 continue
             message = decode_input(record.payload)
-            if (isinstance(message, SensorSample) and message.source != DEVICES) or (
-                isinstance(message, GnssFix) and message.kind == SENSE_GPS and message.is_own
-            ):
+            if isinstance(message, SensorSample | GnssFix) and message.kind in {SENSE_SENSORS, SENSE_GPS}:
                 yield message.raw
 
 

@@ -9,7 +9,7 @@ from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import LIVE, GnssFix, RangeMeasurement, SensorSample, TimeMark
 from pygnc.formats import status
 from pygnc.formats.status import Phase
-from pygnc.inputs.gps_fixes import decode_input
+from pygnc.inputs.journaled import decode_input
 from pygnc_ground.inspection.journal import count_journal
 
 _LIVE = (SensorSample, GnssFix, RangeMeasurement, TimeMark)

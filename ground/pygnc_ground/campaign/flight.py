@@ -78,7 +78,7 @@ class SimulatedFlight:
 
     def inputs(self, settings: FlightSettings) -> list[Message]:
         """Return the messages that the ingest task makes of the files."""
-        sources: list[BatchSource] = [SenseFile(self.sense, SENSE_FILE, settings.orbit.screening.earliest_gps_week)]
+        sources: list[BatchSource] = [SenseFile(self.sense, SENSE_FILE, settings)]
         own_id = self.satellites[0].id
         for satellite in sorted(self.ranges, key=lambda radio_id: (radio_id != own_id, radio_id)):
             folder, owner = ("range", 0) if satellite == own_id else (f"range/partner_{satellite}", satellite)

@@ -1,5 +1,6 @@
 """Run journals: reading, counting and viewing one file of input, event or estimate records."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import msgspec
 from pygnc.bus.messages import Message
 from pygnc.formats import journal
 from pygnc.formats.damage import Damage, DamageReason
+from pygnc.inputs.journaled import decode_input
 from pygnc_ground.inspection.sections import (
     DamageTally,
     Entry,
@@ -34,7 +36,7 @@ def _subclasses(base: type[Message]) -> Iterator[type[Message]]:
         yield from _subclasses(kind)
 
 
-_TYPES: Final = {kind.__name__: kind for kind in _subclasses(Message)}
+_TYPES: Final = {str(kind.__struct_config__.tag): kind for kind in _subclasses(Message)}
 
 
 @dataclass
@@ -131,13 +133,17 @@ def decode_message(payload: bytes) -> tuple[str, dict[str, Value]]:
     if not (isinstance(decoded, list) and decoded and isinstance(decoded[0], str)):
         return UNREADABLE, {"raw": payload}
     kind = decoded[0]
-    numbered = {f"field_{k}": _plain(value) for k, value in enumerate(decoded) if k}
-    if kind not in _TYPES:
-        return kind, numbered
     try:
-        return kind, _named(msgspec.convert(decoded, _TYPES[kind]))
-    except msgspec.ValidationError:
-        return kind, numbered
+        return kind, _named(_message(kind, decoded, payload))
+    except msgspec.DecodeError:
+        return kind, {f"field_{k}": _plain(value) for k, value in enumerate(decoded) if k}
+
+
+def _message(kind: str, decoded: list[object], payload: bytes) -> Message:
+    if kind in _TYPES:
+        with contextlib.suppress(msgspec.ValidationError):
+            return msgspec.convert(decoded, _TYPES[kind])
+    return decode_input(payload)
 
 
 def _decode_map(payload: bytes) -> dict[str, Value]:

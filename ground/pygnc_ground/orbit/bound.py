@@ -26,7 +26,7 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE
 from pygnc.formats.gps_packet import SENSE_GPS, decode_gps_packets
 from pygnc.formats.sense_scan import recognise_layout, scan
-from pygnc.inputs.gps_fixes import fix_messages
+from pygnc.inputs.host_packets import fix_messages
 from pygnc.inputs.sense_file import RECOGNITION_BYTES
 from pygnc.navigation.orbit import fix_from, screen
 from pygnc_ground.orbit.batch.first_orbit import oblate_earth

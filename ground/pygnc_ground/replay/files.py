@@ -76,7 +76,7 @@ class RecordedFiles:
             raise ReplayError(f"{folder}: has no input journal; name sense files, or a run's folder in ~/pygnc_logs")
         if self.ranges is not None or self.elements is not None:
             raise ReplayError(f"{folder}: the run's journal holds all of its inputs; leave out --ranges and --elements")
-        return from_run(folder)
+        return from_run(folder, None if self.config is None else self.settings.attitude.hall_word)
 
     def require_input(self) -> None:
         """Raise ReplayError unless either sense files or satellites are named."""

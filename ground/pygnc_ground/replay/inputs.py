@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -11,9 +12,10 @@ from pygnc.bus.journal_files import list_segments
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import BatchEnd, Message
 from pygnc.configuration.settings import Settings
+from pygnc.estimators.attitude.settings import HallWord
 from pygnc.inputs.batch import batch_head, record_messages
 from pygnc.inputs.elements_file import read_elements
-from pygnc.inputs.gps_fixes import decode_input
+from pygnc.inputs.journaled import decode_input
 from pygnc.inputs.range_files import RangeSeries
 from pygnc.inputs.range_folders import list_range_folder
 from pygnc.inputs.sense_file import SenseFile
@@ -55,8 +57,12 @@ def is_run(path: Path) -> bool:
     return bool(list_segments([path], "input"))
 
 
-def from_run(folder: Path) -> Inputs:
+def from_run(folder: Path, hall_word: HallWord | None = None) -> Inputs:
     """Return the inputs of a run from its journal.
+
+    Args:
+        folder: Folder of the run.
+        hall_word: Meaning of the Hall words of sensor packets; None for that of the run's settings.
 
     Raises:
         ReplayError: The folder's input journal is empty.
@@ -66,7 +72,9 @@ def from_run(folder: Path) -> Inputs:
     if not first or reader.header is None:
         raise ReplayError(f"{folder}: the input journal is empty; name the files in the home of the run instead")
     settings, earth_orientation = _header(reader.header, folder)
-    return Inputs(_inputs(folder), None, settings, earth_orientation)
+    recorded = settings.attitude.hall_word
+    again = (hall_word or recorded) if "times" in {hall_word, recorded} else None
+    return Inputs(_inputs(folder, again), None, settings, earth_orientation)
 
 
 def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings, elements: Path | None = None) -> Inputs:
@@ -83,17 +91,16 @@ def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings, e
     """
     sources: list[BatchSource] = []
     try:
-        earliest_week = settings.orbit.screening.earliest_gps_week
-        sources += [_sense_source(path, earliest_week) for path in sense]
+        sources += [_sense_source(path, settings) for path in sense]
         sources += _range_series(ranges, settings) if ranges else []
         return inputs_of(sources, _elements(elements, settings) if elements else [])
     except OSError as error:
         raise ReplayError(f"{error.filename}: {error.strerror}") from error
 
 
-def _sense_source(path: Path, earliest_week: int) -> BatchSource:
+def _sense_source(path: Path, settings: Settings) -> BatchSource:
     reader = log_reader_of(path)
-    return SenseFile(path, str(path), earliest_week) if reader is None else LogFile(path, reader)
+    return SenseFile(path, str(path), settings) if reader is None else LogFile(path, reader)
 
 
 def log_reader_of(path: Path) -> LogReader | None:
@@ -173,9 +180,9 @@ def journaled(run: Path, stream: str, decode: Callable[[bytes], _Message]) -> It
             yield record.seq, decode(record.payload)
 
 
-def _inputs(folder: Path) -> Iterator[Message]:
+def _inputs(folder: Path, hall_word: HallWord | None) -> Iterator[Message]:
     ended, last_seq = False, 0
-    for seq, message in journaled(folder, "input", decode_input):
+    for seq, message in journaled(folder, "input", partial(decode_input, hall_word=hall_word)):
         ended, last_seq = ended or isinstance(message, BatchEnd), seq
         yield message
     if not ended:

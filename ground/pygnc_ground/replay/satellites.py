@@ -85,10 +85,9 @@ def from_satellites(satellites: Sequence[SatelliteFolder], settings: Settings) -
 def _sources(satellite: SatelliteFolder, radio_id: int, settings: Settings) -> list[BatchSource]:
     owner = 0 if radio_id == settings.formation.own_id else radio_id
     found: list[BatchSource] = []
-    earliest_week = settings.orbit.screening.earliest_gps_week
     sense = satellite.folder / SENSE_FILE
     if sense.exists():
-        found.append(PartnerSense(sense, owner) if owner else SenseFile(sense, str(sense), earliest_week))
+        found.append(PartnerSense(sense, settings, owner) if owner else SenseFile(sense, str(sense), settings))
     for row in satellite.range_series:
         names = [str(satellite.folder / name) for name in row]
         found.append(RangeSeries(Path(), names, settings, satellite_id=owner))
@@ -140,8 +139,8 @@ def _measured(satellite: SatelliteFolder) -> set[int]:
 class PartnerSense(SenseFile):
     """Sense file of a partner, of which only the GPS packets are used."""
 
-    def __init__(self, path: Path, satellite_id: int) -> None:
-        super().__init__(path, str(path))
+    def __init__(self, path: Path, settings: Settings, satellite_id: int) -> None:
+        super().__init__(path, str(path), settings)
         self._satellite_id = satellite_id
 
     def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:

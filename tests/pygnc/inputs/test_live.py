@@ -39,7 +39,7 @@ RECORDS = 3
 
 def from_file() -> list[Message]:
     records = np.frombuffer(DEMO.read_bytes()[: RECORDS * STANDARD_LAYOUT.size], STANDARD_LAYOUT.record)
-    return sense_messages(records, np.arange(RECORDS), "sense.bin", STANDARD_LAYOUT, 1)
+    return sense_messages(records, np.arange(RECORDS), "sense.bin", STANDARD_LAYOUT, 1, settings=Settings())
 
 
 def packets_of(messages: list[Message]) -> list[LivePacket]:
@@ -54,7 +54,7 @@ def packets_of(messages: list[Message]) -> list[LivePacket]:
 def test_live_sensor_and_gps_packets_equal_those_of_a_file() -> None:
     expected = from_file()
     for packet, message in zip(packets_of(expected), expected, strict=True):
-        live = live_message(packet, packet.seq, BANDWIDTH_HZ)
+        live = live_message(packet, packet.seq, Settings())
         arrival = {"t_mono_ns": packet.t_mono_ns} if isinstance(message, SensorSample) else {}
         assert live == msgspec.structs.replace(message, source=LIVE, offset=packet.seq, **arrival)
 
@@ -71,13 +71,13 @@ def test_live_range_packets_equal_those_of_a_file(tmp_path: Path, radio_id: int)
         letters = ("GPSR", "RANG") if radio_id == 0 else ("PGPS", "PRNG")
         kind = letters[isinstance(message, RangeMeasurement)]
         packet = LivePacket(seq=number, kind=kind, radio_id=radio_id, late=False, t_mono_ns=0, raw=message.raw)
-        live = live_message(packet, number, BANDWIDTH_HZ)
+        live = live_message(packet, number, Settings())
         assert live == msgspec.structs.replace(message, source=LIVE, offset=number)
 
 
 def test_a_time_mark_keeps_both_clocks() -> None:
     raw = (700).to_bytes(4, "little") + (250).to_bytes(2, "little")
-    mark = live_message(LivePacket(seq=3, kind="TIME", radio_id=0, late=False, t_mono_ns=5, raw=raw), 9, BANDWIDTH_HZ)
+    mark = live_message(LivePacket(seq=3, kind="TIME", radio_id=0, late=False, t_mono_ns=5, raw=raw), 9, Settings())
     assert mark == TimeMark(seq=9, source=LIVE, offset=3, t_spacecraft_s=700, ms=250, t_mono_ns=5)
 
 

@@ -15,8 +15,6 @@ from pygnc.bus.messages import (
     OrbitWatermark,
     SensorSample,
 )
-from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.formats.sense import TORQUERS_ON
 from pygnc.navigation import attitude as tracker_module
 from pygnc.navigation.attitude import AttitudeTracker
 from tests.pygnc.navigation.attitude_batch import (
@@ -211,25 +209,34 @@ def test_a_rate_beyond_the_gyros_range_is_flagged(inputs: list[InputMessage], or
     assert estimates[victim.seq - 1].gyro_axes_beyond_range == ()
 
 
-def test_hall_words_give_milliseconds_and_torquers_where_the_settings_say_so(
+def test_milliseconds_of_samples_are_part_of_their_time(
     inputs: list[InputMessage], orbits: list[OrbitMessage], undisturbed: list[AttitudeEstimate]
 ) -> None:
-    words = {50: 999, 51: 7 | TORQUERS_ON, 52: 1001, 53: 0}
-    told = [
-        msgspec.structs.replace(message, hall_raw=words.get(message.seq, 0))
+    later_ms = {50: 999, 51: 7}
+    later = [
+        msgspec.structs.replace(message, t_spacecraft_ms=later_ms.get(message.seq, 0), time_sigma_s=3e-4)
         if isinstance(message, SensorSample)
         else message
         for message in inputs
     ]
-    assert [e.gps_ms for e in run(tracker(), told, orbits)] == [e.gps_ms for e in undisturbed]
-    settings = replace(AttitudeSettings(), hall_word="times")
-    estimates = run(AttitudeTracker(settings, MODEL), told, orbits)
-    later_ms = {
+    estimates = run(tracker(), later, orbits)
+    shifts = {
         e.input_seq: e.gps_ms - before.gps_ms
         for e, before in zip(estimates, undisturbed, strict=True)
         if e.gps_ms is not None and before.gps_ms is not None
     }
-    expected = {50: 999, 51: 7, 52: 0, 53: 0}
-    assert {seq: later for seq, later in later_ms.items() if later} == {
-        seq: ms for seq, ms in expected.items() if ms and seq in later_ms
-    }
+    assert {seq: shift for seq, shift in shifts.items() if shift} == later_ms
+
+
+def test_an_uncertain_time_makes_the_attitude_of_a_rotating_body_uncertain(
+    inputs: list[InputMessage], orbits: list[OrbitMessage], undisturbed: list[AttitudeEstimate]
+) -> None:
+    uncertain = [
+        msgspec.structs.replace(message, time_sigma_s=1.0) if isinstance(message, SensorSample) else message
+        for message in inputs
+    ]
+    for estimate, before in zip(run(tracker(), uncertain, orbits)[60:], undisturbed[60:], strict=True):
+        assert estimate.sigma_rad is not None
+        assert before.sigma_rad is not None
+        assert np.linalg.norm(estimate.sigma_rad) > 0.9 * np.linalg.norm(estimate.rate_body_rad_s)
+        assert np.linalg.norm(estimate.sigma_rad) > np.linalg.norm(before.sigma_rad)

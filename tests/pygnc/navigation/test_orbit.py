@@ -10,6 +10,7 @@ import pytest
 
 from pygnc.bus.messages import BatchEnd, GnssFix, Message, OrbitEstimate, vector3
 from pygnc.common.clock import gps_ms_from_utc_iso, gps_ms_from_week, week_from_gps_ms
+from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.manoeuvre import Change
 from pygnc.estimators.orbit.settings import OrbitSettings
@@ -28,7 +29,7 @@ NONE = EarthOrientationTable.none()
 @pytest.fixture(scope="module")
 def inputs() -> list[Message]:
     """The first 25 minutes of the demonstration batch, fixes only, and the end of the batch."""
-    file = SenseFile(DEMO, "sense.bin")
+    file = SenseFile(DEMO, "sense.bin", Settings())
     for _ in file.scan():
         pass
     messages: list[Message] = [m for m in file.messages(np.arange(RECORDS), 1) if isinstance(m, GnssFix)]

@@ -8,6 +8,7 @@ import pytest
 
 from pygnc.bus.messages import BatchEnd, GnssFix, Message, OrbitEstimate, UploadedElements
 from pygnc.common.mean_elements import MeanElements
+from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.elements_orbit import elements_state, position_sigma_rtn_m
@@ -29,7 +30,7 @@ UPLOAD = UploadedElements(0, "pygnc_elements.txt", 140, 1, ELEMENTS, epoch_line=
 
 def fixes(sense: bytes) -> list[Message]:
     records = np.frombuffer(sense, STANDARD_LAYOUT.record)
-    messages = sense_messages(records, np.arange(len(records)), "sense.bin", STANDARD_LAYOUT, 1)
+    messages = sense_messages(records, np.arange(len(records)), "sense.bin", STANDARD_LAYOUT, 1, settings=Settings())
     return [message for message in messages if isinstance(message, GnssFix)]
 
 

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pygnc.bus.messages import GnssFix, Message
+from pygnc.configuration.settings import Settings
 from pygnc.environment.sgp4 import gcrf_states
 from pygnc.formats import omm_record
 from pygnc.formats.elements import parse_elements
@@ -31,7 +32,7 @@ RECORDS = 60
 def fixes() -> list[Message]:
     content = (DEMO / "sense.bin").read_bytes()[: RECORDS * RECORD_BYTES]
     records = np.frombuffer(content, STANDARD_LAYOUT.record)
-    messages = sense_messages(records, np.arange(len(records)), "sense.bin", STANDARD_LAYOUT, 1)
+    messages = sense_messages(records, np.arange(len(records)), "sense.bin", STANDARD_LAYOUT, 1, settings=Settings())
     return [message for message in messages if isinstance(message, GnssFix)]
 
 

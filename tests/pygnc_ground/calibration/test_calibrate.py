@@ -71,7 +71,7 @@ def test_a_magnetometer_of_the_computer_is_the_one_that_is_calibrated(hour: byte
         devices={"imu": DeviceSettings(family="ucb", port="/dev/null")},
     )
     messages: list[Message] = []
-    for message in inputs_of([SenseFile(hour, "sense.bin", 2048)]).messages:
+    for message in inputs_of([SenseFile(hour, "sense.bin", Settings())]).messages:
         if not isinstance(message, SensorSample):
             messages.append(message)
             continue
@@ -81,7 +81,7 @@ def test_a_magnetometer_of_the_computer_is_the_one_that_is_calibrated(hour: byte
         messages.append(msgspec.structs.replace(message, t_mono_ns=t_mono_ns, raw=b""))
     none = EarthOrientationTable.none()
     own = field_readings(Inputs(iter(messages), None), settings, none, MAIN_FIELD)
-    host = field_readings(inputs_of([SenseFile(hour, "sense.bin", 2048)]), Settings(), none, MAIN_FIELD)
+    host = field_readings(inputs_of([SenseFile(hour, "sense.bin", Settings())]), Settings(), none, MAIN_FIELD)
     assert own.repeated == 0
     assert own.samples == sum(isinstance(message, DeviceReading) for message in messages) < host.samples
     rows = np.searchsorted(host.gps_ms, own.gps_ms)

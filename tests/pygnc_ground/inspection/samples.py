@@ -12,7 +12,7 @@ from pygnc.common.mean_elements import MeanElements
 from pygnc.formats import info, journal, omm_record, status
 from pygnc.formats.gps_packet import RANGE_GPS_PACKET, GpsFixes, encode_gps_packets
 from pygnc.formats.ranges import RangeMeasurements, encode_ranges
-from pygnc.formats.sense import SenseLayout, SensorSamples, encode_records
+from pygnc.formats.sense import SENSE_SENSORS, SenseLayout, SensorSamples, encode_records
 
 HEADER = msgspec.msgpack.encode(
     {"pygnc": "1.2.3", "run": 7, "t_wall_ns": 1_700_000_000_000_000_000, "settings": {"orbit": {"degree": 50}}}
@@ -35,9 +35,11 @@ def sensor_sample(seq: int) -> SensorSample:
         seq=seq,
         source="sense.bin",
         offset=30 * seq,
+        kind=SENSE_SENSORS,
         t_spacecraft_s=T_START_S + 5 * seq,
+        t_spacecraft_ms=0,
+        time_sigma_s=None,
         mag_imu_ut=(1.5, -20.25, 33.0),
-        hall_raw=26569,
         gyro_imu_rad_s=(0.01, -0.02, 0.03),
         lux=(1.0, 2.0, 3.0, 4.0, 5.0, 83_865.6),
         raw=bytes(range(30)),

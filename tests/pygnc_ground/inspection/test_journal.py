@@ -3,11 +3,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pygnc.bus.messages import BatchEnd, SourceFile
+from pygnc.bus.messages import BatchEnd, OrbitWatermark, SourceFile
 from pygnc.formats import journal
+from pygnc.formats.sense import SENSE_SENSORS
+from pygnc.inputs.host_packets import sample_message
 from pygnc_ground.inspection import sections
 from pygnc_ground.inspection.journal import JOURNALS, count_journal, decode_message
 from pygnc_ground.inspection.sections import Entry, Facts, Listing, Section
+from tests.pygnc.inputs.test_host_packets import PLACE, sensor_packet
+from tests.pygnc.inputs.test_journaled import former_sample
 from tests.pygnc_ground.inspection.samples import event, journal_bytes, sensor_sample
 
 
@@ -89,6 +93,17 @@ def test_lists_in_a_message_are_shown_as_they_are() -> None:
     kind, fields = decode_message(msgspec.msgpack.encode(file))
     assert kind == "SourceFile"
     assert fields["damage"] == [[200, 251, "cut_tail"]]
+
+
+def test_former_messages_are_shown_with_the_fields_of_today() -> None:
+    former = former_sample(sample_message(sensor_packet(7), PLACE, "resistance"), 7)
+    kind, fields = decode_message(former)
+    assert (kind, fields["kind"], fields["raw"]) == ("SensorSample", SENSE_SENSORS, sensor_packet(7))
+
+
+def test_watermarks_are_shown_by_field_name() -> None:
+    mark = OrbitWatermark(seq=3, last_input_seq=8)
+    assert decode_message(msgspec.msgpack.encode(mark)) == ("OrbitMark", {"seq": 3, "last_input_seq": 8})
 
 
 @pytest.mark.parametrize(

@@ -374,7 +374,7 @@ class AttitudeFilter:
             dof=0 if update is None else update.dof,
             restarted=restarted,
             step=None if update is None else update.step,
-            time_sigma_s=WHOLE_SECOND_SIGMA_S if memory.errors.time_tags.detected else 0.0,
+            time_sigma_s=WHOLE_SECOND_SIGMA_S if memory.errors.time_tags.detected else sample.time_sigma_s or 0.0,
         )
 
 

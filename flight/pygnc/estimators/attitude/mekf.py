@@ -146,11 +146,12 @@ class MultiplicativeEkf:
             return TrackUpdate(left, health, step, time_tags=time_tags)
 
         body_from_gcrf = quaternion.to_matrix(step.state.quaternion).T
-        prediction = Prediction(step, body_from_gcrf, environment, health, time_tags.used_s2, samples)
+        tag_variance_s2 = time_tags.used_with(sample.time_sigma_s)
+        prediction = Prediction(step, body_from_gcrf, environment, health, tag_variance_s2, samples)
         readings = [(model, model.test(track.memory(model.name), sample, prediction)) for model in self._models]
         tested = [(model, one) for model, one in readings if one is not None]
         accepted = [one.accepted for _, one in tested if one.accepted is not None]
-        state, error, nis, dof, time_tags = _updated(step.state, accepted, time_tags)
+        state, error, nis, dof, time_tags = _updated(step.state, accepted, time_tags, sample.time_sigma_s)
         has_evidence = any(one.innovation.is_evidence for _, one in tested)
         updated_track = Track(
             state=state,
@@ -171,7 +172,7 @@ class MultiplicativeEkf:
 
 
 def _updated(
-    predicted: AttitudeState, accepted: list[Accepted], time_tags: TimeTagErrors
+    predicted: AttitudeState, accepted: list[Accepted], time_tags: TimeTagErrors, time_sigma_s: float | None
 ) -> tuple[AttitudeState, Array, float, int, TimeTagErrors]:
     """Update the predicted state.
 
@@ -188,7 +189,7 @@ def _updated(
     count = sum(len(part.sigma) for part in accepted)
     array = np.zeros((count + len(root) + 2, count + root.shape[1] + 3))
     diagonal = array.ravel()[: count * array.shape[1] : array.shape[1] + 1]
-    tag_sigma_s, begin = math.sqrt(time_tags.used_s2), 0
+    tag_sigma_s, begin = math.sqrt(time_tags.used_with(time_sigma_s)), 0
     for residual, projected, sigma, d_time in accepted:
         rows = slice(begin, begin := begin + len(sigma))
         diagonal[rows] = sigma
@@ -205,7 +206,7 @@ def _updated(
     error = updated.dot(lower[-2, count:-2])
     sensitivity = float(delayed.dot(delayed))
     along = float(delayed.dot(normalised))
-    time_tags = time_tags.updated(along * along - sensitivity, sensitivity)
+    time_tags = time_tags.updated(along * along - sensitivity, sensitivity, time_sigma_s)
     return predicted.corrected(error, updated), error, float(normalised.dot(normalised)), count, time_tags
 
 

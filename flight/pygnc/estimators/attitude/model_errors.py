@@ -84,19 +84,25 @@ class TimeTagErrors(NamedTuple):
         """Variance for the measurement noise: zero until it was significant."""
         return self.variance_s2 if self.detected else 0.0
 
-    def updated(self, score: float, sensitivity: float) -> "TimeTagErrors":
+    def used_with(self, time_sigma_s: float | None) -> float:
+        """Return the variance for a sample whose source states an error of its time, s2."""
+        return self.used_s2 if time_sigma_s is None else max(self.used_s2, time_sigma_s * time_sigma_s)
+
+    def updated(self, score: float, sensitivity: float, time_sigma_s: float | None) -> "TimeTagErrors":
         """Return the estimate after a sample.
 
         Args:
-            score: (h' S^-1 r)^2 - h' S^-1 h with the variance `used_s2`.
+            score: (h' S^-1 r)^2 - h' S^-1 h with the variance that was used.
             sensitivity: h' S^-1 h.
+            time_sigma_s: Error of the sample's time as stated by its source; None if it is not stated.
         """
         square = sensitivity * sensitivity
         information = (1.0 - _TAG_MEMORY) * self.information + square
-        expected = square * (self.variance_s2 - self.used_s2)
+        expected = square * (self.variance_s2 - self.used_with(time_sigma_s))
         variance = self.variance_s2 + (score - expected) / max(information, 1e-12)
         variance = min(max(variance, 0.0), _TAG_VARIANCE_MAX_S2)
-        significant = variance * math.sqrt(0.5 * information) > _TAG_EVIDENCE and self.samples >= _TAG_SAMPLES_MIN
+        excess = variance - (0.0 if time_sigma_s is None else time_sigma_s * time_sigma_s)
+        significant = excess * math.sqrt(0.5 * information) > _TAG_EVIDENCE and self.samples >= _TAG_SAMPLES_MIN
         if significant and not self.detected:
             # A detected scatter is part of the innovation covariance S, so that each sample is less informative.
             information = _TAG_SAMPLES_MIN * (sensitivity / (1.0 + variance * sensitivity)) ** 2

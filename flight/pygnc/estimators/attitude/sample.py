@@ -29,6 +29,7 @@ class AttitudeSample:
         seq: The caller's sequence number of the sample.
         field_unusable: True if magnetorquers disturb the magnetic field, or if its model is too weak.
         readings: Readings of further sensors by the name of their measurement model, arrays of shape (k,).
+        time_sigma_s: Standard deviation of the time; None if its source does not state it.
     """
 
     gps_ms: int
@@ -38,6 +39,7 @@ class AttitudeSample:
     seq: int = 0
     field_unusable: bool = False
     readings: Mapping[str, Array] = field(default_factory=dict)
+    time_sigma_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,9 +120,10 @@ class SampleCorrection:
         *,
         field_unusable: bool = False,
         readings: Mapping[str, Sequence[float]] | None = None,
+        time_sigma_s: float | None = None,
     ) -> AttitudeSample:
         """Return the corrected sample; the arguments are those of `AttitudeSample`, uncorrected."""
         mag_ut = self.magnetometer.corrected_ut(np.array(mag_imu_ut))
         rate = self.gyro_scale * np.array(gyro_imu_rad_s)
         others = {name: np.array(values) for name, values in readings.items()} if readings else {}
-        return AttitudeSample(gps_ms, mag_ut, rate, self.illuminance(lux), seq, field_unusable, others)
+        return AttitudeSample(gps_ms, mag_ut, rate, self.illuminance(lux), seq, field_unusable, others, time_sigma_s)

@@ -11,6 +11,8 @@ from pygnc.common.validation import require_positive
 
 Vector: TypeAlias = tuple[float, float, float]
 Matrix: TypeAlias = tuple[Vector, Vector, Vector]
+HallWord: TypeAlias = Literal["resistance", "times"]
+"""Meaning of the Hall word of the host's sensor packets: the Hall resistance, or milliseconds and a torquer flag."""
 
 _DEGREE = math.pi / 180.0
 _PER_ROOT_HOUR = 1.0 / 60.0
@@ -284,9 +286,11 @@ class OwnSensorSettings:
     the device must be shorter."""
     samples_s: float = 0.0
     """Least time between samples that readings of the gyro begin, without packets of the host; 0 for none."""
+    time_sigma_s: float = 0.01
+    """Error of the times of such samples: jitter of arrivals at the computer."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "age_max_s", "samples_s", zero_allowed=("samples_s",))
+        require_positive(self, "age_max_s", "samples_s", "time_sigma_s", zero_allowed=("samples_s", "time_sigma_s"))
         if self.samples_s and not (self.gyro and self.magnetometer):
             raise ValueError("samples_s demands samples without the host; name gyro and magnetometer")
 
@@ -303,7 +307,7 @@ class AttitudeSettings:
     sun_direction: SunDirectionSettings = field(default_factory=SunDirectionSettings)
     start: StartSettings = field(default_factory=StartSettings)
     own_sensors: OwnSensorSettings = field(default_factory=OwnSensorSettings)
-    hall_word: Literal["resistance", "times"] = "resistance"
+    hall_word: HallWord = "resistance"
     """Meaning of the hall word of sensor packets, in files and live. times: bits 0 to 9 are milliseconds after the
     spacecraft time, 0 at the instant of a GPS packet's spacecraft time; bit 14 is set while magnetorquers are on.
     """

@@ -27,7 +27,7 @@ from pygnc.bus.messages import (
     OrbitMessage,
     concerns_partner,
 )
-from pygnc.inputs.gps_fixes import decode_input
+from pygnc.inputs.journaled import decode_input
 from pygnc.navigation.pipeline import FormationStage
 from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task, trim_heap

@@ -34,7 +34,7 @@ from pygnc.inputs.batch import (
     record_messages,
 )
 from pygnc.inputs.elements_file import ELEMENTS_FILE, read_elements
-from pygnc.inputs.gps_fixes import rollover
+from pygnc.inputs.host_packets import rollover
 from pygnc.inputs.input_state import InputCounters, InputRecovery
 from pygnc.inputs.live import device_messages, live_anomalies, live_message
 from pygnc.inputs.range_files import find_arrivals
@@ -122,14 +122,13 @@ class IngestTask(Task):
         for packet in chain.from_iterable([reader.receive(LIVE_MESSAGES_PER_STEP) for reader in readers]):
             messages: list[Message] = []
             settings = self.run.settings
-            earliest_week = settings.orbit.screening.earliest_gps_week
             try:
                 if isinstance(packet, DeviceReading):
                     clock = self._counters.newest_mark or self.run.start
                     newest_ns = self._counters.newest_own_sample_ns
                     messages = device_messages(packet, self._seq + 1, settings, clock, newest_ns)
                 elif isinstance(packet, LivePacket):
-                    messages = [live_message(packet, self._seq + 1, settings.radio.bandwidth_hz, earliest_week)]
+                    messages = [live_message(packet, self._seq + 1, settings)]
             except (StopIteration, ValueError, struct.error) as error:
                 self.notify("warning", control.DROPPED, f"live packet {packet.seq} has no known form: {error}")
                 continue

@@ -140,17 +140,24 @@ def same(one: AttitudeUpdate, other: AttitudeUpdate) -> bool:
     return all(first.tobytes() == second.tobytes() for first, second in pairs)
 
 
-@pytest.mark.parametrize("sigma_s", [0.0, 0.3])
-def test_the_variance_of_the_tags_is_that_of_the_innovations(sigma_s: float) -> None:
+@pytest.mark.parametrize(
+    ("sigma_s", "stated_s", "is_detected"),
+    [(0.0, None, False), (0.3, None, True), (0.3, 0.3, False), (0.3, 0.1, True), (0.0, 0.05, False)],
+)
+def test_scatter_of_the_tags_is_detected_beyond_what_their_source_states(
+    sigma_s: float,
+    stated_s: float | None,
+    is_detected: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
     rng, tags = np.random.default_rng(4), TimeTagErrors()
     for _ in range(600):
         h = rng.normal(size=4) * 10.0
         residual = rng.normal(size=4) + h * rng.normal(0.0, sigma_s)
-        covariance = np.eye(4) + tags.used_s2 * np.outer(h, h)
+        covariance = np.eye(4) + tags.used_with(stated_s) * np.outer(h, h)
         weighted = np.linalg.solve(covariance, h)
         sensitivity = float(h @ weighted)
-        tags = tags.updated(float(residual @ weighted) ** 2 - sensitivity, sensitivity)
-    assert tags.detected == (sigma_s > 0.0)
+        tags = tags.updated(float(residual @ weighted) ** 2 - sensitivity, sensitivity, stated_s)
+    assert tags.detected == is_detected
     assert np.sqrt(tags.variance_s2) == pytest.approx(sigma_s, abs=0.04)
 
 

@@ -38,7 +38,7 @@ NO_FILES = [BatchBegin(seq=1, sensors_per_record=5, records_terminated=True), Ba
 
 def sense(first: int, last: int) -> list[Message]:
     records = np.frombuffer(CONTENT[first * SIZE : last * SIZE], STANDARD_LAYOUT.record)
-    return sense_messages(records, np.arange(last - first), "sense.bin", STANDARD_LAYOUT, 1)
+    return sense_messages(records, np.arange(last - first), "sense.bin", STANDARD_LAYOUT, 1, settings=Settings())
 
 
 def batch() -> list[Message]:
@@ -47,7 +47,9 @@ def batch() -> list[Message]:
 
 
 def live(kind: str, raw: bytes, radio_id: int = 0) -> Message:
-    return live_message(LivePacket(seq=1, kind=kind, radio_id=radio_id, late=False, t_mono_ns=0, raw=raw), 1, 812_500.0)
+    return live_message(
+        LivePacket(seq=1, kind=kind, radio_id=radio_id, late=False, t_mono_ns=0, raw=raw), 1, Settings()
+    )
 
 
 def live_records(first: int, last: int) -> list[Message]:

@@ -8,6 +8,7 @@ import zmq
 
 from pygnc.bus.messages import BatchEnd, OrbitMessage, OrbitWatermark
 from pygnc.bus.streams import StreamReader, StreamWriter
+from pygnc.configuration.settings import Settings
 from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.inputs.sense_file import sense_messages
 from pygnc.tasks.orbit.task import OrbitTask
@@ -27,7 +28,7 @@ def test_a_new_reader_gets_earlier_estimates_even_if_none_follow(tmp_path: Path)
         reader = StreamReader(context, run.runtime, "orbit", run.journal_folders, decode)
         assert reader.receive(100) == []
         records = np.frombuffer(DEMO.read_bytes()[: RECORDS * STANDARD_LAYOUT.size], STANDARD_LAYOUT.record)
-        messages = sense_messages(records, np.arange(RECORDS), "sense.bin", STANDARD_LAYOUT, 1)
+        messages = sense_messages(records, np.arange(RECORDS), "sense.bin", STANDARD_LAYOUT, 1, settings=Settings())
         last = len(messages) + 1
         inputs.write([*messages, BatchEnd(seq=last, cause="")])
         while task.progress().last_sequence_processed < last:

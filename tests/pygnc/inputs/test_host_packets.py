@@ -4,7 +4,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from pygnc.bus.messages import BatchEnd, GnssFix
 from pygnc.formats.gps_packet import (
     RANGE_GPS,
     SENSE_GPS,
@@ -13,7 +12,8 @@ from pygnc.formats.gps_packet import (
     solution_name,
     time_sigma_s,
 )
-from pygnc.inputs.gps_fixes import decode_input, fix_message, rollover
+from pygnc.formats.sense import SENSE_SENSORS, SENSOR_PACKET, TORQUERS_ON, decode_sensors
+from pygnc.inputs.host_packets import fix_message, rollover, sample_message
 from tests.pygnc.formats.streams import sense_records
 
 PLACE = (7, "sense.bin", 360)
@@ -24,24 +24,6 @@ def packet(**words: float) -> bytes:
     for name, value in words.items():
         gps[name] = value
     return gps.tobytes()
-
-
-def former_message(fix: GnssFix, **words: int) -> bytes:
-    """Return the fix as journals recorded it in the words of the receiver."""
-    week, tow_ms = divmod(fix.gps_ms or 0, 604_800_000)
-    words = {"t": 1000, "time": 180, "week": week, "position": 0, "velocity": 0} | words
-    return msgspec.msgpack.encode(
-        [
-            "GpsFix",
-            *(fix.seq, fix.source, fix.offset),
-            *(words["t"], words["time"], words["week"], tow_ms),
-            *(words["position"], fix.position_ecef_m, fix.position_sigma_m),
-            *(words["velocity"], fix.velocity_ecef_mps, fix.velocity_sigma_mps),
-            *(fix.velocity_latency_s, fix.differential_age_s, fix.solution_age_s),
-            *(fix.satellites_tracked, fix.satellites_used, fix.raw),
-            *([fix.satellite_id] if fix.satellite_id else []),
-        ]
-    )
 
 
 def test_maps_every_word_of_the_receiver() -> None:
@@ -90,21 +72,34 @@ def test_reports_a_rollover_of_the_weeks() -> None:
     assert rollover(msgspec.structs.replace(fix, kind="line", raw=b"2446,0")) is None
 
 
-@pytest.mark.parametrize("satellite_id", [0, 75])
-@pytest.mark.parametrize("kind", [SENSE_GPS, RANGE_GPS])
-def test_reads_fixes_of_older_journals(kind: str, satellite_id: int) -> None:
-    raw = packet(gps_week=398)
-    raw = raw if kind == SENSE_GPS else range_packet_from_sense(raw)
-    fix = fix_message(raw, PLACE, kind, satellite_id=satellite_id, earliest_week=2048)
-    assert decode_input(former_message(fix)) == fix
+def sensor_packet(hall: int) -> bytes:
+    sensors = sense_records(1)["sensors"][0, :1].copy()
+    sensors["hall"] = hall
+    return sensors.tobytes()
 
 
-def test_reads_the_messages_of_today() -> None:
-    for message in (fix_message(packet(), PLACE, SENSE_GPS), BatchEnd(seq=4, cause="")):
-        assert decode_input(msgspec.msgpack.encode(message)) == message
+@pytest.mark.parametrize(
+    ("hall", "expected"),
+    [
+        (7, (7, 1e-3 / math.sqrt(12.0), False)),
+        (999 | TORQUERS_ON, (999, 1e-3 / math.sqrt(12.0), True)),
+        (1001, (0, None, False)),
+    ],
+)
+def test_hall_words_give_milliseconds_and_torquers_where_the_settings_say_so(
+    hall: int, expected: tuple[int, float | None, bool]
+) -> None:
+    sample = sample_message(sensor_packet(hall), PLACE, "times")
+    assert (sample.t_spacecraft_ms, sample.time_sigma_s, sample.torquers_on) == expected
+    sample = sample_message(sensor_packet(hall), PLACE, "resistance")
+    assert (sample.t_spacecraft_ms, sample.time_sigma_s, sample.torquers_on) == (0, None, False)
 
 
-@pytest.mark.parametrize("payload", [["GpsFix", 1], ["Unknown", 1], {"seq": 1}, ["GpsFix", *[0] * 18, b"short"]])
-def test_other_bytes_are_no_message(payload: object) -> None:
-    with pytest.raises((msgspec.DecodeError, ValueError)):
-        decode_input(msgspec.msgpack.encode(payload))
+def test_maps_every_word_of_a_sensor_packet() -> None:
+    raw = sensor_packet(26_000)
+    sample = sample_message(raw, PLACE, "resistance", t_mono_ns=5)
+    expected = decode_sensors(np.frombuffer(raw, np.dtype([("sensors", SENSOR_PACKET, (1,))])))
+    assert (sample.seq, sample.source, sample.offset, sample.kind, sample.raw) == (*PLACE, SENSE_SENSORS, raw)
+    assert (sample.t_spacecraft_s, sample.t_mono_ns) == (expected.t_spacecraft_s.item(), 5)
+    for name in ("mag_imu_ut", "gyro_imu_rad_s", "lux"):
+        assert getattr(sample, name) == tuple(getattr(expected, name)[0, 0].tolist())

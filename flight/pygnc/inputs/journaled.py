@@ -1,0 +1,58 @@
+"""Messages in input journals of any version of the flight software."""
+
+from typing import Final
+
+import msgspec
+
+from pygnc.bus.messages import GnssFix, InputMessage, SensorSample
+from pygnc.estimators.attitude.settings import HallWord
+from pygnc.formats.gps_packet import RANGE_GPS, SENSE_GPS, SENSE_GPS_PACKET
+from pygnc.formats.sense import SENSE_SENSORS
+from pygnc.inputs.host_packets import fix_message, sample_message
+
+_decode: Final = msgspec.msgpack.Decoder(InputMessage).decode
+
+
+def decode_input(payload: bytes, hall_word: HallWord | None = None) -> InputMessage:
+    """Return a message of an input journal.
+
+    Args:
+        payload: The encoded message.
+        hall_word: Meaning of the Hall words, to read the host's samples again from their packets. None for samples as
+            the flight read them; journals of versions that kept the words are then read as "resistance".
+
+    Raises:
+        msgspec.DecodeError: The bytes are no input message.
+    """
+    try:
+        message: InputMessage = _decode(payload)
+    except msgspec.ValidationError:
+        values = msgspec.msgpack.decode(payload)
+        if isinstance(values, list) and values[:1] == ["GpsFix"]:
+            return _former_fix(values)
+        if isinstance(values, list) and values[:1] == ["SensorSample"]:
+            return _former_sample(values, hall_word or "resistance")
+        raise
+    if hall_word is not None and isinstance(message, SensorSample) and message.kind == SENSE_SENSORS:
+        return sample_message(message.raw, (message.seq, message.source, message.offset), hall_word, message.t_mono_ns)
+    return message
+
+
+def _former_fix(values: list[object]) -> GnssFix:
+    """Return the fix of a message that named the receiver's words; its raw packet still contains them."""
+    place = msgspec.convert(values[1:4], tuple[int, str, int])
+    week, raw, satellite_id = msgspec.convert([*values[6:7], *[*values, 0][19:21]], tuple[int, bytes, int])
+    kind = SENSE_GPS if len(raw) == SENSE_GPS_PACKET.itemsize else RANGE_GPS
+    return fix_message(raw, place, kind, satellite_id=satellite_id, earliest_week=week)
+
+
+def _former_sample(values: list[object], hall_word: HallWord) -> SensorSample:
+    """Return the sample of a message that named the host's Hall word; its raw packet still contains it."""
+    place = msgspec.convert(values[1:4], tuple[int, str, int])
+    raw, t_mono_ns = msgspec.convert([*values, None][9:11], tuple[bytes, int | None])
+    if raw:
+        return sample_message(raw, place, hall_word, t_mono_ns)
+    t_spacecraft_s, mag, _, gyro, lux = values[4:9]
+    ms = (*values[12:13], 0)[0]
+    now = ["SensorSample", *place, "", t_spacecraft_s, ms, None, mag, gyro, lux, raw, False, t_mono_ns]
+    return msgspec.convert(now, SensorSample)
