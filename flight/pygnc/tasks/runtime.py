@@ -55,6 +55,7 @@ _NOT_DURABLE: Final = "the stream is kept in memory only"
 
 Notify = Callable[[str, str, str], None]
 """Reports an event: severity, name, text."""
+Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"
 PollSource: TypeAlias = "zmq.Socket[bytes] | int"
 """A ZeroMQ socket or a file descriptor."""
 
@@ -113,7 +114,7 @@ class Run:
 
 
 class Task(ABC):
-    """Base of the tasks. All hooks are called from one loop.
+    """Base of the tasks. All hooks are called from one loop. The base closes the streams and readers that it opens.
 
     Attributes:
         run: constants of the run.
@@ -122,21 +123,22 @@ class Task(ABC):
         stop_request: reason to stop the whole run, or empty.
     """
 
-    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
+    def __init__(self, run: Run, context: Context, notify: Notify) -> None:
         self.run = run
         self.context = context
         self.notify = notify
         self.stop_request = ""
         self._streams: list[StreamWriter] = []
+        self._readers: dict[str, StreamReader] = {}
         self._durable: list[JournalWriter] = []
         self._faults_reported = 0
         self._undecodable: set[str] = set()
 
     # --- Hooks -----------------------------------------------------------------------------------------------------
 
-    @abstractmethod
-    def sockets(self) -> "Sequence[PollSource]":
-        """Return the sockets and descriptors that wake the loop; called before each wait."""
+    def sockets(self) -> Sequence[PollSource]:
+        """Return the sockets and descriptors that wake the loop, by default of all readers; called before each wait."""
+        return [reader.socket for reader in self._readers.values()]
 
     def wait_s(self) -> float:
         """Return the maximum time that the loop may wait now, s."""
@@ -150,9 +152,12 @@ class Task(ABC):
     def progress(self) -> control.Progress:
         """Return progress and counters."""
 
-    @abstractmethod
     def close(self) -> None:
-        """Write pending data and close all files; the loop calls this last."""
+        """Close streams and readers; a task with pending data writes it first. The loop calls this last."""
+        for stream in self._streams:
+            stream.close()
+        for reader in self._readers.values():
+            reader.close()
 
     def on_run_state(self, state: control.RunState) -> None:
         """Receive the state of the run; called only if the task table sets `reports_run`."""
@@ -174,7 +179,8 @@ class Task(ABC):
     def open_reader(self, name: str, kind: object, *, after_seq: int = 0) -> StreamReader:
         """Open a stream of messages of type `kind` (a class or a union) for reading after message `after_seq`.
 
-        Messages that cannot be decoded are dropped; the first one is reported.
+        Messages that cannot be decoded are dropped; the first one is reported. An earlier reader of the stream is
+        closed.
         """
         decoder = msgspec.msgpack.Decoder(kind)
 
@@ -189,7 +195,11 @@ class Task(ABC):
                 return None
             return message
 
-        return StreamReader(self.context, self.run.runtime, name, self.run.journal_folders, decode, after_seq=after_seq)
+        if name in self._readers:
+            self._readers[name].close()
+        folders = self.run.journal_folders
+        self._readers[name] = StreamReader(self.context, self.run.runtime, name, folders, decode, after_seq=after_seq)
+        return self._readers[name]
 
     def stream_sockets(self) -> "list[zmq.Socket[bytes]]":
         """Return the sockets on which readers join the task's streams."""
@@ -201,6 +211,11 @@ class Task(ABC):
             stream.answer_subscriptions()
         for journal in self._durable:
             journal.sync_if_due()
+
+    def stream_counts(self) -> dict[str, int]:
+        """Return the counters of lost messages and of streams that are not completely on disk."""
+        lost = sum(reader.lost for reader in self._readers.values())
+        return {"lost_messages": lost, "not_recorded": self.not_recorded()}
 
     def not_recorded(self) -> int:
         """Return the number of durable streams that are not completely on disk; report each change."""
@@ -251,7 +266,7 @@ class TaskLoop:
         self._reported = self._trimmed = (0, False)
         self._next_trim_s = 0.0
         self._stop_requested = False
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._context: Context = zmq.Context()
         # The parent has imported shared modules only; each task imports its own, concurrently with the others.
         module = importlib.import_module(f"pygnc.tasks.{spec.name}.task")
         self._task: Task = getattr(module, spec.entry)(run, self._context, self._notify)
@@ -280,7 +295,7 @@ class TaskLoop:
         self._send_progress(0)
         self._context.destroy(linger=LINGER_MS)
 
-    def _watch(self, poller: zmq.Poller, watched: "Sequence[PollSource]") -> "Sequence[PollSource]":
+    def _watch(self, poller: zmq.Poller, watched: Sequence[PollSource]) -> Sequence[PollSource]:
         """Register the sockets that the task names now."""
         wanted = [*self._task.sockets(), *self._task.stream_sockets()]
         if wanted != watched:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import zmq
 
 from pygnc.bus import control
 from pygnc.bus.disk_guard import OldRuns
@@ -34,7 +33,7 @@ from pygnc.formats.sense import SenseLayout
 from pygnc.inputs.range_folders import satellite_of
 from pygnc.outputs.batch_files import BatchAdditions, BatchCopies
 from pygnc.outputs.batch_folder import BATCH, BatchFolder
-from pygnc.tasks.runtime import WAIT_S, Notify, Run, Task
+from pygnc.tasks.runtime import WAIT_S, Context, Notify, Run, Task
 from pygnc_system.files import free_bytes
 
 MESSAGES_PER_STEP: Final = 64
@@ -44,7 +43,7 @@ MESSAGES_PER_STEP: Final = 64
 class BatchWriterTask(Task):
     """Process that reads the input stream and writes the batch files."""
 
-    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
+    def __init__(self, run: Run, context: Context, notify: Notify) -> None:
         super().__init__(run, context, notify)
         self._return_at_s = math.inf
         self._begin_folder()
@@ -64,10 +63,6 @@ class BatchWriterTask(Task):
         self._written_bytes = 0
         self._faults = 0
 
-    def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Return the input socket."""
-        return [self._input.socket]
-
     def wait_s(self) -> float:
         """Return the time until the next slice of work on old runs, s."""
         return WAIT_S if self._is_starting else self._old_runs.wait_s()
@@ -86,7 +81,6 @@ class BatchWriterTask(Task):
             self._return_at_s = now + RETURN_INTERVAL_S
             if self._is_room():
                 self._return_at_s = math.inf
-                self._input.close()
                 self._begin_folder()
         messages = self._input.receive(MESSAGES_PER_STEP)
         try:
@@ -120,7 +114,7 @@ class BatchWriterTask(Task):
                 self._folder.close()
         except OSError as error:
             self._give_up(error)
-        self._input.close()
+        super().close()
 
     def _take(self, message: Message) -> None:
         if self._folder is None:

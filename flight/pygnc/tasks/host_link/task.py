@@ -12,7 +12,6 @@ from functools import partial
 from typing import Final
 
 import msgspec
-import zmq
 
 import pygnc
 from pygnc.bus import control
@@ -31,7 +30,7 @@ from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import STAT, TIME, Capability, NakCause, SentenceType
 from pygnc.host.settings_slots import SettingsSlots, changed_settings, named_values
 from pygnc.host.transfer import Refusal
-from pygnc.tasks.runtime import WAIT_S, Notify, Run, Task
+from pygnc.tasks.runtime import WAIT_S, Context, Notify, Run, Task
 
 CLOCK_TOLERANCE_S: Final = 2
 _WITH_SYNC: Final = frozenset({"GPSR", "PGPS"})
@@ -49,7 +48,7 @@ _SEVERITIES: Final = {"info": 0, "warning": 1, "error": 2}
 class HostLinkTask(Task):
     """Process that serves the host."""
 
-    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
+    def __init__(self, run: Run, context: Context, notify: Notify) -> None:
         super().__init__(run, context, notify)
         self._stream = self.open_stream(LIVE, durable=False)
         self._services = RunServices(run, self._stream, notify)
@@ -80,7 +79,7 @@ class HostLinkTask(Task):
 
     def progress(self) -> control.Progress:
         """Return the number of live packets."""
-        return control.Progress(last_sequence_processed=self._stream.journal.last_seq)
+        return control.Progress(self._stream.journal.last_seq)
 
     def close(self) -> None:
         """Send the last acknowledgements, as far as the port accepts them."""
@@ -91,7 +90,7 @@ class HostLinkTask(Task):
         for line in self._lines:
             line.port.close()
         self._events.close()
-        self._stream.close()
+        super().close()
 
     def _open_ports(self) -> list[Port]:
         host = self.run.settings.host
