@@ -1,6 +1,6 @@
 """Files of a batch and the order of their records.
 
-`find_sources` opens the batch's files, `record_messages` merges their records into one sequence by time. The sequence
+`find_batch` opens the batch's files, `record_messages` merges their records into one sequence by time. The sequence
 is a function of the files alone, so that a restarted task and a replay on the ground assign the same numbers.
 
 A run with --from-last-run reads the files written by the last run and the files in the home. Both may contain the same
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from pygnc.bus.messages import BatchBegin, GnssFix, Message, RangeMeasurement, SensorSample, SourceFile
 from pygnc.common.constants import LAST_BATCH, SENSE_FILE, batch_sensor_gps_packet_num_sensor_packets
 from pygnc.configuration.settings import Settings
+from pygnc.inputs.input_state import InputsChangedError
 from pygnc.inputs.range_files import RangeSeries, Span
-from pygnc.inputs.range_folders import UnreadableFile, is_next_file, list_range_files, satellite_of
+from pygnc.inputs.range_folders import is_next_file, list_range_files, satellite_of, unreadable_file
 from pygnc.inputs.sense_file import SenseFile
 from pygnc.inputs.source import BatchSource
 
@@ -29,8 +30,33 @@ RECORDS_PER_STEP: Final = 32
 _RECORDS_PER_COMPARISON: Final = 64
 
 
-def find_sources(home: Path, settings: Settings, prefix: str = "") -> tuple[list[BatchSource], list[UnreadableFile]]:
-    """Open the batch's files in `home`; return them, and the files that cannot be read.
+def find_batch(
+    home: Path, settings: Settings, named: Sequence[tuple[SourceFile, int]], *, from_last_run: bool
+) -> tuple[list[BatchSource], list[SourceFile]]:
+    """Open the batch's files; return them, those of the last run first, and reports on files that cannot be read.
+
+    Args:
+        home: The home folder.
+        settings: Settings of the run.
+        named: Files that the input journal names (see `open_named`); if there are none, those in the home are opened.
+        from_last_run: True if the batch begins with the files written by the last run.
+
+    Raises:
+        InputsChangedError: A named file cannot be read, or is shorter than it was.
+    """
+    if named:
+        found, unreadable = open_named(home, named, settings), [file for file, _ in named if file.fault]
+    else:
+        found, unreadable = find_sources(home, settings)
+        if from_last_run:
+            last, also_unreadable = find_sources(home, settings, PREFIX)
+            found, unreadable = [*last, *found], [*also_unreadable, *unreadable]
+    # The packets of the last run must be known before those in the home are compared with them.
+    return sorted(found, key=lambda source: not is_of_last_run(source)), unreadable
+
+
+def find_sources(home: Path, settings: Settings, prefix: str = "") -> tuple[list[BatchSource], list[SourceFile]]:
+    """Open the batch's files in `home`; return them, and reports on files that cannot be read.
 
     Args:
         home: The home folder.
@@ -44,13 +70,13 @@ def find_sources(home: Path, settings: Settings, prefix: str = "") -> tuple[list
         try:
             sources.append(SenseFile(home / sense, sense, settings.orbit.screening.earliest_gps_week))
         except OSError as error:
-            unreadable.insert(0, UnreadableFile.from_error(error, home, sense))
+            unreadable.insert(0, unreadable_file(error, home, sense))
     for folder in folders:
         for names in folder.rows():
             try:
                 sources.append(RangeSeries(home, names, settings, satellite_id=folder.satellite_id))
             except OSError as error:
-                unreadable.append(UnreadableFile.from_error(error, home, names[0]))
+                unreadable.append(unreadable_file(error, home, names[0]))
     return sources, unreadable
 
 
@@ -63,24 +89,27 @@ def open_named(home: Path, files: Sequence[tuple[SourceFile, int]], settings: Se
         settings: Settings of the run.
 
     Raises:
-        OSError: A file cannot be read, or is shorter than it was.
+        InputsChangedError: A file cannot be read, or is shorter than it was.
     """
     sources: list[BatchSource] = []
     rows: list[list[tuple[SourceFile, int]]] = []
-    for file, delivered_before in files:
-        if file.fault:
-            continue
-        if Path(file.name).name == SENSE_FILE:
-            earliest_week = settings.orbit.screening.earliest_gps_week
-            sources.append(SenseFile(home / file.name, file.name, earliest_week, file.size_bytes))
-        elif rows and file.from_byte == 0 and is_next_file(rows[-1][-1][0].name, file.name):
-            rows[-1].append((file, delivered_before))
-        else:
-            rows.append([(file, delivered_before)])
-    for row in rows:
-        names = [file.name for file, _ in row]
-        spans = [Span(file.from_byte, file.from_byte + file.size_bytes, before) for file, before in row]
-        sources.append(RangeSeries(home, names, settings, satellite_id=satellite_of(names[0]), spans=spans))
+    try:
+        for file, delivered_before in files:
+            if file.fault:
+                continue
+            if Path(file.name).name == SENSE_FILE:
+                earliest_week = settings.orbit.screening.earliest_gps_week
+                sources.append(SenseFile(home / file.name, file.name, earliest_week, file.size_bytes))
+            elif rows and file.from_byte == 0 and is_next_file(rows[-1][-1][0].name, file.name):
+                rows[-1].append((file, delivered_before))
+            else:
+                rows.append([(file, delivered_before)])
+        for row in rows:
+            names = [file.name for file, _ in row]
+            spans = [Span(file.from_byte, file.from_byte + file.size_bytes, before) for file, before in row]
+            sources.append(RangeSeries(home, names, settings, satellite_id=satellite_of(names[0]), spans=spans))
+    except OSError as error:
+        raise InputsChangedError from error
     return sources
 
 

@@ -185,6 +185,13 @@ def merge_file_counts(before: SourceFile, now: SourceFile) -> SourceFile:
     )
 
 
+class InputsChangedError(OSError):
+    """Error raised when the input files are not those that the input journal names."""
+
+    def __init__(self) -> None:
+        super().__init__("the input files were changed during the run; start it again with files that stay unchanged")
+
+
 class InputRecovery:
     """Reader of the input journal that a former process of the task has written in this run; empty in a new run.
 
@@ -228,17 +235,20 @@ class InputRecovery:
             yield
         self._journal.close()
 
-    def matches(self, files: Sequence[SourceFile]) -> bool:
-        """Return True if these readable files are the group's, with equal contents as far as they were read."""
+    def check(self, files: Sequence[SourceFile]) -> None:
+        """Check that these readable files are the group's, with equal contents as far as they were read.
+
+        Raises:
+            InputsChangedError: They are not.
+        """
         named = [file for file, _ in self.group if not file.fault]
-        if len(named) != len(files):
-            return False
-        for before, now in zip(named, files, strict=True):
-            # The time of modification is unknown (0) for a file that has grown since.
-            modified_ns = now.modified_ns or before.modified_ns
-            if before != msgspec.structs.replace(now, seq=before.seq, modified_ns=modified_ns):
-                return False
-        return True
+        # The time of modification is unknown (0) for a file that has grown since.
+        present = [
+            msgspec.structs.replace(now, seq=before.seq, modified_ns=now.modified_ns or before.modified_ns)
+            for before, now in zip(named, files, strict=False)
+        ]
+        if named != present or len(named) != len(files):
+            raise InputsChangedError
 
     def _process(self, message: Message) -> None:
         if isinstance(message, SourceFile):

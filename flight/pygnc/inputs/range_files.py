@@ -30,7 +30,7 @@ from pygnc.formats.ranges import (
     range_file_number,
 )
 from pygnc.inputs.gps_fixes import fix_messages
-from pygnc.inputs.range_folders import RangeFolder, UnreadableFile, is_next_file, list_range_files
+from pygnc.inputs.range_folders import RangeFolder, is_next_file, list_range_files, unreadable_file
 from pygnc.inputs.source import DAMAGE_LISTED, BatchSource, packet_messages
 from pygnc_system.files import open_input
 
@@ -253,8 +253,8 @@ _NOTHING: Final = SourceFile(seq=0, name="")
 
 def find_arrivals(
     home: Path, known: dict[str, SourceFile], settings: Settings
-) -> tuple[list[RangeSeries], list[UnreadableFile]]:
-    """Return series of range files that have appeared or grown, and files that cannot be read (any more).
+) -> tuple[list[RangeSeries], list[SourceFile]]:
+    """Return series of range files that have appeared or grown, and reports on files that cannot be read (any more).
 
     Args:
         home: The home folder.
@@ -276,12 +276,12 @@ def find_arrivals(
             except FileNotFoundError:
                 continue  # removed since it was listed
             except OSError as error:
-                unreadable.append(UnreadableFile.from_error(error, home, names[-1]))
+                unreadable.append(unreadable_file(error, home, names[-1]))
     return found, unreadable
 
 
 def _grown(
-    home: Path, folder: RangeFolder, known: dict[str, SourceFile], unreadable: list[UnreadableFile]
+    home: Path, folder: RangeFolder, known: dict[str, SourceFile], unreadable: list[SourceFile]
 ) -> dict[str, int]:
     """Return the sizes of a folder's files that have grown or are new, empty ones included."""
     sizes: dict[str, int] = {}
@@ -294,11 +294,11 @@ def _grown(
         except FileNotFoundError:
             continue
         except OSError as error:
-            unreadable.append(UnreadableFile.from_error(error, home, name))
+            unreadable.append(unreadable_file(error, home, name))
             continue
         if size < counts.size_bytes:
             reason = f"shorter than the {counts.size_bytes} bytes that were read; it was replaced"
-            unreadable.append(UnreadableFile(name, reason))
+            unreadable.append(SourceFile(seq=0, name=name, fault=reason))
         elif size > counts.size_bytes or name not in known:
             sizes[name] = size
     return sizes
