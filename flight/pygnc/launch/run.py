@@ -24,6 +24,7 @@ from pygnc.common.clock import SpacecraftReading
 from pygnc.common.constants import LAST_BATCH
 from pygnc.configuration.data_files import load_earth_orientation
 from pygnc.configuration.load import ConfigurationError
+from pygnc.configuration.run import Run
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.host.settings_slots import load_settings
@@ -41,7 +42,7 @@ from pygnc.outputs.batch_folder import BATCH, retire_batch
 from pygnc.outputs.status_files import StatusFiles
 from pygnc.supervisor.process import PR_SET_NAME, STOP_SIGNALS, ExitCode, SignalInbox, close_all_but
 from pygnc.supervisor.supervisor import PARTIAL, SLOW, Supervisor
-from pygnc.tasks.runtime import Run, run_task, share_heap_among_threads
+from pygnc.tasks.runtime import run_task, share_heap_among_threads
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 from pygnc_system.files import remove_flat_folder
 from pygnc_system.service_notifier import ServiceNotifier
@@ -158,9 +159,7 @@ def _run(
         service_manager=ServiceNotifier.from_environment(),
     )
     code = supervisor.run()
-    files = StatusFiles(
-        home, folder, runtime, run_number=number, start=run.start, notify=partial(log.report, SUPERVISOR)
-    )
+    files = StatusFiles(run, partial(log.report, SUPERVISOR))
     files.write_final(supervisor.state)
     log.close()
     recover_run(folder)

@@ -16,7 +16,8 @@ import msgspec
 from pygnc.bus import control
 from pygnc.bus.messages import InputMessage, Message, OrbitMessage
 from pygnc.bus.streams import StreamReader, StreamWriter
-from pygnc.tasks.runtime import Context, Notify, Run, Task
+from pygnc.configuration.run import Notify, Run
+from pygnc.tasks.runtime import Context, Task
 from pygnc_system.files import durable_write
 
 INTERVAL_S: Final = 1.0

@@ -12,8 +12,8 @@ from pygnc.bus import journal_writer
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Event
+from pygnc.configuration.run import Run
 from pygnc.launch.run import EventLog
-from pygnc.tasks.runtime import Run
 from tests.pygnc.tasks.runs import run_in
 
 

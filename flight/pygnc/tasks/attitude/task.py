@@ -15,12 +15,13 @@ from pygnc.bus import control
 from pygnc.bus.messages import AttitudeEstimate, Message
 from pygnc.bus.streams import StreamReader
 from pygnc.configuration.data_files import MAIN_FIELD_TABLE, DataFileError, read_main_field
+from pygnc.configuration.run import Notify, Run
 from pygnc.environment.geomagnetic import MainField
 from pygnc.navigation.attitude import AttitudeTracker
 from pygnc.navigation.environment import EnvironmentModel
 from pygnc.navigation.pipeline import AttitudeRecord, AttitudeStage
 from pygnc.tasks.recovery import EstimatorTask
-from pygnc.tasks.runtime import Context, Notify, PollSource, Run
+from pygnc.tasks.runtime import Context, PollSource
 from pygnc_system.files import data_file
 
 MESSAGES_PER_STEP: Final = 64

@@ -28,12 +28,13 @@ from pygnc.bus.messages import (
     SourceFile,
 )
 from pygnc.common.constants import LAST_BATCH, SENSE_FILE
+from pygnc.configuration.run import Notify, Run
 from pygnc.formats.gps_packet import SENSE_GPS, TERMINATOR
 from pygnc.formats.sense import SenseLayout
 from pygnc.inputs.range_folders import satellite_of
 from pygnc.outputs.batch_files import BatchAdditions, BatchCopies
 from pygnc.outputs.batch_folder import BATCH, BatchFolder
-from pygnc.tasks.runtime import WAIT_S, Context, Notify, Run, Task
+from pygnc.tasks.runtime import WAIT_S, Context, Task
 from pygnc_system.files import free_bytes
 
 MESSAGES_PER_STEP: Final = 64

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from pygnc.bus import control
 from pygnc.bus.messages import DEVICES, DeviceReading
+from pygnc.configuration.run import Notify, Run
 from pygnc.configuration.settings import DeviceSettings
-from pygnc.tasks.runtime import Context, Notify, Run, Task
+from pygnc.tasks.runtime import Context, Task
 from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import family

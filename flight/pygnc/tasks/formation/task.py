@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Final
 from pygnc.bus import control
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import FormationMessage, Message, concerns_partner
+from pygnc.configuration.run import Notify, Run
 from pygnc.inputs.gps_fixes import decode_input
 from pygnc.navigation.pipeline import FormationStage
 from pygnc.tasks.recovery import EstimatorTask
-from pygnc.tasks.runtime import Context, Notify, PollSource, Run, trim_heap
+from pygnc.tasks.runtime import Context, PollSource, trim_heap
 
 if TYPE_CHECKING:
     from pygnc.navigation.formation import FormationResult, Problem

@@ -19,6 +19,7 @@ from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import LIVE, Event, LivePacket
 from pygnc.bus.streams import StreamWriter
 from pygnc.common.constants import PARTNER_IDS
+from pygnc.configuration.run import Notify, Run
 from pygnc.formats.gps_packet import RANGE_GPS_SYNC
 from pygnc.host.channel import Channel
 from pygnc.host.channel_events import Received
@@ -30,7 +31,7 @@ from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import STAT, TIME, Capability, NakCause, SentenceType
 from pygnc.host.settings_slots import SettingsSlots, changed_settings, named_values
 from pygnc.host.transfer import Refusal
-from pygnc.tasks.runtime import WAIT_S, Context, Notify, Run, Task
+from pygnc.tasks.runtime import WAIT_S, Context, Task
 
 CLOCK_TOLERANCE_S: Final = 2
 _WITH_SYNC: Final = frozenset({"GPSR", "PGPS"})

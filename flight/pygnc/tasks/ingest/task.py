@@ -23,6 +23,7 @@ from pygnc.bus.messages import DEVICES, LIVE, BatchEnd, DeviceReading, GnssFix, 
 from pygnc.bus.streams import StreamReader
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.common.constants import SENSE_FILE
+from pygnc.configuration.run import Notify, Run
 from pygnc.inputs.batch import batch_head, drop_repeats, find_batch, is_of_last_run, open_named, record_messages
 from pygnc.inputs.elements_file import ELEMENTS_FILE, read_elements
 from pygnc.inputs.file_reports import Report, file_reports, last_run_reports
@@ -31,7 +32,7 @@ from pygnc.inputs.input_state import InputCounters, InputRecovery
 from pygnc.inputs.live import device_messages, live_anomalies, live_message
 from pygnc.inputs.range_files import find_arrivals
 from pygnc.inputs.source import BatchSource
-from pygnc.tasks.runtime import Context, Notify, PollSource, Run, Task
+from pygnc.tasks.runtime import Context, PollSource, Task
 from pygnc.tasks.table import FORMATION
 
 LOOK_INTERVAL_S: Final = 1.0

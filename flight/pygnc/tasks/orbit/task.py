@@ -12,12 +12,13 @@ from pygnc.bus import control
 from pygnc.bus.messages import Message, OrbitEstimate
 from pygnc.common.clock import LEAP_SECONDS_VALID_UNTIL_GPS_MS, utc_iso_from_gps_ms
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
+from pygnc.configuration.run import Notify, Run
 from pygnc.environment.time_scales import MS_PER_DAY
 from pygnc.navigation.orbit import OrbitTracker
 from pygnc.navigation.pipeline import orbit_response
 from pygnc.outputs.omm_file import OmmFile
 from pygnc.tasks.recovery import EstimatorTask
-from pygnc.tasks.runtime import Context, Notify, Run
+from pygnc.tasks.runtime import Context
 
 MESSAGES_PER_STEP: Final = 64
 PREDICTION_INTERVAL_S: Final = 1.0
@@ -34,7 +35,7 @@ class OrbitTask(EstimatorTask):
         self._leap_seconds_known = True
         self._next_prediction_s = 0.0
         self._is_from_elements: bool | None = None
-        self._omm_file = OmmFile(run.home, run.number, _catalogue_number(run), self._tracker, notify)
+        self._omm_file = OmmFile(run, self._tracker, notify)
 
     def work(self) -> bool:
         """Process the next inputs; without any, continue the prediction to the present, then the fit of elements."""
@@ -113,11 +114,6 @@ class OrbitTask(EstimatorTask):
         if estimate is not None:
             self.stream.publish_transient(estimate)
         return more
-
-
-def _catalogue_number(run: Run) -> int:
-    expected = run.settings.orbit.elements.expected_object
-    return int(expected) if expected.isdigit() else 0
 
 
 def manoeuvre_text(estimate: OrbitEstimate) -> str:

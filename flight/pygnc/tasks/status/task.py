@@ -9,9 +9,10 @@ from itertools import chain
 from typing import Final
 
 from pygnc.bus import control
+from pygnc.configuration.run import Notify, Run
 from pygnc.outputs.status_files import StatusFiles
 from pygnc.outputs.status_values import STREAMS, NewestEstimates
-from pygnc.tasks.runtime import Context, Notify, Run, Task
+from pygnc.tasks.runtime import Context, Task
 
 INTERVAL_S: Final = 1.0
 MESSAGES_PER_STEP: Final = 64
@@ -30,9 +31,7 @@ class StatusTask(Task):
         # The first record is written when the tasks are up, at the latest after `INTERVAL_S`.
         self._phase_written = self._state.phase
         self._next_write_s = time.monotonic() + INTERVAL_S
-        self._files = StatusFiles(
-            run.home, run.folder, run.runtime, run_number=run.number, start=run.start, notify=notify
-        )
+        self._files = StatusFiles(run, notify)
         self._files.reserve()
 
     def work(self) -> bool:
