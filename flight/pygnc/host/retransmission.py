@@ -90,17 +90,15 @@ class Arrival(Enum):
 
 
 class UnorderedReceiver:
-    """Receiver of unordered sentences: detects repetitions and counts losses.
+    """Receiver of unordered sentences: detects repetitions.
 
     Attributes:
         newest: Newest number received.
-        missing: Numbers that did not arrive and are older than the bit map.
         earlier: Bit map of received numbers; bit k is number `newest` - 1 - k.
     """
 
     def __init__(self, next_number: int) -> None:
         self.newest = (next_number - 1) % MODULUS
-        self.missing = 0
         self.earlier = (1 << BITMAP_BITS) - 1
 
     def accept(self, number: int) -> Arrival:
@@ -108,7 +106,6 @@ class UnorderedReceiver:
         distance = sequence_difference(number, self.newest)
         if distance > 0:
             history = ((self.earlier << 1 | 1) << (distance - 1)) if distance <= BITMAP_BITS else 0
-            self.missing += self._missing_before(distance)
             self.earlier = history & ((1 << BITMAP_BITS) - 1)
             self.newest = number
             return Arrival.NEW
@@ -117,12 +114,6 @@ class UnorderedReceiver:
             return Arrival.REPEATED
         self.earlier |= bit
         return Arrival.LATE
-
-    def _missing_before(self, distance: int) -> int:
-        """Count missing numbers that leave the bit map when it moves forward by `distance`."""
-        leaving = min(distance, BITMAP_BITS)
-        received = self.earlier >> (BITMAP_BITS - leaving)
-        return leaving - received.bit_count() + max(0, distance - BITMAP_BITS - 1)
 
 
 WINDOW: Final = 16
