@@ -29,7 +29,7 @@ from pygnc.host.parameters import Parameters
 from pygnc.host.port import Port
 from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import STAT, TIME, Capability, NakCause, SentenceType
-from pygnc.host.settings_slots import SettingsSlots, changed_settings, named_values
+from pygnc.host.settings_slots import changed_settings, named_values, read_slots, write_slot
 from pygnc.host.transfer import Refusal
 from pygnc.tasks.runtime import WAIT_S, Context, Task
 
@@ -116,7 +116,8 @@ class HostLinkTask(Task):
         run = self.run
         files = HomeFiles(run.home, run.settings.logs.reserve_bytes)
         check = partial(changed_settings, run.config, run.home)
-        parameters = Parameters(named_values(run.settings), check, SettingsSlots(run.home))
+        slots, write = read_slots(run.home), partial(write_slot, run.home)
+        parameters = Parameters(named_values(run.settings), check, slots, write)
         session = 1 + int.from_bytes(os.urandom(4)) % 65_535  # differs from that before a restart
         channel = Channel(Direction.TO_HOST, session, f"PyGNC {pygnc.__version__}", _ALL)
         return Line(port, HostConnection(channel, files, parameters, self._services))
