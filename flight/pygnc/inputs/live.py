@@ -25,7 +25,7 @@ from pygnc.formats.sense import SENSOR_PACKET, decode_sensors
 from pygnc.inputs.gps_fixes import fix_message
 from pygnc.inputs.input_state import InputCounters
 from pygnc.inputs.own_receiver import own_fix
-from pygnc.inputs.source import packet_messages
+from pygnc.inputs.source import columns_of, packet_messages
 
 GPS_BACK_MAX_MS: Final = 60_000
 GPS_AHEAD_MAX_MS: Final = 86_400_000
@@ -49,13 +49,15 @@ def live_message(packet: LivePacket, seq: int, bandwidth_hz: float, earliest_wee
     place = seq, LIVE, packet.seq
     if packet.kind == "SENS":
         samples = decode_sensors(np.frombuffer(packet.raw, _ONE_SENSOR))
-        return next(packet_messages(SensorSample, samples, [(*place, packet.raw)], t_mono_ns=packet.t_mono_ns))
+        places, columns = [(*place, packet.raw)], columns_of(samples)
+        return next(packet_messages(SensorSample, columns, places, t_mono_ns=packet.t_mono_ns))
     if packet.kind in _GPS_PACKETS:
         kind = _GPS_PACKETS[packet.kind]
         return fix_message(packet.raw, place, kind, satellite_id=packet.radio_id, earliest_week=earliest_week)
     if packet.kind in _RANGES:
         ranges = decode_ranges(np.frombuffer(packet.raw, RANGE_PACKET), bandwidth_hz)
-        return next(packet_messages(RangeMeasurement, ranges, [(*place, packet.raw)], satellite_id=packet.radio_id))
+        places, columns = [(*place, packet.raw)], columns_of(ranges)
+        return next(packet_messages(RangeMeasurement, columns, places, satellite_id=packet.radio_id))
     t_spacecraft_s, ms = _TIME.unpack(packet.raw)
     return TimeMark(
         seq=seq, source=LIVE, offset=packet.seq, t_spacecraft_s=t_spacecraft_s, ms=ms, t_mono_ns=packet.t_mono_ns

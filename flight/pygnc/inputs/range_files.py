@@ -31,7 +31,7 @@ from pygnc.formats.ranges import (
 )
 from pygnc.inputs.gps_fixes import fix_messages
 from pygnc.inputs.range_folders import RangeFolder, is_next_file, list_range_files, unreadable_file
-from pygnc.inputs.source import DAMAGE_LISTED, BatchSource, packet_messages
+from pygnc.inputs.source import DAMAGE_LISTED, BatchSource, columns_of, packet_messages
 from pygnc_system.files import open_input
 
 FILE_BYTES_MAX: Final = 1 << 24
@@ -163,9 +163,10 @@ class RangeSeries(BatchSource):
             RANGE_GPS,
             self._satellite_id,
         )
+        decoded = decode_ranges(self._found.ranges[self._places[ordinals[~is_gps]]], self._settings.radio.bandwidth_hz)
         ranges = packet_messages(
             RangeMeasurement,
-            decode_ranges(self._found.ranges[self._places[ordinals[~is_gps]]], self._settings.radio.bandwidth_hz),
+            columns_of(decoded),
             list(itertools.compress(places, (~is_gps).tolist())),
             satellite_id=self._satellite_id,
         )

@@ -19,7 +19,7 @@ from pygnc.formats.gps_packet import SENSE_GPS, decode_gps_packets
 from pygnc.formats.sense import SENSOR_PACKET, SenseLayout, decode_sensors
 from pygnc.formats.sense_scan import SenseScanner, recognise_layout
 from pygnc.inputs.gps_fixes import fix_messages
-from pygnc.inputs.source import DAMAGE_LISTED, BatchSource, packet_messages
+from pygnc.inputs.source import DAMAGE_LISTED, BatchSource, columns_of, packet_messages
 from pygnc_system.files import open_input
 
 CHUNK_BYTES: Final = 1 << 20
@@ -56,7 +56,7 @@ def sense_messages(
         sample_places += places[:-1]
         fix_places.append(places[-1])
         seq += len(places)
-    samples = packet_messages(SensorSample, decode_sensors(records), sample_places)
+    samples = packet_messages(SensorSample, columns_of(decode_sensors(records)), sample_places)
     messages: list[Message] = []
     for fix in fix_messages(decode_gps_packets(records["gps"], earliest_week), fix_places, SENSE_GPS):
         messages += itertools.islice(samples, sensors)
