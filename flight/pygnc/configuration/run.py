@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from pygnc.bus.disk_guard import DiskGuard
+from pygnc.bus.disk_guard import refusal_to_grow
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.common.clock import SpacecraftReading, spacecraft_s_at
 from pygnc.configuration.settings import Settings
@@ -61,8 +62,8 @@ class Run:
     def open_journal(self, name: str) -> JournalWriter:
         """Open a journal of this run for writing, subject to the disk ceiling."""
         logs = self.settings.logs
-        guard = DiskGuard(self.folder, logs.ceiling_bytes, logs.reserve_bytes)
-        return JournalWriter(self.folder, self.runtime, name, self.header, guard.may_grow)
+        may_grow = partial(refusal_to_grow, self.folder, logs.ceiling_bytes, logs.reserve_bytes)
+        return JournalWriter(self.folder, self.runtime, name, self.header, may_grow)
 
     def spacecraft_time_s(self) -> int:
         """Return the present spacecraft time, from the time at the start and the monotonic clock."""
