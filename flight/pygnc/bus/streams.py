@@ -50,13 +50,8 @@ class StreamWriter:
     """The only writer of a stream: numbers, journals and then announces its messages.
 
     A frame is [stream, number, payload]. A frame with an empty payload only announces the number of the last message.
-    Several messages at once are announced in this way, and readers take them from the journal in one read.
-
-    Args:
-        context: the task's ZeroMQ context.
-        runtime: the run's private folder.
-        stream: the stream's name.
-        journal: journal in which the messages are stored.
+    Several messages at once are announced in this way, and readers take them from the journal in one read. The
+    socket is in the run's private folder `runtime`.
 
     Attributes:
         socket: socket for the poller; call `answer_subscriptions` when it is readable.
@@ -127,13 +122,7 @@ class StreamWriter:
 class StreamReader:
     """Reader of one stream from the message after `after_seq` on: every message once and in order.
 
-    Args:
-        context: the task's ZeroMQ context.
-        runtime: the run's private folder.
-        stream: the stream's name.
-        folders: folders in which the stream's journal may be.
-        decode: decoder of the stream's messages; it returns None for a message to drop.
-        after_seq: number of the last message to skip.
+    The journal may be in any of `folders`. The decoder returns None for a message to drop.
 
     Attributes:
         socket: socket for the poller; call `receive` when it is readable or `has_backlog` is set.

@@ -248,8 +248,7 @@ class SendQueue:
 class Retransmitter:
     """Queues of ordered and unordered sentences, which are sent again until acknowledged or given up.
 
-    Args:
-        events: List to which `Acknowledged` and `Lost` events are appended.
+    It appends `Acknowledged` and `Lost` events to `events`.
     """
 
     def __init__(self, events: list[ChannelEvent]) -> None:

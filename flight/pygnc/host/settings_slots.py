@@ -65,10 +65,7 @@ def load_settings(file: Path | None, home: Path, *, strict: bool = False) -> tup
 
     Changes are validated when they are made. If they no longer fit the settings file, the run starts without them.
 
-    Args:
-        file: settings file; None for `pygnc.toml` in `home`, which may be missing.
-        home: home folder.
-        strict: true to refuse a faulty settings file; otherwise `usable_table` replaces it.
+    Unless `strict`, `usable_table` replaces a faulty settings file. Args as for `read_table`.
 
     Raises:
         ConfigurationError: `strict`, and the settings file cannot be used.

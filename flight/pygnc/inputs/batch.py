@@ -35,11 +35,8 @@ def find_batch(
 ) -> tuple[list[BatchSource], list[SourceFile]]:
     """Open the batch's files; return them, those of the last run first, and reports on files that cannot be read.
 
-    Args:
-        home: The home folder.
-        settings: Settings of the run.
-        named: Files that the input journal names (see `open_named`); if there are none, those in the home are opened.
-        from_last_run: True if the batch begins with the files written by the last run.
+    If the input journal names files (see `open_named`), these are opened; otherwise those in the home, with
+    `from_last_run` also those written by the last run.
 
     Raises:
         InputsChangedError: A named file cannot be read, or is shorter than it was.
@@ -56,12 +53,9 @@ def find_batch(
 
 
 def find_sources(home: Path, settings: Settings, prefix: str = "") -> tuple[list[BatchSource], list[SourceFile]]:
-    """Open the batch's files in `home`; return them, and reports on files that cannot be read.
+    """Open the batch's files in `home`, or below its folder `prefix` (such as "folder/").
 
-    Args:
-        home: The home folder.
-        settings: Settings of the run, with our own radio id and the bandwidth of the radios.
-        prefix: Folder below `home` to search instead, such as "folder/".
+    The second element of the result reports files that cannot be read.
     """
     sources: list[BatchSource] = []
     sense = prefix + SENSE_FILE
@@ -81,12 +75,7 @@ def find_sources(home: Path, settings: Settings, prefix: str = "") -> tuple[list
 
 
 def open_named(home: Path, files: Sequence[tuple[SourceFile, int]], settings: Settings) -> list[BatchSource]:
-    """Open files again as the input journal names them.
-
-    Args:
-        home: The home folder.
-        files: The files, each with the number of its bytes that were delivered before.
-        settings: Settings of the run.
+    """Open files again as the input journal names them, each with the number of its bytes that were delivered before.
 
     Raises:
         InputsChangedError: A file cannot be read, or is shorter than it was.
@@ -114,12 +103,9 @@ def open_named(home: Path, files: Sequence[tuple[SourceFile, int]], settings: Se
 
 
 def batch_head(files: Sequence[SourceFile], last_seq: int = 0, *, terminated: bool = True) -> list[Message]:
-    """Return the messages before the records: all files, readable or not, and `BatchBegin`.
+    """Return the messages before the records, numbered after `last_seq`: all files, readable or not, and `BatchBegin`.
 
-    Args:
-        files: All files.
-        last_seq: Number of the message before the first one.
-        terminated: True if the sense records end in CR LF.
+    `terminated` is True if the sense records end in CR LF.
     """
     begin = BatchBegin(
         seq=last_seq + len(files) + 1,
@@ -130,11 +116,7 @@ def batch_head(files: Sequence[SourceFile], last_seq: int = 0, *, terminated: bo
 
 
 def record_messages(sources: Sequence[BatchSource], last_seq: int) -> Iterator[list[Message]]:
-    """Yield the messages of all kept records in the order of their time, a few at a time.
-
-    Args:
-        sources: The scanned files.
-        last_seq: Number of the message before the first one.
+    """Yield the messages of all kept records in the order of their time, a few at a time, numbered after `last_seq`.
 
     Raises:
         OSError: A file cannot be read, or was changed since it was scanned.

@@ -14,12 +14,7 @@ Report: TypeAlias = tuple[str, str, str]
 
 
 def file_reports(sources: Sequence[BatchSource], files: Sequence[SourceFile]) -> Iterator[Report]:
-    """Yield reports on unreadable and empty files, damage, and records with anomalies.
-
-    Args:
-        sources: The scanned files.
-        files: All files, readable or not.
-    """
+    """Yield reports on unreadable and empty files and damage, and on the records of `sources` with anomalies."""
     for file in files:
         if file.fault:
             yield "error", "unreadable", f"{file.name}: {file.fault}; the file is ignored"
@@ -39,10 +34,7 @@ def file_reports(sources: Sequence[BatchSource], files: Sequence[SourceFile]) ->
 def last_run_reports(sources: Sequence[BatchSource], start_s: int, newest_s: int | None) -> Iterator[Report]:
     """Yield reports on the new and known packets of a run with --from-last-run, and on a restart of the controller.
 
-    Args:
-        sources: Files of the last run and in the home.
-        start_s: Spacecraft time at the start of the run, s.
-        newest_s: Newest spacecraft time in the files, s; None if there is none.
+    The spacecraft time is `start_s` at the start of the run; the newest in the files is `newest_s`, None without any.
     """
     known = sum(len(source.kept) for source in sources if is_of_last_run(source))
     parts = [f"{known} records and packets from the last run"]

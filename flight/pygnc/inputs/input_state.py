@@ -195,9 +195,7 @@ class InputsChangedError(OSError):
 class InputRecovery:
     """Reader of the input journal that a former process of the task has written in this run; empty in a new run.
 
-    Args:
-        folders: Folders of the journal.
-        counters: Counts the messages that are read.
+    The messages that are read are counted in `counters`.
 
     Attributes:
         group: Files of the batch, or after its end the files named last; each with the number of its bytes that were

@@ -38,14 +38,7 @@ _ONE_SENSOR: Final = np.dtype([("sensors", SENSOR_PACKET, (1,))])
 
 
 def live_message(packet: LivePacket, seq: int, bandwidth_hz: float, earliest_week: int = 0) -> Message:
-    """Return the input message of a packet, numbered `seq`.
-
-    Args:
-        packet: The packet.
-        seq: Number of the input message.
-        bandwidth_hz: Bandwidth of the ranging radio, Hz.
-        earliest_week: First possible GPS week; see `decode_gps_packets`.
-    """
+    """Return the input message of a packet, numbered `seq`; `earliest_week` as for `decode_gps_packets`."""
     place = seq, LIVE, packet.seq
     if packet.kind == "SENS":
         samples = decode_sensors(np.frombuffer(packet.raw, _ONE_SENSOR))
@@ -70,14 +63,8 @@ def device_messages(
     """Return the input messages of a reading, numbered from `seq`.
 
     A reading of the own receiver is a fix. One of the own gyro is a reading, and begins a sample if the settings
-    demand samples without the host and the last one is old enough. All values of such a sample come from readings.
-
-    Args:
-        reading: The reading.
-        seq: Number of the first message.
-        settings: Settings of the run.
-        clock: A reading of the spacecraft clock.
-        newest_sample_ns: Monotonic time of the newest such sample; None before the first.
+    demand samples without the host and the last one, at the monotonic time `newest_sample_ns`, is old enough. All
+    values of such a sample come from readings.
     """
     t_spacecraft_ms = spacecraft_ms_at(reading.t_mono_ns, clock)
     fix = own_fix(reading, seq, t_spacecraft_ms) if reading.device == settings.orbit.own_receiver else None

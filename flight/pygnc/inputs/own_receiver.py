@@ -25,14 +25,9 @@ _AXES: Final = math.sqrt(3.0)
 
 
 def own_fix(reading: DeviceReading, seq: int, t_spacecraft_ms: int) -> GnssFix | None:
-    """Return the fix of a reading, or None if the reading is none: a unit may send other packets, too.
+    """Return the fix of a reading that arrived at a spacecraft time; None for a packet without a fix.
 
     A receiver gives the accuracy as the root sum square of three axes, which share it equally here.
-
-    Args:
-        reading: The reading.
-        seq: Number of the input message.
-        t_spacecraft_ms: Spacecraft time at which the reading arrived, ms.
     """
     values = reading.values
     satellites = values.get("satellites")

@@ -257,10 +257,7 @@ def find_arrivals(
 ) -> tuple[list[RangeSeries], list[SourceFile]]:
     """Return series of range files that have appeared or grown, and reports on files that cannot be read (any more).
 
-    Args:
-        home: The home folder.
-        known: Counts of the files that were read, by name.
-        settings: Settings of the run.
+    `known` has the counts of the files that were read, by name.
     """
     folders, faults = list_range_files(home, settings.formation.own_id)
     found: list[RangeSeries] = []

@@ -43,9 +43,7 @@ def retire_batch(home: Path) -> bool:
 class BatchFolder:
     """The files of one run. All methods raise OSError if the disk is full or gone.
 
-    Args:
-        home: the home folder.
-        runtime: the run's private folder, which a restarted writer finds again.
+    A note in the run's private folder `runtime` lets a restarted writer find its folder again.
 
     Attributes:
         is_complete: true once the files have their final names.

@@ -243,9 +243,6 @@ class SignalInbox:
 
     Handlers are installed explicitly, so that SIGINT works even if it was inherited as ignored.
 
-    Args:
-        numbers: the signals.
-
     Attributes:
         descriptor: file descriptor that becomes readable when a signal arrives.
     """

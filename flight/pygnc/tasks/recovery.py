@@ -42,10 +42,6 @@ class CheckpointFile:
     """Checkpoint of one task in the run's private folder, with its predecessor; valid for this run only.
 
     A file is the CRC-32 of the checkpoint (4 bytes, little-endian) and the checkpoint.
-
-    Args:
-        path: the file.
-        notify: reports events: severity, name, text.
     """
 
     def __init__(self, path: Path, notify: Notify) -> None:
@@ -96,12 +92,8 @@ class CheckpointFile:
 class ResumableWriter:
     """Writer of a task's output stream that drops messages that an earlier process of the task has written.
 
-    Args:
-        stream: the output stream.
-        last_seq: number of the last message produced before the checkpoint.
-
     Attributes:
-        last_seq: number of the last message produced, dropped messages included.
+        last_seq: number of the last message produced, dropped messages included; at first that of the checkpoint.
     """
 
     def __init__(self, stream: StreamWriter, last_seq: int = 0) -> None:
@@ -119,12 +111,7 @@ class ResumableWriter:
 class EstimatorTask(Task):
     """Base of the tasks that write a stream of estimates, a function of the checkpoint and of the journals after it.
 
-    Args:
-        run: constants of the run.
-        context: the process's ZeroMQ context.
-        notify: function that reports an event.
-        name: name of the task and of its stream.
-        memory_kills: number of memory kills for which a checkpoint must have been made.
+    Task and stream have the same name. A checkpoint made after another number of memory kills is ignored.
 
     Attributes:
         saved: checkpoint from which the task continues.
