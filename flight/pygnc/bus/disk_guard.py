@@ -111,7 +111,7 @@ class OldRuns:
             used_bytes = self._bytes + _measure(self._run_folder)[0]
             free = free_bytes(self._run_folder)
         except OSError:
-            return True  # the disk is gone; nothing can be removed
+            return True  # the disk fails; nothing can be removed
         return used_bytes + headroom_bytes <= self._ceiling_bytes and free >= self._reserve_bytes + headroom_bytes
 
     def _remove(self, folder: Path) -> Iterator[bool]:

@@ -151,7 +151,7 @@ class Channel:
         try:
             fields, software = HELO.unpack(sentence.body)
         except BodyError:
-            return  # of a protocol version with another body
+            return  # a HELO of a protocol version with another body
         version = min(VERSION, fields["version_max"])
         if version < max(VERSION_MIN, fields["version_min"]):
             self._events.append(Incompatible(fields["version_min"], fields["version_max"]))

@@ -57,7 +57,7 @@ def encode_slot(generation: int, text: str) -> bytes:
 
 
 def decode_slots(contents: Sequence[bytes]) -> StoredSettings:
-    """Return the newest valid slot; an empty content stands for a slot that does not exist."""
+    """Return the newest valid slot; the content of a slot that does not exist is empty."""
     decoded = [_decode(slot, content) for slot, content in enumerate(contents)]
     damaged = tuple(slot for slot, content in enumerate(contents) if content and decoded[slot] is None)
     newest = max((stored for stored in decoded if stored), default=StoredSettings(0, SLOTS - 1, ""))

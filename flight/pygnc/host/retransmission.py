@@ -86,7 +86,7 @@ class Arrival(Enum):
     LATE = auto()
     """A newer number arrived before it."""
     REPEATED = auto()
-    """Received before, or too old to tell."""
+    """Received before, or too old for the bit map, so that this is unknown."""
 
 
 class UnorderedReceiver:

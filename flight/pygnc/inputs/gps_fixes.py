@@ -1,6 +1,6 @@
 """GPS packets of the host as fixes, which do not depend on the receiver.
 
-This is the only place that knows both the words of the host's receiver and the terms of `GnssFix`.
+No other module uses both the status codes of the host's receiver and the fields of `GnssFix`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -84,7 +84,7 @@ def decode_input(payload: bytes) -> InputMessage:
 
 
 def _former_fix(values: list[object]) -> GnssFix:
-    """Return the fix of a message that named the receiver's words; its raw packet still contains them."""
+    """Return the fix of a message of an older version, which held the receiver's codes; so does its raw packet."""
     place = msgspec.convert(values[1:4], tuple[int, str, int])
     week, raw, satellite_id = msgspec.convert([*values[6:7], *[*values, 0][19:21]], tuple[int, bytes, int])
     kind = SENSE_GPS if len(raw) == SENSE_GPS_PACKET.itemsize else RANGE_GPS

@@ -53,7 +53,7 @@ class InputCounters:
         newest_spacecraft_s: Spacecraft time of the newest of our own packets.
         newest_gps_ms: GPS time of the newest of our own GPS packets that has one.
         newest_own_sample_ns: Monotonic time of the newest sample by the computer's own sensors; None before.
-        newest_mark: Newest whole second of the spacecraft clock that the host has told; None before.
+        newest_mark: Newest whole second of the spacecraft clock that the host has reported; None before.
         elements: Newest file of mean elements, usable or not; None before.
         has_partners: True if a packet concerns a partner.
         has_rolled_over: True if the week of a GPS packet was corrected for a rollover.

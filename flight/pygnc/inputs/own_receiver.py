@@ -1,6 +1,6 @@
 """Readings of a satellite navigation receiver on a port of the computer, as fixes.
 
-This is the only place that knows both the names of a receiver's values in the drivers and the terms of `GnssFix`.
+No other module uses both the names that the drivers give to a receiver's values and the fields of `GnssFix`.
 """
 
 import math
@@ -65,7 +65,7 @@ def own_fix(reading: DeviceReading, seq: int, t_spacecraft_ms: int) -> GnssFix |
 
 
 def _time(reading: DeviceReading) -> tuple[int | None, float]:
-    """Return the GPS time in whole ms, None if it is unknown, and what is left of it in s."""
+    """Return the GPS time in whole ms, None if it is unknown, and the remaining fraction of a millisecond in s."""
     flags, week = (reading.values.get(name) for name in ("time_flags", "week"))
     (tow_s,) = _numbers(reading, ("tow_s",), "gps_time")
     is_valid = isinstance(flags, int) and flags & _TIME_VALID == _TIME_VALID
@@ -76,7 +76,7 @@ def _time(reading: DeviceReading) -> tuple[int | None, float]:
 
 
 def _numbers(reading: DeviceReading, names: tuple[str, ...], part: str) -> Array:
-    """Return values of a reading as an array; NaN where one is missing or where the unit calls the part invalid."""
+    """Return values of a reading as an array; NaN where one is missing or flagged as invalid."""
     found = (reading.values.get(name) for name in names)
     numbers = np.array([value if isinstance(value, int | float) else math.nan for value in found])
     return np.full(len(names), math.nan) if f"{part} invalid" in reading.flags else numbers

@@ -93,7 +93,7 @@ class StatusFiles:
             return  # the events and the exit code report a disk that fails
 
     def final_causes(self, limits: Mapping[str, str]) -> list[str]:
-        """Return the words for what limits the results of a run that has ended."""
+        """Return the words of the causes that limit the results of a run that has ended."""
         for folder in (self._run.runtime, self._run.home):
             with contextlib.suppress(OSError, status.StatusError):
                 return list(find_causes(status.decode(read_input(folder / STATUS_FILE)), limits))

@@ -175,7 +175,7 @@ def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
         return NOT_STARTED
     try:
         TaskLoop(spec, replace(run, memory_kills=spec.memory_kills), channel).run()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it must reach the events journal before the restart
+    except Exception as error:  # noqa: BLE001 - any error must reach the events journal before the restart
         trace = "".join(traceback.format_exception(error))[-TRACEBACK_MAX:]
         control.send(channel, control.Notice("error", "crash", f"{error!r:.500}\n{trace}"))
         return ExitCode.OUT_OF_MEMORY if isinstance(error, MemoryError) else 1

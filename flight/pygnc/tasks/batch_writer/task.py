@@ -126,17 +126,15 @@ class BatchWriterTask(Task):
             if not message.fault:
                 self._named.append(message)
         elif isinstance(message, BatchBegin):
-            self._begin(message)
+            self._begin(message, self._folder)
         elif isinstance(message, BatchEnd):
             if not message.cause:
                 self._folder.complete()
         elif isinstance(message, SensorSample | GnssFix | RangeMeasurement):
             self._write_packet(message)
 
-    def _begin(self, message: BatchBegin) -> None:
+    def _begin(self, message: BatchBegin, folder: BatchFolder) -> None:
         """Allot space to the files that precede `message`."""
-        if self._folder is None:
-            return
         first = self._additions is None
         if first:
             self._terminated = message.records_terminated
@@ -145,7 +143,7 @@ class BatchWriterTask(Task):
         self._copies.add([msgspec.structs.replace(file, name=_target(file.name)) for file in copied])
         if first:
             layout = SenseLayout(message.sensors_per_record, self._terminated)
-            self._additions = BatchAdditions(self._folder, layout, self._copies)
+            self._additions = BatchAdditions(folder, layout, self._copies)
 
     def _keeps_offsets(self, source: str) -> bool:
         """Return True if packets of a file are written at their offset in it.

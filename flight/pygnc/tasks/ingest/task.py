@@ -116,7 +116,8 @@ class IngestTask(Task):
                 elif isinstance(packet, LivePacket):
                     messages = [live_message(packet, self._seq + 1, settings.radio.bandwidth_hz, earliest_week)]
             except (StopIteration, ValueError, struct.error) as error:
-                self.notify("warning", control.DROPPED, f"live packet {packet.seq} has no known form: {error}")
+                text = f"live packet {packet.seq} cannot be decoded and is dropped: {error}"
+                self.notify("warning", control.DROPPED, text)
                 continue
             for message in messages:
                 for name, text in live_anomalies(message, self._counters):
