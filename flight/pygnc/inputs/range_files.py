@@ -30,7 +30,7 @@ from pygnc.formats.ranges import (
     range_file_number,
 )
 from pygnc.inputs.gps_fixes import fix_messages
-from pygnc.inputs.range_folders import RangeFolder, is_next_file, list_range_files, unreadable_file
+from pygnc.inputs.range_folders import RangeFolder, is_next_file, list_range_files, neighbour, unreadable_file
 from pygnc.inputs.source import DAMAGE_LISTED, BatchSource, columns_of, packet_messages
 from pygnc_system.files import open_input
 
@@ -285,7 +285,7 @@ def _grown(
     sizes: dict[str, int] = {}
     for name in (folder.prefix + name for name in folder.names):
         counts = known.get(name, _NOTHING)
-        if name in known and (counts.fault or _neighbour(name, 1) in known):
+        if name in known and (counts.fault or neighbour(name, 1) in known):
             continue
         try:
             size = (home / name).stat().st_size
@@ -334,7 +334,7 @@ def _carried_into(name: str, known: dict[str, SourceFile]) -> list[tuple[str, So
     found: list[tuple[str, SourceFile]] = []
     counts = known.get(name, _NOTHING)
     while counts.carried_bytes == counts.size_bytes and len(found) < FILE_NUMBERS:
-        before = _neighbour(name, -1)
+        before = neighbour(name, -1)
         if before not in known or known[before].fault:
             break
         name, counts = before, known[before]
@@ -353,10 +353,3 @@ def _span(counts: SourceFile, to_byte: int) -> Span:
 def _numbers(names: Iterable[str]) -> dict[int, str]:
     """Return the names that have a number, by number."""
     return {number: name for name in names if (number := range_file_number(Path(name).name)) is not None}
-
-
-def _neighbour(name: str, step: int) -> str:
-    """Return the name of the file `step` numbers later; empty if the name has no number."""
-    folder, slash, file = name.rpartition("/")
-    number = range_file_number(file)
-    return "" if number is None else f"{folder}{slash}rng{(number + step) % FILE_NUMBERS:05d}.bin"

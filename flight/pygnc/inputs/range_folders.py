@@ -77,10 +77,14 @@ def satellite_of(name: str) -> int:
 
 def is_next_file(before: str, name: str) -> bool:
     """Return True if `name` is the file that follows `before` in its folder; number 0 follows 65535."""
-    number, next_number = range_file_number(Path(before).name), range_file_number(Path(name).name)
-    if number is None or next_number is None or Path(before).parent != Path(name).parent:
-        return False
-    return next_number == (number + 1) % FILE_NUMBERS
+    return name == neighbour(before, 1)
+
+
+def neighbour(name: str, step: int) -> str:
+    """Return the name of the file `step` numbers later; empty if the name has no number."""
+    folder, slash, file = name.rpartition("/")
+    number = range_file_number(file)
+    return "" if number is None else f"{folder}{slash}rng{(number + step) % FILE_NUMBERS:05d}.bin"
 
 
 def _partner_folders(prefix: str, names: Sequence[str], own_id: int, faults: list[SourceFile]) -> list[tuple[str, int]]:
