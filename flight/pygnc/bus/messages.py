@@ -245,9 +245,6 @@ class UploadedElements(Message, frozen=True):
     """Mean elements that were uploaded, or the reason why the file was refused.
 
     Attributes:
-        name: name of the file.
-        size_bytes: size of the file.
-        modified_ns: time of its last change.
         elements: the elements; None if the file was refused.
         epoch_line: number of the line that holds the epoch.
         fault: line and reason if the file was refused, or empty.

@@ -51,12 +51,7 @@ _POSSIBLE_START: Final = re.compile(re.escape(RANGE_GPS_SYNC) + b"|[%c-%c]" % (P
 
 @dataclass(frozen=True, slots=True)
 class RangeBuffer:
-    """Part of the stream. Positions are offsets in `octets`.
-
-    Attributes:
-        octets: Bytes of the part.
-        at_input_end: True if the input ends with the part.
-    """
+    """Part of the stream; `at_input_end` if the input ends with it. Positions are offsets in `octets`."""
 
     octets: bytes
     at_input_end: bool

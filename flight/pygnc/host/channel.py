@@ -68,9 +68,6 @@ class Channel:
         software: Name and version, for the other end's log.
         capabilities: Capabilities of this end, in addition to NESTING.
         window: Number of ordered sentences that this end can hold while an earlier sentence is missing.
-
-    Attributes:
-        counts: Numbers of sentences.
     """
 
     def __init__(

@@ -161,7 +161,6 @@ class QueuedSentence:
 
     Attributes:
         ticket: Number of the sentence in `Acknowledged` and `Lost` events.
-        kind: Type of the sentence.
         body: Encoded body.
         queued_s: Time of the call of `Retransmitter.add`, s.
         number: Sequence number, assigned at the first transmission.

@@ -80,9 +80,6 @@ class SenseFile(BatchSource):
         earliest_week: First possible GPS week; see `decode_gps_packets`.
         size: Number of bytes to read; None for all.
 
-    Attributes:
-        layout: Layout of the records.
-
     Raises:
         OSError: The file cannot be read.
     """

@@ -90,11 +90,9 @@ class DevicesTask(Task):
 
 
 class ConfiguredDevice:
-    """Device of a section of the settings; `on_reading` is called in another thread when a reading has arrived.
+    """Device of a section of the settings, whose `connection` thins the readings to the interval of the settings.
 
-    Attributes:
-        name: name of the device in the settings.
-        connection: source of the readings, thinned to the interval of the settings.
+    `on_reading` is called in another thread when a reading has arrived.
     """
 
     def __init__(self, name: str, settings: DeviceSettings, notify: Notify, on_reading: Callable[[], None]) -> None:
