@@ -43,7 +43,7 @@ from pygnc.supervisor.process import PR_SET_NAME, STOP_SIGNALS, ExitCode, Signal
 from pygnc.supervisor.supervisor import PARTIAL, SLOW, Supervisor
 from pygnc.tasks.runtime import run_task, share_heap_among_threads
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
-from pygnc_system.files import remove_flat_folder
+from pygnc_system.files import remove_folder
 from pygnc_system.service_notifier import ServiceNotifier
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ def main(words: list[str]) -> int:
         dismiss_guard()
         if terminal is not None:
             terminal.restore()
-        remove_flat_folder(runtime)
+        with contextlib.suppress(OSError):
+            remove_folder(runtime)
         lock.release()
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from pygnc.bus.disk_guard import RUN
 from pygnc.bus.journal_files import recover_folder
-from pygnc_system.files import remove_flat_folder
+from pygnc_system.files import remove_folder
 
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made in it is private (0700), owned and checked
 
@@ -84,7 +84,7 @@ def make_runtime_folder(home: Path) -> Path:
     folder = runtime_folder(home)
     try:
         if _is_ours(folder):
-            remove_flat_folder(folder)
+            remove_folder(folder)
         folder.mkdir(mode=0o700)
     except OSError:
         import tempfile  # noqa: PLC0415 - seldom needed, and it would delay every start
