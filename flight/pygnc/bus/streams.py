@@ -24,6 +24,8 @@ from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Message
 
+MESSAGES_PER_STEP: Final = 64
+"""Maximum number of messages that a task reads at once. More would cost memory: Python keeps its pools of objects."""
 QUEUE_MESSAGES: Final = 256
 FULL_MESSAGES: Final = QUEUE_MESSAGES // 2
 """Number of messages from which a queue may be full: ZeroMQ reports the reader's progress in steps of half a queue."""
@@ -159,7 +161,7 @@ class StreamReader:
         self.socket.subscribe(stream.encode())
         self.socket.connect(f"ipc://{socket_file(runtime, stream)}")
 
-    def receive(self, limit: int) -> list[Message]:
+    def receive(self, limit: int = MESSAGES_PER_STEP) -> list[Message]:
         """Return up to `limit` next messages without waiting."""
         messages = self._read_journal(limit) if self.has_backlog else []
         while len(messages) < limit and not self.has_backlog:

@@ -24,7 +24,6 @@ from pygnc.tasks.recovery import EstimatorTask
 from pygnc.tasks.runtime import Context, PollSource
 from pygnc_system.files import data_file
 
-MESSAGES_PER_STEP: Final = 64
 STEP_S: Final = 0.05
 """Duration of a step of work, s; during the search for the attitude, a single sample may take this long."""
 ORBIT_PATIENCE_S: Final = 12.0
@@ -63,7 +62,7 @@ class AttitudeTask(EstimatorTask):
         if self._records is None and self.is_checkpoint_due(stage.last_input_seq):
             self.save(stage.tracker.checkpoint(), stage.last_input_seq, stage.last_orbit_seq)
         # Messages that are not awaited yet, such as predictions, are read so that they do not wake the loop again.
-        stage.orbits += self._orbit.receive(MESSAGES_PER_STEP)
+        stage.orbits += self._orbit.receive()
         return more or self._orbit.is_behind
 
     def progress(self) -> control.Progress:
@@ -127,6 +126,6 @@ class AttitudeTask(EstimatorTask):
 def _receive(waiting: deque[Message], reader: StreamReader) -> None:
     """Receive messages of a stream if none wait, from the socket or the journal."""
     if not waiting:
-        waiting += reader.receive(MESSAGES_PER_STEP)
+        waiting += reader.receive()
     if not waiting and reader.has_backlog:
-        waiting += reader.receive(MESSAGES_PER_STEP)
+        waiting += reader.receive()

@@ -9,7 +9,6 @@ import errno
 import math
 import time
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -36,9 +35,6 @@ from pygnc.outputs.batch_files import BatchAdditions, BatchCopies
 from pygnc.outputs.batch_folder import BATCH, BatchFolder
 from pygnc.tasks.runtime import WAIT_S, Context, Task
 from pygnc_system.files import free_bytes
-
-MESSAGES_PER_STEP: Final = 64
-"""Maximum number of messages read in a step. A larger number would cost memory: Python keeps its pools of objects."""
 
 
 class BatchWriterTask(Task):
@@ -83,7 +79,7 @@ class BatchWriterTask(Task):
             if self._is_room():
                 self._return_at_s = math.inf
                 self._begin_folder()
-        messages = self._input.receive(MESSAGES_PER_STEP)
+        messages = self._input.receive()
         try:
             for message in messages:
                 self._take(message)

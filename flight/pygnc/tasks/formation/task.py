@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from pygnc.bus import control
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import FormationMessage, Message, concerns_partner
+from pygnc.bus.streams import MESSAGES_PER_STEP
 from pygnc.configuration.run import Notify, Run
 from pygnc.inputs.gps_fixes import decode_input
 from pygnc.navigation.pipeline import FormationStage
@@ -27,9 +28,6 @@ from pygnc.tasks.runtime import Context, PollSource, trim_heap
 if TYPE_CHECKING:
     from pygnc.navigation.formation import FormationResult, Problem
 
-MESSAGES_PER_STEP: Final = 64
-"""Maximum number of messages read in a step. A larger number would cost memory: Python keeps its pools of small
-objects."""
 STEP_MS: Final = 50
 ORBIT_PATIENCE_S: Final = 60.0
 """Longest wait for the next message of the orbit task, which responds to the end of the batch after all its fixes."""
@@ -76,7 +74,7 @@ class FormationTask(EstimatorTask):
     def work(self) -> bool:
         """Process waiting inputs, orbits and problems; load the estimators with the first packet of a partner."""
         if not self._inputs:
-            self._inputs += self.input.receive(MESSAGES_PER_STEP)
+            self._inputs += self.input.receive()
         if self._stage is None:
             if not self.saved.tracker:
                 while self._inputs and not concerns_partner(self._inputs[0]):
@@ -168,7 +166,7 @@ class FormationTask(EstimatorTask):
     def _orbit_is_late(self, stage: FormationStage) -> bool:
         """Receive orbits; return True if there is none `ORBIT_PATIENCE_S` after the previous one."""
         if not stage.orbits:
-            stage.orbits += self._orbit.receive(MESSAGES_PER_STEP)
+            stage.orbits += self._orbit.receive()
         now = time.monotonic()
         if stage.orbits:
             self._orbit_due_s = math.inf

@@ -36,7 +36,6 @@ from pygnc.tasks.runtime import Context, PollSource, Task
 from pygnc.tasks.table import FORMATION
 
 LOOK_INTERVAL_S: Final = 1.0
-LIVE_MESSAGES_PER_STEP: Final = 64
 
 
 class IngestTask(Task):
@@ -104,7 +103,7 @@ class IngestTask(Task):
     def _take_live(self) -> bool:
         """Write waiting live packets and readings; return True if more are waiting."""
         readers = self._live_readers()
-        for packet in chain.from_iterable([reader.receive(LIVE_MESSAGES_PER_STEP) for reader in readers]):
+        for packet in chain.from_iterable([reader.receive() for reader in readers]):
             messages: list[Message] = []
             settings = self.run.settings
             earliest_week = settings.orbit.screening.earliest_gps_week

@@ -20,7 +20,6 @@ from pygnc.outputs.omm_file import OmmFile
 from pygnc.tasks.recovery import EstimatorTask
 from pygnc.tasks.runtime import Context
 
-MESSAGES_PER_STEP: Final = 64
 PREDICTION_INTERVAL_S: Final = 1.0
 LAST_PREDICTION_S: Final = 1.0
 
@@ -39,7 +38,7 @@ class OrbitTask(EstimatorTask):
 
     def work(self) -> bool:
         """Process the next inputs; without any, continue the prediction to the present, then the fit of elements."""
-        messages = self.input.receive(MESSAGES_PER_STEP)
+        messages = self.input.receive()
         for message in messages:
             self._process(message)
         if self.is_checkpoint_due(self.input.last_seq):

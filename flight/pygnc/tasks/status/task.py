@@ -15,8 +15,6 @@ from pygnc.outputs.status_values import STREAMS, NewestEstimates
 from pygnc.tasks.runtime import Context, Task
 
 INTERVAL_S: Final = 1.0
-MESSAGES_PER_STEP: Final = 64
-"""Maximum number of messages read in a step. A larger number would cost memory: Python keeps its pools of objects."""
 
 
 class StatusTask(Task):
@@ -45,7 +43,7 @@ class StatusTask(Task):
 
     def _take(self) -> bool:
         """Read new estimates; return True if more are waiting."""
-        received = [reader.receive(MESSAGES_PER_STEP) for reader in self._estimates.values()]
+        received = [reader.receive() for reader in self._estimates.values()]
         for message in [*chain.from_iterable(received), self._orbits.take_transient()]:
             self._newest.take(message)
         return any(reader.is_behind for reader in self._estimates.values())
