@@ -30,7 +30,7 @@ from pygnc.launch.arguments import Arguments, UsageError, parse
 from pygnc.launch.restart import continued
 from pygnc.launch.workspace import (
     AlreadyRunningError,
-    HomeLock,
+    lock_home,
     make_run_folder,
     make_runtime_folder,
     recover_previous_run,
@@ -60,7 +60,7 @@ def main(words: list[str]) -> int:
     try:
         arguments = continued(parse(words))
         settings, settings_fault = load_settings(arguments.config, home, strict=arguments.strict)
-        lock = HomeLock(home)
+        lock = lock_home(home)
     except (UsageError, ConfigurationError) as error:
         return _refuse(str(error), ExitCode.USAGE)
     except AlreadyRunningError:
@@ -80,7 +80,7 @@ def main(words: list[str]) -> int:
             terminal.restore()
         with contextlib.suppress(OSError):
             remove_folder(runtime)
-        lock.release()
+        os.close(lock)
 
 
 def _refuse(text: str, code: ExitCode) -> int:
