@@ -8,7 +8,7 @@ import sys
 
 
 def fly(arguments: list[str], *, prog_name: str = "") -> None:  # noqa: ARG001 - the usage names main.py
-    """Print help or version, or run PyGNC, as the arguments demand; end the process with its exit code."""
+    """Print help or version, or run PyGNC, according to the arguments; end the process with its exit code."""
     # Nothing needs an orderly shutdown until the run has begun.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: os._exit(0))

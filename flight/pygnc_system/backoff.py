@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 class Backoff:
-    """Delays between attempts: a list whose last delay repeats, or delays that double up to a limit.
+    """Delays between attempts: a list whose last delay repeats.
 
     It reads no clock and does not wait: the caller waits for the delay that `next` returns.
 
@@ -22,28 +22,10 @@ class Backoff:
         self.failures = 0
         """Number of delays returned since the last `reset`."""
 
-    @classmethod
-    def doubling(cls, first_s: float, limit_s: float) -> "Backoff":
-        """Return a backoff whose delays double from `first_s` up to `limit_s`.
-
-        Raises:
-            ValueError: the first delay is not positive or exceeds the limit.
-        """
-        if not 0 < first_s <= limit_s:
-            raise ValueError(f"the first delay must be above 0 and at most the limit: {first_s} s, limit {limit_s} s")
-        delays_s = [first_s]
-        while delays_s[-1] < limit_s:
-            delays_s.append(min(2 * delays_s[-1], limit_s))
-        return cls(delays_s)
-
-    def delay_s(self, failures: int) -> float:
-        """Return the delay after `failures` failed attempts in a row, s (0 or 1: the first delay); changes no state."""
-        return self._delays_s[min(max(failures - 1, 0), len(self._delays_s) - 1)]
-
     def next(self) -> float:
         """Count a failed attempt and return the delay until the next attempt, s."""
         self.failures += 1
-        return self.delay_s(self.failures)
+        return self._delays_s[min(self.failures, len(self._delays_s)) - 1]
 
     def reset(self) -> None:
         """Restart at the first delay, after a successful attempt."""

@@ -145,12 +145,15 @@ def reserve_space(path: Path, size_bytes: int) -> None:
         os.close(descriptor)
 
 
-def remove_flat_folder(folder: Path) -> None:
-    """Remove a folder and its files as far as possible; another process may be removing it too.
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, if it exists, and its contents without following links; another process may be removing it too.
 
     The import of `shutil.rmtree` would take 5 % of the time in which a run has to start.
     """
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(FileNotFoundError):
         for path in folder.iterdir():
-            path.unlink(missing_ok=True)
+            if path.is_dir() and not path.is_symlink():
+                remove_folder(path)
+            else:
+                path.unlink(missing_ok=True)
         folder.rmdir()

@@ -84,7 +84,7 @@ def install(owner: str, units: Mapping[str, str], enabled: Collection[str], root
         owner: command that installs the units, such as `pygnc station install`.
         units: texts of the unit files by file name.
         enabled: names of the units that start at boot, and now.
-        root: folder of the system; another one than `/` is an image for a card, in which nothing is started.
+        root: folder of the system; nothing is started in a folder other than `/`, such as a mounted card.
 
     Returns:
         What was done, as lines of text.
@@ -142,7 +142,7 @@ def _remove(names: Collection[str], root: Path) -> list[str]:
 
 
 def _installed(owner: str, folder: Path) -> list[str]:
-    """Return the names of the units that `install` has written; those of a user's own hand are left alone."""
+    """Return the names of the units that `install` has written; units written by a user are not included."""
     origin = _ORIGIN.format(owner)
     found = [path for kind in ("service", "timer") for path in folder.glob(f"pygnc-*.{kind}") if path.is_file()]
     return sorted(path.name for path in found if path.read_text(errors="replace").startswith(origin))

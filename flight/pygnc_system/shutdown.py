@@ -48,5 +48,5 @@ def _exit(number: int, _: object) -> NoReturn:
 @atexit.register
 def _close_all() -> None:
     for device in list(_open):
-        with contextlib.suppress(Exception):  # the others must be closed all the same
+        with contextlib.suppress(Exception):  # a failure must not keep the other devices open
             device.close()

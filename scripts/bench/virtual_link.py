@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,7 @@ from pygnc.host.home_files import HomeFiles
 from pygnc.host.parameters import Parameters
 from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import STAT, SentenceType
-from pygnc.host.settings_slots import SettingsSlots
+from pygnc.host.settings_slots import read_slots, write_slot
 from pygnc_controller.emulator.serial_line import SerialLine
 
 PORT_AHEAD_S: Final = 0.01
@@ -148,7 +149,8 @@ class VirtualPi:
         if self._conversation is None:
             self._starts += 1
             files = HomeFiles(self._home, 0)
-            parameters = Parameters({}, lambda _: None, SettingsSlots(self._home))
+            write = partial(write_slot, self._home)
+            parameters = Parameters({}, lambda _: None, read_slots(self._home), write)
             channel = Channel(Direction.TO_HOST, self._starts, "PyGNC")
             self._conversation = HostConnection(channel, files, parameters, self)
         return self._conversation

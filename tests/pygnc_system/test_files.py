@@ -79,15 +79,24 @@ def test_reserve_space_occupies_blocks_on_the_disk(tmp_path: Path) -> None:
     assert path.stat().st_blocks * 512 >= 65_536
 
 
-def test_remove_flat_folder_ignores_what_it_cannot_remove(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
+def test_remove_folder_removes_everything_in_it_and_follows_no_link(tmp_path: Path) -> None:
+    folder, other = tmp_path / "run", tmp_path / "other"
     (folder / "inner").mkdir(parents=True)
-    files.remove_flat_folder(folder)
-    assert folder.exists()
-    (folder / "inner").rmdir()
-    files.remove_flat_folder(folder)
+    other.mkdir()
+    for path in (folder / "file", folder / "inner" / "file", other / "file"):
+        path.touch()
+    (folder / "inner" / "link").symlink_to(other)
+    (folder / "broken").symlink_to(tmp_path / "missing")
+    files.remove_folder(folder)
     assert not folder.exists()
-    files.remove_flat_folder(folder)
+    assert (other / "file").exists()
+    files.remove_folder(folder)
+
+
+def test_remove_folder_raises_an_error_if_it_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        files.remove_folder(tmp_path / "file")
 
 
 def test_a_fifo_a_device_and_a_folder_are_no_input(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def send(channel: socket.socket, message: ControlMessage) -> bool:
 
 
 def receive_from_task(channel: socket.socket) -> FromTask | None:
-    """Return the next message of a task without waiting, or None; a Notice stands for one that cannot be decoded."""
+    """Return the next message of a task without waiting, or None; for an undecodable one, a Notice that reports it."""
     packet = _receive(channel)
     try:
         return _from_task(packet) if packet else None

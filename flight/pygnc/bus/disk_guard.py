@@ -22,30 +22,23 @@ LOOK_INTERVAL_S: Final = 2.0
 _BLOCK_BYTES: Final = 512
 
 
-class DiskGuard:
-    """Limit of the disk space of a run.
+def refusal_to_grow(run_folder: Path, ceiling_bytes: int, reserve_bytes: int, size_bytes: int) -> str | None:
+    """Return None if a run may use `size_bytes` more of the disk, else the reason why not.
 
     Args:
         run_folder: folder of the present run.
         ceiling_bytes: limit for all runs together; `OldRuns` removes older ones to keep it.
         reserve_bytes: space on the file system that stays free for the status file and the host.
+        size_bytes: additional space.
     """
-
-    def __init__(self, run_folder: Path, ceiling_bytes: int, reserve_bytes: int) -> None:
-        self._run_folder = run_folder
-        self._ceiling_bytes = ceiling_bytes
-        self._reserve_bytes = reserve_bytes
-
-    def may_grow(self, size_bytes: int) -> str | None:
-        """Return None if the run may use `size_bytes` more, else the reason why not."""
-        try:
-            used_bytes, _ = _measure(self._run_folder)
-            is_full = free_bytes(self._run_folder) < self._reserve_bytes and not _older_runs(self._run_folder)
-        except OSError as error:
-            return f"{self._run_folder}: {error.strerror}"
-        if used_bytes + size_bytes > self._ceiling_bytes:
-            return f"the logs would exceed the ceiling of {self._ceiling_bytes} bytes ([logs] ceiling_bytes)"
-        return f"less than {self._reserve_bytes} bytes are free on the disk ([logs] reserve_bytes)" if is_full else None
+    try:
+        used_bytes, _ = _measure(run_folder)
+        is_full = free_bytes(run_folder) < reserve_bytes and not _older_runs(run_folder)
+    except OSError as error:
+        return f"{run_folder}: {error.strerror}"
+    if used_bytes + size_bytes > ceiling_bytes:
+        return f"the logs would exceed the ceiling of {ceiling_bytes} bytes ([logs] ceiling_bytes)"
+    return f"less than {reserve_bytes} bytes are free on the disk ([logs] reserve_bytes)" if is_full else None
 
 
 class OldRuns:
@@ -53,11 +46,7 @@ class OldRuns:
 
     Exactly one process of a run uses it. It works in slices of about `SLICE_S`, and for half of the time at most.
 
-    Args:
-        run_folder: folder of the present run, which is never removed.
-        ceiling_bytes: limit for all runs together.
-        reserve_bytes: space on the file system that stays free.
-        on_recovered: called with the path of each journal that was left open.
+    Args as for `refusal_to_grow`; `on_recovered` is called with the path of each journal that was left open.
     """
 
     def __init__(
@@ -122,7 +111,7 @@ class OldRuns:
             used_bytes = self._bytes + _measure(self._run_folder)[0]
             free = free_bytes(self._run_folder)
         except OSError:
-            return True  # the disk is gone; nothing can be removed
+            return True  # the disk fails; nothing can be removed
         return used_bytes + headroom_bytes <= self._ceiling_bytes and free >= self._reserve_bytes + headroom_bytes
 
     def _remove(self, folder: Path) -> Iterator[bool]:

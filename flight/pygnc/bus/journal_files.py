@@ -92,10 +92,6 @@ class SegmentWriter:
     """Writer of one `.part` file, made by `create` or `resume`; an append happens wholly or not at all.
 
     Every method raises OSError if the disk is full or gone. The file then keeps its `.part` name and all its records.
-
-    Attributes:
-        path: the file.
-        size: number of bytes in the file.
     """
 
     def __init__(self, path: Path, descriptor: int, size: int) -> None:

@@ -14,12 +14,7 @@ CHUNK_BYTES: Final = 1 << 16
 
 
 class JournalReader:
-    """Reader of the messages of one journal in order, as far as they are written.
-
-    Args:
-        folders: folders in which the journal's files may be.
-        name: the journal's name.
-        after_seq: number of the last message to skip.
+    """Reader of the messages of one journal after number `after_seq`, in order, as far as they are written.
 
     Attributes:
         header: payload of the newest HEADER record read, or None.

@@ -122,7 +122,7 @@ class SensorSample(Packet, frozen=True):
 
 
 class GnssFix(Packet, frozen=True):
-    """Solution of a satellite navigation receiver, whatever its make; position and velocity are in ITRF.
+    """Solution of a satellite navigation receiver of any make; position and velocity are in ITRF.
 
     Attributes:
         kind: form of `raw`, such as "sense_gps" or "range_gps" for the packets of the host's files, or family and
@@ -130,8 +130,8 @@ class GnssFix(Packet, frozen=True):
         t_spacecraft_s: spacecraft time at which the host or the computer read the solution; None if that is unknown.
         gps_ms: time of the solution, milliseconds since 1980-01-06 in GPS time; None if the receiver does not know it.
         time_sigma_s: standard deviation of `gps_ms`; infinite if the receiver has not set its clock, None if the packet
-            says nothing about it.
-        position_solution: "computed", or why the receiver has computed no position, in the words of its maker.
+            does not contain it.
+        position_solution: "computed", or the maker's term for the reason why there is no position.
         position_sigma_m: standard deviations of `position_ecef_m`.
         velocity_solution: the same as `position_solution` for the velocity.
         velocity_sigma_mps: standard deviations of `velocity_ecef_mps`.
@@ -255,9 +255,6 @@ class UploadedElements(Message, frozen=True):
     """Mean elements that were uploaded, or the reason why the file was refused.
 
     Attributes:
-        name: name of the file.
-        size_bytes: size of the file.
-        modified_ns: time of its last change.
         elements: the elements; None if the file was refused.
         epoch_line: number of the line that holds the epoch.
         fault: line and reason if the file was refused, or empty.

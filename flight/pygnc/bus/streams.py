@@ -24,6 +24,8 @@ from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Message
 
+MESSAGES_PER_STEP: Final = 64
+"""Maximum number of messages that a task reads at once. More would cost memory: Python keeps its pools of objects."""
 QUEUE_MESSAGES: Final = 256
 FULL_MESSAGES: Final = QUEUE_MESSAGES // 2
 """Number of messages from which a queue may be full: ZeroMQ reports the reader's progress in steps of half a queue."""
@@ -50,13 +52,8 @@ class StreamWriter:
     """The only writer of a stream: numbers, journals and then announces its messages.
 
     A frame is [stream, number, payload]. A frame with an empty payload only announces the number of the last message.
-    Several messages at once are announced in this way, and readers take them from the journal in one read.
-
-    Args:
-        context: the task's ZeroMQ context.
-        runtime: the run's private folder.
-        stream: the stream's name.
-        journal: journal in which the messages are stored.
+    Several messages at once are announced in this way, and readers take them from the journal in one read. The
+    socket is in the run's private folder `runtime`.
 
     Attributes:
         socket: socket for the poller; call `answer_subscriptions` when it is readable.
@@ -127,13 +124,7 @@ class StreamWriter:
 class StreamReader:
     """Reader of one stream from the message after `after_seq` on: every message once and in order.
 
-    Args:
-        context: the task's ZeroMQ context.
-        runtime: the run's private folder.
-        stream: the stream's name.
-        folders: folders in which the stream's journal may be.
-        decode: decoder of the stream's messages; it returns None for a message to drop.
-        after_seq: number of the last message to skip.
+    The journal may be in any of `folders`. The decoder returns None for a message to drop.
 
     Attributes:
         socket: socket for the poller; call `receive` when it is readable or `has_backlog` is set.
@@ -170,7 +161,7 @@ class StreamReader:
         self.socket.subscribe(stream.encode())
         self.socket.connect(f"ipc://{socket_file(runtime, stream)}")
 
-    def receive(self, limit: int) -> list[Message]:
+    def receive(self, limit: int = MESSAGES_PER_STEP) -> list[Message]:
         """Return up to `limit` next messages without waiting."""
         messages = self._read_journal(limit) if self.has_backlog else []
         while len(messages) < limit and not self.has_backlog:

@@ -61,11 +61,8 @@ def read_table(file: Path | None, home: Path) -> dict[str, Any]:
 def usable_table(file: Path | None, home: Path) -> tuple[dict[str, Any], str]:
     """Return a table of settings with which a run can start, and the fault of the settings file, or empty.
 
-    A faulty file is replaced by the last one that was not, of which the home has a copy, or else by the defaults.
-
-    Args:
-        file: settings file; None for `pygnc.toml` in `home`, which may be missing.
-        home: home folder.
+    A faulty file is replaced by the last valid one, of which the home has a copy, or else by the defaults. Args as for
+    `read_table`.
     """
     path, copy = file or home / SETTINGS_FILE, home / LAST_GOOD_FILE
     try:

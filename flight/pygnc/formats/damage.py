@@ -4,9 +4,13 @@ Every byte of an input belongs either to exactly one delivered record or to exac
 not damage: its record was delivered, and the estimators decide what to do with it.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum, unique
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 FILL_BLOCK: Final = 128
 """Run of equal bytes that indicates an erased page of 512 bytes or more. A GPS packet without a fix has 50."""
@@ -99,19 +103,53 @@ class Gap:
         return [part for part in parts if part.start < part.stop]
 
 
-class RepeatDetector:
-    """Detector of records that are identical to one of the `DUPLICATE_REACH` records before them."""
+class AnomalyDetector:
+    """Detector of duplicates, and of the spacecraft time between records, in a stream of records."""
 
     def __init__(self) -> None:
         self._count = 0
+        self._last_time_s: int | None = None
         self._latest: dict[bytes, int] = {}
 
-    def add(self, record: bytes) -> bool:
-        """Add a record; return True if it is a duplicate."""
+    def time_steps_s(self, first_s: NDArray[np.uint32], last_s: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """Return the steps from the last time of the record before to the first time of each of M further records, s.
+
+        The step to the first record of a stream is 0.
+        """
+        first, last = first_s.astype(np.int64), last_s.astype(np.int64)
+        start_s = first[:1] if self._last_time_s is None else [self._last_time_s]
+        self._last_time_s = int(last[-1]) if len(last) else self._last_time_s
+        steps_s: NDArray[np.int64] = first - np.append(start_s, last[:-1])[: len(first)]
+        return steps_s
+
+    def inspect(
+        self, records: Sequence[bytes], offsets: NDArray[np.int64], flags: Mapping[AnomalyReason, NDArray[np.bool_]]
+    ) -> tuple[Anomaly, ...]:
+        """Return the anomalies of M further records: duplicates, which are not out of order, and flagged records.
+
+        Args:
+            records: Bytes of the records.
+            offsets: Their absolute offsets, (M,).
+            flags: True for the records to warn about, (M,), by reason.
+        """
+        duplicate = np.array([self._is_repeated(k, record) for k, record in enumerate(records, self._count)], bool)
+        found = [(index, AnomalyReason.DUPLICATE) for index in np.flatnonzero(duplicate).tolist()]
+        for reason, flag in flags.items():
+            marked = flag & ~duplicate if reason is AnomalyReason.OUT_OF_ORDER else flag
+            found += [(index, reason) for index in np.flatnonzero(marked).tolist()]
+        found.sort(key=lambda entry: entry[0])
+        anomalies = []
+        for index, reason in found:
+            start = int(offsets[index])
+            anomalies.append(Anomaly(self._count + index, start, start + len(records[index]), reason))
+        self._count += len(records)
+        return tuple(anomalies)
+
+    def _is_repeated(self, number: int, record: bytes) -> bool:
+        """Return True if a record is identical to one of the `DUPLICATE_REACH` records before it."""
         latest = self._latest.get(record)
-        self._latest[record] = self._count
-        oldest = self._count - DUPLICATE_REACH
+        self._latest[record] = number
+        oldest = number - DUPLICATE_REACH
         if len(self._latest) > 2 * DUPLICATE_REACH:
             self._latest = {known: place for known, place in self._latest.items() if place >= oldest}
-        self._count += 1
         return latest is not None and latest >= oldest

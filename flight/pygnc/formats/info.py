@@ -15,11 +15,8 @@ Fields: TypeAlias = dict[str, int | float]
 def compose(status: dict[str, Value], causes: Iterable[str] = ()) -> bytes:
     """Return the text for the fields of a status record (see `pygnc.formats.status`).
 
-    Lines are in order of importance; a line that does not fit any more is left out.
-
-    Args:
-        status: the fields.
-        causes: words for what limits the results (see `pygnc.formats.causes`).
+    Lines are in order of importance; a line that does not fit any more is left out. `causes` are the words of the
+    causes that limit the results (see `pygnc.formats.causes`).
     """
     text = ""
     fields = {name: value for name, value in status.items() if not isinstance(value, bytes)}

@@ -140,13 +140,7 @@ def parse_json(text: str) -> ParsedElements:
 
 
 def write_kvn(elements: MeanElements, comments: tuple[str, ...], created_gps_ms: int) -> str:
-    """Return a message in KVN.
-
-    Args:
-        elements: The elements.
-        comments: Lines of comment.
-        created_gps_ms: Time of creation, GPS ms.
-    """
+    """Return a message in KVN with lines of comment; `created_gps_ms` is the time of its creation."""
     fields = {
         "CREATION_DATE": utc_iso_from_gps_ms(created_gps_ms).removesuffix("Z"),
         "ORIGINATOR": "PYGNC",

@@ -17,13 +17,14 @@ partner in its first byte, so its context must confirm it:
 
 import re
 from dataclasses import dataclass
+from itertools import compress
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pygnc.common.constants import PARTNER_IDS
-from pygnc.formats.damage import Anomaly, AnomalyReason, Damage, DamageReason, Gap, RepeatDetector
+from pygnc.formats.damage import Anomaly, AnomalyDetector, AnomalyReason, Damage, DamageReason, Gap
 from pygnc.formats.gps_packet import RANGE_GPS_PACKET, RANGE_GPS_SYNC, TERMINATOR, plausible_gps_packets
 from pygnc.formats.ranges import RANGE_PACKET, PacketKind
 
@@ -51,12 +52,7 @@ _POSSIBLE_START: Final = re.compile(re.escape(RANGE_GPS_SYNC) + b"|[%c-%c]" % (P
 
 @dataclass(frozen=True, slots=True)
 class RangeBuffer:
-    """Part of the stream. Positions are offsets in `octets`.
-
-    Attributes:
-        octets: Bytes of the part.
-        at_input_end: True if the input ends with the part.
-    """
+    """Part of the stream; `at_input_end` if the input ends with it. Positions are offsets in `octets`."""
 
     octets: bytes
     at_input_end: bool
@@ -164,15 +160,6 @@ class RangeScan:
     """Warnings about delivered packets; `record` counts packets of both kinds"""
 
 
-@dataclass(frozen=True, slots=True)
-class _Packet:
-    kind: PacketKind
-    offset: int
-    octets: bytes
-    time_s: int | None
-    """Spacecraft time of a range packet; None for a GPS packet"""
-
-
 class RangeScanner:
     """Incremental scanner with bounded memory. The result does not depend on the pieces, which are usually files.
 
@@ -185,7 +172,7 @@ class RangeScanner:
         self._pending_start = base_offset
         self._gap = Gap(base_offset)
         self._last_time_s: int | None = None
-        self._watch = _AnomalyDetector()
+        self._watch = AnomalyDetector()
 
     def feed(self, data: bytes | bytearray | memoryview) -> RangeScan:
         """Scan the next piece of the stream."""
@@ -199,7 +186,9 @@ class RangeScanner:
         octets = b"".join((self._pending, data))
         buffer = RangeBuffer(octets, at_input_end=final)
         settled = len(octets) if final else max(0, len(octets) - LOOKAHEAD)
-        found: list[_Packet] = []
+        kinds: list[PacketKind] = []
+        packets: list[bytes] = []
+        offsets: list[int] = []
         damage: list[Damage] = []
         place = 0
         while place < settled:
@@ -214,29 +203,36 @@ class RangeScanner:
                 continue
             if self._gap.length:
                 damage.append(self._gap.as_damage(DamageReason.CONTENT))
-            time_s = buffer.time_at(place) if kind is PacketKind.RANGE else None
-            packet = _Packet(kind, self._pending_start + place, octets[place : place + PACKET_SIZE[kind]], time_s)
-            found.append(packet)
-            self._last_time_s = self._last_time_s if time_s is None else time_s
-            place += len(packet.octets)
+            if kind is PacketKind.RANGE:
+                self._last_time_s = buffer.time_at(place)
+            kinds.append(kind)
+            packets.append(octets[place : place + PACKET_SIZE[kind]])
+            offsets.append(self._pending_start + place)
+            place += PACKET_SIZE[kind]
             self._gap = Gap(self._pending_start + place)
         if final:
             damage += self._describe_tail(octets)
         self._pending = octets[place:]
         self._pending_start += place
-        return self._result(found, damage)
+        return self._result(np.array(kinds, np.uint8), packets, np.array(offsets, np.int64), damage)
 
-    def _result(self, found: list[_Packet], damage: list[Damage]) -> RangeScan:
-        fixes = np.frombuffer(b"".join(packet.octets for packet in found if packet.time_s is None), RANGE_GPS_PACKET)
-        ranges = b"".join(packet.octets for packet in found if packet.time_s is not None)
-        return RangeScan(
-            kinds=np.array([packet.kind for packet in found], np.uint8),
-            offsets=np.array([packet.offset for packet in found], np.int64),
-            fixes=fixes,
-            ranges=np.frombuffer(ranges, RANGE_PACKET),
-            damage=tuple(damage),
-            anomalies=tuple(self._watch.inspect(found, plausible_gps_packets(fixes))),
-        )
+    def _result(
+        self, kinds: NDArray[np.uint8], packets: list[bytes], offsets: NDArray[np.int64], damage: list[Damage]
+    ) -> RangeScan:
+        is_range = kinds == PacketKind.RANGE
+        fixes = np.frombuffer(b"".join(compress(packets, ~is_range)), RANGE_GPS_PACKET)
+        ranges = np.frombuffer(b"".join(compress(packets, is_range)), RANGE_PACKET)
+        steps_s = np.zeros(len(packets), np.int64)
+        steps_s[is_range] = self._watch.time_steps_s(ranges["t_spacecraft_s"], ranges["t_spacecraft_s"])
+        implausible = ~is_range
+        implausible[implausible] = ~plausible_gps_packets(fixes)
+        flags = {
+            AnomalyReason.IMPLAUSIBLE_FIX: implausible,
+            AnomalyReason.OUT_OF_ORDER: steps_s < -ORDER_JITTER_S,
+            AnomalyReason.CLOCK_STEP: np.abs(steps_s) > NEIGHBOUR_TIME_S,
+        }
+        anomalies = self._watch.inspect(packets, offsets, flags)
+        return RangeScan(kinds, offsets, fixes, ranges, tuple(damage), anomalies)
 
     def _describe_tail(self, octets: bytes) -> list[Damage]:
         """Return the damage at the end of the input; the beginning of a packet there is reported as a cut packet."""
@@ -248,33 +244,6 @@ class RangeScanner:
         elif rest and (RANGE_GPS_SYNC.startswith(rest) or (rest[0] in PARTNER_IDS and len(rest) < RANGE_SIZE)):
             cut = self._gap.start
         return self._gap.as_tail(cut)
-
-
-class _AnomalyDetector:
-    """Detector of duplicates, wrong order, clock steps and implausible fixes in a stream of packets."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._last_time_s: int | None = None
-        self._repeats = RepeatDetector()
-
-    def inspect(self, found: list[_Packet], plausible_fixes: NDArray[np.bool_]) -> list[Anomaly]:
-        """Return the anomalies of further packets; `plausible_fixes` has a value for each GPS packet among them."""
-        plausible = iter(plausible_fixes)
-        anomalies = []
-        for packet in found:
-            flags = {AnomalyReason.DUPLICATE: self._repeats.add(packet.octets)}
-            if packet.time_s is None:
-                flags[AnomalyReason.IMPLAUSIBLE_FIX] = not next(plausible)
-            else:
-                step_s = 0 if self._last_time_s is None else packet.time_s - self._last_time_s
-                flags[AnomalyReason.OUT_OF_ORDER] = step_s < -ORDER_JITTER_S and not flags[AnomalyReason.DUPLICATE]
-                flags[AnomalyReason.CLOCK_STEP] = abs(step_s) > NEIGHBOUR_TIME_S
-                self._last_time_s = packet.time_s
-            span = (self._count, packet.offset, packet.offset + len(packet.octets))
-            anomalies += [Anomaly(*span, reason) for reason, flag in flags.items() if flag]
-            self._count += 1
-        return anomalies
 
 
 def scan(data: bytes | bytearray | memoryview, *, base_offset: int = 0) -> RangeScan:

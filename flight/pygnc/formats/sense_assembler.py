@@ -22,7 +22,7 @@ import numpy as np
 from pygnc.common.clock import TAG_JITTER_S
 from pygnc.common.constants import GpsTimeStatus, SolutionStatus
 from pygnc.formats.gps_packet import SENSE_GPS_PACKET, TERMINATOR
-from pygnc.formats.sense import STANDARD_LAYOUT, SenseLayout
+from pygnc.formats.sense import SENSOR_PACKET, STANDARD_LAYOUT, SenseLayout
 from pygnc.formats.sense_search import GPS_OFFSET_MAX_S, SENSOR_MEAN_STEP_MIN_S, SENSOR_STEP_S
 
 _STEP_MAX_S: Final = SENSOR_STEP_S[1]
@@ -59,26 +59,19 @@ class SenseAssembler:
         self._last_fix_s: int | None = None
         self._done = Assembled([], [])
 
-    def add_sample(self, raw: bytes) -> Assembled:
-        """Add a sensor packet of 30 bytes; return the records that are complete now."""
-        time_s = _time_s(raw)
+    def add(self, raw: bytes) -> Assembled:
+        """Add a sensor packet of 30 bytes or a GPS packet of 99 bytes; return the records that are complete now."""
+        time_s = int.from_bytes(raw[:4], "big")
         self._follow_clock(time_s)
-        if self._is_written(time_s) or time_s in self._samples:
+        is_sample = len(raw) == SENSOR_PACKET.itemsize
+        waiting = self._samples if is_sample else self._fixes
+        is_written = self._written_s is not None and time_s <= self._written_s
+        if time_s in waiting or (is_written and is_sample):
             self.left_out += 1
-        else:
-            self._samples[time_s] = raw
-        return self._collect(final=False)
-
-    def add_fix(self, raw: bytes) -> Assembled:
-        """Add a GPS packet of 99 bytes; return the records that are complete now."""
-        time_s = _time_s(raw)
-        self._follow_clock(time_s)
-        if time_s in self._fixes:
-            self.left_out += 1
-        elif self._is_written(time_s):
+        elif is_written:
             self._spare(time_s, raw)
         else:
-            self._fixes[time_s] = raw
+            waiting[time_s] = raw
         return self._collect(final=False)
 
     def finish(self) -> Assembled:
@@ -91,9 +84,6 @@ class SenseAssembler:
             self._advance_all(final=True)
             self._newest_s = self._written_s = self._last_fix_s = None
         self._newest_s = time_s if self._newest_s is None else max(self._newest_s, time_s)
-
-    def _is_written(self, time_s: int) -> bool:
-        return self._written_s is not None and time_s <= self._written_s
 
     def _collect(self, *, final: bool) -> Assembled:
         self._advance_all(final=final)
@@ -188,7 +178,3 @@ def no_fix(t_spacecraft_s: int) -> bytes:
     packet["gps_tow_ms"] = 1
     packet["position_status"] = packet["velocity_status"] = SolutionStatus.INSUFFICIENT_OBSERVATIONS
     return packet.tobytes()
-
-
-def _time_s(raw: bytes) -> int:
-    return int.from_bytes(raw[:4], "big")

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pygnc.common.constants import LUX_EXPONENT_MAX, batch_sensor_gps_packet_num_sensor_packets
-from pygnc.formats.damage import Anomaly, AnomalyReason, Damage, DamageReason, Gap, RepeatDetector
+from pygnc.formats.damage import Anomaly, AnomalyDetector, AnomalyReason, Damage, DamageReason, Gap
 from pygnc.formats.gps_packet import plausible_gps_packets
 from pygnc.formats.sense import STANDARD_LAYOUT, SenseLayout
 from pygnc.formats.sense_search import (
@@ -35,48 +35,6 @@ from pygnc.formats.sense_search import (
     records_at,
     select_records,
 )
-
-
-class AnomalyDetector:
-    """Detector of duplicates, wrong order, clock steps and implausible values in a stream of records."""
-
-    def __init__(self, layout: SenseLayout) -> None:
-        self._layout = layout
-        self._count = 0
-        self._last_time_s: np.int64 | None = None
-        self._repeats = RepeatDetector()
-
-    def inspect(
-        self, records: NDArray[np.void], offsets: NDArray[np.int64], has_clock_step: NDArray[np.bool_]
-    ) -> list[Anomaly]:
-        """Return the anomalies of M further records at the absolute `offsets` (M,)."""
-        if len(records) == 0:
-            return []
-        octets, size = records.tobytes(), self._layout.size
-        duplicate = np.array([self._repeats.add(octets[at : at + size]) for at in range(0, len(octets), size)])
-        flags = {
-            AnomalyReason.DUPLICATE: duplicate,
-            AnomalyReason.OUT_OF_ORDER: self._is_out_of_order(records) & ~duplicate,
-            AnomalyReason.CLOCK_STEP: has_clock_step,
-            AnomalyReason.IMPLAUSIBLE_LIGHT: _has_impossible_light(records),
-            AnomalyReason.IMPLAUSIBLE_FIX: ~plausible_gps_packets(records["gps"]),
-        }
-        flagged = [(index, reason) for reason, where in flags.items() for index in np.flatnonzero(where).tolist()]
-        anomalies = []
-        for index, reason in sorted(flagged, key=lambda found: found[0]):
-            start = int(offsets[index])
-            anomalies.append(Anomaly(self._count + index, start, start + size, reason))
-        self._count += len(records)
-        return anomalies
-
-    def _is_out_of_order(self, records: NDArray[np.void]) -> NDArray[np.bool_]:
-        first = records["sensors"]["t_spacecraft_s"][:, 0].astype(np.int64)
-        last = records["gps"]["t_spacecraft_s"].astype(np.int64)
-        # The first record of a stream has no predecessor.
-        before = np.append(first[0] if self._last_time_s is None else self._last_time_s, last[:-1])
-        self._last_time_s = last[-1]
-        earlier: NDArray[np.bool_] = first - before < SENSOR_STEP_S[0]
-        return earlier
 
 
 def _has_impossible_light(records: NDArray[np.void]) -> NDArray[np.bool_]:
@@ -118,7 +76,7 @@ class SenseScanner:
         self._pending_start = base_offset
         self._gap = Gap(base_offset)
         self._latest: NDArray[np.void] | None = None
-        self._watch = AnomalyDetector(self.layout)
+        self._watch = AnomalyDetector()
 
     def feed(self, data: bytes | bytearray | memoryview) -> SenseScan:
         """Scan the next piece of the input."""
@@ -143,13 +101,26 @@ class SenseScanner:
             # A rest after whole record lengths is a record cut off.
             damage += self._gap.as_tail(self._gap.stop - self._gap.length % size)
         offsets = starts + self._pending_start
-        anomalies = self._watch.inspect(records, offsets, has_clock_step)
+        anomalies = self._inspect(records, offsets, has_clock_step) if len(records) else ()
         if len(records):
             # A copy through bytes is much faster than one by fields.
             self._latest = np.frombuffer(records[-1:].tobytes(), self.layout.record)
         self._pending = buffer[stop:].tobytes()
         self._pending_start += stop
-        return SenseScan(records, offsets, tuple(damage), tuple(anomalies))
+        return SenseScan(records, offsets, tuple(damage), anomalies)
+
+    def _inspect(
+        self, records: NDArray[np.void], offsets: NDArray[np.int64], has_clock_step: NDArray[np.bool_]
+    ) -> tuple[Anomaly, ...]:
+        octets, size = records.tobytes(), self.layout.size
+        t_sensors_s, t_gps_s = records["sensors"]["t_spacecraft_s"], records["gps"]["t_spacecraft_s"]
+        flags = {
+            AnomalyReason.OUT_OF_ORDER: self._watch.time_steps_s(t_sensors_s[:, 0], t_gps_s) < SENSOR_STEP_S[0],
+            AnomalyReason.CLOCK_STEP: has_clock_step,
+            AnomalyReason.IMPLAUSIBLE_LIGHT: _has_impossible_light(records),
+            AnomalyReason.IMPLAUSIBLE_FIX: ~plausible_gps_packets(records["gps"]),
+        }
+        return self._watch.inspect([octets[at : at + size] for at in range(0, len(octets), size)], offsets, flags)
 
     def _find_records(
         self, buffer: NDArray[np.uint8], settled: int, *, final: bool

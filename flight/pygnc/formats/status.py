@@ -93,16 +93,9 @@ REJECT_CAUSES: Final = (
 SAMPLE_CAUSES: Final = ("searching", "no_time", "not_later", "not_finite", "no_surroundings", "gate")
 """Reasons why a sensor sample was not used for the attitude, in the order of the counters."""
 
-TASK_NAMES: Final = {
-    "ingest": OLDEST_VERSION,
-    "orbit": OLDEST_VERSION,
-    "attitude": OLDEST_VERSION,
-    "formation": OLDEST_VERSION,
-    "batch_writer": OLDEST_VERSION,
-    "status": OLDEST_VERSION,
-    "host_link": OLDEST_VERSION,
-    "devices": OLDEST_VERSION,
-}
+TASK_NAMES: Final = dict.fromkeys(
+    ("ingest", "orbit", "attitude", "formation", "batch_writer", "status", "host_link", "devices"), OLDEST_VERSION
+)
 """Tasks that a run may have, with the version that introduced each one's fields."""
 
 

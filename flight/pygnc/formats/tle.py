@@ -50,10 +50,7 @@ class _Line(NamedTuple):
 
 
 def parse_tle(text: str) -> ParsedElements:
-    """Return the elements of one object.
-
-    Args:
-        text: Two lines, or three with the name first; blank lines are ignored.
+    """Return the elements of one object from two lines, or three with the name first; blank lines are ignored.
 
     Raises:
         ElementsError: A line is missing, too many, or damaged, or a value is out of range.

@@ -53,12 +53,10 @@ _NOTHING: Final = Capability(0)
 
 @dataclass(slots=True)
 class ChannelCounters:
-    """Numbers of sentences; `echoes` are this end's own sentences."""
+    """Numbers of sentences."""
 
     sent: int = 0
     retried: int = 0
-    repeated: int = 0
-    echoes: int = 0
 
 
 class Channel:
@@ -70,9 +68,6 @@ class Channel:
         software: Name and version, for the other end's log.
         capabilities: Capabilities of this end, in addition to NESTING.
         window: Number of ordered sentences that this end can hold while an earlier sentence is missing.
-
-    Attributes:
-        counts: Numbers of sentences.
     """
 
     def __init__(
@@ -106,11 +101,6 @@ class Channel:
         """Number of ordered sentences that `send` still accepts."""
         return self._retransmitter.room
 
-    @property
-    def missing(self) -> int:
-        """Number of unordered sentences of the other end's present session that did not arrive."""
-        return self._unordered.missing
-
     def send(self, kind: SentenceType, body: bytes, now_s: float) -> int:
         """Queue a sentence and return its ticket, which its `Acknowledged` or `Lost` event will carry.
 
@@ -136,8 +126,7 @@ class Channel:
     def receive(self, sentence: Sentence, now_s: float) -> None:
         """Process a sentence from the line."""
         if sentence.direction is self._sends:
-            self.counts.echoes += 1
-            return
+            return  # an echo
         self._session.note_received(now_s)
         if sentence.kind == HELO.name:
             self._process_hello(sentence, now_s)
@@ -147,14 +136,11 @@ class Channel:
             self._process_acknowledgement(sentence.body, now_s)
         elif sentence.delivery is Delivery.ORDERED:
             self._ack_due = True
-            released = self._ordered.accept(sentence.number, sentence)
-            self.counts.repeated += not released and sentence.is_retry
-            for item in released:
+            for item in self._ordered.accept(sentence.number, sentence):
                 self._deliver(item, now_s, is_late=False)
         elif sentence.delivery is Delivery.UNORDERED:
             self._ack_due = True
             arrival = self._unordered.accept(sentence.number)
-            self.counts.repeated += arrival is Arrival.REPEATED
             if arrival is not Arrival.REPEATED:
                 self._deliver(sentence, now_s, is_late=arrival is Arrival.LATE)
 
@@ -162,7 +148,7 @@ class Channel:
         try:
             fields, software = HELO.unpack(sentence.body)
         except BodyError:
-            return  # of a protocol version with another body
+            return  # a HELO of a protocol version with another body
         version = min(VERSION, fields["version_max"])
         if version < max(VERSION_MIN, fields["version_min"]):
             self._events.append(Incompatible(fields["version_min"], fields["version_max"]))

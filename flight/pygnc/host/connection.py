@@ -39,14 +39,7 @@ class HostServices(Protocol):
 
 
 class HostConnection:
-    """Protocol state of one line to the host.
-
-    Args:
-        channel: our end of the reliable channel.
-        storage: files that the host uploads and downloads.
-        parameters: settings that the host changes.
-        services: operations on the run.
-    """
+    """Protocol state of one line to the host; `channel` is our end of it."""
 
     def __init__(self, channel: Channel, storage: Storage, parameters: Parameters, services: HostServices) -> None:
         self.channel = channel

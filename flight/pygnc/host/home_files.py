@@ -17,12 +17,7 @@ _PART: Final = ".{name}.{size}-{crc:08x}.part"
 
 
 class HomeFiles:
-    """Implementation of `Storage`.
-
-    Args:
-        home: The home folder.
-        reserve_bytes: Free space that an upload must leave on the file system.
-    """
+    """Implementation of `Storage`; an upload must leave `reserve_bytes` free on the file system."""
 
     def __init__(self, home: Path, reserve_bytes: int) -> None:
         self._home = home

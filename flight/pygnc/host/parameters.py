@@ -17,8 +17,8 @@ import json
 import struct
 import tomllib
 import zlib
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from pygnc.host.channel_events import Received
 from pygnc.host.sentence_types import PGET, PSET, PVAL, NakCause, ParameterFlag
@@ -28,23 +28,7 @@ _MAGIC: Final = b"PGPS"
 _HEAD: Final = struct.Struct("<4sIH")
 _CRC: Final = struct.Struct("<I")
 _TEXT_MAX: Final = 0xFFFF
-SLOTS: Final = (0, 1)
-
-
-class Slots(Protocol):
-    """Storage of the two slots."""
-
-    def read(self, slot: int) -> bytes:
-        """Return the content of a slot; empty if it does not exist, without meaning if it cannot be read."""
-        ...
-
-    def write(self, slot: int, content: bytes) -> None:
-        """Replace the content of a slot and sync the file.
-
-        Raises:
-            OSError: Writing failed.
-        """
-        ...
+SLOTS: Final = 2
 
 
 class StoredSettings(NamedTuple):
@@ -72,12 +56,11 @@ def encode_slot(generation: int, text: str) -> bytes:
     return body + _CRC.pack(zlib.crc32(body))
 
 
-def read_slots(slots: Slots) -> StoredSettings:
-    """Return the newest valid slot."""
-    contents = {slot: slots.read(slot) for slot in SLOTS}
-    decoded = {slot: _decode(slot, content) for slot, content in contents.items()}
-    damaged = tuple(slot for slot in SLOTS if contents[slot] and decoded[slot] is None)
-    newest = max((stored for stored in decoded.values() if stored), default=StoredSettings(0, SLOTS[-1], ""))
+def decode_slots(contents: Sequence[bytes]) -> StoredSettings:
+    """Return the newest valid slot; the content of a slot that does not exist is empty."""
+    decoded = [_decode(slot, content) for slot, content in enumerate(contents)]
+    damaged = tuple(slot for slot, content in enumerate(contents) if content and decoded[slot] is None)
+    newest = max((stored for stored in decoded if stored), default=StoredSettings(0, SLOTS - 1, ""))
     return newest._replace(damaged=damaged)
 
 
@@ -109,14 +92,21 @@ class Parameters:
     Args:
         values: Every setting of this run by dotted name; None if the software chooses the value.
         check: Validator of the table of all changes; it raises ValueError if no run could start with it.
-        slots: Storage of the changes.
+        slots: Contents of the slots, which store the changes; see `decode_slots`.
+        write: Function that replaces the content of a slot; it raises OSError if that is impossible.
     """
 
-    def __init__(self, values: Mapping[str, Any], check: Callable[[dict[str, Any]], object], slots: Slots) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        check: Callable[[dict[str, Any]], object],
+        slots: Sequence[bytes],
+        write: Callable[[int, bytes], None],
+    ) -> None:
         self._values = dict(values)
         self._check = check
-        self._slots = slots
-        stored = read_slots(slots)
+        self._write = write
+        stored = decode_slots(slots)
         self._generation, self._slot = stored.generation, stored.slot
         lines = (line.split(" = ", 1) for line in stored.text.splitlines())
         # Another software version may have stored settings that do not exist here.
@@ -163,9 +153,9 @@ class Parameters:
             content = encode_slot(self._generation + 1, text)
         except ValueError as error:
             raise Refusal(NakCause.VALUE, f": {error}; nothing was changed") from None
-        other_slot = SLOTS[1 - self._slot]
+        other_slot = 1 - self._slot
         try:
-            self._slots.write(other_slot, content)
+            self._write(other_slot, content)
         except OSError as error:
             raise Refusal(NakCause.STORAGE, f": {error.strerror}; nothing was changed") from None
         self._changes = changes

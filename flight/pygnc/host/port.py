@@ -10,6 +10,8 @@ import time
 from math import inf
 from typing import Final
 
+from pygnc.configuration.settings import BAUDS
+
 STANDARD: Final = "/proc/self/fd/0"
 """The terminal that started main.py. It is opened again because its own descriptor is shared with the shell, whose
 reads must stay blocking."""
@@ -23,10 +25,7 @@ PTY_BAUD: Final = 115_200
 _PTY_MAJORS: Final = range(136, 144)
 """Major device numbers of pseudo-terminals (Linux, devices.txt)."""
 _BITS_PER_BYTE: Final = 10
-_SPEEDS: Final = {
-    getattr(termios, f"B{baud}"): baud
-    for baud in (1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600)
-}
+_SPEEDS: Final = {getattr(termios, f"B{baud}"): baud for baud in BAUDS}
 
 
 class Port:
@@ -37,7 +36,7 @@ class Port:
 
     Attributes:
         descriptor: File descriptor to poll for reading while the port is open.
-        is_open: False once the other end has hung up or the device is gone.
+        is_open: False once the other end has hung up or the device has disappeared.
     """
 
     def __init__(self, descriptor: int) -> None:

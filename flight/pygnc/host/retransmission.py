@@ -86,21 +86,19 @@ class Arrival(Enum):
     LATE = auto()
     """A newer number arrived before it."""
     REPEATED = auto()
-    """Received before, or too old to tell."""
+    """Received before, or too old for the bit map, so that this is unknown."""
 
 
 class UnorderedReceiver:
-    """Receiver of unordered sentences: detects repetitions and counts losses.
+    """Receiver of unordered sentences: detects repetitions.
 
     Attributes:
         newest: Newest number received.
-        missing: Numbers that did not arrive and are older than the bit map.
         earlier: Bit map of received numbers; bit k is number `newest` - 1 - k.
     """
 
     def __init__(self, next_number: int) -> None:
         self.newest = (next_number - 1) % MODULUS
-        self.missing = 0
         self.earlier = (1 << BITMAP_BITS) - 1
 
     def accept(self, number: int) -> Arrival:
@@ -108,7 +106,6 @@ class UnorderedReceiver:
         distance = sequence_difference(number, self.newest)
         if distance > 0:
             history = ((self.earlier << 1 | 1) << (distance - 1)) if distance <= BITMAP_BITS else 0
-            self.missing += self._missing_before(distance)
             self.earlier = history & ((1 << BITMAP_BITS) - 1)
             self.newest = number
             return Arrival.NEW
@@ -117,12 +114,6 @@ class UnorderedReceiver:
             return Arrival.REPEATED
         self.earlier |= bit
         return Arrival.LATE
-
-    def _missing_before(self, distance: int) -> int:
-        """Count missing numbers that leave the bit map when it moves forward by `distance`."""
-        leaving = min(distance, BITMAP_BITS)
-        received = self.earlier >> (BITMAP_BITS - leaving)
-        return leaving - received.bit_count() + max(0, distance - BITMAP_BITS - 1)
 
 
 WINDOW: Final = 16
@@ -170,7 +161,6 @@ class QueuedSentence:
 
     Attributes:
         ticket: Number of the sentence in `Acknowledged` and `Lost` events.
-        kind: Type of the sentence.
         body: Encoded body.
         queued_s: Time of the call of `Retransmitter.add`, s.
         number: Sequence number, assigned at the first transmission.
@@ -257,8 +247,7 @@ class SendQueue:
 class Retransmitter:
     """Queues of ordered and unordered sentences, which are sent again until acknowledged or given up.
 
-    Args:
-        events: List to which `Acknowledged` and `Lost` events are appended.
+    It appends `Acknowledged` and `Lost` events to `events`.
     """
 
     def __init__(self, events: list[ChannelEvent]) -> None:

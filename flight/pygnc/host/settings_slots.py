@@ -38,33 +38,26 @@ def changed_settings(file: Path | None, home: Path, changes: dict[str, Any]) -> 
 NAMES: Final = ("pygnc_settings_0.bin", "pygnc_settings_1.bin")
 
 
-class SettingsSlots:
-    """The two files with changed settings; implements `pygnc.host.parameters.Slots`.
-
-    Args:
-        home: the host's folder.
-    """
-
-    def __init__(self, home: Path) -> None:
-        self._paths = [home / name for name in NAMES]
-
-    @property
-    def exist(self) -> bool:
-        """True if one of the files exists."""
-        return any(path.exists() for path in self._paths)
-
-    def read(self, slot: int) -> bytes:
-        """See `Slots`."""
+def read_slots(home: Path) -> list[bytes]:
+    """Return the contents of the two files with changed settings, empty for a file that does not exist."""
+    contents = []
+    for name in NAMES:
         try:
-            return read_input(self._paths[slot])
+            contents.append(read_input(home / name))
         except FileNotFoundError:
-            return b""
+            contents.append(b"")
         except OSError as error:
-            return (error.strerror or "").encode()  # no valid content, so it counts as damaged
+            contents.append((error.strerror or "").encode())  # no valid content, so it counts as damaged
+    return contents
 
-    def write(self, slot: int, content: bytes) -> None:
-        """See `Slots`."""
-        durable_write(self._paths[slot], content)
+
+def write_slot(home: Path, slot: int, content: bytes) -> None:
+    """Replace the content of a slot and sync the file.
+
+    Raises:
+        OSError: Writing failed.
+    """
+    durable_write(home / NAMES[slot], content)
 
 
 def load_settings(file: Path | None, home: Path, *, strict: bool = False) -> tuple[Settings, str]:
@@ -72,26 +65,23 @@ def load_settings(file: Path | None, home: Path, *, strict: bool = False) -> tup
 
     Changes are validated when they are made. If they no longer fit the settings file, the run starts without them.
 
-    Args:
-        file: settings file; None for `pygnc.toml` in `home`, which may be missing.
-        home: home folder.
-        strict: true to refuse a faulty settings file; otherwise `usable_table` replaces it.
+    Unless `strict`, `usable_table` replaces a faulty settings file. Args as for `read_table`.
 
     Raises:
         ConfigurationError: `strict`, and the settings file cannot be used.
     """
     table, fault = (read_table(file, home), "") if strict else usable_table(file, home)
     settings = settings_from_table(table, file or home / SETTINGS_FILE)
-    slots = SettingsSlots(home)
-    if not slots.exist:
+    slots = read_slots(home)
+    if not any(slots):
         return settings, fault
     # Few runs have changes, and these imports delay the start.
     import tomllib  # noqa: PLC0415
 
-    from pygnc.host.parameters import read_slots  # noqa: PLC0415
+    from pygnc.host.parameters import decode_slots  # noqa: PLC0415
 
     faults = [fault] if fault else []
-    stored = read_slots(slots)
+    stored = decode_slots(slots)
     for slot in stored.damaged:
         remaining = f"generation {stored.generation} is used" if stored.generation else "there is no other"
         faults.append(f"{NAMES[slot]}, which holds settings changed over the line, fails its check sum; {remaining}")

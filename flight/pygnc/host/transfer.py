@@ -100,30 +100,24 @@ class Storage(Protocol):
 
     def is_complete(self, upload: Upload) -> bool:
         """Return True if exactly this file is in place."""
-        ...
 
     def prepare(self, upload: Upload) -> int:
         """Return how many bytes of an upload are stored already.
 
         Creates its folder and deletes partial uploads of other files of this name.
         """
-        ...
 
     def append(self, upload: Upload, data: bytes) -> None:
         """Append bytes to an upload."""
-        ...
 
     def complete(self, upload: Upload) -> bool:
         """Replace the old file atomically by the upload; if the CRC-32 is wrong, delete the upload and return False."""
-        ...
 
     def listing(self) -> list[ListedFile]:
         """Return the readable files, newest first."""
-        ...
 
     def open(self, name: str) -> OpenedFile:
         """Open a file for reading."""
-        ...
 
 
 class OutgoingSentence(NamedTuple):

@@ -1,6 +1,6 @@
 """Files of a batch and the order of their records.
 
-`find_sources` opens the batch's files, `record_messages` merges their records into one sequence by time. The sequence
+`find_batch` opens the batch's files, `record_messages` merges their records into one sequence by time. The sequence
 is a function of the files alone, so that a restarted task and a replay on the ground assign the same numbers.
 
 A run with --from-last-run reads the files written by the last run and the files in the home. Both may contain the same
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from pygnc.bus.messages import BatchBegin, GnssFix, Message, RangeMeasurement, SensorSample, SourceFile
 from pygnc.common.constants import LAST_BATCH, SENSE_FILE, batch_sensor_gps_packet_num_sensor_packets
 from pygnc.configuration.settings import Settings
+from pygnc.inputs.input_state import InputsChangedError
 from pygnc.inputs.range_files import RangeSeries, Span
-from pygnc.inputs.range_folders import UnreadableFile, is_next_file, list_range_files, satellite_of
+from pygnc.inputs.range_folders import is_next_file, list_range_files, satellite_of, unreadable_file
 from pygnc.inputs.sense_file import SenseFile
 from pygnc.inputs.source import BatchSource
 
@@ -29,13 +30,32 @@ RECORDS_PER_STEP: Final = 32
 _RECORDS_PER_COMPARISON: Final = 64
 
 
-def find_sources(home: Path, settings: Settings, prefix: str = "") -> tuple[list[BatchSource], list[UnreadableFile]]:
-    """Open the batch's files in `home`; return them, and the files that cannot be read.
+def find_batch(
+    home: Path, settings: Settings, named: Sequence[tuple[SourceFile, int]], *, from_last_run: bool
+) -> tuple[list[BatchSource], list[SourceFile]]:
+    """Open the batch's files; return them, those of the last run first, and reports on files that cannot be read.
 
-    Args:
-        home: The home folder.
-        settings: Settings of the run, with our own radio id and the bandwidth of the radios.
-        prefix: Folder below `home` to search instead, such as "folder/".
+    If the input journal names files (see `open_named`), these are opened; otherwise those in the home, with
+    `from_last_run` also those written by the last run.
+
+    Raises:
+        InputsChangedError: A named file cannot be read, or is shorter than it was.
+    """
+    if named:
+        found, unreadable = open_named(home, named, settings), [file for file, _ in named if file.fault]
+    else:
+        found, unreadable = find_sources(home, settings)
+        if from_last_run:
+            last, also_unreadable = find_sources(home, settings, PREFIX)
+            found, unreadable = [*last, *found], [*also_unreadable, *unreadable]
+    # The packets of the last run must be known before those in the home are compared with them.
+    return sorted(found, key=lambda source: not is_of_last_run(source)), unreadable
+
+
+def find_sources(home: Path, settings: Settings, prefix: str = "") -> tuple[list[BatchSource], list[SourceFile]]:
+    """Open the batch's files in `home`, or below its folder `prefix` (such as "folder/").
+
+    The second element of the result reports files that cannot be read.
     """
     sources: list[BatchSource] = []
     sense = prefix + SENSE_FILE
@@ -44,52 +64,47 @@ def find_sources(home: Path, settings: Settings, prefix: str = "") -> tuple[list
         try:
             sources.append(SenseFile(home / sense, sense, settings))
         except OSError as error:
-            unreadable.insert(0, UnreadableFile.from_error(error, home, sense))
+            unreadable.insert(0, unreadable_file(error, home, sense))
     for folder in folders:
         for names in folder.rows():
             try:
                 sources.append(RangeSeries(home, names, settings, satellite_id=folder.satellite_id))
             except OSError as error:
-                unreadable.append(UnreadableFile.from_error(error, home, names[0]))
+                unreadable.append(unreadable_file(error, home, names[0]))
     return sources, unreadable
 
 
 def open_named(home: Path, files: Sequence[tuple[SourceFile, int]], settings: Settings) -> list[BatchSource]:
-    """Open files again as the input journal names them.
-
-    Args:
-        home: The home folder.
-        files: The files, each with the number of its bytes that were delivered before.
-        settings: Settings of the run.
+    """Open files again as the input journal names them, each with the number of its bytes that were delivered before.
 
     Raises:
-        OSError: A file cannot be read, or is shorter than it was.
+        InputsChangedError: A file cannot be read, or is shorter than it was.
     """
     sources: list[BatchSource] = []
     rows: list[list[tuple[SourceFile, int]]] = []
-    for file, delivered_before in files:
-        if file.fault:
-            continue
-        if Path(file.name).name == SENSE_FILE:
-            sources.append(SenseFile(home / file.name, file.name, settings, file.size_bytes))
-        elif rows and file.from_byte == 0 and is_next_file(rows[-1][-1][0].name, file.name):
-            rows[-1].append((file, delivered_before))
-        else:
-            rows.append([(file, delivered_before)])
-    for row in rows:
-        names = [file.name for file, _ in row]
-        spans = [Span(file.from_byte, file.from_byte + file.size_bytes, before) for file, before in row]
-        sources.append(RangeSeries(home, names, settings, satellite_id=satellite_of(names[0]), spans=spans))
+    try:
+        for file, delivered_before in files:
+            if file.fault:
+                continue
+            if Path(file.name).name == SENSE_FILE:
+                sources.append(SenseFile(home / file.name, file.name, settings, file.size_bytes))
+            elif rows and file.from_byte == 0 and is_next_file(rows[-1][-1][0].name, file.name):
+                rows[-1].append((file, delivered_before))
+            else:
+                rows.append([(file, delivered_before)])
+        for row in rows:
+            names = [file.name for file, _ in row]
+            spans = [Span(file.from_byte, file.from_byte + file.size_bytes, before) for file, before in row]
+            sources.append(RangeSeries(home, names, settings, satellite_id=satellite_of(names[0]), spans=spans))
+    except OSError as error:
+        raise InputsChangedError from error
     return sources
 
 
 def batch_head(files: Sequence[SourceFile], last_seq: int = 0, *, terminated: bool = True) -> list[Message]:
-    """Return the messages before the records: all files, readable or not, and `BatchBegin`.
+    """Return the messages before the records, numbered after `last_seq`: all files, readable or not, and `BatchBegin`.
 
-    Args:
-        files: All files.
-        last_seq: Number of the message before the first one.
-        terminated: True if the sense records end in CR LF.
+    `terminated` is True if the sense records end in CR LF.
     """
     begin = BatchBegin(
         seq=last_seq + len(files) + 1,
@@ -100,11 +115,7 @@ def batch_head(files: Sequence[SourceFile], last_seq: int = 0, *, terminated: bo
 
 
 def record_messages(sources: Sequence[BatchSource], last_seq: int) -> Iterator[list[Message]]:
-    """Yield the messages of all kept records in the order of their time, a few at a time.
-
-    Args:
-        sources: The scanned files.
-        last_seq: Number of the message before the first one.
+    """Yield the messages of all kept records in the order of their time, a few at a time, numbered after `last_seq`.
 
     Raises:
         OSError: A file cannot be read, or was changed since it was scanned.

@@ -54,7 +54,7 @@ class InputCounters:
         newest_spacecraft_s: Spacecraft time of the newest of our own packets.
         newest_gps_ms: GPS time of the newest of our own GPS packets that has one.
         newest_own_sample_ns: Monotonic time of the newest sample by the computer's own sensors; None before.
-        newest_mark: Newest whole second of the spacecraft clock that the host has told; None before.
+        newest_mark: Newest whole second of the spacecraft clock that the host has reported; None before.
         elements: Newest file of mean elements, usable or not; None before.
         has_partners: True if a packet concerns a partner.
         has_rolled_over: True if the week of a GPS packet was corrected for a rollover.
@@ -186,12 +186,17 @@ def merge_file_counts(before: SourceFile, now: SourceFile) -> SourceFile:
     )
 
 
+class InputsChangedError(OSError):
+    """Error raised when the input files are not those that the input journal names."""
+
+    def __init__(self) -> None:
+        super().__init__("the input files were changed during the run; start it again with files that stay unchanged")
+
+
 class InputRecovery:
     """Reader of the input journal that a former process of the task has written in this run; empty in a new run.
 
-    Args:
-        folders: Folders of the journal.
-        counters: Counts the messages that are read.
+    The messages that are read are counted in `counters`.
 
     Attributes:
         group: Files of the batch, or after its end the files named last; each with the number of its bytes that were
@@ -229,17 +234,20 @@ class InputRecovery:
             yield
         self._journal.close()
 
-    def matches(self, files: Sequence[SourceFile]) -> bool:
-        """Return True if these readable files are the group's, with equal contents as far as they were read."""
+    def check(self, files: Sequence[SourceFile]) -> None:
+        """Check that these readable files are the group's, with equal contents as far as they were read.
+
+        Raises:
+            InputsChangedError: They are not.
+        """
         named = [file for file, _ in self.group if not file.fault]
-        if len(named) != len(files):
-            return False
-        for before, now in zip(named, files, strict=True):
-            # The time of modification is unknown (0) for a file that has grown since.
-            modified_ns = now.modified_ns or before.modified_ns
-            if before != msgspec.structs.replace(now, seq=before.seq, modified_ns=modified_ns):
-                return False
-        return True
+        # The time of modification is unknown (0) for a file that has grown since.
+        present = [
+            msgspec.structs.replace(now, seq=before.seq, modified_ns=now.modified_ns or before.modified_ns)
+            for before, now in zip(named, files, strict=False)
+        ]
+        if named != present or len(named) != len(files):
+            raise InputsChangedError
 
     def _process(self, message: Message) -> None:
         if isinstance(message, SourceFile):

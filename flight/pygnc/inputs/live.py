@@ -55,15 +55,9 @@ def device_messages(
 ) -> list[Message]:
     """Return the input messages of a reading, numbered from `seq`.
 
-    A reading of the own receiver is a fix. One of the own gyro is a reading, and begins a sample if the settings
-    demand samples without the host and the last one is old enough. All values of such a sample come from readings.
-
-    Args:
-        reading: The reading.
-        seq: Number of the first message.
-        settings: Settings of the run.
-        clock: A reading of the spacecraft clock.
-        newest_sample_ns: Monotonic time of the newest such sample; None before the first.
+    A reading of the own receiver becomes a fix. A reading of the own gyro also begins a sample if the settings ask for
+    samples without the host and the last one, at the monotonic time `newest_sample_ns`, is old enough. All values of
+    such a sample come from readings.
     """
     t_spacecraft_ms = spacecraft_ms_at(reading.t_mono_ns, clock)
     fix = own_fix(reading, seq, t_spacecraft_ms) if reading.device == settings.orbit.own_receiver else None

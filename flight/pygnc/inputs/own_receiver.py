@@ -1,6 +1,6 @@
 """Readings of a satellite navigation receiver on a port of the computer, as fixes.
 
-This is the only place that knows both the names of a receiver's values in the drivers and the terms of `GnssFix`.
+No other module uses both the names that the drivers give to a receiver's values and the fields of `GnssFix`.
 """
 
 import math
@@ -25,14 +25,9 @@ _AXES: Final = math.sqrt(3.0)
 
 
 def own_fix(reading: DeviceReading, seq: int, t_spacecraft_ms: int) -> GnssFix | None:
-    """Return the fix of a reading, or None if the reading is none: a unit may send other packets, too.
+    """Return the fix of a reading that arrived at a spacecraft time; None for a packet without a fix.
 
     A receiver gives the accuracy as the root sum square of three axes, which share it equally here.
-
-    Args:
-        reading: The reading.
-        seq: Number of the input message.
-        t_spacecraft_ms: Spacecraft time at which the reading arrived, ms.
     """
     values = reading.values
     satellites = values.get("satellites")
@@ -70,7 +65,7 @@ def own_fix(reading: DeviceReading, seq: int, t_spacecraft_ms: int) -> GnssFix |
 
 
 def _time(reading: DeviceReading) -> tuple[int | None, float]:
-    """Return the GPS time in whole ms, None if it is unknown, and what is left of it in s."""
+    """Return the GPS time in whole ms, None if it is unknown, and the remaining fraction of a millisecond in s."""
     flags, week = (reading.values.get(name) for name in ("time_flags", "week"))
     (tow_s,) = _numbers(reading, ("tow_s",), "gps_time")
     is_valid = isinstance(flags, int) and flags & _TIME_VALID == _TIME_VALID
@@ -81,7 +76,7 @@ def _time(reading: DeviceReading) -> tuple[int | None, float]:
 
 
 def _numbers(reading: DeviceReading, names: tuple[str, ...], part: str) -> Array:
-    """Return values of a reading as an array; NaN where one is missing or where the unit calls the part invalid."""
+    """Return values of a reading as an array; NaN where one is missing or flagged as invalid."""
     found = (reading.values.get(name) for name in names)
     numbers = np.array([value if isinstance(value, int | float) else math.nan for value in found])
     return np.full(len(names), math.nan) if f"{part} invalid" in reading.flags else numbers

@@ -30,7 +30,7 @@ from pygnc.formats.ranges import (
     range_file_number,
 )
 from pygnc.inputs.host_packets import fix_messages, range_messages
-from pygnc.inputs.range_folders import RangeFolder, UnreadableFile, is_next_file, list_range_files
+from pygnc.inputs.range_folders import RangeFolder, is_next_file, list_range_files, neighbour, unreadable_file
 from pygnc.inputs.source import DAMAGE_LISTED, BatchSource
 from pygnc_system.files import open_input
 
@@ -252,13 +252,10 @@ _NOTHING: Final = SourceFile(seq=0, name="")
 
 def find_arrivals(
     home: Path, known: dict[str, SourceFile], settings: Settings
-) -> tuple[list[RangeSeries], list[UnreadableFile]]:
-    """Return series of range files that have appeared or grown, and files that cannot be read (any more).
+) -> tuple[list[RangeSeries], list[SourceFile]]:
+    """Return series of range files that have appeared or grown, and reports on files that cannot be read (any more).
 
-    Args:
-        home: The home folder.
-        known: Counts of the files that were read, by name.
-        settings: Settings of the run.
+    `known` has the counts of the files that were read, by name.
     """
     folders, faults = list_range_files(home, settings.formation.own_id)
     found: list[RangeSeries] = []
@@ -275,29 +272,29 @@ def find_arrivals(
             except FileNotFoundError:
                 continue  # removed since it was listed
             except OSError as error:
-                unreadable.append(UnreadableFile.from_error(error, home, names[-1]))
+                unreadable.append(unreadable_file(error, home, names[-1]))
     return found, unreadable
 
 
 def _grown(
-    home: Path, folder: RangeFolder, known: dict[str, SourceFile], unreadable: list[UnreadableFile]
+    home: Path, folder: RangeFolder, known: dict[str, SourceFile], unreadable: list[SourceFile]
 ) -> dict[str, int]:
     """Return the sizes of a folder's files that have grown or are new, empty ones included."""
     sizes: dict[str, int] = {}
     for name in (folder.prefix + name for name in folder.names):
         counts = known.get(name, _NOTHING)
-        if name in known and (counts.fault or _neighbour(name, 1) in known):
+        if name in known and (counts.fault or neighbour(name, 1) in known):
             continue
         try:
             size = (home / name).stat().st_size
         except FileNotFoundError:
             continue
         except OSError as error:
-            unreadable.append(UnreadableFile.from_error(error, home, name))
+            unreadable.append(unreadable_file(error, home, name))
             continue
         if size < counts.size_bytes:
             reason = f"shorter than the {counts.size_bytes} bytes that were read; it was replaced"
-            unreadable.append(UnreadableFile(name, reason))
+            unreadable.append(SourceFile(seq=0, name=name, fault=reason))
         elif size > counts.size_bytes or name not in known:
             sizes[name] = size
     return sizes
@@ -335,7 +332,7 @@ def _carried_into(name: str, known: dict[str, SourceFile]) -> list[tuple[str, So
     found: list[tuple[str, SourceFile]] = []
     counts = known.get(name, _NOTHING)
     while counts.carried_bytes == counts.size_bytes and len(found) < FILE_NUMBERS:
-        before = _neighbour(name, -1)
+        before = neighbour(name, -1)
         if before not in known or known[before].fault:
             break
         name, counts = before, known[before]
@@ -354,10 +351,3 @@ def _span(counts: SourceFile, to_byte: int) -> Span:
 def _numbers(names: Iterable[str]) -> dict[int, str]:
     """Return the names that have a number, by number."""
     return {number: name for name in names if (number := range_file_number(Path(name).name)) is not None}
-
-
-def _neighbour(name: str, step: int) -> str:
-    """Return the name of the file `step` numbers later; empty if the name has no number."""
-    folder, slash, file = name.rpartition("/")
-    number = range_file_number(file)
-    return "" if number is None else f"{folder}{slash}rng{(number + step) % FILE_NUMBERS:05d}.bin"

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
+from pygnc.bus.messages import SourceFile
 from pygnc.common.constants import PARTNER_IDS
 from pygnc.formats.ranges import FILE_NUMBERS, consecutive_runs, range_file_number
 
@@ -39,22 +40,18 @@ class RangeFolder(NamedTuple):
             yield [f"{self.prefix}rng{number:05d}.bin" for number in row]
 
 
-class UnreadableFile(NamedTuple):
-    """A file or folder that cannot be read: name relative to the home, and the reason."""
-
-    name: str
-    reason: str
-
-    @classmethod
-    def from_error(cls, error: OSError, home: Path, name: str) -> Self:
-        """Return the file that the error names, or else `name`, with the error's text as reason."""
-        path = Path(error.filename).relative_to(home) if error.filename else name
-        return cls(str(path), error.strerror or str(error))
+def unreadable_file(error: OSError, home: Path, name: str) -> SourceFile:
+    """Return the report, with `seq` 0, on the file in `home` that the error names, or else on `name`."""
+    path = Path(error.filename).relative_to(home) if error.filename else name
+    return SourceFile(seq=0, name=str(path), fault=error.strerror or str(error))
 
 
-def list_range_files(home: Path, own_id: int, prefix: str = "") -> tuple[list[RangeFolder], list[UnreadableFile]]:
-    """Find all range files below `home`, or below its folder `prefix` (such as "folder/"); `own_id` is our radio id."""
-    faults: list[UnreadableFile] = []
+def list_range_files(home: Path, own_id: int, prefix: str = "") -> tuple[list[RangeFolder], list[SourceFile]]:
+    """Find all range files below `home`, or below its folder `prefix` (such as "folder/"); `own_id` is our radio id.
+
+    The second element of the result reports folders that cannot be read.
+    """
+    faults: list[SourceFile] = []
     names = _numbered(_names(home, prefix, faults))
     if (home / prefix / LEGACY_FILE).exists():
         names.append(LEGACY_FILE)
@@ -62,9 +59,9 @@ def list_range_files(home: Path, own_id: int, prefix: str = "") -> tuple[list[Ra
     return [RangeFolder(prefix, 0, frozenset(names)), *folders], faults + unreadable
 
 
-def list_range_folder(root: Path, prefix: str, own_id: int) -> tuple[list[RangeFolder], list[UnreadableFile]]:
+def list_range_folder(root: Path, prefix: str, own_id: int) -> tuple[list[RangeFolder], list[SourceFile]]:
     """Find our own files in the folder `prefix` below `root`, and partners' files in its subfolders."""
-    faults: list[UnreadableFile] = []
+    faults: list[SourceFile] = []
     names = _names(root, prefix, faults)
     folders = [RangeFolder(prefix, 0, frozenset(_numbered(names)))]
     for path, satellite_id in _partner_folders(prefix, names, own_id, faults):
@@ -80,30 +77,33 @@ def satellite_of(name: str) -> int:
 
 def is_next_file(before: str, name: str) -> bool:
     """Return True if `name` is the file that follows `before` in its folder; number 0 follows 65535."""
-    number, next_number = range_file_number(Path(before).name), range_file_number(Path(name).name)
-    if number is None or next_number is None or Path(before).parent != Path(name).parent:
-        return False
-    return next_number == (number + 1) % FILE_NUMBERS
+    return name == neighbour(before, 1)
 
 
-def _partner_folders(
-    prefix: str, names: Sequence[str], own_id: int, faults: list[UnreadableFile]
-) -> list[tuple[str, int]]:
+def neighbour(name: str, step: int) -> str:
+    """Return the name of the file `step` numbers later; empty if the name has no number."""
+    folder, slash, file = name.rpartition("/")
+    number = range_file_number(file)
+    return "" if number is None else f"{folder}{slash}rng{(number + step) % FILE_NUMBERS:05d}.bin"
+
+
+def _partner_folders(prefix: str, names: Sequence[str], own_id: int, faults: list[SourceFile]) -> list[tuple[str, int]]:
     """Return prefixes and radio ids of the partners' folders among `names`; report invalid ones in `faults`."""
     found: dict[int, str] = {}
     for folder in sorted(name for name in names if name.startswith(_PARTNER)):
         path = f"{prefix}{folder}"
         satellite_id = _IDS.get(folder.removeprefix(_PARTNER))
         if satellite_id is None:
-            faults.append(UnreadableFile(path, f"the name contains no radio id; {_REMEDY}"))
+            fault = f"the name contains no radio id; {_REMEDY}"
         elif satellite_id == own_id:
             remedy = "put our own files into its parent folder, or set [formation] own_id to our radio id"
-            faults.append(UnreadableFile(path, f"{own_id} is our own radio id; {remedy}"))
+            fault = f"{own_id} is our own radio id; {remedy}"
         elif satellite_id in found:
-            remedy = "put all files of the satellite into one folder"
-            faults.append(UnreadableFile(path, f"{found[satellite_id]} is of the same satellite; {remedy}"))
+            fault = f"{found[satellite_id]} is of the same satellite; put all files of the satellite into one folder"
         else:
             found[satellite_id] = path
+            continue
+        faults.append(SourceFile(seq=0, name=path, fault=fault))
     return [(f"{path}/", satellite_id) for satellite_id, path in sorted(found.items())]
 
 
@@ -111,11 +111,11 @@ def _numbered(names: Sequence[str]) -> list[str]:
     return [name for name in names if range_file_number(name) is not None]
 
 
-def _names(home: Path, prefix: str, faults: list[UnreadableFile]) -> list[str]:
+def _names(home: Path, prefix: str, faults: list[SourceFile]) -> list[str]:
     try:
         return os.listdir(home / prefix)  # noqa: PTH208 - called every second; names are enough
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        faults.append(UnreadableFile(prefix, error.strerror or str(error)))
+        faults.append(SourceFile(seq=0, name=prefix, fault=error.strerror or str(error)))
         return []

@@ -82,9 +82,6 @@ class SenseFile(BatchSource):
         settings: Settings of the run.
         size: Number of bytes to read; None for all.
 
-    Attributes:
-        layout: Layout of the records.
-
     Raises:
         OSError: The file cannot be read.
     """

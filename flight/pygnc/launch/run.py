@@ -18,12 +18,11 @@ import msgspec
 import satkit  # noqa: F401 - as above
 
 import pygnc
-from pygnc.bus.journal_writer import JournalWriter
-from pygnc.bus.messages import Event
 from pygnc.common.clock import SpacecraftReading
 from pygnc.common.constants import LAST_BATCH
 from pygnc.configuration.data_files import load_earth_orientation
 from pygnc.configuration.load import ConfigurationError
+from pygnc.configuration.run import Run
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.host.settings_slots import load_settings
@@ -31,7 +30,7 @@ from pygnc.launch.arguments import Arguments, UsageError, parse
 from pygnc.launch.restart import continued
 from pygnc.launch.workspace import (
     AlreadyRunningError,
-    HomeLock,
+    lock_home,
     make_run_folder,
     make_runtime_folder,
     recover_previous_run,
@@ -39,18 +38,17 @@ from pygnc.launch.workspace import (
 )
 from pygnc.outputs.batch_folder import BATCH, retire_batch
 from pygnc.outputs.status_files import StatusFiles
+from pygnc.supervisor.event_log import SUPERVISOR, EventLog
 from pygnc.supervisor.process import PR_SET_NAME, STOP_SIGNALS, ExitCode, SignalInbox, close_all_but
 from pygnc.supervisor.supervisor import PARTIAL, SLOW, Supervisor
-from pygnc.tasks.runtime import Run, run_task, share_heap_among_threads
+from pygnc.tasks.runtime import run_task, share_heap_among_threads
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
-from pygnc_system.files import remove_flat_folder
+from pygnc_system.files import remove_folder
 from pygnc_system.service_notifier import ServiceNotifier
 
 if TYPE_CHECKING:
     from pygnc.host.terminal import Terminal
 
-SUPERVISOR: Final = "supervisor"
-"""Task name in events of the process of main.py itself."""
 _MIRRORED: Final = "is a reflection (the fleet's default map); set it if the sensor is mounted otherwise"
 
 
@@ -62,7 +60,7 @@ def main(words: list[str]) -> int:
     try:
         arguments = continued(parse(words))
         settings, settings_fault = load_settings(arguments.config, home, strict=arguments.strict)
-        lock = HomeLock(home)
+        lock = lock_home(home)
     except (UsageError, ConfigurationError) as error:
         return _refuse(str(error), ExitCode.USAGE)
     except AlreadyRunningError:
@@ -80,8 +78,9 @@ def main(words: list[str]) -> int:
         dismiss_guard()
         if terminal is not None:
             terminal.restore()
-        remove_flat_folder(runtime)
-        lock.release()
+        with contextlib.suppress(OSError):
+            remove_folder(runtime)
+        os.close(lock)
 
 
 def _refuse(text: str, code: ExitCode) -> int:
@@ -123,7 +122,7 @@ def _run(
         config=arguments.config,
         from_last_run=arguments.from_last_run and _retire_last_batch(home),
     )
-    log = EventLog(run)
+    log = EventLog(partial(run.open_journal, "events"))
     if run.from_last_run:
         _prepare_last_batch(run, log)
     elif arguments.from_last_run:
@@ -158,9 +157,7 @@ def _run(
         service_manager=ServiceNotifier.from_environment(),
     )
     code = supervisor.run()
-    files = StatusFiles(
-        home, folder, runtime, run_number=number, start=run.start, notify=partial(log.report, SUPERVISOR)
-    )
+    files = StatusFiles(run, partial(log.report, SUPERVISOR))
     files.write_final(supervisor.state)
     log.close()
     recover_run(folder)
@@ -186,7 +183,7 @@ def _retire_last_batch(home: Path) -> bool:
         return False
 
 
-def _prepare_last_batch(run: Run, log: "EventLog") -> None:
+def _prepare_last_batch(run: Run, log: EventLog) -> None:
     """Complete the last run's files from its input journal, and limit their size."""
     from pygnc.outputs.last_batch import (  # noqa: PLC0415 - few runs need it
         add_open_record,
@@ -227,65 +224,6 @@ def _journal_header(arguments: Arguments, settings: Settings, number: int, orien
             "settings": settings,
         }
     )
-
-
-class EventLog:
-    """The events journal; warnings and errors are also printed to stderr.
-
-    Attributes:
-        fault: reason why events are not recorded on the disk, or None.
-    """
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._journal: JournalWriter | None = None
-        self._lost = 0
-        self._loss: str | None = None
-        self.fault: str | None = None
-
-    def report(self, task: str, severity: str, name: str, text: str) -> None:
-        """Record an event; count it as lost if neither disk nor memory has room for it."""
-        if severity != "info":
-            first_line = text.partition("\n")[0]
-            with contextlib.suppress(OSError):  # the terminal may be gone; the journal has the event
-                print(f"pygnc: {task}: {first_line}", file=sys.stderr, flush=True)
-        if self._lost and self._use(partial(_append, SUPERVISOR, "error", "events_lost", f"{self._lost} not recorded")):
-            self._lost = 0
-        if not self._use(partial(_append, task, severity, name, text)):
-            self._lost += 1
-
-    def sync_if_due(self) -> None:
-        """Start to sync due events to the disk."""
-        self._use(JournalWriter.sync_if_due)
-
-    def finish_sync(self) -> None:
-        """Wait for the end of a sync, because a process that forks must have no other threads."""
-        self._use(JournalWriter.finish_sync)
-
-    def close(self) -> None:
-        """Close the journal."""
-        self._use(JournalWriter.close)
-
-    def _use(self, action: Callable[[JournalWriter], None]) -> bool:
-        """Apply `action` to the journal; after an OSError, open the journal again at the next use."""
-        try:
-            self._journal = self._journal or self._run.open_journal("events")
-            action(self._journal)
-        except OSError as error:
-            self.fault = self._loss = f"events: {error.strerror}"
-            if self._journal is not None:
-                with contextlib.suppress(OSError):
-                    self._journal.close()
-            self._journal = None
-            return False
-        self.fault = self._loss or self._journal.fault
-        return True
-
-
-def _append(task: str, severity: str, name: str, text: str, journal: JournalWriter) -> None:
-    seq = journal.last_seq + 1
-    event = Event(seq, task, severity, name, text, t_mono_ns=time.monotonic_ns(), t_wall_ns=time.time_ns())
-    journal.append([msgspec.msgpack.encode(event)])
 
 
 def guard_terminal(terminal: "Terminal") -> Callable[[], None]:

@@ -83,7 +83,7 @@ _REFUSED: Final = (ExitCode.USAGE, ExitCode.ALREADY_RUNNING, ExitCode.NO_HOME)
 
 
 def main(words: list[str]) -> int:
-    """Install or remove the service as the words demand; return the exit code."""
+    """Install or remove the service according to the arguments; return the exit code."""
     parser = _parser()
     chosen = parser.parse_args(words)
     try:
@@ -108,8 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--install", action="store_true", help="Write the unit; needs sudo.")
     action.add_argument("--uninstall", action="store_true", help="Stop the service and remove the unit; needs sudo.")
-    parser.add_argument("--user", default="", help="User of the run; by default the one who calls this.")
-    parser.add_argument("--home", type=Path, help="Home folder of the run; by default that of the user.")
+    parser.add_argument("--user", default="", help="User of the run (default: the calling user).")
+    parser.add_argument("--home", type=Path, help="Home folder of the run (default: that of the user).")
     parser.add_argument("--terminal", type=Path, help="Serial line to the host, such as /dev/ttyAMA0.")
     parser.add_argument(
         "--arguments", default="60 0", help=f"Arguments of a start without ~/{ARGUMENTS_FILE} (default: '60 0')."

@@ -8,7 +8,7 @@ from typing import Final
 
 from pygnc.bus.disk_guard import RUN
 from pygnc.bus.journal_files import recover_folder
-from pygnc_system.files import remove_flat_folder
+from pygnc_system.files import remove_folder
 
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made in it is private (0700), owned and checked
 
@@ -17,25 +17,22 @@ class AlreadyRunningError(RuntimeError):
     """Error raised when another main.py runs in the same home."""
 
 
-class HomeLock:
-    """Lock on a home folder, held during a run. It locks the folder itself, so it works on a read-only disk.
+def lock_home(home: Path) -> int:
+    """Lock a home folder until the returned descriptor is closed.
+
+    The folder itself is locked, so this works on a read-only disk.
 
     Raises:
-        AlreadyRunningError: another process holds it.
+        AlreadyRunningError: another process holds the lock.
         OSError: the folder does not exist.
     """
-
-    def __init__(self, home: Path) -> None:
-        self._descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._descriptor)
-            raise AlreadyRunningError(str(home)) from None
-
-    def release(self) -> None:
-        """Release the lock."""
-        os.close(self._descriptor)
+    descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise AlreadyRunningError(str(home)) from None
+    return descriptor
 
 
 def make_run_folder(home: Path) -> tuple[int, Path, str | None]:
@@ -84,7 +81,7 @@ def make_runtime_folder(home: Path) -> Path:
     folder = runtime_folder(home)
     try:
         if _is_ours(folder):
-            remove_flat_folder(folder)
+            remove_folder(folder)
         folder.mkdir(mode=0o700)
     except OSError:
         import tempfile  # noqa: PLC0415 - seldom needed, and it would delay every start

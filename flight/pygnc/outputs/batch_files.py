@@ -129,10 +129,8 @@ class BatchAdditions:
         """Append a packet."""
         if message.source == DEVICES:
             self._of_devices += 1
-        elif isinstance(message, SensorSample):
-            self._write(self._assembler.add_sample(message.raw))
-        elif isinstance(message, GnssFix) and message.kind == SENSE_GPS:
-            self._write(self._assembler.add_fix(message.raw))
+        elif isinstance(message, SensorSample) or (isinstance(message, GnssFix) and message.kind == SENSE_GPS):
+            self._write(self._assembler.add(message.raw))
         else:
             self._row(message.satellite_id).append(message.raw)
 

@@ -46,11 +46,11 @@ def add_open_record(home: Path) -> int:
         return 0  # the journal belongs to another run
     assembler = SenseAssembler(layout)
     for packet in known:
-        _take(assembler, packet)
+        assembler.add(packet)
     assembler.finish()
     records = []
     for packet in packets[places[-1] + 1 :]:
-        records += _take(assembler, packet)
+        records += assembler.add(packet).records
     records += assembler.finish().records
     if records:
         durable_append(path, b"".join(records))
@@ -115,8 +115,3 @@ def _newest_packets(logs: Path) -> Iterator[bytes]:
             message = decode_input(record.payload)
             if isinstance(message, SensorSample | GnssFix) and message.kind in {SENSE_SENSORS, SENSE_GPS}:
                 yield message.raw
-
-
-def _take(assembler: SenseAssembler, packet: bytes) -> list[bytes]:
-    is_sample = len(packet) == _SAMPLE_BYTES
-    return (assembler.add_sample(packet) if is_sample else assembler.add_fix(packet)).records

@@ -1,11 +1,11 @@
 """File with the orbit as mean elements, made in small steps while the orbit task is idle."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Final
 
 from msgspec.structs import replace
 
+from pygnc.configuration.run import Notify, Run
 from pygnc.estimators.orbit.elements_fit import FitError, FittedElements
 from pygnc.formats import omm_record
 from pygnc.navigation.orbit import OrbitTracker
@@ -19,27 +19,10 @@ PERIOD_S: Final = 1_800.0
 
 
 class OmmFile:
-    """Writer of `~/pygnc_omm.bin`.
+    """Writer of `~/pygnc_omm.bin`."""
 
-    Args:
-        home: Folder of the host's files.
-        run_number: Number of the run.
-        catalogue_number: Catalogue number of our satellite, 0 if unknown.
-        tracker: Tracker of the orbit.
-        notify: Function that reports an event: severity, name, text.
-    """
-
-    def __init__(
-        self,
-        home: Path,
-        run_number: int,
-        catalogue_number: int,
-        tracker: OrbitTracker,
-        notify: Callable[[str, str, str], None],
-    ) -> None:
-        self._path = home / OMM_FILE
-        self._run_number = run_number
-        self._catalogue_number = catalogue_number
+    def __init__(self, run: Run, tracker: OrbitTracker, notify: Notify) -> None:
+        self._run = run
         self._tracker = tracker
         self._notify = notify
         self._steps: Iterator[FittedElements | None] | None = None
@@ -69,6 +52,7 @@ class OmmFile:
             self._steps, self._next_s = None, now_s + PERIOD_S
 
     def _write(self, fitted: FittedElements) -> None:
-        values = {**self._tracker.fit_values(fitted), "run_number": self._run_number}
-        elements = replace(fitted.elements, catalogue_number=self._catalogue_number)
-        durable_write(self._path, omm_record.encode(elements, values))
+        values = {**self._tracker.fit_values(fitted), "run_number": self._run.number}
+        expected = self._run.settings.orbit.elements.expected_object
+        elements = replace(fitted.elements, catalogue_number=int(expected) if expected.isdigit() else 0)
+        durable_write(self._run.home / OMM_FILE, omm_record.encode(elements, values))

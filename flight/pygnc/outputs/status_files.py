@@ -2,9 +2,7 @@
 
 import contextlib
 import errno
-import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -12,7 +10,8 @@ import msgspec
 from pygnc.bus import control
 from pygnc.bus.journal_files import list_segments
 from pygnc.bus.messages import Message
-from pygnc.common.clock import SpacecraftReading, gps_ms_from_week, spacecraft_s_at
+from pygnc.common.clock import gps_ms_from_week
+from pygnc.configuration.run import Notify, Run
 from pygnc.formats import info, journal, status
 from pygnc.formats.causes import find_causes
 from pygnc.formats.status import Value
@@ -29,33 +28,13 @@ RESERVE_BYTES: Final = 1 << 15
 class StatusFiles:
     """The status record and the info line of a run; they report once each value that is not in the record.
 
-    Args:
-        home: Folder of the host's files.
-        folder: The run's journals on disk.
-        runtime: The run's private folder.
-        run_number: Number of the run.
-        start: Spacecraft time given at the start of the run.
-        notify: Function that reports an event: severity, name, text.
-
     Attributes:
         fault: reason why the files in the home could not be written, or empty.
     """
 
-    def __init__(
-        self,
-        home: Path,
-        folder: Path,
-        runtime: Path,
-        *,
-        run_number: int,
-        start: SpacecraftReading,
-        notify: Callable[[str, str, str], None],
-    ) -> None:
-        self._home = home
-        self._folder = folder
-        self._runtime = runtime
-        self._run_number = run_number
-        self._start = start
+    def __init__(self, run: Run, notify: Notify) -> None:
+        self._run = run
+        self._reserve = run.folder / RESERVE_FILE
         self._notify = notify
         self._generation = 0
         self._causes_reported = {"DISK"}  # it has events of its own
@@ -65,17 +44,17 @@ class StatusFiles:
     def reserve(self) -> None:
         """Reserve space for the files, unless the disk is full."""
         with contextlib.suppress(OSError):
-            reserve_space(self._folder / RESERVE_FILE, RESERVE_BYTES)
+            reserve_space(self._reserve, RESERVE_BYTES)
 
     def release(self) -> None:
         """Release the reserved space."""
         with contextlib.suppress(OSError):
-            (self._folder / RESERVE_FILE).unlink(missing_ok=True)
+            self._reserve.unlink(missing_ok=True)
 
     def write(self, state: control.RunState, newest: NewestEstimates) -> None:
         """Replace both files; report once each cause that limits the results, and that the files cannot be written."""
         self._generation += 1
-        fields = self._fields(state, newest.values(self._spacecraft_time_s()))
+        fields = self._fields(state, newest.values(self._run.spacecraft_time_s()))
         causes = find_causes(fields, {})  # those of `state.limits` have events of their own
         for word in causes.keys() - self._causes_reported:
             self._notify("warning", "limited", f"{word}: {causes[word]}")
@@ -84,22 +63,18 @@ class StatusFiles:
             self._replace_both(fields, state.limits)
             self.fault = ""
         except OSError as error:
-            fault = f"{error.filename or self._home}: {error.strerror}"
+            fault = f"{error.filename or self._run.home}: {error.strerror}"
             if fault != self.fault:
                 self.fault = fault
                 self._notify("error", "status_not_written", fault)
 
     def write_final(self, state: control.RunState) -> None:
-        """Write the last status if the status task was killed before it did: the newest estimates are in the journals.
-
-        Args:
-            state: final state of the run.
-        """
+        """Write the last status in place of a killed status task, with the newest estimates in the journals."""
         try:
-            last = status.decode(read_input(self._home / STATUS_FILE))
+            last = status.decode(read_input(self._run.home / STATUS_FILE))
         except (OSError, status.StatusError):
             last = {}
-        if last.get("run_number") != self._run_number:
+        if last.get("run_number") != self._run.number:
             last = {}
         self._generation = int(last.get("generation", 0)) + 1
         if last.get("phase") == run_values(state)[0]["phase"]:
@@ -108,7 +83,7 @@ class StatusFiles:
         try:
             for name, kind in STREAMS.items():
                 self._take_journal(newest, name, msgspec.msgpack.Decoder(kind).decode)
-            values = newest.values(self._spacecraft_time_s())
+            values = newest.values(self._run.spacecraft_time_s())
             last_ms = gps_ms_from_week(int(last.get("orbit_gps_week", 0)), int(last.get("orbit_gps_tow_ms", 0)))
             if newest.orbit is not None and last_ms is not None and last_ms > newest.orbit.gps_ms:
                 # The last record has a prediction, the journal has none.
@@ -118,23 +93,20 @@ class StatusFiles:
             return  # the events and the exit code report a disk that fails
 
     def final_causes(self, limits: Mapping[str, str]) -> list[str]:
-        """Return the words for what limits the results of a run that has ended."""
-        for folder in (self._runtime, self._home):
+        """Return the words of the causes that limit the results of a run that has ended."""
+        for folder in (self._run.runtime, self._run.home):
             with contextlib.suppress(OSError, status.StatusError):
                 return list(find_causes(status.decode(read_input(folder / STATUS_FILE)), limits))
         return []
 
-    def _spacecraft_time_s(self) -> int:
-        return spacecraft_s_at(time.monotonic_ns(), self._start)
-
     def _fields(self, state: control.RunState, estimates: Values) -> dict[str, Value]:
         """Return all fields; report once each value of a task that the record does not contain."""
-        now_s = self._spacecraft_time_s()
+        now_s = self._run.spacecraft_time_s()
         values, dropped = run_values(state)
         values |= {
             "generation": self._generation,
-            "run_number": self._run_number,
-            "uptime_s": now_s - self._start.t_spacecraft_s,
+            "run_number": self._run.number,
+            "uptime_s": now_s - self._run.start.t_spacecraft_s,
             "spacecraft_time_s": now_s,
         }
         fields, invalid = status.fill(estimates | values)
@@ -146,7 +118,7 @@ class StatusFiles:
 
     def _take_journal(self, newest: NewestEstimates, name: str, decode: Callable[[bytes], Message]) -> None:
         """Read the newest estimates of a stream from its journal, without messages that cannot be decoded."""
-        for segment in list_segments((self._folder, self._runtime), name)[-2:]:
+        for segment in list_segments(self._run.journal_folders, name)[-2:]:
             for record in journal.scan(segment.path.read_bytes()).records:
                 if record.kind is journal.Kind.MESSAGE:
                     with contextlib.suppress(msgspec.DecodeError):
@@ -162,22 +134,22 @@ class StatusFiles:
         try:
             for name, content in files.items():
                 self._replace(name, content)
-                (self._runtime / name).unlink(missing_ok=True)
+                (self._run.runtime / name).unlink(missing_ok=True)
         except OSError:
             with contextlib.suppress(OSError):  # the host link reads these
                 for name, content in files.items():
-                    durable_write(self._runtime / name, content)
+                    durable_write(self._run.runtime / name, content)
             raise
 
     def _replace(self, name: str, content: bytes) -> None:
         """Replace a file in the home; on a full disk, use the reserved space, then the old file's."""
         try:
-            durable_write(self._home / name, content)
+            durable_write(self._run.home / name, content)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            (self._folder / RESERVE_FILE).unlink(missing_ok=True)
+            self._reserve.unlink(missing_ok=True)
             try:
-                durable_write(self._home / name, content)
+                durable_write(self._run.home / name, content)
             except OSError:
-                overwrite(self._home / name, content)
+                overwrite(self._run.home / name, content)

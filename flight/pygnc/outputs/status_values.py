@@ -1,7 +1,7 @@
 """Values of the status record: from the newest estimates, and from the state of the run and its tasks.
 
-Both come from other tasks. No value is checked here, except where another one is computed from it: words that no
-enumeration has remain words, and `pygnc.formats.status.fill` drops them.
+Both come from other tasks. Values are checked here only if another one is computed from them. Words that are not in
+their enumeration remain strings, which `pygnc.formats.status.fill` drops.
 """
 
 import math
@@ -76,7 +76,7 @@ class NewestEstimates:
 
 
 def run_values(state: control.RunState) -> tuple[Values, dict[str, str]]:
-    """Return the values of the run and its tasks, and the reason for each task and counter that is in none of them."""
+    """Return the values of the run and its tasks, and the reasons why tasks and counters are not in the record."""
     values: Values = {"phase": _number(Phase, state.phase), "events": state.events}
     sums = {"not_recorded": state.not_recorded}
     dropped: dict[str, str] = {}

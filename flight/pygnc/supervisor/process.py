@@ -65,7 +65,7 @@ class TaskSpec:
         reads: streams and files that the task reads.
         writes: streams and files that the task writes.
         stop_stage: number of the stage of a stop, 0 to 4, in which the task is asked to finish.
-        on_demand: true if the task is started when the source says that it is needed, not with the run.
+        on_demand: true if the task is started when the source reports that it is needed, not with the run.
         critical: true if the run ends when the task fails after all restarts.
         silence_limit_s: time without a response to a ping, and without using or awaiting a processor, after which the
             task is killed and restarted.
@@ -210,8 +210,8 @@ def _run_forked(spec: TaskSpec, run_child: RunChild, channel: socket.socket, par
     """Run the task in the forked process; never returns."""
     code = 1
     try:
-        # The kernel kills the task when main.py ends, whatever state either is in. main.py may have ended before this
-        # call, therefore the check of getppid() below.
+        # The kernel kills the task when main.py ends, in any state of both. main.py may have ended before this call,
+        # therefore the check of getppid() below.
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         _prctl(PR_SET_NAME, f"pygnc-{spec.name}"[:15].encode())
         _raise_oom_score(spec.oom_score_adj)
@@ -242,9 +242,6 @@ class SignalInbox:
     """Collector of the signals that ask a process to stop.
 
     Handlers are installed explicitly, so that SIGINT works even if it was inherited as ignored.
-
-    Args:
-        numbers: the signals.
 
     Attributes:
         descriptor: file descriptor that becomes readable when a signal arrives.

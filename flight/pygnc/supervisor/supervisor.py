@@ -22,11 +22,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from pygnc.bus import control
+from pygnc.supervisor.event_log import SUPERVISOR, EventLog
 from pygnc.supervisor.process import (
     NOT_STARTED,
     Child,
@@ -118,23 +119,6 @@ class StopPlan:
         return due
 
 
-class Events(Protocol):
-    """Destination of events; its methods raise no OSError."""
-
-    @property
-    def fault(self) -> str | None:
-        """Reason why events are not recorded on the disk, or None."""
-
-    def report(self, task: str, severity: str, name: str, text: str) -> None:
-        """Record an event."""
-
-    def sync_if_due(self) -> None:
-        """Start to sync recent events to the disk; called twice a second."""
-
-    def finish_sync(self) -> None:
-        """Wait for the end of a sync; called before each fork."""
-
-
 class Supervisor:
     """Parent of the tasks of a table until the run ends.
 
@@ -160,7 +144,7 @@ class Supervisor:
         self,
         specs: Sequence[TaskSpec],
         run_child: RunChild,
-        events: Events,
+        events: EventLog,
         inbox: SignalInbox,
         *,
         timeout_s: float,
@@ -398,7 +382,7 @@ class Supervisor:
                 self._service_manager.ready()
             self._service_manager.show(phase)
             self._phase = phase
-            self._report("supervisor", "info", "phase", phase)
+            self._report(SUPERVISOR, "info", "phase", phase)
             self._send_run_state()
         if self._exit_when_done and phase in {"idle", "no_data"}:
             self._begin_stop("done", ExitCode.OK, now)
@@ -407,7 +391,7 @@ class Supervisor:
         start_s = now - self._began_at_s
         if self._phase == "starting" and start_s > SLOW_START_S:
             self._limits[SLOW] = f"the start of the tasks took {start_s:.0f} s; results take long"
-            self._report("supervisor", "warning", "slow", self._limits[SLOW])
+            self._report(SUPERVISOR, "warning", "slow", self._limits[SLOW])
 
     def _present_phase(self) -> str:
         children = self._children
@@ -449,7 +433,7 @@ class Supervisor:
         self._phase = "stopping"
         self._restart_at_s.clear()
         arm_hard_exit(HARD_EXIT_AT_S, self._before_hard_exit)
-        self._report("supervisor", "info", "stop", cause)
+        self._report(SUPERVISOR, "info", "stop", cause)
 
     def _advance_stop(self, stop: StopPlan, now: float) -> None:
         stages = sorted({child.spec.stop_stage for child in self._children.values()})

@@ -2,47 +2,56 @@
 
 A task that is a function of its inputs saves its state and the number of the last input processed in a checkpoint. A
 restarted task loads it, processes the inputs after it again, and so computes some messages a second time.
-`ResumableWriter` drops the messages that are in the journal already.
+`ResumableWriter` drops the messages that are in the journal already. `EstimatorTask` combines both.
 """
 
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 import msgspec
 
-from pygnc.bus.messages import Message
-from pygnc.bus.streams import StreamWriter
+from pygnc.bus import control
+from pygnc.bus.messages import InputMessage, Message, OrbitMessage
+from pygnc.bus.streams import StreamReader, StreamWriter
+from pygnc.configuration.run import Notify, Run
+from pygnc.tasks.runtime import Context, Task
 from pygnc_system.files import durable_write
 
 INTERVAL_S: Final = 1.0
 _CRC_BYTES: Final = 4
 
-_Checkpoint = TypeVar("_Checkpoint", bound=msgspec.Struct)
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """State of a restarted task: last messages read and written, and the tracker; None before the first checkpoint.
+
+    A checkpoint of the formation task is valid for the same number of `memory_kills` only: after lack of memory, its
+    arcs are shorter.
+    """
+
+    last_input_seq: int = 0
+    last_orbit_seq: int = 0
+    last_output_seq: int = 0
+    tracker: bytes | None = None
+    memory_kills: int = 0
 
 
-class CheckpointFile(Generic[_Checkpoint]):
+class CheckpointFile:
     """Checkpoint of one task in the run's private folder, with its predecessor; valid for this run only.
 
     A file is the CRC-32 of the checkpoint (4 bytes, little-endian) and the checkpoint.
-
-    Args:
-        path: the file.
-        kind: type of the checkpoint.
-        notify: reports events: severity, name, text.
     """
 
-    def __init__(self, path: Path, kind: type[_Checkpoint], notify: Callable[[str, str, str], None]) -> None:
+    def __init__(self, path: Path, notify: Notify) -> None:
         self._path = path
         self._previous = path.with_name(path.name + ".previous")
-        self._kind = kind
         self._notify = notify
         self._due_s = time.monotonic() + INTERVAL_S
         self._is_writable = True
 
-    def load(self) -> _Checkpoint | None:
+    def load(self) -> Checkpoint | None:
         """Return the newest undamaged checkpoint, or None if there is none."""
         for path in (self._path, self._previous):
             try:
@@ -59,7 +68,7 @@ class CheckpointFile(Generic[_Checkpoint]):
         """True if the newest checkpoint is older than `INTERVAL_S`."""
         return time.monotonic() >= self._due_s
 
-    def save(self, checkpoint: _Checkpoint) -> None:
+    def save(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint before the newest one; report once if that is impossible."""
         self._due_s = time.monotonic() + INTERVAL_S
         content = msgspec.msgpack.encode(checkpoint)
@@ -73,22 +82,18 @@ class CheckpointFile(Generic[_Checkpoint]):
                 self._notify("warning", "checkpoint", f"{error}; a restart begins with an older checkpoint")
             self._is_writable = False
 
-    def _decode(self, content: bytes) -> _Checkpoint:
+    def _decode(self, content: bytes) -> Checkpoint:
         crc, content = content[:_CRC_BYTES], content[_CRC_BYTES:]
         if int.from_bytes(crc, "little") != zlib.crc32(content) or not content:
             raise ValueError(f"damaged, {len(crc) + len(content)} bytes")
-        return msgspec.msgpack.decode(content, type=self._kind)
+        return msgspec.msgpack.decode(content, type=Checkpoint)
 
 
 class ResumableWriter:
     """Writer of a task's output stream that drops messages that an earlier process of the task has written.
 
-    Args:
-        stream: the output stream.
-        last_seq: number of the last message produced before the checkpoint.
-
     Attributes:
-        last_seq: number of the last message produced, dropped messages included.
+        last_seq: number of the last message produced, dropped messages included; at first that of the checkpoint.
     """
 
     def __init__(self, stream: StreamWriter, last_seq: int = 0) -> None:
@@ -101,3 +106,49 @@ class ResumableWriter:
         self.last_seq += len(messages)
         if messages[repeated:]:
             self._stream.write(messages[repeated:])
+
+
+class EstimatorTask(Task):
+    """Base of the tasks that write a stream of estimates, a function of the checkpoint and of the journals after it.
+
+    Task and stream have the same name. A checkpoint made after another number of memory kills is ignored.
+
+    Attributes:
+        saved: checkpoint from which the task continues.
+        stream: stream of estimates.
+        output: writer of new estimates to the stream.
+        input: reader of the input stream after the checkpoint.
+        orbit_failed: true once the orbit task is given up; set only if the task table sets `reports_run`.
+    """
+
+    def __init__(self, run: Run, context: Context, notify: Notify, name: str, memory_kills: int = 0) -> None:
+        super().__init__(run, context, notify)
+        self._checkpoint = CheckpointFile(run.runtime / f"{name}.checkpoint", notify)
+        saved = self._checkpoint.load()
+        is_valid = saved is not None and saved.memory_kills == memory_kills
+        self.saved = saved if saved is not None and is_valid else Checkpoint(memory_kills=memory_kills)
+        self._saved_seq = self.saved.last_input_seq
+        self.stream = self.open_stream(name)
+        self.output = ResumableWriter(self.stream, self.saved.last_output_seq)
+        self.input = self.open_reader("input", InputMessage, after_seq=self._saved_seq)
+        self.orbit_failed = False
+
+    def open_orbits(self) -> StreamReader:
+        """Open the orbit stream for reading after the checkpoint."""
+        return self.open_reader("orbit", OrbitMessage, after_seq=self.saved.last_orbit_seq)
+
+    def on_run_state(self, state: control.RunState) -> None:
+        """Note a failure of the orbit task, which then sends no more orbits."""
+        self.orbit_failed = any(task.name == "orbit" and task.state == "failed" for task in state.tasks)
+
+    def is_checkpoint_due(self, last_input_seq: int) -> bool:
+        """Return True if the newest checkpoint is older than `INTERVAL_S` and inputs have been processed since."""
+        return self._checkpoint.is_due and last_input_seq > self._saved_seq
+
+    def save(self, tracker: bytes, last_input_seq: int, last_orbit_seq: int = 0) -> None:
+        """Save a checkpoint of a tracker that has processed these messages."""
+        self._saved_seq = last_input_seq
+        last_output_seq = self.output.last_seq
+        self._checkpoint.save(
+            Checkpoint(last_input_seq, last_orbit_seq, last_output_seq, tracker, self.saved.memory_kills)
+        )

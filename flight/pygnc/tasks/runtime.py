@@ -24,21 +24,17 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 import msgspec
 import zmq
 
 from pygnc.bus import control
-from pygnc.bus.disk_guard import DiskGuard
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Message
 from pygnc.bus.streams import LINGER_MS, StreamReader, StreamWriter
-from pygnc.common.clock import SpacecraftReading, spacecraft_s_at
-from pygnc.configuration.settings import Settings
-from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.configuration.run import Notify, Run
 from pygnc.supervisor.process import NOT_STARTED, ExitCode, SignalInbox, TaskSpec
 from pygnc.supervisor.supervisor import DRAIN_STAGES
 
@@ -53,67 +49,13 @@ ZMQ_THREADS: Final = 2
 TRACEBACK_MAX: Final = 8000
 _NOT_DURABLE: Final = "the stream is kept in memory only"
 
-Notify = Callable[[str, str, str], None]
-"""Reports an event: severity, name, text."""
+Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"
 PollSource: TypeAlias = "zmq.Socket[bytes] | int"
 """A ZeroMQ socket or a file descriptor."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Constants of one run, shared by all its tasks.
-
-    Attributes:
-        home: folder of the host's files.
-        folder: the run's journals on disk.
-        runtime: the run's private folder in memory: sockets, checkpoints, journals that the disk does not accept.
-        number: number of the run, part of the name of its folder.
-        settings: the configuration.
-        header: payload of every journal's HEADER record.
-        earth_orientation: table of Earth orientation parameters.
-        start: spacecraft time given to main.py, with the monotonic clock at that moment.
-        has_terminal: true if the host communicates over the terminal that started main.py.
-        config: settings file given by --config.
-        from_last_run: true if the run begins with the files written by the previous run.
-        memory_kills: how often this process's task has run out of memory in this run.
-    """
-
-    home: Path
-    folder: Path
-    runtime: Path
-    number: int
-    settings: Settings
-    header: bytes
-    earth_orientation: EarthOrientationTable
-    start: SpacecraftReading
-    has_terminal: bool = False
-    config: Path | None = None
-    from_last_run: bool = False
-    memory_kills: int = 0
-
-    @property
-    def has_host(self) -> bool:
-        """True if there is a line to the host."""
-        return self.has_terminal or bool(self.settings.host.port)
-
-    @property
-    def journal_folders(self) -> tuple[Path, Path]:
-        """Folders in which a journal's files may be."""
-        return self.folder, self.runtime
-
-    def open_journal(self, name: str) -> JournalWriter:
-        """Open a journal of this run for writing, subject to the disk ceiling."""
-        logs = self.settings.logs
-        guard = DiskGuard(self.folder, logs.ceiling_bytes, logs.reserve_bytes)
-        return JournalWriter(self.folder, self.runtime, name, self.header, guard.may_grow)
-
-    def spacecraft_time_s(self) -> int:
-        """Return the present spacecraft time, from the time at the start and the monotonic clock."""
-        return spacecraft_s_at(time.monotonic_ns(), self.start)
-
-
 class Task(ABC):
-    """Base of the tasks. All hooks are called from one loop.
+    """Base of the tasks. All hooks are called from one loop. The base closes the streams and readers that it opens.
 
     Attributes:
         run: constants of the run.
@@ -122,21 +64,22 @@ class Task(ABC):
         stop_request: reason to stop the whole run, or empty.
     """
 
-    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
+    def __init__(self, run: Run, context: Context, notify: Notify) -> None:
         self.run = run
         self.context = context
         self.notify = notify
         self.stop_request = ""
         self._streams: list[StreamWriter] = []
+        self._readers: dict[str, StreamReader] = {}
         self._durable: list[JournalWriter] = []
         self._faults_reported = 0
         self._undecodable: set[str] = set()
 
     # --- Hooks -----------------------------------------------------------------------------------------------------
 
-    @abstractmethod
-    def sockets(self) -> "Sequence[PollSource]":
-        """Return the sockets and descriptors that wake the loop; called before each wait."""
+    def sockets(self) -> Sequence[PollSource]:
+        """Return the sockets and descriptors that wake the loop, by default of all readers; called before each wait."""
+        return [reader.socket for reader in self._readers.values()]
 
     def wait_s(self) -> float:
         """Return the maximum time that the loop may wait now, s."""
@@ -150,9 +93,12 @@ class Task(ABC):
     def progress(self) -> control.Progress:
         """Return progress and counters."""
 
-    @abstractmethod
     def close(self) -> None:
-        """Write pending data and close all files; the loop calls this last."""
+        """Close streams and readers; a task with pending data writes it first. The loop calls this last."""
+        for stream in self._streams:
+            stream.close()
+        for reader in self._readers.values():
+            reader.close()
 
     def on_run_state(self, state: control.RunState) -> None:
         """Receive the state of the run; called only if the task table sets `reports_run`."""
@@ -174,7 +120,8 @@ class Task(ABC):
     def open_reader(self, name: str, kind: object, *, after_seq: int = 0) -> StreamReader:
         """Open a stream of messages of type `kind` (a class or a union) for reading after message `after_seq`.
 
-        Messages that cannot be decoded are dropped; the first one is reported.
+        Messages that cannot be decoded are dropped; the first one is reported. An earlier reader of the stream is
+        closed.
         """
         decoder = msgspec.msgpack.Decoder(kind)
 
@@ -189,7 +136,11 @@ class Task(ABC):
                 return None
             return message
 
-        return StreamReader(self.context, self.run.runtime, name, self.run.journal_folders, decode, after_seq=after_seq)
+        if name in self._readers:
+            self._readers[name].close()
+        folders = self.run.journal_folders
+        self._readers[name] = StreamReader(self.context, self.run.runtime, name, folders, decode, after_seq=after_seq)
+        return self._readers[name]
 
     def stream_sockets(self) -> "list[zmq.Socket[bytes]]":
         """Return the sockets on which readers join the task's streams."""
@@ -201,6 +152,11 @@ class Task(ABC):
             stream.answer_subscriptions()
         for journal in self._durable:
             journal.sync_if_due()
+
+    def stream_counts(self) -> dict[str, int]:
+        """Return the counters of lost messages and of streams that are not completely on disk."""
+        lost = sum(reader.lost for reader in self._readers.values())
+        return {"lost_messages": lost, "not_recorded": self.not_recorded()}
 
     def not_recorded(self) -> int:
         """Return the number of durable streams that are not completely on disk; report each change."""
@@ -219,7 +175,7 @@ def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
         return NOT_STARTED
     try:
         TaskLoop(spec, replace(run, memory_kills=spec.memory_kills), channel).run()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it must reach the events journal before the restart
+    except Exception as error:  # noqa: BLE001 - any error must reach the events journal before the restart
         trace = "".join(traceback.format_exception(error))[-TRACEBACK_MAX:]
         control.send(channel, control.Notice("error", "crash", f"{error!r:.500}\n{trace}"))
         return ExitCode.OUT_OF_MEMORY if isinstance(error, MemoryError) else 1
@@ -251,7 +207,7 @@ class TaskLoop:
         self._reported = self._trimmed = (0, False)
         self._next_trim_s = 0.0
         self._stop_requested = False
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._context: Context = zmq.Context()
         # The parent has imported shared modules only; each task imports its own, concurrently with the others.
         module = importlib.import_module(f"pygnc.tasks.{spec.name}.task")
         self._task: Task = getattr(module, spec.entry)(run, self._context, self._notify)
@@ -280,7 +236,7 @@ class TaskLoop:
         self._send_progress(0)
         self._context.destroy(linger=LINGER_MS)
 
-    def _watch(self, poller: zmq.Poller, watched: "Sequence[PollSource]") -> "Sequence[PollSource]":
+    def _watch(self, poller: zmq.Poller, watched: Sequence[PollSource]) -> Sequence[PollSource]:
         """Register the sockets that the task names now."""
         wanted = [*self._task.sockets(), *self._task.stream_sockets()]
         if wanted != watched:

@@ -147,7 +147,7 @@ def _range_series(folder: Path, settings: Settings) -> list[RangeSeries]:
     """Return the range files of the folder and of its partner folders, in rows of consecutive files."""
     folders, faults = list_range_folder(folder, "", settings.formation.own_id)
     for fault in faults:
-        raise ReplayError(f"{folder / fault.name}: {fault.reason}")
+        raise ReplayError(f"{folder / fault.name}: {fault.fault}")
     rows: list[RangeSeries] = []
     for found in folders:
         for names in found.rows():

@@ -7,9 +7,9 @@ from sqlalchemy import select, update
 
 from pygnc_station.store import schema
 from pygnc_station.store.store import Store, add_once
-from pygnc_system.backoff import Backoff
 
-_BACKOFF: Final = Backoff.doubling(5.0, 3600.0)
+_DELAYS_S: Final = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1280.0, 2560.0, 3600.0)
+"""Delays after the first, second, ... failure in a row; the last one repeats."""
 
 
 class RetryState(NamedTuple):
@@ -53,7 +53,8 @@ def note_failure(store: Store, name: str, problem: str, now_ms: int) -> RetrySta
 
 def retry_delay_ms(failures: int) -> int:
     """Return the delay after `failures` failures in a row; it varies by 20 %, so that stations do not synchronise."""
-    return int(_BACKOFF.delay_s(failures) * 1000 * random.uniform(0.8, 1.2))  # noqa: S311 - not a secret
+    delay_s = _DELAYS_S[min(max(failures, 1), len(_DELAYS_S)) - 1]
+    return int(delay_s * 1000 * random.uniform(0.8, 1.2))  # noqa: S311 - not a secret
 
 
 def _write(store: Store, state: RetryState) -> None:

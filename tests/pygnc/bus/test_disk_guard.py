@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pygnc.bus import disk_guard
-from pygnc.bus.disk_guard import DELIVERED, DiskGuard, OldRuns
+from pygnc.bus.disk_guard import DELIVERED, OldRuns, refusal_to_grow
 from pygnc.bus.journal_files import list_segments
 from pygnc.bus.journal_writer import JournalWriter
 
@@ -67,21 +67,21 @@ def test_never_removes_the_present_run_or_other_folders(logs: Path) -> None:
     (logs / "notes").mkdir()
     keep(old_runs(logs, 2, ceiling_bytes=SIZE))
     assert sorted(path.name for path in logs.iterdir()) == ["notes", "run-00002"]
-    reason = DiskGuard(logs / "run-00002", SIZE, 0).may_grow(SIZE)
+    reason = refusal_to_grow(logs / "run-00002", SIZE, 0, SIZE)
     assert reason is not None
     assert "ceiling" in reason
 
 
 def test_the_present_run_may_grow_while_old_runs_are_removed(logs: Path) -> None:
-    assert DiskGuard(logs / "run-00004", 2 * SIZE + 10_000, 0).may_grow(SIZE) is None
+    assert refusal_to_grow(logs / "run-00004", 2 * SIZE + 10_000, 0, SIZE) is None
 
 
 def test_keeps_the_reserve_free(logs: Path) -> None:
-    guard = DiskGuard(logs / "run-00004", 10**9, 2**62)
-    assert guard.may_grow(1) is None  # old runs will be removed
+    limits = logs / "run-00004", 10**9, 2**62
+    assert refusal_to_grow(*limits, 1) is None  # old runs will be removed
     keep(old_runs(logs, 4, 10**9, 2**62))
     assert numbers(logs) == [4]
-    reason = guard.may_grow(1)
+    reason = refusal_to_grow(*limits, 1)
     assert reason is not None
     assert "free on the disk" in reason
 
@@ -132,4 +132,4 @@ def test_closes_journals_of_old_runs_that_were_left_open(tmp_path: Path) -> None
 
 def test_a_disk_without_logs_has_no_old_runs(tmp_path: Path) -> None:
     keep(old_runs(tmp_path / "missing", 1))
-    assert DiskGuard(tmp_path / "missing" / "run-00001", CEILING, 0).may_grow(1) is not None
+    assert refusal_to_grow(tmp_path / "missing" / "run-00001", CEILING, 0, 1) is not None

@@ -35,8 +35,8 @@ def composed(stream: Iterable[tuple[str, bytes]], layout: SenseLayout = STANDARD
     composer = SenseAssembler(layout)
     records: list[bytes] = []
     spare: list[bytes] = []
-    for kind, raw in stream:
-        done = composer.add_sample(raw) if kind == "sample" else composer.add_fix(raw)
+    for _, raw in stream:
+        done = composer.add(raw)
         records += done.records
         spare += done.spare_fixes
     done = composer.finish()
@@ -66,8 +66,8 @@ def test_regular_packets_reproduce_the_file(terminated: bool) -> None:  # noqa: 
     layout = SenseLayout(5, terminated)
     content = CONTENT if terminated else b"".join(CONTENT[k : k + 249] for k in range(0, len(CONTENT), 251))
     composer = SenseAssembler(layout)
-    for number, (kind, raw) in enumerate(packets(content, layout), 1):
-        done = composer.add_sample(raw) if kind == "sample" else composer.add_fix(raw)
+    for number, (_, raw) in enumerate(packets(content, layout), 1):
+        done = composer.add(raw)
         assert len(done.records) == (number % 6 == 0)  # without delay
     assert composed(packets(content, layout), layout) == (content, [])
 
@@ -178,8 +178,8 @@ def test_a_clock_set_back_begins_a_new_record() -> None:
 def test_memory_of_the_assembler_is_bounded() -> None:
     composer = SenseAssembler()
     for k in range(3):
-        composer.add_sample(sample(START_S + k)[1])
+        composer.add(sample(START_S + k)[1])
     for k in range(500):
-        composer.add_fix(fix(START_S + 3 + k)[1])
+        composer.add(fix(START_S + 3 + k)[1])
         assert len(composer._fixes) < 40
     assert composer._samples == {}

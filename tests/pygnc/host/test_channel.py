@@ -200,7 +200,7 @@ def test_a_fragmented_line_is_abandoned_when_the_other_end_restarts() -> None:
     assert [line[:5] for line in drain(host, 0.1)] == [b">HELO"]
 
 
-def test_a_packet_after_a_newer_one_is_late_and_the_gap_is_counted() -> None:
+def test_a_packet_after_a_newer_one_is_late_and_a_repeated_one_is_dropped() -> None:
     pi = Channel(Direction.TO_HOST, PI_SESSION, "pi")
     greet(pi)
     for number, is_retry in ((1, False), (3, False), (2, True), (2, True), (60, False)):
@@ -212,8 +212,6 @@ def test_a_packet_after_a_newer_one_is_late_and_the_gap_is_counted() -> None:
         (2, True, True),
         (60, False, False),
     ]
-    assert pi.counts.repeated == 1
-    assert pi.missing == 60 - 32 - 1 - 3  # the 32 before the newest may still arrive
 
 
 def test_an_expired_packet_is_reported_to_the_other_end() -> None:
@@ -318,7 +316,6 @@ def test_an_echo_is_ignored() -> None:
     greet_host(host)
     host.send(PING, PING.pack(5), 0.0)
     host.receive(host_sentence("PING", Delivery.UNORDERED, 1, PING.pack(5)), 0.0)
-    assert host.counts.echoes == 1
     assert not [o for o in host.pop_events() if isinstance(o, Received | Acknowledged)]
 
 

@@ -53,17 +53,6 @@ class FakeDesk:
         self.stops += 1
 
 
-class MemorySlots:
-    def __init__(self) -> None:
-        self.contents = [b"", b""]
-
-    def read(self, slot: int) -> bytes:
-        return self.contents[slot]
-
-    def write(self, slot: int, content: bytes) -> None:
-        self.contents[slot] = content
-
-
 class Both:
     """Host and connection joined by a perfect line; each exchange takes 10 ms."""
 
@@ -71,9 +60,9 @@ class Both:
         self.now_s = 100.0
         self.desk = FakeDesk()
         self.storage = MemoryStorage({NAME: bytes(100_000)})
-        self.slots = MemorySlots()
+        self.slots = [b"", b""]
         values: dict[str, Any] = {"logs.ceiling_bytes": 5}
-        parameters = Parameters(values, lambda _: None, self.slots)
+        parameters = Parameters(values, lambda _: None, self.slots, self.slots.__setitem__)
         self.pi = HostConnection(Channel(Direction.TO_HOST, 9, "pygnc"), self.storage, parameters, self.desk)
         self.host = Channel(Direction.TO_PI, 7, "host")
         self.parser = SentenceParser()
@@ -137,7 +126,7 @@ def test_settings_are_answered() -> None:
     both.say(PGET, tail=b"logs.ceiling_bytes")
     both.say(PSET, tail=b"logs.ceiling_bytes = 6")
     assert [tail for _, tail in both.heard(PVAL)] == [b"logs.ceiling_bytes = 5", b"logs.ceiling_bytes = 6"]
-    assert any(both.slots.contents)
+    assert any(both.slots)
 
 
 def test_a_download_leaves_room_for_answers() -> None:

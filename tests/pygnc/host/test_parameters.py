@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pygnc.configuration.load import load
 from pygnc.configuration.settings import Settings
 from pygnc.host.channel_events import Received
-from pygnc.host.parameters import Parameters, encode_slot, merge_settings, read_slots
+from pygnc.host.parameters import Parameters, decode_slots, encode_slot, merge_settings
 from pygnc.host.sentence_types import PGET, PLST, PSET, PVAL, NakCause, ParameterFlag, SentenceType
 from pygnc.host.transfer import Refusal
 
@@ -23,9 +23,6 @@ class MemorySlots:
     def __init__(self) -> None:
         self.content = [b"", b""]
         self.fault: OSError | None = None
-
-    def read(self, slot: int) -> bytes:
-        return self.content[slot]
 
     def write(self, slot: int, content: bytes) -> None:
         if self.fault:
@@ -58,7 +55,7 @@ def make(slots: MemorySlots, folder: Path) -> Parameters:
         (folder / "changed.toml").write_text("".join(lines))
         return load(folder / "changed.toml", folder)
 
-    return Parameters(flat(Settings()), check, slots)
+    return Parameters(flat(Settings()), check, slots.content, slots.write)
 
 
 def leaves(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -84,13 +81,13 @@ def test_a_change_is_stored_for_the_next_start(parameters: Parameters, slots: Me
     both = ParameterFlag.CHANGED | ParameterFlag.NEXT_START
     assert ask(parameters, PSET, f"{NOISE} = 0.75") == [(f"{NOISE} = 0.75", both)]
     assert ask(make(slots, tmp_path), PGET, NOISE) == [(f"{NOISE} = 0.75", both)]
-    assert read_slots(slots).text == f"{NOISE} = 0.75\n"
+    assert decode_slots(slots.content).text == f"{NOISE} = 0.75\n"
 
 
 def test_a_change_can_be_removed(parameters: Parameters, slots: MemorySlots) -> None:
     ask(parameters, PSET, f"{NOISE}=0.75")
     assert ask(parameters, PSET, f"{NOISE} =") == [(f"{NOISE} = 0.6", ParameterFlag.NEXT_START)]
-    assert read_slots(slots).text == ""
+    assert decode_slots(slots.content).text == ""
 
 
 @pytest.mark.parametrize(
@@ -137,20 +134,20 @@ def test_the_older_slot_is_overwritten(parameters: Parameters, slots: MemorySlot
         before = list(slots.content)
         ask(parameters, PSET, f"{NOISE} = {value}")
         seen.append([k for k in range(2) if slots.content[k] != before[k]])
-        assert read_slots(slots).text == f"{NOISE} = {value}\n"
+        assert decode_slots(slots.content).text == f"{NOISE} = {value}\n"
     assert seen == [[0], [1], [0], [1]]
 
 
 def test_the_other_slot_survives_a_write_cut_at_any_byte(parameters: Parameters, slots: MemorySlots) -> None:
     ask(parameters, PSET, f"{NOISE} = 0.61")
     ask(parameters, PSET, f"{NOISE} = 0.62")
-    newest = read_slots(slots).slot
+    newest = decode_slots(slots.content).slot
     whole = slots.content[newest]
     for length in range(len(whole)):
         slots.content[newest] = whole[:length]
-        assert read_slots(slots).text == f"{NOISE} = 0.61\n"
+        assert decode_slots(slots.content).text == f"{NOISE} = 0.61\n"
         slots.content[newest] = whole[:length] + bytes(len(whole) - length)
-        assert read_slots(slots).text == f"{NOISE} = 0.61\n" or length >= len(whole.rstrip(b"\0"))
+        assert decode_slots(slots.content).text == f"{NOISE} = 0.61\n" or length >= len(whole.rstrip(b"\0"))
 
 
 @given(st.binary(max_size=60), st.integers(0, 500))
@@ -160,16 +157,16 @@ def test_a_damaged_slot_is_rejected_or_unchanged(noise: bytes, place: int) -> No
     bad = bytearray(good)
     bad[place % len(bad)] ^= 1 + place % 255
     slots.content = [bytes(bad), noise]
-    assert read_slots(slots).generation == 0
+    assert decode_slots(slots.content).generation == 0
     slots.content = [noise, good]
-    assert read_slots(slots).text == "a = 1\n"
+    assert decode_slots(slots.content).text == "a = 1\n"
 
 
 def test_a_stored_setting_that_no_longer_exists_is_dropped(slots: MemorySlots, tmp_path: Path) -> None:
     slots.content[0] = encode_slot(3, "old.name = 1\n" + f"{NOISE} = 0.61\n")
     parameters = make(slots, tmp_path)
     ask(parameters, PSET, "logs.reserve_bytes = 5000000")
-    assert read_slots(slots).text == f"{NOISE} = 0.61\nlogs.reserve_bytes = 5000000\n"
+    assert decode_slots(slots.content).text == f"{NOISE} = 0.61\nlogs.reserve_bytes = 5000000\n"
 
 
 def test_changes_override_the_settings_file() -> None:

@@ -7,11 +7,11 @@ import pytest
 from pygnc.configuration.load import ConfigurationError
 from pygnc.configuration.settings import HostSettings, Settings
 from pygnc.host.parameters import encode_slot
-from pygnc.host.settings_slots import NAMES, SettingsSlots, changed_settings, load_settings, named_values
+from pygnc.host.settings_slots import NAMES, changed_settings, load_settings, named_values, write_slot
 
 
 def keep(home: Path, generation: int, text: str) -> None:
-    SettingsSlots(home).write(generation % 2, encode_slot(generation, text))
+    write_slot(home, generation % 2, encode_slot(generation, text))
 
 
 def test_uses_the_settings_file_without_changes(tmp_path: Path) -> None:

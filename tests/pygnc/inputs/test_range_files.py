@@ -165,7 +165,7 @@ def test_reports_a_file_replaced_by_a_shorter_one(tmp_path: Path, shorter: int) 
     (tmp_path / "range" / "partner_75" / "rng00005.bin").write_bytes(stream[:shorter])
     _, (fault,) = find_arrivals(tmp_path, reader.counters.files, SETTINGS)
     assert fault.name == "range/partner_75/rng00005.bin"
-    assert f"shorter than the {len(stream)} bytes" in fault.reason
+    assert f"shorter than the {len(stream)} bytes" in fault.fault
 
 
 def test_packets_carry_the_radio_id_of_the_partner_that_wrote_them(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_reports_an_invalid_partner_folder_with_the_remedy(tmp_path: Path, folde
     folders, (fault,) = list_range_files(tmp_path, own_id=77)
     assert [found.prefix for found in folders] == ["", "range/"]
     assert fault.name == f"range/{folder}"
-    assert fault.reason.startswith(reason)
+    assert fault.fault.startswith(reason)
 
 
 def test_prefers_the_numbered_folder_of_a_satellite(tmp_path: Path) -> None:

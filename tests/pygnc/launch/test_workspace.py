@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,7 +11,7 @@ from pygnc.bus.journal_writer import JournalWriter
 from pygnc.launch import workspace
 from pygnc.launch.workspace import (
     AlreadyRunningError,
-    HomeLock,
+    lock_home,
     make_run_folder,
     make_runtime_folder,
     recover_previous_run,
@@ -18,18 +19,18 @@ from pygnc.launch.workspace import (
 
 
 def test_a_home_has_one_run_at_a_time(tmp_path: Path) -> None:
-    lock = HomeLock(tmp_path)
+    lock = lock_home(tmp_path)
     with pytest.raises(AlreadyRunningError):
-        HomeLock(tmp_path)
-    lock.release()
-    HomeLock(tmp_path).release()
+        lock_home(tmp_path)
+    os.close(lock)
+    os.close(lock_home(tmp_path))
 
 
 def test_the_lock_is_released_with_its_process(tmp_path: Path) -> None:
-    program = "import sys, os; from pathlib import Path; from pygnc.launch.workspace import HomeLock; "
-    program += "lock = HomeLock(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    program = "import sys, os; from pathlib import Path; from pygnc.launch.workspace import lock_home; "
+    program += "lock = lock_home(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
     assert subprocess.run([sys.executable, "-c", program, tmp_path], check=False).returncode == -9
-    HomeLock(tmp_path).release()
+    os.close(lock_home(tmp_path))
 
 
 def test_numbers_runs_from_the_newest_one(tmp_path: Path) -> None:

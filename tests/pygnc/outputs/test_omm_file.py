@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pygnc.bus.messages import GnssFix, Message
+from pygnc.configuration.run import Run
 from pygnc.configuration.settings import Settings
 from pygnc.environment.sgp4 import gcrf_states
 from pygnc.formats import omm_record
@@ -18,7 +19,6 @@ from pygnc.navigation.orbit import OrbitTracker
 from pygnc.navigation.pipeline import orbit_response
 from pygnc.outputs import omm_file
 from pygnc.outputs.omm_file import OMM_FILE, PERIOD_S, STEP_INTERVAL_S, OmmFile
-from pygnc.tasks.runtime import Run
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands.omm import app
 from pygnc_ground.inspection.registry import inspect
@@ -56,7 +56,7 @@ def tracker_of(run: Run) -> OrbitTracker:
 
 
 def test_writes_nothing_without_an_orbit_from_fixes(run: Run) -> None:
-    writer = OmmFile(run.home, run.number, 0, tracker_of(run), Events())
+    writer = OmmFile(run, tracker_of(run), Events())
     for step in range(5):
         writer.advance(STEP_INTERVAL_S * step)
     assert list(run.home.iterdir()) == []
@@ -68,7 +68,7 @@ def test_the_file_holds_the_orbit_of_a_day_and_becomes_a_message(run: Run, tmp_p
         orbit_response(tracker, message, 1)
     state = tracker.predict_to(0)
     assert state == (None, False)
-    writer = OmmFile(run.home, run.number, 0, tracker, events)
+    writer = OmmFile(run, tracker, events)
     steps = 0
     while not (run.home / OMM_FILE).exists():
         writer.advance(STEP_INTERVAL_S * steps)
@@ -119,7 +119,7 @@ def test_a_full_disk_is_an_event(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(omm_file, "durable_write", refuse)
     monkeypatch.setattr("pygnc.estimators.orbit.elements_fit.SPAN_MS", 3_600_000)
-    writer = OmmFile(run.home, run.number, 0, tracker, events)
+    writer = OmmFile(run, tracker, events)
     for step in range(20):
         writer.advance(STEP_INTERVAL_S * step)
     assert events.names == ["omm_not_written"]

@@ -1,5 +1,6 @@
 """The status record and the info line in a home."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,12 @@ import pytest
 from pygnc.bus import control
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.streams import encode
-from pygnc.common.clock import SpacecraftReading
 from pygnc.formats import status
 from pygnc.formats.status import Phase
 from pygnc.outputs.status_files import StatusFiles
 from pygnc.outputs.status_values import NewestEstimates
 from tests.pygnc.outputs.test_status_values import attitude, run_state
+from tests.pygnc.tasks.runs import run_in
 
 Events = list[tuple[str, str, str]]
 
@@ -24,15 +25,10 @@ def events() -> Events:
 
 @pytest.fixture
 def files(tmp_path: Path, events: Events) -> StatusFiles:
-    folders = [tmp_path / name for name in ("home", "run", "runtime")]
-    for folder in folders:
-        folder.mkdir()
-
     def notify(severity: str, name: str, text: str) -> None:
         events.append((severity, name, text))
 
-    home, run, runtime = folders
-    return StatusFiles(home, run, runtime, run_number=3, start=SpacecraftReading(0, 0), notify=notify)
+    return StatusFiles(replace(run_in(tmp_path), number=3), notify)
 
 
 def record(folder: Path) -> dict[str, status.Value]:

@@ -5,6 +5,7 @@ import signal
 import socket
 
 from pygnc.bus import control
+from pygnc.supervisor.event_log import EventLog
 from pygnc.supervisor.process import (
     Child,
     RunChild,
@@ -103,7 +104,7 @@ class FakeInbox(SignalInbox):
         return taken
 
 
-class Events:
+class Events(EventLog):
     """Collects events."""
 
     def __init__(self) -> None:

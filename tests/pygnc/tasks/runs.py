@@ -1,9 +1,9 @@
 from pathlib import Path
 
 from pygnc.common.clock import SpacecraftReading
+from pygnc.configuration.run import Run
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.tasks.runtime import Run
 
 
 def run_in(folder: Path, *, has_terminal: bool = False, from_last_run: bool = False) -> Run:

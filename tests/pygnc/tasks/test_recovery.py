@@ -2,12 +2,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-import msgspec
 import pytest
 
 from pygnc.bus.messages import Message, TimeMark
 from pygnc.bus.streams import StreamWriter
-from pygnc.tasks.recovery import INTERVAL_S, CheckpointFile, ResumableWriter
+from pygnc.tasks.recovery import INTERVAL_S, Checkpoint, CheckpointFile, ResumableWriter
 
 
 class Stream:
@@ -40,10 +39,6 @@ def test_writes_nothing_without_messages() -> None:
     assert stream.written == []
 
 
-class Memory(msgspec.Struct, frozen=True):
-    last_input_seq: int
-
-
 class Events:
     """Collects the names of events."""
 
@@ -58,30 +53,30 @@ class Events:
 
 def test_loads_the_newest_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "some.checkpoint"
-    file = CheckpointFile(path, Memory, events := Events())
+    file = CheckpointFile(path, events := Events())
     assert file.load() is None
     for through in (1, 2):
-        file.save(Memory(through))
-    assert file.load() == Memory(2)
+        file.save(Checkpoint(through))
+    assert file.load() == Checkpoint(2)
     assert events.names == []
 
 
 @pytest.mark.parametrize("size", range(7))
 def test_a_cut_checkpoint_gives_way_to_the_previous_one(tmp_path: Path, size: int) -> None:
     path = tmp_path / "some.checkpoint"
-    file = CheckpointFile(path, Memory, events := Events())
+    file = CheckpointFile(path, events := Events())
     for through in (1, 2):
-        file.save(Memory(through))
+        file.save(Checkpoint(through))
     assert len(path.read_bytes()) > size
     path.write_bytes(path.read_bytes()[:size])
-    assert file.load() == Memory(1)
+    assert file.load() == Checkpoint(1)
     assert events.names == ["checkpoint"]
 
 
 def test_any_flipped_bit_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "some.checkpoint"
-    file = CheckpointFile(path, Memory, events := Events())
-    file.save(Memory(77))
+    file = CheckpointFile(path, events := Events())
+    file.save(Checkpoint(77))
     content = path.read_bytes()
     for bit in range(8 * len(content)):
         damaged = bytearray(content)
@@ -93,18 +88,18 @@ def test_any_flipped_bit_is_noticed(tmp_path: Path) -> None:
 
 def test_a_checkpoint_that_cannot_be_written_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    file = CheckpointFile(tmp_path / "file" / "some.checkpoint", Memory, events := Events())
+    file = CheckpointFile(tmp_path / "file" / "some.checkpoint", events := Events())
     for through in (1, 2):
-        file.save(Memory(through))
+        file.save(Checkpoint(through))
     assert events.names == ["checkpoint"]
 
 
 def test_a_checkpoint_is_due_after_the_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 100.0
     monkeypatch.setattr("pygnc.tasks.recovery.time.monotonic", lambda: now_s)
-    file = CheckpointFile(tmp_path / "some.checkpoint", Memory, Events())
+    file = CheckpointFile(tmp_path / "some.checkpoint", Events())
     assert not file.is_due
     now_s += INTERVAL_S
     assert file.is_due
-    file.save(Memory(1))
+    file.save(Checkpoint(1))
     assert not file.is_due

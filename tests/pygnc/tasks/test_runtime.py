@@ -19,18 +19,11 @@ from tests.pygnc.tasks.runs import run_in
 class WritesOnce(Task):
     """Writes one message when it starts and nothing afterwards."""
 
-    def sockets(self) -> list["zmq.Socket[bytes]"]:
-        return []
-
     def work(self) -> bool:
         return False
 
     def progress(self) -> control.Progress:
         return control.Progress()
-
-    def close(self) -> None:
-        for stream in self._streams:
-            stream.close()
 
 
 def test_the_last_message_of_a_quiet_task_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

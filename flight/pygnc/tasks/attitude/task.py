@@ -8,67 +8,47 @@ continues without waiting and marks each estimate (`orbit_late`).
 import math
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-import msgspec
-import zmq
-
 from pygnc.bus import control
-from pygnc.bus.messages import AttitudeEstimate, InputMessage, Message, OrbitMessage
+from pygnc.bus.messages import AttitudeEstimate, Message
 from pygnc.bus.streams import StreamReader
 from pygnc.configuration.data_files import MAIN_FIELD_TABLE, DataFileError, read_main_field
+from pygnc.configuration.run import Notify, Run
 from pygnc.environment.geomagnetic import MainField
 from pygnc.navigation.attitude import AttitudeTracker
 from pygnc.navigation.environment import EnvironmentModel
 from pygnc.navigation.pipeline import AttitudeRecord, AttitudeStage
-from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
-from pygnc.tasks.runtime import Notify, Run, Task
+from pygnc.tasks.recovery import EstimatorTask
+from pygnc.tasks.runtime import Context, PollSource
 from pygnc_system.files import data_file
 
-MESSAGES_PER_STEP: Final = 64
 STEP_S: Final = 0.05
 """Duration of a step of work, s; during the search for the attitude, a single sample may take this long."""
 ORBIT_PATIENCE_S: Final = 12.0
 """Longest wait for the orbit task: if frozen, it is killed after 3 s and restarted after at most 5 s more."""
 
 
-class Checkpoint(msgspec.Struct, frozen=True):
-    """State of a restarted task: last input and orbit processed, last estimate written, and the tracker."""
-
-    last_input_seq: int = 0
-    last_orbit_seq: int = 0
-    last_output_seq: int = 0
-    tracker: bytes | None = None
-
-
-class AttitudeTask(Task):
+class AttitudeTask(EstimatorTask):
     """Process that reads the input and orbit streams and writes the attitude stream."""
 
-    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
-        super().__init__(run, context, notify)
-        self._stream = self.open_stream("attitude")
-        self._checkpoint = CheckpointFile(run.runtime / "attitude.checkpoint", Checkpoint, notify)
-        saved = self._checkpoint.load() or Checkpoint()
+    def __init__(self, run: Run, context: Context, notify: Notify) -> None:
+        super().__init__(run, context, notify, "attitude")
+        saved = self.saved
         model = EnvironmentModel(run.earth_orientation, self._load_main_field())
         tracker = AttitudeTracker(run.settings.attitude, model, saved.tracker)
         self._stage = AttitudeStage(tracker, saved.last_input_seq, saved.last_orbit_seq)
         self._stage.last_output_seq = saved.last_output_seq
-        self._output = ResumableWriter(self._stream, saved.last_output_seq)
-        self._saved_seq = saved.last_input_seq
-        self._input = self.open_reader("input", InputMessage, after_seq=saved.last_input_seq)
-        self._orbit = self.open_reader("orbit", OrbitMessage, after_seq=saved.last_orbit_seq)
+        self._orbit = self.open_orbits()
         self._records: Iterator[AttitudeRecord] | None = None
         self._estimates: list[AttitudeEstimate] = []
-        self._orbit_failed = False
         self._orbit_due_s = math.inf
         self._orbit_late_reported = False
 
-    def sockets(self) -> list["zmq.Socket[bytes]"]:
+    def sockets(self) -> Sequence[PollSource]:
         """Return the orbit socket, and the input socket unless an orbit must come first."""
-        if self._stage.tracker.awaits_orbit:
-            return [self._orbit.socket]
-        return [self._orbit.socket, self._input.socket]
+        return [self._orbit.socket] if self._stage.tracker.awaits_orbit else super().sockets()
 
     def work(self) -> bool:
         """Process waiting inputs and orbits in order."""
@@ -77,33 +57,18 @@ class AttitudeTask(Task):
         while more and time.monotonic() < step_ends_s:
             more = self._process_next()
         estimates, self._estimates = self._estimates, []
-        self._output.write(estimates)
+        self.output.write(estimates)
         stage = self._stage
-        if self._checkpoint.is_due and stage.last_input_seq > self._saved_seq and self._records is None:
-            self._saved_seq = stage.last_input_seq
-            seqs = stage.last_input_seq, stage.last_orbit_seq, self._output.last_seq
-            self._checkpoint.save(Checkpoint(*seqs, stage.tracker.checkpoint()))
+        if self._records is None and self.is_checkpoint_due(stage.last_input_seq):
+            self.save(stage.tracker.checkpoint(), stage.last_input_seq, stage.last_orbit_seq)
         # Messages that are not awaited yet, such as predictions, are read so that they do not wake the loop again.
-        stage.orbits += self._orbit.receive(MESSAGES_PER_STEP)
+        stage.orbits += self._orbit.receive()
         return more or self._orbit.is_behind
-
-    def on_run_state(self, state: control.RunState) -> None:
-        """Note a failure of the orbit task."""
-        self._orbit_failed = any(task.name == "orbit" and task.state == "failed" for task in state.tasks)
 
     def progress(self) -> control.Progress:
         """Return the sample counters: received = used + unused + held."""
-        counts = self._stage.tracker.counts | {
-            "lost_messages": self._input.lost + self._orbit.lost,
-            "not_recorded": self.not_recorded(),
-        }
-        return control.Progress(last_sequence_processed=self._stage.last_input_seq, counts=counts)
-
-    def close(self) -> None:
-        """Close the journal of estimates."""
-        self._stream.close()
-        self._input.close()
-        self._orbit.close()
+        stage = self._stage
+        return control.Progress(stage.last_input_seq, counts=stage.tracker.counts | self.stream_counts())
 
     def _process_next(self) -> bool:
         """Process a sample, orbit or input; return False if the next message has not arrived."""
@@ -125,22 +90,22 @@ class AttitudeTask(Task):
             else:
                 return False
         if is_late or not stage.tracker.awaits_orbit:
-            _receive(stage.inputs, self._input)
+            _receive(stage.inputs, self.input)
             if not stage.inputs:
-                stage.last_input_seq = self._input.last_seq  # includes lost messages
+                stage.last_input_seq = self.input.last_seq  # includes lost messages
         self._records = stage.step(orbit_is_late=is_late)
         return self._records is not None
 
     def _take(self, record: AttitudeRecord) -> None:
         self._estimates.append(record.estimate)
-        if record.outcome.calibrated_anew and record.estimate.seq > self._stream.journal.last_seq:
+        if record.outcome.calibrated_anew and record.estimate.seq > self.stream.journal.last_seq:
             self.notify("info", "mag_calibrated", f"magnetometer: {record.outcome.calibrated}")
 
     def _orbit_is_late(self) -> bool:
         now = time.monotonic()
         if self._orbit_due_s == math.inf:
             self._orbit_due_s = now + ORBIT_PATIENCE_S
-        late = self._orbit_failed or now >= self._orbit_due_s
+        late = self.orbit_failed or now >= self._orbit_due_s
         if late and not self._orbit_late_reported:
             self._orbit_late_reported = True
             self.notify(
@@ -161,6 +126,6 @@ class AttitudeTask(Task):
 def _receive(waiting: deque[Message], reader: StreamReader) -> None:
     """Receive messages of a stream if none wait, from the socket or the journal."""
     if not waiting:
-        waiting += reader.receive(MESSAGES_PER_STEP)
+        waiting += reader.receive()
     if not waiting and reader.has_backlog:
-        waiting += reader.receive(MESSAGES_PER_STEP)
+        waiting += reader.receive()

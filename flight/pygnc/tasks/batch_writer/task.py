@@ -9,10 +9,8 @@ import errno
 import math
 import time
 from pathlib import Path
-from typing import Final
 
 import msgspec
-import zmq
 
 from pygnc.bus import control
 from pygnc.bus.disk_guard import OldRuns
@@ -29,22 +27,20 @@ from pygnc.bus.messages import (
     SourceFile,
 )
 from pygnc.common.constants import LAST_BATCH, SENSE_FILE
+from pygnc.configuration.run import Notify, Run
 from pygnc.formats.gps_packet import SENSE_GPS, TERMINATOR
 from pygnc.formats.sense import SenseLayout
 from pygnc.inputs.range_folders import satellite_of
 from pygnc.outputs.batch_files import BatchAdditions, BatchCopies
 from pygnc.outputs.batch_folder import BATCH, BatchFolder
-from pygnc.tasks.runtime import WAIT_S, Notify, Run, Task
+from pygnc.tasks.runtime import WAIT_S, Context, Task
 from pygnc_system.files import free_bytes
-
-MESSAGES_PER_STEP: Final = 64
-"""Maximum number of messages read in a step. A larger number would cost memory: Python keeps its pools of objects."""
 
 
 class BatchWriterTask(Task):
     """Process that reads the input stream and writes the batch files."""
 
-    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
+    def __init__(self, run: Run, context: Context, notify: Notify) -> None:
         super().__init__(run, context, notify)
         self._return_at_s = math.inf
         self._begin_folder()
@@ -64,10 +60,6 @@ class BatchWriterTask(Task):
         self._written_bytes = 0
         self._faults = 0
 
-    def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Return the input socket."""
-        return [self._input.socket]
-
     def wait_s(self) -> float:
         """Return the time until the next slice of work on old runs, s."""
         return WAIT_S if self._is_starting else self._old_runs.wait_s()
@@ -86,9 +78,8 @@ class BatchWriterTask(Task):
             self._return_at_s = now + RETURN_INTERVAL_S
             if self._is_room():
                 self._return_at_s = math.inf
-                self._input.close()
                 self._begin_folder()
-        messages = self._input.receive(MESSAGES_PER_STEP)
+        messages = self._input.receive()
         try:
             for message in messages:
                 self._take(message)
@@ -120,7 +111,7 @@ class BatchWriterTask(Task):
                 self._folder.close()
         except OSError as error:
             self._give_up(error)
-        self._input.close()
+        super().close()
 
     def _take(self, message: Message) -> None:
         if self._folder is None:
@@ -131,17 +122,15 @@ class BatchWriterTask(Task):
             if not message.fault:
                 self._named.append(message)
         elif isinstance(message, BatchBegin):
-            self._begin(message)
+            self._begin(message, self._folder)
         elif isinstance(message, BatchEnd):
             if not message.cause:
                 self._folder.complete()
         elif isinstance(message, SensorSample | GnssFix | RangeMeasurement):
             self._write_packet(message)
 
-    def _begin(self, message: BatchBegin) -> None:
+    def _begin(self, message: BatchBegin, folder: BatchFolder) -> None:
         """Allot space to the files that precede `message`."""
-        if self._folder is None:
-            return
         first = self._additions is None
         if first:
             self._terminated = message.records_terminated
@@ -150,7 +139,7 @@ class BatchWriterTask(Task):
         self._copies.add([msgspec.structs.replace(file, name=_target(file.name)) for file in copied])
         if first:
             layout = SenseLayout(message.sensors_per_record, self._terminated)
-            self._additions = BatchAdditions(self._folder, layout, self._copies)
+            self._additions = BatchAdditions(folder, layout, self._copies)
 
     def _keeps_offsets(self, source: str) -> bool:
         """Return True if packets of a file are written at their offset in it.

@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import zmq
-
 from pygnc.bus import control
 from pygnc.bus.messages import DEVICES, DeviceReading
+from pygnc.configuration.run import Notify, Run
 from pygnc.configuration.settings import DeviceSettings
-from pygnc.tasks.runtime import Notify, Run, Task
+from pygnc.tasks.runtime import Context, Task
 from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import family
@@ -33,7 +32,7 @@ CLOSING_S: Final = 2.5
 class DevicesTask(Task):
     """Process that reads all configured devices and writes the stream of their readings."""
 
-    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
+    def __init__(self, run: Run, context: Context, notify: Notify) -> None:
         super().__init__(run, context, notify)
         self._stream = self.open_stream(DEVICES, durable=False)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -59,7 +58,7 @@ class DevicesTask(Task):
 
     def progress(self) -> control.Progress:
         """Return the number of readings."""
-        return control.Progress(last_sequence_processed=self._stream.journal.last_seq)
+        return control.Progress(self._stream.journal.last_seq)
 
     def close(self) -> None:
         """Close all devices concurrently, because some need time to be switched off."""
@@ -69,7 +68,7 @@ class DevicesTask(Task):
         deadline = time.monotonic() + CLOSING_S
         for thread in closing:
             thread.join(max(0.0, deadline - time.monotonic()))
-        self._stream.close()
+        super().close()
 
     def _message(self, device: "ConfiguredDevice", reading: Reading, position: int) -> DeviceReading:
         seq = self._stream.next_seq + position
@@ -91,11 +90,9 @@ class DevicesTask(Task):
 
 
 class ConfiguredDevice:
-    """Device of a section of the settings; `on_reading` is called in another thread when a reading has arrived.
+    """Device of a section of the settings, whose `connection` thins the readings to the interval of the settings.
 
-    Attributes:
-        name: name of the device in the settings.
-        connection: source of the readings, thinned to the interval of the settings.
+    `on_reading` is called in another thread when a reading has arrived.
     """
 
     def __init__(self, name: str, settings: DeviceSettings, notify: Notify, on_reading: Callable[[], None]) -> None:

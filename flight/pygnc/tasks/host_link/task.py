@@ -12,14 +12,13 @@ from functools import partial
 from typing import Final
 
 import msgspec
-import zmq
 
 import pygnc
 from pygnc.bus import control
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import LIVE, Event, LivePacket
-from pygnc.bus.streams import StreamWriter
 from pygnc.common.constants import PARTNER_IDS
+from pygnc.configuration.run import Notify, Run
 from pygnc.formats.gps_packet import RANGE_GPS_SYNC
 from pygnc.host.channel import Channel
 from pygnc.host.channel_events import Received
@@ -29,9 +28,9 @@ from pygnc.host.parameters import Parameters
 from pygnc.host.port import Port
 from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import STAT, TIME, Capability, NakCause, SentenceType
-from pygnc.host.settings_slots import SettingsSlots, changed_settings, named_values
+from pygnc.host.settings_slots import changed_settings, named_values, read_slots, write_slot
 from pygnc.host.transfer import Refusal
-from pygnc.tasks.runtime import WAIT_S, Notify, Run, Task
+from pygnc.tasks.runtime import WAIT_S, Context, Task
 
 CLOCK_TOLERANCE_S: Final = 2
 _WITH_SYNC: Final = frozenset({"GPSR", "PGPS"})
@@ -47,12 +46,12 @@ _SEVERITIES: Final = {"info": 0, "warning": 1, "error": 2}
 
 
 class HostLinkTask(Task):
-    """Process that serves the host."""
+    """Process that serves the host; the connections use it as their `HostServices`."""
 
-    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
+    def __init__(self, run: Run, context: Context, notify: Notify) -> None:
         super().__init__(run, context, notify)
         self._stream = self.open_stream(LIVE, durable=False)
-        self._services = RunServices(run, self._stream, notify)
+        self._clock_reported = False
         self._lines = [self._connect(port) for port in self._open_ports()]
         self._events = JournalReader(run.journal_folders, "events")
         self._pending_events: deque[Event] = deque(maxlen=EVENTS_PENDING_MAX)
@@ -74,13 +73,11 @@ class HostLinkTask(Task):
                 if not line.port.is_open:
                     self.notify("warning", "line_closed", "the host has closed the line")
         self._send_events()
-        if self._services.stop_requested:
-            self.stop_request = "stopped by the host over the line"
         return False
 
     def progress(self) -> control.Progress:
         """Return the number of live packets."""
-        return control.Progress(last_sequence_processed=self._stream.journal.last_seq)
+        return control.Progress(self._stream.journal.last_seq)
 
     def close(self) -> None:
         """Send the last acknowledgements, as far as the port accepts them."""
@@ -91,7 +88,58 @@ class HostLinkTask(Task):
         for line in self._lines:
             line.port.close()
         self._events.close()
-        self._stream.close()
+        super().close()
+
+    def take_packet(self, received: Received) -> None:
+        """See `HostServices`."""
+        fields, tail = received.body
+        kind = received.kind
+        if kind.name in _WITH_SYNC and not tail.startswith(RANGE_GPS_SYNC):
+            begin = tail[:3].hex(" ").upper()
+            raise Refusal(NakCause.BODY, f": a GPS packet of a range file begins with AA 44 12, not {begin}")
+        radio_id = fields.get("radio_id", 0)
+        if radio_id and (radio_id not in PARTNER_IDS or radio_id == self.run.settings.formation.own_id):
+            raise Refusal(
+                NakCause.VALUE,
+                f": radio id {radio_id} is not a partner's, {PARTNER_IDS[0]} to {PARTNER_IDS[-1]}",
+            )
+        raw = tail
+        if kind is TIME:
+            raw = TIME.pack(fields["spacecraft_time_s"], fields["ms"])
+            self._compare_clock(fields["spacecraft_time_s"])
+        packet = LivePacket(
+            seq=self._stream.next_seq,
+            kind=kind.name,
+            radio_id=radio_id,
+            late=received.is_late,
+            t_mono_ns=time.monotonic_ns(),
+            raw=raw,
+        )
+        try:
+            self._stream.write([packet])
+        except OSError as error:
+            raise Refusal(NakCause.STORAGE, f": {error.strerror}; free space and send the packet again") from None
+
+    def report(self, kind: SentenceType) -> bytes:
+        """See `HostServices`."""
+        name = "pygnc_status.bin" if kind is STAT else "pygnc_info.txt"
+        in_memory = self.run.runtime / name  # exists while the home does not take the file
+        try:
+            return (in_memory if in_memory.exists() else self.run.home / name).read_bytes()
+        except OSError as error:
+            raise Refusal(NakCause.UNABLE, f": {name}: {error.strerror}; ask again in a second") from None
+
+    def stop(self) -> None:
+        """See `HostServices`."""
+        self.stop_request = "stopped by the host over the line"
+
+    def _compare_clock(self, t_spacecraft_s: int) -> None:
+        """Report once that the host's clock differs from the time given to main.py at the start."""
+        apart_s = t_spacecraft_s - self.run.spacecraft_time_s()
+        if abs(apart_s) > CLOCK_TOLERANCE_S and not self._clock_reported:
+            self._clock_reported = True
+            text = f"a time mark differs by {apart_s} s from the spacecraft time given to main.py at the start"
+            self.notify("warning", "clock_apart", f"{text}; predictions use the time of the start")
 
     def _open_ports(self) -> list[Port]:
         host = self.run.settings.host
@@ -116,10 +164,11 @@ class HostLinkTask(Task):
         run = self.run
         files = HomeFiles(run.home, run.settings.logs.reserve_bytes)
         check = partial(changed_settings, run.config, run.home)
-        parameters = Parameters(named_values(run.settings), check, SettingsSlots(run.home))
+        slots, write = read_slots(run.home), partial(write_slot, run.home)
+        parameters = Parameters(named_values(run.settings), check, slots, write)
         session = 1 + int.from_bytes(os.urandom(4)) % 65_535  # differs from that before a restart
         channel = Channel(Direction.TO_HOST, session, f"PyGNC {pygnc.__version__}", _ALL)
-        return Line(port, HostConnection(channel, files, parameters, self._services))
+        return Line(port, HostConnection(channel, files, parameters, self))
 
     def _send_events(self) -> None:
         """Send events to the host; while no host is connected, keep the newest ones."""
@@ -163,69 +212,3 @@ class Line:
         if free_s > 0.0:  # nothing can be sent before the port is free
             return max(free_s, POLL_S)
         return max(0.0, self.connection.channel.wakeup_s() - time.monotonic())
-
-
-class RunServices:
-    """Operations on the run, shared by all connections; see `HostServices`. Live packets go to `stream`.
-
-    Attributes:
-        stop_requested: true once the host has asked to stop the run.
-    """
-
-    def __init__(self, run: Run, stream: StreamWriter, notify: Notify) -> None:
-        self.stop_requested = False
-        self._run = run
-        self._stream = stream
-        self._notify = notify
-        self._clock_reported = False
-
-    def take_packet(self, received: Received) -> None:
-        """See `HostServices`."""
-        fields, tail = received.body
-        kind = received.kind
-        if kind.name in _WITH_SYNC and not tail.startswith(RANGE_GPS_SYNC):
-            begin = tail[:3].hex(" ").upper()
-            raise Refusal(NakCause.BODY, f": a GPS packet of a range file begins with AA 44 12, not {begin}")
-        radio_id = fields.get("radio_id", 0)
-        if radio_id and (radio_id not in PARTNER_IDS or radio_id == self._run.settings.formation.own_id):
-            raise Refusal(
-                NakCause.VALUE,
-                f": radio id {radio_id} is not a partner's, {PARTNER_IDS[0]} to {PARTNER_IDS[-1]}",
-            )
-        raw = tail
-        if kind is TIME:
-            raw = TIME.pack(fields["spacecraft_time_s"], fields["ms"])
-            self._compare_clock(fields["spacecraft_time_s"])
-        packet = LivePacket(
-            seq=self._stream.next_seq,
-            kind=kind.name,
-            radio_id=radio_id,
-            late=received.is_late,
-            t_mono_ns=time.monotonic_ns(),
-            raw=raw,
-        )
-        try:
-            self._stream.write([packet])
-        except OSError as error:
-            raise Refusal(NakCause.STORAGE, f": {error.strerror}; free space and send the packet again") from None
-
-    def report(self, kind: SentenceType) -> bytes:
-        """See `HostServices`."""
-        name = "pygnc_status.bin" if kind is STAT else "pygnc_info.txt"
-        in_memory = self._run.runtime / name  # exists while the home does not take the file
-        try:
-            return (in_memory if in_memory.exists() else self._run.home / name).read_bytes()
-        except OSError as error:
-            raise Refusal(NakCause.UNABLE, f": {name}: {error.strerror}; ask again in a second") from None
-
-    def stop(self) -> None:
-        """See `HostServices`."""
-        self.stop_requested = True
-
-    def _compare_clock(self, t_spacecraft_s: int) -> None:
-        """Report once that the host's clock differs from the time given to main.py at the start."""
-        apart_s = t_spacecraft_s - self._run.spacecraft_time_s()
-        if abs(apart_s) > CLOCK_TOLERANCE_S and not self._clock_reported:
-            self._clock_reported = True
-            text = f"a time mark differs by {apart_s} s from the spacecraft time given to main.py at the start"
-            self._notify("warning", "clock_apart", f"{text}; predictions use the time of the start")

@@ -12,48 +12,36 @@ continues after the last message in the journal.
 
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
 import msgspec
-import zmq
 
 from pygnc.bus import control
 from pygnc.bus.messages import DEVICES, LIVE, BatchEnd, DeviceReading, GnssFix, LivePacket, Message, SourceFile
 from pygnc.bus.streams import StreamReader
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.common.constants import SENSE_FILE
-from pygnc.inputs.batch import (
-    PREFIX,
-    batch_head,
-    drop_repeats,
-    find_sources,
-    is_of_last_run,
-    open_named,
-    record_messages,
-)
+from pygnc.configuration.run import Notify, Run
+from pygnc.inputs.batch import batch_head, drop_repeats, find_batch, is_of_last_run, open_named, record_messages
 from pygnc.inputs.elements_file import ELEMENTS_FILE, read_elements
+from pygnc.inputs.file_reports import Report, file_reports, last_run_reports
 from pygnc.inputs.host_packets import rollover
 from pygnc.inputs.input_state import InputCounters, InputRecovery
 from pygnc.inputs.live import device_messages, live_anomalies, live_message
 from pygnc.inputs.range_files import find_arrivals
-from pygnc.inputs.range_folders import UnreadableFile
 from pygnc.inputs.source import BatchSource
-from pygnc.tasks.runtime import Notify, Run, Task
+from pygnc.tasks.runtime import Context, PollSource, Task
 from pygnc.tasks.table import FORMATION
 
 LOOK_INTERVAL_S: Final = 1.0
-LIVE_MESSAGES_PER_STEP: Final = 64
-CHANGED: Final = "the input files were changed during the run; start it again with files that stay unchanged"
-DAMAGE_EVENTS: Final = 10
-"""Maximum number of damaged ranges of a file that are reported as events; the input journal lists more."""
 
 
 class IngestTask(Task):
     """Process that reads the batch and later inputs, and writes the input stream."""
 
-    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
+    def __init__(self, run: Run, context: Context, notify: Notify) -> None:
         super().__init__(run, context, notify)
         self._stream = self.open_stream("input")
         self._resume_after = self._stream.journal.last_seq
@@ -68,9 +56,9 @@ class IngestTask(Task):
         self._next_look_s = 0.0
         self._steps: Iterator[None] | None = self._begin()
 
-    def sockets(self) -> list["zmq.Socket[bytes]"]:
+    def sockets(self) -> Sequence[PollSource]:
         """Return the sockets of the live streams once the files are read, none before that."""
-        return [reader.socket for reader in self._live or ()] if self._steps is None else []
+        return super().sockets() if self._steps is None else []
 
     def work(self) -> bool:
         """Do the next step on the files; if all files are read, look for new files and take live packets."""
@@ -97,9 +85,7 @@ class IngestTask(Task):
         counts = self._counters.counts | {"not_recorded": self.not_recorded()}
         last_seq = self._last_file_seq if self._batch_is_over else self._stream.journal.last_seq
         needed = (FORMATION,) if self._counters.has_partners else ()
-        return control.Progress(
-            last_sequence_processed=last_seq, idle=self._batch_is_over, counts=counts, needed=needed
-        )
+        return control.Progress(last_seq, idle=self._batch_is_over, counts=counts, needed=needed)
 
     def close(self) -> None:
         """Write all live packets that were acknowledged to the host, even if the batch is cut short."""
@@ -110,16 +96,14 @@ class IngestTask(Task):
             reader.has_backlog = True  # announcements may have been lost
         while self._take_live():
             pass
-        for reader in self._live_readers():
-            reader.close()
-        self._stream.close()
+        super().close()
 
     # --- Live packets ----------------------------------------------------------------------------------------------
 
     def _take_live(self) -> bool:
         """Write waiting live packets and readings; return True if more are waiting."""
         readers = self._live_readers()
-        for packet in chain.from_iterable([reader.receive(LIVE_MESSAGES_PER_STEP) for reader in readers]):
+        for packet in chain.from_iterable([reader.receive() for reader in readers]):
             messages: list[Message] = []
             settings = self.run.settings
             try:
@@ -130,7 +114,8 @@ class IngestTask(Task):
                 elif isinstance(packet, LivePacket):
                     messages = [live_message(packet, self._seq + 1, settings)]
             except (StopIteration, ValueError, struct.error) as error:
-                self.notify("warning", control.DROPPED, f"live packet {packet.seq} has no known form: {error}")
+                text = f"live packet {packet.seq} cannot be decoded and is dropped: {error}"
+                self.notify("warning", control.DROPPED, text)
                 continue
             for message in messages:
                 for name, text in live_anomalies(message, self._counters):
@@ -161,83 +146,48 @@ class IngestTask(Task):
             self._break_off(
                 recovery, "the input journal lacks its beginning, so it is unknown what was read; start again"
             )
-        elif recovery.is_ended:
-            yield from self._finish_group(recovery)
-        else:
-            yield from self._read_batch(recovery)
+            return
+        try:
+            yield from self._finish_group(recovery) if recovery.is_ended else self._read_batch(recovery)
+        except OSError as error:
+            self._break_off(recovery, error.strerror or str(error))
 
     def _read_batch(self, recovery: InputRecovery) -> Iterator[None]:
+        run = self.run
         self._begin_with_elements(recovery)
-        try:
-            found, unreadable = self._find_batch(recovery)
-        except OSError:
-            self._break_off(recovery, CHANGED)
-            return
+        found, unreadable = find_batch(run.home, run.settings, recovery.group, from_last_run=run.from_last_run)
         sources = []
         known: set[tuple[int, bytes]] = set()
         for source in found:
             try:
                 yield from source.scan()
-                if self.run.from_last_run:
+                if run.from_last_run:
                     yield from drop_repeats(source, known)
                 sources.append(source)
             except OSError as error:
-                unreadable.append(UnreadableFile(source.names[0], error.strerror or str(error)))
+                unreadable.append(SourceFile(seq=0, name=source.names[0], fault=error.strerror or str(error)))
         files = _files(sources)
-        self._report_files(sources, files, unreadable)
+        self._report(file_reports(sources, [*unreadable, *files]))
         if not files and not unreadable:
-            self.notify("warning", "no_input", f"no batch in {self.run.home}; put sense.bin there before the start")
-        if recovery.group and not recovery.matches(files):
-            self._break_off(recovery, CHANGED)
-            return
-        try:
-            yield from self._write_group(sources, files, unreadable)
-        except OSError as error:
-            self._break_off(recovery, str(error))
-        else:
-            self._write_from_files([BatchEnd(seq=self._seq + 1, cause="")])
-            if self.run.from_last_run:
-                self._report_last_run(found)
-
-    def _find_batch(self, recovery: InputRecovery) -> tuple[list[BatchSource], list[UnreadableFile]]:
-        """Return the batch's files and the unreadable files: as named in the journal, else as found in the home.
-
-        Raises:
-            OSError: a file named in the journal is missing or shorter than it was.
-        """
-        home, settings = self.run.home, self.run.settings
+            self.notify("warning", "no_input", f"no batch in {run.home}; put sense.bin there before the start")
         if recovery.group:
-            found = open_named(home, recovery.group, settings)
-            unreadable = [UnreadableFile(file.name, file.fault) for file, _ in recovery.group if file.fault]
-        else:
-            found, unreadable = find_sources(home, settings)
-            if self.run.from_last_run:
-                last, also_unreadable = find_sources(home, settings, PREFIX)
-                found, unreadable = [*last, *found], [*also_unreadable, *unreadable]
-        # The packets of the last run must be known before those in the home are compared with them.
-        return sorted(found, key=lambda source: not is_of_last_run(source)), unreadable
+            recovery.check(files)
+        yield from self._write_group(sources, [*files, *unreadable])
+        self._write_from_files([BatchEnd(seq=self._seq + 1, cause="")])
+        if run.from_last_run:
+            self._report(last_run_reports(found, run.start.t_spacecraft_s, self._counters.newest_spacecraft_s))
 
     # --- Files that arrive after the batch -------------------------------------------------------------------------
 
     def _finish_group(self, recovery: InputRecovery) -> Iterator[None]:
         """Write the missing packets of the last group that a former process began after the batch."""
-        if not recovery.missing_bytes:
-            return
-        try:
+        if recovery.missing_bytes:
             sources = open_named(self.run.home, recovery.group, self.run.settings)
-        except OSError:
-            self._break_off(recovery, CHANGED)
-            return
-        try:
             for source in sources:
                 yield from source.scan()
-            if not recovery.matches(_files(sources)):
-                self._break_off(recovery, CHANGED)
-                return
+            recovery.check(_files(sources))
             self._seq = recovery.begin_seq
             yield from self._write_records(sources)
-        except OSError as error:
-            self._break_off(recovery, error.strerror or str(error))
 
     def _read_arrivals(self) -> Iterator[None]:
         """Read elements and range files that have appeared, changed or grown since the last look."""
@@ -251,8 +201,8 @@ class IngestTask(Task):
                 rows.append(row)
         if rows or unreadable:
             files = _files(rows)
-            self._report_files(rows, files, unreadable)
-            yield from self._write_group(rows, files, unreadable)
+            self._report(file_reports(rows, [*unreadable, *files]))
+            yield from self._write_group(rows, [*files, *unreadable])
 
     def _begin_with_elements(self, recovery: InputRecovery) -> None:
         """Write the elements in the home before the batch, in a restarted task those in the journal."""
@@ -291,15 +241,12 @@ class IngestTask(Task):
 
     # --- Output ----------------------------------------------------------------------------------------------------
 
-    def _write_group(
-        self, sources: Sequence[BatchSource], files: Sequence[SourceFile], unreadable: Sequence[UnreadableFile]
-    ) -> Iterator[None]:
-        """Write the list of the files, then their records."""
-        faulty = [SourceFile(seq=0, name=file.name, fault=file.reason) for file in unreadable]
+    def _write_group(self, sources: Sequence[BatchSource], files: Sequence[SourceFile]) -> Iterator[None]:
+        """Write the list of all files, readable or not, then the records of the sources."""
         # In a run with --from-last-run, the batch writer appends to the sense file of the last run.
         copied = [source for source in sources if is_of_last_run(source) or not self.run.from_last_run]
         terminated = all(source.terminated for source in copied)
-        self._write_from_files(batch_head([*files, *faulty], self._seq, terminated=terminated))
+        self._write_from_files(batch_head(files, self._seq, terminated=terminated))
         yield
         yield from self._write_records(sources)
 
@@ -339,43 +286,9 @@ class IngestTask(Task):
             self._write_from_files([*corrections, BatchEnd(seq=self._seq + 1 + len(corrections), cause=cause)])
             self.notify("error", "batch_ended_early", cause)
 
-    # --- Events ----------------------------------------------------------------------------------------------------
-
-    def _report_files(
-        self, sources: Sequence[BatchSource], files: Sequence[SourceFile], unreadable: Sequence[UnreadableFile]
-    ) -> None:
-        """Report unreadable and empty files, damage, and records with anomalies."""
-        for fault in unreadable:
-            self.notify("error", "unreadable", f"{fault.name}: {fault.reason}; the file is ignored")
-        for file in files:
-            if not file.size_bytes:
-                self.notify("warning", "empty", f"{file.name}: the file is empty")
-            for start, stop, reason in file.damage[:DAMAGE_EVENTS]:
-                text = f"{file.name}: {stop - start} bytes at offset {start} are damaged ({reason}) and ignored"
-                self.notify("warning", "damage", text)
-            if file.damaged_ranges > DAMAGE_EVENTS:
-                more = file.damaged_ranges - DAMAGE_EVENTS
-                self.notify("warning", "damage", f"{file.name}: {more} more damaged ranges; see the input journal")
-        for source in sources:
-            for reason, count in source.anomalies.items():
-                self.notify(
-                    "warning", "anomaly", f"{source.names[0]}: {count} records delivered with warning: {reason}"
-                )
-
-    def _report_last_run(self, sources: Sequence[BatchSource]) -> None:
-        """Report the numbers of new and known packets with --from-last-run, and a restart of the controller."""
-        known = sum(len(source.kept) for source in sources if is_of_last_run(source))
-        parts = [f"{known} records and packets from the last run"]
-        for source in sources:
-            if not is_of_last_run(source):
-                new, repeated = len(source.kept), len(source.keys) - len(source.kept)
-                parts.append(f"{source.names[0]}: {new} new, {repeated} known")
-        self.notify("info", "from_last_run", "; ".join(parts))
-        start_s, newest_s = self.run.start.t_spacecraft_s, self._counters.newest_spacecraft_s
-        if newest_s is not None and start_s < newest_s:
-            text = f"spacecraft time {start_s} s at the start is before {newest_s} s in the last run's data"
-            more = "the controller was restarted; predictions begin with its first GPS packets"
-            self.notify("warning", "clock_fell_back", f"{text}: {more}")
+    def _report(self, reports: Iterable[Report]) -> None:
+        for report in reports:
+            self.notify(*report)
 
 
 def _files(sources: Sequence[BatchSource]) -> list[SourceFile]:

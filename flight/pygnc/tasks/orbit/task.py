@@ -8,64 +8,42 @@ import math
 import time
 from typing import Final
 
-import msgspec
-import zmq
-
 from pygnc.bus import control
-from pygnc.bus.messages import InputMessage, Message, OrbitEstimate
+from pygnc.bus.messages import Message, OrbitEstimate
 from pygnc.common.clock import LEAP_SECONDS_VALID_UNTIL_GPS_MS, utc_iso_from_gps_ms
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
+from pygnc.configuration.run import Notify, Run
 from pygnc.environment.time_scales import MS_PER_DAY
 from pygnc.navigation.orbit import OrbitTracker
 from pygnc.navigation.pipeline import orbit_response
 from pygnc.outputs.omm_file import OmmFile
-from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
-from pygnc.tasks.runtime import Notify, Run, Task
+from pygnc.tasks.recovery import EstimatorTask
+from pygnc.tasks.runtime import Context
 
-MESSAGES_PER_STEP: Final = 64
 PREDICTION_INTERVAL_S: Final = 1.0
 LAST_PREDICTION_S: Final = 1.0
 
 
-class Checkpoint(msgspec.Struct, frozen=True):
-    """State of a restarted task: last input processed, last message written, and the tracker."""
-
-    last_input_seq: int
-    last_output_seq: int
-    tracker: bytes
-
-
-class OrbitTask(Task):
+class OrbitTask(EstimatorTask):
     """Process that reads the input stream and writes the orbit stream."""
 
-    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
-        super().__init__(run, context, notify)
-        self._stream = self.open_stream("orbit")
-        self._checkpoint = CheckpointFile(run.runtime / "orbit.checkpoint", Checkpoint, notify)
-        saved = self._checkpoint.load()
-        self._tracker = OrbitTracker(run.settings.orbit, run.earth_orientation, saved.tracker if saved else None)
-        self._output = ResumableWriter(self._stream, saved.last_output_seq if saved else 0)
-        self._saved_seq = saved.last_input_seq if saved else 0
-        self._input = self.open_reader("input", InputMessage, after_seq=self._saved_seq)
+    def __init__(self, run: Run, context: Context, notify: Notify) -> None:
+        super().__init__(run, context, notify, "orbit")
+        self._tracker = OrbitTracker(run.settings.orbit, run.earth_orientation, self.saved.tracker)
         self._orientation_expires_ms = run.earth_orientation.expires_gps_ms
         self._leap_seconds_known = True
         self._next_prediction_s = 0.0
         self._is_from_elements: bool | None = None
-        self._omm_file = OmmFile(run.home, run.number, _catalogue_number(run), self._tracker, notify)
-
-    def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Return the input socket."""
-        return [self._input.socket]
+        self._omm_file = OmmFile(run, self._tracker, notify)
 
     def work(self) -> bool:
         """Process the next inputs; without any, continue the prediction to the present, then the fit of elements."""
-        messages = self._input.receive(MESSAGES_PER_STEP)
+        messages = self.input.receive()
         for message in messages:
             self._process(message)
-        if self._checkpoint.is_due and self._input.last_seq > self._saved_seq:
-            self._saved_seq = self._input.last_seq
-            self._checkpoint.save(Checkpoint(self._saved_seq, self._output.last_seq, self._tracker.checkpoint()))
-        if self._input.has_backlog or messages:
+        if self.is_checkpoint_due(self.input.last_seq):
+            self.save(self._tracker.checkpoint(), self.input.last_seq)
+        if self.input.has_backlog or messages:
             return True
         now = time.monotonic()
         if now >= self._next_prediction_s and self._predict(now):
@@ -75,22 +53,17 @@ class OrbitTask(Task):
 
     def progress(self) -> control.Progress:
         """Return the fix counters: received = accepted + waiting + rejected."""
-        counts = self._tracker.counts | {
-            "lost_messages": self._input.lost,
-            "not_recorded": self.not_recorded(),
-        }
-        return control.Progress(last_sequence_processed=self._input.last_seq, counts=counts)
+        return control.Progress(self.input.last_seq, counts=self._tracker.counts | self.stream_counts())
 
     def close(self) -> None:
-        """Publish a last prediction for the status task; close the journal of estimates."""
+        """Publish a last prediction for the status task; close streams and readers."""
         deadline = time.monotonic() + LAST_PREDICTION_S
-        while not self._input.has_backlog and self._predict(time.monotonic()) and time.monotonic() < deadline:
+        while not self.input.has_backlog and self._predict(time.monotonic()) and time.monotonic() < deadline:
             pass
-        self._stream.close()
-        self._input.close()
+        super().close()
 
     def _process(self, message: Message) -> None:
-        response = orbit_response(self._tracker, message, self._output.last_seq + 1)
+        response = orbit_response(self._tracker, message, self.output.last_seq + 1)
         estimates = response.estimates
         self._check_tables(estimates)
         self._report_origin(estimates)
@@ -99,7 +72,7 @@ class OrbitTask(Task):
         for estimate in estimates:
             if estimate.manoeuvre:
                 self.notify("warning", "manoeuvre", manoeuvre_text(estimate))
-        self._output.write(response.messages)
+        self.output.write(response.messages)
 
     def _report_origin(self, estimates: list[OrbitEstimate]) -> None:
         """Report that the orbit comes from uploaded elements, and that fixes have taken over."""
@@ -138,13 +111,8 @@ class OrbitTask(Task):
         if not more:
             self._next_prediction_s = now + PREDICTION_INTERVAL_S
         if estimate is not None:
-            self._stream.publish_transient(estimate)
+            self.stream.publish_transient(estimate)
         return more
-
-
-def _catalogue_number(run: Run) -> int:
-    expected = run.settings.orbit.elements.expected_object
-    return int(expected) if expected.isdigit() else 0
 
 
 def manoeuvre_text(estimate: OrbitEstimate) -> str:

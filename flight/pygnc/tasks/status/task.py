@@ -8,38 +8,29 @@ import time
 from itertools import chain
 from typing import Final
 
-import zmq
-
 from pygnc.bus import control
+from pygnc.configuration.run import Notify, Run
 from pygnc.outputs.status_files import StatusFiles
 from pygnc.outputs.status_values import STREAMS, NewestEstimates
-from pygnc.tasks.runtime import Notify, Run, Task
+from pygnc.tasks.runtime import Context, Task
 
 INTERVAL_S: Final = 1.0
-MESSAGES_PER_STEP: Final = 64
-"""Maximum number of messages read in a step. A larger number would cost memory: Python keeps its pools of objects."""
 
 
 class StatusTask(Task):
     """Process that reads the streams of estimates and writes the status files."""
 
-    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
+    def __init__(self, run: Run, context: Context, notify: Notify) -> None:
         super().__init__(run, context, notify)
-        self._readers = {name: self.open_reader(name, kind) for name, kind in STREAMS.items()}
-        self._orbits = self._readers["orbit"]
+        self._estimates = {name: self.open_reader(name, kind) for name, kind in STREAMS.items()}
+        self._orbits = self._estimates["orbit"]
         self._newest = NewestEstimates()
         self._state = control.RunState("starting", "", (), 0)
         # The first record is written when the tasks are up, at the latest after `INTERVAL_S`.
         self._phase_written = self._state.phase
         self._next_write_s = time.monotonic() + INTERVAL_S
-        self._files = StatusFiles(
-            run.home, run.folder, run.runtime, run_number=run.number, start=run.start, notify=notify
-        )
+        self._files = StatusFiles(run, notify)
         self._files.reserve()
-
-    def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Return the sockets of the estimates."""
-        return [reader.socket for reader in self._readers.values()]
 
     def work(self) -> bool:
         """Read the newest estimates; write the status if it is due."""
@@ -52,10 +43,10 @@ class StatusTask(Task):
 
     def _take(self) -> bool:
         """Read new estimates; return True if more are waiting."""
-        received = [reader.receive(MESSAGES_PER_STEP) for reader in self._readers.values()]
+        received = [reader.receive() for reader in self._estimates.values()]
         for message in [*chain.from_iterable(received), self._orbits.take_transient()]:
             self._newest.take(message)
-        return any(reader.is_behind for reader in self._readers.values())
+        return any(reader.is_behind for reader in self._estimates.values())
 
     def on_run_state(self, state: control.RunState) -> None:
         """Store the state of the run."""
@@ -67,14 +58,13 @@ class StatusTask(Task):
 
     def close(self) -> None:
         """Write the last status, with the last estimates, which may be in the journals only."""
-        for reader in self._readers.values():
+        for reader in self._estimates.values():
             reader.has_backlog = True
         while self._take():
             pass
         self._write()
         self._files.release()
-        for reader in self._readers.values():
-            reader.close()
+        super().close()
 
     def _write(self) -> None:
         self._phase_written = self._state.phase

@@ -3,6 +3,7 @@
 import errno
 import os
 import threading
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -12,8 +13,8 @@ from pygnc.bus import journal_writer
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Event
-from pygnc.launch.run import EventLog
-from pygnc.tasks.runtime import Run
+from pygnc.configuration.run import Run
+from pygnc.supervisor.event_log import EventLog
 from tests.pygnc.tasks.runs import run_in
 
 
@@ -24,7 +25,7 @@ def test_lost_events_are_counted_and_do_not_end_the_run(tmp_path: Path, monkeypa
     def refuse(_run: Run, _name: str) -> JournalWriter:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    log = EventLog(run)
+    log = EventLog(lambda: run.open_journal("events"))
     log.report("orbit", "info", "first", "")
     assert log.fault is None
     with monkeypatch.context() as full:
@@ -52,7 +53,7 @@ def test_a_slow_disk_does_not_hold_up_the_supervisor(tmp_path: Path, monkeypatch
     released = threading.Event()
     monkeypatch.setattr(os, "fdatasync", lambda _: released.wait(30.0))
     monkeypatch.setattr(journal_writer, "SYNC_INTERVAL_S", 0.0)
-    log = EventLog(run_in(tmp_path))
+    log = EventLog(partial(run_in(tmp_path).open_journal, "events"))
     log.report("orbit", "info", "first", "")
     log.sync_if_due()
     log.sync_if_due()

@@ -1,0 +1,70 @@
+"""Constants of one run."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+from pygnc.bus.disk_guard import refusal_to_grow
+from pygnc.bus.journal_writer import JournalWriter
+from pygnc.common.clock import SpacecraftReading, spacecraft_s_at
+from pygnc.configuration.settings import Settings
+from pygnc.environment.earth_orientation import EarthOrientationTable
+
+Notify: TypeAlias = Callable[[str, str, str], None]
+"""Reports an event: severity, name, text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Constants of one run, shared by all its processes.
+
+    Attributes:
+        home: folder of the host's files.
+        folder: the run's journals on disk.
+        runtime: the run's private folder in memory: sockets, checkpoints, journals that the disk does not accept.
+        number: number of the run, part of the name of its folder.
+        settings: the configuration.
+        header: payload of every journal's HEADER record.
+        earth_orientation: table of Earth orientation parameters.
+        start: spacecraft time given to main.py, with the monotonic clock at that moment.
+        has_terminal: true if the host communicates over the terminal that started main.py.
+        config: settings file given by --config.
+        from_last_run: true if the run begins with the files written by the previous run.
+        memory_kills: how often this process's task has run out of memory in this run.
+    """
+
+    home: Path
+    folder: Path
+    runtime: Path
+    number: int
+    settings: Settings
+    header: bytes
+    earth_orientation: EarthOrientationTable
+    start: SpacecraftReading
+    has_terminal: bool = False
+    config: Path | None = None
+    from_last_run: bool = False
+    memory_kills: int = 0
+
+    @property
+    def has_host(self) -> bool:
+        """True if there is a line to the host."""
+        return self.has_terminal or bool(self.settings.host.port)
+
+    @property
+    def journal_folders(self) -> tuple[Path, Path]:
+        """Folders in which a journal's files may be."""
+        return self.folder, self.runtime
+
+    def open_journal(self, name: str) -> JournalWriter:
+        """Open a journal of this run for writing, subject to the disk ceiling."""
+        logs = self.settings.logs
+        may_grow = partial(refusal_to_grow, self.folder, logs.ceiling_bytes, logs.reserve_bytes)
+        return JournalWriter(self.folder, self.runtime, name, self.header, may_grow)
+
+    def spacecraft_time_s(self) -> int:
+        """Return the present spacecraft time, from the time at the start and the monotonic clock."""
+        return spacecraft_s_at(time.monotonic_ns(), self.start)
