@@ -22,7 +22,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from pygnc_station.errors import RefusedReadingsError, StationError, StoreError
-from pygnc_station.server import devices_api, fleet_api, overview_api, readings_api, series_api, upload_api
+from pygnc_station.server import devices_api, overview_api, readings_api, series_api, upload_api
 from pygnc_station.server.alert_watch import AlertWatch
 from pygnc_station.server.connections import LimitedServer
 from pygnc_station.server.context import COOKIE, Context, RateLimit, context_of
@@ -205,7 +205,6 @@ OPERATIONS: Final = (
     *series_api.OPERATIONS,
     *overview_api.OPERATIONS,
     *devices_api.OPERATIONS,
-    *fleet_api.OPERATIONS,
     Operation("GET", "/", page),
     Operation("GET", "/health", health, Access.NONE),
     Operation("GET", "/metrics", metrics),

@@ -1,6 +1,7 @@
-"""HTTP operations of the page: newest values, air quality and places of all gadgets, and the coastline of the map."""
+"""HTTP operations of the page: newest values, air quality and places of all gadgets, map, and state of the fleet."""
 
 import re
+import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -14,11 +15,11 @@ from starlette.responses import FileResponse, Response
 from pygnc_station.server import air_quality
 from pygnc_station.server.context import context_of
 from pygnc_station.server.corrections import Correction
+from pygnc_station.server.fleet import read_fleet
 from pygnc_station.server.operations import Operation
-from pygnc_station.server.series_api import corrected_summary, value_and_humidity
+from pygnc_station.server.series_api import corrected_hours
 from pygnc_station.server_settings import GadgetSettings
 from pygnc_station.store import schema
-from pygnc_station.store.hourly import hours_by_stream
 from pygnc_station.store.query import Span, newest_of_each_kind, streams_of
 from pygnc_station.store.readings import HOUR_MS, Column, Quality, StoredReading, Stream, clock_ms, number_of
 from pygnc_system.files import data_file
@@ -68,6 +69,15 @@ def coastline(_: Request) -> Response:
     """Return the coastline of the map; data/coastline/README.md describes the text."""
     headers = {"cache-control": f"private, max-age={_A_DAY_S}"}
     return FileResponse(data_file(COASTLINE), media_type="text/plain; charset=utf-8", headers=headers)
+
+
+def fleet(request: Request) -> object:
+    """Return the state of all gateways with their alerts and gadgets, and that of the server."""
+    context = context_of(request)
+    with context.store.reads() as connection:
+        found = read_fleet(connection, clock_ms(), context.serve.alerts)
+    disk = shutil.disk_usage(context.uploads.folder)
+    return msgspec.to_builtins(found) | {"disk_free_bytes": disk.free, "disk_total_bytes": disk.total}
 
 
 def _gateways(connection: Connection) -> dict[str, str]:
@@ -138,36 +148,26 @@ def _air_qualities(
     found: dict[str, dict[str, str | int | float]] = {}
     streams = [stream for stream in streams_of(connection) if stream.gadget_id in settings]
     for name in air_quality.break_points():
-        among = [stream for stream in streams if name in stream.layout.names]
-        corrections = {each.id: Correction.of(each.layout, name, settings[each.gadget_id], kappa) for each in among}
-        for gadget, means in _hourly_means(connection, among, name, corrections, span).items():
-            concentration = air_quality.nowcast([means.get(this_hour - age) for age in range(1, air_quality.HOURS + 1)])
+        among = [
+            (stream, Correction.of(stream.layout, name, settings[stream.gadget_id], kappa))
+            for stream in streams
+            if name in stream.layout.names
+        ]
+        means: dict[str, dict[int, float]] = defaultdict(dict)
+        for stream, each in corrected_hours(connection, among, name, span):
+            means[stream.gadget_id][each.hour] = each.mean  # of several streams, the one created last counts
+        for gadget, known in means.items():
+            concentration = air_quality.nowcast([known.get(this_hour - age) for age in range(1, air_quality.HOURS + 1)])
             if concentration is not None:
-                each = air_quality.air_quality(name, concentration)
-                if gadget not in found or each.index > int(found[gadget]["index"]):
-                    found[gadget] = {"index": each.index, "category": each.category, "rank": each.rank}
+                quality = air_quality.air_quality(name, concentration)
+                if gadget not in found or quality.index > int(found[gadget]["index"]):
+                    found[gadget] = {"index": quality.index, "category": quality.category, "rank": quality.rank}
                     found[gadget] |= {"name": name, "nowcast_ug_m3": round(concentration, 2)}
     return found
-
-
-def _hourly_means(
-    connection: Connection,
-    among: Sequence[Stream],
-    name: str,
-    corrections: Mapping[int, Correction | None],
-    span: Span,
-) -> dict[str, dict[int, float]]:
-    """Return the corrected means of a value by gadget and hour; of several streams, the one created last counts."""
-    chosen = {stream.id: (stream, value_and_humidity(name, corrections[stream.id])) for stream in among}
-    means: dict[str, dict[int, float]] = defaultdict(dict)
-    for stream_id, hours in hours_by_stream(connection, chosen, span).items():
-        for hour in hours:
-            if (found := corrected_summary(hour, corrections[stream_id])) is not None:
-                means[chosen[stream_id][0].gadget_id][found.hour] = found.mean
-    return means
 
 
 OPERATIONS: Final = (
     Operation("GET", "/api/v1/overview/", overview),
     Operation("GET", "/api/v1/coastline/", coastline),
+    Operation("GET", "/api/v1/fleet/", fleet),
 )

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from pygnc_station.store import schema
 from pygnc_station.store.cursors import advance, position
-from pygnc_station.store.query import ALWAYS, IS_CREDIBLE, Span
+from pygnc_station.store.query import IS_CREDIBLE, Span
 from pygnc_station.store.readings import HOUR_MS, TIMES_MS, Quality, Stream
 from pygnc_station.store.store import Store
 
@@ -78,43 +78,26 @@ def update_hours(store: Store, should_stop: Callable[[], bool] = lambda: False) 
     return computed
 
 
-def hours_of(connection: Connection, stream: Stream, names: Sequence[str], span: Span = ALWAYS) -> Iterator[Hour]:
-    """Yield the statistics of some values of a stream in a time span, the oldest first.
+def hours_of(
+    connection: Connection, among: Iterable[tuple[Stream, Sequence[str]]], span: Span
+) -> Iterator[tuple[Stream, Hour]]:
+    """Yield the hourly statistics of some values of each stream, ordered by stream id and hour.
 
     Hours are complete: the first and the last may contain readings outside the time span.
-    """
-    ranks = [stream.layout.names.index(name) for name in names]
-    for _, hour, content in _contents(connection, [stream], span):
-        yield Hour(hour, _values(content, ranks))
-
-
-def hours_by_stream(
-    connection: Connection, among: Mapping[int, tuple[Stream, Sequence[str]]], span: Span
-) -> dict[int, list[Hour]]:
-    """Return the statistics of many streams in a short time span, by id of the stream.
 
     Args:
         connection: transaction.
-        among: streams, and the names of their values, by id.
-        span: time span; see `hours_of`.
+        among: streams, and the names of the values to select from each.
+        span: time span that the hours cover.
     """
-    ranks = {key: [stream.layout.names.index(name) for name in names] for key, (stream, names) in among.items()}
-    found: dict[int, list[Hour]] = {key: [] for key in among}
-    for stream_id, hour, content in _contents(connection, [stream for stream, _ in among.values()], span):
-        found[stream_id].append(Hour(hour, _values(content, ranks[stream_id])))
-    return found
-
-
-def _contents(connection: Connection, among: Sequence[Stream], span: Span) -> Iterator[tuple[int, int, str]]:
+    chosen = {stream.id: (stream, [stream.layout.names.index(name) for name in names]) for stream, names in among}
     first = 0 if span.start_ms is None else span.start_ms // HOUR_MS
     last = TIMES_MS.stop // HOUR_MS if span.stop_ms is None else (span.stop_ms - 1) // HOUR_MS
-    arguments = {"streams": [stream.id for stream in among], "first": first, "last": last}
-    return ((row[0], row[1], row[2]) for row in connection.execute(_CONTENTS, arguments))
-
-
-def _values(content: str, ranks: Sequence[int]) -> tuple[Statistics | None, ...]:
-    raw = _RAW.decode(content)
-    return tuple(_STATISTICS.decode(raw[rank]) for rank in ranks)
+    rows = connection.execute(_CONTENTS, {"streams": list(chosen), "first": first, "last": last})
+    for stream_id, hour, content in rows:
+        stream, ranks = chosen[stream_id]
+        raw = _RAW.decode(content)
+        yield stream, Hour(hour, tuple(_STATISTICS.decode(raw[rank]) for rank in ranks))
 
 
 def statistics(values: Iterable[object]) -> Statistics | None:

@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from pygnc_station.server.hourly_task import HourlyTask
 from pygnc_station.store.hourly import hours_of
+from pygnc_station.store.query import ALWAYS
 from pygnc_station.store.store import Store
 from tests.pygnc_station.store.samples import LAYOUT, new
 
@@ -22,7 +23,7 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 def count(store: Store) -> int:
     with store.reads() as connection:
-        return sum(1 for _ in hours_of(connection, store.stream("imu", LAYOUT), ["temp_degc"]))
+        return sum(1 for _ in hours_of(connection, [(store.stream("imu", LAYOUT), ["temp_degc"])], ALWAYS))
 
 
 def test_updates_the_statistics_while_readings_arrive(tmp_path: Path) -> None:
