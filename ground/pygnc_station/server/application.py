@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,11 +24,10 @@ from starlette.staticfiles import StaticFiles
 
 from pygnc_station.errors import RefusedReadingsError, StationError, StoreError
 from pygnc_station.server import devices_api, overview_api, readings_api, series_api, upload_api
-from pygnc_station.server.alert_watch import AlertWatch
+from pygnc_station.server.background import keep_statistics, running, watch_alerts
 from pygnc_station.server.connections import LimitedServer
 from pygnc_station.server.context import COOKIE, Context, RateLimit, context_of
 from pygnc_station.server.destinations import load_destinations
-from pygnc_station.server.hourly_task import HourlyTask
 from pygnc_station.server.logs import start_logs
 from pygnc_station.server.operations import Access, Operation, openapi
 from pygnc_station.server.plugin import GROUP, ServerPlugin
@@ -98,7 +98,9 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
     start_logs(chosen, settings.path(chosen.log_folder) if chosen.log_folder else None)
     host, port = listener.getsockname()[:2]
     on_listening(f"{'https' if cert else 'http'}://{host}:{port}/")
-    with listener, AlertWatch(store, settings, destinations, settings.path(chosen.folder)):
+    watch = partial(watch_alerts, store, settings, destinations, settings.path(chosen.folder))
+    # A notification that is under way does not delay the end; it is sent again if it was not accepted.
+    with listener, running("alerts", watch, join_s=1.0):
         LimitedServer(config, chosen.limits, ServiceNotifier.from_environment()).run(sockets=[listener])
 
 
@@ -155,7 +157,7 @@ def application(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        with HourlyTask(store):
+        with running("hourly statistics", partial(keep_statistics, store)):
             yield
 
     handlers = dict.fromkeys(errors, _error_response)

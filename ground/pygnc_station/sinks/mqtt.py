@@ -77,15 +77,7 @@ def topic_part(text: str) -> str:
 def entities(
     station: str, stream: Stream, state_topic: str, availability: str, expire_s: int
 ) -> dict[str, dict[str, Any]]:
-    """Return Home Assistant's configuration of each value and alarm of a stream, by component and entity id.
-
-    Args:
-        station: name of the station.
-        stream: stream of the readings.
-        state_topic: topic of the readings.
-        availability: topic of the station's availability.
-        expire_s: Home Assistant shows a value as unknown after this many seconds.
-    """
+    """Return Home Assistant's configuration of each value and alarm of a stream, by component and entity id."""
     node = "_".join(map(topic_part, (station, stream.gadget_id)))
     device = {"identifiers": [f"pygnc_{node}"], "name": stream.gadget_id, "model": stream.family, "via_device": station}
     found = {}
@@ -151,9 +143,6 @@ class MqttSink(Sink):
     """Connection to an MQTT broker, which is restored automatically.
 
     Values are not retained by the broker, so that an old value is never taken for a new value.
-
-    Args:
-        settings: settings of the station.
 
     Raises:
         StationError: the CA certificates cannot be read.

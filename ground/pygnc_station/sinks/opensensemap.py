@@ -36,12 +36,7 @@ class OpenSenseMap(Table, frozen=True):
 
 
 class OpenSenseMapSink(HttpSink):
-    """Client of openSenseMap.
-
-    Args:
-        station: settings of the station.
-        timeout_s: timeout of a request in seconds.
-    """
+    """Client of openSenseMap."""
 
     title = "openSenseMap"
     name = "opensensemap"

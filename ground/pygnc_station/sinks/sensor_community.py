@@ -41,10 +41,6 @@ class SensorCommunity(Table, frozen=True):
 class SensorCommunitySink(HttpSink):
     """Client of sensor.community.
 
-    Args:
-        station: settings of the station.
-        timeout_s: timeout of a request in seconds.
-
     Raises:
         StationError: `gadget` in [sinks.sensor_community] is missing or is no device of this station.
     """

@@ -208,6 +208,12 @@ def add_once(connection: Connection, table: Table, rows: Sequence[dict[str, Any]
     connection.execute(mysql.insert(table).on_duplicate_key_update({key: table.c[key]}), rows)
 
 
+def put_row(connection: Connection, table: Table, row: dict[str, Any]) -> None:
+    """Insert a row, or replace the row with the same primary key."""
+    add_once(connection, table, [row])
+    connection.execute(update(table).where(*(column == row[column.name] for column in table.primary_key)).values(**row))
+
+
 def make_device(connection: Connection, gadget_id: str, family: str = "", status: str = UNKNOWN_STATUS) -> int:
     """Return the id of a device; the device is created if it is new."""
     new = {"gadget_id": gadget_id, "family": family, "serial_number": "", "title": "", "status": status, "notes": ""}

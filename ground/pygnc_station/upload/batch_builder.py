@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, insert, select
 
 from pygnc_station.batch_format import FILES, FORMAT, BatchWriter, FileEntry, Metadata, StreamEntry, UnreadableFileError
 from pygnc_station.errors import StationError
@@ -36,7 +36,7 @@ from pygnc_station.store.cursors import BATCHES, advance, pending
 from pygnc_station.store.export import file_names, portable_name
 from pygnc_station.store.query import numbered_pages, streams_of
 from pygnc_station.store.readings import iso_time
-from pygnc_station.store.store import Store
+from pygnc_station.store.store import Store, put_row
 from pygnc_system.files import durable_rename
 
 FLIGHT_FILES: Final = (
@@ -113,11 +113,9 @@ def _select_new(store: Store, settings: StationSettings, now_ms: int) -> None:
         files = _find_new_files(connection, [settings.path(folder) for folder in settings.batches.flight_folders])
         if not ranges and not files:
             return
-        table = schema.batched_files
         for file in files:
             digest = hashlib.sha256(file.path.encode()).hexdigest()
-            connection.execute(delete(table).where(table.c.path_digest == digest))
-            connection.execute(insert(table), {"path_digest": digest, **msgspec.to_builtins(file)})
+            put_row(connection, schema.batched_files, {"path_digest": digest, **msgspec.to_builtins(file)})
         id_ = uuid.uuid4().hex
         stamp = iso_time(now_ms)[:19].replace("-", "").replace(":", "")
         row = {"id": id_, "name": f"{stamp}Z_{id_[:8]}", "created_ms": now_ms, "state": BatchState.OPEN, "readings": 0}

@@ -3,10 +3,10 @@
 import random
 from typing import Final, NamedTuple
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from pygnc_station.store import schema
-from pygnc_station.store.store import Store, add_once
+from pygnc_station.store.store import Store, put_row
 from pygnc_system.backoff import Backoff
 
 _BACKOFF: Final = Backoff.doubling(5.0, 3600.0)
@@ -39,7 +39,8 @@ def retry_state(store: Store, name: str) -> RetryState:
 
 def note_success(store: Store, name: str, now_ms: int) -> None:
     """Record a success; the next attempt may follow at once."""
-    _write(store, RetryState(name, last_success_ms=now_ms))
+    with store.writes() as connection:
+        put_row(connection, schema.targets, RetryState(name, last_success_ms=now_ms)._asdict())
 
 
 def note_failure(store: Store, name: str, problem: str, now_ms: int) -> RetryState:
@@ -47,17 +48,11 @@ def note_failure(store: Store, name: str, problem: str, now_ms: int) -> RetrySta
     before = retry_state(store, name)
     attempts = before.attempts + 1
     state = RetryState(name, attempts, now_ms + retry_delay_ms(attempts), before.last_success_ms, problem)
-    _write(store, state)
+    with store.writes() as connection:
+        put_row(connection, schema.targets, state._asdict())
     return state
 
 
 def retry_delay_ms(failures: int) -> int:
     """Return the delay after `failures` failures in a row; it varies by 20 %, so that stations do not synchronise."""
     return int(_BACKOFF.delay_s(failures) * 1000 * random.uniform(0.8, 1.2))  # noqa: S311 - not a secret
-
-
-def _write(store: Store, state: RetryState) -> None:
-    table, row = schema.targets, state._asdict()
-    with store.writes() as connection:
-        add_once(connection, table, [row])
-        connection.execute(update(table).where(table.c.name == state.name).values(**row))

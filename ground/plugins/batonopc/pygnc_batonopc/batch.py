@@ -33,9 +33,6 @@ _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 class BatonopcBatches(BatchFormat):
     """Batches of batonopc.
 
-    Args:
-        serve: settings of the server.
-
     Raises:
         StationError: batonopc_zone in [serve] is not a time zone.
     """
