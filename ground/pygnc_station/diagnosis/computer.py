@@ -77,12 +77,7 @@ def _existing(folder: Path) -> Path:
 
 
 def examine_modes(settings: StationSettings, file: Path | None) -> Iterator[Finding]:
-    """Check that other users cannot read files with passwords, keys or readings.
-
-    Args:
-        settings: settings of the station or server.
-        file: their file; None leaves it out.
-    """
+    """Check that other users cannot read files with passwords, keys or readings, nor the settings file `file`."""
     found = list(_private_files(settings, file))
     opened = [path for path in found if stat.S_IMODE(path.stat().st_mode) & _FOR_OTHERS]
     if opened:

@@ -28,12 +28,7 @@ _HANDSHAKE_ROUNDS: Final = 3
 
 
 def examine_server(settings: StationSettings, now_s: float) -> Iterator[Finding]:
-    """Yield the results of the checks of a server.
-
-    Args:
-        settings: settings of the server.
-        now_s: current time, seconds since 1970 (UTC).
-    """
+    """Yield the results of the checks of a server; `now_s` is in seconds since 1970 (UTC)."""
     try:
         cert, key = tls_files(settings)
     except StationError as error:

@@ -4,11 +4,11 @@ An alert is raised at its limit and cleared well inside it, so that a value near
 and the notices of a change are written in one transaction, so each change is notified once, also after a restart.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import delete, insert, select
 
 from pygnc_station.server.fleet import SERVER, Alert, Fleet, Gateway, GatewayState
 from pygnc_station.server_settings import Alerts
@@ -148,12 +148,7 @@ def record(store: Store, change: Change, destinations: Iterable[str], now_ms: in
             connection.execute(insert(schema.alerts), row)
         elif not connection.execute(delete(schema.alerts).where(*meant)).rowcount:
             return False
-        _add_notices(connection, change, destinations, now_ms)
+        notice = {"created_ms": now_ms, "title": change.title, "text": change.text, "attempts": 0, "next_try_ms": 0}
+        for destination in destinations:
+            connection.execute(insert(schema.notices), notice | {"destination": destination})
     return True
-
-
-def _add_notices(connection: Connection, change: Change, destinations: Iterable[str], now_ms: int) -> None:
-    row = {"created_ms": now_ms, "title": change.title, "text": change.text, "attempts": 0, "next_try_ms": 0}
-    rows: list[Mapping[str, object]] = [row | {"destination": destination} for destination in destinations]
-    if rows:
-        connection.execute(insert(schema.notices), rows)

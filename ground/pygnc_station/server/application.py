@@ -31,7 +31,7 @@ from pygnc_station.server.destinations import load_destinations
 from pygnc_station.server.logs import start_logs
 from pygnc_station.server.operations import Access, Operation, openapi
 from pygnc_station.server.plugin import GROUP, ServerPlugin
-from pygnc_station.server.uploads import UploadError, Uploads
+from pygnc_station.server.uploads import Uploads
 from pygnc_station.server_settings import Serve
 from pygnc_station.settings import StationSettings
 from pygnc_station.sinks.prometheus import ReadingCollector
@@ -153,7 +153,7 @@ def application(
     uploads.recover()
     operations = (*OPERATIONS, *(operation for plugin in added for operation in plugin.operations))
     routes = [*(operation.route() for operation in operations), Mount("/static", StaticFiles(directory=_STATIC))]
-    errors = (ClientDisconnect, HTTPException, UploadError, RefusedReadingsError, StoreError, OSError)
+    errors = (ClientDisconnect, HTTPException, RefusedReadingsError, StoreError, OSError)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -235,8 +235,6 @@ async def _error_response(_: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         is_unknown = error.status_code == 404 and error.detail == "Not Found"
         return JSONResponse({"error": _UNKNOWN_PATH if is_unknown else error.detail}, error.status_code)
-    if isinstance(error, UploadError):
-        return JSONResponse({"error": str(error)}, error.status)
     if isinstance(error, RefusedReadingsError):
         return JSONResponse({"error": f"the database refuses these readings: {error.reason}"}, 400)
     if isinstance(error, OSError):

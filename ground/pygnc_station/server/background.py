@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from pygnc_station.errors import StoreError
 from pygnc_station.server.alerts import changes, record
@@ -20,7 +20,7 @@ from pygnc_station.settings import StationSettings
 from pygnc_station.store import schema
 from pygnc_station.store.hourly import update_hours
 from pygnc_station.store.readings import clock_ms
-from pygnc_station.store.store import Store, put_row
+from pygnc_station.store.store import Store, fact, put_row
 
 STATISTICS_S: Final = 10.0
 _SERVED: Final = "served"
@@ -115,8 +115,7 @@ def check_alerts(
 
 
 def _served(connection: Connection) -> tuple[int, int] | None:
-    query = select(schema.facts.c.value).where(schema.facts.c.name == _SERVED)
-    text = connection.execute(query).scalar()
+    text = fact(connection, _SERVED)
     if text is None:
         return None
     since_ms, last_ms = map(int, text.split())

@@ -24,12 +24,7 @@ FlatJson: TypeAlias = Callable[[StoredReading, Stream], dict[str, Any]]
 
 
 class RateLimit:
-    """Limit of attempts per client, and ten times as many for all clients, in a sliding time window.
-
-    Args:
-        attempts: maximum number of attempts of a client in the window.
-        window_s: length of the window in seconds.
-    """
+    """Limit of attempts per client, and of ten times as many for all clients, in a sliding time window."""
 
     def __init__(self, attempts: int, window_s: float) -> None:
         self._attempts = attempts

@@ -3,10 +3,14 @@
 import logging
 import re
 import stat
+import sys
 import tomllib
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging.handlers import BufferingHandler
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from pygnc_station.errors import StationError, TransferError
@@ -35,16 +39,15 @@ class Destination:
     """
 
     def __init__(self, name: str, url: str) -> None:
-        _Records.silence()
-        import apprise  # noqa: PLC0415 - an extra that only servers with destinations need
+        with _records() as records, warnings.catch_warnings():
+            import apprise  # noqa: PLC0415 - an extra that only servers with destinations need
 
-        self._client = apprise.Apprise()
-        with _Records() as records, warnings.catch_warnings():
+            self._client = apprise.Apprise()
             warnings.simplefilter("ignore", DeprecationWarning)  # of modules of services, which are all imported here
             is_valid = bool(url) and self._client.add(url) and len(self._client) == 1
         if not is_valid:
             why = f"the URL of {name} in [serve.alerts] is invalid"
-            raise StationError(f"{why}{records.reason(_secrets_of(url, ''))}; {_EXAMPLE}")
+            raise StationError(f"{why}{_reason(records, _secrets_of(url, ''))}; {_EXAMPLE}")
         self._secrets = _secrets_of(url, " ".join(self._client.urls(privacy=True)))
 
     def send(self, title: str, text: str) -> None:
@@ -53,10 +56,10 @@ class Destination:
         Raises:
             TransferError: the destination does not accept it now.
         """
-        with _Records() as records:
+        with _records() as records:
             is_sent = self._client.notify(body=text, title=title, body_format="text", interpret_escapes=False)
         if not is_sent:
-            raise TransferError(f"it was not accepted{records.reason(self._secrets)}")
+            raise TransferError(f"it was not accepted{_reason(records, self._secrets)}")
 
 
 def load_destinations(settings: StationSettings) -> dict[str, Destination]:
@@ -105,36 +108,25 @@ def _secrets_of(url: str, public: str) -> list[str]:
     return sorted((part for part in secrets if len(part) >= _LEAST_SECRET), key=len, reverse=True)
 
 
-class _Records(logging.Handler):
-    """Collects what Apprise logs, which goes nowhere else."""
+@contextmanager
+def _records() -> Iterator[list[logging.LogRecord]]:
+    """Collect the log records of Apprise; they reach no log of this program, because they may contain URLs."""
+    logger = logging.getLogger("apprise")
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG)
+    handler = BufferingHandler(sys.maxsize)
+    logger.addHandler(handler)
+    try:
+        yield handler.buffer
+    finally:
+        logger.removeHandler(handler)
 
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self._texts: list[str] = []
 
-    @staticmethod
-    def silence() -> None:
-        """Keep the records of Apprise, which may contain URLs, from the logs of this program."""
-        logger = logging.getLogger("apprise")
-        logger.propagate = False
-        logger.setLevel(logging.DEBUG)
-
-    def __enter__(self) -> Self:
-        logging.getLogger("apprise").addHandler(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        logging.getLogger("apprise").removeHandler(self)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep warnings, and the causes that Apprise logs as details."""
-        text = record.getMessage()
-        if record.levelno >= logging.WARNING or "Exception" in text:
-            self._texts.append(" ".join(text.split()))
-
-    def reason(self, secrets: list[str]) -> str:
-        """Return the records in parentheses without the secrets, "" if there are none."""
-        text = _ABBREVIATED.sub("***", "; ".join(self._texts))
-        for secret in secrets:
-            text = text.replace(secret, "***")
-        return f" ({text})" if text else ""
+def _reason(records: list[logging.LogRecord], secrets: list[str]) -> str:
+    """Return warnings, and the causes that Apprise logs as details, in parentheses and without the secrets."""
+    texts = [(record.levelno, " ".join(record.getMessage().split())) for record in records]
+    shown = [text for level, text in texts if level >= logging.WARNING or "Exception" in text]
+    masked = _ABBREVIATED.sub("***", "; ".join(shown))
+    for secret in secrets:
+        masked = masked.replace(secret, "***")
+    return f" ({masked})" if masked else ""

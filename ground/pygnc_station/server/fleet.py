@@ -86,14 +86,7 @@ class Fleet(msgspec.Struct, frozen=True):
 
 
 def store_state(connection: Connection, gateway: int, state: StationState, received_ms: int) -> None:
-    """Store the state of a station, which replaces the one before.
-
-    Args:
-        connection: write transaction.
-        gateway: id of the gateway that has sent it.
-        state: the state.
-        received_ms: time of its arrival, milliseconds since 1970 (UTC).
-    """
+    """Store the state that a gateway has sent, which replaces the one before."""
     row = {"gateway_id": gateway, "received_ms": received_ms, "content": msgspec.json.encode(state).decode()}
     put_row(connection, schema.station_states, row)
 

@@ -9,7 +9,7 @@ import logging
 from itertools import chain, count
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, insert, or_, select, update
 
 from pygnc_station.errors import BadBatchError, StationError
 from pygnc_station.store import schema
@@ -146,7 +146,7 @@ def _free_name(connection: Connection, gateway: int, name: str) -> str:
 
 
 def _gadget(connection: Connection, *conditions: ColumnElement[bool]) -> Row[Any] | None:
-    query = select(_D.id, _D.gadget_id, _D.gateway_id, _D.local_name).where(*conditions)
+    query: Select[Any] = select(_D.id, _D.gadget_id, _D.gateway_id, _D.local_name).where(*conditions)
     return connection.execute(query).first()
 
 

@@ -13,7 +13,7 @@ from pygnc_station.server.operations import Operation
 from pygnc_station.server.readings_api import Filters
 from pygnc_station.server_settings import Serve
 from pygnc_station.store import schema
-from pygnc_station.store.hourly import hours_of
+from pygnc_station.store.hourly import hours_of, sum_of
 from pygnc_station.store.query import IS_CREDIBLE, Span, conditions
 from pygnc_station.store.readings import HOUR_MS, Stream, number_of
 
@@ -92,13 +92,8 @@ def means_of(hours: Sequence[Summary], span: Span) -> tuple[int, list[list[float
     for each in hours:
         start = each.hour - each.hour % step_h
         old = found.get(start)
-        found[start] = each._replace(hour=start) if old is None else _joined(old, each)
+        found[start] = Summary(start, *(each[1:] if old is None else sum_of(old[1:], each[1:])))
     return step_h, [[key * HOUR_MS, of.mean, of.low, of.high] for key, of in sorted(found.items())]
-
-
-def _joined(one: Summary, other: Summary) -> Summary:
-    total = one.total + other.total
-    return Summary(one.hour, one.readings + other.readings, total, min(one.low, other.low), max(one.high, other.high))
 
 
 def _correction(serve: Serve, stream: Stream, query: SeriesFilters) -> Correction | None:

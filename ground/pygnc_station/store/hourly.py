@@ -51,11 +51,9 @@ class Hour(NamedTuple):
 
 
 def update_hours(store: Store, should_stop: Callable[[], bool] = lambda: False) -> int:
-    """Bring the statistics of all streams up to date; return how many statistics of hours were changed.
+    """Bring the statistics of all streams up to date; return the number of changed hours.
 
-    Args:
-        store: store of the readings.
-        should_stop: called before each transaction; True ends the work, which the next call continues.
+    `should_stop` is called before each transaction; True ends the work, which the next call continues.
     """
     computed = 0
     with store.reads() as connection:
@@ -84,11 +82,6 @@ def hours_of(
     """Yield the hourly statistics of some values of each stream, ordered by stream id and hour.
 
     Hours are complete: the first and the last may contain readings outside the time span.
-
-    Args:
-        connection: transaction.
-        among: streams, and the names of the values to select from each.
-        span: time span that the hours cover.
     """
     chosen = {stream.id: (stream, [stream.layout.names.index(name) for name in names]) for stream, names in among}
     first = 0 if span.start_ms is None else span.start_ms // HOUR_MS
@@ -145,10 +138,11 @@ def _all(rows: Iterable[list[object]]) -> list[Statistics | None]:
 
 
 def _joined(old: list[Statistics | None] | None, new: list[Statistics | None]) -> list[Statistics | None]:
-    return new if old is None else [_sum(a, b) if a and b else a or b for a, b in zip(old, new, strict=False)]
+    return new if old is None else [sum_of(a, b) if a and b else a or b for a, b in zip(old, new, strict=False)]
 
 
-def _sum(one: Statistics, other: Statistics) -> Statistics:
+def sum_of(one: Statistics, other: Statistics) -> Statistics:
+    """Return the statistics of all numbers of two sets."""
     return one[0] + other[0], one[1] + other[1], min(one[2], other[2]), max(one[3], other[3])
 
 

@@ -77,15 +77,7 @@ def count_numbered(store: Store) -> int:
 def recent(
     store: Store, among: Sequence[Stream], limit: int, span: Span = ALWAYS, skip: int = 0
 ) -> list[StoredReading]:
-    """Return the newest readings of some streams, the newest first.
-
-    Args:
-        store: store to read.
-        among: streams to read.
-        limit: maximum number of readings.
-        span: time span of the readings.
-        skip: number of newest readings to leave out.
-    """
+    """Return at most `limit` readings of some streams after the `skip` newest ones, the newest first."""
     with store.reads() as connection:
         each = [
             _read(

@@ -34,7 +34,7 @@ from pygnc_station.store.batches import (
 )
 from pygnc_station.store.cursors import BATCHES, advance, pending
 from pygnc_station.store.export import file_names, portable_name
-from pygnc_station.store.query import numbered_pages, streams_of
+from pygnc_station.store.query import numbered_pages, streams
 from pygnc_station.store.readings import iso_time
 from pygnc_station.store.store import Store, put_row
 from pygnc_system.files import durable_rename
@@ -81,10 +81,6 @@ def make_batch(store: Store, settings: StationSettings, now_ms: int) -> list[Bat
 @contextmanager
 def exclusive_lock(folder: Path, activity: str) -> Iterator[None]:
     """Hold the lock of a folder, which is created if missing; the lock ends with the process that holds it.
-
-    Args:
-        folder: the folder.
-        activity: activity that the lock protects, for the error message.
 
     Raises:
         StationError: another program holds the lock.
@@ -166,15 +162,14 @@ def _write_file(store: Store, settings: StationSettings, batch: Batch) -> Batch:
 
 def _write_zip(store: Store, settings: StationSettings, batch: Batch, path: Path) -> int:
     """Write the zip and sync it; return the number of readings in it."""
-    with store.reads() as connection:
-        by_id = {stream.id: stream for stream in streams_of(connection)}
+    by_id = {stream.id: stream for stream in streams(store)}
     own, first = store.origin, store.first_origin
     ranges = batch.contents.readings
-    streams = [by_id[part.stream_id] for part in ranges]
+    sources = [by_id[part.stream_id] for part in ranges]
     entries = []
     writer = BatchWriter(path, batch.created_ms)
     try:
-        for part, stream, stem in zip(ranges, streams, file_names(streams), strict=True):
+        for part, stream, stem in zip(ranges, sources, file_names(sources), strict=True):
             pages = numbered_pages(store, part.stream_id, part.first, part.last)
             count = writer.add_readings(f"{stem}.csv", stream.layout, pages)
             source = (stream.gadget_id, stream.family, stream.origin, stream.layout)
