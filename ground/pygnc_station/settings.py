@@ -234,10 +234,7 @@ def settings_of(table: dict[str, Any], source: str) -> StationSettings:
         raise StationError(f"{source}: {error}") from None
     names = [device.gadget for device in settings.device]
     for name in names:
-        try:
-            check_gadget(name)
-        except StationError as error:
-            raise StationError(f"{source}: {error}") from None
+        check_gadget(name, f"{source}: ")
         if names.count(name) > 1:
             raise StationError(f"{source}: gadget {name!r} is the name of two devices; rename one of the devices")
     return settings
@@ -260,15 +257,15 @@ def cursor_of(sink: str) -> str:
     return sink if sink in _FORMER_SINKS else f"sinks.{sink}"
 
 
-def check_gadget(name: str) -> str:
-    """Return the name of a device.
+def check_gadget(name: str, where: str = "") -> str:
+    """Return the name of a device; `where` begins the error message.
 
     Raises:
         StationError: the name contains characters that are not allowed.
     """
     if not _GADGET_NAME.fullmatch(name):
         raise StationError(
-            f"gadget {name!r} may contain only letters, digits, spaces, dots, hyphens and underscores, and must begin"
-            " and end with a letter or digit"
+            f"{where}gadget {name!r} may contain only letters, digits, spaces, dots, hyphens and underscores, and must"
+            " begin and end with a letter or digit"
         )
     return name

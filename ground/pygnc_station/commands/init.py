@@ -26,6 +26,7 @@ from pygnc_station.logger.devices import read_one
 from pygnc_station.logger.display import as_stored, line_of
 from pygnc_station.settings import Device, StationSettings, Upload, check_gadget
 from pygnc_station.settings_file import NAMES, read_settings
+from pygnc_station.store.export import portable_name
 from pygnc_station.store.readings import Layout, NewReading, clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
@@ -38,7 +39,6 @@ T = TypeVar("T")
 
 _READING_TIMEOUT_S: Final = 60.0
 _PIN: Final = re.compile(r"[0-9]{1,12}")
-_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _UNITS: Final = "units"
 
 
@@ -164,7 +164,15 @@ def _choose_devices(ports: list[str] | None, gadgets: list[str], family: str) ->
             baud = 0 if item.baud == kind.bauds[0] else item.baud
             return Device(check_gadget(text), item.family, item.url, baud)
 
-        devices.append(_ask(next(names, None), "--gadget", f"Name of {_title(item)}", _gadget(item), named))
+        devices.append(
+            _ask(
+                next(names, None),
+                "--gadget",
+                f"Name of {_title(item)}",
+                portable_name(f"{item.family}_{item.serial_number}"),
+                named,
+            )
+        )
     return devices
 
 
@@ -186,10 +194,6 @@ def _find(urls: list[str], family: str) -> list[Discovery]:
 
 def _title(item: Discovery) -> str:
     return " ".join(filter(None, (family_named(item.family).title, item.serial_number)))
-
-
-def _gadget(item: Discovery) -> str:
-    return _NOT_IN_NAMES.sub("_", f"{item.family}_{item.serial_number}").strip("._-")[:80]
 
 
 def _first_reading(device: Device) -> Reading:

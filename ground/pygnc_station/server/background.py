@@ -13,9 +13,8 @@ from sqlalchemy import Connection
 
 from pygnc_station.errors import StoreError
 from pygnc_station.server.alerts import changes, record
-from pygnc_station.server.destinations import Destination
+from pygnc_station.server.destinations import Destination, deliver
 from pygnc_station.server.fleet import read_fleet
-from pygnc_station.server.notices import deliver
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import schema
 from pygnc_station.store.hourly import update_hours
