@@ -184,10 +184,7 @@ class StationSettings(Table, frozen=True):
         Raises:
             StationError: a key is unknown, has a wrong type or is out of range; the message names it.
         """
-        try:
-            return msgspec.convert(self.sinks.get(name, {}), kind)
-        except msgspec.ValidationError as error:
-            raise StationError(f"[sinks.{name}]: {error}") from None
+        return _converted(self.sinks.get(name, {}), kind, f"[sinks.{name}]")
 
     @property
     def store_url(self) -> str:
@@ -228,16 +225,20 @@ def settings_of(table: dict[str, Any], source: str) -> StationSettings:
     Raises:
         StationError: a key is unknown, has a wrong type or is out of range; the message names it.
     """
-    try:
-        settings = msgspec.convert(_with_sinks(table, source), StationSettings)
-    except msgspec.ValidationError as error:
-        raise StationError(f"{source}: {error}") from None
+    settings = _converted(_with_sinks(table, source), StationSettings, source)
     names = [device.gadget for device in settings.device]
     for name in names:
         check_gadget(name, f"{source}: ")
         if names.count(name) > 1:
             raise StationError(f"{source}: gadget {name!r} is the name of two devices; rename one of the devices")
     return settings
+
+
+def _converted(table: dict[str, Any], kind: type[T], where: str) -> T:
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        raise StationError(f"{where}: {error}") from None
 
 
 def _with_sinks(table: dict[str, Any], source: str) -> dict[str, Any]:

@@ -43,7 +43,7 @@ _UNITS: Final = "units"
 
 
 def _ask(given: str | None, option: str, question: str, default: str | None, use: Callable[[str], T]) -> T:
-    """Return what `use` makes of an option or answer; ask again if it raises an error.
+    """Return an option or answer, converted by `use`; prompt again if `use` raises an error.
 
     Raises:
         StationError: the option is missing, has no default, and there is no terminal.

@@ -1,7 +1,7 @@
 """`pygnc station units | install | uninstall`: services of systemd.
 
 A station gets a service that logs, and timers that batch, upload, synchronise and prune; a server gets a service and
-a timer that prunes. Services that run on report to systemd from their main loop, which restarts them if they hang.
+a timer that prunes. The services report to systemd from their main loops, and systemd restarts a service that hangs.
 """
 
 import shlex

@@ -130,7 +130,7 @@ def _is_outdated(host: str, port: int, cert: str) -> bool:
 
 
 def _examine_uploads(store: Store, now_ms: int) -> Iterator[Finding]:
-    """Check for rejected batches and interrupted uploads; a station sends both again only if somebody looks at it."""
+    """Check for rejected batches and for uploads that their stations have not continued for a day."""
     c = schema.uploads.c
     rejected = (c.state == UploadState.REJECTED) & (c.changed_ms > now_ms - _DAY_MS)
     interrupted = (c.state == UploadState.RECEIVING) & (c.changed_ms < now_ms - _DAY_MS)

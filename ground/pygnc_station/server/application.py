@@ -231,7 +231,7 @@ class _ServerMetrics(ReadingCollector):
 
 async def _error_response(_: Request, error: Exception) -> Response:
     if isinstance(error, ClientDisconnect):
-        return Response(status_code=400)  # nobody reads it
+        return Response(status_code=400)  # the client has disconnected
     if isinstance(error, HTTPException):
         is_unknown = error.status_code == 404 and error.detail == "Not Found"
         return JSONResponse({"error": _UNKNOWN_PATH if is_unknown else error.detail}, error.status_code)

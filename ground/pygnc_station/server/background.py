@@ -23,7 +23,7 @@ from pygnc_station.store.store import Store, fact, put_row
 
 STATISTICS_S: Final = 10.0
 _SERVED: Final = "served"
-"""Fact: time since which the server runs, and the last time at which that was recorded."""
+"""Fact: time since which the server has been running, and the time at which this was last recorded."""
 _RECORD_MS: Final = 300_000
 _MAX_PAUSE_MS: Final = 900_000
 """The server has run without interruption if it paused for less than this time."""
@@ -122,9 +122,9 @@ def _served(connection: Connection) -> tuple[int, int] | None:
 
 
 def _record_served(store: Store, served: tuple[int, int] | None, now_ms: int) -> tuple[int, int]:
-    """Record that the server runs; after a long pause it starts anew, because gateways could not be heard."""
-    goes_on = served is not None and 0 <= now_ms - served[1] <= _MAX_PAUSE_MS
-    since_ms = served[0] if served is not None and goes_on else now_ms
+    """Record that the server is running; after a long pause `since_ms` is now, because no gateway could reach it."""
+    is_continued = served is not None and 0 <= now_ms - served[1] <= _MAX_PAUSE_MS
+    since_ms = served[0] if served is not None and is_continued else now_ms
     with store.writes() as connection:
         put_row(connection, schema.facts, {"name": _SERVED, "value": f"{since_ms} {now_ms}"})
     return since_ms, now_ms

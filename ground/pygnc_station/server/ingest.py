@@ -33,7 +33,7 @@ from pygnc_system.files import durable_rename, sync_file, sync_folder
 
 T = TypeVar("T")
 _MAX_COPIES: Final = 16
-"""Copies of one store whose readings are told apart."""
+"""Maximum number of copies of one store whose readings are distinguished."""
 _PAGE: Final = 2000
 _COPY_BYTES: Final = 1 << 18
 _MAX_JSON_BYTES: Final = 20_000_000

@@ -142,7 +142,7 @@ def _prominence(name: str, unit: str) -> int:
 def _air_qualities(
     connection: Connection, settings: Mapping[str, GadgetSettings], kappa: float, now_ms: int
 ) -> dict[str, dict[str, str | int | float]]:
-    """Return the highest index of the NowCasts of corrected hourly means, by gadget; gadgets without are left out."""
+    """Return the highest index of the NowCasts of corrected hourly means by gadget; some gadgets have none."""
     this_hour = now_ms // HOUR_MS
     span = Span((this_hour - air_quality.HOURS) * HOUR_MS, this_hour * HOUR_MS)
     found: dict[str, dict[str, str | int | float]] = {}

@@ -69,7 +69,7 @@ class PrometheusSink(Sink):
         return cls(station, store)
 
     def write(self, stream: Stream, readings: Sequence[StoredReading]) -> None:
-        """Do nothing: Prometheus asks for the newest readings itself."""
+        """Do nothing: Prometheus requests the newest readings itself."""
 
     @property
     def port(self) -> int:

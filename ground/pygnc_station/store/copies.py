@@ -47,7 +47,7 @@ def stored_elsewhere(connection: Connection, stream: Stream, numbered: Numbered)
 
 
 def streams_of_copies(connection: Connection, stream: Stream, first_origin: str) -> list[int]:
-    """Return the streams that copies of a store have sent to other devices, which their owners call the same.
+    """Return the streams that copies of a store have sent to other devices with the same name at their owners.
 
     Args:
         connection: write transaction.

@@ -1,4 +1,4 @@
-"""Deletion of what no reader needs any more: old readings, readings above the size of the database, old zip files."""
+"""Deletion of data that no reader needs: old readings, the oldest readings of a large database, old zip files."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -8,7 +8,7 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -30,9 +30,8 @@ _NEWEST: Final = (
 )
 """Statement built once, because its construction takes longer than its execution."""
 _PAGE: Final = 5000
-_NUMBER: Final = StoredReading._fields.index("number")
-_BY_NUMBER: Final = itemgetter(_NUMBER)
-_BY_TIME: Final = itemgetter(StoredReading._fields.index("t_utc_ms"), _NUMBER)
+_BY_NUMBER: Final = attrgetter("number")
+_BY_TIME: Final = attrgetter("t_utc_ms", "number")
 _PACKED_DECODER: Final = msgspec.json.Decoder(list[StoredReading])
 Rows: TypeAlias = Select[tuple[int, int, int, int, int, str, str, bytes]]
 

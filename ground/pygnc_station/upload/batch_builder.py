@@ -13,13 +13,14 @@ import os
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from sqlalchemy import Connection, insert, select
 
-from pygnc_station.batch_format import FILES, FORMAT, BatchWriter, FileEntry, Metadata, StreamEntry, UnreadableFileError
+from pygnc_station.batch_format import FILES, FORMAT, BatchWriter, FileEntry, Metadata, StreamEntry
 from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import schema
@@ -50,6 +51,7 @@ FLIGHT_FILES: Final = (
 """Patterns of the files that `flight_folders` in [batches] contributes."""
 _INCOMPLETE: Final = ".part"
 _MAX_FILES: Final = 2000
+_COPY_BYTES: Final = 1 << 20
 _log: Final = logging.getLogger(__name__)
 _DESCRIPTION_VERSION: Final = "1.3 Dec 2020"
 """Version of batonopc's batch description."""
@@ -182,9 +184,8 @@ def _write_zip(store: Store, settings: StationSettings, batch: Batch, path: Path
         )  # fmt: skip
         writer.add(f"{batch.name}.yaml", [_description(metadata)])
         writer.close(metadata)
-    except BaseException:
+    finally:
         writer.abandon()
-        raise
     return sum(entry.count for entry in entries)
 
 
@@ -193,11 +194,15 @@ def _add_files(writer: BatchWriter, files: Sequence[BatchedFile]) -> Iterator[Fi
         path = Path(file.path)
         name = f"{FILES}{rank:04d}_{portable_name(path.name)}"
         try:
-            writer.add_file(name, path)
-        except UnreadableFileError as error:
+            with path.open("rb") as octets:  # an entry that was begun cannot be taken back
+                while octets.read(_COPY_BYTES):
+                    pass
+        except OSError as error:
             if error.errno != errno.ENOENT:  # otherwise it was deleted since it was selected
                 _log.warning("%s: %s; %s is left out until it changes", path, error.strerror, path.name)
             continue
+        with path.open("rb") as octets:
+            writer.add(name, iter(partial(octets.read, _COPY_BYTES), b""))
         yield FileEntry(name, file.path, file.modified_ns)
 
 
