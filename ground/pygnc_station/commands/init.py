@@ -91,7 +91,9 @@ def init(
     """
     folder = folder.absolute()
     file = folder / NAMES[0]
-    _require_new([folder / known for known in NAMES] + [folder / _UNITS], force=force)
+    existing = [folder / known for known in (*NAMES, _UNITS) if (folder / known).exists()]
+    if existing and not force:
+        raise StationError(f"{existing[0]}: it exists; --force replaces it, --folder names another folder")
     clock = examine_clock(time.time())
     if not clock.is_good:
         raise StationError(f"clock: {clock.text}")
@@ -122,12 +124,6 @@ def init(
         _ask(pin, "--pin", question, None, lambda text: _obtain_key(settings, text))
     _write(settings, file, settings_text(settings))
     _finish(read_settings(file), file, first)
-
-
-def _require_new(paths: Sequence[Path], *, force: bool) -> None:
-    existing = [path for path in paths if path.exists()]
-    if existing and not force:
-        raise StationError(f"{existing[0]}: it exists; --force replaces it, --folder names another folder")
 
 
 def _choose_devices(ports: list[str] | None, gadgets: list[str], family: str) -> list[Device]:

@@ -134,15 +134,12 @@ def _examine_uploads(store: Store, now_ms: int) -> Iterator[Finding]:
     c = schema.uploads.c
     rejected = (c.state == UploadState.REJECTED) & (c.changed_ms > now_ms - _DAY_MS)
     interrupted = (c.state == UploadState.RECEIVING) & (c.changed_ms < now_ms - _DAY_MS)
-    count, stations, reason = _count(store, rejected)
-    if count:
-        why = f"the last reason: {reason}"
-        yield bad("batches", f"{count} batches of {stations} were rejected in the last 24 h; {why}")
-    count, stations, _ = _count(store, interrupted)
-    if count:
-        yield bad(
-            "batches", f"{count} uploads of {stations} were interrupted a day ago or earlier; check these stations"
-        )
+    for condition, text in (
+        (rejected, "{} batches of {} were rejected in the last 24 h; the last reason: {}"),
+        (interrupted, "{} uploads of {} were interrupted a day ago or earlier; check these stations"),
+    ):
+        if (found := _count(store, condition))[0]:
+            yield bad("batches", text.format(*found))
     with store.reads() as connection:
         newest = connection.execute(select(func.max(c.changed_ms)).where(c.state == UploadState.ACCEPTED)).scalar()
     yield good("batches", f"the newest one was accepted at {iso_time(newest)}" if newest else "none was accepted yet")

@@ -18,12 +18,9 @@ _DELETED_AT_ONCE: Final = 2000
 
 
 def prune(store: Store, before_ms: int, readers: Sequence[str] = ()) -> int:
-    """Delete old readings that all readers have processed and that are in no unaccepted batch.
+    """Delete the readings before `before_ms` that all readers have processed and that are in no unaccepted batch.
 
-    Args:
-        store: store to delete from.
-        before_ms: delete readings that are older than this, milliseconds since 1970 (UTC).
-        readers: names of the cursors that limit the deletion.
+    `readers` are the names of the cursors of the readers.
 
     Returns:
         The number of deleted readings.
@@ -63,10 +60,10 @@ def _prune_hours(store: Store, stream_id: int, before_ms: int) -> None:
 def prune_to_size(store: Store, max_bytes: int, readers: Sequence[str] = ()) -> int:
     """Delete the oldest readings while an SQLite database is too large; see `prune` for those that are kept.
 
-    The file keeps its size, and new readings fill the space.
+    Other databases than SQLite are left unchanged. The file keeps its size, and new readings fill the space.
 
     Args:
-        store: store to delete from; other databases than SQLite are left unchanged.
+        store: store to delete from.
         max_bytes: largest size of the used part of the file.
         readers: names of the cursors that limit the deletion.
 
