@@ -42,7 +42,7 @@ _ONLY_NUMBERS: Final = re.compile(r"\[[-+.,0-9Eaeflnrstu]+\]")
 _QUOTED: Final = re.compile(r'[,"\r\n]')
 """Characters for which a CSV cell is quoted."""
 _EARLIEST_S: Final = 315_532_800
-"""1980-01-01, the earliest time of a zip entry; a Raspberry Pi whose clock is not set is before it."""
+"""1980-01-01, the earliest time of a zip entry; the clock of a Raspberry Pi may be earlier until it is set."""
 _NUMBERS: Final = range(1, 1 << 63)
 """Numbers that every database can store."""
 _COUNTS: Final = range(1 << 31)

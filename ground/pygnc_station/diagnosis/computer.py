@@ -54,7 +54,8 @@ def examine_clock(now_s: float) -> Finding:
 def examine_disks(folders: Iterable[Path]) -> Iterator[Finding]:
     """Check that the disks of folders have space, and that this user can write to the folders."""
     seen = set()
-    for folder in map(_existing, folders):
+    for wanted in folders:
+        folder = next(path for path in (wanted.absolute(), *wanted.absolute().parents) if path.exists())
         if not os.access(folder, os.W_OK):
             yield bad("disk", f"{folder} is not writable; give it to the user of the services (chown)")
         device = folder.stat().st_dev
@@ -67,13 +68,6 @@ def examine_disks(folders: Iterable[Path]) -> Iterator[Finding]:
             yield bad("disk", f"only {free_bytes // 1_000_000} MB free at {folder}; {remedy}")
         else:
             yield good("disk", f"{free_bytes / 1e9:.1f} GB free at {folder}")
-
-
-def _existing(folder: Path) -> Path:
-    folder = folder.absolute()
-    while not folder.exists():
-        folder = folder.parent
-    return folder
 
 
 def examine_modes(settings: StationSettings, file: Path | None) -> Iterator[Finding]:

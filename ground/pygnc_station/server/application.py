@@ -162,7 +162,7 @@ def application(
 
     handlers = dict.fromkeys(errors, _error_response)
     app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
-    limits = RateLimit(pin_attempts, 60.0), RateLimit(key_attempts, 60.0)
+    limits = RateLimit(pin_attempts), RateLimit(key_attempts)
     app.state.context = Context(store, serve, uploads, *limits, next((plugin.flat_json for plugin in added), None))
     app.state.operations = operations
     return app

@@ -38,7 +38,7 @@ class LimitedServer(uvicorn.Server):
 
     While the maximum number of connections is open, a new connection replaces the one that waits for its client's
     headers longest, or else the one whose body arrives most slowly. A flood of idle connections therefore keeps no
-    genuine request out. Closed uploads continue at their offset.
+    genuine request out. An upload whose connection was closed continues at its offset.
 
     Args:
         config: configuration of uvicorn.

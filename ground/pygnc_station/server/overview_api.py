@@ -21,7 +21,7 @@ from pygnc_station.server.series_api import corrected_hours
 from pygnc_station.server_settings import GadgetSettings
 from pygnc_station.store import schema
 from pygnc_station.store.query import Span, newest_of_each_kind, streams_of
-from pygnc_station.store.readings import HOUR_MS, Column, Quality, StoredReading, Stream, clock_ms, number_of
+from pygnc_station.store.readings import HOUR_MS, Quality, StoredReading, Stream, clock_ms, number_of
 from pygnc_system.files import data_file
 
 COASTLINE: Final = "coastline/coastline.txt"
@@ -102,7 +102,12 @@ def _newest_json(
         column, value = each.layout.columns[rank], number_of(reading.values[rank])
         if value is not None and column.name not in chosen:
             correct = Correction.of(each.layout, column.name, settings, kappa)
-            chosen[column.name] = _value_json(reading, each, column, value, correct)
+            unit = column.csv_unit if column.csv_per_unit != 1.0 else column.unit
+            found_value = {"name": column.name, "unit": unit, "per_unit": column.csv_per_unit, "value": value}
+            if correct is not None:
+                wet = each.layout.names.index(correct.humidity) if correct.humidity else None
+                found_value["corrected"] = correct(value, None if wet is None else number_of(reading.values[wet]))
+            chosen[column.name] = found_value
         if len(chosen) == _HEADLINES:
             break
     return {
@@ -113,22 +118,6 @@ def _newest_json(
         "flags": last.flags.split(",") if last.flags else [],
         "values": list(chosen.values()),
     }
-
-
-def _value_json(
-    reading: StoredReading, stream: Stream, column: Column, value: float, correct: Correction | None
-) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "name": column.name,
-        "unit": column.csv_unit if column.csv_per_unit != 1.0 else column.unit,
-        "per_unit": column.csv_per_unit,
-        "value": value,
-    }
-    if correct is not None:
-        names = stream.layout.names
-        humidity = number_of(reading.values[names.index(correct.humidity)]) if correct.humidity else None
-        found["corrected"] = correct(value, humidity)
-    return found
 
 
 @cache

@@ -1,4 +1,4 @@
-"""HTTP operations of plots: one value over time as means or extremes, at most some hundred points for any time span."""
+"""HTTP operations of plots: one value over time as means or extremes, a few hundred points for any time span."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -11,7 +11,6 @@ from pygnc_station.server.context import context_of
 from pygnc_station.server.corrections import Correction
 from pygnc_station.server.operations import Operation
 from pygnc_station.server.readings_api import Filters
-from pygnc_station.server_settings import Serve
 from pygnc_station.store import schema
 from pygnc_station.store.hourly import hours_of, sum_of
 from pygnc_station.store.query import IS_CREDIBLE, Span, conditions
@@ -48,11 +47,14 @@ def series(request: Request, query: SeriesFilters) -> object:
     `points` are [time, value] for the form `raw`, and [time, mean, minimum, maximum] of intervals of `step_ms` for
     `mean`. `corrected` is true if a correction was applied.
     """
-    context = context_of(request)
-    streams = [stream for stream in query.streams(request) if query.name in stream.layout.names]
-    among = [(stream, _correction(context.serve, stream, query)) for stream in streams]
+    store, serve = context_of(request).store, context_of(request).serve
+    among: list[Corrected] = []
+    for stream in query.streams(request):
+        if query.name in stream.layout.names:
+            correct = Correction.of(stream.layout, query.name, serve.gadget(stream.gadget_id), serve.kappa)
+            among.append((stream, correct if query.corrected else None))
     found: dict[str, object] = {"name": query.name, "corrected": any(correct for _, correct in among)}
-    with context.store.reads() as connection:
+    with store.reads() as connection:
         if query.form == "raw":
             return found | {"points": _reduced(sorted(_raw_points(connection, among, query)))}
         hours = sorted(hour for _, hour in corrected_hours(connection, among, query.name, query.span))
@@ -94,11 +96,6 @@ def means_of(hours: Sequence[Summary], span: Span) -> tuple[int, list[list[float
         old = found.get(start)
         found[start] = Summary(start, *(each[1:] if old is None else sum_of(old[1:], each[1:])))
     return step_h, [[key * HOUR_MS, of.mean, of.low, of.high] for key, of in sorted(found.items())]
-
-
-def _correction(serve: Serve, stream: Stream, query: SeriesFilters) -> Correction | None:
-    settings = serve.gadget(stream.gadget_id)
-    return Correction.of(stream.layout, query.name, settings, serve.kappa) if query.corrected else None
 
 
 def corrected_hours(

@@ -117,8 +117,8 @@ class Uploads:
             raise HTTPException(404, f"unknown batch {id_}; announce it first")
         return found
 
-    def append(self, gateway: int, id_: str, offset: int, chunk: bytes) -> UploadStatus:
-        """Append bytes to a batch.
+    def append(self, gateway: int, id_: str, offset: int, chunk: bytes) -> None:
+        """Append bytes to a batch, unless it is decided already.
 
         Raises:
             HTTPException: `offset` is not the number of received bytes, or there are more bytes than announced.
@@ -126,7 +126,7 @@ class Uploads:
         with self._lock_of(id_):
             upload = self.get(gateway, id_)
             if upload.state is not UploadState.RECEIVING:
-                return upload
+                return
             if offset != upload.offset:
                 raise HTTPException(409, f"offset {offset} is not the number of received bytes, {upload.offset}")
             if offset + len(chunk) > upload.bytes:
@@ -135,7 +135,6 @@ class Uploads:
                 )
             with self.path(id_).open("ab") as file:
                 file.write(chunk)
-            return self.get(gateway, id_)
 
     def complete(self, gateway: int, id_: str) -> UploadStatus:
         """Verify and store a batch whose bytes have all arrived."""

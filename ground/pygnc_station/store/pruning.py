@@ -77,7 +77,7 @@ def prune_to_size(store: Store, max_bytes: int, readers: Sequence[str] = ()) -> 
             first_ms, last_ms = connection.execute(select(func.min(table.c.t_utc_ms), func.max(table.c.t_utc_ms))).one()
         if first_ms is None:
             break
-        # If all readings of this time are still to be transferred, younger ones may not be.
+        # If no reading of this time may be deleted, because all are still to be transferred, try a longer time.
         share = min(1.0, max(2 * share, 1 - max_bytes / used))
         count = prune(store, first_ms + int((last_ms - first_ms) * share) + 1, readers)
         deleted += count
@@ -104,10 +104,10 @@ def prune_files(folder: Path, max_bytes: int, before_s: float) -> int:
     return deleted
 
 
-def delete_range(store: Store, part: ReadingRange, readers: Sequence[str] = ()) -> int:
-    """Delete the readings of a range that all readers have processed; return their number."""
+def delete_range(store: Store, part: ReadingRange, readers: Sequence[str]) -> None:
+    """Delete the readings of a range that all readers have processed."""
     table = schema.readings
     with store.writes() as connection:
         last = min((position(connection, reader, part.stream_id) for reader in readers), default=part.last)
         condition = (table.c.stream_id == part.stream_id, table.c.number.between(part.first, min(part.last, last)))
-        return int(connection.execute(delete(table).where(*condition)).rowcount)
+        connection.execute(delete(table).where(*condition))

@@ -39,18 +39,19 @@ def retry_state(store: Store, name: str) -> RetryState:
 
 def note_success(store: Store, name: str, now_ms: int) -> None:
     """Record a success; the next attempt may follow at once."""
-    with store.writes() as connection:
-        put_row(connection, schema.targets, RetryState(name, last_success_ms=now_ms)._asdict())
+    _write(store, RetryState(name, last_success_ms=now_ms))
 
 
-def note_failure(store: Store, name: str, problem: str, now_ms: int) -> RetryState:
+def note_failure(store: Store, name: str, problem: str, now_ms: int) -> None:
     """Record a failure and schedule the next attempt after a delay of 5 s that doubles up to 1 h."""
     before = retry_state(store, name)
     attempts = before.attempts + 1
-    state = RetryState(name, attempts, now_ms + retry_delay_ms(attempts), before.last_success_ms, problem)
+    _write(store, RetryState(name, attempts, now_ms + retry_delay_ms(attempts), before.last_success_ms, problem))
+
+
+def _write(store: Store, state: RetryState) -> None:
     with store.writes() as connection:
         put_row(connection, schema.targets, state._asdict())
-    return state
 
 
 def retry_delay_ms(failures: int) -> int:
