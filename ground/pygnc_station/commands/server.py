@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 from sqlalchemy import func, select
 
-from pygnc_station.commands.common import JsonOption, SettingsOption, app, command, open_store
+from pygnc_station.commands.common import JsonOption, SettingsOption, command, group, open_store
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server import access
 from pygnc_station.server.fleet import SERVER, raised_alerts
@@ -74,13 +74,7 @@ def revoke(
         typer.echo(f"{count} keys revoked")
 
 
-gateways: Final = typer.Typer(
-    name="gateways",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Gateways, the stations that may upload, and owners of gadgets.",
-)
-app.add_typer(gateways, name=gateways.info.name)
+gateways: Final = group("gateways", "Gateways, the stations that may upload, and owners of gadgets.")
 GatewayArgument = Annotated[str, typer.Argument(metavar="GATEWAY", help="Name of the gateway, or its number.")]
 
 
@@ -130,10 +124,7 @@ def transfer_gadget(
     typer.echo(f"{gadget} belongs to {gateway} now{f', and belonged to {last} before' if last else ''}")
 
 
-alerts: Final = typer.Typer(
-    name="alerts", no_args_is_help=True, rich_markup_mode=None, help="Alerts of the server and their notifications."
-)
-app.add_typer(alerts, name=alerts.info.name)
+alerts: Final = group("alerts", "Alerts of the server and their notifications.")
 
 
 @command("list", of=alerts)

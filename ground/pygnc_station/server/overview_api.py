@@ -4,6 +4,7 @@ import re
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from typing import Any, Final
 
@@ -150,8 +151,7 @@ def _air_qualities(
             if concentration is not None:
                 quality = air_quality.air_quality(name, concentration)
                 if gadget not in found or quality.index > int(found[gadget]["index"]):
-                    found[gadget] = {"index": quality.index, "category": quality.category, "rank": quality.rank}
-                    found[gadget] |= {"name": name, "nowcast_ug_m3": round(concentration, 2)}
+                    found[gadget] = asdict(quality) | {"name": name, "nowcast_ug_m3": round(concentration, 2)}
     return found
 
 

@@ -120,8 +120,8 @@ def _reason(error: SQLAlchemyError) -> str:
 
 def _sqlite_engine(url: URL) -> Engine:
     if url.database and url.database != ":memory:":
-        Path(url.database).expanduser().absolute().parent.mkdir(parents=True, exist_ok=True)
         path = Path(url.database).expanduser()
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             path.touch(mode=0o600)  # the files that SQLite puts beside it get the same mode
         url = url.set(database=str(path))
