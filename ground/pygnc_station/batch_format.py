@@ -42,8 +42,7 @@ _ONLY_NUMBERS: Final = re.compile(r"\[[-+.,0-9Eaeflnrstu]+\]")
 _QUOTED: Final = re.compile(r'[,"\r\n]')
 """Characters for which a CSV cell is quoted."""
 _EARLIEST_S: Final = 315_532_800
-"""1980-01-01, the earliest time of a zip entry; a Raspberry Pi whose clock is not set is before it."""
-_COPY_BYTES: Final = 1 << 20
+"""1980-01-01, the earliest time of a zip entry; the clock of a Raspberry Pi may be earlier until it is set."""
 _NUMBERS: Final = range(1, 1 << 63)
 """Numbers that every database can store."""
 _COUNTS: Final = range(1 << 31)
@@ -104,10 +103,6 @@ class Manifest(msgspec.Struct, frozen=True):
     entries: dict[str, Digest]
 
 
-class UnreadableFileError(OSError):
-    """Error raised when a file of a batch cannot be read."""
-
-
 class BatchWriter:
     """Writer of a batch's zip file.
 
@@ -136,21 +131,6 @@ class BatchWriter:
         self.add(name, lines())
         return count
 
-    def add_file(self, name: str, path: Path) -> None:
-        """Copy a file into the zip.
-
-        Raises:
-            UnreadableFileError: the file cannot be read to its end; the zip is unchanged.
-        """
-        try:
-            with path.open("rb") as file:  # an entry that was begun cannot be taken back
-                while file.read(_COPY_BYTES):
-                    pass
-        except OSError as error:
-            raise UnreadableFileError(error.errno, error.strerror, str(path)) from None
-        with path.open("rb") as file:
-            self.add(name, iter(lambda: file.read(_COPY_BYTES), b""))
-
     def add(self, name: str, chunks: Iterable[bytes]) -> None:
         """Write an entry and record its checksum."""
         digest, size = hashlib.sha256(), 0
@@ -175,7 +155,7 @@ class BatchWriter:
         self._file.close()
 
     def abandon(self) -> None:
-        """Close the incomplete file after an error."""
+        """Close the file, which is incomplete unless `close` was called before."""
         self._zip.close()
         self._file.close()
 

@@ -1,6 +1,6 @@
 """Settings of the HTTP server: the table `[serve]` of the settings file."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 
@@ -94,9 +94,6 @@ class GadgetSettings(Table, frozen=True):
     calibration: dict[str, Calibration] = msgspec.field(default_factory=dict)
 
 
-_NO_GADGET_SETTINGS: Final = GadgetSettings()
-
-
 class Serve(Table, frozen=True):
     """Settings of the HTTP server: `[serve]`.
 
@@ -151,7 +148,7 @@ class Serve(Table, frozen=True):
         if name in self.gadgets:
             return self.gadgets[name]
         found = (settings for key, settings in self.gadgets.items() if key.lower() == name.lower())
-        return next(found, _NO_GADGET_SETTINGS)
+        return next(found, GadgetSettings())
 
     @property
     def is_local(self) -> bool:

@@ -184,10 +184,7 @@ class StationSettings(Table, frozen=True):
         Raises:
             StationError: a key is unknown, has a wrong type or is out of range; the message names it.
         """
-        try:
-            return msgspec.convert(self.sinks.get(name, {}), kind)
-        except msgspec.ValidationError as error:
-            raise StationError(f"[sinks.{name}]: {error}") from None
+        return _converted(self.sinks.get(name, {}), kind, f"[sinks.{name}]")
 
     @property
     def store_url(self) -> str:
@@ -228,19 +225,20 @@ def settings_of(table: dict[str, Any], source: str) -> StationSettings:
     Raises:
         StationError: a key is unknown, has a wrong type or is out of range; the message names it.
     """
-    try:
-        settings = msgspec.convert(_with_sinks(table, source), StationSettings)
-    except msgspec.ValidationError as error:
-        raise StationError(f"{source}: {error}") from None
+    settings = _converted(_with_sinks(table, source), StationSettings, source)
     names = [device.gadget for device in settings.device]
     for name in names:
-        try:
-            check_gadget(name)
-        except StationError as error:
-            raise StationError(f"{source}: {error}") from None
+        check_gadget(name, f"{source}: ")
         if names.count(name) > 1:
             raise StationError(f"{source}: gadget {name!r} is the name of two devices; rename one of the devices")
     return settings
+
+
+def _converted(table: dict[str, Any], kind: type[T], where: str) -> T:
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        raise StationError(f"{where}: {error}") from None
 
 
 def _with_sinks(table: dict[str, Any], source: str) -> dict[str, Any]:
@@ -260,15 +258,15 @@ def cursor_of(sink: str) -> str:
     return sink if sink in _FORMER_SINKS else f"sinks.{sink}"
 
 
-def check_gadget(name: str) -> str:
-    """Return the name of a device.
+def check_gadget(name: str, where: str = "") -> str:
+    """Return the name of a device; `where` begins the error message.
 
     Raises:
         StationError: the name contains characters that are not allowed.
     """
     if not _GADGET_NAME.fullmatch(name):
         raise StationError(
-            f"gadget {name!r} may contain only letters, digits, spaces, dots, hyphens and underscores, and must begin"
-            " and end with a letter or digit"
+            f"{where}gadget {name!r} may contain only letters, digits, spaces, dots, hyphens and underscores, and must"
+            " begin and end with a letter or digit"
         )
     return name

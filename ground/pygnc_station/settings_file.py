@@ -21,10 +21,7 @@ SETTINGS: Final = "pygnc.settings"
 
 
 def read_settings(path: Path | None) -> StationSettings:
-    """Return the settings of a file.
-
-    Args:
-        path: the file; None searches for it as `find_settings` does.
+    """Return the settings of a file; None searches for it as `find_settings` does.
 
     Raises:
         StationError: the file does not exist or is invalid.

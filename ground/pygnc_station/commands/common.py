@@ -26,6 +26,14 @@ app: Final = typer.Typer(
     help="Log sensors on serial lines and transfer their readings to a server.",
 )
 
+
+def group(name: str, description: str) -> typer.Typer:
+    """Add a group of subcommands, and return it."""
+    made = typer.Typer(name=name, no_args_is_help=True, rich_markup_mode=None, help=description)
+    app.add_typer(made, name=name)
+    return made
+
+
 SettingsOption = Annotated[
     Path | None,
     typer.Option(

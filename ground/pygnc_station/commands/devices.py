@@ -15,7 +15,7 @@ from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import all_families
 from pygnc_station.commands.common import GadgetOption, JsonOption, SettingsOption, command, open_store
-from pygnc_station.logger.devices import family_of, identify, read_one, readings_of
+from pygnc_station.logger.devices import family_of, identify, read_one
 from pygnc_station.logger.display import as_stored, json_of, line_of
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store.readings import Layout
@@ -28,7 +28,7 @@ def families() -> None:
     """List the families of devices and the kinds of readings of each."""
     for kind in all_families():
         typer.echo(f"{kind.name:12} {kind.title}")
-        typer.echo(f"{'':12} reads {', '.join(packet.name for packet in readings_of(kind))}")
+        typer.echo(f"{'':12} reads {', '.join(packet.name for packet in kind.packets if packet.is_reading)}")
 
 
 @command("test")

@@ -5,8 +5,7 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
@@ -27,6 +26,7 @@ from pygnc_station.logger.devices import read_one
 from pygnc_station.logger.display import as_stored, line_of
 from pygnc_station.settings import Device, StationSettings, Upload, check_gadget
 from pygnc_station.settings_file import NAMES, read_settings
+from pygnc_station.store.export import portable_name
 from pygnc_station.store.readings import Layout, NewReading, clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
@@ -39,34 +39,28 @@ T = TypeVar("T")
 
 _READING_TIMEOUT_S: Final = 60.0
 _PIN: Final = re.compile(r"[0-9]{1,12}")
-_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _UNITS: Final = "units"
 
 
-@dataclass
-class _Answers:
-    """Options of the command, which are used up, and answers of the user."""
+def _ask(given: str | None, option: str, question: str, default: str | None, use: Callable[[str], T]) -> T:
+    """Return an option or answer, converted by `use`; prompt again if `use` raises an error.
 
-    is_interactive: bool
-
-    def ask(self, given: str | None, option: str, question: str, default: str | None, use: Callable[[str], T]) -> T:
-        """Return what `use` makes of an option or answer; ask again if it raises an error.
-
-        Raises:
-            StationError: the option is missing, has no default, and nobody can be asked.
-        """
-        while True:
-            if given is None and not self.is_interactive and default is None:
-                raise StationError(f"{option} is missing, and there is no terminal to ask on; name it as an option")
-            text = given if given is not None else default
-            if given is None and self.is_interactive:
-                text = str(typer.prompt(question, default=default)).strip()
-            try:
-                return use(text or "")
-            except (DeviceError, StationError, TransferError) as error:
-                if given is not None or not self.is_interactive:
-                    raise
-                typer.echo(str(error), err=True)
+    Raises:
+        StationError: the option is missing, has no default, and there is no terminal.
+    """
+    is_interactive = sys.stdin.isatty()
+    while True:
+        if given is None and not is_interactive and default is None:
+            raise StationError(f"{option} is missing, and there is no terminal to ask on; name it as an option")
+        text = given if given is not None else default
+        if given is None and is_interactive:
+            text = str(typer.prompt(question, default=default)).strip()
+        try:
+            return use(text or "")
+        except (DeviceError, StationError, TransferError) as error:
+            if given is not None or not is_interactive:
+                raise
+            typer.echo(str(error), err=True)
 
 
 @command()
@@ -97,15 +91,16 @@ def init(
     """
     folder = folder.absolute()
     file = folder / NAMES[0]
-    _require_new([folder / known for known in NAMES] + [folder / _UNITS], force=force)
-    answers = _Answers(sys.stdin.isatty())
+    existing = [folder / known for known in (*NAMES, _UNITS) if (folder / known).exists()]
+    if existing and not force:
+        raise StationError(f"{existing[0]}: it exists; --force replaces it, --folder names another folder")
     clock = examine_clock(time.time())
     if not clock.is_good:
         raise StationError(f"clock: {clock.text}")
-    devices = _choose_devices(answers, ports, gadgets or [], family)
+    devices = _choose_devices(ports, gadgets or [], family)
     first = [(device, _first_reading(device)) for device in devices]
     host = socket.gethostname().partition(".")[0] or "station"
-    station = answers.ask(name, "--name", "Name of the station", host, _station_name)
+    station = _ask(name, "--name", "Name of the station", host, _station_name)
     folder.mkdir(parents=True, exist_ok=True)
     draft = StationSettings(name=station, folder=str(folder), device=devices)
 
@@ -116,28 +111,22 @@ def init(
         try:
             return _with_server(draft, upload)
         except UntrustedError as error:
-            if not answers.is_interactive:
+            if not sys.stdin.isatty():
                 raise StationError(f"{upload.url}: its certificate is not trusted; name its CA by --ca-file") from None
             typer.echo(str(error).partition(";")[0], err=True)
             given = str(typer.prompt("File of the CA's certificate")).strip()
             return _with_server(draft, msgspec.structs.replace(upload, ca_file=str(Path(given).absolute())))
 
     question = "Address of the server, such as https://stations.example (- for none)"
-    settings = answers.ask(server, "--server", question, None, connect)
+    settings = _ask(server, "--server", question, None, connect)
     if settings.upload.url and settings.upload.kind == "station" and not _has_key(settings):
         question = "PIN from `pygnc station pin` on the server, or this station's key"
-        answers.ask(pin, "--pin", question, None, lambda text: _obtain_key(settings, text))
+        _ask(pin, "--pin", question, None, lambda text: _obtain_key(settings, text))
     _write(settings, file, settings_text(settings))
     _finish(read_settings(file), file, first)
 
 
-def _require_new(paths: Sequence[Path], *, force: bool) -> None:
-    existing = [path for path in paths if path.exists()]
-    if existing and not force:
-        raise StationError(f"{existing[0]}: it exists; --force replaces it, --folder names another folder")
-
-
-def _choose_devices(answers: _Answers, ports: list[str] | None, gadgets: list[str], family: str) -> list[Device]:
+def _choose_devices(ports: list[str] | None, gadgets: list[str], family: str) -> list[Device]:
     """Return the devices that the user chooses among those that respond."""
     names = iter(gadgets)
 
@@ -160,7 +149,7 @@ def _choose_devices(answers: _Answers, ports: list[str] | None, gadgets: list[st
 
         default = " ".join(str(rank) for rank in range(1, len(candidates) + 1)) or None
         question = "Devices (numbers or ports)" if candidates else "No device was found; name it (ports)"
-        found = answers.ask(None, "--port", question, default, choose)
+        found = _ask(None, "--port", question, default, choose)
     devices: list[Device] = []
     for item in found:
 
@@ -171,7 +160,15 @@ def _choose_devices(answers: _Answers, ports: list[str] | None, gadgets: list[st
             baud = 0 if item.baud == kind.bauds[0] else item.baud
             return Device(check_gadget(text), item.family, item.url, baud)
 
-        devices.append(answers.ask(next(names, None), "--gadget", f"Name of {_title(item)}", _gadget(item), named))
+        devices.append(
+            _ask(
+                next(names, None),
+                "--gadget",
+                f"Name of {_title(item)}",
+                portable_name(f"{item.family}_{item.serial_number}"),
+                named,
+            )
+        )
     return devices
 
 
@@ -193,10 +190,6 @@ def _find(urls: list[str], family: str) -> list[Discovery]:
 
 def _title(item: Discovery) -> str:
     return " ".join(filter(None, (family_named(item.family).title, item.serial_number)))
-
-
-def _gadget(item: Discovery) -> str:
-    return _NOT_IN_NAMES.sub("_", f"{item.family}_{item.serial_number}").strip("._-")[:80]
 
 
 def _first_reading(device: Device) -> Reading:
@@ -272,26 +265,15 @@ def _obtain_key(settings: StationSettings, text: str) -> None:
 
 def _write(settings: StationSettings, file: Path, text: str) -> None:
     """Write units and settings, the settings last; remove the units if that fails or is interrupted."""
-    with _removed_on_failure() as written:
-        folder = file.parent / _UNITS
-        folder.mkdir(exist_ok=True)
+    folder = file.parent / _UNITS
+    folder.mkdir(exist_ok=True)
+    with contextlib.ExitStack() as undo:
         for name, unit in unit_files(settings, file, invoking_user()).items():
-            written.append(folder / name)
+            undo.callback((folder / name).unlink, missing_ok=True)
             durable_write(folder / name, unit.encode())
         durable_write(file, text.encode(), 0o600)
+        undo.pop_all()
     typer.echo(f"{file} and {folder} are written")
-
-
-@contextlib.contextmanager
-def _removed_on_failure() -> Iterator[list[Path]]:
-    """Return a list; remove the files in it if the block fails."""
-    written: list[Path] = []
-    try:
-        yield written
-    except BaseException:
-        for path in written:
-            path.unlink(missing_ok=True)
-        raise
 
 
 def _finish(settings: StationSettings, file: Path, readings: Sequence[tuple[Device, Reading]]) -> None:

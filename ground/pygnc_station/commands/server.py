@@ -1,17 +1,20 @@
-"""`pygnc station serve | pin | token | revoke | gateways`: the server, and access to it."""
+"""`pygnc station serve | pin | token | revoke | gateways | alerts`: the server, access to it, and its alerts."""
 
 import json
 from typing import Annotated, Final
 
 import typer
+from sqlalchemy import func, select
 
-from pygnc_station.commands.common import JsonOption, SettingsOption, app, command, open_store
-from pygnc_station.errors import StationError
+from pygnc_station.commands.common import JsonOption, SettingsOption, command, group, open_store
+from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server import access
+from pygnc_station.server.fleet import SERVER, raised_alerts
 from pygnc_station.server.logs import failure_log
 from pygnc_station.server.ownership import transfer
 from pygnc_station.server_settings import Serve
 from pygnc_station.settings_file import read_settings
+from pygnc_station.store import schema
 from pygnc_station.store.readings import clock_ms, iso_time
 from pygnc_station.store.store import Store
 
@@ -71,13 +74,7 @@ def revoke(
         typer.echo(f"{count} keys revoked")
 
 
-gateways: Final = typer.Typer(
-    name="gateways",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Gateways, the stations that may upload, and owners of gadgets.",
-)
-app.add_typer(gateways, name=gateways.info.name)
+gateways: Final = group("gateways", "Gateways, the stations that may upload, and owners of gadgets.")
 GatewayArgument = Annotated[str, typer.Argument(metavar="GATEWAY", help="Name of the gateway, or its number.")]
 
 
@@ -125,3 +122,49 @@ def transfer_gadget(
     with failure_log(log_folder), Store.open(chosen.store_url) as store, store.writes() as connection:
         last = transfer(connection, gadget, gateway, clock_ms())
     typer.echo(f"{gadget} belongs to {gateway} now{f', and belonged to {last} before' if last else ''}")
+
+
+alerts: Final = group("alerts", "Alerts of the server and their notifications.")
+
+
+@command("list", of=alerts)
+def list_alerts(settings: SettingsOption = None) -> None:
+    """Show the alerts that are raised, and the notifications that were not accepted yet."""
+    chosen = read_settings(settings)
+    n = schema.notices.c
+    with Store.open(chosen.store_url) as store, store.reads() as connection:
+        g = schema.gateways.c
+        names = {row.id: row.name for row in connection.execute(select(g.id, g.name))}
+        for gateway, raised in raised_alerts(connection).items():
+            for alert in raised:
+                name = chosen.name if gateway == SERVER else names.get(gateway, str(gateway))
+                typer.echo(f"{name}: {alert.name} since {iso_time(alert.since_ms)}: {alert.text}")
+        waiting = select(n.destination, func.count(), func.max(n.attempts)).group_by(n.destination)
+        for destination, count, attempts in connection.execute(waiting):
+            typer.echo(f"{destination}: {count} notices wait after {attempts} attempts")
+
+
+@command("test", of=alerts)
+def try_destinations(
+    settings: SettingsOption = None,
+    to: Annotated[str, typer.Option(metavar="NAME", help="Destination in [serve.alerts]; by default all.")] = "",
+) -> None:
+    """Send a test notification to the destinations of [serve.alerts]."""
+    from pygnc_station.server.destinations import load_destinations  # noqa: PLC0415 - loads its library on demand
+
+    chosen = read_settings(settings)
+    destinations = load_destinations(chosen)
+    if not destinations:
+        raise StationError("no destination; add one to urls in [serve.alerts], as docs/station.md shows")
+    if to and to not in destinations:
+        raise StationError(f"unknown destination {to!r}; [serve.alerts] contains {', '.join(destinations)}")
+    failures = []
+    for name in [to] if to else destinations:
+        try:
+            destinations[name].send(f"{chosen.name}: test", "Notifications of alerts arrive here.")
+        except TransferError as error:
+            failures.append(f"{name}: {error}")
+        else:
+            typer.echo(f"{name}: accepted")
+    if failures:
+        raise TransferError("; ".join(failures))

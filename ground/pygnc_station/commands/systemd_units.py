@@ -1,7 +1,7 @@
 """`pygnc station units | install | uninstall`: services of systemd.
 
 A station gets a service that logs, and timers that batch, upload, synchronise and prune; a server gets a service and
-a timer that prunes. Services that run on report to systemd from their main loop, which restarts them if they hang.
+a timer that prunes. The services report to systemd from their main loops, and systemd restarts a service that hangs.
 """
 
 import shlex
@@ -202,13 +202,13 @@ def install(
     """Install the services of this station with systemd, and start them now and at boot; needs sudo."""
     file = settings or find_settings()
     made = unit_files(read_settings(file), file, user or invoking_user(), is_server=server)
-    _print(install_units(_owner(server=server), made, enabled_units(made), root))
+    typer.echo("\n".join(install_units(_owner(server=server), made, enabled_units(made), root)))
 
 
 @command()
 def uninstall(root: RootOption = Path("/"), *, server: ServerOption = False) -> None:
     """Stop and remove the services that `install` has installed; settings and readings stay. Needs sudo."""
-    _print(uninstall_units(_owner(server=server), root))
+    typer.echo("\n".join(uninstall_units(_owner(server=server), root)))
 
 
 def enabled_units(units: Collection[str]) -> list[str]:
@@ -224,8 +224,3 @@ def install_command(file: Path) -> str:
 
 def _owner(*, server: bool) -> str:
     return f"pygnc station install{' --server' if server else ''}"
-
-
-def _print(lines: list[str]) -> None:
-    for line in lines:
-        typer.echo(line)

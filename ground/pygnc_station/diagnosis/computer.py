@@ -54,7 +54,8 @@ def examine_clock(now_s: float) -> Finding:
 def examine_disks(folders: Iterable[Path]) -> Iterator[Finding]:
     """Check that the disks of folders have space, and that this user can write to the folders."""
     seen = set()
-    for folder in map(_existing, folders):
+    for wanted in folders:
+        folder = next(path for path in (wanted.absolute(), *wanted.absolute().parents) if path.exists())
         if not os.access(folder, os.W_OK):
             yield bad("disk", f"{folder} is not writable; give it to the user of the services (chown)")
         device = folder.stat().st_dev
@@ -69,20 +70,8 @@ def examine_disks(folders: Iterable[Path]) -> Iterator[Finding]:
             yield good("disk", f"{free_bytes / 1e9:.1f} GB free at {folder}")
 
 
-def _existing(folder: Path) -> Path:
-    folder = folder.absolute()
-    while not folder.exists():
-        folder = folder.parent
-    return folder
-
-
 def examine_modes(settings: StationSettings, file: Path | None) -> Iterator[Finding]:
-    """Check that other users cannot read files with passwords, keys or readings.
-
-    Args:
-        settings: settings of the station or server.
-        file: their file; None leaves it out.
-    """
+    """Check that other users cannot read files with passwords, keys or readings, nor the settings file `file`."""
     found = list(_private_files(settings, file))
     opened = [path for path in found if stat.S_IMODE(path.stat().st_mode) & _FOR_OTHERS]
     if opened:

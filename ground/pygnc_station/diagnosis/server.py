@@ -28,12 +28,7 @@ _HANDSHAKE_ROUNDS: Final = 3
 
 
 def examine_server(settings: StationSettings, now_s: float) -> Iterator[Finding]:
-    """Yield the results of the checks of a server.
-
-    Args:
-        settings: settings of the server.
-        now_s: current time, seconds since 1970 (UTC).
-    """
+    """Yield the results of the checks of a server; `now_s` is in seconds since 1970 (UTC)."""
     try:
         cert, key = tls_files(settings)
     except StationError as error:
@@ -135,19 +130,16 @@ def _is_outdated(host: str, port: int, cert: str) -> bool:
 
 
 def _examine_uploads(store: Store, now_ms: int) -> Iterator[Finding]:
-    """Check for rejected batches and interrupted uploads; a station sends both again only if somebody looks at it."""
+    """Check for rejected batches and for uploads that their stations have not continued for a day."""
     c = schema.uploads.c
     rejected = (c.state == UploadState.REJECTED) & (c.changed_ms > now_ms - _DAY_MS)
     interrupted = (c.state == UploadState.RECEIVING) & (c.changed_ms < now_ms - _DAY_MS)
-    count, stations, reason = _count(store, rejected)
-    if count:
-        why = f"the last reason: {reason}"
-        yield bad("batches", f"{count} batches of {stations} were rejected in the last 24 h; {why}")
-    count, stations, _ = _count(store, interrupted)
-    if count:
-        yield bad(
-            "batches", f"{count} uploads of {stations} were interrupted a day ago or earlier; check these stations"
-        )
+    for condition, text in (
+        (rejected, "{} batches of {} were rejected in the last 24 h; the last reason: {}"),
+        (interrupted, "{} uploads of {} were interrupted a day ago or earlier; check these stations"),
+    ):
+        if (found := _count(store, condition))[0]:
+            yield bad("batches", text.format(*found))
     with store.reads() as connection:
         newest = connection.execute(select(func.max(c.changed_ms)).where(c.state == UploadState.ACCEPTED)).scalar()
     yield good("batches", f"the newest one was accepted at {iso_time(newest)}" if newest else "none was accepted yet")

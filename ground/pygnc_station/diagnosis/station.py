@@ -47,12 +47,7 @@ _ANSWER_TIMEOUT_S: Final = 5.0
 
 
 def examine_station(settings: StationSettings, now_s: float) -> Iterator[Finding]:
-    """Yield the results of the checks of a station, the devices first.
-
-    Args:
-        settings: settings of the station.
-        now_s: current time, seconds since 1970 (UTC).
-    """
+    """Yield the results of the checks of a station, the devices first; `now_s` is in seconds since 1970 (UTC)."""
     begin_s = time.monotonic()
     is_logging = False
     for device in settings.device:

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import msgspec
 
-from pygnc_devices.declaration import Record
 from pygnc_devices.device import BlockingDevice
 from pygnc_devices.discovery import probe
 from pygnc_devices.errors import DeviceError, NoAnswerError
@@ -90,11 +89,6 @@ def interval_options(kind: Family, interval_s: float | None) -> dict[str, Any]:
     if "sample_s" in known and wanted_s <= _MAX_SAMPLE_S:
         return {"sample_s": wanted_s}
     return next(({name: wanted_s} for name in _INTERVAL_OPTIONS if name in known), {})
-
-
-def readings_of(kind: Family) -> list[Record]:
-    """Return the kinds of readings that a family provides."""
-    return [packet for packet in kind.packets if packet.is_reading]
 
 
 def identify(device: Device) -> Found:

@@ -164,7 +164,7 @@ class Logger:
                 self._news.wait(TICK_S if self._waiting else _POLL_S)
                 self._news.clear()
                 self._collect()
-                # A tick earlier, because the next look comes a tick later.
+                # Write one tick early, because the next check is one tick later.
                 is_due = time.monotonic() - self._written_s >= self._write_s - TICK_S
                 if self._waiting and is_due and not self._flush():
                     self._pause(_STORE_RETRY_S)

@@ -46,8 +46,8 @@ def new_pin(store: Store, now_ms: int, minutes: float, gateway: str = "") -> str
 def register(store: Store, pin: str, device_id: str, name: str, now_ms: int, *, old_key: str = "") -> str | None:
     """Return a new key for a station and delete the PIN; None if the PIN is wrong, used or expired.
 
-    A station that shows a valid key of its name keeps it: a new key would lock out the station whose card was copied. A
-    PIN for a gateway replaces the key of that gateway. Both keep the gadgets.
+    A station that presents a valid key of its name keeps this key: a new key would lock out the station whose card was
+    copied. A PIN for a gateway replaces the key of that gateway. The gadgets stay with the gateway in both cases.
     """
     key = "".join(secrets.choice(_ALPHABET) for _ in range(KEY_LENGTH))
     table, c = schema.gateways, schema.pins.c

@@ -78,7 +78,9 @@ def air_quality(name: str, concentration_ug_m3: float) -> AirQuality:
         concentration_ug_m3: mean of 24 hours or NowCast; a negative one counts as 0.
     """
     ranges = break_points()[name]
-    truncated = _truncated(max(concentration_ug_m3, 0.0), ranges[0].resolution)
+    resolution = ranges[0].resolution
+    # Addition and rounding keep 35.4 from becoming 35.3 or 35.400000000000006 by its binary representation.
+    truncated = round(math.floor(max(concentration_ug_m3, 0.0) / resolution + 1e-6) * resolution, 6)
     rank = next((rank for rank, each in enumerate(ranges) if truncated <= each.high), len(ranges) - 1)
     chosen = ranges[rank]
     slope = (chosen.index_high - chosen.index_low) / (chosen.high - chosen.low)
@@ -107,8 +109,3 @@ def nowcast(means: Sequence[float | None]) -> float | None:
     weight = max(ratio, _LEAST_WEIGHT)
     total = sum(weight**age for age, _ in known)
     return sum(weight**age * mean for age, mean in known) / total
-
-
-def _truncated(value: float, resolution: float) -> float:
-    # Addition and rounding keep 35.4 from becoming 35.3 or 35.400000000000006 by its binary representation.
-    return round(math.floor(value / resolution + 1e-6) * resolution, 6)

@@ -4,11 +4,11 @@ An alert is raised at its limit and cleared well inside it, so that a value near
 and the notices of a change are written in one transaction, so each change is notified once, also after a restart.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import delete, insert, select
 
 from pygnc_station.server.fleet import SERVER, Alert, Fleet, Gateway, GatewayState
 from pygnc_station.server_settings import Alerts
@@ -17,10 +17,10 @@ from pygnc_station.store.readings import iso_time
 from pygnc_station.store.store import Store
 
 _MINUTE_MS: Final = 60_000
-_KNOCKED_MS: Final = 60 * _MINUTE_MS
-"""A request with a revoked key raises an alert for this time ..."""
-_GONE_MS: Final = 24 * 60 * _MINUTE_MS
-"""... and the alert is cleared after this time without another request."""
+_REVOKED_RAISE_MS: Final = 60 * _MINUTE_MS
+"""An alert is raised if a revoked key was used within this time."""
+_REVOKED_CLEAR_MS: Final = 24 * 60 * _MINUTE_MS
+"""The alert of a revoked key is cleared if the key was not used within this time."""
 _DISK_MARGIN: Final = 1.25
 """A disk is no longer full when it has this multiple of the limit free."""
 
@@ -63,11 +63,13 @@ def judge_gateway(gateway: Gateway, now_ms: int, settings: Alerts, served_since_
         gateway: state of the gateway.
         now_ms: current time, milliseconds since 1970 (UTC).
         settings: limits.
-        served_since_ms: time since which the server runs; before that, a gateway could not be heard.
+        served_since_ms: time since which the server has been running; it could receive no requests before.
     """
     if gateway.state is GatewayState.REVOKED:
-        age_ms = now_ms - gateway.refused_ms if gateway.refused_ms is not None else _GONE_MS
-        level = Level.RAISE if age_ms < _KNOCKED_MS else Level.CLEAR if age_ms >= _GONE_MS else Level.LEAVE
+        age_ms = now_ms - gateway.refused_ms if gateway.refused_ms is not None else _REVOKED_CLEAR_MS
+        level = (
+            Level.RAISE if age_ms < _REVOKED_RAISE_MS else Level.CLEAR if age_ms >= _REVOKED_CLEAR_MS else Level.LEAVE
+        )
         last = iso_time(gateway.refused_ms) if gateway.refused_ms is not None else ""
         yield Verdict("revoked", level, f"its key is revoked, but it is still used; the last request was at {last}")
         for alert in ("silent", "backlog", "clock", "disk"):
@@ -148,12 +150,7 @@ def record(store: Store, change: Change, destinations: Iterable[str], now_ms: in
             connection.execute(insert(schema.alerts), row)
         elif not connection.execute(delete(schema.alerts).where(*meant)).rowcount:
             return False
-        _add_notices(connection, change, destinations, now_ms)
+        notice = {"created_ms": now_ms, "title": change.title, "text": change.text, "attempts": 0, "next_try_ms": 0}
+        for destination in destinations:
+            connection.execute(insert(schema.notices), notice | {"destination": destination})
     return True
-
-
-def _add_notices(connection: Connection, change: Change, destinations: Iterable[str], now_ms: int) -> None:
-    row = {"created_ms": now_ms, "title": change.title, "text": change.text, "attempts": 0, "next_try_ms": 0}
-    rows: list[Mapping[str, object]] = [row | {"destination": destination} for destination in destinations]
-    if rows:
-        connection.execute(insert(schema.notices), rows)

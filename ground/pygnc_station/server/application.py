@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,16 +23,15 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from pygnc_station.errors import RefusedReadingsError, StationError, StoreError
-from pygnc_station.server import devices_api, fleet_api, overview_api, readings_api, series_api, upload_api
-from pygnc_station.server.alert_watch import AlertWatch
+from pygnc_station.server import devices_api, overview_api, readings_api, series_api, upload_api
+from pygnc_station.server.background import keep_statistics, running, watch_alerts
 from pygnc_station.server.connections import LimitedServer
 from pygnc_station.server.context import COOKIE, Context, RateLimit, context_of
 from pygnc_station.server.destinations import load_destinations
-from pygnc_station.server.hourly_task import HourlyTask
 from pygnc_station.server.logs import start_logs
 from pygnc_station.server.operations import Access, Operation, openapi
 from pygnc_station.server.plugin import GROUP, ServerPlugin
-from pygnc_station.server.uploads import UploadError, Uploads
+from pygnc_station.server.uploads import Uploads
 from pygnc_station.server_settings import Serve
 from pygnc_station.settings import StationSettings
 from pygnc_station.sinks.prometheus import ReadingCollector
@@ -98,7 +98,9 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
     start_logs(chosen, settings.path(chosen.log_folder) if chosen.log_folder else None)
     host, port = listener.getsockname()[:2]
     on_listening(f"{'https' if cert else 'http'}://{host}:{port}/")
-    with listener, AlertWatch(store, settings, destinations, settings.path(chosen.folder)):
+    watch = partial(watch_alerts, store, settings, destinations, settings.path(chosen.folder))
+    # A notification that is under way does not delay the end; it is sent again if it was not accepted.
+    with listener, running("alerts", watch, join_s=1.0):
         LimitedServer(config, chosen.limits, ServiceNotifier.from_environment()).run(sockets=[listener])
 
 
@@ -151,16 +153,16 @@ def application(
     uploads.recover()
     operations = (*OPERATIONS, *(operation for plugin in added for operation in plugin.operations))
     routes = [*(operation.route() for operation in operations), Mount("/static", StaticFiles(directory=_STATIC))]
-    errors = (ClientDisconnect, HTTPException, UploadError, RefusedReadingsError, StoreError, OSError)
+    errors = (ClientDisconnect, HTTPException, RefusedReadingsError, StoreError, OSError)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        with HourlyTask(store):
+        with running("hourly statistics", partial(keep_statistics, store)):
             yield
 
     handlers = dict.fromkeys(errors, _error_response)
     app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
-    limits = RateLimit(pin_attempts, 60.0), RateLimit(key_attempts, 60.0)
+    limits = RateLimit(pin_attempts), RateLimit(key_attempts)
     app.state.context = Context(store, serve, uploads, *limits, next((plugin.flat_json for plugin in added), None))
     app.state.operations = operations
     return app
@@ -205,7 +207,6 @@ OPERATIONS: Final = (
     *series_api.OPERATIONS,
     *overview_api.OPERATIONS,
     *devices_api.OPERATIONS,
-    *fleet_api.OPERATIONS,
     Operation("GET", "/", page),
     Operation("GET", "/health", health, Access.NONE),
     Operation("GET", "/metrics", metrics),
@@ -230,12 +231,10 @@ class _ServerMetrics(ReadingCollector):
 
 async def _error_response(_: Request, error: Exception) -> Response:
     if isinstance(error, ClientDisconnect):
-        return Response(status_code=400)  # nobody reads it
+        return Response(status_code=400)  # the client has disconnected
     if isinstance(error, HTTPException):
         is_unknown = error.status_code == 404 and error.detail == "Not Found"
         return JSONResponse({"error": _UNKNOWN_PATH if is_unknown else error.detail}, error.status_code)
-    if isinstance(error, UploadError):
-        return JSONResponse({"error": str(error)}, error.status)
     if isinstance(error, RefusedReadingsError):
         return JSONResponse({"error": f"the database refuses these readings: {error.reason}"}, 400)
     if isinstance(error, OSError):

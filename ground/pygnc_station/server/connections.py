@@ -11,7 +11,7 @@ import logging
 import resource
 import socket
 from collections import Counter
-from typing import Any, Final
+from typing import Final
 
 import h11
 import uvicorn
@@ -38,7 +38,7 @@ class LimitedServer(uvicorn.Server):
 
     While the maximum number of connections is open, a new connection replaces the one that waits for its client's
     headers longest, or else the one whose body arrives most slowly. A flood of idle connections therefore keeps no
-    genuine request out. Closed uploads continue at their offset.
+    genuine request out. An upload whose connection was closed continues at its offset.
 
     Args:
         config: configuration of uvicorn.
@@ -154,10 +154,6 @@ class LimitedServer(uvicorn.Server):
         self.note_closed(_TOO_MANY)
         return True
 
-    def new_protocol_arguments(self) -> dict[str, Any]:
-        """Return uvicorn's arguments of a protocol."""
-        return {"config": self.config, "server_state": self.server_state, "app_state": self.lifespan.state}
-
 
 def _shut_down(accepted: socket.socket) -> None:
     with contextlib.suppress(OSError):  # the client has closed it already
@@ -169,14 +165,10 @@ class LimitedProtocol(H11Protocol):
 
     A client has `header_s` for the headers of a request. After that, it has to transfer `slowest_bytes_s` on average
     over each `transfer_s`. Times in which this server works do not count.
-
-    Args:
-        server: server of the connection.
-        limits: limits of requests.
     """
 
     def __init__(self, server: LimitedServer, limits: Limits) -> None:
-        super().__init__(**server.new_protocol_arguments())
+        super().__init__(server.config, server.server_state, server.lifespan.state)
         self.is_aborted = False
         self._limited_server = server
         self._limits = limits

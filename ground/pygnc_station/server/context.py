@@ -19,21 +19,16 @@ from pygnc_station.store.store import Store
 COOKIE: Final = "pygnc_token"
 _BATON: Final = "http_bat_api_key "
 """Scheme that clients of batonopc's own server put before their token."""
+_WINDOW_S: Final = 60.0
 _BEARER: Final = ("bearer ", _BATON)
 FlatJson: TypeAlias = Callable[[StoredReading, Stream], dict[str, Any]]
 
 
 class RateLimit:
-    """Limit of attempts per client, and ten times as many for all clients, in a sliding time window.
+    """Limit of attempts per client, and of ten times as many for all clients, in any minute."""
 
-    Args:
-        attempts: maximum number of attempts of a client in the window.
-        window_s: length of the window in seconds.
-    """
-
-    def __init__(self, attempts: int, window_s: float) -> None:
+    def __init__(self, attempts: int) -> None:
         self._attempts = attempts
-        self._window_s = window_s
         self._made: deque[tuple[float, str]] = deque()
         self._lock = threading.Lock()
 
@@ -41,7 +36,7 @@ class RateLimit:
         """Count an attempt; return False, without counting it, if the window already holds the maximum number."""
         now_s = time.monotonic()
         with self._lock:
-            while self._made and self._made[0][0] < now_s - self._window_s:
+            while self._made and self._made[0][0] < now_s - _WINDOW_S:
                 self._made.popleft()
             of_client = sum(known == client for _, known in self._made)
             if of_client >= self._attempts or len(self._made) >= 10 * self._attempts:

@@ -1,16 +1,17 @@
 """State of all gateways: last request, newest report, alerts and gadgets of each, for the operator of the server."""
 
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, func, select
 
 from pygnc_station.server_settings import Alerts
 from pygnc_station.settings_types import Location
 from pygnc_station.station_state import Reported, StationState
 from pygnc_station.store import schema
 from pygnc_station.store.query import last_times_ms
+from pygnc_station.store.store import put_row
 
 SERVER: Final = 0
 """Number of this server among the gateways of alerts."""
@@ -84,24 +85,10 @@ class Fleet(msgspec.Struct, frozen=True):
     gadgets: list[Gadget]
 
 
-class _Report(NamedTuple):
-    received_ms: int
-    state: StationState
-
-
 def store_state(connection: Connection, gateway: int, state: StationState, received_ms: int) -> None:
-    """Store the state of a station, which replaces the one before.
-
-    Args:
-        connection: write transaction.
-        gateway: id of the gateway that has sent it.
-        state: the state.
-        received_ms: time of its arrival, milliseconds since 1970 (UTC).
-    """
-    table = schema.station_states
-    connection.execute(delete(table).where(table.c.gateway_id == gateway))
+    """Store the state that a gateway has sent, which replaces the one before."""
     row = {"gateway_id": gateway, "received_ms": received_ms, "content": msgspec.json.encode(state).decode()}
-    connection.execute(insert(table), row)
+    put_row(connection, schema.station_states, row)
 
 
 def read_fleet(connection: Connection, now_ms: int, settings: Alerts) -> Fleet:
@@ -112,7 +99,7 @@ def read_fleet(connection: Connection, now_ms: int, settings: Alerts) -> Fleet:
     gadgets = _gadgets_by_owner(connection, reports)
     found = []
     for row in connection.execute(query):
-        report = reports.get(row.id)
+        received_ms, state = reports.get(row.id, (None, None))
         gateway = Gateway(
             id=row.id,
             name=row.name,
@@ -120,11 +107,11 @@ def read_fleet(connection: Connection, now_ms: int, settings: Alerts) -> Fleet:
             registered_ms=row.created_ms,
             last_seen_ms=row.seen_ms,
             refused_ms=row.refused_ms,
-            reported_ms=report.received_ms if report else None,
-            clock_offset_s=(report.state.time_ms - report.received_ms) / 1000 if report else None,
+            reported_ms=received_ms,
+            clock_offset_s=None if state is None or received_ms is None else (state.time_ms - received_ms) / 1000,
             alerts=raised.get(row.id, []),
             gadgets=gadgets.get(row.id, []),
-            **{name: getattr(report.state, name) for name in _REPORTED if report},
+            **{name: getattr(state, name) for name in _REPORTED if state},
         )
         found.append(gateway)
     return Fleet(now_ms, raised.get(SERVER, []), found, gadgets.get(None, []))
@@ -149,19 +136,21 @@ def _state(quiet_ms: int, settings: Alerts, *, is_revoked: bool) -> GatewayState
     return GatewayState.LATE if quiet_min > settings.late_min else GatewayState.FINE
 
 
-def _reports(connection: Connection) -> dict[int, _Report]:
+def _reports(connection: Connection) -> dict[int, tuple[int, StationState]]:
     c = schema.station_states.c
     rows = connection.execute(select(c.gateway_id, c.received_ms, c.content))
-    return {row[0]: _Report(row[1], msgspec.json.decode(row[2], type=StationState)) for row in rows}
+    return {row[0]: (row[1], msgspec.json.decode(row[2], type=StationState)) for row in rows}
 
 
-def _gadgets_by_owner(connection: Connection, reports: dict[int, _Report]) -> dict[int | None, list[Gadget]]:
+def _gadgets_by_owner(
+    connection: Connection, reports: dict[int, tuple[int, StationState]]
+) -> dict[int | None, list[Gadget]]:
     d = schema.devices.c
     last_ms = last_times_ms(connection)
     places = {
         (gateway, name.lower()): place
-        for gateway, report in reports.items()
-        for name, place in report.state.locations.items()
+        for gateway, (_, state) in reports.items()
+        for name, place in state.locations.items()
     }
     found: dict[int | None, list[Gadget]] = {}
     query = select(d.id, d.gadget_id, d.family, d.gateway_id, d.local_name).order_by(func.lower(d.gadget_id))

@@ -33,7 +33,7 @@ from pygnc_system.files import durable_rename, sync_file, sync_folder
 
 T = TypeVar("T")
 _MAX_COPIES: Final = 16
-"""Copies of one store whose readings are told apart."""
+"""Maximum number of copies of one store whose readings are distinguished."""
 _PAGE: Final = 2000
 _COPY_BYTES: Final = 1 << 18
 _MAX_JSON_BYTES: Final = 20_000_000
@@ -229,7 +229,8 @@ def _store_readings(
     _check_entry(connection, entry)
     gadget_id = owned_gadget(connection, gateway, entry.gadget_id, entry.origin, entry.family)
     # The stored reading keeps its number; a different one gets the first origin in which it is new, or was stored.
-    origins = [entry.origin, *(_origin_of_copy(entry.origin, rank) for rank in range(_MAX_COPIES))]
+    names = (f"{entry.origin} {rank}".encode() for rank in range(_MAX_COPIES))
+    origins = [entry.origin, *(hashlib.sha256(name).hexdigest()[:32] for name in names)]
     first_origin = entry.first_origin or entry.origin
     streams: list[Stream] = []
     copies: list[int] = []
@@ -281,10 +282,6 @@ def _check_entry(connection: Connection, entry: StreamEntry) -> None:
             raise BadBatchError(f"{entry.file}: {what} {name!r:.80} {rule}")
     if entry.origin == store_origin(connection):
         raise BadBatchError(f"{entry.file}: origin {entry.origin} of its readings is this server")
-
-
-def _origin_of_copy(origin: str, rank: int) -> str:
-    return hashlib.sha256(f"{origin} {rank}".encode()).hexdigest()[:32]
 
 
 def _extract_files(archive: zipfile.ZipFile, metadata: Metadata, folder: Path) -> None:

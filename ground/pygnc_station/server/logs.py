@@ -35,9 +35,7 @@ def start_logs(serve: Serve, folder: Path | None) -> None:
         folder: folder of the log files, which is created if missing; None writes no files.
     """
     root = logging.getLogger()
-    screen = logging.StreamHandler(sys.stderr)
-    screen.setFormatter(logging.Formatter("%(message)s"))
-    root.addHandler(screen)
+    root.addHandler(logging.StreamHandler())
     access = logging.getLogger(_ACCESS)
     access.propagate = False
     if folder:
@@ -60,9 +58,8 @@ def failure_log(folder: Path) -> Iterator[None]:
     Raises:
         OSError: the file cannot be written.
     """
-    root, screen = logging.getLogger(), logging.StreamHandler(sys.stderr)
-    screen.setFormatter(logging.Formatter("%(message)s"))
-    handlers: list[logging.Handler] = [screen]
+    root = logging.getLogger()
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
     if (folder / _FAILURES).exists():
         handlers.append(_private_file(folder / _FAILURES, Serve(log_bytes=sys.maxsize), _FORMAT))
     for handler in handlers:

@@ -1,8 +1,10 @@
-"""HTTP operations of the page: newest values, air quality and places of all gadgets, and the coastline of the map."""
+"""HTTP operations of the page: newest values, air quality and places of all gadgets, map, and state of the fleet."""
 
 import re
+import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from typing import Any, Final
 
@@ -14,13 +16,13 @@ from starlette.responses import FileResponse, Response
 from pygnc_station.server import air_quality
 from pygnc_station.server.context import context_of
 from pygnc_station.server.corrections import Correction
+from pygnc_station.server.fleet import read_fleet
 from pygnc_station.server.operations import Operation
-from pygnc_station.server.series_api import corrected_summary, value_and_humidity
+from pygnc_station.server.series_api import corrected_hours
 from pygnc_station.server_settings import GadgetSettings
 from pygnc_station.store import schema
-from pygnc_station.store.hourly import hours_by_stream
 from pygnc_station.store.query import Span, newest_of_each_kind, streams_of
-from pygnc_station.store.readings import HOUR_MS, Column, Quality, StoredReading, Stream, clock_ms, number_of
+from pygnc_station.store.readings import HOUR_MS, Quality, StoredReading, Stream, clock_ms, number_of
 from pygnc_system.files import data_file
 
 COASTLINE: Final = "coastline/coastline.txt"
@@ -70,6 +72,15 @@ def coastline(_: Request) -> Response:
     return FileResponse(data_file(COASTLINE), media_type="text/plain; charset=utf-8", headers=headers)
 
 
+def fleet(request: Request) -> object:
+    """Return the state of all gateways with their alerts and gadgets, and that of the server."""
+    context = context_of(request)
+    with context.store.reads() as connection:
+        found = read_fleet(connection, clock_ms(), context.serve.alerts)
+    disk = shutil.disk_usage(context.uploads.folder)
+    return msgspec.to_builtins(found) | {"disk_free_bytes": disk.free, "disk_total_bytes": disk.total}
+
+
 def _gateways(connection: Connection) -> dict[str, str]:
     d, g = schema.devices.c, schema.gateways.c
     query = select(d.gadget_id, g.name).join_from(schema.devices, schema.gateways, d.gateway_id == g.id)
@@ -92,7 +103,12 @@ def _newest_json(
         column, value = each.layout.columns[rank], number_of(reading.values[rank])
         if value is not None and column.name not in chosen:
             correct = Correction.of(each.layout, column.name, settings, kappa)
-            chosen[column.name] = _value_json(reading, each, column, value, correct)
+            unit = column.csv_unit if column.csv_per_unit != 1.0 else column.unit
+            found_value = {"name": column.name, "unit": unit, "per_unit": column.csv_per_unit, "value": value}
+            if correct is not None:
+                wet = each.layout.names.index(correct.humidity) if correct.humidity else None
+                found_value["corrected"] = correct(value, None if wet is None else number_of(reading.values[wet]))
+            chosen[column.name] = found_value
         if len(chosen) == _HEADLINES:
             break
     return {
@@ -103,22 +119,6 @@ def _newest_json(
         "flags": last.flags.split(",") if last.flags else [],
         "values": list(chosen.values()),
     }
-
-
-def _value_json(
-    reading: StoredReading, stream: Stream, column: Column, value: float, correct: Correction | None
-) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "name": column.name,
-        "unit": column.csv_unit if column.csv_per_unit != 1.0 else column.unit,
-        "per_unit": column.csv_per_unit,
-        "value": value,
-    }
-    if correct is not None:
-        names = stream.layout.names
-        humidity = number_of(reading.values[names.index(correct.humidity)]) if correct.humidity else None
-        found["corrected"] = correct(value, humidity)
-    return found
 
 
 @cache
@@ -132,42 +132,31 @@ def _prominence(name: str, unit: str) -> int:
 def _air_qualities(
     connection: Connection, settings: Mapping[str, GadgetSettings], kappa: float, now_ms: int
 ) -> dict[str, dict[str, str | int | float]]:
-    """Return the highest index of the NowCasts of corrected hourly means, by gadget; gadgets without are left out."""
+    """Return the highest index of the NowCasts of corrected hourly means by gadget; some gadgets have none."""
     this_hour = now_ms // HOUR_MS
     span = Span((this_hour - air_quality.HOURS) * HOUR_MS, this_hour * HOUR_MS)
     found: dict[str, dict[str, str | int | float]] = {}
     streams = [stream for stream in streams_of(connection) if stream.gadget_id in settings]
     for name in air_quality.break_points():
-        among = [stream for stream in streams if name in stream.layout.names]
-        corrections = {each.id: Correction.of(each.layout, name, settings[each.gadget_id], kappa) for each in among}
-        for gadget, means in _hourly_means(connection, among, name, corrections, span).items():
-            concentration = air_quality.nowcast([means.get(this_hour - age) for age in range(1, air_quality.HOURS + 1)])
+        among = [
+            (stream, Correction.of(stream.layout, name, settings[stream.gadget_id], kappa))
+            for stream in streams
+            if name in stream.layout.names
+        ]
+        means: dict[str, dict[int, float]] = defaultdict(dict)
+        for stream, each in corrected_hours(connection, among, name, span):
+            means[stream.gadget_id][each.hour] = each.mean  # of several streams, the one created last counts
+        for gadget, known in means.items():
+            concentration = air_quality.nowcast([known.get(this_hour - age) for age in range(1, air_quality.HOURS + 1)])
             if concentration is not None:
-                each = air_quality.air_quality(name, concentration)
-                if gadget not in found or each.index > int(found[gadget]["index"]):
-                    found[gadget] = {"index": each.index, "category": each.category, "rank": each.rank}
-                    found[gadget] |= {"name": name, "nowcast_ug_m3": round(concentration, 2)}
+                quality = air_quality.air_quality(name, concentration)
+                if gadget not in found or quality.index > int(found[gadget]["index"]):
+                    found[gadget] = asdict(quality) | {"name": name, "nowcast_ug_m3": round(concentration, 2)}
     return found
-
-
-def _hourly_means(
-    connection: Connection,
-    among: Sequence[Stream],
-    name: str,
-    corrections: Mapping[int, Correction | None],
-    span: Span,
-) -> dict[str, dict[int, float]]:
-    """Return the corrected means of a value by gadget and hour; of several streams, the one created last counts."""
-    chosen = {stream.id: (stream, value_and_humidity(name, corrections[stream.id])) for stream in among}
-    means: dict[str, dict[int, float]] = defaultdict(dict)
-    for stream_id, hours in hours_by_stream(connection, chosen, span).items():
-        for hour in hours:
-            if (found := corrected_summary(hour, corrections[stream_id])) is not None:
-                means[chosen[stream_id][0].gadget_id][found.hour] = found.mean
-    return means
 
 
 OPERATIONS: Final = (
     Operation("GET", "/api/v1/overview/", overview),
     Operation("GET", "/api/v1/coastline/", coastline),
+    Operation("GET", "/api/v1/fleet/", fleet),
 )

@@ -9,7 +9,7 @@ import logging
 from itertools import chain, count
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, insert, or_, select, update
 
 from pygnc_station.errors import BadBatchError, StationError
 from pygnc_station.store import schema
@@ -53,12 +53,15 @@ def owned_gadget(connection: Connection, gateway: int, name: str, origin: str, f
         ForeignOriginError: another gateway's gadget has readings of this origin, and no gadget of this gateway has.
     """
     _require_own_origin(connection, gateway, origin)
-    if (mine := _gadget(connection, gateway, name)) is not None:
+    if (mine := _gadget(connection, _D.gateway_id == gateway, schema.is_named(_D.local_name, name))) is not None:
         return str(mine.gadget_id)
     same_name = _gadget_named(connection, name)
     if same_name is None or (same_name.gateway_id is None and _may_claim(connection, same_name.id, origin)):
         stored = name if same_name is None else str(same_name.gadget_id)
-        if _claim(connection, make_device(connection, stored, family), gateway, name):
+        is_free = or_(
+            _D.gateway_id.is_(None), _D.gateway_id == gateway
+        )  # another gateway may claim it at the same time
+        if _give(connection, make_device(connection, stored, family), gateway, name, is_free):
             return stored
     stored = _free_name(connection, gateway, name)
     _give(connection, make_device(connection, stored, family), gateway, name)
@@ -88,7 +91,7 @@ def transfer(connection: Connection, gadget: str, gateway_name: str, now_ms: int
         raise StationError(f"unknown gadget {gadget}; the page of the server lists all")
     gateway = gateway_named(connection, gateway_name)
     name = found.local_name or found.gadget_id
-    present = _gadget(connection, gateway, name)
+    present = _gadget(connection, _D.gateway_id == gateway, schema.is_named(_D.local_name, name))
     if present is not None and present.id != found.id:
         _give(connection, present.id, gateway, None)
         _log_action(connection, present, f"replaced by {found.gadget_id}; gets no further readings", now_ms)
@@ -144,23 +147,20 @@ def _free_name(connection: Connection, gateway: int, name: str) -> str:
     return stored
 
 
-def _gadget(connection: Connection, gateway: int, name: str) -> Row[Any] | None:
-    query = _select().where(_D.gateway_id == gateway, schema.is_named(_D.local_name, name))
+def _gadget(connection: Connection, *conditions: ColumnElement[bool]) -> Row[Any] | None:
+    query: Select[Any] = select(_D.id, _D.gadget_id, _D.gateway_id, _D.local_name).where(*conditions)
     return connection.execute(query).first()
 
 
 def _gadget_named(connection: Connection, name: str) -> Row[Any] | None:
-    return connection.execute(_select().where(schema.is_named(_D.gadget_id, name))).first()
+    return _gadget(connection, schema.is_named(_D.gadget_id, name))
 
 
-def _give(connection: Connection, device_id: int, gateway: int, local_name: str | None) -> None:
-    statement = update(schema.devices).where(_D.id == device_id)
-    connection.execute(statement.values(gateway_id=gateway, local_name=local_name))
-
-
-def _claim(connection: Connection, device_id: int, gateway: int, local_name: str) -> bool:
-    """Give a gadget to a gateway unless it has another owner, which may have created it at the same time."""
-    statement = update(schema.devices).where(_D.id == device_id, or_(_D.gateway_id.is_(None), _D.gateway_id == gateway))
+def _give(
+    connection: Connection, device_id: int, gateway: int, local_name: str | None, *conditions: ColumnElement[bool]
+) -> bool:
+    """Give a gadget to a gateway if it meets the conditions; return False if it does not."""
+    statement = update(schema.devices).where(_D.id == device_id, *conditions)
     return connection.execute(statement.values(gateway_id=gateway, local_name=local_name)).rowcount == 1
 
 
@@ -168,7 +168,3 @@ def _log_action(connection: Connection, gadget: Row[Any], action: str, now_ms: i
     entry = {"device_id": gadget.id, "t_utc_ms": now_ms, "action_type": "Updated", "notes": "", "place": "", "who": ""}
     connection.execute(insert(schema.gadget_log), entry | {"action": action})
     _log.warning("gadget %s: %s", gadget.gadget_id, action)
-
-
-def _select() -> Any:  # noqa: ANN401 - SQLAlchemy's type would repeat the columns
-    return select(_D.id, _D.gadget_id, _D.gateway_id, _D.local_name)

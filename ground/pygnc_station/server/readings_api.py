@@ -121,7 +121,9 @@ def latest(request: Request, query: LatestFilters) -> object:
     flat_json = flat_json_for(request, is_wanted=query.flat)
     if flat_json is None:
         return {"results": [reading_to_json(*each) for each in found]}
-    newest = {stream.gadget_id: (reading, stream) for reading, stream in sorted(found, key=_time_of)}
+    newest = {
+        stream.gadget_id: (reading, stream) for reading, stream in sorted(found, key=lambda each: each[0].t_utc_ms)
+    }
     return [flat_json(*newest[name]) for name in sorted(newest)]
 
 
@@ -197,15 +199,14 @@ def reading_to_json(reading: StoredReading, stream: Stream) -> dict[str, Any]:
         "flags": reading.flags.split(",") if reading.flags else [],
         "values": dict(zip(stream.layout.names, values, strict=False)),
         "units": {column.name: column.unit for column in columns if column.unit},
-        "people": {column.name: _customary_unit(column) for column in columns if column.csv_per_unit != 1.0},
+        "people": {
+            column.name: {
+                "name": column.csv_name or column.name,
+                "unit": column.csv_unit,
+                "per_unit": column.csv_per_unit,
+            }
+            for column in columns
+            if column.csv_per_unit != 1.0
+        },
         "words": stream.layout.labels_of(values),
     }
-
-
-def _customary_unit(column: Column) -> dict[str, str | float]:
-    """Return customary name and unit of a value, and the factor from the stored value."""
-    return {"name": column.csv_name or column.name, "unit": column.csv_unit, "per_unit": column.csv_per_unit}
-
-
-def _time_of(found: tuple[StoredReading, Stream]) -> int:
-    return found[0].t_utc_ms

@@ -1,7 +1,7 @@
-"""HTTP operations of plots: one value over time as means or extremes, at most some hundred points for any time span."""
+"""HTTP operations of plots: one value over time as means or extremes, a few hundred points for any time span."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection, func, select
@@ -11,9 +11,8 @@ from pygnc_station.server.context import context_of
 from pygnc_station.server.corrections import Correction
 from pygnc_station.server.operations import Operation
 from pygnc_station.server.readings_api import Filters
-from pygnc_station.server_settings import Serve
 from pygnc_station.store import schema
-from pygnc_station.store.hourly import Hour, hours_of
+from pygnc_station.store.hourly import hours_of, sum_of
 from pygnc_station.store.query import IS_CREDIBLE, Span, conditions
 from pygnc_station.store.readings import HOUR_MS, Stream, number_of
 
@@ -24,7 +23,9 @@ _EXTREME_INTERVALS: Final = 600
 _MAX_READINGS: Final = 20_000
 """Readings that a plot takes into account; for more, it takes the extremes of each hour. A day at 5 s has 17 280."""
 _VALUES: Final = msgspec.json.Decoder(list[object])
-Point = tuple[int, float]
+Point: TypeAlias = tuple[int, float]
+Corrected: TypeAlias = tuple[Stream, Correction | None]
+"""Stream, and the correction of the value that is read from it."""
 
 
 class SeriesFilters(Filters, frozen=True):
@@ -46,17 +47,18 @@ def series(request: Request, query: SeriesFilters) -> object:
     `points` are [time, value] for the form `raw`, and [time, mean, minimum, maximum] of intervals of `step_ms` for
     `mean`. `corrected` is true if a correction was applied.
     """
-    context = context_of(request)
-    among = [stream for stream in query.streams(request) if query.name in stream.layout.names]
-    span = query.span
-    is_corrected = any(_correction(context.serve, stream, query) for stream in among)
-    found: dict[str, object] = {"name": query.name, "corrected": is_corrected}
-    with context.store.reads() as connection:
+    store, serve = context_of(request).store, context_of(request).serve
+    among: list[Corrected] = []
+    for stream in query.streams(request):
+        if query.name in stream.layout.names:
+            correct = Correction.of(stream.layout, query.name, serve.gadget(stream.gadget_id), serve.kappa)
+            among.append((stream, correct if query.corrected else None))
+    found: dict[str, object] = {"name": query.name, "corrected": any(correct for _, correct in among)}
+    with store.reads() as connection:
         if query.form == "raw":
-            points = sorted(_raw_points(connection, context.serve, among, query, span))
-            return found | {"points": _reduced(points)}
-        hours = sorted(_corrected_hours(connection, context.serve, among, query, span))
-    step_h, means = means_of(hours, span)
+            return found | {"points": _reduced(sorted(_raw_points(connection, among, query)))}
+        hours = sorted(hour for _, hour in corrected_hours(connection, among, query.name, query.span))
+    step_h, means = means_of(hours, query.span)
     return found | {"step_ms": step_h * HOUR_MS, "points": means}
 
 
@@ -92,60 +94,39 @@ def means_of(hours: Sequence[Summary], span: Span) -> tuple[int, list[list[float
     for each in hours:
         start = each.hour - each.hour % step_h
         old = found.get(start)
-        found[start] = each._replace(hour=start) if old is None else _joined(old, each)
+        found[start] = Summary(start, *(each[1:] if old is None else sum_of(old[1:], each[1:])))
     return step_h, [[key * HOUR_MS, of.mean, of.low, of.high] for key, of in sorted(found.items())]
 
 
-def _joined(one: Summary, other: Summary) -> Summary:
-    total = one.total + other.total
-    return Summary(one.hour, one.readings + other.readings, total, min(one.low, other.low), max(one.high, other.high))
+def corrected_hours(
+    connection: Connection, among: Sequence[Corrected], name: str, span: Span
+) -> Iterator[tuple[Stream, Summary]]:
+    """Yield the statistics of a value per stream and hour, corrected by the mean humidity of the hour."""
+    corrections = {stream.id: correct for stream, correct in among}
+    values = [
+        (stream, [name, *([correct.humidity] if correct and correct.humidity else [])]) for stream, correct in among
+    ]
+    for stream, (hour, (value, *humidities)) in hours_of(connection, values, span):
+        if value is None:
+            continue
+        count, total, low, high = value
+        if (correct := corrections[stream.id]) is not None:
+            humidity = humidities[0] if humidities else None
+            mean_humidity = humidity[1] / humidity[0] if humidity else None
+            total = correct(total / count, mean_humidity) * count
+            low, high = correct(low, mean_humidity), correct(high, mean_humidity)
+        yield stream, Summary(hour, count, total, low, high)
 
 
-def _correction(serve: Serve, stream: Stream, query: SeriesFilters) -> Correction | None:
-    settings = serve.gadget(stream.gadget_id)
-    return Correction.of(stream.layout, query.name, settings, serve.kappa) if query.corrected else None
-
-
-def _corrected_hours(
-    connection: Connection, serve: Serve, among: Iterable[Stream], query: SeriesFilters, span: Span
-) -> Iterator[Summary]:
-    for stream in among:
-        correct = _correction(serve, stream, query)
-        for each in hours_of(connection, stream, value_and_humidity(query.name, correct), span):
-            if (found := corrected_summary(each, correct)) is not None:
-                yield found
-
-
-def value_and_humidity(name: str, correct: Correction | None) -> list[str]:
-    """Return the name of a value, and that of the humidity which its correction needs, if any."""
-    return [name, correct.humidity] if correct and correct.humidity else [name]
-
-
-def corrected_summary(each: Hour, correct: Correction | None) -> Summary | None:
-    """Return the statistics of an hour's first value, corrected by the mean humidity, which is the second value."""
-    value = each.values[0]
-    if value is None:
-        return None
-    count, total, low, high = value
-    if correct is not None:
-        humidity = each.values[1] if len(each.values) > 1 else None
-        mean_humidity = humidity[1] / humidity[0] if humidity else None
-        total = correct(total / count, mean_humidity) * count
-        low, high = correct(low, mean_humidity), correct(high, mean_humidity)
-    return Summary(each.hour, count, total, low, high)
-
-
-def _raw_points(
-    connection: Connection, serve: Serve, among: Sequence[Stream], query: SeriesFilters, span: Span
-) -> Iterator[Point]:
-    if sum(_count(connection, stream, span) for stream in among) > _MAX_READINGS:
-        for each in _corrected_hours(connection, serve, among, query, span):
+def _raw_points(connection: Connection, among: Sequence[Corrected], query: SeriesFilters) -> Iterator[Point]:
+    span = query.span
+    if sum(_count(connection, stream, span) for stream, _ in among) > _MAX_READINGS:
+        for _, each in corrected_hours(connection, among, query.name, span):
             yield each.hour * HOUR_MS, each.low
             yield each.hour * HOUR_MS + HOUR_MS // 2, each.high
         return
     r = schema.readings.c
-    for stream in among:
-        correct = _correction(serve, stream, query)
+    for stream, correct in among:
         rank = stream.layout.names.index(query.name)
         humidity = stream.layout.names.index(correct.humidity) if correct and correct.humidity else None
         selected = select(r.t_utc_ms, r.content).where(*conditions(stream, span), IS_CREDIBLE)

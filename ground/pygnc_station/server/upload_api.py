@@ -1,4 +1,4 @@
-"""HTTP operations that receive batches: a station announces a batch, sends it in chunks and queries its state."""
+"""HTTP operations of stations: registration, state, and batches, which a station announces and sends in chunks."""
 
 import re
 from typing import Annotated, Any, Final
@@ -7,11 +7,14 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 
 from pygnc_station.server.access import printable, register
 from pygnc_station.server.context import context_of
+from pygnc_station.server.fleet import store_state
 from pygnc_station.server.operations import Access, Form, Natural, Operation, Positive
 from pygnc_station.server.uploads import UploadStatus
+from pygnc_station.station_state import STATE_PATH, StationState
 from pygnc_station.store.readings import clock_ms
 
 _CHUNK_BYTES: Final = 1 << 20
@@ -50,6 +53,13 @@ def activate(request: Request, body: Registration) -> object:
     return {"key": key}
 
 
+def receive_state(request: Request, gateway: int, body: StationState) -> Response:
+    """Store the state of a station: its clock, backlog, version, disk and places; it replaces the one before."""
+    with context_of(request).store.writes() as connection:
+        store_state(connection, gateway, body, request.state.received_ms)
+    return Response(status_code=204)
+
+
 def announce(request: Request, gateway: int, body: Announcement) -> object:
     """Start an upload, or return the offset at which an interrupted upload continues."""
     uploads, name = context_of(request).uploads, printable(body.name)
@@ -65,9 +75,7 @@ async def send(request: Request, gateway: int, query: Offset) -> object:
     """Append the bytes of the body at an offset; the last bytes cause verification and storage of the batch."""
     id_, uploads, offset = id_of(request), context_of(request).uploads, query.offset
     chunk = bytearray()
-    async for (
-        octets
-    ) in request.stream():  # after a disconnect the appended bytes remain, and the station continues there
+    async for octets in request.stream():  # after a disconnect, the station continues behind the appended bytes
         chunk += octets
         if len(chunk) >= _CHUNK_BYTES:
             await run_in_threadpool(uploads.append, gateway, id_, offset, bytes(chunk))
@@ -80,6 +88,7 @@ async def send(request: Request, gateway: int, query: Offset) -> object:
 _BATCH: Final = "/api/v1/batches/{id}"
 OPERATIONS: Final = (
     Operation("POST", "/api/v1/activate/", activate, Access.PIN),
+    Operation("POST", f"/{STATE_PATH}", receive_state, Access.GATEWAY, 204),
     Operation("PUT", _BATCH, announce, Access.GATEWAY),
     Operation("GET", _BATCH, state, Access.GATEWAY),
     Operation("PATCH", _BATCH, send, Access.GATEWAY, media="application/octet-stream"),

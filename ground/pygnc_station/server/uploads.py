@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from sqlalchemy import insert, select, update
+from starlette.exceptions import HTTPException
 
 from pygnc_station.errors import BadBatchError, RefusedReadingsError
 from pygnc_station.server.ingest import BatchFormat, ingest
@@ -35,14 +36,6 @@ class UploadState(StrEnum):
     RECEIVING = "receiving"
     ACCEPTED = "accepted"
     REJECTED = "rejected"
-
-
-class UploadError(Exception):
-    """Error of a request that contradicts the state of an upload; `status` is the HTTP status of the response."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +66,7 @@ class UploadStatus:
 
 
 class Uploads:
-    """Uploads of all stations.
-
-    Args:
-        store: receives the readings.
-        folder: folder of received files.
-        serve: settings of the server.
-        formats: formats of the batches of other programs.
-
-    Attributes:
-        folder: folder of received files.
-    """
+    """Uploads of all stations; `folder` contains their files, `formats` are those of the batches of other programs."""
 
     def __init__(self, store: Store, folder: Path, serve: Serve, formats: Sequence[BatchFormat]) -> None:
         self.folder = folder
@@ -103,13 +86,11 @@ class Uploads:
         """Start or continue an upload.
 
         Raises:
-            UploadError: the id belongs to another gateway, or the batch is too large.
+            HTTPException: the id belongs to another gateway, or the batch is too large.
         """
         if size > self._limits.batch_bytes:
-            raise UploadError(
-                413,
-                f"{size} bytes exceed the limit of {self._limits.batch_bytes}; reduce most_readings in [batches]",
-            )
+            limit = self._limits.batch_bytes
+            raise HTTPException(413, f"{size} bytes exceed the limit of {limit}; reduce most_readings in [batches]")
         with self._lock_of(id_):
             known = self._find(gateway, id_)
             if known is None:
@@ -129,33 +110,31 @@ class Uploads:
         """Return the state of an upload.
 
         Raises:
-            UploadError: the gateway has announced no batch with this id.
+            HTTPException: the gateway has announced no batch with this id.
         """
         found = self._find(gateway, id_)
         if found is None:
-            raise UploadError(404, f"unknown batch {id_}; announce it first")
+            raise HTTPException(404, f"unknown batch {id_}; announce it first")
         return found
 
-    def append(self, gateway: int, id_: str, offset: int, chunk: bytes) -> UploadStatus:
-        """Append bytes to a batch.
+    def append(self, gateway: int, id_: str, offset: int, chunk: bytes) -> None:
+        """Append bytes to a batch, unless it is decided already.
 
         Raises:
-            UploadError: `offset` is not the number of received bytes, or there are more bytes than announced.
+            HTTPException: `offset` is not the number of received bytes, or there are more bytes than announced.
         """
         with self._lock_of(id_):
             upload = self.get(gateway, id_)
             if upload.state is not UploadState.RECEIVING:
-                return upload
+                return
             if offset != upload.offset:
-                raise UploadError(
-                    409,
-                    f"offset {offset} is not the number of received bytes, {upload.offset}",
-                )
+                raise HTTPException(409, f"offset {offset} is not the number of received bytes, {upload.offset}")
             if offset + len(chunk) > upload.bytes:
-                raise UploadError(413, f"the batch has more than the announced {upload.bytes} bytes; announce it again")
+                raise HTTPException(
+                    413, f"the batch has more than the announced {upload.bytes} bytes; announce it again"
+                )
             with self.path(id_).open("ab") as file:
                 file.write(chunk)
-            return self.get(gateway, id_)
 
     def complete(self, gateway: int, id_: str) -> UploadStatus:
         """Verify and store a batch whose bytes have all arrived."""
@@ -251,7 +230,7 @@ class Uploads:
         if row is None:
             return None
         if row.gateway_id != gateway:
-            raise UploadError(404, f"batch {id_} is unknown for this gateway")
+            raise HTTPException(404, f"batch {id_} is unknown for this gateway")
         path = self.path(id_)
         state = UploadState(row.state)
         received = path.stat().st_size if state is UploadState.RECEIVING and path.exists() else 0

@@ -60,7 +60,7 @@ class HttpSink(Sink):
         self._client.close()
 
     def send(self, method: str, url: httpx.URL | str, **content: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
-        """Send a request; return the response, which may be another refusal than of login or address.
+        """Send a request; return the response, whose status is 2xx, or 4xx for other reasons than login or address.
 
         Raises:
             StationError: login or address are refused, or the certificate is not trusted.

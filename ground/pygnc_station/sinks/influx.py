@@ -49,10 +49,6 @@ def line_of(station: str, stream: Stream, reading: StoredReading) -> str:
 class InfluxSink(HttpSink):
     """Client of an InfluxDB, or of Telegraf's `influxdb_listener` and `influxdb_v2_listener`.
 
-    Args:
-        station: settings of the station.
-        timeout_s: timeout of a request in seconds.
-
     Raises:
         StationError: url in [sinks.influx] is invalid.
     """

@@ -77,15 +77,7 @@ def topic_part(text: str) -> str:
 def entities(
     station: str, stream: Stream, state_topic: str, availability: str, expire_s: int
 ) -> dict[str, dict[str, Any]]:
-    """Return Home Assistant's configuration of each value and alarm of a stream, by component and entity id.
-
-    Args:
-        station: name of the station.
-        stream: stream of the readings.
-        state_topic: topic of the readings.
-        availability: topic of the station's availability.
-        expire_s: Home Assistant shows a value as unknown after this many seconds.
-    """
+    """Return Home Assistant's configuration of each value and alarm of a stream, by component and entity id."""
     node = "_".join(map(topic_part, (station, stream.gadget_id)))
     device = {"identifiers": [f"pygnc_{node}"], "name": stream.gadget_id, "model": stream.family, "via_device": station}
     found = {}
@@ -152,9 +144,6 @@ class MqttSink(Sink):
 
     Values are not retained by the broker, so that an old value is never taken for a new value.
 
-    Args:
-        settings: settings of the station.
-
     Raises:
         StationError: the CA certificates cannot be read.
     """
@@ -197,8 +186,23 @@ class MqttSink(Sink):
     @classmethod
     def check(cls, station: StationSettings, timeout_s: float) -> str:
         """Log in to the broker and out again; a running publisher keeps its connection."""
-        mqtt = station.sink(_NAME, Mqtt)
-        _check_broker(station, mqtt, timeout_s)
+        mqtt, answers = station.sink(_NAME, Mqtt), SimpleQueue[ReasonCode]()
+        client = _client(station, mqtt, f"pygnc-{topic_part(station.name)}-{uuid.uuid4().hex[:8]}")
+        client.connect_timeout = timeout_s
+        client.on_connect = lambda _, __, ___, reason, ____: answers.put(reason)
+        try:
+            client.connect(mqtt.host, mqtt.port)
+            client.loop_start()
+            reason = answers.get(timeout=timeout_s)
+        except (OSError, Empty) as error:
+            why = str(error) or "timeout"
+            remedy = "check that the broker is running, and host and port in [sinks.mqtt]"
+            raise TransferError(f"{mqtt.host}:{mqtt.port}: the broker does not respond ({why}); {remedy}") from None
+        finally:
+            client.disconnect()
+            client.loop_stop()
+        if reason.is_failure:
+            raise _refused(mqtt, str(reason))
         return f"{mqtt.host}:{mqtt.port} accepts the login"
 
     def write(self, stream: Stream, readings: Sequence[StoredReading]) -> None:
@@ -245,26 +249,6 @@ class MqttSink(Sink):
                 self._mqtt.port,
             )
         self._is_unreachable = True
-
-
-def _check_broker(settings: StationSettings, mqtt: Mqtt, timeout_s: float) -> None:
-    answers = SimpleQueue[ReasonCode]()
-    client = _client(settings, mqtt, f"pygnc-{topic_part(settings.name)}-{uuid.uuid4().hex[:8]}")
-    client.connect_timeout = timeout_s
-    client.on_connect = lambda _, __, ___, reason, ____: answers.put(reason)
-    try:
-        client.connect(mqtt.host, mqtt.port)
-        client.loop_start()
-        reason = answers.get(timeout=timeout_s)
-    except (OSError, Empty) as error:
-        why = str(error) or "timeout"
-        remedy = "check that the broker is running, and host and port in [sinks.mqtt]"
-        raise TransferError(f"{mqtt.host}:{mqtt.port}: the broker does not respond ({why}); {remedy}") from None
-    finally:
-        client.disconnect()
-        client.loop_stop()
-    if reason.is_failure:
-        raise _refused(mqtt, str(reason))
 
 
 def _client(settings: StationSettings, mqtt: Mqtt, client_id: str) -> paho.Client:

@@ -36,12 +36,7 @@ class OpenSenseMap(Table, frozen=True):
 
 
 class OpenSenseMapSink(HttpSink):
-    """Client of openSenseMap.
-
-    Args:
-        station: settings of the station.
-        timeout_s: timeout of a request in seconds.
-    """
+    """Client of openSenseMap."""
 
     title = "openSenseMap"
     name = "opensensemap"
@@ -55,7 +50,7 @@ class OpenSenseMapSink(HttpSink):
         self.connect(f"openSenseMap at {self._settings.url}", headers, timeout_s)
 
     def write(self, stream: Stream, readings: Sequence[StoredReading]) -> None:
-        """Send the values that have a sensor, in customary units, of readings without doubts."""
+        """Send the values that have a sensor, in customary units; readings with a flag of `DOUBTFUL` are left out."""
         columns = [
             (rank, column.csv_per_unit, sensor)
             for rank, column in enumerate(stream.layout.columns)

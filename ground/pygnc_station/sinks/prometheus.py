@@ -69,7 +69,7 @@ class PrometheusSink(Sink):
         return cls(station, store)
 
     def write(self, stream: Stream, readings: Sequence[StoredReading]) -> None:
-        """Do nothing: Prometheus asks for the newest readings itself."""
+        """Do nothing: Prometheus requests the newest readings itself."""
 
     @property
     def port(self) -> int:
@@ -109,12 +109,7 @@ class _Handler(WSGIRequestHandler):
 
 
 class ReadingCollector(Collector):
-    """Collector of the newest readings of a store.
-
-    Args:
-        store: store of the readings.
-        expire_s: maximum age of exported values in seconds.
-    """
+    """Collector of the newest readings of a store; values that are older than `expire_s` are not exported."""
 
     def __init__(self, store: Store, expire_s: float) -> None:
         self._store = store

@@ -1,7 +1,7 @@
 """Output to sensor.community: particle concentrations of one counter, as its own nodes send them.
 
-The service takes no times: it dates values when they arrive. Older readings are therefore skipped. Names, header and
-interval are those of the network's firmware (github.com/opendata-stuttgart/sensors-software, airrohr-firmware).
+The service accepts no timestamps and dates values on arrival, so older readings are skipped. Names, header and interval
+are those of the network's firmware (github.com/opendata-stuttgart/sensors-software, airrohr-firmware).
 """
 
 from collections.abc import Sequence
@@ -40,10 +40,6 @@ class SensorCommunity(Table, frozen=True):
 
 class SensorCommunitySink(HttpSink):
     """Client of sensor.community.
-
-    Args:
-        station: settings of the station.
-        timeout_s: timeout of a request in seconds.
 
     Raises:
         StationError: `gadget` in [sinks.sensor_community] is missing or is no device of this station.

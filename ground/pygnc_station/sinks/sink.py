@@ -64,7 +64,7 @@ class Sink(ABC):
         """
 
     def poll(self) -> None:  # noqa: B027 - few outputs need it
-        """Do what is due every second; raises the errors of `write`."""
+        """Perform periodic work; called every second. It raises the errors of `write`."""
 
     @classmethod
     def check(cls, station: StationSettings, timeout_s: float) -> str:  # noqa: ARG003 - for those that connect

@@ -87,13 +87,7 @@ class Batch:
 
 
 def batches(store: Store, *states: BatchState, names: Sequence[str] | None = None) -> list[Batch]:
-    """Return batches, the oldest first.
-
-    Args:
-        store: store of the station.
-        states: select batches in these states; all states if none is given.
-        names: select batches with these names; None selects all.
-    """
+    """Return the batches in some states (by default in any) and with some names (None: any), the oldest first."""
     c = schema.batches.c
     query = select(schema.batches).order_by(c.created_ms, c.id)
     if states:

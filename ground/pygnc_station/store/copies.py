@@ -5,7 +5,8 @@ all its copies, so a server recognises readings that were on the card before it 
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Final, TypeAlias
 
 from sqlalchemy import Connection, func, select
@@ -46,7 +47,7 @@ def stored_elsewhere(connection: Connection, stream: Stream, numbered: Numbered)
 
 
 def streams_of_copies(connection: Connection, stream: Stream, first_origin: str) -> list[int]:
-    """Return the streams that copies of a store have sent to other devices, which their owners call the same.
+    """Return the streams that copies of a store have sent to other devices with the same name at their owners.
 
     Args:
         connection: write transaction.
@@ -70,9 +71,13 @@ def stored_in(connection: Connection, stream_ids: Sequence[int], numbered: Numbe
 
 
 def _compared(connection: Connection, stream_ids: Sequence[int], numbered: Numbered) -> list[tuple[int, bool]]:
-    """Return the numbers that some streams contain, and whether they contain the same reading under each."""
+    """Return the numbers that some streams contain, and whether they contain the same reading under each.
+
+    The readings are in the order of their numbers.
+    """
     found: list[tuple[int, bool]] = []
-    for news in _ranges(numbered) if stream_ids else ():
+    for _, part in groupby(numbered if stream_ids else (), lambda entry: entry[0] // _SPAN):
+        news = dict(part)
         query = select(_C.number, _C.t_utc_ms, _C.content, _C.raw)
         # SQLite would search the whole stream for a list of numbers, but finds a range by its index.
         query = query.where(_C.stream_id.in_(stream_ids), _C.number.between(min(news), max(news)))
@@ -82,15 +87,3 @@ def _compared(connection: Connection, stream_ids: Sequence[int], numbered: Numbe
                 is_same = is_same and (content == new.content or json.loads(content) == json.loads(new.content))
                 found.append((number, is_same))
     return found
-
-
-def _ranges(numbered: Numbered) -> Iterator[dict[int, NewReading]]:
-    """Yield the readings, which are in the order of their numbers, in ranges of at most `_SPAN` numbers."""
-    part: dict[int, NewReading] = {}
-    for number, new in numbered:
-        if part and number - next(iter(part)) >= _SPAN:
-            yield part
-            part = {}
-        part[number] = new
-    if part:
-        yield part

@@ -5,12 +5,12 @@ Numbers of readings have no gaps, so the last number that a reader has processed
 
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 
 from pygnc_station.store import schema
 from pygnc_station.store.query import streams_of
 from pygnc_station.store.readings import Stream
-from pygnc_station.store.store import add_once
+from pygnc_station.store.store import put_row
 
 BATCHES: Final = "batches"
 """Reader that selects readings for batches."""
@@ -44,8 +44,4 @@ def position(connection: Connection, reader: str, stream_id: int) -> int:
 
 def advance(connection: Connection, reader: str, stream_id: int, number: int) -> None:
     """Record that a reader has processed the readings of a stream up to `number`."""
-    table = schema.cursors
-    add_once(connection, table, [{"reader": reader, "stream_id": stream_id, "number": 0}])
-    connection.execute(
-        update(table).where(table.c.reader == reader, table.c.stream_id == stream_id).values(number=number)
-    )
+    put_row(connection, schema.cursors, {"reader": reader, "stream_id": stream_id, "number": number})

@@ -46,8 +46,6 @@ _REMEDIES: Final = {
     "disk I/O error": "; the disk or card is failing or was removed",
 }
 """Remedies by SQLite's error message."""
-_OLDER_REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
-"""Revisions whose tables lack nothing but tables and columns of later revisions."""
 _CREATION_LOCK: Final = "pygnc_migration"
 _LOCK_WAIT_S: Final = 60
 _SERVER_WAIT_S: Final = 10
@@ -122,8 +120,8 @@ def _reason(error: SQLAlchemyError) -> str:
 
 def _sqlite_engine(url: URL) -> Engine:
     if url.database and url.database != ":memory:":
-        Path(url.database).expanduser().absolute().parent.mkdir(parents=True, exist_ok=True)
         path = Path(url.database).expanduser()
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             path.touch(mode=0o600)  # the files that SQLite puts beside it get the same mode
         url = url.set(database=str(path))
@@ -170,14 +168,14 @@ def _server_engine(url: URL) -> Engine:
 
 
 def _complete_tables(engine: Engine) -> None:
-    """Create all tables and columns that a new, older or incompletely created store lacks."""
+    """Create all tables and columns that a new, older or incompletely created store lacks; nothing else has changed."""
     with engine.connect() as connection:
         if _revision(connection) == REVISION:
             return
     with engine.execution_options(writes=True).begin() as connection, _creation_lock(connection):
         found = _revision(connection)
         name = name_of(engine.url)
-        if found not in {None, *_OLDER_REVISIONS, REVISION}:
+        if found is not None and found > REVISION:
             raise StoreError(f"{name}: the store was created by a newer PyGNC (revision {found}); update this PyGNC")
         existing = set(inspect(connection).get_table_names())
         foreign = ", ".join(sorted(metadata.tables.keys() & existing))

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from pygnc_station.store import schema
 from pygnc_station.store.cursors import advance, position
-from pygnc_station.store.query import ALWAYS, IS_CREDIBLE, Span
+from pygnc_station.store.query import IS_CREDIBLE, Span
 from pygnc_station.store.readings import HOUR_MS, TIMES_MS, Quality, Stream
 from pygnc_station.store.store import Store
 
@@ -51,11 +51,9 @@ class Hour(NamedTuple):
 
 
 def update_hours(store: Store, should_stop: Callable[[], bool] = lambda: False) -> int:
-    """Bring the statistics of all streams up to date; return how many statistics of hours were changed.
+    """Bring the statistics of all streams up to date; return the number of changed hours.
 
-    Args:
-        store: store of the readings.
-        should_stop: called before each transaction; True ends the work, which the next call continues.
+    `should_stop` is called before each transaction; True ends the work, which the next call continues.
     """
     computed = 0
     with store.reads() as connection:
@@ -78,43 +76,21 @@ def update_hours(store: Store, should_stop: Callable[[], bool] = lambda: False) 
     return computed
 
 
-def hours_of(connection: Connection, stream: Stream, names: Sequence[str], span: Span = ALWAYS) -> Iterator[Hour]:
-    """Yield the statistics of some values of a stream in a time span, the oldest first.
+def hours_of(
+    connection: Connection, among: Iterable[tuple[Stream, Sequence[str]]], span: Span
+) -> Iterator[tuple[Stream, Hour]]:
+    """Yield the hourly statistics of some values of each stream, ordered by stream id and hour.
 
     Hours are complete: the first and the last may contain readings outside the time span.
     """
-    ranks = [stream.layout.names.index(name) for name in names]
-    for _, hour, content in _contents(connection, [stream], span):
-        yield Hour(hour, _values(content, ranks))
-
-
-def hours_by_stream(
-    connection: Connection, among: Mapping[int, tuple[Stream, Sequence[str]]], span: Span
-) -> dict[int, list[Hour]]:
-    """Return the statistics of many streams in a short time span, by id of the stream.
-
-    Args:
-        connection: transaction.
-        among: streams, and the names of their values, by id.
-        span: time span; see `hours_of`.
-    """
-    ranks = {key: [stream.layout.names.index(name) for name in names] for key, (stream, names) in among.items()}
-    found: dict[int, list[Hour]] = {key: [] for key in among}
-    for stream_id, hour, content in _contents(connection, [stream for stream, _ in among.values()], span):
-        found[stream_id].append(Hour(hour, _values(content, ranks[stream_id])))
-    return found
-
-
-def _contents(connection: Connection, among: Sequence[Stream], span: Span) -> Iterator[tuple[int, int, str]]:
+    chosen = {stream.id: (stream, [stream.layout.names.index(name) for name in names]) for stream, names in among}
     first = 0 if span.start_ms is None else span.start_ms // HOUR_MS
     last = TIMES_MS.stop // HOUR_MS if span.stop_ms is None else (span.stop_ms - 1) // HOUR_MS
-    arguments = {"streams": [stream.id for stream in among], "first": first, "last": last}
-    return ((row[0], row[1], row[2]) for row in connection.execute(_CONTENTS, arguments))
-
-
-def _values(content: str, ranks: Sequence[int]) -> tuple[Statistics | None, ...]:
-    raw = _RAW.decode(content)
-    return tuple(_STATISTICS.decode(raw[rank]) for rank in ranks)
+    rows = connection.execute(_CONTENTS, {"streams": list(chosen), "first": first, "last": last})
+    for stream_id, hour, content in rows:
+        stream, ranks = chosen[stream_id]
+        raw = _RAW.decode(content)
+        yield stream, Hour(hour, tuple(_STATISTICS.decode(raw[rank]) for rank in ranks))
 
 
 def statistics(values: Iterable[object]) -> Statistics | None:
@@ -162,10 +138,11 @@ def _all(rows: Iterable[list[object]]) -> list[Statistics | None]:
 
 
 def _joined(old: list[Statistics | None] | None, new: list[Statistics | None]) -> list[Statistics | None]:
-    return new if old is None else [_sum(a, b) if a and b else a or b for a, b in zip(old, new, strict=False)]
+    return new if old is None else [sum_of(a, b) if a and b else a or b for a, b in zip(old, new, strict=False)]
 
 
-def _sum(one: Statistics, other: Statistics) -> Statistics:
+def sum_of(one: Statistics, other: Statistics) -> Statistics:
+    """Return the statistics of all numbers of two sets."""
     return one[0] + other[0], one[1] + other[1], min(one[2], other[2]), max(one[3], other[3])
 
 

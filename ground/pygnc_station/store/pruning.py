@@ -1,4 +1,4 @@
-"""Deletion of what no reader needs any more: old readings, readings above the size of the database, old zip files."""
+"""Deletion of data that no reader needs: old readings, the oldest readings of a large database, old zip files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +18,9 @@ _DELETED_AT_ONCE: Final = 2000
 
 
 def prune(store: Store, before_ms: int, readers: Sequence[str] = ()) -> int:
-    """Delete old readings that all readers have processed and that are in no unaccepted batch.
+    """Delete the readings before `before_ms` that all readers have processed and that are in no unaccepted batch.
 
-    Args:
-        store: store to delete from.
-        before_ms: delete readings that are older than this, milliseconds since 1970 (UTC).
-        readers: names of the cursors that limit the deletion.
+    `readers` are the names of the cursors of the readers.
 
     Returns:
         The number of deleted readings.
@@ -63,10 +60,10 @@ def _prune_hours(store: Store, stream_id: int, before_ms: int) -> None:
 def prune_to_size(store: Store, max_bytes: int, readers: Sequence[str] = ()) -> int:
     """Delete the oldest readings while an SQLite database is too large; see `prune` for those that are kept.
 
-    The file keeps its size, and new readings fill the space.
+    Other databases than SQLite are left unchanged. The file keeps its size, and new readings fill the space.
 
     Args:
-        store: store to delete from; other databases than SQLite are left unchanged.
+        store: store to delete from.
         max_bytes: largest size of the used part of the file.
         readers: names of the cursors that limit the deletion.
 
@@ -80,7 +77,7 @@ def prune_to_size(store: Store, max_bytes: int, readers: Sequence[str] = ()) -> 
             first_ms, last_ms = connection.execute(select(func.min(table.c.t_utc_ms), func.max(table.c.t_utc_ms))).one()
         if first_ms is None:
             break
-        # If all readings of this time are still to be transferred, younger ones may not be.
+        # If no reading of this time may be deleted, because all are still to be transferred, try a longer time.
         share = min(1.0, max(2 * share, 1 - max_bytes / used))
         count = prune(store, first_ms + int((last_ms - first_ms) * share) + 1, readers)
         deleted += count
@@ -107,10 +104,10 @@ def prune_files(folder: Path, max_bytes: int, before_s: float) -> int:
     return deleted
 
 
-def delete_range(store: Store, part: ReadingRange, readers: Sequence[str] = ()) -> int:
-    """Delete the readings of a range that all readers have processed; return their number."""
+def delete_range(store: Store, part: ReadingRange, readers: Sequence[str]) -> None:
+    """Delete the readings of a range that all readers have processed."""
     table = schema.readings
     with store.writes() as connection:
         last = min((position(connection, reader, part.stream_id) for reader in readers), default=part.last)
         condition = (table.c.stream_id == part.stream_id, table.c.number.between(part.first, min(part.last, last)))
-        return int(connection.execute(delete(table).where(*condition)).rowcount)
+        connection.execute(delete(table).where(*condition))

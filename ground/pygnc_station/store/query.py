@@ -8,7 +8,7 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -30,9 +30,8 @@ _NEWEST: Final = (
 )
 """Statement built once, because its construction takes longer than its execution."""
 _PAGE: Final = 5000
-_NUMBER: Final = StoredReading._fields.index("number")
-_BY_NUMBER: Final = itemgetter(_NUMBER)
-_BY_TIME: Final = itemgetter(StoredReading._fields.index("t_utc_ms"), _NUMBER)
+_BY_NUMBER: Final = attrgetter("number")
+_BY_TIME: Final = attrgetter("t_utc_ms", "number")
 _PACKED_DECODER: Final = msgspec.json.Decoder(list[StoredReading])
 Rows: TypeAlias = Select[tuple[int, int, int, int, int, str, str, bytes]]
 
@@ -77,15 +76,7 @@ def count_numbered(store: Store) -> int:
 def recent(
     store: Store, among: Sequence[Stream], limit: int, span: Span = ALWAYS, skip: int = 0
 ) -> list[StoredReading]:
-    """Return the newest readings of some streams, the newest first.
-
-    Args:
-        store: store to read.
-        among: streams to read.
-        limit: maximum number of readings.
-        span: time span of the readings.
-        skip: number of newest readings to leave out.
-    """
+    """Return at most `limit` readings of some streams after the `skip` newest ones, the newest first."""
     with store.reads() as connection:
         each = [
             _read(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, Engine, Table, insert, select, update
+from sqlalchemy import Connection, Engine, Table, func, insert, select, update
 
 from pygnc_station.store import schema
 from pygnc_station.store.database import open_engine, translated_errors
@@ -15,16 +15,10 @@ UNKNOWN_STATUS: Final = "U"
 """Status of a device that was not registered; `server.devices_api` lists all statuses."""
 _ORIGIN: Final = "origin"
 _FIRST_ORIGIN: Final = "first_origin"
-_MAX_PARAMETERS: Final = 500
 
 
 class Store:
-    """Database of readings of any devices.
-
-    Args:
-        engine: open database, see `database.open_engine`.
-
-    """
+    """Database of readings of any devices, on an engine of `database.open_engine`."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -63,9 +57,8 @@ class Store:
     @property
     def first_origin(self) -> str:
         """Origin that this store had at first, which all its copies share."""
-        query = select(schema.facts.c.value).where(schema.facts.c.name == _FIRST_ORIGIN)
         with self.reads() as connection:
-            return connection.execute(query).scalar() or store_origin(connection)
+            return fact(connection, _FIRST_ORIGIN) or store_origin(connection)
 
     def renew_origin(self) -> str:
         """Give this store and its own streams a new origin, because a copy of the store uses the old one; return it."""
@@ -77,7 +70,7 @@ class Store:
             add_once(connection, schema.facts, [{"name": _FIRST_ORIGIN, "value": before}])
             own = streams.c.origin == before
             connection.execute(update(streams).where(own).values(origin=origin))
-            connection.execute(update(schema.facts).where(schema.facts.c.name == _ORIGIN).values(value=origin))
+            put_row(connection, schema.facts, {"name": _ORIGIN, "value": origin})
         return origin
 
     def used_bytes(self) -> int:
@@ -176,20 +169,21 @@ def put(
 
 def add_new(connection: Connection, stream_id: int, numbered: Sequence[tuple[int, NewReading]], latest_ms: int) -> int:
     """Store numbered readings within a transaction as `put` does; return the number of new readings."""
-    c = schema.readings.c
-    known: set[int] = set()
-    numbers = [number for number, _ in numbered]
-    for start in range(0, len(numbers), _MAX_PARAMETERS):
-        query = select(c.number).where(c.stream_id == stream_id, c.number.in_(numbers[start : start + _MAX_PARAMETERS]))
-        known |= set(connection.execute(query).scalars())
+    c, numbers = schema.readings.c, [number for number, _ in numbered]
+    counted = select(func.count()).where(c.stream_id == stream_id, c.number.between(min(numbers), max(numbers)))
+    before = connection.execute(counted).scalar_one()
     put(connection, stream_id, numbered, latest_ms)
-    return len(set(numbers) - known)
+    return connection.execute(counted).scalar_one() - before
+
+
+def fact(connection: Connection, name: str) -> str | None:
+    """Return a single value of a store, None if it has none of this name."""
+    return connection.execute(select(schema.facts.c.value).where(schema.facts.c.name == name)).scalar()
 
 
 def store_origin(connection: Connection) -> str:
     """Return the origin of a store within a transaction; see `Store.origin`."""
-    query = select(schema.facts.c.value).where(schema.facts.c.name == _ORIGIN)
-    return str(connection.execute(query).scalar_one())
+    return fact(connection, _ORIGIN) or ""
 
 
 def add_once(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
@@ -206,6 +200,12 @@ def add_once(connection: Connection, table: Table, rows: Sequence[dict[str, Any]
 
     key = next(iter(table.primary_key)).name  # INSERT IGNORE would hide other errors too
     connection.execute(mysql.insert(table).on_duplicate_key_update({key: table.c[key]}), rows)
+
+
+def put_row(connection: Connection, table: Table, row: dict[str, Any]) -> None:
+    """Insert a row, or replace the row with the same primary key."""
+    add_once(connection, table, [row])
+    connection.execute(update(table).where(*(column == row[column.name] for column in table.primary_key)).values(**row))
 
 
 def make_device(connection: Connection, gadget_id: str, family: str = "", status: str = UNKNOWN_STATUS) -> int:

@@ -13,13 +13,14 @@ import os
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, insert, select
 
-from pygnc_station.batch_format import FILES, FORMAT, BatchWriter, FileEntry, Metadata, StreamEntry, UnreadableFileError
+from pygnc_station.batch_format import FILES, FORMAT, BatchWriter, FileEntry, Metadata, StreamEntry
 from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import schema
@@ -34,9 +35,9 @@ from pygnc_station.store.batches import (
 )
 from pygnc_station.store.cursors import BATCHES, advance, pending
 from pygnc_station.store.export import file_names, portable_name
-from pygnc_station.store.query import numbered_pages, streams_of
+from pygnc_station.store.query import numbered_pages, streams
 from pygnc_station.store.readings import iso_time
-from pygnc_station.store.store import Store
+from pygnc_station.store.store import Store, put_row
 from pygnc_system.files import durable_rename
 
 FLIGHT_FILES: Final = (
@@ -50,6 +51,7 @@ FLIGHT_FILES: Final = (
 """Patterns of the files that `flight_folders` in [batches] contributes."""
 _INCOMPLETE: Final = ".part"
 _MAX_FILES: Final = 2000
+_COPY_BYTES: Final = 1 << 20
 _log: Final = logging.getLogger(__name__)
 _DESCRIPTION_VERSION: Final = "1.3 Dec 2020"
 """Version of batonopc's batch description."""
@@ -82,10 +84,6 @@ def make_batch(store: Store, settings: StationSettings, now_ms: int) -> list[Bat
 def exclusive_lock(folder: Path, activity: str) -> Iterator[None]:
     """Hold the lock of a folder, which is created if missing; the lock ends with the process that holds it.
 
-    Args:
-        folder: the folder.
-        activity: activity that the lock protects, for the error message.
-
     Raises:
         StationError: another program holds the lock.
     """
@@ -113,11 +111,9 @@ def _select_new(store: Store, settings: StationSettings, now_ms: int) -> None:
         files = _find_new_files(connection, [settings.path(folder) for folder in settings.batches.flight_folders])
         if not ranges and not files:
             return
-        table = schema.batched_files
         for file in files:
             digest = hashlib.sha256(file.path.encode()).hexdigest()
-            connection.execute(delete(table).where(table.c.path_digest == digest))
-            connection.execute(insert(table), {"path_digest": digest, **msgspec.to_builtins(file)})
+            put_row(connection, schema.batched_files, {"path_digest": digest, **msgspec.to_builtins(file)})
         id_ = uuid.uuid4().hex
         stamp = iso_time(now_ms)[:19].replace("-", "").replace(":", "")
         row = {"id": id_, "name": f"{stamp}Z_{id_[:8]}", "created_ms": now_ms, "state": BatchState.OPEN, "readings": 0}
@@ -168,15 +164,14 @@ def _write_file(store: Store, settings: StationSettings, batch: Batch) -> Batch:
 
 def _write_zip(store: Store, settings: StationSettings, batch: Batch, path: Path) -> int:
     """Write the zip and sync it; return the number of readings in it."""
-    with store.reads() as connection:
-        by_id = {stream.id: stream for stream in streams_of(connection)}
+    by_id = {stream.id: stream for stream in streams(store)}
     own, first = store.origin, store.first_origin
     ranges = batch.contents.readings
-    streams = [by_id[part.stream_id] for part in ranges]
+    sources = [by_id[part.stream_id] for part in ranges]
     entries = []
     writer = BatchWriter(path, batch.created_ms)
     try:
-        for part, stream, stem in zip(ranges, streams, file_names(streams), strict=True):
+        for part, stream, stem in zip(ranges, sources, file_names(sources), strict=True):
             pages = numbered_pages(store, part.stream_id, part.first, part.last)
             count = writer.add_readings(f"{stem}.csv", stream.layout, pages)
             source = (stream.gadget_id, stream.family, stream.origin, stream.layout)
@@ -189,9 +184,8 @@ def _write_zip(store: Store, settings: StationSettings, batch: Batch, path: Path
         )  # fmt: skip
         writer.add(f"{batch.name}.yaml", [_description(metadata)])
         writer.close(metadata)
-    except BaseException:
+    finally:
         writer.abandon()
-        raise
     return sum(entry.count for entry in entries)
 
 
@@ -200,11 +194,15 @@ def _add_files(writer: BatchWriter, files: Sequence[BatchedFile]) -> Iterator[Fi
         path = Path(file.path)
         name = f"{FILES}{rank:04d}_{portable_name(path.name)}"
         try:
-            writer.add_file(name, path)
-        except UnreadableFileError as error:
+            with path.open("rb") as octets:  # an entry that was begun cannot be taken back
+                while octets.read(_COPY_BYTES):
+                    pass
+        except OSError as error:
             if error.errno != errno.ENOENT:  # otherwise it was deleted since it was selected
                 _log.warning("%s: %s; %s is left out until it changes", path, error.strerror, path.name)
             continue
+        with path.open("rb") as octets:
+            writer.add(name, iter(partial(octets.read, _COPY_BYTES), b""))
         yield FileEntry(name, file.path, file.modified_ns)
 
 

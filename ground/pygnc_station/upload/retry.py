@@ -3,10 +3,10 @@
 import random
 from typing import Final, NamedTuple
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from pygnc_station.store import schema
-from pygnc_station.store.store import Store, add_once
+from pygnc_station.store.store import Store, put_row
 
 _DELAYS_S: Final = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1280.0, 2560.0, 3600.0)
 """Delays after the first, second, ... failure in a row; the last one repeats."""
@@ -42,23 +42,19 @@ def note_success(store: Store, name: str, now_ms: int) -> None:
     _write(store, RetryState(name, last_success_ms=now_ms))
 
 
-def note_failure(store: Store, name: str, problem: str, now_ms: int) -> RetryState:
+def note_failure(store: Store, name: str, problem: str, now_ms: int) -> None:
     """Record a failure and schedule the next attempt after a delay of 5 s that doubles up to 1 h."""
     before = retry_state(store, name)
     attempts = before.attempts + 1
-    state = RetryState(name, attempts, now_ms + retry_delay_ms(attempts), before.last_success_ms, problem)
-    _write(store, state)
-    return state
+    _write(store, RetryState(name, attempts, now_ms + retry_delay_ms(attempts), before.last_success_ms, problem))
+
+
+def _write(store: Store, state: RetryState) -> None:
+    with store.writes() as connection:
+        put_row(connection, schema.targets, state._asdict())
 
 
 def retry_delay_ms(failures: int) -> int:
     """Return the delay after `failures` failures in a row; it varies by 20 %, so that stations do not synchronise."""
     delay_s = _DELAYS_S[min(max(failures, 1), len(_DELAYS_S)) - 1]
     return int(delay_s * 1000 * random.uniform(0.8, 1.2))  # noqa: S311 - not a secret
-
-
-def _write(store: Store, state: RetryState) -> None:
-    table, row = schema.targets, state._asdict()
-    with store.writes() as connection:
-        add_once(connection, table, [row])
-        connection.execute(update(table).where(table.c.name == state.name).values(**row))

@@ -112,11 +112,7 @@ def tls_context(settings: StationSettings, ca_file: str, table: str) -> ssl.SSLC
 
 
 def http_client(settings: StationSettings, key: str = "") -> httpx.Client:
-    """Return a client for the server of [upload].
-
-    Args:
-        settings: settings of the station.
-        key: the gateway's key; "" sends none.
+    """Return a client for the server of [upload], which sends the gateway's key unless it is "".
 
     Raises:
         StationError: the CA file cannot be read, the URL is invalid, or the key would be sent without encryption.

@@ -13,7 +13,7 @@ from pygnc_station.errors import RefusedReadingsError, StoreError
 from pygnc_station.store import schema
 from pygnc_station.store.copies import conflicting
 from pygnc_station.store.cursors import SYNC, advance, pending
-from pygnc_station.store.query import numbered, numbered_pages, streams_of
+from pygnc_station.store.query import numbered, numbered_pages, streams
 from pygnc_station.store.readings import NewReading, StoredReading, Stream
 from pygnc_station.store.store import Store, put
 from pygnc_station.upload.retry import note_failure, note_success
@@ -40,13 +40,7 @@ class SyncResult(NamedTuple):
 
 
 def synchronise(local: Store, central_url: str, now_ms: int) -> SyncResult:
-    """Send all readings that the central store does not have yet.
-
-    Args:
-        local: store of the station.
-        central_url: URL of the central store.
-        now_ms: current time, milliseconds since 1970 (UTC).
-    """
+    """Send all readings that the central store does not have yet."""
     sent = refused = 0
     try:
         with Store.open(central_url) as central:
@@ -88,8 +82,7 @@ def send_dead_letters(local: Store, central_url: str) -> SyncResult:
     """
     sent = refused = 0
     with Store.open(central_url) as central:
-        with local.reads() as connection:
-            by_id = {stream.id: stream for stream in streams_of(connection)}
+        by_id = {stream.id: stream for stream in streams(local)}
         for stream_id, number, _ in dead_letters(local):
             with local.reads() as connection:
                 page = numbered(connection, stream_id, number, number)

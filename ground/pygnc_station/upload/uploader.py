@@ -4,20 +4,23 @@ import errno
 import hashlib
 import logging
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import pygnc_system
 from pygnc_station.errors import StationError, TransferError, UnreachableError
 from pygnc_station.settings import StationSettings
+from pygnc_station.station_state import StationState
 from pygnc_station.store import query
 from pygnc_station.store.batches import Batch, BatchState, batches, update_batch
-from pygnc_station.store.cursors import BATCHES, SYNC
+from pygnc_station.store.cursors import BATCHES, SYNC, pending
 from pygnc_station.store.pruning import delete_range
+from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import exclusive_lock
 from pygnc_station.upload.retry import note_failure, note_success
-from pygnc_station.upload.state import station_state
 from pygnc_station.upload.station_server import Sender, StationSender
 from pygnc_system import plugins
 from pygnc_system.files import durable_rename, sync_file
@@ -111,9 +114,30 @@ def upload_all(store: Store, settings: StationSettings, sender: Sender, now_ms: 
 def _send_state(store: Store, settings: StationSettings, sender: Sender) -> None:
     """Send the state of this station; a failure is logged and delays no batches."""
     try:
-        sender.send_state(station_state(store, settings))
+        sender.send_state(_station_state(store, settings))
     except (StationError, TransferError, OSError) as error:
         _log.warning("the state of this station was not sent: %s", error)
+
+
+def _station_state(store: Store, settings: StationSettings) -> StationState:
+    with store.reads() as connection:
+        new = sum(part.last - part.first + 1 for part in pending(connection, BATCHES))
+    waiting = batches(store, BatchState.OPEN, BatchState.READY, BatchState.SENT)
+    batched = sum(part.last - part.first + 1 for batch in waiting for part in batch.contents.readings)
+    is_file = "://" not in settings.store_url
+    disk = shutil.disk_usage(Path(settings.store_url).parent if is_file else settings.path(settings.batches.pending))
+    places = {device.gadget: device.location or settings.location for device in settings.device}
+    return StationState(
+        time_ms=clock_ms(),
+        version=pygnc_system.__version__,
+        uptime_s=time.clock_gettime(time.CLOCK_BOOTTIME),
+        backlog_readings=new + batched,
+        backlog_batches=len(waiting),
+        rejected_batches=len(batches(store, BatchState.REJECTED)),
+        disk_free_bytes=disk.free,
+        disk_total_bytes=disk.total,
+        locations={name: place for name, place in places.items() if place is not None},
+    )
 
 
 def _send(store: Store, settings: StationSettings, sender: Sender, batch: Batch, report: UploadReport) -> None:
@@ -164,24 +188,24 @@ def _archive_accepted(store: Store, settings: StationSettings, report: UploadRep
 
     A folder that accepts no files stops no upload; the files stay in the pending folder until the next attempt.
     """
-    pending = settings.path(settings.batches.pending)
+    folder = settings.path(settings.batches.pending)
     readers = [BATCHES, SYNC] if settings.sync.url else [BATCHES]
-    names = [path.stem for path in pending.glob("*.zip")]
+    names = [path.stem for path in folder.glob("*.zip")]
     for batch in batches(store, BatchState.ACCEPTED, names=names):
-        path = pending / batch.file_name
+        path = folder / batch.file_name
         if settings.batches.delete_readings:
             for part in batch.contents.readings:
                 delete_range(store, part, readers)
         if settings.batches.delete_when_accepted:
             path.unlink()
             continue
-        folder = settings.path(settings.batches.uploaded)
+        archive = settings.path(settings.batches.uploaded)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            move_durably(path, folder / path.name)
+            archive.mkdir(parents=True, exist_ok=True)
+            move_durably(path, archive / path.name)
         except OSError as error:
             note = (
-                f"{folder}: accepted batches cannot be moved here ({error.strerror or error}) and stay in {pending};"
+                f"{archive}: accepted batches cannot be moved here ({error.strerror or error}) and stay in {folder};"
                 " free some space, or set uploaded or delete_when_accepted in [batches]"
             )
             if note not in report.notes:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pygnc_batonopc.batch import BatonopcBatches
-from pygnc_batonopc.table import Imported, import_batonopc
+from pygnc_batonopc.table import import_batonopc
 from pygnc_station.errors import BadBatchError, StationError
 from pygnc_station.server.application import application
 from pygnc_station.server.ingest import ingest
@@ -80,11 +80,11 @@ def test_an_imported_database_and_its_batches_give_the_same_readings(tmp_path: P
     log(database, 3)
     with server(tmp_path / "server", batonopc_zone=DUBLIN) as there:
         pi = Station(there.url, there.new_key())
-        assert import_batonopc(there.store, database, DUBLIN) == Imported(3, 0)
+        assert import_batonopc(there.store, database, DUBLIN) == (3, 0)
         log(database, 1)
         assert pi.upload(REF, batch_of(REF, pi.key, csv_of(rows_of(database))))[0] == "Processed"
         log(database, 1)
-        assert import_batonopc(there.store, database, DUBLIN) == Imported(5, 0)
+        assert import_batonopc(there.store, database, DUBLIN) == (5, 0)
         assert sorted(value for _, value in _told(there)) == [0.0, 0.0, 0.0, 1.0, 2.0]
         assert len(query.streams(there.store)) == 1
 

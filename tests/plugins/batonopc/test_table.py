@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pygnc_batonopc.table import Imported, import_batonopc
+from pygnc_batonopc.table import import_batonopc
 from pygnc_station.errors import StoreError
 from pygnc_station.store import query
 from pygnc_station.store.readings import Quality
@@ -16,9 +16,9 @@ DUBLIN = "Europe/Dublin"
 def test_a_repeated_import_adds_only_new_rows(tmp_path: Path, url: str) -> None:
     log(tmp_path / "old.db", 3)
     with Store.open(url) as store:
-        assert import_batonopc(store, tmp_path / "old.db", DUBLIN) == Imported(3, 0)
+        assert import_batonopc(store, tmp_path / "old.db", DUBLIN) == (3, 0)
         log(tmp_path / "old.db", 2)
-        assert import_batonopc(store, tmp_path / "old.db", DUBLIN) == Imported(5, 0)
+        assert import_batonopc(store, tmp_path / "old.db", DUBLIN) == (5, 0)
         (stream,) = query.streams(store, "OPC_7")
         found = query.between(store, [stream])
     assert [item.number for item in found] == [1, 4, 2, 5, 3]
@@ -40,7 +40,7 @@ def test_imports_raw_readings_of_older_versions(tmp_path: Path, sqlite_url: str,
         database.execute("INSERT INTO r VALUES (2, 'no time', NULL, 25.0, 46.0, ?)", [raw])
     database.close()
     with Store.open(sqlite_url) as store:
-        assert import_batonopc(store, path, DUBLIN, "my opc") == Imported(1, 1)
+        assert import_batonopc(store, path, DUBLIN, "my opc") == (1, 1)
         (stream,) = query.streams(store, "my opc")
         (found,) = query.between(store, [stream])
     assert dict(zip(stream.layout.names, found.values, strict=True)) == {

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 
 from pygnc_station.server.access import gateway_of, new_pin, register, revoke
-from pygnc_station.server.alert_watch import AlertWatch
 from pygnc_station.server.alerts import Change, Level, judge_gateway, record
+from pygnc_station.server.background import check_alerts
 from pygnc_station.server.fleet import Gateway, GatewayState, raised_alerts, store_state
 from pygnc_station.server_settings import Alerts, Serve
 from pygnc_station.settings import StationSettings
@@ -105,7 +105,7 @@ class Server:
         """Check once, in a new process as far as the store can tell; return the new notices as title and text."""
         with self.open() as store:
             before = self.notices(store)
-            AlertWatch(store, self.settings, {"mail": None}, self.folder).check(now_ms)  # type: ignore[dict-item]
+            check_alerts(store, self.settings, ["mail"], self.folder, now_ms)
             return self.notices(store)[len(before) :]
 
     def notices(self, store: Store) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from pygnc_station.store import schema
 from pygnc_station.store.batches import BatchState, update_batch
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
-from pygnc_station.upload import state as upload_state
+from pygnc_station.upload import uploader
 from pygnc_station.upload.station_server import StationSender
 from pygnc_station.upload.uploader import UploadReport
 from tests.fakes.http_service import service
@@ -76,7 +76,7 @@ def test_an_idle_station_reports_its_state_and_its_backlog_while_a_batch_waits(
         upload(store, settings)
         assert fleet_of(there)["gateways"][0]["backlog_readings"] == 0
         waiting = batch_of(store, settings, range(8))
-        monkeypatch.setattr(upload_state, "clock_ms", lambda: clock_ms() + 3_600_000)
+        monkeypatch.setattr(uploader, "clock_ms", lambda: clock_ms() + 3_600_000)
         monkeypatch.setattr(StationSender, "send", lambda _, batch, __: batch)
         assert upload(store, settings).waiting == [waiting.name]
         (gateway,) = fleet_of(there)["gateways"]

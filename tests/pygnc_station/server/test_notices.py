@@ -19,8 +19,7 @@ from pygnc_station.commands.main import app
 from pygnc_station.errors import StationError
 from pygnc_station.server.access import new_pin, register
 from pygnc_station.server.alerts import Change, record
-from pygnc_station.server.destinations import Destination, load_destinations
-from pygnc_station.server.notices import deliver
+from pygnc_station.server.destinations import Destination, deliver, load_destinations
 from pygnc_station.server_settings import Alerts, Serve
 from pygnc_station.settings import StationSettings
 from pygnc_station.station_state import STATE_PATH

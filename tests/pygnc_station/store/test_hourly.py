@@ -22,7 +22,7 @@ VALUES = st.one_of(st.none(), st.booleans(), st.text(max_size=3), st.integers(-9
 
 def of(store: Store, stream: Stream, names: tuple[str, ...] = NAMES, span: Span = ALWAYS) -> list[Hour]:
     with store.reads() as connection:
-        return list(hours_of(connection, stream, names, span))
+        return [hour for _, hour in hours_of(connection, [(stream, names)], span)]
 
 
 def row(t_utc_ms: int, *values: object, quality: int = 0) -> NewReading:

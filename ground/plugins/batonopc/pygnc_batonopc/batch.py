@@ -6,6 +6,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -32,9 +33,6 @@ _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 
 class BatonopcBatches(BatchFormat):
     """Batches of batonopc.
-
-    Args:
-        serve: settings of the server.
 
     Raises:
         StationError: batonopc_zone in [serve] is not a time zone.
@@ -120,9 +118,7 @@ def _gadget_of(archive: zipfile.ZipFile, name: str) -> str:
 
 def _lines(text: io.TextIOWrapper, name: str) -> Iterator[str]:
     """Yield lines of limited length."""
-    number = 0
-    while line := text.readline(_MAX_LINE_CHARACTERS):
-        number += 1
+    for number, line in enumerate(iter(partial(text.readline, _MAX_LINE_CHARACTERS), ""), 1):
         if not line.endswith(("\n", "\r")):
             why = (
                 f"is longer than {_MAX_LINE_CHARACTERS} characters"

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from pygnc_station.store.readings import PlainValue, StoredReading, Stream
+from pygnc_station.store.readings import PlainValue, StoredReading, Stream, number_of
 
 _BINS: Final = 24
 _FIELDS: Final = (
@@ -40,11 +40,7 @@ def flat_json(reading: StoredReading, stream: Stream) -> dict[str, Any]:
 
 def _concentrations(ours: dict[str, PlainValue]) -> list[float | None]:
     """Return the number concentrations of the bins in 1/ml; None without a sampled volume."""
-    volume_ml = _number(ours, "volume_ml") or _number(ours, "period_s") * _number(ours, "flow_ml_s")
-    counts = [ours.get(f"bin_{number}") for number in range(_BINS)]
-    return [count / volume_ml if volume_ml and isinstance(count, int | float) else None for count in counts]
-
-
-def _number(ours: dict[str, PlainValue], name: str) -> float:
-    value = ours.get(name)
-    return value if isinstance(value, int | float) else 0.0
+    known = {name: number for name, value in ours.items() if (number := number_of(value)) is not None}
+    volume_ml = known.get("volume_ml") or known.get("period_s", 0.0) * known.get("flow_ml_s", 0.0)
+    counts = [known.get(f"bin_{number}") for number in range(_BINS)]
+    return [count / volume_ml if volume_ml and count is not None else None for count in counts]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pygnc_station.errors import StationError, StoreError
@@ -122,15 +122,8 @@ def _time_ms(text: str, zone: tzinfo | None) -> int:
     return t_utc_ms
 
 
-class Imported(NamedTuple):
-    """Result of an import: number of readings, and number of rows without a valid time."""
-
-    readings: int
-    untimed: int
-
-
-def import_batonopc(store: Store, path: Path, zone: str, gadget_id: str = "") -> Imported:
-    """Import the readings of a batonopc database.
+def import_batonopc(store: Store, path: Path, zone: str, gadget_id: str = "") -> tuple[int, int]:
+    """Import the readings of a batonopc database; return their number, and that of the rows without a valid time.
 
     Args:
         store: receives the readings.
@@ -165,7 +158,7 @@ def import_batonopc(store: Store, path: Path, zone: str, gadget_id: str = "") ->
                     untimed += without_time
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path}: the database cannot be read ({error})") from None
-    return Imported(readings, untimed)
+    return readings, untimed
 
 
 def _tables(database: sqlite3.Connection) -> dict[str, tuple[str, ...]]:

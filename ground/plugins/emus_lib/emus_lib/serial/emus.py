@@ -1,9 +1,9 @@
 """EMUS control unit with the interface of `emus-bms`: a thread of the script reads sentences into a queue."""
 
 import logging
-import threading
 from collections.abc import Collection, Mapping
 from functools import partial
+from queue import SimpleQueue
 from typing import Any, Final
 
 from emus_lib import config
@@ -105,8 +105,7 @@ class EmusSerial:
         self.serial = self
         self._device: Emus | None = None
         self._readings: Subscription | None = None
-        self._finished: list[tuple[str, bool]] = []
-        self._lock = threading.Lock()
+        self._finished = SimpleQueue[tuple[str, bool]]()
 
     def set_logger(self, name: str) -> None:
         """Log under this name; see `helpers.init_logging`."""
@@ -186,13 +185,11 @@ class EmusSerial:
         is_answered = future.exception() is None
         if is_answered and isinstance(result := future.result(), CellData):
             is_answered = result.is_complete
-        with self._lock:
-            self._finished.append((sentence, is_answered))
+        self._finished.put((sentence, is_answered))
 
     def _finish(self) -> None:
-        with self._lock:
-            finished, self._finished = self._finished, []
-        for sentence, is_answered in finished:
+        while not self._finished.empty():
+            sentence, is_answered = self._finished.get()
             if not is_answered:
                 self._log(logging.WARNING, "%s was not answered completely", sentence)
             if self.q is not None:
