@@ -73,7 +73,6 @@ class RunResult:
         fetched: Downloaded content by name.
         ended: End of main.py.
         restarts: Number of restarts after an unexpected end of main.py.
-        info: Final info text as shown by `cat`.
         faults: Descriptions of errors.
     """
 
@@ -82,7 +81,6 @@ class RunResult:
     fetched: dict[str, bytes] = field(default_factory=dict)
     ended: Ended = NOT_ENDED
     restarts: int = 0
-    info: str = ""
     faults: list[str] = field(default_factory=list)
 
 
@@ -270,8 +268,7 @@ class ScenarioRun:
             return
         self._step("cat ~/pygnc_info.txt")
         self._shell.run(f"rm -rf ~/{SCRATCH}")
-        self.result.info = self._shell.run("cat ~/pygnc_info.txt").text
-        for line in self.result.info.splitlines():
+        for line in self._shell.run("cat ~/pygnc_info.txt").text.splitlines():
             self._note(line)
         if self._plan.plain:
             for name in STATUS_FILES:
