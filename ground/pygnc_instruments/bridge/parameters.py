@@ -20,7 +20,7 @@ from pygnc_devices.ucb.fields import (
     type_value,
 )
 from pygnc_devices.ucb.openimu import PARAMETERS, Parameter, ParameterValue
-from pygnc_instruments.bridge.device_link import DeviceLink, graphs
+from pygnc_instruments.bridge.device_link import DeviceLink, named_graphs
 from pygnc_instruments.bridge.messages import BridgeError, ErrorCode
 
 SetFields = Callable[[dict[int, int]], Awaitable[dict[int, int]]]
@@ -203,8 +203,5 @@ def _output(packet: Record) -> dict[str, Any]:
         "name": packet.name,
         "description": packet.meaning,
         "payload": [{"type": "float", "name": name, "unit": unit} for name, unit in packet.columns()],
-        "graphs": [
-            {"name": graph["title"], "units": graph["unit"], "xAxis": "Time (s)", "yAxes": graph["columns"]}
-            for graph in graphs(packet)
-        ],
+        "graphs": named_graphs(packet),
     }

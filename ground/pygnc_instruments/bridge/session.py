@@ -27,7 +27,7 @@ from pygnc_instruments.bridge.messages import (
 from pygnc_instruments.bridge.protocols import MessageProtocol
 
 MAX_READINGS: Final = 512
-"""Readings between two messages to a client that receives all."""
+"""Readings between two messages to a client."""
 QUEUE_DEPTH: Final = 64
 """Readings and events that may wait for a client: two seconds of readings."""
 STALL_LIMIT_S: Final = 60.0
@@ -70,7 +70,6 @@ class Session:
         self._is_streaming = protocol.streams_at_once
         self._readings: deque[Reading] = deque(maxlen=MAX_READINGS)
         self._sending = 0
-        self._last: Reading | None = link.latest
         self._first_ns: int | None = None
         self._messages: deque[str] = deque()
         self._available = asyncio.Event()
@@ -85,8 +84,7 @@ class Session:
         if self._protocol.greets or not self._link.is_connected:
             self.publish(Event("device", self._link.summary()))
         tasks = [asyncio.create_task(self._send_messages()), asyncio.create_task(self._queue_readings())]
-        if self._protocol.sends_all:
-            self._link.listeners.append(self._readings.append)
+        self._link.listeners.append(self._readings.append)
         try:
             # Responses need no queue: the next request is read only after the previous response has been sent.
             async for message in self._connection:
@@ -94,8 +92,7 @@ class Session:
         except ConnectionClosed:
             pass
         finally:
-            if self._protocol.sends_all:
-                self._link.listeners.remove(self._readings.append)
+            self._link.listeners.remove(self._readings.append)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -144,15 +141,10 @@ class Session:
                 self._queue(self._protocol.output([self._output(reading) for reading in group], packet))
 
     def _new_readings(self) -> list[Reading]:
-        """Return the readings to send: all since the last call, or the newest, as the protocol demands."""
-        if self._protocol.sends_all:
-            found = list(self._readings)
-            self._readings.clear()
-        else:
-            latest = self._link.latest
-            found = [] if latest is None or latest is self._last else [latest]
-            self._last = latest
-        return found if self._is_streaming else []
+        """Return the readings since the last call, or only the newest, as the protocol demands."""
+        found = list(self._readings) if self._is_streaming else []
+        self._readings.clear()
+        return found if self._protocol.sends_all else found[-1:]
 
     def _output(self, reading: Reading) -> dict[str, Scalar]:
         """Return the values of a reading and, as `time`, the seconds since the first one; a value `time` prevails."""
