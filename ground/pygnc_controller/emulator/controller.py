@@ -143,9 +143,9 @@ class Controller:
         self._watch_s = inf
         self._ask_at_s = inf
         self._asked_s: float | None = None
-        self._listed: dict[int, ListedFile] = {}
-        self._list_total: int | None = None
-        self._is_listing = False
+        self._listed: dict[int, ListedFile] | None = None
+        """Requested list of files by index; None before the first request."""
+        self._list_total = inf
 
     # Requests
 
@@ -159,7 +159,7 @@ class Controller:
 
     def list_files(self, now_s: float) -> None:
         """Request the list of files; `listing` returns it once it is complete."""
-        self._listed, self._list_total, self._is_listing = {}, None, True
+        self._listed, self._list_total = {}, inf
         self.send(DNLS, 0, now_s=now_s)
 
     def stream(self, packets: Iterator[TimedPacket], speed: float, now_s: float) -> None:
@@ -206,7 +206,7 @@ class Controller:
     @property
     def listing(self) -> list[ListedFile] | None:
         """The requested list of files, or None while it is incomplete."""
-        if self._list_total is None or len(self._listed) < self._list_total:
+        if self._listed is None or len(self._listed) < self._list_total:
             return None
         return [self._listed[index] for index in sorted(self._listed)]
 
@@ -289,7 +289,7 @@ class Controller:
         self._ask_at_s = max(self._ask_at_s, now_s)
         if self.transfer is not None and not self.is_transferred:
             self._send_all([self.transfer.open()], now_s)
-        if self._is_listing:
+        if self._listed is not None and self.listing is None:
             self.list_files(now_s)
 
     def _process_sentence(self, received: Received, now_s: float) -> None:
@@ -301,19 +301,11 @@ class Controller:
                 self._asked_s = None
         elif received.kind is INFO:
             self.reports.info = tail.decode("ascii", errors="replace")
-        elif received.kind is DNLE:
-            self._add_name(fields["index"], fields["total"], ListedFile(tail.decode(errors="replace"), fields["size"]))
-            self._request_next_page(now_s)
+        elif received.kind is DNLE and self._listed is not None:
+            self._list_total = fields["total"]
+            if tail and fields["index"] < self._list_total:
+                self._listed[fields["index"]] = ListedFile(tail.decode(errors="replace"), fields["size"])
+            if self.listing is None and len(self._listed) % PAGE_ENTRIES == 0:
+                self.send(DNLS, len(self._listed), now_s=now_s)
         elif self.transfer is not None and not self.is_transferred:
             self._send_all(self.transfer.handle(received), now_s)
-
-    def _add_name(self, index: int, total: int, listed: ListedFile) -> None:
-        self._list_total = total
-        if listed.name and index < total:
-            self._listed[index] = listed
-        self._is_listing = self.listing is None
-
-    def _request_next_page(self, now_s: float) -> None:
-        """Request the next page of the list once the current page is complete."""
-        if self.listing is None and len(self._listed) % PAGE_ENTRIES == 0:
-            self.send(DNLS, len(self._listed), now_s=now_s)

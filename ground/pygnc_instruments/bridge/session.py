@@ -31,7 +31,7 @@ MAX_READINGS: Final = 512
 QUEUE_DEPTH: Final = 64
 """Readings and events that may wait for a client: two seconds of readings."""
 STALL_LIMIT_S: Final = 60.0
-"""A client that receives nothing for this long is disconnected; the library's own pings wait for it for ever."""
+"""Time after which a client that accepts no data is disconnected, s; the pings of the library do not detect it."""
 _log = logging.getLogger(__name__)
 
 

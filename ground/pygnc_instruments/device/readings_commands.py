@@ -100,7 +100,7 @@ def log(
         selection = DeviceSelection(port, family, baud, user_packets)
         with connect(selection) as connected:
             head = _head(connected)
-            with stopped_by_signals(stop):  # also a second Ctrl-C must not cut the closing of the files
+            with stopped_by_signals(stop):  # a second Ctrl-C must not interrupt the closing of the files
                 with _uploader(store, spool) as uploader:
 
                     def finish(path: Path) -> None:

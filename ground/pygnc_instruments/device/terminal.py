@@ -48,7 +48,7 @@ stderr_console: Final = Console(stderr=True, highlight=False)
 
 
 class UsageError(Exception):
-    """Error raised when arguments of a command contradict each other or miss a part."""
+    """Error raised when arguments of a command contradict each other or are incomplete."""
 
 
 @contextlib.contextmanager
