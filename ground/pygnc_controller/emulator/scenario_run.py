@@ -85,13 +85,7 @@ class RunResult:
 
 
 class ScenarioRun:
-    """Run of a scenario.
-
-    Args:
-        connection: Connection to the Pi.
-        plan: Options.
-        console: Console for steps, results and progress.
-    """
+    """Run of a scenario; steps, results and progress are printed on the console."""
 
     def __init__(self, connection: Connection, plan: RunPlan, console: Console) -> None:
         self.result = RunResult()

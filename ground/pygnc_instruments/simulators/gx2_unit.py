@@ -247,12 +247,7 @@ def _matrix(roll: float, pitch: float, yaw: float) -> list[list[float]]:
 
 
 class Gx2BaseStation(SimulatedUnit):
-    """Simulated base station with one wireless node.
-
-    Args:
-        unit: the unit at the node.
-        node: address of the node.
-    """
+    """Simulated base station with one wireless node."""
 
     def __init__(self, unit: Gx2Simulator, node: int = 76) -> None:
         super().__init__()
