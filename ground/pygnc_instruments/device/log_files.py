@@ -63,7 +63,7 @@ class ReadingsLog:
 
     SUFFIX: ClassVar[str]
     FILE: ClassVar[type[Any]]
-    """Subclass of `LogFile`; its arguments are path, descriptor, head and the first reading, which is not written yet."""
+    """Subclass of `LogFile`; arguments: path, descriptor, head and the first reading, which is not written yet."""
 
     folder: Path
     name: str = ""
