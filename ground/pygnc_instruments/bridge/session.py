@@ -71,8 +71,7 @@ class Session:
         self._readings: deque[Reading] = deque(maxlen=MAX_READINGS)
         self._sending = 0
         self._first_ns: int | None = None
-        self._messages: deque[str] = deque()
-        self._available = asyncio.Event()
+        self._messages: asyncio.Queue[str] = asyncio.Queue(QUEUE_DEPTH)
 
     def publish(self, event: Event) -> None:
         """Queue an event for the client, unless its protocol has none of this kind."""
@@ -104,18 +103,14 @@ class Session:
 
     def _queue(self, message: str) -> None:
         """Queue a reading or an event; drop the oldest if the queue is full."""
-        if len(self._messages) >= QUEUE_DEPTH:
-            self._messages.popleft()
+        if self._messages.full():
+            self._messages.get_nowait()
             self.dropped += 1
-        self._messages.append(message)
-        self._available.set()
+        self._messages.put_nowait(message)
 
     async def _send_messages(self) -> None:
         while True:
-            await self._available.wait()
-            while self._messages:
-                await self._send(self._messages.popleft())
-            self._available.clear()
+            await self._send(await self._messages.get())
 
     async def _send(self, message: str) -> None:
         self._sending += 1

@@ -20,6 +20,7 @@ from pygnc_instruments.device.csv_log import CsvLog
 from pygnc_instruments.device.log_files import LogError, RawLog, ReadingsLog, Rotation, checked_log_name
 from pygnc_instruments.device.log_recovery import recover_logs
 from pygnc_instruments.device.terminal import (
+    DRAWS_PER_S,
     Baud,
     Count,
     FamilyName,
@@ -36,8 +37,6 @@ from pygnc_instruments.device.terminal import (
 )
 from pygnc_instruments.device.upload import Destination, Spool, Uploader, destination
 
-_DRAWS_PER_S: Final = 10
-_READINGS_PER_DRAW: Final = 16
 _MEGABYTE: Final = 1_000_000
 
 
@@ -192,12 +191,12 @@ def _log_class(file_format: LogFormat) -> type[ReadingsLog]:
 def _write(
     connected: ConnectedDevice, written: ReadingsLog, count: int, seconds: float, is_stopped: Callable[[], bool]
 ) -> None:
-    with contextlib.ExitStack() as stack:
-        is_shown = stderr_console.is_terminal
-        live = stack.enter_context(Live(console=stderr_console, auto_refresh=False)) if is_shown else None
-        for number, reading in enumerate(connected.readings(count, seconds, is_stopped)):
+    def state() -> Text:
+        statistics = statistics_line(connected.device.statistics)
+        return Text(f"{written.current or 'waiting'}: {written.rows} rows; {statistics}")
+
+    live = Live(get_renderable=state, console=stderr_console, refresh_per_second=DRAWS_PER_S)
+    with live if stderr_console.is_terminal else contextlib.nullcontext():
+        for reading in connected.readings(count, seconds, is_stopped):
             if reading is not None:
                 written.write(reading)
-            if live is not None and (number % _READINGS_PER_DRAW == 0 or reading is None):
-                state = statistics_line(connected.device.statistics)
-                live.update(Text(f"{written.current or 'waiting'}: {written.rows} rows; {state}"), refresh=True)
