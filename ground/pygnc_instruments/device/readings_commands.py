@@ -1,6 +1,7 @@
 """`pygnc device log` and `upload`: log readings to files, send the files to a store."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Generator
 from dataclasses import asdict
 from enum import StrEnum, unique
@@ -13,6 +14,7 @@ from rich.text import Text
 
 import pygnc_system
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.files import echo_files
 from pygnc_cli.signals import stopped_by_signals, until_interrupted
 from pygnc_devices.errors import NoAnswerError
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
@@ -83,12 +85,7 @@ def log(
     as_json: Json = False,
 ) -> None:
     """Log readings to CSV or MCAP files until Ctrl-C."""
-    is_stopped = False
-
-    def stop() -> None:
-        nonlocal is_stopped
-        is_stopped = True
-
+    stopped = threading.Event()
     with reported_errors():
         store = destination(to, user)
         rotation = Rotation(round(rotate_mb * _MEGABYTE), rotate_minutes * 60.0)
@@ -99,7 +96,7 @@ def log(
         selection = DeviceSelection(port, family, baud, user_packets)
         with connect(selection) as connected:
             head = _head(connected)
-            with stopped_by_signals(stop):  # a second Ctrl-C must not interrupt the closing of the files
+            with stopped_by_signals(stopped.set):  # a second Ctrl-C must not interrupt the closing of the files
                 with _uploader(store, spool) as uploader:
 
                     def finish(path: Path) -> None:
@@ -110,8 +107,8 @@ def log(
                     readings = _log_class(file_format)(out, file_name, head, rotation, finish)
                     raw_log = RawLog(out, file_name, connected.device.engine) if raw else None
                     try:
-                        connected.start_streaming(lambda: is_stopped)
-                        _write(connected, readings, count, seconds, lambda: is_stopped)
+                        connected.start_streaming(stopped.is_set)
+                        _write(connected, readings, count, seconds, stopped.is_set)
                     finally:
                         readings.close()
                         if raw_log is not None:
@@ -122,8 +119,7 @@ def log(
                     files = [str(path) for path in closed]
                     print_json({"files": files, "rows": readings.rows, "statistics": asdict(statistics)})
                 else:
-                    for path in closed:
-                        typer.echo(f"{path}  {path.stat().st_size} bytes")
+                    echo_files(closed)
                     print_note(f"{readings.rows} rows; {statistics_line(statistics)}")
 
 
