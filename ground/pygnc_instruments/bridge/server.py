@@ -248,7 +248,7 @@ class Bridge:
         if not is_websocket:
             return await self._http_response(path)
         if self._settings.message_protocol(path) is None:
-            return _rejection(HTTPStatus.NOT_FOUND, "unknown path; choose from /, /v1, /v2 and /envelope")
+            return _rejection(HTTPStatus.NOT_FOUND, "unknown path; choose from /, /v1, /v2, /openimu and /envelope")
         if len(self._sessions) >= _MAX_CLIENTS:
             return _rejection(
                 HTTPStatus.SERVICE_UNAVAILABLE, f"{_MAX_CLIENTS} clients are connected already; close one of them"
