@@ -19,7 +19,7 @@ _PATHS: Final = frozenset({"FILE", "FOLDER"})
 
 
 class _Subcommands(TyperGroup):
-    """The installed subcommands; one is imported when the shell completes its arguments."""
+    """Installed subcommands; a subcommand is imported only when the shell completes its arguments."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - Typer's signature
         return list(installed().entries)
@@ -41,7 +41,7 @@ class _Subcommands(TyperGroup):
 
 
 def _options(name: str) -> Mapping[str, str]:
-    """Return the options of a subcommand without Typer; none if nobody describes them."""
+    """Return the options of a subcommand without Typer; {} if no entry point describes them."""
     entry = plugins.installed(OPTIONS).entries.get(name)
     try:
         return {} if entry is None else plugins.load_as(entry, dict)
@@ -51,8 +51,8 @@ def _options(name: str) -> Mapping[str, str]:
 
 def _function_with(options: Mapping[str, str]) -> Any:  # noqa: ANN401 - a function with parameters made here
     """Return a function from whose parameters Typer makes the options, and any number of arguments."""
-    words_of_it = Annotated[list[str] | None, typer.Argument()]
-    parameters = [Parameter("arguments", Parameter.KEYWORD_ONLY, default=None, annotation=words_of_it)]
+    any_words = Annotated[list[str] | None, typer.Argument()]
+    parameters = [Parameter("arguments", Parameter.KEYWORD_ONLY, default=None, annotation=any_words)]
     for number, (words, description) in enumerate(options.items()):
         option, _, value = words.partition(" ")
         kind: Any = bool if not value else Path if value in _PATHS else str
@@ -60,10 +60,10 @@ def _function_with(options: Mapping[str, str]) -> Any:  # noqa: ANN401 - a funct
         parameters.append(Parameter(f"option_{number}", Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
 
     def function(**_: object) -> None:
-        """Complete nothing else."""
+        """Do nothing; Typer reads only the parameters."""
 
     function.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    function.__annotations__ = {one.name: one.annotation for one in parameters}
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return function
 
 
@@ -79,7 +79,7 @@ def complete(arguments: list[str]) -> None:
 
 
 def _complete_zsh_function() -> None:
-    """Make the function that Typer installs for zsh complete at its first call, too, which only defines it."""
+    """Append a call to the zsh function that Typer installs; without it, the first completion only defines it."""
     script = Path.home() / ".zfunc" / "_pygnc"
     if script.is_file() and not (text := script.read_text(encoding="utf-8")).endswith(_ZSH_CALL):
         script.write_text(text.rstrip() + _ZSH_CALL, encoding="utf-8")

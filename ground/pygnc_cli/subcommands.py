@@ -24,47 +24,38 @@ class BuiltIn(NamedTuple):
     description: str
 
 
+_DESCRIPTIONS: Final = {
+    "pygnc": {
+        "fly": "Run the flight software: pygnc fly TIMEOUT_MINUTES SPACECRAFT_TIME_SECONDS.",
+    },
+    "pygnc-ground": {
+        "demo": "Fly a demonstration batch in a new folder, replay it, and write a report.",
+        "inspect": (
+            "Show the content of files: journals, status, info, sense and range files, logs of the original PyGNC."
+        ),
+        "scenario": "Generate input files with known truth: pygnc scenario make, from-ephemeris, presets.",
+        "replay": "Run the estimators of the flight software on recorded files; write tables and a report.",
+        "gate": "Replay an archive of recorded runs and compare the estimates with the accepted ones; for CI.",
+        "campaign": "Simulate and judge many flights on all cores or a cluster: pygnc campaign FILE, rerun, report.",
+        "bound": "Compute the Cramer-Rao bound: the smallest error that any estimator can have with given fixes.",
+        "omm": "Write mean elements of a beacon (pygnc_omm.bin) as an Orbit Mean-elements Message.",
+        "calibrate-mag": (
+            "Estimate bias, scale and axes of the magnetometer from recorded files; write them as settings."
+        ),
+    },
+    "pygnc-station": {
+        "device": "Work with sensors: pygnc device list, info, stream, log, get, set, upgrade, simulate ...",
+        "station": (
+            "Log sensors for years and upload their readings to a server: pygnc station log, batch, upload, serve ..."
+        ),
+        "bridge": "Serve a sensor to browsers: WebSocket for Aceinna Navigation Studio, and a web page.",
+        "bridge-window": "Control and watch the bridge in a small window.",
+    },
+}
 BUILT_IN: Final[Mapping[str, BuiltIn]] = {
-    "fly": BuiltIn("pygnc", "Run the flight software: pygnc fly TIMEOUT_MINUTES SPACECRAFT_TIME_SECONDS."),
-    "demo": BuiltIn("pygnc-ground", "Fly a demonstration batch in a new folder, replay it, and write a report."),
-    "inspect": BuiltIn(
-        "pygnc-ground",
-        "Show the content of files: journals, status, info, sense and range files, logs of the original PyGNC.",
-    ),
-    "scenario": BuiltIn(
-        "pygnc-ground", "Generate input files with known truth: pygnc scenario make, from-ephemeris, presets."
-    ),
-    "replay": BuiltIn(
-        "pygnc-ground", "Run the estimators of the flight software on recorded files; write tables and a report."
-    ),
-    "gate": BuiltIn(
-        "pygnc-ground", "Replay an archive of recorded runs and compare the estimates with the accepted ones; for CI."
-    ),
-    "campaign": BuiltIn(
-        "pygnc-ground",
-        "Simulate and judge many flights on all cores or a cluster: pygnc campaign FILE, rerun, report.",
-    ),
-    "bound": BuiltIn(
-        "pygnc-ground", "Compute the Cramer-Rao bound: the smallest error that any estimator can have with given fixes."
-    ),
-    "omm": BuiltIn(
-        "pygnc-ground", "Write mean elements of a beacon (pygnc_omm.bin) as an Orbit Mean-elements Message."
-    ),
-    "calibrate-mag": BuiltIn(
-        "pygnc-ground",
-        "Estimate bias, scale and axes of the magnetometer from recorded files; write them as settings.",
-    ),
-    "device": BuiltIn(
-        "pygnc-station", "Work with sensors: pygnc device list, info, stream, log, get, set, upgrade, simulate ..."
-    ),
-    "station": BuiltIn(
-        "pygnc-station",
-        "Log sensors for years and upload their readings to a server: pygnc station log, batch, upload, serve ...",
-    ),
-    "bridge": BuiltIn(
-        "pygnc-station", "Serve a sensor to browsers: WebSocket for Aceinna Navigation Studio, and a web page."
-    ),
-    "bridge-window": BuiltIn("pygnc-station", "Control and watch the bridge in a small window."),
+    name: BuiltIn(distribution, description)
+    for distribution, descriptions in _DESCRIPTIONS.items()
+    for name, description in descriptions.items()
 }
 
 

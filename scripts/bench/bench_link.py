@@ -182,7 +182,7 @@ def streams(runs: int) -> Iterator[Row]:
 def stream(faults: LineFaults, seed: int) -> Counter[str]:
     """Stream ten minutes of packets over a line with `faults`; return the numbers of packets by outcome."""
     with tempfile.TemporaryDirectory() as folder:
-        link = Link(Path(folder), faults.since(0.0), seed)
+        link = Link(Path(folder), faults, seed)
         link.controller.stream(iter(one_hertz()), 1.0, link.now_s)
         link.until(lambda: link.controller.is_streamed)
         counters = link.controller.counters

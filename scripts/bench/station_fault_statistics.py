@@ -55,7 +55,7 @@ class WatchedCounter(OpcN3Simulator):
 
     def exchange(self, octet: int, now_s: float) -> int:
         """Return the response to a byte; see `OpcN3Simulator`."""
-        if self._answer is not None and now_s - self._last_s >= self.rest_s and self.answers:
+        if self._answer is not None and now_s - self._now_s >= self.rest_s and self.answers:
             self.answers[-1].is_cut = True
         before = self.histograms
         reply = super().exchange(octet, now_s)

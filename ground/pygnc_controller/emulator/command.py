@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 from zipfile import BadZipFile
 
 import typer
@@ -16,10 +16,10 @@ from pygnc.host.sentence_types import LIVE_TYPES
 from pygnc_cli.document import echo_document
 from pygnc_controller.emulator.controller import Controller
 from pygnc_controller.emulator.document import EmulatorDocument, LineDirections, SentenceFigures, emulator_document
-from pygnc_controller.emulator.home_check import HomeCheck, check_home
+from pygnc_controller.emulator.home_check import check_home
 from pygnc_controller.emulator.pty_pi import PtyPi
 from pygnc_controller.emulator.scenario import load_scenario
-from pygnc_controller.emulator.scenario_run import RunPlan, RunResult, ScenarioRun
+from pygnc_controller.emulator.scenario_run import RunPlan, ScenarioRun
 from pygnc_controller.emulator.serial_line import LineFaults, PacedPort, Spans
 from pygnc_controller.emulator.shell import Connection, PiError
 
@@ -38,29 +38,6 @@ def _line_table(line: LineDirections) -> Table:
         faults = ", ".join(f"{count} {kind}" for kind, count in sorted(of.faults.items())) or "none"
         table.add_row(name, str(of.written_bytes), str(of.delivered_bytes), faults)
     return table
-
-
-class Finished(NamedTuple):
-    """Run that was completed, with the check of the home folder of an emulated Pi."""
-
-    result: RunResult
-    connection: Connection
-    check: HomeCheck | None
-
-    @property
-    def errors(self) -> list[str]:
-        """Descriptions of all errors."""
-        found, counters = list(self.result.faults), self.connection.controller.counters
-        if not counters.is_balanced:
-            found.append("the counters do not add up: sent is not acknowledged + lost")
-        if self.result.ended.code not in {0, None}:
-            found.append(f"main.py ended with exit code {self.result.ended.code}; see docs/interface.md")
-        if self.check is not None:
-            found += self.check.faults
-            missing = sum(counters.acknowledged[kind] for kind in LIVE_TYPES) - self.check.live
-            if missing > 0:
-                found.append(f"{missing} acknowledged live packets are missing from the input journals")
-        return found
 
 
 def _print_summary(console: Console, run: EmulatorDocument) -> None:
@@ -187,22 +164,19 @@ def emulate(
             controller = Controller(1 + int.from_bytes(os.urandom(4)) % 65_535)
             return Connection(PacedPort(descriptor, baud, faults, seed), controller)
 
-        finished = (
-            _run_on_port(console, plan, port, baud, connect) if port else _run_on_pty(console, plan, package, connect)
-        )
+        run = _run_on_port(console, plan, port, baud, connect) if port else _run_on_pty(console, plan, package, connect)
     except (OSError, ValueError, BadZipFile, PiError) as error:
         place = f"{package}: " if isinstance(error, BadZipFile) else ""
         console.print(f"pycubed emulator: {place}{error}", style="red", markup=False)
         raise typer.Exit(2) from None
-    document = emulator_document(plan, *finished, finished.errors)
     if as_json:
-        echo_document(document)
+        echo_document(run)
     else:
-        _print_summary(console, document)
-    raise typer.Exit(1 if finished.errors else 0)
+        _print_summary(console, run)
+    raise typer.Exit(1 if run.errors else 0)
 
 
-def _run_on_pty(console: Console, plan: RunPlan, package: Path | None, connect: Connect) -> Finished:
+def _run_on_pty(console: Console, plan: RunPlan, package: Path | None, connect: Connect) -> EmulatorDocument:
     with tempfile.TemporaryDirectory(prefix="pygnc-pi-") as folder:
         home = Path(folder)
         with PtyPi(home) as pi:
@@ -217,17 +191,17 @@ def _run_on_pty(console: Console, plan: RunPlan, package: Path | None, connect: 
             pi.power_off()
         console.print(f"  processes killed: {killed}")
         check = check_home(home, was_closed=result.ended.code is not None)
-        return Finished(result, connection, check)
+        return emulator_document(plan, result, connection, check)
 
 
-def _run_on_port(console: Console, plan: RunPlan, port: str, baud: int, connect: Connect) -> Finished:
+def _run_on_port(console: Console, plan: RunPlan, port: str, baud: int, connect: Connect) -> EmulatorDocument:
     import serial  # noqa: PLC0415 - not needed for an emulated Pi
 
     with serial.Serial(port, baud, exclusive=True) as device:
         connection = connect(device.fileno())
         result = ScenarioRun(connection, plan, console).run()
     console.print("  switch off the power of the Pi now")
-    return Finished(result, connection, None)
+    return emulator_document(plan, result, connection, None)
 
 
 def _spans(words: list[str] | None) -> Spans:

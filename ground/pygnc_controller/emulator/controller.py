@@ -8,9 +8,9 @@ from math import inf
 from typing import Final, TypeAlias, TypeVar
 
 from pygnc.host.channel import Channel
-from pygnc.host.channel_events import Acknowledged, ChannelEvent, Connected, Incompatible, LineDown, Lost, Received
+from pygnc.host.channel_events import Acknowledged, Connected, Incompatible, LineDown, Lost, Received
 from pygnc.host.sentence import Direction, SentenceParser
-from pygnc.host.sentence_types import DNLE, DNLS, EVNT, INFO, LIVE_TYPES, STAT, STRQ, ReportKind, SentenceType
+from pygnc.host.sentence_types import DNLE, DNLS, INFO, LIVE_TYPES, STAT, STRQ, ReportKind, SentenceType
 from pygnc.host.transfer import PAGE_ENTRIES, ListedFile, OutgoingSentence
 from pygnc_controller.emulator.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc_controller.emulator.scenario import TimedPacket
@@ -98,7 +98,6 @@ class PiReports:
         software: Name and version in the newest HELO.
         status: Newest status record; b"" before the first record.
         info: Newest info text.
-        events: (severity, text) of each event.
         response_times_s: Time from the due time of each status request to the end of its response, s.
         connections: Number of sessions.
         lines_down: Number of interruptions of the line.
@@ -108,7 +107,6 @@ class PiReports:
     software: str = ""
     status: bytes = b""
     info: str = ""
-    events: list[tuple[int, str]] = field(default_factory=list)
     response_times_s: list[float] = field(default_factory=list)
     connections: int = 0
     lines_down: int = 0
@@ -124,7 +122,6 @@ class Controller:
     Attributes:
         counters: Counters of the sentences to the Pi.
         reports: Reports received from the Pi.
-        skipped_bytes: Number of received bytes that were not part of a valid sentence.
         streamed: Tickets of the live packets of the current session, in order.
         received_s: Monotonic time of the newest sentence from the Pi, s.
         transfer: Current or last upload or download; None before the first.
@@ -134,7 +131,6 @@ class Controller:
         self.channel = Channel(Direction.TO_PI, session, NAME)
         self.counters = SentenceCounters()
         self.reports = PiReports()
-        self.skipped_bytes = 0
         self.streamed: list[int] = []
         self.received_s = -inf
         self.transfer: Transfer | None = None
@@ -147,9 +143,9 @@ class Controller:
         self._watch_s = inf
         self._ask_at_s = inf
         self._asked_s: float | None = None
-        self._listed: dict[int, ListedFile] = {}
-        self._list_total: int | None = None
-        self._is_listing = False
+        self._listed: dict[int, ListedFile] | None = None
+        """Requested list of files by index; None before the first request."""
+        self._list_total = inf
 
     # Requests
 
@@ -163,7 +159,7 @@ class Controller:
 
     def list_files(self, now_s: float) -> None:
         """Request the list of files; `listing` returns it once it is complete."""
-        self._listed, self._list_total, self._is_listing = {}, None, True
+        self._listed, self._list_total = {}, inf
         self.send(DNLS, 0, now_s=now_s)
 
     def stream(self, packets: Iterator[TimedPacket], speed: float, now_s: float) -> None:
@@ -210,7 +206,7 @@ class Controller:
     @property
     def listing(self) -> list[ListedFile] | None:
         """The requested list of files, or None while it is incomplete."""
-        if self._list_total is None or len(self._listed) < self._list_total:
+        if self._listed is None or len(self._listed) < self._list_total:
             return None
         return [self._listed[index] for index in sorted(self._listed)]
 
@@ -218,9 +214,7 @@ class Controller:
 
     def receive(self, data: bytes, now_s: float) -> None:
         """Process bytes from the line."""
-        parsed = self._parser.feed(data)
-        self.skipped_bytes += sum(skipped.stop - skipped.start for skipped in parsed.skipped)
-        for sentence in parsed.sentences:
+        for sentence in self._parser.feed(data).sentences:
             self.received_s = now_s
             self.channel.receive(sentence, now_s)
             self._process_events(now_s)
@@ -274,29 +268,29 @@ class Controller:
 
     def _process_events(self, now_s: float) -> None:
         for event in self.channel.pop_events():
-            if isinstance(event, Acknowledged | Lost):
-                self.counters.settle(event)
-            elif isinstance(event, Received):
-                self._process_sentence(event, now_s)
-            else:
-                self._process_session_event(event, now_s)
+            match event:
+                case Acknowledged() | Lost():
+                    self.counters.settle(event)
+                case Received():
+                    self._process_sentence(event, now_s)
+                case Connected():
+                    self._begin_session(event.software, now_s)
+                case LineDown():
+                    self.reports.lines_down += 1
+                    if isinstance(self.transfer, UploadSender) and not self.is_transferred:
+                        self.transfer.line_down()
+                case Incompatible():
+                    self.reports.incompatible = event
 
-    def _process_session_event(self, event: ChannelEvent, now_s: float) -> None:
-        if isinstance(event, Connected):
-            self.reports.connections += 1
-            self.reports.software = event.software
-            self._asked_s = None
-            self._ask_at_s = max(self._ask_at_s, now_s)
-            if self.transfer is not None and not self.is_transferred:
-                self._send_all([self.transfer.open()], now_s)
-            if self._is_listing:
-                self.list_files(now_s)
-        elif isinstance(event, LineDown):
-            self.reports.lines_down += 1
-            if isinstance(self.transfer, UploadSender) and not self.is_transferred:
-                self.transfer.line_down()
-        elif isinstance(event, Incompatible):
-            self.reports.incompatible = event
+    def _begin_session(self, software: str, now_s: float) -> None:
+        self.reports.connections += 1
+        self.reports.software = software
+        self._asked_s = None
+        self._ask_at_s = max(self._ask_at_s, now_s)
+        if self.transfer is not None and not self.is_transferred:
+            self._send_all([self.transfer.open()], now_s)
+        if self._listed is not None and self.listing is None:
+            self.list_files(now_s)
 
     def _process_sentence(self, received: Received, now_s: float) -> None:
         fields, tail = received.body
@@ -307,21 +301,11 @@ class Controller:
                 self._asked_s = None
         elif received.kind is INFO:
             self.reports.info = tail.decode("ascii", errors="replace")
-        elif received.kind is EVNT:
-            self.reports.events.append((fields["severity"], tail.decode(errors="replace")))
-        elif received.kind is DNLE:
-            self._add_name(fields["index"], fields["total"], ListedFile(tail.decode(errors="replace"), fields["size"]))
-            self._request_next_page(now_s)
+        elif received.kind is DNLE and self._listed is not None:
+            self._list_total = fields["total"]
+            if tail and fields["index"] < self._list_total:
+                self._listed[fields["index"]] = ListedFile(tail.decode(errors="replace"), fields["size"])
+            if self.listing is None and len(self._listed) % PAGE_ENTRIES == 0:
+                self.send(DNLS, len(self._listed), now_s=now_s)
         elif self.transfer is not None and not self.is_transferred:
             self._send_all(self.transfer.handle(received), now_s)
-
-    def _add_name(self, index: int, total: int, listed: ListedFile) -> None:
-        self._list_total = total
-        if listed.name and index < total:
-            self._listed[index] = listed
-        self._is_listing = self.listing is None
-
-    def _request_next_page(self, now_s: float) -> None:
-        """Request the next page of the list once the current page is complete."""
-        if self.listing is None and len(self._listed) % PAGE_ENTRIES == 0:
-            self.send(DNLS, len(self._listed), now_s=now_s)

@@ -3,6 +3,7 @@
 from math import isfinite
 from statistics import median
 
+from pygnc.host.sentence_types import LIVE_TYPES
 from pygnc_cli.document import Document, WrittenFile
 from pygnc_controller.emulator.controller import SentenceCounters
 from pygnc_controller.emulator.home_check import HomeCheck
@@ -69,13 +70,13 @@ class EmulatorDocument(Document, frozen=True):
 
 
 def emulator_document(
-    plan: RunPlan, result: RunResult, connection: Connection, check: HomeCheck | None, errors: list[str]
+    plan: RunPlan, result: RunResult, connection: Connection, check: HomeCheck | None
 ) -> EmulatorDocument:
-    """Return the document of a run."""
+    """Return the document of a completed run; `check` is that of the home folder of an emulated Pi."""
     reports, ended = connection.controller.reports, result.ended
     times_s = reports.response_times_s
     return EmulatorDocument(
-        errors=errors,
+        errors=_errors(result, connection.controller.counters, check),
         sentences=_sentences(connection.controller.counters),
         line=_line(connection.port),
         uploaded_bytes=result.uploaded_bytes,
@@ -94,6 +95,20 @@ def emulator_document(
         terminal_restored=ended.terminal_restored,
         home=None if check is None else HomeFigures(journals=check.journals, live_packets=check.live),
     )
+
+
+def _errors(result: RunResult, counters: SentenceCounters, check: HomeCheck | None) -> list[str]:
+    found = list(result.faults)
+    if not counters.is_balanced:
+        found.append("the counters do not add up: sent is not acknowledged + lost")
+    if result.ended.code not in {0, None}:
+        found.append(f"main.py ended with exit code {result.ended.code}; see docs/interface.md")
+    if check is not None:
+        found += check.faults
+        missing = sum(counters.acknowledged[kind] for kind in LIVE_TYPES) - check.live
+        if missing > 0:
+            found.append(f"{missing} acknowledged live packets are missing from the input journals")
+    return found
 
 
 def _sentences(counters: SentenceCounters) -> dict[str, SentenceFigures]:

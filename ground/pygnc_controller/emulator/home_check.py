@@ -1,6 +1,6 @@
 """Check of the files that a run has left in the Pi's home folder, after power-off."""
 
-from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,16 +50,13 @@ def check_home(home: Path, *, was_closed: bool = True) -> HomeCheck:
         if was_closed and segment.is_open:
             faults.append(f"{name}: main.py did not close the file")
     faults += _status_faults(home, was_closed=was_closed)
-    return HomeCheck(faults, journals, sum(live_packets(run).total() for run in _runs(home)))
+    return HomeCheck(faults, journals, sum(map(_count_live_packets, _runs(home))))
 
 
-def live_packets(run: Path) -> Counter[bytes]:
-    """Return how often each live packet, identified by its bytes, is in the input journal of a run."""
-    reader = JournalReader([run], "input")
-    messages = [decode_input(record.payload) for record in reader.read(_ALL)]
-    reader.close()
-    live = (message for message in messages if isinstance(message, _LIVE) and message.source == LIVE)
-    return Counter(b"time mark" if isinstance(message, TimeMark) else message.raw for message in live)
+def _count_live_packets(run: Path) -> int:
+    with closing(JournalReader([run], "input")) as reader:
+        messages = (decode_input(record.payload) for record in reader.read(_ALL))
+        return sum(isinstance(message, _LIVE) and message.source == LIVE for message in messages)
 
 
 def _status_faults(home: Path, *, was_closed: bool) -> list[str]:

@@ -38,7 +38,9 @@ class PtyPi:
         self._shell: subprocess.Popen[bytes] | None = None
         self._sessions: list[int] = []
         self.master, self._slave = os.openpty()
-        self._prepare_line()
+        attributes = termios.tcgetattr(self._slave)
+        attributes[4] = attributes[5] = termios.B115200
+        termios.tcsetattr(self._slave, termios.TCSANOW, attributes)
 
     def __enter__(self) -> Self:
         self.ensure_login()
@@ -125,9 +127,4 @@ class PtyPi:
                 b"\0"
             )
         except OSError:
-            return False  # it has ended meanwhile or belongs to another user
-
-    def _prepare_line(self) -> None:
-        attributes = termios.tcgetattr(self._slave)
-        attributes[4] = attributes[5] = termios.B115200
-        termios.tcsetattr(self._slave, termios.TCSANOW, attributes)
+            return False  # the process has ended, or belongs to another user

@@ -73,7 +73,6 @@ class RunResult:
         fetched: Downloaded content by name.
         ended: End of main.py.
         restarts: Number of restarts after an unexpected end of main.py.
-        info: Final info text as shown by `cat`.
         faults: Descriptions of errors.
     """
 
@@ -82,18 +81,11 @@ class RunResult:
     fetched: dict[str, bytes] = field(default_factory=dict)
     ended: Ended = NOT_ENDED
     restarts: int = 0
-    info: str = ""
     faults: list[str] = field(default_factory=list)
 
 
 class ScenarioRun:
-    """Run of a scenario.
-
-    Args:
-        connection: Connection to the Pi.
-        plan: Options.
-        console: Console for steps, results and progress.
-    """
+    """Run of a scenario; steps, results and progress are printed on the console."""
 
     def __init__(self, connection: Connection, plan: RunPlan, console: Console) -> None:
         self.result = RunResult()
@@ -270,8 +262,7 @@ class ScenarioRun:
             return
         self._step("cat ~/pygnc_info.txt")
         self._shell.run(f"rm -rf ~/{SCRATCH}")
-        self.result.info = self._shell.run("cat ~/pygnc_info.txt").text
-        for line in self.result.info.splitlines():
+        for line in self._shell.run("cat ~/pygnc_info.txt").text.splitlines():
             self._note(line)
         if self._plan.plain:
             for name in STATUS_FILES:

@@ -10,7 +10,7 @@ import select
 import time
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf, log
 from typing import Final, TypeAlias
 
@@ -47,10 +47,6 @@ class LineFaults:
     cuts: Spans = ()
     garbled: Spans = ()
 
-    def since(self, start_s: float) -> "LineFaults":
-        """Return a copy whose spans begin at `start_s`, s."""
-        return replace(self, cuts=_later(self.cuts, start_s), garbled=_later(self.garbled, start_s))
-
 
 @dataclass
 class SerialLine:
@@ -59,6 +55,7 @@ class SerialLine:
     Attributes:
         seed: Seed of the faults.
         baud: Speed, bits per second.
+        spans_from_s: Time at which the time of the fault spans begins, s; infinity: not yet.
         busy_until_s: Time at which all written bytes have been sent, s.
         injected: Number of bytes affected by each kind of fault.
         written: Number of bytes written.
@@ -68,6 +65,7 @@ class SerialLine:
     seed: int
     faults: LineFaults = field(default_factory=LineFaults)
     baud: int = 115_200
+    spans_from_s: float = 0.0
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)  # noqa: S311 - repeatable faults, no secrets
@@ -106,10 +104,10 @@ class SerialLine:
         return octets
 
     def _transmit(self, burst: bytes, at: float) -> bytes:
-        if _is_in(self.faults.cuts, at):
+        if _is_in(self.faults.cuts, at - self.spans_from_s):
             self.injected["cut"] += len(burst)
             return b""
-        if _is_in(self.faults.garbled, at):
+        if _is_in(self.faults.garbled, at - self.spans_from_s):
             self.injected["garbled"] += len(burst)
             return self._random.randbytes(len(burst))
         return self._apply_faults(burst, at)
@@ -139,10 +137,6 @@ class SerialLine:
         return head + octet + self._apply_faults(rest, at)
 
 
-def _later(spans: Spans, start_s: float) -> Spans:
-    return tuple((begin + start_s, end + start_s) for begin, end in spans)
-
-
 def _is_in(spans: Iterable[tuple[float, float]], at: float) -> bool:
     return any(begin <= at < end for begin, end in spans)
 
@@ -159,18 +153,16 @@ class PacedPort:
 
     def __init__(self, descriptor: int, baud: int = 115_200, faults: LineFaults | None = None, seed: int = 0) -> None:
         self._descriptor = descriptor
-        self._faults = faults or LineFaults()
         os.set_blocking(descriptor, False)
-        quiet = self._faults.since(inf)
-        self.to_pi = SerialLine(2 * seed, quiet, baud)
-        self.to_host = SerialLine(2 * seed + 1, quiet, baud)
+        self.to_pi = SerialLine(2 * seed, faults or LineFaults(), baud, spans_from_s=inf)
+        self.to_host = SerialLine(2 * seed + 1, faults or LineFaults(), baud, spans_from_s=inf)
         self.is_open = True
         self._read_bytes = max(1, int(AHEAD_S * baud / BITS_PER_BYTE))
         self._rest = b""
 
     def begin_spans(self) -> None:
         """Start the time of the fault spans."""
-        self.to_pi.faults = self.to_host.faults = self._faults.since(time.monotonic())
+        self.to_pi.spans_from_s = self.to_host.spans_from_s = time.monotonic()
 
     @property
     def is_free(self) -> bool:

@@ -118,14 +118,7 @@ class FirmwareUpgrader:
 
 
 class CommandHandler:
-    """Commands of all clients on the device.
-
-    Args:
-        link: connection to the device.
-        recorder: writer of log files.
-        firmware: upgrader of the device's firmware.
-        folder: folder of the log files.
-    """
+    """Commands of all clients on the device."""
 
     def __init__(self, link: DeviceLink, recorder: Recorder, firmware: FirmwareUpgrader, folder: Path) -> None:
         self._link = link
@@ -133,7 +126,7 @@ class CommandHandler:
         self._firmware = firmware
         parameters = Parameters(link, self._set)
         self._commands: dict[str, Callable[..., Awaitable[Any]]] = {
-            "status": self._status,
+            "status": self.status,
             "describe": self._describe,
             "GF": partial(self._get, "GF"),
             "RF": partial(self._get, "RF"),
@@ -164,7 +157,7 @@ class CommandHandler:
         except DeviceError as error:
             raise bridge_error(error) from None
 
-    def status(self) -> dict[str, Any]:
+    async def status(self) -> dict[str, Any]:
         """Return the state of device, connection, log and upgrade as JSON."""
         device = self._link.device
         return {
@@ -174,9 +167,6 @@ class CommandHandler:
             "upgrade": self._firmware.progress,
             "properties": device_properties(self._link.identity, self._packets(), has_fields=self._has_fields()),
         }
-
-    async def _status(self) -> dict[str, Any]:
-        return self.status()
 
     async def _describe(self) -> dict[str, Any]:
         return describe(self._packets(), has_fields=self._has_fields(), model=self._link.model)

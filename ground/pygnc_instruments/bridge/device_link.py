@@ -7,22 +7,21 @@ import struct
 import time
 from collections.abc import Callable, Iterable
 from enum import StrEnum, unique
-from itertools import accumulate, groupby
+from itertools import accumulate, cycle, groupby, islice
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pygnc_devices.continuity import Continuity
 from pygnc_devices.declaration import Field, Packet, Record
 from pygnc_devices.device import AsyncDevice
-from pygnc_devices.discovery import search
 from pygnc_devices.errors import DeviceError, PortError
-from pygnc_devices.family import Family, all_families, family
+from pygnc_devices.family import Family, family
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.driver import AsyncUcb
 from pygnc_devices.ucb.fields import BAUD, FIELD_TABLE, ORIENTATION, PACKET_TYPE, RATE, FieldSpec, type_value
 from pygnc_devices.units import NONE, TEMPERATURE, TICKS, Unit
 from pygnc_instruments.bridge.messages import BridgeError, ErrorCode, Event
-from pygnc_instruments.device.connection import DeviceSelection
+from pygnc_instruments.device.connection import DeviceSelection, find_devices
 
 SEARCH_PAUSE_S: Final = 2.0
 _POLL_S: Final = 0.1
@@ -182,18 +181,15 @@ class DeviceLink:
         return await device.run(kind.controls.describe(_unit(device)))
 
     async def _open(self) -> AsyncDevice:
-        port, baud = self._selection.port, self._selection.baud
-        named = family(self._selection.family) if self._selection.family else None
-        is_recording = urlsplit(port).scheme == "file"
-        if port and (is_recording or (baud and named is not None)):
-            self.family = named or family("ucb")
+        port, name, baud = self._selection.port, self._selection.family, self._selection.baud
+        if port and (urlsplit(port).scheme == "file" or (baud and name)):
+            self.family = family(name or "ucb")
             return await _open(self.family, port, baud)
-        families = all_families() if named is None else [named]
-        result = await asyncio.to_thread(search, [port] if port else None, families)
-        for found in result.found:
-            if baud in (0, found.baud):
-                self.family = family(found.family)
-                return await _open(self.family, found.url, found.baud)
+        result = await asyncio.to_thread(find_devices, [port] if port else [], name, baud)
+        if result.found:
+            found = result.found[0]
+            self.family = family(found.family)
+            return await _open(self.family, found.url, found.baud)
         problems = [*result.problems.values(), *map(result.reason, result.silent)]
         raise PortError("; ".join(problems) or "no USB serial adapter is connected; name a port or connect one")
 
@@ -293,6 +289,14 @@ def graphs(packet: Record) -> list[dict[str, Any]]:
     return result
 
 
+def named_graphs(packet: Record) -> list[dict[str, Any]]:
+    """Return the graphs of a packet with the keys that Navigation Studio and python-openimu share."""
+    return [
+        {"name": graph["title"], "units": graph["unit"], "xAxis": "Time (s)", "yAxes": graph["columns"]}
+        for graph in graphs(packet)
+    ]
+
+
 def _graph_key(field: Field) -> tuple[Unit, str]:
     is_vector = field.unit is not TEMPERATURE and _AXES & set(field.name.split("_"))
     return field.unit, field.meaning.partition(",")[0] if is_vector else ""
@@ -328,14 +332,7 @@ def _output_packet(packet: Record) -> dict[str, Any]:
         "description": packet.meaning,
         "byteOffset": {offset: number for number, offset in enumerate(_offsets(packet))},
         "graphs": [
-            {
-                "name": graph["title"],
-                "units": graph["unit"],
-                "xAxis": "Time (s)",
-                "yAxes": graph["columns"],
-                "colors": [_COLOURS[k % len(_COLOURS)] for k in range(len(graph["columns"]))],
-            }
-            for graph in graphs(packet)
+            graph | {"colors": list(islice(cycle(_COLOURS), len(graph["yAxes"])))} for graph in named_graphs(packet)
         ],
     }
 

@@ -22,15 +22,16 @@ from pygnc_system.files import durable_write
 SERVER: Final = "pygnc-bridge"
 """Name of the server in the HTTP header."""
 STATUS_PATH: Final = "/status"
+_HOST: Final = "127.0.0.1"
 _TIMEOUT_S: Final = 1.0
 _LOG_TAIL_BYTES: Final = 4096
 
 
-def find_running(port: int, host: str = "127.0.0.1") -> tuple[str, dict[str, Any]] | None:
+def find_running(port: int) -> tuple[str, dict[str, Any]] | None:
     """Return scheme and status of the bridge that responds at a port, or None; status {} if it requires a token."""
     for scheme in ("http", "https"):
         try:
-            return _request_status(scheme, host, port)
+            return _request_status(scheme, port)
         except TimeoutError:  # a program that does not respond to HTTP will not respond to HTTPS either
             return None
         except (OSError, HTTPException, ValueError):
@@ -38,11 +39,11 @@ def find_running(port: int, host: str = "127.0.0.1") -> tuple[str, dict[str, Any
     return None
 
 
-def _request_status(scheme: str, host: str, port: int) -> tuple[str, dict[str, Any]] | None:
-    connection = HTTPConnection(host, port, timeout=_TIMEOUT_S)
+def _request_status(scheme: str, port: int) -> tuple[str, dict[str, Any]] | None:
+    connection = HTTPConnection(_HOST, port, timeout=_TIMEOUT_S)
     if scheme == "https":  # the certificate may be self-signed; the request carries no secret
         context = ssl._create_unverified_context()  # noqa: S323, SLF001 - see above
-        connection = HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=context)
+        connection = HTTPSConnection(_HOST, port, timeout=_TIMEOUT_S, context=context)
     with contextlib.closing(connection):
         connection.request("GET", STATUS_PATH)
         response = connection.getresponse()
@@ -125,7 +126,7 @@ class BridgeProcess:
         """Return the state of the bridge, even if another program has started it; waits up to 1 s for a response."""
         running = find_running(self._port)
         if running is not None:
-            return BridgeState(f"{running[0]}://127.0.0.1:{self._port}/", _details(running[1]))
+            return BridgeState(f"{running[0]}://{_HOST}:{self._port}/", _details(running[1]))
         has_failed = self._is_wanted and self._child is not None and bool(self._child.poll())
         return BridgeState(problem=self._last_log_line() if has_failed else "")
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pygnc_devices.declaration import Record
-from pygnc_devices.errors import DeviceError
-from pygnc_devices.ucb import openimu
 from pygnc_devices.ucb.driver import AsyncUcb
 from pygnc_devices.ucb.fields import (
     BAUD,
@@ -22,11 +20,14 @@ from pygnc_devices.ucb.fields import (
     type_value,
 )
 from pygnc_devices.ucb.openimu import PARAMETERS, Parameter, ParameterValue
-from pygnc_instruments.bridge.device_link import DeviceLink, graphs
+from pygnc_instruments.bridge.device_link import DeviceLink, named_graphs
 from pygnc_instruments.bridge.messages import BridgeError, ErrorCode
 
 SetFields = Callable[[dict[int, int]], Awaitable[dict[int, int]]]
-_KINDS: Final = {"text": "char8", "int": "int64", "float": "double"}
+_CONVERTERS: Final[Mapping[str, tuple[str, Callable[[Any], ParameterValue]]]] = {
+    "text": ("char8", str), "int": ("int64", int), "float": ("double", float),
+}  # fmt: skip
+"""Types in python-openimu and in Python by the type of a parameter; clients send numbers as text, too."""
 _FIXED: Final = frozenset({"data_crc", "data_size"})
 _NAMES: Final = {
     "data_crc": "Data CRC",
@@ -38,46 +39,63 @@ _NAMES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class FieldParameter:
-    """Field of a unit without applications, as python-openimu shows it.
+class ShownParameter:
+    """Parameter of an application, or field of a unit without applications, as python-openimu shows it.
 
     Attributes:
         name: name in python-openimu.
         kind: type in python-openimu.
-        shown: returns the value that clients see for the bits of the field.
-        bits: returns the bits of the field for a value that a client sends.
-        options: values to choose from.
+        to_client: returns the value that clients see for the value, or for the bits of the field, in the unit.
+        from_client: returns the value, or the bits of the field, for a value that a client sends.
+        access: `input`, `select` or `disabled`.
+        options: values to choose from; () for the packet types of the unit.
     """
 
     name: str
     kind: str
-    shown: Callable[[int], ParameterValue]
-    bits: Callable[[Any], int]
-    options: Sequence[Any]
+    to_client: Callable[[Any], ParameterValue]
+    from_client: Callable[[Any], Any]
+    access: str = "select"
+    options: Sequence[Any] = ()
+
+    def to_json(self, number: int, packet_types: Sequence[str]) -> dict[str, Any]:
+        """Return the description with the keys of python-openimu."""
+        shown: dict[str, Any] = {"paramId": number, "category": "General", "paramType": self.access}
+        shown |= {"type": self.kind, "name": self.name}
+        return shown | ({"options": list(self.options or packet_types)} if self.access == "select" else {})
 
 
-def _coded(name: str, number: int) -> FieldParameter:
+def _of_application(entry: Parameter) -> ShownParameter:
+    kind, convert = _CONVERTERS[entry.kind]
+    access, kind = ("disabled", "uint64") if entry.name in _FIXED else ("input", kind)
+    name = _NAMES.get(entry.name, entry.name.replace("_", " ").title())
+    return ShownParameter(name, kind, lambda value: value, convert, access)
+
+
+def _coded(name: str, number: int) -> ShownParameter:
     legal = FIELD_TABLE[number].legal or {}
     options = [{"key": str(code), "value": text.replace(" ", "")} for code, text in legal.items()]
-    return FieldParameter(name, "uint16", int, int, options)
+    return ShownParameter(name, "uint16", int, int, options=options)
 
 
-def _filter(name: str) -> FieldParameter:
-    return FieldParameter(name, "lpf", filter_hz, lambda hz: FILTER_CODE_OF_HZ[int(hz)], sorted(FILTER_CODE_OF_HZ))
+def _filter(name: str) -> ShownParameter:
+    codes = FILTER_CODE_OF_HZ
+    return ShownParameter(name, "lpf", filter_hz, lambda hz: codes[int(hz)], options=sorted(codes))
 
 
-_FIELDS: Final[Mapping[int, FieldParameter]] = {
+_OF_APPLICATIONS: Final = {entry.number: _of_application(entry) for entry in PARAMETERS}
+_FIELDS: Final[Mapping[int, ShownParameter]] = {
     RATE: _coded("Packet Rate", RATE),
     BAUD: _coded("Baud Rate", BAUD),
-    PACKET_TYPE: FieldParameter("Packet Type", "char8", type_text, type_value, ()),
+    PACKET_TYPE: ShownParameter("Packet Type", "char8", type_text, type_value),
     0x0005: _filter("Accel LPF"),
     0x0006: _filter("Rate LPF"),
-    ORIENTATION: FieldParameter(
+    ORIENTATION: ShownParameter(
         "Orientation",
         "orientation",
         lambda code: ORIENTATION_TEXTS.get(code, "").upper(),
         lambda text: ORIENTATION_CODES[text.lower()],
-        [text.upper() for text in ORIENTATION_CODES],
+        options=[text.upper() for text in ORIENTATION_CODES],
     ),
 }
 
@@ -98,12 +116,9 @@ class Parameters:
         """Return the packets and parameters with the keys of python-openimu's openimu.json."""
         declared = () if self._link.family is None else self._link.family.packets
         packets = [packet for packet in declared if packet.is_reading]
-        if self._is_application:
-            present = await self._device.get_parameters()
-            inputs = [_of_application(entry) for entry in PARAMETERS if entry.name in present]
-        else:
-            types = [packet.name for packet in packets if len(packet.name) == 2]
-            inputs = [_of_field(number, entry, types) for number, entry in _FIELDS.items()]
+        types = [packet.name for packet in packets if len(packet.name) == 2]
+        numbers = await self._values() if self._is_application else _FIELDS
+        inputs = [self._known[number].to_json(number, types) for number in numbers]
         return {"outputs": [_output(packet) for packet in packets], "inputParams": inputs}
 
     async def get(self, number: int | None) -> list[dict[str, Any]]:
@@ -112,16 +127,11 @@ class Parameters:
         Raises:
             BridgeError: the device has no parameter of this number.
         """
-        if self._is_application:
-            values = await self._device.get_parameters()
-            found = [(entry.number, _title(entry), values[entry.name]) for entry in PARAMETERS if entry.name in values]
-        else:
-            fields = await self._device.get_fields(list(_FIELDS))
-            found = [(key, _FIELDS[key].name, _FIELDS[key].shown(bits)) for key, bits in fields.items()]
         chosen = [
-            {"paramId": key, "name": name, "value": value, "parsed": True}
-            for key, name, value in found
+            {"paramId": key, "name": shown.name, "value": shown.to_client(value), "parsed": True}
+            for key, value in (await self._values()).items()
             if number in (None, key)
+            for shown in [self._known[key]]
         ]
         if not chosen:
             raise BridgeError(ErrorCode.BAD_VALUE, f"unknown parameter {number}; getParams lists all")
@@ -133,11 +143,12 @@ class Parameters:
         Raises:
             BridgeError: a parameter does not exist or cannot have the value.
         """
+        converted = {number: self._from_client(number, value) for number, value in values.items()}
         if self._is_application:
-            for number, value in values.items():
-                await self._device.set_parameter(number, _converted(number, value))
+            for number, value in converted.items():
+                await self._device.set_parameter(number, value)
         else:
-            await self._set_fields({number: _bits(number, value) for number, value in values.items()})
+            await self._set_fields(converted)
         return {"error": 0}
 
     async def save(self) -> dict[str, Any]:
@@ -167,24 +178,24 @@ class Parameters:
     def _is_application(self) -> bool:
         return self._link.model.lower().startswith("openimu")
 
+    @property
+    def _known(self) -> Mapping[int, ShownParameter]:
+        return _OF_APPLICATIONS if self._is_application else _FIELDS
 
-def _title(entry: Parameter) -> str:
-    return _NAMES.get(entry.name, entry.name.replace("_", " ").title())
+    async def _values(self) -> Mapping[int, Any]:
+        """Return the values of the parameters, or the bits of the fields, that the device has, by number."""
+        if not self._is_application:
+            return await self._device.get_fields(list(_FIELDS))
+        values = await self._device.get_parameters()
+        return {entry.number: values[entry.name] for entry in PARAMETERS if entry.name in values}
 
-
-def _of_application(entry: Parameter) -> dict[str, Any]:
-    access, kind = ("disabled", "uint64") if entry.name in _FIXED else ("input", _KINDS[entry.kind])
-    return {
-        "paramId": entry.number, "category": "General", "paramType": access, "type": kind, "name": _title(entry),
-    }  # fmt: skip
-
-
-def _of_field(number: int, entry: FieldParameter, packet_types: Sequence[str]) -> dict[str, Any]:
-    options = entry.options or packet_types
-    return {
-        "paramId": number, "category": "General", "paramType": "select", "type": entry.kind, "name": entry.name,
-        "options": list(options),
-    }  # fmt: skip
+    def _from_client(self, number: int, value: ParameterValue) -> Any:  # noqa: ANN401 - value of any type, or bits
+        try:
+            return self._known[number].from_client(value)
+        except (KeyError, ValueError, OverflowError, AttributeError):
+            listed = "types" if self._is_application else "values"
+            message = f"parameter {number} cannot be {value!r:.40}; getConf lists {listed}"
+            raise BridgeError(ErrorCode.BAD_VALUE, message) from None
 
 
 def _output(packet: Record) -> dict[str, Any]:
@@ -192,28 +203,5 @@ def _output(packet: Record) -> dict[str, Any]:
         "name": packet.name,
         "description": packet.meaning,
         "payload": [{"type": "float", "name": name, "unit": unit} for name, unit in packet.columns()],
-        "graphs": [
-            {"name": graph["title"], "units": graph["unit"], "xAxis": "Time (s)", "yAxes": graph["columns"]}
-            for graph in graphs(packet)
-        ],
+        "graphs": named_graphs(packet),
     }
-
-
-def _converted(number: int, value: ParameterValue) -> ParameterValue:
-    """Return a value as the parameter's type; clients send numbers as text, too."""
-    convert: dict[str, Callable[[Any], ParameterValue]] = {"int": int, "float": float, "text": str}
-    try:
-        return convert[openimu.parameter(number).kind](value)
-    except (DeviceError, ValueError, OverflowError):
-        raise BridgeError(
-            ErrorCode.BAD_VALUE, f"parameter {number} cannot be {value!r:.40}; getConf lists types"
-        ) from None
-
-
-def _bits(number: int, value: ParameterValue) -> int:
-    try:
-        return _FIELDS[number].bits(value)
-    except (KeyError, ValueError, OverflowError, AttributeError):
-        raise BridgeError(
-            ErrorCode.BAD_VALUE, f"parameter {number} cannot be {value!r:.40}; getConf lists values"
-        ) from None

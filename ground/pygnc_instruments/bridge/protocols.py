@@ -32,7 +32,7 @@ class MessageProtocol:
         name: name in the option `--protocol` and in the path of the URL.
         interval_s: time between readings, s, unless the bridge's settings specify it.
         streams_at_once: True if readings are sent before the client asks for them.
-        greets: True if the state of the device is sent at the begin of a session.
+        greets: True if the state of the device is sent at the beginning of a session.
         sends_all: True if a client receives all readings, False if it receives the newest at each interval.
     """
 

@@ -170,7 +170,7 @@ class Bridge:
         self._handler = CommandHandler(self._link, self._recorder, self._firmware, settings.folder)
         page = files("pygnc_instruments.bridge") / "page"
         self._page = {path: (kind, (page / name).read_bytes()) for path, (name, kind) in _PAGE.items()}
-        self._access: AccessRules | None = None
+        self._access: AccessRules  # set before the server listens
         self._sessions: set[Session] = set()
         self._dropped_by_closed_sessions = 0
         self._rejected_origins: set[str] = set()
@@ -238,8 +238,6 @@ class Bridge:
         del connection
         path = urlsplit(request.path).path
         is_websocket = request.headers.get("Upgrade", "").lower() == "websocket"
-        if self._access is None:
-            return _rejection(HTTPStatus.SERVICE_UNAVAILABLE, "the bridge is starting; try again in a second")
         rejection = self._access.rejection(request.path, request.headers, is_websocket=is_websocket)
         # The page itself contains no data and asks for the token, so it is served without one.
         is_page = not is_websocket and path in self._page
@@ -248,9 +246,9 @@ class Bridge:
                 self._report_origin(request.headers["Origin"])
             return _rejection(*rejection)
         if not is_websocket:
-            return self._http_response(path)
+            return await self._http_response(path)
         if self._settings.message_protocol(path) is None:
-            return _rejection(HTTPStatus.NOT_FOUND, "unknown path; choose from /, /v1, /v2 and /envelope")
+            return _rejection(HTTPStatus.NOT_FOUND, "unknown path; choose from /, /v1, /v2, /openimu and /envelope")
         if len(self._sessions) >= _MAX_CLIENTS:
             return _rejection(
                 HTTPStatus.SERVICE_UNAVAILABLE, f"{_MAX_CLIENTS} clients are connected already; close one of them"
@@ -264,19 +262,17 @@ class Bridge:
             self._rejected_origins.add(shown)
             _log.warning("rejected a page of %s; to let its pages connect, add --origin %s", shown, shlex.quote(shown))
 
-    def _http_response(self, path: str) -> Response:
+    async def _http_response(self, path: str) -> Response:
         if path in self._page:
             return _response(HTTPStatus.OK, *self._page[path])
         if path == STATUS_PATH:
-            return _response(HTTPStatus.OK, "application/json", json.dumps(self._status()).encode())
+            return _response(HTTPStatus.OK, "application/json", json.dumps(await self._status()).encode())
         return _rejection(HTTPStatus.NOT_FOUND, f"unknown path {path:.80}; choose from {', '.join(_PAGE)}")
 
     async def _serve_client(self, connection: ServerConnection) -> None:
         request = connection.request
-        if request is None or self._access is None:
-            return
-        protocol = self._settings.message_protocol(urlsplit(request.path).path)
-        if protocol is None:
+        protocol = None if request is None else self._settings.message_protocol(urlsplit(request.path).path)
+        if request is None or protocol is None:
             return
         interval_s = self._settings.interval_s or protocol.interval_s
         # The allowed origin was checked on connection; any program can send it, hence the owner is checked here.
@@ -292,8 +288,8 @@ class Bridge:
             self._sessions.discard(session)
             self._dropped_by_closed_sessions += session.dropped
 
-    def _status(self) -> dict[str, Any]:
-        status = self._handler.status()
+    async def _status(self) -> dict[str, Any]:
+        status = await self._handler.status()
         del status["properties"]
         return {
             "server": SERVER_VERSION,

@@ -27,11 +27,11 @@ from pygnc_instruments.bridge.messages import (
 from pygnc_instruments.bridge.protocols import MessageProtocol
 
 MAX_READINGS: Final = 512
-"""Readings between two messages to a client that receives all."""
+"""Readings between two messages to a client."""
 QUEUE_DEPTH: Final = 64
 """Readings and events that may wait for a client: two seconds of readings."""
 STALL_LIMIT_S: Final = 60.0
-"""A client that receives nothing for this long is disconnected; the library's own pings wait for it for ever."""
+"""Time after which a client that accepts no data is disconnected, s; the pings of the library do not detect it."""
 _log = logging.getLogger(__name__)
 
 
@@ -70,10 +70,8 @@ class Session:
         self._is_streaming = protocol.streams_at_once
         self._readings: deque[Reading] = deque(maxlen=MAX_READINGS)
         self._sending = 0
-        self._last: Reading | None = link.latest
         self._first_ns: int | None = None
-        self._messages: deque[str] = deque()
-        self._available = asyncio.Event()
+        self._messages: asyncio.Queue[str] = asyncio.Queue(QUEUE_DEPTH)
 
     def publish(self, event: Event) -> None:
         """Queue an event for the client, unless its protocol has none of this kind."""
@@ -85,8 +83,7 @@ class Session:
         if self._protocol.greets or not self._link.is_connected:
             self.publish(Event("device", self._link.summary()))
         tasks = [asyncio.create_task(self._send_messages()), asyncio.create_task(self._queue_readings())]
-        if self._protocol.sends_all:
-            self._link.listeners.append(self._readings.append)
+        self._link.listeners.append(self._readings.append)
         try:
             # Responses need no queue: the next request is read only after the previous response has been sent.
             async for message in self._connection:
@@ -94,8 +91,7 @@ class Session:
         except ConnectionClosed:
             pass
         finally:
-            if self._protocol.sends_all:
-                self._link.listeners.remove(self._readings.append)
+            self._link.listeners.remove(self._readings.append)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -107,18 +103,14 @@ class Session:
 
     def _queue(self, message: str) -> None:
         """Queue a reading or an event; drop the oldest if the queue is full."""
-        if len(self._messages) >= QUEUE_DEPTH:
-            self._messages.popleft()
+        if self._messages.full():
+            self._messages.get_nowait()
             self.dropped += 1
-        self._messages.append(message)
-        self._available.set()
+        self._messages.put_nowait(message)
 
     async def _send_messages(self) -> None:
         while True:
-            await self._available.wait()
-            while self._messages:
-                await self._send(self._messages.popleft())
-            self._available.clear()
+            await self._send(await self._messages.get())
 
     async def _send(self, message: str) -> None:
         self._sending += 1
@@ -144,15 +136,10 @@ class Session:
                 self._queue(self._protocol.output([self._output(reading) for reading in group], packet))
 
     def _new_readings(self) -> list[Reading]:
-        """Return the readings to send: all since the last call, or the newest, as the protocol demands."""
-        if self._protocol.sends_all:
-            found = list(self._readings)
-            self._readings.clear()
-        else:
-            latest = self._link.latest
-            found = [] if latest is None or latest is self._last else [latest]
-            self._last = latest
-        return found if self._is_streaming else []
+        """Return the readings since the last call, or only the newest, as the protocol demands."""
+        found = list(self._readings) if self._is_streaming else []
+        self._readings.clear()
+        return found if self._protocol.sends_all else found[-1:]
 
     def _output(self, reading: Reading) -> dict[str, Scalar]:
         """Return the values of a reading and, as `time`, the seconds since the first one; a value `time` prevails."""

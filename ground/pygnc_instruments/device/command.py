@@ -17,7 +17,6 @@ from rich.table import Table
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.scheduler import Operation
 from pygnc_instruments.device import (
-    noise_command,
     plot_command,
     readings_commands,
     simulate_command,
@@ -245,7 +244,7 @@ def _align(connected: ConnectedDevice, procedure: Operation[Any]) -> tuple[dict[
 app.command(name="stream")(stream_command.stream)
 app.command(name="plot")(plot_command.plot)
 app.command(name="log")(readings_commands.log)
-app.command(name="noise")(noise_command.noise)
+app.command(name="noise")(readings_commands.noise)
 app.command(name="upload")(readings_commands.upload)
 app.command(name="upgrade")(upgrade_command.upgrade)
 app.command(name="simulate")(simulate_command.simulate)

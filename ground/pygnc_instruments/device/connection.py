@@ -66,7 +66,9 @@ class ConnectedDevice:
         """First argument of the family's controls."""
         return self.device.unit  # type: ignore[attr-defined]
 
-    def operation(self, control: Callable[..., Operation[Any]] | None, what: str, *arguments: object) -> Operation[Any]:
+    def operation(
+        self, control: Callable[..., Operation[Any]] | None, what: str, *arguments: object, **options: object
+    ) -> Operation[Any]:
         """Return an operation of the family's controls on this device; `what` names the capability in the error.
 
         Raises:
@@ -74,11 +76,13 @@ class ConnectedDevice:
         """
         if control is None:
             raise DeviceError(f"{self.family.title}: these devices do not support {what}")
-        return control(self.unit, *arguments)
+        return control(self.unit, *arguments, **options)
 
-    def run(self, control: Callable[..., Operation[Any]] | None, what: str, *arguments: object) -> Any:  # noqa: ANN401 - see above
+    def run(
+        self, control: Callable[..., Operation[Any]] | None, what: str, *arguments: object, **options: object
+    ) -> Any:  # noqa: ANN401 - see above
         """Carry out an operation of the family's controls and return its result; see `operation`."""
-        return self.device.run(self.operation(control, what, *arguments))
+        return self.device.run(self.operation(control, what, *arguments, **options))
 
     def describe(self) -> dict[str, str]:
         """Return identity and configuration as the device reports them; {} if the device has no such command."""

@@ -12,9 +12,10 @@ The last three columns describe the row: its arrival time by this computer's clo
 before it, and, after a reconnection, the time since the previous row. Each line is written at once.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
 from pygnc_devices.declaration import Field, Value
 from pygnc_devices.reading import NS_PER_S, Reading
@@ -24,28 +25,6 @@ from pygnc_system.files import write_all
 _MIN_DECIMALS: Final = 5
 _ROW_COLUMNS: Final = (("utc", "UTC"), ("lost_before", ""), ("gap", "s"))
 """Names and units of the columns that follow those of the packet."""
-
-
-class CsvLog(ReadingsLog):
-    """Writer of readings to CSV files in a folder, one file per kind of packet."""
-
-    SUFFIX: ClassVar[str] = ".csv"
-
-    def _group(self, reading: Reading) -> str:
-        return reading.packet.name
-
-    def _begin(self, path: Path, descriptor: int, first: Reading) -> "_CsvFile":
-        rows = CsvRows(first)
-        head = {
-            **self.head,
-            "packet": first.packet.name,
-            "start_utc": utc_text(first.t_wall_ns, "milliseconds"),
-            "units": ",".join(unit for _, unit in rows.columns),
-        }
-        file = _CsvFile(path, descriptor, rows)
-        lines = [f"# {key}: {' '.join(value.split())}\n" for key, value in head.items()]
-        file.append("".join(lines) + ",".join(name for name, _ in rows.columns) + "\n")
-        return file
 
 
 class CsvRows:
@@ -74,19 +53,34 @@ class CsvRows:
 class _CsvFile(LogFile):
     """Open CSV file with the readings of one kind of packet."""
 
-    def __init__(self, path: Path, descriptor: int, rows: CsvRows) -> None:
+    def __init__(self, path: Path, descriptor: int, head: Mapping[str, str], first: Reading) -> None:
         super().__init__(path, descriptor)
-        self._rows = rows
+        self._rows = CsvRows(first)
+        described = {
+            **head,
+            "packet": first.packet.name,
+            "start_utc": utc_text(first.t_wall_ns, "milliseconds"),
+            "units": ",".join(unit for _, unit in self._rows.columns),
+        }
+        lines = [f"# {key}: {' '.join(value.split())}\n" for key, value in described.items()]
+        self._append("".join(lines) + ",".join(name for name, _ in self._rows.columns) + "\n")
 
-    def append(self, text: str) -> None:
+    def append_reading(self, reading: Reading) -> None:
+        self._append(f"{self._rows.row(reading)}\n")
+
+    def _append(self, text: str) -> None:
         octets = text.encode()
         write_all(self.descriptor, octets)
         self.size += len(octets)
         if self.is_sync_due:
             self.sync()
 
-    def append_reading(self, reading: Reading) -> None:
-        self.append(f"{self._rows.row(reading)}\n")
+
+class CsvLog(ReadingsLog):
+    """Writer of readings to CSV files in a folder, one file per kind of packet."""
+
+    SUFFIX = ".csv"
+    FILE = _CsvFile
 
 
 def utc_text(t_wall_ns: int, timespec: str = "microseconds") -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from pygnc_devices.engine import Engine
 from pygnc_devices.reading import Reading
@@ -48,7 +48,7 @@ class Rotation:
 
 
 @dataclass(slots=True)
-class ReadingsLog(ABC):
+class ReadingsLog:
     """Writer of readings to files in a folder.
 
     Attributes:
@@ -62,6 +62,8 @@ class ReadingsLog(ABC):
     """
 
     SUFFIX: ClassVar[str]
+    FILE: ClassVar[type[Any]]
+    """Subclass of `LogFile`; arguments: path, descriptor, head and the first reading, which is not written yet."""
 
     folder: Path
     name: str = ""
@@ -99,13 +101,9 @@ class ReadingsLog(ABC):
         for group in list(self._files):
             self._close(group)
 
-    @abstractmethod
     def _group(self, reading: Reading) -> str:
-        """Return the name of the group of readings that share a file."""
-
-    @abstractmethod
-    def _begin(self, path: Path, descriptor: int, first: Reading) -> "LogFile":
-        """Return a new file that begins with the description of the device."""
+        """Return the name of the group of readings that share a file: by default, those of one kind of packet."""
+        return reading.packet.name
 
     def _is_full(self, file: "LogFile") -> bool:
         age_s = time.monotonic() - file.opened_s
@@ -118,7 +116,8 @@ class ReadingsLog(ABC):
         stem = _stem(self.name, self.SUFFIX) + ("" if group == self._first_group else f"-{group}")
         self.current, descriptor = _create(self.folder, stem, self.SUFFIX, PART)
         lock(descriptor)
-        return self._begin(self.current, descriptor, reading)
+        file: LogFile = self.FILE(self.current, descriptor, self.head, reading)
+        return file
 
     def _close(self, group: str) -> None:
         file = self._files.pop(group)
@@ -130,7 +129,7 @@ class ReadingsLog(ABC):
 
 
 class LogFile(ABC):
-    """Open file with readings.
+    """Open file with readings, which begins with the description of the device.
 
     Args:
         path: path of the complete file.

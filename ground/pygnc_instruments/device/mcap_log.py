@@ -27,7 +27,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, ClassVar, Final, TypeAlias, cast
+from typing import IO, Any, Final, TypeAlias, cast
 
 import msgspec
 from mcap.data_stream import ReadDataStream, RecordBuilder
@@ -74,18 +74,6 @@ _RECORD_HEAD: Final = struct.Struct("<BQ")
 """Opcode and length of each record."""
 
 
-class McapLog(ReadingsLog):
-    """Writer of readings to MCAP files in a folder; all kinds of packets share a file."""
-
-    SUFFIX: ClassVar[str] = ".mcap"
-
-    def _group(self, _: Reading) -> str:
-        return ""
-
-    def _begin(self, path: Path, descriptor: int, _: Reading) -> "_McapFile":
-        return _McapFile(path, descriptor, self.head)
-
-
 def json_schema(packet: Record) -> dict[str, Any]:
     """Return the JSON schema of the messages that carry readings of a packet."""
     row = {
@@ -112,7 +100,7 @@ class _Channel:
 class _McapFile(LogFile):
     """Open MCAP file."""
 
-    def __init__(self, path: Path, descriptor: int, head: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, descriptor: int, head: Mapping[str, str], _: Reading) -> None:
         super().__init__(path, descriptor)
         self._family = head.get("family", "device")
         self._channels: dict[str, _Channel] = {}
@@ -152,6 +140,16 @@ class _McapFile(LogFile):
             self._writer.register_channel(topic, MessageEncoding.JSON, number), reading
         )
         return channel
+
+
+class McapLog(ReadingsLog):
+    """Writer of readings to MCAP files in a folder; all kinds of packets share a file."""
+
+    SUFFIX = ".mcap"
+    FILE = _McapFile
+
+    def _group(self, _: Reading) -> str:
+        return ""
 
 
 def _message(reading: Reading) -> dict[str, Any]:

@@ -67,7 +67,7 @@ QUANTITIES: Final = {
     ),
 }
 _MOVING: Final = {RATE: math.radians(1.0), ACCELERATION: 0.5}
-"""Standard deviation of all readings, in SI, that no sensor at rest has."""
+"""Standard deviation of the readings, in SI units, above which a unit is not at rest."""
 _STRETCH_S: Final = 1.0
 _STRETCH_READINGS: Final = 16
 _COLOURS: Final = ("#0a62b0", "#c4570a", "#177245", "#a62f7e", "#6d3fa3", "#5a6572")

@@ -1,6 +1,7 @@
-"""`pygnc device log` and `upload`: log readings to files, send the files to a store."""
+"""`pygnc device log`, `upload` and `noise`: log readings to files, send the files to a store, evaluate them."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Generator
 from dataclasses import asdict
 from enum import StrEnum, unique
@@ -13,6 +14,7 @@ from rich.text import Text
 
 import pygnc_system
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.files import echo_files
 from pygnc_cli.signals import stopped_by_signals, until_interrupted
 from pygnc_devices.errors import NoAnswerError
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
@@ -20,6 +22,7 @@ from pygnc_instruments.device.csv_log import CsvLog
 from pygnc_instruments.device.log_files import LogError, RawLog, ReadingsLog, Rotation, checked_log_name
 from pygnc_instruments.device.log_recovery import recover_logs
 from pygnc_instruments.device.terminal import (
+    DRAWS_PER_S,
     Baud,
     Count,
     FamilyName,
@@ -36,8 +39,6 @@ from pygnc_instruments.device.terminal import (
 )
 from pygnc_instruments.device.upload import Destination, Spool, Uploader, destination
 
-_DRAWS_PER_S: Final = 10
-_READINGS_PER_DRAW: Final = 16
 _MEGABYTE: Final = 1_000_000
 
 
@@ -84,12 +85,7 @@ def log(
     as_json: Json = False,
 ) -> None:
     """Log readings to CSV or MCAP files until Ctrl-C."""
-    is_stopped = False
-
-    def stop() -> None:
-        nonlocal is_stopped
-        is_stopped = True
-
+    stopped = threading.Event()
     with reported_errors():
         store = destination(to, user)
         rotation = Rotation(round(rotate_mb * _MEGABYTE), rotate_minutes * 60.0)
@@ -100,7 +96,7 @@ def log(
         selection = DeviceSelection(port, family, baud, user_packets)
         with connect(selection) as connected:
             head = _head(connected)
-            with stopped_by_signals(stop):  # also a second Ctrl-C must not cut the closing of the files
+            with stopped_by_signals(stopped.set):  # a second Ctrl-C must not interrupt the closing of the files
                 with _uploader(store, spool) as uploader:
 
                     def finish(path: Path) -> None:
@@ -111,8 +107,8 @@ def log(
                     readings = _log_class(file_format)(out, file_name, head, rotation, finish)
                     raw_log = RawLog(out, file_name, connected.device.engine) if raw else None
                     try:
-                        connected.start_streaming(lambda: is_stopped)
-                        _write(connected, readings, count, seconds, lambda: is_stopped)
+                        connected.start_streaming(stopped.is_set)
+                        _write(connected, readings, count, seconds, stopped.is_set)
                     finally:
                         readings.close()
                         if raw_log is not None:
@@ -123,8 +119,7 @@ def log(
                     files = [str(path) for path in closed]
                     print_json({"files": files, "rows": readings.rows, "statistics": asdict(statistics)})
                 else:
-                    for path in closed:
-                        typer.echo(f"{path}  {path.stat().st_size} bytes")
+                    echo_files(closed)
                     print_note(f"{readings.rows} rows; {statistics_line(statistics)}")
 
 
@@ -150,6 +145,31 @@ def upload(
     if pending:
         print_note(f"{pending} files stay in the spool")
         raise typer.Exit(ExitCode.NETWORK)
+
+
+def noise(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Log of a unit at rest: CSV, MCAP, or recording of bytes (.raw).")
+    ],
+    *,
+    plot: Annotated[Path | None, typer.Option(help="Figure of the Allan deviation to write, PNG or SVG.")] = None,
+    packet: Annotated[str, typer.Option(help="Kind of packet; default: the most frequent kind with sensors.")] = "",
+    rate: Annotated[float, typer.Option(min=0.0, help="Rate of the readings, Hz; default: by the log's time.")] = 0.0,
+    family: FamilyName = "",
+    user_packets: UserPackets = None,
+    as_json: Json = False,
+) -> None:
+    """Show the noise of gyros, accelerometers and magnetometers at rest, by their Allan deviation."""
+    # Both load SciPy, Matplotlib and polars, which the other commands do not need.
+    from pygnc_instruments.device.noise_report import report_noise  # noqa: PLC0415 - see above
+    from pygnc_instruments.device.sensor_log import read_sensor_log  # noqa: PLC0415 - see above
+
+    with reported_errors():
+        if not file.is_file():
+            raise LogError(f"{file}: no such file; name a log of `pygnc device log`")
+        selection = DeviceSelection(str(file), family, 0, user_packets)
+        log = read_sensor_log(file, selection, packet=packet, rate_hz=rate)
+        report_noise(log, file.name, plot, as_json=as_json)
 
 
 @contextlib.contextmanager
@@ -192,12 +212,12 @@ def _log_class(file_format: LogFormat) -> type[ReadingsLog]:
 def _write(
     connected: ConnectedDevice, written: ReadingsLog, count: int, seconds: float, is_stopped: Callable[[], bool]
 ) -> None:
-    with contextlib.ExitStack() as stack:
-        is_shown = stderr_console.is_terminal
-        live = stack.enter_context(Live(console=stderr_console, auto_refresh=False)) if is_shown else None
-        for number, reading in enumerate(connected.readings(count, seconds, is_stopped)):
+    def state() -> Text:
+        statistics = statistics_line(connected.device.statistics)
+        return Text(f"{written.current or 'waiting'}: {written.rows} rows; {statistics}")
+
+    live = Live(get_renderable=state, console=stderr_console, refresh_per_second=DRAWS_PER_S)
+    with live if stderr_console.is_terminal else contextlib.nullcontext():
+        for reading in connected.readings(count, seconds, is_stopped):
             if reading is not None:
                 written.write(reading)
-            if live is not None and (number % _READINGS_PER_DRAW == 0 or reading is None):
-                state = statistics_line(connected.device.statistics)
-                live.update(Text(f"{written.current or 'waiting'}: {written.rows} rows; {state}"), refresh=True)

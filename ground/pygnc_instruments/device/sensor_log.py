@@ -14,7 +14,6 @@ import polars as pl
 from mcap.exceptions import McapError
 from mcap.reader import McapReader, make_reader
 
-from pygnc_devices.declaration import Field
 from pygnc_devices.reading import NS_PER_S
 from pygnc_devices.units import ACCELERATION, MAGNETIC, RATE, Unit
 from pygnc_instruments.device.allan import MIN_READINGS, FloatArray
@@ -30,7 +29,7 @@ _FOREIGN_COLUMN: Final = re.compile("[xyz](Rate|Accel|Mag)(Corrected|Scaled)?")
 _FOREIGN_UNITS: Final = {"Rate": RATE, "Accel": ACCELERATION, "Mag": MAGNETIC}
 """Units of files without a line of units, such as those of python-imu380."""
 _MISSING_STEP: Final = 1.5
-"""Time between rows, relative to the median, from which a row is missing in a file that does not count them."""
+"""Time between rows, relative to the median, that marks a missing row in a file without a count of missing rows."""
 _RATE_PARTS: Final = 16
 _RATE_TOLERANCE: Final = 0.05
 
@@ -119,8 +118,9 @@ def read_sensor_log(path: Path, selection: DeviceSelection, *, packet: str = "",
     return _longest_part(path, table, rate_hz)
 
 
-def _sensor_fields(fields: Iterable[Field]) -> dict[str, Unit]:
-    return {entry.name: entry.unit for entry in fields if entry.unit in SENSORS and not _DERIVED.search(entry.name)}
+def _sensors(units: Iterable[tuple[str, Unit | None]]) -> dict[str, Unit]:
+    """Return the units of the values that are readings of a sensor, by name."""
+    return {name: unit for name, unit in units if unit in SENSORS and not _DERIVED.search(name)}
 
 
 def _read_csv(path: Path) -> _Table:
@@ -157,10 +157,7 @@ def _csv_units(names: list[str], text: str) -> dict[str, Unit]:
     if not text:
         found = {name: match for name in names if (match := _FOREIGN_COLUMN.fullmatch(name))}
         return {name: _FOREIGN_UNITS[match[1]] for name, match in found.items()}
-    pairs = zip(names, text.split(","), strict=False)
-    return {
-        name: _UNIT_OF_COLUMN[unit] for name, unit in pairs if unit in _UNIT_OF_COLUMN and not _DERIVED.search(name)
-    }
+    return _sensors(zip(names, map(_UNIT_OF_COLUMN.get, text.split(",")), strict=False))
 
 
 def _read_mcap(path: Path, packet: str) -> _Table:
@@ -181,8 +178,7 @@ def _read_topic(path: Path, reader: McapReader, packet: str) -> _Table:
         for number, channel in summary.channels.items():
             schema = summary.schemas.get(channel.schema_id)
             properties = {} if schema is None else msgspec.json.decode(schema.data).get("properties", {})
-            named = {name: _UNIT_OF_VALUE.get(entry.get("unit", "")) for name, entry in properties.items()}
-            units = {name: unit for name, unit in named.items() if unit is not None and not _DERIVED.search(name)}
+            units = _sensors((name, _UNIT_OF_VALUE.get(entry.get("unit"))) for name, entry in properties.items())
             kind = channel.topic.rpartition("/")[2]
             if units and packet in {"", kind}:
                 tables[number] = _Table(kind, units, {name: array("d") for name in units})
@@ -211,7 +207,7 @@ def _read_recording(selection: DeviceSelection, packet: str) -> _Table:
             if packet not in {"", kind}:
                 continue
             if kind not in tables:
-                units = _sensor_fields(reading.packet.fields)
+                units = _sensors((entry.name, entry.unit) for entry in reading.packet.fields)
                 tables[kind] = _Table(kind, units, {name: array("d") for name in units})
             time_s = np.nan if reading.t_device_ns is None else reading.t_device_ns / NS_PER_S
             tables[kind].append(reading.values, time_s, reading.lost_before)

@@ -23,6 +23,7 @@ from pygnc_devices.reading import Reading
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
 from pygnc_instruments.device.csv_log import CsvRows, utc_text
 from pygnc_instruments.device.terminal import (
+    DRAWS_PER_S,
     Baud,
     Count,
     FamilyName,
@@ -39,7 +40,6 @@ from pygnc_instruments.device.terminal import (
     statistics_line,
 )
 
-_DRAWS_PER_S: Final = 10
 _POLL_S: Final = 0.2
 Named: TypeAlias = tuple[str, Reading]
 """Name of a sensor, "" if there is only one device, and its reading."""
@@ -177,17 +177,12 @@ def _as_line(name: str, reading: Reading, connected: ConnectedDevice) -> str:
 
 
 def _show_live(readings: Iterable[Named | None], sensors: Mapping[str, ConnectedDevice]) -> None:
-    """Show the newest reading of each kind of packet and the statistics, updated in place."""
+    """Show the newest reading of each kind of packet and the statistics, updated in place by a thread of `Live`."""
     newest: dict[tuple[str, str], Reading] = {}
-    drawn_s = 0.0
-    with Live(console=console, auto_refresh=False, transient=False) as live:
+    with Live(get_renderable=lambda: _screen(newest.copy(), sensors), console=console, refresh_per_second=DRAWS_PER_S):
         for entry in readings:
             if entry is not None:
                 newest[entry[0], entry[1].packet.name] = entry[1]
-            if time.monotonic() - drawn_s >= 1 / _DRAWS_PER_S:
-                drawn_s = time.monotonic()
-                live.update(_screen(newest, sensors), refresh=True)
-        live.update(_screen(newest, sensors), refresh=True)
 
 
 def _screen(newest: Mapping[tuple[str, str], Reading], sensors: Mapping[str, ConnectedDevice]) -> Group:

@@ -43,12 +43,14 @@ Seconds: TypeAlias = Annotated[
     float, typer.Option("--seconds", min=0.0, help="Time after which to stop, s; 0: no limit.")
 ]
 
+DRAWS_PER_S: Final = 10
+"""Updates of a display that shows readings or their number."""
 console: Final = Console(highlight=False)
 stderr_console: Final = Console(stderr=True, highlight=False)
 
 
 class UsageError(Exception):
-    """Error raised when arguments of a command contradict each other or miss a part."""
+    """Error raised when arguments of a command contradict each other or are incomplete."""
 
 
 @contextlib.contextmanager

@@ -40,7 +40,8 @@ def upgrade(
         bool, typer.Option("--write-firmware", help="Write the firmware; without it, the command refuses to write.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check image and device without writing; 0: the upgrade can begin.")
+        bool,
+        typer.Option("--dry-run", help="Check image and device without writing; exit code 0: ready to upgrade."),
     ] = False,
     recover: Annotated[
         bool, typer.Option("--recover", help="Continue with a device that a failed upgrade left in its bootloader.")
@@ -69,7 +70,8 @@ def upgrade(
             if upgrade_device is None:
                 raise DeviceError(f"{connected.family.title}: these devices do not support firmware upgrades")
             if dry_run:
-                before = _check(connected, content, settings)
+                check = connected.family.controls.check_upgrade
+                before = connected.run(check, "a dry run of an upgrade", content, settings=settings)
                 _print_check(content, before, as_json=as_json)
                 return
             if keep_settings is not None:
@@ -92,13 +94,6 @@ def upgrade(
             f"{result.written_bytes} bytes in {result.seconds:.1f} s; {result.retries} blocks repeated,"
             f" {result.interruptions} disconnections, {result.restarts} restarts from the first block"
         )
-
-
-def _check(connected: ConnectedDevice, image: bytes, settings: UpgradeSettings) -> str:
-    check = connected.family.controls.check_upgrade
-    if check is None:
-        raise DeviceError(f"{connected.family.title}: these devices do not support a dry run of an upgrade")
-    return connected.device.run(check(connected.unit, image, settings=settings))
 
 
 def _print_check(image: bytes, before: str, *, as_json: bool) -> None:

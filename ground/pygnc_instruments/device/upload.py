@@ -83,11 +83,6 @@ class Destination:
         """Return the key of a file in the store."""
         return f"{self.user}/{name}" if self.user else name
 
-    @property
-    def takes_attributes(self) -> bool:
-        """True if the store keeps a content type; folders do not."""
-        return urlsplit(self.url).scheme not in {"file", "memory"}
-
     def open(self) -> Any:  # noqa: ANN401 - obstore has a type for each store
         """Return the store as an obstore object.
 
@@ -202,11 +197,12 @@ def send(job: Job, to: Destination) -> None:
     if job.url != to.url:
         raise DestinationError(f"{job.path.name}: the file is for {job.url}, not for {to.url}; name the first store")
     store = to.open()
-    attributes = {"Content-Type": _TYPES.get(job.path.suffix, "application/octet-stream")}
+    keeps_type = urlsplit(to.url).scheme not in {"file", "memory"}
+    attributes = {"Content-Type": _TYPES.get(job.path.suffix, "application/octet-stream")} if keeps_type else None
     from obstore import put  # noqa: PLC0415 - an optional library
 
     try:
-        put(store, job.key, job.path, attributes=attributes if to.takes_attributes else None)
+        put(store, job.key, job.path, attributes=attributes)
     except Exception as error:  # noqa: BLE001 - obstore raises errors of its own and those of its libraries
         raise DestinationError(f"{job.path.name}: upload to {to.url} failed: {to.reason(error)}") from None
     job.note.unlink(missing_ok=True)

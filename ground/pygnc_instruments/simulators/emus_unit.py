@@ -41,7 +41,6 @@ class Battery:
         capacity_c: capacity, C.
         state_of_charge: state of charge, 0 to 1.
         current_offset_a: error of the current sensor, A.
-        is_charging: True if a charger is connected.
     """
 
     cells: int = 16
@@ -49,7 +48,6 @@ class Battery:
     capacity_c: int = 360_000
     state_of_charge: float = 0.79
     current_offset_a: float = 0.3
-    is_charging: bool = False
 
     def current_a(self, t_s: float) -> float:
         """Return the measured current at a time in seconds, A; positive when charging."""
@@ -70,11 +68,8 @@ class Battery:
         for string in range(self.strings):
             for first in range(0, self.cells, CELLS_PER_FRAME):
                 numbers = range(first, min(first + CELLS_PER_FRAME, self.cells))
-                values: dict[str, Value | None] = {"string": string, "first_cell": first, "size": len(numbers)}
-                values |= {
-                    kind.format(k): self.element(name, string, number, t_s) for k, number in enumerate(numbers, 1)
-                }
-                yield values
+                cells = {kind.format(k): self.element(name, string, number, t_s) for k, number in enumerate(numbers, 1)}
+                yield {"string": string, "first_cell": first, "size": len(numbers), **cells}
 
     def values(self, name: str, t_s: float) -> dict[str, Value]:
         """Return the values of a sentence that does not list cells, by field name."""
@@ -88,7 +83,7 @@ class Battery:
             },
             "CV1": {"pack_v": self._pack_v(t_s), "current_a": self.current_a(t_s)},
             "ST1": {
-                "charging_stage": 3 if self.is_charging else 0,
+                "charging_stage": 0,
                 "charging_error": 0,
                 "charging_error_parameter": 0,
                 "stage_s": int(t_s),
@@ -108,7 +103,7 @@ class Battery:
             "VR1": {"hardware": "G1", "serial_number": "00001234", "firmware": "2.4.0"},
             "TD1": {"year": 26, "month": 11, "day": 20, "hour": 23, "minute": 5, "second": 59, "uptime_s": int(t_s)},
             "IN1": {"inputs": 0x10},
-            "OT1": {"charger": 0x80 if self.is_charging else 0, "outputs": 0},
+            "OT1": {"charger": 0, "outputs": 0},
             "CG1": {"current_sensor_status": 1, "group_1_cells": self.cells, "group_1_status": 1},
             "RS2": {"reset_1_t_local_s": 1_763_742_000, "reset_1_causes": 1},
         }

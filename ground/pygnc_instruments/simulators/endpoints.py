@@ -343,7 +343,6 @@ class UdpEndpoint(Endpoint):
         super().__init__(unit, **options)
         self.port = port or _free_udp_port()
         self._datagram_bytes = datagram_bytes
-        self._socket: socket.socket | None = None
         self._open()
 
     @property
@@ -355,18 +354,15 @@ class UdpEndpoint(Endpoint):
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     def _close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-        self._socket = None
+        self._socket.close()
 
     def _read(self, wait_s: float) -> bytes:
         time.sleep(wait_s)
         return b""
 
     def _write(self, octets: bytes) -> None:
-        if self._socket is not None:
-            for start in range(0, len(octets), self._datagram_bytes):
-                self._socket.sendto(octets[start : start + self._datagram_bytes], ("127.0.0.1", self.port))
+        for start in range(0, len(octets), self._datagram_bytes):
+            self._socket.sendto(octets[start : start + self._datagram_bytes], ("127.0.0.1", self.port))
 
 
 def _free_udp_port() -> int:

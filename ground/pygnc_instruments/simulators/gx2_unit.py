@@ -59,7 +59,6 @@ class Gx2Simulator(SimulatedUnit):
         self.accel_bias = (0.0, 0.0, 0.0)
         self.stored_biases: set[int] = set()
         self.test_bits = 0
-        self.first_ticks = 0
         self.deafness = 0
         self.writes = 0
         self.is_gx3 = "GX3" in name
@@ -119,7 +118,7 @@ class Gx2Simulator(SimulatedUnit):
     def ticks(self) -> int:
         """Return the timer in ticks, modulo 2^32."""
         ticks_per_cycle = self._cycle_s * _GX3_HZ if self.is_gx3 else self._divider * _TICKS_PER_COUNT
-        return (self.first_ticks + round(self._cycles * ticks_per_cycle)) & 0xFFFFFFFF
+        return round(self._cycles * ticks_per_cycle) & 0xFFFFFFFF
 
     def _set_rate(self) -> None:
         self._divider = self.eeprom[_RATE]
@@ -248,12 +247,7 @@ def _matrix(roll: float, pitch: float, yaw: float) -> list[list[float]]:
 
 
 class Gx2BaseStation(SimulatedUnit):
-    """Simulated base station with one wireless node.
-
-    Args:
-        unit: the unit at the node.
-        node: address of the node.
-    """
+    """Simulated base station with one wireless node."""
 
     def __init__(self, unit: Gx2Simulator, node: int = 76) -> None:
         super().__init__()

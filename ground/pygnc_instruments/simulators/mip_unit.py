@@ -2,6 +2,7 @@
 
 import math
 import struct
+from collections.abc import Iterable
 from typing import Final
 
 from pygnc_devices.declaration import Value
@@ -152,7 +153,7 @@ class MipSimulator(SimulatedUnit):
         if key in fixed:
             return 0, fixed[key]
         if key == (0x0C, 0x30):
-            return self._all_settings(data[0])
+            return self._save_or_restore(data[0], _VALUES)
         if key == (0x0C, 0x53) and data == b"\x01":
             return 0, _field(0xD3, data + b"\x02" + struct.pack(">BfBf", 1, 2.0, 2, 8.0))
         if key == (0x0C, 0x0E) and not self.is_legacy and data[0] in _BASE_HZ:
@@ -196,25 +197,19 @@ class MipSimulator(SimulatedUnit):
             if not fits or (is_format and not self._has_fields(key[2][0], values)):
                 return _INVALID, b""
             self.values[key] = values
-        elif function == _SAVE:
-            self.stored[key] = self.values[key]
-        elif function == _LOAD:
-            self.values[key] = self.stored[key]
-        elif function == _DEFAULT:
-            self.values[key] = _VALUES[key][1]
-        else:
-            return _INVALID, b""
-        return 0, b""
+            return 0, b""
+        return self._save_or_restore(function, [key])
 
-    def _all_settings(self, function: int) -> tuple[int, bytes]:
-        if function == _SAVE:
-            self.stored = dict(self.values)
-        elif function == _LOAD:
-            self.values = dict(self.stored)
-        elif function == _DEFAULT:
-            self.values = {key: value for key, (_, value) in _VALUES.items()}
-        else:
-            return _INVALID, b""
+    def _save_or_restore(self, function: int, keys: Iterable[tuple[int, int, bytes]]) -> tuple[int, bytes]:
+        for key in keys:
+            if function == _SAVE:
+                self.stored[key] = self.values[key]
+            elif function == _LOAD:
+                self.values[key] = self.stored[key]
+            elif function == _DEFAULT:
+                self.values[key] = _VALUES[key][1]
+            else:
+                return _INVALID, b""
         return 0, b""
 
     def _has_fields(self, data_set: int, values: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -119,9 +119,9 @@ class OpcN3Simulator:
         self._random = Random(seed)  # noqa: S311 - particles, no secrets
         self._is_first = True
         self._since_s = 0.0
-        self._last_s = 0.0
+        self._now_s = 0.0
         self._silent_until_s = 0.0
-        self._idle()
+        self._restart_exchange()
 
     @property
     def is_on(self) -> bool:
@@ -133,63 +133,51 @@ class OpcN3Simulator:
         self.faults.is_autonomous = False
         self.is_in_bootloader = False
         self._reset(now_s)
-        self._idle()
+        self._restart_exchange()
 
     def exchange(self, octet: int, now_s: float) -> int:
         """Return the byte that the counter sends in exchange for a received byte."""
-        rested = now_s - self._last_s >= self.rest_s
-        self._last_s = now_s
+        has_rested = now_s - self._now_s >= self.rest_s
+        self._now_s = now_s
         if self.faults.is_autonomous or self.is_in_bootloader or now_s < self._silent_until_s:
             return 0x00
-        if rested:
-            self._idle()
-        if self._answer is not None:
-            return self._in_payload(octet, now_s)
-        if self._pending is None:
-            return self._begin(octet)
-        return self._poll(octet, now_s)
+        if has_rested:
+            self._restart_exchange()
+        return self._exchange.send(octet)
 
-    def _idle(self) -> None:
-        self._pending: int | None = None
-        self._busy_left = 0
+    def _restart_exchange(self) -> None:
         self._answer: bytes | None = None
-        self._received = b""
+        self._exchange = self._exchange_commands()
+        next(self._exchange)
 
-    def _begin(self, octet: int) -> int:
-        if octet not in _READS and octet not in _WRITES and octet not in _PLAIN:
-            return 0x00
-        self._pending = octet
-        self._busy_left, self.faults.busy = self.faults.busy, 0
-        return BUSY
-
-    def _poll(self, octet: int, now_s: float) -> int:
-        if octet != self._pending:
-            self._idle()
-            return BUSY
-        if self._busy_left or self.faults.is_stuck:
-            self._busy_left = max(0, self._busy_left - 1)
-            return BUSY
-        if octet in _PLAIN:
-            self._idle()
-            self._carry_out(octet, b"", now_s)
-        elif octet in _READS:
-            self._answer = self._read(octet, now_s)
-        else:
-            self._answer = bytes([octet])
-        return READY
-
-    def _in_payload(self, octet: int, now_s: float) -> int:
-        command, answer = self._pending or 0, self._answer or b""
-        self._received += bytes([octet])
-        count = len(self._received)
-        length = _READS.get(command) or _WRITES[command]
-        reply = answer[count - 1] if command in _READS else (answer + self._received)[count - 1]
-        if count == length:
-            received = self._received
-            self._idle()
-            if command in _WRITES:
-                self._carry_out(command, received, now_s)
-        return reply
+    def _exchange_commands(self) -> Generator[int, int, None]:
+        """Carry out commands: yield the byte that the counter sends while it receives the next one."""
+        reply = 0x00
+        while True:
+            command = yield reply
+            if command not in _READS and command not in _WRITES and command not in _PLAIN:
+                reply = 0x00
+                continue
+            busy, self.faults.busy = self.faults.busy, 0
+            while (octet := (yield BUSY)) == command and (busy or self.faults.is_stuck):
+                busy = max(0, busy - 1)
+            if octet != command:
+                reply = BUSY
+                continue
+            reply = READY
+            if command in _READS:
+                self._answer = self._read(command, self._now_s)
+                for answer in self._answer:
+                    yield reply
+                    reply = answer
+                self._answer = None
+                continue
+            echo, received = command, b""
+            for _ in range(_WRITES.get(command, 0)):
+                octet = yield reply
+                reply, echo = echo, octet
+                received += bytes([octet])
+            self._carry_out(command, received, self._now_s)
 
     def _carry_out(self, command: int, payload: bytes, now_s: float) -> None:
         self.commands.append((command, payload))

@@ -1,14 +1,20 @@
-"""Bootloader of a simulated DMU38x or OpenIMU."""
+"""Frames and bootloader of a simulated DMU38x or OpenIMU."""
 
+import binascii
 import math
 import struct
 import zlib
+from abc import abstractmethod
 from random import Random
-from typing import Final, Protocol
+from typing import Final
+
+from pygnc_instruments.simulators.unit import SimulatedUnit
 
 BAUD: Final = 57600
 ERASE_S: Final = 8.0
-_ANSWER_S: Final = 0.002
+ANSWER_S: Final = 0.002
+"""Response time of application and bootloader, s."""
+CRC_INITIAL: Final = 0x1D0F
 _MARK: Final = b"PyGNC simulated firmware"
 _HEADER: Final = struct.Struct("<II24sII64s")
 """Stack pointer, reset handler, mark, length, CRC-32 of the content after the header, identification text."""
@@ -22,28 +28,41 @@ def make_image(text: str, size: int = 24_000, seed: int = 0) -> bytes:
     return _HEADER.pack(_STACK, _RESET, _MARK, size, zlib.crc32(content), text.encode("latin-1")) + content
 
 
-class Application(Protocol):
-    """Simulated unit in which the bootloader runs.
+class FramedUnit(SimulatedUnit):
+    """Simulated unit that sends frames, with an application that the bootloader starts.
 
-    Attributes:
-        baud: baud rate of the line.
+    Args:
         text: identification text.
+        nak: packet type of refusals.
     """
 
-    baud: int
-    text: str
+    def __init__(self, text: str, nak: bytes) -> None:
+        super().__init__()
+        self.text = text
+        self._nak = nak
+        self._ignoring_until_s = 0.0
 
     def send(self, kind: bytes, payload: bytes, at_s: float) -> None:
-        """Send a frame at a time."""
+        """Queue a frame for sending at a time in seconds."""
+        self._send(frame(kind, payload), at_s)
 
     def refuse(self, kind: bytes, now_s: float) -> None:
-        """Send the response to a command that is not carried out."""
+        """Queue a NAK for a command."""
+        self.send(self._nak, kind, now_s + ANSWER_S)
 
-    def ignore_until(self, time_s: float) -> None:
-        """Ignore received bytes until a time."""
+    def ignore_until(self, until_s: float) -> None:
+        """Ignore commands until a time in seconds; queued frames are still sent."""
+        self._ignoring_until_s, self._input = until_s, b""
 
+    @abstractmethod
     def start_application(self, now_s: float) -> None:
-        """Start the application."""
+        """Start the application in flash, which responds to commands after the restart time."""
+
+
+def frame(kind: bytes, payload: bytes) -> bytes:
+    """Return the frame of a packet."""
+    body = kind + bytes([len(payload)]) + payload
+    return b"UU" + body + binascii.crc_hqx(body, CRC_INITIAL).to_bytes(2, "big")
 
 
 class Bootloader:
@@ -61,7 +80,7 @@ class Bootloader:
         erasures: number of times that the flash was erased.
     """
 
-    def __init__(self, unit: Application, erase_s: float = ERASE_S) -> None:
+    def __init__(self, unit: FramedUnit, erase_s: float = ERASE_S) -> None:
         self._unit = unit
         self.enter_s = 0.2
         self.erase_s = erase_s
@@ -112,10 +131,10 @@ class Bootloader:
     def obey(self, kind: bytes, payload: bytes, now_s: float) -> None:
         """Carry out a command."""
         if kind == b"pG" and self.answers_ping:
-            self._unit.send(b"pG", b"OpenIMU_Bootloader 5020-3020-01 1.1.1\0", now_s + _ANSWER_S)
+            self._unit.send(b"pG", b"OpenIMU_Bootloader 5020-3020-01 1.1.1\0", now_s + ANSWER_S)
         elif kind == b"JI":
             self._leaves_s = math.inf
-            self._unit.send(b"JI", b"", now_s + _ANSWER_S)
+            self._unit.send(b"JI", b"", now_s + ANSWER_S)
         elif kind == b"WA":
             self._write(payload, now_s)
         elif kind == b"JA":
@@ -129,7 +148,7 @@ class Bootloader:
         if len(data) != length or address + length > _MAX_IMAGE_BYTES or (address and not self._is_erased):
             self._unit.refuse(b"WA", now_s)
             return
-        ready_s = now_s + _ANSWER_S
+        ready_s = now_s + ANSWER_S
         if address == 0:
             self._flash, self._is_erased = bytearray(), True
             self.erasures += 1
@@ -146,8 +165,8 @@ class Bootloader:
         if not self._has_valid_image():
             self._unit.refuse(b"JA", now_s)
             return
-        self._unit.send(b"JA", b"", now_s + _ANSWER_S)
-        self._leaves_s = now_s + 2 * _ANSWER_S
+        self._unit.send(b"JA", b"", now_s + ANSWER_S)
+        self._leaves_s = now_s + 2 * ANSWER_S
 
     def _activate(self, now_s: float) -> None:
         self.is_active, self._enters_s = True, math.inf

@@ -9,8 +9,8 @@ from typing import Final
 from pygnc_devices.declaration import Packet, Value
 from pygnc_devices.ucb import fields
 from pygnc_devices.ucb.packets import ANSWER_PACKETS, OUTPUT_PACKETS, USER_PACKETS
-from pygnc_instruments.simulators.ucb_bootloader import ERASE_S, Bootloader
-from pygnc_instruments.simulators.unit import SimulatedUnit, motion
+from pygnc_instruments.simulators.ucb_bootloader import ANSWER_S, CRC_INITIAL, ERASE_S, Bootloader, FramedUnit, frame
+from pygnc_instruments.simulators.unit import motion
 
 PACKETS: Final = {packet.name: packet for packet in (*OUTPUT_PACKETS, *ANSWER_PACKETS, *USER_PACKETS)}
 DEFAULTS: Final = {
@@ -19,10 +19,8 @@ DEFAULTS: Final = {
 }  # fmt: skip
 _SLOTS: Final = 20
 _SLOT_BYTES: Final = 8
-_ANSWER_S: Final = 0.002
 _TYPE, _RATE, _ORIENTATION = 3, 4, 7
 _RATES_HZ: Final = (0, 2, 5, 10, 20, 25, 50, 100, 200)
-_CRC_INITIAL: Final = 0x1D0F
 _COMMAND_LIMIT_S: Final = 4.0
 _SHORT_PING_S: Final = 0.02
 _EEPROM_S: Final = 1.0
@@ -87,7 +85,7 @@ class UserCommands:
             response = handlers[kind](payload)
         except (KeyError, struct.error, IndexError):
             return False
-        self._unit.send(kind, response, now_s + _ANSWER_S)
+        self._unit.send(kind, response, now_s + ANSWER_S)
         return True
 
     def _get(self, payload: bytes) -> bytes:
@@ -128,7 +126,7 @@ class UserCommands:
         return b""
 
 
-class UcbSimulator(SimulatedUnit):
+class UcbSimulator(FramedUnit):
     """Simulated DMU38x or OpenIMU.
 
     Args:
@@ -152,18 +150,15 @@ class UcbSimulator(SimulatedUnit):
         erase_s: float = ERASE_S,
         eeprom: dict[int, int] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(text, nak)
         self.serial_number = serial_number
-        self.text = text
         self.eeprom = DEFAULTS | (eeprom or {})
         self._start(0.0)
         self.bit_status = 0
         self.align_s = 2.0
-        self._nak = nak
         self._counter_is_timer = counter_is_timer
         self._restart_s = restart_s
         self._input_since_s = 0.0
-        self._ignoring_until_s = 0.0
         self._user = UserCommands(self)
         self.bootloader = Bootloader(self, erase_s)
         self._handlers: dict[bytes, Callable[[bytes, float], bytes | None]] = {
@@ -214,17 +209,9 @@ class UcbSimulator(SimulatedUnit):
         self._sample, self._next_sample_s = 0, stream_s
 
     def start_application(self, now_s: float) -> None:
-        """Start the application in flash, which responds to commands after the restart time."""
+        """See `FramedUnit`."""
         self._start(now_s + self._restart_s)
         self.ignore_until(now_s + self._restart_s)
-
-    def ignore_until(self, until_s: float) -> None:
-        """Ignore commands until a time in seconds; queued frames are still sent."""
-        self._ignoring_until_s, self._input = until_s, b""
-
-    def send(self, kind: bytes, payload: bytes, at_s: float) -> None:
-        """Queue a frame for sending at a time in seconds."""
-        self._send(_frame(kind, payload), at_s)
 
     def values(self, t_s: float) -> dict[str, Value]:
         """Return the measurements at a time in seconds, by field name, in SI units and radians."""
@@ -247,7 +234,7 @@ class UcbSimulator(SimulatedUnit):
         self._next_sample_s += 1.0 / fields.HZ_OF_DIVIDER[self.ram[fields.RATE]]
         payload = packet.encode(self.values(at_s))
         self._sample += 1
-        return _frame(packet.name.encode(), payload)
+        return frame(packet.name.encode(), payload)
 
     def _tick_s(self) -> float:
         if self.bootloader.is_active:
@@ -266,7 +253,7 @@ class UcbSimulator(SimulatedUnit):
         stop, self._input_since_s = 7 + self._input[4], now_s
         body, crc = self._input[2 : stop - 2], self._input[stop - 2 : stop]
         crc = crc[::-1] if self.bootloader.wants_swapped(body[:2]) else crc
-        if binascii.crc_hqx(body, _CRC_INITIAL).to_bytes(2, "big") != crc:
+        if binascii.crc_hqx(body, CRC_INITIAL).to_bytes(2, "big") != crc:
             self._input = self._input[1:]
             return True
         self._input = self._input[stop:]
@@ -281,15 +268,11 @@ class UcbSimulator(SimulatedUnit):
             elif handler is not None:
                 response = handler(payload, now_s)
                 if response is not None:
-                    self.send(kind, response, now_s + _ANSWER_S)
+                    self.send(kind, response, now_s + ANSWER_S)
             elif not self._user.obey(kind, payload, now_s):
                 self.refuse(kind, now_s)
         except struct.error:
             self.refuse(kind, now_s)
-
-    def refuse(self, kind: bytes, now_s: float) -> None:
-        """Queue a NAK for a command."""
-        self.send(self._nak, kind, now_s + _ANSWER_S)
 
     def _read_words(self, payload: bytes, now_s: float) -> bytes | None:
         address, count = struct.unpack(">HB", payload)
@@ -304,7 +287,7 @@ class UcbSimulator(SimulatedUnit):
         if packet is None or packet.name == "CD":
             self.refuse(b"GP", now_s)
         else:
-            self.send(payload, self._answer(packet, now_s), now_s + _ANSWER_S)
+            self.send(payload, self._answer(packet, now_s), now_s + ANSWER_S)
 
     def _answer(self, packet: Packet, now_s: float) -> bytes:
         if packet.name == "ID":
@@ -329,9 +312,9 @@ class UcbSimulator(SimulatedUnit):
             if accepts_field(store, number, value):
                 store[number] = value
                 accepted.append(number)
-        delay_s = _ANSWER_S if kind == b"SF" else _EEPROM_S
+        delay_s = ANSWER_S if kind == b"SF" else _EEPROM_S
         if len(accepted) < len(words) // 2:
-            self.send(self._nak, kind, now_s + delay_s + _ANSWER_S)
+            self.send(self._nak, kind, now_s + delay_s + ANSWER_S)
         if kind == b"SF":
             self._apply(accepted, now_s)
         if accepted:
@@ -340,7 +323,7 @@ class UcbSimulator(SimulatedUnit):
 
     def _apply(self, changed: list[int], now_s: float) -> None:
         if fields.RATE in changed:
-            self._next_sample_s = now_s + _ANSWER_S
+            self._next_sample_s = now_s + ANSWER_S
         if fields.BAUD in changed:  # at once: the response has the new baud rate
             self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
 
@@ -356,11 +339,6 @@ class UcbSimulator(SimulatedUnit):
             return None
         if request in (0x000B, 0x000C):
             found = {"request": request, "hard_iron_x_t": 1.0e-5, "hard_iron_y_t": -2.0e-5, "soft_iron_ratio": 0.98}
-            after_s = self.align_s if request == 0x000C else 2 * _ANSWER_S
+            after_s = self.align_s if request == 0x000C else 2 * ANSWER_S
             self.send(b"CD", PACKETS["CD"].encode(found), now_s + after_s)
         return payload
-
-
-def _frame(kind: bytes, payload: bytes) -> bytes:
-    body = kind + bytes([len(payload)]) + payload
-    return b"UU" + body + binascii.crc_hqx(body, _CRC_INITIAL).to_bytes(2, "big")

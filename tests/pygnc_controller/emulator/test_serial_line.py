@@ -13,8 +13,10 @@ CONTENT = bytes(range(256)) * 200
 BYTES_PER_S = 11_520.0
 
 
-def passed(faults: LineFaults, seed: int = 1, content: bytes = CONTENT) -> tuple[bytes, SerialLine]:
-    line = SerialLine(seed, faults)
+def passed(
+    faults: LineFaults, seed: int = 1, content: bytes = CONTENT, spans_from_s: float = 0.0
+) -> tuple[bytes, SerialLine]:
+    line = SerialLine(seed, faults, spans_from_s=spans_from_s)
     line.write(content, 0.0)
     return line.read(inf), line
 
@@ -60,13 +62,13 @@ def test_faults_depend_only_on_the_seed(seed: int, cuts: list[int]) -> None:
 
 def test_cuts_deliver_nothing_and_wrong_speeds_deliver_noise() -> None:
     spans = LineFaults(cuts=((1.0, 2.0),), garbled=((3.0, 3.5),))
-    arrived, line = passed(spans.since(0.0))
+    arrived, line = passed(spans)
     assert line.injected["cut"] == pytest.approx(BYTES_PER_S, abs=16)
     assert line.injected["garbled"] == pytest.approx(BYTES_PER_S / 2, abs=16)
     assert len(arrived) == len(CONTENT) - line.injected["cut"]
     assert arrived[:11_000] == CONTENT[:11_000]
     assert arrived[-5000:] == CONTENT[-5000:]
-    assert passed(spans.since(inf))[0] == CONTENT
+    assert passed(spans, spans_from_s=inf)[0] == CONTENT
 
 
 def test_a_delayed_byte_delays_all_later_ones() -> None:

@@ -59,6 +59,11 @@ def test_a_failing_driver_is_reported_and_restarted(tmp_path: Path, monkeypatch:
     assert any("internal error of the driver" in event.data["reason"] for event in events)
 
 
+def test_a_baud_rate_without_a_family_is_the_one_that_is_searched(tmp_path: Path) -> None:
+    with PtyEndpoint(UcbSimulator(eeprom={2: 6}), tmp_path / "port") as line:
+        serve(DeviceSelection(line.url, baud=230_400), lambda link: link.state is LinkState.STREAMING)
+
+
 def test_the_packets_of_the_readings_are_known(tmp_path: Path) -> None:
     found: dict[str, Record] = {}
 
