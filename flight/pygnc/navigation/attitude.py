@@ -27,7 +27,7 @@ from pygnc.bus.messages import (
     vector3,
 )
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
+from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, FilterMemory, Mode
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, Flags
@@ -77,9 +77,9 @@ class SampleOutcome(NamedTuple):
 
 
 class _Memory(msgspec.Struct):
-    """State of the tracker that a restarted task needs; `filter` is the checkpoint of the filter."""
+    """State of the tracker that a restarted task needs."""
 
-    filter: bytes = b""
+    filter: FilterMemory | None = None
     own: OwnSensors = msgspec.field(default_factory=OwnSensors)
     calibration: MagCalibration = msgspec.field(default_factory=MagCalibration)
     clock: SampleClock = msgspec.field(default_factory=SampleClock)
@@ -110,16 +110,12 @@ class AttitudeTracker:
         self._model = model
         self._correction = SampleCorrection(settings)
         self._values = device_values(settings)
-        if checkpoint is None:
-            self._memory = _Memory()
-            self._filter = AttitudeFilter(settings)
-        else:
-            self._memory = decode(checkpoint, _Memory)
-            self._filter = AttitudeFilter.restore(settings, self._memory.filter)
+        self._memory = _Memory() if checkpoint is None else decode(checkpoint, _Memory)
+        self._filter = AttitudeFilter(settings, self._memory.filter)
 
     def checkpoint(self) -> bytes:
         """Return all state that later estimates depend on."""
-        self._memory.filter = self._filter.checkpoint()
+        self._memory.filter = self._filter.memory
         return encode(self._memory)
 
     @property

@@ -28,7 +28,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.checkpoint import decode, encode
 from pygnc.estimators.clock.clock_map import ClockMap, ClockVerdict
 from pygnc.estimators.orbit.elements_fit import FittedElements, fit_in_steps
-from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.filter import FilterMemory, OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import RADIUS_RANGE_M, OrbitSettings, ScreeningSettings
 from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState
@@ -124,9 +124,9 @@ class FixOutcome(NamedTuple):
 
 
 class _Memory(msgspec.Struct):
-    """State of the tracker that a restarted task needs; `filter` is the checkpoint of the filter."""
+    """State of the tracker that a restarted task needs."""
 
-    filter: bytes = b""
+    filter: FilterMemory | None = None
     coasting: OrbitState | None = None
     clock: ClockMap = msgspec.field(default_factory=ClockMap)
     elements: ElementsMemory = msgspec.field(default_factory=ElementsMemory)
@@ -158,19 +158,15 @@ class OrbitTracker:
         kind: type[OrbitFilter] = OrbitFilter,
     ) -> None:
         self._settings = settings
-        if checkpoint is None:
-            self._memory = _Memory()
-            self._filter = kind(settings, orientation)
-        else:
-            self._memory = decode(checkpoint, _Memory)
-            self._filter = kind.restore(settings, orientation, self._memory.filter)
+        self._memory = _Memory() if checkpoint is None else decode(checkpoint, _Memory)
+        self._filter = kind(settings, orientation, self._memory.filter)
         self._elements = ElementsSource(settings, self._filter.frames, self._memory.elements)
         self._predicted: OrbitState | None = None
         self._notices: list[Notice] = []
 
     def checkpoint(self) -> bytes:
         """Return all state that later estimates depend on."""
-        self._memory.filter = self._filter.checkpoint()
+        self._memory.filter = self._filter.memory
         return encode(self._memory)
 
     @property

@@ -15,7 +15,6 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.checkpoint import decode, encode
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.error_models import ErrorBank, Hypotheses, InnovationTest
 from pygnc.estimators.orbit.initialisation import InitialFix, InitialOrbit, OrbitInitialiser
@@ -127,20 +126,30 @@ class OrbitFilter:
     Args:
         settings: Force model, noise, gates.
         orientation: Earth orientation for the whole life of the filter; without a table `EarthOrientationTable.none()`.
+        memory: Memory of an earlier filter, from which this one continues bit for bit; None to begin.
 
     Attributes:
-        settings: Force model, noise, gates.
         frames: Rotations between GCRF and ITRF.
         memory: State that a restarted task needs.
+
+    Raises:
+        ValueError: The memory was made with another Earth orientation, and therefore in another GCRF.
     """
 
-    def __init__(self, settings: OrbitSettings, orientation: EarthOrientationTable) -> None:
+    def __init__(
+        self, settings: OrbitSettings, orientation: EarthOrientationTable, memory: FilterMemory | None = None
+    ) -> None:
+        if memory is not None and memory.earth_orientation != orientation.identification:
+            raise ValueError(
+                f"orbit checkpoint was made with Earth orientation {memory.earth_orientation!r}, not"
+                f" {orientation.identification!r}; begin without the checkpoint"
+            )
         self.settings = settings
         self.frames = EarthFrames(orientation)
         self._dynamics = OrbitDynamics(settings, self.frames)
         self._initialiser = OrbitInitialiser(self._dynamics, settings)
         self._bank = ErrorBank(settings.measurement, settings.process_noise)
-        self.memory = FilterMemory(orientation.identification, self._bank.unknown())
+        self.memory = memory or FilterMemory(orientation.identification, self._bank.unknown())
 
     @property
     def state(self) -> OrbitState | None:
@@ -194,27 +203,6 @@ class OrbitFilter:
     def ecef(self, state: OrbitState) -> EcefOrbit:
         """Return a state in ITRF with its standard deviations."""
         return to_ecef(state, self.frames)
-
-    def checkpoint(self) -> bytes:
-        """Return the memory of the filter; `restore` continues from it bit for bit."""
-        return encode(self.memory)
-
-    @classmethod
-    def restore(cls, settings: OrbitSettings, orientation: EarthOrientationTable, checkpoint: bytes) -> "OrbitFilter":
-        """Return a filter that continues from a checkpoint.
-
-        Raises:
-            ValueError: The checkpoint is damaged, or was made with another Earth orientation (and therefore another
-                GCRF).
-        """
-        restored = cls(settings, orientation)
-        restored.memory = decode(checkpoint, FilterMemory)
-        if restored.memory.earth_orientation != orientation.identification:
-            raise ValueError(
-                f"orbit checkpoint was made with Earth orientation {restored.memory.earth_orientation!r}, not"
-                f" {orientation.identification!r}; begin without the checkpoint"
-            )
-        return restored
 
     # --- Initialisation --------------------------------------------------------------------------------------------
 

@@ -9,10 +9,11 @@ import pytest
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
+from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, FilterMemory, Mode
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.sample import SampleCorrection
 from pygnc.estimators.attitude.settings import MountingSettings
+from pygnc.estimators.checkpoint import decode, encode
 from tests.pygnc.estimators.attitude.truth import (
     NORMALS,
     SETTINGS,
@@ -151,25 +152,25 @@ def test_a_restored_filter_continues_bit_for_bit() -> None:
         attitude = AttitudeFilter(SETTINGS)
         for pair in zip(TRUTH.samples[:cut], TRUTH.surroundings[:cut], strict=True):
             attitude.process(*pair)
-        restored = AttitudeFilter.restore(SETTINGS, attitude.checkpoint())
-        assert restored.checkpoint() == attitude.checkpoint()
+        restored = AttitudeFilter(SETTINGS, decode(encode(attitude.memory), FilterMemory))
+        assert encode(restored.memory) == encode(attitude.memory)
         for pair in zip(TRUTH.samples[cut : cut + 40], TRUTH.surroundings[cut : cut + 40], strict=True):
             first, second = attitude.process(*pair), restored.process(*pair)
             assert first.rate_body_rad_s.tobytes() == second.rate_body_rad_s.tobytes()
             assert first.mode is second.mode
-        assert restored.checkpoint() == attitude.checkpoint()
+        assert encode(restored.memory) == encode(attitude.memory)
 
 
 def test_rejects_damaged_checkpoints() -> None:
-    saved = FILTER.checkpoint()
+    saved = encode(FILTER.memory)
     fields = msgspec.msgpack.decode(saved)
     with pytest.raises(ValueError, match="version"):
-        AttitudeFilter.restore(SETTINGS, msgspec.msgpack.encode({**fields, "version": 99}))
+        AttitudeFilter(SETTINGS, decode(msgspec.msgpack.encode({**fields, "version": 99}), FilterMemory))
     without = {key: value for key, value in fields.items() if key != "search"}
     with pytest.raises(ValueError, match="search"):
-        AttitudeFilter.restore(SETTINGS, msgspec.msgpack.encode(without))
+        AttitudeFilter(SETTINGS, decode(msgspec.msgpack.encode(without), FilterMemory))
     with pytest.raises(ValueError, match="faces"):
-        AttitudeFilter.restore(SETTINGS, msgspec.msgpack.encode({**fields, "faces": b"123"}))
+        AttitudeFilter(SETTINGS, decode(msgspec.msgpack.encode({**fields, "faces": b"123"}), FilterMemory))
 
 
 @pytest.mark.parametrize("kept", [(0, 1, 3, 4, 5), (0, 1, 2, 4)])

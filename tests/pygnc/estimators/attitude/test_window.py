@@ -7,7 +7,7 @@ import pytest
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
+from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, FilterMemory, Mode
 from pygnc.estimators.attitude.state import FACE_GAINS, FIELD_ERROR, MAG_BIAS, SIZE
 from pygnc.estimators.attitude.sun_sensors import light_sources
 from pygnc.estimators.attitude.window import (
@@ -22,6 +22,7 @@ from pygnc.estimators.attitude.window import (
     marginalise,
     with_calibrated_bias,
 )
+from pygnc.estimators.checkpoint import decode, encode
 from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SETTINGS, STEP_S, Truth, errors_deg, fly
 
 SAMPLES = 30
@@ -242,7 +243,7 @@ def test_a_search_after_a_lost_track_uses_the_calibrated_bias(*, restored: bool)
     follow(attitude, SUN, 0, 60)
     attitude.set_calibrated_bias(calibrated(SUN, 0.0))
     if restored:
-        attitude = AttitudeFilter.restore(SETTINGS, attitude.checkpoint())
+        attitude = AttitudeFilter(SETTINGS, decode(encode(attitude.memory), FilterMemory))
     turned = [replace(sample, lux=np.roll(sample.lux, 1)) for sample in SUN.samples]
     follow(attitude, replace(SUN, samples=turned), 60, 90)
     assert attitude.state is None
