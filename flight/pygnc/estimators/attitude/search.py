@@ -55,10 +55,6 @@ class DirectionPair(NamedTuple):
         length = np.linalg.norm(body)
         return cls(body / length, gcrf / np.linalg.norm(gcrf)) if length > _LENGTH_MIN else None
 
-    def rotations(self) -> Array:
-        """Return attitudes that map `body` to `gcrf`, evenly spaced in the rotation about it, shape (k, 4)."""
-        return rotations_about(self.body, self.gcrf, _ROTATIONS)
-
 
 def initial_hypotheses(
     newest: WindowSample, settings: AttitudeSettings, prior: BiasPrior, excluded_face: int | None
@@ -76,7 +72,7 @@ def initial_hypotheses(
     if line is None:
         return None
     if sun is None or field is None or np.linalg.norm(np.cross(sun.gcrf, field.gcrf)) < _SINE_MIN:
-        rotations = line.rotations()
+        rotations = rotations_about(*line, _ROTATIONS)
     else:
         body, gcrf = np.array((sun.body, field.body)), np.array((sun.gcrf, field.gcrf))
         rotations = attitude_from_directions(body, gcrf, _SIGMA_RAD)[None]
@@ -294,7 +290,7 @@ class Search(msgspec.Struct, eq=False):
         sun = sun_direction(newest, self.settings, self.excluded_face)
         if sun is None or not self._clear(hypotheses, fit):
             return hypotheses, fit
-        rotations = sun.rotations()
+        rotations = rotations_about(*sun, _ROTATIONS)
         biases = np.repeat(hypotheses.biases[:1], len(rotations), axis=0)
         joined = Hypotheses(
             np.concatenate((hypotheses.quaternion, rotations)), np.concatenate((hypotheses.biases, biases))

@@ -9,14 +9,14 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.measurement_model import (
     MeasurementModel,
     ModelMemory,
-    Observation,
     Prediction,
     Tested,
-    tested_as_whole,
+    gated_as_whole,
 )
 from pygnc.estimators.attitude.sample import AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, SIZE, AttitudeState
+from pygnc.estimators.kalman import Observation
 
 _LENGTH_TOLERANCE = 0.01
 """Largest deviation from 1 of the length of a quaternion that is a measurement."""
@@ -65,7 +65,7 @@ class StarTracker(MeasurementModel):
         factor = self._factor(memory)
         observation = self.observation(prediction.step.state, measured, factor)
         gate = self._settings.star_tracker.gate
-        return tested_as_whole(observation, memory, prediction, gate=gate, factor=factor)
+        return gated_as_whole(observation, memory, prediction, gate=gate, factor=factor)
 
     def _measured(self, sample: AttitudeSample) -> Array | None:
         reading = sample.readings.get(self.name)

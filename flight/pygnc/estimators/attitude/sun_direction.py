@@ -9,14 +9,14 @@ from pygnc.common.arrays import Array, cross_matrix
 from pygnc.estimators.attitude.measurement_model import (
     MeasurementModel,
     ModelMemory,
-    Observation,
     Prediction,
     Tested,
-    tested_as_whole,
+    gated_as_whole,
 )
 from pygnc.estimators.attitude.sample import AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, SIZE
+from pygnc.estimators.kalman import Observation
 
 _LENGTH_MIN: Final = 0.5
 """Shorter vectors come from a sensor that does not see the Sun."""
@@ -62,7 +62,7 @@ class SunDirection(MeasurementModel):
         # Behind the sensor the components across the direction are small again.
         is_ahead = self._sensor_from_body.dot(prediction.body_from_gcrf).dot(sun_gcrf).dot(measured) > 0.0
         gate = self._settings.sun_direction.gate if is_ahead else -math.inf
-        return tested_as_whole(observation, memory, prediction, gate=gate, factor=factor)
+        return gated_as_whole(observation, memory, prediction, gate=gate, factor=factor)
 
 
 def _across(direction: Array) -> Array:

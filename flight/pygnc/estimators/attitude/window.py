@@ -133,26 +133,16 @@ class LinearisedMeasurements(NamedTuple):
         return left
 
 
-class MarginalNormalEquations(NamedTuple):
-    """Normal equations of the w estimated parameters for k hypotheses.
-
-    Attributes:
-        information: Matrices, shape (k, w, w).
-        gradient: Right-hand sides, shape (k, w).
-        nuisance: Estimates of the a nuisance parameters at unchanged estimated parameters, shape (k, a).
-    """
-
-    information: Array
-    gradient: Array
-    nuisance: Array
-
-
-def marginalise(parts: Sequence[LinearisedMeasurements], nuisance_sigma: Array) -> MarginalNormalEquations:
+def marginalise(parts: Sequence[LinearisedMeasurements], nuisance_sigma: Array) -> tuple[Array, Array, Array]:
     """Return the normal equations in which the last parameters, the nuisance parameters, are marginalised.
 
     Args:
         parts: All measurements.
         nuisance_sigma: Prior standard deviations of the nuisance parameters, whose prior mean is zero, shape (a,).
+
+    Returns:
+        Matrices (k, w, w) and right-hand sides (k, w) of the w estimated parameters, and estimates (k, a) of the
+        nuisance parameters at unchanged estimated parameters.
     """
     normals = [_normal(part) for part in parts]
     information: Array = np.sum([matrix for matrix, _ in normals], axis=0)
@@ -163,7 +153,7 @@ def marginalise(parts: Sequence[LinearisedMeasurements], nuisance_sigma: Array) 
     right = np.concatenate((cross, gradient[:, wanted:, None]), axis=2)
     solved: Array = np.linalg.solve(known, right).astype(np.float64, copy=False)
     removed = np.swapaxes(cross, 1, 2) @ solved
-    return MarginalNormalEquations(
+    return (
         information[:, :wanted, :wanted] - removed[..., :wanted],
         gradient[:, :wanted] - removed[..., wanted],
         solved[..., wanted],
@@ -338,8 +328,7 @@ class Window:
         for part, columns in zip(robust, self._model_partials(found, light, light_errors), strict=True):
             known, drift = np.split(part.partials, [_DRIFT], axis=-1)
             parts.append(part._replace(partials=np.concatenate((known, columns, drift), axis=-1)))
-        normal = marginalise(parts, self._nuisance_sigma[_DRIFT - PARAMETERS :])
-        information, gradient = normal.information[0], normal.gradient[0]
+        (information,), (gradient,), _ = marginalise(parts, self._nuisance_sigma[_DRIFT - PARAMETERS :])
         information[3:, 3:] += np.diag(window_sigma[3:] ** -2.0)
         gradient[3:PARAMETERS] += (prior.mean - found.biases[0]) / prior.sigma**2
         gradient[_LIGHT_ERRORS] -= light_errors / window_sigma[_LIGHT_ERRORS] ** 2

@@ -15,7 +15,6 @@ from pygnc.estimators.attitude.window import (
     Hypotheses,
     LinearisedMeasurements,
     MagnetometerBias,
-    MarginalNormalEquations,
     Window,
     WindowSample,
     field_direction_known,
@@ -138,35 +137,35 @@ def stacked(parts: list[LinearisedMeasurements], problem: int) -> tuple[Array, A
     return residual, partials, np.concatenate([part.weight[problem].ravel() for part in parts])
 
 
-def solved(seed: int) -> tuple[list[LinearisedMeasurements], MarginalNormalEquations]:
+def solved(seed: int) -> tuple[list[LinearisedMeasurements], tuple[Array, Array, Array]]:
     parts = some_parts(seed)
     return parts, marginalise(parts, NUISANCE_SIGMA)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_marginalisation_agrees_with_the_full_problem(seed: int) -> None:
-    parts, answer = solved(seed)
+    parts, (information, gradient, _) = solved(seed)
     for problem in range(PROBLEMS):
         residual, partials, weight = stacked(parts, problem)
         prior = np.hstack((np.zeros((NUISANCE, WANTED)), np.diag(1.0 / NUISANCE_SIGMA)))
         rows = np.vstack((np.sqrt(weight)[:, None] * partials, prior))
         whole = np.linalg.lstsq(rows, np.concatenate((np.sqrt(weight) * residual, np.zeros(NUISANCE))))[0]
         covariance = np.linalg.inv(rows.T @ rows)[:WANTED, :WANTED]
-        found = np.linalg.solve(answer.information[problem], answer.gradient[problem])
+        found = np.linalg.solve(information[problem], gradient[problem])
         np.testing.assert_allclose(found, whole[:WANTED], atol=1e-12)
-        np.testing.assert_allclose(np.linalg.inv(answer.information[problem]), covariance, atol=1e-12)
+        np.testing.assert_allclose(np.linalg.inv(information[problem]), covariance, atol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_costs_use_the_covariance_of_all_errors(seed: int) -> None:
     """The costs of residuals and nuisance parameters add up to r' (R + C S C')^-1 r."""
-    parts, answer = solved(seed)
+    parts, (_, _, nuisance) = solved(seed)
     for problem in range(PROBLEMS):
         residual, partials, weight = stacked(parts, problem)
         d_nuisance = partials[:, WANTED:] * NUISANCE_SIGMA
         expected = residual.dot(np.linalg.solve(np.diag(1.0 / weight) + d_nuisance @ d_nuisance.T, residual))
-        left = np.concatenate([part.residual_after(answer.nuisance)[problem].ravel() for part in parts])
-        cost = (weight * left**2).sum() + np.square(answer.nuisance[problem] / NUISANCE_SIGMA).sum()
+        left = np.concatenate([part.residual_after(nuisance)[problem].ravel() for part in parts])
+        cost = (weight * left**2).sum() + np.square(nuisance[problem] / NUISANCE_SIGMA).sum()
         assert cost == pytest.approx(expected, rel=1e-12)
 
 
