@@ -97,13 +97,7 @@ class _Memory(msgspec.Struct):
 
 
 class AttitudeTracker:
-    """Converter of inputs and orbits into attitude estimates.
-
-    Args:
-        settings: Settings of the attitude filter.
-        model: Model of the environment along an orbit.
-        checkpoint: Checkpoint of the tracker to continue from; None to begin.
-    """
+    """Converter of inputs and orbits into attitude estimates; it begins, or continues from a checkpoint."""
 
     def __init__(self, settings: AttitudeSettings, model: EnvironmentModel, checkpoint: bytes | None = None) -> None:
         self._settings = settings

@@ -141,13 +141,9 @@ class _Memory(msgspec.Struct):
 
 
 class OrbitTracker:
-    """Converter of inputs into orbit estimates.
+    """Converter of inputs into orbit estimates; it begins, or continues from a checkpoint.
 
-    Args:
-        settings: Settings of the orbit filter.
-        orientation: Earth orientation parameters.
-        checkpoint: Checkpoint of the tracker to continue from; None to begin.
-        kind: Class of the filter; the ground also runs reference filters.
+    `kind` is the class of the filter: the ground also runs reference filters.
     """
 
     def __init__(
@@ -160,9 +156,9 @@ class OrbitTracker:
         self._settings = settings
         self._memory = _Memory() if checkpoint is None else decode(checkpoint, _Memory)
         self._filter = kind(settings, orientation, self._memory.filter)
-        self._elements = ElementsSource(settings, self._filter.frames, self._memory.elements)
-        self._predicted: OrbitState | None = None
         self._notices: list[Notice] = []
+        self._elements = ElementsSource(settings, self._filter.frames, self._memory.elements, self._notices)
+        self._predicted: OrbitState | None = None
 
     def checkpoint(self) -> bytes:
         """Return all state that later estimates depend on."""
@@ -195,8 +191,8 @@ class OrbitTracker:
 
     def take_notices(self) -> list[Notice]:
         """Return the events about uploaded elements and screened fixes since the last call."""
-        notices = [*self._elements.notices, *self._notices]
-        self._elements.notices, self._notices = [], []
+        notices = [*self._notices]
+        self._notices.clear()
         return notices
 
     def outcomes(self, message: Message) -> Iterator[FixOutcome]:
@@ -206,7 +202,7 @@ class OrbitTracker:
             yield from self._process_packet(message)
         elif isinstance(message, BatchEnd):
             self._memory.last_input_seq = message.seq
-            yield from map(self._decided, self._filter.initialise_from_buffered())
+            yield from map(self._counted, self._filter.initialise_from_buffered())
         elif isinstance(message, UploadedElements):
             self._elements.take(message)
 
@@ -257,7 +253,7 @@ class OrbitTracker:
             yield FixOutcome(packet.seq, gps_ms, by_elements or state, str(cause), None, from_elements=found)
             return
         self._count("fixes_waiting")
-        yield from map(self._decided, self._filter.process(fix_from(packet, self._settings.screening)))
+        yield from map(self._counted, self._filter.process(fix_from(packet, self._settings.screening)))
 
     def _only_radius_rejected(self) -> bool:
         """Return True once: when as many fixes as an initialisation needs were rejected by radius, and none used."""
@@ -298,7 +294,7 @@ class OrbitTracker:
             return None
         return self._elements.at_spacecraft_time(t_spacecraft_s, clock) if gps_ms is None else self._elements.at(gps_ms)
 
-    def _decided(self, update: OrbitUpdate) -> FixOutcome:
+    def _counted(self, update: OrbitUpdate) -> FixOutcome:
         memory, state = self._memory, update.state
         memory.counts["fixes_waiting"] -= 1
         if update.position_accepted or update.velocity_accepted:

@@ -75,13 +75,7 @@ _FIRST_ITERATIONS: Final = 12
 
 
 class FormationSolver:
-    """Solver of the orbits of a formation from the observations of an arc.
-
-    Args:
-        settings: Settings of the formation estimator.
-        orbit: Force model and measurement model of the orbit filter.
-        frames: Earth orientation.
-    """
+    """Solver of the orbits of a formation from the observations of an arc."""
 
     def __init__(self, settings: FormationSettings, orbit: OrbitSettings, frames: EarthFrames) -> None:
         self._settings = settings
@@ -137,11 +131,7 @@ class FormationSolver:
     def _linearised(self, arc: Arc, tracks: dict[int, Track], own: OrbitState | None) -> Equations:
         """Return the observation equations, linearised at the references, with the noise of the settings.
 
-        Args:
-            arc: Observations.
-            tracks: References of all satellites that cover the arc.
-            own: Orbit from which our reference was made, if it is the prior of our state; None if our fixes determine
-                it.
+        `own` is the orbit from which our reference was made, if it is the prior of our state, else None.
         """
         settings, receiver = self._settings, self._orbit.measurement
         satellites = (settings.own_id, *(each for each in arc.satellites if each != settings.own_id))

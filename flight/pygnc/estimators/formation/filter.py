@@ -115,17 +115,11 @@ def initial_memory(
 class FormationFilter:
     """Filter of relative orbits that processes ranges and fixes one by one.
 
-    Do not process the fixes of the batch again. An observation costs a step of the orbit dynamics per started 30 or
+    Do not process the fixes of the solution again. An observation costs a step of the orbit dynamics per started 30 or
     60 s and group, and about a millisecond per hypothesis on a desktop core.
 
-    Args:
-        memory: State to continue from.
-        settings: Settings of the solution.
-        orbit: Force model and measurement model of the orbit filter.
-        frames: Earth orientation.
-
     Attributes:
-        memory: State of the filter.
+        memory: State of the filter; another filter with the same settings continues from it.
     """
 
     def __init__(
@@ -174,10 +168,10 @@ class FormationFilter:
         bank = self._bank_of(partner)
         return bank.hypotheses[hypothesis].relative(bank.satellites.index(partner))
 
-    def bias_of(self, pair: Pair, hypothesis: int = 0) -> tuple[float, float]:
+    def bias_of(self, pair: Pair) -> tuple[float, float]:
         """Return the range bias of a pair and its standard deviation, in m."""
         bank = self._bank_with(pair)
-        return bank.hypotheses[hypothesis].bias(bank.pairs.index(pair))
+        return bank.hypotheses[0].bias(bank.pairs.index(pair))
 
     def noise_of(self, pair: Pair) -> float:
         """Return the standard deviation of the ranges of a pair without model error, in m."""

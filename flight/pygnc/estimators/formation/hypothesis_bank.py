@@ -205,15 +205,7 @@ class HypothesisBank(msgspec.Struct, eq=False):
         settings: FormationSettings,
         noise: ProcessNoiseSettings,
     ) -> "HypothesisBank":
-        """Return the bank of a group of a solution.
-
-        Args:
-            solution: Batch solution with the initial hypotheses.
-            group: Indices of the partners in the solution.
-            gps_ms: GPS milliseconds of the initial moment, inside the arc.
-            settings: Settings of the formation estimator.
-            noise: Process noise of the orbit.
-        """
+        """Return the bank of a group of partners, which are given by index, at a moment inside the solution's arc."""
         chosen = [0, *group]
         satellites = tuple(solution.satellites[satellite] for satellite in chosen)
         pairs = solution.equations.pairs_among(chosen)

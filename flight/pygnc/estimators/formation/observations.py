@@ -168,10 +168,6 @@ class FixEquations(NamedTuple):
     residual: Array
     available: npt.NDArray[np.bool_]
 
-    def select(self, rows: slice) -> "FixEquations":
-        """Return some of the fixes."""
-        return FixEquations(self.node_time[rows], self.design[rows], self.residual[rows], self.available[rows])
-
 
 class RangeEquations(NamedTuple):
     """Linearised ranges of one pair.

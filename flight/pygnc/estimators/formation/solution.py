@@ -214,11 +214,10 @@ class FormationSolution:
             transition[first + 6] *= math.exp(track.reference.log_drag - joint[first + 6])
         return joint, transition.dot(covariance).dot(transition.T)
 
-    def bias_of(self, pair: Pair, hypothesis: int = 0) -> tuple[float, float]:
+    def bias_of(self, pair: Pair) -> tuple[float, float]:
         """Return the range bias of a pair and its standard deviation, in m."""
-        index = STATE_SIZE * len(self.satellites) + self.pairs.index(pair)
-        solved = self.hypotheses[hypothesis]
-        return float(solved.parameters[index]), float(np.sqrt(solved.covariance[index, index]))
+        index, best = STATE_SIZE * len(self.satellites) + self.pairs.index(pair), self.hypotheses[0]
+        return float(best.parameters[index]), float(np.sqrt(best.covariance[index, index]))
 
     def noise_of(self, pair: Pair) -> float:
         """Return the standard deviation of the ranges of a pair without model error, in m."""

@@ -222,13 +222,13 @@ def perturbation(
     position_m, velocity_mps = x[POSITION], x[VELOCITY]
     axes = rtn_axes(position_m, velocity_mps)
     drag_area = spacecraft.drag_coefficient * spacecraft.area_m2 / spacecraft.mass_kg
-    drag = drag_acceleration(position_m, velocity_mps, sun_m, earth_rotation_rad_s, drag_area, math.exp(x[DRAG]))
     partials = np.zeros((3, SIZE))
-    partials[:, POSITION] = drag.d_position
-    partials[:, VELOCITY] = drag.d_velocity
-    partials[:, DRAG] = drag.acceleration_mps2
+    drag, partials[:, POSITION], partials[:, VELOCITY] = drag_acceleration(
+        position_m, velocity_mps, sun_m, earth_rotation_rad_s, drag_area, math.exp(x[DRAG])
+    )
+    partials[:, DRAG] = drag
     partials[:, EMPIRICAL] = axes
-    acceleration = third_body_acceleration(position_m, sun_m, moon_m) + drag.acceleration_mps2
+    acceleration = third_body_acceleration(position_m, sun_m, moon_m) + drag
     acceleration += axes.dot(x[EMPIRICAL])
     if minor_forces:
         light_area = spacecraft.reflectivity_coefficient * spacecraft.area_m2 / spacecraft.mass_kg

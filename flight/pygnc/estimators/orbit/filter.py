@@ -15,21 +15,22 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.error_models import ErrorBank, Hypotheses, InnovationTest
 from pygnc.estimators.orbit.initialisation import InitialFix, InitialOrbit, OrbitInitialiser
 from pygnc.estimators.orbit.manoeuvre import (
+    FACTOR_SUSPICIOUS,
+    THRUST_SHARE,
     Candidate,
     Change,
     Manoeuvre,
     confirmed,
     impulse_root,
     impulse_size_mps,
-    is_thrust_suspected,
-    thrust_factor,
     thrust_root,
 )
-from pygnc.estimators.orbit.measurement import Fix, Innovation, Observation, RejectCause, linearise_fix
+from pygnc.estimators.orbit.measurement import Fix, Innovation, RejectCause, linearise_fix
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import UNKNOWN_SIGMA, EcefOrbit, OrbitState, to_ecef
@@ -240,7 +241,7 @@ class OrbitFilter:
         state = uninformative_state(usable[0].gps_ms, initial.x, self.settings)
         spreads = (initial.position_spread, initial.velocity_spread)
         start = self._bank.restarted(memory.hypotheses, state.sqrt_covariance, spreads)
-        # So few fixes tell nothing of the correlation of their errors, and unmodelled forces have no effect yet.
+        # So few fixes do not show the correlation of their errors, and unmodelled forces have no effect yet.
         hypotheses = replace(
             start,
             noise_factor=np.maximum(widen, start.noise_factor),
@@ -399,10 +400,10 @@ class OrbitFilter:
     def _impulse(self, state: OrbitState, x: Array, hypotheses: Hypotheses, gps_ms: int, size_mps: float) -> Candidate:
         """Return an impulse between a state and the prediction from it."""
         interval_s = (gps_ms - state.gps_ms) * 1e-3
-        opened = self._bank.opened(hypotheses, impulse_root(size_mps, interval_s))
-        return Candidate(Change.IMPULSE, gps_ms, opened, hypotheses.mixture(gps_ms, x))
+        inflated = hypotheses.inflated(impulse_root(size_mps, interval_s))
+        return Candidate(Change.IMPULSE, gps_ms, inflated, hypotheses.mixture(gps_ms, x))
 
-    def _with_suspected(  # noqa: PLR0917 - all that is known of the fix
+    def _with_suspected(  # noqa: PLR0917 - the fix, its prediction and its test
         self,
         candidates: list[Candidate],
         state: OrbitState,
@@ -423,13 +424,12 @@ class OrbitFilter:
         if interval_s > self.settings.manoeuvre.gap_max_s:
             return candidates
         size_mps = impulse_size_mps(test, interval_s, self.settings.manoeuvre)
-        factor = self._bank.widening(hypotheses)
-        is_suspected = size_mps is not None or is_thrust_suspected(factor)
+        is_suspected = size_mps is not None or self._bank.widening(hypotheses) > FACTOR_SUSPICIOUS
         if Change.THRUST_BEGIN not in known and is_suspected:
             force_mps2 = self.settings.process_noise.unknown_force_mps2
-            opened = self._bank.opened(hypotheses, thrust_root(force_mps2))
-            factors = np.maximum(hypotheses.empirical_factor, thrust_factor(force_mps2, float(sigma_mps2.min())))
-            thrust = replace(opened, empirical_factor=factors)
+            inflated = hypotheses.inflated(thrust_root(force_mps2))
+            factors = np.maximum(hypotheses.empirical_factor, THRUST_SHARE * force_mps2 / float(sigma_mps2.min()))
+            thrust = replace(inflated, empirical_factor=factors)
             candidates.append(Candidate(Change.THRUST_BEGIN, gps_ms, thrust, hypotheses.mixture(gps_ms, x)))
         impulses = [candidate for candidate in candidates if candidate.change is Change.IMPULSE]
         if size_mps is not None and all(impulse.lead < 0.0 for impulse in impulses):
