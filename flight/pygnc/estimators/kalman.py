@@ -85,12 +85,7 @@ def update_stacked(
 ) -> tuple[Array, Array, Array, Array]:
     """Return k independent states and covariance square roots after a measurement of each.
 
-    Args:
-        x: Prior states, shape (k, n).
-        root: L with prior covariance L L', shape (k, n, n).
-        residual: Measured minus predicted, shape (k, m).
-        partials: Measurement partials H, shape (k, m, n).
-        sigma: Standard deviations of independent measurement errors, shape (k, m).
+    The arguments are those of `update` with a leading axis of length k.
 
     Returns:
         Posterior states (k, n), lower triangular roots (k, n, n), normalised innovations squared (k,), and logarithms

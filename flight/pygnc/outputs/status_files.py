@@ -12,7 +12,7 @@ import msgspec
 from pygnc.bus import control
 from pygnc.bus.journal_files import list_segments
 from pygnc.bus.messages import Message
-from pygnc.common.clock import SpacecraftReading, gps_ms_from_week, spacecraft_s_at
+from pygnc.common.clock import SpacecraftReading, gps_ms_from_week, spacecraft_ms_at
 from pygnc.formats import info, journal, status
 from pygnc.formats.causes import find_causes
 from pygnc.formats.status import Value
@@ -125,7 +125,7 @@ class StatusFiles:
         return []
 
     def _spacecraft_time_s(self) -> int:
-        return spacecraft_s_at(time.monotonic_ns(), self._start)
+        return spacecraft_ms_at(time.monotonic_ns(), self._start) // 1000
 
     def _fields(self, state: control.RunState, estimates: Values) -> dict[str, Value]:
         """Return all fields; report once each value of a task that the record does not contain."""

@@ -36,7 +36,7 @@ from pygnc.bus.disk_guard import DiskGuard
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Message
 from pygnc.bus.streams import LINGER_MS, StreamReader, StreamWriter
-from pygnc.common.clock import SpacecraftReading, spacecraft_s_at
+from pygnc.common.clock import SpacecraftReading, spacecraft_ms_at
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.supervisor.process import NOT_STARTED, ExitCode, SignalInbox, TaskSpec
@@ -109,7 +109,7 @@ class Run:
 
     def spacecraft_time_s(self) -> int:
         """Return the present spacecraft time, from the time at the start and the monotonic clock."""
-        return spacecraft_s_at(time.monotonic_ns(), self.start)
+        return spacecraft_ms_at(time.monotonic_ns(), self.start) // 1000
 
 
 class Task(ABC):

@@ -12,7 +12,6 @@ from pygnc.estimators.attitude.measurement_model import (
     Prediction,
     Tested,
     Verdict,
-    gated_as_whole,
 )
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
@@ -62,7 +61,6 @@ class Magnetometer(MeasurementModel):
         body_from_gcrf: Array,
         mag_imu_ut: Array,
         environment: AttitudeEnvironment,
-        factor: float,
     ) -> Observation:
         """Return the observation of the magnetometer.
 
@@ -71,7 +69,6 @@ class Magnetometer(MeasurementModel):
             body_from_gcrf: Rotation matrix of its attitude, shape (3, 3).
             mag_imu_ut: Reading in sensor axes, uT, shape (3,).
             environment: Modelled field and sunlight.
-            factor: Multiplies the standard deviations.
         """
         field_body = body_from_gcrf.dot(environment.field_gcrf_ut + state.field_error_gcrf_ut)
         matrix = (_IDENTITY + state.mag_matrix_error).dot(self._magnetometer_from_body)
@@ -84,26 +81,23 @@ class Magnetometer(MeasurementModel):
             partials[axis, MAG_MATRIX.start + 3 * axis : MAG_MATRIX.start + 3 * axis + 3] = ideal
         partials[:, PANEL_FIELD] = environment.sunlit_fraction * _IDENTITY
         predicted = matrix.dot(field_body) + state.mag_bias_ut + environment.sunlit_fraction * state.panel_field_ut
-        return Observation(mag_imu_ut - predicted, partials, factor * self._sigma_ut)
+        return Observation(mag_imu_ut - predicted, partials, self._sigma_ut)
 
     def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
         """Return the tested reading of a sample; None if it is unusable."""
         if sample.field_unusable:
             return None
-        factor = self._factor(memory)
         observation = self.observation(
-            prediction.step.state, prediction.body_from_gcrf, sample.mag_imu_ut, prediction.environment, factor
+            prediction.step.state, prediction.body_from_gcrf, sample.mag_imu_ut, prediction.environment
         )
-        jumped = memory.left is not None and self._jumped(observation, memory.left, prediction)
+        jumped = memory.left is not None and self._jumped(observation, memory, memory.left, prediction)
         if memory.disturbed:
             ended = jumped or not _ENDED_SAMPLES < memory.disturbed <= _DISTURBED_MAX
             gate = _ENDED_GATE if ended else -math.inf
         else:
             gate = -math.inf if jumped else self._settings.magnetometer.gate
         weight = max(_REJECTED_WEIGHT, 1.0 / (prediction.samples + _FIRST_SAMPLES))
-        tested = gated_as_whole(
-            observation, memory, prediction, gate=gate, factor=factor, rejected_weight=weight, is_evidence=False
-        )
+        tested = self._tested(observation, memory, prediction, gate=gate, rejected_weight=weight, is_evidence=False)
         if tested.accepted is not None:
             return tested
         disturbed = 1 if jumped else memory.disturbed + 1
@@ -134,14 +128,14 @@ class Magnetometer(MeasurementModel):
         inflation[ATTITUDE] = _MISLED_SIGMA_RAD
         return ModelMemory(misfit=memory.misfit), inflation
 
-    def _jumped(self, observation: Observation, left_ut: Array, prediction: Prediction) -> bool:
+    def _jumped(self, observation: Observation, memory: ModelMemory, left_ut: Array, prediction: Prediction) -> bool:
         """Return True if residuals of two successive readings differ by more than noise and rotation explain.
 
         Errors of attitude and biases change them slowly; a magnetorquer that is switched changes them at once.
         """
         gate, step = self._settings.magnetometer.gate, prediction.step
         change_ut = observation.residual - left_ut
-        variance_ut2: float = 2.0 * float(observation.sigma[0]) ** 2
+        variance_ut2: float = 2.0 * (self._factor(memory) * float(observation.sigma[0])) ** 2
         square = float(change_ut.dot(change_ut))
         if square <= gate * variance_ut2:
             return False

@@ -129,44 +129,6 @@ class Tested(NamedTuple):
     health: SensorHealth
 
 
-def gated_as_whole(
-    observation: Observation,
-    memory: ModelMemory,
-    prediction: Prediction,
-    *,
-    gate: float,
-    factor: float,
-    rejected_weight: float = REJECTED_WEIGHT,
-    is_evidence: bool = True,
-) -> Tested:
-    """Return a reading tested by the normalised square of all its residuals together.
-
-    Args:
-        observation: The linearised reading.
-        memory: Memory of the model before the test.
-        prediction: Prediction that `observation` was linearised about.
-        gate: Chi-square limit.
-        factor: Factor that is in the standard deviations of `observation`.
-        rejected_weight: Weight of the reading in the running mean of rejected readings.
-        is_evidence: `Innovation.is_evidence` of the reading.
-    """
-    residual, partials, sigma = observation
-    projected = partials.dot(prediction.step.state.sqrt_covariance)
-    d_time = partials[:, ATTITUDE].dot(prediction.step.rate_body_rad_s)
-    covariance = projected.dot(projected.T)
-    if prediction.tag_variance_s2 > 0.0:
-        covariance += prediction.tag_variance_s2 * np.multiply.outer(d_time, d_time)
-    covariance.ravel()[:: len(sigma) + 1] += sigma * sigma
-    distance = chi_square(residual, covariance)
-    is_accepted = distance <= gate
-    # With unadapted sigmas, the square would be larger by about the square of the factor.
-    misfit = memory.misfit_after(distance * factor * factor / len(residual)) if is_accepted else memory.misfit
-    after = ModelMemory(misfit, memory.rejected + rejected_weight * ((not is_accepted) - memory.rejected))
-    innovation = VectorInnovation(residual, np.sqrt(covariance.diagonal()), is_accepted, is_evidence, distance)
-    accepted = Accepted(residual, projected, sigma, d_time) if is_accepted else None
-    return Tested(innovation, partials, after, accepted, prediction.health)
-
-
 @unique
 class Verdict(Enum):
     """Judgement of a track by the readings of a sensor."""
@@ -194,6 +156,43 @@ class MeasurementModel(ABC):
     @abstractmethod
     def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
         """Return the tested reading of a sample; None if the sample has none."""
+
+    def _tested(
+        self,
+        observation: Observation,
+        memory: ModelMemory,
+        prediction: Prediction,
+        *,
+        gate: float,
+        rejected_weight: float = REJECTED_WEIGHT,
+        is_evidence: bool = True,
+    ) -> Tested:
+        """Return a reading tested by the normalised square of all its residuals together.
+
+        Args:
+            observation: The linearised reading, with standard deviations that are not adapted.
+            memory: Memory of the model before the test.
+            prediction: Prediction that `observation` was linearised about.
+            gate: Chi-square limit.
+            rejected_weight: Weight of the reading in the running mean of rejected readings.
+            is_evidence: `Innovation.is_evidence` of the reading.
+        """
+        factor = self._factor(memory)
+        residual, partials, sigma = observation.scaled(factor)
+        projected = partials.dot(prediction.step.state.sqrt_covariance)
+        d_time = partials[:, ATTITUDE].dot(prediction.step.rate_body_rad_s)
+        covariance = projected.dot(projected.T)
+        if prediction.tag_variance_s2 > 0.0:
+            covariance += prediction.tag_variance_s2 * np.multiply.outer(d_time, d_time)
+        covariance.ravel()[:: len(sigma) + 1] += sigma * sigma
+        distance = chi_square(residual, covariance)
+        is_accepted = distance <= gate
+        # With unadapted sigmas, the square would be larger by about the square of the factor.
+        misfit = memory.misfit_after(distance * factor * factor / len(residual)) if is_accepted else memory.misfit
+        after = ModelMemory(misfit, memory.rejected + rejected_weight * ((not is_accepted) - memory.rejected))
+        innovation = VectorInnovation(residual, np.sqrt(covariance.diagonal()), is_accepted, is_evidence, distance)
+        accepted = Accepted(residual, projected, sigma, d_time) if is_accepted else None
+        return Tested(innovation, partials, after, accepted, prediction.health)
 
     def attitude(self, sample: AttitudeSample) -> tuple[Array, Array] | None:  # noqa: ARG002 - most sensors have none
         """Return the attitude that a sensor measures by itself, which may begin a track; None if it measures none.

@@ -89,12 +89,7 @@ class MagnetometerCorrection:
 
 
 class SampleCorrection:
-    """Converter of raw readings into samples by the settings.
-
-    Attributes:
-        magnetometer: Correction of the magnetometer.
-        gyro_scale: Factor on gyro readings.
-    """
+    """Converter of raw readings into samples by the settings."""
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self.magnetometer = MagnetometerCorrection(settings.magnetometer)

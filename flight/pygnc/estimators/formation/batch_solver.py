@@ -32,7 +32,7 @@ from pygnc.estimators.formation.least_squares import (
     refined_noise,
     robust_noise,
 )
-from pygnc.estimators.formation.observation_equations import SEARCH_LOSS, Equations, Fit, Loss, white_noise
+from pygnc.estimators.formation.observation_equations import SEARCH_LOSS, Equations, Fit, white_noise
 from pygnc.estimators.formation.observations import (
     Arc,
     RangeObservation,
@@ -121,12 +121,15 @@ class FormationSolver:
         solved = [number for number in range(len(equations.satellites)) if number not in searched.unsolved]
         candidates = searched.parameters[:, equations.parameter_indices(solved)]
         equations, correlated = equations.subset(solved), self._orbit.measurement.correlated_errors
-        found = stages.next(partial(_preliminary, equations, settings, candidates, correlated=correlated))
-        moved = self._moved_to(equations, found.parameters[0], arc, tracks)
+        preliminary = stages.next(partial(_preliminary, equations, settings, candidates, correlated=correlated))
+        moved = self._moved_to(equations, preliminary.parameters[0], arc, tracks)
         if moved != tracks:
             equations = self._linearised(arc, moved, own).subset(solved)
-        equations = replace(equations, noise=found.noise, errors=found.errors, loss=last_loss(settings))
-        return _solution(arc, settings, *_refined(equations, settings, found.parameters, stages), unsolved=reasons)
+        # The last fits reject outliers.
+        loss = SEARCH_LOSS._replace(limit=settings.range_gate_sigma, hard=True)
+        equations = replace(equations, noise=preliminary.noise, errors=preliminary.errors, loss=loss)
+        refined = _refined(equations, settings, preliminary.parameters, stages)
+        return _solution(arc, settings, *refined, unsolved=reasons)
 
     def _linearised(self, arc: Arc, tracks: dict[int, Track], own: OrbitState | None) -> Equations:
         """Return the observation equations, linearised at the references, with the noise of the settings.
@@ -222,11 +225,6 @@ class FormationSolver:
 def _exact_orbit(gps_ms: int, state: Array, log_drag_factor: float) -> OrbitState:
     """Return the orbit of position and velocity (6,) without uncertainty and empirical accelerations."""
     return OrbitState(gps_ms, orbit_vector(np.append(state, log_drag_factor)), np.zeros((SIZE, SIZE)))
-
-
-def last_loss(settings: FormationSettings) -> Loss:
-    """Return the loss of the last fit, which rejects outliers."""
-    return SEARCH_LOSS._replace(limit=settings.range_gate_sigma, hard=True)
 
 
 def _minima(equations: Equations, parameters: Array, iterations: int = 30) -> Fit:

@@ -193,15 +193,9 @@ class FormationFilter:
         ]
         best, verdict = innovations[0], Verdict(FormationRejectCause.VAGUE)
         if best.curvature <= noise_m:
-            verdict = self._commit(
-                observation,
-                {
-                    bank: [
-                        hypothesis.updated_with_range(innovation, gate)
-                        for hypothesis, innovation in zip(bank.predicted, innovations, strict=True)
-                    ]
-                },
-            )
+            pairs = zip(bank.predicted, innovations, strict=True)
+            updated = [hypothesis.updated_with_range(innovation, gate) for hypothesis, innovation in pairs]
+            verdict = self._commit(observation, {bank: updated})
         return verdict._replace(residual_m=best.residual, nis=best.nis)
 
     def process_fix(self, observation: SatelliteFix) -> Verdict:

@@ -75,9 +75,6 @@ class OrbitDynamics:
 
     Each started 30 s (60 s with the simpler force models) costs one step: five evaluations of gravity, whose cost grows
     with the square of the degree, and about as much again for everything else (0.2 to 0.4 ms in all on a desktop core).
-
-    Attributes:
-        frames: Rotations between GCRF and ITRF.
     """
 
     def __init__(

@@ -357,10 +357,8 @@ class ErrorBank:
         residual[:kinds], variance[:kinds] = now, of_now
         # Correlated innovations widen the empirical accelerations; below a correlation of 0.1 they narrow.
         empirical = hypotheses.empirical_factor * np.exp(0.5 * 0.2 * (correlation - 0.1))
-        adapted = Hypotheses(
-            deviation=hypotheses.deviation,
-            root=hypotheses.root,
-            log_weight=hypotheses.log_weight,
+        adapted = replace(
+            hypotheses,
             empirical_factor=np.minimum(np.maximum(empirical, self._factor_min[: len(empirical)]), self._factor_max),
             noise_factor=noise_factor,
             residual=residual,

@@ -33,7 +33,7 @@ from pygnc.estimators.orbit.manoeuvre import (
 from pygnc.estimators.orbit.measurement import Fix, Innovation, RejectCause, linearise_fix
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import UNKNOWN_SIGMA, EcefOrbit, OrbitState, to_ecef
+from pygnc.estimators.orbit.state import UNKNOWN_SIGMA, OrbitState, to_ecef
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,10 +200,6 @@ class OrbitFilter:
             raise ValueError("the orbit filter is not initialised: process fixes before predicting")
         hypotheses = self.memory.hypotheses
         return self._propagated(state, gps_ms, float(hypotheses.weight.dot(hypotheses.empirical_factor)))
-
-    def ecef(self, state: OrbitState) -> EcefOrbit:
-        """Return a state in ITRF with its standard deviations."""
-        return to_ecef(state, self.frames)
 
     # --- Initialisation --------------------------------------------------------------------------------------------
 

@@ -56,9 +56,9 @@ def test_the_partials_are_derivatives_of_scipys_prediction(seed: int) -> None:
         return found
 
     def residual(q: Array) -> Array:
-        return MODEL.observation(quaternion.to_matrix(state.quaternion).T, sun, predicted(q), 1.0).residual
+        return MODEL.observation(quaternion.to_matrix(state.quaternion).T, sun, predicted(q)).residual
 
-    found = MODEL.observation(quaternion.to_matrix(state.quaternion).T, sun, predicted(state.quaternion), 2.0)
+    found = MODEL.observation(quaternion.to_matrix(state.quaternion).T, sun, predicted(state.quaternion)).scaled(2.0)
     np.testing.assert_allclose(found.residual, 0.0, atol=1e-12)
     np.testing.assert_allclose(found.sigma, 2.4e-3)
     for column in range(SIZE):
