@@ -42,8 +42,8 @@ from pygnc.navigation.sample_clock import SampleClock
 NO_TIME: Final = "no_time"
 """Cause: the GPS time of the sample is unknown."""
 HELD_MAX: Final = 360
-"""Maximum number of held samples: half an hour with a sample every 5 s. Holding delays nothing in a batch, which is
-complete; the orbit filter needs five fixes, which may be minutes apart."""
+"""Maximum number of held samples: half an hour with a sample every 5 s. In a batch, which is complete, holding
+delays no estimate; the orbit filter needs five fixes, which may be minutes apart."""
 LIVE_HELD_MAX: Final = 5
 """Maximum number of held samples after a live sample, because the host waits for each estimate."""
 HELD_SPAN_S: Final = 3600

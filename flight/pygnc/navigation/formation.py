@@ -2,8 +2,8 @@
 
 It performs no I/O and reads no clock. The replay on the ground runs it, too.
 
-The batch is solved at its end; if it is long, its last hour is solved first, without awaiting the orbit, so that a slow
-computer soon has a result.
+The observations of the batch are solved at its end. If they span hours, the last hour is solved first, without awaiting
+the orbit, so that a slow computer soon has a result.
 Later observations update a filter. When the arc has grown by a quarter since the last solution, and by at least ten
 minutes, all of it is solved again. A solution may take seconds. Therefore the tracker only provides a `problem`; the
 caller solves it and passes the result to `accept` before it continues with other inputs.
@@ -36,7 +36,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.checkpoint import decode, encode
 from pygnc.estimators.formation.approach import Approach, approaches
-from pygnc.estimators.formation.batch_solver import FormationSolver
+from pygnc.estimators.formation.arc_solver import FormationSolver
 from pygnc.estimators.formation.filter import FilterMemory, FormationFilter, initial_memory
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.solution import FormationSolution, Stage

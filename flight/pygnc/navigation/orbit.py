@@ -283,8 +283,8 @@ class OrbitTracker:
                 self._notices.append(Notice("warning", "fixes_beyond_radius", self._radius_text(packet)))
             state = self._coast(gps_ms)
             by_elements = self._by_elements(packet, gps_ms, cause) if state is None else None
-            found = by_elements is not None
-            yield FixOutcome(packet.seq, gps_ms, by_elements or state, str(cause), None, from_elements=found)
+            from_elements = by_elements is not None
+            yield FixOutcome(packet.seq, gps_ms, by_elements or state, str(cause), None, from_elements)
             return
         self._count("fixes_waiting")
         yield from map(self._counted, self._filter.process(fix_from(packet, self._settings.screening)))

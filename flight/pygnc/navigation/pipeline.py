@@ -162,7 +162,7 @@ class FormationStage(Stage["FormationTracker", list[FormationMessage]]):
     """Stage of the formation.
 
     Attributes:
-        solution: Newest solution that `solve_now` has found.
+        solution: Newest solution of `solve_now`.
     """
 
     solution: "FormationSolution | None" = None

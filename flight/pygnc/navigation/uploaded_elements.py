@@ -64,7 +64,7 @@ class ElementsSource:
         return upload.elements.epoch_gps_ms if upload and upload.elements else 0
 
     def take(self, upload: UploadedElements) -> None:
-        """Use newly uploaded elements from now on; a refused file changes nothing."""
+        """Use newly uploaded elements from now on; ignore a refused file."""
         if upload.elements is not None:
             self.memory.upload, self.memory.is_reported = upload, False
 

@@ -56,9 +56,9 @@ _WITHOUT_FIELD_MAX_MS: Final = 3_600_000
 unobserved, and the resolution of the gyro makes an error of some degrees per hour.
 """
 _UNUSED_MAX: Final = 3
-"""Successive samples with evidence of which nothing was used that end a track."""
+"""Number of successive samples with evidence, none of it accepted, that end a track."""
 _STUCK_SHARE: Final = 0.3
-"""Sigma of the attitude when an axis is found stuck, as a fraction of that of an unknown attitude."""
+"""Sigma of the attitude when a stuck axis is detected, as a fraction of that of an unknown attitude."""
 
 
 @unique
@@ -232,7 +232,7 @@ class AttitudeFilter:
             model.verdict(track.memory(model.name), track.samples, is_supported=is_supported) for model in self._models
         ]
         if Verdict.WRONG in verdicts or track.unused >= _UNUSED_MAX:
-            # A wrong attitude has led to wrong biases.
+            # With a wrong attitude, the estimated biases are wrong, too.
             self._abandon_track(keep_biases=False)
             memory.was_contradicted = True
             return
@@ -301,10 +301,10 @@ class AttitudeFilter:
             cause = AttitudeRejectCause.NO_ENVIRONMENT if environment is None else None
             return self._result(sample, environment, None, cause)
         sources = light_sources(environment, self.settings)
-        found = memory.search.process(WindowSample(sample, environment, sources))
-        if found is None:
+        first = memory.search.process(WindowSample(sample, environment, sources))
+        if first is None:
             return self._result(sample, environment, None, None)
-        memory.track = self._widened(Track(found, sample.gyro_imu_rad_s), memory.health.gyro.stuck)
+        memory.track = self._widened(Track(first, sample.gyro_imu_rad_s), memory.health.gyro.stuck)
         if memory.search.excluded_face is not None:
             suspected = memory.health.faces.with_suspect(memory.search.excluded_face)
             memory.health = memory.health._replace(faces=suspected)
@@ -316,10 +316,10 @@ class AttitudeFilter:
     def _measured_state(self, sample: AttitudeSample) -> AttitudeState | None:
         """Return the state at a sample whose attitude a sensor measures; None if none does."""
         memory, settings = self.memory, self.settings
-        found = next(filter(None, (model.attitude(sample) for model in self._models)), None)
-        if found is None:
+        measured = next(filter(None, (model.attitude(sample) for model in self._models)), None)
+        if measured is None:
             return None
-        quaternion, attitude_root = found
+        quaternion, attitude_root = measured
         prior, sigma, slow = memory.search.prior, memory.errors.sigma(settings), np.zeros(SIZE - ATTITUDE.stop)
         sigma[GYRO_BIAS], sigma[MAG_BIAS] = prior.sigma[:3], prior.sigma[3:]
         sigma[GYRO_SCALE], sigma[FIELD_ERROR] = settings.gyro.scale_sigma, settings.magnetometer.field_error_ut

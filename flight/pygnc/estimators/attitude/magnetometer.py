@@ -40,7 +40,7 @@ _ENDED_SAMPLES: Final = 3
 _DISTURBED_MAX: Final = 36
 """Readings without a change from which a disturbance may end without one."""
 _YOUNG_SAMPLES: Final = 150
-"""Samples of a track before which the magnetometer ends it sooner."""
+"""Number of samples of a track up to which a long disturbance ends it."""
 _MISLED_SIGMA_RAD: Final = math.radians(8.0)
 """Uncertainty of an attitude that a wrong magnetometer bias has misled."""
 

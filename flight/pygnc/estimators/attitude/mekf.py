@@ -55,7 +55,7 @@ class Track(NamedTuple):
         gyro_imu_rad_s: Gyro reading at the time of the state, sensor axes, shape (3,).
         memories: Memory of each measurement model by its name; it is never written to.
         samples: Number of samples in the track.
-        unused: Number of successive samples of which nothing was used although one had evidence.
+        unused: Number of successive samples with evidence of which no part was used.
     """
 
     state: AttitudeState

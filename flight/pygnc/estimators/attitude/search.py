@@ -136,9 +136,9 @@ def rotations_about(body: Array, gcrf: Array, count: int) -> Array:
     if cosine > -0.999:
         shortest = quaternion.normalised(np.array((1.0 + cosine, *across)))
     else:
-        aside = np.zeros(3)
-        aside[np.abs(body).argmin()] = 1.0
-        shortest = quaternion.normalised(np.array((0.0, *cross_matrix(body).dot(aside))))
+        farthest_axis = np.zeros(3)
+        farthest_axis[np.abs(body).argmin()] = 1.0
+        shortest = quaternion.normalised(np.array((0.0, *cross_matrix(body).dot(farthest_axis))))
         # Nearly opposite: rotate by 180 degrees about any perpendicular axis, then by the small remainder.
         rotated = quaternion.rotate(shortest, body)
         rest = np.array((1.0 + float(rotated.dot(gcrf)), *cross_matrix(rotated).dot(gcrf)))
@@ -174,7 +174,7 @@ more would drift along the likelihood ridge where the first samples hardly deter
 """
 _MATRIX_SIGMA: Final = 0.03
 """Scale and misalignment of the magnetometer by which a first attitude allows for a wrong calibration. A few samples
-cannot tell them from wrong biases, so they make attitude and biases uncertain but are not estimated.
+cannot distinguish them from wrong biases, so they make attitude and biases uncertain but are not estimated.
 """
 
 
@@ -245,10 +245,10 @@ class Search(msgspec.Struct, eq=False):
         if misfit > limits.misfit_max and len(self.samples) >= limits.samples_judged:
             self._next_attempt(window, hypotheses)
             return None
-        found = self._winner(window, hypotheses, fit) if misfit <= limits.misfit_max else None
+        state = self._winner(window, hypotheses, fit) if misfit <= limits.misfit_max else None
         if self._is_hopeless and self.attempt_samples >= limits.window_samples and not self.confirmations:
             self._end_attempt()
-        return found
+        return state
 
     def reset(self) -> None:
         """Restart with an empty window; prior and excluded face remain."""

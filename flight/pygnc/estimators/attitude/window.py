@@ -305,13 +305,13 @@ class Window:
         """
         window_sigma = sigma[_WINDOW_STATES]
         window_sigma[3:_DRIFT] = np.concatenate((prior.sigma, self._nuisance_sigma[: _DRIFT - PARAMETERS]))
-        found, light_errors = best, _NO_LIGHT_ERRORS
+        hypothesis, light_errors = best, _NO_LIGHT_ERRORS
         for _ in range(iterations):
-            step, known_covariance = self._solution_step(found, prior, window_sigma, light_errors)
-            found = found.corrected(step[None, :PARAMETERS])
+            step, known_covariance = self._solution_step(hypothesis, prior, window_sigma, light_errors)
+            hypothesis = hypothesis.corrected(step[None, :PARAMETERS])
             light_errors = np.maximum(light_errors + step[_LIGHT_ERRORS], _LIGHT_ERROR_MIN)
-        step[:3] = quaternion.error_vector(found.quaternion[0], best.quaternion[0])
-        step[3:PARAMETERS] = (found.biases - best.biases)[0]
+        step[:3] = quaternion.error_vector(hypothesis.quaternion[0], best.quaternion[0])
+        step[3:PARAMETERS] = (hypothesis.biases - best.biases)[0]
         step[_LIGHT_ERRORS] = light_errors
         error, covariance = np.zeros(SIZE), np.diag(sigma**2)
         error[_WINDOW_STATES] = step
@@ -319,18 +319,18 @@ class Window:
         return error, covariance
 
     def _solution_step(
-        self, found: Hypotheses, prior: BiasPrior, window_sigma: Array, light_errors: Array
+        self, hypothesis: Hypotheses, prior: BiasPrior, window_sigma: Array, light_errors: Array
     ) -> tuple[Array, Array]:
         """Return a Gauss-Newton step of `solution` and the covariance, shapes (32,) and (32, 32)."""
-        field, light = self._linearised(found, light_errors)
+        field, light = self._linearised(hypothesis, light_errors)
         parts = []
         robust = self._field_with_weight(field), _with_robust_weight(light)
-        for part, columns in zip(robust, self._model_partials(found, light, light_errors), strict=True):
+        for part, columns in zip(robust, self._model_partials(hypothesis, light, light_errors), strict=True):
             known, drift = np.split(part.partials, [_DRIFT], axis=-1)
             parts.append(part._replace(partials=np.concatenate((known, columns, drift), axis=-1)))
         (information,), (gradient,), _ = marginalise(parts, self._nuisance_sigma[_DRIFT - PARAMETERS :])
         information[3:, 3:] += np.diag(window_sigma[3:] ** -2.0)
-        gradient[3:PARAMETERS] += (prior.mean - found.biases[0]) / prior.sigma**2
+        gradient[3:PARAMETERS] += (prior.mean - hypothesis.biases[0]) / prior.sigma**2
         gradient[_LIGHT_ERRORS] -= light_errors / window_sigma[_LIGHT_ERRORS] ** 2
         covariance = np.linalg.inv(information)
         return covariance.dot(gradient), covariance
@@ -342,13 +342,13 @@ class Window:
         return costs
 
     def _model_partials(
-        self, found: Hypotheses, light: LinearisedMeasurements, light_errors: Array
+        self, hypothesis: Hypotheses, light: LinearisedMeasurements, light_errors: Array
     ) -> tuple[Array, Array]:
         """Return the partials of magnetometer (1, n, 3, 19) and sun sensors (1, n, 6, 19) by the model errors.
 
         These are matrix and panel field of the magnetometer, gains and cosine error of the sun sensors.
         """
-        attitude, _ = self._propagated_back(found)
+        attitude, _ = self._propagated_back(hypothesis)
         ideal = np.einsum("knij,nj->kni", attitude, self._field) @ self._magnetometer_from_body.T
         field, faces = (np.zeros((1, len(self._mag), rows, 19)) for rows in (3, 6))
         for axis in range(3):

@@ -231,7 +231,7 @@ class Equations:
         """Return derivatives (n, k, ..., 7 + modes) by state and modes from those by constants and modes."""
         if motion is None or self.tracks[satellite].is_linear:
             return d_constants
-        by_state = motion.by_epoch(self._rows(satellite), node_time, d_constants[..., :STATE_SIZE])
+        by_state = motion.d_epoch(self._rows(satellite), node_time, d_constants[..., :STATE_SIZE])
         return np.concatenate((by_state, d_constants[..., STATE_SIZE:]), axis=-1)
 
     def fit(self, parameters: Array) -> Fit:
@@ -374,7 +374,7 @@ class Equations:
         return self._partials(satellite, repeated, node_time, motion)
 
     def range_residuals(self, pair: int, parameters: Array, motion: Motion | None) -> tuple[Array, Array, Array]:
-        """Return measured minus predicted ranges of a pair for parameters (k, p), and what they are predicted from.
+        """Return measured minus predicted ranges of a pair for parameters (k, p), with positions and distances.
 
         Returns:
             Residuals in m, (n, k); relative positions, GCRF, m, (n, k, 3); and distances in m, (n, k).

@@ -284,7 +284,7 @@ def _fits(equations: Equations, partner: int, distance_m: float) -> bool:
     # The motion of a partner without fixes is accurate up to this distance.
     if distance_m > 50_000.0 and not tracks[partner].is_linear:
         return False
-    # Ranges to a partner with a less accurate model say nothing about one whose orbit its fixes determine.
+    # Ranges to a partner with a less accurate model do not count for one whose orbit its fixes determine.
     known = tracks[partner].is_linear
     pairs = [
         number

@@ -90,10 +90,7 @@ class OrbitDynamics:
     def propagate(self, state: OrbitState, gps_ms: int, empirical_factor: float = 1.0) -> OrbitState:
         """Return state and covariance at `gps_ms`.
 
-        Args:
-            state: State to propagate.
-            gps_ms: GPS milliseconds, not before the state.
-            empirical_factor: Factor on the standard deviations of the empirical accelerations.
+        `empirical_factor` is a factor on the standard deviations of the empirical accelerations.
 
         Raises:
             ValueError: `gps_ms` is before the state.

@@ -188,12 +188,7 @@ class InnovationTest(NamedTuple):
 
 
 class ErrorBank:
-    """Algebra of the hypotheses.
-
-    Args:
-        measurement: Gates, limits of the noise factors, and whether correlated errors are considered.
-        process_noise: Size of an unknown force, and upper limit of the factor on the empirical accelerations.
-    """
+    """Algebra of the hypotheses."""
 
     def __init__(self, measurement: MeasurementSettings, process_noise: ProcessNoiseSettings) -> None:
         self._limits = measurement

@@ -186,11 +186,7 @@ class OrbitFilter:
         return self._initialise(compulsory=True) if waiting else ()
 
     def predict(self, gps_ms: int, start: OrbitState | None = None) -> OrbitState:
-        """Return the orbit at a later time; the filter does not change.
-
-        Args:
-            gps_ms: GPS milliseconds, not before the state that is propagated.
-            start: State to propagate, such as an earlier prediction; None for the state of the filter.
+        """Return the orbit at a later time, from `start` or from the state of the filter, which does not change.
 
         Raises:
             ValueError: There is no state yet, or `gps_ms` is before it.

@@ -117,12 +117,9 @@ def confirmed(candidates: Sequence[Candidate]) -> Candidate | None:
 
 
 def impulse_size_mps(test: InnovationTest, interval_s: float, limits: ManoeuvreSettings) -> float | None:
-    """Return the expected size of a suspected impulse; None if the innovations show none.
+    """Return the expected size of a suspected impulse since the fix before; None if the innovations show none.
 
-    Args:
-        test: Innovations without an impulse; those of the velocity, if any, give its size.
-        interval_s: Time since the fix before.
-        limits: Sizes of the impulses that are possible.
+    The innovations are those without an impulse; those of the velocity, if any, give its size.
     """
     parts = [part for part in (test.position, test.velocity) if part is not None]
     if max(part.chi_square for part in parts) < _CHI_SQUARE_SUSPICIOUS:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.formation.batch_solver import FormationSolver
+from pygnc.estimators.formation.arc_solver import FormationSolver
 from pygnc.estimators.formation.least_squares import apparent_noise
 from pygnc.estimators.formation.observation_equations import SEARCH_LOSS, Equations, Loss, white_noise
 from pygnc.estimators.formation.observations import select_arc

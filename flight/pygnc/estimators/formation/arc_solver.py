@@ -1,11 +1,11 @@
-"""Batch solution: relative orbits of a formation from an arc of ranges and fixes.
+"""Solution of an arc: relative orbits of a formation from ranges and fixes by least squares.
 
 1. Determine our own orbit and those of partners with enough fixes, each with a reference of its own.
 2. Search candidates for all other partners (`search`).
 3. Improve every candidate and every mirror image by a joint fit of all observations.
 4. Estimate the noise from the residuals of the best solution, and fit again without outliers and with drag modes.
 5. Decide which solutions are distinct, compute their covariances (`ridge`) and whether each partner is ambiguous
-   (`certainty`).
+   (`solution`).
 
 The results of steps 2 to 4 are recorded, so that an interrupted solution continues (`Stage`).
 
@@ -229,8 +229,8 @@ def _exact_orbit(gps_ms: int, state: Array, log_drag_factor: float) -> OrbitStat
 
 def _minima(equations: Equations, parameters: Array, iterations: int = 30) -> Fit:
     """Return the distinct minima reached from parameters (k, p), whose first row decides on outliers of fixes."""
-    found = minimise(equations.folded(parameters[0]), parameters, iterations=iterations)
-    return distinct_solutions(found, len(equations.satellites))
+    minima = minimise(equations.folded(parameters[0]), parameters, iterations=iterations)
+    return distinct_solutions(minima, len(equations.satellites))
 
 
 def _searched(equations: Equations, settings: FormationSettings) -> Stage:
