@@ -221,8 +221,7 @@ class AttitudeFilter:
         unused = AttitudeRejectCause.NO_ENVIRONMENT if environment is None else AttitudeRejectCause.GATE
         if memory.track is None:
             return self._result(sample, environment, None, unused)
-        result = self._result(sample, environment, memory.track, None if update.dof else unused)
-        return replace(result, innovations=update.innovations, nis=update.nis, dof=update.dof, step=update.step)
+        return self._result(sample, environment, memory.track, None if update.dof else unused, update)
 
     def _judge(self, update: TrackUpdate) -> None:
         """Abandon a track that the readings contradict or whose uncertainty is too large."""
@@ -337,6 +336,7 @@ class AttitudeFilter:
         environment: AttitudeEnvironment | None,
         track: Track | None,
         cause: AttitudeRejectCause | None,
+        update: TrackUpdate | None = None,
         *,
         restarted: bool = False,
     ) -> AttitudeUpdate:
@@ -361,7 +361,11 @@ class AttitudeFilter:
             cause=cause,
             faces=memory.health.faces,
             gyro=memory.health.gyro,
+            innovations={} if update is None else update.innovations,
+            nis=0.0 if update is None else update.nis,
+            dof=0 if update is None else update.dof,
             restarted=restarted,
+            step=None if update is None else update.step,
             time_sigma_s=WHOLE_SECOND_SIGMA_S if memory.errors.time_tags.detected else 0.0,
         )
 

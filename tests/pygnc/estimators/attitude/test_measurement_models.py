@@ -46,7 +46,7 @@ def test_residuals_at_the_truth_are_noise() -> None:
     truth = fly(1, 30.0)
     slow = np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut, np.zeros(9), [0.3], np.zeros(16)))
     field, light = [], []
-    for sample, around in zip(truth.samples, truth.surroundings, strict=True):
+    for sample, around in zip(truth.samples, truth.environments, strict=True):
         state = AttitudeState(sample.gps_ms, truth.quaternion[sample.seq], slow, np.eye(SIZE))
         matrix = body_from_gcrf(state)
         field.append(MAGNETOMETER.observation(state, matrix, sample.mag_imu_ut, around).residual)

@@ -27,7 +27,7 @@ def begun() -> Track:
 
 
 def test_update_agrees_with_the_kalman_equations() -> None:
-    sample, around = TRUTH.samples[1], TRUTH.surroundings[1]
+    sample, around = TRUTH.samples[1], TRUTH.environments[1]
     ekf = MultiplicativeEkf(SETTINGS, measurement_models(SETTINGS))
     tracked = ekf.process(begun(), sample, around, SensorHealth.unknown())
     predicted = tracked.step.state

@@ -42,7 +42,7 @@ def converged(window: Window, guess: Hypotheses) -> Hypotheses:
 def fitted(seed: int, rate_deg_s: float) -> tuple[Array, Array, float]:
     """Errors (9,) of the fit that lies next to the truth, its covariance (35, 35), and its cost per measurement."""
     truth = fly(seed, 2.5, rate_deg_s=rate_deg_s)
-    pairs = zip(truth.samples[:SAMPLES], truth.surroundings[:SAMPLES], strict=True)
+    pairs = zip(truth.samples[:SAMPLES], truth.environments[:SAMPLES], strict=True)
     window = Window(
         [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs], SETTINGS
     )
@@ -73,7 +73,7 @@ def test_fit_errors_agree_with_the_covariance(rate_deg_s: float) -> None:
 
 def test_costs_and_covariances_use_the_same_information() -> None:
     truth = fly(1, 2.5)
-    pairs = zip(truth.samples, truth.surroundings, strict=True)
+    pairs = zip(truth.samples, truth.environments, strict=True)
     window = Window(
         [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs], SETTINGS
     )
@@ -94,7 +94,7 @@ def test_a_solution_estimates_wrong_gains(size: float) -> None:
     """Large gain errors mislead the fit without them so far that a single linear step does not correct it."""
     truth = fly(1, 2.5)
     gains = 1.0 + size * np.array((1.0, -1.0, 0.5, -0.5, 0.8, -0.8))
-    pairs = zip(truth.samples, truth.surroundings, strict=True)
+    pairs = zip(truth.samples, truth.environments, strict=True)
     exact = [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs]
     wrong = [entry._replace(sample=replace(entry.sample, lux=gains * entry.sample.lux)) for entry in exact]
     window = Window(wrong, SETTINGS)
@@ -179,7 +179,7 @@ def calibrated(truth: Truth, off_ut: float = 0.5) -> MagnetometerBias:
 
 
 def follow(attitude: AttitudeFilter, truth: Truth, first: int = 0, last: int | None = None) -> list[AttitudeUpdate]:
-    pairs = zip(truth.samples[first:last], truth.surroundings[first:last], strict=True)
+    pairs = zip(truth.samples[first:last], truth.environments[first:last], strict=True)
     return [attitude.process(*pair) for pair in pairs]
 
 
@@ -201,7 +201,7 @@ def test_a_separately_mounted_magnetometer_gives_the_same_attitudes() -> None:
 
 @pytest.mark.parametrize("off_ut", [0.5, 3.0])
 def test_finds_the_attitude_in_eclipse_within_minutes(off_ut: float) -> None:
-    assert all(around.sunlit_fraction == 0.0 for around in SHADOW.surroundings)
+    assert all(around.sunlit_fraction == 0.0 for around in SHADOW.environments)
     alone, informed_one = AttitudeFilter(SETTINGS), AttitudeFilter(SETTINGS)
     informed_one.set_calibrated_bias(calibrated(SHADOW, off_ut))
     assert {update.mode for update in follow(alone, SHADOW)} == {Mode.SEARCHING}
