@@ -1,7 +1,7 @@
 """Array type of the numerical code, and small functions of arrays.
 
-`numpy.quantile` loads `numpy.ma` at its first call, which costs a flight process 20 ms and 3 MB; hence `quantile` and
-`median`.
+`quantile` and `median` replace those of NumPy, which load `numpy.ma` at their first call: 20 ms and 3 MB in a flight
+process.
 """
 
 from typing import TypeAlias
@@ -28,8 +28,8 @@ def quantile(values: Array, share: float) -> Array:
     ordered = np.sort(values, axis=0)
     place = share * (len(ordered) - 1)
     below = min(int(place), max(len(ordered) - 2, 0))
-    found: Array = ordered[below] + (place - below) * (ordered[min(below + 1, len(ordered) - 1)] - ordered[below])
-    return found
+    between: Array = ordered[below] + (place - below) * (ordered[min(below + 1, len(ordered) - 1)] - ordered[below])
+    return between
 
 
 def median(values: Array) -> Array:

@@ -172,8 +172,3 @@ class SpacecraftReading(NamedTuple):
 def spacecraft_ms_at(t_mono_ns: int, reference: SpacecraftReading) -> int:
     """Return the spacecraft time at a monotonic reading, in whole milliseconds, rounded down."""
     return 1000 * reference.t_spacecraft_s + (t_mono_ns - reference.t_mono_ns) // 1_000_000
-
-
-def spacecraft_s_at(t_mono_ns: int, reference: SpacecraftReading) -> int:
-    """Return the spacecraft time at a monotonic reading, in whole seconds, rounded down like the clock itself."""
-    return reference.t_spacecraft_s + (t_mono_ns - reference.t_mono_ns) // 1_000_000_000

@@ -92,12 +92,7 @@ def printable_ascii(text: str) -> str:
 
 
 class ElementsError(ValueError):
-    """Error raised when a text holds no usable elements; the message names the line.
-
-    Args:
-        line: Number of the line, from 1.
-        reason: Reason and remedy.
-    """
+    """Error raised when a text holds no usable elements; the message names the line, counted from 1."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(f"line {line}: {reason}")
@@ -112,11 +107,7 @@ class ParsedElements(NamedTuple):
 
 
 def check_perigee(elements: MeanElements, line: int) -> None:
-    """Check that the perigee is above the dense atmosphere.
-
-    Args:
-        elements: The elements.
-        line: Number of the line that holds them.
+    """Check that the perigee of elements, which begin at a line of a text, is above the dense atmosphere.
 
     Raises:
         ElementsError: The perigee is below `PERIGEE_RADIUS_MIN_KM`.

@@ -1,6 +1,6 @@
 """Attitude quaternions: Hamilton convention, scalar first, from body axes to GCRF.
 
-The product of q (GCRF from body) and a quaternion in body axes rotates the body by the latter first. Functions take one
+The product of q (GCRF from body) and a quaternion in body axes applies the latter rotation first. Functions take one
 quaternion (4,) or vector (3,), or arrays with any leading axes, shapes (..., 4) and (..., 3). Functions of two
 arguments also combine an array with a single quaternion or vector. Source: Shuster, A survey of attitude
 representations, J. Astronaut. Sci. 41, 1993, with Hamilton's order of the product.
@@ -81,8 +81,8 @@ def rotate(q: _FloatArray, vector_body: _FloatArray) -> _FloatArray:
     """Return the GCRF components of a vector given in body axes, shape (..., 3)."""
     w, v = q[..., :1], q[..., 1:]
     twice = 2.0 * np.cross(v, vector_body)
-    turned: _FloatArray = vector_body + w * twice + np.cross(v, twice)
-    return turned
+    rotated: _FloatArray = vector_body + w * twice + np.cross(v, twice)
+    return rotated
 
 
 def exponential(rotation_rad: _FloatArray) -> _FloatArray:
@@ -102,8 +102,8 @@ def logarithm(q: _FloatArray) -> _FloatArray:
     q = q * np.where(q[..., :1] < 0.0, -1.0, 1.0)
     sine = np.sqrt((q[..., 1:] ** 2).sum(axis=-1, keepdims=True))
     half = np.arctan2(sine, q[..., :1])
-    turn: _FloatArray = q[..., 1:] * (2.0 / np.sinc(half / np.pi))
-    return turn
+    rotation: _FloatArray = q[..., 1:] * (2.0 / np.sinc(half / np.pi))
+    return rotation
 
 
 def error_vector(q: _FloatArray, reference: _FloatArray) -> _FloatArray:

@@ -9,10 +9,7 @@ from typing import Any
 def require_positive(settings: Any, *names: str, zero_allowed: Container[str] = ()) -> None:  # noqa: ANN401 - dataclasses
     """Check that the named attributes of a dataclass, by default all its fields, are positive numbers.
 
-    Args:
-        settings: The dataclass.
-        names: Attributes to check.
-        zero_allowed: Attributes that may also be zero.
+    Those in `zero_allowed` may also be zero.
 
     Raises:
         ValueError: A value is zero, negative, infinite or NaN; the message names it.

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from pygnc.bus.disk_guard import refusal_to_grow
 from pygnc.bus.journal_writer import JournalWriter
-from pygnc.common.clock import SpacecraftReading, spacecraft_s_at
+from pygnc.common.clock import SpacecraftReading, spacecraft_ms_at
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 
@@ -67,4 +67,4 @@ class Run:
 
     def spacecraft_time_s(self) -> int:
         """Return the present spacecraft time, from the time at the start and the monotonic clock."""
-        return spacecraft_s_at(time.monotonic_ns(), self.start)
+        return spacecraft_ms_at(time.monotonic_ns(), self.start) // 1000

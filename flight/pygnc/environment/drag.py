@@ -8,7 +8,7 @@ weather input; the orbit filter estimates a drag factor that corrects it.
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -80,20 +80,6 @@ _LAG_SINE: Final = math.sin(math.radians(30.0))
 """The bulge lags the Sun by two hours."""
 
 
-class Drag(NamedTuple):
-    """Drag acceleration and its partial derivatives, in the axes of the position.
-
-    Attributes:
-        acceleration_mps2: Acceleration in m/s^2, shape (3,).
-        d_position: Derivative by position in 1/s^2, shape (3, 3).
-        d_velocity: Derivative by velocity in 1/s, shape (3, 3).
-    """
-
-    acceleration_mps2: Array
-    d_position: Array
-    d_velocity: Array
-
-
 _KG_M3_PER_G_KM3: Final = 1e-12
 _HEIGHT_M: Final = [height_km * 1e3 for height_km, _, _ in _DENSITY_TABLE]
 _LOG_DENSITIES: Final = np.log(np.array([densities for _, *densities in _DENSITY_TABLE]) * _KG_M3_PER_G_KM3)
@@ -110,7 +96,7 @@ def drag_acceleration(  # noqa: PLR0917 - the arguments of the formula
     earth_rotation_rad_s: Array,
     drag_area_per_mass_m2_kg: float,
     factor: float,
-) -> Drag:
+) -> tuple[Array, Array, Array]:
     """Return the drag acceleration in an atmosphere that rotates with the Earth, and its partial derivatives.
 
     Source: Montenbruck & Gill, Satellite Orbits, section 3.5.
@@ -122,6 +108,9 @@ def drag_acceleration(  # noqa: PLR0917 - the arguments of the formula
         earth_rotation_rad_s: Angular velocity of the Earth in that frame, rad/s, shape (3,).
         drag_area_per_mass_m2_kg: Drag coefficient times cross section, divided by mass.
         factor: Factor on the model's density.
+
+    Returns:
+        Acceleration in m/s^2, shape (3,), and its derivatives by position in 1/s^2 and by velocity in 1/s, (3, 3) each.
     """
     spin_cross = cross_matrix(earth_rotation_rad_s)
     wind_mps = velocity_mps - spin_cross.dot(position_m)
@@ -133,7 +122,7 @@ def drag_acceleration(  # noqa: PLR0917 - the arguments of the formula
     d_velocity = (drag / (speed_mps * speed_mps))[:, None] * wind_mps
     d_velocity.flat[::4] += strength * density
     d_position = (strength * wind_mps)[:, None] * gradient - d_velocity.dot(spin_cross)
-    return Drag(drag, d_position, d_velocity)
+    return drag, d_position, d_velocity
 
 
 def harris_priester(position_m: Array, sun_m: Array, pole: Array) -> tuple[float, Array]:

@@ -86,12 +86,5 @@ class EarthOrientationTable:
             return EarthOrientation(-float(leap_seconds_at_gps_ms(gps_ms)), 0.0, 0.0, 0.0, 0.0)
         row = max(bisect_right(self._gps_ms, gps_ms) - 1, 0)
         since_ms = max(gps_ms - self._gps_ms[row], 0)
-        ut1_s, x_rad, y_rad, dx_rad, dy_rad = self._rows[row]
-        d_ut1, d_x, d_y, d_dx, d_dy = self._slopes_per_ms[row]
-        return EarthOrientation(
-            ut1_s + d_ut1 * since_ms,
-            x_rad + d_x * since_ms,
-            y_rad + d_y * since_ms,
-            dx_rad + d_dx * since_ms,
-            dy_rad + d_dy * since_ms,
-        )
+        values = zip(self._rows[row], self._slopes_per_ms[row], strict=True)
+        return EarthOrientation(*[value + slope * since_ms for value, slope in values])

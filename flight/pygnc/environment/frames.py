@@ -40,11 +40,7 @@ class EarthAttitude(NamedTuple):
 
 
 class EarthFrames:
-    """Rotations between GCRF and ITRF by an Earth orientation table; about 15 us per call.
-
-    Attributes:
-        orientation: The Earth orientation table.
-    """
+    """Rotations between GCRF and ITRF by an Earth orientation table; about 15 us per call."""
 
     def __init__(self, orientation: EarthOrientationTable) -> None:
         self.orientation = orientation

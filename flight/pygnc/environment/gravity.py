@@ -46,12 +46,8 @@ def solid_tide_acceleration(position_m: Array, sun_m: Array, moon_m: Array) -> A
 
     It is the gradient of k2 GM R^5 P2(cos) / (d^3 r^3), with the distance d of Sun or Moon and the angle between body
     and satellite (Montenbruck & Gill, Satellite Orbits, 3.7.2), and is to be added to a tide-free gravity field. Higher
-    degrees, the lag and ocean tides, together about a tenth of it, are neglected.
-
-    Args:
-        position_m: Geocentric position, m, shape (3,).
-        sun_m: Geocentric position of the Sun in the frame of `position_m`, m, shape (3,).
-        moon_m: Geocentric position of the Moon in that frame, m, shape (3,).
+    degrees, the lag and ocean tides, together about a tenth of it, are neglected. The positions of satellite, Sun and
+    Moon are geocentric, in one frame, m, shape (3,).
     """
     x, y, z = position_m.tolist()
     radius_m = math.hypot(x, y, z)

@@ -29,11 +29,7 @@ class Sgp4Error(ValueError):
 
 
 def teme_states(elements: MeanElements, gps_ms: Sequence[int]) -> Array:
-    """Return position in m and velocity in m/s in TEME of each date, shape (n, 6).
-
-    Args:
-        elements: Mean elements.
-        gps_ms: Times, GPS ms; n.
+    """Return position in m and velocity in m/s in TEME of each of n dates, shape (n, 6).
 
     Raises:
         Sgp4Error: The elements give no orbit at one of the times.
@@ -59,12 +55,7 @@ def teme_states(elements: MeanElements, gps_ms: Sequence[int]) -> Array:
 
 
 def gcrf_states(elements: MeanElements, gps_ms: Sequence[int], frames: EarthFrames) -> Array:
-    """Return position in m and velocity in m/s in GCRF, shape (n, 6); about 60 us per time.
-
-    Args:
-        elements: Mean elements.
-        gps_ms: Times, GPS ms; n.
-        frames: Rotations between GCRF and ITRF.
+    """Return position in m and velocity in m/s in GCRF at n times, shape (n, 6); about 60 us per time.
 
     Raises:
         Sgp4Error: The elements give no orbit at one of the times.

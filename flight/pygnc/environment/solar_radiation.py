@@ -38,18 +38,18 @@ def sunlit_fraction(position_m: Array, sun_m: Array) -> float:
     sun_rad = math.asin(_SUN_RADIUS_M / sun_distance_m)
     earth_rad = math.asin(min(WGS84_RADIUS_M / radius_m, 1.0))
     cosine = -(x * to_sun_m[0] + y * to_sun_m[1] + z * to_sun_m[2]) / (radius_m * sun_distance_m)
-    apart_rad = math.acos(min(max(cosine, -1.0), 1.0))
-    if apart_rad >= sun_rad + earth_rad:
+    separation_rad = math.acos(min(max(cosine, -1.0), 1.0))
+    if separation_rad >= sun_rad + earth_rad:
         return 1.0
-    if apart_rad <= earth_rad - sun_rad:
+    if separation_rad <= earth_rad - sun_rad:
         return 0.0
     # Both discs are cut by the chord through their intersections, `chord_rad` from the Sun's centre.
-    chord_rad = (apart_rad**2 + sun_rad**2 - earth_rad**2) / (2.0 * apart_rad)
+    chord_rad = (separation_rad**2 + sun_rad**2 - earth_rad**2) / (2.0 * separation_rad)
     half_rad = math.sqrt(max(sun_rad**2 - chord_rad**2, 0.0))
     hidden = (
         sun_rad**2 * math.atan2(half_rad, chord_rad)
-        + earth_rad**2 * math.atan2(half_rad, apart_rad - chord_rad)
-        - apart_rad * half_rad
+        + earth_rad**2 * math.atan2(half_rad, separation_rad - chord_rad)
+        - separation_rad * half_rad
     )
     return 1.0 - hidden / (math.pi * sun_rad**2)
 

@@ -40,12 +40,8 @@ class SunMoon:
 def third_body_acceleration(position_m: Array, sun_m: Array, moon_m: Array) -> Array:
     """Return the acceleration by Sun and Moon relative to the Earth's centre in m/s^2, shape (3,).
 
-    Source: Montenbruck & Gill, Satellite Orbits, equation 3.37.
-
-    Args:
-        position_m: Geocentric position, m, shape (3,).
-        sun_m: Geocentric position of the Sun in the frame of `position_m`, m, shape (3,).
-        moon_m: Geocentric position of the Moon in that frame, m, shape (3,).
+    The positions of satellite, Sun and Moon are geocentric, in one frame, m, shape (3,). Source: Montenbruck & Gill,
+    Satellite Orbits, equation 3.37.
     """
     # Plain floats: three times as fast as arrays of three.
     x, y, z = position_m.tolist()

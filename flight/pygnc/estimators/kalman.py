@@ -6,11 +6,36 @@ covariance. Nothing is subtracted from a covariance.
 """
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from pygnc.common.arrays import Array
+
+
+class Observation(NamedTuple):
+    """A linearised measurement of m components.
+
+    Attributes:
+        residual: Measured minus predicted, shape (m,).
+        partials: Derivative of the prediction by the n elements of the state, shape (m, n).
+        sigma: Standard deviations of the independent measurement errors, shape (m,).
+    """
+
+    residual: Array
+    partials: Array
+    sigma: Array
+
+    def scaled(self, factor: float) -> "Observation":
+        """Return a copy with the standard deviations multiplied by `factor`."""
+        return self._replace(sigma=factor * self.sigma)
+
+    @staticmethod
+    def stacked(observations: Sequence["Observation"]) -> "Observation":
+        """Return several observations as a single observation."""
+        return Observation(*(np.concatenate(parts) for parts in zip(*observations, strict=True)))
 
 
 def triangular(root: Array) -> Array:
@@ -31,13 +56,7 @@ def _lower_ones(size: int) -> Array:
 
 
 def innovation_covariance(root: Array, partials: Array, sigma: Array) -> Array:
-    """Return the covariance of measured minus predicted, shape (m, m).
-
-    Args:
-        root: L with prior covariance L L', shape (n, n).
-        partials: Measurement partials H, shape (m, n).
-        sigma: Standard deviations of independent measurement errors, shape (m,).
-    """
+    """Return the covariance of measured minus predicted, shape (m, m); arguments as in `update`."""
     projected = partials.dot(root)
     covariance: Array = projected.dot(projected.T)
     covariance.flat[:: len(sigma) + 1] += sigma * sigma
@@ -66,12 +85,7 @@ def update_stacked(
 ) -> tuple[Array, Array, Array, Array]:
     """Return k independent states and covariance square roots after a measurement of each.
 
-    Args:
-        x: Prior states, shape (k, n).
-        root: L with prior covariance L L', shape (k, n, n).
-        residual: Measured minus predicted, shape (k, m).
-        partials: Measurement partials H, shape (k, m, n).
-        sigma: Standard deviations of independent measurement errors, shape (k, m).
+    The arguments are those of `update` with a leading axis of length k.
 
     Returns:
         Posterior states (k, n), lower triangular roots (k, n, n), normalised innovations squared (k,), and logarithms

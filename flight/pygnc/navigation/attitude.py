@@ -27,7 +27,7 @@ from pygnc.bus.messages import (
     vector3,
 )
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
+from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, FilterMemory, Mode
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, Flags
@@ -41,8 +41,8 @@ from pygnc.navigation.sample_clock import SampleClock
 NO_TIME: Final = "no_time"
 """Cause: the GPS time of the sample is unknown."""
 HELD_MAX: Final = 360
-"""Maximum number of held samples: half an hour with a sample every 5 s. Holding delays nothing in a batch, which is
-complete; the orbit filter needs five fixes, which may be minutes apart."""
+"""Maximum number of held samples: half an hour with a sample every 5 s. In a batch, which is complete, holding
+delays no estimate; the orbit filter needs five fixes, which may be minutes apart."""
 LIVE_HELD_MAX: Final = 5
 """Maximum number of held samples after a live sample, because the host waits for each estimate."""
 HELD_SPAN_S: Final = 3600
@@ -76,9 +76,9 @@ class SampleOutcome(NamedTuple):
 
 
 class _Memory(msgspec.Struct):
-    """State of the tracker that a restarted task needs; `filter` is the checkpoint of the filter."""
+    """State of the tracker that a restarted task needs."""
 
-    filter: bytes = b""
+    filter: FilterMemory | None = None
     own: OwnSensors = msgspec.field(default_factory=OwnSensors)
     calibration: MagCalibration = msgspec.field(default_factory=MagCalibration)
     clock: SampleClock = msgspec.field(default_factory=SampleClock)
@@ -96,29 +96,19 @@ class _Memory(msgspec.Struct):
 
 
 class AttitudeTracker:
-    """Converter of inputs and orbits into attitude estimates.
-
-    Args:
-        settings: Settings of the attitude filter.
-        model: Model of the environment along an orbit.
-        checkpoint: Checkpoint of the tracker to continue from; None to begin.
-    """
+    """Converter of inputs and orbits into attitude estimates; it begins, or continues from a checkpoint."""
 
     def __init__(self, settings: AttitudeSettings, model: EnvironmentModel, checkpoint: bytes | None = None) -> None:
         self._settings = settings
         self._model = model
         self._correction = SampleCorrection(settings)
         self._values = device_values(settings)
-        if checkpoint is None:
-            self._memory = _Memory()
-            self._filter = AttitudeFilter(settings)
-        else:
-            self._memory = decode(checkpoint, _Memory)
-            self._filter = AttitudeFilter.restore(settings, self._memory.filter)
+        self._memory = _Memory() if checkpoint is None else decode(checkpoint, _Memory)
+        self._filter = AttitudeFilter(settings, self._memory.filter)
 
     def checkpoint(self) -> bytes:
         """Return all state that later estimates depend on."""
-        self._memory.filter = self._filter.checkpoint()
+        self._memory.filter = self._filter.memory
         return encode(self._memory)
 
     @property

@@ -50,9 +50,7 @@ class PropagatedOrbit(msgspec.Struct):
 class EnvironmentModel:
     """Model of the Sun, the Earth's shadow and the Earth's magnetic field; one evaluation takes about 60 us.
 
-    Args:
-        orientation: Earth orientation, as for the orbit.
-        main_field: The Earth's magnetic field; if None, the environment is always unknown.
+    Without the main field, the environment is always unknown.
     """
 
     def __init__(self, orientation: EarthOrientationTable, main_field: MainField | None) -> None:

@@ -2,10 +2,10 @@
 
 It performs no I/O and reads no clock. The replay on the ground runs it, too.
 
-The batch is solved at its end; if it is long, its last hour is solved first, without awaiting the orbit, so that a slow
-computer soon has a result.
+The observations of the batch are solved at its end. If they span hours, the last hour is solved first, without awaiting
+the orbit, so that a slow computer soon has a result.
 Later observations update a filter. When the arc has grown by a quarter since the last solution, and by at least ten
-minutes, all of it is solved again. A solution may take seconds. Therefore the tracker only poses a `problem`; the
+minutes, all of it is solved again. A solution may take seconds. Therefore the tracker only provides a `problem`; the
 caller solves it and passes the result to `accept` before it continues with other inputs.
 
 A checkpoint holds everything but the arc, which `restore` makes again from the inputs before it. An interrupted
@@ -15,6 +15,7 @@ solution continues after its last complete stage.
 import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from statistics import median_high
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -22,6 +23,7 @@ import numpy as np
 
 from pygnc.bus.messages import (
     BatchEnd,
+    ClosestApproach,
     FormationMessage,
     GnssFix,
     Message,
@@ -34,14 +36,14 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.checkpoint import decode, encode
 from pygnc.estimators.formation.approach import Approach, approaches
-from pygnc.estimators.formation.batch_solver import FormationSolver
+from pygnc.estimators.formation.arc_solver import FormationSolver
 from pygnc.estimators.formation.filter import FilterMemory, FormationFilter, initial_memory
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.solution import FormationSolution, Stage
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
 from pygnc.navigation.formation_arc import FormationArc, MeasurementTime
-from pygnc.navigation.formation_messages import approach_messages, filtered_estimate, solved_estimates
+from pygnc.navigation.formation_messages import filtered_estimate, solved_estimates
 
 MESSAGES_PER_SLICE: Final = 64
 LAST_HOUR_MS: Final = 3_600_000
@@ -153,10 +155,10 @@ class FormationTracker:
 
         While an arc is solved again, ranges of the former solution may also count as old.
         """
-        used, rejected = self._memory.ranges_used, self._memory.ranges_rejected
-        return self._arc.counts | {
+        used, rejected, counts = self._memory.ranges_used, self._memory.ranges_rejected, self._arc.counts
+        return counts | {
             "ranges_used": used,
-            "ranges_rejected": rejected + self._arc.counts["ranges_rejected"],
+            "ranges_rejected": rejected + counts["ranges_rejected"],
             "ranges_unsolved": max(0, len(self._arc.ranges) - used - rejected),
         }
 
@@ -216,22 +218,24 @@ class FormationTracker:
         times = [time for time in self._arc.times if time.gps_ms > self._memory.reported_gps_ms.get(time.partner, 0)]
         if solved.is_preliminary:
             times = sorted({time.partner: time for time in times if solved.solution is not None}.values())
-        last_input_seq, first_seq = self._memory.last_input_seq, self._memory.last_seq + 1
-        estimates: Iterator[FormationMessage] = solved_estimates(
-            solved.solution, times, cause, last_input_seq=last_input_seq, first_seq=first_seq
-        )
-        while messages := [*islice(estimates, MESSAGES_PER_SLICE)]:
-            self._memory.last_seq += len(messages)
+        estimates = solved_estimates(solved.solution, times, cause)
+        while messages := self._numbered(islice(estimates, MESSAGES_PER_SLICE)):
             yield messages
         if solved.is_preliminary:
             self._pose_problem_if_due()
             return
-        approached: list[FormationMessage] = [
-            *approach_messages(solved.approaches, last_input_seq, self._memory.last_seq + 1)
-        ]
         self._memory.reported_gps_ms |= {time.partner: time.gps_ms for time in times}
-        self._memory.last_seq += len(approached)
-        yield approached
+        yield self._numbered(ClosestApproach(0, 0, *approach) for approach in solved.approaches)
+
+    def _numbered(self, messages: Iterable[FormationMessage]) -> list[FormationMessage]:
+        """Return the messages with the next numbers and the number of the newest input."""
+        first_seq, last_input_seq = self._memory.last_seq + 1, self._memory.last_input_seq
+        numbered = [
+            msgspec.structs.replace(message, seq=seq, last_input_seq=last_input_seq)
+            for seq, message in enumerate(messages, first_seq)
+        ]
+        self._memory.last_seq += len(numbered)
+        return numbered
 
     def _filtered(self, observation: RangeObservation | SatelliteFix, input_seq: int) -> list[FormationMessage]:
         """Update the filter with an observation after a solution; return messages on the partners that it concerns."""
@@ -249,18 +253,11 @@ class FormationTracker:
         messages: list[FormationMessage] = []
         for partner in observation.satellites if moved else ():
             time = MeasurementTime(observation.gps_ms, partner, input_seq)
-            message = filtered_estimate(
-                time,
-                formation,
-                residual_m=residual_m,
-                last_input_seq=self._memory.last_input_seq,
-                seq=self._memory.last_seq + 1,
-            )
-            if message is not None:
+            estimate = filtered_estimate(time, formation, residual_m)
+            if estimate is not None:
                 self._memory.reported_gps_ms[partner] = observation.gps_ms
-                self._memory.last_seq += 1
-                messages.append(message)
-        return messages
+                messages.append(estimate)
+        return self._numbered(messages)
 
     @property
     def _is_due(self) -> bool:
@@ -274,8 +271,7 @@ class FormationTracker:
             own_id, begin_ms = self._settings.formation.own_id, (self._arc.newest_gps_ms or 0) - LAST_HOUR_MS
             own = [fix for fix in self._arc.fixes if fix.satellite == own_id and fix.gps_ms > begin_ms]
             if len(own) >= self._settings.formation.own_fixes_min:
-                self._memory.posed, self._memory.has_begun = "last hour", True
-                self._make_problem()
+                self._pose("last hour")
 
     def _span_ms(self) -> int:
         newest_ms = self._arc.newest_gps_ms or 0
@@ -286,14 +282,15 @@ class FormationTracker:
         if newest_ms is None or not self._is_due or self.problem is not None or self.awaits_orbit:
             return
         self._arc.remove_old()
-        memory = self._memory
         span_ms = self._span_ms()
-        if not memory.has_begun and span_ms > LONG_ARC_MS:
-            memory.posed = "last hour"
+        if not self._memory.has_begun and span_ms > LONG_ARC_MS:
+            self._pose("last hour")
         else:
-            memory.posed = "arc"
-            memory.due_gps_ms = newest_ms + max(SOLVED_AGAIN_MS, round(SOLVED_AGAIN_SHARE * span_ms))
-        memory.has_begun = True
+            self._memory.due_gps_ms = newest_ms + max(SOLVED_AGAIN_MS, round(SOLVED_AGAIN_SHARE * span_ms))
+            self._pose("arc")
+
+    def _pose(self, observations: Literal["last hour", "arc"]) -> None:
+        self._memory.posed, self._memory.has_begun = observations, True
         self._make_problem()
 
     def _make_problem(self) -> None:
@@ -308,10 +305,9 @@ class FormationTracker:
             result = FormationResult(is_preliminary=is_preliminary)
             orbit = None if known is None else orbit_state(known, settings.orbit)
             if orbit is None and is_preliminary:
-                own = sorted(fix.gps_ms for fix in fixes if fix.satellite == settings.formation.own_id)
                 ours = [fix.fix for fix in fixes if fix.satellite == settings.formation.own_id]
-                # A fix with a wrong time is sorted to one end.
-                orbit = self._solver.orbit_of_fix(ours, own[len(own) // 2]) if own else None
+                # The median, because the time of a fix may be wrong.
+                orbit = self._solver.orbit_of_fix(ours, median_high(fix.gps_ms for fix in ours)) if ours else None
             if orbit is None:
                 return result
             solution = self._solver.solve(orbit, fixes, ranges, stages)
@@ -319,8 +315,8 @@ class FormationTracker:
                 return result._replace(solution=solution)
             formation = self._filter(initial_memory(solution, settings.formation, settings.orbit.process_noise))
             groups = [(bank.satellites, bank.hypotheses) for bank in formation.memory.banks]
-            found = approaches(formation.gps_ms, groups, settings.formation, settings.orbit, self._frames)
-            return result._replace(solution=solution, formation=formation, approaches=found)
+            nearest = approaches(formation.gps_ms, groups, settings.formation, settings.orbit, self._frames)
+            return result._replace(solution=solution, formation=formation, approaches=nearest)
 
         self.problem = problem
 

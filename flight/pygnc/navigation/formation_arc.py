@@ -37,15 +37,9 @@ class MeasurementTime(NamedTuple):
 class FormationArc:
     """Observations within the arc.
 
-    Args:
-        settings: Settings of the formation.
-        screening: Limits for plausible fixes.
-
     Attributes:
         ranges: Ranges between all satellites.
         newest_gps_ms: GPS milliseconds of the newest observation that concerns a partner; None before the first.
-        counts: Numbers of ranges received, held until their time is known, without time, from a satellite to itself,
-            repeated, and older than the arc, and of partners' fixes; named as in the status record.
     """
 
     def __init__(self, settings: FormationSettings, screening: ScreeningSettings) -> None:
@@ -63,7 +57,18 @@ class FormationArc:
         """Observations later than that by more than the arc, with the numbers of their inputs."""
         self.newest_gps_ms: int | None = None
         ranges = ("received", "held", "no_time", "rejected", "repeated", "old")
-        self.counts = dict.fromkeys(("fixes_of_partners", *(f"ranges_{name}" for name in ranges)), 0)
+        self._counts = dict.fromkeys(("fixes_of_partners", *(f"ranges_{name}" for name in ranges)), 0)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Numbers of ranges received, held, without time, rejected, repeated, and old, and of partners' fixes.
+
+        They are named as in the status record. Held ranges wait until their time is known, rejected ones are from a
+        satellite to itself, and old ones are older than the arc.
+        """
+        counts = self._counts | {"ranges_no_time": self._counts["ranges_no_time"] + self._clock.discarded}
+        left = sum(counts[f"ranges_{name}"] for name in ("no_time", "rejected", "repeated", "old"))
+        return counts | {"ranges_held": counts["ranges_received"] - left - len(self.ranges)}
 
     @property
     def fixes(self) -> Sequence[SatelliteFix]:
@@ -94,21 +99,17 @@ class FormationArc:
         """Return the fix of an input, and the ranges whose time it makes known."""
         arrived: list[tuple[Observation, int]] = []
         if isinstance(message, RangeMeasurement):
-            self.counts["ranges_received"] += 1
-            self.counts["ranges_held"] += 1
+            self._counts["ranges_received"] += 1
         elif isinstance(message, GnssFix) and screen(message, self._screening) is None:
-            self.counts["fixes_of_partners"] += not message.is_own
+            self._counts["fixes_of_partners"] += not message.is_own
             fix = SatelliteFix(message.satellite_id or self._own_id, fix_from(message, self._screening))
             arrived.append((fix, message.seq))
-        discarded = self._clock.discarded
         for packet, gps_ms in self._clock.process(message):
             measured = RangeObservation(gps_ms, packet.satellite_id or self._own_id, packet.partner_id, packet.range_m)
-            if measured.satellites[0] == measured.satellites[1]:
-                self.counts["ranges_held"] -= 1
-                self.counts["ranges_rejected"] += 1
+            if measured.one == measured.other:
+                self._counts["ranges_rejected"] += 1
             else:
                 arrived.append((measured, packet.seq))
-        self._count_discarded(self._clock.discarded - discarded)
         return arrived
 
     def _confirmed(self, arrived: list[tuple[Observation, int]]) -> list[tuple[Observation, int]]:
@@ -129,22 +130,17 @@ class FormationArc:
             else:
                 self._ahead = held[-HELD_MAX:]
                 left = [other for other, _ in held[:-HELD_MAX]]
-            self._count_discarded(sum(isinstance(other, RangeObservation) for other in left))
+            self._counts["ranges_no_time"] += sum(isinstance(other, RangeObservation) for other in left)
         return confirmed
-
-    def _count_discarded(self, ranges: int) -> None:
-        self.counts["ranges_held"] -= ranges
-        self.counts["ranges_no_time"] += ranges
 
     def _is_added(self, observation: Observation) -> bool:
         """Keep an observation; return False if it is there already."""
         if isinstance(observation, SatelliteFix):
             key = observation.satellite, observation.gps_ms
             return self._fixes.setdefault(key, observation) is observation
-        self.counts["ranges_held"] -= 1
         # A sender that got no acknowledgement repeats its range.
         if observation in self._known:
-            self.counts["ranges_repeated"] += 1
+            self._counts["ranges_repeated"] += 1
             return False
         self._known.add(observation)
         self.ranges.append(observation)
@@ -156,6 +152,6 @@ class FormationArc:
         self._fixes = {key: entry for key, entry in self._fixes.items() if entry.gps_ms >= begin_ms}
         count = len(self.ranges)
         self.ranges = [measured for measured in self.ranges if measured.gps_ms >= begin_ms]
-        self.counts["ranges_old"] += count - len(self.ranges)
+        self._counts["ranges_old"] += count - len(self.ranges)
         self._known = set(self.ranges)
         self._times = {key: time for key, time in self._times.items() if time.gps_ms >= begin_ms}

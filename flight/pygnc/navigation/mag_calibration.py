@@ -95,20 +95,20 @@ class MagCalibration(msgspec.Struct):
         self.due = seen + min(max(seen // 2, _FEWEST), _MOST)
         limits = CalibrationSettings(field_error_ut=settings.field_error_ut)
         try:
-            found = self.samples.solve(limits)
+            solution = self.samples.solve(limits)
         except CalibrationError:
             return None
         correction = MagnetometerCorrection(settings)
         total = TotalBias(
-            vector3(correction.total_bias_ut(found.bias_ut)),
-            vector3(correction.total_bias_sigma_ut(found.covariance[BIAS, BIAS])),
+            vector3(correction.total_bias_ut(solution.bias_ut)),
+            vector3(correction.total_bias_sigma_ut(solution.covariance[BIAS, BIAS])),
         )
         last, self.last = self.last, total
-        if last is None or not total.agrees(last) or not found.good_enough(limits):
+        if last is None or not total.agrees(last) or not solution.good_enough(limits):
             return None
         is_new = self.reported is None or not total.agrees(self.reported)
         self.known = total
         self.reported = total if is_new else self.reported
         # The filter assumes orthogonal axes of equal scale, as far as the settings' calibration makes them so.
-        residual = MagnetometerBias(found.bias_ut, np.maximum(found.bias_sigma_ut, settings.noise_ut))
+        residual = MagnetometerBias(solution.bias_ut, np.maximum(solution.bias_sigma_ut, settings.noise_ut))
         return AcceptedCalibration(residual, total, is_new)

@@ -28,10 +28,10 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.checkpoint import decode, encode
 from pygnc.estimators.clock.clock_map import ClockMap, ClockVerdict
 from pygnc.estimators.orbit.elements_fit import FittedElements, fit_in_steps
-from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.filter import FilterMemory, OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import RADIUS_RANGE_M, OrbitSettings, ScreeningSettings
-from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState
+from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState, to_ecef
 from pygnc.formats.gps_packet import solution_name, time_sigma_s
 from pygnc.navigation.uploaded_elements import ElementsMemory, ElementsSource, Notice
 
@@ -124,9 +124,9 @@ class FixOutcome(NamedTuple):
 
 
 class _Memory(msgspec.Struct):
-    """State of the tracker that a restarted task needs; `filter` is the checkpoint of the filter."""
+    """State of the tracker that a restarted task needs."""
 
-    filter: bytes = b""
+    filter: FilterMemory | None = None
     coasting: OrbitState | None = None
     clock: ClockMap = msgspec.field(default_factory=ClockMap)
     elements: ElementsMemory = msgspec.field(default_factory=ElementsMemory)
@@ -141,13 +141,9 @@ class _Memory(msgspec.Struct):
 
 
 class OrbitTracker:
-    """Converter of inputs into orbit estimates.
+    """Converter of inputs into orbit estimates; it begins, or continues from a checkpoint.
 
-    Args:
-        settings: Settings of the orbit filter.
-        orientation: Earth orientation parameters.
-        checkpoint: Checkpoint of the tracker to continue from; None to begin.
-        kind: Class of the filter; the ground also runs reference filters.
+    `kind` is the class of the filter: the ground also runs reference filters.
     """
 
     def __init__(
@@ -158,19 +154,15 @@ class OrbitTracker:
         kind: type[OrbitFilter] = OrbitFilter,
     ) -> None:
         self._settings = settings
-        if checkpoint is None:
-            self._memory = _Memory()
-            self._filter = kind(settings, orientation)
-        else:
-            self._memory = decode(checkpoint, _Memory)
-            self._filter = kind.restore(settings, orientation, self._memory.filter)
-        self._elements = ElementsSource(settings, self._filter.frames, self._memory.elements)
-        self._predicted: OrbitState | None = None
+        self._memory = _Memory() if checkpoint is None else decode(checkpoint, _Memory)
+        self._filter = kind(settings, orientation, self._memory.filter)
         self._notices: list[Notice] = []
+        self._elements = ElementsSource(settings, self._filter.frames, self._memory.elements, self._notices)
+        self._predicted: OrbitState | None = None
 
     def checkpoint(self) -> bytes:
         """Return all state that later estimates depend on."""
-        self._memory.filter = self._filter.checkpoint()
+        self._memory.filter = self._filter.memory
         return encode(self._memory)
 
     @property
@@ -199,8 +191,8 @@ class OrbitTracker:
 
     def take_notices(self) -> list[Notice]:
         """Return the events about uploaded elements and screened fixes since the last call."""
-        notices = [*self._elements.notices, *self._notices]
-        self._elements.notices, self._notices = [], []
+        notices = [*self._notices]
+        self._notices.clear()
         return notices
 
     def outcomes(self, message: Message) -> Iterator[FixOutcome]:
@@ -210,7 +202,7 @@ class OrbitTracker:
             yield from self._process_packet(message)
         elif isinstance(message, BatchEnd):
             self._memory.last_input_seq = message.seq
-            yield from map(self._decided, self._filter.initialise_from_buffered())
+            yield from map(self._counted, self._filter.initialise_from_buffered())
         elif isinstance(message, UploadedElements):
             self._elements.take(message)
 
@@ -220,9 +212,40 @@ class OrbitTracker:
         Raises:
             ValueError: The outcome has no state.
         """
-        if outcome.state is None:
+        state, update, memory = outcome.state, outcome.update, self._memory
+        if state is None:
             raise ValueError(f"outcome of input {outcome.seq} has no orbit; an estimate needs one")
-        return self._message(outcome.state, seq, outcome, from_elements=outcome.from_elements)
+        ecef, manoeuvre = to_ecef(state, self._filter.frames), update.manoeuvre if update else None
+        estimate = OrbitEstimate(
+            seq=seq,
+            last_input_seq=memory.last_input_seq,
+            gps_ms=state.gps_ms,
+            fix_gps_ms=self._elements.epoch_gps_ms if outcome.from_elements else memory.fix_gps_ms,
+            position_ecef_m=vector3(ecef.position_m),
+            velocity_ecef_mps=vector3(ecef.velocity_mps),
+            position_sigma_m=vector3(ecef.position_sigma_m),
+            velocity_sigma_mps=vector3(ecef.velocity_sigma_mps),
+            position_gcrf_m=vector3(state.x[POSITION]),
+            velocity_gcrf_mps=vector3(state.x[VELOCITY]),
+            accepted=update is not None and (update.position_accepted or update.velocity_accepted),
+            cause=outcome.cause,
+            nis=update.nis if update else 0.0,
+            nis_dof=update.dof if update else 0,
+            nis_mean=memory.nis_sum / memory.nis_dof if memory.nis_dof else 0.0,
+            nis_count=memory.nis_count,
+            spacecraft_to_gps_ms=self._spacecraft_to_gps_ms,
+            input_seq=outcome.seq,
+            from_elements=outcome.from_elements,
+        )
+        if manoeuvre is None:
+            return estimate
+        return msgspec.structs.replace(
+            estimate,
+            manoeuvre=str(manoeuvre.change),
+            manoeuvre_gps_ms=manoeuvre.first_gps_ms,
+            delta_v_rtn_mps=vector3(np.array(manoeuvre.delta_v_rtn_mps)),
+            delta_v_sigma_rtn_mps=vector3(np.array(manoeuvre.sigma_rtn_mps)),
+        )
 
     def predict_to(self, t_spacecraft_s: int) -> tuple[OrbitEstimate | None, bool]:
         """Continue the prediction towards spacecraft time `t_spacecraft_s` by at most `PREDICTION_SLICE_MS`.
@@ -233,15 +256,18 @@ class OrbitTracker:
         state = self._predicted or self._filter.state
         now_ms = self._memory.clock.to_gps_ms(t_spacecraft_s)
         if state is None or (now_ms is not None and now_ms > self._memory.fix_gps_ms + PREDICTION_MAX_MS):
-            found = self._elements.at_spacecraft_time(t_spacecraft_s, self._memory.clock)
-            return (None if found is None else self._message(found, 0, None, from_elements=True)), False
+            by_elements = self._elements.at_spacecraft_time(t_spacecraft_s, self._memory.clock)
+            return (None if by_elements is None else self._prediction(by_elements, from_elements=True)), False
         if now_ms is None or now_ms <= state.gps_ms:
             return None, False
         target_ms = min(now_ms, state.gps_ms + PREDICTION_SLICE_MS)
         self._predicted = self._filter.predict(target_ms, state)
         if target_ms < now_ms:
             return None, True
-        return self._message(self._predicted, 0, None), False
+        return self._prediction(self._predicted), False
+
+    def _prediction(self, state: OrbitState, *, from_elements: bool = False) -> OrbitEstimate:
+        return self.estimate(FixOutcome(0, None, state, "", None, from_elements), 0)
 
     def _process_packet(self, packet: GnssFix) -> Iterator[FixOutcome]:
         self._count("fixes_received")
@@ -257,11 +283,11 @@ class OrbitTracker:
                 self._notices.append(Notice("warning", "fixes_beyond_radius", self._radius_text(packet)))
             state = self._coast(gps_ms)
             by_elements = self._by_elements(packet, gps_ms, cause) if state is None else None
-            found = by_elements is not None
-            yield FixOutcome(packet.seq, gps_ms, by_elements or state, str(cause), None, from_elements=found)
+            from_elements = by_elements is not None
+            yield FixOutcome(packet.seq, gps_ms, by_elements or state, str(cause), None, from_elements)
             return
         self._count("fixes_waiting")
-        yield from map(self._decided, self._filter.process(fix_from(packet, self._settings.screening)))
+        yield from map(self._counted, self._filter.process(fix_from(packet, self._settings.screening)))
 
     def _only_radius_rejected(self) -> bool:
         """Return True once: when as many fixes as an initialisation needs were rejected by radius, and none used."""
@@ -302,7 +328,7 @@ class OrbitTracker:
             return None
         return self._elements.at_spacecraft_time(t_spacecraft_s, clock) if gps_ms is None else self._elements.at(gps_ms)
 
-    def _decided(self, update: OrbitUpdate) -> FixOutcome:
+    def _counted(self, update: OrbitUpdate) -> FixOutcome:
         memory, state = self._memory, update.state
         memory.counts["fixes_waiting"] -= 1
         if update.position_accepted or update.velocity_accepted:
@@ -324,43 +350,6 @@ class OrbitTracker:
 
     def _count(self, name: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1
-
-    def _message(
-        self, state: OrbitState, seq: int, outcome: FixOutcome | None, *, from_elements: bool = False
-    ) -> OrbitEstimate:
-        ecef = self._filter.ecef(state)
-        memory, update = self._memory, outcome.update if outcome else None
-        manoeuvre = update.manoeuvre if update else None
-        estimate = OrbitEstimate(
-            seq=seq,
-            last_input_seq=memory.last_input_seq,
-            gps_ms=state.gps_ms,
-            fix_gps_ms=self._elements.epoch_gps_ms if from_elements else memory.fix_gps_ms,
-            position_ecef_m=vector3(ecef.position_m),
-            velocity_ecef_mps=vector3(ecef.velocity_mps),
-            position_sigma_m=vector3(ecef.position_sigma_m),
-            velocity_sigma_mps=vector3(ecef.velocity_sigma_mps),
-            position_gcrf_m=vector3(state.x[POSITION]),
-            velocity_gcrf_mps=vector3(state.x[VELOCITY]),
-            accepted=update is not None and (update.position_accepted or update.velocity_accepted),
-            cause=outcome.cause if outcome else "",
-            nis=update.nis if update else 0.0,
-            nis_dof=update.dof if update else 0,
-            nis_mean=memory.nis_sum / memory.nis_dof if memory.nis_dof else 0.0,
-            nis_count=memory.nis_count,
-            spacecraft_to_gps_ms=self._spacecraft_to_gps_ms,
-            input_seq=outcome.seq if outcome else 0,
-            from_elements=from_elements,
-        )
-        if manoeuvre is None:
-            return estimate
-        return msgspec.structs.replace(
-            estimate,
-            manoeuvre=str(manoeuvre.change),
-            manoeuvre_gps_ms=manoeuvre.first_gps_ms,
-            delta_v_rtn_mps=vector3(np.array(manoeuvre.delta_v_rtn_mps)),
-            delta_v_sigma_rtn_mps=vector3(np.array(manoeuvre.sigma_rtn_mps)),
-        )
 
     @property
     def _spacecraft_to_gps_ms(self) -> int | None:

@@ -14,8 +14,11 @@ from pygnc.bus.messages import DeviceReading, SensorSample
 from pygnc.estimators.attitude.measurement_models import measurement_models
 from pygnc.estimators.attitude.settings import AttitudeSettings, OwnSensorSettings
 
-_REPLACED: Final = {"gyro": "gyro_imu_rad_s", "magnetometer": "mag_imu_ut"}
-"""Settings of sensors that replace one of the host's, with the field of the sample."""
+_REPLACED: Final = {
+    "gyro": ("gyro_imu_rad_s", ("rate_x_rad_s", "rate_y_rad_s", "rate_z_rad_s")),
+    "magnetometer": ("mag_imu_ut", ("mag_x_t", "mag_y_t", "mag_z_t")),
+}
+"""Settings of sensors that replace one of the host's, with the field of the sample and the values of the device."""
 _UT_PER_T: Final = 1e6
 
 DeviceValues = Mapping[str, tuple[str, ...]]
@@ -24,10 +27,7 @@ DeviceValues = Mapping[str, tuple[str, ...]]
 
 def device_values(settings: AttitudeSettings) -> DeviceValues:
     """Return the values of a device that each setting of `OwnSensorSettings` names."""
-    replaced = {
-        "gyro": ("rate_x_rad_s", "rate_y_rad_s", "rate_z_rad_s"),
-        "magnetometer": ("mag_x_t", "mag_y_t", "mag_z_t"),
-    }
+    replaced = {name: words for name, (_, words) in _REPLACED.items()}
     return replaced | {model.name: model.device_values for model in measurement_models(settings) if model.device_values}
 
 
@@ -41,12 +41,12 @@ class OwnSensors(msgspec.Struct):
         for name, words in values.items():
             if reading.device == getattr(settings, name):
                 values_by_word = (reading.values.get(word) for word in words)
-                found = tuple(
+                numbers = tuple(
                     value for value in values_by_word if isinstance(value, int | float) and math.isfinite(value)
                 )
                 factor = _UT_PER_T if name == "magnetometer" else 1.0
-                if len(found) == len(words):
-                    self.newest[name] = reading.t_mono_ns, tuple(factor * value for value in found)
+                if len(numbers) == len(words):
+                    self.newest[name] = reading.t_mono_ns, tuple(factor * value for value in numbers)
 
     def measured(self, sample: SensorSample, settings: OwnSensorSettings, values: DeviceValues) -> SensorSample:
         """Return a sample with the readings of own sensors.
@@ -64,7 +64,7 @@ class OwnSensors(msgspec.Struct):
             t_mono_ns, reading = self.newest.get(name, (-math.inf, ()))
             is_fresh = sample.t_mono_ns - t_mono_ns <= 1e9 * settings.age_max_s
             if name in _REPLACED:
-                replaced[_REPLACED[name]] = reading if is_fresh else (math.nan,) * 3
+                replaced[_REPLACED[name][0]] = reading if is_fresh else (math.nan,) * 3
             elif is_fresh:
                 readings[name] = reading
         if not replaced and not readings:

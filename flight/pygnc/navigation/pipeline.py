@@ -23,7 +23,7 @@ The trackers are imported where they are made: a flight process has the memory f
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from pygnc.bus.messages import (
     AttitudeEstimate,
@@ -38,8 +38,8 @@ from pygnc.bus.messages import (
 
 if TYPE_CHECKING:
     from pygnc.estimators.formation.solution import FormationSolution
-    from pygnc.navigation.attitude import AttitudeTracker, SampleOutcome  # noqa: F401 - in the bases of the stages
-    from pygnc.navigation.formation import FormationResult, FormationTracker, Problem  # noqa: F401 - likewise
+    from pygnc.navigation.attitude import AttitudeTracker, SampleOutcome
+    from pygnc.navigation.formation import FormationResult, FormationTracker, Problem
     from pygnc.navigation.orbit import FixOutcome, OrbitTracker
 
     Solve = Callable[[Problem], FormationResult | None]
@@ -84,31 +84,14 @@ def orbit_response(tracker: "OrbitTracker", message: Message, first_seq: int) ->
 # --- 2. and 3. Attitude and formation ---------------------------------------------------------------------------------
 
 
-class OrbitUser(Protocol):
-    """Tracker that needs the orbit."""
-
-    @property
-    def awaits_orbit(self) -> bool:
-        """True if the next message must come from the orbit stream."""
-
-    def take_orbit(self, message: OrbitMessage) -> None:
-        """Process the next message of the orbit stream; call it only while `awaits_orbit`."""
-
-
-_Tracker = TypeVar("_Tracker", bound=OrbitUser)
+_Tracker = TypeVar("_Tracker", "AttitudeTracker", "FormationTracker")
 _Result = TypeVar("_Result")
 
 
 class Stage(ABC, Generic[_Tracker, _Result]):
     """A tracker with its two streams of messages, which it takes in an order that depends on the messages only.
 
-    Args:
-        tracker: The tracker.
-        last_input_seq: Number of the last input that the tracker has processed.
-        last_orbit_seq: Number of the last orbit message that it has processed.
-
     Attributes:
-        tracker: The tracker.
         inputs: Inputs that have arrived and are not processed yet.
         orbits: Orbit messages that have arrived and are not processed yet.
         last_input_seq: Number of the last input whose results are complete.
@@ -116,7 +99,7 @@ class Stage(ABC, Generic[_Tracker, _Result]):
     """
 
     def __init__(self, tracker: _Tracker, last_input_seq: int = 0, last_orbit_seq: int = 0) -> None:
-        self.tracker = tracker
+        self.tracker: _Tracker = tracker
         self.inputs: deque[Message] = deque()
         self.orbits: deque[Message] = deque()
         self.last_input_seq = last_input_seq
@@ -179,7 +162,7 @@ class FormationStage(Stage["FormationTracker", list[FormationMessage]]):
     """Stage of the formation.
 
     Attributes:
-        solution: Newest solution that `solve_now` has found.
+        solution: Newest solution of `solve_now`.
     """
 
     solution: "FormationSolution | None" = None
@@ -226,13 +209,7 @@ class PipelineResult(NamedTuple):
 
 
 class Pipeline:
-    """The trackers of one satellite, run in one thread.
-
-    Args:
-        orbit: Tracker of the orbit.
-        attitude: Stage of the attitude; None to leave it out.
-        formation: Stage of the formation; None to leave it out.
-    """
+    """The trackers of one satellite, run in one thread. A stage that is None is left out."""
 
     def __init__(self, orbit: "OrbitTracker", attitude: AttitudeStage | None, formation: FormationStage | None) -> None:
         self.orbit = orbit

@@ -47,22 +47,15 @@ class ElementsMemory(msgspec.Struct):
 
 
 class ElementsSource:
-    """Orbits by the newest uploaded elements.
+    """Orbits by the newest uploaded elements. It changes `memory`, and appends events to `notices`."""
 
-    Args:
-        settings: Settings of the orbit.
-        frames: Rotations between GCRF and ITRF.
-        memory: State of the source, which is changed.
-
-    Attributes:
-        notices: Events that nobody has reported yet.
-    """
-
-    def __init__(self, settings: OrbitSettings, frames: EarthFrames, memory: ElementsMemory) -> None:
+    def __init__(
+        self, settings: OrbitSettings, frames: EarthFrames, memory: ElementsMemory, notices: list[Notice]
+    ) -> None:
         self._settings = settings
         self._frames = frames
         self.memory = memory
-        self.notices: list[Notice] = []
+        self._notices = notices
 
     @property
     def epoch_gps_ms(self) -> int:
@@ -71,7 +64,7 @@ class ElementsSource:
         return upload.elements.epoch_gps_ms if upload and upload.elements else 0
 
     def take(self, upload: UploadedElements) -> None:
-        """Use newly uploaded elements from now on; a refused file changes nothing."""
+        """Use newly uploaded elements from now on; ignore a refused file."""
         if upload.elements is not None:
             self.memory.upload, self.memory.is_reported = upload, False
 
@@ -123,4 +116,4 @@ class ElementsSource:
         if not self.memory.is_reported:
             self.memory.is_reported = True
             text = f"{reason}; the elements are not used, upload newer ones"
-            self.notices.append(Notice("error", "elements_refused", text))
+            self._notices.append(Notice("error", "elements_refused", text))

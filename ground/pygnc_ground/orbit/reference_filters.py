@@ -21,10 +21,11 @@ from filterpy.kalman import MerweScaledSigmaPoints, UnscentedKalmanFilter
 
 from pygnc.common.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.dynamics import LinearStep
 from pygnc.estimators.orbit.error_models import Hypotheses, InnovationTest
-from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.measurement import Fix, Observation, linearise_fix
+from pygnc.estimators.orbit.filter import FilterMemory, OrbitFilter
+from pygnc.estimators.orbit.measurement import Fix, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
 
@@ -46,9 +47,11 @@ class ReferenceFilter(OrbitFilter, ABC):
     def _update_by_library(self, state: OrbitState, observe: Observe) -> tuple[Array, Array, float]:
         """Return state vector (10,), covariance (10, 10) and normalised innovation squared after an observation."""
 
-    def __init__(self, settings: OrbitSettings, orientation: EarthOrientationTable) -> None:
+    def __init__(
+        self, settings: OrbitSettings, orientation: EarthOrientationTable, memory: FilterMemory | None = None
+    ) -> None:
         measurement = replace(settings.measurement, correlated_errors=False)
-        super().__init__(replace(settings, measurement=measurement, manoeuvre_detection=False), orientation)
+        super().__init__(replace(settings, measurement=measurement, manoeuvre_detection=False), orientation, memory)
 
     def _propagated(self, state: OrbitState, gps_ms: int, empirical_factor: float) -> OrbitState:
         if gps_ms < state.gps_ms:
@@ -93,8 +96,10 @@ class UkfOrbitFilter(ReferenceFilter):
     covariance; the update itself uses the sigma points.
     """
 
-    def __init__(self, settings: OrbitSettings, orientation: EarthOrientationTable) -> None:
-        super().__init__(settings, orientation)
+    def __init__(
+        self, settings: OrbitSettings, orientation: EarthOrientationTable, memory: FilterMemory | None = None
+    ) -> None:
+        super().__init__(settings, orientation, memory)
         # alpha 1 and kappa 3 - n fit a Gaussian's fourth moments along each column of the root. The centre's weight is
         # negative, but with beta >= alpha^2 covariances about the mean are sums of squares all the same.
         self._points = MerweScaledSigmaPoints(SIZE, alpha=1.0, beta=2.0, kappa=3.0 - SIZE)

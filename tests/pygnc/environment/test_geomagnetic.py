@@ -34,7 +34,7 @@ def igrf() -> MainField:
 
 
 def places(count: int) -> Array:
-    """Positions from 300 to 1000 km in all directions, both poles and their surroundings first, shape (count, 3)."""
+    """Positions from 300 to 1000 km in all directions, both poles and points near them first, shape (count, 3)."""
     random = np.random.default_rng(5)
     directions = random.normal(size=(count, 3))
     directions[:4] = (0.0, 0.0, 1.0), (0.0, 0.0, -1.0), (1e-9, 0.0, 1.0), (1e-3, -1e-3, -1.0)

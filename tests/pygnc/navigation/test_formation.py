@@ -279,7 +279,7 @@ def test_complete_stages_are_not_computed_again(said: list[FormationMessage], mo
     posed, stages = tracker.stage
     assert posed == "arc"
     assert stages >= 4
-    monkeypatch.setattr("pygnc.estimators.formation.batch_solver.minimise", None)
+    monkeypatch.setattr("pygnc.estimators.formation.arc_solver.minimise", None)
     monkeypatch.setattr("pygnc.estimators.formation.search.FormationSearch.candidates", None)
     again = restarted(tracker, batch.inputs())
     assert again.stage == (posed, stages)

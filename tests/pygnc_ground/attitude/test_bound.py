@@ -25,7 +25,7 @@ def true(flight: Truth) -> TrueAttitude:
 def bound(flight: Truth, change: Callable[[AttitudeSample], AttitudeSample] = lambda sample: sample) -> AttitudeBound:
     seen = [
         BoundSample(row, change(sample), around)
-        for row, (sample, around) in enumerate(zip(flight.samples, flight.surroundings, strict=True))
+        for row, (sample, around) in enumerate(zip(flight.samples, flight.environments, strict=True))
     ]
     return attitude_bound(seen, true(flight), SETTINGS)
 
@@ -66,7 +66,7 @@ def test_a_static_body_under_one_vector_has_the_bound_of_the_closed_form() -> No
     )
     count, field_ut = 26, np.array([0.0, 0.0, 40.0])
     truth = TrueAttitude(np.tile([1.0, 0.0, 0.0, 0.0], (count, 1)), *(np.zeros((count, 3)) for _ in range(3)))
-    dark = replace(FLIGHT.surroundings[0], field_gcrf_ut=field_ut, sunlit_fraction=0.0)
+    dark = replace(FLIGHT.environments[0], field_gcrf_ut=field_ut, sunlit_fraction=0.0)
     reading = np.array(SETTINGS.mounting.imu_from_body) @ field_ut
     seen = [
         BoundSample(row, AttitudeSample(1000 + 5000 * row, reading, np.zeros(3), np.zeros(6)), dark)
@@ -91,7 +91,7 @@ def test_noise_of_the_readings_hardly_changes_it() -> None:
 def test_rows_of_the_truth_may_be_half_a_minute_apart() -> None:
     truth = true(FLIGHT)
     truth.quaternion[np.arange(len(truth.quaternion)) % 5 > 0] = np.nan
-    seen = [BoundSample(row, *pair) for row, pair in enumerate(zip(FLIGHT.samples, FLIGHT.surroundings, strict=True))]
+    seen = [BoundSample(row, *pair) for row, pair in enumerate(zip(FLIGHT.samples, FLIGHT.environments, strict=True))]
     sparse = attitude_bound(seen, truth, SETTINGS)
     assert rms_deg(sparse.filter_rad[SETTLED:500]) == pytest.approx(rms_deg(BOUND.filter_rad[SETTLED:500]), rel=0.01)
 
@@ -99,7 +99,7 @@ def test_rows_of_the_truth_may_be_half_a_minute_apart() -> None:
 def test_outside_the_truth_and_without_it_there_is_no_bound() -> None:
     truth = true(FLIGHT)
     truth.quaternion[:50] = truth.quaternion[200:] = np.nan
-    seen = [BoundSample(row, *pair) for row, pair in enumerate(zip(FLIGHT.samples, FLIGHT.surroundings, strict=True))]
+    seen = [BoundSample(row, *pair) for row, pair in enumerate(zip(FLIGHT.samples, FLIGHT.environments, strict=True))]
     part = attitude_bound(seen, truth, SETTINGS)
     assert (np.flatnonzero(np.isfinite(part.filter_rad)) == np.arange(50, 200)).all()
     truth.quaternion[:] = np.nan

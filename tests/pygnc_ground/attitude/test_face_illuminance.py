@@ -17,7 +17,7 @@ def compared(
     return face_illuminance(
         lux,
         [update.state if states else None for update in updates],
-        [around if places else None for around in truth.surroundings],
+        [around if places else None for around in truth.environments],
         SETTINGS,
     )
 
@@ -37,7 +37,7 @@ def share(row: int) -> Array:
             [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
         ]
     )
-    around = TRUTH.surroundings[row]
+    around = TRUTH.environments[row]
     to_sun = SUN_M - around.position_gcrf_m
     normals = NORMALS @ gcrf_from_body.T
     light = earth_albedo(around.position_gcrf_m, SUN_M)
@@ -68,7 +68,7 @@ def test_a_dead_face_is_dark_where_the_sun_is_before_it() -> None:
 
 
 def test_nothing_is_dark_in_the_shadow() -> None:
-    shadowed = np.array([around.sunlit_fraction == 0.0 for around in TRUTH.surroundings])
+    shadowed = np.array([around.sunlit_fraction == 0.0 for around in TRUTH.environments])
     assert shadowed.sum() > 30
     assert not LIGHT.dark[shadowed].any()
 

@@ -15,7 +15,7 @@ from pygnc.estimators.orbit.dynamics import LinearStep
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import SIZE, OrbitState
+from pygnc.estimators.orbit.state import SIZE, OrbitState, to_ecef
 from pygnc_ground.orbit.reference_filters import Observe, ReferenceFilter, UkfOrbitFilter
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, Truth, displaced, make_fixes, position_only, sun_synchronous
 
@@ -207,7 +207,7 @@ def test_predictions_agree_with_the_flight_filter(fixes: list[Fix]) -> None:
         ours.process(fix)
         theirs.process(fix)
     expected, predicted = (one.predict(fixes[100].gps_ms) for one in (ours, theirs))
-    for of_ours, of_theirs in zip(ours.ecef(expected), theirs.ecef(predicted), strict=True):
+    for of_ours, of_theirs in zip(to_ecef(expected, ours.frames), to_ecef(predicted, theirs.frames), strict=True):
         np.testing.assert_allclose(of_ours, of_theirs, rtol=1e-9, atol=1e-9)
     np.testing.assert_array_equal(theirs.predict(fixes[100].gps_ms, predicted).x, predicted.x)
     with pytest.raises(ValueError, match="back"):

@@ -90,17 +90,11 @@ def _directions(mag_ut: Array) -> npt.NDArray[np.intp]:
     for turned in (1, 2):
         place = 0.5 * (seen_ut[row, (axis + turned) % 3] / size + 1.0)
         cells = cells * _CELLS + np.minimum((_CELLS * place).astype(np.intp), _CELLS - 1)
-    found: npt.NDArray[np.intp] = cells
-    return found
+    indices: npt.NDArray[np.intp] = cells
+    return indices
 
 
 def _share(sizes: npt.NDArray[np.intp], wanted: int) -> int:
     """Return the largest number of readings per cell with which all cells keep at most `wanted`; at least 1."""
-    low, high = 1, max(int(sizes.max()), 1)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if np.minimum(sizes, middle).sum() <= wanted:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    shares = np.arange(1, int(sizes.max()) + 1)
+    return max(1, int((np.minimum(sizes[:, None], shares).sum(axis=0) <= wanted).sum()))

@@ -47,7 +47,6 @@ from pygnc.estimators.attitude.window import (
     initial_bias_prior,
     with_calibrated_bias,
 )
-from pygnc.estimators.checkpoint import decode, encode
 from pygnc.estimators.kalman import triangular
 
 _BACKWARDS_MAX: Final = 3
@@ -57,9 +56,9 @@ _WITHOUT_FIELD_MAX_MS: Final = 3_600_000
 unobserved, and the resolution of the gyro makes an error of some degrees per hour.
 """
 _UNUSED_MAX: Final = 3
-"""Successive samples with evidence of which nothing was used that end a track."""
+"""Number of successive samples with evidence, none of it accepted, that end a track."""
 _STUCK_SHARE: Final = 0.3
-"""Sigma of the attitude when an axis is found stuck, as a fraction of that of an unknown attitude."""
+"""Sigma of the attitude when a stuck axis is detected, as a fraction of that of an unknown attitude."""
 
 
 @unique
@@ -114,7 +113,7 @@ class AttitudeUpdate:
     time_sigma_s: float = 0.0
 
 
-class _Memory(msgspec.Struct, forbid_unknown_fields=True):
+class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
     """State of the attitude filter that a restarted task needs."""
 
     search: Search
@@ -134,25 +133,33 @@ class _Memory(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class AttitudeFilter:
-    """Filter that estimates attitudes from samples; about 0.2 ms each once the attitude is known, constant memory."""
+    """Filter that estimates attitudes from samples; about 0.2 ms each once the attitude is known, constant memory.
 
-    def __init__(self, settings: AttitudeSettings) -> None:
+    Args:
+        settings: Settings of the filter.
+        memory: Memory of an earlier filter, from which this one continues bit for bit; None to begin.
+
+    Attributes:
+        memory: State that a restarted task needs.
+    """
+
+    def __init__(self, settings: AttitudeSettings, memory: FilterMemory | None = None) -> None:
         self.settings = settings
         self._models = measurement_models(settings)
         self._ekf = MultiplicativeEkf(settings, self._models)
-        self._memory = _Memory(Search(settings, initial_bias_prior(settings)))
+        self.memory = memory or FilterMemory(Search(settings, initial_bias_prior(settings)))
 
     @property
     def state(self) -> AttitudeState | None:
         """Estimate after the last sample; None while the attitude is unknown."""
-        return None if self._memory.track is None else self._memory.track.state
+        return None if self.memory.track is None else self.memory.track.state
 
     @property
     def mag_bias_ut(self) -> Array | None:
         """Magnetometer bias in sensor axes, uT, shape (3,), with or without an attitude; None while it is unknown."""
-        if self._memory.track is not None:
-            return self._memory.track.state.mag_bias_ut
-        prior = self._memory.search.prior
+        if self.memory.track is not None:
+            return self.memory.track.state.mag_bias_ut
+        prior = self.memory.search.prior
         return prior.mean[3:] if field_direction_known(prior) else None
 
     def process(self, sample: AttitudeSample, environment: AttitudeEnvironment | None) -> AttitudeUpdate:
@@ -163,7 +170,7 @@ class AttitudeFilter:
             environment: Environment at its time; None if the orbit is unknown. A track is propagated through such
                 samples by the gyro alone, until its attitude is as good as unknown.
         """
-        memory = self._memory
+        memory = self.memory
         if not _finite(sample):
             return self._result(sample, environment, None, AttitudeRejectCause.NOT_FINITE)
         if memory.last_ms is not None and sample.gps_ms <= memory.last_ms and not self._clock_was_set(sample):
@@ -187,32 +194,17 @@ class AttitudeFilter:
 
     def set_calibrated_bias(self, calibrated: MagnetometerBias) -> None:
         """Start searches with this magnetometer bias; a current track does not change."""
-        self._memory.calibrated = calibrated
-        if self._memory.track is None:
-            search = self._memory.search
+        self.memory.calibrated = calibrated
+        if self.memory.track is None:
+            search = self.memory.search
             search.prior = with_calibrated_bias(search.prior, calibrated)
-
-    def checkpoint(self) -> bytes:
-        """Return the memory of the filter; `restore` continues from it bit for bit."""
-        return encode(self._memory)
-
-    @classmethod
-    def restore(cls, settings: AttitudeSettings, checkpoint: bytes) -> "AttitudeFilter":
-        """Return a filter that continues from a checkpoint.
-
-        Raises:
-            ValueError: The checkpoint is damaged.
-        """
-        restored = cls(settings)
-        restored._memory = decode(checkpoint, _Memory)
-        return restored
 
     # --- Track -----------------------------------------------------------------------------------------------------
 
     def _update_track(
         self, track: Track, sample: AttitudeSample, environment: AttitudeEnvironment | None
     ) -> AttitudeUpdate:
-        memory, settings = self._memory, self.settings
+        memory, settings = self.memory, self.settings
         update = self._ekf.process(
             track, sample, environment, memory.health, time_tags=memory.errors.time_tags, inflation=memory.inflation
         )
@@ -233,13 +225,13 @@ class AttitudeFilter:
 
     def _judge(self, update: TrackUpdate) -> None:
         """Abandon a track that the readings contradict or whose uncertainty is too large."""
-        memory, track = self._memory, update.track
+        memory, track = self.memory, update.track
         is_supported = any(one.is_evidence and one.is_used for one in update.innovations.values())
         verdicts = [
             model.verdict(track.memory(model.name), track.samples, is_supported=is_supported) for model in self._models
         ]
         if Verdict.WRONG in verdicts or track.unused >= _UNUSED_MAX:
-            # A wrong attitude has led to wrong biases.
+            # With a wrong attitude, the estimated biases are wrong, too.
             self._abandon_track(keep_biases=False)
             memory.was_contradicted = True
             return
@@ -266,7 +258,7 @@ class AttitudeFilter:
 
     def _abandon_track(self, *, keep_biases: bool = True) -> None:
         """Begin a new search, with the biases of the track if they are to be kept."""
-        memory = self._memory
+        memory = self.memory
         if memory.track is None:
             return
         state, settings = memory.track.state, self.settings
@@ -282,7 +274,7 @@ class AttitudeFilter:
 
         The clock was set back if several such samples in a row are in ascending order.
         """
-        memory = self._memory
+        memory = self.memory
         count, last_ms = memory.backwards
         memory.backwards = (count + 1 if sample.gps_ms > last_ms else 1), sample.gps_ms
         if memory.backwards[0] < _BACKWARDS_MAX:
@@ -295,7 +287,7 @@ class AttitudeFilter:
     # --- Search ----------------------------------------------------------------------------------------------------
 
     def _update_search(self, sample: AttitudeSample, environment: AttitudeEnvironment | None) -> AttitudeUpdate:
-        memory = self._memory
+        memory = self.memory
         if environment is not None and not memory.health.gyro.beyond_range.any() and not memory.was_contradicted:
             measured = self._measured_state(sample)
             if measured is not None:
@@ -308,10 +300,10 @@ class AttitudeFilter:
             cause = AttitudeRejectCause.NO_ENVIRONMENT if environment is None else None
             return self._result(sample, environment, None, cause)
         sources = light_sources(environment, self.settings)
-        found = memory.search.process(WindowSample(sample, environment, sources))
-        if found is None:
+        first = memory.search.process(WindowSample(sample, environment, sources))
+        if first is None:
             return self._result(sample, environment, None, None)
-        memory.track = self._widened(Track(found, sample.gyro_imu_rad_s), memory.health.gyro.stuck)
+        memory.track = self._widened(Track(first, sample.gyro_imu_rad_s), memory.health.gyro.stuck)
         if memory.search.excluded_face is not None:
             suspected = memory.health.faces.with_suspect(memory.search.excluded_face)
             memory.health = memory.health._replace(faces=suspected)
@@ -322,11 +314,11 @@ class AttitudeFilter:
 
     def _measured_state(self, sample: AttitudeSample) -> AttitudeState | None:
         """Return the state at a sample whose attitude a sensor measures; None if none does."""
-        memory, settings = self._memory, self.settings
-        found = next(filter(None, (model.attitude(sample) for model in self._models)), None)
-        if found is None:
+        memory, settings = self.memory, self.settings
+        measured = next(filter(None, (model.attitude(sample) for model in self._models)), None)
+        if measured is None:
             return None
-        quaternion, attitude_root = found
+        quaternion, attitude_root = measured
         prior, sigma, slow = memory.search.prior, memory.errors.sigma(settings), np.zeros(SIZE - ATTITUDE.stop)
         sigma[GYRO_BIAS], sigma[MAG_BIAS] = prior.sigma[:3], prior.sigma[3:]
         sigma[GYRO_SCALE], sigma[FIELD_ERROR] = settings.gyro.scale_sigma, settings.magnetometer.field_error_ut
@@ -349,7 +341,7 @@ class AttitudeFilter:
         restarted: bool = False,
     ) -> AttitudeUpdate:
         """Return the result of a sample; `track` is None if it gives no attitude for the sample's time."""
-        memory, settings = self._memory, self.settings
+        memory, settings = self.memory, self.settings
         if track is not None:
             fine = track.state.attitude_sigma_rad < settings.start.fine_sigma_rad
             mode = Mode.FINE if fine else Mode.COARSE

@@ -7,17 +7,12 @@ import numpy as np
 
 from pygnc.common.arrays import Array, cross_matrix
 from pygnc.estimators.attitude.measurement_model import (
-    Accepted,
     MeasurementModel,
     ModelMemory,
-    Observation,
     Prediction,
     Tested,
-    VectorInnovation,
     Verdict,
-    projected_errors,
 )
-from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
@@ -29,7 +24,7 @@ from pygnc.estimators.attitude.state import (
     SIZE,
     AttitudeState,
 )
-from pygnc.estimators.kalman import chi_square
+from pygnc.estimators.kalman import Observation
 
 _IDENTITY: Final = np.eye(3)
 _REJECTED_WEIGHT: Final = 1.0 / 100.0
@@ -45,7 +40,7 @@ _ENDED_SAMPLES: Final = 3
 _DISTURBED_MAX: Final = 36
 """Readings without a change from which a disturbance may end without one."""
 _YOUNG_SAMPLES: Final = 150
-"""Samples of a track before which the magnetometer ends it sooner."""
+"""Number of samples of a track up to which a long disturbance ends it."""
 _MISLED_SIGMA_RAD: Final = math.radians(8.0)
 """Uncertainty of an attitude that a wrong magnetometer bias has misled."""
 
@@ -66,7 +61,6 @@ class Magnetometer(MeasurementModel):
         body_from_gcrf: Array,
         mag_imu_ut: Array,
         environment: AttitudeEnvironment,
-        factor: float,
     ) -> Observation:
         """Return the observation of the magnetometer.
 
@@ -75,7 +69,6 @@ class Magnetometer(MeasurementModel):
             body_from_gcrf: Rotation matrix of its attitude, shape (3, 3).
             mag_imu_ut: Reading in sensor axes, uT, shape (3,).
             environment: Modelled field and sunlight.
-            factor: Multiplies the standard deviations.
         """
         field_body = body_from_gcrf.dot(environment.field_gcrf_ut + state.field_error_gcrf_ut)
         matrix = (_IDENTITY + state.mag_matrix_error).dot(self._magnetometer_from_body)
@@ -88,39 +81,27 @@ class Magnetometer(MeasurementModel):
             partials[axis, MAG_MATRIX.start + 3 * axis : MAG_MATRIX.start + 3 * axis + 3] = ideal
         partials[:, PANEL_FIELD] = environment.sunlit_fraction * _IDENTITY
         predicted = matrix.dot(field_body) + state.mag_bias_ut + environment.sunlit_fraction * state.panel_field_ut
-        return Observation(mag_imu_ut - predicted, partials, factor * self._sigma_ut)
+        return Observation(mag_imu_ut - predicted, partials, self._sigma_ut)
 
     def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
         """Return the tested reading of a sample; None if it is unusable."""
         if sample.field_unusable:
             return None
-        step, tag_variance_s2 = prediction.step, prediction.tag_variance_s2
-        factor = self._factor(memory)
-        residual, partials, sigma = self.observation(
-            step.state, prediction.body_from_gcrf, sample.mag_imu_ut, prediction.environment, factor
+        observation = self.observation(
+            prediction.step.state, prediction.body_from_gcrf, sample.mag_imu_ut, prediction.environment
         )
-        projected, d_time, covariance = projected_errors(partials, sigma, prediction)
-        distance = chi_square(residual, covariance)
-        sample_variance = 2.0 * float(sigma[0]) ** 2
-        jumped = memory.left is not None and self._jumped(
-            residual - memory.left, step, d_time, sample_variance, tag_variance_s2
-        )
+        jumped = memory.left is not None and self._jumped(observation, memory, memory.left, prediction)
         if memory.disturbed:
             ended = jumped or not _ENDED_SAMPLES < memory.disturbed <= _DISTURBED_MAX
-            is_accepted = ended and distance <= _ENDED_GATE
+            gate = _ENDED_GATE if ended else -math.inf
         else:
-            is_accepted = not jumped and distance <= self._settings.magnetometer.gate
+            gate = -math.inf if jumped else self._settings.magnetometer.gate
         weight = max(_REJECTED_WEIGHT, 1.0 / (prediction.samples + _FIRST_SAMPLES))
-        rejected = memory.rejected + weight * ((not is_accepted) - memory.rejected)
-        innovation = VectorInnovation(residual, np.sqrt(covariance.diagonal()), is_accepted, False, distance)  # noqa: FBT003
-        if not is_accepted:
-            disturbed = 1 if jumped else memory.disturbed + 1
-            after = ModelMemory(memory.misfit, rejected, disturbed=disturbed)
-            return Tested(innovation, partials, after, None, prediction.health)
-        # With unadapted sigmas, the squares would be larger by about the square of the factor.
-        after = ModelMemory(memory.misfit_after(distance * factor * factor / 3.0), rejected)
-        accepted = Accepted(residual, projected, sigma, d_time)
-        return Tested(innovation, partials, after, accepted, prediction.health)
+        tested = self._tested(observation, memory, prediction, gate=gate, rejected_weight=weight, is_evidence=False)
+        if tested.accepted is not None:
+            return tested
+        disturbed = 1 if jumped else memory.disturbed + 1
+        return tested._replace(memory=tested.memory._replace(disturbed=disturbed))
 
     def without_reading(self, memory: ModelMemory) -> ModelMemory:
         """Return the memory after a sample without a reading."""
@@ -147,18 +128,19 @@ class Magnetometer(MeasurementModel):
         inflation[ATTITUDE] = _MISLED_SIGMA_RAD
         return ModelMemory(misfit=memory.misfit), inflation
 
-    def _jumped(
-        self, change_ut: Array, step: AttitudeStep, d_time: Array, variance_ut2: float, tag_variance_s2: float
-    ) -> bool:
+    def _jumped(self, observation: Observation, memory: ModelMemory, left_ut: Array, prediction: Prediction) -> bool:
         """Return True if residuals of two successive readings differ by more than noise and rotation explain.
 
         Errors of attitude and biases change them slowly; a magnetorquer that is switched changes them at once.
         """
-        gate = self._settings.magnetometer.gate
+        gate, step = self._settings.magnetometer.gate, prediction.step
+        change_ut = observation.residual - left_ut
+        variance_ut2: float = 2.0 * (self._factor(memory) * float(observation.sigma[0])) ** 2
         square = float(change_ut.dot(change_ut))
         if square <= gate * variance_ut2:
             return False
         matrix_root = step.state.sqrt_covariance[MAG_MATRIX]
         relative2 = step.noise_sigma[0] ** 2 + float(np.einsum("ij,ij->i", matrix_root, matrix_root).max())
-        variance_ut2 += relative2 * _FIELD_MAX_UT**2 + 2.0 * tag_variance_s2 * float(d_time.dot(d_time))
+        d_time = observation.partials[:, ATTITUDE].dot(step.rate_body_rad_s)
+        variance_ut2 += relative2 * _FIELD_MAX_UT**2 + 2.0 * prediction.tag_variance_s2 * float(d_time.dot(d_time))
         return square > gate * variance_ut2

@@ -106,10 +106,10 @@ class CalibrationSettings:
 
 _ITERATIONS: Final = 20
 _GATE_ITERATIONS: Final = 10
-"""Largest number of times the readings are divided again into those that fit and those that do not."""
+"""Largest number of times that the readings are divided again into those that pass the gate and those that do not."""
 _NOISE_MIN_UT: Final = 1e-6
 _NOISE_STEP: Final = 1e-3
-"""Relative change of the noise below which the division is final."""
+"""Relative change of the noise below which this division is final."""
 _STEP_NOISE_MIN_UT: Final = 0.1
 _SCALE_MIN: Final = 0.1
 """A smaller scale factor means that the iteration has diverged."""
@@ -211,9 +211,9 @@ def _plausible(mag_ut: Array, field_ut: Array) -> Flags:
     """Return True for readings close enough to the others to be of the same field, whatever the bias."""
     if not len(mag_ut):
         return np.zeros(0, np.bool_)
-    apart_ut = np.linalg.norm(mag_ut - median(mag_ut), axis=1)
+    distance_ut = np.linalg.norm(mag_ut - median(mag_ut), axis=1)
     strength_ut = np.linalg.norm(field_ut, axis=1)
-    near: Flags = (apart_ut <= _DISTANCE_MAX * strength_ut.max()) & (strength_ut > 0.0)
+    near: Flags = (distance_ut <= _DISTANCE_MAX * strength_ut.max()) & (strength_ut > 0.0)
     return near
 
 
@@ -257,7 +257,7 @@ def _solved_from(
     )
 
 
-@np.errstate(all="ignore")  # the numbers of an iteration that diverges overflow before it is found out
+@np.errstate(all="ignore")  # an iteration that diverges overflows before this is detected
 def _solve_from(
     readings: Readings, bias_ut: Array, matrix: Array, free: int, settings: CalibrationSettings
 ) -> Calibration | None:
@@ -352,8 +352,8 @@ def _noise_information(linear: _Linear, strength_ut: Array, matrix: Array, noise
     divided by the square root of the number of readings.
     """
     directions = linear.directions
-    apart = np.eye(3)[np.abs(directions).argmin(axis=1)]
-    first = np.cross(directions, apart)
+    farthest_axis = np.eye(3)[np.abs(directions).argmin(axis=1)]
+    first = np.cross(directions, farthest_axis)
     first /= np.sqrt(np.square(first).sum(axis=1))[:, np.newaxis]
     total = np.zeros((9, 9))
     for tangent in (first, np.cross(directions, first)):
@@ -378,9 +378,9 @@ def _gauss_newton(
             return None
         bias_ut = bias_ut + step[BIAS]
         if free == 9:
-            turned = np.zeros((3, 3))
-            turned[ROWS, COLUMNS] = turned[COLUMNS, ROWS] = step[MATRIX]
-            matrix = matrix + turned
+            change = np.zeros((3, 3))
+            change[ROWS, COLUMNS] = change[COLUMNS, ROWS] = step[MATRIX]
+            matrix = matrix + change
         if not np.isfinite(step).all() or np.linalg.eigvalsh(matrix)[0] <= _SCALE_MIN:
             return None
         if step.dot(normal).dot(step) <= np.square(_STEP_MAX * max(noise_ut, _STEP_NOISE_MIN_UT)):

@@ -1,7 +1,7 @@
-"""What the attitude filter knows of a sensor: one measurement model for each kind of reading.
+"""Measurement models of the attitude filter, one for each kind of reading.
 
-A model predicts a reading, tests it, states which errors it has, and says what its residuals mean for the track. The
-filter updates a track with what the models accept, in the order of `measurement_models`.
+A model predicts a reading, tests it, defines its errors, and judges the track by its residuals. The filter updates a
+track with the measurements that the models accept, in the order of `measurement_models`.
 """
 
 import math
@@ -18,16 +18,16 @@ from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE
-from pygnc.estimators.kalman import chi_square
+from pygnc.estimators.kalman import Observation, chi_square
 
 _WEIGHT: Final = 1.0 / 50.0
 """Weight of a sample in the running means of the misfits."""
-_REJECTED_WEIGHT: Final = 1.0 / 10.0
-"""Weight of a reading that is tested as a whole in the running mean of rejected readings."""
+REJECTED_WEIGHT: Final = 1.0 / 10.0
+"""Weight of a reading in the running mean of rejected readings."""
 
 
 class Prediction(NamedTuple):
-    """Everything that predicted readings follow from.
+    """Predicted state and its environment, from which the models predict readings.
 
     Attributes:
         step: Step to the time of the sample, with the predicted state.
@@ -44,20 +44,6 @@ class Prediction(NamedTuple):
     health: SensorHealth
     tag_variance_s2: float
     samples: int
-
-
-class Observation(NamedTuple):
-    """A linearised measurement.
-
-    Attributes:
-        residual: Measured minus predicted, in the unit of the model, shape (m,).
-        partials: Derivative of the prediction by the error state, shape (m, 35).
-        sigma: Standard deviations of independent measurement errors, shape (m,).
-    """
-
-    residual: Array
-    partials: Array
-    sigma: Array
 
 
 class Accepted(NamedTuple):
@@ -105,7 +91,7 @@ class VectorInnovation(Innovation):
 
 
 class ModelMemory(NamedTuple):
-    """What a model remembers of a track.
+    """State of a model within a track.
 
     Attributes:
         misfit: Running mean of the accepted normalised innovations squared, per measurement, with unadapted standard
@@ -143,48 +129,9 @@ class Tested(NamedTuple):
     health: SensorHealth
 
 
-def projected_errors(partials: Array, sigma: Array, prediction: Prediction) -> tuple[Array, Array, Array]:
-    """Return the errors of a predicted reading that is tested as a whole.
-
-    Returns:
-        Partials times the root of the state's covariance, shape (m, k), change of the prediction per second of delay of
-        the sample, (m,), and covariance of the innovation, (m, m).
-    """
-    projected = partials.dot(prediction.step.state.sqrt_covariance)
-    d_time = partials[:, ATTITUDE].dot(prediction.step.rate_body_rad_s)
-    covariance = projected.dot(projected.T)
-    if prediction.tag_variance_s2 > 0.0:
-        covariance += prediction.tag_variance_s2 * np.multiply.outer(d_time, d_time)
-    covariance.ravel()[:: len(sigma) + 1] += sigma * sigma
-    return projected, d_time, covariance
-
-
-def tested_as_whole(
-    observation: Observation, memory: ModelMemory, prediction: Prediction, *, gate: float, factor: float
-) -> Tested:
-    """Return a reading tested by the distance of all its residuals.
-
-    Args:
-        observation: The linearised reading.
-        memory: Memory of the model before the test.
-        prediction: What the predicted reading followed from.
-        gate: Chi-square limit.
-        factor: Factor that is in the standard deviations of `observation`.
-    """
-    residual, partials, sigma = observation
-    projected, d_time, covariance = projected_errors(partials, sigma, prediction)
-    distance = chi_square(residual, covariance)
-    is_accepted = distance <= gate
-    misfit = memory.misfit_after(distance * factor * factor / len(residual)) if is_accepted else memory.misfit
-    after = ModelMemory(misfit, memory.rejected + _REJECTED_WEIGHT * ((not is_accepted) - memory.rejected))
-    innovation = VectorInnovation(residual, np.sqrt(covariance.diagonal()), is_accepted, True, distance)  # noqa: FBT003
-    accepted = Accepted(residual, projected, sigma, d_time) if is_accepted else None
-    return Tested(innovation, partials, after, accepted, prediction.health)
-
-
 @unique
 class Verdict(Enum):
-    """What the readings of a sensor say about a track."""
+    """Judgement of a track by the readings of a sensor."""
 
     WRONG = auto()
     """Attitude and biases are wrong."""
@@ -210,6 +157,43 @@ class MeasurementModel(ABC):
     def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
         """Return the tested reading of a sample; None if the sample has none."""
 
+    def _tested(
+        self,
+        observation: Observation,
+        memory: ModelMemory,
+        prediction: Prediction,
+        *,
+        gate: float,
+        rejected_weight: float = REJECTED_WEIGHT,
+        is_evidence: bool = True,
+    ) -> Tested:
+        """Return a reading tested by the normalised square of all its residuals together.
+
+        Args:
+            observation: The linearised reading, with standard deviations that are not adapted.
+            memory: Memory of the model before the test.
+            prediction: Prediction that `observation` was linearised about.
+            gate: Chi-square limit.
+            rejected_weight: Weight of the reading in the running mean of rejected readings.
+            is_evidence: `Innovation.is_evidence` of the reading.
+        """
+        factor = self._factor(memory)
+        residual, partials, sigma = observation.scaled(factor)
+        projected = partials.dot(prediction.step.state.sqrt_covariance)
+        d_time = partials[:, ATTITUDE].dot(prediction.step.rate_body_rad_s)
+        covariance = projected.dot(projected.T)
+        if prediction.tag_variance_s2 > 0.0:
+            covariance += prediction.tag_variance_s2 * np.multiply.outer(d_time, d_time)
+        covariance.ravel()[:: len(sigma) + 1] += sigma * sigma
+        distance = chi_square(residual, covariance)
+        is_accepted = distance <= gate
+        # With unadapted sigmas, the square would be larger by about the square of the factor.
+        misfit = memory.misfit_after(distance * factor * factor / len(residual)) if is_accepted else memory.misfit
+        after = ModelMemory(misfit, memory.rejected + rejected_weight * ((not is_accepted) - memory.rejected))
+        innovation = VectorInnovation(residual, np.sqrt(covariance.diagonal()), is_accepted, is_evidence, distance)
+        accepted = Accepted(residual, projected, sigma, d_time) if is_accepted else None
+        return Tested(innovation, partials, after, accepted, prediction.health)
+
     def attitude(self, sample: AttitudeSample) -> tuple[Array, Array] | None:  # noqa: ARG002 - most sensors have none
         """Return the attitude that a sensor measures by itself, which may begin a track; None if it measures none.
 
@@ -227,7 +211,7 @@ class MeasurementModel(ABC):
         return tested.memory
 
     def verdict(self, memory: ModelMemory, samples: int, *, is_supported: bool) -> Verdict | None:  # noqa: ARG002
-        """Return what the readings say about a track of `samples` samples; None if they agree with it.
+        """Return the verdict of the readings on a track of `samples` samples; None if they agree with it.
 
         By default, a track is wrong if most of the newest readings were rejected.
 

@@ -55,7 +55,7 @@ class Track(NamedTuple):
         gyro_imu_rad_s: Gyro reading at the time of the state, sensor axes, shape (3,).
         memories: Memory of each measurement model by its name; it is never written to.
         samples: Number of samples in the track.
-        unused: Number of successive samples of which nothing was used although one had evidence.
+        unused: Number of successive samples with evidence of which no part was used.
     """
 
     state: AttitudeState
@@ -79,17 +79,7 @@ class Track(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackUpdate:
-    """Track after a sample, with the step and the innovations that led to it.
-
-    Attributes:
-        track: The track.
-        health: Faults of the sensors.
-        step: Step to the time of the sample.
-        innovations: Innovation of each measurement model that had a reading, by its name.
-        nis: Normalised innovation squared of the used measurements.
-        dof: Number of measurements used.
-        time_tags: Errors of the sample times.
-    """
+    """Track after a sample, with the step and the innovations that led to it; see also `AttitudeUpdate`."""
 
     track: Track
     health: SensorHealth
@@ -101,11 +91,7 @@ class TrackUpdate:
 
 
 class MultiplicativeEkf:
-    """Propagation and update of tracks.
-
-    Args:
-        settings: Settings of the attitude filter.
-        models: Measurement models, in the order in which their measurements are stacked.
+    """Propagation and update of tracks by measurement models, whose measurements are stacked in their order.
 
     Attributes:
         motion: Model of the attitude motion between samples.

@@ -129,10 +129,10 @@ class SunSensorErrors(StrEnum):
 
 
 class ModelErrors(NamedTuple):
-    """Sensor models that have been found wrong; it outlasts a track.
+    """Detected errors of the sensor models; they outlast a track.
 
     Attributes:
-        field: True for the magnetometer.
+        field: True if errors of the magnetometer are detected.
         sun_sensors: Errors of the sun sensors' gains and cosine law.
         time_tags: Scatter of the sample times.
     """

@@ -14,7 +14,7 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.settings import FACES, AttitudeSettings, MagnetometerSettings
 
 _FIELD_PER_ERROR_MIN: Final = 10.0
-"""Least usable field in standard deviations of its model: errors turn it by a tenth of a radian."""
+"""Least usable field in standard deviations of its model; errors then rotate it by a tenth of a radian."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +61,7 @@ class AttitudeEnvironment:
     def field_is_weak(self, settings: MagnetometerSettings) -> bool:
         """Return True if the field is too weak for its direction, as at high altitude, where external fields prevail.
 
-        With the error state of the field, a linearised filter would then claim an attitude that it does not have.
+        A linearised filter that estimates the error of the field would then be much too certain of the attitude.
         """
         return math.sqrt(self.field_gcrf_ut.dot(self.field_gcrf_ut)) < _FIELD_PER_ERROR_MIN * settings.field_error_ut
 
@@ -91,12 +91,7 @@ class MagnetometerCorrection:
 
 
 class SampleCorrection:
-    """Converter of raw readings into samples by the settings.
-
-    Attributes:
-        magnetometer: Correction of the magnetometer.
-        gyro_scale: Factor on gyro readings.
-    """
+    """Converter of raw readings into samples by the settings."""
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self.magnetometer = MagnetometerCorrection(settings.magnetometer)
@@ -106,9 +101,9 @@ class SampleCorrection:
 
     def illuminance(self, lux: Sequence[float]) -> Array:
         """Return the corrected illuminances of the faces of the settings, shape (6,), with 0 where there is no face."""
-        found, given = np.zeros(FACES), lux[: self._faces]
-        found[: len(given)] = given
-        return self._lux_scale * found
+        illuminance, given = np.zeros(FACES), lux[: self._faces]
+        illuminance[: len(given)] = given
+        return self._lux_scale * illuminance
 
     def sample(
         self,

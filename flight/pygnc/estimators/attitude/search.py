@@ -55,10 +55,6 @@ class DirectionPair(NamedTuple):
         length = np.linalg.norm(body)
         return cls(body / length, gcrf / np.linalg.norm(gcrf)) if length > _LENGTH_MIN else None
 
-    def rotations(self) -> Array:
-        """Return attitudes that map `body` to `gcrf`, evenly spaced in the rotation about it, shape (k, 4)."""
-        return rotations_about(self.body, self.gcrf, _ROTATIONS)
-
 
 def initial_hypotheses(
     newest: WindowSample, settings: AttitudeSettings, prior: BiasPrior, excluded_face: int | None
@@ -76,7 +72,7 @@ def initial_hypotheses(
     if line is None:
         return None
     if sun is None or field is None or np.linalg.norm(np.cross(sun.gcrf, field.gcrf)) < _SINE_MIN:
-        rotations = line.rotations()
+        rotations = rotations_about(*line, _ROTATIONS)
     else:
         body, gcrf = np.array((sun.body, field.body)), np.array((sun.gcrf, field.gcrf))
         rotations = attitude_from_directions(body, gcrf, _SIGMA_RAD)[None]
@@ -140,9 +136,9 @@ def rotations_about(body: Array, gcrf: Array, count: int) -> Array:
     if cosine > -0.999:
         shortest = quaternion.normalised(np.array((1.0 + cosine, *across)))
     else:
-        aside = np.zeros(3)
-        aside[np.abs(body).argmin()] = 1.0
-        shortest = quaternion.normalised(np.array((0.0, *cross_matrix(body).dot(aside))))
+        farthest_axis = np.zeros(3)
+        farthest_axis[np.abs(body).argmin()] = 1.0
+        shortest = quaternion.normalised(np.array((0.0, *cross_matrix(body).dot(farthest_axis))))
         # Nearly opposite: rotate by 180 degrees about any perpendicular axis, then by the small remainder.
         rotated = quaternion.rotate(shortest, body)
         rest = np.array((1.0 + float(rotated.dot(gcrf)), *cross_matrix(rotated).dot(gcrf)))
@@ -178,7 +174,7 @@ more would drift along the likelihood ridge where the first samples hardly deter
 """
 _MATRIX_SIGMA: Final = 0.03
 """Scale and misalignment of the magnetometer by which a first attitude allows for a wrong calibration. A few samples
-cannot tell them from wrong biases, so they make attitude and biases uncertain but are not estimated.
+cannot distinguish them from wrong biases, so they make attitude and biases uncertain but are not estimated.
 """
 
 
@@ -249,10 +245,10 @@ class Search(msgspec.Struct, eq=False):
         if misfit > limits.misfit_max and len(self.samples) >= limits.samples_judged:
             self._next_attempt(window, hypotheses)
             return None
-        found = self._winner(window, hypotheses, fit) if misfit <= limits.misfit_max else None
+        state = self._winner(window, hypotheses, fit) if misfit <= limits.misfit_max else None
         if self._is_hopeless and self.attempt_samples >= limits.window_samples and not self.confirmations:
             self._end_attempt()
-        return found
+        return state
 
     def reset(self) -> None:
         """Restart with an empty window; prior and excluded face remain."""
@@ -294,7 +290,7 @@ class Search(msgspec.Struct, eq=False):
         sun = sun_direction(newest, self.settings, self.excluded_face)
         if sun is None or not self._clear(hypotheses, fit):
             return hypotheses, fit
-        rotations = sun.rotations()
+        rotations = rotations_about(*sun, _ROTATIONS)
         biases = np.repeat(hypotheses.biases[:1], len(rotations), axis=0)
         joined = Hypotheses(
             np.concatenate((hypotheses.quaternion, rotations)), np.concatenate((hypotheses.biases, biases))

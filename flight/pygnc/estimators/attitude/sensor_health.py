@@ -68,7 +68,7 @@ class FaceHealth:
     def updated(self, share: Array, cosine: Array, expected_share: Array, dark_share: float) -> "FaceHealth":
         """Return the counters after a sample in full sunlight at a known attitude.
 
-        A sample in which no face is bright changes nothing: that is a shadow unknown to the model.
+        A sample in which no face is bright does not change them: it is in a shadow that the model does not contain.
 
         Args:
             share: Measured illuminance as a fraction of full sunlight, shape (6,).
@@ -76,7 +76,7 @@ class FaceHealth:
             expected_share: Predicted illuminance as a fraction of full sunlight, shape (6,).
             dark_share: Share below which a face is dark.
         """
-        # Six plain numbers are compared sooner than six in an array.
+        # Comparing six plain numbers is faster than comparing six in an array.
         bright, wrong = False, False
         for seen, towards, expected in zip(share.tolist(), cosine.tolist(), expected_share.tolist(), strict=True):
             bright |= seen > DIRECT_SUN_SHARE

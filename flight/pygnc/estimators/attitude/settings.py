@@ -49,7 +49,7 @@ class MountingSettings:
 
     def __post_init__(self) -> None:
         for name, matrix in (("imu_from_body", self.gyro), ("magnetometer_from_body", self.magnetometer)):
-            if matrix.shape != (3, 3) or np.abs(matrix.dot(matrix.T) - np.eye(3)).max() > 1e-6:
+            if not _is_orthogonal(matrix):
                 raise ValueError(f"{name} must be a 3 by 3 matrix of orthogonal unit vectors, not {matrix.tolist()}")
         normals = np.array(self.face_normals_body)
         is_fitting = normals.ndim == 2 and 1 <= len(normals) <= FACES and normals.shape[1] == 3
@@ -116,7 +116,7 @@ class MagnetometerSettings:
 
     bias_ut: Vector = (0.0, 0.0, 0.0)
     """Bias in sensor axes. The reported bias is the sum of this bias and the filter's estimate."""
-    matrix: tuple[Vector, Vector, Vector] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    matrix: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     """Correction of scale and misalignment of the axes, row by row."""
     noise_ut: float = 0.6
     field_error_ut: float = 0.3
@@ -134,16 +134,8 @@ class MagnetometerSettings:
     """Chi-square limit; with 3 degrees of freedom, 21.1 is exceeded once in 10 000."""
 
     def __post_init__(self) -> None:
-        require_positive(
-            self,
-            "noise_ut",
-            "bias_sigma_ut",
-            "bias_walk_ut",
-            "gate",
-            "field_error_ut",
-            "matrix_sigma",
-            "panel_sigma_ut",
-        )
+        require_positive(self, "noise_ut", "bias_sigma_ut", "bias_walk_ut", "gate")
+        require_positive(self, "field_error_ut", "matrix_sigma", "panel_sigma_ut")
         matrix = np.array(self.matrix)
         if len(self.bias_ut) != 3 or not np.isfinite(self.bias_ut).all():
             raise ValueError(f"bias_ut must be three finite numbers, not {self.bias_ut}")
@@ -187,9 +179,13 @@ class SunSensorSettings:
         require_positive(self, zero_allowed=("reflectivity", "albedo_model_error"))
 
 
+def _is_orthogonal(matrix: Array) -> bool:
+    return matrix.shape == (3, 3) and bool(np.abs(matrix.dot(matrix.T) - np.eye(3)).max() <= 1e-6)
+
+
 def _require_rotation(sensor_from_body: Matrix) -> None:
     matrix = np.array(sensor_from_body)
-    if matrix.shape != (3, 3) or np.abs(matrix.dot(matrix.T) - np.eye(3)).max() > 1e-6 or np.linalg.det(matrix) < 0:
+    if not _is_orthogonal(matrix) or np.linalg.det(matrix) < 0:
         raise ValueError(f"sensor_from_body must be a rotation matrix, 3 by 3, not {matrix.tolist()}")
 
 

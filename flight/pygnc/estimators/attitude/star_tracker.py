@@ -9,14 +9,13 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.measurement_model import (
     MeasurementModel,
     ModelMemory,
-    Observation,
     Prediction,
     Tested,
-    tested_as_whole,
 )
 from pygnc.estimators.attitude.sample import AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, SIZE, AttitudeState
+from pygnc.estimators.kalman import Observation
 
 _LENGTH_TOLERANCE = 0.01
 """Largest deviation from 1 of the length of a quaternion that is a measurement."""
@@ -37,17 +36,14 @@ class StarTracker(MeasurementModel):
         self._partials = np.zeros((3, SIZE))
         self._partials[:, ATTITUDE] = self._sensor_from_body
 
-    def observation(self, state: AttitudeState, gcrf_from_sensor: Array, factor: float) -> Observation:
+    def observation(self, state: AttitudeState, gcrf_from_sensor: Array) -> Observation:
         """Return the observation: the rotation from the predicted to the measured attitude in rad, sensor axes.
 
-        Args:
-            state: Predicted state.
-            gcrf_from_sensor: Measured quaternion, shape (4,).
-            factor: Multiplies the standard deviations.
+        The arguments are the predicted state and the measured quaternion, shape (4,).
         """
         predicted = quaternion.multiply(state.quaternion, self._body_from_sensor)
         residual = quaternion.error_vector(gcrf_from_sensor, predicted)
-        return Observation(residual, self._partials, factor * self._sigma_rad)
+        return Observation(residual, self._partials, self._sigma_rad)
 
     def attitude(self, sample: AttitudeSample) -> tuple[Array, Array] | None:
         """Return the measured attitude as a quaternion GCRF from body, and a root of its covariance in body axes."""
@@ -62,10 +58,8 @@ class StarTracker(MeasurementModel):
         measured = self._measured(sample)
         if measured is None:
             return None
-        factor = self._factor(memory)
-        observation = self.observation(prediction.step.state, measured, factor)
-        gate = self._settings.star_tracker.gate
-        return tested_as_whole(observation, memory, prediction, gate=gate, factor=factor)
+        observation = self.observation(prediction.step.state, measured)
+        return self._tested(observation, memory, prediction, gate=self._settings.star_tracker.gate)
 
     def _measured(self, sample: AttitudeSample) -> Array | None:
         reading = sample.readings.get(self.name)

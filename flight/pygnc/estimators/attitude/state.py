@@ -120,5 +120,5 @@ class AttitudeState:
 
     def error_to(self, other: "AttitudeState") -> Array:
         """Return the error (35,) by which this state must be corrected to equal `other`."""
-        turn = quaternion.error_vector(other.quaternion, self.quaternion)
-        return np.concatenate((turn, other.slow - self.slow))
+        rotation = quaternion.error_vector(other.quaternion, self.quaternion)
+        return np.concatenate((rotation, other.slow - self.slow))

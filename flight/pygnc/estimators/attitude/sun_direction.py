@@ -9,14 +9,13 @@ from pygnc.common.arrays import Array, cross_matrix
 from pygnc.estimators.attitude.measurement_model import (
     MeasurementModel,
     ModelMemory,
-    Observation,
     Prediction,
     Tested,
-    tested_as_whole,
 )
 from pygnc.estimators.attitude.sample import AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, SIZE
+from pygnc.estimators.kalman import Observation
 
 _LENGTH_MIN: Final = 0.5
 """Shorter vectors come from a sensor that does not see the Sun."""
@@ -32,20 +31,19 @@ class SunDirection(MeasurementModel):
         super().__init__(settings)
         self._sensor_from_body = np.array(settings.sun_direction.sensor_from_body)
 
-    def observation(self, body_from_gcrf: Array, sun_gcrf: Array, measured: Array, factor: float) -> Observation:
+    def observation(self, body_from_gcrf: Array, sun_gcrf: Array, measured: Array) -> Observation:
         """Return the observation: two components of the measured direction across the predicted one, about rad.
 
         Args:
             body_from_gcrf: Rotation matrix of the predicted attitude, shape (3, 3).
             sun_gcrf: Unit vector from the satellite to the Sun, shape (3,).
             measured: Measured unit vector in sensor axes, shape (3,), less than 90 degrees from the predicted one.
-            factor: Multiplies the standard deviations.
         """
         sun_body = body_from_gcrf.dot(sun_gcrf)
         across = _across(self._sensor_from_body.dot(sun_body))
         partials = np.zeros((2, SIZE))
         partials[:, ATTITUDE] = across.dot(self._sensor_from_body).dot(cross_matrix(sun_body))
-        return Observation(across.dot(measured), partials, np.full(2, factor * self._settings.sun_direction.sigma_rad))
+        return Observation(across.dot(measured), partials, np.full(2, self._settings.sun_direction.sigma_rad))
 
     def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
         """Return the tested reading of a sample; None in the Earth's shadow and without a vector."""
@@ -57,12 +55,11 @@ class SunDirection(MeasurementModel):
             return None
         to_sun_m = environment.sun_gcrf_m - environment.position_gcrf_m
         sun_gcrf, measured = to_sun_m / math.sqrt(to_sun_m.dot(to_sun_m)), reading / length
-        factor = self._factor(memory)
-        observation = self.observation(prediction.body_from_gcrf, sun_gcrf, measured, factor)
+        observation = self.observation(prediction.body_from_gcrf, sun_gcrf, measured)
         # Behind the sensor the components across the direction are small again.
         is_ahead = self._sensor_from_body.dot(prediction.body_from_gcrf).dot(sun_gcrf).dot(measured) > 0.0
         gate = self._settings.sun_direction.gate if is_ahead else -math.inf
-        return tested_as_whole(observation, memory, prediction, gate=gate, factor=factor)
+        return self._tested(observation, memory, prediction, gate=gate)
 
 
 def _across(direction: Array) -> Array:

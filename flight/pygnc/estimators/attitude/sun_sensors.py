@@ -10,11 +10,11 @@ from pygnc.common.arrays import Array, cross_matrix
 from pygnc.environment.albedo import EarthAlbedo, earth_albedo
 from pygnc.environment.sun_moon import ASTRONOMICAL_UNIT_M
 from pygnc.estimators.attitude.measurement_model import (
+    REJECTED_WEIGHT,
     Accepted,
     Innovation,
     MeasurementModel,
     ModelMemory,
-    Observation,
     Prediction,
     Tested,
 )
@@ -29,13 +29,12 @@ from pygnc.estimators.attitude.state import (
     AttitudeState,
     Flags,
 )
+from pygnc.estimators.kalman import Observation
 
 _DAYLIGHT_SHARE: Final = 0.05
 """Illuminance above this fraction of full sunlight comes from the Sun or from the sunlit Earth."""
 _CONTRADICTION_SIGMA: Final = 1.0
 """A saturated face is used if the predicted illuminance is below saturation by more than this many sigma."""
-_REJECTED_WEIGHT: Final = 1.0 / 10.0
-"""Weight of a sample in the running mean of rejected samples."""
 _JUDGING_SIGMA_RAD: Final = math.radians(10.0)
 """Faces are checked for faults while the attitude is known better than this."""
 
@@ -184,7 +183,7 @@ class SunSensors(MeasurementModel):
         misfit = memory.misfit_after(sum(plain) / len(plain) * factor**2) if plain else memory.misfit
         rows, expected = used.nonzero()[0], int(np.count_nonzero(usable))
         is_rejected = 2 * len(rows) < expected
-        after = ModelMemory(misfit, memory.rejected + _REJECTED_WEIGHT * (is_rejected - memory.rejected))
+        after = ModelMemory(misfit, memory.rejected + REJECTED_WEIGHT * (is_rejected - memory.rejected))
         innovation = IlluminanceInnovation(residual, np.sqrt(variance), len(rows) > 0, expected > 0, usable, used)
         accepted = None
         if len(rows):

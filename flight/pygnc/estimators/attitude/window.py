@@ -133,26 +133,16 @@ class LinearisedMeasurements(NamedTuple):
         return left
 
 
-class MarginalNormalEquations(NamedTuple):
-    """Normal equations of the w estimated parameters for k hypotheses.
-
-    Attributes:
-        information: Matrices, shape (k, w, w).
-        gradient: Right-hand sides, shape (k, w).
-        nuisance: Estimates of the a nuisance parameters at unchanged estimated parameters, shape (k, a).
-    """
-
-    information: Array
-    gradient: Array
-    nuisance: Array
-
-
-def marginalise(parts: Sequence[LinearisedMeasurements], nuisance_sigma: Array) -> MarginalNormalEquations:
+def marginalise(parts: Sequence[LinearisedMeasurements], nuisance_sigma: Array) -> tuple[Array, Array, Array]:
     """Return the normal equations in which the last parameters, the nuisance parameters, are marginalised.
 
     Args:
         parts: All measurements.
         nuisance_sigma: Prior standard deviations of the nuisance parameters, whose prior mean is zero, shape (a,).
+
+    Returns:
+        Matrices (k, w, w) and right-hand sides (k, w) of the w estimated parameters, and estimates (k, a) of the
+        nuisance parameters at unchanged estimated parameters.
     """
     normals = [_normal(part) for part in parts]
     information: Array = np.sum([matrix for matrix, _ in normals], axis=0)
@@ -163,7 +153,7 @@ def marginalise(parts: Sequence[LinearisedMeasurements], nuisance_sigma: Array) 
     right = np.concatenate((cross, gradient[:, wanted:, None]), axis=2)
     solved: Array = np.linalg.solve(known, right).astype(np.float64, copy=False)
     removed = np.swapaxes(cross, 1, 2) @ solved
-    return MarginalNormalEquations(
+    return (
         information[:, :wanted, :wanted] - removed[..., :wanted],
         gradient[:, :wanted] - removed[..., wanted],
         solved[..., wanted],
@@ -315,13 +305,13 @@ class Window:
         """
         window_sigma = sigma[_WINDOW_STATES]
         window_sigma[3:_DRIFT] = np.concatenate((prior.sigma, self._nuisance_sigma[: _DRIFT - PARAMETERS]))
-        found, light_errors = best, _NO_LIGHT_ERRORS
+        hypothesis, light_errors = best, _NO_LIGHT_ERRORS
         for _ in range(iterations):
-            step, known_covariance = self._solution_step(found, prior, window_sigma, light_errors)
-            found = found.corrected(step[None, :PARAMETERS])
+            step, known_covariance = self._solution_step(hypothesis, prior, window_sigma, light_errors)
+            hypothesis = hypothesis.corrected(step[None, :PARAMETERS])
             light_errors = np.maximum(light_errors + step[_LIGHT_ERRORS], _LIGHT_ERROR_MIN)
-        step[:3] = quaternion.error_vector(found.quaternion[0], best.quaternion[0])
-        step[3:PARAMETERS] = (found.biases - best.biases)[0]
+        step[:3] = quaternion.error_vector(hypothesis.quaternion[0], best.quaternion[0])
+        step[3:PARAMETERS] = (hypothesis.biases - best.biases)[0]
         step[_LIGHT_ERRORS] = light_errors
         error, covariance = np.zeros(SIZE), np.diag(sigma**2)
         error[_WINDOW_STATES] = step
@@ -329,19 +319,18 @@ class Window:
         return error, covariance
 
     def _solution_step(
-        self, found: Hypotheses, prior: BiasPrior, window_sigma: Array, light_errors: Array
+        self, hypothesis: Hypotheses, prior: BiasPrior, window_sigma: Array, light_errors: Array
     ) -> tuple[Array, Array]:
         """Return a Gauss-Newton step of `solution` and the covariance, shapes (32,) and (32, 32)."""
-        field, light = self._linearised(found, light_errors)
+        field, light = self._linearised(hypothesis, light_errors)
         parts = []
         robust = self._field_with_weight(field), _with_robust_weight(light)
-        for part, columns in zip(robust, self._model_partials(found, light, light_errors), strict=True):
+        for part, columns in zip(robust, self._model_partials(hypothesis, light, light_errors), strict=True):
             known, drift = np.split(part.partials, [_DRIFT], axis=-1)
             parts.append(part._replace(partials=np.concatenate((known, columns, drift), axis=-1)))
-        normal = marginalise(parts, self._nuisance_sigma[_DRIFT - PARAMETERS :])
-        information, gradient = normal.information[0], normal.gradient[0]
+        (information,), (gradient,), _ = marginalise(parts, self._nuisance_sigma[_DRIFT - PARAMETERS :])
         information[3:, 3:] += np.diag(window_sigma[3:] ** -2.0)
-        gradient[3:PARAMETERS] += (prior.mean - found.biases[0]) / prior.sigma**2
+        gradient[3:PARAMETERS] += (prior.mean - hypothesis.biases[0]) / prior.sigma**2
         gradient[_LIGHT_ERRORS] -= light_errors / window_sigma[_LIGHT_ERRORS] ** 2
         covariance = np.linalg.inv(information)
         return covariance.dot(gradient), covariance
@@ -353,13 +342,13 @@ class Window:
         return costs
 
     def _model_partials(
-        self, found: Hypotheses, light: LinearisedMeasurements, light_errors: Array
+        self, hypothesis: Hypotheses, light: LinearisedMeasurements, light_errors: Array
     ) -> tuple[Array, Array]:
         """Return the partials of magnetometer (1, n, 3, 19) and sun sensors (1, n, 6, 19) by the model errors.
 
         These are matrix and panel field of the magnetometer, gains and cosine error of the sun sensors.
         """
-        attitude, _ = self._propagated_back(found)
+        attitude, _ = self._propagated_back(hypothesis)
         ideal = np.einsum("knij,nj->kni", attitude, self._field) @ self._magnetometer_from_body.T
         field, faces = (np.zeros((1, len(self._mag), rows, 19)) for rows in (3, 6))
         for axis in range(3):

@@ -12,7 +12,7 @@ with the direction e of the line of sight and the covariance P of the relative p
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -34,13 +34,11 @@ SIGMAS: Final = 3.0
 _STEP_S: Final = 180
 
 
-@dataclass(frozen=True, slots=True)
-class Approach:
-    """Closest approach of a partner in one hypothesis.
+class Approach(NamedTuple):
+    """Closest approach of a partner in one hypothesis, in the order of the fields of the message `ClosestApproach`.
 
     Attributes:
         partner: Radio id of the partner.
-        hypothesis: Number of the hypothesis, 0 for the best.
         chi_square: Chi-square of the hypothesis.
         gps_ms: GPS milliseconds of the closest approach.
         distance_m: Distance in m at the closest approach.
@@ -52,7 +50,6 @@ class Approach:
     """
 
     partner: int
-    hypothesis: int
     chi_square: float
     gps_ms: int
     distance_m: float
@@ -88,7 +85,8 @@ def approaches(
 ) -> tuple[Approach, ...]:
     """Return the closest approaches of all partners in all hypotheses, from the epoch of the states on.
 
-    A day of four satellites takes about a quarter of a second on a desktop core.
+    They are ordered by partner; those of a partner begin with the best hypothesis. A day of four satellites takes about
+    a quarter of a second on a desktop core.
 
     Args:
         gps_ms: GPS milliseconds of the states.
@@ -105,18 +103,18 @@ def approaches(
     dynamics, steps = OrbitDynamics(replace(orbit, gravity_degree=20), frames), max(duration_s // _STEP_S, 1)
     modes = _drag_modes(settings.differential_log_drag_sigma, orbit.process_noise.drag_log_time_s, steps)
     deviations, d_state_d_initial, drag_modes = _propagate(dynamics, gps_ms, states, modes)
-    found: list[Approach] = []
+    results: list[Approach] = []
     row = 0
     for satellites, hypotheses in groups:
-        for number, hypothesis in enumerate(hypotheses):
+        for hypothesis in hypotheses:
             for satellite, partner in enumerate(satellites[1:], start=1):
                 relative = deviations[:, row + satellite] - deviations[:, row]
                 root = covariance_root(relative_covariance(hypothesis.covariance, satellite, STATE_SIZE))
                 columns = (relative[..., None], d_state_d_initial @ root, math.sqrt(2.0) * drag_modes)
                 values, rates = np.split(np.concatenate(columns, axis=2), 2, axis=1)
-                found.append(_approach(_Track(values, rates), partner, number, hypothesis.chi_square, gps_ms))
+                results.append(_approach(_Track(values, rates), partner, hypothesis.chi_square, gps_ms))
             row += len(satellites)
-    return tuple(sorted(found, key=lambda each: (each.partner, each.hypothesis)))
+    return tuple(sorted(results, key=lambda each: each.partner))
 
 
 def _propagate(dynamics: OrbitDynamics, gps_ms: int, states: Array, modes: Array) -> tuple[Array, Array, Array]:
@@ -156,14 +154,13 @@ def _drag_modes(sigma: float, correlation_time_s: float, steps: int) -> Array:
     return modes
 
 
-def _approach(track: _Track, partner: int, hypothesis: int, chi_square: float, begin_ms: int) -> Approach:
+def _approach(track: _Track, partner: int, chi_square: float, begin_ms: int) -> Approach:
     nearest_s = _minimum_time(track, _distances)
     contact = np.flatnonzero(_lower_bounds(track.values) <= 0.0)
     bound_s = float(contact[0] * _STEP_S) if len(contact) else _minimum_time(track, _lower_bounds)
     values = track.at(np.array((nearest_s, bound_s)))
     return Approach(
         partner,
-        hypothesis,
         chi_square,
         begin_ms + round(1e3 * nearest_s),
         float(_distances(values)[0]),

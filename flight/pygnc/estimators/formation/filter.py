@@ -1,10 +1,10 @@
-"""Sequential filter: continues a batch solution with later ranges and fixes.
+"""Sequential filter: continues the solution of an arc with later ranges and fixes.
 
-One square-root filter (`hypothesis_bank`) runs per hypothesis that the batch could not exclude. Prediction: one step of
+One square-root filter (`hypothesis_bank`) runs per hypothesis that the solution left. Prediction: one step of
 the joint dynamics (`joint_step`) with common and differential process noise. Update: each hypothesis uses the
 observations that pass its own gate; others add the gate to its chi-square. The best hypothesis decides on the verdicts
 reported and on the scale of the receivers' noise, so that a worse hypothesis cannot enlarge the noise until it fits.
-Correlated errors of the receivers enlarge the standard deviations, so that many fixes weigh as much as in the batch.
+Correlated errors of the receivers enlarge the standard deviations, so that many fixes weigh as much as in the solution.
 
 If an observation is rejected, all states remain at their time: a wrong time tag cannot move the filter into the
 future.
@@ -44,7 +44,7 @@ class FormationRejectCause(StrEnum):
     SATELLITE = "satellite"
     """The solution does not contain the satellite, or no bias of the pair; a later solution may contain it."""
     VAGUE = "vague"
-    """The partner's position is so uncertain that the range is not linear in it; a batch can use the range."""
+    """The partner's position is so uncertain that the range is not linear in it; a later solution can use the range."""
     GATE = "gate"
     """The residual exceeds the gate."""
 
@@ -115,17 +115,11 @@ def initial_memory(
 class FormationFilter:
     """Filter of relative orbits that processes ranges and fixes one by one.
 
-    Do not process the fixes of the batch again. An observation costs a step of the orbit dynamics per started 30 or
+    Do not process the fixes of the solution again. An observation costs a step of the orbit dynamics per started 30 or
     60 s and group, and about a millisecond per hypothesis on a desktop core.
 
-    Args:
-        memory: State to continue from.
-        settings: Settings of the solution.
-        orbit: Force model and measurement model of the orbit filter.
-        frames: Earth orientation.
-
     Attributes:
-        memory: State of the filter.
+        memory: State of the filter; another filter with the same settings continues from it.
     """
 
     def __init__(
@@ -174,10 +168,10 @@ class FormationFilter:
         bank = self._bank_of(partner)
         return bank.hypotheses[hypothesis].relative(bank.satellites.index(partner))
 
-    def bias_of(self, pair: Pair, hypothesis: int = 0) -> tuple[float, float]:
+    def bias_of(self, pair: Pair) -> tuple[float, float]:
         """Return the range bias of a pair and its standard deviation, in m."""
         bank = self._bank_with(pair)
-        return bank.hypotheses[hypothesis].bias(bank.pairs.index(pair))
+        return bank.hypotheses[0].bias(bank.pairs.index(pair))
 
     def noise_of(self, pair: Pair) -> float:
         """Return the standard deviation of the ranges of a pair without model error, in m."""
@@ -199,16 +193,10 @@ class FormationFilter:
         ]
         best, verdict = innovations[0], Verdict(FormationRejectCause.VAGUE)
         if best.curvature <= noise_m:
-            verdict = self._commit(
-                observation,
-                {
-                    bank: [
-                        hypothesis.updated_with_range(innovation, gate)
-                        for hypothesis, innovation in zip(bank.predicted, innovations, strict=True)
-                    ]
-                },
-            )
-        return verdict._replace(residual_m=best.residual, nis=best.nis)
+            pairs = zip(bank.predicted, innovations, strict=True)
+            updated = [hypothesis.updated_with_range(innovation, gate) for hypothesis, innovation in pairs]
+            verdict = self._commit(observation, {bank: updated})
+        return verdict._replace(residual_m=float(best.observation.residual[0]), nis=best.nis)
 
     def process_fix(self, observation: SatelliteFix) -> Verdict:
         """Update the hypotheses with the position, then the velocity of a fix.

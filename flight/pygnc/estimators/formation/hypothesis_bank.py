@@ -1,14 +1,14 @@
 """Hypotheses of the sequential filter, and the bank that holds those of one group of partners.
 
 A hypothesis is a square-root extended Kalman filter of the joint state: position, velocity and log drag factor of each
-satellite, our own first, then one range bias per pair. Its chi-square continues that of the batch solution:
+satellite, our own first, then one range bias per pair. Its chi-square continues that of the solution:
 
     chi-square += min(innovation' S^-1 innovation, gate).
 
 A bank drops a hypothesis if n ln(1 + d/n) exceeds the margin of the settings, with d its excess of chi-square over the
 best and n the degrees of freedom: the noise is estimated, so differences count less with fewer observations.
 
-Partners without ranges between them have separate banks: a hypothesis of the batch combines the orbits of such a
+Partners without ranges between them have separate banks: a hypothesis of the solution combines the orbits of such a
 group with the best orbits of the others, so that none may be right as a whole.
 """
 
@@ -34,6 +34,7 @@ from pygnc.estimators.formation.solution import (
     relative_state,
     unsolved_reason,
 )
+from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.measurement import Gate, GateResult
 from pygnc.estimators.orbit.process_noise import decay
 from pygnc.estimators.orbit.settings import ProcessNoiseSettings
@@ -44,16 +45,12 @@ class RangeInnovation(NamedTuple):
     """Innovation of a range.
 
     Attributes:
-        residual: Measured minus predicted, in m.
-        partials: Derivative of the prediction by the joint state, (n,).
-        noise: Standard deviation of the measurement noise and of the second-order term, in m.
+        observation: Linearised range in m; its noise includes the second-order term.
         nis: Normalised innovation squared.
         curvature: Standard deviation of the second-order term, in m.
     """
 
-    residual: float
-    partials: Array
-    noise: float
+    observation: Observation
     nis: float
     curvature: float
 
@@ -66,7 +63,7 @@ class FilterHypothesis(NamedTuple):
         satellites: Number of satellites.
         x: Joint state, (n,).
         root: Lower triangular L with covariance L L', (n, n).
-        chi_square: Cost of all observations so far, including the batch.
+        chi_square: Cost of all observations so far, including those of the solution.
     """
 
     number: int
@@ -120,7 +117,8 @@ class FilterHypothesis(NamedTuple):
         residual = measured_m - float(self.x[index]) - distance_m - 0.5 * float(np.trace(second_order))
         projected = partials.dot(self.root)
         nis = (residual / math.sqrt(projected.dot(projected) + noise_m**2)) ** 2
-        return RangeInnovation(residual, partials, noise_m, nis, curvature_m)
+        observation = Observation(np.array((residual,)), partials[None], np.array((noise_m,)))
+        return RangeInnovation(observation, nis, curvature_m)
 
     def orbit(self, satellite: int, gps_ms: int) -> OrbitState:
         """Return the orbit of a satellite, by index, without empirical accelerations; its root is (10, n)."""
@@ -131,8 +129,7 @@ class FilterHypothesis(NamedTuple):
     def updated_with_range(self, innovation: RangeInnovation, gate: float) -> "FilterHypothesis":
         """Return the hypothesis after a range, which is rejected if its normalised square exceeds the gate."""
         if innovation.nis <= gate:
-            residual, noise = np.array((innovation.residual,)), np.array((innovation.noise,))
-            return self._updated(residual, innovation.partials[None], noise, innovation.nis)
+            return self._updated(innovation.observation, innovation.nis)
         return self._replace(chi_square=self.chi_square + gate)
 
     def updated_with_fix(self, result: GateResult, satellite: int, gate: float) -> "FilterHypothesis":
@@ -142,7 +139,7 @@ class FilterHypothesis(NamedTuple):
             return self._replace(chi_square=self.chi_square + cost)
         partials = np.zeros((len(result.used.residual), len(self.x)))
         partials[:, STATE_SIZE * satellite : STATE_SIZE * (satellite + 1)] = result.used.partials[:, :STATE_SIZE]
-        return self._updated(result.used.residual, partials, result.used.sigma, cost)
+        return self._updated(result.used._replace(partials=partials), cost)
 
     def propagated(self, states: Array, transition: Array, noise: Array) -> "FilterHypothesis":
         """Return the hypothesis after a step.
@@ -161,8 +158,8 @@ class FilterHypothesis(NamedTuple):
         """Return the first `count` rows of one satellite in the root."""
         return self.root[STATE_SIZE * satellite : STATE_SIZE * satellite + count]
 
-    def _updated(self, residual: Array, partials: Array, sigma: Array, cost: float) -> "FilterHypothesis":
-        x, root, _ = kalman.update(self.x, self.root, residual, partials, sigma)
+    def _updated(self, observation: Observation, cost: float) -> "FilterHypothesis":
+        x, root, _ = kalman.update(self.x, self.root, *observation)
         return self._replace(x=x, root=root, chi_square=self.chi_square + cost)
 
 
@@ -176,7 +173,7 @@ class HypothesisBank(msgspec.Struct, eq=False):
         satellites: Radio ids, our own first.
         pairs: Pairs with a bias.
         range_noise_m: Standard deviation of the ranges of each pair, in m.
-        freedom: Degrees of freedom: ranges of the batch and accepted ones minus parameters, at least 1.
+        freedom: Degrees of freedom: ranges of the solution and accepted ones minus parameters, at least 1.
         dropped_excess: For each satellite, chi-square above the best, when dropped, of the best hypothesis that differs
             in it.
         differing: True for each satellite that moves differently in two hypotheses of the solution, shape (h, h, s).
@@ -205,15 +202,7 @@ class HypothesisBank(msgspec.Struct, eq=False):
         settings: FormationSettings,
         noise: ProcessNoiseSettings,
     ) -> "HypothesisBank":
-        """Return the bank of a group of a solution.
-
-        Args:
-            solution: Batch solution with the initial hypotheses.
-            group: Indices of the partners in the solution.
-            gps_ms: GPS milliseconds of the initial moment, inside the arc.
-            settings: Settings of the formation estimator.
-            noise: Process noise of the orbit.
-        """
+        """Return the bank of a group of partners, which are given by index, at a moment inside the solution's arc."""
         chosen = [0, *group]
         satellites = tuple(solution.satellites[satellite] for satellite in chosen)
         pairs = solution.equations.pairs_among(chosen)
@@ -286,7 +275,7 @@ class HypothesisBank(msgspec.Struct, eq=False):
     def _coincide(self, better: FilterHypothesis, worse: FilterHypothesis) -> bool:
         change, covariance = (worse.x - better.x)[None], better.covariance
         distances = [squared_orbit_distances(change, covariance, each)[0] for each in range(1, better.satellites)]
-        # Stricter than in the batch: hypotheses must not merge because a gap has increased their covariance.
+        # Stricter than in the solution: hypotheses must not merge because a gap has increased their covariance.
         return bool(max(distances) < 1.0)
 
 

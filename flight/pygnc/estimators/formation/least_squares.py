@@ -174,7 +174,7 @@ def refined_noise(equations: Equations, result: Fit, settings: FormationSettings
     """Return the noise from residuals within the gate and their redundancy.
 
     Uses the best minimum, which comes first. Residuals in excess of the scatter about polynomials are model errors.
-    These are correlated: n ranges within a correlation time know no more than one.
+    These are correlated: n ranges within a correlation time have the information of one.
     """
     best = result.parameters[:1]
     motion = equations.motion(best)
@@ -236,7 +236,7 @@ def likely_errors(equations: Equations, parameters: Array) -> FixErrors:
 
 
 def _fix_scales(equations: Equations, best: Array, motion: Motion | None, settings: FormationSettings) -> Array:
-    """Return factors on the receivers' standard deviations, (s,); at least 1: a receiver's claim is not reduced."""
+    """Return factors on the receivers' standard deviations, (s,), at least 1: they are never reduced."""
     scale = np.ones(len(equations.satellites))
     for satellite, rows in enumerate(equations.fixes):
         if int(rows.available[:, 0].sum()) < 8:  # too few for an estimate of their scatter

@@ -45,10 +45,6 @@ class Noise(NamedTuple):
     fix_scale: Array
     white_sigma_m: Array
 
-    def select(self, pairs: Sequence[int], satellites: Sequence[int]) -> "Noise":
-        """Return the noise of some pairs and satellites, by index."""
-        return Noise(self.range_sigma_m[list(pairs)], self.fix_scale[list(satellites)], self.white_sigma_m[list(pairs)])
-
 
 def white_noise(range_sigma_m: Array, fix_scale: Array) -> Noise:
     """Return noise without model error."""
@@ -167,6 +163,7 @@ class Equations:
             rows, (one, other) = self.ranges[number], self.ranges[number].pair
             step = 1 if ranges_max is None else max(1, -(-len(rows.range_m) // ranges_max))
             ranges.append(rows.select((chosen.index(one), chosen.index(other)), slice(None, None, step)))
+        noise = self.noise
         return replace(
             self,
             satellites=tuple(self.satellites[satellite] for satellite in chosen),
@@ -175,7 +172,7 @@ class Equations:
             fixes=tuple(self.fixes[satellite] for satellite in chosen),
             ranges=tuple(ranges),
             prior=Prior(self.prior.mean[columns], scaled_inverse(covariance), self.prior.cost),
-            noise=self.noise.select(pairs, chosen),
+            noise=Noise(noise.range_sigma_m[pairs], noise.fix_scale[[*chosen]], noise.white_sigma_m[pairs]),
         )
 
     def pairs_among(self, satellites: Sequence[int]) -> list[int]:
@@ -234,7 +231,7 @@ class Equations:
         """Return derivatives (n, k, ..., 7 + modes) by state and modes from those by constants and modes."""
         if motion is None or self.tracks[satellite].is_linear:
             return d_constants
-        by_state = motion.by_epoch(self._rows(satellite), node_time, d_constants[..., :STATE_SIZE])
+        by_state = motion.d_epoch(self._rows(satellite), node_time, d_constants[..., :STATE_SIZE])
         return np.concatenate((by_state, d_constants[..., STATE_SIZE:]), axis=-1)
 
     def fit(self, parameters: Array) -> Fit:
@@ -276,7 +273,8 @@ class Equations:
             normal, gradient, cost = squares[:-1, :-1], squares[:-1, -1], squares[-1, -1]
             cost += rejected * self.loss.limit_fix**2
         for satellite in self.known:
-            fixes[satellite] = fixes[satellite].select(slice(0))
+            node_time, design, residual, available = self.fixes[satellite]
+            fixes[satellite] = FixEquations(node_time[:0], design[:0], residual[:0], available[:0])
         information = prior.information + normal
         deviation = prior.mean - parameters
         gradient = gradient + added
@@ -376,7 +374,7 @@ class Equations:
         return self._partials(satellite, repeated, node_time, motion)
 
     def range_residuals(self, pair: int, parameters: Array, motion: Motion | None) -> tuple[Array, Array, Array]:
-        """Return measured minus predicted ranges of a pair for parameters (k, p), and what they are predicted from.
+        """Return measured minus predicted ranges of a pair for parameters (k, p), with positions and distances.
 
         Returns:
             Residuals in m, (n, k); relative positions, GCRF, m, (n, k, 3); and distances in m, (n, k).

@@ -99,16 +99,8 @@ def select_arc(
     """Return the observations of the last `arc_max_s` without duplicates.
 
     Rejects observations farther than `arc_max_s` from `near_gps_ms` (wrong time tag), ranges of a satellite to itself
-    and ranges that are not finite. Of duplicates, the first in the sequence is used.
-
-    Args:
-        settings: Radio id of our satellite and length of the arc.
-        near_gps_ms: GPS milliseconds of a moment inside the arc.
-        fixes: Fixes of all satellites, in any order.
-        ranges: Ranges, in any order.
-
-    Returns:
-        The arc, or None if no observation is left.
+    and ranges that are not finite. Fixes and ranges may have any order; of duplicates, the first is used. Returns None
+    if no observation is left.
     """
     arc_max_ms = round(1e3 * settings.arc_max_s)
     fix_by_key = {
@@ -167,10 +159,6 @@ class FixEquations(NamedTuple):
     design: Array
     residual: Array
     available: npt.NDArray[np.bool_]
-
-    def select(self, rows: slice) -> "FixEquations":
-        """Return some of the fixes."""
-        return FixEquations(self.node_time[rows], self.design[rows], self.residual[rows], self.available[rows])
 
 
 class RangeEquations(NamedTuple):

@@ -45,12 +45,9 @@ def rtn_from_gcrf(own: Array) -> Array:
 
 
 def relative_covariance(covariance: Array, satellite: int, size: int) -> Array:
-    """Return the covariance of a satellite's state minus ours, (size, size).
+    """Return the covariance of a satellite's state minus ours, (size, size), of the leading parameters of each state.
 
-    Args:
-        covariance: Joint covariance, our satellite first.
-        satellite: Index of the satellite.
-        size: Number of leading parameters of each state.
+    `covariance` is the joint covariance, our satellite first; the other satellite is given by index.
     """
     own, columns = slice(0, size), slice(STATE_SIZE * satellite, STATE_SIZE * satellite + size)
     cross = covariance[columns, own]
@@ -138,14 +135,9 @@ _IMAGE_SIGNS: Final = np.repeat(((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1
 
 
 def mirror_images(own: Array, relative: Array) -> Array:
-    """Return the images of relative states.
+    """Return the images (4, k, 6) of relative states (k, 6): unchanged, `NORMAL`, `IN_PLANE` and `BOTH`.
 
-    Args:
-        own: Our state in GCRF, shape (6,).
-        relative: Partner states minus our state, GCRF, shape (k, 6).
-
-    Returns:
-        Relative states in GCRF, shape (4, k, 6): unchanged, `NORMAL`, `IN_PLANE` and `BOTH`.
+    All states are in GCRF, relative to our state `own` (6,).
     """
     return _from_mirror_elements(own, _IMAGE_SIGNS[:, None] * mirror_elements(own, relative))
 

@@ -1,7 +1,7 @@
-"""Motion of the partners relative to the reference orbit, for the batch and for the filter.
+"""Motion of the partners relative to the reference orbit, for the solver and for the filter.
 
-Batch: variation of constants. The deviation from the reference is d(t) = Phi(t) y(t), with the transition matrix Phi of
-the reference and constants y that equal the deviation at the epoch. Only the nonlinear part of gravity changes y:
+Solver: variation of constants. The deviation from the reference is d(t) = Phi(t) y(t), with the transition matrix Phi
+of the reference and constants y that equal the deviation at the epoch. Only the nonlinear part of gravity changes y:
 
     y' = Phi^-1 (0, N),  N = F(r + d) - F(r) - G d,
 
@@ -78,19 +78,19 @@ class Motion(NamedTuple):
         """
         return cubic_hermite(self.constants[:, rows], self.rates[:, rows], node_time / _STEP_NODES, _STEP_S)
 
-    def by_epoch(self, rows: slice, node_time: Array, by_constants: Array) -> Array:
+    def d_epoch(self, rows: slice, node_time: Array, d_constants: Array) -> Array:
         """Return derivatives by y at the epoch from derivatives by y at m ascending times, both (m, rows, ..., 7).
 
         The derivatives of y by y at the epoch are interpolated linearly; without them, y is taken as constant.
         """
         if self.d_constants_d_epoch is None:
-            return by_constants
+            return d_constants
         partials = self.d_constants_d_epoch[:, rows]
         before, t = _step_and_fraction(node_time / (_STEP_NODES * _PARTIAL_STEPS), len(partials) - 1)
-        weight = t.reshape(-1, *(1,) * (by_constants.ndim - 1))
+        weight = t.reshape(-1, *(1,) * (d_constants.ndim - 1))
         # Both ends of a step at once: (rows, times, 14) @ (rows, 14, 7).
-        both = np.concatenate(((1.0 - weight) * by_constants, weight * by_constants), axis=-1)
-        result = np.empty_like(by_constants)
+        both = np.concatenate(((1.0 - weight) * d_constants, weight * d_constants), axis=-1)
+        result = np.empty_like(d_constants)
         edges = np.searchsorted(before, np.arange(len(partials)))
         for step, (first, last) in enumerate(pairwise(edges.tolist())):
             if first < last:

@@ -42,9 +42,7 @@ _RANGES_MIN: Final = 7
 class FormationSearch:
     """Search for the orbits of all partners. Begins with the orbits known from fixes or, for our own, from the prior.
 
-    Args:
-        equations: Observation equations of all satellites, with the apparent noise and the loss of the search.
-        settings: Settings of the estimator.
+    The observation equations have the apparent noise and the loss of the search.
     """
 
     def __init__(self, equations: Equations, settings: FormationSettings) -> None:

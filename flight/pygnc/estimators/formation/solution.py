@@ -214,11 +214,10 @@ class FormationSolution:
             transition[first + 6] *= math.exp(track.reference.log_drag - joint[first + 6])
         return joint, transition.dot(covariance).dot(transition.T)
 
-    def bias_of(self, pair: Pair, hypothesis: int = 0) -> tuple[float, float]:
+    def bias_of(self, pair: Pair) -> tuple[float, float]:
         """Return the range bias of a pair and its standard deviation, in m."""
-        index = STATE_SIZE * len(self.satellites) + self.pairs.index(pair)
-        solved = self.hypotheses[hypothesis]
-        return float(solved.parameters[index]), float(np.sqrt(solved.covariance[index, index]))
+        index, best = STATE_SIZE * len(self.satellites) + self.pairs.index(pair), self.hypotheses[0]
+        return float(best.parameters[index]), float(np.sqrt(best.covariance[index, index]))
 
     def noise_of(self, pair: Pair) -> float:
         """Return the standard deviation of the ranges of a pair without model error, in m."""
@@ -285,7 +284,7 @@ def _fits(equations: Equations, partner: int, distance_m: float) -> bool:
     # The motion of a partner without fixes is accurate up to this distance.
     if distance_m > 50_000.0 and not tracks[partner].is_linear:
         return False
-    # Ranges to a partner with a less accurate model say nothing about one whose orbit its fixes determine.
+    # Ranges to a partner with a less accurate model do not count for one whose orbit its fixes determine.
     known = tracks[partner].is_linear
     pairs = [
         number

@@ -75,9 +75,6 @@ class OrbitDynamics:
 
     Each started 30 s (60 s with the simpler force models) costs one step: five evaluations of gravity, whose cost grows
     with the square of the degree, and about as much again for everything else (0.2 to 0.4 ms in all on a desktop core).
-
-    Attributes:
-        frames: Rotations between GCRF and ITRF.
     """
 
     def __init__(
@@ -93,10 +90,7 @@ class OrbitDynamics:
     def propagate(self, state: OrbitState, gps_ms: int, empirical_factor: float = 1.0) -> OrbitState:
         """Return state and covariance at `gps_ms`.
 
-        Args:
-            state: State to propagate.
-            gps_ms: GPS milliseconds, not before the state.
-            empirical_factor: Factor on the standard deviations of the empirical accelerations.
+        `empirical_factor` is a factor on the standard deviations of the empirical accelerations.
 
         Raises:
             ValueError: `gps_ms` is before the state.
@@ -222,13 +216,13 @@ def perturbation(
     position_m, velocity_mps = x[POSITION], x[VELOCITY]
     axes = rtn_axes(position_m, velocity_mps)
     drag_area = spacecraft.drag_coefficient * spacecraft.area_m2 / spacecraft.mass_kg
-    drag = drag_acceleration(position_m, velocity_mps, sun_m, earth_rotation_rad_s, drag_area, math.exp(x[DRAG]))
     partials = np.zeros((3, SIZE))
-    partials[:, POSITION] = drag.d_position
-    partials[:, VELOCITY] = drag.d_velocity
-    partials[:, DRAG] = drag.acceleration_mps2
+    drag, partials[:, POSITION], partials[:, VELOCITY] = drag_acceleration(
+        position_m, velocity_mps, sun_m, earth_rotation_rad_s, drag_area, math.exp(x[DRAG])
+    )
+    partials[:, DRAG] = drag
     partials[:, EMPIRICAL] = axes
-    acceleration = third_body_acceleration(position_m, sun_m, moon_m) + drag.acceleration_mps2
+    acceleration = third_body_acceleration(position_m, sun_m, moon_m) + drag
     acceleration += axes.dot(x[EMPIRICAL])
     if minor_forces:
         light_area = spacecraft.reflectivity_coefficient * spacecraft.area_m2 / spacecraft.mass_kg

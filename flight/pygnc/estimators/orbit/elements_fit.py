@@ -53,11 +53,9 @@ class FittedElements:
 
 
 def fit_in_steps(orbit: OrbitFilter, state: OrbitState) -> Iterator[FittedElements | None]:
-    """Predict a day in slices, then fit; yield None after each slice, and the result as last item.
+    """Predict a day from `state` in slices, then fit; yield None after each slice, and the result as last item.
 
-    Args:
-        orbit: Filter that predicts; it does not change.
-        state: State at the epoch of the elements.
+    The epoch of the elements is that of `state`. The filter does not change.
 
     Raises:
         FitError: No mean elements fit the orbit.
@@ -79,12 +77,9 @@ def _slice_ms(state: OrbitState) -> int:
 
 
 def fit_elements(states: Sequence[OrbitState], frames: EarthFrames, spacecraft: SpacecraftSettings) -> FittedElements:
-    """Fit mean elements at the first state's time to all states.
+    """Fit mean elements at the first state's time to at least three states, which ascend in time.
 
-    Args:
-        states: Predicted states, ascending in time, at least three.
-        frames: Rotations between GCRF and ITRF.
-        spacecraft: Area, mass and drag coefficient, which give the prior of B*.
+    The prior of B* follows from area, mass and drag coefficient.
 
     Raises:
         FitError: No mean elements fit the states.

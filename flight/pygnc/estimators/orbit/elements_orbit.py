@@ -31,12 +31,6 @@ def elements_state(elements: MeanElements, gps_ms: int, frames: EarthFrames, set
 
     Drag factor and empirical accelerations have their prior.
 
-    Args:
-        elements: Mean elements.
-        gps_ms: Time, GPS ms.
-        frames: Rotations between GCRF and ITRF.
-        settings: Settings of the orbit, with the standard deviations of elements.
-
     Raises:
         Sgp4Error: The elements give no orbit at that time.
     """
@@ -50,11 +44,6 @@ def elements_state(elements: MeanElements, gps_ms: int, frames: EarthFrames, set
 
 def position_sigma_rtn_m(elements: MeanElements, gps_ms: int, settings: ElementsSettings) -> Array:
     """Return the standard deviations of the position along radial, transverse and normal, m, shape (3,).
-
-    Args:
-        elements: Mean elements.
-        gps_ms: Time, GPS ms.
-        settings: Standard deviations at the epoch and their growth.
 
     Raises:
         Sgp4Error: The elements give no orbit at that time.

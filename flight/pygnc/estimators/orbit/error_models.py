@@ -32,8 +32,9 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
+from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.dynamics import LinearStep
-from pygnc.estimators.orbit.measurement import Innovation, Observation, adapted_noise_factor
+from pygnc.estimators.orbit.measurement import Innovation, adapted_noise_factor
 from pygnc.estimators.orbit.settings import MeasurementSettings, ProcessNoiseSettings
 from pygnc.estimators.orbit.state import EMPIRICAL, SIZE, OrbitState
 
@@ -133,6 +134,13 @@ class Hypotheses:
             variance=self.variance[:, :count].copy(),
         )
 
+    def inflated(self, root: Array) -> "Hypotheses":
+        """Return the hypotheses with the covariance of the orbit increased by the one with the root (10, m)."""
+        added = np.zeros((len(self.root), _EXTENDED, root.shape[1]))
+        added[:, :SIZE] = root
+        inflated = kalman.triangular(np.concatenate((self.root, added), axis=2))
+        return replace(self, root=inflated, variance=np.full_like(self.variance, math.inf))
+
     def with_single(self, root: Array) -> "Hypotheses":
         """Return a bank of one hypothesis at the common state vector with the given root, shape (10, 10)."""
         extended = np.eye(_EXTENDED)[None].copy()
@@ -180,12 +188,7 @@ class InnovationTest(NamedTuple):
 
 
 class ErrorBank:
-    """Algebra of the hypotheses.
-
-    Args:
-        measurement: Gates, limits of the noise factors, and whether correlated errors are considered.
-        process_noise: Size of an unknown force, and upper limit of the factor on the empirical accelerations.
-    """
+    """Algebra of the hypotheses."""
 
     def __init__(self, measurement: MeasurementSettings, process_noise: ProcessNoiseSettings) -> None:
         self._limits = measurement
@@ -291,13 +294,6 @@ class ErrorBank:
         ratio = hypotheses.empirical_factor / self._factor_min[: len(hypotheses.empirical_factor)]
         return float(hypotheses.weight.dot(ratio))
 
-    def opened(self, hypotheses: Hypotheses, root: Array) -> Hypotheses:
-        """Return the hypotheses with an independent deviation of the orbit, whose covariance has the root (10, m)."""
-        added = np.zeros((len(hypotheses.root), _EXTENDED, root.shape[1]))
-        added[:, :SIZE] = root
-        opened = kalman.triangular(np.concatenate((hypotheses.root, added), axis=2))
-        return replace(hypotheses, root=opened, variance=np.full_like(hypotheses.variance, math.inf))
-
     def without_acceleration(self, hypotheses: Hypotheses, x: Array, sigma_mps2: Array) -> Hypotheses:
         """Return the hypotheses with empirical accelerations about zero, relative to the same state vector `x` (10,).
 
@@ -309,7 +305,7 @@ class ErrorBank:
         added = np.zeros((SIZE, 3))
         added[EMPIRICAL] = np.diag(sigma_mps2)
         quiet = replace(hypotheses, deviation=deviation, root=root, empirical_factor=self._factor_min[: len(root)])
-        return self.opened(quiet, added)
+        return quiet.inflated(added)
 
     def updated(
         self, hypotheses: Hypotheses, test: InnovationTest, used: tuple[bool, bool]
@@ -356,10 +352,8 @@ class ErrorBank:
         residual[:kinds], variance[:kinds] = now, of_now
         # Correlated innovations widen the empirical accelerations; below a correlation of 0.1 they narrow.
         empirical = hypotheses.empirical_factor * np.exp(0.5 * 0.2 * (correlation - 0.1))
-        adapted = Hypotheses(
-            deviation=hypotheses.deviation,
-            root=hypotheses.root,
-            log_weight=hypotheses.log_weight,
+        adapted = replace(
+            hypotheses,
             empirical_factor=np.minimum(np.maximum(empirical, self._factor_min[: len(empirical)]), self._factor_max),
             noise_factor=noise_factor,
             residual=residual,

@@ -15,25 +15,25 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.checkpoint import decode, encode
+from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.error_models import ErrorBank, Hypotheses, InnovationTest
 from pygnc.estimators.orbit.initialisation import InitialFix, InitialOrbit, OrbitInitialiser
 from pygnc.estimators.orbit.manoeuvre import (
+    FACTOR_SUSPICIOUS,
+    THRUST_SHARE,
     Candidate,
     Change,
     Manoeuvre,
     confirmed,
     impulse_root,
     impulse_size_mps,
-    is_thrust_suspected,
-    thrust_factor,
     thrust_root,
 )
-from pygnc.estimators.orbit.measurement import Fix, Innovation, Observation, RejectCause, linearise_fix
+from pygnc.estimators.orbit.measurement import Fix, Innovation, RejectCause, linearise_fix
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import UNKNOWN_SIGMA, EcefOrbit, OrbitState, to_ecef
+from pygnc.estimators.orbit.state import UNKNOWN_SIGMA, OrbitState, to_ecef
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,20 +127,30 @@ class OrbitFilter:
     Args:
         settings: Force model, noise, gates.
         orientation: Earth orientation for the whole life of the filter; without a table `EarthOrientationTable.none()`.
+        memory: Memory of an earlier filter, from which this one continues bit for bit; None to begin.
 
     Attributes:
-        settings: Force model, noise, gates.
         frames: Rotations between GCRF and ITRF.
         memory: State that a restarted task needs.
+
+    Raises:
+        ValueError: The memory was made with another Earth orientation, and therefore in another GCRF.
     """
 
-    def __init__(self, settings: OrbitSettings, orientation: EarthOrientationTable) -> None:
+    def __init__(
+        self, settings: OrbitSettings, orientation: EarthOrientationTable, memory: FilterMemory | None = None
+    ) -> None:
+        if memory is not None and memory.earth_orientation != orientation.identification:
+            raise ValueError(
+                f"orbit checkpoint was made with Earth orientation {memory.earth_orientation!r}, not"
+                f" {orientation.identification!r}; begin without the checkpoint"
+            )
         self.settings = settings
         self.frames = EarthFrames(orientation)
         self._dynamics = OrbitDynamics(settings, self.frames)
         self._initialiser = OrbitInitialiser(self._dynamics, settings)
         self._bank = ErrorBank(settings.measurement, settings.process_noise)
-        self.memory = FilterMemory(orientation.identification, self._bank.unknown())
+        self.memory = memory or FilterMemory(orientation.identification, self._bank.unknown())
 
     @property
     def state(self) -> OrbitState | None:
@@ -176,11 +186,7 @@ class OrbitFilter:
         return self._initialise(compulsory=True) if waiting else ()
 
     def predict(self, gps_ms: int, start: OrbitState | None = None) -> OrbitState:
-        """Return the orbit at a later time; the filter does not change.
-
-        Args:
-            gps_ms: GPS milliseconds, not before the state that is propagated.
-            start: State to propagate, such as an earlier prediction; None for the state of the filter.
+        """Return the orbit at a later time, from `start` or from the state of the filter, which does not change.
 
         Raises:
             ValueError: There is no state yet, or `gps_ms` is before it.
@@ -190,31 +196,6 @@ class OrbitFilter:
             raise ValueError("the orbit filter is not initialised: process fixes before predicting")
         hypotheses = self.memory.hypotheses
         return self._propagated(state, gps_ms, float(hypotheses.weight.dot(hypotheses.empirical_factor)))
-
-    def ecef(self, state: OrbitState) -> EcefOrbit:
-        """Return a state in ITRF with its standard deviations."""
-        return to_ecef(state, self.frames)
-
-    def checkpoint(self) -> bytes:
-        """Return the memory of the filter; `restore` continues from it bit for bit."""
-        return encode(self.memory)
-
-    @classmethod
-    def restore(cls, settings: OrbitSettings, orientation: EarthOrientationTable, checkpoint: bytes) -> "OrbitFilter":
-        """Return a filter that continues from a checkpoint.
-
-        Raises:
-            ValueError: The checkpoint is damaged, or was made with another Earth orientation (and therefore another
-                GCRF).
-        """
-        restored = cls(settings, orientation)
-        restored.memory = decode(checkpoint, FilterMemory)
-        if restored.memory.earth_orientation != orientation.identification:
-            raise ValueError(
-                f"orbit checkpoint was made with Earth orientation {restored.memory.earth_orientation!r}, not"
-                f" {orientation.identification!r}; begin without the checkpoint"
-            )
-        return restored
 
     # --- Initialisation --------------------------------------------------------------------------------------------
 
@@ -252,7 +233,7 @@ class OrbitFilter:
         state = uninformative_state(usable[0].gps_ms, initial.x, self.settings)
         spreads = (initial.position_spread, initial.velocity_spread)
         start = self._bank.restarted(memory.hypotheses, state.sqrt_covariance, spreads)
-        # So few fixes tell nothing of the correlation of their errors, and unmodelled forces have no effect yet.
+        # So few fixes do not show the correlation of their errors, and unmodelled forces have no effect yet.
         hypotheses = replace(
             start,
             noise_factor=np.maximum(widen, start.noise_factor),
@@ -411,10 +392,10 @@ class OrbitFilter:
     def _impulse(self, state: OrbitState, x: Array, hypotheses: Hypotheses, gps_ms: int, size_mps: float) -> Candidate:
         """Return an impulse between a state and the prediction from it."""
         interval_s = (gps_ms - state.gps_ms) * 1e-3
-        opened = self._bank.opened(hypotheses, impulse_root(size_mps, interval_s))
-        return Candidate(Change.IMPULSE, gps_ms, opened, hypotheses.mixture(gps_ms, x))
+        inflated = hypotheses.inflated(impulse_root(size_mps, interval_s))
+        return Candidate(Change.IMPULSE, gps_ms, inflated, hypotheses.mixture(gps_ms, x))
 
-    def _with_suspected(  # noqa: PLR0917 - all that is known of the fix
+    def _with_suspected(  # noqa: PLR0917 - the fix, its prediction and its test
         self,
         candidates: list[Candidate],
         state: OrbitState,
@@ -435,13 +416,12 @@ class OrbitFilter:
         if interval_s > self.settings.manoeuvre.gap_max_s:
             return candidates
         size_mps = impulse_size_mps(test, interval_s, self.settings.manoeuvre)
-        factor = self._bank.widening(hypotheses)
-        is_suspected = size_mps is not None or is_thrust_suspected(factor)
+        is_suspected = size_mps is not None or self._bank.widening(hypotheses) > FACTOR_SUSPICIOUS
         if Change.THRUST_BEGIN not in known and is_suspected:
             force_mps2 = self.settings.process_noise.unknown_force_mps2
-            opened = self._bank.opened(hypotheses, thrust_root(force_mps2))
-            factors = np.maximum(hypotheses.empirical_factor, thrust_factor(force_mps2, float(sigma_mps2.min())))
-            thrust = replace(opened, empirical_factor=factors)
+            inflated = hypotheses.inflated(thrust_root(force_mps2))
+            factors = np.maximum(hypotheses.empirical_factor, THRUST_SHARE * force_mps2 / float(sigma_mps2.min()))
+            thrust = replace(inflated, empirical_factor=factors)
             candidates.append(Candidate(Change.THRUST_BEGIN, gps_ms, thrust, hypotheses.mixture(gps_ms, x)))
         impulses = [candidate for candidate in candidates if candidate.change is Change.IMPULSE]
         if size_mps is not None and all(impulse.lead < 0.0 for impulse in impulses):

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from pygnc.common.arrays import Array, median
+from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.measurement import Fix, Observation, linearise_fix
+from pygnc.estimators.orbit.measurement import Fix, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import POSITION, SIZE, VELOCITY
 

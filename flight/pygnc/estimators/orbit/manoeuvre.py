@@ -23,7 +23,7 @@ from pygnc.estimators.orbit.state import EMPIRICAL, POSITION, SIZE, VELOCITY, Or
 
 _CHI_SQUARE_SUSPICIOUS: Final = 14.2
 """Normalised innovation squared of three components that makes an impulse suspected: exceeded by 1 in 360 good ones."""
-_FACTOR_SUSPICIOUS: Final = 1.25
+FACTOR_SUSPICIOUS: Final = 1.25
 """Factor on the empirical accelerations that makes a thrust suspected: innovations were correlated for some fixes."""
 _LEAD_MIN: Final = 15.0
 _LEAD_OVER_OTHERS: Final = 3.0
@@ -36,6 +36,8 @@ _FIXES_CLEAR: Final = 7
 """Fixes after which a candidate is confirmed at the earliest, and after which it need not be ahead of the others."""
 _THRUST_S: Final = 100.0
 """Duration of a thrust until it becomes suspicious."""
+THRUST_SHARE: Final = 0.3
+"""Variation of the acceleration during a thrust, relative to the size of the acceleration."""
 
 
 @unique
@@ -115,12 +117,9 @@ def confirmed(candidates: Sequence[Candidate]) -> Candidate | None:
 
 
 def impulse_size_mps(test: InnovationTest, interval_s: float, limits: ManoeuvreSettings) -> float | None:
-    """Return the expected size of a suspected impulse; None if the innovations show none.
+    """Return the expected size of a suspected impulse since the fix before; None if the innovations show none.
 
-    Args:
-        test: Innovations without an impulse; those of the velocity, if any, give its size.
-        interval_s: Time since the fix before.
-        limits: Sizes of the impulses that are possible.
+    The innovations are those without an impulse; those of the velocity, if any, give its size.
     """
     parts = [part for part in (test.position, test.velocity) if part is not None]
     if max(part.chi_square for part in parts) < _CHI_SQUARE_SUSPICIOUS:
@@ -132,23 +131,13 @@ def impulse_size_mps(test: InnovationTest, interval_s: float, limits: ManoeuvreS
 
 
 def impulse_root(sigma_mps: float, interval_s: float) -> Array:
-    """Return the root (10, 6) of the covariance that an impulse adds at the end of the interval in which it happened.
-
-    Args:
-        sigma_mps: Expected size of the impulse.
-        interval_s: Length of the interval.
-    """
+    """Return the root (10, 6) of the covariance that an impulse adds at the end of the interval that it is in."""
     root = np.zeros((SIZE, 6))
     eye = np.eye(3)
     root[POSITION, :3] = 0.5 * interval_s * sigma_mps * eye
     root[VELOCITY, :3] = sigma_mps * eye
     root[POSITION, 3:] = interval_s / math.sqrt(12.0) * sigma_mps * eye
     return root
-
-
-def is_thrust_suspected(empirical_factor: float) -> bool:
-    """Return True if the innovations up to a fix have been correlated."""
-    return empirical_factor > _FACTOR_SUSPICIOUS
 
 
 def thrust_root(sigma_mps2: float) -> Array:
@@ -159,8 +148,3 @@ def thrust_root(sigma_mps2: float) -> Array:
     root[VELOCITY] = _THRUST_S * sigma_mps2 * eye
     root[EMPIRICAL] = sigma_mps2 * eye
     return root
-
-
-def thrust_factor(sigma_mps2: float, empirical_sigma_mps2: float) -> float:
-    """Return the factor on the empirical accelerations during a thrust with accelerations of the size `sigma_mps2`."""
-    return 0.3 * sigma_mps2 / empirical_sigma_mps2

@@ -10,7 +10,6 @@ on those standard deviations.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import NamedTuple
@@ -20,7 +19,7 @@ import numpy as np
 from pygnc.common.arrays import Array, cross_matrix
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import gravity_and_gradient
-from pygnc.estimators.kalman import chi_square, innovation_covariance
+from pygnc.estimators.kalman import Observation, chi_square, innovation_covariance
 from pygnc.estimators.orbit.settings import MeasurementSettings
 from pygnc.estimators.orbit.state import POSITION, SIZE, VELOCITY, OrbitState
 
@@ -78,29 +77,6 @@ class Fix:
     velocity_sigma_mps: Array | None
     velocity_latency_s: float
     seq: int = 0
-
-
-class Observation(NamedTuple):
-    """A linearised vector measurement in ITRF.
-
-    Attributes:
-        residual: Measured minus predicted, in m or m/s, shape (m,).
-        partials: Derivative of the prediction by the state, shape (m, 10).
-        sigma: Standard deviations of the independent measurement errors, shape (m,).
-    """
-
-    residual: Array
-    partials: Array
-    sigma: Array
-
-    def scaled(self, factor: float) -> "Observation":
-        """Return a copy with the standard deviations multiplied by `factor`."""
-        return self._replace(sigma=factor * self.sigma)
-
-    @staticmethod
-    def stacked(observations: Sequence["Observation"]) -> "Observation":
-        """Return several observations as a single observation."""
-        return Observation(*(np.concatenate(parts) for parts in zip(*observations, strict=True)))
 
 
 class Innovation(NamedTuple):
@@ -185,7 +161,7 @@ def adapted_noise_factor(
 def linearise_fix(
     fix: Fix, x: Array, frames: EarthFrames, settings: MeasurementSettings
 ) -> tuple[Observation, Observation | None]:
-    """Return the observations of position and velocity, linearised about the state; None for a missing velocity.
+    """Return position and velocity in ITRF (m, m/s), linearised about the state; None for a missing velocity.
 
     Args:
         fix: GPS fix.

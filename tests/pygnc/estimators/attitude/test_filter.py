@@ -9,10 +9,11 @@ import pytest
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
+from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, FilterMemory, Mode
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.sample import SampleCorrection
 from pygnc.estimators.attitude.settings import MountingSettings
+from pygnc.estimators.checkpoint import decode, encode
 from tests.pygnc.estimators.attitude.truth import (
     NORMALS,
     SETTINGS,
@@ -90,7 +91,7 @@ def test_mode_follows_from_the_uncertainty() -> None:
 
 
 def test_light_distinguishes_sun_from_shadow() -> None:
-    for update, around in zip(UPDATES, TRUTH.surroundings, strict=True):
+    for update, around in zip(UPDATES, TRUTH.environments, strict=True):
         assert update.in_sun == (around.sunlit_fraction > 0.0)
 
 
@@ -105,7 +106,7 @@ def test_other_flights_are_found_too(seed: int) -> None:
 
 def test_reports_no_attitude_in_the_dark_with_unknown_biases() -> None:
     truth = fly(5, 10.0, start_angle_deg=150.0)
-    assert all(around.sunlit_fraction == 0.0 for around in truth.surroundings)
+    assert all(around.sunlit_fraction == 0.0 for around in truth.environments)
     updates = run(truth)[1]
     assert all(update.mode is Mode.SEARCHING and update.state is None and not update.in_sun for update in updates)
 
@@ -120,7 +121,7 @@ def test_provides_a_rate_without_an_orbit() -> None:
 
 
 def test_a_track_bridges_a_while_without_orbit() -> None:
-    attitude, _ = run(replace(TRUTH, samples=TRUTH.samples[:SETTLED], surroundings=TRUTH.surroundings[:SETTLED]))
+    attitude, _ = run(replace(TRUTH, samples=TRUTH.samples[:SETTLED], environments=TRUTH.environments[:SETTLED]))
     updates = [attitude.process(sample, None) for sample in TRUTH.samples[SETTLED : SETTLED + 60]]
     assert all(update.cause is AttitudeRejectCause.NO_ENVIRONMENT for update in updates)
     sigma = [update.state.attitude_sigma_rad for update in updates if update.state is not None]
@@ -131,9 +132,9 @@ def test_a_track_bridges_a_while_without_orbit() -> None:
 
 def test_a_weak_field_is_not_used_and_the_attitude_without_it_ends_after_an_hour() -> None:
     """As after the ascent of an elliptical orbit; the readings are those of external fields."""
-    attitude, updates = run(replace(TRUTH, samples=TRUTH.samples[:SETTLED], surroundings=TRUTH.surroundings[:SETTLED]))
+    attitude, updates = run(replace(TRUTH, samples=TRUTH.samples[:SETTLED], environments=TRUTH.environments[:SETTLED]))
     assert updates[-1].state is not None
-    sample, environment = TRUTH.samples[SETTLED], TRUTH.surroundings[SETTLED]
+    sample, environment = TRUTH.samples[SETTLED], TRUTH.environments[SETTLED]
     weak = replace(environment, field_gcrf_ut=np.array((0.1, -0.1, 0.15)), sunlit_fraction=0.0)
     begin_ms = updates[-1].gps_ms
     known_until_ms = 0
@@ -149,27 +150,27 @@ def test_a_weak_field_is_not_used_and_the_attitude_without_it_ends_after_an_hour
 def test_a_restored_filter_continues_bit_for_bit() -> None:
     for cut in (2, 8, 400):
         attitude = AttitudeFilter(SETTINGS)
-        for pair in zip(TRUTH.samples[:cut], TRUTH.surroundings[:cut], strict=True):
+        for pair in zip(TRUTH.samples[:cut], TRUTH.environments[:cut], strict=True):
             attitude.process(*pair)
-        restored = AttitudeFilter.restore(SETTINGS, attitude.checkpoint())
-        assert restored.checkpoint() == attitude.checkpoint()
-        for pair in zip(TRUTH.samples[cut : cut + 40], TRUTH.surroundings[cut : cut + 40], strict=True):
+        restored = AttitudeFilter(SETTINGS, decode(encode(attitude.memory), FilterMemory))
+        assert encode(restored.memory) == encode(attitude.memory)
+        for pair in zip(TRUTH.samples[cut : cut + 40], TRUTH.environments[cut : cut + 40], strict=True):
             first, second = attitude.process(*pair), restored.process(*pair)
             assert first.rate_body_rad_s.tobytes() == second.rate_body_rad_s.tobytes()
             assert first.mode is second.mode
-        assert restored.checkpoint() == attitude.checkpoint()
+        assert encode(restored.memory) == encode(attitude.memory)
 
 
 def test_rejects_damaged_checkpoints() -> None:
-    saved = FILTER.checkpoint()
+    saved = encode(FILTER.memory)
     fields = msgspec.msgpack.decode(saved)
     with pytest.raises(ValueError, match="version"):
-        AttitudeFilter.restore(SETTINGS, msgspec.msgpack.encode({**fields, "version": 99}))
+        AttitudeFilter(SETTINGS, decode(msgspec.msgpack.encode({**fields, "version": 99}), FilterMemory))
     without = {key: value for key, value in fields.items() if key != "search"}
     with pytest.raises(ValueError, match="search"):
-        AttitudeFilter.restore(SETTINGS, msgspec.msgpack.encode(without))
+        AttitudeFilter(SETTINGS, decode(msgspec.msgpack.encode(without), FilterMemory))
     with pytest.raises(ValueError, match="faces"):
-        AttitudeFilter.restore(SETTINGS, msgspec.msgpack.encode({**fields, "faces": b"123"}))
+        AttitudeFilter(SETTINGS, decode(msgspec.msgpack.encode({**fields, "faces": b"123"}), FilterMemory))
 
 
 @pytest.mark.parametrize("kept", [(0, 1, 3, 4, 5), (0, 1, 2, 4)])

@@ -21,7 +21,7 @@ def body_from_gcrf(state: AttitudeState) -> Array:
 
 
 def field_residual(state: AttitudeState) -> Array:
-    return MAGNETOMETER.observation(state, body_from_gcrf(state), np.zeros(3), AROUND, 1.0).residual
+    return MAGNETOMETER.observation(state, body_from_gcrf(state), np.zeros(3), AROUND).residual
 
 
 def light_residual(state: AttitudeState) -> Array:
@@ -31,7 +31,7 @@ def light_residual(state: AttitudeState) -> Array:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_partials_are_the_derivatives_of_the_predictions(seed: int) -> None:
     state = some_state(seed)
-    field = MAGNETOMETER.observation(state, body_from_gcrf(state), np.zeros(3), AROUND, 1.0).partials
+    field = MAGNETOMETER.observation(state, body_from_gcrf(state), np.zeros(3), AROUND).partials
     light = SUN_SENSORS.observation(state, body_from_gcrf(state), np.zeros(6), SKY, 1.0).observation.partials
     for column in range(SIZE):
         error = np.zeros(SIZE)
@@ -46,10 +46,10 @@ def test_residuals_at_the_truth_are_noise() -> None:
     truth = fly(1, 30.0)
     slow = np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut, np.zeros(9), [0.3], np.zeros(16)))
     field, light = [], []
-    for sample, around in zip(truth.samples, truth.surroundings, strict=True):
+    for sample, around in zip(truth.samples, truth.environments, strict=True):
         state = AttitudeState(sample.gps_ms, truth.quaternion[sample.seq], slow, np.eye(SIZE))
         matrix = body_from_gcrf(state)
-        field.append(MAGNETOMETER.observation(state, matrix, sample.mag_imu_ut, around, 1.0).residual)
+        field.append(MAGNETOMETER.observation(state, matrix, sample.mag_imu_ut, around).residual)
         seen = SUN_SENSORS.observation(state, matrix, sample.lux, light_sources(around, SETTINGS), 1.0)
         light += seen.observation.residual[seen.usable & ~seen.saturated].tolist()
     assert np.std(field) == pytest.approx(0.6, rel=0.05)

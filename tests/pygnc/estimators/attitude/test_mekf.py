@@ -27,12 +27,12 @@ def begun() -> Track:
 
 
 def test_update_agrees_with_the_kalman_equations() -> None:
-    sample, around = TRUTH.samples[1], TRUTH.surroundings[1]
+    sample, around = TRUTH.samples[1], TRUTH.environments[1]
     ekf = MultiplicativeEkf(SETTINGS, measurement_models(SETTINGS))
     tracked = ekf.process(begun(), sample, around, SensorHealth.unknown())
     predicted = tracked.step.state
     body_from_gcrf = quaternion.to_matrix(predicted.quaternion).T
-    field = Magnetometer(SETTINGS).observation(predicted, body_from_gcrf, sample.mag_imu_ut, around, 1.0)
+    field = Magnetometer(SETTINGS).observation(predicted, body_from_gcrf, sample.mag_imu_ut, around)
     sources = light_sources(around, SETTINGS)
     light = SunSensors(SETTINGS).observation(predicted, body_from_gcrf, sample.lux, sources, 1.0).observation
     innovation = tracked.innovations["sun_sensors"]

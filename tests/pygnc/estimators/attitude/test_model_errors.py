@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate
+from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, FilterMemory
 from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ModelErrors, SunSensorErrors, TimeTagErrors
 from pygnc.estimators.attitude.state import (
     COSINE_ERROR,
@@ -16,6 +16,7 @@ from pygnc.estimators.attitude.state import (
     SIZE,
     AttitudeState,
 )
+from pygnc.estimators.checkpoint import decode, encode
 from tests.pygnc.estimators.attitude.truth import SETTINGS, Truth, errors_deg, fly, run, with_samples
 
 TRUTH = fly(3, 60.0)
@@ -53,14 +54,14 @@ def torquer_field_ut(size_ut: float, duty: float) -> Array:
     return np.repeat(direction * on[:, None], 12, axis=0)[: len(TRUTH.samples)]
 
 
-def opened(attitude: AttitudeFilter, states: slice | int) -> bool:
+def inflated(attitude: AttitudeFilter, states: slice | int) -> bool:
     assert attitude.state is not None
     return bool(np.any(attitude.state.sigma[states] > 2e-4))
 
 
 def test_nothing_is_estimated_that_does_not_show() -> None:
     attitude, updates = run(TRUTH)
-    assert not any(opened(attitude, states) for states in (MAG_MATRIX, PANEL_FIELD, COSINE_ERROR))
+    assert not any(inflated(attitude, states) for states in (MAG_MATRIX, PANEL_FIELD, COSINE_ERROR))
     assert attitude.state is not None
     assert attitude.state.sigma[FACE_GAINS].max() < 0.021
     assert updates[-1].time_sigma_s == 0.0
@@ -80,7 +81,7 @@ def test_gains_and_cosine_law_of_the_faces_are_estimated() -> None:
     gains = 1.0 + np.array([0.25, -0.3, 0.2, -0.15, 0.3, -0.25])
     truth = with_samples(TRUTH, [replace(s, lux=np.minimum(gains * s.lux, 83_865.6)) for s in TRUTH.samples])
     attitude, updates = run(truth)
-    assert opened(attitude, COSINE_ERROR)
+    assert inflated(attitude, COSINE_ERROR)
     assert rms(errors_deg(truth, updates[SETTLED:])) < 1.5
 
 
@@ -105,7 +106,7 @@ def test_declared_magnetorquers_are_not_used() -> None:
 
 
 def late_by(truth: Truth, rate_deg_s: float, delays_s: Array) -> Truth:
-    """Return the flight with tags that are earlier than the samples; the body rate is constant."""
+    """Return the flight with time tags that are earlier than the samples; the body rate is constant."""
     assert rate_deg_s * delays_s.max() < 15.0
     tagged = [
         replace(sample, gps_ms=sample.gps_ms - round(1e3 * delay_s))
@@ -126,11 +127,11 @@ def test_a_checkpoint_in_every_state_continues_bit_for_bit() -> None:
     matrix = np.diag([1.15, 0.85, 1.1])
     truth = with_fields(TRUTH, torquer_field_ut(20.0, 0.3), matrix)
     straight, restored = AttitudeFilter(SETTINGS), AttitudeFilter(SETTINGS)
-    for number, pair in enumerate(zip(truth.samples, truth.surroundings, strict=True)):
+    for number, pair in enumerate(zip(truth.samples, truth.environments, strict=True)):
         one, other = straight.process(*pair), restored.process(*pair)
         assert same(one, other), number
         if number % 7 == 0 or 40 < number < 120:
-            restored = AttitudeFilter.restore(SETTINGS, restored.checkpoint())
+            restored = AttitudeFilter(SETTINGS, decode(encode(restored.memory), FilterMemory))
 
 
 def same(one: AttitudeUpdate, other: AttitudeUpdate) -> bool:
@@ -161,7 +162,7 @@ def test_scatter_of_the_tags_is_detected_beyond_what_their_source_states(
     assert np.sqrt(tags.variance_s2) == pytest.approx(sigma_s, abs=0.04)
 
 
-def decided(gain_errors: Array, sigma: float) -> tuple[ModelErrors, AttitudeState]:
+def selected_errors(gain_errors: Array, sigma: float) -> tuple[ModelErrors, AttitudeState]:
     """Return the decision for a state with these estimates of the gains and their standard deviation."""
     undecided, slow = ModelErrors(), np.zeros(SIZE - 3)
     slow[FACE_GAINS.start - 3 : FACE_GAINS.stop - 3] = gain_errors
@@ -175,14 +176,14 @@ def decided(gain_errors: Array, sigma: float) -> tuple[ModelErrors, AttitudeStat
 
 def test_sun_sensors_are_as_declared_once_their_estimates_show_it() -> None:
     close = 0.01 * np.array([1.0, -2.0, 0.5, 2.0, -1.0, 1.5])
-    errors, state = decided(close, 0.02)
+    errors, state = selected_errors(close, 0.02)
     assert errors.sun_sensors is SunSensorErrors.SMALL
     assert state.sigma[FACE_GAINS].max() < SETTINGS.sun_sensors.gain_sigma
     assert np.abs(state.face_gain_errors).max() < np.abs(close).max()
     # The attitude follows the correction of the gain by their covariance.
     np.testing.assert_allclose(state.quaternion[1], -0.5 * 0.25 * 0.01 * 0.5, rtol=1e-2)
     for gains, sigma in ((close, 0.2), (10.0 * close, 0.02)):
-        errors, state = decided(gains, sigma)
+        errors, state = selected_errors(gains, sigma)
         assert errors.sun_sensors is SunSensorErrors.UNDECIDED
         np.testing.assert_array_equal(state.face_gain_errors, gains)
 

@@ -87,7 +87,7 @@ def test_flags_a_rate_out_of_range_and_abandons_the_attitude() -> None:
 
 def _thinned(truth: Truth, kept: list[int]) -> Truth:
     samples = [truth.samples[k] for k in kept]
-    return replace(truth, samples=samples, surroundings=[truth.surroundings[k] for k in kept])
+    return replace(truth, samples=samples, environments=[truth.environments[k] for k in kept])
 
 
 def test_missing_samples_are_bridged() -> None:

@@ -51,7 +51,7 @@ def test_the_prediction_is_that_of_scipy_and_its_partials_are_its_derivatives(se
     state = some_state(seed)
     turn = np.array([0.01, -0.02, 0.03])
     turned = Rotation.from_quat(reading_of(state.quaternion), scalar_first=True) * Rotation.from_rotvec(turn)
-    found = MODEL.observation(state, turned.as_quat(scalar_first=True), 2.0)
+    found = MODEL.observation(state, turned.as_quat(scalar_first=True)).scaled(2.0)
     np.testing.assert_allclose(found.residual, turn, atol=1e-12)
     np.testing.assert_allclose(found.sigma, [2.2e-4, 2.2e-4, 1.1e-3])
     measured = reading_of(state.quaternion)
@@ -59,7 +59,7 @@ def test_the_prediction_is_that_of_scipy_and_its_partials_are_its_derivatives(se
         error = np.zeros(SIZE)
         error[column] = STEPS[column]
         ends = [state.corrected(sign * error, state.sqrt_covariance) for sign in (1.0, -1.0)]
-        residuals = [MODEL.observation(end, measured, 1.0).residual for end in ends]
+        residuals = [MODEL.observation(end, measured).residual for end in ends]
         difference = (residuals[1] - residuals[0]) / (2.0 * STEPS[column])
         np.testing.assert_allclose(found.partials[:, column], difference, atol=1e-6)
 

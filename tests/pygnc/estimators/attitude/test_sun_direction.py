@@ -32,7 +32,7 @@ def seen(truth: Truth, seed: int, sign: float = 1.0) -> Truth:
     """The flight with a sensor whose axis z must be near the Sun; its vectors have any length."""
     rng = np.random.default_rng(seed)
     samples = []
-    for sample, around, q in zip(truth.samples, truth.surroundings, truth.quaternion, strict=True):
+    for sample, around, q in zip(truth.samples, truth.environments, truth.quaternion, strict=True):
         to_sun = around.sun_gcrf_m - around.position_gcrf_m
         sensor_from_gcrf = (Rotation.from_quat(q, scalar_first=True) * MOUNTING * MISALIGNMENT).inv()
         direction = sensor_from_gcrf.apply(to_sun / np.linalg.norm(to_sun))
@@ -56,9 +56,9 @@ def test_the_partials_are_derivatives_of_scipys_prediction(seed: int) -> None:
         return found
 
     def residual(q: Array) -> Array:
-        return MODEL.observation(quaternion.to_matrix(state.quaternion).T, sun, predicted(q), 1.0).residual
+        return MODEL.observation(quaternion.to_matrix(state.quaternion).T, sun, predicted(q)).residual
 
-    found = MODEL.observation(quaternion.to_matrix(state.quaternion).T, sun, predicted(state.quaternion), 2.0)
+    found = MODEL.observation(quaternion.to_matrix(state.quaternion).T, sun, predicted(state.quaternion)).scaled(2.0)
     np.testing.assert_allclose(found.residual, 0.0, atol=1e-12)
     np.testing.assert_allclose(found.sigma, 2.4e-3)
     for column in range(SIZE):
@@ -90,9 +90,9 @@ def test_the_direction_to_the_sun_is_as_accurate_as_the_sensor() -> None:
 def test_a_reading_in_the_shadow_is_not_used() -> None:
     dark = fly(5, 30.0)
     readings = {"sun_direction": np.array([0.0, 0.0, 1.0])}
-    shadowed = [replace(around, sunlit_fraction=0.0) for around in dark.surroundings]
+    shadowed = [replace(around, sunlit_fraction=0.0) for around in dark.environments]
     samples = [replace(sample, readings=readings) for sample in dark.samples]
-    updates = run(replace(dark, samples=samples, surroundings=shadowed), SETTINGS)[1]
+    updates = run(replace(dark, samples=samples, environments=shadowed), SETTINGS)[1]
     assert not any("sun_direction" in update.innovations for update in updates)
 
 

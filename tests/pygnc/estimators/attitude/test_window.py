@@ -7,7 +7,7 @@ import pytest
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
+from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, FilterMemory, Mode
 from pygnc.estimators.attitude.state import FACE_GAINS, FIELD_ERROR, MAG_BIAS, SIZE
 from pygnc.estimators.attitude.sun_sensors import light_sources
 from pygnc.estimators.attitude.window import (
@@ -15,13 +15,13 @@ from pygnc.estimators.attitude.window import (
     Hypotheses,
     LinearisedMeasurements,
     MagnetometerBias,
-    MarginalNormalEquations,
     Window,
     WindowSample,
     field_direction_known,
     marginalise,
     with_calibrated_bias,
 )
+from pygnc.estimators.checkpoint import decode, encode
 from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SETTINGS, STEP_S, Truth, errors_deg, fly
 
 SAMPLES = 30
@@ -42,7 +42,7 @@ def converged(window: Window, guess: Hypotheses) -> Hypotheses:
 def fitted(seed: int, rate_deg_s: float) -> tuple[Array, Array, float]:
     """Errors (9,) of the fit that lies next to the truth, its covariance (35, 35), and its cost per measurement."""
     truth = fly(seed, 2.5, rate_deg_s=rate_deg_s)
-    pairs = zip(truth.samples[:SAMPLES], truth.surroundings[:SAMPLES], strict=True)
+    pairs = zip(truth.samples[:SAMPLES], truth.environments[:SAMPLES], strict=True)
     window = Window(
         [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs], SETTINGS
     )
@@ -73,7 +73,7 @@ def test_fit_errors_agree_with_the_covariance(rate_deg_s: float) -> None:
 
 def test_costs_and_covariances_use_the_same_information() -> None:
     truth = fly(1, 2.5)
-    pairs = zip(truth.samples, truth.surroundings, strict=True)
+    pairs = zip(truth.samples, truth.environments, strict=True)
     window = Window(
         [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs], SETTINGS
     )
@@ -94,7 +94,7 @@ def test_a_solution_estimates_wrong_gains(size: float) -> None:
     """Large gain errors mislead the fit without them so far that a single linear step does not correct it."""
     truth = fly(1, 2.5)
     gains = 1.0 + size * np.array((1.0, -1.0, 0.5, -0.5, 0.8, -0.8))
-    pairs = zip(truth.samples, truth.surroundings, strict=True)
+    pairs = zip(truth.samples, truth.environments, strict=True)
     exact = [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs]
     wrong = [entry._replace(sample=replace(entry.sample, lux=gains * entry.sample.lux)) for entry in exact]
     window = Window(wrong, SETTINGS)
@@ -137,35 +137,35 @@ def stacked(parts: list[LinearisedMeasurements], problem: int) -> tuple[Array, A
     return residual, partials, np.concatenate([part.weight[problem].ravel() for part in parts])
 
 
-def solved(seed: int) -> tuple[list[LinearisedMeasurements], MarginalNormalEquations]:
+def solved(seed: int) -> tuple[list[LinearisedMeasurements], tuple[Array, Array, Array]]:
     parts = some_parts(seed)
     return parts, marginalise(parts, NUISANCE_SIGMA)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_marginalisation_agrees_with_the_full_problem(seed: int) -> None:
-    parts, answer = solved(seed)
+    parts, (information, gradient, _) = solved(seed)
     for problem in range(PROBLEMS):
         residual, partials, weight = stacked(parts, problem)
         prior = np.hstack((np.zeros((NUISANCE, WANTED)), np.diag(1.0 / NUISANCE_SIGMA)))
         rows = np.vstack((np.sqrt(weight)[:, None] * partials, prior))
         whole = np.linalg.lstsq(rows, np.concatenate((np.sqrt(weight) * residual, np.zeros(NUISANCE))))[0]
         covariance = np.linalg.inv(rows.T @ rows)[:WANTED, :WANTED]
-        found = np.linalg.solve(answer.information[problem], answer.gradient[problem])
+        found = np.linalg.solve(information[problem], gradient[problem])
         np.testing.assert_allclose(found, whole[:WANTED], atol=1e-12)
-        np.testing.assert_allclose(np.linalg.inv(answer.information[problem]), covariance, atol=1e-12)
+        np.testing.assert_allclose(np.linalg.inv(information[problem]), covariance, atol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_costs_use_the_covariance_of_all_errors(seed: int) -> None:
     """The costs of residuals and nuisance parameters add up to r' (R + C S C')^-1 r."""
-    parts, answer = solved(seed)
+    parts, (_, _, nuisance) = solved(seed)
     for problem in range(PROBLEMS):
         residual, partials, weight = stacked(parts, problem)
         d_nuisance = partials[:, WANTED:] * NUISANCE_SIGMA
         expected = residual.dot(np.linalg.solve(np.diag(1.0 / weight) + d_nuisance @ d_nuisance.T, residual))
-        left = np.concatenate([part.residual_after(answer.nuisance)[problem].ravel() for part in parts])
-        cost = (weight * left**2).sum() + np.square(answer.nuisance[problem] / NUISANCE_SIGMA).sum()
+        left = np.concatenate([part.residual_after(nuisance)[problem].ravel() for part in parts])
+        cost = (weight * left**2).sum() + np.square(nuisance[problem] / NUISANCE_SIGMA).sum()
         assert cost == pytest.approx(expected, rel=1e-12)
 
 
@@ -179,7 +179,7 @@ def calibrated(truth: Truth, off_ut: float = 0.5) -> MagnetometerBias:
 
 
 def follow(attitude: AttitudeFilter, truth: Truth, first: int = 0, last: int | None = None) -> list[AttitudeUpdate]:
-    pairs = zip(truth.samples[first:last], truth.surroundings[first:last], strict=True)
+    pairs = zip(truth.samples[first:last], truth.environments[first:last], strict=True)
     return [attitude.process(*pair) for pair in pairs]
 
 
@@ -201,7 +201,7 @@ def test_a_separately_mounted_magnetometer_gives_the_same_attitudes() -> None:
 
 @pytest.mark.parametrize("off_ut", [0.5, 3.0])
 def test_finds_the_attitude_in_eclipse_within_minutes(off_ut: float) -> None:
-    assert all(around.sunlit_fraction == 0.0 for around in SHADOW.surroundings)
+    assert all(around.sunlit_fraction == 0.0 for around in SHADOW.environments)
     alone, informed_one = AttitudeFilter(SETTINGS), AttitudeFilter(SETTINGS)
     informed_one.set_calibrated_bias(calibrated(SHADOW, off_ut))
     assert {update.mode for update in follow(alone, SHADOW)} == {Mode.SEARCHING}
@@ -242,7 +242,7 @@ def test_a_search_after_a_lost_track_uses_the_calibrated_bias(*, restored: bool)
     follow(attitude, SUN, 0, 60)
     attitude.set_calibrated_bias(calibrated(SUN, 0.0))
     if restored:
-        attitude = AttitudeFilter.restore(SETTINGS, attitude.checkpoint())
+        attitude = AttitudeFilter(SETTINGS, decode(encode(attitude.memory), FilterMemory))
     turned = [replace(sample, lux=np.roll(sample.lux, 1)) for sample in SUN.samples]
     follow(attitude, replace(SUN, samples=turned), 60, 90)
     assert attitude.state is None

@@ -34,7 +34,7 @@ class Truth:
     gyro_bias_rad_s: Array
     mag_bias_ut: Array
     rate_body_rad_s: Array
-    surroundings: list[AttitudeEnvironment]
+    environments: list[AttitudeEnvironment]
     samples: list[AttitudeSample]
 
 
@@ -60,7 +60,7 @@ def fly(
     up = np.multiply.outer(np.cos(angle), towards_sun) + np.multiply.outer(np.sin(angle), north)
     field = 3.0 * up.dot(DIPOLE)[:, None] * up - DIPOLE
 
-    surroundings, samples = [], []
+    environments, samples = [], []
     body_from_gcrf = attitude.inv().as_matrix()
     for k in range(count):
         position = RADIUS_M * up[k]
@@ -78,15 +78,15 @@ def fly(
         lux = np.clip(133_378.0 * share * (1.495_978_707e11 / np.linalg.norm(sun)) ** 2, 0.0, 83_865.6)
         mag = IMU_FROM_BODY.dot(body_from_gcrf[k].dot(field[k])) + mag_bias + rng.normal(0.0, 0.6, 3)
         gyro = IMU_FROM_BODY.dot(rate) + gyro_bias + np.radians(rng.normal(0.0, 0.025, 3))
-        surroundings.append(around)
+        environments.append(around)
         samples.append(AttitudeSample(START_MS + round(1e3 * t_s[k]), mag, gyro, lux, k))
-    return Truth(attitude.as_quat(scalar_first=True), gyro_bias, mag_bias, rate, surroundings, samples)
+    return Truth(attitude.as_quat(scalar_first=True), gyro_bias, mag_bias, rate, environments, samples)
 
 
 def run(truth: Truth, settings: AttitudeSettings = SETTINGS) -> tuple[AttitudeFilter, list[AttitudeUpdate]]:
     """All samples through one filter."""
     attitude = AttitudeFilter(settings)
-    updates = [attitude.process(*pair) for pair in zip(truth.samples, truth.surroundings, strict=True)]
+    updates = [attitude.process(*pair) for pair in zip(truth.samples, truth.environments, strict=True)]
     return attitude, updates
 
 

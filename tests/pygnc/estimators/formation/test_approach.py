@@ -44,7 +44,7 @@ def group(*relative_rtn: Array, sigma_rtn: Array | None = None, log_drag_sigma: 
     root = covariance_root(covariance)
     hypotheses = tuple(
         FilterHypothesis(
-            number, 2, np.concatenate((OWN, (0.0,), OWN + back @ relative, (0.0, 1_050.0))), root, chi_square=0.0
+            number, 2, np.concatenate((OWN, (0.0,), OWN + back @ relative, (0.0, 1_050.0))), root, float(number)
         )
         for number, relative in enumerate(relative_rtn)
     )
@@ -130,7 +130,7 @@ def test_hypotheses_and_groups_have_separate_approaches() -> None:
     mirrored = PASSING * np.array((1.0, 1.0, -1.0, 1.0, 1.0, -1.0))
     _, other = group(4.0 * PASSING)
     results = found(((74, 76), other), group(PASSING, mirrored))
-    assert [(each.partner, each.hypothesis) for each in results] == [(75, 0), (75, 1), (76, 0)]
+    assert [(each.partner, each.chi_square) for each in results] == [(75, 0.0), (75, 1.0), (76, 0.0)]
     (alone,) = found(group(PASSING))
     assert results[0].distance_m == pytest.approx(alone.distance_m, abs=0.02)
     assert results[1].distance_m == pytest.approx(alone.distance_m, abs=2.0)

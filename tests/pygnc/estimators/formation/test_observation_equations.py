@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.formation.batch_solver import FormationSolver, last_loss
+from pygnc.estimators.formation.arc_solver import FormationSolver
 from pygnc.estimators.formation.least_squares import apparent_noise
-from pygnc.estimators.formation.observation_equations import Equations, Loss, white_noise
+from pygnc.estimators.formation.observation_equations import SEARCH_LOSS, Equations, Loss, white_noise
 from pygnc.estimators.formation.observations import select_arc
 from pygnc.estimators.formation.reference import STATE_SIZE
 from pygnc.estimators.formation.settings import FormationSettings
@@ -39,7 +39,8 @@ def system() -> System:
     parameters = equations.prior.mean.copy()
     parameters[: 4 * STATE_SIZE].reshape(4, STATE_SIZE)[:, :6] = epoch - reference.nodes.state[reference.epoch_node]
     noise = white_noise(np.full(6, 10.0), np.ones(4))
-    return System(replace(equations, noise=noise, loss=last_loss(SETTINGS)), parameters)
+    loss = SEARCH_LOSS._replace(limit=SETTINGS.range_gate_sigma, hard=True)
+    return System(replace(equations, noise=noise, loss=loss), parameters)
 
 
 def cost(parameters: Array) -> float:

@@ -99,7 +99,7 @@ def test_partials_match_finite_differences() -> None:
     start = np.array([(9_000.0, -20_000.0, 15_000.0, 5.0, 10.0, -12.0, 0.0)])
     places = reference().node_time(MOMENTS)
     unit = np.broadcast_to(np.eye(STATE_SIZE), (len(places), 1, STATE_SIZE, STATE_SIZE))
-    partials = dynamics.propagate(start).by_epoch(slice(None), places, unit)
+    partials = dynamics.propagate(start).d_epoch(slice(None), places, unit)
     for column in range(6):
         step = np.eye(STATE_SIZE)[column] * (1.0 if column < 3 else 1e-3)
         there, back = (dynamics.propagate(start + sign * step, partials=False) for sign in (1.0, -1.0))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.formation import batch_solver, ridge
+from pygnc.estimators.formation import arc_solver, ridge
 from pygnc.estimators.formation.observation_equations import Equations, Fit
 from pygnc.estimators.formation.reference import state_indices
 from pygnc.estimators.formation.ridge import CostFunction, RidgePoints, _growth_across, _ridge_moments
@@ -161,7 +161,7 @@ def star(seed: int, satellites: int, monkeypatch: pytest.MonkeyPatch) -> Solved:
         recorded.append(Solved(equations, result, groups, margin))
         return scaled_inverse(result.information)
 
-    monkeypatch.setattr(batch_solver, "ridge_covariances", covariances)
+    monkeypatch.setattr(arc_solver, "ridge_covariances", covariances)
     given(world(seed, "bounded", satellites=satellites), STAR_ANCHOR).solved()
     return recorded[0]
 

@@ -5,7 +5,7 @@ import pytest
 
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc_ground.formation import relative as ground
-from tests.pygnc.estimators.formation.test_batch_solver import mesh
+from tests.pygnc.estimators.formation.test_arc_solver import mesh
 
 PARTNER = 76
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.estimators.orbit.filter import OrbitFilter
+from pygnc.estimators.checkpoint import decode, encode
+from pygnc.estimators.orbit.filter import FilterMemory, OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, displaced, make_fixes, position_only, sun_synchronous
@@ -27,7 +28,7 @@ def eventful() -> list[Fix]:
 def run_from(orbit: OrbitFilter, fixes: list[Fix]) -> bytes:
     for fix in fixes:
         orbit.process(fix)
-    return orbit.checkpoint()
+    return encode(orbit.memory)
 
 
 FIXES = eventful()
@@ -41,8 +42,8 @@ def uninterrupted() -> bytes:
 @pytest.mark.parametrize("cut", [0, 1, 4, 5, 6, 21, 26, 41, 42, 43, 59])
 def test_a_restored_filter_continues_bit_for_bit(cut: int) -> None:
     saved = run_from(OrbitFilter(SETTINGS, ORIENTATION), FIXES[:cut])
-    restored = OrbitFilter.restore(SETTINGS, ORIENTATION, saved)
-    assert restored.checkpoint() == saved
+    restored = OrbitFilter(SETTINGS, ORIENTATION, decode(saved, FilterMemory))
+    assert encode(restored.memory) == saved
     assert run_from(restored, FIXES[cut:]) == uninterrupted()
 
 
@@ -55,21 +56,21 @@ def test_earlier_predictions_do_not_change_the_filter() -> None:
             for days in range(1, 6):
                 busy.frames.at(fix.gps_ms + days * 86_400_000, np.zeros(1))
             busy.predict(fix.gps_ms + 600_000)
-    assert busy.checkpoint() == uninterrupted()
+    assert encode(busy.memory) == uninterrupted()
 
 
 def test_rejects_foreign_and_damaged_checkpoints() -> None:
     saved = run_from(OrbitFilter(SETTINGS, ORIENTATION), FIXES[:10])
     with pytest.raises(ValueError, match="Earth orientation 'brahe"):
-        OrbitFilter.restore(SETTINGS, EarthOrientationTable.none(), saved)
+        OrbitFilter(SETTINGS, EarthOrientationTable.none(), decode(saved, FilterMemory))
     fields = msgspec.msgpack.decode(saved)
     with pytest.raises(ValueError, match="version"):
-        OrbitFilter.restore(SETTINGS, ORIENTATION, msgspec.msgpack.encode(fields | {"version": 99}))
+        OrbitFilter(SETTINGS, ORIENTATION, decode(msgspec.msgpack.encode(fields | {"version": 99}), FilterMemory))
     with pytest.raises(ValueError, match="buffered"):
-        OrbitFilter.restore(SETTINGS, ORIENTATION, msgspec.msgpack.encode(fields | {"buffered": 3}))
+        OrbitFilter(SETTINGS, ORIENTATION, decode(msgspec.msgpack.encode(fields | {"buffered": 3}), FilterMemory))
     kind, shape, data = fields["state"]["x"]
     short = fields["state"] | {"x": [kind, shape, data[:-1]]}
     with pytest.raises(ValueError, match="buffer size"):
-        OrbitFilter.restore(SETTINGS, ORIENTATION, msgspec.msgpack.encode(fields | {"state": short}))
+        OrbitFilter(SETTINGS, ORIENTATION, decode(msgspec.msgpack.encode(fields | {"state": short}), FilterMemory))
     with pytest.raises(ValueError, match="checkpoint"):
-        OrbitFilter.restore(SETTINGS, ORIENTATION, saved[:-1])
+        OrbitFilter(SETTINGS, ORIENTATION, decode(saved[:-1], FilterMemory))

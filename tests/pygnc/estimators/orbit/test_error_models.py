@@ -9,9 +9,10 @@ from scipy.stats import multivariate_normal
 
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
+from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.error_models import ERROR_MODELS, WHITE, ErrorBank, log_prior, mixture
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
-from pygnc.estimators.orbit.measurement import Fix, Observation
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, OrbitSettings, ProcessNoiseSettings
 from tests.pygnc.estimators.orbit.truth import CADENCE_S, make_fixes, run, sun_synchronous
 

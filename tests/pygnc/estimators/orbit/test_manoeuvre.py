@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.checkpoint import decode, encode
+from pygnc.estimators.orbit.filter import FilterMemory, OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.manoeuvre import Change
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import ManoeuvreSettings, OrbitSettings
@@ -149,9 +150,9 @@ def test_a_restored_filter_confirms_the_same_manoeuvre() -> None:
     saved = {}
     for row, fix in enumerate(fixes):
         whole.process(fix)
-        saved[row] = whole.checkpoint()
+        saved[row] = encode(whole.memory)
     for cut in (BEFORE, BEFORE + 1, BEFORE + 2, BEFORE + 3):
-        restored = OrbitFilter.restore(OrbitSettings(), ORIENTATION, saved[cut])
+        restored = OrbitFilter(OrbitSettings(), ORIENTATION, decode(saved[cut], FilterMemory))
         for fix in fixes[cut + 1 :]:
             restored.process(fix)
-        assert restored.checkpoint() == saved[len(fixes) - 1]
+        assert encode(restored.memory) == saved[len(fixes) - 1]

@@ -5,8 +5,8 @@ import pytest
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.kalman import chi_square
-from pygnc.estimators.orbit.measurement import Fix, Gate, Observation, linearise_fix
+from pygnc.estimators.kalman import Observation, chi_square
+from pygnc.estimators.orbit.measurement import Fix, Gate, linearise_fix
 from pygnc.estimators.orbit.settings import MeasurementSettings
 from pygnc.estimators.orbit.state import OrbitState
 from tests.pygnc.environment.authority import ecef_state

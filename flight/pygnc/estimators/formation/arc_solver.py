@@ -1,11 +1,11 @@
-"""Batch solution: relative orbits of a formation from an arc of ranges and fixes.
+"""Solution of an arc: relative orbits of a formation from ranges and fixes by least squares.
 
 1. Determine our own orbit and those of partners with enough fixes, each with a reference of its own.
 2. Search candidates for all other partners (`search`).
 3. Improve every candidate and every mirror image by a joint fit of all observations.
 4. Estimate the noise from the residuals of the best solution, and fit again without outliers and with drag modes.
 5. Decide which solutions are distinct, compute their covariances (`ridge`) and whether each partner is ambiguous
-   (`certainty`).
+   (`solution`).
 
 The results of steps 2 to 4 are recorded, so that an interrupted solution continues (`Stage`).
 
@@ -32,7 +32,7 @@ from pygnc.estimators.formation.least_squares import (
     refined_noise,
     robust_noise,
 )
-from pygnc.estimators.formation.observation_equations import SEARCH_LOSS, Equations, Fit, Loss, white_noise
+from pygnc.estimators.formation.observation_equations import SEARCH_LOSS, Equations, Fit, white_noise
 from pygnc.estimators.formation.observations import (
     Arc,
     RangeObservation,
@@ -75,13 +75,7 @@ _FIRST_ITERATIONS: Final = 12
 
 
 class FormationSolver:
-    """Solver of the orbits of a formation from the observations of an arc.
-
-    Args:
-        settings: Settings of the formation estimator.
-        orbit: Force model and measurement model of the orbit filter.
-        frames: Earth orientation.
-    """
+    """Solver of the orbits of a formation from the observations of an arc."""
 
     def __init__(self, settings: FormationSettings, orbit: OrbitSettings, frames: EarthFrames) -> None:
         self._settings = settings
@@ -127,21 +121,20 @@ class FormationSolver:
         solved = [number for number in range(len(equations.satellites)) if number not in searched.unsolved]
         candidates = searched.parameters[:, equations.parameter_indices(solved)]
         equations, correlated = equations.subset(solved), self._orbit.measurement.correlated_errors
-        found = stages.next(partial(_preliminary, equations, settings, candidates, correlated=correlated))
-        moved = self._moved_to(equations, found.parameters[0], arc, tracks)
+        preliminary = stages.next(partial(_preliminary, equations, settings, candidates, correlated=correlated))
+        moved = self._moved_to(equations, preliminary.parameters[0], arc, tracks)
         if moved != tracks:
             equations = self._linearised(arc, moved, own).subset(solved)
-        equations = replace(equations, noise=found.noise, errors=found.errors, loss=last_loss(settings))
-        return _solution(arc, settings, *_refined(equations, settings, found.parameters, stages), unsolved=reasons)
+        # The last fits reject outliers.
+        loss = SEARCH_LOSS._replace(limit=settings.range_gate_sigma, hard=True)
+        equations = replace(equations, noise=preliminary.noise, errors=preliminary.errors, loss=loss)
+        refined = _refined(equations, settings, preliminary.parameters, stages)
+        return _solution(arc, settings, *refined, unsolved=reasons)
 
     def _linearised(self, arc: Arc, tracks: dict[int, Track], own: OrbitState | None) -> Equations:
         """Return the observation equations, linearised at the references, with the noise of the settings.
 
-        Args:
-            arc: Observations.
-            tracks: References of all satellites that cover the arc.
-            own: Orbit from which our reference was made, if it is the prior of our state; None if our fixes determine
-                it.
+        `own` is the orbit from which our reference was made, if it is the prior of our state, else None.
         """
         settings, receiver = self._settings, self._orbit.measurement
         satellites = (settings.own_id, *(each for each in arc.satellites if each != settings.own_id))
@@ -234,15 +227,10 @@ def _exact_orbit(gps_ms: int, state: Array, log_drag_factor: float) -> OrbitStat
     return OrbitState(gps_ms, orbit_vector(np.append(state, log_drag_factor)), np.zeros((SIZE, SIZE)))
 
 
-def last_loss(settings: FormationSettings) -> Loss:
-    """Return the loss of the last fit, which rejects outliers."""
-    return SEARCH_LOSS._replace(limit=settings.range_gate_sigma, hard=True)
-
-
 def _minima(equations: Equations, parameters: Array, iterations: int = 30) -> Fit:
     """Return the distinct minima reached from parameters (k, p), whose first row decides on outliers of fixes."""
-    found = minimise(equations.folded(parameters[0]), parameters, iterations=iterations)
-    return distinct_solutions(found, len(equations.satellites))
+    minima = minimise(equations.folded(parameters[0]), parameters, iterations=iterations)
+    return distinct_solutions(minima, len(equations.satellites))
 
 
 def _searched(equations: Equations, settings: FormationSettings) -> Stage:
