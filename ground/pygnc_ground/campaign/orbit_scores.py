@@ -1,7 +1,7 @@
 """Errors of the orbit estimators of a flight against its truth: figures of the run and of time bins."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -16,7 +16,7 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.definition import Estimators
 from pygnc_ground.campaign.flight import ORIENTATION, SimulatedFlight
-from pygnc_ground.campaign.time_bins import BinRow, Trace, bin_rows, rms_of
+from pygnc_ground.campaign.time_bins import Score, Trace, rms_of
 from pygnc_ground.orbit.batch.solve import solve_batch
 from pygnc_ground.orbit.bound import KnownFixes, OrbitBounds, orbit_bounds
 from pygnc_ground.orbit.delta_v import delta_vs, restarts
@@ -32,9 +32,9 @@ _DOF: Final = 6
 
 
 def score_orbit(
-    flight: SimulatedFlight, flown: Collected, settings: FlightSettings, estimators: Estimators, bin_s: float
-) -> tuple[dict[str, float], list[BinRow]]:
-    """Return figures by name and rows of time bins of the orbit estimators that the campaign names.
+    flight: SimulatedFlight, flown: Collected, settings: FlightSettings, estimators: Estimators
+) -> Iterator[Score]:
+    """Yield the scores of the orbit estimators that the campaign names.
 
     Raises:
         ValueError: The filter has no state.
@@ -44,9 +44,8 @@ def score_orbit(
     if not forward:
         raise ValueError("the orbit filter found no orbit; check the fixes of the scenario")
     bounds = _bounds(flight, updates, of_orbit, frames) if "orbit" in estimators.bounds else None
-    figures = {"orbit_manoeuvres": float(sum(update.manoeuvre is not None for update in updates))}
+    yield Score("orbit", {"manoeuvres": float(sum(update.manoeuvre is not None for update in updates))})
     outage = _outage(flown.timed)
-    bins: list[BinRow] = []
     for name in estimators.orbit:
         if name == "filter":
             solution, nis = solution_table(forward, frames), _innovations(updates)
@@ -60,21 +59,17 @@ def score_orbit(
             used = np.isfinite(solution.nis)
             nis = float(solution.nis[used].sum() / solution.dof[used].sum())
         trace = _trace(solution, flight, bounds, updates if name == "filter" else [], is_filter=name == "filter")
-        figures |= {f"orbit_{name}_{key}": value for key, value in _figures(trace, estimators.orbit_settled).items()}
-        figures[f"orbit_{name}_nis"] = nis
+        figures = _figures(trace, estimators.orbit_settled) | {"nis": nis}
         if outage is not None:
             predicted = solution_table({outage.predicted.gps_ms: outage.predicted}, frames)
-            found = _at_end(outage, predicted if name == "filter" else solution, flight, is_filter=name == "filter")
-            figures |= {f"orbit_{name}_{key}": value for key, value in found.items()}
+            figures |= _at_end(outage, predicted if name == "filter" else solution, flight, is_filter=name == "filter")
         if bounds is not None:
             bound = bounds.deterministic_filter if name == "filter" else bounds.deterministic_smoother
             settled = bound.gps_ms >= flight.settings.start_gps_ms + 1e3 * _settled_s(trace, estimators.orbit_settled)
-            figures[f"orbit_{name}_crb_m"] = rms_of(bound.position_m[settled])
+            figures["crb_m"] = rms_of(bound.position_m[settled])
         if name != "filter":
-            found = _delta_v(flight, updates, solution, of_orbit, frames, is_smoothed=name == "smoother")
-            figures |= {f"orbit_{name}_{key}": value for key, value in found.items()}
-        bins += bin_rows(f"orbit {name}", trace, bin_s)
-    return figures, bins
+            figures |= _delta_v(flight, updates, solution, of_orbit, frames, is_smoothed=name == "smoother")
+        yield Score(f"orbit {name}", figures, trace)
 
 
 def solution_table(states: Mapping[int, OrbitState], frames: EarthFrames) -> OrbitSolution:

@@ -10,7 +10,7 @@ import polars as pl
 
 from pygnc_ground.campaign import figures
 from pygnc_ground.campaign.definition import Campaign, count_runs
-from pygnc_ground.campaign.schema import FAILED, FORMATION_ESTIMATORS
+from pygnc_ground.campaign.schema import ESTIMATOR_NAMES, FAILED
 from pygnc_ground.campaign.statistics import (
     Accuracy,
     Difference,
@@ -182,7 +182,7 @@ def _findings(results: _Results, rows: Sequence[Row], compared: Sequence[Differe
 
 def _of_formation(runs: pl.DataFrame) -> list[Finding]:
     found = []
-    for name in FORMATION_ESTIMATORS:
+    for name in ESTIMATOR_NAMES["formation"]:
         judged = runs.select(f"formation_{name}_partners", f"formation_{name}_silent").drop_nulls()
         if judged.height:
             partners, silent = (int(column.sum()) for column in judged.get_columns())

@@ -10,14 +10,7 @@ import polars as pl
 from scipy.stats import spearmanr
 
 from pygnc_ground.campaign.definition import Campaign
-from pygnc_ground.campaign.schema import (
-    ATTITUDE_ESTIMATORS,
-    DONE,
-    FAILED,
-    FORMATION_ESTIMATORS,
-    ORBIT_ESTIMATORS,
-    parameter_columns,
-)
+from pygnc_ground.campaign.schema import DONE, ESTIMATOR_NAMES, FAILED, parameter_columns
 from pygnc_ground.campaign.time_bins import mean_of, rms_of
 from pygnc_ground.orbit.consistency import Band, band
 from pygnc_ground.orbit.solution import FloatArray, IntArray
@@ -60,11 +53,7 @@ class Estimator(NamedTuple):
         return f"{self.kind}_{self.name}_{quantity}{ending}"
 
 
-ESTIMATORS: Final = (
-    *(Estimator("orbit", name) for name in ORBIT_ESTIMATORS),
-    *(Estimator("attitude", name) for name in ATTITUDE_ESTIMATORS),
-    *(Estimator("formation", name) for name in FORMATION_ESTIMATORS),
-)
+ESTIMATORS: Final = tuple(Estimator(kind, name) for kind, names in ESTIMATOR_NAMES.items() for name in names)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

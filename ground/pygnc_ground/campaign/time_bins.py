@@ -29,6 +29,16 @@ class Trace(NamedTuple):
         return Trace(*(values[rows] for values in self))
 
 
+class Score(NamedTuple):
+    """Figures of an estimator in a flight, and its errors over time."""
+
+    estimator: str
+    """Name such as `orbit filter`; only `orbit` or `attitude` for figures that have no estimator in their name."""
+    figures: dict[str, float]
+    """Figures by the name of their column without that of the estimator."""
+    trace: Trace | None = None
+
+
 class BinRow(NamedTuple):
     """Row of the table of time bins without the number of the run; pygnc_ground.campaign.schema has the meaning."""
 
