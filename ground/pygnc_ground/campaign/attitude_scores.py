@@ -17,7 +17,8 @@ from pygnc_ground.attitude.bound import AttitudeBound, attitude_bound
 from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.campaign.definition import Estimators
 from pygnc_ground.campaign.flight import LIT, SimulatedFlight
-from pygnc_ground.campaign.time_bins import Score, Trace, mean_of, rms_of
+from pygnc_ground.campaign.time_bins import Score, Trace, rms_of
+from pygnc_ground.orbit.consistency import mean_of
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.replay.attitude_run import bound_samples
 from pygnc_ground.replay.collect import Collected

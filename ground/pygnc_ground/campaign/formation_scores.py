@@ -18,9 +18,10 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc_ground.campaign.definition import Estimators
 from pygnc_ground.campaign.flight import ORIENTATION, SimulatedFlight
-from pygnc_ground.campaign.time_bins import Score, Trace, mean_of, rms_of
+from pygnc_ground.campaign.time_bins import Score, Trace, rms_of
 from pygnc_ground.formation.bound import FormationPriors, bound_of_satellites
 from pygnc_ground.formation.relative import elements_nees, rtn_from_gcrf
+from pygnc_ground.orbit.consistency import mean_of
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.replay.collect import Collected
 

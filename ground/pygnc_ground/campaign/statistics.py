@@ -11,8 +11,8 @@ from scipy.stats import spearmanr
 
 from pygnc_ground.campaign.definition import Campaign
 from pygnc_ground.campaign.schema import DONE, ESTIMATOR_NAMES, FAILED, parameter_columns
-from pygnc_ground.campaign.time_bins import mean_of, rms_of
-from pygnc_ground.orbit.consistency import Band, band
+from pygnc_ground.campaign.time_bins import rms_of
+from pygnc_ground.orbit.consistency import Band, band, mean_of
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 _RESAMPLES: Final = 2000
