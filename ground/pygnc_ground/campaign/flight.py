@@ -37,6 +37,7 @@ from pygnc_system.files import data_file
 
 LIT: Final = 0.5
 ORIENTATION: Final = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
+_SETTINGS_OF_ORBIT: Final = ("start_utc", "duration_s", "orbit", "spacecraft", "forces", "impulses", "thrusts")
 _PATHS: Final = 4
 """Propagated orbits that a process keeps; runs that differ in noise only share one."""
 
@@ -134,18 +135,8 @@ class SimulatedFlight:
 def _satellites(settings: Settings) -> tuple[Satellite, ...]:
     if settings.partners:
         return satellites(settings)
-    path = _path(
-        # All settings that have no effect on the orbit are left at their defaults, so that flights share it.
-        Settings(
-            start_utc=settings.start_utc,
-            duration_s=settings.duration_s,
-            orbit=settings.orbit,
-            spacecraft=settings.spacecraft,
-            forces=settings.forces,
-            impulses=settings.impulses,
-            thrusts=settings.thrusts,
-        )
-    )
+    # All settings that have no effect on the orbit are left at their defaults, so that flights share it.
+    path = _path(Settings(**{name: getattr(settings, name) for name in _SETTINGS_OF_ORBIT}))
     return (Satellite(settings.formation.own_id, settings, path, None),)
 
 

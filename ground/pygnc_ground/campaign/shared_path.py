@@ -13,16 +13,14 @@ _TIMES_KEPT: Final = 4
 """Sets of times whose results are kept. A run asks for its samples, its fixes, and the times of the velocities."""
 
 
-class SharedPath:
+class SharedPath(SatellitePath):
     """Path that keeps its last results, for runs that ask for the same times.
 
-    Each call returns copies, so that no run can change what another one gets.
-
-    Args:
-        path: Propagated trajectory, or an ephemeris.
+    Each call returns copies, so that no run can change the results of another one.
     """
 
     def __init__(self, path: SatellitePath) -> None:
+        self.start_gps_ms = path.start_gps_ms
         self._states_gcrf = lru_cache(_TIMES_KEPT)(lambda times: path.states_gcrf(np.frombuffer(times)))
         self._states_itrf = lru_cache(_TIMES_KEPT)(lambda times: path.states_itrf(np.frombuffer(times)))
         self._conditions = lru_cache(_TIMES_KEPT)(lambda times: path.conditions(np.frombuffer(times)))
