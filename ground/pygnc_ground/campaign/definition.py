@@ -10,7 +10,7 @@ import msgspec
 from pygnc.configuration.load import settings_from_table
 from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc_ground.campaign.draws import Draw, drawn_value
-from pygnc_ground.campaign.known_keys import require_known, require_known_name, unknown_key
+from pygnc_ground.campaign.known_keys import require_known, unknown_key, value_names
 from pygnc_ground.campaign.sensor_faults import SensorFault
 from pygnc_ground.replay.run import FilterName
 from pygnc_ground.scenario.presets import preset_tables
@@ -203,12 +203,13 @@ def _require_known_settings(owner: Tables, prefix: str, source: str) -> None:
     for table in ("scenario", "settings"):
         if isinstance(owner.get(table), dict):
             require_known(owner[table], _ROOTS[table], source, f"{prefix}{table}.")
+    known = [name for root, kind in _ROOTS.items() for name in value_names(kind, f"{root}.")]
     varied = [owner.get(table) for table in ("grid", "random")]
     for name in (name for table in varied if isinstance(table, dict) for name in table):
-        root, dot, below = name.partition(".")
-        if not dot or root not in _ROOTS:
-            raise ValueError(unknown_key(source, name, [f"{known}.{below or name}" for known in _ROOTS]))
-        require_known_name(name, _ROOTS[root], source, f"{root}.")
+        if name not in known:
+            below = [key.removeprefix(f"{name}.") for key in known if key.startswith(f"{name}.")]
+            table = f"{source}: {name} is a table; name one of its keys: {', '.join(below)}"
+            raise ValueError(table if below else unknown_key(source, name, known))
     draws = owner.get("random")
     for name, draw in draws.items() if isinstance(draws, dict) else ():
         if isinstance(draw, dict):

@@ -1,8 +1,8 @@
 """Figures of the campaign report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -125,26 +125,22 @@ def _label(name: str, width: int = _LABEL_CHARACTERS) -> str:
 
 def over_time(series: Sequence[tuple[Estimator, BinSeries]]) -> Drawing:
     """Draw error, sigma and bound over time, one panel per kind of estimator."""
-
-    def draw(axes: Axes, one: BinSeries, colour: str) -> None:
-        axes.plot(one.hours, one.error, color=colour, linewidth=1.1)
-        axes.plot(one.hours, one.sigma, color=colour, linewidth=0.9, linestyle=(0, (3, 1.5)))
-        axes.plot(one.hours, one.bound, color=colour, linewidth=0.9, linestyle=(0, (1, 2)))
-        logarithmic(axes)
-
-    return _over_time(series, [(draw, "RMS error, {unit}")])
+    lines: dict[str, dict[str, Any]] = {
+        "error": {"linewidth": 1.1},
+        "sigma": {"linestyle": (0, (3, 1.5))},
+        "bound": {"linestyle": (0, (1, 2))},
+    }
+    drawing = _over_time(series, [("RMS error, {unit}", lines)])
+    if isinstance(drawing, Figure):
+        for axes in drawing.axes:
+            logarithmic(axes)
+    return drawing
 
 
 def consistency_over_time(series: Sequence[tuple[Estimator, BinSeries]]) -> Drawing:
     """Draw mean NEES and NIS over time with the band of the NEES, a column of panels per kind of estimator."""
-
-    def nees(axes: Axes, one: BinSeries, colour: str) -> None:
-        axes.plot(one.hours, one.nees, color=colour, linewidth=1.1)
-
-    def nis(axes: Axes, one: BinSeries, colour: str) -> None:
-        axes.plot(one.hours, one.nis, color=colour, linewidth=1.1)
-
-    drawing = _over_time(series, [(nees, "NEES per degree of freedom"), (nis, "NIS per degree of freedom")])
+    rows = [(f"{name.upper()} per degree of freedom", {name: {"linewidth": 1.1}}) for name in ("nees", "nis")]
+    drawing = _over_time(series, rows)
     if isinstance(drawing, Figure):
         shown = [(each, one) for each, one in series if len(one.hours)]
         kinds = list(dict.fromkeys(each.kind for each, _ in shown))
@@ -152,9 +148,8 @@ def consistency_over_time(series: Sequence[tuple[Estimator, BinSeries]]) -> Draw
             runs = max(int(one.runs.max()) for each, one in shown if each.kind == kind)
             dof = next(each.dof for each, _ in shown if each.kind == kind)
             low, high = (limit / dof for limit in band(dof, runs))
-            for row, axes in enumerate((drawing.axes[number], drawing.axes[len(kinds) + number])):
-                if not row:
-                    axes.axhspan(low, high, color=SHADE, zorder=0.1)
+            drawing.axes[number].axhspan(low, high, color=SHADE, zorder=0.1)
+            for axes in (drawing.axes[number], drawing.axes[len(kinds) + number]):
                 level(axes, 1.0)
                 bottom, top = axes.get_ylim()
                 axes.set_ylim(min(bottom, 0.5), max(top, 1.5))
@@ -162,18 +157,20 @@ def consistency_over_time(series: Sequence[tuple[Estimator, BinSeries]]) -> Draw
 
 
 def _over_time(
-    series: Sequence[tuple[Estimator, BinSeries]], rows: Sequence[tuple[Callable[[Axes, BinSeries, str], None], str]]
+    series: Sequence[tuple[Estimator, BinSeries]], rows: Sequence[tuple[str, dict[str, dict[str, Any]]]]
 ) -> Drawing:
+    """Draw rows of panels; each row has a title and the style of the line of each quantity by its name."""
     shown = [(each, one) for each, one in series if len(one.hours)]
     if not shown:
         return "No run is finished."
     kinds = list(dict.fromkeys(each.kind for each, _ in shown))
     figure, panels = panel_grid(len(rows), len(kinds), 1.6, between_in=0.32)
-    for (draw, title), line in zip(rows, panels, strict=True):
+    for (title, quantities), line in zip(rows, panels, strict=True):
         for kind, axes in zip(kinds, line, strict=True):
             for each, one in shown:
                 if each.kind == kind:
-                    draw(axes, one, OF_ESTIMATE[each.name])
+                    for quantity, style in quantities.items():
+                        axes.plot(one.hours, getattr(one, quantity), color=OF_ESTIMATE[each.name], **style)
             unit = next(each.unit for each, _ in shown if each.kind == kind)
             axes.set_title(f"{kind}: {title.format(unit=unit)}")
     for line in panels[:-1]:

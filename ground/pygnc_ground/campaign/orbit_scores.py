@@ -11,7 +11,7 @@ from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitUpdate
-from pygnc.estimators.orbit.measurement import Fix, linearise_fix
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.definition import Estimators
@@ -21,7 +21,15 @@ from pygnc_ground.orbit.batch.solve import solve_batch
 from pygnc_ground.orbit.bound import KnownFixes, OrbitBounds, orbit_bounds
 from pygnc_ground.orbit.delta_v import delta_vs, restarts
 from pygnc_ground.orbit.smoother import smooth
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, OrbitSolution, Usage, orbit_errors, solution_from_states
+from pygnc_ground.orbit.solution import (
+    BoolArray,
+    FloatArray,
+    OrbitSolution,
+    Usage,
+    orbit_errors,
+    residual_usage,
+    solution_from_states,
+)
 from pygnc_ground.replay.collect import Collected, TimedRecord
 
 _OUTLIER_M: Final = 500.0
@@ -48,10 +56,12 @@ def score_orbit(
     outage = _outage(flown.timed)
     for name in estimators.orbit:
         if name == "filter":
-            solution, nis = solution_table(forward, frames), _innovations(updates)
+            solution, nis = solution_table(forward, frames), _per_dof(updates)
         elif name == "smoother":
             smoothed = smooth(updates, list(forward), OrbitDynamics(of_orbit, frames), of_orbit)
-            solution, nis = solution_table(smoothed, frames), _residuals(smoothed, updates, frames, of_orbit)
+            known = [(update, smoothed[update.fix.gps_ms]) for update in updates if update.fix.gps_ms in smoothed]
+            residuals = [residual_usage(*pair, of_orbit, frames) for pair in known]
+            solution, nis = solution_table(smoothed, frames), _per_dof(residuals)
         else:
             times = np.array(sorted(forward))
             fixes = [update.fix for update in updates]
@@ -156,26 +166,10 @@ def _figures(trace: Trace, fraction: float) -> dict[str, float]:
     }
 
 
-def _innovations(updates: Sequence[OrbitUpdate]) -> float:
-    """Return the mean normalised innovation squared per degree of freedom."""
-    used = [update for update in updates if update.dof]
-    return sum(update.nis for update in used) / max(sum(update.dof for update in used), 1)
-
-
-def _residuals(
-    states: Mapping[int, OrbitState], updates: Sequence[OrbitUpdate], frames: EarthFrames, settings: OrbitSettings
-) -> float:
-    """Return the mean square of the residuals of the used measurements over the receiver's standard deviations."""
-    squares: list[float] = []
-    for update in updates:
-        state = states.get(update.fix.gps_ms)
-        if state is None:
-            continue
-        parts = linearise_fix(update.fix, state.x, frames, settings.measurement)
-        for part, accepted in zip(parts, (update.position_accepted, update.velocity_accepted), strict=True):
-            if part is not None and accepted:
-                squares += np.square(part.residual / part.sigma).tolist()
-    return math.fsum(squares) / max(len(squares), 1)
+def _per_dof(usage: Sequence[OrbitUpdate] | Sequence[Usage]) -> float:
+    """Return the mean normalised innovation or residual squared per degree of freedom."""
+    used = [each for each in usage if each.dof]
+    return sum(each.nis for each in used) / max(sum(each.dof for each in used), 1)
 
 
 def _delta_v(

@@ -92,8 +92,10 @@ def estimators_of(runs: pl.DataFrame) -> list[Estimator]:
 
 
 class Accuracy(NamedTuple):
-    """Figures of one estimator over n runs; RMS values over all runs, NaN if unknown."""
+    """Figures of one estimator over n runs of a group; RMS values over all runs, NaN if unknown."""
 
+    group: str
+    estimator: Estimator
     runs: int
     error: float
     error_band: Band
@@ -115,6 +117,8 @@ def accuracy(group: Group, estimator: Estimator) -> Accuracy:
     limits = band(estimator.dof, len(known)) if len(known) else nan
     nis = "attitude_nis" if estimator == Estimator("attitude", "filter") else estimator.column("nis")
     return Accuracy(
+        group=group.name,
+        estimator=estimator,
         runs=len(known),
         error=rms_of(error),
         error_band=_interval(np.array([rms_of(known[rows]) for rows in _resamples(len(known))])) if len(known) else nan,

@@ -7,6 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.environment.frames import EARTH_ROTATION_RAD_S, EarthFrames
+from pygnc.estimators.orbit.filter import OrbitUpdate
+from pygnc.estimators.orbit.measurement import linearise_fix
+from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 
@@ -64,6 +67,18 @@ class Usage:
     nis: float
     dof: int
     accepted: bool
+
+
+def residual_usage(update: OrbitUpdate, state: OrbitState, settings: OrbitSettings, frames: EarthFrames) -> Usage:
+    """Return the residuals of the accepted parts of a fix against a smoothed state, over the receiver's sigmas."""
+    parts = zip(
+        linearise_fix(update.fix, state.x, frames, settings.measurement),
+        (update.position_accepted, update.velocity_accepted),
+        strict=True,
+    )
+    used = [observation for observation, is_accepted in parts if observation is not None and is_accepted]
+    chi_square = sum(float(np.square(observation.residual / observation.sigma).sum()) for observation in used)
+    return Usage(chi_square, 3 * len(used), accepted=bool(used))
 
 
 def solution_from_states(
