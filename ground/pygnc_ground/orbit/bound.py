@@ -2,11 +2,12 @@
 
 The bounds are linearised about the true orbit, for filters (fixes so far) and smoothers (all fixes), in two kinds:
 
-- deterministic: known dynamics with position, velocity and one drag factor as parameters; the inverse of the
-  information I = sum Phi' H' R^-1 H Phi, propagated by Phi (van Trees, Detection, Estimation and Modulation Theory I,
-  2.4). No estimator with uncertain forces comes near it over half a day.
-- posterior: with the flight's process noise; the covariances of the Kalman filter and of the Rauch-Tung-Striebel
-  smoother (Tichavsky, Muravchik & Nehorai, IEEE TSP 46, 1998).
+- deterministic: known dynamics with position, velocity and one drag factor as parameters (van Trees, Detection,
+  Estimation and Modulation Theory I, 2.4). No estimator with uncertain forces comes near it over half a day.
+- posterior: with the flight's process noise (Tichavsky, Muravchik & Nehorai, IEEE TSP 46, 1998).
+
+Both are the covariances of the Kalman filter and of the Rauch-Tung-Striebel smoother; the deterministic bounds are
+those without process noise.
 
 The fixes come from the settings of a scenario, or from a recorded sense file and its truth.
 """
@@ -113,7 +114,7 @@ def orbit_bounds(known_fixes: KnownFixes, settings: OrbitSettings, frames: Earth
     transition = system.transition[constant].copy()
     transition[:, DRAG, DRAG] = 1.0
     certain = LinearSystem(transition, np.zeros_like(transition), system.information[constant])
-    found = (*deterministic_bounds(certain, np.diag(_UNKNOWN_SIGMA**2)), *posterior_bounds(system, start))
+    found = (*least_covariances(certain, np.diag(_UNKNOWN_SIGMA**2)), *least_covariances(system, start))
     return OrbitBounds(*(Bound(known_fixes.gps_ms, covariance[:, :6, :6]) for covariance in found))
 
 
@@ -139,25 +140,7 @@ def linearise(known_fixes: KnownFixes, settings: OrbitSettings, frames: EarthFra
     return LinearSystem(transition, noise, information)
 
 
-def deterministic_bounds(system: LinearSystem, start: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the covariances for the measurements so far and for all measurements, each of shape (n, m, m).
-
-    The process noise of the system is ignored. `start` is the covariance before the first measurement, shape (m, m).
-    """
-    count, size, _ = system.information.shape
-    from_start = np.tile(np.eye(size), (count, 1, 1))
-    for row in range(1, count):
-        from_start[row] = system.transition[row - 1] @ from_start[row - 1]
-    so_far = np.cumsum(from_start.transpose(0, 2, 1) @ system.information @ from_start, axis=0)
-    so_far += np.linalg.inv(start)
-    unit = 1.0 / np.sqrt(np.diagonal(so_far, axis1=1, axis2=2))
-    scale = unit[:, :, None] * unit[:, None]
-    filtered = from_start @ (scale * np.linalg.inv(scale * so_far)) @ from_start.transpose(0, 2, 1)
-    everything = scale[-1] * np.linalg.inv(scale[-1] * so_far[-1])
-    return filtered, from_start @ everything @ from_start.transpose(0, 2, 1)
-
-
-def posterior_bounds(system: LinearSystem, start: FloatArray) -> tuple[FloatArray, FloatArray]:
+def least_covariances(system: LinearSystem, start: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the covariances of Kalman filter and smoother, each of shape (n, m, m).
 
     `start` is the covariance before the first measurement, shape (m, m).
