@@ -12,11 +12,11 @@ from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.estimators.attitude.filter import AttitudeUpdate
 from pygnc.estimators.attitude.sample import SampleCorrection
 from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState
-from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG
+from pygnc_ground.attitude.accuracy import LIT, RIGHT_DEG, WRONG_DEG
 from pygnc_ground.attitude.bound import AttitudeBound, attitude_bound
 from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.campaign.definition import Estimators
-from pygnc_ground.campaign.flight import LIT, SimulatedFlight
+from pygnc_ground.campaign.flight import SimulatedFlight
 from pygnc_ground.campaign.time_bins import Score, Trace, rms_of
 from pygnc_ground.orbit.consistency import mean_of
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray

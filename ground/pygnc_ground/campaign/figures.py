@@ -5,17 +5,12 @@ from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
+import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from pygnc_ground.campaign.statistics import (
-    BinSeries,
-    Difference,
-    Estimator,
-    Group,
-    Sensitivity,
-)
+from pygnc_ground.campaign.statistics import Difference, Estimator, Group, Sensitivity
 from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.report.style import (
@@ -123,7 +118,7 @@ def _label(name: str, width: int = _LABEL_CHARACTERS) -> str:
     return "\n".join(f"{line[:longest].strip()}…" if len(line) > longest + 1 else line.strip() for line in lines)
 
 
-def over_time(series: Sequence[tuple[Estimator, BinSeries]]) -> Drawing:
+def over_time(series: Sequence[tuple[Estimator, pl.DataFrame]]) -> Drawing:
     """Draw error, sigma and bound over time, one panel per kind of estimator."""
     lines: dict[str, dict[str, Any]] = {
         "error": {"linewidth": 1.1},
@@ -137,15 +132,15 @@ def over_time(series: Sequence[tuple[Estimator, BinSeries]]) -> Drawing:
     return drawing
 
 
-def consistency_over_time(series: Sequence[tuple[Estimator, BinSeries]]) -> Drawing:
+def consistency_over_time(series: Sequence[tuple[Estimator, pl.DataFrame]]) -> Drawing:
     """Draw mean NEES and NIS over time with the band of the NEES, a column of panels per kind of estimator."""
     rows = [(f"{name.upper()} per degree of freedom", {name: {"linewidth": 1.1}}) for name in ("nees", "nis")]
     drawing = _over_time(series, rows)
     if isinstance(drawing, Figure):
-        shown = [(each, one) for each, one in series if len(one.hours)]
+        shown = [(each, one) for each, one in series if one.height]
         kinds = list(dict.fromkeys(each.kind for each, _ in shown))
         for number, kind in enumerate(kinds):
-            runs = max(int(one.runs.max()) for each, one in shown if each.kind == kind)
+            runs = max(int(one["runs"].to_numpy().max()) for each, one in shown if each.kind == kind)
             dof = next(each.dof for each, _ in shown if each.kind == kind)
             low, high = (limit / dof for limit in band(dof, runs))
             drawing.axes[number].axhspan(low, high, color=SHADE, zorder=0.1)
@@ -157,10 +152,10 @@ def consistency_over_time(series: Sequence[tuple[Estimator, BinSeries]]) -> Draw
 
 
 def _over_time(
-    series: Sequence[tuple[Estimator, BinSeries]], rows: Sequence[tuple[str, dict[str, dict[str, Any]]]]
+    series: Sequence[tuple[Estimator, pl.DataFrame]], rows: Sequence[tuple[str, dict[str, dict[str, Any]]]]
 ) -> Drawing:
     """Draw rows of panels; each row has a title and the style of the line of each quantity by its name."""
-    shown = [(each, one) for each, one in series if len(one.hours)]
+    shown = [(each, one) for each, one in series if one.height]
     if not shown:
         return "No run is finished."
     kinds = list(dict.fromkeys(each.kind for each, _ in shown))
@@ -170,7 +165,7 @@ def _over_time(
             for each, one in shown:
                 if each.kind == kind:
                     for quantity, style in quantities.items():
-                        axes.plot(one.hours, getattr(one, quantity), color=OF_ESTIMATE[each.name], **style)
+                        axes.plot(one["hours"], one[quantity], color=OF_ESTIMATE[each.name], **style)
             unit = next(each.unit for each, _ in shown if each.kind == kind)
             axes.set_title(f"{kind}: {title.format(unit=unit)}")
     for line in panels[:-1]:

@@ -207,13 +207,8 @@ def _bounds(
     good = np.linalg.norm(position_m - true.position_ecef_m, axis=1) < _OUTLIER_M
     sigma = np.array([_sigma(fix) for fix in fixes])
     # States in GCRF are those of the flight's frames, which differ from the truth's in their Earth orientation.
-    ecef = np.concatenate(true, axis=1)
-    gcrf = np.array(
-        [
-            np.linalg.solve(frames.ecef_state_from_gcrf(ms), row)
-            for ms, row in zip(gps_ms[good].tolist(), ecef[good], strict=True)
-        ]
-    )
+    to_ecef = np.array([frames.ecef_state_from_gcrf(ms) for ms in gps_ms[good].tolist()])
+    gcrf = np.linalg.solve(to_ecef, np.concatenate(true, axis=1)[good, :, None])[:, :, 0]
     return orbit_bounds(KnownFixes(gps_ms[good], gcrf, sigma[good]), settings, frames)
 
 

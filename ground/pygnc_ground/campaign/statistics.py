@@ -241,30 +241,15 @@ def _difference(group: Group, other: Group, estimator: Estimator) -> Difference:
     )
 
 
-class BinSeries(NamedTuple):
-    """Figures of an estimator over time, over all runs; each of shape (k,)."""
-
-    hours: FloatArray
-    """Middles of the bins"""
-    runs: IntArray
-    error: FloatArray
-    sigma: FloatArray
-    bound: FloatArray
-    nees: FloatArray
-    nis: FloatArray
-
-
-def bin_series(bins: pl.DataFrame, estimator: Estimator, bin_s: float) -> BinSeries:
-    """Return RMS and mean figures of an estimator in all time bins; empty if there are none."""
+def bin_series(bins: pl.DataFrame, estimator: Estimator, bin_s: float) -> pl.DataFrame:
+    """Return RMS and mean figures of an estimator over all runs in time bins, by the middles of the bins in `hours`."""
     rms = [pl.col(name).pow(2).mean().sqrt() for name in ("error", "sigma", "bound")]
-    table = (
+    return (
         bins.filter(pl.col("estimator") == estimator.label)
-        .group_by("begin_s")
+        .group_by(((pl.col("begin_s") + 0.5 * bin_s) / 3600.0).alias("hours"))
         .agg(pl.col("run").n_unique().alias("runs"), *rms, pl.col("nees").mean(), pl.col("nis").mean())
-        .sort("begin_s")
+        .sort("hours")
     )
-    columns = (table[name].cast(pl.Float64).fill_null(math.nan).to_numpy() for name in BinSeries._fields[2:])
-    return BinSeries((table["begin_s"].to_numpy() + 0.5 * bin_s) / 3600.0, table["runs"].to_numpy(), *columns)
 
 
 class WorstRun(NamedTuple):

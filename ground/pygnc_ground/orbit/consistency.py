@@ -9,12 +9,15 @@ the filter is consistent, each value is chi-square distributed, and so is a sum 
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from scipy.stats import chi2
 
 from pygnc_ground.orbit.solution import FloatArray, IntArray
+
+_PROBABILITY: Final = 0.95
+"""Probability of the bands."""
 
 
 class Band(NamedTuple):
@@ -26,7 +29,7 @@ class Band(NamedTuple):
 
 def band(dof: int, count: int) -> Band:
     """Return the two-sided 95 % band of the mean of `count` chi-square values with `dof` degrees of freedom each."""
-    low, high = _band_of_sum(np.array(dof * count))
+    low, high = chi2.interval(_PROBABILITY, dof * count)
     return Band(float(low) / count, float(high) / count)
 
 
@@ -65,7 +68,7 @@ def nis_consistency(nis: FloatArray, dof: IntArray) -> NisConsistency:
         count=len(nis),
         mean_per_dof=float(nis.sum()) / total,
         band_per_dof=Band(limits.low / total, limits.high / total),
-        fraction_inside=fraction_inside(nis, *_band_of_sum(dof)),
+        fraction_inside=fraction_inside(nis, *chi2.interval(_PROBABILITY, dof)),
     )
 
 
@@ -73,9 +76,3 @@ def mean_of(values: FloatArray) -> float:
     """Return the mean of the finite values (n,); NaN if there are none."""
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if len(finite) else float("nan")
-
-
-def _band_of_sum(dof: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Return the ends of the two-sided 95 % bands of chi-square values with `dof` degrees of freedom, same shape."""
-    tail = 0.5 * (1.0 - 0.95)
-    return np.asarray(chi2.ppf(tail, dof)), np.asarray(chi2.isf(tail, dof))
