@@ -19,7 +19,7 @@ from pygnc_ground.campaign.definition import Estimators
 from pygnc_ground.campaign.flight import SimulatedFlight
 from pygnc_ground.campaign.time_bins import Score, Trace, rms_of
 from pygnc_ground.orbit.consistency import mean_of
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, normalised_squares
 from pygnc_ground.replay.attitude_run import bound_samples
 from pygnc_ground.replay.collect import Collected
 from pygnc_ground.truth.attitude_truth import TrueAttitude
@@ -80,8 +80,7 @@ def _errors(
         covariance = root @ root.swapaxes(1, 2) + moved[:, :, None] * moved[:, None, :]
         angle[rows] = np.linalg.norm(turn, axis=1)
         sigma[rows] = np.sqrt(np.trace(covariance, axis1=1, axis2=2))
-        normalised = np.linalg.solve(covariance, turn[:, :, None])[:, :, 0]
-        nees[rows] = (turn * normalised).sum(axis=1) / _DOF
+        nees[rows] = normalised_squares(turn, covariance) / _DOF
     return np.degrees(angle), np.degrees(sigma), nees
 
 

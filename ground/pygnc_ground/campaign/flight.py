@@ -26,11 +26,10 @@ from pygnc_ground.replay.collect import Collected, collect, make_pipeline
 from pygnc_ground.replay.inputs import inputs_of
 from pygnc_ground.replay.run import FILTERS, FilterName
 from pygnc_ground.scenario.environment import Conditions
-from pygnc_ground.scenario.fine_sun_sensor import measured_directions
 from pygnc_ground.scenario.formation import Satellite, satellites
 from pygnc_ground.scenario.generate import TrueStates, ranges_of, require_generable, scenario_of
+from pygnc_ground.scenario.optical_sensors import measured_directions, measured_quaternions
 from pygnc_ground.scenario.settings import Settings
-from pygnc_ground.scenario.star_tracker import measured_quaternions
 from pygnc_ground.scenario.trajectory import SatellitePath, Trajectory
 from pygnc_ground.scenario.writer import range_files
 from pygnc_ground.truth.attitude_truth import AttitudeTruth, TrueAttitude
@@ -185,18 +184,12 @@ def received_live(messages: Sequence[Message], begin_gps_ms: int) -> list[Messag
         begin_gps_ms: Time of the first of our own fixes that arrives live.
     """
     *before, end = messages
-    times = [_own_gps_ms(message) for message in before]
-    first = next((row for row, gps_ms in enumerate(times) if gps_ms >= begin_gps_ms), len(before))
+    own = (
+        (row, message.gps_ms) for row, message in enumerate(before) if isinstance(message, GnssFix) and message.is_own
+    )
+    first = next((row for row, gps_ms in own if gps_ms is not None and gps_ms >= begin_gps_ms), len(before))
     ordered = (*before[:first], end, *before[first:])
     return [msgspec.structs.replace(message, seq=seq) for seq, message in enumerate(ordered, 1)]
-
-
-def _own_gps_ms(message: Message) -> int:
-    """Return the time of a fix of our own; -1 for other messages."""
-    if not isinstance(message, GnssFix) or not message.is_own:
-        return -1
-    gps_ms = message.gps_ms
-    return -1 if gps_ms is None else gps_ms
 
 
 def fly(

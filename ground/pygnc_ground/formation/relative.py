@@ -6,7 +6,7 @@ import numpy as np
 
 from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
 from pygnc_ground.orbit.consistency import mean_of
-from pygnc_ground.orbit.solution import FloatArray, IntArray, inertial_states, rms_3d, rtn_axes
+from pygnc_ground.orbit.solution import FloatArray, IntArray, inertial_states, normalised_squares, rms_3d, rtn_axes
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 
@@ -86,7 +86,7 @@ def relative_accuracy(rtn: FloatArray, covariance_rtn: FloatArray, true_rtn: Flo
         sigma_m=rms_3d(sigma[:, :3]),
         velocity_error_mps=rms_3d(error[:, 3:]),
         velocity_sigma_mps=rms_3d(sigma[:, 3:]),
-        nees_mean=mean_of(_normalised_squares(error, covariance)),
+        nees_mean=mean_of(normalised_squares(error, covariance)),
     )
 
 
@@ -101,10 +101,4 @@ def elements_nees(own: FloatArray, found: FloatArray, truth: FloatArray, covaria
     """
     d_elements = d_elements_d_state(own, found)
     error = relative_elements(own, found) - relative_elements(own, truth)
-    return _normalised_squares(error, d_elements @ covariance @ d_elements.swapaxes(-1, -2))
-
-
-def _normalised_squares(error: FloatArray, covariance: FloatArray) -> FloatArray:
-    """Return squared errors (..., d) normalised by their covariances (..., d, d), shape (...)."""
-    squared: FloatArray = (error * np.linalg.solve(covariance, error[..., None])[..., 0]).sum(axis=-1)
-    return squared
+    return normalised_squares(error, d_elements @ covariance @ d_elements.swapaxes(-1, -2))

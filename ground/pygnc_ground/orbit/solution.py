@@ -139,6 +139,12 @@ def rms_3d(vectors: FloatArray) -> float:
     return float(np.sqrt((vectors**2).sum(axis=1).mean())) if len(vectors) else float("nan")
 
 
+def normalised_squares(error: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Return squared errors (..., d) normalised by their covariances (..., d, d), shape (...)."""
+    squared: FloatArray = (error * np.linalg.solve(covariance, error[..., None])[..., 0]).sum(axis=-1)
+    return squared
+
+
 def orbit_errors(solution: OrbitSolution, true: TrueOrbit) -> OrbitErrors:
     """Return the errors of a solution in its rows with known truth; `true` has the states at all its times."""
     row = np.flatnonzero(solution.known & np.isfinite(true.position_ecef_m[:, 0]))
@@ -151,7 +157,6 @@ def orbit_errors(solution: OrbitSolution, true: TrueOrbit) -> OrbitErrors:
     both = np.zeros((len(row), 6, 6))
     both[:, :3, :3] = both[:, 3:, 3:] = axes
     sigma = np.sqrt(np.einsum("nij,njk,nik->ni", both, covariance, both))
-    normalised = np.linalg.solve(covariance, error[:, :, None])[:, :, 0]
     error_rtn = np.einsum("nij,nj->ni", both, error)
     return OrbitErrors(
         row=row,
@@ -160,7 +165,7 @@ def orbit_errors(solution: OrbitSolution, true: TrueOrbit) -> OrbitErrors:
         velocity_rtn_mps=error_rtn[:, 3:],
         position_sigma_rtn_m=sigma[:, :3],
         velocity_sigma_rtn_mps=sigma[:, 3:],
-        nees=(error * normalised).sum(axis=1),
+        nees=normalised_squares(error, covariance),
     )
 
 
