@@ -1,5 +1,6 @@
 """Figures of the campaign report."""
 
+import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Final
@@ -27,8 +28,8 @@ from pygnc_ground.report.traces import legend, level, logarithmic
 _GROUPS_MAX: Final = 24
 _PARAMETERS_MAX: Final = 6
 _ROW_IN: Final = 0.17
-_LABEL_CHARACTERS: Final = 23
-_WIDE_LABEL_CHARACTERS: Final = 42
+_LABEL_CHARACTERS: Final = 27
+_WIDE_LABEL_CHARACTERS: Final = 47
 _PARTS: Final = 6
 """Parts of the runs whose medians are connected."""
 
@@ -106,16 +107,8 @@ def _logarithmic_rows(axes: Axes, labels: Sequence[tuple[float, str]], rows: flo
 
 
 def _label(name: str, width: int = _LABEL_CHARACTERS) -> str:
-    """Return the name of a group in at most two lines of about `width` characters."""
-    if len(name) <= width:
-        return name
-    words, lines = name.split(" "), [""]
-    for word in words:
-        if len(lines[-1]) + len(word) > width and len(lines) == 1:
-            lines.append("")
-        lines[-1] += f"{word} "
-    longest = width + 5
-    return "\n".join(f"{line[:longest].strip()}…" if len(line) > longest + 1 else line.strip() for line in lines)
+    """Return the name of a group in at most two lines."""
+    return "\n".join(textwrap.wrap(name, width, max_lines=2, placeholder="…"))
 
 
 def over_time(series: Sequence[tuple[Estimator, pl.DataFrame]]) -> Drawing:

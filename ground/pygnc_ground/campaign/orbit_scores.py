@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -54,22 +55,26 @@ def score_orbit(
     bounds = _bounds(flight, updates, of_orbit, frames) if "orbit" in estimators.bounds else None
     yield Score("orbit", {"manoeuvres": float(sum(update.manoeuvre is not None for update in updates))})
     outage = _outage(flown.timed)
+    used = {each.fix.gps_ms: each for each in updates if each.position_accepted or each.velocity_accepted}
     for name in estimators.orbit:
         if name == "filter":
-            solution, nis = solution_table(forward, frames), _per_dof(updates)
+            usage = {ms: Usage(update.nis, update.dof, accepted=True) for ms, update in used.items()}
+            solution = solution_table(forward, frames, usage)
         elif name == "smoother":
             smoothed = smooth(updates, list(forward), OrbitDynamics(of_orbit, frames), of_orbit)
-            known = [(update, smoothed[update.fix.gps_ms]) for update in updates if update.fix.gps_ms in smoothed]
-            residuals = [residual_usage(*pair, of_orbit, frames) for pair in known]
-            solution, nis = solution_table(smoothed, frames), _per_dof(residuals)
+            usage = {
+                ms: residual_usage(update, smoothed[ms], of_orbit, frames)
+                for ms, update in used.items()
+                if ms in smoothed
+            }
+            solution = solution_table(smoothed, frames, usage)
         else:
             times = np.array(sorted(forward))
             fixes = [update.fix for update in updates]
             solution = solve_batch(fixes, times, of_orbit, ORIENTATION, restarts(updates)).solution
-            used = np.isfinite(solution.nis)
-            nis = float(solution.nis[used].sum() / solution.dof[used].sum())
-        trace = _trace(solution, flight, bounds, updates if name == "filter" else [], is_filter=name == "filter")
-        figures = _figures(trace, estimators.orbit_settled) | {"nis": nis}
+        trace = _trace(solution, flight, bounds, is_filter=name == "filter")
+        figures = _figures(trace, estimators.orbit_settled)
+        figures["nis"] = float(np.nansum(solution.nis) / max(int(solution.dof.sum()), 1))
         if outage is not None:
             predicted = solution_table({outage.predicted.gps_ms: outage.predicted}, frames)
             figures |= _at_end(outage, predicted if name == "filter" else solution, flight, is_filter=name == "filter")
@@ -82,12 +87,13 @@ def score_orbit(
         yield Score(f"orbit {name}", figures, trace)
 
 
-def solution_table(states: Mapping[int, OrbitState], frames: EarthFrames) -> OrbitSolution:
-    """Return the table of the states, which are given by GPS time in ms."""
+def solution_table(
+    states: Mapping[int, OrbitState], frames: EarthFrames, usage: Mapping[int, Usage] = MappingProxyType({})
+) -> OrbitSolution:
+    """Return the table of the states and of the use of fixes, which are given by GPS time in ms."""
     times = sorted(states)
-    return solution_from_states(
-        times, [states[ms] for ms in times], [Usage(0.0, 0, accepted=True)] * len(times), frames
-    )
+    of_times = [usage.get(ms, Usage(0.0, 0, accepted=False)) for ms in times]
+    return solution_from_states(times, [states[ms] for ms in times], of_times, frames)
 
 
 class _Outage(NamedTuple):
@@ -125,26 +131,22 @@ def _trace(
     solution: OrbitSolution,
     flight: SimulatedFlight,
     bounds: OrbitBounds | None,
-    updates: Sequence[OrbitUpdate],
     *,
     is_filter: bool,
 ) -> Trace:
     errors = orbit_errors(solution, flight.true_orbit(solution.gps_ms))
-    bound_m, nis = np.full((2, len(errors)), np.nan)
+    bound_m, unknown = np.full((2, len(errors)), np.nan)
     if bounds is not None:
         bound = bounds.posterior_filter if is_filter else bounds.posterior_smoother
         at = dict(zip(bound.gps_ms.tolist(), bound.position_m.tolist(), strict=True))
         bound_m = np.array([at.get(ms, math.nan) for ms in errors.gps_ms.tolist()])
-    if updates:
-        ratio = {update.fix.gps_ms: update.nis / update.dof for update in updates if update.dof}
-        nis = np.array([ratio.get(ms, math.nan) for ms in errors.gps_ms.tolist()])
     return Trace(
         t_s=(errors.gps_ms - flight.settings.start_gps_ms) / 1000.0,
         error=np.linalg.norm(errors.position_rtn_m, axis=1),
         sigma=np.linalg.norm(errors.position_sigma_rtn_m, axis=1),
         bound=bound_m,
         nees=errors.nees / _DOF,
-        nis=nis,
+        nis=(solution.nis / np.maximum(solution.dof, 1))[errors.row] if is_filter else unknown,
     )
 
 
@@ -164,12 +166,6 @@ def _figures(trace: Trace, fraction: float) -> dict[str, float]:
         "peak_m": float(trace.error.max()),
         "outside_s": interval_s * int((trace.error > _OUTSIDE_SIGMAS * trace.sigma).sum()),
     }
-
-
-def _per_dof(usage: Sequence[OrbitUpdate] | Sequence[Usage]) -> float:
-    """Return the mean normalised innovation or residual squared per degree of freedom."""
-    used = [each for each in usage if each.dof]
-    return sum(each.nis for each in used) / max(sum(each.dof for each in used), 1)
 
 
 def _delta_v(

@@ -16,6 +16,7 @@ from pygnc_ground.campaign.statistics import (
     Difference,
     Estimator,
     Group,
+    Sensitivity,
     accuracy,
     bin_series,
     differences,
@@ -98,7 +99,7 @@ def _render(results: _Results, reference: _Results | None) -> str:
             failures=failed.head(_FAILURES).to_dicts(),
             command=f"pygnc campaign rerun {shlex.quote(str(results.folder))}",
             compared=compared,
-            charts=_charts(results, estimators, compared, with_reference=reference is not None),
+            charts=_charts(results, estimators, found, None if reference is None else compared),
             versions=versions(_LIBRARIES),
             palette=PALETTE,
         )
@@ -106,10 +107,12 @@ def _render(results: _Results, reference: _Results | None) -> str:
 
 
 def _charts(
-    results: _Results, estimators: Sequence[Estimator], compared: Sequence[Difference], *, with_reference: bool
+    results: _Results,
+    estimators: Sequence[Estimator],
+    found: Sequence[Sensitivity],
+    compared: Sequence[Difference] | None,
 ) -> dict[str, Chart]:
     series = [(each, bin_series(results.tables["bins"], each, results.campaign.bin_s)) for each in estimators]
-    found = sensitivities(results.campaign, results.tables["runs"])
     with report_style():
         drawings = {
             "errors": figures.distributions(results.groups, estimators),
@@ -118,7 +121,7 @@ def _charts(
             "consistency": figures.consistency_over_time(series),
             "sensitivity": figures.sensitivity(found),
         }
-        if with_reference:
+        if compared is not None:
             drawings["comparison"] = figures.comparison(compared)
         return {name: chart(name, drawing, captions=_CAPTIONS) for name, drawing in drawings.items()}
 
@@ -136,14 +139,14 @@ def _findings(results: _Results, rows: Sequence[Accuracy], compared: Sequence[Di
     silent = runs["attitude_silent_s"].drop_nulls()
     if len(silent):
         wrong = int((silent > 0.0).sum())
-        text = "run" if wrong == 1 else "runs"
         found.append(
             Finding(
-                f"In {wording.whole(wrong)} {text} an attitude was wrong by more than 20° and by more than three formal"
-                " sigmas (good: none).",
+                f"In {wording.plural(wrong, 'run')} an attitude was wrong by more than 20° and by more than three"
+                " formal sigmas (good: none).",
                 good=not wrong,
             )
         )
+    different = [one for one in compared if one.verdict != "not distinguishable"]
     found += [
         Finding(
             f"{one.group}, {one.estimator.label}: {one.verdict} by {wording.percent(abs(one.ratio - 1.0))} than the"
@@ -151,10 +154,9 @@ def _findings(results: _Results, rows: Sequence[Accuracy], compared: Sequence[Di
             f" {wording.number(one.ratio_band.high)}).",
             good=one.verdict == "better",
         )
-        for one in compared
-        if one.verdict != "not distinguishable"
+        for one in different
     ]
-    if compared and all(one.verdict == "not distinguishable" for one in compared):
+    if compared and not different:
         found.append(Finding("No estimator differs from the other campaign at 95 % confidence.", good=True))
     return found
 

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import polars as pl
 
 from pygnc_ground.campaign.definition import Campaign
+from pygnc_ground.campaign.draws import drawn_value
 
 
 class Column(NamedTuple):
@@ -60,12 +61,8 @@ def parameter_columns(campaign: Campaign) -> Mapping[str, Any]:
     grids = {name: all(_is_number(value) for value in values) for name, values in campaign.grid.items()}
     drawn = [*campaign.random.items(), *(item for case in campaign.cases for item in case.random.items())]
     for name, draw in drawn:
-        values = (*(draw.choice or ()), *(draw.cycle or ()))
-        single = (
-            "*" not in name and draw.count is None and draw.direction is None and not draw.attitude and draw.day is None
-        )
-        number = single and all(map(_is_number, values)) and len(draw.sign or (0.0,)) == 1
-        grids[name] = grids.get(name, True) and number
+        values = draw.choice or draw.cycle or (drawn_value(draw, name, 0, 0, 1),)
+        grids[name] = grids.get(name, True) and "*" not in name and all(map(_is_number, values))
     return {name: pl.Float64 if is_number else pl.String for name, is_number in grids.items()}
 
 
