@@ -27,7 +27,7 @@ from pygnc_ground.truth.attitude_truth import TrueAttitude
 _BIAS_AFTER_S: Final = 5_400.0
 _ORBIT_S: Final = 5_700.0
 _ADMITTED_SIGMAS: Final = 3.0
-"""An error within this many claimed sigmas is one that the estimate admits."""
+"""An error within this number of formal sigmas counts as admitted by the estimate."""
 _DOF: Final = 3
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -232,10 +233,7 @@ def _owners(tables: Tables) -> Iterator[tuple[Tables, str]]:
 
 def count_runs(campaign: Campaign) -> int:
     """Return the number of runs."""
-    points = 1
-    for values in campaign.grid.values():
-        points *= len(values)
-    return points * max(len(campaign.cases), 1) * campaign.repetitions
+    return math.prod(map(len, campaign.grid.values())) * max(len(campaign.cases), 1) * campaign.repetitions
 
 
 def plan_run(campaign: Campaign, run: int) -> RunPlan:

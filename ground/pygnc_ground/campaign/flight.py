@@ -200,7 +200,7 @@ def fly(
     formation: bool = False,
     filter_name: FilterName = FilterName.EKF,
 ) -> Collected:
-    """Run the messages of a flight through the pipeline of the flight software: the orbit, and the others if wanted."""
+    """Run the messages of a flight through the orbit stage of the flight software and the selected others."""
     pipeline = make_pipeline(
         settings or FlightSettings(),
         ORIENTATION,

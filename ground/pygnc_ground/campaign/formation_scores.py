@@ -1,8 +1,8 @@
 """Errors of the formation estimator of a flight against its truth: figures of the run and of time bins.
 
 Ranges hardly distinguish a formation from its mirror images, so that the estimator returns several hypotheses. Its
-errors are those of the hypothesis nearest to the truth. What it claims about the first one is judged separately: a
-wrong first hypothesis is acceptable if the partner is reported as ambiguous or unsolved.
+errors are those of the hypothesis nearest to the truth. The first hypothesis is judged separately: it may be wrong if
+the partner is reported as ambiguous or unsolved.
 """
 
 import math
@@ -73,7 +73,7 @@ class FormationErrors:
     best_m: FloatArray
     """Position error of the first hypothesis, (p, n)"""
     found: BoolArray
-    """True if any hypothesis has a NEES up to `WRONG_NEES` amid the times, (p,)"""
+    """True if any hypothesis has a NEES up to `WRONG_NEES` at the middle of the times, (p,)"""
     wrong: BoolArray
     """True if the first hypothesis has a larger NEES, (p,)"""
 

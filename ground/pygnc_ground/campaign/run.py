@@ -46,7 +46,7 @@ def run_one(plan: RunPlan) -> RunResult:
         for estimator, figures, trace in _scores(plan):
             row |= {f"{estimator.replace(' ', '_')}_{name}": value for name, value in figures.items()}
             bins += [] if trace is None else bin_rows(estimator, trace, plan.bin_s)
-    except Exception as error:  # noqa: BLE001 - whatever a run fails of, the others continue
+    except Exception as error:  # noqa: BLE001 - the other runs continue after any failure
         row, bins = failed_row(plan, f"{type(error).__name__}: {error}", tracebacks.format_exc()), []
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB_PER_MB
     return RunResult(row, bins, time.process_time() - began, peak_mb)

@@ -27,10 +27,13 @@ BEGIN_MS = 1_391_299_218_000
 UNKNOWN = 1e12
 
 
-def system(transition: FloatArray, noise: FloatArray, information: FloatArray, count: int) -> LinearSystem:
+def system(transition: FloatArray, sqrt_noise: FloatArray, information: FloatArray, count: int) -> LinearSystem:
     """The same step and measurement `count` times."""
     return LinearSystem(
-        *(np.tile(one, (n, 1, 1)) for one, n in ((transition, count - 1), (noise, count - 1), (information, count)))
+        *(
+            np.tile(one, (n, 1, 1))
+            for one, n in ((transition, count - 1), (sqrt_noise, count - 1), (information, count))
+        )
     )
 
 
@@ -69,7 +72,7 @@ def test_a_constant_velocity_is_a_regression_line() -> None:
 def test_a_random_walk_settles_where_riccatis_equation_says(noise: float, variance: float) -> None:
     """Predicted p = q/2 + sqrt(q^2/4 + q r), filtered p r / (p + r); smoothed from both sides, 1 / (1/f + 1/p)."""
     one = np.eye(1)
-    walk = system(one, noise * one, one / variance, 2_001)
+    walk = system(one, math.sqrt(noise) * one, one / variance, 2_001)
     filtered, smoothed = least_covariances(walk, UNKNOWN * one)
     predicted = 0.5 * noise + math.sqrt(0.25 * noise**2 + noise * variance)
     expected = predicted * variance / (predicted + variance)

@@ -87,7 +87,11 @@ def solve(normal: NormalEquations, prior: Prior, values: FloatArray) -> Solution
 
 
 def choose_factors(
-    normal: NormalEquations, unknowns: ArcParameters, settings: OrbitSettings, values: FloatArray, start: Factors | None
+    normal: NormalEquations,
+    parameters: ArcParameters,
+    settings: OrbitSettings,
+    values: FloatArray,
+    start: Factors | None,
 ) -> tuple[Factors, float]:
     """Return the factors with the largest evidence, by hill climbing from `start` or from the best of a coarse grid.
 
@@ -100,7 +104,7 @@ def choose_factors(
     def evidence(density_variation: int, empirical: int) -> float:
         if density_variation not in _DENSITY_POWERS or empirical not in _EMPIRICAL_POWERS:
             return -math.inf
-        prior = unknowns.prior(settings, Factors(_STEP**density_variation, _STEP**empirical))
+        prior = parameters.prior(settings, Factors(_STEP**density_variation, _STEP**empirical))
         unlikely = sum(((power - _EXPECTED_POWER) / _POWER_SIGMA) ** 2 for power in (density_variation, empirical))
         return solve(normal, prior, values).log_evidence - 0.5 * unlikely
 
@@ -134,7 +138,7 @@ def normal_equations(kinds: Iterable[Residuals], motion: LinearMotion, count: in
 def choose_error_model(
     kinds: Sequence[Residuals],
     motion: LinearMotion,
-    unknowns: ArcParameters,
+    parameters: ArcParameters,
     values: FloatArray,
     settings: OrbitSettings,
     *,
@@ -148,7 +152,7 @@ def choose_error_model(
     Args:
         kinds: Residuals of positions and velocities with white errors.
         motion: Motion about which the residuals are linearised.
-        unknowns: Parameters of the arc.
+        parameters: Order and prior of the arc's parameters.
         values: Values of the parameters, shape (p,).
         settings: Limits of the noise, and standard deviations of the forces.
         models: Models to compare; the evaluation of one costs as much as two iterations of the fit.
@@ -166,9 +170,9 @@ def choose_error_model(
                 sum((factor * part[item] for factor, part in zip(scaled, parts, strict=True)), np.zeros(1))
                 for item in (0, 1)
             )
-            factors, log_evidence = choose_factors((matrix, right), unknowns, settings, values, factors)
+            factors, log_evidence = choose_factors((matrix, right), parameters, settings, values, factors)
             total = log_evidence + sum(residuals.log_likelihood for residuals in seen) + log_prior(model)
-            solution = solve((matrix, right), unknowns.prior(settings, factors), values)
+            solution = solve((matrix, right), parameters.prior(settings, factors), values)
             fitted = float((matrix * solution.covariance()).sum()) / count
             seen = [residuals.rescaled(motion, solution.correction, limits, fitted) for residuals in seen]
         return total, factors or Factors()
@@ -292,8 +296,8 @@ def _fit(
         raise ArcError("no velocity, and no two positions close enough in time to give one")
     begin, reference = first
     dynamics = ArcDynamics(grid, frames, settings.spacecraft, segments_per_interval)
-    unknowns, factors, choices, error_model = dynamics.unknowns, Factors(), 0, WHITE
-    values = unknowns.prior(settings, factors).mean
+    parameters, factors, choices, error_model = dynamics.parameters, Factors(), 0, WHITE
+    values = parameters.prior(settings, factors).mean
     values[STATE] = begin
     models: Sequence[ErrorModel] = ERROR_MODELS if settings.measurement.correlated_errors else (WHITE,)
     fitted, settled, converged, iteration = 0.0, False, False, 0
@@ -307,14 +311,14 @@ def _fit(
         # Stiff forces keep an arc with a thrust from settling.
         is_due = settled or iteration == _PATIENCE
         if is_due and choices < _MODEL_CHOICES:
-            error_model, factors = choose_error_model(white, motion, unknowns, values, settings, models=models)
+            error_model, factors = choose_error_model(white, motion, parameters, values, settings, models=models)
             models = tuple(dict.fromkeys((WHITE, error_model)))
         positions, velocities = correlated(white, error_model, settings.measurement, fitted)
-        normal = normal_equations((positions, velocities), motion, unknowns.count)
+        normal = normal_equations((positions, velocities), motion, parameters.count)
         if is_due and choices < _CHOICES:
-            factors, _ = choose_factors(normal, unknowns, settings, values, factors)
+            factors, _ = choose_factors(normal, parameters, settings, values, factors)
             choices += 1
-        solution = solve(normal, unknowns.prior(settings, factors), values)
+        solution = solve(normal, parameters.prior(settings, factors), values)
         covariance, moved = solution.covariance(), motion.nodes(solution.correction)
         shift_m = float(np.abs(moved - reference)[..., :3].max())
         reference, values = moved, values + solution.correction
